@@ -1,0 +1,78 @@
+//! The one doorway: decide, plan, persist in one transaction, then answer. Our own notices too.
+
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::message::{Envelope, Header};
+use crate::rewrite::audit::BodyReport;
+use crate::store::{Body, Origin};
+use bytes::Bytes;
+
+/// A message that a session has taken in whole, its body already in the store's keeping.
+pub struct Submission {
+    /// Our id.
+    pub id: Id,
+    /// When the first byte of its content came.
+    pub received: Timestamp,
+    /// From whom.
+    pub origin: Origin,
+    /// Envelope.
+    pub envelope: Envelope,
+    /// The header block's bytes, as they came (each field with its CRLF; no empty line).
+    pub header: Bytes,
+    /// The same, indexed; or why it could not be.
+    pub index: Result<Header, String>,
+    /// The body, from the empty line on.
+    pub body: Body,
+    /// What the scan of the body found; or why it could not be scanned.
+    pub scan: Result<BodyReport, String>,
+    /// The whole message has octets over 127.
+    pub eight_bit: bool,
+}
+
+/// What the client is told after the final dot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// `250 2.0.0 queued as ID`
+    Queued(Id),
+    /// `250 2.0.0 held as ID: REASON` (first 100 ASCII characters of it are enough to understand)
+    Held(Id, String),
+    /// `550 5.7.1 …`: a rule rejects it; nothing is stored.
+    Rejected(String),
+    /// `554 5.4.6`: a loop.
+    Loop(String),
+    /// `452 4.3.1`: no room.
+    Full,
+    /// `451 4.3.0`: the store is away.
+    Unavailable,
+}
+
+/// The doorway as a session sees it; a fake stands in for it in the listener's own tests.
+#[async_trait::async_trait]
+pub trait Doorway: Send + Sync + 'static {
+    /// A transaction's content begins (after DATA, before the 354). An answer instead of a reception
+    /// is what the client gets in place of the 354.
+    async fn begin(&self, origin: Origin, envelope: Envelope) -> Result<Box<dyn Reception>, Answer>;
+}
+
+/// One message's content on its way in.
+#[async_trait::async_trait]
+pub trait Reception: Send {
+    /// Takes the next octets of the content: dots unstuffed, line ends CRLF, no bare CR, LF or NUL,
+    /// without the final dot. After an answer nothing more is written; the session reads on to the
+    /// final dot and gives it then. Dropping a reception undoes everything.
+    async fn write(&mut self, content: Bytes) -> Result<(), Answer>;
+    /// The final dot came: decide, plan, persist; what the client is told.
+    async fn finish(self: Box<Self>) -> Answer;
+}
+
+/// Mail of our own making: null sender, no rules, no notice about it.
+pub struct OwnMail {
+    /// The message it is about.
+    pub about: Option<Id>,
+    /// Who gets it.
+    pub to: Vec<crate::message::Address>,
+    /// The whole message: header (with From, To, Date, Message-ID, Auto-Submitted), empty line, body; CRLF.
+    pub message: Bytes,
+    /// The notice row it answers: marked as sent in the same transaction.
+    pub answers: Option<i64>,
+}

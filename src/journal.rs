@@ -1,0 +1,54 @@
+//! The journal: append-only events of each message. Trace, timelines and reports are read from it.
+
+use crate::clock::Timestamp;
+use crate::id::Id;
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened to one message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Which message.
+    pub message: Id,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What can happen to a message, each with its typed detail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+#[allow(missing_docs)] // each field says what its name says
+pub enum Event {
+    /// Accepted from a client (or from ourselves) with this verdict.
+    Accepted {
+        client: String,
+        action: String,
+        disclosure: String,
+        recipients: usize,
+        copies: usize,
+        exposures: u64,
+    },
+    /// An attempt to deliver one copy ended.
+    Attempt {
+        delivery: i64,
+        recipients: Vec<String>,
+        state: String,
+        reply: String,
+        attempt: u32,
+        possible_duplicate: bool,
+    },
+    /// Released by somebody, as `split`, `bcc` or `as-is`.
+    Released { by: String, how: String, dropped: Vec<String> },
+    /// Returned to the sender by somebody.
+    Returned { by: String, reason: String },
+    /// Nobody decided in time.
+    Expired {},
+    /// A notice about the message was queued as a message of its own.
+    Noticed { kind: String, notice: Id },
+    /// Deliveries were dropped, paused, resumed or retried by somebody.
+    Queue { by: String, verb: String, deliveries: usize },
+    /// The second lock stopped deliveries: a hidden address was found at sending.
+    Stopped { places: Vec<String>, left: usize, total: usize },
+}

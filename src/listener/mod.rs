@@ -1,0 +1,1 @@
+//! The way in: sockets, sessions, limits; a [`Submission`](crate::intake::Submission) out.

@@ -1,0 +1,162 @@
+//! Addresses: read from header fields and from the envelope, compared by key, delivered as written.
+
+use serde::{Deserialize, Serialize};
+use std::hash::{Hash, Hasher};
+
+/// One mailbox address (`local@domain`), as it was written, with the key it is compared by.
+///
+/// Two addresses are equal when their keys are (`MAIL_RULES` §4 "comparing"): domain as a lower-case
+/// A-label; local part unquoted, NFC, case-folded. Only the parser makes one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Address {
+    /// As written, without comments and folding: what is delivered to.
+    text: String,
+    /// Where the last `@` outside quotes stands in `text`.
+    at: usize,
+    /// `local@domain` in comparison form.
+    key: String,
+}
+
+impl Address {
+    /// Reads one bare address (`local@domain`, quoted local parts and address literals allowed;
+    /// `a..b.@example.jp` too, for Japanese carriers issued such addresses). No display name, no
+    /// comment, no angle brackets, no control characters.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let _ = text;
+        todo!()
+    }
+
+    /// As written: what is delivered to.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The local part as written (quotes included).
+    pub fn local(&self) -> &str {
+        &self.text[..self.at]
+    }
+
+    /// The domain as written.
+    pub fn domain(&self) -> &str {
+        &self.text[self.at + 1..]
+    }
+
+    /// The comparison form of the whole address.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The comparison form of the domain: lower-case A-labels.
+    pub fn domain_key(&self) -> &str {
+        self.key.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+
+    /// The comparison form of the local part: unquoted, NFC, case-folded.
+    pub fn local_key(&self) -> &str {
+        self.key.rsplit_once('@').map_or("", |(local, _)| local)
+    }
+
+    /// Whether the address has characters outside ASCII, so that it needs SMTPUTF8 (RFC 6531).
+    pub fn needs_utf8(&self) -> bool {
+        !self.text.is_ascii()
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+impl Eq for Address {}
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+impl PartialOrd for Address {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Address {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key.cmp(&other.key)
+    }
+}
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+impl std::str::FromStr for Address {
+    type Err = AddressError;
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::parse(text)
+    }
+}
+impl TryFrom<String> for Address {
+    type Error = AddressError;
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        Self::parse(&text)
+    }
+}
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.text
+    }
+}
+
+/// Why a text is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no mail address: {why}")]
+pub struct AddressError {
+    /// What was read.
+    pub text: String,
+    /// What is wrong with it, in words.
+    pub why: &'static str,
+}
+
+/// A mailbox as it stands in a header field: an address, perhaps with a display name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mailbox {
+    /// The address.
+    pub address: Address,
+    /// The display name, decoded (RFC 2047), `None` when there is none.
+    pub name: Option<String>,
+    /// The mailbox's own bytes, comments removed, unfolded to one line, encoded-words kept:
+    /// `"Yamada" <y@example.jp>`. What a copy's To is built from.
+    pub raw: Vec<u8>,
+    /// Whether `raw` may be used in a copy: the display name holds no address other than its own
+    /// (looked at decoded), no control characters, no raw 8-bit that is not UTF-8.
+    /// When false a copy uses the bare address.
+    pub name_is_safe: bool,
+}
+
+/// All mailboxes of one address field, and what was odd about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddressList {
+    /// Every mailbox, groups flattened, in order.
+    pub mailboxes: Vec<Mailbox>,
+    /// What could not be read for certain. Any entry is a reason to hold.
+    pub problems: Vec<AddressProblem>,
+}
+
+/// Something in an address field that could not be read for certain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{why} (at byte {at}: `{excerpt}`)")]
+pub struct AddressProblem {
+    /// Byte offset in the field's body.
+    pub at: usize,
+    /// A few characters from there, made printable.
+    pub excerpt: String,
+    /// What is wrong, in words.
+    pub why: String,
+}
+
+/// Reads an address field's body (RFC 5322 §3.4 with §4.4 obsolete forms, RFC 6854, RFC 6532),
+/// folding and all. Never loses a mailbox: what is not understood becomes a problem.
+pub fn parse_list(body: &[u8]) -> AddressList {
+    let _ = body;
+    todo!()
+}

@@ -1,0 +1,65 @@
+//! The envelope: who a transaction is from and for (RFC 5321 §2.3.1), with its ESMTP parameters.
+
+use super::Address;
+use serde::{Deserialize, Serialize};
+
+/// Sender, recipients and parameters of one SMTP transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// MAIL FROM; `None` is the null sender `<>`.
+    pub sender: Option<Address>,
+    /// RCPT TO, in order, each address once.
+    pub recipients: Vec<Recipient>,
+    /// SMTPUTF8 was asked for (RFC 6531).
+    pub smtputf8: bool,
+    /// BODY=8BITMIME was declared (RFC 6152).
+    pub eight_bit: bool,
+    /// RET= (RFC 3461 §4.3).
+    pub ret: Option<Ret>,
+    /// ENVID= as sent, xtext (RFC 3461 §4.4).
+    pub envid: Option<String>,
+}
+
+/// How much of the message a failure report returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ret {
+    /// The whole message.
+    Full,
+    /// Its header only.
+    Hdrs,
+}
+
+/// One RCPT TO.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    /// Where it goes.
+    pub address: Address,
+    /// NOTIFY= (RFC 3461 §4.1); `None` when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
+    /// ORCPT= as sent, `addr-type;xtext` (RFC 3461 §4.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orcpt: Option<String>,
+}
+
+impl Recipient {
+    /// A recipient without DSN parameters.
+    pub fn plain(address: Address) -> Self {
+        Self { address, notify: None, orcpt: None }
+    }
+}
+
+/// When a recipient's fate is to be reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // the four keywords of RFC 3461 §4.1, each on or off
+pub struct Notify {
+    /// `NEVER`: none of the others may stand beside it.
+    pub never: bool,
+    /// `SUCCESS`.
+    pub success: bool,
+    /// `FAILURE`.
+    pub failure: bool,
+    /// `DELAY`.
+    pub delay: bool,
+}

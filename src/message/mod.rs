@@ -1,0 +1,21 @@
+//! What a message is made of: envelope, header, addresses, MIME parts. Knows nothing of the relay.
+//!
+//! * [`address`] mailboxes, and the key two spellings of one mailbox share
+//! * [`envelope`] who the transaction is from and for
+//! * [`header`] the header block, indexed by byte ranges
+//! * [`edit`] byte-exact header edits: ranges kept, bytes put in
+//! * [`walk`] the streaming, bounded MIME walk
+//! * [`inspect`] what the walk finds that a policy asks about
+
+pub mod address;
+pub mod edit;
+pub mod envelope;
+pub mod header;
+pub mod inspect;
+pub mod walk;
+
+pub use address::{Address, AddressList, Mailbox};
+pub use edit::HeaderEdits;
+pub use envelope::{Envelope, Recipient};
+pub use header::{Field, Header};
+pub use inspect::BodyFacts;

@@ -1,0 +1,15 @@
+//! Policy: facts of one message × rules → verdict. Pure: no clock, no database, no network.
+//!
+//! * [`organisation`] which domains are ours, what counts as one outside organisation
+//! * [`facts`] what one message is, counted as `MAIL_RULES` §4 says
+//! * [`verdict`] demands, their join, the verdict with its reasons
+
+pub mod facts;
+pub mod organisation;
+pub mod rules;
+pub mod verdict;
+
+pub use facts::{Facts, Knowledge};
+pub use organisation::Organisation;
+pub use rules::Policy;
+pub use verdict::{Action, Demand, Disclosure, Mode, Timing, Verdict};

@@ -1,0 +1,149 @@
+//! Demands, their join, and the verdict.
+//!
+//! A demand is a point on two axes; the join of any set of demands is the strictest on each axis, so
+//! the order of rules never matters.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// May the recipients see each other?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disclosure {
+    /// As the sender wrote it.
+    #[default]
+    AsIs,
+    /// Only if somebody says so.
+    Ask,
+    /// One text for all, nobody named.
+    Bcc,
+    /// A copy of one's own for each.
+    Split,
+}
+
+/// When may it leave?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Timing {
+    /// At once.
+    #[default]
+    Now,
+    /// After a while; the longest wins.
+    Delay(Duration),
+    /// When an approver says so.
+    Hold,
+    /// Never.
+    Reject,
+}
+
+/// What one rule asks for: a point on both axes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Demand {
+    /// On the axis of disclosure.
+    pub disclosure: Disclosure,
+    /// On the axis of timing.
+    pub timing: Timing,
+}
+
+impl Demand {
+    /// The strictest of both on each axis.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        Self { disclosure: self.disclosure.max(other.disclosure), timing: self.timing.max(other.timing) }
+    }
+
+    /// What happens now: reject, else hold (`ask` not settled by something stricter holds too), else
+    /// delay, else the disclosure.
+    pub fn action(self) -> Action {
+        match (self.timing, self.disclosure) {
+            (Timing::Reject, _) => Action::Reject,
+            (Timing::Hold, _) | (_, Disclosure::Ask) => Action::Hold,
+            (Timing::Delay(_), _) => Action::Delay,
+            (Timing::Now, Disclosure::AsIs) => Action::Pass,
+            (Timing::Now, Disclosure::Bcc) => Action::Bcc,
+            (Timing::Now, Disclosure::Split) => Action::Split,
+        }
+    }
+}
+
+/// What happens to a message now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)] // the names say it
+pub enum Action {
+    Pass,
+    Bcc,
+    Split,
+    Delay,
+    Hold,
+    Reject,
+}
+
+/// Whether verdicts are carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// They are.
+    #[default]
+    Enforce,
+    /// They are recorded, and everything passes.
+    Observe,
+}
+
+/// The languages that people are spoken to in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Language {
+    #[default]
+    En,
+    Ja,
+}
+
+/// What one rule had to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleOutcome {
+    /// The rule's name; built-in ones start with `builtin:`.
+    pub name: String,
+    /// Whether it matched.
+    pub matched: bool,
+    /// What it demands (when it matches).
+    pub demand: Demand,
+    /// Why it matched, or why not, in English: a sentence a person understands.
+    pub why: String,
+    /// The same in Japanese.
+    pub why_ja: String,
+}
+
+/// The decision on one message, with what it stands on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The join of all demands.
+    pub demand: Demand,
+    /// Whether it is carried out.
+    pub mode: Mode,
+    /// Every rule, in the order of the files, built-in ones last.
+    pub rules: Vec<RuleOutcome>,
+}
+
+impl Verdict {
+    /// What happens now: in observe mode everything passes.
+    pub fn action(&self) -> Action {
+        match self.mode {
+            Mode::Enforce => self.demand.action(),
+            Mode::Observe => Action::Pass,
+        }
+    }
+
+    /// Why, in one language: the sentences of the rules that matched and demanded something.
+    pub fn reasons(&self, language: Language) -> Vec<&str> {
+        self.rules
+            .iter()
+            .filter(|rule| rule.matched && rule.demand != Demand::default())
+            .map(|rule| match language {
+                Language::En => rule.why.as_str(),
+                Language::Ja => rule.why_ja.as_str(),
+            })
+            .collect()
+    }
+}

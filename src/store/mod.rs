@@ -1,0 +1,138 @@
+//! The store: the only shared state. One trait; engines: SQLite (embedded, default), PostgreSQL later.
+//!
+//! Everything about a message is committed in one transaction before its 250. Many sessions share one
+//! fsync (group commit). Bodies are stored once; small ones in the row, large ones beside it.
+
+pub mod model;
+
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::journal::Entry;
+use crate::policy::facts::Disclosed;
+use async_trait::async_trait;
+use bytes::Bytes;
+pub use model::*;
+use std::time::Duration;
+use tokio::io::AsyncRead;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No room: 452 4.3.1.
+    #[error("storage is full: {0}")]
+    Full(String),
+    /// Not there for now: 451 4.3.0.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// The database is damaged: nothing is served until somebody looks.
+    #[error("the database is damaged: {0}")]
+    Corrupt(String),
+    /// The lease ran out or was taken over: the result is not ours to record.
+    #[error("the lease on this delivery is no longer ours")]
+    Fenced,
+    /// No such message.
+    #[error("there is no message {0}")]
+    NotFound(String),
+    /// Somebody decided first.
+    #[error("already {state} by {by} at {at}")]
+    Decided {
+        /// The state it is in.
+        state: HeldState,
+        /// Who decided.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A body on its way in. Dropped before `finish`, it leaves nothing behind.
+#[async_trait]
+pub trait BodyWriter: Send {
+    /// Takes the next bytes.
+    async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError>;
+    /// Makes it durable (file and folder fsynced, where it is a file).
+    async fn finish(self: Box<Self>) -> Result<Body, StoreError>;
+}
+
+/// What an engine does. All methods are safe to call from many tasks at once.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// A place for the body of one message. Up to 64 KiB it stays in memory and goes into the row.
+    async fn new_body(&self) -> Result<Box<dyn BodyWriter>, StoreError>;
+
+    /// Opens a body for reading, from its first byte.
+    async fn open_body(&self, body: &Body) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError>;
+
+    /// Commits a message with all that belongs to it, durably; returns once it is on disk. The
+    /// deliveries given as [`InitialState::Sending`] come back as claims, in order.
+    async fn accept(&self, message: NewMessage) -> Result<Vec<Claim>, StoreError>;
+
+    /// Takes up to `limit` due deliveries, oldest first, of messages that are not paused; marks them
+    /// `sending` under a lease and counts the attempt.
+    async fn claim(&self, now: Timestamp, limit: usize, lease: Duration) -> Result<Vec<Claim>, StoreError>;
+
+    /// Lengthens leases; those no longer ours are named in the answer.
+    async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<Lease>, StoreError>;
+
+    /// Records how an attempt ended, with what follows from it (the rest to retry, notices due),
+    /// durably. `Fenced` when the lease is not ours any more.
+    async fn record(&self, result: AttemptResult) -> Result<(), StoreError>;
+
+    /// When the next waiting delivery or notice becomes due.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// At start, while nobody else can hold a lease: `sending` left by a crash becomes `uncertain`
+    /// (due at once, flagged as a possible duplicate); orphaned body files are removed.
+    async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError>;
+
+    /// One message with everything needed to render its copies.
+    async fn message(&self, id: Id) -> Result<StoredMessage, StoreError>;
+
+    /// What the ledger of open disclosures has for these Message-IDs.
+    async fn disclosed(&self, message_ids: &[String]) -> Result<Vec<Disclosed>, StoreError>;
+
+    /// Held messages, newest first.
+    async fn held(&self, filter: &HeldFilter) -> Result<Vec<HeldRow>, StoreError>;
+
+    /// Decides a held message: compare-and-set from `held` (or, for the clock, from an expired
+    /// deadline); new deliveries, notices, ledger and journal in the same transaction. `Decided`
+    /// when somebody was first.
+    async fn decide(&self, decision: HeldDecision) -> Result<(), StoreError>;
+
+    /// Deliveries, oldest first.
+    async fn queue(&self, filter: &QueueFilter) -> Result<Vec<QueueRow>, StoreError>;
+
+    /// Retries, drops, pauses or resumes deliveries that the filter names; how many.
+    async fn change_queue(
+        &self,
+        filter: &QueueFilter,
+        change: QueueChange,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<usize, StoreError>;
+
+    /// Holds what is unsent of a message: the second lock found a hidden address. Its deliveries not
+    /// yet delivered are taken back and the message becomes held again with this reason.
+    async fn stop(&self, stop: Stop) -> Result<(), StoreError>;
+
+    /// Notices that are due, with what they are about.
+    async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<DueNotice>, StoreError>;
+
+    /// Takes a notice off the list without sending one (nobody to tell).
+    async fn drop_notice(&self, notice: i64) -> Result<(), StoreError>;
+
+    /// Messages found by our id, Message-ID or an address (sender or recipient), newest first.
+    async fn find(&self, text: &str, limit: usize) -> Result<Vec<MessageRow>, StoreError>;
+
+    /// The journal of one message, oldest first.
+    async fn journal(&self, id: Id) -> Result<Vec<Entry>, StoreError>;
+
+    /// All deliveries of one message, in order.
+    async fn deliveries(&self, id: Id) -> Result<Vec<QueueRow>, StoreError>;
+
+    /// Numbers since a moment, for `report` and the metrics.
+    async fn summary(&self, since: Timestamp) -> Result<Summary, StoreError>;
+
+    /// Whether a write could be committed now (for `/readyz`).
+    async fn ready(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,73 @@
+//! The way out: one transaction in, an outcome for each recipient out.
+
+use crate::message::{Address, Recipient, envelope::Ret};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::sync::Arc;
+use tokio::io::AsyncRead;
+
+/// One copy, rendered and ready to leave.
+pub struct Transaction {
+    /// MAIL FROM; `None` is the null sender.
+    pub sender: Option<Address>,
+    /// Its recipients.
+    pub recipients: Vec<Recipient>,
+    /// The rendered header block, each field ending in CRLF.
+    pub header: Bytes,
+    /// The body as stored: from the empty line on.
+    pub body: Content,
+    /// The copy needs SMTPUTF8 (RFC 6531).
+    pub smtputf8: bool,
+    /// The content has octets over 127 (declare BODY=8BITMIME, RFC 6152).
+    pub eight_bit: bool,
+    /// RET=.
+    pub ret: Option<Ret>,
+    /// ENVID=, xtext.
+    pub envid: Option<String>,
+}
+
+/// The bytes of a body, small ones in memory.
+pub enum Content {
+    /// All of it.
+    Inline(Bytes),
+    /// A stream with its size in octets.
+    Stream(Box<dyn AsyncRead + Send + Unpin>, u64),
+}
+
+/// How one transaction ended, recipient by recipient (same order as given).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// One for each recipient of the transaction.
+    pub recipients: Vec<Fate>,
+}
+
+/// What became of one recipient in one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The upstream took it: its answer to the final dot.
+    Delivered(String),
+    /// Not now: 4xx, no connection, a time-out before the final dot. The reply or the reason.
+    Deferred(String),
+    /// Never: 5xx.
+    Failed(String),
+    /// The connection was lost after the final dot and before the answer.
+    Uncertain(String),
+    /// Not tried in this transaction (452 too many recipients; RFC 5321 §4.5.3.1.10): try the rest at
+    /// once in another.
+    NotTried(String),
+}
+
+/// A way out.
+#[async_trait]
+pub trait Upstream: Send + Sync + 'static {
+    /// A name for logs and metrics, such as `smtp.example.net:587`.
+    fn name(&self) -> &str;
+
+    /// Sends one transaction. `last_look` is called just before the final dot: when it says no (the
+    /// lease is gone), the transaction is broken off and every recipient is `Deferred`.
+    async fn send(&self, transaction: Transaction, last_look: Arc<dyn Fn() -> bool + Send + Sync>)
+    -> Outcome;
+
+    /// Connects, greets, secures and authenticates, then leaves: for `check --connect`.
+    async fn probe(&self) -> Result<String, String>;
+}
