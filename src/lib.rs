@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod courier;
+pub mod diagnostic;
 pub mod examine;
 pub mod id;
 pub mod intake;
