@@ -40,6 +40,10 @@ pub enum Answer {
     Rejected(String),
     /// `554 5.4.6`: a loop.
     Loop(String),
+    /// `552 5.3.4`: the header block is over its limit.
+    TooLarge(String),
+    /// `554 5.6.0`: MIME over the limits.
+    Mime(String),
     /// `452 4.3.1`: no room.
     Full,
     /// `451 4.3.0`: the store is away.

@@ -1,0 +1,173 @@
+//! Dot-stuffing on the way out (RFC 5321 §4.5.2), and the final dot.
+//!
+//! A writer that stuffs after a bare LF, or not at all after one, disagrees with the reader about
+//! where lines begin; so a bare CR or LF is an error here, never a line.
+
+/// The content has a bare CR or LF: it must not leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the content has a bare CR or LF")]
+pub struct BareLineEnd;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// Where a line begins.
+    LineStart,
+    /// Inside a line.
+    Text,
+    /// Behind a CR.
+    Cr,
+}
+
+/// Stuffs one message's content, chunk by chunk, chunks cut anywhere.
+#[derive(Clone, Debug)]
+pub struct Stuffer {
+    at: At,
+}
+
+impl Default for Stuffer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stuffer {
+    /// A writer at the start of a message.
+    pub fn new() -> Self {
+        Self { at: At::LineStart }
+    }
+
+    /// Gives out `chunk` as slices of itself with single dots between them where one has to be put in:
+    /// nothing is copied. After an error the content must be broken off, without a final dot.
+    pub fn pieces<'a>(&mut self, chunk: &'a [u8], mut each: impl FnMut(&'a [u8])) -> Result<(), BareLineEnd> {
+        let mut given = 0;
+        let mut next = 0;
+        while next < chunk.len() {
+            match self.at {
+                At::Cr if chunk[next] == b'\n' => {
+                    next += 1;
+                    self.at = At::LineStart;
+                }
+                At::Cr => return Err(BareLineEnd),
+                At::LineStart if chunk[next] == b'.' => {
+                    each(&chunk[given..next]);
+                    each(b".");
+                    given = next;
+                    next += 1;
+                    self.at = At::Text;
+                }
+                At::LineStart | At::Text => {
+                    self.at = At::Text;
+                    match memchr::memchr2(b'\r', b'\n', &chunk[next..]) {
+                        None => next = chunk.len(),
+                        Some(found) if chunk[next + found] == b'\r' => {
+                            next += found + 1;
+                            self.at = At::Cr;
+                        }
+                        Some(_) => return Err(BareLineEnd),
+                    }
+                }
+            }
+        }
+        each(&chunk[given..]);
+        Ok(())
+    }
+
+    /// The same, appended to a buffer.
+    pub fn append(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
+        self.pieces(chunk, |piece| out.extend_from_slice(piece))
+    }
+
+    /// What ends the message: the final dot, with a CRLF before it if the content lacks its last one.
+    pub fn finish(self) -> Result<&'static [u8], BareLineEnd> {
+        match self.at {
+            At::LineStart => Ok(b".\r\n"),
+            At::Text => Ok(b"\r\n.\r\n"),
+            At::Cr => Err(BareLineEnd),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn stuffed(chunks: &[&[u8]]) -> Result<Vec<u8>, BareLineEnd> {
+        let mut stuffer = Stuffer::new();
+        let mut out = Vec::new();
+        for chunk in chunks {
+            stuffer.append(chunk, &mut out)?;
+        }
+        out.extend_from_slice(stuffer.finish()?);
+        Ok(out)
+    }
+
+    #[test]
+    fn dots_are_stuffed_at_every_cut() {
+        let cases: [(&[u8], &[u8]); 9] = [
+            (b"", b".\r\n"),
+            (b"a\r\n", b"a\r\n.\r\n"),
+            (b"a", b"a\r\n.\r\n"),
+            (b".", b"..\r\n.\r\n"),
+            (b".\r\n", b"..\r\n.\r\n"),
+            (b"..\r\n", b"...\r\n.\r\n"),
+            (b"a\r\n.\r\nb.\r\n.c", b"a\r\n..\r\nb.\r\n..c\r\n.\r\n"),
+            (b"\r\n.\r\n", b"\r\n..\r\n.\r\n"),
+            (b"a.b\r\n", b"a.b\r\n.\r\n"),
+        ];
+        for (content, expected) in cases {
+            for cut in 0..=content.len() {
+                let (one, two) = content.split_at(cut);
+                assert_eq!(stuffed(&[one, two]).as_deref(), Ok(expected), "{content:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn bare_line_ends_never_leave() {
+        for content in [
+            b"a\nb".as_slice(),
+            b"\n.\r\n",
+            b"a\rb",
+            b"a\r",
+            b"\r\r\n",
+            b"\n",
+            b"a\r\n\n.\r\n",
+            b".\n",
+            b".\r.",
+        ] {
+            for cut in 0..=content.len() {
+                let (one, two) = content.split_at(cut);
+                assert_eq!(stuffed(&[one, two]), Err(BareLineEnd), "{content:?} cut at {cut}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_reader_that_knows_only_crlf_gets_the_content_back(
+            lines in proptest::collection::vec("[.a]{0,4}", 0..8),
+            sizes in proptest::collection::vec(1usize..5, 1..40),
+        ) {
+            let content = lines.iter().fold(String::new(), |all, line| all + line + "\r\n");
+            let mut chunks = Vec::new();
+            let mut rest = content.as_bytes();
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() { break; }
+                let (chunk, more) = rest.split_at((*size).min(rest.len()));
+                chunks.push(chunk);
+                rest = more;
+            }
+            let sent = String::from_utf8(stuffed(&chunks).unwrap()).unwrap();
+            let mut read = String::new();
+            let mut ended = false;
+            for line in sent.split_inclusive("\r\n") {
+                prop_assert!(!ended, "something follows the final dot");
+                if line == ".\r\n" { ended = true; continue; }
+                read.push_str(line.strip_prefix('.').unwrap_or(line));
+            }
+            prop_assert!(ended);
+            prop_assert_eq!(read, content);
+        }
+    }
+}
