@@ -1,16 +1,31 @@
 //! From bytes to verdict: the part of the journey that intake, `explain`, `replay`, `policy test` and
 //! a release share, so that all of them run the same code.
+//!
+//! The header is gathered; at its end the facts that need no body are taken and the addresses to hide
+//! are known; the body is walked, decoded and searched as it comes; then the rules decide, and the
+//! copies are planned and audited.
 
 use crate::message::{Address, Envelope, Header};
-use crate::policy::{Disclosure, Facts, Knowledge, Organisation, Policy, Verdict};
-use crate::rewrite::Hit;
-use crate::rewrite::audit::BodyReport;
-use crate::rewrite::plan::{Copies, CopyOptions, Stamp};
-use bytes::Bytes;
+use crate::policy::facts::Preface;
+use crate::policy::verdict::RuleOutcome;
+use crate::policy::{
+    Action, Demand, Disclosure, Facts, Knowledge, Mode, Organisation, Policy, Timing, Verdict,
+};
+use crate::rewrite::audit::{BodyReport, BodyScan};
+use crate::rewrite::plan::{self, Copies, CopyOptions, Draft, Stamp};
+use crate::rewrite::{Hit, Needles};
+use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
+/// Largest header block in octets (`RELIABILITY` promise 4).
+pub const MAX_HEADER: usize = 1024 * 1024;
+/// Most Received fields before a message is taken to go round in a loop (RFC 5321 §6.3).
+pub const MAX_RECEIVED: usize = 100;
+/// The rule under which a message is held because the audit found a hidden address.
+pub const AUDIT_RULE: &str = "builtin:audit";
+
 /// Looks at messages with one policy.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Examiner {
     /// Who is ours.
     pub organisation: Arc<Organisation>,
@@ -22,7 +37,28 @@ pub struct Examiner {
 
 /// One message on its way through: header gathered, body scanned as it comes.
 pub struct Examining {
-    _todo: (),
+    policy: Arc<Policy>,
+    configured: Arc<Organisation>,
+    envelope: Envelope,
+    size: u64,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Gathering the header; the search for its end goes on at `searched`.
+    Header { gathered: BytesMut, searched: usize },
+    /// The header is complete.
+    Body(Box<Opened>),
+}
+
+/// A message whose header is complete.
+struct Opened {
+    header: Bytes,
+    index: Result<Header, String>,
+    organisation: Arc<Organisation>,
+    preface: Preface,
+    needles: Arc<Needles>,
+    scan: Option<BodyScan>,
 }
 
 /// Why a message is refused while it is read, rather than held.
@@ -48,21 +84,39 @@ pub struct Examination {
     pub header: Bytes,
     /// The same, indexed; or why not.
     pub index: Result<Header, String>,
+    /// What the audit searched the body for.
+    pub needles: Arc<Needles>,
     /// What the body scan found.
     pub report: BodyReport,
     /// The facts.
     pub facts: Facts,
-    /// The verdict.
+    /// The verdict of the rules. [`Examiner::settle`] adds the audit's word.
     pub verdict: Verdict,
     /// Who is ours, for this message.
     pub organisation: Arc<Organisation>,
 }
 
+/// What happens to a message, with everything carried out but the sending.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// The verdict, the audit's word included.
+    pub verdict: Verdict,
+    /// The copies that leave (now or after a delay); none while it is held or when it is rejected.
+    pub copies: Option<Copies>,
+    /// What the audit found.
+    pub hits: Vec<Hit>,
+}
+
 impl Examiner {
     /// Starts with a message for this envelope.
     pub fn begin(&self, envelope: Envelope) -> Examining {
-        let _ = envelope;
-        todo!()
+        Examining {
+            policy: Arc::clone(&self.policy),
+            configured: Arc::clone(&self.organisation),
+            envelope,
+            size: 0,
+            stage: Stage::Header { gathered: BytesMut::new(), searched: 0 },
+        }
     }
 
     /// The whole way for a message in memory. `Err` for what a session would refuse.
@@ -72,11 +126,56 @@ impl Examiner {
         message: &[u8],
         knowledge: &Knowledge,
     ) -> Result<Examination, Refusal> {
-        let _ = (envelope, message, knowledge);
-        todo!()
+        let mut examining = self.begin(envelope);
+        examining.feed(&Bytes::copy_from_slice(message))?;
+        examining.finish(knowledge)
     }
 
-    /// Plans the copies of a message that was looked at.
+    /// Carries the verdict out as far as planning and auditing the copies. What the audit finds turns
+    /// the verdict into a hold (but in observe mode, where everything passes).
+    pub fn settle(&self, seen: &Examination, stamp: &Stamp) -> Settled {
+        let mut verdict = seen.verdict.clone();
+        let disclosure = match (verdict.mode, verdict.action()) {
+            (Mode::Observe, _) => return self.observed(seen, stamp),
+            (Mode::Enforce, Action::Reject) => return Settled { verdict, copies: None, hits: Vec::new() },
+            (Mode::Enforce, Action::Hold) => {
+                // What an individual sending would meet, for whoever has to decide.
+                let hits = self.copies(seen, Disclosure::Split, stamp, &[]).err().unwrap_or_default();
+                return Settled { verdict, copies: None, hits };
+            }
+            (Mode::Enforce, _) => verdict.demand.disclosure,
+        };
+        match self.copies(seen, disclosure, stamp, &[]) {
+            Ok(copies) => {
+                verdict.rules.push(audit_outcome(&[]));
+                Settled { verdict, copies: Some(copies), hits: Vec::new() }
+            }
+            Err(hits) => {
+                let outcome = audit_outcome(&hits);
+                verdict.demand = verdict.demand.join(outcome.demand);
+                verdict.rules.push(outcome);
+                Settled { verdict, copies: None, hits }
+            }
+        }
+    }
+
+    /// Observe mode: the verdict stands in the record, and the message passes as it is.
+    fn observed(&self, seen: &Examination, stamp: &Stamp) -> Settled {
+        let copies = self.as_written(seen, stamp, &[]);
+        Settled { verdict: seen.verdict.clone(), copies: Some(copies), hits: Vec::new() }
+    }
+
+    /// The copies as the sender wrote them, not audited: for observe mode, and for an approver who
+    /// acknowledged what the audit found.
+    pub fn as_written(&self, seen: &Examination, stamp: &Stamp, dropped: &[Address]) -> Copies {
+        match &seen.index {
+            Ok(header) => plan::unaudited(&self.draft(seen, header, stamp, dropped)),
+            Err(_) => plan::unread(&seen.envelope, &seen.header, stamp, dropped),
+        }
+    }
+
+    /// Plans and audits the copies of a message that was looked at. A header that could not be
+    /// indexed has no audited copies.
     pub fn copies(
         &self,
         seen: &Examination,
@@ -84,8 +183,30 @@ impl Examiner {
         stamp: &Stamp,
         dropped: &[Address],
     ) -> Result<Copies, Vec<Hit>> {
-        let _ = (seen, disclosure, stamp, dropped);
-        todo!()
+        match &seen.index {
+            Ok(header) => plan::copies(&self.draft(seen, header, stamp, dropped), disclosure),
+            Err(_) => Err(Vec::new()),
+        }
+    }
+
+    fn draft<'a>(
+        &'a self,
+        seen: &'a Examination,
+        header: &'a Header,
+        stamp: &'a Stamp,
+        dropped: &'a [Address],
+    ) -> Draft<'a> {
+        Draft {
+            envelope: &seen.envelope,
+            header,
+            facts: &seen.facts,
+            needles: &seen.needles,
+            body_hits: &seen.report.hits,
+            organisation: &seen.organisation,
+            options: &self.options,
+            stamp,
+            dropped,
+        }
     }
 }
 
@@ -93,18 +214,154 @@ impl Examining {
     /// Takes the next bytes (content: CRLF only, unstuffed); gives back the part of them that belongs
     /// to the body.
     pub fn feed(&mut self, bytes: &Bytes) -> Result<Bytes, Refusal> {
-        let _ = bytes;
-        todo!()
+        self.size += bytes.len() as u64;
+        match &mut self.stage {
+            Stage::Header { gathered, searched } => {
+                gathered.extend_from_slice(bytes);
+                let Some(end) = header_end(gathered, searched) else {
+                    if gathered.len() > MAX_HEADER {
+                        return Err(Refusal::HeaderTooLarge(MAX_HEADER));
+                    }
+                    return Ok(Bytes::new());
+                };
+                if end > MAX_HEADER {
+                    return Err(Refusal::HeaderTooLarge(MAX_HEADER));
+                }
+                let header = gathered.split_to(end).freeze();
+                let body = gathered.split().freeze();
+                self.open(header)?;
+                self.scan(&body)?;
+                Ok(body)
+            }
+            Stage::Body(_) => {
+                self.scan(bytes)?;
+                Ok(bytes.clone())
+            }
+        }
     }
 
-    /// The ids in In-Reply-To and References, once the header is complete: what [`Knowledge`] is for.
+    fn open(&mut self, header: Bytes) -> Result<(), Refusal> {
+        let index = Header::parse(header.clone()).map_err(|error| error.to_string());
+        if let Ok(index) = &index
+            && index.named("received").nth(MAX_RECEIVED).is_some()
+        {
+            return Err(Refusal::Loop(MAX_RECEIVED));
+        }
+        let organisation = self.organisation(index.as_ref().ok());
+        let preface = Preface::read(&organisation, &self.envelope, index.as_ref().map_err(Clone::clone));
+        let needles = Arc::new(Needles::new(plan::needles(preface.facts(), &organisation)));
+        let scan = index.as_ref().ok().map(|header| BodyScan::new(header, Arc::clone(&needles)));
+        self.stage = Stage::Body(Box::new(Opened { header, index, organisation, preface, needles, scan }));
+        Ok(())
+    }
+
+    /// Who is ours for this message: fixed where it is configured, else the sender's own domain.
+    fn organisation(&self, header: Option<&Header>) -> Arc<Organisation> {
+        if !self.configured.depends_on_sender() {
+            return Arc::clone(&self.configured);
+        }
+        let from = header.and_then(|header| {
+            let field = header.named("from").next()?;
+            crate::message::address::parse_list(header.body(field)).mailboxes.into_iter().next()
+        });
+        let sender = from.map(|mailbox| mailbox.address).or_else(|| self.envelope.sender.clone());
+        Arc::new(self.configured.for_sender(sender.as_ref()))
+    }
+
+    fn scan(&mut self, body: &Bytes) -> Result<(), Refusal> {
+        if let Stage::Body(opened) = &mut self.stage
+            && let Some(scan) = &mut opened.scan
+        {
+            scan.feed(body).map_err(|error| Refusal::Mime(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// The header block's bytes, once complete.
+    pub fn header(&self) -> Option<&Bytes> {
+        match &self.stage {
+            Stage::Header { .. } => None,
+            Stage::Body(opened) => Some(&opened.header),
+        }
+    }
+
+    /// The ids in In-Reply-To and References whose disclosures would bear on the verdict: none where
+    /// nobody would see anybody.
     pub fn references(&self) -> &[String] {
-        todo!()
+        match &self.stage {
+            Stage::Header { .. } => &[],
+            Stage::Body(opened) => &opened.preface.facts().references,
+        }
+    }
+
+    /// The content is over: a header without an empty line after it is complete now.
+    pub fn end(&mut self) -> Result<(), Refusal> {
+        if let Stage::Header { gathered, .. } = &mut self.stage {
+            let header = gathered.split().freeze();
+            self.open(header)?;
+        }
+        Ok(())
     }
 
     /// Ends: facts completed, verdict given.
-    pub fn finish(self, knowledge: &Knowledge) -> Result<Examination, Refusal> {
-        let _ = knowledge;
-        todo!()
+    pub fn finish(mut self, knowledge: &Knowledge) -> Result<Examination, Refusal> {
+        self.end()?;
+        let Stage::Body(opened) = self.stage else {
+            return Err(Refusal::Mime("the message has no end of header".to_owned()));
+        };
+        let Opened { header, index, organisation, preface, needles, scan } = *opened;
+        let report = match scan {
+            Some(scan) => scan.finish().map_err(|error| Refusal::Mime(error.to_string()))?,
+            None => BodyReport::default(),
+        };
+        let facts = preface.complete(report.facts.clone(), self.size, knowledge, &organisation);
+        let verdict = self.policy.decide(&facts);
+        Ok(Examination {
+            envelope: self.envelope,
+            header,
+            index,
+            needles,
+            report,
+            facts,
+            verdict,
+            organisation,
+        })
     }
+}
+
+/// Where the header block ends: before the first empty line (RFC 5322 §2.1).
+fn header_end(gathered: &[u8], searched: &mut usize) -> Option<usize> {
+    if gathered.starts_with(b"\r\n") {
+        return Some(0);
+    }
+    let from = searched.saturating_sub(3);
+    *searched = gathered.len();
+    memchr::memmem::find(&gathered[from..], b"\r\n\r\n").map(|at| from + at + 2)
+}
+
+/// What the audit says among the rules.
+fn audit_outcome(hits: &[Hit]) -> RuleOutcome {
+    let (why, why_ja) = match hits {
+        [] => (
+            "no hidden recipient's address stands in any copy".to_owned(),
+            "どの写しにも、隠すべき宛先のアドレスは含まれていません".to_owned(),
+        ),
+        [first, ..] => {
+            let people = hits.iter().map(|hit| &hit.address).collect::<std::collections::HashSet<_>>().len();
+            (
+                format!(
+                    "{people} hidden recipient address(es) stand in what others would get, first {} in {} ({})",
+                    first.address, first.place, first.form
+                ),
+                format!(
+                    "隠すべき宛先のアドレス {people} 件が、ほかの人に届く内容に含まれています(最初は {}、場所は {}、{})",
+                    first.address, first.place, first.form
+                ),
+            )
+        }
+    };
+    let matched = !hits.is_empty();
+    let timing = if matched { Timing::Hold } else { Timing::Now };
+    let demand = Demand { timing, ..Demand::default() };
+    RuleOutcome { name: AUDIT_RULE.to_owned(), matched, demand, why, why_ja }
 }

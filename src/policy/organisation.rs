@@ -39,6 +39,11 @@ impl Organisation {
         Self { of_sender: true, ..Self::default() }
     }
 
+    /// Whether who is ours depends on who sends: see [`Self::of_sender`].
+    pub fn depends_on_sender(&self) -> bool {
+        self.of_sender
+    }
+
     /// The same, fixed for one message: `of_sender` turns into that sender's domain.
     #[must_use]
     pub fn for_sender(&self, sender: Option<&Address>) -> Self {

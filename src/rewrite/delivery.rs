@@ -11,6 +11,8 @@ pub struct Delivery {
     pub(super) edits: HeaderEdits,
     /// A copy that was rewritten (split, bcc): a fresh ENVID, RET=HDRS.
     pub(super) rewritten: bool,
+    /// Addresses left visible on purpose in this copy (the externals in an internal's copy, by option).
+    pub(super) shows: Vec<Address>,
     /// The copy needs SMTPUTF8 downstream.
     pub(super) needs_utf8: bool,
 }
@@ -29,6 +31,11 @@ impl Delivery {
     /// Whether the header was rewritten (split or bcc) rather than passed.
     pub fn is_rewritten(&self) -> bool {
         self.rewritten
+    }
+
+    /// Whether this copy may show an address: its own recipients', and those left visible on purpose.
+    pub fn may_show(&self, address: &Address) -> bool {
+        self.recipients.iter().any(|own| own.address == *address) || self.shows.contains(address)
     }
 
     /// Whether the copy (header or recipient) needs SMTPUTF8 (RFC 6531).

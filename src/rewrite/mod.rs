@@ -1,12 +1,18 @@
 //! Rewriting: verdict and message in, deliveries out, each copy audited.
 //!
-//! * [`delivery`] the only thing that can leave, and only this module makes one
 //! * [`plan`] which copies there are, and what each looks like
+//! * `fields` the allow-list; `template` what copies share and where they differ; `compose` the
+//!   fields we write; `dkim` which signatures survive
+//! * [`delivery`] the only thing that can leave, and only this module makes one
 //! * [`audit`] the search for hidden recipients' addresses, in any encoding
 
 pub mod audit;
+pub mod compose;
 pub mod delivery;
+mod dkim;
+mod fields;
 pub mod plan;
+mod template;
 
 pub use audit::{Hit, Needles};
 pub use delivery::Delivery;

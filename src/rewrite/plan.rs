@@ -1,11 +1,16 @@
-//! Plans the copies of one message: what the policy decided, carried out (`MAIL_RULES` §§1–2).
+//! Plans the copies of one message: what the policy decided, carried out (`MAIL_RULES` §§1–2), and
+//! every copy audited before it may be kept.
 
-use super::{Delivery, Hit};
+use super::compose::{self, UNDISCLOSED};
+use super::fields;
+use super::template::{Addressees, Template};
+use super::{Delivery, Hit, Needles};
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::message::{Address, Envelope, Header};
-use crate::policy::facts::Disclosed;
+use crate::message::{Address, Envelope, Header, HeaderEdits, Mailbox, Recipient};
+use crate::policy::facts::{Disclosed, ShownIn, Visible};
 use crate::policy::{Disclosure, Facts, Organisation};
+use std::collections::{HashMap, HashSet};
 
 /// How copies are made, as the admin wants it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +58,8 @@ pub struct Draft<'a> {
     pub header: &'a Header,
     /// Facts.
     pub facts: &'a Facts,
+    /// What the audit searches for: see [`needles`].
+    pub needles: &'a Needles,
     /// What the body scan found of the needles.
     pub body_hits: &'a [Hit],
     /// Who is ours.
@@ -65,9 +72,375 @@ pub struct Draft<'a> {
     pub dropped: &'a [Address],
 }
 
+/// Every address that some copy of this message may have to hide: external recipients of header and
+/// envelope, and internal ones that stand only in the envelope; never From or Sender.
+pub fn needles(facts: &Facts, organisation: &Organisation) -> Vec<Address> {
+    let own: HashSet<&Address> = authors(facts).collect();
+    let envelope_only: HashSet<&Address> = facts.envelope_only.iter().chain(&facts.bcc_header).collect();
+    let mut seen = HashSet::new();
+    let mut hidden: Vec<Address> = shown_recipients(facts)
+        .map(|visible| &visible.mailbox.address)
+        .chain(&facts.recipients)
+        .chain(&facts.bcc_header)
+        .filter(|address| !organisation.is_internal(address) || envelope_only.contains(address))
+        .filter(|address| !own.contains(address) && seen.insert(*address))
+        .cloned()
+        .collect();
+    // One copy for one recipient: there is nobody to hide it from.
+    if let [only] = facts.recipients.as_slice() {
+        hidden.retain(|address| address != only);
+    }
+    hidden
+}
+
 /// Plans and audits the copies (`ask` is no way to send: it counts as split). The error is what the
 /// audit found: such a message is held.
 pub fn copies(draft: &Draft<'_>, disclosure: Disclosure) -> Result<Copies, Vec<Hit>> {
-    let _ = (draft, disclosure);
-    todo!()
+    let recipients: Vec<&Recipient> = draft
+        .envelope
+        .recipients
+        .iter()
+        .filter(|recipient| !draft.dropped.contains(&recipient.address))
+        .collect();
+    match disclosure {
+        Disclosure::AsIs => as_is(draft, &recipients),
+        Disclosure::Bcc => rewritten(draft, &recipients, Looks::Alike),
+        Disclosure::Ask | Disclosure::Split => rewritten(draft, &recipients, Looks::Own),
+    }
+}
+
+/// The same copies without the audit, as the sender wrote them: observe mode, or an approver who
+/// acknowledged what the audit found.
+pub fn unaudited(draft: &Draft<'_>) -> Copies {
+    let recipients: Vec<&Recipient> = draft
+        .envelope
+        .recipients
+        .iter()
+        .filter(|recipient| !draft.dropped.contains(&recipient.address))
+        .collect();
+    let mut copies = pass(draft, &recipients);
+    copies.needles.clear();
+    copies
+}
+
+/// Copies of a message whose header could not be indexed, released as it is: everybody gets a
+/// transaction of one's own, and lines that look like Bcc go all the same.
+pub fn unread(envelope: &Envelope, header: &[u8], stamp: &Stamp, dropped: &[Address]) -> Copies {
+    let mut edits = HeaderEdits::new();
+    edits.insert(compose::received(stamp));
+    let mut keeping = true;
+    let mut start = 0;
+    for line in header.split_inclusive(|byte| *byte == b'\n') {
+        if !matches!(line.first(), Some(b' ' | b'\t')) {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            keeping = !fields::never_leaves(name.trim_ascii());
+        }
+        if keeping {
+            edits.keep(start..start + line.len());
+        }
+        start += line.len();
+    }
+    let deliveries = envelope
+        .recipients
+        .iter()
+        .filter(|recipient| !dropped.contains(&recipient.address))
+        .map(|recipient| delivery(envelope, &[recipient], edits.clone(), false, !header.is_ascii()))
+        .collect();
+    Copies { deliveries, needles: Vec::new(), ledger: None }
+}
+
+/// Copies of mail of our own making: untouched but for the trace field, one transaction each.
+pub fn own(header: &Header, to: &[Address], stamp: &Stamp) -> Vec<Delivery> {
+    let mut edits = HeaderEdits::new();
+    edits.insert(compose::received(stamp));
+    edits.keep(0..header.bytes().len());
+    to.iter()
+        .map(|address| Delivery {
+            needs_utf8: address.needs_utf8() || !header.bytes().is_ascii(),
+            recipients: vec![Recipient::plain(address.clone())],
+            edits: edits.clone(),
+            rewritten: false,
+            shows: Vec::new(),
+        })
+        .collect()
+}
+
+/// Whether the copies of a rewritten message are byte-identical or each its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    Alike,
+    Own,
+}
+
+fn authors(facts: &Facts) -> impl Iterator<Item = &Address> {
+    facts.from.iter().chain(&facts.sender).map(|mailbox| &mailbox.address)
+}
+
+fn shown_recipients(facts: &Facts) -> impl Iterator<Item = &Visible> {
+    facts.visible.iter().filter(|visible| {
+        matches!(visible.field, ShownIn::To | ShownIn::Cc | ShownIn::ResentTo | ShownIn::ResentCc)
+    })
+}
+
+/// As the sender wrote it: those the header names in one transaction, everybody else in one of their own.
+fn pass(draft: &Draft<'_>, recipients: &[&Recipient]) -> Copies {
+    let template = Template::passed(draft);
+    let (edits, eight_bit) = (template.edits(None, None), !draft.header.bytes().is_ascii());
+    let hidden: HashSet<&Address> = draft.facts.envelope_only.iter().collect();
+    let (alone, together): (Vec<&Recipient>, Vec<&Recipient>) =
+        recipients.iter().partition(|recipient| hidden.contains(&recipient.address));
+    let mut deliveries = Vec::with_capacity(alone.len() + 1);
+    if !together.is_empty() {
+        deliveries.push(delivery(draft.envelope, &together, edits.clone(), false, eight_bit));
+    }
+    deliveries
+        .extend(alone.iter().map(|one| delivery(draft.envelope, &[one], edits.clone(), false, eight_bit)));
+    let authors: HashSet<&Address> = authors(draft.facts).collect();
+    let needles = draft
+        .facts
+        .envelope_only
+        .iter()
+        .chain(draft.dropped)
+        .filter(|address| !authors.contains(address))
+        .cloned()
+        .collect();
+    Copies { deliveries, needles, ledger: disclosed(draft) }
+}
+
+fn as_is(draft: &Draft<'_>, recipients: &[&Recipient]) -> Result<Copies, Vec<Hit>> {
+    let copies = pass(draft, recipients);
+    if copies.needles.is_empty() {
+        return Ok(copies);
+    }
+    let Some(first) = copies.deliveries.first() else { return Ok(copies) };
+    let rendered = first.edits.render(draft.header.bytes()).unwrap_or_default();
+    let searched: HashSet<&Address> = copies.needles.iter().collect();
+    let found: Vec<Hit> = draft
+        .needles
+        .search_header(&rendered)
+        .into_iter()
+        .filter(|hit| searched.contains(&hit.address))
+        .collect();
+    let shown_to_another = |hit: &Hit| copies.deliveries.iter().any(|copy| !copy.may_show(&hit.address));
+    let hits: Vec<Hit> = found.into_iter().filter(shown_to_another).collect();
+    if hits.is_empty() { Ok(copies) } else { Err(hits) }
+}
+
+/// What the ledger of open disclosures keeps of a passed mail: nothing where nobody sees anybody.
+fn disclosed(draft: &Draft<'_>) -> Option<Disclosed> {
+    let addresses: Vec<Address> = shown_recipients(draft.facts)
+        .map(|visible| visible.mailbox.address.clone())
+        .filter(|address| !draft.dropped.contains(address))
+        .collect();
+    (addresses.len() > 1).then(|| Disclosed {
+        message_id: draft
+            .facts
+            .message_id
+            .clone()
+            .unwrap_or_else(|| compose::synthesised_message_id(draft.stamp)),
+        from: draft.facts.from.first().map(|mailbox| mailbox.address.clone()),
+        addresses,
+    })
+}
+
+fn rewritten(draft: &Draft<'_>, recipients: &[&Recipient], looks: Looks) -> Result<Copies, Vec<Hit>> {
+    let people = People::of(draft);
+    let template = Template::rewritten(draft);
+    let mut audit = CopyAudit::new(draft);
+    audit.shared(&template.shared_bytes());
+    let mut deliveries = Vec::with_capacity(recipients.len());
+    for recipient in recipients {
+        let (reader, addressees) = match looks {
+            Looks::Alike => (None, people.for_all()),
+            Looks::Own => (Some(&recipient.address), people.for_one(&recipient.address)),
+        };
+        let internal = draft.organisation.is_internal(&recipient.address);
+        let shows_externals = internal && draft.options.show_external_to_internal && looks == Looks::Own;
+        let eight_bit = template.is_eight_bit() || !addressees.is_ascii();
+        let edits = template.edits(reader, Some(&addressees));
+        let mut copy = delivery(draft.envelope, &[recipient], edits, true, eight_bit);
+        if shows_externals {
+            copy.shows.clone_from(&people.externals);
+        }
+        audit.copy(&copy, &template.own_bytes(reader, &addressees));
+        deliveries.push(copy);
+    }
+    let hits = audit.finish();
+    if hits.is_empty() {
+        Ok(Copies { deliveries, needles: draft.needles.addresses().to_vec(), ledger: None })
+    } else {
+        Err(hits)
+    }
+}
+
+/// Who stands in To and Cc of the rewritten copies.
+struct People {
+    /// Each visible mailbox as it is shown, by address key.
+    shown: HashMap<String, Vec<u8>>,
+    internal_to: Vec<Vec<u8>>,
+    internal_cc: Vec<Vec<u8>>,
+    external_to: Vec<Vec<u8>>,
+    external_cc: Vec<Vec<u8>>,
+    externals: Vec<Address>,
+    internal_keys: HashSet<String>,
+    hide_internal: bool,
+    show_external_to_internal: bool,
+}
+
+impl People {
+    fn of(draft: &Draft<'_>) -> Self {
+        let mut people = Self {
+            shown: HashMap::new(),
+            internal_to: Vec::new(),
+            internal_cc: Vec::new(),
+            external_to: Vec::new(),
+            external_cc: Vec::new(),
+            externals: Vec::new(),
+            internal_keys: draft
+                .envelope
+                .recipients
+                .iter()
+                .filter(|recipient| draft.organisation.is_internal(&recipient.address))
+                .map(|recipient| recipient.address.key().to_owned())
+                .collect(),
+            hide_internal: draft.options.hide_internal,
+            show_external_to_internal: draft.options.show_external_to_internal,
+        };
+        for visible in shown_recipients(draft.facts) {
+            if !draft.dropped.contains(&visible.mailbox.address) {
+                people.add(visible);
+            }
+        }
+        people
+    }
+
+    fn add(&mut self, visible: &Visible) {
+        let Visible { mailbox, field, internal, .. } = visible;
+        let bytes = compose::shown(mailbox);
+        let key = mailbox.address.key().to_owned();
+        let list = match (internal, field) {
+            (true, ShownIn::To) => Some(&mut self.internal_to),
+            (true, ShownIn::Cc) => Some(&mut self.internal_cc),
+            (false, ShownIn::To) => Some(&mut self.external_to),
+            (false, ShownIn::Cc) => Some(&mut self.external_cc),
+            _ => None,
+        };
+        if let Some(list) = list {
+            list.push(bytes.clone());
+        }
+        if !internal {
+            self.externals.push(mailbox.address.clone());
+        }
+        self.shown.insert(key, bytes);
+    }
+
+    /// The address fields of a copy of one's own.
+    fn for_one(&self, recipient: &Address) -> Addressees {
+        let (to, cc) = if self.internal_keys.contains(recipient.key()) {
+            let mut to = self.internal_to.clone();
+            let mut cc = self.internal_cc.clone();
+            if self.show_external_to_internal {
+                to.extend(self.external_to.iter().cloned());
+                cc.extend(self.external_cc.iter().cloned());
+            }
+            (to, cc)
+        } else {
+            let own = self.shown.get(recipient.key()).cloned().unwrap_or_else(|| compose::bare(recipient));
+            let mut cc = Vec::new();
+            if !self.hide_internal {
+                cc.extend(self.internal_to.iter().chain(&self.internal_cc).cloned());
+            }
+            (vec![own], cc)
+        };
+        Self::fields(&to, &cc)
+    }
+
+    /// The address fields that every copy shares.
+    fn for_all(&self) -> Addressees {
+        let to: Vec<Vec<u8>> = if self.hide_internal {
+            Vec::new()
+        } else {
+            self.internal_to.iter().chain(&self.internal_cc).cloned().collect()
+        };
+        Self::fields(&to, &[])
+    }
+
+    fn fields(to: &[Vec<u8>], cc: &[Vec<u8>]) -> Addressees {
+        Addressees {
+            to: compose::address_field("To", to).unwrap_or_else(|| UNDISCLOSED.to_vec()),
+            cc: compose::address_field("Cc", cc).unwrap_or_default(),
+        }
+    }
+}
+
+/// Audits the copies of one rewritten message: what they share once, what is a copy's own each.
+struct CopyAudit<'a> {
+    needles: &'a Needles,
+    /// Hits in what all copies share: body and kept fields.
+    shared: Vec<Hit>,
+    /// Hits that disclose somebody to somebody.
+    disclosing: Vec<Hit>,
+    seen: HashSet<Hit>,
+}
+
+impl<'a> CopyAudit<'a> {
+    fn new(draft: &Draft<'a>) -> Self {
+        Self {
+            needles: draft.needles,
+            shared: draft.body_hits.to_vec(),
+            disclosing: Vec::new(),
+            seen: HashSet::new(),
+        }
+    }
+
+    fn shared(&mut self, kept_fields: &[u8]) {
+        self.shared.extend(self.needles.search_header(kept_fields));
+    }
+
+    fn copy(&mut self, copy: &Delivery, own_fields: &[u8]) {
+        let own = self.needles.search_header(own_fields);
+        let hits = self.shared.iter().chain(&own);
+        for hit in hits {
+            if !copy.may_show(&hit.address) && self.seen.len() < MAX_HITS && self.seen.insert(hit.clone()) {
+                self.disclosing.push(hit.clone());
+            }
+        }
+    }
+
+    fn finish(self) -> Vec<Hit> {
+        self.disclosing
+    }
+}
+
+/// Enough hits to explain a hold; one already suffices to cause it.
+const MAX_HITS: usize = 1_000;
+
+fn delivery(
+    envelope: &Envelope,
+    to: &[&Recipient],
+    edits: HeaderEdits,
+    rewritten: bool,
+    eight_bit: bool,
+) -> Delivery {
+    let recipients: Vec<Recipient> = to.iter().map(|recipient| (*recipient).clone()).collect();
+    let utf8_address = recipients.iter().any(|recipient| recipient.address.needs_utf8())
+        || envelope.sender.as_ref().is_some_and(Address::needs_utf8);
+    Delivery {
+        needs_utf8: utf8_address || (envelope.smtputf8 && eight_bit),
+        recipients,
+        edits,
+        rewritten,
+        shows: Vec::new(),
+    }
+}
+
+/// The mailboxes of every instance of an address field, but those dropped, as they are shown.
+pub(super) fn remaining(header: &Header, name: &str, dropped: &[Address]) -> Vec<Vec<u8>> {
+    let kept = |mailbox: &Mailbox| !dropped.contains(&mailbox.address);
+    header
+        .named(name)
+        .flat_map(|field| crate::message::address::parse_list(header.body(field)).mailboxes)
+        .filter(kept)
+        .map(|mailbox| compose::shown(&mailbox))
+        .collect()
 }

@@ -1,0 +1,120 @@
+//! Which header fields of the original stay in a rewritten copy (`MAIL_RULES` §1): an allow-list.
+//!
+//! What is not named here is dropped. What stays is still audited.
+
+use super::plan::CopyOptions;
+
+/// What becomes of one field in a rewritten copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Its bytes stay.
+    Keep,
+    /// It goes.
+    Drop,
+    /// Its place is where the new address fields go.
+    Addressee,
+    /// Stays if the Sender is ours.
+    Sender,
+    /// Stays unless it names somebody hidden from this copy.
+    ReplyTo,
+    /// Stays if it equals From.
+    DispositionNotificationTo,
+    /// Stays unless it names somebody hidden from this copy.
+    Received,
+    /// Stays if this copy leaves the signature intact.
+    DkimSignature,
+    /// Stays where a TNEF part is.
+    TnefCorrelator,
+}
+
+const KEPT: &[&str] = &[
+    "accept-language",
+    "auto-submitted",
+    "content-language",
+    "date",
+    "feedback-id",
+    "from",
+    "importance",
+    "in-reply-to",
+    "list-help",
+    "list-id",
+    "list-unsubscribe",
+    "list-unsubscribe-post",
+    "message-id",
+    "mime-version",
+    "precedence",
+    "priority",
+    "references",
+    "sensitivity",
+    "subject",
+    "thread-index",
+    "thread-topic",
+    "user-agent",
+    "x-auto-response-suppress",
+    "x-mailer",
+    "x-ms-exchange-senderadcheck",
+    "x-ms-has-attach",
+    "x-priority",
+];
+
+/// Fields that name recipients to nobody but the last hop: they leave with no copy, passed mail too.
+const NEVER: &[&str] = &["apparently-to", "bcc", "resent-bcc", "x-envelope-to"];
+
+/// Whether a field is stripped from every copy, passed ones too.
+pub(super) fn never_leaves(name: &[u8]) -> bool {
+    NEVER.iter().any(|never| name.eq_ignore_ascii_case(never.as_bytes()))
+}
+
+/// The rule for a field in a rewritten copy. An exact name wins over a wildcard.
+pub(super) fn rule(name: &[u8], options: &CopyOptions) -> Rule {
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    match name.as_str() {
+        "to" | "cc" => Rule::Addressee,
+        "sender" => Rule::Sender,
+        "reply-to" => Rule::ReplyTo,
+        "disposition-notification-to" => Rule::DispositionNotificationTo,
+        "received" => Rule::Received,
+        "dkim-signature" => Rule::DkimSignature,
+        "x-ms-tnef-correlator" => Rule::TnefCorrelator,
+        other if KEPT.binary_search(&other).is_ok() => Rule::Keep,
+        other if NEVER.contains(&other) => Rule::Drop,
+        other if other.starts_with("content-") => Rule::Keep,
+        other if options.also_keep.iter().any(|kept| kept == other) => Rule::Keep,
+        _ => Rule::Drop,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_for_the_search() {
+        assert!(KEPT.is_sorted());
+    }
+
+    #[test]
+    fn fields_stay_or_go() {
+        let options =
+            CopyOptions { also_keep: vec!["x-campaign".into(), "bcc".into()], ..Default::default() };
+        for (name, want) in [
+            ("Subject", Rule::Keep),
+            ("CONTENT-Type", Rule::Keep),
+            ("Content-Class", Rule::Keep),
+            ("X-Campaign", Rule::Keep),
+            ("Bcc", Rule::Drop),
+            ("Resent-To", Rule::Drop),
+            ("X-Original-To", Rule::Drop),
+            ("X-MS-Exchange-Organization-SCL", Rule::Drop),
+            ("X-MS-Exchange-SenderADCheck", Rule::Keep),
+            ("Authentication-Results", Rule::Drop),
+            ("List-Post", Rule::Drop),
+            ("Comments", Rule::Drop),
+            ("to", Rule::Addressee),
+            ("dkim-signature", Rule::DkimSignature),
+        ] {
+            assert_eq!(rule(name.as_bytes(), &options), want, "{name}");
+        }
+        assert!(never_leaves(b"BCC") && never_leaves(b"Resent-Bcc") && !never_leaves(b"Cc"));
+    }
+}
