@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod clock;
+pub mod config;
 pub mod courier;
 pub mod diagnostic;
 pub mod examine;

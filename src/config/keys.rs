@@ -1,0 +1,449 @@
+//! The keys of the configuration file, as TOML has them. Every table refuses keys it does not know.
+
+use super::units::{Network, Rate, Size, Span};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) hostname: Option<String>,
+    pub(super) organisation: toml::Spanned<Organisation>,
+    pub(super) listener: Vec<Listener>,
+    pub(super) upstream: Upstream,
+    pub(super) policy: Policy,
+    #[serde(default)]
+    pub(super) store: Store,
+    #[serde(default)]
+    pub(super) desk: Desk,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) rewrite: Rewrite,
+    #[serde(default)]
+    pub(super) notices: Notices,
+    #[serde(default)]
+    #[allow(dead_code)] // read to refuse what would silently not happen
+    tls: Later<Certificates>,
+    #[serde(default)]
+    #[allow(dead_code)]
+    auth: Later<Accounts>,
+    #[serde(default)]
+    #[allow(dead_code)]
+    dkim: Later<SigningKeys>,
+}
+
+/// `[organisation]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Organisation {
+    pub(super) domains: Domains,
+    #[serde(default = "yes")]
+    pub(super) include_subdomains: bool,
+    #[serde(default)]
+    pub(super) partners: Vec<String>,
+    #[serde(default)]
+    pub(super) not_ours: Vec<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// `domains`: a list, or `"sender"`: the domain of whoever sends is ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Domains {
+    Listed(Vec<String>),
+    OfSender,
+}
+
+impl<'de> Deserialize<'de> for Domains {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Wanted;
+        impl<'de> Visitor<'de> for Wanted {
+            type Value = Domains;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of domains, such as [\"example.co.jp\"], or \"sender\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Domains, E> {
+                if text == "sender" {
+                    Ok(Domains::OfSender)
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Str(text), &self))
+                }
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Domains, A::Error> {
+                let mut domains = Vec::new();
+                while let Some(domain) = list.next_element::<String>()? {
+                    domains.push(domain);
+                }
+                if domains.is_empty() {
+                    return Err(de::Error::custom(
+                        "`domains` is empty: name at least one domain that is ours",
+                    ));
+                }
+                Ok(Domains::Listed(domains))
+            }
+        }
+        deserializer.deserialize_any(Wanted)
+    }
+}
+
+/// `[[listener]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listener {
+    pub(super) address: Bind,
+    #[serde(default)]
+    pub(super) allow: Vec<Network>,
+    #[serde(default)]
+    pub(super) normalise_line_ends: Vec<Network>,
+    #[serde(default)]
+    #[allow(dead_code)]
+    tls: OnlyOff<ListenerTls>,
+    #[serde(default)]
+    #[allow(dead_code)]
+    auth: OnlyOff<ListenerAuth>,
+}
+
+/// An address and port to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Bind(pub(super) SocketAddr);
+
+impl TryFrom<String> for Bind {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| {
+            format!("`{text}` is no address to listen on: write an IP address and a port, such as \"127.0.0.1:2525\"")
+        })
+    }
+}
+
+/// `[desk] address`: like a listener's, or `"off"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct BindOrOff(pub(super) Option<SocketAddr>);
+
+impl TryFrom<String> for BindOrOff {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "off" { Ok(Self(None)) } else { Bind::try_from(text).map(|bind| Self(Some(bind.0))) }
+    }
+}
+
+/// `[upstream]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upstream {
+    pub(super) address: Route,
+    #[serde(default)]
+    pub(super) tls: UpstreamTls,
+    pub(super) username: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) rate: Option<Rate>,
+    #[serde(default, deserialize_with = "some_places")]
+    pub(super) connections: Option<usize>,
+    pub(super) hello: Option<String>,
+}
+
+fn some_places<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let number = usize::deserialize(deserializer)?;
+    if (1..=1_000).contains(&number) {
+        Ok(Some(number))
+    } else {
+        Err(de::Error::custom("`connections` is between 1 and 1000"))
+    }
+}
+
+/// `[upstream] address`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) enum Route {
+    Smarthost { host: String, port: u16 },
+    Capture(PathBuf),
+}
+
+impl TryFrom<String> for Route {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if let Some(folder) = text.strip_prefix("capture:") {
+            if folder.is_empty() {
+                return Err("`capture:` needs a folder, such as \"capture:out\"".to_owned());
+            }
+            return Ok(Self::Capture(PathBuf::from(folder)));
+        }
+        if text == "mx" {
+            return Err(
+                "delivery by MX is not in this version: name the smarthost that takes your mail, such as \
+                        \"smtp.example.net:587\""
+                    .to_owned(),
+            );
+        }
+        let wrong = || {
+            format!(
+                "`{text}` is no upstream: write a host and a port, such as \"smtp.example.net:587\", or \"capture:DIR\""
+            )
+        };
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port: u16 = port.parse().map_err(|_| wrong())?;
+        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        let sound = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        if port == 0 || host.is_empty() || !host.chars().all(sound) {
+            return Err(wrong());
+        }
+        Ok(Self::Smarthost { host: host.to_owned(), port })
+    }
+}
+
+/// `[upstream] tls`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum UpstreamTls {
+    /// STARTTLS, with a verified certificate; without it nothing is sent.
+    #[default]
+    Required,
+    /// TLS from the first byte, with a verified certificate.
+    Implicit,
+    /// Plain text.
+    Off,
+}
+
+impl TryFrom<String> for UpstreamTls {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "required" => Ok(Self::Required),
+            "implicit" => Ok(Self::Implicit),
+            "off" => Ok(Self::Off),
+            "opportunistic" => {
+                Err("`opportunistic` is not in this version: use \"required\", \"implicit\" or, on a \
+                                    network you trust, \"off\""
+                    .to_owned())
+            }
+            other => Err(format!("`{other}` is none of \"required\", \"implicit\", \"off\"")),
+        }
+    }
+}
+
+/// `[policy]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Policy {
+    pub(super) files: Vec<PathBuf>,
+    #[serde(default)]
+    pub(super) mode: Mode,
+    #[serde(default)]
+    pub(super) approvers: Vec<crate::message::Address>,
+    pub(super) expiry: Option<Span>,
+}
+
+/// `[policy] mode`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Mode {
+    #[default]
+    Enforce,
+    Observe,
+}
+
+/// `[store]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Store {
+    pub(super) url: Option<StoreUrl>,
+}
+
+/// `[store] url`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct StoreUrl(pub(super) PathBuf);
+
+impl TryFrom<String> for StoreUrl {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(Self(PathBuf::from(path))),
+            _ if text.starts_with("postgres") => {
+                Err("PostgreSQL is not in this version: use \"sqlite:sekisho.db\"".to_owned())
+            }
+            _ => Err(format!(
+                "`{text}` is no store: write \"sqlite:\" and a file, such as \"sqlite:sekisho.db\""
+            )),
+        }
+    }
+}
+
+/// `[desk]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Desk {
+    pub(super) address: Option<BindOrOff>,
+    pub(super) url: Option<String>,
+}
+
+/// `[limits]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) size: Option<Size>,
+    pub(super) recipients: Option<usize>,
+    pub(super) sessions: Option<usize>,
+    pub(super) sessions_per_client: Option<usize>,
+}
+
+/// `[rewrite]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rewrite {
+    #[serde(default)]
+    pub(super) also_keep: Vec<FieldName>,
+    #[serde(default)]
+    pub(super) hide_internal: bool,
+    #[serde(default)]
+    pub(super) show_external_to_internal: bool,
+}
+
+/// A header field's name (RFC 5322 §3.6.8), in lower case.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct FieldName(pub(super) String);
+
+impl TryFrom<String> for FieldName {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let sound = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b':');
+        let always_out = ["bcc", "resent-bcc", "to", "cc", "apparently-to", "x-envelope-to"];
+        let lower = text.to_ascii_lowercase();
+        if !sound {
+            Err(format!("`{text}` is no name of a header field"))
+        } else if always_out.contains(&lower.as_str()) {
+            Err(format!("`{text}` names recipients: no copy may keep it"))
+        } else {
+            Ok(Self(lower))
+        }
+    }
+}
+
+/// `[notices]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Notices {
+    pub(super) from: Option<crate::message::Address>,
+    pub(super) admin: Option<crate::message::Address>,
+    pub(super) language: Option<crate::policy::verdict::Language>,
+}
+
+/// What a later release will do, and what means that nobody asked for it.
+trait Promise {
+    const WHAT: &'static str;
+}
+
+#[derive(Debug, Default)]
+struct Certificates;
+impl Promise for Certificates {
+    const WHAT: &'static str = "TLS towards clients is not in this version: take `[tls]` out";
+}
+#[derive(Debug, Default)]
+struct Accounts;
+impl Promise for Accounts {
+    const WHAT: &'static str =
+        "AUTH of clients is not in this version: take `[auth]` out, and name who may relay in `allow`";
+}
+#[derive(Debug, Default)]
+struct SigningKeys;
+impl Promise for SigningKeys {
+    const WHAT: &'static str =
+        "DKIM signing is not in this version: take `[dkim]` out, and let the upstream sign";
+}
+#[derive(Debug, Default)]
+struct ListenerTls;
+impl Promise for ListenerTls {
+    const WHAT: &'static str = "TLS towards clients is not in this version: `tls` can only be \"off\", and mail would come in plain text";
+}
+#[derive(Debug, Default)]
+struct ListenerAuth;
+impl Promise for ListenerAuth {
+    const WHAT: &'static str =
+        "AUTH of clients is not in this version: `auth` can only be \"off\"; name who may relay in `allow`";
+}
+
+/// A table that belongs to a later release: nothing in it, or only empty lists and `"off"`.
+#[derive(Debug)]
+struct Later<P>(PhantomData<P>);
+
+impl<P> Default for Later<P> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<'de, P: Promise> Deserialize<'de> for Later<P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table<P>(PhantomData<P>);
+        impl<'de, P: Promise> Visitor<'de> for Table<P> {
+            type Value = Later<P>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Later<P>, A::Error> {
+                while map.next_key::<String>()?.is_some() {
+                    map.next_value::<Nothing<P>>()?;
+                }
+                Ok(Later(PhantomData))
+            }
+        }
+        deserializer.deserialize_map(Table(PhantomData))
+    }
+}
+
+/// A value that asks for nothing: `"off"`, `false` or an empty list.
+struct Nothing<P>(PhantomData<P>);
+
+impl<'de, P: Promise> Deserialize<'de> for Nothing<P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Off<P>(PhantomData<P>);
+        impl<'de, P: Promise> Visitor<'de> for Off<P> {
+            type Value = Nothing<P>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"off\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Nothing<P>, E> {
+                if text == "off" { Ok(Nothing(PhantomData)) } else { Err(E::custom(P::WHAT)) }
+            }
+            fn visit_bool<E: de::Error>(self, on: bool) -> Result<Nothing<P>, E> {
+                if on { Err(E::custom(P::WHAT)) } else { Ok(Nothing(PhantomData)) }
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Nothing<P>, A::Error> {
+                if list.next_element::<IgnoredAny>()?.is_some() {
+                    return Err(de::Error::custom(P::WHAT));
+                }
+                Ok(Nothing(PhantomData))
+            }
+        }
+        deserializer.deserialize_any(Off(PhantomData))
+    }
+}
+
+/// One key that belongs to a later release and can only be `"off"` now.
+#[derive(Debug)]
+struct OnlyOff<P>(PhantomData<P>);
+
+impl<P> Default for OnlyOff<P> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<'de, P: Promise> Deserialize<'de> for OnlyOff<P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Nothing::<P>::deserialize(deserializer).map(|_| Self(PhantomData))
+    }
+}

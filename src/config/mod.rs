@@ -1,0 +1,472 @@
+//! The configuration: `sekisho.toml`, read once, checked as a whole, as typed values.
+//!
+//! Only the wiring ([`crate::app`]) and the commands read all of it; each stage gets a small struct of
+//! its own. Relative paths in the file are relative to the file.
+
+mod keys;
+pub mod units;
+
+use crate::diagnostic::{Diagnostic, read_toml};
+use crate::message::Address;
+use crate::policy::verdict::Language;
+use crate::policy::{Mode, Organisation};
+use crate::rewrite::plan::CopyOptions;
+use ipnet::IpNet;
+pub use keys::UpstreamTls;
+use keys::{BindOrOff, Domains, File, Route};
+use secrecy::SecretString;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use units::Rate;
+
+/// Where the configuration is looked for when no command line names it.
+pub const PLACES: [&str; 2] = ["sekisho.toml", "/etc/sekisho/sekisho.toml"];
+
+/// Most octets of a configuration file, a password file.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// Exchange Online's largest message, and the default of SIZE.
+const DEFAULT_SIZE: u64 = 157_286_400;
+
+/// Everything that is configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// What the relay calls itself in greetings and trace fields.
+    pub hostname: String,
+    /// Who is ours.
+    pub organisation: Organisation,
+    /// Where mail comes in.
+    pub listeners: Vec<Listener>,
+    /// Where it goes.
+    pub upstream: Upstream,
+    /// What is decided.
+    pub policy: PolicyFiles,
+    /// The SQLite database.
+    pub database: PathBuf,
+    /// The HTTP side.
+    pub desk: Desk,
+    /// Bounds.
+    pub limits: Limits,
+    /// How copies are made.
+    pub copies: CopyOptions,
+    /// The relay's own mail.
+    pub notices: Notices,
+}
+
+/// One listener.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// What it binds; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Networks that may relay.
+    pub allow: Vec<IpNet>,
+    /// Networks whose bare LF (and CR) are taken for line ends.
+    pub normalise_line_ends: Vec<IpNet>,
+}
+
+/// The way out.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Which.
+    pub route: UpstreamRoute,
+    /// How it is secured.
+    pub tls: UpstreamTls,
+    /// Name and password, where it asks for them.
+    pub credentials: Option<Credentials>,
+    /// Certificates trusted instead of the system's (PEM).
+    pub ca_file: Option<PathBuf>,
+    /// At most so many transactions in so long.
+    pub rate: Option<Rate>,
+    /// Connections at once.
+    pub connections: usize,
+    /// What we call ourselves to it.
+    pub hello: String,
+}
+
+/// Kinds of upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamRoute {
+    /// A smarthost.
+    Smarthost {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A Maildir in this folder that keeps what it gets.
+    Capture(PathBuf),
+}
+
+impl fmt::Display for UpstreamRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Smarthost { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Smarthost { host, port } => write!(f, "{host}:{port}"),
+            Self::Capture(folder) => write!(f, "capture:{}", folder.display()),
+        }
+    }
+}
+
+/// Name and password for the upstream.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: SecretString,
+    /// The file it came from.
+    pub password_file: PathBuf,
+}
+
+/// `[policy]`
+#[derive(Clone, Debug)]
+pub struct PolicyFiles {
+    /// Its files, in order.
+    pub files: Vec<PathBuf>,
+    /// Whether verdicts are carried out.
+    pub mode: Mode,
+    /// Who is told of a hold.
+    pub approvers: Vec<Address>,
+    /// When a held message nobody decided on is returned.
+    pub expiry: Duration,
+}
+
+/// `[desk]`
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// What HTTP binds; `None` when it is off.
+    pub address: Option<SocketAddr>,
+    /// What people reach it by.
+    pub url: Option<String>,
+}
+
+/// `[limits]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest message in octets.
+    pub size: u64,
+    /// Most recipients of one transaction.
+    pub recipients: usize,
+    /// Most sessions at once.
+    pub sessions: usize,
+    /// Most sessions at once from one address.
+    pub sessions_per_client: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { size: DEFAULT_SIZE, recipients: 5_000, sessions: 2_000, sessions_per_client: 1_000 }
+    }
+}
+
+/// `[notices]`
+#[derive(Clone, Debug)]
+pub struct Notices {
+    /// From of the relay's own mail.
+    pub from: Address,
+    /// Who is told where there is no one else.
+    pub admin: Option<Address>,
+    /// In which language.
+    pub language: Language,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No file in either place.
+    #[error(
+        "no configuration: there is neither `{}` in {} nor `{}`; name one with --config FILE, or run `sekisho try`",
+        PLACES[0], here.display(), PLACES[1]
+    )]
+    NotFound {
+        /// The folder looked in.
+        here: PathBuf,
+    },
+    /// A file, but a mistake in it.
+    #[error("{0}")]
+    Wrong(Box<Diagnostic>),
+}
+
+impl From<Diagnostic> for ConfigError {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Wrong(Box::new(diagnostic))
+    }
+}
+
+impl Config {
+    /// Reads the file that was named, else the first of [`PLACES`] that exists.
+    pub fn find(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let here = || std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        let found = match named {
+            Some(path) => path.to_owned(),
+            None => PLACES
+                .iter()
+                .map(PathBuf::from)
+                .find(|path| path.exists())
+                .ok_or_else(|| ConfigError::NotFound { here: here() })?,
+        };
+        let text = read_file(&found, "the configuration")?;
+        Ok(Self::parse(&found, &text)?)
+    }
+
+    /// Reads the text of a configuration that stands at `path`.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Diagnostic> {
+        let keys: File = read_toml(path, text)?;
+        let folder = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let base = Base(folder.parent().unwrap_or(Path::new("/")).to_owned());
+        let place = Place { path, text };
+        let hostname = hostname(keys.hostname, &place)?;
+        let first_domain = match &keys.organisation.get_ref().domains {
+            Domains::Listed(domains) => domains.first().cloned(),
+            Domains::OfSender => None,
+        };
+        Ok(Self {
+            file: path.to_owned(),
+            organisation: organisation(&keys.organisation, &place)?,
+            listeners: listeners(keys.listener, &place)?,
+            upstream: upstream(keys.upstream, &base, &hostname, &place)?,
+            policy: policy(keys.policy, &base, &place)?,
+            database: base.join(&keys.store.url.map_or_else(|| "sekisho.db".into(), |url| url.0)),
+            desk: desk(keys.desk, &place)?,
+            limits: limits(&keys.limits, &place)?,
+            copies: CopyOptions {
+                also_keep: keys.rewrite.also_keep.into_iter().map(|name| name.0).collect(),
+                hide_internal: keys.rewrite.hide_internal,
+                show_external_to_internal: keys.rewrite.show_external_to_internal,
+            },
+            notices: notices(keys.notices, first_domain.as_deref(), &hostname, &place)?,
+            hostname,
+        })
+    }
+}
+
+/// The folder that relative paths start from.
+struct Base(PathBuf);
+
+impl Base {
+    fn join(&self, path: &Path) -> PathBuf {
+        self.0.join(path)
+    }
+}
+
+/// The file being read, for mistakes that show only once it is read.
+struct Place<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Place<'_> {
+    /// A mistake at the line where `key` stands in `table` (or in the file, where it is not found).
+    fn wrong(&self, table: &str, key: &str, message: impl Into<String>) -> Diagnostic {
+        let from = self.text.find(table).unwrap_or(0);
+        let start_of_key = self.text[from..].lines().scan(from, |at, line| {
+            let start = *at;
+            *at += line.len() + 1;
+            Some((start, line))
+        });
+        let found = start_of_key
+            .filter(|(_, line)| {
+                line.trim_start().strip_prefix(key).is_some_and(|r| r.trim_start().starts_with('='))
+            })
+            .map(|(start, line)| start..start + line.len())
+            .next();
+        match found {
+            Some(span) => Diagnostic::at(self.path, self.text, span, message, None),
+            None => Diagnostic::of_file(self.path, message, None),
+        }
+    }
+}
+
+/// A text file of bounded size; what it is, for the error.
+pub fn read_file(path: &Path, what: &str) -> Result<String, Diagnostic> {
+    let wrong = |why: String| Diagnostic::of_file(path, format!("{what} cannot be read: {why}"), None);
+    let meta = std::fs::metadata(path).map_err(|error| wrong(reason(&error)))?;
+    if meta.len() > LARGEST_FILE {
+        return Err(wrong(format!("it is larger than {LARGEST_FILE} octets")));
+    }
+    std::fs::read_to_string(path).map_err(|error| wrong(reason(&error)))
+}
+
+/// An input or output error in words, without the system's number.
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+fn hostname(configured: Option<String>, place: &Place<'_>) -> Result<String, Diagnostic> {
+    let sound = |name: &str| {
+        !name.is_empty()
+            && name.len() <= 255
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':'))
+    };
+    match configured {
+        Some(name) if sound(&name) => Ok(name),
+        Some(name) => Err(place.wrong(
+            "",
+            "hostname",
+            format!("`{name}` is no host name: letters, digits, dots and hyphens"),
+        )),
+        None => {
+            let system = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            Ok(Some(system.trim()).filter(|name| sound(name)).unwrap_or("localhost").to_owned())
+        }
+    }
+}
+
+fn organisation(
+    keys: &toml::Spanned<keys::Organisation>,
+    place: &Place<'_>,
+) -> Result<Organisation, Diagnostic> {
+    let inner = keys.get_ref();
+    match &inner.domains {
+        Domains::OfSender => Ok(Organisation::of_sender()),
+        Domains::Listed(domains) => {
+            let domains: Vec<(String, bool)> =
+                domains.iter().map(|domain| (domain.clone(), inner.include_subdomains)).collect();
+            Organisation::new(&domains, &inner.partners, &inner.not_ours)
+                .map_err(|why| place.wrong("[organisation]", "domains", why))
+        }
+    }
+}
+
+fn listeners(keys: Vec<keys::Listener>, place: &Place<'_>) -> Result<Vec<Listener>, Diagnostic> {
+    if keys.is_empty() {
+        return Err(Diagnostic::of_file(place.path, "there is no [[listener]]: mail cannot come in", None));
+    }
+    let nets = |list: Vec<units::Network>| list.into_iter().map(|net| net.0).collect();
+    Ok(keys
+        .into_iter()
+        .map(|listener| Listener {
+            address: listener.address.0,
+            allow: nets(listener.allow),
+            normalise_line_ends: nets(listener.normalise_line_ends),
+        })
+        .collect())
+}
+
+fn upstream(
+    keys: keys::Upstream,
+    base: &Base,
+    hostname: &str,
+    place: &Place<'_>,
+) -> Result<Upstream, Diagnostic> {
+    let credentials = match (keys.username, keys.password_file) {
+        (None, None) => None,
+        (Some(username), Some(file)) => {
+            let password_file = base.join(&file);
+            let password = read_file(&password_file, "the upstream's password")?;
+            let password = password.trim_end_matches(['\r', '\n']);
+            Some(Credentials { username, password: SecretString::from(password), password_file })
+        }
+        (Some(_), None) => {
+            return Err(place.wrong(
+                "[upstream]",
+                "username",
+                "`username` needs a `password_file` beside it",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(place.wrong(
+                "[upstream]",
+                "password_file",
+                "`password_file` needs a `username` beside it",
+            ));
+        }
+    };
+    let capture = matches!(keys.address, Route::Capture(_));
+    Ok(Upstream {
+        route: match keys.address {
+            Route::Smarthost { host, port } => UpstreamRoute::Smarthost { host, port },
+            Route::Capture(folder) => UpstreamRoute::Capture(base.join(&folder)),
+        },
+        tls: keys.tls,
+        credentials,
+        ca_file: keys.ca_file.map(|file| base.join(&file)),
+        rate: keys.rate,
+        connections: keys.connections.unwrap_or(if capture { 4 } else { 20 }),
+        hello: keys.hello.unwrap_or_else(|| hostname.to_owned()),
+    })
+}
+
+fn policy(keys: keys::Policy, base: &Base, place: &Place<'_>) -> Result<PolicyFiles, Diagnostic> {
+    if keys.files.is_empty() {
+        return Err(place.wrong("[policy]", "files", "`files` is empty: name at least one policy file"));
+    }
+    Ok(PolicyFiles {
+        files: keys.files.iter().map(|file| base.join(file)).collect(),
+        mode: match keys.mode {
+            keys::Mode::Enforce => Mode::Enforce,
+            keys::Mode::Observe => Mode::Observe,
+        },
+        approvers: keys.approvers,
+        expiry: keys.expiry.map_or(Duration::from_secs(3 * 86_400), |span| span.0),
+    })
+}
+
+fn desk(keys: keys::Desk, place: &Place<'_>) -> Result<Desk, Diagnostic> {
+    let default = BindOrOff(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8025))));
+    if let Some(url) = &keys.url
+        && !(url.starts_with("http://") || url.starts_with("https://"))
+    {
+        return Err(place.wrong(
+            "[desk]",
+            "url",
+            format!("`{url}` is no URL: it starts with http:// or https://"),
+        ));
+    }
+    Ok(Desk { address: keys.address.unwrap_or(default).0, url: keys.url })
+}
+
+fn limits(keys: &keys::Limits, place: &Place<'_>) -> Result<Limits, Diagnostic> {
+    let default = Limits::default();
+    let limits = Limits {
+        size: keys.size.map_or(default.size, |size| size.0),
+        recipients: keys.recipients.unwrap_or(default.recipients),
+        sessions: keys.sessions.unwrap_or(default.sessions),
+        sessions_per_client: keys.sessions_per_client.unwrap_or(default.sessions_per_client),
+    };
+    if limits.recipients < 100 {
+        return Err(place.wrong(
+            "[limits]",
+            "recipients",
+            "`recipients` is at least 100 (RFC 5321 §4.5.3.1.8)",
+        ));
+    }
+    if limits.size < 65_536 {
+        return Err(place.wrong("[limits]", "size", "`size` is at least \"64KB\" (RFC 5321 §4.5.3.1.7)"));
+    }
+    for (key, number) in [("sessions", limits.sessions), ("sessions_per_client", limits.sessions_per_client)]
+    {
+        if number == 0 {
+            return Err(place.wrong("[limits]", key, format!("`{key}` is at least 1")));
+        }
+    }
+    Ok(limits)
+}
+
+fn notices(
+    keys: keys::Notices,
+    first_domain: Option<&str>,
+    hostname: &str,
+    place: &Place<'_>,
+) -> Result<Notices, Diagnostic> {
+    let from = match keys.from {
+        Some(from) => from,
+        None => Address::parse(&format!("sekisho@{}", first_domain.unwrap_or(hostname)))
+            .or_else(|_| Address::parse("sekisho@localhost"))
+            .map_err(|error| place.wrong("[notices]", "from", error.to_string()))?,
+    };
+    Ok(Notices { from, admin: keys.admin, language: keys.language.unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod tests;

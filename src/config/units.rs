@@ -1,0 +1,183 @@
+//! Values with units, as people write them in the configuration: `"5m"`, `"150MB"`, `"30/min"`.
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A span of time: `"30s"`, `"5m"`, `"1h30m"`, `"3d"`, `"2w"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is no span of time: write a number and s, m, h, d or w, such as \"5m\"");
+        let mut rest = text.trim();
+        let mut total: u64 = 0;
+        if rest.is_empty() {
+            return Err(wrong());
+        }
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+            let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+            rest = rest[digits..].trim_start();
+            let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+            let seconds = match &rest[..letters] {
+                "s" | "sec" => 1,
+                "m" | "min" => 60,
+                "h" => 3_600,
+                "d" => 86_400,
+                "w" => 604_800,
+                _ => return Err(wrong()),
+            };
+            rest = rest[letters..].trim_start();
+            total = number.checked_mul(seconds).and_then(|n| n.checked_add(total)).ok_or_else(wrong)?;
+        }
+        // A hundred years: far beyond use, and safe to add to any date.
+        if total > 100 * 366 * 86_400 {
+            return Err(format!("`{text}` is longer than a hundred years"));
+        }
+        Ok(Self(Duration::from_secs(total)))
+    }
+}
+
+/// A number of octets: `"25MB"`, `"1MiB"`, `"65536"`. As mail hosts count: 1 KB is 1,024 octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no size: write a number and KB, MB or GB, such as \"150MB\"");
+        let text_trimmed = text.trim();
+        let digits = text_trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(text_trimmed.len());
+        let number: u64 = text_trimmed[..digits].parse().map_err(|_| wrong())?;
+        let unit: u64 = match text_trimmed[digits..].trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "k" | "kb" | "kib" => 1 << 10,
+            "m" | "mb" | "mib" => 1 << 20,
+            "g" | "gb" | "gib" => 1 << 30,
+            _ => return Err(wrong()),
+        };
+        number.checked_mul(unit).map(Self).ok_or_else(wrong)
+    }
+}
+
+/// So many in so long: `"30/min"`, `"10/s"`, `"1000/h"`, `"10000/d"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// In how long.
+    pub per: Duration,
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no rate: write how many in how long, such as \"30/min\"");
+        let (count, per) = text.split_once('/').ok_or_else(wrong)?;
+        let count: u32 = count.trim().parse().map_err(|_| wrong())?;
+        let seconds = match per.trim() {
+            "s" | "sec" | "second" => 1,
+            "m" | "min" | "minute" => 60,
+            "h" | "hour" => 3_600,
+            "d" | "day" => 86_400,
+            _ => return Err(wrong()),
+        };
+        if count == 0 {
+            return Err(format!("`{text}` would never send anything"));
+        }
+        Ok(Self { count, per: Duration::from_secs(seconds) })
+    }
+}
+
+/// A network in CIDR form, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Network(pub IpNet);
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self(IpNet::from(address)));
+        }
+        text.parse().map(Self).map_err(|_| {
+            format!("`{text}` is no network: write an address and a prefix length, such as \"192.0.2.0/24\"")
+        })
+    }
+}
+
+macro_rules! from_text {
+    ($($type:ty),*) => {$(
+        impl TryFrom<String> for $type {
+            type Error = String;
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse()
+            }
+        }
+    )*};
+}
+from_text!(Span, Size, Rate, Network);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+        let fits = units.iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
+        let (unit, name) = fits.unwrap_or(&(1, "s"));
+        write!(f, "{}{name}", seconds / unit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        let table =
+            [("30s", 30), ("5m", 300), ("1h30m", 5_400), ("3d", 259_200), ("2w", 1_209_600), ("0s", 0)];
+        for (text, seconds) in table {
+            assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
+        }
+        for text in ["", "5", "m", "5 fortnights", "-1s", "1.5h", "99999999999999999999s", "900000d"] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+        assert_eq!(Span(Duration::from_secs(259_200)).to_string(), "3d");
+        assert_eq!(Span(Duration::from_secs(5_400)).to_string(), "90m");
+    }
+
+    #[test]
+    fn sizes() {
+        let table = [("1", 1), ("64KiB", 65_536), ("150MB", 157_286_400), ("2 GB", 2_147_483_648)];
+        for (text, octets) in table {
+            assert_eq!(text.parse(), Ok(Size(octets)), "{text}");
+        }
+        for text in ["", "MB", "1TB", "1.5MB", "99999999999999999GB"] {
+            assert!(text.parse::<Size>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_and_networks() {
+        assert_eq!("30/min".parse(), Ok(Rate { count: 30, per: Duration::from_secs(60) }));
+        for text in ["30", "0/min", "x/min", "30/week"] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+        assert_eq!("192.0.2.1".parse::<Network>().map(|n| n.0.to_string()), Ok("192.0.2.1/32".to_owned()));
+        assert!("192.0.2.0/33".parse::<Network>().is_err());
+    }
+}
