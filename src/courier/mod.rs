@@ -2,7 +2,8 @@
 //!
 //! claim → render → audit → send → record; retry schedule, rate, circuit breaker, leases.
 
-use crate::store::Claim;
+use crate::store::{Claim, StoredMessage};
+use std::sync::Arc;
 
 /// The courier as intake sees it: may a fresh delivery go straight to it?
 pub trait Dispatch: Send + Sync + 'static {
@@ -16,6 +17,7 @@ pub trait Dispatch: Send + Sync + 'static {
 pub trait Reservation: Send {
     /// How many.
     fn places(&self) -> usize;
-    /// Uses the places for these claims (at most as many).
-    fn dispatch(self: Box<Self>, claims: Vec<Claim>);
+    /// Uses the places for these claims (at most as many), all of this message, which is at hand and
+    /// need not be read from the store.
+    fn dispatch(self: Box<Self>, message: Arc<StoredMessage>, claims: Vec<Claim>);
 }
