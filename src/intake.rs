@@ -1,33 +1,18 @@
 //! The one doorway: decide, plan, persist in one transaction, then answer. Our own notices too.
+//!
+//! A session begins a [`Reception`], writes the content as it arrives, and finishes it at the final
+//! dot. Nothing is answered with 250 before the store has everything on disk. Whatever goes wrong on
+//! the way to a verdict ends in an answer that keeps the message with the client, or in a hold.
 
-use crate::clock::Timestamp;
+mod accept;
+mod reception;
+
+pub use accept::{Intake, Settings};
+
 use crate::id::Id;
-use crate::message::{Envelope, Header};
-use crate::rewrite::audit::BodyReport;
-use crate::store::{Body, Origin};
+use crate::message::{Address, Envelope};
+use crate::store::{Origin, StoreError};
 use bytes::Bytes;
-
-/// A message that a session has taken in whole, its body already in the store's keeping.
-pub struct Submission {
-    /// Our id.
-    pub id: Id,
-    /// When the first byte of its content came.
-    pub received: Timestamp,
-    /// From whom.
-    pub origin: Origin,
-    /// Envelope.
-    pub envelope: Envelope,
-    /// The header block's bytes, as they came (each field with its CRLF; no empty line).
-    pub header: Bytes,
-    /// The same, indexed; or why it could not be.
-    pub index: Result<Header, String>,
-    /// The body, from the empty line on.
-    pub body: Body,
-    /// What the scan of the body found; or why it could not be scanned.
-    pub scan: Result<BodyReport, String>,
-    /// The whole message has octets over 127.
-    pub eight_bit: bool,
-}
 
 /// What the client is told after the final dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +33,15 @@ pub enum Answer {
     Full,
     /// `451 4.3.0`: the store is away.
     Unavailable,
+}
+
+impl From<StoreError> for Answer {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full(_) => Self::Full,
+            _ => Self::Unavailable,
+        }
+    }
 }
 
 /// The doorway as a session sees it; a fake stands in for it in the listener's own tests.
@@ -74,7 +68,7 @@ pub struct OwnMail {
     /// The message it is about.
     pub about: Option<Id>,
     /// Who gets it.
-    pub to: Vec<crate::message::Address>,
+    pub to: Vec<Address>,
     /// The whole message: header (with From, To, Date, Message-ID, Auto-Submitted), empty line, body; CRLF.
     pub message: Bytes,
     /// The notice row it answers: marked as sent in the same transaction.

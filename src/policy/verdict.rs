@@ -146,4 +146,13 @@ impl Verdict {
             })
             .collect()
     }
+
+    /// Why, for an SMTP reply: one ASCII line of at most 100 characters that is enough for the person
+    /// who reads it.
+    pub fn short_reason(&self) -> String {
+        let reason = self.reasons(Language::En).first().copied().unwrap_or("a rule of the organisation");
+        let ascii: String =
+            reason.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect();
+        ascii.chars().take(100).collect()
+    }
 }

@@ -1,0 +1,329 @@
+//! From a verdict to the store: what is committed with a message, in one transaction.
+
+use super::{Answer, OwnMail};
+use crate::clock::{Clock, Entropy, Timestamp};
+use crate::courier::Dispatch;
+use crate::examine::{Examination, Examiner, Settled};
+use crate::id::Id;
+use crate::journal::Event;
+use crate::message::{Envelope, Header, Recipient};
+use crate::policy::{Action, Timing};
+use crate::rewrite::Delivery;
+use crate::rewrite::compose::synthesised_message_id;
+use crate::rewrite::plan::{self, Copies, Stamp};
+use crate::store::{
+    Body, BodyWriter, HoldKind, InitialState, NewDelivery, NewHold, NewMessage, NewNotice, NoticeKind,
+    Origin, Store, StoreError, StoredMessage,
+};
+use bytes::Bytes;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+/// What the intake is told of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our host name, for trace fields and Message-IDs.
+    pub hostname: String,
+    /// How long a hold waits for a decision.
+    pub hold_for: Duration,
+    /// The first lease of deliveries that go straight to the courier.
+    pub lease: Duration,
+}
+
+/// The doorway: cheap to clone, all clones are one.
+#[derive(Clone)]
+pub struct Intake(Arc<Inner>);
+
+struct Inner {
+    examiner: RwLock<Arc<Examiner>>,
+    store: Arc<dyn Store>,
+    dispatch: Arc<dyn Dispatch>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    settings: Settings,
+    bell: Arc<Notify>,
+}
+
+/// A message that has arrived whole, but for its body, which the store is still to close.
+pub(super) struct Arrived {
+    pub(super) id: Id,
+    pub(super) received: Timestamp,
+    pub(super) origin: Origin,
+    pub(super) seen: Examination,
+}
+
+impl Intake {
+    /// A doorway into this store, whose fresh deliveries may go straight to this courier.
+    pub fn new(
+        examiner: Examiner,
+        store: Arc<dyn Store>,
+        dispatch: Arc<dyn Dispatch>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        settings: Settings,
+    ) -> Self {
+        let bell = Arc::new(Notify::new());
+        let examiner = RwLock::new(Arc::new(examiner));
+        Self(Arc::new(Inner { examiner, store, dispatch, clock, entropy, settings, bell }))
+    }
+
+    /// The policy in force.
+    pub fn examiner(&self) -> Arc<Examiner> {
+        Arc::clone(&self.0.examiner.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another policy in force, for messages that begin from now on.
+    pub fn replace_examiner(&self, examiner: Examiner) {
+        *self.0.examiner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(examiner);
+    }
+
+    /// Rung whenever a notice became due.
+    pub fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.bell)
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.0.store
+    }
+
+    pub(super) fn new_id(&self, now: Timestamp) -> Id {
+        Id::new(now, self.0.entropy.bits())
+    }
+
+    /// The public answer to a failing store; the cause goes to the log.
+    pub(super) fn refused(&self, error: &StoreError) -> Answer {
+        warn!(%error, "the store refused a message");
+        match error {
+            StoreError::Full(_) => Answer::Full,
+            _ => Answer::Unavailable,
+        }
+    }
+
+    /// What our trace field says of a message.
+    pub fn stamp(&self, id: Id, received: Timestamp, origin: &Origin) -> Stamp {
+        let client = match origin {
+            Origin::Client { peer, helo, .. } => {
+                let address = peer
+                    .parse()
+                    .map_or_else(|_| peer.clone(), |peer: std::net::SocketAddr| peer.ip().to_string());
+                format!("{helo} ([{address}])")
+            }
+            Origin::Own { .. } => String::new(),
+        };
+        let hostname = self.0.settings.hostname.clone();
+        Stamp { id, received, hostname, client, protocol: "ESMTP".to_owned() }
+    }
+
+    /// Carries out the verdict on a message from a client.
+    pub(super) async fn accept(
+        &self,
+        examiner: &Examiner,
+        arrived: Arrived,
+        body: Box<dyn BodyWriter>,
+    ) -> Result<Answer, Answer> {
+        let stamp = self.stamp(arrived.id, arrived.received, &arrived.origin);
+        let settled = examiner.settle(&arrived.seen, &stamp);
+        let action = settled.verdict.action();
+        if action == Action::Reject {
+            info!(id = %arrived.id, action = "reject", "refused by a rule");
+            return Ok(Answer::Rejected(settled.verdict.short_reason()));
+        }
+        let body = body.finish().await.map_err(|error| self.refused(&error))?;
+        let answer = match settled.copies {
+            Some(_) => Answer::Queued(arrived.id),
+            None => Answer::Held(arrived.id, settled.verdict.short_reason()),
+        };
+        info!(
+            id = %arrived.id,
+            action = ?action,
+            recipients = arrived.seen.envelope.recipients.len(),
+            copies = settled.copies.as_ref().map_or(0, |copies| copies.deliveries.len()),
+            size = arrived.seen.facts.size,
+            "decided"
+        );
+        let message = self.to_commit(arrived, settled, body, &stamp);
+        self.commit(message).await.map_err(|error| self.refused(&error))?;
+        Ok(answer)
+    }
+
+    fn to_commit(&self, arrived: Arrived, settled: Settled, body: Body, stamp: &Stamp) -> NewMessage {
+        let Arrived { id, received, origin, seen } = arrived;
+        let now = self.0.clock.now();
+        let action = settled.verdict.action();
+        let held = settled.copies.is_none().then(|| self.hold(&settled, &seen, now));
+        let notices = notices(action, held.is_some(), now);
+        let exposures = exposures(seen.facts.external_addresses.len());
+        let event = Event::Accepted {
+            client: stamp.client.clone(),
+            action: wire(&action),
+            disclosure: wire(&settled.verdict.demand.disclosure),
+            recipients: seen.envelope.recipients.len(),
+            copies: settled.copies.as_ref().map_or(0, |copies| copies.deliveries.len()),
+            exposures,
+        };
+        let Copies { deliveries, needles, ledger } =
+            settled.copies.unwrap_or(Copies { deliveries: Vec::new(), needles: Vec::new(), ledger: None });
+        let state = match (action, settled.verdict.demand.timing) {
+            (Action::Delay, Timing::Delay(span)) => InitialState::Waiting(now.plus(span)),
+            _ => InitialState::Ready,
+        };
+        NewMessage {
+            id,
+            received,
+            origin,
+            message_id: seen.facts.message_id.unwrap_or_else(|| synthesised_message_id(stamp)),
+            subject: seen.facts.subject,
+            envelope: seen.envelope,
+            header: seen.header,
+            body,
+            verdict: Some(settled.verdict),
+            needles,
+            deliveries: born(deliveries, state),
+            held,
+            ledger,
+            notices,
+            answers: None,
+            events: vec![event],
+        }
+    }
+
+    fn hold(&self, settled: &Settled, seen: &Examination, now: Timestamp) -> NewHold {
+        let demand = settled.verdict.demand;
+        let unsafe_to_split = !seen.facts.problems.is_empty()
+            || (!settled.hits.is_empty() && seen.verdict.action() != Action::Hold);
+        let kind = match demand.timing {
+            _ if unsafe_to_split => HoldKind::Unsafe,
+            Timing::Hold => HoldKind::Rule,
+            _ => HoldKind::Ask,
+        };
+        let reasons = settled
+            .verdict
+            .rules
+            .iter()
+            .filter(|rule| rule.matched && rule.demand != crate::policy::Demand::default())
+            .map(|rule| (rule.why.clone(), rule.why_ja.clone()))
+            .collect();
+        NewHold { kind, reasons, hits: settled.hits.clone(), expires: now.plus(self.0.settings.hold_for) }
+    }
+
+    /// Commits a message; fresh deliveries go straight to the courier as far as it has places.
+    async fn commit(&self, mut message: NewMessage) -> Result<(), StoreError> {
+        let due = message.deliveries.iter().filter(|new| new.state == InitialState::Ready).count();
+        let reservation = self.0.dispatch.reserve(due);
+        let places = reservation.places().min(due);
+        let until = self.0.clock.now().plus(self.0.settings.lease);
+        for new in message.deliveries.iter_mut().take(places) {
+            new.state = InitialState::Sending { until };
+        }
+        let rings = !message.notices.is_empty();
+        let stored = (places > 0).then(|| Arc::new(as_stored(&message)));
+        let claims = self.0.store.accept(message).await?;
+        if let Some(stored) = stored {
+            reservation.dispatch(stored, claims);
+        }
+        if due > places {
+            self.0.dispatch.wake();
+        }
+        if rings {
+            self.0.bell.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes in mail of our own making: no rules, no notice about it.
+    pub async fn own(&self, mail: OwnMail) -> Result<Id, StoreError> {
+        let received = self.0.clock.now();
+        let id = self.new_id(received);
+        let origin = Origin::Own { about: mail.about };
+        let stamp = self.stamp(id, received, &origin);
+        let at = header_length(&mail.message);
+        let header = mail.message.slice(..at);
+        let index = Header::parse(header.clone())
+            .map_err(|error| StoreError::Unavailable(format!("our own notice cannot be read: {error}")))?;
+        let mut body = self.0.store.new_body().await?;
+        body.write(mail.message.slice(at..)).await?;
+        let deliveries = plan::own(&index, &mail.to, &stamp);
+        let message = NewMessage {
+            id,
+            received,
+            origin,
+            envelope: Envelope {
+                sender: None,
+                recipients: mail.to.into_iter().map(Recipient::plain).collect(),
+                smtputf8: deliveries.iter().any(Delivery::needs_utf8),
+                eight_bit: !mail.message.is_ascii(),
+                ret: None,
+                envid: None,
+            },
+            body: body.finish().await?,
+            subject: index.text("subject").unwrap_or_default(),
+            message_id: index
+                .text("message-id")
+                .map(|text| text.trim_matches(['<', '>']).to_owned())
+                .unwrap_or_default(),
+            header,
+            verdict: None,
+            needles: Vec::new(),
+            deliveries: born(deliveries, InitialState::Ready),
+            held: None,
+            ledger: None,
+            notices: Vec::new(),
+            answers: mail.answers,
+            events: Vec::new(),
+        };
+        self.commit(message).await?;
+        Ok(id)
+    }
+}
+
+/// Where the body begins: at the empty line after the header.
+fn header_length(message: &Bytes) -> usize {
+    memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2)
+}
+
+fn born(deliveries: Vec<Delivery>, state: InitialState) -> Vec<NewDelivery> {
+    deliveries.into_iter().map(|delivery| NewDelivery { delivery, state }).collect()
+}
+
+/// How many disclosures n people who see each other are.
+pub fn exposures(people: usize) -> u64 {
+    let people = people as u64;
+    people.saturating_mul(people.saturating_sub(1))
+}
+
+/// An enum's name as it stands in JSON.
+fn wire<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn notices(action: Action, held: bool, now: Timestamp) -> Vec<NewNotice> {
+    let kinds: &[NoticeKind] = match action {
+        _ if held => &[NoticeKind::Held, NoticeKind::HeldApprovers],
+        Action::Split | Action::Bcc => &[NoticeKind::Split],
+        _ => &[],
+    };
+    kinds.iter().map(|kind| NewNotice { kind: *kind, due: now }).collect()
+}
+
+/// The message as the courier would read it back.
+fn as_stored(message: &NewMessage) -> StoredMessage {
+    StoredMessage {
+        id: message.id,
+        received: message.received,
+        origin: message.origin.clone(),
+        envelope: message.envelope.clone(),
+        header: message.header.clone(),
+        body: message.body.clone(),
+        subject: message.subject.clone(),
+        message_id: message.message_id.clone(),
+        verdict: None,
+        needles: Arc::new(message.needles.clone()),
+        held: None,
+    }
+}

@@ -1,0 +1,115 @@
+//! One message's content on its way in: the header gathered, the body scanned and kept at once.
+
+use super::accept::{Arrived, Intake};
+use super::{Answer, Doorway, Reception};
+use crate::clock::Timestamp;
+use crate::examine::{Examination, Examiner, Examining, Refusal};
+use crate::id::Id;
+use crate::message::Envelope;
+use crate::policy::Knowledge;
+use crate::store::{BodyWriter, Origin};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::sync::Arc;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+/// Messages over this many octets are finished (opening archives, closing the books) where they may
+/// keep a thread busy without holding up other sessions.
+const HEAVY: u64 = 64 * 1024;
+
+struct Incoming {
+    intake: Intake,
+    examiner: Arc<Examiner>,
+    id: Id,
+    received: Timestamp,
+    origin: Origin,
+    examining: Option<Examining>,
+    body: Box<dyn BodyWriter>,
+    size: u64,
+    eight_bit: bool,
+}
+
+#[async_trait]
+impl Doorway for Intake {
+    async fn begin(&self, origin: Origin, envelope: Envelope) -> Result<Box<dyn Reception>, Answer> {
+        let received = self.clock().now();
+        let body = self.store().new_body().await.map_err(|error| self.refused(&error))?;
+        let examiner = self.examiner();
+        let examining = Some(examiner.begin(envelope));
+        Ok(Box::new(Incoming {
+            id: self.new_id(received),
+            intake: self.clone(),
+            examiner,
+            received,
+            origin,
+            examining,
+            body,
+            size: 0,
+            eight_bit: false,
+        }))
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::HeaderTooLarge(_) => Self::TooLarge(text),
+            Refusal::Mime(_) => Self::Mime(text),
+            Refusal::Loop(_) => Self::Loop(text),
+        }
+    }
+}
+
+#[async_trait]
+impl Reception for Incoming {
+    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
+        let Some(examining) = &mut self.examining else { return Err(Answer::Unavailable) };
+        self.size += content.len() as u64;
+        self.eight_bit |= !content.is_ascii();
+        let body = examining.feed(&content)?;
+        if !body.is_empty() {
+            self.body.write(body).await.map_err(|error| self.intake.refused(&error))?;
+        }
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Answer {
+        match self.settle().await {
+            Ok(answer) | Err(answer) => answer,
+        }
+    }
+}
+
+impl Incoming {
+    async fn settle(mut self) -> Result<Answer, Answer> {
+        let Some(mut examining) = self.examining.take() else { return Err(Answer::Unavailable) };
+        examining.end()?;
+        let knowledge = knowledge(&self.intake, &examining).await?;
+        let seen = self.conclude(examining, &knowledge)?;
+        let arrived = Arrived { id: self.id, received: self.received, origin: self.origin, seen };
+        self.intake.accept(&self.examiner, arrived, self.body).await
+    }
+
+    fn conclude(&self, examining: Examining, knowledge: &Knowledge) -> Result<Examination, Answer> {
+        let threads = Handle::try_current().map(|handle| handle.runtime_flavor());
+        let mut seen = if self.size > HEAVY && matches!(threads, Ok(RuntimeFlavor::MultiThread)) {
+            tokio::task::block_in_place(|| examining.finish(knowledge))?
+        } else {
+            examining.finish(knowledge)?
+        };
+        // What the content is, not what the client declared, decides how it must travel on.
+        seen.envelope.eight_bit = self.eight_bit;
+        Ok(seen)
+    }
+}
+
+/// What the ledger knows of the threads that a message says it belongs to.
+async fn knowledge(intake: &Intake, examining: &Examining) -> Result<Knowledge, Answer> {
+    let references = examining.references();
+    if references.is_empty() {
+        return Ok(Knowledge::default());
+    }
+    let threads = intake.store().disclosed(references).await.map_err(|error| intake.refused(&error))?;
+    Ok(Knowledge { threads })
+}
