@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod config;
 pub mod courier;
+pub mod desk;
 pub mod diagnostic;
 pub mod examine;
 pub mod id;

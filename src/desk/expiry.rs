@@ -1,0 +1,70 @@
+//! Expiry: a message nobody decided on in time goes back to its sender, with a notice.
+
+use super::{Desk, DeskError};
+use crate::journal::Event;
+use crate::store::{HeldDecision, HeldFilter, HeldRow, HeldState, NewNotice, NoticeKind, StoreError};
+use std::time::Duration;
+
+/// How often the desk looks for expired messages.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// Most messages expired in one round.
+const ROUND: usize = 200;
+
+/// Who decided, in the record.
+const BY: &str = "expiry";
+
+impl Desk {
+    /// Expires what is due; how many.
+    pub async fn expire(&self) -> Result<usize, DeskError> {
+        let now = self.now();
+        let due = HeldFilter {
+            state: Some(HeldState::Held),
+            expired_by: Some(now),
+            limit: Some(ROUND),
+            ..HeldFilter::default()
+        };
+        let mut expired = 0;
+        for row in self.store.held(&due).await? {
+            match self.expire_one(&row).await {
+                Ok(()) => expired += 1,
+                // Somebody decided in the very last moment: their word stands.
+                Err(DeskError::Store(StoreError::Decided { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if expired > 0 {
+            self.wake();
+        }
+        Ok(expired)
+    }
+
+    async fn expire_one(&self, row: &HeldRow) -> Result<(), DeskError> {
+        let now = self.now();
+        let decision = HeldDecision {
+            id: row.id,
+            state: HeldState::Expired,
+            by: BY.to_owned(),
+            at: now,
+            decision: "nobody decided in time".to_owned(),
+            deliveries: Vec::new(),
+            needles: Vec::new(),
+            ledger: None,
+            notices: vec![NewNotice { kind: NoticeKind::Expired, due: now }],
+            events: vec![Event::Expired {}],
+        };
+        Ok(self.store.decide(decision).await?)
+    }
+
+    /// Expires messages as their time comes, until the task is stopped.
+    pub async fn expire_forever(self) {
+        loop {
+            match self.expire().await {
+                Ok(0) => {}
+                Ok(expired) => tracing::info!(expired, "held messages expired and went back"),
+                Err(error) => tracing::warn!(%error, "held messages could not be expired"),
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+}

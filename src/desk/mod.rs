@@ -1,0 +1,192 @@
+//! The desk: what becomes of held messages. The same functions stand behind every surface.
+//!
+//! * [`decide`] who may release what; release, return
+//! * [`expiry`] messages nobody decided on go back to their senders
+//! * [`explain`] a message, its verdict and its copies, for people to look at
+//!
+//! A release never goes straight to the courier: the message is examined and its copies are planned
+//! and audited anew, and all of it is committed in one transaction.
+
+pub mod decide;
+pub mod expiry;
+pub mod explain;
+
+use crate::clock::{Clock, Timestamp};
+use crate::courier::Dispatch;
+use crate::examine::{Examination, Examiner, Refusal};
+use crate::id::Id;
+use crate::message::Address;
+use crate::policy::Knowledge;
+use crate::rewrite::Hit;
+use crate::rewrite::plan::Stamp;
+use crate::store::{HeldFilter, HeldRow, HeldState, Origin, QueueRow, Store, StoreError, StoredMessage};
+use bytes::Bytes;
+use explain::Explanation;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+
+/// Octets of a body read at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// Most decided messages that a list shows below those still held.
+const DECIDED_SHOWN: usize = 200;
+
+/// The desk. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// How messages are looked at now (a reload changes it).
+    pub examiner: watch::Receiver<Examiner>,
+    /// The courier, where a relay runs in this process.
+    pub courier: Option<Arc<dyn Dispatch>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Our host name, for trace fields.
+    pub hostname: Arc<str>,
+}
+
+/// Why the desk did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The store's word: not found, decided already, unavailable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The message was never held.
+    #[error("{0} is not held: it was passed on when it came; `sekisho trace {0}` shows what happened to it")]
+    NeverHeld(Id),
+    /// The actor may not do that.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The audit found hidden addresses: nothing was released.
+    #[error("{}", audit_text(.0))]
+    Audit(Vec<Hit>),
+    /// The message cannot be parsed: no safe copies can be made of it.
+    #[error(
+        "nothing was released: the message cannot be read for certain ({0}); it can leave with `--as as-is` only, \
+         or go back with `return`"
+    )]
+    Unreadable(String),
+    /// An address to drop is no recipient.
+    #[error("{0} is no recipient of this message")]
+    NoRecipient(Address),
+    /// Nobody would be left.
+    #[error("no recipient would be left; give the message back with `return` instead")]
+    NobodyLeft,
+    /// The stored message is refused when looked at again (limits).
+    #[error("the stored message cannot be examined: {0}")]
+    Refused(#[from] Refusal),
+}
+
+fn audit_text(hits: &[Hit]) -> String {
+    let places: Vec<String> = hits
+        .iter()
+        .take(20)
+        .map(|hit| format!("  {} in {} ({})", hit.address, hit.place, hit.form))
+        .collect();
+    let more = hits.len().saturating_sub(places.len());
+    let rest = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+    format!(
+        "nothing was released: others would see hidden recipients' addresses\n{}{rest}\n\
+         `--as as-is` sends it all the same, and records that these places were acknowledged",
+        places.join("\n")
+    )
+}
+
+/// A held message in full.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HeldDetail {
+    /// Its line in the list.
+    pub row: HeldRow,
+    /// The message, its verdict and copies; or why they cannot be shown.
+    pub explanation: Result<Explanation, String>,
+    /// Copies that exist already (released, or left before the second lock stopped the rest).
+    pub deliveries: Vec<QueueRow>,
+}
+
+impl Desk {
+    /// Held messages: those still held first, then the latest that were decided; each newest first.
+    pub async fn list(
+        &self,
+        state: Option<HeldState>,
+        limit: Option<usize>,
+    ) -> Result<Vec<HeldRow>, DeskError> {
+        if state.is_some() {
+            return Ok(self.store.held(&HeldFilter { state, limit, ..HeldFilter::default() }).await?);
+        }
+        let held = HeldFilter { state: Some(HeldState::Held), limit, ..HeldFilter::default() };
+        let mut rows = self.store.held(&held).await?;
+        let most = limit.unwrap_or(rows.len().saturating_add(DECIDED_SHOWN));
+        let latest = HeldFilter { limit: Some(most), ..HeldFilter::default() };
+        let decided = self.store.held(&latest).await?;
+        rows.extend(decided.into_iter().filter(|row| row.state != HeldState::Held));
+        rows.truncate(most);
+        Ok(rows)
+    }
+
+    /// One held message with everything an approver needs to see.
+    pub async fn show(&self, id: Id) -> Result<HeldDetail, DeskError> {
+        let message = self.store.message(id).await?;
+        let row = message.held.clone().ok_or(DeskError::NeverHeld(id))?;
+        let deliveries = self.store.deliveries(id).await?;
+        let examiner = self.examiner.borrow().clone();
+        let explanation = match self.examine(&examiner, &message).await {
+            Ok(seen) => Ok(Explanation::of_stored(&examiner, &seen, &self.stamp(&message), &message)),
+            Err(error) => Err(error.to_string()),
+        };
+        Ok(HeldDetail { row, explanation, deliveries })
+    }
+
+    /// Looks at a stored message again, with what is known now.
+    async fn examine(&self, examiner: &Examiner, message: &StoredMessage) -> Result<Examination, DeskError> {
+        let mut examining = examiner.begin(message.envelope.clone());
+        examining.feed(&message.header)?;
+        let mut body = self.store.open_body(&message.body).await?;
+        loop {
+            let mut chunk = bytes::BytesMut::with_capacity(CHUNK);
+            let read = body
+                .read_buf(&mut chunk)
+                .await
+                .map_err(|error| StoreError::Unavailable(format!("the body of {}: {error}", message.id)))?;
+            if read == 0 {
+                break;
+            }
+            let chunk: Bytes = chunk.freeze();
+            examining.feed(&chunk)?;
+        }
+        examining.end()?;
+        let threads = self.store.disclosed(examining.references()).await?;
+        Ok(examining.finish(&Knowledge { threads })?)
+    }
+
+    /// Our trace fields for a stored message: the same that it would have left with.
+    fn stamp(&self, message: &StoredMessage) -> Stamp {
+        let client = match &message.origin {
+            Origin::Client { peer, helo, .. } => {
+                let address = peer.rsplit_once(':').map_or(peer.as_str(), |(address, _)| address);
+                format!("{helo} ([{}])", address.trim_matches(['[', ']']))
+            }
+            Origin::Own { .. } => String::new(),
+        };
+        Stamp {
+            id: message.id,
+            received: message.received,
+            hostname: self.hostname.to_string(),
+            client,
+            protocol: "ESMTP".to_owned(),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Tells the courier that something became due.
+    pub fn wake(&self) {
+        if let Some(courier) = &self.courier {
+            courier.wake();
+        }
+    }
+}
