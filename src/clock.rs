@@ -15,11 +15,13 @@ pub struct Timestamp(pub i64);
 
 impl Timestamp {
     /// This moment plus a span; saturates at the ends of time.
+    #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// This moment minus a span; saturates at the ends of time.
+    #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
