@@ -1,0 +1,283 @@
+//! A load generator: so many sessions, so many messages, every answer recorded.
+//!
+//! Prints one line of JSON: how many were taken, how long it took, latencies. With `--log` each 250 is
+//! written down as it comes (time, Message-ID, recipients, answer): what the crash proofs compare with
+//! the sink's log.
+
+use anyhow::{Context, bail};
+use clap::{Parser, ValueEnum};
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+/// How sessions use their connections.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// One connection a session, message after message.
+    Keep,
+    /// A connection for each message; the latency is from connecting to the 250.
+    Connect,
+    /// Opens the sessions, says EHLO, and waits until standard input ends.
+    Idle,
+}
+
+/// A load generator.
+#[derive(Parser, Clone)]
+struct Options {
+    /// Where to send.
+    #[arg(long)]
+    target: String,
+    /// Concurrent sessions.
+    #[arg(long, default_value_t = 10)]
+    sessions: usize,
+    /// Messages in all.
+    #[arg(long, default_value_t = 1000)]
+    count: u64,
+    /// Size of a message in octets.
+    #[arg(long, default_value_t = 4096)]
+    size: usize,
+    /// Recipients of each message.
+    #[arg(long, default_value_t = 1)]
+    recipients: usize,
+    /// What sessions do.
+    #[arg(long, value_enum, default_value_t = Mode::Keep)]
+    mode: Mode,
+    /// MAIL FROM and From.
+    #[arg(long, default_value = "hanako.sato@example.co.jp")]
+    from: String,
+    /// Begins every Message-ID and recipient of this run.
+    #[arg(long, default_value = "load")]
+    prefix: String,
+    /// Put into the subject: a rule can act on it.
+    #[arg(long, default_value = "load")]
+    subject: String,
+    /// Writes down each 250.
+    #[arg(long)]
+    log: Option<String>,
+    /// Connects again when the connection breaks, instead of ending with an error.
+    #[arg(long)]
+    persistent: bool,
+    /// Ends after so many seconds, whatever was sent.
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+}
+
+/// What all sessions share.
+struct Shared {
+    options: Options,
+    next: AtomicU64,
+    taken: AtomicU64,
+    failed: AtomicU64,
+    latencies: Mutex<Vec<u64>>,
+    log: Option<Mutex<std::fs::File>>,
+    body: Vec<u8>,
+    until: Instant,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let log = match &options.log {
+        Some(path) => Some(Mutex::new(
+            std::fs::OpenOptions::new().create(true).append(true).open(path).with_context(|| path.clone())?,
+        )),
+        None => None,
+    };
+    let shared = Arc::new(Shared {
+        body: body(options.size),
+        next: AtomicU64::new(0),
+        taken: AtomicU64::new(0),
+        failed: AtomicU64::new(0),
+        latencies: Mutex::new(Vec::new()),
+        log,
+        until: Instant::now() + Duration::from_secs(options.seconds),
+        options,
+    });
+    if shared.options.mode == Mode::Idle {
+        return idle(&shared.options).await;
+    }
+    let started_at = micros();
+    let started = Instant::now();
+    let mut tasks = Vec::new();
+    for _ in 0..shared.options.sessions {
+        let shared = Arc::clone(&shared);
+        tasks.push(tokio::spawn(async move { session(&shared).await }));
+    }
+    let mut errors = Vec::new();
+    for task in tasks {
+        if let Err(error) = task.await? {
+            errors.push(error);
+        }
+    }
+    report(&shared, started_at, started.elapsed());
+    match errors.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+fn micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn report(shared: &Shared, started_at: u64, elapsed: Duration) {
+    let mut all = shared.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    all.sort_unstable();
+    let at = |share: usize| all.get(all.len() * share / 100).or(all.last()).copied().unwrap_or(0);
+    println!(
+        "{}",
+        serde_json::json!({
+            "taken": shared.taken.load(Ordering::SeqCst),
+            "failed": shared.failed.load(Ordering::SeqCst),
+            "started": started_at,
+            "seconds": elapsed.as_secs_f64(),
+            "p50_us": at(50), "p99_us": at(99), "max_us": all.last().copied().unwrap_or(0),
+        })
+    );
+}
+
+/// Lines of text, about `size` octets of them.
+fn body(size: usize) -> Vec<u8> {
+    let line = b"The quick brown fox jumps over the lazy dog, and nobody sees anybody else's address.\r\n";
+    let mut body = Vec::with_capacity(size + line.len());
+    while body.len() < size {
+        body.extend_from_slice(line);
+    }
+    body.truncate(size.saturating_sub(2));
+    if body.ends_with(b"\r") {
+        body.pop();
+    }
+    body.extend_from_slice(b"\r\n");
+    body
+}
+
+/// One connection, greeted.
+async fn connect(target: &str) -> anyhow::Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect(target).await?;
+    stream.set_nodelay(true)?;
+    let mut stream = BufReader::new(stream);
+    expect(&mut stream, "220").await?;
+    stream.get_mut().write_all(b"EHLO generator.example\r\n").await?;
+    expect(&mut stream, "250").await?;
+    Ok(stream)
+}
+
+/// Reads one reply, with all its lines; an error when it does not begin with `code`.
+async fn expect(stream: &mut BufReader<TcpStream>, code: &str) -> anyhow::Result<String> {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if stream.read_line(&mut line).await? == 0 {
+            bail!("connection closed where a {code} was expected");
+        }
+        if line.as_bytes().get(3) != Some(&b'-') {
+            break;
+        }
+    }
+    if !line.starts_with(code) {
+        bail!("expected {code}, got {}", line.trim_end());
+    }
+    Ok(line)
+}
+
+async fn session(shared: &Shared) -> anyhow::Result<()> {
+    let mut stream = None;
+    while Instant::now() < shared.until {
+        let number = shared.next.fetch_add(1, Ordering::SeqCst);
+        if number >= shared.options.count {
+            break;
+        }
+        match one(shared, number, &mut stream).await {
+            Ok(()) => {}
+            Err(error) => {
+                stream = None;
+                shared.failed.fetch_add(1, Ordering::SeqCst);
+                if !shared.options.persistent {
+                    return Err(error);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+    if let Some(mut stream) = stream {
+        stream.get_mut().write_all(b"QUIT\r\n").await.ok();
+    }
+    Ok(())
+}
+
+/// Sends message `number` on the session's connection, or on a new one.
+async fn one(shared: &Shared, number: u64, kept: &mut Option<BufReader<TcpStream>>) -> anyhow::Result<()> {
+    let options = &shared.options;
+    let started = Instant::now();
+    let mut stream = match kept.take() {
+        Some(stream) => stream,
+        None => connect(&options.target).await?,
+    };
+    let recipients: Vec<String> =
+        (0..options.recipients).map(|n| format!("{}-{number}-{n}@host{n}.example", options.prefix)).collect();
+    let mut commands = format!("MAIL FROM:<{}>\r\n", options.from);
+    for recipient in &recipients {
+        commands.push_str("RCPT TO:<");
+        commands.push_str(recipient);
+        commands.push_str(">\r\n");
+    }
+    commands.push_str("DATA\r\n");
+    stream.get_mut().write_all(commands.as_bytes()).await?;
+    for _ in 0..=recipients.len() {
+        expect(&mut stream, "250").await?;
+    }
+    expect(&mut stream, "354").await?;
+    let id = format!("{}-{number}@example.co.jp", options.prefix);
+    let header = format!(
+        "From: <{}>\r\nTo: {}\r\nSubject: {}\r\nDate: Tue, 24 Nov 2026 14:40:00 +0900\r\nMessage-ID: <{id}>\r\n\r\n",
+        options.from,
+        recipients.join(",\r\n "),
+        options.subject
+    );
+    let room = shared.body.len().saturating_sub(header.len()).max(2);
+    // From the beginning of a line: cut inside one, the content could begin with a dot.
+    let cut = &shared.body[shared.body.len() - room..];
+    let content = &cut[memchr::memchr(b'\n', cut).map_or(0, |at| at + 1)..];
+    // One write for what fits one, as a mail client's library does.
+    if content.len() <= 65_536 {
+        let mut whole = header.into_bytes();
+        whole.extend_from_slice(content);
+        whole.extend_from_slice(b".\r\n");
+        stream.get_mut().write_all(&whole).await?;
+    } else {
+        stream.get_mut().write_all(header.as_bytes()).await?;
+        stream.get_mut().write_all(content).await?;
+        stream.get_mut().write_all(b".\r\n").await?;
+    }
+    let answer = expect(&mut stream, "250").await?;
+    let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    shared.taken.fetch_add(1, Ordering::SeqCst);
+    shared.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(took);
+    if let Some(log) = &shared.log {
+        let line = format!("{} {id} {} {}\n", micros(), recipients.join(","), answer.trim_end());
+        log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())?;
+    }
+    if options.mode == Mode::Connect {
+        stream.get_mut().write_all(b"QUIT\r\n").await?;
+    } else {
+        *kept = Some(stream);
+    }
+    Ok(())
+}
+
+/// Opens sessions and keeps them until standard input ends.
+async fn idle(options: &Options) -> anyhow::Result<()> {
+    let mut open = Vec::new();
+    for _ in 0..options.sessions {
+        open.push(connect(&options.target).await?);
+    }
+    println!("{}", serde_json::json!({ "open": open.len() }));
+    std::io::stdout().flush()?;
+    let mut line = String::new();
+    BufReader::new(tokio::io::stdin()).read_line(&mut line).await?;
+    Ok(())
+}
