@@ -1,4 +1,12 @@
 //! The way out: one transaction in, an outcome for each recipient out.
+//!
+//! * [`smarthost`] one next hop over SMTP: TLS, AUTH, reuse, pipelining
+//! * [`capture`] a Maildir instead of a next hop
+//! * [`rate`] how many transactions may start in a span of time
+
+pub mod capture;
+pub mod rate;
+pub mod smarthost;
 
 use crate::message::{Address, Recipient, envelope::Ret};
 use async_trait::async_trait;
@@ -39,6 +47,21 @@ pub enum Content {
 pub struct Outcome {
     /// One for each recipient of the transaction.
     pub recipients: Vec<Fate>,
+    /// The next hop could not be reached or used at all (connect, banner, EHLO, TLS, AUTH, a lost
+    /// connection): what the circuit breaker counts. A refusal of this one mail is none.
+    pub unreachable: bool,
+}
+
+impl Outcome {
+    /// The same fate for every recipient, over a connection that works.
+    pub fn all(recipients: usize, fate: &Fate) -> Self {
+        Self { recipients: vec![fate.clone(); recipients], unreachable: false }
+    }
+
+    /// Nobody was served, for the next hop is not there: every recipient `Deferred`.
+    pub fn unreachable(recipients: usize, why: impl Into<String>) -> Self {
+        Self { recipients: vec![Fate::Deferred(why.into()); recipients], unreachable: true }
+    }
 }
 
 /// What became of one recipient in one transaction.
@@ -70,4 +93,7 @@ pub trait Upstream: Send + Sync + 'static {
 
     /// Connects, greets, secures and authenticates, then leaves: for `check --connect`.
     async fn probe(&self) -> Result<String, String>;
+
+    /// Takes leave of the next hop: idle connections are closed. Nothing is sent afterwards.
+    async fn close(&self) {}
 }

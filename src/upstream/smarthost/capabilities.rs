@@ -1,0 +1,91 @@
+//! What the next hop says it can do (EHLO, RFC 5321 §4.1.1.1).
+
+use crate::smtp::Reply;
+
+/// The extensions we use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // keywords, each offered or not
+pub(super) struct Capabilities {
+    /// RFC 2920.
+    pub(super) pipelining: bool,
+    /// RFC 1870: the largest message; `Some(0)` names no limit.
+    pub(super) size: Option<u64>,
+    /// RFC 6152.
+    pub(super) eight_bit: bool,
+    /// RFC 6531.
+    pub(super) smtputf8: bool,
+    /// RFC 3461.
+    pub(super) dsn: bool,
+    /// RFC 3207.
+    pub(super) starttls: bool,
+    /// RFC 4954 with PLAIN.
+    pub(super) auth_plain: bool,
+    /// RFC 4954 with LOGIN.
+    pub(super) auth_login: bool,
+}
+
+impl Capabilities {
+    /// Reads the lines after the first of an answer to EHLO.
+    pub(super) fn read(reply: &Reply) -> Self {
+        let mut found = Self::default();
+        for line in reply.lines().iter().skip(1) {
+            // `AUTH=LOGIN` is how old servers wrote it
+            let mut words = line.split([' ', '=']).filter(|word| !word.is_empty());
+            let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
+            match keyword.as_str() {
+                "PIPELINING" => found.pipelining = true,
+                "SIZE" => found.size = Some(words.next().and_then(|size| size.parse().ok()).unwrap_or(0)),
+                "8BITMIME" => found.eight_bit = true,
+                "SMTPUTF8" => found.smtputf8 = true,
+                "DSN" => found.dsn = true,
+                "STARTTLS" => found.starttls = true,
+                "AUTH" => {
+                    for mechanism in words {
+                        found.auth_plain |= mechanism.eq_ignore_ascii_case("PLAIN");
+                        found.auth_login |= mechanism.eq_ignore_ascii_case("LOGIN");
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// The largest message in octets, where the next hop names a limit.
+    pub(super) fn size_limit(&self) -> Option<u64> {
+        self.size.filter(|&limit| limit > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::ReplyReader;
+
+    fn read(text: &str) -> Capabilities {
+        Capabilities::read(&ReplyReader::new().read(text.as_bytes()).unwrap().1.unwrap())
+    }
+
+    #[test]
+    fn keywords_in_any_case_and_the_first_line_is_no_keyword() {
+        let all = read(
+            "250-DSN greets you\r\n250-pipelining\r\n250-SIZE 1000\r\n250-8bitmime\r\n250-SMTPUTF8\r\n\
+             250-STARTTLS\r\n250-AUTH LOGIN CRAM-MD5 plain\r\n250 HELP\r\n",
+        );
+        let expected = Capabilities {
+            pipelining: true,
+            size: Some(1000),
+            eight_bit: true,
+            smtputf8: true,
+            dsn: false,
+            starttls: true,
+            auth_plain: true,
+            auth_login: true,
+        };
+        assert_eq!(all, expected);
+        assert_eq!(read("250 x\r\n"), Capabilities::default());
+        assert_eq!(read("250-x\r\n250 SIZE\r\n").size_limit(), None);
+        assert_eq!(read("250-x\r\n250 SIZE 99999999999999999999999\r\n").size_limit(), None);
+        assert!(read("250-x\r\n250 AUTH=LOGIN\r\n").auth_login);
+    }
+}

@@ -1,0 +1,143 @@
+//! What the admin says about the next hop, and the time-outs.
+
+use secrecy::{ExposeSecret, SecretString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How the way to the next hop is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Security {
+    /// STARTTLS with a verified certificate, or nothing is sent (the default).
+    #[default]
+    Required,
+    /// STARTTLS where offered, whatever the certificate; else in the clear.
+    Opportunistic,
+    /// In the clear.
+    Off,
+    /// TLS from the first octet (RFC 8314 §3.3), with a verified certificate.
+    Implicit,
+}
+
+/// A user name and password for AUTH.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// User name.
+    pub username: String,
+    /// Password; never shown.
+    pub password: SecretString,
+}
+
+impl Credentials {
+    /// With the password that stands on the first line of a file. The error says what is wrong with it.
+    pub fn from_file(username: impl Into<String>, file: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(file)
+            .map(SecretString::from)
+            .map_err(|error| format!("the password file {} cannot be read: {error}", file.display()))?;
+        let password = text.expose_secret().lines().next().unwrap_or_default();
+        if password.is_empty() || password.contains('\0') {
+            return Err(format!(
+                "the password file {} must hold the password on its first line",
+                file.display()
+            ));
+        }
+        Ok(Self { username: username.into(), password: SecretString::from(password.to_owned()) })
+    }
+}
+
+/// How long each step may take (RFC 5321 §4.5.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// The TCP connection, for each address.
+    pub connect: Duration,
+    /// The banner, and each step of the greeting: EHLO, STARTTLS, AUTH (§4.5.3.2.1).
+    pub greeting: Duration,
+    /// The answer to MAIL, and to RSET (§4.5.3.2.2).
+    pub mail: Duration,
+    /// The answer to RCPT (§4.5.3.2.3).
+    pub rcpt: Duration,
+    /// The 354 (§4.5.3.2.4).
+    pub data: Duration,
+    /// Each write of content (§4.5.3.2.5).
+    pub block: Duration,
+    /// The answer to the final dot (§4.5.3.2.6).
+    pub end: Duration,
+    /// The answer to QUIT: nothing depends on it.
+    pub quit: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        Self {
+            connect: Duration::from_secs(30),
+            greeting: minutes(5),
+            mail: minutes(5),
+            rcpt: minutes(5),
+            data: minutes(2),
+            block: minutes(3),
+            end: minutes(10),
+            quit: Duration::from_secs(2),
+        }
+    }
+}
+
+/// One next hop.
+#[derive(Clone, Debug)]
+pub struct SmarthostConfig {
+    /// Host name (what the certificate must name) or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// What we call ourselves in EHLO.
+    pub helo: String,
+    /// TLS.
+    pub security: Security,
+    /// Certificate authorities trusted beside the system's, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// AUTH PLAIN or LOGIN.
+    pub credentials: Option<Credentials>,
+    /// Allows AUTH in the clear, with `Security::Off` only.
+    pub plain_auth: bool,
+    /// Time-outs.
+    pub timeouts: Timeouts,
+    /// Most transactions over one connection.
+    pub transactions: u32,
+    /// How long an unused connection is kept.
+    pub idle: Duration,
+}
+
+impl SmarthostConfig {
+    /// A next hop with every default.
+    pub fn new(host: impl Into<String>, port: u16, helo: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            helo: helo.into(),
+            security: Security::default(),
+            ca_file: None,
+            credentials: None,
+            plain_auth: false,
+            timeouts: Timeouts::default(),
+            transactions: 1_000,
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_the_first_line_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "geheim x\nrest\n").unwrap();
+        let credentials = Credentials::from_file("relay", &file).unwrap();
+        assert_eq!(credentials.password.expose_secret(), "geheim x");
+        assert!(!format!("{credentials:?}").contains("geheim"));
+        std::fs::write(&file, "\nx").unwrap();
+        assert!(Credentials::from_file("relay", &file).unwrap_err().contains("first line"));
+        assert!(Credentials::from_file("relay", &folder.path().join("none")).is_err());
+    }
+}

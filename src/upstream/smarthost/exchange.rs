@@ -1,0 +1,294 @@
+//! One mail transaction over an open connection: envelope, content, and a fate for each recipient.
+//!
+//! With PIPELINING (RFC 2920) MAIL, the RCPTs and DATA leave in one write, the content and its final
+//! dot in another: two round trips. Whatever goes wrong, every recipient ends with a fate, and
+//! `Uncertain` only when the final dot had left.
+
+use super::command;
+use super::config::Timeouts;
+use super::connection::{Broken, Connection};
+use crate::smtp::{Reply, Stuffer};
+use crate::upstream::{Content, Fate, Transaction};
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+
+/// Most RCPTs in one write: their answers must fit the socket's buffers while we still write.
+const BATCH: usize = 100;
+/// Octets read from a streamed body at a time.
+const CHUNK: usize = 64 * 1024;
+/// How long the upstream's last words are listened for when it hangs up on the content.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Most characters of a reply that are kept for the queue and for reports.
+const KEPT: usize = 1_000;
+
+/// A transaction in progress.
+pub(super) struct Exchange<'a> {
+    pub(super) connection: &'a mut Connection,
+    pub(super) transaction: &'a mut Transaction,
+    pub(super) timeouts: &'a Timeouts,
+    pub(super) last_look: &'a (dyn Fn() -> bool + Send + Sync),
+    /// One for each recipient; `None` while it is open.
+    pub(super) fates: Vec<Option<Fate>>,
+    /// Content was begun: the body is used up.
+    pub(super) content_begun: bool,
+    /// The final dot has left.
+    pub(super) dotted: bool,
+    /// The upstream refused more recipients.
+    pub(super) too_many: bool,
+}
+
+impl Exchange<'_> {
+    /// The whole transaction. After an error the connection is of no more use; open fates are settled
+    /// by the caller.
+    pub(super) async fn run(&mut self) -> Result<(), Broken> {
+        self.connection.used += 1;
+        let pipelined = self.envelope().await?;
+        if self.is_settled() {
+            return self.leave_without_content(pipelined).await;
+        }
+        let reply = match pipelined {
+            Some(reply) => reply,
+            None => {
+                self.connection.line.write(b"DATA\r\n", self.timeouts.data, "before DATA").await?;
+                self.connection.line.reply(self.timeouts.data, "after DATA").await?
+            }
+        };
+        if reply.code() == 354 {
+            let reply = self.content().await?;
+            self.connection.dirty = false;
+            return self.verdict(&reply, "after the final dot");
+        }
+        self.connection.dirty = true;
+        self.verdict(&reply, "after DATA")
+    }
+
+    /// The fate of all whose fate is open.
+    pub(super) fn settle(&mut self, fate: &Fate) {
+        for open in self.fates.iter_mut().filter(|open| open.is_none()) {
+            *open = Some(fate.clone());
+        }
+    }
+
+    /// RSET if needed, MAIL, all RCPTs; with PIPELINING also DATA, whose answer is given back.
+    async fn envelope(&mut self) -> Result<Option<Reply>, Broken> {
+        let pipelining = self.connection.offers.pipelining;
+        let batch = if pipelining { BATCH } else { 1 };
+        let recipients: Vec<usize> = (0..self.fates.len()).filter(|&at| self.fates[at].is_none()).collect();
+        self.begin(pipelining).await?;
+        let mut mail_unanswered = pipelining;
+        let mut batches = recipients.chunks(batch);
+        while !self.is_settled()
+            && let Some(batch) = batches.next()
+        {
+            let with_data = pipelining && batches.len() == 0;
+            self.send_batch(batch, with_data).await?;
+            if std::mem::take(&mut mail_unanswered) {
+                self.read_beginning().await?;
+            }
+            for &at in batch {
+                self.read_rcpt(at).await?;
+            }
+            if with_data {
+                return Ok(Some(self.connection.line.reply(self.timeouts.data, "after DATA").await?));
+            }
+            if self.too_many {
+                for &at in batches.by_ref().flatten() {
+                    self.fates[at] = Some(Fate::NotTried("452 4.5.3 too many recipients".to_owned()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.fates.iter().all(Option::is_some)
+    }
+
+    /// Puts RSET and MAIL together; without PIPELINING also sends them.
+    async fn begin(&mut self, pipelining: bool) -> Result<(), Broken> {
+        let Connection { line, out, offers, dirty, .. } = &mut *self.connection;
+        out.clear();
+        if *dirty && !pipelining {
+            let reply = line.ask("RSET", self.timeouts.mail, "after RSET").await?;
+            if !reply.is_positive() {
+                return Err(Broken::Unexpected(reply, "after RSET"));
+            }
+            *dirty = false;
+        } else if *dirty {
+            out.extend_from_slice(b"RSET\r\n");
+        }
+        command::mail(self.transaction, offers, out);
+        if pipelining {
+            return Ok(());
+        }
+        line.write(out, self.timeouts.mail, "before MAIL").await?;
+        out.clear();
+        self.read_beginning().await
+    }
+
+    async fn send_batch(&mut self, batch: &[usize], with_data: bool) -> Result<(), Broken> {
+        let Connection { line, out, offers, .. } = &mut *self.connection;
+        for &at in batch {
+            command::rcpt(&self.transaction.recipients[at], offers, out);
+        }
+        if with_data {
+            out.extend_from_slice(b"DATA\r\n");
+        }
+        let sent = line.write(out, self.timeouts.rcpt, "before RCPT").await;
+        out.clear();
+        sent
+    }
+
+    /// The answers to RSET and MAIL. A refused MAIL settles everybody.
+    async fn read_beginning(&mut self) -> Result<(), Broken> {
+        if std::mem::take(&mut self.connection.dirty) {
+            let reply = self.connection.line.reply(self.timeouts.mail, "after RSET").await?;
+            if !reply.is_positive() {
+                return Err(Broken::Unexpected(reply, "after RSET"));
+            }
+        }
+        let reply = self.connection.line.reply(self.timeouts.mail, "after MAIL").await?;
+        if reply.is_positive() {
+            self.connection.dirty = true;
+            return Ok(());
+        }
+        // who asks for authentication or TLS at this point refuses us, not the mail
+        if matches!(reply.code(), 530 | 535 | 538) {
+            return Err(Broken::Refused(reply, "after MAIL"));
+        }
+        self.verdict(&reply, "after MAIL")
+    }
+
+    async fn read_rcpt(&mut self, at: usize) -> Result<(), Broken> {
+        let reply = self.connection.line.reply(self.timeouts.rcpt, "after RCPT").await?;
+        if self.fates[at].is_some() {
+            // MAIL was refused: its answer counts, not the 503 that follows from it
+            return Ok(());
+        }
+        if reply.code() == 421 {
+            return Err(Broken::Refused(reply, "after RCPT"));
+        }
+        self.fates[at] = match reply.code() {
+            200..=299 => None,
+            // 552 counts as 452 here (RFC 5321 §4.5.3.1.10)
+            452 | 552 if self.is_too_many(at, &reply) => {
+                self.too_many = true;
+                Some(Fate::NotTried(shown(&reply)))
+            }
+            400..=499 | 552 => Some(Fate::Deferred(shown(&reply))),
+            500..=599 => Some(Fate::Failed(shown(&reply))),
+            _ => return Err(Broken::Unexpected(reply, "after RCPT")),
+        };
+        Ok(())
+    }
+
+    /// Too many recipients, or a full mailbox? The enhanced code says so (x.5.3); without one it is too
+    /// many when others were accepted before, for then another transaction gets further.
+    fn is_too_many(&self, at: usize, reply: &Reply) -> bool {
+        let others = self.fates[..at].iter().any(Option::is_none);
+        others && reply.enhanced().is_none_or(|code| code.subject == 5 && code.detail == 3)
+    }
+
+    /// Nobody was accepted: no content. A 354 that came all the same gets the lone dot, and what is
+    /// said to that means nothing (RFC 2920 §3.1).
+    async fn leave_without_content(&mut self, data: Option<Reply>) -> Result<(), Broken> {
+        if data.is_some_and(|reply| reply.code() == 354) {
+            let limit = self.timeouts.end;
+            self.connection.line.write(b".\r\n", limit, "after DATA").await?;
+            self.connection.line.reply(limit, "after the final dot").await?;
+            self.connection.dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Header, body and final dot; the answer to them.
+    async fn content(&mut self) -> Result<Reply, Broken> {
+        self.content_begun = true;
+        let mut stuffer = Stuffer::new();
+        let mut out = std::mem::take(&mut self.connection.out);
+        out.clear();
+        append(&mut stuffer, &self.transaction.header, &mut out)?;
+        match std::mem::replace(&mut self.transaction.body, Content::Inline(Bytes::new())) {
+            Content::Inline(body) => append(&mut stuffer, &body, &mut out)?,
+            Content::Stream(mut body, size) => {
+                let mut seen = 0;
+                let mut chunk = vec![0; CHUNK];
+                loop {
+                    let count = body.read(&mut chunk).await.map_err(|error| {
+                        Broken::Local(format!("4.3.0 the stored body cannot be read: {error}"))
+                    })?;
+                    if count == 0 {
+                        break;
+                    }
+                    seen += count as u64;
+                    append(&mut stuffer, &chunk[..count], &mut out)?;
+                    if out.len() >= CHUNK {
+                        self.write_content(&out).await?;
+                        out.clear();
+                    }
+                }
+                if seen != size {
+                    return Err(Broken::Local(format!(
+                        "4.3.0 the stored body has {seen} octets in place of {size}"
+                    )));
+                }
+            }
+        }
+        out.extend_from_slice(stuffer.finish().map_err(|_| bare_line_end())?);
+        if !(self.last_look)() {
+            return Err(Broken::Local("4.3.2 broken off before the final dot".to_owned()));
+        }
+        self.write_content(&out).await?;
+        // a write that failed did not carry the last octet, so up to here nothing was handed over
+        self.dotted = true;
+        self.connection.out = out;
+        self.connection.line.reply(self.timeouts.end, "after the final dot").await
+    }
+
+    /// Writes content. An upstream that hangs up on it may have said why: that answer counts.
+    async fn write_content(&mut self, octets: &[u8]) -> Result<(), Broken> {
+        let line = &mut self.connection.line;
+        let stage = "while the content was sent";
+        let Err(broken) = line.write(octets, self.timeouts.block, stage).await else { return Ok(()) };
+        match line.reply(LAST_WORDS, stage).await {
+            Ok(reply) if reply.is_permanent() => {
+                let fate = Fate::Failed(shown(&reply));
+                self.settle(&fate);
+                Err(broken)
+            }
+            Ok(reply) => Err(Broken::Refused(reply, stage)),
+            Err(_) => Err(broken),
+        }
+    }
+
+    /// What an answer means for all whose fate is open.
+    fn verdict(&mut self, reply: &Reply, stage: &'static str) -> Result<(), Broken> {
+        let fate = match reply.code() {
+            200..=299 if self.dotted => Fate::Delivered(shown(reply)),
+            400..=499 => Fate::Deferred(shown(reply)),
+            500..=599 => Fate::Failed(shown(reply)),
+            _ => return Err(Broken::Unexpected(reply.clone(), stage)),
+        };
+        self.settle(&fate);
+        if reply.code() == 421 { Err(Broken::Refused(reply.clone(), stage)) } else { Ok(()) }
+    }
+}
+
+fn append(stuffer: &mut Stuffer, octets: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    stuffer.append(octets, out).map_err(|_| bare_line_end())
+}
+
+/// Intake lets none in, so this is damage: deferred and loud, never sent.
+fn bare_line_end() -> Broken {
+    Broken::Local("4.6.0 the stored content has a bare CR or LF; it is not sent".to_owned())
+}
+
+/// A reply for the queue and for reports.
+pub(super) fn shown(reply: &Reply) -> String {
+    let mut text = reply.to_string();
+    if let Some((end, _)) = text.char_indices().nth(KEPT) {
+        text.truncate(end);
+    }
+    text
+}
