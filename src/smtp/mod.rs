@@ -1,10 +1,28 @@
 //! The SMTP protocol, sans I/O: bytes in, commands and content out; replies out. Knows nothing of ours.
 //!
-//! * [`reply`] a server's replies, as the client side reads them
+//! The server side, from the outside in:
+//! * [`session`] one client's conversation: the state machine
+//! * `verbs` the commands, one function each
+//! * [`line`] command lines; [`path`] addresses in them; [`params`] their ESMTP parameters
+//! * [`content`] content: unstuffing, line ends, the true end
+//!
+//! And what the client side (`upstream`) needs:
+//! * [`reply`] a server's replies, read
 //! * [`stuff`] dot-stuffing on the way out
 
+pub mod content;
+pub mod line;
+pub mod params;
+pub mod path;
 pub mod reply;
+pub mod session;
 pub mod stuff;
+mod verbs;
 
+pub use content::{BareLf, Fault};
 pub use reply::{BadReply, Reply, ReplyReader};
+pub use session::{Event, Mail, Options, Rcpt, Session};
 pub use stuff::{BareLineEnd, Stuffer};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Command lines: found, bounded, and never ended by anything but CRLF.
+
+/// Longest command line in octets, CRLF included (`RELIABILITY` promise 4; RFC 5321 §4.5.3.1.4 asks for
+/// 512 and more for parameters).
+pub const MAX_LINE: usize = 2_048;
+
+/// What was found at the front of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A line of this many octets, without its CRLF.
+    Line(usize),
+    /// This many octets are of no use: the rest of a line that was refused already.
+    Skip(usize),
+    /// This many octets are refused with 500 5.5.2, for this reason.
+    Wrong(usize, &'static str),
+    /// No whole line yet.
+    More,
+}
+
+/// Finds lines; after one that is refused midway, finds where the next begins.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    skipping: bool,
+}
+
+impl Lines {
+    /// Looks at the front of `input`. What is found must be taken from it before the next call.
+    pub(super) fn next(&mut self, input: &[u8]) -> Found {
+        if self.skipping {
+            return self.skip(input);
+        }
+        let front = &input[..input.len().min(MAX_LINE)];
+        let Some(end) = memchr::memchr(b'\n', front) else {
+            if front.len() < MAX_LINE {
+                return Found::More;
+            }
+            self.skipping = true;
+            // A CR that is last may be the first half of the line's end: it stays.
+            let held = usize::from(front.ends_with(b"\r"));
+            return Found::Wrong(front.len() - held, "line too long");
+        };
+        let Some(line) = front[..end].strip_suffix(b"\r") else {
+            // Answered at once, so that somebody at a keyboard learns why; the line goes on to its CRLF.
+            self.skipping = true;
+            return Found::Wrong(end + 1, "a LF without CR; lines end in CRLF");
+        };
+        if memchr::memchr2(b'\r', 0, line).is_some() {
+            return Found::Wrong(end + 1, "a bare CR or a NUL in a command");
+        }
+        Found::Line(line.len())
+    }
+
+    fn skip(&mut self, input: &[u8]) -> Found {
+        if let Some(start) = memchr::memmem::find(input, b"\r\n") {
+            self.skipping = false;
+            return Found::Skip(start + 2);
+        }
+        match input.len() - usize::from(input.ends_with(b"\r")) {
+            0 => Found::More,
+            useless => Found::Skip(useless),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines and refusals in order, from input that comes in these pieces.
+    fn all(pieces: &[&[u8]]) -> Vec<String> {
+        let mut lines = Lines::default();
+        let mut input = Vec::new();
+        let mut found = Vec::new();
+        for piece in pieces {
+            input.extend_from_slice(piece);
+            loop {
+                let taken = match lines.next(&input) {
+                    Found::More => break,
+                    Found::Skip(length) => length,
+                    Found::Line(length) => {
+                        found.push(String::from_utf8_lossy(&input[..length]).into_owned());
+                        length + 2
+                    }
+                    Found::Wrong(length, why) => {
+                        found.push(format!("! {why}"));
+                        length
+                    }
+                };
+                input.drain(..taken);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn only_crlf_ends_a_line() {
+        let fits = [&[b'x'; MAX_LINE - 2][..], b"\r\nA\r\n"].concat();
+        let over = [&[b'x'; MAX_LINE - 1][..], b"\r\nA\r\n"].concat();
+        let far = [&[b'x'; 3 * MAX_LINE][..], b"\n\r\nA\r\n"].concat();
+        let x = "x".repeat(MAX_LINE - 2);
+        let (long, bare) = ("! line too long", "! a LF without CR; lines end in CRLF");
+        let inside = "! a bare CR or a NUL in a command";
+        let cases: [(&[u8], Vec<&str>); 9] = [
+            (b"A\r\nB\r\n", vec!["A", "B"]),
+            (b"\r\nB\r\n", vec!["", "B"]),
+            (b"A\nB\nC\r\nD\r\n", vec![bare, "D"]),
+            (b"A\rB\r\nC\r\n", vec![inside, "C"]),
+            (b"A\r\r\nC\r\n", vec![inside, "C"]),
+            (b"A\0\r\nC\r\n", vec![inside, "C"]),
+            (&fits, vec![&x, "A"]),
+            (&over, vec![long, "A"]),
+            (&far, vec![long, "A"]),
+        ];
+        for (input, expected) in cases {
+            for cut in
+                (0..=input.len()).filter(|cut| input.len() < 100 || cut % 61 == 0 || *cut > MAX_LINE - 5)
+            {
+                let (one, two) = input.split_at(cut);
+                assert_eq!(all(&[one, two]), expected, "cut at {cut} of {}", input.len());
+            }
+            let single: Vec<&[u8]> = input.chunks(1).collect();
+            assert_eq!(all(&single), expected, "octet by octet");
+        }
+    }
+}
