@@ -1,5 +1,14 @@
 //! Addresses: read from header fields and from the envelope, compared by key, delivered as written.
 
+mod cross;
+mod lex;
+mod list;
+mod name;
+mod spell;
+
+pub use cross::cross_check;
+pub use list::parse_list;
+
 use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};
 
@@ -23,8 +32,9 @@ impl Address {
     /// `a..b.@example.jp` too, for Japanese carriers issued such addresses). No display name, no
     /// comment, no angle brackets, no control characters.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let _ = text;
-        todo!()
+        let fail = |why| AddressError { text: printable(text), why };
+        let (at, key) = spell::read(text).map_err(fail)?;
+        Ok(Self { text: text.to_owned(), at, key })
     }
 
     /// As written: what is delivered to.
@@ -154,9 +164,11 @@ pub struct AddressProblem {
     pub why: String,
 }
 
-/// Reads an address field's body (RFC 5322 §3.4 with §4.4 obsolete forms, RFC 6854, RFC 6532),
-/// folding and all. Never loses a mailbox: what is not understood becomes a problem.
-pub fn parse_list(body: &[u8]) -> AddressList {
-    let _ = body;
-    todo!()
+/// The first characters of a text, controls and invisible characters replaced, for error messages.
+fn printable(text: &str) -> String {
+    text.chars().take(60).map(|c| if spell::is_invisible(c) { '\u{fffd}' } else { c }).collect()
 }
+
+#[cfg(test)]
+#[path = "address_tests.rs"]
+mod tests;

@@ -1,8 +1,12 @@
 //! The header block as an index of byte ranges over the bytes that came: nothing is copied, nothing
 //! is lost, and what does not tile the block is an error.
 
+use super::encoded_word::decode_words;
 use bytes::Bytes;
 use std::ops::Range;
+
+/// Most fields of one header block; real mail has some dozens.
+const MAX_FIELDS: usize = 10_000;
 
 /// A header block: every field with its line end, without the empty line that ends it.
 #[derive(Clone, Debug)]
@@ -26,8 +30,25 @@ impl Header {
     /// Indexes a block. The bytes must have CRLF line ends only; the last line may lack its end.
     /// A line that is neither a field nor a folded continuation is an error: such a message is held.
     pub fn parse(bytes: Bytes) -> Result<Self, HeaderError> {
-        let _ = bytes;
-        todo!()
+        let mut fields: Vec<Field> = Vec::new();
+        let (mut at, mut line) = (0, 0);
+        while at < bytes.len() {
+            line += 1;
+            let (text, end) = line_at(&bytes, at, line)?;
+            let content = &bytes[text.clone()];
+            if let (Some(b' ' | b'\t'), Some(field)) = (content.first(), fields.last_mut()) {
+                field.body.end = text.end;
+                field.whole.end = end;
+            } else if fields.len() == MAX_FIELDS {
+                return Err(HeaderError::TooManyFields(MAX_FIELDS));
+            } else {
+                let (name, colon) = name_of(content)
+                    .ok_or_else(|| HeaderError::NoField { line, excerpt: excerpt(content) })?;
+                fields.push(Field { name: at..at + name, body: at + colon + 1..text.end, whole: at..end });
+            }
+            at = end;
+        }
+        Ok(Self { bytes, fields })
     }
 
     /// The block's bytes.
@@ -65,8 +86,36 @@ impl Header {
 /// Encoding Standard), raw 8-bit read as UTF-8 where it is valid, trimmed. Never fails: what cannot
 /// be decoded stays as it was written, with U+FFFD for stray bytes.
 pub fn decode_text(body: &[u8]) -> String {
-    let _ = body;
-    todo!()
+    let decoded = decode_words(body);
+    let trimmed = decoded.trim();
+    if trimmed.len() == decoded.len() { decoded } else { trimmed.to_owned() }
+}
+
+/// The line that begins at `at`: its content, and where its line end ends.
+fn line_at(bytes: &[u8], at: usize, line: usize) -> Result<(Range<usize>, usize), HeaderError> {
+    let stop = memchr::memchr3(b'\r', b'\n', 0, &bytes[at..]).map_or(bytes.len(), |offset| at + offset);
+    match bytes.get(stop..) {
+        None | Some([]) => Ok((at..stop, stop)),
+        Some([b'\r', b'\n', ..]) => Ok((at..stop, stop + 2)),
+        Some(_) => Err(HeaderError::Control { line }),
+    }
+}
+
+/// The length of the field name that a line begins with, and where its colon stands. Blanks between
+/// the two are obsolete syntax (RFC 5322 §4.5) that other readers accept.
+fn name_of(line: &[u8]) -> Option<(usize, usize)> {
+    let name = line.iter().position(|byte| !(0x21..=0x7e).contains(byte) || *byte == b':')?;
+    let blanks = line[name..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    (name > 0 && line.get(name + blanks) == Some(&b':')).then_some((name, name + blanks))
+}
+
+/// The first characters of a line, printable.
+fn excerpt(line: &[u8]) -> String {
+    String::from_utf8_lossy(&line[..line.len().min(120)])
+        .chars()
+        .take(40)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// Why a header block cannot be indexed.
@@ -86,4 +135,11 @@ pub enum HeaderError {
         /// Line number, from 1.
         line: usize,
     },
+    /// More fields than any mail has.
+    #[error("the header has more than {0} fields")]
+    TooManyFields(usize),
 }
+
+#[cfg(test)]
+#[path = "header_tests.rs"]
+mod tests;

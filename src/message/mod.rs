@@ -1,6 +1,7 @@
 //! What a message is made of: envelope, header, addresses, MIME parts. Knows nothing of the relay.
 //!
 //! * [`address`] mailboxes, and the key two spellings of one mailbox share
+//! * [`encoded_word`] encoded-words, parameters, raw 8-bit: bytes to text
 //! * [`envelope`] who the transaction is from and for
 //! * [`header`] the header block, indexed by byte ranges
 //! * [`edit`] byte-exact header edits: ranges kept, bytes put in
@@ -9,6 +10,7 @@
 
 pub mod address;
 pub mod edit;
+pub mod encoded_word;
 pub mod envelope;
 pub mod header;
 pub mod inspect;

@@ -1,0 +1,448 @@
+//! Encoded text in header fields: encoded-words (RFC 2047), parameters (RFC 2045 §5.1 with the
+//! continuations and charsets of RFC 2231), and raw 8-bit as older clients still write it.
+//!
+//! Everything here is total: any bytes give some text, in linear time.
+
+use encoding_rs::{EUC_JP, Encoding, ISO_2022_JP, SHIFT_JIS, UTF_8};
+
+/// Longest charset name that is looked at.
+const MAX_CHARSET: usize = 64;
+/// Most parameters (continuation segments counted one by one) that are read of one field.
+const MAX_PARAMETERS: usize = 2_000;
+
+/// Unfolds and decodes: every encoded-word becomes text, white space between two of them goes
+/// (RFC 2047 §6.2), and words of one charset are joined before they are decoded, for clients do split
+/// a multi-byte character between two words. Raw 8-bit is read by [`decode_raw`]. What is no
+/// encoded-word, or has a charset nobody knows, stays as it was written.
+pub fn decode_words(text: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut run = Run::default();
+    let (mut plain, mut at) = (0, 0);
+    while let Some(start) = memchr::memmem::find(&text[at..], b"=?").map(|offset| at + offset) {
+        let Some(word) = Word::read(text, start) else {
+            at = start + 2;
+            continue;
+        };
+        let between = &text[plain..start];
+        if !(run.is_open() && between.iter().all(|byte| is_blank(*byte))) {
+            run.flush(&mut out);
+            push_plain(&mut out, between);
+        }
+        at = word.end;
+        plain = word.end;
+        run.add(&word, &mut out);
+    }
+    let rest = &text[plain..];
+    run.flush(&mut out);
+    push_plain(&mut out, rest);
+    out
+}
+
+/// Raw bytes as text: UTF-8 where valid, else ISO-2022-JP by its escapes, else whichever of EUC-JP
+/// and `Shift_JIS` reads them without a fault; else UTF-8 with U+FFFD for stray bytes.
+pub fn decode_raw(bytes: &[u8]) -> String {
+    if bytes.contains(&0x1b) && bytes.is_ascii() {
+        return decode_charset(ISO_2022_JP, bytes);
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return text.to_owned();
+    }
+    let euc = EUC_JP.decode_without_bom_handling_and_without_replacement(bytes);
+    let sjis = SHIFT_JIS.decode_without_bom_handling_and_without_replacement(bytes);
+    match (euc, sjis) {
+        // Both read it: one that gives half-width katakana is nearly always the wrong one.
+        (Some(euc), Some(sjis)) => {
+            if half_width(&sjis) >= half_width(&euc) { euc } else { sjis }.into_owned()
+        }
+        (Some(text), None) | (None, Some(text)) => text.into_owned(),
+        (None, None) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+fn half_width(text: &str) -> usize {
+    text.chars().filter(|c| ('\u{ff61}'..='\u{ff9f}').contains(c)).count()
+}
+
+/// The Encoding Standard's encoding of a charset name, with the names Japanese and other older clients
+/// use that the standard does not list. A language suffix (RFC 2231 §5) is ignored.
+pub fn charset(name: &[u8]) -> Option<&'static Encoding> {
+    let name = name.split(|byte| *byte == b'*').next().unwrap_or_default();
+    if name.len() > MAX_CHARSET {
+        return None;
+    }
+    let lower = name.to_ascii_lowercase();
+    let known: &[u8] = match lower.as_slice() {
+        b"cp932" | b"ms932" | b"windows-932" | b"x-ms-cp932" | b"shift_jis-2004" | b"shift_jisx0213" => {
+            b"shift_jis"
+        }
+        b"eucjp" | b"eucjp-ms" | b"eucjp-win" | b"cp51932" | b"euc-jp-ms" | b"x-eucjp" | b"euc-jis-2004" => {
+            b"euc-jp"
+        }
+        b"cp50220" | b"cp50221" | b"cp50222" | b"iso-2022-jp-ms" | b"iso-2022-jp-1" | b"iso-2022-jp-2"
+        | b"iso-2022-jp-3" | b"iso-2022-jp-2004" | b"jis" => b"iso-2022-jp",
+        b"cp936" | b"x-gbk" => b"gbk",
+        b"cp949" | b"ks_c_5601" => b"euc-kr",
+        b"cp950" => b"big5",
+        b"utf8mb4" => b"utf-8",
+        other => other,
+    };
+    Encoding::for_label_no_replacement(known)
+}
+
+/// Decodes bytes of one charset, with U+FFFD for what is malformed.
+pub fn decode_charset(encoding: &'static Encoding, bytes: &[u8]) -> String {
+    if encoding == ISO_2022_JP {
+        let joined = without_empty_shifts(bytes);
+        return encoding.decode_without_bom_handling(&joined).0.into_owned();
+    }
+    if encoding == UTF_8 {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    encoding.decode_without_bom_handling(bytes).0.into_owned()
+}
+
+/// ISO-2022-JP without shifts that nothing follows: `ESC ( B ESC $ B`, which joining two words makes,
+/// is an error to the Encoding Standard's decoder.
+fn without_empty_shifts(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let length = shift_length(&bytes[at..]);
+        if length > 0 && shift_length(&bytes[at + length..]) > 0 {
+            at += length;
+            continue;
+        }
+        let take = length.max(1);
+        out.extend_from_slice(&bytes[at..at + take]);
+        at += take;
+    }
+    out
+}
+
+/// The length of the ISO-2022-JP shift sequence that `bytes` begins with; 0 when it begins with none.
+pub(super) fn shift_length(bytes: &[u8]) -> usize {
+    match bytes {
+        [0x1b, b'(', b'B' | b'J' | b'I', ..] | [0x1b, b'$', b'B' | b'@', ..] => 3,
+        [0x1b, b'$', b'(', b'D', ..] => 4,
+        _ => 0,
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Text between encoded-words, unfolded.
+fn push_plain(out: &mut String, bytes: &[u8]) {
+    if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+        let unfolded: Vec<u8> = bytes.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+        out.push_str(&decode_raw(&unfolded));
+    } else {
+        out.push_str(&decode_raw(bytes));
+    }
+}
+
+/// One encoded-word: `=?charset?B?text?=`.
+pub(super) struct Word<'a> {
+    encoding: &'static Encoding,
+    base64: bool,
+    text: &'a [u8],
+    /// Where the word ends, past its `?=`.
+    pub(super) end: usize,
+}
+
+impl<'a> Word<'a> {
+    /// Reads the word that begins at `start`. Each question mark is passed at most four times, so a
+    /// scan over a whole field stays linear.
+    pub(super) fn read(bytes: &'a [u8], start: usize) -> Option<Self> {
+        let rest = bytes.get(start..)?.strip_prefix(b"=?")?;
+        let head = &rest[..rest.len().min(MAX_CHARSET + 1)];
+        let name_end = memchr::memchr(b'?', head)?;
+        let encoding = charset(&rest[..name_end])?;
+        let base64 = match rest.get(name_end + 1)? {
+            b'B' | b'b' => true,
+            b'Q' | b'q' => false,
+            _ => return None,
+        };
+        let text = rest.get(name_end + 2..)?.strip_prefix(b"?")?;
+        let text_end = memchr::memchr(b'?', text)?;
+        if text.get(text_end + 1) != Some(&b'=') {
+            return None;
+        }
+        let end = start + 2 + name_end + 3 + text_end + 2;
+        Some(Self { encoding, base64, text: &text[..text_end], end })
+    }
+
+    /// The encoded text.
+    pub(super) fn text(&self) -> &'a [u8] {
+        self.text
+    }
+
+    fn decoded(&self) -> Vec<u8> {
+        if self.base64 { decode_base64(self.text) } else { decode_q(self.text) }
+    }
+}
+
+/// Encoded-words of one charset that stand side by side.
+#[derive(Default)]
+struct Run {
+    open: Option<(&'static Encoding, Vec<Vec<u8>>)>,
+}
+
+impl Run {
+    fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    fn add(&mut self, word: &Word<'_>, out: &mut String) {
+        if self.open.as_ref().is_some_and(|(encoding, _)| *encoding != word.encoding) {
+            self.flush(out);
+        }
+        let decoded = word.decoded();
+        self.open.get_or_insert_with(|| (word.encoding, Vec::new())).1.push(decoded);
+    }
+
+    fn flush(&mut self, out: &mut String) {
+        let Some((encoding, words)) = self.open.take() else { return };
+        let joined = decode_charset(encoding, &words.concat());
+        // A word that was cut off within its charset's state spoils what follows when joined.
+        if words.len() > 1 && joined.contains('\u{fffd}') {
+            let apart: String = words.iter().map(|word| decode_charset(encoding, word)).collect();
+            if apart.matches('\u{fffd}').count() < joined.matches('\u{fffd}').count() {
+                out.push_str(&apart);
+                return;
+            }
+        }
+        out.push_str(&joined);
+    }
+}
+
+/// The Q encoding (RFC 2047 §4.2); a malformed escape stays as written.
+fn decode_q(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        match text[at] {
+            b'_' => out.push(b' '),
+            b'=' => {
+                if let Some(byte) = hex_pair(&text[at + 1..]) {
+                    out.push(byte);
+                    at += 2;
+                } else {
+                    out.push(b'=');
+                }
+            }
+            b'\r' | b'\n' => {}
+            byte => out.push(byte),
+        }
+        at += 1;
+    }
+    out
+}
+
+fn hex_pair(bytes: &[u8]) -> Option<u8> {
+    let digit = |byte: &u8| (*byte as char).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    Some(digit(bytes.first()?)? << 4 | digit(bytes.get(1)?)?)
+}
+
+/// Base64 as clients write it: padding may be missing or stand in the middle, other bytes are skipped.
+fn decode_base64(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0u32, 0u32);
+    for byte in text {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' => 63,
+            b'=' => {
+                (bits, count) = (0, 0);
+                continue;
+            }
+            _ => continue,
+        };
+        bits = (bits << 6) | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push(u8::try_from((bits >> count) & 0xff).unwrap_or(0));
+        }
+    }
+    out
+}
+
+/// A field body such as Content-Type's or Content-Disposition's: the value before the first `;` in
+/// lower case, and every parameter, names in lower case, values decoded.
+///
+/// RFC 2231 continuations are put together in the order of their numbers and decoded in their
+/// charset; encoded-words inside a value are decoded too (RFC 2047 §5 forbids them, clients write
+/// them). Comments are skipped. A parameter that is given twice is listed twice.
+pub fn decode_parameters(body: &[u8]) -> (String, Vec<(String, String)>) {
+    let mut reader = Reader { body, at: 0 };
+    let value = reader.until_semicolon();
+    let value = String::from_utf8_lossy(&value).trim().to_ascii_lowercase();
+    let mut segments: Vec<Segment> = Vec::new();
+    while segments.len() < MAX_PARAMETERS && reader.at < body.len() {
+        if let Some((name, value)) = reader.parameter() {
+            segments.push(Segment::new(&name, value));
+        }
+    }
+    (value, join_segments(segments))
+}
+
+/// One parameter as written: `name*3*=value`.
+struct Segment {
+    name: String,
+    /// Its number, for a continuation.
+    number: Option<u32>,
+    /// `*` at the end of its name: percent-encoded.
+    extended: bool,
+    value: Vec<u8>,
+}
+
+impl Segment {
+    fn new(written: &[u8], value: Vec<u8>) -> Self {
+        let lower = String::from_utf8_lossy(written).to_ascii_lowercase();
+        let (stem, extended) = lower.strip_suffix('*').map_or((lower.as_str(), false), |stem| (stem, true));
+        let numbered = stem.rsplit_once('*').and_then(|(name, number)| Some((name, number.parse().ok()?)));
+        let (name, number) = numbered.map_or((stem, None), |(name, number)| (name, Some(number)));
+        Self { name: name.to_owned(), number, extended, value }
+    }
+}
+
+fn join_segments(mut segments: Vec<Segment>) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    let (mut numbered, plain): (Vec<_>, Vec<_>) =
+        segments.drain(..).partition(|segment| segment.number.is_some());
+    for segment in plain {
+        let value =
+            if segment.extended { decode_extended(&[&segment]) } else { decode_words(&segment.value) };
+        out.push((segment.name, value));
+    }
+    numbered.sort_by(|a, b| (&a.name, a.number).cmp(&(&b.name, b.number)));
+    for group in numbered.chunk_by(|a, b| a.name == b.name) {
+        let all: Vec<&Segment> = group.iter().collect();
+        let value = if group.iter().any(|segment| segment.extended) {
+            decode_extended(&all)
+        } else {
+            decode_words(&group.iter().flat_map(|segment| segment.value.iter().copied()).collect::<Vec<u8>>())
+        };
+        out.push((group[0].name.clone(), value));
+    }
+    out
+}
+
+/// `charset'language'text` (RFC 2231 §4), the charset in the first segment, percent-encoding in those
+/// whose name ends in `*`.
+fn decode_extended(segments: &[&Segment]) -> String {
+    let mut encoding = None;
+    let mut bytes = Vec::new();
+    for (index, segment) in segments.iter().enumerate() {
+        let mut value = segment.value.as_slice();
+        if index == 0 && segment.extended {
+            let mut parts = value.splitn(3, |byte| *byte == b'\'');
+            if let (Some(name), Some(_), Some(text)) = (parts.next(), parts.next(), parts.next()) {
+                encoding = charset(name);
+                value = text;
+            }
+        }
+        if segment.extended {
+            decode_percent(value, &mut bytes);
+        } else {
+            bytes.extend_from_slice(value);
+        }
+    }
+    encoding.map_or_else(|| decode_raw(&bytes), |encoding| decode_charset(encoding, &bytes))
+}
+
+fn decode_percent(text: &[u8], out: &mut Vec<u8>) {
+    let mut at = 0;
+    while at < text.len() {
+        if text[at] == b'%'
+            && let Some(byte) = hex_pair(&text[at + 1..])
+        {
+            out.push(byte);
+            at += 3;
+        } else {
+            out.push(text[at]);
+            at += 1;
+        }
+    }
+}
+
+/// Reads a parameter list.
+struct Reader<'a> {
+    body: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    /// Everything up to the next `;`, comments and folding left out, quotes undone.
+    fn until_semicolon(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        while self.at < self.body.len() {
+            match self.body[self.at] {
+                b';' => {
+                    self.at += 1;
+                    break;
+                }
+                b'"' => self.quoted(&mut out),
+                b'(' if out.last().is_none_or(|byte| is_blank(*byte)) => self.comment(),
+                b'\r' | b'\n' => self.at += 1,
+                byte => {
+                    out.push(byte);
+                    self.at += 1;
+                }
+            }
+        }
+        out
+    }
+
+    /// The next `name=value`; `None` for what has no `=`.
+    fn parameter(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let text = self.until_semicolon();
+        let equals = text.iter().position(|byte| *byte == b'=')?;
+        let name = text[..equals].trim_ascii().to_vec();
+        let value = text[equals + 1..].trim_ascii().to_vec();
+        (!name.is_empty()).then_some((name, value))
+    }
+
+    /// A quoted string's content; one that is never closed ends with the field.
+    fn quoted(&mut self, out: &mut Vec<u8>) {
+        self.at += 1;
+        while self.at < self.body.len() {
+            let byte = self.body[self.at];
+            self.at += 1;
+            match byte {
+                b'"' => return,
+                b'\\' if self.at < self.body.len() => {
+                    out.push(self.body[self.at]);
+                    self.at += 1;
+                }
+                b'\r' | b'\n' => {}
+                byte => out.push(byte),
+            }
+        }
+    }
+
+    fn comment(&mut self) {
+        let mut depth = 0usize;
+        while self.at < self.body.len() {
+            match self.body[self.at] {
+                b'(' => depth += 1,
+                b')' => depth -= 1,
+                b'\\' => self.at += 1,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "encoded_word_tests.rs"]
+mod tests;
