@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     path: PathBuf,
-    place: Option<Place>,
+    place: Option<Box<Place>>,
     message: String,
     help: Option<String>,
 }
@@ -44,7 +44,12 @@ impl Diagnostic {
         message: impl Into<String>,
         help: Option<String>,
     ) -> Self {
-        Self { path: path.into(), place: Some(Place::of(text, span)), message: message.into(), help }
+        Self {
+            path: path.into(),
+            place: Some(Box::new(Place::of(text, span))),
+            message: message.into(),
+            help,
+        }
     }
 
     /// A mistake that concerns the file as a whole: it is missing, it cannot be read.

@@ -1,19 +1,23 @@
 //! Which addresses are ours, and which outside addresses are one organisation.
 
 use crate::message::Address;
+use std::collections::HashSet;
+use std::sync::LazyLock;
 
 /// The organisation's view of the world (`[organisation]` in the configuration).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Organisation {
     /// Our domains as lower-case A-labels, each with whether its subdomains are ours too.
     domains: Vec<(String, bool)>,
-    /// Subdomains that are not ours (students, members).
+    /// Subdomains that are not ours (students, members), each with its own subdomains.
     not_ours: Vec<String>,
-    /// Outside domains that are not counted.
+    /// Outside domains that are not counted, each with its subdomains.
     partners: Vec<String>,
     /// With nothing configured (`try`, `explain`, `replay`): the sender's own domain is ours; for a
     /// free-mail sender only the sender itself is.
     of_sender: bool,
+    /// Whose mailbox alone is ours, where the domain is shared with strangers (key form).
+    mailbox: Option<String>,
 }
 
 /// How an address stands to the organisation.
@@ -28,10 +32,20 @@ pub enum Standing {
 }
 
 impl Organisation {
-    /// An organisation with these domains; names are turned into A-labels.
+    /// An organisation with these domains (each with whether its subdomains are ours too); names are
+    /// turned into A-labels. The error names the first that is no domain.
     pub fn new(domains: &[(String, bool)], partners: &[String], not_ours: &[String]) -> Result<Self, String> {
-        let _ = (domains, partners, not_ours);
-        todo!()
+        let names = |list: &[String]| list.iter().map(|name| domain_key(name)).collect::<Result<_, _>>();
+        Ok(Self {
+            domains: domains
+                .iter()
+                .map(|(name, subdomains)| Ok((domain_key(name)?, *subdomains)))
+                .collect::<Result<_, String>>()?,
+            not_ours: names(not_ours)?,
+            partners: names(partners)?,
+            of_sender: false,
+            mailbox: None,
+        })
     }
 
     /// The organisation of whoever sends: for commands that run with no configuration.
@@ -44,17 +58,44 @@ impl Organisation {
         self.of_sender
     }
 
-    /// The same, fixed for one message: `of_sender` turns into that sender's domain.
+    /// The same, fixed for one message: `of_sender` turns into that sender's organisation. With no
+    /// sender nobody is ours.
     #[must_use]
     pub fn for_sender(&self, sender: Option<&Address>) -> Self {
-        let _ = sender;
-        todo!()
+        if !self.of_sender {
+            return self.clone();
+        }
+        let Some(sender) = sender else { return Self::of_sender() };
+        let whole = organisation_of(sender);
+        if whole == counting_key(sender) {
+            return Self { mailbox: Some(sender.key().to_owned()), ..Self::default() };
+        }
+        Self { domains: vec![(whole, true)], ..Self::default() }
     }
 
-    /// How an address stands to us. `not_ours` wins over `domains`.
+    /// Our domains as lower-case A-labels, each with whether its subdomains are ours too.
+    pub fn domains(&self) -> &[(String, bool)] {
+        &self.domains
+    }
+
+    /// How an address stands to us. `not_ours` wins over `domains`, `domains` over `partners`.
     pub fn standing(&self, address: &Address) -> Standing {
-        let _ = address;
-        todo!()
+        let domain = address.domain_key();
+        let ours = || {
+            self.domains
+                .iter()
+                .any(|(name, subdomains)| domain == name || (*subdomains && below(domain, name)))
+        };
+        if self.mailbox.as_deref() == Some(address.key()) {
+            return Standing::Internal;
+        }
+        if !self.not_ours.iter().any(|name| within(domain, name)) && ours() {
+            return Standing::Internal;
+        }
+        if self.partners.iter().any(|name| within(domain, name)) {
+            return Standing::Partner;
+        }
+        Standing::External
     }
 
     /// Whether the address is ours.
@@ -64,8 +105,187 @@ impl Organisation {
 }
 
 /// The outside organisation an address belongs to: the registrable domain (public suffix list, ICANN
-/// and private), or the whole mailbox for free-mail and provider domains (`MAIL_RULES` §4).
+/// and private), or the whole mailbox for free-mail and provider domains (`MAIL_RULES` §4). A tenant
+/// of onmicrosoft.com is an organisation, though that domain is in no suffix list.
 pub fn organisation_of(address: &Address) -> String {
-    let _ = address;
-    todo!()
+    let domain = address.domain_key();
+    if let Some(tenant) = domain.strip_suffix(".onmicrosoft.com") {
+        let tenant = tenant.strip_suffix(".mail").unwrap_or(tenant);
+        let name = tenant.rsplit('.').next().unwrap_or(tenant);
+        return format!("{name}.onmicrosoft.com");
+    }
+    if is_shared(domain) {
+        return counting_key(address);
+    }
+    if domain.starts_with('[') {
+        return domain.to_owned();
+    }
+    match psl::domain(domain.as_bytes()) {
+        Some(registrable) => String::from_utf8_lossy(registrable.as_bytes()).into_owned(),
+        // Mail at a suffix that customers share is a provider's; at an ICANN one, a registry's own.
+        None if psl::suffix(domain.as_bytes())
+            .is_some_and(|suffix| suffix.typ() == Some(psl::Type::Private)) =>
+        {
+            counting_key(address)
+        }
+        None => domain.to_owned(),
+    }
+}
+
+/// What two addresses share when they are counted as one mailbox: the comparison key, with what is
+/// known of the provider's own ways undone (`MAIL_RULES` §4). For counting alone.
+pub fn counting_key(address: &Address) -> String {
+    let (local, domain) = (address.local_key(), address.domain_key());
+    let gmail = matches!(domain, "gmail.com" | "googlemail.com");
+    let outlook = ["outlook.", "hotmail.", "live.", "msn."].iter().any(|name| domain.starts_with(name))
+        && is_shared(domain);
+    if !gmail && !outlook {
+        return address.key().to_owned();
+    }
+    let bare = local.split('+').next().filter(|bare| !bare.is_empty()).unwrap_or(local);
+    if gmail { format!("{}@gmail.com", bare.replace('.', "")) } else { format!("{bare}@{domain}") }
+}
+
+/// A domain name as the configuration has it, in the form addresses are compared by.
+pub fn domain_key(name: &str) -> Result<String, String> {
+    let trimmed = name.trim().trim_end_matches('.');
+    if trimmed.is_empty() || trimmed.contains(['@', '*', '/', ' ']) || trimmed.starts_with('.') {
+        return Err(format!("`{name}` is no domain name: write it as `example.co.jp`"));
+    }
+    idna::domain_to_ascii(trimmed)
+        .ok()
+        .filter(|ascii| !ascii.is_empty())
+        .ok_or_else(|| format!("`{name}` is no domain name: write it as `example.co.jp`"))
+}
+
+fn within(domain: &str, name: &str) -> bool {
+    domain == name || below(domain, name)
+}
+
+fn below(domain: &str, name: &str) -> bool {
+    domain.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'))
+}
+
+/// Providers whose mailboxes belong to people who have nothing to do with each other.
+struct Shared {
+    exact: HashSet<&'static str>,
+    with_subdomains: HashSet<&'static str>,
+}
+
+static SHARED: LazyLock<Shared> = LazyLock::new(|| {
+    let lines = include_str!("freemail.txt").lines().map(str::trim);
+    let names = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let (dotted, exact): (HashSet<_>, HashSet<_>) = names.partition(|name| name.starts_with('.'));
+    Shared { exact, with_subdomains: dotted.into_iter().map(|name| &name[1..]).collect() }
+});
+
+/// Whether the domain is a free-mail or internet provider's.
+pub fn is_shared(domain: &str) -> bool {
+    if SHARED.exact.contains(domain) {
+        return true;
+    }
+    let mut rest = domain;
+    loop {
+        if SHARED.with_subdomains.contains(rest) {
+            return true;
+        }
+        match rest.split_once('.') {
+            Some((_, parent)) => rest = parent,
+            None => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    #[test]
+    fn outside_addresses_are_counted_by_organisation() {
+        // (addresses, how many organisations): MAIL_RULES §8 case 12 and its neighbours.
+        let cases: &[(&[&str], usize)] = &[
+            (&["info@a.co.jp", "x@b.a.co.jp"], 1),
+            (&["a@ocn.ne.jp", "b@ocn.ne.jp"], 2),
+            (&["a@blue.ocn.ne.jp", "b@blue.ocn.ne.jp"], 2),
+            (&["a@p.sakura.ne.jp", "a@q.sakura.ne.jp"], 2),
+            (&["a@p.sakura.ne.jp", "b@p.sakura.ne.jp"], 1),
+            (&["a@sakura.ne.jp", "b@sakura.ne.jp"], 2),
+            (&["a@日本語.jp", "b@xn--wgv71a119e.jp"], 1),
+            (&["a@docomo.ne.jp", "b@docomo.ne.jp", "c@i.softbank.jp", "d@ezweb.ne.jp"], 4),
+            (&["a.b@gmail.com", "ab+x@googlemail.com"], 1),
+            (&["a@gmail.com", "b@gmail.com"], 2),
+            (&["a@contoso.onmicrosoft.com", "b@fabrikam.onmicrosoft.com"], 2),
+            (&["a@contoso.onmicrosoft.com", "b@contoso.mail.onmicrosoft.com"], 1),
+            (&["a@city.kawasaki.jp", "b@dept.city.kawasaki.jp"], 1),
+            (&["a@one.github.io", "b@two.github.io"], 2),
+            (&["a@[192.0.2.1]", "b@[192.0.2.1]"], 1),
+            (&["a@localhost", "b@localhost"], 1),
+            (&["A@EXAMPLE.com", "b@mail.Example.COM"], 1),
+        ];
+        for (addresses, wanted) in cases {
+            let found: HashSet<_> = addresses.iter().map(|text| organisation_of(&address(text))).collect();
+            assert_eq!(found.len(), *wanted, "{addresses:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn plus_and_dots_collapse_only_where_the_provider_does() {
+        let cases = [
+            ("a.b.c+list@gmail.com", "abc@gmail.com"),
+            ("a.b+x@outlook.jp", "a.b@outlook.jp"),
+            ("a.b+x@hotmail.com", "a.b@hotmail.com"),
+            ("a.b+x@example.com", "a.b+x@example.com"),
+            ("a+x@live.example.com", "a+x@live.example.com"),
+            ("+x@gmail.com", "+x@gmail.com"),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(counting_key(&address(text)), wanted);
+        }
+    }
+
+    #[test]
+    fn who_is_ours() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let ours = Organisation::new(
+            &[("example.co.jp".into(), true), ("例え.jp".into(), false)],
+            &list(&["partner.example", "alumni.example.co.jp"]),
+            &list(&["students.example.co.jp", "alumni.example.co.jp"]),
+        )
+        .unwrap();
+        let cases = [
+            ("a@example.co.jp", Standing::Internal),
+            ("a@MAIL.example.co.jp", Standing::Internal),
+            ("a@notexample.co.jp", Standing::External),
+            ("a@example.co.jp.evil.example", Standing::External),
+            ("a@students.example.co.jp", Standing::External),
+            ("a@x.students.example.co.jp", Standing::External),
+            ("a@alumni.example.co.jp", Standing::Partner),
+            ("a@xn--r8jz45g.jp", Standing::Internal),
+            ("a@sub.xn--r8jz45g.jp", Standing::External),
+            ("a@sub.partner.example", Standing::Partner),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(ours.standing(&address(text)), wanted, "{text}");
+        }
+        for bad in ["", "a@b.jp", "*.example.jp", ".example.jp", "a b.jp"] {
+            assert!(Organisation::new(&[(bad.into(), true)], &[], &[]).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn with_nothing_configured_the_senders_organisation_is_ours() {
+        let nobody = Organisation::of_sender();
+        let company = nobody.for_sender(Some(&address("a@sales.example.co.jp")));
+        assert!(company.is_internal(&address("b@example.co.jp")));
+        assert!(!company.is_internal(&address("b@other.co.jp")));
+        let person = nobody.for_sender(Some(&address("a@gmail.com")));
+        assert!(person.is_internal(&address("A@gmail.com")));
+        assert!(!person.is_internal(&address("b@gmail.com")));
+        assert!(!nobody.for_sender(None).is_internal(&address("a@example.co.jp")));
+        assert_eq!(company.for_sender(Some(&address("x@other.co.jp"))), company);
+    }
 }

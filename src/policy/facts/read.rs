@@ -1,0 +1,243 @@
+//! Header and envelope into facts: who is from, who is shown, who is counted (`MAIL_RULES` §4).
+
+use super::{Facts, ShownIn, Visible, ids};
+use crate::message::address::{cross_check, parse_list};
+use crate::message::header::decode_text;
+use crate::message::{Address, Envelope, Header, Mailbox};
+use crate::policy::Organisation;
+use crate::policy::organisation::{Standing, counting_key, organisation_of};
+use std::collections::HashSet;
+
+/// Fields whose every mailbox is shown to all, and counted.
+const SHOWN: [(&str, ShownIn); 4] = [
+    ("to", ShownIn::To),
+    ("cc", ShownIn::Cc),
+    ("resent-to", ShownIn::ResentTo),
+    ("resent-cc", ShownIn::ResentCc),
+];
+
+/// Fields that are shown too, of which only outside mailboxes count.
+const SHOWN_OUTSIDE: [(&str, ShownIn); 3] = [
+    ("reply-to", ShownIn::ReplyTo),
+    ("mail-followup-to", ShownIn::MailFollowupTo),
+    ("disposition-notification-to", ShownIn::DispositionNotificationTo),
+];
+
+/// Fields whose mailboxes are hidden.
+const HIDDEN: [&str; 2] = ["bcc", "resent-bcc"];
+
+/// More than these problems tell nobody anything new.
+const MOST_PROBLEMS: usize = 20;
+
+pub(super) fn read(
+    organisation: &Organisation,
+    envelope: &Envelope,
+    header: Result<&Header, String>,
+) -> Facts {
+    let recipients: Vec<Address> = envelope.recipients.iter().map(|one| one.address.clone()).collect();
+    let mut facts = Facts {
+        mail_from: envelope.sender.clone(),
+        outside_recipients: recipients.iter().filter(|one| !organisation.is_internal(one)).count(),
+        report_envelope: envelope.sender.is_none() && recipients.len() == 1,
+        recipients,
+        ..Facts::default()
+    };
+    let header = match header {
+        Ok(header) => header,
+        Err(why) => {
+            facts.problems.push(format!("the header cannot be read: {why}"));
+            facts.envelope_only.clone_from(&facts.recipients);
+            return facts;
+        }
+    };
+    let mut reader = Reader { organisation, header, facts, shown: HashSet::new(), named: HashSet::new() };
+    reader.senders();
+    reader.shown();
+    reader.hidden();
+    reader.texts();
+    reader.count();
+    reader.auto_forward();
+    reader.facts.problems.truncate(MOST_PROBLEMS);
+    reader.facts
+}
+
+struct Reader<'a> {
+    organisation: &'a Organisation,
+    header: &'a Header,
+    facts: Facts,
+    /// What is in `facts.visible` already.
+    shown: HashSet<Address>,
+    /// Every mailbox of a visible field, the sender's own included.
+    named: HashSet<Address>,
+}
+
+impl Reader<'_> {
+    /// All mailboxes of all fields of that name; what is not certain becomes a problem.
+    fn mailboxes(&mut self, name: &str) -> Vec<Mailbox> {
+        let mut all = Vec::new();
+        for field in self.header.named(name) {
+            let body = self.header.body(field);
+            let mut list = parse_list(body);
+            let written = String::from_utf8_lossy(self.header.name(field)).into_owned();
+            self.facts.problems.extend(list.problems.iter().map(|problem| format!("{written}: {problem}")));
+            if let Some(difference) = cross_check(body, &list) {
+                self.facts.problems.push(format!("{written}: {difference}"));
+            }
+            all.append(&mut list.mailboxes);
+        }
+        all
+    }
+
+    /// RFC 5322 §3.6: exactly one From field, at most one Sender. With two From fields nobody can say
+    /// which one a recipient's program shows.
+    fn senders(&mut self) {
+        self.facts.from = self.mailboxes("from");
+        match (self.header.named("from").count(), self.facts.from.len()) {
+            (0, _) => self.facts.problems.push("there is no From field".to_owned()),
+            (1, 0) => self.facts.problems.push("From names nobody".to_owned()),
+            (1, _) => {}
+            (fields, _) => self.facts.problems.push(format!("there are {fields} From fields")),
+        }
+        let senders = self.mailboxes("sender");
+        if senders.len() > 1 {
+            self.facts.problems.push(format!("Sender names {} mailboxes", senders.len()));
+        }
+        self.facts.sender = senders.into_iter().next();
+        let ours = |address: &Address| self.organisation.is_internal(address);
+        self.facts.from_is_ours = !self.facts.from.is_empty()
+            && self.facts.from.iter().all(|mailbox| ours(&mailbox.address))
+            && self.facts.mail_from.as_ref().is_none_or(ours);
+    }
+
+    /// The visible set. Left out are From and Sender; but of a From that names several only our own:
+    /// otherwise naming people there would be a way not to count them.
+    fn shown(&mut self) {
+        let several = self.facts.from.len() > 1;
+        let left_out: HashSet<Address> = self
+            .facts
+            .from
+            .iter()
+            .chain(&self.facts.sender)
+            .map(|mailbox| &mailbox.address)
+            .filter(|address| !several || self.organisation.is_internal(address))
+            .cloned()
+            .collect();
+        for (name, field) in SHOWN {
+            for mailbox in self.mailboxes(name) {
+                self.named.insert(mailbox.address.clone());
+                self.show(mailbox, field, &left_out);
+            }
+        }
+        let mut others: Vec<(Mailbox, ShownIn)> = Vec::new();
+        for (name, field) in SHOWN_OUTSIDE {
+            others.extend(self.mailboxes(name).into_iter().map(|mailbox| (mailbox, field)));
+        }
+        if several {
+            others.extend(self.facts.from.iter().map(|mailbox| (mailbox.clone(), ShownIn::Other)));
+        }
+        for (mailbox, field) in others {
+            if !self.organisation.is_internal(&mailbox.address) {
+                self.named.insert(mailbox.address.clone());
+                self.show(mailbox, field, &left_out);
+            }
+        }
+        let named = &self.named;
+        self.facts.envelope_only =
+            self.facts.recipients.iter().filter(|one| !named.contains(*one)).cloned().collect();
+    }
+
+    fn show(&mut self, mailbox: Mailbox, field: ShownIn, left_out: &HashSet<Address>) {
+        if left_out.contains(&mailbox.address) || !self.shown.insert(mailbox.address.clone()) {
+            return;
+        }
+        let standing = self.organisation.standing(&mailbox.address);
+        self.facts.visible.push(Visible {
+            mailbox,
+            field,
+            internal: standing == Standing::Internal,
+            partner: standing == Standing::Partner,
+        });
+    }
+
+    fn hidden(&mut self) {
+        let mut seen = HashSet::new();
+        for name in HIDDEN {
+            for mailbox in self.mailboxes(name) {
+                if seen.insert(mailbox.address.clone()) {
+                    self.facts.bcc_header.push(mailbox.address);
+                }
+            }
+        }
+    }
+
+    fn texts(&mut self) {
+        let header = self.header;
+        self.facts.header_texts = header
+            .fields()
+            .iter()
+            .map(|field| {
+                let name = String::from_utf8_lossy(header.name(field)).to_ascii_lowercase();
+                (name, decode_text(header.body(field)))
+            })
+            .collect();
+        self.facts.subject = self.first("subject").unwrap_or_default();
+        self.facts.message_id =
+            header.named("message-id").next().and_then(|field| ids::single(header.body(field)));
+        let mut seen = HashSet::new();
+        for name in ["in-reply-to", "references"] {
+            for field in header.named(name) {
+                let body = header.body(field);
+                self.facts.reply |= !body.trim_ascii().is_empty();
+                ids::add(body, &mut self.facts.references, &mut seen);
+            }
+        }
+        self.facts.auto_submitted = self.first("auto-submitted").is_some_and(|text| {
+            let keyword = text.split([';', '(', ' ', '\t']).next().unwrap_or_default();
+            !keyword.is_empty() && !keyword.eq_ignore_ascii_case("no")
+        });
+    }
+
+    fn first(&self, name: &str) -> Option<String> {
+        self.facts.header_texts_named(name).next().map(str::to_owned)
+    }
+
+    fn count(&mut self) {
+        let mut mailboxes = HashSet::new();
+        let mut organisations = HashSet::new();
+        for visible in self.facts.visible.iter().filter(|visible| !visible.internal && !visible.partner) {
+            let address = &visible.mailbox.address;
+            if mailboxes.insert(counting_key(address)) {
+                organisations.insert(organisation_of(address));
+                self.facts.external_addresses.push(address.clone());
+            }
+        }
+        self.facts.external_organisations = organisations.len();
+    }
+
+    /// One recipient who stands in no To or Cc, a From that is not ours, and a forwarder's mark: a
+    /// rewritten sender (SRS), Gmail's `+caf_=`, or Resent fields.
+    fn auto_forward(&mut self) {
+        let facts = &self.facts;
+        let marked = facts.mail_from.as_ref().is_some_and(|sender| {
+            let local = sender.local_key();
+            let srs = |tag: &str| {
+                local.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag))
+                    && local[tag.len()..].starts_with(['=', '+', '-'])
+            };
+            srs("SRS0") || srs("SRS1") || local.contains("+caf_=")
+        });
+        let resent = ["resent-from", "resent-to", "resent-sender", "resent-date"]
+            .iter()
+            .any(|name| self.header.named(name).next().is_some());
+        let [recipient] = facts.recipients.as_slice() else { return };
+        let foreign = !facts.from.is_empty()
+            && facts.from.iter().all(|mailbox| !self.organisation.is_internal(&mailbox.address));
+        self.facts.auto_forward = foreign && !self.is_in_to_or_cc(recipient) && (marked || resent);
+    }
+
+    fn is_in_to_or_cc(&self, address: &Address) -> bool {
+        self.facts.visible.iter().any(|visible| {
+            matches!(visible.field, ShownIn::To | ShownIn::Cc) && visible.mailbox.address == *address
+        })
+    }
+}

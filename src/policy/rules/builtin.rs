@@ -1,0 +1,163 @@
+//! The holds that no policy file can take away (`MAIL_RULES` §0.6 and §3).
+//!
+//! What cannot be read is always held. The others bite where disclosure is `ask` or stricter: there a
+//! split is near, and these are the things a split cannot make safe.
+
+use super::reason::{Phrase, few, named};
+use crate::message::inspect::Tnef;
+use crate::policy::verdict::RuleOutcome;
+use crate::policy::{Demand, Disclosure, Facts, Timing};
+
+/// The names under which they appear among the rules.
+pub const NAMES: [&str; 7] = [
+    "builtin:unparseable",
+    "builtin:foreign-from",
+    "builtin:calendar",
+    "builtin:tnef",
+    "builtin:encrypted",
+    "builtin:inner-headers",
+    "builtin:unreadable-part",
+];
+
+/// What one of them found: `Err` says why it does not hold.
+type Found = Result<Phrase, Phrase>;
+
+pub(super) fn outcomes(facts: &Facts, disclosure: Disclosure) -> Vec<RuleOutcome> {
+    let [unparseable_name, rest @ ..] = NAMES;
+    let tests = [foreign_from, calendar, tnef, encrypted, inner_headers, unreadable_part];
+    let mut all = vec![outcome(unparseable_name, unparseable(facts))];
+    all.extend(rest.iter().zip(tests).map(|(name, test)| {
+        let found = match test(facts) {
+            Ok(_) if disclosure < Disclosure::Ask => Err(Phrase::new(
+                "no rule asks who may see whom here",
+                "宛先同士の公開を問うルールに該当しません",
+            )),
+            found => found,
+        };
+        outcome(name, found)
+    }));
+    all
+}
+
+fn outcome(name: &str, found: Found) -> RuleOutcome {
+    let (matched, phrase) = match found {
+        Ok(phrase) => (true, phrase),
+        Err(phrase) => (false, phrase),
+    };
+    let demand = Demand { disclosure: Disclosure::AsIs, timing: Timing::Hold };
+    RuleOutcome { name: name.to_owned(), matched, demand, why: phrase.en, why_ja: phrase.ja }
+}
+
+fn found(so: bool, yes: impl FnOnce() -> Phrase, no: (&str, &str)) -> Found {
+    if so { Ok(yes()) } else { Err(Phrase::new(no.0, no.1)) }
+}
+
+fn unparseable(facts: &Facts) -> Found {
+    found(
+        !facts.problems.is_empty(),
+        || {
+            let few = few(&facts.problems, facts.problems.len());
+            Phrase::new(
+                format!("the header cannot be read for certain: {}", few.en),
+                format!("ヘッダーを正しく読み取れません：{}", few.ja),
+            )
+        },
+        ("header and addresses can be read", "ヘッダーとアドレスは正しく読み取れます"),
+    )
+}
+
+fn foreign_from(facts: &Facts) -> Found {
+    found(
+        !facts.from_is_ours,
+        || {
+            let mailboxes = facts.from.iter().map(|mailbox| &mailbox.address).chain(&facts.mail_from);
+            let names: Vec<String> = mailboxes.map(ToString::to_string).collect();
+            let few = few(&names, names.len());
+            Phrase::new(
+                format!("a mail whose sender is not ours is not split: {}", few.en),
+                format!("差出人が自組織でないメールは個別送信にできません：{}", few.ja),
+            )
+        },
+        ("its From is ours", "差出人は自組織です"),
+    )
+}
+
+fn calendar(facts: &Facts) -> Found {
+    let reply = facts.body.calendar.as_ref().is_some_and(|part| part.method == "REPLY");
+    found(
+        facts.calendar_outside.len() >= 2 && !reply,
+        || {
+            let (number, names) = (facts.calendar_outside.len(), named(&facts.calendar_outside));
+            Phrase::new(
+                format!("the invitation itself names {number} outside attendees{}", names.en),
+                format!("招待（予定表）に社外の参加者{number}件が書かれています{}", names.ja),
+            )
+        },
+        ("no invitation that names two or more outsiders", "社外の2件以上を含む招待はありません"),
+    )
+}
+
+fn tnef(facts: &Facts) -> Found {
+    let no = ("no winmail.dat that could name recipients", "宛先を含みうる winmail.dat はありません");
+    match &facts.body.tnef {
+        None | Some(Tnef::Clean) => Err(Phrase::new(no.0, no.1)),
+        Some(Tnef::Recipients { addresses, display }) => {
+            let mut names: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            names.extend(display.iter().cloned());
+            let few = few(&names, names.len());
+            Ok(Phrase::new(
+                format!("its winmail.dat names recipients: {}", few.en),
+                format!("winmail.dat に宛先が含まれています：{}", few.ja),
+            ))
+        }
+        Some(Tnef::Unreadable { why }) => Ok(Phrase::new(
+            format!("its winmail.dat cannot be read and may name recipients ({why})"),
+            format!("winmail.dat を読み取れず、宛先が含まれている可能性があります（{why}）"),
+        )),
+    }
+}
+
+fn encrypted(facts: &Facts) -> Found {
+    let several = facts.body.encrypted.as_ref().is_some_and(|one| one.recipients.is_none_or(|keys| keys > 1));
+    found(
+        several,
+        || {
+            let keys = facts.body.encrypted.as_ref().and_then(|one| one.recipients);
+            let number = keys.map_or("an unknown number of".to_owned(), |keys| keys.to_string());
+            let number_ja = keys.map_or("不明な数の".to_owned(), |keys| format!("{keys}件の"));
+            Phrase::new(
+                format!("the encrypted content shows {number} keys, and so who else gets it"),
+                format!("暗号化された内容から{number_ja}鍵（ほかの宛先）が分かります"),
+            )
+        },
+        ("no encryption that shows who else gets it", "ほかの宛先が分かる暗号化はありません"),
+    )
+}
+
+fn inner_headers(facts: &Facts) -> Found {
+    found(
+        !facts.body.inner_recipients.is_empty(),
+        || {
+            let names = named(&facts.body.inner_recipients);
+            Phrase::new(
+                format!("recipients stand inside the signed content, which cannot be changed{}", names.en),
+                format!("変更できない署名済みの内容に宛先が含まれています{}", names.ja),
+            )
+        },
+        ("no recipients inside signed content", "署名済みの内容に宛先は含まれていません"),
+    )
+}
+
+fn unreadable_part(facts: &Facts) -> Found {
+    found(
+        !facts.body.problems.is_empty(),
+        || {
+            let few = few(&facts.body.problems, facts.body.problems.len());
+            Phrase::new(
+                format!("a part of the body cannot be read for certain: {}", few.en),
+                format!("本文の一部を正しく読み取れません：{}", few.ja),
+            )
+        },
+        ("the body can be read", "本文は正しく読み取れます"),
+    )
+}

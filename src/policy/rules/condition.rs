@@ -1,0 +1,364 @@
+//! One condition held against the facts: whether it holds, and what was found, in words.
+
+use super::pattern::{Names, Patterns};
+use super::reason::{Phrase, counted, few, named};
+use super::values::{Range, TextTest};
+use crate::message::Address;
+use crate::policy::Facts;
+
+/// What one condition found.
+#[derive(Clone, Debug)]
+pub(super) struct Check {
+    pub(super) holds: bool,
+    pub(super) phrase: Phrase,
+}
+
+/// A condition of a rule.
+#[derive(Clone, Debug)]
+pub(super) enum Condition {
+    /// Outside addresses and their organisations, told in one sentence where both are asked.
+    Outside { addresses: Option<Range>, organisations: Option<Range> },
+    /// A number.
+    Count { what: Count, range: Range },
+    /// The size in octets.
+    Size(Range),
+    /// Addresses in a list.
+    Addresses { who: Who, patterns: Box<Patterns>, written: String },
+    /// The text of a field.
+    Text { field: String, test: TextTest },
+    /// A field is there, or is not.
+    Present { field: String, wanted: bool },
+    /// Something is so, or is not.
+    Flag { flag: Flag, wanted: bool },
+    /// An attachment of that kind.
+    Attachment(Box<AttachmentTest>),
+}
+
+/// Numbers a rule may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    Recipients,
+    EnvelopeOnly,
+    /// In the part that has the most.
+    WrittenAddresses,
+}
+
+/// Whose address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// MAIL FROM.
+    Sender,
+    /// Any mailbox of From.
+    From,
+    /// At least one envelope recipient.
+    RecipientAny,
+    /// Every envelope recipient.
+    RecipientAll,
+}
+
+/// What may be so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flag {
+    Reply,
+    Circle,
+    Report,
+    AutoForward,
+    Attachment,
+    Calendar,
+    Tnef,
+    Encrypted,
+    Signed,
+    Opaque,
+    InternalOnly,
+    FromIsOurs,
+    Unparseable,
+}
+
+/// All that is given must hold for one attachment.
+#[derive(Clone, Debug)]
+pub(super) struct AttachmentTest {
+    pub(super) name: Option<Names>,
+    pub(super) content_type: Option<Names>,
+    pub(super) size: Option<Range>,
+    pub(super) written: String,
+}
+
+impl Condition {
+    pub(super) fn check(&self, facts: &Facts) -> Check {
+        match self {
+            Self::Outside { addresses, organisations } => outside(facts, *addresses, *organisations),
+            Self::Count { what, range } => count(facts, *what, *range),
+            Self::Size(range) => size(facts.size, *range),
+            Self::Addresses { who, patterns, written } => addresses(facts, *who, patterns, written),
+            Self::Text { field, test } => text(facts, field, test),
+            Self::Present { field, wanted } => {
+                let there = facts.header_texts_named(field).next().is_some();
+                let phrase = if there {
+                    Phrase::new(format!("it has a {field} field"), format!("{field} フィールドがあります"))
+                } else {
+                    Phrase::new(format!("it has no {field} field"), format!("{field} フィールドはありません"))
+                };
+                Check { holds: there == *wanted, phrase }
+            }
+            Self::Flag { flag, wanted } => {
+                let is = flag.is(facts);
+                Check { holds: is == *wanted, phrase: flag.phrase(facts, is) }
+            }
+            Self::Attachment(test) => test.check(facts),
+        }
+    }
+}
+
+/// "12 outside addresses at 9 organisations would see each other (5 or more at 2 or more): a@x …"
+fn outside(facts: &Facts, addresses: Option<Range>, organisations: Option<Range>) -> Check {
+    let number = facts.external_addresses.len() as u64;
+    let groups = facts.external_organisations as u64;
+    let holds = addresses.is_none_or(|range| range.holds(number))
+        && organisations.is_none_or(|range| range.holds(groups));
+    let people = counted(number, "outside address", "outside addresses");
+    let at = counted(groups, "organisation", "organisations");
+    let (en, ja) = match (addresses, organisations) {
+        (Some(a), Some(o)) => (
+            format!("({} at {})", a.words().en, o.words().en),
+            format!("（条件：{}・{}）", a.words_counting("件").ja, o.words_counting("組織").ja),
+        ),
+        (Some(a), None) => {
+            (format!("({})", a.words().en), format!("（条件：{}）", a.words_counting("件").ja))
+        }
+        (None, Some(o)) => (
+            format!("({} organisations)", o.words().en),
+            format!("（条件：{}）", o.words_counting("組織").ja),
+        ),
+        (None, None) => (String::new(), String::new()),
+    };
+    let warns = holds && number > 1 && addresses.or(organisations).is_some_and(Range::is_open);
+    let phrase = if warns {
+        let names = named(&facts.external_addresses);
+        Phrase::new(
+            format!("{people} at {at} would see each other {en}{}", names.en),
+            format!("社外の{number}件（{groups}組織）のアドレスが互いに見えます{ja}{}", names.ja),
+        )
+    } else {
+        let only = if holds { "" } else { "only " };
+        let only =
+            if addresses.is_some_and(|range| !range.holds(number) && !range.is_open()) { "" } else { only };
+        Phrase::new(
+            format!("{only}{people} at {at} {en}"),
+            format!("見える社外アドレスは{number}件（{groups}組織）です{ja}"),
+        )
+    };
+    Check { holds, phrase }
+}
+
+fn count(facts: &Facts, what: Count, range: Range) -> Check {
+    let written = facts.written_outside.as_ref();
+    let number = match what {
+        Count::Recipients => facts.recipients.len(),
+        Count::EnvelopeOnly => facts.envelope_only.len(),
+        Count::WrittenAddresses => written.map_or(0, |part| part.count),
+    } as u64;
+    let (words, counter) = (range.words().en, range.words_counting("件").ja);
+    let phrase = match what {
+        Count::Recipients => Phrase::new(
+            format!("{} ({words})", counted(number, "recipient", "recipients")),
+            format!("宛先は{number}件です（条件：{counter}）"),
+        ),
+        Count::EnvelopeOnly => Phrase::new(
+            format!("{} in no visible field ({words})", counted(number, "recipient", "recipients")),
+            format!("見えない宛先（Bcc）は{number}件です（条件：{counter}）"),
+        ),
+        Count::WrittenAddresses => {
+            let place = written.map_or_else(Phrase::default, |part| {
+                let few = few(&part.examples, part.count);
+                Phrase::new(
+                    format!(" in part {}: {}", part.path, few.en),
+                    format!("（パート{}：{}）", part.path, few.ja),
+                )
+            });
+            Phrase::new(
+                format!(
+                    "{} ({words}) written in the content{}",
+                    counted(number, "outside address", "outside addresses"),
+                    place.en
+                ),
+                format!("本文や添付に書かれた社外アドレスは{number}件です（条件：{counter}）{}", place.ja),
+            )
+        }
+    };
+    Check { holds: range.holds(number), phrase }
+}
+
+fn size(size: u64, range: Range) -> Check {
+    let (now, words) = (super::reason::octets(size), range.size_words());
+    Check {
+        holds: range.holds(size),
+        phrase: Phrase::new(
+            format!("the message has {now} ({})", words.en),
+            format!("メールの大きさは{now}です（条件：{}）", words.ja),
+        ),
+    }
+}
+
+fn addresses(facts: &Facts, who: Who, patterns: &Patterns, written: &str) -> Check {
+    let inside = |address: &&Address| patterns.holds(Some(address));
+    let outside = |address: &&Address| !patterns.holds(Some(address));
+    let said = |address: Option<&Address>| address.map_or("<>".to_owned(), ToString::to_string);
+    let from = || facts.from.iter().map(|mailbox| &mailbox.address);
+    let (holds, en, ja) = match who {
+        Who::Sender => {
+            let holds = patterns.holds(facts.mail_from.as_ref());
+            let sender = said(facts.mail_from.as_ref());
+            (holds, format!("the sender {sender}"), format!("送信者 {sender}"))
+        }
+        Who::From => {
+            let found = from().find(inside);
+            let shown = said(found.or_else(|| from().next()));
+            (found.is_some(), format!("From {shown}"), format!("差出人 {shown}"))
+        }
+        Who::RecipientAny => match facts.recipients.iter().find(inside) {
+            Some(one) => (true, format!("the recipient {one}"), format!("宛先 {one}")),
+            None => (false, "no recipient".to_owned(), "どの宛先も".to_owned()),
+        },
+        Who::RecipientAll => match facts.recipients.iter().find(outside) {
+            Some(one) => (false, format!("the recipient {one}"), format!("宛先 {one}")),
+            None => (!facts.recipients.is_empty(), "every recipient".to_owned(), "すべての宛先".to_owned()),
+        },
+    };
+    let phrase = match (holds, who) {
+        (true, _) => Phrase::new(format!("{en} is in {written}"), format!("{ja}は {written} に含まれます")),
+        (false, Who::RecipientAny) => {
+            Phrase::new(format!("{en} is in {written}"), format!("{ja} {written} に含まれません"))
+        }
+        (false, _) => {
+            Phrase::new(format!("{en} is not in {written}"), format!("{ja}は {written} に含まれません"))
+        }
+    };
+    Check { holds, phrase }
+}
+
+fn text(facts: &Facts, field: &str, test: &TextTest) -> Check {
+    let holds = facts.header_texts_named(field).any(|text| test.holds(text));
+    let words = &test.words;
+    let phrase = if holds {
+        Phrase::new(
+            format!("the {field} field {}", words.en),
+            format!("{field} フィールドが条件「{}」に該当します", words.ja),
+        )
+    } else {
+        Phrase::new(
+            format!("no {field} field that {}", words.en),
+            format!("{field} フィールドは条件「{}」に該当しません", words.ja),
+        )
+    };
+    Check { holds, phrase }
+}
+
+impl AttachmentTest {
+    fn check(&self, facts: &Facts) -> Check {
+        let found = facts.body.attachments.iter().find(|attachment| {
+            self.name.as_ref().is_none_or(|names| names.holds(&attachment.name))
+                && self.content_type.as_ref().is_none_or(|types| types.holds(&attachment.content_type))
+                && self.size.is_none_or(|range| range.holds(attachment.size))
+        });
+        let phrase = match found {
+            Some(one) => {
+                let name = if one.name.is_empty() { &one.content_type } else { &one.name };
+                let size = super::reason::octets(one.size);
+                Phrase::new(
+                    format!("the attachment {name} of {size} is one of {}", self.written),
+                    format!("添付ファイル {name}（{size}）は条件「{}」に該当します", self.written),
+                )
+            }
+            None => Phrase::new(
+                format!("no attachment is one of {}", self.written),
+                format!("条件「{}」に該当する添付ファイルはありません", self.written),
+            ),
+        };
+        Check { holds: found.is_some(), phrase }
+    }
+}
+
+impl Flag {
+    fn is(self, facts: &Facts) -> bool {
+        match self {
+            Self::Reply => facts.reply,
+            Self::Circle => facts.circle,
+            Self::Report => facts.report,
+            Self::AutoForward => facts.auto_forward,
+            Self::Attachment => !facts.body.attachments.is_empty(),
+            Self::Calendar => facts.body.calendar.is_some(),
+            Self::Tnef => facts.body.tnef.is_some(),
+            Self::Encrypted => facts.body.encrypted.is_some(),
+            Self::Signed => facts.body.signed,
+            Self::Opaque => !facts.body.opaque.is_empty(),
+            Self::InternalOnly => facts.is_internal_only(),
+            Self::FromIsOurs => facts.from_is_ours,
+            Self::Unparseable => !facts.problems.is_empty(),
+        }
+    }
+
+    fn phrase(self, facts: &Facts, is: bool) -> Phrase {
+        let names = |items: Vec<&str>| few(&items, items.len());
+        match (self, is) {
+            (Self::Attachment, true) => {
+                let few = names(facts.body.attachments.iter().map(|one| one.name.as_str()).collect());
+                Phrase::new(
+                    format!("it has attachments: {}", few.en),
+                    format!("添付ファイルがあります：{}", few.ja),
+                )
+            }
+            (Self::Opaque, true) => {
+                let few = names(facts.body.opaque.iter().map(|one| one.name.as_str()).collect());
+                Phrase::new(
+                    format!("it has parts that cannot be looked into: {}", few.en),
+                    format!("中を確認できない部分があります：{}", few.ja),
+                )
+            }
+            (Self::Unparseable, true) => {
+                let few = few(&facts.problems, facts.problems.len());
+                Phrase::new(
+                    format!("it cannot be read for certain: {}", few.en),
+                    format!("正しく読み取れません：{}", few.ja),
+                )
+            }
+            _ => {
+                let (en, ja) = self.plain(is);
+                Phrase::new(en, ja)
+            }
+        }
+    }
+
+    fn plain(self, is: bool) -> (&'static str, &'static str) {
+        match (self, is) {
+            (Self::Reply, true) => ("it is a reply", "返信です"),
+            (Self::Reply, false) => ("it is not a reply", "返信ではありません"),
+            (Self::Circle, true) => (
+                "all outsiders here were already openly together on this thread",
+                "社外の宛先は全員、このスレッドですでに互いに見えています",
+            ),
+            (Self::Circle, false) => (
+                "these outsiders were not openly together on this thread before",
+                "社外の宛先同士は、これまでこのスレッドで互いに見えていません",
+            ),
+            (Self::Report, true) => ("it is a report or an automatic answer", "配送通知または自動応答です"),
+            (Self::Report, false) => ("it is no report", "配送通知ではありません"),
+            (Self::AutoForward, true) => ("it is forwarded automatically", "自動転送されたメールです"),
+            (Self::AutoForward, false) => ("it is not forwarded automatically", "自動転送ではありません"),
+            (Self::Attachment, _) => ("it has no attachment", "添付ファイルはありません"),
+            (Self::Calendar, true) => ("it has a calendar part", "予定表（招待）を含みます"),
+            (Self::Calendar, false) => ("it has no calendar part", "予定表を含みません"),
+            (Self::Tnef, true) => ("it has a winmail.dat", "winmail.dat を含みます"),
+            (Self::Tnef, false) => ("it has no winmail.dat", "winmail.dat を含みません"),
+            (Self::Encrypted, true) => ("it is encrypted", "暗号化されています"),
+            (Self::Encrypted, false) => ("it is not encrypted", "暗号化されていません"),
+            (Self::Signed, true) => ("it is signed", "電子署名があります"),
+            (Self::Signed, false) => ("it is not signed", "電子署名はありません"),
+            (Self::Opaque, _) => ("every part can be looked into", "すべての部分を確認できます"),
+            (Self::InternalOnly, true) => ("nobody outside gets it", "社外の宛先はありません"),
+            (Self::InternalOnly, false) => ("somebody outside gets it", "社外の宛先があります"),
+            (Self::FromIsOurs, true) => ("its From is ours", "差出人は自組織です"),
+            (Self::FromIsOurs, false) => ("its From is not ours", "差出人が自組織ではありません"),
+            (Self::Unparseable, _) => ("it can be read", "正しく読み取れます"),
+        }
+    }
+}

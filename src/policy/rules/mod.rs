@@ -1,0 +1,142 @@
+//! The rules: TOML sets of conditions, all read, each that matches demands.
+//!
+//! * [`load`] files into rules, with every mistake told at its place
+//! * [`raw`] the files as they are written
+//! * [`values`] the kinds of values a condition takes: ranges, sizes, texts
+//! * [`pattern`] lists of addresses and domains
+//! * [`condition`] one condition held against the facts
+//! * [`builtin`] the holds that no file can take away
+//! * [`reason`] the sentences
+
+mod builtin;
+mod condition;
+mod load;
+mod pattern;
+mod raw;
+mod reason;
+mod values;
+
+use super::verdict::RuleOutcome;
+use super::{Demand, Facts, Mode, Verdict};
+use condition::Condition;
+use std::path::{Path, PathBuf};
+
+pub use builtin::NAMES as BUILTIN_NAMES;
+
+/// The policy that is used where none is named: `policy/default.toml`.
+pub const DEFAULT: &str = include_str!("../../../policy/default.toml");
+
+/// How [`Policy::load`] reads the lists that rules name by `file:`.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> std::io::Result<String>;
+
+/// A policy: every rule of its files.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    mode: Mode,
+    rules: Vec<Rule>,
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+struct Rule {
+    name: String,
+    /// All must hold.
+    when: Vec<Condition>,
+    /// Any one exempts.
+    unless: Vec<Condition>,
+    demand: Demand,
+    /// The author's own words.
+    reason: Option<Reason>,
+}
+
+/// The author's own words about a rule, in the languages given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Reason {
+    en: String,
+    ja: String,
+}
+
+impl Policy {
+    /// Reads policy files: each a path (which relative `file:` lists start from, and which mistakes
+    /// are told with) and its contents. All mistakes of all files come together.
+    pub fn load(
+        files: &[(PathBuf, String)],
+        read_file: ReadFile<'_>,
+    ) -> Result<Self, Vec<crate::diagnostic::Diagnostic>> {
+        Ok(Self { mode: Mode::default(), rules: load::rules(files, read_file)? })
+    }
+
+    /// Reads policy files from disk.
+    pub fn read(paths: &[PathBuf]) -> Result<Self, Vec<crate::diagnostic::Diagnostic>> {
+        let (files, missing): (Vec<_>, Vec<_>) = paths
+            .iter()
+            .map(|path| match std::fs::read_to_string(path) {
+                Ok(text) => Ok((path.clone(), text)),
+                Err(error) => Err(load::unreadable(path, &error)),
+            })
+            .partition(Result::is_ok);
+        let missing: Vec<_> = missing.into_iter().filter_map(Result::err).collect();
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        let files: Vec<_> = files.into_iter().filter_map(Result::ok).collect();
+        Self::load(&files, &|path| std::fs::read_to_string(path))
+    }
+
+    /// The shipped default policy, for commands that run with nothing configured.
+    pub fn shipped() -> Result<Self, Vec<crate::diagnostic::Diagnostic>> {
+        let path = PathBuf::from("policy/default.toml");
+        Self::load(&[(path, DEFAULT.to_owned())], &|_| Err(std::io::ErrorKind::NotFound.into()))
+    }
+
+    /// The same policy in this mode.
+    #[must_use]
+    pub fn in_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// How verdicts are carried out.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The names of the rules, in the order of the files.
+    pub fn rule_names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.name.as_str())
+    }
+
+    /// Reads every rule, joins the demands of those that match, adds what is built in. The built-in
+    /// rules look at the join of the others, and only ever add to it, so order still never matters.
+    pub fn decide(&self, facts: &Facts) -> Verdict {
+        let mut rules: Vec<RuleOutcome> = self.rules.iter().map(|rule| rule.outcome(facts)).collect();
+        let demand = joined(&rules);
+        rules.extend(builtin::outcomes(facts, demand.disclosure));
+        Verdict { demand: joined(&rules), mode: self.mode, rules }
+    }
+}
+
+/// The join of what the matching rules demand.
+fn joined(rules: &[RuleOutcome]) -> Demand {
+    rules.iter().filter(|rule| rule.matched).fold(Demand::default(), |sum, rule| sum.join(rule.demand))
+}
+
+impl Rule {
+    fn outcome(&self, facts: &Facts) -> RuleOutcome {
+        let checks: Vec<_> = self.when.iter().map(|condition| condition.check(facts)).collect();
+        let exempting = self.unless.iter().map(|condition| condition.check(facts)).find(|check| check.holds);
+        let failed: Vec<_> = checks.iter().filter(|check| !check.holds).collect();
+        let (matched, phrase) = match (failed.is_empty(), exempting) {
+            (false, _) => (false, reason::not_matched(&failed)),
+            (true, Some(exempting)) => (false, reason::exempted(&exempting)),
+            (true, None) => (true, reason::matched(&checks, self.reason.as_ref())),
+        };
+        RuleOutcome {
+            name: self.name.clone(),
+            matched,
+            demand: self.demand,
+            why: phrase.en,
+            why_ja: phrase.ja,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The sentences: why a rule matched, why not, in English and Japanese, with the numbers that count.
+
+use super::Reason;
+use super::condition::Check;
+use crate::message::Address;
+use std::fmt::Display;
+
+/// One thing said in both languages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Phrase {
+    pub(super) en: String,
+    pub(super) ja: String,
+}
+
+impl Phrase {
+    pub(super) fn new(en: impl Into<String>, ja: impl Into<String>) -> Self {
+        Self { en: en.into(), ja: ja.into() }
+    }
+}
+
+/// A rule matched: what its conditions found, after the author's own words.
+pub(super) fn matched(checks: &[Check], own: Option<&Reason>) -> Phrase {
+    let found = joined(checks.iter());
+    match own {
+        Some(own) => Phrase::new(format!("{} ({})", own.en, found.en), format!("{}（{}）", own.ja, found.ja)),
+        None => found,
+    }
+}
+
+/// A rule did not match: the conditions that failed.
+pub(super) fn not_matched(failed: &[&Check]) -> Phrase {
+    joined(failed.iter().copied())
+}
+
+/// A rule would have matched, but for this.
+pub(super) fn exempted(check: &Check) -> Phrase {
+    Phrase::new(format!("exempt: {}", check.phrase.en), format!("適用除外：{}", check.phrase.ja))
+}
+
+fn joined<'a>(checks: impl Iterator<Item = &'a Check>) -> Phrase {
+    let (en, ja): (Vec<_>, Vec<_>) =
+        checks.map(|check| (check.phrase.en.as_str(), check.phrase.ja.as_str())).unzip();
+    Phrase::new(en.join("; "), ja.join("。"))
+}
+
+/// `1 address`, `2 addresses`.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// The first few of a list, and how many more.
+pub(super) fn few<T: Display>(items: &[T], total: usize) -> Phrase {
+    const SHOWN: usize = 3;
+    let names: Vec<String> = items.iter().take(SHOWN).map(T::to_string).collect();
+    let more = total.saturating_sub(names.len());
+    if more == 0 {
+        return Phrase::new(names.join(", "), names.join("、"));
+    }
+    Phrase::new(format!("{} and {more} more", names.join(", ")), format!("{} ほか{more}件", names.join("、")))
+}
+
+/// Addresses at the end of a sentence: `: a@x, b@y and 3 more`.
+pub(super) fn named(addresses: &[Address]) -> Phrase {
+    if addresses.is_empty() {
+        return Phrase::default();
+    }
+    let few = few(addresses, addresses.len());
+    Phrase::new(format!(": {}", few.en), format!("：{}", few.ja))
+}
+
+/// A number of octets as people say it.
+pub(super) fn octets(size: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)];
+    for (unit, factor) in UNITS {
+        if size >= factor {
+            let tenths = size / (factor / 10).max(1);
+            let (whole, rest) = (tenths / 10, tenths % 10);
+            return if rest == 0 { format!("{whole} {unit}") } else { format!("{whole}.{rest} {unit}") };
+        }
+    }
+    format!("{size} bytes")
+}
