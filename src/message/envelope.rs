@@ -36,10 +36,10 @@ pub struct Recipient {
     /// Where it goes.
     pub address: Address,
     /// NOTIFY= (RFC 3461 §4.1); `None` when not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub notify: Option<Notify>,
     /// ORCPT= as sent, `addr-type;xtext` (RFC 3461 §4.2).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub orcpt: Option<String>,
 }
 
@@ -62,4 +62,22 @@ pub struct Notify {
     pub failure: bool,
     /// `DELAY`.
     pub delay: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The store keeps recipients in a format that has no field names: none may be left out.
+    #[test]
+    fn recipients_survive_the_store() {
+        let notify = Notify { failure: true, ..Notify::default() };
+        let mut recipient = Recipient::plain(Address::parse("a@example.com").unwrap());
+        for (notify, orcpt) in [(None, None), (Some(notify), Some("rfc822;b@example.com".to_owned()))] {
+            recipient.notify = notify;
+            recipient.orcpt = orcpt;
+            let bytes = postcard::to_stdvec(&recipient).unwrap();
+            assert_eq!(postcard::from_bytes::<Recipient>(&bytes).unwrap(), recipient);
+        }
+    }
 }
