@@ -3,7 +3,9 @@
 //! Everything about a message is committed in one transaction before its 250. Many sessions share one
 //! fsync (group commit). Bodies are stored once; small ones in the row, large ones beside it.
 
+pub mod lock;
 pub mod model;
+pub mod sqlite;
 
 use crate::clock::Timestamp;
 use crate::id::Id;
@@ -132,6 +134,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Numbers since a moment, for `report` and the metrics.
     async fn summary(&self, since: Timestamp) -> Result<Summary, StoreError>;
+
+    /// Removes what is past its time and has nothing left to do: no open delivery, no hold, no open
+    /// notice. To be called now and then (hourly is plenty).
+    async fn purge(&self, now: Timestamp, keep: Retention) -> Result<Purged, StoreError>;
 
     /// Whether a write could be committed now (for `/readyz`).
     async fn ready(&self) -> Result<(), StoreError>;

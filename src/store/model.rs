@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where a message's body is: from the empty line that ends the header to the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,7 +246,7 @@ pub struct AttemptResult {
 }
 
 /// How one recipient fared in one attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RecipientResult {
     /// The state it leaves: `Delivered`, `Waiting`, `Failed`, `Uncertain`, or `Ready` (not tried).
     pub state: DeliveryState,
@@ -364,6 +365,24 @@ pub struct Stop {
     pub hits: Vec<Hit>,
     /// When the hold expires.
     pub expires: Timestamp,
+}
+
+impl Stop {
+    /// The hold that this makes of the message: a sentence for each finding, in English and Japanese.
+    pub fn hold(&self) -> NewHold {
+        let sentence = |hit: &Hit| {
+            (
+                format!("{} was found in {} of another recipient's copy", hit.address, hit.place),
+                format!("別の受信者宛てのメールの {} に {} が見つかりました", hit.place, hit.address),
+            )
+        };
+        NewHold {
+            kind: HoldKind::Unsafe,
+            reasons: self.hits.iter().map(sentence).collect(),
+            hits: self.hits.clone(),
+            expires: self.expires,
+        }
+    }
 }
 
 /// Which deliveries.
@@ -494,6 +513,38 @@ pub struct Summary {
     pub deliveries: std::collections::BTreeMap<String, u64>,
     /// Disclosures prevented: the sum of n×(n−1) over rewritten or returned mail.
     pub exposures_prevented: u64,
+}
+
+/// How long a message is kept once nothing of it is left to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Header and body, counted from when the message was received.
+    pub contents: Duration,
+    /// Everything else about it: envelope, deliveries, journal.
+    pub messages: Duration,
+    /// The ledger of open disclosures: how far back a thread's circle is known.
+    pub ledger: Duration,
+}
+
+impl Default for Retention {
+    /// 7, 30 and 90 days.
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+        Self { contents: days(7), messages: days(30), ledger: days(90) }
+    }
+}
+
+/// What a purge removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Contents (header and body) of finished messages.
+    pub contents: usize,
+    /// Messages, with their deliveries and journal.
+    pub messages: usize,
+    /// Entries of the ledger.
+    pub ledger: usize,
+    /// Body files that no message names.
+    pub orphans: usize,
 }
 
 /// What was found at start.

@@ -1,0 +1,70 @@
+//! The lock beside the database: whoever holds it is the relay (or a command working in its place).
+
+use super::StoreError;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// Held for as long as a relay runs on a database; given back when dropped, and by the operating
+/// system when the process ends in any way.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock `<database>.lock`; `None` when somebody else holds it.
+    ///
+    /// # Errors
+    /// `Unavailable` when the lock file cannot be made.
+    pub fn acquire(database: &Path) -> Result<Option<Self>, StoreError> {
+        let path = beside(database, "lock");
+        let failed = |error: &std::io::Error| {
+            StoreError::Unavailable(format!("cannot lock {}: {error}", path.display()))
+        };
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let file = private(&mut options).open(&path).map_err(|error| failed(&error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(&error)),
+        }
+    }
+}
+
+/// `<database>.<suffix>`.
+pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Nobody but the relay's own user reads what it keeps.
+pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("s.db");
+        let first = Lock::acquire(&database).unwrap();
+        assert!(first.is_some());
+        assert!(Lock::acquire(&database).unwrap().is_none());
+        drop(first);
+        assert!(Lock::acquire(&database).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_place_that_is_not_there_is_named() {
+        let error = Lock::acquire(Path::new("/nonexistent/s.db")).unwrap_err().to_string();
+        assert!(error.contains("/nonexistent/s.db.lock"), "{error}");
+    }
+}

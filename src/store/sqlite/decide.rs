@@ -1,0 +1,126 @@
+//! Decisions on held messages, and the second lock's stop.
+
+use super::encode::{CopyRow, HoldRow, LedgerRow, to_json};
+use super::error::Failure;
+use super::{accept, codes, encode, journal, notices, read, schema};
+use crate::clock::Timestamp;
+use crate::journal::Event;
+use crate::store::{HeldDecision, HeldState, NoticeKind, Stop, StoreError};
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// A decision as rows.
+pub(super) struct DecisionRows {
+    decision: HeldDecision,
+    copies: Vec<CopyRow>,
+    needles: String,
+    ledger: Option<LedgerRow>,
+    prevented: bool,
+}
+
+impl DecisionRows {
+    pub(super) fn of(decision: HeldDecision) -> Result<Self, StoreError> {
+        let released = decision.state == HeldState::Released;
+        let rewritten = decision.deliveries.iter().any(|new| new.delivery.is_rewritten());
+        Ok(Self {
+            copies: encode::copies(&decision.deliveries, decision.at),
+            needles: to_json(&decision.needles)?,
+            ledger: decision.ledger.as_ref().map(|entry| encode::ledger(entry, decision.at)).transpose()?,
+            prevented: !released || rewritten,
+            decision,
+        })
+    }
+}
+
+impl DecisionRows {
+    /// Roughly how many octets this adds to a transaction.
+    pub(super) fn weight(&self) -> usize {
+        self.copies.iter().map(|row| row.copy.len() + 64).sum::<usize>() + self.needles.len()
+    }
+}
+
+/// Decides, unless somebody was first.
+pub(super) fn decide(tx: &Connection, rows: &DecisionRows) -> Result<(), Failure> {
+    let decision = &rows.decision;
+    let message = read::row_of(tx, decision.id)?;
+    undecided(tx, message, decision)?;
+    tx.prepare_cached(
+        "UPDATE held SET state = ?2, decided_by = ?3, decided_at = ?4, decision = ?5 WHERE message = ?1",
+    )?
+    .execute(params![
+        message,
+        codes::held(decision.state),
+        decision.by,
+        decision.at.0,
+        decision.decision
+    ])?;
+    tx.prepare_cached("UPDATE messages SET prevented = ?2 WHERE row = ?1")?
+        .execute(params![message, rows.prevented])?;
+    if !rows.copies.is_empty() {
+        tx.prepare_cached("UPDATE contents SET needles = ?2 WHERE message = ?1")?
+            .execute(params![message, rows.needles])?;
+        let number = accept::highest_number(tx, message)?;
+        accept::deliveries(tx, message, number, &rows.copies)?;
+    }
+    if let Some(entry) = &rows.ledger {
+        accept::ledger(tx, message, entry)?;
+    }
+    for notice in &decision.notices {
+        notices::put(tx, message, notice.kind, Some(notice.due.0))?;
+    }
+    for event in &decision.events {
+        journal::append(tx, message, decision.at, event)?;
+    }
+    Ok(())
+}
+
+/// Refuses when the message is not held (any more), or when the clock decides too early: the hold may
+/// be a new one since the clock looked.
+fn undecided(tx: &Connection, message: i64, decision: &HeldDecision) -> Result<(), Failure> {
+    let found: Option<(i64, i64, Option<String>, Option<i64>)> = tx
+        .prepare_cached("SELECT state, expires, decided_by, decided_at FROM held WHERE message = ?1")?
+        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .optional()?;
+    let Some((state, expires, by, at)) = found else {
+        return Err(StoreError::NotFound(format!("{} among the held ones", decision.id)).into());
+    };
+    let state = codes::to_held(state)
+        .ok_or_else(|| StoreError::Corrupt("a held message has an unknown state".to_owned()))?;
+    if state != HeldState::Held {
+        let (by, at) = (by.unwrap_or_default(), Timestamp(at.unwrap_or_default()));
+        return Err(StoreError::Decided { state, by, at }.into());
+    }
+    if decision.state == HeldState::Expired && expires > decision.at.0 {
+        return Err(StoreError::Fenced.into());
+    }
+    Ok(())
+}
+
+/// Takes back what is unsent of a message and holds it. A copy that is on its way just now keeps its
+/// token: should it turn out to be delivered, that is recorded.
+pub(super) fn stop(tx: &Connection, stop: &Stop, hold: &HoldRow) -> Result<(), Failure> {
+    let message = read::row_of(tx, stop.id)?;
+    let range = [schema::base(message), schema::last(message)];
+    let (left, total): (i64, i64) = tx
+        .prepare_cached(
+            "SELECT coalesce(sum(recipients) FILTER (WHERE state = 5), 0), \
+             coalesce(sum(recipients), 0) FROM deliveries WHERE row BETWEEN ?1 AND ?2",
+        )?
+        .query_row(range, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let taken = tx
+        .prepare_cached(
+            "UPDATE deliveries SET token = token + (state <> 3), state = 7, due = NULL, \
+             reply = 'taken back before it was sent' WHERE row BETWEEN ?1 AND ?2 AND state < 5",
+        )?
+        .execute(range)?;
+    if taken == 0 {
+        // Another copy's stop was first, or all had left.
+        return Ok(());
+    }
+    accept::held(tx, message, hold)?;
+    notices::put(tx, message, NoticeKind::Stopped, Some(stop.at.0))?;
+    let mut places: Vec<String> = stop.hits.iter().map(|hit| hit.place.clone()).collect();
+    places.dedup();
+    let count = |number: i64| usize::try_from(number).unwrap_or(0);
+    let stopped = Event::Stopped { places, left: count(left), total: count(total) };
+    journal::append(tx, message, stop.at, &stopped)
+}

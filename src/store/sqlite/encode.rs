@@ -1,0 +1,234 @@
+//! A message as rows: made by whoever asks, so that the writer only binds and steps.
+
+use super::{codes, schema};
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::journal::Event;
+use crate::message::{Address, Envelope};
+use crate::policy::Verdict;
+use crate::policy::facts::Disclosed;
+use crate::store::{
+    Body, Claim, InitialState, Lease, NewDelivery, NewHold, NewMessage, NewNotice, Origin, StoreError,
+};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The token of a delivery that is accepted as `Sending`, and its first attempt.
+const FIRST_CLAIM: i64 = 1;
+
+/// What the content row keeps of a message beside its bytes.
+#[derive(Serialize)]
+struct MetaRef<'a> {
+    origin: &'a Origin,
+    envelope: &'a Envelope,
+    verdict: Option<&'a Verdict>,
+}
+
+/// The same, read back.
+#[derive(Deserialize)]
+pub(super) struct Meta {
+    pub(super) origin: Origin,
+    pub(super) envelope: Envelope,
+    pub(super) verdict: Option<Verdict>,
+}
+
+/// One delivery's row.
+pub(super) struct CopyRow {
+    pub(super) state: i64,
+    pub(super) due: i64,
+    pub(super) token: i64,
+    pub(super) attempts: i64,
+    pub(super) queued: i64,
+    pub(super) recipients: usize,
+    pub(super) copy: Vec<u8>,
+}
+
+/// A hold's row.
+pub(super) struct HoldRow {
+    pub(super) kind: i64,
+    pub(super) expires: i64,
+    pub(super) reasons: String,
+    pub(super) hits: String,
+}
+
+/// A ledger entry's row.
+pub(super) struct LedgerRow {
+    pub(super) week: i64,
+    pub(super) message_id: String,
+    pub(super) disclosed: String,
+}
+
+/// Everything that `accept` commits.
+pub(super) struct MessageRows {
+    pub(super) id: Id,
+    pub(super) received: i64,
+    pub(super) people: String,
+    pub(super) keys: Option<String>,
+    pub(super) message_id: String,
+    pub(super) subject: String,
+    pub(super) action: String,
+    pub(super) exposures: i64,
+    pub(super) prevented: bool,
+    pub(super) events: String,
+    pub(super) meta: String,
+    pub(super) needles: String,
+    pub(super) header: Bytes,
+    pub(super) body: Body,
+    pub(super) copies: Vec<CopyRow>,
+    pub(super) hold: Option<HoldRow>,
+    pub(super) ledger: Option<LedgerRow>,
+    pub(super) notices: Vec<NewNotice>,
+    pub(super) answers: Option<i64>,
+}
+
+impl MessageRows {
+    pub(super) fn of(message: &NewMessage) -> Result<Self, StoreError> {
+        let (people, keys) = people(&message.envelope);
+        let (action, exposures) = decided(message);
+        let meta = MetaRef {
+            origin: &message.origin,
+            envelope: &message.envelope,
+            verdict: message.verdict.as_ref(),
+        };
+        Ok(Self {
+            id: message.id,
+            received: message.received.0,
+            people,
+            keys,
+            message_id: message.message_id.clone(),
+            subject: message.subject.clone(),
+            action,
+            exposures,
+            prevented: message.deliveries.iter().any(|new| new.delivery.is_rewritten()),
+            events: to_json(&message.events)?,
+            meta: to_json(&meta)?,
+            needles: to_json(&message.needles)?,
+            header: message.header.clone(),
+            body: message.body.clone(),
+            copies: copies(&message.deliveries, message.received),
+            hold: message.held.as_ref().map(hold).transpose()?,
+            ledger: message.ledger.as_ref().map(|entry| ledger(entry, message.received)).transpose()?,
+            notices: message.notices.clone(),
+            answers: message.answers,
+        })
+    }
+
+    /// Roughly how many octets this adds to a transaction.
+    pub(super) fn weight(&self) -> usize {
+        let body = match &self.body {
+            Body::Inline(bytes) => bytes.len(),
+            Body::Stored { .. } => 0,
+        };
+        let copies: usize = self.copies.iter().map(|row| row.copy.len() + 64).sum();
+        body + copies + self.header.len() + self.meta.len() + self.people.len() + self.needles.len()
+    }
+}
+
+/// MAIL FROM and every RCPT TO, each on a line, first as written, then in comparison form where that
+/// is another text. A line break can stand in no address.
+fn people(envelope: &Envelope) -> (String, Option<String>) {
+    let all = || envelope.sender.iter().chain(envelope.recipients.iter().map(|to| &to.address));
+    let lines = |text: &dyn Fn(&Address) -> String| {
+        let mut lines = String::from("\n");
+        if envelope.sender.is_none() {
+            lines.push('\n');
+        }
+        for address in all() {
+            lines.push_str(&text(address));
+            lines.push('\n');
+        }
+        lines
+    };
+    let written = lines(&|address| address.as_str().to_owned());
+    let keys = all()
+        .any(|address| address.as_str() != address.key())
+        .then(|| lines(&|address| address.key().to_owned()));
+    (written, keys)
+}
+
+/// Sender and recipients out of the lines of [`people`].
+pub(super) fn from_people(people: &str) -> (String, Vec<String>) {
+    let mut lines = people.strip_prefix('\n').unwrap_or(people).lines().map(str::to_owned);
+    let sender = lines.next().unwrap_or_default();
+    (sender, lines.collect())
+}
+
+fn decided(message: &NewMessage) -> (String, i64) {
+    for event in &message.events {
+        if let Event::Accepted { action, exposures, .. } = event {
+            return (action.clone(), i64::try_from(*exposures).unwrap_or(i64::MAX));
+        }
+    }
+    ("own".to_owned(), 0)
+}
+
+/// Rows of copies that are first due at `now`.
+pub(super) fn copies(deliveries: &[NewDelivery], now: Timestamp) -> Vec<CopyRow> {
+    deliveries.iter().map(|new| copy(new, now)).collect()
+}
+
+fn copy(new: &NewDelivery, now: Timestamp) -> CopyRow {
+    let (state, due, queued, sending) = match new.state {
+        InitialState::Ready => (codes::READY, now.0, now.0, 0),
+        InitialState::Waiting(at) => (codes::WAITING, at.0, at.0, 0),
+        InitialState::Sending { until } => (codes::SENDING, until.0, now.0, FIRST_CLAIM),
+    };
+    CopyRow {
+        state,
+        due,
+        token: sending,
+        attempts: sending,
+        queued,
+        recipients: new.delivery.recipients().len(),
+        copy: new.delivery.to_bytes(),
+    }
+}
+
+/// The claims on the deliveries that were accepted as `Sending`, taken out of the message.
+pub(super) fn fresh_claims(row: i64, message: &NewMessage) -> Vec<Claim> {
+    let queued = message.received;
+    let id = message.id;
+    let mut claims = Vec::new();
+    for (key, new) in (schema::base(row) + 1..).zip(&message.deliveries) {
+        if let InitialState::Sending { .. } = new.state {
+            claims.push(Claim {
+                lease: Lease { delivery: key, token: FIRST_CLAIM },
+                message: id,
+                delivery: new.delivery.clone(),
+                attempt: 1,
+                possible_duplicate: false,
+                queued,
+            });
+        }
+    }
+    claims
+}
+
+pub(super) fn hold(hold: &NewHold) -> Result<HoldRow, StoreError> {
+    Ok(HoldRow {
+        kind: codes::hold(hold.kind),
+        expires: hold.expires.0,
+        reasons: to_json(&hold.reasons)?,
+        hits: to_json(&hold.hits)?,
+    })
+}
+
+pub(super) fn ledger(entry: &Disclosed, at: Timestamp) -> Result<LedgerRow, StoreError> {
+    Ok(LedgerRow { week: week(at), message_id: entry.message_id.clone(), disclosed: to_json(entry)? })
+}
+
+/// The week a moment lies in, counted from the Unix epoch.
+pub(super) fn week(at: Timestamp) -> i64 {
+    at.0.div_euclid(7 * 24 * 3_600_000)
+}
+
+pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Unavailable(format!("this cannot be written down: {error}")))
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text)
+        .map_err(|error| StoreError::Corrupt(format!("a row cannot be read back: {error}")))
+}

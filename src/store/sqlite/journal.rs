@@ -1,0 +1,58 @@
+//! The journal of a message: what came with it stands in its own row, what happened later has rows
+//! of its own, and a successful delivery is told by the delivery's row.
+
+use super::encode::{from_json, to_json};
+use super::error::Failure;
+use super::{codes, read, schema};
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::journal::{Entry, Event};
+use rusqlite::{Connection, params};
+
+/// Adds an entry.
+pub(super) fn append(tx: &Connection, message: i64, at: Timestamp, event: &Event) -> Result<(), Failure> {
+    tx.prepare_cached(
+        "INSERT INTO journal (row, at, event) SELECT coalesce(max(row), ?1) + 1, ?3, ?4 FROM journal \
+         WHERE row BETWEEN ?1 AND ?2",
+    )?
+    .execute(params![schema::base(message), schema::last(message), at.0, to_json(event)?])?;
+    Ok(())
+}
+
+/// All entries of a message, oldest first.
+pub(super) fn of(db: &Connection, id: Id) -> Result<Vec<Entry>, Failure> {
+    let message = read::row_of(db, id)?;
+    let (received, first): (i64, String) = db
+        .prepare_cached("SELECT received, events FROM messages WHERE row = ?1")?
+        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let entry = |at: i64, event: Event| Entry { message: id, at: Timestamp(at), event };
+    let events: Vec<Event> = from_json(&first)?;
+    let mut entries: Vec<Entry> = events.into_iter().map(|event| entry(received, event)).collect();
+    let range = [schema::base(message), schema::last(message)];
+
+    let mut later =
+        db.prepare_cached("SELECT at, event FROM journal WHERE row BETWEEN ?1 AND ?2 ORDER BY row")?;
+    let mut rows = later.query(range)?;
+    while let Some(row) = rows.next()? {
+        entries.push(entry(row.get(0)?, from_json(&row.get::<_, String>(1)?)?));
+    }
+
+    let mut delivered = db.prepare_cached(
+        "SELECT row, attempts, duplicate, ended, reply, copy FROM deliveries \
+         WHERE row BETWEEN ?1 AND ?2 AND state = ?3 AND ended IS NOT NULL",
+    )?;
+    let mut rows = delivered.query(params![range[0], range[1], codes::DELIVERED])?;
+    while let Some(row) = rows.next()? {
+        let event = Event::Attempt {
+            delivery: schema::number_of(row.get(0)?),
+            recipients: read::recipients(&row.get::<_, Vec<u8>>(5)?)?,
+            state: crate::store::DeliveryState::Delivered.to_string(),
+            reply: row.get(4)?,
+            attempt: row.get(1)?,
+            possible_duplicate: row.get(2)?,
+        };
+        entries.push(entry(row.get(3)?, event));
+    }
+    entries.sort_by_key(|entry| entry.at);
+    Ok(entries)
+}

@@ -1,0 +1,305 @@
+//! The store in one SQLite file, with large bodies beside it: the default engine.
+//!
+//! * [`open`] settings asserted, damage found, file made
+//! * [`schema`] tables and migrations
+//! * [`writer`] one thread commits what all ask for, in groups
+//! * [`readers`] connections that only read
+//! * [`encode`] a message as rows; [`codes`] states as numbers; [`error`] what SQLite's errors mean
+//! * [`accept`], [`claims`], [`record`], [`decide`], [`queue`], [`notices`], [`journal`], [`purge`],
+//!   [`read`] what the trait's methods do inside a transaction
+//! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
+
+mod accept;
+mod bodies;
+mod claims;
+mod codes;
+mod decide;
+mod encode;
+mod error;
+mod journal;
+mod notices;
+mod open;
+mod purge;
+mod queue;
+mod read;
+mod readers;
+mod recent;
+mod record;
+mod schema;
+mod writer;
+
+use super::lock::beside;
+use super::{
+    AttemptResult, Body, BodyWriter, Claim, DueNotice, HeldDecision, HeldFilter, HeldRow, Lease, MessageRow,
+    NewMessage, Purged, QueueChange, QueueFilter, QueueRow, Recovered, Retention, Stop, Store, StoreError,
+    StoredMessage, Summary,
+};
+use crate::clock::{Entropy, SystemEntropy, Timestamp};
+use crate::id::Id;
+use crate::journal::Entry;
+use crate::policy::facts::Disclosed;
+use async_trait::async_trait;
+use bodies::Bodies;
+use error::Failure;
+use readers::Readers;
+use recent::Recent;
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncRead;
+pub use writer::OnFatal;
+use writer::Writer;
+
+/// What a request that carries no content weighs in a group, roughly, in octets.
+const SMALL: usize = 512;
+/// A probe that takes longer than this counts as a failure.
+const PROBE: Duration = Duration::from_secs(5);
+
+/// How the store is run.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the names of body files come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// What to do when a flush to disk fails. The default logs it and aborts the process: nobody
+    /// knows then what is on the disk, and only a restart finds out.
+    pub on_fatal: OnFatal,
+    /// The database grows to at most so many pages of 4 KiB; `None` for as many as the disk holds.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            entropy: Arc::new(SystemEntropy),
+            on_fatal: Arc::new(|why| {
+                tracing::error!(why, "the store cannot be relied on any more: the relay ends at once");
+                std::process::abort();
+            }),
+            max_pages: None,
+        }
+    }
+}
+
+/// The store in one SQLite file.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+    bodies: Bodies,
+    recent: Recent,
+}
+
+impl SqliteStore {
+    /// Opens the database, made or brought up to date if need be; its folder must exist. Large bodies
+    /// go to `<path>.bodies/`.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be written, is not ours or too new; `Corrupt` when it is damaged;
+    /// each a sentence that says what to do.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let connection = open::writer(path, options.max_pages)?;
+        let checkpointer = open::checkpointer(path)?;
+        let readers = Readers::open(path)?;
+        let bodies = Bodies::open(beside(path, "bodies"), options.entropy)?;
+        let writer = Writer::start(connection, checkpointer, options.on_fatal)?;
+        Ok(Self { writer, readers, bodies, recent: Recent::default() })
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.submit(SMALL, work).await
+    }
+
+    /// Purges in batches until nothing is left to purge.
+    async fn purge_all(
+        &self,
+        before: Timestamp,
+        step: fn(&Connection, Timestamp, i64) -> Result<purge::Batch, Failure>,
+    ) -> Result<usize, StoreError> {
+        let (mut removed, mut after) = (0, 0);
+        loop {
+            let batch = self.write(move |tx| step(tx, before, after)).await?;
+            removed += batch.removed;
+            let bodies = self.bodies.clone();
+            let files = batch.files;
+            blocking(move || files.iter().for_each(|name| bodies.remove(name))).await?;
+            match batch.more_after {
+                Some(last) => after = last,
+                None => return Ok(removed),
+            }
+        }
+    }
+
+    async fn sweep(&self, before: Option<Timestamp>) -> Result<usize, StoreError> {
+        let bodies = self.bodies.clone();
+        let named = self.readers.read(purge::named_files).await?;
+        blocking(move || bodies.sweep(&named, before)).await?
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn new_body(&self) -> Result<Box<dyn BodyWriter>, StoreError> {
+        Ok(self.bodies.writer())
+    }
+
+    async fn open_body(&self, body: &Body) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
+        self.bodies.read(body).await
+    }
+
+    async fn accept(&self, message: NewMessage) -> Result<Vec<Claim>, StoreError> {
+        let rows = encode::MessageRows::of(&message)?;
+        let stored = self.writer.submit(rows.weight(), move |tx| accept::insert(tx, &rows)).await;
+        match stored {
+            Ok(row) => {
+                let claims = encode::fresh_claims(row, &message);
+                self.recent.put(message);
+                Ok(claims)
+            }
+            Err(error) => {
+                if let Body::Stored { name, .. } = message.body {
+                    let bodies = self.bodies.clone();
+                    blocking(move || bodies.remove(&name)).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn claim(&self, now: Timestamp, limit: usize, lease: Duration) -> Result<Vec<Claim>, StoreError> {
+        let until = now.plus(lease);
+        let raw = self.write(move |tx| claims::claim(tx, now, limit, until)).await?;
+        raw.into_iter().map(claims::RawClaim::decode).collect()
+    }
+
+    async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<Lease>, StoreError> {
+        let leases = leases.to_vec();
+        self.write(move |tx| claims::renew(tx, &leases, until)).await
+    }
+
+    async fn record(&self, result: AttemptResult) -> Result<(), StoreError> {
+        self.write(move |tx| record::record(tx, &result)).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.readers.read(claims::next_due).await
+    }
+
+    async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError> {
+        let uncertain = self.write(move |tx| claims::recover(tx, now)).await?;
+        let orphans = self.sweep(None).await?;
+        Ok(Recovered { uncertain, orphans })
+    }
+
+    async fn message(&self, id: Id) -> Result<StoredMessage, StoreError> {
+        match self.recent.get(id) {
+            Some(message) => Ok(StoredMessage::clone(&message)),
+            None => self.readers.read(move |db| read::message(db, id)).await,
+        }
+    }
+
+    async fn disclosed(&self, message_ids: &[String]) -> Result<Vec<Disclosed>, StoreError> {
+        if message_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let message_ids = message_ids.to_vec();
+        self.readers.read(move |db| read::disclosed(db, &message_ids)).await
+    }
+
+    async fn held(&self, filter: &HeldFilter) -> Result<Vec<HeldRow>, StoreError> {
+        let filter = filter.clone();
+        self.readers.read(move |db| read::held(db, &filter)).await
+    }
+
+    async fn decide(&self, decision: HeldDecision) -> Result<(), StoreError> {
+        let id = decision.id;
+        let rows = decide::DecisionRows::of(decision)?;
+        let decided = self.writer.submit(rows.weight(), move |tx| decide::decide(tx, &rows)).await;
+        self.recent.forget(id);
+        decided
+    }
+
+    async fn queue(&self, filter: &QueueFilter) -> Result<Vec<QueueRow>, StoreError> {
+        let filter = filter.clone();
+        self.readers.read(move |db| queue::list(db, &filter)).await
+    }
+
+    async fn change_queue(
+        &self,
+        filter: &QueueFilter,
+        change: QueueChange,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let (mut changed, mut after) = (0, -1);
+        let wanted = filter.limit.unwrap_or(usize::MAX);
+        while changed < wanted {
+            let (filter, by) = (filter.clone(), by.to_owned());
+            let limit = queue::BATCH.min(wanted - changed);
+            let batch =
+                self.write(move |tx| queue::change(tx, &filter, change, &by, now, after, limit)).await?;
+            changed += batch.changed;
+            match batch.more_after {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn stop(&self, stop: Stop) -> Result<(), StoreError> {
+        let id = stop.id;
+        let hold = encode::hold(&stop.hold())?;
+        let stopped = self.write(move |tx| decide::stop(tx, &stop, &hold)).await;
+        self.recent.forget(id);
+        stopped
+    }
+
+    async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<DueNotice>, StoreError> {
+        self.readers.read(move |db| notices::due(db, now, limit)).await
+    }
+
+    async fn drop_notice(&self, notice: i64) -> Result<(), StoreError> {
+        self.write(move |tx| notices::drop_open(tx, notice)).await
+    }
+
+    async fn find(&self, text: &str, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
+        let text = text.to_owned();
+        self.readers.read(move |db| read::find(db, &text, limit)).await
+    }
+
+    async fn journal(&self, id: Id) -> Result<Vec<Entry>, StoreError> {
+        self.readers.read(move |db| journal::of(db, id)).await
+    }
+
+    async fn deliveries(&self, id: Id) -> Result<Vec<QueueRow>, StoreError> {
+        self.readers.read(move |db| queue::of_message(db, id)).await
+    }
+
+    async fn summary(&self, since: Timestamp) -> Result<Summary, StoreError> {
+        self.readers.read(move |db| read::summary(db, since)).await
+    }
+
+    async fn purge(&self, now: Timestamp, keep: Retention) -> Result<Purged, StoreError> {
+        let contents = self.purge_all(now.minus(keep.contents), purge::contents).await?;
+        let messages = self.purge_all(now.minus(keep.messages), purge::messages).await?;
+        let before = now.minus(keep.ledger);
+        let ledger = self.write(move |tx| purge::ledger(tx, before)).await?;
+        self.recent.clear();
+        Ok(Purged { contents, messages, ledger, orphans: self.sweep(Some(now)).await? })
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        let probe = self.write(queue::probe);
+        tokio::time::timeout(PROBE, probe)
+            .await
+            .map_err(|_| StoreError::Unavailable("a write has been waiting for five seconds".to_owned()))?
+    }
+}

@@ -1,0 +1,247 @@
+//! The queue as operators see it: lists, and the verbs retry, drop, pause, resume.
+
+use super::encode::from_people;
+use super::error::Failure;
+use super::{codes, journal, notices, read, schema};
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::journal::Event;
+use crate::message::Address;
+use crate::store::{DeliveryState, QueueChange, QueueFilter, QueueRow, StoreError};
+use rusqlite::{Connection, Row, params};
+use std::collections::BTreeMap;
+
+/// One change touches at most so many deliveries in one transaction, so that commits of mail do not
+/// wait long behind it.
+pub(super) const BATCH: usize = 1_000;
+
+const COLUMNS: &str = "SELECT d.row, m.id, m.people, d.state, d.attempts, d.reply, d.due, m.received, \
+     d.duplicate, d.copy FROM deliveries d";
+const JOIN: &str = "JOIN messages m ON m.row = d.row >> 24";
+
+/// A filter with its texts understood.
+pub(super) struct Wanted {
+    /// Keys of deliveries, both ends included.
+    range: (i64, i64),
+    open_only: bool,
+    state: Option<i64>,
+    sender: Option<String>,
+    recipient: Option<String>,
+    before: Option<i64>,
+}
+
+impl Wanted {
+    pub(super) fn of(db: &Connection, filter: &QueueFilter) -> Result<Self, Failure> {
+        let range = match &filter.id {
+            Some(text) => range(db, text)?,
+            None => (0, i64::MAX),
+        };
+        let state = filter.state.map(codes::delivery);
+        Ok(Self {
+            range,
+            open_only: state.map_or(!filter.all, |state| state < codes::FIRST_FINAL),
+            state,
+            sender: filter.sender.as_deref().map(key),
+            recipient: filter.recipient.as_deref().map(key),
+            before: filter.before.map(|at| at.0),
+        })
+    }
+
+    /// Whether a row is wanted; the copy is decoded only where a recipient is asked for.
+    fn matches(&self, row: &Row<'_>) -> Result<bool, Failure> {
+        let state: i64 = row.get(3)?;
+        if self.state.is_some_and(|wanted| wanted != state)
+            || (self.open_only && state >= codes::FIRST_FINAL)
+            || self.before.is_some_and(|before| row.get(7).is_ok_and(|at: i64| at >= before))
+        {
+            return Ok(false);
+        }
+        if let Some(sender) = &self.sender
+            && key(&from_people(&row.get::<_, String>(2)?).0) != *sender
+        {
+            return Ok(false);
+        }
+        let Some(recipient) = &self.recipient else { return Ok(true) };
+        let recipients = read::recipients(&row.get::<_, Vec<u8>>(9)?)?;
+        Ok(recipients.iter().any(|one| key(one) == *recipient))
+    }
+}
+
+/// The comparison form of an address, or of what was typed instead of one (`<>` is the null sender).
+fn key(text: &str) -> String {
+    let bare = text.trim().trim_start_matches('<').trim_end_matches('>');
+    Address::parse(bare).map_or_else(|_| bare.to_lowercase(), |address| address.key().to_owned())
+}
+
+/// The deliveries that `MESSAGE` or `MESSAGE.N` names.
+fn range(db: &Connection, text: &str) -> Result<(i64, i64), Failure> {
+    let unknown = || StoreError::NotFound(text.to_owned());
+    let (message, number) = match text.split_once('.') {
+        Some((message, number)) => (message, Some(number.parse::<i64>().map_err(|_| unknown())?)),
+        None => (text, None),
+    };
+    let message = read::row_of(db, message.parse::<Id>().map_err(|_| unknown())?)?;
+    match number {
+        None => Ok((schema::base(message), schema::last(message))),
+        Some(number) if number > 0 && schema::message_of(schema::base(message) + number) == message => {
+            let row = schema::base(message) + number;
+            Ok((row, row))
+        }
+        Some(_) => Err(unknown().into()),
+    }
+}
+
+/// Calls `take` for each wanted delivery after key `after`, oldest first, until it says stop.
+fn each(
+    db: &Connection,
+    wanted: &Wanted,
+    after: i64,
+    mut take: impl FnMut(&Row<'_>) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let everything = wanted.range == (0, i64::MAX);
+    let text = if everything && wanted.open_only {
+        // The index of open deliveries is small however much history there is.
+        format!(
+            "{COLUMNS} INDEXED BY deliveries_open {JOIN} WHERE d.state < 5 AND d.row BETWEEN ?1 AND ?2 \
+             ORDER BY d.row"
+        )
+    } else {
+        format!("{COLUMNS} {JOIN} WHERE d.row BETWEEN ?1 AND ?2 ORDER BY d.row")
+    };
+    let mut select = db.prepare_cached(&text)?;
+    let mut rows = select.query([wanted.range.0.max(after.saturating_add(1)), wanted.range.1])?;
+    while let Some(row) = rows.next()? {
+        if wanted.matches(row)? && !take(row)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Deliveries that the filter names, oldest first.
+pub(super) fn list(db: &Connection, filter: &QueueFilter) -> Result<Vec<QueueRow>, Failure> {
+    let wanted = Wanted::of(db, filter)?;
+    let limit = filter.limit.unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    if limit == 0 {
+        return Ok(found);
+    }
+    each(db, &wanted, -1, |row| {
+        found.push(queue_row(row)?);
+        Ok(found.len() < limit)
+    })?;
+    Ok(found)
+}
+
+/// All deliveries of a message, in order.
+pub(super) fn of_message(db: &Connection, id: Id) -> Result<Vec<QueueRow>, Failure> {
+    list(db, &QueueFilter { id: Some(id.to_string()), all: true, ..QueueFilter::default() })
+}
+
+fn queue_row(row: &Row<'_>) -> Result<QueueRow, Failure> {
+    let message = read::id(&row.get::<_, String>(1)?)?;
+    let state = codes::to_delivery(row.get(3)?)
+        .ok_or_else(|| StoreError::Corrupt("a delivery has an unknown state".to_owned()))?;
+    // While it is being sent the column holds the end of the lease.
+    let due = if state == DeliveryState::Sending { None } else { row.get(6)? };
+    Ok(QueueRow {
+        id: format!("{message}.{}", schema::number_of(row.get(0)?)),
+        message,
+        sender: from_people(&row.get::<_, String>(2)?).0,
+        recipients: read::recipients(&row.get::<_, Vec<u8>>(9)?)?,
+        state,
+        attempts: row.get(4)?,
+        last_reply: row.get(5)?,
+        due: due.map(Timestamp),
+        received: Timestamp(row.get(7)?),
+        possible_duplicate: row.get(8)?,
+    })
+}
+
+/// What one batch of a change did.
+pub(super) struct Batch {
+    /// Deliveries changed.
+    pub(super) changed: usize,
+    /// The last key looked at, if there may be more behind it.
+    pub(super) more_after: Option<i64>,
+}
+
+/// Changes the next deliveries after key `after`.
+pub(super) fn change(
+    tx: &Connection,
+    filter: &QueueFilter,
+    change: QueueChange,
+    by: &str,
+    now: Timestamp,
+    after: i64,
+    limit: usize,
+) -> Result<Batch, Failure> {
+    let wanted = Wanted::of(tx, filter)?;
+    let mut picked: Vec<i64> = Vec::new();
+    each(tx, &wanted, after, |row| {
+        if applies(change, row.get(3)?) {
+            picked.push(row.get(0)?);
+        }
+        Ok(picked.len() < limit)
+    })?;
+    let mut update = tx.prepare_cached(update_for(change))?;
+    let mut messages: BTreeMap<i64, usize> = BTreeMap::new();
+    for row in &picked {
+        update.execute([*row, now.0])?;
+        *messages.entry(schema::message_of(*row)).or_default() += 1;
+    }
+    for (message, deliveries) in messages {
+        let verb = verb(change).to_owned();
+        journal::append(tx, message, now, &Event::Queue { by: by.to_owned(), verb, deliveries })?;
+        if change == QueueChange::Drop {
+            notices::settle(tx, message, now)?;
+        }
+    }
+    let more_after = if picked.len() == limit { picked.last().copied() } else { None };
+    Ok(Batch { changed: picked.len(), more_after })
+}
+
+/// Which states a change concerns. What is on its way just now can only be dropped.
+fn applies(change: QueueChange, state: i64) -> bool {
+    match change {
+        QueueChange::Retry => {
+            matches!(state, codes::READY | codes::WAITING | codes::UNCERTAIN | codes::FAILED)
+        }
+        QueueChange::Drop => state < codes::FIRST_FINAL,
+        QueueChange::Pause => matches!(state, codes::READY | codes::WAITING | codes::UNCERTAIN),
+        QueueChange::Resume => state == codes::PAUSED,
+    }
+}
+
+fn verb(change: QueueChange) -> &'static str {
+    match change {
+        QueueChange::Retry => "retry",
+        QueueChange::Drop => "drop",
+        QueueChange::Pause => "pause",
+        QueueChange::Resume => "resume",
+    }
+}
+
+/// The statement of each change, `?1` the delivery and `?2` now. A failed delivery that is tried
+/// again starts its schedule anew. A dropped one keeps its token only while it is on its way: should
+/// it turn out to be delivered, that is recorded.
+fn update_for(change: QueueChange) -> &'static str {
+    match change {
+        QueueChange::Retry => {
+            "UPDATE deliveries SET queued = iif(state = 6, ?2, queued), \
+             attempts = iif(state = 6, 0, attempts), state = 0, due = ?2 WHERE row = ?1"
+        }
+        QueueChange::Drop => {
+            "UPDATE deliveries SET token = token + (state <> 3), state = 7, due = NULL \
+             WHERE row = ?1 AND ?2 IS NOT NULL"
+        }
+        QueueChange::Pause => "UPDATE deliveries SET state = 4, due = NULL WHERE row = ?1 AND ?2 IS NOT NULL",
+        QueueChange::Resume => "UPDATE deliveries SET state = 0, due = ?2 WHERE row = ?1",
+    }
+}
+
+/// The probe behind `ready`: a write like any other.
+pub(super) fn probe(tx: &Connection) -> Result<(), Failure> {
+    tx.prepare_cached("UPDATE probe SET beat = beat + 1 WHERE row = 1")?.execute(params![])?;
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! Reading: one message, lists, searches, numbers.
+
+use super::encode::{Meta, from_json, from_people};
+use super::error::Failure;
+use super::{codes, schema};
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::message::Address;
+use crate::policy::facts::Disclosed;
+use crate::rewrite::Delivery;
+use crate::store::{Body, HeldFilter, HeldRow, HeldState, MessageRow, StoreError, StoredMessage, Summary};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Of one Message-ID at most so many entries of the ledger are read.
+const ENTRIES_OF_ONE_ID: usize = 100;
+
+/// An id as it stands in a row.
+pub(super) fn id(text: &str) -> Result<Id, StoreError> {
+    text.parse().map_err(|error| StoreError::Corrupt(format!("a row cannot be read back: {error}")))
+}
+
+/// The recipients of an encoded copy.
+pub(super) fn recipients(copy: &[u8]) -> Result<Vec<String>, StoreError> {
+    let delivery = Delivery::from_bytes(copy)
+        .map_err(|error| StoreError::Corrupt(format!("a copy cannot be read back: {error}")))?;
+    Ok(delivery.recipients().iter().map(|to| to.address.as_str().to_owned()).collect())
+}
+
+/// The row number of a message.
+pub(super) fn row_of(db: &Connection, id: Id) -> Result<i64, Failure> {
+    let row = db
+        .prepare_cached("SELECT row FROM messages WHERE id = ?1")?
+        .query_row([id.as_str()], |row| row.get(0))
+        .optional()?;
+    row.ok_or_else(|| StoreError::NotFound(id.to_string()).into())
+}
+
+/// One message, whole.
+pub(super) fn message(db: &Connection, id: Id) -> Result<StoredMessage, Failure> {
+    struct Raw {
+        row: i64,
+        received: i64,
+        subject: String,
+        message_id: String,
+        file: Option<String>,
+        size: i64,
+        meta: String,
+        needles: String,
+        header: Vec<u8>,
+        body: Option<Vec<u8>>,
+    }
+    let raw = db
+        .prepare_cached(
+            "SELECT m.row, m.received, m.subject, m.message_id, c.file, c.size, c.meta, c.needles, \
+             c.header, c.body FROM messages m JOIN contents c ON c.message = m.row WHERE m.id = ?1",
+        )?
+        .query_row([id.as_str()], |row| {
+            Ok(Raw {
+                row: row.get(0)?,
+                received: row.get(1)?,
+                subject: row.get(2)?,
+                message_id: row.get(3)?,
+                file: row.get(4)?,
+                size: row.get(5)?,
+                meta: row.get(6)?,
+                needles: row.get(7)?,
+                header: row.get(8)?,
+                body: row.get(9)?,
+            })
+        })
+        .optional()?;
+    let Some(raw) = raw else {
+        row_of(db, id)?;
+        return Err(StoreError::NotFound(format!("{id}: its content is past its time")).into());
+    };
+    let Meta { origin, envelope, verdict } = from_json(&raw.meta)?;
+    let needles: Vec<Address> = from_json(&raw.needles)?;
+    let body = match raw.file {
+        Some(name) => Body::Stored { name, size: u64::try_from(raw.size).unwrap_or(0) },
+        None => Body::Inline(Bytes::from(raw.body.unwrap_or_default())),
+    };
+    Ok(StoredMessage {
+        id,
+        received: Timestamp(raw.received),
+        origin,
+        envelope,
+        header: Bytes::from(raw.header),
+        body,
+        subject: raw.subject,
+        message_id: raw.message_id,
+        verdict,
+        needles: Arc::new(needles),
+        held: held_of(db, raw.row)?,
+    })
+}
+
+const HELD: &str = "SELECT m.id, m.people, m.subject, m.received, h.kind, h.expires, h.reasons, h.hits, \
+     h.state, h.decided_by, h.decided_at, h.decision FROM held h JOIN messages m ON m.row = h.message";
+
+fn held_of(db: &Connection, message: i64) -> Result<Option<HeldRow>, Failure> {
+    let mut select = db.prepare_cached(&format!("{HELD} WHERE h.message = ?1"))?;
+    let mut rows = select.query([message])?;
+    Ok(match rows.next()? {
+        Some(row) => Some(held_row(row)?),
+        None => None,
+    })
+}
+
+fn held_row(row: &Row<'_>) -> Result<HeldRow, Failure> {
+    let (sender, recipients) = from_people(&row.get::<_, String>(1)?);
+    let reasons: Vec<(String, String)> = from_json(&row.get::<_, String>(6)?)?;
+    let (reasons, reasons_ja) = reasons.into_iter().unzip();
+    let unknown = |what: &str| StoreError::Corrupt(format!("a held message has an unknown {what}"));
+    Ok(HeldRow {
+        id: id(&row.get::<_, String>(0)?)?,
+        sender,
+        subject: row.get(2)?,
+        recipients,
+        reasons,
+        reasons_ja,
+        kind: codes::to_hold(row.get(4)?).ok_or_else(|| unknown("kind"))?,
+        hits: from_json(&row.get::<_, String>(7)?)?,
+        received: Timestamp(row.get(3)?),
+        expires: Timestamp(row.get(5)?),
+        state: codes::to_held(row.get(8)?).ok_or_else(|| unknown("state"))?,
+        decided_by: row.get(9)?,
+        decided_at: row.get::<_, Option<i64>>(10)?.map(Timestamp),
+        decision: row.get(11)?,
+    })
+}
+
+/// Held messages, newest first.
+pub(super) fn held(db: &Connection, filter: &HeldFilter) -> Result<Vec<HeldRow>, Failure> {
+    let mut select = db.prepare_cached(&format!(
+        "{HELD} WHERE (?1 IS NULL OR m.id = ?1) AND (?2 IS NULL OR h.state = ?2) \
+         AND (?3 IS NULL OR h.expires < ?3) ORDER BY h.message DESC LIMIT ?4"
+    ))?;
+    let limit = filter.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1);
+    let mut rows = select.query(params![
+        filter.id.as_ref().map(Id::as_str),
+        filter.state.map(codes::held),
+        filter.expired_by.map(|at| at.0),
+        limit
+    ])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(held_row(row)?);
+    }
+    Ok(found)
+}
+
+/// What the ledger has for these Message-IDs.
+pub(super) fn disclosed(db: &Connection, message_ids: &[String]) -> Result<Vec<Disclosed>, Failure> {
+    let weeks: (Option<i64>, Option<i64>) = db
+        .prepare_cached("SELECT (SELECT min(week) FROM ledger), (SELECT max(week) FROM ledger)")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (Some(first), Some(last)) = weeks else { return Ok(Vec::new()) };
+    let mut select = db.prepare_cached(
+        "SELECT disclosed FROM ledger WHERE week = ?1 AND message_id = ?2 ORDER BY message LIMIT ?3",
+    )?;
+    let mut found = Vec::new();
+    for message_id in message_ids {
+        for week in first..=last {
+            let mut rows = select.query(params![week, message_id, codes::number(ENTRIES_OF_ONE_ID)])?;
+            while let Some(row) = rows.next()? {
+                found.push(from_json(&row.get::<_, String>(0)?)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Messages by our id, Message-ID or an address, newest first.
+pub(super) fn find(db: &Connection, text: &str, limit: usize) -> Result<Vec<MessageRow>, Failure> {
+    let text = text.trim();
+    let bare = text.trim_start_matches('<').trim_end_matches('>');
+    let ours = text.split_once('.').map_or(text, |(message, _)| message);
+    let ours = ours.parse::<Id>().map(String::from).unwrap_or_default();
+    let key = Address::parse(bare).map_or_else(|_| bare.to_lowercase(), |address| address.key().to_owned());
+    let line = format!("\n{key}\n");
+    let mut select = db.prepare_cached(
+        "SELECT id, received, people, subject, message_id, action FROM messages \
+         WHERE id = ?1 OR message_id = ?2 OR instr(coalesce(keys, people), ?3) > 0 \
+         ORDER BY row DESC LIMIT ?4",
+    )?;
+    let mut rows = select.query(params![ours, bare, line, codes::number(limit)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (sender, recipients) = from_people(&row.get::<_, String>(2)?);
+        found.push(MessageRow {
+            id: id(&row.get::<_, String>(0)?)?,
+            received: Timestamp(row.get(1)?),
+            sender,
+            recipients,
+            subject: row.get(3)?,
+            message_id: row.get(4)?,
+            action: row.get(5)?,
+        });
+    }
+    Ok(found)
+}
+
+/// Numbers since a moment.
+pub(super) fn summary(db: &Connection, since: Timestamp) -> Result<Summary, Failure> {
+    // Ids begin with the time and are indexed, so they find where to begin; an hour more covers a
+    // clock that was set back.
+    let from = Id::new(since.minus(Duration::from_secs(3600)), 0);
+    let mut summary = Summary::default();
+    let mut actions = db.prepare_cached(
+        "SELECT action, count(*), sum(exposures * prevented), min(row) FROM messages \
+         WHERE id >= ?1 AND received >= ?2 GROUP BY action",
+    )?;
+    let mut rows = actions.query(params![from.as_str(), since.0])?;
+    let mut first = i64::MAX;
+    while let Some(row) = rows.next()? {
+        let action: String = row.get(0)?;
+        summary.exposures_prevented += codes::count(row.get(2)?);
+        first = first.min(row.get(3)?);
+        if action != "own" {
+            summary.accepted.insert(action, codes::count(row.get(1)?));
+        }
+    }
+    let mut held = db
+        .prepare_cached("SELECT state, count(*) FROM held WHERE state = 0 OR message >= ?1 GROUP BY state")?;
+    let mut rows = held.query([first])?;
+    while let Some(row) = rows.next()? {
+        let state = codes::to_held(row.get(0)?).unwrap_or(HeldState::Held);
+        summary.held.insert(state.to_string(), codes::count(row.get(1)?));
+    }
+    deliveries(db, first, &mut summary)?;
+    Ok(summary)
+}
+
+/// Open deliveries of any age, and final ones of messages from `first` on.
+fn deliveries(db: &Connection, first: i64, summary: &mut Summary) -> Result<(), Failure> {
+    let from = if first == i64::MAX { first } else { schema::base(first) };
+    let mut select = db.prepare_cached(
+        "SELECT state, count(*) FROM deliveries INDEXED BY deliveries_open WHERE state < 5 GROUP BY state \
+         UNION ALL SELECT state, count(*) FROM deliveries WHERE row >= ?1 AND state >= 5 GROUP BY state",
+    )?;
+    let mut rows = select.query([from])?;
+    while let Some(row) = rows.next()? {
+        if let Some(state) = codes::to_delivery(row.get(0)?) {
+            summary.deliveries.insert(state.to_string(), codes::count(row.get(1)?));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! The one writer: a thread that owns the writing connection and commits requests in groups.
+//!
+//! Nobody waits for a group to fill: whatever was asked while the last flush to disk ran is the next
+//! group. All of it becomes durable with one flush, and only then is anybody answered. Should one
+//! request fail half-way, the group is rolled back and its requests are done one by one, so that
+//! only the one that fails is refused.
+
+use super::error::{Failure, classify, is_fsync};
+use crate::store::StoreError;
+use rusqlite::Connection;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// At most so many requests share one commit.
+const GROUP_REQUESTS: usize = 512;
+/// At most so many octets (roughly) share one commit.
+const GROUP_OCTETS: usize = 8 << 20;
+/// Idle for so long, the writer moves what the log holds into the database.
+const IDLE: Duration = Duration::from_secs(1);
+/// How often (in commits) the writer looks at the length of the log.
+const LOOK_EVERY: u32 = 16;
+/// From so many pages on the log is moved into the database.
+const LOG_PAGES: i64 = 4_000;
+/// What is left of the log may be moved between two commits when it has no more than so many pages.
+const LAST_PAGES: i64 = 500;
+
+/// What happens when a flush to disk fails; by default the process ends.
+pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A request, with the way back to whoever asked.
+trait Job: Send {
+    /// Does it within the open transaction. May be called again after a rollback.
+    fn run(&mut self, tx: &Connection) -> Result<(), Failure>;
+    /// Answers, once the transaction is on disk (`None`) or has failed.
+    fn answer(self: Box<Self>, failed: Option<StoreError>);
+    /// Roughly how many octets it writes.
+    fn weight(&self) -> usize;
+}
+
+struct Request<F, T> {
+    work: F,
+    weight: usize,
+    outcome: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Job for Request<F, T>
+where
+    F: FnMut(&Connection) -> Result<T, Failure> + Send,
+    T: Send,
+{
+    fn run(&mut self, tx: &Connection) -> Result<(), Failure> {
+        self.outcome = match (self.work)(tx) {
+            Ok(value) => Some(Ok(value)),
+            Err(Failure::Refused(why)) => Some(Err(why)),
+            Err(sql @ Failure::Sql(_)) => return Err(sql),
+        };
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, failed: Option<StoreError>) {
+        let outcome = match (failed, self.outcome) {
+            (None, Some(outcome)) => outcome,
+            (Some(why), _) => Err(why),
+            (None, None) => Err(StoreError::Unavailable("the writer did not run this".to_owned())),
+        };
+        // Whoever asked may be gone (a client that hung up): what was committed stays committed.
+        let _ = self.reply.send(outcome);
+    }
+
+    fn weight(&self) -> usize {
+        self.weight
+    }
+}
+
+/// The handle through which requests reach the writer.
+pub(super) struct Writer {
+    inbox: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread with its connection.
+    pub(super) fn start(
+        connection: Connection,
+        checkpointer: Connection,
+        on_fatal: OnFatal,
+    ) -> Result<Self, StoreError> {
+        let (inbox, requests) = mpsc::channel();
+        let log = Log::start(checkpointer)?;
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || Committer { connection, requests, on_fatal, broken: None, log }.run())
+            .map_err(|error| StoreError::Unavailable(format!("cannot start the writer: {error}")))?;
+        Ok(Self { inbox: Some(inbox), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Has `work` done in a transaction; returns once it is on disk. The queue holds one request a
+    /// caller, so sessions and sending places bound it.
+    pub(super) async fn submit<T, F>(&self, weight: usize, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
+        let gone = || StoreError::Unavailable("the writer has ended".to_owned());
+        let (reply, answer) = oneshot::channel();
+        let request = Box::new(Request { work, weight, outcome: None, reply });
+        self.inbox.as_ref().ok_or_else(gone)?.send(request).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.inbox = None;
+        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer panicked");
+        }
+    }
+}
+
+struct Committer {
+    connection: Connection,
+    requests: Receiver<Box<dyn Job>>,
+    on_fatal: OnFatal,
+    /// Set once a flush failed: nothing is written any more.
+    broken: Option<String>,
+    log: Log,
+}
+
+impl Committer {
+    fn run(mut self) {
+        loop {
+            match self.requests.recv_timeout(IDLE) {
+                Ok(first) => {
+                    let group = self.gather(first);
+                    self.commit(group);
+                    self.log.after_commit(&self.connection);
+                }
+                Err(RecvTimeoutError::Timeout) => self.log.when_idle(&self.connection),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn gather(&self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
+        let mut weight = first.weight();
+        let mut group = vec![first];
+        while group.len() < GROUP_REQUESTS && weight < GROUP_OCTETS {
+            let Ok(next) = self.requests.try_recv() else { break };
+            weight += next.weight();
+            group.push(next);
+        }
+        group
+    }
+
+    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
+        match self.transact(&mut group) {
+            Ok(()) => answer(group, None),
+            Err(why) if group.len() == 1 => answer(group, Some(&why)),
+            Err(_) => {
+                for job in group {
+                    let mut alone = vec![job];
+                    let failed = self.transact(&mut alone).err();
+                    answer(alone, failed.as_ref());
+                }
+            }
+        }
+    }
+
+    /// Runs a group in one transaction. After an error nothing of it is in the database.
+    fn transact(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        if let Some(why) = &self.broken {
+            return Err(StoreError::Unavailable(why.clone()));
+        }
+        let result = self.try_transact(group);
+        result.map_err(|error| {
+            if !self.connection.is_autocommit()
+                && let Err(rollback) = self.connection.execute_batch("ROLLBACK")
+            {
+                self.fatal(&format!("a rollback failed: {rollback}"));
+            }
+            if is_fsync(&error) {
+                self.fatal(&format!("a flush to disk failed: {error}"));
+            }
+            classify(&error)
+        })
+    }
+
+    fn try_transact(&self, group: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        for job in group {
+            if let Err(Failure::Sql(error)) = job.run(&self.connection) {
+                return Err(error);
+            }
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    fn fatal(&mut self, why: &str) {
+        (self.on_fatal)(why);
+        self.broken = Some(why.to_owned());
+    }
+}
+
+fn answer(group: Vec<Box<dyn Job>>, failed: Option<&StoreError>) {
+    for job in group {
+        job.answer(failed.map(copy));
+    }
+}
+
+/// The same error for each request of a group (only those that SQLite's errors become).
+fn copy(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Full(why) => StoreError::Full(why.clone()),
+        StoreError::Corrupt(why) => StoreError::Corrupt(why.clone()),
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+/// Keeps the write-ahead log short without holding up commits: a second thread moves the bulk of it
+/// into the database while commits go on, and the writer moves the little that came meanwhile, after
+/// which the log starts over.
+struct Log {
+    kick: mpsc::SyncSender<()>,
+    done: Receiver<()>,
+    busy: bool,
+    commits: u32,
+}
+
+impl Log {
+    fn start(connection: Connection) -> Result<Self, StoreError> {
+        let (kick, kicked) = mpsc::sync_channel::<()>(1);
+        let (finished, done) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("store-log".to_owned())
+            .spawn(move || {
+                while kicked.recv().is_ok() {
+                    checkpoint(&connection, "PRAGMA wal_checkpoint(PASSIVE)");
+                    if finished.send(()).is_err() {
+                        return;
+                    }
+                }
+            })
+            .map_err(|error| StoreError::Unavailable(format!("cannot start a thread: {error}")))?;
+        Ok(Self { kick, done, busy: false, commits: 0 })
+    }
+
+    fn after_commit(&mut self, connection: &Connection) {
+        self.commits += 1;
+        if self.busy {
+            if self.done.try_recv().is_ok() {
+                self.busy = false;
+                self.finish(connection);
+            }
+        } else if self.commits >= LOOK_EVERY {
+            self.commits = 0;
+            if pending(connection) > LOG_PAGES {
+                self.busy = self.kick.try_send(()).is_ok();
+            }
+        }
+    }
+
+    /// Moves what came since the other thread began; a long rest is left to another round.
+    fn finish(&mut self, connection: &Connection) {
+        if pending(connection) <= LAST_PAGES {
+            checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)");
+        } else {
+            self.busy = self.kick.try_send(()).is_ok();
+        }
+    }
+
+    fn when_idle(&mut self, connection: &Connection) {
+        if !self.busy && pending(connection) > 0 {
+            checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)");
+        }
+    }
+}
+
+/// Pages in the log that are not yet in the database.
+fn pending(connection: &Connection) -> i64 {
+    let (log, moved) = checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)");
+    log - moved
+}
+
+/// Runs one of the checkpoint pragmas: pages in the log, and how many of them are in the database.
+/// A failure is harmless (the log stays valid and is only longer), so it is only logged.
+fn checkpoint(connection: &Connection, pragma: &'static str) -> (i64, i64) {
+    let counts = connection.prepare_cached(pragma).and_then(|mut statement| {
+        statement.query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))
+    });
+    counts.unwrap_or_else(|error| {
+        tracing::warn!(%error, "could not move the write-ahead log into the database");
+        (0, 0)
+    })
+}
