@@ -11,7 +11,7 @@ pub use accept::{Intake, Settings};
 
 use crate::id::Id;
 use crate::message::{Address, Envelope};
-use crate::store::{Origin, StoreError};
+use crate::store::Origin;
 use bytes::Bytes;
 
 /// What the client is told after the final dot.
@@ -33,15 +33,6 @@ pub enum Answer {
     Full,
     /// `451 4.3.0`: the store is away.
     Unavailable,
-}
-
-impl From<StoreError> for Answer {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Full(_) => Self::Full,
-            _ => Self::Unavailable,
-        }
-    }
 }
 
 /// The doorway as a session sees it; a fake stands in for it in the listener's own tests.

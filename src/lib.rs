@@ -1,4 +1,42 @@
-//! Sekisho: an outgoing SMTP relay that makes it impossible to expose recipients to each other by a slip.
+//! Sekisho: an outgoing SMTP relay that makes it impossible to expose recipients to each other by a
+//! slip.
+//!
+//! # The journey of a message
+//!
+//! A mail client (or the organisation's mail host) connects. The [`listener`] runs one client's
+//! conversation: bytes go through [`smtp`], which knows the protocol and does no I/O, and come out as
+//! commands, replies and content. After DATA the session asks the one [`intake::Doorway`] for a
+//! [`intake::Reception`] and writes the content into it as it arrives.
+//!
+//! The reception feeds [`examine::Examining`]. It gathers the header block, indexes it
+//! ([`message::Header`]), takes the facts that need no body ([`policy::facts::Preface`]), and from then
+//! on knows whose addresses may have to be hidden ([`rewrite::plan::needles`]). The body goes two ways
+//! at once: into the store's keeping ([`store::BodyWriter`]), and through
+//! [`rewrite::audit::BodyScan`], which walks its MIME parts, decodes them, collects what rules ask
+//! about, and searches for those addresses.
+//!
+//! At the final dot the facts are complete. [`policy::Policy::decide`] reads every rule, joins the
+//! demands of those that match, and gives a [`policy::Verdict`]. [`examine::Examiner::settle`] carries
+//! it out as far as it can be carried out without sending: [`rewrite::plan::copies`] plans each copy as
+//! recipients and header edits (a [`rewrite::Delivery`], which nothing else can make) and audits it. A
+//! failure to parse, to rewrite or to pass the audit is a hold.
+//!
+//! [`intake::Intake`] commits the message, its verdict, its copies or its hold, what it discloses and
+//! the notices that follow in one transaction ([`store::Store::accept`]; many sessions share one
+//! fsync). Only then the client reads `250 2.0.0 queued as ID`, or `held as ID`.
+//!
+//! The [`courier`] takes due deliveries under a lease, renders each copy (the edited header and the
+//! same body bytes for all), searches the rendered header once more, and sends it through an
+//! [`upstream::Upstream`]. What became of each recipient is recorded before the next claim; what could
+//! not be delivered waits for its next try, and in the end is reported.
+//!
+//! A held message waits at the [`desk`]. A release goes back to `rewrite`, never straight to the
+//! courier. [`notice`] speaks to people, in Japanese and English; its mail comes in through intake like
+//! any other. [`journal`] keeps what happened to each message.
+//!
+//! The surfaces are [`cli`], which reaches a running relay through [`control`], and [`web`]. [`app`]
+//! wires everything from the [`config`]; nothing else knows all of it. Time and randomness are
+//! parameters ([`clock`]).
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

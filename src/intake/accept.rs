@@ -96,15 +96,6 @@ impl Intake {
         Id::new(now, self.0.entropy.bits())
     }
 
-    /// The public answer to a failing store; the cause goes to the log.
-    pub(super) fn refused(&self, error: &StoreError) -> Answer {
-        warn!(%error, "the store refused a message");
-        match error {
-            StoreError::Full(_) => Answer::Full,
-            _ => Answer::Unavailable,
-        }
-    }
-
     /// What our trace field says of a message.
     pub fn stamp(&self, id: Id, received: Timestamp, origin: &Origin) -> Stamp {
         let client = match origin {
@@ -134,7 +125,7 @@ impl Intake {
             info!(id = %arrived.id, action = "reject", "refused by a rule");
             return Ok(Answer::Rejected(settled.verdict.short_reason()));
         }
-        let body = body.finish().await.map_err(|error| self.refused(&error))?;
+        let body = body.finish().await.map_err(|error| refused(&error))?;
         let answer = match settled.copies {
             Some(_) => Answer::Queued(arrived.id),
             None => Answer::Held(arrived.id, settled.verdict.short_reason()),
@@ -148,7 +139,7 @@ impl Intake {
             "decided"
         );
         let message = self.to_commit(arrived, settled, body, &stamp);
-        self.commit(message).await.map_err(|error| self.refused(&error))?;
+        self.commit(message).await.map_err(|error| refused(&error))?;
         Ok(answer)
     }
 
@@ -282,6 +273,15 @@ impl Intake {
     }
 }
 
+/// The public answer to a failing store; the cause goes to the log.
+pub(super) fn refused(error: &StoreError) -> Answer {
+    warn!(%error, "the store refused a message");
+    match error {
+        StoreError::Full(_) => Answer::Full,
+        _ => Answer::Unavailable,
+    }
+}
+
 /// Where the body begins: at the empty line after the header.
 fn header_length(message: &Bytes) -> usize {
     memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2)
@@ -292,7 +292,7 @@ fn born(deliveries: Vec<Delivery>, state: InitialState) -> Vec<NewDelivery> {
 }
 
 /// How many disclosures n people who see each other are.
-pub fn exposures(people: usize) -> u64 {
+fn exposures(people: usize) -> u64 {
     let people = people as u64;
     people.saturating_mul(people.saturating_sub(1))
 }

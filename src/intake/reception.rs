@@ -1,6 +1,6 @@
 //! One message's content on its way in: the header gathered, the body scanned and kept at once.
 
-use super::accept::{Arrived, Intake};
+use super::accept::{Arrived, Intake, refused};
 use super::{Answer, Doorway, Reception};
 use crate::clock::Timestamp;
 use crate::examine::{Examination, Examiner, Examining, Refusal};
@@ -33,7 +33,7 @@ struct Incoming {
 impl Doorway for Intake {
     async fn begin(&self, origin: Origin, envelope: Envelope) -> Result<Box<dyn Reception>, Answer> {
         let received = self.clock().now();
-        let body = self.store().new_body().await.map_err(|error| self.refused(&error))?;
+        let body = self.store().new_body().await.map_err(|error| refused(&error))?;
         let examiner = self.examiner();
         let examining = Some(examiner.begin(envelope));
         Ok(Box::new(Incoming {
@@ -69,7 +69,7 @@ impl Reception for Incoming {
         self.eight_bit |= !content.is_ascii();
         let body = examining.feed(&content)?;
         if !body.is_empty() {
-            self.body.write(body).await.map_err(|error| self.intake.refused(&error))?;
+            self.body.write(body).await.map_err(|error| refused(&error))?;
         }
         Ok(())
     }
@@ -110,6 +110,6 @@ async fn knowledge(intake: &Intake, examining: &Examining) -> Result<Knowledge, 
     if references.is_empty() {
         return Ok(Knowledge::default());
     }
-    let threads = intake.store().disclosed(references).await.map_err(|error| intake.refused(&error))?;
+    let threads = intake.store().disclosed(references).await.map_err(|error| refused(&error))?;
     Ok(Knowledge { threads })
 }

@@ -444,3 +444,6 @@ pub(super) fn remaining(header: &Header, name: &str, dropped: &[Address]) -> Vec
         .map(|mailbox| compose::shown(&mailbox))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

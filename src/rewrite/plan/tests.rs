@@ -1,0 +1,248 @@
+//! What copies look like: tables of whole messages, and the promises as properties.
+
+use super::*;
+use crate::clock::Timestamp;
+use crate::examine::{Examination, Examiner};
+use crate::policy::{Knowledge, Policy};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+const BODY: &str = "\r\nHello,\r\n.dots and trailing blanks  \r\n";
+
+fn examiner(options: CopyOptions) -> Examiner {
+    let organisation =
+        Organisation::new(&[("example.co.jp".to_owned(), true)], &["partner.example".to_owned()], &[]).unwrap();
+    Examiner {
+        organisation: Arc::new(organisation),
+        policy: Arc::new(Policy::default()),
+        options: Arc::new(options),
+    }
+}
+
+fn envelope(recipients: &[&str]) -> Envelope {
+    Envelope {
+        sender: Some(Address::parse("taro@example.co.jp").unwrap()),
+        recipients: recipients.iter().map(|to| Recipient::plain(Address::parse(to).unwrap())).collect(),
+        smtputf8: false,
+        eight_bit: false,
+        ret: None,
+        envid: None,
+    }
+}
+
+fn stamp() -> Stamp {
+    Stamp {
+        id: Id::new(Timestamp(1_700_000_000_000), 7),
+        received: Timestamp(1_700_000_000_000),
+        hostname: "relay.example.co.jp".into(),
+        client: "pc1 ([192.0.2.1])".into(),
+        protocol: "ESMTP".into(),
+    }
+}
+
+fn look(examiner: &Examiner, header: &str, body: &str, recipients: &[&str]) -> Examination {
+    let message = format!("{header}{body}");
+    examiner.examine(envelope(recipients), message.as_bytes(), &Knowledge::default()).unwrap()
+}
+
+fn rendered(seen: &Examination, copies: &Copies) -> Vec<(Vec<String>, String)> {
+    copies
+        .deliveries
+        .iter()
+        .map(|copy| {
+            let to = copy.recipients().iter().map(|to| to.address.to_string()).collect();
+            let header = copy.edits().render(&seen.header).unwrap();
+            (to, String::from_utf8(header.to_vec()).unwrap())
+        })
+        .collect()
+}
+
+/// The header without our trace field.
+fn untraced(header: &str) -> &str {
+    let start = header.match_indices("\r\n").nth(2).unwrap().0 + 2;
+    &header[start..]
+}
+
+const HEADER: &str = "Received: from pc1 by mail.example.co.jp for <b@two.example>; Mon, 1 Jan 2024 00:00:00 +0900\r\n\
+From: Taro <taro@example.co.jp>\r\n\
+To: \"A, the first\" <a@one.example>, hanako@example.co.jp\r\n\
+Cc: Late payers: b@two.example, \"c@three.example\" <b2@two.example>;,\r\n c@three.example (a comment)\r\n\
+Bcc: secret@four.example\r\n\
+Reply-To: b@two.example\r\n\
+Subject: Notice\r\n\
+X-Original-To: b@two.example\r\n\
+Date: Mon, 1 Jan 2024 00:00:00 +0900\r\n\
+Message-ID: <1@example.co.jp>\r\n\
+MIME-Version: 1.0\r\n";
+
+const EVERYBODY: &[&str] = &[
+    "a@one.example",
+    "hanako@example.co.jp",
+    "b@two.example",
+    "b2@two.example",
+    "c@three.example",
+    "secret@four.example",
+    "jiro@example.co.jp",
+];
+
+#[test]
+fn a_split_gives_each_a_copy_of_ones_own() {
+    let examiner = examiner(CopyOptions::default());
+    let seen = look(&examiner, HEADER, BODY, EVERYBODY);
+    let copies = examiner.copies(&seen, Disclosure::Split, &stamp(), &[]).unwrap();
+    let rest = "Subject: Notice\r\nDate: Mon, 1 Jan 2024 00:00:00 +0900\r\nMessage-ID: <1@example.co.jp>\r\nMIME-Version: 1.0\r\n";
+    let from = "From: Taro <taro@example.co.jp>\r\n";
+    let copies = rendered(&seen, &copies);
+    assert_eq!(copies.len(), EVERYBODY.len());
+    for (to, header) in &copies {
+        let header = untraced(header);
+        let fields = match to[0].as_str() {
+            "a@one.example" => "To: \"A, the first\" <a@one.example>\r\nCc: hanako@example.co.jp\r\n".to_owned(),
+            "b@two.example" => {
+                let own = "Received: from pc1 by mail.example.co.jp for <b@two.example>; Mon, 1 Jan 2024 00:00:00 +0900\r\n";
+                let want = format!(
+                    "{own}{from}To: b@two.example\r\nCc: hanako@example.co.jp\r\nReply-To: b@two.example\r\n{rest}"
+                );
+                assert_eq!(header, want);
+                continue;
+            }
+            "hanako@example.co.jp" | "jiro@example.co.jp" => "To: hanako@example.co.jp\r\n".to_owned(),
+            external => format!("To: {external}\r\nCc: hanako@example.co.jp\r\n"),
+        };
+        assert_eq!(header, format!("{from}{fields}{rest}"), "{to:?}");
+    }
+}
+
+#[test]
+fn a_bcc_gives_all_the_same_bytes() {
+    let examiner = examiner(CopyOptions::default());
+    let seen = look(&examiner, HEADER, BODY, EVERYBODY);
+    let copies = rendered(&seen, &examiner.copies(&seen, Disclosure::Bcc, &stamp(), &[]).unwrap());
+    assert_eq!(copies.len(), EVERYBODY.len());
+    assert!(copies.iter().all(|(to, header)| to.len() == 1 && *header == copies[0].1));
+    assert!(copies[0].1.contains("\r\nTo: hanako@example.co.jp\r\n"));
+    assert!(!copies[0].1.contains("two.example"));
+}
+
+#[test]
+fn a_pass_keeps_all_but_bcc_and_sends_the_unnamed_apart() {
+    let examiner = examiner(CopyOptions::default());
+    let header = HEADER.replace("Reply-To", "X-Note").replace("Received: from pc1", "X-Trace: from pc1");
+    let seen = look(&examiner, &header, BODY, EVERYBODY);
+    let copies = rendered(&seen, &examiner.copies(&seen, Disclosure::AsIs, &stamp(), &[]).unwrap());
+    let alone: Vec<&str> = copies[1..].iter().map(|(to, _)| to[0].as_str()).collect();
+    assert_eq!(alone, ["secret@four.example", "jiro@example.co.jp"]);
+    assert_eq!(copies[0].0.len(), 5);
+    for (_, copy) in &copies {
+        assert_eq!(untraced(copy), header.replace("Bcc: secret@four.example\r\n", ""));
+    }
+}
+
+#[test]
+fn a_hidden_address_in_body_or_subject_stops_the_copies() {
+    let examiner = examiner(CopyOptions::default());
+    let body = "\r\nhidden: b@two.example\r\n";
+    let seen = look(&examiner, HEADER, body, EVERYBODY);
+    for way in [Disclosure::Split, Disclosure::Bcc] {
+        let hits = examiner.copies(&seen, way, &stamp(), &[]).unwrap_err();
+        assert!(hits.iter().all(|hit| hit.address.as_str() == "b@two.example"), "{hits:?}");
+    }
+    let header = HEADER.replace("Subject: Notice", "Subject: =?utf-8?q?c=40three.example?=");
+    let seen = look(&examiner, &header, BODY, EVERYBODY);
+    assert!(examiner.copies(&seen, Disclosure::Split, &stamp(), &[]).is_err());
+    let header = HEADER.replace("Subject: Notice", "Subject: secret@four.example");
+    let seen = look(&examiner, &header, BODY, EVERYBODY);
+    assert!(examiner.copies(&seen, Disclosure::AsIs, &stamp(), &[]).is_err());
+}
+
+#[test]
+fn a_dropped_recipient_gets_nothing_and_is_named_nowhere() {
+    let examiner = examiner(CopyOptions::default());
+    let header = HEADER.replace("for <b@two.example>", "").replace("X-Original-To: b@two.example\r\n", "").replace("Reply-To: b@two.example\r\n", "");
+    let seen = look(&examiner, &header, BODY, EVERYBODY);
+    let dropped = [Address::parse("b@two.example").unwrap()];
+    for way in [Disclosure::AsIs, Disclosure::Bcc, Disclosure::Split] {
+        let copies = rendered(&seen, &examiner.copies(&seen, way, &stamp(), &dropped).unwrap());
+        assert!(!copies.is_empty());
+        for (to, copy) in &copies {
+            assert!(!to.contains(&"b@two.example".to_owned()) && !copy.contains(" b@two.example"), "{copy}");
+        }
+    }
+}
+
+#[test]
+fn options_hide_or_show() {
+    let hide = examiner(CopyOptions { hide_internal: true, ..Default::default() });
+    let seen = look(&hide, HEADER, BODY, EVERYBODY);
+    let copies = rendered(&seen, &hide.copies(&seen, Disclosure::Split, &stamp(), &[]).unwrap());
+    assert!(!copies[0].1.contains("hanako"));
+    let show = examiner(CopyOptions { show_external_to_internal: true, ..Default::default() });
+    let seen = look(&show, HEADER, BODY, EVERYBODY);
+    let planned = show.copies(&seen, Disclosure::Split, &stamp(), &[]).unwrap();
+    let hanako = planned.deliveries.iter().find(|copy| copy.recipients()[0].address.local() == "hanako").unwrap();
+    assert!(hanako.may_show(&Address::parse("b@two.example").unwrap()));
+    assert!(!hanako.may_show(&Address::parse("secret@four.example").unwrap()));
+}
+
+#[test]
+fn what_is_missing_is_added() {
+    let examiner = examiner(CopyOptions::default());
+    let header = "From: taro@example.co.jp\r\nTo: a@one.example\r\n";
+    let seen = look(&examiner, header, BODY, &["a@one.example"]);
+    for way in [Disclosure::AsIs, Disclosure::Split] {
+        let copies = rendered(&seen, &examiner.copies(&seen, way, &stamp(), &[]).unwrap());
+        assert!(copies[0].1.contains("\r\nDate: ") && copies[0].1.contains("\r\nMessage-ID: <"), "{}", copies[0].1);
+    }
+}
+
+/// A message with people in random places, some of them ours, some only in the envelope.
+fn crowd() -> impl Strategy<Value = (Vec<(String, u8)>, bool)> {
+    let person = ("[a-z]{1,6}[0-9]{0,2}", 0..6u8, 0..6u8).prop_map(|(local, host, place)| {
+        let host = ["one.example", "two.example", "example.co.jp", "xn--r8jz45g.example", "partner.example", "ocn.ne.jp"]
+            [usize::from(host)];
+        (format!("{local}@{host}"), place)
+    });
+    (prop::collection::vec(person, 1..12), any::<bool>())
+}
+
+proptest! {
+    #[test]
+    fn no_copy_shows_a_hidden_recipient_and_everybody_gets_exactly_one((people, alike) in crowd()) {
+        let mut fields = [String::new(), String::new(), String::new(), String::new()];
+        let mut everybody: Vec<&str> = Vec::new();
+        for (address, place) in &people {
+            if !everybody.contains(&address.as_str()) {
+                everybody.push(address);
+            }
+            let shown = ["x <", "<", "\"y\" <", "=?utf-8?b?44GC?= <"][usize::from(*place % 4)].to_owned() + address + ">";
+            if let Some(field) = fields.get_mut(usize::from(*place)) {
+                if !field.is_empty() { field.push_str(", "); }
+                field.push_str(&shown);
+            }
+        }
+        let mut header = "From: taro@example.co.jp\r\nSubject: s\r\n".to_owned();
+        for (name, list) in ["To", "Cc", "cc", "Bcc"].iter().zip(&fields) {
+            if !list.is_empty() { header.push_str(&format!("{name}: {list}\r\n")); }
+        }
+        let examiner = examiner(CopyOptions::default());
+        let seen = look(&examiner, &header, BODY, &everybody);
+        let way = if alike { Disclosure::Bcc } else { Disclosure::Split };
+        let copies = examiner.copies(&seen, way, &stamp(), &[]).unwrap();
+        let copies = rendered(&seen, &copies);
+        let mut got: Vec<&str> = copies.iter().flat_map(|(to, _)| to.iter().map(String::as_str)).collect();
+        got.sort_unstable();
+        let mut want = everybody.clone();
+        want.sort_unstable();
+        prop_assert_eq!(got, want);
+        let named: Vec<&str> = people.iter().filter(|(_, place)| *place < 3).map(|(a, _)| a.as_str()).collect();
+        for (to, copy) in &copies {
+            for other in &everybody {
+                let open = other.ends_with("@example.co.jp") && named.contains(other);
+                if !to.iter().any(|own| own == other) && !open && *other != "taro@example.co.jp" {
+                    let shown = copy.split(|c: char| " <>,\r\n".contains(c)).any(|word| word == *other);
+                    prop_assert!(!shown, "{} is shown to {:?}:\n{}", other, to, copy);
+                }
+            }
+        }
+    }
+}
