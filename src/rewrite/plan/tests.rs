@@ -11,7 +11,8 @@ const BODY: &str = "\r\nHello,\r\n.dots and trailing blanks  \r\n";
 
 fn examiner(options: CopyOptions) -> Examiner {
     let organisation =
-        Organisation::new(&[("example.co.jp".to_owned(), true)], &["partner.example".to_owned()], &[]).unwrap();
+        Organisation::new(&[("example.co.jp".to_owned(), true)], &["partner.example".to_owned()], &[])
+            .unwrap();
     Examiner {
         organisation: Arc::new(organisation),
         policy: Arc::new(Policy::default()),
@@ -97,7 +98,9 @@ fn a_split_gives_each_a_copy_of_ones_own() {
     for (to, header) in &copies {
         let header = untraced(header);
         let fields = match to[0].as_str() {
-            "a@one.example" => "To: \"A, the first\" <a@one.example>\r\nCc: hanako@example.co.jp\r\n".to_owned(),
+            "a@one.example" => {
+                "To: \"A, the first\" <a@one.example>\r\nCc: hanako@example.co.jp\r\n".to_owned()
+            }
             "b@two.example" => {
                 let own = "Received: from pc1 by mail.example.co.jp for <b@two.example>; Mon, 1 Jan 2024 00:00:00 +0900\r\n";
                 let want = format!(
@@ -158,7 +161,10 @@ fn a_hidden_address_in_body_or_subject_stops_the_copies() {
 #[test]
 fn a_dropped_recipient_gets_nothing_and_is_named_nowhere() {
     let examiner = examiner(CopyOptions::default());
-    let header = HEADER.replace("for <b@two.example>", "").replace("X-Original-To: b@two.example\r\n", "").replace("Reply-To: b@two.example\r\n", "");
+    let header = HEADER
+        .replace("for <b@two.example>", "")
+        .replace("X-Original-To: b@two.example\r\n", "")
+        .replace("Reply-To: b@two.example\r\n", "");
     let seen = look(&examiner, &header, BODY, EVERYBODY);
     let dropped = [Address::parse("b@two.example").unwrap()];
     for way in [Disclosure::AsIs, Disclosure::Bcc, Disclosure::Split] {
@@ -179,7 +185,8 @@ fn options_hide_or_show() {
     let show = examiner(CopyOptions { show_external_to_internal: true, ..Default::default() });
     let seen = look(&show, HEADER, BODY, EVERYBODY);
     let planned = show.copies(&seen, Disclosure::Split, &stamp(), &[]).unwrap();
-    let hanako = planned.deliveries.iter().find(|copy| copy.recipients()[0].address.local() == "hanako").unwrap();
+    let hanako =
+        planned.deliveries.iter().find(|copy| copy.recipients()[0].address.local() == "hanako").unwrap();
     assert!(hanako.may_show(&Address::parse("b@two.example").unwrap()));
     assert!(!hanako.may_show(&Address::parse("secret@four.example").unwrap()));
 }
@@ -191,15 +198,25 @@ fn what_is_missing_is_added() {
     let seen = look(&examiner, header, BODY, &["a@one.example"]);
     for way in [Disclosure::AsIs, Disclosure::Split] {
         let copies = rendered(&seen, &examiner.copies(&seen, way, &stamp(), &[]).unwrap());
-        assert!(copies[0].1.contains("\r\nDate: ") && copies[0].1.contains("\r\nMessage-ID: <"), "{}", copies[0].1);
+        assert!(
+            copies[0].1.contains("\r\nDate: ") && copies[0].1.contains("\r\nMessage-ID: <"),
+            "{}",
+            copies[0].1
+        );
     }
 }
 
 /// A message with people in random places, some of them ours, some only in the envelope.
 fn crowd() -> impl Strategy<Value = (Vec<(String, u8)>, bool)> {
     let person = ("[a-z]{1,6}[0-9]{0,2}", 0..6u8, 0..6u8).prop_map(|(local, host, place)| {
-        let host = ["one.example", "two.example", "example.co.jp", "xn--r8jz45g.example", "partner.example", "ocn.ne.jp"]
-            [usize::from(host)];
+        let host = [
+            "one.example",
+            "two.example",
+            "example.co.jp",
+            "xn--r8jz45g.example",
+            "partner.example",
+            "ocn.ne.jp",
+        ][usize::from(host)];
         (format!("{local}@{host}"), place)
     });
     (prop::collection::vec(person, 1..12), any::<bool>())
