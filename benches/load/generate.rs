@@ -60,6 +60,9 @@ struct Options {
     /// Connects again when the connection breaks, instead of ending with an error.
     #[arg(long)]
     persistent: bool,
+    /// Each session waits this long after each message.
+    #[arg(long, default_value_t = 0)]
+    pause_ms: u64,
     /// Ends after so many seconds, whatever was sent.
     #[arg(long, default_value_t = 600)]
     seconds: u64,
@@ -201,6 +204,9 @@ async fn session(shared: &Shared) -> anyhow::Result<()> {
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+        }
+        if shared.options.pause_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(shared.options.pause_ms)).await;
         }
     }
     if let Some(mut stream) = stream {

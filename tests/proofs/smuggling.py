@@ -1,0 +1,86 @@
+"""SMTP smuggling: {CRLF, LF, CR, CRCRLF, NUL CRLF} twice around a dot, cut at every place of the stream.
+
+    python3 -m tests.proofs.smuggling
+
+A client sends one message that hides a second transaction behind each sequence. One message in, at most
+one out; the second never. CRLF.CRLF is the control: there the two are two. What does leave has no bare
+CR or LF. The stream is sent in two pieces, cut at every octet near the dot and at every eighth elsewhere
+(at every octet everywhere with SMUGGLING=all).
+"""
+
+import os
+import re
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.rig.relay import Relay, wait_until
+from tests.rig.sink import Sink
+
+ENDS = {"CRLF": b"\r\n", "LF": b"\n", "CR": b"\r", "CRCRLF": b"\r\r\n", "NUL CRLF": b"\0\r\n"}
+
+
+def stream(before, after, number):
+    """Everything the client says from DATA's content on, and where the dot stands."""
+    head = b"From: <a@example.co.jp>\r\nTo: <b@example.jp>\r\nSubject: first\r\n\r\nbody"
+    tail = (
+        f"MAIL FROM:<evil{number}@example.co.jp>\r\nRCPT TO:<victim{number}@example.jp>\r\nDATA\r\n"
+        "From: <ceo@example.co.jp>\r\nSubject: second\r\n\r\nsmuggled\r\n.\r\nQUIT\r\n"
+    ).encode()
+    return head + before + b"." + after + tail, len(head)
+
+
+def attempt(port, content, cut):
+    """One session; the stream goes out in two pieces."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        file = client.makefile("rb")
+        file.readline()
+        client.sendall(b"HELO client.example\r\nMAIL FROM:<a@example.co.jp>\r\nRCPT TO:<b@example.jp>\r\nDATA\r\n")
+        for _ in range(4):
+            line = file.readline()
+        if not line.startswith(b"354"):
+            raise AssertionError(line)
+        try:
+            client.sendall(content[:cut])
+            time.sleep(0.002)
+            client.sendall(content[cut:])
+            client.shutdown(socket.SHUT_WR)
+            file.read()
+        except ConnectionError:
+            pass  # the relay may hang up on such a client
+
+
+def main():
+    """All pairs, all cuts."""
+    everywhere = os.environ.get("SMUGGLING") == "all"
+    failed = passed = attempts = 0
+    with Sink() as sink, Relay(sink.address) as relay, ThreadPoolExecutor(8) as pool:
+        for first, before in ENDS.items():
+            for second, after in ENDS.items():
+                sink.taken.clear()
+                jobs = []
+                content, dot = stream(before, after, 0)
+                for cut in range(1, len(content)):
+                    if everywhere or abs(cut - dot) <= 16 or cut % 8 == 0:
+                        jobs.append(pool.submit(attempt, relay.port, content, cut))
+                for job in jobs:
+                    job.result()
+                attempts += len(jobs)
+                wait_until(lambda: relay.queue() == [], 20, 0.1)
+                control = first == second == "CRLF"
+                firsts = [t for t in sink.taken if t.sender == "a@example.co.jp"]
+                seconds = [t for t in sink.taken if t.sender.startswith("evil")]
+                bare = [t for t in sink.taken if re.search(rb"(?<!\r)\n|\r(?!\n)|\0", t.content)]
+                right = len(firsts) <= len(jobs) and not bare and len(seconds) == (len(jobs) if control else 0)
+                passed, failed = passed + right, failed + (not right)
+                if not right:
+                    print(f"FAIL  {first} . {second}: {len(jobs)} in, {len(firsts)} out, {len(seconds)} smuggled, {len(bare)} with bare CR, LF or NUL")
+        print(f"      {attempts} sessions")
+    print(f"smuggling: {passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
