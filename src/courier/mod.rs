@@ -1,9 +1,35 @@
 //! The courier: claims due deliveries, renders, audits once more, sends, records.
 //!
 //! claim → render → audit → send → record; retry schedule, rate, circuit breaker, leases.
+//!
+//! * [`schedule`] when a copy is tried again, and who is told (pure)
+//! * [`breaker`] when an upstream is left alone (pure)
+//! * `board` what the tasks share
+//! * `message` messages at hand; `copy` one copy, rendered and audited
+//! * `place` one delivery after another; `claims` where they come from, and their leases
 
-use crate::store::{Claim, StoredMessage};
+mod board;
+pub mod breaker;
+mod claims;
+mod copy;
+mod message;
+mod place;
+pub mod schedule;
+#[cfg(test)]
+mod tests;
+
+use crate::clock::{Clock, Entropy};
+use crate::store::{Claim, Store, StoredMessage};
+use crate::upstream::Upstream;
+use crate::upstream::rate::{Bucket, Rate};
+use board::{Board, Bounds};
+use breaker::Breaker;
+use message::{Loaded, Shelf};
+use schedule::Schedule;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, watch};
+use tokio::task::{JoinHandle, JoinSet};
 
 /// The courier as intake sees it: may a fresh delivery go straight to it?
 pub trait Dispatch: Send + Sync + 'static {
@@ -20,4 +46,205 @@ pub trait Reservation: Send {
     /// Uses the places for these claims (at most as many), all of this message, which is at hand and
     /// need not be read from the store.
     fn dispatch(self: Box<Self>, message: Arc<StoredMessage>, claims: Vec<Claim>);
+}
+
+/// What the courier works with.
+pub struct Deps {
+    /// Where deliveries are.
+    pub store: Arc<dyn Store>,
+    /// Where they go.
+    pub upstream: Arc<dyn Upstream>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Jitter.
+    pub entropy: Arc<dyn Entropy>,
+    /// Numbers.
+    pub settings: Settings,
+}
+
+/// The courier's numbers, each with a default worth keeping.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Deliveries under way at once.
+    pub places: usize,
+    /// Deliveries claimed ahead of a free place.
+    pub ahead: usize,
+    /// Transactions in a span of time.
+    pub rate: Option<Rate>,
+    /// How long a claim holds without being renewed.
+    pub lease: Duration,
+    /// How often it is renewed.
+    pub renew: Duration,
+    /// How often the store is looked at when nobody says that something is due.
+    pub poll: Duration,
+    /// How long a drain waits for the answer to a final dot.
+    pub drain: Duration,
+    /// How long a message that the second lock stopped is held before it is returned.
+    pub hold_expiry: Duration,
+    /// Retries.
+    pub schedule: Schedule,
+    /// Circuit breaker.
+    pub breaker: breaker::Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            places: 20,
+            ahead: 60,
+            rate: None,
+            lease: seconds(60),
+            renew: seconds(15),
+            poll: seconds(1),
+            drain: seconds(60),
+            hold_expiry: seconds(3 * 86_400),
+            schedule: Schedule::default(),
+            breaker: breaker::Limits::default(),
+        }
+    }
+}
+
+/// Everything the courier's tasks know.
+pub struct Courier {
+    store: Arc<dyn Store>,
+    upstream: Arc<dyn Upstream>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    settings: Settings,
+    board: Arc<Board>,
+    shelf: Shelf,
+    draining: watch::Sender<bool>,
+}
+
+impl Courier {
+    /// Starts the courier's tasks on the current runtime.
+    pub fn start(deps: Deps) -> CourierHandle {
+        let Deps { store, upstream, clock, entropy, settings } = deps;
+        let bounds = Bounds {
+            places: settings.places.max(1),
+            ahead: settings.ahead,
+            lease: settings.lease,
+            breaker: settings.breaker,
+        };
+        let bucket = settings.rate.map(|rate| Bucket::new(rate, clock.now()));
+        let courier = Arc::new(Self {
+            board: Arc::new(Board::new(bounds, bucket)),
+            shelf: Shelf::default(),
+            draining: watch::Sender::new(false),
+            store,
+            upstream,
+            clock,
+            entropy,
+            settings,
+        });
+        let mut tasks = JoinSet::new();
+        for _ in 0..bounds.places {
+            tasks.spawn(place::work(Arc::clone(&courier)));
+        }
+        tasks.spawn(claims::claim(Arc::clone(&courier)));
+        let renewer = tokio::spawn(claims::renew(Arc::clone(&courier)));
+        CourierHandle { courier, tasks: Arc::new(Mutex::new(tasks)), renewer: Arc::new(renewer) }
+    }
+
+    /// Waits for the drain to begin.
+    async fn drained(&self) {
+        // the sender is our own: it cannot go away
+        let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
+    }
+}
+
+/// A running courier. Clones are the same courier.
+#[derive(Clone)]
+pub struct CourierHandle {
+    courier: Arc<Courier>,
+    tasks: Arc<Mutex<JoinSet<()>>>,
+    renewer: Arc<JoinHandle<()>>,
+}
+
+/// What the courier is doing, for metrics and `queue list`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// The upstream's name.
+    pub upstream: String,
+    /// Deliveries that can be under way at once.
+    pub places: usize,
+    /// Deliveries under way.
+    pub busy: usize,
+    /// Deliveries claimed and not begun.
+    pub ahead: usize,
+    /// The circuit breaker.
+    pub breaker: Breaker,
+}
+
+impl CourierHandle {
+    /// What it is doing.
+    pub fn stats(&self) -> Stats {
+        let (busy, ahead) = self.courier.board.load();
+        Stats {
+            upstream: self.courier.upstream.name().to_owned(),
+            places: self.courier.settings.places,
+            busy,
+            ahead,
+            breaker: self.courier.board.breaker(),
+        }
+    }
+
+    /// Stops: nothing new is begun, transactions before their final dot are broken off and put back,
+    /// those after it are waited for, up to [`Settings::drain`], then recorded as uncertain. All tasks
+    /// have ended afterwards.
+    pub async fn drain(&self) {
+        let waiting = self.courier.board.drain();
+        self.courier.draining.send_replace(true);
+        for job in waiting {
+            self.courier.give_back(&job.claim, "").await;
+        }
+        let mut tasks = self.tasks.lock().await;
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of the courier did not end well");
+            }
+        }
+        drop(tasks);
+        self.renewer.abort();
+        self.courier.upstream.close().await;
+    }
+}
+
+impl Dispatch for CourierHandle {
+    fn reserve(&self, wanted: usize) -> Box<dyn Reservation> {
+        let places = self.courier.board.reserve(wanted, self.courier.clock.now());
+        Box::new(Places { courier: Arc::clone(&self.courier), places })
+    }
+
+    fn wake(&self) {
+        self.courier.board.wake();
+    }
+}
+
+/// Places kept free for one message.
+struct Places {
+    courier: Arc<Courier>,
+    places: usize,
+}
+
+impl Reservation for Places {
+    fn places(&self) -> usize {
+        self.places
+    }
+
+    fn dispatch(mut self: Box<Self>, message: Arc<StoredMessage>, claims: Vec<Claim>) {
+        let loaded = Arc::new(Loaded::new(message));
+        self.courier.shelf.put(&loaded);
+        let places = std::mem::take(&mut self.places);
+        self.courier.board.redeem(places, claims, Some(&loaded), self.courier.clock.now());
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        if self.places > 0 {
+            self.courier.board.redeem(self.places, Vec::new(), None, self.courier.clock.now());
+        }
+    }
 }

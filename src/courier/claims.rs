@@ -1,0 +1,81 @@
+//! Where the work comes from: claims in batches as places become free, and their leases kept.
+
+use super::Courier;
+use super::board::Room;
+use crate::clock::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Claims what is due until the courier drains.
+pub(super) async fn claim(courier: Arc<Courier>) {
+    while !courier.board.is_draining() {
+        let pause = courier.claim_once().await;
+        tokio::select! {
+            () = courier.board.changed() => {}
+            () = tokio::time::sleep(pause) => {}
+            () = courier.drained() => return,
+        }
+    }
+}
+
+/// Renews the leases of everything under way.
+pub(super) async fn renew(courier: Arc<Courier>) {
+    loop {
+        tokio::time::sleep(courier.settings.renew).await;
+        courier.renew_once().await;
+    }
+}
+
+impl Courier {
+    /// Claims if there is something due and room for it; how long to wait until the next look.
+    async fn claim_once(&self) -> Duration {
+        let now = self.clock.now();
+        if !self.board.is_behind() {
+            match self.store.next_due().await {
+                Ok(Some(due)) if due <= now => {}
+                Ok(due) => return self.pause(due, now),
+                Err(_) => return self.settings.poll,
+            }
+        }
+        let room = match self.board.room(now) {
+            Room::For(room) => room,
+            Room::None(until) => return self.pause(until, now),
+        };
+        match self.store.claim(now, room, self.settings.lease).await {
+            Ok(claims) => {
+                let all = claims.len() < room;
+                self.board.claimed(claims, room, now);
+                // what is due and was not claimed is a notice: not ours
+                if all { self.settings.poll } else { Duration::ZERO }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "nothing could be claimed");
+                self.board.claimed(Vec::new(), room, now);
+                self.settings.poll
+            }
+        }
+    }
+
+    /// Until a moment the store or the board named; looked at again before long all the same, for
+    /// people and other nodes change what is due.
+    fn pause(&self, until: Option<Timestamp>, now: Timestamp) -> Duration {
+        until.map_or(self.settings.poll, |until| until.since(now).min(self.settings.poll))
+    }
+
+    async fn renew_once(&self) {
+        let leases = self.board.leases();
+        if leases.is_empty() {
+            return;
+        }
+        let until = self.clock.now().plus(self.settings.lease);
+        match self.store.renew(&leases, until).await {
+            Ok(lost) => {
+                for lease in &lost {
+                    tracing::warn!(delivery = lease.delivery, "a lease was lost");
+                }
+                self.board.renewed(&leases, &lost, until);
+            }
+            Err(error) => tracing::warn!(%error, "leases could not be renewed"),
+        }
+    }
+}

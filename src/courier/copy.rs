@@ -1,0 +1,63 @@
+//! One copy, rendered and looked at once more: the second lock before anything leaves.
+
+use super::message::Loaded;
+use crate::message::envelope::Ret;
+use crate::rewrite::Hit;
+use crate::store::{Body, Claim, Store, StoreError};
+use crate::upstream::{Content, Transaction};
+use bytes::Bytes;
+
+/// Why a copy does not leave.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// A hidden address stands in it, or (without hits) it does not belong to its message.
+    Unsafe(Vec<Hit>),
+    /// Its body cannot be had now.
+    Store(StoreError),
+}
+
+/// Renders a copy and audits its header.
+pub(super) async fn prepare(
+    loaded: &Loaded,
+    claim: &Claim,
+    store: &dyn Store,
+) -> Result<Transaction, Refusal> {
+    let header = render(loaded, claim).map_err(Refusal::Unsafe)?;
+    let stored = &loaded.stored;
+    let body = match &stored.body {
+        Body::Inline(bytes) => Content::Inline(bytes.clone()),
+        body @ Body::Stored { size, .. } => {
+            Content::Stream(store.open_body(body).await.map_err(Refusal::Store)?, *size)
+        }
+    };
+    let rewritten = claim.delivery.is_rewritten();
+    // a copy of our own making has a name of its own, and its report needs no content (RFC 3461 §4.3);
+    // letters, digits, and dots are xtext
+    let (ret, envid) = if rewritten {
+        (Some(Ret::Hdrs), Some(format!("{}.{}", claim.message, claim.lease.delivery)))
+    } else {
+        (stored.envelope.ret, stored.envelope.envid.clone())
+    };
+    Ok(Transaction {
+        sender: stored.envelope.sender.clone(),
+        recipients: claim.delivery.recipients().to_vec(),
+        eight_bit: loaded.eight_bit,
+        smtputf8: claim.delivery.needs_utf8(),
+        header,
+        body,
+        ret,
+        envid,
+    })
+}
+
+/// The copy's header block, with no hidden address but the recipient's own in it.
+fn render(loaded: &Loaded, claim: &Claim) -> Result<Bytes, Vec<Hit>> {
+    let header = claim.delivery.edits().render(&loaded.stored.header).map_err(|_| Vec::new())?;
+    if loaded.stored.needles.is_empty() {
+        return Ok(header);
+    }
+    let own = |hit: &Hit| claim.delivery.recipients().iter().any(|to| to.address == hit.address);
+    let hits: Vec<Hit> =
+        loaded.needles().search_header(&header).into_iter().filter(|hit| !own(hit)).collect();
+    if hits.is_empty() { Ok(header) } else { Err(hits) }
+}

@@ -1,0 +1,88 @@
+//! Messages at hand: what the copies of one message share is read and built once.
+
+use crate::id::Id;
+use crate::rewrite::Needles;
+use crate::store::{Body, Store, StoreError, StoredMessage};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
+
+/// Most messages kept: each has a header of up to 1 MiB, and a body only when it is small.
+const KEPT: usize = 16;
+/// How long: a decision taken at the desk changes what a message's copies are searched for.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// A message with the search for its hidden addresses.
+pub(super) struct Loaded {
+    pub(super) stored: Arc<StoredMessage>,
+    pub(super) eight_bit: bool,
+    needles: OnceLock<Needles>,
+}
+
+impl Loaded {
+    pub(super) fn new(stored: Arc<StoredMessage>) -> Self {
+        let eight_bit = stored.envelope.eight_bit
+            || !stored.header.is_ascii()
+            || matches!(&stored.body, Body::Inline(body) if !body.is_ascii());
+        Self { stored, eight_bit, needles: OnceLock::new() }
+    }
+
+    /// The second lock's search, built when the first copy needs it.
+    pub(super) fn needles(&self) -> &Needles {
+        self.needles.get_or_init(|| Needles::new(self.stored.needles.as_ref().clone()))
+    }
+}
+
+/// The messages used last.
+#[derive(Default)]
+pub(super) struct Shelf {
+    entries: Mutex<VecDeque<Entry>>,
+}
+
+struct Entry {
+    id: Id,
+    since: Instant,
+    cell: Arc<OnceCell<Arc<Loaded>>>,
+}
+
+impl Shelf {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a message there that is at hand.
+    pub(super) fn put(&self, loaded: &Arc<Loaded>) {
+        let cell = OnceCell::new_with(Some(Arc::clone(loaded)));
+        self.insert(loaded.stored.id, Arc::new(cell));
+    }
+
+    fn insert(&self, id: Id, cell: Arc<OnceCell<Arc<Loaded>>>) {
+        let mut entries = self.lock();
+        entries.retain(|entry| entry.id != id && entry.since.elapsed() < FRESH);
+        entries.truncate(KEPT - 1);
+        entries.push_front(Entry { id, since: Instant::now(), cell });
+    }
+
+    fn find(&self, id: Id) -> Option<Arc<OnceCell<Arc<Loaded>>>> {
+        let entries = self.lock();
+        let found = entries.iter().find(|entry| entry.id == id && entry.since.elapsed() < FRESH)?;
+        Some(Arc::clone(&found.cell))
+    }
+
+    /// The message, read from the store by the first of those that ask at once.
+    pub(super) async fn get(&self, id: Id, store: &dyn Store) -> Result<Arc<Loaded>, StoreError> {
+        let cell = self.find(id).unwrap_or_else(|| {
+            let cell = Arc::new(OnceCell::new());
+            self.insert(id, Arc::clone(&cell));
+            cell
+        });
+        let load = || async { Ok(Arc::new(Loaded::new(Arc::new(store.message(id).await?)))) };
+        cell.get_or_try_init(load).await.cloned()
+    }
+
+    /// Forgets a message whose state changed.
+    pub(super) fn forget(&self, id: Id) {
+        self.lock().retain(|entry| entry.id != id);
+    }
+}

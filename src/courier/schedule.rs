@@ -1,0 +1,218 @@
+//! When a copy is tried again, and when it is given up: pure functions of what happened.
+
+use crate::clock::Timestamp;
+use crate::message::envelope::Notify;
+use crate::store::{DeliveryState, NewNotice, NoticeKind, RecipientResult};
+use crate::upstream::Fate;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The retry schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// How long to wait after the first, second, … attempt; the last goes on for ever.
+    pub waits: Vec<Duration>,
+    /// How much a wait is lengthened at most, so that what failed together does not return together.
+    pub jitter: Duration,
+    /// Age at which a copy is given up. Time in hold does not count.
+    pub give_up: Duration,
+    /// Age at which the sender is told of a delay, once.
+    pub tell_delay: Duration,
+    /// How long failures are gathered for one report.
+    pub gather: Duration,
+}
+
+impl Default for Schedule {
+    /// 1, 5, 15, 30, then every 60 minutes, up to a tenth longer; 5 days.
+    fn default() -> Self {
+        Self {
+            waits: [1, 5, 15, 30, 60].map(|minutes| minutes * MINUTE).to_vec(),
+            jitter: 6 * MINUTE,
+            give_up: 5 * 24 * 60 * MINUTE,
+            tell_delay: 4 * 60 * MINUTE,
+            gather: 15 * MINUTE,
+        }
+    }
+}
+
+/// One attempt that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// When the copy was first due.
+    pub queued: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+    /// For the jitter.
+    pub random: u64,
+}
+
+impl Schedule {
+    /// The state a recipient leaves `sending` for.
+    pub fn after(&self, fate: Fate, attempt: &Attempt) -> RecipientResult {
+        match fate {
+            Fate::Delivered(reply) => settled(DeliveryState::Delivered, reply),
+            Fate::Failed(reply) => settled(DeliveryState::Failed, reply),
+            Fate::NotTried(reply) => {
+                RecipientResult { state: DeliveryState::Ready, reply, due: Some(attempt.now) }
+            }
+            Fate::Deferred(reply) => self.again(DeliveryState::Waiting, reply, attempt),
+            Fate::Uncertain(reply) => self.again(DeliveryState::Uncertain, reply, attempt),
+        }
+    }
+
+    fn again(&self, state: DeliveryState, reply: String, attempt: &Attempt) -> RecipientResult {
+        if attempt.now.since(attempt.queued) >= self.give_up {
+            let days = self.give_up.as_secs() / 86_400;
+            let reply = format!("{reply} (given up after {days} days and {} attempts)", attempt.number);
+            return settled(DeliveryState::Failed, reply);
+        }
+        RecipientResult { state, reply, due: Some(attempt.now.plus(self.wait(attempt))) }
+    }
+
+    /// How long to wait after this attempt: a tenth longer at most.
+    fn wait(&self, attempt: &Attempt) -> Duration {
+        let index = usize::try_from(attempt.number.saturating_sub(1)).unwrap_or(usize::MAX);
+        let wait = self.waits.get(index).or(self.waits.last()).copied().unwrap_or(60 * MINUTE);
+        let most = (wait / 10).min(self.jitter);
+        let permille = u32::try_from(attempt.random % 1_000).unwrap_or(0);
+        wait + most * permille / 1_000
+    }
+
+    /// The notices that follow from an attempt: each recipient's wishes (RFC 3461 §4.1) and result.
+    ///
+    /// A failure is reported at once when it is the `last` of the message that was open, else once more
+    /// failures had time to gather; the store brings it forward when the message is done before.
+    ///
+    /// The notice of a delay is put down at a first deferral for the moment it is due; the store keeps
+    /// one of a kind, and whoever writes it lets it go if nothing waits any more.
+    pub fn notices<'a>(
+        &self,
+        results: impl Iterator<Item = (Option<Notify>, &'a RecipientResult)>,
+        attempt: &Attempt,
+        last: bool,
+    ) -> Vec<NewNotice> {
+        let (mut failed, mut delayed) = (false, false);
+        for (notify, result) in results {
+            match result.state {
+                DeliveryState::Failed => failed |= notify.is_none_or(|wish| wish.failure),
+                DeliveryState::Waiting | DeliveryState::Uncertain => {
+                    delayed |= notify.is_none_or(|wish| wish.delay);
+                }
+                _ => {}
+            }
+        }
+        let mut notices = Vec::new();
+        if failed {
+            let due = if last { attempt.now } else { attempt.now.plus(self.gather) };
+            notices.push(NewNotice { kind: NoticeKind::Failure, due });
+        }
+        let due = attempt.queued.plus(self.tell_delay);
+        // past that moment it was put down before, unless this is the first attempt
+        if delayed && (attempt.number == 1 || attempt.now < due) {
+            notices.push(NewNotice { kind: NoticeKind::Delayed, due: due.max(attempt.now) });
+        }
+        notices
+    }
+}
+
+fn settled(state: DeliveryState, reply: String) -> RecipientResult {
+    RecipientResult { state, reply, due: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DeliveryState::{Delivered, Failed, Ready, Uncertain, Waiting};
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn attempt(number: u32, age: Duration) -> Attempt {
+        let queued = Timestamp(1_000_000);
+        Attempt { number, queued, now: queued.plus(age), random: 0 }
+    }
+
+    #[test]
+    fn each_fate_leads_to_one_state() {
+        let schedule = Schedule::default();
+        let day = 24 * HOUR;
+        let deferred = || Fate::Deferred("450 x".to_owned());
+        let uncertain = || Fate::Uncertain("lost".to_owned());
+        let table = [
+            (Fate::Delivered("250 x".to_owned()), 1, day * 9, Delivered, None),
+            (Fate::Failed("550 x".to_owned()), 1, HOUR, Failed, None),
+            (Fate::NotTried("452 x".to_owned()), 7, day * 9, Ready, Some(0)),
+            (deferred(), 1, HOUR, Waiting, Some(1)),
+            (deferred(), 2, HOUR, Waiting, Some(5)),
+            (deferred(), 3, HOUR, Waiting, Some(15)),
+            (deferred(), 4, HOUR, Waiting, Some(30)),
+            (deferred(), 5, HOUR, Waiting, Some(60)),
+            (deferred(), u32::MAX, HOUR, Waiting, Some(60)),
+            (deferred(), 0, HOUR, Waiting, Some(1)),
+            (deferred(), 99, 5 * day - MINUTE, Waiting, Some(60)),
+            (deferred(), 99, 5 * day, Failed, None),
+            (uncertain(), 1, HOUR, Uncertain, Some(1)),
+            (uncertain(), 99, 5 * day, Failed, None),
+        ];
+        for (fate, number, age, state, minutes) in table {
+            let attempt = attempt(number, age);
+            let result = schedule.after(fate.clone(), &attempt);
+            let due = minutes.map(|minutes: u32| attempt.now.plus(MINUTE * minutes));
+            assert_eq!((result.state, result.due), (state, due), "{fate:?} {number} {age:?}");
+        }
+    }
+
+    #[test]
+    fn jitter_lengthens_by_a_tenth_at_most() {
+        let schedule = Schedule::default();
+        for random in [0, 1, 499, 999, 1_000, u64::MAX] {
+            let attempt = Attempt { random, ..attempt(5, HOUR) };
+            let due = schedule.after(Fate::Deferred(String::new()), &attempt).due.unwrap();
+            let wait = due.since(attempt.now);
+            assert!((60 * MINUTE..=66 * MINUTE).contains(&wait), "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_set_back_gives_nothing_up() {
+        let queued = Timestamp(10_000_000_000);
+        let attempt = Attempt { number: 1, queued, now: Timestamp(0), random: 0 };
+        let result = Schedule::default().after(Fate::Deferred(String::new()), &attempt);
+        assert_eq!(result.state, Waiting);
+    }
+
+    #[test]
+    fn notices_follow_the_wishes() {
+        let schedule = Schedule::default();
+        let only = |failure, delay| Some(Notify { failure, delay, ..Notify::default() });
+        let never = Some(Notify { never: true, ..Notify::default() });
+        let failure = |minutes: u32| (NoticeKind::Failure, MINUTE * minutes);
+        let delayed = |minutes: u32| (NoticeKind::Delayed, MINUTE * minutes);
+        // wish, state, attempt, age, last of its message → kind, due after now
+        let table = [
+            (None, Delivered, 1, HOUR, true, vec![]),
+            (None, Ready, 1, HOUR, false, vec![]),
+            (None, Failed, 1, HOUR, true, vec![failure(0)]),
+            (None, Failed, 1, HOUR, false, vec![failure(15)]),
+            (never, Failed, 1, HOUR, true, vec![]),
+            (only(false, true), Failed, 1, HOUR, true, vec![]),
+            (only(true, false), Failed, 1, HOUR, true, vec![failure(0)]),
+            (None, Waiting, 1, HOUR, false, vec![delayed(180)]),
+            (None, Uncertain, 3, HOUR, false, vec![delayed(180)]),
+            (None, Waiting, 9, 4 * HOUR, false, vec![]),
+            (None, Waiting, 1, 7 * HOUR, false, vec![delayed(0)]),
+            (only(true, false), Waiting, 1, HOUR, false, vec![]),
+            (never, Waiting, 1, HOUR, false, vec![]),
+        ];
+        for (wish, state, number, age, last, expected) in table {
+            let attempt = attempt(number, age);
+            let result = RecipientResult { state, reply: String::new(), due: None };
+            let notices = schedule.notices([(wish, &result)].into_iter(), &attempt, last);
+            let notices: Vec<_> =
+                notices.iter().map(|notice| (notice.kind, notice.due.since(attempt.now))).collect();
+            assert_eq!(notices, expected, "{wish:?} {state} {number} {age:?}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The courier against a store in memory and a scripted upstream.
