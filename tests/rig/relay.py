@@ -27,6 +27,8 @@ def binary():
 
 def tool(name):
     """A load tool (an example of the crate), the release build where there is one."""
+    if folder := os.environ.get("SEKISHO_TOOLS"):
+        return str(TOP / folder / name)
     for profile in ("release", "debug"):
         path = TOP / "target" / profile / "examples" / name
         if path.exists():

@@ -1,0 +1,50 @@
+//! The SMTP session as a client drives it: no panic, every reply a line, and the same conversation
+//! however the octets are cut into reads.
+#![no_main]
+
+use bytes::BytesMut;
+use libfuzzer_sys::fuzz_target;
+use sekisho::smtp::{BareLf, Event, Options, Session};
+use std::sync::Arc;
+
+/// Everything said and heard in one session fed in pieces of `size`.
+fn converse(input: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, usize) {
+    let options = Options { hostname: "mx.example".into(), max_size: 4096, max_discard: 4096, max_errors: 20 };
+    let mut session = Session::new(Arc::new(options), BareLf::Refuse);
+    session.greet();
+    let (mut said, mut content, mut messages) = (Vec::new(), Vec::new(), 0);
+    let mut buffer = BytesMut::new();
+    for piece in input.chunks(size) {
+        buffer.extend_from_slice(piece);
+        loop {
+            let event = session.next(&mut buffer);
+            match event {
+                Event::Mail(_) | Event::Rcpt(_) | Event::Data => session.accept(),
+                Event::Content(octets) => content.extend_from_slice(&octets),
+                Event::End(fault) => {
+                    if fault.is_none() {
+                        messages += 1;
+                        session.answer("250 2.0.0", "queued as 0");
+                    }
+                }
+                Event::Greeted | Event::Reset => {}
+                Event::Wait | Event::Close => {
+                    said.extend_from_slice(session.output());
+                    session.written();
+                    if event == Event::Close {
+                        return (said, content, messages);
+                    }
+                    break;
+                }
+            }
+        }
+    }
+    (said, content, messages)
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&first, rest)) = input.split_first() else { return };
+    let whole = converse(rest, rest.len().max(1));
+    assert!(whole.0.is_empty() || whole.0.ends_with(b"\r\n"));
+    assert_eq!(whole, converse(rest, usize::from(first % 16) + 1), "the cuts between reads changed the conversation");
+});

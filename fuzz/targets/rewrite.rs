@@ -1,0 +1,55 @@
+//! From message to copies: whatever the message is, a split copy that the audit lets out shows nobody
+//! else's address, and a body is never changed.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sekisho::clock::Timestamp;
+use sekisho::examine::Examiner;
+use sekisho::id::Id;
+use sekisho::message::envelope::{Envelope, Recipient};
+use sekisho::message::Address;
+use sekisho::policy::{Disclosure, Knowledge, Organisation, Policy};
+use sekisho::rewrite::plan::{CopyOptions, Stamp};
+use std::sync::{Arc, LazyLock};
+
+/// The recipients; seeds of the corpus name some of them.
+const PEOPLE: [&str; 4] =
+    ["misaki.kobayashi1@example.jp", "makoto.watanabe2@example.or.jp", "hidden@example.net", "koho@example.co.jp"];
+
+static EXAMINER: LazyLock<Examiner> = LazyLock::new(|| Examiner {
+    organisation: Arc::new(
+        Organisation::new(&[("example.co.jp".to_owned(), true)], &[], &[]).expect("a sound organisation"),
+    ),
+    policy: Arc::new(Policy::shipped().expect("the shipped policy loads")),
+    options: Arc::new(CopyOptions::default()),
+});
+
+fuzz_target!(|input: &[u8]| {
+    let envelope = Envelope {
+        sender: Address::parse("hanako.sato@example.co.jp").ok(),
+        recipients: PEOPLE.iter().filter_map(|text| Address::parse(text).ok()).map(Recipient::plain).collect(),
+        smtputf8: false,
+        eight_bit: true,
+        ret: None,
+        envid: None,
+    };
+    let Ok(seen) = EXAMINER.examine(envelope, input, &Knowledge::default()) else { return };
+    let stamp = Stamp {
+        id: Id::new(Timestamp(1_795_498_800_000), 1),
+        received: Timestamp(1_795_498_800_000),
+        hostname: "mx.example.co.jp".into(),
+        client: "client.example ([192.0.2.1])".into(),
+        protocol: "ESMTP".into(),
+    };
+    let _ = EXAMINER.settle(&seen, &stamp);
+    let Ok(copies) = EXAMINER.copies(&seen, Disclosure::Split, &stamp, &[]) else { return };
+    for delivery in &copies.deliveries {
+        assert_eq!(delivery.recipients().len(), 1);
+        let own = delivery.recipients()[0].address.as_str().to_ascii_lowercase();
+        let header = delivery.edits().render(&seen.header).expect("edits fit the header they were made from");
+        let text = String::from_utf8_lossy(&header).replace("\r\n", "").to_ascii_lowercase();
+        for hidden in PEOPLE.iter().take(3).filter(|person| **person != own) {
+            assert!(!text.contains(hidden), "{hidden} stands in the copy of {own}");
+        }
+    }
+});
