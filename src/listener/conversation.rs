@@ -1,0 +1,253 @@
+//! One client: drives the [`Session`] over a stream, asks the doorway, gives its answers.
+//!
+//! Nothing here knows what the stream is made of, so that TLS can stand beneath it.
+
+use super::transaction::Transaction;
+use super::wire::{Over, Patience, Wire};
+use super::{Place, Shutdown, answers};
+use crate::intake::{Answer, Doorway, Reception};
+use crate::smtp::{BareLf, Event, Fault, Session};
+use crate::store::Origin;
+use bytes::{Bytes, BytesMut};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+/// Replies are written at the latest when they have grown to this, whatever is still pipelined.
+const OUTPUT: usize = 8 * 1024;
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client {
+    /// Address and port, IPv4 as IPv4.
+    pub(super) peer: SocketAddr,
+    /// May relay.
+    pub(super) allowed: bool,
+    /// What a bare LF in its content becomes.
+    pub(super) bare_lf: BareLf,
+}
+
+/// Content under way.
+struct Incoming {
+    /// Where it goes; or the answer that was given before its end.
+    reception: Result<Box<dyn Reception>, Answer>,
+    recipients: usize,
+    began: Instant,
+    octets: u64,
+}
+
+/// One session from greeting to close.
+pub(super) struct Conversation<S> {
+    wire: Wire<S>,
+    session: Session,
+    client: Client,
+    place: Arc<Place>,
+    doorway: Arc<dyn Doorway>,
+    transaction: Option<Box<Transaction>>,
+    incoming: Option<Box<Incoming>>,
+    began: Instant,
+    /// When the client was last answered: its next command is due from then on.
+    answered: Instant,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
+    pub(super) fn new(
+        stream: S,
+        client: Client,
+        place: Arc<Place>,
+        doorway: Arc<dyn Doorway>,
+        shutdown: Shutdown,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            wire: Wire::new(stream, shutdown),
+            session: Session::new(Arc::clone(&place.options), client.bare_lf),
+            client,
+            place,
+            doorway,
+            transaction: None,
+            incoming: None,
+            began: now,
+            answered: now,
+        }
+    }
+
+    /// Talks until one side has had enough.
+    pub(super) async fn run(mut self) {
+        tracing::debug!(client = %self.client.peer, allowed = self.client.allowed, "connected");
+        self.session.greet();
+        let ended = self.talk().await;
+        tracing::debug!(client = %self.client.peer, ?ended, "over");
+        let last_words = match ended {
+            Ok(()) | Err(Over::Gone) => None,
+            Err(Over::TimedOut) => Some(("421 4.4.2", "too slow, closing")),
+            Err(Over::Drained) => Some(("421 4.3.2", "shutting down, try again later")),
+        };
+        self.incoming = None;
+        if let Some((code, text)) = last_words {
+            self.session.close(code, text);
+            if self.flush().await.is_err() {
+                return;
+            }
+        }
+        if !matches!(ended, Err(Over::Gone)) {
+            self.wire.close().await;
+        }
+    }
+
+    async fn talk(&mut self) -> Result<(), Over> {
+        let mut input = BytesMut::new();
+        loop {
+            match self.session.next(&mut input) {
+                Event::Wait => {
+                    self.flush().await?;
+                    let patience = self.patience();
+                    self.wire.read(&mut input, patience, &self.place.settings.limits).await?;
+                }
+                Event::Greeted => self.greeted(&input),
+                Event::Reset => self.transaction = None,
+                Event::Mail(mail) => match Transaction::open(mail) {
+                    Ok(transaction) => {
+                        self.transaction = Some(Box::new(transaction));
+                        self.session.accept();
+                    }
+                    Err((code, text)) => self.session.refuse(code, &text),
+                },
+                Event::Rcpt(rcpt) => match self.recipient(rcpt) {
+                    Ok(()) => self.session.accept(),
+                    Err((code, text)) => self.session.refuse(code, &text),
+                },
+                Event::Data => self.begin(&input).await,
+                Event::Content(octets) => self.content(octets).await,
+                Event::End(fault) => self.end(fault).await,
+                Event::Close => return self.flush().await,
+            }
+            if self.session.output().len() > OUTPUT {
+                self.flush().await?;
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Over> {
+        if self.session.output().is_empty() {
+            return Ok(());
+        }
+        self.wire.write(self.session.output(), &self.place.settings.limits).await?;
+        self.session.written();
+        self.answered = Instant::now();
+        Ok(())
+    }
+
+    /// How long to wait for the next octets. A command has one deadline, so that dripping does not
+    /// extend it; content has one for each block, and one in all that only a decent rate extends.
+    fn patience(&self) -> Patience {
+        let limits = &self.place.settings.limits;
+        let deadline = match &self.incoming {
+            Some(incoming) => {
+                let earned = Duration::from_secs(self.session.content_octets() / limits.least_rate.max(1));
+                (Instant::now() + limits.block).min(incoming.began + limits.content + earned)
+            }
+            None => self.answered + limits.command,
+        };
+        Patience {
+            deadline: deadline.min(self.began + limits.session),
+            in_content: self.session.in_content(),
+        }
+    }
+
+    /// EHLO must be the last of its group (RFC 2920 §3.1): what comes with it did not wait to learn
+    /// what we offer.
+    fn greeted(&mut self, input: &BytesMut) {
+        self.transaction = None;
+        if !input.is_empty() {
+            self.session.close("554 5.5.1", "wait for the reply to EHLO");
+        }
+    }
+
+    fn recipient(&mut self, rcpt: crate::smtp::Rcpt) -> Result<(), (&'static str, String)> {
+        let settings = &self.place.settings;
+        if !self.client.allowed {
+            let text =
+                format!("relaying denied: {} is not in a network that may relay here", self.client.peer.ip());
+            return Err(("550 5.7.1", text));
+        }
+        let transaction = self.transaction.as_mut();
+        let transaction = transaction.ok_or_else(|| ("503 5.5.1", "say MAIL first".to_owned()))?;
+        transaction.add(rcpt, &settings.postmaster_domain, settings.limits.recipients)
+    }
+
+    /// DATA: the doorway is asked before the 354.
+    async fn begin(&mut self, input: &BytesMut) {
+        let Some(transaction) = self.transaction.take() else {
+            return self.session.refuse("503 5.5.1", "say MAIL first");
+        };
+        let envelope = transaction.close();
+        let recipients = envelope.recipients.len();
+        let origin = Origin::Client {
+            peer: self.client.peer.to_string(),
+            helo: self.session.helo().to_owned(),
+            identity: None,
+        };
+        match self.doorway.begin(origin, envelope).await {
+            Ok(reception) => {
+                let began = Instant::now();
+                self.incoming =
+                    Some(Box::new(Incoming { reception: Ok(reception), recipients, began, octets: 0 }));
+                self.session.accept();
+            }
+            Err(answer) => {
+                self.log(&answer, recipients, 0);
+                let (code, text) = answers::reply(&answer);
+                self.session.refuse(code, &text);
+                if !input.is_empty() {
+                    // What did not wait for the 354 may be content: none of it is carried out.
+                    self.session.close("421 4.7.0", "closing: something was sent before the reply to DATA");
+                }
+            }
+        }
+    }
+
+    async fn content(&mut self, octets: Bytes) {
+        let Some(incoming) = &mut self.incoming else { return };
+        incoming.octets += octets.len() as u64;
+        if let Ok(reception) = &mut incoming.reception
+            && let Err(answer) = reception.write(octets).await
+        {
+            incoming.reception = Err(answer);
+        }
+    }
+
+    /// The final dot.
+    async fn end(&mut self, fault: Option<Fault>) {
+        let Some(incoming) = self.incoming.take() else {
+            return self.session.answer("451 4.3.0", "not now, try again later");
+        };
+        let Incoming { reception, recipients, octets, .. } = *incoming;
+        if let Some(fault) = fault {
+            drop(reception);
+            let (code, text) = fault.reply();
+            tracing::info!(client = %self.client.peer, recipients, octets, verdict = text, "refused");
+            return self.session.answer(code, text);
+        }
+        let answer = match reception {
+            Ok(reception) => reception.finish().await,
+            Err(answer) => answer,
+        };
+        self.log(&answer, recipients, octets);
+        let (code, text) = answers::reply(&answer);
+        self.session.answer(code, &text);
+    }
+
+    fn log(&self, answer: &Answer, recipients: usize, octets: u64) {
+        let client = self.client.peer;
+        let verdict = answers::verdict(answer);
+        match answer {
+            Answer::Queued(id) | Answer::Held(id, _) => {
+                tracing::info!(%id, %client, recipients, octets, verdict, "taken in");
+            }
+            _ => tracing::info!(%client, recipients, octets, verdict, "refused"),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The envelope while it grows, from MAIL to DATA.
+
+use crate::message::envelope::{Notify, Ret};
+use crate::message::{Address, Envelope, Recipient};
+use crate::smtp::params::{self, RcptParams};
+use crate::smtp::{Mail, Rcpt};
+use std::collections::HashSet;
+
+/// Up to here a repeated recipient is looked for by going through the list.
+const FEW: usize = 16;
+
+/// Why MAIL or RCPT is refused: code with enhanced code, and text.
+pub(super) type Refusal = (&'static str, String);
+
+/// One open transaction.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    envelope: Envelope,
+    /// The same recipients for quick look-up, once they are more than a few.
+    known: HashSet<Address>,
+}
+
+impl Transaction {
+    /// MAIL came.
+    pub(super) fn open(mail: Mail) -> Result<Self, Refusal> {
+        let sender = mail.sender.as_deref().map(Address::parse).transpose();
+        let sender = sender.map_err(|error| ("501 5.1.7", error.to_string()))?;
+        let params = mail.params;
+        let envelope = Envelope {
+            sender,
+            recipients: Vec::new(),
+            smtputf8: params.smtputf8,
+            eight_bit: params.eight_bit == Some(true),
+            ret: params.ret.map(|ret| match ret {
+                params::Ret::Full => Ret::Full,
+                params::Ret::Hdrs => Ret::Hdrs,
+            }),
+            envid: params.envid,
+        };
+        Ok(Self { envelope, known: HashSet::new() })
+    }
+
+    /// RCPT came. A recipient named before is taken again and counts once.
+    pub(super) fn add(&mut self, rcpt: Rcpt, postmaster_domain: &str, most: usize) -> Result<(), Refusal> {
+        let address = match &rcpt.recipient {
+            Some(text) => Address::parse(text),
+            None => Address::parse(&format!("postmaster@{postmaster_domain}")),
+        };
+        let address = address.map_err(|error| ("501 5.1.3", error.to_string()))?;
+        let recipients = &mut self.envelope.recipients;
+        let repeated = if recipients.len() <= FEW {
+            recipients.iter().any(|known| known.address == address)
+        } else {
+            self.known.contains(&address)
+        };
+        if repeated {
+            return Ok(());
+        }
+        if recipients.len() >= most {
+            let text = format!("more than {most} recipients; send to the others in another transaction");
+            return Err(("452 4.5.3", text));
+        }
+        if recipients.len() > FEW {
+            self.known.insert(address.clone());
+        } else if recipients.len() == FEW {
+            self.known.extend(recipients.iter().map(|known| known.address.clone()));
+            self.known.insert(address.clone());
+        }
+        let RcptParams { notify, orcpt } = rcpt.params;
+        let notify = notify.map(|notify| Notify {
+            never: notify.never,
+            success: notify.success,
+            failure: notify.failure,
+            delay: notify.delay,
+        });
+        recipients.push(Recipient { address, notify, orcpt });
+        Ok(())
+    }
+
+    /// DATA came: the envelope is complete.
+    pub(super) fn close(self) -> Envelope {
+        self.envelope
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::params::MailParams;
+
+    fn rcpt(text: &str) -> Rcpt {
+        Rcpt { recipient: Some(text.to_owned()), params: RcptParams::default() }
+    }
+
+    #[test]
+    fn a_repeated_recipient_counts_once_and_the_limit_holds() {
+        let mut open = Transaction::open(Mail { sender: None, params: MailParams::default() }).unwrap();
+        for round in 0..2 {
+            for number in 0..100 {
+                let added = open.add(rcpt(&format!("u{number}@d.test")), "h.test", 100);
+                assert_eq!(added, Ok(()), "{number} in round {round}");
+            }
+        }
+        assert_eq!(open.add(rcpt("U7@D.test"), "h.test", 100), Ok(()), "the same by key");
+        assert_eq!(open.add(rcpt("v@d.test"), "h.test", 100).unwrap_err().0, "452 4.5.3");
+        assert_eq!(open.close().recipients.len(), 100);
+    }
+
+    #[test]
+    fn postmaster_gets_a_domain() {
+        let mut open = Transaction::open(Mail { sender: None, params: MailParams::default() }).unwrap();
+        open.add(Rcpt { recipient: None, params: RcptParams::default() }, "example.jp", 1).unwrap();
+        assert_eq!(open.close().recipients[0].address.as_str(), "postmaster@example.jp");
+    }
+}

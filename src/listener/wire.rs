@@ -1,0 +1,152 @@
+//! Reading and writing within deadlines; an idle session owns no buffer.
+
+use super::{Limits, Shutdown};
+use bytes::BytesMut;
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// A read that may turn out to be small: it goes by way of the stack, and takes memory only for what
+/// came. A pipelined transaction of a usual message fits.
+const SMALL: usize = 16 * 1024;
+/// A read within content that comes fast: straight into a buffer that is handed on.
+const LARGE: usize = 64 * 1024;
+/// After our last words: so much, and so long, is read and thrown away. Closing a socket with unread
+/// input would reset the connection, and the client might never see those words.
+const LINGER_OCTETS: usize = 1 << 20;
+const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Why there is nothing more to read or write.
+#[derive(Debug)]
+pub(super) enum Over {
+    /// The client closed, or the connection broke.
+    Gone,
+    /// The client was too slow.
+    TimedOut,
+    /// The relay drains.
+    Drained,
+}
+
+impl From<io::Error> for Over {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+/// How long the next read may take, and what it is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Until then.
+    pub(super) deadline: Instant,
+    /// Content is under way: a drain lets it end.
+    pub(super) in_content: bool,
+}
+
+/// A stream with its deadlines.
+#[derive(Debug)]
+pub(super) struct Wire<S> {
+    stream: S,
+    shutdown: Shutdown,
+    drain_by: Option<Instant>,
+    /// The last read filled its buffer: more is waiting.
+    fast: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(super) fn new(stream: S, shutdown: Shutdown) -> Self {
+        Self { stream, shutdown, drain_by: None, fast: false }
+    }
+
+    /// Appends what comes next to `input`.
+    pub(super) async fn read(
+        &mut self,
+        input: &mut BytesMut,
+        patience: Patience,
+        limits: &Limits,
+    ) -> Result<(), Over> {
+        if input.is_empty() {
+            *input = BytesMut::new();
+        }
+        loop {
+            if self.drain_by.is_none() && *self.shutdown.borrow_and_update() {
+                self.drain_by = Some(Instant::now() + limits.drain);
+            }
+            if self.drain_by.is_some() && !patience.in_content {
+                return Err(Over::Drained);
+            }
+            let deadline = self.drain_by.map_or(patience.deadline, |drain| drain.min(patience.deadline));
+            let large = patience.in_content && self.fast;
+            tokio::select! {
+                biased;
+                read = fill(&mut self.stream, input, large) => {
+                    let read = read?;
+                    self.fast = read >= SMALL;
+                    return if read == 0 { Err(Over::Gone) } else { Ok(()) };
+                }
+                () = sleep_until(deadline) => {
+                    let drained = self.drain_by.is_some_and(|drain| drain <= deadline);
+                    return Err(if drained { Over::Drained } else { Over::TimedOut });
+                }
+                changed = self.shutdown.changed(), if self.drain_by.is_none() => if changed.is_err() {
+                    self.drain_by = Some(Instant::now() + limits.drain);
+                }
+            }
+        }
+    }
+
+    /// Writes all of it.
+    pub(super) async fn write(&mut self, output: &[u8], limits: &Limits) -> Result<(), Over> {
+        match timeout(limits.reply, self.stream.write_all(output)).await {
+            Ok(written) => Ok(written?),
+            Err(_) => Err(Over::TimedOut),
+        }
+    }
+
+    /// Closes so that what was written last arrives.
+    pub(super) async fn close(mut self) {
+        let rest = async {
+            self.stream.shutdown().await?;
+            let mut left = LINGER_OCTETS;
+            while left > 0 {
+                let read = skip(&mut self.stream).await?;
+                if read == 0 {
+                    break;
+                }
+                left = left.saturating_sub(read);
+            }
+            io::Result::Ok(())
+        };
+        if !matches!(timeout(LINGER, rest).await, Ok(Ok(()))) {
+            tracing::debug!("the client did not close after our last words");
+        }
+    }
+}
+
+/// One read to the end of `input`. Cancel safe: nothing is lost when it is dropped.
+async fn fill<S: AsyncRead + Unpin>(stream: &mut S, input: &mut BytesMut, large: bool) -> io::Result<usize> {
+    if large {
+        input.reserve(LARGE);
+        return stream.read_buf(input).await;
+    }
+    small_read(stream, |octets| input.extend_from_slice(octets)).await
+}
+
+async fn skip<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<usize> {
+    small_read(stream, |_| ()).await
+}
+
+/// The buffer lives on the stack of the poll, not in the future: a task that waits does not keep it.
+async fn small_read<S: AsyncRead + Unpin>(stream: &mut S, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
+    poll_fn(|context| {
+        let mut octets = [MaybeUninit::uninit(); SMALL];
+        let mut buffer = ReadBuf::uninit(&mut octets);
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
+    .await
+}

@@ -1,0 +1,147 @@
+//! A doorway that records what comes in, and answers as the sender's local part says; and a listener
+//! in front of it.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sekisho::clock::Timestamp;
+use sekisho::id::Id;
+use sekisho::intake::{Answer, Doorway, Reception};
+use sekisho::listener::{Limits, Listener, Settings};
+use sekisho::message::Envelope;
+use sekisho::store::Origin;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Where allowed clients come from.
+pub const FRIEND: &str = "127.0.0.1";
+/// Where clients come from that may not relay.
+pub const STRANGER: &str = "127.0.0.2";
+/// Allowed, and its bare LFs are made CRLF.
+pub const OLD_DEVICE: &str = "127.0.0.3";
+
+/// One message that was taken in.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub envelope: Envelope,
+    pub content: Vec<u8>,
+}
+
+#[derive(Default)]
+pub struct Recorder {
+    pub messages: Mutex<Vec<Message>>,
+    pub octets: std::sync::atomic::AtomicU64,
+}
+
+struct Recording {
+    recorder: Arc<Recorder>,
+    envelope: Envelope,
+    content: Vec<u8>,
+    keep: bool,
+}
+
+/// The id that every message gets here.
+pub fn id() -> Id {
+    Id::new(Timestamp(0), 0)
+}
+
+fn scripted(envelope: &Envelope) -> &str {
+    envelope.sender.as_ref().map_or("", |sender| sender.local())
+}
+
+pub struct Door(pub Arc<Recorder>);
+
+#[async_trait]
+impl Doorway for Door {
+    async fn begin(&self, _: Origin, envelope: Envelope) -> Result<Box<dyn Reception>, Answer> {
+        match scripted(&envelope) {
+            "full" => Err(Answer::Full),
+            "away" => Err(Answer::Unavailable),
+            other => {
+                let keep = other != "discard";
+                Ok(Box::new(Recording { recorder: Arc::clone(&self.0), envelope, content: Vec::new(), keep }))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Reception for Recording {
+    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
+        self.recorder.octets.fetch_add(content.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        if scripted(&self.envelope) == "mime" {
+            return Err(Answer::Mime("MIME parts nested deeper than 50".into()));
+        }
+        if self.keep {
+            self.content.extend_from_slice(&content);
+        }
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Answer {
+        match scripted(&self.envelope) {
+            "held" => return Answer::Held(id(), "five strangers would see each other".into()),
+            "rejected" => return Answer::Rejected("this is not sent from here".into()),
+            "loop" => return Answer::Loop("more than 100 Received fields".into()),
+            "slow" => tokio::time::sleep(Duration::from_millis(400)).await,
+            _ => {}
+        }
+        let Self { recorder, envelope, content, .. } = *self;
+        recorder.messages.lock().unwrap().push(Message { envelope, content });
+        Answer::Queued(id())
+    }
+}
+
+/// A running listener. Dropped, it drains.
+pub struct Running {
+    pub address: SocketAddr,
+    pub recorder: Arc<Recorder>,
+    pub shutdown: watch::Sender<bool>,
+    runtime: Option<tokio::runtime::Runtime>,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Running {
+    pub fn with(limits: Limits) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let recorder = Arc::new(Recorder::default());
+        let settings = Settings {
+            address: "127.0.0.1:0".parse().unwrap(),
+            hostname: "relay.test".into(),
+            postmaster_domain: "ours.test".into(),
+            allow: vec![format!("{FRIEND}/32").parse().unwrap(), format!("{OLD_DEVICE}/32").parse().unwrap()],
+            allow_bare_lf: vec![format!("{OLD_DEVICE}/32").parse().unwrap()],
+            limits,
+        };
+        let (shutdown, stop) = watch::channel(false);
+        let door = Arc::new(Door(Arc::clone(&recorder)));
+        let listener = {
+            let _inside = runtime.enter();
+            Listener::bind(settings).unwrap()
+        };
+        let address = listener.address();
+        let task = Some(runtime.spawn(listener.run(door, stop)));
+        Self { address, recorder, shutdown, runtime: Some(runtime), task }
+    }
+
+    /// Waits until the drain is over.
+    pub fn drained(&mut self) {
+        if let (Some(runtime), Some(task)) = (&self.runtime, self.task.take()) {
+            runtime.block_on(task).unwrap();
+        }
+    }
+
+    pub fn messages(&self) -> Vec<Message> {
+        self.recorder.messages.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

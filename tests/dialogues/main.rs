@@ -1,0 +1,12 @@
+//! The listener as clients see it: over loopback sockets, with a doorway that records.
+//!
+//! * `script` runs the dialogues in the `.txt` files beside this one
+//! * `limits` slow clients, floods, giants, drains
+//! * `relay` who may relay, in every form an address can take
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test: a panic is its way to fail
+
+mod doorway;
+mod limits;
+mod relay;
+mod script;
