@@ -152,8 +152,7 @@ impl Examiner {
             }
             Err(hits) => {
                 let outcome = audit_outcome(&hits);
-                verdict.demand = verdict.demand.join(outcome.demand);
-                verdict.rules.push(outcome);
+                verdict.add(outcome);
                 Settled { verdict, copies: None, hits }
             }
         }

@@ -147,12 +147,43 @@ impl Verdict {
             .collect()
     }
 
-    /// Why, for an SMTP reply: one ASCII line of at most 100 characters that is enough for the person
-    /// who reads it.
+    /// Why, in at most 100 ASCII characters that are complete in themselves: for the SMTP answer, of
+    /// which a mail program shows no more (`MAIL_RULES` §7).
     pub fn short_reason(&self) -> String {
-        let reason = self.reasons(Language::En).first().copied().unwrap_or("a rule of the organisation");
-        let ascii: String =
-            reason.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect();
-        ascii.chars().take(100).collect()
+        let Some(rule) = self.decisive() else { return "a rule of the organisation".to_owned() };
+        let why = rule.why.as_str();
+        let cuts = [why.len()].into_iter().chain([": ", " (", "; "].iter().filter_map(|mark| why.find(mark)));
+        if let Some(end) = cuts.filter(|end| (1..=SHORT).contains(end)).find(|end| is_plain(&why[..*end])) {
+            return why[..end].to_owned();
+        }
+        if is_plain(&rule.name) && rule.name.len() <= SHORT - 30 {
+            return format!("rule {} of the organisation", rule.name);
+        }
+        "a rule of the organisation".to_owned()
+    }
+
+    /// The rule that speaks for the verdict: the first whose own demand leads to what happens, else
+    /// the first that demanded anything.
+    fn decisive(&self) -> Option<&RuleOutcome> {
+        let matched = || self.rules.iter().filter(|rule| rule.matched && rule.demand != Demand::default());
+        matched().find(|rule| rule.demand.action() == self.demand.action()).or_else(|| matched().next())
+    }
+
+    /// Adds what another stage found, and joins its demand.
+    pub fn add(&mut self, outcome: RuleOutcome) {
+        if outcome.matched {
+            self.demand = self.demand.join(outcome.demand);
+        }
+        self.rules.push(outcome);
     }
 }
+
+/// As much of an SMTP answer as people see.
+const SHORT: usize = 100;
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests;

@@ -212,3 +212,6 @@ fn is_circle(facts: &Facts, knowledge: &Knowledge) -> bool {
             .all(|visible| known.contains(&visible.mailbox.address))
     })
 }
+
+#[cfg(test)]
+pub(super) mod tests;

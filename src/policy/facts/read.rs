@@ -50,7 +50,7 @@ pub(super) fn read(
             return facts;
         }
     };
-    let mut reader = Reader { organisation, header, facts, shown: HashSet::new(), named: HashSet::new() };
+    let mut reader = Reader { organisation, header, facts };
     reader.senders();
     reader.shown();
     reader.hidden();
@@ -65,10 +65,6 @@ struct Reader<'a> {
     organisation: &'a Organisation,
     header: &'a Header,
     facts: Facts,
-    /// What is in `facts.visible` already.
-    shown: HashSet<Address>,
-    /// Every mailbox of a visible field, the sender's own included.
-    named: HashSet<Address>,
 }
 
 impl Reader<'_> {
@@ -113,50 +109,36 @@ impl Reader<'_> {
     /// otherwise naming people there would be a way not to count them.
     fn shown(&mut self) {
         let several = self.facts.from.len() > 1;
-        let left_out: HashSet<Address> = self
-            .facts
-            .from
-            .iter()
-            .chain(&self.facts.sender)
-            .map(|mailbox| &mailbox.address)
-            .filter(|address| !several || self.organisation.is_internal(address))
-            .cloned()
-            .collect();
-        for (name, field) in SHOWN {
-            for mailbox in self.mailboxes(name) {
-                self.named.insert(mailbox.address.clone());
-                self.show(mailbox, field, &left_out);
-            }
-        }
-        let mut others: Vec<(Mailbox, ShownIn)> = Vec::new();
-        for (name, field) in SHOWN_OUTSIDE {
-            others.extend(self.mailboxes(name).into_iter().map(|mailbox| (mailbox, field)));
-        }
+        let mut all = self.in_fields(&SHOWN);
+        let mut others = self.in_fields(&SHOWN_OUTSIDE);
         if several {
             others.extend(self.facts.from.iter().map(|mailbox| (mailbox.clone(), ShownIn::Other)));
         }
-        for (mailbox, field) in others {
-            if !self.organisation.is_internal(&mailbox.address) {
-                self.named.insert(mailbox.address.clone());
-                self.show(mailbox, field, &left_out);
-            }
-        }
-        let named = &self.named;
+        others.retain(|(mailbox, _)| !self.organisation.is_internal(&mailbox.address));
+        all.append(&mut others);
+        let named: HashSet<&Address> = all.iter().map(|(mailbox, _)| &mailbox.address).collect();
         self.facts.envelope_only =
-            self.facts.recipients.iter().filter(|one| !named.contains(*one)).cloned().collect();
+            self.facts.recipients.iter().filter(|one| !named.contains(one)).cloned().collect();
+        let senders = self.facts.from.iter().chain(&self.facts.sender).map(|mailbox| &mailbox.address);
+        let mut seen: HashSet<&Address> =
+            senders.filter(|address| !several || self.organisation.is_internal(address)).collect();
+        let first: Vec<bool> = all.iter().map(|(mailbox, _)| seen.insert(&mailbox.address)).collect();
+        let kept = all.into_iter().zip(first).filter(|(_, first)| *first);
+        self.facts.visible = kept
+            .map(|((mailbox, field), _)| {
+                let standing = self.organisation.standing(&mailbox.address);
+                let (internal, partner) = (standing == Standing::Internal, standing == Standing::Partner);
+                Visible { mailbox, field, internal, partner }
+            })
+            .collect();
     }
 
-    fn show(&mut self, mailbox: Mailbox, field: ShownIn, left_out: &HashSet<Address>) {
-        if left_out.contains(&mailbox.address) || !self.shown.insert(mailbox.address.clone()) {
-            return;
+    fn in_fields(&mut self, fields: &[(&str, ShownIn)]) -> Vec<(Mailbox, ShownIn)> {
+        let mut all = Vec::new();
+        for (name, field) in fields {
+            all.extend(self.mailboxes(name).into_iter().map(|mailbox| (mailbox, *field)));
         }
-        let standing = self.organisation.standing(&mailbox.address);
-        self.facts.visible.push(Visible {
-            mailbox,
-            field,
-            internal: standing == Standing::Internal,
-            partner: standing == Standing::Partner,
-        });
+        all
     }
 
     fn hidden(&mut self) {

@@ -140,3 +140,6 @@ impl Rule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
