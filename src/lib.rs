@@ -42,6 +42,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod courier;
 pub mod desk;
 pub mod diagnostic;

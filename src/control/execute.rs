@@ -1,0 +1,61 @@
+//! Does what a request asks.
+
+use super::{Answer, Request, Trace};
+use crate::desk::Desk;
+use crate::desk::DeskError;
+use crate::desk::decide::Actor;
+use crate::store::{HeldFilter, MessageRow};
+
+/// Most deliveries in one answer.
+const MOST_DELIVERIES: usize = 20_000;
+
+/// Does what is asked, on behalf of an operating system's user. What could not be done is an answer
+/// too.
+pub async fn execute(desk: &Desk, request: Request, user: &str) -> Answer {
+    match attempt(desk, request, user).await {
+        Ok(answer) => answer,
+        Err(error) => Answer::Refused(error.to_string()),
+    }
+}
+
+async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, DeskError> {
+    let admin = || Actor::Admin { user: user.to_owned() };
+    Ok(match request {
+        Request::Held { state, limit } => Answer::Held(desk.list(state, limit).await?),
+        Request::ShowHeld { id } => Answer::HeldDetail(Box::new(desk.show(id).await?)),
+        Request::Release { id, how, drop } => Answer::Released(desk.release(&admin(), id, how, &drop).await?),
+        Request::Return { id, reason } => {
+            desk.give_back(&admin(), id, &reason).await?;
+            Answer::Returned(id)
+        }
+        Request::Queue { mut filter } => {
+            filter.limit = Some(filter.limit.unwrap_or(MOST_DELIVERIES).min(MOST_DELIVERIES));
+            Answer::Queue(desk.store.queue(&filter).await?)
+        }
+        Request::Change { filter, change } => {
+            let changed = desk.store.change_queue(&filter, change, user, desk.clock.now()).await?;
+            tracing::info!(?change, changed, user, "the queue was changed");
+            desk.wake();
+            Answer::Changed(changed)
+        }
+        Request::Trace { text, limit } => {
+            let mut traces = Vec::new();
+            for message in desk.store.find(&text, limit).await? {
+                traces.push(trace(desk, message).await?);
+            }
+            Answer::Traces(traces)
+        }
+        Request::Report { since } => Answer::Report(desk.store.summary(since).await?),
+        Request::Ping => Answer::Pong(env!("CARGO_PKG_VERSION").to_owned()),
+    })
+}
+
+async fn trace(desk: &Desk, message: MessageRow) -> Result<Trace, DeskError> {
+    let one = HeldFilter { id: Some(message.id), ..HeldFilter::default() };
+    Ok(Trace {
+        held: desk.store.held(&one).await?.into_iter().next(),
+        deliveries: desk.store.deliveries(message.id).await?,
+        events: desk.store.journal(message.id).await?,
+        message,
+    })
+}

@@ -1,0 +1,145 @@
+//! The command line's way to a running relay: requests and answers, one JSON line each, over a Unix
+//! socket beside the store.
+//!
+//! * [`execute`] does what a request asks, in the relay or, while none runs, in the command itself
+//! * [`server`] the relay's side: socket mode 0600, the peer's credentials checked
+//! * [`client`] the command's side
+
+pub mod client;
+pub mod execute;
+pub mod server;
+
+use crate::clock::Timestamp;
+use crate::desk::HeldDetail;
+use crate::desk::decide::{How, Released};
+use crate::id::Id;
+use crate::journal::Entry;
+use crate::message::Address;
+use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow, Summary};
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What a command may ask.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "do")]
+pub enum Request {
+    /// Held messages.
+    Held {
+        /// Only in this state.
+        state: Option<HeldState>,
+        /// At most so many.
+        limit: Option<usize>,
+    },
+    /// One held message.
+    ShowHeld {
+        /// Which.
+        id: Id,
+    },
+    /// Releases a held message.
+    Release {
+        /// Which.
+        id: Id,
+        /// How.
+        how: How,
+        /// Recipients taken off.
+        drop: Vec<Address>,
+    },
+    /// Gives a held message back.
+    Return {
+        /// Which.
+        id: Id,
+        /// Why, for the sender.
+        reason: String,
+    },
+    /// Deliveries.
+    Queue {
+        /// Which.
+        filter: QueueFilter,
+    },
+    /// Changes deliveries.
+    Change {
+        /// Which.
+        filter: QueueFilter,
+        /// How.
+        change: QueueChange,
+    },
+    /// Everything about one message.
+    Trace {
+        /// Our id, a Message-ID or an address.
+        text: String,
+        /// At most so many messages.
+        limit: usize,
+    },
+    /// Numbers.
+    Report {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Whether a relay answers.
+    Ping,
+}
+
+/// What it is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "answer", content = "value")]
+pub enum Answer {
+    /// Held messages.
+    Held(Vec<HeldRow>),
+    /// One held message.
+    HeldDetail(Box<HeldDetail>),
+    /// What a release did.
+    Released(Released),
+    /// It went back.
+    Returned(Id),
+    /// Deliveries.
+    Queue(Vec<QueueRow>),
+    /// How many were changed.
+    Changed(usize),
+    /// Traces.
+    Traces(Vec<Trace>),
+    /// Numbers.
+    Report(Summary),
+    /// The relay is there: its version.
+    Pong(String),
+    /// It was not done: why.
+    Refused(String),
+}
+
+/// Everything about one message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Trace {
+    /// Its line.
+    pub message: MessageRow,
+    /// The hold, if it was ever held.
+    pub held: Option<HeldRow>,
+    /// Its copies.
+    pub deliveries: Vec<QueueRow>,
+    /// What happened to it, oldest first.
+    pub events: Vec<Entry>,
+}
+
+/// Where the socket of the relay over this database is.
+pub fn socket_path(database: &Path) -> PathBuf {
+    let mut path = OsString::from(database);
+    path.push(".sock");
+    PathBuf::from(path)
+}
+
+/// The name of an operating system's user, for the record: from the user database, else the number.
+pub fn user_name(uid: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let number: u32 = fields.nth(1)?.parse().ok()?;
+        (number == uid).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// The user this process runs as.
+pub fn own_uid() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").ok().map(|meta| meta.uid())
+}
