@@ -40,6 +40,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -57,3 +59,4 @@ pub mod rewrite;
 pub mod smtp;
 pub mod store;
 pub mod upstream;
+pub mod web;

@@ -14,7 +14,6 @@ use crate::rewrite::plan::CopyOptions;
 use ipnet::IpNet;
 pub use keys::UpstreamTls;
 use keys::{BindOrOff, Domains, File, Route};
-use secrecy::SecretString;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -24,7 +23,7 @@ use units::Rate;
 /// Where the configuration is looked for when no command line names it.
 pub const PLACES: [&str; 2] = ["sekisho.toml", "/etc/sekisho/sekisho.toml"];
 
-/// Most octets of a configuration file, a password file.
+/// Most octets of a configuration file.
 const LARGEST_FILE: u64 = 4 << 20;
 
 /// Exchange Online's largest message, and the default of SIZE.
@@ -39,6 +38,8 @@ pub struct Config {
     pub hostname: String,
     /// Who is ours.
     pub organisation: Organisation,
+    /// The first of our domains; `None` where the sender's own domain is ours.
+    pub first_domain: Option<String>,
     /// Where mail comes in.
     pub listeners: Vec<Listener>,
     /// Where it goes.
@@ -75,8 +76,8 @@ pub struct Upstream {
     pub route: UpstreamRoute,
     /// How it is secured.
     pub tls: UpstreamTls,
-    /// Name and password, where it asks for them.
-    pub credentials: Option<Credentials>,
+    /// User name and the file with the password, where it asks for them.
+    pub credentials: Option<(String, PathBuf)>,
     /// Certificates trusted instead of the system's (PEM).
     pub ca_file: Option<PathBuf>,
     /// At most so many transactions in so long.
@@ -109,17 +110,6 @@ impl fmt::Display for UpstreamRoute {
             Self::Capture(folder) => write!(f, "capture:{}", folder.display()),
         }
     }
-}
-
-/// Name and password for the upstream.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: SecretString,
-    /// The file it came from.
-    pub password_file: PathBuf,
 }
 
 /// `[policy]`
@@ -159,7 +149,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { size: DEFAULT_SIZE, recipients: 5_000, sessions: 2_000, sessions_per_client: 1_000 }
+        Self { size: DEFAULT_SIZE, recipients: 5_000, sessions: 16_384, sessions_per_client: 2_000 }
     }
 }
 
@@ -239,6 +229,7 @@ impl Config {
                 show_external_to_internal: keys.rewrite.show_external_to_internal,
             },
             notices: notices(keys.notices, first_domain.as_deref(), &hostname, &place)?,
+            first_domain,
             hostname,
         })
     }
@@ -361,12 +352,7 @@ fn upstream(
 ) -> Result<Upstream, Diagnostic> {
     let credentials = match (keys.username, keys.password_file) {
         (None, None) => None,
-        (Some(username), Some(file)) => {
-            let password_file = base.join(&file);
-            let password = read_file(&password_file, "the upstream's password")?;
-            let password = password.trim_end_matches(['\r', '\n']);
-            Some(Credentials { username, password: SecretString::from(password), password_file })
-        }
+        (Some(username), Some(file)) => Some((username, base.join(&file))),
         (Some(_), None) => {
             return Err(place.wrong(
                 "[upstream]",

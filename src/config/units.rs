@@ -1,5 +1,6 @@
 //! Values with units, as people write them in the configuration: `"5m"`, `"150MB"`, `"30/min"`.
 
+use crate::upstream::rate;
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::fmt;
@@ -71,34 +72,16 @@ impl FromStr for Size {
     }
 }
 
-/// So many in so long: `"30/min"`, `"10/s"`, `"1000/h"`, `"10000/d"`.
+/// So many in so long: `"30/min"`, `"10/s"`, `"1000/h"`, `"10000/day"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Rate {
-    /// How many.
-    pub count: u32,
-    /// In how long.
-    pub per: Duration,
-}
+pub struct Rate(pub rate::Rate);
 
 impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no rate: write how many in how long, such as \"30/min\"");
-        let (count, per) = text.split_once('/').ok_or_else(wrong)?;
-        let count: u32 = count.trim().parse().map_err(|_| wrong())?;
-        let seconds = match per.trim() {
-            "s" | "sec" | "second" => 1,
-            "m" | "min" | "minute" => 60,
-            "h" | "hour" => 3_600,
-            "d" | "day" => 86_400,
-            _ => return Err(wrong()),
-        };
-        if count == 0 {
-            return Err(format!("`{text}` would never send anything"));
-        }
-        Ok(Self { count, per: Duration::from_secs(seconds) })
+        text.parse().map(Self).map_err(|error: rate::NoRate| error.to_string())
     }
 }
 
@@ -173,7 +156,7 @@ mod tests {
 
     #[test]
     fn rates_and_networks() {
-        assert_eq!("30/min".parse(), Ok(Rate { count: 30, per: Duration::from_secs(60) }));
+        assert_eq!("30/min".parse().map(|rate: Rate| rate.0.count), Ok(30));
         for text in ["30", "0/min", "x/min", "30/week"] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }

@@ -25,7 +25,7 @@ use explain::Explanation;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Octets of a body read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -42,6 +42,8 @@ pub struct Desk {
     pub examiner: watch::Receiver<Examiner>,
     /// The courier, where a relay runs in this process.
     pub courier: Option<Arc<dyn Dispatch>>,
+    /// Rung when a notice became due, where a relay runs in this process.
+    pub bell: Option<Arc<Notify>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Our host name, for trace fields.
@@ -106,6 +108,17 @@ pub struct HeldDetail {
     pub deliveries: Vec<QueueRow>,
 }
 
+/// Any message that is kept.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The message.
+    pub message: StoredMessage,
+    /// What it is, its verdict and copies; or why they cannot be shown.
+    pub explanation: Result<Explanation, String>,
+    /// Its copies.
+    pub deliveries: Vec<QueueRow>,
+}
+
 impl Desk {
     /// Held messages: those still held first, then the latest that were decided; each newest first.
     pub async fn list(
@@ -128,15 +141,21 @@ impl Desk {
 
     /// One held message with everything an approver needs to see.
     pub async fn show(&self, id: Id) -> Result<HeldDetail, DeskError> {
+        let look = self.look(id).await?;
+        let row = look.message.held.ok_or(DeskError::NeverHeld(id))?;
+        Ok(HeldDetail { row, explanation: look.explanation, deliveries: look.deliveries })
+    }
+
+    /// Any message that is kept, explained anew.
+    pub async fn look(&self, id: Id) -> Result<Look, DeskError> {
         let message = self.store.message(id).await?;
-        let row = message.held.clone().ok_or(DeskError::NeverHeld(id))?;
         let deliveries = self.store.deliveries(id).await?;
         let examiner = self.examiner.borrow().clone();
         let explanation = match self.examine(&examiner, &message).await {
             Ok(seen) => Ok(Explanation::of_stored(&examiner, &seen, &self.stamp(&message), &message)),
             Err(error) => Err(error.to_string()),
         };
-        Ok(HeldDetail { row, explanation, deliveries })
+        Ok(Look { message, explanation, deliveries })
     }
 
     /// Looks at a stored message again, with what is known now.
@@ -183,10 +202,13 @@ impl Desk {
         self.clock.now()
     }
 
-    /// Tells the courier that something became due.
+    /// Tells the courier, and whoever sends notices, that something became due.
     pub fn wake(&self) {
         if let Some(courier) = &self.courier {
             courier.wake();
+        }
+        if let Some(bell) = &self.bell {
+            bell.notify_one();
         }
     }
 }

@@ -1,0 +1,342 @@
+//! The wiring: builds every stage from the configuration and gives each a small struct of its own.
+//!
+//! * [`App::start`] a relay, whole; [`Running`] what it is then
+//! * [`examiner`], [`offline_desk`], [`check`] facades for commands that run without a relay
+//!
+//! Start: policy → lock → store → sockets → recovery → courier → doorway → listeners. Shutdown goes the
+//! way mail goes: listeners drain first, then what speaks to people, then the courier; the store last.
+
+pub mod check;
+mod doorway;
+mod parts;
+mod tasks;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, reason};
+use crate::control::server::ControlSocket;
+use crate::control::socket_path;
+use crate::courier::{Courier, CourierHandle, Deps};
+use crate::desk::Desk;
+use crate::diagnostic::Diagnostic;
+use crate::examine::Examiner;
+use crate::intake::{Answer, Doorway, Intake};
+use crate::listener::{Listener, Reload};
+use crate::store::StoreError;
+use crate::store::lock::Lock;
+use crate::web::metrics::{Answers, Metrics, Probes};
+use crate::web::{self, Site};
+use doorway::Observed;
+pub use parts::examiner;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tasks::Tasks;
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, watch};
+
+/// Why a relay does not start (or a command cannot work in its place).
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Mistakes in policy files.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Policy(Vec<Diagnostic>),
+    /// The configuration asks for what cannot be had (a password file that cannot be read, …).
+    #[error("{0}")]
+    Configuration(String),
+    /// Another relay, or a command in its place, works on the database.
+    #[error("another relay works on the database {}: stop it first, or configure another one", .0.display())]
+    Locked(PathBuf),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A socket.
+    #[error("cannot listen on {address}: {why}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why not.
+        why: String,
+    },
+}
+
+impl StartError {
+    /// Somebody else holds the database's lock.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked(_))
+    }
+
+    fn listen(address: impl ToString, error: &std::io::Error) -> Self {
+        let why = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "another program listens there; stop it, or choose another port".to_owned()
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "this user may not: ports below 1024 need CAP_NET_BIND_SERVICE".to_owned()
+            }
+            _ => reason(error),
+        };
+        Self::Listen { address: address.to_string(), why }
+    }
+}
+
+/// A relay.
+pub struct App;
+
+/// A relay that runs.
+pub struct Running {
+    desk: Desk,
+    intake: Intake,
+    courier: CourierHandle,
+    examiner: watch::Sender<Examiner>,
+    listeners: Vec<(SocketAddr, Reload)>,
+    web: Option<SocketAddr>,
+    config: Config,
+    draining: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
+    tasks: Tasks,
+    arrivals: broadcast::Sender<Answer>,
+    /// Held until everything else is over.
+    _lock: Lock,
+}
+
+impl App {
+    /// Starts a relay; everything listens when this returns.
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let examiner = parts::examiner(Some(&config), &[])?;
+        let upstream = parts::upstream(&config, &clock)?;
+        let lock = parts::lock(&config)?;
+        let store = parts::open(&config).await?;
+        let sockets = Sockets::bind(&config).await?;
+        let recovered = store.recover(clock.now()).await?;
+        if recovered.uncertain > 0 || recovered.orphans > 0 {
+            tracing::warn!(
+                uncertain = recovered.uncertain,
+                orphans = recovered.orphans,
+                "the last run did not end well: deliveries that were under way are tried again"
+            );
+        }
+        let courier = Courier::start(Deps {
+            store: Arc::clone(&store),
+            upstream,
+            clock: Arc::clone(&clock),
+            entropy: Arc::new(crate::clock::SystemEntropy),
+            settings: parts::courier(&config),
+        });
+        let dispatch = Arc::new(courier.clone());
+        let intake = Intake::new(
+            examiner.clone(),
+            Arc::clone(&store),
+            dispatch.clone(),
+            Arc::clone(&clock),
+            Arc::new(crate::clock::SystemEntropy),
+            parts::intake(&config),
+        );
+        let (examiner, current) = watch::channel(examiner);
+        let desk = Desk {
+            store,
+            examiner: current,
+            courier: Some(dispatch),
+            bell: Some(intake.bell()),
+            clock,
+            hostname: Arc::from(config.hostname.as_str()),
+        };
+        Ok(Running::launch(config, sockets, desk, intake, courier, examiner, lock))
+    }
+}
+
+/// Every socket, bound before anything starts.
+struct Sockets {
+    listeners: Vec<Listener>,
+    web: Option<(SocketAddr, TcpListener)>,
+    control: ControlSocket,
+}
+
+impl Sockets {
+    async fn bind(config: &Config) -> Result<Self, StartError> {
+        let mut listeners = Vec::new();
+        for settings in parts::listeners(config) {
+            let address = settings.address;
+            listeners.push(Listener::bind(settings).map_err(|error| StartError::listen(address, &error))?);
+        }
+        let web = match config.desk.address {
+            Some(address) => {
+                let bound = async {
+                    let socket = TcpListener::bind(address).await?;
+                    Ok((socket.local_addr()?, socket))
+                };
+                Some(bound.await.map_err(|error| StartError::listen(address, &error))?)
+            }
+            None => None,
+        };
+        let path = socket_path(&config.database);
+        let control =
+            ControlSocket::bind(&path).map_err(|error| StartError::listen(path.display(), &error))?;
+        Ok(Self { listeners, web, control })
+    }
+}
+
+impl Running {
+    fn launch(
+        config: Config,
+        sockets: Sockets,
+        desk: Desk,
+        intake: Intake,
+        courier: CourierHandle,
+        examiner: watch::Sender<Examiner>,
+        lock: Lock,
+    ) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let (arrivals, _) = broadcast::channel(4_096);
+        let answers = Answers::default();
+        let doorway: Arc<dyn Doorway> =
+            Arc::new(Observed::new(intake.clone(), answers.clone(), arrivals.clone()));
+        let draining = Arc::new(AtomicBool::new(false));
+        let mut tasks = Tasks::default();
+        let mut listeners = Vec::new();
+        for listener in sockets.listeners {
+            listeners.push((listener.address(), listener.reload()));
+            tasks.listener(listener.run(Arc::clone(&doorway), stopped.clone()));
+        }
+        let web = sockets.web.map(|(address, socket)| {
+            let site = Arc::new(Site {
+                store: Arc::clone(&desk.store),
+                metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier)),
+                draining: Arc::clone(&draining),
+            });
+            tasks.background("http", async move {
+                if let Err(error) = web::serve(socket, site, std::future::pending()).await {
+                    tracing::error!(%error, "the HTTP side ended");
+                }
+            });
+            address
+        });
+        tasks.background("control", sockets.control.run(desk.clone()));
+        tasks.background("expiry", desk.clone().expire_forever());
+        tasks.background("purge", tasks::purge(desk.clone()));
+        Self {
+            desk,
+            intake,
+            courier,
+            examiner,
+            listeners,
+            web,
+            config,
+            draining,
+            stop,
+            tasks,
+            arrivals,
+            _lock: lock,
+        }
+    }
+
+    /// What was bound, for the log: `smtp=127.0.0.1:2525 desk=127.0.0.1:8025`.
+    pub fn addresses(&self) -> String {
+        let mut text = String::new();
+        for (address, _) in &self.listeners {
+            let _ = write!(text, "smtp={address} ");
+        }
+        if let Some(address) = self.web {
+            let _ = write!(text, "desk={address} ");
+        }
+        text.trim_end().to_owned()
+    }
+
+    /// Where SMTP listens.
+    pub fn smtp(&self) -> Option<SocketAddr> {
+        self.listeners.first().map(|(address, _)| *address)
+    }
+
+    /// Where HTTP listens.
+    pub fn web(&self) -> Option<SocketAddr> {
+        self.web
+    }
+
+    /// The desk.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// Final answers as they are given to clients from now on.
+    pub fn arrivals(&self) -> broadcast::Receiver<Answer> {
+        self.arrivals.subscribe()
+    }
+
+    /// Puts the organisation, the policy, how copies are made, and who may relay into force anew. An
+    /// error changes nothing.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        let examiner = parts::examiner(Some(config), &[])?;
+        if config.listeners.len() != self.listeners.len()
+            || config.upstream.route != self.config.upstream.route
+            || config.database != self.config.database
+            || config.desk.address != self.config.desk.address
+        {
+            tracing::warn!("listeners, upstream, store and desk changed as well: that takes a restart");
+        }
+        for (settings, (address, reload)) in parts::listeners(config).into_iter().zip(&self.listeners) {
+            if settings.address.port() == 0 || settings.address == *address {
+                reload.settings(settings);
+            }
+        }
+        self.intake.replace_examiner(examiner.clone());
+        self.examiner.send_replace(examiner);
+        Ok(())
+    }
+
+    /// Waits for a task that must not end to end; what to tell the operator.
+    pub async fn failed(&self) -> String {
+        self.tasks.failed().await
+    }
+
+    /// Drains: nothing new is taken, what is under way ends, everything is stored.
+    pub async fn shutdown(mut self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
+        self.tasks.listeners_end().await;
+        self.tasks.stop("notices").await;
+        self.courier.drain().await;
+        self.tasks.stop_all().await;
+    }
+}
+
+/// What the metrics ask at the moment they are read.
+fn probes(courier: &CourierHandle) -> Probes {
+    let sessions = courier.clone();
+    let breaker = courier.clone();
+    Probes {
+        busy: Arc::new(move || i64::try_from(sessions.stats().busy).unwrap_or(i64::MAX)),
+        breaker: (
+            courier.stats().upstream,
+            Arc::new(move || {
+                i64::from(!matches!(breaker.stats().breaker, crate::courier::breaker::Breaker::Closed { .. }))
+            }),
+        ),
+    }
+}
+
+/// A desk for a command that works while no relay runs. It keeps the lock as long as it lives.
+pub struct OfflineDesk {
+    /// The desk.
+    pub desk: Desk,
+    _lock: Lock,
+}
+
+/// Opens the store for one command.
+pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
+    let lock = parts::lock(config)?;
+    let examiner = parts::examiner(Some(config), &[])?;
+    let store = parts::open(config).await?;
+    // Nobody changes the policy while a command runs: the sender may go.
+    let (_, current) = watch::channel(examiner);
+    let desk = Desk {
+        store,
+        examiner: current,
+        courier: None,
+        bell: None,
+        clock: Arc::new(SystemClock),
+        hostname: Arc::from(config.hostname.as_str()),
+    };
+    Ok(OfflineDesk { desk, _lock: lock })
+}

@@ -1,0 +1,249 @@
+//! `sekisho check`: everything that can be known to be wrong before mail shows it.
+
+use super::{StartError, parts};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, UpstreamRoute, UpstreamTls, reason};
+use crate::control::{Answer, Request, client, socket_path};
+use crate::policy::Mode;
+use serde::Serialize;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A name server that takes longer is no help.
+const DNS_PATIENCE: Duration = Duration::from_secs(10);
+/// An upstream that takes longer to greet is no help.
+const PROBE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How one thing stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// As it should be.
+    Ok,
+    /// It works, and is probably not what is wanted.
+    Warning,
+    /// It does not work.
+    Error,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// `configuration`, `policy`, `store`, `listener`, `upstream`, …
+    pub area: &'static str,
+    /// How it stands.
+    pub standing: Standing,
+    /// In a sentence.
+    pub text: String,
+}
+
+/// What was found so far.
+#[derive(Debug, Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn ok(&mut self, area: &'static str, text: impl Into<String>) {
+        self.0.push(Finding { area, standing: Standing::Ok, text: text.into() });
+    }
+    fn warn(&mut self, area: &'static str, text: impl Into<String>) {
+        self.0.push(Finding { area, standing: Standing::Warning, text: text.into() });
+    }
+    fn error(&mut self, area: &'static str, text: impl Into<String>) {
+        self.0.push(Finding { area, standing: Standing::Error, text: text.into() });
+    }
+}
+
+/// Checks everything a relay with this configuration needs; with `connect` the upstream is greeted.
+pub async fn check(config: &Config, connect: bool) -> Vec<Finding> {
+    let mut found = Findings::default();
+    found.ok("configuration", config.file.display().to_string());
+    if !config.hostname.contains('.') {
+        let name = &config.hostname;
+        found.warn(
+            "configuration",
+            format!("`hostname` is `{name}`: other hosts expect a name with a domain"),
+        );
+    }
+    people(config, &mut found);
+    policy(config, &mut found);
+    let running = store(config, &mut found).await;
+    relaying(config, &mut found);
+    if !running {
+        ports(config, &mut found).await;
+    }
+    secrets(config, &mut found);
+    upstream(config, connect, &mut found).await;
+    found.0
+}
+
+fn people(config: &Config, found: &mut Findings) {
+    if config.policy.approvers.is_empty() {
+        found.warn("policy", "`approvers` is empty: nobody but the sender is told when a message is held");
+    }
+    let sure = config.first_domain.is_some();
+    for approver in
+        config.policy.approvers.iter().filter(|approver| sure && !config.organisation.is_internal(approver))
+    {
+        found.warn(
+            "policy",
+            format!("the approver {approver} is outside: what is held would be told to others"),
+        );
+    }
+    if let Some(admin) =
+        config.notices.admin.as_ref().filter(|admin| sure && !config.organisation.is_internal(admin))
+    {
+        found.warn("notices", format!("the admin {admin} is outside the organisation"));
+    }
+}
+
+fn policy(config: &Config, found: &mut Findings) {
+    match parts::examiner(Some(config), &[]) {
+        Ok(examiner) => {
+            let rules = examiner.policy.rule_names().count();
+            let files = config.policy.files.len();
+            found.ok("policy", format!("{rules} rules in {files} files"));
+            if rules == 0 {
+                found.warn("policy", "there is no rule: everything passes");
+            }
+        }
+        Err(StartError::Policy(diagnostics)) => {
+            for diagnostic in diagnostics {
+                found.error("policy", diagnostic.to_string());
+            }
+        }
+        Err(error) => found.error("policy", error.to_string()),
+    }
+    if config.policy.mode == Mode::Observe {
+        found.warn("policy", "`mode` is \"observe\": verdicts are recorded, and everything passes");
+    }
+}
+
+/// Looks at the store; whether a relay runs on it.
+async fn store(config: &Config, found: &mut Findings) -> bool {
+    let path = config.database.display();
+    match parts::lock(config) {
+        Ok(lock) => {
+            let existed = config.database.exists();
+            let folder = config.database.parent().unwrap_or(Path::new("."));
+            if existed {
+                match parts::open(config).await {
+                    Ok(_) => found.ok("store", format!("{path}")),
+                    Err(error) => found.error("store", error.to_string()),
+                }
+            } else {
+                match tempfile::tempfile_in(folder) {
+                    Ok(_) => found.ok("store", format!("{path} will be made at the first start")),
+                    Err(error) => found.error("store", format!("{path} cannot be made: {}", reason(&error))),
+                }
+            }
+            drop(lock);
+            false
+        }
+        Err(StartError::Locked(_)) => {
+            match client::ask(&socket_path(&config.database), &Request::Ping).await {
+                Ok(Some(Answer::Pong(version))) => {
+                    found.ok("store", format!("{path}: a relay runs on it (version {version})"));
+                }
+                _ => found.warn("store", format!("{path}: somebody works on it, but does not answer")),
+            }
+            true
+        }
+        Err(error) => {
+            found.error("store", error.to_string());
+            false
+        }
+    }
+}
+
+fn relaying(config: &Config, found: &mut Findings) {
+    for listener in &config.listeners {
+        let address = listener.address;
+        if listener.allow.is_empty() {
+            found.warn("listener", format!("{address}: `allow` is empty, so nobody may relay"));
+        }
+        for net in listener.allow.iter().filter(|net| net.prefix_len() == 0) {
+            found.error("listener", format!("{address}: `allow` names {net}: the whole world could relay"));
+        }
+    }
+}
+
+async fn ports(config: &Config, found: &mut Findings) {
+    let smtp = config.listeners.iter().map(|listener| ("listener", listener.address));
+    let web = config.desk.address.map(|address| ("desk", address));
+    for (area, address) in smtp.chain(web) {
+        match tokio::net::TcpListener::bind(address).await {
+            Ok(_) => found.ok(area, address.to_string()),
+            Err(error) => found.error(area, StartError::listen(address, &error).to_string()),
+        }
+    }
+}
+
+fn secrets(config: &Config, found: &mut Findings) {
+    if let Some((_, file)) = &config.upstream.credentials {
+        match std::fs::metadata(file) {
+            Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
+                found.warn("upstream", format!("{} can be read by others: chmod 600 it", file.display()));
+            }
+            Ok(_) => {}
+            Err(error) => found.error("upstream", format!("{}: {}", file.display(), reason(&error))),
+        }
+    }
+}
+
+async fn upstream(config: &Config, connect: bool, found: &mut Findings) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let upstream = match parts::upstream(config, &clock) {
+        Ok(upstream) => upstream,
+        Err(error) => return found.error("upstream", error.to_string()),
+    };
+    let name = upstream.name().to_owned();
+    if let UpstreamRoute::Smarthost { host, port } = &config.upstream.route {
+        let Some(addresses) = resolve(host, *port, found).await else { return };
+        let near = addresses.iter().all(|address| is_near(address.ip()));
+        if config.upstream.tls == UpstreamTls::Off && !near {
+            let password = if config.upstream.credentials.is_some() { ", the password too" } else { "" };
+            found
+                .warn("upstream", format!("`tls` is \"off\": mail{password} travels to {name} in the clear"));
+        }
+    }
+    if !connect {
+        return;
+    }
+    match tokio::time::timeout(PROBE_PATIENCE, upstream.probe()).await {
+        Ok(Ok(said)) => found.ok("upstream", format!("{name}: {said}")),
+        Ok(Err(why)) => found.error("upstream", format!("{name}: {why}")),
+        Err(_) => {
+            found.error("upstream", format!("{name} does not answer within {} s", PROBE_PATIENCE.as_secs()))
+        }
+    }
+}
+
+async fn resolve(host: &str, port: u16, found: &mut Findings) -> Option<Vec<SocketAddr>> {
+    match tokio::time::timeout(DNS_PATIENCE, tokio::net::lookup_host((host, port))).await {
+        Ok(Ok(addresses)) => {
+            let addresses: Vec<SocketAddr> = addresses.collect();
+            let texts: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+            found.ok("dns", format!("{host} is {}", texts.join(", ")));
+            Some(addresses)
+        }
+        Ok(Err(error)) => {
+            found.error("dns", format!("{host} has no address: {}", reason(&error)));
+            None
+        }
+        Err(_) => {
+            found.error("dns", format!("no name server answers for {host}"));
+            None
+        }
+    }
+}
+
+/// On this machine or in a private network (RFC 1918, RFC 4193).
+fn is_near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+    }
+}

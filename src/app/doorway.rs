@@ -1,0 +1,72 @@
+//! The doorway with somebody watching: answers are counted and told to whoever listens.
+
+use crate::intake::{Answer, Doorway, Intake, Reception};
+use crate::message::Envelope;
+use crate::store::Origin;
+use crate::web::metrics::Answers;
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::broadcast;
+
+/// Passes everything on to the intake.
+pub(super) struct Observed {
+    intake: Intake,
+    watcher: Watcher,
+}
+
+#[derive(Clone)]
+struct Watcher {
+    answers: Answers,
+    arrivals: broadcast::Sender<Answer>,
+}
+
+impl Watcher {
+    fn saw(&self, answer: &Answer) {
+        self.answers.count(answer);
+        // Nobody listening is the normal case.
+        if self.arrivals.receiver_count() > 0 {
+            let _ = self.arrivals.send(answer.clone());
+        }
+    }
+}
+
+impl Observed {
+    pub(super) fn new(intake: Intake, answers: Answers, arrivals: broadcast::Sender<Answer>) -> Self {
+        Self { intake, watcher: Watcher { answers, arrivals } }
+    }
+}
+
+#[async_trait]
+impl Doorway for Observed {
+    async fn begin(&self, origin: Origin, envelope: Envelope) -> Result<Box<dyn Reception>, Answer> {
+        match self.intake.begin(origin, envelope).await {
+            Ok(inner) => Ok(Box::new(Watched { inner, watcher: self.watcher.clone() })),
+            Err(answer) => {
+                self.watcher.saw(&answer);
+                Err(answer)
+            }
+        }
+    }
+}
+
+struct Watched {
+    inner: Box<dyn Reception>,
+    watcher: Watcher,
+}
+
+#[async_trait]
+impl Reception for Watched {
+    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
+        let result = self.inner.write(content).await;
+        if let Err(answer) = &result {
+            self.watcher.saw(answer);
+        }
+        result
+    }
+
+    async fn finish(self: Box<Self>) -> Answer {
+        let answer = self.inner.finish().await;
+        self.watcher.saw(&answer);
+        answer
+    }
+}

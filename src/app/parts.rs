@@ -1,0 +1,124 @@
+//! Each stage's small struct, made from the whole configuration.
+
+use super::StartError;
+use crate::clock::{Clock, SystemEntropy};
+use crate::config::{Config, UpstreamRoute, UpstreamTls};
+use crate::courier;
+use crate::examine::Examiner;
+use crate::intake;
+use crate::listener;
+use crate::policy::{Organisation, Policy};
+use crate::rewrite::plan::CopyOptions;
+use crate::store::lock::Lock;
+use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::{Store, StoreError};
+use crate::upstream::Upstream;
+use crate::upstream::capture::Capture;
+use crate::upstream::smarthost::{Credentials, Security, Smarthost, SmarthostConfig};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How messages are looked at. With no configuration the sender's own domain is ours and the shipped
+/// policy decides; `policy` replaces the configured files.
+pub fn examiner(config: Option<&Config>, policy: &[PathBuf]) -> Result<Examiner, StartError> {
+    let files = match (policy, config) {
+        ([], Some(config)) => config.policy.files.as_slice(),
+        (given, _) => given,
+    };
+    let rules = if files.is_empty() { Policy::shipped() } else { Policy::read(files) };
+    let rules = rules.map_err(StartError::Policy)?;
+    let mode = config.map(|config| config.policy.mode).unwrap_or_default();
+    Ok(Examiner {
+        organisation: Arc::new(
+            config.map_or_else(Organisation::of_sender, |config| config.organisation.clone()),
+        ),
+        policy: Arc::new(rules.in_mode(mode)),
+        options: Arc::new(config.map_or_else(CopyOptions::default, |config| config.copies.clone())),
+    })
+}
+
+/// Takes the database's lock.
+pub(super) fn lock(config: &Config) -> Result<Lock, StartError> {
+    match Lock::acquire(&config.database)? {
+        Some(lock) => Ok(lock),
+        None => Err(StartError::Locked(config.database.clone())),
+    }
+}
+
+/// Opens the store.
+pub(super) async fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    let path = config.database.clone();
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path, Options::default())).await;
+    let store = opened.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+    Ok(Arc::new(store))
+}
+
+/// The way out.
+pub(super) fn upstream(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Upstream>, StartError> {
+    let wanted = &config.upstream;
+    match &wanted.route {
+        UpstreamRoute::Capture(folder) => {
+            Ok(Arc::new(Capture::new(folder.clone(), Arc::clone(clock), Arc::new(SystemEntropy))))
+        }
+        UpstreamRoute::Smarthost { host, port } => {
+            let mut smarthost = SmarthostConfig::new(host.clone(), *port, wanted.hello.clone());
+            smarthost.security = match wanted.tls {
+                UpstreamTls::Required => Security::Required,
+                UpstreamTls::Implicit => Security::Implicit,
+                UpstreamTls::Off => Security::Off,
+            };
+            smarthost.ca_file.clone_from(&wanted.ca_file);
+            if let Some((username, file)) = &wanted.credentials {
+                let credentials =
+                    Credentials::from_file(username.clone(), file).map_err(StartError::Configuration)?;
+                smarthost.credentials = Some(credentials);
+                // Whoever writes `tls = "off"` beside a user name asked for it in the clear.
+                smarthost.plain_auth = wanted.tls == UpstreamTls::Off;
+            }
+            Ok(Arc::new(Smarthost::new(smarthost).map_err(StartError::Configuration)?))
+        }
+    }
+}
+
+/// The courier's numbers.
+pub(super) fn courier(config: &Config) -> courier::Settings {
+    let places = config.upstream.connections;
+    courier::Settings {
+        places,
+        ahead: 3 * places,
+        rate: config.upstream.rate.map(|rate| rate.0),
+        hold_expiry: config.policy.expiry,
+        ..courier::Settings::default()
+    }
+}
+
+/// What the intake is told.
+pub(super) fn intake(config: &Config) -> intake::Settings {
+    intake::Settings {
+        hostname: config.hostname.clone(),
+        hold_for: config.policy.expiry,
+        lease: courier::Settings::default().lease,
+    }
+}
+
+/// What each listener is told.
+pub(super) fn listeners(config: &Config) -> Vec<listener::Settings> {
+    config
+        .listeners
+        .iter()
+        .map(|wanted| listener::Settings {
+            address: wanted.address,
+            hostname: config.hostname.clone(),
+            postmaster_domain: config.first_domain.clone().unwrap_or_else(|| config.hostname.clone()),
+            allow: wanted.allow.clone(),
+            allow_bare_lf: wanted.normalise_line_ends.clone(),
+            limits: listener::Limits {
+                size: config.limits.size,
+                recipients: config.limits.recipients,
+                sessions: config.limits.sessions,
+                sessions_per_client: config.limits.sessions_per_client,
+                ..listener::Limits::default()
+            },
+        })
+        .collect()
+}

@@ -1,0 +1,106 @@
+//! The tasks of a running relay, and who is told when one ends that must not.
+
+use crate::desk::Desk;
+use crate::store::Retention;
+use std::future::Future;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// How often what is past its time is removed.
+const PURGE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// All tasks.
+pub(super) struct Tasks {
+    listeners: JoinSet<()>,
+    background: Vec<(&'static str, JoinHandle<()>)>,
+    failure: watch::Sender<Option<String>>,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self { listeners: JoinSet::new(), background: Vec::new(), failure: watch::Sender::new(None) }
+    }
+}
+
+impl Tasks {
+    /// Runs a listener: it ends by itself when the relay drains.
+    pub(super) fn listener(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        self.listeners.spawn(work);
+    }
+
+    /// Runs what never ends by itself. A relay that lost such a task is of no use: it is told.
+    pub(super) fn background(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let failure = self.failure.clone();
+        let task = tokio::spawn(async move {
+            let work = tokio::spawn(work);
+            let guard = AbortOnDrop(work.abort_handle());
+            let why = match work.await {
+                Ok(()) => format!("a part of the relay ended by itself: {name}"),
+                Err(error) => format!("a part of the relay broke down: {name}: {error}"),
+            };
+            drop(guard);
+            failure.send_replace(Some(why));
+        });
+        self.background.push((name, task));
+    }
+
+    /// Waits for the first task that ended and must not have.
+    pub(super) async fn failed(&self) -> String {
+        let mut failure = self.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            // The sender lives as long as `self`.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Waits until every listener is over.
+    pub(super) async fn listeners_end(&mut self) {
+        while let Some(ended) = self.listeners.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a listener did not end well");
+            }
+        }
+    }
+
+    /// Stops one task.
+    pub(super) async fn stop(&mut self, name: &str) {
+        let (stopped, kept) = std::mem::take(&mut self.background).into_iter().partition(|(n, _)| *n == name);
+        self.background = kept;
+        end(stopped).await;
+    }
+
+    /// Stops the rest.
+    pub(super) async fn stop_all(&mut self) {
+        end(std::mem::take(&mut self.background)).await;
+    }
+}
+
+async fn end(tasks: Vec<(&'static str, JoinHandle<()>)>) {
+    for (_, task) in tasks {
+        task.abort();
+        // Cancelled, as was just asked.
+        let _ = task.await;
+    }
+}
+
+/// Ends the inner task with the outer one.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Removes what is past its time, now and then, until the task is stopped.
+pub(super) async fn purge(desk: Desk) {
+    loop {
+        tokio::time::sleep(PURGE_EVERY).await;
+        match desk.store.purge(desk.clock.now(), Retention::default()).await {
+            Ok(purged) => tracing::info!(?purged, "removed what is past its time"),
+            Err(error) => tracing::warn!(%error, "what is past its time could not be removed"),
+        }
+    }
+}

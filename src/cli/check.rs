@@ -1,0 +1,44 @@
+//! `sekisho check`: is everything there that a relay with this configuration needs?
+
+use super::ask::runtime;
+use super::layout::clean;
+use super::{Context, Failure};
+use crate::app::check::{Finding, Standing, check};
+use serde_json::json;
+
+/// What `check` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Connect to the upstream too: greet, secure, authenticate, leave
+    #[arg(long)]
+    connect: bool,
+}
+
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    let config = context.config()?;
+    let findings = runtime()?.block_on(check(&config, arguments.connect));
+    let worst = findings.iter().map(|finding| finding.standing).max().unwrap_or(Standing::Ok);
+    if context.out.json {
+        context.out.json(&json!({ "ok": worst < Standing::Error, "checks": findings }));
+    } else {
+        let lines: Vec<String> = findings.iter().map(|finding| line(context, finding)).collect();
+        context.out.print(&lines.concat());
+    }
+    if worst < Standing::Error {
+        return Ok(());
+    }
+    let broken = |finding: &Finding| finding.standing == Standing::Error && finding.area == "policy";
+    // What is wrong with files that somebody wrote is a mistake in the configuration.
+    let code = if findings.iter().any(broken) { 2 } else { 1 };
+    Err(Failure { code, text: "error: not everything is as it must be".to_owned() })
+}
+
+fn line(context: &Context, finding: &Finding) -> String {
+    let paint = context.out.paint;
+    let mark = match finding.standing {
+        Standing::Ok => paint.good("ok     "),
+        Standing::Warning => paint.warn("warning"),
+        Standing::Error => paint.bad("error  "),
+    };
+    format!("{mark}  {:<13}  {}\n", finding.area, clean(&finding.text))
+}

@@ -1,0 +1,29 @@
+//! `sekisho completions` and `sekisho version`.
+
+use super::{Cli, Context, Failure};
+use clap::CommandFactory;
+use serde_json::json;
+
+/// What `completions` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// For which shell
+    shell: clap_complete::Shell,
+}
+
+#[allow(clippy::unnecessary_wraps)] // every command has the same shape
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "sekisho", &mut script);
+    context.out.print(&String::from_utf8_lossy(&script));
+    Ok(())
+}
+
+pub(super) fn version(context: &Context) {
+    let version = env!("CARGO_PKG_VERSION");
+    if context.out.json {
+        context.out.json(&json!({ "version": version }));
+    } else {
+        context.out.line(&format!("sekisho {version}"));
+    }
+}

@@ -1,0 +1,148 @@
+//! `sekisho explain`: what would happen to a message, why, and every copy as it would leave.
+
+use super::{Context, Failure, mail, show};
+use crate::app;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, ConfigError, reason};
+use crate::desk::explain::{Explanation, render};
+use crate::examine::Examiner;
+use crate::id::Id;
+use crate::message::{Address, Envelope, Recipient};
+use crate::policy::Knowledge;
+use crate::rewrite::Delivery;
+use crate::rewrite::plan::Stamp;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// What `explain` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The message; - reads it from stdin
+    #[arg(value_name = "FILE.eml")]
+    file: PathBuf,
+    /// MAIL FROM [default: From]
+    #[arg(long, value_name = "A")]
+    from: Option<Address>,
+    /// A RCPT TO (may be repeated) [default: To, Cc and Bcc]
+    #[arg(long, value_name = "B")]
+    to: Vec<Address>,
+    /// Write every copy that would leave into this folder
+    #[arg(long, value_name = "DIR")]
+    copies: Option<PathBuf>,
+    /// Policy files instead of the configured ones (may be repeated)
+    #[arg(long, value_name = "FILE")]
+    policy: Vec<PathBuf>,
+}
+
+/// Where the rules and the organisation come from.
+pub(super) struct Ground {
+    /// How messages are looked at.
+    pub(super) examiner: Examiner,
+    /// Our host name.
+    pub(super) hostname: String,
+    /// Said to the person, for no configuration was found.
+    pub(super) note: Option<&'static str>,
+}
+
+/// The configured examiner; with no configuration at all the sender's own domain is ours, and the
+/// shipped policy decides. `policy` replaces the policy's files.
+pub(super) fn ground(context: &Context, policy: &[PathBuf]) -> Result<Ground, Failure> {
+    let config = match Config::find(context.config.as_deref()) {
+        Ok(config) => Some(config),
+        Err(ConfigError::NotFound { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let examiner = app::examiner(config.as_ref(), policy)?;
+    let note = "no configuration found: the sender's own domain counts as ours, the shipped policy decides";
+    Ok(Ground {
+        examiner,
+        hostname: config.as_ref().map_or_else(|| "localhost".to_owned(), |config| config.hostname.clone()),
+        note: config.is_none().then_some(note),
+    })
+}
+
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    let ground = ground(context, &arguments.policy)?;
+    let message = mail::read(&arguments.file)?;
+    let envelope = envelope(arguments, &message)?;
+    let now = SystemClock.now();
+    let stamp = Stamp {
+        id: Id::new(now, 0),
+        received: now,
+        hostname: ground.hostname,
+        client: String::new(),
+        protocol: "ESMTP".to_owned(),
+    };
+    let seen = ground.examiner.examine(envelope, &message, &Knowledge::default()).map_err(|refusal| {
+        Failure::failed(format!("the relay would refuse this message at once: {refusal}"))
+    })?;
+    let (explained, deliveries) = Explanation::of(&ground.examiner, &seen, &stamp);
+    let written = match &arguments.copies {
+        Some(folder) => Some(write_copies(folder, &deliveries, &message)?),
+        None => None,
+    };
+    if context.out.json {
+        context.out.json(&explained);
+        return Ok(());
+    }
+    let mut text = show::explanation(&context.out, &explained);
+    if let (Some(number), Some(folder)) = (written, &arguments.copies) {
+        let _ = writeln!(text, "\n{number} copies written to {}", folder.display());
+    }
+    if let Some(note) = ground.note {
+        let _ = writeln!(text, "\n{}", context.out.paint.dim(note));
+    }
+    context.out.print(&text);
+    Ok(())
+}
+
+fn envelope(arguments: &Arguments, message: &bytes::Bytes) -> Result<Envelope, Failure> {
+    let mut envelope = mail::envelope(message);
+    if let Some(from) = &arguments.from {
+        envelope.sender = Some(from.clone());
+    }
+    if !arguments.to.is_empty() {
+        let mut seen = std::collections::HashSet::new();
+        let once = arguments.to.iter().filter(|address| seen.insert(*address));
+        envelope.recipients = once.cloned().map(Recipient::plain).collect();
+    }
+    if envelope.recipients.is_empty() {
+        return Err(Failure::failed(format!(
+            "no recipient was found in To, Cc or Bcc of {}: name them with --to",
+            arguments.file.display()
+        )));
+    }
+    Ok(envelope)
+}
+
+/// Writes every copy exactly as it would leave; how many.
+fn write_copies(folder: &Path, deliveries: &[Delivery], message: &[u8]) -> Result<usize, Failure> {
+    let wrong = |path: &Path, error: &std::io::Error| {
+        Failure::failed(format!("cannot write {}: {}", path.display(), reason(error)))
+    };
+    std::fs::create_dir_all(folder).map_err(|error| wrong(folder, &error))?;
+    let (header, body) = message.split_at(mail::header_length(message));
+    for (index, delivery) in deliveries.iter().enumerate() {
+        let path = folder.join(file_name(index + 1, delivery));
+        let copy = render(delivery, header, body).ok_or_else(|| {
+            Failure::failed("a copy could not be rendered: its edits do not fit the header")
+        })?;
+        std::fs::write(&path, copy).map_err(|error| wrong(&path, &error))?;
+    }
+    Ok(deliveries.len())
+}
+
+/// A file name that names the recipient and is safe on any file system: `0001-a@example.jp.eml`.
+fn file_name(number: usize, delivery: &Delivery) -> String {
+    let first = delivery.recipients().first().map(|to| to.address.to_string()).unwrap_or_default();
+    let safe: String = first
+        .chars()
+        .map(|c| if c.is_alphanumeric() || matches!(c, '@' | '.' | '-' | '_' | '+') { c } else { '_' })
+        .take(80)
+        .collect();
+    let more = match delivery.recipients().len() {
+        0 | 1 => String::new(),
+        all => format!("-and-{}-more", all - 1),
+    };
+    format!("{number:04}-{safe}{more}.eml")
+}

@@ -1,0 +1,158 @@
+//! The command line: what people type, and what they see.
+//!
+//! One file a command. Answers go to stdout (with `--json` as JSON), errors and progress to stderr.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+
+mod ask;
+mod check;
+mod completions;
+mod explain;
+mod held;
+mod layout;
+mod mail;
+mod out;
+mod queue;
+mod replay;
+mod report;
+mod serve;
+mod show;
+mod trace;
+mod try_it;
+
+use crate::config::{Config, ConfigError};
+use crate::diagnostic::Diagnostic;
+use clap::{Parser, Subcommand};
+use out::Out;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// An outgoing SMTP relay that keeps recipients from being exposed to each other by a slip.
+#[derive(Debug, Parser)]
+#[command(name = "sekisho", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(max_term_width = 100)]
+pub struct Cli {
+    /// The configuration [default: sekisho.toml here, then /etc/sekisho/sekisho.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try everything on this machine with nothing configured; messages given are sent through
+    Try(try_it::Arguments),
+    /// Run the relay
+    Serve,
+    /// Check the configuration, the policies and what they need
+    Check(check::Arguments),
+    /// Show what would happen to a message, why, and every copy as it would leave
+    Explain(explain::Arguments),
+    /// Show what the policy would have done to mail that was sent: mbox, Maildir, folders of .eml
+    Replay(replay::Arguments),
+    /// Held messages: list, show, release, return
+    #[command(subcommand)]
+    Held(held::Verb),
+    /// Deliveries: list, show, retry, drop, pause, resume
+    #[command(subcommand)]
+    Queue(queue::Verb),
+    /// Everything about one message: by our id, its Message-ID or an address
+    Trace(trace::Arguments),
+    /// What was passed, split, held and returned, and the exposures prevented
+    Report(report::Arguments),
+    /// Print completions for a shell
+    Completions(completions::Arguments),
+    /// Print the version
+    Version,
+}
+
+/// What every command is given.
+struct Context {
+    /// `--config`.
+    config: Option<PathBuf>,
+    /// Where answers go.
+    out: Out,
+}
+
+impl Context {
+    /// The configuration; mistakes in it end the command with exit code 2.
+    fn config(&self) -> Result<Config, Failure> {
+        Ok(Config::find(self.config.as_deref())?)
+    }
+}
+
+/// Why a command ends without having done what was asked.
+#[derive(Debug)]
+struct Failure {
+    /// The exit code.
+    code: u8,
+    /// For stderr; empty when all was said already.
+    text: String,
+}
+
+impl Failure {
+    /// It did not work: exit code 1.
+    fn failed(text: impl Into<String>) -> Self {
+        Self { code: 1, text: text.into() }
+    }
+
+    /// Wrong usage or configuration: exit code 2.
+    fn usage(text: impl Into<String>) -> Self {
+        Self { code: 2, text: text.into() }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        match error {
+            ConfigError::Wrong(diagnostic) => Self::from(*diagnostic),
+            ConfigError::NotFound { .. } => Self::usage(format!("error: {error}")),
+        }
+    }
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self { code: 2, text: diagnostic.render(out::color_on_stderr()) }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let context = Context { config: cli.config, out: Out::new(cli.json) };
+    let result = run(&context, cli.command);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.text.is_empty() {
+                let text = failure.text.trim_end();
+                let prefix = if text.contains("error") { "" } else { "error: " };
+                out::say(&format!("{prefix}{text}"));
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Try(arguments) => try_it::run(context, &arguments),
+        Command::Serve => serve::run(context),
+        Command::Check(arguments) => check::run(context, &arguments),
+        Command::Explain(arguments) => explain::run(context, &arguments),
+        Command::Replay(arguments) => replay::run(context, &arguments),
+        Command::Held(verb) => held::run(context, verb),
+        Command::Queue(verb) => queue::run(context, verb),
+        Command::Trace(arguments) => trace::run(context, &arguments),
+        Command::Report(arguments) => report::run(context, &arguments),
+        Command::Completions(arguments) => completions::run(context, &arguments),
+        Command::Version => {
+            completions::version(context);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! `sekisho queue`: copies on their way.
+
+use super::ask::{ask, unexpected};
+use super::layout::{Table, count, local, sender, some_of};
+use super::show;
+use super::{Context, Failure};
+use crate::clock::{Clock, SystemClock};
+use crate::config::units::Span;
+use crate::control::{Answer, Request};
+use crate::store::{DeliveryState, QueueChange, QueueFilter, QueueRow};
+use clap::{Args, Subcommand, ValueEnum};
+
+/// What to do with deliveries.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// List them: all that are not final, unless told otherwise
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// Final ones too
+        #[arg(long)]
+        all: bool,
+        /// At most so many
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// Show one in full: a message's deliveries, or one (MESSAGE.N)
+    Show {
+        /// A message's id, or one delivery's
+        id: String,
+    },
+    /// Try them again now
+    Retry(Which),
+    /// Take them out of the queue: their recipients get nothing
+    Drop(Which),
+    /// Keep them back
+    Pause(Which),
+    /// Let paused ones go on
+    Resume(Which),
+}
+
+/// Which deliveries: all filters must fit.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Which {
+    /// A message's id, or one delivery's (MESSAGE.N)
+    id: Option<String>,
+    /// MAIL FROM
+    #[arg(long, value_name = "ADDR")]
+    sender: Option<String>,
+    /// One of its recipients
+    #[arg(long, value_name = "ADDR")]
+    recipient: Option<String>,
+    /// In this state
+    #[arg(long)]
+    state: Option<State>,
+    /// Received longer ago than this, such as 4h
+    #[arg(long, value_name = "SPAN")]
+    older_than: Option<Span>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum State {
+    Ready,
+    Sending,
+    Delivered,
+    Waiting,
+    Failed,
+    Uncertain,
+    Paused,
+    Dropped,
+}
+
+impl Which {
+    fn filter(&self) -> QueueFilter {
+        QueueFilter {
+            id: self.id.clone(),
+            sender: self.sender.clone(),
+            recipient: self.recipient.clone(),
+            state: self.state.map(|state| match state {
+                State::Ready => DeliveryState::Ready,
+                State::Sending => DeliveryState::Sending,
+                State::Delivered => DeliveryState::Delivered,
+                State::Waiting => DeliveryState::Waiting,
+                State::Failed => DeliveryState::Failed,
+                State::Uncertain => DeliveryState::Uncertain,
+                State::Paused => DeliveryState::Paused,
+                State::Dropped => DeliveryState::Dropped,
+            }),
+            before: self.older_than.map(|span| SystemClock.now().minus(span.0)),
+            all: false,
+            limit: None,
+        }
+    }
+
+    fn names_something(&self) -> bool {
+        self.id.is_some()
+            || self.sender.is_some()
+            || self.recipient.is_some()
+            || self.state.is_some()
+            || self.older_than.is_some()
+    }
+}
+
+pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::List { which, all, limit } => {
+            let filter = QueueFilter { all, limit, ..which.filter() };
+            list(context, filter, "nothing is queued")
+        }
+        Verb::Show { id } => {
+            let filter = QueueFilter { id: Some(id), all: true, ..QueueFilter::default() };
+            one(context, filter)
+        }
+        Verb::Retry(which) => change(context, &which, QueueChange::Retry, "to be tried again now"),
+        Verb::Drop(which) if !which.names_something() => Err(Failure::usage(
+            "`queue drop` needs to know which: an id, --sender, --recipient, --state or --older-than",
+        )),
+        Verb::Drop(which) => change(context, &which, QueueChange::Drop, "dropped"),
+        Verb::Pause(which) => change(context, &which, QueueChange::Pause, "paused"),
+        Verb::Resume(which) => change(context, &which, QueueChange::Resume, "resumed"),
+    }
+}
+
+fn rows(context: &Context, filter: QueueFilter) -> Result<Vec<QueueRow>, Failure> {
+    match ask(context, &Request::Queue { filter })? {
+        Answer::Queue(rows) => Ok(rows),
+        _ => Err(unexpected()),
+    }
+}
+
+fn list(context: &Context, filter: QueueFilter, nothing: &str) -> Result<(), Failure> {
+    let rows = rows(context, filter)?;
+    if context.out.json {
+        context.out.json(&show::dated(&rows));
+    } else if rows.is_empty() {
+        context.out.line(nothing);
+    } else {
+        context.out.print(&table(context, &rows));
+    }
+    Ok(())
+}
+
+fn one(context: &Context, filter: QueueFilter) -> Result<(), Failure> {
+    let id = filter.id.clone().unwrap_or_default();
+    let rows = rows(context, filter)?;
+    if rows.is_empty() {
+        return Err(Failure::failed(format!("there is no delivery {id}")));
+    }
+    if context.out.json {
+        context.out.json(&show::dated(&rows));
+    } else {
+        context.out.print(&table(context, &rows));
+    }
+    Ok(())
+}
+
+/// Deliveries as a table.
+pub(super) fn table(context: &Context, rows: &[QueueRow]) -> String {
+    let headings = ["ID", "STATE", "TRIED", "DUE", "SENDER", "RECIPIENTS", "LAST REPLY"];
+    let mut table = Table::new(&context.out, &headings, 6).state(1);
+    for row in rows {
+        let twice = if row.possible_duplicate { " (may have arrived once already)" } else { "" };
+        table.row([
+            row.id.clone(),
+            row.state.to_string(),
+            row.attempts.to_string(),
+            row.due.map(local).unwrap_or_default(),
+            sender(&row.sender),
+            some_of(&row.recipients, 2),
+            format!("{}{twice}", row.last_reply),
+        ]);
+    }
+    table.render()
+}
+
+fn change(context: &Context, which: &Which, change: QueueChange, done: &str) -> Result<(), Failure> {
+    let Answer::Changed(changed) = ask(context, &Request::Change { filter: which.filter(), change })? else {
+        return Err(unexpected());
+    };
+    if context.out.json {
+        context.out.json(&serde_json::json!({ "changed": changed }));
+    } else {
+        context.out.line(&format!("{} {done}", count(changed, "delivery", "deliveries")));
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! `sekisho replay`: what the policy would have done to mail that was sent already.
+//!
+//! Nothing is sent and nothing is stored. Messages are read one at a time, so that years of mail take
+//! no more memory than the largest message.
+
+mod archive;
+
+use super::explain::ground;
+use super::layout::{Table, clean, count, shorten, thousands};
+use super::out::{Progress, say};
+use super::show::action_word;
+use super::{Context, Failure, mail};
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::examine::Examiner;
+use crate::id::Id;
+use crate::policy::facts::Disclosed;
+use crate::policy::{Action, Knowledge, Mode};
+use crate::rewrite::plan::Stamp;
+use archive::{Archive, Item};
+use bytes::Bytes;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Senders and messages shown.
+const TOP: usize = 10;
+/// Open disclosures remembered, so that a thread's later messages are known as a circle.
+const LEDGER: usize = 200_000;
+/// How often progress is shown.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// What `replay` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// An mbox, a Maildir, a message, or a folder of any of them
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    /// Policy files instead of the configured ones (may be repeated)
+    #[arg(long, value_name = "FILE")]
+    policy: Vec<PathBuf>,
+}
+
+/// What came of it all.
+#[derive(Debug, Default, Serialize)]
+struct Totals {
+    /// Messages that were decided on.
+    messages: u64,
+    /// By action.
+    actions: BTreeMap<&'static str, u64>,
+    /// Recipients who would not have seen each other: the sum of n×(n−1).
+    exposures_prevented: u64,
+    /// Mail from outside: an outgoing relay never sees it.
+    not_ours: u64,
+    /// Without a recipient in To, Cc or Bcc.
+    without_recipients: u64,
+    /// The relay would have refused it (too large, nested too deep, a loop).
+    refused: u64,
+    /// Files that could not be read.
+    unreadable: u64,
+    /// Who would have exposed most.
+    top_senders: Vec<Sender>,
+    /// The messages with most exposures.
+    top_messages: Vec<Message>,
+    #[serde(skip)]
+    senders: HashMap<String, Sender>,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+struct Sender {
+    sender: String,
+    messages: u64,
+    exposures: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Message {
+    place: String,
+    sender: String,
+    subject: String,
+    external_addresses: usize,
+    exposures: u64,
+    action: &'static str,
+}
+
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(missing) = arguments.paths.iter().find(|path| !path.exists()) {
+        return Err(Failure::failed(format!("there is no {}", missing.display())));
+    }
+    let ground = ground(context, &arguments.policy)?;
+    let examiner = Examiner {
+        policy: std::sync::Arc::new((*ground.examiner.policy).clone().in_mode(Mode::Enforce)),
+        ..ground.examiner
+    };
+    let mut replay =
+        Replay { examiner, totals: Totals::default(), ledger: HashMap::new(), now: SystemClock.now() };
+    let mut progress = Progress::new();
+    let mut shown = Instant::now();
+    for item in Archive::new(&arguments.paths) {
+        match item {
+            Ok(item) => replay.one(&item),
+            Err(error) => {
+                replay.totals.unreadable += 1;
+                progress.clear();
+                say(&format!("warning: {error}"));
+            }
+        }
+        if shown.elapsed() > EVERY {
+            shown = Instant::now();
+            let totals = &replay.totals;
+            progress.show(&format!(
+                "{} read, {} exposures prevented",
+                count(usize::try_from(totals.messages).unwrap_or(usize::MAX), "message", "messages"),
+                thousands(totals.exposures_prevented)
+            ));
+        }
+    }
+    progress.clear();
+    let totals = replay.totals.concluded();
+    if context.out.json {
+        context.out.json(&totals);
+    } else {
+        context.out.print(&text(context, &totals));
+        if let Some(note) = ground.note {
+            context.out.line(&format!("\n{}", context.out.paint.dim(note)));
+        }
+    }
+    Ok(())
+}
+
+struct Replay {
+    examiner: Examiner,
+    totals: Totals,
+    /// What was openly disclosed so far, by Message-ID.
+    ledger: HashMap<String, Disclosed>,
+    now: Timestamp,
+}
+
+impl Replay {
+    fn one(&mut self, item: &Item) {
+        let message: Bytes = mail::crlf(&item.raw);
+        let envelope = mail::envelope(&message);
+        if envelope.recipients.is_empty() {
+            self.totals.without_recipients += 1;
+            return;
+        }
+        let mut examining = self.examiner.begin(envelope);
+        let Ok(()) = examining.feed(&message).map(drop).and_then(|()| examining.end()) else {
+            self.totals.refused += 1;
+            return;
+        };
+        let threads = examining.references().iter().filter_map(|id| self.ledger.get(id)).cloned().collect();
+        let Ok(seen) = examining.finish(&Knowledge { threads }) else {
+            self.totals.refused += 1;
+            return;
+        };
+        if !seen.facts.from_is_ours {
+            self.totals.not_ours += 1;
+            return;
+        }
+        let stamp = Stamp {
+            id: Id::new(self.now, 0),
+            received: self.now,
+            hostname: "localhost".to_owned(),
+            client: String::new(),
+            protocol: "ESMTP".to_owned(),
+        };
+        let settled = self.examiner.settle(&seen, &stamp);
+        let action = settled.verdict.action();
+        if let Some(ledger) = settled.copies.and_then(|copies| copies.ledger)
+            && self.ledger.len() < LEDGER
+        {
+            self.ledger.insert(ledger.message_id.clone(), ledger);
+        }
+        let people = seen.facts.external_addresses.len();
+        self.totals.count(&Message {
+            place: item.place.clone(),
+            sender: seen.facts.from.first().map(|from| from.address.to_string()).unwrap_or_default(),
+            subject: seen.facts.subject,
+            external_addresses: people,
+            exposures: (people as u64) * (people as u64).saturating_sub(1),
+            action: action_word(action),
+        });
+    }
+}
+
+impl Totals {
+    fn count(&mut self, message: &Message) {
+        self.messages += 1;
+        *self.actions.entry(message.action).or_default() += 1;
+        let prevented = [Action::Split, Action::Bcc, Action::Hold, Action::Reject];
+        if message.exposures == 0 || !prevented.iter().any(|action| action_word(*action) == message.action) {
+            return;
+        }
+        self.exposures_prevented += message.exposures;
+        let sender = self.senders.entry(message.sender.clone()).or_default();
+        sender.messages += 1;
+        sender.exposures += message.exposures;
+        let at = self.top_messages.partition_point(|other| other.exposures >= message.exposures);
+        if at < TOP {
+            self.top_messages.insert(at, message.clone());
+            self.top_messages.truncate(TOP);
+        }
+    }
+
+    fn concluded(mut self) -> Self {
+        let named = self.senders.drain().map(|(sender, numbers)| Sender { sender, ..numbers });
+        self.top_senders = named.collect();
+        self.top_senders.sort_by(|a, b| b.exposures.cmp(&a.exposures).then_with(|| a.sender.cmp(&b.sender)));
+        self.top_senders.truncate(TOP);
+        self
+    }
+}
+
+fn text(context: &Context, totals: &Totals) -> String {
+    let paint = context.out.paint;
+    let mut text = format!("{}\n", paint.bold(&format!("{} messages", thousands(totals.messages))));
+    for (action, number) in &totals.actions {
+        let _ = writeln!(text, "  {} {:>12}", paint.state(&format!("{action:<10}")), thousands(*number));
+    }
+    let others = [
+        (totals.not_ours, "from outside: an outgoing relay never sees them"),
+        (totals.without_recipients, "without a recipient"),
+        (totals.refused, "would have been refused: too large, nested too deep, or in a loop"),
+        (totals.unreadable, "could not be read"),
+    ];
+    for (number, what) in others.iter().filter(|(number, _)| *number > 0) {
+        let _ = writeln!(text, "  {} {what}", thousands(*number));
+    }
+    let _ = writeln!(
+        text,
+        "\nexposures prevented  {}  (recipients who would have seen each other, n × (n − 1))",
+        paint.bold(&thousands(totals.exposures_prevented))
+    );
+    if !totals.top_senders.is_empty() {
+        let _ = writeln!(text);
+        let mut table = Table::new(&context.out, &["SENDER", "MESSAGES", "EXPOSURES"], 0);
+        for sender in &totals.top_senders {
+            table.row([sender.sender.clone(), thousands(sender.messages), thousands(sender.exposures)]);
+        }
+        text.push_str(&table.render());
+        let _ = writeln!(text);
+        let headings = ["ACTION", "OUTSIDE", "EXPOSURES", "SUBJECT", "WHERE"];
+        let mut table = Table::new(&context.out, &headings, 3).state(0);
+        for message in &totals.top_messages {
+            table.row([
+                message.action.to_owned(),
+                message.external_addresses.to_string(),
+                thousands(message.exposures),
+                shorten(&clean(&message.subject), 40),
+                message.place.clone(),
+            ]);
+        }
+        text.push_str(&table.render());
+    }
+    text
+}

@@ -1,0 +1,71 @@
+//! `sekisho serve`: runs the relay until it is told to stop.
+
+use super::out;
+use super::{Context, Failure};
+use crate::app::{App, Running};
+use crate::config::Config;
+use std::io::IsTerminal;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+pub(super) fn run(context: &Context) -> Result<(), Failure> {
+    log(context.out.json, "info");
+    let config = context.config()?;
+    threads()?.block_on(serve(context, config))
+}
+
+/// As many threads as the machine has cores.
+pub(super) fn threads() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start: {error}")))
+}
+
+/// Logs to stderr; `SEKISHO_LOG` says what (`debug`, `sekisho::courier=trace`), `--json` how.
+pub(super) fn log(json: bool, default: &str) {
+    let filter = EnvFilter::try_from_env("SEKISHO_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let ansi = out::color_on_stderr() && std::io::stderr().is_terminal();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi);
+    // A second call finds a subscriber in place: the first one stays.
+    let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+}
+
+async fn serve(context: &Context, config: Config) -> Result<(), Failure> {
+    let listen =
+        |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    let file = config.file.clone();
+    let running = App::start(config).await?;
+    tracing::info!("ready {}", running.addresses());
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&running, context, &file),
+            why = running.failed() => {
+                tracing::error!("{why}");
+                running.shutdown().await;
+                return Err(Failure::failed(why));
+            }
+        }
+    }
+    tracing::info!("shutting down: mail under way may end, nothing new is taken");
+    running.shutdown().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Reads the configuration anew. A mistake in it leaves everything as it was.
+fn reload(running: &Running, context: &Context, file: &std::path::Path) {
+    let named = context.config.as_deref().unwrap_or(file);
+    let result =
+        Config::find(Some(named)).map_err(Failure::from).and_then(|config| Ok(running.reload(&config)?));
+    match result {
+        Ok(()) => tracing::info!("reloaded: organisation, policy and who may relay"),
+        Err(failure) => tracing::error!("not reloaded, the old configuration stays: {}", failure.text),
+    }
+}

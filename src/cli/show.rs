@@ -1,0 +1,215 @@
+//! A message explained, as text: shared by `explain`, `held show` and `try`.
+
+use super::Context;
+use super::layout::{clean, count, some_of, thousands};
+use super::out::Out;
+use crate::clock::Timestamp;
+use crate::desk::explain::{CopyView, Explanation, FactsView, RuleView};
+use crate::policy::{Action, Mode};
+use crate::rewrite::Hit;
+use serde::Serialize;
+use serde_json::Value;
+use std::fmt::Write;
+
+/// Copies shown before "and so many more".
+const COPIES_SHOWN: usize = 20;
+
+/// A message explained, verdict first.
+pub(super) fn explanation(out: &Out, explained: &Explanation) -> String {
+    let mut text = headline(out, explained);
+    text.push('\n');
+    text.push_str(&body(out, explained, explained.verdict.action == Action::Hold));
+    text
+}
+
+/// What happens, and why.
+pub(super) fn headline(out: &Out, explained: &Explanation) -> String {
+    let paint = out.paint;
+    let verdict = &explained.verdict;
+    let word = action_word(verdict.action);
+    let mut text = format!("{}  {}\n", paint.state(word), paint.bold(&clean(&explained.facts.subject)));
+    if verdict.mode == Mode::Observe {
+        let _ = writeln!(text, "  observe mode: decided and recorded, and everything passes");
+    }
+    if let (Action::Delay, Some(seconds)) = (verdict.action, verdict.delay_seconds) {
+        let _ = writeln!(text, "  leaves after {seconds} s");
+    }
+    if verdict.reasons.is_empty() {
+        let _ = writeln!(text, "  no rule asks for anything");
+    }
+    for reason in &verdict.reasons {
+        let _ = writeln!(text, "  {}", clean(reason));
+    }
+    text
+}
+
+/// The action as it is written in JSON.
+pub(super) fn action_word(action: Action) -> &'static str {
+    match action {
+        Action::Pass => "pass",
+        Action::Bcc => "bcc",
+        Action::Split => "split",
+        Action::Delay => "delay",
+        Action::Hold => "hold",
+        Action::Reject => "reject",
+    }
+}
+
+/// Facts, rules and copies.
+pub(super) fn body(out: &Out, explained: &Explanation, held: bool) -> String {
+    let paint = out.paint;
+    let mut text = format!("{}\n", paint.bold("facts"));
+    facts(&mut text, &explained.facts);
+    let _ = writeln!(text, "\n{}", paint.bold("rules"));
+    for rule in &explained.rules {
+        text.push_str(&rule_line(out, rule));
+    }
+    hits(&mut text, &explained.hits);
+    match (&explained.if_released, held) {
+        (Some(released), true) if released.split.is_empty() => {
+            let _ = writeln!(text, "\n{}\n  none can be made that is safe: see above", paint.bold("copies"));
+        }
+        (Some(released), true) => {
+            let _ = writeln!(text, "\n{}", paint.bold("copies, if it is released to each individually"));
+            copies(&mut text, &released.split);
+        }
+        _ => {
+            let _ = writeln!(text, "\n{}", paint.bold("copies"));
+            copies(&mut text, &explained.deliveries);
+        }
+    }
+    text
+}
+
+fn facts(text: &mut String, facts: &FactsView) {
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<15} {}", clean(value));
+    };
+    let sender = if facts.sender.is_empty() { "<> (nobody: a report)" } else { &facts.sender };
+    line("sender", sender);
+    if !facts.from.iter().any(|from| *from == facts.sender) || !facts.from_is_ours {
+        let whose = if facts.from_is_ours { "" } else { " (not ours)" };
+        line("from", &format!("{}{whose}", some_of(&facts.from, 3)));
+    }
+    line("recipients", &count(facts.recipients.len(), "in the envelope", "in the envelope"));
+    line(
+        "outside",
+        &format!(
+            "{} of {}; {} exposures if everybody saw everybody",
+            count(facts.external_addresses.len(), "visible address", "visible addresses"),
+            count(facts.external_organisations, "organisation", "organisations"),
+            thousands(facts.exposures)
+        ),
+    );
+    if !facts.external_addresses.is_empty() {
+        line("", &some_of(&facts.external_addresses, 6));
+    }
+    if !facts.envelope_only.is_empty() {
+        line("envelope only", &some_of(&facts.envelope_only, 6));
+    }
+    if !facts.bcc_header.is_empty() {
+        line("bcc field", &some_of(&facts.bcc_header, 6));
+    }
+    let named = [
+        (facts.reply, "reply"),
+        (facts.circle, "circle"),
+        (facts.report, "report"),
+        (facts.auto_forward, "auto-forward"),
+        (facts.calendar.is_some(), "calendar"),
+        (facts.tnef, "winmail.dat"),
+        (facts.encrypted.is_some(), "encrypted"),
+        (facts.signed, "signed"),
+    ];
+    let kinds: Vec<&str> = named.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+    if !kinds.is_empty() {
+        line("kind", &kinds.join(", "));
+    }
+    line("size", &format!("{} octets", thousands(facts.size)));
+    if !facts.attachments.is_empty() {
+        line("attachments", &some_of(&facts.attachments, 6));
+    }
+    for part in facts.opaque_parts.iter().take(6) {
+        line("cannot look into", part);
+    }
+    for problem in facts.problems.iter().take(6) {
+        line("unreadable", problem);
+    }
+}
+
+fn rule_line(out: &Out, rule: &RuleView) -> String {
+    let paint = out.paint;
+    let demand =
+        if rule.demand.is_empty() { String::new() } else { format!(" → {}", rule.demand.join(", ")) };
+    let line = format!("{}: {}{demand}", clean(&rule.name), clean(&rule.why));
+    if rule.matched {
+        format!("  {} {line}\n", paint.warn("✓"))
+    } else {
+        format!("  {}\n", paint.dim(&format!("– {line}")))
+    }
+}
+
+fn hits(text: &mut String, hits: &[Hit]) {
+    if hits.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\nhidden addresses that others would get all the same");
+    for hit in hits.iter().take(COPIES_SHOWN) {
+        let _ = writeln!(text, "  {} in {} ({})", hit.address, clean(&hit.place), clean(&hit.form));
+    }
+    if hits.len() > COPIES_SHOWN {
+        let _ = writeln!(text, "  and {} more", hits.len() - COPIES_SHOWN);
+    }
+}
+
+/// Each copy with what its recipient sees in To and Cc.
+pub(super) fn copies(text: &mut String, copies: &[CopyView]) {
+    if copies.is_empty() {
+        let _ = writeln!(text, "  none");
+    }
+    for copy in copies.iter().take(COPIES_SHOWN) {
+        let cc = if copy.cc.is_empty() { String::new() } else { format!("; Cc: {}", shown(&copy.cc)) };
+        let _ =
+            writeln!(text, "  {}  sees To: {}{}", clean(&some_of(&copy.recipients, 3)), shown(&copy.to), cc);
+    }
+    if copies.len() > COPIES_SHOWN {
+        let _ = writeln!(text, "  and {} more copies (--json shows all)", copies.len() - COPIES_SHOWN);
+    }
+}
+
+/// A To or Cc field, cut where it says nothing new.
+fn shown(field: &str) -> String {
+    super::layout::shorten(&clean(field), 160)
+}
+
+/// Fields that hold moments, as milliseconds since 1970 within the relay.
+const MOMENTS: [&str; 5] = ["received", "expires", "decided_at", "due", "at"];
+
+/// A value for people's programs: moments as RFC 3339.
+pub(super) fn dated(value: &impl Serialize) -> Value {
+    let mut value = serde_json::to_value(value).unwrap_or_default();
+    date(&mut value);
+    value
+}
+
+fn date(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(date),
+        Value::Object(object) => {
+            for (key, inner) in object.iter_mut() {
+                match inner.as_i64().filter(|_| MOMENTS.contains(&key.as_str())) {
+                    Some(millis) => *inner = Timestamp(millis).to_jiff().to_string().into(),
+                    None => date(inner),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// ` --config FILE` as it was given, for commands that are shown to be typed next.
+pub(super) fn config_flag(context: &Context) -> String {
+    match &context.config {
+        Some(path) => format!(" --config {}", path.display()),
+        None => String::new(),
+    }
+}

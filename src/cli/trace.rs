@@ -1,0 +1,88 @@
+//! `sekisho trace`: everything about one message.
+
+use super::ask::{ask, unexpected};
+use super::layout::{clean, local, sender, some_of};
+use super::show;
+use super::{Context, Failure};
+use crate::control::{Answer, Request, Trace};
+use crate::journal::Event;
+use std::fmt::Write;
+
+/// What `trace` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Our id, a Message-ID or an address
+    text: String,
+    /// At most so many messages, newest first
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+}
+
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    let request = Request::Trace { text: arguments.text.clone(), limit: arguments.limit };
+    let Answer::Traces(traces) = ask(context, &request)? else { return Err(unexpected()) };
+    if context.out.json {
+        context.out.json(&show::dated(&traces));
+    }
+    if traces.is_empty() {
+        return Err(Failure::failed(format!(
+            "no message was found for `{}`: give our id, a Message-ID, or a sender's or recipient's address",
+            arguments.text
+        )));
+    }
+    if !context.out.json {
+        let texts: Vec<String> = traces.iter().map(|trace| text(context, trace)).collect();
+        context.out.print(&texts.join("\n"));
+    }
+    Ok(())
+}
+
+fn text(context: &Context, trace: &Trace) -> String {
+    let paint = context.out.paint;
+    let message = &trace.message;
+    let mut text = String::new();
+    let _ = writeln!(text, "{}  {}", paint.bold(message.id.as_str()), clean(&message.subject));
+    let _ = writeln!(text, "  sender      {}", clean(&sender(&message.sender)));
+    let _ = writeln!(text, "  recipients  {}", clean(&some_of(&message.recipients, 10)));
+    let _ = writeln!(text, "  message-id  <{}>", clean(&message.message_id));
+    let _ = writeln!(text, "  decided     {}", paint.state(&message.action));
+    if let Some(held) = &trace.held {
+        let _ = writeln!(text, "  hold        {}", paint.state(&held.state.to_string()));
+    }
+    for entry in &trace.events {
+        let _ = writeln!(text, "  {}  {}", paint.dim(&local(entry.at)), clean(&sentence(&entry.event)));
+    }
+    if !trace.deliveries.is_empty() {
+        text.push_str(&super::queue::table(context, &trace.deliveries));
+    }
+    text
+}
+
+/// What happened, as a sentence.
+fn sentence(event: &Event) -> String {
+    match event {
+        Event::Accepted { client, action, recipients, copies, exposures, .. } => {
+            let from = if client.is_empty() { "from ourselves".to_owned() } else { format!("from {client}") };
+            format!(
+                "accepted {from}: {action}, {recipients} recipients, {copies} copies, {exposures} exposures at stake"
+            )
+        }
+        Event::Attempt { recipients, state, reply, attempt, possible_duplicate, .. } => {
+            let twice = if *possible_duplicate { " (may be a duplicate)" } else { "" };
+            format!("attempt {attempt} to {}: {state}{twice}: {reply}", some_of(recipients, 3))
+        }
+        Event::Released { by, how, dropped } if dropped.is_empty() => format!("released by {by} as {how}"),
+        Event::Released { by, how, dropped } => {
+            format!("released by {by} as {how}, without {}", some_of(dropped, 5))
+        }
+        Event::Returned { by, reason } if reason.is_empty() => format!("returned by {by}"),
+        Event::Returned { by, reason } => format!("returned by {by}: {reason}"),
+        Event::Expired {} => "nobody decided in time: returned".to_owned(),
+        Event::Noticed { kind, notice } => format!("notice `{kind}` sent as {notice}"),
+        Event::Queue { by, verb, deliveries } => format!("{verb} by {by}: {deliveries} deliveries"),
+        Event::Stopped { places, left, total } => format!(
+            "STOPPED at sending: a hidden address stands in {}; {left} of {total} had left",
+            some_of(places, 3)
+        ),
+    }
+}

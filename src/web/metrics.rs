@@ -1,0 +1,192 @@
+//! Numbers for Prometheus.
+//!
+//! | name | what |
+//! |---|---|
+//! | `sekisho_build_info{version}` | 1 |
+//! | `sekisho_answers_total{answer}` | final answers to clients: `queued`, `held`, `rejected`, `loop`, `too-large`, `mime`, `full`, `unavailable` |
+//! | `sekisho_accepted{action}` | messages accepted since the relay started, by what was decided |
+//! | `sekisho_exposures_prevented` | disclosures prevented since the relay started: the sum of n×(n−1) |
+//! | `sekisho_held{state}` | held messages of the last 31 days, by state now |
+//! | `sekisho_deliveries{state}` | deliveries of the last 31 days, by state now |
+//! | `sekisho_deliveries_under_way` | transactions with the upstream open now |
+//! | `sekisho_breaker_open{upstream}` | 1 while the circuit breaker keeps the upstream alone |
+//!
+//! What the store counts is read when it is asked for, at most every five seconds.
+
+use crate::clock::{Clock, Timestamp};
+use crate::intake::Answer;
+use crate::store::{Store, Summary};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// How far back the gauges of held messages and deliveries look.
+const WINDOW: Duration = Duration::from_secs(31 * 86_400);
+/// How long numbers read from the store are good for.
+const FRESH: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByAnswer {
+    answer: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByAction {
+    action: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByState {
+    state: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Version {
+    version: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByUpstream {
+    upstream: String,
+}
+
+/// A number read at the moment it is asked for.
+pub type Probe = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// All numbers.
+pub struct Metrics {
+    registry: Registry,
+    answers: Answers,
+    accepted: Family<ByAction, Gauge>,
+    held: Family<ByState, Gauge>,
+    deliveries: Family<ByState, Gauge>,
+    exposures: Gauge,
+    under_way: Gauge,
+    breaker: Family<ByUpstream, Gauge>,
+    clock: Arc<dyn Clock>,
+    started: Timestamp,
+    read: Mutex<Option<Timestamp>>,
+    probes: Probes,
+}
+
+/// Where the numbers come from that neither the doorway nor the store counts.
+#[derive(Clone)]
+pub struct Probes {
+    /// Transactions with the upstream open now.
+    pub busy: Probe,
+    /// The upstream's name, and 1 while its breaker is open.
+    pub breaker: (String, Probe),
+}
+
+/// Counts the answers given to clients. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Answers(Family<ByAnswer, Counter>);
+
+impl Answers {
+    /// Counts one.
+    pub fn count(&self, answer: &Answer) {
+        let answer = match answer {
+            Answer::Queued(_) => "queued",
+            Answer::Held(..) => "held",
+            Answer::Rejected(_) => "rejected",
+            Answer::Loop(_) => "loop",
+            Answer::TooLarge(_) => "too-large",
+            Answer::Mime(_) => "mime",
+            Answer::Full => "full",
+            Answer::Unavailable => "unavailable",
+        };
+        self.0.get_or_create(&ByAnswer { answer }).inc();
+    }
+}
+
+impl Metrics {
+    /// Numbers that start now.
+    pub fn new(clock: Arc<dyn Clock>, answers: Answers, probes: Probes) -> Self {
+        let mut registry = Registry::with_prefix("sekisho");
+        let build: Family<Version, Gauge> = Family::default();
+        build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
+        let metrics = Self {
+            accepted: Family::default(),
+            held: Family::default(),
+            deliveries: Family::default(),
+            exposures: Gauge::default(),
+            under_way: Gauge::default(),
+            breaker: Family::default(),
+            started: clock.now(),
+            read: Mutex::new(None),
+            registry: Registry::default(),
+            answers,
+            clock,
+            probes,
+        };
+        registry.register("build_info", "The version that runs", build);
+        registry.register("answers", "Final answers to clients", metrics.answers.0.clone());
+        registry.register("accepted", "Messages accepted since start, by action", metrics.accepted.clone());
+        registry.register(
+            "exposures_prevented",
+            "Disclosures prevented since start: the sum of n*(n-1)",
+            metrics.exposures.clone(),
+        );
+        registry.register("held", "Held messages of 31 days, by state now", metrics.held.clone());
+        registry.register("deliveries", "Deliveries of 31 days, by state now", metrics.deliveries.clone());
+        registry.register("deliveries_under_way", "Transactions open now", metrics.under_way.clone());
+        registry.register("breaker_open", "1 while the upstream is left alone", metrics.breaker.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// The numbers as text.
+    pub async fn render(&self, store: &dyn Store) -> String {
+        self.under_way.set((self.probes.busy)());
+        let (upstream, breaker) = &self.probes.breaker;
+        self.breaker.get_or_create(&ByUpstream { upstream: upstream.clone() }).set(breaker());
+        if let Err(error) = self.read(store).await {
+            tracing::warn!(%error, "the store's numbers could not be read");
+        }
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            text.clear();
+        }
+        text
+    }
+
+    async fn read(&self, store: &dyn Store) -> Result<(), crate::store::StoreError> {
+        let mut read = self.read.lock().await;
+        let now = self.clock.now();
+        if read.is_some_and(|at| at <= now && now.since(at) < FRESH) {
+            return Ok(());
+        }
+        let since_start = store.summary(self.started).await?;
+        let window = store.summary(now.minus(WINDOW)).await?;
+        self.set(&since_start, &window);
+        *read = Some(now);
+        Ok(())
+    }
+
+    fn set(&self, since_start: &Summary, window: &Summary) {
+        for (action, number) in &since_start.accepted {
+            self.accepted.get_or_create(&ByAction { action: action.clone() }).set(as_gauge(*number));
+        }
+        self.exposures.set(as_gauge(since_start.exposures_prevented));
+        fill(&self.held, &window.held);
+        fill(&self.deliveries, &window.deliveries);
+    }
+}
+
+/// A state that nothing is in any more leaves no stale number behind.
+fn fill(family: &Family<ByState, Gauge>, numbers: &BTreeMap<String, u64>) {
+    family.clear();
+    for (state, number) in numbers {
+        family.get_or_create(&ByState { state: state.clone() }).set(as_gauge(*number));
+    }
+}
+
+fn as_gauge(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
