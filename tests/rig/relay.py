@@ -5,6 +5,7 @@ The binary is `target/debug/sekisho`, or what SEKISHO_BIN names.
 
 import json
 import os
+import re
 import shutil
 import signal
 import smtplib
@@ -76,7 +77,7 @@ class Relay:
             f'[desk]\naddress = "127.0.0.1:{self.desk}"\nurl = "http://127.0.0.1:{self.desk}"\n'
             f'[policy]\nfiles = ["{policy_file}"]\nmode = "{mode}"\n{policy_extra}\n{extra}\n'
         )
-        self.log = self.folder / "log"
+        self.log = Path(tempfile.mkstemp(prefix="sekisho-log-")[1])  # not on the store's disk, which may be full
         self.process = None
         self._start = start
 
@@ -87,6 +88,7 @@ class Relay:
 
     def __exit__(self, *_):
         self.stop()
+        self.log.unlink(missing_ok=True)
         if self.own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -107,7 +109,7 @@ class Relay:
         """Whether the log says so since the last start."""
         with open(self.log, "rb") as log:
             log.seek(self.seen)
-            return b"ready" in log.read()
+            return re.search(rb"\bready\b", log.read()) is not None
 
     def output(self):
         """What it wrote so far, its last part."""
