@@ -9,7 +9,7 @@ use std::ops::Range;
 const MAX_FIELDS: usize = 10_000;
 
 /// A header block: every field with its line end, without the empty line that ends it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Header {
     bytes: Bytes,
     fields: Vec<Field>,

@@ -7,6 +7,7 @@
 //! * [`edit`] byte-exact header edits: ranges kept, bytes put in
 //! * [`walk`] the streaming, bounded MIME walk
 //! * [`inspect`] what the walk finds that a policy asks about
+//! * [`open`] opens what can be opened, and hands on the text
 
 pub mod address;
 pub mod edit;
@@ -14,6 +15,7 @@ pub mod encoded_word;
 pub mod envelope;
 pub mod header;
 pub mod inspect;
+pub mod open;
 pub mod walk;
 
 pub use address::{Address, AddressList, Mailbox};

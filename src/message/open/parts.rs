@@ -1,0 +1,251 @@
+//! What each part is, by its header: attachments, signatures, protected and embedded headers.
+
+use super::leaf::{Info, Leaf};
+use super::{Context, FACTS};
+use crate::message::address::parse_list;
+use crate::message::inspect::{Attachment, Encrypted, Written};
+use crate::message::walk::{Encoding, Limits, Part, Visitor, WalkError, Walker};
+use crate::message::{Address, Header};
+
+/// Fields of an inner header that name recipients.
+const RECIPIENTS: [&str; 6] = ["to", "cc", "bcc", "resent-to", "resent-cc", "reply-to"];
+
+/// The parts of one message that are open: the message itself, or one found inside a leaf.
+#[derive(Debug)]
+pub(super) struct Nest {
+    /// What stands before each place: empty for the message itself.
+    prefix: String,
+    /// How many containers this message stands in.
+    depth: usize,
+    /// The whole nest is what a signature covers.
+    signed: bool,
+    frames: Vec<Frame>,
+    leaf: Option<Box<Leaf>>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    signed: bool,
+    message: bool,
+    /// The embedded message's own header counts as protected.
+    wrapped: bool,
+    attachment: Option<usize>,
+}
+
+impl Nest {
+    /// The message itself.
+    pub(super) fn root() -> Self {
+        Self::inside(String::new(), 0, false)
+    }
+
+    /// A message inside a leaf.
+    pub(super) fn inside(prefix: String, depth: usize, signed: bool) -> Self {
+        Self { prefix, depth, signed, frames: Vec::new(), leaf: None }
+    }
+
+    fn place(&self, part: &Part) -> String {
+        let name = part.filename.as_deref().filter(|name| !name.is_empty()).unwrap_or(&part.content_type);
+        let name: String = name.chars().filter(|letter| !letter.is_control()).take(120).collect();
+        format!("{}part {} ({name})", self.prefix, part.path)
+    }
+
+    pub(super) fn begin(&mut self, part: &Part, header: &Header, cx: &mut Context<'_>) {
+        let is_root = self.frames.is_empty() && self.prefix.is_empty();
+        let place = self.place(part);
+        if !is_root {
+            cx.listener.header(&place, header.bytes());
+        }
+        if let Some(name) = &part.filename {
+            // Decoded, and whatever the header's own reading makes of it.
+            cx.listener.header(&place, format!("file name: {name}").as_bytes());
+        }
+        self.protected(part, header, is_root, cx);
+        if is_root {
+            cx.facts.report = part.content_type == "multipart/report";
+        }
+        let parent_message = self.frames.last().is_some_and(|frame| frame.message);
+        if parent_message {
+            embedded(&part.path, header, cx);
+        }
+        self.declared(part, &place, cx);
+        let attachment = attachment(part, cx);
+        let wrapped = part.parameter("forwarded").is_some_and(|value| value.eq_ignore_ascii_case("no"));
+        let parent_signed = self.frames.last().map_or(self.signed, |frame| frame.signed);
+        self.frames.push(Frame {
+            signed: part.content_type == "multipart/signed",
+            message: part.is_message(),
+            wrapped: part.is_message() && (wrapped || parent_signed),
+            attachment,
+        });
+        if !part.is_container() {
+            self.leaf = Some(Box::new(Leaf::new(Info::of_part(part, place, self.depth))));
+        }
+    }
+
+    /// Notes recipients in headers that are signed or wrapped (RFC 9788, memory hole).
+    fn protected(&self, part: &Part, header: &Header, is_root: bool, cx: &mut Context<'_>) {
+        let parent = self.frames.last();
+        let marked = part.parameter("protected-headers").is_some() || part.parameter("hp").is_some();
+        let covered = match parent {
+            Some(frame) => frame.signed || frame.wrapped,
+            None => self.signed,
+        };
+        if !is_root && (marked || covered) {
+            cx.inner_recipients(header);
+        }
+    }
+
+    /// What the declared type says by itself.
+    fn declared(&self, part: &Part, place: &str, cx: &mut Context<'_>) {
+        match part.content_type.as_str() {
+            "multipart/signed" => cx.facts.signed = true,
+            "multipart/encrypted" if cx.facts.encrypted.is_none() => {
+                cx.facts.encrypted = Some(Encrypted { kind: "pgp".to_owned(), recipients: None });
+            }
+            "message/partial" => {
+                cx.opaque(&part.path, &part.content_type, "a piece of a message that was cut up");
+                cx.problem(place, "a piece of a message (message/partial)");
+            }
+            "message/external-body" => {
+                cx.opaque(&part.path, &part.content_type, "its content is kept elsewhere");
+            }
+            _ => {}
+        }
+        if part.encoding == Encoding::Unknown {
+            cx.opaque(&part.path, &part.content_type, "its transfer encoding is unknown");
+        }
+    }
+
+    pub(super) fn data(&mut self, decoded: &[u8], cx: &mut Context<'_>) {
+        for frame in &self.frames {
+            let known = frame.attachment.and_then(|index| cx.facts.attachments.get_mut(index));
+            if let Some(attachment) = known {
+                attachment.size += decoded.len() as u64;
+            }
+        }
+        if let Some(leaf) = &mut self.leaf {
+            leaf.feed(decoded, cx);
+        }
+    }
+
+    pub(super) fn end(&mut self, part: &Part, cx: &mut Context<'_>) {
+        self.frames.pop();
+        if !part.is_container()
+            && let Some(leaf) = self.leaf.take()
+        {
+            leaf.finish(cx);
+        }
+    }
+
+    pub(super) fn problem(&self, path: &str, why: &str, cx: &mut Context<'_>) {
+        cx.problem(&format!("{}part {path}", self.prefix), why);
+    }
+}
+
+/// Recipients named in a header.
+pub(super) fn recipients(header: &Header) -> Vec<Address> {
+    RECIPIENTS
+        .into_iter()
+        .flat_map(|name| header.named(name))
+        .flat_map(|field| parse_list(header.body(field)).mailboxes)
+        .map(|mailbox| mailbox.address)
+        .collect()
+}
+
+/// An embedded message's header: whom it names is written in this message.
+fn embedded(path: &str, header: &Header, cx: &mut Context<'_>) {
+    let mut addresses: Vec<Address> = header
+        .named("from")
+        .flat_map(|field| parse_list(header.body(field)).mailboxes)
+        .map(|mailbox| mailbox.address)
+        .chain(recipients(header))
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses.truncate(cx.budget.written.min(10_000));
+    cx.budget.written -= addresses.len();
+    if !addresses.is_empty() && cx.facts.written.len() < FACTS {
+        cx.facts.written.push(Written { path: format!("{path} (header)"), addresses });
+    }
+}
+
+/// Notes an attachment; its size is counted as its bytes go by.
+fn attachment(part: &Part, cx: &mut Context<'_>) -> Option<usize> {
+    let named = part.filename.is_some() && !part.is_container();
+    if !(part.attachment || named) || cx.facts.attachments.len() >= FACTS {
+        return None;
+    }
+    cx.facts.attachments.push(Attachment {
+        path: part.path.clone(),
+        name: part.filename.clone().unwrap_or_default(),
+        content_type: part.content_type.clone(),
+        size: 0,
+    });
+    Some(cx.facts.attachments.len() - 1)
+}
+
+/// A message inside a leaf, walked like the outer one.
+#[derive(Debug)]
+pub(super) struct Inner {
+    walker: Walker,
+    nest: Nest,
+    place: String,
+    failed: bool,
+}
+
+struct Steps<'a, 'b> {
+    nest: &'a mut Nest,
+    cx: &'a mut Context<'b>,
+}
+
+impl Inner {
+    /// `place` is where the message was found; `signed` whether a signature covers it whole.
+    pub(super) fn new(place: &str, depth: usize, signed: bool) -> Self {
+        Self {
+            walker: Walker::whole("0".to_owned(), Limits::default()),
+            nest: Nest::inside(format!("{place} › "), depth, signed),
+            place: place.to_owned(),
+            failed: false,
+        }
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        if self.failed {
+            return;
+        }
+        let result = self.walker.feed(bytes, &mut Steps { nest: &mut self.nest, cx });
+        self.check(result, cx);
+    }
+
+    pub(super) fn finish(mut self, cx: &mut Context<'_>) {
+        if !self.failed {
+            let result = self.walker.finish(&mut Steps { nest: &mut self.nest, cx });
+            self.check(result, cx);
+        }
+    }
+
+    fn check(&mut self, result: Result<(), WalkError>, cx: &mut Context<'_>) {
+        if let Err(error) = result {
+            self.failed = true;
+            cx.problem(&self.place, &error.to_string());
+        }
+    }
+}
+
+impl Visitor for Steps<'_, '_> {
+    fn begin(&mut self, part: &Part, header: &Header) {
+        self.nest.begin(part, header, self.cx);
+    }
+    fn data(&mut self, _: &Part, decoded: &[u8]) {
+        self.nest.data(decoded, self.cx);
+    }
+    fn end(&mut self, part: &Part) {
+        self.nest.end(part, self.cx);
+    }
+    fn stray(&mut self, bytes: &[u8]) {
+        self.cx.listener.stray(bytes);
+    }
+    fn problem(&mut self, path: &str, why: String) {
+        self.nest.problem(path, &why, self.cx);
+    }
+}

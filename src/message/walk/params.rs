@@ -1,0 +1,211 @@
+//! Structured field bodies with parameters: Content-Type, Content-Disposition (RFC 2045 §5.1,
+//! RFC 2231), read leniently and bounded.
+
+use crate::message::header::decode_text;
+use std::collections::BTreeMap;
+
+/// Most parameters taken of one field, and most sections of one value.
+const MOST: usize = 256;
+
+/// A field such as `multipart/mixed; boundary="x"`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Structured {
+    /// What stands before the first semicolon, lower case, blanks removed.
+    pub(crate) value: String,
+    /// Names in lower case, values decoded (RFC 2231, RFC 2047 where people write it), first wins.
+    pub(crate) parameters: Vec<(String, String)>,
+    /// A parameter is given twice with two values, or a bare value holds blanks: readers differ.
+    pub(crate) ambiguous: Option<String>,
+}
+
+impl Structured {
+    /// A parameter's value.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The body without comments, as text with folding turned into blanks.
+pub(crate) fn strip_comments(body: &[u8]) -> String {
+    let mut out = Vec::with_capacity(body.len());
+    let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
+    for &byte in body {
+        if escaped {
+            escaped = false;
+            if depth == 0 {
+                out.extend_from_slice(&[b'\\', byte]);
+            }
+            continue;
+        }
+        match byte {
+            b'\\' if quoted || depth > 0 => escaped = true,
+            b'"' if depth == 0 => {
+                quoted = !quoted;
+                out.push(byte);
+            }
+            b'(' if !quoted => depth += 1,
+            b')' if !quoted && depth > 0 => depth -= 1,
+            b'\r' | b'\n' => {}
+            _ if depth == 0 => out.push(byte),
+            _ => {}
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Reads value and parameters.
+pub(crate) fn read(body: &[u8]) -> Structured {
+    let text = strip_comments(body);
+    let mut pieces = split_quoted(&text);
+    let mut read = Structured {
+        value: pieces.next().unwrap_or("").to_ascii_lowercase().split_whitespace().collect(),
+        ..Structured::default()
+    };
+    let mut plain: Vec<(String, String)> = Vec::new();
+    let mut sections: BTreeMap<String, BTreeMap<usize, (bool, String)>> = BTreeMap::new();
+    for piece in pieces.take(MOST) {
+        let Some((name, raw)) = piece.split_once('=') else { continue };
+        let name = name.trim().to_ascii_lowercase();
+        let raw = raw.trim();
+        let value = unquote(raw);
+        if !raw.starts_with('"') && value.contains(char::is_whitespace) {
+            read.ambiguous = Some(format!("the parameter {name} has blanks outside quotes"));
+        }
+        match section_of(&name) {
+            Some((base, index, extended)) if index < MOST => {
+                sections.entry(base.to_owned()).or_default().entry(index).or_insert((extended, value));
+            }
+            Some(_) => read.ambiguous = Some(format!("the parameter {name} has too many pieces")),
+            None => match plain.iter().find(|(known, _)| *known == name) {
+                Some((_, first)) if *first != value => {
+                    read.ambiguous = Some(format!("the parameter {name} is given twice"));
+                }
+                Some(_) => {}
+                None => plain.push((name, value)),
+            },
+        }
+    }
+    for (name, sections) in sections {
+        read.parameters.push((name, join(&sections)));
+    }
+    for (name, value) in plain {
+        let value = if value.contains("=?") { decode_text(value.as_bytes()) } else { value };
+        if !read.parameters.iter().any(|(known, _)| *known == name) {
+            read.parameters.push((name, value));
+        }
+    }
+    read
+}
+
+/// `name*`, `name*0`, `name*0*`: base name, section, and whether it is percent-encoded.
+fn section_of(name: &str) -> Option<(&str, usize, bool)> {
+    let (base, rest) = name.split_once('*')?;
+    let (index, extended) = match rest.strip_suffix('*') {
+        Some(index) => (index, true),
+        None => (rest, rest.is_empty()),
+    };
+    if index.is_empty() {
+        return Some((base, 0, extended));
+    }
+    Some((base, index.parse().ok()?, extended))
+}
+
+/// Joins the sections of a value; the charset of the first holds for all (RFC 2231 §4.1).
+fn join(sections: &BTreeMap<usize, (bool, String)>) -> String {
+    let mut bytes = Vec::new();
+    let mut charset = String::new();
+    for (index, (extended, value)) in sections {
+        let mut value = value.as_str();
+        if *extended {
+            if let (0, Some((name, rest))) = (*index, value.split_once('\'')) {
+                name.clone_into(&mut charset);
+                value = rest.split_once('\'').map_or(rest, |(_, text)| text);
+            }
+            bytes.extend(percent_decode(value.as_bytes()));
+        } else {
+            bytes.extend_from_slice(value.as_bytes());
+        }
+    }
+    let encoding = encoding_rs::Encoding::for_label(charset.as_bytes()).unwrap_or(encoding_rs::UTF_8);
+    encoding.decode_without_bom_handling(&bytes).0.into_owned()
+}
+
+/// `%41` becomes `A`; anything else stays.
+pub(crate) fn percent_decode(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut index = 0;
+    while index < text.len() {
+        if let [b'%', high, low, ..] = text[index..]
+            && high.is_ascii_hexdigit()
+            && low.is_ascii_hexdigit()
+        {
+            out.push(super::transfer::hex(high) << 4 | super::transfer::hex(low));
+            index += 3;
+        } else {
+            out.push(text[index]);
+            index += 1;
+        }
+    }
+    out
+}
+
+/// Splits at semicolons outside quotes.
+fn split_quoted(text: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |letter: char| {
+        let was_escaped = std::mem::take(&mut escaped);
+        match letter {
+            '\\' if quoted && !was_escaped => escaped = true,
+            '"' if !was_escaped => quoted = !quoted,
+            ';' if !quoted => return true,
+            _ => {}
+        }
+        false
+    })
+}
+
+fn unquote(raw: &str) -> String {
+    let Some(inner) = raw.strip_prefix('"') else { return raw.to_owned() };
+    let mut out = String::with_capacity(inner.len());
+    let mut letters = inner.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => break,
+            '\\' => out.extend(letters.next()),
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_every_shape() {
+        for (body, name, value) in [
+            ("text/plain; charset=utf-8", "charset", "utf-8"),
+            ("multipart/mixed;\r\n boundary=\"a b;c\\\"d\"", "boundary", "a b;c\"d"),
+            ("a/b; name*=UTF-8'ja'%E3%81%82.txt", "name", "あ.txt"),
+            ("a/b; name*0*=iso-2022-jp'ja'%1B$B; name*1*=%24%22%1B%28B; name*2=.txt", "name", "あ.txt"),
+            ("a/b; name*1=b; name*0=a", "name", "ab"),
+            ("a/b (c; x=1); NAME = v (comment)", "name", "v"),
+            ("a/b; name=plain; name*=us-ascii''extended", "name", "extended"),
+        ] {
+            assert_eq!(read(body.as_bytes()).get(name), Some(value), "{body}");
+        }
+        assert!(read(b"a/b; boundary=a; boundary=b").ambiguous.is_some());
+        assert!(read(b"a/b; boundary=a b").ambiguous.is_some());
+        assert_eq!(read(b" Text / HTML ").value, "text/html");
+    }
+
+    #[test]
+    fn thousands_of_sections_stay_small() {
+        let mut body = b"a/b".to_vec();
+        for index in 0..100_000 {
+            body.extend_from_slice(format!("; name*{index}*=%41").as_bytes());
+        }
+        assert!(read(&body).get("name").unwrap().len() <= MOST);
+    }
+}

@@ -1,0 +1,438 @@
+//! Content-Transfer-Encoding, undone as it streams by (RFC 2045 §6; uuencode as Unix mail did it).
+//!
+//! Lenient on purpose: whatever some reader may make sense of is decoded, for what is searched must
+//! be what any recipient could see.
+
+use memchr::memchr;
+
+/// How a part's content was encoded for transport.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// `7bit`, `8bit`, `binary`, or nothing said.
+    #[default]
+    Identity,
+    /// `base64`.
+    Base64,
+    /// `quoted-printable`.
+    QuotedPrintable,
+    /// `x-uuencode` and its other names.
+    Uuencode,
+    /// A name nobody knows: the bytes are taken as they are (RFC 2045 §6.4).
+    Unknown,
+}
+
+impl Encoding {
+    /// Reads the field's body; comments and blanks are ignored.
+    pub fn read(body: &[u8]) -> Self {
+        let text = super::params::strip_comments(body).to_ascii_lowercase();
+        match text.trim().trim_matches('"').trim_end_matches(';').trim() {
+            "" | "7bit" | "8bit" | "binary" | "7-bit" | "8-bit" => Self::Identity,
+            "base64" => Self::Base64,
+            "quoted-printable" => Self::QuotedPrintable,
+            "x-uuencode" | "uuencode" | "x-uue" | "uue" | "x-uu" => Self::Uuencode,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// A decoder with a few bytes of state.
+#[derive(Debug)]
+pub(crate) enum Decoder {
+    /// Bytes pass unchanged.
+    Identity,
+    /// Base64.
+    Base64(Base64),
+    /// Quoted-printable.
+    QuotedPrintable(QuotedPrintable),
+    /// Uuencode.
+    Uuencode(Uuencode),
+}
+
+impl Decoder {
+    /// A decoder for this encoding.
+    pub(crate) fn new(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Identity | Encoding::Unknown => Self::Identity,
+            Encoding::Base64 => Self::Base64(Base64::default()),
+            Encoding::QuotedPrintable => Self::QuotedPrintable(QuotedPrintable::default()),
+            Encoding::Uuencode => Self::Uuencode(Uuencode::default()),
+        }
+    }
+
+    /// Decodes a chunk onto the end of `out`.
+    pub(crate) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Identity => out.extend_from_slice(bytes),
+            Self::Base64(decoder) => decoder.feed(bytes, out),
+            Self::QuotedPrintable(decoder) => decoder.feed(bytes, out),
+            Self::Uuencode(decoder) => decoder.feed(bytes, out),
+        }
+    }
+
+    /// What is left when the content ends.
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
+        match self {
+            Self::Identity => {}
+            Self::Base64(decoder) => decoder.finish(out),
+            Self::QuotedPrintable(decoder) => decoder.finish(out),
+            Self::Uuencode(decoder) => decoder.finish(out),
+        }
+    }
+}
+
+const SKIP: u8 = 0xff;
+const PAD: u8 = 0xfe;
+
+/// Values of the base64 alphabet, URL-safe letters included; everything else is skipped.
+const VALUES: [u8; 256] = {
+    let mut table = [SKIP; 256];
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut index = 0;
+    while index < 64 {
+        #[allow(clippy::cast_possible_truncation)] // below 64
+        {
+            table[letters[index] as usize] = index as u8;
+        }
+        index += 1;
+    }
+    table[b'-' as usize] = 62;
+    table[b'_' as usize] = 63;
+    table[b'=' as usize] = PAD;
+    table
+};
+
+/// The value of one letter of the base64 alphabet (either one), if it is one.
+pub(crate) fn base64_value(letter: u8) -> Option<u8> {
+    let value = VALUES[usize::from(letter)];
+    (value < 64).then_some(value)
+}
+
+/// Base64 that skips junk and goes on behind padding (blocks one after the other).
+#[derive(Debug, Default)]
+pub(crate) struct Base64 {
+    bits: u32,
+    letters: u8,
+}
+
+impl Base64 {
+    /// Decodes a chunk onto the end of `out`.
+    #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+        out.reserve(bytes.len() / 4 * 3 + 3);
+        while !bytes.is_empty() {
+            if self.letters == 0 {
+                bytes = Self::quads(bytes, out);
+            }
+            let Some((&first, rest)) = bytes.split_first() else { return };
+            bytes = rest;
+            match VALUES[usize::from(first)] {
+                SKIP => {}
+                PAD => self.finish(out),
+                value => {
+                    self.bits = self.bits << 6 | u32::from(value);
+                    self.letters += 1;
+                    if self.letters == 4 {
+                        out.extend_from_slice(&[
+                            (self.bits >> 16) as u8,
+                            (self.bits >> 8) as u8,
+                            self.bits as u8,
+                        ]);
+                        (self.bits, self.letters) = (0, 0);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whole groups of four letters, as long as nothing else is between; returns what is left.
+    #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
+    fn quads<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+        let (groups, _) = bytes.as_chunks::<4>();
+        let mut done = 0;
+        for group in groups {
+            let [a, b, c, d] = group.map(|letter| u32::from(VALUES[usize::from(letter)]));
+            if (a | b | c | d) >= 64 {
+                break;
+            }
+            let bits = a << 18 | b << 12 | c << 6 | d;
+            out.extend_from_slice(&[(bits >> 16) as u8, (bits >> 8) as u8, bits as u8]);
+            done += 4;
+        }
+        &bytes[done..]
+    }
+
+    /// A group cut short, by padding or by the end.
+    #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
+        match self.letters {
+            2 => out.push((self.bits >> 4) as u8),
+            3 => out.extend_from_slice(&[(self.bits >> 10) as u8, (self.bits >> 2) as u8]),
+            _ => {}
+        }
+        (self.bits, self.letters) = (0, 0);
+    }
+}
+
+/// Quoted-printable (RFC 2045 §6.7), lower-case digits accepted, what is no escape kept as it is.
+#[derive(Debug, Default)]
+pub(crate) struct QuotedPrintable {
+    state: Escape,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum Escape {
+    #[default]
+    None,
+    /// After `=`.
+    Equals,
+    /// After `=` and one digit.
+    Digit(u8),
+    /// After `=` and blanks: a soft break if a line end follows.
+    Blanks,
+}
+
+impl QuotedPrintable {
+    fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+        out.reserve(bytes.len());
+        while let Some(&byte) = bytes.first() {
+            match self.state {
+                Escape::None => {
+                    let plain = memchr(b'=', bytes).unwrap_or(bytes.len());
+                    out.extend_from_slice(&bytes[..plain]);
+                    bytes = &bytes[plain..];
+                    if !bytes.is_empty() {
+                        bytes = &bytes[1..];
+                        self.state = Escape::Equals;
+                    }
+                    continue;
+                }
+                Escape::Equals => match byte {
+                    b'\n' => self.state = Escape::None,
+                    b' ' | b'\t' | b'\r' => self.state = Escape::Blanks,
+                    _ if byte.is_ascii_hexdigit() => self.state = Escape::Digit(byte),
+                    _ => {
+                        self.state = Escape::None;
+                        out.push(b'=');
+                        continue;
+                    }
+                },
+                Escape::Digit(first) => {
+                    self.state = Escape::None;
+                    if byte.is_ascii_hexdigit() {
+                        out.push(hex(first) << 4 | hex(byte));
+                    } else {
+                        out.extend_from_slice(&[b'=', first]);
+                        continue;
+                    }
+                }
+                Escape::Blanks => match byte {
+                    b'\n' => self.state = Escape::None,
+                    b' ' | b'\t' | b'\r' => {}
+                    _ => {
+                        self.state = Escape::None;
+                        out.extend_from_slice(b"= ");
+                        continue;
+                    }
+                },
+            }
+            bytes = &bytes[1..];
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        match self.state {
+            Escape::None | Escape::Blanks => {}
+            Escape::Equals => out.push(b'='),
+            Escape::Digit(first) => out.extend_from_slice(&[b'=', first]),
+        }
+        self.state = Escape::None;
+    }
+}
+
+/// The value of a hexadecimal digit (0 for anything else).
+pub(crate) fn hex(digit: u8) -> u8 {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).unwrap_or(0)
+}
+
+/// Longest line taken for one of an encoded block; longer ones are text.
+const LONGEST: usize = 1_024;
+
+/// Uuencoded blocks (`begin 644 name` … `end`) and yEnc blocks (`=ybegin` … `=yend`); text around
+/// them is left out.
+#[derive(Debug, Default)]
+pub(crate) struct Uuencode {
+    line: Vec<u8>,
+    inside: Block,
+    too_long: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    #[default]
+    None,
+    Uu,
+    Yenc,
+}
+
+impl Uuencode {
+    /// Decodes what stands in blocks, onto the end of `out`.
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+        while !bytes.is_empty() {
+            let end = memchr(b'\n', bytes);
+            let (piece, rest) = bytes.split_at(end.map_or(bytes.len(), |at| at + 1));
+            bytes = rest;
+            if self.line.len() + piece.len() > LONGEST {
+                self.too_long = true;
+                self.line.clear();
+            }
+            if !self.too_long {
+                self.line.extend_from_slice(piece);
+            }
+            if end.is_some() {
+                self.take_line(out);
+            }
+        }
+    }
+
+    /// The last line, when it has no end.
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
+        self.take_line(out);
+    }
+
+    fn take_line(&mut self, out: &mut Vec<u8>) {
+        let line = std::mem::take(&mut self.line);
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        if !std::mem::take(&mut self.too_long) {
+            match self.inside {
+                Block::None => self.inside = block_start(text),
+                Block::Uu if text.trim_ascii() == b"end" => self.inside = Block::None,
+                Block::Uu => uu_line(text, out),
+                Block::Yenc if text.starts_with(b"=yend") => self.inside = Block::None,
+                Block::Yenc if text.starts_with(b"=ypart") => {}
+                Block::Yenc => yenc_line(text, out),
+            }
+        }
+        self.line = line;
+        self.line.clear();
+    }
+}
+
+fn block_start(line: &[u8]) -> Block {
+    if line.starts_with(b"=ybegin ") {
+        return Block::Yenc;
+    }
+    let Some(rest) = line.strip_prefix(b"begin ") else { return Block::None };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if (3..=4).contains(&digits) && rest.get(digits) == Some(&b' ') { Block::Uu } else { Block::None }
+}
+
+#[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
+fn uu_line(line: &[u8], out: &mut Vec<u8>) {
+    let Some((&length, letters)) = line.split_first() else { return };
+    let mut left = usize::from(length.wrapping_sub(32) & 63);
+    for group in letters.chunks(4) {
+        let mut bits = 0u32;
+        for index in 0..4 {
+            let letter = group.get(index).copied().unwrap_or(b' ');
+            bits = bits << 6 | u32::from(letter.wrapping_sub(32) & 63);
+        }
+        let bytes = [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8];
+        let take = left.min(3);
+        out.extend_from_slice(&bytes[..take]);
+        left -= take;
+    }
+}
+
+fn yenc_line(line: &[u8], out: &mut Vec<u8>) {
+    let mut escaped = false;
+    for &byte in line {
+        match (escaped, byte) {
+            (false, b'=') => escaped = true,
+            (false, _) => out.push(byte.wrapping_sub(42)),
+            (true, _) => {
+                out.push(byte.wrapping_sub(42 + 64));
+                escaped = false;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(encoding: Encoding, text: &[u8]) -> Vec<u8> {
+        let mut whole = Vec::new();
+        let mut decoder = Decoder::new(encoding);
+        decoder.feed(text, &mut whole);
+        decoder.finish(&mut whole);
+        for size in [1, 2, 3, 7] {
+            let mut pieces = Vec::new();
+            let mut decoder = Decoder::new(encoding);
+            text.chunks(size).for_each(|chunk| decoder.feed(chunk, &mut pieces));
+            decoder.finish(&mut pieces);
+            assert_eq!(pieces, whole, "in chunks of {size}");
+        }
+        whole
+    }
+
+    #[test]
+    fn base64_of_every_shape() {
+        for (text, plain) in [
+            ("aGVsbG8=", "hello"),
+            ("aGVs\r\nbG8=\r\n", "hello"),
+            ("aGVsbG8", "hello"),
+            ("aGVsbA==", "hell"),
+            ("aGVsbA==aGVsbG8=", "hellhello"),
+            ("a G!V*s\tbG8=", "hello"),
+            ("", ""),
+            ("=", ""),
+        ] {
+            assert_eq!(decode(Encoding::Base64, text.as_bytes()), plain.as_bytes(), "{text}");
+        }
+    }
+
+    #[test]
+    fn quoted_printable_of_every_shape() {
+        for (text, plain) in [
+            ("a=40x.jp", "a@x.jp"),
+            ("a=4\r\n0", "a=4\r\n0"),
+            ("a@x=\r\n.jp", "a@x.jp"),
+            ("a@x=  \t\r\n.jp", "a@x.jp"),
+            ("a@x=\n.jp", "a@x.jp"),
+            ("=e3=81=82", "あ"),
+            ("a=zz=", "a=zz="),
+            ("==40", "=@"),
+        ] {
+            assert_eq!(
+                String::from_utf8_lossy(&decode(Encoding::QuotedPrintable, text.as_bytes())),
+                plain,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn uuencoded_and_yenc_blocks() {
+        let text = b"see below\r\nbegin 644 a.txt\r\n%:&5L;&\\\r\n`\r\nend\r\nbye\r\n";
+        assert_eq!(decode(Encoding::Uuencode, text), b"hello");
+        let yenc: Vec<u8> = b"hello".iter().map(|byte| byte.wrapping_add(42)).collect();
+        let text = [b"=ybegin line=128 size=5 name=a\r\n", &yenc[..], b"\r\n=yend size=5\r\n"].concat();
+        assert_eq!(decode(Encoding::Uuencode, &text), b"hello");
+        assert_eq!(decode(Encoding::Uuencode, b"we begin 2026 with\r\nnothing\r\n"), b"");
+    }
+
+    #[test]
+    fn names_of_encodings() {
+        for (body, encoding) in [
+            (&b" BASE64"[..], Encoding::Base64),
+            (b" (really) base64 (yes)", Encoding::Base64),
+            (b"Quoted-Printable;", Encoding::QuotedPrintable),
+            (b"x-rot13", Encoding::Unknown),
+            (b"", Encoding::Identity),
+        ] {
+            assert_eq!(Encoding::read(body), encoding);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The search of a header block: raw, unfolded, decoded. Most blocks need one pass over their bytes;
+//! only what is encoded is decoded.
+
+use super::hits::Hits;
+use super::stream::{Form, Look, search_all};
+use super::views::{Fold, Unescape};
+use super::{Needles, words};
+use crate::message::header::decode_text;
+use crate::message::walk::params;
+use memchr::{memchr, memchr_iter, memchr3, memmem};
+
+const LOOK: Look = Look { verp: true, tokens: true };
+/// Longest field that is decoded in every way; longer ones are decoded in pieces of this size.
+const PIECE: usize = 64 * 1_024;
+
+/// Searches a block whose fields stand at `before` + `header NAME`.
+pub(super) fn search(needles: &Needles, block: &[u8], before: &str, hits: &mut Hits) {
+    if needles.addresses().is_empty() {
+        return;
+    }
+    for (start, end) in fields(block) {
+        search_field(needles, &block[start..end], before, hits);
+    }
+}
+
+/// Where fields begin and end: a line and the folded ones behind it.
+fn fields(block: &[u8]) -> Vec<(usize, usize)> {
+    let mut fields = Vec::with_capacity(32);
+    let mut start = 0;
+    for at in memchr_iter(b'\n', block) {
+        if !matches!(block.get(at + 1), Some(b' ' | b'\t')) {
+            fields.push((start, at + 1));
+            start = at + 1;
+        }
+    }
+    if start < block.len() {
+        fields.push((start, block.len()));
+    }
+    fields
+}
+
+fn search_field(needles: &Needles, field: &[u8], before: &str, hits: &mut Hits) {
+    let (name, body) = match memchr(b':', field) {
+        Some(colon) => (&field[..colon], &field[colon + 1..]),
+        None => (&b""[..], field),
+    };
+    let mut note = |index: u32, form: Form, base: &'static str| {
+        let name = String::from_utf8_lossy(name);
+        let name: String = name.trim().chars().take(80).filter(|letter| !letter.is_control()).collect();
+        // File names come as fields of this name.
+        let kind = if name == "file name" { "" } else { "header " };
+        hits.add_in(index, &format!("{before}{kind}{name}"), form, base);
+    };
+    search_all(needles, field, LOOK, &mut |index, form| note(index, form, "as text"));
+    let folded = memchr(b'\n', body).is_some_and(|at| at + 1 < body.len());
+    let joined = if folded { unfold(body) } else { Vec::new() };
+    if folded {
+        search_all(needles, &joined, LOOK, &mut |index, form| note(index, form, "folded"));
+    }
+    if memchr(b'(', body).is_some() {
+        let plain = params::strip_comments(body);
+        search_all(needles, plain.as_bytes(), LOOK, &mut |index, form| note(index, form, "with comments"));
+    }
+    if memmem::find(body, b"=?").is_some() {
+        for text in [decode_text(body).into_bytes(), words::decode(body)] {
+            search_views(needles, &text, &mut |index, form| note(index, form, "encoded-word"));
+        }
+    }
+    if memchr(b'*', body).is_some() {
+        for (_, value) in params::read(body).parameters {
+            search_views(needles, value.as_bytes(), &mut |index, form| note(index, form, "RFC 2231"));
+        }
+    }
+    let escapes = memchr3(b'%', b'&', b'\\', body).is_some() || memmem::find(body, b"=40").is_some();
+    if escapes || !body.is_ascii() || body.contains(&0x1b) {
+        search_views(needles, body, &mut |index, form| note(index, form, "escaped"));
+        if folded {
+            search_views(needles, &joined, &mut |index, form| note(index, form, "escaped"));
+        }
+        if !body.is_ascii() || body.contains(&0x1b) {
+            for text in words::guesses(body) {
+                search_views(needles, text.as_bytes(), &mut |index, form| note(index, form, "8-bit"));
+            }
+        }
+    }
+}
+
+/// The body without line ends and the blanks behind them: pieces of one word that was folded.
+fn unfold(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len());
+    for line in body.split(|&byte| byte == b'\n') {
+        out.extend_from_slice(line.trim_ascii());
+    }
+    out
+}
+
+/// Searches a text folded, and folded with its escapes undone twice.
+fn search_views(needles: &Needles, text: &[u8], found: &mut impl FnMut(u32, Form)) {
+    for piece in text.chunks(PIECE - 2_048).enumerate().map(|(at, _)| {
+        let start = at * (PIECE - 2_048);
+        &text[start..text.len().min(start + PIECE)]
+    }) {
+        let folded = run(piece, |bytes, out| {
+            let mut fold = Fold::default();
+            fold.feed(bytes, out);
+            fold.finish(out);
+        });
+        search_all(needles, &folded, LOOK, found);
+        if memchr3(b'%', b'&', b'\\', &folded).is_none() && memchr(b'=', &folded).is_none() {
+            continue;
+        }
+        let mut plain = folded;
+        for _ in 0..2 {
+            plain = run(&plain, |bytes, out| {
+                let mut unescape = Unescape::default();
+                unescape.feed(bytes, out);
+                unescape.finish(out);
+            });
+        }
+        let plain = run(&plain, |bytes, out| {
+            let mut fold = Fold::default();
+            fold.feed(bytes, out);
+            fold.finish(out);
+        });
+        search_all(needles, &plain, LOOK, found);
+    }
+}
+
+fn run(bytes: &[u8], stage: impl Fn(&[u8], &mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    stage(bytes, &mut out);
+    out
+}

@@ -1,0 +1,104 @@
+//! The audit: is a hidden recipient's address anywhere in a copy, in any encoding?
+//!
+//! One search over what is decoded, while it streams in; the shared body once for all copies, each
+//! copy's rendered header on its own.
+//!
+//! * [`needles`] the addresses, and what counts as one of them being written somewhere
+//! * [`stream`] a view searched as it streams by
+//! * [`views`] escapes, look-alike characters and tags undone
+//! * [`header`] header blocks
+//! * [`places`] every place of a body, in every view
+//! * [`hits`] what was found
+
+mod header;
+mod hits;
+mod needles;
+mod places;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod views;
+mod words;
+
+use crate::message::open::Inspector;
+use crate::message::walk::{Limits, WalkError, Walker};
+use crate::message::{Address, BodyFacts, Header};
+use hits::Hits;
+pub use needles::Needles;
+use places::Places;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Octets that go through all machines at a time: what bounds their buffers.
+const PIECE: usize = 32 * 1_024;
+
+/// A hidden address was found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Hit {
+    /// Whose address.
+    pub address: Address,
+    /// Where: `header Subject`, `part 1.2 (text/html)`, `report.zip › list.csv`.
+    pub place: String,
+    /// How it was written: `as text`, `base64`, `escaped`, `VERP`, …
+    pub form: String,
+}
+
+impl Needles {
+    /// Searches a rendered header block (folded or not): every field's raw, unfolded and decoded
+    /// forms, field names included.
+    pub fn search_header(&self, block: &[u8]) -> Vec<Hit> {
+        let mut hits = Hits::default();
+        header::search(self, block, "", &mut hits);
+        hits.into_hits(self, None)
+    }
+}
+
+/// The streaming scan of one body: MIME walk, decoding, inspection and search in one pass.
+pub struct BodyScan {
+    walker: Result<Walker, WalkError>,
+    inspector: Inspector<Places>,
+}
+
+/// What the scan of a whole body gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BodyReport {
+    /// Facts for the policy.
+    pub facts: BodyFacts,
+    /// Every needle found, each (address, place) once; at most 1,000 kept, but every address that
+    /// was found has at least one.
+    pub hits: Vec<Hit>,
+}
+
+impl BodyScan {
+    /// Starts a scan: `header` is the message's own header.
+    pub fn new(header: &Header, needles: Arc<Needles>) -> Self {
+        let mut inspector = Inspector::new(Places::new(needles));
+        let walker = Walker::new(header, Limits::default(), &mut inspector);
+        Self { walker, inspector }
+    }
+
+    /// Takes the next bytes of the body, in chunks of any size. The first bytes are those right
+    /// after the header block (so the empty line comes first).
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), WalkError> {
+        let walker = self.walker.as_mut().map_err(|error| *error)?;
+        for piece in chunk.chunks(PIECE) {
+            self.inspector.listener().raw(piece);
+            walker.feed(piece, &mut self.inspector)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the scan.
+    pub fn finish(self) -> Result<BodyReport, WalkError> {
+        let Self { walker, mut inspector } = self;
+        walker?.finish(&mut inspector)?;
+        let (facts, places) = inspector.finish();
+        Ok(BodyReport { facts, hits: places.finish() })
+    }
+}
+
+impl std::fmt::Debug for BodyScan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BodyScan").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,269 @@
+//! The addresses that are searched for, indexed so that each `@` in a text costs one or two lookups.
+//!
+//! Every written form of an address has a separator between local part and domain. The search jumps
+//! from separator to separator, asks whether what follows is a domain that matters, and only then
+//! looks at what stands before. Its cost does not depend on how many addresses are searched for.
+
+use crate::message::Address;
+use std::collections::HashMap;
+use std::ops::Range;
+use unicode_normalization::UnicodeNormalization;
+
+/// Blanks tolerated around an `@` (RFC 5322 §4.4 allows them, people fold there).
+const BLANKS: usize = 8;
+/// Longest domain looked at, in octets of text; a U-label in UTF-8 is longer than its A-label.
+const DOMAIN: usize = 512;
+/// Octets before an `@` that are looked at, at least.
+const LOCAL: usize = 64;
+
+/// Endings of file names that follow an address when a file is named after it, so that
+/// `a@example.jp.pdf` is found while `a@example.jp.example` is another address.
+const FILE_ENDINGS: [&str; 24] = [
+    "pdf", "txt", "csv", "tsv", "xls", "xlsx", "xlsm", "doc", "docx", "ppt", "pptx", "zip", "lzh", "eml",
+    "msg", "htm", "html", "jpg", "jpeg", "png", "gif", "ics", "vcf", "xml",
+];
+
+/// The addresses to search for: built once a message, shared by body scan and header audits.
+#[derive(Clone, Debug, Default)]
+pub struct Needles {
+    addresses: Vec<Address>,
+    /// Comparison key to position.
+    keys: HashMap<Box<str>, u32>,
+    /// A-label domains, and their Unicode forms, to the A-label.
+    domains: HashMap<Box<str>, Box<str>>,
+    /// Some local part is not ASCII.
+    wide_locals: bool,
+    /// Some domain has a Unicode form.
+    wide_domains: bool,
+    longest_local: usize,
+}
+
+/// One candidate around a separator.
+pub(super) struct Spot<'a> {
+    /// The text.
+    pub(super) text: &'a [u8],
+    /// Where the separator is.
+    pub(super) at: usize,
+}
+
+impl Needles {
+    /// Builds the search for these addresses (up to tens of thousands).
+    pub fn new(addresses: Vec<Address>) -> Self {
+        let mut needles = Self { longest_local: LOCAL, ..Self::default() };
+        for (index, address) in addresses.iter().enumerate() {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            needles.keys.entry(address.key().into()).or_insert(index);
+            let domain = address.domain_key();
+            needles.longest_local = needles.longest_local.max(address.local().len().min(4_096) * 2);
+            needles.wide_locals |= !address.local_key().is_ascii();
+            if needles.domains.contains_key(domain) {
+                continue;
+            }
+            needles.domains.insert(domain.into(), domain.into());
+            if domain.contains("xn--") || !domain.is_ascii() {
+                let (unicode, _) = idna::domain_to_unicode(domain);
+                needles.domains.insert(fold(&unicode).into(), domain.into());
+                needles.wide_domains = true;
+            }
+        }
+        needles.addresses = addresses;
+        needles
+    }
+
+    /// What is searched for.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Octets around a separator that decide whether it is a hit.
+    pub(super) fn reach(&self) -> usize {
+        self.longest_local.max(DOMAIN) + 2 * BLANKS + 16
+    }
+
+    /// The address written around this separator, if it is one of ours.
+    pub(super) fn at(&self, spot: &Spot<'_>) -> Option<u32> {
+        let blanks = spot.text[spot.at] == b'@';
+        let start = if blanks { skip_blanks(spot.text, spot.at + 1) } else { spot.at + 1 };
+        let first = *spot.text.get(start)?;
+        if !(first.is_ascii_alphanumeric() || first >= 0x80 || first == b'[') {
+            return None;
+        }
+        self.domains_at(&spot.text[start..])
+            .into_iter()
+            .flatten()
+            .find_map(|domain| self.local_before(spot, domain))
+    }
+
+    /// The domains (in comparison form) that the text may begin with, longest first.
+    fn domains_at(&self, text: &[u8]) -> [Option<&str>; 3] {
+        let text = &text[..text.len().min(DOMAIN)];
+        if text.first() == Some(&b'[') {
+            let literal = text.split_inclusive(|&byte| byte == b']').next().unwrap_or(text);
+            return [self.domain(&String::from_utf8_lossy(literal).to_lowercase()), None, None];
+        }
+        let end = text.iter().position(|&byte| !is_domain(byte)).unwrap_or(text.len());
+        let ascii = &text[..end];
+        let wide = text.get(end).is_some_and(|&byte| byte >= 0x80);
+        let mut found = [None; 3];
+        if wide && self.wide_domains {
+            found[0] = self.wide_domain(text);
+        }
+        let mut lower = [0u8; DOMAIN];
+        let lower = &mut lower[..ascii.len()];
+        lower.copy_from_slice(ascii);
+        lower.make_ascii_lowercase();
+        let lower = std::str::from_utf8(lower).unwrap_or_default();
+        found[1] = self.narrow_domain(lower);
+        if let Some((before, _)) = lower.split_once('_') {
+            found[2] = self.narrow_domain(before);
+        }
+        found
+    }
+
+    fn domain(&self, text: &str) -> Option<&str> {
+        self.domains.get(text).map(AsRef::as_ref)
+    }
+
+    /// The whole run, or what is left of it without endings that cannot belong to a domain.
+    fn narrow_domain(&self, run: &str) -> Option<&str> {
+        let mut run = run.trim_end_matches(['.', '-', '_']);
+        loop {
+            if let Some(domain) = self.domain(run) {
+                return Some(domain);
+            }
+            let (before, last) = run.rsplit_once('.')?;
+            let real = last.bytes().all(|byte| byte.is_ascii_alphabetic()) && last.len() > 1;
+            if last.starts_with("xn--") || (real && !FILE_ENDINGS.contains(&last)) {
+                return None;
+            }
+            // `x.jp-` and more: the label up to the hyphen may be the real end.
+            run = match last.split_once('-') {
+                Some((label, _)) if !label.is_empty() => &run[..before.len() + 1 + label.len()],
+                _ => before,
+            };
+        }
+    }
+
+    /// A domain with letters beyond ASCII: the longest beginning that is known.
+    fn wide_domain(&self, text: &[u8]) -> Option<&str> {
+        let text = match std::str::from_utf8(text) {
+            Ok(text) => text,
+            Err(error) => std::str::from_utf8(&text[..error.valid_up_to()]).unwrap_or_default(),
+        };
+        let end = text
+            .find(|letter: char| {
+                !(letter.is_alphanumeric() || ".-。．｡・ー".contains(letter) || is_mark(letter))
+            })
+            .unwrap_or(text.len());
+        let folded = fold(&text[..end].replace(['。', '．', '｡'], "."));
+        let mut ends: Vec<usize> = folded.char_indices().map(|(at, _)| at).skip(1).collect();
+        ends.push(folded.len());
+        ends.into_iter().rev().find_map(|end| self.domain(&folded[..end]))
+    }
+
+    /// Whether one of our local parts of this domain stands before the separator.
+    fn local_before(&self, spot: &Spot<'_>, domain: &str) -> Option<u32> {
+        let text = spot.text;
+        let mut end = spot.at;
+        if text[spot.at] == b'@' {
+            let blanks = text[..end].iter().rev().take(BLANKS).take_while(|byte| is_blank(**byte)).count();
+            end -= blanks;
+        }
+        if end > 0 && text[end - 1] == b'"' {
+            return self.quoted_before(&text[..end - 1], domain);
+        }
+        let run =
+            text[..end].iter().rev().take(self.longest_local).take_while(|byte| is_local(**byte)).count();
+        let start = end - run;
+        let local = String::from_utf8_lossy(&text[start..end]);
+        if local.is_ascii() || !self.wide_locals {
+            return self.longest_of(text, start..end, domain, |bytes| {
+                String::from_utf8_lossy(bytes).to_ascii_lowercase()
+            });
+        }
+        self.longest_of(text, start..end, domain, |bytes| fold(&String::from_utf8_lossy(bytes)))
+    }
+
+    /// The longest ending of the run that is a known local part and begins at an edge.
+    ///
+    /// A known address always wins over a shorter one at its end: `info-sales@` is not `sales@`.
+    fn longest_of(
+        &self,
+        text: &[u8],
+        run: Range<usize>,
+        domain: &str,
+        form: impl Fn(&[u8]) -> String,
+    ) -> Option<u32> {
+        let mut key = String::with_capacity(run.len() + 1 + domain.len());
+        run.clone().filter(|&start| is_edge(text, start)).find_map(|start| {
+            key.clear();
+            key.push_str(&form(&text[start..run.end]));
+            key.push('@');
+            key.push_str(domain);
+            self.keys.get(key.as_str()).copied()
+        })
+    }
+
+    /// `"local part"@domain`: `before` ends where the closing quote was.
+    fn quoted_before(&self, before: &[u8], domain: &str) -> Option<u32> {
+        let before = &before[before.len().saturating_sub(self.longest_local)..];
+        let mut inner = Vec::new();
+        for (at, &byte) in before.iter().enumerate().rev() {
+            let escaped = at > 0 && before[at - 1] == b'\\';
+            if byte == b'"' && !escaped {
+                break;
+            }
+            inner.push(byte);
+        }
+        inner.reverse();
+        let mut plain = Vec::with_capacity(inner.len());
+        let mut bytes = inner.iter();
+        while let Some(&byte) = bytes.next() {
+            plain.push(if byte == b'\\' { bytes.next().copied().unwrap_or(byte) } else { byte });
+        }
+        let local = fold(&String::from_utf8_lossy(&plain));
+        self.keys.get(format!("{local}@{domain}").as_str()).copied()
+    }
+}
+
+/// Unicode in comparison form: NFKC, lower case.
+fn fold(text: &str) -> String {
+    text.nfkc().collect::<String>().to_lowercase().nfc().collect()
+}
+
+fn is_mark(letter: char) -> bool {
+    unicode_normalization::char::is_combining_mark(letter)
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+fn skip_blanks(text: &[u8], start: usize) -> usize {
+    start + text[start..].iter().take(BLANKS).take_while(|byte| is_blank(**byte)).count()
+}
+
+fn is_domain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
+}
+
+/// Characters of an unquoted local part (RFC 5322 §3.2.3 atext and the dot; RFC 6531).
+fn is_local(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80 || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte)
+}
+
+/// Whether an address may begin here. Letters and digits before it make it another address, and so
+/// does a dot or underscore that joins it to some; any other character is in doubt, so it may.
+fn is_edge(text: &[u8], start: usize) -> bool {
+    let before = |back: usize| start.checked_sub(back).map(|at| text[at]);
+    match before(1) {
+        None => true,
+        // The shift back to ASCII in ISO-2022-JP, `ESC ( B`, is no letter.
+        Some(b'B' | b'J' | b'I') if before(2) == Some(b'(') && before(3) == Some(0x1b) => true,
+        Some(byte) if byte.is_ascii_alphanumeric() => false,
+        Some(b'.' | b'_') => !before(2).is_some_and(|byte| byte.is_ascii_alphanumeric()),
+        // Not in the middle of a character.
+        Some(byte) if byte >= 0x80 => text.get(start).is_none_or(|next| !(0x80..0xc0).contains(next)),
+        Some(_) => true,
+    }
+}

@@ -1,0 +1,189 @@
+//! One view of one place, searched as it streams by: a window that slides, so that a match across
+//! the edge of two chunks is found, and chunking never changes what is found.
+
+use super::needles::{Needles, Spot};
+use crate::message::walk::transfer::{Base64, base64_value};
+use memchr::{memchr_iter, memchr3_iter};
+
+/// Octets gathered before a window is searched.
+const WINDOW: usize = 16 * 1_024;
+/// Shortest run of base64 letters that is decoded: eight letters are six octets, `a@x.jp`.
+const TOKEN: usize = 12;
+/// A line of base64 at least this long may go on in the next line.
+const WRAPPED: usize = 56;
+
+/// What is looked for in a view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Look {
+    /// `local=domain` and `local%domain`, as bounce addresses write a recipient.
+    pub(super) verp: bool,
+    /// Base64 inside the text.
+    pub(super) tokens: bool,
+}
+
+/// How a needle was written where it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As the view shows it.
+    Plain,
+    /// `local=domain`.
+    Verp,
+    /// Two octets a character.
+    Utf16,
+    /// Base64 inside the text.
+    Token,
+}
+
+/// The window of one view.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    window: Vec<u8>,
+    searched: usize,
+    look: Look,
+}
+
+impl Stream {
+    pub(super) fn new(look: Look) -> Self {
+        Self { look, ..Self::default() }
+    }
+
+    /// Takes the next bytes of the view.
+    pub(super) fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut impl FnMut(u32, Form)) {
+        for piece in bytes.chunks(WINDOW) {
+            self.window.extend_from_slice(piece);
+            if self.window.len() >= WINDOW {
+                self.slide(needles, found);
+            }
+        }
+    }
+
+    fn slide(&mut self, needles: &Needles, found: &mut impl FnMut(u32, Form)) {
+        // UTF-16 takes two octets a character, base64 four for three.
+        let reach = 2 * needles.reach();
+        let until = self.window.len().saturating_sub(reach);
+        if until <= self.searched {
+            return;
+        }
+        search(needles, &self.window, self.searched..until, self.look, found);
+        let keep = until.saturating_sub(reach);
+        self.window.copy_within(keep.., 0);
+        self.window.truncate(self.window.len() - keep);
+        self.searched = until - keep;
+    }
+
+    /// The view is over.
+    pub(super) fn finish(&mut self, needles: &Needles, found: &mut impl FnMut(u32, Form)) {
+        search(needles, &self.window, self.searched..self.window.len(), self.look, found);
+        self.window.clear();
+        self.searched = 0;
+    }
+}
+
+/// Searches a text that is there as a whole.
+pub(super) fn search_all(needles: &Needles, text: &[u8], look: Look, found: &mut impl FnMut(u32, Form)) {
+    search(needles, text, 0..text.len(), look, found);
+}
+
+/// Searches around every separator in `range`; tokens are looked for in the whole text.
+fn search(
+    needles: &Needles,
+    text: &[u8],
+    range: std::ops::Range<usize>,
+    look: Look,
+    found: &mut impl FnMut(u32, Form),
+) {
+    if needles.addresses().is_empty() {
+        return;
+    }
+    let region = &text[range.clone()];
+    if look.verp {
+        for at in memchr3_iter(b'@', b'=', b'%', region) {
+            separator(needles, text, range.start + at, found);
+        }
+    } else {
+        for at in memchr_iter(b'@', region) {
+            separator(needles, text, range.start + at, found);
+        }
+    }
+    if look.tokens {
+        tokens(needles, text, found);
+    }
+}
+
+fn separator(needles: &Needles, text: &[u8], at: usize, found: &mut impl FnMut(u32, Form)) {
+    let form = if text[at] == b'@' { Form::Plain } else { Form::Verp };
+    if let Some(index) = needles.at(&Spot { text, at }) {
+        found(index, form);
+    } else if form == Form::Plain && (text.get(at + 1) == Some(&0) || (at > 0 && text[at - 1] == 0)) {
+        for low_first in [true, false] {
+            let (narrow, at) = narrow(text, at, low_first, needles.reach());
+            if let Some(index) = needles.at(&Spot { text: &narrow, at }) {
+                found(index, Form::Utf16);
+            }
+        }
+    }
+}
+
+/// The text around an `@` read as UTF-16; characters beyond ASCII become one octet that ends a word.
+fn narrow(text: &[u8], at: usize, low_first: bool, reach: usize) -> (Vec<u8>, usize) {
+    let unit = |pair: &[u8]| match (pair, low_first) {
+        ([byte, 0], true) | ([0, byte], false) => *byte,
+        _ => b' ',
+    };
+    // Where the unit that holds the `@` begins.
+    let start = if low_first { at } else { at.saturating_sub(1) };
+    let (before, after) = text.split_at(start);
+    let ends = |byte: &u8| !matches!(byte, b' ' | b'@' | b'<' | b'>' | b';' | b',');
+    let mut narrow: Vec<u8> = before.rchunks_exact(2).take(reach).map(unit).take_while(ends).collect();
+    narrow.reverse();
+    let middle = narrow.len();
+    narrow.push(b'@');
+    narrow.extend(after.chunks_exact(2).skip(1).take(reach).map(unit).take_while(ends));
+    (narrow, middle)
+}
+
+/// Decodes every long run of base64 letters at each of the four offsets it may have begun at.
+fn tokens(needles: &Needles, text: &[u8], found: &mut impl FnMut(u32, Form)) {
+    let mut at = 0;
+    let mut decoded = Vec::new();
+    while at < text.len() {
+        if base64_value(text[at]).is_none() {
+            at += 1;
+            continue;
+        }
+        let end = token_end(text, at);
+        if end - at >= TOKEN {
+            for offset in 0..4 {
+                decoded.clear();
+                let mut decoder = Base64::default();
+                decoder.feed(&text[at + offset..end], &mut decoded);
+                decoder.finish(&mut decoded);
+                for spot in memchr_iter(b'@', &decoded) {
+                    separator(needles, &decoded, spot, &mut |index, _| found(index, Form::Token));
+                }
+            }
+        }
+        at = end;
+    }
+}
+
+/// Where the run of base64 letters ends; wrapped lines are one run.
+fn token_end(text: &[u8], start: usize) -> usize {
+    let mut line = start;
+    let mut at = start;
+    loop {
+        while at < text.len() && base64_value(text[at]).is_some() {
+            at += 1;
+        }
+        let after = match text.get(at..) {
+            Some([b'\r', b'\n', ..]) => at + 2,
+            Some([b'\n', ..]) => at + 1,
+            _ => return at,
+        };
+        let goes_on = text.get(after).is_some_and(|&byte| base64_value(byte).is_some());
+        if at - line < WRAPPED || !goes_on {
+            return at;
+        }
+        (line, at) = (after, after);
+    }
+}

@@ -1,0 +1,448 @@
+//! Every form of an address in every carrier, written by encoders of the tests' own; what must not
+//! be taken for a hit; bombs.
+
+use super::*;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use proptest::prelude::*;
+use std::io::Write;
+
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+fn needles(list: &[&str]) -> Arc<Needles> {
+    Arc::new(Needles::new(list.iter().map(|text| address(text)).collect()))
+}
+
+fn scan_in(message: &[u8], needles: &Arc<Needles>, size: usize) -> Result<BodyReport, WalkError> {
+    let at = memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2);
+    let header = Header::parse(Bytes::copy_from_slice(&message[..at])).unwrap();
+    let mut scan = BodyScan::new(&header, Arc::clone(needles));
+    for chunk in message[at..].chunks(size.max(1)) {
+        scan.feed(chunk)?;
+    }
+    scan.finish()
+}
+
+fn scan(message: &[u8], list: &[&str]) -> BodyReport {
+    scan_in(message, &needles(list), message.len()).unwrap()
+}
+
+fn found(message: &[u8], list: &[&str]) -> Vec<String> {
+    scan(message, list).hits.into_iter().map(|hit| hit.address.to_string()).collect()
+}
+
+fn plain(text: &str) -> Vec<u8> {
+    format!("Content-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n").into_bytes()
+}
+
+fn wrapped(bytes: &[u8]) -> String {
+    let text = STANDARD.encode(bytes);
+    text.as_bytes().chunks(76).map(|line| format!("{}\r\n", String::from_utf8_lossy(line))).collect()
+}
+
+fn attached(kind: &str, name: &str, bytes: &[u8]) -> Vec<u8> {
+    format!(
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\nContent-Type: {kind}; name=\"{name}\"\r\n\
+         Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"{name}\"\r\n\r\n{}--b--\r\n",
+        wrapped(bytes)
+    )
+    .into_bytes()
+}
+
+fn zipped(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+    writer.write_all(content).unwrap();
+    writer.finish().unwrap().into_inner()
+}
+
+fn gzipped(content: &[u8]) -> Vec<u8> {
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    writer.write_all(content).unwrap();
+    writer.finish().unwrap()
+}
+
+fn utf16(text: &str, low_first: bool) -> Vec<u8> {
+    text.encode_utf16()
+        .flat_map(|unit| if low_first { unit.to_le_bytes() } else { unit.to_be_bytes() })
+        .collect()
+}
+
+/// A winmail.dat of the tests' own making.
+mod winmail {
+    pub(super) fn attribute(level: u8, id: u32, data: &[u8]) -> Vec<u8> {
+        let sum = data.iter().fold(0u16, |sum, &byte| sum.wrapping_add(u16::from(byte)));
+        let length = u32::try_from(data.len()).unwrap();
+        [&[level][..], &id.to_le_bytes(), &length.to_le_bytes(), data, &sum.to_le_bytes()].concat()
+    }
+
+    pub(super) fn file(attributes: &[Vec<u8>]) -> Vec<u8> {
+        [&[0x78, 0x9f, 0x3e, 0x22, 1, 0][..], &attributes.concat()].concat()
+    }
+
+    pub(super) fn variable(tag: u32, data: &[u8]) -> Vec<u8> {
+        let mut property = [&tag.to_le_bytes()[..], &1u32.to_le_bytes()].concat();
+        property.extend(u32::try_from(data.len()).unwrap().to_le_bytes());
+        property.extend_from_slice(data);
+        property.resize(property.len().next_multiple_of(4), 0);
+        property
+    }
+
+    pub(super) fn properties(list: &[Vec<u8>]) -> Vec<u8> {
+        [&u32::try_from(list.len()).unwrap().to_le_bytes()[..], &list.concat()].concat()
+    }
+
+    pub(super) fn recipients(rows: &[Vec<u8>]) -> Vec<u8> {
+        [&u32::try_from(rows.len()).unwrap().to_le_bytes()[..], &rows.concat()].concat()
+    }
+}
+
+/// DER and BER by hand.
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(content.len()).unwrap();
+    [&[tag, 0x84][..], &length.to_be_bytes(), content].concat()
+}
+
+fn cms_signed(content: &[u8], indefinite: bool) -> Vec<u8> {
+    let oid = |last: u8| der(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, last]);
+    if indefinite {
+        let pieces: Vec<u8> = content.chunks(7).flat_map(|piece| der(4, piece)).collect();
+        let mut out = vec![0x30, 0x80];
+        out.extend([0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 2, 0xa0, 0x80, 0x30, 0x80]);
+        out.extend(
+            [&der(2, &[1])[..], &der(0x31, &[]), &[0x30, 0x80], &oid(1), &[0xa0, 0x80, 0x24, 0x80]].concat(),
+        );
+        out.extend(pieces);
+        out.extend([0; 12]);
+        return out;
+    }
+    let encapsulated = der(0x30, &[oid(1), der(0xa0, &der(4, content))].concat());
+    let signed = der(0x30, &[der(2, &[1]), der(0x31, &[]), encapsulated].concat());
+    der(0x30, &[oid(2), der(0xa0, &signed)].concat())
+}
+
+const NEEDLE: &str = "tanaka@example.jp";
+
+/// Ways to write the address in a text.
+fn forms() -> Vec<(&'static str, String)> {
+    let hex = |prefix: &str, suffix: &str| -> String {
+        NEEDLE.bytes().map(|byte| format!("{prefix}{byte:02x}{suffix}")).collect()
+    };
+    let wide: String =
+        NEEDLE.chars().map(|letter| char::from_u32(u32::from(letter) + 0xfee0).unwrap()).collect();
+    vec![
+        ("plain", NEEDLE.to_owned()),
+        ("upper case", NEEDLE.to_uppercase()),
+        ("fullwidth", wide),
+        ("zero width", "tanaka\u{200b}@\u{ad}example\u{2060}.jp".to_owned()),
+        ("ideographic dot", "tanaka@example。jp".to_owned()),
+        ("percent", "tanaka%40example%2Ejp".to_owned()),
+        ("all percent", hex("%", "")),
+        ("double percent", "tanaka%2540example.jp".to_owned()),
+        ("named entity", "tanaka&commat;example&period;jp".to_owned()),
+        ("decimal entities", NEEDLE.bytes().map(|byte| format!("&#{byte};")).collect()),
+        ("hex entities", hex("&#x", ";")),
+        ("no semicolon", "tanaka&#64example.jp".to_owned()),
+        ("javascript", hex("\\u00", "")),
+        ("css", "tanaka\\40 example\\2e jp".to_owned()),
+        ("quoted-printable as text", "tanaka=40example=2Ejp".to_owned()),
+        ("verp", "bounce+tanaka=example.jp@list.example".to_owned()),
+        ("percent hack", "tanaka%example.jp@relay.example".to_owned()),
+        ("blanks", "tanaka @ example.jp".to_owned()),
+        ("folded", "tanaka@\r\n example.jp".to_owned()),
+        ("quoted", "\"tanaka\"@example.jp".to_owned()),
+        ("base64", format!("data:text/plain;base64,{}", STANDARD.encode(format!("to {NEEDLE}!")))),
+        ("url-safe base64", format!("/u/{}/x", STANDARD.encode(format!("{NEEDLE}??")).replace('/', "_"))),
+    ]
+}
+
+/// Ways to carry a text.
+fn carriers() -> Vec<(&'static str, fn(&str) -> Vec<u8>)> {
+    fn eml(text: &str) -> Vec<u8> {
+        format!("Subject: x\r\nMIME-Version: 1.0\r\n\r\n{text}\r\n").into_bytes()
+    }
+    vec![
+        ("text", |text| plain(text)),
+        ("html", |text| format!("Content-Type: text/html\r\n\r\n<p>{text}</p>").into_bytes()),
+        ("attribute", |text| {
+            format!("Content-Type: text/html\r\n\r\n<a href=\"mailto:{text}?subject=x\">x</a>").into_bytes()
+        }),
+        ("comment", |text| format!("Content-Type: text/html\r\n\r\n<!-- {text} -->").into_bytes()),
+        ("json", |text| format!("Content-Type: application/json\r\n\r\n{{\"to\":\"{text}\"}}").into_bytes()),
+        ("base64 text", |text| {
+            format!("Content-Transfer-Encoding: BASE64\r\n\r\n{}", wrapped(text.as_bytes())).into_bytes()
+        }),
+        ("quoted-printable", |text| {
+            let mut out = "Content-Transfer-Encoding: quoted-printable\r\n\r\n".to_owned();
+            for (index, byte) in text.bytes().enumerate() {
+                out.push_str(&format!("={byte:02x}"));
+                if index % 20 == 19 {
+                    out.push_str("=\r\n");
+                }
+            }
+            out.into_bytes()
+        }),
+        ("utf-16", |text| {
+            let body = wrapped(&utf16(text, true));
+            format!("Content-Type: text/plain; charset=utf-16le\r\nContent-Transfer-Encoding: base64\r\n\r\n{body}")
+                .into_bytes()
+        }),
+        ("preamble", |text| {
+            format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{text}\r\n--b\r\n\r\nx\r\n--b--\r\n")
+                .into_bytes()
+        }),
+        ("epilogue", |text| {
+            format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n{text}")
+                .into_bytes()
+        }),
+        ("zip", |text| attached("application/zip", "a.zip", &zipped("list.csv", text.as_bytes()))),
+        ("zip in zip", |text| {
+            let inner = zipped("list.csv", text.as_bytes());
+            attached("application/octet-stream", "a.zip", &zipped("inner.zip", &inner))
+        }),
+        ("xlsx", |text| {
+            let xml = format!("<sst><si><t>{text}</t></si></sst>");
+            attached("application/vnd.ms-excel", "a.xlsx", &zipped("xl/sharedStrings.xml", xml.as_bytes()))
+        }),
+        ("gzip", |text| attached("application/gzip", "a.txt.gz", &gzipped(text.as_bytes()))),
+        ("message", |text| {
+            format!("Content-Type: message/rfc822\r\n\r\n{}", String::from_utf8_lossy(&eml(text)))
+                .into_bytes()
+        }),
+        ("encoded message", |text| attached("message/rfc822", "m.eml", &eml(text))),
+        ("message file", |text| attached("application/octet-stream", "m.eml", &eml(text))),
+        ("signed", |text| attached("application/pkcs7-mime", "smime.p7m", &cms_signed(&eml(text), false))),
+        ("signed in pieces", |text| attached("application/octet-stream", "x", &cms_signed(&eml(text), true))),
+        ("winmail attachment", |text| {
+            let file = winmail::file(&[winmail::attribute(2, 0x0006_800f, text.as_bytes())]);
+            attached("application/ms-tnef", "winmail.dat", &file)
+        }),
+        ("winmail html", |text| {
+            let body = winmail::properties(&[winmail::variable(0x1013_0102, text.as_bytes())]);
+            attached(
+                "application/ms-tnef",
+                "winmail.dat",
+                &winmail::file(&[winmail::attribute(1, 0x0006_9003, &body)]),
+            )
+        }),
+    ]
+}
+
+#[test]
+fn every_form_in_every_carrier() {
+    let needles = needles(&[NEEDLE, "other@example.jp"]);
+    for (form, text) in forms() {
+        for (carrier, carry) in carriers() {
+            let message = carry(&format!("宛先: {text} です"));
+            let report = scan_in(&message, &needles, 1_000).unwrap();
+            let hits: Vec<&str> = report.hits.iter().map(|hit| hit.address.as_str()).collect();
+            assert!(!hits.is_empty(), "{form} in {carrier}: {}", String::from_utf8_lossy(&message));
+            assert!(hits.iter().all(|hit| *hit == NEEDLE), "{form} in {carrier}: {hits:?}");
+        }
+    }
+}
+
+#[test]
+fn character_sets() {
+    let text = format!("宛先は{NEEDLE}です");
+    for (label, encoding) in [
+        ("iso-2022-jp", encoding_rs::ISO_2022_JP),
+        ("us-ascii", encoding_rs::ISO_2022_JP),
+        ("shift_jis", encoding_rs::SHIFT_JIS),
+        ("cp932", encoding_rs::SHIFT_JIS),
+        ("euc-jp", encoding_rs::EUC_JP),
+        ("utf-8", encoding_rs::UTF_8),
+        ("no-such-charset", encoding_rs::UTF_8),
+        ("iso-2022-jp", encoding_rs::UTF_8),
+        ("utf-16", encoding_rs::UTF_8),
+    ] {
+        let body = wrapped(&encoding.encode(&text).0);
+        let head =
+            format!("Content-Type: text/plain; charset={label}\r\nContent-Transfer-Encoding: base64\r\n\r\n");
+        assert_eq!(
+            found(format!("{head}{body}").as_bytes(), &[NEEDLE]),
+            [NEEDLE],
+            "{label} {}",
+            encoding.name()
+        );
+    }
+    for (label, low_first) in [("utf-16le", true), ("utf-16be", false), ("utf-16", false), ("utf-8", true)] {
+        let body = wrapped(&utf16(&text, low_first));
+        let head =
+            format!("Content-Type: text/plain; charset={label}\r\nContent-Transfer-Encoding: base64\r\n\r\n");
+        assert_eq!(found(format!("{head}{body}").as_bytes(), &[NEEDLE]), [NEEDLE], "{label}");
+    }
+    let seven = b"Content-Type: text/plain; charset=utf-7\r\n\r\ntanaka+AEA-example.jp".to_vec();
+    assert_eq!(found(&seven, &[NEEDLE]), [NEEDLE]);
+}
+
+#[test]
+fn html_tags_between_letters() {
+    for html in [
+        "tanaka<wbr>@<b>example</b>.jp",
+        "tan<span style=\"color:red\">aka</span><!-- x -->@example<wbr/>.jp",
+        "<br>tanaka<i>&#64;</i>example.jp<br>",
+    ] {
+        let message = format!("Content-Type: text/html\r\n\r\n<p>to {html} now");
+        assert_eq!(found(message.as_bytes(), &[NEEDLE]), [NEEDLE], "{html}");
+    }
+}
+
+#[test]
+fn edges() {
+    for (text, hit) in [
+        ("a@x.jp", true),
+        ("-a@x.jp", true),
+        ("=a@x.jp", true),
+        ("mailto:a@x.jp?", true),
+        ("<a@x.jp>", true),
+        ("a@x.jp.", true),
+        ("a@x.jpさん", true),
+        ("さんa@x.jp", true),
+        ("a@x.jp、b@y.jp", true),
+        ("'a@x.jp'", true),
+        ("_a@x.jp_", true),
+        ("...a@x.jp", true),
+        ("a@x.jp.pdf", true),
+        ("a@x.jp-様", true),
+        ("a@x.jp_old", true),
+        ("a@x.jp/path", true),
+        ("A@X.JP", true),
+        ("ba@x.jp", false),
+        ("b.a@x.jp", false),
+        ("b_a@x.jp", false),
+        ("1a@x.jp", false),
+        ("a@x.jp.example", false),
+        ("a@x.jpx", false),
+        ("a@y.x.jp", false),
+        ("a@x.j", false),
+        ("a@x", false),
+        ("a at x.jp", false),
+        ("a=b x.jp @ ", false),
+        ("@x.jp", false),
+    ] {
+        for text in [text.to_owned(), format!("x {text}"), format!("{text} x"), format!("「{text}」")] {
+            assert_eq!(!found(&plain(&text), &["a@x.jp"]).is_empty(), hit, "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_longer_address_wins() {
+    let list = ["sales@x.jp", "info-sales@x.jp", "info+sales@x.jp"];
+    assert_eq!(found(&plain("to info-sales@x.jp"), &list), ["info-sales@x.jp"]);
+    assert_eq!(found(&plain("to info+sales@x.jp"), &list), ["info+sales@x.jp"]);
+    assert_eq!(found(&plain("to new-sales@x.jp"), &list), ["sales@x.jp"]);
+}
+
+#[test]
+fn addresses_of_every_kind() {
+    for (needle, texts) in [
+        (
+            "user@xn--wgv71a119e.jp",
+            vec!["user@日本語.jp", "USER@XN--WGV71A119E.JP", "user@日本語。jpさん", "user%40日本語.jp"],
+        ),
+        ("user@日本語.jp", vec!["user@xn--wgv71a119e.jp", "user@日本語.jp"]),
+        ("山田@example.jp", vec!["山田@example.jp", "宛先:山田@example.jp"]),
+        ("a..b.@docomo.ne.jp", vec!["a..b.@docomo.ne.jp", "A..B.@docomo.ne.jp"]),
+        ("\"a b\"@x.jp", vec!["\"a b\"@x.jp", "&quot;a b&quot;@x.jp"]),
+        ("o'neil@x.jp", vec!["o'neil@x.jp", "o&apos;neil@x.jp", "o%27neil@x.jp"]),
+        ("a@[192.0.2.1]", vec!["a@[192.0.2.1]"]),
+    ] {
+        for text in texts {
+            let hits = scan(&plain(text), &[needle]).hits;
+            assert!(hits.iter().any(|hit| hit.address == address(needle)), "{needle} in {text}");
+        }
+    }
+}
+
+#[test]
+fn headers() {
+    let needles = needles(&[NEEDLE]);
+    let word = |text: &str| {
+        format!("=?iso-2022-jp?B?{}?=", STANDARD.encode(encoding_rs::ISO_2022_JP.encode(text).0))
+    };
+    let mut bodies: Vec<String> = forms().into_iter().map(|(_, text)| text).collect();
+    bodies.extend([
+        word(&format!("宛先{NEEDLE}")),
+        format!("x{}y", word(NEEDLE)),
+        "=?utf-8?Q?tanaka=40ex?=\r\n =?utf-8?Q?ample.jp?=".to_owned(),
+        "=?utf-8?B?dGFuYWthQGV4YW1w".to_owned() + "bGUuanA=",
+        "a; name*0*=utf-8''tanaka%40; name*1=example.jp".to_owned(),
+        "\"tanaka@example.jp\" <b@y.jp>".to_owned(),
+        "b@y.jp (cc tanaka@example.jp)".to_owned(),
+        "tanaka(x)@(y)example.jp".to_owned(),
+        "tanaka@exam\r\n ple.jp".to_owned(),
+        format!("<{}@mail.example>", STANDARD.encode(format!("12345:{NEEDLE}"))),
+    ]);
+    for body in bodies {
+        let block = format!("From: me@mine.example\r\nX-Field: {body}\r\nTo: you@yours.example\r\n");
+        let hits = needles.search_header(block.as_bytes());
+        assert_eq!(hits.len(), 1, "{body}: {hits:?}");
+        assert_eq!(hits[0].place, "header X-Field");
+    }
+    assert_eq!(needles.search_header(b"tanaka@example.jp: x\r\n").len(), 1);
+    assert_eq!(needles.search_header(b"From: a@b.example\r\nSubject: hello\r\n"), []);
+}
+
+#[test]
+fn places_and_forms() {
+    let report =
+        scan(&attached("application/zip", "報告.zip", &zipped("list.csv", NEEDLE.as_bytes())), &[NEEDLE]);
+    assert_eq!(report.hits.len(), 1);
+    assert_eq!(report.hits[0].place, "part 2 (報告.zip) › list.csv");
+    let report = scan(&attached("text/plain", &format!("{NEEDLE}.pdf"), b"x"), &[NEEDLE]);
+    assert!(report.hits[0].place.starts_with("part 2"), "{:?}", report.hits);
+    let names =
+        scan(&attached("application/zip", "a.zip", &zipped(&format!("{NEEDLE}.txt"), b"x")), &[NEEDLE]);
+    assert!(names.hits.iter().any(|hit| hit.place.ends_with("file name")), "{:?}", names.hits);
+}
+
+#[test]
+fn wrong_labels_hide_nothing() {
+    for head in [
+        "Content-Transfer-Encoding: base64",
+        "Content-Transfer-Encoding: x-unknown",
+        "Content-Transfer-Encoding: x-uuencode",
+        "Content-Type: image/png",
+        "Content-Type: multipart/mixed",
+        "Content-Type: application/zip",
+        "Content-Type: application/ms-tnef",
+        "Content-Type: application/pkcs7-mime",
+        "Content-Type: message/partial; id=1; number=1",
+        "Content-Type: text/plain; charset=utf-16",
+    ] {
+        assert_eq!(found(format!("{head}\r\n\r\nto {NEEDLE}\r\n").as_bytes(), &[NEEDLE]), [NEEDLE], "{head}");
+    }
+}
+
+#[test]
+fn every_found_address_has_a_hit() {
+    let list: Vec<String> = (0..3_000).map(|index| format!("user{index}@example{}.jp", index % 7)).collect();
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    let report = scan(&plain(&list.join("\r\n")), &list);
+    let distinct: std::collections::HashSet<_> = report.hits.iter().map(|hit| &hit.address).collect();
+    assert_eq!(distinct.len(), 3_000);
+}
+
+proptest! {
+    #[test]
+    fn chunks_do_not_matter(
+        words in prop::collection::vec(prop::sample::select(forms()), 0..6),
+        filler in "[ a-z<>&%=@.\\r\\n]{0,300}",
+        carrier in 0usize..21,
+        size in 1usize..700,
+    ) {
+        let carriers = carriers();
+        let (_, carry) = carriers[carrier % carriers.len()];
+        let text: String = words.iter().map(|(_, text)| format!("{filler} {text} ")).collect();
+        let message = carry(&text);
+        let needles = needles(&[NEEDLE]);
+        let whole = scan_in(&message, &needles, message.len()).unwrap();
+        prop_assert_eq!(&scan_in(&message, &needles, size).unwrap(), &whole);
+        prop_assert_eq!(whole.hits.is_empty(), words.is_empty());
+    }
+}
