@@ -54,6 +54,7 @@ pub mod intake;
 pub mod journal;
 pub mod listener;
 pub mod message;
+pub mod notice;
 pub mod policy;
 pub mod rewrite;
 pub mod smtp;

@@ -1,0 +1,122 @@
+//! The words that mails to people are made of, in their languages (`locales/*/notice.ftl`).
+
+use crate::message::encoded_word::decode_words;
+use crate::message::{Header, header::decode_text};
+use crate::policy::verdict::Language;
+use fluent_templates::fluent_bundle::FluentValue;
+use fluent_templates::{LanguageIdentifier, Loader, langid};
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+fluent_templates::static_loader! {
+    static WORDS = {
+        locales: "./locales",
+        fallback_language: "en",
+        // The marks that keep right-to-left names apart have no place in plain text mail.
+        customise: |bundle| bundle.set_use_isolating(false),
+    };
+}
+
+/// Both languages.
+pub(super) const LANGUAGES: [Language; 2] = [Language::En, Language::Ja];
+
+/// What a phrase speaks of: names of its variables, and their values.
+pub(super) type Values<'a> = [(&'static str, FluentValue<'a>)];
+
+/// Says a phrase in a language.
+pub(super) fn say(language: Language, key: &str, values: &Values<'_>) -> String {
+    let values: HashMap<Cow<'static, str>, FluentValue<'_>> =
+        values.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect();
+    WORDS.lookup_with_args(&identifier(language), key, &values)
+}
+
+/// A number for a phrase.
+pub(super) fn number<'a>(count: usize) -> FluentValue<'a> {
+    FluentValue::from(count)
+}
+
+/// A text for a phrase.
+pub(super) fn text(text: &str) -> FluentValue<'_> {
+    FluentValue::from(text)
+}
+
+fn identifier(language: Language) -> LanguageIdentifier {
+    match language {
+        Language::En => langid!("en"),
+        Language::Ja => langid!("ja"),
+    }
+}
+
+/// The language to speak to a message's sender in: Japanese when its Subject or a name in its From has
+/// kana or kanji, or when it is written in a Japanese charset; else `otherwise`.
+pub fn language_of(header: &[u8], subject: &str, otherwise: Language) -> Language {
+    if subject.chars().any(is_japanese) {
+        return Language::Ja;
+    }
+    let Ok(index) = Header::parse(bytes::Bytes::copy_from_slice(header)) else {
+        // A header that cannot be read still tells by its letters.
+        let japanese = decode_words(header).chars().any(is_japanese);
+        return if japanese { Language::Ja } else { otherwise };
+    };
+    let telling = ["From", "Subject", "Content-Type"].iter().flat_map(|name| index.named(name));
+    for field in telling {
+        let body = index.body(field);
+        let lower = body.to_ascii_lowercase();
+        let charset = |name: &str| memchr::memmem::find(&lower, name.as_bytes()).is_some();
+        if decode_text(body).chars().any(is_japanese)
+            || ["iso-2022-jp", "shift_jis", "euc-jp"].into_iter().any(charset)
+        {
+            return Language::Ja;
+        }
+    }
+    otherwise
+}
+
+/// Kana (half-width too) and kanji.
+fn is_japanese(c: char) -> bool {
+    matches!(c, '\u{3041}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}'
+        | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn keys(language: &str) -> BTreeSet<String> {
+        let path = format!("{}/locales/{language}/notice.ftl", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let is_key = |line: &&str| line.starts_with(|c: char| c.is_ascii_lowercase());
+        text.lines().filter(is_key).filter_map(|line| line.split(" =").next()).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn both_languages_say_the_same_things() {
+        assert_eq!(keys("en"), keys("ja"));
+        assert!(keys("en").len() > 40);
+    }
+
+    #[test]
+    fn phrases_have_no_marks_and_count() {
+        assert_eq!(say(Language::En, "people", &[("count", number(1))]), "1 person");
+        assert_eq!(say(Language::En, "people", &[("count", number(4_500))]), "4500 people");
+        let values = [("count", number(12)), ("outside", number(11))];
+        assert_eq!(say(Language::En, "recipients-outside", &values), "12 recipients, 11 of them outside");
+        assert_eq!(say(Language::Ja, "recipients-outside", &values), "12 名（うち社外 11 名）");
+    }
+
+    #[test]
+    fn the_senders_language() {
+        let cases: [(&str, &str, Language); 6] = [
+            ("From: a@x.jp\r\n", "Hello", Language::En),
+            ("From: a@x.jp\r\n", "お知らせ", Language::Ja),
+            ("From: =?utf-8?B?5bGx55Sw?= <a@x.jp>\r\n", "Hello", Language::Ja),
+            ("From: a@x.jp\r\nContent-Type: text/plain; charset=\"ISO-2022-JP\"\r\n", "Hello", Language::Ja),
+            ("no header at all", "", Language::En),
+            ("壊れた", "", Language::Ja),
+        ];
+        for (header, subject, language) in cases {
+            assert_eq!(language_of(header.as_bytes(), subject, Language::En), language, "{header} {subject}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The task that sends what is due: takes notices from the store, composes them, hands them to the
+//! intake. A notice leaves the list in the transaction that takes its mail in, so that a crash between
+//! the two can lose none.
+
+use super::{Letterhead, Matter, Moment, compose};
+use crate::clock::{Clock, Entropy, Timestamp};
+use crate::id::Id;
+use crate::intake::OwnMail;
+use crate::store::{DueNotice, Store, StoreError};
+use async_trait::async_trait;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tracing::{debug, warn};
+
+/// Most notices taken from the store at once.
+const BATCH: usize = 50;
+/// How long the task sleeps when nothing rings: notices that become due by time alone wait as long.
+const EVERY: Duration = Duration::from_secs(5);
+/// How long it waits after the store or the intake failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(15);
+
+/// The intake as the postman sees it.
+#[async_trait]
+pub trait OwnIntake: Send + Sync + 'static {
+    /// Takes in a mail of our own making, durably, and marks the notice it answers as sent.
+    async fn own(&self, mail: OwnMail) -> Result<Id, StoreError>;
+}
+
+/// Sends notices as they become due.
+pub struct Postman {
+    store: Arc<dyn Store>,
+    intake: Arc<dyn OwnIntake>,
+    letterhead: RwLock<Arc<Letterhead>>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    bell: Arc<Notify>,
+}
+
+impl Postman {
+    /// A postman between this store and this intake; `bell` rings when a notice becomes due.
+    pub fn new(
+        store: Arc<dyn Store>,
+        intake: Arc<dyn OwnIntake>,
+        letterhead: Letterhead,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        bell: Arc<Notify>,
+    ) -> Self {
+        Self { store, intake, letterhead: RwLock::new(Arc::new(letterhead)), clock, entropy, bell }
+    }
+
+    /// Writes from now on as this says: a configuration was loaded anew.
+    pub fn replace_letterhead(&self, letterhead: Letterhead) {
+        *self.letterhead.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(letterhead);
+    }
+
+    /// Sends what is due, until the task is stopped.
+    pub async fn run(&self) {
+        loop {
+            let pause = match self.round().await {
+                Ok(BATCH..) => continue,
+                Ok(_) => EVERY,
+                Err(error) => {
+                    warn!(%error, "notices wait: the store or the intake is away");
+                    AFTER_FAILURE
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.bell.notified(), if pause == EVERY => {}
+            }
+        }
+    }
+
+    /// Sends what is due now, once; how many notices it dealt with.
+    pub async fn round(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let due = self.store.due_notices(now, BATCH).await?;
+        for notice in &due {
+            self.deal_with(notice, now).await?;
+        }
+        Ok(due.len())
+    }
+
+    async fn deal_with(&self, notice: &DueNotice, now: Timestamp) -> Result<(), StoreError> {
+        let message = match self.store.message(notice.message).await {
+            Ok(message) => message,
+            Err(StoreError::NotFound(_)) => return self.store.drop_notice(notice.notice).await,
+            Err(error) => return Err(error),
+        };
+        let deliveries = self.store.deliveries(notice.message).await?;
+        let matter = Matter { message: &message, deliveries: &deliveries };
+        let letterhead = Arc::clone(&self.letterhead.read().unwrap_or_else(PoisonError::into_inner));
+        let moment = Moment { now, bits: self.entropy.bits() };
+        match compose(notice, &matter, &letterhead, moment) {
+            Some(mail) => {
+                let id = self.intake.own(mail).await?;
+                debug!(about = %notice.message, kind = ?notice.kind, %id, "notice queued");
+                Ok(())
+            }
+            None => self.store.drop_notice(notice.notice).await,
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Delivery status notifications (RFC 3464): one report to the original sender for all recipients that
+//! failed, or that are late. A person reads the first part, programs the second; the third is the
+//! original's header, so that the sender knows which mail it was.
+//!
+//! Never for the null sender and never about mail of our own (RFC 5321 §6.1); NOTIFY is heeded
+//! (RFC 3461 §4.1). A sender outside is told of nothing but its own recipients: of the original's
+//! header it gets the fields that name nobody else.
+
+use super::locale::{Values, language_of, number, say, text};
+use super::mail::{Head, text_part};
+use super::pages::Letter;
+use super::whom::is_ours;
+use super::{Letterhead, Matter, Moment, safe};
+use crate::message::{Address, Header, Recipient};
+use crate::store::{DeliveryState, Origin, QueueRow};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+/// Most recipients listed in the part for people; the part for programs has them all.
+const MAX_LISTED: usize = 100;
+/// Longest reply that is repeated, in characters.
+const MAX_REPLY: usize = 500;
+/// Most octets of the original's header that are returned.
+const MAX_HEADER: usize = 128 * 1024;
+
+/// What is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Failed,
+    Delayed,
+}
+
+/// One recipient that is reported on.
+struct Line<'a> {
+    recipient: &'a Recipient,
+    reply: &'a str,
+}
+
+/// Composes the report; `None` when nobody is to have one.
+pub(super) fn compose(
+    matter: &Matter<'_>,
+    letterhead: &Letterhead,
+    moment: Moment,
+    form: Form,
+) -> Option<Letter> {
+    let message = matter.message;
+    if matches!(message.origin, Origin::Own { .. }) {
+        return None;
+    }
+    let sender = message.envelope.sender.clone()?;
+    let lines = lines(matter, form);
+    if lines.is_empty() {
+        return None;
+    }
+    let report = Report { matter, letterhead, moment, form, lines };
+    let language = language_of(&message.header, &message.subject, letterhead.language);
+    let phrase = |key: &str, values: &Values<'_>| say(language, key, values);
+    let boundary = format!("=_sekisho_{}_{:016x}", message.id, moment.bits);
+    let subject = match safe::line(&message.subject, MAX_REPLY) {
+        subject if subject.is_empty() => phrase("no-subject", &[]),
+        subject => subject,
+    };
+    let title = phrase(report.key("subject"), &[("subject", text(&subject))]);
+    let to = vec![sender];
+    let head = Head {
+        letterhead,
+        moment,
+        about: message.id,
+        thread: &message.message_id,
+        to: &to,
+        subject: &title,
+        auto_submitted: "auto-replied",
+    };
+    let mut parts = vec![
+        text_part("text/plain; charset=utf-8", report.for_people(&phrase, &subject).as_bytes()),
+        // RFC 3464 §2.1: in 7bit, never encoded; `for_programs` is ASCII with lines far below 998.
+        format!(
+            "Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{}",
+            report.for_programs()
+        ),
+    ];
+    if let Some(header) = report.original_header(is_ours(&to[0], letterhead)) {
+        parts.push(text_part("text/rfc822-headers", &header));
+    }
+    let mut out = head.render();
+    let kind = format!("multipart/report; report-type=delivery-status; boundary=\"{boundary}\"");
+    out.push_str(&safe::field("Content-Type", &kind));
+    for part in parts {
+        let _ = write!(out, "\r\n--{boundary}\r\n{part}");
+    }
+    let _ = write!(out, "\r\n--{boundary}--\r\n");
+    Some((to, out))
+}
+
+/// The recipients that this form is about and that want to hear of it.
+fn lines<'a>(matter: &Matter<'a>, form: Form) -> Vec<Line<'a>> {
+    let envelope = &matter.message.envelope.recipients;
+    let known: HashMap<&str, &Recipient> =
+        envelope.iter().map(|recipient| (recipient.address.as_str(), recipient)).collect();
+    let rows = matter.deliveries.iter().filter(|row| concerns(row, form));
+    rows.flat_map(|row| row.recipients.iter().map(move |recipient| (row, recipient)))
+        .filter_map(|(row, recipient)| {
+            Some(Line { recipient: *known.get(recipient.as_str())?, reply: &row.last_reply })
+        })
+        .filter(|line| wanted(line.recipient, form))
+        .collect()
+}
+
+fn concerns(row: &QueueRow, form: Form) -> bool {
+    match form {
+        Form::Failed => row.state == DeliveryState::Failed,
+        Form::Delayed => {
+            row.attempts > 0
+                && matches!(
+                    row.state,
+                    DeliveryState::Waiting
+                        | DeliveryState::Ready
+                        | DeliveryState::Sending
+                        | DeliveryState::Uncertain
+                )
+        }
+    }
+}
+
+/// RFC 3461 §4.1: without NOTIFY failures and delays are reported; with it, what it names.
+fn wanted(recipient: &Recipient, form: Form) -> bool {
+    recipient.notify.is_none_or(|notify| {
+        !notify.never
+            && match form {
+                Form::Failed => notify.failure,
+                Form::Delayed => notify.delay,
+            }
+    })
+}
+
+struct Report<'a> {
+    matter: &'a Matter<'a>,
+    letterhead: &'a Letterhead,
+    moment: Moment,
+    form: Form,
+    lines: Vec<Line<'a>>,
+}
+
+impl Report<'_> {
+    fn key(&self, what: &str) -> &'static str {
+        match (self.form, what) {
+            (Form::Failed, "subject") => "failure-subject",
+            (Form::Failed, "lead") => "failure-lead",
+            (Form::Failed, _) => "failure-next",
+            (Form::Delayed, "subject") => "delayed-subject",
+            (Form::Delayed, "lead") => "delayed-lead",
+            (Form::Delayed, _) => "delayed-next",
+        }
+    }
+
+    /// The part that a person reads.
+    fn for_people(&self, phrase: &dyn Fn(&str, &Values<'_>) -> String, subject: &str) -> String {
+        let message = self.matter.message;
+        let total = message.envelope.recipients.len();
+        let counts = [("count", number(self.lines.len())), ("total", number(total))];
+        let mut out = phrase(self.key("lead"), &counts) + "\n\n";
+        for line in self.lines.iter().take(MAX_LISTED) {
+            let reply = match safe::line(line.reply, MAX_REPLY) {
+                reply if reply.is_empty() => phrase("no-answer", &[]),
+                reply => reply,
+            };
+            let _ = write!(out, "  {}\n    {reply}\n", line.recipient.address);
+        }
+        if self.lines.len() > MAX_LISTED {
+            let more = phrase("and-more", &[("count", number(self.lines.len() - MAX_LISTED))]);
+            let _ = writeln!(out, "  {more}");
+        }
+        let _ = write!(out, "\n{}\n\n", phrase(self.key("next"), &[]));
+        let _ = writeln!(out, "{}: {subject}", phrase("label-subject", &[]));
+        let _ = writeln!(out, "{}: {}", phrase("label-reference", &[]), message.id);
+        let foot = phrase("foot", &[("hostname", text(&self.letterhead.hostname))]);
+        let _ = write!(out, "\n-- \n{foot}\n");
+        out
+    }
+
+    /// The part that programs read (RFC 3464 §2).
+    fn for_programs(&self) -> String {
+        let message = self.matter.message;
+        let zone = &self.letterhead.zone;
+        let mut out = safe::field("Reporting-MTA", &format!("dns; {}", self.letterhead.hostname));
+        if let Some(envid) = message.envelope.envid.as_deref().map(xtext).filter(|id| !id.is_empty()) {
+            out.push_str(&safe::field("Original-Envelope-Id", &envid));
+        }
+        let arrival = Moment { now: message.received, bits: 0 };
+        out.push_str(&safe::field("Arrival-Date", &arrival.rfc5322(zone)));
+        for line in &self.lines {
+            out.push_str("\r\n");
+            if let Some(original) = line.recipient.orcpt.as_deref().and_then(original_recipient) {
+                out.push_str(&safe::field("Original-Recipient", &original));
+            }
+            out.push_str(&safe::field("Final-Recipient", &typed(&line.recipient.address)));
+            let action = if self.form == Form::Failed { "failed" } else { "delayed" };
+            out.push_str(&safe::field("Action", action));
+            out.push_str(&safe::field("Status", &status(line.reply, self.form)));
+            if let Some(upstream) = &self.letterhead.upstream {
+                out.push_str(&safe::field("Remote-MTA", &format!("dns; {}", safe::ascii(upstream, 255))));
+            }
+            let words = safe::ascii(line.reply, MAX_REPLY);
+            if !words.is_empty() {
+                let kind = if reply_code(&words).is_some() { "smtp" } else { "x-sekisho" };
+                out.push_str(&safe::field("Diagnostic-Code", &format!("{kind}; {words}")));
+            }
+            out.push_str(&safe::field("Last-Attempt-Date", &self.moment.rfc5322(zone)));
+        }
+        out
+    }
+
+    /// The original's header as the sender may have it back. A sender of ours gets what it wrote, but
+    /// for Bcc, for a report is often forwarded as it is; one outside gets what names nobody.
+    fn original_header(&self, ours: bool) -> Option<Vec<u8>> {
+        let header = Header::parse(self.matter.message.header.clone()).ok()?;
+        let mut out = Vec::new();
+        for field in header.fields() {
+            let name = header.name(field).to_ascii_lowercase();
+            let kept = match name.as_slice() {
+                b"from" | b"date" | b"subject" | b"message-id" => true,
+                b"bcc" | b"resent-bcc" | b"apparently-to" | b"x-envelope-to" => false,
+                _ => ours,
+            };
+            let bytes = &header.bytes()[field.whole.clone()];
+            if kept && out.len() + bytes.len() <= MAX_HEADER {
+                out.extend_from_slice(bytes);
+                if !bytes.ends_with(b"\r\n") {
+                    out.extend_from_slice(b"\r\n");
+                }
+            }
+        }
+        (!out.is_empty()).then_some(out)
+    }
+}
+
+/// `rfc822; a@b`, or for an internationalised address `utf-8; …` in its ASCII form (RFC 6533 §3).
+fn typed(address: &Address) -> String {
+    if !address.needs_utf8() {
+        return format!("rfc822; {}", safe::ascii(address.as_str(), 400));
+    }
+    let mut out = String::from("utf-8; ");
+    for c in address.as_str().chars() {
+        if c.is_ascii_graphic() && !matches!(c, '+' | '=' | '\\') {
+            out.push(c);
+        } else {
+            let _ = write!(out, "\\x{{{:X}}}", u32::from(c));
+        }
+    }
+    out
+}
+
+/// ORCPT as sent (`rfc822;a+40b`) as the field's value: type, and the xtext decoded.
+fn original_recipient(orcpt: &str) -> Option<String> {
+    let (kind, address) = orcpt.split_once(';')?;
+    let sound = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    sound.then(|| format!("{kind}; {}", xtext(address)))
+}
+
+/// Decoded xtext (RFC 3461 §4), one line of ASCII.
+fn xtext(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let pair = bytes.get(at + 1..at + 3).and_then(|pair| std::str::from_utf8(pair).ok());
+        match (bytes[at], pair.and_then(|pair| u8::from_str_radix(pair, 16).ok())) {
+            (b'+', Some(byte)) => {
+                out.push(byte);
+                at += 3;
+            }
+            (byte, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    safe::ascii(&String::from_utf8_lossy(&out), 400)
+}
+
+/// The basic code that a reply begins with.
+fn reply_code(reply: &str) -> Option<u16> {
+    let code = reply.get(..3)?.parse().ok()?;
+    let ends = reply.as_bytes().get(3).is_none_or(|byte| matches!(byte, b' ' | b'-'));
+    (ends && (200..600).contains(&code)).then_some(code)
+}
+
+/// The status code (RFC 3463): the upstream's own where its class fits, else one that says as much as
+/// is known.
+fn status(reply: &str, form: Form) -> String {
+    let class = if form == Form::Failed { '5' } else { '4' };
+    let Some(code) = reply_code(reply) else {
+        // No reply: given up for lack of time, or no answer yet.
+        return if form == Form::Failed { "5.4.7" } else { "4.4.1" }.to_owned();
+    };
+    let own = reply.get(4..).and_then(|rest| rest.split([' ', '\r', '\n']).next()).filter(|word| {
+        let parts: Vec<&str> = word.split('.').collect();
+        parts.len() == 3
+            && matches!(parts[0], "4" | "5")
+            && parts
+                .iter()
+                .all(|part| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
+    });
+    match (own, code, form) {
+        (Some(own), ..) if own.starts_with(class) => own.to_owned(),
+        // A temporary failure that was given up: its time expired (RFC 3463 §3.5).
+        (_, 400..500, Form::Failed) => "5.4.7".to_owned(),
+        (_, 550, Form::Failed) => "5.1.1".to_owned(),
+        (_, 552, Form::Failed) => "5.2.2".to_owned(),
+        (_, 553, Form::Failed) => "5.1.3".to_owned(),
+        _ => format!("{class}.0.0"),
+    }
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;
