@@ -298,6 +298,9 @@ fn the_reasons_say_what_was_found() {
     assert!(verdict.short_reason().len() <= 100);
 }
 
+/// Something done to the facts.
+type Change<'a> = Box<dyn Fn(&mut Facts) + 'a>;
+
 #[test]
 fn built_in_holds_bite_where_disclosure_is_asked() {
     let ask = load("[[rule]]\nname = \"r\"\nwhen = { recipients = { at_least = 1 } }\ndemand = \"split\"\n")
@@ -311,7 +314,6 @@ fn built_in_holds_bite_where_disclosure_is_asked() {
     };
     let calendar = |method: &str| Some(Calendar { method: method.into(), addresses: two.clone() });
     // (change, name, bites when split, bites always)
-    type Change<'a> = Box<dyn Fn(&mut Facts) + 'a>;
     let cases: Vec<(Change<'_>, &str, bool, bool)> = vec![
         (
             Box::new(|facts: &mut Facts| facts.problems.push("To: odd".into())),
@@ -347,7 +349,7 @@ fn built_in_holds_bite_where_disclosure_is_asked() {
         (Box::new(|facts: &mut Facts| facts.body.tnef = Some(Tnef::Clean)), "builtin:tnef", false, false),
         (
             Box::new(|facts: &mut Facts| {
-                facts.body.tnef = Some(Tnef::Unreadable { why: "truncated".into() })
+                facts.body.tnef = Some(Tnef::Unreadable { why: "truncated".into() });
             }),
             "builtin:tnef",
             true,
@@ -355,7 +357,7 @@ fn built_in_holds_bite_where_disclosure_is_asked() {
         ),
         (
             Box::new(|facts: &mut Facts| {
-                facts.body.encrypted = Some(Encrypted { kind: "pgp".into(), recipients: None })
+                facts.body.encrypted = Some(Encrypted { kind: "pgp".into(), recipients: None });
             }),
             "builtin:encrypted",
             true,
@@ -363,7 +365,7 @@ fn built_in_holds_bite_where_disclosure_is_asked() {
         ),
         (
             Box::new(|facts: &mut Facts| {
-                facts.body.encrypted = Some(Encrypted { kind: "smime".into(), recipients: Some(1) })
+                facts.body.encrypted = Some(Encrypted { kind: "smime".into(), recipients: Some(1) });
             }),
             "builtin:encrypted",
             false,

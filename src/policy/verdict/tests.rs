@@ -51,7 +51,7 @@ proptest! {
 
 #[test]
 fn what_happens_follows_from_both_axes() {
-    let delay = Timing::Delay(Duration::from_secs(60));
+    let delay = Timing::Delay(Duration::from_mins(1));
     let cases = [
         (Disclosure::AsIs, Timing::Now, Action::Pass),
         (Disclosure::Bcc, Timing::Now, Action::Bcc),
