@@ -15,23 +15,23 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Where allowed clients come from.
-pub const FRIEND: &str = "127.0.0.1";
+pub(crate) const FRIEND: &str = "127.0.0.1";
 /// Where clients come from that may not relay.
-pub const STRANGER: &str = "127.0.0.2";
+pub(crate) const STRANGER: &str = "127.0.0.2";
 /// Allowed, and its bare LFs are made CRLF.
-pub const OLD_DEVICE: &str = "127.0.0.3";
+pub(crate) const OLD_DEVICE: &str = "127.0.0.3";
 
 /// One message that was taken in.
 #[derive(Clone, Debug)]
-pub struct Message {
-    pub envelope: Envelope,
-    pub content: Vec<u8>,
+pub(crate) struct Message {
+    pub(crate) envelope: Envelope,
+    pub(crate) content: Vec<u8>,
 }
 
 #[derive(Default)]
-pub struct Recorder {
-    pub messages: Mutex<Vec<Message>>,
-    pub octets: std::sync::atomic::AtomicU64,
+pub(crate) struct Recorder {
+    pub(crate) messages: Mutex<Vec<Message>>,
+    pub(crate) octets: std::sync::atomic::AtomicU64,
 }
 
 struct Recording {
@@ -42,7 +42,7 @@ struct Recording {
 }
 
 /// The id that every message gets here.
-pub fn id() -> Id {
+pub(crate) fn id() -> Id {
     Id::new(Timestamp(0), 0)
 }
 
@@ -50,7 +50,7 @@ fn scripted(envelope: &Envelope) -> &str {
     envelope.sender.as_ref().map_or("", |sender| sender.local())
 }
 
-pub struct Door(pub Arc<Recorder>);
+pub(crate) struct Door(pub(crate) Arc<Recorder>);
 
 #[async_trait]
 impl Doorway for Door {
@@ -94,16 +94,16 @@ impl Reception for Recording {
 }
 
 /// A running listener. Dropped, it drains.
-pub struct Running {
-    pub address: SocketAddr,
-    pub recorder: Arc<Recorder>,
-    pub shutdown: watch::Sender<bool>,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) shutdown: watch::Sender<bool>,
     runtime: Option<tokio::runtime::Runtime>,
     task: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Running {
-    pub fn with(limits: Limits) -> Self {
+    pub(crate) fn with(limits: Limits) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let recorder = Arc::new(Recorder::default());
@@ -127,13 +127,13 @@ impl Running {
     }
 
     /// Waits until the drain is over.
-    pub fn drained(&mut self) {
+    pub(crate) fn drained(&mut self) {
         if let (Some(runtime), Some(task)) = (&self.runtime, self.task.take()) {
             runtime.block_on(task).unwrap();
         }
     }
 
-    pub fn messages(&self) -> Vec<Message> {
+    pub(crate) fn messages(&self) -> Vec<Message> {
         self.recorder.messages.lock().unwrap().clone()
     }
 }

@@ -21,12 +21,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A blocking client that comes from a given address.
-pub struct Client {
-    pub reader: BufReader<TcpStream>,
+pub(crate) struct Client {
+    pub(crate) reader: BufReader<TcpStream>,
 }
 
 impl Client {
-    pub fn connect(from: &str, to: SocketAddr) -> Self {
+    pub(crate) fn connect(from: &str, to: SocketAddr) -> Self {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         let from: SocketAddr = format!("{from}:0").parse().unwrap();
         socket.bind(&from.into()).unwrap();
@@ -38,12 +38,12 @@ impl Client {
         Self { reader: BufReader::new(stream) }
     }
 
-    pub fn send(&mut self, octets: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn send(&mut self, octets: &[u8]) -> std::io::Result<()> {
         self.reader.get_mut().write_all(octets)
     }
 
     /// One line without its CRLF; `None` when the server has closed.
-    pub fn line(&mut self) -> Option<String> {
+    pub(crate) fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         match self.reader.read_until(b'\n', &mut line) {
             Ok(0) => None,
@@ -54,7 +54,7 @@ impl Client {
     }
 
     /// The last line of the next reply.
-    pub fn reply(&mut self) -> Option<String> {
+    pub(crate) fn reply(&mut self) -> Option<String> {
         loop {
             let line = self.line()?;
             if line.as_bytes().get(3) != Some(&b'-') {
@@ -64,7 +64,7 @@ impl Client {
     }
 
     /// Sends a line and reads its reply; an empty text when the server has closed.
-    pub fn ask(&mut self, line: &str) -> String {
+    pub(crate) fn ask(&mut self, line: &str) -> String {
         let sent = self.send(format!("{line}\r\n").as_bytes());
         match sent {
             Ok(()) => self.reply().unwrap_or_default(),
@@ -73,14 +73,14 @@ impl Client {
     }
 
     /// Greeting and EHLO.
-    pub fn hello(from: &str, to: SocketAddr) -> Self {
+    pub(crate) fn hello(from: &str, to: SocketAddr) -> Self {
         let mut client = Self::connect(from, to);
         assert!(client.reply().unwrap().starts_with("220 "));
         assert!(client.ask("EHLO client.test").starts_with("250 "));
         client
     }
 
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         !matches!(self.reader.read(&mut [0; 64]), Ok(1..))
     }
 }
