@@ -3,6 +3,8 @@
 //! Everything about a message is committed in one transaction before its 250. Many sessions share one
 //! fsync (group commit). Bodies are stored once; small ones in the row, large ones beside it.
 
+#[cfg(test)]
+mod contract;
 pub mod lock;
 pub mod model;
 pub mod sqlite;

@@ -83,8 +83,10 @@ impl Default for Options {
 
 /// The store in one SQLite file.
 pub struct SqliteStore {
-    writer: Writer,
+    // Closed before the writer: whoever closes the database last tidies up after it, and only the
+    // writer can.
     readers: Readers,
+    writer: Writer,
     bodies: Bodies,
     recent: Recent,
 }
@@ -303,3 +305,6 @@ impl Store for SqliteStore {
             .map_err(|_| StoreError::Unavailable("a write has been waiting for five seconds".to_owned()))?
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,12 +126,13 @@ impl Drop for Writer {
 }
 
 struct Committer {
+    /// Dropped, and its thread's connection closed, before the writer's own connection.
+    log: Log,
     connection: Connection,
     requests: Receiver<Box<dyn Job>>,
     on_fatal: OnFatal,
     /// Set once a flush failed: nothing is written any more.
     broken: Option<String>,
-    log: Log,
 }
 
 impl Committer {
@@ -144,7 +145,10 @@ impl Committer {
                     self.log.after_commit(&self.connection);
                 }
                 Err(RecvTimeoutError::Timeout) => self.log.when_idle(&self.connection),
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => {
+                    checkpoint(&self.connection, "PRAGMA wal_checkpoint(TRUNCATE)");
+                    return;
+                }
             }
         }
     }
@@ -229,7 +233,8 @@ fn copy(error: &StoreError) -> StoreError {
 /// into the database while commits go on, and the writer moves the little that came meanwhile, after
 /// which the log starts over.
 struct Log {
-    kick: mpsc::SyncSender<()>,
+    kick: Option<mpsc::SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
     done: Receiver<()>,
     busy: bool,
     commits: u32,
@@ -239,7 +244,7 @@ impl Log {
     fn start(connection: Connection) -> Result<Self, StoreError> {
         let (kick, kicked) = mpsc::sync_channel::<()>(1);
         let (finished, done) = mpsc::channel();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("store-log".to_owned())
             .spawn(move || {
                 while kicked.recv().is_ok() {
@@ -250,7 +255,11 @@ impl Log {
                 }
             })
             .map_err(|error| StoreError::Unavailable(format!("cannot start a thread: {error}")))?;
-        Ok(Self { kick, done, busy: false, commits: 0 })
+        Ok(Self { kick: Some(kick), thread: Some(thread), done, busy: false, commits: 0 })
+    }
+
+    fn kick(&mut self) {
+        self.busy = self.kick.as_ref().is_some_and(|kick| kick.try_send(()).is_ok());
     }
 
     fn after_commit(&mut self, connection: &Connection) {
@@ -263,7 +272,7 @@ impl Log {
         } else if self.commits >= LOOK_EVERY {
             self.commits = 0;
             if pending(connection) > LOG_PAGES {
-                self.busy = self.kick.try_send(()).is_ok();
+                self.kick();
             }
         }
     }
@@ -273,13 +282,24 @@ impl Log {
         if pending(connection) <= LAST_PAGES {
             checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)");
         } else {
-            self.busy = self.kick.try_send(()).is_ok();
+            self.kick();
         }
     }
 
     fn when_idle(&mut self, connection: &Connection) {
         if !self.busy && pending(connection) > 0 {
             checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)");
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.kick = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that shortens the log panicked");
         }
     }
 }

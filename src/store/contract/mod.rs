@@ -1,0 +1,137 @@
+//! What every engine must do, as tests that know nothing of the engine: a second one passes the same
+//! suite or is none.
+//!
+//! An engine brings a [`Harness`] and names it in [`contract_tests`].
+
+mod deliveries;
+mod messages;
+mod people;
+
+use super::*;
+use crate::journal::Event;
+use crate::message::{Address, Envelope, Recipient};
+use crate::rewrite::Delivery;
+pub(super) use deliveries::*;
+pub(super) use messages::*;
+pub(super) use people::*;
+use std::sync::Arc;
+
+/// Opens the engine under test; every time on the same data.
+pub(super) trait Harness: Send + Sync {
+    /// The engine, opened (again).
+    fn open(&self) -> Arc<dyn Store>;
+}
+
+/// Makes a test of every function of the suite.
+macro_rules! contract_tests {
+    ($harness:expr; $($name:ident),+ $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                crate::store::contract::$name(&$harness).await;
+            }
+        )+
+    };
+}
+pub(super) use contract_tests;
+
+pub(super) const NOW: Timestamp = Timestamp(1_760_000_000_000);
+pub(super) const LEASE: Duration = Duration::from_secs(60);
+
+pub(super) fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+pub(super) fn at(minutes: u64) -> Timestamp {
+    NOW.plus(self::minutes(minutes))
+}
+
+pub(super) fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+pub(super) fn addresses(texts: &[&str]) -> Vec<Address> {
+    texts.iter().map(|text| address(text)).collect()
+}
+
+pub(super) fn copy(recipients: &[&str]) -> Delivery {
+    Delivery::sample(recipients.iter().map(|to| Recipient::plain(address(to))).collect(), false)
+}
+
+/// A message for these recipients, received at `NOW`, with one copy for each group of them.
+pub(super) fn message(random: u64, copies: &[&[&str]], state: InitialState) -> NewMessage {
+    let recipients = copies.iter().flat_map(|group| group.iter());
+    NewMessage {
+        id: Id::new(NOW, random),
+        received: NOW,
+        origin: Origin::Client {
+            peer: "192.0.2.7:40000".to_owned(),
+            helo: "client.example".to_owned(),
+            identity: None,
+        },
+        envelope: Envelope {
+            sender: Some(address("Sato@example.co.jp")),
+            recipients: recipients.map(|to| Recipient::plain(address(to))).collect(),
+            smtputf8: false,
+            eight_bit: true,
+            ret: None,
+            envid: Some("QQ314159".to_owned()),
+        },
+        header: Bytes::from_static(b"From: Sato@example.co.jp\r\nSubject: x\r\n"),
+        body: Body::Inline(Bytes::from_static(b"\r\nhello\r\n")),
+        subject: "お知らせ".to_owned(),
+        message_id: format!("{random}@example.co.jp"),
+        verdict: None,
+        needles: addresses(&["x@other.example"]),
+        deliveries: copies.iter().map(|group| NewDelivery { delivery: copy(group), state }).collect(),
+        held: None,
+        ledger: None,
+        notices: Vec::new(),
+        answers: None,
+        events: vec![Event::Accepted {
+            client: "192.0.2.7".to_owned(),
+            action: "pass".to_owned(),
+            disclosure: "as-is".to_owned(),
+            recipients: copies.iter().map(|group| group.len()).sum(),
+            copies: copies.len(),
+            exposures: 6,
+        }],
+    }
+}
+
+/// The same message, held instead.
+pub(super) fn held_message(random: u64, recipients: &[&str]) -> NewMessage {
+    let mut message = message(random, &[recipients], InitialState::Ready);
+    message.deliveries.clear();
+    message.held = Some(NewHold {
+        kind: HoldKind::Ask,
+        reasons: vec![("They would see each other.".to_owned(), "互いに見えます。".to_owned())],
+        hits: Vec::new(),
+        expires: at(60),
+    });
+    message
+}
+
+/// How an attempt ended, each recipient with its state and reply.
+pub(super) fn result(claim: &Claim, when: Timestamp, fates: &[(&str, DeliveryState)]) -> AttemptResult {
+    let fate = |state| RecipientResult {
+        state,
+        reply: format!("the upstream said {state}"),
+        due: matches!(state, DeliveryState::Waiting | DeliveryState::Uncertain)
+            .then(|| when.plus(minutes(5))),
+    };
+    AttemptResult {
+        lease: claim.lease,
+        message: claim.message,
+        at: when,
+        recipients: fates.iter().map(|(to, state)| (address(to), fate(*state))).collect(),
+        attempt: claim.attempt,
+        notices: Vec::new(),
+    }
+}
+
+/// The states of a message's deliveries with their recipients.
+pub(super) async fn states(store: &dyn Store, id: Id) -> Vec<(DeliveryState, String)> {
+    let rows = store.deliveries(id).await.unwrap();
+    rows.into_iter().map(|row| (row.state, row.recipients.join(" "))).collect()
+}

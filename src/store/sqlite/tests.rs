@@ -1,0 +1,211 @@
+//! The contract, and what is SQLite's own: damage, full disks, old and foreign files.
+
+use super::*;
+use crate::store::InitialState;
+use crate::store::contract::{Harness, NOW, at, contract_tests, message};
+use std::sync::Mutex;
+use tempfile::TempDir;
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn database(&self) -> std::path::PathBuf {
+        self.0.path().join("sekisho.db")
+    }
+
+    fn open(&self) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open(self.database(), Options::default())
+    }
+}
+
+impl Harness for Folder {
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.open().unwrap())
+    }
+}
+
+contract_tests! { Folder::new();
+    accepts_and_reads_back, accepts_many_at_once, one_refused_harms_no_other, bodies_come_back,
+    orphans_are_swept, a_refused_message_leaves_no_body, finds_messages, own_mail_has_no_sender,
+    purges_what_is_done,
+    claims_what_is_due, nobody_claims_twice, a_fresh_delivery_is_claimed, stale_leases_are_fenced,
+    recipients_part_ways, uncertain_is_flagged, recovers_after_a_crash, filters_the_queue,
+    operators_change_the_queue, failed_is_retried_on_request, thousands_of_copies,
+    holds_and_releases, one_of_many_decides, expires_no_sooner, stops_what_is_unsent,
+    notices_are_answered_once, failures_are_reported, the_last_failure_is_reported_at_once,
+    the_ledger_remembers, summarises,
+}
+
+fn refusal(result: Result<SqliteStore, StoreError>) -> (String, String) {
+    let error = result.err().unwrap();
+    (format!("{error:?}").split('(').next().unwrap().to_owned(), error.to_string())
+}
+
+/// No room: refused as `Full`, what is there can be read, and with room again all goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_survived() {
+    let folder = Folder::new();
+    let small = Options { max_pages: Some(150), ..Options::default() };
+    let store = Arc::new(SqliteStore::open(folder.database(), small).unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    for random in 0..200 {
+        let store = store.clone();
+        let mut new = message(random, &[&["a@x.example"]], InitialState::Ready);
+        new.body = Body::Inline(vec![b'x'; 4_000].into());
+        tasks.spawn(async move { (new.id, store.accept(new).await) });
+    }
+    let (mut kept, mut full) = (Vec::new(), 0);
+    while let Some(done) = tasks.join_next().await {
+        match done.unwrap() {
+            (id, Ok(_)) => kept.push(id),
+            (_, Err(StoreError::Full(_))) => full += 1,
+            (id, other) => panic!("{id}: {other:?}"),
+        }
+    }
+    assert!(kept.len() > 50 && full > 50, "{} kept, {full} refused", kept.len());
+    assert_eq!(store.queue(&QueueFilter::default()).await.unwrap().len(), kept.len());
+    drop(store);
+    let store = folder.open().unwrap();
+    for id in kept {
+        assert!(store.message(id).await.is_ok(), "{id} was accepted and is lost");
+    }
+    store.accept(message(999, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused() {
+    let folder = Folder::new();
+    let store = folder.open().unwrap();
+    for random in 0..50 {
+        store.accept(message(random, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
+    }
+    drop(store);
+    let whole = std::fs::read(folder.database()).unwrap();
+    let mut scrambled = whole.clone();
+    scrambled[8192..].iter_mut().step_by(7).for_each(|byte| *byte ^= 0x5a);
+    let cases: [(&str, Vec<u8>); 3] = [
+        ("no database at all", b"this is a text, and has been one for a long time".repeat(100)),
+        ("cut short", whole[..whole.len() / 2].to_vec()),
+        ("scrambled", scrambled),
+    ];
+    for (name, bytes) in cases {
+        std::fs::write(folder.database(), bytes).unwrap();
+        let (kind, text) = refusal(folder.open());
+        assert_eq!(kind, "Corrupt", "{name}: {text}");
+        assert!(text.contains("sekisho.db") && text.contains(".recover"), "{name}: {text}");
+    }
+    std::fs::write(folder.database(), whole).unwrap();
+    assert!(folder.open().is_ok());
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.path().join("file"), "x").unwrap();
+    for place in ["/nonexistent/sekisho.db".into(), folder.0.path().join("file/sekisho.db")] {
+        let (kind, text) = refusal(SqliteStore::open(&place, Options::default()));
+        assert_eq!(kind, "Unavailable");
+        assert!(text.contains(place.to_str().unwrap()) && text.contains("folder must exist"), "{text}");
+    }
+    let (_, text) = refusal(SqliteStore::open(folder.0.path(), Options::default()));
+    assert!(text.contains(folder.0.path().to_str().unwrap()), "{text}");
+}
+
+#[test]
+fn newer_and_foreign_databases_are_refused() {
+    let folder = Folder::new();
+    drop(folder.open().unwrap());
+    let raw = Connection::open(folder.database()).unwrap();
+    raw.pragma_update(None, "user_version", 1_000).unwrap();
+    drop(raw);
+    let (_, text) = refusal(folder.open());
+    assert!(text.contains("newer sekisho") && text.contains("1000"), "{text}");
+
+    let folder = Folder::new();
+    let raw = Connection::open(folder.database()).unwrap();
+    raw.execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
+    drop(raw);
+    let (_, text) = refusal(folder.open());
+    assert!(text.contains("some other program"), "{text}");
+}
+
+/// A flush that failed is reported once, and nothing is promised after it.
+#[tokio::test]
+async fn nothing_is_promised_after_a_failed_flush() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hear = heard.clone();
+    let on_fatal: OnFatal = Arc::new(move |why: &str| hear.lock().unwrap().push(why.to_owned()));
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.database(), Options { on_fatal, ..Options::default() }).unwrap();
+    let flush = || {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+        Failure::Sql(rusqlite::Error::SqliteFailure(code, None))
+    };
+    let failed: Result<(), StoreError> = store.write(move |_| Err(flush())).await;
+    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+    let later = store.accept(message(1, &[&["a@x.example"]], InitialState::Ready)).await;
+    assert!(matches!(later, Err(StoreError::Unavailable(_))), "{later:?}");
+    assert!(matches!(store.ready().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.message(crate::id::Id::new(NOW, 1)).await, Err(StoreError::NotFound(_))));
+    assert_eq!(heard.lock().unwrap().len(), 1);
+}
+
+/// A request that fails half-way leaves nothing, and those that share its commit are kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_request_leaves_nothing() {
+    let folder = Folder::new();
+    let store = Arc::new(folder.open().unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    for random in 0..60 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            if random % 3 == 0 {
+                let rows =
+                    encode::MessageRows::of(&message(random, &[&["a@x.example"]], InitialState::Ready));
+                let rows = rows.unwrap();
+                let failed: Result<(), StoreError> = store
+                    .write(move |tx| {
+                        accept::insert(tx, &rows)?;
+                        tx.execute("INSERT INTO probe (row, beat) VALUES (1, 0)", [])?;
+                        Ok(())
+                    })
+                    .await;
+                assert!(failed.is_err());
+            } else {
+                store.accept(message(random, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    assert_eq!(store.queue(&QueueFilter::default()).await.unwrap().len(), 40);
+}
+
+/// The log is moved into the database while mail goes on, and starts over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_stays_bounded() {
+    let folder = Folder::new();
+    let store = Arc::new(folder.open().unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..8_u64 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for turn in 0..500 {
+                let mut new = message(task * 1000 + turn, &[&["a@x.example"]], InitialState::Ready);
+                new.body = Body::Inline(vec![b'x'; 20_000].into());
+                store.accept(new).await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    let log = std::fs::metadata(folder.0.path().join("sekisho.db-wal")).unwrap().len();
+    assert!(log < 64 << 20, "the log has grown to {log} octets of about 96 MB written");
+    assert!(store.claim(at(1), 1, Duration::from_secs(9)).await.unwrap().len() == 1);
+}
