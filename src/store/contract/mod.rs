@@ -36,7 +36,7 @@ macro_rules! contract_tests {
 pub(super) use contract_tests;
 
 pub(super) const NOW: Timestamp = Timestamp(1_760_000_000_000);
-pub(super) const LEASE: Duration = Duration::from_secs(60);
+pub(super) const LEASE: Duration = Duration::from_mins(1);
 
 pub(super) fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(60 * minutes)

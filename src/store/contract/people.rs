@@ -59,8 +59,8 @@ pub(in crate::store) async fn holds_and_releases(harness: &impl Harness) {
     let claims = store.claim(at(10), 9, LEASE).await.unwrap();
     assert_eq!(claims.iter().map(|claim| claim.queued).collect::<Vec<_>>(), [at(10), at(10)]);
     assert_eq!(store.disclosed(&["1@example.co.jp".to_owned()]).await.unwrap().len(), 1);
-    let held = HeldFilter { state: Some(HeldState::Held), ..HeldFilter::default() };
-    assert_eq!(store.held(&held).await.unwrap().len(), 1);
+    let undecided = HeldFilter { state: Some(HeldState::Held), ..HeldFilter::default() };
+    assert_eq!(store.held(&undecided).await.unwrap().len(), 1);
 }
 
 /// Of many who decide at once one does; the others are told who it was.

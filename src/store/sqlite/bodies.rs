@@ -25,7 +25,7 @@ const INLINE: usize = 64 << 10;
 const PIECE: usize = 256 << 10;
 /// A file that no message names is swept only when it is at least so old: its message may be about
 /// to be committed.
-const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
+const ORPHAN_AGE: Duration = Duration::from_hours(24);
 
 /// The folder of large bodies.
 #[derive(Clone)]

@@ -30,9 +30,11 @@ impl From<StoreError> for Failure {
 pub(super) fn classify(error: &Error) -> StoreError {
     let text = error.to_string();
     match error.sqlite_error() {
-        Some(ffi::Error { code: ErrorCode::DiskFull, .. }) => StoreError::Full(text),
-        // The shared-memory file cannot grow: there is no room on the disk.
-        Some(ffi::Error { extended_code: ffi::SQLITE_IOERR_SHMSIZE, .. }) => StoreError::Full(text),
+        // That the shared-memory file cannot grow says the same: there is no room on the disk.
+        Some(
+            ffi::Error { code: ErrorCode::DiskFull, .. }
+            | ffi::Error { extended_code: ffi::SQLITE_IOERR_SHMSIZE, .. },
+        ) => StoreError::Full(text),
         Some(ffi::Error { code: ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, .. }) => {
             StoreError::Corrupt(text)
         }

@@ -17,6 +17,11 @@ const FINISHED: &str = "NOT EXISTS (SELECT 1 FROM deliveries WHERE row BETWEEN m
      AND NOT EXISTS (SELECT 1 FROM held WHERE message = m.row AND state = 0) \
      AND NOT EXISTS (SELECT 1 FROM notices WHERE message = m.row AND state = 0)";
 
+/// Rows come in the order of acceptance, so a search may end where the first message begins that is
+/// too young; ids begin with the time and are indexed.
+const OLD: &str = "m.id < ?2 AND m.row < coalesce((SELECT row FROM messages WHERE id >= ?2 ORDER BY id \
+     LIMIT 1), 9223372036854775807)";
+
 /// What one batch removed.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -32,7 +37,7 @@ pub(super) fn contents(tx: &Connection, before: Timestamp, after: i64) -> Result
     let due = {
         let mut select = tx.prepare_cached(&format!(
             "SELECT m.row, c.file FROM contents c JOIN messages m ON m.row = c.message \
-             WHERE c.message > ?1 AND m.id < ?2 AND {FINISHED} ORDER BY c.message LIMIT ?3"
+             WHERE c.message > ?1 AND {OLD} AND {FINISHED} ORDER BY c.message LIMIT ?3"
         ))?;
         rows(&mut select, before, after)?
     };
@@ -48,7 +53,7 @@ pub(super) fn messages(tx: &Connection, before: Timestamp, after: i64) -> Result
     let due = {
         let mut select = tx.prepare_cached(&format!(
             "SELECT m.row, c.file FROM messages m LEFT JOIN contents c ON c.message = m.row \
-             WHERE m.row > ?1 AND m.id < ?2 AND {FINISHED} ORDER BY m.row LIMIT ?3"
+             WHERE m.row > ?1 AND {OLD} AND {FINISHED} ORDER BY m.row LIMIT ?3"
         ))?;
         rows(&mut select, before, after)?
     };
@@ -67,7 +72,6 @@ pub(super) fn messages(tx: &Connection, before: Timestamp, after: i64) -> Result
 type Due = Vec<(i64, Option<String>)>;
 
 fn rows(select: &mut rusqlite::Statement<'_>, before: Timestamp, after: i64) -> Result<Due, Failure> {
-    // Ids begin with the time, so the index of ids ends the search at the right place.
     let first_kept = Id::new(before, 0);
     let rows = select.query_map(params![after, first_kept.as_str(), codes::number(BATCH)], |row| {
         Ok((row.get(0)?, row.get(1)?))

@@ -207,7 +207,7 @@ pub(super) fn find(db: &Connection, text: &str, limit: usize) -> Result<Vec<Mess
 pub(super) fn summary(db: &Connection, since: Timestamp) -> Result<Summary, Failure> {
     // Ids begin with the time and are indexed, so they find where to begin; an hour more covers a
     // clock that was set back.
-    let from = Id::new(since.minus(Duration::from_secs(3600)), 0);
+    let from = Id::new(since.minus(Duration::from_hours(1)), 0);
     let mut summary = Summary::default();
     let mut actions = db.prepare_cached(
         "SELECT action, count(*), sum(exposures * prevented), min(row) FROM messages \

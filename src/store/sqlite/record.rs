@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 /// When a recipient is due again whose result does not say so.
-const DUE_AGAIN: Duration = Duration::from_secs(60);
+const DUE_AGAIN: Duration = Duration::from_mins(1);
 
 pub(super) fn record(tx: &Connection, result: &AttemptResult) -> Result<(), Failure> {
     let message = schema::message_of(result.lease.delivery);

@@ -16,96 +16,7 @@ const NUMBER_BITS: u32 = 24;
 const APPLICATION_ID: i64 = 0x5365_6b69;
 
 /// What brings a database from each version to the next; the last version is their number.
-const MIGRATIONS: &[&str] = &[VERSION_1];
-
-const VERSION_1: &str = "
-CREATE TABLE messages (
-    row        INTEGER PRIMARY KEY,
-    id         TEXT    NOT NULL UNIQUE CHECK (length(id) = 16),
-    received   INTEGER NOT NULL,
-    people     TEXT    NOT NULL,  -- MAIL FROM, then every RCPT TO, as written, a line each
-    keys       TEXT,              -- the same in comparison form, where that differs
-    message_id TEXT    NOT NULL,
-    subject    TEXT    NOT NULL,
-    action     TEXT    NOT NULL,
-    exposures  INTEGER NOT NULL,
-    prevented  INTEGER NOT NULL CHECK (prevented IN (0, 1)),
-    events     TEXT    NOT NULL   -- the journal entries it came with, JSON
-) STRICT;
-
-CREATE TABLE contents (
-    message INTEGER PRIMARY KEY REFERENCES messages (row) ON DELETE CASCADE,
-    file    TEXT,                 -- where a large body is; then `body` is NULL
-    size    INTEGER NOT NULL CHECK (size >= 0),
-    meta    TEXT    NOT NULL,     -- origin, envelope, verdict, JSON
-    needles TEXT    NOT NULL,     -- JSON
-    header  BLOB    NOT NULL,
-    body    BLOB,
-    CHECK ((file IS NULL) = (body IS NOT NULL))
-) STRICT;
-CREATE INDEX contents_file ON contents (file) WHERE file IS NOT NULL;
-
-CREATE TABLE deliveries (
-    row        INTEGER PRIMARY KEY,
-    state      INTEGER NOT NULL CHECK (state BETWEEN 0 AND 7),
-    due        INTEGER,           -- the end of the lease while it is being sent
-    token      INTEGER NOT NULL,
-    attempts   INTEGER NOT NULL,
-    duplicate  INTEGER NOT NULL CHECK (duplicate IN (0, 1)),
-    queued     INTEGER NOT NULL,
-    ended      INTEGER,           -- when it was delivered: its journal entry is made from this row
-    recipients INTEGER NOT NULL CHECK (recipients > 0),
-    reply      TEXT    NOT NULL,
-    copy       BLOB    NOT NULL
-) STRICT;
-CREATE INDEX deliveries_open ON deliveries (due) WHERE state < 5;
-
-CREATE TABLE journal (
-    row   INTEGER PRIMARY KEY,
-    at    INTEGER NOT NULL,
-    event TEXT    NOT NULL
-) STRICT;
-
-CREATE TABLE held (
-    message    INTEGER PRIMARY KEY REFERENCES messages (row) ON DELETE CASCADE,
-    state      INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3),
-    kind       INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 2),
-    expires    INTEGER NOT NULL,
-    reasons    TEXT    NOT NULL,
-    hits       TEXT    NOT NULL,
-    decided_by TEXT,
-    decided_at INTEGER,
-    decision   TEXT,
-    CHECK ((state = 0) = (decided_by IS NULL)),
-    CHECK ((state = 0) = (decided_at IS NULL))
-) STRICT;
-CREATE INDEX held_open ON held (expires) WHERE state = 0;
-
-CREATE TABLE notices (
-    row     INTEGER PRIMARY KEY AUTOINCREMENT,
-    message INTEGER NOT NULL REFERENCES messages (row) ON DELETE CASCADE,
-    kind    INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 7),
-    due     INTEGER,              -- NULL: when every delivery of the message is final
-    state   INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2)
-) STRICT;
-CREATE UNIQUE INDEX notices_open ON notices (message, kind) WHERE state = 0;
-CREATE INDEX notices_due ON notices (due) WHERE state = 0;
-CREATE INDEX notices_message ON notices (message);
-
-CREATE TABLE ledger (
-    week       INTEGER NOT NULL,  -- first, so that new entries lie together whatever their ids are
-    message_id TEXT    NOT NULL,
-    message    INTEGER NOT NULL,
-    disclosed  TEXT    NOT NULL,
-    PRIMARY KEY (week, message_id, message)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE probe (
-    row  INTEGER PRIMARY KEY CHECK (row = 1),
-    beat INTEGER NOT NULL
-) STRICT;
-INSERT INTO probe (row, beat) VALUES (1, 0);
-";
+const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql")];
 
 /// The first key of a message's range: its rows are numbered from 1 above this.
 pub(super) fn base(message: i64) -> i64 {
@@ -129,6 +40,10 @@ pub(super) fn number_of(key: i64) -> i64 {
 
 /// Creates the tables in an empty database, or brings an older one up to date, in one transaction.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    migrate_by(connection, path, MIGRATIONS)
+}
+
+fn migrate_by(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), StoreError> {
     let transaction = connection
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .map_err(|error| sentence(path, &error))?;
@@ -145,23 +60,73 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
         )));
     }
     let done = usize::try_from(version).map_err(|_| corrupt(path, "its version is negative"))?;
-    if done > MIGRATIONS.len() {
+    if done > steps.len() {
         return Err(StoreError::Unavailable(format!(
             "{} was written by a newer sekisho (its version is {done}, this program knows up to {}): \
              install that version or a later one",
             path.display(),
-            MIGRATIONS.len()
+            steps.len()
         )));
     }
-    for (index, step) in MIGRATIONS.iter().enumerate().skip(done) {
+    for (index, step) in steps.iter().enumerate().skip(done) {
         transaction.execute_batch(step).map_err(|error| sentence(path, &error))?;
         tracing::debug!(version = index + 1, "database schema brought up");
     }
-    if done < MIGRATIONS.len() {
+    if done < steps.len() {
         transaction
-            .pragma_update(None, "user_version", super::codes::number(MIGRATIONS.len()))
+            .pragma_update(None, "user_version", super::codes::number(steps.len()))
             .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION_ID))
             .map_err(|error| sentence(path, &error))?;
     }
     transaction.commit().map_err(|error| sentence(path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "CREATE TABLE one (a INTEGER) STRICT; INSERT INTO one VALUES (1)";
+    const TWO: &str = "ALTER TABLE one ADD COLUMN b INTEGER NOT NULL DEFAULT 2";
+    const BROKEN: &str = "INSERT INTO one (a, b) VALUES (9, 9); INSERT INTO nowhere VALUES (1)";
+
+    fn version(db: &Connection) -> i64 {
+        db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn each_step_is_taken_once() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let path = Path::new("x.db");
+        for steps in [&[ONE][..], &[ONE], &[ONE, TWO], &[ONE, TWO]] {
+            migrate_by(&mut db, path, steps).unwrap();
+            assert_eq!(version(&db), i64::try_from(steps.len()).unwrap());
+        }
+        let kept: (i64, i64) =
+            db.query_row("SELECT a, b FROM one", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(kept, (1, 2));
+        assert!(migrate_by(&mut db, path, &[ONE]).unwrap_err().to_string().contains("newer sekisho"));
+    }
+
+    #[test]
+    fn a_step_that_fails_changes_nothing() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let path = Path::new("x.db");
+        migrate_by(&mut db, path, &[ONE]).unwrap();
+        assert!(migrate_by(&mut db, path, &[ONE, TWO, BROKEN]).is_err());
+        assert_eq!(version(&db), 1);
+        migrate_by(&mut db, path, &[ONE, TWO]).unwrap();
+        let rows: i64 = db.query_row("SELECT count(*) FROM one", [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 1);
+    }
+
+    #[test]
+    fn keys_stay_within_their_message() {
+        for message in [1, 2, 1 << 38] {
+            for number in [1, 77, (1 << 24) - 1] {
+                let key = base(message) + number;
+                assert_eq!((message_of(key), number_of(key)), (message, number));
+                assert!(key <= last(message) && last(message) < base(message + 1));
+            }
+        }
+    }
 }

@@ -133,6 +133,33 @@ fn newer_and_foreign_databases_are_refused() {
     assert!(text.contains("some other program"), "{text}");
 }
 
+/// A database of the first version, with mail in it, is brought up to date and serves that mail.
+#[tokio::test]
+async fn the_first_version_is_brought_up() {
+    let folder = Folder::new();
+    let raw = Connection::open(folder.database()).unwrap();
+    raw.execute_batch(include_str!("schema-1.sql")).unwrap();
+    raw.execute_batch(
+        r#"INSERT INTO messages VALUES (1, '01js9nx1r00000aa', 1760000000000, char(10) || 'sato@example.co.jp' ||
+               char(10) || 'a@x.example' || char(10), NULL, 'm@x', 'old', 'hold', 2, 0, '[]');
+           INSERT INTO contents VALUES (1, NULL, 4, '{"origin":{"from":"own","about":null},"envelope":{"sender":
+               "sato@example.co.jp","recipients":[{"address":"a@x.example"}],"smtputf8":false,
+               "eight_bit":false,"ret":null,"envid":null},"verdict":null}', '[]', x'413a0d0a', x'0d0a410a');
+           INSERT INTO held VALUES (1, 0, 0, 1760000000000, '[["why","なぜ"]]', '[]', NULL, NULL, NULL);
+           INSERT INTO notices VALUES (1, 1, 0, 1760000000000, 0);
+           PRAGMA user_version = 1;
+           PRAGMA application_id = 1399155561;"#,
+    )
+    .unwrap();
+    drop(raw);
+    let store = folder.open().unwrap();
+    let held = store.held(&HeldFilter::default()).await.unwrap();
+    assert_eq!((held[0].sender.as_str(), held[0].reasons[0].as_str()), ("sato@example.co.jp", "why"));
+    let kept = store.message(held[0].id).await.unwrap();
+    assert_eq!((kept.subject.as_str(), kept.body.size()), ("old", 4));
+    assert_eq!(store.due_notices(NOW, 9).await.unwrap().len(), 1);
+}
+
 /// A flush that failed is reported once, and nothing is promised after it.
 #[tokio::test]
 async fn nothing_is_promised_after_a_failed_flush() {
