@@ -73,7 +73,7 @@ impl Ber<'_> {
         }
     }
 
-    /// SignedData (RFC 5652 §5.1): down to the content.
+    /// `SignedData` (RFC 5652 §5.1): down to the content.
     fn signed(&mut self, info: &Info, cx: &mut Context<'_>) -> io::Result<()> {
         self.enter(SEQUENCE)?;
         self.skip_one()?; // version
@@ -90,7 +90,7 @@ impl Ber<'_> {
         result
     }
 
-    /// EnvelopedData (RFC 5652 §6.1): how many recipients.
+    /// `EnvelopedData` (RFC 5652 §6.1): how many recipients.
     fn recipient_infos(&mut self) -> io::Result<usize> {
         self.enter(SEQUENCE)?;
         self.skip_one()?; // version

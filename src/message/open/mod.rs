@@ -13,6 +13,8 @@ mod parts;
 mod pgp;
 mod rtf;
 mod spool;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tnef;
 mod utf7;

@@ -124,7 +124,7 @@ impl TextLeaf {
         }
     }
 
-    /// Uuencoded and yEnc blocks are leaves of their own.
+    /// Uuencoded and `yEnc` blocks are leaves of their own.
     fn blocks(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
         let mut decoded = Vec::new();
         self.encoded.feed(bytes, &mut decoded);

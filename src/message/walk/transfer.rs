@@ -257,7 +257,7 @@ pub(crate) fn hex(digit: u8) -> u8 {
 /// Longest line taken for one of an encoded block; longer ones are text.
 const LONGEST: usize = 1_024;
 
-/// Uuencoded blocks (`begin 644 name` … `end`) and yEnc blocks (`=ybegin` … `=yend`); text around
+/// Uuencoded blocks (`begin 644 name` … `end`) and `yEnc` blocks (`=ybegin` … `=yend`); text around
 /// them is left out.
 #[derive(Debug, Default)]
 pub(crate) struct Uuencode {

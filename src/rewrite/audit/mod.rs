@@ -10,6 +10,8 @@
 //! * [`places`] every place of a body, in every view
 //! * [`hits`] what was found
 
+#[cfg(test)]
+mod bombs;
 mod header;
 mod hits;
 mod needles;

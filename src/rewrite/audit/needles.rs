@@ -257,13 +257,12 @@ fn is_local(byte: u8) -> bool {
 fn is_edge(text: &[u8], start: usize) -> bool {
     let before = |back: usize| start.checked_sub(back).map(|at| text[at]);
     match before(1) {
-        None => true,
         // The shift back to ASCII in ISO-2022-JP, `ESC ( B`, is no letter.
         Some(b'B' | b'J' | b'I') if before(2) == Some(b'(') && before(3) == Some(0x1b) => true,
         Some(byte) if byte.is_ascii_alphanumeric() => false,
         Some(b'.' | b'_') => !before(2).is_some_and(|byte| byte.is_ascii_alphanumeric()),
         // Not in the middle of a character.
         Some(byte) if byte >= 0x80 => text.get(start).is_none_or(|next| !(0x80..0xc0).contains(next)),
-        Some(_) => true,
+        _ => true,
     }
 }

@@ -62,7 +62,7 @@ impl View {
         Self {
             tags,
             fold: Some(Fold::default()),
-            unescape: Some(Default::default()),
+            unescape: Some((Unescape::default(), Unescape::default(), Fold::default())),
             ..Self::new(form, Look { verp: true, tokens: false })
         }
     }

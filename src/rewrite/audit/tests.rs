@@ -8,7 +8,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use std::io::Write;
 
-fn address(text: &str) -> Address {
+pub(super) fn address(text: &str) -> Address {
     Address::parse(text).unwrap()
 }
 
@@ -16,7 +16,7 @@ fn needles(list: &[&str]) -> Arc<Needles> {
     Arc::new(Needles::new(list.iter().map(|text| address(text)).collect()))
 }
 
-fn scan_in(message: &[u8], needles: &Arc<Needles>, size: usize) -> Result<BodyReport, WalkError> {
+pub(super) fn scan_in(message: &[u8], needles: &Arc<Needles>, size: usize) -> Result<BodyReport, WalkError> {
     let at = memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2);
     let header = Header::parse(Bytes::copy_from_slice(&message[..at])).unwrap();
     let mut scan = BodyScan::new(&header, Arc::clone(needles));
@@ -43,7 +43,7 @@ fn wrapped(bytes: &[u8]) -> String {
     text.as_bytes().chunks(76).map(|line| format!("{}\r\n", String::from_utf8_lossy(line))).collect()
 }
 
-fn attached(kind: &str, name: &str, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn attached(kind: &str, name: &str, bytes: &[u8]) -> Vec<u8> {
     format!(
         "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\nContent-Type: {kind}; name=\"{name}\"\r\n\
          Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"{name}\"\r\n\r\n{}--b--\r\n",
@@ -52,7 +52,7 @@ fn attached(kind: &str, name: &str, bytes: &[u8]) -> Vec<u8> {
     .into_bytes()
 }
 
-fn zipped(name: &str, content: &[u8]) -> Vec<u8> {
+pub(super) fn zipped(name: &str, content: &[u8]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
     writer.write_all(content).unwrap();
@@ -93,10 +93,6 @@ mod winmail {
 
     pub(super) fn properties(list: &[Vec<u8>]) -> Vec<u8> {
         [&u32::try_from(list.len()).unwrap().to_le_bytes()[..], &list.concat()].concat()
-    }
-
-    pub(super) fn recipients(rows: &[Vec<u8>]) -> Vec<u8> {
-        [&u32::try_from(rows.len()).unwrap().to_le_bytes()[..], &rows.concat()].concat()
     }
 }
 
@@ -165,7 +161,7 @@ fn carriers() -> Vec<(&'static str, fn(&str) -> Vec<u8>)> {
         format!("Subject: x\r\nMIME-Version: 1.0\r\n\r\n{text}\r\n").into_bytes()
     }
     vec![
-        ("text", |text| plain(text)),
+        ("text", plain),
         ("html", |text| format!("Content-Type: text/html\r\n\r\n<p>{text}</p>").into_bytes()),
         ("attribute", |text| {
             format!("Content-Type: text/html\r\n\r\n<a href=\"mailto:{text}?subject=x\">x</a>").into_bytes()

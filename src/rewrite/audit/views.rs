@@ -252,7 +252,6 @@ fn named(name: &[u8]) -> Option<char> {
         b"nbsp" | b"NonBreakingSpace" | b"Tab" | b"NewLine" => ' ',
         b"shy" | b"zwnj" | b"zwj" | b"ZeroWidthSpace" | b"NoBreak" | b"lrm" | b"rlm"
         | b"NegativeThinSpace" | b"InvisibleTimes" | b"InvisibleComma" => '\0',
-        b"fjlig" => return None,
         _ => return None,
     })
 }
