@@ -23,7 +23,7 @@ const DEPTH: usize = 16;
 /// Whether the first bytes are those of a CMS structure.
 pub(super) fn is_cms(head: &[u8]) -> bool {
     let start = &head[..head.len().min(32)];
-    head.first() == Some(&SEQUENCE) && memmem::find(start, &PKCS7).is_some_and(|at| at <= 8)
+    head.first() == Some(&SEQUENCE) && memmem::find(start, &PKCS7[2..]).is_some_and(|at| at <= 16)
 }
 
 /// Opens it.

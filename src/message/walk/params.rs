@@ -68,7 +68,9 @@ pub(crate) fn read(body: &[u8]) -> Structured {
         let name = name.trim().to_ascii_lowercase();
         let raw = raw.trim();
         let value = unquote(raw);
-        if !raw.starts_with('"') && value.contains(char::is_whitespace) {
+        // Only what decides how the content is read; a sloppy file name is everyday mail.
+        let decides = matches!(name.as_str(), "boundary" | "charset");
+        if decides && !raw.starts_with('"') && value.contains(char::is_whitespace) {
             read.ambiguous = Some(format!("the parameter {name} has blanks outside quotes"));
         }
         match section_of(&name) {
@@ -77,7 +79,7 @@ pub(crate) fn read(body: &[u8]) -> Structured {
             }
             Some(_) => read.ambiguous = Some(format!("the parameter {name} has too many pieces")),
             None => match plain.iter().find(|(known, _)| *known == name) {
-                Some((_, first)) if *first != value => {
+                Some((_, first)) if decides && *first != value => {
                     read.ambiguous = Some(format!("the parameter {name} is given twice"));
                 }
                 Some(_) => {}
