@@ -269,6 +269,34 @@ fn other_readers_disagree_only_where_it_matters() {
     assert_eq!(cross_check(b"a@x.jp, b@y.jp", &ours), None);
 }
 
+/// Real-looking mail of the usual clients: read without a doubt, but for the two that are broken.
+#[test]
+fn the_corpus_is_read_without_doubts() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus");
+    let mut fields = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.extension().is_none_or(|extension| extension != "eml") {
+            continue;
+        }
+        let message = std::fs::read(&path).unwrap();
+        let end = memchr::memmem::find(&message, b"\r\n\r\n").unwrap() + 2;
+        let header = crate::message::Header::parse(bytes::Bytes::copy_from_slice(&message[..end])).unwrap();
+        let mut doubts = Vec::new();
+        for field in ["From", "To", "Cc", "Bcc", "Reply-To"].iter().flat_map(|name| header.named(name)) {
+            let body = header.body(field);
+            let list = parse_list(body);
+            doubts.extend(list.problems.iter().map(ToString::to_string));
+            doubts.extend(cross_check(body, &list));
+            fields += 1;
+        }
+        let broken = ["unterminated-quote.eml", "zero-width-space.eml"].contains(&name.as_str());
+        assert_eq!(!doubts.is_empty(), broken, "{name}: {doubts:?}");
+    }
+    assert!(fields > 80);
+}
+
 /// As a mailing to a whole membership looks: a folded To, names in ISO-2022-JP.
 fn large_to(count: usize) -> String {
     let mut to = String::new();

@@ -62,7 +62,7 @@ impl Postman {
                 Ok(BATCH..) => continue,
                 Ok(_) => EVERY,
                 Err(error) => {
-                    warn!(%error, "notices wait: the store or the intake is away");
+                    warn!(%error, "notices wait");
                     AFTER_FAILURE
                 }
             };
@@ -73,14 +73,24 @@ impl Postman {
         }
     }
 
-    /// Sends what is due now, once; how many notices it dealt with.
+    /// Sends what is due now, once; how many notices it looked at. One that cannot be sent does not
+    /// keep the others; the first error is told when all were tried.
     pub async fn round(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let due = self.store.due_notices(now, BATCH).await?;
+        let mut failed = None;
         for notice in &due {
-            self.deal_with(notice, now).await?;
+            match self.deal_with(notice, now).await {
+                Ok(()) => {}
+                // It changed while it was being written: a newer one is on the list.
+                Err(StoreError::Fenced) => debug!(about = %notice.message, "notice written anew"),
+                Err(error) => {
+                    warn!(about = %notice.message, kind = ?notice.kind, %error, "notice not sent");
+                    failed.get_or_insert(error);
+                }
+            }
         }
-        Ok(due.len())
+        failed.map_or(Ok(due.len()), Err)
     }
 
     async fn deal_with(&self, notice: &DueNotice, now: Timestamp) -> Result<(), StoreError> {
@@ -103,3 +113,7 @@ impl Postman {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "postman_tests.rs"]
+mod tests;
