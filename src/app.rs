@@ -11,7 +11,7 @@ mod doorway;
 mod parts;
 mod tasks;
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, SystemEntropy};
 use crate::config::{Config, reason};
 use crate::control::server::ControlSocket;
 use crate::control::socket_path;
@@ -21,11 +21,12 @@ use crate::diagnostic::Diagnostic;
 use crate::examine::Examiner;
 use crate::intake::{Answer, Doorway, Intake};
 use crate::listener::{Listener, Reload};
+use crate::notice::Postman;
 use crate::store::StoreError;
 use crate::store::lock::Lock;
 use crate::web::metrics::{Answers, Metrics, Probes};
 use crate::web::{self, Site};
-use doorway::Observed;
+use doorway::{Back, Observed};
 pub use parts::examiner;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -90,6 +91,7 @@ pub struct Running {
     intake: Intake,
     courier: CourierHandle,
     examiner: watch::Sender<Examiner>,
+    postman: Arc<Postman>,
     listeners: Vec<(SocketAddr, Reload)>,
     web: Option<SocketAddr>,
     config: Config,
@@ -122,7 +124,7 @@ impl App {
             store: Arc::clone(&store),
             upstream,
             clock: Arc::clone(&clock),
-            entropy: Arc::new(crate::clock::SystemEntropy),
+            entropy: Arc::new(SystemEntropy),
             settings: parts::courier(&config),
         });
         let dispatch = Arc::new(courier.clone());
@@ -131,7 +133,7 @@ impl App {
             Arc::clone(&store),
             dispatch.clone(),
             Arc::clone(&clock),
-            Arc::new(crate::clock::SystemEntropy),
+            Arc::new(SystemEntropy),
             parts::intake(&config),
         );
         let (examiner, current) = watch::channel(examiner);
@@ -216,11 +218,22 @@ impl Running {
         tasks.background("control", sockets.control.run(desk.clone()));
         tasks.background("expiry", desk.clone().expire_forever());
         tasks.background("purge", tasks::purge(desk.clone()));
+        let postman = Arc::new(Postman::new(
+            Arc::clone(&desk.store),
+            Arc::new(Back(intake.clone())),
+            parts::letterhead(&config),
+            Arc::clone(&desk.clock),
+            Arc::new(SystemEntropy),
+            intake.bell(),
+        ));
+        let writer = Arc::clone(&postman);
+        tasks.background("notices", async move { writer.run().await });
         Self {
             desk,
             intake,
             courier,
             examiner,
+            postman,
             listeners,
             web,
             config,
@@ -280,6 +293,7 @@ impl Running {
                 reload.settings(settings);
             }
         }
+        self.postman.replace_letterhead(parts::letterhead(config));
         self.intake.replace_examiner(examiner.clone());
         self.examiner.send_replace(examiner);
         Ok(())

@@ -1,8 +1,10 @@
 //! The doorway with somebody watching: answers are counted and told to whoever listens.
 
-use crate::intake::{Answer, Doorway, Intake, Reception};
+use crate::id::Id;
+use crate::intake::{Answer, Doorway, Intake, OwnMail, Reception};
 use crate::message::Envelope;
-use crate::store::Origin;
+use crate::notice::OwnIntake;
+use crate::store::{Origin, StoreError};
 use crate::web::metrics::Answers;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -68,5 +70,15 @@ impl Reception for Watched {
         let answer = self.inner.finish().await;
         self.watcher.saw(&answer);
         answer
+    }
+}
+
+/// The doorway for mail of our own making.
+pub(super) struct Back(pub(super) Intake);
+
+#[async_trait]
+impl OwnIntake for Back {
+    async fn own(&self, mail: OwnMail) -> Result<Id, StoreError> {
+        self.0.own(mail).await
     }
 }

@@ -7,6 +7,7 @@ use crate::courier;
 use crate::examine::Examiner;
 use crate::intake;
 use crate::listener;
+use crate::notice::Letterhead;
 use crate::policy::{Organisation, Policy};
 use crate::rewrite::plan::CopyOptions;
 use crate::store::lock::Lock;
@@ -121,4 +122,21 @@ pub(super) fn listeners(config: &Config) -> Vec<listener::Settings> {
             },
         })
         .collect()
+}
+
+/// Who writes the relay's own mail.
+pub(super) fn letterhead(config: &Config) -> Letterhead {
+    Letterhead {
+        hostname: config.hostname.clone(),
+        from: config.notices.from.clone(),
+        organisation: Arc::new(config.organisation.clone()),
+        approvers: config.policy.approvers.clone(),
+        admin: config.notices.admin.clone(),
+        language: config.notices.language,
+        zone: jiff::tz::TimeZone::system(),
+        upstream: match &config.upstream.route {
+            UpstreamRoute::Smarthost { host, .. } => Some(host.clone()),
+            UpstreamRoute::Capture(_) => None,
+        },
+    }
 }
