@@ -16,7 +16,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let config = context.config()?;
-    let findings = runtime()?.block_on(check(&config, arguments.connect));
+    let mut findings = runtime()?.block_on(check(&config, arguments.connect));
+    findings.extend(super::policy::check_cases(&config));
     let worst = findings.iter().map(|finding| finding.standing).max().unwrap_or(Standing::Ok);
     if context.out.json {
         context.out.json(&json!({ "ok": worst < Standing::Error, "checks": findings }));

@@ -11,6 +11,7 @@ mod held;
 mod layout;
 mod mail;
 mod out;
+mod policy;
 mod queue;
 mod replay;
 mod report;
@@ -53,6 +54,9 @@ enum Command {
     Explain(explain::Arguments),
     /// Show what the policy would have done to mail that was sent: mbox, Maildir, folders of .eml
     Replay(replay::Arguments),
+    /// Work on the policy: run its cases
+    #[command(subcommand)]
+    Policy(policy::Verb),
     /// Held messages: list, show, release, return
     #[command(subcommand)]
     Held(held::Verb),
@@ -145,6 +149,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Check(arguments) => check::run(context, &arguments),
         Command::Explain(arguments) => explain::run(context, &arguments),
         Command::Replay(arguments) => replay::run(context, &arguments),
+        Command::Policy(verb) => policy::run(context, &verb),
         Command::Held(verb) => held::run(context, verb),
         Command::Queue(verb) => queue::run(context, verb),
         Command::Trace(arguments) => trace::run(context, &arguments),

@@ -1,0 +1,24 @@
+//! Broken configurations, each with the error it must give: `tests/bad_configs/*.toml`, whose first
+//! line is `# error: TEXT`, and TEXT must stand in what is said.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use sekisho::config::Config;
+use std::path::Path;
+
+#[test]
+fn each_says_what_is_wrong_and_where() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad_configs");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let wanted = text.lines().next().unwrap().strip_prefix("# error: ").expect("the error stands first");
+        let said = Config::parse(Path::new("sekisho.toml"), &text)
+            .expect_err(&path.display().to_string())
+            .to_string();
+        assert!(said.contains(wanted), "{}: wanted `{wanted}`, said `{said}`", path.display());
+        seen += 1;
+    }
+    assert!(seen >= 20, "only {seen} broken configurations were found");
+}
