@@ -59,8 +59,8 @@ def by_swaks(relay, message, recipients):
         file.flush()
         done = subprocess.run(
             ["swaks", "--server", "127.0.0.1", "--port", str(relay.port), "--from", SENDER.address, "--to", ",".join(recipients),
-             "--data", f"@{file.name}", "--no-data-fixup", "--timeout", "60"],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
+             "--data", f"@{file.name}", "--timeout", "60"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
         )
     answers = [line for line in done.stdout.decode("utf-8", "replace").splitlines() if line.startswith("<-  250 2.0.0 ")]
     answers = [line for line in answers if " as " in line]

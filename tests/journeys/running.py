@@ -44,7 +44,7 @@ def it_says_which_port_is_in_use():
     with socket.create_server(("127.0.0.1", 0)) as taken, Relay("127.0.0.1:9", start=False) as relay:
         port = taken.getsockname()[1]
         edit(relay, f"127.0.0.1:{relay.port}", f"127.0.0.1:{port}")
-        refused(relay, 1, f"127.0.0.1:{port}", "in use")
+        refused(relay, 1, f"127.0.0.1:{port}", "another program listens there")
 
 
 def it_refuses_a_store_it_cannot_write():
