@@ -228,7 +228,7 @@ def it_tries_everything_with_nothing_configured():
                 if b"Auto-Submitted" not in raw:
                     assert len(decode.addresses(raw) & outsiders) <= 1, copy
             done = subprocess.run(["swaks", "--server", "127.0.0.1", "--port", str(relay), "--from", "me@example.co.jp", "--to",
-                                   ",".join(addresses(strangers(6, 3))), "--header", "To: " + ", ".join(addresses(strangers(6, 3))), "--silent", "1"],
+                                   ",".join(addresses(strangers(6, 3))), "--header", "To: " + ", ".join(addresses(strangers(6, 3)))],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
             equal(done.returncode, 0, done.stdout)
             contains(done.stdout.decode(), "held as")
