@@ -37,8 +37,8 @@ def attempt(port, content, cut):
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         file = client.makefile("rb")
         file.readline()
-        client.sendall(b"HELO client.example\r\nMAIL FROM:<a@example.co.jp>\r\nRCPT TO:<b@example.jp>\r\nDATA\r\n")
-        for _ in range(4):
+        for command in (b"HELO client.example", b"MAIL FROM:<a@example.co.jp>", b"RCPT TO:<b@example.jp>", b"DATA"):
+            client.sendall(command + b"\r\n")
             line = file.readline()
         if not line.startswith(b"354"):
             raise AssertionError(line)

@@ -98,7 +98,7 @@ class Sink:
         self.connections += 1
         try:
             await self._session(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, Drop):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, Drop):
             pass
         finally:
             writer.close()
@@ -114,7 +114,7 @@ class Sink:
 
     async def _session(self, reader, writer):
         await self._answer(writer, "connect", "", "220 sink ESMTP")
-        sender, recipients, mail, rcpt = "", [], "", []
+        sender, recipients, mail, rcpt, open_now = "", [], "", [], False
         while True:
             await writer.drain()
             line = (await reader.readuntil(b"\r\n")).decode("utf-8", "replace").rstrip("\r\n")
@@ -123,7 +123,9 @@ class Sink:
                 await self._answer(writer, "ehlo", line, "\r\n".join(f"250-{x}" for x in EHLO[:-1]) + f"\r\n250 {EHLO[-1]}")
             elif verb == "MAIL":
                 sender, recipients, mail, rcpt = angle(line), [], line, []
-                await self._answer(writer, "mail", line, "250 2.1.0 ok")
+                open_now = await self._answer(writer, "mail", line, "250 2.1.0 ok")
+            elif verb == "RCPT" and not open_now:
+                writer.write(b"503 5.5.1 no MAIL\r\n")
             elif verb == "RCPT":
                 if await self._answer(writer, "rcpt", line, "250 2.1.5 ok"):
                     recipients.append(angle(line))
