@@ -24,7 +24,7 @@ def cell(stage, fault, reply):
     """One stage, one fault; what is wrong, or nothing."""
     with Sink() as sink, Relay(sink.address) as relay:
         sink.on(stage, reply, len(TWO) if stage == "rcpt" else 1)  # the report goes the same way: it must get through
-        ours = id_of(relay.send(mail(f"{stage} {fault}", TWO), addresses(TWO)))
+        ours = id_of(relay.send(mail(f"{stage} {fault}", TWO, "hello\n"), addresses(TWO)))
         final = stage in ("mail", "rcpt", "data", "dot") and fault == "5xx"
         wait_until(lambda: (final and relay.queue() == []) or real(sink.taken) or any(r["last_reply"] for r in relay.queue()), 20, 0.05)
         sink.clear()
@@ -41,7 +41,7 @@ def cell(stage, fault, reply):
         if final:
             if got:
                 return f"delivered after a 5xx: {got}"
-            return None if wait_until(lambda: notices(sink), 30) else "no report"
+            return None if wait_until(lambda: notices(sink), 90, 0.2) else "no report"
         if set(got) != set(wanted):
             return f"got {got}"
         if len(got) > len(wanted):
