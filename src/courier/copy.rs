@@ -50,14 +50,17 @@ pub(super) async fn prepare(
     })
 }
 
-/// The copy's header block, with no hidden address but the recipient's own in it.
+/// The copy's header block, with no hidden address in it but those this copy may show.
 fn render(loaded: &Loaded, claim: &Claim) -> Result<Bytes, Vec<Hit>> {
     let header = claim.delivery.edits().render(&loaded.stored.header).map_err(|_| Vec::new())?;
     if loaded.stored.needles.is_empty() {
         return Ok(header);
     }
-    let own = |hit: &Hit| claim.delivery.recipients().iter().any(|to| to.address == hit.address);
-    let hits: Vec<Hit> =
-        loaded.needles().search_header(&header).into_iter().filter(|hit| !own(hit)).collect();
+    let hits: Vec<Hit> = loaded
+        .needles()
+        .search_header(&header)
+        .into_iter()
+        .filter(|hit| !claim.delivery.may_show(&hit.address))
+        .collect();
     if hits.is_empty() { Ok(header) } else { Err(hits) }
 }

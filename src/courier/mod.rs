@@ -15,8 +15,6 @@ mod copy;
 mod message;
 mod place;
 pub mod schedule;
-#[cfg(test)]
-mod tests;
 
 use crate::clock::{Clock, Entropy};
 use crate::store::{Claim, Store, StoredMessage};

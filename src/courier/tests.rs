@@ -1,1 +1,0 @@
-//! The courier against a store in memory and a scripted upstream.
