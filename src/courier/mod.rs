@@ -204,6 +204,10 @@ impl CourierHandle {
             }
         }
         drop(tasks);
+        // a claim that was on its way when the drain began came in behind it
+        for job in self.courier.board.drain() {
+            self.courier.give_back(&job.claim, "").await;
+        }
         self.renewer.abort();
         self.courier.upstream.close().await;
     }
