@@ -107,20 +107,24 @@ impl Desk<'_> {
     pub(super) fn to_decide(&self) -> Option<Letter> {
         let held = self.matter.message.held.as_ref()?;
         let people = People::of(self.matter.message, self.letterhead);
-        let pages = self.for_deciders().into_iter().map(|mut page| {
-            let expires = self.moment_text(held.expires);
-            page.paragraph("approve-lead", &[("expires", text(&expires))]);
-            self.facts(&mut page, &people);
-            by_organisation(&mut page, &people);
-            reasons(&mut page, held);
-            if people.exposed.len() > 1 {
-                page.paragraph("approve-exposed", &[("count", number(people.exposed.len()))]);
-            }
-            hits(&mut page, held);
-            self.commands(&mut page, held.kind);
-            page
-        });
-        self.letter_to(deciders(self.letterhead), "approve-subject", pages.collect())
+        let pages: Vec<Page> = self
+            .for_deciders()
+            .into_iter()
+            .map(|mut page| {
+                let expires = self.moment_text(held.expires);
+                page.paragraph("approve-lead", &[("expires", text(&expires))]);
+                self.facts(&mut page, &people);
+                by_organisation(&mut page, &people);
+                reasons(&mut page, held);
+                if people.exposed.len() > 1 {
+                    page.paragraph("approve-exposed", &[("count", number(people.exposed.len()))]);
+                }
+                hits(&mut page, held);
+                self.commands(&mut page, held.kind);
+                page
+            })
+            .collect();
+        self.letter_to(deciders(self.letterhead), "approve-subject", &pages)
     }
 
     /// To the approvers and the admin: the second lock stopped a copy.
@@ -128,14 +132,18 @@ impl Desk<'_> {
         let held = self.matter.message.held.as_ref()?;
         let people = People::of(self.matter.message, self.letterhead);
         let (left, total) = self.left();
-        let pages = self.for_deciders().into_iter().map(|mut page| {
-            page.paragraph("stopped-lead", &[("left", number(left)), ("total", number(total))]);
-            self.facts(&mut page, &people);
-            hits(&mut page, held);
-            self.commands(&mut page, HoldKind::Unsafe);
-            page
-        });
-        self.letter_to(alerted(self.letterhead), "stopped-subject", pages.collect())
+        let pages: Vec<Page> = self
+            .for_deciders()
+            .into_iter()
+            .map(|mut page| {
+                page.paragraph("stopped-lead", &[("left", number(left)), ("total", number(total))]);
+                self.facts(&mut page, &people);
+                hits(&mut page, held);
+                self.commands(&mut page, HoldKind::Unsafe);
+                page
+            })
+            .collect();
+        self.letter_to(alerted(self.letterhead), "stopped-subject", &pages)
     }
 
     /// To the sender: it was split (or its recipients hidden) without asking.
@@ -313,8 +321,8 @@ impl Desk<'_> {
         page.gap();
     }
 
-    fn letter_to(&self, to: Vec<Address>, subject: &str, pages: Vec<Page>) -> Option<Letter> {
-        (!to.is_empty()).then(|| self.close(subject, to, &pages))
+    fn letter_to(&self, to: Vec<Address>, subject: &str, pages: &[Page]) -> Option<Letter> {
+        (!to.is_empty()).then(|| self.close(subject, to, pages))
     }
 
     /// Puts header, pages and foot together; the first page's language is the subject's.
