@@ -68,7 +68,7 @@ impl StartError {
         matches!(self, Self::Locked(_))
     }
 
-    fn listen(address: impl ToString, error: &std::io::Error) -> Self {
+    fn listen(address: &impl ToString, error: &std::io::Error) -> Self {
         let why = match error.kind() {
             std::io::ErrorKind::AddrInUse => {
                 "another program listens there; stop it, or choose another port".to_owned()
@@ -161,7 +161,7 @@ impl Sockets {
         let mut listeners = Vec::new();
         for settings in parts::listeners(config) {
             let address = settings.address;
-            listeners.push(Listener::bind(settings).map_err(|error| StartError::listen(address, &error))?);
+            listeners.push(Listener::bind(settings).map_err(|error| StartError::listen(&address, &error))?);
         }
         let web = match config.desk.address {
             Some(address) => {
@@ -169,13 +169,13 @@ impl Sockets {
                     let socket = TcpListener::bind(address).await?;
                     Ok((socket.local_addr()?, socket))
                 };
-                Some(bound.await.map_err(|error| StartError::listen(address, &error))?)
+                Some(bound.await.map_err(|error| StartError::listen(&address, &error))?)
             }
             None => None,
         };
         let path = socket_path(&config.database);
         let control =
-            ControlSocket::bind(&path).map_err(|error| StartError::listen(path.display(), &error))?;
+            ControlSocket::bind(&path).map_err(|error| StartError::listen(&path.display(), &error))?;
         Ok(Self { listeners, web, control })
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// A name server that takes longer is no help.
 const DNS_PATIENCE: Duration = Duration::from_secs(10);
 /// An upstream that takes longer to greet is no help.
-const PROBE_PATIENCE: Duration = Duration::from_secs(60);
+const PROBE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How one thing stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -176,7 +176,7 @@ async fn ports(config: &Config, found: &mut Findings) {
     for (area, address) in smtp.chain(web) {
         match tokio::net::TcpListener::bind(address).await {
             Ok(_) => found.ok(area, address.to_string()),
-            Err(error) => found.error(area, StartError::listen(address, &error).to_string()),
+            Err(error) => found.error(area, StartError::listen(&address, &error).to_string()),
         }
     }
 }
@@ -216,7 +216,7 @@ async fn upstream(config: &Config, connect: bool, found: &mut Findings) {
         Ok(Ok(said)) => found.ok("upstream", format!("{name}: {said}")),
         Ok(Err(why)) => found.error("upstream", format!("{name}: {why}")),
         Err(_) => {
-            found.error("upstream", format!("{name} does not answer within {} s", PROBE_PATIENCE.as_secs()))
+            found.error("upstream", format!("{name} does not answer within {} s", PROBE_PATIENCE.as_secs()));
         }
     }
 }

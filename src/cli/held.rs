@@ -160,7 +160,7 @@ fn text(context: &Context, detail: &HeldDetail) -> String {
     text.push('\n');
     match &detail.explanation {
         Ok(explanation) => {
-            text.push_str(&show::body(&context.out, explanation, row.state == HeldState::Held))
+            text.push_str(&show::body(&context.out, explanation, row.state == HeldState::Held));
         }
         Err(why) => {
             let _ = writeln!(text, "its content cannot be shown: {}", clean(why));

@@ -150,8 +150,7 @@ mod tests {
         table.row(["説明会のご案内".to_owned(), "1".to_owned()]);
         table.row(["hello".to_owned(), "2".to_owned()]);
         let text = table.render();
-        let starts: Vec<usize> =
-            text.lines().map(|line| line[..line.rfind(' ').unwrap() + 1].width()).collect();
+        let starts: Vec<usize> = text.lines().map(|line| line[..=line.rfind(' ').unwrap()].width()).collect();
         assert_eq!(starts, [16, 16, 16], "{text}");
     }
 

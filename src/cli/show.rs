@@ -87,7 +87,7 @@ fn facts(text: &mut String, facts: &FactsView) {
     };
     let sender = if facts.sender.is_empty() { "<> (nobody: a report)" } else { &facts.sender };
     line("sender", sender);
-    if !facts.from.iter().any(|from| *from == facts.sender) || !facts.from_is_ours {
+    if !facts.from.contains(&facts.sender) || !facts.from_is_ours {
         let whose = if facts.from_is_ours { "" } else { " (not ours)" };
         line("from", &format!("{}{whose}", some_of(&facts.from, 3)));
     }

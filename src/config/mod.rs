@@ -394,7 +394,7 @@ fn policy(keys: keys::Policy, base: &Base, place: &Place<'_>) -> Result<PolicyFi
             keys::Mode::Observe => Mode::Observe,
         },
         approvers: keys.approvers,
-        expiry: keys.expiry.map_or(Duration::from_secs(3 * 86_400), |span| span.0),
+        expiry: keys.expiry.map_or(Duration::from_hours(3 * 24), |span| span.0),
     })
 }
 

@@ -24,7 +24,7 @@ fn the_least_that_runs_has_defaults_worth_keeping() {
     assert_eq!(config.database, Path::new("/etc/sekisho/sekisho.db"));
     assert_eq!(config.policy.files, [Path::new("/etc/sekisho/policy/default.toml")]);
     assert_eq!(config.policy.mode, Mode::Enforce);
-    assert_eq!(config.policy.expiry, Duration::from_secs(259_200));
+    assert_eq!(config.policy.expiry, Duration::from_hours(72));
     assert_eq!(config.upstream.tls, UpstreamTls::Required);
     assert_eq!(config.upstream.route.to_string(), "smtp.example.net:587");
     assert_eq!(config.desk.address, Some("127.0.0.1:8025".parse().unwrap()));

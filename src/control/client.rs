@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 /// Longest answer in octets.
 const LONGEST_ANSWER: u64 = 512 * 1024 * 1024;
 /// A relay that does not answer for so long is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asks the relay behind this socket. `None` when none runs.
 pub async fn ask(socket: &Path, request: &Request) -> io::Result<Option<Answer>> {

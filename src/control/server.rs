@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 /// Longest request in octets.
 const LONGEST_REQUEST: u64 = 1024 * 1024;
 /// A command that says nothing for so long is gone.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Commands at once.
 const PLACES: usize = 32;
 

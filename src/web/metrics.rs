@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// How far back the gauges of held messages and deliveries look.
-const WINDOW: Duration = Duration::from_secs(31 * 86_400);
+const WINDOW: Duration = Duration::from_hours(31 * 24);
 /// How long numbers read from the store are good for.
 const FRESH: Duration = Duration::from_secs(5);
 

@@ -69,7 +69,8 @@ struct Totals {
 
 #[derive(Clone, Debug, Default, Serialize)]
 struct Sender {
-    sender: String,
+    #[serde(rename = "sender")]
+    address: String,
     messages: u64,
     exposures: u64,
 }
@@ -205,9 +206,10 @@ impl Totals {
     }
 
     fn concluded(mut self) -> Self {
-        let named = self.senders.drain().map(|(sender, numbers)| Sender { sender, ..numbers });
+        let named = self.senders.drain().map(|(address, numbers)| Sender { address, ..numbers });
         self.top_senders = named.collect();
-        self.top_senders.sort_by(|a, b| b.exposures.cmp(&a.exposures).then_with(|| a.sender.cmp(&b.sender)));
+        self.top_senders
+            .sort_by(|a, b| b.exposures.cmp(&a.exposures).then_with(|| a.address.cmp(&b.address)));
         self.top_senders.truncate(TOP);
         self
     }
@@ -237,7 +239,7 @@ fn text(context: &Context, totals: &Totals) -> String {
         let _ = writeln!(text);
         let mut table = Table::new(&context.out, &["SENDER", "MESSAGES", "EXPOSURES"], 0);
         for sender in &totals.top_senders {
-            table.row([sender.sender.clone(), thousands(sender.messages), thousands(sender.exposures)]);
+            table.row([sender.address.clone(), thousands(sender.messages), thousands(sender.exposures)]);
         }
         text.push_str(&table.render());
         let _ = writeln!(text);

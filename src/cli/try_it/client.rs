@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The relay is in this process: an answer that takes longer never comes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What the relay said to a message.
 #[derive(Debug)]
@@ -105,13 +105,13 @@ impl Talk {
 
     async fn content(&mut self, message: &[u8]) -> io::Result<Reply> {
         let mut stuffer = Stuffer::new();
-        let mut stuffed = Vec::with_capacity(message.len() + 1024);
+        let mut content = Vec::with_capacity(message.len() + 1024);
         let bare = |_| {
             io::Error::new(io::ErrorKind::InvalidData, "a bare CR stands in the message: no relay takes it")
         };
-        stuffer.append(message, &mut stuffed).map_err(bare)?;
-        stuffed.extend_from_slice(stuffer.finish().map_err(bare)?);
-        self.stream.write_all(&stuffed).await?;
+        stuffer.append(message, &mut content).map_err(bare)?;
+        content.extend_from_slice(stuffer.finish().map_err(bare)?);
+        self.stream.write_all(&content).await?;
         self.reply().await
     }
 

@@ -25,7 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 
 /// How long the deliveries of one message are waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often they are looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often held messages are looked at, for somebody's decision.
@@ -170,17 +170,15 @@ impl Trial<'_> {
         for (recipient, said) in &sent.refused {
             self.out(&format!("  {recipient} was refused: {}\n", clean(said)));
         }
-        match id_in(&sent.answer).filter(|_| sent.taken) {
-            Some(id) => self.story(id).await,
-            None => {
-                let word = self.context.out.paint.state("reject");
-                self.out(&format!("{word}  {}\n\n", clean(&sent.answer)));
-                if self.context.out.json {
-                    self.context.out.json(&serde_json::json!({ "file": file, "refused": sent.answer }));
-                }
-                Ok(())
-            }
+        if let Some(id) = id_in(&sent.answer).filter(|_| sent.taken) {
+            return self.story(id).await;
         }
+        let word = self.context.out.paint.state("reject");
+        self.out(&format!("{word}  {}\n\n", clean(&sent.answer)));
+        if self.context.out.json {
+            self.context.out.json(&serde_json::json!({ "file": file, "refused": sent.answer }));
+        }
+        Ok(())
     }
 
     /// Waits until a message's fate is settled, and tells it.

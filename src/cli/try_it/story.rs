@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 const SHOWN: usize = 12;
 /// Most files of the outbox looked at.
 const FILES: usize = 10_000;
+/// How a delivery agent writes down whom a copy went to.
+const TO: &str = "Delivered-To: ";
 /// A copy's first octets name its recipient and our id.
 const HEAD: u64 = 8 * 1024;
 
@@ -34,13 +36,9 @@ pub(super) fn files_of(outbox: &Path, id: &str) -> HashMap<String, PathBuf> {
         if !head.contains(id) {
             continue;
         }
-        for recipient in head.lines().map_while(|line| match line.strip_prefix("Delivered-To: ") {
-            Some(recipient) => Some(Some(recipient)),
-            None => line.starts_with("Return-Path: ").then_some(None),
-        }) {
-            if let Some(recipient) = recipient {
-                files.insert(recipient.to_lowercase(), entry.path());
-            }
+        let fields = head.lines().take_while(|line| line.contains("Return-Path: ") || line.starts_with(TO));
+        for recipient in fields.filter_map(|line| line.strip_prefix(TO)) {
+            files.insert(recipient.to_lowercase(), entry.path());
         }
     }
     files
