@@ -19,7 +19,7 @@ pub(super) fn read(text: &str) -> Calendar {
         let name = line[..name_end].to_ascii_uppercase();
         match name.as_str() {
             "METHOD" => {
-                calendar.method = line[name_end..].trim_start_matches(':').trim().to_ascii_uppercase()
+                calendar.method = line[name_end..].trim_start_matches(':').trim().to_ascii_uppercase();
             }
             "ATTENDEE" | "ORGANIZER" | "CONTACT" | "X-MS-OLK-SENDER" => {
                 for address in addresses(&line[name_end..]) {

@@ -238,8 +238,9 @@ fn open(info: &Info, format: Format, spool: Spool, cx: &mut Context<'_>) {
 fn note_tnef(state: Tnef, cx: &mut Context<'_>) {
     let joined = match (cx.facts.tnef.take(), state) {
         (None | Some(Tnef::Clean), state) => state,
-        (Some(known @ Tnef::Unreadable { .. }), _) | (Some(known), Tnef::Clean) => known,
-        (Some(Tnef::Recipients { .. }), state @ Tnef::Unreadable { .. }) => state,
+        (Some(known @ Tnef::Unreadable { .. }), _)
+        | (Some(known), Tnef::Clean)
+        | (Some(Tnef::Recipients { .. }), known @ Tnef::Unreadable { .. }) => known,
         (
             Some(Tnef::Recipients { mut addresses, mut display }),
             Tnef::Recipients { addresses: more, display: names },

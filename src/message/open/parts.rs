@@ -67,7 +67,7 @@ impl Nest {
         if parent_message {
             embedded(&part.path, header, cx);
         }
-        self.declared(part, &place, cx);
+        Self::declared(part, &place, cx);
         let attachment = attachment(part, cx);
         let wrapped = part.parameter("forwarded").is_some_and(|value| value.eq_ignore_ascii_case("no"));
         let parent_signed = self.frames.last().map_or(self.signed, |frame| frame.signed);
@@ -96,7 +96,7 @@ impl Nest {
     }
 
     /// What the declared type says by itself.
-    fn declared(&self, part: &Part, place: &str, cx: &mut Context<'_>) {
+    fn declared(part: &Part, place: &str, cx: &mut Context<'_>) {
         match part.content_type.as_str() {
             "multipart/signed" => cx.facts.signed = true,
             "multipart/encrypted" if cx.facts.encrypted.is_none() => {

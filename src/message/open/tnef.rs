@@ -100,10 +100,10 @@ impl Reader<'_> {
             match id {
                 RECIPIENT_TABLE => self.table(start + length, info, cx)?,
                 MESSAGE_PROPERTIES | ATTACHMENT_PROPERTIES => {
-                    self.properties(start + length, false, &title, info, cx)?
+                    self.properties(start + length, false, &title, info, cx)?;
                 }
                 ATTACHMENT_TITLE => {
-                    title = text(&read_at(self.file, start, small(length.min(1_024)))?, false)
+                    title = text(&read_at(self.file, start, small(length.min(1_024)))?, false);
                 }
                 ATTACHMENT_DATA => self.leaf(info, &title, start, length, cx)?,
                 _ => {}

@@ -27,24 +27,21 @@ impl Utf7 {
                 continue;
             }
             let fresh = std::mem::take(&mut self.fresh);
-            match base64_value(byte).filter(|_| byte != b'-' && byte != b'_') {
-                Some(value) => {
-                    self.bits = self.bits << 6 | u32::from(value);
-                    self.count += 6;
-                    if self.count >= 16 {
-                        self.count -= 16;
-                        self.unit((self.bits >> self.count) as u16, out);
-                        self.bits &= (1 << self.count) - 1;
-                    }
+            let Some(value) = base64_value(byte).filter(|_| byte != b'-' && byte != b'_') else {
+                self.shifted = false;
+                if byte != b'-' {
+                    out.push(char::from(byte));
+                } else if fresh {
+                    out.push('+');
                 }
-                None => {
-                    self.shifted = false;
-                    if byte != b'-' {
-                        out.push(char::from(byte));
-                    } else if fresh {
-                        out.push('+');
-                    }
-                }
+                continue;
+            };
+            self.bits = self.bits << 6 | u32::from(value);
+            self.count += 6;
+            if self.count >= 16 {
+                self.count -= 16;
+                self.unit((self.bits >> self.count) as u16, out);
+                self.bits &= (1 << self.count) - 1;
             }
         }
     }

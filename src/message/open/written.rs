@@ -2,7 +2,7 @@
 
 use crate::message::Address;
 use memchr::memchr_iter;
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 /// Most addresses kept of one leaf.
 const MOST: usize = 10_000;
@@ -16,7 +16,7 @@ const WINDOW: usize = 16 * 1_024;
 pub(super) struct WrittenScan {
     window: Vec<u8>,
     searched: usize,
-    found: HashMap<Address, ()>,
+    found: HashSet<Address>,
     order: Vec<Address>,
 }
 
@@ -50,7 +50,7 @@ impl WrittenScan {
             }
             if let Some(text) = around(&self.window, start + at)
                 && let Ok(address) = Address::parse(text)
-                && self.found.insert(address.clone(), ()).is_none()
+                && self.found.insert(address.clone())
             {
                 self.order.push(address);
             }

@@ -26,11 +26,8 @@ struct Member {
 
 /// Opens an archive; what cannot be opened is named.
 pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
-    match members(info, file, cx) {
-        Ok(()) => {}
-        Err(error) => {
-            cx.opaque(&info.path, info.label(), &format!("an archive that cannot be read: {error}"))
-        }
+    if let Err(error) = members(info, file, cx) {
+        cx.opaque(&info.path, info.label(), &format!("an archive that cannot be read: {error}"));
     }
 }
 

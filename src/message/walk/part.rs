@@ -113,5 +113,5 @@ fn crlf(block: &[u8]) -> Vec<u8> {
 fn is_field(line: &[u8]) -> bool {
     let Some(colon) = memchr::memchr(b':', line) else { return false };
     let name = line[..colon].trim_ascii_end();
-    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic())
+    !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
 }

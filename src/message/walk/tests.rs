@@ -1,5 +1,8 @@
 //! The walk against the traps of RFC 2046, and in chunks of any size.
 
+// Short messages are built here, where clarity counts more than an allocation.
+#![allow(clippy::format_collect, clippy::format_push_string)]
+
 use super::*;
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -175,29 +175,24 @@ impl Needles {
         let run =
             text[..end].iter().rev().take(self.longest_local).take_while(|byte| is_local(**byte)).count();
         let start = end - run;
-        let local = String::from_utf8_lossy(&text[start..end]);
-        if local.is_ascii() || !self.wide_locals {
-            return self.longest_of(text, start..end, domain, |bytes| {
-                String::from_utf8_lossy(bytes).to_ascii_lowercase()
-            });
-        }
-        self.longest_of(text, start..end, domain, |bytes| fold(&String::from_utf8_lossy(bytes)))
+        let wide = self.wide_locals && !text[start..end].is_ascii();
+        self.longest_of(text, start..end, domain, wide)
     }
 
     /// The longest ending of the run that is a known local part and begins at an edge.
     ///
     /// A known address always wins over a shorter one at its end: `info-sales@` is not `sales@`.
-    fn longest_of(
-        &self,
-        text: &[u8],
-        run: Range<usize>,
-        domain: &str,
-        form: impl Fn(&[u8]) -> String,
-    ) -> Option<u32> {
+    fn longest_of(&self, text: &[u8], run: Range<usize>, domain: &str, wide: bool) -> Option<u32> {
         let mut key = String::with_capacity(run.len() + 1 + domain.len());
         run.clone().filter(|&start| is_edge(text, start)).find_map(|start| {
             key.clear();
-            key.push_str(&form(&text[start..run.end]));
+            let local = &text[start..run.end];
+            if wide {
+                key.push_str(&fold(&String::from_utf8_lossy(local)));
+            } else {
+                // An octet beyond ASCII becomes a letter that no key has here.
+                key.extend(local.iter().map(|byte| char::from(byte.to_ascii_lowercase())));
+            }
             key.push('@');
             key.push_str(domain);
             self.keys.get(key.as_str()).copied()

@@ -22,7 +22,7 @@ pub(crate) struct Places {
 }
 
 struct Place {
-    place: usize,
+    number: usize,
     /// What the bytes are, without look-alikes and invisible characters for text.
     plain: View,
     /// The same with escapes undone.
@@ -117,7 +117,7 @@ impl Place {
     fn new(place: usize, form: &'static str, kind: Kind) -> Self {
         let text = kind != Kind::Bytes;
         Self {
-            place,
+            number: place,
             plain: if text { View::text(form) } else { View::new(form, Look::default()) },
             escaped: text.then(|| View::escaped("escaped", None)),
             untagged: (kind == Kind::Html).then(|| View::escaped("between tags", Some(StripTags::default()))),
@@ -129,7 +129,7 @@ impl Place {
     }
 
     fn feed(&mut self, needles: &Needles, hits: &mut Hits, bytes: &[u8]) {
-        let place = self.place;
+        let place = self.number;
         for view in self.views() {
             let base = view.form;
             view.feed(needles, bytes, &mut |index, form| hits.add(index, place, form, base));
@@ -137,7 +137,7 @@ impl Place {
     }
 
     fn finish(&mut self, needles: &Needles, hits: &mut Hits) {
-        let place = self.place;
+        let place = self.number;
         for view in self.views() {
             let base = view.form;
             view.finish(needles, &mut |index, form| hits.add(index, place, form, base));
@@ -165,7 +165,7 @@ impl Places {
         }
         self.stray.finish(&self.needles, &mut self.hits);
         self.raw.finish(&self.needles, &mut self.hits);
-        self.hits.into_hits(&self.needles, Some(self.raw.place))
+        self.hits.into_hits(&self.needles, Some(self.raw.number))
     }
 }
 
@@ -175,16 +175,12 @@ impl Listener for Places {
             return usize::MAX;
         }
         let place = Place::new(self.hits.place(place), form, kind);
-        match self.open.iter().position(Option::is_none) {
-            Some(free) => {
-                self.open[free] = Some(place);
-                free
-            }
-            None => {
-                self.open.push(Some(place));
-                self.open.len() - 1
-            }
+        if let Some(free) = self.open.iter().position(Option::is_none) {
+            self.open[free] = Some(place);
+            return free;
         }
+        self.open.push(Some(place));
+        self.open.len() - 1
     }
 
     fn content(&mut self, stream: usize, bytes: &[u8]) {

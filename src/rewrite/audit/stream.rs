@@ -155,9 +155,9 @@ fn tokens(needles: &Needles, text: &[u8], found: &mut impl FnMut(u32, Form)) {
         if end - at >= TOKEN {
             for offset in 0..4 {
                 decoded.clear();
-                let mut decoder = Base64::default();
-                decoder.feed(&text[at + offset..end], &mut decoded);
-                decoder.finish(&mut decoded);
+                let mut machine = Base64::default();
+                machine.feed(&text[at + offset..end], &mut decoded);
+                machine.finish(&mut decoded);
                 for spot in memchr_iter(b'@', &decoded) {
                     separator(needles, &decoded, spot, &mut |index, _| found(index, Form::Token));
                 }

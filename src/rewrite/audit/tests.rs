@@ -1,6 +1,9 @@
 //! Every form of an address in every carrier, written by encoders of the tests' own; what must not
 //! be taken for a hit; bombs.
 
+// Short messages are built here, where clarity counts more than an allocation.
+#![allow(clippy::format_collect, clippy::format_push_string)]
+
 use super::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -155,8 +158,11 @@ fn forms() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Puts a text into a message.
+type Carry = fn(&str) -> Vec<u8>;
+
 /// Ways to carry a text.
-fn carriers() -> Vec<(&'static str, fn(&str) -> Vec<u8>)> {
+fn carriers() -> Vec<(&'static str, Carry)> {
     fn eml(text: &str) -> Vec<u8> {
         format!("Subject: x\r\nMIME-Version: 1.0\r\n\r\n{text}\r\n").into_bytes()
     }

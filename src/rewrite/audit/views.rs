@@ -48,15 +48,12 @@ fn fold<'a>(mut bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
             return bytes;
         }
         let letter = bytes.get(..length).and_then(|piece| std::str::from_utf8(piece).ok());
-        match letter.and_then(|text| text.chars().next()) {
-            Some(letter) => {
-                fold_letter(letter, &bytes[..length], out);
-                bytes = &bytes[length..];
-            }
-            None => {
-                out.push(lead);
-                bytes = &bytes[1..];
-            }
+        if let Some(letter) = letter.and_then(|text| text.chars().next()) {
+            fold_letter(letter, &bytes[..length], out);
+            bytes = &bytes[length..];
+        } else {
+            out.push(lead);
+            bytes = &bytes[1..];
         }
     }
 }
@@ -145,15 +142,12 @@ fn unescape<'a>(mut bytes: &'a [u8], last: bool, out: &mut Vec<u8>) -> &'a [u8] 
                 .filter(|(_, value)| value.is_ascii_graphic())
                 .map(|(used, value)| (used, Plain::Octet(value))),
         };
-        match read {
-            Some((used, plain)) => {
-                plain.write(out);
-                bytes = &bytes[used..];
-            }
-            None => {
-                out.push(bytes[0]);
-                bytes = &bytes[1..];
-            }
+        if let Some((used, plain)) = read {
+            plain.write(out);
+            bytes = &bytes[used..];
+        } else {
+            out.push(bytes[0]);
+            bytes = &bytes[1..];
         }
     }
 }
