@@ -194,6 +194,6 @@ mod tests {
         assert_eq!(texts[0], "Subject: 1\n\nFrom here\n\n");
         assert_eq!(texts[1], "Subject: 2\n\n>From\n");
         assert!(all[1].place.ends_with("a/sent#2"));
-        assert!(texts[4].contains("Subject: 4"), "{texts:?}");
+        assert!(texts[3].contains("Subject: 4"), "{texts:?}");
     }
 }
