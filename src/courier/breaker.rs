@@ -18,7 +18,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { failures: 5, pause: Duration::from_secs(10), longest: Duration::from_secs(300) }
+        Self { failures: 5, pause: Duration::from_secs(10), longest: Duration::from_mins(5) }
     }
 }
 

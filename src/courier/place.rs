@@ -85,13 +85,13 @@ impl Courier {
             Some(outcome) => outcome,
             // nothing ran in between: whether the dot left is settled
             None if !dotted.load(Ordering::Acquire) => return Sent::Withdrawn,
-            None => match tokio::time::timeout(self.settings.drain, sending).await {
-                Ok(outcome) => outcome,
-                Err(_) => {
+            None => {
+                let uncertain = || {
                     let why = "4.4.1 the relay stopped before the upstream answered to the final dot";
                     Outcome::all(recipients, &Fate::Uncertain(why.to_owned()))
-                }
-            },
+                };
+                tokio::time::timeout(self.settings.drain, sending).await.unwrap_or_else(|_| uncertain())
+            }
         };
         if refused.load(Ordering::Acquire) { Sent::Withdrawn } else { Sent::Outcome(outcome) }
     }

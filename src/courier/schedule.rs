@@ -6,7 +6,7 @@ use crate::store::{DeliveryState, NewNotice, NoticeKind, RecipientResult};
 use crate::upstream::Fate;
 use std::time::Duration;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The retry schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use DeliveryState::{Delivered, Failed, Ready, Uncertain, Waiting};
 
-    const HOUR: Duration = Duration::from_secs(3_600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     fn attempt(number: u32, age: Duration) -> Attempt {
         let queued = Timestamp(1_000_000);
@@ -151,7 +151,7 @@ mod tests {
             (deferred(), 5, HOUR, Waiting, Some(60)),
             (deferred(), u32::MAX, HOUR, Waiting, Some(60)),
             (deferred(), 0, HOUR, Waiting, Some(1)),
-            (deferred(), 99, 5 * day - MINUTE, Waiting, Some(60)),
+            (deferred(), 99, 119 * HOUR + 59 * MINUTE, Waiting, Some(60)),
             (deferred(), 99, 5 * day, Failed, None),
             (uncertain(), 1, HOUR, Uncertain, Some(1)),
             (uncertain(), 99, 5 * day, Failed, None),

@@ -150,7 +150,7 @@ mod tests {
         let start = Timestamp(10_000_000);
         let mut bucket = Bucket::new("1/s".parse().unwrap(), start);
         bucket.take(1);
-        assert_eq!(bucket.available(start.minus(Duration::from_secs(3600))), 0);
+        assert_eq!(bucket.available(start.minus(Duration::from_hours(1))), 0);
         assert_eq!(bucket.available(start.minus(Duration::from_secs(3599))), 1);
     }
 

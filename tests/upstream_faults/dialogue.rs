@@ -220,7 +220,7 @@ async fn parameters_go_where_they_are_understood_and_name_nobody_else() {
 
 #[tokio::test]
 async fn hostile_replies_are_bounded_and_printable() {
-    let long = [b"250 ".as_slice(), &[b'x'; 100_000], b"\r\n"].concat();
+    let long = [b"250 ".as_slice(), &b"x".repeat(100_000), b"\r\n"].concat();
     let endless = b"550-again\r\n".repeat(10_000);
     let replies: Vec<Vec<u8>> = vec![
         long,

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// Where in the dialogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
+pub(crate) enum Stage {
     Connect,
     Banner,
     Ehlo,
@@ -26,7 +26,7 @@ pub enum Stage {
     Quit,
 }
 
-pub const STAGES: [Stage; 11] = [
+pub(crate) const STAGES: [Stage; 11] = [
     Stage::Connect,
     Stage::Banner,
     Stage::Ehlo,
@@ -42,7 +42,7 @@ pub const STAGES: [Stage; 11] = [
 
 /// What goes wrong there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     Drop,
     /// These octets in place of the answer; the dialogue goes on.
     Say(Vec<u8>),
@@ -51,7 +51,7 @@ pub enum Fault {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     Plain,
     StartTls,
     Implicit,
@@ -59,21 +59,21 @@ pub enum Mode {
 
 /// What the server does.
 #[derive(Clone)]
-pub struct Script {
-    pub mode: Mode,
+pub(crate) struct Script {
+    pub(crate) mode: Mode,
     /// EHLO keywords beside STARTTLS and AUTH.
-    pub keywords: Vec<&'static str>,
-    pub fault: Option<(Stage, Fault)>,
+    pub(crate) keywords: Vec<&'static str>,
+    pub(crate) fault: Option<(Stage, Fault)>,
     /// Octets put right behind the answer to STARTTLS, in the same segment.
-    pub injection: &'static str,
+    pub(crate) injection: &'static str,
     /// Recipients taken in one transaction.
-    pub most: usize,
+    pub(crate) most: usize,
     /// Transactions after which the connection is closed without a word.
-    pub transactions: usize,
+    pub(crate) transactions: usize,
 }
 
 impl Script {
-    pub fn new(mode: Mode) -> Self {
+    pub(crate) fn new(mode: Mode) -> Self {
         Self {
             mode,
             keywords: vec![
@@ -91,12 +91,12 @@ impl Script {
         }
     }
 
-    pub fn failing(mut self, stage: Stage, fault: Fault) -> Self {
+    pub(crate) fn failing(mut self, stage: Stage, fault: Fault) -> Self {
         self.fault = Some((stage, fault));
         self
     }
 
-    pub fn without(mut self, keyword: &str) -> Self {
+    pub(crate) fn without(mut self, keyword: &str) -> Self {
         self.keywords.retain(|one| !one.starts_with(keyword));
         self
     }
@@ -104,26 +104,26 @@ impl Script {
 
 /// What the server saw.
 #[derive(Default, Debug)]
-pub struct Seen {
-    pub connections: usize,
-    pub commands: Vec<String>,
+pub(crate) struct Seen {
+    pub(crate) connections: usize,
+    pub(crate) commands: Vec<String>,
     /// Contents as they came over the wire, final dot included.
-    pub contents: Vec<Vec<u8>>,
+    pub(crate) contents: Vec<Vec<u8>>,
 }
 
-pub struct Server {
-    pub port: u16,
-    pub seen: Arc<Mutex<Seen>>,
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    pub(crate) seen: Arc<Mutex<Seen>>,
 }
 
 /// Certificates for `localhost`.
-pub struct Certificates {
+pub(crate) struct Certificates {
     acceptor: TlsAcceptor,
-    pub ca_file: PathBuf,
+    pub(crate) ca_file: PathBuf,
 }
 
 impl Certificates {
-    pub fn new(folder: &Path, name: &str) -> Self {
+    pub(crate) fn new(folder: &Path, name: &str) -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(Vec::<String>::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -148,7 +148,7 @@ impl Certificates {
 }
 
 impl Server {
-    pub async fn start(script: Script, certificates: Arc<Certificates>) -> Self {
+    pub(crate) async fn start(script: Script, certificates: Arc<Certificates>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -282,7 +282,8 @@ impl Dialogue<'_> {
                         text.push_str("\r\n250-STARTTLS");
                     }
                     for keyword in &self.script.keywords {
-                        text.push_str(&format!("\r\n250-{keyword}"));
+                        text.push_str("\r\n250-");
+                        text.push_str(keyword);
                     }
                     text.push_str("\r\n250 AUTH PLAIN LOGIN");
                     self.say(Stage::Ehlo, &text).await?;

@@ -42,7 +42,8 @@ pub(super) fn misfit(transaction: &Transaction, offers: &Capabilities) -> Option
 pub(super) fn mail(transaction: &Transaction, offers: &Capabilities, out: &mut Vec<u8>) {
     let mut line = format!("MAIL FROM:<{}>", transaction.sender.as_ref().map_or("", Address::as_str));
     if offers.size.is_some() {
-        line.push_str(&format!(" SIZE={}", content_size(transaction)));
+        line.push_str(" SIZE=");
+        line.push_str(&content_size(transaction).to_string());
     }
     if transaction.eight_bit {
         line.push_str(" BODY=8BITMIME");

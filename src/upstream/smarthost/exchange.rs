@@ -47,12 +47,11 @@ impl Exchange<'_> {
         if self.is_settled() {
             return self.leave_without_content(pipelined).await;
         }
-        let reply = match pipelined {
-            Some(reply) => reply,
-            None => {
-                self.connection.line.write(b"DATA\r\n", self.timeouts.data, "before DATA").await?;
-                self.connection.line.reply(self.timeouts.data, "after DATA").await?
-            }
+        let reply = if let Some(reply) = pipelined {
+            reply
+        } else {
+            self.connection.line.write(b"DATA\r\n", self.timeouts.data, "before DATA").await?;
+            self.connection.line.reply(self.timeouts.data, "after DATA").await?
         };
         if reply.code() == 354 {
             let reply = self.content().await?;
