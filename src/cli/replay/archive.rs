@@ -181,7 +181,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        at("a/sent", "From a Mon\nSubject: 1\n\n>From here\n\nFrom b Tue\nSubject: 2\n\n>>From\n");
+        at("a/sent", "From a Mon\nSubject: 1\n\n>From here\n\nFrom b Tue\nSubject: 2\n\n>>From there\n");
         at("b/cur/1.x", "Subject: 3\n\nhi\n");
         at("b/tmp/2.x", "Subject: not yet\n\n");
         at("c/4.eml", "Subject: 4\n\nhi\n");
@@ -192,7 +192,7 @@ mod tests {
             all.iter().map(|item| String::from_utf8_lossy(&item.raw).into_owned()).collect();
         assert_eq!(texts.len(), 5, "{texts:?}");
         assert_eq!(texts[0], "Subject: 1\n\nFrom here\n\n");
-        assert_eq!(texts[1], "Subject: 2\n\n>From\n");
+        assert_eq!(texts[1], "Subject: 2\n\n>From there\n");
         assert!(all[1].place.ends_with("a/sent#2"));
         assert!(texts[3].contains("Subject: 4"), "{texts:?}");
     }
