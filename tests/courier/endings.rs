@@ -1,0 +1,56 @@
+//! The drain: what is before its final dot goes back, what is after it is waited for.
+
+use super::THREE;
+use super::rig::{Door, NOW, Rig, Scene, as_is, minutes, one_place, split};
+use sekisho::courier::{Dispatch, Settings};
+use sekisho::store::DeliveryState::{Delivered, Ready, Uncertain};
+use sekisho::store::Store;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_the_dot_everything_goes_back() {
+    let door = Door::new();
+    let waits = door.clone();
+    let ahead = Settings { ahead: 10, ..one_place() };
+    let rig = Rig::new(ahead, move |_, _| Scene::WaitsBeforeTheDot(waits.clone()));
+    let id = rig.accept(split(1, &THREE)).await;
+    door.knock().await;
+    rig.courier.drain().await;
+    let rows = rig.settles(id, &[Ready; 3]).await;
+    assert!(rows.iter().all(|row| row.attempts == 0 && !row.possible_duplicate), "{rows:?}");
+    assert!(rig.upstream.dotted().is_empty());
+    assert_eq!(rig.courier.reserve(5).places(), 0, "nothing is taken on any more");
+    // The next run finds all of it due.
+    assert_eq!(rig.store.claim(NOW, 10, minutes(1)).await.unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_the_dot_the_answer_is_waited_for() {
+    let door = Door::new();
+    let waits = door.clone();
+    let rig = Rig::new(one_place(), move |_, _| Scene::WaitsAfterTheDot(waits.clone()));
+    let id = rig.accept(as_is(1, &THREE)).await;
+    door.knock().await;
+    let courier = rig.courier.clone();
+    let drain = tokio::spawn(async move { courier.drain().await });
+    rig.linger().await;
+    assert!(!drain.is_finished());
+    door.open();
+    drain.await.unwrap();
+    let rows = rig.settles(id, &[Delivered]).await;
+    assert!(!rows[0].possible_duplicate);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_does_not_come_leaves_the_copy_uncertain() {
+    let door = Door::new();
+    let waits = door.clone();
+    let hurried = Settings { drain: Duration::from_millis(50), ..one_place() };
+    let rig = Rig::new(hurried, move |_, _| Scene::WaitsAfterTheDot(waits.clone()));
+    let id = rig.accept(as_is(1, &THREE)).await;
+    door.knock().await;
+    rig.courier.drain().await;
+    let rows = rig.settles(id, &[Uncertain]).await;
+    assert!(rows[0].possible_duplicate);
+    assert_eq!(rows[0].due, Some(NOW.plus(minutes(1))));
+}
