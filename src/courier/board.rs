@@ -24,16 +24,28 @@ pub(super) struct Job {
 pub(super) struct Hold {
     lost: AtomicBool,
     until: AtomicI64,
+    dotted: AtomicBool,
 }
 
 impl Hold {
     fn new(until: Timestamp) -> Arc<Self> {
-        Arc::new(Self { lost: AtomicBool::new(false), until: AtomicI64::new(until.0) })
+        let (lost, dotted) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { lost, until: AtomicI64::new(until.0), dotted })
     }
 
     /// Whether the lease is ours at this moment.
     pub(super) fn is_ours(&self, now: Timestamp) -> bool {
         !self.lost.load(Ordering::Acquire) && now.0 < self.until.load(Ordering::Acquire)
+    }
+
+    /// The final dot leaves now.
+    pub(super) fn dot(&self) {
+        self.dotted.store(true, Ordering::Release);
+    }
+
+    /// Whether the final dot was let go: from then on the upstream may have the copy.
+    pub(super) fn is_dotted(&self) -> bool {
+        self.dotted.load(Ordering::Acquire)
     }
 }
 

@@ -8,8 +8,11 @@ use super::{Courier, breaker};
 use crate::message::Address;
 use crate::store::{AttemptResult, Claim, DeliveryState, Origin, RecipientResult, Stop, StoreError};
 use crate::upstream::{Fate, Outcome};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 /// The first pause before a result is recorded again that the store could not take; doubled each time.
@@ -20,10 +23,33 @@ const RECORD_PAUSE_MOST: Duration = Duration::from_secs(5);
 /// Works until the courier drains.
 pub(super) async fn work(courier: Arc<Courier>) {
     while let Some(job) = courier.board.next().await {
-        let lease = job.claim.lease;
-        courier.process(job).await;
-        courier.board.done(lease);
+        if let Err(breakdown) = caught(courier.process(&job)).await
+            && let Err(again) = caught(courier.broke_down(&job, &breakdown)).await
+        {
+            tracing::error!(message = %job.claim.message, again, "nor could that be written down");
+        }
+        courier.board.done(job.claim.lease);
     }
+}
+
+/// Runs work to its end or to its panic, whose words it gives: a place that was lost with one delivery
+/// would be missing until the next start. What the work shares is locks that forgive being left.
+async fn caught(work: impl Future<Output = ()>) -> Result<(), String> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        match polled {
+            Ok(poll) => poll.map(Ok),
+            Err(cause) => Poll::Ready(Err(words(cause.as_ref()))),
+        }
+    })
+    .await
+}
+
+/// What a panic said.
+fn words(cause: &(dyn Any + Send)) -> String {
+    let fixed = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    fixed.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 /// What became of the sending.
@@ -35,7 +61,7 @@ enum Sent {
 }
 
 impl Courier {
-    async fn process(&self, job: Job) {
+    async fn process(&self, job: &Job) {
         let message = job.claim.message;
         let loaded = match job.message.clone() {
             Some(loaded) => Ok(loaded),
@@ -50,8 +76,8 @@ impl Courier {
         };
         let loaded = loaded.ok();
         match prepared {
-            Ok(transaction) => match self.send(&job, transaction).await {
-                Sent::Outcome(outcome) => self.finish(&job, loaded.as_deref(), outcome).await,
+            Ok(transaction) => match self.send(job, transaction).await {
+                Sent::Outcome(outcome) => self.finish(job, loaded.as_deref(), outcome).await,
                 Sent::Withdrawn => self.give_back(&job.claim, "").await,
             },
             Err(Refusal::Unsafe(hits)) => self.stop(&job.claim, hits).await,
@@ -62,17 +88,33 @@ impl Courier {
         }
     }
 
+    /// A fault of our own ended a delivery. It is tried again later; once its dot was let go, as one
+    /// that the upstream may have.
+    async fn broke_down(&self, job: &Job, words: &str) {
+        let (message, delivery) = (job.claim.message, job.claim.lease.delivery);
+        tracing::error!(%message, delivery, words, "a delivery broke down: a fault in the relay");
+        let why = "4.3.0 a fault in the relay itself; its log has the details".to_owned();
+        let fate = if job.hold.is_dotted() { Fate::Uncertain(why) } else { Fate::Deferred(why) };
+        // for whoever is to be told, should it be given up
+        let loaded = self.shelf.get(message, self.store.as_ref()).await.ok();
+        self.settle(&job.claim, loaded.as_deref(), |_| fate.clone()).await;
+    }
+
     /// Sends; a drain breaks it off before the final dot, and waits a while after it.
     async fn send(&self, job: &Job, transaction: crate::upstream::Transaction) -> Sent {
         let recipients = transaction.recipients.len();
-        let (dotted, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let refused = Arc::new(AtomicBool::new(false));
         let look = {
-            let (dotted, refused) = (Arc::clone(&dotted), Arc::clone(&refused));
+            let refused = Arc::clone(&refused);
             let (hold, clock, board) =
                 (Arc::clone(&job.hold), Arc::clone(&self.clock), Arc::clone(&self.board));
             Arc::new(move || {
                 let go = hold.is_ours(clock.now()) && !board.is_draining();
-                if go { &dotted } else { &refused }.store(true, Ordering::Release);
+                if go {
+                    hold.dot();
+                } else {
+                    refused.store(true, Ordering::Release);
+                }
                 go
             })
         };
@@ -84,7 +126,7 @@ impl Courier {
         let outcome = match outcome {
             Some(outcome) => outcome,
             // nothing ran in between: whether the dot left is settled
-            None if !dotted.load(Ordering::Acquire) => return Sent::Withdrawn,
+            None if !job.hold.is_dotted() => return Sent::Withdrawn,
             None => {
                 let uncertain = || {
                     let why = "4.4.1 the relay stopped before the upstream answered to the final dot";

@@ -183,3 +183,22 @@ async fn the_breaker_opens_gives_back_and_closes() {
     }
     assert_eq!(rig.upstream.dotted().len(), 10);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_breakdown_in_one_delivery_keeps_its_place() {
+    for after_the_dot in [false, true] {
+        let rig = Rig::new(one_place(), move |number, _| match number {
+            0 => Scene::Panics { after_the_dot },
+            _ => Scene::Takes,
+        });
+        let broken = rig.accept(as_is(1, &THREE)).await;
+        let state = if after_the_dot { Uncertain } else { Waiting };
+        let rows = rig.settles(broken, &[state]).await;
+        assert!(rows[0].last_reply.starts_with("4.3.0"), "{}", rows[0].last_reply);
+        assert_eq!(rows[0].possible_duplicate, after_the_dot);
+        let sound = rig.accept(as_is(2, &THREE)).await;
+        rig.settles(sound, &[Delivered]).await;
+        rig.pass(minutes(1));
+        rig.settles(broken, &[Delivered]).await;
+    }
+}

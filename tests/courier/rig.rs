@@ -75,6 +75,8 @@ pub(crate) enum Scene {
     WaitsBeforeTheDot(Door),
     /// It takes it, once the door between the final dot and the answer was opened.
     WaitsAfterTheDot(Door),
+    /// It breaks down, before the final dot or after it.
+    Panics { after_the_dot: bool },
 }
 
 /// A transaction whose final dot was sent.
@@ -127,6 +129,7 @@ impl Upstream for Scripted {
         match &scene {
             Scene::Unreachable => return Outcome::unreachable(count, "4.4.1 connection refused"),
             Scene::WaitsBeforeTheDot(door) => door.pass().await,
+            Scene::Panics { after_the_dot: false } => panic!("as the script says"),
             _ => {}
         }
         let mut body = Vec::new();
@@ -143,6 +146,7 @@ impl Upstream for Scripted {
         self.dotted.lock().unwrap().push(Taken { to, header, body });
         match scene {
             Scene::Says(fates) => Outcome { recipients: fates, unreachable: false },
+            Scene::Panics { .. } => panic!("as the script says"),
             Scene::WaitsAfterTheDot(door) => {
                 door.pass().await;
                 Outcome::all(count, &taken())
