@@ -5,6 +5,7 @@ use crate::message::{Address, Envelope, Recipient};
 use crate::smtp::params::{self, RcptParams};
 use crate::smtp::{Mail, Rcpt};
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 
 /// Up to here a repeated recipient is looked for by going through the list.
 const FEW: usize = 16;
@@ -16,8 +17,10 @@ pub(super) type Refusal = (&'static str, String);
 #[derive(Debug)]
 pub(super) struct Transaction {
     envelope: Envelope,
-    /// The same recipients for quick look-up, once they are more than a few.
-    known: HashSet<Address>,
+    /// Hashes of the same recipients, once they are more than a few: who is not among them is new. The
+    /// addresses themselves are not kept twice.
+    known: HashSet<u64>,
+    hasher: RandomState,
 }
 
 impl Transaction {
@@ -37,7 +40,7 @@ impl Transaction {
             }),
             envid: params.envid,
         };
-        Ok(Self { envelope, known: HashSet::new() })
+        Ok(Self { envelope, known: HashSet::new(), hasher: RandomState::new() })
     }
 
     /// RCPT came. A recipient named before is taken again and counts once.
@@ -48,11 +51,9 @@ impl Transaction {
         };
         let address = address.map_err(|error| ("501 5.1.3", error.to_string()))?;
         let recipients = &mut self.envelope.recipients;
-        let repeated = if recipients.len() <= FEW {
-            recipients.iter().any(|known| known.address == address)
-        } else {
-            self.known.contains(&address)
-        };
+        let hash = self.hasher.hash_one(&address);
+        let perhaps_known = recipients.len() <= FEW || self.known.contains(&hash);
+        let repeated = perhaps_known && recipients.iter().any(|known| known.address == address);
         if repeated {
             return Ok(());
         }
@@ -61,10 +62,10 @@ impl Transaction {
             return Err(("452 4.5.3", text));
         }
         if recipients.len() > FEW {
-            self.known.insert(address.clone());
+            self.known.insert(hash);
         } else if recipients.len() == FEW {
-            self.known.extend(recipients.iter().map(|known| known.address.clone()));
-            self.known.insert(address.clone());
+            self.known.extend(recipients.iter().map(|known| self.hasher.hash_one(&known.address)));
+            self.known.insert(hash);
         }
         let RcptParams { notify, orcpt } = rcpt.params;
         let notify = notify.map(|notify| Notify {

@@ -61,7 +61,7 @@ pub trait BodyWriter: Send {
 /// What an engine does. All methods are safe to call from many tasks at once.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// A place for the body of one message. Up to 64 KiB it stays in memory and goes into the row.
+    /// A place for the body of one message. Small ones (256 KiB in SQLite) stay in memory and go into the row.
     async fn new_body(&self) -> Result<Box<dyn BodyWriter>, StoreError>;
 
     /// Opens a body for reading, from its first byte.

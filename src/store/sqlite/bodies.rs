@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, BufReader};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Up to this size a body stays in memory and goes into the row.
-const INLINE: usize = 64 << 10;
+const INLINE: usize = 256 << 10;
 /// A file is written and read in pieces of this size.
 const PIECE: usize = 256 << 10;
 /// A file that no message names is swept only when it is at least so old: its message may be about
