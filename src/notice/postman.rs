@@ -6,8 +6,10 @@ use super::{Letterhead, Matter, Moment, compose};
 use crate::clock::{Clock, Entropy, Timestamp};
 use crate::id::Id;
 use crate::intake::OwnMail;
-use crate::store::{DueNotice, Store, StoreError};
+use crate::journal::{Entry, Event};
+use crate::store::{DeliveryState, DueNotice, NoticeKind, Store, StoreError};
 use async_trait::async_trait;
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -19,6 +21,8 @@ const BATCH: usize = 50;
 const EVERY: Duration = Duration::from_secs(5);
 /// How long it waits after the store or the intake failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
+/// [`NoticeKind::Failure`] as the journal names it.
+const FAILURE: &str = "failure";
 
 /// The intake as the postman sees it.
 #[async_trait]
@@ -99,7 +103,14 @@ impl Postman {
             Err(StoreError::NotFound(_)) => return self.store.drop_notice(notice.notice).await,
             Err(error) => return Err(error),
         };
-        let deliveries = self.store.deliveries(notice.message).await?;
+        let mut deliveries = self.store.deliveries(notice.message).await?;
+        if notice.kind == NoticeKind::Failure {
+            // read after the deliveries: a failure in between replaces the notice, so this report is not sent
+            let new = unreported(&self.store.journal(notice.message).await?);
+            for row in deliveries.iter_mut().filter(|row| row.state == DeliveryState::Failed) {
+                row.recipients.retain(|recipient| new.contains(recipient));
+            }
+        }
         let matter = Matter { message: &message, deliveries: &deliveries };
         let letterhead = Arc::clone(&self.letterhead.read().unwrap_or_else(PoisonError::into_inner));
         let moment = Moment { now, bits: self.entropy.bits() };
@@ -112,6 +123,22 @@ impl Postman {
             None => self.store.drop_notice(notice.notice).await,
         }
     }
+}
+
+/// Recipients that failed since the last failure report was sent: all that failed, before the first.
+fn unreported(journal: &[Entry]) -> HashSet<String> {
+    let failed = DeliveryState::Failed.to_string();
+    let mut new = HashSet::new();
+    for entry in journal {
+        match &entry.event {
+            Event::Attempt { state, recipients, .. } if *state == failed => {
+                new.extend(recipients.iter().cloned());
+            }
+            Event::Noticed { kind, .. } if kind == FAILURE => new.clear(),
+            _ => {}
+        }
+    }
+    new
 }
 
 #[cfg(test)]

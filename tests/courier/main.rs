@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 
 mod endings;
+mod hop;
 mod lock;
+mod reports;
 mod rig;
 
 use rig::{NOW, Rig, Scene, as_is, minutes, not_now, one_place, settings, split, taken};
@@ -41,8 +43,7 @@ async fn what_waits_is_sent_when_it_is_due_and_not_before() {
     let mut message = as_is(1, &THREE);
     message.deliveries[0].state = InitialState::Waiting(NOW.plus(minutes(5)));
     let id = rig.accept(message).await;
-    rig.pass(minutes(5) - Duration::from_millis(1));
-    rig.linger().await;
+    rig.nearly_pass(minutes(5)).await;
     assert_eq!(rig.upstream.begun(), 0);
     rig.pass(Duration::from_millis(1));
     rig.settles(id, &[Delivered]).await;
@@ -72,8 +73,7 @@ async fn a_deferred_copy_is_tried_by_the_schedule_and_given_up() {
         let rows = rig.settles(id, &[Waiting]).await;
         let rows = if rows[0].attempts == number { rows } else { panic!("{rows:?}") };
         assert_eq!(rows[0].due, Some(rig.now().plus(minutes(wait))), "after attempt {number}");
-        rig.pass(minutes(wait) - Duration::from_millis(1));
-        rig.linger().await;
+        rig.nearly_pass(minutes(wait)).await;
         assert_eq!(rig.upstream.begun(), number as usize, "before it was due");
         rig.pass(Duration::from_millis(1));
         rig::eventually(|| async {

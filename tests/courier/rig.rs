@@ -13,6 +13,7 @@ use sekisho::store::sqlite::{Options, SqliteStore};
 use sekisho::store::{Body, DeliveryState, InitialState, NewDelivery, NewMessage, Origin, QueueRow, Store};
 use sekisho::upstream::{Content, Fate, Outcome, Transaction, Upstream};
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -178,13 +179,18 @@ pub(crate) fn one_place() -> Settings {
     Settings { places: 1, ahead: 0, ..settings() }
 }
 
-/// See the module.
-pub(crate) struct Rig {
+/// A courier on a store in a temporary folder, under a clock that stands.
+pub(crate) struct Relay {
     _folder: tempfile::TempDir,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) upstream: Arc<Scripted>,
     pub(crate) courier: CourierHandle,
+}
+
+/// A relay whose upstream is scripted.
+pub(crate) struct Rig {
+    relay: Relay,
+    pub(crate) upstream: Arc<Scripted>,
 }
 
 impl Rig {
@@ -192,22 +198,36 @@ impl Rig {
         settings: Settings,
         script: impl Fn(usize, &[String]) -> Scene + Send + Sync + 'static,
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(folder.path().join("s.db"), Options::default()).unwrap());
-        let clock = Arc::new(ManualClock::at(NOW));
         let upstream = Arc::new(Scripted {
             script: Box::new(script),
             begun: AtomicUsize::new(0),
             dotted: Mutex::default(),
         });
+        Self { relay: Relay::new(settings, upstream.clone()), upstream }
+    }
+}
+
+impl Deref for Rig {
+    type Target = Relay;
+
+    fn deref(&self) -> &Relay {
+        &self.relay
+    }
+}
+
+impl Relay {
+    pub(crate) fn new(settings: Settings, upstream: Arc<dyn Upstream>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(folder.path().join("s.db"), Options::default()).unwrap());
+        let clock = Arc::new(ManualClock::at(NOW));
         let courier = Courier::start(Deps {
             store: store.clone(),
-            upstream: upstream.clone(),
+            upstream,
             clock: clock.clone(),
             entropy: Arc::new(NoDice),
             settings,
         });
-        Self { _folder: folder, store, clock, upstream, courier }
+        Self { _folder: folder, store, clock, courier }
     }
 
     /// Commits a message and tells the courier.
@@ -221,6 +241,13 @@ impl Rig {
     pub(crate) fn pass(&self, span: Duration) {
         self.clock.advance_millis(i64::try_from(span.as_millis()).unwrap());
         self.courier.wake();
+    }
+
+    /// Lets all of a span pass but its last millisecond, and some real time with it.
+    pub(crate) async fn nearly_pass(&self, span: Duration) {
+        self.clock.advance_millis(i64::try_from(span.as_millis()).unwrap() - 1);
+        self.courier.wake();
+        self.linger().await;
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -201,6 +201,14 @@ pub(in crate::store) async fn failures_are_reported(harness: &impl Harness) {
     store.record(result(&claims[3], at(21), &[(to[3], Delivered)])).await.unwrap();
     let last = store.due_notices(at(21), 9).await.unwrap();
     assert_eq!(last.iter().map(|one| one.kind).collect::<Vec<_>>(), [NoticeKind::Failure]);
+    // What came before a report and what came after it is told by the journal, whatever the times say.
+    let journal = store.journal(new.id).await.unwrap();
+    let told = journal.iter().filter_map(|entry| match &entry.event {
+        Event::Attempt { recipients, .. } => Some(recipients[0].as_str()),
+        Event::Noticed { .. } => Some("report"),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [to[0], to[1], "report", to[2], to[3]]);
 }
 
 /// Nothing left to wait for: the report is due at once, also when the rest is dropped.

@@ -19,7 +19,8 @@ pub(super) fn append(tx: &Connection, message: i64, at: Timestamp, event: &Event
     Ok(())
 }
 
-/// All entries of a message, oldest first.
+/// All entries of a message, oldest first. Rows keep the order in which they were committed, whatever
+/// the times in them: what is to be reported still is told by it.
 pub(super) fn of(db: &Connection, id: Id) -> Result<Vec<Entry>, Failure> {
     let message = read::row_of(db, id)?;
     let (received, first): (i64, String) = db
@@ -27,14 +28,18 @@ pub(super) fn of(db: &Connection, id: Id) -> Result<Vec<Entry>, Failure> {
         .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let entry = |at: i64, event: Event| Entry { message: id, at: Timestamp(at), event };
     let events: Vec<Event> = from_json(&first)?;
-    let mut entries: Vec<Entry> = events.into_iter().map(|event| entry(received, event)).collect();
+    let mut entries: Vec<(i64, Entry)> =
+        events.into_iter().map(|event| (received, entry(received, event))).collect();
     let range = [schema::base(message), schema::last(message)];
 
     let mut later =
         db.prepare_cached("SELECT at, event FROM journal WHERE row BETWEEN ?1 AND ?2 ORDER BY row")?;
     let mut rows = later.query(range)?;
+    let mut latest = received;
     while let Some(row) = rows.next()? {
-        entries.push(entry(row.get(0)?, from_json(&row.get::<_, String>(1)?)?));
+        let at = row.get(0)?;
+        latest = latest.max(at);
+        entries.push((latest, entry(at, from_json(&row.get::<_, String>(1)?)?)));
     }
 
     let mut delivered = db.prepare_cached(
@@ -51,8 +56,9 @@ pub(super) fn of(db: &Connection, id: Id) -> Result<Vec<Entry>, Failure> {
             attempt: row.get(1)?,
             possible_duplicate: row.get(2)?,
         };
-        entries.push(entry(row.get(3)?, event));
+        let at = row.get(3)?;
+        entries.push((at, entry(at, event)));
     }
-    entries.sort_by_key(|entry| entry.at);
-    Ok(entries)
+    entries.sort_by_key(|(place, _)| *place);
+    Ok(entries.into_iter().map(|(_, entry)| entry).collect())
 }
