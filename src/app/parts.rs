@@ -87,7 +87,7 @@ pub(super) fn courier(config: &Config) -> courier::Settings {
     courier::Settings {
         places,
         ahead: 3 * places,
-        rate: config.upstream.rate.map(|rate| rate.0),
+        rate: config.upstream.rate,
         hold_expiry: config.policy.expiry,
         ..courier::Settings::default()
     }

@@ -1,6 +1,7 @@
 //! The keys of the configuration file, as TOML has them. Every table refuses keys it does not know.
 
-use super::units::{Network, Rate, Size, Span};
+use super::units::{Network, Size, Span};
+use crate::upstream::rate::Rate;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -11,6 +11,7 @@ use crate::message::Address;
 use crate::policy::verdict::Language;
 use crate::policy::{Mode, Organisation};
 use crate::rewrite::plan::CopyOptions;
+use crate::upstream::rate::Rate;
 use ipnet::IpNet;
 pub use keys::UpstreamTls;
 use keys::{BindOrOff, Domains, File, Route};
@@ -18,7 +19,6 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use units::Rate;
 
 /// Where the configuration is looked for when no command line names it.
 pub const PLACES: [&str; 2] = ["sekisho.toml", "/etc/sekisho/sekisho.toml"];
@@ -65,7 +65,7 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Networks that may relay.
     pub allow: Vec<IpNet>,
-    /// Networks whose bare LF (and CR) are taken for line ends.
+    /// Networks whose bare LF is taken for a line end.
     pub normalise_line_ends: Vec<IpNet>,
 }
 
@@ -78,7 +78,7 @@ pub struct Upstream {
     pub tls: UpstreamTls,
     /// User name and the file with the password, where it asks for them.
     pub credentials: Option<(String, PathBuf)>,
-    /// Certificates trusted instead of the system's (PEM).
+    /// Certificates trusted beside the system's (PEM).
     pub ca_file: Option<PathBuf>,
     /// At most so many transactions in so long.
     pub rate: Option<Rate>,

@@ -1,6 +1,5 @@
-//! Values with units, as people write them in the configuration: `"5m"`, `"150MB"`, `"30/min"`.
+//! Values with units, as people write them in the configuration: `"5m"`, `"150MB"`, `"192.0.2.0/24"`.
 
-use crate::upstream::rate;
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::fmt;
@@ -72,19 +71,6 @@ impl FromStr for Size {
     }
 }
 
-/// So many in so long: `"30/min"`, `"10/s"`, `"1000/h"`, `"10000/day"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Rate(pub rate::Rate);
-
-impl FromStr for Rate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|error: rate::NoRate| error.to_string())
-    }
-}
-
 /// A network in CIDR form, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -113,7 +99,7 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(Span, Size, Rate, Network);
+from_text!(Span, Size, Network);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,11 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_networks() {
-        assert_eq!("30/min".parse().map(|rate: Rate| rate.0.count), Ok(30));
-        for text in ["30", "0/min", "x/min", "30/week"] {
-            assert!(text.parse::<Rate>().is_err(), "{text}");
-        }
+    fn networks() {
         assert_eq!("192.0.2.1".parse::<Network>().map(|n| n.0.to_string()), Ok("192.0.2.1/32".to_owned()));
         assert!("192.0.2.0/33".parse::<Network>().is_err());
     }

@@ -1,12 +1,14 @@
 //! How many transactions may start in a span of time: token buckets driven by the clock they are given.
 
 use crate::clock::Timestamp;
+use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// So many transactions in a span of time, such as `30/min` or `10000/day`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Rate {
     /// How many.
     pub count: u32,
@@ -37,6 +39,14 @@ impl FromStr for Rate {
             return Err(wrong());
         }
         Ok(Self { count, per: Duration::from_secs(seconds) })
+    }
+}
+
+impl TryFrom<String> for Rate {
+    type Error = NoRate;
+
+    fn try_from(text: String) -> Result<Self, NoRate> {
+        text.parse()
     }
 }
 

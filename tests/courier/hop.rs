@@ -5,24 +5,24 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What was taken, content only.
-pub(crate) type Post = Arc<Mutex<Vec<String>>>;
+pub(crate) type Letters = Arc<Mutex<Vec<String>>>;
 
 /// Starts one that says `reply` at this stage (`MAIL`, `RCPT`, `DATA` or `.`) of every transaction but
 /// those with the null sender; its port, and what it took.
-pub(crate) async fn start(stage: &'static str, reply: &'static str) -> (u16, Post) {
+pub(crate) async fn start(stage: &'static str, reply: &'static str) -> (u16, Letters) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let post = Post::default();
-    let taken = Arc::clone(&post);
+    let letters = Letters::default();
+    let taken = Arc::clone(&letters);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve(stream, stage, reply, Arc::clone(&taken)));
         }
     });
-    (port, post)
+    (port, letters)
 }
 
-async fn serve(stream: TcpStream, stage: &str, reply: &str, post: Post) {
+async fn serve(stream: TcpStream, stage: &str, reply: &str, letters: Letters) {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read).lines();
     let mut refuses = false;
@@ -47,7 +47,7 @@ async fn serve(stream: TcpStream, stage: &str, reply: &str, post: Post) {
             if refuses && stage == "." {
                 answer = reply;
             } else {
-                post.lock().unwrap().push(content);
+                letters.lock().unwrap().push(content);
             }
         }
         if write.write_all(format!("{answer}\r\n").as_bytes()).await.is_err() || verb == "QUIT" {

@@ -93,7 +93,7 @@ async fn a_refusal_is_reported_at_once_in_the_upstreams_words() {
         ("DATA", "554 5.5.1 no valid recipients"),
         (".", "554 5.7.1 this looks like spam"),
     ] {
-        let (port, post) = hop::start(stage, reply).await;
+        let (port, letters) = hop::start(stage, reply).await;
         let mut config = SmarthostConfig::new("127.0.0.1", port, "relay.example.co.jp");
         config.security = Security::Off;
         let relay = Relay::new(settings(), Arc::new(Smarthost::new(config).unwrap()));
@@ -103,7 +103,7 @@ async fn a_refusal_is_reported_at_once_in_the_upstreams_words() {
         assert_eq!(due(&relay).await, [NoticeKind::Failure], "at once");
         assert_eq!(postman(&relay).round().await.unwrap(), 1);
         let report = eventually(|| async {
-            post.lock().unwrap().first().cloned().ok_or_else(|| "no report came".to_owned())
+            letters.lock().unwrap().first().cloned().ok_or_else(|| "no report came".to_owned())
         })
         .await;
         let parsed = MessageParser::default().parse(report.as_bytes()).unwrap();
@@ -113,7 +113,7 @@ async fn a_refusal_is_reported_at_once_in_the_upstreams_words() {
         assert_eq!(named(&report), THREE, "{stage}");
         assert_eq!(parsed.to().unwrap().first().unwrap().address(), Some(SENDER));
         relay.courier.drain().await;
-        assert_eq!(post.lock().unwrap().len(), 1);
+        assert_eq!(letters.lock().unwrap().len(), 1);
     }
 }
 
