@@ -1,7 +1,7 @@
 //! The second lock, and leases.
 
 use super::THREE;
-use super::rig::{Door, Mail, NOW, Rig, Scene, as_is, eventually, minutes, one_place, settings, split};
+use super::rig::{Door, Mail, NOW, Rig, Scene, as_is, minutes, one_place, settings, split};
 use sekisho::courier::Settings;
 use sekisho::journal::Event;
 use sekisho::message::Address;
@@ -79,11 +79,7 @@ async fn a_lease_that_ran_out_is_noticed_before_the_dot() {
     let stolen = rig.store.claim(rig.now(), 10, minutes(1)).await.unwrap();
     assert_eq!(stolen.len(), 1);
     door.open();
-    eventually(|| async {
-        let busy = rig.courier.stats().busy;
-        if busy == 0 { Ok(()) } else { Err("still busy".to_owned()) }
-    })
-    .await;
+    rig.rests().await;
     assert!(rig.upstream.dotted().is_empty());
     let rows = rig.settles(id, &[Sending]).await;
     assert_eq!(rows[0].attempts, 2, "the other's attempt stands: {rows:?}");
@@ -99,7 +95,8 @@ async fn what_was_dropped_on_its_way_does_not_leave() {
     door.knock().await;
     let filter = QueueFilter { id: Some(id.to_string()), ..QueueFilter::default() };
     assert_eq!(rig.store.change_queue(&filter, QueueChange::Drop, "admin", NOW).await.unwrap(), 1);
-    rig.linger().await;
+    // a hundred renewals and more
+    tokio::time::sleep(Duration::from_secs(1)).await;
     door.open();
     rig.settles(id, &[Dropped]).await;
     rig.courier.drain().await;

@@ -268,6 +268,15 @@ impl Relay {
         .await
     }
 
+    /// Waits until nothing is under way and nothing claimed ahead.
+    pub(crate) async fn rests(&self) {
+        eventually(|| async {
+            let stats = self.courier.stats();
+            if (stats.busy, stats.ahead) == (0, 0) { Ok(()) } else { Err(format!("{stats:?}")) }
+        })
+        .await;
+    }
+
     /// Gives the courier time for what it must not do.
     pub(crate) async fn linger(&self) {
         tokio::time::sleep(Duration::from_millis(100)).await;
