@@ -1,7 +1,8 @@
 //! Composes the few fields a copy gets from us: To, Cc, Received, and a missing Date or Message-ID.
 
-use super::plan::Stamp;
-use crate::message::{Address, Mailbox};
+use super::draft::Stamp;
+use crate::message::address::parse_list;
+use crate::message::{Address, Header, Mailbox};
 
 /// Lines are folded to this where a blank allows it (RFC 5322 §2.1.1).
 const SOFT_LIMIT: usize = 78;
@@ -21,6 +22,17 @@ pub(super) fn shown(mailbox: &Mailbox) -> Vec<u8> {
 /// An address without a name.
 pub(super) fn bare(address: &Address) -> Vec<u8> {
     address.as_str().as_bytes().to_vec()
+}
+
+/// The mailboxes of every instance of an address field, but those dropped, as they are shown.
+pub(super) fn remaining(header: &Header, name: &str, dropped: &[Address]) -> Vec<Vec<u8>> {
+    let kept = |mailbox: &Mailbox| !dropped.contains(&mailbox.address);
+    header
+        .named(name)
+        .flat_map(|field| parse_list(header.body(field)).mailboxes)
+        .filter(kept)
+        .map(|mailbox| shown(&mailbox))
+        .collect()
 }
 
 /// A whole address field, folded; `None` when there is nobody to name, or somebody cannot be named

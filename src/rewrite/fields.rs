@@ -2,7 +2,7 @@
 //!
 //! What is not named here is dropped. What stays is still audited.
 
-use super::plan::CopyOptions;
+use super::draft::CopyOptions;
 
 /// What becomes of one field in a rewritten copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

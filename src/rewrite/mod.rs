@@ -1,7 +1,7 @@
 //! Rewriting: verdict and message in, deliveries out, each copy audited.
 //!
 //! * [`plan`] which copies there are, and what each looks like
-//! * `fields` the allow-list; `template` what copies share and where they differ; `compose` the
+//! * `draft` what a plan is made from; `fields` the allow-list; `template` what copies share and where they differ; `compose` the
 //!   fields we write; `dkim` which signatures survive
 //! * [`delivery`] the only thing that can leave, and only this module makes one
 //! * [`audit`] the search for hidden recipients' addresses, in any encoding
@@ -10,6 +10,7 @@ pub mod audit;
 pub mod compose;
 pub mod delivery;
 mod dkim;
+mod draft;
 mod fields;
 pub mod plan;
 mod template;

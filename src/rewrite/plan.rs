@@ -2,75 +2,14 @@
 //! every copy audited before it may be kept.
 
 use super::compose::{self, UNDISCLOSED};
+pub use super::draft::{Copies, CopyOptions, Draft, Stamp};
 use super::fields;
 use super::template::{Addressees, Template};
 use super::{Delivery, Hit, Needles};
-use crate::clock::Timestamp;
-use crate::id::Id;
-use crate::message::{Address, Envelope, Header, HeaderEdits, Mailbox, Recipient};
+use crate::message::{Address, Envelope, Header, HeaderEdits, Recipient};
 use crate::policy::facts::{Disclosed, ShownIn, Visible};
 use crate::policy::{Disclosure, Facts, Organisation};
 use std::collections::{HashMap, HashSet};
-
-/// How copies are made, as the admin wants it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CopyOptions {
-    /// Fields kept in a split copy beyond the built-in list (lower case).
-    pub also_keep: Vec<String>,
-    /// An external's copy does not name the visible internal addresses.
-    pub hide_internal: bool,
-    /// An internal's copy names the visible external addresses.
-    pub show_external_to_internal: bool,
-}
-
-/// What our own trace fields say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// Our id.
-    pub id: Id,
-    /// When the message was received.
-    pub received: Timestamp,
-    /// Our host name.
-    pub hostname: String,
-    /// What the client called itself, and its address: `client.example ([192.0.2.1])`; empty for own mail.
-    pub client: String,
-    /// `ESMTP`, `ESMTPS`, …
-    pub protocol: String,
-}
-
-/// All copies of one message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copies {
-    /// What leaves.
-    pub deliveries: Vec<Delivery>,
-    /// What the second lock searches rendered headers for (each delivery's own recipients excepted).
-    pub needles: Vec<Address>,
-    /// What is openly disclosed, for the ledger; `None` when nothing is.
-    pub ledger: Option<Disclosed>,
-}
-
-/// One message as the plan needs it.
-#[derive(Clone, Copy)]
-pub struct Draft<'a> {
-    /// Envelope.
-    pub envelope: &'a Envelope,
-    /// Header.
-    pub header: &'a Header,
-    /// Facts.
-    pub facts: &'a Facts,
-    /// What the audit searches for: see [`needles`].
-    pub needles: &'a Needles,
-    /// What the body scan found of the needles.
-    pub body_hits: &'a [Hit],
-    /// Who is ours.
-    pub organisation: &'a Organisation,
-    /// How copies are made.
-    pub options: &'a CopyOptions,
-    /// Our trace fields.
-    pub stamp: &'a Stamp,
-    /// Recipients an approver dropped: out of the envelope, and out of To and Cc.
-    pub dropped: &'a [Address],
-}
 
 /// Every address that some copy of this message may have to hide: external recipients of header and
 /// envelope, and internal ones that stand only in the envelope; never From or Sender.
@@ -432,17 +371,6 @@ fn delivery(
         rewritten,
         shows: Vec::new(),
     }
-}
-
-/// The mailboxes of every instance of an address field, but those dropped, as they are shown.
-pub(super) fn remaining(header: &Header, name: &str, dropped: &[Address]) -> Vec<Vec<u8>> {
-    let kept = |mailbox: &Mailbox| !dropped.contains(&mailbox.address);
-    header
-        .named(name)
-        .flat_map(|field| crate::message::address::parse_list(header.body(field)).mailboxes)
-        .filter(kept)
-        .map(|mailbox| compose::shown(&mailbox))
-        .collect()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::compose;
 use super::dkim::Signature;
+use super::draft::Draft;
 use super::fields::{self, Rule};
-use super::plan::{Draft, remaining};
 use crate::message::{Address, Field, HeaderEdits, address};
 use std::collections::HashSet;
 use std::ops::Range;
@@ -246,8 +246,8 @@ impl<'a> Template<'a> {
 }
 
 fn rebuilt_addressees(draft: &Draft<'_>) -> Vec<u8> {
-    let to = remaining(draft.header, "to", draft.dropped);
-    let cc = remaining(draft.header, "cc", draft.dropped);
+    let to = compose::remaining(draft.header, "to", draft.dropped);
+    let cc = compose::remaining(draft.header, "cc", draft.dropped);
     let mut fields = compose::address_field("To", &to).unwrap_or_default();
     fields.extend(compose::address_field("Cc", &cc).unwrap_or_default());
     if fields.is_empty() { compose::UNDISCLOSED.to_vec() } else { fields }
