@@ -9,7 +9,7 @@ use crate::desk::HeldDetail;
 use crate::desk::decide::How;
 use crate::id::Id;
 use crate::message::Address;
-use crate::store::{HeldRow, HeldState};
+use crate::store::{HeldRow, HeldState, HoldKind};
 use clap::{Subcommand, ValueEnum};
 use std::fmt::Write;
 
@@ -172,7 +172,11 @@ fn text(context: &Context, detail: &HeldDetail) -> String {
     }
     if row.state == HeldState::Held {
         let with = show::config_flag(context);
-        let _ = writeln!(text, "\nsend individually  sekisho held release {}{with}", row.id);
+        text.push('\n');
+        if row.kind != HoldKind::Unsafe {
+            let _ = writeln!(text, "send individually  sekisho held release {}{with}", row.id);
+        }
+        let _ = writeln!(text, "send as it is      sekisho held release {} --as as-is{with}", row.id);
         let _ = writeln!(text, "give back          sekisho held return {}{with}", row.id);
     }
     text
