@@ -52,7 +52,8 @@ pub(super) fn address_field(name: &str, mailboxes: &[Vec<u8>]) -> Option<Vec<u8>
             let fits = column + 1 + word.len() + comma <= SOFT_LIMIT;
             // The first word of the field stays on the first line: a line of blanks alone is obsolete
             // folding (RFC 5322 §4.2).
-            if !fits && !(index == 0 && position == 0) {
+            let first = index == 0 && position == 0;
+            if !fits && !first {
                 field.extend_from_slice(b"\r\n");
                 column = 0;
             }

@@ -55,7 +55,8 @@ impl<'a> Template<'a> {
             let addressee = name.eq_ignore_ascii_case(b"to") || name.eq_ignore_ascii_case(b"cc");
             if fields::never_leaves(name) {
                 continue;
-            } else if rebuilt && addressee {
+            }
+            if rebuilt && addressee {
                 if !placed {
                     template.slots.push(Slot::Insert(rebuilt_addressees(draft)));
                     placed = true;
@@ -92,7 +93,7 @@ impl<'a> Template<'a> {
                 Rule::DispositionNotificationTo if equals_from(draft, field) => template.keep(field),
                 Rule::TnefCorrelator if draft.facts.body.tnef.is_some() => template.keep(field),
                 Rule::Sender | Rule::DispositionNotificationTo | Rule::TnefCorrelator => {
-                    template.drop_field(name)
+                    template.drop_field(name);
                 }
                 Rule::ReplyTo => template.reply_to(draft, field),
                 Rule::Received => template.received(draft, field),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::Timestamp;
 use crate::examine::{Examination, Examiner};
+use crate::id::Id;
 use crate::policy::{Knowledge, Policy};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -239,7 +240,7 @@ proptest! {
         }
         let mut header = "From: taro@example.co.jp\r\nSubject: s\r\n".to_owned();
         for (name, list) in ["To", "Cc", "cc", "Bcc"].iter().zip(&fields) {
-            if !list.is_empty() { header.push_str(&format!("{name}: {list}\r\n")); }
+            if !list.is_empty() { header = format!("{header}{name}: {list}\r\n"); }
         }
         let examiner = examiner(CopyOptions::default());
         let seen = look(&examiner, &header, BODY, &everybody);
