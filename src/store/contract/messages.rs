@@ -97,7 +97,7 @@ pub(in crate::store) async fn bodies_come_back(harness: &impl Harness) {
 /// What was never committed leaves nothing behind; what was, stays.
 pub(in crate::store) async fn orphans_are_swept(harness: &impl Harness) {
     let store = harness.open();
-    let large = || Bytes::from(vec![b'x'; 200_000]);
+    let large = || Bytes::from(vec![b'x'; 300_000]);
     let mut kept = message(1, &[&["a@x.example"]], InitialState::Ready);
     let mut writer = store.new_body().await.unwrap();
     writer.write(large()).await.unwrap();
@@ -123,7 +123,7 @@ pub(in crate::store) async fn a_refused_message_leaves_no_body(harness: &impl Ha
     let store = harness.open();
     store.accept(message(1, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
     let mut writer = store.new_body().await.unwrap();
-    writer.write(Bytes::from(vec![b'x'; 200_000])).await.unwrap();
+    writer.write(Bytes::from(vec![b'x'; 300_000])).await.unwrap();
     let mut again = message(1, &[&["a@x.example"]], InitialState::Ready);
     again.body = writer.finish().await.unwrap();
     let body = again.body.clone();
