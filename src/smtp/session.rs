@@ -188,21 +188,23 @@ impl Session {
 
     fn content(&mut self, input: &mut BytesMut) -> Event {
         let State::Content(content) = &mut self.state else { return Event::Wait };
-        match content.next(input) {
+        let step = content.next(input);
+        let most = self.options.max_size.saturating_add(self.options.max_discard);
+        let too_far = content.octets() > most;
+        match step {
             Step::Octets(octets) => Event::Content(octets),
+            // Looked at before the end is: how the octets came in pieces must not matter.
+            Step::End | Step::More if too_far => {
+                let (code, text) = Fault::TooLarge.reply();
+                self.close(code, text);
+                Event::Close
+            }
             Step::End => {
                 let fault = content.fault();
                 self.state = State::Ready;
                 let smuggling = fault.is_some_and(|fault| fault != Fault::TooLarge);
                 self.asked = Asked::End { smuggling };
                 Event::End(fault)
-            }
-            Step::More
-                if content.octets() > self.options.max_size.saturating_add(self.options.max_discard) =>
-            {
-                let (code, text) = Fault::TooLarge.reply();
-                self.close(code, text);
-                Event::Close
             }
             Step::More => Event::Wait,
         }
