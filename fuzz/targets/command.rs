@@ -13,6 +13,8 @@ fn converse(input: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, usize) {
     let mut session = Session::new(Arc::new(options), BareLf::Refuse);
     session.greet();
     let (mut said, mut content, mut messages) = (Vec::new(), Vec::new(), 0);
+    // Octets of the message that is under way: of a refused one it depends on the reads how many came.
+    let mut pending = Vec::new();
     let mut buffer = BytesMut::new();
     for piece in input.chunks(size) {
         buffer.extend_from_slice(piece);
@@ -20,9 +22,11 @@ fn converse(input: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, usize) {
             let event = session.next(&mut buffer);
             match event {
                 Event::Mail(_) | Event::Rcpt(_) | Event::Data => session.accept(),
-                Event::Content(octets) => content.extend_from_slice(&octets),
+                Event::Content(octets) => pending.extend_from_slice(&octets),
                 Event::End(fault) => {
+                    let message = std::mem::take(&mut pending);
                     if fault.is_none() {
+                        content.extend_from_slice(&message);
                         messages += 1;
                         session.answer("250 2.0.0", "queued as 0");
                     }
