@@ -56,7 +56,12 @@ fuzz_target!(|input: &[u8]| {
         let own = delivery.recipients()[0].address.as_str().to_ascii_lowercase();
         let header = delivery.edits().render(&seen.header).expect("edits fit the header they were made from");
         let text = String::from_utf8_lossy(&header).replace("\r\n", "").to_ascii_lowercase();
-        for hidden in PEOPLE.iter().take(3).filter(|person| **person != own) {
+        // Who wrote it is no secret.
+        let wrote = |person: &str| {
+            let authors = seen.facts.from.iter().chain(&seen.facts.sender);
+            authors.into_iter().any(|author| author.address.key() == person)
+        };
+        for hidden in PEOPLE.iter().take(3).filter(|person| **person != own && !wrote(person)) {
             assert!(!stands(&text, hidden), "{hidden} stands in the copy of {own}");
         }
     }

@@ -25,7 +25,8 @@ pub(super) struct TextLeaf {
     armour: Armour,
     encoded: Uuencode,
     inner: Option<Box<Leaf>>,
-    calendar: Option<String>,
+    /// Octets, for a character may lie across two pieces.
+    calendar: Option<Vec<u8>>,
     decoded: String,
 }
 
@@ -82,7 +83,7 @@ impl TextLeaf {
             armour: Armour::default(),
             encoded: Uuencode::default(),
             inner: None,
-            calendar: is_calendar.then(String::new),
+            calendar: is_calendar.then(Vec::new),
             decoded: String::new(),
         }
     }
@@ -117,10 +118,9 @@ impl TextLeaf {
         cx.listener.content(self.text, text);
         self.written.feed(text);
         self.armour.feed(text);
-        if let Some(gathered) = &mut self.calendar
-            && gathered.len() < calendar::LONGEST
-        {
-            gathered.push_str(&String::from_utf8_lossy(text));
+        if let Some(gathered) = &mut self.calendar {
+            let room = calendar::LONGEST - gathered.len();
+            gathered.extend_from_slice(&text[..text.len().min(room)]);
         }
     }
 
@@ -164,7 +164,7 @@ impl TextLeaf {
             if text.len() >= calendar::LONGEST {
                 cx.problem(&self.info.place, "a calendar too long to be read whole");
             }
-            note_calendar(calendar::read(text), cx);
+            note_calendar(calendar::read(&String::from_utf8_lossy(text)), cx);
         }
         let addresses = self.written.finish(cx.budget.written);
         cx.budget.written -= addresses.len();
