@@ -151,7 +151,7 @@ impl Examiner {
                 Settled { verdict, copies: Some(copies), hits: Vec::new() }
             }
             Err(hits) => {
-                let outcome = audit_outcome(&hits);
+                let outcome = if hits.is_empty() { not_audited() } else { audit_outcome(&hits) };
                 verdict.add(outcome);
                 Settled { verdict, copies: None, hits }
             }
@@ -336,6 +336,17 @@ fn header_end(gathered: &[u8], searched: &mut usize) -> Option<usize> {
     let from = searched.saturating_sub(3);
     *searched = gathered.len();
     memchr::memmem::find(&gathered[from..], b"\r\n\r\n").map(|at| from + at + 2)
+}
+
+/// The audit's word where copies could not be made, and so not be audited: that is a hold as well.
+fn not_audited() -> RuleOutcome {
+    RuleOutcome {
+        name: AUDIT_RULE.to_owned(),
+        matched: true,
+        demand: Demand { timing: Timing::Hold, ..Demand::default() },
+        why: "the copies cannot be made and audited for certain".to_owned(),
+        why_ja: "写しを確実に作って検査することができません".to_owned(),
+    }
 }
 
 /// What the audit says among the rules.

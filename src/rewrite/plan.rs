@@ -152,7 +152,8 @@ fn as_is(draft: &Draft<'_>, recipients: &[&Recipient]) -> Result<Copies, Vec<Hit
         return Ok(copies);
     }
     let Some(first) = copies.deliveries.first() else { return Ok(copies) };
-    let rendered = first.edits.render(draft.header.bytes()).unwrap_or_default();
+    // Edits that do not fit their header could not be audited: such a copy does not leave.
+    let rendered = first.edits.render(draft.header.bytes()).map_err(|_| Vec::<Hit>::new())?;
     let searched: HashSet<&Address> = copies.needles.iter().collect();
     let found: Vec<Hit> = draft
         .needles
