@@ -49,6 +49,7 @@ pub mod control;
 pub mod courier;
 pub mod desk;
 pub mod diagnostic;
+pub mod dns;
 pub mod examine;
 pub mod id;
 pub mod intake;

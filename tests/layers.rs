@@ -6,15 +6,16 @@
 use std::path::{Path, PathBuf};
 
 /// Each layer with what it may use of ours. What is not listed here knows everything (the wiring).
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("clock", &[]),
+    ("dns", &[]),
     ("id", &["clock"]),
     ("message", &["clock", "id"]),
     ("smtp", &["clock", "id"]),
     ("policy", &["message", "diagnostic"]),
     ("rewrite", &["message", "policy", "clock", "id"]),
     ("store", &["clock", "id", "journal", "message", "policy", "rewrite"]),
-    ("upstream", &["clock", "message", "smtp", "id"]),
+    ("upstream", &["clock", "dns", "message", "smtp", "id"]),
     ("listener", &["smtp", "message", "intake", "clock", "id", "store"]),
     ("courier", &["store", "rewrite", "upstream", "notice", "intake", "clock", "id", "message", "journal"]),
     (

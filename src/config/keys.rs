@@ -1,5 +1,7 @@
 //! The keys of the configuration file, as TOML has them. Every table refuses keys it does not know.
 
+pub(super) mod dns;
+
 use super::units::{Network, Size, Span};
 use crate::upstream::rate::Rate;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -28,6 +30,8 @@ pub(super) struct File {
     pub(super) rewrite: Rewrite,
     #[serde(default)]
     pub(super) notices: Notices,
+    #[serde(default)]
+    pub(super) dns: dns::Dns,
     #[serde(default)]
     #[allow(dead_code)] // read to refuse what would silently not happen
     tls: Later<Certificates>,

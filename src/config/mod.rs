@@ -3,6 +3,7 @@
 //! Only the wiring ([`crate::app`]) and the commands read all of it; each stage gets a small struct of
 //! its own. Relative paths in the file are relative to the file.
 
+mod dns;
 mod keys;
 pub mod units;
 
@@ -56,6 +57,8 @@ pub struct Config {
     pub copies: CopyOptions,
     /// The relay's own mail.
     pub notices: Notices,
+    /// Name servers.
+    pub dns: crate::dns::Settings,
 }
 
 /// One listener.
@@ -229,6 +232,7 @@ impl Config {
                 show_external_to_internal: keys.rewrite.show_external_to_internal,
             },
             notices: notices(keys.notices, first_domain.as_deref(), &hostname, &place)?,
+            dns: dns::dns(keys.dns, &base, &place)?,
             first_domain,
             hostname,
         })
