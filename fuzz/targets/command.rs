@@ -21,7 +21,7 @@ fn converse(input: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, usize) {
         loop {
             let event = session.next(&mut buffer);
             match event {
-                Event::Mail(_) | Event::Rcpt(_) | Event::Data => session.accept(),
+                Event::Auth(_) | Event::Mail(_) | Event::Rcpt(_) | Event::Data => session.accept(),
                 Event::Content(octets) => pending.extend_from_slice(&octets),
                 Event::End(fault) => {
                     let message = std::mem::take(&mut pending);
@@ -35,7 +35,7 @@ fn converse(input: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, usize) {
                 Event::Wait | Event::Close => {
                     said.extend_from_slice(session.output());
                     session.written();
-                    if event == Event::Close {
+                    if matches!(event, Event::Close) {
                         return (said, content, messages);
                     }
                     break;

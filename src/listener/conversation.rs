@@ -108,6 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
                 }
                 Event::Greeted => self.greeted(&input),
                 Event::Reset => self.transaction = None,
+                Event::Auth(_) => self.session.refuse("454 4.7.0", "not now"),
                 Event::Mail(mail) => match Transaction::open(mail) {
                     Ok(transaction) => {
                         self.transaction = Some(Box::new(transaction));

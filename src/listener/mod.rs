@@ -123,6 +123,7 @@ impl Place {
             max_size: settings.limits.size,
             max_discard: settings.limits.discard,
             max_errors: settings.limits.errors,
+            auth: crate::smtp::Offer::default(),
         });
         Arc::new(Self { settings, options })
     }

@@ -24,14 +24,15 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Looks at the front of `input`. What is found must be taken from it before the next call.
-    pub(super) fn next(&mut self, input: &[u8]) -> Found {
+    /// Looks at the front of `input`, for a line of at most `most` octets. What is found must be taken
+    /// from it before the next call.
+    pub(super) fn next(&mut self, input: &[u8], most: usize) -> Found {
         if self.skipping {
             return self.skip(input);
         }
-        let front = &input[..input.len().min(MAX_LINE)];
+        let front = &input[..input.len().min(most)];
         let Some(end) = memchr::memchr(b'\n', front) else {
-            if front.len() < MAX_LINE {
+            if front.len() < most {
                 return Found::More;
             }
             self.skipping = true;
@@ -74,7 +75,7 @@ mod tests {
         for piece in pieces {
             input.extend_from_slice(piece);
             loop {
-                let taken = match lines.next(&input) {
+                let taken = match lines.next(&input, MAX_LINE) {
                     Found::More => break,
                     Found::Skip(length) => length,
                     Found::Line(length) => {

@@ -13,11 +13,15 @@
 use super::content::{BareLf, Content, Fault, Step};
 use super::line::{Found, Lines};
 use super::params::{MailParams, RcptParams};
+use super::sasl::{Claim, Exchange, Mechanisms};
 use bytes::{Buf, Bytes, BytesMut};
 use std::sync::Arc;
 
 /// Longest text of one reply line. RFC 5321 §4.5.3.1.5 allows 512 octets with the code and CRLF.
 const MAX_REPLY_TEXT: usize = 480;
+
+/// AUTH that fails so often ends the session.
+const MAX_FAILURES: u32 = 5;
 
 /// What all sessions of a listener have in common.
 #[derive(Clone, Debug)]
@@ -31,6 +35,17 @@ pub struct Options {
     pub max_discard: u64,
     /// Refused commands since the last accepted message, at most; then 421 4.7.0.
     pub max_errors: u32,
+    /// AUTH.
+    pub auth: Offer,
+}
+
+/// Which AUTH is offered; over TLS only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// None of them: AUTH is not offered.
+    pub mechanisms: Mechanisms,
+    /// 530 5.7.0 to MAIL before it.
+    pub required: bool,
 }
 
 /// MAIL, read.
@@ -52,7 +67,7 @@ pub struct Rcpt {
 }
 
 /// What happened, as far as the driver needs to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Event {
     /// Nothing more to be had from the input: write the output, read more.
     Wait,
@@ -60,6 +75,8 @@ pub enum Event {
     Greeted,
     /// RSET, or the like: whatever transaction was open is gone.
     Reset,
+    /// AUTH: [`Session::accept`] or [`Session::refuse`] it; a lookup is answered by [`Session::keys`].
+    Auth(Claim),
     /// MAIL: [`Session::accept`] or [`Session::refuse`] it.
     Mail(Mail),
     /// RCPT: accept or refuse it.
@@ -78,6 +95,7 @@ pub enum Event {
 pub(super) enum State {
     Connected,
     Ready,
+    Auth(Exchange),
     Mail { utf8: bool, accepted: bool, refused: bool },
     Content(Content),
     Closed,
@@ -87,6 +105,7 @@ pub(super) enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Nothing,
+    Claim,
     Mail { utf8: bool },
     Rcpt,
     Data,
@@ -103,6 +122,11 @@ pub struct Session {
     lines: Lines,
     asked: Asked,
     errors: u32,
+    /// The octets travel encrypted.
+    pub(super) secured: bool,
+    pub(super) authenticated: bool,
+    /// AUTH that failed.
+    failures: u32,
     output: Vec<u8>,
 }
 
@@ -117,6 +141,9 @@ impl Session {
             lines: Lines::default(),
             asked: Asked::Nothing,
             errors: 0,
+            secured: false,
+            authenticated: false,
+            failures: 0,
             output: Vec::new(),
         }
     }
@@ -163,17 +190,20 @@ impl Session {
             match &mut self.state {
                 State::Closed => return Event::Close,
                 State::Content(_) => return self.content(input),
-                State::Connected | State::Ready | State::Mail { .. } => {}
+                State::Connected | State::Ready | State::Auth(_) | State::Mail { .. } => {}
             }
-            match self.lines.next(input) {
+            match self.lines.next(input, self.longest(input)) {
                 Found::More => return Event::Wait,
                 Found::Skip(length) => input.advance(length),
                 Found::Wrong(length, why) => {
                     input.advance(length);
+                    self.break_off();
                     self.error("500 5.5.2", why);
                 }
                 Found::Line(length) => {
-                    let event = match std::str::from_utf8(&input[..length]) {
+                    let line = &input[..length];
+                    let event = match std::str::from_utf8(line) {
+                        _ if matches!(self.state, State::Auth(_)) => self.response(line),
                         Ok(line) => self.command(line),
                         Err(_) => self.error("500 5.5.2", "a command that is not UTF-8"),
                     };
@@ -210,7 +240,7 @@ impl Session {
         }
     }
 
-    /// Says yes to MAIL (250), RCPT (250) or DATA (354).
+    /// Says yes to AUTH (235), MAIL (250), RCPT (250) or DATA (354).
     pub fn accept(&mut self) {
         match std::mem::replace(&mut self.asked, Asked::Nothing) {
             Asked::Mail { utf8 } => {
@@ -223,6 +253,11 @@ impl Session {
                 }
                 self.put("250", &["2.1.5 recipient ok"]);
             }
+            Asked::Claim => {
+                self.state = State::Ready;
+                self.authenticated = true;
+                self.put("235", &["2.7.0 authenticated"]);
+            }
             Asked::Data => {
                 self.state = State::Content(Content::new(self.options.max_size, self.bare_lf));
                 self.put("354", &["end with <CR><LF>.<CR><LF>"]);
@@ -231,12 +266,20 @@ impl Session {
         }
     }
 
-    /// Says no to MAIL, RCPT or DATA. `code` is a reply code with its enhanced code.
+    /// Says no to AUTH, MAIL, RCPT or DATA. `code` is a reply code with its enhanced code.
     pub fn refuse(&mut self, code: &'static str, text: &str) {
         match std::mem::replace(&mut self.asked, Asked::Nothing) {
             Asked::Rcpt => {
                 if let State::Mail { refused, .. } = &mut self.state {
                     *refused = true;
+                }
+            }
+            Asked::Claim => {
+                self.state = State::Ready;
+                self.failures += 1;
+                if self.failures >= MAX_FAILURES {
+                    self.say(code, text);
+                    return self.close("421 4.7.0", "too many failed attempts to authenticate, closing");
                 }
             }
             // A transaction that may not have content is over.
@@ -268,6 +311,17 @@ impl Session {
         self.say(code, text);
         self.asked = Asked::Nothing;
         self.state = State::Closed;
+    }
+
+    /// Asks the driver about what a client claims to be.
+    pub(super) fn ask_claim(&mut self, claim: Claim) -> Event {
+        self.asked = Asked::Claim;
+        Event::Auth(claim)
+    }
+
+    /// What was asked is answered by a question of our own.
+    pub(super) fn answered(&mut self) {
+        self.asked = Asked::Nothing;
     }
 
     /// Asks the driver about MAIL.

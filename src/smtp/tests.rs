@@ -1,4 +1,4 @@
-//! The server side as a whole: tables of conversations, and its answers whatever the TCP splits.
+//! The server side as a whole (AUTH in `auth_tests`): tables of conversations, and its answers whatever the TCP splits.
 
 use super::*;
 use bytes::BytesMut;
@@ -6,7 +6,13 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 fn options() -> Arc<Options> {
-    Arc::new(Options { hostname: "mx.test".into(), max_size: 1_000, max_discard: 1_000, max_errors: 20 })
+    Arc::new(Options {
+        hostname: "mx.test".into(),
+        max_size: 1_000,
+        max_discard: 1_000,
+        max_errors: 20,
+        auth: Offer::default(),
+    })
 }
 
 /// What a driver that accepts everything (but recipients at `no.test`) sees: replies, messages.
@@ -34,7 +40,7 @@ fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Seen {
             Event::Rcpt(rcpt) if rcpt.recipient.as_ref().is_some_and(|to| to.ends_with("@no.test")) => {
                 session.refuse("550 5.7.1", "no");
             }
-            Event::Mail(_) | Event::Rcpt(_) | Event::Data => session.accept(),
+            Event::Auth(_) | Event::Mail(_) | Event::Rcpt(_) | Event::Data => session.accept(),
             Event::Content(octets) => content.extend_from_slice(&octets),
             Event::End(fault) => {
                 messages.push((std::mem::take(&mut content), fault));

@@ -1,6 +1,6 @@
 //! The commands, one function each (RFC 5321 §4.1.1).
 //!
-//! A verb that is known and not offered gets 502: STARTTLS and AUTH before they are configured, BDAT
+//! A verb that is known and not offered gets 502: STARTTLS before it is configured, BDAT
 //! because CHUNKING is not advertised. Such a verb gets a function here and a word in EHLO's reply.
 
 use super::path::{self, Path};
@@ -10,8 +10,8 @@ use super::{content::Fault, params};
 /// Verbs of other protocols. Somebody makes a browser talk to us (cross-protocol scripting).
 const HTTP: [&str; 8] = ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "CONNECT", "PATCH"];
 /// Verbs of SMTP that are not offered.
-const NOT_OFFERED: [&str; 10] =
-    ["STARTTLS", "AUTH", "BDAT", "EXPN", "ETRN", "TURN", "SEND", "SOML", "SAML", "XCLIENT"];
+const NOT_OFFERED: [&str; 9] =
+    ["STARTTLS", "BDAT", "EXPN", "ETRN", "TURN", "SEND", "SOML", "SAML", "XCLIENT"];
 /// What a client without a name is told.
 const NAMELESS: &str = "say who you are: EHLO followed by your host's name";
 
@@ -27,6 +27,7 @@ impl Session {
             () if is("DATA") => self.data(argument),
             () if is("EHLO") => self.ehlo(argument),
             () if is("HELO") => self.helo_verb(argument),
+            () if is("AUTH") => self.auth(argument),
             () if is("RSET") => self.rset(argument),
             () if is("NOOP") => self.noop(),
             () if is("VRFY") => self.vrfy(argument),
@@ -53,6 +54,9 @@ impl Session {
         self.put_more("250", &["SIZE ", &options.max_size.to_string()]);
         for keyword in ["8BITMIME", "SMTPUTF8", "DSN"] {
             self.put_more("250", &[keyword]);
+        }
+        if let Some(mechanisms) = self.mechanisms() {
+            self.put_more("250", &["AUTH", &mechanisms]);
         }
         self.put("250", &["ENHANCEDSTATUSCODES"]);
         Some(Event::Greeted)
@@ -84,6 +88,9 @@ impl Session {
             State::Ready => {}
             State::Connected => return self.error("503 5.5.1", "say EHLO first"),
             _ => return self.error("503 5.5.1", "a transaction is open already; RSET ends it"),
+        }
+        if self.options.auth.required && !self.authenticated {
+            return self.error("530 5.7.0", "authentication required");
         }
         let Some(text) = after_keyword(rest, "FROM:") else {
             return self.error("501 5.5.2", "the form is MAIL FROM:<address>");
@@ -180,7 +187,7 @@ impl Session {
     }
 
     fn help(&mut self) -> Option<Event> {
-        self.put("214", &["2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT"]);
+        self.put("214", &["2.0.0 EHLO HELO AUTH MAIL RCPT DATA RSET NOOP VRFY HELP QUIT"]);
         None
     }
 

@@ -1,0 +1,395 @@
+//! SASL (RFC 4422), the server's side, sans I/O: what a client sends after AUTH, read step by step.
+//!
+//! * [`Exchange`] one exchange: responses in, challenges and a [`Claim`] out
+//! * [`scram`] SCRAM-SHA-256 (RFC 5802, RFC 7677)
+//! * [`prepare`] names and passwords in the one form they are compared in
+//!
+//! Nothing here knows an account: a claim is for others to believe.
+
+pub mod prepare;
+pub mod scram;
+
+use prepare::prepared;
+use secrecy::{ExposeSecret, SecretString};
+
+/// Most octets of one line of an exchange, CRLF included (RFC 4954 §4 asks for 12,288).
+pub const MAX_LINE: usize = 12_288;
+/// Longest user name in octets.
+const MAX_USER: usize = 320;
+/// Longest password in octets.
+const MAX_PASSWORD: usize = 1_024;
+
+/// A way to say who one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mechanism {
+    /// RFC 7677, without channel binding.
+    ScramSha256,
+    /// RFC 4616.
+    Plain,
+    /// User name and password, asked for one after the other.
+    Login,
+    /// RFC 7628.
+    OauthBearer,
+    /// What came before RFC 7628, and is still used more.
+    Xoauth2,
+}
+
+impl Mechanism {
+    /// All of them, the best first.
+    pub const ALL: [Self; 5] =
+        [Self::ScramSha256, Self::Plain, Self::Login, Self::OauthBearer, Self::Xoauth2];
+
+    /// Its registered name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+            Self::OauthBearer => "OAUTHBEARER",
+            Self::Xoauth2 => "XOAUTH2",
+        }
+    }
+
+    /// The mechanism of that name, in any case.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// A set of mechanisms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mechanisms(u8);
+
+impl Mechanisms {
+    /// These.
+    pub fn of(list: &[Mechanism]) -> Self {
+        Self(list.iter().fold(0, |set, mechanism| set | mechanism.bit()))
+    }
+
+    /// Whether it is among them.
+    pub const fn contains(self, mechanism: Mechanism) -> bool {
+        self.0 & mechanism.bit() != 0
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Each, the best first.
+    pub fn iter(self) -> impl Iterator<Item = Mechanism> {
+        Mechanism::ALL.into_iter().filter(move |mechanism| self.contains(*mechanism))
+    }
+}
+
+/// What a client claims, for the driver to believe or not.
+#[derive(Clone, Debug)]
+pub enum Claim {
+    /// A name and a password, both in prepared form.
+    Password {
+        /// Who.
+        user: String,
+        /// Never empty.
+        password: SecretString,
+    },
+    /// A bearer token, for whoever issued it to judge.
+    Token {
+        /// Which of the two forms.
+        mechanism: Mechanism,
+        /// Who.
+        user: String,
+        /// The token alone.
+        token: SecretString,
+    },
+    /// SCRAM begins: the driver looks the keys up.
+    Lookup {
+        /// Whose.
+        user: String,
+    },
+    /// SCRAM ended.
+    Proof {
+        /// Who.
+        user: String,
+        /// Whether the client knows the password.
+        proven: bool,
+    },
+}
+
+impl Claim {
+    /// Who it is about.
+    pub fn user(&self) -> &str {
+        match self {
+            Self::Password { user, .. }
+            | Self::Token { user, .. }
+            | Self::Lookup { user }
+            | Self::Proof { user, .. } => user,
+        }
+    }
+}
+
+/// What follows from one response.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Send this, wait for the next response.
+    Challenge(Vec<u8>),
+    /// Ask the driver.
+    Claim(Claim),
+    /// It makes no sense: the reply.
+    Wrong(&'static str, &'static str),
+}
+
+/// One exchange, at the point where the client's next response is due.
+#[derive(Debug)]
+pub(super) enum Exchange {
+    Plain,
+    LoginUser,
+    LoginPassword {
+        user: String,
+    },
+    ScramFirst,
+    /// The driver looks the keys up.
+    ScramLookup(scram::ClientFirst),
+    ScramFinal(Box<scram::Server>),
+    /// The server's signature is sent, the client has to take note of it.
+    ScramDone {
+        user: String,
+    },
+    Token(Mechanism),
+}
+
+/// Something is wrong with the form.
+const MALFORMED: Step = Step::Wrong("501 5.5.2", "the response is not of the mechanism's form");
+/// Names and passwords that no account can have.
+const NOBODY: Step = Step::Wrong("535 5.7.8", "the credentials are not right");
+
+impl Exchange {
+    pub(super) fn new(mechanism: Mechanism) -> Self {
+        match mechanism {
+            Mechanism::ScramSha256 => Self::ScramFirst,
+            Mechanism::Plain => Self::Plain,
+            Mechanism::Login => Self::LoginUser,
+            Mechanism::OauthBearer | Mechanism::Xoauth2 => Self::Token(mechanism),
+        }
+    }
+
+    /// What the server says where the client sent no initial response.
+    pub(super) fn opening(&self) -> &'static [u8] {
+        if matches!(self, Self::LoginUser) { b"Username:" } else { b"" }
+    }
+
+    /// The next response, decoded.
+    pub(super) fn step(&mut self, response: &[u8]) -> Step {
+        match self {
+            Self::Plain => plain(response),
+            Self::LoginUser => {
+                let Some(user) = user(response) else { return NOBODY };
+                *self = Self::LoginPassword { user };
+                Step::Challenge(b"Password:".to_vec())
+            }
+            Self::LoginPassword { user } => password(std::mem::take(user), response),
+            Self::ScramFirst => match scram::ClientFirst::read(response) {
+                Ok(first) => {
+                    let Some(user) = user(first.user.as_bytes()) else { return NOBODY };
+                    *self = Self::ScramLookup(first);
+                    Step::Claim(Claim::Lookup { user })
+                }
+                Err(why) => Step::Wrong("501 5.5.2", why),
+            },
+            // The session waits for the driver: no response comes here.
+            Self::ScramLookup(_) => MALFORMED,
+            Self::ScramFinal(server) => match server.verify(response) {
+                Ok(Some(signature)) => {
+                    let user = server.user().to_owned();
+                    *self = Self::ScramDone { user };
+                    Step::Challenge(signature)
+                }
+                Ok(None) => Step::Claim(Claim::Proof { user: server.user().to_owned(), proven: false }),
+                Err(why) => Step::Wrong("501 5.5.2", why),
+            },
+            Self::ScramDone { user } if response.is_empty() => {
+                Step::Claim(Claim::Proof { user: std::mem::take(user), proven: true })
+            }
+            Self::ScramDone { .. } => MALFORMED,
+            Self::Token(mechanism) => token(*mechanism, response),
+        }
+    }
+
+    /// The driver found keys (or made some up): the server's first message.
+    pub(super) fn keys(&mut self, keys: scram::Keys, nonce: &str) -> Option<Vec<u8>> {
+        let Self::ScramLookup(first) = self else { return None };
+        let user = prepared(&first.user)?;
+        let (server, challenge) = scram::Server::new(std::mem::take(first), user, keys, nonce);
+        *self = Self::ScramFinal(Box::new(server));
+        Some(challenge)
+    }
+}
+
+/// `[authzid] NUL authcid NUL passwd` (RFC 4616 §2).
+fn plain(response: &[u8]) -> Step {
+    let mut parts = response.split(|octet| *octet == 0);
+    let (Some(acting), Some(name), Some(secret), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return MALFORMED;
+    };
+    let Some(name) = user(name) else { return NOBODY };
+    // Acting for somebody else is no right of anybody here.
+    if !acting.is_empty() && user(acting).as_ref() != Some(&name) {
+        return Step::Wrong("535 5.7.8", "nobody may act for another here");
+    }
+    password(name, secret)
+}
+
+fn user(name: &[u8]) -> Option<String> {
+    let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MAX_USER)?;
+    prepared(name)
+}
+
+/// An empty password proves nothing, and to a directory it would mean an anonymous bind
+/// (RFC 4513 §5.1.2): it goes no further than this.
+fn password(user: String, password: &[u8]) -> Step {
+    let password = std::str::from_utf8(password).ok().filter(|text| text.len() <= MAX_PASSWORD);
+    match password.and_then(prepared) {
+        Some(password) => Step::Claim(Claim::Password { user, password: SecretString::from(password) }),
+        None => NOBODY,
+    }
+}
+
+/// `user=NAME ^A auth=Bearer TOKEN ^A ^A`, or RFC 7628 §3.1: `n,a=NAME, ^A … auth=Bearer TOKEN ^A ^A`.
+fn token(mechanism: Mechanism, response: &[u8]) -> Step {
+    let Ok(text) = std::str::from_utf8(response) else { return MALFORMED };
+    let Some(text) = text.strip_suffix("\u{1}\u{1}") else { return MALFORMED };
+    let (first, pairs) = text.split_once('\u{1}').unwrap_or((text, ""));
+    let name = match mechanism {
+        Mechanism::Xoauth2 => first.strip_prefix("user=").map(str::to_owned),
+        _ => bearer_user(first),
+    };
+    let token = pairs.split('\u{1}').find_map(|pair| pair.strip_prefix("auth="));
+    let token = token.and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        let sound = !token.is_empty() && token.bytes().all(|octet| octet.is_ascii_graphic());
+        (scheme.eq_ignore_ascii_case("bearer") && sound).then_some(token)
+    });
+    match (name.and_then(|name| user(name.as_bytes())), token) {
+        (Some(user), Some(token)) => {
+            Step::Claim(Claim::Token { mechanism, user, token: SecretString::from(token.to_owned()) })
+        }
+        _ => MALFORMED,
+    }
+}
+
+/// The user in a GS2 header without channel binding: `n,a=NAME,`.
+fn bearer_user(header: &str) -> Option<String> {
+    let name = header.strip_prefix("n,a=").or_else(|| header.strip_prefix("y,a="))?.strip_suffix(',')?;
+    scram::read_name(name)
+}
+
+/// The client's initial response for a token, as another server reads it.
+pub fn token_response(mechanism: Mechanism, user: &str, token: &SecretString) -> SecretString {
+    let token = token.expose_secret();
+    SecretString::from(match mechanism {
+        Mechanism::OauthBearer => {
+            let user = user.replace('=', "=3D").replace(',', "=2C");
+            format!("n,a={user},\u{1}auth=Bearer {token}\u{1}\u{1}")
+        }
+        _ => format!("user={user}\u{1}auth=Bearer {token}\u{1}\u{1}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one response in a fresh exchange comes to, in words.
+    fn one(mechanism: Mechanism, response: &[u8]) -> String {
+        told(Exchange::new(mechanism).step(response))
+    }
+
+    fn told(step: Step) -> String {
+        match step {
+            Step::Challenge(text) => format!("? {}", String::from_utf8_lossy(&text)),
+            Step::Claim(Claim::Password { user, password }) => {
+                format!("{user} / {}", password.expose_secret())
+            }
+            Step::Claim(Claim::Token { user, token, .. }) => {
+                format!("{user} bears {}", token.expose_secret())
+            }
+            Step::Claim(Claim::Lookup { user }) => format!("{user}?"),
+            Step::Claim(Claim::Proof { user, proven }) => format!("{user} {proven}"),
+            Step::Wrong(code, _) => code.to_owned(),
+        }
+    }
+
+    #[test]
+    fn responses_are_read() {
+        use Mechanism::{Login, OauthBearer, Plain, ScramSha256, Xoauth2};
+        let long = format!("\0{}\0p", "u".repeat(400));
+        let cases: &[(Mechanism, &[u8], &str)] = &[
+            (Plain, b"\0hanako\0secret", "hanako / secret"),
+            (Plain, b"hanako\0hanako\0secret", "hanako / secret"),
+            (Plain, b"taro\0hanako\0secret", "535 5.7.8"),
+            (Plain, "\0花子\0ﾊﾟｽ".as_bytes(), "花子 / パス"),
+            (Plain, b"\0hanako\0", "535 5.7.8"),
+            (Plain, b"\0\0secret", "535 5.7.8"),
+            (Plain, b"hanako\0secret", "501 5.5.2"),
+            (Plain, b"\0hanako\0secret\0x", "501 5.5.2"),
+            (Plain, b"", "501 5.5.2"),
+            (Plain, b"\0\xff\0secret", "535 5.7.8"),
+            (Plain, b"\0hana\nko\0secret", "535 5.7.8"),
+            (Plain, long.as_bytes(), "535 5.7.8"),
+            (Login, b"hanako", "? Password:"),
+            (Login, b"", "535 5.7.8"),
+            (ScramSha256, b"n,,n=hanako,r=abc", "hanako?"),
+            (ScramSha256, b"y,,n=hana=2Cko=3D,r=abc", "hana,ko=?"),
+            (ScramSha256, b"n,a=hanako,n=hanako,r=abc", "hanako?"),
+            (ScramSha256, b"n,a=taro,n=hanako,r=abc", "501 5.5.2"),
+            (ScramSha256, b"p=tls-unique,,n=hanako,r=abc", "501 5.5.2"),
+            (ScramSha256, b"n,,n=hanako", "501 5.5.2"),
+            (ScramSha256, b"n,,m=x,n=hanako,r=abc", "501 5.5.2"),
+            (ScramSha256, b"n,,n=han=41,r=abc", "501 5.5.2"),
+            (ScramSha256, b"n,,n=,r=abc", "535 5.7.8"),
+            (Xoauth2, b"user=h@e.jp\x01auth=Bearer tok\x01\x01", "h@e.jp bears tok"),
+            (Xoauth2, b"user=h@e.jp\x01auth=Basic tok\x01\x01", "501 5.5.2"),
+            (Xoauth2, b"user=h@e.jp\x01\x01", "501 5.5.2"),
+            (
+                OauthBearer,
+                b"n,a=h@e.jp,\x01host=x\x01port=587\x01auth=Bearer tok\x01\x01",
+                "h@e.jp bears tok",
+            ),
+            (OauthBearer, b"n,,\x01auth=Bearer tok\x01\x01", "501 5.5.2"),
+        ];
+        for (mechanism, response, expected) in cases {
+            let text = String::from_utf8_lossy(response);
+            assert_eq!(one(*mechanism, response), *expected, "{} {text:?}", mechanism.name());
+        }
+    }
+
+    #[test]
+    fn login_asks_twice() {
+        let mut exchange = Exchange::new(Mechanism::Login);
+        assert_eq!(exchange.opening(), b"Username:");
+        assert_eq!(told(exchange.step(b"hanako")), "? Password:");
+        assert_eq!(told(exchange.step(b"secret")), "hanako / secret");
+    }
+
+    #[test]
+    fn tokens_are_passed_on_as_they_were_read() {
+        for mechanism in [Mechanism::OauthBearer, Mechanism::Xoauth2] {
+            let sent = token_response(mechanism, "h,a=b@e.jp", &SecretString::from("t0k.en".to_owned()));
+            assert_eq!(one(mechanism, sent.expose_secret().as_bytes()), "h,a=b@e.jp bears t0k.en");
+        }
+    }
+
+    #[test]
+    fn sets_of_mechanisms() {
+        let set = Mechanisms::of(&[Mechanism::Login, Mechanism::Plain]);
+        assert_eq!(set.iter().map(Mechanism::name).collect::<Vec<_>>(), ["PLAIN", "LOGIN"]);
+        assert!(Mechanisms::default().is_empty() && !set.contains(Mechanism::Xoauth2));
+        assert_eq!(Mechanism::named("scram-sha-256"), Some(Mechanism::ScramSha256));
+        assert_eq!(Mechanism::named("NTLM"), None);
+    }
+}
