@@ -9,6 +9,7 @@
 pub mod check;
 mod doorway;
 mod parts;
+mod seals;
 mod tasks;
 
 use crate::clock::{Clock, SystemClock, SystemEntropy};
@@ -28,6 +29,7 @@ use crate::web::metrics::{Answers, Metrics, Probes};
 use crate::web::{self, Site};
 use doorway::{Back, Observed};
 pub use parts::examiner;
+pub use seals::{keyring, signing_key, write_private};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -111,6 +113,7 @@ impl App {
         let upstream = parts::upstream(&config, &clock)?;
         let lock = parts::lock(&config)?;
         let store = parts::open(&config).await?;
+        let seals = seals::read(&config)?;
         let sockets = Sockets::bind(&config).await?;
         let recovered = store.recover(clock.now()).await?;
         if recovered.uncertain > 0 || recovered.orphans > 0 {
@@ -125,6 +128,7 @@ impl App {
             upstream,
             clock: Arc::clone(&clock),
             entropy: Arc::new(SystemEntropy),
+            seals: Arc::clone(&seals),
             settings: parts::courier(&config),
         });
         let dispatch = Arc::new(courier.clone());
@@ -135,6 +139,7 @@ impl App {
             Arc::clone(&clock),
             Arc::new(SystemEntropy),
             parts::intake(&config),
+            seals,
         );
         let (examiner, current) = watch::channel(examiner);
         let desk = Desk {
@@ -277,10 +282,11 @@ impl Running {
         self.arrivals.subscribe()
     }
 
-    /// Puts the organisation, the policy, how copies are made, and who may relay into force anew. An
-    /// error changes nothing.
+    /// Puts the organisation, the policy, how copies are made and signed, and who may relay into force
+    /// anew. An error changes nothing.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let examiner = parts::examiner(Some(config), &[])?;
+        let seals = seals::read(config)?;
         if config.listeners.len() != self.listeners.len()
             || config.upstream.route != self.config.upstream.route
             || config.database != self.config.database
@@ -295,6 +301,8 @@ impl Running {
         }
         self.postman.replace_letterhead(parts::letterhead(config));
         self.intake.replace_examiner(examiner.clone());
+        self.intake.replace_seals(Arc::clone(&seals));
+        self.courier.replace_seals(seals);
         self.examiner.send_replace(examiner);
         Ok(())
     }

@@ -276,6 +276,14 @@ impl Examining {
         Ok(())
     }
 
+    /// The header, once it is complete, or why it cannot be read; and the envelope.
+    pub fn opened(&self) -> Option<(Result<&Header, &String>, &Envelope)> {
+        match &self.stage {
+            Stage::Header { .. } => None,
+            Stage::Body(opened) => Some((opened.index.as_ref(), &self.envelope)),
+        }
+    }
+
     /// The header block's bytes, once complete.
     pub fn header(&self) -> Option<&Bytes> {
         match &self.stage {

@@ -26,8 +26,8 @@
 //! fsync). Only then the client reads `250 2.0.0 queued as ID`, or `held as ID`.
 //!
 //! The [`courier`] takes due deliveries under a lease, renders each copy (the edited header and the
-//! same body bytes for all), searches the rendered header once more, and sends it through an
-//! [`upstream::Upstream`]. What became of each recipient is recorded before the next claim; what could
+//! same body bytes for all), searches the rendered header once more, marks it so that a loop is known
+//! ([`marks`]), signs it ([`dkim`]), and sends it through an [`upstream::Upstream`]. What became of each recipient is recorded before the next claim; what could
 //! not be delivered waits for its next try, and in the end is reported.
 //!
 //! A held message waits at the [`desk`]. A release goes back to `rewrite`, never straight to the
@@ -49,12 +49,14 @@ pub mod control;
 pub mod courier;
 pub mod desk;
 pub mod diagnostic;
+pub mod dkim;
 pub mod dns;
 pub mod examine;
 pub mod id;
 pub mod intake;
 pub mod journal;
 pub mod listener;
+pub mod marks;
 pub mod message;
 pub mod notice;
 pub mod policy;

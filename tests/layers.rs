@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 /// Each layer with what it may use of ours. What is not listed here knows everything (the wiring).
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("dns", &[]),
     ("id", &["clock"]),
@@ -17,7 +17,15 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("store", &["clock", "id", "journal", "message", "policy", "rewrite"]),
     ("upstream", &["clock", "dns", "message", "smtp", "id"]),
     ("listener", &["smtp", "message", "intake", "clock", "id", "store"]),
-    ("courier", &["store", "rewrite", "upstream", "notice", "intake", "clock", "id", "message", "journal"]),
+    ("dkim", &["message"]),
+    ("marks", &["message", "id"]),
+    (
+        "courier",
+        &[
+            "store", "rewrite", "upstream", "notice", "intake", "clock", "id", "message", "journal", "dkim",
+            "marks",
+        ],
+    ),
     (
         "desk",
         &[
@@ -30,7 +38,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
 ];
 
 /// What the pure layers must not reach: they neither wait nor store.
-const PURE: [&str; 4] = ["message", "smtp", "policy", "rewrite"];
+const PURE: [&str; 6] = ["message", "smtp", "policy", "rewrite", "dkim", "marks"];
 const NOT_PURE: [&str; 4] = ["tokio", "rusqlite", "SystemTime", "Instant::now"];
 
 fn sources() -> Vec<(PathBuf, String)> {

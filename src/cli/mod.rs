@@ -6,6 +6,7 @@
 mod ask;
 mod check;
 mod completions;
+mod dkim;
 mod explain;
 mod held;
 mod layout;
@@ -67,6 +68,9 @@ enum Command {
     Trace(trace::Arguments),
     /// What was passed, split, held and returned, and the exposures prevented
     Report(report::Arguments),
+    /// Keys that sign what leaves: make one, show its DNS record
+    #[command(subcommand)]
+    Dkim(dkim::Verb),
     /// Print completions for a shell
     Completions(completions::Arguments),
     /// Print the version
@@ -154,6 +158,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Queue(verb) => queue::run(context, verb),
         Command::Trace(arguments) => trace::run(context, &arguments),
         Command::Report(arguments) => report::run(context, &arguments),
+        Command::Dkim(verb) => dkim::run(context, &verb),
         Command::Completions(arguments) => completions::run(context, &arguments),
         Command::Version => {
             completions::version(context);

@@ -1,14 +1,16 @@
 //! The keys of the configuration file, as TOML has them. Every table refuses keys it does not know.
 
 pub(super) mod dns;
+mod sealing;
 
 use super::units::{Network, Size, Span};
 use crate::upstream::rate::Rate;
+pub(super) use sealing::{Dkim, Marks, Sign};
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// The whole file.
@@ -39,8 +41,9 @@ pub(super) struct File {
     #[allow(dead_code)]
     auth: Later<Accounts>,
     #[serde(default)]
-    #[allow(dead_code)]
-    dkim: Later<SigningKeys>,
+    pub(super) dkim: Dkim,
+    #[serde(default)]
+    pub(super) marks: Marks,
 }
 
 /// `[organisation]`
@@ -54,6 +57,8 @@ pub(super) struct Organisation {
     pub(super) partners: Vec<String>,
     #[serde(default)]
     pub(super) not_ours: Vec<String>,
+    #[serde(default)]
+    pub(super) egress: Vec<IpAddr>,
 }
 
 const fn yes() -> bool {
@@ -361,12 +366,6 @@ struct Accounts;
 impl Promise for Accounts {
     const WHAT: &'static str =
         "AUTH of clients is not in this version: take `[auth]` out, and name who may relay in `allow`";
-}
-#[derive(Debug, Default)]
-struct SigningKeys;
-impl Promise for SigningKeys {
-    const WHAT: &'static str =
-        "DKIM signing is not in this version: take `[dkim]` out, and let the upstream sign";
 }
 #[derive(Debug, Default)]
 struct ListenerTls;

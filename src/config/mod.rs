@@ -5,6 +5,7 @@
 
 mod dns;
 mod keys;
+mod sealing;
 pub mod units;
 
 use crate::diagnostic::{Diagnostic, read_toml};
@@ -16,8 +17,9 @@ use crate::upstream::rate::Rate;
 use ipnet::IpNet;
 pub use keys::UpstreamTls;
 use keys::{BindOrOff, Domains, File, Route};
+pub use sealing::{Dkim, DkimKey, Marks, selector, signing_domain};
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,6 +43,8 @@ pub struct Config {
     pub organisation: Organisation,
     /// The first of our domains; `None` where the sender's own domain is ours.
     pub first_domain: Option<String>,
+    /// The addresses our mail leaves from, as far as they were named: for `check` alone.
+    pub egress: Vec<IpAddr>,
     /// Where mail comes in.
     pub listeners: Vec<Listener>,
     /// Where it goes.
@@ -59,6 +63,10 @@ pub struct Config {
     pub notices: Notices,
     /// Name servers.
     pub dns: crate::dns::Settings,
+    /// Keys that sign.
+    pub dkim: Dkim,
+    /// How mail is known again.
+    pub marks: Marks,
 }
 
 /// One listener.
@@ -217,13 +225,17 @@ impl Config {
             Domains::Listed(domains) => domains.first().cloned(),
             Domains::OfSender => None,
         };
+        let database = base.join(&keys.store.url.map_or_else(|| "sekisho.db".into(), |url| url.0));
         Ok(Self {
             file: path.to_owned(),
             organisation: organisation(&keys.organisation, &place)?,
             listeners: listeners(keys.listener, &place)?,
             upstream: upstream(keys.upstream, &base, &hostname, &place)?,
             policy: policy(keys.policy, &base, &place)?,
-            database: base.join(&keys.store.url.map_or_else(|| "sekisho.db".into(), |url| url.0)),
+            egress: keys.organisation.get_ref().egress.clone(),
+            dkim: sealing::dkim(keys.dkim, &base, &place)?,
+            marks: sealing::marks(keys.marks, &base, &database, &place)?,
+            database,
             desk: desk(keys.desk, &place)?,
             limits: limits(&keys.limits, &place)?,
             copies: CopyOptions {
@@ -242,9 +254,20 @@ impl Config {
 /// The folder that relative paths start from.
 struct Base(PathBuf);
 
+/// Where systemd puts the credentials of our unit, for commands that run outside of it.
+const CREDENTIALS: &str = "/run/credentials/sekisho.service";
+
 impl Base {
+    /// A path from the file as an absolute one. `credential:NAME` is what systemd's `LoadCredential=`
+    /// gives the unit under that name.
     fn join(&self, path: &Path) -> PathBuf {
-        self.0.join(path)
+        match path.to_str().and_then(|text| text.strip_prefix("credential:")) {
+            Some(name) => {
+                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_else(|| CREDENTIALS.into());
+                PathBuf::from(folder).join(name)
+            }
+            None => self.0.join(path),
+        }
     }
 }
 

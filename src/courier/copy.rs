@@ -1,9 +1,11 @@
 //! One copy, rendered and looked at once more: the second lock before anything leaves.
 
+use super::Courier;
 use super::message::Loaded;
+use super::seal::{self, SealError};
 use crate::message::envelope::Ret;
 use crate::rewrite::Hit;
-use crate::store::{Body, Claim, Store, StoreError};
+use crate::store::{Body, Claim, StoreError};
 use crate::upstream::{Content, Transaction};
 use bytes::Bytes;
 
@@ -14,15 +16,22 @@ pub(super) enum Refusal {
     Unsafe(Vec<Hit>),
     /// Its body cannot be had now.
     Store(StoreError),
+    /// It cannot be signed now.
+    Unsealed(SealError),
 }
 
-/// Renders a copy and audits its header.
+/// Renders a copy, audits its header, and seals it. What the seals add is keyed hashes, signatures and
+/// names of fields: nothing that a search for addresses could find.
 pub(super) async fn prepare(
+    courier: &Courier,
     loaded: &Loaded,
     claim: &Claim,
-    store: &dyn Store,
 ) -> Result<Transaction, Refusal> {
+    let store = courier.store.as_ref();
     let header = render(loaded, claim).map_err(Refusal::Unsafe)?;
+    let copy = seal::Copy { loaded, claim };
+    let sealed = courier.sealer.seal(&copy, header, &courier.shelf, store, courier.clock.now());
+    let header = sealed.await.map_err(Refusal::Unsealed)?;
     let stored = &loaded.stored;
     let body = match &stored.body {
         Body::Inline(bytes) => Content::Inline(bytes.clone()),

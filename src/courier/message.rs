@@ -1,6 +1,9 @@
 //! Messages at hand: what the copies of one message share is read and built once.
 
+use super::seal::{self, Hashes};
+use crate::dkim::BodyHash;
 use crate::id::Id;
+use crate::message::Header;
 use crate::rewrite::Needles;
 use crate::store::{Body, Store, StoreError, StoredMessage};
 use std::collections::VecDeque;
@@ -18,6 +21,7 @@ pub(super) struct Loaded {
     pub(super) stored: Arc<StoredMessage>,
     pub(super) eight_bit: bool,
     needles: OnceLock<Needles>,
+    signatures: OnceLock<usize>,
 }
 
 impl Loaded {
@@ -25,12 +29,20 @@ impl Loaded {
         let eight_bit = stored.envelope.eight_bit
             || !stored.header.is_ascii()
             || matches!(&stored.body, Body::Inline(body) if !body.is_ascii());
-        Self { stored, eight_bit, needles: OnceLock::new() }
+        Self { stored, eight_bit, needles: OnceLock::new(), signatures: OnceLock::new() }
     }
 
     /// The second lock's search, built when the first copy needs it.
     pub(super) fn needles(&self) -> &Needles {
         self.needles.get_or_init(|| Needles::new(self.stored.needles.as_ref().clone()))
+    }
+
+    /// How many DKIM signatures it came with.
+    pub(super) fn signatures(&self) -> usize {
+        *self.signatures.get_or_init(|| {
+            Header::parse(self.stored.header.clone())
+                .map_or(0, |header| header.named("dkim-signature").count())
+        })
     }
 }
 
@@ -38,6 +50,7 @@ impl Loaded {
 #[derive(Default)]
 pub(super) struct Shelf {
     entries: Mutex<VecDeque<Entry>>,
+    hashes: Mutex<Hashes>,
 }
 
 struct Entry {
@@ -79,6 +92,17 @@ impl Shelf {
         });
         let load = || async { Ok(Arc::new(Loaded::new(Arc::new(store.message(id).await?)))) };
         cell.get_or_try_init(load).await.cloned()
+    }
+
+    /// The hash of a message's body for its signatures, taken by the first of those that ask at once.
+    pub(super) async fn body_hash(
+        &self,
+        id: Id,
+        body: &Body,
+        store: &dyn Store,
+    ) -> Result<BodyHash, StoreError> {
+        let cell = self.hashes.lock().unwrap_or_else(PoisonError::into_inner).of(id);
+        cell.get_or_try_init(|| seal::hash(body, store)).await.copied()
     }
 
     /// Forgets a message whose state changed.

@@ -5,7 +5,7 @@
 //! * [`schedule`] when a copy is tried again, and who is told (pure)
 //! * [`breaker`] when an upstream is left alone (pure)
 //! * `board` what the tasks share
-//! * `message` messages at hand; `copy` one copy, rendered and audited
+//! * `message` messages at hand; `copy` one copy, rendered and audited; `seal` marked and signed
 //! * `place` one delivery after another; `claims` where they come from, and their leases
 
 mod board;
@@ -15,6 +15,7 @@ mod copy;
 mod message;
 mod place;
 pub mod schedule;
+mod seal;
 
 use crate::clock::{Clock, Entropy};
 use crate::store::{Claim, Store, StoredMessage};
@@ -24,6 +25,8 @@ use board::{Board, Bounds};
 use breaker::Breaker;
 use message::{Loaded, Shelf};
 use schedule::Schedule;
+use seal::Sealer;
+pub use seal::{Seals, Signed};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
@@ -56,6 +59,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Jitter.
     pub entropy: Arc<dyn Entropy>,
+    /// Keys that sign copies, and our marks.
+    pub seals: Arc<Seals>,
     /// Numbers.
     pub settings: Settings,
 }
@@ -112,13 +117,14 @@ pub struct Courier {
     settings: Settings,
     board: Arc<Board>,
     shelf: Shelf,
+    sealer: Sealer,
     draining: watch::Sender<bool>,
 }
 
 impl Courier {
     /// Starts the courier's tasks on the current runtime.
     pub fn start(deps: Deps) -> CourierHandle {
-        let Deps { store, upstream, clock, entropy, settings } = deps;
+        let Deps { store, upstream, clock, entropy, seals, settings } = deps;
         let bounds = Bounds {
             places: settings.places.max(1),
             ahead: settings.ahead,
@@ -129,6 +135,7 @@ impl Courier {
         let courier = Arc::new(Self {
             board: Arc::new(Board::new(bounds, bucket)),
             shelf: Shelf::default(),
+            sealer: Sealer::new(seals),
             draining: watch::Sender::new(false),
             store,
             upstream,
@@ -186,6 +193,11 @@ impl CourierHandle {
             ahead,
             breaker: self.courier.board.breaker(),
         }
+    }
+
+    /// Puts other keys and marks into force, for copies sent from now on.
+    pub fn replace_seals(&self, seals: Arc<Seals>) {
+        self.courier.sealer.replace(seals);
     }
 
     /// Stops: nothing new is begun, transactions before their final dot are broken off and put back,

@@ -68,7 +68,7 @@ impl Courier {
             None => self.shelf.get(message, self.store.as_ref()).await,
         };
         let prepared = match &loaded {
-            Ok(loaded) => copy::prepare(loaded, &job.claim, self.store.as_ref()).await,
+            Ok(loaded) => copy::prepare(self, loaded, &job.claim).await,
             Err(error) => {
                 let why = format!("4.3.0 the message cannot be read: {error}");
                 return self.settle(&job.claim, None, |_| Fate::Deferred(why.clone())).await;
@@ -83,6 +83,11 @@ impl Courier {
             Err(Refusal::Unsafe(hits)) => self.stop(&job.claim, hits).await,
             Err(Refusal::Store(error)) => {
                 let why = format!("4.3.0 the body cannot be read: {error}");
+                self.settle(&job.claim, loaded.as_deref(), |_| Fate::Deferred(why.clone())).await;
+            }
+            Err(Refusal::Unsealed(error)) => {
+                tracing::error!(%message, %error, "a copy could not be signed");
+                let why = format!("4.3.0 {error}");
                 self.settle(&job.claim, loaded.as_deref(), |_| Fate::Deferred(why.clone())).await;
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Answer, OwnMail};
 use crate::clock::{Clock, Entropy, Timestamp};
-use crate::courier::Dispatch;
+use crate::courier::{Dispatch, Seals};
 use crate::examine::{Examination, Examiner, Settled};
 use crate::id::Id;
 use crate::journal::Event;
@@ -38,6 +38,7 @@ pub struct Intake(Arc<Inner>);
 
 struct Inner {
     examiner: RwLock<Arc<Examiner>>,
+    seals: RwLock<Arc<Seals>>,
     store: Arc<dyn Store>,
     dispatch: Arc<dyn Dispatch>,
     clock: Arc<dyn Clock>,
@@ -63,10 +64,11 @@ impl Intake {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         settings: Settings,
+        seals: Arc<Seals>,
     ) -> Self {
         let bell = Arc::new(Notify::new());
-        let examiner = RwLock::new(Arc::new(examiner));
-        Self(Arc::new(Inner { examiner, store, dispatch, clock, entropy, settings, bell }))
+        let (examiner, seals) = (RwLock::new(Arc::new(examiner)), RwLock::new(seals));
+        Self(Arc::new(Inner { examiner, seals, store, dispatch, clock, entropy, settings, bell }))
     }
 
     /// The policy in force.
@@ -77,6 +79,16 @@ impl Intake {
     /// Puts another policy in force, for messages that begin from now on.
     pub fn replace_examiner(&self, examiner: Examiner) {
         *self.0.examiner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(examiner);
+    }
+
+    /// The marks that a message which was here before bears.
+    pub(super) fn seals(&self) -> Arc<Seals> {
+        Arc::clone(&self.0.seals.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other marks in force.
+    pub fn replace_seals(&self, seals: Arc<Seals>) {
+        *self.0.seals.write().unwrap_or_else(PoisonError::into_inner) = seals;
     }
 
     /// Rung whenever a notice became due.

@@ -27,6 +27,8 @@ struct Incoming {
     body: Box<dyn BodyWriter>,
     size: u64,
     eight_bit: bool,
+    /// Whether it came round in a loop was looked at.
+    looked: bool,
 }
 
 #[async_trait]
@@ -46,6 +48,7 @@ impl Doorway for Intake {
             body,
             size: 0,
             eight_bit: false,
+            looked: false,
         }))
     }
 }
@@ -68,6 +71,9 @@ impl Reception for Incoming {
         self.size += content.len() as u64;
         self.eight_bit |= !content.is_ascii();
         let body = examining.feed(&content)?;
+        if !self.looked {
+            self.looked = look_for_loop(&self.intake, examining)?;
+        }
         if !body.is_empty() {
             self.body.write(body).await.map_err(|error| refused(&error))?;
         }
@@ -85,6 +91,9 @@ impl Incoming {
     async fn settle(mut self) -> Result<Answer, Answer> {
         let Some(mut examining) = self.examining.take() else { return Err(Answer::Unavailable) };
         examining.end()?;
+        if !self.looked {
+            look_for_loop(&self.intake, &examining)?;
+        }
         let knowledge = knowledge(&self.intake, &examining).await?;
         let seen = self.conclude(examining, &knowledge)?;
         let arrived = Arrived { id: self.id, received: self.received, origin: self.origin, seen };
@@ -101,6 +110,16 @@ impl Incoming {
         // What the content is, not what the client declared, decides how it must travel on.
         seen.envelope.eight_bit = self.eight_bit;
         Ok(seen)
+    }
+}
+
+/// Refuses a message that comes round in a loop, once its header is complete; whether it is. A header
+/// that cannot be read is looked at by a person anyway.
+fn look_for_loop(intake: &Intake, examining: &Examining) -> Result<bool, Answer> {
+    let Some((header, envelope)) = examining.opened() else { return Ok(false) };
+    match header.ok().and_then(|header| intake.seals().marks.loops(header, envelope)) {
+        Some(found) => Err(Answer::Loop(found.to_string())),
+        None => Ok(true),
     }
 }
 

@@ -36,7 +36,12 @@ impl Signature {
             (Some(named), Some(domain)) => named == domain,
             (Some(_), None) => false,
         };
-        !self.copies_headers && same_domain && !self.signed.iter().any(|name| changed.contains(name))
+        !self.copies_headers && same_domain && !self.covers(changed)
+    }
+
+    /// Whether one of these fields is signed (lower case).
+    pub(super) fn covers(&self, changed: &[String]) -> bool {
+        self.signed.iter().any(|name| changed.contains(name))
     }
 }
 

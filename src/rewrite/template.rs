@@ -49,6 +49,7 @@ impl<'a> Template<'a> {
     pub(super) fn passed(draft: &Draft<'a>) -> Self {
         let mut template = Self::start(draft);
         let rebuilt = !draft.dropped.is_empty();
+        template.changed = changed_in_passed(draft);
         let mut placed = false;
         for field in draft.header.fields() {
             let name = draft.header.name(field);
@@ -61,9 +62,10 @@ impl<'a> Template<'a> {
                     template.slots.push(Slot::Insert(rebuilt_addressees(draft)));
                     placed = true;
                 }
-            } else if rebuilt && name.eq_ignore_ascii_case(b"dkim-signature") {
+            } else if !template.changed.is_empty() && name.eq_ignore_ascii_case(b"dkim-signature") {
                 let signature = Signature::read(draft.header.body(field));
-                if signature.survives(&["to".to_owned(), "cc".to_owned()], None) {
+                let shows_dropped = rebuilt && !signature.survives(&[], None);
+                if !shows_dropped && !signature.covers(&template.changed) {
                     template.keep(field);
                 }
             } else {
@@ -119,11 +121,13 @@ impl<'a> Template<'a> {
     }
 
     fn finish(mut self, draft: &Draft<'a>) -> Self {
-        if draft.header.named("date").next().is_none() {
+        if lacks_date(draft) {
             self.slots.push(Slot::Insert(compose::date(draft.stamp)));
+            self.drop_field(b"date");
         }
-        if draft.facts.message_id.is_none() && draft.header.named("message-id").next().is_none() {
+        if lacks_message_id(draft) {
             self.slots.push(Slot::Insert(compose::message_id(draft.stamp)));
+            self.drop_field(b"message-id");
         }
         self
     }
@@ -244,6 +248,32 @@ impl<'a> Template<'a> {
             Slot::Addressees => false,
         })
     }
+}
+
+fn lacks_date(draft: &Draft<'_>) -> bool {
+    draft.header.named("date").next().is_none()
+}
+
+fn lacks_message_id(draft: &Draft<'_>) -> bool {
+    draft.facts.message_id.is_none() && draft.header.named("message-id").next().is_none()
+}
+
+/// The fields that a passed mail loses or gets (lower case): a signature over one of them is broken.
+fn changed_in_passed(draft: &Draft<'_>) -> Vec<String> {
+    let names = draft.header.fields().iter().map(|field| draft.header.name(field));
+    let mut changed: Vec<String> = names
+        .filter(|name| fields::never_leaves(name))
+        .map(|name| String::from_utf8_lossy(name).to_ascii_lowercase())
+        .collect();
+    let rebuilt = !draft.dropped.is_empty();
+    let added = [
+        ("to", rebuilt),
+        ("cc", rebuilt),
+        ("date", lacks_date(draft)),
+        ("message-id", lacks_message_id(draft)),
+    ];
+    changed.extend(added.iter().filter(|(_, is)| *is).map(|(name, _)| (*name).to_owned()));
+    changed
 }
 
 fn rebuilt_addressees(draft: &Draft<'_>) -> Vec<u8> {

@@ -45,6 +45,7 @@ fn postman(relay: &Relay) -> Postman {
             hold_for: minutes(60),
             lease: minutes(1),
         },
+        Arc::default(),
     );
     let letterhead = Letterhead {
         hostname: "relay.example.co.jp".to_owned(),

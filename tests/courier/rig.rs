@@ -225,6 +225,7 @@ impl Relay {
             upstream,
             clock: clock.clone(),
             entropy: Arc::new(NoDice),
+            seals: Arc::default(),
             settings,
         });
         Self { _folder: folder, store, clock, courier }

@@ -1,0 +1,147 @@
+//! Keys and marks, read from the files that the configuration names.
+
+use super::StartError;
+use crate::config::{Config, DkimKey, read_file, reason};
+use crate::courier::{Seals, Signed};
+use crate::dkim::{Keyring, SigningKey};
+use crate::marks::{KEY, Marks};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use secrecy::SecretString;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Fewest characters of a secret that a rule compares.
+const SHORTEST_SECRET: usize = 16;
+
+/// Reads every key and secret; the key of the loop marks is made where there is none yet.
+pub(super) fn read(config: &Config) -> Result<Arc<Seals>, StartError> {
+    Ok(Arc::new(Seals {
+        keys: keyring(config)?,
+        signed: if config.dkim.sign_all { Signed::All } else { Signed::Ours },
+        marks: marks(config)?,
+    }))
+}
+
+/// The keys that sign.
+pub fn keyring(config: &Config) -> Result<Keyring, StartError> {
+    let keys = config.dkim.keys.iter().map(signing_key).collect::<Result<Vec<_>, _>>()?;
+    Keyring::new(keys).map_err(|why| wrong(&config.file, &why))
+}
+
+/// One key, read from its file.
+pub fn signing_key(key: &DkimKey) -> Result<SigningKey, StartError> {
+    let what = format!("the DKIM key of {} (selector {})", key.domain, key.selector);
+    let pem = read_file(&key.file, &what).map_err(|error| StartError::Configuration(error.to_string()))?;
+    SigningKey::from_pem(&key.domain, &key.selector, &pem)
+        .map_err(|error| wrong(&key.file, &format!("{what} cannot be used: {error}")))
+}
+
+fn wrong(file: &Path, why: &str) -> StartError {
+    StartError::Configuration(format!("{}: {why}", file.display()))
+}
+
+fn marks(config: &Config) -> Result<Marks, StartError> {
+    let wanted = &config.marks;
+    let header = match &wanted.header {
+        Some((name, file)) => Some((name.clone(), secret(file)?)),
+        None => None,
+    };
+    let key = match loop_key(&wanted.key_file)? {
+        Some(key) => key,
+        None if wanted.key_named => {
+            let why = format!(
+                "the key of the loop marks is not there; make one with `head -c {KEY} /dev/urandom > {}`",
+                wanted.key_file.display()
+            );
+            return Err(wrong(&wanted.key_file, &why));
+        }
+        None => make_loop_key(&wanted.key_file)?,
+    };
+    Ok(Marks::new(config.hostname.clone(), &key, header))
+}
+
+/// The secret of the mail host's rule: one line, of characters that a header and a rule take unchanged.
+fn secret(file: &Path) -> Result<SecretString, StartError> {
+    let text = read_file(file, "the secret of the mark")
+        .map_err(|error| StartError::Configuration(error.to_string()))?;
+    let text = text.trim();
+    if text.len() < SHORTEST_SECRET || text.len() > 200 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let why = format!(
+            "the secret of the mark is one line of {SHORTEST_SECRET} to 200 letters, digits and signs, such as \
+             `openssl rand -hex 24` prints"
+        );
+        return Err(wrong(file, &why));
+    }
+    Ok(SecretString::from(text))
+}
+
+/// The key in that file; `None` where there is no file.
+fn loop_key(file: &Path) -> Result<Option<[u8; KEY]>, StartError> {
+    match std::fs::read(file) {
+        Ok(octets) => <[u8; KEY]>::try_from(octets.as_slice()).map(Some).map_err(|_| {
+            wrong(file, &format!("the key of the loop marks has {} octets in place of {KEY}", octets.len()))
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            Err(wrong(file, &format!("the key of the loop marks cannot be read: {}", reason(&error))))
+        }
+    }
+}
+
+fn make_loop_key(file: &Path) -> Result<[u8; KEY], StartError> {
+    let failed = |why: String| wrong(file, &format!("the key of the loop marks cannot be made: {why}"));
+    let mut key = [0; KEY];
+    SystemRandom::new().fill(&mut key).map_err(|_| failed("no random numbers".to_owned()))?;
+    write_private(file, &key).map_err(|error| failed(reason(&error)))?;
+    Ok(key)
+}
+
+/// Writes a file that only we may read, and that was not there before; durably.
+pub fn write_private(file: &Path, octets: &[u8]) -> std::io::Result<()> {
+    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    new.write_all(octets)?;
+    new.sync_all()?;
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loop_key_is_made_once_and_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("k");
+        assert_eq!(loop_key(&file).unwrap(), None);
+        let made = make_loop_key(&file).unwrap();
+        assert_eq!(loop_key(&file).unwrap(), Some(made));
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(make_loop_key(&file).is_err(), "an existing key was overwritten");
+        std::fs::write(&file, b"short").unwrap();
+        assert!(loop_key(&file).unwrap_err().to_string().contains("5 octets in place of 32"));
+    }
+
+    #[test]
+    fn secrets_fit_into_a_header() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("s");
+        for (text, good) in [
+            ("0123456789abcdef\n", true),
+            ("short\n", false),
+            ("0123456789abcdef\r\nBcc: x@y", false),
+            ("0123456789abcdef é", false),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(secret(&file).is_ok(), good, "{text}");
+        }
+        let missing = secret(&folder.path().join("gone")).unwrap_err().to_string();
+        assert!(missing.contains("gone") && missing.contains("cannot be read"), "{missing}");
+    }
+}

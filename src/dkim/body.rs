@@ -1,0 +1,237 @@
+//! The body hash (`bh=`): relaxed canonicalisation (RFC 6376 §3.4.4) and SHA-256, while the body
+//! streams by in chunks of any size.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use memchr::memchr3;
+
+/// SHA-256 of a canonical body.
+pub type BodyHash = [u8; 32];
+
+/// Canonical octets gathered before they are hashed: small pieces would cost more than their hash.
+const GATHER: usize = 16 * 1024;
+/// The empty line that ends a header.
+const SEPARATOR: &[u8] = b"\r\n";
+
+/// Hashes a body as the store keeps it: the empty line that ends the header comes first, and is no part
+/// of what is signed.
+#[derive(Clone)]
+pub struct BodyHasher {
+    digest: Context,
+    gathered: Vec<u8>,
+    /// Octets of [`SEPARATOR`] still to come.
+    separator: usize,
+    /// Line ends seen and not yet written: those at the very end do not count.
+    ends: u64,
+    /// Blanks seen and not yet written: those before a line end do not count.
+    blank: bool,
+    /// A CR ended the last chunk.
+    cr: bool,
+    /// Anything was written.
+    begun: bool,
+}
+
+impl Default for BodyHasher {
+    fn default() -> Self {
+        Self {
+            digest: Context::new(&SHA256),
+            gathered: Vec::with_capacity(GATHER + 1024),
+            separator: SEPARATOR.len(),
+            ends: 0,
+            blank: false,
+            cr: false,
+            begun: false,
+        }
+    }
+}
+
+impl BodyHasher {
+    /// The hash of a body that is there as a whole.
+    pub fn whole(body: &[u8]) -> BodyHash {
+        let mut hasher = Self::default();
+        hasher.feed(body);
+        hasher.finish()
+    }
+
+    /// Takes the next octets.
+    pub fn feed(&mut self, chunk: &[u8]) {
+        let skipped = self.separator.min(chunk.len());
+        self.separator -= skipped;
+        let mut rest = &chunk[skipped..];
+        if self.cr
+            && let Some(&next) = rest.first()
+        {
+            self.cr = false;
+            if next == b'\n' {
+                self.line_ends();
+                rest = &rest[1..];
+            } else {
+                self.text(b"\r");
+            }
+        }
+        while !rest.is_empty() {
+            let at = memchr3(b' ', b'\t', b'\r', rest).unwrap_or(rest.len());
+            if at > 0 {
+                self.text(&rest[..at]);
+            }
+            rest = match &rest[at..] {
+                [] => return,
+                [b'\r', b'\n', after @ ..] => {
+                    self.line_ends();
+                    after
+                }
+                [b'\r'] => {
+                    self.cr = true;
+                    return;
+                }
+                [b'\r', after @ ..] => {
+                    self.text(b"\r");
+                    after
+                }
+                [_, after @ ..] => {
+                    self.blank = true;
+                    after
+                }
+            };
+        }
+    }
+
+    fn line_ends(&mut self) {
+        self.blank = false;
+        self.ends += 1;
+    }
+
+    fn text(&mut self, octets: &[u8]) {
+        while self.ends > 0 {
+            self.ends -= 1;
+            self.gathered.extend_from_slice(b"\r\n");
+            self.spill();
+        }
+        if std::mem::take(&mut self.blank) {
+            self.gathered.push(b' ');
+        }
+        self.gathered.extend_from_slice(octets);
+        self.begun = true;
+        self.spill();
+    }
+
+    fn spill(&mut self) {
+        if self.gathered.len() >= GATHER {
+            self.digest.update(&self.gathered);
+            self.gathered.clear();
+        }
+    }
+
+    /// The body is over. Every line of it ends in CRLF, empty ones at its end do not count, and nothing
+    /// at all is nothing.
+    pub fn finish(mut self) -> BodyHash {
+        if std::mem::take(&mut self.cr) {
+            self.text(b"\r");
+        }
+        if self.begun {
+            self.gathered.extend_from_slice(b"\r\n");
+        }
+        self.digest.update(&self.gathered);
+        let mut hash = BodyHash::default();
+        let digest = self.digest.finish();
+        hash.copy_from_slice(digest.as_ref());
+        hash
+    }
+}
+
+impl std::fmt::Debug for BodyHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BodyHasher").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::digest::digest;
+    use proptest::prelude::*;
+
+    fn sha(canonical: &[u8]) -> Vec<u8> {
+        digest(&SHA256, canonical).as_ref().to_vec()
+    }
+
+    fn stored(body: &[u8]) -> Vec<u8> {
+        [SEPARATOR, body].concat()
+    }
+
+    /// The same rules written line by line, for a body in memory.
+    fn by_the_book(body: &[u8]) -> Vec<u8> {
+        let text: String = body.iter().map(|byte| char::from(*byte)).collect();
+        let mut lines: Vec<String> = Vec::new();
+        for line in text.split("\r\n") {
+            let mut plain = String::new();
+            for letter in line.chars() {
+                match letter {
+                    ' ' | '\t' if plain.ends_with(' ') => {}
+                    ' ' | '\t' => plain.push(' '),
+                    other => plain.push(other),
+                }
+            }
+            lines.push(plain.trim_end_matches(' ').to_owned());
+        }
+        while lines.last().is_some_and(String::is_empty) {
+            lines.pop();
+        }
+        let canonical: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        canonical.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap()).collect()
+    }
+
+    #[test]
+    fn bodies_become_canonical() {
+        for (body, canonical) in [
+            (&b""[..], &b""[..]),
+            (b"\r\n\r\n", b""),
+            (b" \t\r\n \r\n", b""),
+            // RFC 6376 §3.4.5
+            (b" C \r\nD \t E\r\n\r\n\r\n", b" C\r\nD E\r\n"),
+            (b"no end", b"no end\r\n"),
+            (b"\r\n\r\nx", b"\r\n\r\nx\r\n"),
+            (b"a\r\n \r\nb\r\n", b"a\r\n\r\nb\r\n"),
+            (b"a\rb\nc\r", b"a\rb\nc\r\r\n"),
+        ] {
+            assert_eq!(BodyHasher::whole(&stored(body)).to_vec(), sha(canonical), "{body:?}");
+        }
+        // A header that nothing follows has no body either.
+        assert_eq!(BodyHasher::whole(b"").to_vec(), sha(b""));
+    }
+
+    #[test]
+    fn a_body_beyond_what_is_gathered_is_hashed_whole() {
+        let line = b"0123456789  abcdefghij\t \r\n".repeat(4_000);
+        assert_eq!(BodyHasher::whole(&stored(&line)).to_vec(), sha(&by_the_book(&line)));
+    }
+
+    fn bodies() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            3 => Just(&b"\r\n"[..]),
+            2 => Just(&b" "[..]),
+            1 => Just(&b"\t"[..]),
+            1 => Just(&b"\r"[..]),
+            1 => Just(&b"\n"[..]),
+            3 => Just(&b"x"[..]),
+            1 => Just(&b"\xe3\x81\x82"[..]),
+        ];
+        proptest::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_gives_the_hash_of_the_canonical_whole(body in bodies(), cuts in proptest::collection::vec(0usize..200, 0..8)) {
+            let body = stored(&body);
+            let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| *cut < body.len()).collect();
+            cuts.push(body.len());
+            cuts.sort_unstable();
+            let mut hasher = BodyHasher::default();
+            let mut from = 0;
+            for cut in cuts {
+                hasher.feed(&body[from..cut]);
+                from = cut;
+            }
+            prop_assert_eq!(hasher.finish().to_vec(), sha(&by_the_book(&body[2..])));
+        }
+    }
+}
