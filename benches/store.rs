@@ -56,6 +56,7 @@ fn message(number: u64, to: &[Address], body: Bytes) -> Anything<NewMessage> {
             peer: "192.0.2.1:5000".to_owned(),
             helo: "client.example".to_owned(),
             identity: None,
+            secured: false,
         },
         header,
         body: Body::Inline(body),

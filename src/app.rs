@@ -11,6 +11,7 @@ mod doorway;
 mod parts;
 mod seals;
 mod tasks;
+mod tls;
 
 use crate::clock::{Clock, SystemClock, SystemEntropy};
 use crate::config::{Config, reason};
@@ -95,6 +96,7 @@ pub struct Running {
     examiner: watch::Sender<Examiner>,
     postman: Arc<Postman>,
     listeners: Vec<(SocketAddr, Reload)>,
+    secured: tls::Secured,
     web: Option<SocketAddr>,
     config: Config,
     draining: Arc<AtomicBool>,
@@ -111,10 +113,11 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let examiner = parts::examiner(Some(&config), &[])?;
         let upstream = parts::upstream(&config, &clock)?;
+        let secured = tls::Secured::load(&config, clock.now())?;
         let lock = parts::lock(&config)?;
         let store = parts::open(&config).await?;
         let seals = seals::read(&config)?;
-        let sockets = Sockets::bind(&config).await?;
+        let sockets = Sockets::bind(&config, secured).await?;
         let recovered = store.recover(clock.now()).await?;
         if recovered.uncertain > 0 || recovered.orphans > 0 {
             tracing::warn!(
@@ -157,14 +160,15 @@ impl App {
 /// Every socket, bound before anything starts.
 struct Sockets {
     listeners: Vec<Listener>,
+    secured: tls::Secured,
     web: Option<(SocketAddr, TcpListener)>,
     control: ControlSocket,
 }
 
 impl Sockets {
-    async fn bind(config: &Config) -> Result<Self, StartError> {
+    async fn bind(config: &Config, secured: tls::Secured) -> Result<Self, StartError> {
         let mut listeners = Vec::new();
-        for settings in parts::listeners(config) {
+        for settings in parts::listeners(config, &secured) {
             let address = settings.address;
             listeners.push(Listener::bind(settings).map_err(|error| StartError::listen(&address, &error))?);
         }
@@ -181,7 +185,7 @@ impl Sockets {
         let path = socket_path(&config.database);
         let control =
             ControlSocket::bind(&path).map_err(|error| StartError::listen(&path.display(), &error))?;
-        Ok(Self { listeners, web, control })
+        Ok(Self { listeners, secured, web, control })
     }
 }
 
@@ -210,7 +214,9 @@ impl Running {
         let web = sockets.web.map(|(address, socket)| {
             let site = Arc::new(Site {
                 store: Arc::clone(&desk.store),
-                metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier)),
+                metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier), |registry| {
+                    sockets.secured.tally.register(registry);
+                }),
                 draining: Arc::clone(&draining),
             });
             tasks.background("http", async move {
@@ -223,6 +229,8 @@ impl Running {
         tasks.background("control", sockets.control.run(desk.clone()));
         tasks.background("expiry", desk.clone().expire_forever());
         tasks.background("purge", tasks::purge(desk.clone()));
+        let server = sockets.secured.server.clone();
+        tasks.background("certificates", crate::tls::watch::watch(server, Arc::clone(&desk.clock)));
         let postman = Arc::new(Postman::new(
             Arc::clone(&desk.store),
             Arc::new(Back(intake.clone())),
@@ -240,6 +248,7 @@ impl Running {
             examiner,
             postman,
             listeners,
+            secured: sockets.secured,
             web,
             config,
             draining,
@@ -282,8 +291,8 @@ impl Running {
         self.arrivals.subscribe()
     }
 
-    /// Puts the organisation, the policy, how copies are made and signed, and who may relay into force
-    /// anew. An error changes nothing.
+    /// Puts the organisation, the policy, how copies are made and signed, who may relay and the
+    /// certificates into force anew. An error changes nothing.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let examiner = parts::examiner(Some(config), &[])?;
         let seals = seals::read(config)?;
@@ -294,7 +303,10 @@ impl Running {
         {
             tracing::warn!("listeners, upstream, store and desk changed as well: that takes a restart");
         }
-        for (settings, (address, reload)) in parts::listeners(config).into_iter().zip(&self.listeners) {
+        self.secured.reload(config, self.desk.clock.now())?;
+        for (settings, (address, reload)) in
+            parts::listeners(config, &self.secured).into_iter().zip(&self.listeners)
+        {
             if settings.address.port() == 0 || settings.address == *address {
                 reload.settings(settings);
             }

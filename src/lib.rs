@@ -63,5 +63,6 @@ pub mod policy;
 pub mod rewrite;
 pub mod smtp;
 pub mod store;
+pub mod tls;
 pub mod upstream;
 pub mod web;

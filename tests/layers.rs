@@ -16,7 +16,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rewrite", &["message", "policy", "clock", "id"]),
     ("store", &["clock", "id", "journal", "message", "policy", "rewrite"]),
     ("upstream", &["clock", "dns", "message", "smtp", "id"]),
-    ("listener", &["smtp", "message", "intake", "clock", "id", "store"]),
+    ("tls", &["clock"]),
+    ("listener", &["smtp", "message", "intake", "clock", "id", "store", "tls"]),
     ("dkim", &["message"]),
     ("marks", &["message", "id"]),
     (

@@ -4,12 +4,19 @@
 
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
-use sekisho::smtp::{BareLf, Event, Options, Session};
+use sekisho::smtp::{BareLf, Event, Options, Session, StartTls};
 use std::sync::Arc;
 
 /// Everything said and heard in one session fed in pieces of `size`.
 fn converse(input: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, usize) {
-    let options = Options { hostname: "mx.example".into(), max_size: 4096, max_discard: 4096, max_errors: 20 };
+    let options = Options {
+        hostname: "mx.example".into(),
+        max_size: 4096,
+        max_discard: 4096,
+        max_errors: 20,
+        starttls: StartTls::Offered,
+        auth: sekisho::smtp::Offer::default(),
+    };
     let mut session = Session::new(Arc::new(options), BareLf::Refuse);
     session.greet();
     let (mut said, mut content, mut messages) = (Vec::new(), Vec::new(), 0);
@@ -32,6 +39,11 @@ fn converse(input: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, usize) {
                     }
                 }
                 Event::Greeted | Event::Reset => {}
+                // What came with it depends on the reads; a driver closes there.
+                Event::StartTls => {
+                    said.extend_from_slice(session.output());
+                    return (said, content, messages);
+                }
                 Event::Wait | Event::Close => {
                     said.extend_from_slice(session.output());
                     session.written();

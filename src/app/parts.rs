@@ -1,6 +1,7 @@
 //! Each stage's small struct, made from the whole configuration.
 
 use super::StartError;
+use super::tls::Secured;
 use crate::clock::{Clock, SystemEntropy};
 use crate::config::{Config, UpstreamRoute, UpstreamTls};
 use crate::courier;
@@ -103,7 +104,7 @@ pub(super) fn intake(config: &Config) -> intake::Settings {
 }
 
 /// What each listener is told.
-pub(super) fn listeners(config: &Config) -> Vec<listener::Settings> {
+pub(super) fn listeners(config: &Config, secured: &Secured) -> Vec<listener::Settings> {
     config
         .listeners
         .iter()
@@ -113,6 +114,9 @@ pub(super) fn listeners(config: &Config) -> Vec<listener::Settings> {
             postmaster_domain: config.first_domain.clone().unwrap_or_else(|| config.hostname.clone()),
             allow: wanted.allow.clone(),
             allow_bare_lf: wanted.normalise_line_ends.clone(),
+            proxies: wanted.proxy.clone(),
+            tls: secured.of(wanted),
+            tally: secured.tally.clone(),
             limits: listener::Limits {
                 size: config.limits.size,
                 recipients: config.limits.recipients,

@@ -65,7 +65,7 @@ fn reload(running: &Running, context: &Context, file: &std::path::Path) {
     let result =
         Config::find(Some(named)).map_err(Failure::from).and_then(|config| Ok(running.reload(&config)?));
     match result {
-        Ok(()) => tracing::info!("reloaded: organisation, policy and who may relay"),
+        Ok(()) => tracing::info!("reloaded: organisation, policy, who may relay, certificates"),
         Err(failure) => tracing::error!("not reloaded, the old configuration stays: {}", failure.text),
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod dns;
 mod sealing;
+pub(super) mod tls;
 
 use super::units::{Network, Size, Span};
 use crate::upstream::rate::Rate;
@@ -35,10 +36,9 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) dns: dns::Dns,
     #[serde(default)]
-    #[allow(dead_code)] // read to refuse what would silently not happen
-    tls: Later<Certificates>,
+    pub(super) tls: tls::Tls,
     #[serde(default)]
-    #[allow(dead_code)]
+    #[allow(dead_code)] // read to refuse what would silently not happen
     auth: Later<Accounts>,
     #[serde(default)]
     pub(super) dkim: Dkim,
@@ -114,8 +114,11 @@ pub(super) struct Listener {
     #[serde(default)]
     pub(super) normalise_line_ends: Vec<Network>,
     #[serde(default)]
-    #[allow(dead_code)]
-    tls: OnlyOff<ListenerTls>,
+    pub(super) tls: tls::ListenerTls,
+    #[serde(default)]
+    pub(super) client_certificates: Vec<tls::ClientName>,
+    #[serde(default)]
+    pub(super) proxy: Vec<Network>,
     #[serde(default)]
     #[allow(dead_code)]
     auth: OnlyOff<ListenerAuth>,
@@ -357,20 +360,10 @@ trait Promise {
 }
 
 #[derive(Debug, Default)]
-struct Certificates;
-impl Promise for Certificates {
-    const WHAT: &'static str = "TLS towards clients is not in this version: take `[tls]` out";
-}
-#[derive(Debug, Default)]
 struct Accounts;
 impl Promise for Accounts {
     const WHAT: &'static str =
         "AUTH of clients is not in this version: take `[auth]` out, and name who may relay in `allow`";
-}
-#[derive(Debug, Default)]
-struct ListenerTls;
-impl Promise for ListenerTls {
-    const WHAT: &'static str = "TLS towards clients is not in this version: `tls` can only be \"off\", and mail would come in plain text";
 }
 #[derive(Debug, Default)]
 struct ListenerAuth;

@@ -6,13 +6,16 @@
 mod dns;
 mod keys;
 mod sealing;
+mod tls;
 pub mod units;
 
 use crate::diagnostic::{Diagnostic, read_toml};
+use crate::listener::TlsMode;
 use crate::message::Address;
 use crate::policy::verdict::Language;
 use crate::policy::{Mode, Organisation};
 use crate::rewrite::plan::CopyOptions;
+use crate::tls::NamePattern;
 use crate::upstream::rate::Rate;
 use ipnet::IpNet;
 pub use keys::UpstreamTls;
@@ -22,6 +25,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+pub use tls::Tls;
 
 /// Where the configuration is looked for when no command line names it.
 pub const PLACES: [&str; 2] = ["sekisho.toml", "/etc/sekisho/sekisho.toml"];
@@ -47,6 +51,8 @@ pub struct Config {
     pub egress: Vec<IpAddr>,
     /// Where mail comes in.
     pub listeners: Vec<Listener>,
+    /// Certificates.
+    pub tls: Tls,
     /// Where it goes.
     pub upstream: Upstream,
     /// What is decided.
@@ -78,6 +84,12 @@ pub struct Listener {
     pub allow: Vec<IpNet>,
     /// Networks whose bare LF is taken for a line end.
     pub normalise_line_ends: Vec<IpNet>,
+    /// When sessions are secured; `None` for plain text.
+    pub tls: Option<TlsMode>,
+    /// Clients with a verified certificate that bears such a name may relay too.
+    pub client_certificates: Vec<NamePattern>,
+    /// Balancers whose PROXY header says who the client is.
+    pub proxy: Vec<IpNet>,
 }
 
 /// The way out.
@@ -220,6 +232,7 @@ impl Config {
         let folder = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let base = Base(folder.parent().unwrap_or(Path::new("/")).to_owned());
         let place = Place { path, text };
+        let tls = tls::tls(keys.tls, &base);
         let hostname = hostname(keys.hostname, &place)?;
         let first_domain = match &keys.organisation.get_ref().domains {
             Domains::Listed(domains) => domains.first().cloned(),
@@ -229,7 +242,8 @@ impl Config {
         Ok(Self {
             file: path.to_owned(),
             organisation: organisation(&keys.organisation, &place)?,
-            listeners: listeners(keys.listener, &place)?,
+            listeners: listeners(keys.listener, &tls, &place)?,
+            tls,
             upstream: upstream(keys.upstream, &base, &hostname, &place)?,
             policy: policy(keys.policy, &base, &place)?,
             egress: keys.organisation.get_ref().egress.clone(),
@@ -356,19 +370,24 @@ fn organisation(
     }
 }
 
-fn listeners(keys: Vec<keys::Listener>, place: &Place<'_>) -> Result<Vec<Listener>, Diagnostic> {
+fn listeners(keys: Vec<keys::Listener>, tls: &Tls, place: &Place<'_>) -> Result<Vec<Listener>, Diagnostic> {
     if keys.is_empty() {
         return Err(Diagnostic::of_file(place.path, "there is no [[listener]]: mail cannot come in", None));
     }
     let nets = |list: Vec<units::Network>| list.into_iter().map(|net| net.0).collect();
-    Ok(keys
-        .into_iter()
-        .map(|listener| Listener {
-            address: listener.address.0,
-            allow: nets(listener.allow),
-            normalise_line_ends: nets(listener.normalise_line_ends),
+    keys.into_iter()
+        .map(|listener| {
+            let names = listener.client_certificates;
+            Ok(Listener {
+                address: listener.address.0,
+                allow: nets(listener.allow),
+                normalise_line_ends: nets(listener.normalise_line_ends),
+                tls: tls::mode(listener.tls, !names.is_empty(), tls, place)?,
+                client_certificates: names.into_iter().map(|name| name.0).collect(),
+                proxy: tls::balancers(nets(listener.proxy), place)?,
+            })
         })
-        .collect())
+        .collect()
 }
 
 fn upstream(

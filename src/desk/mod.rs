@@ -194,7 +194,7 @@ impl Desk {
             received: message.received,
             hostname: self.hostname.to_string(),
             client,
-            protocol: "ESMTP".to_owned(),
+            protocol: message.origin.protocol().to_owned(),
         }
     }
 

@@ -120,7 +120,7 @@ impl Intake {
             Origin::Own { .. } => String::new(),
         };
         let hostname = self.0.settings.hostname.clone();
-        Stamp { id, received, hostname, client, protocol: "ESMTP".to_owned() }
+        Stamp { id, received, hostname, client, protocol: origin.protocol().to_owned() }
     }
 
     /// Carries out the verdict on a message from a client.

@@ -1,25 +1,24 @@
 //! One client: drives the [`Session`] over a stream, asks the doorway, gives its answers.
-//!
-//! Nothing here knows what the stream is made of, so that TLS can stand beneath it.
 
+use super::stream::Stream;
 use super::transaction::Transaction;
 use super::wire::{Over, Patience, Wire};
-use super::{Place, Shutdown, answers};
+use super::{Place, Shutdown, TlsMode, answers};
 use crate::intake::{Answer, Doorway, Reception};
 use crate::smtp::{BareLf, Event, Fault, Session};
 use crate::store::Origin;
+use crate::tls::Peer;
 use bytes::{Bytes, BytesMut};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 /// Replies are written at the latest when they have grown to this, whatever is still pipelined.
 const OUTPUT: usize = 8 * 1024;
 
 /// Who is at the other end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Client {
     /// Address and port, IPv4 as IPv4.
     pub(super) peer: SocketAddr,
@@ -27,6 +26,8 @@ pub(super) struct Client {
     pub(super) allowed: bool,
     /// What a bare LF in its content becomes.
     pub(super) bare_lf: BareLf,
+    /// What it showed of itself in the handshake.
+    pub(super) certificate: Option<Box<Peer>>,
 }
 
 /// Content under way.
@@ -39,8 +40,8 @@ struct Incoming {
 }
 
 /// One session from greeting to close.
-pub(super) struct Conversation<S> {
-    wire: Wire<S>,
+pub(super) struct Conversation {
+    wire: Wire,
     session: Session,
     client: Client,
     place: Arc<Place>,
@@ -52,9 +53,9 @@ pub(super) struct Conversation<S> {
     answered: Instant,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
+impl Conversation {
     pub(super) fn new(
-        stream: S,
+        stream: Stream,
         client: Client,
         place: Arc<Place>,
         doorway: Arc<dyn Doorway>,
@@ -120,6 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
                     Ok(()) => self.session.accept(),
                     Err((code, text)) => self.session.refuse(code, &text),
                 },
+                Event::StartTls => Box::pin(self.start_tls(&input)).await?,
                 Event::Data => self.begin(&input).await,
                 Event::Content(octets) => self.content(octets).await,
                 Event::End(fault) => self.end(fault).await,
@@ -167,16 +169,84 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
         }
     }
 
+    /// Whether TLS comes before the greeting here.
+    pub(super) fn is_implicit(&self) -> bool {
+        self.place.settings.tls.as_ref().is_some_and(|tls| tls.mode == TlsMode::Implicit)
+    }
+
+    /// STARTTLS. What came behind it in plain text may come from anybody on the way: it is never carried
+    /// out, and there is no going on (RFC 3207 §4.2; command injection of 2021).
+    async fn start_tls(&mut self, input: &BytesMut) -> Result<(), Over> {
+        if !input.is_empty() {
+            tracing::warn!(client = %self.client.peer, "refused: something was sent behind STARTTLS");
+            self.place.settings.tally.refuse("starttls");
+            self.session.refuse("554 5.5.1", "wait for the reply to STARTTLS");
+            self.session.close("421 4.7.0", "closing: something was sent behind STARTTLS");
+            return Ok(());
+        }
+        self.session.accept();
+        self.flush().await?;
+        self.transaction = None;
+        self.shake_hands().await?;
+        self.answered = Instant::now();
+        Ok(())
+    }
+
+    /// The TLS handshake. Nothing can be said to a client with which it fails.
+    pub(super) async fn shake_hands(&mut self) -> Result<(), Over> {
+        let place = Arc::clone(&self.place);
+        let (Some(tls), Some(stream)) = (&place.settings.tls, self.wire.take_plain()) else {
+            return Err(Over::Gone);
+        };
+        let accept = tls.server.accept(stream, !tls.client_names.is_empty());
+        let why = match tokio::time::timeout(place.settings.limits.handshake, accept).await {
+            Ok(Ok((stream, peer))) => {
+                place.settings.tally.handshake(true);
+                self.wire.secure(stream);
+                self.session.secure();
+                self.introduced(&place, peer);
+                return Ok(());
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it took too long".to_owned(),
+        };
+        place.settings.tally.handshake(false);
+        tracing::info!(client = %self.client.peer, why, "TLS handshake failed");
+        Err(Over::Gone)
+    }
+
+    /// What the client's certificate means.
+    fn introduced(&mut self, place: &Place, peer: Peer) {
+        let client = self.client.peer;
+        if let Some(why) = &peer.unverified {
+            tracing::info!(%client, why, "the client's certificate does not verify");
+        }
+        let mut wanted = place.settings.tls.iter().flat_map(|tls| &tls.client_names);
+        let named = wanted.find_map(|want| peer.names.iter().find(|name| want.matches(name)));
+        tracing::debug!(%client, names = ?peer.names, named, "secured");
+        self.client.allowed |= named.is_some();
+        self.client.certificate = (peer != Peer::default()).then(|| Box::new(peer));
+    }
+
     fn recipient(&mut self, rcpt: crate::smtp::Rcpt) -> Result<(), (&'static str, String)> {
         let settings = &self.place.settings;
         if !self.client.allowed {
-            let text =
-                format!("relaying denied: {} is not in a network that may relay here", self.client.peer.ip());
-            return Err(("550 5.7.1", text));
+            return Err(("550 5.7.1", self.unknown()));
         }
         let transaction = self.transaction.as_mut();
         let transaction = transaction.ok_or_else(|| ("503 5.5.1", "say MAIL first".to_owned()))?;
         transaction.add(rcpt, &settings.postmaster_domain, settings.limits.recipients)
+    }
+
+    /// Why this client may not relay.
+    fn unknown(&self) -> String {
+        let address = self.client.peer.ip();
+        let certificate = match self.client.certificate.as_deref() {
+            None => "",
+            Some(Peer { unverified: Some(_), .. }) => ", and its certificate does not verify",
+            Some(_) => ", and its certificate bears no name that may",
+        };
+        format!("relaying denied: {address} is not in a network that may relay here{certificate}")
     }
 
     /// DATA: the doorway is asked before the 354.
@@ -190,6 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Conversation<S> {
             peer: self.client.peer.to_string(),
             helo: self.session.helo().to_owned(),
             identity: None,
+            secured: self.session.is_secured(),
         };
         match self.doorway.begin(origin, envelope).await {
             Ok(reception) => {

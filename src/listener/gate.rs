@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Counts sessions.
 #[derive(Debug, Default)]
@@ -20,35 +20,47 @@ struct Counts {
 #[derive(Debug)]
 pub(super) struct Pass {
     gate: Arc<Gate>,
-    client: IpAddr,
+    client: Option<IpAddr>,
 }
 
 impl Gate {
-    /// A pass, unless there are `most` already, or `most_of_client` from this address.
-    pub(super) fn enter(
-        self: &Arc<Self>,
-        client: IpAddr,
-        most: usize,
-        most_of_client: usize,
-    ) -> Option<Pass> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = counts.by_client.get(&client).copied().unwrap_or_default();
-        if counts.all >= most || here >= most_of_client {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A pass, unless there are `most` already.
+    pub(super) fn enter(self: &Arc<Self>, most: usize) -> Option<Pass> {
+        let mut counts = self.counts();
+        if counts.all >= most {
             return None;
         }
         counts.all += 1;
+        Some(Pass { gate: Arc::clone(self), client: None })
+    }
+}
+
+impl Pass {
+    /// Says whose session it is, once; false when this client has `most` already.
+    pub(super) fn name(&mut self, client: IpAddr, most: usize) -> bool {
+        let mut counts = self.gate.counts();
+        let here = counts.by_client.get(&client).copied().unwrap_or_default();
+        if here >= most {
+            return false;
+        }
         counts.by_client.insert(client, here + 1);
-        Some(Pass { gate: Arc::clone(self), client })
+        self.client = Some(client);
+        true
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let mut counts = self.gate.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.gate.counts();
         counts.all = counts.all.saturating_sub(1);
-        match counts.by_client.get_mut(&self.client) {
+        let Some(client) = self.client else { return };
+        match counts.by_client.get_mut(&client) {
             Some(here) if *here > 1 => *here -= 1,
-            _ => drop(counts.by_client.remove(&self.client)),
+            _ => drop(counts.by_client.remove(&client)),
         }
     }
 }
@@ -57,18 +69,25 @@ impl Drop for Pass {
 mod tests {
     use super::*;
 
+    fn enter(gate: &Arc<Gate>, client: IpAddr) -> Option<Pass> {
+        gate.enter(3).and_then(|mut pass| pass.name(client, 2).then_some(pass))
+    }
+
     #[test]
     fn passes_are_counted_and_given_back() {
         let gate = Arc::new(Gate::default());
         let (one, two): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        let first = gate.enter(one, 3, 2).unwrap();
-        let second = gate.enter(one, 3, 2).unwrap();
-        assert!(gate.enter(one, 3, 2).is_none(), "two from one address");
-        let third = gate.enter(two, 3, 2).unwrap();
-        assert!(gate.enter(two, 3, 2).is_none(), "three in all");
+        let first = enter(&gate, one).unwrap();
+        let second = enter(&gate, one).unwrap();
+        assert!(enter(&gate, one).is_none(), "two from one address");
+        let third = enter(&gate, two).unwrap();
+        assert!(enter(&gate, two).is_none(), "three in all");
         drop(first);
-        assert!(gate.enter(one, 3, 2).is_some());
-        drop((second, third));
-        assert!(gate.counts.lock().unwrap().by_client.is_empty());
+        assert!(enter(&gate, one).is_some());
+        let unnamed = gate.enter(3).unwrap();
+        assert!(gate.enter(3).is_none(), "one that has no name yet counts");
+        drop((unnamed, second, third));
+        let counts = gate.counts();
+        assert!(counts.by_client.is_empty() && counts.all == 0);
     }
 }

@@ -1,35 +1,43 @@
 //! The way in: sockets, sessions, limits; a [`Submission`](crate::intake::Submission) out.
 //!
 //! * [`Listener`] one address: accepts, counts, hands out sessions, drains
-//! * `gate` how many sessions at once, in all and from one address
+//! * [`settings`] what it is told
+//! * `visit` a connection before its first word: who it is, whether there is room, TLS from the first byte
+//! * `gate` how many sessions at once, in all and from one address; `proxy` who a balancer speaks for
 //! * `conversation` one client: drives the [`Session`](crate::smtp::Session) over a stream
-//! * `wire` reading and writing within deadlines
+//! * `wire` reading and writing within deadlines; `stream` a socket, or TLS over one
 //! * `transaction` the envelope while it grows
-//! * `answers` what the doorway answers, as SMTP replies
+//! * `answers` what the doorway answers, as SMTP replies; [`tally`] what is counted
 //!
-//! **Who may relay.** A client is known by the network it comes from. Anyone is greeted and may open a
-//! transaction, so that a wrong set-up shows itself with a reply that says so; but every RCPT from
-//! outside the `allow` networks gets 550 5.7.1, whatever the address looks like, ours included: this
+//! **Who may relay.** A client is known by the network it comes from, or by the names in a certificate of
+//! its own. Anyone is greeted and may open a transaction, so that a wrong set-up shows itself with a
+//! reply that says so; but every RCPT from somebody unknown gets 550 5.7.1, whatever the address looks like, ours included: this
 //! relay is the way out, not the way in.
 
 mod answers;
 mod conversation;
 mod gate;
+mod proxy;
+pub mod settings;
+mod stream;
+pub mod tally;
 mod transaction;
+mod visit;
 mod wire;
 
 use crate::intake::Doorway;
-use crate::smtp::{BareLf, Options};
-use conversation::{Client, Conversation};
+use crate::smtp::{Options, StartTls};
 use gate::Gate;
-use ipnet::IpNet;
+pub use settings::{Limits, Settings, Tls, TlsMode};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+pub use tally::Tally;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use visit::Visit;
 
 /// Becomes true when the relay is to drain. A dropped sender counts as true.
 pub type Shutdown = watch::Receiver<bool>;
@@ -40,74 +48,6 @@ const BACKLOG: u32 = 4_096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a message whose final dot came before the drain's end may take to be stored.
 const COMMIT: Duration = Duration::from_mins(1);
-
-/// What a listener needs to know.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// What it binds; port 0 takes a free one.
-    pub address: SocketAddr,
-    /// Our name, in the greeting and the reply to EHLO.
-    pub hostname: String,
-    /// Where `<postmaster>` without a domain is delivered: our first domain, else our host's name.
-    pub postmaster_domain: String,
-    /// Networks that may relay.
-    pub allow: Vec<IpNet>,
-    /// Networks whose bare LF in content is made CRLF. From anywhere else it is 550 5.5.2.
-    pub allow_bare_lf: Vec<IpNet>,
-    /// Bounds.
-    pub limits: Limits,
-}
-
-/// Everything that is bounded in a session, by name.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Largest message in octets: 552 5.3.4 above.
-    pub size: u64,
-    /// How much of a message over `size` is read and thrown away before the connection is closed.
-    pub discard: u64,
-    /// Most recipients of one transaction: 452 4.5.3 above.
-    pub recipients: usize,
-    /// Most sessions at once: 421 4.7.0 above.
-    pub sessions: usize,
-    /// Most sessions at once from one address: 421 4.7.0 above.
-    pub sessions_per_client: usize,
-    /// Refused commands since the last accepted message: 421 4.7.0 above.
-    pub errors: u32,
-    /// For one whole command to come (RFC 5321 §4.5.3.2.7), however slowly its octets drip in.
-    pub command: Duration,
-    /// For the next block of content to come (RFC 5321 §4.5.3.2.5).
-    pub block: Duration,
-    /// What a message's content may take in all, before `least_rate` counts.
-    pub content: Duration,
-    /// Octets a second of content that buy more time than `content`.
-    pub least_rate: u64,
-    /// For the client to take our replies.
-    pub reply: Duration,
-    /// For one session in all.
-    pub session: Duration,
-    /// For content that is under way when the relay drains.
-    pub drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            size: 157_286_400,
-            discard: 2 << 30,
-            recipients: 5_000,
-            sessions: 16_384,
-            sessions_per_client: 2_000,
-            errors: 100,
-            command: Duration::from_mins(5),
-            block: Duration::from_mins(3),
-            content: Duration::from_mins(3),
-            least_rate: 1_024,
-            reply: Duration::from_mins(1),
-            session: Duration::from_hours(2),
-            drain: Duration::from_secs(30),
-        }
-    }
-}
 
 /// What the sessions of a listener share.
 #[derive(Debug)]
@@ -124,13 +64,14 @@ impl Place {
             max_discard: settings.limits.discard,
             max_errors: settings.limits.errors,
             auth: crate::smtp::Offer::default(),
+            starttls: match settings.tls.as_ref().map(|tls| tls.mode) {
+                Some(TlsMode::Offered) => StartTls::Offered,
+                Some(TlsMode::Required) => StartTls::Required,
+                Some(TlsMode::Implicit) | None => StartTls::Off,
+            },
         });
         Arc::new(Self { settings, options })
     }
-}
-
-fn among(nets: &[IpNet], address: IpAddr) -> bool {
-    nets.iter().any(|net| net.contains(&address))
 }
 
 /// One bound address.
@@ -225,64 +166,5 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
         && error.is_panic()
     {
         tracing::error!(%error, "a session ended in a panic");
-    }
-}
-
-/// A connection that was just accepted.
-struct Visit {
-    stream: TcpStream,
-    peer: SocketAddr,
-    place: Arc<Place>,
-    shutdown: Shutdown,
-}
-
-impl Visit {
-    /// Lets the client in, if there is room and it waits its turn.
-    fn admit(
-        self,
-        gate: &Arc<Gate>,
-        doorway: &Arc<dyn Doorway>,
-    ) -> Option<impl Future<Output = ()> + Send + 'static + use<>> {
-        let peer = SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port());
-        let settings = &self.place.settings;
-        let limits = &settings.limits;
-        let Some(pass) = gate.enter(peer.ip(), limits.sessions, limits.sessions_per_client) else {
-            tracing::info!(client = %peer, "refused: too many sessions");
-            self.turn_away(b"421 4.7.0 too many connections, try again later\r\n");
-            return None;
-        };
-        if self.speaks_first() {
-            tracing::info!(client = %peer, "refused: spoke before the greeting");
-            self.turn_away(b"554 5.5.1 wait for the greeting\r\n");
-            return None;
-        }
-        if let Err(error) = self.stream.set_nodelay(true) {
-            tracing::debug!(client = %peer, %error, "cannot set TCP_NODELAY");
-        }
-        let normalise = among(&settings.allow_bare_lf, peer.ip());
-        let client = Client {
-            peer,
-            allowed: among(&settings.allow, peer.ip()),
-            bare_lf: if normalise { BareLf::Normalise } else { BareLf::Refuse },
-        };
-        let conversation =
-            Conversation::new(self.stream, client, self.place, Arc::clone(doorway), self.shutdown);
-        Some(async move {
-            conversation.run().await;
-            drop(pass);
-        })
-    }
-
-    /// Whether octets came before we greeted (RFC 5321 §4.3.1): a bot, or a confused proxy.
-    fn speaks_first(&self) -> bool {
-        let mut octet = [std::mem::MaybeUninit::uninit()];
-        matches!(socket2::SockRef::from(&self.stream).peek(&mut octet), Ok(1..))
-    }
-
-    /// One reply, if the socket takes it at once.
-    fn turn_away(&self, reply: &[u8]) {
-        if let Err(error) = socket2::SockRef::from(&self.stream).send(reply) {
-            tracing::debug!(client = %self.peer, %error, "cannot say why it is refused");
-        }
     }
 }

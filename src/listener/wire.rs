@@ -1,5 +1,6 @@
 //! Reading and writing within deadlines; an idle session owns no buffer.
 
+use super::stream::Stream;
 use super::{Limits, Shutdown};
 use bytes::BytesMut;
 use std::future::poll_fn;
@@ -7,8 +8,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Poll, ready};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
 
 /// A read that may turn out to be small: it goes by way of the stack, and takes memory only for what
 /// came. A pipelined transaction of a usual message fits.
@@ -48,17 +51,28 @@ pub(super) struct Patience {
 
 /// A stream with its deadlines.
 #[derive(Debug)]
-pub(super) struct Wire<S> {
-    stream: S,
+pub(super) struct Wire {
+    stream: Stream,
     shutdown: Shutdown,
     drain_by: Option<Instant>,
     /// The last read filled its buffer: more is waiting.
     fast: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub(super) fn new(stream: S, shutdown: Shutdown) -> Self {
+impl Wire {
+    pub(super) fn new(stream: Stream, shutdown: Shutdown) -> Self {
         Self { stream, shutdown, drain_by: None, fast: false }
+    }
+
+    /// The socket, for a handshake; `None` when it is not in plain text.
+    pub(super) fn take_plain(&mut self) -> Option<TcpStream> {
+        self.stream.take_plain()
+    }
+
+    /// From now on octets go through TLS.
+    pub(super) fn secure(&mut self, stream: Box<TlsStream<TcpStream>>) {
+        self.stream = Stream::Tls(stream);
+        self.fast = false;
     }
 
     /// Appends what comes next to `input`.
@@ -100,7 +114,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Writes all of it.
     pub(super) async fn write(&mut self, output: &[u8], limits: &Limits) -> Result<(), Over> {
-        match timeout(limits.reply, self.stream.write_all(output)).await {
+        let write = async {
+            self.stream.write_all(output).await?;
+            self.stream.flush().await
+        };
+        match timeout(limits.reply, write).await {
             Ok(written) => Ok(written?),
             Err(_) => Err(Over::TimedOut),
         }

@@ -58,7 +58,12 @@ pub(super) fn message(japanese: bool) -> StoredMessage {
     StoredMessage {
         id: Id::new(RECEIVED, 7),
         received: RECEIVED,
-        origin: Origin::Client { peer: "192.0.2.9:4025".to_owned(), helo: "pc".to_owned(), identity: None },
+        origin: Origin::Client {
+            peer: "192.0.2.9:4025".to_owned(),
+            helo: "pc".to_owned(),
+            identity: None,
+            secured: false,
+        },
         envelope: Envelope {
             sender: Some(address("yamada@example.co.jp")),
             recipients: recipients.iter().map(|text| Recipient::plain(address(text))).collect(),

@@ -8,11 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 impl Session {
-    /// From now on the octets travel encrypted.
-    pub fn secure(&mut self) {
-        self.secured = true;
-    }
-
     /// Whether the client has authenticated.
     pub fn is_authenticated(&self) -> bool {
         self.authenticated

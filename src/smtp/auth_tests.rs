@@ -20,6 +20,7 @@ fn options(required: bool) -> Arc<Options> {
         max_size: 1_000,
         max_discard: 1_000,
         max_errors: 20,
+        starttls: StartTls::Off,
         auth,
     })
 }
@@ -59,7 +60,7 @@ fn converse<'a>(secured: bool, required: bool, pieces: impl IntoIterator<Item = 
                 Some(piece) => input.extend_from_slice(piece),
                 None => break,
             },
-            Event::Greeted | Event::Reset | Event::Content(_) => {}
+            Event::StartTls | Event::Greeted | Event::Reset | Event::Content(_) => {}
             Event::Auth(claim) => judge(&mut session, &claim),
             Event::Mail(_) | Event::Rcpt(_) | Event::Data => session.accept(),
             Event::End(_) => session.answer("250 2.0.0", "queued"),

@@ -24,7 +24,7 @@ mod verbs;
 
 pub use content::{BareLf, Fault};
 pub use reply::{BadReply, Reply, ReplyReader};
-pub use session::{Event, Mail, Offer, Options, Rcpt, Session};
+pub use session::{Event, Mail, Offer, Options, Rcpt, Session, StartTls};
 pub use stuff::{BareLineEnd, Stuffer};
 
 #[cfg(test)]

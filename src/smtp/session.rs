@@ -23,6 +23,18 @@ const MAX_REPLY_TEXT: usize = 480;
 /// AUTH that fails so often ends the session.
 const MAX_FAILURES: u32 = 5;
 
+/// What STARTTLS (RFC 3207) is to the sessions of a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartTls {
+    /// Not known here.
+    #[default]
+    Off,
+    /// Clients may use it.
+    Offered,
+    /// Nothing is sent before it: 530 5.7.0.
+    Required,
+}
+
 /// What all sessions of a listener have in common.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -35,6 +47,8 @@ pub struct Options {
     pub max_discard: u64,
     /// Refused commands since the last accepted message, at most; then 421 4.7.0.
     pub max_errors: u32,
+    /// Whether a session in plain text may, or must, be secured.
+    pub starttls: StartTls,
     /// AUTH.
     pub auth: Offer,
 }
@@ -77,6 +91,10 @@ pub enum Event {
     Reset,
     /// AUTH: [`Session::accept`] or [`Session::refuse`] it; a lookup is answered by [`Session::keys`].
     Auth(Claim),
+    /// STARTTLS: accept (220) or refuse it. Accepted: write the reply, shake hands, and say
+    /// [`Session::secure`]. Input that came before must not be read as if it had come through TLS: with
+    /// any left in the buffer, close.
+    StartTls,
     /// MAIL: [`Session::accept`] or [`Session::refuse`] it.
     Mail(Mail),
     /// RCPT: accept or refuse it.
@@ -110,6 +128,7 @@ enum Asked {
     Rcpt,
     Data,
     End { smuggling: bool },
+    StartTls,
 }
 
 /// The state machine.
@@ -122,7 +141,7 @@ pub struct Session {
     lines: Lines,
     asked: Asked,
     errors: u32,
-    /// The octets travel encrypted.
+    /// The octets come through TLS.
     pub(super) secured: bool,
     pub(super) authenticated: bool,
     /// AUTH that failed.
@@ -152,6 +171,22 @@ impl Session {
     pub fn greet(&mut self) {
         let options = Arc::clone(&self.options);
         self.put("220", &[&options.hostname, " ESMTP Sekisho"]);
+    }
+
+    /// From now on the octets come through TLS. What was said before may have been said by anybody: it
+    /// is forgotten, and the client says EHLO again (RFC 3207 §4.2).
+    pub fn secure(&mut self) {
+        self.secured = true;
+        self.authenticated = false;
+        self.state = State::Connected;
+        self.helo.clear();
+        self.lines = Lines::default();
+        self.asked = Asked::Nothing;
+    }
+
+    /// Whether the octets come through TLS.
+    pub fn is_secured(&self) -> bool {
+        self.secured
     }
 
     /// What the client calls itself; empty before EHLO or HELO.
@@ -240,7 +275,7 @@ impl Session {
         }
     }
 
-    /// Says yes to AUTH (235), MAIL (250), RCPT (250) or DATA (354).
+    /// Says yes to AUTH (235), MAIL (250), RCPT (250), DATA (354) or STARTTLS (220).
     pub fn accept(&mut self) {
         match std::mem::replace(&mut self.asked, Asked::Nothing) {
             Asked::Mail { utf8 } => {
@@ -262,6 +297,7 @@ impl Session {
                 self.state = State::Content(Content::new(self.options.max_size, self.bare_lf));
                 self.put("354", &["end with <CR><LF>.<CR><LF>"]);
             }
+            Asked::StartTls => self.put("220", &["2.0.0 ready to start TLS"]),
             Asked::Nothing | Asked::End { .. } => {}
         }
     }
@@ -290,7 +326,7 @@ impl Session {
                 self.say(code, text);
                 return self.close("421 4.7.0", "closing after content with odd line ends");
             }
-            Asked::Nothing | Asked::Mail { .. } | Asked::End { .. } => {}
+            Asked::Nothing | Asked::Mail { .. } | Asked::End { .. } | Asked::StartTls => {}
         }
         self.error(code, text);
     }
@@ -340,6 +376,12 @@ impl Session {
     pub(super) fn ask_data(&mut self) -> Event {
         self.asked = Asked::Data;
         Event::Data
+    }
+
+    /// Asks the driver about STARTTLS.
+    pub(super) fn ask_starttls(&mut self) -> Event {
+        self.asked = Asked::StartTls;
+        Event::StartTls
     }
 
     /// A refused command: counted when it is a permanent refusal, and too many of them end the session.

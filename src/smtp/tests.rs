@@ -6,11 +6,16 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 fn options() -> Arc<Options> {
+    offering(StartTls::Off)
+}
+
+fn offering(starttls: StartTls) -> Arc<Options> {
     Arc::new(Options {
         hostname: "mx.test".into(),
         max_size: 1_000,
         max_discard: 1_000,
         max_errors: 20,
+        starttls,
         auth: Offer::default(),
     })
 }
@@ -24,7 +29,11 @@ struct Seen {
 }
 
 fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Seen {
-    let mut session = Session::new(options(), BareLf::Refuse);
+    drive(options(), pieces)
+}
+
+fn drive<'a>(options: Arc<Options>, pieces: impl IntoIterator<Item = &'a [u8]>) -> Seen {
+    let mut session = Session::new(options, BareLf::Refuse);
     let mut input = BytesMut::new();
     let mut pieces = pieces.into_iter();
     let mut content = Vec::new();
@@ -37,6 +46,10 @@ fn converse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Seen {
                 None => break,
             },
             Event::Greeted | Event::Reset => content.clear(),
+            Event::StartTls => {
+                session.accept();
+                session.secure();
+            }
             Event::Rcpt(rcpt) if rcpt.recipient.as_ref().is_some_and(|to| to.ends_with("@no.test")) => {
                 session.refuse("550 5.7.1", "no");
             }
@@ -256,5 +269,38 @@ proptest! {
             }
         }
         prop_assert_eq!(split, whole);
+    }
+}
+
+/// Lines sent one by one, and the codes they get, for each kind of listener.
+#[test]
+fn starttls_comes_first_where_it_is_required_and_forgets_what_was_before() {
+    const M: &str = "MAIL FROM:<a@b.test>";
+    let cases: &[(StartTls, &[&str], &[&str])] = &[
+        (StartTls::Off, &["EHLO c", "STARTTLS"], &["250", "502 5.5.1"]),
+        (StartTls::Offered, &["EHLO c", "STARTTLS now", M], &["250", "501 5.5.4", "250 2.1.0"]),
+        (StartTls::Offered, &["STARTTLS", "STARTTLS"], &["220 2.0.0", "503 5.5.1"]),
+        (StartTls::Offered, &["EHLO c", "STARTTLS", M], &["250", "220 2.0.0", "503 5.5.1"]),
+        (
+            StartTls::Offered,
+            &["EHLO c", M, "STARTTLS", "EHLO c", "RCPT TO:<c@d.test>"],
+            &["250", "250 2.1.0", "220 2.0.0", "250", "503 5.5.1"],
+        ),
+        (StartTls::Required, &["EHLO c", M, "NOOP"], &["250", "530 5.7.0", "250 2.0.0"]),
+        (StartTls::Required, &["EHLO c", "STARTTLS", "EHLO c", M], &["250", "220 2.0.0", "250", "250 2.1.0"]),
+    ];
+    for (starttls, lines, expected) in cases {
+        let lines: Vec<Vec<u8>> = lines.iter().map(|line| format!("{line}\r\n").into_bytes()).collect();
+        let seen = drive(offering(*starttls), lines.iter().map(Vec::as_slice));
+        assert_eq!(codes(&seen), *expected, "{starttls:?} {}", seen.replies);
+    }
+}
+
+#[test]
+fn starttls_is_advertised_until_it_is_used() {
+    for (starttls, times) in [(StartTls::Off, 0), (StartTls::Offered, 1), (StartTls::Required, 1)] {
+        let lines: [&[u8]; 3] = [b"EHLO c\r\n", b"STARTTLS\r\n", b"EHLO c\r\n"];
+        let seen = drive(offering(starttls), lines);
+        assert_eq!(seen.replies.matches("250-STARTTLS\r\n").count(), times, "{}", seen.replies);
     }
 }

@@ -1,17 +1,16 @@
 //! The commands, one function each (RFC 5321 §4.1.1).
 //!
-//! A verb that is known and not offered gets 502: STARTTLS before it is configured, BDAT
+//! A verb that is known and not offered gets 502: STARTTLS and AUTH where they are not configured, BDAT
 //! because CHUNKING is not advertised. Such a verb gets a function here and a word in EHLO's reply.
 
 use super::path::{self, Path};
-use super::session::{Event, Mail, Rcpt, Session, State};
+use super::session::{Event, Mail, Rcpt, Session, StartTls, State};
 use super::{content::Fault, params};
 
 /// Verbs of other protocols. Somebody makes a browser talk to us (cross-protocol scripting).
 const HTTP: [&str; 8] = ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "CONNECT", "PATCH"];
 /// Verbs of SMTP that are not offered.
-const NOT_OFFERED: [&str; 9] =
-    ["STARTTLS", "BDAT", "EXPN", "ETRN", "TURN", "SEND", "SOML", "SAML", "XCLIENT"];
+const NOT_OFFERED: [&str; 8] = ["BDAT", "EXPN", "ETRN", "TURN", "SEND", "SOML", "SAML", "XCLIENT"];
 /// What a client without a name is told.
 const NAMELESS: &str = "say who you are: EHLO followed by your host's name";
 
@@ -32,10 +31,9 @@ impl Session {
             () if is("NOOP") => self.noop(),
             () if is("VRFY") => self.vrfy(argument),
             () if is("HELP") => self.help(),
+            () if is("STARTTLS") => self.starttls(argument),
             () if is("QUIT") => self.quit(argument),
-            () if NOT_OFFERED.iter().any(|known| is(known)) => {
-                self.error("502 5.5.1", "command not offered here")
-            }
+            () if NOT_OFFERED.iter().any(|known| is(known)) => self.not_offered(),
             () if HTTP.iter().any(|known| is(known)) => {
                 self.close("554 5.5.1", "this is no web server");
                 Some(Event::Close)
@@ -52,6 +50,9 @@ impl Session {
         self.put_more("250", &[&options.hostname]);
         self.put_more("250", &["PIPELINING"]);
         self.put_more("250", &["SIZE ", &options.max_size.to_string()]);
+        if self.may_secure() {
+            self.put_more("250", &["STARTTLS"]);
+        }
         for keyword in ["8BITMIME", "SMTPUTF8", "DSN"] {
             self.put_more("250", &[keyword]);
         }
@@ -83,7 +84,32 @@ impl Session {
         true
     }
 
+    /// Whether STARTTLS is to be had now. Within TLS it is not advertised (RFC 3207 §4.2).
+    fn may_secure(&self) -> bool {
+        self.options.starttls != StartTls::Off && !self.secured
+    }
+
+    fn starttls(&mut self, argument: &str) -> Option<Event> {
+        if self.secured {
+            return self.error("503 5.5.1", "TLS is in use already");
+        }
+        if !self.may_secure() {
+            return self.not_offered();
+        }
+        if !argument.is_empty() {
+            return self.error("501 5.5.4", "STARTTLS takes no argument");
+        }
+        Some(self.ask_starttls())
+    }
+
+    fn not_offered(&mut self) -> Option<Event> {
+        self.error("502 5.5.1", "command not offered here")
+    }
+
     fn mail(&mut self, rest: &str) -> Option<Event> {
+        if self.options.starttls == StartTls::Required && !self.secured {
+            return self.error("530 5.7.0", "say STARTTLS first: mail is taken through TLS only");
+        }
         match self.state {
             State::Ready => {}
             State::Connected => return self.error("503 5.5.1", "say EHLO first"),
@@ -187,7 +213,7 @@ impl Session {
     }
 
     fn help(&mut self) -> Option<Event> {
-        self.put("214", &["2.0.0 EHLO HELO AUTH MAIL RCPT DATA RSET NOOP VRFY HELP QUIT"]);
+        self.put("214", &["2.0.0 EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY HELP QUIT"]);
         None
     }
 

@@ -49,12 +49,27 @@ pub enum Origin {
         helo: String,
         /// The authenticated identity, once there is AUTH.
         identity: Option<String>,
+        /// It came through TLS.
+        #[serde(default)]
+        secured: bool,
     },
     /// The relay itself: a notice or report about this message. No rules, no notices about it.
     Own {
         /// What it is about.
         about: Option<Id>,
     },
+}
+
+impl Origin {
+    /// How it came, for `with` in our trace field (RFC 3848): `ESMTP`, `ESMTPS`, `ESMTPA`, `ESMTPSA`.
+    pub fn protocol(&self) -> &'static str {
+        match self {
+            Self::Client { secured: true, identity: Some(_), .. } => "ESMTPSA",
+            Self::Client { secured: true, .. } => "ESMTPS",
+            Self::Client { identity: Some(_), .. } => "ESMTPA",
+            Self::Client { .. } | Self::Own { .. } => "ESMTP",
+        }
+    }
 }
 
 /// A message to commit, with all that belongs to it.

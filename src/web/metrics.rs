@@ -10,6 +10,8 @@
 //! | `sekisho_deliveries{state}` | deliveries of the last 31 days, by state now |
 //! | `sekisho_deliveries_under_way` | transactions with the upstream open now |
 //! | `sekisho_breaker_open{upstream}` | 1 while the circuit breaker keeps the upstream alone |
+//! | `sekisho_tls_handshakes_total{result}` | TLS handshakes with clients, `ok` or `failed` |
+//! | `sekisho_connections_refused_total{reason}` | clients broken off before a transaction: `proxy` (no sound PROXY header from a balancer), `starttls` (something sent behind STARTTLS), `early` (spoke before the greeting), `sessions` (too many) |
 //!
 //! What the store counts is read when it is asked for, at most every five seconds.
 
@@ -107,8 +109,13 @@ impl Answers {
 }
 
 impl Metrics {
-    /// Numbers that start now.
-    pub fn new(clock: Arc<dyn Clock>, answers: Answers, probes: Probes) -> Self {
+    /// Numbers that start now; `more` registers what other rooms count.
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        answers: Answers,
+        probes: Probes,
+        more: impl FnOnce(&mut Registry),
+    ) -> Self {
         let mut registry = Registry::with_prefix("sekisho");
         let build: Family<Version, Gauge> = Family::default();
         build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
@@ -138,6 +145,7 @@ impl Metrics {
         registry.register("deliveries", "Deliveries of 31 days, by state now", metrics.deliveries.clone());
         registry.register("deliveries_under_way", "Transactions open now", metrics.under_way.clone());
         registry.register("breaker_open", "1 while the upstream is left alone", metrics.breaker.clone());
+        more(&mut registry);
         Self { registry, ..metrics }
     }
 

@@ -345,6 +345,7 @@ impl Mail {
                 peer: "192.0.2.9:4025".to_owned(),
                 helo: "pc".to_owned(),
                 identity: None,
+                secured: false,
             },
             envelope: self.seen.envelope.clone(),
             header: self.seen.header.clone(),

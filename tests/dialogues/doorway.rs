@@ -4,11 +4,13 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use sekisho::clock::Timestamp;
+use sekisho::clock::{Clock, SystemClock};
 use sekisho::id::Id;
 use sekisho::intake::{Answer, Doorway, Reception};
-use sekisho::listener::{Limits, Listener, Settings};
+use sekisho::listener::{Limits, Listener, Settings, Tally, Tls, TlsMode};
 use sekisho::message::Envelope;
 use sekisho::store::Origin;
+use sekisho::tls::{ClientCas, NamePattern, PairFiles, Server, Source, selfsigned};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,6 +22,9 @@ pub(crate) const FRIEND: &str = "127.0.0.1";
 pub(crate) const STRANGER: &str = "127.0.0.2";
 /// Allowed, and its bare LFs are made CRLF.
 pub(crate) const OLD_DEVICE: &str = "127.0.0.3";
+
+/// Says in a PROXY header who the client is.
+pub(crate) const BALANCER: &str = "127.0.0.4";
 
 /// One message that was taken in.
 #[derive(Clone, Debug)]
@@ -93,6 +98,20 @@ impl Reception for Recording {
     }
 }
 
+/// A certificate for `relay.test`, and who may relay by a certificate of their own: one of an authority
+/// whose file is given, with such a name.
+pub(crate) fn certificate(mode: TlsMode, clients: &[(&std::path::Path, &str)]) -> Tls {
+    let folder = tempfile::tempdir().unwrap();
+    let files = PairFiles { chain: folder.path().join("c.pem"), key: folder.path().join("c.key") };
+    let made = selfsigned::make(&["relay.test".into()], 30, SystemClock.now()).unwrap();
+    selfsigned::write(&made, &files).unwrap();
+    let clients_of =
+        clients.first().map_or(ClientCas::NotAsked, |(file, _)| ClientCas::File((*file).to_owned()));
+    let server = Server::load(Source { pairs: vec![files], clients: clients_of }).unwrap();
+    let client_names = clients.iter().map(|(_, name)| NamePattern::parse(name).unwrap()).collect();
+    Tls { mode, server, client_names }
+}
+
 /// A running listener. Dropped, it drains.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
@@ -104,6 +123,10 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::secured(limits, None)
+    }
+
+    pub(crate) fn secured(limits: Limits, tls: Option<Tls>) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let recorder = Arc::new(Recorder::default());
@@ -113,7 +136,10 @@ impl Running {
             postmaster_domain: "ours.test".into(),
             allow: vec![format!("{FRIEND}/32").parse().unwrap(), format!("{OLD_DEVICE}/32").parse().unwrap()],
             allow_bare_lf: vec![format!("{OLD_DEVICE}/32").parse().unwrap()],
+            proxies: vec![format!("{BALANCER}/32").parse().unwrap()],
+            tls,
             limits,
+            tally: Tally::default(),
         };
         let (shutdown, stop) = watch::channel(false);
         let door = Arc::new(Door(Arc::clone(&recorder)));

@@ -3,6 +3,7 @@
 //! * `script` runs the dialogues in the `.txt` files beside this one
 //! * `limits` slow clients, floods, giants, drains
 //! * `relay` who may relay, in every form an address can take
+//! * `tls` handshakes, certificates of clients, and balancers in front
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test: a panic is its way to fail
 
@@ -10,3 +11,4 @@ mod doorway;
 mod limits;
 mod relay;
 mod script;
+mod tls;

@@ -4,6 +4,7 @@
 //! # a comment
 //! @ from 127.0.0.2        the client's address (before anything else)
 //! @ recipients 3          a limit of the listener
+//! @ tls offered           STARTTLS is offered, or required (before anything else)
 //! C: EHLO client          sent, with CRLF
 //! C| a\r\nb\0             sent as it is, with \r \n \0 \\ and \xNN
 //! S: 250 2.1.5 *          one line of reply; * stands for anything
@@ -14,8 +15,8 @@
 //! = content a\r\n         of the last message, escapes as above
 //! ```
 
-use super::doorway::{FRIEND, Running};
-use sekisho::listener::Limits;
+use super::doorway::{FRIEND, Running, certificate};
+use sekisho::listener::{Limits, TlsMode};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -125,13 +126,16 @@ fn fits(pattern: &str, text: &str) -> bool {
 struct Play {
     limits: Limits,
     from: String,
+    tls: Option<TlsMode>,
     running: Option<Running>,
     client: Option<Client>,
 }
 
 impl Play {
     fn client(&mut self) -> &mut Client {
-        let running = self.running.get_or_insert_with(|| Running::with(self.limits.clone()));
+        let running = self.running.get_or_insert_with(|| {
+            Running::secured(self.limits.clone(), self.tls.map(|mode| certificate(mode, &[])))
+        });
         self.client.get_or_insert_with(|| Client::connect(&self.from, running.address))
     }
 
@@ -141,6 +145,13 @@ impl Play {
             "from" => {
                 value.clone_into(&mut self.from);
                 self.client = None;
+            }
+            "tls" => {
+                self.tls = Some(match value {
+                    "offered" => TlsMode::Offered,
+                    "required" => TlsMode::Required,
+                    _ => panic!("no such mode"),
+                });
             }
             "recipients" => self.limits.recipients = value.parse().unwrap(),
             "size" => self.limits.size = value.parse().unwrap(),
@@ -205,8 +216,13 @@ fn dialogues_go_as_written() {
     let mut failed = Vec::new();
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
-        let mut play =
-            Play { limits: Limits::default(), from: FRIEND.to_owned(), running: None, client: None };
+        let mut play = Play {
+            limits: Limits::default(),
+            from: FRIEND.to_owned(),
+            tls: None,
+            running: None,
+            client: None,
+        };
         for (number, line) in text.lines().enumerate() {
             let step = std::panic::AssertUnwindSafe(|| play.step(line));
             if let Err(panic) = std::panic::catch_unwind(step) {

@@ -68,6 +68,7 @@ pub(super) fn message(random: u64, copies: &[&[&str]], state: InitialState) -> N
             peer: "192.0.2.7:40000".to_owned(),
             helo: "client.example".to_owned(),
             identity: None,
+            secured: false,
         },
         envelope: Envelope {
             sender: Some(address("Sato@example.co.jp")),

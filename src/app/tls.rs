@@ -1,0 +1,65 @@
+//! Certificates and handshakes, made from the configuration.
+
+use super::StartError;
+use crate::clock::Timestamp;
+use crate::config::{Config, Listener};
+use crate::listener::{Tally, Tls};
+use crate::tls::{ClientCas, Server, Source, stale};
+
+/// What listeners need for TLS, and where they count.
+pub(super) struct Secured {
+    pub(super) server: Server,
+    pub(super) tally: Tally,
+}
+
+impl Secured {
+    /// Reads all certificates. One that is not valid now is told and used: most clients of a relay do
+    /// not verify, and a relay that does not start takes no mail at all.
+    pub(super) fn load(config: &Config, now: Timestamp) -> Result<Self, StartError> {
+        let server = Server::load(source(config))
+            .map_err(|trouble| StartError::Configuration(format!("[tls] {trouble}")))?;
+        let secured = Self { server, tally: Tally::default() };
+        secured.tell(now);
+        Ok(secured)
+    }
+
+    /// Reads them anew; an error changes nothing.
+    pub(super) fn reload(&self, config: &Config, now: Timestamp) -> Result<(), StartError> {
+        self.server
+            .replace(source(config), now)
+            .map_err(|trouble| StartError::Configuration(format!("[tls] {trouble}")))?;
+        self.tell(now);
+        Ok(())
+    }
+
+    fn tell(&self, now: Timestamp) {
+        for pair in self.server.pairs() {
+            if let Some(why) = stale(&pair, now) {
+                let file = pair.files.chain.display();
+                tracing::warn!("{file}: {why}: clients that verify it will not send");
+            }
+        }
+    }
+
+    /// What a listener is told.
+    pub(super) fn of(&self, listener: &Listener) -> Option<Tls> {
+        listener.tls.map(|mode| Tls {
+            mode,
+            server: self.server.clone(),
+            client_names: listener.client_certificates.clone(),
+        })
+    }
+}
+
+/// Where everything comes from.
+pub(super) fn source(config: &Config) -> Source {
+    let asks = config.listeners.iter().any(|listener| !listener.client_certificates.is_empty());
+    Source {
+        pairs: config.tls.certificates.clone(),
+        clients: match (&config.tls.client_ca_file, asks) {
+            (_, false) => ClientCas::NotAsked,
+            (Some(file), true) => ClientCas::File(file.clone()),
+            (None, true) => ClientCas::System,
+        },
+    }
+}

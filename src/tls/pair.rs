@@ -1,0 +1,173 @@
+//! A certificate chain and its key, as they stand in two files.
+
+use super::facts::Facts;
+use super::{Trouble, read};
+use rustls::InconsistentKeys;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Longest chain that is read; honest ones have three or four.
+const LONGEST_CHAIN: usize = 16;
+
+/// Where a chain and its key are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PairFiles {
+    /// The certificate, and what leads from it to its authority (PEM).
+    pub chain: PathBuf,
+    /// The private key (PEM).
+    pub key: PathBuf,
+}
+
+/// A chain and its key, fit for use.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// Where they came from.
+    pub files: PairFiles,
+    /// What the certificate says.
+    pub facts: Facts,
+    /// Certificates in the chain.
+    pub length: usize,
+    pub(super) key: Arc<CertifiedKey>,
+}
+
+impl Pair {
+    /// Reads both files and checks that they belong together. The certificate may be expired: that is
+    /// for the caller to judge.
+    pub fn read(files: &PairFiles, provider: &CryptoProvider) -> Result<Self, Trouble> {
+        let chain = certificates(&files.chain)?;
+        let key = key(&files.key)?;
+        let wrong_key = |why: &str| Trouble::new(&files.key, why);
+        let key = provider.key_provider.load_private_key(key).map_err(|_| {
+            wrong_key("its key is of no kind that can be used here: RSA from 2048 bits, ECDSA P-256 or P-384, Ed25519")
+        })?;
+        let facts = Facts::of(&chain[0]).map_err(|why| Trouble::new(&files.chain, why))?;
+        let length = chain.len();
+        let certified = CertifiedKey::new(chain, key);
+        match certified.keys_match() {
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+            Err(rustls::Error::InconsistentKeys(_)) => return Err(mismatch(files, &certified)),
+            Err(error) => return Err(Trouble::new(&files.chain, format!("its certificate: {error}"))),
+        }
+        Ok(Self { files: files.clone(), facts, length, key: Arc::new(certified) })
+    }
+}
+
+/// The key belongs to another certificate: perhaps to one further down the chain.
+fn mismatch(files: &PairFiles, certified: &CertifiedKey) -> Trouble {
+    let key = files.key.display();
+    let later = certified.cert.iter().skip(1).any(|other| {
+        let alone = CertifiedKey::new(vec![other.clone()], Arc::clone(&certified.key));
+        alone.keys_match().is_ok()
+    });
+    let why = if later {
+        format!(
+            "the certificate that belongs to {key} is not the first in it: put the host's own certificate first, then its issuer's"
+        )
+    } else {
+        format!("its certificate does not belong to the key in {key}: take the two from the same issue")
+    };
+    Trouble::new(&files.chain, why)
+}
+
+/// The certificates in a PEM file, at least one.
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Trouble> {
+    let found = bounded_certificates(&read(file)?, LONGEST_CHAIN).map_err(|why| Trouble::new(file, why))?;
+    if found.is_empty() {
+        return Err(Trouble::new(
+            file,
+            "there is no certificate in it: it must be PEM, with -----BEGIN CERTIFICATE-----",
+        ));
+    }
+    Ok(found)
+}
+
+fn bounded_certificates(text: &[u8], most: usize) -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut found = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(text) {
+        found.push(certificate.map_err(|error| format!("it is no sound PEM: {error}"))?);
+        if found.len() > most {
+            return Err(format!("there are more than {most} certificates in it"));
+        }
+    }
+    Ok(found)
+}
+
+fn key(file: &Path) -> Result<PrivateKeyDer<'static>, Trouble> {
+    let text = read(file)?;
+    if memchr::memmem::find(&text, b"-----BEGIN ENCRYPTED PRIVATE KEY-----").is_some()
+        || memchr::memmem::find(&text, b"Proc-Type: 4,ENCRYPTED").is_some()
+    {
+        return Err(Trouble::new(
+            file,
+            "its key is encrypted, and there is nobody to ask for the passphrase: decrypt it with `openssl pkey`, mode 0600",
+        ));
+    }
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => Trouble::new(
+            file,
+            "there is no private key in it: it must be PEM, with -----BEGIN PRIVATE KEY-----",
+        ),
+        error => Trouble::new(file, format!("it is no sound PEM: {error}")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::tls::selfsigned;
+    use rustls::crypto::aws_lc_rs;
+
+    #[test]
+    fn what_is_wrong_with_the_files_is_said_with_the_name_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let write = |name: &str, text: &str| std::fs::write(path(name), text).unwrap();
+        let one = selfsigned::make(&["one.example".into()], 30, Timestamp(0)).unwrap();
+        let two = selfsigned::make(&["two.example".into()], 30, Timestamp(0)).unwrap();
+        write("one.pem", &one.chain);
+        write("one.key", &one.key);
+        write("both.pem", &format!("{}{}", one.key, one.chain));
+        write("two.key", &two.key);
+        write("two-one.pem", &format!("{}{}", two.chain, one.chain));
+        write("empty", "");
+        write("cut.pem", &one.chain[..one.chain.len() - 30]);
+        write(
+            "locked.key",
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        );
+        write("odd.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+        let cases = [
+            ("one.pem", "one.key", ""),
+            ("both.pem", "both.pem", ""),
+            ("one.pem", "two.key", "one.pem: its certificate does not belong to the key"),
+            ("two-one.pem", "one.key", "two-one.pem: the certificate that belongs to"),
+            ("empty", "one.key", "empty: there is no certificate in it"),
+            ("one.key", "one.key", "one.key: there is no certificate in it"),
+            ("cut.pem", "one.key", "cut.pem: it is no sound PEM"),
+            ("none.pem", "one.key", "none.pem: it cannot be read: No such file or directory"),
+            ("one.pem", "none.key", "none.key: it cannot be read"),
+            ("one.pem", "one.pem", "one.pem: there is no private key in it"),
+            ("one.pem", "locked.key", "locked.key: its key is encrypted"),
+            ("one.pem", "odd.key", "odd.key: its key is of no kind"),
+        ];
+        let provider = aws_lc_rs::default_provider();
+        for (chain, key, expected) in cases {
+            let files = PairFiles { chain: path(chain), key: path(key) };
+            match Pair::read(&files, &provider) {
+                Ok(pair) => {
+                    assert_eq!(expected, "", "{chain} {key}");
+                    assert_eq!(pair.facts.names, ["one.example"]);
+                }
+                Err(trouble) => {
+                    let said = trouble.to_string();
+                    assert!(!expected.is_empty() && said.contains(expected), "{chain} {key}: {said}");
+                }
+            }
+        }
+    }
+}
