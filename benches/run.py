@@ -4,7 +4,7 @@
     python3 benches/run.py [--rounds 5] [--only WORD] [--markdown FILE]
 
 Needs root and Debian's postfix (an instance of its own, in a temporary folder, as a pure relay with
-in_flow_delay=0 and fifty connections to the sink). Builds the release binaries first. All traffic stays
+in_flow_delay=0; both may open fifty connections to the sink). Builds the release binaries first. All traffic stays
 on the loopback interface, every run is bounded in count. Each figure is the median of the rounds, with
 the lowest and highest; the ratio is of the medians.
 """
@@ -64,7 +64,7 @@ class Sekisho(Relay):
 
     def __init__(self, sink, env=None):
         os.environ["SEKISHO_BIN"] = str(RELEASE / "sekisho")
-        super().__init__(sink, env={"RUST_LOG": "warn,sekisho=info", **(env or {})}, extra="[limits]\nsessions = 5000\nsessions_per_client = 5000\n")
+        super().__init__(sink, upstream_extra='tls = "off"\nconnections = 50', env={"RUST_LOG": "warn,sekisho=info", **(env or {})}, extra="[limits]\nsessions = 5000\nsessions_per_client = 5000\n")
         self.address = f"127.0.0.1:{self.port}"
 
     def pids(self):

@@ -6,6 +6,7 @@
 //! * [`header`] the header block, indexed by byte ranges
 //! * [`edit`] byte-exact header edits: ranges kept, bytes put in
 //! * [`walk`] the streaming, bounded MIME walk
+//! * [`seven_bit`] a message re-encoded for a next hop without 8BITMIME
 //! * [`inspect`] what the walk finds that a policy asks about
 //! * [`open`] opens what can be opened, and hands on the text
 
@@ -16,6 +17,7 @@ pub mod envelope;
 pub mod header;
 pub mod inspect;
 pub mod open;
+pub mod seven_bit;
 pub mod walk;
 
 pub use address::{Address, AddressList, Mailbox};

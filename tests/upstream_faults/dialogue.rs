@@ -166,14 +166,36 @@ async fn a_copy_that_cannot_go_there_fails_and_says_why() {
             script.keywords.push("SIZE 10");
         }
         let (server, smarthost) = start(script).await;
-        let mut transaction = transaction(&["ok@example.com"], b"\r\nx\r\n");
+        let mut transaction = transaction(&["ok@example.com"], b"\r\n--b\r\n\r\n\xe9\r\n--b--\r\n");
+        transaction.header = Bytes::from_static(b"Content-Type: multipart/signed; boundary=b\r\n");
         transaction.eight_bit = true;
-        transaction.smtputf8 = true;
+        transaction.smtputf8 = keyword == "SMTPUTF8";
         let outcome = send(&smarthost, transaction).await;
         assert_eq!(kinds(&outcome), [Kind::Failed], "{outcome:?}");
         assert!(text(&outcome).starts_with(status), "{outcome:?}");
         assert!(server.said("MAIL").is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_is_not_signed_is_re_encoded_for_an_upstream_without_8bitmime() {
+    let (server, smarthost) = start(Script::new(Mode::Plain).without("8BITMIME").without("SIZE")).await;
+    let small = "\r\n\u{e9}\r\n".to_owned();
+    let large = format!("\r\n{}", "\u{e9}\r\n".repeat(200_000));
+    for body in [&small, &large] {
+        let mut transaction = transaction(&["ok@example.com"], b"");
+        let octets = Bytes::from(body.clone());
+        let size = octets.len() as u64;
+        transaction.body = Content::Stream(Box::new(std::io::Cursor::new(octets)), size);
+        transaction.eight_bit = true;
+        let outcome = send(&smarthost, transaction).await;
+        assert_eq!(kinds(&outcome), [Kind::Delivered], "{outcome:?}");
+        let seen = server.seen.lock().unwrap();
+        let content = String::from_utf8(seen.contents.last().unwrap().clone()).unwrap();
+        assert!(content.contains("Content-Transfer-Encoding: quoted-printable\r\n"));
+        assert!(content.ends_with(&format!("{}.\r\n", body.replace('\u{e9}', "=C3=A9"))));
+    }
+    assert_eq!(server.said("MAIL"), ["MAIL FROM:<a@example.jp>"; 2]);
 }
 
 #[tokio::test]

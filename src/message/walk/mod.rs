@@ -76,6 +76,12 @@ impl Part {
     }
 }
 
+/// A part as its own header announces it, outside of a walk; its path is empty.
+pub(super) fn read_part(header: &Header, default_type: &str) -> (Part, Encoding) {
+    let reading = part::read(header, String::new(), default_type);
+    (reading.part, reading.encoding)
+}
+
 /// Who is told of the parts as the walk goes by.
 pub trait Visitor {
     /// A part begins; `header` is its own header block (the root's is the message's; an embedded

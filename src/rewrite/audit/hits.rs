@@ -1,20 +1,22 @@
-//! What was found, each address once a place, bounded.
+//! What was found, each address once a place, bounded. What is kept depends on what was found alone,
+//! never on the order in which the views came by it: that order depends on how the body was cut.
 
 use super::stream::Form;
 use super::{Hit, Needles};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-/// Most hits kept, beyond one for each address that was found.
+/// Most places kept for an address: the first by name.
+const EACH: usize = 8;
+/// Most hits given, beyond one for each address that was found.
 const MOST: usize = 1_000;
 
 /// The hits so far.
 #[derive(Debug, Default)]
 pub(super) struct Hits {
-    list: Vec<(u32, usize, &'static str)>,
     places: Vec<String>,
     numbers: HashMap<String, usize>,
-    known: HashSet<(u32, usize)>,
-    addresses: HashSet<u32>,
+    /// For each address the places, and how it was written there.
+    found: BTreeMap<u32, Vec<(usize, &'static str)>>,
 }
 
 impl Hits {
@@ -30,17 +32,23 @@ impl Hits {
 
     /// Notes a hit. `base` is how the whole place was written, `as text` or an encoding.
     pub(super) fn add(&mut self, address: u32, place: usize, form: Form, base: &'static str) {
-        let first = self.addresses.insert(address);
-        if (self.list.len() >= MOST && !first) || !self.known.insert((address, place)) {
-            return;
-        }
         let form = match form {
             Form::Plain => base,
             Form::Verp => "VERP",
             Form::Utf16 => "UTF-16",
             Form::Token => "base64",
         };
-        self.list.push((address, place, form));
+        let hits = self.found.entry(address).or_default();
+        if let Some(hit) = hits.iter_mut().find(|hit| hit.0 == place) {
+            hit.1 = plainer(hit.1, form);
+            return;
+        }
+        hits.push((place, form));
+        if hits.len() > EACH {
+            let name = |hit: &(usize, &str)| self.places.get(hit.0);
+            let last = (0..hits.len()).max_by(|&a, &b| name(&hits[a]).cmp(&name(&hits[b])));
+            last.map(|last| hits.swap_remove(last));
+        }
     }
 
     /// Notes what was found in a place that is only named when something was.
@@ -51,18 +59,34 @@ impl Hits {
 
     /// The hits, with those in `fallback` left out where the address was found elsewhere too.
     pub(super) fn into_hits(self, needles: &Needles, fallback: Option<usize>) -> Vec<Hit> {
-        let elsewhere: HashSet<u32> =
-            self.list.iter().filter(|hit| Some(hit.1) != fallback).map(|hit| hit.0).collect();
-        let mut hits: Vec<Hit> = Vec::with_capacity(self.list.len());
-        for (address, place, form) in self.list {
-            if Some(place) == fallback && elsewhere.contains(&address) {
-                continue;
+        let mut hits = Vec::new();
+        for (address, mut found) in self.found {
+            if found.iter().any(|hit| Some(hit.0) != fallback) {
+                found.retain(|hit| Some(hit.0) != fallback);
             }
             let known = usize::try_from(address).ok().and_then(|index| needles.addresses().get(index));
-            if let (Some(address), Some(place)) = (known, self.places.get(place)) {
-                hits.push(Hit { address: address.clone(), place: place.clone(), form: form.to_owned() });
+            let mut places: Vec<(&String, &str)> =
+                found.into_iter().filter_map(|(place, form)| Some((self.places.get(place)?, form))).collect();
+            places.sort_unstable();
+            for (round, (place, form)) in places.into_iter().enumerate() {
+                if let Some(address) = known {
+                    let hit = Hit { address: address.clone(), place: place.clone(), form: form.to_owned() };
+                    hits.push((round, hit));
+                }
             }
         }
-        hits
+        if hits.len() > MOST {
+            // one for each address at least
+            hits.sort_by_key(|(round, _)| *round);
+            let firsts = hits.partition_point(|(round, _)| *round == 0);
+            hits.truncate(MOST.max(firsts));
+        }
+        hits.into_iter().map(|(_, hit)| hit).collect()
     }
+}
+
+/// Of two ways an address was written in one place, the one that is told.
+fn plainer(one: &'static str, other: &'static str) -> &'static str {
+    let rank = |form: &'static str| (form != "as text", form);
+    if rank(other) < rank(one) { other } else { one }
 }

@@ -430,6 +430,25 @@ fn every_found_address_has_a_hit() {
     assert_eq!(distinct.len(), 3_000);
 }
 
+#[test]
+fn hits_come_in_the_same_order_however_the_body_is_cut() {
+    let list = ["first@example.jp", "second@example.or.jp"];
+    let message = format!(
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n{} {}\r\n{}--b\r\nTo: {}\r\n\r\n{}\r\n--b--\r\n",
+        "preamble ".repeat(2_000),
+        list[1],
+        "filler\r\n".repeat(3_000),
+        list[0],
+        list[1],
+    );
+    let needles = needles(&list);
+    let whole = scan_in(message.as_bytes(), &needles, message.len()).unwrap();
+    assert_eq!(whole.hits.len(), 3, "{:?}", whole.hits);
+    for size in [1, 7, 61, 1_000, 17_000] {
+        assert_eq!(scan_in(message.as_bytes(), &needles, size).unwrap(), whole, "{size}");
+    }
+}
+
 proptest! {
     #[test]
     fn chunks_do_not_matter(

@@ -1,9 +1,10 @@
 //! The one writer: a thread that owns the writing connection and commits requests in groups.
 //!
-//! Nobody waits for a group to fill: whatever was asked while the last flush to disk ran is the next
-//! group. All of it becomes durable with one flush, and only then is anybody answered. Should one
-//! request fail half-way, the group is rolled back and its requests are done one by one, so that
-//! only the one that fails is refused.
+//! Whatever was asked while the last flush to disk ran is the next group. On a disk whose flushes are
+//! quick nobody waits for a group to fill; on a slow one the writer listens a fraction of a flush longer
+//! while more comes in, for whoever misses a group waits a whole one. All of it becomes durable with one
+//! flush, and only then is anybody answered. Should one request fail half-way, the group is rolled back
+//! and its requests are done one by one, so that only the one that fails is refused.
 
 use super::error::{Failure, classify, is_fsync};
 use crate::store::StoreError;
@@ -11,13 +12,19 @@ use rusqlite::Connection;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// At most so many requests share one commit.
 const GROUP_REQUESTS: usize = 512;
 /// At most so many octets (roughly) share one commit.
 const GROUP_OCTETS: usize = 8 << 20;
+/// Flushes are slow from here on: a group is waited for.
+const SLOW: Duration = Duration::from_millis(1);
+/// The wait ends when nothing came for this part of a flush,
+const QUIET: u32 = 8;
+/// and at the latest after this part of one.
+const LINGER: u32 = 3;
 /// Idle for so long, the writer moves what the log holds into the database.
 const IDLE: Duration = Duration::from_secs(1);
 /// How often (in commits) the writer looks at the length of the log.
@@ -90,10 +97,12 @@ impl Writer {
         on_fatal: OnFatal,
     ) -> Result<Self, StoreError> {
         let (inbox, requests) = mpsc::channel();
-        let log = Log::start(checkpointer)?;
+        let log = Log::start(checkpointer, Arc::clone(&on_fatal))?;
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || Committer { connection, requests, on_fatal, broken: None, log }.run())
+            .spawn(move || {
+                Committer { connection, requests, on_fatal, broken: None, log, flush: Duration::ZERO }.run();
+            })
             .map_err(|error| StoreError::Unavailable(format!("cannot start the writer: {error}")))?;
         Ok(Self { inbox: Some(inbox), thread: Mutex::new(Some(thread)) })
     }
@@ -133,6 +142,8 @@ struct Committer {
     on_fatal: OnFatal,
     /// Set once a flush failed: nothing is written any more.
     broken: Option<String>,
+    /// What a flush takes, as the last ones did.
+    flush: Duration,
 }
 
 impl Committer {
@@ -146,7 +157,7 @@ impl Committer {
                 }
                 Err(RecvTimeoutError::Timeout) => self.log.when_idle(&self.connection),
                 Err(RecvTimeoutError::Disconnected) => {
-                    checkpoint(&self.connection, "PRAGMA wal_checkpoint(TRUNCATE)");
+                    checkpoint(&self.connection, "PRAGMA wal_checkpoint(TRUNCATE)", &self.on_fatal);
                     return;
                 }
             }
@@ -154,14 +165,27 @@ impl Committer {
     }
 
     fn gather(&self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
+        let latest = Instant::now() + self.flush / LINGER;
         let mut weight = first.weight();
         let mut group = vec![first];
         while group.len() < GROUP_REQUESTS && weight < GROUP_OCTETS {
-            let Ok(next) = self.requests.try_recv() else { break };
+            let Some(next) = self.next(latest) else { break };
             weight += next.weight();
             group.push(next);
         }
         group
+    }
+
+    /// What is there; on a slow disk what comes soon.
+    fn next(&self, latest: Instant) -> Option<Box<dyn Job>> {
+        if let Ok(next) = self.requests.try_recv() {
+            return Some(next);
+        }
+        if self.flush < SLOW {
+            return None;
+        }
+        let wait = (self.flush / QUIET).min(latest.saturating_duration_since(Instant::now()));
+        self.requests.recv_timeout(wait).ok()
     }
 
     fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
@@ -183,7 +207,7 @@ impl Committer {
         if let Some(why) = &self.broken {
             return Err(StoreError::Unavailable(why.clone()));
         }
-        let result = self.try_transact(group);
+        let result = self.try_transact(group).map(|took| self.flush = (self.flush * 7 + took) / 8);
         result.map_err(|error| {
             if !self.connection.is_autocommit()
                 && let Err(rollback) = self.connection.execute_batch("ROLLBACK")
@@ -197,15 +221,17 @@ impl Committer {
         })
     }
 
-    fn try_transact(&self, group: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+    /// How long the flush took.
+    fn try_transact(&self, group: &mut [Box<dyn Job>]) -> Result<Duration, rusqlite::Error> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         for job in group {
             if let Err(Failure::Sql(error)) = job.run(&self.connection) {
                 return Err(error);
             }
         }
+        let began = Instant::now();
         self.connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(())
+        Ok(began.elapsed())
     }
 
     fn fatal(&mut self, why: &str) {
@@ -238,24 +264,26 @@ struct Log {
     done: Receiver<()>,
     busy: bool,
     commits: u32,
+    on_fatal: OnFatal,
 }
 
 impl Log {
-    fn start(connection: Connection) -> Result<Self, StoreError> {
+    fn start(connection: Connection, on_fatal: OnFatal) -> Result<Self, StoreError> {
+        let fatal = Arc::clone(&on_fatal);
         let (kick, kicked) = mpsc::sync_channel::<()>(1);
         let (finished, done) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("store-log".to_owned())
             .spawn(move || {
                 while kicked.recv().is_ok() {
-                    checkpoint(&connection, "PRAGMA wal_checkpoint(PASSIVE)");
+                    checkpoint(&connection, "PRAGMA wal_checkpoint(PASSIVE)", &fatal);
                     if finished.send(()).is_err() {
                         return;
                     }
                 }
             })
             .map_err(|error| StoreError::Unavailable(format!("cannot start a thread: {error}")))?;
-        Ok(Self { kick: Some(kick), thread: Some(thread), done, busy: false, commits: 0 })
+        Ok(Self { kick: Some(kick), thread: Some(thread), done, busy: false, commits: 0, on_fatal })
     }
 
     fn kick(&mut self) {
@@ -271,7 +299,7 @@ impl Log {
             }
         } else if self.commits >= LOOK_EVERY {
             self.commits = 0;
-            if pending(connection) > LOG_PAGES {
+            if self.pending(connection) > LOG_PAGES {
                 self.kick();
             }
         }
@@ -279,17 +307,23 @@ impl Log {
 
     /// Moves what came since the other thread began; a long rest is left to another round.
     fn finish(&mut self, connection: &Connection) {
-        if pending(connection) <= LAST_PAGES {
-            checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)");
+        if self.pending(connection) <= LAST_PAGES {
+            checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)", &self.on_fatal);
         } else {
             self.kick();
         }
     }
 
     fn when_idle(&mut self, connection: &Connection) {
-        if !self.busy && pending(connection) > 0 {
-            checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)");
+        if !self.busy && self.pending(connection) > 0 {
+            checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)", &self.on_fatal);
         }
+    }
+
+    /// Pages in the log that are not yet in the database.
+    fn pending(&self, connection: &Connection) -> i64 {
+        let (log, moved) = checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)", &self.on_fatal);
+        log - moved
     }
 }
 
@@ -304,19 +338,17 @@ impl Drop for Log {
     }
 }
 
-/// Pages in the log that are not yet in the database.
-fn pending(connection: &Connection) -> i64 {
-    let (log, moved) = checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)");
-    log - moved
-}
-
 /// Runs one of the checkpoint pragmas: pages in the log, and how many of them are in the database.
-/// A failure is harmless (the log stays valid and is only longer), so it is only logged.
-fn checkpoint(connection: &Connection, pragma: &'static str) -> (i64, i64) {
+/// A failure is harmless (the log stays valid and is only longer), so it is only logged; but not one of a
+/// flush to disk, after which nobody knows what the disk holds.
+fn checkpoint(connection: &Connection, pragma: &'static str, on_fatal: &OnFatal) -> (i64, i64) {
     let counts = connection.prepare_cached(pragma).and_then(|mut statement| {
         statement.query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))
     });
     counts.unwrap_or_else(|error| {
+        if is_fsync(&error) {
+            on_fatal(&format!("a flush to disk failed: {error}"));
+        }
         tracing::warn!(%error, "could not move the write-ahead log into the database");
         (0, 0)
     })

@@ -32,9 +32,6 @@ pub(super) fn misfit(transaction: &Transaction, offers: &Capabilities) -> Option
     if needs_utf8(transaction) && !offers.smtputf8 {
         return Some("5.6.7 an address or the header needs SMTPUTF8, which the upstream lacks".to_owned());
     }
-    if transaction.eight_bit && !offers.eight_bit {
-        return Some("5.6.3 the content has 8-bit octets, and the upstream lacks 8BITMIME".to_owned());
-    }
     None
 }
 

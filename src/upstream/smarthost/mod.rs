@@ -4,6 +4,7 @@
 //! * `greet` connect, banner, EHLO, STARTTLS, AUTH
 //! * `exchange` one transaction
 //! * `pool` idle connections
+//! * `narrow` re-encodes for a next hop without 8BITMIME
 //!
 //! How many transactions run at once is up to the courier, and so is how many start in a minute.
 
@@ -13,6 +14,7 @@ pub mod config;
 mod connection;
 mod exchange;
 mod greet;
+mod narrow;
 mod pool;
 mod tls;
 
@@ -64,9 +66,9 @@ impl Smarthost {
         transaction: &mut Transaction,
         last_look: &(dyn Fn() -> bool + Send + Sync),
     ) -> Result<Outcome, Broken> {
-        if let Some(why) = command::misfit(transaction, &connection.offers) {
+        if let Err(fate) = fit(transaction, &connection).await {
             self.pool.put(connection);
-            return Ok(Outcome::all(transaction.recipients.len(), &Fate::Failed(why)));
+            return Ok(Outcome::all(transaction.recipients.len(), &fate));
         }
         let reused = connection.used > 0;
         let fates = self.untried(transaction.recipients.len());
@@ -117,6 +119,23 @@ impl Smarthost {
             tokio::spawn(connection.quit(self.config.timeouts.quit));
         }
     }
+}
+
+/// Makes the transaction fit what the next hop offers, where that can be done; else its fate.
+async fn fit(transaction: &mut Transaction, connection: &Connection) -> Result<(), Fate> {
+    let fits = |transaction: &Transaction| {
+        command::misfit(transaction, &connection.offers).map_or(Ok(()), |why| Err(Fate::Failed(why)))
+    };
+    fits(transaction)?;
+    if transaction.eight_bit && !connection.offers.eight_bit {
+        narrow::narrow(transaction).await.map_err(|failure| match failure {
+            narrow::Failure::Never(why) => Fate::Failed(why),
+            narrow::Failure::NotNow(why) => Fate::Deferred(why),
+        })?;
+        // it may have grown beyond what the next hop takes
+        fits(transaction)?;
+    }
+    Ok(())
 }
 
 #[async_trait]

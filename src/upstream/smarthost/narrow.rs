@@ -1,0 +1,94 @@
+//! A transaction re-encoded for a next hop without 8BITMIME.
+
+use crate::message::seven_bit::SevenBit;
+use crate::upstream::{Content, Transaction};
+use bytes::Bytes;
+use std::io::SeekFrom;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+
+/// A converted body above this goes to a temporary file.
+const IN_MEMORY: usize = 1 << 20;
+/// Octets read at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// Why a transaction could not be re-encoded.
+pub(super) enum Failure {
+    /// It never can be: a sentence with its enhanced status code.
+    Never(String),
+    /// Not now: the body cannot be read, or there is no room for the other one.
+    NotNow(String),
+}
+
+/// Makes header and body 7-bit. After an error the body is used up.
+pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure> {
+    let never = |why| Failure::Never(format!("5.6.3 the upstream lacks 8BITMIME, and {why}"));
+    let mut converter = SevenBit::new(&transaction.header).map_err(never)?;
+    let mut spool = Spool { out: Vec::new(), file: None, size: 0 };
+    match std::mem::replace(&mut transaction.body, Content::Inline(Bytes::new())) {
+        Content::Inline(body) => converter.feed(&body, &mut spool.out).map_err(never)?,
+        Content::Stream(mut body, size) => {
+            let (mut seen, mut chunk) = (0, vec![0; CHUNK]);
+            loop {
+                let count = body.read(&mut chunk).await.map_err(|error| unreadable(&error))?;
+                if count == 0 {
+                    break;
+                }
+                seen += count as u64;
+                converter.feed(&chunk[..count], &mut spool.out).map_err(never)?;
+                spool.spill().await?;
+            }
+            if seen != size {
+                let why = format!("4.3.0 the stored body has {seen} octets in place of {size}");
+                return Err(Failure::NotNow(why));
+            }
+        }
+    }
+    let converted = converter.finish(&mut spool.out).map_err(never)?;
+    transaction.header = converted.header;
+    transaction.body = spool.content().await?;
+    transaction.eight_bit = false;
+    Ok(())
+}
+
+fn unreadable(error: &std::io::Error) -> Failure {
+    Failure::NotNow(format!("4.3.0 the stored body cannot be read: {error}"))
+}
+
+fn no_room(error: &std::io::Error) -> Failure {
+    Failure::NotNow(format!("4.3.1 no room to re-encode the message: {error}"))
+}
+
+/// The converted body, in memory while it is small.
+struct Spool {
+    out: Vec<u8>,
+    file: Option<File>,
+    size: u64,
+}
+
+impl Spool {
+    async fn spill(&mut self) -> Result<(), Failure> {
+        if self.out.len() < IN_MEMORY {
+            return Ok(());
+        }
+        if self.file.is_none() {
+            let made = tokio::task::spawn_blocking(tempfile::tempfile).await;
+            let made = made.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            self.file = Some(File::from_std(made.map_err(|error| no_room(&error))?));
+        }
+        if let Some(file) = &mut self.file {
+            file.write_all(&self.out).await.map_err(|error| no_room(&error))?;
+            self.size += self.out.len() as u64;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    async fn content(mut self) -> Result<Content, Failure> {
+        let Some(mut file) = self.file.take() else { return Ok(Content::Inline(Bytes::from(self.out))) };
+        file.write_all(&self.out).await.map_err(|error| no_room(&error))?;
+        file.flush().await.map_err(|error| no_room(&error))?;
+        file.seek(SeekFrom::Start(0)).await.map_err(|error| no_room(&error))?;
+        Ok(Content::Stream(Box::new(file), self.size + self.out.len() as u64))
+    }
+}
