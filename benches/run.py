@@ -12,6 +12,7 @@ the lowest and highest; the ratio is of the medians.
 import argparse
 import json
 import os
+import resource
 import shutil
 import socket
 import statistics
@@ -62,9 +63,11 @@ class Sekisho(Relay):
 
     name = "sekisho"
 
-    def __init__(self, sink, env=None):
+    def __init__(self, sink, env=None, pair=None):
         os.environ["SEKISHO_BIN"] = str(RELEASE / "sekisho")
-        super().__init__(sink, upstream_extra='tls = "off"\nconnections = 50', env={"RUST_LOG": "warn,sekisho=info", **(env or {})}, extra="[limits]\nsessions = 5000\nsessions_per_client = 5000\n")
+        tls = f'[tls]\ncertificates = [{{ chain = "{pair[0]}", key = "{pair[1]}" }}]\n' if pair else ""
+        super().__init__(sink, upstream_extra='tls = "off"\nconnections = 50', env={"RUST_LOG": "warn,sekisho=info", **(env or {})},
+                         listener='tls = "starttls"' if pair else "", extra=f"[limits]\nsessions = 12000\nsessions_per_client = 12000\n{tls}")
         self.address = f"127.0.0.1:{self.port}"
 
     def pids(self):
@@ -77,7 +80,7 @@ class Postfix:
 
     name = "postfix"
 
-    def __init__(self, sink, env=None):
+    def __init__(self, sink, env=None, pair=None):
         self.folder, self.env = Path(tempfile.mkdtemp(prefix="postfix-")), env or {}
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
@@ -99,6 +102,9 @@ class Postfix:
             "smtpd_client_connection_count_limit = 0\nsmtpd_client_connection_rate_limit = 0\nsmtpd_peername_lookup = no\n"
             f"default_process_limit = 1500\nmaillog_file = {self.folder}/log\nmaillog_file_prefixes = {self.folder}\nimport_environment = {imports}\nexport_environment = {imports}\n"
         )
+        if pair:
+            with open(config / "main.cf", "a") as main:
+                main.write(f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {pair[1]}, {pair[0]}\nsmtpd_tls_loglevel = 0\n")
         lines = [
             f"127.0.0.1:{self.port} inet n - n - 1500 smtpd",
             "pickup unix n - n 60 1 pickup", "cleanup unix n - n - 0 cleanup", "qmgr unix n - n 300 1 qmgr",
@@ -189,8 +195,9 @@ class Bench:
         """Whether this measure was asked for."""
         return not self.options.only or self.options.only in name
 
-    def measure(self, name, unit, better, figure, env=None, rounds=None):
-        """Runs `figure(server, sink)` for both servers in turn; adds a row. `better` is `more` or `less`."""
+    def measure(self, name, unit, better, figure, env=None, rounds=None, pair=None):
+        """Runs `figure(server, sink)` for both servers in turn; adds a row. `better` is `more` or `less`.
+        With a `pair` (certificate and key) both offer STARTTLS."""
         if not self.wanted(name):
             return
         figures = {Sekisho.name: [], Postfix.name: []}
@@ -198,7 +205,7 @@ class Bench:
             for number in range(rounds or self.options.rounds):
                 order = [Sekisho, Postfix] if number % 2 == 0 else [Postfix, Sekisho]
                 for kind in order:
-                    with kind(sink.address, env) as server:
+                    with kind(sink.address, env, pair) as server:
                         figures[kind.name].append(figure(server, sink))
                 print(f"  {name}: round {number + 1}: " + ", ".join(f"{k} {v[-1]:.4g}" for k, v in figures.items()), file=sys.stderr, flush=True)
         ours, theirs = (statistics.median(figures[n]) for n in ("sekisho", "postfix"))
@@ -293,6 +300,49 @@ def memory(bench):
     bench.measure("50 messages of 25 MiB at once", "MiB", "less", big, rounds=3)
 
 
+def secured(bench):
+    """Through TLS: mail, sessions set up, sessions that wait. No session is resumed."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        subprocess.run([RELEASE / "sekisho", "cert", "self-signed", "--name", "localhost", "--out", folder],
+                       check=True, stdout=subprocess.DEVNULL)
+        pair = (f"{folder}/localhost.pem", f"{folder}/localhost.key")
+
+        def rate(server, sink):
+            return 4000 / through(server, sink, 4000, count=4000, size=4096, sessions=10, tls="starttls")[0]
+
+        bench.measure("4 KiB over 10 sessions, TLS", "messages/s", "more", rate, pair=pair)
+
+        def setup(server, sink):
+            generate(server.address, count=100, sessions=10, mode="greet", tls="starttls")
+            return 2000 / generate(server.address, count=2000, sessions=10, mode="greet", tls="starttls")["seconds"]
+
+        bench.measure("TLS sessions set up", "sessions/s", "more", setup, pair=pair)
+
+        def idle(count):
+            def figure(server, sink):
+                generate(server.address, count=20, sessions=5, tls="starttls")
+                before = resident(server.pids())
+                process = subprocess.Popen(
+                    [RELEASE / "examples" / "generate", "--target", server.address, "--sessions", str(count), "--mode", "idle", "--tls", "starttls"],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                assert str(count) in process.stdout.readline()
+                time.sleep(1)
+                after = resident(server.pids())
+                process.communicate("\n")
+                return (after - before) / count / 1024
+            return figure
+
+        bench.measure("1,000 idle TLS sessions", "KiB/session", "less", idle(1_000), rounds=3, pair=pair)
+        if bench.wanted("10,000 idle TLS sessions"):
+            values = []
+            with Sink() as sink:
+                for _ in range(3):
+                    with Sekisho(sink.address, None, pair) as server:
+                        values.append(idle(10_000)(server, sink))
+            bench.single("10,000 idle TLS sessions", "KiB/session", values)
+
+
 def main():
     """Builds, measures, prints."""
     parser = argparse.ArgumentParser()
@@ -301,8 +351,10 @@ def main():
     parser.add_argument("--markdown")
     options = parser.parse_args()
     subprocess.run(["cargo", "build", "--release", "--bin", "sekisho", "--example", "sink", "--example", "generate"], cwd=TOP, check=True)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # ten thousand sessions are ten thousand files
     bench = Bench(options)
-    for part in (rates, slow_disk, memory):
+    for part in (rates, slow_disk, memory, secured):
         part(bench)
     print(bench.table())
     if options.markdown:

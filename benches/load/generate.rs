@@ -6,12 +6,17 @@
 
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// How sessions use their connections.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,6 +27,19 @@ enum Mode {
     Connect,
     /// Opens the sessions, says EHLO, and waits until standard input ends.
     Idle,
+    /// A connection for each, greeted, secured and closed: no mail.
+    Greet,
+}
+
+/// How connections are secured. No certificate is verified, and no session resumed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Security {
+    /// Plain text.
+    Off,
+    /// By STARTTLS.
+    Starttls,
+    /// From the first byte.
+    Implicit,
 }
 
 /// A load generator.
@@ -45,6 +63,9 @@ struct Options {
     /// What sessions do.
     #[arg(long, value_enum, default_value_t = Mode::Keep)]
     mode: Mode,
+    /// How connections are secured.
+    #[arg(long, value_enum, default_value_t = Security::Off)]
+    tls: Security,
     /// MAIL FROM and From.
     #[arg(long, default_value = "hanako.sato@example.co.jp")]
     from: String,
@@ -71,6 +92,7 @@ struct Options {
 /// What all sessions share.
 struct Shared {
     options: Options,
+    tls: Option<TlsConnector>,
     next: AtomicU64,
     taken: AtomicU64,
     failed: AtomicU64,
@@ -97,10 +119,11 @@ async fn main() -> anyhow::Result<()> {
         latencies: Mutex::new(Vec::new()),
         log,
         until: Instant::now() + Duration::from_secs(options.seconds),
+        tls: connector(options.tls)?,
         options,
     });
     if shared.options.mode == Mode::Idle {
-        return idle(&shared.options).await;
+        return idle(&shared).await;
     }
     let started_at = micros();
     let started = Instant::now();
@@ -158,19 +181,98 @@ fn body(size: usize) -> Vec<u8> {
     body
 }
 
-/// One connection, greeted.
-async fn connect(target: &str) -> anyhow::Result<BufReader<TcpStream>> {
-    let stream = TcpStream::connect(target).await?;
+/// Takes any certificate: this is a load, not a client.
+#[derive(Debug)]
+struct Any(Arc<rustls::crypto::CryptoProvider>);
+
+impl ServerCertVerifier for Any {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn connector(security: Security) -> anyhow::Result<Option<TlsConnector>> {
+    if security == Security::Off {
+        return Ok(None);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Any(provider)))
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(Some(TlsConnector::from(Arc::new(config))))
+}
+
+/// A socket, or TLS over one.
+trait Link: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link for S {}
+type Line = BufReader<Box<dyn Link>>;
+
+async fn send(stream: &mut Line, octets: &[u8]) -> anyhow::Result<()> {
+    stream.get_mut().write_all(octets).await?;
+    Ok(stream.get_mut().flush().await?)
+}
+
+/// One connection, secured and greeted.
+async fn connect(shared: &Shared) -> anyhow::Result<Line> {
+    let stream = TcpStream::connect(&shared.options.target).await?;
     stream.set_nodelay(true)?;
-    let mut stream = BufReader::new(stream);
-    expect(&mut stream, "220").await?;
-    stream.get_mut().write_all(b"EHLO generator.example\r\n").await?;
+    let secure = async |stream: TcpStream| -> anyhow::Result<Box<dyn Link>> {
+        let connector = shared.tls.as_ref().context("no TLS")?;
+        let stream = connector.connect(ServerName::try_from("localhost")?, stream).await?;
+        Ok(Box::new(stream) as Box<dyn Link>)
+    };
+    let mut stream: Line = match shared.options.tls {
+        Security::Off => BufReader::new(Box::new(stream)),
+        Security::Implicit => BufReader::new(secure(stream).await?),
+        Security::Starttls => {
+            let mut plain = BufReader::new(stream);
+            expect(&mut plain, "220").await?;
+            for (command, code) in [("EHLO generator.example", "250"), ("STARTTLS", "220")] {
+                plain.get_mut().write_all(format!("{command}\r\n").as_bytes()).await?;
+                expect(&mut plain, code).await?;
+            }
+            BufReader::new(secure(plain.into_inner()).await?)
+        }
+    };
+    if shared.options.tls != Security::Starttls {
+        expect(&mut stream, "220").await?;
+    }
+    send(&mut stream, b"EHLO generator.example\r\n").await?;
     expect(&mut stream, "250").await?;
     Ok(stream)
 }
 
 /// Reads one reply, with all its lines; an error when it does not begin with `code`.
-async fn expect(stream: &mut BufReader<TcpStream>, code: &str) -> anyhow::Result<String> {
+async fn expect<S: AsyncBufRead + Unpin>(stream: &mut S, code: &str) -> anyhow::Result<String> {
     let mut line = String::new();
     loop {
         line.clear();
@@ -210,19 +312,25 @@ async fn session(shared: &Shared) -> anyhow::Result<()> {
         }
     }
     if let Some(mut stream) = stream {
-        stream.get_mut().write_all(b"QUIT\r\n").await.ok();
+        send(&mut stream, b"QUIT\r\n").await.ok();
     }
     Ok(())
 }
 
 /// Sends message `number` on the session's connection, or on a new one.
-async fn one(shared: &Shared, number: u64, kept: &mut Option<BufReader<TcpStream>>) -> anyhow::Result<()> {
+async fn one(shared: &Shared, number: u64, kept: &mut Option<Line>) -> anyhow::Result<()> {
     let options = &shared.options;
     let started = Instant::now();
     let mut stream = match kept.take() {
         Some(stream) => stream,
-        None => connect(&options.target).await?,
+        None => connect(shared).await?,
     };
+    if options.mode == Mode::Greet {
+        send(&mut stream, b"QUIT\r\n").await?;
+        expect(&mut stream, "221").await?;
+        took(shared, started);
+        return Ok(());
+    }
     let recipients: Vec<String> =
         (0..options.recipients).map(|n| format!("{}-{number}-{n}@host{n}.example", options.prefix)).collect();
     let mut commands = format!("MAIL FROM:<{}>\r\n", options.from);
@@ -232,7 +340,7 @@ async fn one(shared: &Shared, number: u64, kept: &mut Option<BufReader<TcpStream
         commands.push_str(">\r\n");
     }
     commands.push_str("DATA\r\n");
-    stream.get_mut().write_all(commands.as_bytes()).await?;
+    send(&mut stream, commands.as_bytes()).await?;
     for _ in 0..=recipients.len() {
         expect(&mut stream, "250").await?;
     }
@@ -253,33 +361,38 @@ async fn one(shared: &Shared, number: u64, kept: &mut Option<BufReader<TcpStream
         let mut whole = header.into_bytes();
         whole.extend_from_slice(content);
         whole.extend_from_slice(b".\r\n");
-        stream.get_mut().write_all(&whole).await?;
+        send(&mut stream, &whole).await?;
     } else {
         stream.get_mut().write_all(header.as_bytes()).await?;
         stream.get_mut().write_all(content).await?;
-        stream.get_mut().write_all(b".\r\n").await?;
+        send(&mut stream, b".\r\n").await?;
     }
     let answer = expect(&mut stream, "250").await?;
-    let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    shared.taken.fetch_add(1, Ordering::SeqCst);
-    shared.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(took);
+    took(shared, started);
     if let Some(log) = &shared.log {
         let line = format!("{} {id} {} {}\n", micros(), recipients.join(","), answer.trim_end());
         log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())?;
     }
     if options.mode == Mode::Connect {
-        stream.get_mut().write_all(b"QUIT\r\n").await?;
+        send(&mut stream, b"QUIT\r\n").await?;
     } else {
         *kept = Some(stream);
     }
     Ok(())
 }
 
+/// Counts one that went well.
+fn took(shared: &Shared, started: Instant) {
+    let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    shared.taken.fetch_add(1, Ordering::SeqCst);
+    shared.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(took);
+}
+
 /// Opens sessions and keeps them until standard input ends.
-async fn idle(options: &Options) -> anyhow::Result<()> {
+async fn idle(shared: &Shared) -> anyhow::Result<()> {
     let mut open = Vec::new();
-    for _ in 0..options.sessions {
-        open.push(connect(&options.target).await?);
+    for _ in 0..shared.options.sessions {
+        open.push(connect(shared).await?);
     }
     println!("{}", serde_json::json!({ "open": open.len() }));
     std::io::stdout().flush()?;

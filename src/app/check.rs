@@ -1,5 +1,7 @@
 //! `sekisho check`: everything that can be known to be wrong before mail shows it.
 
+mod tls;
+
 use super::{StartError, parts};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, UpstreamRoute, UpstreamTls, reason};
@@ -71,6 +73,7 @@ pub async fn check(config: &Config, connect: bool) -> Vec<Finding> {
     policy(config, &mut found);
     let running = store(config, &mut found).await;
     relaying(config, &mut found);
+    tls::check(config, &mut found);
     if !running {
         ports(config, &mut found).await;
     }
@@ -161,7 +164,7 @@ async fn store(config: &Config, found: &mut Findings) -> bool {
 fn relaying(config: &Config, found: &mut Findings) {
     for listener in &config.listeners {
         let address = listener.address;
-        if listener.allow.is_empty() {
+        if listener.allow.is_empty() && listener.client_certificates.is_empty() {
             found.warn("listener", format!("{address}: `allow` is empty, so nobody may relay"));
         }
         for net in listener.allow.iter().filter(|net| net.prefix_len() == 0) {

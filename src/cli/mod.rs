@@ -4,6 +4,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
 mod ask;
+mod cert;
 mod check;
 mod completions;
 mod dkim;
@@ -71,6 +72,9 @@ enum Command {
     /// Keys that sign what leaves: make one, show its DNS record
     #[command(subcommand)]
     Dkim(dkim::Verb),
+    /// Certificates: make one, show those configured
+    #[command(subcommand)]
+    Cert(cert::Verb),
     /// Print completions for a shell
     Completions(completions::Arguments),
     /// Print the version
@@ -159,6 +163,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Trace(arguments) => trace::run(context, &arguments),
         Command::Report(arguments) => report::run(context, &arguments),
         Command::Dkim(verb) => dkim::run(context, &verb),
+        Command::Cert(verb) => cert::run(context, &verb),
         Command::Completions(arguments) => completions::run(context, &arguments),
         Command::Version => {
             completions::version(context);

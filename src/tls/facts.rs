@@ -1,7 +1,9 @@
 //! What a certificate says: names, issuer, from when to when.
 
+use super::{Trouble, pair};
 use crate::clock::Timestamp;
 use std::net::IpAddr;
+use std::path::Path;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
@@ -41,6 +43,12 @@ pub enum Validity {
 }
 
 impl Facts {
+    /// Reads every certificate in a PEM file.
+    pub fn of_file(file: &Path) -> Result<Vec<Self>, Trouble> {
+        let all = pair::certificates(file)?;
+        all.iter().map(|der| Self::of(der).map_err(|why| Trouble::new(file, why))).collect()
+    }
+
     /// Reads a certificate in DER. The error is a sentence.
     pub fn of(der: &[u8]) -> Result<Self, String> {
         let (_, certificate) = X509Certificate::from_der(der)

@@ -168,6 +168,8 @@ fn config(pairs: &[Pair], provider: &Arc<CryptoProvider>, ask: bool) -> Result<A
         builder.with_no_client_auth()
     };
     let mut config = builder.with_cert_resolver(Arc::new(Choice(pairs.to_vec())));
+    // All suites are good ones; the strongest wins, whatever the client would rather have.
+    config.ignore_client_order = true;
     // Sessions are resumed by tickets that clients keep, so that we keep nothing.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(wrong)?;

@@ -1,0 +1,75 @@
+//! What `sekisho check` says of certificates, keys, and who may relay by them.
+
+use super::Findings;
+use crate::app::tls::source;
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::config::Config;
+use crate::tls::facts::Validity;
+use crate::tls::{Pair, PairFiles, Server, stale};
+use std::os::unix::fs::PermissionsExt;
+
+/// A certificate with fewer whole days left is a warning.
+const SOON: u64 = 30;
+
+pub(super) fn check(config: &Config, found: &mut Findings) {
+    let secured = config.listeners.iter().any(|listener| listener.tls.is_some());
+    if !secured && !config.tls.certificates.is_empty() {
+        found.warn("tls", "there are certificates, and no listener has `tls`: mail comes in plain text");
+    }
+    let now = SystemClock.now();
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let mut pairs = Vec::new();
+    for files in &config.tls.certificates {
+        match Pair::read(files, &provider) {
+            Ok(pair) => {
+                pair_stands(&pair, now, found);
+                pairs.push(pair);
+            }
+            Err(trouble) => found.error("tls", trouble.to_string()),
+        }
+        key_is_private(files, found);
+    }
+    if pairs.len() < config.tls.certificates.len() {
+        return;
+    }
+    let host = &config.hostname;
+    if secured && !pairs.iter().any(|pair| pair.facts.covers(host)) {
+        found.warn("tls", format!("no certificate bears `{host}`, the name that clients are greeted with"));
+    }
+    // What is left to go wrong are the authorities of clients.
+    if let Err(trouble) = Server::load(source(config)) {
+        found.error("tls", trouble.to_string());
+    }
+}
+
+fn pair_stands(pair: &Pair, now: Timestamp, found: &mut Findings) {
+    let file = pair.files.chain.display();
+    let facts = &pair.facts;
+    match (stale(pair, now), facts.validity(now)) {
+        (Some(why), _) => found.error("tls", format!("{file}: {why}")),
+        (None, Validity::Days(left)) if left < SOON => {
+            found.warn("tls", format!("{file}: its certificate expires in {left} days, on {}", facts.until));
+        }
+        _ => found.ok("tls", format!("{file}: {}, until {}", facts.names.join(", "), facts.until)),
+    }
+    if facts.names.is_empty() {
+        found.warn("tls", format!("{file}: its certificate bears no host name"));
+    }
+    if facts.self_signed {
+        found.warn("tls", format!("{file}: it is self-signed: only clients told to trust it can verify it"));
+    } else if pair.length == 1 {
+        found.warn(
+            "tls",
+            format!("{file}: its issuer's certificate does not follow: many clients cannot verify it"),
+        );
+    }
+}
+
+/// A group may read it (Debian's `ssl-cert`); the world may not.
+fn key_is_private(files: &PairFiles, found: &mut Findings) {
+    if let Ok(meta) = std::fs::metadata(&files.key)
+        && meta.permissions().mode() & 0o007 != 0
+    {
+        found.warn("tls", format!("{} can be read by everybody: chmod 600 it", files.key.display()));
+    }
+}
