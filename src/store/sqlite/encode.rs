@@ -154,6 +154,11 @@ pub(super) fn from_people(people: &str) -> (String, Vec<String>) {
     (sender, lines.collect())
 }
 
+/// The sender alone: a queue's listing asks for it in every row, and the lines may be thousands.
+pub(super) fn sender_of(people: &str) -> &str {
+    people.strip_prefix('\n').unwrap_or(people).lines().next().unwrap_or_default()
+}
+
 fn decided(message: &NewMessage) -> (String, i64) {
     for event in &message.events {
         if let Event::Accepted { action, exposures, .. } = event {

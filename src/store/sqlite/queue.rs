@@ -1,6 +1,6 @@
 //! The queue as operators see it: lists, and the verbs retry, drop, pause, resume.
 
-use super::encode::from_people;
+use super::encode::sender_of;
 use super::error::Failure;
 use super::{codes, journal, notices, read, schema};
 use crate::clock::Timestamp;
@@ -57,7 +57,7 @@ impl Wanted {
             return Ok(false);
         }
         if let Some(sender) = &self.sender
-            && key(&from_people(&row.get::<_, String>(2)?).0) != *sender
+            && key(sender_of(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)) != *sender
         {
             return Ok(false);
         }
@@ -147,7 +147,7 @@ fn queue_row(row: &Row<'_>) -> Result<QueueRow, Failure> {
     Ok(QueueRow {
         id: format!("{message}.{}", schema::number_of(row.get(0)?)),
         message,
-        sender: from_people(&row.get::<_, String>(2)?).0,
+        sender: sender_of(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?).to_owned(),
         recipients: read::recipients(&row.get::<_, Vec<u8>>(9)?)?,
         state,
         attempts: row.get(4)?,
