@@ -6,6 +6,7 @@
 //! Start: policy → lock → store → sockets → recovery → courier → doorway → listeners. Shutdown goes the
 //! way mail goes: listeners drain first, then what speaks to people, then the courier; the store last.
 
+mod accounts;
 pub mod check;
 mod doorway;
 mod parts;
@@ -22,6 +23,7 @@ use crate::desk::Desk;
 use crate::diagnostic::Diagnostic;
 use crate::examine::Examiner;
 use crate::intake::{Answer, Doorway, Intake};
+use crate::listener::access::Access;
 use crate::listener::{Listener, Reload};
 use crate::notice::Postman;
 use crate::store::StoreError;
@@ -97,6 +99,7 @@ pub struct Running {
     postman: Arc<Postman>,
     listeners: Vec<(SocketAddr, Reload)>,
     secured: tls::Secured,
+    gatekeeper: accounts::Gatekeeper,
     web: Option<SocketAddr>,
     config: Config,
     draining: Arc<AtomicBool>,
@@ -114,10 +117,12 @@ impl App {
         let examiner = parts::examiner(Some(&config), &[])?;
         let upstream = parts::upstream(&config, &clock)?;
         let secured = tls::Secured::load(&config, clock.now())?;
+        let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock));
+        let access = gatekeeper.admit(&config)?;
         let lock = parts::lock(&config)?;
         let store = parts::open(&config).await?;
         let seals = seals::read(&config)?;
-        let sockets = Sockets::bind(&config, secured).await?;
+        let sockets = Sockets::bind(&config, secured, gatekeeper, access).await?;
         let recovered = store.recover(clock.now()).await?;
         if recovered.uncertain > 0 || recovered.orphans > 0 {
             tracing::warn!(
@@ -161,14 +166,20 @@ impl App {
 struct Sockets {
     listeners: Vec<Listener>,
     secured: tls::Secured,
+    gatekeeper: accounts::Gatekeeper,
     web: Option<(SocketAddr, TcpListener)>,
     control: ControlSocket,
 }
 
 impl Sockets {
-    async fn bind(config: &Config, secured: tls::Secured) -> Result<Self, StartError> {
+    async fn bind(
+        config: &Config,
+        secured: tls::Secured,
+        gatekeeper: accounts::Gatekeeper,
+        access: Vec<Access>,
+    ) -> Result<Self, StartError> {
         let mut listeners = Vec::new();
-        for settings in parts::listeners(config, &secured) {
+        for settings in parts::listeners(config, &secured, access) {
             let address = settings.address;
             listeners.push(Listener::bind(settings).map_err(|error| StartError::listen(&address, &error))?);
         }
@@ -185,7 +196,7 @@ impl Sockets {
         let path = socket_path(&config.database);
         let control =
             ControlSocket::bind(&path).map_err(|error| StartError::listen(&path.display(), &error))?;
-        Ok(Self { listeners, secured, web, control })
+        Ok(Self { listeners, secured, gatekeeper, web, control })
     }
 }
 
@@ -216,6 +227,7 @@ impl Running {
                 store: Arc::clone(&desk.store),
                 metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier), |registry| {
                     sockets.secured.tally.register(registry);
+                    sockets.gatekeeper.counts().register(registry);
                 }),
                 draining: Arc::clone(&draining),
             });
@@ -249,6 +261,7 @@ impl Running {
             postman,
             listeners,
             secured: sockets.secured,
+            gatekeeper: sockets.gatekeeper,
             web,
             config,
             draining,
@@ -303,9 +316,10 @@ impl Running {
         {
             tracing::warn!("listeners, upstream, store and desk changed as well: that takes a restart");
         }
+        let access = self.gatekeeper.admit(config)?;
         self.secured.reload(config, self.desk.clock.now())?;
         for (settings, (address, reload)) in
-            parts::listeners(config, &self.secured).into_iter().zip(&self.listeners)
+            parts::listeners(config, &self.secured, access).into_iter().zip(&self.listeners)
         {
             if settings.address.port() == 0 || settings.address == *address {
                 reload.settings(settings);

@@ -40,6 +40,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod accounts;
 pub mod app;
 pub mod cases;
 pub mod cli;
@@ -62,6 +63,7 @@ pub mod notice;
 pub mod policy;
 pub mod rewrite;
 pub mod smtp;
+pub mod spf;
 pub mod store;
 pub mod tls;
 pub mod upstream;

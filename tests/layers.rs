@@ -17,7 +17,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["clock", "id", "journal", "message", "policy", "rewrite"]),
     ("upstream", &["clock", "dns", "message", "smtp", "id"]),
     ("tls", &["clock"]),
-    ("listener", &["smtp", "message", "intake", "clock", "id", "store", "tls"]),
+    ("accounts", &["smtp", "message", "clock"]),
+    ("spf", &["dns"]),
+    ("listener", &["accounts", "spf", "smtp", "message", "intake", "clock", "id", "store", "tls"]),
     ("dkim", &["message"]),
     ("marks", &["message", "id"]),
     (

@@ -8,6 +8,7 @@ use crate::courier;
 use crate::examine::Examiner;
 use crate::intake;
 use crate::listener;
+use crate::listener::access::Access;
 use crate::notice::Letterhead;
 use crate::policy::{Organisation, Policy};
 use crate::rewrite::plan::CopyOptions;
@@ -57,11 +58,19 @@ pub(super) async fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> 
 
 /// The way out.
 pub(super) fn upstream(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Upstream>, StartError> {
+    if let UpstreamRoute::Capture(folder) = &config.upstream.route {
+        return Ok(Arc::new(Capture::new(folder.clone(), Arc::clone(clock), Arc::new(SystemEntropy))));
+    }
+    let smarthost = smarthost(config).map_err(StartError::Configuration)?;
+    let smarthost = smarthost.ok_or_else(|| StartError::Configuration("there is no upstream".to_owned()))?;
+    Ok(Arc::new(smarthost))
+}
+
+/// The smarthost, where the way out is one. The error is a sentence for the admin.
+pub(super) fn smarthost(config: &Config) -> Result<Option<Smarthost>, String> {
     let wanted = &config.upstream;
     match &wanted.route {
-        UpstreamRoute::Capture(folder) => {
-            Ok(Arc::new(Capture::new(folder.clone(), Arc::clone(clock), Arc::new(SystemEntropy))))
-        }
+        UpstreamRoute::Capture(_) => Ok(None),
         UpstreamRoute::Smarthost { host, port } => {
             let mut smarthost = SmarthostConfig::new(host.clone(), *port, wanted.hello.clone());
             smarthost.security = match wanted.tls {
@@ -71,13 +80,12 @@ pub(super) fn upstream(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dy
             };
             smarthost.ca_file.clone_from(&wanted.ca_file);
             if let Some((username, file)) = &wanted.credentials {
-                let credentials =
-                    Credentials::from_file(username.clone(), file).map_err(StartError::Configuration)?;
+                let credentials = Credentials::from_file(username.clone(), file)?;
                 smarthost.credentials = Some(credentials);
                 // Whoever writes `tls = "off"` beside a user name asked for it in the clear.
                 smarthost.plain_auth = wanted.tls == UpstreamTls::Off;
             }
-            Ok(Arc::new(Smarthost::new(smarthost).map_err(StartError::Configuration)?))
+            Smarthost::new(smarthost).map(Some)
         }
     }
 }
@@ -104,11 +112,13 @@ pub(super) fn intake(config: &Config) -> intake::Settings {
 }
 
 /// What each listener is told.
-pub(super) fn listeners(config: &Config, secured: &Secured) -> Vec<listener::Settings> {
+pub(super) fn listeners(config: &Config, secured: &Secured, access: Vec<Access>) -> Vec<listener::Settings> {
     config
         .listeners
         .iter()
-        .map(|wanted| listener::Settings {
+        .zip(access)
+        .map(|(wanted, access)| listener::Settings {
+            access,
             address: wanted.address,
             hostname: config.hostname.clone(),
             postmaster_domain: config.first_domain.clone().unwrap_or_else(|| config.hostname.clone()),

@@ -21,6 +21,7 @@ mod serve;
 mod show;
 mod trace;
 mod try_it;
+mod user;
 
 use crate::config::{Config, ConfigError};
 use crate::diagnostic::Diagnostic;
@@ -75,6 +76,9 @@ enum Command {
     /// Certificates: make one, show those configured
     #[command(subcommand)]
     Cert(cert::Verb),
+    /// Accounts in a file: add, passwd, remove, list
+    #[command(subcommand)]
+    User(user::Verb),
     /// Print completions for a shell
     Completions(completions::Arguments),
     /// Print the version
@@ -164,6 +168,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Report(arguments) => report::run(context, &arguments),
         Command::Dkim(verb) => dkim::run(context, &verb),
         Command::Cert(verb) => cert::run(context, &verb),
+        Command::User(verb) => user::run(context, &verb),
         Command::Completions(arguments) => completions::run(context, &arguments),
         Command::Version => {
             completions::version(context);

@@ -1,5 +1,6 @@
 //! The keys of the configuration file, as TOML has them. Every table refuses keys it does not know.
 
+pub(super) mod accounts;
 pub(super) mod dns;
 mod sealing;
 pub(super) mod tls;
@@ -7,10 +8,9 @@ pub(super) mod tls;
 use super::units::{Network, Size, Span};
 use crate::upstream::rate::Rate;
 pub(super) use sealing::{Dkim, Marks, Sign};
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -37,9 +37,7 @@ pub(super) struct File {
     pub(super) dns: dns::Dns,
     #[serde(default)]
     pub(super) tls: tls::Tls,
-    #[serde(default)]
-    #[allow(dead_code)] // read to refuse what would silently not happen
-    auth: Later<Accounts>,
+    pub(super) auth: Option<accounts::Auth>,
     #[serde(default)]
     pub(super) dkim: Dkim,
     #[serde(default)]
@@ -120,8 +118,11 @@ pub(super) struct Listener {
     #[serde(default)]
     pub(super) proxy: Vec<Network>,
     #[serde(default)]
-    #[allow(dead_code)]
-    auth: OnlyOff<ListenerAuth>,
+    pub(super) auth: accounts::ListenerAuth,
+    pub(super) senders: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) spf: Vec<String>,
+    pub(super) tenant: Option<accounts::Tenant>,
 }
 
 /// An address and port to listen on.
@@ -352,95 +353,4 @@ pub(super) struct Notices {
     pub(super) from: Option<crate::message::Address>,
     pub(super) admin: Option<crate::message::Address>,
     pub(super) language: Option<crate::policy::verdict::Language>,
-}
-
-/// What a later release will do, and what means that nobody asked for it.
-trait Promise {
-    const WHAT: &'static str;
-}
-
-#[derive(Debug, Default)]
-struct Accounts;
-impl Promise for Accounts {
-    const WHAT: &'static str =
-        "AUTH of clients is not in this version: take `[auth]` out, and name who may relay in `allow`";
-}
-#[derive(Debug, Default)]
-struct ListenerAuth;
-impl Promise for ListenerAuth {
-    const WHAT: &'static str =
-        "AUTH of clients is not in this version: `auth` can only be \"off\"; name who may relay in `allow`";
-}
-
-/// A table that belongs to a later release: nothing in it, or only empty lists and `"off"`.
-#[derive(Debug)]
-struct Later<P>(PhantomData<P>);
-
-impl<P> Default for Later<P> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<'de, P: Promise> Deserialize<'de> for Later<P> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Table<P>(PhantomData<P>);
-        impl<'de, P: Promise> Visitor<'de> for Table<P> {
-            type Value = Later<P>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a table")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Later<P>, A::Error> {
-                while map.next_key::<String>()?.is_some() {
-                    map.next_value::<Nothing<P>>()?;
-                }
-                Ok(Later(PhantomData))
-            }
-        }
-        deserializer.deserialize_map(Table(PhantomData))
-    }
-}
-
-/// A value that asks for nothing: `"off"`, `false` or an empty list.
-struct Nothing<P>(PhantomData<P>);
-
-impl<'de, P: Promise> Deserialize<'de> for Nothing<P> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Off<P>(PhantomData<P>);
-        impl<'de, P: Promise> Visitor<'de> for Off<P> {
-            type Value = Nothing<P>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"off\"")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Nothing<P>, E> {
-                if text == "off" { Ok(Nothing(PhantomData)) } else { Err(E::custom(P::WHAT)) }
-            }
-            fn visit_bool<E: de::Error>(self, on: bool) -> Result<Nothing<P>, E> {
-                if on { Err(E::custom(P::WHAT)) } else { Ok(Nothing(PhantomData)) }
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Nothing<P>, A::Error> {
-                if list.next_element::<IgnoredAny>()?.is_some() {
-                    return Err(de::Error::custom(P::WHAT));
-                }
-                Ok(Nothing(PhantomData))
-            }
-        }
-        deserializer.deserialize_any(Off(PhantomData))
-    }
-}
-
-/// One key that belongs to a later release and can only be `"off"` now.
-#[derive(Debug)]
-struct OnlyOff<P>(PhantomData<P>);
-
-impl<P> Default for OnlyOff<P> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<'de, P: Promise> Deserialize<'de> for OnlyOff<P> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Nothing::<P>::deserialize(deserializer).map(|_| Self(PhantomData))
-    }
 }

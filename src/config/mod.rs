@@ -3,6 +3,7 @@
 //! Only the wiring ([`crate::app`]) and the commands read all of it; each stage gets a small struct of
 //! its own. Relative paths in the file are relative to the file.
 
+mod accounts;
 mod dns;
 mod keys;
 mod sealing;
@@ -17,6 +18,7 @@ use crate::policy::{Mode, Organisation};
 use crate::rewrite::plan::CopyOptions;
 use crate::tls::NamePattern;
 use crate::upstream::rate::Rate;
+pub use accounts::{Auth, AuthSource, Ldap, LdapFind, ListenerAuth, Sending};
 use ipnet::IpNet;
 pub use keys::UpstreamTls;
 use keys::{BindOrOff, Domains, File, Route};
@@ -53,6 +55,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Certificates.
     pub tls: Tls,
+    /// Accounts; `None` where there are none.
+    pub auth: Option<Auth>,
     /// Where it goes.
     pub upstream: Upstream,
     /// What is decided.
@@ -90,6 +94,8 @@ pub struct Listener {
     pub client_certificates: Vec<NamePattern>,
     /// Balancers whose PROXY header says who the client is.
     pub proxy: Vec<IpNet>,
+    /// Who may send, and as whom, beside the networks.
+    pub sending: Sending,
 }
 
 /// The way out.
@@ -233,6 +239,7 @@ impl Config {
         let base = Base(folder.parent().unwrap_or(Path::new("/")).to_owned());
         let place = Place { path, text };
         let tls = tls::tls(keys.tls, &base);
+        let auth = accounts::auth(keys.auth, &base, &place)?;
         let hostname = hostname(keys.hostname, &place)?;
         let first_domain = match &keys.organisation.get_ref().domains {
             Domains::Listed(domains) => domains.first().cloned(),
@@ -242,8 +249,9 @@ impl Config {
         Ok(Self {
             file: path.to_owned(),
             organisation: organisation(&keys.organisation, &place)?,
-            listeners: listeners(keys.listener, &tls, &place)?,
+            listeners: listeners(keys.listener, &tls, auth.is_some(), &base, &place)?,
             tls,
+            auth,
             upstream: upstream(keys.upstream, &base, &hostname, &place)?,
             policy: policy(keys.policy, &base, &place)?,
             egress: keys.organisation.get_ref().egress.clone(),
@@ -370,7 +378,13 @@ fn organisation(
     }
 }
 
-fn listeners(keys: Vec<keys::Listener>, tls: &Tls, place: &Place<'_>) -> Result<Vec<Listener>, Diagnostic> {
+fn listeners(
+    keys: Vec<keys::Listener>,
+    tls: &Tls,
+    has_accounts: bool,
+    base: &Base,
+    place: &Place<'_>,
+) -> Result<Vec<Listener>, Diagnostic> {
     if keys.is_empty() {
         return Err(Diagnostic::of_file(place.path, "there is no [[listener]]: mail cannot come in", None));
     }
@@ -378,11 +392,21 @@ fn listeners(keys: Vec<keys::Listener>, tls: &Tls, place: &Place<'_>) -> Result<
     keys.into_iter()
         .map(|listener| {
             let names = listener.client_certificates;
+            let mode = tls::mode(listener.tls, !names.is_empty(), tls, place)?;
+            let sending = accounts::SendingKeys {
+                auth: listener.auth,
+                senders: listener.senders,
+                tls: mode.is_some(),
+                shared: !names.is_empty() || !listener.spf.is_empty(),
+                spf: listener.spf,
+                tenant: listener.tenant,
+            };
             Ok(Listener {
                 address: listener.address.0,
                 allow: nets(listener.allow),
                 normalise_line_ends: nets(listener.normalise_line_ends),
-                tls: tls::mode(listener.tls, !names.is_empty(), tls, place)?,
+                tls: mode,
+                sending: accounts::sending(sending, has_accounts, base, place)?,
                 client_certificates: names.into_iter().map(|name| name.0).collect(),
                 proxy: tls::balancers(nets(listener.proxy), place)?,
             })

@@ -1,10 +1,15 @@
 //! One client: drives the [`Session`] over a stream, asks the doorway, gives its answers.
 
+use super::access::Admission;
+use super::guard::Demands;
 use super::stream::Stream;
 use super::transaction::Transaction;
 use super::wire::{Over, Patience, Wire};
 use super::{Place, Shutdown, TlsMode, answers};
+use crate::accounts::guesses::Guess;
+use crate::accounts::{Identity, Senders, Tenant};
 use crate::intake::{Answer, Doorway, Reception};
+use crate::message::Address;
 use crate::smtp::{BareLf, Event, Fault, Session};
 use crate::store::Origin;
 use crate::tls::Peer;
@@ -22,8 +27,8 @@ const OUTPUT: usize = 8 * 1024;
 pub(super) struct Client {
     /// Address and port, IPv4 as IPv4.
     pub(super) peer: SocketAddr,
-    /// May relay.
-    pub(super) allowed: bool,
+    /// Whether it may relay, and why.
+    pub(super) admission: Admission,
     /// What a bare LF in its content becomes.
     pub(super) bare_lf: BareLf,
     /// What it showed of itself in the handshake.
@@ -42,9 +47,13 @@ struct Incoming {
 /// One session from greeting to close.
 pub(super) struct Conversation {
     wire: Wire,
-    session: Session,
-    client: Client,
-    place: Arc<Place>,
+    pub(super) session: Session,
+    pub(super) client: Client,
+    pub(super) place: Arc<Place>,
+    /// Who authenticated.
+    pub(super) identity: Option<Box<Identity>>,
+    /// What SCRAM's proof will count as.
+    pub(super) guess: Option<Box<Guess>>,
     doorway: Arc<dyn Doorway>,
     transaction: Option<Box<Transaction>>,
     incoming: Option<Box<Incoming>>,
@@ -67,6 +76,8 @@ impl Conversation {
             session: Session::new(Arc::clone(&place.options), client.bare_lf),
             client,
             place,
+            identity: None,
+            guess: None,
             doorway,
             transaction: None,
             incoming: None,
@@ -77,7 +88,7 @@ impl Conversation {
 
     /// Talks until one side has had enough.
     pub(super) async fn run(mut self) {
-        tracing::debug!(client = %self.client.peer, allowed = self.client.allowed, "connected");
+        tracing::debug!(client = %self.client.peer, admission = ?self.client.admission, "connected");
         self.session.greet();
         let ended = self.talk().await;
         tracing::debug!(client = %self.client.peer, ?ended, "over");
@@ -109,8 +120,8 @@ impl Conversation {
                 }
                 Event::Greeted => self.greeted(&input),
                 Event::Reset => self.transaction = None,
-                Event::Auth(_) => self.session.refuse("454 4.7.0", "not now"),
-                Event::Mail(mail) => match Transaction::open(mail) {
+                Event::Auth(claim) => Box::pin(self.claimed(claim)).await,
+                Event::Mail(mail) => match self.opened(mail) {
                     Ok(transaction) => {
                         self.transaction = Some(Box::new(transaction));
                         self.session.accept();
@@ -224,23 +235,82 @@ impl Conversation {
         let mut wanted = place.settings.tls.iter().flat_map(|tls| &tls.client_names);
         let named = wanted.find_map(|want| peer.names.iter().find(|name| want.matches(name)));
         tracing::debug!(%client, names = ?peer.names, named, "secured");
-        self.client.allowed |= named.is_some();
+        if named.is_some() && self.client.admission != Admission::Network {
+            self.client.admission = Admission::Certificate;
+        }
         self.client.certificate = (peer != Peer::default()).then(|| Box::new(peer));
     }
 
     fn recipient(&mut self, rcpt: crate::smtp::Rcpt) -> Result<(), (&'static str, String)> {
         let settings = &self.place.settings;
-        if !self.client.allowed {
-            return Err(("550 5.7.1", self.unknown()));
+        if self.identity.is_none() && !self.client.admission.may_relay() {
+            settings.access.counts.refused("relay");
+            let not_yet = self.client.admission == Admission::Unknown;
+            return Err((if not_yet { "451 4.7.0" } else { "550 5.7.1" }, self.unknown()));
         }
         let transaction = self.transaction.as_mut();
         let transaction = transaction.ok_or_else(|| ("503 5.5.1", "say MAIL first".to_owned()))?;
         transaction.add(rcpt, &settings.postmaster_domain, settings.limits.recipients)
     }
 
+    /// MAIL: whether the sender is one of the client's.
+    fn opened(&self, mail: crate::smtp::Mail) -> Result<Transaction, (&'static str, String)> {
+        let transaction = Transaction::open(mail)?;
+        let access = &self.place.settings.access;
+        let sender = transaction.sender();
+        let (why, owned) = match (self.senders(), self.tenant()) {
+            // Replies of machines have the null sender (RFC 3834 §3.3); their From is looked at all the same.
+            (Some(senders), _) => ("mail-from", sender.is_none_or(|sender| senders.contain(sender))),
+            (None, Some(tenant)) => ("tenant", tenant.sends_as(sender)),
+            (None, None) => return Ok(transaction),
+        };
+        if owned {
+            return Ok(transaction);
+        }
+        let client = self.client.peer;
+        access.counts.refused(why);
+        let sender = sender.map_or("", Address::as_str);
+        let identity = self.label();
+        tracing::info!(%client, identity, sender, why, "refused: not a sender of theirs");
+        Err(("550 5.7.1", format!("<{sender}> is not an address of yours")))
+    }
+
+    /// As whom the client may send; `None` is anybody.
+    fn senders(&self) -> Option<&Senders> {
+        match &self.identity {
+            Some(identity) => Some(&identity.senders),
+            None if self.client.admission == Admission::Network => {
+                self.place.settings.access.senders.as_ref()
+            }
+            None => None,
+        }
+    }
+
+    /// Whose secret the message must bear: hosts that many share vouch for nobody by their address.
+    fn tenant(&self) -> Option<&Arc<Tenant>> {
+        let shared = matches!(self.client.admission, Admission::Shared | Admission::Certificate);
+        self.place.settings.access.tenant.as_ref().filter(|_| shared && self.identity.is_none())
+    }
+
+    /// What is asked of the header.
+    fn demands(&self) -> Demands {
+        let access = &self.place.settings.access;
+        Demands {
+            client: Some(self.client.peer),
+            identity: self.label(),
+            senders: self.senders().cloned(),
+            tenant: self.tenant().cloned(),
+            stripped: Arc::clone(&access.stripped),
+            counts: access.counts.clone(),
+        }
+    }
+
     /// Why this client may not relay.
     fn unknown(&self) -> String {
         let address = self.client.peer.ip();
+        if self.client.admission == Admission::Unknown {
+            return format!("whether {address} may relay here is not known yet, try again later");
+        }
         let certificate = match self.client.certificate.as_deref() {
             None => "",
             Some(Peer { unverified: Some(_), .. }) => ", and its certificate does not verify",
@@ -259,11 +329,12 @@ impl Conversation {
         let origin = Origin::Client {
             peer: self.client.peer.to_string(),
             helo: self.session.helo().to_owned(),
-            identity: None,
+            identity: self.label(),
             secured: self.session.is_secured(),
         };
         match self.doorway.begin(origin, envelope).await {
             Ok(reception) => {
+                let reception = self.demands().before(reception);
                 let began = Instant::now();
                 self.incoming =
                     Some(Box::new(Incoming { reception: Ok(reception), recipients, began, octets: 0 }));

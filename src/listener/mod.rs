@@ -5,6 +5,7 @@
 //! * `visit` a connection before its first word: who it is, whether there is room, TLS from the first byte
 //! * `gate` how many sessions at once, in all and from one address; `proxy` who a balancer speaks for
 //! * `conversation` one client: drives the [`Session`](crate::smtp::Session) over a stream
+//! * [`access`] who may send here, and as whom; `authentication` AUTH; `guard` looks at the header first
 //! * `wire` reading and writing within deadlines; `stream` a socket, or TLS over one
 //! * `transaction` the envelope while it grows
 //! * `answers` what the doorway answers, as SMTP replies; [`tally`] what is counted
@@ -14,9 +15,12 @@
 //! reply that says so; but every RCPT from somebody unknown gets 550 5.7.1, whatever the address looks like, ours included: this
 //! relay is the way out, not the way in.
 
+pub mod access;
 mod answers;
+mod authentication;
 mod conversation;
 mod gate;
+mod guard;
 mod proxy;
 pub mod settings;
 mod stream;
@@ -63,7 +67,7 @@ impl Place {
             max_size: settings.limits.size,
             max_discard: settings.limits.discard,
             max_errors: settings.limits.errors,
-            auth: crate::smtp::Offer::default(),
+            auth: settings.access.offer(),
             starttls: match settings.tls.as_ref().map(|tls| tls.mode) {
                 Some(TlsMode::Offered) => StartTls::Offered,
                 Some(TlsMode::Required) => StartTls::Required,

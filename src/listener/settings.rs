@@ -1,5 +1,6 @@
 //! What a listener is told, and everything that is bounded in a session.
 
+use super::access::Access;
 use super::tally::Tally;
 use crate::tls::{NamePattern, Server};
 use ipnet::IpNet;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub proxies: Vec<IpNet>,
     /// How sessions are secured; `None` leaves them in plain text.
     pub tls: Option<Tls>,
+    /// Who may send, and as whom, beside the networks.
+    pub access: Access,
     /// Bounds.
     pub limits: Limits,
     /// Where things are counted.

@@ -78,6 +78,11 @@ impl Transaction {
         Ok(())
     }
 
+    /// Who sends; `None` is the null sender.
+    pub(super) fn sender(&self) -> Option<&Address> {
+        self.envelope.sender.as_ref()
+    }
+
     /// DATA came: the envelope is complete.
     pub(super) fn close(self) -> Envelope {
         self.envelope

@@ -1,5 +1,6 @@
 //! A connection before its first word: who it is, whether there is room, TLS where it comes first.
 
+use super::access::Admission;
 use super::conversation::{Client, Conversation};
 use super::gate::{Gate, Pass};
 use super::stream::Stream;
@@ -149,7 +150,11 @@ fn client(settings: &Settings, peer: SocketAddr, known: bool) -> Client {
     let in_one_of = |nets: &[IpNet]| known && among(nets, peer.ip());
     Client {
         peer,
-        allowed: in_one_of(&settings.allow),
+        admission: if known {
+            settings.access.admission(&settings.allow, peer.ip())
+        } else {
+            Admission::Stranger
+        },
         bare_lf: if in_one_of(&settings.allow_bare_lf) { BareLf::Normalise } else { BareLf::Refuse },
         certificate: None,
     }

@@ -12,6 +12,8 @@
 //! | `sekisho_breaker_open{upstream}` | 1 while the circuit breaker keeps the upstream alone |
 //! | `sekisho_tls_handshakes_total{result}` | TLS handshakes with clients, `ok` or `failed` |
 //! | `sekisho_connections_refused_total{reason}` | clients broken off before a transaction: `proxy` (no sound PROXY header from a balancer), `starttls` (something sent behind STARTTLS), `early` (spoke before the greeting), `sessions` (too many) |
+//! | `sekisho_auth_total{result}` | claims of clients to be somebody: `right`, `wrong`, `too-many` (not looked at), `down` (the source of accounts cannot answer) |
+//! | `sekisho_refused_senders_total{why}` | transactions refused for their sender: `mail-from`, `header` (From or Sender), `tenant`, and recipients refused to strangers: `relay` |
 //!
 //! What the store counts is read when it is asked for, at most every five seconds.
 

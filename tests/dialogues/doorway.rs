@@ -136,6 +136,7 @@ impl Running {
             postmaster_domain: "ours.test".into(),
             allow: vec![format!("{FRIEND}/32").parse().unwrap(), format!("{OLD_DEVICE}/32").parse().unwrap()],
             allow_bare_lf: vec![format!("{OLD_DEVICE}/32").parse().unwrap()],
+            access: sekisho::listener::access::Access::default(),
             proxies: vec![format!("{BALANCER}/32").parse().unwrap()],
             tls,
             limits,

@@ -199,8 +199,6 @@ impl Exchange {
                 }
                 Err(why) => Step::Wrong("501 5.5.2", why),
             },
-            // The session waits for the driver: no response comes here.
-            Self::ScramLookup(_) => MALFORMED,
             Self::ScramFinal(server) => match server.verify(response) {
                 Ok(Some(signature)) => {
                     let user = server.user().to_owned();
@@ -213,7 +211,8 @@ impl Exchange {
             Self::ScramDone { user } if response.is_empty() => {
                 Step::Claim(Claim::Proof { user: std::mem::take(user), proven: true })
             }
-            Self::ScramDone { .. } => MALFORMED,
+            // While the session waits for the driver no response comes here.
+            Self::ScramLookup(_) | Self::ScramDone { .. } => MALFORMED,
             Self::Token(mechanism) => token(*mechanism, response),
         }
     }

@@ -1,4 +1,4 @@
-//! Names and passwords in the one form they are compared in: the profile SASLprep (RFC 4013).
+//! Names and passwords in the one form they are compared in: the profile of RFC 4013.
 //!
 //! Plain ASCII stays as it is. Else: blanks outside ASCII become blanks, invisible characters go, and
 //! NFKC makes one text of its spellings (full-width and half-width, composed and not).

@@ -17,6 +17,7 @@ mod greet;
 mod narrow;
 mod pool;
 mod tls;
+mod verify;
 
 use super::{Fate, Outcome, Transaction, Upstream};
 use async_trait::async_trait;
@@ -27,6 +28,7 @@ use pool::Pool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tls::Tls;
+pub use verify::Shown;
 
 /// Recipients a transaction once the next hop refused more: every server takes as many
 /// (RFC 5321 §4.5.3.1.8).

@@ -1,0 +1,284 @@
+//! How often somebody may guess.
+//!
+//! A *source* is an IPv4 address or an IPv6 /64. A source that once gave an account's right password is
+//! *known* for it, for 30 days from the last time.
+//!
+//! | who guesses | evaluated within an hour, at most |
+//! |---|---|
+//! | all sources together that are not known for the account | 20 for each account |
+//! | one source, at accounts it is not known for | 100 |
+//! | one source, at an account it is known for | 100 |
+//!
+//! So an attacker with any number of addresses has 20 guesses an hour at an account, and whoever signs
+//! in from where they always do is not locked out by that. What is not evaluated is answered before
+//! anything is looked up, so the answer says nothing about the password or whether there is such an
+//! account.
+//!
+//! Memory is bounded: counts are kept in a fixed number of slots, and names and sources that fall into
+//! the same slot share its count. Guesses at a million names cannot push out the count of one.
+
+use crate::clock::{Clock, Timestamp};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Guesses at one account from sources that are not known for it.
+pub const PER_ACCOUNT: usize = 20;
+/// Guesses from one source.
+pub const PER_SOURCE: usize = 100;
+/// The time in which they count.
+const WINDOW: Duration = Duration::from_hours(1);
+/// How long a source stays known.
+const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
+/// Slots for counts, of accounts and of sources each.
+const SLOTS: u64 = 16_384;
+/// Known pairs of account and source.
+const MOST_KNOWN: usize = 65_536;
+
+/// Counts guesses. What it knows is lost with the process.
+pub struct Guesses {
+    clock: Arc<dyn Clock>,
+    hasher: RandomState,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for Guesses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guesses").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    accounts: HashMap<u64, Window>,
+    sources: HashMap<u64, Window>,
+    known: HashMap<u64, Known>,
+}
+
+/// Moments within the last hour.
+#[derive(Default)]
+struct Window(Vec<Timestamp>);
+
+struct Known {
+    last: Timestamp,
+    guesses: Window,
+}
+
+impl Window {
+    /// Whether one more is within bounds; then it counts.
+    fn admit(&mut self, now: Timestamp, most: usize) -> bool {
+        self.forget(now);
+        let room = self.0.len() < most;
+        if room {
+            self.0.push(now);
+        }
+        room
+    }
+
+    /// Moments that lie ahead (the clock was set back) count as now.
+    fn forget(&mut self, now: Timestamp) {
+        self.0.retain(|moment| now.since(*moment) < WINDOW);
+        for moment in &mut self.0 {
+            *moment = (*moment).min(now);
+        }
+    }
+
+    fn take_back(&mut self, moment: Timestamp) {
+        if let Some(at) = self.0.iter().rposition(|known| *known == moment) {
+            self.0.swap_remove(at);
+        }
+    }
+}
+
+/// A guess that is being evaluated, and counts until it is said to have been right.
+#[derive(Debug)]
+pub struct Guess {
+    account: u64,
+    source: u64,
+    pair: u64,
+    known: bool,
+    at: Timestamp,
+}
+
+impl Guesses {
+    /// Nobody has guessed yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, hasher: RandomState::new(), state: Mutex::default() }
+    }
+
+    /// Whether a guess at the account (by its key) may be evaluated now; then it counts.
+    pub fn begin(&self, account: &str, address: IpAddr) -> Option<Guess> {
+        let now = self.clock.now();
+        let prefix = source(address);
+        let pair = self.hasher.hash_one((account, prefix));
+        let slot = |hash: u64| hash % SLOTS;
+        let account = slot(self.hasher.hash_one(("account", account)));
+        let source = slot(self.hasher.hash_one(("source", prefix)));
+        let mut state = self.lock();
+        let guess = |known| Guess { account, source, pair, known, at: now };
+        if let Some(known) = state.known.get_mut(&pair).filter(|known| now.since(known.last) < KNOWN_FOR) {
+            return known.guesses.admit(now, PER_SOURCE).then(|| guess(true));
+        }
+        let state = &mut *state;
+        let by_source = state.sources.entry(source).or_default();
+        if !by_source.admit(now, PER_SOURCE) {
+            return None;
+        }
+        if !state.accounts.entry(account).or_default().admit(now, PER_ACCOUNT) {
+            by_source.take_back(now);
+            return None;
+        }
+        Some(guess(false))
+    }
+
+    /// It was right: it does not count, and its source is known from now on.
+    pub fn right(&self, guess: &Guess) {
+        self.take_back(guess);
+        let mut state = self.lock();
+        if state.known.len() >= MOST_KNOWN && !state.known.contains_key(&guess.pair) {
+            let oldest = state.known.iter().min_by_key(|(_, known)| known.last).map(|(pair, _)| *pair);
+            oldest.and_then(|pair| state.known.remove(&pair));
+        }
+        let known =
+            state.known.entry(guess.pair).or_insert(Known { last: guess.at, guesses: Window::default() });
+        known.last = guess.at;
+    }
+
+    /// It was not evaluated after all: it does not count.
+    pub fn take_back(&self, guess: &Guess) {
+        let mut state = self.lock();
+        if guess.known {
+            if let Some(known) = state.known.get_mut(&guess.pair) {
+                known.guesses.take_back(guess.at);
+            }
+            return;
+        }
+        if let Some(window) = state.accounts.get_mut(&guess.account) {
+            window.take_back(guess.at);
+        }
+        if let Some(window) = state.sources.get_mut(&guess.source) {
+            window.take_back(guess.at);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What counts as one place: whoever has one address of an IPv6 /64 has them all.
+fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !(u128::MAX >> 64))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use std::net::Ipv4Addr;
+
+    fn guesses() -> (Guesses, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::at(Timestamp(1_700_000_000_000)));
+        (Guesses::new(clock.clone()), clock)
+    }
+
+    fn v4(number: u32) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number))
+    }
+
+    #[test]
+    fn ten_thousand_guesses_from_two_hundred_addresses() {
+        let (guesses, clock) = guesses();
+        let home = v4(9_999);
+        let guess = guesses.begin("hanako", home).unwrap();
+        guesses.right(&guess);
+        // Over three hours; at every moment the hour behind it must have at most 20.
+        let mut evaluated: Vec<Timestamp> = Vec::new();
+        for number in 0..10_000 {
+            if guesses.begin("hanako", v4(number % 200)).is_some() {
+                evaluated.push(clock.now());
+            }
+            if number % 100 == 0 {
+                let guess = guesses.begin("hanako", home).expect("whoever is known is not locked out");
+                guesses.right(&guess);
+            }
+            clock.advance_millis(3 * 3_600_000 / 10_000);
+        }
+        for (at, moment) in evaluated.iter().enumerate() {
+            let hour = evaluated[at..].iter().take_while(|later| later.since(*moment) < WINDOW).count();
+            assert!(hour <= PER_ACCOUNT, "{hour} within an hour");
+        }
+        assert_eq!(evaluated.len(), 3 * PER_ACCOUNT);
+    }
+
+    #[test]
+    fn a_known_source_that_guesses_wrong_stays_within_bounds_too() {
+        let (guesses, clock) = guesses();
+        let guess = guesses.begin("hanako", v4(1)).unwrap();
+        guesses.right(&guess);
+        let evaluated = (0..1_000).filter(|_| guesses.begin("hanako", v4(1)).is_some()).count();
+        assert_eq!(evaluated, PER_SOURCE);
+        assert!(guesses.begin("hanako", v4(2)).is_some(), "others have their own count");
+        clock.advance_millis(3_600_000);
+        assert!(guesses.begin("hanako", v4(1)).is_some(), "an hour later");
+    }
+
+    #[test]
+    fn one_source_at_many_accounts_is_bounded() {
+        let (guesses, _) = guesses();
+        let evaluated =
+            (0..1_000).filter(|number| guesses.begin(&format!("user{number}"), v4(1)).is_some()).count();
+        assert_eq!(evaluated, PER_SOURCE);
+        let near =
+            |host: u128| IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8_0000_0001_0000_0000_0000_0000 + host));
+        let evaluated =
+            (0..1_000).filter(|number| guesses.begin(&format!("u{number}"), near(*number)).is_some()).count();
+        assert_eq!(evaluated, PER_SOURCE, "a /64 is one source");
+    }
+
+    #[test]
+    fn many_names_push_out_no_count_and_memory_is_bounded() {
+        let (guesses, _) = guesses();
+        for number in 0..20 {
+            assert!(guesses.begin("hanako", v4(number)).is_some());
+        }
+        for number in 0..100_000_u32 {
+            guesses.begin(&format!("nobody{number}"), v4(1_000 + number));
+        }
+        assert!(guesses.begin("hanako", v4(500)).is_none());
+        let state = guesses.lock();
+        let most = usize::try_from(SLOTS).unwrap();
+        assert!(state.accounts.len() <= most && state.sources.len() <= most);
+        assert!(state.accounts.values().all(|window| window.0.len() <= PER_ACCOUNT));
+    }
+
+    #[test]
+    fn what_was_right_or_never_evaluated_does_not_count() {
+        let (guesses, _) = guesses();
+        for number in 0..1_000 {
+            let guess = guesses.begin("hanako", v4(number)).expect("it never counts");
+            if number % 2 == 0 {
+                guesses.take_back(&guess);
+            } else {
+                guesses.right(&guess);
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_opens_nothing_and_closes_nothing_for_good() {
+        let (guesses, clock) = guesses();
+        for number in 0..20 {
+            assert!(guesses.begin("hanako", v4(number)).is_some());
+        }
+        clock.advance_millis(-365 * 86_400_000);
+        assert!(guesses.begin("hanako", v4(1)).is_none());
+        clock.advance_millis(3_600_000);
+        assert!(guesses.begin("hanako", v4(1)).is_some());
+    }
+}

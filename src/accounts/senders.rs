@@ -1,0 +1,163 @@
+//! Which addresses somebody may send as: in MAIL FROM, and in the header's From and Sender.
+
+use super::Account;
+use crate::message::address::parse_list;
+use crate::message::{Address, Header};
+
+/// Addresses and whole domains.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Senders {
+    addresses: Vec<Address>,
+    /// In comparison form.
+    domains: Vec<String>,
+    anybody: bool,
+}
+
+/// Why a header does not go with whoever sends it, for the reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Foreign {
+    /// Not one From field with one address that can be read for certain.
+    #[error("the message must have exactly one From, with exactly one address")]
+    NotOne,
+    /// Another's.
+    #[error("{field} <{address}> is not an address of yours")]
+    NotOwned {
+        /// `From` or `Sender`.
+        field: &'static str,
+        /// The address there.
+        address: Address,
+    },
+}
+
+impl Senders {
+    /// Adds what a configuration names: an address, `*@domain`, or `*`.
+    pub fn add(&mut self, pattern: &str) -> Result<(), String> {
+        if pattern == "*" {
+            self.anybody = true;
+        } else if let Some(domain) = pattern.strip_prefix("*@") {
+            let address = Address::parse(&format!("x@{domain}"));
+            let address = address.map_err(|_| format!("`{domain}` in `{pattern}` is no domain"))?;
+            self.domains.push(address.domain_key().to_owned());
+        } else {
+            let address = Address::parse(pattern).map_err(|error| error.to_string())?;
+            self.addresses.push(address);
+        }
+        Ok(())
+    }
+
+    /// Adds all that others name.
+    pub fn extend(&mut self, others: &Self) {
+        self.addresses.extend(others.addresses.iter().cloned());
+        self.domains.extend(others.domains.iter().cloned());
+        self.anybody |= others.anybody;
+    }
+
+    /// Everything that these patterns name.
+    pub fn of<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let mut all = Self::default();
+        patterns.into_iter().try_for_each(|pattern| all.add(pattern))?;
+        Ok(all)
+    }
+
+    /// Those of an account, and these.
+    #[must_use]
+    pub fn with(&self, account: &Account) -> Self {
+        let mut all = self.clone();
+        all.addresses.extend(account.addresses.iter().cloned());
+        all
+    }
+
+    /// Whether the address is among them.
+    pub fn contain(&self, address: &Address) -> bool {
+        self.anybody
+            || self.addresses.contains(address)
+            || self.domains.iter().any(|domain| domain == address.domain_key())
+    }
+
+    /// Whether a message with this header is theirs: exactly one From with one address, which is among
+    /// them, and so is Sender's, if there is one (RFC 6409 §6.1).
+    pub fn own(&self, header: &Header) -> Result<(), Foreign> {
+        let from = only(header, "from").ok_or(Foreign::NotOne)?;
+        let sender = match header.named("sender").next() {
+            Some(_) => only(header, "sender").ok_or(Foreign::NotOne)?,
+            None => from.clone(),
+        };
+        for (field, address) in [("From", from), ("Sender", sender)] {
+            if !self.contain(&address) {
+                return Err(Foreign::NotOwned { field, address });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The one address of the one field of that name.
+fn only(header: &Header, name: &str) -> Option<Address> {
+    let mut fields = header.named(name);
+    let (Some(field), None) = (fields.next(), fields.next()) else { return None };
+    let list = parse_list(header.body(field));
+    match (list.problems.as_slice(), <[_; 1]>::try_from(list.mailboxes)) {
+        ([], Ok([mailbox])) => Some(mailbox.address),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn hanako() -> Senders {
+        let account = Account {
+            name: "hanako".into(),
+            addresses: vec![Address::parse("hanako.sato@example.co.jp").unwrap()],
+        };
+        Senders::of(["soumu@example.co.jp", "*@press.example.co.jp"]).unwrap().with(&account)
+    }
+
+    #[test]
+    fn addresses_and_domains() {
+        for (address, owned) in [
+            ("hanako.sato@example.co.jp", true),
+            ("Hanako.Sato@EXAMPLE.co.jp", true),
+            ("soumu@example.co.jp", true),
+            ("anybody@press.example.co.jp", true),
+            ("x@sub.press.example.co.jp", false),
+            ("press.example.co.jp@example.com", false),
+            ("taro@example.co.jp", false),
+            ("hanako.sato@example.com", false),
+        ] {
+            assert_eq!(hanako().contain(&Address::parse(address).unwrap()), owned, "{address}");
+        }
+        assert!(Senders::of(["*"]).unwrap().contain(&Address::parse("a@b.test").unwrap()));
+        assert!(Senders::of(["*@"]).is_err() && Senders::of(["hanako"]).is_err());
+    }
+
+    #[test]
+    fn headers() {
+        let mine = "From: =?utf-8?B?5L2Q6Jek?= <hanako.sato@example.co.jp>\r\n";
+        let cases = [
+            (mine.to_owned(), Ok(())),
+            ("from:hanako.sato@example.co.jp\r\n".to_owned(), Ok(())),
+            ("From: \"taro@example.co.jp\" <hanako.sato@example.co.jp>\r\n".to_owned(), Ok(())),
+            ("From: taro@example.co.jp\r\n".to_owned(), Err("From <taro@example.co.jp> is not")),
+            (format!("{mine}{mine}"), Err("exactly one")),
+            (format!("{mine}From : taro@example.co.jp\r\n"), Err("exactly one")),
+            ("From: hanako.sato@example.co.jp, taro@example.co.jp\r\n".to_owned(), Err("exactly one")),
+            ("From: <hanako.sato@example.co.jp> <taro@example.co.jp>\r\n".to_owned(), Err("exactly one")),
+            ("From: undisclosed:;\r\n".to_owned(), Err("exactly one")),
+            ("Subject: x\r\n".to_owned(), Err("exactly one")),
+            (format!("{mine}Sender: soumu@example.co.jp\r\n"), Ok(())),
+            (format!("{mine}Sender: taro@example.co.jp\r\n"), Err("Sender <taro@example.co.jp>")),
+            (format!("{mine}Sender: soumu@example.co.jp\r\nSender: x@y.test\r\n"), Err("exactly one")),
+        ];
+        for (text, expected) in cases {
+            let header = Header::parse(Bytes::from(text.clone())).unwrap();
+            match (hanako().own(&header), expected) {
+                (Ok(()), Ok(())) => {}
+                (Err(said), Err(part)) => assert!(said.to_string().contains(part), "{text}: {said}"),
+                (said, _) => panic!("{text}: {said:?}"),
+            }
+        }
+    }
+}

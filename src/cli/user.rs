@@ -1,0 +1,163 @@
+//! `sekisho user`: the accounts in the file that `[auth] source` names.
+
+use super::layout::clean;
+use super::{Context, Failure};
+use crate::accounts::Account;
+use crate::accounts::file::edit::Editor;
+use crate::config::{AuthSource, Config};
+use crate::message::Address;
+use clap::Subcommand;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::io::{BufRead, IsTerminal, Read, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Most octets of a password that is read.
+const LONGEST: u64 = 4_096;
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Add a user; the password is asked for
+    Add {
+        /// The name to sign in with; an address may be one
+        name: String,
+        /// An address of theirs to send from; may stand several times
+        #[arg(long = "address", value_name = "A")]
+        addresses: Vec<Address>,
+        /// Read the password from standard input, its first line
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Set another password
+    Passwd {
+        /// Whose
+        name: String,
+        /// Read the password from standard input, its first line
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Take a user out
+    Remove {
+        /// Whom
+        name: String,
+    },
+    /// Show all users
+    List,
+}
+
+pub(super) fn run(context: &Context, verb: &Verb) -> Result<(), Failure> {
+    let path = file(&context.config()?)?;
+    let mut editor = Editor::open(&path).map_err(Failure::failed)?;
+    let done = match verb {
+        Verb::Add { name, addresses, password_stdin } => {
+            let password = password(*password_stdin)?;
+            editor.add(name, addresses, &password).map(|()| ("added", name))
+        }
+        Verb::Passwd { name, password_stdin } => {
+            let password = password(*password_stdin)?;
+            editor.set_password(name, &password).map(|()| ("password set", name))
+        }
+        Verb::Remove { name } => editor.remove(name).map(|()| ("removed", name)),
+        Verb::List => {
+            list(context, &editor);
+            return Ok(());
+        }
+    };
+    let (what, name) = done.map_err(Failure::failed)?;
+    if context.out.json {
+        context.out.json(&json!({ "user": name, "done": what, "file": path }));
+    } else {
+        context.out.line(&format!("{}: {what}", clean(name)));
+    }
+    Ok(())
+}
+
+/// The file of accounts.
+fn file(config: &Config) -> Result<PathBuf, Failure> {
+    match config.auth.as_ref().map(|auth| &auth.source) {
+        Some(AuthSource::File(path)) => Ok(path.clone()),
+        Some(_) => Err(Failure::usage("accounts are not in a file: [auth] source names another place")),
+        None => Err(Failure::usage(format!(
+            "there are no accounts: write [auth] with source = \"file:users.toml\" into {}",
+            config.file.display()
+        ))),
+    }
+}
+
+fn list(context: &Context, editor: &Editor) {
+    let addresses = |account: &Account| -> Vec<String> {
+        account.addresses.iter().map(|address| address.as_str().to_owned()).collect()
+    };
+    if context.out.json {
+        let users: Vec<_> = editor
+            .accounts()
+            .map(|account| json!({ "name": account.name, "addresses": addresses(account) }))
+            .collect();
+        context.out.json(&users);
+        return;
+    }
+    let mut text = String::new();
+    for account in editor.accounts() {
+        let _ = writeln!(text, "{}  {}", clean(&account.name), clean(&addresses(account).join(", ")));
+    }
+    context.out.print(&text);
+}
+
+fn password(from_stdin: bool) -> Result<SecretString, Failure> {
+    if from_stdin {
+        return line();
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("there is no terminal to ask for the password: use --password-stdin"));
+    }
+    let hidden = Hidden::new();
+    let first = ask("Password: ")?;
+    let second = ask("Again: ")?;
+    drop(hidden);
+    if first.expose_secret() == second.expose_secret() {
+        Ok(first)
+    } else {
+        Err(Failure::failed("the two are not the same"))
+    }
+}
+
+fn ask(prompt: &str) -> Result<SecretString, Failure> {
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(stderr, "{prompt}").and_then(|()| stderr.flush());
+    let password = line();
+    let _ = writeln!(stderr);
+    password
+}
+
+/// The first line of standard input.
+fn line() -> Result<SecretString, Failure> {
+    let mut text = String::new();
+    let mut stdin = std::io::stdin().lock().take(LONGEST);
+    let read = stdin.read_line(&mut text);
+    let password = SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned());
+    read.map(|_| password).map_err(|error| Failure::failed(format!("the password cannot be read: {error}")))
+}
+
+/// The terminal does not show what is typed, as long as this lives.
+struct Hidden;
+
+impl Hidden {
+    fn new() -> Self {
+        stty("-echo");
+        Self
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        stty("echo");
+    }
+}
+
+/// Where there is no `stty`, the password is seen while it is typed: no reason to fail.
+fn stty(what: &str) {
+    let _ = Command::new("stty").arg(what).stdin(Stdio::inherit()).stderr(Stdio::null()).status();
+}

@@ -1,0 +1,254 @@
+//! What a message's header must be before anything of it is kept: From belongs to whoever sends, the
+//! tenant's secret is there, and no secret goes any further.
+
+use crate::accounts::{Counts, Senders, Tenant};
+use crate::intake::{Answer, Reception};
+use crate::message::Header;
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Largest header block in octets (`RELIABILITY` promise 4).
+const MAX_HEADER: usize = 1024 * 1024;
+
+/// What is asked of one message.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Demands {
+    /// From where, for the log.
+    pub(super) client: Option<SocketAddr>,
+    /// Who sends, for the log.
+    pub(super) identity: Option<String>,
+    /// As whom.
+    pub(super) senders: Option<Senders>,
+    /// The secret of which tenant.
+    pub(super) tenant: Option<Arc<Tenant>>,
+    /// Fields that are taken out.
+    pub(super) stripped: Arc<[String]>,
+    /// Counts for the metrics.
+    pub(super) counts: Counts,
+}
+
+impl Demands {
+    /// A reception that looks at the header first, where there is anything to look at.
+    pub(super) fn before(self, inner: Box<dyn Reception>) -> Box<dyn Reception> {
+        if self.senders.is_none() && self.tenant.is_none() && self.stripped.is_empty() {
+            return inner;
+        }
+        Box::new(Guarded { inner, demands: self, gathered: Some(BytesMut::new()), searched: 0 })
+    }
+
+    /// Looks at a whole header block; what of it goes on.
+    fn examine(&self, block: &Bytes) -> Result<Bytes, Answer> {
+        let Ok(header) = Header::parse(block.clone()) else {
+            return self.unreadable(block);
+        };
+        if let Some(tenant) = &self.tenant
+            && !tenant.vouched(&header)
+        {
+            return Err(
+                self.refuse("tenant", "the message does not bear the secret of a tenant that may send here")
+            );
+        }
+        if let Some(senders) = &self.senders
+            && let Err(foreign) = senders.own(&header)
+        {
+            return Err(self.refuse("header", &foreign.to_string()));
+        }
+        Ok(self.strip(&header))
+    }
+
+    /// A header that cannot be read is held, if anybody may have written it: the intake sees to that.
+    fn unreadable(&self, block: &Bytes) -> Result<Bytes, Answer> {
+        let lower = block.to_ascii_lowercase();
+        let secret = self
+            .stripped
+            .iter()
+            .any(|name| memchr::memmem::find(&lower, name.to_ascii_lowercase().as_bytes()).is_some());
+        if self.senders.is_some() || self.tenant.is_some() || secret {
+            return Err(
+                self.refuse("header", "the header cannot be read for certain, so nobody knows whose it is")
+            );
+        }
+        Ok(block.clone())
+    }
+
+    fn strip(&self, header: &Header) -> Bytes {
+        let secret =
+            |name: &[u8]| self.stripped.iter().any(|stripped| name.eq_ignore_ascii_case(stripped.as_bytes()));
+        let fields = header.fields();
+        if !fields.iter().any(|field| secret(header.name(field))) {
+            return header.bytes().clone();
+        }
+        let mut kept = BytesMut::with_capacity(header.bytes().len());
+        for field in fields.iter().filter(|field| !secret(header.name(field))) {
+            kept.extend_from_slice(&header.bytes()[field.whole.clone()]);
+        }
+        kept.freeze()
+    }
+
+    fn refuse(&self, why: &'static str, text: &str) -> Answer {
+        tracing::info!(client = ?self.client, identity = self.identity, why, text, "refused: not a sender of theirs");
+        self.counts.refused(why);
+        Answer::Rejected(text.to_owned())
+    }
+}
+
+struct Guarded {
+    inner: Box<dyn Reception>,
+    demands: Demands,
+    /// The header as far as it has come; `None` once it went on.
+    gathered: Option<BytesMut>,
+    searched: usize,
+}
+
+impl Guarded {
+    async fn pass(&mut self, mut gathered: BytesMut, end: usize) -> Result<(), Answer> {
+        let block = gathered.split_to(end).freeze();
+        let header = self.demands.examine(&block)?;
+        for part in [header, gathered.freeze()] {
+            if !part.is_empty() {
+                self.inner.write(part).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the header ends: before the first empty line.
+    fn end(&mut self, gathered: &BytesMut) -> Option<usize> {
+        if gathered.starts_with(b"\r\n") {
+            return Some(0);
+        }
+        let from = self.searched.saturating_sub(3);
+        self.searched = gathered.len();
+        memchr::memmem::find(&gathered[from..], b"\r\n\r\n").map(|at| from + at + 2)
+    }
+}
+
+#[async_trait]
+impl Reception for Guarded {
+    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
+        let Some(mut gathered) = self.gathered.take() else { return self.inner.write(content).await };
+        gathered.extend_from_slice(&content);
+        match self.end(&gathered) {
+            Some(end) if end <= MAX_HEADER => self.pass(gathered, end).await,
+            None if gathered.len() <= MAX_HEADER => {
+                self.gathered = Some(gathered);
+                Ok(())
+            }
+            _ => Err(Answer::TooLarge(format!("the header is larger than {MAX_HEADER} octets"))),
+        }
+    }
+
+    async fn finish(mut self: Box<Self>) -> Answer {
+        if let Some(gathered) = self.gathered.take() {
+            let end = gathered.len();
+            if let Err(answer) = self.pass(gathered, end).await {
+                return answer;
+            }
+        }
+        self.inner.finish().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::id::Id;
+    use secrecy::SecretString;
+    use std::sync::Mutex;
+
+    /// Keeps what it gets.
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    #[async_trait]
+    impl Reception for Kept {
+        async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
+            self.0.lock().unwrap().extend_from_slice(&content);
+            Ok(())
+        }
+        async fn finish(self: Box<Self>) -> Answer {
+            Answer::Queued(Id::new(Timestamp(0), 0))
+        }
+    }
+
+    /// What is kept of a message that comes in pieces of `size`, or why it is refused.
+    async fn kept(demands: Demands, message: &[u8], size: usize) -> Result<Vec<u8>, String> {
+        let all = Arc::new(Mutex::new(Vec::new()));
+        let mut guarded = demands.before(Box::new(Kept(Arc::clone(&all))));
+        for piece in message.chunks(size) {
+            if let Err(answer) = guarded.write(Bytes::copy_from_slice(piece)).await {
+                assert!(all.lock().unwrap().is_empty(), "something was kept before the header was looked at");
+                return Err(format!("{answer:?}"));
+            }
+        }
+        match guarded.finish().await {
+            Answer::Queued(_) => Ok(all.lock().unwrap().clone()),
+            answer => {
+                assert!(all.lock().unwrap().is_empty());
+                Err(format!("{answer:?}"))
+            }
+        }
+    }
+
+    fn hanako() -> Demands {
+        Demands { senders: Some(Senders::of(["hanako@example.co.jp"]).unwrap()), ..Demands::default() }
+    }
+
+    fn tenant() -> Demands {
+        let secrets = vec![SecretString::from("0123456789abcdef".to_owned())];
+        let tenant = Tenant::new(&["example.co.jp".into()], "X-Sekisho-Tenant", secrets).unwrap();
+        let stripped = Arc::from(["X-Sekisho-Tenant".to_owned()]);
+        Demands { tenant: Some(Arc::new(tenant)), stripped, ..Demands::default() }
+    }
+
+    type Case<'a> = (Demands, &'a [u8], Result<&'a [u8], &'a str>);
+
+    #[tokio::test]
+    async fn the_header_is_looked_at_before_anything_is_kept() {
+        let mine = b"From: hanako@example.co.jp\r\nSubject: x\r\n\r\nFrom: taro@example.co.jp\r\n".as_slice();
+        let cases: &[Case<'_>] = &[
+            (hanako(), mine, Ok(mine)),
+            (hanako(), b"From: taro@example.co.jp\r\n\r\nx\r\n", Err("<taro@example.co.jp> is not")),
+            (hanako(), b"From: hanako@example.co.jp\r\n", Ok(b"From: hanako@example.co.jp\r\n")),
+            (hanako(), b"From: taro@example.co.jp\r\n", Err("is not an address of yours")),
+            (hanako(), b"\r\nFrom: hanako@example.co.jp\r\n", Err("exactly one From")),
+            (hanako(), b"From: hanako@example.co.jp\r\nno field\r\n\r\nx\r\n", Err("cannot be read")),
+            (
+                tenant(),
+                b"A: 1\r\nx-sekisho-TENANT: 0123456789abcdef\r\nB: 2\r\n\r\nX-Sekisho-Tenant: 0123456789abcdef\r\n",
+                Ok(b"A: 1\r\nB: 2\r\n\r\nX-Sekisho-Tenant: 0123456789abcdef\r\n"),
+            ),
+            (tenant(), b"A: 1\r\nX-Sekisho-Tenant: 0123456789abcdee\r\n\r\nx\r\n", Err("secret of a tenant")),
+            (tenant(), b"A: 1\r\n\r\nX-Sekisho-Tenant: 0123456789abcdef\r\n", Err("secret of a tenant")),
+            (
+                Demands { tenant: None, ..tenant() },
+                b"X-Sekisho-Tenant: whatever\r\n folded\r\nB: 2\r\n\r\nx\r\n",
+                Ok(b"B: 2\r\n\r\nx\r\n"),
+            ),
+            (Demands { tenant: None, ..tenant() }, b"no field\r\n\r\nx\r\n", Ok(b"no field\r\n\r\nx\r\n")),
+            (
+                Demands { tenant: None, ..tenant() },
+                b"no field\r\nX-Sekisho-Tenant: y\r\n\r\nx\r\n",
+                Err("cannot be read"),
+            ),
+        ];
+        for (demands, message, expected) in cases {
+            for size in [1, 7, message.len()] {
+                let text = String::from_utf8_lossy(message);
+                match (kept(demands.clone(), message, size).await, expected) {
+                    (Ok(kept), Ok(wanted)) => assert_eq!(kept, *wanted, "{text}"),
+                    (Err(said), Err(part)) => assert!(said.contains(part), "{text}: {said}"),
+                    (said, _) => panic!("{text}: {said:?}"),
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_header_without_end_is_too_large() {
+        let message = [b"From: ".as_slice(), &vec![b'x'; MAX_HEADER]].concat();
+        assert!(kept(hanako(), &message, 65_536).await.unwrap_err().contains("TooLarge"));
+    }
+}
