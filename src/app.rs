@@ -13,6 +13,7 @@ mod parts;
 mod seals;
 mod tasks;
 mod tls;
+mod upstream;
 
 use crate::clock::{Clock, SystemClock, SystemEntropy};
 use crate::config::{Config, reason};
@@ -28,6 +29,7 @@ use crate::listener::{Listener, Reload};
 use crate::notice::Postman;
 use crate::store::StoreError;
 use crate::store::lock::Lock;
+use crate::upstream::tally::Tally;
 use crate::web::metrics::{Answers, Metrics, Probes};
 use crate::web::{self, Site};
 use doorway::{Back, Observed};
@@ -115,7 +117,8 @@ impl App {
     pub async fn start(config: Config) -> Result<Running, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let examiner = parts::examiner(Some(&config), &[])?;
-        let upstream = parts::upstream(&config, &clock)?;
+        let tally = Tally::default();
+        let upstream = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?.all()?;
         let secured = tls::Secured::load(&config, clock.now())?;
         let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock));
         let access = gatekeeper.admit(&config)?;
@@ -158,7 +161,7 @@ impl App {
             clock,
             hostname: Arc::from(config.hostname.as_str()),
         };
-        Ok(Running::launch(config, sockets, desk, intake, courier, examiner, lock))
+        Ok(Running::launch(config, sockets, desk, intake, courier, examiner, lock, tally))
     }
 }
 
@@ -209,6 +212,7 @@ impl Running {
         courier: CourierHandle,
         examiner: watch::Sender<Examiner>,
         lock: Lock,
+        tally: Tally,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (arrivals, _) = broadcast::channel(4_096);
@@ -228,6 +232,7 @@ impl Running {
                 metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier), |registry| {
                     sockets.secured.tally.register(registry);
                     sockets.gatekeeper.counts().register(registry);
+                    tally.register(registry);
                 }),
                 draining: Arc::clone(&draining),
             });
@@ -310,7 +315,9 @@ impl Running {
         let examiner = parts::examiner(Some(config), &[])?;
         let seals = seals::read(config)?;
         if config.listeners.len() != self.listeners.len()
-            || config.upstream.route != self.config.upstream.route
+            || format!("{:?}", config.upstream) != format!("{:?}", self.config.upstream)
+            || format!("{:?}", config.upstreams) != format!("{:?}", self.config.upstreams)
+            || config.routes != self.config.routes
             || config.database != self.config.database
             || config.desk.address != self.config.desk.address
         {

@@ -1,6 +1,6 @@
 //! Who may send: from the configuration to what each listener is told.
 
-use super::{StartError, parts};
+use super::StartError;
 use crate::accounts::file::FileAccounts;
 use crate::accounts::guesses::Guesses;
 use crate::accounts::ldap::{self, LdapAccounts};
@@ -13,7 +13,7 @@ use crate::listener::access;
 use crate::smtp::sasl::token_response;
 use crate::spf::Ranges;
 use crate::spf::set::Ask;
-use crate::upstream::smarthost::{Credentials, Shown, Smarthost};
+use crate::upstream::smarthost::{Shown, Smarthost, read_secret};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -117,7 +117,7 @@ fn directory(wanted: &Ldap) -> Result<ldap::Settings, String> {
         LdapFind::Bind(template) => ldap::Find::Template(template.clone()),
         LdapFind::Search { base, filter, service } => {
             let service = match service {
-                Some((dn, file)) => Some((dn.clone(), Credentials::from_file(dn.clone(), file)?.password)),
+                Some((dn, file)) => Some((dn.clone(), read_secret(file, "password")?)),
                 None => None,
             };
             ldap::Find::Search { base: base.clone(), filter: filter.clone(), service }
@@ -154,7 +154,7 @@ fn judge(config: &Config) -> Result<Arc<dyn Judge>, String> {
                     passwords go over verified TLS only"
             .to_owned());
     }
-    let smarthost = parts::smarthost(config)?;
+    let smarthost = super::upstream::smarthost(config)?;
     smarthost
         .map(|smarthost| Arc::new(AtUpstream(smarthost)) as Arc<dyn Judge>)
         .ok_or_else(|| "[auth] source = \"upstream\" needs a smarthost as `[upstream] address`".to_owned())

@@ -4,9 +4,10 @@ mod tls;
 
 use super::{StartError, parts};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, UpstreamRoute, UpstreamTls, reason};
+use crate::config::{Config, Upstream, UpstreamRoute, UpstreamTls, reason};
 use crate::control::{Answer, Request, client, socket_path};
 use crate::policy::Mode;
+use crate::upstream::tally::Tally;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -185,7 +186,8 @@ async fn ports(config: &Config, found: &mut Findings) {
 }
 
 fn secrets(config: &Config, found: &mut Findings) {
-    if let Some((_, file)) = &config.upstream.credentials {
+    let ways = std::iter::once(&config.upstream).chain(config.upstreams.values()).flat_map(Upstream::all);
+    for file in ways.flat_map(Upstream::secret_files) {
         match std::fs::metadata(file) {
             Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
                 found.warn("upstream", format!("{} can be read by others: chmod 600 it", file.display()));
@@ -198,18 +200,40 @@ fn secrets(config: &Config, found: &mut Findings) {
 
 async fn upstream(config: &Config, connect: bool, found: &mut Findings) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let upstream = match parts::upstream(config, &clock) {
+    let builder = match super::upstream::Builder::new(config, clock, Tally::default()) {
+        Ok(builder) => builder,
+        Err(error) => return found.error("upstream", error.to_string()),
+    };
+    let ways = std::iter::once(&config.upstream).chain(config.upstreams.values());
+    for wanted in ways.flat_map(Upstream::all) {
+        one_upstream(&builder, wanted, connect, found).await;
+    }
+}
+
+async fn one_upstream(
+    builder: &super::upstream::Builder<'_>,
+    wanted: &Upstream,
+    connect: bool,
+    found: &mut Findings,
+) {
+    let upstream = match builder.one(wanted) {
         Ok(upstream) => upstream,
         Err(error) => return found.error("upstream", error.to_string()),
     };
     let name = upstream.name().to_owned();
-    if let UpstreamRoute::Smarthost { host, port } = &config.upstream.route {
+    if let UpstreamRoute::Smarthost { host, port } = &wanted.route {
         let Some(addresses) = resolve(host, *port, found).await else { return };
         let near = addresses.iter().all(|address| is_near(address.ip()));
-        if config.upstream.tls == UpstreamTls::Off && !near {
-            let password = if config.upstream.credentials.is_some() { ", the password too" } else { "" };
+        if wanted.tls == UpstreamTls::Off && !near {
+            let password = if wanted.credentials.is_some() { ", the password too" } else { "" };
             found
                 .warn("upstream", format!("`tls` is \"off\": mail{password} travels to {name} in the clear"));
+        }
+        if wanted.tls == UpstreamTls::Opportunistic {
+            found.warn(
+                "upstream",
+                format!("`tls` is \"opportunistic\": whoever sits between here and {name} can read the mail"),
+            );
         }
     }
     if !connect {

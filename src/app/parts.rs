@@ -2,8 +2,7 @@
 
 use super::StartError;
 use super::tls::Secured;
-use crate::clock::{Clock, SystemEntropy};
-use crate::config::{Config, UpstreamRoute, UpstreamTls};
+use crate::config::{Config, UpstreamRoute};
 use crate::courier;
 use crate::examine::Examiner;
 use crate::intake;
@@ -15,9 +14,6 @@ use crate::rewrite::plan::CopyOptions;
 use crate::store::lock::Lock;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{Store, StoreError};
-use crate::upstream::Upstream;
-use crate::upstream::capture::Capture;
-use crate::upstream::smarthost::{Credentials, Security, Smarthost, SmarthostConfig};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -56,47 +52,12 @@ pub(super) async fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> 
     Ok(Arc::new(store))
 }
 
-/// The way out.
-pub(super) fn upstream(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Upstream>, StartError> {
-    if let UpstreamRoute::Capture(folder) = &config.upstream.route {
-        return Ok(Arc::new(Capture::new(folder.clone(), Arc::clone(clock), Arc::new(SystemEntropy))));
-    }
-    let smarthost = smarthost(config).map_err(StartError::Configuration)?;
-    let smarthost = smarthost.ok_or_else(|| StartError::Configuration("there is no upstream".to_owned()))?;
-    Ok(Arc::new(smarthost))
-}
-
-/// The smarthost, where the way out is one. The error is a sentence for the admin.
-pub(super) fn smarthost(config: &Config) -> Result<Option<Smarthost>, String> {
-    let wanted = &config.upstream;
-    match &wanted.route {
-        UpstreamRoute::Capture(_) => Ok(None),
-        UpstreamRoute::Smarthost { host, port } => {
-            let mut smarthost = SmarthostConfig::new(host.clone(), *port, wanted.hello.clone());
-            smarthost.security = match wanted.tls {
-                UpstreamTls::Required => Security::Required,
-                UpstreamTls::Implicit => Security::Implicit,
-                UpstreamTls::Off => Security::Off,
-            };
-            smarthost.ca_file.clone_from(&wanted.ca_file);
-            if let Some((username, file)) = &wanted.credentials {
-                let credentials = Credentials::from_file(username.clone(), file)?;
-                smarthost.credentials = Some(credentials);
-                // Whoever writes `tls = "off"` beside a user name asked for it in the clear.
-                smarthost.plain_auth = wanted.tls == UpstreamTls::Off;
-            }
-            Smarthost::new(smarthost).map(Some)
-        }
-    }
-}
-
 /// The courier's numbers.
 pub(super) fn courier(config: &Config) -> courier::Settings {
-    let places = config.upstream.connections;
+    let places = super::upstream::places(config);
     courier::Settings {
         places,
         ahead: 3 * places,
-        rate: config.upstream.rate,
         hold_expiry: config.policy.expiry,
         ..courier::Settings::default()
     }
@@ -150,7 +111,7 @@ pub(super) fn letterhead(config: &Config) -> Letterhead {
         zone: jiff::tz::TimeZone::system(),
         upstream: match &config.upstream.route {
             UpstreamRoute::Smarthost { host, .. } => Some(host.clone()),
-            UpstreamRoute::Capture(_) => None,
+            UpstreamRoute::Mx { .. } | UpstreamRoute::Capture(_) => None,
         },
     }
 }

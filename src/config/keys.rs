@@ -4,12 +4,13 @@ pub(super) mod accounts;
 pub(super) mod dns;
 mod sealing;
 pub(super) mod tls;
+pub(super) mod upstream;
 
 use super::units::{Network, Size, Span};
-use crate::upstream::rate::Rate;
 pub(super) use sealing::{Dkim, Marks, Sign};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -21,7 +22,11 @@ pub(super) struct File {
     pub(super) hostname: Option<String>,
     pub(super) organisation: toml::Spanned<Organisation>,
     pub(super) listener: Vec<Listener>,
-    pub(super) upstream: Upstream,
+    pub(super) upstream: upstream::Upstream,
+    #[serde(default)]
+    pub(super) upstreams: BTreeMap<String, upstream::Upstream>,
+    #[serde(default)]
+    pub(super) route: Vec<upstream::RouteRule>,
     pub(super) policy: Policy,
     #[serde(default)]
     pub(super) store: Store,
@@ -148,102 +153,6 @@ impl TryFrom<String> for BindOrOff {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         if text == "off" { Ok(Self(None)) } else { Bind::try_from(text).map(|bind| Self(Some(bind.0))) }
-    }
-}
-
-/// `[upstream]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Upstream {
-    pub(super) address: Route,
-    #[serde(default)]
-    pub(super) tls: UpstreamTls,
-    pub(super) username: Option<String>,
-    pub(super) password_file: Option<PathBuf>,
-    pub(super) ca_file: Option<PathBuf>,
-    pub(super) rate: Option<Rate>,
-    #[serde(default, deserialize_with = "some_places")]
-    pub(super) connections: Option<usize>,
-    pub(super) hello: Option<String>,
-}
-
-fn some_places<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    let number = usize::deserialize(deserializer)?;
-    if (1..=1_000).contains(&number) {
-        Ok(Some(number))
-    } else {
-        Err(de::Error::custom("`connections` is between 1 and 1000"))
-    }
-}
-
-/// `[upstream] address`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) enum Route {
-    Smarthost { host: String, port: u16 },
-    Capture(PathBuf),
-}
-
-impl TryFrom<String> for Route {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        if let Some(folder) = text.strip_prefix("capture:") {
-            if folder.is_empty() {
-                return Err("`capture:` needs a folder, such as \"capture:out\"".to_owned());
-            }
-            return Ok(Self::Capture(PathBuf::from(folder)));
-        }
-        if text == "mx" {
-            return Err(
-                "delivery by MX is not in this version: name the smarthost that takes your mail, such as \
-                        \"smtp.example.net:587\""
-                    .to_owned(),
-            );
-        }
-        let wrong = || {
-            format!(
-                "`{text}` is no upstream: write a host and a port, such as \"smtp.example.net:587\", or \"capture:DIR\""
-            )
-        };
-        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-        let port: u16 = port.parse().map_err(|_| wrong())?;
-        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        let sound = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-        if port == 0 || host.is_empty() || !host.chars().all(sound) {
-            return Err(wrong());
-        }
-        Ok(Self::Smarthost { host: host.to_owned(), port })
-    }
-}
-
-/// `[upstream] tls`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum UpstreamTls {
-    /// STARTTLS, with a verified certificate; without it nothing is sent.
-    #[default]
-    Required,
-    /// TLS from the first byte, with a verified certificate.
-    Implicit,
-    /// Plain text.
-    Off,
-}
-
-impl TryFrom<String> for UpstreamTls {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
-            "required" => Ok(Self::Required),
-            "implicit" => Ok(Self::Implicit),
-            "off" => Ok(Self::Off),
-            "opportunistic" => {
-                Err("`opportunistic` is not in this version: use \"required\", \"implicit\" or, on a \
-                                    network you trust, \"off\""
-                    .to_owned())
-            }
-            other => Err(format!("`{other}` is none of \"required\", \"implicit\", \"off\"")),
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod keys;
 mod sealing;
 mod tls;
 pub mod units;
+mod upstream;
 
 use crate::diagnostic::{Diagnostic, read_toml};
 use crate::listener::TlsMode;
@@ -17,17 +18,17 @@ use crate::policy::verdict::Language;
 use crate::policy::{Mode, Organisation};
 use crate::rewrite::plan::CopyOptions;
 use crate::tls::NamePattern;
-use crate::upstream::rate::Rate;
 pub use accounts::{Auth, AuthSource, Ldap, LdapFind, ListenerAuth, Sending};
 use ipnet::IpNet;
-pub use keys::UpstreamTls;
-use keys::{BindOrOff, Domains, File, Route};
+use keys::{BindOrOff, Domains, File};
 pub use sealing::{Dkim, DkimKey, Marks, selector, signing_domain};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 pub use tls::Tls;
+pub use upstream::{Credentials, Oauth, RouteRule, SecretFile, Upstream, UpstreamRoute, UpstreamTls};
+use upstream::{Reading, Ways};
 
 /// Where the configuration is looked for when no command line names it.
 pub const PLACES: [&str; 2] = ["sekisho.toml", "/etc/sekisho/sekisho.toml"];
@@ -59,6 +60,10 @@ pub struct Config {
     pub auth: Option<Auth>,
     /// Where it goes.
     pub upstream: Upstream,
+    /// Other ways out, by name.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// Which mail goes there; the first that fits counts.
+    pub routes: Vec<RouteRule>,
     /// What is decided.
     pub policy: PolicyFiles,
     /// The SQLite database.
@@ -96,49 +101,6 @@ pub struct Listener {
     pub proxy: Vec<IpNet>,
     /// Who may send, and as whom, beside the networks.
     pub sending: Sending,
-}
-
-/// The way out.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// Which.
-    pub route: UpstreamRoute,
-    /// How it is secured.
-    pub tls: UpstreamTls,
-    /// User name and the file with the password, where it asks for them.
-    pub credentials: Option<(String, PathBuf)>,
-    /// Certificates trusted beside the system's (PEM).
-    pub ca_file: Option<PathBuf>,
-    /// At most so many transactions in so long.
-    pub rate: Option<Rate>,
-    /// Connections at once.
-    pub connections: usize,
-    /// What we call ourselves to it.
-    pub hello: String,
-}
-
-/// Kinds of upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UpstreamRoute {
-    /// A smarthost.
-    Smarthost {
-        /// Name or address.
-        host: String,
-        /// Port.
-        port: u16,
-    },
-    /// A Maildir in this folder that keeps what it gets.
-    Capture(PathBuf),
-}
-
-impl fmt::Display for UpstreamRoute {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Smarthost { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Smarthost { host, port } => write!(f, "{host}:{port}"),
-            Self::Capture(folder) => write!(f, "capture:{}", folder.display()),
-        }
-    }
 }
 
 /// `[policy]`
@@ -241,6 +203,9 @@ impl Config {
         let tls = tls::tls(keys.tls, &base);
         let auth = accounts::auth(keys.auth, &base, &place)?;
         let hostname = hostname(keys.hostname, &place)?;
+        let reading = Reading { base: &base, hostname: &hostname, place: &place };
+        let Ways { upstream, upstreams, routes } =
+            upstream::ways(keys.upstream, keys.upstreams, keys.route, &reading)?;
         let first_domain = match &keys.organisation.get_ref().domains {
             Domains::Listed(domains) => domains.first().cloned(),
             Domains::OfSender => None,
@@ -252,7 +217,9 @@ impl Config {
             listeners: listeners(keys.listener, &tls, auth.is_some(), &base, &place)?,
             tls,
             auth,
-            upstream: upstream(keys.upstream, &base, &hostname, &place)?,
+            upstream,
+            upstreams,
+            routes,
             policy: policy(keys.policy, &base, &place)?,
             egress: keys.organisation.get_ref().egress.clone(),
             dkim: sealing::dkim(keys.dkim, &base, &place)?,
@@ -412,45 +379,6 @@ fn listeners(
             })
         })
         .collect()
-}
-
-fn upstream(
-    keys: keys::Upstream,
-    base: &Base,
-    hostname: &str,
-    place: &Place<'_>,
-) -> Result<Upstream, Diagnostic> {
-    let credentials = match (keys.username, keys.password_file) {
-        (None, None) => None,
-        (Some(username), Some(file)) => Some((username, base.join(&file))),
-        (Some(_), None) => {
-            return Err(place.wrong(
-                "[upstream]",
-                "username",
-                "`username` needs a `password_file` beside it",
-            ));
-        }
-        (None, Some(_)) => {
-            return Err(place.wrong(
-                "[upstream]",
-                "password_file",
-                "`password_file` needs a `username` beside it",
-            ));
-        }
-    };
-    let capture = matches!(keys.address, Route::Capture(_));
-    Ok(Upstream {
-        route: match keys.address {
-            Route::Smarthost { host, port } => UpstreamRoute::Smarthost { host, port },
-            Route::Capture(folder) => UpstreamRoute::Capture(base.join(&folder)),
-        },
-        tls: keys.tls,
-        credentials,
-        ca_file: keys.ca_file.map(|file| base.join(&file)),
-        rate: keys.rate,
-        connections: keys.connections.unwrap_or(if capture { 4 } else { 20 }),
-        hello: keys.hello.unwrap_or_else(|| hostname.to_owned()),
-    })
 }
 
 fn policy(keys: keys::Policy, base: &Base, place: &Place<'_>) -> Result<PolicyFiles, Diagnostic> {

@@ -1,11 +1,10 @@
-//! What the courier's tasks share: work at hand, places taken, breaker, rate, leases. Its lock is held
+//! What the courier's tasks share: work at hand, places taken, breaker, leases. Its lock is held
 //! for moments only, never across a wait.
 
 use super::breaker::{self, Breaker};
 use super::message::Loaded;
 use crate::clock::Timestamp;
 use crate::store::{Claim, Lease};
-use crate::upstream::rate::Bucket;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,7 +74,6 @@ struct State {
     busy: usize,
     reserved: usize,
     breaker: Breaker,
-    bucket: Option<Bucket>,
     /// The store may have due work: it is claimed as room comes, and fresh mail queues up behind it.
     behind: bool,
     draining: bool,
@@ -85,20 +83,19 @@ struct State {
 /// What may be claimed now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Room {
-    /// So many; their tokens are taken.
+    /// So many.
     For(usize),
     /// None before that moment, unless something changes.
     None(Option<Timestamp>),
 }
 
 impl Board {
-    pub(super) fn new(bounds: Bounds, bucket: Option<Bucket>) -> Self {
+    pub(super) fn new(bounds: Bounds) -> Self {
         let state = State {
             jobs: VecDeque::new(),
             busy: 0,
             reserved: 0,
             breaker: Breaker::default(),
-            bucket,
             behind: true,
             draining: false,
             leases: HashMap::new(),
@@ -127,21 +124,14 @@ impl Board {
         if room == 0 {
             return Room::None(state.breaker.changes_at());
         }
-        let Some(bucket) = &mut state.bucket else { return Room::For(room) };
-        let tokens = bucket.available(now).min(room);
-        if tokens == 0 {
-            return Room::None(Some(bucket.next(now)));
-        }
-        bucket.take(tokens);
-        Room::For(tokens)
+        Room::For(room)
     }
 
-    /// Takes claims in, for `room` of which tokens were taken.
+    /// Takes claims in, of `room` that were asked for.
     pub(super) fn claimed(&self, claims: Vec<Claim>, room: usize, now: Timestamp) {
         let count = claims.len();
         let mut state = self.lock();
         state.behind = count >= room;
-        state.put_back(room - count.min(room));
         self.add(&mut state, claims, None, now);
     }
 
@@ -155,17 +145,13 @@ impl Board {
     }
 
     /// Takes up to `wanted` places for fresh mail: none while older mail waits in the store.
-    pub(super) fn reserve(&self, wanted: usize, now: Timestamp) -> usize {
+    pub(super) fn reserve(&self, wanted: usize) -> usize {
         let mut state = self.lock();
         if state.draining || state.behind || state.breaker.admits().is_some() {
             return 0;
         }
         let taken = state.jobs.len() + state.reserved + state.busy;
-        let mut places = wanted.min((self.bounds.places + self.bounds.ahead).saturating_sub(taken));
-        if let Some(bucket) = &mut state.bucket {
-            places = places.min(bucket.available(now));
-            bucket.take(places);
-        }
+        let places = wanted.min((self.bounds.places + self.bounds.ahead).saturating_sub(taken));
         state.reserved += places;
         // the rest is going to the store, and what comes next belongs behind it
         state.behind = places < wanted;
@@ -182,7 +168,6 @@ impl Board {
     ) {
         let mut state = self.lock();
         state.reserved = state.reserved.saturating_sub(places);
-        state.put_back(places.saturating_sub(claims.len()));
         self.add(&mut state, claims, message, now);
         self.claim_more(&state);
     }
@@ -246,7 +231,6 @@ impl Board {
         for job in &jobs {
             state.leases.remove(&job.claim.lease);
         }
-        state.put_back(jobs.len());
         jobs
     }
 
@@ -305,13 +289,5 @@ impl Board {
     pub(super) fn load(&self) -> (usize, usize) {
         let state = self.lock();
         (state.busy, state.jobs.len() + state.reserved)
-    }
-}
-
-impl State {
-    fn put_back(&mut self, tokens: usize) {
-        if let Some(bucket) = &mut self.bucket {
-            bucket.put_back(tokens);
-        }
     }
 }

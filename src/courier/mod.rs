@@ -1,15 +1,13 @@
 //! The courier: claims due deliveries, renders, audits once more, sends, records.
 //!
-//! claim → render → audit → send → record; retry schedule, rate, circuit breaker, leases.
+//! claim → render → audit → send → record; retry schedule, circuit breaker, leases.
 //!
 //! * [`schedule`] when a copy is tried again, and who is told (pure)
-//! * [`breaker`] when an upstream is left alone (pure)
 //! * `board` what the tasks share
 //! * `message` messages at hand; `copy` one copy, rendered and audited; `seal` marked and signed
 //! * `place` one delivery after another; `claims` where they come from, and their leases
 
 mod board;
-pub mod breaker;
 mod claims;
 mod copy;
 mod message;
@@ -20,7 +18,7 @@ mod seal;
 use crate::clock::{Clock, Entropy};
 use crate::store::{Claim, Store, StoredMessage};
 use crate::upstream::Upstream;
-use crate::upstream::rate::{Bucket, Rate};
+pub use crate::upstream::breaker;
 use board::{Board, Bounds};
 use breaker::Breaker;
 use message::{Loaded, Shelf};
@@ -72,8 +70,6 @@ pub struct Settings {
     pub places: usize,
     /// Deliveries claimed ahead of a free place.
     pub ahead: usize,
-    /// Transactions in a span of time.
-    pub rate: Option<Rate>,
     /// How long a claim holds without being renewed.
     pub lease: Duration,
     /// How often it is renewed.
@@ -96,7 +92,6 @@ impl Default for Settings {
         Self {
             places: 20,
             ahead: 60,
-            rate: None,
             lease: seconds(60),
             renew: seconds(15),
             poll: seconds(1),
@@ -131,9 +126,8 @@ impl Courier {
             lease: settings.lease,
             breaker: settings.breaker,
         };
-        let bucket = settings.rate.map(|rate| Bucket::new(rate, clock.now()));
         let courier = Arc::new(Self {
-            board: Arc::new(Board::new(bounds, bucket)),
+            board: Arc::new(Board::new(bounds)),
             shelf: Shelf::default(),
             sealer: Sealer::new(seals),
             draining: watch::Sender::new(false),
@@ -227,7 +221,7 @@ impl CourierHandle {
 
 impl Dispatch for CourierHandle {
     fn reserve(&self, wanted: usize) -> Box<dyn Reservation> {
-        let places = self.courier.board.reserve(wanted, self.courier.clock.now());
+        let places = self.courier.board.reserve(wanted);
         Box::new(Places { courier: Arc::clone(&self.courier), places })
     }
 

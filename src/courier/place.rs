@@ -106,7 +106,7 @@ impl Courier {
     }
 
     /// Sends; a drain breaks it off before the final dot, and waits a while after it.
-    async fn send(&self, job: &Job, transaction: crate::upstream::Transaction) -> Sent {
+    async fn send(&self, job: &Job, mut transaction: crate::upstream::Transaction) -> Sent {
         let recipients = transaction.recipients.len();
         let refused = Arc::new(AtomicBool::new(false));
         let look = {
@@ -123,7 +123,7 @@ impl Courier {
                 go
             })
         };
-        let mut sending = self.upstream.send(transaction, look);
+        let mut sending = self.upstream.send(&mut transaction, look);
         let outcome = tokio::select! {
             outcome = &mut sending => Some(outcome),
             () = self.drained() => None,
@@ -146,11 +146,7 @@ impl Courier {
     /// Tells the breaker, records.
     async fn finish(&self, job: &Job, loaded: Option<&Loaded>, outcome: Outcome) {
         let event = if outcome.unreachable {
-            let why = outcome.recipients.iter().find_map(|fate| match fate {
-                Fate::Deferred(why) | Fate::Uncertain(why) => Some(why.clone()),
-                _ => None,
-            });
-            breaker::Event::Unreachable(why.unwrap_or_default())
+            breaker::Event::Unreachable(outcome.reason().unwrap_or_default().to_owned())
         } else {
             breaker::Event::Reached
         };
@@ -187,7 +183,9 @@ impl Courier {
             notices = schedule.notices(pairs, &attempt, last);
         }
         log_attempt(claim, &results);
-        let untried = results.iter().any(|(_, result)| result.state == DeliveryState::Ready);
+        let untried = results.iter().any(|(_, result)| {
+            result.state == DeliveryState::Ready && result.due.is_some_and(|due| due <= attempt.now)
+        });
         self.record(AttemptResult {
             lease: claim.lease,
             message: claim.message,

@@ -58,18 +58,33 @@ impl Schedule {
             Fate::NotTried(reply) => {
                 RecipientResult { state: DeliveryState::Ready, reply, due: Some(attempt.now) }
             }
+            Fate::Postponed(reply, until) => {
+                let due = until.max(attempt.now);
+                self.later(DeliveryState::Ready, reply, due, attempt)
+            }
             Fate::Deferred(reply) => self.again(DeliveryState::Waiting, reply, attempt),
             Fate::Uncertain(reply) => self.again(DeliveryState::Uncertain, reply, attempt),
         }
     }
 
     fn again(&self, state: DeliveryState, reply: String, attempt: &Attempt) -> RecipientResult {
+        self.later(state, reply, attempt.now.plus(self.wait(attempt)), attempt)
+    }
+
+    /// Due at that moment, unless it is given up by now.
+    fn later(
+        &self,
+        state: DeliveryState,
+        reply: String,
+        due: Timestamp,
+        attempt: &Attempt,
+    ) -> RecipientResult {
         if attempt.now.since(attempt.queued) >= self.give_up {
             let days = self.give_up.as_secs() / 86_400;
             let reply = format!("{reply} (given up after {days} days and {} attempts)", attempt.number);
             return settled(DeliveryState::Failed, reply);
         }
-        RecipientResult { state, reply, due: Some(attempt.now.plus(self.wait(attempt))) }
+        RecipientResult { state, reply, due: Some(due) }
     }
 
     /// How long to wait after this attempt: a tenth longer at most.
@@ -100,6 +115,10 @@ impl Schedule {
                 DeliveryState::Failed => failed |= notify.is_none_or(|wish| wish.failure),
                 DeliveryState::Waiting | DeliveryState::Uncertain => {
                     delayed |= notify.is_none_or(|wish| wish.delay);
+                }
+                // postponed, and not for the first time once the moment to tell is past
+                DeliveryState::Ready if attempt.now < attempt.queued.plus(self.tell_delay) => {
+                    delayed |= result.due > Some(attempt.now) && notify.is_none_or(|wish| wish.delay);
                 }
                 _ => {}
             }
@@ -140,6 +159,8 @@ mod tests {
         let day = 24 * HOUR;
         let deferred = || Fate::Deferred("450 x".to_owned());
         let uncertain = || Fate::Uncertain("lost".to_owned());
+        let until = |minutes: u32| Timestamp(1_000_000).plus(MINUTE * minutes);
+        let postponed = |minutes| Fate::Postponed("its turn is later".to_owned(), until(minutes));
         let table = [
             (Fate::Delivered("250 x".to_owned()), 1, day * 9, Delivered, None),
             (Fate::Failed("550 x".to_owned()), 1, HOUR, Failed, None),
@@ -155,6 +176,9 @@ mod tests {
             (deferred(), 99, 5 * day, Failed, None),
             (uncertain(), 1, HOUR, Uncertain, Some(1)),
             (uncertain(), 99, 5 * day, Failed, None),
+            (postponed(120), 1, HOUR, Ready, Some(60)),
+            (postponed(30), 1, HOUR, Ready, Some(0)),
+            (postponed(600), 1, 5 * day, Failed, None),
         ];
         for (fate, number, age, state, minutes) in table {
             let attempt = attempt(number, age);

@@ -110,7 +110,7 @@ fn concerns(row: &QueueRow, form: Form) -> bool {
     match form {
         Form::Failed => row.state == DeliveryState::Failed,
         Form::Delayed => {
-            row.attempts > 0
+            (row.attempts > 0 || row.state == DeliveryState::Ready)
                 && matches!(
                     row.state,
                     DeliveryState::Waiting

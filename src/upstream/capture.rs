@@ -63,7 +63,7 @@ impl Capture {
 
     async fn write(
         &self,
-        transaction: Transaction,
+        transaction: &mut Transaction,
         last_look: &(dyn Fn() -> bool + Send + Sync),
     ) -> Result<(), Refusal> {
         self.make_folders().await?;
@@ -81,12 +81,13 @@ impl Capture {
         &self,
         partial: &Path,
         name: &str,
-        transaction: Transaction,
+        transaction: &mut Transaction,
         last_look: &(dyn Fn() -> bool + Send + Sync),
     ) -> Result<(), Refusal> {
-        let head = [delivery_fields(&transaction).as_bytes(), &transaction.header].concat();
-        match transaction.body {
+        let head = [delivery_fields(transaction).as_bytes(), &transaction.header].concat();
+        match std::mem::replace(&mut transaction.body, Content::Spent) {
             Content::Inline(body) => fs::write(partial, [head.as_slice(), &body].concat()).await?,
+            Content::Spent => return Err(io::Error::other("the body was sent already").into()),
             Content::Stream(mut body, _) => {
                 let mut file = fs::File::create(partial).await?;
                 file.write_all(&head).await?;
@@ -129,7 +130,7 @@ impl Upstream for Capture {
 
     async fn send(
         &self,
-        transaction: Transaction,
+        transaction: &mut Transaction,
         last_look: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Outcome {
         let recipients = transaction.recipients.len();
@@ -203,7 +204,7 @@ mod tests {
             Content::Stream(Box::new(body.as_slice()), body.len() as u64),
         ];
         for body in bodies {
-            let outcome = capture.send(transaction(body), Arc::new(|| true)).await;
+            let outcome = capture.send(&mut transaction(body), Arc::new(|| true)).await;
             assert!(matches!(&outcome.recipients[..], [Fate::Delivered(_), Fate::Delivered(_)]));
         }
         assert_eq!(kept(&folder.path().join("deep/er")), [GOLDEN, GOLDEN]);
@@ -213,8 +214,9 @@ mod tests {
     #[tokio::test]
     async fn a_lost_lease_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let outcome =
-            capture(folder.path()).send(transaction(Content::Inline(Bytes::new())), Arc::new(|| false)).await;
+        let outcome = capture(folder.path())
+            .send(&mut transaction(Content::Inline(Bytes::new())), Arc::new(|| false))
+            .await;
         assert!(matches!(&outcome.recipients[..], [Fate::Deferred(_), Fate::Deferred(_)]));
         assert!(kept(folder.path()).is_empty());
     }
@@ -225,7 +227,7 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, b"").unwrap();
         let capture = capture(&file);
-        let outcome = capture.send(transaction(Content::Inline(Bytes::new())), Arc::new(|| true)).await;
+        let outcome = capture.send(&mut transaction(Content::Inline(Bytes::new())), Arc::new(|| true)).await;
         assert!(outcome.unreachable);
         let Fate::Deferred(why) = &outcome.recipients[0] else { panic!("{outcome:?}") };
         assert!(why.contains("cannot be written"), "{why}");

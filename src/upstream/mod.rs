@@ -2,12 +2,26 @@
 //!
 //! * [`smarthost`] one next hop over SMTP: TLS, AUTH, reuse, pipelining
 //! * [`capture`] a Maildir instead of a next hop
+//! * [`oauth`] access tokens, where the next hop wants them in place of a password
+//! * [`router`] which way; [`group`] several that stand in for each other; [`guard`] one of several,
+//!   looked after by a [`breaker`]
+//! * [`pace`] a way that keeps to rates; [`tally`] what the ways count
 //! * [`rate`] how many transactions may start in a span of time
 
+pub mod breaker;
 pub mod capture;
+pub mod group;
+pub mod guard;
+pub mod oauth;
+pub mod pace;
 pub mod rate;
+pub mod router;
 pub mod smarthost;
+pub mod tally;
+#[cfg(test)]
+mod tests;
 
+use crate::clock::Timestamp;
 use crate::message::{Address, Recipient, envelope::Ret};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -40,6 +54,15 @@ pub enum Content {
     Inline(Bytes),
     /// A stream with its size in octets.
     Stream(Box<dyn AsyncRead + Send + Unpin>, u64),
+    /// It was begun to be sent: it cannot be sent another way.
+    Spent,
+}
+
+impl Transaction {
+    /// Nothing of the content was sent yet: another way may be tried.
+    pub fn is_whole(&self) -> bool {
+        !matches!(self.body, Content::Spent)
+    }
 }
 
 /// How one transaction ended, recipient by recipient (same order as given).
@@ -64,6 +87,16 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// What went wrong first.
+    pub fn reason(&self) -> Option<&str> {
+        self.recipients.iter().find_map(|fate| match fate {
+            Fate::Deferred(why) | Fate::Uncertain(why) => Some(why.as_str()),
+            _ => None,
+        })
+    }
+}
+
 /// What became of one recipient in one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -78,6 +111,16 @@ pub enum Fate {
     /// Not tried in this transaction (452 too many recipients; RFC 5321 §4.5.3.1.10): try the rest at
     /// once in another.
     NotTried(String),
+    /// Not tried, and of no use before that moment: the way out keeps to a rate, or is down. No attempt
+    /// is counted.
+    Postponed(String, Timestamp),
+}
+
+impl Fate {
+    /// Nothing was sent, and nothing was refused.
+    pub fn is_untried(&self) -> bool {
+        matches!(self, Self::NotTried(_) | Self::Postponed(..))
+    }
 }
 
 /// A way out.
@@ -87,9 +130,13 @@ pub trait Upstream: Send + Sync + 'static {
     fn name(&self) -> &str;
 
     /// Sends one transaction. `last_look` is called just before the final dot: when it says no (the
-    /// lease is gone), the transaction is broken off and every recipient is `Deferred`.
-    async fn send(&self, transaction: Transaction, last_look: Arc<dyn Fn() -> bool + Send + Sync>)
-    -> Outcome;
+    /// lease is gone), the transaction is broken off and every recipient is `Deferred`. A transaction
+    /// none of whose content was sent is left whole.
+    async fn send(
+        &self,
+        transaction: &mut Transaction,
+        last_look: Arc<dyn Fn() -> bool + Send + Sync>,
+    ) -> Outcome;
 
     /// Connects, greets, secures and authenticates, then leaves: for `check --connect`.
     async fn probe(&self) -> Result<String, String>;

@@ -1,4 +1,5 @@
-//! How many transactions may start in a span of time: token buckets driven by the clock they are given.
+//! How many transactions may start, or recipients be served, in a span of time: token buckets driven by
+//! the clock they are given.
 
 use crate::clock::Timestamp;
 use serde::Deserialize;
@@ -6,19 +7,31 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// So many transactions in a span of time, such as `30/min` or `10000/day`.
+/// So many transactions or recipients in a span of time, such as `30/min` or `10000 recipients/day`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Rate {
     /// How many.
     pub count: u32,
+    /// Of what.
+    pub unit: Unit,
     /// In which span.
     pub per: Duration,
 }
 
+/// What a rate counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Transactions: copies, which mostly have one recipient.
+    #[default]
+    Messages,
+    /// Recipients.
+    Recipients,
+}
+
 /// The text is no rate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no rate: write a number and a span, such as `30/min`, `5/s`, `2000/h` or `10000/day`")]
+#[error("`{0}` is no rate: write a number and a span, such as `30/min`, `2000/h` or `10000 recipients/day`")]
 pub struct NoRate(pub String);
 
 impl FromStr for Rate {
@@ -27,7 +40,13 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, NoRate> {
         let wrong = || NoRate(text.to_owned());
         let (count, span) = text.split_once('/').ok_or_else(wrong)?;
-        let count: u32 = count.trim().parse().map_err(|_| wrong())?;
+        let (count, unit) = match count.trim().split_once(' ') {
+            None => (count.trim(), Unit::Messages),
+            Some((count, "messages")) => (count, Unit::Messages),
+            Some((count, "recipients")) => (count, Unit::Recipients),
+            Some(_) => return Err(wrong()),
+        };
+        let count: u32 = count.parse().map_err(|_| wrong())?;
         let seconds = match span.trim() {
             "s" | "sec" | "second" => 1,
             "m" | "min" | "minute" => 60,
@@ -38,7 +57,7 @@ impl FromStr for Rate {
         if count == 0 {
             return Err(wrong());
         }
-        Ok(Self { count, per: Duration::from_secs(seconds) })
+        Ok(Self { count, unit, per: Duration::from_secs(seconds) })
     }
 }
 
@@ -59,18 +78,20 @@ impl fmt::Display for Rate {
             86_400 => "day",
             other => return write!(f, "{}/{other}s", self.count),
         };
-        write!(f, "{}/{span}", self.count)
+        let unit = if self.unit == Unit::Recipients { " recipients" } else { "" };
+        write!(f, "{}{unit}/{span}", self.count)
     }
 }
 
-/// A token bucket: full at first, so that a burst of one span's worth passes; then filled evenly.
+/// A token bucket: full at first, so that a burst of one span's worth passes; then filled evenly. More
+/// may be taken than is there: what comes next waits until that is made up for.
 ///
 /// Kept in units of `1/per` of a token, so that no rounding ever gives one away.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     rate: Rate,
     /// Tokens × span in milliseconds.
-    level: u128,
+    level: i128,
     at: Timestamp,
 }
 
@@ -82,41 +103,46 @@ impl Bucket {
         bucket
     }
 
-    fn unit(&self) -> u128 {
-        self.rate.per.as_millis().max(1)
+    fn unit(&self) -> i128 {
+        i128::try_from(self.rate.per.as_millis()).unwrap_or(i128::MAX).max(1)
     }
 
-    fn full(&self) -> u128 {
-        u128::from(self.rate.count) * self.unit()
+    fn full(&self) -> i128 {
+        i128::from(self.rate.count) * self.unit()
+    }
+
+    /// What a transaction with so many recipients costs.
+    pub fn price(&self, recipients: usize) -> usize {
+        if self.rate.unit == Unit::Recipients { recipients } else { 1 }
     }
 
     /// Lets time pass. A clock set back gives nothing, and nothing twice when it goes on.
     fn fill(&mut self, now: Timestamp) {
-        let passed = now.since(self.at).as_millis();
+        let passed = i128::try_from(now.since(self.at).as_millis()).unwrap_or(0);
         self.at = now;
-        self.level = self.full().min(self.level + passed * u128::from(self.rate.count));
+        self.level = self.full().min(self.level + passed * i128::from(self.rate.count));
     }
 
-    /// How many may start now.
-    pub fn available(&mut self, now: Timestamp) -> usize {
-        self.fill(now);
-        usize::try_from(self.level / self.unit()).unwrap_or(usize::MAX)
-    }
-
-    /// Takes tokens that [`Self::available`] offered.
+    /// Takes tokens, there or not.
     pub fn take(&mut self, tokens: usize) {
-        self.level = self.level.saturating_sub(tokens as u128 * self.unit());
+        self.level -= self.worth(tokens);
     }
 
     /// Gives tokens back that were not used.
     pub fn put_back(&mut self, tokens: usize) {
-        self.level = self.full().min(self.level + tokens as u128 * self.unit());
+        self.level = self.full().min(self.level + self.worth(tokens));
     }
 
-    /// When the next token is there; `now` when one is already.
-    pub fn next(&mut self, now: Timestamp) -> Timestamp {
+    fn worth(&self, tokens: usize) -> i128 {
+        i128::try_from(tokens).unwrap_or(i128::MAX / 2).saturating_mul(self.unit())
+    }
+
+    /// When a transaction with so many recipients may start; `now` when at once. One that costs more
+    /// than the bucket holds starts from a full one.
+    pub fn when(&mut self, recipients: usize, now: Timestamp) -> Timestamp {
         self.fill(now);
-        let missing = self.unit().saturating_sub(self.level);
+        let needed = self.worth(self.price(recipients)).min(self.full());
+        let missing = u128::try_from(needed - self.level).unwrap_or(0);
         let millis = missing.div_ceil(u128::from(self.rate.count));
         now.plus(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
     }
@@ -128,40 +154,42 @@ mod tests {
 
     #[test]
     fn rates_are_read_and_written() {
-        for text in ["30/min", "10000/day", "5/s", "7/h"] {
+        for text in ["30/min", "10000/day", "5/s", "7/h", "10000 recipients/day"] {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
         }
-        for text in ["", "30", "0/min", "x/min", "30/fortnight", "-1/s", "30/min/2"] {
+        assert_eq!("30 messages/min".parse::<Rate>().unwrap().to_string(), "30/min");
+        for text in ["", "30", "0/min", "x/min", "30/fortnight", "-1/s", "30/min/2", "3 birds/day"] {
             let error = text.parse::<Rate>().unwrap_err().to_string();
             assert!(error.contains("30/min"), "{error}");
         }
     }
 
+    fn start(bucket: &mut Bucket, now: Timestamp) -> bool {
+        let may = bucket.when(1, now) <= now;
+        bucket.take(usize::from(may));
+        may
+    }
+
     #[test]
     fn a_bucket_never_gives_more_than_its_rate() {
-        let start = Timestamp(1_000_000);
-        let mut bucket = Bucket::new("30/min".parse().unwrap(), start);
-        assert_eq!(bucket.available(start), 30);
-        bucket.take(30);
-        assert_eq!(bucket.available(start), 0);
-        assert_eq!(bucket.next(start), start.plus(Duration::from_secs(2)));
-        let mut given = 0;
-        for second in 1..=600 {
-            let now = start.plus(Duration::from_secs(second));
-            let tokens = bucket.available(now);
-            bucket.take(tokens);
-            given += tokens;
-        }
+        let begin = Timestamp(1_000_000);
+        let mut bucket = Bucket::new("30/min".parse().unwrap(), begin);
+        assert_eq!((0..99).filter(|_| start(&mut bucket, begin)).count(), 30);
+        assert_eq!(bucket.when(1, begin), begin.plus(Duration::from_secs(2)));
+        let given: usize = (1..=600)
+            .map(|second| begin.plus(Duration::from_secs(second)))
+            .map(|now| (0..9).filter(|_| start(&mut bucket, now)).count())
+            .sum();
         assert_eq!(given, 300);
     }
 
     #[test]
     fn a_clock_set_back_gives_nothing() {
-        let start = Timestamp(10_000_000);
-        let mut bucket = Bucket::new("1/s".parse().unwrap(), start);
-        bucket.take(1);
-        assert_eq!(bucket.available(start.minus(Duration::from_hours(1))), 0);
-        assert_eq!(bucket.available(start.minus(Duration::from_secs(3599))), 1);
+        let begin = Timestamp(10_000_000);
+        let mut bucket = Bucket::new("1/s".parse().unwrap(), begin);
+        assert!(start(&mut bucket, begin));
+        assert!(!start(&mut bucket, begin.minus(Duration::from_hours(1))));
+        assert!(start(&mut bucket, begin.minus(Duration::from_secs(3599))));
     }
 
     #[test]
@@ -170,8 +198,8 @@ mod tests {
         let mut bucket = Bucket::new("2/min".parse().unwrap(), now);
         bucket.take(2);
         bucket.put_back(1);
-        assert_eq!(bucket.available(now), 1);
+        assert!(start(&mut bucket, now) && !start(&mut bucket, now));
         bucket.put_back(5);
-        assert_eq!(bucket.available(now), 2);
+        assert_eq!((0..9).filter(|_| start(&mut bucket, now)).count(), 2);
     }
 }

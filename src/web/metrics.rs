@@ -11,6 +11,10 @@
 //! | `sekisho_deliveries_under_way` | transactions with the upstream open now |
 //! | `sekisho_breaker_open{upstream}` | 1 while the circuit breaker keeps the upstream alone |
 //! | `sekisho_tls_handshakes_total{result}` | TLS handshakes with clients, `ok` or `failed` |
+//! | `sekisho_upstream_failures_total{upstream,reason}` | connections of no use: `connection`, `unverified`, `auth`, `refused` |
+//! | `sekisho_upstream_paced{upstream}` | copies that wait for their turn under a rate |
+//! | `sekisho_upstream_paced_seconds{upstream}` | how long the last of them has to wait |
+//! | `sekisho_upstream_left_alone{upstream}` | 1 while one upstream of several is left alone |
 //! | `sekisho_connections_refused_total{reason}` | clients broken off before a transaction: `proxy` (no sound PROXY header from a balancer), `starttls` (something sent behind STARTTLS), `early` (spoke before the greeting), `sessions` (too many) |
 //! | `sekisho_auth_total{result}` | claims of clients to be somebody: `right`, `wrong`, `too-many` (not looked at), `down` (the source of accounts cannot answer) |
 //! | `sekisho_refused_senders_total{why}` | transactions refused for their sender: `mail-from`, `header` (From or Sender), `tenant`, and recipients refused to strangers: `relay` |

@@ -120,7 +120,7 @@ impl Upstream for Scripted {
 
     async fn send(
         &self,
-        transaction: Transaction,
+        transaction: &mut Transaction,
         last_look: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Outcome {
         let to: Vec<String> =
@@ -134,7 +134,8 @@ impl Upstream for Scripted {
             _ => {}
         }
         let mut body = Vec::new();
-        match transaction.body {
+        match std::mem::replace(&mut transaction.body, Content::Spent) {
+            Content::Spent => panic!("a body is sent once"),
             Content::Inline(bytes) => body.extend_from_slice(&bytes),
             Content::Stream(mut stream, _) => {
                 stream.read_to_end(&mut body).await.unwrap();

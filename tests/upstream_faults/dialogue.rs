@@ -23,7 +23,8 @@ fn text(outcome: &Outcome) -> &str {
         | Fate::Deferred(text)
         | Fate::Failed(text)
         | Fate::Uncertain(text)
-        | Fate::NotTried(text) => text,
+        | Fate::NotTried(text)
+        | Fate::Postponed(text, _) => text,
     }
 }
 
@@ -118,7 +119,8 @@ async fn damaged_content_never_leaves() {
 #[tokio::test]
 async fn a_lost_lease_breaks_off_before_the_dot() {
     let (server, smarthost) = start(Script::new(Mode::Plain)).await;
-    let outcome = smarthost.send(transaction(&["ok@example.com"], b"\r\nx\r\n"), Arc::new(|| false)).await;
+    let outcome =
+        smarthost.send(&mut transaction(&["ok@example.com"], b"\r\nx\r\n"), Arc::new(|| false)).await;
     assert_eq!((kinds(&outcome), outcome.unreachable), (vec![Kind::Deferred], false), "{outcome:?}");
     assert!(server.seen.lock().unwrap().contents.is_empty());
 }

@@ -27,8 +27,7 @@ fn config(port: u16, mode: Mode, certificates: &Certificates, wait: Duration) ->
     };
     config.plain_auth = true;
     config.ca_file = Some(certificates.ca_file.clone());
-    config.credentials =
-        Some(Credentials { username: "relay".to_owned(), password: "geheim".to_owned().into() });
+    config.credentials = Some(Credentials::password("relay", "geheim"));
     config.timeouts = Timeouts {
         connect: wait,
         greeting: wait,
@@ -59,8 +58,8 @@ fn transaction(recipients: &[&str], body: &[u8]) -> Transaction {
     }
 }
 
-async fn send(smarthost: &Smarthost, transaction: Transaction) -> Outcome {
-    smarthost.send(transaction, Arc::new(|| true)).await
+async fn send(smarthost: &Smarthost, mut transaction: Transaction) -> Outcome {
+    smarthost.send(&mut transaction, Arc::new(|| true)).await
 }
 
 const PATIENT: Duration = Duration::from_secs(20);
@@ -87,6 +86,7 @@ fn kinds(outcome: &Outcome) -> Vec<Kind> {
             Fate::Failed(_) => Kind::Failed,
             Fate::Uncertain(_) => Kind::Uncertain,
             Fate::NotTried(_) => Kind::NotTried,
+            Fate::Postponed(..) => panic!("nobody keeps to a rate here"),
         })
         .collect()
 }
@@ -183,7 +183,8 @@ impl Cell {
             | Fate::Deferred(text)
             | Fate::Failed(text)
             | Fate::Uncertain(text)
-            | Fate::NotTried(text)) = fate;
+            | Fate::NotTried(text)
+            | Fate::Postponed(text, _)) = fate;
             !text.is_empty() && text.chars().count() < 1_200 && !text.chars().any(char::is_control)
         });
         if got == self.expected() && printable {

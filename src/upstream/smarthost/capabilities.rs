@@ -22,6 +22,10 @@ pub(super) struct Capabilities {
     pub(super) auth_plain: bool,
     /// RFC 4954 with LOGIN.
     pub(super) auth_login: bool,
+    /// RFC 4954 with SCRAM-SHA-256.
+    pub(super) auth_scram: bool,
+    /// RFC 4954 with XOAUTH2.
+    pub(super) auth_xoauth2: bool,
 }
 
 impl Capabilities {
@@ -43,6 +47,8 @@ impl Capabilities {
                     for mechanism in words {
                         found.auth_plain |= mechanism.eq_ignore_ascii_case("PLAIN");
                         found.auth_login |= mechanism.eq_ignore_ascii_case("LOGIN");
+                        found.auth_scram |= mechanism.eq_ignore_ascii_case("SCRAM-SHA-256");
+                        found.auth_xoauth2 |= mechanism.eq_ignore_ascii_case("XOAUTH2");
                     }
                 }
                 _ => {}
@@ -70,7 +76,7 @@ mod tests {
     fn keywords_in_any_case_and_the_first_line_is_no_keyword() {
         let all = read(
             "250-DSN greets you\r\n250-pipelining\r\n250-SIZE 1000\r\n250-8bitmime\r\n250-SMTPUTF8\r\n\
-             250-STARTTLS\r\n250-AUTH LOGIN CRAM-MD5 plain\r\n250 HELP\r\n",
+             250-STARTTLS\r\n250-AUTH LOGIN CRAM-MD5 plain scram-sha-256\r\n250 HELP\r\n",
         );
         let expected = Capabilities {
             pipelining: true,
@@ -81,6 +87,8 @@ mod tests {
             starttls: true,
             auth_plain: true,
             auth_login: true,
+            auth_scram: true,
+            auth_xoauth2: false,
         };
         assert_eq!(all, expected);
         assert_eq!(read("250 x\r\n"), Capabilities::default());

@@ -10,6 +10,7 @@ fn content_size(transaction: &Transaction) -> u64 {
     let body = match &transaction.body {
         Content::Inline(body) => body.len() as u64,
         Content::Stream(_, size) => *size,
+        Content::Spent => 0,
     };
     transaction.header.len() as u64 + body
 }

@@ -1,6 +1,12 @@
 //! What the admin says about the next hop, and the time-outs.
 
+use super::auth::Mechanism;
+use super::tls::{Authorities, Trust};
+use crate::dns::Resolver;
+use crate::upstream::oauth::Tokens;
+use crate::upstream::tally::Tally;
 use secrecy::{ExposeSecret, SecretString};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,36 +18,67 @@ pub enum Security {
     Required,
     /// STARTTLS where offered, whatever the certificate; else in the clear.
     Opportunistic,
+    /// STARTTLS, whatever the certificate, or nothing is sent (RFC 7672 §2.2: TLSA records that cannot
+    /// be used).
+    Unverified,
     /// In the clear.
     Off,
     /// TLS from the first octet (RFC 8314 §3.3), with a verified certificate.
     Implicit,
 }
 
-/// A user name and password for AUTH.
+/// Who we are to the next hop, for AUTH.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// User name.
     pub username: String,
-    /// Password; never shown.
-    pub password: SecretString,
+    /// What proves it; never shown.
+    pub secret: Secret,
+}
+
+/// What proves who we are.
+#[derive(Clone, Debug)]
+pub enum Secret {
+    /// A password.
+    Password(SecretString),
+    /// Access tokens.
+    Tokens(Tokens),
 }
 
 impl Credentials {
+    /// With a password.
+    pub fn password(username: impl Into<String>, password: impl Into<SecretString>) -> Self {
+        Self { username: username.into(), secret: Secret::Password(password.into()) }
+    }
+
     /// With the password that stands on the first line of a file. The error says what is wrong with it.
     pub fn from_file(username: impl Into<String>, file: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(file)
-            .map(SecretString::from)
-            .map_err(|error| format!("the password file {} cannot be read: {error}", file.display()))?;
-        let password = text.expose_secret().lines().next().unwrap_or_default();
-        if password.is_empty() || password.contains('\0') {
-            return Err(format!(
-                "the password file {} must hold the password on its first line",
-                file.display()
-            ));
-        }
-        Ok(Self { username: username.into(), password: SecretString::from(password.to_owned()) })
+        Ok(Self::password(username, read_secret(file, "password")?))
     }
+}
+
+/// The secret on the first line of a file; what it is, for the error.
+pub fn read_secret(file: &Path, what: &str) -> Result<SecretString, String> {
+    let text = std::fs::read_to_string(file)
+        .map(SecretString::from)
+        .map_err(|error| format!("the {what} file {} cannot be read: {error}", file.display()))?;
+    let secret = text.expose_secret().lines().next().unwrap_or_default();
+    if secret.is_empty() || secret.contains('\0') {
+        return Err(format!("the {what} file {} must hold the {what} on its first line", file.display()));
+    }
+    Ok(SecretString::from(secret.to_owned()))
+}
+
+/// Where the addresses of the next hop come from.
+#[derive(Clone, Debug, Default)]
+pub enum Addresses {
+    /// The system: `/etc/hosts`, then its name servers.
+    #[default]
+    System,
+    /// Name servers of the admin's choice.
+    Dns(Resolver),
+    /// They are known.
+    Known(Vec<IpAddr>),
 }
 
 /// How long each step may take (RFC 5321 §4.5.3.2).
@@ -90,14 +127,22 @@ pub struct SmarthostConfig {
     pub port: u16,
     /// What we call ourselves in EHLO.
     pub helo: String,
+    /// Where its addresses come from.
+    pub addresses: Addresses,
     /// TLS.
     pub security: Security,
     /// Certificate authorities trusted beside the system's, PEM.
     pub ca_file: Option<PathBuf>,
-    /// AUTH PLAIN or LOGIN.
+    /// What its certificate is compared with in place of the authorities.
+    pub trust: Option<Trust>,
+    /// AUTH.
     pub credentials: Option<Credentials>,
+    /// By this mechanism only; else by the best that is offered.
+    pub mechanism: Option<Mechanism>,
     /// Allows AUTH in the clear, with `Security::Off` only.
     pub plain_auth: bool,
+    /// Where failures are counted.
+    pub tally: Tally,
     /// Time-outs.
     pub timeouts: Timeouts,
     /// Most transactions over one connection.
@@ -113,13 +158,32 @@ impl SmarthostConfig {
             host: host.into(),
             port,
             helo: helo.into(),
+            addresses: Addresses::default(),
             security: Security::default(),
             ca_file: None,
+            trust: None,
             credentials: None,
+            mechanism: None,
             plain_auth: false,
+            tally: Tally::default(),
             timeouts: Timeouts::default(),
             transactions: 1_000,
             idle: Duration::from_secs(30),
+        }
+    }
+
+    /// What certificates are compared with. Without any authority nothing verifies, which
+    /// opportunistic TLS can live with.
+    pub(super) fn trust(&self) -> Result<Trust, String> {
+        if let Some(trust) = &self.trust {
+            return Ok(trust.clone());
+        }
+        match Authorities::new(self.ca_file.as_deref()) {
+            Ok(authorities) => Ok(Trust::Authorities(authorities)),
+            Err(_) if self.security == Security::Opportunistic && self.ca_file.is_none() => {
+                Ok(Trust::Nothing)
+            }
+            Err(error) => Err(error),
         }
     }
 }
@@ -134,7 +198,8 @@ mod tests {
         let file = folder.path().join("password");
         std::fs::write(&file, "geheim x\nrest\n").unwrap();
         let credentials = Credentials::from_file("relay", &file).unwrap();
-        assert_eq!(credentials.password.expose_secret(), "geheim x");
+        let Secret::Password(password) = &credentials.secret else { panic!("no password") };
+        assert_eq!(password.expose_secret(), "geheim x");
         assert!(!format!("{credentials:?}").contains("geheim"));
         std::fs::write(&file, "\nx").unwrap();
         assert!(Credentials::from_file("relay", &file).unwrap_err().contains("first line"));

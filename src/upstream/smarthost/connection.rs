@@ -3,6 +3,7 @@
 use super::capabilities::Capabilities;
 use super::tls::Tls;
 use crate::smtp::{BadReply, Reply, ReplyReader};
+use crate::upstream::tally::Trouble;
 use bytes::{Buf, BytesMut};
 use std::io;
 use std::time::Duration;
@@ -39,8 +40,21 @@ pub(super) enum Broken {
     #[error("{0}")]
     Local(String),
     /// We will not go on with it.
-    #[error("{0}")]
-    Unfit(String),
+    #[error("{1}")]
+    Unfit(Trouble, String),
+}
+
+impl Broken {
+    /// What it counts as.
+    pub(super) fn trouble(&self) -> Trouble {
+        match self {
+            Self::Tls(_) => Trouble::Unverified,
+            Self::Unfit(trouble, _) => *trouble,
+            Self::Refused(_, super::auth::STAGE) => Trouble::Auth,
+            Self::Refused(..) => Trouble::Refused,
+            _ => Trouble::Connection,
+        }
+    }
 }
 
 /// In the clear, or not.
@@ -90,11 +104,12 @@ impl Line {
     pub(super) async fn secure(self, tls: &Tls, limit: Duration) -> Result<(Self, bool), Broken> {
         if self.has_unread() {
             return Err(Broken::Unfit(
+                Trouble::Unverified,
                 "4.7.0 the upstream sent more behind its answer to STARTTLS".to_owned(),
             ));
         }
         let Wire::Plain(stream) = self.wire else {
-            return Err(Broken::Unfit("4.7.0 STARTTLS inside TLS".to_owned()));
+            return Err(Broken::Unfit(Trouble::Unverified, "4.7.0 STARTTLS inside TLS".to_owned()));
         };
         match timeout(limit, tls.secure(stream)).await {
             Ok(Ok((stream, verified))) => Ok((Self::over(Wire::Tls(Box::new(stream))), verified)),

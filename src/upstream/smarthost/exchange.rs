@@ -9,7 +9,6 @@ use super::config::Timeouts;
 use super::connection::{Broken, Connection};
 use crate::smtp::{Reply, Stuffer};
 use crate::upstream::{Content, Fate, Transaction};
-use bytes::Bytes;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
@@ -208,8 +207,9 @@ impl Exchange<'_> {
         let mut out = std::mem::take(&mut self.connection.out);
         out.clear();
         append(&mut stuffer, &self.transaction.header, &mut out)?;
-        match std::mem::replace(&mut self.transaction.body, Content::Inline(Bytes::new())) {
+        match std::mem::replace(&mut self.transaction.body, Content::Spent) {
             Content::Inline(body) => append(&mut stuffer, &body, &mut out)?,
+            Content::Spent => return Err(Broken::Local("4.3.0 the body was sent already".to_owned())),
             Content::Stream(mut body, size) => {
                 let mut seen = 0;
                 let mut chunk = vec![0; CHUNK];

@@ -1,16 +1,18 @@
 //! From nothing to a connection that takes mail: connect, banner, EHLO, STARTTLS, AUTH.
 
+use super::auth;
 use super::capabilities::Capabilities;
-use super::config::{Credentials, Security, SmarthostConfig};
+use super::config::{Addresses, Security, SmarthostConfig};
 use super::connection::{Broken, Connection, Line};
 use super::tls::Tls;
 use crate::smtp::Reply;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use secrecy::{ExposeSecret, SecretString};
-use std::net::SocketAddr;
+use crate::upstream::tally::Trouble;
+use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+/// Most addresses of one host that are tried in a row.
+const MOST_ADDRESSES: usize = 8;
 
 /// How far a connection is secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,48 +49,47 @@ async fn attempt(
         return Err(refused(banner, "as a banner"));
     }
     let mut offers = hello(&mut line, config).await?;
-    if matches!(security, Security::Required | Security::Opportunistic) {
+    let must = matches!(security, Security::Required | Security::Unverified);
+    if must || security == Security::Opportunistic {
         if offers.starttls {
             let reply = line.ask("STARTTLS", limit, "after STARTTLS").await?;
             if reply.code() == 220 {
                 (line, channel) = secure(line, tls, config).await?;
                 // what was said in the clear counts for nothing (RFC 3207 §4.2)
                 offers = hello(&mut line, config).await?;
-            } else if security == Security::Required {
+            } else if must {
                 return Err(refused(reply, "after STARTTLS"));
             }
-        } else if security == Security::Required {
-            return Err(Broken::Unfit(format!(
-                "4.7.4 {} offers no STARTTLS, and TLS is required",
-                config.host
-            )));
+        } else if must {
+            return Err(Broken::Unfit(
+                Trouble::Unverified,
+                format!("4.7.4 {} offers no STARTTLS, and TLS is required", config.host),
+            ));
         }
     }
-    if let Some(credentials) = &config.credentials {
-        may_authenticate(config, channel)?;
-        authenticate(&mut line, &offers, credentials, config).await?;
-    }
-    let about = match channel {
+    let mut about = match channel {
         Channel::Clear => "in the clear",
         Channel::Unverified => "TLS, certificate not verified",
         Channel::Verified => "TLS, certificate verified",
-    };
-    Ok(Connection { line, offers, used: 0, dirty: false, out: Vec::new(), about: about.to_owned() })
+    }
+    .to_owned();
+    if let Some(credentials) = &config.credentials {
+        may_authenticate(config, channel)?;
+        let mechanism = auth::authenticate(&mut line, &offers, credentials, config).await?;
+        about.push_str(&format!(", AUTH {mechanism}"));
+    }
+    Ok(Connection { line, offers, used: 0, dirty: false, out: Vec::new(), about })
 }
 
 /// The first address that answers.
 async fn connect(config: &SmarthostConfig) -> Result<TcpStream, Broken> {
     let limit = config.timeouts.connect;
-    let name = (config.host.as_str(), config.port);
-    let addresses: Vec<SocketAddr> = match timeout(limit, tokio::net::lookup_host(name)).await {
-        Ok(Ok(addresses)) => addresses.collect(),
-        Ok(Err(error)) => {
-            return Err(Broken::Unfit(format!("4.4.3 {} could not be resolved: {error}", config.host)));
-        }
+    let addresses = match timeout(limit, addresses(config)).await {
+        Ok(addresses) => addresses?,
         Err(_) => return Err(Broken::Timeout(limit, "from the resolver")),
     };
-    let mut last = Broken::Unfit(format!("4.4.3 {} has no address", config.host));
-    for address in addresses {
+    let mut last = Broken::Unfit(Trouble::Connection, format!("4.4.3 {} has no address", config.host));
+    for address in addresses.into_iter().take(MOST_ADDRESSES) {
         match timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // each write is a whole step of the dialogue: waiting for more only costs time
@@ -96,7 +97,10 @@ async fn connect(config: &SmarthostConfig) -> Result<TcpStream, Broken> {
                 return Ok(stream);
             }
             Ok(Err(error)) => {
-                last = Broken::Unfit(format!("4.4.1 {address} could not be connected to: {error}"));
+                last = Broken::Unfit(
+                    Trouble::Connection,
+                    format!("4.4.1 {address} could not be connected to: {error}"),
+                );
             }
             Err(_) => last = Broken::Timeout(limit, "while connecting"),
         }
@@ -104,9 +108,35 @@ async fn connect(config: &SmarthostConfig) -> Result<TcpStream, Broken> {
     Err(last)
 }
 
+async fn addresses(config: &SmarthostConfig) -> Result<Vec<SocketAddr>, Broken> {
+    let unknown = |why: String| {
+        Broken::Unfit(Trouble::Connection, format!("4.4.3 {} could not be resolved: {why}", config.host))
+    };
+    let known = |addresses: &[IpAddr]| alternating(addresses, config.port);
+    match &config.addresses {
+        Addresses::Known(addresses) => Ok(known(addresses)),
+        Addresses::Dns(resolver) if config.host.parse::<IpAddr>().is_err() => {
+            let found = resolver.addresses(&config.host).await.map_err(|error| unknown(error.to_string()))?;
+            Ok(known(&found.value))
+        }
+        _ => {
+            let found = tokio::net::lookup_host((config.host.as_str(), config.port)).await;
+            found.map(Iterator::collect).map_err(|error| unknown(error.to_string()))
+        }
+    }
+}
+
+/// Both families in turn, so that a broken one costs little (RFC 8305 §4).
+fn alternating(addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {
+    let (six, four): (Vec<IpAddr>, Vec<IpAddr>) = addresses.iter().partition(|address| address.is_ipv6());
+    let longest = six.len().max(four.len());
+    let pairs = (0..longest).flat_map(|at| [six.get(at), four.get(at)]);
+    pairs.flatten().map(|address| SocketAddr::new(*address, port)).collect()
+}
+
 async fn secure(line: Line, tls: Option<&Tls>, config: &SmarthostConfig) -> Result<(Line, Channel), Broken> {
     let Some(tls) = tls else {
-        return Err(Broken::Unfit("4.7.4 TLS is not set up".to_owned()));
+        return Err(Broken::Unfit(Trouble::Unverified, "4.7.4 TLS is not set up".to_owned()));
     };
     let (line, verified) = line.secure(tls, config.timeouts.greeting).await?;
     Ok((line, if verified { Channel::Verified } else { Channel::Unverified }))
@@ -131,48 +161,15 @@ fn may_authenticate(config: &SmarthostConfig, channel: Channel) -> Result<(), Br
     match channel {
         Channel::Verified => Ok(()),
         Channel::Clear if config.security == Security::Off && config.plain_auth => Ok(()),
-        _ => Err(Broken::Unfit(format!(
-            "4.7.11 credentials for {} are sent over verified TLS only",
-            config.host
-        ))),
+        _ => Err(Broken::Unfit(
+            Trouble::Unverified,
+            format!("4.7.11 credentials for {} are sent over verified TLS only", config.host),
+        )),
     }
 }
 
-/// AUTH PLAIN (RFC 4616) with its initial response, else LOGIN.
-async fn authenticate(
-    line: &mut Line,
-    offers: &Capabilities,
-    credentials: &Credentials,
-    config: &SmarthostConfig,
-) -> Result<(), Broken> {
-    let limit = config.timeouts.greeting;
-    let stage = "during AUTH";
-    let password = credentials.password.expose_secret();
-    let reply = if offers.auth_plain {
-        let response = encoded(&format!("\0{}\0{password}", credentials.username));
-        let command = SecretString::from(format!("AUTH PLAIN {}", response.expose_secret()));
-        line.ask(command.expose_secret(), limit, stage).await?
-    } else if offers.auth_login {
-        let mut reply = line.ask("AUTH LOGIN", limit, stage).await?;
-        for answer in [credentials.username.as_str(), password] {
-            if reply.code() != 334 {
-                return Err(refused(reply, stage));
-            }
-            reply = line.ask(encoded(answer).expose_secret(), limit, stage).await?;
-        }
-        reply
-    } else {
-        return Err(Broken::Unfit(format!("4.7.0 {} offers neither AUTH PLAIN nor AUTH LOGIN", config.host)));
-    };
-    if reply.code() == 235 { Ok(()) } else { Err(refused(reply, stage)) }
-}
-
-fn encoded(text: &str) -> SecretString {
-    SecretString::from(BASE64.encode(text))
-}
-
 /// A refusal before any mail was offered concerns no mail: it is tried again later, even after a 5xx.
-fn refused(reply: Reply, stage: &'static str) -> Broken {
+pub(super) fn refused(reply: Reply, stage: &'static str) -> Broken {
     if reply.is_transient() || reply.is_permanent() {
         Broken::Refused(reply, stage)
     } else {

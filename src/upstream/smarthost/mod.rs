@@ -1,13 +1,14 @@
 //! One next hop over SMTP (RFC 5321, client side): TLS, AUTH, connections used again, pipelining.
 //!
 //! * [`config`] what the admin says, and the time-outs
-//! * `greet` connect, banner, EHLO, STARTTLS, AUTH
+//! * `greet` connect, banner, EHLO, STARTTLS, AUTH; `tls` who is trusted; `auth` the mechanisms
 //! * `exchange` one transaction
 //! * `pool` idle connections
 //! * `narrow` re-encodes for a next hop without 8BITMIME
 //!
 //! How many transactions run at once is up to the courier, and so is how many start in a minute.
 
+mod auth;
 mod capabilities;
 mod command;
 pub mod config;
@@ -21,13 +22,15 @@ mod verify;
 
 use super::{Fate, Outcome, Transaction, Upstream};
 use async_trait::async_trait;
-pub use config::{Credentials, Security, SmarthostConfig, Timeouts};
+pub use auth::Mechanism;
+pub use config::{Addresses, Credentials, Secret, Security, SmarthostConfig, Timeouts, read_secret};
 use connection::{Broken, Connection};
 use exchange::Exchange;
 use pool::Pool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tls::Tls;
+pub use tls::{Authorities, NoPin, Pin, Trust};
 pub use verify::Shown;
 
 /// Recipients a transaction once the next hop refused more: every server takes as many
@@ -49,7 +52,7 @@ impl Smarthost {
     pub fn new(config: SmarthostConfig) -> Result<Self, String> {
         let tls = match config.security {
             Security::Off => None,
-            security => Some(Tls::new(&config.host, config.ca_file.as_deref(), security)?),
+            security => Some(Tls::new(&config.host, config.trust()?, security)?),
         };
         Ok(Self {
             name: format!("{}:{}", config.host, config.port),
@@ -148,11 +151,11 @@ impl Upstream for Smarthost {
 
     async fn send(
         &self,
-        mut transaction: Transaction,
+        transaction: &mut Transaction,
         last_look: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Outcome {
         if let Some(connection) = self.pool.take() {
-            match self.over(connection, &mut transaction, last_look.as_ref()).await {
+            match self.over(connection, transaction, last_look.as_ref()).await {
                 Ok(outcome) => return outcome,
                 Err(broken) => {
                     tracing::debug!(upstream = %self.name, %broken, "a kept connection is gone; a fresh one is made");
@@ -161,8 +164,13 @@ impl Upstream for Smarthost {
         }
         let recipients = transaction.recipients.len();
         let result = match greet::open(&self.config, self.tls.as_ref()).await {
-            Ok(connection) => self.over(connection, &mut transaction, last_look.as_ref()).await,
-            Err(broken) => Err(broken),
+            Ok(connection) => self.over(connection, transaction, last_look.as_ref()).await,
+            Err(broken) => {
+                let trouble = broken.trouble();
+                tracing::warn!(upstream = %self.name, ?trouble, why = %broken, "a connection to the upstream is of no use");
+                self.config.tally.failed(&self.name, trouble);
+                Err(broken)
+            }
         };
         result.unwrap_or_else(|broken| Outcome::unreachable(recipients, broken.to_string()))
     }

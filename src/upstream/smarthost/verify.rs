@@ -26,10 +26,11 @@ impl Smarthost {
             return Err(format!("{}: no verified TLS is asked of it", self.name));
         }
         config.plain_auth = false;
-        config.credentials = None;
+        // ours, and by which mechanism, is no matter of theirs
+        (config.credentials, config.mechanism) = (None, None);
         let (mechanism, response) = match shown {
             Shown::Password(username, password) => {
-                config.credentials = Some(Credentials { username, password });
+                config.credentials = Some(Credentials::password(username, password));
                 (None, SecretString::default())
             }
             Shown::Response(mechanism, response) => (Some(mechanism), response),

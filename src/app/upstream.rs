@@ -1,0 +1,166 @@
+//! Ways out, built from the configuration: each smarthost paced and, where there are several, looked
+//! after; groups of those that stand in for each other; routes.
+
+use super::StartError;
+use crate::clock::{Clock, SystemClock, SystemEntropy};
+use crate::config::{Config, Oauth, SecretFile, Upstream as Wanted, UpstreamRoute, UpstreamTls};
+use crate::dns::Resolver;
+use crate::upstream::Upstream;
+use crate::upstream::capture::Capture;
+use crate::upstream::group::{Group, Member};
+use crate::upstream::guard::Guarded;
+use crate::upstream::oauth::{self, Grant, Tokens};
+use crate::upstream::pace::{Paced, Sent};
+use crate::upstream::router::{Route, Router};
+use crate::upstream::smarthost::{
+    Addresses, Authorities, Credentials, Secret, Security, Smarthost, SmarthostConfig, Trust, read_secret,
+};
+use crate::upstream::tally::Tally;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+type Way = Arc<dyn Upstream>;
+
+/// What ways out are built with.
+pub(super) struct Builder<'a> {
+    config: &'a Config,
+    clock: Arc<dyn Clock>,
+    tally: Tally,
+    /// What was sent lately, for the rates.
+    sent: Vec<Sent>,
+    resolver: Option<Resolver>,
+}
+
+impl<'a> Builder<'a> {
+    /// Name servers are set up where the configuration names some.
+    pub(super) fn new(config: &'a Config, clock: Arc<dyn Clock>, tally: Tally) -> Result<Self, StartError> {
+        let wanted = !config.dns.servers.is_empty();
+        let resolver = if wanted { Some(Resolver::new(&config.dns)) } else { None };
+        let resolver = resolver.transpose().map_err(StartError::Configuration)?;
+        Ok(Self { config, clock, tally, sent: Vec::new(), resolver })
+    }
+
+    /// All of it: what the courier sends through.
+    pub(super) fn all(&self) -> Result<Way, StartError> {
+        let config = self.config;
+        let alone = config.routes.is_empty();
+        let usual = self.way(&config.upstream, alone)?;
+        if alone {
+            return Ok(usual);
+        }
+        let mut named = BTreeMap::new();
+        for (name, wanted) in &config.upstreams {
+            named.insert(name.as_str(), self.way(wanted, false)?);
+        }
+        let mut routes = Vec::new();
+        for rule in &config.routes {
+            // the configuration was checked: every route leads somewhere
+            if let Some(way) = named.get(rule.upstream.as_str()) {
+                routes.push(Route {
+                    sender_domains: rule.sender_domains.clone(),
+                    recipient_domains: rule.recipient_domains.clone(),
+                    way: Arc::clone(way),
+                });
+            }
+        }
+        Ok(Arc::new(Router::new(usual, routes)))
+    }
+
+    /// One way with those that stand in for it. Alone, it is the courier's breaker that looks after it.
+    fn way(&self, wanted: &Wanted, alone: bool) -> Result<Way, StartError> {
+        if wanted.also.is_empty() {
+            let way = self.one(wanted)?;
+            return Ok(if alone { way } else { Arc::new(self.guarded(way, wanted)) });
+        }
+        let mut members = Vec::new();
+        for wanted in wanted.all() {
+            let way = self.guarded(self.one(wanted)?, wanted);
+            members.push(Member { priority: wanted.priority, weight: wanted.weight, way });
+        }
+        Ok(Arc::new(Group::new(members, Arc::new(SystemEntropy))))
+    }
+
+    fn guarded(&self, way: Way, wanted: &Wanted) -> Guarded {
+        Guarded::new(way, wanted.connections, Arc::clone(&self.clock), self.tally.clone())
+    }
+
+    /// One way by itself, kept to its rates.
+    pub(super) fn one(&self, wanted: &Wanted) -> Result<Way, StartError> {
+        let way: Way = match &wanted.route {
+            UpstreamRoute::Capture(folder) => {
+                Arc::new(Capture::new(folder.clone(), Arc::clone(&self.clock), Arc::new(SystemEntropy)))
+            }
+            UpstreamRoute::Smarthost { host, port } => {
+                Arc::new(self.smarthost(host, *port, wanted).map_err(StartError::Configuration)?)
+            }
+            UpstreamRoute::Mx { .. } => {
+                return Err(StartError::Configuration("delivery by MX is not in this version".to_owned()));
+            }
+        };
+        if wanted.rates.is_empty() {
+            return Ok(way);
+        }
+        let clock = Arc::clone(&self.clock);
+        Ok(Arc::new(Paced::new(way, &wanted.rates, &self.sent, clock, self.tally.clone())))
+    }
+
+    fn smarthost(&self, host: &str, port: u16, wanted: &Wanted) -> Result<Smarthost, String> {
+        let mut smarthost = SmarthostConfig::new(host, port, wanted.hello.clone());
+        smarthost.security = match wanted.tls {
+            UpstreamTls::Required => Security::Required,
+            UpstreamTls::Opportunistic => Security::Opportunistic,
+            UpstreamTls::Implicit => Security::Implicit,
+            UpstreamTls::Off => Security::Off,
+        };
+        smarthost.ca_file.clone_from(&wanted.ca_file);
+        smarthost.trust = (!wanted.pins.is_empty()).then(|| Trust::Pins(wanted.pins.clone()));
+        smarthost.mechanism = wanted.auth;
+        smarthost.tally = self.tally.clone();
+        if let Some(resolver) = &self.resolver {
+            smarthost.addresses = Addresses::Dns(resolver.clone());
+        }
+        if let Some(credentials) = &wanted.credentials {
+            let secret = match &credentials.secret {
+                SecretFile::Password(file) => Secret::Password(read_secret(file, "password")?),
+                SecretFile::Oauth(oauth) => Secret::Tokens(tokens(oauth, wanted.ca_file.as_deref())?),
+            };
+            smarthost.credentials = Some(Credentials { username: credentials.username.clone(), secret });
+            // whoever writes `tls = "off"` beside a user name asked for it in the clear
+            smarthost.plain_auth = wanted.tls == UpstreamTls::Off;
+        }
+        Smarthost::new(smarthost)
+    }
+}
+
+/// The usual way out where it is a smarthost, as somebody who can be asked whether credentials are
+/// right; it is not logged in to. The error is a sentence for the admin.
+pub(super) fn smarthost(config: &Config) -> Result<Option<Smarthost>, String> {
+    let UpstreamRoute::Smarthost { host, port } = &config.upstream.route else { return Ok(None) };
+    let builder = Builder::new(config, Arc::new(SystemClock), Tally::default());
+    let builder = builder.map_err(|error| error.to_string())?;
+    let wanted = Wanted { credentials: None, ..config.upstream.clone() };
+    builder.smarthost(host, *port, &wanted).map(Some)
+}
+
+fn tokens(wanted: &Oauth, ca_file: Option<&Path>) -> Result<Tokens, String> {
+    let secret = wanted.client_secret_file.as_deref().map(|file| read_secret(file, "client secret"));
+    let grant = match &wanted.refresh_token_file {
+        None => Grant::ClientCredentials,
+        Some(file) => Grant::RefreshToken { token: read_secret(file, "refresh token")?, file: file.clone() },
+    };
+    let settings = oauth::Settings {
+        token_url: wanted.token_url.clone(),
+        client_id: wanted.client_id.clone(),
+        client_secret: secret.transpose()?,
+        grant,
+        scope: wanted.scope.clone(),
+    };
+    Tokens::new(settings, &Authorities::new(ca_file)?)
+}
+
+/// Transactions under way at once: as many as all ways together may have.
+pub(super) fn places(config: &Config) -> usize {
+    let ways = std::iter::once(&config.upstream).chain(config.upstreams.values());
+    ways.flat_map(Wanted::all).map(|way| way.connections).sum::<usize>().min(2_000)
+}

@@ -1,0 +1,335 @@
+//! Ways out: `[upstream]` with those that stand in for it, `[upstreams.NAME]`, `[[route]]`.
+
+use super::keys::upstream as keys;
+use super::{Base, Place};
+use crate::diagnostic::Diagnostic;
+use crate::upstream::rate::Rate;
+use crate::upstream::smarthost::{Mechanism, Pin};
+pub use keys::UpstreamTls;
+use keys::{Grant, Route};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// One way out, with those that share its load or stand in for it.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Which.
+    pub route: UpstreamRoute,
+    /// How it is secured.
+    pub tls: UpstreamTls,
+    /// Its public keys, where they are pinned: nothing else is then believed.
+    pub pins: Vec<Pin>,
+    /// Who we are to it, where it asks.
+    pub credentials: Option<Credentials>,
+    /// By this mechanism only.
+    pub auth: Option<Mechanism>,
+    /// Certificates trusted beside the system's (PEM).
+    pub ca_file: Option<PathBuf>,
+    /// At most so many transactions or recipients in so long; all hold.
+    pub rates: Vec<Rate>,
+    /// Connections at once.
+    pub connections: usize,
+    /// What we call ourselves to it.
+    pub hello: String,
+    /// Lower is tried first.
+    pub priority: u16,
+    /// Its share among those of one priority.
+    pub weight: u16,
+    /// Others for the same mail.
+    pub also: Vec<Upstream>,
+}
+
+impl Upstream {
+    /// This one and the others for the same mail.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.also)
+    }
+
+    /// The files its secrets stand in.
+    pub fn secret_files(&self) -> Vec<&Path> {
+        match &self.credentials {
+            None => Vec::new(),
+            Some(Credentials { secret: SecretFile::Password(file), .. }) => vec![file],
+            Some(Credentials { secret: SecretFile::Oauth(oauth), .. }) => oauth
+                .client_secret_file
+                .iter()
+                .chain(&oauth.refresh_token_file)
+                .map(PathBuf::as_path)
+                .collect(),
+        }
+    }
+}
+
+/// Kinds of upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamRoute {
+    /// A smarthost.
+    Smarthost {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// The mail exchangers of each recipient's domain.
+    Mx {
+        /// Their port: 25, but for tests and special networks.
+        port: u16,
+    },
+    /// A Maildir in this folder that keeps what it gets.
+    Capture(PathBuf),
+}
+
+impl fmt::Display for UpstreamRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Smarthost { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Smarthost { host, port } => write!(f, "{host}:{port}"),
+            Self::Mx { .. } => f.write_str("mx"),
+            Self::Capture(folder) => write!(f, "capture:{}", folder.display()),
+        }
+    }
+}
+
+/// Who we are to an upstream.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// User name.
+    pub username: String,
+    /// What proves it.
+    pub secret: SecretFile,
+}
+
+/// Where a secret stands.
+#[derive(Clone, Debug)]
+pub enum SecretFile {
+    /// A password, on the first line.
+    Password(PathBuf),
+    /// Access tokens are asked for.
+    Oauth(Oauth),
+}
+
+/// `[upstream.oauth]`
+#[derive(Clone, Debug)]
+pub struct Oauth {
+    /// The token endpoint.
+    pub token_url: String,
+    /// Who we are to it.
+    pub client_id: String,
+    /// What proves that.
+    pub client_secret_file: Option<PathBuf>,
+    /// With the grant `refresh_token`: where that stands; without, we ask as ourselves.
+    pub refresh_token_file: Option<PathBuf>,
+    /// What for.
+    pub scope: Option<String>,
+}
+
+/// `[[route]]`: which mail goes which way. All that is said must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteRule {
+    /// Domains of MAIL FROM; `*.` for all below one; none for any.
+    pub sender_domains: Vec<String>,
+    /// Domains of the recipient, likewise.
+    pub recipient_domains: Vec<String>,
+    /// A key of `upstreams`.
+    pub upstream: String,
+}
+
+/// Everything about ways out.
+#[derive(Clone, Debug)]
+pub(super) struct Ways {
+    /// The usual one.
+    pub(super) upstream: Upstream,
+    /// Those that routes name.
+    pub(super) upstreams: BTreeMap<String, Upstream>,
+    /// The first that fits counts.
+    pub(super) routes: Vec<RouteRule>,
+}
+
+pub(super) fn ways(
+    upstream: keys::Upstream,
+    upstreams: BTreeMap<String, keys::Upstream>,
+    routes: Vec<keys::RouteRule>,
+    reading: &Reading<'_>,
+) -> Result<Ways, Diagnostic> {
+    let usual = reading.upstream("[upstream]", upstream)?;
+    let mut named = BTreeMap::new();
+    for (name, keys) in upstreams {
+        let table = format!("[upstreams.{name}]");
+        named.insert(name, reading.upstream(&table, keys)?);
+    }
+    let mut rules = Vec::new();
+    for route in routes {
+        if !named.contains_key(&route.upstream) {
+            let name = &route.upstream;
+            return Err(reading.place.wrong(
+                "[[route]]",
+                "upstream",
+                format!("there is no [upstreams.{name}] for this route"),
+            ));
+        }
+        if route.sender_domains.is_empty() && route.recipient_domains.is_empty() {
+            return Err(reading.place.wrong(
+                "[[route]]",
+                "upstream",
+                "a route names `sender_domains`, `recipient_domains` or both; for all mail there is [upstream]",
+            ));
+        }
+        let texts = |domains: Vec<keys::Domain>| domains.into_iter().map(|domain| domain.0).collect();
+        rules.push(RouteRule {
+            sender_domains: texts(route.sender_domains),
+            recipient_domains: texts(route.recipient_domains),
+            upstream: route.upstream,
+        });
+    }
+    if let Some(idle) = named.keys().find(|name| rules.iter().all(|rule| rule.upstream != **name)) {
+        let table = format!("[upstreams.{idle}]");
+        return Err(reading.place.wrong(&table, "address", format!("no [[route]] leads to `{idle}`")));
+    }
+    Ok(Ways { upstream: usual, upstreams: named, routes: rules })
+}
+
+/// What is needed to read a way out.
+pub(super) struct Reading<'a> {
+    pub(super) base: &'a Base,
+    pub(super) hostname: &'a str,
+    pub(super) place: &'a Place<'a>,
+}
+
+impl Reading<'_> {
+    fn upstream(&self, table: &str, keys: keys::Upstream) -> Result<Upstream, Diagnostic> {
+        let mut also = Vec::new();
+        let inner = format!("[{}.also]]", table.trim_end_matches(']'));
+        for other in keys.also {
+            if !other.also.is_empty() {
+                return Err(self.place.wrong(&inner, "address", "`also` does not stand within `also`"));
+            }
+            let default_priority = other.priority.unwrap_or(20);
+            also.push(Upstream {
+                priority: default_priority,
+                ..self.one(&inner, Keys { also: Vec::new(), ..other })?
+            });
+        }
+        let has_also = !also.is_empty();
+        let upstream = self.one(table, Keys { also: Vec::new(), ..keys })?;
+        if has_also && !matches!(upstream.route, UpstreamRoute::Smarthost { .. })
+            || also.iter().any(|other| !matches!(other.route, UpstreamRoute::Smarthost { .. }))
+        {
+            return Err(self.place.wrong(&inner, "address", "only smarthosts can stand in for each other"));
+        }
+        Ok(Upstream { also, ..upstream })
+    }
+
+    fn one(&self, table: &str, keys: Keys) -> Result<Upstream, Diagnostic> {
+        let wrong = |key: &str, message: &str| Err(self.place.wrong(table, key, message));
+        if matches!(keys.address, Route::Mx { .. }) {
+            return wrong("address", "delivery by MX is not in this version: name a smarthost");
+        }
+        if matches!(keys.address, Route::Mx { .. }) {
+            for (key, set) in [
+                ("username", keys.username.is_some()),
+                ("auth", keys.auth.is_some()),
+                ("pins", !keys.pins.is_empty()),
+                ("tls", keys.tls.is_some()),
+            ] {
+                if set {
+                    return wrong(
+                        key,
+                        "with \"mx\" each domain says itself how it is secured (MTA-STS, DANE), and nobody is logged in to",
+                    );
+                }
+            }
+        }
+        let tls = keys.tls.unwrap_or_default();
+        if !keys.pins.is_empty() && !matches!(tls, UpstreamTls::Required | UpstreamTls::Implicit) {
+            return wrong("pins", "`pins` mean nothing unless `tls` is \"required\" or \"implicit\"");
+        }
+        if keys.weight == Some(0) {
+            return wrong("weight", "`weight` is at least 1");
+        }
+        let connections = keys.connections.unwrap_or(match keys.address {
+            Route::Smarthost { .. } => 20,
+            Route::Capture(_) => 4,
+            Route::Mx { .. } => 100,
+        });
+        Ok(Upstream {
+            route: match keys.address {
+                Route::Smarthost { host, port } => UpstreamRoute::Smarthost { host, port },
+                Route::Capture(folder) => UpstreamRoute::Capture(self.base.join(&folder)),
+                Route::Mx { port } => UpstreamRoute::Mx { port },
+            },
+            tls,
+            pins: keys.pins.into_iter().map(|pin| pin.0).collect(),
+            credentials: self.credentials(table, keys.username, keys.password_file, keys.oauth, keys.auth)?,
+            auth: keys.auth.map(|auth| auth.0),
+            ca_file: keys.ca_file.map(|file| self.base.join(&file)),
+            rates: keys.rate.0,
+            connections,
+            hello: keys.hello.unwrap_or_else(|| self.hostname.to_owned()),
+            priority: keys.priority.unwrap_or(10),
+            weight: keys.weight.unwrap_or(1),
+            also: Vec::new(),
+        })
+    }
+
+    fn credentials(
+        &self,
+        table: &str,
+        username: Option<String>,
+        password_file: Option<PathBuf>,
+        oauth: Option<keys::Oauth>,
+        auth: Option<keys::Auth>,
+    ) -> Result<Option<Credentials>, Diagnostic> {
+        let wrong = |key: &str, message: &str| Err(self.place.wrong(table, key, message));
+        let by_token = auth.is_some_and(|auth| auth.0 == Mechanism::Xoauth2);
+        match (username, password_file, oauth) {
+            (None, None, None) if auth.is_some() => wrong("auth", "`auth` needs a `username` beside it"),
+            (None, None, None) => Ok(None),
+            (Some(_), None, None) => {
+                wrong("username", "`username` needs a `password_file` beside it, or a table `oauth`")
+            }
+            (None, ..) => wrong("password_file", "`password_file` and `oauth` need a `username` beside them"),
+            (Some(_), Some(_), Some(_)) => {
+                wrong("password_file", "`password_file` and `oauth` exclude each other")
+            }
+            (Some(_), Some(_), None) if by_token => wrong("auth", "\"xoauth2\" needs a table `oauth`"),
+            (Some(_), None, Some(_)) if auth.is_some() && !by_token => {
+                wrong("auth", "a table `oauth` is for \"xoauth2\" only")
+            }
+            (Some(username), Some(file), None) => {
+                Ok(Some(Credentials { username, secret: SecretFile::Password(self.base.join(&file)) }))
+            }
+            (Some(username), None, Some(oauth)) => {
+                let table = format!("[{}.oauth]", table.trim_matches(['[', ']']));
+                let secret = SecretFile::Oauth(self.oauth(&table, oauth)?);
+                Ok(Some(Credentials { username, secret }))
+            }
+        }
+    }
+
+    fn oauth(&self, table: &str, keys: keys::Oauth) -> Result<Oauth, Diagnostic> {
+        let wrong = |key: &str, message: &str| Err(self.place.wrong(table, key, message));
+        match (keys.grant, &keys.refresh_token_file, &keys.client_secret_file) {
+            (Grant::RefreshToken, None, _) => {
+                return wrong("grant", "the grant \"refresh_token\" needs a `refresh_token_file`");
+            }
+            (Grant::ClientCredentials, Some(_), _) => {
+                return wrong("refresh_token_file", "it is for the grant \"refresh_token\" only");
+            }
+            (Grant::ClientCredentials, None, None) => {
+                return wrong("grant", "the grant \"client_credentials\" needs a `client_secret_file`");
+            }
+            _ => {}
+        }
+        let join = |file: Option<PathBuf>| file.map(|file| self.base.join(&file));
+        Ok(Oauth {
+            token_url: keys.token_url.0,
+            client_id: keys.client_id,
+            client_secret_file: join(keys.client_secret_file),
+            refresh_token_file: join(keys.refresh_token_file),
+            scope: keys.scope,
+        })
+    }
+}
+
+type Keys = keys::Upstream;

@@ -1,0 +1,210 @@
+//! Access tokens (OAuth 2.0, RFC 6749) for AUTH XOAUTH2: fetched when needed, kept until shortly
+//! before they expire, one fetch at a time.
+
+#[cfg(test)]
+mod tests;
+
+use super::smarthost::Authorities;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// A token service that takes longer is no help.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Most octets of an answer.
+const LARGEST: usize = 64 * 1024;
+/// A token is no longer used so long before it expires.
+const EARLY: Duration = Duration::from_mins(2);
+/// The life of a token whose service does not say.
+const USUAL_LIFE: u64 = 3_600;
+
+/// How tokens are asked for.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The token endpoint.
+    pub token_url: String,
+    /// Who we are to it.
+    pub client_id: String,
+    /// What proves that.
+    pub client_secret: Option<SecretString>,
+    /// By what right.
+    pub grant: Grant,
+    /// What for.
+    pub scope: Option<String>,
+}
+
+/// The right by which tokens are asked for.
+#[derive(Clone, Debug)]
+pub enum Grant {
+    /// As ourselves (RFC 6749 §4.4).
+    ClientCredentials,
+    /// For somebody who agreed once (§6).
+    RefreshToken {
+        /// Given then, or with a later access token.
+        token: SecretString,
+        /// Where a new one is written when the service replaces it.
+        file: PathBuf,
+    },
+}
+
+/// Gives access tokens. Clones share them.
+#[derive(Clone)]
+pub struct Tokens {
+    settings: Arc<Settings>,
+    client: reqwest::Client,
+    state: Arc<Mutex<State>>,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens").field("token_url", &self.settings.token_url).finish_non_exhaustive()
+    }
+}
+
+struct State {
+    current: Option<(SecretString, Instant)>,
+    /// The refresh token, where there is one.
+    refresh: Option<SecretString>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default, deserialize_with = "secret")]
+    access_token: Option<SecretString>,
+    expires_in: Option<serde_json::Value>,
+    #[serde(default, deserialize_with = "secret")]
+    refresh_token: Option<SecretString>,
+    error: Option<String>,
+    error_description: Option<String>,
+}
+
+impl Tokens {
+    /// Nothing is fetched yet. The error is a sentence for the admin.
+    pub fn new(settings: Settings, authorities: &Authorities) -> Result<Self, String> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(authorities.client()?)
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(PATIENCE)
+            .build()
+            .map_err(|error| format!("the token service cannot be asked: {error}"))?;
+        let refresh = match &settings.grant {
+            Grant::ClientCredentials => None,
+            Grant::RefreshToken { token, .. } => Some(token.clone()),
+        };
+        let state = Arc::new(Mutex::new(State { current: None, refresh }));
+        Ok(Self { settings: Arc::new(settings), client, state })
+    }
+
+    /// A token that is good for a while. The error says what went wrong, without any secret.
+    pub async fn token(&self) -> Result<SecretString, String> {
+        let mut state = self.state.lock().await;
+        if let Some((token, until)) = &state.current
+            && Instant::now() < *until
+        {
+            return Ok(token.clone());
+        }
+        let answer = self.fetch(&state).await.inspect_err(|why| {
+            tracing::warn!(token_url = %self.settings.token_url, why, "no access token could be had");
+        })?;
+        let token = answer.access_token.ok_or("the answer has no access_token")?;
+        let life = Duration::from_secs(answer.expires_in.as_ref().and_then(seconds).unwrap_or(USUAL_LIFE));
+        let usable = life.saturating_sub(EARLY).max(life / 2);
+        state.current = Some((token.clone(), Instant::now() + usable));
+        if let Some(refresh) = answer.refresh_token {
+            self.replace(&mut state, refresh).await;
+        }
+        Ok(token)
+    }
+
+    /// A token was refused: it is not given again.
+    pub async fn forget(&self, token: &SecretString) {
+        let mut state = self.state.lock().await;
+        // somebody may have fetched another meanwhile
+        if state.current.as_ref().is_some_and(|(kept, _)| kept.expose_secret() == token.expose_secret()) {
+            state.current = None;
+        }
+    }
+
+    async fn fetch(&self, state: &State) -> Result<Answer, String> {
+        let settings = &self.settings;
+        let mut form = vec![("client_id", settings.client_id.as_str())];
+        if let Some(secret) = &settings.client_secret {
+            form.push(("client_secret", secret.expose_secret()));
+        }
+        if let Some(scope) = &settings.scope {
+            form.push(("scope", scope));
+        }
+        match &state.refresh {
+            None => form.push(("grant_type", "client_credentials")),
+            Some(refresh) => {
+                form.push(("grant_type", "refresh_token"));
+                form.push(("refresh_token", refresh.expose_secret()));
+            }
+        }
+        let unreachable = |error: reqwest::Error| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            format!("{}{}", error.without_url(), cause.unwrap_or_default())
+        };
+        let mut response =
+            self.client.post(&settings.token_url).form(&form).send().await.map_err(unreachable)?;
+        let status = response.status();
+        let mut octets = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            octets.extend_from_slice(&chunk);
+            if octets.len() > LARGEST {
+                return Err("the answer is too large".to_owned());
+            }
+        }
+        let answer: Result<Answer, _> = serde_json::from_slice(&octets);
+        match answer {
+            Ok(answer) if status.is_success() => Ok(answer),
+            Ok(Answer { error: Some(error), error_description, .. }) => {
+                let more: String = error_description.unwrap_or_default().chars().take(200).collect();
+                Err(format!("the token service refused ({status}): {error} {more}").trim_end().to_owned())
+            }
+            _ => Err(format!("the token service answered {status} and no token")),
+        }
+    }
+
+    /// The service gave a new refresh token, and the old one may be dead (RFC 6749 §6).
+    async fn replace(&self, state: &mut State, refresh: SecretString) {
+        let known = state.refresh.as_ref().map(ExposeSecret::expose_secret);
+        if known == Some(refresh.expose_secret()) {
+            return;
+        }
+        if let Grant::RefreshToken { file, .. } = &self.settings.grant
+            && let Err(error) = write_secret(file.clone(), refresh.clone()).await
+        {
+            let file = file.display();
+            tracing::warn!(%file, %error, "the new refresh token could not be kept: after a restart the old one is used");
+        }
+        state.refresh = Some(refresh);
+    }
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
+}
+
+/// A number, which some services write as text.
+fn seconds(value: &serde_json::Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// Replaces a secret's file at once or not at all; nobody else may read it.
+async fn write_secret(file: PathBuf, secret: SecretString) -> std::io::Result<()> {
+    let write = move || {
+        use std::io::Write;
+        let folder = file.parent().unwrap_or(std::path::Path::new("."));
+        let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
+        writeln!(fresh, "{}", secret.expose_secret())?;
+        fresh.as_file().sync_all()?;
+        fresh.persist(&file).map_err(|error| error.error)?;
+        Ok(())
+    };
+    tokio::task::spawn_blocking(write).await.map_err(std::io::Error::other)?
+}

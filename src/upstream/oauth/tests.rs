@@ -1,0 +1,106 @@
+//! Tokens from a small token service of the tests.
+
+use super::*;
+use std::sync::Mutex as StdMutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// Answers each request with the next of these; keeps the bodies that came.
+async fn service(answers: Vec<(u16, String)>) -> (String, Arc<StdMutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/token", listener.local_addr().unwrap());
+    let asked = Arc::new(StdMutex::new(Vec::new()));
+    let heard = Arc::clone(&asked);
+    tokio::spawn(async move {
+        for (status, body) in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = String::new();
+            let mut octets = [0; 4096];
+            while !request.contains("grant_type") {
+                let count = stream.read(&mut octets).await.unwrap();
+                request.push_str(std::str::from_utf8(&octets[..count]).unwrap());
+            }
+            heard.lock().unwrap().push(request.split("\r\n\r\n").nth(1).unwrap().to_owned());
+            let head =
+                format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        }
+    });
+    (url, asked)
+}
+
+fn tokens(url: String, grant: Grant) -> Tokens {
+    let settings = Settings {
+        token_url: url,
+        client_id: "relay id".to_owned(),
+        client_secret: Some("s&cret".into()),
+        grant,
+        scope: Some("https://outlook.example/.default".to_owned()),
+    };
+    Tokens::new(settings, &Authorities::new(None).unwrap()).unwrap()
+}
+
+fn answer(token: &str, life: u64) -> (u16, String) {
+    (200, format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{life}}}"#))
+}
+
+#[tokio::test]
+async fn a_token_is_kept_until_shortly_before_it_expires_or_is_refused() {
+    let (url, asked) =
+        service(vec![answer("one", 600), answer("two", 600), answer("three", 0), answer("four", 9)]).await;
+    let tokens = tokens(url, Grant::ClientCredentials);
+    assert_eq!(tokens.token().await.unwrap().expose_secret(), "one");
+    assert_eq!(tokens.token().await.unwrap().expose_secret(), "one");
+    tokens.forget(&"another".into()).await;
+    assert_eq!(tokens.token().await.unwrap().expose_secret(), "one");
+    tokens.forget(&"one".into()).await;
+    assert_eq!(tokens.token().await.unwrap().expose_secret(), "two");
+    tokens.forget(&"two".into()).await;
+    assert_eq!(tokens.token().await.unwrap().expose_secret(), "three");
+    assert_eq!(tokens.token().await.unwrap().expose_secret(), "four", "that one had no life left");
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.len(), 4);
+    for part in [
+        "client_id=relay+id",
+        "client_secret=s%26cret",
+        "grant_type=client_credentials",
+        "scope=https%3A%2F%2F",
+    ] {
+        assert!(asked[0].contains(part), "{}", asked[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_new_refresh_token_is_used_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("refresh");
+    std::fs::write(&file, "old\n").unwrap();
+    let with_new = r#"{"access_token":"one","expires_in":"0","refresh_token":"new"}"#;
+    let (url, asked) = service(vec![(200, with_new.to_owned()), answer("two", 600)]).await;
+    let tokens = tokens(url, Grant::RefreshToken { token: "old".into(), file: file.clone() });
+    assert_eq!(tokens.token().await.unwrap().expose_secret(), "one");
+    assert_eq!(tokens.token().await.unwrap().expose_secret(), "two");
+    let asked = asked.lock().unwrap();
+    assert!(asked[0].contains("refresh_token=old") && asked[1].contains("refresh_token=new"), "{asked:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "new\n");
+}
+
+#[tokio::test]
+async fn a_refusal_says_why_and_no_secret() {
+    let refusal = r#"{"error":"invalid_client","error_description":"the secret is wrong"}"#;
+    let large = "x".repeat(LARGEST + 1);
+    let table = [
+        ((401, refusal.to_owned()), "invalid_client the secret is wrong"),
+        ((200, "nonsense".to_owned()), "no token"),
+        ((200, "{}".to_owned()), "access_token"),
+        ((302, "{}".to_owned()), "302"),
+        ((200, large), "too large"),
+    ];
+    for (answer, expected) in table {
+        let (url, _) = service(vec![answer]).await;
+        let error = tokens(url, Grant::ClientCredentials).token().await.unwrap_err();
+        assert!(error.contains(expected) && !error.contains("s&cret"), "{error}");
+    }
+    let error = tokens("http://127.0.0.1:1/".to_owned(), Grant::ClientCredentials).token().await.unwrap_err();
+    assert!(!error.contains("s&cret"), "{error}");
+}

@@ -1,0 +1,227 @@
+//! A way out that keeps to rates: so many transactions or recipients in a span of time.
+//!
+//! Who comes too early is given a moment of their own to come again, and its tokens are taken at once:
+//! a fan-out of 500 spreads over as many moments, which stand in the store and outlive a restart.
+
+use super::rate::{Bucket, Rate};
+use super::tally::Tally;
+use super::{Fate, Outcome, Transaction, Upstream};
+use crate::clock::{Clock, Timestamp};
+use async_trait::async_trait;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How late one may come for the moment given: afterwards it is anybody's no more.
+const KEPT_FOR: Duration = Duration::from_mins(5);
+
+/// Rates that all hold.
+#[derive(Debug)]
+pub(super) struct Pace {
+    buckets: Vec<Bucket>,
+    /// Moments given away, with the recipients they are for, the earliest first.
+    promised: VecDeque<(Timestamp, usize)>,
+}
+
+impl Pace {
+    /// Full buckets, but for what was sent lately.
+    pub(super) fn new(rates: &[Rate], sent: &[Sent], now: Timestamp) -> Self {
+        let buckets = rates.iter().map(|rate| {
+            let mut bucket = Bucket::new(*rate, now);
+            for sent in sent.iter().filter(|sent| sent.rate == *rate) {
+                bucket.take(sent.count);
+            }
+            bucket
+        });
+        Self { buckets: buckets.collect(), promised: VecDeque::new() }
+    }
+
+    /// Whether a transaction with so many recipients may start; else when it may.
+    fn start(&mut self, recipients: usize, now: Timestamp) -> Result<(), Timestamp> {
+        while self.promised.front().is_some_and(|(at, _)| at.plus(KEPT_FOR) < now) {
+            self.promised.pop_front();
+        }
+        if let Some(&(at, paid)) = self.promised.front()
+            && at <= now
+        {
+            self.promised.pop_front();
+            // the one who comes need not be the one it was given to
+            self.put_back(paid);
+            self.take(recipients);
+            return Ok(());
+        }
+        let at = self.buckets.iter_mut().map(|bucket| bucket.when(recipients, now)).max().unwrap_or(now);
+        self.take(recipients);
+        if at <= now {
+            return Ok(());
+        }
+        self.promised.push_back((at, recipients));
+        Err(at)
+    }
+
+    fn take(&mut self, recipients: usize) {
+        for bucket in &mut self.buckets {
+            bucket.take(bucket.price(recipients));
+        }
+    }
+
+    fn put_back(&mut self, recipients: usize) {
+        for bucket in &mut self.buckets {
+            bucket.put_back(bucket.price(recipients));
+        }
+    }
+
+    /// How many wait for their moment, and for how long the last of them.
+    fn waiting(&self, now: Timestamp) -> (usize, Duration) {
+        let last = self.promised.back().map_or(Duration::ZERO, |(at, _)| at.since(now));
+        (self.promised.iter().filter(|(at, _)| *at > now).count(), last)
+    }
+}
+
+/// What was sent lately under a rate: a restart gives nothing away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Which.
+    pub rate: Rate,
+    /// How many of its unit, in its span.
+    pub count: usize,
+}
+
+/// See the module.
+pub struct Paced {
+    inner: Arc<dyn Upstream>,
+    clock: Arc<dyn Clock>,
+    tally: Tally,
+    pace: Mutex<Pace>,
+    text: String,
+}
+
+impl Paced {
+    /// Keeps `inner` to these rates.
+    pub fn new(
+        inner: Arc<dyn Upstream>,
+        rates: &[Rate],
+        sent: &[Sent],
+        clock: Arc<dyn Clock>,
+        tally: Tally,
+    ) -> Self {
+        let pace = Mutex::new(Pace::new(rates, sent, clock.now()));
+        let texts: Vec<String> = rates.iter().map(ToString::to_string).collect();
+        Self { inner, clock, tally, pace, text: texts.join(", ") }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pace> {
+        // nothing can panic while it is held
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Upstream for Paced {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn send(
+        &self,
+        transaction: &mut Transaction,
+        last_look: Arc<dyn Fn() -> bool + Send + Sync>,
+    ) -> Outcome {
+        let recipients = transaction.recipients.len();
+        let now = self.clock.now();
+        let (start, waiting) = {
+            let mut pace = self.lock();
+            (pace.start(recipients, now), pace.waiting(now))
+        };
+        self.tally.paced(self.name(), waiting.0, waiting.1);
+        if let Err(at) = start {
+            let why = format!("its turn under the rate of {} is at {at}", self.text);
+            return Outcome::all(recipients, &Fate::Postponed(why, at));
+        }
+        let outcome = self.inner.send(transaction, last_look).await;
+        let unused = outcome.unreachable && transaction.is_whole();
+        if unused || outcome.recipients.iter().all(Fate::is_untried) {
+            self.lock().put_back(recipients);
+        }
+        outcome
+    }
+
+    async fn probe(&self) -> Result<String, String> {
+        self.inner.probe().await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp(1_000_000_000);
+
+    fn rates(texts: &[&str]) -> Vec<Rate> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn after(seconds: u64) -> Timestamp {
+        START.plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_fan_out_gets_a_moment_each_and_keeps_to_every_rate() {
+        let mut pace = Pace::new(&rates(&["30/min", "100/h"]), &[], START);
+        let mut due: Vec<Timestamp> = Vec::new();
+        for _ in 0..500 {
+            due.push(pace.start(1, START).err().unwrap_or(START));
+        }
+        assert_eq!(due.iter().filter(|at| **at == START).count(), 30, "the first minute's worth at once");
+        assert!(due.is_sorted());
+        assert!(due.windows(2).skip(30).all(|pair| pair[0] < pair[1]), "each has a moment of its own");
+        for (minute, most) in [(60, 60), (3_600, 200)] {
+            let until = after(minute);
+            assert!(due.iter().filter(|at| **at < until).count() <= most, "{minute}");
+        }
+        assert_eq!(pace.waiting(START).0, 470);
+        // they come when they were told to, and nobody is sent away again
+        let mut moments = due.clone();
+        moments.retain(|at| *at > START);
+        for at in moments {
+            assert_eq!(pace.start(1, at), Ok(()), "{at}");
+        }
+        assert_eq!(pace.waiting(after(1_000_000)).0, 0);
+    }
+
+    #[test]
+    fn whoever_comes_later_queues_behind() {
+        let mut pace = Pace::new(&rates(&["1/min"]), &[], START);
+        assert_eq!(pace.start(1, START), Ok(()));
+        assert_eq!(pace.start(1, START), Err(after(60)));
+        assert_eq!(pace.start(1, after(30)), Err(after(120)));
+        assert_eq!(pace.start(1, after(60)), Ok(()));
+        assert_eq!(pace.start(1, after(120)), Ok(()));
+        assert_eq!(pace.start(1, after(120)), Err(after(180)));
+        // a moment nobody comes for is lost, not saved up
+        assert_eq!(pace.start(1, after(3_600)), Ok(()));
+        assert_eq!(pace.start(1, after(3_600)), Err(after(3_660)));
+    }
+
+    #[test]
+    fn recipients_are_counted_where_the_rate_says_so() {
+        let mut pace = Pace::new(&rates(&["10 recipients/min"]), &[], START);
+        assert_eq!(pace.start(8, START), Ok(()));
+        assert_eq!(pace.start(8, START), Err(after(36)), "two left, six missing");
+        // more than fit at all start from full, and are paid for afterwards
+        assert_eq!(pace.start(25, after(1_000)), Ok(()));
+        assert!(pace.start(1, after(1_000)).is_err());
+    }
+
+    #[test]
+    fn what_was_sent_before_a_restart_counts() {
+        let rate = rates(&["30/min"]);
+        let mut pace = Pace::new(&rate, &[Sent { rate: rate[0], count: 29 }], START);
+        assert_eq!(pace.start(1, START), Ok(()));
+        assert!(pace.start(1, START).is_err());
+    }
+}

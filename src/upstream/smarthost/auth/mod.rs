@@ -1,0 +1,193 @@
+//! AUTH (RFC 4954): which mechanism, and its dialogue. Credentials only ever leave over a channel
+//! that was looked at before.
+
+mod scram;
+
+use super::capabilities::Capabilities;
+use super::config::{Credentials, Secret, SmarthostConfig};
+use super::connection::{Broken, Line};
+use super::greet::refused;
+use crate::smtp::Reply;
+use crate::upstream::tally::Trouble;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use scram::First;
+use secrecy::{ExposeSecret, SecretString};
+use std::fmt;
+
+pub(super) const STAGE: &str = "during AUTH";
+
+/// A way to authenticate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// RFC 7677: the server proves that it knows the password, too.
+    ScramSha256,
+    /// RFC 4616.
+    Plain,
+    /// What came before it.
+    Login,
+    /// An OAuth 2.0 access token in place of a password.
+    Xoauth2,
+}
+
+impl Mechanism {
+    /// Those that need a password, the best first.
+    const BY_PASSWORD: [Self; 3] = [Self::ScramSha256, Self::Plain, Self::Login];
+
+    fn is_offered(self, offers: &Capabilities) -> bool {
+        match self {
+            Self::ScramSha256 => offers.auth_scram,
+            Self::Plain => offers.auth_plain,
+            Self::Login => offers.auth_login,
+            Self::Xoauth2 => offers.auth_xoauth2,
+        }
+    }
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+            Self::Xoauth2 => "XOAUTH2",
+        })
+    }
+}
+
+/// Authenticates by the mechanism the admin names, else by the best that is offered.
+pub(super) async fn authenticate(
+    line: &mut Line,
+    offers: &Capabilities,
+    credentials: &Credentials,
+    config: &SmarthostConfig,
+) -> Result<Mechanism, Broken> {
+    let possible: &[Mechanism] = match (&credentials.secret, &config.mechanism) {
+        (_, Some(one)) => std::slice::from_ref(one),
+        (Secret::Password(_), None) => &Mechanism::BY_PASSWORD,
+        (Secret::Tokens(_), None) => &[Mechanism::Xoauth2],
+    };
+    let Some(mechanism) = possible.iter().copied().find(|mechanism| mechanism.is_offered(offers)) else {
+        let names: Vec<String> = possible.iter().map(ToString::to_string).collect();
+        return Err(Broken::Unfit(
+            Trouble::Auth,
+            format!("4.7.0 {} offers no AUTH {}", config.host, names.join(", ")),
+        ));
+    };
+    let mut dialogue = Dialogue { line, config, username: &credentials.username };
+    match (&credentials.secret, mechanism) {
+        (Secret::Tokens(tokens), _) => dialogue.xoauth2(tokens).await,
+        (Secret::Password(password), Mechanism::ScramSha256) => dialogue.scram(password).await,
+        (Secret::Password(password), Mechanism::Login) => dialogue.login(password).await,
+        (Secret::Password(password), _) => dialogue.plain(password).await,
+    }?;
+    Ok(mechanism)
+}
+
+struct Dialogue<'a> {
+    line: &'a mut Line,
+    config: &'a SmarthostConfig,
+    username: &'a str,
+}
+
+impl Dialogue<'_> {
+    async fn say(&mut self, command: &SecretString) -> Result<Reply, Broken> {
+        self.line.ask(command.expose_secret(), self.config.timeouts.greeting, STAGE).await
+    }
+
+    /// With an initial response.
+    async fn begin(&mut self, mechanism: Mechanism, response: &SecretString) -> Result<Reply, Broken> {
+        let response = encoded(response.expose_secret());
+        self.say(&SecretString::from(format!("AUTH {mechanism} {}", response.expose_secret()))).await
+    }
+
+    async fn plain(&mut self, password: &SecretString) -> Result<(), Broken> {
+        let response = SecretString::from(format!("\0{}\0{}", self.username, password.expose_secret()));
+        done(self.begin(Mechanism::Plain, &response).await?)
+    }
+
+    async fn login(&mut self, password: &SecretString) -> Result<(), Broken> {
+        let mut reply = self.say(&SecretString::from("AUTH LOGIN".to_owned())).await?;
+        for answer in [self.username, password.expose_secret()] {
+            if reply.code() != 334 {
+                return Err(refused(reply, STAGE));
+            }
+            reply = self.say(&encoded(answer)).await?;
+        }
+        done(reply)
+    }
+
+    async fn scram(&mut self, password: &SecretString) -> Result<(), Broken> {
+        let first = First::new(self.username, nonce()?);
+        let reply = self.begin(Mechanism::ScramSha256, &SecretString::from(first.message())).await?;
+        let challenge = challenge(reply)?;
+        let password = password.clone();
+        // thousands of rounds: not on a thread that serves others
+        let proven = tokio::task::spawn_blocking(move || first.prove(&challenge, &password))
+            .await
+            .map_err(|error| Broken::Local(format!("4.3.0 {error}")))?
+            .map_err(|why| self.distrusted(why))?;
+        let reply = self.say(&encoded(proven.message.expose_secret())).await?;
+        if reply.code() == 235 {
+            return Err(self.distrusted("it does not prove that it knows the password"));
+        }
+        proven.verify(&challenge_text(reply)?).map_err(|why| self.distrusted(why))?;
+        done(self.say(&SecretString::from(String::new())).await?)
+    }
+
+    /// A refused token is fetched anew, once: it may have been revoked before its time.
+    async fn xoauth2(&mut self, tokens: &crate::upstream::oauth::Tokens) -> Result<(), Broken> {
+        let no_token =
+            |why| Broken::Unfit(Trouble::Auth, format!("4.7.0 no access token could be had: {why}"));
+        let token = tokens.token().await.map_err(no_token)?;
+        let reply = self.bearer(&token).await?;
+        if reply.code() != 535 {
+            return done(reply);
+        }
+        tokens.forget(&token).await;
+        let token = tokens.token().await.map_err(no_token)?;
+        done(self.bearer(&token).await?)
+    }
+
+    async fn bearer(&mut self, token: &SecretString) -> Result<Reply, Broken> {
+        let response = format!("user={}\x01auth=Bearer {}\x01\x01", self.username, token.expose_secret());
+        let reply = self.begin(Mechanism::Xoauth2, &SecretString::from(response)).await?;
+        if reply.code() == 334 {
+            // the reason in JSON; an empty answer lets the server refuse
+            return self.say(&SecretString::from(String::new())).await;
+        }
+        Ok(reply)
+    }
+
+    fn distrusted(&self, why: &str) -> Broken {
+        Broken::Unfit(Trouble::Auth, format!("4.7.0 AUTH with {} was broken off: {why}", self.config.host))
+    }
+}
+
+fn done(reply: Reply) -> Result<(), Broken> {
+    if reply.code() == 235 { Ok(()) } else { Err(refused(reply, STAGE)) }
+}
+
+/// What stands behind a 334.
+fn challenge(reply: Reply) -> Result<String, Broken> {
+    if reply.code() == 334 { challenge_text(reply) } else { Err(refused(reply, STAGE)) }
+}
+
+fn challenge_text(reply: Reply) -> Result<String, Broken> {
+    if reply.code() != 334 {
+        return Err(refused(reply, STAGE));
+    }
+    let text = reply.lines().first().map(String::as_str).unwrap_or_default();
+    let decoded = BASE64.decode(text.trim()).ok().and_then(|octets| String::from_utf8(octets).ok());
+    decoded.ok_or(Broken::Unexpected(reply, STAGE))
+}
+
+fn encoded(text: &str) -> SecretString {
+    SecretString::from(BASE64.encode(text))
+}
+
+fn nonce() -> Result<String, Broken> {
+    let mut octets = [0; 18];
+    aws_lc_rs::rand::fill(&mut octets).map_err(|_| Broken::Local("4.3.0 no randomness".to_owned()))?;
+    Ok(BASE64.encode(octets))
+}

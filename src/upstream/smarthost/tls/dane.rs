@@ -1,0 +1,105 @@
+//! DANE for SMTP (RFC 7672): which TLSA records count, and whether a chain matches one.
+
+use super::refused;
+use crate::dns::Tlsa;
+use aws_lc_rs::digest;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::aws_lc_rs as provider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{Error, RootCertStore};
+use std::sync::Arc;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+const DANE_TA: u8 = 2;
+const DANE_EE: u8 = 3;
+
+/// Whether a record can be used at all: SMTP knows the usages DANE-TA and DANE-EE only
+/// (RFC 7672 §3.1.3), selectors 0 and 1, and three ways of matching.
+pub(in crate::upstream) fn is_usable(record: &Tlsa) -> bool {
+    let length = match record.matching {
+        0 => !record.data.is_empty(),
+        1 => record.data.len() == 32,
+        2 => record.data.len() == 64,
+        _ => false,
+    };
+    matches!(record.usage, DANE_TA | DANE_EE) && record.selector <= 1 && length
+}
+
+/// Whether a chain is one that the records vouch for.
+pub(super) fn verify(
+    records: &[Tlsa],
+    leaf: &CertificateDer<'_>,
+    rest: &[CertificateDer<'_>],
+    name: &ServerName<'_>,
+    names: &[String],
+    now: UnixTime,
+) -> Result<(), Error> {
+    let mut last = refused("it is not what the domain's TLSA records name");
+    for record in records.iter().filter(|record| is_usable(record)) {
+        if record.usage == DANE_EE {
+            // neither names nor dates matter: the record binds the key to the host (§3.1.1)
+            if matches(record, leaf) {
+                return Ok(());
+            }
+            continue;
+        }
+        for anchor in rest.iter().filter(|certificate| matches(record, certificate)) {
+            match signed_by(anchor, leaf, rest, name, names, now) {
+                Ok(()) => return Ok(()),
+                Err(error) => last = error,
+            }
+        }
+    }
+    Err(last)
+}
+
+/// A chain up to an anchor that the record names (§3.1.2).
+fn signed_by(
+    anchor: &CertificateDer<'_>,
+    leaf: &CertificateDer<'_>,
+    rest: &[CertificateDer<'_>],
+    name: &ServerName<'_>,
+    names: &[String],
+    now: UnixTime,
+) -> Result<(), Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(anchor.clone().into_owned())?;
+    let provider = Arc::new(provider::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|_| refused("its anchor cannot be used"))?;
+    let others = names.iter().filter_map(|name| ServerName::try_from(name.clone()).ok());
+    let mut last = refused("it names another host");
+    for name in std::iter::once(name.to_owned()).chain(others) {
+        match verifier.verify_server_cert(leaf, rest, &name, &[], now) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn matches(record: &Tlsa, certificate: &CertificateDer<'_>) -> bool {
+    let chosen = match record.selector {
+        0 => Some(certificate.as_ref()),
+        _ => public_key(certificate),
+    };
+    chosen.is_some_and(|chosen| match record.matching {
+        0 => record.data == chosen,
+        1 => record.data == sha256(chosen),
+        _ => record.data == digest::digest(&digest::SHA512, chosen).as_ref(),
+    })
+}
+
+/// A certificate's SubjectPublicKeyInfo, DER.
+pub(super) fn public_key<'a>(certificate: &'a CertificateDer<'_>) -> Option<&'a [u8]> {
+    let (_, parsed) = X509Certificate::from_der(certificate.as_ref()).ok()?;
+    Some(parsed.tbs_certificate.subject_pki.raw)
+}
+
+pub(super) fn sha256(octets: &[u8]) -> [u8; 32] {
+    let mut sum = [0; 32];
+    sum.copy_from_slice(digest::digest(&digest::SHA256, octets).as_ref());
+    sum
+}
