@@ -25,8 +25,9 @@ pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure>
     let never = |why| Failure::Never(format!("5.6.3 the upstream lacks 8BITMIME, and {why}"));
     let mut converter = SevenBit::new(&transaction.header).map_err(never)?;
     let mut spool = Spool { out: Vec::new(), file: None, size: 0 };
-    match std::mem::replace(&mut transaction.body, Content::Inline(Bytes::new())) {
+    match std::mem::replace(&mut transaction.body, Content::Spent) {
         Content::Inline(body) => converter.feed(&body, &mut spool.out).map_err(never)?,
+        Content::Spent => return Err(Failure::NotNow("4.3.0 the body was sent already".to_owned())),
         Content::Stream(mut body, size) => {
             let (mut seen, mut chunk) = (0, vec![0; CHUNK]);
             loop {
