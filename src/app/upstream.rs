@@ -9,6 +9,7 @@ use crate::upstream::Upstream;
 use crate::upstream::capture::Capture;
 use crate::upstream::group::{Group, Member};
 use crate::upstream::guard::Guarded;
+use crate::upstream::mx::{self, MxDelivery};
 use crate::upstream::oauth::{self, Grant, Tokens};
 use crate::upstream::pace::{Paced, Sent};
 use crate::upstream::router::{Route, Router};
@@ -21,6 +22,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 type Way = Arc<dyn Upstream>;
+
+/// Where policies of MTA-STS are.
+const HTTPS: u16 = 443;
 
 /// What ways out are built with.
 pub(super) struct Builder<'a> {
@@ -94,8 +98,8 @@ impl<'a> Builder<'a> {
             UpstreamRoute::Smarthost { host, port } => {
                 Arc::new(self.smarthost(host, *port, wanted).map_err(StartError::Configuration)?)
             }
-            UpstreamRoute::Mx { .. } => {
-                return Err(StartError::Configuration("delivery by MX is not in this version".to_owned()));
+            UpstreamRoute::Mx { port } => {
+                Arc::new(self.mx(*port, wanted).map_err(StartError::Configuration)?)
             }
         };
         if wanted.rates.is_empty() {
@@ -103,6 +107,24 @@ impl<'a> Builder<'a> {
         }
         let clock = Arc::clone(&self.clock);
         Ok(Arc::new(Paced::new(way, &wanted.rates, &self.sent, clock, self.tally.clone())))
+    }
+
+    fn mx(&self, port: u16, wanted: &Wanted) -> Result<MxDelivery, String> {
+        let resolver = match &self.resolver {
+            Some(resolver) => resolver.clone(),
+            None => Resolver::new(&self.config.dns)?,
+        };
+        MxDelivery::new(mx::Settings {
+            hello: wanted.hello.clone(),
+            port,
+            policy_port: HTTPS,
+            resolver,
+            authorities: Authorities::new(wanted.ca_file.as_deref())?,
+            tally: self.tally.clone(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::new(SystemEntropy),
+            model: mx::model(),
+        })
     }
 
     fn smarthost(&self, host: &str, port: u16, wanted: &Wanted) -> Result<Smarthost, String> {

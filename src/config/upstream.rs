@@ -223,9 +223,6 @@ impl Reading<'_> {
     fn one(&self, table: &str, keys: Keys) -> Result<Upstream, Diagnostic> {
         let wrong = |key: &str, message: &str| Err(self.place.wrong(table, key, message));
         if matches!(keys.address, Route::Mx { .. }) {
-            return wrong("address", "delivery by MX is not in this version: name a smarthost");
-        }
-        if matches!(keys.address, Route::Mx { .. }) {
             for (key, set) in [
                 ("username", keys.username.is_some()),
                 ("auth", keys.auth.is_some()),

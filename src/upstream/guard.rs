@@ -25,6 +25,8 @@ pub struct Guarded {
     limits: Limits,
     state: Mutex<State>,
     places: Semaphore,
+    /// Shown by its name in the metrics.
+    named: bool,
 }
 
 #[derive(Default)]
@@ -38,7 +40,13 @@ impl Guarded {
     /// Looks after `inner`, which gets at most so many transactions at once.
     pub fn new(inner: Arc<dyn Upstream>, places: usize, clock: Arc<dyn Clock>, tally: Tally) -> Self {
         let places = Semaphore::new(places.max(1));
-        Self { inner, clock, tally, limits: Limits::default(), state: Mutex::default(), places }
+        Self { inner, clock, tally, limits: Limits::default(), state: Mutex::default(), places, named: true }
+    }
+
+    /// One of too many to have a line of its own in the metrics.
+    #[must_use]
+    pub(super) fn unnamed(self) -> Self {
+        Self { named: false, ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -79,7 +87,9 @@ impl Guarded {
         let is = state.breaker.admits();
         if was != is {
             tracing::warn!(upstream = self.name(), breaker = %state.breaker, "the way to an upstream changed");
-            self.tally.left_alone(self.name(), is.is_some());
+            if self.named {
+                self.tally.left_alone(self.name(), is.is_some());
+            }
         }
     }
 }

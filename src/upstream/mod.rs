@@ -5,6 +5,7 @@
 //! * [`oauth`] access tokens, where the next hop wants them in place of a password
 //! * [`router`] which way; [`group`] several that stand in for each other; [`guard`] one of several,
 //!   looked after by a [`breaker`]
+//! * [`mx`] the mail exchangers of each recipient's domain
 //! * [`pace`] a way that keeps to rates; [`tally`] what the ways count
 //! * [`rate`] how many transactions may start in a span of time
 
@@ -12,6 +13,7 @@ pub mod breaker;
 pub mod capture;
 pub mod group;
 pub mod guard;
+pub mod mx;
 pub mod oauth;
 pub mod pace;
 pub mod rate;

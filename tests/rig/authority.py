@@ -15,19 +15,20 @@ class Authority:
         self._openssl("req", "-x509", *self._new_key(self._key), "-out", self.ca, "-days", "30", "-subj", "/CN=Test CA",
                       "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
 
-    def _new_key(self, path):
-        return "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", path
+    def _new_key(self, path, rsa=False):
+        kind = ("rsa:2048",) if rsa else ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+        return "-newkey", *kind, "-nodes", "-keyout", path
 
     def _openssl(self, *arguments):
         done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
 
-    def issue(self, name, alternatives="DNS:localhost,IP:127.0.0.1"):
+    def issue(self, name, alternatives="DNS:localhost,IP:127.0.0.1", rsa=False):
         """A certificate and its key, as paths."""
         chain, key, request = (self.folder / f"{name}.{end}" for end in ("pem", "key", "csr"))
         extensions = self.folder / f"{name}.ext"
         extensions.write_text(f"subjectAltName={alternatives}\nextendedKeyUsage=serverAuth\n")
-        self._openssl("req", "-new", *self._new_key(key), "-out", request, "-subj", f"/CN={name}")
+        self._openssl("req", "-new", *self._new_key(key, rsa), "-out", request, "-subj", f"/CN={name}")
         self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key, "-CAcreateserial", "-days", "30",
                       "-extfile", extensions, "-out", chain)
         return chain, key

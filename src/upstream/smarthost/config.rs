@@ -141,8 +141,12 @@ pub struct SmarthostConfig {
     pub mechanism: Option<Mechanism>,
     /// Allows AUTH in the clear, with `Security::Off` only.
     pub plain_auth: bool,
+    /// Says in the log where a certificate would not have been believed (MTA-STS in testing).
+    pub watch: bool,
     /// Where failures are counted.
     pub tally: Tally,
+    /// Under this name in place of its own, where there are many.
+    pub tally_as: Option<&'static str>,
     /// Time-outs.
     pub timeouts: Timeouts,
     /// Most transactions over one connection.
@@ -165,7 +169,9 @@ impl SmarthostConfig {
             credentials: None,
             mechanism: None,
             plain_auth: false,
+            watch: false,
             tally: Tally::default(),
+            tally_as: None,
             timeouts: Timeouts::default(),
             transactions: 1_000,
             idle: Duration::from_secs(30),

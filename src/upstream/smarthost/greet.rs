@@ -67,6 +67,9 @@ async fn attempt(
             ));
         }
     }
+    if config.watch && channel != Channel::Verified {
+        tracing::warn!(host = %config.host, ?channel, "a policy of MTA-STS in testing would have stopped this");
+    }
     let mut about = match channel {
         Channel::Clear => "in the clear",
         Channel::Unverified => "TLS, certificate not verified",

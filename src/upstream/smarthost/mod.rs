@@ -30,6 +30,7 @@ use pool::Pool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tls::Tls;
+pub(super) use tls::is_usable_tlsa;
 pub use tls::{Authorities, NoPin, Pin, Trust};
 pub use verify::Shown;
 
@@ -168,7 +169,7 @@ impl Upstream for Smarthost {
             Err(broken) => {
                 let trouble = broken.trouble();
                 tracing::warn!(upstream = %self.name, ?trouble, why = %broken, "a connection to the upstream is of no use");
-                self.config.tally.failed(&self.name, trouble);
+                self.config.tally.failed(self.config.tally_as.unwrap_or(&self.name), trouble);
                 Err(broken)
             }
         };

@@ -9,6 +9,7 @@ mod tests;
 
 use super::config::Security;
 use crate::dns::Tlsa;
+pub(in crate::upstream) use dane::is_usable as is_usable_tlsa;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;

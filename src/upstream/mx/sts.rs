@@ -1,0 +1,289 @@
+//! MTA-STS (RFC 8461): what a domain says about TLS of its mail exchangers. Policies are fetched over
+//! HTTPS with a verified certificate, kept for as long as they say, and asked for again when the
+//! domain's record names another.
+
+use crate::clock::{Clock, Timestamp};
+use crate::dns::{DnsError, Resolver};
+use crate::upstream::smarthost::Authorities;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A policy host that takes longer is no help (RFC 8461 §3.3 suggests a minute).
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Most octets of a policy (§3.3).
+const LARGEST: usize = 64 * 1024;
+/// Longest life of a policy (§3.2).
+const LONGEST: u64 = 31_557_600;
+/// A policy that could not be fetched is not asked for again before (§3.3).
+const AGAIN: Duration = Duration::from_mins(5);
+/// Most policies kept; those that say nothing any more go first.
+const KEPT: usize = 10_000;
+
+/// What a policy asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Mail goes to the named hosts over verified TLS, or waits.
+    Enforce,
+    /// As `Enforce` would, to be looked at only.
+    Testing,
+    /// Nothing.
+    None,
+}
+
+/// A domain's policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Policy {
+    pub(super) mode: Mode,
+    mx: Vec<String>,
+    max_age: Duration,
+}
+
+impl Policy {
+    /// Reads the text of a policy (§3.2). The error is for the log.
+    pub(super) fn read(text: &str) -> Result<Self, &'static str> {
+        let (mut version, mut mode, mut max_age, mut mx) = (None, None, None, Vec::new());
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (key, value) = line.split_once(':').ok_or("a line without a colon")?;
+            let value = value.trim();
+            match key.trim() {
+                // of keys that stand twice the first counts
+                "version" => version = version.or(Some(value)),
+                "mode" => mode = mode.or(Some(value)),
+                "max_age" => max_age = max_age.or(Some(value)),
+                "mx" if mx.len() < 1_000 => mx.push(value.trim_end_matches('.').to_ascii_lowercase()),
+                _ => {}
+            }
+        }
+        if version != Some("STSv1") {
+            return Err("its version is not STSv1");
+        }
+        let mode = match mode {
+            Some("enforce") => Mode::Enforce,
+            Some("testing") => Mode::Testing,
+            Some("none") => Mode::None,
+            _ => return Err("its mode is none of enforce, testing, none"),
+        };
+        if mx.is_empty() && mode != Mode::None {
+            return Err("it names no mx");
+        }
+        let age = max_age.and_then(|age| age.parse::<u64>().ok()).ok_or("it has no max_age")?;
+        Ok(Self { mode, mx, max_age: Duration::from_secs(age.min(LONGEST)) })
+    }
+
+    /// Whether the policy names this host (§4.1): `*.` stands for one label.
+    pub(super) fn names(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        self.mx.iter().any(|pattern| match pattern.strip_prefix("*.") {
+            Some(parent) => {
+                host.split_once('.').is_some_and(|(first, rest)| !first.is_empty() && rest == parent)
+            }
+            None => *pattern == host,
+        })
+    }
+}
+
+/// The id in a domain's TXT records at `_mta-sts.` (§3.1); several records count as none.
+fn record_id(texts: &[String]) -> Option<&str> {
+    let mut records = texts
+        .iter()
+        .filter(|text| text.strip_prefix("v=STSv1").is_some_and(|rest| rest.trim_start().starts_with(';')));
+    let (record, None) = (records.next()?, records.next()) else { return None };
+    let id = record.split(';').find_map(|field| field.trim().strip_prefix("id="))?;
+    let sound = (1..=32).contains(&id.len()) && id.bytes().all(|octet| octet.is_ascii_alphanumeric());
+    sound.then_some(id)
+}
+
+struct Kept {
+    /// The record's id when it was fetched.
+    id: String,
+    /// `None`: it could not be fetched.
+    policy: Option<Policy>,
+    until: Timestamp,
+}
+
+/// Policies of domains.
+pub(super) struct Policies {
+    resolver: Resolver,
+    client: reqwest::Client,
+    clock: Arc<dyn Clock>,
+    port: u16,
+    kept: Mutex<HashMap<String, Kept>>,
+}
+
+impl Policies {
+    /// Nothing is fetched yet; `port` is HTTPS's but in tests.
+    pub(super) fn new(
+        resolver: Resolver,
+        authorities: &Authorities,
+        clock: Arc<dyn Clock>,
+        port: u16,
+    ) -> Result<Self, String> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(authorities.client()?)
+            .dns_resolver(Arc::new(Names(resolver.clone())))
+            // §3.3: redirects are not followed
+            .redirect(reqwest::redirect::Policy::none())
+            .https_only(true)
+            .timeout(PATIENCE)
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|error| format!("policies of MTA-STS cannot be asked for: {error}"))?;
+        Ok(Self { resolver, client, clock, port, kept: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
+        // nothing can panic while it is held
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The policy of a domain, as far as there is one. A policy once known holds until it expires, even
+    /// when its record is gone or cannot be read (§5.1).
+    pub(super) async fn of(&self, domain: &str) -> Option<Policy> {
+        let now = self.clock.now();
+        let known = {
+            let kept = self.lock();
+            kept.get(domain)
+                .filter(|kept| now < kept.until)
+                .map(|kept| (kept.id.clone(), kept.policy.clone()))
+        };
+        let texts = self.resolver.txt(&format!("_mta-sts.{domain}")).await;
+        if let Err(error @ (DnsError::Temporary { .. } | DnsError::Bogus { .. })) = &texts {
+            tracing::debug!(domain, %error, "the record of MTA-STS could not be read");
+        }
+        let texts = texts.map(|found| found.value).unwrap_or_default();
+        let id = record_id(&texts);
+        match (known, id) {
+            (Some((_, policy)), None) => policy,
+            (None, None) => None,
+            (Some((old, policy)), Some(id)) if old == id => policy,
+            (known, Some(id)) => {
+                let before = known.and_then(|(_, policy)| policy);
+                self.renew(domain, id, before, now).await
+            }
+        }
+    }
+
+    async fn renew(&self, domain: &str, id: &str, before: Option<Policy>, now: Timestamp) -> Option<Policy> {
+        let fetched = self.fetch(domain).await;
+        let kept = match fetched {
+            Ok(policy) => Kept { id: id.to_owned(), until: now.plus(policy.max_age), policy: Some(policy) },
+            Err(why) => {
+                tracing::warn!(domain, why, "the policy of MTA-STS could not be had");
+                if before.is_some() {
+                    // the old one holds until it expires
+                    return before;
+                }
+                Kept { id: id.to_owned(), policy: None, until: now.plus(AGAIN) }
+            }
+        };
+        let policy = kept.policy.clone();
+        let mut all = self.lock();
+        if all.len() >= KEPT {
+            all.retain(|_, kept| now < kept.until && kept.policy.is_some());
+        }
+        if all.len() < KEPT {
+            all.insert(domain.to_owned(), kept);
+        }
+        policy
+    }
+
+    async fn fetch(&self, domain: &str) -> Result<Policy, String> {
+        let port = if self.port == 443 { String::new() } else { format!(":{}", self.port) };
+        let url = format!("https://mta-sts.{domain}{port}/.well-known/mta-sts.txt");
+        let unreachable = |error: reqwest::Error| {
+            let mut text = error.to_string();
+            let mut cause = std::error::Error::source(&error);
+            while let Some(next) = cause {
+                text = format!("{text}: {next}");
+                cause = next.source();
+            }
+            text
+        };
+        let mut response = self.client.get(&url).send().await.map_err(unreachable)?;
+        if response.status() != reqwest::StatusCode::OK {
+            return Err(format!("the policy host answered {}", response.status()));
+        }
+        let mut octets = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            octets.extend_from_slice(&chunk);
+            if octets.len() > LARGEST {
+                return Err("it is too large".to_owned());
+            }
+        }
+        let text = String::from_utf8(octets).map_err(|_| "it is no text")?;
+        Ok(Policy::read(&text)?)
+    }
+}
+
+/// Resolves policy hosts by the same name servers as all else.
+struct Names(Resolver);
+
+impl reqwest::dns::Resolve for Names {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let resolver = self.0.clone();
+        Box::pin(async move {
+            let found = resolver.addresses(name.as_str()).await?;
+            let addresses = found.value.into_iter().map(|address| SocketAddr::new(address, 0));
+            Ok(Box::new(addresses) as reqwest::dns::Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_are_read() {
+        let text = "version: STSv1\r\nmode: enforce\r\nmx: mail.example.com\r\nmx: *.Example.net\r\nmax_age: 604800\r\nx: y\r\n";
+        let policy = Policy::read(text).unwrap();
+        assert_eq!((policy.mode, policy.max_age), (Mode::Enforce, Duration::from_secs(604_800)));
+        for (host, named) in [
+            ("mail.example.com", true),
+            ("MAIL.example.com.", true),
+            ("other.example.com", false),
+            ("mx1.example.net", true),
+            ("example.net", false),
+            ("a.mx1.example.net", false),
+            (".example.net", false),
+        ] {
+            assert_eq!(policy.names(host), named, "{host}");
+        }
+        assert_eq!(Policy::read("version:STSv1\nmode: none\nmax_age: 0").unwrap().mode, Mode::None);
+        assert_eq!(
+            Policy::read("version:STSv1\nmode:testing\nmx: a\nmax_age: 99999999999").unwrap().max_age,
+            Duration::from_secs(LONGEST)
+        );
+        for wrong in [
+            "",
+            "mode: enforce\nmx: a\nmax_age: 1",
+            "version: STSv2\nmode: enforce\nmx: a\nmax_age: 1",
+            "version: STSv1\nmode: strict\nmx: a\nmax_age: 1",
+            "version: STSv1\nmode: enforce\nmax_age: 1",
+            "version: STSv1\nmode: enforce\nmx: a",
+            "version: STSv1\nmode: enforce\nmx: a\nmax_age: long",
+            "<html>",
+        ] {
+            assert!(Policy::read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn records_name_one_policy_or_none() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert_eq!(record_id(&texts(&["v=STSv1; id=20160831085700Z;"])), Some("20160831085700Z"));
+        assert_eq!(record_id(&texts(&["v=spf1 -all", "v=STSv1 ;id=1"])), Some("1"));
+        for none in [
+            &["v=STSv1; id=1", "v=STSv1; id=2"][..],
+            &["v=STSv1; id="],
+            &["v=STSv1; id=a-b"],
+            &["v=STSv10; id=1"],
+            &["v=STSv1"],
+            &[],
+        ] {
+            assert_eq!(record_id(&texts(none)), None, "{none:?}");
+        }
+    }
+}
