@@ -247,6 +247,12 @@ impl Running {
         tasks.background("expiry", desk.clone().expire_forever());
         tasks.background("purge", tasks::purge(desk.clone()));
         let server = sockets.secured.server.clone();
+        if let Some(wanted) = config.tls.acme.clone() {
+            let (server, tally) = (server.clone(), sockets.secured.tally.clone());
+            let clock = Arc::clone(&desk.clock);
+            let renew = crate::tls::acme::renew(wanted, server, clock, move |ok| tally.order(ok));
+            tasks.background("acme", renew);
+        }
         tasks.background("certificates", crate::tls::watch::watch(server, Arc::clone(&desk.clock)));
         let postman = Arc::new(Postman::new(
             Arc::clone(&desk.store),
@@ -320,8 +326,11 @@ impl Running {
             || config.routes != self.config.routes
             || config.database != self.config.database
             || config.desk.address != self.config.desk.address
+            || config.tls.acme != self.config.tls.acme
         {
-            tracing::warn!("listeners, upstream, store and desk changed as well: that takes a restart");
+            tracing::warn!(
+                "listeners, upstream, store, desk or [tls.acme] changed as well: that takes a restart"
+            );
         }
         let access = self.gatekeeper.admit(config)?;
         self.secured.reload(config, self.desk.clock.now())?;

@@ -4,7 +4,7 @@ use super::StartError;
 use crate::clock::Timestamp;
 use crate::config::{Config, Listener};
 use crate::listener::{Tally, Tls};
-use crate::tls::{ClientCas, Server, Source, stale};
+use crate::tls::{ClientCas, Server, Source, acme, stale};
 
 /// What listeners need for TLS, and where they count.
 pub(super) struct Secured {
@@ -16,6 +16,7 @@ impl Secured {
     /// Reads all certificates. One that is not valid now is told and used: most clients of a relay do
     /// not verify, and a relay that does not start takes no mail at all.
     pub(super) fn load(config: &Config, now: Timestamp) -> Result<Self, StartError> {
+        prepare(config, now)?;
         let server = Server::load(source(config))
             .map_err(|trouble| StartError::Configuration(format!("[tls] {trouble}")))?;
         let secured = Self { server, tally: Tally::default() };
@@ -25,6 +26,7 @@ impl Secured {
 
     /// Reads them anew; an error changes nothing.
     pub(super) fn reload(&self, config: &Config, now: Timestamp) -> Result<(), StartError> {
+        prepare(config, now)?;
         self.server
             .replace(source(config), now)
             .map_err(|trouble| StartError::Configuration(format!("[tls] {trouble}")))?;
@@ -51,11 +53,20 @@ impl Secured {
     }
 }
 
+/// A certificate by ACME stands somewhere before it comes.
+fn prepare(config: &Config, now: Timestamp) -> Result<(), StartError> {
+    match &config.tls.acme {
+        Some(wanted) => acme::prepare(wanted, now)
+            .map_err(|trouble| StartError::Configuration(format!("[tls.acme] {trouble}"))),
+        None => Ok(()),
+    }
+}
+
 /// Where everything comes from.
 pub(super) fn source(config: &Config) -> Source {
     let asks = config.listeners.iter().any(|listener| !listener.client_certificates.is_empty());
     Source {
-        pairs: config.tls.certificates.clone(),
+        pairs: config.tls.pairs(),
         clients: match (&config.tls.client_ca_file, asks) {
             (_, false) => ClientCas::NotAsked,
             (Some(file), true) => ClientCas::File(file.clone()),

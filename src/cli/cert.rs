@@ -98,7 +98,8 @@ struct Row {
 fn configured(context: &Context) -> Result<(), Failure> {
     let config = context.config()?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let rows = config.tls.certificates.iter().map(|files| Row {
+    let pairs = config.tls.pairs();
+    let rows = pairs.iter().map(|files| Row {
         file: files.chain.clone(),
         key: Some(files.key.clone()),
         facts: Pair::read(files, &provider).map(|pair| pair.facts),

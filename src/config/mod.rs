@@ -200,7 +200,7 @@ impl Config {
         let folder = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let base = Base(folder.parent().unwrap_or(Path::new("/")).to_owned());
         let place = Place { path, text };
-        let tls = tls::tls(keys.tls, &base);
+        let tls = tls::tls(keys.tls, &base, &place)?;
         let auth = accounts::auth(keys.auth, &base, &place)?;
         let hostname = hostname(keys.hostname, &place)?;
         let reading = Reading { base: &base, hostname: &hostname, place: &place };

@@ -4,9 +4,13 @@ use super::keys::tls::{self as keys, ListenerTls};
 use super::{Base, Place};
 use crate::diagnostic::Diagnostic;
 use crate::listener::TlsMode;
-use crate::tls::PairFiles;
+use crate::tls::{PairFiles, acme};
 use ipnet::IpNet;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+
+/// Most names of one certificate, as public authorities have it.
+const MOST_DOMAINS: usize = 100;
 
 /// `[tls]`
 #[derive(Clone, Debug, Default)]
@@ -15,15 +19,64 @@ pub struct Tls {
     pub certificates: Vec<PairFiles>,
     /// Authorities of clients' certificates (PEM); `None` for the system's.
     pub client_ca_file: Option<PathBuf>,
+    /// A certificate by ACME.
+    pub acme: Option<acme::Settings>,
 }
 
-pub(super) fn tls(keys: keys::Tls, base: &Base) -> Tls {
+impl Tls {
+    /// All chains and keys, the one by ACME last.
+    pub fn pairs(&self) -> Vec<PairFiles> {
+        self.certificates.iter().cloned().chain(self.acme.iter().map(acme::Settings::files)).collect()
+    }
+}
+
+pub(super) fn tls(keys: keys::Tls, base: &Base, place: &Place<'_>) -> Result<Tls, Diagnostic> {
     let pair =
         |files: keys::Certificate| PairFiles { chain: base.join(&files.chain), key: base.join(&files.key) };
-    Tls {
+    Ok(Tls {
         certificates: keys.certificates.into_iter().map(pair).collect(),
         client_ca_file: keys.client_ca_file.map(|file| base.join(&file)),
+        acme: keys.acme.map(|keys| acme(keys, base, place)).transpose()?,
+    })
+}
+
+fn acme(keys: keys::Acme, base: &Base, place: &Place<'_>) -> Result<acme::Settings, Diagnostic> {
+    let wrong = |key: &str, why: String| Err(place.wrong("[tls.acme]", key, why));
+    if !keys.directory.starts_with("https://") {
+        let directory = &keys.directory;
+        return wrong("directory", format!("`{directory}` is no directory of ACME: it starts with https://"));
     }
+    if keys.domains.is_empty() || keys.domains.len() > MOST_DOMAINS {
+        return wrong("domains", format!("`domains` names between 1 and {MOST_DOMAINS} hosts"));
+    }
+    if let Some(domain) = keys.domains.iter().find(|domain| !is_host(domain)) {
+        let why = "write the name of a host; a wildcard cannot be proven by http-01";
+        return wrong("domains", format!("`{domain}` can have no certificate by ACME here: {why}"));
+    }
+    if !keys.terms_agreed {
+        let why =
+            "`terms_agreed = true` is missing in [tls.acme]: read the authority's terms of service first";
+        return wrong("domains", why.to_owned());
+    }
+    Ok(acme::Settings {
+        directory: keys.directory,
+        domains: keys.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
+        contact: keys.contact.iter().map(|address| address.as_str().to_owned()).collect(),
+        cache: base.join(&keys.cache.unwrap_or_else(|| "certs/acme".into())),
+        address: keys.address.map_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80)), |bind| bind.0),
+        ca_file: keys.ca_file.map(|file| base.join(&file)),
+    })
+}
+
+/// A host's name of two labels or more, in ASCII. It names files too.
+fn is_host(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+    };
+    text.len() <= 253 && text.contains('.') && text.split('.').all(label)
 }
 
 /// When the sessions of a listener are secured; `has_names` when it names clients' certificates.
@@ -39,7 +92,7 @@ pub(super) fn mode(
         ListenerTls::Required => Some(TlsMode::Required),
         ListenerTls::Implicit => Some(TlsMode::Implicit),
     };
-    if mode.is_some() && tls.certificates.is_empty() {
+    if mode.is_some() && tls.certificates.is_empty() && tls.acme.is_none() {
         return Err(place.wrong(
             "[[listener]]",
             "tls",

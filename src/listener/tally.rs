@@ -26,6 +26,8 @@ pub struct Tally {
     /// balancer), `starttls` (commands came behind STARTTLS without waiting), `early` (the client spoke
     /// before the greeting), `sessions` (too many).
     pub refused: Family<ByReason, Counter>,
+    /// Certificates asked for by ACME, `ok` or `failed`.
+    pub orders: Family<ByResult, Counter>,
 }
 
 impl Tally {
@@ -37,6 +39,13 @@ impl Tally {
             "Clients broken off before a transaction",
             self.refused.clone(),
         );
+        registry.register("acme_orders", "Certificates asked for by ACME", self.orders.clone());
+    }
+
+    /// Counts a certificate that came by ACME, or did not.
+    pub fn order(&self, ok: bool) {
+        let result = if ok { "ok" } else { "failed" };
+        self.orders.get_or_create(&ByResult { result }).inc();
     }
 
     pub(super) fn handshake(&self, ok: bool) {

@@ -5,11 +5,12 @@
 //! * `choice` which of several certificates a client gets (SNI)
 //! * [`clients`] certificates of clients: verified after the handshake, matched by name
 //! * [`watch`] files that change are loaded anew
-//! * [`selfsigned`] a certificate of one's own making
+//! * [`selfsigned`] a certificate of one's own making; [`acme`] one of an authority that is asked for it
 //!
 //! What is spoken is Mozilla's "intermediate" profile: TLS 1.2 with ECDHE and AEAD suites, and TLS 1.3;
 //! rustls knows nothing weaker.
 
+pub mod acme;
 mod choice;
 pub mod clients;
 pub mod facts;

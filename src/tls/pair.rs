@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// Longest chain that is read; honest ones have three or four.
 const LONGEST_CHAIN: usize = 16;
+/// Most certificates in a file of authorities; systems have a few hundred.
+const MOST_CERTIFICATES: usize = 2_000;
 
 /// Where a chain and its key are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,8 +40,18 @@ impl Pair {
     /// Reads both files and checks that they belong together. The certificate may be expired: that is
     /// for the caller to judge.
     pub fn read(files: &PairFiles, provider: &CryptoProvider) -> Result<Self, Trouble> {
-        let chain = certificates(&files.chain)?;
-        let key = key(&files.key)?;
+        Self::of(files, &read(&files.chain)?, &read(&files.key)?, provider)
+    }
+
+    /// The same for what is to stand in these files.
+    pub(super) fn of(
+        files: &PairFiles,
+        chain: &[u8],
+        key: &[u8],
+        provider: &CryptoProvider,
+    ) -> Result<Self, Trouble> {
+        let chain = certificates_in(&files.chain, chain, LONGEST_CHAIN)?;
+        let key = key_in(&files.key, key)?;
         let wrong_key = |why: &str| Trouble::new(&files.key, why);
         let key = provider.key_provider.load_private_key(key).map_err(|_| {
             wrong_key("its key is of no kind that can be used here: RSA from 2048 bits, ECDSA P-256 or P-384, Ed25519")
@@ -75,7 +87,11 @@ fn mismatch(files: &PairFiles, certified: &CertifiedKey) -> Trouble {
 
 /// The certificates in a PEM file, at least one.
 pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Trouble> {
-    let found = bounded_certificates(&read(file)?, LONGEST_CHAIN).map_err(|why| Trouble::new(file, why))?;
+    certificates_in(file, &read(file)?, MOST_CERTIFICATES)
+}
+
+fn certificates_in(file: &Path, text: &[u8], most: usize) -> Result<Vec<CertificateDer<'static>>, Trouble> {
+    let found = bounded_certificates(text, most).map_err(|why| Trouble::new(file, why))?;
     if found.is_empty() {
         return Err(Trouble::new(
             file,
@@ -96,17 +112,16 @@ fn bounded_certificates(text: &[u8], most: usize) -> Result<Vec<CertificateDer<'
     Ok(found)
 }
 
-fn key(file: &Path) -> Result<PrivateKeyDer<'static>, Trouble> {
-    let text = read(file)?;
-    if memchr::memmem::find(&text, b"-----BEGIN ENCRYPTED PRIVATE KEY-----").is_some()
-        || memchr::memmem::find(&text, b"Proc-Type: 4,ENCRYPTED").is_some()
+fn key_in(file: &Path, text: &[u8]) -> Result<PrivateKeyDer<'static>, Trouble> {
+    if memchr::memmem::find(text, b"-----BEGIN ENCRYPTED PRIVATE KEY-----").is_some()
+        || memchr::memmem::find(text, b"Proc-Type: 4,ENCRYPTED").is_some()
     {
         return Err(Trouble::new(
             file,
             "its key is encrypted, and there is nobody to ask for the passphrase: decrypt it with `openssl pkey`, mode 0600",
         ));
     }
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => Trouble::new(
             file,
             "there is no private key in it: it must be PEM, with -----BEGIN PRIVATE KEY-----",

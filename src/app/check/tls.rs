@@ -13,13 +13,21 @@ const SOON: u64 = 30;
 
 pub(super) fn check(config: &Config, found: &mut Findings) {
     let secured = config.listeners.iter().any(|listener| listener.tls.is_some());
-    if !secured && !config.tls.certificates.is_empty() {
+    let mut wanted = config.tls.pairs();
+    if !secured && !wanted.is_empty() {
         found.warn("tls", "there are certificates, and no listener has `tls`: mail comes in plain text");
     }
     let now = SystemClock.now();
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let mut pairs = Vec::new();
-    for files in &config.tls.certificates {
+    // Before the first start there is nothing of it, and nothing wrong with that.
+    let missing = config.tls.acme.as_ref().filter(|acme| !acme.exists());
+    if let Some(acme) = missing {
+        let (names, authority) = (acme.domains.join(", "), &acme.directory);
+        found.ok("tls", format!("{names}: a certificate will be asked for at {authority}"));
+        wanted.retain(|files| *files != acme.files());
+    }
+    for files in &wanted {
         match Pair::read(files, &provider) {
             Ok(pair) => {
                 pair_stands(&pair, now, found);
@@ -29,7 +37,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         }
         key_is_private(files, found);
     }
-    if pairs.len() < config.tls.certificates.len() {
+    if missing.is_some() || pairs.len() < wanted.len() {
         return;
     }
     let host = &config.hostname;

@@ -1,5 +1,6 @@
 //! `[tls]`, and what a listener says about it.
 
+use super::Bind;
 use crate::tls::NamePattern;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -11,6 +12,27 @@ pub(in crate::config) struct Tls {
     #[serde(default)]
     pub(in crate::config) certificates: Vec<Certificate>,
     pub(in crate::config) client_ca_file: Option<PathBuf>,
+    pub(in crate::config) acme: Option<Acme>,
+}
+
+/// `[tls.acme]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Acme {
+    #[serde(default = "lets_encrypt")]
+    pub(in crate::config) directory: String,
+    pub(in crate::config) domains: Vec<String>,
+    #[serde(default)]
+    pub(in crate::config) contact: Vec<crate::message::Address>,
+    pub(in crate::config) cache: Option<PathBuf>,
+    pub(in crate::config) address: Option<Bind>,
+    pub(in crate::config) ca_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(in crate::config) terms_agreed: bool,
+}
+
+fn lets_encrypt() -> String {
+    "https://acme-v02.api.letsencrypt.org/directory".to_owned()
 }
 
 /// One of `[tls] certificates`.
