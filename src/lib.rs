@@ -8,6 +8,10 @@
 //! commands, replies and content. After DATA the session asks the one [`intake::Doorway`] for a
 //! [`intake::Reception`] and writes the content into it as it arrives.
 //!
+//! Who may send is known by the network a client comes from, by its certificate ([`tls`]), by the SPF
+//! record of a mail host ([`spf`]), or by AUTH ([`accounts`]); and whoever is somebody sends as nobody
+//! else: the listener looks at MAIL FROM, and at the header before anything of it is kept.
+//!
 //! The reception feeds [`examine::Examining`]. It gathers the header block, indexes it
 //! ([`message::Header`]), takes the facts that need no body ([`policy::facts::Preface`]), and from then
 //! on knows whose addresses may have to be hidden ([`rewrite::plan::needles`]). The body goes two ways

@@ -4,20 +4,25 @@
 
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
-use sekisho::smtp::{BareLf, Event, Options, Session, StartTls};
+use sekisho::smtp::sasl::scram::Keys;
+use sekisho::smtp::sasl::{Claim, Mechanism, Mechanisms};
+use sekisho::smtp::{BareLf, Event, Offer, Options, Session, StartTls};
 use std::sync::Arc;
 
 /// Everything said and heard in one session fed in pieces of `size`.
-fn converse(input: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, usize) {
+fn converse(input: &[u8], size: usize, secured: bool) -> (Vec<u8>, Vec<u8>, usize) {
     let options = Options {
         hostname: "mx.example".into(),
         max_size: 4096,
         max_discard: 4096,
         max_errors: 20,
         starttls: StartTls::Offered,
-        auth: sekisho::smtp::Offer::default(),
+        auth: Offer { mechanisms: Mechanisms::of(&Mechanism::ALL), required: false },
     };
     let mut session = Session::new(Arc::new(options), BareLf::Refuse);
+    if secured {
+        session.secure();
+    }
     session.greet();
     let (mut said, mut content, mut messages) = (Vec::new(), Vec::new(), 0);
     // Octets of the message that is under way: of a refused one it depends on the reads how many came.
@@ -28,6 +33,11 @@ fn converse(input: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, usize) {
         loop {
             let event = session.next(&mut buffer);
             match event {
+                Event::Auth(Claim::Lookup { .. }) => {
+                    let keys = Keys { salt: vec![7; 16], iterations: 4096, stored: [0; 32], server: [0; 32] };
+                    session.keys(keys, "nonce");
+                }
+                Event::Auth(Claim::Proof { proven: false, .. }) => session.refuse("535 5.7.8", "no"),
                 Event::Auth(_) | Event::Mail(_) | Event::Rcpt(_) | Event::Data => session.accept(),
                 Event::Content(octets) => pending.extend_from_slice(&octets),
                 Event::End(fault) => {
@@ -60,7 +70,8 @@ fn converse(input: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, usize) {
 
 fuzz_target!(|input: &[u8]| {
     let Some((&first, rest)) = input.split_first() else { return };
-    let whole = converse(rest, rest.len().max(1));
+    let secured = first & 16 != 0;
+    let whole = converse(rest, rest.len().max(1), secured);
     assert!(whole.0.is_empty() || whole.0.ends_with(b"\r\n"));
-    assert_eq!(whole, converse(rest, usize::from(first % 16) + 1), "the cuts between reads changed the conversation");
+    assert_eq!(whole, converse(rest, usize::from(first % 16) + 1, secured), "the cuts between reads changed the conversation");
 });

@@ -209,6 +209,9 @@ mod tests {
         fn mechanisms(&self) -> Mechanisms {
             Mechanisms::of(&[Mechanism::Plain])
         }
+        async fn probe(&self) -> Result<String, Down> {
+            Ok(String::new())
+        }
         async fn password(&self, user: &str, password: &SecretString) -> Result<Option<Account>, Down> {
             self.asked.fetch_add(1, Ordering::Relaxed);
             match password.expose_secret() {

@@ -201,6 +201,21 @@ impl Accounts for LdapAccounts {
         Mechanisms::of(&[Mechanism::Plain, Mechanism::Login])
     }
 
+    async fn probe(&self) -> Result<String, Down> {
+        let down = |error: LdapError| Down(format!("{}: {error}", self.settings.url));
+        let mut ldap = self.connect().await.map_err(down)?;
+        let as_whom = match &self.settings.find {
+            Find::Search { service: Some((dn, password)), .. } => {
+                let bound = ldap.with_timeout(PATIENCE).simple_bind(dn, password.expose_secret()).await;
+                bound.and_then(ldap3::LdapResult::success).map_err(down)?;
+                format!(" as {dn}")
+            }
+            _ => String::new(),
+        };
+        ldap.with_timeout(PATIENCE).unbind().await.map_err(down)?;
+        Ok(format!("{} answers{as_whom}", self.settings.url))
+    }
+
     async fn password(&self, user: &str, password: &SecretString) -> Result<Option<Account>, Down> {
         if password.expose_secret().is_empty() {
             return Ok(None);

@@ -73,13 +73,29 @@ pub trait Accounts: Send + Sync + 'static {
         Err(Down("this source has no SCRAM keys".to_owned()))
     }
 
+    /// Whether it can be reached, in a sentence.
+    async fn probe(&self) -> Result<String, Down>;
+
     /// The account of a user whose SCRAM proof was right.
     fn account(&self, _user: &str) -> Option<Account> {
         None
     }
 }
 
-/// The form in which user names are compared: people write their own in any case.
+/// The form in which user names are compared: people write their own in any case, and directories take
+/// no notice of blanks around and between words (RFC 4518 §2.6.1), so a name with more of them is no
+/// other to guess at.
 pub fn key(user: &str) -> String {
-    user.to_lowercase()
+    user.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn one_key_for_all_spellings_of_a_name() {
+        for name in ["hanako sato", "Hanako Sato", " hanako  sato ", "HANAKO\u{3000}SATO"] {
+            assert_eq!(super::key(name), "hanako sato", "{name:?}");
+        }
+        assert_ne!(super::key("hanakosato"), super::key("hanako sato"));
+    }
 }

@@ -76,6 +76,10 @@ impl Accounts for UpstreamAccounts {
         self.ask(user, password, Proof::Password(password.clone())).await
     }
 
+    async fn probe(&self) -> Result<String, Down> {
+        Ok("whom the upstream lets in".to_owned())
+    }
+
     async fn token(
         &self,
         mechanism: Mechanism,

@@ -45,6 +45,14 @@ impl Gatekeeper {
         };
         let tenants = config.listeners.iter().filter_map(|listener| listener.sending.tenant.as_ref());
         let stripped: Arc<[String]> = tenants.map(|tenant| tenant.header.clone()).collect();
+        for listener in &config.listeners {
+            if !listener.sending.spf.is_empty() && listener.sending.tenant.is_none() {
+                tracing::warn!(
+                    address = %listener.address,
+                    "`spf` without `tenant`: every customer of that mail host may send here in your name"
+                );
+            }
+        }
         let access = |sending: &Sending| -> Result<access::Access, StartError> {
             let required = sending.auth == ListenerAuth::Required;
             let authenticator = authenticator.clone().filter(|_| sending.auth != ListenerAuth::Off);
@@ -89,7 +97,8 @@ impl Gatekeeper {
     }
 }
 
-fn tenant(sending: &Sending) -> Result<Option<Tenant>, StartError> {
+/// The tenant a listener asks for.
+pub(super) fn tenant(sending: &Sending) -> Result<Option<Tenant>, StartError> {
     let Some(wanted) = &sending.tenant else { return Ok(None) };
     let tenant = Tenant::read_secrets(&wanted.secret_file)
         .and_then(|secrets| Tenant::new(&wanted.domains, &wanted.header, secrets));

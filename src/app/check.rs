@@ -1,10 +1,11 @@
 //! `sekisho check`: everything that can be known to be wrong before mail shows it.
 
+mod accounts;
 mod tls;
 
 use super::{StartError, parts};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Upstream, UpstreamRoute, UpstreamTls, reason};
+use crate::config::{Config, ListenerAuth, Upstream, UpstreamRoute, UpstreamTls, reason};
 use crate::control::{Answer, Request, client, socket_path};
 use crate::policy::Mode;
 use crate::upstream::tally::Tally;
@@ -74,6 +75,7 @@ pub async fn check(config: &Config, connect: bool) -> Vec<Finding> {
     policy(config, &mut found);
     let running = store(config, &mut found).await;
     relaying(config, &mut found);
+    accounts::check(config, connect, &mut found).await;
     tls::check(config, &mut found);
     if !running {
         ports(config, &mut found).await;
@@ -165,7 +167,9 @@ async fn store(config: &Config, found: &mut Findings) -> bool {
 fn relaying(config: &Config, found: &mut Findings) {
     for listener in &config.listeners {
         let address = listener.address;
-        if listener.allow.is_empty() && listener.client_certificates.is_empty() {
+        let sending = &listener.sending;
+        let others = listener.client_certificates.is_empty() && sending.spf.is_empty();
+        if listener.allow.is_empty() && others && sending.auth == ListenerAuth::Off {
             found.warn("listener", format!("{address}: `allow` is empty, so nobody may relay"));
         }
         for net in listener.allow.iter().filter(|net| net.prefix_len() == 0) {

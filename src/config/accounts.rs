@@ -140,7 +140,7 @@ fn directory(url: String, keys: keys::Ldap, base: &Base, place: &Place<'_>) -> R
             LdapFind::Bind(bind)
         }
         (None, Some(below)) => {
-            let filter = keys.filter.unwrap_or_else(|| "(|(uid={user})(mail={user}))".to_owned());
+            let filter = keys.filter.unwrap_or_else(|| "(uid={user})".to_owned());
             needs_user("filter", &filter)?;
             let service = match (keys.service_dn, keys.service_password_file) {
                 (None, None) => None,

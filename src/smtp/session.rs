@@ -123,6 +123,7 @@ pub(super) enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Nothing,
+    Lookup,
     Claim,
     Mail { utf8: bool },
     Rcpt,
@@ -293,6 +294,11 @@ impl Session {
                 self.authenticated = true;
                 self.put("235", &["2.7.0 authenticated"]);
             }
+            // A question that has no yes.
+            Asked::Lookup => {
+                self.asked = Asked::Lookup;
+                self.refuse("454 4.7.0", "not now, try again later");
+            }
             Asked::Data => {
                 self.state = State::Content(Content::new(self.options.max_size, self.bare_lf));
                 self.put("354", &["end with <CR><LF>.<CR><LF>"]);
@@ -310,7 +316,7 @@ impl Session {
                     *refused = true;
                 }
             }
-            Asked::Claim => {
+            Asked::Claim | Asked::Lookup => {
                 self.state = State::Ready;
                 self.failures += 1;
                 if self.failures >= MAX_FAILURES {
@@ -351,7 +357,7 @@ impl Session {
 
     /// Asks the driver about what a client claims to be.
     pub(super) fn ask_claim(&mut self, claim: Claim) -> Event {
-        self.asked = Asked::Claim;
+        self.asked = if matches!(claim, Claim::Lookup { .. }) { Asked::Lookup } else { Asked::Claim };
         Event::Auth(claim)
     }
 

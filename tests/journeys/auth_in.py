@@ -110,6 +110,7 @@ def it_keeps_accounts_in_a_file_that_only_its_owner_reads():
         path = relay.folder / "users.toml"
         equal(stat.S_IMODE(path.stat().st_mode), 0o600)
         assert PASSWORD not in path.read_text() and "$argon2id$" in path.read_text(), "how the password is kept"
+        contains(relay.cli("check").stdout, "1 users in ")
         contains(relay.user("add", "HANAKO", ok=False).stderr, "already")
         contains(relay.user("add", "jiro", password="short", ok=False).stderr, "8 characters")
         path.write_text("# ours\n" + path.read_text())
@@ -306,6 +307,7 @@ def it_asks_a_directory():
                 ):
                     with relay.secured() as client:
                         equal(auth(client, user, password), "535 5.7.8", f"{user} / {password}")
+                contains(relay.cli("check", "--connect", ok=False).stdout, f"{url} answers")
                 directory.stop()
                 with relay.secured() as client:
                     equal(auth(client, "taro", "another word"), "454 4.7.0")
@@ -373,6 +375,7 @@ def it_lets_in_our_tenant_of_a_host_that_many_share():
             contains(send("127.0.8.1", new), "451 4.7.0")
             dns.heal()
             assert wait_until(lambda: send("127.0.8.1", new).startswith("250"), 60, 0.5), relay.output()
+            contains(relay.cli("check").stdout, "the SPF record of spf.test names 2 networks")
             contains(send("127.0.7.1", old), "250 2.0.0")
             contains(send("127.0.9.1", new), "550 5.7.1 relaying denied")
             contains(send("127.0.7.1"), "550 5.7.1")

@@ -221,6 +221,10 @@ impl Accounts for FileAccounts {
         Ok(user.filter(|_| right).map(|user| user.account.clone()))
     }
 
+    async fn probe(&self) -> Result<String, Down> {
+        Ok(format!("{} users in {}", self.users().by_key.len(), self.path.display()))
+    }
+
     fn keys(&self, user: &str) -> Result<Keys, Down> {
         let user = key(user);
         let known = self.users().by_key.get(&user).and_then(|known| known.scram.clone());
