@@ -82,9 +82,9 @@ impl Marks {
     }
 
     /// The header block of a copy with our marks on it, beside our Received, which is its first field.
-    pub fn put(&self, header: Bytes, id: Id, sender: Option<&Address>, recipients: &[Recipient]) -> Bytes {
+    pub fn put(&self, header: &Bytes, id: Id, sender: Option<&Address>, recipients: &[Recipient]) -> Bytes {
         let mut block = match &self.header {
-            Some((name, _)) => without(&header, name),
+            Some((name, _)) => without(header, name),
             None => header.to_vec(),
         };
         let own = own_received(&block, &self.hostname);
@@ -211,7 +211,7 @@ mod tests {
 
     fn marked(marks: &Marks, block: &str, sent: &Envelope) -> String {
         let block = Bytes::from(block.to_owned());
-        let put = marks.put(block, id(), sent.sender.as_ref(), &sent.recipients);
+        let put = marks.put(&block, id(), sent.sender.as_ref(), &sent.recipients);
         String::from_utf8(put.to_vec()).unwrap()
     }
 
@@ -274,7 +274,7 @@ mod tests {
         assert!(put.contains("X-Checked: hush\r\n") && !put.contains("forged"), "{put}");
         assert!(!put.contains("secret"), "{put}");
         assert!(put.contains(")\r\n\tThu") || put.contains(");\r\n\tThu"), "{put}");
-        let plain = Marks::default().put(Bytes::from(block.clone()), id(), None, &sent.recipients);
+        let plain = Marks::default().put(&Bytes::from(block.clone()), id(), None, &sent.recipients);
         assert_eq!(plain, block);
     }
 

@@ -1,17 +1,18 @@
 //! `sekisho check`: everything that can be known to be wrong before mail shows it.
 
 mod accounts;
+mod own;
 mod tls;
 
 use super::{StartError, parts};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ListenerAuth, Upstream, UpstreamRoute, UpstreamTls, reason};
 use crate::control::{Answer, Request, client, socket_path};
+use crate::dns::Resolver;
 use crate::policy::Mode;
 use crate::upstream::tally::Tally;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,8 +82,29 @@ pub async fn check(config: &Config, connect: bool) -> Vec<Finding> {
         ports(config, &mut found).await;
     }
     secrets(config, &mut found);
+    others(config, connect, running, &mut found).await;
     upstream(config, connect, &mut found).await;
     found.0
+}
+
+/// What others see of us. Name servers are asked where there is something to compare, or with `connect`.
+async fn others(config: &Config, connect: bool, running: bool, found: &mut Findings) {
+    let asks = connect || !config.dkim.keys.is_empty() || !config.egress.is_empty();
+    let resolver = match asks.then(|| Resolver::new(&config.dns)).transpose() {
+        Ok(resolver) => resolver,
+        Err(why) => {
+            found.error("dns", why);
+            None
+        }
+    };
+    own::signatures(config, resolver.as_ref(), found).await;
+    own::mark(config, found);
+    if let Some(resolver) = resolver.filter(|_| connect) {
+        own::name(config, &resolver, found).await;
+    }
+    if connect && running {
+        own::listeners(config, found).await;
+    }
 }
 
 fn people(config: &Config, found: &mut Findings) {
@@ -192,13 +214,7 @@ async fn ports(config: &Config, found: &mut Findings) {
 fn secrets(config: &Config, found: &mut Findings) {
     let ways = std::iter::once(&config.upstream).chain(config.upstreams.values()).flat_map(Upstream::all);
     for file in ways.flat_map(Upstream::secret_files) {
-        match std::fs::metadata(file) {
-            Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
-                found.warn("upstream", format!("{} can be read by others: chmod 600 it", file.display()));
-            }
-            Ok(_) => {}
-            Err(error) => found.error("upstream", format!("{}: {}", file.display(), reason(&error))),
-        }
+        own::private(file, "upstream", found);
     }
 }
 

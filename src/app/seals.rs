@@ -45,10 +45,7 @@ fn wrong(file: &Path, why: &str) -> StartError {
 
 fn marks(config: &Config) -> Result<Marks, StartError> {
     let wanted = &config.marks;
-    let header = match &wanted.header {
-        Some((name, file)) => Some((name.clone(), secret(file)?)),
-        None => None,
-    };
+    let header = mark_header(config)?;
     let key = match loop_key(&wanted.key_file)? {
         Some(key) => key,
         None if wanted.key_named => {
@@ -61,6 +58,12 @@ fn marks(config: &Config) -> Result<Marks, StartError> {
         None => make_loop_key(&wanted.key_file)?,
     };
     Ok(Marks::new(config.hostname.clone(), &key, header))
+}
+
+/// The header that the mail host's rule looks for, with its secret.
+pub(super) fn mark_header(config: &Config) -> Result<Option<(String, SecretString)>, StartError> {
+    let header = config.marks.header.as_ref();
+    header.map(|(name, file)| Ok((name.clone(), secret(file)?))).transpose()
 }
 
 /// The secret of the mail host's rule: one line, of characters that a header and a rule take unchanged.

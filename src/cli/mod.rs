@@ -19,6 +19,7 @@ mod replay;
 mod report;
 mod serve;
 mod show;
+mod systemd;
 mod trace;
 mod try_it;
 mod user;

@@ -1,9 +1,11 @@
 //! `sekisho serve`: runs the relay until it is told to stop.
 
 use super::out;
+use super::systemd::{Pulse, tell, tell_reload};
 use super::{Context, Failure};
 use crate::app::{App, Running};
 use crate::config::Config;
+use sd_notify::NotifyState;
 use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -40,12 +42,20 @@ async fn serve(context: &Context, config: Config) -> Result<(), Failure> {
     let mut hangup = listen(SignalKind::hangup())?;
     let file = config.file.clone();
     let running = App::start(config).await?;
-    tracing::info!("ready {}", running.addresses());
+    let addresses = running.addresses();
+    tracing::info!("ready {addresses}");
+    tell(&[NotifyState::Ready, NotifyState::Status(&addresses)]);
+    let mut pulse = Pulse::new();
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&running, context, &file),
+            _ = hangup.recv() => {
+                tell_reload();
+                reload(&running, context, &file);
+                tell(&[NotifyState::Ready]);
+            }
+            () = pulse.beat() => {}
             why = running.failed() => {
                 tracing::error!("{why}");
                 running.shutdown().await;
@@ -53,6 +63,7 @@ async fn serve(context: &Context, config: Config) -> Result<(), Failure> {
             }
         }
     }
+    tell(&[NotifyState::Stopping]);
     tracing::info!("shutting down: mail under way may end, nothing new is taken");
     running.shutdown().await;
     tracing::info!("stopped");

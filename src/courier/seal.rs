@@ -72,19 +72,19 @@ impl Sealer {
         &self,
         copy: &Copy<'_>,
         header: Bytes,
-        shelf: &Shelf,
+        messages: &Shelf,
         store: &dyn Store,
         now: Timestamp,
     ) -> Result<Bytes, SealError> {
         let seals = Arc::clone(&self.seals.read().unwrap_or_else(PoisonError::into_inner));
         let stored = &copy.loaded.stored;
         let sender = stored.envelope.sender.as_ref();
-        let header = seals.marks.put(header, stored.id, sender, copy.claim.delivery.recipients());
+        let header = seals.marks.put(&header, stored.id, sender, copy.claim.delivery.recipients());
         if seals.keys.is_empty() {
             return Ok(header);
         }
         let Some((index, domain)) = wanted(&seals, copy, &header) else { return Ok(header) };
-        let body = shelf.body_hash(stored.id, &stored.body, store).await?;
+        let body = messages.body_hash(stored.id, &stored.body, store).await?;
         let failed = |why: &dyn std::fmt::Display| SealError::Signature(why.to_string());
         let _core = self.cores.acquire().await.map_err(|error| failed(&error))?;
         let fields = tokio::task::spawn_blocking(move || {

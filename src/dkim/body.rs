@@ -176,7 +176,7 @@ mod tests {
         while lines.last().is_some_and(String::is_empty) {
             lines.pop();
         }
-        let canonical: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        let canonical = lines.iter().flat_map(|line| [line.as_str(), "\r\n"]).collect::<String>();
         canonical.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap()).collect()
     }
 

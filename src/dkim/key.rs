@@ -110,8 +110,8 @@ impl SigningKey {
         }
     }
 
-    /// The public key as a record has it (`p=`): base64 of the SubjectPublicKeyInfo for RSA, of the bare
-    /// key for Ed25519 (RFC 8463 §4).
+    /// The public key as a record has it (`p=`): base64 of the `SubjectPublicKeyInfo` for RSA, of the
+    /// bare key for Ed25519 (RFC 8463 §4).
     pub fn public(&self) -> Result<String, KeyError> {
         match &self.pair {
             Pair::Rsa(pair) => {

@@ -1,0 +1,223 @@
+//! What others see of us: the records that publish our keys, the name we greet with, and what our own
+//! listeners say.
+
+use super::{DNS_PATIENCE, Findings};
+use crate::app::seals;
+use crate::config::{Config, reason};
+use crate::dkim::record::Published;
+use crate::dkim::{Record, SigningKey};
+use crate::dns::{DnsError, Resolver};
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+/// A listener of ours that takes longer to greet does not work.
+const GREETING_PATIENCE: Duration = Duration::from_secs(10);
+/// Most octets read from one of our own listeners.
+const MOST_SAID: usize = 16 * 1024;
+
+/// Whether an answer to a DNS question came, whatever it says.
+enum Asked<T> {
+    Found(T),
+    Nothing,
+    NoAnswer,
+}
+
+/// Looks at keys and marks; with a name server also at the records that publish them.
+pub(super) async fn signatures(config: &Config, resolver: Option<&Resolver>, found: &mut Findings) {
+    let ring = match seals::keyring(config) {
+        Ok(ring) => ring,
+        Err(error) => return found.error("dkim", error.to_string()),
+    };
+    for key in &config.dkim.keys {
+        private(&key.file, "dkim", found);
+    }
+    for (domain, _) in config.organisation.domains() {
+        if ring.for_domain(domain).is_empty() {
+            found.warn(
+                "dkim",
+                format!(
+                    "{domain} has no key: a split breaks the signature of your mail host where it covers To, and \
+                     the copy then has none; make one with `sekisho dkim keygen --domain {domain} --selector s1`"
+                ),
+            );
+        }
+    }
+    for domain in ring.without_rsa() {
+        let why = "many receivers do not verify Ed25519 yet: put an RSA key beside it";
+        found.warn("dkim", format!("{domain} has an Ed25519 key alone: {why}"));
+    }
+    if let Some(resolver) = resolver {
+        for key in ring.keys() {
+            if !published(key, resolver, found).await {
+                // nobody answers: the others would wait as long
+                break;
+            }
+        }
+    }
+}
+
+/// Compares a key with its record; whether a name server answered.
+async fn published(key: &SigningKey, resolver: &Resolver, found: &mut Findings) -> bool {
+    let record = match Record::of(key) {
+        Ok(record) => record,
+        Err(error) => {
+            found.error("dkim", format!("{}: {error}", key.domain()));
+            return true;
+        }
+    };
+    let name = &record.name;
+    match ask(resolver.txt(name), name, found).await {
+        Asked::Found(texts) => match record.compare(&texts.value) {
+            Published::Same => found.ok("dkim", format!("{name} publishes the {} key", key.algorithm())),
+            Published::But(what) => found.warn("dkim", format!("{name} publishes the key, but {what}")),
+            Published::Wrong(why) => found.error(
+                "dkim",
+                format!("{name}: {why}: what is signed would not verify; `sekisho dkim show` prints the record"),
+            ),
+        },
+        Asked::Nothing => found.error(
+            "dkim",
+            format!("{name} is not published: what is signed would not verify; `sekisho dkim show` prints the record"),
+        ),
+        Asked::NoAnswer => return false,
+    }
+    true
+}
+
+/// The answer to a question; that there is none is noted.
+async fn ask<T>(
+    question: impl Future<Output = Result<T, DnsError>>,
+    name: &str,
+    found: &mut Findings,
+) -> Asked<T> {
+    let why = match tokio::time::timeout(DNS_PATIENCE, question).await {
+        Ok(Ok(answer)) => return Asked::Found(answer),
+        Ok(Err(error)) if error.is_not_found() => return Asked::Nothing,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", DNS_PATIENCE.as_secs()),
+    };
+    found.warn("dns", format!("{name} could not be looked up: {why}"));
+    Asked::NoAnswer
+}
+
+/// Whether a secret is ours alone.
+pub(super) fn private(file: &Path, area: &'static str, found: &mut Findings) {
+    match std::fs::metadata(file) {
+        Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
+            found.warn(area, format!("{} can be read by others: chmod 600 it", file.display()));
+        }
+        Ok(_) => {}
+        Err(error) => found.error(area, format!("{}: {}", file.display(), reason(&error))),
+    }
+}
+
+/// The mark of the mail host: its secret is there, fit, and private.
+pub(super) fn mark(config: &Config, found: &mut Findings) {
+    match seals::mark_header(config) {
+        Ok(None) => {}
+        Ok(Some((name, _))) => {
+            if let Some((_, file)) = &config.marks.header {
+                private(file, "marks", found);
+            }
+            found.ok("marks", format!("mail leaves with {name}, for the rule of your mail host to remove"));
+        }
+        Err(error) => found.error("marks", error.to_string()),
+    }
+}
+
+/// The name we greet with, as others look it up.
+pub(super) async fn name(config: &Config, resolver: &Resolver, found: &mut Findings) {
+    let host = &config.hostname;
+    if !host.contains('.') || host.starts_with('[') {
+        return;
+    }
+    match ask(resolver.addresses(host), host, found).await {
+        Asked::Found(addresses) => {
+            let texts: Vec<String> = addresses.value.iter().map(ToString::to_string).collect();
+            found.ok("dns", format!("{host} is {}", texts.join(", ")));
+            let strange = config.egress.iter().find(|address| !addresses.value.contains(address));
+            if let Some(address) = strange {
+                found.warn(
+                    "dns",
+                    format!("{host} is not {address}, which mail leaves from: receivers compare"),
+                );
+            }
+        }
+        Asked::Nothing => {
+            found.warn("dns", format!("{host} has no address: receivers may refuse who greets with it"));
+        }
+        Asked::NoAnswer => {}
+    }
+}
+
+/// Greets our own listeners, where a relay runs.
+pub(super) async fn listeners(config: &Config, found: &mut Findings) {
+    // Behind a balancer nobody else is listened to.
+    for listener in config.listeners.iter().filter(|listener| listener.proxy.is_empty()) {
+        let implicit = listener.tls == Some(crate::listener::TlsMode::Implicit);
+        let address = reachable(listener.address);
+        match tokio::time::timeout(GREETING_PATIENCE, greet(address, implicit, &config.hostname)).await {
+            Ok(Ok(offers)) => {
+                let wants_tls = listener.tls.is_some() && !implicit;
+                if wants_tls && !offers.iter().any(|offer| offer == "STARTTLS") {
+                    found.error("listener", format!("{address} does not offer STARTTLS: restart the relay"));
+                } else {
+                    let offers = if implicit { "TLS".to_owned() } else { offers.join(" ") };
+                    found.ok("listener", format!("{address} answers: {offers}"));
+                }
+            }
+            Ok(Err(error)) => {
+                found.error("listener", format!("{address} does not answer: {}", reason(&error)));
+            }
+            Err(_) => found.error("listener", format!("{address} does not greet")),
+        }
+    }
+}
+
+/// Where a listener on all addresses is reached from here.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
+        _ => address,
+    }
+}
+
+/// What one of our listeners offers; nothing, where it speaks TLS from the first byte.
+async fn greet(address: SocketAddr, implicit: bool, hostname: &str) -> std::io::Result<Vec<String>> {
+    let mut stream = TcpStream::connect(address).await?;
+    if implicit {
+        return Ok(Vec::new());
+    }
+    let (reader, mut writer) = stream.split();
+    let mut reader = BufReader::new(tokio::io::AsyncReadExt::take(reader, MOST_SAID as u64));
+    reply(&mut reader).await?;
+    writer.write_all(format!("EHLO {hostname}\r\n").as_bytes()).await?;
+    let offers = reply(&mut reader).await?;
+    writer.write_all(b"QUIT\r\n").await?;
+    Ok(offers.into_iter().skip(1).collect())
+}
+
+/// The lines of one reply, without their codes.
+async fn reply(reader: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let text = line.trim_end();
+        if !text.starts_with('2') {
+            return Err(std::io::Error::other(format!("it says `{text}`")));
+        }
+        lines.push(text.get(4..).unwrap_or_default().to_owned());
+        if text.as_bytes().get(3) != Some(&b'-') {
+            return Ok(lines);
+        }
+    }
+}
