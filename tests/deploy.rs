@@ -124,3 +124,18 @@ fn every_guide_ends_in_a_checklist() {
         assert!(last.contains("sekisho check --connect") && last.contains("cannot"), "{}", guide.display());
     }
 }
+
+#[test]
+fn the_configurations_in_the_guides_parse() {
+    let block = Regex::new(r"(?s)```toml\n(.*?)```").unwrap();
+    let mut seen = 0;
+    for guide in std::fs::read_dir(top().join("deploy/guides")).unwrap() {
+        let path = guide.unwrap().path();
+        for found in block.captures_iter(&std::fs::read_to_string(&path).unwrap()) {
+            let read = Config::parse(Path::new("/etc/sekisho/sekisho.toml"), &found[1]);
+            assert!(read.is_ok(), "{}: {}", path.display(), read.unwrap_err());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5, "{seen}");
+}

@@ -125,6 +125,10 @@ pub(super) fn mark(config: &Config, found: &mut Findings) {
                 private(file, "marks", found);
             }
             found.ok("marks", format!("mail leaves with {name}, for the rule of your mail host to remove"));
+            if !config.upstreams.is_empty() || !config.upstream.also.is_empty() {
+                let why = "every one of them must lead to that mail host, or others see the secret";
+                found.warn("marks", format!("there are several ways out: {why}"));
+            }
         }
         Err(error) => found.error("marks", error.to_string()),
     }
