@@ -99,8 +99,11 @@ async fn others(config: &Config, connect: bool, running: bool, found: &mut Findi
     };
     own::signatures(config, resolver.as_ref(), found).await;
     own::mark(config, found);
-    if let Some(resolver) = resolver.filter(|_| connect) {
-        own::name(config, &resolver, found).await;
+    if let Some(resolver) = &resolver {
+        own::spf(config, resolver, found).await;
+        if connect {
+            own::name(config, resolver, found).await;
+        }
     }
     if connect && running {
         own::listeners(config, found).await;

@@ -210,6 +210,10 @@ impl Config {
             Domains::Listed(domains) => domains.first().cloned(),
             Domains::OfSender => None,
         };
+        let by_mx = std::iter::once(&upstream)
+            .chain(upstreams.values())
+            .flat_map(Upstream::all)
+            .any(|way| matches!(way.route, UpstreamRoute::Mx { .. }));
         let database = base.join(&keys.store.url.map_or_else(|| "sekisho.db".into(), |url| url.0));
         Ok(Self {
             file: path.to_owned(),
@@ -223,7 +227,7 @@ impl Config {
             policy: policy(keys.policy, &base, &place)?,
             egress: keys.organisation.get_ref().egress.clone(),
             dkim: sealing::dkim(keys.dkim, &base, &place)?,
-            marks: sealing::marks(keys.marks, &base, &database, &place)?,
+            marks: sealing::marks(keys.marks, &base, &database, by_mx, &place)?,
             database,
             desk: desk(keys.desk, &place)?,
             limits: limits(&keys.limits, &place)?,

@@ -72,12 +72,18 @@ pub(super) fn marks(
     keys: keys::Marks,
     base: &Base,
     database: &Path,
+    by_mx: bool,
     place: &Place<'_>,
 ) -> Result<Marks, Diagnostic> {
     let header = match (keys.header, keys.secret_file) {
         (None, None) => None,
         (Some(name), Some(_)) if !name.0.starts_with("x-") => {
             let why = format!("`{}` may mean something to others: choose a name that begins with X-", name.0);
+            return Err(place.wrong("[marks]", "header", why));
+        }
+        (Some(_), Some(_)) if by_mx => {
+            let why = "mail that goes to the world by \"mx\" would show the secret to everybody: a mark is for one \
+                       mail host that removes it";
             return Err(place.wrong("[marks]", "header", why));
         }
         (Some(name), Some(file)) => Some((name.0, base.join(&file))),

@@ -122,6 +122,12 @@ def it_greets_its_own_listeners_and_looks_up_its_name():
             assert any("answers: " in text and "PIPELINING" in text for standing, text in areas(said, "listener") if standing == "ok"), said
             contains(str(areas(said, "dns")), "relay.example.co.jp is 192.0.2.7")
             contains(str(areas(said, "dns")), "is not 192.0.2.8, which mail leaves from")
+            contains(str(areas(said, "spf")), "example.co.jp: ")
+            dns.records["example.co.jp"] = {"TXT": ["v=spf1 include:_spf.example.net -all"]}
+            dns.records["_spf.example.net"] = {"TXT": ["v=spf1 ip4:192.0.2.0/29 ~all"]}
+            contains(str(areas(checked(relay), "spf")), "does not let 192.0.2.8 send: add `ip4:192.0.2.8`")
+            dns.records["_spf.example.net"] = {"TXT": ["v=spf1 ip4:192.0.2.0/28 ~all"]}
+            equal(areas(checked(relay), "spf"), [("ok", "example.co.jp lets 192.0.2.8 send")])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ use crate::config::{Config, reason};
 use crate::dkim::record::Published;
 use crate::dkim::{Record, SigningKey};
 use crate::dns::{DnsError, Resolver};
+use crate::spf::set::follow;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -17,6 +18,8 @@ use tokio::net::TcpStream;
 
 /// A listener of ours that takes longer to greet does not work.
 const GREETING_PATIENCE: Duration = Duration::from_secs(10);
+/// A record with ten includes takes its time.
+const SPF_PATIENCE: Duration = Duration::from_secs(30);
 /// Most octets read from one of our own listeners.
 const MOST_SAID: usize = 16 * 1024;
 
@@ -131,6 +134,38 @@ pub(super) fn mark(config: &Config, found: &mut Findings) {
             }
         }
         Err(error) => found.error("marks", error.to_string()),
+    }
+}
+
+/// Whether SPF lets our mail leave from where it does, as far as that was named.
+pub(super) async fn spf(config: &Config, resolver: &Resolver, found: &mut Findings) {
+    for (domain, _) in config.organisation.domains().iter().filter(|_| !config.egress.is_empty()) {
+        let set = match tokio::time::timeout(SPF_PATIENCE, follow(resolver, domain)).await {
+            Ok(Ok((set, _))) => set,
+            Ok(Err(why)) => {
+                found
+                    .warn("spf", format!("{domain}: {why}: receivers cannot tell our mail from forged mail"));
+                continue;
+            }
+            Err(_) => {
+                found.warn(
+                    "dns",
+                    format!("{domain}: no answer about SPF within {} s", SPF_PATIENCE.as_secs()),
+                );
+                return;
+            }
+        };
+        for address in &config.egress {
+            if set.passes(*address) {
+                found.ok("spf", format!("{domain} lets {address} send"));
+            } else {
+                let add = if address.is_ipv4() { "ip4" } else { "ip6" };
+                found.warn(
+                    "spf",
+                    format!("{domain} does not let {address} send: add `{add}:{address}` to its record"),
+                );
+            }
+        }
     }
 }
 
