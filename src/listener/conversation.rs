@@ -5,7 +5,7 @@ use super::guard::Demands;
 use super::stream::Stream;
 use super::transaction::Transaction;
 use super::wire::{Over, Patience, Wire};
-use super::{Place, Shutdown, TlsMode, answers};
+use super::{Place, Shutdown, TlsMode, answers, stopped};
 use crate::accounts::guesses::Guess;
 use crate::accounts::{Identity, Senders, Tenant};
 use crate::intake::{Answer, Doorway, Reception};
@@ -210,7 +210,14 @@ impl Conversation {
             return Err(Over::Gone);
         };
         let accept = tls.server.accept(stream, !tls.client_names.is_empty());
-        let why = match tokio::time::timeout(place.settings.limits.handshake, accept).await {
+        let mut shutdown = self.wire.shutdown();
+        let accepted = tokio::select! {
+            biased;
+            accepted = tokio::time::timeout(place.settings.limits.handshake, accept) => accepted,
+            // Nothing was promised to this client yet: a drain does not wait for it.
+            () = stopped(&mut shutdown) => return Err(Over::Gone),
+        };
+        let why = match accepted {
             Ok(Ok((stream, peer))) => {
                 place.settings.tally.handshake(true);
                 self.wire.secure(stream);

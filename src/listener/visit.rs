@@ -4,7 +4,7 @@ use super::access::Admission;
 use super::conversation::{Client, Conversation};
 use super::gate::{Gate, Pass};
 use super::stream::Stream;
-use super::{Place, Settings, Shutdown, TlsMode, proxy};
+use super::{Place, Settings, Shutdown, TlsMode, proxy, stopped};
 use crate::intake::Doorway;
 use crate::smtp::BareLf;
 use ipnet::IpNet;
@@ -97,7 +97,12 @@ impl Visit {
     /// The client's address, as the balancer says it.
     async fn announced(&mut self) -> Option<Option<SocketAddr>> {
         let deadline = self.place.settings.limits.proxy;
-        let why = match tokio::time::timeout(deadline, proxy::read(&mut self.stream)).await {
+        let read = tokio::select! {
+            biased;
+            read = tokio::time::timeout(deadline, proxy::read(&mut self.stream)) => read,
+            () = stopped(&mut self.shutdown) => return None,
+        };
+        let why = match read {
             Ok(Ok(address)) => return Some(address),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no PROXY header came in time".to_owned(),

@@ -69,6 +69,11 @@ impl Wire {
         self.stream.take_plain()
     }
 
+    /// Whether the relay drains.
+    pub(super) fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
     /// From now on octets go through TLS.
     pub(super) fn secure(&mut self, stream: Box<TlsStream<TcpStream>>) {
         self.stream = Stream::Tls(stream);

@@ -103,8 +103,8 @@ impl Reception for Recording {
 pub(crate) fn certificate(mode: TlsMode, clients: &[(&std::path::Path, &str)]) -> Tls {
     let folder = tempfile::tempdir().unwrap();
     let files = PairFiles { chain: folder.path().join("c.pem"), key: folder.path().join("c.key") };
-    let made = selfsigned::make(&["relay.test".into()], 30, SystemClock.now()).unwrap();
-    selfsigned::write(&made, &files).unwrap();
+    let fresh = selfsigned::make(&["relay.test".into()], 30, SystemClock.now()).unwrap();
+    selfsigned::write(&fresh, &files).unwrap();
     let clients_of =
         clients.first().map_or(ClientCas::NotAsked, |(file, _)| ClientCas::File((*file).to_owned()));
     let server = Server::load(Source { pairs: vec![files], clients: clients_of }).unwrap();

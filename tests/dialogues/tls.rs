@@ -50,8 +50,9 @@ impl ServerCertVerifier for Any {
     }
 }
 
-/// What a client presents.
-type Own = Option<(CertificateDer<'static>, Vec<u8>)>;
+/// What a client may present: a certificate and its key.
+type Shown = (CertificateDer<'static>, Vec<u8>);
+type Own = Option<Shown>;
 
 fn config(own: Own) -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -192,11 +193,11 @@ fn authority(name: &str) -> (Issuer<'static, KeyPair>, String) {
     (Issuer::new(params, key), pem)
 }
 
-fn issued(issuer: &Issuer<'static, KeyPair>, name: &str) -> Own {
+fn issued(issuer: &Issuer<'static, KeyPair>, name: &str) -> Shown {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, issuer).unwrap();
-    Some((certificate.der().clone(), key.serialize_der()))
+    (certificate.der().clone(), key.serialize_der())
 }
 
 #[test]
@@ -210,11 +211,11 @@ fn a_certificate_with_the_right_name_may_relay_from_anywhere() {
     let running = Running::secured(Limits::default(), Some(tls));
     let cases = [
         (STRANGER, None, "550 5.7.1", "not in a network"),
-        (STRANGER, issued(&known, "mail.hosts.test"), "250 2.0.0", ""),
-        (STRANGER, issued(&known, "SCANNER.test"), "250 2.0.0", ""),
-        (STRANGER, issued(&known, "hosts.test"), "550 5.7.1", "bears no name"),
-        (STRANGER, issued(&unknown, "mail.hosts.test"), "550 5.7.1", "does not verify"),
-        (FRIEND, issued(&unknown, "mail.hosts.test"), "250 2.0.0", ""),
+        (STRANGER, Some(issued(&known, "mail.hosts.test")), "250 2.0.0", ""),
+        (STRANGER, Some(issued(&known, "SCANNER.test")), "250 2.0.0", ""),
+        (STRANGER, Some(issued(&known, "hosts.test")), "550 5.7.1", "bears no name"),
+        (STRANGER, Some(issued(&unknown, "mail.hosts.test")), "550 5.7.1", "does not verify"),
+        (FRIEND, Some(issued(&unknown, "mail.hosts.test")), "250 2.0.0", ""),
     ];
     for (from, own, code, text) in cases {
         let presented = own.is_some();
@@ -274,4 +275,19 @@ fn a_balancers_clients_are_counted_one_by_one() {
     assert!(second.reply().unwrap().starts_with("220 "), "another client of the same balancer");
     assert!(connect("127.0.0.1").reply().is_err(), "one more of the first");
     assert!(first.send().starts_with("250 2.0.0"));
+}
+
+#[test]
+fn a_drain_waits_for_no_handshake_and_no_header() {
+    let mut running = Running::secured(Limits::default(), Some(certificate(TlsMode::Implicit, &[])));
+    let _half = Client::connect(FRIEND, running.address);
+    let _silent = Client::connect(BALANCER, running.address);
+    let mut whole = Secure::implicit(FRIEND, running.address);
+    assert!(whole.reply().unwrap().starts_with("220 "));
+    let began = std::time::Instant::now();
+    running.shutdown.send(true).unwrap();
+    assert!(whole.reply().unwrap().starts_with("421 4.3.2 "));
+    drop(whole);
+    running.drained();
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
