@@ -118,12 +118,13 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let examiner = parts::examiner(Some(&config), &[])?;
         let tally = Tally::default();
-        let upstream = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?.all()?;
+        let ways = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?;
         let secured = tls::Secured::load(&config, clock.now())?;
         let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock));
         let access = gatekeeper.admit(&config)?;
         let lock = parts::lock(&config)?;
         let store = parts::open(&config).await?;
+        let upstream = ways.remember(store.as_ref()).await?.all()?;
         let seals = seals::read(&config)?;
         let sockets = Sockets::bind(&config, secured, gatekeeper, access).await?;
         let recovered = store.recover(clock.now()).await?;

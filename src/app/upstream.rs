@@ -5,6 +5,7 @@ use super::StartError;
 use crate::clock::{Clock, SystemClock, SystemEntropy};
 use crate::config::{Config, Oauth, SecretFile, Upstream as Wanted, UpstreamRoute, UpstreamTls};
 use crate::dns::Resolver;
+use crate::store::Store;
 use crate::upstream::Upstream;
 use crate::upstream::capture::Capture;
 use crate::upstream::group::{Group, Member};
@@ -12,6 +13,7 @@ use crate::upstream::guard::Guarded;
 use crate::upstream::mx::{self, MxDelivery};
 use crate::upstream::oauth::{self, Grant, Tokens};
 use crate::upstream::pace::{Paced, Sent};
+use crate::upstream::rate::{Rate, Unit};
 use crate::upstream::router::{Route, Router};
 use crate::upstream::smarthost::{
     Addresses, Authorities, Credentials, Secret, Security, Smarthost, SmarthostConfig, Trust, read_secret,
@@ -43,6 +45,20 @@ impl<'a> Builder<'a> {
         let resolver = if wanted { Some(Resolver::new(&config.dns)) } else { None };
         let resolver = resolver.transpose().map_err(StartError::Configuration)?;
         Ok(Self { config, clock, tally, sent: Vec::new(), resolver })
+    }
+
+    /// Looks up what was sent lately, for the rates. It may have gone any way, so it counts for each.
+    pub(super) async fn remember(mut self, store: &dyn Store) -> Result<Self, StartError> {
+        let ways = std::iter::once(&self.config.upstream).chain(self.config.upstreams.values());
+        let rates: Vec<Rate> = ways.flat_map(Wanted::all).flat_map(|way| way.rates.clone()).collect();
+        for rate in rates {
+            let (messages, recipients) = store.sent_since(self.clock.now().minus(rate.per)).await?;
+            let count = if rate.unit == Unit::Recipients { recipients } else { messages };
+            if !self.sent.iter().any(|sent| sent.rate == rate) {
+                self.sent.push(Sent { rate, count });
+            }
+        }
+        Ok(self)
     }
 
     /// All of it: what the courier sends through.

@@ -4,6 +4,7 @@ use super::ask::{ask, unexpected};
 use super::layout::{Table, clean, count, local, sender, some_of};
 use super::show;
 use super::{Context, Failure};
+use crate::clock::{Clock, SystemClock};
 use crate::control::{Answer, Request};
 use crate::desk::HeldDetail;
 use crate::desk::decide::How;
@@ -168,6 +169,9 @@ fn text(context: &Context, detail: &HeldDetail) -> String {
     }
     if !detail.deliveries.is_empty() {
         let _ = writeln!(text, "\n{}", paint.bold("deliveries"));
+        if let Some(progress) = super::queue::progress(&detail.deliveries, SystemClock.now()) {
+            let _ = writeln!(text, "{progress}");
+        }
         text.push_str(&super::queue::table(context, &detail.deliveries));
     }
     if row.state == HeldState::Held {

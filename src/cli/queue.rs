@@ -4,7 +4,7 @@ use super::ask::{ask, unexpected};
 use super::layout::{Table, count, local, sender, some_of};
 use super::show;
 use super::{Context, Failure};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::units::Span;
 use crate::control::{Answer, Request};
 use crate::store::{DeliveryState, QueueChange, QueueFilter, QueueRow};
@@ -149,9 +149,32 @@ fn one(context: &Context, filter: QueueFilter) -> Result<(), Failure> {
     if context.out.json {
         context.out.json(&show::dated(&rows));
     } else {
+        if let Some(progress) = progress(&rows, SystemClock.now()) {
+            context.out.line(&progress);
+        }
         context.out.print(&table(context, &rows));
     }
     Ok(())
+}
+
+/// How far a message with several recipients is: `36 of 500 sent, next at …`; `None` once nothing
+/// waits.
+pub(super) fn progress(rows: &[QueueRow], now: Timestamp) -> Option<String> {
+    let count = |wanted: &dyn Fn(&QueueRow) -> bool| -> usize {
+        rows.iter().filter(|row| wanted(row)).map(|row| row.recipients.len()).sum()
+    };
+    let total = count(&|_| true);
+    // the due of one on its way is the end of its lease
+    let waiting = || rows.iter().filter(|row| row.state != DeliveryState::Sending).filter_map(|row| row.due);
+    let next = waiting().min()?;
+    if total < 2 {
+        return None;
+    }
+    let sent = count(&|row| row.state == DeliveryState::Delivered);
+    let next = if next <= now { "next at once".to_owned() } else { format!("next at {}", local(next)) };
+    let last = waiting().max().filter(|last| *last > now);
+    let last = last.map(|last| format!(", last at {}", local(last))).unwrap_or_default();
+    Some(format!("{sent} of {total} sent, {next}{last}"))
 }
 
 /// Deliveries as a table.
@@ -183,4 +206,42 @@ fn change(context: &Context, which: &Which, change: QueueChange, done: &str) -> 
         context.out.line(&format!("{} {done}", count(changed, "delivery", "deliveries")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id;
+
+    fn row(state: DeliveryState, recipients: usize, due: Option<i64>) -> QueueRow {
+        QueueRow {
+            id: String::new(),
+            message: Id::new(Timestamp(0), 0),
+            sender: String::new(),
+            recipients: vec![String::new(); recipients],
+            state,
+            attempts: 0,
+            last_reply: String::new(),
+            due: due.map(Timestamp),
+            received: Timestamp(0),
+            possible_duplicate: false,
+        }
+    }
+
+    #[test]
+    fn progress_is_told_while_something_waits() {
+        use DeliveryState::{Delivered, Failed, Ready, Sending};
+        let now = Timestamp(1_000_000);
+        let tell = |rows: &[QueueRow]| progress(rows, now);
+        assert_eq!(tell(&[]), None);
+        assert_eq!(tell(&[row(Ready, 1, Some(5))]), None, "one alone has no progress");
+        assert_eq!(tell(&[row(Delivered, 2, None), row(Failed, 1, None)]), None);
+        assert_eq!(tell(&[row(Delivered, 2, None), row(Sending, 1, Some(2_000_000))]), None);
+        let told = tell(&[row(Delivered, 36, None), row(Ready, 464, Some(0))]).unwrap();
+        assert_eq!(told, "36 of 500 sent, next at once");
+        let told =
+            tell(&[row(Delivered, 1, None), row(Ready, 1, Some(9_000_000)), row(Ready, 1, Some(5_000_000))]);
+        let (next, last) = (local(Timestamp(5_000_000)), local(Timestamp(9_000_000)));
+        assert_eq!(told.unwrap(), format!("1 of 3 sent, next at {next}, last at {last}"));
+    }
 }

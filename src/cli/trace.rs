@@ -4,6 +4,7 @@ use super::ask::{ask, unexpected};
 use super::layout::{clean, local, sender, some_of};
 use super::show;
 use super::{Context, Failure};
+use crate::clock::{Clock, SystemClock};
 use crate::control::{Answer, Request, Trace};
 use crate::journal::Event;
 use std::fmt::Write;
@@ -53,6 +54,9 @@ fn text(context: &Context, trace: &Trace) -> String {
         let _ = writeln!(text, "  {}  {}", paint.dim(&local(entry.at)), clean(&sentence(&entry.event)));
     }
     if !trace.deliveries.is_empty() {
+        if let Some(progress) = super::queue::progress(&trace.deliveries, SystemClock.now()) {
+            let _ = writeln!(text, "  progress    {progress}");
+        }
         text.push_str(&super::queue::table(context, &trace.deliveries));
     }
     text

@@ -134,6 +134,9 @@ pub trait Store: Send + Sync + 'static {
     /// All deliveries of one message, in order.
     async fn deliveries(&self, id: Id) -> Result<Vec<QueueRow>, StoreError>;
 
+    /// Copies delivered since a moment, and their recipients: a restart gives no rate away.
+    async fn sent_since(&self, since: Timestamp) -> Result<(usize, usize), StoreError>;
+
     /// Numbers since a moment, for `report` and the metrics.
     async fn summary(&self, since: Timestamp) -> Result<Summary, StoreError>;
 

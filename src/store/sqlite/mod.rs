@@ -285,6 +285,10 @@ impl Store for SqliteStore {
         self.readers.read(move |db| queue::of_message(db, id)).await
     }
 
+    async fn sent_since(&self, since: Timestamp) -> Result<(usize, usize), StoreError> {
+        self.readers.read(move |db| read::sent_since(db, since)).await
+    }
+
     async fn summary(&self, since: Timestamp) -> Result<Summary, StoreError> {
         self.readers.read(move |db| read::summary(db, since)).await
     }

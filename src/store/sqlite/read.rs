@@ -234,6 +234,19 @@ pub(super) fn summary(db: &Connection, since: Timestamp) -> Result<Summary, Fail
     Ok(summary)
 }
 
+/// Copies delivered since a moment, and their recipients.
+pub(super) fn sent_since(db: &Connection, since: Timestamp) -> Result<(usize, usize), Failure> {
+    let number = |number: i64| usize::try_from(number).unwrap_or(0);
+    let found = db
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(recipients), 0) FROM deliveries WHERE state = ?1 AND ended >= ?2",
+        )?
+        .query_row(params![codes::DELIVERED, since.0], |row| {
+            Ok((number(row.get(0)?), number(row.get(1)?)))
+        })?;
+    Ok(found)
+}
+
 /// Open deliveries of any age, and final ones of messages from `first` on.
 fn deliveries(db: &Connection, first: i64, summary: &mut Summary) -> Result<(), Failure> {
     let from = if first == i64::MAX { first } else { schema::base(first) };

@@ -1,0 +1,250 @@
+"""Journeys to upstreams as they are: Postfix, Exim and OpenSMTPD; pins, tokens, stand-ins, routes, mail
+exchangers, rates.
+
+    python3 -m tests.journeys.upstreams [WORD…]
+"""
+
+import hashlib
+import http.server
+import json
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.parse
+from pathlib import Path
+
+from tests.journeys.sending import RULES, addresses, mail, real, settle
+from tests.rig.authority import Authority
+from tests.rig.check import contains, equal, run
+from tests.rig.dns import NameServer
+from tests.rig.mailhost import MailHost
+from tests.rig.mta import PASSWORD, USER, Exim, OpenSmtpd, Postfix
+from tests.rig.people import strangers
+from tests.rig.relay import Relay, free_port, id_of, wait_until
+from tests.rig.sink import Sink
+
+FOLDER = Path(tempfile.mkdtemp(prefix="upstreams-"))
+AUTHORITY = Authority(FOLDER / "ca")
+SECRET = FOLDER / "password"
+SECRET.write_text(PASSWORD + "\n")
+SECRET.chmod(0o600)
+LOGIN = f'username = "{USER}"\npassword_file = "{SECRET}"\n'
+TRUST = f'ca_file = "{AUTHORITY.ca}"\n'
+
+
+def pin(chain):
+    """The pin of a certificate."""
+    key = subprocess.run(["openssl", "x509", "-in", str(chain), "-pubkey", "-noout"], capture_output=True, check=True).stdout
+    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, capture_output=True, check=True).stdout
+    return f"sha256:{hashlib.sha256(der).hexdigest()}"
+
+
+def one(relay, subject="upstream"):
+    """Sends a message to two people; its id."""
+    people = strangers(2, 2)
+    return id_of(relay.send(mail(subject, people), addresses(people)))
+
+
+def delivered(relay, message, seconds=30):
+    """Whether all of it is gone; else what the queue says."""
+    rows = []
+
+    def gone():
+        rows[:] = relay.json("queue", "show", message)
+        return all(row["state"] == "delivered" for row in rows)
+
+    assert wait_until(gone, seconds, 0.2), f"{rows}\n{relay.output()}"
+
+
+def waits(relay, message, reason):
+    """The delivery waits, for this reason."""
+    row = wait_until(lambda: next((r for r in relay.queue() if r["message"] == message and r["last_reply"]), None), 30, 0.2)
+    assert row, relay.output()
+    equal(row["state"], "waiting")
+    contains(row["last_reply"], reason)
+
+
+def metric(relay, name):
+    """The lines of one metric."""
+    return [line for line in relay.http("/metrics")[1].splitlines() if line.startswith(name)]
+
+
+def it_logs_in_to_postfix_by_every_mechanism():
+    with Sink() as sink, Postfix(AUTHORITY, sink) as postfix:
+        for auth, seen in (("", "SCRAM-SHA-256"), ("scram-sha-256", "SCRAM-SHA-256"), ("plain", "PLAIN"), ("login", "LOGIN")):
+            before = postfix.log.read_text().count(f"sasl_method={seen}")
+            auth = f'auth = "{auth}"\n' if auth else ""
+            with Relay(postfix.address, upstream_extra=f"{TRUST}{LOGIN}{auth}") as relay:
+                delivered(relay, one(relay))
+                equal(postfix.log.read_text().count(f"sasl_method={seen}"), before + 1, auth)
+                contains(relay.cli("check", "--connect", ok=False).stdout, f"AUTH {seen}")
+        equal(len(real(sink.wait(4))), 4)
+
+
+def it_waits_where_postfix_refuses_or_cannot_be_believed():
+    wrong = FOLDER / "wrong"
+    wrong.write_text("something else\n")
+    with Sink() as sink, Postfix(AUTHORITY, sink) as postfix:
+        with Relay(postfix.address, upstream_extra=f'{TRUST}username = "{USER}"\npassword_file = "{wrong}"') as relay:
+            waits(relay, one(relay), "535 5.7.8")
+            assert any('reason="auth"' in line for line in metric(relay, "sekisho_upstream_failures_total")), "no metric"
+        with Relay(postfix.address, upstream_extra=LOGIN) as relay:
+            waits(relay, one(relay), "4.7.5 TLS could not be agreed on")
+            assert any('reason="unverified"' in line for line in metric(relay, "sekisho_upstream_failures_total")), "no metric"
+            equal(relay.output().count("a connection to the upstream is of no use"), 1, "log lines")
+        with Relay(postfix.address, upstream_extra=f'{LOGIN}pins = ["{pin(AUTHORITY.ca)}"]') as relay:
+            waits(relay, one(relay), "not one that is pinned")
+        # opportunistic: mail may go anywhere, credentials may not
+        with Relay(postfix.address, upstream_extra=f'{LOGIN}tls = "opportunistic"') as relay:
+            waits(relay, one(relay), "credentials for localhost are sent over verified TLS only")
+        with Relay(postfix.address, upstream_extra=f'{LOGIN}pins = ["{pin(postfix.chain)}"]') as relay:
+            delivered(relay, one(relay))
+
+
+def it_sends_through_exim_and_opensmtpd():
+    with Sink() as sink:
+        with Exim(AUTHORITY, sink) as exim:
+            with Relay(exim.address, upstream_extra=f"{TRUST}{LOGIN}") as relay:
+                delivered(relay, one(relay))
+        with OpenSmtpd(AUTHORITY, sink) as opensmtpd:
+            with Relay(opensmtpd.address, upstream_extra='tls = "opportunistic"') as relay:
+                delivered(relay, one(relay))
+            with Relay(opensmtpd.address, upstream_extra=TRUST) as relay:
+                waits(relay, one(relay), "offers no STARTTLS")
+        equal(len(real(sink.wait(2, 30))), 2)
+
+
+class TokenService(http.server.ThreadingHTTPServer):
+    """Gives the next of these tokens to each who asks."""
+
+    daemon_threads = True
+
+    def __init__(self, tokens):
+        service = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                service.asked.append({key: value[0] for key, value in form.items()})
+                answer = json.dumps({"access_token": tokens[min(len(service.asked), len(tokens)) - 1], "expires_in": 3600}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/token"
+
+
+def it_logs_in_by_token_and_fetches_a_refused_one_anew():
+    secret = FOLDER / "client-secret"
+    secret.write_text("hush\n")
+    service = TokenService(["stale", "fresh"])
+    oauth = (f'{TRUST}username = "relay@example.co.jp"\n[upstream.oauth]\ntoken_url = "{service.url}"\nclient_id = "id"\n'
+             f'client_secret_file = "credential:client-secret"\ngrant = "client_credentials"\nscope = "smtp"\n')
+    with MailHost(AUTHORITY.server("oauth"), {}, {"relay@example.co.jp": "fresh"}) as host:
+        address = f"localhost:{host.port}"
+        with Relay(address, upstream_extra=oauth, env={"CREDENTIALS_DIRECTORY": str(FOLDER)}) as relay:
+            delivered(relay, one(relay))
+            delivered(relay, one(relay, "again"))
+            equal([(mechanism, right) for mechanism, _, right in host.logins][:2], [("XOAUTH2", False), ("XOAUTH2", True)])
+            equal(len(service.asked), 2)
+            equal(service.asked[0], {"client_id": "id", "client_secret": "hush", "grant_type": "client_credentials", "scope": "smtp"})
+            for secret_text in ("hush", "fresh", "stale"):
+                assert secret_text not in relay.output(), "a secret is in the log"
+    service.shutdown()
+
+
+def it_goes_to_the_stand_in_while_the_upstream_is_down():
+    with Sink() as sink:
+        also = f'tls = "off"\n[[upstream.also]]\naddress = "{sink.address}"\ntls = "off"\n'
+        with Relay(f"127.0.0.1:{free_port()}", upstream_extra=also) as relay:
+            for _ in range(3):
+                delivered(relay, one(relay))
+            equal(len(real(sink.taken)), 3)
+
+
+def it_routes_each_recipient_once():
+    people = strangers(2, 2)
+    ours, theirs = people[0].address, people[1].address
+    domain = theirs.split("@")[1]
+    with Sink() as usual, Sink() as partner, Sink() as branch:
+        routes = (f'[upstreams.partner]\naddress = "{partner.address}"\ntls = "off"\n[upstreams.branch]\naddress = "{branch.address}"\n'
+                  f'tls = "off"\n[[route]]\nsender_domains = ["branch.example.co.jp"]\nupstream = "branch"\n'
+                  f'[[route]]\nrecipient_domains = ["{domain}", "*.{domain}"]\nupstream = "partner"\n')
+        with Relay(usual.address, extra=routes) as relay:
+            message = id_of(relay.send(mail("routes", people), [ours, theirs]))
+            delivered(relay, message)
+            delivered(relay, id_of(relay.send(mail("branch", people), [ours, theirs], sender="a@branch.example.co.jp")))
+            time.sleep(0.3)
+            equal([t.recipients for t in real(usual.taken)], [[ours]])
+            equal([t.recipients for t in real(partner.taken)], [[theirs]])
+            equal([t.recipients for t in real(branch.taken)], [[ours, theirs]])
+
+
+def it_finds_the_mail_exchangers():
+    with Sink() as sink, NameServer() as dns:
+        people = strangers(3, 3)
+        one_domain, two_domain, three_domain = (person.address.split("@")[1] for person in people)
+        dns.records = {
+            one_domain: {"MX": [(10, "dead.mx.test"), (20, "mx.test")]},
+            two_domain: {"MX": [(0, ".")]},
+            "mx.test": {"A": ["127.0.0.1"]},
+            "dead.mx.test": {"A": ["127.0.0.9"]},
+            "example.co.jp": {"A": ["127.0.0.1"]},
+        }
+        dns.fail(three_domain)
+        with Relay(f"mx:{sink.port}", upstream_extra="", extra=dns.config) as relay:
+            message = id_of(relay.send(mail("mx", people), addresses(people)))
+            rows = {}
+
+            def settled():
+                rows.update({row["recipients"][0]: row for row in relay.json("queue", "show", message)})
+                return len(rows) == 3 and all(row["state"] not in ("ready", "sending") for row in rows.values())
+
+            assert wait_until(settled, 60, 0.3), rows
+            states = [rows[person.address]["state"] for person in people]
+            equal(states, ["delivered", "failed", "waiting"])
+            contains(rows[people[1].address]["last_reply"], "5.1.10")
+            contains(rows[people[2].address]["last_reply"], "4.4.3")
+            equal([t.recipients for t in real(sink.taken)], [[people[0].address]])
+            dns.heal()
+            dns.records[three_domain] = {"A": ["127.0.0.1"]}
+            wait_until(lambda: (relay.cli("queue", "retry"), len(real(sink.taken)) == 2)[1], 60, 1)
+            equal(sorted(t.recipients[0] for t in real(sink.taken)), sorted([people[0].address, people[2].address]))
+
+
+def it_paces_a_fan_out_over_a_restart_and_says_how_far_it_is():
+    people = strangers(12, 4)
+    with Sink() as sink, Relay(sink.address, RULES, upstream_extra='tls = "off"\nrate = ["6/min", "5000 recipients/day"]') as relay:
+        started = time.time()
+        message = id_of(relay.send(mail("[split] rate", people), addresses(people)))
+        early = len(settle(sink, 6, 10))
+        most = 6 + (time.time() - started) / 10 + 1
+        assert 6 <= early <= most, early
+        progress = wait_until(lambda: next((line for line in relay.cli("queue", "show", message).stdout.splitlines() if "of 12 sent, next at 2" in line), ""), 10, 0.2)
+        assert progress, relay.cli("queue", "show", message).stdout
+        contains(relay.cli("trace", message).stdout, "of 12 sent, next at 2")
+        assert any(float(line.split()[-1]) > 0 for line in metric(relay, "sekisho_upstream_paced{")), "no metric"
+        relay.stop()
+        relay.start()
+        time.sleep(2)
+        most = 6 + (time.time() - started) / 10 + 1
+        assert len(real(sink.taken)) <= most, f"a restart gave the rate away: {len(real(sink.taken))}"
+        # the eighth comes in its turn, not at once and not never
+        assert wait_until(lambda: len(real(sink.taken)) >= 8, 40, 0.2), relay.cli("queue", "show", message).stdout
+        assert time.time() - started >= 15, "too early"
+        return progress
+
+
+if __name__ == "__main__":
+    run(globals(), "upstreams")
