@@ -126,7 +126,7 @@ impl App {
         let store = parts::open(&config).await?;
         let upstream = ways.remember(store.as_ref()).await?.all()?;
         let seals = seals::read(&config)?;
-        let sockets = Sockets::bind(&config, secured, gatekeeper, access).await?;
+        let sockets = Sockets::bind(&config, secured, gatekeeper, access, tally).await?;
         let recovered = store.recover(clock.now()).await?;
         if recovered.uncertain > 0 || recovered.orphans > 0 {
             tracing::warn!(
@@ -162,7 +162,7 @@ impl App {
             clock,
             hostname: Arc::from(config.hostname.as_str()),
         };
-        Ok(Running::launch(config, sockets, desk, intake, courier, examiner, lock, tally))
+        Ok(Running::launch(config, sockets, desk, intake, courier, examiner, lock))
     }
 }
 
@@ -171,6 +171,7 @@ struct Sockets {
     listeners: Vec<Listener>,
     secured: tls::Secured,
     gatekeeper: accounts::Gatekeeper,
+    tally: Tally,
     web: Option<(SocketAddr, TcpListener)>,
     control: ControlSocket,
 }
@@ -181,6 +182,7 @@ impl Sockets {
         secured: tls::Secured,
         gatekeeper: accounts::Gatekeeper,
         access: Vec<Access>,
+        tally: Tally,
     ) -> Result<Self, StartError> {
         let mut listeners = Vec::new();
         for settings in parts::listeners(config, &secured, access) {
@@ -200,7 +202,7 @@ impl Sockets {
         let path = socket_path(&config.database);
         let control =
             ControlSocket::bind(&path).map_err(|error| StartError::listen(&path.display(), &error))?;
-        Ok(Self { listeners, secured, gatekeeper, web, control })
+        Ok(Self { listeners, secured, gatekeeper, tally, web, control })
     }
 }
 
@@ -213,7 +215,6 @@ impl Running {
         courier: CourierHandle,
         examiner: watch::Sender<Examiner>,
         lock: Lock,
-        tally: Tally,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (arrivals, _) = broadcast::channel(4_096);
@@ -233,7 +234,7 @@ impl Running {
                 metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier), |registry| {
                     sockets.secured.tally.register(registry);
                     sockets.gatekeeper.counts().register(registry);
-                    tally.register(registry);
+                    sockets.tally.register(registry);
                 }),
                 draining: Arc::clone(&draining),
             });

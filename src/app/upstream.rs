@@ -156,7 +156,7 @@ impl<'a> Builder<'a> {
         smarthost.mechanism = wanted.auth;
         smarthost.tally = self.tally.clone();
         if let Some(resolver) = &self.resolver {
-            smarthost.addresses = Addresses::Dns(resolver.clone());
+            smarthost.addresses = Addresses::Dns(Box::new(resolver.clone()));
         }
         if let Some(credentials) = &wanted.credentials {
             let secret = match &credentials.secret {

@@ -255,8 +255,9 @@ async fn ask(through: &TokioResolver, name: &str, kind: RecordType) -> Result<Lo
 fn failure(name: &str, error: &NetError) -> DnsError {
     let name = name.to_owned();
     match error {
-        NetError::Dns(NetDnsError::DnssecBogus) => DnsError::Bogus { name },
-        NetError::Dns(NetDnsError::Nsec { proof: Proof::Bogus, .. }) => DnsError::Bogus { name },
+        NetError::Dns(NetDnsError::DnssecBogus | NetDnsError::Nsec { proof: Proof::Bogus, .. }) => {
+            DnsError::Bogus { name }
+        }
         NetError::Dns(NetDnsError::Nsec { response, .. }) => {
             DnsError::NotFound { name, exists: response.response_code != ResponseCode::NXDomain }
         }

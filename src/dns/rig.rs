@@ -93,7 +93,7 @@ fn sign(handler: &mut InMemoryZoneHandler<TokioRuntimeProvider>) -> tempfile::Na
     let mut anchor = tempfile::NamedTempFile::new().unwrap();
     writeln!(anchor, ". 3600 IN DNSKEY 257 3 13 {}", BASE64.encode(public.public_bytes())).unwrap();
     let dnskey = DNSKEY::from_key(&public);
-    let month = Duration::from_secs(30 * 86_400);
+    let month = Duration::from_hours(720);
     handler.add_zone_signing_key_mut(DnssecSigner::new(dnskey, Box::new(key), Name::root(), month)).unwrap();
     handler.secure_zone_mut().unwrap();
     anchor

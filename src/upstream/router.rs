@@ -127,9 +127,8 @@ impl Part {
         transaction.recipients = self.all;
         let mut fates = outcome.recipients.into_iter();
         let forgotten = || Fate::Deferred("4.3.0 no answer for this recipient".to_owned());
-        let fate = |chosen: bool| match chosen {
-            true => fates.next().unwrap_or_else(forgotten),
-            false => Fate::NotTried(why.to_owned()),
+        let fate = |chosen: bool| {
+            if chosen { fates.next().unwrap_or_else(forgotten) } else { Fate::NotTried(why.to_owned()) }
         };
         Outcome { recipients: self.chosen.into_iter().map(fate).collect(), unreachable: outcome.unreachable }
     }

@@ -21,9 +21,9 @@ async fn service(answers: Vec<(u16, String)>) -> (String, Arc<StdMutex<Vec<Strin
                 request.push_str(std::str::from_utf8(&octets[..count]).unwrap());
             }
             heard.lock().unwrap().push(request.split("\r\n\r\n").nth(1).unwrap().to_owned());
-            let head =
+            let answer =
                 format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            stream.write_all(format!("{answer}{body}").as_bytes()).await.unwrap();
         }
     });
     (url, asked)

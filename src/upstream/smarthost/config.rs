@@ -76,7 +76,7 @@ pub enum Addresses {
     #[default]
     System,
     /// Name servers of the admin's choice.
-    Dns(Resolver),
+    Dns(Box<Resolver>),
     /// They are known.
     Known(Vec<IpAddr>),
 }

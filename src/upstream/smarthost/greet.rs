@@ -79,7 +79,7 @@ async fn attempt(
     if let Some(credentials) = &config.credentials {
         may_authenticate(config, channel)?;
         let mechanism = auth::authenticate(&mut line, &offers, credentials, config).await?;
-        about.push_str(&format!(", AUTH {mechanism}"));
+        about = format!("{about}, AUTH {mechanism}");
     }
     Ok(Connection { line, offers, used: 0, dirty: false, out: Vec::new(), about })
 }

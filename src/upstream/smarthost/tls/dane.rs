@@ -92,7 +92,7 @@ fn matches(record: &Tlsa, certificate: &CertificateDer<'_>) -> bool {
     })
 }
 
-/// A certificate's SubjectPublicKeyInfo, DER.
+/// A certificate's `SubjectPublicKeyInfo`, DER.
 pub(super) fn public_key<'a>(certificate: &'a CertificateDer<'_>) -> Option<&'a [u8]> {
     let (_, parsed) = X509Certificate::from_der(certificate.as_ref()).ok()?;
     Some(parsed.tbs_certificate.subject_pki.raw)

@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// The SHA-256 of a public key (SubjectPublicKeyInfo, DER), written `sha256:` and 64 hexadecimal digits.
+/// The SHA-256 of a public key (`SubjectPublicKeyInfo`, DER), written `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pin([u8; 32]);
 
