@@ -77,10 +77,15 @@ pub enum Find {
 
 /// Accounts in a directory.
 pub struct LdapAccounts {
+    directory: Arc<Directory>,
+    remembered: Remembered,
+}
+
+/// The way to it.
+struct Directory {
     settings: Settings,
     tls: Option<Arc<ClientConfig>>,
     turns: Semaphore,
-    remembered: Remembered,
 }
 
 impl LdapAccounts {
@@ -90,9 +95,32 @@ impl LdapAccounts {
             Security::Off => None,
             _ => Some(Arc::new(client_config(settings.ca_file.as_deref())?)),
         };
-        Ok(Self { settings, tls, turns: Semaphore::new(AT_ONCE), remembered: Remembered::new(clock) })
+        let directory = Arc::new(Directory { settings, tls, turns: Semaphore::new(AT_ONCE) });
+        Ok(Self { directory, remembered: Remembered::new(clock) })
     }
 
+    /// In a task of its own: an answer that the library cannot read ends that task, and no more.
+    async fn ask(&self, user: &str, password: &SecretString) -> Result<Option<Account>, Down> {
+        let url = &self.directory.settings.url;
+        let (directory, user, password) = (Arc::clone(&self.directory), user.to_owned(), password.clone());
+        let task = tokio::spawn(async move {
+            let _turn = directory.turns.acquire().await;
+            directory.ask(&user, &password).await
+        });
+        let abort = task.abort_handle();
+        match tokio::time::timeout(3 * PATIENCE, task).await {
+            Ok(Ok(Ok(account))) => Ok(account),
+            Ok(Ok(Err(error))) => Err(Down(format!("{url}: {error}"))),
+            Ok(Err(error)) => Err(Down(format!("{url}: {error}"))),
+            Err(_) => {
+                abort.abort();
+                Err(Down(format!("{url}: no answer in time")))
+            }
+        }
+    }
+}
+
+impl Directory {
     async fn connect(&self) -> Result<Ldap, LdapError> {
         let mut settings = LdapConnSettings::new()
             .set_conn_timeout(PATIENCE)
@@ -202,9 +230,10 @@ impl Accounts for LdapAccounts {
     }
 
     async fn probe(&self) -> Result<String, Down> {
-        let down = |error: LdapError| Down(format!("{}: {error}", self.settings.url));
-        let mut ldap = self.connect().await.map_err(down)?;
-        let as_whom = match &self.settings.find {
+        let settings = &self.directory.settings;
+        let down = |error: LdapError| Down(format!("{}: {error}", settings.url));
+        let mut ldap = self.directory.connect().await.map_err(down)?;
+        let as_whom = match &settings.find {
             Find::Search { service: Some((dn, password)), .. } => {
                 let bound = ldap.with_timeout(PATIENCE).simple_bind(dn, password.expose_secret()).await;
                 bound.and_then(ldap3::LdapResult::success).map_err(down)?;
@@ -213,7 +242,7 @@ impl Accounts for LdapAccounts {
             _ => String::new(),
         };
         ldap.with_timeout(PATIENCE).unbind().await.map_err(down)?;
-        Ok(format!("{} answers{as_whom}", self.settings.url))
+        Ok(format!("{} answers{as_whom}", settings.url))
     }
 
     async fn password(&self, user: &str, password: &SecretString) -> Result<Option<Account>, Down> {
@@ -223,19 +252,11 @@ impl Accounts for LdapAccounts {
         if let Some(account) = self.remembered.recall(user, password) {
             return Ok(Some(account));
         }
-        let all = async {
-            let _turn = self.turns.acquire().await;
-            self.ask(user, password).await
-        };
-        match tokio::time::timeout(3 * PATIENCE, all).await {
-            Ok(Ok(Some(account))) => {
-                self.remembered.keep(user, password, &account);
-                Ok(Some(account))
-            }
-            Ok(Ok(None)) => Ok(None),
-            Ok(Err(error)) => Err(Down(format!("{}: {error}", self.settings.url))),
-            Err(_) => Err(Down(format!("{}: no answer in time", self.settings.url))),
+        let said = self.ask(user, password).await?;
+        if let Some(account) = &said {
+            self.remembered.keep(user, password, account);
         }
+        Ok(said)
     }
 }
 
@@ -267,7 +288,8 @@ mod tests {
             ]),
             bin_attrs: HashMap::new(),
         };
-        let found: Vec<String> = accounts().addresses(&entry).map(|address| address.to_string()).collect();
+        let found: Vec<String> =
+            accounts().directory.addresses(&entry).map(|address| address.to_string()).collect();
         assert_eq!(found, ["hanako@example.co.jp", "h.sato@example.co.jp"]);
     }
 

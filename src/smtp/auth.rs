@@ -109,6 +109,12 @@ impl Session {
         }
     }
 
+    /// A refused token is refused in two steps, the reason first (RFC 7628 §3.2.3).
+    pub(super) fn challenge_refused(&mut self) {
+        self.state = State::Auth(Exchange::Refused);
+        self.put("334", &[&BASE64.encode(sasl::INVALID_TOKEN)]);
+    }
+
     /// Answers a lookup: the keys (or made-up ones, where there is no such user), and our part of the
     /// nonce, printable and without a comma.
     pub fn keys(&mut self, keys: Keys, nonce: &str) {

@@ -88,6 +88,9 @@ fn auth_gets_its_answers() {
     let bad = format!("AUTH PLAIN {}", b64("\0user\0pen"));
     let down = format!("AUTH PLAIN {}", b64("\0down\0pencil"));
     let token = format!("AUTH XOAUTH2 {}", b64("user=user\x01auth=Bearer token\x01\x01"));
+    let stale = format!("AUTH XOAUTH2 {}", b64("user=user\x01auth=Bearer stale\x01\x01"));
+    let invalid = format!("334 {}", b64("{\"status\":\"invalid_token\"}"));
+    let invalid = invalid.as_str();
     let (user, password, pair) = (b64("user"), b64("pencil"), b64("\0user\0pencil"));
     let login = format!("AUTH LOGIN {user}");
     let long = format!("AUTH PLAIN {}", "A".repeat(12_300));
@@ -114,6 +117,9 @@ fn auth_gets_its_answers() {
         (&[&login, ""], &[second, no]),
         (&["AUTH LOGIN", "*", "NOOP"], &[prompt, "501 5.7.0", "250 2.0.0"]),
         (&[&token], &[ok]),
+        (&[&stale, "AQ==", "NOOP"], &[invalid, no, "250 2.0.0"]),
+        (&[&stale, "", &token], &[invalid, no, ok]),
+        (&[&stale, "*", &token], &[invalid, "501 5.7.0", ok]),
         (&["AUTH", "AUTH NTLM", "AUTH OAUTHBEARER"], &["501 5.5.4", "504 5.5.4", "504 5.5.4"]),
         (&[mail, &good], &["250 2.1.0", "503 5.5.1"]),
         (&[&good, mail], &[ok, "250 2.1.0"]),

@@ -1,5 +1,5 @@
-//! ESMTP parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), and
-//! RET, ENVID, NOTIFY, ORCPT (RFC 3461).
+//! ESMTP parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), AUTH
+//! (RFC 4954), and RET, ENVID, NOTIFY, ORCPT (RFC 3461).
 
 /// Why parameters are refused: code with enhanced code, and text.
 pub(super) type Refused = (&'static str, &'static str);
@@ -74,6 +74,7 @@ fn each(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
 /// Reads what follows the path of MAIL.
 pub(super) fn mail(text: &str) -> Result<MailParams, Refused> {
     let mut params = MailParams::default();
+    let mut auth = None;
     for (name, value) in each(text) {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is("SIZE") {
@@ -107,6 +108,12 @@ pub(super) fn mail(text: &str) -> Result<MailParams, Refused> {
                 value.filter(|value| xtext_length(value, false).is_some_and(|n| (1..=100).contains(&n)));
             let envid = envid.ok_or((MALFORMED, "ENVID= takes xtext of at most 100 characters"))?;
             once(&mut params.envid, envid.to_owned())?;
+        } else if is("AUTH") {
+            // Who the client says wrote it. Nobody is trusted to say so, which counts as `<>`
+            // (RFC 4954 §5); relays such as Postfix send it wherever AUTH is offered.
+            let named = |value: &&str| xtext_length(value, false).is_some_and(|n| (1..=500).contains(&n));
+            let sound = value.filter(|value| *value == "<>" || named(value));
+            once(&mut auth, sound.ok_or((MALFORMED, "AUTH= takes <>, or an address as xtext"))?)?;
         } else {
             return Err(UNKNOWN);
         }
@@ -198,6 +205,8 @@ mod tests {
             }
         );
         assert_eq!(mail("").unwrap(), MailParams::default());
+        assert_eq!(mail(" AUTH=<>"), mail(" AUTH=e+3Dmc2@example.com"));
+        assert!(mail(" AUTH=<>").is_ok());
         assert_eq!(mail(" SIZE=99999999999999999999").unwrap().size, Some(u64::MAX));
         let long = format!(" ENVID={}", "x".repeat(101));
         for (text, code) in [
@@ -217,7 +226,10 @@ mod tests {
             (" ENVID=a+2b", "501 5.5.4"),
             (" ENVID=a=b", "501 5.5.4"),
             (&long, "501 5.5.4"),
-            (" AUTH=<>", "555 5.5.4"),
+            (" AUTH=", "501 5.5.4"),
+            (" AUTH", "501 5.5.4"),
+            (" AUTH=a+b", "501 5.5.4"),
+            (" AUTH=<> AUTH=<>", "501 5.5.4"),
             (" XFOO=1", "555 5.5.4"),
             (" <c@d>", "555 5.5.4"),
             (" =", "555 5.5.4"),

@@ -125,6 +125,7 @@ enum Asked {
     Nothing,
     Lookup,
     Claim,
+    Token,
     Mail { utf8: bool },
     Rcpt,
     Data,
@@ -289,7 +290,7 @@ impl Session {
                 }
                 self.put("250", &["2.1.5 recipient ok"]);
             }
-            Asked::Claim => {
+            Asked::Claim | Asked::Token => {
                 self.state = State::Ready;
                 self.authenticated = true;
                 self.put("235", &["2.7.0 authenticated"]);
@@ -316,7 +317,11 @@ impl Session {
                     *refused = true;
                 }
             }
-            Asked::Claim | Asked::Lookup => {
+            Asked::Token if code == "535 5.7.8" && self.failures + 1 < MAX_FAILURES => {
+                self.failures += 1;
+                return self.challenge_refused();
+            }
+            Asked::Claim | Asked::Token | Asked::Lookup => {
                 self.state = State::Ready;
                 self.failures += 1;
                 if self.failures >= MAX_FAILURES {
@@ -357,7 +362,11 @@ impl Session {
 
     /// Asks the driver about what a client claims to be.
     pub(super) fn ask_claim(&mut self, claim: Claim) -> Event {
-        self.asked = if matches!(claim, Claim::Lookup { .. }) { Asked::Lookup } else { Asked::Claim };
+        self.asked = match claim {
+            Claim::Lookup { .. } => Asked::Lookup,
+            Claim::Token { .. } => Asked::Token,
+            Claim::Password { .. } | Claim::Proof { .. } => Asked::Claim,
+        };
         Event::Auth(claim)
     }
 

@@ -219,6 +219,8 @@ def it_lets_nobody_send_as_somebody_else():
         with relay.secured() as client:
             contains(post(client), "550 5.7.1 relaying denied")
         with relay.signed_in() as client:
+            equal(client.docmd("MAIL", f"FROM:<{HANAKO}> AUTH=<>")[0], 250)  # as Postfix says it
+            client.rset()
             for sender in (HANAKO, "Hanako.Sato@EXAMPLE.co.jp", "soumu@example.co.jp", "any@press.example.co.jp"):
                 contains(post(client, sender, letter(sender)), "250 2.0.0")
             contains(post(client, "", letter()), "250 2.0.0")
@@ -341,7 +343,10 @@ def it_asks_the_upstream_and_keeps_no_password():
                     first = f"user={HANAKO}" if mechanism == "XOAUTH2" else f"n,a={HANAKO},"
                     response = base64.b64encode(f"{first}\1auth=Bearer {token}\1\1".encode()).decode()
                     with relay.secured() as client:
-                        equal(client.docmd("AUTH", f"{mechanism} {response}")[0], code, f"{mechanism} {token}")
+                        said = client.docmd("AUTH", f"{mechanism} {response}")[0]
+                        if said == 334:  # why not, in JSON; then the refusal
+                            said = client.docmd("AQ==")[0]
+                        equal(said, code, f"{mechanism} {token}")
             contains(str(host.logins), "XOAUTH2")
             for path in [relay.log, *relay.folder.rglob("*")]:
                 if path.is_file():

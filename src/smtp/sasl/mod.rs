@@ -159,7 +159,12 @@ pub(super) enum Exchange {
         user: String,
     },
     Token(Mechanism),
+    /// A token was refused and the client was told why; whatever it answers, it is refused.
+    Refused,
 }
+
+/// What a client whose token is refused is told (RFC 7628 §3.2.2).
+pub(super) const INVALID_TOKEN: &[u8] = br#"{"status":"invalid_token"}"#;
 
 /// Something is wrong with the form.
 const MALFORMED: Step = Step::Wrong("501 5.5.2", "the response is not of the mechanism's form");
@@ -214,6 +219,7 @@ impl Exchange {
             // While the session waits for the driver no response comes here.
             Self::ScramLookup(_) | Self::ScramDone { .. } => MALFORMED,
             Self::Token(mechanism) => token(*mechanism, response),
+            Self::Refused => NOBODY,
         }
     }
 
