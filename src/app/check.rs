@@ -206,7 +206,9 @@ fn relaying(config: &Config, found: &mut Findings) {
 async fn ports(config: &Config, found: &mut Findings) {
     let smtp = config.listeners.iter().map(|listener| ("listener", listener.address));
     let web = config.desk.address.map(|address| ("desk", address));
-    for (area, address) in smtp.chain(web) {
+    // Bound during an order only; it must be possible then.
+    let acme = config.tls.acme.iter().map(|acme| ("tls", acme.address));
+    for (area, address) in smtp.chain(web).chain(acme) {
         match tokio::net::TcpListener::bind(address).await {
             Ok(_) => found.ok(area, address.to_string()),
             Err(error) => found.error(area, StartError::listen(&address, &error).to_string()),

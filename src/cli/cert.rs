@@ -98,7 +98,11 @@ struct Row {
 fn configured(context: &Context) -> Result<(), Failure> {
     let config = context.config()?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let pairs = config.tls.pairs();
+    let mut pairs = config.tls.pairs();
+    // Before the first start there is nothing of it.
+    if let Some(acme) = config.tls.acme.as_ref().filter(|acme| !acme.exists()) {
+        pairs.retain(|files| *files != acme.files());
+    }
     let rows = pairs.iter().map(|files| Row {
         file: files.chain.clone(),
         key: Some(files.key.clone()),

@@ -40,7 +40,12 @@ def it_gets_a_certificate_and_keeps_it_over_a_restart():
         with Authority(certificates.path("ca.pem"), certificates.path("ca.key"), certificates.path("authority.pem"),
                        certificates.path("authority.key"), port) as authority:
             domains = ("relay.localhost.example", "smtp.localhost.example")
-            with Relay(sink.address, listener='tls = "starttls"', extra=table(authority, certificates, port, domains)) as relay:
+            relay = Relay(sink.address, listener='tls = "starttls"', extra=table(authority, certificates, port, domains), start=False)
+            with relay:
+                equal(relay.json("cert", "show"), [])
+                checks = relay.json("check")["checks"]
+                assert any("a certificate will be asked for" in check["text"] for check in checks), checks
+                relay.start()
                 assert wait_until(lambda: served(relay, certificates) == sorted(domains), 60, 0.2), relay.output() + str(authority.log)
                 contains(relay.output(), "a certificate came by ACME")
                 contains(relay.http("/metrics")[1], 'sekisho_acme_orders_total{result="ok"} 1')
