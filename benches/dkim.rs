@@ -27,7 +27,9 @@ fn main() {
         let ours = times[ROUNDS / 2].as_secs_f64();
         print!("{algorithm}: {:.1} ms, {:.0}/s", ours * 1e3, COPIES as f64 / ours);
         match openssl(cores, name) {
-            Some(rate) => println!("; openssl speed {rate:.0}/s: {:.2} of its time", ours * rate / COPIES as f64),
+            Some(rate) => {
+                println!("; openssl speed {rate:.0}/s: {:.2} of its time", ours * rate / COPIES as f64)
+            }
             None => println!("; there is no openssl to compare with"),
         }
     }
@@ -74,7 +76,8 @@ fn round(cores: usize, key: &SigningKey, body: &[u8; 32]) -> Duration {
 /// Signatures a second over as many processes as there are cores.
 fn openssl(cores: usize, name: &str) -> Option<f64> {
     let cores = cores.to_string();
-    let done = Command::new("openssl").args(["speed", "-seconds", "3", "-multi", &cores, name]).output().ok()?;
+    let done =
+        Command::new("openssl").args(["speed", "-seconds", "3", "-multi", &cores, name]).output().ok()?;
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     // `rsa 2048 bits 0.000590s 0.000017s   1694.1  57474.3`
     let line = said.lines().rfind(|line| line.contains("bits") && line.contains("s "))?;

@@ -5,7 +5,8 @@
 //! id of the message, MAIL FROM and that recipient. Mail that comes in again with the same MAIL FROM and
 //! a recipient it was marked for goes round in a loop; a list post or a forward comes back with another
 //! sender or recipient and does not. Nobody without the key can tell whom a mark stands for, or make one;
-//! and a mark exempts from nothing, so that copying one only gets mail refused.
+//! and a mark exempts from nothing, so that copying one only gets mail refused. Copies that are alike to
+//! the last byte bear none: of those only the count of our trace fields tells.
 //!
 //! The **header** carries a secret that the mail host's rule compares and removes. Whatever a client
 //! sends under its name is taken off.
@@ -60,12 +61,12 @@ impl Marks {
         let received: Vec<String> = header
             .named("received")
             .map(|field| String::from_utf8_lossy(header.body(field)).into_owned())
-            .filter(|text| text.contains("(Sekisho)"))
+            .filter(|text| text.contains("(Sekisho"))
             .collect();
         if received.is_empty() {
             return None;
         }
-        let by = format!("by {} (Sekisho) ", self.hostname);
+        let by = format!("by {} (Sekisho", self.hostname);
         if received.iter().filter(|text| text.contains(&by)).count() > MOST_PASSES {
             return Some(Loop::TooOften);
         }
@@ -95,7 +96,7 @@ impl Marks {
         }
         let tags: Vec<String> = recipients
             .iter()
-            .take(MOST_TAGS)
+            .take(if own.as_ref().is_some_and(|own| own.alike) { 0 } else { MOST_TAGS })
             .filter_map(|recipient| self.tag(&id.to_string(), sender, &recipient.address))
             .collect();
         if let Some(own) = own
@@ -122,17 +123,19 @@ impl Marks {
 struct Own {
     semicolon: usize,
     end: usize,
+    alike: bool,
 }
 
 /// The first field, where it is the one that `rewrite` puts there.
 fn own_received(block: &[u8], hostname: &str) -> Option<Own> {
     let semicolon = memchr::memmem::find(block, b";\r\n\t")?;
     let start = block.get(..semicolon)?;
-    let by = format!("by {hostname} (Sekisho) ");
-    let ours = start.starts_with(b"Received: ") && memchr::memmem::find(start, by.as_bytes()).is_some();
+    let by = |us: &str| memchr::memmem::find(start, format!("by {hostname} ({us}) ").as_bytes()).is_some();
+    let alike = by("Sekisho, alike");
+    let ours = start.starts_with(b"Received: ") && (alike || by("Sekisho"));
     let date = memchr::memmem::find(&block[semicolon + 1..], b"\r\n\t")? + semicolon + 4;
     let end = memchr::memmem::find(&block[date..], b"\r\n")? + date + 2;
-    ours.then_some(Own { semicolon, end })
+    ours.then_some(Own { semicolon, end, alike })
 }
 
 /// The block without the fields of a name.
@@ -287,6 +290,20 @@ mod tests {
         let one = |to: &str| judged(&marks(), &put, &envelope("a@example.jp", &[to]));
         assert_eq!(one("p99@example.com"), Some(Loop::Again));
         assert_eq!(one("p100@example.com"), None);
+    }
+
+    #[test]
+    fn copies_that_are_alike_stay_so() {
+        let block =
+            format!("{}To: undisclosed-recipients:;\r\n", own().replace("(Sekisho)", "(Sekisho, alike)"));
+        let put = |to| marked(&marks(), &block, &envelope("a@example.jp", &[to]));
+        assert_eq!(put("b@example.com"), put("c@example.com"));
+        assert!(put("b@example.com").contains("X-Checked: hush"));
+        let sent = envelope("a@example.jp", &["b@example.com"]);
+        assert_eq!(
+            judged(&marks(), &own().replace("(Sekisho)", "(Sekisho, alike)").repeat(4), &sent),
+            Some(Loop::TooOften)
+        );
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) async fn prepare(
     let store = courier.store.as_ref();
     let header = render(loaded, claim).map_err(Refusal::Unsafe)?;
     let copy = seal::Copy { loaded, claim };
-    let sealed = courier.sealer.seal(&copy, header, &courier.shelf, store, courier.clock.now());
+    let sealed = courier.sealer.seal(&copy, header, &courier.shelf, store);
     let header = sealed.await.map_err(Refusal::Unsealed)?;
     let stored = &loaded.stored;
     let body = match &stored.body {

@@ -5,7 +5,6 @@
 //! cores, while others are sent.
 
 use super::message::{Loaded, Shelf};
-use crate::clock::Timestamp;
 use crate::dkim::{self, BodyHash, BodyHasher, Keyring};
 use crate::id::Id;
 use crate::marks::Marks;
@@ -74,7 +73,6 @@ impl Sealer {
         header: Bytes,
         messages: &Shelf,
         store: &dyn Store,
-        now: Timestamp,
     ) -> Result<Bytes, SealError> {
         let seals = Arc::clone(&self.seals.read().unwrap_or_else(PoisonError::into_inner));
         let stored = &copy.loaded.stored;
@@ -87,8 +85,10 @@ impl Sealer {
         let body = messages.body_hash(stored.id, &stored.body, store).await?;
         let failed = |why: &dyn std::fmt::Display| SealError::Signature(why.to_string());
         let _core = self.cores.acquire().await.map_err(|error| failed(&error))?;
+        // the same for every copy and every attempt, so that copies that are alike stay so
+        let signed_at = stored.received.0 / 1_000;
         let fields = tokio::task::spawn_blocking(move || {
-            dkim::sign(&index, &body, seals.keys.for_domain(&domain), now.0 / 1_000)
+            dkim::sign(&index, &body, seals.keys.for_domain(&domain), signed_at)
         });
         let mut sealed = fields.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         sealed.extend_from_slice(&header);
@@ -180,6 +180,7 @@ impl Hashes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
 
     #[test]
     fn aligned_signatures_are_known() {

@@ -91,13 +91,15 @@ fn longest_word(bytes: &[u8]) -> usize {
 }
 
 /// Our trace field (RFC 5321 §4.4). It never has a `for`: that would name a recipient to the others.
-pub(super) fn received(stamp: &Stamp) -> Vec<u8> {
+/// Copies that are to be `alike` to the last byte say so in it, and get no mark of their own later.
+pub(super) fn received(stamp: &Stamp, alike: bool) -> Vec<u8> {
+    let us = if alike { "Sekisho, alike" } else { "Sekisho" };
     let date = stamp.received.to_rfc5322();
     let text = if stamp.client.is_empty() {
-        format!("Received: by {} (Sekisho) id {};\r\n\t{date}\r\n", stamp.hostname, stamp.id)
+        format!("Received: by {} ({us}) id {};\r\n\t{date}\r\n", stamp.hostname, stamp.id)
     } else {
         format!(
-            "Received: from {}\r\n\tby {} (Sekisho) with {} id {};\r\n\t{date}\r\n",
+            "Received: from {}\r\n\tby {} ({us}) with {} id {};\r\n\t{date}\r\n",
             printable(&stamp.client),
             stamp.hostname,
             stamp.protocol,
@@ -166,7 +168,7 @@ mod tests {
             client: "evil\r\nBcc: x ([192.0.2.1])".into(),
             protocol: "ESMTP".into(),
         };
-        let text = String::from_utf8(received(&stamp)).unwrap();
+        let text = String::from_utf8(received(&stamp, false)).unwrap();
         assert!(!text.contains(" for "));
         assert_eq!(text.matches("\r\n").count(), 3, "{text}");
     }

@@ -66,7 +66,7 @@ pub fn unaudited(draft: &Draft<'_>) -> Copies {
 /// transaction of one's own, and lines that look like Bcc go all the same.
 pub fn unread(envelope: &Envelope, header: &[u8], stamp: &Stamp, dropped: &[Address]) -> Copies {
     let mut edits = HeaderEdits::new();
-    edits.insert(compose::received(stamp));
+    edits.insert(compose::received(stamp, false));
     let mut keeping = true;
     let mut start = 0;
     for line in header.split_inclusive(|byte| *byte == b'\n') {
@@ -91,7 +91,7 @@ pub fn unread(envelope: &Envelope, header: &[u8], stamp: &Stamp, dropped: &[Addr
 /// Copies of mail of our own making: untouched but for the trace field, one transaction each.
 pub fn own(header: &Header, to: &[Address], stamp: &Stamp) -> Vec<Delivery> {
     let mut edits = HeaderEdits::new();
-    edits.insert(compose::received(stamp));
+    edits.insert(compose::received(stamp, false));
     edits.keep(0..header.bytes().len());
     to.iter()
         .map(|address| Delivery {
@@ -185,7 +185,7 @@ fn disclosed(draft: &Draft<'_>) -> Option<Disclosed> {
 
 fn rewritten(draft: &Draft<'_>, recipients: &[&Recipient], looks: Looks) -> Result<Copies, Vec<Hit>> {
     let people = People::of(draft);
-    let template = Template::rewritten(draft);
+    let template = Template::rewritten(draft, looks == Looks::Alike);
     let mut audit = CopyAudit::new(draft);
     audit.shared(&template.shared_bytes());
     let mut deliveries = Vec::with_capacity(recipients.len());

@@ -47,7 +47,7 @@ enum Slot {
 impl<'a> Template<'a> {
     /// A passed message: everything stays but what never leaves; what is missing is added.
     pub(super) fn passed(draft: &Draft<'a>) -> Self {
-        let mut template = Self::start(draft);
+        let mut template = Self::start(draft, false);
         let rebuilt = !draft.dropped.is_empty();
         template.changed = changed_in_passed(draft);
         let mut placed = false;
@@ -75,9 +75,9 @@ impl<'a> Template<'a> {
         template.finish(draft)
     }
 
-    /// A rewritten message: the allow-list, with slots for what differs.
-    pub(super) fn rewritten(draft: &Draft<'a>) -> Self {
-        let mut template = Self::start(draft);
+    /// A rewritten message: the allow-list, with slots for what differs (if the copies are not alike).
+    pub(super) fn rewritten(draft: &Draft<'a>, alike: bool) -> Self {
+        let mut template = Self::start(draft, alike);
         template.hidden = draft.needles.addresses().iter().collect();
         template.changed = vec!["to".to_owned(), "cc".to_owned()];
         let mut placed = false;
@@ -111,10 +111,10 @@ impl<'a> Template<'a> {
         template.finish(draft)
     }
 
-    fn start(draft: &Draft<'a>) -> Self {
+    fn start(draft: &Draft<'a>, alike: bool) -> Self {
         Self {
             original: draft.header.bytes(),
-            slots: vec![Slot::Insert(compose::received(draft.stamp))],
+            slots: vec![Slot::Insert(compose::received(draft.stamp, alike))],
             changed: Vec::new(),
             hidden: HashSet::new(),
         }

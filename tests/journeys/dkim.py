@@ -181,6 +181,16 @@ def it_signs_large_bodies_that_stand_in_files():
         all_good(keys.records, [t.content for t in real(sink)], ["s1", "e1"])
 
 
+def it_sends_bcc_copies_that_are_alike_to_the_last_byte():
+    rules = SPLIT.replace('demand = "split"', 'demand = "bcc"')
+    with Keys(*BOTH) as keys, Sink() as sink, Relay(sink.address, rules, extra=keys.table) as relay:
+        people = [p.address for p in strangers(5, 4)]
+        contains(relay.send((CORPUS / "outlook-two.eml").read_bytes(), people), "queued")
+        assert wait_until(lambda: len(real(sink)) >= 5, 30)
+        equal(len({t.content for t in real(sink)}), 1, "different copies")
+        all_good(keys.records, [real(sink)[0].content], ["s1", "e1"])
+
+
 def it_leaves_passed_mail_alone_unless_told_to_sign_all():
     message = (CORPUS / "outlook-two.eml").read_bytes()
     people = [p.address for p in strangers(2, 2)]
