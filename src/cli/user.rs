@@ -49,8 +49,10 @@ pub(super) enum Verb {
 }
 
 pub(super) fn run(context: &Context, verb: &Verb) -> Result<(), Failure> {
-    let path = file(&context.config()?)?;
+    let config = context.config()?;
+    let path = file(&config)?;
     let mut editor = Editor::open(&path).map_err(Failure::failed)?;
+    editor.owned_like(&config.database);
     let done = match verb {
         Verb::Add { name, addresses, password_stdin } => {
             let password = password(*password_stdin)?;

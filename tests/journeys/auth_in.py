@@ -131,6 +131,19 @@ def it_keeps_accounts_in_a_file_that_only_its_owner_reads():
             equal(auth(client, "taro", "yet another"), "535 5.7.8")
 
 
+def it_gives_a_new_file_of_accounts_to_the_owner_of_the_database():
+    relay = Guarded("127.0.0.1:1", users=False)
+    try:
+        owner = 12345 if os.geteuid() == 0 else os.geteuid()
+        os.chown(relay.folder, owner, -1)  # where the database will be
+        relay.user("add", "hanako")
+        relay.user("add", "taro")
+        status = (relay.folder / "users.toml").stat()
+        equal((status.st_uid, stat.S_IMODE(status.st_mode)), (owner, 0o600))
+    finally:
+        Relay.__exit__(relay)
+
+
 def it_takes_mail_of_swaks_by_every_mechanism_it_knows_that_is_offered():
     with Sink() as sink, Guarded(sink.address) as relay:
         def swaks(mechanism, password=PASSWORD):

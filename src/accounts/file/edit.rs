@@ -24,6 +24,8 @@ pub struct Editor {
     path: PathBuf,
     text: String,
     users: Vec<User>,
+    /// Whose a new file becomes.
+    owner: Option<(u32, u32)>,
     /// Locks the folder while the editor lives.
     _lock: File,
 }
@@ -40,7 +42,14 @@ impl Editor {
             Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
         };
         let users = read(path, &text)?;
-        Ok(Self { path: path.to_owned(), text, users, _lock: lock })
+        Ok(Self { path: path.to_owned(), text, users, owner: None, _lock: lock })
+    }
+
+    /// A new file becomes that of whoever owns `what`, or else the folder of it: the relay's own user must
+    /// be able to read what root writes.
+    pub fn owned_like(&mut self, what: &Path) {
+        let meta = fs::metadata(what).or_else(|_| fs::metadata(folder_of(what)));
+        self.owner = meta.ok().map(|meta| (meta.uid(), meta.gid()));
     }
 
     /// Everybody, in order.
@@ -132,13 +141,16 @@ impl Editor {
         let folder = folder_of(&self.path);
         let mut file = tempfile::Builder::new().prefix(".users-").tempfile_in(folder).map_err(wrong)?;
         file.write_all(text.as_bytes()).map_err(wrong)?;
-        if let Ok(old) = fs::metadata(&self.path) {
-            // The relay's own user must be able to read what root wrote.
-            let same =
-                fs::metadata(file.path()).is_ok_and(|new| (new.uid(), new.gid()) == (old.uid(), old.gid()));
-            if !same {
+        let ours = fs::metadata(file.path()).map(|new| (new.uid(), new.gid())).map_err(wrong)?;
+        match (fs::metadata(&self.path), self.owner) {
+            (Ok(old), _) if (old.uid(), old.gid()) != ours => {
                 chown(file.path(), Some(old.uid()), Some(old.gid())).map_err(wrong)?;
             }
+            // Only root may give a file away; whoever else makes it keeps it.
+            (Err(_), Some((user, group))) if ours.0 == 0 => {
+                chown(file.path(), Some(user), Some(group)).map_err(wrong)?;
+            }
+            _ => {}
         }
         file.as_file().set_permissions(fs::Permissions::from_mode(0o600)).map_err(wrong)?;
         file.as_file().sync_all().map_err(wrong)?;
