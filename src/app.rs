@@ -232,7 +232,7 @@ impl Running {
             let site = Arc::new(Site {
                 store: Arc::clone(&desk.store),
                 metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier), |registry| {
-                    sockets.secured.tally.register(registry);
+                    sockets.secured.register(registry);
                     sockets.gatekeeper.counts().register(registry);
                     sockets.tally.register(registry);
                 }),

@@ -5,6 +5,12 @@ use crate::clock::Timestamp;
 use crate::config::{Config, Listener};
 use crate::listener::{Tally, Tls};
 use crate::tls::{ClientCas, Server, Source, acme, stale};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+use std::fmt;
 
 /// What listeners need for TLS, and where they count.
 pub(super) struct Secured {
@@ -43,6 +49,12 @@ impl Secured {
         }
     }
 
+    /// Names what is counted, and when certificates expire, to the metrics.
+    pub(super) fn register(&self, registry: &mut Registry) {
+        self.tally.register(registry);
+        registry.register_collector(Box::new(Expiries(self.server.clone())));
+    }
+
     /// What a listener is told.
     pub(super) fn of(&self, listener: &Listener) -> Option<Tls> {
         listener.tls.map(|mode| Tls {
@@ -50,6 +62,27 @@ impl Secured {
             server: self.server.clone(),
             client_names: listener.client_certificates.clone(),
         })
+    }
+}
+
+/// When each certificate in use expires, read at the moment it is asked for.
+#[derive(Debug)]
+struct Expiries(Server);
+
+impl Collector for Expiries {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "When a certificate towards clients expires, since the epoch";
+        let mut metric = encoder.encode_descriptor(
+            "certificate_expires",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        for pair in self.0.pairs() {
+            let labels = [("file", pair.files.chain.display().to_string())];
+            ConstGauge::new(pair.facts.until.0 / 1_000).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `sekisho_deliveries_under_way` | transactions with the upstream open now |
 //! | `sekisho_breaker_open{upstream}` | 1 while the circuit breaker keeps the upstream alone |
 //! | `sekisho_acme_orders_total{result}` | certificates asked for by ACME, `ok` or `failed` |
+//! | `sekisho_certificate_expires_seconds{file}` | when a certificate towards clients expires, since the epoch |
 //! | `sekisho_tls_handshakes_total{result}` | TLS handshakes with clients, `ok` or `failed` |
 //! | `sekisho_upstream_failures_total{upstream,reason}` | connections of no use: `connection`, `unverified`, `auth`, `refused` |
 //! | `sekisho_upstream_paced{upstream}` | copies that wait for their turn under a rate |

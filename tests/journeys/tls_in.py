@@ -136,7 +136,10 @@ def it_takes_mail_from_smtplib_and_swaks_in_every_mode():
             status, text = swaks(ports["required"])
             contains(text, "530 5.7.0")
             equal(len(sink.wait(7)), 7)
-            contains(relay.http("/metrics")[1], 'sekisho_tls_handshakes_total{result="ok"} 6')
+            numbers = relay.http("/metrics")[1]
+            contains(numbers, 'sekisho_tls_handshakes_total{result="ok"} 6')
+            (expires,) = (line.split()[-1] for line in numbers.splitlines() if line.startswith("sekisho_certificate_expires_seconds{"))
+            assert abs(int(expires) - time.time() - 90 * 86_400) < 3_600, expires
 
 
 def it_speaks_tls_1_2_and_1_3_and_nothing_older():
