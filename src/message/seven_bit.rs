@@ -101,7 +101,7 @@ struct Pending {
 impl SevenBit {
     /// Begins with the message's header block, each field ending in CRLF.
     pub fn new(header: &[u8]) -> Result<Self, Refused> {
-        let mut converter = Self {
+        let mut machine = Self {
             head: Vec::new(),
             open: Vec::new(),
             state: State::Between,
@@ -111,10 +111,10 @@ impl SevenBit {
             changed: false,
         };
         let mut out = Vec::new();
-        converter.begin(header, true, &mut out)?;
-        let after = std::mem::replace(&mut converter.state, State::Between);
-        converter.state = State::EmptyLine(Box::new(after));
-        Ok(converter)
+        machine.begin(header, true, &mut out)?;
+        let after = std::mem::replace(&mut machine.state, State::Between);
+        machine.state = State::EmptyLine(Box::new(after));
+        Ok(machine)
     }
 
     /// Takes the next octets of the body; appends what they become.
@@ -308,9 +308,10 @@ impl SevenBit {
     /// The pending leaf has to be encoded.
     fn encode(&mut self, out: &mut Vec<u8>) {
         let State::Undecided(pending) = std::mem::replace(&mut self.state, State::Between) else { return };
-        let (name, mut encoder) = match pending.text {
-            true => ("quoted-printable", Encoder::quoted_printable()),
-            false => ("base64", Encoder::base64()),
+        let (name, mut encoder) = if pending.text {
+            ("quoted-printable", Encoder::quoted_printable())
+        } else {
+            ("base64", Encoder::base64())
         };
         self.changed = true;
         let mut header = with_encoding(&pending.header, Some(name));

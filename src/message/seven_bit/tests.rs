@@ -38,12 +38,12 @@ fn leaves(header: &[u8], body: &[u8]) -> Leaves {
 
 fn convert(message: &[u8], chunk: usize) -> Result<(Converted, Vec<u8>), Refused> {
     let (header, body) = split(message);
-    let mut converter = SevenBit::new(header)?;
+    let mut machine = SevenBit::new(header)?;
     let mut out = Vec::new();
     for piece in body.chunks(chunk) {
-        converter.feed(piece, &mut out)?;
+        machine.feed(piece, &mut out)?;
     }
-    let converted = converter.finish(&mut out)?;
+    let converted = machine.finish(&mut out)?;
     Ok((converted, out))
 }
 

@@ -23,10 +23,10 @@ pub(super) enum Failure {
 /// Makes header and body 7-bit. After an error the body is used up.
 pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure> {
     let never = |why| Failure::Never(format!("5.6.3 the upstream lacks 8BITMIME, and {why}"));
-    let mut converter = SevenBit::new(&transaction.header).map_err(never)?;
+    let mut machine = SevenBit::new(&transaction.header).map_err(never)?;
     let mut spool = Spool { out: Vec::new(), file: None, size: 0 };
     match std::mem::replace(&mut transaction.body, Content::Spent) {
-        Content::Inline(body) => converter.feed(&body, &mut spool.out).map_err(never)?,
+        Content::Inline(body) => machine.feed(&body, &mut spool.out).map_err(never)?,
         Content::Spent => return Err(Failure::NotNow("4.3.0 the body was sent already".to_owned())),
         Content::Stream(mut body, size) => {
             let (mut seen, mut chunk) = (0, vec![0; CHUNK]);
@@ -36,7 +36,7 @@ pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure>
                     break;
                 }
                 seen += count as u64;
-                converter.feed(&chunk[..count], &mut spool.out).map_err(never)?;
+                machine.feed(&chunk[..count], &mut spool.out).map_err(never)?;
                 spool.spill().await?;
             }
             if seen != size {
@@ -45,7 +45,7 @@ pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure>
             }
         }
     }
-    let converted = converter.finish(&mut spool.out).map_err(never)?;
+    let converted = machine.finish(&mut spool.out).map_err(never)?;
     transaction.header = converted.header;
     transaction.body = spool.content().await?;
     transaction.eight_bit = false;
