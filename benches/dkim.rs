@@ -28,7 +28,7 @@ fn main() {
         print!("{algorithm}: {:.1} ms, {:.0}/s", ours * 1e3, COPIES as f64 / ours);
         match openssl(cores, name) {
             Some(rate) => {
-                println!("; openssl speed {rate:.0}/s: {:.2} of its time", ours * rate / COPIES as f64)
+                println!("; openssl speed {rate:.0}/s: {:.2} of its time", ours * rate / COPIES as f64);
             }
             None => println!("; there is no openssl to compare with"),
         }
