@@ -31,8 +31,10 @@
 //!
 //! The [`courier`] takes due deliveries under a lease, renders each copy (the edited header and the
 //! same body bytes for all), searches the rendered header once more, marks it so that a loop is known
-//! ([`marks`]), signs it ([`dkim`]), and sends it through an [`upstream::Upstream`]. What became of each recipient is recorded before the next claim; what could
-//! not be delivered waits for its next try, and in the end is reported.
+//! ([`marks`]), signs it ([`dkim`]), and sends it through an [`upstream::Upstream`]: a smarthost, one of
+//! several, or the exchangers of the recipient's domain, found by [`dns`]. What became of each recipient
+//! is recorded before the next claim; what could not be delivered waits for its next try, and in the end
+//! is reported.
 //!
 //! A held message waits at the [`desk`]. A release goes back to `rewrite`, never straight to the
 //! courier. [`notice`] speaks to people, in Japanese and English; its mail comes in through intake like
