@@ -151,8 +151,7 @@ impl Committer {
         loop {
             match self.requests.recv_timeout(IDLE) {
                 Ok(first) => {
-                    let group = self.gather(first);
-                    self.commit(group);
+                    self.commit(first);
                     self.log.after_commit(&self.connection);
                 }
                 Err(RecvTimeoutError::Timeout) => self.log.when_idle(&self.connection),
@@ -162,18 +161,6 @@ impl Committer {
                 }
             }
         }
-    }
-
-    fn gather(&self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
-        let latest = Instant::now() + self.flush / LINGER;
-        let mut weight = first.weight();
-        let mut group = vec![first];
-        while group.len() < GROUP_REQUESTS && weight < GROUP_OCTETS {
-            let Some(next) = self.next(latest) else { break };
-            weight += next.weight();
-            group.push(next);
-        }
-        group
     }
 
     /// What is there; on a slow disk what comes soon.
@@ -188,26 +175,29 @@ impl Committer {
         self.requests.recv_timeout(wait).ok()
     }
 
-    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
-        match self.transact(&mut group) {
+    /// Commits a request with all that come meanwhile.
+    fn commit(&mut self, first: Box<dyn Job>) {
+        let mut group = vec![first];
+        match self.transact(&mut group, GROUP_REQUESTS) {
             Ok(()) => answer(group, None),
             Err(why) if group.len() == 1 => answer(group, Some(&why)),
             Err(_) => {
                 for job in group {
                     let mut alone = vec![job];
-                    let failed = self.transact(&mut alone).err();
+                    let failed = self.transact(&mut alone, 1).err();
                     answer(alone, failed.as_ref());
                 }
             }
         }
     }
 
-    /// Runs a group in one transaction. After an error nothing of it is in the database.
-    fn transact(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    /// Runs a group in one transaction; it grows to `most`. After an error nothing of it is in the
+    /// database.
+    fn transact(&mut self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<(), StoreError> {
         if let Some(why) = &self.broken {
             return Err(StoreError::Unavailable(why.clone()));
         }
-        let result = self.try_transact(group).map(|took| self.flush = (self.flush * 7 + took) / 8);
+        let result = self.try_transact(group, most).map(|took| self.flush = (self.flush * 7 + took) / 8);
         result.map_err(|error| {
             if !self.connection.is_autocommit()
                 && let Err(rollback) = self.connection.execute_batch("ROLLBACK")
@@ -221,12 +211,19 @@ impl Committer {
         })
     }
 
-    /// How long the flush took.
-    fn try_transact(&self, group: &mut [Box<dyn Job>]) -> Result<Duration, rusqlite::Error> {
+    /// Each request is done as it comes, so that waiting for more costs nothing. How long the flush took.
+    fn try_transact(&self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<Duration, rusqlite::Error> {
+        let latest = Instant::now() + self.flush / LINGER;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        for job in group {
+        let (mut done, mut weight) = (0, 0);
+        while let Some(job) = group.get_mut(done) {
             if let Err(Failure::Sql(error)) = job.run(&self.connection) {
                 return Err(error);
+            }
+            weight += job.weight();
+            done += 1;
+            if done == group.len() && done < most && weight < GROUP_OCTETS {
+                group.extend(self.next(latest));
             }
         }
         let began = Instant::now();
