@@ -47,7 +47,7 @@ pub enum Refused {
 pub struct Converted {
     /// The message's header block; without DKIM-Signature where the body they sign has changed.
     pub header: Bytes,
-    /// Something was re-encoded.
+    /// Something was re-encoded, or says another encoding of itself than before.
     pub changed: bool,
 }
 
@@ -246,6 +246,7 @@ impl SevenBit {
             Kind::Multipart(_) | Kind::Message if identity => with_encoding(&header, None),
             _ => block.to_vec(),
         };
+        self.changed |= written != block;
         self.state = match &kind {
             Kind::Leaf { text } => {
                 State::Undecided(Pending { top, header, text: *text, content: Vec::new() })
@@ -291,7 +292,10 @@ impl SevenBit {
 
     fn octets(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
         match &mut self.state {
-            State::Between => out.extend(bytes.iter().map(|&byte| if byte < 128 { byte } else { b'?' })),
+            State::Between => {
+                self.changed |= !bytes.is_ascii();
+                out.extend(bytes.iter().map(|&byte| if byte < 128 { byte } else { b'?' }));
+            }
             State::Verbatim(why) if !bytes.is_ascii() => return Err(*why),
             State::Verbatim(_) | State::EmptyLine(_) | State::Header(_) => out.extend_from_slice(bytes),
             State::Encoding(encoder) => encoder.feed(bytes, out),

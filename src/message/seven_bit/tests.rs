@@ -98,6 +98,19 @@ fn ascii_passes_unchanged_and_keeps_its_signature() {
 }
 
 #[test]
+fn a_signature_goes_with_any_octet_it_covers() {
+    for (encoding, preamble) in [("8bit", "plain"), ("7bit", "\u{524d}")] {
+        let message = format!(
+            "DKIM-Signature: v=1\r\nContent-Type: multipart/mixed; boundary=b\r\n\
+             Content-Transfer-Encoding: {encoding}\r\n\r\n{preamble}\r\n--b\r\n\r\nx\r\n--b--\r\n"
+        );
+        let whole = String::from_utf8(sound(message.as_bytes())).unwrap();
+        assert!(!whole.contains("DKIM-Signature"), "{whole}");
+        assert!(whole.contains("Content-Transfer-Encoding: 7bit\r\n"), "{whole}");
+    }
+}
+
+#[test]
 fn what_may_not_be_encoded_is_refused() {
     let signed = "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\u{e9}\r\n--b--\r\n";
     let status = "Content-Type: message/delivery-status\r\n\r\n\u{e9}\r\n";
