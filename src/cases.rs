@@ -175,6 +175,7 @@ fn run_file(path: &Path) -> Result<Vec<CaseOutcome>, Vec<Diagnostic>> {
             organisation: Arc::new(organisation),
             policy: Arc::new(Policy::read(&policies)?),
             options: Arc::new(CopyOptions::default()),
+            approvers: Arc::default(),
         },
     };
     let mut outcomes = Vec::new();

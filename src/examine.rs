@@ -9,7 +9,7 @@ use crate::message::{Address, Envelope, Header};
 use crate::policy::facts::Preface;
 use crate::policy::verdict::RuleOutcome;
 use crate::policy::{
-    Action, Demand, Disclosure, Facts, Knowledge, Mode, Organisation, Policy, Timing, Verdict,
+    Action, Approvers, Demand, Disclosure, Facts, Knowledge, Mode, Organisation, Policy, Timing, Verdict,
 };
 use crate::rewrite::audit::{BodyReport, BodyScan};
 use crate::rewrite::plan::{self, Copies, CopyOptions, Draft, Stamp};
@@ -33,6 +33,8 @@ pub struct Examiner {
     pub policy: Arc<Policy>,
     /// How copies are made.
     pub options: Arc<CopyOptions>,
+    /// Who is asked to decide.
+    pub approvers: Arc<Approvers>,
 }
 
 /// One message on its way through: header gathered, body scanned as it comes.

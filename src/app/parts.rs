@@ -9,7 +9,7 @@ use crate::intake;
 use crate::listener;
 use crate::listener::access::Access;
 use crate::notice::Letterhead;
-use crate::policy::{Organisation, Policy};
+use crate::policy::{Approvers, Organisation, Policy};
 use crate::rewrite::plan::CopyOptions;
 use crate::store::lock::Lock;
 use crate::store::sqlite::{Options, SqliteStore};
@@ -33,7 +33,15 @@ pub fn examiner(config: Option<&Config>, policy: &[PathBuf]) -> Result<Examiner,
         ),
         policy: Arc::new(rules.in_mode(mode)),
         options: Arc::new(config.map_or_else(CopyOptions::default, |config| config.copies.clone())),
+        approvers: Arc::new(config.map_or_else(Approvers::default, approvers)),
     })
+}
+
+/// Who is asked to decide: whom the policy names, else the admin.
+fn approvers(config: &Config) -> Approvers {
+    let named = config.policy.approvers.iter();
+    let otherwise = config.notices.admin.iter().filter(|_| config.policy.approvers.is_empty());
+    Approvers { everything: named.chain(otherwise).cloned().collect() }
 }
 
 /// Takes the database's lock.
@@ -59,6 +67,7 @@ pub(super) fn courier(config: &Config) -> courier::Settings {
         places,
         ahead: 3 * places,
         hold_expiry: config.policy.expiry,
+        approvers: approvers(config).everything,
         ..courier::Settings::default()
     }
 }

@@ -16,6 +16,7 @@ pub mod schedule;
 mod seal;
 
 use crate::clock::{Clock, Entropy};
+use crate::message::Address;
 use crate::store::{Claim, Store, StoredMessage};
 use crate::upstream::Upstream;
 pub use crate::upstream::breaker;
@@ -80,6 +81,8 @@ pub struct Settings {
     pub drain: Duration,
     /// How long a message that the second lock stopped is held before it is returned.
     pub hold_expiry: Duration,
+    /// Who is asked about what the second lock stopped, where nobody was asked before.
+    pub approvers: Vec<Address>,
     /// Retries.
     pub schedule: Schedule,
     /// Circuit breaker.
@@ -97,6 +100,7 @@ impl Default for Settings {
             poll: seconds(1),
             drain: seconds(60),
             hold_expiry: seconds(3 * 86_400),
+            approvers: Vec::new(),
             schedule: Schedule::default(),
             breaker: breaker::Limits::default(),
         }

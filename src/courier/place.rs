@@ -259,9 +259,9 @@ impl Courier {
         let expires = at.plus(self.settings.hold_expiry);
         let mut pause = RECORD_PAUSE;
         // a stop that is not written down would leave the copy to be sent by another attempt
-        while let Err(error) =
-            self.store.stop(Stop { id: claim.message, at, hits: hits.clone(), expires }).await
-        {
+        let approvers = &self.settings.approvers;
+        let stop = Stop { id: claim.message, at, hits, expires, approvers: approvers.clone() };
+        while let Err(error) = self.store.stop(stop.clone()).await {
             tracing::error!(message = %claim.message, %error, "the stop could not be recorded");
             let passing = matches!(error, StoreError::Unavailable(_) | StoreError::Full(_));
             if !passing || self.board.is_draining() {

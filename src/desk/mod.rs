@@ -3,6 +3,7 @@
 //! * [`decide`] who may release what; release, return
 //! * [`expiry`] messages nobody decided on go back to their senders
 //! * [`explain`] a message, its verdict and its copies, for people to look at
+//! * [`principal`] who asks, and what they may
 //!
 //! A release never goes straight to the courier: the message is examined and its copies are planned
 //! and audited anew, and all of it is committed in one transaction.
@@ -10,6 +11,7 @@
 pub mod decide;
 pub mod expiry;
 pub mod explain;
+pub mod principal;
 
 use crate::clock::{Clock, Timestamp};
 use crate::courier::Dispatch;

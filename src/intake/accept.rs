@@ -150,16 +150,23 @@ impl Intake {
             size = arrived.seen.facts.size,
             "decided"
         );
-        let message = self.to_commit(arrived, settled, body, &stamp);
+        let message = self.to_commit(examiner, arrived, settled, body, &stamp);
         self.commit(message).await.map_err(|error| refused(&error))?;
         Ok(answer)
     }
 
-    fn to_commit(&self, arrived: Arrived, settled: Settled, body: Body, stamp: &Stamp) -> NewMessage {
+    fn to_commit(
+        &self,
+        examiner: &Examiner,
+        arrived: Arrived,
+        settled: Settled,
+        body: Body,
+        stamp: &Stamp,
+    ) -> NewMessage {
         let Arrived { id, received, origin, seen } = arrived;
         let now = self.0.clock.now();
         let action = settled.verdict.action();
-        let held = settled.copies.is_none().then(|| self.hold(&settled, &seen, now));
+        let held = settled.copies.is_none().then(|| self.hold(examiner, &settled, &seen, now));
         let notices = notices(action, held.is_some(), now);
         let exposures = exposures(seen.facts.external_addresses.len());
         let event = Event::Accepted {
@@ -196,7 +203,7 @@ impl Intake {
         }
     }
 
-    fn hold(&self, settled: &Settled, seen: &Examination, now: Timestamp) -> NewHold {
+    fn hold(&self, examiner: &Examiner, settled: &Settled, seen: &Examination, now: Timestamp) -> NewHold {
         let demand = settled.verdict.demand;
         let unsafe_to_split = !seen.facts.problems.is_empty()
             || (!settled.hits.is_empty() && seen.verdict.action() != Action::Hold);
@@ -212,7 +219,13 @@ impl Intake {
             .filter(|rule| rule.matched && rule.demand != crate::policy::Demand::default())
             .map(|rule| (rule.why.clone(), rule.why_ja.clone()))
             .collect();
-        NewHold { kind, reasons, hits: settled.hits.clone(), expires: now.plus(self.0.settings.hold_for) }
+        NewHold {
+            kind,
+            reasons,
+            hits: settled.hits.clone(),
+            expires: now.plus(self.0.settings.hold_for),
+            approvers: examiner.approvers.of(&settled.verdict, seen.envelope.sender.as_ref()),
+        }
     }
 
     /// Commits a message; fresh deliveries go straight to the courier as far as it has places.

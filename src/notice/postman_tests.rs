@@ -74,6 +74,7 @@ impl Office {
                 reasons: vec![("strangers".to_owned(), "他人".to_owned())],
                 hits: Vec::new(),
                 expires: Timestamp(RECEIVED.0 + 1_000_000),
+                approvers: Vec::new(),
             }),
             ledger: None,
             notices: vec![due(NoticeKind::Held), due(NoticeKind::HeldApprovers)],

@@ -113,6 +113,7 @@ fn hold(message: &mut StoredMessage, kind: HoldKind) {
         hits,
         received: RECEIVED,
         expires: Timestamp(RECEIVED.0 + 259_200_000),
+        approvers: Vec::new(),
         state: HeldState::Held,
         decided_by: Some("suzuki".to_owned()),
         decided_at: None,

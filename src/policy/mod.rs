@@ -1,15 +1,18 @@
 //! Policy: facts of one message × rules → verdict. Pure: no clock, no database, no network.
 //!
 //! * [`organisation`] which domains are ours, what counts as one outside organisation
+//! * [`approvers`] who is asked about a held message
 //! * [`facts`] what one message is, counted as `MAIL_RULES` §4 says
 //! * [`rules`] TOML sets of conditions, and the holds that are built in
 //! * [`verdict`] demands, their join, the verdict with its reasons
 
+pub mod approvers;
 pub mod facts;
 pub mod organisation;
 pub mod rules;
 pub mod verdict;
 
+pub use approvers::Approvers;
 pub use facts::{Facts, Knowledge};
 pub use organisation::Organisation;
 pub use rules::Policy;

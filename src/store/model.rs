@@ -155,6 +155,8 @@ pub struct NewHold {
     pub hits: Vec<Hit>,
     /// When it is returned if nobody decides.
     pub expires: Timestamp,
+    /// Who is asked to decide.
+    pub approvers: Vec<Address>,
 }
 
 /// State of a held message.
@@ -321,6 +323,8 @@ pub struct HeldRow {
     pub received: Timestamp,
     /// When it is returned if nobody decides.
     pub expires: Timestamp,
+    /// Who was asked to decide, in comparison form.
+    pub approvers: Vec<String>,
     /// State.
     pub state: HeldState,
     /// Who decided.
@@ -380,6 +384,8 @@ pub struct Stop {
     pub hits: Vec<Hit>,
     /// When the hold expires.
     pub expires: Timestamp,
+    /// Who is asked to decide, where nobody was before.
+    pub approvers: Vec<Address>,
 }
 
 impl Stop {
@@ -396,6 +402,7 @@ impl Stop {
             reasons: self.hits.iter().map(sentence).collect(),
             hits: self.hits.clone(),
             expires: self.expires,
+            approvers: self.approvers.clone(),
         }
     }
 }

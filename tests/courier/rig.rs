@@ -371,6 +371,7 @@ pub(crate) fn examiner() -> Examiner {
         organisation: Arc::new(Organisation::of_sender()),
         policy: Arc::new(Policy::shipped().unwrap()),
         options: Arc::new(CopyOptions::default()),
+        approvers: Arc::default(),
     }
 }
 

@@ -18,6 +18,7 @@ fn examiner(options: CopyOptions) -> Examiner {
         organisation: Arc::new(organisation),
         policy: Arc::new(Policy::default()),
         options: Arc::new(options),
+        approvers: Arc::default(),
     }
 }
 

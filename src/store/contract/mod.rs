@@ -109,6 +109,7 @@ pub(super) fn held_message(random: u64, recipients: &[&str]) -> NewMessage {
         reasons: vec![("They would see each other.".to_owned(), "互いに見えます。".to_owned())],
         hits: Vec::new(),
         expires: at(60),
+        approvers: addresses(&["Soumu@example.co.jp"]),
     });
     message
 }

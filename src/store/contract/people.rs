@@ -117,7 +117,8 @@ pub(in crate::store) async fn stops_what_is_unsent(harness: &impl Harness) {
         place: "header Subject".to_owned(),
         form: "as text".to_owned(),
     };
-    let stop = Stop { id: new.id, at: at(1), hits: vec![hit.clone()], expires: at(90) };
+    let stop =
+        Stop { id: new.id, at: at(1), hits: vec![hit.clone()], expires: at(90), approvers: Vec::new() };
     store.stop(stop.clone()).await.unwrap();
     store.stop(stop).await.unwrap();
     let expected = [(Delivered, "a@x.example"), (Dropped, "b@x.example"), (Dropped, "c@x.example")];

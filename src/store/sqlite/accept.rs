@@ -108,6 +108,12 @@ pub(super) fn held(tx: &Connection, message: i64, hold: &HoldRow) -> Result<(), 
          decided_by = NULL, decided_at = NULL, decision = NULL",
     )?
     .execute(params![message, hold.kind, hold.expires, hold.reasons, hold.hits])?;
+    let mut assign = tx.prepare_cached(
+        "INSERT INTO held_approvers (approver, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    )?;
+    for approver in &hold.approvers {
+        assign.execute(params![approver, message])?;
+    }
     Ok(())
 }
 

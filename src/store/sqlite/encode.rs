@@ -50,6 +50,7 @@ pub(super) struct HoldRow {
     pub(super) expires: i64,
     pub(super) reasons: String,
     pub(super) hits: String,
+    pub(super) approvers: Vec<String>,
 }
 
 /// A ledger entry's row.
@@ -216,6 +217,7 @@ pub(super) fn hold(hold: &NewHold) -> Result<HoldRow, StoreError> {
         expires: hold.expires.0,
         reasons: to_json(&hold.reasons)?,
         hits: to_json(&hold.hits)?,
+        approvers: hold.approvers.iter().map(|address| address.key().to_owned()).collect(),
     })
 }
 

@@ -98,7 +98,8 @@ pub(super) fn message(db: &Connection, id: Id) -> Result<StoredMessage, Failure>
 }
 
 const HELD: &str = "SELECT m.id, m.people, m.subject, m.received, h.kind, h.expires, h.reasons, h.hits, \
-     h.state, h.decided_by, h.decided_at, h.decision FROM held h JOIN messages m ON m.row = h.message";
+     h.state, h.decided_by, h.decided_at, h.decision, \
+     (SELECT group_concat(a.approver, char(10)) FROM held_approvers a WHERE a.message = h.message) FROM held h JOIN messages m ON m.row = h.message";
 
 fn held_of(db: &Connection, message: i64) -> Result<Option<HeldRow>, Failure> {
     let mut select = db.prepare_cached(&format!("{HELD} WHERE h.message = ?1"))?;
@@ -129,6 +130,7 @@ fn held_row(row: &Row<'_>) -> Result<HeldRow, Failure> {
         decided_by: row.get(9)?,
         decided_at: row.get::<_, Option<i64>>(10)?.map(Timestamp),
         decision: row.get(11)?,
+        approvers: row.get::<_, Option<String>>(12)?.unwrap_or_default().lines().map(str::to_owned).collect(),
     })
 }
 

@@ -16,7 +16,13 @@ const NUMBER_BITS: u32 = 24;
 const APPLICATION_ID: i64 = 0x5365_6b69;
 
 /// What brings a database from each version to the next; the last version is their number.
-const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema-1.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
+];
 
 /// The first key of a message's range: its rows are numbered from 1 above this.
 pub(super) fn base(message: i64) -> i64 {

@@ -1,0 +1,1 @@
+-- Version 3: forks of one mail, circles, the journal's chain.
