@@ -3,7 +3,7 @@
 use super::{Answer, Request, Trace};
 use crate::desk::Desk;
 use crate::desk::DeskError;
-use crate::desk::decide::Actor;
+use crate::desk::principal::Principal;
 use crate::store::{HeldFilter, MessageRow};
 
 /// Most deliveries in one answer.
@@ -19,13 +19,13 @@ pub async fn execute(desk: &Desk, request: Request, user: &str) -> Answer {
 }
 
 async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, DeskError> {
-    let admin = || Actor::Admin { user: user.to_owned() };
+    let admin = Principal::console(user);
     Ok(match request {
         Request::Held { state, limit } => Answer::Held(desk.list(state, limit).await?),
-        Request::ShowHeld { id } => Answer::HeldDetail(Box::new(desk.show(id).await?)),
-        Request::Release { id, how, drop } => Answer::Released(desk.release(&admin(), id, how, &drop).await?),
+        Request::ShowHeld { id } => Answer::HeldDetail(Box::new(desk.show(&admin, id).await?)),
+        Request::Release { id, how, drop } => Answer::Released(desk.release(&admin, id, how, &drop).await?),
         Request::Return { id, reason } => {
-            desk.give_back(&admin(), id, &reason).await?;
+            desk.give_back(&admin, id, &reason).await?;
             Answer::Returned(id)
         }
         Request::Queue { mut filter } => {

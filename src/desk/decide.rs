@@ -6,6 +6,7 @@
 //! | a `hold` rule | take back | everything |
 //! | the audit, unparseable | take back | as-is, acknowledging each named place; split or bcc only if the audit is clean |
 
+use super::principal::{Principal, Via, Whose};
 use super::{Desk, DeskError};
 use crate::examine::{Examination, Examiner};
 use crate::id::Id;
@@ -15,7 +16,8 @@ use crate::policy::Disclosure;
 use crate::rewrite::Hit;
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::store::{
-    DeliveryState, HeldDecision, HeldState, HoldKind, InitialState, NewDelivery, NewNotice, NoticeKind,
+    DeliveryState, HeldDecision, HeldRow, HeldState, InitialState, NewDelivery, NewNotice, NoticeKind,
+    StoreError,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -44,38 +46,18 @@ impl fmt::Display for How {
     }
 }
 
-/// Who decides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "actor")]
-pub enum Actor {
-    /// The sender, through a link in a notice: only ever what is safe.
-    Sender {
-        /// Whom the link was sent to.
-        address: Address,
-    },
-    /// The administrator, on the command line.
-    Admin {
-        /// The operating system's user.
-        user: String,
-    },
-}
-
-impl Actor {
-    /// The name that the record keeps.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Sender { address } => address.as_str(),
-            Self::Admin { user } => user,
-        }
-    }
-
-    /// Whether this actor may release a message held for that reason in that way.
-    pub fn may_release(&self, kind: HoldKind, how: How, drops: bool) -> bool {
-        match self {
-            Self::Admin { .. } => true,
-            Self::Sender { .. } => kind == HoldKind::Ask && how == How::Split && !drops,
-        }
-    }
+/// How a release is wished for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// How.
+    pub how: How,
+    /// Recipients taken off, out of To and Cc too.
+    #[serde(default)]
+    pub drop: Vec<Address>,
+    /// Places where the audit found hidden addresses, named by whoever releases it as it is all the
+    /// same. On the command line the release itself acknowledges them.
+    #[serde(default)]
+    pub acknowledge: Vec<String>,
 }
 
 /// What a release did.
@@ -98,21 +80,30 @@ pub struct Released {
 }
 
 impl Desk {
-    /// Releases a held message: examines, plans and audits it anew, and commits the copies with the
-    /// decision in one transaction. When the audit finds something, nothing changes.
+    /// Releases a held message in this way, acknowledging nothing. See [`Desk::release_as`].
     pub async fn release(
         &self,
-        actor: &Actor,
+        who: &Principal,
         id: Id,
         how: How,
         drop: &[Address],
     ) -> Result<Released, DeskError> {
-        let message = self.store.message(id).await?;
+        self.release_as(who, id, &Wish { how, drop: drop.to_vec(), ..Wish::default() }).await
+    }
+
+    /// Releases a held message: examines, plans and audits it anew, and commits the copies with the
+    /// decision in one transaction. When the audit finds something, nothing changes.
+    pub async fn release_as(&self, who: &Principal, id: Id, wish: &Wish) -> Result<Released, DeskError> {
+        let (how, drop) = (wish.how, wish.drop.as_slice());
+        let message = self.seen_by(who, id).await?;
         let held = message.held.clone().ok_or(DeskError::NeverHeld(id))?;
-        if !actor.may_release(held.kind, how, !drop.is_empty()) {
+        let whose = Whose::of(&message);
+        if !who.may_release(&whose.standing(), how, !drop.is_empty()) {
+            // Of a decision that was made already everybody is told before what they may not do.
+            undecided(&held)?;
             return Err(DeskError::NotAllowed(format!(
                 "{} may not release this message as {how}: another person has to",
-                actor.name()
+                who.name
             )));
         }
         let recipients: HashSet<&Address> = message.envelope.recipients.iter().map(|r| &r.address).collect();
@@ -122,6 +113,9 @@ impl Desk {
         let examiner = self.examiner.borrow().clone();
         let seen = self.examine(&examiner, &message).await?;
         let (copies, acknowledged) = plan(&examiner, &seen, &self.stamp(&message), how, drop)?;
+        if who.via != Via::Console {
+            all_acknowledged(&acknowledged, &wish.acknowledge)?;
+        }
         let already = self.delivered_already(id).await?;
         let deliveries: Vec<NewDelivery> = copies
             .deliveries
@@ -147,7 +141,7 @@ impl Desk {
             acknowledged,
         };
         let event = Event::Released {
-            by: actor.name().to_owned(),
+            by: who.name.clone(),
             how: how_recorded(&released),
             dropped: released.dropped.clone(),
         };
@@ -155,7 +149,7 @@ impl Desk {
             .decide(HeldDecision {
                 id,
                 state: HeldState::Released,
-                by: actor.name().to_owned(),
+                by: who.name.clone(),
                 at: self.now(),
                 decision: how.to_string(),
                 deliveries,
@@ -170,18 +164,20 @@ impl Desk {
     }
 
     /// Gives a held message back to its sender.
-    pub async fn give_back(&self, actor: &Actor, id: Id, reason: &str) -> Result<(), DeskError> {
-        let message = self.store.message(id).await?;
-        if message.held.is_none() {
-            return Err(DeskError::NeverHeld(id));
+    pub async fn give_back(&self, who: &Principal, id: Id, reason: &str) -> Result<(), DeskError> {
+        let message = self.seen_by(who, id).await?;
+        let held = message.held.as_ref().ok_or(DeskError::NeverHeld(id))?;
+        if !who.may_return(&Whose::of(&message).standing()) {
+            undecided(held)?;
+            return Err(DeskError::NotAllowed(format!("{} may not give this message back", who.name)));
         }
         let now = self.now();
-        let event = Event::Returned { by: actor.name().to_owned(), reason: reason.to_owned() };
+        let event = Event::Returned { by: who.name.clone(), reason: reason.to_owned() };
         self.store
             .decide(HeldDecision {
                 id,
                 state: HeldState::Returned,
-                by: actor.name().to_owned(),
+                by: who.name.clone(),
                 at: now,
                 decision: reason.to_owned(),
                 deliveries: Vec::new(),
@@ -240,22 +236,48 @@ fn how_recorded(released: &Released) -> String {
     }
 }
 
+/// Tells who decided, where somebody has.
+fn undecided(held: &HeldRow) -> Result<(), DeskError> {
+    match held.state {
+        HeldState::Held => Ok(()),
+        state => Err(DeskError::Store(StoreError::Decided {
+            state,
+            by: held.decided_by.clone().unwrap_or_default(),
+            at: held.decided_at.unwrap_or(held.received),
+        })),
+    }
+}
+
+/// Whether each place where the audit found something was named.
+fn all_acknowledged(hits: &[Hit], named: &[String]) -> Result<(), DeskError> {
+    if hits.iter().all(|hit| named.contains(&hit.place)) {
+        Ok(())
+    } else {
+        Err(DeskError::Unacknowledged(hits.to_vec()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_link_only_ever_does_what_is_safe() {
-        let admin = Actor::Admin { user: "root".to_owned() };
-        for kind in [HoldKind::Ask, HoldKind::Rule, HoldKind::Unsafe] {
-            for how in [How::Split, How::Bcc, How::AsIs] {
-                for drops in [false, true] {
-                    let safe = kind == HoldKind::Ask && how == How::Split && !drops;
-                    let sender = Actor::Sender { address: Address::parse("a@example.jp").unwrap() };
-                    assert_eq!(sender.may_release(kind, how, drops), safe, "{kind:?} {how} {drops}");
-                    assert!(admin.may_release(kind, how, drops));
-                }
-            }
+    fn every_place_must_be_named() {
+        let hit = |place: &str| Hit {
+            address: Address::parse("a@x.example").unwrap(),
+            place: place.to_owned(),
+            form: "as text".to_owned(),
+        };
+        let hits = [hit("Subject"), hit("the text"), hit("Subject")];
+        let named = |places: &[&str]| places.iter().map(|&place| place.to_owned()).collect::<Vec<_>>();
+        for (places, enough) in [
+            (&["Subject", "the text"][..], true),
+            (&["the text", "Subject", "elsewhere"], true),
+            (&["Subject"], false),
+            (&[], false),
+        ] {
+            assert_eq!(all_acknowledged(&hits, &named(places)).is_ok(), enough, "{places:?}");
         }
+        assert!(all_acknowledged(&[], &[]).is_ok());
     }
 }

@@ -24,6 +24,7 @@ use crate::rewrite::plan::Stamp;
 use crate::store::{HeldFilter, HeldRow, HeldState, Origin, QueueRow, Store, StoreError, StoredMessage};
 use bytes::Bytes;
 use explain::Explanation;
+use principal::{Principal, Whose};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
@@ -61,7 +62,7 @@ pub enum DeskError {
     /// The message was never held.
     #[error("{0} is not held: it was passed on when it came; `sekisho trace {0}` shows what happened to it")]
     NeverHeld(Id),
-    /// The actor may not do that.
+    /// This person may not do that.
     #[error("{0}")]
     NotAllowed(String),
     /// The audit found hidden addresses: nothing was released.
@@ -73,6 +74,9 @@ pub enum DeskError {
          or go back with `return`"
     )]
     Unreadable(String),
+    /// It is released as it is only by somebody who names the places where the audit found something.
+    #[error("{}", acknowledge_text(.0))]
+    Unacknowledged(Vec<Hit>),
     /// An address to drop is no recipient.
     #[error("{0} is no recipient of this message")]
     NoRecipient(Address),
@@ -82,6 +86,17 @@ pub enum DeskError {
     /// The stored message is refused when looked at again (limits).
     #[error("the stored message cannot be examined: {0}")]
     Refused(#[from] Refusal),
+}
+
+fn acknowledge_text(hits: &[Hit]) -> String {
+    let mut places: Vec<&str> = hits.iter().map(|hit| hit.place.as_str()).collect();
+    places.sort_unstable();
+    places.dedup();
+    format!(
+        "nothing was released: others would see hidden recipients' addresses in {}; each of these places has to \
+         be acknowledged",
+        places.join(", ")
+    )
 }
 
 fn audit_text(hits: &[Hit]) -> String {
@@ -141,16 +156,26 @@ impl Desk {
         Ok(rows)
     }
 
+    /// A message that this person may know of; to everybody else there is none.
+    pub(crate) async fn seen_by(&self, who: &Principal, id: Id) -> Result<StoredMessage, DeskError> {
+        let message = self.store.message(id).await?;
+        if who.may_see(&Whose::of(&message).standing()) {
+            Ok(message)
+        } else {
+            Err(StoreError::NotFound(id.to_string()).into())
+        }
+    }
+
     /// One held message with everything an approver needs to see.
-    pub async fn show(&self, id: Id) -> Result<HeldDetail, DeskError> {
-        let look = self.look(id).await?;
+    pub async fn show(&self, who: &Principal, id: Id) -> Result<HeldDetail, DeskError> {
+        let look = self.look(who, id).await?;
         let row = look.message.held.ok_or(DeskError::NeverHeld(id))?;
         Ok(HeldDetail { row, explanation: look.explanation, deliveries: look.deliveries })
     }
 
     /// Any message that is kept, explained anew.
-    pub async fn look(&self, id: Id) -> Result<Look, DeskError> {
-        let message = self.store.message(id).await?;
+    pub async fn look(&self, who: &Principal, id: Id) -> Result<Look, DeskError> {
+        let message = self.seen_by(who, id).await?;
         let deliveries = self.store.deliveries(id).await?;
         let examiner = self.examiner.borrow().clone();
         let explanation = match self.examine(&examiner, &message).await {

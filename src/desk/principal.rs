@@ -4,8 +4,9 @@
 //! API, command line) gives the same answer.
 
 use super::decide::How;
-use crate::message::Address;
-use crate::store::HoldKind;
+use crate::message::address::parse_list;
+use crate::message::{Address, Header};
+use crate::store::{HoldKind, Origin, StoredMessage};
 use serde::{Deserialize, Serialize};
 
 /// Somebody, as far as the desk knows them.
@@ -56,6 +57,43 @@ pub struct Standing<'a> {
     pub senders: &'a [Address],
     /// Who was asked to decide.
     pub approvers: &'a [Address],
+}
+
+/// What [`Standing`] borrows, taken from a message that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// Why it is held; `Rule`, which allows the sender nothing but to take it back, where it is not.
+    pub kind: HoldKind,
+    /// MAIL FROM, every From, and the address of who was authenticated.
+    pub senders: Vec<Address>,
+    /// Who was asked to decide.
+    pub approvers: Vec<Address>,
+}
+
+impl Whose {
+    /// Of this message.
+    pub fn of(message: &StoredMessage) -> Self {
+        let mut senders: Vec<Address> = message.envelope.sender.iter().cloned().collect();
+        if let Ok(header) = Header::parse(message.header.clone()) {
+            let fields = header.named("from").flat_map(|field| parse_list(header.body(field)).mailboxes);
+            senders.extend(fields.map(|mailbox| mailbox.address));
+        }
+        if let Origin::Client { identity: Some(identity), .. } = &message.origin {
+            senders.extend(Address::parse(identity).ok());
+        }
+        let held = message.held.as_ref();
+        let approvers = held.map(|held| held.approvers.as_slice()).unwrap_or_default();
+        Self {
+            kind: held.map_or(HoldKind::Rule, |held| held.kind),
+            senders,
+            approvers: approvers.iter().filter_map(|text| Address::parse(text).ok()).collect(),
+        }
+    }
+
+    /// As it is asked about.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing { kind: self.kind, senders: &self.senders, approvers: &self.approvers }
+    }
 }
 
 impl Principal {

@@ -12,6 +12,7 @@ use super::out::{Progress, say};
 use super::{Context, Failure, mail, serve};
 use crate::app::{App, Running};
 use crate::config::Config;
+use crate::desk::principal::Principal;
 use crate::id::Id;
 use crate::intake::Answer;
 use crate::store::{DeliveryState, HeldState};
@@ -206,7 +207,7 @@ impl Trial<'_> {
             wait = (wait * 2).min(Duration::from_secs(1));
         }
         progress.clear();
-        let look = self.running.desk().look(id).await.map_err(failed)?;
+        let look = self.running.desk().look(&Principal::console("try"), id).await.map_err(failed)?;
         if let Some(held) = &look.message.held {
             self.held.insert(id, held.state);
         }
