@@ -43,6 +43,8 @@ pub enum Event {
     Released { by: String, how: String, dropped: Vec<String> },
     /// Returned to the sender by somebody.
     Returned { by: String, reason: String },
+    /// The sender asks that it be sent as it is, and says why.
+    Asked { by: String, reason: String },
     /// Nobody decided in time.
     Expired {},
     /// A notice about the message was queued as a message of its own.

@@ -72,5 +72,6 @@ pub mod smtp;
 pub mod spf;
 pub mod store;
 pub mod tls;
+pub mod token;
 pub mod upstream;
 pub mod web;

@@ -14,7 +14,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("smtp", &["clock", "id"]),
     ("policy", &["message", "diagnostic"]),
     ("rewrite", &["message", "policy", "clock", "id"]),
-    ("store", &["clock", "id", "journal", "message", "policy", "rewrite"]),
+    ("store", &["clock", "id", "journal", "message", "policy", "rewrite", "token"]),
+    ("token", &[]),
     ("upstream", &["clock", "dns", "message", "smtp", "id"]),
     ("tls", &["clock"]),
     ("accounts", &["smtp", "message", "clock"]),
@@ -33,7 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "desk",
         &[
             "store", "rewrite", "journal", "notice", "intake", "examine", "clock", "id", "message", "policy",
-            "courier",
+            "courier", "token",
         ],
     ),
     ("control", &["desk", "store", "clock", "id", "journal", "message"]),

@@ -79,6 +79,7 @@ fn sentence(event: &Event) -> String {
         Event::Released { by, how, dropped } => {
             format!("released by {by} as {how}, without {}", some_of(dropped, 5))
         }
+        Event::Asked { by, reason } => format!("{by} asks that it be sent as it is: {reason}"),
         Event::Returned { by, reason } if reason.is_empty() => format!("returned by {by}"),
         Event::Returned { by, reason } => format!("returned by {by}: {reason}"),
         Event::Expired {} => "nobody decided in time: returned".to_owned(),

@@ -4,6 +4,7 @@
 //! * [`expiry`] messages nobody decided on go back to their senders
 //! * [`explain`] a message, its verdict and its copies, for people to look at
 //! * [`principal`] who asks, and what they may
+//! * [`links`] what links out of a mail do
 //!
 //! A release never goes straight to the courier: the message is examined and its copies are planned
 //! and audited anew, and all of it is committed in one transaction.
@@ -11,6 +12,7 @@
 pub mod decide;
 pub mod expiry;
 pub mod explain;
+pub mod links;
 pub mod principal;
 
 use crate::clock::{Clock, Timestamp};

@@ -7,6 +7,7 @@
 mod contract;
 pub mod lock;
 pub mod model;
+pub mod people;
 pub mod sqlite;
 
 use crate::clock::Timestamp;
@@ -16,6 +17,7 @@ use crate::policy::facts::Disclosed;
 use async_trait::async_trait;
 use bytes::Bytes;
 pub use model::*;
+pub use people::*;
 use std::time::Duration;
 use tokio::io::AsyncRead;
 
@@ -60,7 +62,7 @@ pub trait BodyWriter: Send {
 
 /// What an engine does. All methods are safe to call from many tasks at once.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: PeopleStore + Send + Sync + 'static {
     /// A place for the body of one message. Small ones (256 KiB in SQLite) stay in memory and go into the row.
     async fn new_body(&self) -> Result<Box<dyn BodyWriter>, StoreError>;
 

@@ -32,6 +32,7 @@ pub(super) fn insert(tx: &Connection, rows: &MessageRows) -> Result<i64, Failure
     deliveries(tx, message, 0, &rows.copies)?;
     if let Some(hold) = &rows.hold {
         held(tx, message, hold)?;
+        super::held::describe(tx, message, &rows.terms, &rows.subject)?;
     }
     if let Some(entry) = &rows.ledger {
         ledger(tx, message, entry)?;

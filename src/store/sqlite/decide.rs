@@ -2,7 +2,7 @@
 
 use super::encode::{CopyRow, HoldRow, LedgerRow, to_json};
 use super::error::Failure;
-use super::{accept, codes, encode, journal, notices, read, schema};
+use super::{accept, codes, encode, held, journal, notices, read, schema};
 use crate::clock::Timestamp;
 use crate::journal::Event;
 use crate::store::{HeldDecision, HeldState, NoticeKind, Stop, StoreError};
@@ -117,6 +117,7 @@ pub(super) fn stop(tx: &Connection, stop: &Stop, hold: &HoldRow) -> Result<(), F
         return Ok(());
     }
     accept::held(tx, message, hold)?;
+    held::describe_stored(tx, message)?;
     notices::put(tx, message, NoticeKind::Stopped, Some(stop.at.0))?;
     let mut places: Vec<String> = stop.hits.iter().map(|hit| hit.place.clone()).collect();
     places.dedup();

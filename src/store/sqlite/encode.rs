@@ -1,6 +1,6 @@
 //! A message as rows: made by whoever asks, so that the writer only binds and steps.
 
-use super::{codes, schema};
+use super::{codes, held, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -81,6 +81,8 @@ pub(super) struct MessageRows {
     pub(super) ledger: Option<LedgerRow>,
     pub(super) notices: Vec<NewNotice>,
     pub(super) answers: Option<i64>,
+    /// What a held message is found by in lists.
+    pub(super) terms: Vec<String>,
 }
 
 impl MessageRows {
@@ -112,6 +114,7 @@ impl MessageRows {
             ledger: message.ledger.as_ref().map(|entry| ledger(entry, message.received)).transpose()?,
             notices: message.notices.clone(),
             answers: message.answers,
+            terms: if message.held.is_some() { held::terms_of_new(message) } else { Vec::new() },
         })
     }
 

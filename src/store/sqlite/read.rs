@@ -101,7 +101,7 @@ const HELD: &str = "SELECT m.id, m.people, m.subject, m.received, h.kind, h.expi
      h.state, h.decided_by, h.decided_at, h.decision, \
      (SELECT group_concat(a.approver, char(10)) FROM held_approvers a WHERE a.message = h.message) FROM held h JOIN messages m ON m.row = h.message";
 
-fn held_of(db: &Connection, message: i64) -> Result<Option<HeldRow>, Failure> {
+pub(super) fn held_of(db: &Connection, message: i64) -> Result<Option<HeldRow>, Failure> {
     let mut select = db.prepare_cached(&format!("{HELD} WHERE h.message = ?1"))?;
     let mut rows = select.query([message])?;
     Ok(match rows.next()? {

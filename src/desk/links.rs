@@ -1,0 +1,285 @@
+//! Links out of a mail: what each may do, and what becomes of it.
+//!
+//! A link is 256 random bits, bound to a person, a message, what it does, and the message's content as
+//! it was. Whoever follows it acts as that person *by link*, who may only ever do what is safe: mail
+//! scanners follow links and press buttons. It ends with the hold, and is dead after any decision; then
+//! it shows what was decided.
+
+use super::principal::{Principal, Whose};
+use super::{Desk, DeskError};
+use crate::clock::Timestamp;
+use crate::desk::decide::How;
+use crate::id::Id;
+use crate::journal::Event;
+use crate::message::Address;
+use crate::store::{
+    Body, HeldRow, HeldState, LinkAction, LinkRow, NewNotice, NoticeKind, StoreError, StoredMessage,
+};
+use crate::token::{Digest, Token};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long taking a mail back can be undone.
+pub const UNDO: Duration = Duration::from_hours(24);
+/// How long a link to a mail that is not held can be followed.
+const OTHERWISE: Duration = Duration::from_hours(24);
+
+/// Makes links and follows them. Cheap to clone.
+#[derive(Clone)]
+pub struct Links {
+    desk: Desk,
+    /// What people reach the desk by, without a slash at the end; without it there are no links.
+    url: Option<Arc<str>>,
+}
+
+/// What a link would do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It can be followed.
+    Open(Box<Offer>),
+    /// It is over: what became of the message.
+    Over(Box<Outcome>),
+    /// There is no such link, or it ended, or it does not fit what is here.
+    Nothing,
+}
+
+/// A link that can be followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// What it does.
+    pub action: LinkAction,
+    /// Whom it was sent to.
+    pub person: Address,
+    /// Which message.
+    pub message: Id,
+    /// Its decoded subject.
+    pub subject: String,
+    /// Envelope recipients.
+    pub recipients: Vec<String>,
+    /// When it was received.
+    pub received: Timestamp,
+    /// When the link ends.
+    pub expires: Timestamp,
+}
+
+/// What became of a message whose link is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the link would have done.
+    pub action: LinkAction,
+    /// Which message.
+    pub message: Id,
+    /// Its decoded subject.
+    pub subject: String,
+    /// Its state, where it was ever held.
+    pub state: Option<HeldState>,
+    /// Who decided.
+    pub by: Option<String>,
+    /// When.
+    pub at: Option<Timestamp>,
+    /// How it was released, or why it was returned.
+    pub decision: Option<String>,
+    /// Set when this very link did it: when.
+    pub followed: Option<Timestamp>,
+}
+
+impl Links {
+    /// Links of this desk, below this URL.
+    pub fn new(desk: Desk, url: Option<&str>) -> Self {
+        Self { desk, url: url.map(|url| Arc::from(url.trim_end_matches('/'))) }
+    }
+
+    /// Whether there are links at all.
+    pub fn enabled(&self) -> bool {
+        self.url.is_some()
+    }
+
+    /// The desk's page at this path, for mails: `/held/ID`. `None` where no URL is configured.
+    pub fn page(&self, path: &str) -> Option<String> {
+        self.url.as_ref().map(|url| format!("{url}{path}"))
+    }
+
+    /// A new link for this person, kept; its whole URL. `None` where no URL is configured.
+    pub async fn new_link(
+        &self,
+        person: &Address,
+        message: &StoredMessage,
+        action: LinkAction,
+    ) -> Result<Option<String>, DeskError> {
+        Ok(self.new_links(person, message, &[action]).await?.into_iter().next())
+    }
+
+    /// The same for several at once, in order; empty where no URL is configured.
+    pub async fn new_links(
+        &self,
+        person: &Address,
+        message: &StoredMessage,
+        actions: &[LinkAction],
+    ) -> Result<Vec<String>, DeskError> {
+        let Some(url) = &self.url else { return Ok(Vec::new()) };
+        let now = self.desk.now();
+        let (mut urls, mut rows) = (Vec::new(), Vec::new());
+        for action in actions {
+            let token = Token::new().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            urls.push(format!("{url}/l/{}", token.text()));
+            rows.push(LinkRow {
+                hash: token.digest(),
+                message: message.id,
+                person: person.clone(),
+                action: *action,
+                content: content(message),
+                made: now,
+                expires: end(*action, message, now),
+                used: None,
+            });
+        }
+        self.desk.store.put_links(rows).await?;
+        Ok(urls)
+    }
+
+    /// What a link would do, or what became of its message. Changes nothing.
+    pub async fn look(&self, token: &str) -> Result<Look, DeskError> {
+        Ok(self.find(token).await?.map_or(Look::Nothing, |found| self.judge(&found)))
+    }
+
+    /// Follows a link: does what it is for, once. `reason` is what the sender says who asks for the mail
+    /// to be sent as it is. What became of it, or `Nothing`.
+    pub async fn follow(&self, token: &str, reason: &str) -> Result<Look, DeskError> {
+        let Some(found) = self.find(token).await? else { return Ok(Look::Nothing) };
+        let Look::Open(offer) = self.judge(&found) else { return Ok(self.judge(&found)) };
+        let done = self.act(&offer, reason).await;
+        match done {
+            Ok(Some(outcome)) => {
+                self.desk.store.use_link(found.row.hash, self.desk.now(), outcome).await?;
+                tracing::info!(id = %offer.message, action = ?offer.action, "a link was followed");
+            }
+            Ok(None) => {}
+            // Somebody was first: what they decided is shown.
+            Err(DeskError::Store(StoreError::Decided { .. })) => {}
+            Err(DeskError::Store(StoreError::NotFound(_))) => return Ok(Look::Nothing),
+            Err(error) => return Err(error),
+        }
+        self.look(token).await
+    }
+
+    /// Does it; a word for the record, `None` for what can be followed again and again.
+    async fn act(&self, offer: &Offer, reason: &str) -> Result<Option<&'static str>, DeskError> {
+        let who = Principal::by_link(&offer.person);
+        let id = offer.message;
+        match offer.action {
+            LinkAction::Split => {
+                self.desk.release(&who, id, How::Split, &[]).await?;
+                Ok(Some("split"))
+            }
+            LinkAction::TakeBack => {
+                self.desk.give_back(&who, id, "").await?;
+                Ok(Some("taken back"))
+            }
+            LinkAction::AskAsIs => {
+                self.desk.ask_as_is(&who, id, reason).await?;
+                Ok(Some("asked"))
+            }
+            LinkAction::Undo | LinkAction::View => Ok(None),
+        }
+    }
+
+    async fn find(&self, token: &str) -> Result<Option<Found>, DeskError> {
+        let Some(token) = Token::read(token) else { return Ok(None) };
+        let Some(row) = self.desk.store.link(token.digest()).await? else { return Ok(None) };
+        match self.desk.store.message(row.message).await {
+            Ok(message) => Ok(Some(Found { row, message })),
+            Err(StoreError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn judge(&self, found: &Found) -> Look {
+        let Found { row, message } = found;
+        if row.content != content(message) {
+            return Look::Nothing;
+        }
+        let held = message.held.as_ref();
+        let state = held.map(|held| held.state);
+        let alive = match row.action {
+            LinkAction::Undo => matches!(state, Some(HeldState::Returned) | None),
+            LinkAction::View => true,
+            _ => matches!(state, Some(HeldState::Held) | None),
+        };
+        let now = self.desk.now();
+        if alive && row.used.is_none() && now < row.expires {
+            return Look::Open(Box::new(Offer {
+                action: row.action,
+                person: row.person.clone(),
+                message: row.message,
+                subject: message.subject.clone(),
+                recipients: message.envelope.recipients.iter().map(|to| to.address.to_string()).collect(),
+                received: message.received,
+                expires: row.expires,
+            }));
+        }
+        let decided = |held: &HeldRow| held.state != HeldState::Held;
+        if row.used.is_none() && !held.is_some_and(decided) {
+            return Look::Nothing;
+        }
+        Look::Over(Box::new(Outcome {
+            action: row.action,
+            message: row.message,
+            subject: message.subject.clone(),
+            state,
+            by: held.and_then(|held| held.decided_by.clone()),
+            at: held.and_then(|held| held.decided_at),
+            decision: held.and_then(|held| held.decision.clone()),
+            followed: row.used.as_ref().map(|(at, _)| *at),
+        }))
+    }
+}
+
+struct Found {
+    row: LinkRow,
+    message: StoredMessage,
+}
+
+/// When a link ends in any case: with the hold, or with the time in which it can be undone.
+fn end(action: LinkAction, message: &StoredMessage, now: Timestamp) -> Timestamp {
+    match (action, &message.held) {
+        (LinkAction::Undo, Some(held)) => held.decided_at.unwrap_or(now).plus(UNDO),
+        (LinkAction::Undo, None) => now.plus(UNDO),
+        (_, Some(held)) => held.expires,
+        (_, None) => now.plus(OTHERWISE),
+    }
+}
+
+/// The hash of a message as it is kept.
+fn content(message: &StoredMessage) -> Digest {
+    let id = message.id.as_str().as_bytes();
+    match &message.body {
+        Body::Inline(bytes) => Digest::of(&[id, &message.header, bytes]),
+        // The name is random, and a file that is finished never changes.
+        Body::Stored { name, size } => {
+            Digest::of(&[id, &message.header, name.as_bytes(), &size.to_be_bytes()])
+        }
+    }
+}
+
+/// Most characters of what a sender says who asks.
+const LONGEST_REASON: usize = 2_000;
+
+impl Desk {
+    /// The sender asks that a held message be sent as it is, and says why: the approvers are told.
+    pub async fn ask_as_is(&self, who: &Principal, id: Id, reason: &str) -> Result<(), DeskError> {
+        let message = self.store.message(id).await?;
+        let reason: String = reason.trim().chars().take(LONGEST_REASON).collect();
+        if !who.sent(&Whose::of(&message).standing()) {
+            return Err(StoreError::NotFound(id.to_string()).into());
+        }
+        if reason.is_empty() {
+            return Err(DeskError::NotAllowed("say why everybody may see everybody's address".to_owned()));
+        }
+        let now = self.now();
+        let event = Event::Asked { by: who.name.clone(), reason };
+        let notice = NewNotice { kind: NoticeKind::HeldApprovers, due: now };
+        self.store.note_held(id, now, event, vec![notice]).await?;
+        self.wake();
+        Ok(())
+    }
+}

@@ -1,0 +1,477 @@
+//! Lists of held messages: terms that each is found by, and pages of what a scope and filters leave.
+//!
+//! A condition is a list of terms, and a term in one state is a range of rows in the order of messages.
+//! One condition leads: its ranges are merged newest first, and each message they give is looked up under
+//! the others, until the page is full. The one that leads is the rarest, so that few are looked up.
+
+use super::encode::{Meta, from_json, from_people};
+use super::error::Failure;
+use super::{codes, read};
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::message::address::parse_list;
+use crate::message::{Address, Envelope, Header};
+use crate::policy::Verdict;
+use crate::policy::verdict::Demand;
+use crate::store::{
+    HeldLine, HeldPage, HeldQuery, HeldRow, HeldState, NewMessage, Origin, Scope, StoreError,
+};
+use bytes::Bytes;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+/// The term of every held message.
+const EVERYTHING: &str = "*";
+/// A condition with fewer rows than this leads.
+const FEW: i64 = 2_000;
+/// Recipients that a line shows.
+const SHOWN: usize = 5;
+/// Most rows of a page.
+const MOST: usize = 500;
+/// Most characters of a subject that are searched, and of a text that is searched for.
+const LONGEST: usize = 400;
+/// Most addresses of one person.
+const MOST_ADDRESSES: usize = 50;
+const STATES: [HeldState; 4] =
+    [HeldState::Held, HeldState::Released, HeldState::Returned, HeldState::Expired];
+
+/// What a message that is being accepted is found by.
+pub(super) fn terms_of_new(message: &NewMessage) -> Vec<String> {
+    terms(&message.origin, &message.envelope, message.verdict.as_ref(), &message.header)
+}
+
+/// Senders are MAIL FROM, every From, and who was authenticated: the same that a person's standing to a
+/// message is judged by.
+fn terms(origin: &Origin, envelope: &Envelope, verdict: Option<&Verdict>, header: &Bytes) -> Vec<String> {
+    let mut terms = BTreeSet::new();
+    let mut add = |part: &str, address: &Address| {
+        terms.insert(format!("{part}:{}", address.key()));
+        terms.insert(format!("{part}:@{}", address.domain_key()));
+    };
+    let header = Header::parse(header.clone()).ok();
+    let written = header
+        .iter()
+        .flat_map(|header| header.named("from").flat_map(|field| parse_list(header.body(field)).mailboxes));
+    for mailbox in written {
+        add("s", &mailbox.address);
+    }
+    if let Origin::Client { identity: Some(identity), .. } = origin
+        && let Ok(address) = Address::parse(identity)
+    {
+        add("s", &address);
+    }
+    envelope.sender.iter().for_each(|sender| add("s", sender));
+    envelope.recipients.iter().for_each(|recipient| add("r", &recipient.address));
+    let rules = verdict.iter().flat_map(|verdict| &verdict.rules);
+    for rule in rules.filter(|rule| rule.matched && rule.demand != Demand::default()) {
+        terms.insert(format!("u:{}", rule.name));
+    }
+    terms.into_iter().collect()
+}
+
+/// Lets a message be found by these terms and by its subject, from now on.
+pub(super) fn describe(
+    tx: &Connection,
+    message: i64,
+    terms: &[String],
+    subject: &str,
+) -> Result<(), Failure> {
+    let state: i64 = tx
+        .prepare_cached("SELECT state FROM held WHERE message = ?1")?
+        .query_row([message], |row| row.get(0))?;
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO held_terms (term, state, message) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    )?;
+    for term in terms {
+        insert.execute(params![term, state, message])?;
+    }
+    tx.prepare_cached("INSERT OR REPLACE INTO held_subjects (rowid, pairs) VALUES (?1, ?2)")?
+        .execute(params![message, pairs(subject).join(" ")])?;
+    Ok(())
+}
+
+/// The same for a message that is held only now, after it was accepted.
+pub(super) fn describe_stored(tx: &Connection, message: i64) -> Result<(), Failure> {
+    let found: Option<(String, Vec<u8>, String)> = tx
+        .prepare_cached(
+            "SELECT c.meta, c.header, m.subject FROM contents c JOIN messages m ON m.row = c.message \
+             WHERE c.message = ?1",
+        )?
+        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((meta, header, subject)) = found else { return Ok(()) };
+    let Meta { origin, envelope, verdict } = from_json(&meta)?;
+    let terms = terms(&origin, &envelope, verdict.as_ref(), &Bytes::from(header));
+    describe(tx, message, &terms, &subject)
+}
+
+/// Pairs of letters that stand beside each other, written in hexadecimal: any script can be searched so,
+/// from two letters on.
+fn pairs(text: &str) -> Vec<String> {
+    let letters: Vec<char> = folded(text).chars().take(LONGEST).collect();
+    letters.windows(2).map(|two| format!("{:x}g{:x}", u32::from(two[0]), u32::from(two[1]))).collect()
+}
+
+/// As texts are compared: compatibility forms and case make no difference.
+fn folded(text: &str) -> String {
+    use unicode_normalization::UnicodeNormalization;
+    text.nfkc().flat_map(char::to_lowercase).collect()
+}
+
+/// What of a query's conditions cannot be met by anything.
+struct Impossible;
+
+/// One condition: a list of terms of which one must be there, or a text in the subject.
+enum Condition {
+    Terms(Vec<String>),
+    Subject(String),
+    /// Either a term or the text.
+    Anywhere(Vec<String>, Option<String>),
+}
+
+fn scope_terms(scope: &Scope) -> Vec<String> {
+    match scope {
+        Scope::All => vec![EVERYTHING.to_owned()],
+        Scope::Of { senders, approvers } => {
+            let own = senders.iter().take(MOST_ADDRESSES).map(|key| format!("s:{key}"));
+            own.chain(approvers.iter().take(MOST_ADDRESSES).map(|key| format!("a:{key}"))).collect()
+        }
+    }
+}
+
+/// `taro@x.example`, `@x.example` or `x.example` as it stands in a term.
+fn person(text: &str) -> Option<String> {
+    let text = text.trim().trim_start_matches('<').trim_end_matches('>');
+    if let Ok(address) = Address::parse(text) {
+        return Some(address.key().to_owned());
+    }
+    let domain = text.strip_prefix('@').unwrap_or(text);
+    let sample = Address::parse(&format!("x@{domain}")).ok()?;
+    Some(format!("@{}", sample.domain_key()))
+}
+
+fn phrase(text: &str) -> Option<String> {
+    let text = folded(text.trim());
+    let pairs = pairs(&text);
+    match (pairs.is_empty(), text.chars().next()) {
+        (true, None) => None,
+        // One letter alone: every pair that begins with it.
+        (true, Some(letter)) => Some(format!("{:x}g*", u32::from(letter))),
+        (false, _) => Some(format!("\"{}\"", pairs.join(" "))),
+    }
+}
+
+fn conditions(query: &HeldQuery) -> Result<Vec<Condition>, Impossible> {
+    let mut all = vec![Condition::Terms(scope_terms(&query.scope))];
+    for (part, wanted) in [("s", &query.sender), ("r", &query.recipient)] {
+        if let Some(text) = wanted.as_deref().filter(|text| !text.trim().is_empty()) {
+            all.push(Condition::Terms(vec![format!("{part}:{}", person(text).ok_or(Impossible)?)]));
+        }
+    }
+    if let Some(rule) = query.rule.as_deref().filter(|text| !text.trim().is_empty()) {
+        all.push(Condition::Terms(vec![format!("u:{}", rule.trim())]));
+    }
+    all.extend(query.subject.as_deref().and_then(phrase).map(Condition::Subject));
+    if let Some(text) = query.text.as_deref().filter(|text| !text.trim().is_empty()) {
+        let person = person(text).filter(|person| person.contains('.') || !person.starts_with('@'));
+        let terms = person.iter().flat_map(|person| [format!("s:{person}"), format!("r:{person}")]);
+        all.push(Condition::Anywhere(terms.collect(), phrase(text)));
+    }
+    Ok(all)
+}
+
+/// A statement in the making: text, and the values of its parameters.
+#[derive(Default)]
+struct Sql {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Sql {
+    fn value(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("?{}", self.values.len())
+    }
+
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    /// Messages that a condition leads to within the bounds, newest first: one range for each term and
+    /// state, merged.
+    fn lead(&mut self, condition: &Condition, states: &[HeldState], bounds: (i64, i64)) {
+        let (terms, phrase) = condition.parts();
+        let (low, high) = (self.value(bounds.0), self.value(bounds.1));
+        let mut first = true;
+        let mut union = |sql: &mut Self| {
+            if !std::mem::take(&mut first) {
+                sql.push(" UNION ");
+            }
+        };
+        for term in terms {
+            let term = self.value(term.clone());
+            for state in states {
+                union(self);
+                let _ = write!(
+                    self.text,
+                    "SELECT message FROM held_terms WHERE term = {term} AND state = {} AND message \
+                     BETWEEN {low} AND {high}",
+                    codes::held(*state)
+                );
+            }
+        }
+        if let Some(phrase) = phrase {
+            union(self);
+            let phrase = self.value(phrase.to_owned());
+            let _ = write!(
+                self.text,
+                "SELECT rowid AS message FROM held_subjects WHERE held_subjects MATCH {phrase} AND rowid \
+                 BETWEEN {low} AND {high}"
+            );
+        }
+        if first {
+            self.push("SELECT NULL AS message WHERE 0");
+        }
+    }
+
+    /// That a message meets a condition.
+    fn meets(&mut self, condition: &Condition, message: &str, states: &[HeldState]) {
+        let (terms, phrase) = condition.parts();
+        self.push("(0");
+        for term in terms {
+            let term = self.value(term.clone());
+            for state in states {
+                let _ = write!(
+                    self.text,
+                    " OR EXISTS (SELECT 1 FROM held_terms t WHERE t.term = {term} AND t.state = {} AND \
+                     t.message = {message})",
+                    codes::held(*state)
+                );
+            }
+        }
+        if let Some(phrase) = phrase {
+            let phrase = self.value(phrase.to_owned());
+            let _ = write!(
+                self.text,
+                " OR {message} IN (SELECT rowid FROM held_subjects WHERE held_subjects MATCH {phrase})"
+            );
+        }
+        self.push(")");
+    }
+}
+
+impl Condition {
+    fn parts(&self) -> (&[String], Option<&str>) {
+        match self {
+            Self::Terms(terms) => (terms, None),
+            Self::Subject(phrase) => (&[], Some(phrase)),
+            Self::Anywhere(terms, phrase) => (terms, phrase.as_deref()),
+        }
+    }
+}
+
+/// A page of held messages, newest first.
+pub(super) fn page(db: &Connection, query: &HeldQuery) -> Result<HeldPage, Failure> {
+    let nothing = HeldPage { lines: Vec::new(), next: None };
+    let Ok(mut conditions) = conditions(query) else { return Ok(nothing) };
+    let Some(bounds) = bounds(db, query)? else { return Ok(nothing) };
+    let states: Vec<HeldState> = query.state.map_or(STATES.to_vec(), |state| vec![state]);
+    let rarest = rarest(db, &conditions, &states, bounds)?;
+    conditions.swap(0, rarest);
+    let limit = query.limit.clamp(1, MOST);
+    let mut sql = Sql::default();
+    sql.push("SELECT l.message FROM (");
+    sql.lead(&conditions[0], &states, bounds);
+    // A limit keeps the order and the subquery as they are.
+    sql.push(" ORDER BY 1 DESC LIMIT -1) l WHERE 1");
+    for condition in &conditions[1..] {
+        sql.push(" AND ");
+        sql.meets(condition, "l.message", &states);
+    }
+    if let (Condition::Subject(_) | Condition::Anywhere(..), Some(state)) = (&conditions[0], query.state) {
+        // A subject has no state.
+        let everything = sql.value(EVERYTHING.to_owned());
+        let _ = write!(
+            sql.text,
+            " AND EXISTS (SELECT 1 FROM held_terms t WHERE t.term = {everything} AND t.state = {} AND \
+             t.message = l.message)",
+            codes::held(state)
+        );
+    }
+    let _ = write!(sql.text, " LIMIT {}", limit + 1);
+    let mut select = db.prepare_cached(&sql.text)?;
+    let found: Vec<i64> =
+        select.query_map(params_from_iter(sql.values), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut lines = Vec::new();
+    for message in found.iter().take(limit) {
+        lines.extend(line(db, *message)?);
+    }
+    let next = if found.len() > limit { lines.last().map(|line| line.id) } else { None };
+    Ok(HeldPage { lines, next })
+}
+
+/// The rows that the moments and the page of a query leave; `None` when there are none.
+fn bounds(db: &Connection, query: &HeldQuery) -> Result<Option<(i64, i64)>, Failure> {
+    let (mut low, mut high) = (0, i64::MAX);
+    // Ids begin with the time.
+    let mut first_from = db.prepare_cached("SELECT row FROM messages WHERE id >= ?1 ORDER BY id LIMIT 1")?;
+    let mut first = |at: Timestamp| -> Result<Option<i64>, Failure> {
+        Ok(first_from.query_row([Id::new(at, 0).as_str()], |row| row.get(0)).optional()?)
+    };
+    if let Some(since) = query.since {
+        let Some(row) = first(since)? else { return Ok(None) };
+        low = row;
+    }
+    if let Some(before) = query.before {
+        high = first(before)?.map_or(high, |row| row - 1);
+    }
+    if let Some(after) = query.after {
+        match read::row_of(db, after) {
+            Ok(row) => high = high.min(row - 1),
+            Err(Failure::Refused(StoreError::NotFound(_))) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((low <= high).then_some((low, high)))
+}
+
+/// The condition that few messages meet; when none is rare that of the subject, or else the scope.
+fn rarest(
+    db: &Connection,
+    conditions: &[Condition],
+    states: &[HeldState],
+    bounds: (i64, i64),
+) -> Result<usize, Failure> {
+    if conditions.len() == 1 {
+        return Ok(0);
+    }
+    // Looked up one by one, subjects are slow.
+    let by_subject = conditions.iter().position(|condition| condition.parts().1.is_some());
+    let mut best = (by_subject.unwrap_or(0), FEW);
+    for (at, condition) in conditions.iter().enumerate() {
+        let mut sql = Sql::default();
+        let _ = write!(sql.text, "SELECT count(*) FROM (SELECT 1 FROM (");
+        sql.lead(condition, states, bounds);
+        let _ = write!(sql.text, ") LIMIT {FEW})");
+        let count = db
+            .prepare_cached(&sql.text.replace(" UNION ", " UNION ALL "))?
+            .query_row(params_from_iter(sql.values), |row| row.get(0))?;
+        if count < best.1 {
+            best = (at, count);
+        }
+    }
+    Ok(best.0)
+}
+
+fn line(db: &Connection, message: i64) -> Result<Option<HeldLine>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT m.id, m.people, m.subject, m.received, m.exposures, h.kind, h.expires, h.reasons, h.state, \
+         h.decided_by, h.decided_at, h.decision FROM held h JOIN messages m ON m.row = h.message \
+         WHERE h.message = ?1",
+    )?;
+    let mut rows = select.query([message])?;
+    rows.next()?.map(read_line).transpose()
+}
+
+fn read_line(row: &Row<'_>) -> Result<HeldLine, Failure> {
+    let (sender, mut recipients) = from_people(&row.get::<_, String>(1)?);
+    let reasons: Vec<(String, String)> = from_json(&row.get::<_, String>(7)?)?;
+    let (reasons, reasons_ja) = reasons.into_iter().unzip();
+    let unknown = |what: &str| StoreError::Corrupt(format!("a held message has an unknown {what}"));
+    let recipient_count = recipients.len();
+    recipients.truncate(SHOWN);
+    Ok(HeldLine {
+        id: read::id(&row.get::<_, String>(0)?)?,
+        sender,
+        subject: row.get(2)?,
+        recipients,
+        recipient_count,
+        exposures: codes::count(row.get(4)?),
+        reasons,
+        reasons_ja,
+        kind: codes::to_hold(row.get(5)?).ok_or_else(|| unknown("kind"))?,
+        received: Timestamp(row.get(3)?),
+        expires: Timestamp(row.get(6)?),
+        state: codes::to_held(row.get(8)?).ok_or_else(|| unknown("state"))?,
+        decided_by: row.get(9)?,
+        decided_at: row.get::<_, Option<i64>>(10)?.map(Timestamp),
+        decision: row.get(11)?,
+    })
+}
+
+/// How many there are in each state.
+pub(super) fn counts(db: &Connection, scope: &Scope) -> Result<BTreeMap<HeldState, usize>, Failure> {
+    let condition = Condition::Terms(scope_terms(scope));
+    let mut counts = BTreeMap::new();
+    for state in STATES {
+        let mut sql = Sql::default();
+        sql.push("SELECT count(*) FROM (");
+        sql.lead(&condition, &[state], (0, i64::MAX));
+        sql.push(")");
+        let count: i64 =
+            db.prepare_cached(&sql.text)?.query_row(params_from_iter(sql.values), |row| row.get(0))?;
+        counts.insert(state, usize::try_from(count).unwrap_or(0));
+    }
+    Ok(counts)
+}
+
+/// These in full, as far as the scope reaches.
+pub(super) fn rows(db: &Connection, scope: &Scope, ids: &[Id]) -> Result<Vec<HeldRow>, Failure> {
+    let condition = Condition::Terms(scope_terms(scope));
+    let mut found = Vec::new();
+    for id in ids.iter().take(MOST) {
+        let mut sql = Sql::default();
+        let wanted = sql.value(id.as_str().to_owned());
+        let _ = write!(sql.text, "SELECT m.row FROM messages m WHERE m.id = {wanted} AND ");
+        sql.meets(&condition, "m.row", &STATES);
+        let row: Option<i64> = db
+            .prepare_cached(&sql.text)?
+            .query_row(params_from_iter(sql.values), |row| row.get(0))
+            .optional()?;
+        if let Some(row) = row {
+            found.extend(read::held_of(db, row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether one of these was ever asked.
+pub(super) fn was_asked(db: &Connection, addresses: &[String]) -> Result<bool, Failure> {
+    let mut select = db.prepare_cached("SELECT EXISTS (SELECT 1 FROM held_approvers WHERE approver = ?1)")?;
+    for address in addresses.iter().take(MOST_ADDRESSES) {
+        if select.query_row([address], |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_letters_of_any_script_are_searched() {
+        assert_eq!(pairs("会議室").len(), 2);
+        assert_eq!(phrase("会議"), Some("\"4f1ag8b70\"".to_owned()));
+        assert_eq!(phrase("ＡＢ"), phrase("ab"));
+        assert_eq!(phrase("あ"), Some("3042g*".to_owned()));
+        assert_eq!(phrase("  "), None);
+    }
+
+    #[test]
+    fn people_are_addresses_or_domains() {
+        for (text, term) in [
+            ("Taro@X.example", Some("taro@x.example")),
+            ("<taro@x.example>", Some("taro@x.example")),
+            ("@X.example", Some("@x.example")),
+            ("x.example", Some("@x.example")),
+            ("a b", None),
+            ("", None),
+        ] {
+            assert_eq!(person(text).as_deref(), term, "{text}");
+        }
+    }
+}
