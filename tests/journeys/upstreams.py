@@ -4,10 +4,9 @@ exchangers, rates.
     python3 -m tests.journeys.upstreams [WORD…]
 """
 
-import hashlib
 import http.server
 import json
-import subprocess
+import signal
 import tempfile
 import threading
 import time
@@ -33,13 +32,6 @@ LOGIN = f'username = "{USER}"\npassword_file = "{SECRET}"\n'
 TRUST = f'ca_file = "{AUTHORITY.ca}"\n'
 
 
-def pin(chain):
-    """The pin of a certificate."""
-    key = subprocess.run(["openssl", "x509", "-in", str(chain), "-pubkey", "-noout"], capture_output=True, check=True).stdout
-    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, capture_output=True, check=True).stdout
-    return f"sha256:{hashlib.sha256(der).hexdigest()}"
-
-
 def one(relay, subject="upstream"):
     """Sends a message to two people; its id."""
     people = strangers(2, 2)
@@ -63,6 +55,16 @@ def waits(relay, message, reason):
     assert row, relay.output()
     equal(row["state"], "waiting")
     contains(row["last_reply"], reason)
+
+
+def refused(relay, message, reason):
+    """The delivery waits or failed, for this reason."""
+    def settled():
+        return [row for row in relay.json("queue", "show", message) if row["state"] in ("waiting", "failed")]
+
+    rows = wait_until(settled, 30, 0.2)
+    assert rows, relay.output()
+    contains(rows[0]["last_reply"], reason)
 
 
 def metric(relay, name):
@@ -93,26 +95,33 @@ def it_waits_where_postfix_refuses_or_cannot_be_believed():
             waits(relay, one(relay), "4.7.5 TLS could not be agreed on")
             assert any('reason="unverified"' in line for line in metric(relay, "sekisho_upstream_failures_total")), "no metric"
             equal(relay.output().count("a connection to the upstream is of no use"), 1, "log lines")
-        with Relay(postfix.address, upstream_extra=f'{LOGIN}pins = ["{pin(AUTHORITY.ca)}"]') as relay:
+        with Relay(postfix.address, upstream_extra=f'{LOGIN}pins = ["sha256:{AUTHORITY.key_hash("ca")}"]') as relay:
             waits(relay, one(relay), "not one that is pinned")
         # opportunistic: mail may go anywhere, credentials may not
         with Relay(postfix.address, upstream_extra=f'{LOGIN}tls = "opportunistic"') as relay:
             waits(relay, one(relay), "credentials for localhost are sent over verified TLS only")
-        with Relay(postfix.address, upstream_extra=f'{LOGIN}pins = ["{pin(postfix.chain)}"]') as relay:
+        with Relay(postfix.address, upstream_extra=f'{LOGIN}pins = ["sha256:{AUTHORITY.key_hash(postfix.chain.stem)}"]') as relay:
             delivered(relay, one(relay))
 
 
-def it_sends_through_exim_and_opensmtpd():
+def it_sends_through_exim_and_opensmtpd_over_tls_with_auth():
+    wrong = FOLDER / "wrong"
+    wrong.write_text("something else\n")
     with Sink() as sink:
-        with Exim(AUTHORITY, sink) as exim:
-            with Relay(exim.address, upstream_extra=f"{TRUST}{LOGIN}") as relay:
-                delivered(relay, one(relay))
-        with OpenSmtpd(AUTHORITY, sink) as opensmtpd:
-            with Relay(opensmtpd.address, upstream_extra='tls = "opportunistic"') as relay:
-                delivered(relay, one(relay))
-            with Relay(opensmtpd.address, upstream_extra=TRUST) as relay:
-                waits(relay, one(relay), "offers no STARTTLS")
-        equal(len(real(sink.wait(2, 30))), 2)
+        for kind in (Exim, OpenSmtpd):
+            with kind(AUTHORITY, sink) as mta:
+                for auth in ("", "plain", "login"):
+                    auth = f'auth = "{auth}"\n' if auth else ""
+                    with Relay(mta.address, upstream_extra=f"{TRUST}{LOGIN}{auth}") as relay:
+                        delivered(relay, one(relay))
+                for lacking, reason in (
+                    (f'{TRUST}username = "{USER}"\npassword_file = "{wrong}"', "535"),
+                    (TRUST, "5"),  # relaying denied
+                    (LOGIN, "TLS could not be agreed on"),
+                ):
+                    with Relay(mta.address, upstream_extra=lacking) as relay:
+                        refused(relay, one(relay), reason)
+        equal(len(real(sink.wait(6, 30))), 6)
 
 
 class TokenService(http.server.ThreadingHTTPServer):
@@ -244,6 +253,75 @@ def it_paces_a_fan_out_over_a_restart_and_says_how_far_it_is():
         assert wait_until(lambda: len(real(sink.taken)) >= 8, 40, 0.2), relay.cli("queue", "show", message).stdout
         assert time.time() - started >= 15, "too early"
         return progress
+
+
+def reload(relay, old, new, word="reloaded"):
+    """Changes the configuration and has it read anew."""
+    text = relay.config.read_text()
+    assert old in text, text
+    relay.config.write_text(text.replace(old, new))
+    before = relay.log.read_text().count(word)
+    relay.process.send_signal(signal.SIGHUP)
+    assert wait_until(lambda: relay.log.read_text().count(word) > before, 20), relay.output()
+
+
+def it_takes_up_other_upstreams_and_routes_on_reload():
+    people = strangers(2, 2)
+    domain = people[1].address.split("@")[1]
+    with Sink() as first, Sink() as second, Sink() as partner:
+        with Relay(f"127.0.0.1:{free_port()}") as relay:
+            dead = relay.upstream
+            message = one(relay)
+            waits(relay, message, "4.4.1")
+            # the way out is mended: what waits goes, whatever was known of the old one
+            reload(relay, f'address = "{dead}"', f'address = "{first.address}"')
+            relay.cli("queue", "retry")
+            delivered(relay, message)
+            assert any(f'upstream="{first.address}"' in line for line in metric(relay, "sekisho_breaker_open")), "no metric"
+            connections = first.connections
+            reload(relay, "[policy]", f'[upstreams.partner]\naddress = "{partner.address}"\ntls = "off"\n[[route]]\n'
+                   f'recipient_domains = ["{domain}"]\nupstream = "partner"\n[policy]')
+            delivered(relay, id_of(relay.send(mail("routes", people), addresses(people))))
+            equal([t.recipients for t in real(partner.taken)], [[people[1].address]])
+            # nothing changed about the usual way: its connection is used on
+            equal(first.connections, connections)
+            # a mistake leaves everything as it was, and is named
+            reload(relay, f'address = "{first.address}"', f'address = "{second.address}"\nusername = "u"\npassword_file = "nowhere"', "not reloaded")
+            contains(relay.output(), "nowhere")
+            delivered(relay, id_of(relay.send(mail("again", people), [people[0].address])))
+            equal(len(real(second.taken)), 0)
+            reload(relay, '\nusername = "u"\npassword_file = "nowhere"', "")
+            delivered(relay, id_of(relay.send(mail("other", people), [people[0].address])))
+            equal(len(real(second.taken)), 1)
+            # what does take a restart is named
+            reload(relay, f'[desk]\naddress = "127.0.0.1:{relay.desk}"', f'[desk]\naddress = "127.0.0.1:{free_port()}"')
+            contains(relay.output(), "[desk] address changed as well: that takes a restart")
+
+
+def it_keeps_to_its_rate_over_reloads():
+    people = strangers(12, 4)
+    with Sink() as sink, Relay(sink.address, RULES, upstream_extra='tls = "off"\nrate = "6/min"\nconnections = 2\n') as relay:
+        started = time.time()
+        relay.send(mail("[split] rate", people), addresses(people))
+        settle(sink, 6, 10)
+        for count in (3, 4, 5):
+            reload(relay, f"connections = {count - 1}\n", f"connections = {count}\n")
+            time.sleep(0.5)
+        most = 6 + (time.time() - started) / 10 + 1
+        assert 6 <= len(real(sink.taken)) <= most, len(real(sink.taken))
+
+
+def it_reads_its_password_anew_on_reload():
+    secret = FOLDER / "changing"
+    secret.write_text("not yet\n")
+    with Sink() as sink, Postfix(AUTHORITY, sink) as postfix:
+        with Relay(postfix.address, upstream_extra=f'{TRUST}username = "{USER}"\npassword_file = "{secret}"') as relay:
+            message = one(relay)
+            waits(relay, message, "535 5.7.8")
+            secret.write_text(PASSWORD + "\n")
+            reload(relay, "", "")
+            relay.cli("queue", "retry")
+            delivered(relay, message)
 
 
 if __name__ == "__main__":

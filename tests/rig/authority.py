@@ -1,5 +1,6 @@
 """A certificate authority of the tests, by openssl: certificates for names and addresses, in a folder."""
 
+import hashlib
 import ssl
 import subprocess
 from pathlib import Path
@@ -33,13 +34,19 @@ class Authority:
                       "-extfile", extensions, "-out", chain)
         return chain, key
 
+    def key_hash(self, name):
+        """The SHA-256 of the public key of what was issued under that name, in hex: a pin, or a TLSA 3 1 1."""
+        key = subprocess.run(["openssl", "x509", "-in", str(self.folder / f"{name}.pem"), "-pubkey", "-noout"], capture_output=True, check=True).stdout
+        der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, capture_output=True, check=True).stdout
+        return hashlib.sha256(der).hexdigest()
+
     def client(self):
         """What a client needs to trust it."""
         return ssl.create_default_context(cafile=str(self.ca))
 
-    def server(self, name):
+    def server(self, name, alternatives="DNS:localhost,IP:127.0.0.1"):
         """What a server of that name needs."""
-        chain, key = self.issue(name)
+        chain, key = self.issue(name, alternatives)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(chain, key)
         return context
