@@ -191,7 +191,7 @@ impl Conversation {
         if !input.is_empty() {
             tracing::warn!(client = %self.client.peer, "refused: something was sent behind STARTTLS");
             self.place.settings.tally.refuse("starttls");
-            self.session.refuse("554 5.5.1", "wait for the reply to STARTTLS");
+            self.session.refuse("501 5.5.4", "wait for the reply to STARTTLS");
             self.session.close("421 4.7.0", "closing: something was sent behind STARTTLS");
             return Ok(());
         }

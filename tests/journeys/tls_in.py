@@ -205,7 +205,7 @@ def it_never_carries_out_what_came_behind_starttls():
                     while file.readline()[3:4] == b"-":
                         pass
                     line.sendall(b"STARTTLS\r\n" + injected)
-                    contains(file.read().decode(), "554 5.5.1")
+                    contains(file.read().decode(), "501 5.5.4")
             # In a second packet, before the handshake: it meets TLS, which takes it for no handshake.
             with socket.create_connection(("127.0.0.1", relay.port), timeout=30) as line:
                 file = line.makefile("rb")
