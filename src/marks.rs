@@ -56,6 +56,11 @@ impl Marks {
         Self { hostname, key: Some(hmac::Key::new(hmac::HMAC_SHA256, key)), header }
     }
 
+    /// As [`Self::new`] for copies that are only looked at, as far as there is a key.
+    pub fn shown(hostname: String, key: Option<&[u8; KEY]>, header: Option<(String, SecretString)>) -> Self {
+        Self { hostname, key: key.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key)), header }
+    }
+
     /// Whether a message that comes in goes round in a loop.
     pub fn loops(&self, header: &Header, envelope: &Envelope) -> Option<Loop> {
         let received: Vec<String> = header

@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rewrite", &["message", "policy", "clock", "id"]),
     ("store", &["clock", "id", "journal", "message", "policy", "rewrite", "token"]),
     ("token", &[]),
-    ("upstream", &["clock", "dns", "message", "smtp", "id"]),
+    ("upstream", &["clock", "dkim", "dns", "message", "smtp", "id"]),
     ("tls", &["clock"]),
     ("accounts", &["smtp", "message", "clock"]),
     ("spf", &["dns"]),
@@ -34,7 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "desk",
         &[
             "store", "rewrite", "journal", "notice", "intake", "examine", "clock", "id", "message", "policy",
-            "courier", "token",
+            "courier", "dkim", "token",
         ],
     ),
     ("control", &["desk", "store", "clock", "id", "journal", "message"]),

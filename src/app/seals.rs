@@ -3,6 +3,7 @@
 use super::StartError;
 use crate::config::{Config, DkimKey, read_file, reason};
 use crate::courier::{Seals, Signed};
+use crate::desk::explain::Shown;
 use crate::dkim::{Keyring, SigningKey};
 use crate::marks::{KEY, Marks};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -23,6 +24,34 @@ pub(super) fn read(config: &Config) -> Result<Arc<Seals>, StartError> {
         signed: if config.dkim.sign_all { Signed::All } else { Signed::Ours },
         marks: marks(config)?,
     }))
+}
+
+/// Keys and marks for copies that people look at. What cannot be read is left out, and said; nothing is
+/// made; the secret of the marking header is neither read nor shown.
+pub fn shown(config: &Config) -> Arc<Shown> {
+    let mut lacking = Vec::new();
+    let mut keys = Vec::new();
+    for key in &config.dkim.keys {
+        match signing_key(key) {
+            Ok(key) => keys.push(key),
+            Err(error) => lacking.push(format!("not signed by {} ({}): {error}", key.domain, key.selector)),
+        }
+    }
+    let keys = Keyring::new(keys).unwrap_or_else(|why| {
+        lacking.push(format!("not signed: {why}"));
+        Keyring::default()
+    });
+    let key = loop_key(&config.marks.key_file).unwrap_or_else(|error| {
+        lacking.push(format!("without the loop mark: {error}"));
+        None
+    });
+    let header = config.marks.header.as_ref().map(|(name, _)| {
+        lacking.push(format!("{name} is shown without its secret"));
+        (name.clone(), SecretString::from("(secret)"))
+    });
+    let marks = Marks::shown(config.hostname.clone(), key.as_ref(), header);
+    let signed = if config.dkim.sign_all { Signed::All } else { Signed::Ours };
+    Arc::new(Shown { seals: Seals { keys, signed, marks }, lacking })
 }
 
 /// The keys that sign.

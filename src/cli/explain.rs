@@ -4,7 +4,7 @@ use super::{Context, Failure, mail, show};
 use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, reason};
-use crate::desk::explain::{Explanation, render};
+use crate::desk::explain::{Explanation, Leaving, Shown, render};
 use crate::examine::Examiner;
 use crate::id::Id;
 use crate::message::{Address, Envelope, Recipient};
@@ -13,6 +13,7 @@ use crate::rewrite::Delivery;
 use crate::rewrite::plan::Stamp;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What `explain` is told.
 #[derive(Debug, clap::Args)]
@@ -42,6 +43,8 @@ pub(super) struct Ground {
     pub(super) hostname: String,
     /// Said to the person, for no configuration was found.
     pub(super) note: Option<&'static str>,
+    /// Keys and marks, as far as they can be read here.
+    pub(super) shown: Arc<Shown>,
 }
 
 /// The configured examiner; with no configuration at all the sender's own domain is ours, and the
@@ -58,6 +61,7 @@ pub(super) fn ground(context: &Context, policy: &[PathBuf]) -> Result<Ground, Fa
         examiner,
         hostname: config.as_ref().map_or_else(|| "localhost".to_owned(), |config| config.hostname.clone()),
         note: config.is_none().then_some(note),
+        shown: config.as_ref().map_or_else(Arc::default, app::shown),
     })
 }
 
@@ -66,6 +70,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     let message = mail::read(&arguments.file)?;
     let envelope = envelope(arguments, &message)?;
     let now = SystemClock.now();
+    let sender = envelope.sender.clone();
     let stamp = Stamp {
         id: Id::new(now, 0),
         received: now,
@@ -78,7 +83,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     })?;
     let (explained, deliveries) = Explanation::of(&ground.examiner, &seen, &stamp);
     let written = match &arguments.copies {
-        Some(folder) => Some(write_copies(folder, &deliveries, &message)?),
+        Some(folder) => {
+            Some(write_copies(folder, &deliveries, &message, &ground.shown, &stamp, sender.as_ref())?)
+        }
         None => None,
     };
     if context.out.json {
@@ -88,6 +95,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     let mut text = show::explanation(&context.out, &explained);
     if let (Some(number), Some(folder)) = (written, &arguments.copies) {
         let _ = writeln!(text, "\n{number} copies written to {}", folder.display());
+        for lacking in &ground.shown.lacking {
+            let _ = writeln!(text, "  {lacking}");
+        }
     }
     if let Some(note) = ground.note {
         let _ = writeln!(text, "\n{}", context.out.paint.dim(note));
@@ -115,8 +125,15 @@ fn envelope(arguments: &Arguments, message: &bytes::Bytes) -> Result<Envelope, F
     Ok(envelope)
 }
 
-/// Writes every copy exactly as it would leave; how many.
-fn write_copies(folder: &Path, deliveries: &[Delivery], message: &[u8]) -> Result<usize, Failure> {
+/// Writes every copy as it would leave; how many.
+fn write_copies(
+    folder: &Path,
+    deliveries: &[Delivery],
+    message: &[u8],
+    shown: &Shown,
+    stamp: &Stamp,
+    sender: Option<&Address>,
+) -> Result<usize, Failure> {
     let wrong = |path: &Path, error: &std::io::Error| {
         Failure::failed(format!("cannot write {}: {}", path.display(), reason(error)))
     };
@@ -124,9 +141,9 @@ fn write_copies(folder: &Path, deliveries: &[Delivery], message: &[u8]) -> Resul
     let (header, body) = message.split_at(mail::header_length(message));
     for (index, delivery) in deliveries.iter().enumerate() {
         let path = folder.join(file_name(index + 1, delivery));
-        let copy = render(delivery, header, body).ok_or_else(|| {
-            Failure::failed("a copy could not be rendered: its edits do not fit the header")
-        })?;
+        let leaving = Leaving { id: stamp.id, sender, delivery, own: false, received: stamp.received };
+        let copy = render(shown, &leaving, header, body)
+            .map_err(|why| Failure::failed(format!("a copy could not be rendered: {why}")))?;
         std::fs::write(&path, copy).map_err(|error| wrong(&path, &error))?;
     }
     Ok(deliveries.len())

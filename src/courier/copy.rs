@@ -31,7 +31,7 @@ pub(super) async fn prepare(
     let header = render(loaded, claim).map_err(Refusal::Unsafe)?;
     let copy = seal::Copy { loaded, claim };
     let sealed = courier.sealer.seal(&copy, header, &courier.shelf, store);
-    let header = sealed.await.map_err(Refusal::Unsealed)?;
+    let (header, reseal) = sealed.await.map_err(Refusal::Unsealed)?;
     let stored = &loaded.stored;
     let body = match &stored.body {
         Body::Inline(bytes) => Content::Inline(bytes.clone()),
@@ -56,6 +56,7 @@ pub(super) async fn prepare(
         body,
         ret,
         envid,
+        reseal,
     })
 }
 

@@ -5,11 +5,15 @@
 //! cores, while others are sent.
 
 use super::message::{Loaded, Shelf};
+use crate::clock::Timestamp;
 use crate::dkim::{self, BodyHash, BodyHasher, Keyring};
 use crate::id::Id;
 use crate::marks::Marks;
-use crate::message::{Field, Header, address};
+use crate::message::{Address, Field, Header, address};
+use crate::rewrite::Delivery;
 use crate::store::{Body, Claim, Origin, Store, StoreError};
+use crate::upstream::Reseal;
+use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::io::AsyncReadExt;
@@ -53,46 +57,52 @@ pub(super) enum SealError {
 /// The seals in force, and the threads that sign.
 pub(super) struct Sealer {
     seals: RwLock<Arc<Seals>>,
-    cores: Semaphore,
+    cores: Arc<Semaphore>,
 }
 
 impl Sealer {
     pub(super) fn new(seals: Arc<Seals>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { seals: RwLock::new(seals), cores: Semaphore::new(cores) }
+        Self { seals: RwLock::new(seals), cores: Arc::new(Semaphore::new(cores)) }
     }
 
     pub(super) fn replace(&self, seals: Arc<Seals>) {
         *self.seals.write().unwrap_or_else(PoisonError::into_inner) = seals;
     }
 
-    /// The header block as it leaves.
+    /// The header block as it leaves, and who signs it anew should its body have to be re-encoded.
     pub(super) async fn seal(
         &self,
         copy: &Copy<'_>,
         header: Bytes,
         messages: &Shelf,
         store: &dyn Store,
-    ) -> Result<Bytes, SealError> {
+    ) -> Result<(Bytes, Option<Arc<dyn Reseal>>), SealError> {
         let seals = Arc::clone(&self.seals.read().unwrap_or_else(PoisonError::into_inner));
         let stored = &copy.loaded.stored;
-        let sender = stored.envelope.sender.as_ref();
-        let header = seals.marks.put(&header, stored.id, sender, copy.claim.delivery.recipients());
+        let leaving = Leaving {
+            id: stored.id,
+            sender: stored.envelope.sender.as_ref(),
+            delivery: &copy.claim.delivery,
+            own: matches!(stored.origin, Origin::Own { .. }),
+            received: stored.received,
+        };
+        let header = leaving.marked(&seals, &header);
         if seals.keys.is_empty() {
-            return Ok(header);
+            return Ok((header, None));
         }
-        let Some((index, domain)) = wanted(&seals, copy, &header) else { return Ok(header) };
-        let body = messages.body_hash(stored.id, &stored.body, store).await?;
-        let failed = |why: &dyn std::fmt::Display| SealError::Signature(why.to_string());
-        let _core = self.cores.acquire().await.map_err(|error| failed(&error))?;
-        // the same for every copy and every attempt, so that copies that are alike stay so
-        let signed_at = stored.received.0 / 1_000;
-        let fields = tokio::task::spawn_blocking(move || {
-            dkim::sign(&index, &body, seals.keys.for_domain(&domain), signed_at)
-        });
-        let mut sealed = fields.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        sealed.extend_from_slice(&header);
-        Ok(Bytes::from(sealed))
+        let about = leaving.about(copy.loaded.signatures());
+        let signer = Signer { seals, about, cores: Arc::clone(&self.cores) };
+        let sealed = match signer.wanted(&header) {
+            Some(wanted) => {
+                let body = messages.body_hash(stored.id, &stored.body, store).await?;
+                signer.sign(wanted, header, body).await.map_err(SealError::Signature)?
+            }
+            None => header,
+        };
+        let again: Option<Arc<dyn Reseal>> =
+            if copy.loaded.eight_bit { Some(Arc::new(signer)) } else { None };
+        Ok((sealed, again))
     }
 }
 
@@ -102,20 +112,131 @@ pub(super) struct Copy<'a> {
     pub(super) claim: &'a Claim,
 }
 
-/// Whether a copy is to be signed: its header, indexed, and the domain of its From.
-fn wanted(seals: &Seals, copy: &Copy<'_>, header: &Bytes) -> Option<(Header, String)> {
-    let index = Header::parse(header.clone()).ok()?;
-    let from = index.named("from").next()?;
-    let author = address::parse_list(index.body(from)).mailboxes.into_iter().next()?;
-    let domain = author.address.domain_key().to_owned();
-    let keys = seals.keys.for_domain(&domain);
-    let key = keys.first()?;
-    let ours = copy.claim.delivery.is_rewritten() || matches!(copy.loaded.stored.origin, Origin::Own { .. });
-    let signed = ours
-        || signatures(&index).count() < copy.loaded.signatures()
-        || (seals.signed == Signed::All
-            && !signatures(&index).any(|field| is_by(&index, field, key.domain())));
-    signed.then_some((index, domain))
+/// What the seals of a copy depend on, beside its header.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaving<'a> {
+    /// The message.
+    pub id: Id,
+    /// MAIL FROM.
+    pub sender: Option<&'a Address>,
+    /// The copy.
+    pub delivery: &'a Delivery,
+    /// It is mail of our own making.
+    pub own: bool,
+    /// When the message came.
+    pub received: Timestamp,
+}
+
+impl Leaving<'_> {
+    /// The copy's header block as it leaves, for people to look at: `header` is the message's own.
+    /// `body` is asked only where the copy is signed. The error says why there is none.
+    pub fn header(
+        &self,
+        seals: &Seals,
+        header: &[u8],
+        body: impl FnOnce() -> BodyHash,
+    ) -> Result<Bytes, String> {
+        let rendered = self.delivery.edits().render(header);
+        let rendered = rendered.map_err(|_| "its edits do not fit the header".to_owned())?;
+        let came_with = Header::parse(Bytes::copy_from_slice(header));
+        let about = self.about(came_with.map_or(0, |header| signatures(&header).count()));
+        let marked = self.marked(seals, &rendered);
+        match about.wanted(seals, &marked) {
+            Some(wanted) => about.sign(seals, &wanted, &marked, &body()),
+            None => Ok(marked),
+        }
+    }
+
+    fn marked(&self, seals: &Seals, header: &Bytes) -> Bytes {
+        seals.marks.put(header, self.id, self.sender, self.delivery.recipients())
+    }
+
+    fn about(&self, came_with: usize) -> About {
+        About {
+            ours: self.delivery.is_rewritten() || self.own,
+            came_with,
+            // the same for every copy and every attempt, so that copies that are alike stay so
+            at: self.received.0 / 1_000,
+        }
+    }
+}
+
+/// What a signature depends on, beside header and body.
+#[derive(Clone, Copy)]
+struct About {
+    /// We wrote the copy.
+    ours: bool,
+    /// How many signatures the message came with.
+    came_with: usize,
+    /// `t=`, in seconds since the Unix epoch.
+    at: i64,
+}
+
+/// A header that is to be signed: indexed, and the domain of its From.
+type Wanted = (Header, String);
+
+impl About {
+    /// Whether a copy with this header is to be signed.
+    fn wanted(&self, seals: &Seals, header: &Bytes) -> Option<Wanted> {
+        let index = Header::parse(header.clone()).ok()?;
+        let from = index.named("from").next()?;
+        let author = address::parse_list(index.body(from)).mailboxes.into_iter().next()?;
+        let domain = author.address.domain_key().to_owned();
+        let keys = seals.keys.for_domain(&domain);
+        let key = keys.first()?;
+        let signed = self.ours
+            || signatures(&index).count() < self.came_with
+            || (seals.signed == Signed::All
+                && !signatures(&index).any(|field| is_by(&index, field, key.domain())));
+        signed.then_some((index, domain))
+    }
+
+    /// The header with its signatures in front.
+    fn sign(
+        &self,
+        seals: &Seals,
+        (index, domain): &Wanted,
+        header: &Bytes,
+        body: &BodyHash,
+    ) -> Result<Bytes, String> {
+        let fields = dkim::sign(index, body, seals.keys.for_domain(domain), self.at);
+        let mut sealed = fields.map_err(|error| error.to_string())?;
+        sealed.extend_from_slice(header);
+        Ok(Bytes::from(sealed))
+    }
+}
+
+/// Signs one copy, on a thread that may be busy.
+struct Signer {
+    seals: Arc<Seals>,
+    about: About,
+    cores: Arc<Semaphore>,
+}
+
+impl Signer {
+    fn wanted(&self, header: &Bytes) -> Option<Wanted> {
+        self.about.wanted(&self.seals, header)
+    }
+
+    async fn sign(&self, wanted: Wanted, header: Bytes, body: BodyHash) -> Result<Bytes, String> {
+        let _core = self.cores.acquire().await.map_err(|error| error.to_string())?;
+        let (seals, about) = (Arc::clone(&self.seals), self.about);
+        let signed = tokio::task::spawn_blocking(move || about.sign(&seals, &wanted, &header, &body));
+        signed.await.map_err(|error| error.to_string())?
+    }
+}
+
+#[async_trait]
+impl Reseal for Signer {
+    async fn reseal(&self, header: Bytes, body: BodyHash) -> Result<Bytes, String> {
+        match self.wanted(&header) {
+            Some(wanted) => {
+                let signed = self.sign(wanted, header, body).await;
+                signed.map_err(|why| SealError::Signature(why).to_string())
+            }
+            None => Ok(header),
+        }
+    }
 }
 
 fn signatures(header: &Header) -> impl Iterator<Item = &Field> {

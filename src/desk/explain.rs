@@ -1,6 +1,9 @@
 //! One message explained: the verdict, the facts it stands on, each rule's word, and every copy as it
 //! would leave. `explain`, `held show` and `try` show the same thing.
 
+pub use crate::courier::Leaving;
+use crate::courier::Seals;
+use crate::dkim::BodyHasher;
 use crate::examine::{Examination, Examiner, Settled};
 use crate::message::Header;
 use crate::policy::verdict::{Language, RuleOutcome};
@@ -284,11 +287,21 @@ impl CopyView {
     }
 }
 
-/// A copy's bytes exactly as it would leave: its own header, the shared body.
-pub fn render(delivery: &Delivery, header: &[u8], body: &[u8]) -> Option<Bytes> {
-    let block = delivery.edits().render(header).ok()?;
+/// Keys and marks as previews show them: the secret of the marking header is not among them.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// Keys and marks.
+    pub seals: Seals,
+    /// What a copy that leaves has and the preview has not, in sentences.
+    pub lacking: Vec<String>,
+}
+
+/// A copy's bytes as it would leave: its own header with marks and signatures, and the shared body (from
+/// the empty line on). The error says why there is none.
+pub fn render(shown: &Shown, copy: &Leaving<'_>, header: &[u8], body: &[u8]) -> Result<Bytes, String> {
+    let block = copy.header(&shown.seals, header, || BodyHasher::whole(body))?;
     let mut copy = bytes::BytesMut::with_capacity(block.len() + body.len());
     copy.extend_from_slice(&block);
     copy.extend_from_slice(body);
-    Some(copy.freeze())
+    Ok(copy.freeze())
 }

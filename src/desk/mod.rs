@@ -25,7 +25,7 @@ use crate::rewrite::Hit;
 use crate::rewrite::plan::Stamp;
 use crate::store::{HeldFilter, HeldRow, HeldState, Origin, QueueRow, Store, StoreError, StoredMessage};
 use bytes::Bytes;
-use explain::Explanation;
+use explain::{Explanation, Shown};
 use principal::{Principal, Whose};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -53,6 +53,8 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     /// Our host name, for trace fields.
     pub hostname: Arc<str>,
+    /// Keys and marks for copies that people look at (a reload changes them).
+    pub shown: watch::Receiver<Arc<Shown>>,
 }
 
 /// Why the desk did not do what it was asked.

@@ -182,6 +182,7 @@ mod tests {
             eight_bit: false,
             ret: None,
             envid: None,
+            reseal: None,
         }
     }
 

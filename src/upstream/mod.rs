@@ -24,6 +24,7 @@ pub mod tally;
 mod tests;
 
 use crate::clock::Timestamp;
+use crate::dkim::BodyHash;
 use crate::message::{Address, Recipient, envelope::Ret};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -48,6 +49,16 @@ pub struct Transaction {
     pub ret: Option<Ret>,
     /// ENVID=, xtext.
     pub envid: Option<String>,
+    /// Signs the copy anew, should its body have to be re-encoded on the way out.
+    pub reseal: Option<Arc<dyn Reseal>>,
+}
+
+/// Signs a copy whose body was re-encoded, for its signatures went with the octets they covered.
+#[async_trait]
+pub trait Reseal: Send + Sync {
+    /// This header with our signature over this body in front of it, where the copy is to have one. The
+    /// error is a sentence for the queue.
+    async fn reseal(&self, header: Bytes, body: BodyHash) -> Result<Bytes, String>;
 }
 
 /// The bytes of a body, small ones in memory.

@@ -4,6 +4,7 @@
 """
 
 import base64
+import email
 import json
 import os
 import re
@@ -168,6 +169,36 @@ def it_signs_so_that_opendkim_verifies_it():
                     contains(opendkim(folder, copy), "succeeded")
                     changed = opendkim(folder, copy.rstrip() + b"!\r\n")
                     assert "succeeded" not in changed, changed
+
+
+def it_signs_copies_whose_body_was_re_encoded_on_the_way_out():
+    text = "８ビットの本文です。\r\n"
+    head = "From: hanako.sato@example.co.jp\r\nTo: a@example.com, b@example.net\r\nSubject: 8bit\r\nDate: Tue, 24 Nov 2026 14:40:00 +0900\r\n" \
+        "Message-ID: <8bit@example.co.jp>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    people = ["a@example.com", "b@example.net"]
+    signed = "DKIM-Signature: v=1; a=rsa-sha256; d=example.co.jp; s=old; c=relaxed/relaxed; h=From; bh=AAAA; b=AAAA\r\n"
+    with Keys(*BOTH) as keys, Sink() as sink:
+        sink.on("ehlo", "250-sink\r\n250 PIPELINING")
+        # rewritten, small and beyond what is converted in memory
+        with Relay(sink.address, SPLIT, extra=keys.table) as relay:
+            for size in (1, 60_000):
+                contains(relay.send((head + text * size).encode(), people, options=["body=8bitmime"]), "queued")
+            assert wait_until(lambda: len(real(sink)) >= 4, 60), len(real(sink))
+            copies = [t.content for t in real(sink)]
+            for copy in copies:
+                assert copy.isascii(), "8-bit octets left"
+                decoded = email.message_from_bytes(copy).get_payload(decode=True).decode()
+                equal(set(decoded.split()), {text.strip()}, "the text")
+            all_good(keys.records, copies, ["s1", "e1"])
+        # passed on as it is, but for a signature that breaks: ours stands in its place; without one there is none
+        sink.taken.clear()
+        with Relay(sink.address, extra=keys.table) as relay:
+            for begin in (signed, ""):
+                contains(relay.send((begin + head + text).encode(), people, options=["body=8bitmime"]), "queued")
+            assert wait_until(lambda: len(real(sink)) >= 2, 60), len(real(sink))
+            replaced, bare = sorted((t.content for t in real(sink)), key=lambda copy: b"DKIM-Signature" not in copy)
+            all_good(keys.records, [replaced], ["s1", "e1"])
+            assert b"s=old" not in replaced and b"DKIM-Signature" not in bare
 
 
 def it_signs_large_bodies_that_stand_in_files():

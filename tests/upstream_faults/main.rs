@@ -55,6 +55,7 @@ fn transaction(recipients: &[&str], body: &[u8]) -> Transaction {
         eight_bit: false,
         ret: None,
         envid: None,
+        reseal: None,
     }
 }
 

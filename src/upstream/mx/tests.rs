@@ -207,6 +207,7 @@ async fn send(way: &MxDelivery, to: &[&str]) -> Outcome {
         eight_bit: false,
         ret: None,
         envid: None,
+        reseal: None,
     };
     way.send(&mut transaction, Arc::new(|| true)).await
 }

@@ -1,5 +1,6 @@
-//! A transaction re-encoded for a next hop without 8BITMIME.
+//! A transaction re-encoded for a next hop without 8BITMIME, and signed anew where it was signed.
 
+use crate::dkim::{BodyHash, BodyHasher};
 use crate::message::seven_bit::SevenBit;
 use crate::upstream::{Content, Transaction};
 use bytes::Bytes;
@@ -24,7 +25,7 @@ pub(super) enum Failure {
 pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure> {
     let never = |why| Failure::Never(format!("5.6.3 the upstream lacks 8BITMIME, and {why}"));
     let mut machine = SevenBit::new(&transaction.header).map_err(never)?;
-    let mut spool = Spool { out: Vec::new(), file: None, size: 0 };
+    let mut spool = Spool { out: Vec::new(), file: None, size: 0, hasher: BodyHasher::default() };
     match std::mem::replace(&mut transaction.body, Content::Spent) {
         Content::Inline(body) => machine.feed(&body, &mut spool.out).map_err(never)?,
         Content::Spent => return Err(Failure::NotNow("4.3.0 the body was sent already".to_owned())),
@@ -46,9 +47,17 @@ pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure>
         }
     }
     let converted = machine.finish(&mut spool.out).map_err(never)?;
-    transaction.header = converted.header;
-    transaction.body = spool.content().await?;
+    let (body, hash) = spool.content().await?;
+    transaction.body = body;
     transaction.eight_bit = false;
+    transaction.header = match &transaction.reseal {
+        // the signatures went with the octets they covered
+        Some(seal) if converted.changed => {
+            let sealed = seal.reseal(converted.header, hash).await;
+            sealed.map_err(|why| Failure::NotNow(format!("4.3.0 {why}")))?
+        }
+        _ => converted.header,
+    };
     Ok(())
 }
 
@@ -60,11 +69,12 @@ fn no_room(error: &std::io::Error) -> Failure {
     Failure::NotNow(format!("4.3.1 no room to re-encode the message: {error}"))
 }
 
-/// The converted body, in memory while it is small.
+/// The converted body, in memory while it is small, hashed as it comes: its header leaves before it.
 struct Spool {
     out: Vec<u8>,
     file: Option<File>,
     size: u64,
+    hasher: BodyHasher,
 }
 
 impl Spool {
@@ -80,16 +90,21 @@ impl Spool {
         if let Some(file) = &mut self.file {
             file.write_all(&self.out).await.map_err(|error| no_room(&error))?;
             self.size += self.out.len() as u64;
+            self.hasher.feed(&self.out);
             self.out.clear();
         }
         Ok(())
     }
 
-    async fn content(mut self) -> Result<Content, Failure> {
-        let Some(mut file) = self.file.take() else { return Ok(Content::Inline(Bytes::from(self.out))) };
+    async fn content(mut self) -> Result<(Content, BodyHash), Failure> {
+        self.hasher.feed(&self.out);
+        let hash = self.hasher.finish();
+        let Some(mut file) = self.file.take() else {
+            return Ok((Content::Inline(Bytes::from(self.out)), hash));
+        };
         file.write_all(&self.out).await.map_err(|error| no_room(&error))?;
         file.flush().await.map_err(|error| no_room(&error))?;
         file.seek(SeekFrom::Start(0)).await.map_err(|error| no_room(&error))?;
-        Ok(Content::Stream(Box::new(file), self.size + self.out.len() as u64))
+        Ok((Content::Stream(Box::new(file), self.size + self.out.len() as u64), hash))
     }
 }
