@@ -21,6 +21,7 @@ use crate::control::server::ControlSocket;
 use crate::control::socket_path;
 use crate::courier::{Courier, CourierHandle, Deps};
 use crate::desk::Desk;
+use crate::desk::explain::Shown;
 use crate::diagnostic::Diagnostic;
 use crate::examine::Examiner;
 use crate::intake::{Answer, Doorway, Intake};
@@ -34,7 +35,7 @@ use crate::web::metrics::{Answers, Metrics, Probes};
 use crate::web::{self, Site};
 use doorway::{Back, Observed};
 pub use parts::examiner;
-pub use seals::{keyring, signing_key, write_private};
+pub use seals::{keyring, shown, signing_key, write_private};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,7 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tasks::Tasks;
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Mutex, broadcast, watch};
 
 /// Why a relay does not start (or a command cannot work in its place).
 #[derive(Debug, thiserror::Error)]
@@ -97,11 +98,12 @@ pub struct Running {
     desk: Desk,
     intake: Intake,
     courier: CourierHandle,
-    examiner: watch::Sender<Examiner>,
+    changing: Changing,
     postman: Arc<Postman>,
     listeners: Vec<(SocketAddr, Reload)>,
     secured: tls::Secured,
     gatekeeper: accounts::Gatekeeper,
+    tally: Tally,
     web: Option<SocketAddr>,
     config: Config,
     draining: Arc<AtomicBool>,
@@ -124,7 +126,7 @@ impl App {
         let access = gatekeeper.admit(&config)?;
         let lock = parts::lock(&config)?;
         let store = parts::open(&config).await?;
-        let upstream = ways.remember(store.as_ref()).await?.all()?;
+        let ways = ways.remember(store.as_ref()).await?.all()?;
         let seals = seals::read(&config)?;
         let sockets = Sockets::bind(&config, secured, gatekeeper, access, tally).await?;
         let recovered = store.recover(clock.now()).await?;
@@ -137,7 +139,7 @@ impl App {
         }
         let courier = Courier::start(Deps {
             store: Arc::clone(&store),
-            upstream,
+            upstream: Arc::clone(&ways.way),
             clock: Arc::clone(&clock),
             entropy: Arc::new(SystemEntropy),
             seals: Arc::clone(&seals),
@@ -154,6 +156,7 @@ impl App {
             seals,
         );
         let (examiner, current) = watch::channel(examiner);
+        let shown = watch::Sender::new(seals::shown(&config));
         let desk = Desk {
             store,
             examiner: current,
@@ -161,9 +164,25 @@ impl App {
             bell: Some(intake.bell()),
             clock,
             hostname: Arc::from(config.hostname.as_str()),
+            shown: shown.subscribe(),
         };
-        Ok(Running::launch(config, sockets, desk, intake, courier, examiner, lock))
+        let changing = Changing {
+            examiner,
+            shown,
+            acme: watch::Sender::new(config.tls.acme.clone()),
+            ways: Mutex::new(ways.kept),
+        };
+        Ok(Running::launch(config, sockets, desk, intake, courier, changing, lock))
     }
+}
+
+/// What a reload changes, beside what stages take up by themselves.
+struct Changing {
+    examiner: watch::Sender<Examiner>,
+    shown: watch::Sender<Arc<Shown>>,
+    acme: watch::Sender<Option<crate::tls::acme::Settings>>,
+    /// The ways out that stand; locked by a reload as long as it takes.
+    ways: Mutex<Vec<upstream::Kept>>,
 }
 
 /// Every socket, bound before anything starts.
@@ -213,7 +232,7 @@ impl Running {
         desk: Desk,
         intake: Intake,
         courier: CourierHandle,
-        examiner: watch::Sender<Examiner>,
+        changing: Changing,
         lock: Lock,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
@@ -249,12 +268,8 @@ impl Running {
         tasks.background("expiry", desk.clone().expire_forever());
         tasks.background("purge", tasks::purge(desk.clone()));
         let server = sockets.secured.server.clone();
-        if let Some(wanted) = config.tls.acme.clone() {
-            let (server, tally) = (server.clone(), sockets.secured.tally.clone());
-            let clock = Arc::clone(&desk.clock);
-            let renew = crate::tls::acme::renew(wanted, server, clock, move |ok| tally.order(ok));
-            tasks.background("acme", renew);
-        }
+        let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());
+        tasks.background("acme", tasks::acme(acme, server.clone(), Arc::clone(&desk.clock), tally));
         tasks.background("certificates", crate::tls::watch::watch(server, Arc::clone(&desk.clock)));
         let postman = Arc::new(Postman::new(
             Arc::clone(&desk.store),
@@ -270,11 +285,12 @@ impl Running {
             desk,
             intake,
             courier,
-            examiner,
+            changing,
             postman,
             listeners,
             secured: sockets.secured,
             gatekeeper: sockets.gatekeeper,
+            tally: sockets.tally,
             web,
             config,
             draining,
@@ -317,25 +333,20 @@ impl Running {
         self.arrivals.subscribe()
     }
 
-    /// Puts the organisation, the policy, how copies are made and signed, who may relay and the
-    /// certificates into force anew. An error changes nothing.
-    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+    /// Puts the organisation, the policy, how copies are made and signed, who may relay, the ways out and
+    /// the certificates into force anew. What is under way ends as it began; rates stay used up as far as
+    /// they are. An error changes nothing. What takes a restart is named in the log.
+    pub async fn reload(&self, config: &Config) -> Result<(), StartError> {
+        let mut former = self.changing.ways.lock().await;
         let examiner = parts::examiner(Some(config), &[])?;
         let seals = seals::read(config)?;
-        if config.listeners.len() != self.listeners.len()
-            || format!("{:?}", config.upstream) != format!("{:?}", self.config.upstream)
-            || format!("{:?}", config.upstreams) != format!("{:?}", self.config.upstreams)
-            || config.routes != self.config.routes
-            || config.database != self.config.database
-            || config.desk.address != self.config.desk.address
-            || config.tls.acme != self.config.tls.acme
-        {
-            tracing::warn!(
-                "listeners, upstream, store, desk or [tls.acme] changed as well: that takes a restart"
-            );
-        }
+        let ways = upstream::Builder::new(config, Arc::clone(&self.desk.clock), self.tally.clone())?;
+        let ways = ways.after(&former).remember(self.desk.store.as_ref()).await?.all()?;
         let access = self.gatekeeper.admit(config)?;
         self.secured.reload(config, self.desk.clock.now())?;
+        for what in self.beyond_a_reload(config) {
+            tracing::warn!("{what} changed as well: that takes a restart");
+        }
         for (settings, (address, reload)) in
             parts::listeners(config, &self.secured, access).into_iter().zip(&self.listeners)
         {
@@ -347,8 +358,36 @@ impl Running {
         self.intake.replace_examiner(examiner.clone());
         self.intake.replace_seals(Arc::clone(&seals));
         self.courier.replace_seals(seals);
-        self.examiner.send_replace(examiner);
+        self.courier.replace_upstream(Arc::clone(&ways.way));
+        self.changing.examiner.send_replace(examiner);
+        self.changing.shown.send_replace(seals::shown(config));
+        self.changing.acme.send_if_modified(|acme| {
+            let differs = *acme != config.tls.acme;
+            acme.clone_from(&config.tls.acme);
+            differs
+        });
+        ways.replace(std::mem::take(&mut *former)).await;
+        *former = ways.kept;
         Ok(())
+    }
+
+    /// What is not as the relay was started with, and stays until it is started again.
+    fn beyond_a_reload(&self, config: &Config) -> Vec<&'static str> {
+        let began = &self.config;
+        let addresses = |config: &Config| -> Vec<SocketAddr> {
+            config.listeners.iter().map(|listener| listener.address).collect()
+        };
+        let changes = [
+            (addresses(config) != addresses(began), "the addresses of [[listener]]"),
+            (config.database != began.database, "[store] url"),
+            (config.desk.address != began.desk.address, "[desk] address"),
+            (config.hostname != began.hostname, "hostname"),
+            (
+                upstream::places(config) != upstream::places(began),
+                "the sum of `connections` of all upstreams",
+            ),
+        ];
+        changes.into_iter().filter(|(changed, _)| *changed).map(|(_, what)| what).collect()
     }
 
     /// Waits for a task that must not end to end; what to tell the operator.
@@ -373,12 +412,11 @@ fn probes(courier: &CourierHandle) -> Probes {
     let breaker = courier.clone();
     Probes {
         busy: Arc::new(move || i64::try_from(sessions.stats().busy).unwrap_or(i64::MAX)),
-        breaker: (
-            courier.stats().upstream,
-            Arc::new(move || {
-                i64::from(!matches!(breaker.stats().breaker, crate::courier::breaker::Breaker::Closed { .. }))
-            }),
-        ),
+        breaker: Arc::new(move || {
+            let stats = breaker.stats();
+            let closed = matches!(stats.breaker, crate::courier::breaker::Breaker::Closed { .. });
+            (stats.upstream, i64::from(!closed))
+        }),
     }
 }
 
@@ -396,6 +434,7 @@ pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
     let store = parts::open(config).await?;
     // Nobody changes the policy while a command runs: the sender may go.
     let (_, current) = watch::channel(examiner);
+    let (_, shown) = watch::channel(seals::shown(config));
     let desk = Desk {
         store,
         examiner: current,
@@ -403,6 +442,7 @@ pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
         bell: None,
         clock: Arc::new(SystemClock),
         hostname: Arc::from(config.hostname.as_str()),
+        shown,
     };
     Ok(OfflineDesk { desk, _lock: lock })
 }

@@ -1,8 +1,12 @@
 //! The tasks of a running relay, and who is told when one ends that must not.
 
+use crate::clock::Clock;
 use crate::desk::Desk;
+use crate::listener::Tally;
 use crate::store::Retention;
+use crate::tls::{Server, acme};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -101,6 +105,37 @@ pub(super) async fn purge(desk: Desk) {
         match desk.store.purge(desk.clock.now(), Retention::default()).await {
             Ok(purged) => tracing::info!(?purged, "removed what is past its time"),
             Err(error) => tracing::warn!(%error, "what is past its time could not be removed"),
+        }
+    }
+}
+
+/// Asks for certificates as the configuration says, until the task is stopped; anew when a reload changed
+/// what it says.
+pub(super) async fn acme(
+    mut wanted: watch::Receiver<Option<acme::Settings>>,
+    server: Server,
+    clock: Arc<dyn Clock>,
+    tally: Tally,
+) {
+    loop {
+        let settings = wanted.borrow_and_update().clone();
+        let told = tally.clone();
+        let renewing = async {
+            match settings {
+                Some(settings) => {
+                    acme::renew(settings, server.clone(), Arc::clone(&clock), move |ok| told.order(ok)).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = renewing => {}
+            changed = wanted.changed() => {
+                if changed.is_err() {
+                    // the relay is going: nobody changes it any more
+                    std::future::pending::<()>().await;
+                }
+            }
         }
     }
 }

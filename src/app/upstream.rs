@@ -1,5 +1,6 @@
 //! Ways out, built from the configuration: each smarthost paced and, where there are several, looked
-//! after; groups of those that stand in for each other; routes.
+//! after; groups of those that stand in for each other; routes. A reload builds those anew about which
+//! something changed; the others go on with their connections, breakers and rates.
 
 use super::StartError;
 use crate::clock::{Clock, SystemClock, SystemEntropy};
@@ -12,7 +13,7 @@ use crate::upstream::group::{Group, Member};
 use crate::upstream::guard::Guarded;
 use crate::upstream::mx::{self, MxDelivery};
 use crate::upstream::oauth::{self, Grant, Tokens};
-use crate::upstream::pace::{Paced, Sent};
+use crate::upstream::pace::{Pace, Paced, Sent};
 use crate::upstream::rate::{Rate, Unit};
 use crate::upstream::router::{Route, Router};
 use crate::upstream::smarthost::{
@@ -20,8 +21,9 @@ use crate::upstream::smarthost::{
 };
 use crate::upstream::tally::Tally;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Way = Arc<dyn Upstream>;
 
@@ -36,6 +38,36 @@ pub(super) struct Builder<'a> {
     /// What was sent lately, for the rates.
     sent: Vec<Sent>,
     resolver: Option<Resolver>,
+    /// Ways that stood before.
+    before: Mutex<Vec<Kept>>,
+    /// Ways that stand now.
+    built: Mutex<Vec<Kept>>,
+}
+
+/// A way that stands, and what it was built from.
+#[derive(Clone)]
+pub(super) struct Kept {
+    print: String,
+    way: Way,
+    /// Where it leads, its rates, and how far they are used up.
+    pace: Option<(UpstreamRoute, Vec<Rate>, Arc<Mutex<Pace>>)>,
+}
+
+/// What the courier sends through, and the ways it is made of.
+pub(super) struct Ways {
+    pub(super) way: Way,
+    pub(super) kept: Vec<Kept>,
+}
+
+impl Ways {
+    /// Takes leave of those of the former ways that are none of these.
+    pub(super) async fn replace(&self, former: Vec<Kept>) {
+        for old in former {
+            if !self.kept.iter().any(|kept| Arc::ptr_eq(&kept.way, &old.way)) {
+                old.way.close().await;
+            }
+        }
+    }
 }
 
 impl<'a> Builder<'a> {
@@ -44,7 +76,13 @@ impl<'a> Builder<'a> {
         let wanted = !config.dns.servers.is_empty();
         let resolver = if wanted { Some(Resolver::new(&config.dns)) } else { None };
         let resolver = resolver.transpose().map_err(StartError::Configuration)?;
-        Ok(Self { config, clock, tally, sent: Vec::new(), resolver })
+        let (before, built) = (Mutex::default(), Mutex::default());
+        Ok(Self { config, clock, tally, sent: Vec::new(), resolver, before, built })
+    }
+
+    /// These stood before: what nothing changed about is used again.
+    pub(super) fn after(self, before: &[Kept]) -> Self {
+        Self { before: Mutex::new(before.to_vec()), ..self }
     }
 
     /// Looks up what was sent lately, for the rates. It may have gone any way, so it counts for each.
@@ -62,7 +100,12 @@ impl<'a> Builder<'a> {
     }
 
     /// All of it: what the courier sends through.
-    pub(super) fn all(&self) -> Result<Way, StartError> {
+    pub(super) fn all(self) -> Result<Ways, StartError> {
+        let way = self.whole()?;
+        Ok(Ways { way, kept: self.built.into_inner().unwrap_or_else(PoisonError::into_inner) })
+    }
+
+    fn whole(&self) -> Result<Way, StartError> {
         let config = self.config;
         let alone = config.routes.is_empty();
         let usual = self.way(&config.upstream, alone)?;
@@ -107,6 +150,12 @@ impl<'a> Builder<'a> {
 
     /// One way by itself, kept to its rates.
     pub(super) fn one(&self, wanted: &Wanted) -> Result<Way, StartError> {
+        let print = self.print(wanted);
+        if let Some(kept) = self.stood(|kept| kept.print == print) {
+            let way = Arc::clone(&kept.way);
+            lock(&self.built).push(kept);
+            return Ok(way);
+        }
         let way: Way = match &wanted.route {
             UpstreamRoute::Capture(folder) => {
                 Arc::new(Capture::new(folder.clone(), Arc::clone(&self.clock), Arc::new(SystemEntropy)))
@@ -118,11 +167,51 @@ impl<'a> Builder<'a> {
                 Arc::new(self.mx(*port, wanted).map_err(StartError::Configuration)?)
             }
         };
+        let (way, pace) = self.paced(way, wanted);
+        lock(&self.built).push(Kept { print, way: Arc::clone(&way), pace });
+        Ok(way)
+    }
+
+    /// The way kept to its rates. Where it leads to the same place under the same rates as before, what
+    /// was used up of them stays so.
+    fn paced(
+        &self,
+        way: Way,
+        wanted: &Wanted,
+    ) -> (Way, Option<(UpstreamRoute, Vec<Rate>, Arc<Mutex<Pace>>)>) {
         if wanted.rates.is_empty() {
-            return Ok(way);
+            return (way, None);
         }
+        let same = |kept: &Kept| {
+            kept.pace
+                .as_ref()
+                .is_some_and(|(route, rates, _)| *route == wanted.route && *rates == wanted.rates)
+        };
+        let known = self.stood(same).and_then(|kept| kept.pace).map(|(.., pace)| pace);
+        let fresh = || Arc::new(Mutex::new(Pace::new(&wanted.rates, &self.sent, self.clock.now())));
+        let pace = known.unwrap_or_else(fresh);
         let clock = Arc::clone(&self.clock);
-        Ok(Arc::new(Paced::new(way, &wanted.rates, &self.sent, clock, self.tally.clone())))
+        let paced = Paced::new(way, &wanted.rates, Arc::clone(&pace), clock, self.tally.clone());
+        (Arc::new(paced), Some((wanted.route.clone(), wanted.rates.clone(), pace)))
+    }
+
+    /// A way that stood before, taken out, for it is used once.
+    fn stood(&self, wanted: impl Fn(&Kept) -> bool) -> Option<Kept> {
+        let mut before = lock(&self.before);
+        let at = before.iter().position(wanted)?;
+        Some(before.swap_remove(at))
+    }
+
+    /// All that a way is built from: what stands in the configuration, and in the files it names.
+    fn print(&self, wanted: &Wanted) -> String {
+        let alone = Wanted { also: Vec::new(), priority: 0, weight: 0, ..wanted.clone() };
+        let files = wanted.secret_files().into_iter().chain(wanted.ca_file.as_deref());
+        let mut hasher = DefaultHasher::new();
+        for file in files.chain(self.config.dns.trust_anchor_file.as_deref()) {
+            // one that cannot be read is told of when the way is built
+            std::fs::read(file).unwrap_or_default().hash(&mut hasher);
+        }
+        format!("{alone:?} {:?} {:x}", self.config.dns, hasher.finish())
     }
 
     fn mx(&self, port: u16, wanted: &Wanted) -> Result<MxDelivery, String> {
@@ -179,6 +268,11 @@ pub(super) fn smarthost(config: &Config) -> Result<Option<Smarthost>, String> {
     let builder = builder.map_err(|error| error.to_string())?;
     let wanted = Wanted { credentials: None, ..config.upstream.clone() };
     builder.smarthost(host, *port, &wanted).map(Some)
+}
+
+fn lock(kept: &Mutex<Vec<Kept>>) -> MutexGuard<'_, Vec<Kept>> {
+    // nothing can panic while it is held
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn tokens(wanted: &Oauth, ca_file: Option<&Path>) -> Result<Tokens, String> {

@@ -52,7 +52,7 @@ async fn serve(context: &Context, config: Config) -> Result<(), Failure> {
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
                 tell_reload();
-                reload(&running, context, &file);
+                reload(&running, context, &file).await;
                 tell(&[NotifyState::Ready]);
             }
             () = pulse.beat() => {}
@@ -71,12 +71,16 @@ async fn serve(context: &Context, config: Config) -> Result<(), Failure> {
 }
 
 /// Reads the configuration anew. A mistake in it leaves everything as it was.
-fn reload(running: &Running, context: &Context, file: &std::path::Path) {
+async fn reload(running: &Running, context: &Context, file: &std::path::Path) {
     let named = context.config.as_deref().unwrap_or(file);
-    let result =
-        Config::find(Some(named)).map_err(Failure::from).and_then(|config| Ok(running.reload(&config)?));
+    let result = match Config::find(Some(named)) {
+        Ok(config) => running.reload(&config).await.map_err(Failure::from),
+        Err(error) => Err(Failure::from(error)),
+    };
     match result {
-        Ok(()) => tracing::info!("reloaded: organisation, policy, who may relay, certificates"),
+        Ok(()) => {
+            tracing::info!("reloaded: organisation, policy, who may relay, upstreams, routes, certificates")
+        }
         Err(failure) => tracing::error!("not reloaded, the old configuration stays: {}", failure.text),
     }
 }

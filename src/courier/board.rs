@@ -210,6 +210,11 @@ impl Board {
         }
     }
 
+    /// What the breaker knows is of a way that is used no more.
+    pub(super) fn forget_breaker(&self) {
+        self.lock().breaker = Breaker::default();
+    }
+
     /// Tells the breaker. What was claimed ahead is handed out when it just opened: to be given back.
     pub(super) fn report(&self, event: breaker::Event, now: Timestamp) -> Vec<Job> {
         let mut state = self.lock();

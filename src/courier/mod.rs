@@ -25,8 +25,8 @@ use breaker::Breaker;
 use message::{Loaded, Shelf};
 use schedule::Schedule;
 use seal::Sealer;
-pub use seal::{Seals, Signed};
-use std::sync::Arc;
+pub use seal::{Leaving, Seals, Signed};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -110,7 +110,7 @@ impl Default for Settings {
 /// Everything the courier's tasks know.
 pub struct Courier {
     store: Arc<dyn Store>,
-    upstream: Arc<dyn Upstream>,
+    upstream: RwLock<Arc<dyn Upstream>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: Settings,
@@ -136,7 +136,7 @@ impl Courier {
             sealer: Sealer::new(seals),
             draining: watch::Sender::new(false),
             store,
-            upstream,
+            upstream: RwLock::new(upstream),
             clock,
             entropy,
             settings,
@@ -148,6 +148,11 @@ impl Courier {
         tasks.spawn(claims::claim(Arc::clone(&courier)));
         let renewer = tokio::spawn(claims::renew(Arc::clone(&courier)));
         CourierHandle { courier, tasks: Arc::new(Mutex::new(tasks)), renewer: Arc::new(renewer) }
+    }
+
+    /// The way out in force.
+    fn upstream(&self) -> Arc<dyn Upstream> {
+        Arc::clone(&self.upstream.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits for the drain to begin.
@@ -185,7 +190,7 @@ impl CourierHandle {
     pub fn stats(&self) -> Stats {
         let (busy, ahead) = self.courier.board.load();
         Stats {
-            upstream: self.courier.upstream.name().to_owned(),
+            upstream: self.courier.upstream().name().to_owned(),
             places: self.courier.settings.places,
             busy,
             ahead,
@@ -196,6 +201,14 @@ impl CourierHandle {
     /// Puts other keys and marks into force, for copies sent from now on.
     pub fn replace_seals(&self, seals: Arc<Seals>) {
         self.courier.sealer.replace(seals);
+    }
+
+    /// Sends another way from now on; what is under way ends the way it began. The breaker starts anew,
+    /// for what it knows is of the former way.
+    pub fn replace_upstream(&self, upstream: Arc<dyn Upstream>) {
+        *self.courier.upstream.write().unwrap_or_else(PoisonError::into_inner) = upstream;
+        self.courier.board.forget_breaker();
+        self.courier.board.wake();
     }
 
     /// Stops: nothing new is begun, transactions before their final dot are broken off and put back,
@@ -219,7 +232,7 @@ impl CourierHandle {
             self.courier.give_back(&job.claim, "").await;
         }
         self.renewer.abort();
-        self.courier.upstream.close().await;
+        self.courier.upstream().close().await;
     }
 }
 

@@ -123,7 +123,8 @@ impl Courier {
                 go
             })
         };
-        let mut sending = self.upstream.send(&mut transaction, look);
+        let upstream = self.upstream();
+        let mut sending = upstream.send(&mut transaction, look);
         let outcome = tokio::select! {
             outcome = &mut sending => Some(outcome),
             () = self.drained() => None,

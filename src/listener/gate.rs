@@ -1,5 +1,6 @@
 //! How many sessions at once, in all and from one address.
 
+use prometheus_client::metrics::gauge::Gauge;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     counts: Mutex<Counts>,
+    /// The same for the metrics, over all listeners.
+    shown: Gauge,
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +27,11 @@ pub(super) struct Pass {
 }
 
 impl Gate {
+    /// Counts here, and in a number that others count in as well.
+    pub(super) fn new(shown: Gauge) -> Self {
+        Self { counts: Mutex::default(), shown }
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -35,6 +43,7 @@ impl Gate {
             return None;
         }
         counts.all += 1;
+        self.shown.inc();
         Some(Pass { gate: Arc::clone(self), client: None })
     }
 }
@@ -57,6 +66,7 @@ impl Drop for Pass {
     fn drop(&mut self) {
         let mut counts = self.gate.counts();
         counts.all = counts.all.saturating_sub(1);
+        self.gate.shown.dec();
         let Some(client) = self.client else { return };
         match counts.by_client.get_mut(&client) {
             Some(here) if *here > 1 => *here -= 1,
@@ -87,6 +97,7 @@ mod tests {
         let unnamed = gate.enter(3).unwrap();
         assert!(gate.enter(3).is_none(), "one that has no name yet counts");
         drop((unnamed, second, third));
+        assert_eq!(gate.shown.get(), 0);
         let counts = gate.counts();
         assert!(counts.by_client.is_empty() && counts.all == 0);
     }

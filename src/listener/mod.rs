@@ -124,7 +124,11 @@ impl Listener {
     /// Serves until `shutdown`, then drains: no new connections, 421 4.3.2 to sessions that wait for a
     /// command, content under way may end within `limits.drain`. Returns when all sessions are over.
     pub async fn run(self, doorway: Arc<dyn Doorway>, mut shutdown: Shutdown) {
-        let gate = Arc::new(Gate::default());
+        let sessions_open = {
+            let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
+            place.settings.tally.sessions.clone()
+        };
+        let gate = Arc::new(Gate::new(sessions_open));
         let mut sessions = JoinSet::new();
         let sessions_shutdown = shutdown.clone();
         loop {

@@ -3,6 +3,7 @@
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// How a handshake ended.
@@ -26,6 +27,8 @@ pub struct Tally {
     /// balancer), `starttls` (commands came behind STARTTLS without waiting), `early` (the client spoke
     /// before the greeting), `sessions` (too many).
     pub refused: Family<ByReason, Counter>,
+    /// Sessions open now.
+    pub sessions: Gauge,
     /// Certificates asked for by ACME, `ok` or `failed`.
     pub orders: Family<ByResult, Counter>,
 }
@@ -39,6 +42,7 @@ impl Tally {
             "Clients broken off before a transaction",
             self.refused.clone(),
         );
+        registry.register("sessions", "Sessions with clients open now", self.sessions.clone());
         registry.register("acme_orders", "Certificates asked for by ACME", self.orders.clone());
     }
 

@@ -13,6 +13,8 @@ pub struct Organisation {
     not_ours: Vec<String>,
     /// Outside domains that are not counted, each with its subdomains.
     partners: Vec<String>,
+    /// Outside mailboxes that are not counted (key form).
+    partner_mailboxes: Vec<String>,
     /// With nothing configured (`try`, `explain`, `replay`): the sender's own domain is ours; for a
     /// free-mail sender only the sender itself is.
     of_sender: bool,
@@ -33,16 +35,20 @@ pub enum Standing {
 
 impl Organisation {
     /// An organisation with these domains (each with whether its subdomains are ours too); names are
-    /// turned into A-labels. The error names the first that is no domain.
+    /// turned into A-labels. Partners are domains, or single mailboxes. The error names the first that is
+    /// neither.
     pub fn new(domains: &[(String, bool)], partners: &[String], not_ours: &[String]) -> Result<Self, String> {
         let names = |list: &[String]| list.iter().map(|name| domain_key(name)).collect::<Result<_, _>>();
+        let (mailboxes, partners): (Vec<String>, Vec<String>) =
+            partners.iter().cloned().partition(|name| name.contains('@'));
         Ok(Self {
             domains: domains
                 .iter()
                 .map(|(name, subdomains)| Ok((domain_key(name)?, *subdomains)))
                 .collect::<Result<_, String>>()?,
             not_ours: names(not_ours)?,
-            partners: names(partners)?,
+            partners: names(&partners)?,
+            partner_mailboxes: mailboxes.iter().map(|name| mailbox_key(name)).collect::<Result<_, _>>()?,
             of_sender: false,
             mailbox: None,
         })
@@ -92,7 +98,9 @@ impl Organisation {
         if !self.not_ours.iter().any(|name| within(domain, name)) && ours() {
             return Standing::Internal;
         }
-        if self.partners.iter().any(|name| within(domain, name)) {
+        if self.partners.iter().any(|name| within(domain, name))
+            || self.partner_mailboxes.iter().any(|mailbox| mailbox == address.key())
+        {
             return Standing::Partner;
         }
         Standing::External
@@ -156,6 +164,13 @@ pub fn domain_key(name: &str) -> Result<String, String> {
         .ok()
         .filter(|ascii| !ascii.is_empty())
         .ok_or_else(|| format!("`{name}` is no domain name: write it as `example.co.jp`"))
+}
+
+fn mailbox_key(name: &str) -> Result<String, String> {
+    let address = Address::parse(name.trim()).ok().filter(|_| !name.contains('*'));
+    address.map(|address| address.key().to_owned()).ok_or_else(|| {
+        format!("`{name}` is no partner: write a domain, as `example.com`, or a mailbox, as `a@example.com`")
+    })
 }
 
 fn within(domain: &str, name: &str) -> bool {
@@ -252,7 +267,7 @@ mod tests {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let ours = Organisation::new(
             &[("example.co.jp".into(), true), ("例え.jp".into(), false)],
-            &list(&["partner.example", "alumni.example.co.jp"]),
+            &list(&["partner.example", "alumni.example.co.jp", "Accountant@Office.example"]),
             &list(&["students.example.co.jp", "alumni.example.co.jp"]),
         )
         .unwrap();
@@ -267,12 +282,19 @@ mod tests {
             ("a@xn--r8jz45g.jp", Standing::Internal),
             ("a@sub.xn--r8jz45g.jp", Standing::External),
             ("a@sub.partner.example", Standing::Partner),
+            ("accountant@office.example", Standing::Partner),
+            ("other@office.example", Standing::External),
+            ("accountant@sub.office.example", Standing::External),
         ];
         for (text, wanted) in cases {
             assert_eq!(ours.standing(&address(text)), wanted, "{text}");
         }
         for bad in ["", "a@b.jp", "*.example.jp", ".example.jp", "a b.jp"] {
             assert!(Organisation::new(&[(bad.into(), true)], &[], &[]).is_err(), "{bad:?}");
+        }
+        for bad in ["@office.example", "a@", "a b@office.example", "*@office.example.", "Name <a@b.example>"]
+        {
+            assert!(Organisation::new(&[], &list(&[bad]), &[]).is_err(), "{bad:?}");
         }
     }
 

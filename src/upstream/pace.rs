@@ -15,9 +15,9 @@ use std::time::Duration;
 /// How late one may come for the moment given: afterwards it is anybody's no more.
 const KEPT_FOR: Duration = Duration::from_mins(5);
 
-/// Rates that all hold.
+/// Rates that all hold, and how far they are used up.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     buckets: Vec<Bucket>,
     /// Moments given away, with the recipients they are for, the earliest first.
     promised: VecDeque<(Timestamp, usize)>,
@@ -25,7 +25,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Full buckets, but for what was sent lately.
-    pub(super) fn new(rates: &[Rate], sent: &[Sent], now: Timestamp) -> Self {
+    pub fn new(rates: &[Rate], sent: &[Sent], now: Timestamp) -> Self {
         let buckets = rates.iter().map(|rate| {
             let mut bucket = Bucket::new(*rate, now);
             for sent in sent.iter().filter(|sent| sent.rate == *rate) {
@@ -92,20 +92,19 @@ pub struct Paced {
     inner: Arc<dyn Upstream>,
     clock: Arc<dyn Clock>,
     tally: Tally,
-    pace: Mutex<Pace>,
+    pace: Arc<Mutex<Pace>>,
     text: String,
 }
 
 impl Paced {
-    /// Keeps `inner` to these rates.
+    /// Keeps `inner` to these rates. `pace` is of the same rates; what was used up of it stays so.
     pub fn new(
         inner: Arc<dyn Upstream>,
         rates: &[Rate],
-        sent: &[Sent],
+        pace: Arc<Mutex<Pace>>,
         clock: Arc<dyn Clock>,
         tally: Tally,
     ) -> Self {
-        let pace = Mutex::new(Pace::new(rates, sent, clock.now()));
         let texts: Vec<String> = rates.iter().map(ToString::to_string).collect();
         Self { inner, clock, tally, pace, text: texts.join(", ") }
     }

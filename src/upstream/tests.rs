@@ -84,6 +84,7 @@ fn mail(from: &str, to: &[&str]) -> Transaction {
         eight_bit: false,
         ret: None,
         envid: None,
+        reseal: None,
     }
 }
 
@@ -112,7 +113,8 @@ impl Rig {
     fn paced(&self, fake: &Arc<Fake>, rate: &str) -> Arc<Paced> {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let rates = [rate.parse().unwrap()];
-        Arc::new(Paced::new(Arc::clone(fake) as Arc<dyn Upstream>, &rates, &[], clock, Tally::default()))
+        let pace = Arc::new(Mutex::new(pace::Pace::new(&rates, &[], clock.now())));
+        Arc::new(Paced::new(Arc::clone(fake) as Arc<dyn Upstream>, &rates, pace, clock, Tally::default()))
     }
 
     fn group(&self, members: &[(&Arc<Fake>, u16, u16)]) -> Group {

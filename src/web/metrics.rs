@@ -17,6 +17,7 @@
 //! | `sekisho_upstream_paced{upstream}` | copies that wait for their turn under a rate |
 //! | `sekisho_upstream_paced_seconds{upstream}` | how long the last of them has to wait |
 //! | `sekisho_upstream_left_alone{upstream}` | 1 while one upstream of several is left alone |
+//! | `sekisho_sessions` | sessions with clients open now |
 //! | `sekisho_connections_refused_total{reason}` | clients broken off before a transaction: `proxy` (no sound PROXY header from a balancer), `starttls` (something sent behind STARTTLS), `early` (spoke before the greeting), `sessions` (too many) |
 //! | `sekisho_auth_total{result}` | claims of clients to be somebody: `right`, `wrong`, `too-many` (not looked at), `down` (the source of accounts cannot answer) |
 //! | `sekisho_refused_senders_total{why}` | transactions refused for their sender: `mail-from`, `header` (From or Sender), `tenant`, and recipients refused to strangers: `relay` |
@@ -92,7 +93,7 @@ pub struct Probes {
     /// Transactions with the upstream open now.
     pub busy: Probe,
     /// The upstream's name, and 1 while its breaker is open.
-    pub breaker: (String, Probe),
+    pub breaker: Arc<dyn Fn() -> (String, i64) + Send + Sync>,
 }
 
 /// Counts the answers given to clients. Cheap to clone.
@@ -160,8 +161,10 @@ impl Metrics {
     /// The numbers as text.
     pub async fn render(&self, store: &dyn Store) -> String {
         self.under_way.set((self.probes.busy)());
-        let (upstream, breaker) = &self.probes.breaker;
-        self.breaker.get_or_create(&ByUpstream { upstream: upstream.clone() }).set(breaker());
+        let (upstream, open) = (self.probes.breaker)();
+        // a reload may have put another one in its place
+        self.breaker.clear();
+        self.breaker.get_or_create(&ByUpstream { upstream }).set(open);
         if let Err(error) = self.read(store).await {
             tracing::warn!(%error, "the store's numbers could not be read");
         }

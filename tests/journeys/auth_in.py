@@ -161,8 +161,12 @@ def it_takes_mail_of_swaks_by_every_mechanism_it_knows_that_is_offered():
         for mechanism in ["CRAM-MD5", "CRAM-SHA1", "DIGEST-MD5"]:
             done = swaks(mechanism)
             equal(done.returncode, 28, f"{mechanism}, which is not offered: {done.stdout}")
+        with relay.secured() as client:
+            for mechanism in ["CRAM-MD5", "CRAM-SHA1", "DIGEST-MD5", "NTLM", "EXTERNAL", "ANONYMOUS", "SCRAM-SHA-1"]:
+                equal(client.docmd("AUTH", mechanism)[0], 504, f"{mechanism}, asked for all the same")
+            equal(client.login("hanako", PASSWORD)[0], 235)
         equal(len(sink.taken), 2)
-        equal(relay.metric('sekisho_auth_total{result="right"}'), 2)
+        equal(relay.metric('sekisho_auth_total{result="right"}'), 3)
         equal(relay.metric('sekisho_auth_total{result="wrong"}'), 2)
 
 
