@@ -250,6 +250,10 @@ impl Running {
         let web = sockets.web.map(|(address, socket)| {
             let site = Arc::new(Site {
                 store: Arc::clone(&desk.store),
+                desk: desk.clone(),
+                assets: web::assets::Assets::new(),
+                zone: jiff::tz::TimeZone::system(),
+                secure: config.desk.url.as_deref().is_some_and(|url| url.starts_with("https:")),
                 metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier), |registry| {
                     sockets.secured.register(registry);
                     sockets.gatekeeper.counts().register(registry);

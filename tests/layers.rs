@@ -38,7 +38,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("control", &["desk", "store", "clock", "id", "journal", "message"]),
-    ("web", &["desk", "store", "intake", "clock", "app"]),
+    (
+        "web",
+        &[
+            "desk", "store", "intake", "clock", "app", "id", "message", "policy", "journal", "rewrite",
+            "examine",
+        ],
+    ),
 ];
 
 /// What the pure layers must not reach: they neither wait nor store.

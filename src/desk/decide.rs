@@ -237,7 +237,7 @@ fn how_recorded(released: &Released) -> String {
 }
 
 /// Tells who decided, where somebody has.
-fn undecided(held: &HeldRow) -> Result<(), DeskError> {
+pub(crate) fn undecided(held: &HeldRow) -> Result<(), DeskError> {
     match held.state {
         HeldState::Held => Ok(()),
         state => Err(DeskError::Store(StoreError::Decided {

@@ -1,7 +1,10 @@
 //! The desk: what becomes of held messages. The same functions stand behind every surface.
 //!
+//! * [`contents`] what stands in a message, to be read
 //! * [`decide`] who may release what; release, return
+//! * [`dossier`] everything about one message that a decision needs
 //! * [`expiry`] messages nobody decided on go back to their senders
+//! * [`known`] how recipients stand to the sender
 //! * [`explain`] a message, its verdict and its copies, for people to look at
 //! * [`principal`] who asks, and what they may
 //! * [`links`] what links out of a mail do
@@ -9,9 +12,12 @@
 //! A release never goes straight to the courier: the message is examined and its copies are planned
 //! and audited anew, and all of it is committed in one transaction.
 
+pub mod contents;
 pub mod decide;
+pub mod dossier;
 pub mod expiry;
 pub mod explain;
+pub mod known;
 pub mod links;
 pub mod principal;
 

@@ -1,8 +1,15 @@
-//! HTTP on the desk's address: `/healthz`, `/readyz`, `/metrics`. The desk's pages come here later.
+//! HTTP on the desk's address: `/healthz`, `/readyz`, `/metrics`, and the desk's [`pages`].
+//!
+//! * [`words`] what pages say, in the visitor's language; [`assets`] their style sheet and script
 
+pub mod assets;
 pub mod metrics;
+pub mod pages;
+pub mod words;
 
+use crate::desk::Desk;
 use crate::store::Store;
+use assets::Assets;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -23,6 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Site {
     /// The store.
     pub store: Arc<dyn Store>,
+    /// The desk.
+    pub desk: Desk,
+    /// The style sheet and the script.
+    pub assets: Assets,
+    /// The zone that pages tell moments in.
+    pub zone: jiff::tz::TimeZone,
+    /// Browsers reach the desk through TLS.
+    pub secure: bool,
     /// Numbers.
     pub metrics: Metrics,
     /// The relay is shutting down: it is alive, but takes no more mail.
@@ -44,6 +59,8 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(show_metrics))
+        .route("/static/{name}", get(assets::serve))
+        .merge(pages::routes())
         .fallback(nothing_here)
         .with_state(site)
 }

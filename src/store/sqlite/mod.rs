@@ -6,7 +6,7 @@
 //! * [`readers`] connections that only read
 //! * [`encode`] a message as rows; [`codes`] states as numbers; [`error`] what SQLite's errors mean
 //! * [`accept`], [`claims`], [`record`], [`decide`], [`queue`], [`notices`], [`journal`], [`purge`],
-//!   [`read`] what the trait's methods do inside a transaction
+//!   [`read`], [`known`] what the trait's methods do inside a transaction
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 
 mod accept;
@@ -18,6 +18,7 @@ mod encode;
 mod error;
 mod held;
 mod journal;
+mod known;
 mod notices;
 mod open;
 mod people;
@@ -30,6 +31,7 @@ mod record;
 mod schema;
 mod writer;
 
+use super::known::{Correspondents, KnownStore};
 use super::lock::beside;
 use super::{
     AttemptResult, Body, BodyWriter, Claim, DueNotice, HeldDecision, HeldFilter, HeldRow, Lease, MessageRow,
@@ -39,6 +41,7 @@ use super::{
 use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use crate::id::Id;
 use crate::journal::Entry;
+use crate::message::Address;
 use crate::policy::facts::Disclosed;
 use async_trait::async_trait;
 use bodies::Bodies;
@@ -300,6 +303,7 @@ impl Store for SqliteStore {
         let messages = self.purge_all(now.minus(keep.messages), purge::messages).await?;
         let before = now.minus(keep.ledger);
         let ledger = self.write(move |tx| purge::ledger(tx, before)).await?;
+        self.write(move |tx| known::forget(tx, before)).await?;
         self.recent.clear();
         Ok(Purged { contents, messages, ledger, orphans: self.sweep(Some(now)).await? })
     }
@@ -309,6 +313,19 @@ impl Store for SqliteStore {
         tokio::time::timeout(PROBE, probe)
             .await
             .map_err(|_| StoreError::Unavailable("a write has been waiting for five seconds".to_owned()))?
+    }
+}
+
+#[async_trait]
+impl KnownStore for SqliteStore {
+    async fn correspondents(
+        &self,
+        sender: &Address,
+        recipients: &[Address],
+        most: usize,
+    ) -> Result<Correspondents, StoreError> {
+        let (sender, recipients) = (sender.clone(), recipients.to_vec());
+        self.readers.read(move |db| known::correspondents(db, &sender, &recipients, most)).await
     }
 }
 

@@ -4,7 +4,7 @@
 //! ways split the row: the first outcome keeps it, each other outcome gets a row of its own.
 
 use super::error::Failure;
-use super::{accept, codes, journal, notices, schema};
+use super::{accept, codes, journal, known, notices, schema};
 use crate::clock::Timestamp;
 use crate::journal::Event;
 use crate::message::Address;
@@ -22,6 +22,7 @@ pub(super) fn record(tx: &Connection, result: &AttemptResult) -> Result<(), Fail
     if !whole_delivered(tx, result)? {
         part_ways(tx, message, result)?;
     }
+    known::note(tx, result)?;
     for notice in &result.notices {
         match notice.kind {
             NoticeKind::Failure => notices::put_failure(tx, message, notice.due)?,

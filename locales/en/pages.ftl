@@ -1,0 +1,310 @@
+## What the desk's pages say, in English.
+
+# Every page
+desk-brand = Sekisho desk
+desk-skip = Skip to the content
+desk-nav = Parts of the desk
+desk-nav-list = Held mail
+desk-nav-circles = Circles
+desk-nav-report = Report
+desk-logout = Sign out
+desk-foot = Sekisho keeps recipients from being shown to each other by mistake.
+desk-back = Back
+desk-to-list = Held mail
+desk-pages = Pages
+desk-page-before = Previous
+desk-page-after = Next
+desk-page-first = First page
+
+# Counting
+desk-people = { $count ->
+    [one] 1 person
+   *[other] { $count } people
+}
+desk-organisations = { $count ->
+    [one] 1 organisation
+   *[other] { $count } organisations
+}
+desk-span-moment = less than a minute
+desk-span-minutes = { $count ->
+    [one] 1 minute
+   *[other] { $count } minutes
+}
+desk-span-hours = { $count ->
+    [one] 1 hour
+   *[other] { $count } hours
+}
+desk-span-days = { $count ->
+    [one] 1 day
+   *[other] { $count } days
+}
+desk-ago = { $span } ago
+desk-until = in { $span }
+desk-until-over = any moment now
+
+# The list
+desk-list-title = Held mail
+desk-search = Search
+desk-search-hint = Subject, sender or recipient
+desk-search-do = Search
+desk-filter-state = State
+desk-filter-whose = Whose
+desk-filter-whose-all = All I may see
+desk-filter-whose-mine = My own mail
+desk-filter-rule = Held by
+desk-filter-rule-all = Any rule
+desk-state-held = Waiting
+desk-state-released = Sent
+desk-state-returned = Returned
+desk-state-expired = Expired
+desk-state-all = All
+desk-none-title = Nothing is waiting
+desk-none-text = When a mail is held, it appears here until somebody decides.
+desk-none-found = No mail matches
+desk-no-subject = (no subject)
+desk-no-sender = (no sender)
+desk-line-one = { $sender } → { $first }
+desk-line-more = { $sender } → { $first } and { $more ->
+    [one] 1 other
+   *[other] { $more } others
+}
+desk-line-expires = Returned { $until }
+desk-choose = Choose: { $subject }
+desk-choose-all = Choose all shown
+desk-chosen = (0 chosen)
+desk-bulk-split = Send individually…
+desk-bulk-return = Return to sender…
+
+# Several at once
+desk-bulk-title-split = Send individually
+desk-bulk-title-return = Return to sender
+desk-bulk-ask-split = Send { $count ->
+    [one] this mail
+   *[other] these { $count } mails
+} individually? { $copies ->
+    [one] 1 copy
+   *[other] { $copies } copies
+} will leave.
+desk-bulk-ask-return = Return { $count ->
+    [one] this mail to its sender
+   *[other] these { $count } mails to their senders
+}? Nothing will be sent.
+desk-bulk-do-split = Send individually
+desk-bulk-do-return = Return
+desk-bulk-done-split = { $count ->
+    [0] Nothing was sent
+    [one] 1 mail is on its way, in { $copies } individual copies
+   *[other] { $count } mails are on their way, in { $copies } individual copies
+}
+desk-bulk-done-return = { $count ->
+    [0] Nothing was returned
+    [one] 1 mail was returned
+   *[other] { $count } mails were returned
+}
+desk-bulk-nothing = Nothing to do
+desk-bulk-nothing-text = No mail was chosen that can still be decided on this way.
+desk-bulk-left = { $count ->
+    [one] 1 mail is left as it is
+   *[other] { $count } mails are left as they are
+}
+desk-left-released = already sent by { $by }
+desk-left-returned = already returned by { $by }
+desk-left-expired = its time ran out
+desk-left-gone = no longer here
+desk-left-not-yours = another person has to decide on it
+
+# One message
+desk-head = { $people } at { $organisations } would see each other's addresses
+desk-head-sum = { $count } disclosures
+desk-head-audit = Others would see { $count ->
+    [one] 1 hidden recipient's address
+   *[other] { $count } hidden recipients' addresses
+}
+desk-head-audit-sum = The addresses stand inside the message, where they cannot be taken out.
+desk-head-unreadable = This message cannot be read for certain
+desk-head-look = A mail to { $count ->
+    [one] 1 recipient waits
+   *[other] { $count } recipients waits
+} for somebody to look at it
+desk-about = About this message
+desk-subject = Subject
+desk-from = From
+desk-received = Received
+desk-expires = Returned unsent
+desk-decide = What shall happen?
+desk-do-split = Send individually
+desk-do-split-text = Everyone gets a copy of their own and sees nobody else from outside.
+desk-do-bcc = Send as Bcc
+desk-do-bcc-text = Everyone gets the same copy, and none of them is named in it.
+desk-do-take-back = Take it back
+desk-do-take-back-text = Nothing is sent, and the mail comes back to you.
+desk-do-as-is = Send it as it is…
+desk-do-drop = Leave some recipients out…
+desk-do-return = Return to sender…
+desk-do-circle = Remember this circle…
+desk-note-audit = Copies that hide the recipients from each other cannot be made: their addresses stand inside the message itself.
+desk-note-unreadable = Copies cannot be made of it safely: the message cannot be read for certain.
+desk-note-own = This is your own mail: another person has to release it.
+desk-note-own-ask = This is your own mail: to show the recipients to each other takes another person.
+desk-note-auditor = You can see this message, but not decide on it.
+desk-late = Somebody else decided first. Nothing more was done.
+desk-decided-split = Sent individually by { $by }, { $at }
+desk-decided-bcc = Sent as Bcc by { $by }, { $at }
+desk-decided-as-is = Sent as it is by { $by }, { $at }
+desk-decided-returned = Returned by { $by }, { $at }
+desk-decided-returned-because = Returned by { $by }, { $at }: { $reason }
+desk-decided-expired = Returned unsent, { $at }: nobody decided in time
+desk-progress = { $delivered } of { $total } delivered.
+desk-progress-failed = { $count ->
+    [one] 1 failed.
+   *[other] { $count } failed.
+}
+desk-recipients = { $count ->
+    [one] 1 recipient
+   *[other] { $count } recipients
+}
+desk-recipients-show = Show all, by organisation ({ $count })
+desk-ours = Our own
+desk-provider = mail provider
+desk-hidden = in nobody's To or Cc
+desk-stand-new = never written to before
+desk-stand-new-list = never written to before; looks like a list
+desk-stand-written = last written to { $ago }
+desk-stand-written-list = last written to { $ago }; looks like a list
+desk-stand-look-alike = not { $domain }, but looks like it
+desk-message = The message
+desk-message-text = Text of the message
+desk-message-closed = You can see about this message, but not what is written in it.
+desk-message-large = This message is too large to be shown here.
+desk-message-empty = There is no text in it.
+desk-message-goes-on = The text goes on; only its beginning is shown.
+desk-message-html = As HTML
+desk-message-html-text = Without images, links and styles; nothing is loaded from anywhere.
+desk-image = image
+desk-files = { $count ->
+    [one] 1 attachment
+   *[other] { $count } attachments
+}
+desk-file-unnamed = Attachment { $number }
+desk-file-inline = shown in the text
+desk-gets = What each recipient gets
+desk-gets-ways = Ways of sending
+desk-gets-example = For example,
+desk-gets-all = { $count ->
+    [one] See the copy
+   *[other] See all { $count } copies, for each way of sending
+}
+desk-gets-range = { $first }–{ $last } of { $total }
+desk-before = As written
+desk-after = As it would leave
+desk-after-split = Sent individually
+desk-after-none = gets no copy
+desk-tab-split = Individually
+desk-tab-bcc = As Bcc
+desk-tab-as-is = As it is
+desk-tab-text-split = Everyone gets a copy of their own and sees nobody else from outside.
+desk-tab-text-bcc = Everyone gets the same copy, and none of them is named in it.
+desk-tab-text-as-is = Everyone sees everyone in To and Cc.
+desk-changed = { $count ->
+    [one] 1 other line differs
+   *[other] { $count } other lines differ
+}
+desk-line-lacks = Removed:{" "}
+desk-line-has = Added:{" "}
+desk-why = Why it is held
+desk-hits = { $count ->
+    [one] Where the address was found
+   *[other] { $count } places where addresses were found
+}
+desk-asked = Asked to decide
+desk-asked-nobody = nobody by name; an administrator decides
+desk-timeline = What happened
+
+# Sending as it is, leaving out, returning
+desk-as-is-title = Send it as it is?
+desk-as-is-places = Acknowledge each place where a hidden address stands
+desk-as-is-sure = I know that everyone will see this, and that it cannot be undone.
+desk-as-is-do = Send as it is
+desk-drop-title = Leave some recipients out
+desk-drop-text = Those you choose get nothing, and are taken out of To and Cc as well.
+desk-drop-whom = Leave out
+desk-drop-split = Send to the others individually
+desk-drop-bcc = Send to the others as Bcc
+desk-return-title = Return to the sender?
+desk-return-text = Nothing is sent. The sender gets a notice with your reason.
+desk-return-reason = Reason (optional)
+desk-return-reason-help = One sentence the sender can act on.
+desk-return-do = Return
+
+# What did not work out
+desk-gone-title = Nothing here
+desk-gone-text = This page does not exist, or the message is gone: what is past its time is removed.
+desk-nothing-done = Nothing was done.
+desk-not-yours-title = Another person has to decide
+desk-not-yours-text = Nothing was done. You may not decide on this message in this way.
+desk-audit-title = Hidden addresses would be shown
+desk-audit-text = They stand in these places, where they cannot be taken out:
+desk-unacknowledged-text = Each of these places has to be acknowledged:
+desk-unreadable-title = The message cannot be read for certain
+desk-unreadable-text = It can only be sent as it is, or be returned.
+desk-no-recipient-text = { $address } is no recipient of this message.
+desk-nobody-left-text = No recipient would be left. Return the message instead.
+desk-unavailable-title = The desk cannot answer just now
+desk-unavailable-text = Nothing was lost. Please try again in a moment.
+desk-bad-form-text = The form was not complete. Please go back and try again.
+
+# Timeline
+desk-action-pass = passed
+desk-action-bcc = sent as Bcc
+desk-action-split = sent individually
+desk-action-delay = delayed
+desk-action-hold = held
+desk-action-reject = refused
+desk-action-own = our own notice
+desk-delivery-ready = ready
+desk-delivery-sending = being sent
+desk-delivery-delivered = delivered
+desk-delivery-waiting = to be tried again
+desk-delivery-failed = failed
+desk-delivery-uncertain = uncertain, to be tried again
+desk-delivery-paused = paused
+desk-delivery-dropped = dropped
+desk-way-split = individually
+desk-way-bcc = as Bcc
+desk-way-as-is = as it is
+desk-verb-retry = tried again
+desk-verb-drop = dropped
+desk-verb-pause = paused
+desk-verb-resume = resumed
+desk-notice-held = held
+desk-notice-held-approvers = to decide
+desk-notice-split = sent individually
+desk-notice-returned = returned
+desk-notice-expired = expired
+desk-notice-failure = not delivered
+desk-notice-delayed = delivery delayed
+desk-notice-stopped = sending stopped
+desk-event-accepted = Accepted from { $client } for { $count ->
+    [one] 1 recipient
+   *[other] { $count } recipients
+}: { $action }
+desk-event-attempt = { $first }{ $more ->
+    [0] {""}
+    [one] {" "}and 1 other
+   *[other] {" "}and { $more } others
+}: { $state } – { $reply }
+desk-event-released = Released { $how } by { $by }{ $dropped ->
+    [0] {""}
+    [one] , 1 recipient left out
+   *[other] , { $dropped } recipients left out
+}
+desk-event-returned = Returned by { $by }
+desk-event-returned-because = Returned by { $by }: { $reason }
+desk-event-expired = Returned: nobody decided in time
+desk-event-noticed = Notice sent: { $kind }
+desk-event-queue = { $count ->
+    [one] 1 delivery
+   *[other] { $count } deliveries
+} { $verb } by { $by }
+desk-event-stopped = Sending stopped: a hidden address was found. { $left } of { $total } had left.
+desk-event-asked = { $by } asks for it to be sent as it is: { $reason }

@@ -1,0 +1,144 @@
+//! What stands in a message, for people to read: its text, its HTML, its attachments.
+//!
+//! The text shown first is the one a mail client without HTML would show; where there is none, the HTML
+//! is turned into text. Everything is bounded.
+
+use mail_parser::{MessageParser, MimeHeaders, PartType};
+
+/// Most characters of text.
+const MOST_TEXT: usize = 200_000;
+/// Most octets of HTML.
+const MOST_HTML: usize = 2 * 1024 * 1024;
+/// Most attachments listed.
+const MOST_FILES: usize = 500;
+
+/// What stands in a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Its text.
+    pub text: String,
+    /// The text goes on beyond what is given here.
+    pub text_goes_on: bool,
+    /// It has HTML, as the sender wrote it: never to be shown as it is.
+    pub html: Option<String>,
+    /// Its attachments, in order.
+    pub files: Vec<File>,
+}
+
+/// An attachment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its place among the attachments, from 0.
+    pub number: usize,
+    /// Its name as the sender gave it; empty when there is none.
+    pub name: String,
+    /// Its type in lower case, as the sender gave it.
+    pub kind: String,
+    /// Decoded size in octets.
+    pub size: u64,
+    /// The HTML shows it (an image in the text).
+    pub inline: bool,
+}
+
+/// Reads a message.
+pub fn read(raw: &[u8]) -> Contents {
+    let Some(message) = MessageParser::default().parse(raw) else { return Contents::default() };
+    let mut contents = Contents::default();
+    let mut texts = Vec::new();
+    for number in 0..message.text_body_count() {
+        texts.extend(message.body_text(number));
+    }
+    let text = texts.join("\n\n");
+    contents.text = text.chars().take(MOST_TEXT).collect();
+    contents.text_goes_on = contents.text.len() < text.len();
+    contents.html = message
+        .html_bodies()
+        .find_map(|part| match &part.body {
+            PartType::Html(html) => Some(bounded(html)),
+            _ => None,
+        })
+        .filter(|html| !html.trim().is_empty());
+    contents.files = message
+        .attachments()
+        .take(MOST_FILES)
+        .enumerate()
+        .map(|(number, part)| File {
+            number,
+            name: part.attachment_name().unwrap_or_default().to_owned(),
+            kind: kind(part),
+            size: part.contents().len() as u64,
+            inline: matches!(part.body, PartType::InlineBinary(_)) && part.content_id().is_some(),
+        })
+        .collect();
+    contents
+}
+
+/// One attachment's decoded octets.
+pub fn file(raw: &[u8], number: usize) -> Option<(File, Vec<u8>)> {
+    let file = read(raw).files.into_iter().nth(number)?;
+    let message = MessageParser::default().parse(raw)?;
+    let part = message.attachments().nth(number)?;
+    Some((file, part.contents().to_vec()))
+}
+
+fn bounded(html: &str) -> String {
+    let mut end = html.len().min(MOST_HTML);
+    while !html.is_char_boundary(end) {
+        end -= 1;
+    }
+    html[..end].to_owned()
+}
+
+fn kind(part: &mail_parser::MessagePart<'_>) -> String {
+    let Some(kind) = part.content_type() else { return "application/octet-stream".to_owned() };
+    let sub = kind.subtype().unwrap_or("octet-stream");
+    let text = format!("{}/{sub}", kind.ctype()).to_ascii_lowercase();
+    let plain = text.len() <= 100
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/.+-_".contains(&byte));
+    if plain { text } else { "application/octet-stream".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_html_and_attachments_are_told_apart() {
+        let raw = concat!(
+            "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n",
+            "--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n",
+            "--c\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGuten Tag\r\n",
+            "--c\r\nContent-Type: text/html\r\n\r\n<p>Guten <b>Tag</b></p>\r\n--c--\r\n",
+            "--b\r\nContent-Type: application/PDF; name=\"a.pdf\"\r\nContent-Disposition: attachment\r\n",
+            "Content-Transfer-Encoding: base64\r\n\r\nAAECAw==\r\n--b--\r\n"
+        );
+        let contents = read(raw.as_bytes());
+        assert_eq!(contents.text.trim(), "Guten Tag");
+        assert!(contents.html.unwrap().contains("<b>Tag</b>"));
+        assert_eq!(contents.files.len(), 1);
+        let (name, kind, size) = (&contents.files[0].name, &contents.files[0].kind, contents.files[0].size);
+        assert_eq!((name.as_str(), kind.as_str(), size), ("a.pdf", "application/pdf", 4));
+        assert_eq!(file(raw.as_bytes(), 0).unwrap().1, [0, 1, 2, 3]);
+        assert!(file(raw.as_bytes(), 1).is_none());
+    }
+
+    #[test]
+    fn html_alone_becomes_text() {
+        let contents = read(b"Content-Type: text/html\r\n\r\n<p>One</p><p>Two &amp; three</p>");
+        assert!(
+            contents.text.contains("One") && contents.text.contains("Two & three"),
+            "{:?}",
+            contents.text
+        );
+        assert!(!contents.text.contains("<p>"));
+    }
+
+    #[test]
+    fn nonsense_is_no_panic() {
+        for raw in
+            [&b""[..], b"\r\n", b"\xff\xfe\x00", b"Content-Type: multipart/mixed; boundary=\r\n\r\n--\r\n"]
+        {
+            let _ = read(raw);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Everything a person needs to decide on one message, looked at once: facts, rules, what each way of
+//! sending would make of it, how its recipients stand to the sender, what is written in it.
+
+use super::decide::How;
+use super::principal::{Principal, Whose};
+use super::{Desk, DeskError};
+use crate::clock::Timestamp;
+use crate::examine::{Examination, Examiner};
+use crate::id::Id;
+use crate::journal::Entry;
+use crate::message::{Address, Header};
+use crate::policy::Disclosure;
+use crate::rewrite::plan::{Copies, Stamp};
+use crate::rewrite::{Delivery, Hit};
+use crate::store::{QueueRow, StoredMessage};
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
+
+/// One message, looked at.
+pub struct Dossier {
+    /// The message.
+    pub message: StoredMessage,
+    /// Whose it is.
+    pub whose: Whose,
+    /// How it is looked at.
+    examiner: Examiner,
+    stamp: Stamp,
+    /// What it is; or why that cannot be told.
+    pub seen: Result<Examination, String>,
+    /// Copies that exist already.
+    pub deliveries: Vec<QueueRow>,
+    /// What happened to it, oldest first.
+    pub journal: Vec<Entry>,
+}
+
+/// Why a way of sending is not open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Others would see hidden recipients' addresses there.
+    Audit(Vec<Hit>),
+    /// The message cannot be read for certain.
+    Unreadable(String),
+}
+
+/// What a person reads in a message: only for whoever may read it.
+pub struct Written {
+    /// Header and body.
+    raw: Bytes,
+}
+
+impl Desk {
+    /// Looks at a message that this person may know of.
+    pub async fn dossier(&self, who: &Principal, id: Id) -> Result<Dossier, DeskError> {
+        let message = self.seen_by(who, id).await?;
+        let deliveries = self.store.deliveries(id).await?;
+        let journal = self.store.journal(id).await?;
+        let examiner = self.examiner.borrow().clone();
+        let seen = self.examine(&examiner, &message).await.map_err(|error| error.to_string());
+        let stamp = self.stamp(&message);
+        Ok(Dossier { whose: Whose::of(&message), message, examiner, stamp, seen, deliveries, journal })
+    }
+
+    /// What is written in a message, for whoever may read it; `None` where it is larger than `most`
+    /// octets.
+    pub async fn written(
+        &self,
+        who: &Principal,
+        message: &StoredMessage,
+        most: u64,
+    ) -> Result<Option<Written>, DeskError> {
+        if !who.may_read(&Whose::of(message).standing()) {
+            return Err(DeskError::NotAllowed(format!("{} may not read this message", who.name)));
+        }
+        if message.body.size() > most {
+            return Ok(None);
+        }
+        let room = usize::try_from(message.body.size()).unwrap_or_default();
+        let mut raw = BytesMut::with_capacity(message.header.len() + room);
+        raw.extend_from_slice(&message.header);
+        let mut body = self.store.open_body(&message.body).await?;
+        let unreadable =
+            |error| crate::store::StoreError::Unavailable(format!("the body of {}: {error}", message.id));
+        while body.read_buf(&mut raw).await.map_err(unreadable)? > 0 {}
+        Ok(Some(Written { raw: raw.freeze() }))
+    }
+
+    /// A message that this person may read, by its id.
+    pub async fn written_by_id(
+        &self,
+        who: &Principal,
+        id: Id,
+        most: u64,
+    ) -> Result<Option<Written>, DeskError> {
+        let message = self.seen_by(who, id).await?;
+        self.written(who, &message, most).await
+    }
+}
+
+impl Written {
+    /// Header and body as they came.
+    pub fn raw(&self) -> &Bytes {
+        &self.raw
+    }
+}
+
+impl Dossier {
+    /// The copies that this way of sending would make, audited. As it is, what the audit found does
+    /// not close the way: it comes beside the copies, to be acknowledged.
+    pub fn copies(&self, how: How, drop: &[Address]) -> Result<(Copies, Vec<Hit>), Closed> {
+        let seen = self.seen.as_ref().map_err(|why| Closed::Unreadable(why.clone()))?;
+        let disclosure = match how {
+            How::Split => Disclosure::Split,
+            How::Bcc => Disclosure::Bcc,
+            How::AsIs => Disclosure::AsIs,
+        };
+        if how != How::AsIs
+            && let Some(why) = seen.index.as_ref().err().or(seen.facts.problems.first())
+        {
+            return Err(Closed::Unreadable(why.clone()));
+        }
+        match self.examiner.copies(seen, disclosure, &self.stamp, drop) {
+            Ok(copies) => Ok((copies, Vec::new())),
+            Err(hits) if how == How::AsIs => Ok((self.examiner.as_written(seen, &self.stamp, drop), hits)),
+            Err(hits) => Err(Closed::Audit(hits)),
+        }
+    }
+
+    /// Who is ours, for this message.
+    pub fn is_internal(&self, address: &Address) -> bool {
+        self.seen.as_ref().is_ok_and(|seen| seen.organisation.is_internal(address))
+    }
+
+    /// When it was received.
+    pub fn received(&self) -> Timestamp {
+        self.message.received
+    }
+}
+
+/// A copy's header as it would leave.
+pub fn header_of(delivery: &Delivery, original: &[u8]) -> Option<Header> {
+    delivery.edits().render(original).ok().and_then(|block| Header::parse(block).ok())
+}

@@ -1,0 +1,222 @@
+//! The decisions on one message: each a form, and, where it asks for more than one press, a page.
+
+use super::super::Site;
+use super::super::words::calm;
+use super::answer;
+use super::people::LONGEST;
+use super::visit::{Chrome, Visit, show};
+use crate::desk::decide::{How, Wish};
+use crate::desk::dossier::Dossier;
+use crate::desk::{Desk, DeskError};
+use crate::id::Id;
+use crate::message::Address;
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use std::sync::Arc;
+
+/// Longest reason kept, in characters.
+const LONGEST_REASON: usize = 1_000;
+/// Most fields of a form: as many boxes as a message has recipients, and some.
+const MOST_FIELDS: usize = 5_100;
+
+/// A form's fields, in order; a name may stand there more than once.
+pub(super) type Fields = Vec<(String, String)>;
+
+/// The first value of a field.
+pub(super) fn value<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
+    fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+}
+
+/// All values of a field.
+pub(super) fn values<'a>(fields: &'a Fields, name: &str) -> impl Iterator<Item = &'a str> {
+    fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+}
+
+/// What a release form asks for.
+fn wish(fields: &Fields) -> Option<Wish> {
+    if fields.len() > MOST_FIELDS {
+        return None;
+    }
+    let how = match value(fields, "as")? {
+        "split" => How::Split,
+        "bcc" => How::Bcc,
+        "as-is" => How::AsIs,
+        _ => return None,
+    };
+    let drop: Result<Vec<Address>, _> = values(fields, "drop").map(Address::parse).collect();
+    let acknowledge = values(fields, "acknowledge").map(str::to_owned).collect();
+    Some(Wish { how, drop: drop.ok()?, acknowledge })
+}
+
+/// `POST /held/{id}/release`
+pub(super) async fn release(
+    State(site): State<Arc<Site>>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let Visit { who, c } = visit;
+    let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
+    let Some(wish) = wish(&fields) else { return answer::bad_form(c) };
+    match site.desk.release_as(&who, id, &wish).await {
+        Ok(released) => {
+            tracing::info!(%id, by = who.name, how = %released.how, copies = released.copies, "released on a page");
+            Redirect::to(&format!("/held/{id}")).into_response()
+        }
+        Err(error) => answer::refused(c, id, &error),
+    }
+}
+
+/// `POST /held/{id}/return`
+pub(super) async fn give_back(
+    State(site): State<Arc<Site>>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let Visit { who, c } = visit;
+    let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
+    let reason: String = value(&fields, "reason").unwrap_or_default().chars().take(LONGEST_REASON).collect();
+    match site.desk.give_back(&who, id, reason.trim()).await {
+        Ok(()) => {
+            tracing::info!(%id, by = who.name, "given back on a page");
+            Redirect::to(&format!("/held/{id}")).into_response()
+        }
+        Err(error) => answer::refused(c, id, &error),
+    }
+}
+
+/// One decision's page: what it does is said again, and asked for.
+#[derive(Template)]
+#[template(path = "act.html")]
+struct Act {
+    c: Chrome,
+    id: Id,
+    subject: String,
+    kind: Kind,
+    sentence: String,
+    /// Recipients to choose from.
+    people: Vec<String>,
+    /// Places to acknowledge, each with the addresses that stand there.
+    places: Vec<Place>,
+    /// Individual copies are safe.
+    open: bool,
+}
+
+#[derive(PartialEq, Eq)]
+enum Kind {
+    AsIs,
+    LeaveOut,
+    GiveBack,
+}
+
+struct Place {
+    name: String,
+    addresses: Vec<String>,
+}
+
+/// `GET /held/{id}/as-is`
+pub(super) async fn as_is(State(site): State<Arc<Site>>, visit: Visit, Path(id): Path<String>) -> Response {
+    ask(&site, visit, &id, Kind::AsIs).await
+}
+
+/// `GET /held/{id}/drop`
+pub(super) async fn leave_out(
+    State(site): State<Arc<Site>>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Response {
+    ask(&site, visit, &id, Kind::LeaveOut).await
+}
+
+/// `GET /held/{id}/return`
+pub(super) async fn return_form(
+    State(site): State<Arc<Site>>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Response {
+    ask(&site, visit, &id, Kind::GiveBack).await
+}
+
+async fn ask(site: &Site, visit: Visit, id: &str, kind: Kind) -> Response {
+    let Ok(id) = id.parse::<Id>() else { return answer::gone(visit.c) };
+    match prepare(&site.desk, &visit, id, kind).await {
+        Ok(act) => show(StatusCode::OK, &act),
+        Err(error) => answer::refused(visit.c, id, &error),
+    }
+}
+
+async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, DeskError> {
+    let Visit { who, c } = visit.clone().at("list");
+    let dossier = desk.dossier(&who, id).await?;
+    let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
+    crate::desk::decide::undecided(&row)?;
+    let what = dossier.whose.standing();
+    let allowed = match kind {
+        Kind::AsIs => who.may_release(&what, How::AsIs, false),
+        Kind::LeaveOut => who.may_release(&what, How::Split, true),
+        Kind::GiveBack => who.may_return(&what),
+    };
+    if !allowed {
+        return Err(DeskError::NotAllowed(format!("{} may not do that", who.name)));
+    }
+    let headline = super::held::headline(&c.t, &dossier, &row);
+    let recipients = dossier.message.envelope.recipients.iter();
+    Ok(Act {
+        subject: super::held::subject(&c.t, &row.subject),
+        sentence: format!("{} {}", headline.text, headline.sum),
+        people: if kind == Kind::LeaveOut {
+            recipients.map(|to| calm(to.address.as_str(), LONGEST)).collect()
+        } else {
+            Vec::new()
+        },
+        places: if kind == Kind::AsIs { places(&dossier) } else { Vec::new() },
+        open: kind != Kind::LeaveOut || dossier.copies(How::Split, &[]).is_ok(),
+        id,
+        kind,
+        c,
+    })
+}
+
+/// The places where the audit found something in the message as it is, in order.
+fn places(dossier: &Dossier) -> Vec<Place> {
+    let hits = dossier.copies(How::AsIs, &[]).map(|(_, hits)| hits).unwrap_or_default();
+    let mut places: Vec<Place> = Vec::new();
+    for hit in hits {
+        let address = calm(hit.address.as_str(), LONGEST);
+        match places.iter_mut().find(|place| place.name == hit.place) {
+            Some(place) if place.addresses.len() < 20 => place.addresses.push(address),
+            Some(_) => {}
+            None => places.push(Place { name: hit.place, addresses: vec![address] }),
+        }
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(pairs: &[(&str, &str)]) -> Fields {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn forms_that_no_page_sends_ask_for_nothing() {
+        let good = wish(&fields(&[
+            ("as", "as-is"),
+            ("drop", "a@x.jp"),
+            ("acknowledge", "Subject"),
+            ("drop", "b@y.jp"),
+        ]));
+        let good = good.unwrap();
+        assert_eq!((good.how, good.drop.len(), good.acknowledge.len()), (How::AsIs, 2, 1));
+        assert!(wish(&fields(&[])).is_none());
+        assert!(wish(&fields(&[("as", "everything")])).is_none());
+        assert!(wish(&fields(&[("as", "split"), ("drop", "no address")])).is_none());
+        assert!(wish(&fields(&vec![("as", "split"); MOST_FIELDS + 1])).is_none());
+    }
+}

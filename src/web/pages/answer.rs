@@ -1,0 +1,110 @@
+//! Pages for what did not work out: each says what happened, that nothing was done, and where to go on.
+
+use super::visit::{Chrome, show};
+use crate::desk::DeskError;
+use crate::id::Id;
+use crate::store::StoreError;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+
+/// Such a page.
+#[derive(Template)]
+#[template(path = "answer.html")]
+struct Answer {
+    c: Chrome,
+    title: String,
+    text: String,
+    /// Places or people it is about.
+    items: Vec<String>,
+    back: String,
+    back_text: String,
+}
+
+/// A page that says what happened.
+pub(super) fn say(c: Chrome, status: StatusCode, title: String, text: String, back: &str) -> Response {
+    let (key, back) = if back.is_empty() { ("desk-to-list", "/") } else { ("desk-back", back) };
+    let back_text = c.t.p(key).to_string();
+    show(status, &Answer { title, text, items: Vec::new(), back: back.to_owned(), back_text, c })
+}
+
+/// Somebody who has not signed in is asked to.
+pub(super) fn sign_in_first(c: Chrome) -> Response {
+    Redirect::to(&format!("/login?back={}", encoded(&c.path))).into_response()
+}
+
+/// A text as a value in a query.
+pub(super) fn encoded(text: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a text cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// There is nothing under this address, or nothing for this visitor.
+pub(super) fn gone(c: Chrome) -> Response {
+    let (title, text) = (c.t.p("desk-gone-title").to_string(), c.t.p("desk-gone-text").to_string());
+    say(c, StatusCode::NOT_FOUND, title, text, "")
+}
+
+/// What the desk did not do, for the page of this message.
+pub(super) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response {
+    let back = format!("/held/{id}");
+    let page = |status, title: String, text: String| say(c.clone(), status, title, text, &back);
+    let p = |key| c.t.p(key);
+    let nothing = p("desk-nothing-done").to_string();
+    match error {
+        DeskError::Store(StoreError::NotFound(_)) | DeskError::NeverHeld(_) => gone(c),
+        // The message's own page says who was first.
+        DeskError::Store(StoreError::Decided { .. }) => {
+            Redirect::to(&format!("{back}?late=1")).into_response()
+        }
+        DeskError::NotAllowed(_) => page(
+            StatusCode::FORBIDDEN,
+            p("desk-not-yours-title").to_string(),
+            p("desk-not-yours-text").to_string(),
+        ),
+        DeskError::Audit(hits) | DeskError::Unacknowledged(hits) => {
+            let mut items: Vec<String> =
+                hits.iter().take(50).map(|hit| format!("{} – {}", hit.place, hit.address)).collect();
+            items.dedup();
+            let text = if matches!(error, DeskError::Audit(_)) {
+                p("desk-audit-text")
+            } else {
+                p("desk-unacknowledged-text")
+            };
+            let (title, text) = (p("desk-audit-title").to_string(), format!("{nothing} {text}"));
+            let back_text = p("desk-back").to_string();
+            show(StatusCode::CONFLICT, &Answer { title, text, items, back, back_text, c: c.clone() })
+        }
+        DeskError::Unreadable(_) | DeskError::Refused(_) => {
+            let text = format!("{nothing} {}", p("desk-unreadable-text"));
+            page(StatusCode::CONFLICT, p("desk-unreadable-title").to_string(), text)
+        }
+        DeskError::NoRecipient(address) => {
+            let text = p("desk-no-recipient-text").s("address", address).to_string();
+            page(StatusCode::UNPROCESSABLE_ENTITY, nothing, text)
+        }
+        DeskError::NobodyLeft => {
+            page(StatusCode::UNPROCESSABLE_ENTITY, nothing, p("desk-nobody-left-text").to_string())
+        }
+        DeskError::Store(error) => {
+            tracing::warn!(%error, %id, "the desk could not answer");
+            let text = p("desk-unavailable-text").to_string();
+            page(StatusCode::SERVICE_UNAVAILABLE, p("desk-unavailable-title").to_string(), text)
+        }
+    }
+}
+
+/// A form that no page of ours sends.
+pub(super) fn bad_form(c: Chrome) -> Response {
+    let (title, text) = (c.t.p("desk-nothing-done").to_string(), c.t.p("desk-bad-form-text").to_string());
+    say(c, StatusCode::BAD_REQUEST, title, text, "")
+}

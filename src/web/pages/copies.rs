@@ -1,0 +1,203 @@
+//! `/held/ID/copies`: what each recipient would get, before and after, for each way of sending.
+
+use super::super::Site;
+use super::super::words::calm;
+use super::answer;
+use super::visit::{Chrome, Visit, show};
+use crate::desk::DeskError;
+use crate::desk::decide::How;
+use crate::desk::dossier::{Closed, Dossier, header_of};
+use crate::id::Id;
+use crate::message::header::decode_text;
+use crate::message::{Address, Header};
+use crate::rewrite::Delivery;
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Recipients on one page.
+const ON_A_PAGE: usize = 25;
+/// Longest address field shown, in characters.
+const LONGEST_FIELD: usize = 4_000;
+/// Longest other line shown, in characters.
+const LONGEST_LINE: usize = 300;
+/// Most changed lines listed for one copy.
+const MOST_LINES: usize = 80;
+
+/// What one recipient sees of the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Side {
+    /// To, decoded.
+    pub to: String,
+    /// Cc, decoded.
+    pub cc: String,
+}
+
+/// One recipient's copy, before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pair {
+    /// Whose.
+    pub recipient: String,
+    /// As the sender wrote it.
+    pub before: Side,
+    /// As it would leave; `None` where this recipient gets none.
+    pub after: Option<Side>,
+    /// Lines that the copy lacks, and lines that it has instead, To and Cc aside.
+    pub lacks: Vec<String>,
+    /// See `lacks`.
+    pub has: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Asked {
+    #[serde(default, rename = "as")]
+    how: How,
+    #[serde(default)]
+    page: usize,
+}
+
+#[derive(Template)]
+#[template(path = "copies.html")]
+struct Copies {
+    c: Chrome,
+    id: Id,
+    how: How,
+    subject: String,
+    pairs: Vec<Pair>,
+    /// Why this way is not open, in a sentence.
+    closed: Option<String>,
+    total: usize,
+    first: usize,
+    last: usize,
+    page: usize,
+    pages: usize,
+}
+
+impl Copies {
+    fn tabs(&self) -> [(How, bool); 3] {
+        [How::Split, How::Bcc, How::AsIs].map(|how| (how, how == self.how))
+    }
+}
+
+/// `GET /held/{id}/copies`
+pub(super) async fn page(
+    State(site): State<Arc<Site>>,
+    visit: Visit,
+    Path(id): Path<String>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let Visit { who, c } = visit.at("list");
+    let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
+    let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
+    let dossier = match site.desk.dossier(&who, id).await {
+        Ok(dossier) if who.may_read(&dossier.whose.standing()) => dossier,
+        Ok(_) => return answer::refused(c, id, &DeskError::NotAllowed(String::new())),
+        Err(error) => return answer::refused(c, id, &error),
+    };
+    let Some(row) = &dossier.message.held else { return answer::gone(c) };
+    let recipients = &dossier.message.envelope.recipients;
+    let total = recipients.len();
+    let pages = total.div_ceil(ON_A_PAGE).max(1);
+    let page = asked.page.min(pages - 1);
+    let shown: Vec<&Address> =
+        recipients.iter().skip(page * ON_A_PAGE).take(ON_A_PAGE).map(|to| &to.address).collect();
+    let (pairs, closed) = match pairs(&dossier, asked.how, &shown) {
+        Ok(pairs) => (pairs, None),
+        Err(Closed::Audit(_)) => (Vec::new(), Some(c.t.p("desk-note-audit").to_string())),
+        Err(Closed::Unreadable(_)) => (Vec::new(), Some(c.t.p("desk-note-unreadable").to_string())),
+    };
+    let subject = super::held::subject(&c.t, &row.subject);
+    let first = page * ON_A_PAGE + 1;
+    let last = (page * ON_A_PAGE + shown.len()).max(first);
+    show(
+        StatusCode::OK,
+        &Copies { id, how: asked.how, subject, pairs, closed, total, first, last, page, pages, c },
+    )
+}
+
+/// One recipient's copy if it were sent individually.
+pub(super) fn example(dossier: &Dossier, recipient: &Address) -> Option<Pair> {
+    match pairs(dossier, How::Split, &[recipient]) {
+        Ok(pairs) => pairs.into_iter().next(),
+        Err(_) => None,
+    }
+}
+
+/// These recipients' copies, before and after.
+pub(super) fn pairs(dossier: &Dossier, how: How, recipients: &[&Address]) -> Result<Vec<Pair>, Closed> {
+    let (after, _) = dossier.copies(how, &[])?;
+    let original = &dossier.message.header;
+    let written = Header::parse(original.clone()).map_err(|error| Closed::Unreadable(error.to_string()))?;
+    let before = Side::of(&written);
+    let mut theirs: HashMap<&Address, &Delivery> = HashMap::new();
+    for delivery in &after.deliveries {
+        theirs.extend(delivery.recipients().iter().map(|to| (&to.address, delivery)));
+    }
+    Ok(recipients
+        .iter()
+        .map(|recipient| {
+            let header = theirs.get(recipient).and_then(|delivery| header_of(delivery, original));
+            let (lacks, has) = header.as_ref().map(|after| changes(&written, after)).unwrap_or_default();
+            Pair {
+                recipient: calm(recipient.as_str(), LONGEST_LINE),
+                before: before.clone(),
+                after: header.as_ref().map(Side::of),
+                lacks,
+                has,
+            }
+        })
+        .collect())
+}
+
+impl Side {
+    fn of(header: &Header) -> Self {
+        let field = |name: &str| {
+            let all: Vec<String> = header.named(name).map(|field| decode_text(header.body(field))).collect();
+            calm(&all.join(", "), LONGEST_FIELD)
+        };
+        Self { to: field("to"), cc: field("cc") }
+    }
+}
+
+/// Fields that one header has and the other lacks, To and Cc aside.
+fn changes(before: &Header, after: &Header) -> (Vec<String>, Vec<String>) {
+    let lines = |header: &Header| -> Vec<String> {
+        let other = |name: &[u8]| !name.eq_ignore_ascii_case(b"to") && !name.eq_ignore_ascii_case(b"cc");
+        let fields = header.fields().iter().filter(|field| other(header.name(field)));
+        fields
+            .map(|field| {
+                let name = String::from_utf8_lossy(header.name(field)).into_owned();
+                calm(&format!("{name}: {}", decode_text(header.body(field))), LONGEST_LINE)
+            })
+            .collect()
+    };
+    let (before, after) = (lines(before), lines(after));
+    let without = |all: &[String], other: &[String]| {
+        let other: HashSet<&String> = other.iter().collect();
+        all.iter().filter(|line| !other.contains(line)).take(MOST_LINES).cloned().collect()
+    };
+    (without(&before, &after), without(&after, &before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_is_told_line_by_line() {
+        let header = |text: &'static str| Header::parse(bytes::Bytes::from_static(text.as_bytes())).unwrap();
+        let before =
+            header("From: a@x.jp\r\nTo: b@y.jp, c@z.jp\r\nX-Trace: 1\r\nSubject: =?utf-8?Q?caf=C3=A9?=\r\n");
+        let after =
+            header("Received: by us\r\nFrom: a@x.jp\r\nTo: b@y.jp\r\nSubject: =?utf-8?Q?caf=C3=A9?=\r\n");
+        let (lacks, has) = changes(&before, &after);
+        assert_eq!(lacks, ["X-Trace: 1"]);
+        assert_eq!(has, ["Received: by us"]);
+        assert_eq!(Side::of(&before), Side { to: "b@y.jp, c@z.jp".to_owned(), cc: String::new() });
+    }
+}

@@ -1,0 +1,201 @@
+//! `/`: what waits, and what was decided; filters, search, pages.
+
+use super::super::Site;
+use super::super::words::{Tongue, Words, calm};
+use super::answer;
+use super::people::LONGEST;
+use super::visit::{Chrome, Visit, show};
+use crate::clock::Timestamp;
+use crate::desk::principal::Principal;
+use crate::id::Id;
+use crate::store::{HeldLine, HeldQuery, HeldRow, HeldState, Scope};
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// Messages on one page.
+const ON_A_PAGE: usize = 50;
+/// Longest text searched for, in characters.
+const LONGEST_SEARCH: usize = 200;
+
+/// What the page was asked for in its address.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Asked {
+    /// `held` (the default), `released`, `returned`, `expired`, `all`.
+    #[serde(default)]
+    state: String,
+    /// `mine`: only one's own mail.
+    #[serde(default)]
+    whose: String,
+    /// A rule's name.
+    #[serde(default)]
+    rule: String,
+    /// Text to search for.
+    #[serde(default)]
+    q: String,
+    /// The page after this message.
+    #[serde(default)]
+    after: String,
+}
+
+impl Asked {
+    fn state(&self) -> Option<HeldState> {
+        match self.state.as_str() {
+            "all" => None,
+            "released" => Some(HeldState::Released),
+            "returned" => Some(HeldState::Returned),
+            "expired" => Some(HeldState::Expired),
+            _ => Some(HeldState::Held),
+        }
+    }
+
+    fn is(&self, state: &str) -> bool {
+        self.state == state
+    }
+
+    fn by(&self, rule: &str) -> bool {
+        self.rule == rule
+    }
+
+    fn filtered(&self) -> bool {
+        !(self.q.is_empty() && self.rule.is_empty() && self.whose.is_empty())
+            || !matches!(self.state.as_str(), "" | "held")
+    }
+
+    /// The address of the next page.
+    fn next(&self, after: Id) -> String {
+        let mut path = String::from("/?");
+        for (name, value) in
+            [("state", &self.state), ("whose", &self.whose), ("rule", &self.rule), ("q", &self.q)]
+        {
+            if !value.is_empty() {
+                // Writing to a text cannot fail.
+                let _ = write!(path, "{name}={}&", answer::encoded(value));
+            }
+        }
+        path + "after=" + after.as_str()
+    }
+}
+
+/// The page.
+#[derive(Template)]
+#[template(path = "list.html")]
+struct List {
+    c: Chrome,
+    asked: Asked,
+    lines: Vec<Line>,
+    /// Names of the rules that may have held something.
+    rules: Vec<String>,
+    next: Option<String>,
+    /// At least one can be decided on by everybody's safe way.
+    bulk: bool,
+}
+
+/// One message.
+pub(super) struct Line {
+    pub(super) id: Id,
+    pub(super) whom: String,
+    pub(super) subject: String,
+    pub(super) why: String,
+    pub(super) received: Timestamp,
+    pub(super) expires: Timestamp,
+    pub(super) state: HeldState,
+    pub(super) decided: Option<String>,
+    /// Its deadline is near.
+    pub(super) soon: bool,
+}
+
+/// `GET /`
+pub(super) async fn page(
+    State(site): State<Arc<Site>>,
+    visit: Visit,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let Visit { who, c } = visit.at("list");
+    let mut asked = asked.map(|Query(asked)| asked).unwrap_or_default();
+    asked.q = asked.q.trim().chars().take(LONGEST_SEARCH).collect();
+    match site.store.held_page(&query(&who, &asked)).await {
+        Ok(found) => {
+            let lines: Vec<Line> = found.lines.iter().map(|row| line(&c.t, row)).collect();
+            let next = found.next.map(|id| asked.next(id));
+            let bulk = lines.iter().any(|line| line.state == HeldState::Held);
+            let rules =
+                site.desk.examiner.borrow().policy.rule_names().take(100).map(str::to_owned).collect();
+            show(StatusCode::OK, &List { asked, lines, rules, next, bulk, c })
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the list could not be made");
+            let (title, text) =
+                (c.t.p("desk-unavailable-title").to_string(), c.t.p("desk-unavailable-text").to_string());
+            answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")
+        }
+    }
+}
+
+/// Whose held messages somebody may know of.
+pub(super) fn scope(who: &Principal, own: bool) -> Scope {
+    if (who.roles.admin || who.roles.auditor) && !own {
+        return Scope::All;
+    }
+    let keys = || who.addresses.iter().map(|address| address.key().to_owned()).collect();
+    Scope::Of { senders: keys(), approvers: if who.roles.approver && !own { keys() } else { Vec::new() } }
+}
+
+fn query(who: &Principal, asked: &Asked) -> HeldQuery {
+    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    HeldQuery {
+        state: asked.state(),
+        rule: filled(&asked.rule),
+        text: filled(&asked.q),
+        after: asked.after.parse().ok(),
+        limit: ON_A_PAGE,
+        ..HeldQuery::new(scope(who, asked.whose == "mine"))
+    }
+}
+
+/// A message as a line.
+pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
+    let first = row.recipients.first().map(|one| calm(one, 80)).unwrap_or_default();
+    let sender =
+        if row.sender.is_empty() { t.p("desk-no-sender").to_string() } else { calm(&row.sender, LONGEST) };
+    let more = row.recipient_count.saturating_sub(1);
+    let whom = if more == 0 { t.p("desk-line-one") } else { t.p("desk-line-more").n("more", more) };
+    let reasons = if t.tongue == Tongue::Ja { &row.reasons_ja } else { &row.reasons };
+    Line {
+        id: row.id,
+        whom: whom.s("sender", sender).s("first", first).to_string(),
+        subject: super::held::subject(t, &row.subject),
+        why: reasons.first().map(|why| calm(why, 200)).unwrap_or_default(),
+        received: row.received,
+        expires: row.expires,
+        state: row.state,
+        decided: super::held::decided(t, row),
+        soon: row.state == HeldState::Held && row.expires.since(t.now).as_secs() < 24 * 3600,
+    }
+}
+
+/// A held message in full as a line of the list.
+pub(super) fn as_line(row: &HeldRow) -> HeldLine {
+    HeldLine {
+        id: row.id,
+        sender: row.sender.clone(),
+        subject: row.subject.clone(),
+        recipients: row.recipients.iter().take(5).cloned().collect(),
+        recipient_count: row.recipients.len(),
+        exposures: 0,
+        reasons: row.reasons.clone(),
+        reasons_ja: row.reasons_ja.clone(),
+        kind: row.kind,
+        received: row.received,
+        expires: row.expires,
+        state: row.state,
+        decided_by: row.decided_by.clone(),
+        decided_at: row.decided_at,
+        decision: row.decision.clone(),
+    }
+}

@@ -1,0 +1,210 @@
+//! Who looks at a page, in which language, and what every page has: the head, the style sheet, the
+//! token that its forms carry.
+
+use super::super::Site;
+use super::super::words::{Tongue, Words, calm};
+use super::answer;
+use crate::desk::principal::Principal;
+use askama::Template;
+use axum::Form;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// The cookie that keeps a language chosen by hand.
+const COOKIE: &str = "sekisho_language";
+/// Longest name shown in the head, in characters.
+const LONGEST_NAME: usize = 60;
+
+/// What forms carry so that no other site can send them.
+#[derive(Clone, Debug, Default)]
+pub struct FormToken(pub String);
+
+/// What every page has.
+#[derive(Clone, Debug)]
+pub struct Chrome {
+    /// What it says.
+    pub t: Words,
+    /// Who looks at it; nobody before signing in.
+    pub who: Option<Principal>,
+    /// What its forms carry.
+    pub csrf: String,
+    /// Which part of the desk it is, for the navigation.
+    pub here: &'static str,
+    /// Its own path and query.
+    pub path: String,
+    /// The style sheet.
+    pub css: String,
+    /// The script.
+    pub js: String,
+    /// The icon.
+    pub icon: String,
+}
+
+impl Chrome {
+    /// For a request. What the middleware knows of the visitor stands in the request's extensions.
+    pub fn of(parts: &Parts, site: &Site) -> Self {
+        let tongue = tongue(&parts.headers).unwrap_or_default();
+        Self {
+            t: Words { tongue, now: site.desk.clock.now(), zone: site.zone.clone() },
+            who: parts.extensions.get::<Principal>().cloned(),
+            csrf: parts.extensions.get::<FormToken>().cloned().unwrap_or_default().0,
+            here: "",
+            path: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+            css: site.assets.css.clone(),
+            js: site.assets.js.clone(),
+            icon: site.assets.icon.clone(),
+        }
+    }
+
+    /// The other language.
+    pub fn other(&self) -> Tongue {
+        match self.t.tongue {
+            Tongue::En => Tongue::Ja,
+            Tongue::Ja => Tongue::En,
+        }
+    }
+
+    /// A name on one line.
+    pub fn calm(&self, name: &str) -> String {
+        calm(name, LONGEST_NAME)
+    }
+
+    /// Whether the visitor looks after more than their own mail.
+    pub fn decides(&self) -> bool {
+        self.who.as_ref().is_some_and(|who| who.roles.approver || who.roles.auditor || who.roles.admin)
+    }
+}
+
+/// The language chosen by hand, else the browser's.
+fn tongue(headers: &HeaderMap) -> Option<Tongue> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let chosen = cookies.flat_map(|field| field.split(';')).find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        (name == COOKIE).then(|| Tongue::of_tag(value)).flatten()
+    });
+    chosen.or_else(|| Tongue::accepted(headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?))
+}
+
+/// Somebody who signed in, on a page.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// Who.
+    pub who: Principal,
+    /// What the page has.
+    pub c: Chrome,
+}
+
+impl Visit {
+    /// On this part of the desk.
+    #[must_use]
+    pub fn at(mut self, here: &'static str) -> Self {
+        self.c.here = here;
+        self
+    }
+}
+
+impl FromRequestParts<Arc<Site>> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
+        let c = Chrome::of(parts, site);
+        match c.who.clone() {
+            Some(who) => Ok(Self { who, c }),
+            None => Err(answer::sign_in_first(c)),
+        }
+    }
+}
+
+/// A page that needs nobody to have signed in.
+#[derive(Clone, Debug)]
+pub struct Open(pub Chrome);
+
+impl FromRequestParts<Arc<Site>> for Open {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Self::Rejection> {
+        Ok(Self(Chrome::of(parts, site)))
+    }
+}
+
+/// A page as a response.
+pub fn show(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
+        Ok(text) => (status, [(header::CACHE_CONTROL, "no-store")], Html(text)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be made");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// A path of ours to go back to; the list for anything else.
+pub fn way_back(path: &str) -> &str {
+    let ours = path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains('\\')
+        && path.len() < 2_000
+        && path.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    if ours { path } else { "/" }
+}
+
+/// The form in the head of each page.
+#[derive(Debug, Deserialize)]
+pub(super) struct Choice {
+    to: String,
+    #[serde(default)]
+    back: String,
+}
+
+/// `POST /language`: keeps a language chosen by hand.
+pub(super) async fn language(State(site): State<Arc<Site>>, Form(choice): Form<Choice>) -> Response {
+    let back = Redirect::to(way_back(&choice.back));
+    match Tongue::of_tag(&choice.to) {
+        Some(tongue) => {
+            let secure = if site.secure { "; Secure" } else { "" };
+            let cookie = format!(
+                "{COOKIE}={}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}",
+                tongue.tag()
+            );
+            ([(header::SET_COOKIE, cookie)], back).into_response()
+        }
+        None => back.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_paths_are_gone_back_to() {
+        for (path, expected) in [
+            ("/held/abc?x=1", "/held/abc?x=1"),
+            ("/", "/"),
+            ("", "/"),
+            ("//evil.example/", "/"),
+            ("/\\evil.example", "/"),
+            ("https://evil.example/", "/"),
+            ("/a\r\nSet-Cookie: x", "/"),
+            ("/ü", "/"),
+        ] {
+            assert_eq!(way_back(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_choice_by_hand_wins() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(tongue(&headers), None);
+        headers.insert(header::ACCEPT_LANGUAGE, "ja".parse().unwrap());
+        assert_eq!(tongue(&headers), Some(Tongue::Ja));
+        headers.insert(header::COOKIE, "a=b; sekisho_language=en".parse().unwrap());
+        assert_eq!(tongue(&headers), Some(Tongue::En));
+        headers.insert(header::COOKIE, "sekisho_language=xx".parse().unwrap());
+        assert_eq!(tongue(&headers), Some(Tongue::Ja));
+    }
+}

@@ -1,0 +1,352 @@
+//! The words that pages are made of (`locales/*/pages.ftl` and its neighbours): which language a visitor
+//! reads, phrases with their numbers and names, moments and spans of time.
+
+use crate::clock::Timestamp;
+use fluent_templates::fluent_bundle::FluentValue;
+use fluent_templates::{LanguageIdentifier, Loader, langid};
+use jiff::tz::TimeZone;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+fluent_templates::static_loader! {
+    static PHRASES = {
+        locales: "./locales",
+        fallback_language: "en",
+        customise: |bundle| {
+            // Addresses stand in elements of their own that keep directions apart.
+            bundle.set_use_isolating(false);
+            bundle.set_formatter(Some(grouped));
+        },
+    };
+}
+
+/// Numbers of four digits and more are written in groups of three.
+fn grouped<M>(value: &FluentValue<'_>, _: &M) -> Option<String> {
+    match value {
+        FluentValue::Number(number) => Some(group(&number.as_string())),
+        _ => None,
+    }
+}
+
+fn group(digits: &str) -> String {
+    if digits.len() < 4 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return digits.to_owned();
+    }
+    let first = digits.len() % 3;
+    let mut out = digits[..first].to_owned();
+    for (index, digit) in digits[first..].chars().enumerate() {
+        if index % 3 == 0 && !out.is_empty() {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The languages of the pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tongue {
+    /// English.
+    #[default]
+    En,
+    /// Japanese.
+    Ja,
+}
+
+impl Tongue {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::En, Self::Ja];
+
+    /// The language's tag (RFC 5646).
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Ja => "ja",
+        }
+    }
+
+    /// What its readers call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::En => "English",
+            Self::Ja => "日本語",
+        }
+    }
+
+    /// The language of a tag.
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tongue| {
+            let language = tag.split(['-', '_']).next().unwrap_or_default();
+            language.trim().eq_ignore_ascii_case(tongue.tag())
+        })
+    }
+
+    /// The best of ours for an Accept-Language field (RFC 9110 §12.5.4).
+    pub fn accepted(field: &str) -> Option<Self> {
+        let mut best: Option<(u32, Self)> = None;
+        for range in field.split(',').take(20) {
+            let mut parts = range.split(';');
+            let Some(tongue) = parts.next().and_then(|tag| Self::of_tag(tag.trim())) else { continue };
+            let weight = parts
+                .find_map(|part| part.trim().strip_prefix("q="))
+                .map_or(1000, |value| thousandths(value.trim()));
+            if weight > 0 && best.is_none_or(|(most, _)| weight > most) {
+                best = Some((weight, tongue));
+            }
+        }
+        best.map(|(_, tongue)| tongue)
+    }
+
+    fn identifier(self) -> LanguageIdentifier {
+        match self {
+            Self::En => langid!("en"),
+            Self::Ja => langid!("ja"),
+        }
+    }
+}
+
+/// A weight between 0 and 1 in thousandths; 0 for what is none.
+fn thousandths(value: &str) -> u32 {
+    let (whole, rest) = value.split_once('.').unwrap_or((value, ""));
+    let Ok(whole) = whole.parse::<u32>() else { return 0 };
+    let digits: String = rest.chars().chain("000".chars()).take(3).collect();
+    (whole.min(1) * 1000 + digits.parse::<u32>().unwrap_or(0)).min(1000)
+}
+
+/// Says things to one visitor, now.
+#[derive(Clone, Debug)]
+pub struct Words {
+    /// Their language.
+    pub tongue: Tongue,
+    /// When the page is made.
+    pub now: Timestamp,
+    /// The zone that moments are told in.
+    pub zone: TimeZone,
+}
+
+impl Words {
+    /// A phrase; numbers and names are given to it by [`Phrase::n`] and [`Phrase::s`].
+    pub fn p(&self, key: &'static str) -> Phrase {
+        Phrase { tongue: self.tongue, key, values: HashMap::new() }
+    }
+
+    /// A phrase whose key is put together from a stem and a word of ours: `desk-state-` and `held`.
+    pub fn of(&self, stem: &str, word: impl fmt::Display) -> String {
+        PHRASES.lookup(&self.tongue.identifier(), &format!("{stem}{word}"))
+    }
+
+    /// The language's tag.
+    pub fn lang(&self) -> &'static str {
+        self.tongue.tag()
+    }
+
+    /// A moment, to the minute.
+    pub fn moment(&self, at: &Timestamp) -> String {
+        let zoned = at.to_jiff().to_zoned(self.zone.clone());
+        match self.tongue {
+            Tongue::En => zoned.strftime("%-d %b %Y, %H:%M").to_string(),
+            Tongue::Ja => zoned.strftime("%Y年%-m月%-d日 %H:%M").to_string(),
+        }
+    }
+
+    /// A moment as machines read it.
+    pub fn machine(&self, at: &Timestamp) -> String {
+        at.to_jiff().to_string()
+    }
+
+    /// How long, in its largest unit.
+    pub fn span(&self, span: Duration) -> String {
+        let minutes = span.as_secs() / 60;
+        let (key, count) = match minutes {
+            0 => return self.p("desk-span-moment").to_string(),
+            1..60 => ("desk-span-minutes", minutes),
+            60..2_880 => ("desk-span-hours", minutes / 60),
+            _ => ("desk-span-days", minutes / 1_440),
+        };
+        self.p(key).n("count", count).to_string()
+    }
+
+    /// `3 hours ago`.
+    pub fn ago(&self, at: &Timestamp) -> String {
+        self.p("desk-ago").s("span", self.span(self.now.since(*at))).to_string()
+    }
+
+    /// `in 3 hours`, or that it is over.
+    pub fn until(&self, at: &Timestamp) -> String {
+        if *at <= self.now {
+            return self.p("desk-until-over").to_string();
+        }
+        self.p("desk-until").s("span", self.span(at.since(self.now))).to_string()
+    }
+
+    /// Octets in a unit for people.
+    pub fn size(&self, octets: &u64) -> String {
+        let (unit, divisor) = match *octets {
+            0..1_000 => return format!("{octets} B"),
+            1_000..1_000_000 => ("KB", 1_000),
+            1_000_000..1_000_000_000 => ("MB", 1_000_000),
+            _ => ("GB", 1_000_000_000),
+        };
+        let tenths = octets * 10 / divisor;
+        if tenths < 100 {
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        } else {
+            format!("{} {unit}", tenths / 10)
+        }
+    }
+}
+
+/// A phrase on its way to the page.
+#[derive(Clone, Debug)]
+pub struct Phrase {
+    tongue: Tongue,
+    key: &'static str,
+    values: HashMap<Cow<'static, str>, FluentValue<'static>>,
+}
+
+impl Phrase {
+    /// With a number.
+    #[must_use]
+    pub fn n(mut self, name: &'static str, number: impl Count) -> Self {
+        self.values.insert(Cow::Borrowed(name), FluentValue::from(number.count()));
+        self
+    }
+
+    /// With a text.
+    #[must_use]
+    pub fn s(mut self, name: &'static str, text: impl fmt::Display) -> Self {
+        self.values.insert(Cow::Borrowed(name), FluentValue::from(text.to_string()));
+        self
+    }
+}
+
+impl fmt::Display for Phrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&PHRASES.lookup_with_args(&self.tongue.identifier(), self.key, &self.values))
+    }
+}
+
+/// What counts, as templates have it.
+pub trait Count {
+    /// The number.
+    fn count(&self) -> u64;
+}
+
+impl Count for u64 {
+    fn count(&self) -> u64 {
+        *self
+    }
+}
+
+impl Count for usize {
+    fn count(&self) -> u64 {
+        *self as u64
+    }
+}
+
+impl<T: Count> Count for &T {
+    fn count(&self) -> u64 {
+        (**self).count()
+    }
+}
+
+/// A text of others on one line: nothing in it moves what stands around it. Control characters, and
+/// those that change direction or are not seen, become U+FFFD; very long texts are cut.
+pub fn calm(text: &str, most: usize) -> String {
+    let mut out: String =
+        text.chars().take(most).map(|c| if is_tricky(c) { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(most).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// The same for texts of many lines.
+pub fn calm_lines(text: &str) -> String {
+    let plain = text.replace("\r\n", "\n");
+    plain.chars().map(|c| if is_tricky(c) && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+/// Characters that hide, or move their neighbours.
+fn is_tricky(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn words(tongue: Tongue) -> Words {
+        Words { tongue, now: Timestamp(1_790_000_000_000), zone: TimeZone::UTC }
+    }
+
+    #[test]
+    fn which_language() {
+        let cases = [
+            ("ja", Some(Tongue::Ja)),
+            ("ja-JP,ja;q=0.9,en-US;q=0.8,en;q=0.7", Some(Tongue::Ja)),
+            ("en;q=0.5, ja;q=0.51", Some(Tongue::Ja)),
+            ("fr, de;q=0.5", None),
+            ("ja;q=0, en;q=0.1", Some(Tongue::En)),
+            ("fr, JA-jp;q=0.2", Some(Tongue::Ja)),
+            (";;;,,q=1", None),
+            ("ja;q=nonsense", None),
+        ];
+        for (field, expected) in cases {
+            assert_eq!(Tongue::accepted(field), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn both_languages_have_the_same_phrases() {
+        let keys = |language: &str| -> BTreeSet<String> {
+            let path = format!("{}/locales/{language}/pages.ftl", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).unwrap();
+            let is_key = |line: &&str| line.starts_with(|c: char| c.is_ascii_lowercase());
+            text.lines()
+                .filter(is_key)
+                .filter_map(|line| line.split(" =").next())
+                .map(str::to_owned)
+                .collect()
+        };
+        assert_eq!(keys("en"), keys("ja"));
+        assert!(keys("en").iter().all(|key| key.starts_with("desk-")));
+    }
+
+    #[test]
+    fn numbers_spans_and_sizes() {
+        for (digits, expected) in [
+            ("7", "7"),
+            ("132", "132"),
+            ("1000", "1,000"),
+            ("249500", "249,500"),
+            ("1234567", "1,234,567"),
+            ("1.5", "1.5"),
+        ] {
+            assert_eq!(group(digits), expected);
+        }
+        let (en, ja) = (words(Tongue::En), words(Tongue::Ja));
+        let hours = Duration::from_secs(3 * 3600);
+        assert_eq!(en.span(hours), "3 hours");
+        assert_eq!(ja.span(hours), "3 時間");
+        assert_eq!(en.span(Duration::from_secs(60)), "1 minute");
+        assert_eq!(en.until(&en.now.minus(hours)), en.p("desk-until-over").to_string());
+        assert_eq!(en.size(&999), "999 B");
+        assert_eq!(en.size(&1_234), "1.2 KB");
+        assert_eq!(en.size(&25_000_000), "25 MB");
+    }
+
+    #[test]
+    fn nothing_hides_in_a_text() {
+        assert_eq!(calm("photo\u{202e}gpj.exe\r\n\0", 100), "photo\u{fffd}gpj.exe\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(calm("見積書（11月）.pdf", 100), "見積書（11月）.pdf");
+        assert_eq!(calm("abcdef", 3), "abc…");
+        assert_eq!(calm_lines("a\r\nb\tc\u{200b}"), "a\nb\tc\u{fffd}");
+    }
+}
