@@ -10,6 +10,7 @@ mod accounts;
 pub mod check;
 mod doorway;
 mod parts;
+mod people;
 mod seals;
 mod tasks;
 mod tls;
@@ -22,12 +23,14 @@ use crate::control::socket_path;
 use crate::courier::{Courier, CourierHandle, Deps};
 use crate::desk::Desk;
 use crate::desk::explain::Shown;
+use crate::desk::links::Links;
 use crate::diagnostic::Diagnostic;
 use crate::examine::Examiner;
 use crate::intake::{Answer, Doorway, Intake};
 use crate::listener::access::Access;
 use crate::listener::{Listener, Reload};
 use crate::notice::Postman;
+use crate::people::People;
 use crate::store::StoreError;
 use crate::store::lock::Lock;
 use crate::upstream::tally::Tally;
@@ -99,6 +102,7 @@ pub struct Running {
     intake: Intake,
     courier: CourierHandle,
     changing: Changing,
+    people: Arc<People>,
     postman: Arc<Postman>,
     listeners: Vec<(SocketAddr, Reload)>,
     secured: tls::Secured,
@@ -124,6 +128,7 @@ impl App {
         let secured = tls::Secured::load(&config, clock.now())?;
         let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock));
         let access = gatekeeper.admit(&config)?;
+        let signing_in = people::settings(&config, &clock)?;
         let lock = parts::lock(&config)?;
         let store = parts::open(&config).await?;
         let ways = ways.remember(store.as_ref()).await?.all()?;
@@ -171,6 +176,7 @@ impl App {
             shown,
             acme: watch::Sender::new(config.tls.acme.clone()),
             ways: Mutex::new(ways.kept),
+            signing_in,
         };
         Ok(Running::launch(config, sockets, desk, intake, courier, changing, lock))
     }
@@ -183,6 +189,8 @@ struct Changing {
     acme: watch::Sender<Option<crate::tls::acme::Settings>>,
     /// The ways out that stand; locked by a reload as long as it takes.
     ways: Mutex<Vec<upstream::Kept>>,
+    /// What signing in begins with.
+    signing_in: crate::people::Settings,
 }
 
 /// Every socket, bound before anything starts.
@@ -247,12 +255,22 @@ impl Running {
             listeners.push((listener.address(), listener.reload()));
             tasks.listener(listener.run(Arc::clone(&doorway), stopped.clone()));
         }
+        let people = Arc::new(People::new(
+            Arc::clone(&desk.store),
+            Arc::clone(&desk.clock),
+            Arc::new(Back(intake.clone())),
+            sockets.gatekeeper.guesses(),
+            changing.signing_in.clone(),
+        ));
         let web = sockets.web.map(|(address, socket)| {
             let site = Arc::new(Site {
                 store: Arc::clone(&desk.store),
                 desk: desk.clone(),
                 assets: web::assets::Assets::new(),
                 zone: jiff::tz::TimeZone::system(),
+                people: Arc::clone(&people),
+                links: Links::new(desk.clone(), config.desk.url.as_deref()),
+                proxies: config.desk.proxies.clone(),
                 secure: config.desk.url.as_deref().is_some_and(|url| url.starts_with("https:")),
                 metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier), |registry| {
                     sockets.secured.register(registry);
@@ -290,6 +308,7 @@ impl Running {
             intake,
             courier,
             changing,
+            people,
             postman,
             listeners,
             secured: sockets.secured,
@@ -327,6 +346,11 @@ impl Running {
         self.web
     }
 
+    /// Who may come to the desk.
+    pub fn people(&self) -> &People {
+        &self.people
+    }
+
     /// The desk.
     pub fn desk(&self) -> &Desk {
         &self.desk
@@ -347,6 +371,7 @@ impl Running {
         let ways = upstream::Builder::new(config, Arc::clone(&self.desk.clock), self.tally.clone())?;
         let ways = ways.after(&former).remember(self.desk.store.as_ref()).await?.all()?;
         let access = self.gatekeeper.admit(config)?;
+        let signing_in = people::settings(config, &self.desk.clock)?;
         self.secured.reload(config, self.desk.clock.now())?;
         for what in self.beyond_a_reload(config) {
             tracing::warn!("{what} changed as well: that takes a restart");
@@ -358,6 +383,7 @@ impl Running {
                 reload.settings(settings);
             }
         }
+        self.people.replace(signing_in);
         self.postman.replace_letterhead(parts::letterhead(config));
         self.intake.replace_examiner(examiner.clone());
         self.intake.replace_seals(Arc::clone(&seals));
@@ -385,6 +411,8 @@ impl Running {
             (addresses(config) != addresses(began), "the addresses of [[listener]]"),
             (config.database != began.database, "[store] url"),
             (config.desk.address != began.desk.address, "[desk] address"),
+            (config.desk.url != began.desk.url, "[desk] url"),
+            (config.desk.proxies != began.desk.proxies, "[desk] proxies"),
             (config.hostname != began.hostname, "hostname"),
             (
                 upstream::places(config) != upstream::places(began),

@@ -40,7 +40,8 @@
 //! courier. [`notice`] speaks to people, in Japanese and English; its mail comes in through intake like
 //! any other. [`journal`] keeps what happened to each message.
 //!
-//! The surfaces are [`cli`], which reaches a running relay through [`control`], and [`web`]. [`app`]
+//! The surfaces are [`cli`], which reaches a running relay through [`control`], and [`web`], which
+//! learns from [`people`] who somebody is. Whatever is handed out in secret is a [`token`]. [`app`]
 //! wires everything from the [`config`]; nothing else knows all of it. Time and randomness are
 //! parameters ([`clock`]).
 
@@ -66,6 +67,7 @@ pub mod listener;
 pub mod marks;
 pub mod message;
 pub mod notice;
+pub mod people;
 pub mod policy;
 pub mod rewrite;
 pub mod smtp;

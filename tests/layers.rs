@@ -39,10 +39,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("control", &["desk", "store", "clock", "id", "journal", "message"]),
     (
+        "people",
+        &[
+            "accounts", "smtp", "store", "clock", "id", "token", "message", "desk", "policy", "intake",
+            "notice",
+        ],
+    ),
+    (
         "web",
         &[
             "desk", "store", "intake", "clock", "app", "id", "message", "policy", "journal", "rewrite",
-            "examine",
+            "examine", "people", "token",
         ],
     ),
 ];

@@ -24,6 +24,8 @@ use crate::message::Address;
 use crate::smtp::sasl::scram::Keys;
 use crate::smtp::sasl::{Mechanism, Mechanisms};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// An account, as its source knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +43,48 @@ impl Account {
         let addresses = Address::parse(&name).into_iter().collect();
         Self { name, addresses }
     }
+}
+
+/// What somebody may be at the desk, beyond a sender of their own mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Decides on what is assigned to their addresses.
+    Approver,
+    /// Sees everything but contents.
+    Auditor,
+    /// Sees and does everything.
+    Admin,
+}
+
+impl Role {
+    /// As it is written.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Approver => "approver",
+            Self::Auditor => "auditor",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Approver, Self::Auditor, Self::Admin];
+        let found = all.into_iter().find(|role| role.text() == text);
+        found.ok_or_else(|| format!("`{text}` is no role: there are approver, auditor and admin"))
+    }
+}
+
+/// What an account is at the desk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AtDesk {
+    /// Its roles.
+    pub roles: Vec<Role>,
+    /// Another text whenever roles, addresses or password are others.
+    pub stamp: String,
 }
 
 /// The source cannot answer now; for the log.
@@ -71,6 +115,12 @@ pub trait Accounts: Send + Sync + 'static {
     /// The SCRAM keys of this user; where there are none, such as nobody can know the password of.
     fn keys(&self, _user: &str) -> Result<Keys, Down> {
         Err(Down("this source has no SCRAM keys".to_owned()))
+    }
+
+    /// What a user is at the desk; `None` where there is no such user any more. A source that cannot say
+    /// gives no roles.
+    fn at_desk(&self, _user: &str) -> Option<AtDesk> {
+        Some(AtDesk::default())
     }
 
     /// Whether it can be reached, in a sentence.

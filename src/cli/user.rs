@@ -2,8 +2,8 @@
 
 use super::layout::clean;
 use super::{Context, Failure};
-use crate::accounts::Account;
 use crate::accounts::file::edit::Editor;
+use crate::accounts::{Account, Role};
 use crate::config::{AuthSource, Config};
 use crate::message::Address;
 use clap::Subcommand;
@@ -27,9 +27,20 @@ pub(super) enum Verb {
         /// An address of theirs to send from; may stand several times
         #[arg(long = "address", value_name = "A")]
         addresses: Vec<Address>,
+        /// What they may be at the desk: approver, auditor or admin; may stand several times
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
         /// Read the password from standard input, its first line
         #[arg(long)]
         password_stdin: bool,
+    },
+    /// Say what a user may be at the desk
+    Roles {
+        /// Whom
+        name: String,
+        /// approver, auditor or admin; may stand several times, and none takes all away
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
     },
     /// Set another password
     Passwd {
@@ -54,10 +65,11 @@ pub(super) fn run(context: &Context, verb: &Verb) -> Result<(), Failure> {
     let mut editor = Editor::open(&path).map_err(Failure::failed)?;
     editor.owned_like(&config.database);
     let done = match verb {
-        Verb::Add { name, addresses, password_stdin } => {
+        Verb::Add { name, addresses, roles, password_stdin } => {
             let password = password(*password_stdin)?;
-            editor.add(name, addresses, &password).map(|()| ("added", name))
+            editor.add(name, addresses, roles, &password).map(|()| ("added", name))
         }
+        Verb::Roles { name, roles } => editor.set_roles(name, roles).map(|()| ("roles set", name)),
         Verb::Passwd { name, password_stdin } => {
             let password = password(*password_stdin)?;
             editor.set_password(name, &password).map(|()| ("password set", name))
@@ -81,7 +93,11 @@ pub(super) fn run(context: &Context, verb: &Verb) -> Result<(), Failure> {
 fn file(config: &Config) -> Result<PathBuf, Failure> {
     match config.auth.as_ref().map(|auth| &auth.source) {
         Some(AuthSource::File(path)) => Ok(path.clone()),
-        Some(_) => Err(Failure::usage("accounts are not in a file: [auth] source names another place")),
+        _ if config.desk.people.is_some() => Ok(config.desk.people.clone().unwrap_or_default()),
+        Some(_) => Err(Failure::usage(
+            "accounts are not in a file: [auth] source names another place; those of the desk alone may be in \
+             [desk] people = \"people.toml\"",
+        )),
         None => Err(Failure::usage(format!(
             "there are no accounts: write [auth] with source = \"file:users.toml\" into {}",
             config.file.display()
@@ -95,15 +111,21 @@ fn list(context: &Context, editor: &Editor) {
     };
     if context.out.json {
         let users: Vec<_> = editor
-            .accounts()
-            .map(|account| json!({ "name": account.name, "addresses": addresses(account) }))
+            .users()
+            .map(|user| {
+                let account = &user.account;
+                json!({ "name": account.name, "addresses": addresses(account), "roles": user.roles })
+            })
             .collect();
         context.out.json(&users);
         return;
     }
     let mut text = String::new();
-    for account in editor.accounts() {
-        let _ = writeln!(text, "{}  {}", clean(&account.name), clean(&addresses(account).join(", ")));
+    for user in editor.users() {
+        let account = &user.account;
+        let roles: Vec<&str> = user.roles.iter().map(|role| role.text()).collect();
+        let roles = if roles.is_empty() { String::new() } else { format!("  [{}]", roles.join(", ")) };
+        let _ = writeln!(text, "{}  {}{roles}", clean(&account.name), clean(&addresses(account).join(", ")));
     }
     context.out.print(&text);
 }

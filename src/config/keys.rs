@@ -1,6 +1,7 @@
 //! The keys of the configuration file, as TOML has them. Every table refuses keys it does not know.
 
 pub(super) mod accounts;
+pub(super) mod desk;
 pub(super) mod dns;
 mod sealing;
 pub(super) mod tls;
@@ -31,7 +32,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) store: Store,
     #[serde(default)]
-    pub(super) desk: Desk,
+    pub(super) desk: desk::Desk,
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
@@ -202,14 +203,6 @@ impl TryFrom<String> for StoreUrl {
             )),
         }
     }
-}
-
-/// `[desk]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Desk {
-    pub(super) address: Option<BindOrOff>,
-    pub(super) url: Option<String>,
 }
 
 /// `[limits]`

@@ -4,6 +4,7 @@
 //! its own. Relative paths in the file are relative to the file.
 
 mod accounts;
+mod desk;
 mod dns;
 mod keys;
 mod sealing;
@@ -19,11 +20,12 @@ use crate::policy::{Mode, Organisation};
 use crate::rewrite::plan::CopyOptions;
 use crate::tls::NamePattern;
 pub use accounts::{Auth, AuthSource, Ldap, LdapFind, ListenerAuth, Sending};
+pub use desk::{Desk, Oidc};
 use ipnet::IpNet;
-use keys::{BindOrOff, Domains, File};
+use keys::{Domains, File};
 pub use sealing::{Dkim, DkimKey, Marks, selector, signing_domain};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 pub use tls::Tls;
@@ -114,15 +116,6 @@ pub struct PolicyFiles {
     pub approvers: Vec<Address>,
     /// When a held message nobody decided on is returned.
     pub expiry: Duration,
-}
-
-/// `[desk]`
-#[derive(Clone, Debug)]
-pub struct Desk {
-    /// What HTTP binds; `None` when it is off.
-    pub address: Option<SocketAddr>,
-    /// What people reach it by.
-    pub url: Option<String>,
 }
 
 /// `[limits]`
@@ -229,7 +222,7 @@ impl Config {
             dkim: sealing::dkim(keys.dkim, &base, &place)?,
             marks: sealing::marks(keys.marks, &base, &database, by_mx, &place)?,
             database,
-            desk: desk(keys.desk, &place)?,
+            desk: desk::desk(keys.desk, &base, &place)?,
             limits: limits(&keys.limits, &place)?,
             copies: CopyOptions {
                 also_keep: keys.rewrite.also_keep.into_iter().map(|name| name.0).collect(),
@@ -398,20 +391,6 @@ fn policy(keys: keys::Policy, base: &Base, place: &Place<'_>) -> Result<PolicyFi
         approvers: keys.approvers,
         expiry: keys.expiry.map_or(Duration::from_hours(3 * 24), |span| span.0),
     })
-}
-
-fn desk(keys: keys::Desk, place: &Place<'_>) -> Result<Desk, Diagnostic> {
-    let default = BindOrOff(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8025))));
-    if let Some(url) = &keys.url
-        && !(url.starts_with("http://") || url.starts_with("https://"))
-    {
-        return Err(place.wrong(
-            "[desk]",
-            "url",
-            format!("`{url}` is no URL: it starts with http:// or https://"),
-        ));
-    }
-    Ok(Desk { address: keys.address.unwrap_or(default).0, url: keys.url })
 }
 
 fn limits(keys: &keys::Limits, place: &Place<'_>) -> Result<Limits, Diagnostic> {

@@ -34,6 +34,18 @@ pub struct Roles {
     pub admin: bool,
 }
 
+impl Roles {
+    /// What either gives.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            approver: self.approver || other.approver,
+            auditor: self.auditor || other.auditor,
+            admin: self.admin || other.admin,
+        }
+    }
+}
+
 /// How somebody came to be known. A link may be followed by a mail scanner: it never discloses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,23 +1,35 @@
 //! HTTP on the desk's address: `/healthz`, `/readyz`, `/metrics`, and the desk's [`pages`].
 //!
+//! * [`guard`] what stands before every page: who visits, and whether a form is one of ours
+//! * [`routes`] every route, counted; [`cookies`] what browsers keep
+//! * `login` signing in and out; `link` links out of mails
 //! * [`words`] what pages say, in the visitor's language; [`assets`] their style sheet and script
 
 pub mod assets;
+pub mod cookies;
+pub mod guard;
+mod link;
+mod login;
 pub mod metrics;
 pub mod pages;
+pub mod routes;
 pub mod words;
 
 use crate::desk::Desk;
+use crate::desk::links::Links;
+use crate::people::People;
 use crate::store::Store;
 use assets::Assets;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use ipnet::IpNet;
 use metrics::Metrics;
+use routes::Routes;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -36,6 +48,12 @@ pub struct Site {
     pub assets: Assets,
     /// The zone that pages tell moments in.
     pub zone: jiff::tz::TimeZone,
+    /// Who may come, and as whom.
+    pub people: Arc<People>,
+    /// Links out of mails.
+    pub links: Links,
+    /// Reverse proxies whose word on where a request comes from is believed.
+    pub proxies: Vec<IpNet>,
     /// Browsers reach the desk through TLS.
     pub secure: bool,
     /// Numbers.
@@ -50,18 +68,28 @@ pub async fn serve(
     site: Arc<Site>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(site)).with_graceful_shutdown(stop).await
+    let service = router(site).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop).await
 }
 
-/// All routes.
+/// Every route.
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/healthz", healthz)
+        .get("/readyz", readyz)
+        .get("/metrics", show_metrics)
+        .get("/static/{name}", assets::serve)
+        .and(login::routes())
+        .and(link::routes())
+        .and(pages::routes())
+}
+
+/// All routes, behind the guard.
 pub fn router(site: Arc<Site>) -> Router {
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(show_metrics))
-        .route("/static/{name}", get(assets::serve))
-        .merge(pages::routes())
+    routes()
+        .into_router()
         .fallback(nothing_here)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&site), guard::guard))
         .with_state(site)
 }
 

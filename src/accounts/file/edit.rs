@@ -2,7 +2,7 @@
 
 use super::{User, read, scram_text};
 use crate::accounts::password::Hash;
-use crate::accounts::{Account, key};
+use crate::accounts::{Role, key};
 use crate::message::Address;
 use crate::smtp::sasl::prepare::prepared;
 use crate::smtp::sasl::scram::{ITERATIONS, Keys};
@@ -53,12 +53,18 @@ impl Editor {
     }
 
     /// Everybody, in order.
-    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
-        self.users.iter().map(|user| &user.account)
+    pub fn users(&self) -> impl Iterator<Item = &User> {
+        self.users.iter()
     }
 
     /// Adds a user at the end.
-    pub fn add(&mut self, name: &str, addresses: &[Address], password: &SecretString) -> Result<(), String> {
+    pub fn add(
+        &mut self,
+        name: &str,
+        addresses: &[Address],
+        roles: &[Role],
+        password: &SecretString,
+    ) -> Result<(), String> {
         if prepared(name).as_deref() != Some(name) || name.trim() != name {
             return Err(format!("`{name}` is no name for a user"));
         }
@@ -75,6 +81,9 @@ impl Editor {
         let _ = writeln!(text, "[[user]]\nname = {}", quoted(name));
         let list: Vec<String> = addresses.iter().map(|address| quoted(address.as_str())).collect();
         let _ = writeln!(text, "addresses = [{}]", list.join(", "));
+        if !roles.is_empty() {
+            text.push_str(&roles_line(roles));
+        }
         text.push_str(&secrets(password)?);
         self.replace(text)
     }
@@ -104,6 +113,25 @@ impl Editor {
             } else if !set {
                 block.push_str(&secrets(password)?);
                 set = true;
+            }
+        }
+        let text = lines[..from].concat() + &block + &lines[to..].concat();
+        self.replace(text)
+    }
+
+    /// Gives a user these roles in place of those they had.
+    pub fn set_roles(&mut self, name: &str, roles: &[Role]) -> Result<(), String> {
+        let lines: Vec<&str> = self.text.split_inclusive('\n').collect();
+        let (from, to) = self.block(&lines, name)?;
+        let is = |line: &str, key: &str| line.split('=').next().unwrap_or_default().trim() == key;
+        let mut block = String::new();
+        for line in lines[from..to].iter().filter(|line| !is(line, "roles")) {
+            block.push_str(line);
+            if is(line, "name") && !roles.is_empty() {
+                if !line.ends_with('\n') {
+                    block.push('\n');
+                }
+                block.push_str(&roles_line(roles));
             }
         }
         let text = lines[..from].concat() + &block + &lines[to..].concat();
@@ -176,6 +204,13 @@ fn secrets(password: &SecretString) -> Result<String, String> {
     let rounds = NonZeroU32::new(ITERATIONS).unwrap_or(NonZeroU32::MIN);
     let keys = Keys::derive(&password, salt.to_vec(), rounds);
     Ok(format!("password = {}\nscram = {}\n", quoted(hash.as_str()), quoted(&scram_text::write(&keys))))
+}
+
+fn roles_line(roles: &[Role]) -> String {
+    let mut roles: Vec<String> = roles.iter().map(|role| quoted(role.text())).collect();
+    roles.sort();
+    roles.dedup();
+    format!("roles = [{}]\n", roles.join(", "))
 }
 
 /// A TOML string.

@@ -4,6 +4,7 @@
 //! [[user]]
 //! name = "hanako"
 //! addresses = ["hanako.sato@example.co.jp"]
+//! roles = ["approver"]
 //! password = "$argon2id$v=19$m=19456,t=2,p=1$…"
 //! scram = "SCRAM-SHA-256$32768:SALT$STORED:SERVER"
 //! ```
@@ -15,14 +16,16 @@ pub mod edit;
 mod scram_text;
 
 use super::password::{Hash, Hashing};
-use super::{Account, Accounts, Down, key};
+use super::{Account, Accounts, AtDesk, Down, Role, key};
 use crate::clock::{Clock, Timestamp};
 use crate::message::Address;
 use crate::smtp::sasl::prepare::prepared;
 use crate::smtp::sasl::scram::{ITERATIONS, Keys};
 use crate::smtp::sasl::{Mechanism, Mechanisms};
 use async_trait::async_trait;
-use aws_lc_rs::hmac;
+use aws_lc_rs::{digest, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -45,6 +48,21 @@ pub struct User {
     pub password: Hash,
     /// The same password's SCRAM keys.
     pub scram: Option<Keys>,
+    /// What they may be at the desk.
+    pub roles: Vec<Role>,
+}
+
+impl User {
+    fn at_desk(&self) -> AtDesk {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let addresses = self.account.addresses.iter().map(Address::as_str);
+        let roles = self.roles.iter().map(|role| role.text());
+        for part in std::iter::once(self.password.as_str()).chain(addresses).chain(roles) {
+            context.update(part.as_bytes());
+            context.update(b"\n");
+        }
+        AtDesk { roles: self.roles.clone(), stamp: STANDARD_NO_PAD.encode(context.finish().as_ref()) }
+    }
 }
 
 #[derive(Deserialize)]
@@ -62,6 +80,8 @@ struct UserKeys {
     addresses: Vec<Address>,
     password: String,
     scram: Option<String>,
+    #[serde(default)]
+    roles: Vec<Role>,
 }
 
 /// The users in the text of a file, in order. The error says where and what to do.
@@ -91,7 +111,7 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<User>, String> {
         let scram = scram.map_err(|why| wrong(format!("`scram` {why}")))?;
         let mut account = Account::named(keys.name);
         account.addresses.extend(keys.addresses);
-        users.push(User { account, password, scram });
+        users.push(User { account, password, scram, roles: keys.roles });
     }
     Ok(users)
 }
@@ -230,6 +250,10 @@ impl Accounts for FileAccounts {
         let known = self.users().by_key.get(&user).and_then(|known| known.scram.clone());
         let made_up = self.made_up(&user);
         Ok(known.unwrap_or(made_up))
+    }
+
+    fn at_desk(&self, user: &str) -> Option<AtDesk> {
+        self.users().by_key.get(&key(user)).map(User::at_desk)
     }
 
     fn account(&self, user: &str) -> Option<Account> {

@@ -20,15 +20,15 @@ fn comments_order_and_owner_only_mode_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("users.toml");
     let address = Address::parse("hanako.sato@example.co.jp").unwrap();
-    edited(&path, |editor| editor.add("hanako", std::slice::from_ref(&address), &secret("pencil-case")));
-    edited(&path, |editor| editor.add("taro", &[], &secret("pencil-case")));
+    edited(&path, |editor| editor.add("hanako", std::slice::from_ref(&address), &[], &secret("pencil-case")));
+    edited(&path, |editor| editor.add("taro", &[], &[], &secret("pencil-case")));
     let text = std::fs::read_to_string(&path).unwrap();
     let commented = format!(
         "# ours\n{}",
         text.replace("[[user]]\nname = \"taro\"", "# second\n[[user]] # him\nname = \"taro\"")
     );
     std::fs::write(&path, &commented).unwrap();
-    let added = edited(&path, |editor| editor.add("jiro", &[], &secret("pencil-case")));
+    let added = edited(&path, |editor| editor.add("jiro", &[], &[], &secret("pencil-case")));
     assert!(added.starts_with(&commented), "{added}");
     let changed = edited(&path, |editor| editor.set_password("TARO", &secret("another one")));
     assert!(changed.contains("# second\n[[user]] # him\nname = \"taro\""), "{changed}");
@@ -39,7 +39,7 @@ fn comments_order_and_owner_only_mode_are_kept() {
         "{removed}"
     );
     let names: Vec<String> =
-        Editor::open(&path).unwrap().accounts().map(|account| account.name.clone()).collect();
+        Editor::open(&path).unwrap().users().map(|user| user.account.name.clone()).collect();
     assert_eq!(names, ["taro", "jiro"]);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -48,14 +48,14 @@ fn comments_order_and_owner_only_mode_are_kept() {
 fn what_makes_no_sense_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("users.toml");
-    edited(&path, |editor| editor.add("hanako", &[], &secret("pencil-case")));
+    edited(&path, |editor| editor.add("hanako", &[], &[], &secret("pencil-case")));
     let before = std::fs::read_to_string(&path).unwrap();
     let mut editor = Editor::open(&path).unwrap();
     for (said, part) in [
-        (editor.add("Hanako", &[], &secret("pencil-case")), "already"),
-        (editor.add("", &[], &secret("pencil-case")), "no name"),
-        (editor.add("a\nb", &[], &secret("pencil-case")), "no name"),
-        (editor.add("taro", &[], &secret("short")), "8 characters"),
+        (editor.add("Hanako", &[], &[], &secret("pencil-case")), "already"),
+        (editor.add("", &[], &[], &secret("pencil-case")), "no name"),
+        (editor.add("a\nb", &[], &[], &secret("pencil-case")), "no name"),
+        (editor.add("taro", &[], &[], &secret("short")), "8 characters"),
         (editor.remove("taro"), "no user"),
         (editor.set_password("taro", &secret("pencil-case")), "no user"),
         (editor.set_password("hanako", &secret("")), "8 characters"),
@@ -98,7 +98,7 @@ async fn a_changed_file_is_read_anew_and_a_broken_one_is_not() {
     let path = folder.path().join("users.toml");
     assert_eq!(accounts.password("hanako", &secret("pencil-case")).await, Ok(None));
     let address = Address::parse("hanako.sato@example.co.jp").unwrap();
-    edited(&path, |editor| editor.add("hanako", std::slice::from_ref(&address), &secret("pencil-case")));
+    edited(&path, |editor| editor.add("hanako", std::slice::from_ref(&address), &[], &secret("pencil-case")));
     clock.advance_millis(1_000);
     let account = Account { name: "hanako".into(), addresses: vec![address] };
     assert_eq!(accounts.password("Hanako", &secret("pencil-case")).await, Ok(Some(account.clone())));
@@ -112,7 +112,7 @@ async fn a_changed_file_is_read_anew_and_a_broken_one_is_not() {
 fn keys_of_nobody_look_like_anybodys() {
     let (folder, _, _) = opened("");
     let path = folder.path().join("users.toml");
-    edited(&path, |editor| editor.add("hanako", &[], &secret("pencil-case")));
+    edited(&path, |editor| editor.add("hanako", &[], &[], &secret("pencil-case")));
     let accounts = FileAccounts::open(path, Arc::new(ManualClock::at(Timestamp(0)))).unwrap();
     let real = accounts.keys("hanako").unwrap();
     let nobody = accounts.keys("nobody").unwrap();

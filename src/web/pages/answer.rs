@@ -22,19 +22,25 @@ struct Answer {
 }
 
 /// A page that says what happened.
-pub(super) fn say(c: Chrome, status: StatusCode, title: String, text: String, back: &str) -> Response {
+pub(in crate::web) fn say(
+    c: Chrome,
+    status: StatusCode,
+    title: String,
+    text: String,
+    back: &str,
+) -> Response {
     let (key, back) = if back.is_empty() { ("desk-to-list", "/") } else { ("desk-back", back) };
     let back_text = c.t.p(key).to_string();
     show(status, &Answer { title, text, items: Vec::new(), back: back.to_owned(), back_text, c })
 }
 
 /// Somebody who has not signed in is asked to.
-pub(super) fn sign_in_first(c: Chrome) -> Response {
+pub(in crate::web) fn sign_in_first(c: &Chrome) -> Response {
     Redirect::to(&format!("/login?back={}", encoded(&c.path))).into_response()
 }
 
 /// A text as a value in a query.
-pub(super) fn encoded(text: &str) -> String {
+pub(in crate::web) fn encoded(text: &str) -> String {
     use std::fmt::Write;
     let mut out = String::new();
     for byte in text.bytes() {
@@ -49,13 +55,13 @@ pub(super) fn encoded(text: &str) -> String {
 }
 
 /// There is nothing under this address, or nothing for this visitor.
-pub(super) fn gone(c: Chrome) -> Response {
+pub(in crate::web) fn gone(c: Chrome) -> Response {
     let (title, text) = (c.t.p("desk-gone-title").to_string(), c.t.p("desk-gone-text").to_string());
     say(c, StatusCode::NOT_FOUND, title, text, "")
 }
 
 /// What the desk did not do, for the page of this message.
-pub(super) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response {
+pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response {
     let back = format!("/held/{id}");
     let page = |status, title: String, text: String| say(c.clone(), status, title, text, &back);
     let p = |key| c.t.p(key);
@@ -104,7 +110,7 @@ pub(super) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response {
 }
 
 /// A form that no page of ours sends.
-pub(super) fn bad_form(c: Chrome) -> Response {
+pub(in crate::web) fn bad_form(c: Chrome) -> Response {
     let (title, text) = (c.t.p("desk-nothing-done").to_string(), c.t.p("desk-bad-form-text").to_string());
     say(c, StatusCode::BAD_REQUEST, title, text, "")
 }

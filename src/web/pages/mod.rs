@@ -7,7 +7,7 @@
 //! * `answer` pages for what did not work out
 
 mod act;
-mod answer;
+pub(super) mod answer;
 mod bulk;
 mod content;
 mod copies;
@@ -16,23 +16,22 @@ mod list;
 mod people;
 pub mod visit;
 
-use super::Site;
-use axum::Router;
-use axum::routing::{get, post};
-use std::sync::Arc;
+use super::routes::Routes;
 
 /// Every page's route.
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new()
-        .route("/", get(list::page))
-        .route("/bulk", get(bulk::confirm).post(bulk::act))
-        .route("/held/{id}", get(held::page))
-        .route("/held/{id}/release", post(act::release))
-        .route("/held/{id}/as-is", get(act::as_is))
-        .route("/held/{id}/drop", get(act::leave_out))
-        .route("/held/{id}/return", get(act::return_form).post(act::give_back))
-        .route("/held/{id}/copies", get(copies::page))
-        .route("/held/{id}/html", get(content::html))
-        .route("/held/{id}/attachment/{number}", get(content::attachment))
-        .route("/language", post(visit::language))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/", list::page)
+        .get("/bulk", bulk::confirm)
+        .post("/bulk", bulk::act)
+        .get("/held/{id}", held::page)
+        .post("/held/{id}/release", act::release)
+        .get("/held/{id}/as-is", act::as_is)
+        .get("/held/{id}/drop", act::leave_out)
+        .get("/held/{id}/return", act::return_form)
+        .post("/held/{id}/return", act::give_back)
+        .get("/held/{id}/copies", copies::page)
+        .get("/held/{id}/html", content::html)
+        .get("/held/{id}/attachment/{number}", content::attachment)
+        .post("/language", visit::language)
 }

@@ -2,6 +2,7 @@
 //! token that its forms carry.
 
 use super::super::Site;
+use super::super::guard::FormToken;
 use super::super::words::{Tongue, Words, calm};
 use super::answer;
 use crate::desk::principal::Principal;
@@ -18,10 +19,6 @@ use std::sync::Arc;
 const COOKIE: &str = "sekisho_language";
 /// Longest name shown in the head, in characters.
 const LONGEST_NAME: usize = 60;
-
-/// What forms carry so that no other site can send them.
-#[derive(Clone, Debug, Default)]
-pub struct FormToken(pub String);
 
 /// What every page has.
 #[derive(Clone, Debug)]
@@ -114,7 +111,7 @@ impl FromRequestParts<Arc<Site>> for Visit {
         let c = Chrome::of(parts, site);
         match c.who.clone() {
             Some(who) => Ok(Self { who, c }),
-            None => Err(answer::sign_in_first(c)),
+            None => Err(answer::sign_in_first(&c)),
         }
     }
 }

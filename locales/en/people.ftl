@@ -1,0 +1,81 @@
+# Signing in, and links out of mails.
+
+code-mail-subject = { $code } is your code to sign in to Sekisho
+code-mail-lead =
+    Somebody, most likely you, asked for a code to sign in to the mail approval desk.
+    It is good for ten minutes, in the browser that asked for it:
+code-mail-link = In that browser, this link fills the code in for you:
+code-mail-end =
+    Nobody needs this code but you: do not pass it on.
+    If you did not ask for it, you need not do anything.
+
+# Signing in
+people-login-title = Sign in
+people-password-title = With your name and password
+people-user = Name
+people-password = Password
+people-sign-in = Sign in
+people-wrong = The name or the password is not right. Nobody was signed in.
+people-too-many = There were too many attempts. Wait an hour and try again, or ask your administrator.
+people-down = Signing in is not possible just now. Try again in a minute.
+people-off = This way of signing in is not offered here.
+people-cookies = Your browser did not send a cookie back. Allow cookies for this page, load it again, and try once more.
+people-no-address = This is no mail address. Write it in full, such as hanako@example.co.jp.
+people-no-way = No way of signing in is configured. Ask your administrator.
+people-code-title = With a code by mail
+people-code-lead = Enter your mail address at work. A code that is good for ten minutes is sent there.
+people-address = Mail address
+people-code-send = Send me a code
+people-code-page-title = Enter the code
+people-code-page-lead = If the address may sign in here, a mail with a code of eight digits is on its way to it. Enter the code in this browser within ten minutes.
+people-code-field = Code
+people-code-wrong = This code is not right, or is no longer good. After five tries a new one is needed.
+people-code-again = Ask for a new code
+people-provider-title = With your organisation's account
+people-provider = Sign in with { $name }
+people-provider-away = The provider cannot be reached just now. Nobody was signed in. Try again in a minute.
+people-provider-refused = What came back from the provider does not fit. Nobody was signed in. Start again from this page.
+people-provider-no-address = The provider knows you, but does not vouch for an address that may sign in here. Ask your administrator.
+people-provider-out = Sign out at the provider too
+people-signed-out = You are signed out.
+people-once-over = This link was used already, or has ended. Start `sekisho try` again for a new one.
+
+# Links out of mails
+link-title-split = Send individually
+link-text-split = Each recipient gets a copy of their own, and nobody sees anybody else's address. Nothing has been done yet: press the button to send.
+link-button-split = Send individually now
+link-title-take-back = Take the mail back
+link-text-take-back = The mail is not sent to anybody. Nothing has been done yet: press the button to take it back.
+link-button-take-back = Take it back
+link-title-undo = Undo the taking back
+link-text-undo = The mail waits again as it did before you took it back. Nothing has been done yet: press the button.
+link-button-undo = Undo
+link-title-ask = Ask to send it as it is
+link-text-ask = Every recipient would see everybody's address. An approver decides on that and reads your reason. Nothing has been done yet.
+link-button-ask = Ask the approver
+link-title-view = Look at the mail
+link-text-view = The mail's own page shows what would happen to it.
+link-button-view = Open
+link-reason = Why may they all see each other's addresses?
+link-recipients = To
+link-more = { $count ->
+    [one] and 1 more
+   *[other] and { $count } more
+}
+link-to-message = Open the mail's page
+link-over-title = This has been settled
+link-over-split = The mail was sent individually: nobody saw anybody else's address.
+link-over-bcc = The mail was sent as Bcc: nobody saw anybody else's address.
+link-over-as-is = The mail was sent as it is.
+link-over-taken-back = You took the mail back. It was not sent.
+link-over-returned = The mail was returned to its sender. It was not sent.
+link-over-expired = Nobody decided in time. The mail was returned to its sender.
+link-over-asked = The approver was asked. The mail waits until then.
+link-over-done = This link was used already.
+link-over-by = Decided by { $by }, { $at }.
+link-nothing-title = This link leads nowhere
+link-nothing-text = It may be incomplete, or have ended. Nothing was done. Sign in to see your mail.
+link-not-done-title = Nothing was done
+link-not-allowed-text = That takes another person, or a reason was missing. Nothing was sent.
+link-not-safe-text = No safe copies can be made of this mail, so nothing was sent. An approver looks at it; you can take it back.
+link-later-text = The desk cannot answer just now. Nothing was sent. Try the link again in a minute.

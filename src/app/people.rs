@@ -1,0 +1,91 @@
+//! Who may come to the desk: from the configuration to what signing in is told.
+
+use super::StartError;
+use super::accounts::accounts;
+use crate::accounts::Accounts;
+use crate::accounts::file::FileAccounts;
+use crate::clock::Clock;
+use crate::config::{Config, Oidc};
+use crate::people::code_mail::Letter;
+use crate::people::oidc::{Provider, Wanted};
+use crate::people::{RoleNames, Settings};
+use crate::upstream::smarthost::{Authorities, read_secret};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A provider that takes longer is no help.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What holds for signing in.
+pub(super) fn settings(config: &Config, clock: &Arc<dyn Clock>) -> Result<Settings, StartError> {
+    let desk = &config.desk;
+    let passwords: Option<Arc<dyn Accounts>> = match (&desk.people, &config.auth) {
+        (Some(path), _) if !path.exists() => {
+            tracing::warn!(
+                file = %path.display(),
+                "there are no accounts of the desk yet: `sekisho user add` makes the file, and a restart reads it"
+            );
+            None
+        }
+        (Some(path), _) => {
+            let opened = FileAccounts::open(path.clone(), Arc::clone(clock));
+            Some(Arc::new(opened.map_err(StartError::Configuration)?))
+        }
+        (None, Some(auth)) => {
+            let opened = accounts(&auth.source, config, Arc::clone(clock));
+            Some(opened.map_err(StartError::Configuration)?)
+        }
+        (None, None) => None,
+    };
+    let provider = match (&desk.oidc, &desk.url) {
+        (Some(wanted), Some(url)) => Some(Arc::new(provider(wanted, url, clock)?)),
+        _ => None,
+    };
+    Ok(Settings {
+        session: desk.session,
+        idle: desk.idle,
+        mail_codes: desk.mail_codes,
+        accounts: passwords,
+        provider,
+        organisation: Arc::new(config.organisation.clone()),
+        roles: roles(config),
+        letter: Letter {
+            from: config.notices.from.clone(),
+            hostname: config.hostname.clone(),
+            url: desk.url.clone(),
+        },
+    })
+}
+
+/// Whom the configuration names: those in `[desk.roles]`, approvers of the policy, and who is told where
+/// there is no one else.
+fn roles(config: &Config) -> RoleNames {
+    let mut roles = config.desk.roles.clone();
+    roles.approver.extend(config.policy.approvers.iter().map(ToString::to_string));
+    roles.admin.extend(config.notices.admin.iter().map(ToString::to_string));
+    roles
+}
+
+fn provider(wanted: &Oidc, url: &str, clock: &Arc<dyn Clock>) -> Result<Provider, StartError> {
+    let told = |why: String| StartError::Configuration(format!("[desk.oidc]: {why}"));
+    let secret = wanted.client_secret_file.as_ref().map(|file| read_secret(file, "client secret"));
+    let authorities = Authorities::new(wanted.ca_file.as_deref()).map_err(told)?;
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(authorities.client().map_err(told)?)
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(PATIENCE)
+        .build()
+        .map_err(|error| told(error.to_string()))?;
+    let wanted = Wanted {
+        name: wanted.name.clone(),
+        issuer: wanted.issuer.clone(),
+        client_id: wanted.client_id.clone(),
+        client_secret: secret.transpose().map_err(told)?,
+        scopes: wanted.scopes.clone(),
+        claim: wanted.claim.clone(),
+        roles: wanted.roles.clone(),
+        trust_addresses: wanted.trust_addresses,
+        redirect: format!("{url}/login/oidc/return"),
+    };
+    Ok(Provider::new(wanted, client, Arc::clone(clock)))
+}

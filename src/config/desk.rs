@@ -1,0 +1,140 @@
+//! `[desk]`: where people reach it, who they are, and how they sign in.
+
+use super::keys::BindOrOff;
+use super::keys::desk::{self as keys};
+use super::{Base, Place};
+use crate::diagnostic::Diagnostic;
+use crate::people::RoleNames;
+use ipnet::IpNet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `[desk]`
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// What HTTP binds; `None` when it is off.
+    pub address: Option<SocketAddr>,
+    /// What people reach it by.
+    pub url: Option<String>,
+    /// How long somebody stays signed in at most.
+    pub session: Duration,
+    /// How long somebody who does nothing stays signed in.
+    pub idle: Duration,
+    /// A file of accounts of the desk's own, beside those of `[auth]`.
+    pub people: Option<PathBuf>,
+    /// Whether people sign in by a code that is mailed to them.
+    pub mail_codes: bool,
+    /// Reverse proxies whose X-Forwarded-For is believed.
+    pub proxies: Vec<IpNet>,
+    /// Who is more than a sender.
+    pub roles: RoleNames,
+    /// A provider of OpenID Connect.
+    pub oidc: Option<Oidc>,
+}
+
+/// `[desk.oidc]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oidc {
+    /// What the button says.
+    pub name: String,
+    /// The provider's issuer identifier.
+    pub issuer: String,
+    /// Our name there.
+    pub client_id: String,
+    /// The file with our secret there; none for a public client.
+    pub client_secret_file: Option<PathBuf>,
+    /// Certificates trusted beside the system's (PEM).
+    pub ca_file: Option<PathBuf>,
+    /// What is asked for.
+    pub scopes: Vec<String>,
+    /// The claim that lists groups or roles.
+    pub claim: String,
+    /// Which of them are which role.
+    pub roles: RoleNames,
+    /// Addresses count though the provider does not say that they were verified.
+    pub trust_addresses: bool,
+}
+
+/// How long somebody stays signed in, where nothing is said: a working day.
+const SESSION: Duration = Duration::from_hours(12);
+/// How long without doing anything.
+const IDLE: Duration = Duration::from_hours(4);
+/// The shortest of both.
+const SHORTEST: Duration = Duration::from_mins(1);
+
+pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<Desk, Diagnostic> {
+    let default = BindOrOff(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8025))));
+    if let Some(url) = &keys.url
+        && !(url.starts_with("http://") || url.starts_with("https://"))
+    {
+        let why = format!("`{url}` is no URL: it starts with http:// or https://");
+        return Err(place.wrong("[desk]", "url", why));
+    }
+    let session = keys.session.map_or(SESSION, |span| span.0);
+    let idle = keys.idle.map_or(IDLE.min(session), |span| span.0);
+    for (key, span) in [("session", session), ("idle", idle)] {
+        if span < SHORTEST {
+            return Err(place.wrong("[desk]", key, format!("`{key}` is at least \"1m\"")));
+        }
+    }
+    let oidc = match keys.oidc {
+        Some(wanted) if keys.url.is_some() => Some(oidc(wanted, base, place)?),
+        Some(_) => {
+            let why = "[desk.oidc] needs `url` in [desk]: the provider sends people back there";
+            return Err(place.wrong("[desk.oidc]", "issuer", why));
+        }
+        None => None,
+    };
+    Ok(Desk {
+        address: keys.address.unwrap_or(default).0,
+        url: keys.url.map(|url| url.trim_end_matches('/').to_owned()),
+        session,
+        idle,
+        people: keys.people.map(|path| base.join(&path)),
+        mail_codes: keys.mail_codes.unwrap_or(true),
+        proxies: keys.proxies.into_iter().map(|net| net.0).collect(),
+        roles: names(keys.roles),
+        oidc,
+    })
+}
+
+fn names(keys: keys::Roles) -> RoleNames {
+    RoleNames { approver: keys.approver, auditor: keys.auditor, admin: keys.admin }
+}
+
+fn oidc(keys: keys::Oidc, base: &Base, place: &Place<'_>) -> Result<Oidc, Diagnostic> {
+    let table = "[desk.oidc]";
+    let rest = keys.issuer.strip_prefix("https://");
+    let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    let local = loopback.iter().any(|start| {
+        keys.issuer.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+    });
+    let sound =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"?#@\\".contains(&b));
+    if !(local || rest.is_some_and(sound)) {
+        let why = format!(
+            "`{}` is no issuer: write what the provider calls itself, such as \"https://login.example.com\"",
+            keys.issuer
+        );
+        return Err(place.wrong(table, "issuer", why));
+    }
+    if keys.client_id.is_empty() {
+        return Err(place.wrong(table, "client_id", "`client_id` is empty: the provider gives it"));
+    }
+    let scopes = keys.scopes.unwrap_or_else(|| ["email", "profile"].map(str::to_owned).to_vec());
+    if let Some(wrong) = scopes.iter().find(|scope| scope.is_empty() || scope.contains(char::is_whitespace)) {
+        return Err(place.wrong(table, "scopes", format!("`{wrong}` is no scope")));
+    }
+    Ok(Oidc {
+        name: keys.name.unwrap_or_else(|| "OpenID Connect".to_owned()),
+        issuer: keys.issuer,
+        client_id: keys.client_id,
+        client_secret_file: keys.client_secret_file.map(|path| base.join(&path)),
+        ca_file: keys.ca_file.map(|path| base.join(&path)),
+        scopes,
+        claim: keys.claim.unwrap_or_else(|| "groups".to_owned()),
+        roles: names(keys.roles),
+        trust_addresses: keys.trust_addresses,
+    })
+}

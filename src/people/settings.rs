@@ -1,0 +1,82 @@
+//! What holds for signing in, as it is configured.
+
+use super::code_mail::Letter;
+use super::oidc::Provider;
+use crate::accounts::{Accounts, key};
+use crate::desk::principal::Roles;
+use crate::message::Address;
+use crate::policy::Organisation;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Names that have a role: logins, addresses, or groups of a provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleNames {
+    /// Approvers.
+    pub approver: Vec<String>,
+    /// Auditors.
+    pub auditor: Vec<String>,
+    /// Admins.
+    pub admin: Vec<String>,
+}
+
+impl RoleNames {
+    /// The roles of whoever goes by one of these names; case makes no difference.
+    pub fn of<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> Roles {
+        let has = |list: &[String]| {
+            list.iter().any(|wanted| names.clone().any(|name| !name.is_empty() && key(name) == key(wanted)))
+        };
+        Roles { approver: has(&self.approver), auditor: has(&self.auditor), admin: has(&self.admin) }
+    }
+}
+
+/// What holds for signing in.
+#[derive(Clone)]
+pub struct Settings {
+    /// How long somebody stays signed in at most.
+    pub session: Duration,
+    /// How long without a request.
+    pub idle: Duration,
+    /// Whether codes are mailed.
+    pub mail_codes: bool,
+    /// Accounts with passwords.
+    pub accounts: Option<Arc<dyn Accounts>>,
+    /// The provider of OpenID Connect.
+    pub provider: Option<Arc<Provider>>,
+    /// Who is ours.
+    pub organisation: Arc<Organisation>,
+    /// Who has which role.
+    pub roles: RoleNames,
+    /// How the mail with a code is written.
+    pub letter: Letter,
+}
+
+impl Settings {
+    /// Whether an address is ours. Where whoever sends is ours, nobody is by their address alone.
+    pub fn is_ours(&self, address: &Address) -> bool {
+        !self.organisation.depends_on_sender() && self.organisation.is_internal(address)
+    }
+
+    /// The roles that the configuration gives to a login and its addresses.
+    pub fn roles_of(&self, name: &str, addresses: &[Address]) -> Roles {
+        let names = std::iter::once(name).chain(addresses.iter().map(Address::as_str));
+        self.roles.of(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_addresses_have_roles_in_any_case() {
+        let roles = RoleNames {
+            approver: vec!["Soumu@example.jp".to_owned()],
+            auditor: vec!["kansa".to_owned()],
+            admin: Vec::new(),
+        };
+        assert!(roles.of(["x", "soumu@EXAMPLE.jp"].into_iter()).approver);
+        assert!(roles.of(["Kansa"].into_iter()).auditor);
+        assert_eq!(roles.of(["", "other"].into_iter()), Roles::default());
+    }
+}

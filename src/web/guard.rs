@@ -1,0 +1,378 @@
+//! What stands before every page: who visits, whether a form is one of ours, how much may come, and what
+//! every answer says to browsers.
+//!
+//! The visitor is put into the request's extensions: [`Client`], and where they are signed in their
+//! [`Principal`] and [`Signed`]; [`FormToken`] is what forms must carry. A request that changes something
+//! is refused when a browser says that another site sent it, and when a form does not carry its token. The
+//! API knows no cookies: whoever asks there shows a token, which no browser adds by itself.
+
+use super::pages::answer;
+use super::pages::visit::Chrome;
+use super::{Site, cookies};
+use crate::desk::principal::Principal;
+use crate::people::Denied;
+use crate::people::scope::{Scope, Scopes};
+use crate::people::session::Signed;
+use crate::token::{Token, same};
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use ipnet::IpNet;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+/// Most octets that a form or a request of the API may have.
+pub const LARGEST: usize = 1 << 20;
+/// Paths of the API.
+const API: &str = "/api/";
+/// Paths of links: their secret stands in the path, and they do only what is safe.
+const LINKS: &str = "/l/";
+/// Paths where somebody is who has not signed in yet.
+const LOGIN: &str = "/login";
+/// What a form's token is called, in the form or in a field of the header.
+const CSRF_FIELD: &str = "csrf";
+const CSRF_HEADER: &str = "x-csrf-token";
+
+/// Nothing but what comes from the desk itself; forms go nowhere else, and nobody frames it.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; \
+     script-src 'self'; connect-src 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'none'; \
+     base-uri 'none'";
+
+/// What every answer says, unless it says something else itself.
+const HEADERS: [(&str, &str); 8] = [
+    ("content-security-policy", POLICY),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+];
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client(pub IpAddr);
+
+/// What forms carry so that no other site can send them.
+#[derive(Clone, Debug, Default)]
+pub struct FormToken(pub String);
+
+/// Whose browser signs in, or follows a link.
+#[derive(Clone, Debug)]
+pub struct Browser(pub Token);
+
+/// The cookie of a browser that comes for the first time.
+#[derive(Clone)]
+struct Fresh(HeaderValue);
+
+/// Stands before every page.
+pub async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let mut response = match admit(&site, request, &path).await {
+        Ok(request) => {
+            let fresh = request.extensions().get::<Fresh>().cloned();
+            let mut response = next.run(request).await;
+            if let Some(Fresh(cookie)) = fresh {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            response
+        }
+        Err(refusal) => refusal,
+    };
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
+    }
+    if site.secure {
+        let years = HeaderValue::from_static("max-age=63072000");
+        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(years);
+    }
+    response
+}
+
+/// The request with what is known of the visitor, or why it is not answered.
+async fn admit(site: &Arc<Site>, mut request: Request, path: &str) -> Result<Request, Response> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
+    let client = Client(client(peer, request.headers(), &site.proxies));
+    request.extensions_mut().insert(client);
+    let unsafe_method = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if unsafe_method && crosses(request.headers()) {
+        tracing::warn!(path = shown(path), "a request that another site sent was refused");
+        return Err(plain(StatusCode::FORBIDDEN, "another site sent this: nothing was done\n"));
+    }
+    if path.starts_with(API) {
+        return if unsafe_method { bounded(request, None).await } else { Ok(request) };
+    }
+    let expected = visitor(site, &mut request, path).await?;
+    if !unsafe_method {
+        return Ok(request);
+    }
+    let checked = if path.starts_with(LINKS) { None } else { Some(expected) };
+    bounded(request, checked.as_deref()).await
+}
+
+/// Puts the visitor into the request; what its forms must carry.
+async fn visitor(site: &Arc<Site>, request: &mut Request, path: &str) -> Result<String, Response> {
+    let mut expected = String::new();
+    if let Some(token) = cookies::token(request.headers(), cookies::SESSION, site.secure) {
+        match site.people.signed(&token).await {
+            Ok(Some(signed)) => {
+                expected = token.derived(CSRF_FIELD);
+                request.extensions_mut().insert(signed.who.clone());
+                request.extensions_mut().insert(signed);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be said who is signed in");
+                let text = "the desk cannot answer just now: try again in a minute\n";
+                return Err(plain(StatusCode::SERVICE_UNAVAILABLE, text));
+            }
+        }
+    }
+    // Who signs in has no session yet: their forms are bound to the browser.
+    let signing_in = path.starts_with(LOGIN);
+    if expected.is_empty() || signing_in {
+        let mut browser = cookies::token(request.headers(), cookies::BROWSER, site.secure);
+        if browser.is_none() && *request.method() == Method::GET && (signing_in || path.starts_with(LINKS)) {
+            browser = Token::new().ok();
+            let cookie =
+                browser.as_ref().and_then(|new| cookies::set(cookies::BROWSER, new.text(), site.secure));
+            cookie.map(|cookie| request.extensions_mut().insert(Fresh(cookie)));
+        }
+        if let Some(browser) = browser {
+            expected = browser.derived(CSRF_FIELD);
+            request.extensions_mut().insert(Browser(browser));
+        }
+    }
+    request.extensions_mut().insert(FormToken(expected.clone()));
+    Ok(expected)
+}
+
+/// The request with its body read, which is within bounds and carries the token.
+async fn bounded(request: Request, expected: Option<&str>) -> Result<Request, Response> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, LARGEST).await else {
+        return Err(plain(StatusCode::PAYLOAD_TOO_LARGE, "this is too much at once: nothing was done\n"));
+    };
+    if let Some(expected) = expected {
+        let in_header = parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
+        let in_form = || {
+            let text = std::str::from_utf8(&body).unwrap_or_default();
+            text.split('&').find_map(|pair| pair.strip_prefix("csrf="))
+        };
+        let shown_token = in_header.or_else(in_form).unwrap_or_default();
+        if expected.is_empty() || !same(shown_token, expected) {
+            tracing::warn!(path = shown(parts.uri.path()), "a form without its token was refused");
+            let signed = parts.extensions.get::<Signed>().is_some();
+            let login = parts.uri.path().starts_with(LOGIN);
+            return Err(if signed || login {
+                let text = "this form is too old, or not one of ours: nothing was done. Go back, load the \
+                            page again, and send it once more.\n";
+                plain(StatusCode::FORBIDDEN, text)
+            } else {
+                plain(StatusCode::UNAUTHORIZED, "sign in first: nothing was done\n")
+            });
+        }
+    }
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+/// Whether a browser says that another site sent the request. Those that say nothing (RFC 9110 has no such
+/// field; programs) are held by the form's token alone.
+fn crosses(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if let Some(site) = text("sec-fetch-site") {
+        return site != "same-origin" && site != "none";
+    }
+    match (text("origin"), text("host")) {
+        (Some(origin), Some(host)) => {
+            let bare = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            bare != Some(host)
+        }
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+/// Who asks: the peer, or, behind proxies of ours, the last address in X-Forwarded-For that is none of
+/// theirs.
+fn client(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
+    let ours = |address: IpAddr| proxies.iter().any(|net| net.contains(&address.to_canonical()));
+    if !ours(peer) {
+        return peer;
+    }
+    let fields: Vec<&str> =
+        headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let mut last = peer;
+    for text in fields.iter().rev().flat_map(|field| field.rsplit(',')).take(20) {
+        let Ok(address) = text.trim().parse::<IpAddr>() else { return last };
+        last = address;
+        if !ours(address) {
+            return address;
+        }
+    }
+    last
+}
+
+/// A path in the log: the secrets of links do not stand there.
+fn shown(path: &str) -> &str {
+    if path.starts_with(LINKS) {
+        LINKS
+    } else if path.starts_with("/login/once/") {
+        "/login/once/"
+    } else {
+        path
+    }
+}
+
+/// A short text as an answer.
+pub fn plain(status: StatusCode, text: &'static str) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
+impl FromRequestParts<Arc<Site>> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Site>) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().copied().unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+    }
+}
+
+/// Somebody who is signed in. Whoever is not is sent to sign in, where it is a page they ask for.
+impl FromRequestParts<Arc<Site>> for Signed {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
+        if let Some(signed) = parts.extensions.get::<Self>() {
+            return Ok(signed.clone());
+        }
+        if parts.method == Method::GET {
+            return Err(answer::sign_in_first(&Chrome::of(parts, site)));
+        }
+        Err(plain(StatusCode::UNAUTHORIZED, "sign in first: nothing was done\n"))
+    }
+}
+
+/// Whoever shows a token of the API (RFC 6750).
+#[derive(Clone, Debug)]
+pub struct Bearer {
+    /// Who, as far as the desk is concerned: without `held:decide` it can neither read nor decide.
+    pub who: Principal,
+    /// What the token is good for.
+    pub scopes: Scopes,
+}
+
+impl Bearer {
+    /// Whether the token is good for this; else the answer to give (403).
+    pub fn allow(&self, scope: Scope) -> Result<(), Response> {
+        if self.scopes.allow(scope) {
+            return Ok(());
+        }
+        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+        let text = format!("the token is not good for {scope}");
+        Err(problem(StatusCode::FORBIDDEN, &text, Some(&challenge)))
+    }
+}
+
+impl FromRequestParts<Arc<Site>> for Bearer {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
+        let field = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = field.and_then(|field| {
+            let (scheme, token) = field.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        });
+        let Some(token) = token else {
+            return Err(problem(StatusCode::UNAUTHORIZED, "show a token of the API", Some("Bearer")));
+        };
+        let Client(from) = parts.extensions.get().copied().unwrap_or(Client(Ipv4Addr::UNSPECIFIED.into()));
+        match site.people.by_token(token, from).await {
+            Ok((who, scopes)) => Ok(Self { who, scopes }),
+            Err(Denied::Wrong) => {
+                let challenge = "Bearer error=\"invalid_token\"";
+                Err(problem(StatusCode::UNAUTHORIZED, "this is no token, or it ended", Some(challenge)))
+            }
+            Err(Denied::TooMany) => {
+                Err(problem(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens: try again later", None))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a token cannot be looked up");
+                Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the desk cannot answer just now", None))
+            }
+        }
+    }
+}
+
+/// What went wrong, for programs (RFC 9457).
+pub fn problem(status: StatusCode, title: &str, challenge: Option<&str>) -> Response {
+    let body = serde_json::json!({ "status": status.as_u16(), "title": title }).to_string();
+    let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+    if let Some(value) = challenge.and_then(|text| HeaderValue::from_str(text).ok()) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn requests_of_other_sites_are_known() {
+        for (fields, crossing) in [
+            (&[("sec-fetch-site", "same-origin")][..], false),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("sec-fetch-site", "same-site")], true),
+            (&[("sec-fetch-site", "cross-site")], true),
+            (&[("sec-fetch-site", "")], true),
+            (&[("origin", "https://desk.example"), ("host", "desk.example")], false),
+            (&[("origin", "http://127.0.0.1:8025"), ("host", "127.0.0.1:8025")], false),
+            (&[("origin", "https://evil.example"), ("host", "desk.example")], true),
+            (&[("origin", "null"), ("host", "desk.example")], true),
+            (&[("host", "desk.example")], false),
+            (&[], false),
+        ] {
+            assert_eq!(crosses(&headers(fields)), crossing, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn only_our_proxies_are_believed() {
+        let proxies: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (peer, field, wanted) in [
+            ("192.0.2.1", "198.51.100.1", "192.0.2.1"),
+            ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+            ("10.0.0.1", "203.0.113.9, 198.51.100.1", "198.51.100.1"),
+            ("10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
+            ("10.0.0.1", "nonsense", "10.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append("x-forwarded-for", HeaderValue::from_str(field).unwrap());
+            assert_eq!(client(ip(peer), &headers, &proxies), ip(wanted), "{peer} {field}");
+        }
+        assert_eq!(client(ip("10.0.0.1"), &HeaderMap::new(), &proxies), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn secrets_are_not_logged() {
+        assert_eq!(shown("/l/abc"), "/l/");
+        assert_eq!(shown("/login/once/abc"), "/login/once/");
+        assert_eq!(shown("/held/1"), "/held/1");
+    }
+}
