@@ -10,6 +10,7 @@ be marked as a possible duplicate in the relay's own trace.
 """
 
 import collections
+import contextlib
 import json
 import os
 import random
@@ -66,51 +67,70 @@ def explained(relay, recipient):
     return '"possible_duplicate":true' in json.dumps(relay.json("trace", recipient), separators=(",", ":"))
 
 
-def main():
-    """Kills and counts."""
-    dice = random.Random(os.environ.get("CRASH_SEED", "sekisho"))
-    started = time.time()
+def judge(relay):
+    """Sends what is left and counts; the numbers to print, and what must not be."""
+    if not wait_until(lambda: drained(relay), 240, 1.0):
+        print(f"      still in the queue: {relay.queue()[:3]}")
+    counts = taken(relay.folder)
+    held = collections.Counter(r for row in relay.held() for r in row["recipients"])
+    lost, acks = [], 0
+    for name in LOADS:
+        for recipients in acknowledged(relay.folder, name).values():
+            acks += 1
+            lost += [r for r in recipients if not (held if name == "hold" else counts)[r]]
+    leaked = [r for r in held if counts[r]]
+    twice = [r for r, n in counts.items() if n > 1]
+    unexplained = [r for r in twice if not explained(relay, r)]
+    print(f"      {acks} acknowledged, {sum(counts.values())} copies at the sink, {len(held)} held")
+    print(f"      lost {len(lost)}, twice {len(twice)}, of those unexplained {len(unexplained)}, held and sent {len(leaked)}", flush=True)
+    for title, some in (("lost", lost), ("unexplained", unexplained), ("held and sent", leaked)):
+        if some:
+            print(f"FAIL  {title}: {some[:5]}")
+    return acks, not (lost or unexplained or leaked)
+
+
+@contextlib.contextmanager
+def under_load():
+    """A relay under mixed load, and its sink; the load ends with the block."""
     with Relay("127.0.0.1:9", RULES, start=False, upstream_extra='tls = "off"\nconnections = 20') as relay:
         sink = subprocess.Popen([tool("sink"), "--log", str(relay.folder / "sink"), "--fault", "after=drop:0.0005"], stdout=subprocess.PIPE, text=True)
         address = sink.stdout.readline().split()[-1]
         relay.config.write_text(relay.config.read_text().replace("127.0.0.1:9", address))
         relay.start()
         loads = list(generators(relay, relay.folder))
-        slowest = 0.0
-        try:
-            for number in range(ROUNDS):
-                time.sleep(dice.uniform(0.02, 1.2))
-                relay.kill()
-                begin = time.time()
-                relay.start()
-                slowest = max(slowest, time.time() - begin)
-                if number % 10 == 9:
-                    print(f"      {number + 1} of {ROUNDS} rounds, {time.time() - started:.0f} s", flush=True)
-            time.sleep(0.5)
-        finally:
+
+        def end_load():
             for load in loads:
                 load.kill()
                 load.wait()
-        if not wait_until(lambda: drained(relay), 240, 1.0):
-            print(f"      still in the queue: {relay.queue()[:3]}")
-        counts = taken(relay.folder)
-        held = collections.Counter(r for row in relay.held() for r in row["recipients"])
-        lost, acks = [], 0
-        for name in LOADS:
-            for recipients in acknowledged(relay.folder, name).values():
-                acks += 1
-                lost += [r for r in recipients if not (held if name == "hold" else counts)[r]]
-        leaked = [r for r in held if counts[r]]
-        twice = [r for r, n in counts.items() if n > 1]
-        unexplained = [r for r in twice if not explained(relay, r)]
-        sink.kill()
-        sink.wait()
-    print(f"      {ROUNDS} kills, {acks} acknowledged, {sum(counts.values())} copies at the sink, {len(held)} held, slowest restart {slowest:.2f} s")
-    print(f"      lost {len(lost)}, twice {len(twice)}, of those unexplained {len(unexplained)}, held and sent {len(leaked)}")
-    for title, some in (("lost", lost), ("unexplained", unexplained), ("held and sent", leaked)):
-        if some:
-            print(f"FAIL  {title}: {some[:5]}")
-    good = not lost and not unexplained and not leaked and acks > ROUNDS
+
+        try:
+            yield relay, end_load
+        finally:
+            end_load()
+            sink.kill()
+            sink.wait()
+
+
+def main():
+    """Kills and counts."""
+    dice = random.Random(os.environ.get("CRASH_SEED", "sekisho"))
+    started = time.time()
+    with under_load() as (relay, end_load):
+        slowest = 0.0
+        for number in range(ROUNDS):
+            time.sleep(dice.uniform(0.02, 1.2))
+            relay.kill()
+            begin = time.time()
+            relay.start()
+            slowest = max(slowest, time.time() - begin)
+            if number % 10 == 9:
+                print(f"      {number + 1} of {ROUNDS} rounds, {time.time() - started:.0f} s", flush=True)
+        time.sleep(0.5)
+        end_load()
+        print(f"      {ROUNDS} kills, slowest restart {slowest:.2f} s")
+        acks, good = judge(relay)
+    good = good and acks > ROUNDS
     print(f"crash: {int(good)} passed, {int(not good)} failed")
     sys.exit(0 if good else 1)
 

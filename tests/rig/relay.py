@@ -78,7 +78,7 @@ class Relay:
             f'[policy]\nfiles = ["{policy_file}"]\nmode = "{mode}"\n{policy_extra}\n{extra}\n'
         )
         self.log = Path(tempfile.mkstemp(prefix="sekisho-log-")[1])  # not on the store's disk, which may be full
-        self.process = None
+        self.process, self.through = None, []  # a program, such as strace, that `serve` is started through
         self._start = start
 
     def __enter__(self):
@@ -97,7 +97,7 @@ class Relay:
         self.seen = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(
-                [binary(), "serve", "--config", str(self.config)], stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+                [*self.through, binary(), "serve", "--config", str(self.config)], stdout=out, stderr=out, stdin=subprocess.DEVNULL,
                 env={**os.environ, **self.env},
             )
         if wait and not wait_until(lambda: self.ready() or self.process.poll() is not None, 20, 0.005):

@@ -127,7 +127,8 @@ fn millis(time: SystemTime) -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn flush_folder(folder: &Path) -> Result<(), StoreError> {
+/// Makes the names in a folder durable.
+pub(super) fn flush_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(|error| io_error("flush the folder", folder, &error))

@@ -1,5 +1,6 @@
 //! Opening the database: settings that the promises rest on are asserted, damage is found early.
 
+use super::bodies::flush_folder;
 use super::error::{corrupt, sentence};
 use super::schema;
 use crate::store::StoreError;
@@ -30,6 +31,7 @@ pub(super) fn writer(path: &Path, max_pages: Option<u32>) -> Result<Connection, 
     connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(fail)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20).map_err(fail)?;
     schema::migrate(&mut connection, path)?;
+    flush_names(path)?;
     if let Some(pages) = max_pages {
         connection.pragma_update(None, "max_page_count", pages).map_err(fail)?;
     }
@@ -62,6 +64,13 @@ fn create(path: &Path) -> Result<(), StoreError> {
             path.display()
         ))
     })
+}
+
+/// Makes the names of the database and its log durable. SQLite does so as well when it first flushes the
+/// log, but takes no notice when that fails.
+fn flush_names(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    flush_folder(folder)
 }
 
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {

@@ -1,0 +1,181 @@
+"""Faults at chosen system calls, by strace: SIGKILL at the Nth, and errors of the disk.
+
+    python3 -m tests.proofs.injected [WORD…]    INJECT_KILLS=30 (each of two calls), INJECT_ERRORS=6 (each of six)
+
+Killed at the Nth fsync (before it) or the Nth sendto, N spread over 1…200, under the mixed load of `crash`:
+lost 0, each duplicate explained. EIO or ENOSPC from the Nth fsync or pwrite64 while mail is taken one by one:
+a message during whose transaction a call failed gets no 250, a failed flush of the store ends the process, and
+after a clean start everything that got a 250 is there, and the next message is taken.
+"""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import smtplib
+import subprocess
+import time
+from pathlib import Path
+
+from tests.proofs.crash import judge, under_load
+from tests.rig.check import run
+from tests.rig.relay import Relay, wait_until
+
+KILLS = int(os.environ.get("INJECT_KILLS", "30"))
+ERRORS = int(os.environ.get("INJECT_ERRORS", "6"))
+DELAY = '[[rule]]\nname = "later"\nwhen = { size = { at_least = 1 } }\ndemand = "delay 1h"\n'
+
+
+def strace(calls, fault, log):
+    """The command that injects."""
+    return ["strace", "-f", "-qq", "-y", "-ttt", "-o", str(log), "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}"]
+
+
+def end(relay):
+    """Ends what runs under strace: the relay itself, for strace goes with it."""
+    strace = relay.process.pid
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for child in Path(f"/proc/{strace}/task/{strace}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+    try:
+        relay.process.wait(20)
+    except subprocess.TimeoutExpired:
+        relay.kill()
+
+
+def numbers(count, seed):
+    """The first few, and others up to 200."""
+    dice = random.Random(seed)
+    first = list(range(1, min(count // 2, 20) + 1))
+    return first + sorted(dice.sample(range(len(first) + 1, 201), count - len(first)))
+
+
+def killed_at(call):
+    """Kills at the Nth of a call, again and again."""
+    hit = 0
+    with under_load() as (relay, end_load):
+        time.sleep(0.5)
+        for number in numbers(KILLS, call):
+            end(relay) if relay.through else relay.kill()
+            relay.through = strace(call, f"signal=SIGKILL:when={number}", relay.folder / "strace")
+            relay.start(wait=False)
+            if wait_until(lambda: relay.process.poll() is not None, 15, 0.05):
+                hit += 1
+        end(relay)
+        relay.through = []
+        relay.start()
+        end_load()
+        acks, good = judge(relay)
+    assert good and acks > 0, "see above"
+    assert hit >= KILLS // 2, f"only {hit} of {KILLS} were hit"
+    return f"{hit} of {KILLS} killed there, {acks} acknowledged"
+
+
+def it_loses_nothing_when_killed_at_a_flush():
+    return killed_at("fsync")
+
+
+def it_loses_nothing_when_killed_at_an_answer():
+    return killed_at("sendto")
+
+
+def send(port, name, size):
+    """One message: when it began and ended, and the answer's code."""
+    began = time.time()
+    try:
+        with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+            client.ehlo("client.example")
+            client.mail("hanako.sato@example.co.jp")
+            client.rcpt(f"{name}@example.com")
+            head = f"From: hanako.sato@example.co.jp\r\nTo: {name}@example.com\r\nSubject: {name}\r\nMessage-ID: <{name}@example.co.jp>\r\n\r\n"
+            code, text = client.data(head + "x" * 70 + "\r\n" + ("y" * 78 + "\r\n") * (size // 80))
+    except (OSError, smtplib.SMTPException) as error:
+        code, text = getattr(error, "smtp_code", 0), b""
+    return began, time.time(), code, text.decode("utf-8", "replace") if isinstance(text, bytes) else ""
+
+
+def failed_calls(log):
+    """Moments at which a call failed by injection, with the file it was for."""
+    found, open_calls = [], {}
+    for line in log.read_text("utf-8", "replace").splitlines():
+        if match := re.match(r"(\d+) +(\d+\.\d+) \w+\(\d+<([^>]*)>", line):
+            thread, moment, file = match[1], float(match[2]), match[3]
+            open_calls[thread] = (moment, file)
+        elif match := re.match(r"(\d+) +\d+\.\d+ <\.\.\. \w+ resumed>", line):
+            moment, file = open_calls.get(match[1], (0.0, ""))
+        else:
+            continue
+        if "(INJECTED)" in line:
+            found.append((moment, file))
+    return found
+
+
+def failing(call, error, size):
+    """Errors at the Nth of a call, each in a fresh start on one store."""
+    seen, taken = 0, []
+    with Relay("127.0.0.1:9", DELAY) as relay:
+        for number in numbers(ERRORS, call + error):
+            number = 1 + number % 40
+            relay.stop()
+            log = relay.folder / "strace"
+            relay.through = strace(call, f"error={error}:when={number}", log)
+            relay.start(wait=False)
+            answers = []
+            if wait_until(lambda: relay.ready() or relay.process.poll() is not None, 30, 0.05) and relay.process.poll() is None:
+                for at in range(number + 4):
+                    answers.append((f"{call}{error}{number}-{at}".lower(), send(relay.port, f"{call}{error}{number}-{at}".lower(), size)))
+                    if relay.process.poll() is not None:
+                        break
+            time.sleep(0.2)
+            failed = failed_calls(log)
+            for moment, file in failed:
+                seen += 1
+                # SQLite flushes its folder a second time, after the relay did at its start: that one may fail
+                if file == str(relay.folder) and answers:
+                    continue
+                # the store itself is written when the log is moved into it: nobody waits for that
+                if not file.endswith(".db"):
+                    for name, (began, ended, code, _) in answers:
+                        assert not (began <= moment <= ended and code == 250), f"{name} got its 250 over a failed {call} of {file}"
+                if call == "fsync" and file.endswith((".db", "-wal")):
+                    assert wait_until(lambda: relay.process.poll() is not None, 10, 0.1), f"it went on after a failed {call} of {file}"
+                    assert not any(code == 250 and ended > moment + 0.2 for _, (_, ended, code, _) in answers), "a 250 after a failed flush"
+            end(relay)
+            relay.through = []
+            relay.start()  # clean, or this fails
+            taken += [name for name, (*_, code, _) in answers if code == 250]
+            assert send(relay.port, f"after-{call}{error}{number}".lower(), 100)[2] == 250, relay.output()
+        there = {recipient.split("@")[0] for row in relay.queue() for recipient in row["recipients"]}
+        missing = [name for name in taken if name not in there]
+        assert not missing, f"acknowledged and gone: {missing[:5]}"
+        assert seen >= ERRORS // 2, f"only {seen} calls failed"
+    return f"{seen} failed, {len(taken)} acknowledged and there"
+
+
+def it_gives_no_250_over_a_failed_flush():
+    return failing("fsync", "EIO", 100)
+
+
+def it_gives_no_250_over_a_flush_that_found_no_room():
+    return failing("fsync", "ENOSPC", 100)
+
+
+def it_gives_no_250_over_a_failed_write():
+    return failing("pwrite64", "EIO", 100)
+
+
+def it_gives_no_250_over_a_write_that_found_no_room():
+    return failing("pwrite64", "ENOSPC", 100)
+
+
+def it_gives_no_250_over_a_failed_flush_of_a_large_body():
+    return failing("fsync", "EIO", 600_000)
+
+
+def it_gives_no_250_over_a_flush_of_a_large_body_that_found_no_room():
+    return failing("fsync", "ENOSPC", 600_000)
+
+
+if __name__ == "__main__":
+    run(globals(), "injected")
