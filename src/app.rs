@@ -9,6 +9,7 @@
 mod accounts;
 pub mod check;
 mod doorway;
+mod memory;
 mod parts;
 mod people;
 mod seals;
@@ -131,7 +132,8 @@ impl App {
         let signing_in = people::settings(&config, &clock)?;
         let lock = parts::lock(&config)?;
         let store = parts::open(&config).await?;
-        let ways = ways.remember(store.as_ref()).await?.all()?;
+        let ways = ways.remember(&store).await?.all()?;
+        gatekeeper.learn(memory::sources(store.as_ref(), clock.now()).await?);
         let seals = seals::read(&config)?;
         let sockets = Sockets::bind(&config, secured, gatekeeper, access, tally).await?;
         let recovered = store.recover(clock.now()).await?;
@@ -288,6 +290,9 @@ impl Running {
         });
         tasks.background("control", sockets.control.run(desk.clone()));
         tasks.background("expiry", desk.clone().expire_forever());
+        let guesses = sockets.gatekeeper.guesses();
+        let remembering = memory::keep_sources(guesses, Arc::clone(&desk.store), Arc::clone(&desk.clock));
+        tasks.background("memory", remembering);
         tasks.background("purge", tasks::purge(desk.clone()));
         let server = sockets.secured.server.clone();
         let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());
@@ -369,7 +374,7 @@ impl Running {
         let examiner = parts::examiner(Some(config), &[])?;
         let seals = seals::read(config)?;
         let ways = upstream::Builder::new(config, Arc::clone(&self.desk.clock), self.tally.clone())?;
-        let ways = ways.after(&former).remember(self.desk.store.as_ref()).await?.all()?;
+        let ways = ways.after(&former).remember(&self.desk.store).await?.all()?;
         let access = self.gatekeeper.admit(config)?;
         let signing_in = people::settings(config, &self.desk.clock)?;
         self.secured.reload(config, self.desk.clock.now())?;
@@ -435,6 +440,8 @@ impl Running {
         self.tasks.stop("notices").await;
         self.courier.drain().await;
         self.tasks.stop_all().await;
+        memory::save_sources(&self.gatekeeper.guesses(), self.desk.store.as_ref(), self.desk.clock.now())
+            .await;
     }
 }
 

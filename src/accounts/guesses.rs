@@ -37,7 +37,28 @@ const SLOTS: u64 = 16_384;
 /// Known pairs of account and source.
 const MOST_KNOWN: usize = 65_536;
 
-/// Counts guesses. What it knows is lost with the process.
+/// A source that is known is written down again when it was last a day or more ago.
+const WRITTEN_FOR: Duration = Duration::from_hours(24);
+
+/// A source that is known for an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownSource {
+    /// The account, by its key.
+    pub account: String,
+    /// An IPv4 address, or the first of an IPv6 /64.
+    pub network: IpAddr,
+    /// When it last gave the right password.
+    pub last: Timestamp,
+}
+
+impl KnownSource {
+    /// When it is known no more.
+    pub fn until(&self) -> Timestamp {
+        self.last.plus(KNOWN_FOR)
+    }
+}
+
+/// Counts guesses. Counts are lost with the process; who is known can be told, and learnt again.
 pub struct Guesses {
     clock: Arc<dyn Clock>,
     hasher: RandomState,
@@ -62,7 +83,11 @@ struct State {
 struct Window(Vec<Timestamp>);
 
 struct Known {
+    account: Box<str>,
+    network: IpAddr,
     last: Timestamp,
+    /// As it was written down last.
+    written: Option<Timestamp>,
     guesses: Window,
 }
 
@@ -98,6 +123,8 @@ pub struct Guess {
     account: u64,
     source: u64,
     pair: u64,
+    name: Box<str>,
+    network: IpAddr,
     known: bool,
     at: Timestamp,
 }
@@ -112,12 +139,13 @@ impl Guesses {
     pub fn begin(&self, account: &str, address: IpAddr) -> Option<Guess> {
         let now = self.clock.now();
         let prefix = source(address);
-        let pair = self.hasher.hash_one((account, prefix));
+        let pair = self.pair(account, prefix);
+        let name: Box<str> = account.into();
         let slot = |hash: u64| hash % SLOTS;
         let account = slot(self.hasher.hash_one(("account", account)));
         let source = slot(self.hasher.hash_one(("source", prefix)));
         let mut state = self.lock();
-        let guess = |known| Guess { account, source, pair, known, at: now };
+        let guess = |known| Guess { account, source, pair, name, network: prefix, known, at: now };
         if let Some(known) = state.known.get_mut(&pair).filter(|known| now.since(known.last) < KNOWN_FOR) {
             return known.guesses.admit(now, PER_SOURCE).then(|| guess(true));
         }
@@ -136,14 +164,49 @@ impl Guesses {
     /// It was right: it does not count, and its source is known from now on.
     pub fn right(&self, guess: &Guess) {
         self.take_back(guess);
+        let source = KnownSource { account: guess.name.to_string(), network: guess.network, last: guess.at };
+        self.know(guess.pair, source, None);
+    }
+
+    /// These were known before.
+    pub fn learn(&self, sources: Vec<KnownSource>) {
+        for source in sources {
+            let written = Some(source.last);
+            self.know(self.pair(&source.account, source.network), source, written);
+        }
+    }
+
+    /// Those that are to be written down: new since this was asked last, or not written for a day.
+    pub fn fresh(&self) -> Vec<KnownSource> {
         let mut state = self.lock();
-        if state.known.len() >= MOST_KNOWN && !state.known.contains_key(&guess.pair) {
+        let due =
+            |known: &&mut Known| known.written.is_none_or(|written| known.last.since(written) >= WRITTEN_FOR);
+        let tell = |known: &mut Known| {
+            known.written = Some(known.last);
+            KnownSource { account: known.account.to_string(), network: known.network, last: known.last }
+        };
+        state.known.values_mut().filter(due).map(tell).collect()
+    }
+
+    fn pair(&self, account: &str, network: IpAddr) -> u64 {
+        self.hasher.hash_one((account, network))
+    }
+
+    fn know(&self, pair: u64, source: KnownSource, written: Option<Timestamp>) {
+        let mut state = self.lock();
+        if state.known.len() >= MOST_KNOWN && !state.known.contains_key(&pair) {
             let oldest = state.known.iter().min_by_key(|(_, known)| known.last).map(|(pair, _)| *pair);
             oldest.and_then(|pair| state.known.remove(&pair));
         }
-        let known =
-            state.known.entry(guess.pair).or_insert(Known { last: guess.at, guesses: Window::default() });
-        known.last = guess.at;
+        let last = source.last;
+        let known = state.known.entry(pair).or_insert_with(|| Known {
+            account: source.account.into(),
+            network: source.network,
+            last,
+            written,
+            guesses: Window::default(),
+        });
+        known.last = last;
     }
 
     /// It was not evaluated after all: it does not count.
@@ -214,6 +277,31 @@ mod tests {
             assert!(hour <= PER_ACCOUNT, "{hour} within an hour");
         }
         assert_eq!(evaluated.len(), 3 * PER_ACCOUNT);
+    }
+
+    #[test]
+    fn who_is_known_is_told_once_a_day_and_learnt_again() {
+        let (guesses, clock) = guesses();
+        let home: IpAddr = "2001:db8::7".parse().unwrap();
+        let sign_in = |guesses: &Guesses| guesses.right(&guesses.begin("hanako", home).unwrap());
+        sign_in(&guesses);
+        let told = guesses.fresh();
+        let network = "2001:db8::".parse().unwrap();
+        assert_eq!(told, [KnownSource { account: "hanako".to_owned(), network, last: clock.now() }]);
+        sign_in(&guesses);
+        assert_eq!(guesses.fresh(), []);
+        clock.advance_millis(24 * 3_600_000);
+        sign_in(&guesses);
+        assert_eq!(guesses.fresh().len(), 1);
+        // after a restart: guesses from everywhere lock out everybody but who is known
+        let again = Guesses::new(clock.clone());
+        again.learn(told);
+        for number in 0..1_000 {
+            again.begin("hanako", v4(number));
+        }
+        assert!(again.begin("hanako", v4(2_000)).is_none());
+        assert!(again.begin("hanako", home).is_some());
+        assert_eq!(again.fresh(), [], "what was learnt is written down already");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::StartError;
 use crate::accounts::file::FileAccounts;
-use crate::accounts::guesses::Guesses;
+use crate::accounts::guesses::{Guesses, KnownSource};
 use crate::accounts::ldap::{self, LdapAccounts};
 use crate::accounts::upstream::{Judge, Proof, UpstreamAccounts};
 use crate::accounts::{Accounts, Authenticator, Counts, Tenant, key};
@@ -34,6 +34,11 @@ impl Gatekeeper {
     /// Guesses that were made: signing in at the desk counts among them.
     pub(super) fn guesses(&self) -> Arc<Guesses> {
         Arc::clone(&self.guesses)
+    }
+
+    /// Takes sources for known that were before.
+    pub(super) fn learn(&self, sources: Vec<KnownSource>) {
+        self.guesses.learn(sources);
     }
 
     /// Numbers for the metrics.

@@ -2,7 +2,7 @@
 //! after; groups of those that stand in for each other; routes. A reload builds those anew about which
 //! something changed; the others go on with their connections, breakers and rates.
 
-use super::StartError;
+use super::{StartError, memory};
 use crate::clock::{Clock, SystemClock, SystemEntropy};
 use crate::config::{Config, Oauth, SecretFile, Upstream as Wanted, UpstreamRoute, UpstreamTls};
 use crate::dns::Resolver;
@@ -11,7 +11,7 @@ use crate::upstream::Upstream;
 use crate::upstream::capture::Capture;
 use crate::upstream::group::{Group, Member};
 use crate::upstream::guard::Guarded;
-use crate::upstream::mx::{self, MxDelivery};
+use crate::upstream::mx::{self, KnownPolicy, MxDelivery, PolicyMemory};
 use crate::upstream::oauth::{self, Grant, Tokens};
 use crate::upstream::pace::{Pace, Paced, Sent};
 use crate::upstream::rate::{Rate, Unit};
@@ -38,6 +38,8 @@ pub(super) struct Builder<'a> {
     /// What was sent lately, for the rates.
     sent: Vec<Sent>,
     resolver: Option<Resolver>,
+    /// Policies of MTA-STS that are known, and who keeps them.
+    policies: (Vec<KnownPolicy>, Option<Arc<dyn PolicyMemory>>),
     /// Ways that stood before.
     before: Mutex<Vec<Kept>>,
     /// Ways that stand now.
@@ -49,9 +51,11 @@ pub(super) struct Builder<'a> {
 pub(super) struct Kept {
     print: String,
     way: Way,
-    /// Where it leads, its rates, and how far they are used up.
-    pace: Option<(UpstreamRoute, Vec<Rate>, Arc<Mutex<Pace>>)>,
+    pace: Option<Used>,
 }
+
+/// Where a way leads, its rates, and how far they are used up.
+type Used = (UpstreamRoute, Vec<Rate>, Arc<Mutex<Pace>>);
 
 /// What the courier sends through, and the ways it is made of.
 pub(super) struct Ways {
@@ -77,7 +81,8 @@ impl<'a> Builder<'a> {
         let resolver = if wanted { Some(Resolver::new(&config.dns)) } else { None };
         let resolver = resolver.transpose().map_err(StartError::Configuration)?;
         let (before, built) = (Mutex::default(), Mutex::default());
-        Ok(Self { config, clock, tally, sent: Vec::new(), resolver, before, built })
+        let policies = (Vec::new(), None);
+        Ok(Self { config, clock, tally, sent: Vec::new(), resolver, policies, before, built })
     }
 
     /// These stood before: what nothing changed about is used again.
@@ -85,8 +90,9 @@ impl<'a> Builder<'a> {
         Self { before: Mutex::new(before.to_vec()), ..self }
     }
 
-    /// Looks up what was sent lately, for the rates. It may have gone any way, so it counts for each.
-    pub(super) async fn remember(mut self, store: &dyn Store) -> Result<Self, StartError> {
+    /// Looks up what was sent lately, for the rates. It may have gone any way, so it counts for each. And
+    /// which policies of MTA-STS are known.
+    pub(super) async fn remember(mut self, store: &Arc<dyn Store>) -> Result<Self, StartError> {
         let ways = std::iter::once(&self.config.upstream).chain(self.config.upstreams.values());
         let rates: Vec<Rate> = ways.flat_map(Wanted::all).flat_map(|way| way.rates.clone()).collect();
         for rate in rates {
@@ -96,6 +102,9 @@ impl<'a> Builder<'a> {
                 self.sent.push(Sent { rate, count });
             }
         }
+        let known = memory::policies(store.as_ref(), self.clock.now()).await?;
+        let keeper = memory::Keeper::new(Arc::clone(store), Arc::clone(&self.clock));
+        self.policies = (known, Some(Arc::new(keeper)));
         Ok(self)
     }
 
@@ -174,11 +183,7 @@ impl<'a> Builder<'a> {
 
     /// The way kept to its rates. Where it leads to the same place under the same rates as before, what
     /// was used up of them stays so.
-    fn paced(
-        &self,
-        way: Way,
-        wanted: &Wanted,
-    ) -> (Way, Option<(UpstreamRoute, Vec<Rate>, Arc<Mutex<Pace>>)>) {
+    fn paced(&self, way: Way, wanted: &Wanted) -> (Way, Option<Used>) {
         if wanted.rates.is_empty() {
             return (way, None);
         }
@@ -229,6 +234,8 @@ impl<'a> Builder<'a> {
             clock: Arc::clone(&self.clock),
             entropy: Arc::new(SystemEntropy),
             model: mx::model(),
+            known: self.policies.0.clone(),
+            memory: self.policies.1.clone(),
         })
     }
 

@@ -7,6 +7,7 @@
 mod contract;
 pub mod known;
 pub mod lock;
+pub mod memory;
 pub mod model;
 pub mod people;
 pub mod sqlite;
@@ -63,7 +64,7 @@ pub trait BodyWriter: Send {
 
 /// What an engine does. All methods are safe to call from many tasks at once.
 #[async_trait]
-pub trait Store: PeopleStore + known::KnownStore + Send + Sync + 'static {
+pub trait Store: memory::MemoryStore + PeopleStore + known::KnownStore + Send + Sync + 'static {
     /// A place for the body of one message. Small ones (256 KiB in SQLite) stay in memory and go into the row.
     async fn new_body(&self) -> Result<Box<dyn BodyWriter>, StoreError>;
 

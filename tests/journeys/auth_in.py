@@ -265,6 +265,19 @@ def it_lets_nobody_send_as_somebody_else():
             contains(post(client, HANAKO, letter("x@other.example")), "550 5.7.1")
 
 
+def it_knows_over_a_restart_where_accounts_are_used_from():
+    home, elsewhere = "127.0.0.77", "127.0.0.78"
+    with Sink() as sink, Guarded(sink.address) as relay:
+        relay.signed_in(source=home).quit()
+        relay.stop()
+        relay.start()
+        for number in range(25):
+            with relay.secured(elsewhere) as client:
+                said = auth(client, "hanako", f"guess number {number}")
+        equal(said, "454 4.7.0", "guesses from everywhere")
+        relay.signed_in(source=home).quit()
+
+
 def it_evaluates_few_guesses_and_locks_nobody_out():
     with Sink() as sink, Guarded(sink.address) as relay:
         relay.signed_in(source="127.0.0.30").quit()

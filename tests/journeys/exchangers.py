@@ -190,6 +190,10 @@ def it_keeps_to_mta_sts():
             comes_to(relay, post(relay, "good.test"), "delivered")
             equal([secured for secured, _ in hosts.taken("good")], [True, True])
             comes_to(relay, post(relay, "strip.test"), "waiting")
+            # nor by waiting for a restart
+            relay.stop()
+            relay.start()
+            comes_to(relay, post(relay, "strip.test"), "waiting")
             equal(hosts.taken("strip"), [])
             equal(policy_host.asked.count("good.test"), 1)
 

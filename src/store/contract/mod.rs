@@ -4,6 +4,7 @@
 //! An engine brings a [`Harness`] and names it in [`contract_tests`].
 
 mod deliveries;
+mod memory;
 mod messages;
 mod people;
 
@@ -12,6 +13,7 @@ use crate::journal::Event;
 use crate::message::{Address, Envelope, Recipient};
 use crate::rewrite::Delivery;
 pub(super) use deliveries::*;
+pub(super) use memory::*;
 pub(super) use messages::*;
 pub(super) use people::*;
 use std::sync::Arc;

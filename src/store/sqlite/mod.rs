@@ -19,6 +19,7 @@ mod error;
 mod held;
 mod journal;
 mod known;
+mod memory;
 mod notices;
 mod open;
 mod people;

@@ -25,6 +25,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use sts::Policies;
+pub use sts::{KnownPolicy, PolicyMemory};
 use tokio::time::Instant;
 
 /// Most hosts whose connections and breakers are kept.
@@ -54,6 +55,10 @@ pub struct Settings {
     pub entropy: Arc<dyn Entropy>,
     /// Changes how hosts are spoken to: time-outs, in tests.
     pub model: SmarthostConfig,
+    /// Policies that were known before.
+    pub known: Vec<KnownPolicy>,
+    /// Who keeps policies over a restart.
+    pub memory: Option<Arc<dyn PolicyMemory>>,
 }
 
 /// See the module.
@@ -74,12 +79,7 @@ struct Key {
 impl MxDelivery {
     /// Nothing is looked up yet. The error is a sentence for the admin.
     pub fn new(settings: Settings) -> Result<Self, String> {
-        let policies = Policies::new(
-            settings.resolver.clone(),
-            &settings.authorities,
-            Arc::clone(&settings.clock),
-            settings.policy_port,
-        )?;
+        let policies = Policies::new(&settings)?;
         Ok(Self { settings, policies, hosts: Mutex::default() })
     }
 

@@ -4,7 +4,7 @@
 
 use crate::clock::{Clock, Timestamp};
 use crate::dns::{DnsError, Resolver};
-use crate::upstream::smarthost::Authorities;
+use async_trait::async_trait;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,6 +72,17 @@ impl Policy {
         Ok(Self { mode, mx, max_age: Duration::from_secs(age.min(LONGEST)) })
     }
 
+    /// The policy as a text that [`Self::read`] understands.
+    fn text(&self) -> String {
+        let mode = match self.mode {
+            Mode::Enforce => "enforce",
+            Mode::Testing => "testing",
+            Mode::None => "none",
+        };
+        let mx: String = self.mx.iter().map(|host| format!("mx: {host}\n")).collect();
+        format!("version: STSv1\nmode: {mode}\n{mx}max_age: {}\n", self.max_age.as_secs())
+    }
+
     /// Whether the policy names this host (§4.1): `*.` stands for one label.
     pub(super) fn names(&self, host: &str) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
@@ -103,6 +114,24 @@ struct Kept {
     until: Timestamp,
 }
 
+/// A policy as it is kept over a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownPolicy {
+    /// The domain.
+    pub domain: String,
+    /// The id of its record, and on the lines behind it the policy.
+    pub text: String,
+    /// When it expires.
+    pub until: Timestamp,
+}
+
+/// Keeps policies over a restart. An attacker who hides a policy has nothing to gain from one.
+#[async_trait]
+pub trait PolicyMemory: Send + Sync + 'static {
+    /// Keeps one.
+    async fn keep(&self, policy: KnownPolicy);
+}
+
 /// Policies of domains.
 pub(super) struct Policies {
     resolver: Resolver,
@@ -110,16 +139,13 @@ pub(super) struct Policies {
     clock: Arc<dyn Clock>,
     port: u16,
     kept: Mutex<HashMap<String, Kept>>,
+    memory: Option<Arc<dyn PolicyMemory>>,
 }
 
 impl Policies {
-    /// Nothing is fetched yet; `port` is HTTPS's but in tests.
-    pub(super) fn new(
-        resolver: Resolver,
-        authorities: &Authorities,
-        clock: Arc<dyn Clock>,
-        port: u16,
-    ) -> Result<Self, String> {
+    /// Nothing is fetched yet; what was known before holds on.
+    pub(super) fn new(settings: &super::Settings) -> Result<Self, String> {
+        let super::Settings { resolver, authorities, .. } = settings;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(authorities.client()?)
             .dns_resolver(Arc::new(Names(resolver.clone())))
@@ -130,7 +156,20 @@ impl Policies {
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| format!("policies of MTA-STS cannot be asked for: {error}"))?;
-        Ok(Self { resolver, client, clock, port, kept: Mutex::default() })
+        let kept = settings.known.iter().filter_map(|known| {
+            let (id, text) = known.text.split_once('\n')?;
+            let policy = Policy::read(text).ok()?;
+            let kept = Kept { id: id.to_owned(), policy: Some(policy), until: known.until };
+            Some((known.domain.clone(), kept))
+        });
+        Ok(Self {
+            client,
+            kept: Mutex::new(kept.take(KEPT).collect()),
+            resolver: resolver.clone(),
+            clock: Arc::clone(&settings.clock),
+            port: settings.policy_port,
+            memory: settings.memory.clone(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
@@ -179,6 +218,10 @@ impl Policies {
             }
         };
         let policy = kept.policy.clone();
+        if let (Some(memory), Some(policy)) = (&self.memory, &policy) {
+            let text = format!("{}\n{}", kept.id, policy.text());
+            memory.keep(KnownPolicy { domain: domain.to_owned(), text, until: kept.until }).await;
+        }
         let mut all = self.lock();
         if all.len() >= KEPT {
             all.retain(|_, kept| now < kept.until && kept.policy.is_some());
@@ -251,6 +294,7 @@ mod tests {
         ] {
             assert_eq!(policy.names(host), named, "{host}");
         }
+        assert_eq!(Policy::read(&policy.text()), Ok(policy));
         assert_eq!(Policy::read("version:STSv1\nmode: none\nmax_age: 0").unwrap().mode, Mode::None);
         assert_eq!(
             Policy::read("version:STSv1\nmode:testing\nmx: a\nmax_age: 99999999999").unwrap().max_age,

@@ -192,6 +192,8 @@ fn delivery(resolver: Resolver, hosts: &Hosts, policy_port: u16, ca_file: Option
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         model,
+        known: Vec::new(),
+        memory: None,
     })
     .unwrap()
 }
