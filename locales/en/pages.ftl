@@ -5,7 +5,6 @@ desk-brand = Sekisho desk
 desk-skip = Skip to the content
 desk-nav = Parts of the desk
 desk-nav-list = Held mail
-desk-nav-circles = Circles
 desk-nav-report = Report
 desk-logout = Sign out
 desk-foot = Sekisho keeps recipients from being shown to each other by mistake.
@@ -141,7 +140,6 @@ desk-do-take-back-text = Nothing is sent, and the mail comes back to you.
 desk-do-as-is = Send it as it is…
 desk-do-drop = Leave some recipients out…
 desk-do-return = Return to sender…
-desk-do-circle = Remember this circle…
 desk-note-audit = Copies that hide the recipients from each other cannot be made: their addresses stand inside the message itself.
 desk-note-unreadable = Copies cannot be made of it safely: the message cannot be read for certain.
 desk-note-own = This is your own mail: another person has to release it.
@@ -308,3 +306,38 @@ desk-event-queue = { $count ->
 } { $verb } by { $by }
 desk-event-stopped = Sending stopped: a hidden address was found. { $left } of { $total } had left.
 desk-event-asked = { $by } asks for it to be sent as it is: { $reason }
+
+desk-and-more = and { $count } more
+
+# A message's timeline
+desk-reference = Reference
+desk-trace-held = See it among the held mail
+desk-trace-copies = { $count ->
+    [one] 1 copy
+   *[other] { $count } copies
+}
+desk-trace-to = To
+desk-trace-attempts = Attempts
+desk-trace-reply = What the server said
+
+# The report
+desk-number = { $count }
+desk-report-span = Span
+desk-report-days = { $count } days
+desk-report-prevented = disclosures prevented
+desk-report-accepted = mails accepted
+desk-report-passed = passed as they were
+desk-report-apart = sent individually or as Bcc without asking
+desk-report-waiting = waiting for a decision now
+desk-report-released = held, then sent
+desk-report-returned = held, then returned
+desk-report-median = until a decision, half of the time
+desk-report-most = 9 of 10 within { $span }
+desk-report-chart = Mail a day
+desk-report-chart-label = Mails accepted each day, by what was decided. The table below has the numbers.
+desk-report-table = The same as a table
+desk-report-day = Day
+desk-report-rules = By rule
+desk-report-approvers = By who was asked
+desk-report-held = Held
+desk-held-trace = Every delivery of this message

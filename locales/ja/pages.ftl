@@ -5,7 +5,6 @@ desk-brand = Sekisho 承認デスク
 desk-skip = 本文へ移動
 desk-nav = メニュー
 desk-nav-list = 保留中のメール
-desk-nav-circles = サークル
 desk-nav-report = レポート
 desk-logout = サインアウト
 desk-foot = Sekisho は、宛先どうしのアドレスが誤って見えてしまうのを防ぎます。
@@ -103,7 +102,6 @@ desk-do-take-back-text = 送信せずに、メールをお手元に戻します�
 desk-do-as-is = このまま送信する…
 desk-do-drop = 一部の宛先を除く…
 desk-do-return = 差出人に差し戻す…
-desk-do-circle = この宛先をサークルとして登録する…
 desk-note-audit = 宛先のアドレスがメールの中身に含まれているため、互いに見えないように送ることはできません。
 desk-note-unreadable = メールを正しく解析できないため、安全な写しを作ることができません。
 desk-note-own = ご自身のメールです。送信にはほかの人の承認が必要です。
@@ -244,3 +242,35 @@ desk-event-noticed = 通知を送信しました: { $kind }
 desk-event-queue = { $by } が { $count } 件の配信を{ $verb }しました
 desk-event-stopped = 隠すべきアドレスが見つかったため送信を止めました（{ $total } 件のうち { $left } 件は送信済み）
 desk-event-asked = { $by } がこのままの送信を希望しています: { $reason }
+
+desk-and-more = ほか { $count } 件
+
+# A message's timeline
+desk-reference = 受付番号
+desk-trace-held = 保留中のメールとして表示
+desk-trace-copies = 送信メール { $count } 通
+desk-trace-to = 宛先
+desk-trace-attempts = 試行回数
+desk-trace-reply = サーバーの応答
+
+# The report
+desk-number = { $count }
+desk-report-span = 期間
+desk-report-days = { $count } 日間
+desk-report-prevented = 防いだアドレスの開示
+desk-report-accepted = 受け付けたメール
+desk-report-passed = そのまま送信
+desk-report-apart = 自動で個別・Bcc 送信
+desk-report-waiting = 現在の判断待ち
+desk-report-released = 保留後に送信
+desk-report-returned = 保留後に差し戻し
+desk-report-median = 判断までの時間（中央値）
+desk-report-most = 9 割が { $span }以内
+desk-report-chart = 日ごとのメール数
+desk-report-chart-label = 日ごとに受け付けたメールの数と判断の内訳。下の表に同じ数値があります。
+desk-report-table = 表で見る
+desk-report-day = 日付
+desk-report-rules = ルール別
+desk-report-approvers = 判断の依頼先別
+desk-report-held = 保留
+desk-held-trace = このメールの配信状況

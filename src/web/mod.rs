@@ -3,8 +3,10 @@
 //! * [`guard`] what stands before every page: who visits, and whether a form is one of ours
 //! * [`routes`] every route, counted; [`cookies`] what browsers keep
 //! * `login` signing in and out; `link` links out of mails
+//! * `api` the same for programs
 //! * [`words`] what pages say, in the visitor's language; [`assets`] their style sheet and script
 
+mod api;
 pub mod assets;
 pub mod cookies;
 pub mod guard;
@@ -82,6 +84,7 @@ pub fn routes() -> Routes {
         .and(login::routes())
         .and(link::routes())
         .and(pages::routes())
+        .and(api::routes())
 }
 
 /// All routes, behind the guard.

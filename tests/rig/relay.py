@@ -58,7 +58,7 @@ class Relay:
     """One relay with a folder, a port and an upstream; use as a context manager."""
 
     def __init__(self, upstream, policy=None, mode="enforce", extra="", listener="", folder=None, env=None,
-                 policy_extra="", start=True, upstream_extra='tls = "off"', organisation=""):
+                 policy_extra="", start=True, upstream_extra='tls = "off"', organisation="", desk_extra=""):
         self.folder = Path(folder or tempfile.mkdtemp(prefix="sekisho-"))
         self.own_folder = folder is None
         self.port, self.desk = free_port(), free_port()
@@ -74,7 +74,7 @@ class Relay:
             f'[[listener]]\naddress = "127.0.0.1:{self.port}"\nallow = ["127.0.0.1/32"]\n{listener}\n'
             f'[upstream]\naddress = "{upstream}"\n{upstream_extra}\n'
             f'[store]\nurl = "sqlite:sekisho.db"\n'
-            f'[desk]\naddress = "127.0.0.1:{self.desk}"\nurl = "http://127.0.0.1:{self.desk}"\n'
+            f'[desk]\naddress = "127.0.0.1:{self.desk}"\nurl = "http://127.0.0.1:{self.desk}"\n{desk_extra}\n'
             f'[policy]\nfiles = ["{policy_file}"]\nmode = "{mode}"\n{policy_extra}\n{extra}\n'
         )
         self.log = Path(tempfile.mkstemp(prefix="sekisho-log-")[1])  # not on the store's disk, which may be full

@@ -12,7 +12,7 @@ use super::out::{Progress, say};
 use super::{Context, Failure, mail, serve};
 use crate::app::{App, Running};
 use crate::config::Config;
-use crate::desk::principal::Principal;
+use crate::desk::principal::{Principal, Roles, Via};
 use crate::id::Id;
 use crate::intake::Answer;
 use crate::store::{DeliveryState, HeldState};
@@ -138,7 +138,7 @@ impl Trial<'_> {
         let smtp = self.running.smtp().map(|address| address.to_string()).unwrap_or_default();
         let web = self.running.web().map(|address| format!("http://{address}")).unwrap_or_default();
         self.out(&format!(
-            "{}\n  SMTP     {smtp}  (no TLS, no password; this machine alone)\n  HTTP     {web}  (/healthz, /readyz, /metrics)\n  upstream {}  (a Maildir: nothing leaves this machine)\n  all of it is kept in {}\n\n",
+            "{}\n  SMTP     {smtp}  (no TLS, no password; this machine alone)\n  desk     {web}  (the link to sign in stands below)\n  upstream {}  (a Maildir: nothing leaves this machine)\n  all of it is kept in {}\n\n",
             paint.bold("sekisho runs"),
             self.home.outbox.display(),
             self.home.folder.display(),
@@ -151,6 +151,28 @@ impl Trial<'_> {
         self.out(&format!(
             "{more} mail can be sent to {smtp} with any mail client; Ctrl-C ends the relay.\n"
         ));
+        match self.sign_in() {
+            Some(link) => {
+                let link = self.context.out.paint.bold(&link);
+                self.out(&format!(
+                    "The desk shows what is held, once, to whoever opens this here:\n  {link}\n"
+                ));
+            }
+            None => self.out("The desk cannot be signed in to: the system gives no random bits.\n"),
+        }
+    }
+
+    /// A link that opens the desk, signed in: it works once, and on this machine alone.
+    fn sign_in(&self) -> Option<String> {
+        let address = self.running.web()?;
+        let who = Principal {
+            name: "try".to_owned(),
+            addresses: Vec::new(),
+            roles: Roles { admin: true, approver: true, auditor: false },
+            via: Via::Login,
+        };
+        let path = self.running.people().once(who).ok()?;
+        Some(format!("http://{address}{path}"))
     }
 
     /// Sends one file and tells what happened to it.

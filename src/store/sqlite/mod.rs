@@ -32,7 +32,7 @@ mod record;
 mod schema;
 mod writer;
 
-use super::known::{Correspondents, KnownStore};
+use super::known::{Activity, Correspondents, KnownStore};
 use super::lock::beside;
 use super::{
     AttemptResult, Body, BodyWriter, Claim, DueNotice, HeldDecision, HeldFilter, HeldRow, Lease, MessageRow,
@@ -327,6 +327,10 @@ impl KnownStore for SqliteStore {
     ) -> Result<Correspondents, StoreError> {
         let (sender, recipients) = (sender.clone(), recipients.to_vec());
         self.readers.read(move |db| known::correspondents(db, &sender, &recipients, most)).await
+    }
+
+    async fn activity(&self, since: Timestamp, offset: i64) -> Result<Activity, StoreError> {
+        self.readers.read(move |db| known::activity(db, since, offset)).await
     }
 }
 

@@ -31,7 +31,7 @@ const MOST_LINES: usize = 80;
 
 /// What one recipient sees of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Side {
+pub(in crate::web) struct Side {
     /// To, decoded.
     pub to: String,
     /// Cc, decoded.
@@ -40,7 +40,7 @@ pub(super) struct Side {
 
 /// One recipient's copy, before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pair {
+pub(in crate::web) struct Pair {
     /// Whose.
     pub recipient: String,
     /// As the sender wrote it.
@@ -129,7 +129,11 @@ pub(super) fn example(dossier: &Dossier, recipient: &Address) -> Option<Pair> {
 }
 
 /// These recipients' copies, before and after.
-pub(super) fn pairs(dossier: &Dossier, how: How, recipients: &[&Address]) -> Result<Vec<Pair>, Closed> {
+pub(in crate::web) fn pairs(
+    dossier: &Dossier,
+    how: How,
+    recipients: &[&Address],
+) -> Result<Vec<Pair>, Closed> {
     let (after, _) = dossier.copies(how, &[])?;
     let original = &dossier.message.header;
     let written = Header::parse(original.clone()).map_err(|error| Closed::Unreadable(error.to_string()))?;

@@ -81,7 +81,6 @@ struct Ways {
     give_back: bool,
     /// It is theirs: giving it back is taking it back.
     own: bool,
-    circle: bool,
     /// Why something is missing, in sentences.
     notes: Vec<String>,
 }
@@ -275,7 +274,6 @@ fn ways(t: &Words, who: &crate::desk::principal::Principal, dossier: &Dossier, r
         drop: may(How::Split, true) && dossier.message.envelope.recipients.len() > 1,
         give_back: who.may_return(&what),
         own: who.sent(&what),
-        circle: may(How::AsIs, false) && row.kind == HoldKind::Ask,
         notes: Vec::new(),
     };
     match &individual {

@@ -4,16 +4,19 @@
 //! * `list` what waits; `bulk` the same decision on several
 //! * `held` one message and what may be done with it; `act` the decisions; `copies` what each would get
 //! * `content` its text, its HTML in a frame of its own, its attachments
+//! * `trace` what happened to a message; `report` numbers
 //! * `answer` pages for what did not work out
 
 mod act;
 pub(super) mod answer;
 mod bulk;
 mod content;
-mod copies;
+pub(super) mod copies;
 mod held;
 mod list;
 mod people;
+mod report;
+mod trace;
 pub mod visit;
 
 use super::routes::Routes;
@@ -33,5 +36,7 @@ pub(super) fn routes() -> Routes {
         .get("/held/{id}/copies", copies::page)
         .get("/held/{id}/html", content::html)
         .get("/held/{id}/attachment/{number}", content::attachment)
+        .get("/m/{id}", trace::page)
+        .get("/report", report::page)
         .post("/language", visit::language)
 }

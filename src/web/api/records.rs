@@ -1,0 +1,155 @@
+//! The queue, what happened to each message, numbers.
+
+use super::super::guard::Bearer;
+use super::Here;
+use super::answer::{bad, nothing, refused};
+use super::held::limit;
+use super::shapes::{
+    Happened, History, MessageItem, MessageList, Problem, QueueAsked, QueueItem, QueueList, Report,
+    ReportAsked, TraceAsked,
+};
+use crate::id::Id;
+use crate::people::scope::Scope;
+use crate::store::QueueFilter;
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use std::time::Duration;
+
+/// Most days that a report reaches back.
+const MOST_DAYS: u32 = 3_650;
+
+/// Deliveries that are not final
+///
+/// Oldest first. Scope: `queue:read`.
+#[utoipa::path(
+    get, path = "/api/v1/queue", tag = "records", params(QueueAsked),
+    responses(
+        (status = 200, description = "Deliveries", body = QueueList),
+        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn queue(
+    State(site): Here,
+    caller: Bearer,
+    asked: Result<Query<QueueAsked>, QueryRejection>,
+) -> Result<Response, Response> {
+    caller.allow(Scope::QueueRead)?;
+    let Query(asked) = asked.map_err(bad)?;
+    let filter = QueueFilter {
+        sender: asked.sender,
+        recipient: asked.recipient,
+        limit: Some(limit(asked.limit)?),
+        ..QueueFilter::default()
+    };
+    let rows = site.store.queue(&filter).await.map_err(|error| refused(&error.into()))?;
+    Ok(Json(QueueList { items: rows.into_iter().map(QueueItem::of).collect() }).into_response())
+}
+
+/// Find messages
+///
+/// By our id, Message-ID or an address, newest first. Scope: `message:read`.
+#[utoipa::path(
+    get, path = "/api/v1/messages", tag = "records", params(TraceAsked),
+    responses(
+        (status = 200, description = "Messages", body = MessageList),
+        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn trace(
+    State(site): Here,
+    caller: Bearer,
+    asked: Result<Query<TraceAsked>, QueryRejection>,
+) -> Result<Response, Response> {
+    caller.allow(Scope::MessageRead)?;
+    let Query(asked) = asked.map_err(bad)?;
+    let limit = limit(asked.limit)?;
+    if asked.q.is_empty() || asked.q.chars().count() > 1_000 {
+        return Err(bad("q has 1 to 1000 characters"));
+    }
+    let rows = site.store.find(&asked.q, limit).await.map_err(|error| refused(&error.into()))?;
+    Ok(Json(MessageList { items: rows.into_iter().map(MessageItem::of).collect() }).into_response())
+}
+
+/// What happened to one message
+///
+/// Scope: `message:read`.
+#[utoipa::path(
+    get, path = "/api/v1/messages/{id}", tag = "records", params(("id" = String, Path, description = "Its id")),
+    responses(
+        (status = 200, description = "Its history", body = History),
+        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such message", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn message(
+    State(site): Here,
+    caller: Bearer,
+    Path(id): Path<String>,
+) -> Result<Response, Response> {
+    caller.allow(Scope::MessageRead)?;
+    let id: Id = id.parse().map_err(|_| nothing())?;
+    let message = site.desk.seen_by(&caller.who, id).await.map_err(|error| refused(&error))?;
+    let found = tokio::try_join!(site.store.journal(id), site.store.deliveries(id));
+    let (journal, deliveries) = found.map_err(|error| refused(&error.into()))?;
+    let history = History {
+        id: id.to_string(),
+        received: message.received.to_jiff().to_string(),
+        events: journal.iter().map(Happened::of).collect(),
+        deliveries: deliveries.into_iter().map(QueueItem::of).collect(),
+    };
+    Ok(Json(history).into_response())
+}
+
+/// Numbers
+///
+/// The same as `sekisho report` gives. Scope: `report:read`.
+#[utoipa::path(
+    get, path = "/api/v1/report", tag = "records", params(ReportAsked),
+    responses(
+        (status = 200, description = "Numbers", body = Report),
+        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn report(
+    State(site): Here,
+    caller: Bearer,
+    asked: Result<Query<ReportAsked>, QueryRejection>,
+) -> Result<Response, Response> {
+    caller.allow(Scope::ReportRead)?;
+    let Query(asked) = asked.map_err(bad)?;
+    let days = asked.days.unwrap_or(30);
+    if !(1..=MOST_DAYS).contains(&days) {
+        return Err(bad("days is between 1 and 3650"));
+    }
+    let since = site.desk.clock.now().minus(Duration::from_hours(24 * u64::from(days)));
+    let found = tokio::try_join!(site.store.summary(since), site.store.activity(since, 0));
+    let (summary, activity) = found.map_err(|error| refused(&error.into()))?;
+    let mut report = Report::of(since, summary);
+    report.median_seconds_to_decide = activity.waits.get(activity.waits.len() / 2).map(Duration::as_secs);
+    report.rules = activity
+        .rules
+        .into_iter()
+        .map(|(rule, states)| {
+            (rule, states.into_iter().map(|(state, count)| (state.to_string(), count)).collect())
+        })
+        .collect();
+    Ok(Json(report).into_response())
+}

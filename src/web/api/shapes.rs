@@ -1,0 +1,517 @@
+//! What requests and answers of the API look like. Moments are RFC 3339 texts in UTC.
+
+use crate::clock::Timestamp;
+use crate::desk::decide::Released;
+use crate::journal::Entry;
+use crate::store::{HeldLine, HeldRow, MessageRow, QueueRow, Summary};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+
+fn moment(at: Timestamp) -> String {
+    at.to_jiff().to_string()
+}
+
+/// What went wrong (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Problem {
+    /// The status of the answer.
+    pub status: u16,
+    /// What went wrong.
+    pub title: String,
+    /// More about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The state that somebody brought the message to before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Who that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<String>,
+    /// Places in the message where hidden addresses stand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub places: Option<Vec<String>>,
+}
+
+/// A held message, in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HeldItem {
+    /// Its id.
+    pub id: String,
+    /// MAIL FROM; empty for the null sender.
+    pub sender: String,
+    /// Decoded subject.
+    pub subject: String,
+    /// The first recipients.
+    pub recipients: Vec<String>,
+    /// How many there are.
+    pub recipient_count: usize,
+    /// Why it is held, in sentences.
+    pub reasons: Vec<String>,
+    /// `ask`, `rule` or `unsafe`.
+    pub kind: String,
+    /// `held`, `released`, `returned` or `expired`.
+    pub state: String,
+    /// When it was received.
+    pub received: String,
+    /// When it is returned if nobody decides.
+    pub expires: String,
+    /// Who decided.
+    pub decided_by: Option<String>,
+    /// When.
+    pub decided_at: Option<String>,
+    /// How it was released (`split`, `bcc`, `as-is`), or why it was returned.
+    pub decision: Option<String>,
+}
+
+/// A page of held messages, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HeldList {
+    /// The messages.
+    pub items: Vec<HeldItem>,
+    /// What to give as `after` for the next page; null on the last.
+    pub next: Option<String>,
+}
+
+/// Which held messages.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct HeldAsked {
+    /// Only in this state: `held`, `released`, `returned`, `expired`.
+    #[param(inline)]
+    pub state: Option<State>,
+    /// With this text in the subject, or of or to this address or domain.
+    #[param(max_length = 200)]
+    pub q: Option<String>,
+    /// Held by this rule.
+    #[param(max_length = 200)]
+    pub rule: Option<String>,
+    /// The page after this message: `next` of the page before.
+    #[param(max_length = 64)]
+    pub after: Option<String>,
+    /// At most so many; 50 unless given.
+    #[param(minimum = 1, maximum = 500)]
+    pub limit: Option<u16>,
+}
+
+/// The state of a held message.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum State {
+    /// Waits for a decision.
+    Held,
+    /// Sent.
+    Released,
+    /// Given back.
+    Returned,
+    /// Given back because nobody decided.
+    Expired,
+}
+
+/// A held message in full.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HeldWhole {
+    /// What the list says of it.
+    #[serde(flatten)]
+    pub item: HeldItem,
+    /// Every recipient.
+    pub all_recipients: Vec<String>,
+    /// Who was asked to decide.
+    pub approvers: Vec<String>,
+    /// Outside addresses that would see each other.
+    pub external_addresses: Vec<String>,
+    /// Of how many organisations.
+    pub external_organisations: usize,
+    /// How many pairs would see each other: n×(n−1).
+    pub exposures: u64,
+    /// Rules that matched.
+    pub rules: Vec<Rule>,
+    /// What the audit found.
+    pub hits: Vec<Found>,
+}
+
+/// A rule that matched.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Rule {
+    /// Its name.
+    pub name: String,
+    /// Why it matched.
+    pub why: String,
+}
+
+/// A hidden address that others would see.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Found {
+    /// The address.
+    pub address: String,
+    /// Where it stands.
+    pub place: String,
+}
+
+/// How to release.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReleaseWish {
+    /// `split` (the default), `bcc` or `as-is`.
+    #[serde(default, rename = "as")]
+    pub how: Way,
+    /// Recipients to leave out.
+    #[serde(default)]
+    #[schema(max_items = 5000)]
+    pub drop: Vec<String>,
+    /// Places with hidden addresses that are acknowledged, for `as-is`.
+    #[serde(default)]
+    #[schema(max_items = 5000)]
+    pub acknowledge: Vec<String>,
+}
+
+/// A way of sending.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Way {
+    /// A copy of one's own for each.
+    #[default]
+    Split,
+    /// One text for all, nobody named.
+    Bcc,
+    /// As the sender wrote it.
+    AsIs,
+}
+
+/// What a release did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReleaseDone {
+    /// Which message.
+    pub id: String,
+    /// How.
+    #[serde(rename = "as")]
+    pub how: String,
+    /// How many copies leave.
+    pub copies: usize,
+    /// To whom.
+    pub recipients: Vec<String>,
+    /// Who was left out.
+    pub dropped: Vec<String>,
+}
+
+/// Why to return.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReturnWish {
+    /// What the sender is told.
+    #[serde(default)]
+    #[schema(max_length = 1000)]
+    pub reason: String,
+}
+
+/// A message that was given back.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReturnDone {
+    /// Which message.
+    pub id: String,
+    /// `returned`.
+    pub state: String,
+}
+
+/// Which copies to look at.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CopiesAsked {
+    /// The way of sending: `split` (the default), `bcc`, `as-is`.
+    #[serde(default, rename = "as")]
+    #[param(inline, required = false)]
+    pub how: Way,
+    /// How many recipients to pass over.
+    #[param(maximum = 100_000)]
+    pub offset: Option<u32>,
+    /// At most so many; 50 unless given.
+    #[param(minimum = 1, maximum = 500)]
+    pub limit: Option<u16>,
+}
+
+/// What each recipient would get.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CopyList {
+    /// The copies, in the order of the recipients.
+    pub items: Vec<CopyItem>,
+    /// How many recipients there are.
+    pub total: usize,
+}
+
+/// One recipient's copy.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CopyItem {
+    /// Whose.
+    pub recipient: String,
+    /// To and Cc as the sender wrote them.
+    pub before: Addressed,
+    /// To and Cc as they would leave; null where this recipient gets no copy.
+    pub after: Option<Addressed>,
+    /// Other lines of the header that the copy lacks.
+    pub removed: Vec<String>,
+    /// Other lines that it has instead.
+    pub added: Vec<String>,
+}
+
+/// Whom a copy names.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Addressed {
+    /// To, decoded.
+    pub to: String,
+    /// Cc, decoded.
+    pub cc: String,
+}
+
+/// Which deliveries.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct QueueAsked {
+    /// Of this sender.
+    #[param(max_length = 320)]
+    pub sender: Option<String>,
+    /// To this recipient.
+    #[param(max_length = 320)]
+    pub recipient: Option<String>,
+    /// At most so many; 50 unless given.
+    #[param(minimum = 1, maximum = 500)]
+    pub limit: Option<u16>,
+}
+
+/// Deliveries, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct QueueList {
+    /// The deliveries.
+    pub items: Vec<QueueItem>,
+}
+
+/// One copy on its way.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct QueueItem {
+    /// `MESSAGE.N`.
+    pub id: String,
+    /// Which message.
+    pub message: String,
+    /// MAIL FROM; empty for the null sender.
+    pub sender: String,
+    /// Recipients of this copy.
+    pub recipients: Vec<String>,
+    /// `ready`, `sending`, `waiting`, `delivered`, `failed`, `uncertain`, `paused`, `dropped`.
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// What the server said last.
+    pub last_reply: String,
+    /// When it is due again.
+    pub due: Option<String>,
+}
+
+/// What to look for.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TraceAsked {
+    /// An id of ours, a Message-ID, or an address.
+    #[param(min_length = 1, max_length = 1000)]
+    pub q: String,
+    /// At most so many; 50 unless given.
+    #[param(minimum = 1, maximum = 500)]
+    pub limit: Option<u16>,
+}
+
+/// Messages, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MessageList {
+    /// The messages.
+    pub items: Vec<MessageItem>,
+}
+
+/// One message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MessageItem {
+    /// Its id.
+    pub id: String,
+    /// When it was received.
+    pub received: String,
+    /// MAIL FROM; empty for the null sender.
+    pub sender: String,
+    /// Envelope recipients.
+    pub recipients: Vec<String>,
+    /// Decoded subject.
+    pub subject: String,
+    /// Message-ID.
+    pub message_id: String,
+    /// What was decided when it came.
+    pub action: String,
+}
+
+/// What happened to one message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct History {
+    /// Its id.
+    pub id: String,
+    /// When it was received.
+    pub received: String,
+    /// What happened, oldest first.
+    pub events: Vec<Happened>,
+    /// Its copies.
+    pub deliveries: Vec<QueueItem>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Happened {
+    /// When.
+    pub at: String,
+    /// What: `accepted`, `attempt`, `released`, `returned`, …
+    pub event: String,
+    /// More about it, by the kind of event.
+    #[schema(value_type = Object)]
+    pub detail: serde_json::Value,
+}
+
+/// Over which span.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReportAsked {
+    /// How many days back; 30 unless given.
+    #[param(minimum = 1, maximum = 3650)]
+    pub days: Option<u32>,
+}
+
+/// Numbers over a span of time: the same as `sekisho report` gives.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Report {
+    /// Since when.
+    pub since: String,
+    /// Messages accepted from clients, by what was decided.
+    pub accepted: BTreeMap<String, u64>,
+    /// Held messages by state now.
+    pub held: BTreeMap<String, u64>,
+    /// Deliveries by state now.
+    pub deliveries: BTreeMap<String, u64>,
+    /// Disclosures prevented.
+    pub exposures_prevented: u64,
+    /// Held messages by rule and state now.
+    pub rules: BTreeMap<String, BTreeMap<String, u64>>,
+    /// How long half of the decisions took at most, in seconds; null where there was none.
+    pub median_seconds_to_decide: Option<u64>,
+}
+
+impl HeldItem {
+    pub(super) fn of(line: &HeldLine) -> Self {
+        Self {
+            id: line.id.to_string(),
+            sender: line.sender.clone(),
+            subject: line.subject.clone(),
+            recipients: line.recipients.clone(),
+            recipient_count: line.recipient_count,
+            reasons: line.reasons.clone(),
+            kind: kind(line.kind),
+            state: line.state.to_string(),
+            received: moment(line.received),
+            expires: moment(line.expires),
+            decided_by: line.decided_by.clone(),
+            decided_at: line.decided_at.map(moment),
+            decision: line.decision.clone(),
+        }
+    }
+
+    pub(super) fn of_row(row: &HeldRow) -> Self {
+        Self {
+            id: row.id.to_string(),
+            sender: row.sender.clone(),
+            subject: row.subject.clone(),
+            recipients: row.recipients.iter().take(5).cloned().collect(),
+            recipient_count: row.recipients.len(),
+            reasons: row.reasons.clone(),
+            kind: kind(row.kind),
+            state: row.state.to_string(),
+            received: moment(row.received),
+            expires: moment(row.expires),
+            decided_by: row.decided_by.clone(),
+            decided_at: row.decided_at.map(moment),
+            decision: row.decision.clone(),
+        }
+    }
+}
+
+fn kind(kind: crate::store::HoldKind) -> String {
+    use crate::store::HoldKind::{Ask, Rule, Unsafe};
+    match kind {
+        Ask => "ask",
+        Rule => "rule",
+        Unsafe => "unsafe",
+    }
+    .to_owned()
+}
+
+impl ReleaseDone {
+    pub(super) fn of(released: Released) -> Self {
+        Self {
+            id: released.id.to_string(),
+            how: released.how.to_string(),
+            copies: released.copies,
+            recipients: released.recipients,
+            dropped: released.dropped,
+        }
+    }
+}
+
+impl QueueItem {
+    pub(super) fn of(row: QueueRow) -> Self {
+        Self {
+            id: row.id,
+            message: row.message.to_string(),
+            sender: row.sender,
+            recipients: row.recipients,
+            state: row.state.to_string(),
+            attempts: row.attempts,
+            last_reply: row.last_reply,
+            due: row.due.map(moment),
+        }
+    }
+}
+
+impl MessageItem {
+    pub(super) fn of(row: MessageRow) -> Self {
+        Self {
+            id: row.id.to_string(),
+            received: moment(row.received),
+            sender: row.sender,
+            recipients: row.recipients,
+            subject: row.subject,
+            message_id: row.message_id,
+            action: row.action,
+        }
+    }
+}
+
+impl Happened {
+    pub(super) fn of(entry: &Entry) -> Self {
+        let mut detail = serde_json::to_value(&entry.event).unwrap_or_default();
+        let event = detail.as_object_mut().and_then(|fields| fields.remove("event"));
+        let event = event.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
+        Self { at: moment(entry.at), event, detail }
+    }
+}
+
+impl Report {
+    pub(super) fn of(since: Timestamp, summary: Summary) -> Self {
+        Self {
+            since: moment(since),
+            accepted: summary.accepted,
+            held: summary.held,
+            deliveries: summary.deliveries,
+            exposures_prevented: summary.exposures_prevented,
+            rules: BTreeMap::new(),
+            median_seconds_to_decide: None,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `/m/ID`: what happened to one message, held or not.
+
+use super::super::Site;
+use super::super::words::calm;
+use super::answer;
+use super::held::{LINE, Moment, told};
+use super::people::LONGEST;
+use super::visit::{Chrome, Visit, show};
+use crate::id::Id;
+use crate::store::{DeliveryState, QueueRow};
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use std::sync::Arc;
+
+/// Most entries, and most copies, that the page lists.
+const MOST: usize = 500;
+
+#[derive(Template)]
+#[template(path = "trace.html")]
+struct Trace {
+    c: Chrome,
+    id: Id,
+    subject: String,
+    sender: String,
+    recipients: usize,
+    received: crate::clock::Timestamp,
+    held: bool,
+    timeline: Vec<Moment>,
+    copies: Vec<Copy>,
+    all_copies: usize,
+}
+
+struct Copy {
+    recipients: String,
+    state: String,
+    class: &'static str,
+    attempts: u32,
+    reply: String,
+}
+
+/// `GET /m/{id}`
+pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit, Path(id): Path<String>) -> Response {
+    let Visit { who, c } = visit.at("list");
+    let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
+    let message = match site.desk.seen_by(&who, id).await {
+        Ok(message) => message,
+        Err(error) => return answer::refused(c, id, &error),
+    };
+    let (journal, copies) = match tokio::try_join!(site.store.journal(id), site.store.deliveries(id)) {
+        Ok(found) => found,
+        Err(error) => return answer::refused(c, id, &error.into()),
+    };
+    let timeline = journal.iter().take(MOST);
+    let timeline = timeline.map(|entry| Moment { at: entry.at, text: told(&c.t, &entry.event) }).collect();
+    let all_copies = copies.len();
+    show(
+        StatusCode::OK,
+        &Trace {
+            subject: super::held::subject(&c.t, &message.subject),
+            sender: message
+                .envelope
+                .sender
+                .as_ref()
+                .map_or_else(|| c.t.p("desk-no-sender").to_string(), |sender| calm(sender.as_str(), LONGEST)),
+            recipients: message.envelope.recipients.len(),
+            received: message.received,
+            held: message.held.is_some(),
+            timeline,
+            copies: copies.iter().take(MOST).map(|row| copy(&c, row)).collect(),
+            all_copies,
+            id,
+            c,
+        },
+    )
+}
+
+fn copy(c: &Chrome, row: &QueueRow) -> Copy {
+    let first = row.recipients.first().map(|one| calm(one, LONGEST)).unwrap_or_default();
+    let more = row.recipients.len().saturating_sub(1);
+    let more =
+        if more == 0 { String::new() } else { format!(" {}", c.t.p("desk-and-more").n("count", more)) };
+    Copy {
+        recipients: first + &more,
+        state: c.t.of("desk-delivery-", row.state),
+        class: match row.state {
+            DeliveryState::Delivered => "good",
+            DeliveryState::Failed => "stop",
+            DeliveryState::Uncertain | DeliveryState::Dropped => "warn",
+            _ => "",
+        },
+        attempts: row.attempts,
+        reply: calm(&row.last_reply, LINE),
+    }
+}
