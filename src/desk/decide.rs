@@ -98,9 +98,10 @@ impl Desk {
         let message = self.seen_by(who, id).await?;
         let held = message.held.clone().ok_or(DeskError::NeverHeld(id))?;
         let whose = Whose::of(&message);
+        // Of a decision that was made already everybody is told before what they may not do, or what is
+        // left to do.
+        undecided(&held)?;
         if !who.may_release(&whose.standing(), how, !drop.is_empty()) {
-            // Of a decision that was made already everybody is told before what they may not do.
-            undecided(&held)?;
             return Err(DeskError::NotAllowed(format!(
                 "{} may not release this message as {how}: another person has to",
                 who.name

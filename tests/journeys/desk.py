@@ -1,0 +1,430 @@
+"""The desk as people click it, in Chromium: lists, held messages, every decision, both languages, two widths,
+with JavaScript and without; axe-core on every page; hostile mail.
+
+    python3 -m tests.journeys.desk [words of a check's name]
+"""
+
+import email.message
+import email.policy
+import http.server
+import os
+import subprocess
+import threading
+import urllib.request
+from pathlib import Path
+
+from tests.rig.browser import Browser, settle
+from tests.rig.check import contains, equal, run
+from tests.rig.hostile_mail import hostile
+from tests.rig.relay import TOP, Relay, id_of, wait_until
+
+POLICY = """
+[[rule]]
+name = "strangers-see-each-other"
+when = { external_addresses = { at_least = 5 }, external_organisations = { at_least = 2 } }
+unless = { circle = true }
+demand = "ask"
+[[rule]]
+name = "look-first"
+when = { subject = { contains = "look first" } }
+demand = "hold"
+"""
+PEOPLE = {
+    "soumu": ("soumu@example.co.jp", "approver"),
+    "bucho": ("bucho@example.co.jp", "approver"),
+    "kansa": ("kansa@example.co.jp", "auditor"),
+    "kanri": ("kanri@example.co.jp", "admin"),
+    "hanako": ("hanako.sato@example.co.jp", None),
+}
+PASSWORD = "a long enough password 9"
+ORGANISATIONS = ["tanaka-shoji.example", "yamada-kensetsu.example", "suzuki.example", "mirai-denki.example",
+                 "aoba.example", "kita.example", "minami.example", "umi.example", "gmail.com"]
+TWELVE = [f"{name}@{ORGANISATIONS[index % 9]}" for index, name in enumerate(
+    ["tanaka", "yamada", "suzuki", "kimura", "inoue", "mori", "hayashi", "abe", "ishii", "okada", "goto", "hara"])]
+
+
+def mail(to, subject="Autumn exhibition", text="Dear all,\n\nplease come and see us.\n\nHanako Sato", html=True,
+         attach=True):
+    """A mail of Hanako's."""
+    message = email.message.EmailMessage(policy=email.policy.SMTP)
+    message["From"] = "佐藤 花子 <hanako.sato@example.co.jp>"
+    message["To"] = ", ".join(to)
+    message["Subject"] = subject
+    message["Message-ID"] = f"<{abs(hash((subject, tuple(to), os.urandom(4))))}@example.co.jp>"
+    message["Date"] = "Sun, 22 Nov 2026 06:00:00 +0900"
+    message.set_content(text)
+    if html:
+        message.add_alternative(f"<h1>{subject}</h1><p>{text}</p>", subtype="html")
+    if attach:
+        message.add_attachment(b"%PDF-1.4 " * 500, maintype="application", subtype="pdf", filename="ご案内.pdf")
+    return message.as_bytes()
+
+
+class Desk(Relay):
+    """A relay with people who may sign in."""
+
+    def __init__(self, **more):
+        super().__init__("capture:out", policy=POLICY, upstream_extra="", desk_extra='people = "people.toml"',
+                         policy_extra='approvers = ["soumu@example.co.jp", "bucho@example.co.jp"]', **more)
+        for name, (address, role) in PEOPLE.items():
+            arguments = ["user", "add", name, "--address", address, "--password-stdin", "--config", str(self.config)]
+            if role:
+                arguments += ["--role", role]
+            done = subprocess.run([self.binary(), *arguments], input=PASSWORD + "\n", text=True, capture_output=True,
+                                  cwd=self.folder, timeout=60)
+            assert done.returncode == 0, done.stderr
+
+    @staticmethod
+    def binary():
+        """The program."""
+        from tests.rig.relay import binary
+        return binary()
+
+    def page(self, path="/"):
+        """A page's address."""
+        return f"http://127.0.0.1:{self.desk}{path}"
+
+    def hold(self, count=12, subject="Autumn exhibition", **more):
+        """A held mail to so many; its id."""
+        to = TWELVE[:count] if count <= 12 else [f"person{n}@org{n % 97}.example" for n in range(count)]
+        answer = self.send(mail(to, subject, **more), to)
+        assert " held as " in answer, answer
+        return id_of(answer)
+
+    def delivered(self):
+        """How many copies the upstream has, notices aside."""
+        return [text for text in (path.read_bytes() for path in (self.folder / "out" / "new").glob("*"))
+                if b"Auto-Submitted" not in text]
+
+
+def sign_in(browser, desk, name="soumu", path="/"):
+    """Signs in with a password, by the form."""
+    browser.open(desk.page(path))
+    browser.type("#user", name)
+    browser.type("#password", PASSWORD)
+    browser.click("main form[action='/login'] button")
+    wait_until(lambda: "/login" not in browser.url(), 15)
+    assert "/login" not in browser.url(), browser.text()
+
+
+def quiet(browser, desk):
+    """Nothing was asked for elsewhere, and no page of ours broke its own rules."""
+    settle()
+    host = f"http://127.0.0.1:{desk.desk}/"
+    strange = [url for url in browser.requests() if not url.startswith((host, "data:", "about:", "chrome"))]
+    equal(strange, [], "requests to elsewhere")
+    # A page that says no (403, 404, 409) is an error to the console, and none to us.
+    broken = [line for line in browser.console() if "status of 4" not in line]
+    equal(broken, [], "console")
+
+
+def it_lists_and_releases_individually():
+    with Desk() as desk:
+        id = desk.hold()
+        with Browser() as browser:
+            sign_in(browser, desk)
+            contains(browser.text("main"), "Autumn exhibition")
+            contains(browser.text("main"), "hanako.sato@example.co.jp → tanaka@tanaka-shoji.example and 11 others")
+            browser.click(".row-subject a")
+            contains(browser.text("h1"), "12 people at 9 organisations would see each other's addresses")
+            contains(browser.text(".verdict"), "132 disclosures")
+            contains(browser.text("main"), "never written to before")
+            contains(browser.text("main"), "please come and see us.")
+            browser.click(".way .button.main")
+            contains(browser.text(".note"), "Sent individually by soumu")
+            assert wait_until(lambda: len(desk.delivered()) == 12, 20), len(desk.delivered())
+            browser.open(desk.page(f"/m/{id}"))
+            contains(browser.text("main"), "delivered")
+            quiet(browser, desk)
+        equal(desk.held(), [])
+
+
+def it_does_everything_without_javascript():
+    with Desk() as desk:
+        ids = [desk.hold(subject=f"Letter {n}") for n in range(4)]
+        with Browser(javascript=False, language="ja") as browser:
+            sign_in(browser, desk)
+            contains(browser.text("h1"), "保留中のメール")
+            browser.open(desk.page(f"/held/{ids[0]}"))
+            contains(browser.text("h1"), "9 組織の 12 名に互いのアドレスが見えます")
+            browser.click("button[value=bcc]")
+            contains(browser.text(".note"), "Bcc で送信しました")
+            browser.open(desk.page(f"/held/{ids[1]}/return"))
+            browser.type("#reason", "宛先をご確認ください")
+            browser.click("main .button.main")
+            contains(browser.text(".note"), "宛先をご確認ください")
+            browser.open(desk.page())
+            for box in browser.find("[data-one]"):
+                browser.do("POST", f"/element/{box}/click")
+            browser.click("button[value=split]")
+            contains(browser.text("h1"), "2 件のメールを個別に送信しますか")
+            browser.click("main .button.main")
+            contains(browser.text("h1"), "2 件のメールを個別に送信しています")
+            browser.click("button[name=to]")
+            contains(browser.text("nav"), "Held mail")
+            quiet(browser, desk)
+        equal(desk.held(), [])
+
+
+def it_leaves_out_and_sends_as_it_is():
+    with Desk() as desk:
+        first, second = desk.hold(subject="One"), desk.hold(subject="Two")
+        with Browser() as browser:
+            sign_in(browser, desk)
+            browser.open(desk.page(f"/held/{first}/drop"))
+            browser.click("input[value='goto@yamada-kensetsu.example']")
+            browser.click("button[value=split]")
+            contains(browser.text(".note"), "Sent individually")
+            assert wait_until(lambda: len(desk.delivered()) == 11, 20), len(desk.delivered())
+            browser.open(desk.page(f"/held/{second}/as-is"))
+            contains(browser.text(".note.stop"), "12 people at 9 organisations")
+            browser.click("#sure")
+            browser.click("button[value='as-is']")
+            contains(browser.text(".note"), "Sent as it is by soumu")
+            quiet(browser, desk)
+
+
+def it_names_each_place_that_the_audit_found():
+    with Desk() as desk:
+        subject = f"For {TWELVE[3]} only"
+        id = desk.hold(subject=subject)
+        with Browser() as browser:
+            sign_in(browser, desk)
+            browser.open(desk.page(f"/held/{id}"))
+            text = browser.text("main")
+            contains(text, "cannot be made")
+            equal(browser.find("button[value=split]"), [])
+            browser.open(desk.page(f"/held/{id}/as-is"))
+            for box in browser.find("input[type=checkbox]"):
+                browser.do("POST", f"/element/{box}/click")
+            browser.click("button[value='as-is']")
+            contains(browser.text(".note"), "Sent as it is by soumu")
+
+
+def it_tells_the_second_of_two_who_was_first():
+    with Desk() as desk:
+        id = desk.hold()
+        with Browser() as one, Browser() as two:
+            sign_in(one, desk, "soumu", f"/held/{id}")
+            sign_in(two, desk, "bucho", f"/held/{id}")
+            two.click(".way .button.main")
+            contains(two.text(".note"), "Sent individually by bucho")
+            one.click("button[value=bcc]")
+            contains(one.text(".note"), "Somebody else decided first. Nothing more was done.")
+            contains(one.text(".note"), "Sent individually by bucho")
+
+
+def it_leaves_what_changed_meanwhile():
+    with Desk() as desk:
+        ids = [desk.hold(subject=f"Letter {n}") for n in range(3)]
+        with Browser() as browser:
+            sign_in(browser, desk)
+            browser.click("[data-all]")
+            contains(browser.text("[data-chosen]"), "3 chosen")
+            browser.click("button[value=return]")
+            contains(browser.text("h1"), "Return these 3 mails")
+            desk.cli("held", "release", ids[1])
+            browser.click("main .button.main")
+            contains(browser.text("h1"), "2 mails were returned")
+            contains(browser.text(".note"), "1 mail is left as it is")
+            contains(browser.text(".note"), ids[1])
+            quiet(browser, desk)
+
+
+def it_shows_each_person_what_is_theirs():
+    with Desk() as desk:
+        id = desk.hold()
+        look = desk.hold(count=2, subject="look first")
+        with Browser() as browser:
+            sign_in(browser, desk, "hanako", f"/held/{id}")
+            contains(browser.text("main"), "This is your own mail")
+            equal(len(browser.find("button[value=split]")), 1)
+            equal(browser.find("button[value=bcc]"), [])
+            browser.open(desk.page(f"/held/{look}"))
+            equal(browser.find("button[value=split]"), [])
+            browser.open(desk.page(f"/held/{look}/as-is"))
+            contains(browser.text("h1"), "Another person has to decide")
+            browser.open(desk.page("/report"))
+            contains(browser.text("h1"), "Nothing here")
+        with Browser() as browser:
+            sign_in(browser, desk, "kansa", f"/held/{id}")
+            text = browser.text("main")
+            contains(text, "not what is written in it")
+            assert "please come and see us" not in text
+            equal(browser.find("main button"), [])
+            for path in ("html", "attachment/0", "copies"):
+                browser.open(desk.page(f"/held/{id}/{path}"))
+                assert "please come" not in browser.source()
+
+
+def it_shows_every_copy_before_and_after():
+    with Desk() as desk:
+        id = desk.hold(count=500, subject="Newsletter")
+        with Browser() as browser:
+            sign_in(browser, desk)
+            browser.open(desk.page(f"/held/{id}/copies"))
+            contains(browser.text("h2"), "1–25 of 500")
+            equal(len(browser.find(".copies > li")), 25)
+            browser.click("a[rel=next]")
+            contains(browser.text("h2"), "26–50 of 500")
+            after = browser.text(".copies > li .pair > div:nth-child(2)")
+            contains(after, "person25@org25.example")
+            assert "person26@" not in after
+            browser.click(".ways-tabs li:nth-child(2) a")
+            contains(browser.text(".copies > li .pair > div:nth-child(2)"), "undisclosed-recipients")
+            quiet(browser, desk)
+
+
+def it_works_by_keyboard_alone():
+    with Desk() as desk:
+        desk.hold()
+        with Browser() as browser:
+            sign_in(browser, desk)
+            browser.open(desk.page())
+            browser.keys("Tab")
+            equal(browser.run("return document.activeElement.className"), "skip")
+            browser.keys("Enter")
+            for _ in range(30):
+                browser.keys("Tab")
+                if browser.run("return !!document.activeElement.closest('.row-subject')"):
+                    break
+            browser.keys("Enter")
+            wait_until(lambda: "/held/" in browser.url(), 10)
+            for _ in range(30):
+                browser.keys("Tab")
+                if browser.run("return document.activeElement.value === 'split'"):
+                    break
+            browser.keys("Enter")
+            contains(browser.text(".note"), "Sent individually")
+
+
+def axe_script():
+    """axe-core, fetched once by npm."""
+    folder = Path(os.environ.get("SEKISHO_AXE", TOP / "target" / "axe"))
+    script = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix",
+                        str(folder), "axe-core@4.14.1"], check=True, timeout=180, stdout=subprocess.DEVNULL)
+    return script.read_text()
+
+
+def it_has_no_barriers():
+    script, wrong, looked = axe_script(), [], 0
+    with Desk() as desk:
+        one, many = desk.hold(count=6, subject="会議のご案内"), desk.hold(count=500, subject="Newsletter")
+        done, unsafe = desk.hold(subject="Done"), desk.hold(subject=f"For {TWELVE[3]}")
+        desk.cli("held", "release", done)
+        paths = ["/", "/?state=all", "/?q=nothing-like-this", f"/held/{one}", f"/held/{many}", f"/held/{done}",
+                 f"/held/{unsafe}", f"/held/{one}/copies", f"/held/{many}/copies?as=bcc&page=2",
+                 f"/held/{one}/as-is", f"/held/{unsafe}/as-is", f"/held/{one}/drop", f"/held/{one}/return",
+                 f"/bulk?do=split&id={one}&id={done}", "/report", f"/m/{done}", "/held/nothing"]
+        for width, language in ((1280, "en"), (390, "ja")):
+            with Browser(width=width, language=language) as browser:
+                browser.open(desk.page("/login"))
+                for scheme in ("light", "dark"):
+                    browser.scheme(scheme)
+                    wrong += [f"/login {scheme}: {line}" for line in browser.axe(script)]
+                sign_in(browser, desk, "kanri")
+                for path in paths:
+                    browser.open(desk.page(path))
+                    browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+                    wide = browser.run("return document.documentElement.scrollWidth")
+                    if wide > width:
+                        wrong.append(f"{path} {width}: {wide} wide")
+                    for scheme in ("light", "dark"):
+                        browser.scheme(scheme)
+                        looked += 1
+                        wrong += [f"{path} {width} {scheme}: {line}" for line in browser.axe(script)]
+    equal(wrong, [], "barriers")
+    return f"{looked} looks"
+
+
+class Canary(http.server.BaseHTTPRequestHandler):
+    """Whoever asks here was made to by a mail."""
+
+    asked = []
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+def it_is_not_moved_by_hostile_mail():
+    canary = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Canary)
+    threading.Thread(target=canary.serve_forever, daemon=True).start()
+    mails = list(hostile(f"http://127.0.0.1:{canary.server_port}", TWELVE[:6]))
+    assert len(mails) >= 200, len(mails)
+    ran = []
+    with Desk() as desk:
+        ids = [id_of(answer) for answer in (desk.send(raw, TWELVE[:6]) for raw in mails) if " held as " in answer]
+        assert len(ids) >= 200, len(ids)
+        with Browser() as browser:
+            sign_in(browser, desk)
+            cookies = browser.do("GET", "/cookie")
+            for id in ids:
+                browser.open(desk.page(f"/held/{id}"))
+                browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+                if browser.run("return window.sekishoRan || document.title.includes('RAN')"):
+                    ran.append(id)
+                if browser.find("iframe"):
+                    browser.open(desk.page(f"/held/{id}/html"))
+                    if "RAN" in browser.do("GET", "/title"):
+                        ran.append(id)
+                    assert browser.url().endswith("/html"), browser.url()
+                # Attachments are only ever saved.
+                session = "; ".join(f"{one['name']}={one['value']}" for one in cookies)
+                request = urllib.request.Request(desk.page(f"/held/{id}/attachment/0"), headers={"Cookie": session})
+                try:
+                    with urllib.request.urlopen(request, timeout=10) as answer:
+                        headers = answer.headers
+                except urllib.error.HTTPError as error:
+                    equal(error.code, 404)
+                    continue
+                assert headers["Content-Disposition"].startswith("attachment; "), headers
+                equal(headers["X-Content-Type-Options"], "nosniff")
+                kinds = ("application/octet-stream", "application/pdf", "application/zip", "image/", "text/plain")
+                assert headers["Content-Type"].startswith(kinds), headers["Content-Type"]
+                assert "svg" not in headers["Content-Type"], headers["Content-Type"]
+            for page in ("/", "/?state=all", "/report"):
+                browser.open(desk.page(page))
+            settle(1)
+            quiet(browser, desk)
+    canary.shutdown()
+    equal(ran, [], "scripts that ran")
+    equal(Canary.asked, [], "requests of mails")
+    return f"{len(ids)} mails"
+
+
+def it_opens_from_try():
+    """`sekisho try` ends in the browser."""
+    message = TOP / "examples" / "twelve-in-cc.eml"
+    trial = subprocess.Popen([Desk.binary(), "try", str(message), "--listen", "127.0.0.1:0", "--desk", "127.0.0.1:0"],
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        link = ""
+        for line in trial.stdout:
+            if "/login/once/" in line:
+                link = line.strip()
+                break
+        assert link.startswith("http://127.0.0.1:"), link
+        with Browser() as browser:
+            browser.open(link)
+            if browser.find("main form button"):
+                browser.click("main form button")
+            contains(browser.text("h1"), "Held mail")
+            browser.open(link)
+            assert "Held mail" not in browser.text("h1"), "the link worked twice"
+    finally:
+        trial.terminate()
+        trial.wait(20)
+
+
+if __name__ == "__main__":
+    run(globals(), "desk")
