@@ -27,10 +27,11 @@ use crate::desk::explain::Shown;
 use crate::desk::links::Links;
 use crate::diagnostic::Diagnostic;
 use crate::examine::Examiner;
+use crate::hook;
 use crate::intake::{Answer, Doorway, Intake};
 use crate::listener::access::Access;
 use crate::listener::{Listener, Reload};
-use crate::notice::Postman;
+use crate::notice::{self, Postman};
 use crate::people::People;
 use crate::store::StoreError;
 use crate::store::lock::Lock;
@@ -129,12 +130,14 @@ impl App {
         let secured = tls::Secured::load(&config, clock.now())?;
         let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock));
         let access = gatekeeper.admit(&config)?;
-        let signing_in = people::settings(&config, &clock)?;
+        let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock(&config)?;
         let store = parts::open(&config).await?;
         let ways = ways.remember(&store).await?.all()?;
         gatekeeper.learn(memory::sources(store.as_ref(), clock.now()).await?);
         let seals = seals::read(&config)?;
+        let hooks = hook::Caller::new(Arc::clone(&store), Arc::clone(&clock), hook::Tally::default());
+        hooks.replace(&parts::hooks(&config)?).await.map_err(StartError::Configuration)?;
         let sockets = Sockets::bind(&config, secured, gatekeeper, access, tally).await?;
         let recovered = store.recover(clock.now()).await?;
         if recovered.uncertain > 0 || recovered.orphans > 0 {
@@ -179,6 +182,7 @@ impl App {
             acme: watch::Sender::new(config.tls.acme.clone()),
             ways: Mutex::new(ways.kept),
             signing_in,
+            hooks,
         };
         Ok(Running::launch(config, sockets, desk, intake, courier, changing, lock))
     }
@@ -193,6 +197,7 @@ struct Changing {
     ways: Mutex<Vec<upstream::Kept>>,
     /// What signing in begins with.
     signing_in: crate::people::Settings,
+    hooks: hook::Caller,
 }
 
 /// Every socket, bound before anything starts.
@@ -278,6 +283,7 @@ impl Running {
                     sockets.secured.register(registry);
                     sockets.gatekeeper.counts().register(registry);
                     sockets.tally.register(registry);
+                    changing.hooks.tally().register(registry);
                 }),
                 draining: Arc::clone(&draining),
             });
@@ -298,13 +304,17 @@ impl Running {
         let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());
         tasks.background("acme", tasks::acme(acme, server.clone(), Arc::clone(&desk.clock), tally));
         tasks.background("certificates", crate::tls::watch::watch(server, Arc::clone(&desk.clock)));
+        tasks.background("hooks", changing.hooks.clone().run());
         let postman = Arc::new(Postman::new(
-            Arc::clone(&desk.store),
-            Arc::new(Back(intake.clone())),
+            notice::Deps {
+                store: Arc::clone(&desk.store),
+                intake: Arc::new(Back(intake.clone())),
+                links: doorway::links(&desk, &config),
+                clock: Arc::clone(&desk.clock),
+                entropy: Arc::new(SystemEntropy),
+                bell: intake.bell(),
+            },
             parts::letterhead(&config),
-            Arc::clone(&desk.clock),
-            Arc::new(SystemEntropy),
-            intake.bell(),
         ));
         let writer = Arc::clone(&postman);
         tasks.background("notices", async move { writer.run().await });
@@ -375,8 +385,10 @@ impl Running {
         let seals = seals::read(config)?;
         let ways = upstream::Builder::new(config, Arc::clone(&self.desk.clock), self.tally.clone())?;
         let ways = ways.after(&former).remember(&self.desk.store).await?.all()?;
+        let hooks = parts::hooks(config)?;
         let access = self.gatekeeper.admit(config)?;
-        let signing_in = people::settings(config, &self.desk.clock)?;
+        let signing_in = people::settings(config, &examiner.approvers, &self.desk.clock)?;
+        self.changing.hooks.replace(&hooks).await.map_err(StartError::Configuration)?;
         self.secured.reload(config, self.desk.clock.now())?;
         for what in self.beyond_a_reload(config) {
             tracing::warn!("{what} changed as well: that takes a restart");

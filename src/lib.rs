@@ -60,6 +60,7 @@ pub mod diagnostic;
 pub mod dkim;
 pub mod dns;
 pub mod examine;
+pub mod hook;
 pub mod id;
 pub mod intake;
 pub mod journal;

@@ -29,22 +29,68 @@ in-place-of = 差出人（{ $sender }）に通知できないため、代わり�
 # To the sender: held
 held-subject = 【保留】{ $subject }
 held-lead = メールを保留しました。まだ誰にも送信していません。
-held-who =
-    このまま送ると、社外の { $people }（{ $organisations }）に
-    互いのアドレスが見えます。
+held-exposed =
+    このまま送ると、{ $organisations }の { $people }に
+    互いのメールアドレスが見えてしまいます。
 held-next =
     { $deciders } が判断します。
     一人ずつ個別に送る（互いのアドレスは見えません）か、
     差出人に差し戻すかのどちらかになります。操作は必要ありません。
-    { $expires } までに判断がない場合は、送信せずに差し戻します。
+held-next-yourself =
+    一人ずつ個別に送れば、互いのアドレスは見えません。
+    承認は不要で、今すぐご自身で送信できます。
+    互いのアドレスを見せる必要がある場合は、{ $deciders } の承認が必要です。
+held-next-others = { $deciders } が判断します。操作は必要ありません。
+held-ends = { $expires } までに判断がない場合は、送信せずに差し戻します。
 the-administrator = メールシステムの管理者
+button-split = 個別に送信する
+button-split-hint = 宛先ごとに別々のメールになり、ほかの人のアドレスは見えません。
+button-take-back = 送信を取り消す
+button-take-back-hint = 誰にも送信しません。24 時間以内なら元に戻せます。
+button-as-is = 理由を書いて、このまま送る承認を求める
+button-as-is-hint = 送信してよいかどうかは、別の人が判断します。
+button-undo = 取り消しを元に戻す
+button-undo-hint = 取り消す前の状態に戻ります。
+button-view = 内容を確認して判断する
+button-view-hint = ログインが必要です。
+expiring-subject = 【保留中】{ $subject }
+expiring-lead = メールについて、まだ判断がありません。{ $expires } に、送信せずに差し戻します。
 
-# To the approvers: held
+# To the sender: it leaves later, taken back
+waits-subject = 【送信待ち】{ $subject }
+waits-lead = メールは { $leaves } に送信されます。それまでは取り消せます。
+waits-individually = 宛先どうしのアドレスが見えないように送信されます。
+waits-ask = 送信を止めたい場合は、{ $admin } にご連絡ください。
+taken-subject = 【取り消し】{ $subject }
+taken-lead = メールの送信を取り消しました。このメールは送信されません。
+
+# To those who decide
 approve-subject = 【承認待ち】{ $subject }
-approve-lead =
-    判断を待っているメールがあります。まだ誰にも送信していません。
+approve-lead = 判断を待っているメールがあります。
+approve-would-see =
+    このまま送ると、{ $organisations }の { $people }に互いのメールアドレスが
+    見えてしまいます（{ $disclosures }の開示）。
+disclosures = { $count } 件
+figure-people = 名
+figure-organisations = 組織
+figure-disclosures = 件の開示
+approve-waits =
+    まだ誰にも送信していません。
     { $expires } までに判断がない場合は、差出人に差し戻します。
-approve-exposed = このまま送ると、社外の { people } に互いのアドレスが見えます。
+approve-deputy =
+    承認者が不在のため、代わりに判断をお願いしています。まだ誰にも送信していません。
+    { $expires } までに判断がない場合は、差出人に差し戻します。
+approve-escalated =
+    承認者からまだ回答がありません。まだ誰にも送信していません。
+    { $expires } までに判断がない場合は、差出人に差し戻します。
+approve-expiring =
+    まだ誰も判断していません。
+    { $expires } に、送信せずに差出人へ差し戻します。
+approve-exposed = このまま送ると、社外の { people }に互いのアドレスが見えます。
+escalated-subject = 【判断が必要です】{ $subject }
+expiring-approver-subject = 【期限間近】{ $subject }
+as-is-subject = 【このままの送信の依頼】{ $subject }
+as-is-lead = { $sender } から、このメールをこのまま送る承認を求められています。
 command-show = 内容と、送信される各メールを確認する:
 command-split = 一人ずつ個別に送る:
 command-bcc = 宛先を伏せて送る:
@@ -53,38 +99,48 @@ command-as-is-unsafe = 問題を承知のうえで、このまま送る:
 command-return = 差出人に差し戻す:
 command-reason = 差し戻しの理由
 
+# To those who decide: all that waits
+digest-subject = 【承認待ち】{ $count } 件のメールが判断を待っています
+digest-lead = { $count } 件のメールが、あなたの判断を待っています。
+digest-more = ほかに { $count } 件あります。
+digest-exposed = { $organisations } 組織の { people }に互いのアドレスが見えます
+digest-deputy = 承認者が不在のため、代わりにお知らせしています
+label-exposed = 開示
+label-expires = 期限
+label-note = 備考
+
 # To the sender: sent individually
 split-subject = 【個別送信】{ $subject }
 split-lead =
-    互いのアドレスが見えないよう、{ recipients } に一人ずつ個別に
-    送信しました。送信は済んでいます。操作は必要ありません。
+    メールを { recipients }に一人ずつ個別に送信しました。
+    互いのアドレスは見えません。
+has-left = 送信は済んでいます。操作は必要ありません。
 split-saw-outside = 社外の { people }: 本人だけを宛先とするメールです。
 split-saw-colleagues = その Cc には、書かれたとおり次の社内の人が載っています: { $colleagues }
 split-saw-inside = 社内の { people }: 社内の人だけが載り、社外の人は載っていません。
 bcc-lead =
-    互いのアドレスが見えないよう、宛先を伏せて { recipients } に
-    送信しました。送信は済んでいます。操作は必要ありません。
+    メールを、宛先を伏せて { recipients }に送信しました。
+    互いのアドレスは見えません。
 
 # To the sender: returned, expired
 returned-subject = 【差し戻し】{ $subject }
-returned-lead =
-    メールは { $by } により差し戻されました。誰にも送信していません。
-returned-reason = 理由: { $reason }
+returned-lead = メールは { $by } により差し戻されました。送信していません。
+returned-reason = 差し戻しの理由:
 returned-next =
     送信が必要な場合は、アドレスを Bcc に入れるか、
     宛先を減らして送り直してください。
 expired-subject = 【未送信】{ $subject }
 expired-lead =
     期限（{ $expires }）までに判断がなかったため、
-    メールは誰にも送信されませんでした。
+    メールは送信されませんでした。
 partly-sent = 停止するまでに、{ $total } 件のうち { $left } 件はすでに送信されていました。
 
 # To the approvers: the second lock
 stopped-subject = 【送信停止】{ $subject }
-stopped-lead =
-    送信中のメールに、見えてはならない人のアドレスが見つかったため、
-    送信を止めました。{ $total } 通のうち { $left } 通はすでに送信済みで、
-    残りは保留しています。
+stopped-lead = 送信中のメールを停止しました。{ $total } 通のうち { $left } 通はすでに送信済みです。
+stopped-rest =
+    見えてはならない人のアドレスが、送信するメールの中に見つかりました。
+    未送信の分は保留しています。
 
 # Reports (RFC 3464)
 failure-subject = 【配信不能】{ $subject }
@@ -98,6 +154,12 @@ delayed-next =
     自動で再送を続けます。操作は必要ありません。
     もう一度送信しないでください。
 no-answer = メールサーバーから応答がありません
+
+delivered-subject = 【送信済み】{ $subject }
+delivered-lead = 宛先 { $total } 名のうち { recipients }分のメールを、相手のメールサーバーに引き渡しました。
+delivered-next =
+    相手のメールサーバーは、メールボックスに届いたかどうかを通知しません。
+    このお知らせは、ご依頼に応じてお送りしています。
 
 # Foot
 foot = このメールは { $hostname } の送信中継プログラム Sekisho が自動で送信しました。

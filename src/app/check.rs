@@ -9,9 +9,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ListenerAuth, Upstream, UpstreamRoute, UpstreamTls, reason};
 use crate::control::{Answer, Request, client, socket_path};
 use crate::dns::Resolver;
+use crate::message::Address;
 use crate::policy::Mode;
 use crate::upstream::tally::Tally;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -82,9 +84,22 @@ pub async fn check(config: &Config, connect: bool) -> Vec<Finding> {
         ports(config, &mut found).await;
     }
     secrets(config, &mut found);
+    hooks(config, &mut found);
     others(config, connect, running, &mut found).await;
     upstream(config, connect, &mut found).await;
     found.0
+}
+
+/// Programs of others that are told. They are not called: they would take it for an event.
+fn hooks(config: &Config, found: &mut Findings) {
+    match parts::hooks(config) {
+        Ok(hooks) if hooks.is_empty() => {}
+        Ok(hooks) => found.ok("webhooks", format!("{} are told", hooks.len())),
+        Err(error) => found.error("webhooks", error.to_string()),
+    }
+    if config.desk.url.is_none() {
+        found.warn("notices", "[desk] url is not set: mails to people carry no links");
+    }
 }
 
 /// What others see of us. Name servers are asked where there is something to compare, or with `connect`.
@@ -115,9 +130,12 @@ fn people(config: &Config, found: &mut Findings) {
         found.warn("policy", "`approvers` is empty: nobody but the sender is told when a message is held");
     }
     let sure = config.first_domain.is_some();
-    for approver in
-        config.policy.approvers.iter().filter(|approver| sure && !config.organisation.is_internal(approver))
-    {
+    let named: BTreeSet<Address> = match config.approvers() {
+        Ok(approvers) => approvers.all().cloned().collect(),
+        // Loading the policy told of the file.
+        Err(_) => BTreeSet::new(),
+    };
+    for approver in named.iter().filter(|approver| sure && !config.organisation.is_internal(approver)) {
         found.warn(
             "policy",
             format!("the approver {approver} is outside: what is held would be told to others"),

@@ -1,13 +1,18 @@
 //! The doorway with somebody watching: answers are counted and told to whoever listens.
 
+use crate::config::Config;
+use crate::desk::links::Links;
+use crate::desk::{Desk, DeskError};
 use crate::id::Id;
 use crate::intake::{Answer, Doorway, Intake, OwnMail, Reception};
-use crate::message::Envelope;
+use crate::message::{Address, Envelope};
 use crate::notice::OwnIntake;
-use crate::store::{Origin, StoreError};
+use crate::notice::links::LinkMaker;
+use crate::store::{LinkAction, Origin, StoreError, StoredMessage};
 use crate::web::metrics::Answers;
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::sync::Arc;
 use tokio::sync::broadcast;
 
 /// Passes everything on to the intake.
@@ -73,6 +78,32 @@ impl Reception for Watched {
     }
 }
 
+/// What makes the links in our mails.
+pub(super) fn links(desk: &Desk, config: &Config) -> Arc<dyn LinkMaker> {
+    Arc::new(Linked(Links::new(desk.clone(), config.desk.url.as_deref())))
+}
+
+struct Linked(Links);
+
+#[async_trait]
+impl LinkMaker for Linked {
+    async fn links(
+        &self,
+        person: &Address,
+        message: &StoredMessage,
+        wanted: &[LinkAction],
+    ) -> Result<Vec<String>, StoreError> {
+        self.0.new_links(person, message, wanted).await.map_err(|error| match error {
+            DeskError::Store(error) => error,
+            other => StoreError::Unavailable(other.to_string()),
+        })
+    }
+
+    fn page(&self, path: &str) -> Option<String> {
+        self.0.page(path)
+    }
+}
+
 /// The doorway for mail of our own making.
 pub(super) struct Back(pub(super) Intake);
 
@@ -80,5 +111,9 @@ pub(super) struct Back(pub(super) Intake);
 impl OwnIntake for Back {
     async fn own(&self, mail: OwnMail) -> Result<Id, StoreError> {
         self.0.own(mail).await
+    }
+
+    async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError> {
+        self.0.tell(mail, asks).await
     }
 }

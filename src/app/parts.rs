@@ -2,18 +2,22 @@
 
 use super::StartError;
 use super::tls::Secured;
-use crate::config::{Config, UpstreamRoute};
+use crate::config::{Config, UpstreamRoute, Webhook};
 use crate::courier;
 use crate::examine::Examiner;
+use crate::hook::Hook;
 use crate::intake;
 use crate::listener;
 use crate::listener::access::Access;
 use crate::notice::Letterhead;
+use crate::policy::approvers::Asked;
 use crate::policy::{Approvers, Organisation, Policy};
 use crate::rewrite::plan::CopyOptions;
 use crate::store::lock::Lock;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{Store, StoreError};
+use crate::store::{HookTarget, Store, StoreError};
+use crate::upstream::smarthost::read_secret;
+use secrecy::ExposeSecret;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,21 +31,29 @@ pub fn examiner(config: Option<&Config>, policy: &[PathBuf]) -> Result<Examiner,
     let rules = if files.is_empty() { Policy::shipped() } else { Policy::read(files) };
     let rules = rules.map_err(StartError::Policy)?;
     let mode = config.map(|config| config.policy.mode).unwrap_or_default();
+    let approvers = config.map_or_else(|| Ok(Approvers::default()), |config| approvers(config, &rules))?;
     Ok(Examiner {
         organisation: Arc::new(
             config.map_or_else(Organisation::of_sender, |config| config.organisation.clone()),
         ),
         policy: Arc::new(rules.in_mode(mode)),
         options: Arc::new(config.map_or_else(CopyOptions::default, |config| config.copies.clone())),
-        approvers: Arc::new(config.map_or_else(Approvers::default, approvers)),
+        approvers: Arc::new(approvers),
     })
 }
 
-/// Who is asked to decide: whom the policy names, else the admin.
-fn approvers(config: &Config) -> Approvers {
-    let named = config.policy.approvers.iter();
-    let otherwise = config.notices.admin.iter().filter(|_| config.policy.approvers.is_empty());
-    Approvers { everything: named.chain(otherwise).cloned().collect() }
+/// Who is asked to decide: whom rules, groups and the policy name, else the admin.
+fn approvers(config: &Config, rules: &Policy) -> Result<Approvers, StartError> {
+    let found = config.approvers().map_err(|mistake| StartError::Policy(vec![mistake]))?;
+    let by_rule = rules.approvers();
+    if config.policy.managers.is_none()
+        && let Some((name, _)) = by_rule.iter().find(|(_, asked)| asked.contains(&Asked::Manager))
+    {
+        return Err(StartError::Configuration(format!(
+            "the rule `{name}` asks the sender's manager, and no file says who that is: set `managers` in [policy]"
+        )));
+    }
+    Ok(Approvers { by_rule, ..found })
 }
 
 /// Takes the database's lock.
@@ -67,7 +79,8 @@ pub(super) fn courier(config: &Config) -> courier::Settings {
         places,
         ahead: 3 * places,
         hold_expiry: config.policy.expiry,
-        approvers: approvers(config).everything,
+        // A file of managers that cannot be read is told of when the examiner is made.
+        approvers: config.approvers().map(|known| known.otherwise(&[])).unwrap_or_default(),
         ..courier::Settings::default()
     }
 }
@@ -108,16 +121,31 @@ pub(super) fn listeners(config: &Config, secured: &Secured, access: Vec<Access>)
         .collect()
 }
 
+/// Programs of others that are told, with their secrets read.
+pub(super) fn hooks(config: &Config) -> Result<Vec<Hook>, StartError> {
+    let hook = |wanted: &Webhook| {
+        let secret = read_secret(&wanted.secret_file, "webhook secret")?;
+        if secret.expose_secret().len() < 16 {
+            let file = wanted.secret_file.display();
+            return Err(format!("the webhook secret in {file} is too short: 16 characters are the least"));
+        }
+        let target = HookTarget { url: wanted.url.clone(), held: wanted.held, decided: wanted.decided };
+        Ok(Hook { target, secret, allow: wanted.allow.clone() })
+    };
+    config.webhooks.iter().map(hook).collect::<Result<_, _>>().map_err(StartError::Configuration)
+}
+
 /// Who writes the relay's own mail.
 pub(super) fn letterhead(config: &Config) -> Letterhead {
     Letterhead {
         hostname: config.hostname.clone(),
         from: config.notices.from.clone(),
         organisation: Arc::new(config.organisation.clone()),
-        approvers: config.policy.approvers.clone(),
+        approvers: config.policy.approvers.iter().filter_map(Asked::address).cloned().collect(),
+        asking: config.notices.asking.clone(),
         admin: config.notices.admin.clone(),
         language: config.notices.language,
-        zone: jiff::tz::TimeZone::system(),
+        zone: config.notices.zone.clone(),
         upstream: match &config.upstream.route {
             UpstreamRoute::Smarthost { host, .. } => Some(host.clone()),
             UpstreamRoute::Mx { .. } | UpstreamRoute::Capture(_) => None,

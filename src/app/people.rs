@@ -6,10 +6,13 @@ use crate::accounts::Accounts;
 use crate::accounts::file::FileAccounts;
 use crate::clock::Clock;
 use crate::config::{Config, Oidc};
+use crate::message::Address;
 use crate::people::code_mail::Letter;
 use crate::people::oidc::{Provider, Wanted};
 use crate::people::{RoleNames, Settings};
+use crate::policy::Approvers;
 use crate::upstream::smarthost::{Authorities, read_secret};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +20,11 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What holds for signing in.
-pub(super) fn settings(config: &Config, clock: &Arc<dyn Clock>) -> Result<Settings, StartError> {
+pub(super) fn settings(
+    config: &Config,
+    approvers: &Approvers,
+    clock: &Arc<dyn Clock>,
+) -> Result<Settings, StartError> {
     let desk = &config.desk;
     let passwords: Option<Arc<dyn Accounts>> = match (&desk.people, &config.auth) {
         (Some(path), _) if !path.exists() => {
@@ -48,7 +55,7 @@ pub(super) fn settings(config: &Config, clock: &Arc<dyn Clock>) -> Result<Settin
         accounts: passwords,
         provider,
         organisation: Arc::new(config.organisation.clone()),
-        roles: roles(config),
+        roles: roles(config, approvers),
         letter: Letter {
             from: config.notices.from.clone(),
             hostname: config.hostname.clone(),
@@ -57,11 +64,14 @@ pub(super) fn settings(config: &Config, clock: &Arc<dyn Clock>) -> Result<Settin
     })
 }
 
-/// Whom the configuration names: those in `[desk.roles]`, approvers of the policy, and who is told where
-/// there is no one else.
-fn roles(config: &Config) -> RoleNames {
+/// Whom the configuration names: those in `[desk.roles]`, everybody who is ever asked to decide (by rules,
+/// groups, the file of managers, as a deputy, when nobody answers), and who is told where there is no one
+/// else.
+fn roles(config: &Config, approvers: &Approvers) -> RoleNames {
     let mut roles = config.desk.roles.clone();
-    roles.approver.extend(config.policy.approvers.iter().map(ToString::to_string));
+    let deputies = config.notices.asking.approvers.values().flat_map(|one| &one.deputies);
+    let asked: BTreeSet<&Address> = approvers.all().chain(deputies).collect();
+    roles.approver.extend(asked.into_iter().map(ToString::to_string));
     roles.admin.extend(config.notices.admin.iter().map(ToString::to_string));
     roles
 }

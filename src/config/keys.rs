@@ -1,13 +1,17 @@
 //! The keys of the configuration file, as TOML has them. Every table refuses keys it does not know.
 
 pub(super) mod accounts;
+mod approvers;
 pub(super) mod desk;
 pub(super) mod dns;
+pub(super) mod notices;
 mod sealing;
 pub(super) mod tls;
 pub(super) mod upstream;
 
 use super::units::{Network, Size, Span};
+pub(super) use approvers::Group;
+pub(super) use notices::{Approver, Escalate, Notices, OneOrMore, Webhook};
 pub(super) use sealing::{Dkim, Marks, Sign};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -29,6 +33,12 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) route: Vec<upstream::RouteRule>,
     pub(super) policy: Policy,
+    #[serde(default)]
+    pub(super) group: Vec<Group>,
+    #[serde(default)]
+    pub(super) approver: Vec<Approver>,
+    #[serde(default)]
+    pub(super) webhook: Vec<Webhook>,
     #[serde(default)]
     pub(super) store: Store,
     #[serde(default)]
@@ -165,7 +175,8 @@ pub(super) struct Policy {
     #[serde(default)]
     pub(super) mode: Mode,
     #[serde(default)]
-    pub(super) approvers: Vec<crate::message::Address>,
+    pub(super) approvers: Vec<crate::policy::approvers::Asked>,
+    pub(super) managers: Option<PathBuf>,
     pub(super) expiry: Option<Span>,
 }
 
@@ -246,13 +257,4 @@ impl TryFrom<String> for FieldName {
             Ok(Self(lower))
         }
     }
-}
-
-/// `[notices]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Notices {
-    pub(super) from: Option<crate::message::Address>,
-    pub(super) admin: Option<crate::message::Address>,
-    pub(super) language: Option<crate::policy::verdict::Language>,
 }

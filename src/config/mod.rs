@@ -4,9 +4,11 @@
 //! its own. Relative paths in the file are relative to the file.
 
 mod accounts;
+mod approvers;
 mod desk;
 mod dns;
 mod keys;
+mod notices;
 mod sealing;
 mod tls;
 pub mod units;
@@ -14,8 +16,7 @@ mod upstream;
 
 use crate::diagnostic::{Diagnostic, read_toml};
 use crate::listener::TlsMode;
-use crate::message::Address;
-use crate::policy::verdict::Language;
+use crate::policy::approvers::{Asked, Group};
 use crate::policy::{Mode, Organisation};
 use crate::rewrite::plan::CopyOptions;
 use crate::tls::NamePattern;
@@ -23,6 +24,7 @@ pub use accounts::{Auth, AuthSource, Ldap, LdapFind, ListenerAuth, Sending};
 pub use desk::{Desk, Oidc};
 use ipnet::IpNet;
 use keys::{Domains, File};
+pub use notices::{Notices, Webhook};
 pub use sealing::{Dkim, DkimKey, Marks, selector, signing_domain};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -68,6 +70,8 @@ pub struct Config {
     pub routes: Vec<RouteRule>,
     /// What is decided.
     pub policy: PolicyFiles,
+    /// Senders who have approvers of their own.
+    pub groups: Vec<Group>,
     /// The SQLite database.
     pub database: PathBuf,
     /// The HTTP side.
@@ -76,8 +80,10 @@ pub struct Config {
     pub limits: Limits,
     /// How copies are made.
     pub copies: CopyOptions,
-    /// The relay's own mail.
+    /// The relay's own mail, and who is told of what.
     pub notices: Notices,
+    /// Programs of others that are told.
+    pub webhooks: Vec<Webhook>,
     /// Name servers.
     pub dns: crate::dns::Settings,
     /// Keys that sign.
@@ -112,8 +118,10 @@ pub struct PolicyFiles {
     pub files: Vec<PathBuf>,
     /// Whether verdicts are carried out.
     pub mode: Mode,
-    /// Who is told of a hold.
-    pub approvers: Vec<Address>,
+    /// Who is asked about a hold that names nobody else.
+    pub approvers: Vec<Asked>,
+    /// The file that says who is whose manager.
+    pub managers: Option<PathBuf>,
     /// When a held message nobody decided on is returned.
     pub expiry: Duration,
 }
@@ -135,17 +143,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self { size: DEFAULT_SIZE, recipients: 5_000, sessions: 16_384, sessions_per_client: 2_000 }
     }
-}
-
-/// `[notices]`
-#[derive(Clone, Debug)]
-pub struct Notices {
-    /// From of the relay's own mail.
-    pub from: Address,
-    /// Who is told where there is no one else.
-    pub admin: Option<Address>,
-    /// In which language.
-    pub language: Language,
 }
 
 /// Why there is no configuration.
@@ -207,6 +204,9 @@ impl Config {
             .chain(upstreams.values())
             .flat_map(Upstream::all)
             .any(|way| matches!(way.route, UpstreamRoute::Mx { .. }));
+        let groups = approvers::groups(keys.group, &place)?;
+        let policy = policy(keys.policy, &base, &place)?;
+        approvers::managers_named(&policy.approvers, &groups, policy.managers.is_some(), &place)?;
         let database = base.join(&keys.store.url.map_or_else(|| "sekisho.db".into(), |url| url.0));
         Ok(Self {
             file: path.to_owned(),
@@ -217,7 +217,8 @@ impl Config {
             upstream,
             upstreams,
             routes,
-            policy: policy(keys.policy, &base, &place)?,
+            policy,
+            groups,
             egress: keys.organisation.get_ref().egress.clone(),
             dkim: sealing::dkim(keys.dkim, &base, &place)?,
             marks: sealing::marks(keys.marks, &base, &database, by_mx, &place)?,
@@ -229,7 +230,14 @@ impl Config {
                 hide_internal: keys.rewrite.hide_internal,
                 show_external_to_internal: keys.rewrite.show_external_to_internal,
             },
-            notices: notices(keys.notices, first_domain.as_deref(), &hostname, &place)?,
+            notices: notices::notices(
+                keys.notices,
+                keys.approver,
+                first_domain.as_deref(),
+                &hostname,
+                &place,
+            )?,
+            webhooks: notices::webhooks(keys.webhook, &base, &place)?,
             dns: dns::dns(keys.dns, &base, &place)?,
             first_domain,
             hostname,
@@ -389,6 +397,7 @@ fn policy(keys: keys::Policy, base: &Base, place: &Place<'_>) -> Result<PolicyFi
             keys::Mode::Observe => Mode::Observe,
         },
         approvers: keys.approvers,
+        managers: keys.managers.map(|file| base.join(&file)),
         expiry: keys.expiry.map_or(Duration::from_hours(3 * 24), |span| span.0),
     })
 }
@@ -418,21 +427,6 @@ fn limits(keys: &keys::Limits, place: &Place<'_>) -> Result<Limits, Diagnostic> 
         }
     }
     Ok(limits)
-}
-
-fn notices(
-    keys: keys::Notices,
-    first_domain: Option<&str>,
-    hostname: &str,
-    place: &Place<'_>,
-) -> Result<Notices, Diagnostic> {
-    let from = match keys.from {
-        Some(from) => from,
-        None => Address::parse(&format!("sekisho@{}", first_domain.unwrap_or(hostname)))
-            .or_else(|_| Address::parse("sekisho@localhost"))
-            .map_err(|error| place.wrong("[notices]", "from", error.to_string()))?,
-    };
-    Ok(Notices { from, admin: keys.admin, language: keys.language.unwrap_or_default() })
 }
 
 #[cfg(test)]

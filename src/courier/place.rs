@@ -6,7 +6,9 @@ use super::message::Loaded;
 use super::schedule::Attempt;
 use super::{Courier, breaker};
 use crate::message::Address;
-use crate::store::{AttemptResult, Claim, DeliveryState, Origin, RecipientResult, Stop, StoreError};
+use crate::store::{
+    AttemptResult, Claim, DeliveryState, NewNotice, NoticeKind, Origin, RecipientResult, Stop, StoreError,
+};
 use crate::upstream::{Fate, Outcome};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -155,15 +157,28 @@ impl Courier {
         let mut fates = outcome.recipients.into_iter();
         // an upstream that forgets a recipient must not lose it
         let forgotten = || Fate::Deferred("4.3.0 the upstream gave no answer for this recipient".to_owned());
-        self.settle(&job.claim, loaded, |_| fates.next().unwrap_or_else(forgotten)).await;
+        let fate = |_: &Address| fates.next().unwrap_or_else(forgotten);
+        self.settle_delivered(&job.claim, loaded, outcome.reports, fate).await;
         let why = self.board.breaker().to_string();
         for job in returned {
             self.give_back(&job.claim, &format!("not tried: the upstream's breaker is {why}")).await;
         }
     }
 
-    /// Records a fate for each recipient.
-    async fn settle(&self, claim: &Claim, loaded: Option<&Loaded>, mut fate: impl FnMut(&Address) -> Fate) {
+    /// Records a fate for each recipient where none was delivered.
+    async fn settle(&self, claim: &Claim, loaded: Option<&Loaded>, fate: impl FnMut(&Address) -> Fate) {
+        self.settle_delivered(claim, loaded, true, fate).await;
+    }
+
+    /// Records a fate for each recipient. Who asked to hear of success hears it from the next hop where
+    /// that `reports`, else from us (RFC 3461 §5.2.1, §5.2.2).
+    async fn settle_delivered(
+        &self,
+        claim: &Claim,
+        loaded: Option<&Loaded>,
+        reports: bool,
+        mut fate: impl FnMut(&Address) -> Fate,
+    ) {
         let attempt = Attempt {
             number: claim.attempt,
             queued: claim.queued,
@@ -182,6 +197,13 @@ impl Courier {
                 && results.iter().all(|(_, result)| result.due.is_none());
             let pairs = recipients.iter().zip(&results).map(|(to, (_, result))| (to.notify, result));
             notices = schedule.notices(pairs, &attempt, last);
+            let relayed = recipients.iter().zip(&results).any(|(to, (_, result))| {
+                let asked = to.notify.is_some_and(|wish| wish.success && !wish.never);
+                asked && result.state == DeliveryState::Delivered
+            });
+            if relayed && !reports {
+                notices.push(NewNotice { kind: NoticeKind::Delivered, due: attempt.now });
+            }
         }
         log_attempt(claim, &results);
         let untried = results.iter().any(|(_, result)| {

@@ -277,7 +277,7 @@ impl Desk {
         }
         let now = self.now();
         let event = Event::Asked { by: who.name.clone(), reason };
-        let notice = NewNotice { kind: NoticeKind::HeldApprovers, due: now };
+        let notice = NewNotice { kind: NoticeKind::AskedAsIs, due: now };
         self.store.note_held(id, now, event, vec![notice]).await?;
         self.wake();
         Ok(())

@@ -6,7 +6,7 @@ use crate::courier::{Dispatch, Seals};
 use crate::examine::{Examination, Examiner, Settled};
 use crate::id::Id;
 use crate::journal::Event;
-use crate::message::{Envelope, Header, Recipient};
+use crate::message::{Address, Envelope, Header, Recipient};
 use crate::policy::{Action, Timing};
 use crate::rewrite::Delivery;
 use crate::rewrite::compose::synthesised_message_id;
@@ -151,7 +151,7 @@ impl Intake {
             "decided"
         );
         let message = self.to_commit(examiner, arrived, settled, body, &stamp);
-        self.commit(message).await.map_err(|error| refused(&error))?;
+        self.commit(message, Vec::new()).await.map_err(|error| refused(&error))?;
         Ok(answer)
     }
 
@@ -166,7 +166,7 @@ impl Intake {
         let Arrived { id, received, origin, seen } = arrived;
         let now = self.0.clock.now();
         let action = settled.verdict.action();
-        let held = settled.copies.is_none().then(|| self.hold(examiner, &settled, &seen, now));
+        let held = settled.copies.is_none().then(|| self.hold(examiner, &settled, &seen, &origin, now));
         let notices = notices(action, held.is_some(), now);
         let exposures = exposures(seen.facts.external_addresses.len());
         let event = Event::Accepted {
@@ -203,7 +203,14 @@ impl Intake {
         }
     }
 
-    fn hold(&self, examiner: &Examiner, settled: &Settled, seen: &Examination, now: Timestamp) -> NewHold {
+    fn hold(
+        &self,
+        examiner: &Examiner,
+        settled: &Settled,
+        seen: &Examination,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> NewHold {
         let demand = settled.verdict.demand;
         let unsafe_to_split = !seen.facts.problems.is_empty()
             || (!settled.hits.is_empty() && seen.verdict.action() != Action::Hold);
@@ -224,12 +231,15 @@ impl Intake {
             reasons,
             hits: settled.hits.clone(),
             expires: now.plus(self.0.settings.hold_for),
-            approvers: examiner.approvers.of(&settled.verdict, seen.envelope.sender.as_ref()),
+            approvers: examiner
+                .approvers
+                .of(&settled.verdict, &whose(origin, seen).iter().collect::<Vec<_>>()),
         }
     }
 
-    /// Commits a message; fresh deliveries go straight to the courier as far as it has places.
-    async fn commit(&self, mut message: NewMessage) -> Result<(), StoreError> {
+    /// Commits a message; fresh deliveries go straight to the courier as far as it has places. `asks` are
+    /// those that a mail of ours answers.
+    async fn commit(&self, mut message: NewMessage, asks: Vec<i64>) -> Result<(), StoreError> {
         let due = message.deliveries.iter().filter(|new| new.state == InitialState::Ready).count();
         let reservation = self.0.dispatch.reserve(due);
         let places = reservation.places().min(due);
@@ -239,7 +249,11 @@ impl Intake {
         }
         let rings = !message.notices.is_empty();
         let stored = (places > 0).then(|| Arc::new(as_stored(&message)));
-        let claims = self.0.store.accept(message).await?;
+        let claims = if asks.is_empty() {
+            self.0.store.accept(message).await?
+        } else {
+            self.0.store.accept_telling(message, asks).await?
+        };
         if let Some(stored) = stored {
             reservation.dispatch(stored, claims);
         }
@@ -254,6 +268,11 @@ impl Intake {
 
     /// Takes in mail of our own making: no rules, no notice about it.
     pub async fn own(&self, mail: OwnMail) -> Result<Id, StoreError> {
+        self.tell(mail, Vec::new()).await
+    }
+
+    /// The same for a mail that answers these asks: they leave the list in the same transaction.
+    pub async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError> {
         let received = self.0.clock.now();
         let id = self.new_id(received);
         let origin = Origin::Own { about: mail.about };
@@ -293,9 +312,19 @@ impl Intake {
             answers: mail.answers,
             events: Vec::new(),
         };
-        self.commit(message).await?;
+        self.commit(message, asks).await?;
         Ok(id)
     }
+}
+
+/// Whose mail it is: MAIL FROM, every From, who was authenticated. None of them decides on it.
+fn whose(origin: &Origin, seen: &Examination) -> Vec<Address> {
+    let identity = match origin {
+        Origin::Client { identity, .. } => identity.as_deref().and_then(|text| Address::parse(text).ok()),
+        Origin::Own { .. } => None,
+    };
+    let from = seen.facts.from.iter().map(|mailbox| mailbox.address.clone());
+    seen.envelope.sender.iter().cloned().chain(from).chain(identity).collect()
 }
 
 /// The public answer to a failing store; the cause goes to the log.
@@ -331,6 +360,7 @@ fn notices(action: Action, held: bool, now: Timestamp) -> Vec<NewNotice> {
     let kinds: &[NoticeKind] = match action {
         _ if held => &[NoticeKind::Held, NoticeKind::HeldApprovers],
         Action::Split | Action::Bcc => &[NoticeKind::Split],
+        Action::Delay => &[NoticeKind::Waits],
         _ => &[],
     };
     kinds.iter().map(|kind| NewNotice { kind: *kind, due: now }).collect()

@@ -27,6 +27,8 @@ pub(super) struct Head<'a> {
     pub(super) subject: &'a str,
     /// `auto-generated`, or `auto-replied` for a report (RFC 3834 §5).
     pub(super) auto_submitted: &'a str,
+    /// It should be read before others (RFC 4021 §2.1.54).
+    pub(super) urgent: bool,
 }
 
 impl Head<'_> {
@@ -45,6 +47,9 @@ impl Head<'_> {
             out.push_str(&safe::field("References", &format!("<{}>", self.thread)));
         }
         out.push_str(&safe::field("Auto-Submitted", self.auto_submitted));
+        if self.urgent {
+            out.push_str("Importance: high\r\nX-Priority: 1\r\n");
+        }
         out.push_str("X-Auto-Response-Suppress: All\r\nMIME-Version: 1.0\r\n");
         out
     }
@@ -72,6 +77,17 @@ fn encode_text(text: &str) -> String {
     }
     words.push(format!("=?UTF-8?B?{}?=", STANDARD.encode(&chunk)));
     words.join(" ")
+}
+
+/// The same said twice, as text and as HTML (RFC 2046 §5.1.4); without HTML the text stands alone.
+pub(super) fn alternative(text: &str, html: Option<&str>, about: Id, moment: Moment) -> String {
+    let text = text_part("text/plain; charset=utf-8", text.as_bytes());
+    let Some(html) = html else { return text };
+    let boundary = format!("=_sekisho_{about}_{:016x}", moment.bits);
+    let html = text_part("text/html; charset=utf-8", html.as_bytes());
+    let kind = format!("multipart/alternative; boundary=\"{boundary}\"");
+    safe::field("Content-Type", &kind)
+        + &format!("\r\n--{boundary}\r\n{text}\r\n--{boundary}\r\n{html}\r\n--{boundary}--\r\n")
 }
 
 /// A text part: its MIME fields, an empty line, its content. As it is where every client shows it

@@ -6,31 +6,39 @@
 //! that takes due notices from the store, composes them and hands them to the intake.
 //!
 //! * `locale` the words, in Japanese and English
-//! * `whom` who is told
-//! * `pages` the texts, `people` the facts they name
+//! * `whom` who is told, [`asking`] and [`hours`] when those who decide are
+//! * `pages` what is said, `people` the facts it names, [`links`] what can be done by a press
+//! * `page` a mail apart from how it looks, `html` how it looks
 //! * `report` delivery status notifications (RFC 3464)
+//! * `round` what becomes of a notice that is due
 //! * `mail`, `safe` bytes that are sound whatever others wrote
 //!
 //! A notice has the null sender and `Auto-Submitted`, so that nothing answers it (RFC 3834 §5).
 
+pub mod asking;
+pub mod hours;
+mod html;
+pub mod links;
 mod locale;
 mod mail;
+mod page;
 mod pages;
 mod people;
 mod postman;
 mod report;
+mod round;
 mod safe;
 mod whom;
 
 pub use locale::language_of;
-pub use postman::{OwnIntake, Postman};
+pub use postman::{Deps, OwnIntake, Postman};
 
 use crate::clock::Timestamp;
 use crate::intake::OwnMail;
 use crate::message::Address;
 use crate::policy::Organisation;
 use crate::policy::verdict::Language;
-use crate::store::{DueNotice, NoticeKind, QueueRow, StoredMessage};
+use crate::store::{Ask, DueNotice, NoticeKind, QueueRow, StoredMessage};
 use jiff::tz::TimeZone;
 use std::sync::Arc;
 
@@ -43,8 +51,10 @@ pub struct Letterhead {
     pub from: Address,
     /// Who is ours.
     pub organisation: Arc<Organisation>,
-    /// Who is told of a hold.
+    /// Who is asked about what was assigned to nobody.
     pub approvers: Vec<Address>,
+    /// How those who decide are told.
+    pub asking: asking::Asking,
     /// Who is told where there is no one else.
     pub admin: Option<Address>,
     /// The language for people whose own cannot be told from their mail.
@@ -64,6 +74,14 @@ pub struct Moment {
     pub bits: u64,
 }
 
+impl Letterhead {
+    /// Somebody as the configuration spells them, known in comparison form.
+    fn spelled(&self, key: &str) -> Option<Address> {
+        let known = self.approvers.iter().chain(&self.admin).find(|address| address.key() == key).cloned();
+        known.or_else(|| self.asking.spelled(key)).or_else(|| Address::parse(key).ok())
+    }
+}
+
 impl Moment {
     fn rfc5322(self, zone: &TimeZone) -> String {
         self.now.to_jiff().to_zoned(zone.clone()).strftime("%a, %d %b %Y %H:%M:%S %z").to_string()
@@ -77,9 +95,26 @@ pub struct Matter<'a> {
     pub message: &'a StoredMessage,
     /// All its deliveries, in order.
     pub deliveries: &'a [QueueRow],
+    /// What its reader can do by a press.
+    pub links: &'a links::Links,
 }
 
-/// Composes the mail that a notice calls for; `None` when there is nobody to tell or nothing to say.
+/// Composes the mail that tells one of those who decide about one message; `None` when nothing waits
+/// any more. `words` are the sender's, who asks for it to be sent as it is.
+pub fn compose_ask(
+    ask: &Ask,
+    matter: &Matter<'_>,
+    words: Option<&str>,
+    letterhead: &Letterhead,
+    moment: Moment,
+) -> Option<OwnMail> {
+    let desk = pages::Desk { matter, letterhead, moment };
+    let urgent = round::is_urgent(matter.message);
+    let (to, message) = desk.to_decide(&ask.approver, ask.why, words, urgent)?;
+    Some(OwnMail { about: Some(matter.message.id), to, message: message.into(), answers: None })
+}
+
+/// Composes the mail that a notice to the sender calls for; `None` when there is nobody to tell or nothing to say.
 pub fn compose(
     notice: &DueNotice,
     matter: &Matter<'_>,
@@ -89,13 +124,21 @@ pub fn compose(
     let desk = pages::Desk { matter, letterhead, moment };
     let (to, message) = match notice.kind {
         NoticeKind::Held => desk.held(),
-        NoticeKind::HeldApprovers => desk.to_decide(),
         NoticeKind::Split => desk.split(),
         NoticeKind::Returned => desk.returned(),
         NoticeKind::Expired => desk.expired(),
-        NoticeKind::Stopped => desk.stopped(),
+        NoticeKind::Waits => desk.waits(),
+        NoticeKind::TakenBack => desk.taken_back(),
+        NoticeKind::Expiring => desk.expiring(),
         NoticeKind::Failure => report::compose(matter, letterhead, moment, report::Form::Failed),
         NoticeKind::Delayed => report::compose(matter, letterhead, moment, report::Form::Delayed),
+        NoticeKind::Delivered => report::compose(matter, letterhead, moment, report::Form::Relayed),
+        // Those who decide are told one by one: see `round`.
+        NoticeKind::HeldApprovers
+        | NoticeKind::Stopped
+        | NoticeKind::AskedAsIs
+        | NoticeKind::ExpiringApprovers
+        | NoticeKind::Escalated => None,
     }?;
     Some(OwnMail {
         about: Some(matter.message.id),

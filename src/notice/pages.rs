@@ -1,21 +1,25 @@
-//! The texts: one function for each kind of notice. Plain text, so that it looks right in any client.
+//! What all mails to people have in common: which message it is, who is concerned, why; and how a mail
+//! is put together from its pages.
+//!
+//! * `to_sender` what the sender is told, `to_deciders` what approvers are told
 
-use super::locale::{LANGUAGES, Values, language_of, number, say, text};
-use super::mail::{Head, text_part};
+mod to_deciders;
+mod to_sender;
+
+pub(super) use to_deciders::{Entry, digest};
+
+use super::html;
+use super::locale::{LANGUAGES, language_of, number, text};
+use super::mail::{Head, alternative};
+use super::page::{Button, MAX_LINE, MAX_LISTED, Page, Tone};
 use super::people::People;
-use super::whom::{Told, alerted, deciders, sender_of};
+use super::whom::{Told, sender_of};
 use super::{Letterhead, Matter, Moment, safe};
 use crate::clock::Timestamp;
 use crate::message::Address;
-use crate::policy::Disclosure;
 use crate::policy::verdict::Language;
-use crate::store::{DeliveryState, HeldRow, HoldKind};
+use crate::store::{DeliveryState, HeldRow};
 use std::fmt::Write as _;
-
-/// Most addresses listed in one mail; the rest is counted.
-const MAX_LISTED: usize = 30;
-/// Longest subject, reason and place, in characters.
-const MAX_LINE: usize = 300;
 
 /// A mail: who gets it, and its bytes.
 pub(super) type Letter = (Vec<Address>, String);
@@ -27,202 +31,16 @@ pub(super) struct Desk<'a> {
     pub(super) moment: Moment,
 }
 
-/// A text that grows, in one language.
-struct Page {
-    language: Language,
-    out: String,
-}
-
-impl Page {
-    fn new(language: Language) -> Self {
-        Self { language, out: String::new() }
-    }
-
-    fn say(&self, key: &str, values: &Values<'_>) -> String {
-        say(self.language, key, values)
-    }
-
-    /// A paragraph.
-    fn paragraph(&mut self, key: &str, values: &Values<'_>) {
-        let text = self.say(key, values);
-        let _ = write!(self.out, "{text}\n\n");
-    }
-
-    fn heading(&mut self, key: &str) {
-        let text = self.say(key, &[]);
-        let _ = writeln!(self.out, "{text}");
-    }
-
-    /// `Label: value`
-    fn labelled(&mut self, key: &str, value: &str) {
-        let label = self.say(key, &[]);
-        let _ = writeln!(self.out, "{label}: {value}");
-    }
-
-    /// A line, or a phrase of several, set in by so many blanks.
-    fn item(&mut self, depth: usize, text: &str) {
-        for line in text.lines() {
-            let _ = writeln!(self.out, "{:depth$}{line}", "");
-        }
-    }
-
-    fn gap(&mut self) {
-        self.out.push('\n');
-    }
-
-    /// As many of these as are listed, and how many more there are.
-    fn list(&mut self, depth: usize, entries: impl ExactSizeIterator<Item = String>) {
-        let more = entries.len().saturating_sub(MAX_LISTED);
-        for entry in entries.take(MAX_LISTED) {
-            self.item(depth, &entry);
-        }
-        if more > 0 {
-            let text = self.say("and-more", &[("count", number(more))]);
-            self.item(depth, &text);
-        }
-    }
-}
-
 impl Desk<'_> {
-    /// To the sender: it is held.
-    pub(super) fn held(&self) -> Option<Letter> {
-        let held = self.matter.message.held.as_ref()?;
-        let (told, mut page) = self.to_sender()?;
-        let people = People::of(self.matter.message, self.letterhead);
-        page.paragraph("held-lead", &[]);
-        self.facts(&mut page, &people);
-        reasons(&mut page, held);
-        exposure(&mut page, &people);
-        page.heading("heading-next");
-        let names: Vec<String> = deciders(self.letterhead).iter().map(ToString::to_string).collect();
-        let names = if names.is_empty() { page.say("the-administrator", &[]) } else { names.join(", ") };
-        let expires = self.moment_text(held.expires);
-        let next = page.say("held-next", &[("deciders", text(&names)), ("expires", text(&expires))]);
-        page.item(2, &next);
-        page.gap();
-        Some(self.close("held-subject", vec![told.address], &[page]))
-    }
-
-    /// To the approvers: it is held. In both languages, the message's own first.
-    pub(super) fn to_decide(&self) -> Option<Letter> {
-        let held = self.matter.message.held.as_ref()?;
-        let people = People::of(self.matter.message, self.letterhead);
-        let pages: Vec<Page> = self
-            .for_deciders()
-            .into_iter()
-            .map(|mut page| {
-                let expires = self.moment_text(held.expires);
-                page.paragraph("approve-lead", &[("expires", text(&expires))]);
-                self.facts(&mut page, &people);
-                by_organisation(&mut page, &people);
-                reasons(&mut page, held);
-                if people.exposed.len() > 1 {
-                    page.paragraph("approve-exposed", &[("count", number(people.exposed.len()))]);
-                }
-                hits(&mut page, held);
-                self.commands(&mut page, held.kind);
-                page
-            })
-            .collect();
-        self.letter_to(deciders(self.letterhead), "approve-subject", &pages)
-    }
-
-    /// To the approvers and the admin: the second lock stopped a copy.
-    pub(super) fn stopped(&self) -> Option<Letter> {
-        let held = self.matter.message.held.as_ref()?;
-        let people = People::of(self.matter.message, self.letterhead);
-        let (left, total) = self.left();
-        let pages: Vec<Page> = self
-            .for_deciders()
-            .into_iter()
-            .map(|mut page| {
-                page.paragraph("stopped-lead", &[("left", number(left)), ("total", number(total))]);
-                self.facts(&mut page, &people);
-                hits(&mut page, held);
-                self.commands(&mut page, HoldKind::Unsafe);
-                page
-            })
-            .collect();
-        self.letter_to(alerted(self.letterhead), "stopped-subject", &pages)
-    }
-
-    /// To the sender: it was split (or its recipients hidden) without asking.
-    pub(super) fn split(&self) -> Option<Letter> {
-        let (told, mut page) = self.to_sender()?;
-        let message = self.matter.message;
-        let people = People::of(message, self.letterhead);
-        let count = [("count", number(message.envelope.recipients.len()))];
-        let disclosure = message.verdict.as_ref().map(|verdict| verdict.demand.disclosure);
-        if disclosure == Some(Disclosure::Bcc) {
-            page.paragraph("bcc-lead", &count);
-            self.facts(&mut page, &people);
-        } else {
-            page.paragraph("split-lead", &count);
-            self.facts(&mut page, &people);
-            self.what_each_saw(&mut page, &people);
-        }
-        if let Some(verdict) = &message.verdict {
-            let language = page.language;
-            why(&mut page, verdict.reasons(language).into_iter());
-        }
-        Some(self.close("split-subject", vec![told.address], &[page]))
-    }
-
-    /// To the sender: somebody returned it.
-    pub(super) fn returned(&self) -> Option<Letter> {
-        let held = self.matter.message.held.as_ref()?;
-        let (told, mut page) = self.to_sender()?;
-        let people = People::of(self.matter.message, self.letterhead);
-        let administrator = page.say("the-administrator", &[]);
-        let by = held.decided_by.as_deref().map_or(administrator, |by| safe::line(by, MAX_LINE));
-        page.paragraph("returned-lead", &[("by", text(&by))]);
-        let reason = held.decision.as_deref().map(|reason| safe::line(reason, MAX_LINE));
-        if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
-            page.paragraph("returned-reason", &[("reason", text(&reason))]);
-        }
-        self.partly_sent(&mut page);
-        self.facts(&mut page, &people);
-        reasons(&mut page, held);
-        page.heading("heading-next");
-        let next = page.say("returned-next", &[]);
-        page.item(2, &next);
-        page.gap();
-        Some(self.close("returned-subject", vec![told.address], &[page]))
-    }
-
-    /// To the sender: nobody decided in time.
-    pub(super) fn expired(&self) -> Option<Letter> {
-        let held = self.matter.message.held.as_ref()?;
-        let (told, mut page) = self.to_sender()?;
-        let people = People::of(self.matter.message, self.letterhead);
-        let expires = self.moment_text(held.expires);
-        page.paragraph("expired-lead", &[("expires", text(&expires))]);
-        self.partly_sent(&mut page);
-        self.facts(&mut page, &people);
-        reasons(&mut page, held);
-        page.heading("heading-next");
-        let next = page.say("returned-next", &[]);
-        page.item(2, &next);
-        page.gap();
-        Some(self.close("expired-subject", vec![told.address], &[page]))
-    }
-
     /// Who is told in the sender's place, and a page in their language.
-    fn to_sender(&self) -> Option<(Told, Page)> {
+    fn to_sender(&self, tone: Tone) -> Option<(Told, Page)> {
         let told = sender_of(self.matter.message, self.letterhead)?;
-        let mut page = Page::new(self.language());
+        let mut page = Page::new(self.language(), tone);
         if !told.is_sender {
             let sender = self.sender(&page);
             page.paragraph("in-place-of", &[("sender", text(&sender))]);
         }
         Some((told, page))
-    }
-
-    /// A page in each language, the message's own first.
-    fn for_deciders(&self) -> Vec<Page> {
-        let first = self.language();
-        let others = LANGUAGES.into_iter().filter(|language| *language != first);
-        std::iter::once(first).chain(others).map(Page::new).collect()
     }
 
     fn language(&self) -> Language {
@@ -232,7 +50,7 @@ impl Desk<'_> {
 
     fn sender(&self, page: &Page) -> String {
         let sender = self.matter.message.envelope.sender.as_ref();
-        sender.map_or_else(|| page.say("null-sender", &[]), ToString::to_string)
+        sender.map_or_else(|| page.say("null-sender", &[]), |sender| safe::line(sender.as_str(), MAX_LINE))
     }
 
     fn subject(&self, page: &Page) -> String {
@@ -241,7 +59,11 @@ impl Desk<'_> {
     }
 
     fn moment_text(&self, at: Timestamp) -> String {
-        at.to_jiff().to_zoned(self.letterhead.zone.clone()).strftime("%Y-%m-%d %H:%M (%:z)").to_string()
+        moment_text(at, self.letterhead)
+    }
+
+    fn people(&self) -> People {
+        People::of(self.matter.message, self.letterhead)
     }
 
     /// Which message it is.
@@ -257,7 +79,6 @@ impl Desk<'_> {
         let counted = page.say("recipients-outside", &counts);
         page.labelled("label-recipients", &counted);
         page.labelled("label-reference", message.id.as_str());
-        page.gap();
     }
 
     /// How many recipients' copies have left, of how many.
@@ -277,85 +98,69 @@ impl Desk<'_> {
         }
     }
 
-    fn what_each_saw(&self, page: &mut Page, people: &People) {
-        let recipients = &self.matter.message.envelope.recipients;
-        let inside = recipients.iter().filter(|recipient| people.is_internal(&recipient.address)).count();
-        page.heading("heading-saw");
-        let outside = page.say("split-saw-outside", &[("count", number(recipients.len() - inside))]);
-        page.item(2, &outside);
-        if !people.colleagues.is_empty() {
-            let mut names: Vec<&str> =
-                people.colleagues.iter().take(MAX_LISTED).map(Address::as_str).collect();
-            let more = people.colleagues.len().saturating_sub(MAX_LISTED);
-            let more = (more > 0).then(|| page.say("and-more", &[("count", number(more))]));
-            names.extend(more.as_deref());
-            let names = names.join(", ");
-            let colleagues = page.say("split-saw-colleagues", &[("colleagues", text(&names))]);
-            page.item(2, &colleagues);
-        }
-        if inside > 0 {
-            let inside = page.say("split-saw-inside", &[("count", number(inside))]);
-            page.item(2, &inside);
-        }
-        page.gap();
-    }
-
-    /// The exact commands, as far as this kind of hold allows them.
-    fn commands(&self, page: &mut Page, kind: HoldKind) {
-        let id = self.matter.message.id;
-        page.heading("heading-commands");
-        let as_is = if kind == HoldKind::Unsafe { "command-as-is-unsafe" } else { "command-as-is" };
-        let reason = page.say("command-reason", &[]);
-        let mut commands = vec![("command-show", format!("sekisho held show {id}"))];
-        if kind != HoldKind::Unsafe {
-            commands.push(("command-split", format!("sekisho held release {id}")));
-            commands.push(("command-bcc", format!("sekisho held release {id} --as bcc")));
-        }
-        commands.push((as_is, format!("sekisho held release {id} --as as-is")));
-        commands.push(("command-return", format!("sekisho held return {id} --reason \"{reason}\"")));
-        for (key, command) in commands {
-            let label = page.say(key, &[]);
-            page.item(2, &label);
-            page.item(4, &command);
-        }
-        page.gap();
-    }
-
-    fn letter_to(&self, to: Vec<Address>, subject: &str, pages: &[Page]) -> Option<Letter> {
-        (!to.is_empty()).then(|| self.close(subject, to, pages))
+    /// Who decides on this message, by name: those it was assigned to, without whose mail it is.
+    fn deciders(&self, page: &Page) -> String {
+        let names: Vec<String> = super::whom::deciders_of(self.matter.message, self.letterhead)
+            .iter()
+            .take(MAX_LISTED)
+            .map(|address| safe::line(address.as_str(), MAX_LINE))
+            .collect();
+        if names.is_empty() { page.say("the-administrator", &[]) } else { names.join(", ") }
     }
 
     /// Puts header, pages and foot together; the first page's language is the subject's.
-    fn close(&self, subject: &str, to: Vec<Address>, pages: &[Page]) -> Letter {
-        let message = self.matter.message;
-        let mut body = String::new();
-        let mut title = String::new();
-        for (index, page) in pages.iter().enumerate() {
-            if index == 0 {
-                title = page.say(subject, &[("subject", text(&self.subject(page)))]);
-            } else {
-                body.push_str("----------------------------------------\n\n");
-            }
-            body.push_str(&page.out);
-        }
-        // What follows two hyphens and a blank is shown as a signature (RFC 3676 §4.3).
-        body.push_str("-- \n");
-        for page in pages {
-            let foot = page.say("foot", &[("hostname", text(&self.letterhead.hostname))]);
-            let _ = writeln!(body, "{foot}");
-        }
+    fn close(&self, subject: &str, to: Vec<Address>, pages: &[Page], urgent: bool) -> Letter {
+        let titles: Vec<String> =
+            pages.iter().map(|page| page.say(subject, &[("subject", text(&self.subject(page)))])).collect();
         let head = Head {
             letterhead: self.letterhead,
             moment: self.moment,
-            about: message.id,
-            thread: &message.message_id,
+            about: self.matter.message.id,
+            thread: &self.matter.message.message_id,
             to: &to,
-            subject: &title,
+            subject: titles.first().map_or("", String::as_str),
             auto_submitted: "auto-generated",
+            urgent,
         };
-        let bytes = head.render() + &text_part("text/plain; charset=utf-8", body.as_bytes());
+        let bytes = bind(&head, pages, &titles);
         (to, bytes)
     }
+}
+
+/// Each page in a language, the first one's before the others'.
+fn in_languages(first: Language, only: Option<Language>, tone: Tone) -> Vec<Page> {
+    match only {
+        Some(language) => vec![Page::new(language, tone)],
+        None => {
+            let others = LANGUAGES.into_iter().filter(|language| *language != first);
+            std::iter::once(first).chain(others).map(|language| Page::new(language, tone)).collect()
+        }
+    }
+}
+
+/// The whole mail: header, then the pages as text and as HTML.
+fn bind(head: &Head<'_>, pages: &[Page], titles: &[String]) -> String {
+    let mut body = String::new();
+    for (index, page) in pages.iter().enumerate() {
+        if index > 0 {
+            body.push_str("----------------------------------------\n\n");
+        }
+        body.push_str(&page.text());
+    }
+    let hostname = &head.letterhead.hostname;
+    let feet: Vec<String> =
+        pages.iter().map(|page| page.say("foot", &[("hostname", text(hostname))])).collect();
+    // What follows two hyphens and a blank is shown as a signature (RFC 3676 §4.3).
+    body.push_str("-- \n");
+    for foot in &feet {
+        let _ = writeln!(body, "{foot}");
+    }
+    let html = html::render(pages, titles, &feet);
+    head.render() + &alternative(&body, html.as_deref(), head.about, head.moment)
+}
+
+fn moment_text(at: Timestamp, letterhead: &Letterhead) -> String {
+    at.to_jiff().to_zoned(letterhead.zone.clone()).strftime("%Y-%m-%d %H:%M (%:z)").to_string()
 }
 
 /// The sentences that say why.
@@ -368,7 +173,6 @@ fn why<'a>(page: &mut Page, sentences: impl Iterator<Item = &'a str>) {
     for sentence in sentences {
         page.item(2, &sentence);
     }
-    page.gap();
 }
 
 fn reasons(page: &mut Page, held: &HeldRow) {
@@ -379,50 +183,37 @@ fn reasons(page: &mut Page, held: &HeldRow) {
     why(page, reasons.iter().map(String::as_str));
 }
 
-/// Who would see whom, where more than one would.
-fn exposure(page: &mut Page, people: &People) {
-    if people.exposed.len() < 2 {
-        return;
+/// The sentence that says who would see whom, or `otherwise` where nobody would.
+fn disclosure(page: &mut Page, people: &People, key: &str, otherwise: &str) {
+    let exposed = people.exposed.len();
+    if exposed < 2 {
+        return page.lead(otherwise, &[]);
     }
-    page.heading("heading-who");
-    let count = page.say("people", &[("count", number(people.exposed.len()))]);
-    let organisations = page.say("organisations", &[("count", number(people.organisations()))]);
-    let who = page.say("held-who", &[("people", text(&count)), ("organisations", text(&organisations))]);
-    page.item(2, &who);
-    page.list(4, people.exposed.iter().map(ToString::to_string));
-    page.gap();
+    let counts = [("people", exposed), ("organisations", people.organisations())];
+    let said = counts.map(|(key, count)| page.say(key, &[("count", number(count))]));
+    let disclosures = page.say("disclosures", &[("count", number(exposed * (exposed - 1)))]);
+    let values =
+        [("people", text(&said[0])), ("organisations", text(&said[1])), ("disclosures", text(&disclosures))];
+    page.lead(key, &values);
 }
 
-/// All recipients, by organisation.
-fn by_organisation(page: &mut Page, people: &People) {
-    page.heading("label-recipients");
-    let (internal, hidden) = (page.say("internal", &[]), page.say("bcc-mark", &[]));
-    let mut lines = Vec::new();
-    for (organisation, members) in people.by_organisation() {
-        let name = if organisation.is_empty() { &internal } else { &organisation };
-        let alone = members.len() == 1 && members[0].0.key() == organisation;
-        if !alone {
-            lines.push(format!("{name} ({})", members.len()));
-        }
-        for (address, visible) in members {
-            let indent = if alone { "" } else { "  " };
-            let mark = if visible { String::new() } else { format!(" {hidden}") };
-            lines.push(format!("{indent}{address}{mark}"));
-        }
-    }
-    page.list(2, lines.into_iter());
-    page.gap();
-}
-
-/// Where the audit found hidden addresses.
-fn hits(page: &mut Page, held: &HeldRow) {
-    if held.hits.is_empty() {
+/// The same as numbers.
+fn figures(page: &mut Page, people: &People) {
+    let exposed = people.exposed.len();
+    if exposed < 2 {
         return;
     }
-    page.heading("heading-hits");
-    let line = |hit: &crate::rewrite::Hit| {
-        safe::line(&format!("{}: {} ({})", hit.address, hit.place, hit.form), MAX_LINE)
-    };
-    page.list(2, held.hits.iter().map(line));
-    page.gap();
+    let counts = [
+        (exposed, "figure-people"),
+        (people.organisations(), "figure-organisations"),
+        (exposed * (exposed - 1), "figure-disclosures"),
+    ];
+    let figures = counts.map(|(count, key)| (count.to_string(), page.say(key, &[])));
+    page.figures(figures.into());
+}
+
+/// A button, where there is a link for it.
+fn button(page: &Page, key: &str, url: Option<&String>, first: bool) -> Option<Button> {
+    let url = url?.clone();
+    Some(Button { label: page.say(key, &[]), hint: page.say(&format!("{key}-hint"), &[]), url, first })
 }

@@ -69,6 +69,11 @@ impl People {
     }
 }
 
+/// Who wrote it, as From says.
+pub(super) fn authors(message: &StoredMessage) -> Vec<Address> {
+    addresses(message, &["From"])
+}
+
 /// The addresses in all fields of these names, in order; none when the header cannot be read.
 fn addresses(message: &StoredMessage, names: &[&str]) -> Vec<Address> {
     let Ok(header) = Header::parse(message.header.clone()) else { return Vec::new() };

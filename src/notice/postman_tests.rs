@@ -3,8 +3,10 @@
 use super::super::tests::{RECEIVED, address, letterhead, message};
 use super::*;
 use crate::clock::{ManualClock, SystemEntropy};
+use crate::message::Address;
+use crate::store::NoticeStore;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{HoldKind, NewHold, NewMessage, NewNotice, NoticeKind, StoredMessage};
+use crate::store::{HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, StoredMessage};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
@@ -25,12 +27,41 @@ impl OwnIntake for Scripted {
         self.taken.lock().unwrap().push(mail);
         Ok(Id::new(RECEIVED, 99))
     }
+
+    async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError> {
+        if let Some(Some(error)) = self.script.lock().unwrap().pop_front() {
+            return Err(error);
+        }
+        self.store.drop_asks(asks).await?;
+        self.taken.lock().unwrap().push(mail);
+        Ok(Id::new(RECEIVED, 99))
+    }
+}
+
+/// No desk: no links.
+struct Unlinked;
+
+#[async_trait]
+impl LinkMaker for Unlinked {
+    async fn links(
+        &self,
+        _: &Address,
+        _: &StoredMessage,
+        _: &[LinkAction],
+    ) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn page(&self, _: &str) -> Option<String> {
+        None
+    }
 }
 
 struct Office {
     _folder: tempfile::TempDir,
     store: Arc<SqliteStore>,
     intake: Arc<Scripted>,
+    clock: Arc<ManualClock>,
     postman: Postman,
 }
 
@@ -43,15 +74,16 @@ impl Office {
             script: Mutex::new(script.into()),
             taken: Mutex::default(),
         });
-        let postman = Postman::new(
-            store.clone(),
-            intake.clone(),
-            letterhead,
-            Arc::new(ManualClock::at(Timestamp(RECEIVED.0 + 1_000))),
-            Arc::new(SystemEntropy),
-            Arc::default(),
-        );
-        Self { _folder: folder, store, intake, postman }
+        let clock = Arc::new(ManualClock::at(Timestamp(RECEIVED.0 + 1_000)));
+        let deps = Deps {
+            store: store.clone(),
+            intake: intake.clone(),
+            links: Arc::new(Unlinked),
+            clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+            bell: Arc::default(),
+        };
+        Self { _folder: folder, store, intake, clock, postman: Postman::new(deps, letterhead) }
     }
 
     /// Commits a held message with its two notices.
@@ -98,7 +130,8 @@ impl Office {
 async fn what_is_due_is_sent_once() {
     let office = Office::new(letterhead(), Vec::new());
     office.hold(message(false)).await;
-    assert_eq!(office.postman.round().await.unwrap(), 2);
+    // two notices, and the ask that one of them becomes
+    assert_eq!(office.postman.round().await.unwrap(), 3);
     let mut told = office.told();
     told.sort();
     assert_eq!(told, ["soumu@example.co.jp", "yamada@example.co.jp"]);
@@ -131,6 +164,73 @@ async fn a_failure_keeps_the_notice_and_not_the_others() {
 async fn a_notice_that_changed_meanwhile_is_no_failure() {
     let office = Office::new(letterhead(), vec![Some(StoreError::Fenced)]);
     office.hold(message(false)).await;
-    assert_eq!(office.postman.round().await.unwrap(), 2);
+    assert_eq!(office.postman.round().await.unwrap(), 3);
     assert_eq!(office.due().await, 1);
+}
+
+#[tokio::test]
+async fn a_hold_that_nobody_decides_is_told_again() {
+    let mut slow = letterhead();
+    slow.asking.escalation = Some(crate::notice::asking::Escalation {
+        after: Duration::from_secs(100),
+        to: vec![address("bucho@example.co.jp")],
+    });
+    let office = Office::new(slow, Vec::new());
+    office.hold(message(false)).await;
+    office.postman.round().await.unwrap();
+    office.postman.round().await.unwrap();
+    let told = |office: &Office| {
+        let told = office.told();
+        office.intake.taken.lock().unwrap().clear();
+        told
+    };
+    let mut first = told(&office);
+    first.sort();
+    assert_eq!(first, ["soumu@example.co.jp", "yamada@example.co.jp"]);
+    // nobody answers
+    office.clock.advance_millis(101_000);
+    office.postman.round().await.unwrap();
+    assert_eq!(told(&office), ["bucho@example.co.jp"]);
+    // the hold ends soon: a quarter of its thousand seconds before
+    office.clock.advance_millis(600_000);
+    office.postman.round().await.unwrap();
+    assert_eq!(told(&office), Vec::<String>::new());
+    office.clock.advance_millis(60_000);
+    office.postman.round().await.unwrap();
+    let mut warned = told(&office);
+    warned.sort();
+    assert_eq!(warned, ["bucho@example.co.jp", "soumu@example.co.jp", "yamada@example.co.jp"]);
+    office.postman.round().await.unwrap();
+    assert_eq!(told(&office), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn who_decides_is_told_of_nothing_that_is_decided() {
+    let mut daily = letterhead();
+    daily.asking.digest = crate::notice::hours::Digest::Every(Duration::from_secs(50));
+    let office = Office::new(daily, Vec::new());
+    let held = message(false);
+    office.hold(held.clone()).await;
+    office.postman.round().await.unwrap();
+    assert_eq!(office.told(), ["yamada@example.co.jp"]);
+    office
+        .store
+        .decide(crate::store::HeldDecision {
+            id: held.id,
+            state: crate::store::HeldState::Returned,
+            by: "soumu".to_owned(),
+            at: RECEIVED,
+            decision: String::new(),
+            deliveries: Vec::new(),
+            needles: Vec::new(),
+            ledger: None,
+            notices: Vec::new(),
+            events: Vec::new(),
+        })
+        .await
+        .unwrap();
+    office.clock.advance_millis(2_000_000);
+    office.postman.round().await.unwrap();
+    assert_eq!(office.told(), ["yamada@example.co.jp"]);
+    assert_eq!(office.store.next_notice().await.unwrap(), None);
 }

@@ -28,6 +28,8 @@ const MAX_HEADER: usize = 128 * 1024;
 pub(super) enum Form {
     Failed,
     Delayed,
+    /// Handed on to a host that reports no delivery (RFC 3464 §2.3.3).
+    Relayed,
 }
 
 /// One recipient that is reported on.
@@ -70,6 +72,7 @@ pub(super) fn compose(
         to: &to,
         subject: &title,
         auto_submitted: "auto-replied",
+        urgent: false,
     };
     let mut parts = vec![
         text_part("text/plain; charset=utf-8", report.for_people(&phrase, &subject).as_bytes()),
@@ -109,6 +112,7 @@ fn lines<'a>(matter: &Matter<'a>, form: Form) -> Vec<Line<'a>> {
 fn concerns(row: &QueueRow, form: Form) -> bool {
     match form {
         Form::Failed => row.state == DeliveryState::Failed,
+        Form::Relayed => row.state == DeliveryState::Delivered,
         Form::Delayed => {
             (row.attempts > 0 || row.state == DeliveryState::Ready)
                 && matches!(
@@ -124,11 +128,16 @@ fn concerns(row: &QueueRow, form: Form) -> bool {
 
 /// RFC 3461 §4.1: without NOTIFY failures and delays are reported; with it, what it names.
 fn wanted(recipient: &Recipient, form: Form) -> bool {
+    // Success is reported to who asked for it, and to nobody else.
+    if form == Form::Relayed {
+        return recipient.notify.is_some_and(|notify| notify.success && !notify.never);
+    }
     recipient.notify.is_none_or(|notify| {
         !notify.never
             && match form {
                 Form::Failed => notify.failure,
                 Form::Delayed => notify.delay,
+                Form::Relayed => notify.success,
             }
     })
 }
@@ -150,6 +159,9 @@ impl Report<'_> {
             (Form::Delayed, "subject") => "delayed-subject",
             (Form::Delayed, "lead") => "delayed-lead",
             (Form::Delayed, _) => "delayed-next",
+            (Form::Relayed, "subject") => "delivered-subject",
+            (Form::Relayed, "lead") => "delivered-lead",
+            (Form::Relayed, _) => "delivered-next",
         }
     }
 
@@ -194,7 +206,11 @@ impl Report<'_> {
                 out.push_str(&safe::field("Original-Recipient", &original));
             }
             out.push_str(&safe::field("Final-Recipient", &typed(&line.recipient.address)));
-            let action = if self.form == Form::Failed { "failed" } else { "delayed" };
+            let action = match self.form {
+                Form::Failed => "failed",
+                Form::Delayed => "delayed",
+                Form::Relayed => "relayed",
+            };
             out.push_str(&safe::field("Action", action));
             out.push_str(&safe::field("Status", &status(line.reply, self.form)));
             if let Some(upstream) = &self.letterhead.upstream {
@@ -288,6 +304,9 @@ fn reply_code(reply: &str) -> Option<u16> {
 /// The status code (RFC 3463): the upstream's own where its class fits, else one that says as much as
 /// is known.
 fn status(reply: &str, form: Form) -> String {
+    if form == Form::Relayed {
+        return "2.0.0".to_owned();
+    }
     let class = if form == Form::Failed { '5' } else { '4' };
     let Some(code) = reply_code(reply) else {
         // No reply: given up for lack of time, or no answer yet.

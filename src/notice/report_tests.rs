@@ -11,7 +11,7 @@ use proptest::prelude::*;
 const HOSTILE: &str = "550 5.1.1 no\r\n\r\n--boundary\r\nBcc: x@evil.example\r\n\u{0}\u{1b}[2J 宛先不明";
 
 fn reported(message: &StoredMessage, rows: &[QueueRow], form: Form) -> Option<String> {
-    let matter = Matter { message, deliveries: rows };
+    let matter = Matter { message, deliveries: rows, links: &crate::notice::links::NO_LINKS };
     compose(&matter, &letterhead(), moment(), form).map(|(_, text)| text)
 }
 
@@ -161,4 +161,22 @@ proptest! {
             prop_assert!(known.contains(&name), "{}", line);
         }
     }
+}
+
+#[test]
+fn success_is_reported_to_who_asked() {
+    let wish = |success, never| Some(Notify { success, never, ..Notify::default() });
+    let mut message = message(false);
+    let rows: Vec<QueueRow> =
+        (0..5).map(|number| row(&message, number, DeliveryState::Delivered, "250 2.0.0 ok")).collect();
+    assert!(reported(&message, &rows, Form::Relayed).is_none(), "nobody asked");
+    for (number, notify) in [(0, wish(true, false)), (1, wish(true, true)), (2, wish(false, false))] {
+        message.envelope.recipients[number].notify = notify;
+    }
+    let report = readable(&reported(&message, &rows, Form::Relayed).unwrap());
+    assert_eq!(report.matches("Action: relayed").count(), 1, "{report}");
+    assert!(report.contains("rfc822; a@alpha.example.com") && report.contains("Status: 2.0.0"), "{report}");
+    message.envelope.recipients[0].notify = wish(true, false);
+    let failed = [row(&message, 0, DeliveryState::Failed, "550 5.1.1 no")];
+    assert!(reported(&message, &failed, Form::Relayed).is_none());
 }

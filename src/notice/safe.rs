@@ -8,7 +8,8 @@ pub(super) fn line(text: &str, max: usize) -> String {
     let mut length = 0;
     for c in text.chars() {
         let c = if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c };
-        if matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
             continue;
         }
         if c == ' ' && (out.is_empty() || out.ends_with(' ')) {

@@ -2,6 +2,7 @@
 //! admin. Never a stranger: an outside MAIL FROM can be forged by whoever may relay here.
 
 use super::Letterhead;
+use super::people::authors;
 use crate::message::Address;
 use crate::store::{Origin, StoredMessage};
 
@@ -24,26 +25,47 @@ pub(super) fn sender_of(message: &StoredMessage, letterhead: &Letterhead) -> Opt
     letterhead.admin.clone().map(|address| Told { address, is_sender: false })
 }
 
-/// Who decides: the approvers, or the admin where none are named. They are named in the configuration,
-/// so they are told wherever they are.
-pub(super) fn deciders(letterhead: &Letterhead) -> Vec<Address> {
-    let mut out: Vec<Address> = Vec::new();
-    for address in &letterhead.approvers {
-        if !out.contains(address) {
-            out.push(address.clone());
-        }
-    }
-    if out.is_empty() {
-        out.extend(letterhead.admin.clone());
-    }
-    out
+/// Whose mail it is: nobody decides on their own.
+pub(super) fn owners(message: &StoredMessage) -> Vec<Address> {
+    let identity = match &message.origin {
+        Origin::Client { identity, .. } => identity.as_deref().and_then(|text| Address::parse(text).ok()),
+        Origin::Own { .. } => None,
+    };
+    message.envelope.sender.iter().cloned().chain(authors(message)).chain(identity).collect()
 }
 
-/// Who is alerted: the deciders and the admin.
-pub(super) fn alerted(letterhead: &Letterhead) -> Vec<Address> {
-    let mut out = deciders(letterhead);
-    out.extend(letterhead.admin.clone().filter(|admin| !letterhead.approvers.contains(admin)));
-    out.dedup();
+/// Who decides on a message: those it was assigned to, else whoever decides on everything, else the
+/// admin; never whose mail it is. They are named in the configuration, so they are told wherever they
+/// are.
+pub(super) fn deciders_of(message: &StoredMessage, letterhead: &Letterhead) -> Vec<Address> {
+    let owners = owners(message);
+    let keys = message.held.iter().flat_map(|held| &held.approvers);
+    let assigned = keys.filter_map(|key| letterhead.spelled(key)).collect();
+    let admin = letterhead.admin.iter().cloned().collect();
+    for candidates in [assigned, letterhead.approvers.clone(), admin] {
+        let found = others(candidates, &owners);
+        if !found.is_empty() {
+            return found;
+        }
+    }
+    Vec::new()
+}
+
+/// Who is alerted: who decides, and the admin.
+pub(super) fn alerted(message: &StoredMessage, letterhead: &Letterhead) -> Vec<Address> {
+    let mut all = deciders_of(message, letterhead);
+    all.extend(letterhead.admin.clone());
+    others(all, &[])
+}
+
+/// These without the owners, each once.
+fn others(candidates: Vec<Address>, owners: &[Address]) -> Vec<Address> {
+    let mut out: Vec<Address> = Vec::new();
+    for address in candidates {
+        if owners.iter().chain(&out).all(|other| other.key() != address.key()) {
+            out.push(address);
+        }
+    }
     out
 }
 

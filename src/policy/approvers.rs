@@ -1,18 +1,356 @@
-//! Who is asked to decide on a held message.
+//! Who is asked to decide on a held message: pure.
+//!
+//! The rules that hold it may name who is asked; else the sender's group does; else whoever decides on
+//! everything. Each may name addresses, or `manager`: whom a file names for the sender. Nobody is asked
+//! about mail of their own; where that leaves nobody, those behind them are asked.
 
-use super::Verdict;
+use super::rules::pattern::Patterns;
+use super::{Demand, Disclosure, Timing, Verdict};
+use crate::diagnostic::Diagnostic;
 use crate::message::Address;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// The word that stands for the sender's manager.
+const MANAGER: &str = "manager";
+
+/// Somebody who is asked, as the configuration names them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Asked {
+    /// This address.
+    Address(Address),
+    /// Whoever is the sender's manager.
+    Manager,
+}
+
+impl Asked {
+    /// The address, where it is one.
+    pub fn address(&self) -> Option<&Address> {
+        match self {
+            Self::Address(address) => Some(address),
+            Self::Manager => None,
+        }
+    }
+}
+
+impl TryFrom<String> for Asked {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == MANAGER {
+            return Ok(Self::Manager);
+        }
+        Address::parse(&text)
+            .map(Self::Address)
+            .map_err(|error| format!("{error}; name an address, or \"{MANAGER}\" for the sender's manager"))
+    }
+}
+
+/// Senders who have approvers of their own.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Its name, for people.
+    pub name: String,
+    senders: Patterns,
+    /// Who is asked about its mail.
+    pub approvers: Vec<Asked>,
+}
+
+impl Group {
+    /// A group of the senders that one of these patterns names: addresses, domains, `sales-*@example.jp`.
+    ///
+    /// # Errors
+    /// A sentence about the pattern that cannot be read.
+    pub fn new(name: &str, senders: &[String], approvers: Vec<Asked>) -> Result<Self, String> {
+        let mut patterns = Patterns::default();
+        for sender in senders {
+            patterns.add(sender)?;
+        }
+        let senders = patterns.finish()?;
+        Ok(Self { name: name.to_owned(), senders, approvers })
+    }
+
+    /// Whether this sender belongs to it.
+    pub fn holds(&self, sender: &Address) -> bool {
+        self.senders.holds(Some(sender))
+    }
+}
+
+/// Who is whose manager.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Managers(HashMap<String, Address>);
+
+impl Managers {
+    /// Reads a file: TOML (`"sato@example.jp" = "boss@example.jp"`) where its name ends so, else a line
+    /// `sender,manager` each. Blank lines, `#` comments and a first line of headings are passed over.
+    ///
+    /// # Errors
+    /// The first mistake, with its line.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Diagnostic> {
+        let pairs = if path.extension().is_some_and(|end| end == "toml") {
+            toml(path, text)
+        } else {
+            csv(path, text)
+        };
+        let mut managers = HashMap::new();
+        for Pair { sender, manager, at } in pairs? {
+            if managers.insert(sender.key().to_owned(), manager).is_some() {
+                let said = format!("{sender} stands here for the second time");
+                return Err(Diagnostic::at(path, text, at, said, Some("each has one manager".to_owned())));
+            }
+        }
+        Ok(Self(managers))
+    }
+
+    /// The manager of a sender.
+    pub fn of(&self, sender: &Address) -> Option<&Address> {
+        self.0.get(sender.key())
+    }
+}
+
+/// One line of the file, and where it stands.
+struct Pair {
+    sender: Address,
+    manager: Address,
+    at: std::ops::Range<usize>,
+}
+
+fn toml(path: &Path, text: &str) -> Result<Vec<Pair>, Diagnostic> {
+    let table: BTreeMap<toml::Spanned<String>, toml::Spanned<String>> =
+        crate::diagnostic::read_toml(path, text)?;
+    let pair = |(sender, manager): (toml::Spanned<String>, toml::Spanned<String>)| {
+        let read = |one: &toml::Spanned<String>| {
+            Address::parse(one.get_ref())
+                .map_err(|error| Diagnostic::at(path, text, one.span(), error.to_string(), None))
+        };
+        Ok(Pair { sender: read(&sender)?, manager: read(&manager)?, at: sender.span() })
+    };
+    table.into_iter().map(pair).collect()
+}
+
+fn csv(path: &Path, text: &str) -> Result<Vec<Pair>, Diagnostic> {
+    let mut pairs = Vec::new();
+    let (mut start, mut first) = (0, true);
+    for line in text.split_inclusive('\n') {
+        let at = start..start + line.trim_end().len();
+        start += line.len();
+        let line = line.trim_start_matches('\u{feff}').split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        let headings = std::mem::take(&mut first) && !line.contains('@');
+        if headings {
+            continue;
+        }
+        let wrong = |said: String| {
+            let help = "each line is `sender,manager`".to_owned();
+            Diagnostic::at(path, text, at.clone(), said, Some(help))
+        };
+        let (sender, manager) =
+            line.split_once(',').ok_or_else(|| wrong(format!("`{line}` has no comma")))?;
+        let read = |one: &str| {
+            Address::parse(one.trim().trim_matches('"')).map_err(|error| wrong(error.to_string()))
+        };
+        pairs.push(Pair { sender: read(sender)?, manager: read(manager)?, at: at.clone() });
+    }
+    Ok(pairs)
+}
 
 /// The approvers that are configured, and who of them is asked about which mail.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Approvers {
     /// Asked about everything that names nobody else.
-    pub everything: Vec<Address>,
+    pub everything: Vec<Asked>,
+    /// Asked about what these rules hold.
+    pub by_rule: HashMap<String, Vec<Asked>>,
+    /// Groups of senders; every one that a sender belongs to counts.
+    pub groups: Vec<Group>,
+    /// Who is whose manager.
+    pub managers: Managers,
+    /// Asked where nobody else is left: whom an escalation goes to, the admin.
+    pub behind: Vec<Address>,
 }
 
 impl Approvers {
-    /// Who is asked about a message of this sender that was held by this verdict; each once.
-    pub fn of(&self, _verdict: &Verdict, _sender: Option<&Address>) -> Vec<Address> {
-        self.everything.clone()
+    /// Who is asked about a message that was held by this verdict; each once. `senders` are those whose
+    /// mail it is (MAIL FROM first, From, whoever was authenticated): never they themselves.
+    pub fn of(&self, verdict: &Verdict, senders: &[&Address]) -> Vec<Address> {
+        let holds = |demand: Demand| {
+            demand.timing == Timing::Hold
+                || (demand.disclosure == Disclosure::Ask && verdict.demand.disclosure == Disclosure::Ask)
+        };
+        let rules = verdict.rules.iter().filter(|rule| rule.matched && holds(rule.demand));
+        let by_rule = rules.filter_map(|rule| self.by_rule.get(&rule.name)).flatten();
+        let by_group = self.groups.iter().filter(|group| senders.iter().any(|sender| group.holds(sender)));
+        let by_group = by_group.flat_map(|group| &group.approvers);
+        let mut found = self.named(by_rule, senders);
+        if found.is_empty() {
+            found = self.named(by_group, senders);
+        }
+        if found.is_empty() {
+            found = self.otherwise(senders);
+        }
+        found
+    }
+
+    /// Who is asked where no verdict says (the second lock stopped it).
+    pub fn otherwise(&self, senders: &[&Address]) -> Vec<Address> {
+        let found = self.named(self.everything.iter(), senders);
+        if found.is_empty() { others(self.behind.iter(), senders) } else { found }
+    }
+
+    /// Every address that is ever asked: the configured ones, managers and those behind them.
+    pub fn all(&self) -> impl Iterator<Item = &Address> {
+        let named = self.everything.iter().chain(self.by_rule.values().flatten());
+        let named = named.chain(self.groups.iter().flat_map(|group| &group.approvers));
+        named.filter_map(Asked::address).chain(self.managers.0.values()).chain(&self.behind)
+    }
+
+    fn named<'a>(&'a self, asked: impl Iterator<Item = &'a Asked>, senders: &[&Address]) -> Vec<Address> {
+        let managers: Vec<&Address> = senders.iter().filter_map(|sender| self.managers.of(sender)).collect();
+        let mut found = Vec::new();
+        for one in asked {
+            match one {
+                Asked::Address(address) => found.push(address),
+                Asked::Manager => found.extend(&managers),
+            }
+        }
+        others(found.into_iter(), senders)
+    }
+}
+
+/// These without the senders, each once, in order.
+fn others<'a>(found: impl Iterator<Item = &'a Address>, senders: &[&Address]) -> Vec<Address> {
+    let mut out: Vec<Address> = Vec::new();
+    for address in found {
+        let seen = senders.iter().any(|sender| sender.key() == address.key());
+        if !seen && out.iter().all(|one| one.key() != address.key()) {
+            out.push(address.clone());
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Mode;
+    use crate::policy::verdict::RuleOutcome;
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    fn asked(texts: &[&str]) -> Vec<Asked> {
+        texts.iter().map(|text| Asked::try_from((*text).to_owned()).unwrap()).collect()
+    }
+
+    fn outcome(name: &str, matched: bool, disclosure: Disclosure, timing: Timing) -> RuleOutcome {
+        let demand = Demand { disclosure, timing };
+        RuleOutcome { name: name.to_owned(), matched, demand, why: String::new(), why_ja: String::new() }
+    }
+
+    fn verdict(rules: &[(&str, bool, Disclosure, Timing)]) -> Verdict {
+        let mut verdict = Verdict { demand: Demand::default(), mode: Mode::Enforce, rules: Vec::new() };
+        for (name, matched, disclosure, timing) in rules {
+            verdict.add(outcome(name, *matched, *disclosure, *timing));
+        }
+        verdict
+    }
+
+    fn approvers() -> Approvers {
+        let managers =
+            "sender,manager\nsato@example.jp, boss@example.jp # her own\nboss@example.jp,ceo@example.jp\n";
+        Approvers {
+            everything: asked(&["soumu@example.jp", "SOUMU@example.jp"]),
+            by_rule: HashMap::from([
+                ("personal".to_owned(), asked(&["privacy@example.jp", "manager"])),
+                ("ask".to_owned(), asked(&["ask@example.jp"])),
+            ]),
+            groups: vec![
+                Group::new(
+                    "sales",
+                    &["*.sales.example.jp".into(), "eigyo-*@example.jp".into()],
+                    asked(&["sales@example.jp"]),
+                )
+                .unwrap(),
+                Group::new("led", &["sato@example.jp".into()], asked(&["manager"])).unwrap(),
+            ],
+            managers: Managers::parse(Path::new("managers.csv"), managers).unwrap(),
+            behind: vec![address("admin@example.jp")],
+        }
+    }
+
+    #[test]
+    fn who_is_asked() {
+        use Disclosure::{AsIs, Ask, Split};
+        use Timing::{Hold, Now};
+        let table: &[(&[(&str, bool, Disclosure, Timing)], &str, &[&str])] = &[
+            (&[("x", true, Ask, Now)], "tanaka@example.jp", &["soumu@example.jp"]),
+            (&[("x", true, Ask, Now)], "a@tokyo.sales.example.jp", &["sales@example.jp"]),
+            (&[("x", true, Ask, Now)], "eigyo-1@example.jp", &["sales@example.jp"]),
+            (&[("x", true, Ask, Now)], "sato@example.jp", &["boss@example.jp"]),
+            (
+                &[("personal", true, AsIs, Hold)],
+                "sato@example.jp",
+                &["privacy@example.jp", "boss@example.jp"],
+            ),
+            (&[("personal", true, AsIs, Hold)], "tanaka@example.jp", &["privacy@example.jp"]),
+            (
+                &[("personal", false, AsIs, Hold), ("x", true, Ask, Now)],
+                "tanaka@example.jp",
+                &["soumu@example.jp"],
+            ),
+            (
+                &[("personal", true, AsIs, Hold), ("ask", true, Ask, Now)],
+                "t@example.jp",
+                &["privacy@example.jp", "ask@example.jp"],
+            ),
+            // a split elsewhere settles what `ask` asks
+            (&[("ask", true, Ask, Hold), ("x", true, Split, Now)], "t@example.jp", &["ask@example.jp"]),
+            (&[("ask", true, Ask, Now), ("x", true, Split, Hold)], "t@example.jp", &["soumu@example.jp"]),
+            // nobody decides on their own
+            (&[("ask", true, Ask, Now)], "ASK@example.jp", &["soumu@example.jp"]),
+            (&[("x", true, Ask, Now)], "soumu@example.jp", &["admin@example.jp"]),
+            (&[("x", true, Ask, Now)], "boss@example.jp", &["soumu@example.jp"]),
+        ];
+        for (rules, sender, expected) in table {
+            let expected: Vec<Address> = expected.iter().map(|text| address(text)).collect();
+            let sender = address(sender);
+            let mut found = approvers().of(&verdict(rules), &[&sender]);
+            found.sort_by_key(|one| expected.iter().position(|other| other == one));
+            assert_eq!(found, expected, "{sender} {rules:?}");
+        }
+    }
+
+    #[test]
+    fn neither_mail_from_nor_from_decides() {
+        let (bounce, from) = (address("bounce@example.jp"), address("soumu@example.jp"));
+        let found = approvers().of(&verdict(&[("x", true, Disclosure::Ask, Timing::Now)]), &[&bounce, &from]);
+        assert_eq!(found, [address("admin@example.jp")]);
+        let alone = Approvers { behind: Vec::new(), ..approvers() };
+        assert!(alone.otherwise(&[&from]).is_empty());
+    }
+
+    #[test]
+    fn managers_are_read_and_mistakes_named_by_line() {
+        let toml = "\"sato@example.jp\" = \"boss@example.jp\"\n";
+        let read = Managers::parse(Path::new("m.toml"), toml).unwrap();
+        assert_eq!(read.of(&address("Sato@EXAMPLE.jp")), Some(&address("boss@example.jp")));
+        let table = [
+            ("m.csv", "a@x.jp,b@x.jp\nnobody\n", "no comma", 2),
+            ("m.csv", "a@x.jp,b@x.jp\n\nc@x.jp,boss\n", "no mail address", 3),
+            ("m.csv", "a@x.jp,b@x.jp\nA@x.jp,c@x.jp\n", "second time", 2),
+            ("m.toml", "\"a@x.jp\" = \"b@x.jp\"\n\"c@x.jp\" = \"boss\"\n", "no mail address", 2),
+            ("m.toml", "\"a@x.jp\" = 5\n", "", 1),
+        ];
+        for (path, text, said, line) in table {
+            let mistake = Managers::parse(Path::new(path), text).unwrap_err();
+            assert!(mistake.to_string().contains(said), "{mistake}");
+            assert_eq!(mistake.position().map(|at| at.0), Some(line), "{mistake}");
+        }
+        assert!(Group::new("g", &[], Vec::new()).is_err());
+        assert!(Group::new("g", &["a*b".into()], Vec::new()).unwrap_err().contains("wildcard"));
     }
 }

@@ -9,6 +9,7 @@ pub mod known;
 pub mod lock;
 pub mod memory;
 pub mod model;
+mod notices;
 pub mod people;
 pub mod sqlite;
 
@@ -19,6 +20,7 @@ use crate::policy::facts::Disclosed;
 use async_trait::async_trait;
 use bytes::Bytes;
 pub use model::*;
+pub use notices::*;
 pub use people::*;
 use std::time::Duration;
 use tokio::io::AsyncRead;
@@ -64,7 +66,9 @@ pub trait BodyWriter: Send {
 
 /// What an engine does. All methods are safe to call from many tasks at once.
 #[async_trait]
-pub trait Store: memory::MemoryStore + PeopleStore + known::KnownStore + Send + Sync + 'static {
+pub trait Store:
+    memory::MemoryStore + PeopleStore + NoticeStore + known::KnownStore + Send + Sync + 'static
+{
     /// A place for the body of one message. Small ones (256 KiB in SQLite) stay in memory and go into the row.
     async fn new_body(&self) -> Result<Box<dyn BodyWriter>, StoreError>;
 

@@ -482,6 +482,20 @@ pub enum NoticeKind {
     Delayed,
     /// To the approvers: the second lock stopped a copy.
     Stopped,
+    /// To the sender: it leaves later, and can be taken back until then.
+    Waits,
+    /// To the sender: they took it back, and can undo that.
+    TakenBack,
+    /// To the approvers: the sender asks that it leave as it is, and says why.
+    AskedAsIs,
+    /// To the sender: it is held, and soon nobody can decide any more.
+    Expiring,
+    /// To the approvers: the same.
+    ExpiringApprovers,
+    /// To those behind the approvers: nobody answered.
+    Escalated,
+    /// To the sender (RFC 3461): some recipients have it, as was asked to be told.
+    Delivered,
 }
 
 /// A notice that becomes due.

@@ -86,17 +86,19 @@ pub struct Outcome {
     /// The next hop could not be reached or used at all (connect, banner, EHLO, TLS, AUTH, a lost
     /// connection): what the circuit breaker counts. A refusal of this one mail is none.
     pub unreachable: bool,
+    /// The next hop took our wishes about reports (RFC 3461): what was delivered is its to report.
+    pub reports: bool,
 }
 
 impl Outcome {
     /// The same fate for every recipient, over a connection that works.
     pub fn all(recipients: usize, fate: &Fate) -> Self {
-        Self { recipients: vec![fate.clone(); recipients], unreachable: false }
+        Self { recipients: vec![fate.clone(); recipients], unreachable: false, reports: false }
     }
 
     /// Nobody was served, for the next hop is not there: every recipient `Deferred`.
     pub fn unreachable(recipients: usize, why: impl Into<String>) -> Self {
-        Self { recipients: vec![Fate::Deferred(why.into()); recipients], unreachable: true }
+        Self { recipients: vec![Fate::Deferred(why.into()); recipients], unreachable: true, reports: false }
     }
 }
 

@@ -130,6 +130,7 @@ impl Part {
         let fate = |chosen: bool| {
             if chosen { fates.next().unwrap_or_else(forgotten) } else { Fate::NotTried(why.to_owned()) }
         };
-        Outcome { recipients: self.chosen.into_iter().map(fate).collect(), unreachable: outcome.unreachable }
+        let recipients = self.chosen.into_iter().map(fate).collect();
+        Outcome { recipients, ..outcome }
     }
 }

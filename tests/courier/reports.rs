@@ -13,11 +13,14 @@ use sekisho::courier::Dispatch;
 use sekisho::id::Id;
 use sekisho::intake::{Intake, OwnMail};
 use sekisho::message::Address;
-use sekisho::notice::{Letterhead, OwnIntake, Postman};
+use sekisho::notice::asking::Asking;
+use sekisho::notice::hours::Hours;
+use sekisho::notice::links::LinkMaker;
+use sekisho::notice::{Deps, Letterhead, OwnIntake, Postman};
 use sekisho::policy::Organisation;
 use sekisho::policy::verdict::Language;
 use sekisho::store::DeliveryState::{Delivered, Failed, Waiting};
-use sekisho::store::{NoticeKind, QueueChange, QueueFilter, Store, StoreError};
+use sekisho::store::{LinkAction, NoticeKind, QueueChange, QueueFilter, Store, StoreError, StoredMessage};
 use sekisho::upstream::Fate;
 use sekisho::upstream::smarthost::{Security, Smarthost, SmarthostConfig};
 use std::sync::Arc;
@@ -30,6 +33,29 @@ struct Back(Intake);
 impl OwnIntake for Back {
     async fn own(&self, mail: OwnMail) -> Result<Id, StoreError> {
         self.0.own(mail).await
+    }
+
+    async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError> {
+        self.0.tell(mail, asks).await
+    }
+}
+
+/// No desk: no links.
+struct Unlinked;
+
+#[async_trait]
+impl LinkMaker for Unlinked {
+    async fn links(
+        &self,
+        _: &Address,
+        _: &StoredMessage,
+        _: &[LinkAction],
+    ) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn page(&self, _: &str) -> Option<String> {
+        None
     }
 }
 
@@ -52,14 +78,22 @@ fn postman(relay: &Relay) -> Postman {
         from: Address::parse("postmaster@example.co.jp").unwrap(),
         organisation: Arc::new(Organisation::of_sender()),
         approvers: Vec::new(),
+        asking: Asking::plain(Hours::always(TimeZone::UTC)),
         admin: None,
         language: Language::En,
         zone: TimeZone::UTC,
         upstream: Some("hop.example.net".to_owned()),
     };
     let bell = intake.bell();
-    let back = Arc::new(Back(intake));
-    Postman::new(relay.store.clone(), back, letterhead, relay.clock.clone(), Arc::new(NoDice), bell)
+    let deps = Deps {
+        store: relay.store.clone(),
+        intake: Arc::new(Back(intake)),
+        links: Arc::new(Unlinked),
+        clock: relay.clock.clone(),
+        entropy: Arc::new(NoDice),
+        bell,
+    };
+    Postman::new(deps, letterhead)
 }
 
 async fn due(relay: &Relay) -> Vec<NoticeKind> {

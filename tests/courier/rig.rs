@@ -147,7 +147,7 @@ impl Upstream for Scripted {
         let header = String::from_utf8(transaction.header.to_vec()).unwrap();
         self.dotted.lock().unwrap().push(Taken { to, header, body });
         match scene {
-            Scene::Says(fates) => Outcome { recipients: fates, unreachable: false },
+            Scene::Says(fates) => Outcome { recipients: fates, unreachable: false, reports: false },
             Scene::Panics { .. } => panic!("as the script says"),
             Scene::WaitsAfterTheDot(door) => {
                 door.pass().await;

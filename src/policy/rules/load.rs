@@ -6,7 +6,8 @@ use super::raw::{RawAttachment, RawConditions, RawFile, RawHeader, RawRule};
 use super::values::{Range, RawRange, RawText, TextTest, Texts, span};
 use super::{ReadFile, Rule};
 use crate::diagnostic::{Diagnostic, near, read_toml};
-use crate::policy::{Demand, Disclosure, Timing};
+use crate::policy::approvers::Asked;
+use crate::policy::{Action, Demand, Disclosure, Timing};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -113,12 +114,14 @@ impl Loader<'_> {
         let (unless, wrong) =
             raw.unless.map_or_else(|| (Vec::new(), Vec::new()), |unless| self.conditions(unless, false));
         mistakes.extend(wrong);
+        let (approvers, wrong) = approvers(raw.approvers, demand, raw.demand.span());
+        mistakes.extend(wrong);
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
         let name = raw.name.into_inner();
         let reason = raw.reason.map(|reason| reason.0);
-        Ok(raw.enabled.then_some(Rule { name, when, unless, demand, reason }))
+        Ok(raw.enabled.then_some(Rule { name, when, unless, demand, reason, approvers }))
     }
 
     fn conditions(&self, raw: Spanned<RawConditions>, all: bool) -> (Vec<Condition>, Vec<Mistake>) {
@@ -203,6 +206,30 @@ fn shortened(texts: &[String]) -> String {
     const SHOWN: usize = 3;
     let shown = texts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if texts.len() > SHOWN { format!("{shown}, …") } else { shown }
+}
+
+/// Who is asked about what a rule holds, and what is wrong with how they are named.
+fn approvers(
+    raw: Option<Vec<Spanned<String>>>,
+    demand: Demand,
+    demand_span: std::ops::Range<usize>,
+) -> (Vec<Asked>, Vec<Mistake>) {
+    let Some(raw) = raw else { return (Vec::new(), Vec::new()) };
+    let mut mistakes = Vec::new();
+    if demand.action() != Action::Hold && !raw.is_empty() {
+        let help = "approvers are asked where a rule demands \"ask\" or \"hold\"".to_owned();
+        let said = "the rule names approvers and holds nothing".to_owned();
+        mistakes.push(Mistake::Here(demand_span, said, Some(help)));
+    }
+    let mut asked = Vec::new();
+    for one in raw {
+        let span = one.span();
+        match Asked::try_from(one.into_inner()) {
+            Ok(one) => asked.push(one),
+            Err(message) => mistakes.push(Mistake::Here(span, message, None)),
+        }
+    }
+    (asked, mistakes)
 }
 
 /// Both counts of outsiders make one sentence where both must hold; under `unless` each exempts alone.

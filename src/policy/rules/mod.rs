@@ -11,14 +11,16 @@
 mod builtin;
 mod condition;
 mod load;
-mod pattern;
+pub(super) mod pattern;
 mod raw;
 mod reason;
 mod values;
 
+use super::approvers::Asked;
 use super::verdict::RuleOutcome;
 use super::{Demand, Facts, Mode, Verdict};
 use condition::Condition;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub use builtin::NAMES as BUILTIN_NAMES;
@@ -47,6 +49,8 @@ struct Rule {
     demand: Demand,
     /// The author's own words.
     reason: Option<Reason>,
+    /// Who is asked about what it holds, where it says.
+    approvers: Vec<Asked>,
 }
 
 /// The author's own words about a rule, in the languages given.
@@ -104,6 +108,12 @@ impl Policy {
     /// The names of the rules, in the order of the files.
     pub fn rule_names(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| rule.name.as_str())
+    }
+
+    /// Who is asked about what a rule holds, for those that say.
+    pub fn approvers(&self) -> HashMap<String, Vec<Asked>> {
+        let named = self.rules.iter().filter(|rule| !rule.approvers.is_empty());
+        named.map(|rule| (rule.name.clone(), rule.approvers.clone())).collect()
     }
 
     /// Reads every rule, joins the demands of those that match, adds what is built in. The built-in

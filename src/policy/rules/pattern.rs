@@ -23,7 +23,7 @@ const GLOBS_SIZE: usize = 64 << 20;
 
 /// A compiled list.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Patterns {
+pub(in crate::policy) struct Patterns {
     addresses: HashSet<String>,
     domains: HashSet<String>,
     /// Domains whose subdomains are meant.
@@ -35,7 +35,7 @@ pub(super) struct Patterns {
 
 impl Patterns {
     /// Adds one pattern. The error says what is wrong with it.
-    pub(super) fn add(&mut self, pattern: &str) -> Result<(), String> {
+    pub(in crate::policy) fn add(&mut self, pattern: &str) -> Result<(), String> {
         let pattern = pattern.trim();
         if self.addresses.len() + self.domains.len() + self.parents.len() >= MOST {
             return Err(format!("more than {MOST} patterns in one list"));
@@ -95,7 +95,7 @@ impl Patterns {
     }
 
     /// Compiles the wildcards, once all are in.
-    pub(super) fn finish(mut self) -> Result<Self, String> {
+    pub(in crate::policy) fn finish(mut self) -> Result<Self, String> {
         if self.is_empty() {
             return Err("the list is empty: it would never match".to_owned());
         }
@@ -117,7 +117,7 @@ impl Patterns {
     }
 
     /// Whether the address is in the list; `None` is the null sender.
-    pub(super) fn holds(&self, address: Option<&Address>) -> bool {
+    pub(in crate::policy) fn holds(&self, address: Option<&Address>) -> bool {
         let Some(address) = address else { return self.null };
         self.addresses.contains(address.key())
             || self.domains.contains(address.domain_key())
@@ -164,7 +164,7 @@ impl Names {
         super::values::regex(&format!("(?s)^(?:{})$", each.join("|"))).map(Self)
     }
 
-    pub(super) fn holds(&self, name: &str) -> bool {
+    pub(in crate::policy) fn holds(&self, name: &str) -> bool {
         self.0.is_match(&super::values::fold(name))
     }
 }

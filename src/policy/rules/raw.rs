@@ -13,13 +13,17 @@ pub(super) struct RawFile {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a rule: name, when, demand, and perhaps unless, reason, enabled")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a rule: name, when, demand, and perhaps unless, reason, approvers, enabled"
+)]
 pub(super) struct RawRule {
     pub(super) name: Spanned<String>,
     pub(super) when: Spanned<RawConditions>,
     pub(super) unless: Option<Spanned<RawConditions>>,
     pub(super) demand: Spanned<Texts>,
     pub(super) reason: Option<RawReason>,
+    pub(super) approvers: Option<Vec<Spanned<String>>>,
     #[serde(default = "yes")]
     pub(super) enabled: bool,
 }

@@ -487,3 +487,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_rule_names_its_approvers() {
+    let rule = |demand: &str, approvers: &str| {
+        format!(
+            "[[rule]]\nname = \"x\"\nwhen = {{ calendar = true }}\ndemand = {demand}\napprovers = {approvers}\n"
+        )
+    };
+    let read = |text: String| Policy::load(&[("p.toml".into(), text)], &|_| unreachable!());
+    let policy = read(rule("\"hold\"", "[\"privacy@example.jp\", \"manager\"]")).unwrap();
+    assert_eq!(policy.approvers()["x"].len(), 2);
+    for (demand, approvers, said, line) in [
+        ("\"hold\"", "[\"privacy\"]", "no mail address", 5),
+        ("\"split\"", "[\"a@example.jp\"]", "holds nothing", 4),
+        ("\"ask\"", "\"a@example.jp\"", "", 5),
+    ] {
+        let mistakes = read(rule(demand, approvers)).unwrap_err();
+        assert!(mistakes[0].to_string().contains(said), "{}", mistakes[0]);
+        assert_eq!(mistakes[0].position().map(|at| at.0), Some(line), "{}", mistakes[0]);
+    }
+}

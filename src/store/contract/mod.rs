@@ -6,6 +6,7 @@
 mod deliveries;
 mod memory;
 mod messages;
+mod notices;
 mod people;
 
 use super::*;
@@ -15,6 +16,7 @@ use crate::rewrite::Delivery;
 pub(super) use deliveries::*;
 pub(super) use memory::*;
 pub(super) use messages::*;
+pub(super) use notices::*;
 pub(super) use people::*;
 use std::sync::Arc;
 

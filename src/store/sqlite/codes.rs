@@ -97,6 +97,13 @@ pub(super) fn notice(kind: NoticeKind) -> i64 {
         NoticeKind::Failure => 5,
         NoticeKind::Delayed => 6,
         NoticeKind::Stopped => 7,
+        NoticeKind::Waits => 8,
+        NoticeKind::TakenBack => 9,
+        NoticeKind::AskedAsIs => 10,
+        NoticeKind::Expiring => 11,
+        NoticeKind::ExpiringApprovers => 12,
+        NoticeKind::Escalated => 13,
+        NoticeKind::Delivered => 14,
     }
 }
 
@@ -110,6 +117,13 @@ pub(super) fn to_notice(code: i64) -> Option<NoticeKind> {
         5 => NoticeKind::Failure,
         6 => NoticeKind::Delayed,
         7 => NoticeKind::Stopped,
+        8 => NoticeKind::Waits,
+        9 => NoticeKind::TakenBack,
+        10 => NoticeKind::AskedAsIs,
+        11 => NoticeKind::Expiring,
+        12 => NoticeKind::ExpiringApprovers,
+        13 => NoticeKind::Escalated,
+        14 => NoticeKind::Delivered,
         _ => return None,
     })
 }

@@ -6,10 +6,12 @@
 //! * [`readers`] connections that only read
 //! * [`encode`] a message as rows; [`codes`] states as numbers; [`error`] what SQLite's errors mean
 //! * [`accept`], [`claims`], [`record`], [`decide`], [`queue`], [`notices`], [`journal`], [`purge`],
-//!   [`read`], [`known`] what the trait's methods do inside a transaction
+//!   [`read`], [`known`] what the trait's methods do inside a transaction; [`telling`], [`asks`],
+//!   [`hooks`] those of [`NoticeStore`](super::NoticeStore)
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 
 mod accept;
+mod asks;
 mod bodies;
 mod claims;
 mod codes;
@@ -17,6 +19,7 @@ mod decide;
 mod encode;
 mod error;
 mod held;
+mod hooks;
 mod journal;
 mod known;
 mod memory;
@@ -30,6 +33,7 @@ mod readers;
 mod recent;
 mod record;
 mod schema;
+mod telling;
 mod writer;
 
 use super::known::{Activity, Correspondents, KnownStore};

@@ -59,16 +59,18 @@ pub(super) fn put_failure(tx: &Connection, message: i64, due: Timestamp) -> Resu
     put(tx, message, NoticeKind::Failure, (!reported).then_some(due.0))
 }
 
-/// When the last delivery of a message is final, a failure report need not wait any longer.
+/// When the last delivery of a message is final, reports need not wait any longer.
 pub(super) fn settle(tx: &Connection, message: i64, now: Timestamp) -> Result<(), Failure> {
-    let pending: Option<i64> = tx
+    let kinds = [NoticeKind::Failure, NoticeKind::Delivered].map(codes::notice);
+    let waiting: bool = tx
         .prepare_cached(
-            "SELECT row FROM notices WHERE message = ?1 AND kind = ?2 AND state = 0 \
-             AND (due IS NULL OR due > ?3)",
+            "SELECT EXISTS (SELECT 1 FROM notices WHERE message = ?1 AND kind IN (?2, ?3) AND state = 0 \
+             AND (due IS NULL OR due > ?4))",
         )?
-        .query_row([message, codes::notice(NoticeKind::Failure), now.0], |row| row.get(0))
-        .optional()?;
-    let Some(notice) = pending else { return Ok(()) };
+        .query_row([message, kinds[0], kinds[1], now.0], |row| row.get(0))?;
+    if !waiting {
+        return Ok(());
+    }
     // Copies are sent from the first to the last: what is open is found soonest from the end.
     let open: Option<i64> = tx
         .prepare_cached(
@@ -77,7 +79,11 @@ pub(super) fn settle(tx: &Connection, message: i64, now: Timestamp) -> Result<()
         .query_row([schema::base(message), schema::last(message), codes::FIRST_FINAL], |row| row.get(0))
         .optional()?;
     if open.is_none() {
-        tx.prepare_cached("UPDATE notices SET due = ?2 WHERE row = ?1")?.execute([notice, now.0])?;
+        tx.prepare_cached(
+            "UPDATE notices SET due = ?4 WHERE message = ?1 AND kind IN (?2, ?3) AND state = 0 \
+             AND (due IS NULL OR due > ?4)",
+        )?
+        .execute([message, kinds[0], kinds[1], now.0])?;
     }
     Ok(())
 }

@@ -26,6 +26,8 @@ pub(super) fn record(tx: &Connection, result: &AttemptResult) -> Result<(), Fail
     for notice in &result.notices {
         match notice.kind {
             NoticeKind::Failure => notices::put_failure(tx, message, notice.due)?,
+            // One report of all that was relayed, at the end.
+            NoticeKind::Delivered => notices::put(tx, message, notice.kind, None)?,
             kind => notices::put(tx, message, kind, Some(notice.due.0))?,
         }
     }

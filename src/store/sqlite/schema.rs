@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use std::path::Path;
 
 /// Bits of a delivery's or journal entry's key that number it within its message.
-const NUMBER_BITS: u32 = 24;
+pub(super) const NUMBER_BITS: u32 = 24;
 
 /// Marks a file as ours (`PRAGMA application_id`): "Seki".
 const APPLICATION_ID: i64 = 0x5365_6b69;

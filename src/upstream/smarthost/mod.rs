@@ -105,10 +105,11 @@ impl Smarthost {
             exchange.settle(&fate);
         }
         let recipients = exchange.fates.into_iter().flatten().collect();
+        let reports = connection.offers.dsn;
         if worked {
             self.keep(connection);
         }
-        Ok(Outcome { recipients, unreachable })
+        Ok(Outcome { recipients, unreachable, reports })
     }
 
     /// Open fates; those beyond what the next hop takes at once are not tried.

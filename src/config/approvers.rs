@@ -1,0 +1,70 @@
+//! Groups of senders and the file of managers as typed values: who is asked about whose mail.
+
+use super::{Config, Place, keys, read_file};
+use crate::diagnostic::Diagnostic;
+use crate::policy::Approvers;
+use crate::policy::approvers::{Asked, Group, Managers};
+
+/// The groups, each name once.
+pub(super) fn groups(keys: Vec<keys::Group>, place: &Place<'_>) -> Result<Vec<Group>, Diagnostic> {
+    let mut groups: Vec<Group> = Vec::new();
+    for group in keys {
+        let wrong = |span, said: String| Diagnostic::at(place.path, place.text, span, said, None);
+        if groups.iter().any(|other| other.name == group.name) {
+            let said = format!("there is a [[group]] `{}` already", group.name);
+            return Err(wrong(group.senders.span(), said));
+        }
+        let asked = group.approvers.span();
+        let approvers = group.approvers.into_inner();
+        if approvers.is_empty() {
+            return Err(wrong(asked, format!("the group `{}` names no approvers", group.name)));
+        }
+        let span = group.senders.span();
+        let made = Group::new(&group.name, group.senders.get_ref(), approvers);
+        groups.push(made.map_err(|said| wrong(span, said))?);
+    }
+    Ok(groups)
+}
+
+impl Config {
+    /// Who is asked to decide, but for what rules name. Reads the file of managers.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a mistake in it with its line.
+    pub fn approvers(&self) -> Result<Approvers, Diagnostic> {
+        let managers = match &self.policy.managers {
+            Some(path) => Managers::parse(path, &read_file(path, "the file of managers")?)?,
+            None => Managers::default(),
+        };
+        Ok(Approvers {
+            everything: self.policy.approvers.clone(),
+            by_rule: std::collections::HashMap::new(),
+            groups: self.groups.clone(),
+            managers,
+            behind: self.behind(),
+        })
+    }
+}
+
+impl Config {
+    /// Who is asked where nobody else is left.
+    fn behind(&self) -> Vec<crate::message::Address> {
+        let escalated = self.notices.asking.escalation.iter().flat_map(|escalation| &escalation.to);
+        escalated.chain(&self.notices.admin).cloned().collect()
+    }
+}
+
+/// `manager` is of no use without a file that says who that is.
+pub(super) fn managers_named(
+    asked: &[Asked],
+    groups: &[Group],
+    file: bool,
+    place: &Place<'_>,
+) -> Result<(), Diagnostic> {
+    let mut all = asked.iter().chain(groups.iter().flat_map(|group| &group.approvers));
+    if !file && all.any(|one| *one == Asked::Manager) {
+        let said = "\"manager\" is asked, and no file says who that is: set `managers` in [policy]";
+        return Err(place.wrong("[policy]", "approvers", said));
+    }
+    Ok(())
+}

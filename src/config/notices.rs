@@ -1,0 +1,192 @@
+//! The relay's own mail and hooks as typed values: who is told of what, when, and in whose place.
+
+use super::units::Span;
+use super::{Base, Place, keys};
+use crate::diagnostic::Diagnostic;
+use crate::message::Address;
+use crate::notice::asking::{Approver, Asking, Escalation};
+use crate::notice::hours::{Digest, Hours};
+use crate::policy::verdict::Language;
+use ipnet::IpNet;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use toml::Spanned;
+
+/// Most hooks.
+const MOST_HOOKS: usize = 16;
+
+/// `[notices]` and `[[approver]]`
+#[derive(Clone, Debug)]
+pub struct Notices {
+    /// From of the relay's own mail.
+    pub from: Address,
+    /// Who is told where there is no one else.
+    pub admin: Option<Address>,
+    /// In which language.
+    pub language: Language,
+    /// The zone that dates are written in.
+    pub zone: TimeZone,
+    /// How approvers are told.
+    pub asking: Asking,
+}
+
+/// `[[webhook]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where it goes.
+    pub url: String,
+    /// Told of what comes to be held.
+    pub held: bool,
+    /// Told of decisions.
+    pub decided: bool,
+    /// The file with the key of its signatures.
+    pub secret_file: PathBuf,
+    /// Networks that it may lie in although they are private.
+    pub allow: Vec<IpNet>,
+}
+
+pub(super) fn notices(
+    keys: keys::Notices,
+    approvers: Vec<keys::Approver>,
+    first_domain: Option<&str>,
+    hostname: &str,
+    place: &Place<'_>,
+) -> Result<Notices, Diagnostic> {
+    let from = match keys.from {
+        Some(from) => from,
+        None => Address::parse(&format!("sekisho@{}", first_domain.unwrap_or(hostname)))
+            .or_else(|_| Address::parse("sekisho@localhost"))
+            .map_err(|error| place.wrong("[notices]", "from", error.to_string()))?,
+    };
+    let zone = keys.zone.map_or_else(|| Ok(TimeZone::system()), |name| zone(&name, place))?;
+    let holidays = keys.holidays.iter().map(|day| date(day.get_ref(), day.span(), place));
+    let holidays = holidays.collect::<Result<BTreeSet<_>, _>>()?;
+    let (hours_span, texts) = match keys.hours {
+        Some(texts) => (
+            texts.span(),
+            match texts.into_inner() {
+                keys::OneOrMore::One(one) => vec![one],
+                keys::OneOrMore::More(more) => more,
+            },
+        ),
+        None => (0..0, Vec::new()),
+    };
+    let hours = Hours::new(&texts, holidays, zone.clone()).map_err(|why| here(place, hours_span, why))?;
+    let escalation = keys.escalate.map(|escalate| escalation(escalate, place)).transpose()?;
+    let digest = keys.digest.map_or(Ok(Digest::AtOnce), |text| digest(&text, place))?;
+    let asking = Asking { approvers: by_address(approvers, place)?, digest, hours, escalation };
+    Ok(Notices { from, admin: keys.admin, language: keys.language.unwrap_or_default(), zone, asking })
+}
+
+fn here(place: &Place<'_>, span: std::ops::Range<usize>, said: impl Into<String>) -> Diagnostic {
+    Diagnostic::at(place.path, place.text, span, said, None)
+}
+
+fn zone(name: &Spanned<String>, place: &Place<'_>) -> Result<TimeZone, Diagnostic> {
+    TimeZone::get(name.get_ref()).map_err(|_| {
+        let said = format!("`{}` is no time zone: write one as \"Asia/Tokyo\"", name.get_ref());
+        here(place, name.span(), said)
+    })
+}
+
+fn date(text: &str, span: std::ops::Range<usize>, place: &Place<'_>) -> Result<Date, Diagnostic> {
+    let parsed = (text.len() == 10).then(|| text.parse::<Date>().ok()).flatten();
+    parsed.ok_or_else(|| here(place, span, format!("`{text}` is no date: write it as \"2026-11-23\"")))
+}
+
+fn escalation(escalate: Spanned<keys::Escalate>, place: &Place<'_>) -> Result<Escalation, Diagnostic> {
+    let span = escalate.span();
+    let keys::Escalate { after, to } = escalate.into_inner();
+    if to.is_empty() {
+        return Err(here(place, span, "`to` is empty: name who is told when nobody answers"));
+    }
+    Ok(Escalation { after: after.0, to })
+}
+
+fn digest(text: &Spanned<String>, place: &Place<'_>) -> Result<Digest, Diagnostic> {
+    let span = |text: &str| text.parse::<Span>().ok().map(|span| span.0);
+    Digest::parse(text.get_ref(), span).map_err(|why| here(place, text.span(), why))
+}
+
+fn by_address(keys: Vec<keys::Approver>, place: &Place<'_>) -> Result<HashMap<String, Approver>, Diagnostic> {
+    let mut approvers = HashMap::new();
+    for one in keys {
+        let span = one.address.span();
+        let address = one.address.into_inner();
+        if one.deputies.iter().any(|deputy| deputy.key() == address.key()) {
+            return Err(here(place, span, format!("{address} cannot be their own deputy")));
+        }
+        let away = one.away.iter().map(|text| absence(text, place)).collect::<Result<Vec<_>, _>>()?;
+        let approver = Approver {
+            address: address.clone(),
+            deputies: one.deputies,
+            away,
+            digest: one.digest.map(|text| digest(&text, place)).transpose()?,
+            language: one.language,
+        };
+        if approvers.insert(address.key().to_owned(), approver).is_some() {
+            return Err(here(place, span, format!("there is an [[approver]] {address} already")));
+        }
+    }
+    Ok(approvers)
+}
+
+/// `2026-12-28..2027-01-04`, or one day.
+fn absence(text: &Spanned<String>, place: &Place<'_>) -> Result<(Date, Date), Diagnostic> {
+    let (from, to) = text.get_ref().split_once("..").unwrap_or((text.get_ref(), text.get_ref()));
+    let (from, to) = (date(from.trim(), text.span(), place)?, date(to.trim(), text.span(), place)?);
+    if from > to {
+        return Err(here(place, text.span(), format!("`{}` ends before it begins", text.get_ref())));
+    }
+    Ok((from, to))
+}
+
+pub(super) fn webhooks(
+    keys: Vec<keys::Webhook>,
+    base: &Base,
+    place: &Place<'_>,
+) -> Result<Vec<Webhook>, Diagnostic> {
+    let mut hooks: Vec<Webhook> = Vec::new();
+    for hook in keys {
+        let url = hook.url.get_ref();
+        if !is_url(url) {
+            let said =
+                format!("`{url}` is no URL for a hook: it starts with https:// (or http://) and a host");
+            return Err(here(place, hook.url.span(), said));
+        }
+        if hooks.iter().any(|other| other.url == *url) {
+            return Err(here(place, hook.url.span(), format!("there is a [[webhook]] for {url} already")));
+        }
+        if hooks.len() == MOST_HOOKS {
+            return Err(here(place, hook.url.span(), format!("there are more than {MOST_HOOKS} hooks")));
+        }
+        let events = hook.events.get_ref();
+        if let Some(unknown) = events.iter().find(|event| !["held", "decided"].contains(&event.as_str())) {
+            let said = format!("there is no event `{unknown}`: \"held\" and \"decided\" there are");
+            return Err(here(place, hook.events.span(), said));
+        }
+        if events.is_empty() {
+            return Err(here(place, hook.events.span(), "`events` is empty: the hook would never be called"));
+        }
+        hooks.push(Webhook {
+            url: url.clone(),
+            held: events.iter().any(|event| event == "held"),
+            decided: events.iter().any(|event| event == "decided"),
+            secret_file: base.join(&hook.secret_file),
+            allow: hook.allow.into_iter().map(|net| net.0).collect(),
+        });
+    }
+    Ok(hooks)
+}
+
+fn is_url(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| {
+        ["http", "https"].contains(&url.scheme())
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && text.len() <= 1_000
+    })
+}

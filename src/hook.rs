@@ -1,0 +1,334 @@
+//! Programs of others are told of what is held and decided: calls by HTTP, signed, tried again until
+//! they are taken or too old.
+//!
+//! The store puts a call down in the transaction of the change it tells of; this task makes it. A call
+//! is a POST of JSON that holds no contents: neither text nor subject nor recipients. Its header
+//! `Sekisho-Signature: t=SECONDS,v1=HEX` has the HMAC-SHA-256 of `SECONDS.BODY` under the hook's secret;
+//! `Sekisho-Delivery` is the same at every try, so that a receiver knows a call that came twice.
+//!
+//! * `reach` where a hook may lie: never in a private network that was not named
+
+mod reach;
+
+use crate::clock::{Clock, Timestamp};
+use crate::store::{HookCall, HookTarget, Store, StoreError};
+use crate::upstream::smarthost::Authorities;
+use aws_lc_rs::hmac;
+use ipnet::IpNet;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use reach::Reach;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// How often calls that are due are looked for.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long it waits after the store failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(15);
+/// How long a receiver may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Most calls taken from the store at once.
+const BATCH: usize = 200;
+/// After how long a call that failed is made again; the last goes on.
+const WAITS: [u64; 6] = [5, 30, 120, 600, 1_800, 3_600];
+/// Tries until a call is given up: about a day and a half.
+const TRIES: u32 = 40;
+
+/// One hook.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// Where, and of what it is told.
+    pub target: HookTarget,
+    /// The key of its signatures.
+    pub secret: SecretString,
+    /// Private networks that it may lie in.
+    pub allow: Vec<IpNet>,
+}
+
+/// What was counted. Clones count into the same numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Family<ByResult, Counter>);
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByResult {
+    result: &'static str,
+}
+
+impl Tally {
+    /// Has the numbers shown.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("webhook_calls", "Calls to hooks, by result", self.0.clone());
+    }
+
+    fn count(&self, result: &'static str) {
+        self.0.get_or_create(&ByResult { result }).inc();
+    }
+}
+
+/// The task that makes calls. Cheap to clone; clones are the same.
+#[derive(Clone)]
+pub struct Caller {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    hooks: Arc<RwLock<BTreeMap<String, Ready>>>,
+    tally: Tally,
+}
+
+/// A hook that can be called.
+#[derive(Clone)]
+struct Ready {
+    hook: Hook,
+    client: reqwest::Client,
+}
+
+/// What a call says.
+#[derive(Serialize)]
+struct Body<'a> {
+    event: crate::store::HookEvent,
+    id: crate::id::Id,
+    at: String,
+    state: crate::store::HeldState,
+    held_for: crate::store::HoldKind,
+    received: String,
+    expires: String,
+    sender: &'a str,
+    recipients: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a str>,
+    /// `split`, `bcc`, `as-is` for what was released.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    released: Option<&'a str>,
+}
+
+impl<'a> Body<'a> {
+    fn of(call: &'a HookCall) -> Self {
+        // Why it was returned is a person's word about the mail: it stays here.
+        let released = call.state == crate::store::HeldState::Released;
+        Self {
+            event: call.event,
+            id: call.message,
+            at: call.at.to_string(),
+            state: call.state,
+            held_for: call.kind,
+            received: call.received.to_string(),
+            expires: call.expires.to_string(),
+            sender: &call.sender,
+            recipients: call.recipients,
+            by: call.by.as_deref(),
+            released: call.decision.as_deref().filter(|_| released),
+        }
+    }
+}
+
+impl Caller {
+    /// A caller that knows no hooks yet.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, tally: Tally) -> Self {
+        Self { store, clock, hooks: Arc::default(), tally }
+    }
+
+    /// What is counted.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Puts these hooks in force; calls to others are forgotten.
+    ///
+    /// # Errors
+    /// A hook that cannot be called, in a sentence; nothing has changed then.
+    pub async fn replace(&self, hooks: &[Hook]) -> Result<(), String> {
+        let mut ready = BTreeMap::new();
+        if !hooks.is_empty() {
+            let authorities = Authorities::new(None)?;
+            for hook in hooks {
+                ready.insert(hook.target.url.clone(), Ready::new(hook, &authorities)?);
+            }
+        }
+        let targets = hooks.iter().map(|hook| hook.target.clone()).collect();
+        self.store.set_hooks(targets).await.map_err(|error| error.to_string())?;
+        *self.hooks.write().unwrap_or_else(PoisonError::into_inner) = ready;
+        Ok(())
+    }
+
+    /// Makes what calls are due, until the task is stopped.
+    pub async fn run(self) {
+        loop {
+            let pause = match self.round().await {
+                Ok(BATCH..) => continue,
+                Ok(_) => EVERY,
+                Err(error) => {
+                    tracing::warn!(%error, "calls to hooks wait");
+                    AFTER_FAILURE
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Makes what calls are due now, hooks beside each other; how many it looked at.
+    async fn round(&self) -> Result<usize, StoreError> {
+        let hooks = self.hooks.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if hooks.is_empty() {
+            return Ok(0);
+        }
+        let due = self.store.due_hooks(self.clock.now(), BATCH).await?;
+        let looked = due.len();
+        let mut by_hook: BTreeMap<String, Vec<HookCall>> = BTreeMap::new();
+        for call in due {
+            by_hook.entry(call.url.clone()).or_default().push(call);
+        }
+        let mut tasks = JoinSet::new();
+        for (url, calls) in by_hook {
+            match hooks.get(&url) {
+                Some(ready) => {
+                    let (caller, ready) = (self.clone(), ready.clone());
+                    tasks.spawn(async move { caller.call_all(&ready, calls).await });
+                }
+                // It left the configuration a moment ago.
+                None => {
+                    for call in calls {
+                        self.store.end_hook(call.row).await?;
+                    }
+                }
+            }
+        }
+        while let Some(ended) = tasks.join_next().await {
+            match ended {
+                Ok(result) => result?,
+                Err(error) => tracing::error!(%error, "a call to a hook did not end well"),
+            }
+        }
+        Ok(looked)
+    }
+
+    /// Makes a hook's calls in their order. When one fails the others wait with it.
+    async fn call_all(&self, ready: &Ready, calls: Vec<HookCall>) -> Result<(), StoreError> {
+        let mut failed: Option<String> = None;
+        for call in calls {
+            if failed.is_none() {
+                failed = ready.call(&call, self.clock.now()).await.err();
+            }
+            match &failed {
+                None => {
+                    tracing::info!(id = %call.message, url = %call.url, event = ?call.event, "a hook was told");
+                    self.tally.count("ok");
+                    self.store.end_hook(call.row).await?;
+                }
+                Some(why) => self.put_off(&call, why).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_off(&self, call: &HookCall, why: &str) -> Result<(), StoreError> {
+        let (id, url, attempt) = (call.message, &call.url, call.attempts + 1);
+        if attempt >= TRIES {
+            tracing::error!(%id, %url, attempt, why, "a hook could not be told: given up");
+            self.tally.count("given-up");
+            return self.store.end_hook(call.row).await;
+        }
+        tracing::warn!(%id, %url, attempt, why, "a hook could not be told yet");
+        self.tally.count("failed");
+        self.store.retry_hook(call.row, self.clock.now().plus(wait(call.attempts))).await
+    }
+}
+
+/// How long to wait after so many earlier tries.
+fn wait(attempts: u32) -> Duration {
+    let index = usize::try_from(attempts).unwrap_or(usize::MAX).min(WAITS.len() - 1);
+    Duration::from_secs(WAITS[index])
+}
+
+impl Ready {
+    fn new(hook: &Hook, authorities: &Authorities) -> Result<Self, String> {
+        let url = &hook.target.url;
+        let reach = Reach::new(&hook.allow);
+        reach.literal(url)?;
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .tls_backend_preconfigured(authorities.client()?)
+            .timeout(PATIENCE)
+            .connect_timeout(PATIENCE)
+            .dns_resolver(Arc::new(reach))
+            .user_agent(concat!("Sekisho/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| format!("the webhook {url} cannot be called: {error}"))?;
+        Ok(Self { hook: hook.clone(), client })
+    }
+
+    /// One try; what went wrong, without secrets.
+    async fn call(&self, call: &HookCall, now: Timestamp) -> Result<(), String> {
+        let body = serde_json::to_vec(&Body::of(call)).map_err(|error| error.to_string())?;
+        let signature = signature(&self.hook.secret, now, &body);
+        let event = if call.state == crate::store::HeldState::Held { "held" } else { "decided" };
+        let request = self
+            .client
+            .post(&self.hook.target.url)
+            .header("Content-Type", "application/json")
+            .header("Sekisho-Event", event)
+            .header("Sekisho-Delivery", call.row.to_string())
+            .header("Sekisho-Signature", signature)
+            .body(body);
+        // What the receiver answers is not read: its status says all.
+        let answer = request.send().await.map_err(|error| causes(&error.without_url()))?;
+        let status = answer.status();
+        if status.is_success() { Ok(()) } else { Err(format!("it answered {}", status.as_u16())) }
+    }
+}
+
+/// An error with what lies behind it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let _ = write!(text, ": {next}");
+        cause = next.source();
+    }
+    text.chars().take(400).collect()
+}
+
+/// `t=SECONDS,v1=HEX`
+fn signature(secret: &SecretString, now: Timestamp, body: &[u8]) -> String {
+    let seconds = now.0.div_euclid(1_000);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
+    let mut context = hmac::Context::with_key(&key);
+    context.update(format!("{seconds}.").as_bytes());
+    context.update(body);
+    let mut out = format!("t={seconds},v1=");
+    for byte in context.sign().as_ref() {
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_covers_moment_and_body() {
+        let secret = SecretString::from("a secret of the receiver");
+        let signed = signature(&secret, Timestamp(1_700_000_000_999), b"{}");
+        let expected = {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, b"a secret of the receiver");
+            let tag = hmac::sign(&key, b"1700000000.{}");
+            tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        assert_eq!(signed, format!("t=1700000000,v1={expected}"));
+        assert_ne!(signed, signature(&secret, Timestamp(1_700_000_001_000), b"{}"));
+    }
+
+    #[test]
+    fn waits_grow_and_end() {
+        let all: u64 = (0..TRIES).map(|attempt| wait(attempt).as_secs()).sum();
+        assert_eq!((wait(0).as_secs(), wait(3).as_secs(), wait(u32::MAX).as_secs()), (5, 600, 3_600));
+        assert!((24 * 3_600..48 * 3_600).contains(&all), "{all}");
+    }
+}

@@ -1,0 +1,363 @@
+//! When people are at work, and when a digest is due: pure functions of the moment.
+//!
+//! `"Mon-Fri 09:00-18:00"` is open from 09:00 up to 18:00 on working days that are no holidays, in one
+//! time zone. A span that counts working time passes only while it is open.
+
+use crate::clock::Timestamp;
+use jiff::civil::{Date, Time, Weekday};
+use jiff::tz::TimeZone;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How many days ahead an open hour is looked for.
+const HORIZON: usize = 400;
+const WEEK: [(&str, Weekday); 7] = [
+    ("mon", Weekday::Monday),
+    ("tue", Weekday::Tuesday),
+    ("wed", Weekday::Wednesday),
+    ("thu", Weekday::Thursday),
+    ("fri", Weekday::Friday),
+    ("sat", Weekday::Saturday),
+    ("sun", Weekday::Sunday),
+];
+
+/// The hours of a week in which people answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hours {
+    /// On which days (from Monday) from when until when; none at all: always.
+    spans: Vec<(BTreeSet<i8>, Time, Time)>,
+    holidays: BTreeSet<Date>,
+    zone: TimeZone,
+}
+
+/// When a digest is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Digest {
+    /// None: everything is told as it comes.
+    AtOnce,
+    /// At every full hour.
+    Hourly,
+    /// At these times of a day.
+    Daily(Vec<Time>),
+    /// So long after the first that it tells of.
+    Every(Duration),
+}
+
+impl Hours {
+    /// Always, in this zone.
+    pub fn always(zone: TimeZone) -> Self {
+        Self { spans: Vec::new(), holidays: BTreeSet::new(), zone }
+    }
+
+    /// The hours that these texts name (`"Mon-Fri 09:00-18:00"`, `"Sat 10:00-12:00"`, `"09:00-18:00"`).
+    ///
+    /// # Errors
+    /// A sentence about the text that cannot be read.
+    pub fn new(texts: &[String], holidays: BTreeSet<Date>, zone: TimeZone) -> Result<Self, String> {
+        let spans = texts.iter().map(|text| span(text)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { spans, holidays, zone })
+    }
+
+    /// The zone they are meant in.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// The day that a moment lies on.
+    pub fn day(&self, at: Timestamp) -> Date {
+        at.to_jiff().to_zoned(self.zone.clone()).date()
+    }
+
+    /// The open spans of a day, in order. A clock that is put forward can make one empty.
+    fn of_day(&self, day: Date) -> Vec<(Timestamp, Timestamp)> {
+        if self.holidays.contains(&day) {
+            return Vec::new();
+        }
+        let weekday = day.weekday().to_monday_zero_offset();
+        let at = |time: Time| {
+            let zoned = day.to_datetime(time).to_zoned(self.zone.clone()).ok()?;
+            Some(Timestamp(zoned.timestamp().as_millisecond()))
+        };
+        let mut spans: Vec<_> = if self.spans.is_empty() {
+            // A holiday closes what is otherwise always open.
+            let next = day.tomorrow().ok().and_then(|next| next.to_zoned(self.zone.clone()).ok());
+            let end = next.map(|next| Timestamp(next.timestamp().as_millisecond()));
+            at(Time::midnight()).zip(end).into_iter().collect()
+        } else {
+            let of_day = self.spans.iter().filter(|(days, ..)| days.contains(&weekday));
+            of_day.filter_map(|(_, from, until)| at(*from).zip(at(*until))).collect()
+        };
+        spans.sort_by_key(|(from, _)| *from);
+        spans
+    }
+
+    fn days(&self, from: Timestamp) -> impl Iterator<Item = Date> {
+        let mut next = Some(self.day(from));
+        std::iter::from_fn(move || {
+            let day = next?;
+            next = day.tomorrow().ok();
+            Some(day)
+        })
+        .take(HORIZON)
+    }
+
+    /// This moment if somebody is there, else the next when somebody is. With no open hour in sight it
+    /// is this moment: nothing waits for ever.
+    pub fn open_from(&self, at: Timestamp) -> Timestamp {
+        for day in self.days(at) {
+            // The last moment belongs to it: a digest at the end of the day is still read.
+            if let Some((from, _)) = self.of_day(day).into_iter().find(|(_, until)| *until >= at) {
+                return from.max(at);
+            }
+        }
+        at
+    }
+
+    /// The moment when so much working time has passed.
+    pub fn after(&self, from: Timestamp, span: Duration) -> Timestamp {
+        let mut left = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let mut passed = from;
+        for day in self.days(from) {
+            for (open, close) in self.of_day(day) {
+                // Spans may overlap: no hour counts twice.
+                let start = open.max(passed);
+                passed = passed.max(close);
+                let room = close.0 - start.0;
+                if room <= 0 {
+                    continue;
+                }
+                if left <= room {
+                    return Timestamp(start.0 + left);
+                }
+                left -= room;
+            }
+        }
+        from.plus(span)
+    }
+}
+
+impl Digest {
+    /// `"hourly"`, `"daily 09:00"`, `"daily 09:00 15:00"`, or a span such as `"2h"`.
+    ///
+    /// # Errors
+    /// A sentence that says what may stand there.
+    pub fn parse(text: &str, span: impl Fn(&str) -> Option<Duration>) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is no digest: write \"at-once\", \"hourly\", \"daily 09:00\" or a span such as \"2h\""
+            )
+        };
+        match text {
+            "at-once" => return Ok(Self::AtOnce),
+            "hourly" => return Ok(Self::Hourly),
+            _ => {}
+        }
+        if let Some(times) = text.strip_prefix("daily") {
+            let mut times: Vec<Time> = times
+                .split([' ', ','])
+                .filter(|time| !time.is_empty())
+                .map(clock)
+                .collect::<Option<_>>()
+                .ok_or_else(wrong)?;
+            times.sort();
+            times.dedup();
+            return if times.is_empty() { Err(wrong()) } else { Ok(Self::Daily(times)) };
+        }
+        let every = span(text).filter(|every| !every.is_zero()).ok_or_else(wrong)?;
+        Ok(Self::Every(every))
+    }
+
+    /// When what happens now is told.
+    pub fn next(&self, now: Timestamp, hours: &Hours) -> Timestamp {
+        match self {
+            Self::AtOnce => now,
+            Self::Every(span) => hours.open_from(now.plus(*span)),
+            Self::Hourly => {
+                let hour = 3_600_000;
+                hours.open_from(Timestamp((now.0.div_euclid(hour) + 1) * hour))
+            }
+            Self::Daily(times) => {
+                let due = hours.days(now).flat_map(|day| {
+                    let open = hours.of_day(day);
+                    let at = move |time: &Time| {
+                        let zoned = day.to_datetime(*time).to_zoned(hours.zone.clone()).ok()?;
+                        Some(Timestamp(zoned.timestamp().as_millisecond()))
+                    };
+                    // On a day when nobody is there, none; a time outside of the hours is meant all the same.
+                    times.iter().filter_map(at).filter(move |_| !open.is_empty()).collect::<Vec<_>>()
+                });
+                due.into_iter().find(|due| *due > now).unwrap_or(now)
+            }
+        }
+    }
+}
+
+fn span(text: &str) -> Result<(BTreeSet<i8>, Time, Time), String> {
+    let wrong = || format!("`{text}` are no hours: write them as \"Mon-Fri 09:00-18:00\"");
+    let (days, times) = match text.trim().rsplit_once(' ') {
+        Some((days, times)) => (days.trim(), times),
+        None => ("Mon-Sun", text.trim()),
+    };
+    let (from, until) = times.split_once('-').ok_or_else(wrong)?;
+    let (from, until) = (clock(from).ok_or_else(wrong)?, clock(until).ok_or_else(wrong)?);
+    if from >= until {
+        return Err(format!(
+            "`{text}`: the hours end before they begin; write what goes over midnight as two"
+        ));
+    }
+    let mut set = BTreeSet::new();
+    for part in days.split(',').map(str::trim) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (weekday(first).ok_or_else(wrong)?, weekday(last).ok_or_else(wrong)?);
+        let mut day = first;
+        loop {
+            set.insert(day);
+            if day == last {
+                break;
+            }
+            day = (day + 1) % 7;
+        }
+    }
+    Ok((set, from, until))
+}
+
+/// Days from Monday. `Mon` and `Monday` are the same.
+fn weekday(text: &str) -> Option<i8> {
+    let text = text.trim().to_ascii_lowercase();
+    let known = text.len() >= 3 && text.bytes().all(|byte| byte.is_ascii_lowercase());
+    let found = WEEK.iter().find(|(short, _)| known && text.starts_with(short))?;
+    Some(found.1.to_monday_zero_offset())
+}
+
+/// `09:00`, and `24:00` for the last moment of a day.
+fn clock(text: &str) -> Option<Time> {
+    let (hour, minute) = text.trim().split_once(':')?;
+    let number = |text: &str| (1..=2).contains(&text.len()).then(|| text.parse::<i8>().ok()).flatten();
+    match (number(hour)?, number(minute)?) {
+        (24, 0) => Some(Time::MAX),
+        (hour, minute) => Time::new(hour, minute, 0, 0).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(text: &str) -> Timestamp {
+        let zoned = format!("{text}:00+09:00").parse::<jiff::Timestamp>().unwrap();
+        Timestamp(zoned.as_millisecond())
+    }
+
+    fn hours(texts: &[&str], holidays: &[&str]) -> Hours {
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        let holidays = holidays.iter().map(|day| day.parse().unwrap()).collect();
+        Hours::new(&texts, holidays, TimeZone::fixed(jiff::tz::offset(9))).unwrap()
+    }
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    // 2026-11-20 is a Friday, the 23rd a holiday in Japan.
+    #[test]
+    fn working_time_passes_only_while_somebody_is_there() {
+        let office = hours(&["Mon-Fri 09:00-12:00", "Mon-Fri 13:00-18:00"], &["2026-11-23"]);
+        let twice = hours(&["Fri 09:00-12:00", "Mon-Fri 10:00-13:00"], &[]);
+        assert_eq!(twice.after(at("2026-11-20T09:00"), 4 * HOUR), at("2026-11-20T13:00"));
+        let table = [
+            ("2026-11-20T10:00", 1, "2026-11-20T11:00"),
+            ("2026-11-20T11:30", 1, "2026-11-20T13:30"),
+            ("2026-11-20T12:30", 1, "2026-11-20T14:00"),
+            ("2026-11-20T17:00", 4, "2026-11-24T12:00"),
+            ("2026-11-20T17:00", 5, "2026-11-24T14:00"),
+            ("2026-11-21T03:00", 4, "2026-11-24T14:00"),
+            ("2026-11-20T18:00", 0, "2026-11-24T09:00"),
+            ("2026-11-20T07:00", 8, "2026-11-20T18:00"),
+        ];
+        for (from, span, until) in table {
+            assert_eq!(office.after(at(from), span * HOUR), at(until), "{from} + {span}h");
+        }
+        let always = Hours::always(TimeZone::UTC);
+        assert_eq!(always.after(at("2026-11-20T10:00"), 100 * HOUR), at("2026-11-24T14:00"));
+        let always = hours(&[], &[]);
+        assert_eq!(always.open_from(at("2026-11-21T03:00")), at("2026-11-21T03:00"));
+    }
+
+    #[test]
+    fn digests_are_due_at_work() {
+        let office = hours(&["Mon-Fri 09:00-18:00"], &["2026-11-23"]);
+        let always = Hours::always(office.zone().clone());
+        let daily = Digest::parse("daily 09:00 15:30", |_| None).unwrap();
+        let every = Digest::Every(2 * HOUR);
+        let table = [
+            (&Digest::Hourly, &office, "2026-11-20T10:10", "2026-11-20T11:00"),
+            (&Digest::Hourly, &office, "2026-11-20T17:10", "2026-11-20T18:00"),
+            (&Digest::Hourly, &office, "2026-11-20T18:10", "2026-11-24T09:00"),
+            (&Digest::Hourly, &always, "2026-11-20T18:10", "2026-11-20T19:00"),
+            (&daily, &office, "2026-11-20T09:00", "2026-11-20T15:30"),
+            (&daily, &office, "2026-11-20T15:30", "2026-11-24T09:00"),
+            (&daily, &always, "2026-11-20T15:31", "2026-11-21T09:00"),
+            (&every, &office, "2026-11-20T10:00", "2026-11-20T12:00"),
+            (&every, &office, "2026-11-20T17:00", "2026-11-24T09:00"),
+        ];
+        for (digest, hours, now, due) in table {
+            assert_eq!(digest.next(at(now), hours), at(due), "{digest:?} {now}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_understood_or_refused() {
+        let zone = || TimeZone::UTC;
+        for text in [
+            "Mon-Fri 09:00-18:00",
+            "Sat,Sun 10:00-12:00",
+            "Fri-Mon 0:00-24:00",
+            "monday 9:00-17:30",
+            "08:00-20:00",
+        ] {
+            assert!(Hours::new(&[text.to_owned()], BTreeSet::new(), zone()).is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "Mon",
+            "Mon-Fri",
+            "Mon 18:00-09:00",
+            "Mon 9-18",
+            "Xyz 09:00-18:00",
+            "Mon 09:00-25:00",
+            "Mo 1:00-2:00",
+        ] {
+            assert!(Hours::new(&[text.to_owned()], BTreeSet::new(), zone()).is_err(), "{text}");
+        }
+        let seconds =
+            |text: &str| text.strip_suffix('s').and_then(|n| n.parse().ok()).map(Duration::from_secs);
+        assert_eq!(Digest::parse("30s", seconds), Ok(Digest::Every(Duration::from_secs(30))));
+        for text in ["", "daily", "daily 9", "daily 25:00", "0s", "weekly"] {
+            assert!(Digest::parse(text, seconds).unwrap_err().contains("hourly"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_clock_put_forward_loses_no_day() {
+        let zone = TimeZone::get("America/New_York").unwrap();
+        let early = Hours::new(&["Sun 02:15-02:45".to_owned()], BTreeSet::new(), zone).unwrap();
+        let saturday = "2026-03-07T12:00:00Z".parse::<jiff::Timestamp>().unwrap();
+        assert!(
+            early.after(Timestamp(saturday.as_millisecond()), HOUR / 4)
+                > Timestamp(saturday.as_millisecond())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn time_only_passes_forward(now in 0_i64..4_000_000_000_000, span in 0_u32..2_000_000, text in "[A-Za-z0-9:, -]{0,24}") {
+            let now = Timestamp(now);
+            if let Ok(hours) = Hours::new(&[text], BTreeSet::new(), TimeZone::UTC) {
+                prop_assert!(hours.after(now, Duration::from_secs(u64::from(span))) >= now);
+                prop_assert!(hours.open_from(now) >= now);
+                for digest in [Digest::Hourly, Digest::Every(HOUR), Digest::Daily(vec![Time::midnight()])] {
+                    prop_assert!(digest.next(now, &hours) >= now);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The links that a mail may carry: only ever what is safe, or what asks another person.
+
+use crate::message::Address;
+use crate::store::{HoldKind, LinkAction, NoticeKind, StoreError, StoredMessage};
+use async_trait::async_trait;
+
+/// Makes links, and keeps what they are good for.
+#[async_trait]
+pub trait LinkMaker: Send + Sync + 'static {
+    /// Links for this person, in the order asked for; none at all where the desk has no URL.
+    async fn links(
+        &self,
+        person: &Address,
+        message: &StoredMessage,
+        wanted: &[LinkAction],
+    ) -> Result<Vec<String>, StoreError>;
+
+    /// The desk's page at this path (`/held/ID`), where it has a URL.
+    fn page(&self, path: &str) -> Option<String>;
+}
+
+/// The links of one mail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // as in `LinkAction`
+pub struct Links {
+    pub split: Option<String>,
+    pub take_back: Option<String>,
+    pub undo: Option<String>,
+    pub as_is: Option<String>,
+    /// The page of the message; it asks who comes.
+    pub view: Option<String>,
+}
+
+/// No links.
+pub static NO_LINKS: Links = Links { split: None, take_back: None, undo: None, as_is: None, view: None };
+
+impl Links {
+    /// Links that were made, by what they do.
+    pub(super) fn of(wanted: &[LinkAction], made: Vec<String>) -> Self {
+        let mut links = Self::default();
+        for (action, url) in wanted.iter().zip(made) {
+            let place = match action {
+                LinkAction::Split => &mut links.split,
+                LinkAction::TakeBack => &mut links.take_back,
+                LinkAction::Undo => &mut links.undo,
+                LinkAction::AskAsIs => &mut links.as_is,
+                LinkAction::View => &mut links.view,
+            };
+            *place = Some(url);
+        }
+        links
+    }
+}
+
+/// What a notice of this kind offers to the sender of a message. What was held by a rule or for the
+/// audit can be taken back and nothing else: sending it takes another person.
+pub(super) fn offered(kind: NoticeKind, message: &StoredMessage) -> &'static [LinkAction] {
+    match (kind, message.held.as_ref().map(|held| held.kind)) {
+        (NoticeKind::Held | NoticeKind::Expiring, Some(HoldKind::Ask)) => {
+            &[LinkAction::Split, LinkAction::TakeBack, LinkAction::AskAsIs]
+        }
+        (NoticeKind::Held | NoticeKind::Expiring, Some(_)) => &[LinkAction::TakeBack, LinkAction::AskAsIs],
+        (NoticeKind::Waits, _) => &[LinkAction::TakeBack],
+        (NoticeKind::TakenBack, _) => &[LinkAction::Undo],
+        _ => &[],
+    }
+}

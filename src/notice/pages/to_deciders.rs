@@ -1,0 +1,233 @@
+//! What those who decide are told: of one message, or of all that wait for them.
+
+use super::super::locale::{number, text};
+use super::super::mail::Head;
+use super::super::page::{Button, MAX_LINE, Page, Tone};
+use super::super::people::People;
+use super::super::{Letterhead, Matter, Moment, safe};
+use super::{Desk, Letter, bind, disclosure, figures, in_languages, moment_text, reasons};
+use crate::message::Address;
+use crate::policy::verdict::Language;
+use crate::store::{AskWhy, HeldRow, HoldKind};
+
+/// Most messages that a digest tells of; the rest is counted.
+const MOST_ENTRIES: usize = 50;
+
+impl Desk<'_> {
+    /// To one of those who decide, about one message. `words` are the sender's, who asks for something.
+    pub(in super::super) fn to_decide(
+        &self,
+        to: &Address,
+        why: AskWhy,
+        words: Option<&str>,
+        urgent: bool,
+    ) -> Option<Letter> {
+        let held = self.still_held()?;
+        let people = self.people();
+        let tone = if why == AskWhy::Stopped { Tone::Alarm } else { Tone::Waiting };
+        let only = self.letterhead.asking.language(to);
+        let mut pages = in_languages(self.language(), only, tone);
+        for page in &mut pages {
+            self.why_now(page, held, why, words, &people);
+            self.ways(page, held);
+            self.facts(page, &people);
+            reasons(page, held);
+            hits(page, held);
+            by_organisation(page, &people);
+        }
+        let subject = match why {
+            AskWhy::Asked | AskWhy::Deputy => "approve-subject",
+            AskWhy::Escalated => "escalated-subject",
+            AskWhy::Expiring => "expiring-approver-subject",
+            AskWhy::AsIs => "as-is-subject",
+            AskWhy::Stopped => "stopped-subject",
+        };
+        Some(self.close(subject, vec![to.clone()], &pages, urgent || why == AskWhy::Stopped))
+    }
+
+    /// What would happen, and why they are told of it now.
+    fn why_now(&self, page: &mut Page, held: &HeldRow, why: AskWhy, words: Option<&str>, people: &People) {
+        let expires = self.moment_text(held.expires);
+        let sender = self.sender(page);
+        let values = [("expires", text(&expires)), ("sender", text(&sender))];
+        match why {
+            AskWhy::Stopped => {
+                let (left, total) = self.left();
+                page.lead("stopped-lead", &[("left", number(left)), ("total", number(total))]);
+                page.paragraph("stopped-rest", &[("left", number(left)), ("total", number(total))]);
+                return;
+            }
+            AskWhy::AsIs => {
+                page.lead("as-is-lead", &values);
+                if let Some(words) = words {
+                    page.quote(&lines(words));
+                }
+                if people.exposed.len() > 1 {
+                    let count = [("count", number(people.exposed.len()))];
+                    page.paragraph("approve-exposed", &count);
+                }
+            }
+            _ => disclosure(page, people, "approve-would-see", "approve-lead"),
+        }
+        figures(page, people);
+        let key = match why {
+            AskWhy::Deputy => "approve-deputy",
+            AskWhy::Escalated => "approve-escalated",
+            AskWhy::Expiring => "approve-expiring",
+            _ => "approve-waits",
+        };
+        page.paragraph(key, &values);
+    }
+
+    /// Where to decide: the page, or the commands where there is none.
+    fn ways(&self, page: &mut Page, held: &HeldRow) {
+        match &self.matter.links.view {
+            Some(url) => {
+                let (label, hint) = (page.say("button-view", &[]), page.say("button-view-hint", &[]));
+                page.buttons(vec![Button { label, hint, url: url.clone(), first: true }]);
+            }
+            None => self.commands(page, held.kind),
+        }
+    }
+
+    /// The exact commands, as far as this kind of hold allows them.
+    fn commands(&self, page: &mut Page, kind: HoldKind) {
+        let id = self.matter.message.id;
+        page.heading("heading-commands");
+        let as_is = if kind == HoldKind::Unsafe { "command-as-is-unsafe" } else { "command-as-is" };
+        let reason = page.say("command-reason", &[]);
+        let mut commands = vec![("command-show", format!("sekisho held show {id}"))];
+        if kind != HoldKind::Unsafe {
+            commands.push(("command-split", format!("sekisho held release {id}")));
+            commands.push(("command-bcc", format!("sekisho held release {id} --as bcc")));
+        }
+        commands.push((as_is, format!("sekisho held release {id} --as as-is")));
+        commands.push(("command-return", format!("sekisho held return {id} --reason \"{reason}\"")));
+        for (key, command) in commands {
+            let label = page.say(key, &[]);
+            page.item(2, &label);
+            page.exact(4, &command);
+        }
+    }
+}
+
+/// One message of a digest.
+pub(in super::super) struct Entry<'a> {
+    /// What it is about, with its link.
+    pub(in super::super) matter: Matter<'a>,
+    /// Why it is told.
+    pub(in super::super) why: AskWhy,
+}
+
+/// All that waits for one person, in one mail.
+pub(in super::super) fn digest(
+    entries: &[Entry<'_>],
+    to: &Address,
+    letterhead: &Letterhead,
+    moment: Moment,
+) -> Option<Letter> {
+    let first = entries.first()?;
+    let only = letterhead.asking.language(to);
+    let mut pages = in_languages(only.unwrap_or(letterhead.language), only, Tone::Waiting);
+    let count = [("count", number(entries.len()))];
+    let mut titles = Vec::new();
+    for page in &mut pages {
+        titles.push(page.say("digest-subject", &count));
+        page.lead("digest-lead", &count);
+        for entry in entries.iter().take(MOST_ENTRIES) {
+            let desk = Desk { matter: &entry.matter, letterhead, moment };
+            desk.in_digest(page, entry.why);
+        }
+        if entries.len() > MOST_ENTRIES {
+            page.paragraph("digest-more", &[("count", number(entries.len() - MOST_ENTRIES))]);
+        }
+    }
+    let to = vec![to.clone()];
+    let head = Head {
+        letterhead,
+        moment,
+        about: first.matter.message.id,
+        thread: "",
+        to: &to,
+        subject: titles.first().map_or("", String::as_str),
+        auto_submitted: "auto-generated",
+        urgent: false,
+    };
+    let bytes = bind(&head, &pages, &titles);
+    Some((to, bytes))
+}
+
+impl Desk<'_> {
+    /// One message among others.
+    fn in_digest(&self, page: &mut Page, why: AskWhy) {
+        let people = self.people();
+        let Some(held) = self.still_held() else { return };
+        let (subject, sender) = (self.subject(page), self.sender(page));
+        page.labelled_anew("label-subject", &subject);
+        page.labelled("label-sender", &sender);
+        if people.exposed.len() > 1 {
+            let said = page.say(
+                "digest-exposed",
+                &[("count", number(people.exposed.len())), ("organisations", number(people.organisations()))],
+            );
+            page.labelled("label-exposed", &said);
+        } else if let Some(reason) = first_reason(held, page.language) {
+            page.labelled("heading-why", &reason);
+        }
+        page.labelled("label-expires", &moment_text(held.expires, self.letterhead));
+        if why == AskWhy::Deputy {
+            let deputy = page.say("digest-deputy", &[]);
+            page.labelled("label-note", &deputy);
+        }
+        page.labelled("label-reference", held.id.as_str());
+        if let Some(url) = &self.matter.links.view {
+            let label = page.say("button-view", &[]);
+            page.buttons(vec![Button { label, hint: String::new(), url: url.clone(), first: false }]);
+        }
+    }
+}
+
+fn first_reason(held: &HeldRow, language: Language) -> Option<String> {
+    let reasons = match language {
+        Language::Ja if !held.reasons_ja.is_empty() => &held.reasons_ja,
+        _ => &held.reasons,
+    };
+    reasons.first().map(|reason| safe::line(reason, MAX_LINE))
+}
+
+/// A person's words, line by line, as many as a mail needs.
+fn lines(words: &str) -> String {
+    const MOST: usize = 20;
+    let lines: Vec<String> = words.lines().take(MOST).map(|line| safe::line(line, MAX_LINE)).collect();
+    lines.join("\n")
+}
+
+/// All recipients, by organisation.
+fn by_organisation(page: &mut Page, people: &People) {
+    page.heading("label-recipients");
+    let (internal, hidden) = (page.say("internal", &[]), page.say("bcc-mark", &[]));
+    let mut lines = Vec::new();
+    for (organisation, members) in people.by_organisation() {
+        let name = if organisation.is_empty() { &internal } else { &organisation };
+        let alone = members.len() == 1 && members[0].0.key() == organisation;
+        if !alone {
+            lines.push(format!("{name} ({})", members.len()));
+        }
+        for (address, visible) in members {
+            let indent = if alone { "" } else { "  " };
+            let mark = if visible { String::new() } else { format!(" {hidden}") };
+            lines.push(format!("{indent}{address}{mark}"));
+        }
+    }
+    page.list(2, lines.into_iter());
+}
+
+/// Where the audit found hidden addresses.
+fn hits(page: &mut Page, held: &HeldRow) {
+    if held.hits.is_empty() {
+        return;
+    }
+    page.heading("heading-hits");
+    let line = |hit: &crate::rewrite::Hit| format!("{}: {} ({})", hit.address, hit.place, hit.form);
+    page.list(2, held.hits.iter().map(line));
+}

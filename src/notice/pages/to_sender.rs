@@ -1,0 +1,213 @@
+//! What the sender is told: that it is held, leaves later, was split, went back. The buttons do only
+//! what is safe; everything else asks another person.
+
+use super::super::locale::{number, text};
+use super::super::page::{MAX_LINE, MAX_LISTED, Page, Tone};
+use super::super::people::People;
+use super::super::safe;
+use super::{Desk, Letter, button, disclosure, figures, reasons, why};
+use crate::policy::Disclosure;
+use crate::store::{HeldRow, HeldState, HoldKind};
+
+impl Desk<'_> {
+    /// It is held.
+    pub(in super::super) fn held(&self) -> Option<Letter> {
+        let held = self.matter.message.held.as_ref()?;
+        let (told, mut page) = self.to_sender(Tone::Waiting)?;
+        let people = self.people();
+        disclosure(&mut page, &people, "held-exposed", "held-lead");
+        if people.exposed.len() > 1 {
+            page.paragraph("held-lead", &[]);
+        }
+        figures(&mut page, &people);
+        self.options(&mut page, held);
+        self.facts(&mut page, &people);
+        reasons(&mut page, held);
+        exposed(&mut page, &people);
+        Some(self.close("held-subject", vec![told.address], &[page], false))
+    }
+
+    /// It is still held, and goes back soon.
+    pub(in super::super) fn expiring(&self) -> Option<Letter> {
+        let held = self.still_held()?;
+        let (told, mut page) = self.to_sender(Tone::Waiting)?;
+        let people = self.people();
+        let expires = self.moment_text(held.expires);
+        page.lead("expiring-lead", &[("expires", text(&expires))]);
+        self.options(&mut page, held);
+        self.facts(&mut page, &people);
+        reasons(&mut page, held);
+        Some(self.close("expiring-subject", vec![told.address], &[page], false))
+    }
+
+    /// The hold, while nobody has decided.
+    pub(super) fn still_held(&self) -> Option<&HeldRow> {
+        self.matter.message.held.as_ref().filter(|held| held.state == HeldState::Held)
+    }
+
+    /// What happens now, and what the sender can do about it.
+    fn options(&self, page: &mut Page, held: &HeldRow) {
+        let links = self.matter.links;
+        let deciders = self.deciders(page);
+        let expires = self.moment_text(held.expires);
+        let values = [("deciders", text(&deciders)), ("expires", text(&expires))];
+        let safe_to_split = held.kind == HoldKind::Ask;
+        page.heading("heading-next");
+        let key = match (links.take_back.is_some(), safe_to_split) {
+            (true, true) => "held-next-yourself",
+            (true, false) => "held-next-others",
+            (false, _) => "held-next",
+        };
+        let next = page.say(key, &values);
+        page.item(2, &next);
+        let ends = page.say("held-ends", &values);
+        page.item(2, &ends);
+        let split = links.split.as_ref().filter(|_| safe_to_split);
+        let buttons = [
+            button(page, "button-split", split, true),
+            button(page, "button-take-back", links.take_back.as_ref(), !safe_to_split),
+            button(page, "button-as-is", links.as_is.as_ref(), false),
+        ];
+        page.buttons(buttons.into_iter().flatten().collect());
+    }
+
+    /// It leaves later.
+    pub(in super::super) fn waits(&self) -> Option<Letter> {
+        let leaves = self.matter.deliveries.iter().filter_map(|row| row.due).min()?;
+        if leaves <= self.moment.now {
+            return None;
+        }
+        let (told, mut page) = self.to_sender(Tone::Waiting)?;
+        let message = self.matter.message;
+        let people = self.people();
+        let leaves = self.moment_text(leaves);
+        page.lead("waits-lead", &[("leaves", text(&leaves))]);
+        let individually = message.verdict.as_ref().map(|verdict| verdict.demand.disclosure);
+        if individually.is_some_and(|disclosure| disclosure >= Disclosure::Bcc) {
+            page.paragraph("waits-individually", &[]);
+        }
+        let take_back = button(&page, "button-take-back", self.matter.links.take_back.as_ref(), true);
+        if take_back.is_none() {
+            let administrator = page.say("the-administrator", &[]);
+            let admin = self.letterhead.admin.as_ref().map_or(administrator, ToString::to_string);
+            page.paragraph("waits-ask", &[("admin", text(&admin))]);
+        }
+        page.buttons(take_back.into_iter().collect());
+        self.facts(&mut page, &people);
+        self.reasons_of_verdict(&mut page);
+        Some(self.close("waits-subject", vec![told.address], &[page], false))
+    }
+
+    /// They took it back.
+    pub(in super::super) fn taken_back(&self) -> Option<Letter> {
+        let (told, mut page) = self.to_sender(Tone::Ended)?;
+        let people = self.people();
+        page.lead("taken-lead", &[]);
+        self.partly_sent(&mut page);
+        let undo = button(&page, "button-undo", self.matter.links.undo.as_ref(), true);
+        page.buttons(undo.into_iter().collect());
+        self.facts(&mut page, &people);
+        Some(self.close("taken-subject", vec![told.address], &[page], false))
+    }
+
+    /// It was split (or its recipients hidden) without asking.
+    pub(in super::super) fn split(&self) -> Option<Letter> {
+        let (told, mut page) = self.to_sender(Tone::Done)?;
+        let message = self.matter.message;
+        let people = self.people();
+        let count = [("count", number(message.envelope.recipients.len()))];
+        let disclosure = message.verdict.as_ref().map(|verdict| verdict.demand.disclosure);
+        if disclosure == Some(Disclosure::Bcc) {
+            page.lead("bcc-lead", &count);
+            page.paragraph("has-left", &[]);
+            self.facts(&mut page, &people);
+        } else {
+            page.lead("split-lead", &count);
+            page.paragraph("has-left", &[]);
+            self.facts(&mut page, &people);
+            self.what_each_saw(&mut page, &people);
+        }
+        self.reasons_of_verdict(&mut page);
+        Some(self.close("split-subject", vec![told.address], &[page], false))
+    }
+
+    /// Somebody returned it.
+    pub(in super::super) fn returned(&self) -> Option<Letter> {
+        let held = self.matter.message.held.as_ref()?;
+        let (told, mut page) = self.to_sender(Tone::Ended)?;
+        let people = self.people();
+        let administrator = page.say("the-administrator", &[]);
+        let by = held.decided_by.as_deref().map_or(administrator, |by| safe::line(by, MAX_LINE));
+        page.lead("returned-lead", &[("by", text(&by))]);
+        let reason = held.decision.as_deref().map(|reason| safe::line(reason, MAX_LINE));
+        if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
+            page.paragraph("returned-reason", &[]);
+            page.quote(&reason);
+        }
+        self.partly_sent(&mut page);
+        self.after_all(&mut page, held, &people);
+        Some(self.close("returned-subject", vec![told.address], &[page], false))
+    }
+
+    /// Nobody decided in time.
+    pub(in super::super) fn expired(&self) -> Option<Letter> {
+        let held = self.matter.message.held.as_ref()?;
+        let (told, mut page) = self.to_sender(Tone::Ended)?;
+        let people = self.people();
+        let expires = self.moment_text(held.expires);
+        page.lead("expired-lead", &[("expires", text(&expires))]);
+        self.partly_sent(&mut page);
+        self.after_all(&mut page, held, &people);
+        Some(self.close("expired-subject", vec![told.address], &[page], false))
+    }
+
+    /// What to do with a mail that was not sent.
+    fn after_all(&self, page: &mut Page, held: &HeldRow, people: &People) {
+        self.facts(page, people);
+        reasons(page, held);
+        page.heading("heading-next");
+        let next = page.say("returned-next", &[]);
+        page.item(2, &next);
+    }
+
+    fn reasons_of_verdict(&self, page: &mut Page) {
+        if let Some(verdict) = &self.matter.message.verdict {
+            let language = page.language;
+            why(page, verdict.reasons(language).into_iter());
+        }
+    }
+
+    fn what_each_saw(&self, page: &mut Page, people: &People) {
+        let recipients = &self.matter.message.envelope.recipients;
+        let inside = recipients.iter().filter(|recipient| people.is_internal(&recipient.address)).count();
+        page.heading("heading-saw");
+        let outside = page.say("split-saw-outside", &[("count", number(recipients.len() - inside))]);
+        page.item(2, &outside);
+        if !people.colleagues.is_empty() {
+            let mut names: Vec<String> = people
+                .colleagues
+                .iter()
+                .take(MAX_LISTED)
+                .map(|address| safe::line(address.as_str(), MAX_LINE))
+                .collect();
+            let more = people.colleagues.len().saturating_sub(MAX_LISTED);
+            names.extend((more > 0).then(|| page.say("and-more", &[("count", number(more))])));
+            let names = names.join(", ");
+            let colleagues = page.say("split-saw-colleagues", &[("colleagues", text(&names))]);
+            page.item(2, &colleagues);
+        }
+        if inside > 0 {
+            let inside = page.say("split-saw-inside", &[("count", number(inside))]);
+            page.item(2, &inside);
+        }
+    }
+}
+
+/// Who would see whom, where more than one would.
+fn exposed(page: &mut Page, people: &People) {
+    if people.exposed.len() < 2 {
+        return;
+    }
+    page.heading("heading-who");
+    page.list(4, people.exposed.iter().map(ToString::to_string));
+}

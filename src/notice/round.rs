@@ -1,0 +1,304 @@
+//! What becomes of a notice that is due: a mail to the sender, or those who decide told one by one.
+//!
+//! A notice to those who decide is carried over into asks, a row for each of them with its own moment;
+//! with the first go the notices that follow from a hold: the warning before it ends, and the call to
+//! those behind the approvers when nobody answers.
+
+use super::asking::warning;
+use super::links::{Links, NO_LINKS, offered};
+use super::pages::{self, Entry};
+use super::postman::Postman;
+use super::whom::{alerted, deciders_of, owners, sender_of};
+use super::{Letterhead, Matter, Moment, compose, compose_ask};
+use crate::clock::Timestamp;
+use crate::intake::OwnMail;
+use crate::journal::{Entry as Noted, Event};
+use crate::message::{Address, Header};
+use crate::store::{
+    Ask, AskPlan, AskWhy, DeliveryState, DueNotice, HeldRow, HeldState, NewAsk, NewNotice, NoticeKind,
+    StoreError, StoredMessage,
+};
+use std::collections::HashSet;
+use std::time::Duration;
+use tracing::debug;
+
+/// [`NoticeKind::Failure`] as the journal names it.
+const FAILURE: &str = "failure";
+/// A warning that would come so much too early belongs to an earlier hold of the same message.
+const EARLY: Duration = Duration::from_mins(1);
+
+impl Postman {
+    /// Sends one notice, carries it over, or lets it go.
+    pub(super) async fn deal_with(&self, notice: &DueNotice, now: Timestamp) -> Result<(), StoreError> {
+        let message = match self.store.message(notice.message).await {
+            Ok(message) => message,
+            Err(StoreError::NotFound(_)) => return self.store.drop_notice(notice.notice).await,
+            Err(error) => return Err(error),
+        };
+        let letterhead = self.letterhead();
+        match notice.kind {
+            NoticeKind::HeldApprovers
+            | NoticeKind::Stopped
+            | NoticeKind::AskedAsIs
+            | NoticeKind::ExpiringApprovers
+            | NoticeKind::Escalated => match plan(notice.kind, &message, &letterhead, now) {
+                Some(plan) => self.store.plan_asks(notice.notice, plan).await,
+                None => self.store.drop_notice(notice.notice).await,
+            },
+            NoticeKind::Expiring if too_early(&message, now).is_some() => {
+                let plan = AskPlan { asks: Vec::new(), notices: again(notice.kind, &message, now) };
+                self.store.plan_asks(notice.notice, plan).await
+            }
+            _ => self.tell_sender(notice, &message, &letterhead, now).await,
+        }
+    }
+
+    async fn tell_sender(
+        &self,
+        notice: &DueNotice,
+        message: &StoredMessage,
+        letterhead: &Letterhead,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut deliveries = self.store.deliveries(notice.message).await?;
+        if notice.kind == NoticeKind::Failure {
+            // read after the deliveries: a failure in between replaces the notice, so this report is not sent
+            let new = unreported(&self.store.journal(notice.message).await?);
+            for row in deliveries.iter_mut().filter(|row| row.state == DeliveryState::Failed) {
+                row.recipients.retain(|recipient| new.contains(recipient));
+            }
+        }
+        let moment = Moment { now, bits: self.entropy.bits() };
+        let without = Matter { message, deliveries: &deliveries, links: &NO_LINKS };
+        // Links are made for what is sent, and for nothing else.
+        if compose(notice, &without, letterhead, moment).is_none() {
+            return self.store.drop_notice(notice.notice).await;
+        }
+        let links = self.sender_links(notice.kind, message, letterhead).await?;
+        let matter = Matter { links: &links, ..without };
+        let Some(mail) = compose(notice, &matter, letterhead, moment) else {
+            return self.store.drop_notice(notice.notice).await;
+        };
+        let id = self.intake.own(mail).await?;
+        debug!(about = %notice.message, kind = ?notice.kind, %id, "notice queued");
+        Ok(())
+    }
+
+    async fn sender_links(
+        &self,
+        kind: NoticeKind,
+        message: &StoredMessage,
+        letterhead: &Letterhead,
+    ) -> Result<Links, StoreError> {
+        let wanted = offered(kind, message);
+        // Who stands in for a sender that cannot be told may look, and no more.
+        match sender_of(message, letterhead).filter(|told| told.is_sender && !wanted.is_empty()) {
+            Some(told) => Ok(Links::of(wanted, self.links.links(&told.address, message, wanted).await?)),
+            None => Ok(Links::default()),
+        }
+    }
+
+    /// Tells those who decide and are due; how many asks it looked at.
+    pub(super) async fn ask_who_is_due(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let due = self.store.due_asks(now, limit).await?;
+        let (digests, single): (Vec<&Ask>, Vec<&Ask>) = due.iter().partition(|ask| ask.digest);
+        let mut failed = None;
+        let mut keep = |result: Result<(), StoreError>| match result {
+            // Fenced: it was told meanwhile.
+            Ok(()) | Err(StoreError::Fenced) => {}
+            Err(error) => {
+                tracing::warn!(%error, "those who decide could not be told");
+                failed.get_or_insert(error);
+            }
+        };
+        for ask in single {
+            keep(self.ask_one(ask, now).await);
+        }
+        for asks in digests.chunk_by(|one, other| one.approver.key() == other.approver.key()) {
+            keep(self.ask_in_digest(asks, now).await);
+        }
+        failed.map_or(Ok(due.len()), Err)
+    }
+
+    async fn ask_one(&self, ask: &Ask, now: Timestamp) -> Result<(), StoreError> {
+        let Some(message) = self.waiting(ask).await? else {
+            return self.store.drop_asks(vec![ask.row]).await;
+        };
+        let words = match ask.why {
+            AskWhy::AsIs => wish(&self.store.journal(ask.message).await?),
+            _ => None,
+        };
+        let deliveries = self.store.deliveries(ask.message).await?;
+        let links = self.decider_links(&message);
+        let matter = Matter { message: &message, deliveries: &deliveries, links: &links };
+        let moment = Moment { now, bits: self.entropy.bits() };
+        match compose_ask(ask, &matter, words.as_deref(), &self.letterhead(), moment) {
+            Some(mail) => {
+                let id = self.intake.tell(mail, vec![ask.row]).await?;
+                debug!(about = %ask.message, why = ?ask.why, %id, "notice queued");
+                Ok(())
+            }
+            None => self.store.drop_asks(vec![ask.row]).await,
+        }
+    }
+
+    async fn ask_in_digest(&self, asks: &[&Ask], now: Timestamp) -> Result<(), StoreError> {
+        let (mut waiting, mut over, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        for ask in asks {
+            match self.waiting(ask).await? {
+                Some(message) => {
+                    waiting.push((message, ask.why));
+                    told.push(ask.row);
+                }
+                None => over.push(ask.row),
+            }
+        }
+        if !over.is_empty() {
+            self.store.drop_asks(over).await?;
+        }
+        let links: Vec<Links> = waiting.iter().map(|(message, _)| self.decider_links(message)).collect();
+        let entries: Vec<Entry<'_>> = waiting
+            .iter()
+            .zip(&links)
+            .map(|((message, why), links)| Entry {
+                matter: Matter { message, deliveries: &[], links },
+                why: *why,
+            })
+            .collect();
+        let Some(to) = asks.first().map(|ask| &ask.approver) else { return Ok(()) };
+        let moment = Moment { now, bits: self.entropy.bits() };
+        if let Some((to, message)) = pages::digest(&entries, to, &self.letterhead(), moment) {
+            let mail = OwnMail { about: None, to, message: message.into(), answers: None };
+            let id = self.intake.tell(mail, told).await?;
+            debug!(messages = entries.len(), %id, "digest queued");
+        }
+        Ok(())
+    }
+
+    /// The message of an ask, while nobody has decided.
+    async fn waiting(&self, ask: &Ask) -> Result<Option<StoredMessage>, StoreError> {
+        match self.store.message(ask.message).await {
+            Ok(message) => Ok(is_held(&message).is_some().then_some(message)),
+            Err(StoreError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn decider_links(&self, message: &StoredMessage) -> Links {
+        Links { view: self.links.page(&format!("/held/{}", message.id)), ..Links::default() }
+    }
+}
+
+fn is_held(message: &StoredMessage) -> Option<&HeldRow> {
+    message.held.as_ref().filter(|held| held.state == HeldState::Held)
+}
+
+/// Who is told, and what follows; `None` when nothing waits any more.
+fn plan(
+    kind: NoticeKind,
+    message: &StoredMessage,
+    letterhead: &Letterhead,
+    now: Timestamp,
+) -> Option<AskPlan> {
+    let held = is_held(message)?;
+    let asking = &letterhead.asking;
+    let urgent = is_urgent(message);
+    let at_once = |people: Vec<Address>, why| {
+        people.into_iter().map(|approver| NewAsk { approver, why, digest: false, due: now }).collect()
+    };
+    let asks: Vec<NewAsk> = match kind {
+        NoticeKind::HeldApprovers => {
+            asking.plan(&deciders_of(message, letterhead), &owners(message), urgent, now)
+        }
+        NoticeKind::Stopped => at_once(alerted(message, letterhead), AskWhy::Stopped),
+        NoticeKind::Escalated => {
+            let owners = owners(message);
+            let behind = asking.escalation.iter().flat_map(|escalation| &escalation.to);
+            let behind = behind.filter(|one| owners.iter().all(|owner| owner.key() != one.key()));
+            at_once(behind.cloned().collect(), AskWhy::Escalated)
+        }
+        // Those who are asked anew are told in the place of who is away now.
+        NoticeKind::ExpiringApprovers if too_early(message, now).is_some() => Vec::new(),
+        NoticeKind::ExpiringApprovers => renamed(
+            asking.plan(&deciders_of(message, letterhead), &owners(message), true, now),
+            AskWhy::Expiring,
+        ),
+        NoticeKind::AskedAsIs => {
+            renamed(asking.plan(&deciders_of(message, letterhead), &owners(message), true, now), AskWhy::AsIs)
+        }
+        _ => Vec::new(),
+    };
+    let notices = match kind {
+        NoticeKind::HeldApprovers | NoticeKind::Stopped => following(held, letterhead, now),
+        NoticeKind::ExpiringApprovers => again(kind, message, now),
+        _ => Vec::new(),
+    };
+    Some(AskPlan { asks, notices })
+}
+
+fn renamed(asks: Vec<NewAsk>, why: AskWhy) -> Vec<NewAsk> {
+    asks.into_iter().map(|ask| NewAsk { why, ..ask }).collect()
+}
+
+/// What comes after a hold that nobody decides: a warning to both sides, and the escalation.
+fn following(held: &HeldRow, letterhead: &Letterhead, now: Timestamp) -> Vec<NewNotice> {
+    let due = warning(held.received.max(now.minus(held.expires.since(now))), held.expires);
+    let mut notices = vec![
+        NewNotice { kind: NoticeKind::Expiring, due },
+        NewNotice { kind: NoticeKind::ExpiringApprovers, due },
+    ];
+    let escalates = letterhead.asking.escalates(now).filter(|due| *due < held.expires);
+    notices.extend(escalates.map(|due| NewNotice { kind: NoticeKind::Escalated, due }));
+    notices
+}
+
+/// When the warning of a hold is really due, if that is not yet: the message was held anew since it was
+/// put down.
+fn too_early(message: &StoredMessage, now: Timestamp) -> Option<Timestamp> {
+    let held = is_held(message)?;
+    let due = warning(held.received, held.expires);
+    (due > now.plus(EARLY)).then_some(due)
+}
+
+fn again(kind: NoticeKind, message: &StoredMessage, now: Timestamp) -> Vec<NewNotice> {
+    too_early(message, now).map(|due| NewNotice { kind, due }).into_iter().collect()
+}
+
+/// Whether the sender marked it as urgent (RFC 4021 §2.1.54, RFC 2156 §5.3.6).
+pub(super) fn is_urgent(message: &StoredMessage) -> bool {
+    let Ok(header) = Header::parse(message.header.clone()) else { return false };
+    let says = |name: &str, words: &[&str]| {
+        header.text(name).is_some_and(|text| {
+            let text = text.trim().to_ascii_lowercase();
+            words.iter().any(|word| text.starts_with(word))
+        })
+    };
+    says("Importance", &["high"])
+        || says("X-Priority", &["1", "2"])
+        || says("X-MSMail-Priority", &["high"])
+        || says("Priority", &["urgent"])
+}
+
+/// The last words with which the sender asked for it to be sent as it is.
+fn wish(journal: &[Noted]) -> Option<String> {
+    journal.iter().rev().find_map(|entry| match &entry.event {
+        Event::Asked { reason, .. } => Some(reason.clone()),
+        _ => None,
+    })
+}
+
+/// Recipients that failed since the last failure report was sent: all that failed, before the first.
+pub(super) fn unreported(journal: &[Noted]) -> HashSet<String> {
+    let failed = DeliveryState::Failed.to_string();
+    let mut new = HashSet::new();
+    for entry in journal {
+        match &entry.event {
+            Event::Attempt { state, recipients, .. } if *state == failed => {
+                new.extend(recipients.iter().cloned());
+            }
+            Event::Noticed { kind, .. } if kind == FAILURE => new.clear(),
+            _ => {}
+        }
+    }
+    new
+}

@@ -1,0 +1,136 @@
+//! Who is told of what waits for a decision, mail that waits untried, and calls to hooks.
+
+use super::*;
+
+fn ask(to: &str, digest: bool, due: Timestamp) -> NewAsk {
+    NewAsk { approver: address(to), why: AskWhy::Asked, digest, due }
+}
+
+async fn held_with_notice(store: &dyn Store, random: u64) -> (Id, i64) {
+    let mut new = held_message(random, &["a@x.example"]);
+    new.notices = vec![NewNotice { kind: NoticeKind::HeldApprovers, due: NOW }];
+    store.accept(new.clone()).await.unwrap();
+    let due = store.due_notices(NOW, 99).await.unwrap();
+    (new.id, due.iter().find(|notice| notice.message == new.id).unwrap().notice)
+}
+
+/// A notice becomes asks in one step; each leaves the list with its mail, and once.
+pub(in crate::store) async fn asks_are_answered_once(harness: &impl Harness) {
+    let store = harness.open();
+    let (id, notice) = held_with_notice(&*store, 1).await;
+    let plan = AskPlan {
+        asks: vec![ask("Boss@example.co.jp", false, NOW), ask("ceo@example.co.jp", false, at(9))],
+        notices: vec![NewNotice { kind: NoticeKind::Expiring, due: at(45) }],
+    };
+    store.plan_asks(notice, plan.clone()).await.unwrap();
+    assert!(matches!(store.plan_asks(notice, plan).await, Err(StoreError::Fenced)));
+    assert_eq!(store.due_notices(at(44), 9).await.unwrap(), []);
+    assert_eq!(store.next_notice().await.unwrap(), Some(NOW));
+    let held = store.message(id).await.unwrap().held.unwrap();
+    for approver in ["boss@example.co.jp", "ceo@example.co.jp", "soumu@example.co.jp"] {
+        assert!(
+            held.approvers.iter().any(|one| one == approver),
+            "{approver} may decide: {:?}",
+            held.approvers
+        );
+    }
+    let due = store.due_asks(NOW, 9).await.unwrap();
+    assert_eq!(due.iter().map(|ask| ask.approver.as_str()).collect::<Vec<_>>(), ["Boss@example.co.jp"]);
+    let mut mail = message(7, &[&["boss@example.co.jp"]], InitialState::Ready);
+    mail.origin = Origin::Own { about: Some(id) };
+    store.accept_telling(mail.clone(), vec![due[0].row]).await.unwrap();
+    let again = NewMessage { id: Id::new(NOW, 8), ..mail };
+    assert!(matches!(store.accept_telling(again.clone(), vec![due[0].row]).await, Err(StoreError::Fenced)));
+    assert!(store.message(again.id).await.is_err(), "a mail that answers nothing is not taken in");
+    let noted = store.journal(id).await.unwrap();
+    assert!(
+        noted
+            .iter()
+            .any(|entry| matches!(&entry.event, Event::Noticed { kind, .. } if kind == "held-approvers"))
+    );
+    let later = store.due_asks(at(9), 9).await.unwrap();
+    store.drop_asks(vec![later[0].row]).await.unwrap();
+    assert_eq!(store.due_asks(at(9), 9).await.unwrap(), []);
+    assert_eq!(store.next_notice().await.unwrap(), Some(at(45)));
+}
+
+/// With a digest that is due comes all that waits for that person, and for nobody else.
+pub(in crate::store) async fn digests_take_all_that_waits(harness: &impl Harness) {
+    let store = harness.open();
+    for (random, due) in [(1, at(5)), (2, at(9))] {
+        let (_, notice) = held_with_notice(&*store, random).await;
+        let asks = vec![ask("boss@example.co.jp", true, due), ask("other@example.co.jp", true, at(30))];
+        store.plan_asks(notice, AskPlan { asks, notices: Vec::new() }).await.unwrap();
+    }
+    assert_eq!(store.due_asks(at(4), 9).await.unwrap(), []);
+    let due = store.due_asks(at(5), 9).await.unwrap();
+    assert_eq!(due.len(), 2);
+    assert!(due.iter().all(|ask| ask.digest && ask.approver == address("boss@example.co.jp")));
+}
+
+/// What has waited untried gets one notice of its delay.
+pub(in crate::store) async fn untried_mail_is_noted(harness: &impl Harness) {
+    let store = harness.open();
+    store.accept(message(1, &[&["a@x.example"], &["b@x.example"]], InitialState::Ready)).await.unwrap();
+    store.accept(message(2, &[&["c@x.example"]], InitialState::Waiting(at(200)))).await.unwrap();
+    assert_eq!(store.note_untried(at(9), minutes(10)).await.unwrap(), 0);
+    assert_eq!(store.note_untried(at(10), minutes(10)).await.unwrap(), 1);
+    assert_eq!(store.note_untried(at(11), minutes(10)).await.unwrap(), 0);
+    let due = store.due_notices(at(11), 9).await.unwrap();
+    assert_eq!(
+        due.iter().map(|notice| (notice.message, notice.kind)).collect::<Vec<_>>(),
+        [(Id::new(NOW, 1), NoticeKind::Delayed)]
+    );
+}
+
+/// Hooks are told of what they want, in the transaction of the change; a call stays until it is made.
+pub(in crate::store) async fn hooks_are_told(harness: &impl Harness) {
+    let store = harness.open();
+    store.accept(held_message(1, &["a@x.example"])).await.unwrap();
+    assert_eq!(store.due_hooks(at(99), 9).await.unwrap(), [], "nobody wanted to know");
+    let target = |url: &str, held, decided| HookTarget { url: url.to_owned(), held, decided };
+    let both = vec![target("https://a.example/", true, true), target("https://b.example/", false, true)];
+    store.set_hooks(both.clone()).await.unwrap();
+    let new = held_message(2, &["a@x.example", "b@x.example"]);
+    store.accept(new.clone()).await.unwrap();
+    let calls = store.due_hooks(at(9_999_999), 9).await.unwrap();
+    assert_eq!(calls.len(), 1);
+    let call = &calls[0];
+    assert_eq!((call.event, call.message, call.recipients), (HookEvent::Held, new.id, 2));
+    assert_eq!(
+        (call.sender.as_str(), call.kind, call.expires),
+        ("Sato@example.co.jp", HoldKind::Ask, at(60))
+    );
+    store.retry_hook(call.row, at(20)).await.unwrap();
+    let decision = HeldDecision {
+        id: new.id,
+        state: HeldState::Returned,
+        by: "soumu".to_owned(),
+        at: at(10),
+        decision: "please not".to_owned(),
+        deliveries: Vec::new(),
+        needles: Vec::new(),
+        ledger: None,
+        notices: Vec::new(),
+        events: Vec::new(),
+    };
+    store.decide(decision.clone()).await.unwrap();
+    assert!(store.decide(decision).await.is_err());
+    let calls = store.due_hooks(at(19), 9).await.unwrap();
+    let told: Vec<_> = calls.iter().map(|call| (call.url.as_str(), call.event, call.state)).collect();
+    assert_eq!(
+        told,
+        [
+            ("https://a.example/", HookEvent::Decided, HeldState::Returned),
+            ("https://b.example/", HookEvent::Decided, HeldState::Returned),
+        ]
+    );
+    assert_eq!((calls[0].by.as_deref(), calls[0].at), (Some("soumu"), at(10)));
+    assert_eq!(store.due_hooks(at(20), 9).await.unwrap()[2].attempts, 1);
+    store.end_hook(calls[0].row).await.unwrap();
+    // one that left the configuration is told nothing more
+    store.set_hooks(both[..1].to_vec()).await.unwrap();
+    assert_eq!(store.due_hooks(at(20), 9).await.unwrap().len(), 1);
+    drop(store);
+    assert_eq!(harness.open().due_hooks(at(20), 9).await.unwrap().len(), 1, "it outlives a restart");
+}

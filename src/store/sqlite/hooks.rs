@@ -1,0 +1,69 @@
+//! Calls to hooks: put down by triggers on `held`, in the transaction of the change they tell of.
+
+use super::encode::from_people;
+use super::error::Failure;
+use super::{codes, read};
+use crate::clock::Timestamp;
+use crate::store::{HeldState, HookCall, HookEvent, HookTarget, StoreError};
+use rusqlite::{Connection, Row, params};
+
+/// The hooks that are told from now on.
+pub(super) fn set(tx: &Connection, hooks: &[HookTarget]) -> Result<(), Failure> {
+    tx.prepare_cached("DELETE FROM hooks")?.execute([])?;
+    for hook in hooks {
+        tx.prepare_cached("INSERT INTO hooks (url, events) VALUES (?1, ?2)")?
+            .execute(params![hook.url, i64::from(hook.held) | (i64::from(hook.decided) << 1)])?;
+    }
+    tx.prepare_cached("DELETE FROM hook_calls WHERE url NOT IN (SELECT url FROM hooks)")?.execute([])?;
+    Ok(())
+}
+
+/// Calls that are due.
+pub(super) fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<HookCall>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT c.row, c.url, c.state, c.at, c.attempts, m.id, m.received, m.people, c.kind, c.expires, \
+         c.decider, c.decision FROM hook_calls c JOIN messages m ON m.row = c.message \
+         WHERE c.due <= ?1 ORDER BY c.due, c.row LIMIT ?2",
+    )?;
+    let mut rows = select.query(params![now.0, codes::number(limit)])?;
+    let mut calls = Vec::new();
+    while let Some(row) = rows.next()? {
+        calls.push(call(row)?);
+    }
+    Ok(calls)
+}
+
+fn call(row: &Row<'_>) -> Result<HookCall, Failure> {
+    let state = codes::to_held(row.get(2)?)
+        .ok_or_else(|| StoreError::Corrupt("a hook tells of an unknown state".to_owned()))?;
+    let kind = codes::to_hold(row.get(8)?)
+        .ok_or_else(|| StoreError::Corrupt("a hook tells of an unknown kind".to_owned()))?;
+    let (sender, recipients) = from_people(&row.get::<_, String>(7)?);
+    Ok(HookCall {
+        row: row.get(0)?,
+        url: row.get(1)?,
+        event: if state == HeldState::Held { HookEvent::Held } else { HookEvent::Decided },
+        at: Timestamp(row.get(3)?),
+        attempts: row.get(4)?,
+        message: read::id(&row.get::<_, String>(5)?)?,
+        received: Timestamp(row.get(6)?),
+        sender,
+        recipients: recipients.len(),
+        kind,
+        state,
+        expires: Timestamp(row.get(9)?),
+        by: row.get(10)?,
+        decision: row.get(11)?,
+    })
+}
+
+pub(super) fn end(tx: &Connection, row: i64) -> Result<(), Failure> {
+    tx.prepare_cached("DELETE FROM hook_calls WHERE row = ?1")?.execute([row])?;
+    Ok(())
+}
+
+pub(super) fn retry(tx: &Connection, row: i64, due: Timestamp) -> Result<(), Failure> {
+    tx.prepare_cached("UPDATE hook_calls SET due = ?2, attempts = attempts + 1 WHERE row = ?1")?
+        .execute([row, due.0])?;
+    Ok(())
+}
