@@ -249,11 +249,12 @@ async fn upstream(config: &Config, connect: bool, found: &mut Findings) {
     };
     let ways = std::iter::once(&config.upstream).chain(config.upstreams.values());
     for wanted in ways.flat_map(Upstream::all) {
-        one_upstream(&builder, wanted, connect, found).await;
+        one_upstream(config, &builder, wanted, connect, found).await;
     }
 }
 
 async fn one_upstream(
+    config: &Config,
     builder: &super::upstream::Builder<'_>,
     wanted: &Upstream,
     connect: bool,
@@ -265,7 +266,7 @@ async fn one_upstream(
     };
     let name = upstream.name().to_owned();
     if let UpstreamRoute::Smarthost { host, port } = &wanted.route {
-        let Some(addresses) = resolve(host, *port, found).await else { return };
+        let Some(addresses) = resolve(config, host, *port, found).await else { return };
         let near = addresses.iter().all(|address| is_near(address.ip()));
         if wanted.tls == UpstreamTls::Off && !near {
             let password = if wanted.credentials.is_some() { ", the password too" } else { "" };
@@ -291,16 +292,16 @@ async fn one_upstream(
     }
 }
 
-async fn resolve(host: &str, port: u16, found: &mut Findings) -> Option<Vec<SocketAddr>> {
-    match tokio::time::timeout(DNS_PATIENCE, tokio::net::lookup_host((host, port))).await {
+/// By the name servers that the relay will ask.
+async fn resolve(config: &Config, host: &str, port: u16, found: &mut Findings) -> Option<Vec<SocketAddr>> {
+    match tokio::time::timeout(DNS_PATIENCE, addresses(config, host, port)).await {
         Ok(Ok(addresses)) => {
-            let addresses: Vec<SocketAddr> = addresses.collect();
             let texts: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
             found.ok("dns", format!("{host} is {}", texts.join(", ")));
             Some(addresses)
         }
-        Ok(Err(error)) => {
-            found.error("dns", format!("{host} has no address: {}", reason(&error)));
+        Ok(Err(why)) => {
+            found.error("dns", format!("{host} has no address: {why}"));
             None
         }
         Err(_) => {
@@ -308,6 +309,15 @@ async fn resolve(host: &str, port: u16, found: &mut Findings) -> Option<Vec<Sock
             None
         }
     }
+}
+
+async fn addresses(config: &Config, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    if config.dns.servers.is_empty() || host.parse::<IpAddr>().is_ok() {
+        let found = tokio::net::lookup_host((host, port)).await;
+        return found.map(Iterator::collect).map_err(|error| reason(&error));
+    }
+    let found = Resolver::new(&config.dns)?.addresses(host).await.map_err(|error| error.to_string())?;
+    Ok(found.value.into_iter().map(|address| SocketAddr::new(address, port)).collect())
 }
 
 /// On this machine or in a private network (RFC 1918, RFC 4193).

@@ -12,7 +12,8 @@ import threading
 class MailHost:
     """Use as a context manager. `users` maps names to passwords, `tokens` names to bearer tokens."""
 
-    def __init__(self, context, users, tokens=None):
+    def __init__(self, context, users, tokens=None, address=("127.0.0.1", 0)):
+        self.bound = address
         self.context, self.users, self.tokens = context, users, tokens or {}
         self.logins, self.mails = [], []
 
@@ -29,7 +30,7 @@ class MailHost:
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads, allow_reuse_address = True, True
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(self.bound, Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
