@@ -201,6 +201,30 @@ def it_signs_copies_whose_body_was_re_encoded_on_the_way_out():
             assert b"s=old" not in replaced and b"DKIM-Signature" not in bare
 
 
+def it_shows_copies_with_marks_and_signatures_as_they_would_leave():
+    path = CORPUS / "thunderbird-twelve-in-cc.eml"
+    with Keys(*BOTH) as keys, Sink() as sink, tempfile.TemporaryDirectory() as folder:
+        Path(folder, "mark").write_text("0123456789abcdef\n")
+        marks = f'[marks]\nheader = "X-Checked"\nsecret_file = "{folder}/mark"\n'
+        with Relay(sink.address, SPLIT, extra=keys.table + marks) as relay:
+            relay.stop()  # the key of the loop marks is made at the first start
+            out = relay.cli("explain", path, "--copies", f"{folder}/copies").stdout
+            copies = [copy.read_bytes() for copy in sorted(Path(folder, "copies").glob("*.eml"))]
+            all_good(keys.records, copies, ["s1", "e1"])
+            for copy in copies:
+                contains(copy.decode("utf-8", "replace"), "(mark ")
+                assert b"0123456789abcdef" not in copy, "the secret is shown"
+                contains(copy.decode("utf-8", "replace"), "x-checked: (secret)")
+            contains(out.lower(), "x-checked is shown without its secret")
+            for key in keys.made:
+                Path(key["file"]).unlink()
+            out = relay.cli("explain", path, "--copies", f"{folder}/bare").stdout
+            contains(out, "not signed by example.co.jp (s1)")
+            contains(out, "not signed by example.co.jp (e1)")
+            assert not any(b"DKIM-Signature" in copy.read_bytes() for copy in Path(folder, "bare").glob("*.eml"))
+        return f"{len(copies)} copies"
+
+
 def it_signs_large_bodies_that_stand_in_files():
     with Keys(*BOTH) as keys, Sink() as sink, Relay(sink.address, SPLIT, extra=keys.table) as relay:
         people = [p.address for p in strangers(3, 4)]
