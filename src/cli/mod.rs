@@ -20,6 +20,7 @@ mod report;
 mod serve;
 mod show;
 mod systemd;
+mod token;
 mod trace;
 mod try_it;
 mod user;
@@ -77,9 +78,12 @@ enum Command {
     /// Certificates: make one, show those configured
     #[command(subcommand)]
     Cert(cert::Verb),
-    /// Accounts in a file: add, passwd, remove, list
+    /// Accounts in a file: add, roles, passwd, remove, list
     #[command(subcommand)]
     User(user::Verb),
+    /// Tokens of the API: add, list, remove
+    #[command(subcommand)]
+    Token(token::Verb),
     /// Print completions for a shell
     Completions(completions::Arguments),
     /// Print the version
@@ -170,6 +174,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Dkim(verb) => dkim::run(context, &verb),
         Command::Cert(verb) => cert::run(context, &verb),
         Command::User(verb) => user::run(context, &verb),
+        Command::Token(verb) => token::run(context, verb),
         Command::Completions(arguments) => completions::run(context, &arguments),
         Command::Version => {
             completions::version(context);

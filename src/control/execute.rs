@@ -1,10 +1,11 @@
 //! Does what a request asks.
 
-use super::{Answer, Request, Trace};
+use super::{Answer, Request, TokenView, Trace};
 use crate::desk::Desk;
 use crate::desk::DeskError;
 use crate::desk::principal::Principal;
-use crate::store::{HeldFilter, MessageRow};
+use crate::people::{self, scope::Scopes};
+use crate::store::{ApiTokenRow, HeldFilter, MessageRow};
 
 /// Most deliveries in one answer.
 const MOST_DELIVERIES: usize = 20_000;
@@ -46,8 +47,38 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
             Answer::Traces(traces)
         }
         Request::Report { since } => Answer::Report(desk.store.summary(since).await?),
+        Request::AddToken { name, scopes, expires } => {
+            let scopes = Scopes::of(&scopes);
+            let made = people::add_token(&*desk.store, &name, scopes, expires, user, desk.clock.now()).await;
+            match made {
+                Ok(token) => {
+                    tracing::info!(name, user, "a token of the API was made");
+                    Answer::Token(token)
+                }
+                Err(why) => Answer::Refused(why),
+            }
+        }
+        Request::Tokens => {
+            Answer::Tokens(desk.store.api_tokens().await?.into_iter().map(token_view).collect())
+        }
+        Request::RemoveToken { name } => {
+            let removed = desk.store.remove_api_token(&name).await?;
+            tracing::info!(name, removed, user, "a token of the API was taken away");
+            Answer::TokenRemoved(removed)
+        }
         Request::Ping => Answer::Pong(env!("CARGO_PKG_VERSION").to_owned()),
     })
+}
+
+fn token_view(row: ApiTokenRow) -> TokenView {
+    TokenView {
+        name: row.name,
+        scopes: row.scopes,
+        made_by: row.made_by,
+        made: row.made,
+        used: row.used,
+        expires: row.expires,
+    }
 }
 
 async fn trace(desk: &Desk, message: MessageRow) -> Result<Trace, DeskError> {

@@ -76,6 +76,22 @@ pub enum Request {
         /// Since when.
         since: Timestamp,
     },
+    /// Makes a token of the API.
+    AddToken {
+        /// Its name.
+        name: String,
+        /// What it is good for.
+        scopes: Vec<String>,
+        /// When it ends.
+        expires: Option<Timestamp>,
+    },
+    /// All tokens of the API.
+    Tokens,
+    /// Takes a token of the API away.
+    RemoveToken {
+        /// Which.
+        name: String,
+    },
     /// Whether a relay answers.
     Ping,
 }
@@ -100,10 +116,33 @@ pub enum Answer {
     Traces(Vec<Trace>),
     /// Numbers.
     Report(Summary),
+    /// A new token: what programs show.
+    Token(String),
+    /// All tokens.
+    Tokens(Vec<TokenView>),
+    /// Whether there was such a token.
+    TokenRemoved(bool),
     /// The relay is there: its version.
     Pong(String),
     /// It was not done: why.
     Refused(String),
+}
+
+/// A token of the API, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenView {
+    /// Its name.
+    pub name: String,
+    /// What it is good for.
+    pub scopes: Vec<String>,
+    /// Who made it.
+    pub made_by: String,
+    /// When.
+    pub made: Timestamp,
+    /// When it was last shown.
+    pub used: Option<Timestamp>,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
 }
 
 /// Everything about one message.

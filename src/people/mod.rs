@@ -241,6 +241,14 @@ impl People {
     /// Signs in whom the provider vouches for.
     pub async fn by_provider(&self, person: oidc::Person) -> Result<Token, Denied> {
         let provider = self.provider().ok_or(Denied::Off)?;
+        // Whoever has an account somewhere is nobody here yet.
+        let mut known = person.roles != Roles::default();
+        for address in &person.addresses {
+            known = known || self.knows(address).await?;
+        }
+        if !known {
+            return Err(Denied::Wrong);
+        }
         self.sign_in(Kept {
             name: person.name,
             addresses: person.addresses,

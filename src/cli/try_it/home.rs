@@ -63,6 +63,8 @@ fn cannot(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 fn configuration(listen: SocketAddr, desk: SocketAddr) -> String {
+    // What the desk is reached by is not known before a free port was taken.
+    let url = if desk.port() == 0 { String::new() } else { format!("url = \"http://{desk}\"\n") };
     format!(
         r#"{OURS}
 
@@ -81,6 +83,7 @@ url = "sqlite:sekisho.db"
 
 [desk]
 address = "{desk}"
+{url}mail_codes = false                     # the link that is printed signs in
 
 [policy]
 files = ["policy/default.toml"]        # the shipped policy: change it and run `sekisho try` here again

@@ -1,0 +1,487 @@
+//! Every route × every role × a message of others: who may know of a held message, read it, decide on it.
+//!
+//! The routes are those of the router itself; one that is not in the table here fails the test. Each is
+//! asked for by each role, through HTTP, about a message that is theirs to see or not, and the answers are
+//! looked through for what they must not tell.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use sekisho::app::{App, Running};
+use sekisho::config::Config;
+use sekisho::people::scope::{Scope, Scopes};
+use sekisho::store::{HeldFilter, HeldState, LinkAction};
+use sekisho::clock::{Clock, SystemClock};
+use sekisho::desk::links::Links;
+use sekisho::id::Id;
+use sekisho::message::Address;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, AsyncBufReadExt};
+use tokio::net::TcpStream;
+
+/// What a route is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// For everybody; tells nothing of any message.
+    Open,
+    /// For whoever is signed in; tells of the messages that are theirs to see.
+    Signed,
+    /// About one message, without contents.
+    Item,
+    /// Contents of one message.
+    Contents,
+    /// Does something to a message.
+    Decide,
+    /// For whoever is signed in: changes something that is no message.
+    Change,
+    /// The API, with a token that is good for this.
+    Api(Scope),
+    /// The API, for everybody.
+    ApiOpen,
+}
+
+/// Every route there is.
+const TABLE: &[(&str, &str, Kind)] = &[
+    ("GET", "/healthz", Kind::Open),
+    ("GET", "/readyz", Kind::Open),
+    ("GET", "/metrics", Kind::Open),
+    ("GET", "/static/{name}", Kind::Open),
+    ("GET", "/login", Kind::Open),
+    ("POST", "/login", Kind::Open),
+    ("GET", "/login/code", Kind::Open),
+    ("POST", "/login/code", Kind::Open),
+    ("POST", "/login/code/send", Kind::Open),
+    ("GET", "/login/oidc", Kind::Open),
+    ("GET", "/login/oidc/return", Kind::Open),
+    ("GET", "/login/once/{token}", Kind::Open),
+    ("GET", "/l/{token}", Kind::Open),
+    ("POST", "/l/{token}", Kind::Open),
+    ("GET", "/", Kind::Signed),
+    ("GET", "/bulk", Kind::Signed),
+    ("POST", "/bulk", Kind::Decide),
+    ("GET", "/held/{id}", Kind::Item),
+    ("POST", "/held/{id}/release", Kind::Decide),
+    ("GET", "/held/{id}/as-is", Kind::Item),
+    ("GET", "/held/{id}/drop", Kind::Item),
+    ("GET", "/held/{id}/return", Kind::Item),
+    ("POST", "/held/{id}/return", Kind::Decide),
+    ("GET", "/held/{id}/copies", Kind::Contents),
+    ("GET", "/held/{id}/html", Kind::Contents),
+    ("GET", "/held/{id}/attachment/{number}", Kind::Contents),
+    ("GET", "/m/{id}", Kind::Item),
+    ("GET", "/report", Kind::Signed),
+    ("POST", "/language", Kind::Change),
+    ("GET", "/api/v1/openapi.json", Kind::ApiOpen),
+    ("GET", "/api/v1/held", Kind::Api(Scope::HeldRead)),
+    ("GET", "/api/v1/held/{id}", Kind::Api(Scope::HeldRead)),
+    ("GET", "/api/v1/held/{id}/copies", Kind::Api(Scope::HeldDecide)),
+    ("POST", "/api/v1/held/{id}/release", Kind::Api(Scope::HeldDecide)),
+    ("POST", "/api/v1/held/{id}/return", Kind::Api(Scope::HeldDecide)),
+    ("GET", "/api/v1/queue", Kind::Api(Scope::QueueRead)),
+    ("GET", "/api/v1/messages", Kind::Api(Scope::MessageRead)),
+    ("GET", "/api/v1/messages/{id}", Kind::Api(Scope::MessageRead)),
+    ("GET", "/api/v1/report", Kind::Api(Scope::ReportRead)),
+    ("POST", "/logout", Kind::Change),
+];
+
+/// In the subject, and in the body: who may not know of a message sees neither.
+const SUBJECT: &str = "kumquat-subject";
+const BODY: &str = "persimmon-body";
+const PASSWORD: &str = "correct-horse-battery";
+
+/// Everybody who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Nobody,
+    Sender,
+    OtherSender,
+    Approver,
+    OtherApprover,
+    Auditor,
+    Admin,
+    NoScope,
+    ReadToken,
+    DecideToken,
+}
+
+const ROLES: [Role; 10] = [
+    Role::Nobody,
+    Role::Sender,
+    Role::OtherSender,
+    Role::Approver,
+    Role::OtherApprover,
+    Role::Auditor,
+    Role::Admin,
+    Role::NoScope,
+    Role::ReadToken,
+    Role::DecideToken,
+];
+
+impl Role {
+    fn login(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Sender => "hanako",
+            Self::OtherSender => "taro",
+            Self::Approver => "soumu",
+            Self::OtherApprover => "jinji",
+            Self::Auditor => "kansa",
+            Self::Admin => "boss",
+            _ => return None,
+        })
+    }
+
+    fn token(self) -> bool {
+        matches!(self, Self::NoScope | Self::ReadToken | Self::DecideToken)
+    }
+
+    /// May know of the message on pages.
+    fn sees(self) -> bool {
+        matches!(self, Self::Sender | Self::Approver | Self::Auditor | Self::Admin)
+    }
+
+    /// May read it on pages.
+    fn reads(self) -> bool {
+        matches!(self, Self::Sender | Self::Approver | Self::Admin)
+    }
+
+    /// Has a token that is good for this.
+    fn may(self, scope: Scope) -> bool {
+        match self {
+            Self::ReadToken => matches!(scope, Scope::HeldRead),
+            Self::DecideToken => true,
+            _ => false,
+        }
+    }
+}
+
+/// What came back.
+struct Answer {
+    status: u16,
+    headers: HashMap<String, Vec<String>>,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|all| all.first()).map_or("", String::as_str)
+    }
+}
+
+/// The desk, and everybody's cookies and tokens.
+struct Rig {
+    running: Running,
+    client: reqwest::Client,
+    base: String,
+    cookies: HashMap<&'static str, String>,
+    tokens: HashMap<&'static str, String>,
+    _folder: tempfile::TempDir,
+}
+
+impl Rig {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        people(at);
+        std::fs::write(
+            at.join("policy.toml"),
+            "[[rule]]\nname = \"ask\"\nwhen = { subject = { contains = [\"kumquat\"] } }\ndemand = \"ask\"\n",
+        )
+        .unwrap();
+        let text = "[organisation]\ndomains = [\"example.co.jp\"]\n\
+             [[listener]]\naddress = \"127.0.0.1:0\"\nallow = [\"127.0.0.0/8\"]\n\
+             [upstream]\naddress = \"capture:out\"\n\
+             [policy]\nfiles = [\"policy.toml\"]\napprovers = [\"soumu@example.co.jp\"]\n\
+             [desk]\naddress = \"127.0.0.1:0\"\nurl = \"http://desk.example\"\npeople = \"people.toml\"\n\
+             [desk.roles]\napprover = [\"jinji\"]\nauditor = [\"kansa\"]\nadmin = [\"boss\"]\n";
+        let file = at.join("sekisho.toml");
+        std::fs::write(&file, text).unwrap();
+        let running = App::start(Config::find(Some(&file)).unwrap()).await.unwrap();
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let base = format!("http://{}", running.web().unwrap());
+        let (cookies, tokens) = (HashMap::new(), HashMap::new());
+        let mut rig = Self { running, client, base, cookies, tokens, _folder: folder };
+        for role in ROLES {
+            if let Some(user) = role.login() {
+                let cookie = rig.sign_in(user).await;
+                rig.cookies.insert(user, cookie);
+            }
+        }
+        for (name, scopes) in [
+            ("none", vec![Scope::ReportRead]),
+            ("read", vec![Scope::HeldRead]),
+            ("decide", Scope::ALL.to_vec()),
+        ] {
+            let scopes: Scopes = scopes.into_iter().collect();
+            let now = SystemClock.now();
+            let store = &*rig.running.desk().store;
+            let token = sekisho::people::add_token(store, name, scopes, None, "test", now).await.unwrap();
+            rig.tokens.insert(name, token);
+        }
+        rig
+    }
+
+    async fn ask(&self, method: &str, path: &str, headers: &[(&str, String)], form: Option<&str>) -> Answer {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        if let Some(form) = form {
+            request = request
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("sec-fetch-site", "same-origin")
+                .body(form.to_owned());
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let mut all: HashMap<String, Vec<String>> = HashMap::new();
+        for (name, value) in response.headers() {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            all.entry(name.as_str().to_owned()).or_default().push(value);
+        }
+        Answer { status, headers: all, body: response.text().await.unwrap_or_default() }
+    }
+
+    /// Signs in by password; the session's cookie.
+    async fn sign_in(&self, user: &str) -> String {
+        let page = self.ask("GET", "/login", &[], None).await;
+        let browser = cookie(&page, "sekisho-browser").unwrap();
+        let form = format!("csrf={}&user={user}&password={PASSWORD}", csrf(&page.body));
+        let answer = self.ask("POST", "/login", &[("cookie", browser)], Some(&form)).await;
+        assert_eq!(answer.status, 303, "{user}: {}", answer.body);
+        cookie(&answer, "sekisho").unwrap()
+    }
+
+    fn headers(&self, role: Role) -> Vec<(&'static str, String)> {
+        if let Some(user) = role.login() {
+            return vec![("cookie", self.cookies[user].clone())];
+        }
+        let name = match role {
+            Role::NoScope => "none",
+            Role::ReadToken => "read",
+            Role::DecideToken => "decide",
+            _ => return Vec::new(),
+        };
+        vec![("authorization", format!("Bearer {}", self.tokens[name]))]
+    }
+
+    /// A message of Hanako's, held.
+    async fn hold(&self) -> Id {
+        let stream = TcpStream::connect(self.running.smtp().unwrap()).await.unwrap();
+        let (read, mut write) = stream.into_split();
+        let mut read = BufReader::new(read);
+        let mut last = String::new();
+        let content = format!(
+            "From: hanako.sato@example.co.jp\r\nTo: a@x.example, b@y.example\r\nSubject: {SUBJECT}\r\n\
+             Content-Type: text/plain\r\n\r\n{BODY}\r\n.\r\n"
+        );
+        let script = [
+            "", "EHLO client.example\r\n", "MAIL FROM:<hanako.sato@example.co.jp>\r\n",
+            "RCPT TO:<a@x.example>\r\n", "RCPT TO:<b@y.example>\r\n", "DATA\r\n", &content,
+        ];
+        for line in script {
+            write.write_all(line.as_bytes()).await.unwrap();
+            loop {
+                last.clear();
+                read.read_line(&mut last).await.unwrap();
+                if last.as_bytes().get(3) != Some(&b'-') {
+                    break;
+                }
+            }
+        }
+        let (_, rest) = last.split_once("held as ").unwrap_or_else(|| panic!("{last}"));
+        rest[..16].parse().unwrap()
+    }
+
+    async fn state(&self, id: Id) -> HeldState {
+        let one = HeldFilter { id: Some(id), ..HeldFilter::default() };
+        self.running.desk().store.held(&one).await.unwrap()[0].state
+    }
+
+    async fn form_token(&self, role: Role) -> String {
+        let page = self.ask("GET", "/", &self.headers(role), None).await;
+        csrf(&page.body)
+    }
+}
+
+fn people(folder: &Path) {
+    let path = folder.join("people.toml");
+    let mut editor = sekisho::accounts::file::edit::Editor::open(&path).unwrap();
+    for (name, address) in [
+        ("hanako", "hanako.sato@example.co.jp"),
+        ("taro", "taro.suzuki@example.co.jp"),
+        ("soumu", "soumu@example.co.jp"),
+        ("jinji", "jinji@example.co.jp"),
+        ("kansa", "kansa@example.co.jp"),
+        ("boss", "boss@example.co.jp"),
+    ] {
+        let password = secrecy::SecretString::from(PASSWORD.to_owned());
+        editor.add(name, &[Address::parse(address).unwrap()], &[], &password).unwrap();
+    }
+}
+
+fn cookie(answer: &Answer, name: &str) -> Option<String> {
+    let all = answer.headers.get("set-cookie")?;
+    let found = all.iter().find(|text| text.starts_with(&format!("{name}=")))?;
+    Some(found.split(';').next().unwrap().to_owned())
+}
+
+fn csrf(body: &str) -> String {
+    let (_, rest) = body.split_once("name=\"csrf\" value=\"").unwrap_or(("", ""));
+    rest.split('"').next().unwrap().to_owned()
+}
+
+/// The route's path with this message in it.
+fn filled(path: &str, id: Id) -> String {
+    path.replace("{id}", id.as_str())
+        .replace("{number}", "0")
+        .replace("{token}", &"x".repeat(43))
+        .replace("{name}", "none.css")
+        .replace("{delivery}", "1")
+        .replace("{*rest}", "x")
+}
+
+/// What a form of a route says, so that it would do something if it were allowed.
+fn form(path: &str, id: Id, csrf: &str) -> String {
+    let more = match path {
+        path if path.ends_with("/release") => "as=split",
+        path if path.ends_with("/return") => "reason=no",
+        "/bulk" => return format!("csrf={csrf}&what=split&do=split&id={id}&ids={id}"),
+        "/language" => "to=en",
+        _ => "x=1",
+    };
+    format!("csrf={csrf}&{more}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_route_tells_each_role_what_is_theirs_to_know() {
+    let listed: BTreeSet<(String, String)> = sekisho::web::routes()
+        .list()
+        .iter()
+        .map(|route| (route.method.clone(), route.path.clone()))
+        .collect();
+    let known: BTreeSet<(String, String)> =
+        TABLE.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    let missing: Vec<_> = listed.difference(&known).collect();
+    assert!(missing.is_empty(), "say in TABLE who may ask for these routes: {missing:?}");
+    let gone: Vec<_> = known.difference(&listed).collect();
+    assert!(gone.is_empty(), "TABLE has routes that there are not: {gone:?}");
+
+    let rig = Rig::start().await;
+    let mut wrong = Vec::new();
+    let kept = rig.hold().await;
+    for (method, path, kind) in TABLE {
+        for role in ROLES {
+            let acts = *method != "GET";
+            let id = if acts && path.contains("{id}") || *path == "/bulk" { rig.hold().await } else { kept };
+            let csrf = if acts && role.login().is_some() { rig.form_token(role).await } else { String::new() };
+            let body = acts.then(|| form(path, id, &csrf));
+            let answer = rig.ask(method, &filled(path, id), &rig.headers(role), body.as_deref()).await;
+            let state = rig.state(id).await;
+            for why in judge(*kind, role, &answer, state) {
+                wrong.push(format!("{method} {path} as {role:?}: {} {why}", answer.status));
+            }
+            if *path == "/logout" && let Some(user) = role.login() {
+                assert_eq!(rig.ask("GET", "/", &rig.headers(role), None).await.status, 303, "{user} is out");
+            }
+        }
+        if *path == "/logout" {
+            break;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    rig.running.shutdown().await;
+}
+
+/// What is wrong with an answer.
+fn judge(kind: Kind, role: Role, answer: &Answer, state: HeldState) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut need = |good: bool, why: &str| {
+        if !good {
+            wrong.push(why.to_owned());
+        }
+    };
+    let status = answer.status;
+    let signed = role.login().is_some();
+    need(status < 500, "an error of ours");
+    let (sees, reads) = match kind {
+        Kind::Api(_) | Kind::ApiOpen => (role.token() && role != Role::NoScope, role == Role::DecideToken),
+        _ => (role.sees(), role.reads()),
+    };
+    need(sees || !answer.body.contains(SUBJECT), "tells the subject");
+    need(reads || !answer.body.contains(BODY), "tells the body");
+    need(answer.header("x-content-type-options") == "nosniff", "has no nosniff");
+    need(answer.header("referrer-policy") == "no-referrer", "has a referrer");
+    need(answer.header("content-security-policy").contains("default-src 'none'"), "has no policy");
+    let to_login = status == 303 && answer.header("location").starts_with("/login");
+    match kind {
+        Kind::Open | Kind::ApiOpen => {}
+        Kind::Signed => {
+            need(signed || to_login || status == 401 || status == 403, "is open to whoever comes");
+            need(!signed || status != 401, "turns somebody away who is signed in");
+        }
+        Kind::Change => {
+            need(signed || matches!(status, 303 | 401 | 403), "is open to whoever comes");
+        }
+        Kind::Item | Kind::Contents => {
+            need(signed || to_login, "is open to whoever comes");
+            let may = if kind == Kind::Item { role.sees() } else { role.reads() };
+            need(!signed || may || matches!(status, 303 | 403 | 404), "is shown to somebody it does not concern");
+            need(!signed || role.sees() || status == 404, "does not answer 404 about a foreign message");
+            need(status != 401, "asks somebody to sign in who has");
+        }
+        Kind::Decide => {
+            need(signed || matches!(status, 401 | 403), "is open to whoever comes");
+            need(!signed || role.sees() || status >= 400 || state == HeldState::Held, "acts on a foreign message");
+            let may = role.reads();
+            need(may || state == HeldState::Held, "lets somebody decide who may not");
+        }
+        Kind::Api(scope) => {
+            need(role.token() || status == 401, "is open without a token");
+            need(!role.token() || role.may(scope) || status == 403 || scope == Scope::ReportRead, "is open without its scope");
+            need(role == Role::DecideToken || state == HeldState::Held, "lets a token decide that may not");
+        }
+    }
+    wrong
+}
+
+/// A link in the hands of whoever has it: it does what it is for, once, and what is safe only; GET and HEAD
+/// do nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_do_only_what_they_are_for() {
+    let rig = Rig::start().await;
+    let links = Links::new(rig.running.desk().clone(), Some("http://desk.example"));
+    let hanako = Address::parse("hanako.sato@example.co.jp").unwrap();
+    let stranger = Address::parse("taro.suzuki@example.co.jp").unwrap();
+    let store = &rig.running.desk().store;
+    for (action, person, state) in [
+        (LinkAction::Split, &hanako, HeldState::Released),
+        (LinkAction::TakeBack, &hanako, HeldState::Returned),
+        (LinkAction::AskAsIs, &hanako, HeldState::Held),
+        (LinkAction::Split, &stranger, HeldState::Held),
+        (LinkAction::TakeBack, &stranger, HeldState::Held),
+    ] {
+        let id = rig.hold().await;
+        let message = store.message(id).await.unwrap();
+        let url = links.new_link(person, &message, action).await.unwrap().unwrap();
+        let path = url.strip_prefix("http://desk.example").unwrap();
+        for method in ["GET", "HEAD", "GET"] {
+            let shown = rig.ask(method, path, &[], None).await;
+            assert!(matches!(shown.status, 200 | 404), "{method} {action:?}: {}", shown.status);
+            assert_eq!(rig.state(id).await, HeldState::Held, "{method} of a link changes nothing");
+        }
+        let cross = [("sec-fetch-site", "cross-site".to_owned())];
+        assert_eq!(rig.ask("POST", path, &cross, None).await.status, 403);
+        assert_eq!(rig.state(id).await, HeldState::Held, "another site presses no button");
+        for time in ["first", "again"] {
+            let done = rig.ask("POST", path, &[], Some("reason=they+know+each+other")).await;
+            assert!(matches!(done.status, 303 | 404), "{action:?} {time}: {} {}", done.status, done.body);
+            assert_eq!(rig.state(id).await, state, "{action:?} {time}");
+        }
+    }
+    for path in [format!("/l/{}", "x".repeat(43)), "/l/short".to_owned(), "/l/%00".to_owned()] {
+        let forged = rig.ask("POST", &path, &[], Some("reason=x")).await;
+        assert_eq!(forged.status, 404, "{path}");
+    }
+    rig.running.shutdown().await;
+}
