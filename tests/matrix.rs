@@ -7,16 +7,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use sekisho::app::{App, Running};
-use sekisho::config::Config;
-use sekisho::people::scope::{Scope, Scopes};
-use sekisho::store::{HeldFilter, HeldState, LinkAction};
 use sekisho::clock::{Clock, SystemClock};
+use sekisho::config::Config;
 use sekisho::desk::links::Links;
 use sekisho::id::Id;
 use sekisho::message::Address;
+use sekisho::people::scope::{Scope, Scopes};
+use sekisho::store::{HeldFilter, HeldState, LinkAction};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, AsyncBufReadExt};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 /// What a route is.
@@ -276,8 +276,13 @@ impl Rig {
              Content-Type: text/plain\r\n\r\n{BODY}\r\n.\r\n"
         );
         let script = [
-            "", "EHLO client.example\r\n", "MAIL FROM:<hanako.sato@example.co.jp>\r\n",
-            "RCPT TO:<a@x.example>\r\n", "RCPT TO:<b@y.example>\r\n", "DATA\r\n", &content,
+            "",
+            "EHLO client.example\r\n",
+            "MAIL FROM:<hanako.sato@example.co.jp>\r\n",
+            "RCPT TO:<a@x.example>\r\n",
+            "RCPT TO:<b@y.example>\r\n",
+            "DATA\r\n",
+            &content,
         ];
         for line in script {
             write.write_all(line.as_bytes()).await.unwrap();
@@ -374,14 +379,17 @@ async fn every_route_tells_each_role_what_is_theirs_to_know() {
         for role in ROLES {
             let acts = *method != "GET";
             let id = if acts && path.contains("{id}") || *path == "/bulk" { rig.hold().await } else { kept };
-            let csrf = if acts && role.login().is_some() { rig.form_token(role).await } else { String::new() };
+            let csrf =
+                if acts && role.login().is_some() { rig.form_token(role).await } else { String::new() };
             let body = acts.then(|| form(path, id, &csrf));
             let answer = rig.ask(method, &filled(path, id), &rig.headers(role), body.as_deref()).await;
             let state = rig.state(id).await;
             for why in judge(*kind, role, &answer, state) {
                 wrong.push(format!("{method} {path} as {role:?}: {} {why}", answer.status));
             }
-            if *path == "/logout" && let Some(user) = role.login() {
+            if *path == "/logout"
+                && let Some(user) = role.login()
+            {
                 assert_eq!(rig.ask("GET", "/", &rig.headers(role), None).await.status, 303, "{user} is out");
             }
         }
@@ -426,19 +434,28 @@ fn judge(kind: Kind, role: Role, answer: &Answer, state: HeldState) -> Vec<Strin
         Kind::Item | Kind::Contents => {
             need(signed || to_login, "is open to whoever comes");
             let may = if kind == Kind::Item { role.sees() } else { role.reads() };
-            need(!signed || may || matches!(status, 303 | 403 | 404), "is shown to somebody it does not concern");
+            need(
+                !signed || may || matches!(status, 303 | 403 | 404),
+                "is shown to somebody it does not concern",
+            );
             need(!signed || role.sees() || status == 404, "does not answer 404 about a foreign message");
             need(status != 401, "asks somebody to sign in who has");
         }
         Kind::Decide => {
             need(signed || matches!(status, 401 | 403), "is open to whoever comes");
-            need(!signed || role.sees() || status >= 400 || state == HeldState::Held, "acts on a foreign message");
+            need(
+                !signed || role.sees() || status >= 400 || state == HeldState::Held,
+                "acts on a foreign message",
+            );
             let may = role.reads();
             need(may || state == HeldState::Held, "lets somebody decide who may not");
         }
         Kind::Api(scope) => {
             need(role.token() || status == 401, "is open without a token");
-            need(!role.token() || role.may(scope) || status == 403 || scope == Scope::ReportRead, "is open without its scope");
+            need(
+                !role.token() || role.may(scope) || status == 403 || scope == Scope::ReportRead,
+                "is open without its scope",
+            );
             need(role == Role::DecideToken || state == HeldState::Held, "lets a token decide that may not");
         }
     }
