@@ -4,6 +4,7 @@
 //! An engine brings a [`Harness`] and names it in [`contract_tests`].
 
 mod deliveries;
+mod desk;
 mod memory;
 mod messages;
 mod notices;
@@ -14,6 +15,7 @@ use crate::journal::Event;
 use crate::message::{Address, Envelope, Recipient};
 use crate::rewrite::Delivery;
 pub(super) use deliveries::*;
+pub(super) use desk::*;
 pub(super) use memory::*;
 pub(super) use messages::*;
 pub(super) use notices::*;

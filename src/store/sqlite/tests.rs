@@ -38,6 +38,7 @@ contract_tests! { Folder::new();
     holds_and_releases, one_of_many_decides, expires_no_sooner, stops_what_is_unsent,
     notices_are_answered_once, failures_are_reported, the_last_failure_is_reported_at_once,
     the_ledger_remembers, summarises,
+    keeps_sessions, codes_are_good_once, tokens_have_names, links_are_used_once, lists_within_a_scope,
     asks_are_answered_once, digests_take_all_that_waits, untried_mail_is_noted, hooks_are_told,
 }
 
