@@ -1,7 +1,7 @@
 ## What the desk's pages say, in English.
 
 # Every page
-desk-brand = Sekisho desk
+desk-brand = Sekisho
 desk-skip = Skip to the content
 desk-nav = Parts of the desk
 desk-nav-list = Held mail
@@ -194,6 +194,7 @@ desk-gets-all = { $count ->
 }
 desk-gets-range = { $first }–{ $last } of { $total }
 desk-before = As written
+desk-before-all = As written, the same for everyone
 desk-after = As it would leave
 desk-after-split = Sent individually
 desk-after-none = gets no copy

@@ -1,7 +1,7 @@
 ## What the desk's pages say, in Japanese.
 
 # Every page
-desk-brand = Sekisho 承認デスク
+desk-brand = Sekisho
 desk-skip = 本文へ移動
 desk-nav = メニュー
 desk-nav-list = 保留中のメール
@@ -144,6 +144,7 @@ desk-gets-example = 例:
 desk-gets-all = { $count } 名分を送信方法ごとに確認する
 desk-gets-range = { $total } 名中 { $first }–{ $last }
 desk-before = 元のメール
+desk-before-all = 元のメール（全員共通）
 desk-after = 届くメール
 desk-after-split = 個別に送信した場合
 desk-after-none = 届きません

@@ -98,6 +98,7 @@ struct Act {
     subject: String,
     kind: Kind,
     sentence: String,
+    sum: String,
     /// Recipients to choose from.
     people: Vec<String>,
     /// Places to acknowledge, each with the addresses that stand there.
@@ -167,7 +168,8 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
     let recipients = dossier.message.envelope.recipients.iter();
     Ok(Act {
         subject: super::held::subject(&c.t, &row.subject),
-        sentence: format!("{} {}", headline.text, headline.sum),
+        sentence: headline.text,
+        sum: headline.sum,
         people: if kind == Kind::LeaveOut {
             recipients.map(|to| calm(to.address.as_str(), LONGEST)).collect()
         } else {

@@ -60,6 +60,7 @@ struct Bulk {
 }
 
 struct Left {
+    id: Id,
     name: String,
     why: String,
 }
@@ -86,7 +87,7 @@ pub(super) async fn confirm(
                 bulk.copies += copies;
                 bulk.lines.push(line(&bulk.c.t, &as_line(&row)));
             }
-            Err(error) => bulk.left.push(left(&bulk.c, id, &error)),
+            Err(error) => bulk.left.push(left(&site.desk, &who, &bulk.c, id, &error).await),
         }
     }
     show(StatusCode::OK, &bulk)
@@ -105,7 +106,7 @@ pub(super) async fn act(State(site): State<Arc<Site>>, visit: Visit, Form(fields
                 bulk.copies += copies;
                 bulk.lines.push(line(&bulk.c.t, &as_line(&row)));
             }
-            Err(error) => bulk.left.push(left(&bulk.c, id, &error)),
+            Err(error) => bulk.left.push(left(&site.desk, &who, &bulk.c, id, &error).await),
         }
     }
     show(StatusCode::OK, &bulk)
@@ -152,7 +153,7 @@ async fn decide(
 }
 
 /// Why a message is left as it is.
-fn left(c: &Chrome, id: Id, error: &DeskError) -> Left {
+async fn left(desk: &Desk, who: &Principal, c: &Chrome, id: Id, error: &DeskError) -> Left {
     let p = |key| c.t.p(key);
     let why = match error {
         DeskError::Store(StoreError::Decided { state, by, .. }) => {
@@ -172,5 +173,6 @@ fn left(c: &Chrome, id: Id, error: &DeskError) -> Left {
         DeskError::NoRecipient(_) | DeskError::NobodyLeft => p("desk-nobody-left-text").to_string(),
         DeskError::Store(_) => p("desk-unavailable-title").to_string(),
     };
-    Left { name: id.to_string(), why }
+    let subject = desk.seen_by(who, id).await.map(|message| super::held::subject(&c.t, &message.subject));
+    Left { id, name: subject.unwrap_or_else(|_| id.to_string()), why }
 }
