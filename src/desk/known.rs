@@ -67,7 +67,7 @@ impl Known {
     pub fn of(&self, recipient: &Address) -> Acquaintance<'_> {
         let list = looks_like_a_list(recipient);
         match (self.last.get(recipient.key()), self.alike.get(recipient.domain_key())) {
-            (Some(&last), _) => Acquaintance::Written { last, list },
+            (Some(&moment), _) => Acquaintance::Written { last: moment, list },
             (None, Some(original)) => Acquaintance::LookAlike(original),
             (None, None) => Acquaintance::Stranger { list },
         }
@@ -158,7 +158,7 @@ fn skeleton(domain: &str) -> String {
         .chars()
         .filter(|c| *c != '-')
         .map(|c| match c {
-            '0' | 'о' | 'ο' | 'օ' | '〇' => 'o',
+            '0' | 'о' | 'ο' | 'օ' | '〇' | 'ö' | 'ó' | 'ò' | 'ô' => 'o',
             '1' | 'l' | 'і' | 'ι' | 'ı' | 'í' | 'ì' | 'ӏ' | '|' => 'i',
             '3' | 'з' => 'e',
             '5' | 'ѕ' => 's',
@@ -179,7 +179,6 @@ fn skeleton(domain: &str) -> String {
             'в' | 'ß' => 'b',
             'ν' => 'v',
             'ѡ' | 'ω' => 'w',
-            'ö' | 'ó' | 'ò' | 'ô' => 'o',
             'ü' | 'ú' | 'ù' | 'û' | 'υ' => 'u',
             other => other,
         })

@@ -332,10 +332,10 @@ mod tests {
             assert_eq!(group(digits), expected);
         }
         let (en, ja) = (words(Tongue::En), words(Tongue::Ja));
-        let hours = Duration::from_secs(3 * 3600);
+        let hours = Duration::from_hours(3);
         assert_eq!(en.span(hours), "3 hours");
         assert_eq!(ja.span(hours), "3 時間");
-        assert_eq!(en.span(Duration::from_secs(60)), "1 minute");
+        assert_eq!(en.span(Duration::from_mins(1)), "1 minute");
         assert_eq!(en.until(&en.now.minus(hours)), en.p("desk-until-over").to_string());
         assert_eq!(en.size(&999), "999 B");
         assert_eq!(en.size(&1_234), "1.2 KB");

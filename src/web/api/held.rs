@@ -68,7 +68,7 @@ pub(super) async fn list(
     let Query(asked) = asked.map_err(bad)?;
     let after = match asked.after.as_deref() {
         None | Some("") => None,
-        Some(text) => Some(text.parse::<Id>().map_err(|error| bad(error))?),
+        Some(text) => Some(text.parse::<Id>().map_err(bad)?),
     };
     let short = |text: Option<String>| text.map(|text| text.chars().take(LONGEST).collect());
     let query = HeldQuery {
@@ -169,7 +169,7 @@ pub(super) async fn release(
     let id: Id = id.parse().map_err(|_| nothing())?;
     let mut drop = Vec::new();
     for text in &asked.drop {
-        drop.push(Address::parse(text).map_err(|error| bad(error))?);
+        drop.push(Address::parse(text).map_err(bad)?);
     }
     let wish = Wish { how: asked.how.into(), drop, acknowledge: asked.acknowledge };
     let released = site.desk.release_as(&caller.who, id, &wish).await.map_err(|error| refused(&error))?;

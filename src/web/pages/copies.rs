@@ -11,6 +11,7 @@ use crate::id::Id;
 use crate::message::header::decode_text;
 use crate::message::{Address, Header};
 use crate::rewrite::Delivery;
+use crate::rewrite::plan::Copies as Made;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -120,14 +121,6 @@ pub(super) async fn page(
     )
 }
 
-/// One recipient's copy if it were sent individually.
-pub(super) fn example(dossier: &Dossier, recipient: &Address) -> Option<Pair> {
-    match pairs(dossier, How::Split, &[recipient]) {
-        Ok(pairs) => pairs.into_iter().next(),
-        Err(_) => None,
-    }
-}
-
 /// These recipients' copies, before and after.
 pub(in crate::web) fn pairs(
     dossier: &Dossier,
@@ -135,6 +128,15 @@ pub(in crate::web) fn pairs(
     recipients: &[&Address],
 ) -> Result<Vec<Pair>, Closed> {
     let (after, _) = dossier.copies(how, &[])?;
+    compared(dossier, &after, recipients)
+}
+
+/// The same for copies that were made already.
+pub(super) fn compared(
+    dossier: &Dossier,
+    after: &Made,
+    recipients: &[&Address],
+) -> Result<Vec<Pair>, Closed> {
     let original = &dossier.message.header;
     let written = Header::parse(original.clone()).map_err(|error| Closed::Unreadable(error.to_string()))?;
     let before = Side::of(&written);

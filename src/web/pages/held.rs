@@ -156,7 +156,11 @@ async fn make(site: &Site, visit: Visit, id: Id, late: bool) -> Result<Held, Des
     let contents = reading(site, &who, &dossier).await?;
     let t = &c.t;
     let example = dossier.message.envelope.recipients.iter().find(|to| !dossier.is_internal(&to.address));
-    let example = example.and_then(|to| copies::example(&dossier, &to.address));
+    // Planning the copies of hundreds of recipients takes its time: it is done once.
+    let individual = dossier.copies(How::Split, &[]);
+    let example = example.zip(individual.as_ref().ok()).and_then(|(to, (made, _))| {
+        copies::compared(&dossier, made, &[&to.address]).ok()?.into_iter().next()
+    });
     let mut approvers = row.approvers.clone();
     approvers.truncate(50);
     let from = dossier.seen.as_ref().ok().and_then(|seen| seen.facts.from.first());
@@ -173,7 +177,7 @@ async fn make(site: &Site, visit: Visit, id: Id, late: bool) -> Result<Held, Des
         from: calm(&from.unwrap_or_default(), LONGEST),
         people: dossier.message.envelope.recipients.len(),
         organisations: organisations(t, &dossier, &known),
-        ways: ways(t, &who, &dossier, &row),
+        ways: ways(t, &who, &dossier, &row, individual.as_ref().err()),
         reasons: reasons(t, &row),
         hits: hits(&row.hits),
         approvers,
@@ -258,14 +262,19 @@ pub(super) fn headline(t: &Words, dossier: &Dossier, row: &HeldRow) -> Headline 
     }
 }
 
-fn ways(t: &Words, who: &crate::desk::principal::Principal, dossier: &Dossier, row: &HeldRow) -> Ways {
+fn ways(
+    t: &Words,
+    who: &crate::desk::principal::Principal,
+    dossier: &Dossier,
+    row: &HeldRow,
+    closed: Option<&Closed>,
+) -> Ways {
     if row.state != HeldState::Held {
         return Ways::default();
     }
     let what = dossier.whose.standing();
     let may = |how, drops| who.may_release(&what, how, drops);
-    let individual = dossier.copies(How::Split, &[]);
-    let open = individual.is_ok();
+    let open = closed.is_none();
     let way = |how| Way { allowed: may(how, false), open };
     let mut ways = Ways {
         split: way(How::Split),
@@ -276,9 +285,9 @@ fn ways(t: &Words, who: &crate::desk::principal::Principal, dossier: &Dossier, r
         own: who.sent(&what),
         notes: Vec::new(),
     };
-    match &individual {
-        Err(Closed::Audit(_)) if ways.split.allowed => ways.notes.push(t.p("desk-note-audit").to_string()),
-        Err(Closed::Unreadable(_)) if ways.split.allowed => {
+    match closed {
+        Some(Closed::Audit(_)) if ways.split.allowed => ways.notes.push(t.p("desk-note-audit").to_string()),
+        Some(Closed::Unreadable(_)) if ways.split.allowed => {
             ways.notes.push(t.p("desk-note-unreadable").to_string());
         }
         _ => {}

@@ -63,8 +63,8 @@ impl Asked {
     }
 
     fn filtered(&self) -> bool {
-        !(self.q.is_empty() && self.rule.is_empty() && self.whose.is_empty())
-            || !matches!(self.state.as_str(), "" | "held")
+        let usual = matches!(self.state.as_str(), "" | "held");
+        !(usual && self.q.is_empty() && self.rule.is_empty() && self.whose.is_empty())
     }
 
     /// The address of the next page.
@@ -126,7 +126,7 @@ pub(super) async fn page(
             let bulk = lines.iter().any(|line| line.state == HeldState::Held);
             let rules =
                 site.desk.examiner.borrow().policy.rule_names().take(100).map(str::to_owned).collect();
-            show(StatusCode::OK, &List { asked, lines, rules, next, bulk, c })
+            show(StatusCode::OK, &List { c, asked, lines, rules, next, bulk })
         }
         Err(error) => {
             tracing::warn!(%error, "the list could not be made");

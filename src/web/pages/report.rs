@@ -227,11 +227,8 @@ fn every_day(t: &Words, days: u64, found: &[Day]) -> Vec<Day> {
 fn round_up(number: u64) -> u64 {
     let mut step = 4;
     while step < number {
-        step = match step.to_string().as_bytes().first() {
-            Some(b'4') => step * 2,
-            Some(b'8') => step * 5 / 2,
-            _ => step * 2,
-        };
+        let eight = step.to_string().starts_with('8');
+        step = if eight { step * 5 / 2 } else { step * 2 };
     }
     step
 }

@@ -135,17 +135,38 @@ class Browser:
         assert found, f"no {css} on {self.url()}:\n{self.text('body')[:1500]}"
         return found[0]
 
+    def _on(self, css, method, rest):
+        """A command on an element; once more when the page changed in between."""
+        for left in (3, 2, 1, 0):
+            try:
+                return self.do(method, f"/element/{self.one(css)}/{rest}")
+            except Failed as why:
+                if "stale" not in str(why) or not left:
+                    raise
+                time.sleep(0.2)
+
     def text(self, css="body"):
         """An element's visible text."""
-        return self.do("GET", f"/element/{self.one(css)}/text")
+        return self._on(css, "GET", "text")
 
     def attribute(self, css, name):
         """An element's attribute."""
-        return self.do("GET", f"/element/{self.one(css)}/attribute/{name}")
+        return self._on(css, "GET", f"attribute/{name}")
 
     def click(self, css):
-        """Clicks, scrolled into view."""
-        self.do("POST", f"/element/{self.one(css)}/click")
+        """Clicks, scrolled into view; gives the page that follows a moment to begin."""
+        if not self.javascript:
+            self._on(css, "POST", "click")
+            return time.sleep(0.4)
+        before = self.run("return performance.timeOrigin")
+        self._on(css, "POST", "click")
+        return wait_until(lambda: self._moved(before), 0.4, 0.05)
+
+    def _moved(self, before):
+        try:
+            return self.run("return document.readyState === 'complete' && performance.timeOrigin") not in (False, before)
+        except Failed:
+            return False
 
     def type(self, css, text):
         """Types into a field, emptied first."""
