@@ -5,7 +5,7 @@
 //! are known; the body is walked, decoded and searched as it comes; then the rules decide, and the
 //! copies are planned and audited.
 
-use crate::message::{Address, Envelope, Header};
+use crate::message::{Address, Envelope, Fork, Header};
 use crate::policy::facts::Preface;
 use crate::policy::verdict::RuleOutcome;
 use crate::policy::{
@@ -96,6 +96,8 @@ pub struct Examination {
     pub verdict: Verdict,
     /// Who is ours, for this message.
     pub organisation: Arc<Organisation>,
+    /// Which mail this is a transaction of; `None` where that cannot be told.
+    pub fork: Option<Fork>,
 }
 
 /// What happens to a message, with everything carried out but the sending.
@@ -325,6 +327,10 @@ impl Examining {
         };
         let facts = preface.complete(report.facts.clone(), self.size, knowledge, &organisation);
         let verdict = self.policy.decide(&facts);
+        let fork = index
+            .as_ref()
+            .ok()
+            .and_then(|header| Fork::of(self.envelope.sender.as_ref(), header, report.variant));
         Ok(Examination {
             envelope: self.envelope,
             header,
@@ -334,6 +340,7 @@ impl Examining {
             facts,
             verdict,
             organisation,
+            fork,
         })
     }
 }

@@ -5,6 +5,8 @@
 //! the way to a verdict ends in an answer that keeps the message with the client, or in a hold.
 
 mod accept;
+mod forks;
+mod held;
 mod reception;
 
 pub use accept::{Intake, Settings};

@@ -47,6 +47,16 @@ pub enum Event {
     Asked { by: String, reason: String },
     /// Nobody decided in time.
     Expired {},
+    /// The same came again from this client within a day: nothing was delivered for it.
+    Repeated { client: String, recipients: usize },
+    /// It has the MAIL FROM and Message-ID of another mail, whose header says something else.
+    Namesake { of: Id },
+    /// Taken back by its sender.
+    TakenBack { by: String },
+    /// Taking it back was undone.
+    Undone { by: String },
+    /// A transaction of a mail that was held: it joined the item, or followed its decision.
+    Joined { item: Id, state: String },
     /// A notice about the message was queued as a message of its own.
     Noticed { kind: String, notice: Id },
     /// Deliveries were dropped, paused, resumed or retried by somebody.

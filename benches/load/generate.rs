@@ -100,6 +100,8 @@ struct Shared {
     log: Option<Mutex<std::fs::File>>,
     body: Vec<u8>,
     until: Instant,
+    /// When this run began: a mail of another run is another mail.
+    run: u64,
 }
 
 #[tokio::main]
@@ -119,6 +121,7 @@ async fn main() -> anyhow::Result<()> {
         latencies: Mutex::new(Vec::new()),
         log,
         until: Instant::now() + Duration::from_secs(options.seconds),
+        run: micros(),
         tls: connector(options.tls)?,
         options,
     });
@@ -345,7 +348,7 @@ async fn one(shared: &Shared, number: u64, kept: &mut Option<Line>) -> anyhow::R
         expect(&mut stream, "250").await?;
     }
     expect(&mut stream, "354").await?;
-    let id = format!("{}-{number}@example.co.jp", options.prefix);
+    let id = format!("{}-{number}.{}@example.co.jp", options.prefix, shared.run);
     let header = format!(
         "From: <{}>\r\nTo: {}\r\nSubject: {}\r\nDate: Tue, 24 Nov 2026 14:40:00 +0900\r\nMessage-ID: <{id}>\r\n\r\n",
         options.from,

@@ -247,6 +247,8 @@ desk-unacknowledged-text = Each of these places has to be acknowledged:
 desk-unreadable-title = The message cannot be read for certain
 desk-unreadable-text = It can only be sent as it is, or be returned.
 desk-no-recipient-text = { $address } is no recipient of this message.
+desk-too-late-text = It is too late: the mail has left and cannot be taken back any more.
+desk-nothing-to-undo-text = There is nothing to undo, or more than 24 hours have passed.
 desk-nobody-left-text = No recipient would be left. Return the message instead.
 desk-unavailable-title = The desk cannot answer just now
 desk-unavailable-text = Nothing was lost. Please try again in a moment.
@@ -307,6 +309,14 @@ desk-event-queue = { $count ->
 } { $verb } by { $by }
 desk-event-stopped = Sending stopped: a hidden address was found. { $left } of { $total } had left.
 desk-event-asked = { $by } asks for it to be sent as it is: { $reason }
+desk-event-repeated = The same came again for { $count ->
+    [one] one recipient
+   *[other] { $count } recipients
+}: nothing was delivered for it
+desk-event-namesake = Has the Message-ID of another mail, { $of }
+desk-event-taken-back = Taken back by { $by }
+desk-event-undone = Taking it back was undone by { $by }
+desk-event-joined = Came in a transaction of its own and belongs to { $item }
 
 desk-and-more = and { $count } more
 

@@ -191,6 +191,8 @@ desk-unacknowledged-text = 次の場所をすべて確認する必要があり�
 desk-unreadable-title = メールを正しく解析できません
 desk-unreadable-text = このまま送信するか、差し戻すことだけができます。
 desk-no-recipient-text = { $address } はこのメールの宛先ではありません。
+desk-too-late-text = すでに送信されたため、取り消せません。
+desk-nothing-to-undo-text = 元に戻せる操作がないか、24 時間を過ぎています。
 desk-nobody-left-text = 宛先がなくなってしまいます。代わりに差し戻してください。
 desk-unavailable-title = ただいま応答できません
 desk-unavailable-text = データは失われていません。しばらくしてからもう一度お試しください。
@@ -243,6 +245,11 @@ desk-event-noticed = 通知を送信しました: { $kind }
 desk-event-queue = { $by } が { $count } 件の配信を{ $verb }しました
 desk-event-stopped = 隠すべきアドレスが見つかったため送信を止めました（{ $total } 件のうち { $left } 件は送信済み）
 desk-event-asked = { $by } がこのままの送信を希望しています: { $reason }
+desk-event-repeated = 同じメールが { $count } 名分もう一度届いたため、配信しませんでした
+desk-event-namesake = 別のメール { $of } と同じ Message-ID が付いています
+desk-event-taken-back = { $by } が取り消しました
+desk-event-undone = { $by } が取り消しを元に戻しました
+desk-event-joined = 別に届いた分を { $item } にまとめました
 
 desk-and-more = ほか { $count } 件
 

@@ -103,7 +103,10 @@ fn table(context: &Context, rows: &[HeldRow]) -> String {
             row.state.to_string(),
             local(row.received),
             sender(&row.sender),
-            row.recipients.len().to_string(),
+            match row.received_of() {
+                (came, all) if came < all => format!("{came} of {all}"),
+                (came, _) => came.to_string(),
+            },
             row.subject.clone(),
             row.reasons.first().cloned().unwrap_or_default(),
         ]);
@@ -137,6 +140,15 @@ fn text(context: &Context, detail: &HeldDetail) -> String {
     let _ = writeln!(text, "  id        {}", row.id);
     let _ = writeln!(text, "  sender    {}", clean(&sender(&row.sender)));
     let _ = writeln!(text, "  to        {}", clean(&some_of(&row.recipients, 20)));
+    if let (came, all) = row.received_of()
+        && (came < all || row.members > 1)
+    {
+        let times = count(row.members, "transaction", "transactions");
+        let _ = writeln!(text, "            {came} of {all} recipients received, in {times}");
+    }
+    if let Some(item) = row.addendum_to {
+        let _ = writeln!(text, "  addendum  to {item}: whom it is for, or what it says, was not seen there");
+    }
     let _ = writeln!(text, "  received  {}", local(row.received));
     if row.state == HeldState::Held {
         let _ = writeln!(text, "  expires   {} (then it goes back to the sender)", local(row.expires));

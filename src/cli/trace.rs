@@ -82,6 +82,13 @@ fn sentence(event: &Event) -> String {
         Event::Asked { by, reason } => format!("{by} asks that it be sent as it is: {reason}"),
         Event::Returned { by, reason } if reason.is_empty() => format!("returned by {by}"),
         Event::Returned { by, reason } => format!("returned by {by}: {reason}"),
+        Event::Repeated { client, recipients } => {
+            format!("the same came again from {client} for {recipients}: nothing was delivered for it")
+        }
+        Event::Namesake { of } => format!("has the Message-ID of {of}, which is another mail"),
+        Event::TakenBack { by } => format!("taken back by {by}"),
+        Event::Undone { by } => format!("taking it back was undone by {by}"),
+        Event::Joined { item, state } => format!("a transaction of {item}, which is {state}"),
         Event::Expired {} => "nobody decided in time: returned".to_owned(),
         Event::Noticed { kind, notice } => format!("notice `{kind}` sent as {notice}"),
         Event::Queue { by, verb, deliveries } => format!("{verb} by {by}: {deliveries} deliveries"),

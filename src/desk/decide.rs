@@ -8,6 +8,7 @@
 
 use super::principal::{Principal, Via, Whose};
 use super::{Desk, DeskError};
+use crate::clock::Timestamp;
 use crate::examine::{Examination, Examiner};
 use crate::id::Id;
 use crate::journal::Event;
@@ -17,11 +18,14 @@ use crate::rewrite::Hit;
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::store::{
     DeliveryState, HeldDecision, HeldRow, HeldState, InitialState, NewDelivery, NewNotice, NoticeKind,
-    StoreError,
+    Sibling, StoreError, StoredMessage, Way,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
+
+/// So often a decision is planned anew because a sibling joined.
+const ROUNDS: usize = 50;
 
 /// How a message is released.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +38,17 @@ pub enum How {
     Bcc,
     /// As the sender wrote it: everybody sees everybody.
     AsIs,
+}
+
+impl How {
+    /// What it means for who sees whom.
+    pub fn disclosure(self) -> Disclosure {
+        match self {
+            Self::Split => Disclosure::Split,
+            Self::Bcc => Disclosure::Bcc,
+            Self::AsIs => Disclosure::AsIs,
+        }
+    }
 }
 
 impl fmt::Display for How {
@@ -91,33 +106,84 @@ impl Desk {
         self.release_as(who, id, &Wish { how, drop: drop.to_vec(), ..Wish::default() }).await
     }
 
-    /// Releases a held message: examines, plans and audits it anew, and commits the copies with the
-    /// decision in one transaction. When the audit finds something, nothing changes.
+    /// Releases a held item with all its members: each is examined, planned and audited anew, and the
+    /// copies are committed with the decision in one transaction. When the audit finds something,
+    /// nothing changes. A sibling that joins meanwhile is made part of it.
     pub async fn release_as(&self, who: &Principal, id: Id, wish: &Wish) -> Result<Released, DeskError> {
-        let (how, drop) = (wish.how, wish.drop.as_slice());
-        let message = self.seen_by(who, id).await?;
-        let held = message.held.clone().ok_or(DeskError::NeverHeld(id))?;
-        let whose = Whose::of(&message);
+        for _ in 0..ROUNDS {
+            match self.release_once(who, id, wish).await {
+                Err(DeskError::Store(StoreError::Moved)) => {}
+                done => return done,
+            }
+        }
+        Err(StoreError::Moved.into())
+    }
+
+    async fn release_once(&self, who: &Principal, id: Id, wish: &Wish) -> Result<Released, DeskError> {
+        let item = self.item_seen_by(who, id).await?;
+        let held = item.held.clone().ok_or(DeskError::NeverHeld(id))?;
+        let whose = Whose::of(&item);
         // Of a decision that was made already everybody is told before what they may not do, or what is
         // left to do.
         undecided(&held)?;
-        if !who.may_release(&whose.standing(), how, !drop.is_empty()) {
+        if !who.may_release(&whose.standing(), wish.how, !wish.drop.is_empty()) {
             return Err(DeskError::NotAllowed(format!(
-                "{} may not release this message as {how}: another person has to",
-                who.name
+                "{} may not release this message as {}: another person has to",
+                who.name, wish.how
             )));
         }
-        let recipients: HashSet<&Address> = message.envelope.recipients.iter().map(|r| &r.address).collect();
-        if let Some(stranger) = drop.iter().find(|address| !recipients.contains(address)) {
-            return Err(DeskError::NoRecipient(stranger.clone()));
-        }
         let examiner = self.examiner.borrow().clone();
-        let seen = self.examine(&examiner, &message).await?;
-        let (copies, acknowledged) = plan(&examiner, &seen, &self.stamp(&message), how, drop)?;
-        if who.via != Via::Console {
-            all_acknowledged(&acknowledged, &wish.acknowledge)?;
+        let mut members = Vec::with_capacity(held.members);
+        for member in self.store.members(item.id).await? {
+            let message = self.store.message(member).await?;
+            members.push(self.plan_member(&examiner, &message, wish).await?);
         }
-        let already = self.delivered_already(id).await?;
+        for stranger in &wish.drop {
+            if !members.iter().any(|member| member.recipients.contains(stranger)) {
+                return Err(DeskError::NoRecipient(stranger.clone()));
+            }
+        }
+        let released = released(item.id, wish, &members)?;
+        if who.via != Via::Console {
+            all_acknowledged(&released.acknowledged, &wish.acknowledge)?;
+        }
+        let event = Event::Released {
+            by: who.name.clone(),
+            how: how_recorded(&released),
+            dropped: released.dropped.clone(),
+        };
+        let way = Way {
+            disclosure: wish.how.disclosure(),
+            dropped: wish.drop.clone(),
+            acknowledged: released.acknowledged.iter().map(|hit| hit.place.clone()).collect(),
+        };
+        let mut leaving = members.into_iter().map(|member| member.leaving);
+        let first = leaving.next().ok_or(DeskError::NobodyLeft)?;
+        self.store
+            .decide(HeldDecision {
+                deliveries: first.deliveries,
+                needles: first.needles,
+                ledger: first.ledger,
+                siblings: leaving.collect(),
+                way: Some(way),
+                events: vec![event],
+                ..decision(item.id, HeldState::Released, who, self.now(), wish.how.to_string())
+            })
+            .await?;
+        tracing::info!(id = %item.id, how = %wish.how, copies = released.copies, "released");
+        self.wake();
+        Ok(released)
+    }
+
+    async fn plan_member(
+        &self,
+        examiner: &Examiner,
+        message: &StoredMessage,
+        wish: &Wish,
+    ) -> Result<Member, DeskError> {
+        let seen = self.examine(examiner, message).await?;
+        let (copies, acknowledged) = plan(examiner, &seen, &self.stamp(message), wish.how, &wish.drop)?;
+        let already = self.delivered_already(message.id).await?;
         let deliveries: Vec<NewDelivery> = copies
             .deliveries
             .iter()
@@ -125,50 +191,19 @@ impl Desk {
             .filter(|delivery| !delivery.recipients().is_empty())
             .map(|delivery| NewDelivery { delivery, state: InitialState::Ready })
             .collect();
-        if deliveries.is_empty() {
-            return Err(DeskError::NobodyLeft);
-        }
-        let released = Released {
-            id,
-            how,
-            copies: deliveries.len(),
-            recipients: deliveries
-                .iter()
-                .flat_map(|new| new.delivery.recipients())
-                .map(|recipient| recipient.address.to_string())
-                .collect(),
-            dropped: drop.iter().map(ToString::to_string).collect(),
-            had_it_already: already.iter().map(ToString::to_string).collect(),
+        Ok(Member {
+            recipients: message.envelope.recipients.iter().map(|to| to.address.clone()).collect(),
+            leaving: Sibling { id: message.id, deliveries, needles: copies.needles, ledger: copies.ledger },
+            already,
             acknowledged,
-        };
-        let event = Event::Released {
-            by: who.name.clone(),
-            how: how_recorded(&released),
-            dropped: released.dropped.clone(),
-        };
-        self.store
-            .decide(HeldDecision {
-                id,
-                state: HeldState::Released,
-                by: who.name.clone(),
-                at: self.now(),
-                decision: how.to_string(),
-                deliveries,
-                needles: copies.needles,
-                ledger: copies.ledger,
-                notices: Vec::new(),
-                events: vec![event],
-            })
-            .await?;
-        self.wake();
-        Ok(released)
+        })
     }
 
     /// Gives a held message back to its sender.
     pub async fn give_back(&self, who: &Principal, id: Id, reason: &str) -> Result<(), DeskError> {
-        let message = self.seen_by(who, id).await?;
-        let held = message.held.as_ref().ok_or(DeskError::NeverHeld(id))?;
-        if !who.may_return(&Whose::of(&message).standing()) {
+        let item = self.item_seen_by(who, id).await?;
+        let held = item.held.as_ref().ok_or(DeskError::NeverHeld(id))?;
+        if !who.may_return(&Whose::of(&item).standing()) {
             undecided(held)?;
             return Err(DeskError::NotAllowed(format!("{} may not give this message back", who.name)));
         }
@@ -176,18 +211,12 @@ impl Desk {
         let event = Event::Returned { by: who.name.clone(), reason: reason.to_owned() };
         self.store
             .decide(HeldDecision {
-                id,
-                state: HeldState::Returned,
-                by: who.name.clone(),
-                at: now,
-                decision: reason.to_owned(),
-                deliveries: Vec::new(),
-                needles: Vec::new(),
-                ledger: None,
                 notices: vec![NewNotice { kind: NoticeKind::Returned, due: now }],
                 events: vec![event],
+                ..decision(item.id, HeldState::Returned, who, now, reason.to_owned())
             })
             .await?;
+        tracing::info!(id = %item.id, "returned");
         self.wake();
         Ok(())
     }
@@ -201,6 +230,65 @@ impl Desk {
     }
 }
 
+/// What a release makes of one transaction.
+struct Member {
+    recipients: HashSet<Address>,
+    leaving: Sibling,
+    already: HashSet<Address>,
+    acknowledged: Vec<Hit>,
+}
+
+/// What a release of these did; nobody may be left over.
+fn released(id: Id, wish: &Wish, members: &[Member]) -> Result<Released, DeskError> {
+    let mut acknowledged: Vec<Hit> = Vec::new();
+    for hit in members.iter().flat_map(|member| &member.acknowledged) {
+        if !acknowledged.contains(hit) {
+            acknowledged.push(hit.clone());
+        }
+    }
+    let deliveries = || members.iter().flat_map(|member| &member.leaving.deliveries);
+    if deliveries().next().is_none() {
+        return Err(DeskError::NobodyLeft);
+    }
+    Ok(Released {
+        id,
+        how: wish.how,
+        copies: deliveries().count(),
+        recipients: deliveries()
+            .flat_map(|new| new.delivery.recipients())
+            .map(|recipient| recipient.address.to_string())
+            .collect(),
+        dropped: wish.drop.iter().map(ToString::to_string).collect(),
+        had_it_already: members.iter().flat_map(|member| &member.already).map(ToString::to_string).collect(),
+        acknowledged,
+    })
+}
+
+/// A decision of which nothing follows yet.
+pub(super) fn decision(
+    id: Id,
+    state: HeldState,
+    who: &Principal,
+    at: Timestamp,
+    decision: String,
+) -> HeldDecision {
+    HeldDecision {
+        id,
+        state,
+        by: who.name.clone(),
+        at,
+        decision,
+        deliveries: Vec::new(),
+        needles: Vec::new(),
+        ledger: None,
+        notices: Vec::new(),
+        events: Vec::new(),
+        siblings: Vec::new(),
+        way: None,
+        undo_until: None,
+    }
+}
+
 fn plan(
     examiner: &Examiner,
     seen: &Examination,
@@ -208,11 +296,7 @@ fn plan(
     how: How,
     drop: &[Address],
 ) -> Result<(Copies, Vec<Hit>), DeskError> {
-    let disclosure = match how {
-        How::Split => Disclosure::Split,
-        How::Bcc => Disclosure::Bcc,
-        How::AsIs => Disclosure::AsIs,
-    };
+    let disclosure = how.disclosure();
     let unreadable = seen.index.as_ref().err().or(seen.facts.problems.first());
     if let Some(why) = unreadable
         && how != How::AsIs

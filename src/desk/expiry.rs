@@ -52,6 +52,9 @@ impl Desk {
             ledger: None,
             notices: vec![NewNotice { kind: NoticeKind::Expired, due: now }],
             events: vec![Event::Expired {}],
+            siblings: Vec::new(),
+            way: None,
+            undo_until: None,
         };
         Ok(self.store.decide(decision).await?)
     }

@@ -172,14 +172,18 @@ impl Links {
                 Ok(Some("split"))
             }
             LinkAction::TakeBack => {
-                self.desk.give_back(&who, id, "").await?;
+                self.desk.take_back(&who, id).await?;
                 Ok(Some("taken back"))
             }
             LinkAction::AskAsIs => {
                 self.desk.ask_as_is(&who, id, reason).await?;
                 Ok(Some("asked"))
             }
-            LinkAction::Undo | LinkAction::View => Ok(None),
+            LinkAction::Undo => {
+                self.desk.undo(&who, id).await?;
+                Ok(Some("undone"))
+            }
+            LinkAction::View => Ok(None),
         }
     }
 
@@ -267,7 +271,8 @@ const LONGEST_REASON: usize = 2_000;
 impl Desk {
     /// The sender asks that a held message be sent as it is, and says why: the approvers are told.
     pub async fn ask_as_is(&self, who: &Principal, id: Id, reason: &str) -> Result<(), DeskError> {
-        let message = self.store.message(id).await?;
+        let message = self.item_seen_by(who, id).await?;
+        let id = message.id;
         let reason: String = reason.trim().chars().take(LONGEST_REASON).collect();
         if !who.sent(&Whose::of(&message).standing()) {
             return Err(StoreError::NotFound(id.to_string()).into());

@@ -20,6 +20,7 @@ pub mod explain;
 pub mod known;
 pub mod links;
 pub mod principal;
+pub mod taking;
 
 use crate::clock::{Clock, Timestamp};
 use crate::courier::Dispatch;
@@ -87,6 +88,12 @@ pub enum DeskError {
     /// It is released as it is only by somebody who names the places where the audit found something.
     #[error("{}", acknowledge_text(.0))]
     Unacknowledged(Vec<Hit>),
+    /// It left already, or was never delayed.
+    #[error("it is too late: {0} cannot be taken back any more")]
+    TooLate(Id),
+    /// There is nothing to undo, or the time for it is over.
+    #[error("{0} was not taken back, or more than 24 hours ago: there is nothing to undo")]
+    NothingToUndo(Id),
     /// An address to drop is no recipient.
     #[error("{0} is no recipient of this message")]
     NoRecipient(Address),
@@ -176,9 +183,19 @@ impl Desk {
         }
     }
 
-    /// One held message with everything an approver needs to see.
+    /// The item that a message is, or is a member of, for a person who may know of it.
+    pub(crate) async fn item_seen_by(&self, who: &Principal, id: Id) -> Result<StoredMessage, DeskError> {
+        let message = self.store.message(id).await?;
+        match &message.held {
+            Some(held) if held.item != id => self.seen_by(who, held.item).await,
+            _ => self.seen_by(who, id).await,
+        }
+    }
+
+    /// One held item with everything an approver needs to see; a member's id names its item.
     pub async fn show(&self, who: &Principal, id: Id) -> Result<HeldDetail, DeskError> {
-        let look = self.look(who, id).await?;
+        let item = self.item_seen_by(who, id).await?.id;
+        let look = self.look(who, item).await?;
         let row = look.message.held.ok_or(DeskError::NeverHeld(id))?;
         Ok(HeldDetail { row, explanation: look.explanation, deliveries: look.deliveries })
     }
@@ -186,7 +203,15 @@ impl Desk {
     /// Any message that is kept, explained anew.
     pub async fn look(&self, who: &Principal, id: Id) -> Result<Look, DeskError> {
         let message = self.seen_by(who, id).await?;
-        let deliveries = self.store.deliveries(id).await?;
+        let mut deliveries = Vec::new();
+        match &message.held {
+            Some(held) if held.members > 1 && held.item == id => {
+                for member in self.store.members(id).await? {
+                    deliveries.extend(self.store.deliveries(member).await?);
+                }
+            }
+            _ => deliveries = self.store.deliveries(id).await?,
+        }
         let examiner = self.examiner.borrow().clone();
         let explanation = match self.examine(&examiner, &message).await {
             Ok(seen) => Ok(Explanation::of_stored(&examiner, &seen, &self.stamp(&message), &message)),

@@ -1,6 +1,6 @@
 //! From a verdict to the store: what is committed with a message, in one transaction.
 
-use super::{Answer, OwnMail};
+use super::{Answer, OwnMail, forks};
 use crate::clock::{Clock, Entropy, Timestamp};
 use crate::courier::{Dispatch, Seals};
 use crate::examine::{Examination, Examiner, Settled};
@@ -13,7 +13,7 @@ use crate::rewrite::compose::synthesised_message_id;
 use crate::rewrite::plan::{self, Copies, Stamp};
 use crate::store::{
     Body, BodyWriter, HoldKind, InitialState, NewDelivery, NewHold, NewMessage, NewNotice, NoticeKind,
-    Origin, Store, StoreError, StoredMessage,
+    Origin, Place, Store, StoreError, StoredMessage,
 };
 use bytes::Bytes;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -150,9 +150,34 @@ impl Intake {
             size = arrived.seen.facts.size,
             "decided"
         );
+        let client = stamp.client.clone();
+        let recipients = arrived.seen.envelope.recipients.len();
+        let seen = settled.copies.is_none().then(|| arrived.seen.clone());
         let message = self.to_commit(examiner, arrived, settled, body, &stamp);
-        self.commit(message, Vec::new()).await.map_err(|error| refused(&error))?;
-        Ok(answer)
+        let done = match seen {
+            Some(seen) => self.commit_held(examiner, &seen, &stamp, message, answer).await,
+            None => self.commit(message, Vec::new()).await.map(|()| answer),
+        };
+        match done {
+            Err(StoreError::Known { original, held }) => {
+                Ok(self.came_before(original, held, client, recipients).await)
+            }
+            other => other.map_err(|error| refused(&error)),
+        }
+    }
+
+    /// Everybody it is for had the same within a day: the client is told of the original.
+    async fn came_before(&self, original: Id, held: bool, client: String, recipients: usize) -> Answer {
+        info!(id = %original, recipients, "the same came again: nothing is delivered for it");
+        let event = Event::Repeated { client, recipients };
+        if let Err(error) = self.0.store.enter(original, self.0.clock.now(), event, Vec::new()).await {
+            warn!(id = %original, %error, "that it came again was not written down");
+        }
+        if held {
+            Answer::Held(original, "it came before, and waits for a decision".to_owned())
+        } else {
+            Answer::Queued(original)
+        }
     }
 
     fn to_commit(
@@ -167,7 +192,9 @@ impl Intake {
         let now = self.0.clock.now();
         let action = settled.verdict.action();
         let held = settled.copies.is_none().then(|| self.hold(examiner, &settled, &seen, &origin, now));
-        let notices = notices(action, held.is_some(), now);
+        let complete = !forks::awaited(&seen).iter().any(|one| one.outside);
+        let due = if complete { now } else { now.plus(forks::QUIET) };
+        let notices = notices(action, held.is_some(), due);
         let exposures = exposures(seen.facts.external_addresses.len());
         let event = Event::Accepted {
             client: stamp.client.clone(),
@@ -200,6 +227,7 @@ impl Intake {
             notices,
             answers: None,
             events: vec![event],
+            fork: seen.fork,
         }
     }
 
@@ -234,12 +262,13 @@ impl Intake {
             approvers: examiner
                 .approvers
                 .of(&settled.verdict, &whose(origin, seen).iter().collect::<Vec<_>>()),
+            place: Place::default(),
         }
     }
 
     /// Commits a message; fresh deliveries go straight to the courier as far as it has places. `asks` are
     /// those that a mail of ours answers.
-    async fn commit(&self, mut message: NewMessage, asks: Vec<i64>) -> Result<(), StoreError> {
+    pub(super) async fn commit(&self, mut message: NewMessage, asks: Vec<i64>) -> Result<(), StoreError> {
         let due = message.deliveries.iter().filter(|new| new.state == InitialState::Ready).count();
         let reservation = self.0.dispatch.reserve(due);
         let places = reservation.places().min(due);
@@ -247,7 +276,7 @@ impl Intake {
         for new in message.deliveries.iter_mut().take(places) {
             new.state = InitialState::Sending { until };
         }
-        let rings = !message.notices.is_empty();
+        let rings = !message.notices.is_empty() || message.held.is_some();
         let stored = (places > 0).then(|| Arc::new(as_stored(&message)));
         let claims = if asks.is_empty() {
             self.0.store.accept(message).await?
@@ -311,6 +340,7 @@ impl Intake {
             notices: Vec::new(),
             answers: mail.answers,
             events: Vec::new(),
+            fork: None,
         };
         self.commit(message, asks).await?;
         Ok(id)
@@ -341,7 +371,7 @@ fn header_length(message: &Bytes) -> usize {
     memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2)
 }
 
-fn born(deliveries: Vec<Delivery>, state: InitialState) -> Vec<NewDelivery> {
+pub(super) fn born(deliveries: Vec<Delivery>, state: InitialState) -> Vec<NewDelivery> {
     deliveries.into_iter().map(|delivery| NewDelivery { delivery, state }).collect()
 }
 
@@ -356,14 +386,14 @@ fn wire<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn notices(action: Action, held: bool, now: Timestamp) -> Vec<NewNotice> {
+fn notices(action: Action, held: bool, due: Timestamp) -> Vec<NewNotice> {
     let kinds: &[NoticeKind] = match action {
         _ if held => &[NoticeKind::Held, NoticeKind::HeldApprovers],
         Action::Split | Action::Bcc => &[NoticeKind::Split],
         Action::Delay => &[NoticeKind::Waits],
         _ => &[],
     };
-    kinds.iter().map(|kind| NewNotice { kind: *kind, due: now }).collect()
+    kinds.iter().map(|kind| NewNotice { kind: *kind, due }).collect()
 }
 
 /// The message as the courier would read it back.

@@ -3,6 +3,7 @@
 //! * [`address`] mailboxes, and the key two spellings of one mailbox share
 //! * [`encoded_word`] encoded-words, parameters, raw 8-bit: bytes to text
 //! * [`envelope`] who the transaction is from and for
+//! * [`fork`] one mail that comes in several transactions
 //! * [`header`] the header block, indexed by byte ranges
 //! * [`edit`] byte-exact header edits: ranges kept, bytes put in
 //! * [`walk`] the streaming, bounded MIME walk
@@ -14,6 +15,7 @@ pub mod address;
 pub mod edit;
 pub mod encoded_word;
 pub mod envelope;
+pub mod fork;
 pub mod header;
 pub mod inspect;
 pub mod open;
@@ -23,5 +25,6 @@ pub mod walk;
 pub use address::{Address, AddressList, Mailbox};
 pub use edit::HeaderEdits;
 pub use envelope::{Envelope, Recipient};
+pub use fork::Fork;
 pub use header::{Field, Header};
 pub use inspect::BodyFacts;

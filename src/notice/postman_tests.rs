@@ -6,7 +6,7 @@ use crate::clock::{ManualClock, SystemEntropy};
 use crate::message::Address;
 use crate::store::NoticeStore;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, StoredMessage};
+use crate::store::{HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Place, StoredMessage};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
@@ -107,11 +107,13 @@ impl Office {
                 hits: Vec::new(),
                 expires: Timestamp(RECEIVED.0 + 1_000_000),
                 approvers: Vec::new(),
+                place: Place::default(),
             }),
             ledger: None,
             notices: vec![due(NoticeKind::Held), due(NoticeKind::HeldApprovers)],
             answers: None,
             events: Vec::new(),
+            fork: None,
         };
         self.store.accept(held).await.unwrap();
     }
@@ -226,6 +228,9 @@ async fn who_decides_is_told_of_nothing_that_is_decided() {
             ledger: None,
             notices: Vec::new(),
             events: Vec::new(),
+            siblings: Vec::new(),
+            way: None,
+            undo_until: None,
         })
         .await
         .unwrap();

@@ -119,6 +119,11 @@ fn hold(message: &mut StoredMessage, kind: HoldKind) {
         decided_by: Some("suzuki".to_owned()),
         decided_at: None,
         decision: Some("please use Bcc".to_owned()),
+        item: message.id,
+        addendum_to: None,
+        members: 1,
+        awaited: Vec::new(),
+        undo_until: None,
     });
 }
 

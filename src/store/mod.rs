@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod contract;
+pub mod forks;
 pub mod known;
 pub mod lock;
 pub mod memory;
@@ -19,6 +20,7 @@ use crate::journal::Entry;
 use crate::policy::facts::Disclosed;
 use async_trait::async_trait;
 use bytes::Bytes;
+use forks::ForksStore;
 pub use model::*;
 pub use notices::*;
 pub use people::*;
@@ -43,6 +45,17 @@ pub enum StoreError {
     /// No such message.
     #[error("there is no message {0}")]
     NotFound(String),
+    /// All of it came before: nothing was kept.
+    #[error("it came before, as {original}")]
+    Known {
+        /// The message that it is a copy of.
+        original: Id,
+        /// That one is held.
+        held: bool,
+    },
+    /// A sibling came, or the mail was decided on, since this was planned: plan again.
+    #[error("the mail changed meanwhile")]
+    Moved,
     /// Somebody decided first.
     #[error("already {state} by {by} at {at}")]
     Decided {
@@ -67,7 +80,7 @@ pub trait BodyWriter: Send {
 /// What an engine does. All methods are safe to call from many tasks at once.
 #[async_trait]
 pub trait Store:
-    memory::MemoryStore + PeopleStore + NoticeStore + known::KnownStore + Send + Sync + 'static
+    ForksStore + memory::MemoryStore + PeopleStore + NoticeStore + known::KnownStore + Send + Sync + 'static
 {
     /// A place for the body of one message. Small ones (256 KiB in SQLite) stay in memory and go into the row.
     async fn new_body(&self) -> Result<Box<dyn BodyWriter>, StoreError>;
@@ -77,6 +90,10 @@ pub trait Store:
 
     /// Commits a message with all that belongs to it, durably; returns once it is on disk. The
     /// deliveries given as [`InitialState::Sending`] come back as claims, in order.
+    ///
+    /// Recipients for whom the same fork came within 24 hours are left out (unless their delivery
+    /// failed); `Known` when that is all of them. `Moved` when a held one was planned on what is not
+    /// so any more.
     async fn accept(&self, message: NewMessage) -> Result<Vec<Claim>, StoreError>;
 
     /// Takes up to `limit` due deliveries, oldest first, of messages that are not paused; marks them
@@ -103,12 +120,13 @@ pub trait Store:
     /// What the ledger of open disclosures has for these Message-IDs.
     async fn disclosed(&self, message_ids: &[String]) -> Result<Vec<Disclosed>, StoreError>;
 
-    /// Held messages, newest first.
+    /// Held items, newest first.
     async fn held(&self, filter: &HeldFilter) -> Result<Vec<HeldRow>, StoreError>;
 
-    /// Decides a held message: compare-and-set from `held` (or, for the clock, from an expired
-    /// deadline); new deliveries, notices, ledger and journal in the same transaction. `Decided`
-    /// when somebody was first.
+    /// Decides a held item with all its members: compare-and-set from `held` (or, for the clock, from
+    /// an expired deadline); new deliveries, notices, ledger and journal in the same transaction.
+    /// `Decided` when somebody was first, `Moved` when a sibling joined that the decision does not
+    /// cover.
     async fn decide(&self, decision: HeldDecision) -> Result<(), StoreError>;
 
     /// Deliveries, oldest first.

@@ -3,9 +3,10 @@
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
-use crate::message::{Address, Envelope};
-use crate::policy::Verdict;
+use crate::message::fork::Variant;
+use crate::message::{Address, Envelope, Fork};
 use crate::policy::facts::Disclosed;
+use crate::policy::{Disclosure, Verdict};
 use crate::rewrite::{Delivery, Hit};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,8 @@ pub struct NewMessage {
     pub answers: Option<i64>,
     /// Journal entries.
     pub events: Vec<Event>,
+    /// Which mail it is a transaction of; `None` where that cannot be told, and for our own mail.
+    pub fork: Option<Fork>,
 }
 
 /// A copy to commit.
@@ -157,6 +160,66 @@ pub struct NewHold {
     pub expires: Timestamp,
     /// Who is asked to decide.
     pub approvers: Vec<Address>,
+    /// Where it stands among the forks of its mail.
+    pub place: Place,
+}
+
+/// Where a held message stands among the forks of its mail. By default it is an item of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The item it becomes a member of, and whose decision (if one was made) it shares.
+    pub joins: Option<Id>,
+    /// The item whose decision it does not share: it is an addendum to it.
+    pub adds_to: Option<Id>,
+    /// Whom its header names beyond those it came for.
+    pub awaited: Vec<Awaited>,
+    /// What was known of the mail when this was planned: a commit is refused (`Moved`) when that
+    /// changed since.
+    pub expected: Option<String>,
+}
+
+/// Somebody whom the header of a held message names, and whom no transaction brought so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// The address in comparison form.
+    pub key: String,
+    /// Notices wait (a little) for their transaction. Mail to colleagues may never come this way.
+    pub outside: bool,
+}
+
+/// How a mail was released: what is done with siblings that come late.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    /// Who may see whom.
+    pub disclosure: Disclosure,
+    /// Recipients taken off.
+    pub dropped: Vec<Address>,
+    /// Places with hidden addresses that were acknowledged.
+    pub acknowledged: Vec<String>,
+}
+
+/// What is known of a mail some of whose transactions were held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupStanding {
+    /// Its items, the oldest first.
+    pub items: Vec<ItemStanding>,
+    /// Changes with every item and every decision.
+    pub token: String,
+}
+
+/// One item of a mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemStanding {
+    /// The item.
+    pub id: Id,
+    /// Its state.
+    pub state: HeldState,
+    /// It is an addendum to an earlier one.
+    pub addendum: bool,
+    /// How it was released.
+    pub way: Option<Way>,
+    /// The contents that were seen when it was decided on.
+    pub variants: Vec<Variant>,
 }
 
 /// State of a held message.
@@ -333,12 +396,30 @@ pub struct HeldRow {
     pub decided_at: Option<Timestamp>,
     /// How it was released (`split`, `bcc`, `as-is`), or why it was returned.
     pub decision: Option<String>,
+    /// The item it belongs to: its own id, unless it joined another.
+    pub item: Id,
+    /// The item it is an addendum to: somebody the approver did not see, or another content.
+    pub addendum_to: Option<Id>,
+    /// In how many transactions it came so far.
+    pub members: usize,
+    /// Whom the header names and no transaction brought so far, in comparison form.
+    pub awaited: Vec<String>,
+    /// Until when its sender may undo taking it back.
+    pub undo_until: Option<Timestamp>,
+}
+
+impl HeldRow {
+    /// Of how many recipients the mail has come: the second number has those that its header names
+    /// beyond them.
+    pub fn received_of(&self) -> (usize, usize) {
+        (self.recipients.len(), self.recipients.len() + self.awaited.len())
+    }
 }
 
 /// Which held messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldFilter {
-    /// Only this one.
+    /// Only this one, be it an item or a member of one. Without, items alone.
     pub id: Option<Id>,
     /// Only in this state.
     pub state: Option<HeldState>,
@@ -348,10 +429,10 @@ pub struct HeldFilter {
     pub limit: Option<usize>,
 }
 
-/// A decision on a held message.
+/// A decision on a held item, with all its members.
 #[derive(Clone, Debug)]
 pub struct HeldDecision {
-    /// Which.
+    /// Which item.
     pub id: Id,
     /// The state it comes to.
     pub state: HeldState,
@@ -369,8 +450,28 @@ pub struct HeldDecision {
     pub ledger: Option<Disclosed>,
     /// Notices that follow.
     pub notices: Vec<NewNotice>,
-    /// Journal.
+    /// Journal, of each member.
     pub events: Vec<Event>,
+    /// What leaves of the item's other members (for `Released`): all of them, or the decision is
+    /// refused (`Moved`).
+    pub siblings: Vec<Sibling>,
+    /// How it is released, for siblings that come late.
+    pub way: Option<Way>,
+    /// Until when this may be undone.
+    pub undo_until: Option<Timestamp>,
+}
+
+/// What leaves of a member of a released item.
+#[derive(Clone, Debug)]
+pub struct Sibling {
+    /// Which.
+    pub id: Id,
+    /// The copies that leave.
+    pub deliveries: Vec<NewDelivery>,
+    /// What the second lock searches for from now on.
+    pub needles: Vec<Address>,
+    /// What is disclosed, for the ledger.
+    pub ledger: Option<Disclosed>,
 }
 
 /// The second lock's finding.
@@ -403,6 +504,7 @@ impl Stop {
             hits: self.hits.clone(),
             expires: self.expires,
             approvers: self.approvers.clone(),
+            place: Place::default(),
         }
     }
 }

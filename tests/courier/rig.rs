@@ -361,6 +361,7 @@ impl Mail {
             notices: Vec::new(),
             answers: None,
             events: Vec::new(),
+            fork: None,
         }
     }
 }

@@ -79,6 +79,8 @@ class Relay:
         )
         self.log = Path(tempfile.mkstemp(prefix="sekisho-log-")[1])  # not on the store's disk, which may be full
         self.process, self.through = None, []  # a program, such as strace, that `serve` is started through
+        self.process = None
+        self.sent = {}  # how often each Message-ID went
         self._start = start
 
     def __enter__(self):
@@ -169,8 +171,11 @@ class Relay:
         client.ehlo("client.example")
         return client
 
-    def send(self, message, recipients, sender="hanako.sato@example.co.jp", options=(), rcpt_options=()):
-        """One message by smtplib; the answer to the final dot as text."""
+    def send(self, message, recipients, sender="hanako.sato@example.co.jp", options=(), rcpt_options=(), as_it_is=False):
+        """One message by smtplib; the answer to the final dot as text. A Message-ID that was sent before
+        is changed, for it is meant as another mail, unless the message goes as it is."""
+        if not as_it_is:
+            message = self.another(message)
         client = self.client()
         try:
             code, text = client.mail(sender, options)
@@ -182,6 +187,16 @@ class Relay:
             return f"{code} {text.decode()}"
         finally:
             client.close()
+
+    def another(self, message):
+        """The message, with a Message-ID that this relay was not sent before."""
+        found = re.search(rb"(?im)^message-id:\s*<([^>\r\n]*)>", message) if isinstance(message, bytes) else None
+        if found is None:
+            return message
+        times = self.sent.get(found[1], 0)
+        self.sent[found[1]] = times + 1
+        at = found.start(1)
+        return message if times == 0 else message[:at] + b"%d." % times + message[at:]
 
     def http(self, path):
         """A page of the desk: status and text."""

@@ -22,8 +22,9 @@ mod tests;
 mod views;
 mod words;
 
+use crate::message::fork::{Leaves, Variant};
 use crate::message::open::Inspector;
-use crate::message::walk::{Limits, WalkError, Walker};
+use crate::message::walk::{Limits, Part, Visitor, WalkError, Walker};
 use crate::message::{Address, BodyFacts, Header};
 use hits::Hits;
 pub use needles::Needles;
@@ -58,7 +59,39 @@ impl Needles {
 /// The streaming scan of one body: MIME walk, decoding, inspection and search in one pass.
 pub struct BodyScan {
     walker: Result<Walker, WalkError>,
+    inspector: Hashing,
+}
+
+/// The inspection, with the leaves hashed as they go by.
+struct Hashing {
     inspector: Inspector<Places>,
+    leaves: Leaves,
+}
+
+impl Visitor for Hashing {
+    fn begin(&mut self, part: &Part, header: &Header) {
+        self.inspector.begin(part, header);
+    }
+
+    fn data(&mut self, part: &Part, decoded: &[u8]) {
+        self.leaves.data(decoded);
+        self.inspector.data(part, decoded);
+    }
+
+    fn end(&mut self, part: &Part) {
+        if !part.is_container() {
+            self.leaves.end(part);
+        }
+        self.inspector.end(part);
+    }
+
+    fn stray(&mut self, bytes: &[u8]) {
+        self.inspector.stray(bytes);
+    }
+
+    fn problem(&mut self, path: &str, why: String) {
+        self.inspector.problem(path, why);
+    }
 }
 
 /// What the scan of a whole body gave.
@@ -69,12 +102,15 @@ pub struct BodyReport {
     /// Every needle found, each (address, place) once; at most 1,000 kept, but every address that
     /// was found has at least one.
     pub hits: Vec<Hit>,
+    /// The hash of its leaves.
+    pub variant: Variant,
 }
 
 impl BodyScan {
     /// Starts a scan: `header` is the message's own header.
     pub fn new(header: &Header, needles: Arc<Needles>) -> Self {
-        let mut inspector = Inspector::new(Places::new(needles));
+        let inspector = Inspector::new(Places::new(needles));
+        let mut inspector = Hashing { inspector, leaves: Leaves::default() };
         let walker = Walker::new(header, Limits::default(), &mut inspector);
         Self { walker, inspector }
     }
@@ -84,7 +120,7 @@ impl BodyScan {
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), WalkError> {
         let walker = self.walker.as_mut().map_err(|error| *error)?;
         for piece in chunk.chunks(PIECE) {
-            self.inspector.listener().raw(piece);
+            self.inspector.inspector.listener().raw(piece);
             walker.feed(piece, &mut self.inspector)?;
         }
         Ok(())
@@ -94,8 +130,8 @@ impl BodyScan {
     pub fn finish(self) -> Result<BodyReport, WalkError> {
         let Self { walker, mut inspector } = self;
         walker?.finish(&mut inspector)?;
-        let (facts, places) = inspector.finish();
-        Ok(BodyReport { facts, hits: places.finish() })
+        let (facts, places) = inspector.inspector.finish();
+        Ok(BodyReport { facts, hits: places.finish(), variant: inspector.leaves.finish() })
     }
 }
 

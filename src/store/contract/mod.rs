@@ -5,6 +5,7 @@
 
 mod deliveries;
 mod desk;
+mod forks;
 mod memory;
 mod messages;
 mod notices;
@@ -16,6 +17,7 @@ use crate::message::{Address, Envelope, Recipient};
 use crate::rewrite::Delivery;
 pub(super) use deliveries::*;
 pub(super) use desk::*;
+pub(super) use forks::*;
 pub(super) use memory::*;
 pub(super) use messages::*;
 pub(super) use notices::*;
@@ -103,6 +105,7 @@ pub(super) fn message(random: u64, copies: &[&[&str]], state: InitialState) -> N
             copies: copies.len(),
             exposures: 6,
         }],
+        fork: None,
     }
 }
 
@@ -116,6 +119,7 @@ pub(super) fn held_message(random: u64, recipients: &[&str]) -> NewMessage {
         hits: Vec::new(),
         expires: at(60),
         approvers: addresses(&["Soumu@example.co.jp"]),
+        place: Place::default(),
     });
     message
 }

@@ -113,6 +113,9 @@ pub(in crate::store) async fn hooks_are_told(harness: &impl Harness) {
         ledger: None,
         notices: Vec::new(),
         events: Vec::new(),
+        siblings: Vec::new(),
+        way: None,
+        undo_until: None,
     };
     store.decide(decision.clone()).await.unwrap();
     assert!(store.decide(decision).await.is_err());

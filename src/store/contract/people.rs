@@ -15,6 +15,9 @@ fn decision(id: Id, state: HeldState, by: &str) -> HeldDecision {
         ledger: None,
         notices: Vec::new(),
         events: Vec::new(),
+        siblings: Vec::new(),
+        way: None,
+        undo_until: None,
     }
 }
 

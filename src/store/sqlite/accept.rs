@@ -1,44 +1,142 @@
 //! Accepting a message: its rows, in one transaction.
 
-use super::encode::{CopyRow, HoldRow, LedgerRow, MessageRows};
+use super::encode::{self, CopyRow, HoldRow, LedgerRow, MessageRows};
 use super::error::Failure;
-use super::{codes, journal, notices, schema};
+use super::groups;
+use super::repeats::{self, Earlier, Repeats};
+use super::{codes, journal, notices, read, schema, taken};
 use crate::clock::Timestamp;
 use crate::journal::Event;
-use crate::store::{Body, StoreError};
+use crate::store::{Body, NoticeKind, StoreError};
 use rusqlite::{Connection, params};
 
-/// Inserts the message; its row number.
-pub(super) fn insert(tx: &Connection, rows: &MessageRows) -> Result<i64, Failure> {
+/// What became of a message.
+pub(super) struct Accepted {
+    /// Its row number.
+    pub(super) row: i64,
+    /// Recipients left out because the same came for them before, in comparison form.
+    pub(super) known: Vec<String>,
+}
+
+/// Inserts the message, but for recipients for whom the same came before.
+pub(super) fn insert(
+    tx: &Connection,
+    rows: &MessageRows,
+    repeats: &mut Repeats,
+) -> Result<Accepted, Failure> {
+    let (known, first) = before(tx, rows, repeats)?;
+    let row = if known.is_empty() {
+        let whole =
+            Whom { people: &rows.people, keys: rows.keys.as_deref(), meta: &rows.meta, copies: &rows.copies };
+        insert_rows(tx, rows, first.as_ref(), &whole)?
+    } else {
+        let people = encode::people_without(&rows.people, &known);
+        let keys = rows.keys.as_ref().map(|keys| encode::people_without(keys, &known));
+        let meta = encode::meta_without(&rows.meta, &known)?;
+        let copies: Vec<Option<CopyRow>> =
+            rows.copies.iter().map(|copy| encode::without(copy, &known)).collect::<Result<_, _>>()?;
+        let copies: Vec<CopyRow> = copies.into_iter().flatten().collect();
+        let rest = Whom { people: &people, keys: keys.as_deref(), meta: &meta, copies: &copies };
+        insert_rows(tx, rows, first.as_ref(), &rest)?
+    };
+    if let Some(fork) = &rows.fork {
+        if first.is_none()
+            && let Some(other) = repeats.namesake(tx, &fork.group)?
+        {
+            let event = Event::Namesake { of: read::id(&other.id)? };
+            journal::append(tx, row, Timestamp(rows.received), &event)?;
+        }
+        let people = rows.keys.as_ref().unwrap_or(&rows.people);
+        repeats.put(row, rows.received, fork, repeats::recipients(people));
+    }
+    Ok(Accepted { row, known })
+}
+
+/// What came before: recipients for whom this fork did, and the first transaction of this mail. Refuses
+/// what came whole, and what was planned on something that is not so any more.
+fn before(
+    tx: &Connection,
+    rows: &MessageRows,
+    repeats: &Repeats,
+) -> Result<(Vec<String>, Option<Earlier>), Failure> {
+    let Some(fork) = &rows.fork else { return Ok((Vec::new(), None)) };
+    let people = rows.keys.as_ref().unwrap_or(&rows.people);
+    let (known, latest) = repeats.known(tx, fork, rows.received, repeats::recipients(people))?;
+    if let Some(latest) = latest
+        && repeats::recipients(people).all(|line| known.iter().any(|key| key == line))
+    {
+        let held = tx
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM held WHERE message = ?1 AND state = 0)")?
+            .query_row([latest.row], |row| row.get(0))?;
+        return Err(StoreError::Known { original: read::id(&latest.id)?, held }.into());
+    }
+    if let Some(hold) = &rows.hold {
+        groups::unmoved(tx, hold, Some(fork))?;
+    }
+    Ok((known, repeats.first_of(tx, &fork.group)?))
+}
+
+/// Whom a message is for, wherever that is written.
+struct Whom<'a> {
+    people: &'a str,
+    keys: Option<&'a str>,
+    meta: &'a str,
+    copies: &'a [CopyRow],
+}
+
+fn insert_rows(
+    tx: &Connection,
+    rows: &MessageRows,
+    first: Option<&Earlier>,
+    whom: &Whom<'_>,
+) -> Result<i64, Failure> {
     let answered = rows.answers.map(|notice| notices::open(tx, notice)).transpose()?;
+    let item = rows.hold.as_ref().and_then(|hold| hold.place.joins);
+    let joined = item.map(|item| read::row_of(tx, item)).transpose()?;
     tx.prepare_cached(
         "INSERT INTO messages (id, received, people, keys, message_id, subject, action, exposures, \
-         prevented, events) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         prevented, events, fork) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         rows.id.as_str(),
         rows.received,
-        rows.people,
-        rows.keys,
+        whom.people,
+        whom.keys,
         rows.message_id,
         rows.subject,
         rows.action,
         rows.exposures,
-        rows.prevented,
+        // What a mail discloses counts once, in however many transactions it comes.
+        rows.prevented && first.is_none(),
         rows.events,
+        rows.fork.map(|fork| fork.octets()),
     ])?;
     let message = tx.last_insert_rowid();
-    content(tx, message, rows)?;
-    deliveries(tx, message, 0, &rows.copies)?;
+    content(tx, message, rows, whom.meta)?;
+    deliveries(tx, message, 0, whom.copies)?;
     if let Some(hold) = &rows.hold {
         held(tx, message, hold)?;
         super::held::describe(tx, message, &rows.terms, &rows.subject)?;
+        let came = Timestamp(rows.received);
+        match joined {
+            Some(item) => groups::join(tx, message, item, hold, whom.keys.unwrap_or(whom.people), came)?,
+            None => groups::begin(tx, message, hold, rows.fork.as_ref())?,
+        }
+    }
+    if let Some(first) = first {
+        taken::like_its_first(tx, message, first.row, Timestamp(rows.received))?;
     }
     if let Some(entry) = &rows.ledger {
         ledger(tx, message, entry)?;
     }
     for notice in &rows.notices {
-        notices::put(tx, message, notice.kind, Some(notice.due.0))?;
+        match (joined, first) {
+            (Some(item), _) => notices::put(tx, item, notice.kind, Some(notice.due.0))?,
+            (None, Some(first)) if matches!(notice.kind, NoticeKind::Split | NoticeKind::Waits) => {
+                groups::told_once(tx, first, notice.kind, Timestamp(rows.received))?;
+            }
+            _ => notices::put(tx, message, notice.kind, Some(notice.due.0))?,
+        }
     }
     if let (Some((about, kind)), Some(notice)) = (answered, rows.answers) {
         notices::mark_sent(tx, notice)?;
@@ -48,7 +146,7 @@ pub(super) fn insert(tx: &Connection, rows: &MessageRows) -> Result<i64, Failure
     Ok(message)
 }
 
-fn content(tx: &Connection, message: i64, rows: &MessageRows) -> Result<(), Failure> {
+fn content(tx: &Connection, message: i64, rows: &MessageRows, meta: &str) -> Result<(), Failure> {
     let (file, body) = match &rows.body {
         Body::Inline(bytes) => (None, Some(bytes.as_ref())),
         Body::Stored { name, .. } => (Some(name.as_str()), None),
@@ -58,7 +156,7 @@ fn content(tx: &Connection, message: i64, rows: &MessageRows) -> Result<(), Fail
         "INSERT INTO contents (message, file, size, meta, needles, header, body) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
-    .execute(params![message, file, size, rows.meta, rows.needles, rows.header.as_ref(), body])?;
+    .execute(params![message, file, size, meta, rows.needles, rows.header.as_ref(), body])?;
     Ok(())
 }
 
@@ -104,11 +202,14 @@ pub(super) fn highest_number(tx: &Connection, message: i64) -> Result<i64, Failu
 /// Holds the message, or holds it again: then the hold is a new one.
 pub(super) fn held(tx: &Connection, message: i64, hold: &HoldRow) -> Result<(), Failure> {
     tx.prepare_cached(
-        "INSERT INTO held (message, state, kind, expires, reasons, hits) VALUES (?1, 0, ?2, ?3, ?4, ?5) \
-         ON CONFLICT (message) DO UPDATE SET state = 0, kind = ?2, expires = ?3, reasons = ?4, hits = ?5, \
-         decided_by = NULL, decided_at = NULL, decision = NULL",
+        "INSERT INTO held (message, item, state, kind, expires, reasons, hits) \
+         VALUES (?1, ?1, 0, ?2, ?3, ?4, ?5) ON CONFLICT (message) DO UPDATE SET item = ?1, state = 0, \
+         kind = ?2, expires = ?3, reasons = ?4, hits = ?5, decided_by = NULL, decided_at = NULL, \
+         decision = NULL, way = NULL, undo_until = NULL, awaited = '[]'",
     )?
     .execute(params![message, hold.kind, hold.expires, hold.reasons, hold.hits])?;
+    tx.prepare_cached("INSERT OR IGNORE INTO held_terms (term, state, message) VALUES ('*', 0, ?1)")?
+        .execute([message])?;
     let mut assign = tx.prepare_cached(
         "INSERT INTO held_approvers (approver, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
     )?;

@@ -2,39 +2,67 @@
 
 use super::encode::{CopyRow, HoldRow, LedgerRow, to_json};
 use super::error::Failure;
-use super::{accept, codes, encode, held, journal, notices, read, schema};
+use super::{accept, codes, encode, groups, held, journal, notices, read, schema};
 use crate::clock::Timestamp;
+use crate::id::Id;
 use crate::journal::Event;
-use crate::store::{HeldDecision, HeldState, NoticeKind, Stop, StoreError};
+use crate::store::{HeldDecision, HeldState, NoticeKind, Sibling, Stop, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::HashSet;
 
 /// A decision as rows.
 pub(super) struct DecisionRows {
     decision: HeldDecision,
-    copies: Vec<CopyRow>,
-    needles: String,
-    ledger: Option<LedgerRow>,
+    /// The item, then its other members.
+    leaving: Vec<Leaving>,
+    way: Option<String>,
     prevented: bool,
 }
 
-impl DecisionRows {
-    pub(super) fn of(decision: HeldDecision) -> Result<Self, StoreError> {
-        let released = decision.state == HeldState::Released;
-        let rewritten = decision.deliveries.iter().any(|new| new.delivery.is_rewritten());
+/// What leaves of one member.
+struct Leaving {
+    id: Id,
+    copies: Vec<CopyRow>,
+    needles: String,
+    ledger: Option<LedgerRow>,
+}
+
+impl Leaving {
+    fn of(sibling: &Sibling, at: Timestamp) -> Result<Self, StoreError> {
         Ok(Self {
-            copies: encode::copies(&decision.deliveries, decision.at),
-            needles: to_json(&decision.needles)?,
-            ledger: decision.ledger.as_ref().map(|entry| encode::ledger(entry, decision.at)).transpose()?,
-            prevented: !released || rewritten,
-            decision,
+            id: sibling.id,
+            copies: encode::copies(&sibling.deliveries, at),
+            needles: to_json(&sibling.needles)?,
+            ledger: sibling.ledger.as_ref().map(|entry| encode::ledger(entry, at)).transpose()?,
         })
     }
 }
 
 impl DecisionRows {
+    pub(super) fn of(mut decision: HeldDecision) -> Result<Self, StoreError> {
+        let released = decision.state == HeldState::Released;
+        let first = Sibling {
+            id: decision.id,
+            deliveries: std::mem::take(&mut decision.deliveries),
+            needles: std::mem::take(&mut decision.needles),
+            ledger: decision.ledger.take(),
+        };
+        let siblings = std::mem::take(&mut decision.siblings);
+        let all = || std::iter::once(&first).chain(&siblings);
+        let rewritten = all().flat_map(|one| &one.deliveries).any(|new| new.delivery.is_rewritten());
+        Ok(Self {
+            leaving: all().map(|one| Leaving::of(one, decision.at)).collect::<Result<_, _>>()?,
+            way: decision.way.as_ref().map(to_json).transpose()?,
+            prevented: !released || rewritten,
+            decision,
+        })
+    }
+
     /// Roughly how many octets this adds to a transaction.
     pub(super) fn weight(&self) -> usize {
-        self.copies.iter().map(|row| row.copy.len() + 64).sum::<usize>() + self.needles.len()
+        let copies = self.leaving.iter().flat_map(|one| &one.copies);
+        copies.map(|row| row.copy.len() + 64).sum::<usize>()
+            + self.leaving.iter().map(|one| one.needles.len()).sum::<usize>()
     }
 }
 
@@ -43,32 +71,56 @@ pub(super) fn decide(tx: &Connection, rows: &DecisionRows) -> Result<(), Failure
     let decision = &rows.decision;
     let message = read::row_of(tx, decision.id)?;
     undecided(tx, message, decision)?;
+    let members = groups::undecided_members(tx, message)?;
+    let mut leaving = Vec::with_capacity(rows.leaving.len());
+    if decision.state == HeldState::Released {
+        for one in &rows.leaving {
+            leaving.push(read::row_of(tx, one.id)?);
+        }
+        let covered: HashSet<i64> = leaving.iter().copied().collect();
+        if members.iter().any(|member| !covered.contains(member)) || covered.len() != members.len() {
+            return Err(StoreError::Moved.into());
+        }
+    }
     tx.prepare_cached(
-        "UPDATE held SET state = ?2, decided_by = ?3, decided_at = ?4, decision = ?5 WHERE message = ?1",
+        "UPDATE held SET state = ?2, decided_by = ?3, decided_at = ?4, decision = ?5, way = ?6, \
+         undo_until = ?7 WHERE item = ?1 AND state = 0",
     )?
     .execute(params![
         message,
         codes::held(decision.state),
         decision.by,
         decision.at.0,
-        decision.decision
+        decision.decision,
+        rows.way,
+        decision.undo_until.map(|until| until.0),
     ])?;
     tx.prepare_cached("UPDATE messages SET prevented = ?2 WHERE row = ?1")?
         .execute(params![message, rows.prevented])?;
-    if !rows.copies.is_empty() {
-        tx.prepare_cached("UPDATE contents SET needles = ?2 WHERE message = ?1")?
-            .execute(params![message, rows.needles])?;
-        let number = accept::highest_number(tx, message)?;
-        accept::deliveries(tx, message, number, &rows.copies)?;
-    }
-    if let Some(entry) = &rows.ledger {
-        accept::ledger(tx, message, entry)?;
+    for (one, member) in rows.leaving.iter().zip(&leaving) {
+        leave(tx, *member, one)?;
     }
     for notice in &decision.notices {
         notices::put(tx, message, notice.kind, Some(notice.due.0))?;
     }
-    for event in &decision.events {
-        journal::append(tx, message, decision.at, event)?;
+    for member in members {
+        for event in &decision.events {
+            journal::append(tx, member, decision.at, event)?;
+        }
+    }
+    Ok(())
+}
+
+/// The copies of one member leave.
+fn leave(tx: &Connection, message: i64, leaving: &Leaving) -> Result<(), Failure> {
+    if !leaving.copies.is_empty() {
+        tx.prepare_cached("UPDATE contents SET needles = ?2 WHERE message = ?1")?
+            .execute(params![message, leaving.needles])?;
+        let number = accept::highest_number(tx, message)?;
+        accept::deliveries(tx, message, number, &leaving.copies)?;
+    }
+    if let Some(entry) = &leaving.ledger {
+        accept::ledger(tx, message, entry)?;
     }
     Ok(())
 }

@@ -4,11 +4,12 @@ use super::{codes, held, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
-use crate::message::{Address, Envelope};
+use crate::message::{Address, Envelope, Fork};
 use crate::policy::Verdict;
 use crate::policy::facts::Disclosed;
+use crate::rewrite::Delivery;
 use crate::store::{
-    Body, Claim, InitialState, Lease, NewDelivery, NewHold, NewMessage, NewNotice, Origin, StoreError,
+    Body, Claim, InitialState, Lease, NewDelivery, NewHold, NewMessage, NewNotice, Origin, Place, StoreError,
 };
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -51,6 +52,7 @@ pub(super) struct HoldRow {
     pub(super) reasons: String,
     pub(super) hits: String,
     pub(super) approvers: Vec<String>,
+    pub(super) place: Place,
 }
 
 /// A ledger entry's row.
@@ -83,6 +85,7 @@ pub(super) struct MessageRows {
     pub(super) answers: Option<i64>,
     /// What a held message is found by in lists.
     pub(super) terms: Vec<String>,
+    pub(super) fork: Option<Fork>,
 }
 
 impl MessageRows {
@@ -115,6 +118,7 @@ impl MessageRows {
             notices: message.notices.clone(),
             answers: message.answers,
             terms: if message.held.is_some() { held::terms_of_new(message) } else { Vec::new() },
+            fork: message.fork,
         })
     }
 
@@ -177,6 +181,33 @@ pub(super) fn copies(deliveries: &[NewDelivery], now: Timestamp) -> Vec<CopyRow>
     deliveries.iter().map(|new| copy(new, now)).collect()
 }
 
+/// A copy without these recipients (comparison form); `None` when nobody is left.
+pub(super) fn without(row: &CopyRow, known: &[String]) -> Result<Option<CopyRow>, StoreError> {
+    let delivery = Delivery::from_bytes(&row.copy)
+        .map_err(|error| StoreError::Corrupt(format!("a copy cannot be read back: {error}")))?;
+    let rest = delivery.only_for(|address| !known.iter().any(|key| key == address.key()));
+    let recipients = rest.recipients().len();
+    Ok((recipients > 0).then(|| CopyRow { recipients, copy: rest.to_bytes(), ..*row }))
+}
+
+/// What the content row keeps, without these recipients.
+pub(super) fn meta_without(meta: &str, known: &[String]) -> Result<String, StoreError> {
+    let mut meta: Meta = from_json(meta)?;
+    meta.envelope.recipients.retain(|to| !known.iter().any(|key| key == to.address.key()));
+    to_json(&MetaRef { origin: &meta.origin, envelope: &meta.envelope, verdict: meta.verdict.as_ref() })
+}
+
+/// The lines of [`people`] without these.
+pub(super) fn people_without(people: &str, known: &[String]) -> String {
+    let mut lines = people.strip_prefix('\n').unwrap_or(people).lines();
+    let mut rest = format!("\n{}\n", lines.next().unwrap_or_default());
+    for line in lines.filter(|line| !known.contains(&super::queue::key(line))) {
+        rest.push_str(line);
+        rest.push('\n');
+    }
+    rest
+}
+
 fn copy(new: &NewDelivery, now: Timestamp) -> CopyRow {
     let (state, due, queued, sending) = match new.state {
         InitialState::Ready => (codes::READY, now.0, now.0, 0),
@@ -192,6 +223,17 @@ fn copy(new: &NewDelivery, now: Timestamp) -> CopyRow {
         recipients: new.delivery.recipients().len(),
         copy: new.delivery.to_bytes(),
     }
+}
+
+/// Leaves recipients (comparison form) out of a message's copies.
+pub(super) fn leave_out(message: &mut NewMessage, known: &[String]) {
+    if known.is_empty() {
+        return;
+    }
+    for new in &mut message.deliveries {
+        new.delivery = new.delivery.only_for(|address| !known.iter().any(|key| key == address.key()));
+    }
+    message.deliveries.retain(|new| !new.delivery.recipients().is_empty());
 }
 
 /// The claims on the deliveries that were accepted as `Sending`, taken out of the message.
@@ -221,6 +263,7 @@ pub(super) fn hold(hold: &NewHold) -> Result<HoldRow, StoreError> {
         reasons: to_json(&hold.reasons)?,
         hits: to_json(&hold.hits)?,
         approvers: hold.approvers.iter().map(|address| address.key().to_owned()).collect(),
+        place: hold.place.clone(),
     })
 }
 

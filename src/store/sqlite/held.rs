@@ -368,15 +368,18 @@ fn rarest(
 fn line(db: &Connection, message: i64) -> Result<Option<HeldLine>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT m.id, m.people, m.subject, m.received, m.exposures, h.kind, h.expires, h.reasons, h.state, \
-         h.decided_by, h.decided_at, h.decision FROM held h JOIN messages m ON m.row = h.message \
+         h.decided_by, h.decided_at, h.decision, h.members FROM held h JOIN messages m ON m.row = h.message \
          WHERE h.message = ?1",
     )?;
     let mut rows = select.query([message])?;
-    rows.next()?.map(read_line).transpose()
+    rows.next()?.map(|row| read_line(db, message, row)).transpose()
 }
 
-fn read_line(row: &Row<'_>) -> Result<HeldLine, Failure> {
+fn read_line(db: &Connection, message: i64, row: &Row<'_>) -> Result<HeldLine, Failure> {
     let (sender, mut recipients) = from_people(&row.get::<_, String>(1)?);
+    if row.get::<_, i64>(12)? > 1 {
+        recipients = read::all_recipients(db, message)?;
+    }
     let reasons: Vec<(String, String)> = from_json(&row.get::<_, String>(7)?)?;
     let (reasons, reasons_ja) = reasons.into_iter().unzip();
     let unknown = |what: &str| StoreError::Corrupt(format!("a held message has an unknown {what}"));

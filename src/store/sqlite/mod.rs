@@ -8,6 +8,8 @@
 //! * [`accept`], [`claims`], [`record`], [`decide`], [`queue`], [`notices`], [`journal`], [`purge`],
 //!   [`read`], [`known`] what the trait's methods do inside a transaction; [`telling`], [`asks`],
 //!   [`hooks`] those of [`NoticeStore`](super::NoticeStore)
+//! * [`repeats`] what came within the last day; [`groups`] items and their members; [`forks`] the
+//!   trait's methods about both
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 
 mod accept;
@@ -18,6 +20,8 @@ mod codes;
 mod decide;
 mod encode;
 mod error;
+mod forks;
+mod groups;
 mod held;
 mod hooks;
 mod journal;
@@ -32,7 +36,9 @@ mod read;
 mod readers;
 mod recent;
 mod record;
+mod repeats;
 mod schema;
+mod taken;
 mod telling;
 mod writer;
 
@@ -53,9 +59,10 @@ use bodies::Bodies;
 use error::Failure;
 use readers::Readers;
 use recent::Recent;
+use repeats::Repeats;
 use rusqlite::Connection;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncRead;
 pub use writer::OnFatal;
@@ -99,6 +106,7 @@ pub struct SqliteStore {
     writer: Writer,
     bodies: Bodies,
     recent: Recent,
+    repeats: Arc<Mutex<Repeats>>,
 }
 
 impl SqliteStore {
@@ -115,7 +123,8 @@ impl SqliteStore {
         let readers = Readers::open(path)?;
         let bodies = Bodies::open(beside(path, "bodies"), options.entropy)?;
         let writer = Writer::start(connection, checkpointer, options.on_fatal)?;
-        Ok(Self { writer, readers, bodies, recent: Recent::default() })
+        let repeats = Arc::default();
+        Ok(Self { writer, readers, bodies, recent: Recent::default(), repeats })
     }
 
     async fn write<T: Send + 'static>(
@@ -166,15 +175,22 @@ impl Store for SqliteStore {
         self.bodies.read(body).await
     }
 
-    async fn accept(&self, message: NewMessage) -> Result<Vec<Claim>, StoreError> {
+    async fn accept(&self, mut message: NewMessage) -> Result<Vec<Claim>, StoreError> {
         let rows = encode::MessageRows::of(&message)?;
-        let stored = self.writer.submit(rows.weight(), move |tx| accept::insert(tx, &rows)).await;
+        let (repeats, weight) = (Arc::clone(&self.repeats), rows.weight());
+        let insert = move |tx: &Connection| {
+            accept::insert(tx, &rows, &mut repeats.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        let stored = self.writer.submit(weight, insert).await;
         match stored {
-            Ok(row) => {
-                let claims = encode::fresh_claims(row, &message);
+            Ok(accepted) => {
+                encode::leave_out(&mut message, &accepted.known);
+                let claims = encode::fresh_claims(accepted.row, &message);
                 self.recent.put(message);
                 Ok(claims)
             }
+            // The same body is committed with another plan.
+            Err(StoreError::Moved) => Err(StoreError::Moved),
             Err(error) => {
                 if let Body::Stored { name, .. } = message.body {
                     let bodies = self.bodies.clone();
@@ -206,6 +222,10 @@ impl Store for SqliteStore {
 
     async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError> {
         let uncertain = self.write(move |tx| claims::recover(tx, now)).await?;
+        let repeats = Arc::clone(&self.repeats);
+        let load =
+            move |db: &Connection| repeats.lock().unwrap_or_else(PoisonError::into_inner).load(db, now);
+        self.readers.read(load).await?;
         let orphans = self.sweep(None).await?;
         Ok(Recovered { uncertain, orphans })
     }
@@ -231,10 +251,11 @@ impl Store for SqliteStore {
     }
 
     async fn decide(&self, decision: HeldDecision) -> Result<(), StoreError> {
-        let id = decision.id;
+        let ids: Vec<Id> =
+            std::iter::once(decision.id).chain(decision.siblings.iter().map(|one| one.id)).collect();
         let rows = decide::DecisionRows::of(decision)?;
         let decided = self.writer.submit(rows.weight(), move |tx| decide::decide(tx, &rows)).await;
-        self.recent.forget(id);
+        ids.into_iter().for_each(|id| self.recent.forget(id));
         decided
     }
 

@@ -68,7 +68,7 @@ impl Wanted {
 }
 
 /// The comparison form of an address, or of what was typed instead of one (`<>` is the null sender).
-fn key(text: &str) -> String {
+pub(super) fn key(text: &str) -> String {
     let bare = text.trim().trim_start_matches('<').trim_end_matches('>');
     Address::parse(bare).map_or_else(|_| bare.to_lowercase(), |address| address.key().to_owned())
 }

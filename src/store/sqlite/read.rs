@@ -8,9 +8,12 @@ use crate::id::Id;
 use crate::message::Address;
 use crate::policy::facts::Disclosed;
 use crate::rewrite::Delivery;
-use crate::store::{Body, HeldFilter, HeldRow, HeldState, MessageRow, StoreError, StoredMessage, Summary};
+use crate::store::{
+    Awaited, Body, HeldFilter, HeldRow, HeldState, MessageRow, StoreError, StoredMessage, Summary,
+};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,24 +102,34 @@ pub(super) fn message(db: &Connection, id: Id) -> Result<StoredMessage, Failure>
 
 const HELD: &str = "SELECT m.id, m.people, m.subject, m.received, h.kind, h.expires, h.reasons, h.hits, \
      h.state, h.decided_by, h.decided_at, h.decision, \
-     (SELECT group_concat(a.approver, char(10)) FROM held_approvers a WHERE a.message = h.message) FROM held h JOIN messages m ON m.row = h.message";
+     (SELECT group_concat(a.approver, char(10)) FROM held_approvers a WHERE a.message = h.message), \
+     (SELECT id FROM messages WHERE row = h.item), (SELECT id FROM messages WHERE row = h.adds_to), \
+     h.members, h.awaited, h.undo_until, h.item FROM held h JOIN messages m ON m.row = h.message";
 
 pub(super) fn held_of(db: &Connection, message: i64) -> Result<Option<HeldRow>, Failure> {
     let mut select = db.prepare_cached(&format!("{HELD} WHERE h.message = ?1"))?;
     let mut rows = select.query([message])?;
     Ok(match rows.next()? {
-        Some(row) => Some(held_row(row)?),
+        Some(row) => Some(held_row(db, row)?),
         None => None,
     })
 }
 
-fn held_row(row: &Row<'_>) -> Result<HeldRow, Failure> {
-    let (sender, recipients) = from_people(&row.get::<_, String>(1)?);
+fn held_row(db: &Connection, row: &Row<'_>) -> Result<HeldRow, Failure> {
+    let (sender, mut recipients) = from_people(&row.get::<_, String>(1)?);
+    let message = id(&row.get::<_, String>(0)?)?;
+    let item: Option<String> = row.get(13)?;
+    let item = item.map_or(Ok(message), |item| id(&item))?;
+    let members: i64 = row.get(15)?;
+    if members > 1 && item == message {
+        recipients = all_recipients(db, row.get(18)?)?;
+    }
+    let awaited: Vec<Awaited> = from_json(&row.get::<_, String>(16)?)?;
     let reasons: Vec<(String, String)> = from_json(&row.get::<_, String>(6)?)?;
     let (reasons, reasons_ja) = reasons.into_iter().unzip();
     let unknown = |what: &str| StoreError::Corrupt(format!("a held message has an unknown {what}"));
     Ok(HeldRow {
-        id: id(&row.get::<_, String>(0)?)?,
+        id: message,
         sender,
         subject: row.get(2)?,
         recipients,
@@ -131,13 +144,36 @@ fn held_row(row: &Row<'_>) -> Result<HeldRow, Failure> {
         decided_at: row.get::<_, Option<i64>>(10)?.map(Timestamp),
         decision: row.get(11)?,
         approvers: row.get::<_, Option<String>>(12)?.unwrap_or_default().lines().map(str::to_owned).collect(),
+        item,
+        addendum_to: row.get::<_, Option<String>>(14)?.map(|text| id(&text)).transpose()?,
+        members: usize::try_from(members).unwrap_or(1),
+        awaited: awaited.into_iter().map(|one| one.key).collect(),
+        undo_until: row.get::<_, Option<i64>>(17)?.map(Timestamp),
     })
 }
 
-/// Held messages, newest first.
+/// Everybody an item came for, in however many transactions, each once.
+pub(super) fn all_recipients(db: &Connection, item: i64) -> Result<Vec<String>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT m.people FROM held h JOIN messages m ON m.row = h.message WHERE h.item = ?1 \
+         ORDER BY h.message",
+    )?;
+    let mut rows = select.query([item])?;
+    let (mut seen, mut all) = (HashSet::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        for recipient in from_people(&row.get::<_, String>(0)?).1 {
+            if seen.insert(super::queue::key(&recipient)) {
+                all.push(recipient);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Held items, newest first; a member only where it is asked for by its id.
 pub(super) fn held(db: &Connection, filter: &HeldFilter) -> Result<Vec<HeldRow>, Failure> {
     let mut select = db.prepare_cached(&format!(
-        "{HELD} WHERE (?1 IS NULL OR m.id = ?1) AND (?2 IS NULL OR h.state = ?2) \
+        "{HELD} WHERE iif(?1 IS NULL, h.item = h.message, m.id = ?1) AND (?2 IS NULL OR h.state = ?2) \
          AND (?3 IS NULL OR h.expires < ?3) ORDER BY h.message DESC LIMIT ?4"
     ))?;
     let limit = filter.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1);
@@ -149,7 +185,7 @@ pub(super) fn held(db: &Connection, filter: &HeldFilter) -> Result<Vec<HeldRow>,
     ])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(held_row(row)?);
+        found.push(held_row(db, row)?);
     }
     Ok(found)
 }
@@ -226,7 +262,7 @@ pub(super) fn summary(db: &Connection, since: Timestamp) -> Result<Summary, Fail
         }
     }
     let mut held = db
-        .prepare_cached("SELECT state, count(*) FROM held WHERE state = 0 OR message >= ?1 GROUP BY state")?;
+        .prepare_cached("SELECT state, count(*) FROM held WHERE item = message AND (state = 0 OR message >= ?1) GROUP BY state")?;
     let mut rows = held.query([first])?;
     while let Some(row) = rows.next()? {
         let state = codes::to_held(row.get(0)?).unwrap_or(HeldState::Held);

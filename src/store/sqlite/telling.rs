@@ -4,6 +4,7 @@ use super::{SqliteStore, accept, asks, encode, hooks};
 use crate::clock::Timestamp;
 use crate::store::{Ask, AskPlan, Claim, HookCall, HookTarget, NewMessage, NoticeStore, StoreError};
 use async_trait::async_trait;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 #[async_trait]
@@ -19,11 +20,12 @@ impl NoticeStore for SqliteStore {
     async fn accept_telling(&self, mail: NewMessage, asks: Vec<i64>) -> Result<Vec<Claim>, StoreError> {
         let rows = encode::MessageRows::of(&mail)?;
         let (id, at) = (mail.id, mail.received);
+        let repeats = Arc::clone(&self.repeats);
         let stored = self.writer.submit(rows.weight(), move |tx| {
             asks::answer(tx, &asks, id, at)?;
-            accept::insert(tx, &rows)
+            accept::insert(tx, &rows, &mut repeats.lock().unwrap_or_else(PoisonError::into_inner))
         });
-        let claims = encode::fresh_claims(stored.await?, &mail);
+        let claims = encode::fresh_claims(stored.await?.row, &mail);
         self.recent.put(mail);
         Ok(claims)
     }

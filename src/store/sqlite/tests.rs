@@ -40,6 +40,9 @@ contract_tests! { Folder::new();
     the_ledger_remembers, summarises,
     keeps_sessions, codes_are_good_once, tokens_have_names, links_are_used_once, lists_within_a_scope,
     asks_are_answered_once, digests_take_all_that_waits, untried_mail_is_noted, hooks_are_told,
+    the_same_is_kept_once, what_failed_may_come_again, of_many_the_same_one_is_kept,
+    transactions_are_one_item, an_item_is_decided_whole, taking_held_mail_back_is_undone,
+    delayed_mail_is_taken_back,
 }
 
 fn refusal(result: Result<SqliteStore, StoreError>) -> (String, String) {
@@ -198,7 +201,7 @@ async fn half_a_request_leaves_nothing() {
                 let rows = rows.unwrap();
                 let failed: Result<(), StoreError> = store
                     .write(move |tx| {
-                        accept::insert(tx, &rows)?;
+                        accept::insert(tx, &rows, &mut repeats::Repeats::default())?;
                         tx.execute("INSERT INTO probe (row, beat) VALUES (1, 0)", [])?;
                         Ok(())
                     })

@@ -389,6 +389,11 @@ pub(super) fn told(t: &Words, event: &Event) -> String {
             t.p("desk-event-queue").s("by", line(by)).s("verb", verb).n("count", *deliveries)
         }
         Event::Stopped { left, total, .. } => t.p("desk-event-stopped").n("left", *left).n("total", *total),
+        Event::Repeated { recipients, .. } => t.p("desk-event-repeated").n("count", *recipients),
+        Event::Namesake { of } => t.p("desk-event-namesake").s("of", of.to_string()),
+        Event::TakenBack { by } => t.p("desk-event-taken-back").s("by", line(by)),
+        Event::Undone { by } => t.p("desk-event-undone").s("by", line(by)),
+        Event::Joined { item, .. } => t.p("desk-event-joined").s("item", item.to_string()),
         Event::Asked { by, reason } => t.p("desk-event-asked").s("by", line(by)).s("reason", line(reason)),
     };
     phrase.to_string()

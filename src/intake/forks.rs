@@ -1,0 +1,114 @@
+//! What is done with a held transaction of a mail that others of were held before: a pure function of
+//! what became of those, and of what this one brings.
+
+use crate::examine::Examination;
+use crate::id::Id;
+use crate::message::fork::Variant;
+use crate::policy::facts::ShownIn;
+use crate::store::{Awaited, GroupStanding, HeldState, Way};
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// Nobody is told of a mail while siblings of this transaction may be on their way.
+pub(super) const QUIET: Duration = Duration::from_secs(30);
+
+/// What is done with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// The first that is held: an item of its own.
+    Begin,
+    /// The item still waits for a decision: it joins.
+    Join(Id),
+    /// The mail was released, and the approver saw all of this: the same, at once.
+    Follow(Id, Way),
+    /// The mail was released, but the approver did not see this recipient, or this content.
+    Addendum(Id),
+    /// The mail went back: this goes nowhere either.
+    Back(Id, HeldState),
+}
+
+/// The course for this content; `named` when the header names everybody it is for.
+pub(super) fn course(standing: &GroupStanding, variant: Variant, named: bool) -> Course {
+    let items = &standing.items;
+    let Some(root) = items.iter().find(|item| !item.addendum) else { return Course::Begin };
+    match root.state {
+        HeldState::Held => return Course::Join(root.id),
+        HeldState::Returned | HeldState::Expired => return Course::Back(root.id, root.state),
+        HeldState::Released => {}
+    }
+    let seen = items.iter().rev().find_map(|item| {
+        let way = item.way.as_ref().filter(|_| item.state == HeldState::Released)?;
+        item.variants.contains(&variant).then(|| (item.id, way.clone()))
+    });
+    if let Some((item, way)) = seen.filter(|_| named) {
+        return Course::Follow(item, way);
+    }
+    match items.iter().rev().find(|item| item.addendum && item.state == HeldState::Held) {
+        Some(open) => Course::Join(open.id),
+        None => Course::Addendum(root.id),
+    }
+}
+
+/// Whom the header names beyond those the transaction is for.
+pub(super) fn awaited(seen: &Examination) -> Vec<Awaited> {
+    let came: HashSet<&str> = seen.facts.recipients.iter().map(|address| address.key()).collect();
+    let shown = seen.facts.visible.iter().filter(|visible| {
+        matches!(visible.field, ShownIn::To | ShownIn::Cc | ShownIn::ResentTo | ShownIn::ResentCc)
+    });
+    shown
+        .filter(|visible| !came.contains(visible.mailbox.address.key()))
+        .map(|visible| Awaited { key: visible.mailbox.address.key().to_owned(), outside: !visible.internal })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::policy::Disclosure;
+    use crate::store::ItemStanding;
+    use HeldState::{Expired, Held, Released, Returned};
+
+    fn id(number: u64) -> Id {
+        Id::new(Timestamp(1_760_000_000_000), number)
+    }
+
+    fn way() -> Way {
+        Way { disclosure: Disclosure::Split, dropped: Vec::new(), acknowledged: Vec::new() }
+    }
+
+    fn item(number: u64, state: HeldState, addendum: bool, variants: &[Variant]) -> ItemStanding {
+        let way = (state == Released).then(way);
+        ItemStanding { id: id(number), state, addendum, way, variants: variants.to_vec() }
+    }
+
+    #[test]
+    fn every_row_of_the_table() {
+        let (seen, other) = (Variant::default(), crate::message::fork::Leaves::default().finish());
+        let items = |list: &[ItemStanding]| GroupStanding { items: list.to_vec(), token: String::new() };
+        let root = |state| item(1, state, false, &[seen]);
+        for (standing, variant, named, expected) in [
+            (vec![], seen, true, Course::Begin),
+            (vec![root(Held)], other, false, Course::Join(id(1))),
+            (vec![root(Released)], seen, true, Course::Follow(id(1), way())),
+            (vec![root(Released)], seen, false, Course::Addendum(id(1))),
+            (vec![root(Released)], other, true, Course::Addendum(id(1))),
+            (vec![root(Returned)], other, false, Course::Back(id(1), Returned)),
+            (vec![root(Expired)], seen, true, Course::Back(id(1), Expired)),
+            // an addendum is open: what was seen goes on, what was not joins it
+            (vec![root(Released), item(2, Held, true, &[other])], seen, true, Course::Follow(id(1), way())),
+            (vec![root(Released), item(2, Held, true, &[other])], other, true, Course::Join(id(2))),
+            // an addendum was decided: its content was seen, its recipients were not
+            (
+                vec![root(Released), item(2, Released, true, &[other])],
+                other,
+                true,
+                Course::Follow(id(2), way()),
+            ),
+            (vec![root(Released), item(2, Released, true, &[other])], other, false, Course::Addendum(id(1))),
+            (vec![root(Released), item(2, Returned, true, &[other])], other, true, Course::Addendum(id(1))),
+        ] {
+            assert_eq!(course(&items(&standing), variant, named), expected, "{standing:?} {named}");
+        }
+    }
+}

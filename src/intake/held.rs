@@ -1,0 +1,133 @@
+//! Committing a held transaction at its place among the forks of its mail.
+//!
+//! What became of the others is read, a plan is made, and the store commits it only if nothing of that
+//! changed since. So twelve sessions at once make one item, and a sibling that comes while somebody
+//! decides either is part of the decision or follows it.
+
+use super::Answer;
+use super::accept::{Intake, born};
+use super::forks::{self, Course};
+use crate::examine::{Examination, Examiner};
+use crate::id::Id;
+use crate::journal::Event;
+use crate::policy::Disclosure;
+use crate::rewrite::plan::{Copies, Stamp};
+use crate::store::{HeldState, InitialState, NewMessage, NewNotice, NoticeKind, Place, StoreError, Way};
+
+/// So often a plan is made anew before the client is asked to come back.
+const ROUNDS: usize = 100;
+
+impl Intake {
+    /// Commits a held message; what the client is told.
+    pub(super) async fn commit_held(
+        &self,
+        examiner: &Examiner,
+        seen: &Examination,
+        stamp: &Stamp,
+        message: NewMessage,
+        answer: Answer,
+    ) -> Result<Answer, StoreError> {
+        let Some(fork) = seen.fork else { return self.commit(message, Vec::new()).await.map(|()| answer) };
+        for _ in 0..ROUNDS {
+            let standing = self.store().standing(fork.group).await?;
+            let named = seen.facts.envelope_only.is_empty();
+            let course = forks::course(&standing, fork.variant, named);
+            let (course, copies) = carried_out(examiner, seen, stamp, course);
+            let mut planned = message.clone();
+            if let Some(hold) = &mut planned.held {
+                hold.place = Place {
+                    joins: joins(&course),
+                    adds_to: if let Course::Addendum(item) = &course { Some(*item) } else { None },
+                    awaited: forks::awaited(seen),
+                    expected: Some(standing.token),
+                };
+            }
+            let answer = self.as_planned(&mut planned, &course, copies, &answer);
+            match self.commit(planned, Vec::new()).await {
+                Err(StoreError::Moved) => {}
+                done => {
+                    if done.is_ok() {
+                        tracing::info!(id = %message.id, ?course, "held as one of its mail");
+                    }
+                    return done.map(|()| answer);
+                }
+            }
+        }
+        Err(StoreError::Unavailable("the mail changes faster than it can be kept".to_owned()))
+    }
+
+    /// Changes the message as its course asks; what the client is told then.
+    fn as_planned(
+        &self,
+        planned: &mut NewMessage,
+        course: &Course,
+        copies: Option<Copies>,
+        answer: &Answer,
+    ) -> Answer {
+        let joined = |item: &Id, state: HeldState| Event::Joined { item: *item, state: state.to_string() };
+        match course {
+            Course::Begin | Course::Addendum(_) => answer.clone(),
+            Course::Join(item) => {
+                planned.notices.clear();
+                planned.events.push(joined(item, HeldState::Held));
+                answer.clone()
+            }
+            Course::Follow(item, _) => {
+                planned.notices.clear();
+                planned.events.push(joined(item, HeldState::Released));
+                if let Some(copies) = copies {
+                    planned.deliveries = born(copies.deliveries, InitialState::Ready);
+                    planned.needles = copies.needles;
+                    planned.ledger = copies.ledger;
+                }
+                Answer::Queued(planned.id)
+            }
+            Course::Back(item, state) => {
+                let kind =
+                    if *state == HeldState::Expired { NoticeKind::Expired } else { NoticeKind::Returned };
+                let due = self.clock().now().plus(forks::QUIET);
+                // Everybody whom the header names was in the notice: it says so once.
+                let told = planned.held.as_ref().is_some_and(|hold| hold.place.awaited.is_empty());
+                planned.notices = if told { Vec::new() } else { vec![NewNotice { kind, due }] };
+                planned.events.push(joined(item, *state));
+                Answer::Held(planned.id, "its mail went back to the sender already".to_owned())
+            }
+        }
+    }
+}
+
+fn joins(course: &Course) -> Option<Id> {
+    match course {
+        Course::Join(item) | Course::Follow(item, _) | Course::Back(item, _) => Some(*item),
+        Course::Begin | Course::Addendum(_) => None,
+    }
+}
+
+/// A decision is followed only with copies that pass the audit as the decided ones did; else somebody
+/// has to look.
+fn carried_out(
+    examiner: &Examiner,
+    seen: &Examination,
+    stamp: &Stamp,
+    course: Course,
+) -> (Course, Option<Copies>) {
+    let Course::Follow(item, way) = course else { return (course, None) };
+    match follow(examiner, seen, stamp, &way) {
+        Some(copies) => (Course::Follow(item, way), Some(copies)),
+        None => (Course::Addendum(item), None),
+    }
+}
+
+fn follow(examiner: &Examiner, seen: &Examination, stamp: &Stamp, way: &Way) -> Option<Copies> {
+    if !seen.facts.problems.is_empty() && way.disclosure != Disclosure::AsIs {
+        return None;
+    }
+    match examiner.copies(seen, way.disclosure, stamp, &way.dropped) {
+        Ok(copies) => Some(copies),
+        Err(hits) if way.disclosure == Disclosure::AsIs => {
+            let acknowledged = hits.iter().all(|hit| way.acknowledged.contains(&hit.place));
+            acknowledged.then(|| examiner.as_written(seen, stamp, &way.dropped))
+        }
+        Err(_) => None,
+    }
+}

@@ -1,0 +1,288 @@
+//! Forks: one mail that comes in several transactions, as mail hosts like to send it.
+//!
+//! A fork is known by its mail (the [`Group`]: MAIL FROM, Message-ID and what people see of the
+//! header) and by its content (the [`Variant`]: the decoded leaves). Trace fields, signatures,
+//! boundaries and transfer encodings, which differ from fork to fork, bear on neither. The Date tells a
+//! deliberate resend that reuses a Message-ID from a fork.
+
+use super::address::parse_list;
+use super::header::decode_text;
+use super::walk::Part;
+use super::{Address, Header};
+use aws_lc_rs::digest::{Context, SHA256};
+use std::collections::BTreeSet;
+
+/// Octets gathered before they are hashed: small pieces would cost more than their hash.
+const GATHER: usize = 4 * 1024;
+/// Octets of a group that tell MAIL FROM and Message-ID alone.
+const NAME: usize = 8;
+/// Octets of a group.
+const GROUP: usize = 24;
+/// Octets of a variant.
+const VARIANT: usize = 16;
+
+/// Which mail: MAIL FROM, Message-ID, and a hash of what people see of the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Group([u8; GROUP]);
+
+/// Which content: a hash of the decoded leaves. All zero where there was none to hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Variant([u8; VARIANT]);
+
+/// What one transaction carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fork {
+    /// The mail.
+    pub group: Group,
+    /// Its content.
+    pub variant: Variant,
+}
+
+impl Group {
+    /// As octets, for the store.
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// What mails with the same MAIL FROM and Message-ID share, whatever their headers say.
+    pub fn name(&self) -> &[u8] {
+        &self.0[..NAME]
+    }
+}
+
+impl Variant {
+    /// As octets, for the store.
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Fork {
+    /// The fork that a transaction with this MAIL FROM carries. `None` for a message with neither
+    /// Message-ID nor Date: nothing tells two of them from one that came twice.
+    pub fn of(sender: Option<&Address>, header: &Header, variant: Variant) -> Option<Self> {
+        let message_id = header.text("message-id").filter(|id| !id.is_empty());
+        if message_id.is_none() && header.text("date").is_none_or(|date| date.is_empty()) {
+            return None;
+        }
+        let mut name = Fields::new();
+        name.add(sender.map(Address::key).unwrap_or_default().as_bytes());
+        match &message_id {
+            Some(id) => name.add(id.trim_matches(['<', '>']).as_bytes()),
+            // Two alerts in one second are two mails: what they say stands in for the name.
+            None => name.add(&variant.0),
+        }
+        let name = name.finish();
+        let mut whole = Fields::new();
+        whole.add(&name);
+        for field in ["from", "sender", "date", "subject", "reply-to", "in-reply-to"] {
+            whole.add(texts(header, field).as_bytes());
+        }
+        for field in ["to", "cc"] {
+            whole.add(people(header, field).as_bytes());
+        }
+        let mut group = [0; GROUP];
+        group[..NAME].copy_from_slice(&name[..NAME]);
+        group[NAME..].copy_from_slice(&whole.finish()[..GROUP - NAME]);
+        Some(Self { group: Group(group), variant })
+    }
+
+    /// As octets, for the store: the group, then the variant.
+    pub fn octets(&self) -> [u8; GROUP + VARIANT] {
+        let mut all = [0; GROUP + VARIANT];
+        all[..GROUP].copy_from_slice(&self.group.0);
+        all[GROUP..].copy_from_slice(&self.variant.0);
+        all
+    }
+
+    /// Out of [`Fork::octets`].
+    pub fn from_octets(octets: &[u8]) -> Option<Self> {
+        let (group, variant) = octets.split_at_checked(GROUP)?;
+        Some(Self { group: Group(group.try_into().ok()?), variant: Variant(variant.try_into().ok()?) })
+    }
+}
+
+/// All fields of a name as decoded text, blanks run together.
+fn texts(header: &Header, name: &str) -> String {
+    let mut all = String::new();
+    for field in header.named(name) {
+        for word in decode_text(header.body(field)).split_whitespace() {
+            all.push_str(word);
+            all.push(' ');
+        }
+        all.push('\n');
+    }
+    all
+}
+
+/// The set of addresses in all fields of a name.
+fn people(header: &Header, name: &str) -> String {
+    let mailboxes = header.named(name).flat_map(|field| parse_list(header.body(field)).mailboxes);
+    let keys: BTreeSet<String> = mailboxes.map(|mailbox| mailbox.address.key().to_owned()).collect();
+    keys.into_iter().collect::<Vec<_>>().join("\n")
+}
+
+/// Hashes fields so that no two lists of them look alike.
+struct Fields(Context);
+
+impl Fields {
+    fn new() -> Self {
+        Self(Context::new(&SHA256))
+    }
+
+    fn add(&mut self, field: &[u8]) {
+        self.0.update(&(field.len() as u64).to_be_bytes());
+        self.0.update(field);
+    }
+
+    fn finish(self) -> Vec<u8> {
+        self.0.finish().as_ref().to_vec()
+    }
+}
+
+/// Hashes the leaves of a message as the walk goes by.
+#[derive(Clone)]
+pub struct Leaves {
+    digest: Context,
+    gathered: Vec<u8>,
+    length: u64,
+}
+
+impl Default for Leaves {
+    fn default() -> Self {
+        Self { digest: Context::new(&SHA256), gathered: Vec::new(), length: 0 }
+    }
+}
+
+impl Leaves {
+    /// The next decoded octets of the leaf that is open.
+    pub fn data(&mut self, decoded: &[u8]) {
+        self.length += decoded.len() as u64;
+        self.put(decoded);
+    }
+
+    /// A leaf is over. What it is comes after its octets, lengths last, so that no two messages read
+    /// alike.
+    pub fn end(&mut self, part: &Part) {
+        let name = part.filename.as_deref().unwrap_or_default();
+        let charset = part.parameter("charset").unwrap_or_default().to_ascii_lowercase();
+        for text in [part.content_type.as_str(), charset.as_str(), name] {
+            self.put(text.as_bytes());
+        }
+        for text in [part.content_type.as_str(), charset.as_str(), name] {
+            self.put(&(text.len() as u64).to_be_bytes());
+        }
+        let length = std::mem::take(&mut self.length);
+        self.put(&length.to_be_bytes());
+    }
+
+    fn put(&mut self, octets: &[u8]) {
+        if self.gathered.len() + octets.len() > GATHER {
+            self.digest.update(&self.gathered);
+            self.gathered.clear();
+        }
+        if octets.len() >= GATHER {
+            self.digest.update(octets);
+        } else {
+            self.gathered.extend_from_slice(octets);
+        }
+    }
+
+    /// The variant.
+    pub fn finish(mut self) -> Variant {
+        self.digest.update(&self.gathered);
+        let mut variant = [0; VARIANT];
+        variant.copy_from_slice(&self.digest.finish().as_ref()[..VARIANT]);
+        Variant(variant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    const BASE: &str = "From: =?utf-8?B?5L2Q6Jek?= <sato@example.jp>\r\nTo: a@x.example, B@y.example\r\n\
+                        Cc: c@z.example\r\nSubject: Prices\r\nDate: Mon, 6 Oct 2025 10:00:00 +0900\r\n\
+                        Message-ID: <1@example.jp>\r\n";
+
+    fn fork(header: &str, sender: &str) -> Option<Fork> {
+        let header = Header::parse(Bytes::copy_from_slice(header.as_bytes())).unwrap();
+        Fork::of(Address::parse(sender).ok().as_ref(), &header, Variant([7; VARIANT]))
+    }
+
+    fn base() -> Fork {
+        fork(BASE, "sato@example.jp").unwrap()
+    }
+
+    #[test]
+    fn what_forks_differ_in_bears_on_nothing() {
+        for other in [
+            BASE.replace("To: a@x.example, B@y.example", "To: \"B\" <b@y.example>,\r\n a@x.example"),
+            BASE.replace("To: a@x.example, B@y.example", "To: B@y.example\r\nTo: a@x.example"),
+            BASE.replace("=?utf-8?B?5L2Q6Jek?=", "=?UTF-8?Q?=E4=BD=90=E8=97=A4?="),
+            BASE.replace("Subject: Prices", "Subject:  Prices "),
+            format!(
+                "Received: from x by y; now\r\nDKIM-Signature: darn=x.example\r\nBcc: q@q.example\r\n{BASE}"
+            ),
+            format!("{BASE}Content-Type: multipart/mixed; boundary=12\r\nX-Any: thing\r\n"),
+        ] {
+            assert_eq!(fork(&other, "SATO@example.jp"), Some(base()), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_tells_mails_apart() {
+        for (other, same_name) in [
+            (BASE.replace("6 Oct", "7 Oct"), true),
+            (BASE.replace("Prices", "Price list"), true),
+            (BASE.replace("a@x.example", "d@x.example"), true),
+            (BASE.replace("Cc: c@z.example", "Cc: e@z.example"), true),
+            (BASE.replace("<1@", "<2@"), false),
+            (format!("{BASE}Reply-To: d@x.example\r\n"), true),
+            (format!("{BASE}Sender: d@x.example\r\n"), true),
+            (format!("{BASE}In-Reply-To: <0@x>\r\n"), true),
+        ] {
+            let other = fork(&other, "sato@example.jp").unwrap();
+            assert_ne!(other.group, base().group);
+            assert_eq!(other.group.name() == base().group.name(), same_name);
+        }
+        assert_ne!(fork(BASE, "ito@example.jp").unwrap().group, base().group);
+        assert_eq!(Fork::from_octets(&base().octets()), Some(base()));
+        assert_eq!(Fork::from_octets(&[0; 39]), None);
+    }
+
+    #[test]
+    fn without_a_name() {
+        let nameless = BASE.replace("Message-ID: <1@example.jp>\r\n", "");
+        let header = Header::parse(Bytes::from(nameless.clone())).unwrap();
+        let of = |variant| Fork::of(None, &header, Variant([variant; VARIANT])).unwrap().group;
+        assert_ne!(of(1), of(2));
+        assert_eq!(of(1), of(1));
+        let dateless = nameless.replace("Date: Mon, 6 Oct 2025 10:00:00 +0900\r\n", "");
+        assert_eq!(fork(&dateless, "sato@example.jp"), None);
+    }
+
+    #[test]
+    fn leaves_in_any_pieces() {
+        let part = Part { content_type: "text/plain".to_owned(), ..Part::default() };
+        let of = |leaves: &[&[&[u8]]]| {
+            let mut all = Leaves::default();
+            for leaf in leaves {
+                leaf.iter().for_each(|piece| all.data(piece));
+                all.end(&part);
+            }
+            all.finish()
+        };
+        let long = vec![b'x'; 3 * GATHER];
+        assert_eq!(of(&[&[b"ab", b"c"]]), of(&[&[b"a", b"bc"]]));
+        assert_eq!(of(&[&[&long, b"c"]]), of(&[&[&long[..1], &long[1..], b"c"]]));
+        assert_ne!(of(&[&[b"abc"]]), of(&[&[b"ab"], &[b"c"]]));
+        assert_ne!(of(&[&[b"ab"], &[b"c"]]), of(&[&[b"a"], &[b"bc"]]));
+        let named = Part { filename: Some("x".to_owned()), ..part.clone() };
+        let mut other = Leaves::default();
+        other.data(b"abc");
+        other.end(&named);
+        assert_ne!(other.finish(), of(&[&[b"abc"]]));
+    }
+}

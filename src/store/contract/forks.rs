@@ -1,0 +1,288 @@
+//! One mail in several transactions: what came before, items and their members, taking back.
+
+use super::*;
+use crate::message::Header;
+use crate::message::fork::{Fork, Leaves};
+use crate::message::walk::Part;
+use crate::store::forks::Again;
+use DeliveryState::{Dropped, Failed, Ready, Waiting};
+
+/// The fork of a mail with this subject and text.
+fn fork(subject: &str, text: &str) -> Fork {
+    let mut leaves = Leaves::default();
+    leaves.data(text.as_bytes());
+    leaves.end(&Part::default());
+    let block = format!("From: sato@example.co.jp\r\nMessage-ID: <1@x>\r\nSubject: {subject}\r\n");
+    Fork::of(None, &Header::parse(Bytes::from(block)).unwrap(), leaves.finish()).unwrap()
+}
+
+fn passed(random: u64, to: &[&str]) -> NewMessage {
+    NewMessage { fork: Some(fork("one", "text")), ..message(random, &[to], InitialState::Ready) }
+}
+
+fn in_place(random: u64, to: &[&str], place: Place) -> NewMessage {
+    let mut new = held_message(random, to);
+    new.fork = Some(fork("one", "text"));
+    new.held.as_mut().unwrap().place = place;
+    new
+}
+
+fn joining(item: Id, token: &str) -> Place {
+    Place { joins: Some(item), expected: Some(token.to_owned()), ..Place::default() }
+}
+
+fn awaited(keys: &[&str]) -> Vec<Awaited> {
+    keys.iter().map(|key| Awaited { key: (*key).to_owned(), outside: true }).collect()
+}
+
+fn original(result: Result<Vec<Claim>, StoreError>) -> Option<Id> {
+    match result {
+        Err(StoreError::Known { original, .. }) => Some(original),
+        _ => None,
+    }
+}
+
+/// The same for the same recipient is kept once, for a day, over a restart too.
+pub(in crate::store) async fn the_same_is_kept_once(harness: &impl Harness) {
+    let store = harness.open();
+    let first = passed(1, &["A@x.example", "b@y.example"]);
+    store.accept(first.clone()).await.unwrap();
+    assert_eq!(original(store.accept(passed(2, &["a@X.example"])).await), Some(first.id));
+    drop(store);
+    let store = harness.open();
+    store.recover(at(1)).await.unwrap();
+    assert_eq!(original(store.accept(passed(3, &["b@y.example", "a@x.example"])).await), Some(first.id));
+
+    // who is new gets it, and nobody else again
+    let more = passed(4, &["a@x.example", "c@z.example"]);
+    store.accept(more.clone()).await.unwrap();
+    assert_eq!(states(&*store, more.id).await, [(Ready, "c@z.example".to_owned())]);
+    let kept = store.message(more.id).await.unwrap();
+    assert_eq!(kept.envelope.recipients.len(), 2, "what is in memory is what came");
+
+    // another content, another header, or nothing to tell it by: not the same
+    for (random, other) in [(5, Some(fork("one", "other"))), (6, Some(fork("two", "text"))), (7, None)] {
+        let new = NewMessage { fork: other, ..passed(random, &["a@x.example"]) };
+        store.accept(new.clone()).await.unwrap();
+        assert_eq!(states(&*store, new.id).await.len(), 1);
+    }
+    let namesake = store.journal(Id::new(NOW, 6)).await.unwrap();
+    assert_eq!(namesake[1].event, Event::Namesake { of: first.id });
+
+    let late = NewMessage {
+        id: Id::new(at(24 * 60 + 1), 8),
+        received: at(24 * 60 + 1),
+        ..passed(8, &["a@x.example"])
+    };
+    store.accept(late.clone()).await.unwrap();
+    assert_eq!(states(&*store, late.id).await.len(), 1);
+}
+
+/// What failed, or was taken out of the queue, may come again.
+pub(in crate::store) async fn what_failed_may_come_again(harness: &impl Harness) {
+    let store = harness.open();
+    let first = passed(1, &["a@x.example", "b@y.example"]);
+    store.accept(first.clone()).await.unwrap();
+    let claim = store.claim(NOW, 1, LEASE).await.unwrap().remove(0);
+    let fates = [("a@x.example", Failed), ("b@y.example", DeliveryState::Delivered)];
+    store.record(result(&claim, at(1), &fates)).await.unwrap();
+    assert_eq!(original(store.accept(passed(2, &["b@y.example"])).await), Some(first.id));
+    let again = passed(3, &["a@x.example", "b@y.example"]);
+    store.accept(again.clone()).await.unwrap();
+    assert_eq!(states(&*store, again.id).await, [(Ready, "a@x.example".to_owned())]);
+}
+
+/// Many at once with the same: one is kept.
+pub(in crate::store) async fn of_many_the_same_one_is_kept(harness: &impl Harness) {
+    let store = harness.open();
+    let mut tasks = tokio::task::JoinSet::new();
+    for random in 0..40 {
+        let store = store.clone();
+        tasks.spawn(async move { store.accept(passed(random, &["a@x.example"])).await });
+    }
+    let (mut kept, mut known) = (0, 0);
+    while let Some(done) = tasks.join_next().await {
+        match done.unwrap() {
+            Ok(_) => kept += 1,
+            Err(StoreError::Known { held: false, .. }) => known += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!((kept, known), (1, 39));
+    assert_eq!(store.queue(&QueueFilter::default()).await.unwrap().len(), 1);
+}
+
+/// Transactions of a held mail are one item; a plan on what is not so any more is refused.
+pub(in crate::store) async fn transactions_are_one_item(harness: &impl Harness) {
+    let store = harness.open();
+    let group = fork("one", "text").group;
+    assert_eq!(store.standing(group).await.unwrap(), GroupStanding::default());
+    let place = Place {
+        awaited: awaited(&["b@y.example", "c@z.example"]),
+        expected: Some(String::new()),
+        ..Place::default()
+    };
+    let item = NewMessage {
+        notices: vec![NewNotice { kind: NoticeKind::Held, due: NOW.plus(Duration::from_secs(30)) }],
+        ..in_place(1, &["a@x.example"], place)
+    };
+    store.accept(item.clone()).await.unwrap();
+    let stale = in_place(2, &["b@y.example"], Place { expected: Some(String::new()), ..Place::default() });
+    assert!(matches!(store.accept(stale).await, Err(StoreError::Moved)));
+    let standing = store.standing(group).await.unwrap();
+    assert_eq!(
+        (standing.items.len(), standing.items[0].id, standing.items[0].variants.len()),
+        (1, item.id, 1)
+    );
+
+    let mut second = in_place(2, &["b@y.example"], joining(item.id, &standing.token));
+    second.received = NOW.plus(Duration::from_secs(10));
+    second.held.as_mut().unwrap().kind = HoldKind::Rule;
+    store.accept(second.clone()).await.unwrap();
+    let rows = store.held(&HeldFilter::default()).await.unwrap();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!((rows[0].id, rows[0].members, rows[0].kind), (item.id, 2, HoldKind::Rule));
+    assert_eq!(rows[0].recipients, ["a@x.example", "b@y.example"]);
+    assert_eq!(rows[0].received_of(), (2, 3));
+    assert_eq!(store.message(second.id).await.unwrap().held.unwrap().item, item.id);
+    assert_eq!(store.members(item.id).await.unwrap(), [item.id, second.id]);
+    // quiet since ten seconds only
+    let due = |seconds| store.due_notices(NOW.plus(Duration::from_secs(seconds)), 9);
+    assert_eq!((due(39).await.unwrap().len(), due(40).await.unwrap().len()), (0, 1));
+    let mut third = in_place(3, &["c@z.example"], joining(item.id, &standing.token));
+    third.received = NOW.plus(Duration::from_secs(12));
+    store.accept(third.clone()).await.unwrap();
+    assert_eq!(due(12).await.unwrap().len(), 1, "nobody is missing: people are told at once");
+
+    // one page shows one line, whoever of its people it is looked for by
+    let query = HeldQuery { recipient: Some("c@z.example".to_owned()), ..HeldQuery::new(Scope::All) };
+    let page = store.held_page(&query).await.unwrap();
+    assert_eq!(
+        page.lines.iter().map(|line| (line.id, line.recipient_count)).collect::<Vec<_>>(),
+        [(item.id, 3)]
+    );
+}
+
+fn released(item: &NewMessage, siblings: &[&NewMessage]) -> HeldDecision {
+    let deliveries = |to: &NewMessage| {
+        to.envelope
+            .recipients
+            .iter()
+            .map(|to| NewDelivery {
+                delivery: Delivery::sample(vec![to.clone()], true),
+                state: InitialState::Ready,
+            })
+            .collect::<Vec<_>>()
+    };
+    HeldDecision {
+        id: item.id,
+        state: HeldState::Released,
+        by: "soumu".to_owned(),
+        at: at(10),
+        decision: "split".to_owned(),
+        deliveries: deliveries(item),
+        needles: Vec::new(),
+        ledger: None,
+        notices: Vec::new(),
+        events: vec![Event::Expired {}],
+        siblings: siblings
+            .iter()
+            .map(|one| Sibling { id: one.id, deliveries: deliveries(one), needles: Vec::new(), ledger: None })
+            .collect(),
+        way: Some(Way {
+            disclosure: crate::policy::Disclosure::Split,
+            dropped: Vec::new(),
+            acknowledged: Vec::new(),
+        }),
+        undo_until: None,
+    }
+}
+
+/// Deciding an item decides all its members, or none; who comes late shares the decision.
+pub(in crate::store) async fn an_item_is_decided_whole(harness: &impl Harness) {
+    let store = harness.open();
+    let group = fork("one", "text").group;
+    let item = in_place(1, &["a@x.example"], Place::default());
+    store.accept(item.clone()).await.unwrap();
+    let token = store.standing(group).await.unwrap().token;
+    let second = in_place(2, &["b@y.example"], joining(item.id, &token));
+    store.accept(second.clone()).await.unwrap();
+    assert!(matches!(store.decide(released(&item, &[])).await, Err(StoreError::Moved)), "a sibling joined");
+    assert_eq!(store.queue(&QueueFilter::default()).await.unwrap(), []);
+    store.decide(released(&item, &[&second])).await.unwrap();
+    assert_eq!(store.queue(&QueueFilter::default()).await.unwrap().len(), 2);
+    for id in [item.id, second.id] {
+        let held = store.message(id).await.unwrap().held.unwrap();
+        assert_eq!((held.state, held.decided_by.as_deref()), (HeldState::Released, Some("soumu")));
+        assert_eq!(store.journal(id).await.unwrap().len(), 2);
+    }
+    assert!(matches!(store.decide(released(&item, &[&second])).await, Err(StoreError::Decided { .. })));
+
+    let stale = in_place(3, &["c@z.example"], joining(item.id, &token));
+    assert!(matches!(store.accept(stale).await, Err(StoreError::Moved)));
+    let standing = store.standing(group).await.unwrap();
+    assert!(standing.items[0].way.is_some());
+    let mut late = in_place(3, &["c@z.example"], joining(item.id, &standing.token));
+    late.deliveries = vec![NewDelivery { delivery: copy(&["c@z.example"]), state: InitialState::Ready }];
+    store.accept(late.clone()).await.unwrap();
+    assert_eq!(store.message(late.id).await.unwrap().held.unwrap().state, HeldState::Released);
+    let addendum = Place { adds_to: Some(item.id), expected: Some(standing.token), ..Place::default() };
+    let addendum = in_place(4, &["q@q.example"], addendum);
+    store.accept(addendum.clone()).await.unwrap();
+    let open = HeldFilter { state: Some(HeldState::Held), ..HeldFilter::default() };
+    let rows = store.held(&open).await.unwrap();
+    assert_eq!(
+        rows.iter().map(|row| (row.id, row.addendum_to)).collect::<Vec<_>>(),
+        [(addendum.id, Some(item.id))]
+    );
+}
+
+/// Held mail that was taken back can be held again, for a while.
+pub(in crate::store) async fn taking_held_mail_back_is_undone(harness: &impl Harness) {
+    let store = harness.open();
+    let item = in_place(1, &["a@x.example"], Place::default());
+    store.accept(item.clone()).await.unwrap();
+    let back = HeldDecision {
+        state: HeldState::Returned,
+        notices: vec![NewNotice { kind: NoticeKind::Returned, due: at(10) }],
+        way: None,
+        undo_until: Some(at(60)),
+        ..released(&item, &[])
+    };
+    store.decide(back.clone()).await.unwrap();
+    assert_eq!(original(store.accept(in_place(2, &["a@x.example"], Place::default())).await), Some(item.id));
+    let again = |minute| Again { id: item.id, by: "sato".to_owned(), at: at(minute), expires: at(500) };
+    assert!(matches!(store.hold_again(again(60)).await, Err(StoreError::Decided { .. })));
+    store.hold_again(again(59)).await.unwrap();
+    let held = store.message(item.id).await.unwrap().held.unwrap();
+    assert_eq!((held.state, held.expires, held.decided_by), (HeldState::Held, at(500), None));
+    assert_eq!(store.due_notices(at(500), 9).await.unwrap(), []);
+    assert!(matches!(store.hold_again(again(59)).await, Err(StoreError::Decided { .. })));
+    store.decide(HeldDecision { undo_until: None, ..back }).await.unwrap();
+    assert!(matches!(store.hold_again(again(11)).await, Err(StoreError::Decided { .. })));
+}
+
+/// Delayed mail is taken back in all its transactions, the late ones too; undone, it is due as it was.
+pub(in crate::store) async fn delayed_mail_is_taken_back(harness: &impl Harness) {
+    let store = harness.open();
+    let delayed = |random, to: &str| NewMessage {
+        fork: Some(fork("one", "text")),
+        ..message(random, &[&[to]], InitialState::Waiting(at(5)))
+    };
+    let (one, two, late) = (delayed(1, "a@x.example"), delayed(2, "b@y.example"), delayed(3, "c@z.example"));
+    store.accept(one.clone()).await.unwrap();
+    store.accept(two.clone()).await.unwrap();
+    assert_eq!(store.take_back(two.id, "sato", at(5)).await.unwrap(), 0, "it is due");
+    assert_eq!(store.take_back(two.id, "sato", at(4)).await.unwrap(), 2);
+    store.accept(late.clone()).await.unwrap();
+    for new in [&one, &two, &late] {
+        assert_eq!(states(&*store, new.id).await[0].0, Dropped);
+    }
+    assert_eq!(original(store.accept(delayed(4, "a@x.example")).await), Some(one.id));
+    assert_eq!(store.claim(at(9), 9, LEASE).await.unwrap().len(), 0);
+    assert_eq!(store.undo_take_back(one.id, "sato", at(3)).await.unwrap(), 3);
+    assert_eq!(states(&*store, late.id).await[0].0, Waiting);
+    assert_eq!(store.undo_take_back(one.id, "sato", at(3)).await.unwrap(), 0);
+    assert_eq!(store.claim(at(4), 9, LEASE).await.unwrap().len(), 0);
+    assert_eq!(store.claim(at(5), 9, LEASE).await.unwrap().len(), 3);
+}

@@ -1,0 +1,156 @@
+//! Taking back what is still here: delayed mail, and the undoing of it; the undoing of a held mail's
+//! return.
+
+use super::error::Failure;
+use super::{codes, journal, read, schema};
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::journal::Event;
+use crate::message::Fork;
+use crate::store::forks::Again;
+use crate::store::{HeldState, NoticeKind, StoreError};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::time::Duration;
+
+/// Transactions of one mail are looked for from so long before the one that is named.
+const BEFORE: Duration = Duration::from_hours(1);
+/// How long taking back can be undone.
+const UNDO: Duration = Duration::from_hours(24);
+/// What a delivery that was taken back says.
+const REPLY: &str = "taken back by its sender before it was sent";
+
+/// All transactions of the mail that a message is one of.
+fn whole_mail(tx: &Connection, id: Id) -> Result<Vec<i64>, Failure> {
+    let message = read::row_of(tx, id)?;
+    let (received, fork): (i64, Option<Vec<u8>>) = tx
+        .prepare_cached("SELECT received, fork FROM messages WHERE row = ?1")?
+        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some(fork) = fork.and_then(|octets| Fork::from_octets(&octets)) else { return Ok(vec![message]) };
+    let first = Id::new(Timestamp(received).minus(BEFORE), 0);
+    let mut select = tx.prepare_cached(
+        "SELECT row FROM messages WHERE id >= ?1 AND substr(fork, 1, 24) = ?2 ORDER BY row",
+    )?;
+    let rows = select.query_map(params![first.as_str(), fork.group.octets()], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Takes back what waits of a delayed mail: it was never tried, and is not yet due. How many copies.
+pub(super) fn take(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<usize, Failure> {
+    let mut all = 0;
+    for message in whole_mail(tx, id)? {
+        let copies = withdraw(tx, message, at)?;
+        if copies > 0 {
+            mark(tx, message, by, at)?;
+            journal::append(tx, message, at, &Event::TakenBack { by: by.to_owned() })?;
+        }
+        all += copies;
+    }
+    Ok(all)
+}
+
+fn withdraw(tx: &Connection, message: i64, at: Timestamp) -> Result<usize, Failure> {
+    Ok(tx
+        .prepare_cached(
+            "UPDATE deliveries SET token = token + 1, state = ?4, due = NULL, reply = ?5 \
+             WHERE row BETWEEN ?1 AND ?2 AND state = ?6 AND attempts = 0 AND due > ?3",
+        )?
+        .execute(params![
+            schema::base(message),
+            schema::last(message),
+            at.0,
+            codes::DROPPED,
+            REPLY,
+            codes::WAITING
+        ])?)
+}
+
+fn mark(tx: &Connection, message: i64, by: &str, at: Timestamp) -> Result<(), Failure> {
+    tx.prepare_cached(
+        "INSERT INTO taken (message, at, by) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (message) DO UPDATE SET at = ?2, by = ?3, undone = 0",
+    )?
+    .execute(params![message, at.0, by])?;
+    Ok(())
+}
+
+/// A sibling of a delayed mail that was taken back is taken back as it comes.
+pub(super) fn like_its_first(
+    tx: &Connection,
+    message: i64,
+    first: i64,
+    at: Timestamp,
+) -> Result<(), Failure> {
+    let by: Option<String> = tx
+        .prepare_cached("SELECT by FROM taken WHERE message = ?1 AND undone = 0")?
+        .query_row([first], |row| row.get(0))
+        .optional()?;
+    if let Some(by) = by
+        && withdraw(tx, message, at)? > 0
+    {
+        mark(tx, message, &by, at)?;
+        journal::append(tx, message, at, &Event::TakenBack { by })?;
+    }
+    Ok(())
+}
+
+/// Lets a delayed mail that was taken back go after all: due when it was, or now. How many copies.
+pub(super) fn untake(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<usize, Failure> {
+    let mut all = 0;
+    for message in whole_mail(tx, id)? {
+        let undone = tx
+            .prepare_cached("UPDATE taken SET undone = 1 WHERE message = ?1 AND undone = 0 AND at > ?2")?
+            .execute(params![message, at.minus(UNDO).0])?;
+        if undone == 0 {
+            continue;
+        }
+        all += tx
+            .prepare_cached(
+                "UPDATE deliveries SET state = ?5, due = max(queued, ?3), reply = '' \
+                 WHERE row BETWEEN ?1 AND ?2 AND state = ?4 AND reply = ?6",
+            )?
+            .execute(params![
+                schema::base(message),
+                schema::last(message),
+                at.0,
+                codes::DROPPED,
+                codes::WAITING,
+                REPLY
+            ])?;
+        journal::append(tx, message, at, &Event::Undone { by: by.to_owned() })?;
+    }
+    Ok(all)
+}
+
+/// Holds an item again that its sender took back.
+pub(super) fn hold_again(tx: &Connection, again: &Again) -> Result<(), Failure> {
+    let item = read::row_of(tx, again.id)?;
+    let found: Option<(i64, Option<i64>, Option<String>, Option<i64>)> = tx
+        .prepare_cached("SELECT state, undo_until, decided_by, decided_at FROM held WHERE message = ?1")?
+        .query_row([item], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .optional()?;
+    let Some((state, until, by, at)) = found else {
+        return Err(StoreError::NotFound(format!("{} among the held ones", again.id)).into());
+    };
+    let state = codes::to_held(state).unwrap_or(HeldState::Held);
+    if state != HeldState::Returned || until.is_none_or(|until| until <= again.at.0) {
+        let (by, at) = (by.unwrap_or_default(), Timestamp(at.unwrap_or_default()));
+        return Err(StoreError::Decided { state, by, at }.into());
+    }
+    let members: Vec<i64> = {
+        let mut select = tx.prepare_cached("SELECT message FROM held WHERE item = ?1 AND state = ?2")?;
+        let rows = select.query_map([item, codes::held(HeldState::Returned)], |row| row.get(0))?;
+        rows.collect::<Result<_, _>>()?
+    };
+    tx.prepare_cached(
+        "UPDATE held SET state = 0, decided_by = NULL, decided_at = NULL, decision = NULL, undo_until = NULL, \
+         expires = ?2 WHERE item = ?1 AND state = ?3",
+    )?
+    .execute(params![item, again.expires.0, codes::held(HeldState::Returned)])?;
+    tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([item])?;
+    tx.prepare_cached("UPDATE notices SET state = 2 WHERE message = ?1 AND kind = ?2 AND state = 0")?
+        .execute(params![item, codes::notice(NoticeKind::Returned)])?;
+    for member in members {
+        journal::append(tx, member, again.at, &Event::Undone { by: again.by.clone() })?;
+    }
+    Ok(())
+}
