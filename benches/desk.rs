@@ -72,10 +72,12 @@ fn held(number: u64) -> Anything<NewMessage> {
             hits: Vec::new(),
             expires: received.plus(Duration::from_hours(72)),
             approvers: vec![Address::parse(&format!("approver{}@example.co.jp", number % 20))?],
+            place: sekisho::store::Place::default(),
         }),
         ledger: None,
         notices: Vec::new(),
         answers: None,
+        fork: None,
         events: Vec::new(),
     })
 }

@@ -193,6 +193,9 @@ async fn follows_decisions(store: &dyn Store, id: Id) {
         ledger: None,
         notices: Vec::new(),
         events: Vec::new(),
+        siblings: Vec::new(),
+        way: None,
+        undo_until: None,
     };
     store.decide(decision).await.unwrap();
     let returned = HeldQuery { state: Some(HeldState::Returned), ..HeldQuery::new(Scope::All) };
