@@ -209,18 +209,18 @@ def it_asks_deputies_and_those_behind_when_nobody_answers():
 def it_warns_before_it_expires_and_tells_when_it_did():
     with Sink() as sink, Relay(sink.address, RULES, policy_extra=TO_APPROVER + '\nexpiry = "12s"') as relay:
         hold(relay, "[ask] forgotten")
-        (warning,) = waited(sink, SENDER.address, "[Still held]")
+        (warning,) = waited(sink, SENDER.address, "保留中")
         equal(len(warning.page.links), 3)
-        waited(sink, APPROVER, "[Expires soon]")
+        waited(sink, APPROVER, "期限間近")
         wait_until(lambda: relay.held("expired"), 60, 0.3)
-        waited(sink, SENDER.address, "[Not sent]", seconds=60)
+        waited(sink, SENDER.address, "未送信", seconds=60)
         equal(real(sink.taken), [])
 
 
 def it_tells_when_a_delayed_mail_leaves():
     with Sink() as sink, Relay(sink.address, RULES.replace("delay 3s", "delay 5s"), policy_extra=TO_APPROVER) as relay:
         contains(relay.send(mail("[delay] later", PEOPLE), SIX), "queued as")
-        (letter,) = waited(sink, SENDER.address, "[Leaves later]", seconds=4)
+        (letter,) = waited(sink, SENDER.address, "送信待ち", seconds=4)
         equal(len(letter.page.links), 1)
         wait_until(lambda: real(sink.taken), 20)
         assert real(sink.taken), "it did not leave"
