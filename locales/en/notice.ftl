@@ -21,6 +21,7 @@ label-sender = Sender
 label-received = Received
 label-recipients = Recipients
 label-reference = Reference
+recipients-awaited = { recipients } more in its header have not come yet
 recipients-outside = { recipients }, { $outside } of them outside
 no-subject = (no subject)
 null-sender = (none)

@@ -12,6 +12,7 @@ label-sender = 差出人
 label-received = 受付日時
 label-recipients = 宛先
 label-reference = 受付番号
+recipients-awaited = 宛先欄にあるほかの { recipients }分は、まだ届いていません
 recipients-outside = { recipients }（うち社外 { $outside } 名）
 no-subject = （件名なし）
 null-sender = （なし）

@@ -26,13 +26,14 @@ impl Desk {
                 0 => Err(DeskError::TooLate(id)),
                 copies => {
                     tracing::info!(%id, copies, "delayed mail was taken back");
+                    self.wake();
                     Ok(())
                 }
             };
         }
         self.store
             .decide(HeldDecision {
-                notices: vec![NewNotice { kind: NoticeKind::Returned, due: now }],
+                notices: vec![NewNotice { kind: NoticeKind::TakenBack, due: now }],
                 events: vec![Event::TakenBack { by: who.name.clone() }],
                 undo_until: Some(now.plus(UNDO)),
                 ..decision(item.id, HeldState::Returned, who, now, "taken back by its sender".to_owned())

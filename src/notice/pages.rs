@@ -69,8 +69,12 @@ impl Desk<'_> {
     /// Which message it is.
     fn facts(&self, page: &mut Page, people: &People) {
         let message = self.matter.message;
-        let recipients = &message.envelope.recipients;
-        let outside = recipients.iter().filter(|recipient| !people.is_internal(&recipient.address)).count();
+        // A held mail may have come in several transactions: its row has the recipients of all.
+        let of_all = message.held.iter().flat_map(|held| &held.recipients);
+        let of_all: Vec<Address> = of_all.filter_map(|text| Address::parse(text).ok()).collect();
+        let of_one = message.envelope.recipients.iter().map(|recipient| recipient.address.clone());
+        let recipients = if of_all.is_empty() { of_one.collect() } else { of_all };
+        let outside = recipients.iter().filter(|address| !people.is_internal(address)).count();
         let counts = [("count", number(recipients.len())), ("outside", number(outside))];
         let (subject, sender) = (self.subject(page), self.sender(page));
         page.labelled("label-subject", &subject);
@@ -78,6 +82,11 @@ impl Desk<'_> {
         page.labelled("label-received", &self.moment_text(message.received));
         let counted = page.say("recipients-outside", &counts);
         page.labelled("label-recipients", &counted);
+        let awaited = message.held.as_ref().map_or(0, |held| held.awaited.len());
+        if awaited > 0 {
+            let said = page.say("recipients-awaited", &[("count", number(awaited))]);
+            page.labelled("label-note", &said);
+        }
         page.labelled("label-reference", message.id.as_str());
     }
 

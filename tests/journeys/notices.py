@@ -14,6 +14,8 @@ import json
 import re
 import threading
 import time
+import urllib.parse
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.journeys.sending import RULES, addresses, mail, notices, real
@@ -243,6 +245,47 @@ def it_reports_success_once_where_the_next_hop_does_not():
                 fields = [dict(block.items()) for block in status.get_payload()]
                 equal([block["Action"] for block in fields[1:]], ["relayed"] * 6)
                 equal(sorted(block["Final-Recipient"].split("; ")[1] for block in fields[1:]), sorted(SIX))
+
+
+def press(url, **form):
+    """Presses the one button behind a link, as a browser does."""
+    with urllib.request.urlopen(url, timeout=20) as page:
+        assert page.status == 200
+    body = urllib.parse.urlencode(form).encode()
+    with urllib.request.urlopen(url, data=body, timeout=20) as page:
+        return page.read().decode()
+
+
+def link_under(letter, label):
+    """The link of a button."""
+    return re.search(re.escape(label) + r":\n\s+(\S+)", letter.text)[1]
+
+
+def it_does_by_a_press_what_is_safe():
+    with Sink() as sink, Relay(sink.address, RULES, policy_extra=TO_APPROVER) as relay:
+        hold(relay, "[ask] eins")
+        (letter,) = waited(sink, SENDER.address)
+        press(link_under(letter, "個別に送信する"))
+        wait_until(lambda: len(real(sink.taken)) == 6, 20)
+        equal([len(copy.recipients) for copy in real(sink.taken)], [1] * 6)
+
+
+def it_takes_back_undoes_and_asks_by_links():
+    with Sink() as sink, Relay(sink.address, RULES, policy_extra=TO_APPROVER) as relay:
+        held = hold(relay, "[ask] zwei")
+        (letter,) = waited(sink, SENDER.address)
+        press(link_under(letter, "送信を取り消す"))
+        equal(relay.held(), [])
+        (taken,) = waited(sink, SENDER.address, "取り消し")
+        press(link_under(taken, "取り消しを元に戻す"))
+        equal([row["id"] for row in relay.held()], [held])
+        third = hold(relay, "[hold] drei")
+        letter = next(one for one in waited(sink, SENDER.address, "保留", 2) if "drei" in one.subject)
+        press(link_under(letter, "理由を書いて、このまま送る承認を求める"), reason="Ein Team <b>& mehr</b>")
+        (wish,) = waited(sink, APPROVER, "依頼")
+        contains(wish.text, "> Ein Team <b>& mehr</b>")
+        equal(wish.page.links[0].rsplit("/", 1)[1], third)
+        equal(real(sink.taken), [])
 
 
 class Receiver:

@@ -2,7 +2,7 @@
 //! return.
 
 use super::error::Failure;
-use super::{codes, journal, read, schema};
+use super::{codes, journal, notices, read, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -44,6 +44,10 @@ pub(super) fn take(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<u
             journal::append(tx, message, at, &Event::TakenBack { by: by.to_owned() })?;
         }
         all += copies;
+    }
+    if all > 0 {
+        // One notice, with the link that undoes it, for all transactions of the mail.
+        notices::put(tx, read::row_of(tx, id)?, NoticeKind::TakenBack, Some(at.0))?;
     }
     Ok(all)
 }
@@ -147,8 +151,8 @@ pub(super) fn hold_again(tx: &Connection, again: &Again) -> Result<(), Failure> 
     )?
     .execute(params![item, again.expires.0, codes::held(HeldState::Returned)])?;
     tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([item])?;
-    tx.prepare_cached("UPDATE notices SET state = 2 WHERE message = ?1 AND kind = ?2 AND state = 0")?
-        .execute(params![item, codes::notice(NoticeKind::Returned)])?;
+    tx.prepare_cached("UPDATE notices SET state = 2 WHERE message = ?1 AND kind IN (?2, ?3) AND state = 0")?
+        .execute(params![item, codes::notice(NoticeKind::Returned), codes::notice(NoticeKind::TakenBack)])?;
     for member in members {
         journal::append(tx, member, again.at, &Event::Undone { by: again.by.clone() })?;
     }
