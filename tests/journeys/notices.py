@@ -258,7 +258,7 @@ def press(url, **form):
 
 def link_under(letter, label):
     """The link of a button."""
-    return re.search(re.escape(label) + r":\n\s+(\S+)", letter.text)[1]
+    return re.search(re.escape(label) + r":\s+(\S+)", letter.text)[1]
 
 
 def it_does_by_a_press_what_is_safe():
