@@ -153,9 +153,8 @@ impl Links {
                 self.desk.store.use_link(found.row.hash, self.desk.now(), outcome).await?;
                 tracing::info!(id = %offer.message, action = ?offer.action, "a link was followed");
             }
-            Ok(None) => {}
-            // Somebody was first: what they decided is shown.
-            Err(DeskError::Store(StoreError::Decided { .. })) => {}
+            // Of what somebody else decided first, the page tells.
+            Ok(None) | Err(DeskError::Store(StoreError::Decided { .. })) => {}
             Err(DeskError::Store(StoreError::NotFound(_))) => return Ok(Look::Nothing),
             Err(error) => return Err(error),
         }

@@ -50,7 +50,9 @@ pub fn compose(
     let said = |key: &str| say(&tongue, key, &[("code", &shown), ("link", &link)]);
     let mut text = format!("{}\r\n\r\n    {shown}\r\n\r\n", said("code-mail-lead"));
     if !link.is_empty() {
-        text.push_str(&format!("{}\r\n{link}\r\n\r\n", said("code-mail-link")));
+        for part in [said("code-mail-link").as_str(), "\r\n", &link, "\r\n\r\n"] {
+            text.push_str(part);
+        }
     }
     text.push_str(&said("code-mail-end"));
     text.push_str("\r\n");

@@ -22,10 +22,9 @@ pub struct RoleNames {
 
 impl RoleNames {
     /// The roles of whoever goes by one of these names; case makes no difference.
-    pub fn of<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> Roles {
-        let has = |list: &[String]| {
-            list.iter().any(|wanted| names.clone().any(|name| !name.is_empty() && key(name) == key(wanted)))
-        };
+    pub fn of<'a>(&self, names: impl Iterator<Item = &'a str>) -> Roles {
+        let names: Vec<String> = names.filter(|name| !name.is_empty()).map(key).collect();
+        let has = |list: &[String]| list.iter().any(|wanted| names.contains(&key(wanted)));
         Roles { approver: has(&self.approver), auditor: has(&self.auditor), admin: has(&self.admin) }
     }
 }

@@ -64,7 +64,7 @@ struct Login {
 /// The page that asks for a code.
 #[derive(Template)]
 #[template(path = "code.html")]
-struct Code {
+struct CodePage {
     c: Chrome,
     note: String,
     wrong: bool,
@@ -139,7 +139,7 @@ async fn page(
 
 /// The form of `POST /login`.
 #[derive(Deserialize)]
-struct Password {
+struct NameAndPassword {
     #[serde(default)]
     user: String,
     #[serde(default, deserialize_with = "secret")]
@@ -158,7 +158,7 @@ async fn by_password(
     Open(c): Open,
     visitor: Visitor,
     headers: HeaderMap,
-    Form(form): Form<Password>,
+    Form(form): Form<NameAndPassword>,
 ) -> Response {
     match site.people.by_password(&form.user, &form.password, visitor.client.0).await {
         Ok(token) => signed_in(&site, &headers, &token, &form.back).await,
@@ -222,7 +222,7 @@ async fn code_page(Open(c): Open, visitor: Visitor, Query(asked): Query<Asked>) 
     }
     let code = asked.code.chars().filter(char::is_ascii_digit).take(LONGEST_CODE).collect();
     let back = way_back(&asked.back).to_owned();
-    show(StatusCode::OK, &Code { c, note: String::new(), wrong: false, code, back })
+    show(StatusCode::OK, &CodePage { c, note: String::new(), wrong: false, code, back })
 }
 
 /// The form of `POST /login/code`.
@@ -252,7 +252,7 @@ async fn by_code(
             let (status, key) = why(&denied, "people-code-wrong");
             let note = c.t.p(key).to_string();
             let back = way_back(&form.back).to_owned();
-            show(status, &Code { c, note, wrong: true, code: String::new(), back })
+            show(status, &CodePage { c, note, wrong: true, code: String::new(), back })
         }
     }
 }

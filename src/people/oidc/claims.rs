@@ -68,13 +68,12 @@ pub fn judge(token: &str, keys: &[Jwk], expected: &Expected<'_>) -> Result<Claim
         let named = key.common.key_algorithm.map(|named| named.to_string());
         signs && named.is_none_or(|named| named == format!("{algorithm:?}"))
     };
-    let key = match &header.kid {
-        Some(kid) => keys.iter().filter(fits).find(|key| key.common.key_id.as_ref() == Some(kid)),
+    let key = if let Some(kid) = &header.kid {
+        keys.iter().filter(fits).find(|key| key.common.key_id.as_ref() == Some(kid))
+    } else {
         // Without a name it must be the only one.
-        None => {
-            let mut all = keys.iter().filter(fits);
-            all.next().filter(|_| all.next().is_none())
-        }
+        let mut all = keys.iter().filter(fits);
+        all.next().filter(|_| all.next().is_none())
     };
     let key = DecodingKey::from_jwk(key.ok_or(Refused::UnknownKey)?)
         .map_err(|_| Refused::Wrong("names a key that cannot be used"))?;
@@ -96,9 +95,10 @@ impl Claims {
         self.0.get(name)?.as_str()
     }
 
+    /// A moment in seconds; fractions, which RFC 7519 allows, are cut off.
     fn moment(&self, name: &str) -> Option<i64> {
-        let value = self.0.get(name)?;
-        value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64))
+        let text = self.0.get(name)?.as_number()?.to_string();
+        text.split('.').next()?.parse().ok()
     }
 
     /// A claim that is a text or a list of texts.
