@@ -208,6 +208,7 @@ async fn follows_decisions(store: &dyn Store, id: Id) {
         [(HeldState::Held, 1), (HeldState::Released, 0), (HeldState::Returned, 1), (HeldState::Expired, 0)]
             .into();
     assert_eq!(counts, wanted);
+    assert_eq!(store.held_counts(&of(&[], &[])).await.unwrap()[&HeldState::Held], 0);
     let foreign = of(&["x@example.co.jp"], &[]);
     assert_eq!(store.held_rows(&foreign, &[id]).await.unwrap(), []);
     assert_eq!(store.held_rows(&own, &[id]).await.unwrap().len(), 1);

@@ -231,9 +231,6 @@ impl Sql {
                  BETWEEN {low} AND {high}"
             );
         }
-        if first {
-            self.push("SELECT NULL AS message WHERE 0");
-        }
     }
 
     /// That a message meets a condition.
@@ -263,6 +260,12 @@ impl Sql {
 }
 
 impl Condition {
+    /// Nothing can meet it: somebody without an address has no mail.
+    fn is_empty(&self) -> bool {
+        let (terms, phrase) = self.parts();
+        terms.is_empty() && phrase.is_none()
+    }
+
     fn parts(&self) -> (&[String], Option<&str>) {
         match self {
             Self::Terms(terms) => (terms, None),
@@ -276,6 +279,9 @@ impl Condition {
 pub(super) fn page(db: &Connection, query: &HeldQuery) -> Result<HeldPage, Failure> {
     let nothing = HeldPage { lines: Vec::new(), next: None };
     let Ok(mut conditions) = conditions(query) else { return Ok(nothing) };
+    if conditions.iter().any(Condition::is_empty) {
+        return Ok(nothing);
+    }
     let Some(bounds) = bounds(db, query)? else { return Ok(nothing) };
     let states: Vec<HeldState> = query.state.map_or(STATES.to_vec(), |state| vec![state]);
     let rarest = rarest(db, &conditions, &states, bounds)?;
@@ -407,7 +413,10 @@ fn read_line(db: &Connection, message: i64, row: &Row<'_>) -> Result<HeldLine, F
 /// How many there are in each state.
 pub(super) fn counts(db: &Connection, scope: &Scope) -> Result<BTreeMap<HeldState, usize>, Failure> {
     let condition = Condition::Terms(scope_terms(scope));
-    let mut counts = BTreeMap::new();
+    let mut counts: BTreeMap<HeldState, usize> = STATES.into_iter().map(|state| (state, 0)).collect();
+    if condition.is_empty() {
+        return Ok(counts);
+    }
     for state in STATES {
         let mut sql = Sql::default();
         sql.push("SELECT count(*) FROM (");
