@@ -118,6 +118,7 @@ async fn others(config: &Config, connect: bool, running: bool, found: &mut Findi
         own::spf(config, resolver, found).await;
         if connect {
             own::name(config, resolver, found).await;
+            own::addresses(config, resolver, found).await;
         }
     }
     if connect && running {

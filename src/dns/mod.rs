@@ -188,6 +188,16 @@ impl Resolver {
         })
     }
 
+    /// The names that an address goes by. DNSSEC is not looked at.
+    pub async fn names(&self, address: IpAddr) -> Result<Found<Vec<String>>, DnsError> {
+        let name = Name::from(address).to_ascii();
+        let lookup = ask(&self.plain, &name, RecordType::PTR).await?;
+        gather(&name, &lookup, |data| match data {
+            RData::PTR(host) => Some(host_name(host)),
+            _ => None,
+        })
+    }
+
     /// What DANE says of a port of a host (`_25._tcp.HOST`). Records that DNSSEC does not vouch for
     /// count as none (RFC 7672 §2.1.1): an answer is always secure.
     pub async fn tlsa(&self, host: &str, port: u16) -> Result<Found<Vec<Tlsa>>, DnsError> {

@@ -123,6 +123,11 @@ def it_greets_its_own_listeners_and_looks_up_its_name():
             contains(str(areas(said, "dns")), "relay.example.co.jp is 192.0.2.7")
             contains(str(areas(said, "dns")), "is not 192.0.2.8, which mail leaves from")
             contains(str(areas(said, "spf")), "example.co.jp: ")
+            contains(str(areas(said, "dns")), "192.0.2.8, which mail leaves from, has no name")
+            dns.records["8.2.0.192.in-addr.arpa"] = {"PTR": ["relay.example.co.jp"]}
+            contains(str(areas(checked(relay, "--connect"), "dns")), "is relay.example.co.jp, which is not 192.0.2.8")
+            dns.records["relay.example.co.jp"] = {"A": ["192.0.2.8"]}
+            contains(str(areas(checked(relay, "--connect"), "dns")), "192.0.2.8 is relay.example.co.jp, and back")
             dns.records["example.co.jp"] = {"TXT": ["v=spf1 include:_spf.example.net -all"]}
             dns.records["_spf.example.net"] = {"TXT": ["v=spf1 ip4:192.0.2.0/29 ~all"]}
             contains(str(areas(checked(relay), "spf")), "does not let 192.0.2.8 send: add `ip4:192.0.2.8`")

@@ -14,7 +14,7 @@ import socketserver
 import struct
 import threading
 
-TYPES = {"A": 1, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28, "TLSA": 52}
+TYPES = {"A": 1, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "TLSA": 52}
 NAMES = {number: name for name, number in TYPES.items()}
 
 
@@ -30,7 +30,7 @@ def encode(kind, value):
         return ipaddress.ip_address(value).packed
     if kind == "MX":
         return struct.pack("!H", value[0]) + encode_name(value[1])
-    if kind == "CNAME":
+    if kind in ("CNAME", "PTR"):
         return encode_name(value)
     if kind == "TXT":
         octets = value.encode()

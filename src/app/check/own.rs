@@ -23,6 +23,9 @@ const SPF_PATIENCE: Duration = Duration::from_secs(30);
 /// Most octets read from one of our own listeners.
 const MOST_SAID: usize = 16 * 1024;
 
+/// Most names of one address that are looked at.
+const MOST_NAMES: usize = 5;
+
 /// Whether an answer to a DNS question came, whatever it says.
 enum Asked<T> {
     Found(T),
@@ -191,6 +194,38 @@ pub(super) async fn name(config: &Config, resolver: &Resolver, found: &mut Findi
             found.warn("dns", format!("{host} has no address: receivers may refuse who greets with it"));
         }
         Asked::NoAnswer => {}
+    }
+}
+
+/// Whether the addresses that mail leaves from go by names that lead back to them: receivers refuse or
+/// distrust mail from others.
+pub(super) async fn addresses(config: &Config, resolver: &Resolver, found: &mut Findings) {
+    for address in &config.egress {
+        let asked = ask(resolver.names(*address), &format!("the name of {address}"), found).await;
+        let names = match asked {
+            Asked::Found(names) => names,
+            Asked::Nothing => {
+                found.warn("dns", format!("{address}, which mail leaves from, has no name (PTR record)"));
+                continue;
+            }
+            Asked::NoAnswer => continue,
+        };
+        let mut leads_back = None;
+        for name in names.value.iter().take(MOST_NAMES) {
+            let back = resolver.addresses(name).await;
+            if back.is_ok_and(|back| back.value.contains(address)) {
+                leads_back = Some(name);
+                break;
+            }
+        }
+        match leads_back {
+            Some(name) => found.ok("dns", format!("{address} is {name}, and back")),
+            None => {
+                let names = names.value.join(", ");
+                let why = format!("{address}, which mail leaves from, is {names}, which is not {address}");
+                found.warn("dns", why);
+            }
+        }
     }
 }
 
