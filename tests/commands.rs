@@ -254,3 +254,61 @@ fn try_tells_what_happened_and_how_to_release() {
     let _ = child.kill();
     let _ = child.wait();
 }
+
+/// The help of a command, and of all below it, by what is typed.
+fn help(words: &[String], all: &mut Vec<(String, String)>) {
+    let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+    arguments.push("--help");
+    let output = sekisho(Path::new("."), &arguments);
+    assert_eq!(code(&output), 0, "{words:?}: {}", said(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let listed =
+        text.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<String> = listed
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .map(|line| line.split_whitespace().next().unwrap().to_owned())
+        .collect();
+    all.push((format!("$ sekisho {}", arguments.join(" ")), without_commands(&text)));
+    for name in names.into_iter().filter(|name| name != "help") {
+        let below: Vec<String> = words.iter().cloned().chain([name]).collect();
+        help(&below, all);
+    }
+}
+
+/// A help without its list of commands, which stand there with their own.
+fn without_commands(text: &str) -> String {
+    let mut inside = false;
+    let kept = text.lines().filter(|line| {
+        inside = *line == "Commands:" || (inside && !line.is_empty());
+        !inside
+    });
+    kept.fold(String::new(), |text, line| text + line + "\n")
+}
+
+/// What people read first stays as it was meant: `SEKISHO_GOLDEN=write cargo test --test commands` takes
+/// changes and new commands over.
+#[test]
+fn every_commands_help_is_as_it_was_meant() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/help.txt");
+    let mut all = Vec::new();
+    help(&[], &mut all);
+    if std::env::var_os("SEKISHO_GOLDEN").is_some_and(|wish| wish == "write") {
+        let text: String = all.iter().map(|(typed, said)| format!("{typed}\n{said}\n")).collect();
+        std::fs::write(&golden, text).unwrap();
+    }
+    let meant = std::fs::read_to_string(&golden).unwrap();
+    let mut sections = 0;
+    for section in meant.split("$ sekisho ").skip(1) {
+        let (typed, then) = section.split_once('\n').unwrap();
+        let now = all.iter().find(|(known, _)| *known == format!("$ sekisho {typed}"));
+        let (_, now) = now.unwrap_or_else(|| panic!("`sekisho {typed}` is gone"));
+        assert_eq!(
+            now.trim_end(),
+            then.trim_end(),
+            "`sekisho {typed}` is not what {} says",
+            golden.display()
+        );
+        sections += 1;
+    }
+    assert!(sections > 30, "only {sections} commands in {}", golden.display());
+}
