@@ -218,13 +218,12 @@ pub(super) async fn addresses(config: &Config, resolver: &Resolver, found: &mut 
                 break;
             }
         }
-        match leads_back {
-            Some(name) => found.ok("dns", format!("{address} is {name}, and back")),
-            None => {
-                let names = names.value.join(", ");
-                let why = format!("{address}, which mail leaves from, is {names}, which is not {address}");
-                found.warn("dns", why);
-            }
+        if let Some(name) = leads_back {
+            found.ok("dns", format!("{address} is {name}, and back"));
+        } else {
+            let names = names.value.join(", ");
+            let why = format!("{address}, which mail leaves from, is {names}, which is not {address}");
+            found.warn("dns", why);
         }
     }
 }
