@@ -79,8 +79,8 @@ impl Policy {
             Mode::Testing => "testing",
             Mode::None => "none",
         };
-        let mx: String = self.mx.iter().map(|host| format!("mx: {host}\n")).collect();
-        format!("version: STSv1\nmode: {mode}\n{mx}max_age: {}\n", self.max_age.as_secs())
+        let start = format!("version: STSv1\nmode: {mode}\nmax_age: {}\n", self.max_age.as_secs());
+        self.mx.iter().fold(start, |text, host| text + "mx: " + host + "\n")
     }
 
     /// Whether the policy names this host (§4.1): `*.` stands for one label.
