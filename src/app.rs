@@ -299,7 +299,7 @@ impl Running {
         let guesses = sockets.gatekeeper.guesses();
         let remembering = memory::keep_sources(guesses, Arc::clone(&desk.store), Arc::clone(&desk.clock));
         tasks.background("memory", remembering);
-        tasks.background("purge", tasks::purge(desk.clone()));
+        tasks.background("purge", tasks::purge(desk.clone(), config.keep));
         let server = sockets.secured.server.clone();
         let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());
         tasks.background("acme", tasks::acme(acme, server.clone(), Arc::clone(&desk.clock), tally));
@@ -452,6 +452,7 @@ impl Running {
         self.tasks.stop("notices").await;
         self.courier.drain().await;
         self.tasks.stop_all().await;
+        tasks::log_head(&self.desk).await;
         memory::save_sources(&self.gatekeeper.guesses(), self.desk.store.as_ref(), self.desk.clock.now())
             .await;
     }

@@ -301,7 +301,7 @@ impl Runner<'_> {
             let from = one.from.as_ref().map(|from| self.address(from.get_ref(), from.span())).transpose()?;
             Ok(Disclosed { message_id: one.id.clone(), from, addresses: self.addresses(&one.addresses)? })
         });
-        Ok(Knowledge { threads: threads.collect::<Result<_, Diagnostic>>()? })
+        Ok(Knowledge { threads: threads.collect::<Result<_, Diagnostic>>()?, ..Knowledge::default() })
     }
 
     fn addresses(&self, list: &Spanned<Vec<String>>) -> Result<Vec<Address>, Diagnostic> {

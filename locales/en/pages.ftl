@@ -247,6 +247,7 @@ desk-unacknowledged-text = Each of these places has to be acknowledged:
 desk-unreadable-title = The message cannot be read for certain
 desk-unreadable-text = It can only be sent as it is, or be returned.
 desk-no-recipient-text = { $address } is no recipient of this message.
+desk-no-circle-text = A circle needs a name, two members or more, and at most two years.
 desk-too-late-text = It is too late: the mail has left and cannot be taken back any more.
 desk-nothing-to-undo-text = There is nothing to undo, or more than 24 hours have passed.
 desk-nobody-left-text = No recipient would be left. Return the message instead.

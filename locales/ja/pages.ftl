@@ -191,6 +191,7 @@ desk-unacknowledged-text = 次の場所をすべて確認する必要があり�
 desk-unreadable-title = メールを正しく解析できません
 desk-unreadable-text = このまま送信するか、差し戻すことだけができます。
 desk-no-recipient-text = { $address } はこのメールの宛先ではありません。
+desk-no-circle-text = サークルには名前と 2 名以上のメンバー、2 年以内の期限が必要です。
 desk-too-late-text = すでに送信されたため、取り消せません。
 desk-nothing-to-undo-text = 元に戻せる操作がないか、24 時間を過ぎています。
 desk-nobody-left-text = 宛先がなくなってしまいます。代わりに差し戻してください。

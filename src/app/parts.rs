@@ -67,7 +67,8 @@ pub(super) fn lock(config: &Config) -> Result<Lock, StartError> {
 /// Opens the store.
 pub(super) async fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> {
     let path = config.database.clone();
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path, Options::default())).await;
+    let options = Options { journal_key: config.journal_key.clone(), ..Options::default() };
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path, options)).await;
     let store = opened.map_err(|error| StoreError::Unavailable(error.to_string()))??;
     Ok(Arc::new(store))
 }

@@ -98,11 +98,21 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// Writes the end of the journal's chain into the log: kept elsewhere, it shows later that nothing before
+/// was changed.
+pub(super) async fn log_head(desk: &Desk) {
+    match desk.store.chain_head().await {
+        Ok(head) => tracing::info!(entries = head.entries, link = %head.link, "journal head"),
+        Err(error) => tracing::warn!(%error, "the journal's head cannot be read"),
+    }
+}
+
 /// Removes what is past its time, now and then, until the task is stopped.
-pub(super) async fn purge(desk: Desk) {
+pub(super) async fn purge(desk: Desk, keep: Retention) {
     loop {
+        log_head(&desk).await;
         tokio::time::sleep(PURGE_EVERY).await;
-        match desk.store.purge(desk.clock.now(), Retention::default()).await {
+        match desk.store.purge(desk.clock.now(), keep).await {
             Ok(purged) => tracing::info!(?purged, "removed what is past its time"),
             Err(error) => tracing::warn!(%error, "what is past its time could not be removed"),
         }

@@ -1,9 +1,11 @@
 //! `sekisho explain`: what would happen to a message, why, and every copy as it would leave.
 
+use super::ask::ask;
 use super::{Context, Failure, mail, show};
 use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, reason};
+use crate::control::{Answer, Request};
 use crate::desk::explain::{Explanation, Leaving, Shown, render};
 use crate::examine::Examiner;
 use crate::id::Id;
@@ -78,9 +80,13 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
         client: String::new(),
         protocol: "ESMTP".to_owned(),
     };
-    let seen = ground.examiner.examine(envelope, &message, &Knowledge::default()).map_err(|refusal| {
-        Failure::failed(format!("the relay would refuse this message at once: {refusal}"))
-    })?;
+    let refused =
+        |refusal| Failure::failed(format!("the relay would refuse this message at once: {refusal}"));
+    let mut examining = ground.examiner.begin(envelope);
+    examining.feed(&message).map_err(refused)?;
+    examining.end().map_err(refused)?;
+    let known = known(context, ground.note.is_none(), examining.references());
+    let seen = examining.finish(&known).map_err(refused)?;
     let (explained, deliveries) = Explanation::of(&ground.examiner, &seen, &stamp);
     let written = match &arguments.copies {
         Some(folder) => {
@@ -104,6 +110,15 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     }
     context.out.print(&text);
     Ok(())
+}
+
+/// What the relay knows that bears on the message; nothing where there is no relay and no database.
+fn known(context: &Context, configured: bool, references: &[String]) -> Knowledge {
+    let request = Request::Knowledge { references: references.to_vec() };
+    match configured.then(|| ask(context, &request)) {
+        Some(Ok(Answer::Knowledge { threads, circles })) => Knowledge { threads, circles: Arc::new(circles) },
+        _ => Knowledge::default(),
+    }
 }
 
 fn envelope(arguments: &Arguments, message: &bytes::Bytes) -> Result<Envelope, Failure> {

@@ -4,8 +4,10 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
 mod ask;
+mod audit;
 mod cert;
 mod check;
+mod circle;
 mod completions;
 mod dkim;
 mod explain;
@@ -68,6 +70,12 @@ enum Command {
     /// Deliveries: list, show, retry, drop, pause, resume
     #[command(subcommand)]
     Queue(queue::Verb),
+    /// People who may see each other: list, show, make, end
+    #[command(subcommand)]
+    Circle(circle::Verb),
+    /// The journal: verify, export
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Everything about one message: by our id, its Message-ID or an address
     Trace(trace::Arguments),
     /// What was passed, split, held and returned, and the exposures prevented
@@ -167,6 +175,8 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Explain(arguments) => explain::run(context, &arguments),
         Command::Replay(arguments) => replay::run(context, &arguments),
         Command::Policy(verb) => policy::run(context, &verb),
+        Command::Audit(verb) => audit::run(context, &verb),
+        Command::Circle(verb) => circle::run(context, verb),
         Command::Held(verb) => held::run(context, verb),
         Command::Queue(verb) => queue::run(context, verb),
         Command::Trace(arguments) => trace::run(context, &arguments),

@@ -6,6 +6,7 @@ pub(super) mod desk;
 pub(super) mod dns;
 pub(super) mod notices;
 mod sealing;
+pub(super) mod store;
 pub(super) mod tls;
 pub(super) mod upstream;
 
@@ -194,6 +195,9 @@ pub(super) enum Mode {
 #[serde(deny_unknown_fields)]
 pub(super) struct Store {
     pub(super) url: Option<StoreUrl>,
+    #[serde(default)]
+    pub(super) keep: store::Keep,
+    pub(super) journal_key_file: Option<PathBuf>,
 }
 
 /// `[store] url`

@@ -10,6 +10,7 @@ mod dns;
 mod keys;
 mod notices;
 mod sealing;
+mod store;
 mod tls;
 pub mod units;
 mod upstream;
@@ -19,6 +20,7 @@ use crate::listener::TlsMode;
 use crate::policy::approvers::{Asked, Group};
 use crate::policy::{Mode, Organisation};
 use crate::rewrite::plan::CopyOptions;
+use crate::store::Retention;
 use crate::tls::NamePattern;
 pub use accounts::{Auth, AuthSource, Ldap, LdapFind, ListenerAuth, Sending};
 pub use desk::{Desk, Oidc};
@@ -74,6 +76,10 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// The SQLite database.
     pub database: PathBuf,
+    /// How long what is kept.
+    pub keep: Retention,
+    /// The key of the journal's chain, where it is named.
+    pub journal_key: Option<PathBuf>,
     /// The HTTP side.
     pub desk: Desk,
     /// Bounds.
@@ -207,7 +213,7 @@ impl Config {
         let groups = approvers::groups(keys.group, &place)?;
         let policy = policy(keys.policy, &base, &place)?;
         approvers::managers_named(&policy.approvers, &groups, policy.managers.is_some(), &place)?;
-        let database = base.join(&keys.store.url.map_or_else(|| "sekisho.db".into(), |url| url.0));
+        let database = base.join(&keys.store.url.clone().map_or_else(|| "sekisho.db".into(), |url| url.0));
         Ok(Self {
             file: path.to_owned(),
             organisation: organisation(&keys.organisation, &place)?,
@@ -223,6 +229,8 @@ impl Config {
             dkim: sealing::dkim(keys.dkim, &base, &place)?,
             marks: sealing::marks(keys.marks, &base, &database, by_mx, &place)?,
             database,
+            keep: store::retention(keys.store.keep, &place)?,
+            journal_key: keys.store.journal_key_file.map(|file| base.join(&file)),
             desk: desk::desk(keys.desk, &base, &place)?,
             limits: limits(&keys.limits, &place)?,
             copies: CopyOptions {

@@ -5,10 +5,13 @@ use crate::desk::Desk;
 use crate::desk::DeskError;
 use crate::desk::principal::Principal;
 use crate::people::{self, scope::Scopes};
-use crate::store::{ApiTokenRow, HeldFilter, MessageRow};
+use crate::store::{ApiTokenRow, HeldFilter, MessageRow, StoreError};
 
 /// Most deliveries in one answer.
 const MOST_DELIVERIES: usize = 20_000;
+
+/// Most messages whose journal is in one answer.
+const MOST_JOURNALS: usize = 500;
 
 /// Does what is asked, on behalf of an operating system's user. What could not be done is an answer
 /// too.
@@ -45,6 +48,30 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
                 traces.push(trace(desk, message).await?);
             }
             Answer::Traces(traces)
+        }
+        Request::Circles => Answer::Circles(desk.circles(&admin).await?),
+        Request::MakeCircle { wish } => Answer::Made(desk.make_circle(&admin, wish).await?),
+        Request::EndCircle { id } => {
+            desk.end_circle(&admin, id).await?;
+            Answer::Ended(id)
+        }
+        Request::Knowledge { references } => Answer::Knowledge {
+            threads: desk.store.disclosed(&references).await?,
+            circles: desk.store.circles_in_force(desk.clock.now()).await?.to_vec(),
+        },
+        Request::Verify => Answer::Verified(desk.store.verify_chain().await?),
+        Request::Journal { since, after, limit } => {
+            let ids = desk.store.messages_since(since, after, limit.min(MOST_JOURNALS)).await?;
+            let mut entries = Vec::new();
+            for id in &ids {
+                match desk.store.journal(*id).await {
+                    Ok(more) => entries.extend(more),
+                    // Purged meanwhile.
+                    Err(StoreError::NotFound(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Answer::Journal { entries, last: ids.last().copied() }
         }
         Request::Report { since } => Answer::Report(desk.store.summary(since).await?),
         Request::AddToken { name, scopes, expires } => {

@@ -11,10 +11,14 @@ pub mod server;
 
 use crate::clock::Timestamp;
 use crate::desk::HeldDetail;
+use crate::desk::circles::CircleWish;
 use crate::desk::decide::{How, Released};
 use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::Address;
+use crate::policy::facts::Disclosed;
+use crate::store::chain::Verified;
+use crate::store::circles::Circle;
 use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow, Summary};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -92,6 +96,34 @@ pub enum Request {
         /// Which.
         name: String,
     },
+    /// Circles.
+    Circles,
+    /// Makes a circle.
+    MakeCircle {
+        /// As it is wished for.
+        wish: CircleWish,
+    },
+    /// Ends a circle.
+    EndCircle {
+        /// Its number.
+        id: i64,
+    },
+    /// What is known that bears on a message with these ids in In-Reply-To and References.
+    Knowledge {
+        /// The ids.
+        references: Vec<String>,
+    },
+    /// Checks the journal's chain.
+    Verify,
+    /// Journal entries of messages received since a moment.
+    Journal {
+        /// The moment.
+        since: Timestamp,
+        /// Only after this message.
+        after: Option<Id>,
+        /// Of at most so many messages.
+        limit: usize,
+    },
     /// Whether a relay answers.
     Ping,
 }
@@ -122,6 +154,28 @@ pub enum Answer {
     Tokens(Vec<TokenView>),
     /// Whether there was such a token.
     TokenRemoved(bool),
+    /// Circles.
+    Circles(Vec<Circle>),
+    /// A circle was made: its number.
+    Made(i64),
+    /// A circle was ended.
+    Ended(i64),
+    /// What is known.
+    Knowledge {
+        /// What was openly disclosed before.
+        threads: Vec<Disclosed>,
+        /// The circles in force.
+        circles: Vec<Vec<Address>>,
+    },
+    /// What a look at the chain found.
+    Verified(Verified),
+    /// Journal entries, and the last message they are of.
+    Journal {
+        /// The entries.
+        entries: Vec<Entry>,
+        /// The last message looked at; nothing when there are no more.
+        last: Option<Id>,
+    },
     /// The relay is there: its version.
     Pong(String),
     /// It was not done: why.

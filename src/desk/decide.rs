@@ -6,6 +6,7 @@
 //! | a `hold` rule | take back | everything |
 //! | the audit, unparseable | take back | as-is, acknowledging each named place; split or bcc only if the audit is clean |
 
+use super::circles::CircleWish;
 use super::principal::{Principal, Via, Whose};
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
@@ -73,6 +74,9 @@ pub struct Wish {
     /// same. On the command line the release itself acknowledges them.
     #[serde(default)]
     pub acknowledge: Vec<String>,
+    /// Remember those who see each other through it as a circle: its name, and how many seconds it lasts.
+    #[serde(default)]
+    pub circle: Option<(String, u64)>,
 }
 
 /// What a release did.
@@ -92,6 +96,9 @@ pub struct Released {
     pub had_it_already: Vec<String>,
     /// Places with hidden addresses that were acknowledged.
     pub acknowledged: Vec<Hit>,
+    /// Outside people who see each other through it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<Address>,
 }
 
 impl Desk {
@@ -113,10 +120,25 @@ impl Desk {
         for _ in 0..ROUNDS {
             match self.release_once(who, id, wish).await {
                 Err(DeskError::Store(StoreError::Moved)) => {}
-                done => return done,
+                Ok(released) => {
+                    self.remember(who, &released, wish).await;
+                    return Ok(released);
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(StoreError::Moved.into())
+    }
+
+    /// Remembers those who see each other now as a circle. The mail has left: what fails here is told,
+    /// and can be made up for.
+    async fn remember(&self, who: &Principal, released: &Released, wish: &Wish) {
+        let Some((name, seconds)) = &wish.circle else { return };
+        let members: Vec<Address> = released.together.clone();
+        let circle = CircleWish { name: name.clone(), members, seconds: *seconds };
+        if let Err(error) = self.make_circle(who, circle).await {
+            tracing::warn!(id = %released.id, %error, "released, but not remembered as a circle");
+        }
     }
 
     async fn release_once(&self, who: &Principal, id: Id, wish: &Wish) -> Result<Released, DeskError> {
@@ -196,6 +218,15 @@ impl Desk {
             leaving: Sibling { id: message.id, deliveries, needles: copies.needles, ledger: copies.ledger },
             already,
             acknowledged,
+            together: if wish.how == How::AsIs {
+                let outside = seen.facts.visible.iter().filter(|shown| !shown.internal);
+                outside
+                    .map(|shown| shown.mailbox.address.clone())
+                    .filter(|address| !wish.drop.contains(address))
+                    .collect()
+            } else {
+                Vec::new()
+            },
         })
     }
 
@@ -236,6 +267,7 @@ struct Member {
     leaving: Sibling,
     already: HashSet<Address>,
     acknowledged: Vec<Hit>,
+    together: Vec<Address>,
 }
 
 /// What a release of these did; nobody may be left over.
@@ -261,6 +293,7 @@ fn released(id: Id, wish: &Wish, members: &[Member]) -> Result<Released, DeskErr
         dropped: wish.drop.iter().map(ToString::to_string).collect(),
         had_it_already: members.iter().flat_map(|member| &member.already).map(ToString::to_string).collect(),
         acknowledged,
+        together: members.first().map(|member| member.together.clone()).unwrap_or_default(),
     })
 }
 

@@ -12,6 +12,7 @@
 //! A release never goes straight to the courier: the message is examined and its copies are planned
 //! and audited anew, and all of it is committed in one transaction.
 
+pub mod circles;
 pub mod contents;
 pub mod decide;
 pub mod dossier;
@@ -88,6 +89,9 @@ pub enum DeskError {
     /// It is released as it is only by somebody who names the places where the audit found something.
     #[error("{}", acknowledge_text(.0))]
     Unacknowledged(Vec<Hit>),
+    /// A circle cannot be made as it was asked for.
+    #[error("{0}")]
+    NoCircle(String),
     /// It left already, or was never delayed.
     #[error("it is too late: {0} cannot be taken back any more")]
     TooLate(Id),
@@ -239,7 +243,8 @@ impl Desk {
         }
         examining.end()?;
         let threads = self.store.disclosed(examining.references()).await?;
-        Ok(examining.finish(&Knowledge { threads })?)
+        let circles = self.store.circles_in_force(self.now()).await?;
+        Ok(examining.finish(&Knowledge { threads, circles })?)
     }
 
     /// Our trace fields for a stored message: the same that it would have left with.

@@ -123,12 +123,14 @@ fn look_for_loop(intake: &Intake, examining: &Examining) -> Result<bool, Answer>
     }
 }
 
-/// What the ledger knows of the threads that a message says it belongs to.
+/// What the ledger knows of the threads that a message says it belongs to, and the circles in force.
 async fn knowledge(intake: &Intake, examining: &Examining) -> Result<Knowledge, Answer> {
+    let now = intake.clock().now();
+    let circles = intake.store().circles_in_force(now).await.map_err(|error| refused(&error))?;
     let references = examining.references();
     if references.is_empty() {
-        return Ok(Knowledge::default());
+        return Ok(Knowledge { circles, ..Knowledge::default() });
     }
     let threads = intake.store().disclosed(references).await.map_err(|error| refused(&error))?;
-    Ok(Knowledge { threads })
+    Ok(Knowledge { threads, circles })
 }

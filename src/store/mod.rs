@@ -3,6 +3,8 @@
 //! Everything about a message is committed in one transaction before its 250. Many sessions share one
 //! fsync (group commit). Bodies are stored once; small ones in the row, large ones beside it.
 
+pub mod chain;
+pub mod circles;
 #[cfg(test)]
 mod contract;
 pub mod forks;
@@ -80,7 +82,16 @@ pub trait BodyWriter: Send {
 /// What an engine does. All methods are safe to call from many tasks at once.
 #[async_trait]
 pub trait Store:
-    ForksStore + memory::MemoryStore + PeopleStore + NoticeStore + known::KnownStore + Send + Sync + 'static
+    chain::ChainStore
+    + circles::CircleStore
+    + ForksStore
+    + memory::MemoryStore
+    + PeopleStore
+    + NoticeStore
+    + known::KnownStore
+    + Send
+    + Sync
+    + 'static
 {
     /// A place for the body of one message. Small ones (256 KiB in SQLite) stay in memory and go into the row.
     async fn new_body(&self) -> Result<Box<dyn BodyWriter>, StoreError>;

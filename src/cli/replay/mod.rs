@@ -152,7 +152,7 @@ impl Replay {
             return;
         };
         let threads = examining.references().iter().filter_map(|id| self.ledger.get(id)).cloned().collect();
-        let Ok(seen) = examining.finish(&Knowledge { threads }) else {
+        let Ok(seen) = examining.finish(&Knowledge { threads, ..Knowledge::default() }) else {
             self.totals.refused += 1;
             return;
         };

@@ -11,12 +11,15 @@ use super::organisation::Standing;
 use crate::message::{Address, BodyFacts, Envelope, Header, Mailbox};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// What the store knows that bears on one message: a snapshot, taken before the verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Knowledge {
     /// For each id in In-Reply-To and References that our ledger knows: what was openly disclosed.
     pub threads: Vec<Disclosed>,
+    /// The circles in force: for each, who may see each other by an approver's word.
+    pub circles: Arc<Vec<Vec<Address>>>,
 }
 
 /// One entry of the ledger of open disclosures: who could see whom in a mail that we delivered as is.
@@ -85,7 +88,7 @@ pub struct Facts {
     pub bcc_header: Vec<Address>,
     /// In-Reply-To or References present.
     pub reply: bool,
-    /// The visible set is within what was already openly disclosed on this thread.
+    /// The visible set is within what was already openly disclosed on this thread, or within a circle.
     pub circle: bool,
     /// A report in transit (`MAIL_RULES` §3): null sender, one recipient, and either a
     /// multipart/report or an Auto-Submitted that says so.
@@ -199,18 +202,26 @@ impl Preface {
 }
 
 /// Whether all outsiders on show were already openly together on one thread that we delivered
-/// (`MAIL_RULES` §4 "circle"). One message must account for all of them: a forged id gains nothing,
+/// (`MAIL_RULES` §4 "circle"), or are of one circle that an approver made. One message must account for all of them: a forged id gains nothing,
 /// and the sets of two threads are not added up.
 fn is_circle(facts: &Facts, knowledge: &Knowledge) -> bool {
     let cited: HashSet<&str> = facts.references.iter().map(String::as_str).collect();
-    knowledge.threads.iter().filter(|thread| cited.contains(thread.message_id.as_str())).any(|thread| {
-        let known: HashSet<&Address> = thread.addresses.iter().chain(&thread.from).collect();
-        facts
-            .visible
-            .iter()
-            .filter(|visible| !visible.internal && !visible.partner)
-            .all(|visible| known.contains(&visible.mailbox.address))
-    })
+    let mut threads = knowledge.threads.iter().filter(|thread| cited.contains(thread.message_id.as_str()));
+    threads.any(|thread| all_within(facts, thread.addresses.iter().chain(&thread.from)))
+        || knowledge.circles.iter().any(|circle| {
+            // With nobody on show there is nothing that a circle would say anything about.
+            facts.visible.iter().any(|visible| !visible.internal) && all_within(facts, circle.iter())
+        })
+}
+
+/// Whether all outsiders on show are among these.
+fn all_within<'a>(facts: &Facts, known: impl Iterator<Item = &'a Address>) -> bool {
+    let known: HashSet<&Address> = known.collect();
+    facts
+        .visible
+        .iter()
+        .filter(|visible| !visible.internal && !visible.partner)
+        .all(|visible| known.contains(&visible.mailbox.address))
 }
 
 #[cfg(test)]

@@ -159,6 +159,7 @@ fn a_circle_needs_one_thread_that_knows_them_all() {
             thread("one@example.co.jp", "boss@example.co.jp", &["a@one.example", "b@two.example"]),
             thread("two@example.co.jp", "d@four.example", &["c@three.example"]),
         ],
+        ..Knowledge::default()
     };
     let cases = [
         ("a@one.example, b@two.example", "one@example.co.jp", true),
@@ -182,6 +183,24 @@ fn a_circle_needs_one_thread_that_knows_them_all() {
     }
     let fresh = facts_of("From: me@example.co.jp\nTo: a@one.example\n", "me@example.co.jp", &[], &known);
     assert!(!fresh.circle && !fresh.reply);
+}
+
+#[test]
+fn a_made_circle_needs_no_thread() {
+    let circle = |members: &[&str]| members.iter().map(|text| address(text)).collect::<Vec<_>>();
+    let circles = vec![circle(&["a@one.example", "b@two.example"]), circle(&["c@three.example"])];
+    let known = Knowledge { circles: std::sync::Arc::new(circles), ..Knowledge::default() };
+    for (to, wanted) in [
+        ("a@one.example, B@TWO.example", true),
+        ("a@one.example, new@example.co.jp", true),
+        ("a@one.example", true),
+        ("a@one.example, c@three.example", false),
+        ("a@one.example, b@two.example, x@evil.example", false),
+        ("new@example.co.jp", false),
+    ] {
+        let header = format!("From: me@example.co.jp\nTo: {to}\n");
+        assert_eq!(facts_of(&header, "me@example.co.jp", &["a@one.example"], &known).circle, wanted, "{to}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //!
 //! An engine brings a [`Harness`] and names it in [`contract_tests`].
 
+mod circles;
 mod deliveries;
 mod desk;
 mod forks;
@@ -15,6 +16,7 @@ use super::*;
 use crate::journal::Event;
 use crate::message::{Address, Envelope, Recipient};
 use crate::rewrite::Delivery;
+pub(super) use circles::*;
 pub(super) use deliveries::*;
 pub(super) use desk::*;
 pub(super) use forks::*;

@@ -4,7 +4,7 @@ use super::encode::{self, CopyRow, HoldRow, LedgerRow, MessageRows};
 use super::error::Failure;
 use super::groups;
 use super::repeats::{self, Earlier, Repeats};
-use super::{codes, journal, notices, read, schema, taken};
+use super::{chain, codes, journal, notices, read, schema, taken};
 use crate::clock::Timestamp;
 use crate::journal::Event;
 use crate::store::{Body, NoticeKind, StoreError};
@@ -112,6 +112,7 @@ fn insert_rows(
         rows.fork.map(|fork| fork.octets()),
     ])?;
     let message = tx.last_insert_rowid();
+    chain::accepted(tx, message, rows, whom.people)?;
     content(tx, message, rows, whom.meta)?;
     deliveries(tx, message, 0, whom.copies)?;
     if let Some(hold) = &rows.hold {

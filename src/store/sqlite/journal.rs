@@ -3,7 +3,7 @@
 
 use super::encode::{from_json, to_json};
 use super::error::Failure;
-use super::{codes, read, schema};
+use super::{chain, codes, read, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::{Entry, Event};
@@ -11,12 +11,13 @@ use rusqlite::{Connection, params};
 
 /// Adds an entry.
 pub(super) fn append(tx: &Connection, message: i64, at: Timestamp, event: &Event) -> Result<(), Failure> {
+    let event = to_json(event)?;
     tx.prepare_cached(
         "INSERT INTO journal (row, at, event) SELECT coalesce(max(row), ?1) + 1, ?3, ?4 FROM journal \
          WHERE row BETWEEN ?1 AND ?2",
     )?
-    .execute(params![schema::base(message), schema::last(message), at.0, to_json(event)?])?;
-    Ok(())
+    .execute(params![schema::base(message), schema::last(message), at.0, event])?;
+    chain::entered(tx, tx.last_insert_rowid(), at.0, &event)
 }
 
 /// All entries of a message, oldest first. Rows keep the order in which they were committed, whatever

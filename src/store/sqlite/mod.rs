@@ -10,11 +10,14 @@
 //!   [`hooks`] those of [`NoticeStore`](super::NoticeStore)
 //! * [`repeats`] what came within the last day; [`groups`] items and their members; [`forks`] the
 //!   trait's methods about both
+//! * [`chain`] what makes a change to the journal seen; [`circles`] people who may see each other
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 
 mod accept;
 mod asks;
 mod bodies;
+mod chain;
+mod circles;
 mod claims;
 mod codes;
 mod decide;
@@ -55,13 +58,14 @@ use crate::journal::Entry;
 use crate::message::Address;
 use crate::policy::facts::Disclosed;
 use async_trait::async_trait;
+use aws_lc_rs::hmac;
 use bodies::Bodies;
 use error::Failure;
 use readers::Readers;
 use recent::Recent;
 use repeats::Repeats;
 use rusqlite::Connection;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncRead;
@@ -83,6 +87,9 @@ pub struct Options {
     pub on_fatal: OnFatal,
     /// The database grows to at most so many pages of 4 KiB; `None` for as many as the disk holds.
     pub max_pages: Option<u32>,
+    /// Where the key of the journal's chain is; `None` for a file beside the database. It is made where
+    /// there is none.
+    pub journal_key: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -94,6 +101,7 @@ impl Default for Options {
                 std::process::abort();
             }),
             max_pages: None,
+            journal_key: None,
         }
     }
 }
@@ -107,6 +115,8 @@ pub struct SqliteStore {
     bodies: Bodies,
     recent: Recent,
     repeats: Arc<Mutex<Repeats>>,
+    circles: circles::Known,
+    key: hmac::Key,
 }
 
 impl SqliteStore {
@@ -122,9 +132,12 @@ impl SqliteStore {
         let checkpointer = open::checkpointer(path)?;
         let readers = Readers::open(path)?;
         let bodies = Bodies::open(beside(path, "bodies"), options.entropy)?;
-        let writer = Writer::start(connection, checkpointer, options.on_fatal)?;
+        let beside = beside(path, "journal-key");
+        let key = chain::key(options.journal_key.as_deref().unwrap_or(&beside))?;
+        let writer = Writer::start(connection, checkpointer, options.on_fatal, key.clone())?;
         let repeats = Arc::default();
-        Ok(Self { writer, readers, bodies, recent: Recent::default(), repeats })
+        let circles = circles::Known::default();
+        Ok(Self { writer, readers, bodies, recent: Recent::default(), repeats, circles, key })
     }
 
     async fn write<T: Send + 'static>(

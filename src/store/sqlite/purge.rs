@@ -2,7 +2,7 @@
 
 use super::encode::week;
 use super::error::Failure;
-use super::{codes, schema};
+use super::{chain, codes, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use rusqlite::{Connection, params};
@@ -66,6 +66,8 @@ pub(super) fn messages(tx: &Connection, before: Timestamp, after: i64) -> Result
         journal.execute(range)?;
         delete.execute([message])?;
     }
+    let removed: Vec<i64> = due.iter().map(|(message, _)| *message).collect();
+    chain::purged(tx, &removed)?;
     Ok(batch(due))
 }
 

@@ -38,7 +38,14 @@ CREATE TABLE circles (
 -- One chain over acceptances and journal entries, in the order of their commits.
 CREATE TABLE chain (
     seq    INTEGER PRIMARY KEY,
-    entry  INTEGER NOT NULL,       -- a message's key base for its acceptance, else the journal's key
+    entry  INTEGER NOT NULL,       -- the base of a message's keys for its acceptance, a journal's key, or
+                                   -- less than nothing: a purge
     digest BLOB    NOT NULL,       -- of the entry: what is left of it after a purge
-    mac    BLOB    NOT NULL        -- over the one before and the digest
+    mac    BLOB                    -- of the last entry of a commit: over the one before and all since
+) STRICT;
+
+-- What purges removed.
+CREATE TABLE purges (
+    row      INTEGER PRIMARY KEY,
+    messages TEXT NOT NULL         -- JSON
 ) STRICT;

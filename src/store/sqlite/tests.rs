@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::store::InitialState;
+use crate::store::chain::ChainStore;
 use crate::store::contract::{Harness, NOW, at, contract_tests, message};
+use crate::store::forks::ForksStore;
 use std::sync::Mutex;
 use tempfile::TempDir;
 
@@ -42,7 +44,7 @@ contract_tests! { Folder::new();
     asks_are_answered_once, digests_take_all_that_waits, untried_mail_is_noted, hooks_are_told,
     the_same_is_kept_once, what_failed_may_come_again, of_many_the_same_one_is_kept,
     transactions_are_one_item, an_item_is_decided_whole, taking_held_mail_back_is_undone,
-    delayed_mail_is_taken_back,
+    delayed_mail_is_taken_back, circles_come_and_go, the_chain_holds,
 }
 
 fn refusal(result: Result<SqliteStore, StoreError>) -> (String, String) {
@@ -240,4 +242,36 @@ async fn the_log_stays_bounded() {
     let log = std::fs::metadata(folder.0.path().join("sekisho.db-wal")).unwrap().len();
     assert!(log < 64 << 20, "the log has grown to {log} octets of about 96 MB written");
     assert!(store.claim(at(1), 1, Duration::from_secs(9)).await.unwrap().len() == 1);
+}
+
+/// Whatever is changed in the journal is found, and named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_journal_is_found() {
+    for (change, named) in [
+        (
+            "UPDATE journal SET event = replace(event, 'expired', 'released') WHERE row = (3 << 24) + 1",
+            "entry 1 of",
+        ),
+        ("UPDATE messages SET people = people || 'x' WHERE row = 2", "the acceptance of"),
+        ("DELETE FROM journal WHERE row = (3 << 24) + 1", "no purge removed it"),
+        ("DELETE FROM chain WHERE seq = 2", "taken out of the chain"),
+        ("UPDATE chain SET digest = zeroblob(32), mac = NULL WHERE seq = 6", "not as it was written"),
+        ("UPDATE chain SET mac = zeroblob(32) WHERE seq = 4", "not what the key makes"),
+        ("INSERT INTO journal (row, at, event) VALUES ((2 << 24) + 9, 1, '{}')", "past the chain"),
+        ("INSERT INTO purges (messages) VALUES ('[3]'); DELETE FROM journal WHERE row >> 24 = 3", ""),
+    ] {
+        let folder = Folder::new();
+        let store = folder.open().unwrap();
+        for random in 0..4 {
+            let new = message(random, &[&["a@x.example"]], InitialState::Ready);
+            store.accept(new.clone()).await.unwrap();
+            store.enter(new.id, at(1), crate::journal::Event::Expired {}, Vec::new()).await.unwrap();
+        }
+        assert_eq!(store.verify_chain().await.unwrap().broken, None);
+        drop(store);
+        rusqlite::Connection::open(folder.database()).unwrap().execute_batch(change).unwrap();
+        let found = folder.open().unwrap().verify_chain().await.unwrap();
+        let (_, why) = found.broken.unwrap_or_else(|| panic!("not found: {change}"));
+        assert!(why.contains(named), "{change}: {why}");
+    }
 }

@@ -6,8 +6,10 @@
 //! flush, and only then is anybody answered. Should one request fail half-way, the group is rolled back
 //! and its requests are done one by one, so that only the one that fails is refused.
 
+use super::chain;
 use super::error::{Failure, classify, is_fsync};
 use crate::store::StoreError;
+use aws_lc_rs::hmac;
 use rusqlite::Connection;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, mpsc};
@@ -95,13 +97,15 @@ impl Writer {
         connection: Connection,
         checkpointer: Connection,
         on_fatal: OnFatal,
+        key: hmac::Key,
     ) -> Result<Self, StoreError> {
         let (inbox, requests) = mpsc::channel();
         let log = Log::start(checkpointer, Arc::clone(&on_fatal))?;
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
-                Committer { connection, requests, on_fatal, broken: None, log, flush: Duration::ZERO }.run();
+                Committer { connection, requests, on_fatal, broken: None, log, flush: Duration::ZERO, key }
+                    .run();
             })
             .map_err(|error| StoreError::Unavailable(format!("cannot start the writer: {error}")))?;
         Ok(Self { inbox: Some(inbox), thread: Mutex::new(Some(thread)) })
@@ -144,6 +148,8 @@ struct Committer {
     broken: Option<String>,
     /// What a flush takes, as the last ones did.
     flush: Duration,
+    /// What links the journal's chain.
+    key: hmac::Key,
 }
 
 impl Committer {
@@ -226,6 +232,7 @@ impl Committer {
                 group.extend(self.next(latest));
             }
         }
+        chain::link(&self.connection, &self.key)?;
         let began = Instant::now();
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(began.elapsed())

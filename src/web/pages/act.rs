@@ -48,7 +48,7 @@ fn wish(fields: &Fields) -> Option<Wish> {
     };
     let drop: Result<Vec<Address>, _> = values(fields, "drop").map(Address::parse).collect();
     let acknowledge = values(fields, "acknowledge").map(str::to_owned).collect();
-    Some(Wish { how, drop: drop.ok()?, acknowledge })
+    Some(Wish { how, drop: drop.ok()?, acknowledge, circle: None })
 }
 
 /// `POST /held/{id}/release`

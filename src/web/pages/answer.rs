@@ -98,6 +98,9 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
             let text = p("desk-no-recipient-text").s("address", address).to_string();
             page(StatusCode::UNPROCESSABLE_ENTITY, nothing, text)
         }
+        DeskError::NoCircle(_) => {
+            page(StatusCode::UNPROCESSABLE_ENTITY, nothing, p("desk-no-circle-text").to_string())
+        }
         DeskError::TooLate(_) => page(StatusCode::CONFLICT, nothing, p("desk-too-late-text").to_string()),
         DeskError::NothingToUndo(_) => {
             page(StatusCode::CONFLICT, nothing, p("desk-nothing-to-undo-text").to_string())

@@ -170,6 +170,7 @@ async fn left(desk: &Desk, who: &Principal, c: &Chrome, id: Id, error: &DeskErro
         DeskError::NotAllowed(_) => p("desk-left-not-yours").to_string(),
         DeskError::Audit(_) | DeskError::Unacknowledged(_) => p("desk-note-audit").to_string(),
         DeskError::Unreadable(_) | DeskError::Refused(_) => p("desk-note-unreadable").to_string(),
+        DeskError::NoCircle(_) => p("desk-no-circle-text").to_string(),
         DeskError::TooLate(_) => p("desk-too-late-text").to_string(),
         DeskError::NothingToUndo(_) => p("desk-nothing-to-undo-text").to_string(),
         DeskError::NoRecipient(_) | DeskError::NobodyLeft => p("desk-nobody-left-text").to_string(),

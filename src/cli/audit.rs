@@ -1,0 +1,119 @@
+//! `sekisho audit`: whether the journal is as it was written, and the journal as a file.
+
+use super::ask::{ask, unexpected};
+use super::{Context, Failure};
+use crate::clock::{Clock, SystemClock};
+use crate::config::units::Span;
+use crate::control::{Answer, Request};
+use crate::journal::Entry;
+use clap::{Subcommand, ValueEnum};
+use std::io::Write;
+
+/// Messages asked for at a time.
+const BATCH: usize = 500;
+
+/// What to do with the journal.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Check every entry and link of the chain; exit code 1 when something was changed
+    Verify,
+    /// Write every entry to stdout, the oldest message first
+    Export {
+        /// How it is written
+        #[arg(long, value_enum, default_value = "json")]
+        format: Format,
+        /// How far back
+        #[arg(long, value_name = "SPAN", default_value = "30d")]
+        since: Span,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Csv,
+    Json,
+}
+
+pub(super) fn run(context: &Context, verb: &Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Verify => verify(context),
+        Verb::Export { format, since } => export(context, *format, *since),
+    }
+}
+
+fn verify(context: &Context) -> Result<(), Failure> {
+    let Answer::Verified(found) = ask(context, &Request::Verify)? else { return Err(unexpected()) };
+    if context.out.json {
+        context.out.json(&found);
+    }
+    if let Some((entry, why)) = &found.broken {
+        return Err(Failure::failed(format!("the journal was changed, first at entry {entry}: {why}")));
+    }
+    if !context.out.json {
+        let purged = if found.purged > 0 {
+            format!(", {} of them past their time and known by their hash", found.purged)
+        } else {
+            String::new()
+        };
+        context.out.line(&format!("{} entries are as they were written{purged}", found.head.entries));
+        context.out.line(&format!("head {}", found.head.link));
+    }
+    Ok(())
+}
+
+fn export(context: &Context, format: Format, since: Span) -> Result<(), Failure> {
+    let since = SystemClock.now().minus(since.0);
+    let broken = |error: std::io::Error| Failure::failed(format!("cannot write: {error}"));
+    let mut out = std::io::stdout().lock();
+    if format == Format::Csv {
+        out.write_all(b"time,message,event,detail\r\n").map_err(broken)?;
+    }
+    let mut after = None;
+    loop {
+        let request = Request::Journal { since, after, limit: BATCH };
+        let Answer::Journal { entries, last } = ask(context, &request)? else { return Err(unexpected()) };
+        let Some(last) = last else { return out.flush().map_err(broken) };
+        for entry in &entries {
+            out.write_all(line(entry, format).as_bytes()).map_err(broken)?;
+        }
+        after = Some(last);
+    }
+}
+
+/// One entry on a line: JSON, or four fields of CSV (RFC 4180).
+fn line(entry: &Entry, format: Format) -> String {
+    let mut value = serde_json::to_value(entry).unwrap_or_default();
+    let Some(object) = value.as_object_mut() else { return String::new() };
+    object.insert("at".to_owned(), entry.at.to_string().into());
+    if format == Format::Json {
+        return format!("{value}\n");
+    }
+    let mut take = |name: &str| match object.remove(name) {
+        Some(serde_json::Value::String(text)) => text,
+        _ => String::new(),
+    };
+    let fields = [take("at"), take("message"), take("event")];
+    let mut text: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
+    text.push(quoted(&value.to_string()));
+    format!("{}\r\n", text.join(","))
+}
+
+/// A field that a spreadsheet neither splits nor calculates with.
+fn quoted(field: &str) -> String {
+    let guard = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    format!("\"{guard}{}\"", field.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_quoted() {
+        for (field, wanted) in
+            [("a", "\"a\""), ("a\"b", "\"a\"\"b\""), ("=1+1", "\"'=1+1\""), ("a,b", "\"a,b\"")]
+        {
+            assert_eq!(quoted(field), wanted);
+        }
+    }
+}

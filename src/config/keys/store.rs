@@ -1,0 +1,13 @@
+//! `[store] keep`
+
+use crate::config::units::Span;
+use serde::Deserialize;
+
+/// `[store] keep`: how long what is kept.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Keep {
+    pub(in crate::config) contents: Option<Span>,
+    pub(in crate::config) messages: Option<Span>,
+    pub(in crate::config) ledger: Option<Span>,
+}

@@ -1,0 +1,30 @@
+//! `[store]`: how long what is kept.
+
+use super::Place;
+use super::keys::store::Keep;
+use crate::diagnostic::Diagnostic;
+use crate::store::Retention;
+use std::time::Duration;
+
+/// Mail hosts try again for two days, and late transactions follow an earlier decision: decisions stay
+/// for a week at least.
+const LEAST: Duration = Duration::from_hours(24 * 7);
+
+pub(super) fn retention(keep: Keep, place: &Place<'_>) -> Result<Retention, Diagnostic> {
+    let usual = Retention::default();
+    let span = |wish: Option<super::units::Span>, usual| wish.map_or(usual, |span| span.0);
+    let retention = Retention {
+        contents: span(keep.contents, usual.contents),
+        messages: span(keep.messages, usual.messages),
+        ledger: span(keep.ledger, usual.ledger),
+    };
+    if retention.messages < LEAST {
+        let why = "`messages` are kept for at least 7d: mail that comes late follows the decisions of a week";
+        return Err(place.wrong("[store]", "keep", why));
+    }
+    if retention.contents > retention.messages {
+        let why = "`contents` cannot be kept longer than `messages`, to which they belong";
+        return Err(place.wrong("[store]", "keep", why));
+    }
+    Ok(retention)
+}

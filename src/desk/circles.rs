@@ -1,0 +1,127 @@
+//! Circles: an approver says that these people may see each other, until a day.
+
+use super::principal::{Principal, Via};
+use super::{Desk, DeskError};
+use crate::message::Address;
+use crate::store::StoreError;
+use crate::store::circles::{Circle, NewCircle};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// How long a circle lasts where nothing else is said.
+pub const LASTS: Duration = Duration::from_hours(24 * 90);
+/// How long one may last.
+const LONGEST: Duration = Duration::from_hours(24 * 731);
+/// Most members of one.
+const MOST: usize = 1_000;
+/// Longest name, in characters.
+const LONGEST_NAME: usize = 200;
+
+/// A circle that somebody wishes for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CircleWish {
+    /// What people shall call it.
+    pub name: String,
+    /// Who shall be in it.
+    pub members: Vec<Address>,
+    /// How long it lasts, in seconds.
+    pub seconds: u64,
+}
+
+impl CircleWish {
+    /// With what is asked too much said, and nobody twice.
+    fn sound(mut self) -> Result<Self, DeskError> {
+        let refused = |why: String| Err(DeskError::NoCircle(why));
+        self.name = self.name.trim().to_owned();
+        let mut seen = HashSet::new();
+        self.members.retain(|member| seen.insert(member.key().to_owned()));
+        if self.name.is_empty() || self.name.chars().count() > LONGEST_NAME {
+            return refused(format!("a circle needs a name of at most {LONGEST_NAME} characters"));
+        }
+        if self.members.len() < 2 || self.members.len() > MOST {
+            return refused(format!("a circle has 2 to {MOST} members, not {}", self.members.len()));
+        }
+        if self.seconds == 0 || self.seconds > LONGEST.as_secs() {
+            return refused("a circle lasts at most two years, and longer than no time".to_owned());
+        }
+        Ok(self)
+    }
+}
+
+/// Whether somebody decides who may see whom.
+fn makes(who: &Principal) -> bool {
+    (who.roles.admin || who.roles.approver) && who.via != Via::Link
+}
+
+impl Desk {
+    /// All circles, the newest first: for those who make them, and for auditors.
+    pub async fn circles(&self, who: &Principal) -> Result<Vec<Circle>, DeskError> {
+        if !makes(who) && !who.roles.auditor {
+            return Err(DeskError::NotAllowed(format!("{} may not see circles", who.name)));
+        }
+        Ok(self.store.circles().await?)
+    }
+
+    /// One circle.
+    pub async fn circle(&self, who: &Principal, id: i64) -> Result<Circle, DeskError> {
+        let found = self.circles(who).await?.into_iter().find(|circle| circle.id == id);
+        found.ok_or_else(|| StoreError::NotFound(format!("circle {id}")).into())
+    }
+
+    /// Makes a circle; its number.
+    pub async fn make_circle(&self, who: &Principal, wish: CircleWish) -> Result<i64, DeskError> {
+        if !makes(who) {
+            return Err(DeskError::NotAllowed(format!("{} may not make circles", who.name)));
+        }
+        let wish = wish.sound()?;
+        let now = self.now();
+        let id = self
+            .store
+            .make_circle(NewCircle {
+                name: wish.name,
+                members: wish.members,
+                expires: now.plus(Duration::from_secs(wish.seconds)),
+                by: who.name.clone(),
+                at: now,
+            })
+            .await?;
+        tracing::info!(circle = id, by = %who.name, "a circle was made");
+        Ok(id)
+    }
+
+    /// Ends a circle before its time.
+    pub async fn end_circle(&self, who: &Principal, id: i64) -> Result<(), DeskError> {
+        if !makes(who) {
+            return Err(DeskError::NotAllowed(format!("{} may not end circles", who.name)));
+        }
+        self.store.end_circle(id, &who.name, self.now()).await?;
+        tracing::info!(circle = id, by = %who.name, "a circle was ended");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(name: &str, members: &[&str], seconds: u64) -> Option<CircleWish> {
+        let members = members.iter().map(|text| Address::parse(text).unwrap()).collect();
+        CircleWish { name: name.to_owned(), members, seconds }.sound().ok()
+    }
+
+    #[test]
+    fn what_makes_no_circle() {
+        let good = wish(" Board ", &["a@x.example", "A@X.example", "b@y.example"], 60).unwrap();
+        assert_eq!((good.name.as_str(), good.members.len()), ("Board", 2));
+        for bad in [
+            wish("", &["a@x.example", "b@y.example"], 60),
+            wish(&"x".repeat(201), &["a@x.example", "b@y.example"], 60),
+            wish("x", &["a@x.example", "A@x.example"], 60),
+            wish("x", &["a@x.example", "b@y.example"], 0),
+            wish("x", &["a@x.example", "b@y.example"], 3 * 366 * 86_400),
+        ] {
+            assert_eq!(bad, None);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Circles: people who may see each other by an approver's word.
+
+use super::StoreError;
+use crate::clock::Timestamp;
+use crate::message::Address;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A circle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Circle {
+    /// Its number.
+    pub id: i64,
+    /// What people call it.
+    pub name: String,
+    /// Who is in it.
+    pub members: Vec<Address>,
+    /// When it is no more.
+    pub expires: Timestamp,
+    /// Who made it.
+    pub made_by: String,
+    /// When.
+    pub made_at: Timestamp,
+    /// Who ended it before its time.
+    pub ended_by: Option<String>,
+    /// When.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Circle {
+    /// Whether it is in force.
+    pub fn in_force(&self, now: Timestamp) -> bool {
+        self.ended_at.is_none() && now < self.expires
+    }
+}
+
+/// A circle to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCircle {
+    /// What people call it.
+    pub name: String,
+    /// Who is in it.
+    pub members: Vec<Address>,
+    /// When it is no more.
+    pub expires: Timestamp,
+    /// Who makes it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The part of a [`super::Store`] that keeps circles.
+#[async_trait]
+pub trait CircleStore {
+    /// All circles that were ever made, the newest first.
+    async fn circles(&self) -> Result<Vec<Circle>, StoreError>;
+
+    /// The members of those in force: a snapshot, from memory.
+    async fn circles_in_force(&self, now: Timestamp) -> Result<Arc<Vec<Vec<Address>>>, StoreError>;
+
+    /// Makes one; its number.
+    async fn make_circle(&self, circle: NewCircle) -> Result<i64, StoreError>;
+
+    /// Ends one before its time; `NotFound` when there is none in force under that number.
+    async fn end_circle(&self, id: i64, by: &str, at: Timestamp) -> Result<(), StoreError>;
+}
