@@ -286,6 +286,13 @@ desk-notice-expired = expired
 desk-notice-failure = not delivered
 desk-notice-delayed = delivery delayed
 desk-notice-stopped = sending stopped
+desk-notice-waits = a delayed mail waits
+desk-notice-taken-back = taken back
+desk-notice-asked-as-is = asked to send it as it is
+desk-notice-expiring = about to expire
+desk-notice-expiring-approvers = about to expire, to those asked
+desk-notice-escalated = asked somebody else
+desk-notice-delivered = delivered
 desk-event-accepted = Accepted from { $client } for { $count ->
     [one] 1 recipient
    *[other] { $count } recipients

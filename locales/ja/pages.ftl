@@ -230,6 +230,13 @@ desk-notice-expired = 期限切れ
 desk-notice-failure = 配信不能
 desk-notice-delayed = 配信遅延
 desk-notice-stopped = 送信停止
+desk-notice-waits = 送信待ち
+desk-notice-taken-back = 取り消し
+desk-notice-asked-as-is = このままの送信の依頼
+desk-notice-expiring = まもなく期限切れ
+desk-notice-expiring-approvers = 期限が近いことの通知（判断する人へ）
+desk-notice-escalated = ほかの人への判断の依頼
+desk-notice-delivered = 配信済み
 desk-event-accepted = { $client } から受け付けました（宛先 { $count } 名、{ $action }）
 desk-event-attempt = { $first }{ $more ->
     [0] {""}

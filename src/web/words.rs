@@ -134,7 +134,9 @@ impl Words {
 
     /// A phrase whose key is put together from a stem and a word of ours: `desk-state-` and `held`.
     pub fn of(&self, stem: &str, word: impl fmt::Display) -> String {
-        PHRASES.lookup(&self.tongue.identifier(), &format!("{stem}{word}"))
+        let word = word.to_string();
+        // A word that there is no phrase for yet is better than none.
+        PHRASES.try_lookup(&self.tongue.identifier(), &format!("{stem}{word}")).unwrap_or(word)
     }
 
     /// The language's tag.
