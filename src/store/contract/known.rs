@@ -1,0 +1,65 @@
+//! Whom a sender's mail reached before, and the numbers of days.
+
+use super::*;
+use crate::policy::{Demand, Mode, Verdict};
+use DeliveryState::{Delivered, Failed};
+
+fn passed(random: u64, recipients: &[&str]) -> NewMessage {
+    let verdict = Verdict { demand: Demand::default(), mode: Mode::Enforce, rules: Vec::new() };
+    NewMessage {
+        verdict: Some(verdict),
+        ..message(random, &[recipients], InitialState::Sending { until: at(1) })
+    }
+}
+
+/// Who got a mail is known to its sender, in any spelling; who did not get it is not.
+pub(in crate::store) async fn correspondents_are_those_reached(harness: &impl Harness) {
+    let store = harness.open();
+    let claims = store.accept(passed(1, &["Taro@X.example", "gone@y.example"])).await.unwrap();
+    let fates = [("Taro@X.example", Delivered), ("gone@y.example", Failed)];
+    store.record(result(&claims[0], at(1), &fates)).await.unwrap();
+    // Mail of our own making is nobody's acquaintance.
+    let mut own = message(2, &[&["own@z.example"]], InitialState::Sending { until: at(1) });
+    own.origin = Origin::Own { about: None };
+    own.events.clear();
+    let claims = store.accept(own).await.unwrap();
+    store.record(result(&claims[0], at(1), &[("own@z.example", Delivered)])).await.unwrap();
+    let asked = addresses(&["taro@x.example", "gone@y.example", "own@z.example"]);
+    let found = store.correspondents(&address("sato@EXAMPLE.co.jp"), &asked, 10).await.unwrap();
+    assert_eq!(found.last.into_iter().collect::<Vec<_>>(), [("taro@x.example".to_owned(), at(1))]);
+    assert_eq!(found.domains, ["x.example"]);
+    let other = store.correspondents(&address("other@example.co.jp"), &asked, 10).await.unwrap();
+    assert_eq!(other, crate::store::known::Correspondents::default());
+}
+
+/// Days, and how long decisions took.
+pub(in crate::store) async fn days_and_waits_are_counted(harness: &impl Harness) {
+    let store = harness.open();
+    store.accept(passed(1, &["a@x.example"])).await.unwrap();
+    store.accept(held_message(2, &["a@x.example", "b@y.example"])).await.unwrap();
+    let decision = HeldDecision {
+        id: Id::new(NOW, 2),
+        state: HeldState::Returned,
+        by: "soumu".to_owned(),
+        at: at(7),
+        decision: String::new(),
+        deliveries: Vec::new(),
+        needles: Vec::new(),
+        ledger: None,
+        notices: Vec::new(),
+        events: Vec::new(),
+        siblings: Vec::new(),
+        way: None,
+        undo_until: None,
+    };
+    store.decide(decision).await.unwrap();
+    let found = store.activity(NOW.minus(minutes(60)), 0).await.unwrap();
+    assert_eq!(found.days.len(), 1);
+    assert_eq!(found.days[0].accepted.values().sum::<u64>(), 2);
+    assert_eq!(found.waits, [minutes(7)]);
+    let asked =
+        found.approvers.get("soumu@example.co.jp").and_then(|states| states.get(&HeldState::Returned));
+    assert_eq!(asked, Some(&1));
+    let later = store.activity(at(60), 0).await.unwrap();
+    assert_eq!(later, crate::store::known::Activity::default());
+}
