@@ -54,24 +54,25 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             let Answer::Made(id) = ask(context, &Request::MakeCircle { wish })? else {
                 return Err(unexpected());
             };
-            done(context, id, "made")
+            done(context, id, "made");
+            Ok(())
         }
         Verb::End { id } => {
             let Answer::Ended(id) = ask(context, &Request::EndCircle { id })? else {
                 return Err(unexpected());
             };
-            done(context, id, "ended")
+            done(context, id, "ended");
+            Ok(())
         }
     }
 }
 
-fn done(context: &Context, id: i64, what: &str) -> Result<(), Failure> {
+fn done(context: &Context, id: i64, what: &str) {
     if context.out.json {
         context.out.json(&serde_json::json!({ "id": id, "state": what }));
     } else {
         context.out.line(&format!("circle {id} was {what}"));
     }
-    Ok(())
 }
 
 fn circles(context: &Context) -> Result<Vec<Circle>, Failure> {

@@ -33,7 +33,7 @@ impl CircleWish {
     /// With what is asked too much said, and nobody twice.
     fn sound(mut self) -> Result<Self, DeskError> {
         let refused = |why: String| Err(DeskError::NoCircle(why));
-        self.name = self.name.trim().to_owned();
+        self.name = String::from(self.name.trim());
         let mut seen = HashSet::new();
         self.members.retain(|member| seen.insert(member.key().to_owned()));
         if self.name.is_empty() || self.name.chars().count() > LONGEST_NAME {

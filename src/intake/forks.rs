@@ -3,6 +3,7 @@
 
 use crate::examine::Examination;
 use crate::id::Id;
+use crate::message::Address;
 use crate::message::fork::Variant;
 use crate::policy::facts::ShownIn;
 use crate::store::{Awaited, GroupStanding, HeldState, Way};
@@ -51,7 +52,7 @@ pub(super) fn course(standing: &GroupStanding, variant: Variant, named: bool) ->
 
 /// Whom the header names beyond those the transaction is for.
 pub(super) fn awaited(seen: &Examination) -> Vec<Awaited> {
-    let came: HashSet<&str> = seen.facts.recipients.iter().map(|address| address.key()).collect();
+    let came: HashSet<&str> = seen.facts.recipients.iter().map(Address::key).collect();
     let shown = seen.facts.visible.iter().filter(|visible| {
         matches!(visible.field, ShownIn::To | ShownIn::Cc | ShownIn::ResentTo | ShownIn::ResentCc)
     });

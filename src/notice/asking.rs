@@ -147,6 +147,9 @@ mod tests {
         (address(text).key().to_owned(), own)
     }
 
+    /// A line of the table below.
+    type Row<'a> = (&'a [&'a str], &'a [&'a str], &'a str, &'a [(&'a str, AskWhy)]);
+
     #[test]
     fn deputies_stand_in_for_who_is_away() {
         let asking = Asking {
@@ -157,7 +160,7 @@ mod tests {
             ]),
             ..Asking::plain(Hours::always(TimeZone::UTC))
         };
-        let table: &[(&[&str], &[&str], &str, &[(&str, AskWhy)])] = &[
+        let table: &[Row<'_>] = &[
             (&["a@x.jp"], &[], "2026-11-19T23:59:59Z", &[("a@x.jp", AskWhy::Asked)]),
             (
                 &["a@x.jp"],

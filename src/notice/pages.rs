@@ -138,13 +138,11 @@ impl Desk<'_> {
 
 /// Each page in a language, the first one's before the others'.
 fn in_languages(first: Language, only: Option<Language>, tone: Tone) -> Vec<Page> {
-    match only {
-        Some(language) => vec![Page::new(language, tone)],
-        None => {
-            let others = LANGUAGES.into_iter().filter(|language| *language != first);
-            std::iter::once(first).chain(others).map(|language| Page::new(language, tone)).collect()
-        }
+    if let Some(language) = only {
+        return vec![Page::new(language, tone)];
     }
+    let others = LANGUAGES.into_iter().filter(|language| *language != first);
+    std::iter::once(first).chain(others).map(|language| Page::new(language, tone)).collect()
 }
 
 /// The whole mail: header, then the pages as text and as HTML.

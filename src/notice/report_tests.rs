@@ -165,7 +165,7 @@ proptest! {
 
 #[test]
 fn success_is_reported_to_who_asked() {
-    let wish = |success, never| Some(Notify { success, never, ..Notify::default() });
+    let wish = |success, never| Some(Notify { never, success, ..Notify::default() });
     let mut message = message(false);
     let rows: Vec<QueueRow> =
         (0..5).map(|number| row(&message, number, DeliveryState::Delivered, "250 2.0.0 ok")).collect();

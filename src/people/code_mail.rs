@@ -97,7 +97,7 @@ mod tests {
             assert!(text.contains("https://desk.example.jp/login/code?code=12345678"), "{text}");
             assert!(text.contains(word), "{text}");
             assert!(parsed.subject().unwrap().contains("1234 5678"));
-            assert_eq!(mail.to, [to.clone()]);
+            assert_eq!(mail.to, std::slice::from_ref(&to));
         }
     }
 }

@@ -282,11 +282,14 @@ mod tests {
         }
     }
 
+    /// A line of the table below.
+    type Row<'a> = (&'a [(&'a str, bool, Disclosure, Timing)], &'a str, &'a [&'a str]);
+
     #[test]
     fn who_is_asked() {
         use Disclosure::{AsIs, Ask, Split};
         use Timing::{Hold, Now};
-        let table: &[(&[(&str, bool, Disclosure, Timing)], &str, &[&str])] = &[
+        let table: &[Row<'_>] = &[
             (&[("x", true, Ask, Now)], "tanaka@example.jp", &["soumu@example.jp"]),
             (&[("x", true, Ask, Now)], "a@tokyo.sales.example.jp", &["sales@example.jp"]),
             (&[("x", true, Ask, Now)], "eigyo-1@example.jp", &["sales@example.jp"]),

@@ -35,9 +35,9 @@ fn awaited(keys: &[&str]) -> Vec<Awaited> {
     keys.iter().map(|key| Awaited { key: (*key).to_owned(), outside: true }).collect()
 }
 
-fn original(result: Result<Vec<Claim>, StoreError>) -> Option<Id> {
+fn original(result: &Result<Vec<Claim>, StoreError>) -> Option<Id> {
     match result {
-        Err(StoreError::Known { original, .. }) => Some(original),
+        Err(StoreError::Known { original, .. }) => Some(*original),
         _ => None,
     }
 }
@@ -47,11 +47,11 @@ pub(in crate::store) async fn the_same_is_kept_once(harness: &impl Harness) {
     let store = harness.open();
     let first = passed(1, &["A@x.example", "b@y.example"]);
     store.accept(first.clone()).await.unwrap();
-    assert_eq!(original(store.accept(passed(2, &["a@X.example"])).await), Some(first.id));
+    assert_eq!(original(&store.accept(passed(2, &["a@X.example"])).await), Some(first.id));
     drop(store);
     let store = harness.open();
     store.recover(at(1)).await.unwrap();
-    assert_eq!(original(store.accept(passed(3, &["b@y.example", "a@x.example"])).await), Some(first.id));
+    assert_eq!(original(&store.accept(passed(3, &["b@y.example", "a@x.example"])).await), Some(first.id));
 
     // who is new gets it, and nobody else again
     let more = passed(4, &["a@x.example", "c@z.example"]);
@@ -86,7 +86,7 @@ pub(in crate::store) async fn what_failed_may_come_again(harness: &impl Harness)
     let claim = store.claim(NOW, 1, LEASE).await.unwrap().remove(0);
     let fates = [("a@x.example", Failed), ("b@y.example", DeliveryState::Delivered)];
     store.record(result(&claim, at(1), &fates)).await.unwrap();
-    assert_eq!(original(store.accept(passed(2, &["b@y.example"])).await), Some(first.id));
+    assert_eq!(original(&store.accept(passed(2, &["b@y.example"])).await), Some(first.id));
     let again = passed(3, &["a@x.example", "b@y.example"]);
     store.accept(again.clone()).await.unwrap();
     assert_eq!(states(&*store, again.id).await, [(Ready, "a@x.example".to_owned())]);
@@ -250,7 +250,7 @@ pub(in crate::store) async fn taking_held_mail_back_is_undone(harness: &impl Har
         ..released(&item, &[])
     };
     store.decide(back.clone()).await.unwrap();
-    assert_eq!(original(store.accept(in_place(2, &["a@x.example"], Place::default())).await), Some(item.id));
+    assert_eq!(original(&store.accept(in_place(2, &["a@x.example"], Place::default())).await), Some(item.id));
     let again = |minute| Again { id: item.id, by: "sato".to_owned(), at: at(minute), expires: at(500) };
     assert!(matches!(store.hold_again(again(60)).await, Err(StoreError::Decided { .. })));
     store.hold_again(again(59)).await.unwrap();
@@ -278,7 +278,7 @@ pub(in crate::store) async fn delayed_mail_is_taken_back(harness: &impl Harness)
     for new in [&one, &two, &late] {
         assert_eq!(states(&*store, new.id).await[0].0, Dropped);
     }
-    assert_eq!(original(store.accept(delayed(4, "a@x.example")).await), Some(one.id));
+    assert_eq!(original(&store.accept(delayed(4, "a@x.example")).await), Some(one.id));
     assert_eq!(store.claim(at(9), 9, LEASE).await.unwrap().len(), 0);
     assert_eq!(store.undo_take_back(one.id, "sato", at(3)).await.unwrap(), 3);
     assert_eq!(states(&*store, late.id).await[0].0, Waiting);

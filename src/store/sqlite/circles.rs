@@ -28,7 +28,7 @@ impl Snapshot {
         let lasting = || all.iter().filter(|circle| circle.in_force(now));
         let in_force = Arc::new(lasting().map(|circle| circle.members.clone()).collect());
         let until = lasting().map(|circle| circle.expires).min().unwrap_or(Timestamp(i64::MAX));
-        Self { in_force, until, all }
+        Self { all, in_force, until }
     }
 }
 

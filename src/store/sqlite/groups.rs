@@ -10,6 +10,7 @@ use crate::message::fork::{Group, Variant};
 use crate::store::{Awaited, GroupStanding, HeldState, ItemStanding, NoticeKind, StoreError};
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
+use std::fmt::Write;
 use std::time::Duration;
 
 /// Nobody is told of a mail before it was quiet for so long,
@@ -27,7 +28,7 @@ pub(super) fn standing(db: &Connection, group: &Group) -> Result<GroupStanding, 
     let mut standing = GroupStanding::default();
     while let Some(row) = rows.next()? {
         let (message, state, decided): (i64, i64, i64) = (row.get(0)?, row.get(2)?, row.get(5)?);
-        standing.token.push_str(&format!("{message}:{state}:{decided};"));
+        let _ = write!(standing.token, "{message}:{state}:{decided};");
         let way: Option<String> = row.get(4)?;
         standing.items.push(ItemStanding {
             id: read::id(&row.get::<_, String>(1)?)?,

@@ -268,7 +268,9 @@ impl Store for SqliteStore {
             std::iter::once(decision.id).chain(decision.siblings.iter().map(|one| one.id)).collect();
         let rows = decide::DecisionRows::of(decision)?;
         let decided = self.writer.submit(rows.weight(), move |tx| decide::decide(tx, &rows)).await;
-        ids.into_iter().for_each(|id| self.recent.forget(id));
+        for id in ids {
+            self.recent.forget(id);
+        }
         decided
     }
 

@@ -125,10 +125,13 @@ pub(super) fn untake(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result
     Ok(all)
 }
 
+/// State, until when it can be undone, who decided and when.
+type Returned = (i64, Option<i64>, Option<String>, Option<i64>);
+
 /// Holds an item again that its sender took back.
 pub(super) fn hold_again(tx: &Connection, again: &Again) -> Result<(), Failure> {
     let item = read::row_of(tx, again.id)?;
-    let found: Option<(i64, Option<i64>, Option<String>, Option<i64>)> = tx
+    let found: Option<Returned> = tx
         .prepare_cached("SELECT state, undo_until, decided_by, decided_at FROM held WHERE message = ?1")?
         .query_row([item], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .optional()?;
