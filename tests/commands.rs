@@ -293,7 +293,8 @@ fn every_commands_help_is_as_it_was_meant() {
     let mut all = Vec::new();
     help(&[], &mut all);
     if std::env::var_os("SEKISHO_GOLDEN").is_some_and(|wish| wish == "write") {
-        let text: String = all.iter().map(|(typed, said)| format!("{typed}\n{said}\n")).collect();
+        let lines: Vec<String> = all.iter().flat_map(|(typed, said)| [typed.clone(), said.clone()]).collect();
+        let text = lines.join("\n") + "\n";
         std::fs::write(&golden, text).unwrap();
     }
     let meant = std::fs::read_to_string(&golden).unwrap();

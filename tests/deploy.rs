@@ -150,18 +150,18 @@ fn the_configurations_in_the_guides_parse() {
 fn the_container_is_built_from_all_that_the_build_reads() {
     let containerfile = text("deploy/Containerfile");
     let copies = containerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
-    let present: BTreeSet<&str> = copies
+    let taken: BTreeSet<&str> = copies
         .filter(|line| !line.starts_with("--from"))
         .flat_map(|line| line.split_whitespace().rev().skip(1))
         .collect();
-    for path in &present {
-        assert!(top().join(path).exists(), "{path} is present and is not there");
+    for path in &taken {
+        assert!(top().join(path).exists(), "{path} is copied and is not there");
     }
     // askama and fluent read theirs by name, everything else is included by path
     let mut needed: BTreeSet<String> = ["src", "templates", "locales"].map(str::to_owned).into();
     let included = Regex::new(r#"include_(?:str|bytes)!\(\s*"(?:\.\./)+(\w+)/"#).unwrap();
     needed.extend(included.captures_iter(&sources("src")).map(|found| found[1].to_owned()));
     for folder in needed.iter().filter(|folder| top().join(folder).is_dir()) {
-        assert!(present.contains(folder.as_str()), "{folder} is needed by the build and not present");
+        assert!(taken.contains(folder.as_str()), "{folder} is needed by the build and not copied");
     }
 }
