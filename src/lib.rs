@@ -36,9 +36,15 @@
 //! is recorded before the next claim; what could not be delivered waits for its next try, and in the end
 //! is reported.
 //!
-//! A held message waits at the [`desk`]. A release goes back to `rewrite`, never straight to the
-//! courier. [`notice`] speaks to people, in Japanese and English; its mail comes in through intake like
-//! any other. [`journal`] keeps what happened to each message.
+//! Mail hosts fork one mail into several transactions. What makes them one mail again
+//! ([`message::fork`]) is known when the body has streamed past: the same for the same recipient is kept
+//! once, and what is held joins one item, so that people are asked once and decide once.
+//!
+//! A held message waits at the [`desk`]. Who may see and do what is one table ([`desk::principal`]),
+//! whichever way they come. A release goes back to `rewrite`, never straight to the courier. [`notice`]
+//! speaks to people, in Japanese and English, with links that do only what is safe; its mail comes in
+//! through intake like any other. [`hook`] tells programs. [`journal`] keeps what happened to each
+//! message, in a keyed chain of hashes.
 //!
 //! The surfaces are [`cli`], which reaches a running relay through [`control`], and [`web`], which
 //! learns from [`people`] who somebody is. Whatever is handed out in secret is a [`token`]. [`app`]
