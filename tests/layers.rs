@@ -37,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "courier", "dkim", "token",
         ],
     ),
-    ("control", &["desk", "store", "clock", "id", "journal", "message", "people"]),
+    ("control", &["desk", "store", "clock", "id", "journal", "message", "people", "policy"]),
     (
         "people",
         &[

@@ -117,7 +117,8 @@ def it_keeps_accounts_in_a_file_that_only_its_owner_reads():
         relay.user("add", "taro", "--address", TARO, "--address", "t.yamada@example.co.jp", password="another word")
         assert path.read_text().startswith("# ours\n"), "the comment is gone"
         equal(relay.json("user", "list"), [
-            {"name": "hanako", "addresses": [HANAKO]}, {"name": "taro", "addresses": [TARO, "t.yamada@example.co.jp"]}])
+            {"name": "hanako", "addresses": [HANAKO], "roles": []},
+            {"name": "taro", "addresses": [TARO, "t.yamada@example.co.jp"], "roles": []}])
         time.sleep(1.1)  # a running relay looks once a second
         relay.signed_in("taro", "another word").quit()
         relay.user("passwd", "taro", password="yet another")
