@@ -13,6 +13,7 @@ use sekisho::desk::links::Links;
 use sekisho::id::Id;
 use sekisho::message::Address;
 use sekisho::people::scope::{Scope, Scopes};
+use sekisho::store::circles::NewCircle;
 use sekisho::store::{HeldFilter, HeldState, LinkAction};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -70,6 +71,9 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("GET", "/held/{id}/attachment/{number}", Kind::Contents),
     ("GET", "/m/{id}", Kind::Item),
     ("GET", "/report", Kind::Signed),
+    ("GET", "/circles", Kind::Signed),
+    ("POST", "/circles", Kind::Change),
+    ("POST", "/circles/{circle}/end", Kind::Change),
     ("POST", "/language", Kind::Change),
     ("GET", "/api/v1/openapi.json", Kind::ApiOpen),
     ("GET", "/api/v1/held", Kind::Api(Scope::HeldRead)),
@@ -87,6 +91,8 @@ const TABLE: &[(&str, &str, Kind)] = &[
 /// In the subject, and in the body: who may not know of a message sees neither.
 const SUBJECT: &str = "kumquat-subject";
 const BODY: &str = "persimmon-body";
+/// A circle, as its form says it.
+const CIRCLE: &str = "name=Board&members=a%40x.example%0D%0Ab%40y.example&days=30";
 const PASSWORD: &str = "correct-horse-battery";
 
 /// Everybody who asks.
@@ -343,6 +349,7 @@ fn filled(path: &str, id: Id) -> String {
         .replace("{token}", &"x".repeat(43))
         .replace("{name}", "none.css")
         .replace("{delivery}", "1")
+        .replace("{circle}", "1")
         .replace("{*rest}", "x")
 }
 
@@ -353,6 +360,7 @@ fn form(path: &str, id: Id, csrf: &str) -> String {
         path if path.ends_with("/return") => "reason=no",
         "/bulk" => return format!("csrf={csrf}&what=split&do=split&id={id}&ids={id}"),
         "/language" => "to=en",
+        "/circles" => CIRCLE,
         _ => "x=1",
     };
     format!("csrf={csrf}&{more}")
@@ -500,5 +508,83 @@ async fn links_do_only_what_they_are_for() {
         let forged = rig.ask("POST", &path, &[], Some("reason=x")).await;
         assert_eq!(forged.status, 404, "{path}");
     }
+    rig.running.shutdown().await;
+}
+
+/// Circles are seen by who decides or audits, and made, remembered and ended by who decides.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn circles_belong_to_those_who_decide() {
+    let rig = Rig::start().await;
+    let store = &rig.running.desk().store;
+    for role in ROLES.into_iter().filter(|role| !role.token()) {
+        let headers = rig.headers(role);
+        let decides = matches!(role, Role::Approver | Role::OtherApprover | Role::Admin);
+        let csrf = if role == Role::Nobody { String::new() } else { rig.form_token(role).await };
+        let before = store.circles().await.unwrap().len();
+        let form = format!("csrf={csrf}&{CIRCLE}");
+        let made = rig.ask("POST", "/circles", &headers, Some(&form)).await;
+        let all = store.circles().await.unwrap();
+        assert_eq!(all.len() - before, usize::from(decides), "{role:?}: {}", made.status);
+        let page = rig.ask("GET", "/circles", &headers, None).await;
+        let sees = decides || role == Role::Auditor;
+        assert_eq!(page.status == 200, sees, "{role:?}: {}", page.status);
+        assert_eq!(page.body.contains("action=\"/circles\""), decides, "{role:?}");
+        for bad in ["name=&members=a%40x.example%0Ab%40y.example&days=30", "name=x&members=nobody&days=30"] {
+            let wrong = rig.ask("POST", "/circles", &headers, Some(&format!("csrf={csrf}&{bad}"))).await;
+            assert_eq!(wrong.status == 422, decides, "{role:?}: {}", wrong.status);
+        }
+        // Whoever may not, ends none that somebody else made either.
+        let by = "somebody".to_owned();
+        let now = SystemClock.now();
+        let expires = now.plus(std::time::Duration::from_hours(1));
+        let members = vec![Address::parse("a@x.example").unwrap(), Address::parse("b@y.example").unwrap()];
+        let new = NewCircle { name: "Fair".to_owned(), members, expires, by, at: now };
+        let id = store.make_circle(new).await.unwrap();
+        let path = format!("/circles/{id}/end");
+        let form = format!("csrf={csrf}");
+        let (first, again) = match role {
+            Role::Nobody => (401, 401),
+            Role::Auditor => (403, 403),
+            _ if decides => (303, 404),
+            _ => (404, 404),
+        };
+        for status in [first, again] {
+            let ended = rig.ask("POST", &path, &headers, Some(&form)).await;
+            assert_eq!(ended.status, status, "{role:?}");
+        }
+        let all = store.circles().await.unwrap();
+        let ended = all.iter().any(|circle| circle.id == id && circle.ended_at.is_some());
+        assert_eq!(ended, decides, "{role:?}");
+    }
+    rig.running.shutdown().await;
+}
+
+/// Releasing as it is remembers those who see each other, where the form says so; a circle that nobody
+/// could make keeps the message held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_remembers_a_circle() {
+    let rig = Rig::start().await;
+    let store = &rig.running.desk().store;
+    let id = rig.hold().await;
+    let headers = rig.headers(Role::Approver);
+    let csrf = rig.form_token(Role::Approver).await;
+    let page = rig.ask("GET", &format!("/held/{id}/as-is"), &headers, None).await;
+    assert!(page.body.contains("name=\"remember\""), "{}", page.body);
+    let path = format!("/held/{id}/release");
+    for (bad, status) in [
+        ("as=as-is&remember=yes&name=&days=30", 422),
+        ("as=as-is&remember=yes&name=Fair&days=10000", 422),
+        ("as=split&remember=yes&name=Fair&days=30", 400),
+    ] {
+        let answer = rig.ask("POST", &path, &headers, Some(&format!("csrf={csrf}&{bad}"))).await;
+        assert_eq!((answer.status, rig.state(id).await), (status, HeldState::Held), "{bad}");
+    }
+    let form = format!("csrf={csrf}&as=as-is&remember=yes&name=Fair&days=30");
+    let answer = rig.ask("POST", &path, &headers, Some(&form)).await;
+    assert_eq!((answer.status, rig.state(id).await), (303, HeldState::Released), "{}", answer.body);
+    let circles = store.circles().await.unwrap();
+    let members: BTreeSet<&str> = circles[0].members.iter().map(Address::as_str).collect();
+    assert_eq!((circles.len(), circles[0].name.as_str()), (1, "Fair"));
+    assert_eq!(members, BTreeSet::from(["a@x.example", "b@y.example"]));
     rig.running.shutdown().await;
 }

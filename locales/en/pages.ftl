@@ -360,3 +360,37 @@ desk-report-rules = By rule
 desk-report-approvers = By who was asked
 desk-report-held = Held
 desk-held-trace = Every delivery of this message
+
+# Circles
+desk-nav-circles = Circles
+desk-circles-text = People in a circle may see each other's addresses: mail whose outside recipients are all in one circle is not held by the rules that say so.
+desk-circles-none = There are no circles yet
+desk-circle-in-force = in force
+desk-circle-over = expired
+desk-circle-ended = ended
+desk-circle-until = Until
+desk-circle-made = Made
+desk-circle-made-by = by { $by }, { $at }
+desk-circle-ended-by = by { $by }, { $at }
+desk-circle-members = { $count ->
+    [one] 1 member
+   *[other] { $count } members
+}
+desk-circle-end = End this circle
+desk-circle-new = Make a circle
+desk-circle-name = Name
+desk-circle-who = Members
+desk-circle-who-help = One address a line: people outside who may see each other.
+desk-circle-lasts = How long it lasts
+desk-circle-do = Make the circle
+desk-circle-was-made = “{ $name }” is in force.
+desk-circle-was-ended = “{ $name }” has ended.
+desk-circle-no-address = “{ $text }” is no address. Nothing was made.
+desk-circle-not-yours = You can see circles, but not make or end them.
+desk-circle-gone = This circle does not exist, or is no longer in force.
+desk-circle-gone-title = Nothing to end
+desk-remember = Remember these people as a circle
+desk-remember-text = { $count ->
+    [one] 1 person outside
+   *[other] { $count } people outside
+} may then see each other for that long.

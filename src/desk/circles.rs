@@ -32,25 +32,42 @@ pub struct CircleWish {
 impl CircleWish {
     /// With what is asked too much said, and nobody twice.
     fn sound(mut self) -> Result<Self, DeskError> {
-        let refused = |why: String| Err(DeskError::NoCircle(why));
         self.name = String::from(self.name.trim());
         let mut seen = HashSet::new();
         self.members.retain(|member| seen.insert(member.key().to_owned()));
-        if self.name.is_empty() || self.name.chars().count() > LONGEST_NAME {
-            return refused(format!("a circle needs a name of at most {LONGEST_NAME} characters"));
-        }
+        lasting(&self.name, self.seconds)?;
         if self.members.len() < 2 || self.members.len() > MOST {
-            return refused(format!("a circle has 2 to {MOST} members, not {}", self.members.len()));
-        }
-        if self.seconds == 0 || self.seconds > LONGEST.as_secs() {
-            return refused("a circle lasts at most two years, and longer than no time".to_owned());
+            let why = format!("a circle has 2 to {MOST} members, not {}", self.members.len());
+            return Err(DeskError::NoCircle(why));
         }
         Ok(self)
     }
 }
 
+/// A name and a time that a circle may have.
+fn lasting(name: &str, seconds: u64) -> Result<(), DeskError> {
+    let refused = |why: String| Err(DeskError::NoCircle(why));
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > LONGEST_NAME {
+        return refused(format!("a circle needs a name of at most {LONGEST_NAME} characters"));
+    }
+    if seconds == 0 || seconds > LONGEST.as_secs() {
+        return refused("a circle lasts at most two years, and longer than no time".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether a release may ask for a circle of this name, for so many seconds, to be remembered. Its
+/// members are known only once it is released, so that everything else is asked before.
+pub(super) fn may_remember(who: &Principal, name: &str, seconds: u64) -> Result<(), DeskError> {
+    if !makes(who) {
+        return Err(DeskError::NotAllowed(format!("{} may not make circles", who.name)));
+    }
+    lasting(name, seconds)
+}
+
 /// Whether somebody decides who may see whom.
-fn makes(who: &Principal) -> bool {
+pub fn makes(who: &Principal) -> bool {
     (who.roles.admin || who.roles.approver) && who.via != Via::Link
 }
 

@@ -6,7 +6,7 @@
 //! | a `hold` rule | take back | everything |
 //! | the audit, unparseable | take back | as-is, acknowledging each named place; split or bcc only if the audit is clean |
 
-use super::circles::CircleWish;
+use super::circles::{CircleWish, may_remember};
 use super::principal::{Principal, Via, Whose};
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
@@ -117,6 +117,11 @@ impl Desk {
     /// copies are committed with the decision in one transaction. When the audit finds something,
     /// nothing changes. A sibling that joins meanwhile is made part of it.
     pub async fn release_as(&self, who: &Principal, id: Id, wish: &Wish) -> Result<Released, DeskError> {
+        if let Some((name, seconds)) = &wish.circle {
+            // Of a message that is none of theirs nobody is told but that there is none.
+            self.item_seen_by(who, id).await?;
+            may_remember(who, name, *seconds)?;
+        }
         for _ in 0..ROUNDS {
             match self.release_once(who, id, wish).await {
                 Err(DeskError::Store(StoreError::Moved)) => {}

@@ -184,6 +184,42 @@ def it_leaves_out_and_sends_as_it_is():
             quiet(browser, desk)
 
 
+def it_makes_remembers_and_ends_circles():
+    with Desk() as desk:
+        with Browser() as browser:
+            sign_in(browser, desk, path="/circles")
+            contains(browser.text("h1"), "Circles")
+            browser.type("#name", "Autumn fair")
+            browser.type("#members", "one@aoba.example\nno address")
+            browser.click("form[action='/circles'] .button.main")
+            contains(browser.text(".note.stop"), "“no address” is no address")
+            contains(browser.run("return document.querySelector('#members').value"), "one@aoba.example")
+            browser.type("#members", "\n".join(["one@aoba.example", *TWELVE]))
+            browser.click("form[action='/circles'] .button.main")
+            contains(browser.text(".note.good"), "“Autumn fair” is in force")
+            contains(browser.text("main section"), "13 members")
+            assert " held as " not in desk.send(mail(TWELVE), TWELVE)
+            browser.click("form[action$='/end'] button")
+            contains(browser.text(".note.good"), "“Autumn fair” has ended")
+            equal(browser.find("form[action$='/end']"), [])
+            id = desk.hold()
+            browser.open(desk.page(f"/held/{id}/as-is"))
+            contains(browser.text("form.card"), "12 people outside")
+            browser.click("#remember")
+            browser.click("#sure")
+            browser.click("button[value='as-is']")
+            contains(browser.text(".note"), "Sent as it is by soumu")
+            browser.open(desk.page("/circles"))
+            contains(browser.text("main section"), "Autumn exhibition")
+            contains(browser.text("main section"), "12 members")
+            assert " held as " not in desk.send(mail(TWELVE, "Once more"), TWELVE)
+            quiet(browser, desk)
+        with Browser() as browser:
+            sign_in(browser, desk, "kansa", "/circles")
+            contains(browser.text("main"), "not make or end them")
+            equal(browser.find("main form"), [])
+
+
 def it_names_each_place_that_the_audit_found():
     with Desk() as desk:
         subject = f"For {TWELVE[3]} only"
@@ -315,10 +351,11 @@ def it_has_no_barriers():
         one, many = desk.hold(count=6, subject="会議のご案内"), desk.hold(count=500, subject="Newsletter")
         done, unsafe = desk.hold(subject="Done"), desk.hold(subject=f"For {TWELVE[3]}")
         desk.cli("held", "release", done)
+        desk.cli("circle", "make", "展示会", *TWELVE)
         paths = ["/", "/?state=all", "/?q=nothing-like-this", f"/held/{one}", f"/held/{many}", f"/held/{done}",
                  f"/held/{unsafe}", f"/held/{one}/copies", f"/held/{many}/copies?as=bcc&page=2",
                  f"/held/{one}/as-is", f"/held/{unsafe}/as-is", f"/held/{one}/drop", f"/held/{one}/return",
-                 f"/bulk?do=split&id={one}&id={done}", "/report", f"/m/{done}", "/held/nothing"]
+                 f"/bulk?do=split&id={one}&id={done}", "/report", f"/m/{done}", "/held/nothing", "/circles"]
         for width, language in ((1280, "en"), (390, "ja")):
             with Browser(width=width, language=language) as browser:
                 browser.open(desk.page("/login"))

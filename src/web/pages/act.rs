@@ -3,8 +3,10 @@
 use super::super::Site;
 use super::super::words::calm;
 use super::answer;
+use super::circles::{SPANS, USUAL, remembered};
 use super::people::LONGEST;
 use super::visit::{Chrome, Visit, show};
+use crate::desk::circles::makes;
 use crate::desk::decide::{How, Wish};
 use crate::desk::dossier::Dossier;
 use crate::desk::{Desk, DeskError};
@@ -15,6 +17,7 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Longest reason kept, in characters.
@@ -48,7 +51,12 @@ fn wish(fields: &Fields) -> Option<Wish> {
     };
     let drop: Result<Vec<Address>, _> = values(fields, "drop").map(Address::parse).collect();
     let acknowledge = values(fields, "acknowledge").map(str::to_owned).collect();
-    Some(Wish { how, drop: drop.ok()?, acknowledge, circle: None })
+    let circle = remembered(fields);
+    // Only those who see each other can be remembered.
+    if circle.is_some() && how != How::AsIs {
+        return None;
+    }
+    Some(Wish { how, drop: drop.ok()?, acknowledge, circle })
 }
 
 /// `POST /held/{id}/release`
@@ -105,6 +113,11 @@ struct Act {
     places: Vec<Place>,
     /// Individual copies are safe.
     open: bool,
+    /// How many people outside can be remembered as a circle; none by whoever makes no circles.
+    together: usize,
+    /// How long that may last, in days, and how long it does unless told.
+    spans: [u64; 5],
+    usual: u64,
 }
 
 #[derive(PartialEq, Eq)]
@@ -176,10 +189,21 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
             Vec::new()
         },
         places: if kind == Kind::AsIs { places(&dossier) } else { Vec::new() },
+        together: if kind == Kind::AsIs && makes(&who) { together(&dossier) } else { 0 },
+        spans: SPANS,
+        usual: USUAL,
         open: kind != Kind::LeaveOut || dossier.copies(How::Split, &[]).is_ok(),
         id,
         kind,
         c,
+    })
+}
+
+/// How many people outside would see each other.
+fn together(dossier: &Dossier) -> usize {
+    dossier.seen.as_ref().map_or(0, |seen| {
+        let outside = seen.facts.visible.iter().filter(|shown| !shown.internal);
+        outside.map(|shown| shown.mailbox.address.key()).collect::<HashSet<_>>().len()
     })
 }
 
@@ -216,6 +240,9 @@ mod tests {
         ]));
         let good = good.unwrap();
         assert_eq!((good.how, good.drop.len(), good.acknowledge.len()), (How::AsIs, 2, 1));
+        let circle = [("as", "as-is"), ("remember", "yes"), ("name", "Board"), ("days", "90")];
+        assert_eq!(wish(&fields(&circle)).unwrap().circle, Some(("Board".to_owned(), 90 * 86_400)));
+        assert!(wish(&fields(&[&[("as", "split")], &circle[1..]].concat())).is_none());
         assert!(wish(&fields(&[])).is_none());
         assert!(wish(&fields(&[("as", "everything")])).is_none());
         assert!(wish(&fields(&[("as", "split"), ("drop", "no address")])).is_none());

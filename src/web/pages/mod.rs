@@ -4,12 +4,14 @@
 //! * `list` what waits; `bulk` the same decision on several
 //! * `held` one message and what may be done with it; `act` the decisions; `copies` what each would get
 //! * `content` its text, its HTML in a frame of its own, its attachments
+//! * `circles` who may see each other
 //! * `trace` what happened to a message; `report` numbers
 //! * `answer` pages for what did not work out
 
 mod act;
 pub(super) mod answer;
 mod bulk;
+mod circles;
 mod content;
 pub(super) mod copies;
 mod held;
@@ -38,5 +40,8 @@ pub(super) fn routes() -> Routes {
         .get("/held/{id}/attachment/{number}", content::attachment)
         .get("/m/{id}", trace::page)
         .get("/report", report::page)
+        .get("/circles", circles::page)
+        .post("/circles", circles::make)
+        .post("/circles/{circle}/end", circles::end)
         .post("/language", visit::language)
 }
