@@ -85,6 +85,12 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("GET", "/api/v1/messages", Kind::Api(Scope::MessageRead)),
     ("GET", "/api/v1/messages/{id}", Kind::Api(Scope::MessageRead)),
     ("GET", "/api/v1/report", Kind::Api(Scope::ReportRead)),
+    ("POST", "/api/v1/held/{id}/take-back", Kind::Api(Scope::HeldDecide)),
+    ("POST", "/api/v1/held/{id}/undo", Kind::Api(Scope::HeldDecide)),
+    ("GET", "/api/v1/audit/head", Kind::Api(Scope::ReportRead)),
+    ("GET", "/api/v1/circles", Kind::Api(Scope::CirclesRead)),
+    ("POST", "/api/v1/circles", Kind::Api(Scope::CirclesChange)),
+    ("DELETE", "/api/v1/circles/{id}", Kind::Api(Scope::CirclesChange)),
     ("POST", "/logout", Kind::Change),
 ];
 

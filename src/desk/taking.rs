@@ -1,7 +1,7 @@
 //! What a sender may do alone: take back what is still here, and change his mind about it.
 
 use super::decide::{decision, undecided};
-use super::principal::{Principal, Via, Whose};
+use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
 use crate::id::Id;
 use crate::journal::Event;
@@ -12,13 +12,20 @@ use std::time::Duration;
 /// How long taking back can be undone: a mail scanner that follows a link destroys nothing.
 pub const UNDO: Duration = Duration::from_hours(24);
 
+/// Whether somebody takes this back, or changes their mind about it: the sender, or an administrator for
+/// him.
+fn takes_back(who: &Principal, whose: &Whose) -> bool {
+    who.sent(&whose.standing()) || who.roles.admin
+}
+
 impl Desk {
     /// Takes a mail back for its sender: a held one goes back to him; of a delayed one nothing leaves.
     /// Either can be undone for 24 hours.
     pub async fn take_back(&self, who: &Principal, id: Id) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         let now = self.now();
-        if !who.sent(&Whose::of(&item).standing()) && who.via != Via::Console {
+        let whose = Whose::of(&item);
+        if !takes_back(who, &whose) {
             return Err(DeskError::NotAllowed(format!("{} did not send this message", who.name)));
         }
         if item.held.is_none() {
@@ -31,12 +38,14 @@ impl Desk {
                 }
             };
         }
+        let own = who.sent(&whose.standing());
+        let why = if own { "taken back by its sender" } else { "taken back for its sender" };
         self.store
             .decide(HeldDecision {
                 notices: vec![NewNotice { kind: NoticeKind::TakenBack, due: now }],
                 events: vec![Event::TakenBack { by: who.name.clone() }],
                 undo_until: Some(now.plus(UNDO)),
-                ..decision(item.id, HeldState::Returned, who, now, "taken back by its sender".to_owned())
+                ..decision(item.id, HeldState::Returned, who, now, why.to_owned())
             })
             .await?;
         tracing::info!(id = %item.id, "held mail was taken back");
@@ -50,7 +59,7 @@ impl Desk {
         let item = self.item_seen_by(who, id).await?;
         let now = self.now();
         let whose = Whose::of(&item);
-        if !who.sent(&whose.standing()) && who.via != Via::Console {
+        if !takes_back(who, &whose) {
             return Err(DeskError::NotAllowed(format!("{} did not send this message", who.name)));
         }
         let Some(held) = &item.held else {

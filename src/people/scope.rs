@@ -91,10 +91,15 @@ impl Scopes {
     }
 
     /// The roles of whoever shows the token. Without `held:decide` it is an auditor's at most: it reads no
-    /// contents and decides nothing, whatever a surface forgets to ask.
+    /// contents and decides nothing, whatever a surface forgets to ask. Circles are made by approvers; a
+    /// token has no address, so that as one it was never asked about any message.
     pub fn roles(&self) -> Roles {
         let decides = self.allow(Scope::HeldDecide);
-        Roles { admin: decides, auditor: !decides && !self.0.is_empty(), approver: false }
+        Roles {
+            admin: decides,
+            auditor: !decides && !self.0.is_empty(),
+            approver: self.allow(Scope::CirclesChange),
+        }
     }
 }
 

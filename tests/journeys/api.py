@@ -11,11 +11,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.journeys.desk import TWELVE, Desk
+from tests.journeys.desk import TWELVE, Desk, mail
 from tests.rig.check import contains, equal, run
 from tests.rig.relay import TOP, wait_until
 
-ALL = ["held:read", "held:decide", "message:read", "report:read", "queue:read"]
+ALL = ["held:read", "held:decide", "message:read", "report:read", "queue:read", "circles:read", "circles:change"]
 SCHEMATHESIS = "schemathesis==4.32.5"
 
 
@@ -72,6 +72,35 @@ def it_lists_shows_and_releases():
         equal(report["held"], desk.json("report")["held"])
 
 
+def it_takes_back_and_undoes():
+    with Desk() as desk:
+        id, shown = desk.hold(), token(desk)
+        equal(ask(desk, f"/held/{id}/undo", shown, {})[0], 422)
+        equal(ask(desk, f"/held/{id}/take-back", shown, {})[::2], (200, {"id": id, "taken_back": True}))
+        equal((desk.held(), ask(desk, f"/held/{id}/take-back", shown, {})[0]), ([], 409))
+        equal(ask(desk, f"/held/{id}/undo", shown, {})[::2], (200, {"id": id, "taken_back": False}))
+        equal(len(desk.held()), 1)
+        head = ask(desk, "/audit/head", shown)[2]
+        assert head["entries"] > 2 and len(head["link"]) == 64, head
+
+
+def it_makes_and_ends_circles():
+    with Desk() as desk:
+        changes, reads = token(desk, "changes", ["circles:change"]), token(desk, "reads", ["circles:read"])
+        status, _, made = ask(desk, "/circles", changes, {"name": "Fair", "members": TWELVE, "days": 30})
+        equal((status, made["in_force"], made["made_by"], len(made["members"])), (201, True, "token changes", 12))
+        assert " held as " not in desk.send(mail(TWELVE), TWELVE)
+        for body, expected in (({"name": "", "members": TWELVE}, 422), ({"name": "x", "members": TWELVE[:1]}, 422),
+                               ({"name": "x", "members": ["x", "y"]}, 400), ({"name": "x", "members": TWELVE, "days": 0}, 422)):
+            equal(ask(desk, "/circles", changes, body)[0], expected, body)
+        path = f"/circles/{made['id']}"
+        equal(ask(desk, path, reads, method="DELETE")[0], 403)
+        equal(ask(desk, path, changes, method="DELETE")[2]["ended_by"], "token changes")
+        equal(ask(desk, path, changes, method="DELETE")[0], 404)
+        equal([(one["name"], one["in_force"]) for one in ask(desk, "/circles", reads)[2]["items"]], [("Fair", False)])
+        desk.hold()
+
+
 def it_keeps_to_scopes():
     with Desk() as desk:
         id = desk.hold()
@@ -80,7 +109,10 @@ def it_keeps_to_scopes():
             equal(ask(desk, path, good)[0], 200, path)
         for path, wrong, body in (("/held", decides, None), (f"/held/{id}/copies", reads, None), ("/queue", reads, None),
                                   ("/messages?q=x", reads, None), (f"/messages/{id}", reads, None), ("/report", reads, None),
-                                  (f"/held/{id}/release", reads, {}), (f"/held/{id}/return", reads, {})):
+                                  (f"/held/{id}/release", reads, {}), (f"/held/{id}/return", reads, {}),
+                                  (f"/held/{id}/take-back", reads, {}), (f"/held/{id}/undo", reads, {}),
+                                  ("/audit/head", reads, None), ("/circles", reads, None), ("/circles", decides, {}),
+                                  ("/circles", reads, {"name": "x", "members": TWELVE})):
             status, kind, _ = ask(desk, path, wrong, body)
             equal((status, kind), (403, "application/problem+json"), path)
         for shown in (None, "nonsense", "A" * 43):

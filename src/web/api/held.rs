@@ -6,7 +6,7 @@ use super::Here;
 use super::answer::{bad, nothing, problem, refused};
 use super::shapes::{
     Addressed, CopiesAsked, CopyItem, CopyList, Found, HeldAsked, HeldItem, HeldList, HeldWhole, Problem,
-    ReleaseDone, ReleaseWish, ReturnDone, ReturnWish, Rule, State as Wanted, Way,
+    ReleaseDone, ReleaseWish, ReturnDone, ReturnWish, Rule, State as Wanted, TakenBack, Way,
 };
 use crate::desk::decide::{How, Wish};
 use crate::desk::dossier::Closed;
@@ -212,6 +212,66 @@ pub(super) async fn give_back(
     Ok(Json(ReturnDone { id: id.to_string(), state: "returned".to_owned() }).into_response())
 }
 
+/// Take a mail back for its sender
+///
+/// A held one goes back to the sender; of a delayed one nothing leaves. For 24 hours this can be undone. Scope: `held:decide`.
+#[utoipa::path(
+    post, path = "/api/v1/held/{id}/take-back", tag = "held", params(("id" = String, Path, description = "Its id")),
+    responses(
+        (status = 200, description = "Taken back", body = TakenBack),
+        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such message", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Somebody decided first", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = String, content_type = "text/plain"),
+        (status = 422, description = "Nothing was done", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn take_back(
+    State(site): Here,
+    caller: Bearer,
+    Path(id): Path<String>,
+) -> Result<Response, Response> {
+    caller.allow(Scope::HeldDecide)?;
+    let id: Id = id.parse().map_err(|_| nothing())?;
+    site.desk.take_back(&caller.who, id).await.map_err(|error| refused(&error))?;
+    tracing::info!(%id, by = caller.who.name, "taken back by the API");
+    Ok(Json(TakenBack { id: id.to_string(), taken_back: true }).into_response())
+}
+
+/// Undo taking a mail back
+///
+/// Within 24 hours. A held one is held again; a delayed one leaves when it was due, or now. Scope: `held:decide`.
+#[utoipa::path(
+    post, path = "/api/v1/held/{id}/undo", tag = "held", params(("id" = String, Path, description = "Its id")),
+    responses(
+        (status = 200, description = "As before", body = TakenBack),
+        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such message", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Somebody decided first", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = String, content_type = "text/plain"),
+        (status = 422, description = "Nothing was done", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn undo(
+    State(site): Here,
+    caller: Bearer,
+    Path(id): Path<String>,
+) -> Result<Response, Response> {
+    caller.allow(Scope::HeldDecide)?;
+    let id: Id = id.parse().map_err(|_| nothing())?;
+    site.desk.undo(&caller.who, id).await.map_err(|error| refused(&error))?;
+    tracing::info!(%id, by = caller.who.name, "taking back was undone by the API");
+    Ok(Json(TakenBack { id: id.to_string(), taken_back: false }).into_response())
+}
+
 /// What each recipient would get
 ///
 /// Before and after, for one way of sending. Scope: `held:decide`.
@@ -273,7 +333,7 @@ pub(super) async fn copies(
 }
 
 /// A body that is none of ours.
-fn not_json(error: &JsonRejection) -> Response {
+pub(super) fn not_json(error: &JsonRejection) -> Response {
     let status = match error {
         JsonRejection::MissingJsonContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         _ => StatusCode::BAD_REQUEST,

@@ -1,13 +1,14 @@
 //! The API under `/api/v1`: the same functions of the desk as behind the pages, for programs.
 //!
 //! * [`shapes`] what requests and answers look like; their descriptions are part of the document
-//! * [`held`] held messages and decisions; [`records`] queue, messages, report
+//! * [`held`] held messages and decisions; [`records`] queue, messages, report, chain; [`circles`]
 //! * [`answer`] errors (RFC 9457)
 //!
 //! Whoever asks shows a token (RFC 6750); what it is good for stands beside each route. The document at
 //! `/api/v1/openapi.json` is made from the code, and is public.
 
 mod answer;
+mod circles;
 mod held;
 mod records;
 mod shapes;
@@ -35,11 +36,17 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
         held::show,
         held::release,
         held::give_back,
+        held::take_back,
+        held::undo,
         held::copies,
         records::queue,
         records::message,
         records::trace,
-        records::report
+        records::report,
+        records::audit_head,
+        circles::list,
+        circles::make,
+        circles::end
     ),
     modifiers(&Bearer),
     security(("token" = []))
@@ -66,10 +73,16 @@ pub(super) fn routes() -> Routes {
         .get("/api/v1/held/{id}/copies", held::copies)
         .post("/api/v1/held/{id}/release", held::release)
         .post("/api/v1/held/{id}/return", held::give_back)
+        .post("/api/v1/held/{id}/take-back", held::take_back)
+        .post("/api/v1/held/{id}/undo", held::undo)
         .get("/api/v1/queue", records::queue)
         .get("/api/v1/messages", records::trace)
         .get("/api/v1/messages/{id}", records::message)
         .get("/api/v1/report", records::report)
+        .get("/api/v1/audit/head", records::audit_head)
+        .get("/api/v1/circles", circles::list)
+        .post("/api/v1/circles", circles::make)
+        .delete("/api/v1/circles/{id}", circles::end)
 }
 
 async fn document() -> Response {
@@ -91,7 +104,11 @@ mod tests {
         let document = Document::openapi();
         let mut described: Vec<(String, String)> = Vec::new();
         for (path, item) in &document.paths.paths {
-            for (method, there) in [("GET", item.get.is_some()), ("POST", item.post.is_some())] {
+            for (method, there) in [
+                ("GET", item.get.is_some()),
+                ("POST", item.post.is_some()),
+                ("DELETE", item.delete.is_some()),
+            ] {
                 if there {
                     described.push((method.to_owned(), path.clone()));
                 }

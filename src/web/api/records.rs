@@ -1,12 +1,12 @@
-//! The queue, what happened to each message, numbers.
+//! The queue, what happened to each message, numbers, the end of the chain.
 
 use super::super::guard::Bearer;
 use super::Here;
 use super::answer::{bad, nothing, refused};
 use super::held::limit;
 use super::shapes::{
-    Happened, History, MessageItem, MessageList, Problem, QueueAsked, QueueItem, QueueList, Report,
-    ReportAsked, TraceAsked,
+    ChainHead, Happened, History, MessageItem, MessageList, Problem, QueueAsked, QueueItem, QueueList,
+    Report, ReportAsked, TraceAsked,
 };
 use crate::id::Id;
 use crate::people::scope::Scope;
@@ -152,4 +152,24 @@ pub(super) async fn report(
         })
         .collect();
     Ok(Json(report).into_response())
+}
+
+/// The end of the chain
+///
+/// The same as `sekisho audit verify` names, without a look at the rest. Scope: `report:read`.
+#[utoipa::path(
+    get, path = "/api/v1/audit/head", tag = "records",
+    responses(
+        (status = 200, description = "The end of the chain", body = ChainHead),
+        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn audit_head(State(site): Here, caller: Bearer) -> Result<Response, Response> {
+    caller.allow(Scope::ReportRead)?;
+    let head = site.store.chain_head().await.map_err(|error| refused(&error.into()))?;
+    Ok(Json(ChainHead { entries: head.entries, link: head.link }).into_response())
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
-fn moment(at: Timestamp) -> String {
+pub(super) fn moment(at: Timestamp) -> String {
     at.to_jiff().to_string()
 }
 
@@ -215,6 +215,25 @@ pub(super) struct ReturnDone {
     pub id: String,
     /// `returned`.
     pub state: String,
+}
+
+/// A mail that was taken back, or is no more.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TakenBack {
+    /// Which message.
+    pub id: String,
+    /// Whether it is taken back now.
+    pub taken_back: bool,
+}
+
+/// The end of the chain over everything that happened: whoever keeps it elsewhere can tell later that
+/// nothing before was changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ChainHead {
+    /// How many entries there are.
+    pub entries: u64,
+    /// The last link, in hexadecimal; empty for an empty chain.
+    pub link: String,
 }
 
 /// Which copies to look at.
