@@ -55,7 +55,13 @@ fn verify(context: &Context) -> Result<(), Failure> {
         } else {
             String::new()
         };
-        context.out.line(&format!("{} entries are as they were written{purged}", found.head.entries));
+        let cut = if found.cut > 0 {
+            format!("; {} before them are past their time and cut off", found.cut)
+        } else {
+            String::new()
+        };
+        let entries = found.head.entries.saturating_sub(found.cut);
+        context.out.line(&format!("{entries} entries are as they were written{purged}{cut}"));
         context.out.line(&format!("head {}", found.head.link));
     }
     Ok(())

@@ -22,6 +22,9 @@ pub struct Verified {
     pub head: Head,
     /// Entries of messages that are past their time: their hashes alone are left.
     pub purged: u64,
+    /// Entries before these, of which nothing is left: the chain was cut behind them.
+    #[serde(default)]
+    pub cut: u64,
     /// The first entry that is not as it was written: its number, and what is wrong.
     pub broken: Option<(u64, String)>,
 }

@@ -598,6 +598,8 @@ pub enum NoticeKind {
     Escalated,
     /// To the sender (RFC 3461): some recipients have it, as was asked to be told.
     Delivered,
+    /// To the sender: somebody else let it go.
+    Released,
 }
 
 /// A notice that becomes due.
@@ -679,6 +681,8 @@ pub struct Purged {
     pub contents: usize,
     /// Messages, with their deliveries and journal.
     pub messages: usize,
+    /// Entries of the journal's chain of which nothing else was left.
+    pub chain: usize,
     /// Entries of the ledger.
     pub ledger: usize,
     /// Body files that no message names.

@@ -97,6 +97,7 @@ pub(in crate::store) async fn hooks_are_told(harness: &impl Harness) {
     assert_eq!(calls.len(), 1);
     let call = &calls[0];
     assert_eq!((call.event, call.message, call.recipients), (HookEvent::Held, new.id, 2));
+    assert_eq!(call.at, new.received, "the relay's clock tells when");
     assert_eq!(
         (call.sender.as_str(), call.kind, call.expires),
         ("Sato@example.co.jp", HoldKind::Ask, at(60))

@@ -4,7 +4,7 @@ use super::encode::{self, CopyRow, HoldRow, LedgerRow, MessageRows};
 use super::error::Failure;
 use super::groups;
 use super::repeats::{self, Earlier, Repeats};
-use super::{chain, codes, journal, notices, read, schema, taken};
+use super::{chain, codes, hooks, journal, notices, read, schema, taken};
 use crate::clock::Timestamp;
 use crate::journal::Event;
 use crate::store::{Body, NoticeKind, StoreError};
@@ -94,8 +94,9 @@ fn insert_rows(
     let item = rows.hold.as_ref().and_then(|hold| hold.place.joins);
     let joined = item.map(|item| read::row_of(tx, item)).transpose()?;
     tx.prepare_cached(
-        "INSERT INTO messages (id, received, people, keys, message_id, subject, action, exposures, \
-         prevented, events, fork) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO messages (row, id, received, people, keys, message_id, subject, action, exposures, \
+         prevented, events, fork) VALUES (1 + max(coalesce((SELECT max(row) FROM messages), 0), \
+         (SELECT message FROM last_purged)), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         rows.id.as_str(),
@@ -119,9 +120,11 @@ fn insert_rows(
         held(tx, message, hold)?;
         super::held::describe(tx, message, &rows.terms, &rows.subject)?;
         let came = Timestamp(rows.received);
-        match joined {
-            Some(item) => groups::join(tx, message, item, hold, whom.keys.unwrap_or(whom.people), came)?,
-            None => groups::begin(tx, message, hold, rows.fork.as_ref())?,
+        if let Some(item) = joined {
+            groups::join(tx, message, item, hold, whom.keys.unwrap_or(whom.people), came)?;
+        } else {
+            groups::begin(tx, message, hold, rows.fork.as_ref())?;
+            hooks::held(tx, message, rows.received)?;
         }
     }
     if let Some(first) = first {

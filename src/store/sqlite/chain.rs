@@ -2,13 +2,14 @@
 //!
 //! Every acceptance and every journal entry adds its SHA-256 as it is written. Before a group is
 //! committed, its last entry gets a link: an HMAC, under a key that is not in the database, over the link
-//! before and all hashes since. What a purge removes leaves its hash, and the purge is an entry itself.
+//! before and all hashes since. What a purge removes leaves its hash, and the purge is an entry itself;
+//! where nothing else is left of the oldest entries, they are cut off (see `cut`).
 //! How a successful delivery ended is told by the delivery's row and is not in the chain.
 
 use super::SqliteStore;
 use super::encode::{MessageRows, from_json, to_json};
 use super::error::{Failure, io_error};
-use super::{codes, read, schema};
+use super::{codes, cut, read, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::store::StoreError;
@@ -119,7 +120,7 @@ pub(super) fn purged(tx: &Connection, messages: &[i64]) -> Result<(), Failure> {
     add(tx, -row, &of_purge(row, &list))
 }
 
-fn of_purge(row: i64, messages: &str) -> [u8; 32] {
+pub(super) fn of_purge(row: i64, messages: &str) -> [u8; 32] {
     digest(&[b"purge", &row.to_be_bytes(), messages.as_bytes()])
 }
 
@@ -154,7 +155,7 @@ pub(super) fn link(tx: &Connection, key: &hmac::Key) -> Result<(), rusqlite::Err
 }
 
 /// Takes an entry's key and hash (columns 0 and 1) into a link.
-fn take(mac: &mut hmac::Context, row: &Row<'_>) -> Result<(), rusqlite::Error> {
+pub(super) fn take(mac: &mut hmac::Context, row: &Row<'_>) -> Result<(), rusqlite::Error> {
     mac.update(&row.get::<_, i64>(0)?.to_be_bytes());
     mac.update(row.get_ref(1)?.as_blob()?);
     Ok(())
@@ -183,9 +184,18 @@ fn verify(db: &Connection, key: &hmac::Key) -> Result<Verified, Failure> {
     let gone = purged_messages(db)?;
     let (mut seen, mut first) = (HashSet::new(), None);
     let (mut before, mut next, mut mac): (Vec<u8>, i64, _) = (Vec::new(), 1, hmac::Context::with_key(key));
+    if let Some(cut) = cut::last(db)? {
+        if !cut.is_ours(key) {
+            let why = "the chain was cut here, and not by whoever has the key".to_owned();
+            verified.broken = Some((codes::count(cut.seq), why));
+            return Ok(verified);
+        }
+        (first, next, verified.cut) = (Some(cut.first), cut.seq + 1, codes::count(cut.seq));
+        before = cut.mac;
+    }
     let mut select = db.prepare("SELECT entry, digest, mac, seq FROM chain ORDER BY seq")?;
     let mut rows = select.query([])?;
-    let mut pending = 1;
+    let mut pending = next;
     while let Some(row) = rows.next()? {
         let (entry, seq): (i64, i64) = (row.get(0)?, row.get(3)?);
         let broken = |at: i64, why: String| Some((codes::count(at), why));
@@ -268,7 +278,7 @@ fn unrecorded_purge(db: &Connection, seen: &HashSet<i64>) -> Result<Option<i64>,
 }
 
 /// The hash of an entry as it stands now; `None` when it is not there.
-fn content(db: &Connection, entry: i64) -> Result<Option<[u8; 32]>, Failure> {
+pub(super) fn content(db: &Connection, entry: i64) -> Result<Option<[u8; 32]>, Failure> {
     if entry < 0 {
         let list: Option<String> = db
             .prepare_cached("SELECT messages FROM purges WHERE row = ?1")?

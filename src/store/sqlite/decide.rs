@@ -2,7 +2,7 @@
 
 use super::encode::{CopyRow, HoldRow, LedgerRow, to_json};
 use super::error::Failure;
-use super::{accept, codes, encode, groups, held, journal, notices, read, schema};
+use super::{accept, codes, encode, groups, held, hooks, journal, notices, read, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -100,6 +100,7 @@ pub(super) fn decide(tx: &Connection, rows: &DecisionRows) -> Result<(), Failure
     for (one, member) in rows.leaving.iter().zip(&leaving) {
         leave(tx, *member, one)?;
     }
+    hooks::decided(tx, message)?;
     for notice in &decision.notices {
         notices::put(tx, message, notice.kind, Some(notice.due.0))?;
     }
@@ -170,6 +171,7 @@ pub(super) fn stop(tx: &Connection, stop: &Stop, hold: &HoldRow) -> Result<(), F
     }
     accept::held(tx, message, hold)?;
     held::describe_stored(tx, message)?;
+    hooks::held(tx, message, stop.at.0)?;
     notices::put(tx, message, NoticeKind::Stopped, Some(stop.at.0))?;
     let mut places: Vec<String> = stop.hits.iter().map(|hit| hit.place.clone()).collect();
     places.dedup();

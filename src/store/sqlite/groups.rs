@@ -2,13 +2,14 @@
 
 use super::encode::{HoldRow, from_json, to_json};
 use super::error::Failure;
-use super::{codes, notices, read, repeats};
+use super::{codes, journal, notices, read, repeats};
 use crate::clock::Timestamp;
 use crate::id::Id;
+use crate::journal::Event;
 use crate::message::Fork;
 use crate::message::fork::{Group, Variant};
-use crate::store::{Awaited, GroupStanding, HeldState, ItemStanding, NoticeKind, StoreError};
-use rusqlite::{Connection, params};
+use crate::store::{Awaited, GroupStanding, HeldState, ItemStanding, NoticeKind, Place, StoreError};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::time::Duration;
@@ -165,6 +166,46 @@ pub(super) fn join(
     let complete = !known.awaited.iter().any(|one| one.outside);
     for kind in [NoticeKind::Held, NoticeKind::HeldApprovers] {
         put_off(tx, item, kind, Timestamp(known.received), now, complete)?;
+    }
+    Ok(())
+}
+
+/// Another item of the same mail that waits for a decision.
+pub(super) fn waiting_beside(db: &Connection, item: i64) -> Result<Option<i64>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT other.message FROM held h JOIN held other ON other.mail = h.mail \
+         WHERE h.message = ?1 AND other.message <> ?1 AND other.state = 0 ORDER BY other.message LIMIT 1",
+    )?;
+    Ok(select.query_row([item], |row| row.get(0)).optional()?)
+}
+
+/// Makes the members of an item members of another, which waits; it is no item any more.
+pub(super) fn move_into(tx: &Connection, members: &[i64], item: i64, now: Timestamp) -> Result<(), Failure> {
+    let other = read::id_of(tx, item)?;
+    for member in members {
+        let (hold, people) = tx
+            .prepare_cached(
+                "SELECT h.kind, h.expires, h.reasons, h.hits, coalesce(m.keys, m.people) FROM held h \
+                 JOIN messages m ON m.row = h.message WHERE h.message = ?1",
+            )?
+            .query_row([member], |row| {
+                let hold = HoldRow {
+                    kind: row.get(0)?,
+                    expires: row.get(1)?,
+                    reasons: row.get(2)?,
+                    hits: row.get(3)?,
+                    approvers: Vec::new(),
+                    place: Place::default(),
+                };
+                Ok((hold, row.get::<_, String>(4)?))
+            })?;
+        tx.prepare_cached(
+            "UPDATE held SET mail = NULL, adds_to = NULL, awaited = '[]', members = 1 WHERE message = ?1",
+        )?
+        .execute([member])?;
+        join(tx, *member, item, &hold, &people, now)?;
+        let joined = Event::Joined { item: other, state: HeldState::Held.to_string() };
+        journal::append(tx, *member, now, &joined)?;
     }
     Ok(())
 }

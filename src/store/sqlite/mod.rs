@@ -20,6 +20,7 @@ mod chain;
 mod circles;
 mod claims;
 mod codes;
+mod cut;
 mod decide;
 mod encode;
 mod error;
@@ -342,11 +343,20 @@ impl Store for SqliteStore {
     async fn purge(&self, now: Timestamp, keep: Retention) -> Result<Purged, StoreError> {
         let contents = self.purge_all(now.minus(keep.contents), purge::contents).await?;
         let messages = self.purge_all(now.minus(keep.messages), purge::messages).await?;
+        let mut chain = 0;
+        loop {
+            let key = self.key.clone();
+            let cut = self.write(move |tx| cut::cut(tx, &key)).await?;
+            chain += cut;
+            if cut < cut::BATCH {
+                break;
+            }
+        }
         let before = now.minus(keep.ledger);
         let ledger = self.write(move |tx| purge::ledger(tx, before)).await?;
         self.write(move |tx| known::forget(tx, before)).await?;
         self.recent.clear();
-        Ok(Purged { contents, messages, ledger, orphans: self.sweep(Some(now)).await? })
+        Ok(Purged { contents, messages, chain, ledger, orphans: self.sweep(Some(now)).await? })
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

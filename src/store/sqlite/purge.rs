@@ -68,6 +68,9 @@ pub(super) fn messages(tx: &Connection, before: Timestamp, after: i64) -> Result
     }
     let removed: Vec<i64> = due.iter().map(|(message, _)| *message).collect();
     chain::purged(tx, &removed)?;
+    if let Some(highest) = removed.iter().max() {
+        tx.prepare_cached("UPDATE last_purged SET message = max(message, ?1)")?.execute([highest])?;
+    }
     Ok(batch(due))
 }
 

@@ -41,6 +41,14 @@ pub(super) fn row_of(db: &Connection, id: Id) -> Result<i64, Failure> {
     row.ok_or_else(|| StoreError::NotFound(id.to_string()).into())
 }
 
+/// The id of a message.
+pub(super) fn id_of(db: &Connection, row: i64) -> Result<Id, Failure> {
+    let text: String = db
+        .prepare_cached("SELECT id FROM messages WHERE row = ?1")?
+        .query_row([row], |found| found.get(0))?;
+    Ok(id(&text)?)
+}
+
 /// One message, whole.
 pub(super) fn message(db: &Connection, id: Id) -> Result<StoredMessage, Failure> {
     struct Raw {

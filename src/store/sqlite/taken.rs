@@ -2,7 +2,7 @@
 //! return.
 
 use super::error::Failure;
-use super::{codes, journal, notices, read, schema};
+use super::{codes, groups, hooks, journal, notices, read, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -143,21 +143,30 @@ pub(super) fn hold_again(tx: &Connection, again: &Again) -> Result<(), Failure> 
         let (by, at) = (by.unwrap_or_default(), Timestamp(at.unwrap_or_default()));
         return Err(StoreError::Decided { state, by, at }.into());
     }
+    tx.prepare_cached("UPDATE notices SET state = 2 WHERE message = ?1 AND kind IN (?2, ?3) AND state = 0")?
+        .execute(params![item, codes::notice(NoticeKind::Returned), codes::notice(NoticeKind::TakenBack)])?;
     let members: Vec<i64> = {
         let mut select = tx.prepare_cached("SELECT message FROM held WHERE item = ?1 AND state = ?2")?;
         let rows = select.query_map([item, codes::held(HeldState::Returned)], |row| row.get(0))?;
         rows.collect::<Result<_, _>>()?
     };
+    let undone = Event::Undone { by: again.by.clone() };
+    // One mail waits as one item: where another addendum came meanwhile, this one becomes part of it.
+    if let Some(waiting) = groups::waiting_beside(tx, item)? {
+        for member in &members {
+            journal::append(tx, *member, again.at, &undone)?;
+        }
+        return groups::move_into(tx, &members, waiting, again.at);
+    }
     tx.prepare_cached(
         "UPDATE held SET state = 0, decided_by = NULL, decided_at = NULL, decision = NULL, undo_until = NULL, \
          expires = ?2 WHERE item = ?1 AND state = ?3",
     )?
     .execute(params![item, again.expires.0, codes::held(HeldState::Returned)])?;
+    hooks::held(tx, item, again.at.0)?;
     tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([item])?;
-    tx.prepare_cached("UPDATE notices SET state = 2 WHERE message = ?1 AND kind IN (?2, ?3) AND state = 0")?
-        .execute(params![item, codes::notice(NoticeKind::Returned), codes::notice(NoticeKind::TakenBack)])?;
     for member in members {
-        journal::append(tx, member, again.at, &Event::Undone { by: again.by.clone() })?;
+        journal::append(tx, member, again.at, &undone)?;
     }
     Ok(())
 }

@@ -1,0 +1,138 @@
+//! Where the chain was cut.
+//!
+//! What a purge removed leaves its hashes in the chain. Once everything up to a link is gone in this way,
+//! those rows say nothing any more: they go, with the records of the purges among them, and the last
+//! link is kept under a seal made with the chain's key. What follows is verified from there. Nothing is
+//! cut that does not verify, so that a change is never cut away with what it was made to.
+
+use super::chain;
+use super::encode::from_json;
+use super::error::Failure;
+use super::schema;
+use aws_lc_rs::hmac;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::HashSet;
+
+/// At most so many entries are cut in one transaction, but for the rest of a commit.
+pub(super) const BATCH: usize = 2_000;
+
+/// A cut, as it is kept.
+pub(super) struct Cut {
+    /// The last entry that was cut off.
+    pub(super) seq: i64,
+    /// Its link.
+    pub(super) mac: Vec<u8>,
+    /// The first message that was ever in the chain.
+    pub(super) first: i64,
+    seal: Vec<u8>,
+}
+
+impl Cut {
+    fn seal(key: &hmac::Key, seq: i64, first: i64, mac: &[u8]) -> hmac::Tag {
+        let mut seal = hmac::Context::with_key(key);
+        seal.update(b"the chain was cut");
+        seal.update(&seq.to_be_bytes());
+        seal.update(&first.to_be_bytes());
+        seal.update(mac);
+        seal.sign()
+    }
+
+    /// Whether whoever cut had the key.
+    pub(super) fn is_ours(&self, key: &hmac::Key) -> bool {
+        Self::seal(key, self.seq, self.first, &self.mac).as_ref() == self.seal.as_slice()
+    }
+}
+
+/// The last cut.
+pub(super) fn last(db: &Connection) -> Result<Option<Cut>, Failure> {
+    Ok(db
+        .prepare_cached("SELECT seq, mac, first, seal FROM chain_cut")?
+        .query_row([], |row| {
+            Ok(Cut { seq: row.get(0)?, mac: row.get(1)?, first: row.get(2)?, seal: row.get(3)? })
+        })
+        .optional()?)
+}
+
+/// Cuts off what is past its time, up to a link and at least the last one; how many entries.
+pub(super) fn cut(tx: &Connection, key: &hmac::Key) -> Result<usize, Failure> {
+    let former = last(tx)?;
+    if former.as_ref().is_some_and(|former| !former.is_ours(key)) {
+        return Ok(0);
+    }
+    let Some(new) = reach(tx, key, former.as_ref())? else { return Ok(0) };
+    tx.prepare_cached(
+        "DELETE FROM purges WHERE row IN (SELECT -entry FROM chain WHERE seq <= ?1 AND entry < 0)",
+    )?
+    .execute([new.seq])?;
+    let removed = tx.prepare_cached("DELETE FROM chain WHERE seq <= ?1")?.execute([new.seq])?;
+    let seal = Cut::seal(key, new.seq, new.first, &new.mac);
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO chain_cut (one, seq, mac, first, seal) VALUES (1, ?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![new.seq, new.mac, new.first, seal.as_ref()])?;
+    Ok(removed)
+}
+
+/// How far everything is gone and verifies. The last link of all stays: the next is made over it.
+fn reach(tx: &Connection, key: &hmac::Key, former: Option<&Cut>) -> Result<Option<Cut>, Failure> {
+    let newest: Option<i64> =
+        tx.query_row("SELECT max(seq) FROM chain WHERE mac IS NOT NULL", [], |row| row.get(0))?;
+    let Some(newest) = newest else { return Ok(None) };
+    let gone = recorded(tx)?;
+    let (mut before, mut next) =
+        former.map_or_else(|| (Vec::new(), 1), |former| (former.mac.clone(), former.seq + 1));
+    let mut first = former.map(|former| former.first);
+    let mut reached = None;
+    let mut mac = hmac::Context::with_key(key);
+    mac.update(&before);
+    let mut select =
+        tx.prepare_cached("SELECT entry, digest, mac, seq FROM chain WHERE seq < ?1 ORDER BY seq")?;
+    let mut rows = select.query([newest])?;
+    let mut entries = 0;
+    while let Some(row) = rows.next()? {
+        let (entry, seq): (i64, i64) = (row.get(0)?, row.get(3)?);
+        let digest = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        let over = match chain::content(tx, entry)? {
+            Some(content) => entry < 0 && content.as_slice() == digest,
+            None => gone.contains(&schema::message_of(entry)),
+        };
+        if seq != next || !over {
+            break;
+        }
+        (next, entries) = (next + 1, entries + 1);
+        if entry > 0 && schema::number_of(entry) == 0 {
+            first = first.or(Some(schema::message_of(entry)));
+        }
+        chain::take(&mut mac, row)?;
+        let Some(link) = row.get::<_, Option<Vec<u8>>>(2)? else { continue };
+        let made = std::mem::replace(&mut mac, hmac::Context::with_key(key)).sign();
+        if made.as_ref() != link.as_slice() {
+            break;
+        }
+        before = link;
+        mac.update(&before);
+        reached = first.map(|first| Cut { seq, mac: before.clone(), first, seal: Vec::new() });
+        if entries >= BATCH {
+            break;
+        }
+    }
+    Ok(reached)
+}
+
+/// Messages that purges removed whose records stand in the chain as they were written.
+fn recorded(tx: &Connection) -> Result<HashSet<i64>, Failure> {
+    let mut select = tx.prepare_cached(
+        "SELECT p.row, p.messages, c.digest FROM chain c JOIN purges p ON p.row = -c.entry WHERE c.entry < 0",
+    )?;
+    let mut rows = select.query([])?;
+    let mut gone = HashSet::new();
+    while let Some(row) = rows.next()? {
+        let list: String = row.get(1)?;
+        let digest = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+        if chain::of_purge(row.get(0)?, &list).as_slice() == digest {
+            let list: Vec<i64> = from_json(&list)?;
+            gone.extend(list);
+        }
+    }
+    Ok(gone)
+}
