@@ -13,7 +13,7 @@ pub use accept::{Intake, Settings};
 
 use crate::id::Id;
 use crate::message::{Address, Envelope};
-use crate::store::Origin;
+use crate::store::{Body, Origin};
 use bytes::Bytes;
 
 /// What the client is told after the final dot.
@@ -66,4 +66,18 @@ pub struct OwnMail {
     pub message: Bytes,
     /// The notice row it answers: marked as sent in the same transaction.
     pub answers: Option<i64>,
+    /// A mail that goes along, behind all of `message`.
+    pub enclosed: Option<Enclosed>,
+}
+
+/// A mail that goes along in one of ours. Its body is streamed, however large it is.
+pub struct Enclosed {
+    /// Its header, up to the empty line.
+    pub header: Bytes,
+    /// Its body, from the empty line on.
+    pub body: Body,
+    /// What ends the parts behind it.
+    pub closing: Bytes,
+    /// It has octets beyond ASCII.
+    pub eight_bit: bool,
 }

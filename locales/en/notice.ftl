@@ -147,6 +147,18 @@ bcc-lead =
     Your mail was sent to { recipients } without naming them: nobody sees
     anybody else's address.
 
+# To the sender: somebody else let it go
+released-subject = [Released] { $subject }
+released-lead = Your mail was released by { $by }. It leaves now.
+released-split =
+    It is sent to each recipient individually: nobody sees anybody else's
+    address.
+released-bcc =
+    It is sent without naming the recipients: nobody sees anybody else's
+    address.
+released-as-is = It is sent as you wrote it: the recipients see each other's addresses.
+heading-dropped = Taken off: it is not sent to them
+
 # To the sender: returned, expired
 returned-subject = [Returned] { $subject }
 returned-lead = Your mail was returned by { $by }. It was not sent.
@@ -154,6 +166,7 @@ returned-reason = The reason given:
 returned-next =
     If it is still wanted, send it again: put the addresses into Bcc, or
     send it to fewer people.
+returned-enclosed = Your mail is enclosed with this one.
 expired-subject = [Not sent] { $subject }
 expired-lead =
     Nobody decided about your mail in time ({ $expires }). It was not sent.

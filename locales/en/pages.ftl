@@ -293,6 +293,7 @@ desk-notice-expiring = about to expire
 desk-notice-expiring-approvers = about to expire, to those asked
 desk-notice-escalated = asked somebody else
 desk-notice-delivered = delivered
+desk-notice-released = released
 desk-event-accepted = Accepted from { $client } for { $count ->
     [one] 1 recipient
    *[other] { $count } recipients

@@ -123,6 +123,18 @@ bcc-lead =
     メールを、宛先を伏せて { recipients }に送信しました。
     互いのアドレスは見えません。
 
+# To the sender: somebody else let it go
+released-subject = 【送信承認】{ $subject }
+released-lead = メールの送信が { $by } により承認されました。これから送信します。
+released-split =
+    受信者一人ひとりに個別に送信します。
+    互いのアドレスは見えません。
+released-bcc =
+    宛先を伏せて送信します。
+    互いのアドレスは見えません。
+released-as-is = 書かれたとおりの宛先で送信します。受信者には互いのアドレスが見えます。
+heading-dropped = 宛先から外されたため、送信しないアドレス
+
 # To the sender: returned, expired
 returned-subject = 【差し戻し】{ $subject }
 returned-lead = メールは { $by } により差し戻されました。送信していません。
@@ -130,6 +142,7 @@ returned-reason = 差し戻しの理由:
 returned-next =
     送信が必要な場合は、アドレスを Bcc に入れるか、
     宛先を減らして送り直してください。
+returned-enclosed = お送りいただいたメールは、この通知に添付しています。
 expired-subject = 【未送信】{ $subject }
 expired-lead =
     期限（{ $expires }）までに判断がなかったため、

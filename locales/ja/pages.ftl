@@ -237,6 +237,7 @@ desk-notice-expiring = まもなく期限切れ
 desk-notice-expiring-approvers = 期限が近いことの通知（判断する人へ）
 desk-notice-escalated = ほかの人への判断の依頼
 desk-notice-delivered = 配信済み
+desk-notice-released = 送信の承認
 desk-event-accepted = { $client } から受け付けました（宛先 { $count } 名、{ $action }）
 desk-event-attempt = { $first }{ $more ->
     [0] {""}

@@ -170,6 +170,10 @@ impl Desk {
                 return Err(DeskError::NoRecipient(stranger.clone()));
             }
         }
+        let now = self.now();
+        // Who releases his own mail knows of it.
+        let told = !who.sent(&whose.standing());
+        let notices = told.then_some(NewNotice { kind: NoticeKind::Released, due: now });
         let released = released(item.id, wish, &members)?;
         if who.via != Via::Console {
             all_acknowledged(&released.acknowledged, &wish.acknowledge)?;
@@ -194,7 +198,8 @@ impl Desk {
                 siblings: leaving.collect(),
                 way: Some(way),
                 events: vec![event],
-                ..decision(item.id, HeldState::Released, who, self.now(), wish.how.to_string())
+                notices: notices.into_iter().collect(),
+                ..decision(item.id, HeldState::Released, who, now, wish.how.to_string())
             })
             .await?;
         tracing::info!(id = %item.id, how = %wish.how, copies = released.copies, "released");

@@ -18,6 +18,8 @@ pub mod decide;
 pub mod dossier;
 pub mod expiry;
 pub mod explain;
+#[cfg(test)]
+mod interleavings;
 pub mod known;
 pub mod links;
 pub mod principal;

@@ -1,6 +1,6 @@
 //! From a verdict to the store: what is committed with a message, in one transaction.
 
-use super::{Answer, OwnMail, forks};
+use super::{Answer, Enclosed, OwnMail, forks};
 use crate::clock::{Clock, Entropy, Timestamp};
 use crate::courier::{Dispatch, Seals};
 use crate::examine::{Examination, Examiner, Settled};
@@ -15,11 +15,15 @@ use crate::store::{
     Body, BodyWriter, HoldKind, InitialState, NewDelivery, NewHold, NewMessage, NewNotice, NoticeKind,
     Origin, Place, Store, StoreError, StoredMessage,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 use tracing::{info, warn};
+
+/// Octets of an enclosed mail copied at once.
+const CHUNK: usize = 64 * 1024;
 
 /// What the intake is told of the configuration.
 #[derive(Clone, Debug)]
@@ -44,6 +48,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: Settings,
+    hold_for: RwLock<Duration>,
     bell: Arc<Notify>,
 }
 
@@ -68,7 +73,8 @@ impl Intake {
     ) -> Self {
         let bell = Arc::new(Notify::new());
         let (examiner, seals) = (RwLock::new(Arc::new(examiner)), RwLock::new(seals));
-        Self(Arc::new(Inner { examiner, seals, store, dispatch, clock, entropy, settings, bell }))
+        let hold_for = RwLock::new(settings.hold_for);
+        Self(Arc::new(Inner { examiner, seals, store, dispatch, clock, entropy, settings, hold_for, bell }))
     }
 
     /// The policy in force.
@@ -79,6 +85,15 @@ impl Intake {
     /// Puts another policy in force, for messages that begin from now on.
     pub fn replace_examiner(&self, examiner: Examiner) {
         *self.0.examiner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(examiner);
+    }
+
+    /// Holds wait so long from now on.
+    pub fn replace_hold_for(&self, hold_for: Duration) {
+        *self.0.hold_for.write().unwrap_or_else(PoisonError::into_inner) = hold_for;
+    }
+
+    fn hold_for(&self) -> Duration {
+        *self.0.hold_for.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The marks that a message which was here before bears.
@@ -258,7 +273,7 @@ impl Intake {
             kind,
             reasons,
             hits: settled.hits.clone(),
-            expires: now.plus(self.0.settings.hold_for),
+            expires: now.plus(self.hold_for()),
             approvers: examiner
                 .approvers
                 .of(&settled.verdict, &whose(origin, seen).iter().collect::<Vec<_>>()),
@@ -312,6 +327,10 @@ impl Intake {
             .map_err(|error| StoreError::Unavailable(format!("our own notice cannot be read: {error}")))?;
         let mut body = self.0.store.new_body().await?;
         body.write(mail.message.slice(at..)).await?;
+        if let Some(enclosed) = &mail.enclosed {
+            self.enclose(enclosed, body.as_mut()).await?;
+        }
+        let eight_bit = !mail.message.is_ascii() || mail.enclosed.is_some_and(|enclosed| enclosed.eight_bit);
         let deliveries = plan::own(&index, &mail.to, &stamp);
         let message = NewMessage {
             id,
@@ -321,7 +340,7 @@ impl Intake {
                 sender: None,
                 recipients: mail.to.into_iter().map(Recipient::plain).collect(),
                 smtputf8: deliveries.iter().any(Delivery::needs_utf8),
-                eight_bit: !mail.message.is_ascii(),
+                eight_bit,
                 ret: None,
                 envid: None,
             },
@@ -344,6 +363,21 @@ impl Intake {
         };
         self.commit(message, asks).await?;
         Ok(id)
+    }
+
+    /// Writes a mail that goes along behind what was written.
+    async fn enclose(&self, enclosed: &Enclosed, into: &mut dyn BodyWriter) -> Result<(), StoreError> {
+        let unreadable = |error| StoreError::Unavailable(format!("an enclosed mail cannot be read: {error}"));
+        into.write(enclosed.header.clone()).await?;
+        let mut body = self.0.store.open_body(&enclosed.body).await?;
+        loop {
+            let mut chunk = BytesMut::with_capacity(CHUNK);
+            if body.read_buf(&mut chunk).await.map_err(unreadable)? == 0 {
+                break;
+            }
+            into.write(chunk.freeze()).await?;
+        }
+        into.write(enclosed.closing.clone()).await
     }
 }
 

@@ -10,12 +10,14 @@
 //! * `pages` what is said, `people` the facts it names, [`links`] what can be done by a press
 //! * `page` a mail apart from how it looks, `html` how it looks
 //! * `report` delivery status notifications (RFC 3464)
+//! * `back` the mail itself, with the notice that it was not sent
 //! * `round` what becomes of a notice that is due
 //! * `mail`, `safe` bytes that are sound whatever others wrote
 //!
 //! A notice has the null sender and `Auto-Submitted`, so that nothing answers it (RFC 3834 §5).
 
 pub mod asking;
+mod back;
 pub mod hours;
 mod html;
 pub mod links;
@@ -97,7 +99,33 @@ pub struct Matter<'a> {
     pub deliveries: &'a [QueueRow],
     /// What its reader can do by a press.
     pub links: &'a links::Links,
+    /// What it tells beside.
+    pub details: &'a Details,
 }
+
+/// What a notice tells beside the message itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// The mail goes back with it.
+    pub encloses: Option<Encloses>,
+    /// Recipients whom an approver took off.
+    pub dropped: Vec<String>,
+}
+
+/// How much of a mail goes back with the notice that it was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encloses {
+    /// All of it.
+    Whole {
+        /// It has octets beyond ASCII.
+        eight_bit: bool,
+    },
+    /// Its header: it is too large, or could not stand in a mail as it is.
+    Header,
+}
+
+/// Nothing beside.
+pub static NO_DETAILS: Details = Details { encloses: None, dropped: Vec::new() };
 
 /// Composes the mail that tells one of those who decide about one message; `None` when nothing waits
 /// any more. `words` are the sender's, who asks for it to be sent as it is.
@@ -111,7 +139,13 @@ pub fn compose_ask(
     let desk = pages::Desk { matter, letterhead, moment };
     let urgent = round::is_urgent(matter.message);
     let (to, message) = desk.to_decide(&ask.approver, ask.why, words, urgent)?;
-    Some(OwnMail { about: Some(matter.message.id), to, message: message.into(), answers: None })
+    Some(OwnMail {
+        about: Some(matter.message.id),
+        to,
+        message: message.into(),
+        answers: None,
+        enclosed: None,
+    })
 }
 
 /// Composes the mail that a notice to the sender calls for; `None` when there is nobody to tell or nothing to say.
@@ -122,30 +156,42 @@ pub fn compose(
     moment: Moment,
 ) -> Option<OwnMail> {
     let desk = pages::Desk { matter, letterhead, moment };
-    let (to, message) = match notice.kind {
-        NoticeKind::Held => desk.held(),
-        NoticeKind::Split => desk.split(),
-        NoticeKind::Returned => desk.returned(),
-        NoticeKind::Expired => desk.expired(),
-        NoticeKind::Waits => desk.waits(),
-        NoticeKind::TakenBack => desk.taken_back(),
-        NoticeKind::Expiring => desk.expiring(),
-        NoticeKind::Failure => report::compose(matter, letterhead, moment, report::Form::Failed),
-        NoticeKind::Delayed => report::compose(matter, letterhead, moment, report::Form::Delayed),
-        NoticeKind::Delivered => report::compose(matter, letterhead, moment, report::Form::Relayed),
-        // Those who decide are told one by one: see `round`.
-        NoticeKind::HeldApprovers
-        | NoticeKind::Stopped
-        | NoticeKind::AskedAsIs
-        | NoticeKind::ExpiringApprovers
-        | NoticeKind::Escalated => None,
-    }?;
+    let ((to, message), enclosed) = match notice.kind {
+        NoticeKind::Returned => desk.returned()?,
+        NoticeKind::Expired => desk.expired()?,
+        kind => (told(kind, &desk)?, None),
+    };
     Some(OwnMail {
         about: Some(matter.message.id),
         to,
         message: message.into(),
         answers: Some(notice.notice),
+        enclosed,
     })
+}
+
+/// What goes along with nothing.
+fn told(kind: NoticeKind, desk: &pages::Desk<'_>) -> Option<pages::Letter> {
+    let report = |form| report::compose(desk.matter, desk.letterhead, desk.moment, form);
+    match kind {
+        NoticeKind::Held => desk.held(),
+        NoticeKind::Split => desk.split(),
+        NoticeKind::Released => desk.released(),
+        NoticeKind::Waits => desk.waits(),
+        NoticeKind::TakenBack => desk.taken_back(),
+        NoticeKind::Expiring => desk.expiring(),
+        NoticeKind::Failure => report(report::Form::Failed),
+        NoticeKind::Delayed => report(report::Form::Delayed),
+        NoticeKind::Delivered => report(report::Form::Relayed),
+        // Of these more is told; and those who decide are told one by one: see `round`.
+        NoticeKind::Returned
+        | NoticeKind::Expired
+        | NoticeKind::HeldApprovers
+        | NoticeKind::Stopped
+        | NoticeKind::AskedAsIs
+        | NoticeKind::ExpiringApprovers
+        | NoticeKind::Escalated => None,
+    }
 }
 
 #[cfg(test)]

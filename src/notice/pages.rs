@@ -1,8 +1,9 @@
 //! What all mails to people have in common: which message it is, who is concerned, why; and how a mail
 //! is put together from its pages.
 //!
-//! * `to_sender` what the sender is told, `to_deciders` what approvers are told
+//! * `to_sender` what the sender is told, `ended` when it was not sent, `to_deciders` what approvers are told
 
+mod ended;
 mod to_deciders;
 mod to_sender;
 
@@ -188,6 +189,12 @@ fn reasons(page: &mut Page, held: &HeldRow) {
         _ => &held.reasons,
     };
     why(page, reasons.iter().map(String::as_str));
+}
+
+/// Who decided, by name.
+fn decided_by(page: &Page, held: &HeldRow) -> String {
+    let by = held.decided_by.as_deref().map(|by| safe::line(by, MAX_LINE));
+    by.filter(|by| !by.is_empty()).unwrap_or_else(|| page.say("the-administrator", &[]))
 }
 
 /// The sentence that says who would see whom, or `otherwise` where nobody would.

@@ -13,6 +13,7 @@ use super::whom::is_ours;
 use super::{Letterhead, Matter, Moment, safe};
 use crate::message::{Address, Header, Recipient};
 use crate::store::{DeliveryState, Origin, QueueRow};
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
@@ -127,7 +128,7 @@ fn concerns(row: &QueueRow, form: Form) -> bool {
 }
 
 /// RFC 3461 §4.1: without NOTIFY failures and delays are reported; with it, what it names.
-fn wanted(recipient: &Recipient, form: Form) -> bool {
+pub(super) fn wanted(recipient: &Recipient, form: Form) -> bool {
     // Success is reported to who asked for it, and to nobody else.
     if form == Form::Relayed {
         return recipient.notify.is_some_and(|notify| notify.success && !notify.never);
@@ -229,29 +230,34 @@ impl Report<'_> {
     /// The original's header as the sender may have it back. A sender of ours gets what it wrote, but
     /// for Bcc, for a report is often forwarded as it is; one outside gets what names nobody.
     fn original_header(&self, ours: bool) -> Option<Vec<u8>> {
-        let header = Header::parse(self.matter.message.header.clone()).ok()?;
-        let mut out = Vec::new();
-        for field in header.fields() {
-            let name = header.name(field).to_ascii_lowercase();
-            let kept = match name.as_slice() {
-                b"from" | b"date" | b"subject" | b"message-id" => true,
-                b"bcc" | b"resent-bcc" | b"apparently-to" | b"x-envelope-to" => false,
-                _ => ours,
-            };
-            let bytes = &header.bytes()[field.whole.clone()];
-            if kept && out.len() + bytes.len() <= MAX_HEADER {
-                out.extend_from_slice(bytes);
-                if !bytes.ends_with(b"\r\n") {
-                    out.extend_from_slice(b"\r\n");
-                }
-            }
-        }
-        (!out.is_empty()).then_some(out)
+        original_header(&self.matter.message.header, ours)
     }
 }
 
+/// A mail's header as its sender may have it back: ours without Bcc; others with what names nobody.
+pub(super) fn original_header(header: &Bytes, ours: bool) -> Option<Vec<u8>> {
+    let header = Header::parse(header.clone()).ok()?;
+    let mut out = Vec::new();
+    for field in header.fields() {
+        let name = header.name(field).to_ascii_lowercase();
+        let kept = match name.as_slice() {
+            b"from" | b"date" | b"subject" | b"message-id" => true,
+            b"bcc" | b"resent-bcc" | b"apparently-to" | b"x-envelope-to" => false,
+            _ => ours,
+        };
+        let bytes = &header.bytes()[field.whole.clone()];
+        if kept && out.len() + bytes.len() <= MAX_HEADER {
+            out.extend_from_slice(bytes);
+            if !bytes.ends_with(b"\r\n") {
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+    (!out.is_empty()).then_some(out)
+}
+
 /// `rfc822; a@b`, or for an internationalised address `utf-8; …` in its ASCII form (RFC 6533 §3).
-fn typed(address: &Address) -> String {
+pub(super) fn typed(address: &Address) -> String {
     if !address.needs_utf8() {
         return format!("rfc822; {}", safe::ascii(address.as_str(), 400));
     }

@@ -11,7 +11,12 @@ use proptest::prelude::*;
 const HOSTILE: &str = "550 5.1.1 no\r\n\r\n--boundary\r\nBcc: x@evil.example\r\n\u{0}\u{1b}[2J 宛先不明";
 
 fn reported(message: &StoredMessage, rows: &[QueueRow], form: Form) -> Option<String> {
-    let matter = Matter { message, deliveries: rows, links: &crate::notice::links::NO_LINKS };
+    let matter = Matter {
+        message,
+        deliveries: rows,
+        links: &crate::notice::links::NO_LINKS,
+        details: &crate::notice::NO_DETAILS,
+    };
     compose(&matter, &letterhead(), moment(), form).map(|(_, text)| text)
 }
 

@@ -9,7 +9,7 @@ use super::links::{Links, NO_LINKS, offered};
 use super::pages::{self, Entry};
 use super::postman::Postman;
 use super::whom::{alerted, deciders_of, owners, sender_of};
-use super::{Letterhead, Matter, Moment, compose, compose_ask};
+use super::{Details, Encloses, Letterhead, Matter, Moment, NO_DETAILS, compose, compose_ask};
 use crate::clock::Timestamp;
 use crate::intake::OwnMail;
 use crate::journal::{Entry as Noted, Event};
@@ -20,10 +20,15 @@ use crate::store::{
 };
 use std::collections::HashSet;
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 use tracing::debug;
 
 /// [`NoticeKind::Failure`] as the journal names it.
 const FAILURE: &str = "failure";
+/// Largest mail that goes back whole with the notice that it was not sent: what mailboxes take.
+const MAX_ENCLOSED: u64 = 20 * 1024 * 1024;
+/// Octets of a body looked at at once.
+const CHUNK: usize = 64 * 1024;
 /// A warning that would come so much too early belongs to an earlier hold of the same message.
 const EARLY: Duration = Duration::from_mins(1);
 
@@ -69,7 +74,8 @@ impl Postman {
             }
         }
         let moment = Moment { now, bits: self.entropy.bits() };
-        let without = Matter { message, deliveries: &deliveries, links: &NO_LINKS };
+        let details = self.details(notice.kind, message).await?;
+        let without = Matter { message, deliveries: &deliveries, links: &NO_LINKS, details: &details };
         // Links are made for what is sent, and for nothing else.
         if compose(notice, &without, letterhead, moment).is_none() {
             return self.store.drop_notice(notice.notice).await;
@@ -82,6 +88,41 @@ impl Postman {
         let id = self.intake.own(mail).await?;
         debug!(about = %notice.message, kind = ?notice.kind, %id, "notice queued");
         Ok(())
+    }
+
+    /// What a notice of this kind tells beside.
+    async fn details(&self, kind: NoticeKind, message: &StoredMessage) -> Result<Details, StoreError> {
+        match kind {
+            NoticeKind::Returned | NoticeKind::Expired => {
+                Ok(Details { encloses: Some(self.encloses(message).await?), ..Details::default() })
+            }
+            NoticeKind::Released => {
+                let dropped = taken_off(&self.store.journal(message.id).await?);
+                Ok(Details { dropped, ..Details::default() })
+            }
+            _ => Ok(Details::default()),
+        }
+    }
+
+    /// How much of a mail can go back: all of it, unless it is too large for a notice, or its header has
+    /// octets that only `message/global` may have (RFC 6532 §3.7).
+    async fn encloses(&self, message: &StoredMessage) -> Result<Encloses, StoreError> {
+        let size = message.body.size().saturating_add(message.header.len() as u64);
+        if size > MAX_ENCLOSED || !message.header.is_ascii() {
+            return Ok(Encloses::Header);
+        }
+        let mut body = self.store.open_body(&message.body).await?;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let unreadable = |error| StoreError::Unavailable(format!("a body cannot be read: {error}"));
+            let read = body.read(&mut chunk).await.map_err(unreadable)?;
+            if read == 0 {
+                return Ok(Encloses::Whole { eight_bit: false });
+            }
+            if !chunk[..read].is_ascii() {
+                return Ok(Encloses::Whole { eight_bit: true });
+            }
+        }
     }
 
     async fn sender_links(
@@ -130,7 +171,8 @@ impl Postman {
         };
         let deliveries = self.store.deliveries(ask.message).await?;
         let links = self.decider_links(&message);
-        let matter = Matter { message: &message, deliveries: &deliveries, links: &links };
+        let matter =
+            Matter { message: &message, deliveries: &deliveries, links: &links, details: &NO_DETAILS };
         let moment = Moment { now, bits: self.entropy.bits() };
         match compose_ask(ask, &matter, words.as_deref(), &self.letterhead(), moment) {
             Some(mail) => {
@@ -161,14 +203,14 @@ impl Postman {
             .iter()
             .zip(&links)
             .map(|((message, why), links)| Entry {
-                matter: Matter { message, deliveries: &[], links },
+                matter: Matter { message, deliveries: &[], links, details: &NO_DETAILS },
                 why: *why,
             })
             .collect();
         let Some(to) = asks.first().map(|ask| &ask.approver) else { return Ok(()) };
         let moment = Moment { now, bits: self.entropy.bits() };
         if let Some((to, message)) = pages::digest(&entries, to, &self.letterhead(), moment) {
-            let mail = OwnMail { about: None, to, message: message.into(), answers: None };
+            let mail = OwnMail { about: None, to, message: message.into(), answers: None, enclosed: None };
             let id = self.intake.tell(mail, told).await?;
             debug!(messages = entries.len(), %id, "digest queued");
         }
@@ -285,6 +327,15 @@ fn wish(journal: &[Noted]) -> Option<String> {
         Event::Asked { reason, .. } => Some(reason.clone()),
         _ => None,
     })
+}
+
+/// Whom the last release took off.
+fn taken_off(journal: &[Noted]) -> Vec<String> {
+    let last = journal.iter().rev().find_map(|entry| match &entry.event {
+        Event::Released { dropped, .. } => Some(dropped.clone()),
+        _ => None,
+    });
+    last.unwrap_or_default()
 }
 
 /// Recipients that failed since the last failure report was sent: all that failed, before the first.

@@ -190,7 +190,22 @@ fn composed_with(
     links: &links::Links,
 ) -> Option<OwnMail> {
     let notice = DueNotice { notice: 42, message: message.id, kind };
-    compose(&notice, &Matter { message, deliveries, links }, &letterhead(), moment())
+    compose(&notice, &Matter { message, deliveries, links, details: &NO_DETAILS }, &letterhead(), moment())
+}
+
+fn composed_as(kind: NoticeKind, message: &StoredMessage, details: &Details) -> Option<OwnMail> {
+    let notice = DueNotice { notice: 42, message: message.id, kind };
+    let matter = Matter { message, deliveries: &[], links: &links::NO_LINKS, details };
+    compose(&notice, &matter, &letterhead(), moment())
+}
+
+/// A held message, let go in this way.
+fn released(message: &StoredMessage, way: &str) -> StoredMessage {
+    let mut message = message.clone();
+    let held = message.held.as_mut().unwrap();
+    held.state = HeldState::Released;
+    held.decision = Some(way.to_owned());
+    message
 }
 
 /// The mail to one of those who decide.
@@ -203,7 +218,13 @@ fn asked(
     let ask =
         Ask { row: 1, message: message.id, approver: address("soumu@example.co.jp"), why, digest: false };
     let words = (why == AskWhy::AsIs).then_some("They are one project team.\nKnown to each other for years.");
-    compose_ask(&ask, &Matter { message, deliveries, links }, words, &letterhead(), moment())
+    compose_ask(
+        &ask,
+        &Matter { message, deliveries, links, details: &NO_DETAILS },
+        words,
+        &letterhead(),
+        moment(),
+    )
 }
 
 fn golden(name: &str, text: &str) {
@@ -238,6 +259,16 @@ fn all_notices(japanese: bool) -> Vec<(String, OwnMail)> {
     for (name, kind) in [("returned", NoticeKind::Returned), ("expired", NoticeKind::Expired)] {
         all.push((name.to_owned(), composed(kind, &split, &[]).unwrap()));
     }
+    for (name, way) in
+        [("released", "split"), ("released-bcc", "bcc"), ("released-as-is", "as-is, acknowledging x")]
+    {
+        let dropped = if way == "bcc" { vec!["b@beta.example.org".to_owned()] } else { Vec::new() };
+        let details = Details { dropped, ..Details::default() };
+        all.push((
+            name.to_owned(),
+            composed_as(NoticeKind::Released, &released(&split, way), &details).unwrap(),
+        ));
+    }
     let view = links::Links {
         view: Some("https://desk.example.co.jp/held/x".to_owned()),
         ..links::NO_LINKS.clone()
@@ -254,11 +285,17 @@ fn all_notices(japanese: bool) -> Vec<(String, OwnMail)> {
     all.push(("approvers-no-desk".to_owned(), asked(AskWhy::Asked, &split, &[], &links::NO_LINKS).unwrap()));
     let entries: Vec<pages::Entry<'_>> = [AskWhy::Asked, AskWhy::Deputy]
         .into_iter()
-        .map(|why| pages::Entry { matter: Matter { message: &split, deliveries: &[], links: &view }, why })
+        .map(|why| pages::Entry {
+            matter: Matter { message: &split, deliveries: &[], links: &view, details: &NO_DETAILS },
+            why,
+        })
         .collect();
     let (to, bytes) =
         pages::digest(&entries, &address("soumu@example.co.jp"), &letterhead(), moment()).unwrap();
-    all.push(("digest".to_owned(), OwnMail { about: None, to, message: bytes.into(), answers: None }));
+    all.push((
+        "digest".to_owned(),
+        OwnMail { about: None, to, message: bytes.into(), answers: None, enclosed: None },
+    ));
     let mut rule = split.clone();
     hold(&mut rule, HoldKind::Rule);
     all.extend(to_sender("held-by-rule", NoticeKind::Held, &rule, &[]));
@@ -274,6 +311,73 @@ fn notices_look_like_this() {
             golden(&format!("{name}-{language}"), &readable(&mail));
         }
     }
+}
+
+/// All that a notice brings, as it leaves.
+fn whole(mail: &OwnMail) -> Vec<u8> {
+    let mut out = mail.message.to_vec();
+    if let Some(enclosed) = &mail.enclosed {
+        let Body::Inline(body) = &enclosed.body else { panic!("inline") };
+        for piece in [&enclosed.header, body, &enclosed.closing] {
+            out.extend_from_slice(piece);
+        }
+    }
+    out
+}
+
+#[test]
+fn what_was_not_sent_goes_back() {
+    let mut message = message(false);
+    hold(&mut message, HoldKind::Ask);
+    let whole_mail = Some(Encloses::Whole { eight_bit: false });
+    for (kind, encloses, name) in [
+        (NoticeKind::Returned, whole_mail, "returned-whole"),
+        (NoticeKind::Expired, whole_mail, "expired-whole"),
+        (NoticeKind::Expired, Some(Encloses::Header), "expired-header"),
+    ] {
+        let details = Details { encloses, ..Details::default() };
+        let bytes = whole(&composed_as(kind, &message, &details).unwrap());
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        let (_, report) = text.split_once("message/delivery-status").unwrap();
+        golden(name, &report.replace('\r', ""));
+        assert!(!text.contains("Bcc:"), "{text}");
+        let read = mail_parser::MessageParser::default().parse(&bytes).unwrap();
+        let enclosed = read.attachments().find_map(|part| part.message().cloned());
+        assert_eq!(enclosed.is_some(), encloses == whole_mail, "{name}");
+        if let Some(enclosed) = enclosed {
+            assert_eq!(enclosed.body_text(0).unwrap().trim(), "Hello");
+            assert_eq!(enclosed.message_id(), Some("m1@pc.example.co.jp"));
+        }
+        assert!(read.body_text(0).unwrap().contains("Invitation"), "a person reads it first");
+    }
+    // 8-bit octets are said to be there, on every level.
+    message.body = Body::Inline(Bytes::from_static(b"\r\n\xe3\x81\x82\r\n"));
+    let encloses = Some(Encloses::Whole { eight_bit: true });
+    let eight =
+        composed_as(NoticeKind::Returned, &message, &Details { encloses, ..Details::default() }).unwrap();
+    assert!(eight.message.is_ascii() && eight.enclosed.as_ref().unwrap().eight_bit);
+    assert_eq!(
+        String::from_utf8(whole(&eight)).unwrap().matches("Content-Transfer-Encoding: 8bit").count(),
+        2
+    );
+    // A stranger's mail: the admin is told, and does not get it.
+    message.envelope.sender = Some(address("stranger@alpha.example.com"));
+    let told =
+        composed_as(NoticeKind::Returned, &message, &Details { encloses, ..Details::default() }).unwrap();
+    assert!(
+        told.enclosed.is_none()
+            && !String::from_utf8(whole(&told)).unwrap().contains("m1@pc.example.co.jp>\r\nDate")
+    );
+}
+
+#[test]
+fn of_a_release_is_told_while_it_stands() {
+    let mut message = message(false);
+    hold(&mut message, HoldKind::Ask);
+    let told = |message: &StoredMessage, kind| composed(kind, message, &[]).is_some();
+    assert!(told(&message, NoticeKind::Held) && !told(&message, NoticeKind::Released));
+    let message = released(&message, "split");
+    assert!(!told(&message, NoticeKind::Held) && told(&message, NoticeKind::Released));
 }
 
 /// For looking at them: `SHOW_NOTICES=DIR cargo test --lib notices_are_shown` writes each as HTML.
@@ -437,14 +541,20 @@ fn hostile(subject: &str, reason: &str, id: &str) -> Vec<OwnMail> {
         view: Some("https://desk.example.co.jp/held/x".to_owned()),
         ..links::NO_LINKS.clone()
     };
-    let matter = Matter { message: &message, deliveries: &[], links: &links };
+    let matter = Matter { message: &message, deliveries: &[], links: &links, details: &NO_DETAILS };
     let entries = [pages::Entry { matter, why: AskWhy::Asked }];
     let (to, bytes) = pages::digest(&entries, &ask.approver, &letterhead(), moment()).unwrap();
     vec![
         composed(NoticeKind::Returned, &message, &[]).unwrap(),
+        composed_as(
+            NoticeKind::Released,
+            &released(&message, reason),
+            &Details { dropped: vec![reason.to_owned()], ..Details::default() },
+        )
+        .unwrap(),
         composed_with(NoticeKind::Held, &message, &[], &self::links(NoticeKind::Held, &message)).unwrap(),
         compose_ask(&ask, &matter, Some(reason), &letterhead(), moment()).unwrap(),
-        OwnMail { about: None, to, message: bytes.into(), answers: None },
+        OwnMail { about: None, to, message: bytes.into(), answers: None, enclosed: None },
     ]
 }
 

@@ -68,7 +68,7 @@ pub fn compose(
         .header("X-Auto-Response-Suppress", Raw::new("All"))
         .text_body(text)
         .write_to_vec()?;
-    Ok(OwnMail { about: None, to: vec![to.clone()], message: message.into(), answers: None })
+    Ok(OwnMail { about: None, to: vec![to.clone()], message: message.into(), answers: None, enclosed: None })
 }
 
 fn say(tongue: &LanguageIdentifier, key: &str, values: &[(&'static str, &str)]) -> String {

@@ -30,7 +30,7 @@ APPROVER = "soumu@example.co.jp"
 TO_APPROVER = f'approvers = ["{APPROVER}"]'
 FIELDS = {
     "Received", "From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "Auto-Submitted",
-    "X-Auto-Response-Suppress", "MIME-Version", "Content-Type", "Importance", "X-Priority",
+    "X-Auto-Response-Suppress", "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Importance", "X-Priority",
 }
 
 

@@ -5,14 +5,14 @@ use super::super::locale::{number, text};
 use super::super::page::{MAX_LINE, MAX_LISTED, Page, Tone};
 use super::super::people::People;
 use super::super::safe;
-use super::{Desk, Letter, button, disclosure, figures, reasons, why};
+use super::{Desk, Letter, button, decided_by, disclosure, figures, reasons, why};
 use crate::policy::Disclosure;
 use crate::store::{HeldRow, HeldState, HoldKind};
 
 impl Desk<'_> {
     /// It is held.
     pub(in super::super) fn held(&self) -> Option<Letter> {
-        let held = self.matter.message.held.as_ref()?;
+        let held = self.still_held()?;
         let (told, mut page) = self.to_sender(Tone::Waiting)?;
         let people = self.people();
         disclosure(&mut page, &people, "held-exposed", "held-lead");
@@ -131,43 +131,29 @@ impl Desk<'_> {
         Some(self.close("split-subject", vec![told.address], &[page], false))
     }
 
-    /// Somebody returned it.
-    pub(in super::super) fn returned(&self) -> Option<Letter> {
-        let held = self.matter.message.held.as_ref()?;
-        let (told, mut page) = self.to_sender(Tone::Ended)?;
+    /// Somebody else let it go.
+    pub(in super::super) fn released(&self) -> Option<Letter> {
+        let message = self.matter.message;
+        let held = message.held.as_ref().filter(|held| held.state == HeldState::Released)?;
+        let (told, mut page) = self.to_sender(Tone::Done)?;
         let people = self.people();
-        let administrator = page.say("the-administrator", &[]);
-        let by = held.decided_by.as_deref().map_or(administrator, |by| safe::line(by, MAX_LINE));
-        page.lead("returned-lead", &[("by", text(&by))]);
-        let reason = held.decision.as_deref().map(|reason| safe::line(reason, MAX_LINE));
-        if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
-            page.paragraph("returned-reason", &[]);
-            page.quote(&reason);
+        let by = decided_by(&page, held);
+        page.lead("released-lead", &[("by", text(&by))]);
+        // The words of a decision begin with the way (`as-is, acknowledging …`).
+        let way = held.decision.as_deref().unwrap_or_default().split(',').next();
+        match way {
+            Some("split") => page.paragraph("released-split", &[]),
+            Some("bcc") => page.paragraph("released-bcc", &[]),
+            Some("as-is") => page.paragraph("released-as-is", &[]),
+            _ => {}
         }
-        self.partly_sent(&mut page);
-        self.after_all(&mut page, held, &people);
-        Some(self.close("returned-subject", vec![told.address], &[page], false))
-    }
-
-    /// Nobody decided in time.
-    pub(in super::super) fn expired(&self) -> Option<Letter> {
-        let held = self.matter.message.held.as_ref()?;
-        let (told, mut page) = self.to_sender(Tone::Ended)?;
-        let people = self.people();
-        let expires = self.moment_text(held.expires);
-        page.lead("expired-lead", &[("expires", text(&expires))]);
-        self.partly_sent(&mut page);
-        self.after_all(&mut page, held, &people);
-        Some(self.close("expired-subject", vec![told.address], &[page], false))
-    }
-
-    /// What to do with a mail that was not sent.
-    fn after_all(&self, page: &mut Page, held: &HeldRow, people: &People) {
-        self.facts(page, people);
-        reasons(page, held);
-        page.heading("heading-next");
-        let next = page.say("returned-next", &[]);
-        page.item(2, &next);
+        let dropped = &self.matter.details.dropped;
+        if !dropped.is_empty() {
+            page.heading("heading-dropped");
+            page.list(2, dropped.iter().map(|one| safe::line(one, MAX_LINE)));
+        }
+        self.facts(&mut page, &people);
+        Some(self.close("released-subject", vec![told.address], &[page], false))
     }
 
     fn reasons_of_verdict(&self, page: &mut Page) {

@@ -104,6 +104,7 @@ pub(super) fn notice(kind: NoticeKind) -> i64 {
         NoticeKind::ExpiringApprovers => 12,
         NoticeKind::Escalated => 13,
         NoticeKind::Delivered => 14,
+        NoticeKind::Released => 15,
     }
 }
 
@@ -124,6 +125,7 @@ pub(super) fn to_notice(code: i64) -> Option<NoticeKind> {
         12 => NoticeKind::ExpiringApprovers,
         13 => NoticeKind::Escalated,
         14 => NoticeKind::Delivered,
+        15 => NoticeKind::Released,
         _ => return None,
     })
 }

@@ -1,0 +1,70 @@
+//! What the sender is told when his mail was not sent: who returned it and why, or that nobody decided
+//! in time; and the mail itself.
+
+use super::super::back;
+use super::super::locale::text;
+use super::super::page::{MAX_LINE, Page, Tone};
+use super::super::people::People;
+use super::super::safe;
+use super::super::whom::Told;
+use super::{Desk, Letter, decided_by, reasons};
+use crate::intake::Enclosed;
+use crate::notice::Encloses;
+use crate::store::HeldRow;
+
+/// A notice, and the mail that goes along with it.
+pub(in super::super) type Back = (Letter, Option<Enclosed>);
+
+impl Desk<'_> {
+    /// Somebody returned it.
+    pub(in super::super) fn returned(&self) -> Option<Back> {
+        let held = self.matter.message.held.as_ref()?;
+        let (told, mut page) = self.to_sender(Tone::Ended)?;
+        let people = self.people();
+        let by = decided_by(&page, held);
+        page.lead("returned-lead", &[("by", text(&by))]);
+        let reason = held.decision.as_deref().map(|reason| safe::line(reason, MAX_LINE));
+        if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
+            page.paragraph("returned-reason", &[]);
+            page.quote(&reason);
+        }
+        self.partly_sent(&mut page);
+        self.after_all(&mut page, held, &people, &told);
+        Some(self.give_back("returned-subject", told, &[page], back::Why::Refused))
+    }
+
+    /// Nobody decided in time.
+    pub(in super::super) fn expired(&self) -> Option<Back> {
+        let held = self.matter.message.held.as_ref()?;
+        let (told, mut page) = self.to_sender(Tone::Ended)?;
+        let people = self.people();
+        let expires = self.moment_text(held.expires);
+        page.lead("expired-lead", &[("expires", text(&expires))]);
+        self.partly_sent(&mut page);
+        self.after_all(&mut page, held, &people, &told);
+        Some(self.give_back("expired-subject", told, &[page], back::Why::Expired))
+    }
+
+    /// What to do with a mail that was not sent.
+    fn after_all(&self, page: &mut Page, held: &HeldRow, people: &People, told: &Told) {
+        self.facts(page, people);
+        reasons(page, held);
+        page.heading("heading-next");
+        let next = page.say("returned-next", &[]);
+        page.item(2, &next);
+        if told.is_sender && matches!(self.matter.details.encloses, Some(Encloses::Whole { .. })) {
+            let enclosed = page.say("returned-enclosed", &[]);
+            page.item(2, &enclosed);
+        }
+    }
+
+    /// The notice, with the mail for its sender. Who stands in for a sender that cannot be told learns
+    /// that it was not sent, and no more.
+    fn give_back(&self, subject: &str, told: Told, pages: &[Page], why: back::Why) -> Back {
+        let letter = self.close(subject, vec![told.address], pages, false);
+        match self.matter.details.encloses.filter(|_| told.is_sender) {
+            Some(encloses) => back::with_original(letter, encloses, why, self),
+            None => (letter, None),
+        }
+    }
+}
