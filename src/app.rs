@@ -376,8 +376,9 @@ impl Running {
         self.arrivals.subscribe()
     }
 
-    /// Puts the organisation, the policy, how copies are made and signed, who may relay, the ways out and
-    /// the certificates into force anew. What is under way ends as it began; rates stay used up as far as
+    /// Puts the organisation, the policy with its approvers, how copies are made and signed, who may relay,
+    /// who may come to the desk and how they are told, hooks, the ways out and the certificates into force
+    /// anew. What is under way ends as it began; rates stay used up as far as
     /// they are. An error changes nothing. What takes a restart is named in the log.
     pub async fn reload(&self, config: &Config) -> Result<(), StartError> {
         let mut former = self.changing.ways.lock().await;
@@ -403,6 +404,9 @@ impl Running {
         self.people.replace(signing_in);
         self.postman.replace_letterhead(parts::letterhead(config));
         self.intake.replace_examiner(examiner.clone());
+        self.intake.replace_hold_for(config.policy.expiry);
+        let courier = parts::courier(config);
+        self.courier.replace_stopping(courier.hold_expiry, courier.approvers);
         self.intake.replace_seals(Arc::clone(&seals));
         self.courier.replace_seals(seals);
         self.courier.replace_upstream(Arc::clone(&ways.way));
@@ -427,6 +431,8 @@ impl Running {
         let changes = [
             (addresses(config) != addresses(began), "the addresses of [[listener]]"),
             (config.database != began.database, "[store] url"),
+            (config.keep != began.keep, "[store] keep"),
+            (config.journal_key != began.journal_key, "[store] journal_key_file"),
             (config.desk.address != began.desk.address, "[desk] address"),
             (config.desk.url != began.desk.url, "[desk] url"),
             (config.desk.proxies != began.desk.proxies, "[desk] proxies"),

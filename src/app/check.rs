@@ -2,6 +2,7 @@
 
 mod accounts;
 mod own;
+mod people;
 mod tls;
 
 use super::{StartError, parts};
@@ -74,11 +75,12 @@ pub async fn check(config: &Config, connect: bool) -> Vec<Finding> {
             format!("`hostname` is `{name}`: other hosts expect a name with a domain"),
         );
     }
-    people(config, &mut found);
+    approvers(config, &mut found);
     policy(config, &mut found);
     let running = store(config, &mut found).await;
     relaying(config, &mut found);
     accounts::check(config, connect, &mut found).await;
+    people::check(config, connect, &mut found).await;
     tls::check(config, &mut found);
     if !running {
         ports(config, &mut found).await;
@@ -126,7 +128,7 @@ async fn others(config: &Config, connect: bool, running: bool, found: &mut Findi
     }
 }
 
-fn people(config: &Config, found: &mut Findings) {
+fn approvers(config: &Config, found: &mut Findings) {
     if config.policy.approvers.is_empty() {
         found.warn("policy", "`approvers` is empty: nobody but the sender is told when a message is held");
     }

@@ -76,7 +76,8 @@ fn roles(config: &Config, approvers: &Approvers) -> RoleNames {
     roles
 }
 
-fn provider(wanted: &Oidc, url: &str, clock: &Arc<dyn Clock>) -> Result<Provider, StartError> {
+/// The provider that people sign in with. Nothing is asked of it yet.
+pub(super) fn provider(wanted: &Oidc, url: &str, clock: &Arc<dyn Clock>) -> Result<Provider, StartError> {
     let told = |why: String| StartError::Configuration(format!("[desk.oidc]: {why}"));
     let secret = wanted.client_secret_file.as_ref().map(|file| read_secret(file, "client secret"));
     let authorities = Authorities::new(wanted.ca_file.as_deref()).map_err(told)?;

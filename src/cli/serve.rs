@@ -79,7 +79,9 @@ async fn reload(running: &Running, context: &Context, file: &std::path::Path) {
     };
     match result {
         Ok(()) => {
-            tracing::info!("reloaded: organisation, policy, who may relay, upstreams, routes, certificates");
+            tracing::info!(
+                "reloaded: organisation, policy, people, notices, hooks, who may relay, upstreams, routes, certificates"
+            );
         }
         Err(failure) => tracing::error!("not reloaded, the old configuration stays: {}", failure.text),
     }

@@ -103,6 +103,19 @@ fn names(keys: keys::Roles) -> RoleNames {
     RoleNames { approver: keys.approver, auditor: keys.auditor, admin: keys.admin }
 }
 
+/// The word in an issuer of Microsoft's that stands for no single tenant. What such a place says of itself
+/// has `{tenantid}` for its name, and whoever has an account anywhere could sign in.
+fn everybody(issuer: &str) -> Option<&str> {
+    let rest = issuer.strip_prefix("https://")?;
+    let (host, path) = rest.split_once('/')?;
+    let tenant = path.split('/').next()?;
+    let anybody = ["common", "organizations", "consumers", "{tenantid}", "{tenant}"];
+    let microsoft = ["login.microsoftonline.com", "login.microsoftonline.us", "sts.windows.net"];
+    (microsoft.iter().any(|name| host.eq_ignore_ascii_case(name))
+        && anybody.iter().any(|word| tenant.eq_ignore_ascii_case(word)))
+    .then_some(tenant)
+}
+
 fn oidc(keys: keys::Oidc, base: &Base, place: &Place<'_>) -> Result<Oidc, Diagnostic> {
     let table = "[desk.oidc]";
     let rest = keys.issuer.strip_prefix("https://");
@@ -116,6 +129,13 @@ fn oidc(keys: keys::Oidc, base: &Base, place: &Place<'_>) -> Result<Oidc, Diagno
         let why = format!(
             "`{}` is no issuer: write what the provider calls itself, such as \"https://login.example.com\"",
             keys.issuer
+        );
+        return Err(place.wrong(table, "issuer", why));
+    }
+    if let Some(word) = everybody(&keys.issuer) {
+        let why = format!(
+            "`{word}` at Microsoft stands for every organisation in the world, not for yours: write your tenant's \
+             id, as in \"https://login.microsoftonline.com/TENANT-ID/v2.0\""
         );
         return Err(place.wrong(table, "issuer", why));
     }

@@ -114,6 +114,8 @@ pub struct Courier {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: Settings,
+    /// How long a stopped message is held, and who is asked about it.
+    stopping: RwLock<(Duration, Vec<Address>)>,
     board: Arc<Board>,
     shelf: Shelf,
     sealer: Sealer,
@@ -139,6 +141,7 @@ impl Courier {
             upstream: RwLock::new(upstream),
             clock,
             entropy,
+            stopping: RwLock::new((settings.hold_expiry, settings.approvers.clone())),
             settings,
         });
         let mut tasks = JoinSet::new();
@@ -201,6 +204,12 @@ impl CourierHandle {
     /// Puts other keys and marks into force, for copies sent from now on.
     pub fn replace_seals(&self, seals: Arc<Seals>) {
         self.courier.sealer.replace(seals);
+    }
+
+    /// Holds what the second lock stops so long from now on, and asks these.
+    pub fn replace_stopping(&self, hold_expiry: Duration, approvers: Vec<Address>) {
+        let mut stopping = self.courier.stopping.write().unwrap_or_else(PoisonError::into_inner);
+        *stopping = (hold_expiry, approvers);
     }
 
     /// Sends another way from now on; what is under way ends the way it began. The breaker starts anew,

@@ -12,8 +12,8 @@ use crate::store::{
 use crate::upstream::{Fate, Outcome};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -279,11 +279,11 @@ impl Courier {
         );
         self.shelf.forget(claim.message);
         let at = self.clock.now();
-        let expires = at.plus(self.settings.hold_expiry);
+        let (hold_expiry, approvers) = self.stopping.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let expires = at.plus(hold_expiry);
         let mut pause = RECORD_PAUSE;
         // a stop that is not written down would leave the copy to be sent by another attempt
-        let approvers = &self.settings.approvers;
-        let stop = Stop { id: claim.message, at, hits, expires, approvers: approvers.clone() };
+        let stop = Stop { id: claim.message, at, hits, expires, approvers };
         while let Err(error) = self.store.stop(stop.clone()).await {
             tracing::error!(message = %claim.message, %error, "the stop could not be recorded");
             let passing = matches!(error, StoreError::Unavailable(_) | StoreError::Full(_));

@@ -191,6 +191,15 @@ impl Provider {
         .text()
     }
 
+    /// Asks it what it says of itself, and for its keys; how many there are.
+    pub async fn probe(&self) -> Result<usize, Failed> {
+        let metadata = self.metadata().await?;
+        match self.keys(&metadata, AGAIN).await?.len() {
+            0 => Err(Failed::Away("it has no key that could be used here".to_owned())),
+            keys => Ok(keys),
+        }
+    }
+
     /// Where to send somebody to sign in.
     pub async fn start(&self, flow: &Flow) -> Result<String, Failed> {
         let metadata = self.metadata().await?;

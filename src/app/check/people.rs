@@ -1,0 +1,30 @@
+//! Signing in at the desk by a provider, looked at before somebody stands before a page that says no.
+
+use super::{Findings, own};
+use crate::app::people::provider;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use std::sync::Arc;
+
+const DESK: &str = "desk";
+
+/// Looks at the files of [desk.oidc]; with `connect` the provider is asked what it says of itself.
+pub(super) async fn check(config: &Config, connect: bool, found: &mut Findings) {
+    let (Some(wanted), Some(url)) = (&config.desk.oidc, &config.desk.url) else { return };
+    if let Some(file) = &wanted.client_secret_file {
+        own::private(file, DESK, found);
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let provider = match provider(wanted, url, &clock) {
+        Ok(provider) => provider,
+        Err(error) => return found.error(DESK, error.to_string()),
+    };
+    let issuer = &wanted.issuer;
+    if !connect {
+        return found.ok(DESK, format!("people sign in at {issuer}, which --connect asks"));
+    }
+    match provider.probe().await {
+        Ok(keys) => found.ok(DESK, format!("people sign in at {issuer}, which has {keys} keys")),
+        Err(why) => found.error(DESK, format!("[desk.oidc] {issuer}: {why}")),
+    }
+}
