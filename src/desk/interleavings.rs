@@ -346,3 +346,10 @@ fn an_addendum_that_comes_back_joins_the_one_that_waits() {
         comes(&[3]),
     ]);
 }
+
+/// Of a transaction for two, one of whom had it: a third for that one is known.
+#[test]
+fn who_was_left_out_once_is_left_out_again() {
+    let comes = |people: &[usize]| Step::Comes { people: people.to_vec(), content: 0 };
+    play(&[comes(&[5]), comes(&[4, 5]), comes(&[5])]);
+}

@@ -4,11 +4,14 @@ tokens of the API.
     python3 -m tests.journeys.people [WORD…]
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.journeys.deciding import hold
 from tests.journeys.sending import notices, real, settle
@@ -312,6 +315,65 @@ def it_says_so_when_the_provider_is_away():
             equal(page.status, 502)
             contains(page.body, "cannot be reached")
             equal(desk.browser().open("/healthz").status, 200)
+
+
+class Saying:
+    """A provider that says of itself what it is told to."""
+
+    def __init__(self):
+        self.issuer, self.keys = None, [KEY]
+        saying = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                said = {"keys": saying.keys} if self.path == "/keys" else {
+                    "issuer": saying.issuer or saying.url, "authorization_endpoint": f"{saying.url}/auth",
+                    "token_endpoint": f"{saying.url}/token", "jwks_uri": f"{saying.url}/keys"}
+                body = json.dumps(said).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+# RFC 7517, appendix A.1.
+KEY = {"kty": "EC", "crv": "P-256", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+       "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM", "use": "sig", "kid": "1"}
+
+
+def it_checks_the_provider_before_anybody_needs_it():
+    provider = Saying()
+    with Sink() as sink:
+        text = f'[desk.oidc]\nissuer = "{provider.url}"\nclient_id = "sekisho"\nclient_secret_file = "oidc-secret"\n'
+        desk = Desk(sink.address, extra=text)
+
+        def check(wanted, *more):
+            done = desk.cli("check", *more, ok=False)
+            contains(done.stdout + done.stderr, wanted)
+
+        check("oidc-secret")  # there is none
+        secret = desk.folder / "oidc-secret"
+        secret.write_text("a secret of some length\n")
+        secret.chmod(0o600)
+        check("which --connect asks")
+        check("which has 1 keys", "--connect")
+        provider.issuer = "https://login.microsoftonline.com/{tenantid}/v2.0"
+        check("it calls itself https://login.microsoftonline.com/{tenantid}/v2.0", "--connect")
+        provider.issuer, provider.keys = None, []
+        check("it has no key that could be used here", "--connect")
+        provider.server.shutdown()
+        provider.server.server_close()
+        check("the provider cannot be asked", "--connect")
+        desk.config.write_text(desk.config.read_text().replace(provider.url, "https://login.microsoftonline.com/common/v2.0"))
+        check("every organisation in the world")
+        desk.stop()
 
 
 def it_speaks_japanese():

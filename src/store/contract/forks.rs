@@ -60,6 +60,10 @@ pub(in crate::store) async fn the_same_is_kept_once(harness: &impl Harness) {
     let kept = store.message(more.id).await.unwrap();
     assert_eq!(kept.envelope.recipients.len(), 2, "what is in memory is what came");
 
+    // who was left out there is still known
+    assert_eq!(original(&store.accept(passed(9, &["a@x.example"])).await), Some(first.id));
+    assert_eq!(original(&store.accept(passed(10, &["c@z.example"])).await), Some(more.id));
+
     // another content, another header, or nothing to tell it by: not the same
     for (random, other) in [(5, Some(fork("one", "other"))), (6, Some(fork("two", "text"))), (7, None)] {
         let new = NewMessage { fork: other, ..passed(random, &["a@x.example"]) };

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::journal::Event;
 use crate::store::{Body, NoticeKind, StoreError};
 use rusqlite::{Connection, params};
+use std::collections::HashSet;
 
 /// What became of a message.
 pub(super) struct Accepted {
@@ -47,7 +48,10 @@ pub(super) fn insert(
             journal::append(tx, row, Timestamp(rows.received), &event)?;
         }
         let people = rows.keys.as_ref().unwrap_or(&rows.people);
-        repeats.put(row, rows.received, fork, repeats::recipients(people));
+        // Who was left out is found where the fork came for them, and nowhere else.
+        let left_out: HashSet<&str> = known.iter().map(String::as_str).collect();
+        let kept = repeats::recipients(people).filter(|line| !left_out.contains(line));
+        repeats.put(row, rows.received, fork, kept);
     }
     Ok(Accepted { row, known })
 }
