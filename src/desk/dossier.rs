@@ -2,9 +2,11 @@
 //! sending would make of it, how its recipients stand to the sender, what is written in it.
 
 use super::decide::How;
+use super::explain::{Leaving, Shown};
 use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
+use crate::dkim::{BodyHash, BodyHasher};
 use crate::examine::{Examination, Examiner};
 use crate::id::Id;
 use crate::journal::Entry;
@@ -12,8 +14,9 @@ use crate::message::{Address, Header};
 use crate::policy::Disclosure;
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::rewrite::{Delivery, Hit};
-use crate::store::{QueueRow, StoredMessage};
+use crate::store::{Origin, QueueRow, StoredMessage};
 use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 
 /// One message, looked at.
@@ -25,6 +28,10 @@ pub struct Dossier {
     /// How it is looked at.
     examiner: Examiner,
     stamp: Stamp,
+    /// Keys and marks of copies that people look at.
+    shown: Arc<Shown>,
+    /// The hash of its body, where there are keys to sign with.
+    body: Option<BodyHash>,
     /// What it is; or why that cannot be told.
     pub seen: Result<Examination, String>,
     /// Copies that exist already.
@@ -55,9 +62,21 @@ impl Desk {
         let deliveries = self.store.deliveries(id).await?;
         let journal = self.store.journal(id).await?;
         let examiner = self.examiner.borrow().clone();
-        let seen = self.examine(&examiner, &message).await.map_err(|error| error.to_string());
-        let stamp = self.stamp(&message);
-        Ok(Dossier { whose: Whose::of(&message), message, examiner, stamp, seen, deliveries, journal })
+        let shown = Arc::clone(&self.shown.borrow());
+        let mut hasher = (!shown.seals.keys.is_empty()).then(BodyHasher::default);
+        let passes = |octets: &[u8]| hasher.iter_mut().for_each(|hasher| hasher.feed(octets));
+        let seen = self.examine_and(&examiner, &message, passes).await.map_err(|error| error.to_string());
+        Ok(Dossier {
+            whose: Whose::of(&message),
+            stamp: self.stamp(&message),
+            body: hasher.map(BodyHasher::finish),
+            message,
+            examiner,
+            shown,
+            seen,
+            deliveries,
+            journal,
+        })
     }
 
     /// What is written in a message, for whoever may read it; `None` where it is larger than `most`
@@ -125,6 +144,27 @@ impl Dossier {
         }
     }
 
+    /// A copy's header as it would leave: with our marks, and signed where there is a key.
+    pub fn header_of(&self, delivery: &Delivery) -> Option<Header> {
+        let message = &self.message;
+        let leaving = Leaving {
+            id: message.id,
+            sender: message.envelope.sender.as_ref(),
+            delivery,
+            own: matches!(message.origin, Origin::Own { .. }),
+            received: message.received,
+        };
+        // Without keys nobody asks for the hash.
+        let body = || self.body.unwrap_or_default();
+        match leaving.header(&self.shown.seals, &message.header, body) {
+            Ok(block) => Header::parse(block).ok(),
+            Err(why) => {
+                tracing::warn!(id = %message.id, why, "a copy cannot be shown");
+                None
+            }
+        }
+    }
+
     /// Who is ours, for this message.
     pub fn is_internal(&self, address: &Address) -> bool {
         self.seen.as_ref().is_ok_and(|seen| seen.organisation.is_internal(address))
@@ -134,9 +174,4 @@ impl Dossier {
     pub fn received(&self) -> Timestamp {
         self.message.received
     }
-}
-
-/// A copy's header as it would leave.
-pub fn header_of(delivery: &Delivery, original: &[u8]) -> Option<Header> {
-    delivery.edits().render(original).ok().and_then(|block| Header::parse(block).ok())
 }

@@ -6,6 +6,7 @@
 //! * [`expiry`] messages nobody decided on go back to their senders
 //! * [`known`] how recipients stand to the sender
 //! * [`explain`] a message, its verdict and its copies, for people to look at
+//! * [`report`] numbers over a span of time
 //! * [`principal`] who asks, and what they may
 //! * [`links`] what links out of a mail do
 //!
@@ -228,6 +229,16 @@ impl Desk {
 
     /// Looks at a stored message again, with what is known now.
     async fn examine(&self, examiner: &Examiner, message: &StoredMessage) -> Result<Examination, DeskError> {
+        self.examine_and(examiner, message, |_| ()).await
+    }
+
+    /// The same, while somebody else takes the body's octets as they pass.
+    async fn examine_and(
+        &self,
+        examiner: &Examiner,
+        message: &StoredMessage,
+        mut passes: impl FnMut(&[u8]) + Send,
+    ) -> Result<Examination, DeskError> {
         let mut examining = examiner.begin(message.envelope.clone());
         examining.feed(&message.header)?;
         let mut body = self.store.open_body(&message.body).await?;
@@ -241,6 +252,7 @@ impl Desk {
                 break;
             }
             let chunk: Bytes = chunk.freeze();
+            passes(&chunk);
             examining.feed(&chunk)?;
         }
         examining.end()?;

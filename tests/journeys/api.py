@@ -3,8 +3,10 @@
     python3 -m tests.journeys.api [words of a check's name]
 """
 
+import email
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.error
@@ -12,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from tests.journeys.desk import TWELVE, Desk, mail
+from tests.journeys.dkim import Keys
 from tests.rig.check import contains, equal, run
 from tests.rig.relay import TOP, wait_until
 
@@ -99,6 +102,28 @@ def it_makes_and_ends_circles():
         equal(ask(desk, path, changes, method="DELETE")[0], 404)
         equal([(one["name"], one["in_force"]) for one in ask(desk, "/circles", reads)[2]["items"]], [("Fair", False)])
         desk.hold()
+
+
+def it_shows_copies_as_they_leave():
+    def squeezed(text):
+        return re.sub(r"\s+", "", text)
+
+    with Keys(("example.co.jp", "e1", "ed25519"), ("example.co.jp", "s1", "rsa")) as keys, Desk(extra=keys.table) as desk:
+        id = desk.hold()
+        shown = ask(desk, f"/held/{id}/copies?as=split", token(desk))[2]["items"]
+        assert desk.cli("held", "release", id).returncode == 0
+        assert wait_until(lambda: len(desk.delivered()) == 12, 20), len(desk.delivered())
+        left = {message["To"]: [squeezed(f"{name}:{value}") for name, value in message.items()]
+                for message in map(email.message_from_bytes, desk.delivered())}
+        for one in shown:
+            fields = left[one["recipient"]]
+            signatures = [line for line in one["added"] if line.startswith("DKIM-Signature:")]
+            equal(len(signatures), 2, one["recipient"])
+            # Long fields are shown in part; what is shown is what left, to the letter.
+            for line in one["added"]:
+                part = squeezed(line.rstrip("…"))
+                assert any(field.startswith(part) for field in fields), (line, fields)
+        return f"{len(shown)} copies"
 
 
 def it_keeps_to_scopes():

@@ -6,11 +6,10 @@ use super::answer;
 use super::visit::{Chrome, Visit, show};
 use crate::desk::DeskError;
 use crate::desk::decide::How;
-use crate::desk::dossier::{Closed, Dossier, header_of};
+use crate::desk::dossier::{Closed, Dossier};
 use crate::id::Id;
 use crate::message::header::decode_text;
 use crate::message::{Address, Header};
-use crate::rewrite::Delivery;
 use crate::rewrite::plan::Copies as Made;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
@@ -137,27 +136,48 @@ pub(super) fn compared(
     after: &Made,
     recipients: &[&Address],
 ) -> Result<Vec<Pair>, Closed> {
-    let original = &dossier.message.header;
-    let written = Header::parse(original.clone()).map_err(|error| Closed::Unreadable(error.to_string()))?;
+    let original = dossier.message.header.clone();
+    let written = Header::parse(original).map_err(|error| Closed::Unreadable(error.to_string()))?;
     let before = Side::of(&written);
-    let mut theirs: HashMap<&Address, &Delivery> = HashMap::new();
-    for delivery in &after.deliveries {
-        theirs.extend(delivery.recipients().iter().map(|to| (&to.address, delivery)));
+    let mut theirs: HashMap<&Address, usize> = HashMap::new();
+    for (number, delivery) in after.deliveries.iter().enumerate() {
+        theirs.extend(delivery.recipients().iter().map(|to| (&to.address, number)));
     }
+    // A copy for several people is made, marked and signed once.
+    let mut made: HashMap<usize, Option<After>> = HashMap::new();
     Ok(recipients
         .iter()
         .map(|recipient| {
-            let header = theirs.get(recipient).and_then(|delivery| header_of(delivery, original));
-            let (lacks, has) = header.as_ref().map(|after| changes(&written, after)).unwrap_or_default();
+            let number = theirs.get(recipient).copied();
+            let after = number.and_then(|number| {
+                let copy = || dossier.header_of(&after.deliveries[number]);
+                made.entry(number).or_insert_with(|| Some(After::of(&written, &copy()?))).clone()
+            });
+            let After { side, lacks, has } = after.unwrap_or_default();
             Pair {
                 recipient: calm(recipient.as_str(), LONGEST_LINE),
                 before: before.clone(),
-                after: header.as_ref().map(Side::of),
+                after: side,
                 lacks,
                 has,
             }
         })
         .collect())
+}
+
+/// A copy as it would leave; the default is none.
+#[derive(Clone, Default)]
+struct After {
+    side: Option<Side>,
+    lacks: Vec<String>,
+    has: Vec<String>,
+}
+
+impl After {
+    fn of(written: &Header, copy: &Header) -> Self {
+        let (lacks, has) = changes(written, copy);
+        Self { side: Some(Side::of(copy)), lacks, has }
+    }
 }
 
 impl Side {
