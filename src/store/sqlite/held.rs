@@ -123,15 +123,23 @@ fn folded(text: &str) -> String {
 /// What of a query's conditions cannot be met by anything.
 struct Impossible;
 
-/// One condition: a list of terms of which one must be there, or a text in the subject.
-enum Condition {
-    Terms(Vec<String>),
-    Subject(String),
-    /// Either a term or the text.
-    Anywhere(Vec<String>, Option<String>),
+/// One condition: one of these terms is there, or this text stands in the subject.
+#[derive(Default)]
+struct Condition {
+    terms: Vec<String>,
+    phrase: Option<Phrase>,
 }
 
-fn scope_terms(scope: &Scope) -> Vec<String> {
+/// A text to look for in subjects.
+struct Phrase {
+    /// As it is looked up among pairs of letters.
+    pairs: String,
+    /// Itself, folded.
+    text: String,
+}
+
+/// The terms that a scope reaches.
+pub(super) fn scope_terms(scope: &Scope) -> Vec<String> {
     match scope {
         Scope::All => vec![EVERYTHING.to_owned()],
         Scope::Of { senders, approvers } => {
@@ -152,32 +160,36 @@ fn person(text: &str) -> Option<String> {
     Some(format!("@{}", sample.domain_key()))
 }
 
-fn phrase(text: &str) -> Option<String> {
-    let text = folded(text.trim());
+fn phrase(text: &str) -> Option<Phrase> {
+    let text: String = folded(text.trim()).chars().take(LONGEST).collect();
     let pairs = pairs(&text);
-    match (pairs.is_empty(), text.chars().next()) {
-        (true, None) => None,
+    let pairs = match (pairs.is_empty(), text.chars().next()) {
+        (true, None) => return None,
         // One letter alone: every pair that begins with it.
-        (true, Some(letter)) => Some(format!("{:x}g*", u32::from(letter))),
-        (false, _) => Some(format!("\"{}\"", pairs.join(" "))),
-    }
+        (true, Some(letter)) => format!("{:x}g*", u32::from(letter)),
+        (false, _) => format!("\"{}\"", pairs.join(" ")),
+    };
+    Some(Phrase { pairs, text })
 }
 
 fn conditions(query: &HeldQuery) -> Result<Vec<Condition>, Impossible> {
-    let mut all = vec![Condition::Terms(scope_terms(&query.scope))];
+    let by = |terms: Vec<String>| Condition { terms, phrase: None };
+    let mut all = vec![by(scope_terms(&query.scope))];
     for (part, wanted) in [("s", &query.sender), ("r", &query.recipient)] {
         if let Some(text) = wanted.as_deref().filter(|text| !text.trim().is_empty()) {
-            all.push(Condition::Terms(vec![format!("{part}:{}", person(text).ok_or(Impossible)?)]));
+            all.push(by(vec![format!("{part}:{}", person(text).ok_or(Impossible)?)]));
         }
     }
     if let Some(rule) = query.rule.as_deref().filter(|text| !text.trim().is_empty()) {
-        all.push(Condition::Terms(vec![format!("u:{}", rule.trim())]));
+        all.push(by(vec![format!("u:{}", rule.trim())]));
     }
-    all.extend(query.subject.as_deref().and_then(phrase).map(Condition::Subject));
+    if let Some(found) = query.subject.as_deref().and_then(phrase) {
+        all.push(Condition { terms: Vec::new(), phrase: Some(found) });
+    }
     if let Some(text) = query.text.as_deref().filter(|text| !text.trim().is_empty()) {
         let person = person(text).filter(|person| person.contains('.') || !person.starts_with('@'));
         let terms = person.iter().flat_map(|person| [format!("s:{person}"), format!("r:{person}")]);
-        all.push(Condition::Anywhere(terms.collect(), phrase(text)));
+        all.push(Condition { terms: terms.collect(), phrase: phrase(text) });
     }
     Ok(all)
 }
@@ -202,7 +214,6 @@ impl Sql {
     /// Messages that a condition leads to within the bounds, newest first: one range for each term and
     /// state, merged.
     fn lead(&mut self, condition: &Condition, states: &[HeldState], bounds: (i64, i64)) {
-        let (terms, phrase) = condition.parts();
         let (low, high) = (self.value(bounds.0), self.value(bounds.1));
         let mut first = true;
         let mut union = |sql: &mut Self| {
@@ -210,7 +221,7 @@ impl Sql {
                 sql.push(" UNION ");
             }
         };
-        for term in terms {
+        for term in &condition.terms {
             let term = self.value(term.clone());
             for state in states {
                 union(self);
@@ -222,9 +233,9 @@ impl Sql {
                 );
             }
         }
-        if let Some(phrase) = phrase {
+        if let Some(phrase) = &condition.phrase {
             union(self);
-            let phrase = self.value(phrase.to_owned());
+            let phrase = self.value(phrase.pairs.clone());
             let _ = write!(
                 self.text,
                 "SELECT rowid AS message FROM held_subjects WHERE held_subjects MATCH {phrase} AND rowid \
@@ -233,11 +244,10 @@ impl Sql {
         }
     }
 
-    /// That a message meets a condition.
-    fn meets(&mut self, condition: &Condition, message: &str, states: &[HeldState]) {
-        let (terms, phrase) = condition.parts();
+    /// That a message has one of a condition's terms.
+    fn has(&mut self, condition: &Condition, message: &str, states: &[HeldState]) {
         self.push("(0");
-        for term in terms {
+        for term in &condition.terms {
             let term = self.value(term.clone());
             for state in states {
                 let _ = write!(
@@ -248,8 +258,15 @@ impl Sql {
                 );
             }
         }
-        if let Some(phrase) = phrase {
-            let phrase = self.value(phrase.to_owned());
+        self.push(")");
+    }
+
+    /// That a message meets a condition.
+    fn meets(&mut self, condition: &Condition, message: &str, states: &[HeldState]) {
+        self.push("(");
+        self.has(condition, message, states);
+        if let Some(phrase) = &condition.phrase {
+            let phrase = self.value(phrase.pairs.clone());
             let _ = write!(
                 self.text,
                 " OR {message} IN (SELECT rowid FROM held_subjects WHERE held_subjects MATCH {phrase})"
@@ -262,16 +279,12 @@ impl Sql {
 impl Condition {
     /// Nothing can meet it: somebody without an address has no mail.
     fn is_empty(&self) -> bool {
-        let (terms, phrase) = self.parts();
-        terms.is_empty() && phrase.is_none()
+        self.terms.is_empty() && self.phrase.is_none()
     }
 
-    fn parts(&self) -> (&[String], Option<&str>) {
-        match self {
-            Self::Terms(terms) => (terms, None),
-            Self::Subject(phrase) => (&[], Some(phrase)),
-            Self::Anywhere(terms, phrase) => (terms, phrase.as_deref()),
-        }
+    /// Whether a subject, folded, meets it.
+    fn is_in(&self, subject: &str) -> bool {
+        self.phrase.as_ref().is_some_and(|phrase| subject.contains(&phrase.text))
     }
 }
 
@@ -284,19 +297,29 @@ pub(super) fn page(db: &Connection, query: &HeldQuery) -> Result<HeldPage, Failu
     }
     let Some(bounds) = bounds(db, query)? else { return Ok(nothing) };
     let states: Vec<HeldState> = query.state.map_or(STATES.to_vec(), |state| vec![state]);
-    let rarest = rarest(db, &conditions, &states, bounds)?;
-    conditions.swap(0, rarest);
+    let lead = rarest(db, &conditions, &states, bounds)?;
+    conditions.swap(0, lead.at);
     let limit = query.limit.clamp(1, MOST);
+    // The index of subjects gives all that match, however few of them are asked about: of few messages the
+    // subjects are read.
+    let read = if lead.rare { conditions.split_off(1) } else { Vec::new() };
+    let (read, looked_up): (Vec<_>, Vec<_>) = read.into_iter().partition(|one| one.phrase.is_some());
+    conditions.extend(looked_up);
     let mut sql = Sql::default();
-    sql.push("SELECT l.message FROM (");
+    sql.push("SELECT l.message, m.subject");
+    for condition in &read {
+        sql.push(", ");
+        sql.has(condition, "l.message", &states);
+    }
+    sql.push(" FROM (");
     sql.lead(&conditions[0], &states, bounds);
     // A limit keeps the order and the subquery as they are.
-    sql.push(" ORDER BY 1 DESC LIMIT -1) l WHERE 1");
+    sql.push(" ORDER BY 1 DESC LIMIT -1) l CROSS JOIN messages m ON m.row = l.message WHERE 1");
     for condition in &conditions[1..] {
         sql.push(" AND ");
         sql.meets(condition, "l.message", &states);
     }
-    if let (Condition::Subject(_) | Condition::Anywhere(..), Some(state)) = (&conditions[0], query.state) {
+    if let (Some(_), Some(state)) = (&conditions[0].phrase, query.state) {
         // A subject has no state.
         let everything = sql.value(EVERYTHING.to_owned());
         let _ = write!(
@@ -306,10 +329,16 @@ pub(super) fn page(db: &Connection, query: &HeldQuery) -> Result<HeldPage, Failu
             codes::held(state)
         );
     }
-    let _ = write!(sql.text, " LIMIT {}", limit + 1);
     let mut select = db.prepare_cached(&sql.text)?;
-    let found: Vec<i64> =
-        select.query_map(params_from_iter(sql.values), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut rows = select.query(params_from_iter(sql.values))?;
+    let mut found: Vec<i64> = Vec::new();
+    while found.len() <= limit
+        && let Some(row) = rows.next()?
+    {
+        if meets_all(row, &read)? {
+            found.push(row.get(0)?);
+        }
+    }
     let mut lines = Vec::new();
     for message in found.iter().take(limit) {
         lines.extend(line(db, *message)?);
@@ -343,18 +372,39 @@ fn bounds(db: &Connection, query: &HeldQuery) -> Result<Option<(i64, i64)>, Fail
     Ok((low <= high).then_some((low, high)))
 }
 
+/// Whether a message, its subject and which conditions its terms meet, meets all that are read.
+fn meets_all(row: &Row<'_>, read: &[Condition]) -> Result<bool, Failure> {
+    if read.is_empty() {
+        return Ok(true);
+    }
+    let subject: String = folded(&row.get::<_, String>(1)?).chars().take(LONGEST).collect();
+    for (at, condition) in read.iter().enumerate() {
+        if !condition.is_in(&subject) && !row.get::<_, bool>(2 + at)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The condition that leads.
+struct Lead {
+    at: usize,
+    /// Few messages meet it.
+    rare: bool,
+}
+
 /// The condition that few messages meet; when none is rare that of the subject, or else the scope.
 fn rarest(
     db: &Connection,
     conditions: &[Condition],
     states: &[HeldState],
     bounds: (i64, i64),
-) -> Result<usize, Failure> {
+) -> Result<Lead, Failure> {
     if conditions.len() == 1 {
-        return Ok(0);
+        return Ok(Lead { at: 0, rare: false });
     }
     // Looked up one by one, subjects are slow.
-    let by_subject = conditions.iter().position(|condition| condition.parts().1.is_some());
+    let by_subject = conditions.iter().position(|condition| condition.phrase.is_some());
     let mut best = (by_subject.unwrap_or(0), FEW);
     for (at, condition) in conditions.iter().enumerate() {
         let mut sql = Sql::default();
@@ -368,7 +418,7 @@ fn rarest(
             best = (at, count);
         }
     }
-    Ok(best.0)
+    Ok(Lead { at: best.0, rare: best.1 < FEW })
 }
 
 fn line(db: &Connection, message: i64) -> Result<Option<HeldLine>, Failure> {
@@ -412,7 +462,7 @@ fn read_line(db: &Connection, message: i64, row: &Row<'_>) -> Result<HeldLine, F
 
 /// How many there are in each state.
 pub(super) fn counts(db: &Connection, scope: &Scope) -> Result<BTreeMap<HeldState, usize>, Failure> {
-    let condition = Condition::Terms(scope_terms(scope));
+    let condition = Condition { terms: scope_terms(scope), phrase: None };
     let mut counts: BTreeMap<HeldState, usize> = STATES.into_iter().map(|state| (state, 0)).collect();
     if condition.is_empty() {
         return Ok(counts);
@@ -431,7 +481,7 @@ pub(super) fn counts(db: &Connection, scope: &Scope) -> Result<BTreeMap<HeldStat
 
 /// These in full, as far as the scope reaches.
 pub(super) fn rows(db: &Connection, scope: &Scope, ids: &[Id]) -> Result<Vec<HeldRow>, Failure> {
-    let condition = Condition::Terms(scope_terms(scope));
+    let condition = Condition { terms: scope_terms(scope), phrase: None };
     let mut found = Vec::new();
     for id in ids.iter().take(MOST) {
         let mut sql = Sql::default();
@@ -467,10 +517,13 @@ mod tests {
     #[test]
     fn two_letters_of_any_script_are_searched() {
         assert_eq!(pairs("会議室").len(), 2);
-        assert_eq!(phrase("会議"), Some("\"4f1ag8b70\"".to_owned()));
-        assert_eq!(phrase("ＡＢ"), phrase("ab"));
-        assert_eq!(phrase("あ"), Some("3042g*".to_owned()));
-        assert_eq!(phrase("  "), None);
+        for (text, pairs, folded) in
+            [("会議", "\"4f1ag8b70\"", "会議"), (" ＡＢ ", "\"61g62\"", "ab"), ("あ", "3042g*", "あ")]
+        {
+            let found = phrase(text).unwrap();
+            assert_eq!((found.pairs.as_str(), found.text.as_str()), (pairs, folded));
+        }
+        assert!(phrase("  ").is_none());
     }
 
     #[test]
