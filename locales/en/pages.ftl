@@ -37,6 +37,7 @@ desk-span-days = { $count ->
     [one] 1 day
    *[other] { $count } days
 }
+desk-ago-moment = just now
 desk-ago = { $span } ago
 desk-until = in { $span }
 desk-until-over = any moment now
@@ -298,6 +299,11 @@ desk-event-accepted = Accepted from { $client } for { $count ->
     [one] 1 recipient
    *[other] { $count } recipients
 }: { $action }
+desk-event-attempts = { $first }{ $more ->
+    [0] {""}
+    [one] {" "}and 1 other
+   *[other] {" "}and { $more } others
+}: { $state }
 desk-event-attempt = { $first }{ $more ->
     [0] {""}
     [one] {" "}and 1 other
@@ -343,6 +349,7 @@ desk-trace-reply = What the server said
 # The report
 desk-number = { $count }
 desk-report-span = Span
+desk-report-yours = These numbers are about held mail that you were asked about, and your own.
 desk-report-days = { $count } days
 desk-report-prevented = disclosures prevented
 desk-report-accepted = mails accepted
@@ -358,6 +365,7 @@ desk-report-chart-label = Mails accepted each day, by what was decided. The tabl
 desk-report-table = The same as a table
 desk-report-day = Day
 desk-report-rules = By rule
+desk-report-groups = By sender's group
 desk-report-approvers = By who was asked
 desk-report-held = Held
 desk-held-trace = Every delivery of this message

@@ -22,6 +22,7 @@ desk-span-moment = 1 分未満
 desk-span-minutes = { $count } 分
 desk-span-hours = { $count } 時間
 desk-span-days = { $count } 日
+desk-ago-moment = たった今
 desk-ago = { $span }前
 desk-until = あと { $span }
 desk-until-over = まもなく
@@ -239,6 +240,10 @@ desk-notice-escalated = ほかの人への判断の依頼
 desk-notice-delivered = 配信済み
 desk-notice-released = 送信の承認
 desk-event-accepted = { $client } から受け付けました（宛先 { $count } 名、{ $action }）
+desk-event-attempts = { $first }{ $more ->
+    [0] {""}
+   *[other] {" "}ほか { $more } 名
+}: { $state }
 desk-event-attempt = { $first }{ $more ->
     [0] {""}
    *[other] {" "}ほか { $more } 名
@@ -273,6 +278,7 @@ desk-trace-reply = サーバーの応答
 # The report
 desk-number = { $count }
 desk-report-span = 期間
+desk-report-yours = あなたに判断が依頼されたメールと、あなた自身の保留されたメールについての数値です。
 desk-report-days = { $count } 日間
 desk-report-prevented = 防いだアドレスの開示
 desk-report-accepted = 受け付けたメール
@@ -288,6 +294,7 @@ desk-report-chart-label = 日ごとに受け付けたメールの数と判断の
 desk-report-table = 表で見る
 desk-report-day = 日付
 desk-report-rules = ルール別
+desk-report-groups = 送信者のグループ別
 desk-report-approvers = 判断の依頼先別
 desk-report-held = 保留
 desk-held-trace = このメールの配信状況

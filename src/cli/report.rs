@@ -1,13 +1,20 @@
-//! `sekisho report`: numbers over a span of time.
+//! `sekisho report`: numbers over a span of time, the same as the desk's page shows an administrator.
 
 use super::ask::{ask, unexpected};
-use super::layout::thousands;
+use super::layout::{Table, thousands};
 use super::{Context, Failure};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::units::Span;
 use crate::control::{Answer, Request};
+use crate::desk::report::{Decisions, Numbers};
+use crate::store::HeldState;
+use crate::store::known::Tally;
+use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+/// Most rules, groups or people listed under each heading.
+const MOST: usize = 50;
 
 /// What `report` is told.
 #[derive(Debug, clap::Args)]
@@ -18,28 +25,91 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
-    let since = SystemClock.now().minus(arguments.since.0);
-    let Answer::Report(summary) = ask(context, &Request::Report { since })? else { return Err(unexpected()) };
+    let now = SystemClock.now();
+    let since = now.minus(arguments.since.0);
+    // Days are those of the place where the command is typed.
+    let offset = i64::from(TimeZone::system().to_offset(now.to_jiff()).seconds()) * 1_000;
+    let Answer::Report(numbers) = ask(context, &Request::Report { since, offset })? else {
+        return Err(unexpected());
+    };
     if context.out.json {
-        let mut value = serde_json::to_value(&summary).unwrap_or_default();
-        if let Some(object) = value.as_object_mut() {
-            object.insert("since".to_owned(), since.to_string().into());
-        }
-        context.out.json(&value);
+        context.out.json(&in_words(&numbers));
         return Ok(());
     }
     let paint = context.out.paint;
     let mut text = format!("{}\n", paint.bold(&format!("since {since}")));
-    section(&mut text, "accepted", &summary.accepted);
-    section(&mut text, "held", &summary.held);
-    section(&mut text, "deliveries", &summary.deliveries);
+    section(&mut text, "accepted", &numbers.accepted);
+    section(&mut text, "held", &numbers.held);
+    section(&mut text, "deliveries", &numbers.deliveries);
     let _ = writeln!(
         text,
         "exposures prevented  {} (recipients who would have seen each other, n × (n − 1))",
-        paint.bold(&thousands(summary.exposures_prevented))
+        paint.bold(&thousands(numbers.exposures_prevented))
     );
+    if let Decisions { count, median_seconds: Some(half), nine_of_ten_seconds: Some(most) } =
+        numbers.decisions
+    {
+        let decisions = thousands(count as u64);
+        let (half, most) = (span(half), span(most));
+        let _ = writeln!(
+            text,
+            "decisions by people  {decisions} (half of them within {half}, nine of ten within {most})"
+        );
+    }
+    for (heading, tally) in
+        [("RULE", &numbers.rules), ("SENDER'S GROUP", &numbers.groups), ("ASKED", &numbers.approvers)]
+    {
+        if !tally.is_empty() {
+            text.push('\n');
+            text.push_str(&table(context, heading, tally));
+        }
+    }
     context.out.print(&text);
     Ok(())
+}
+
+/// Held messages with the most first, as a table.
+fn table(context: &Context, heading: &str, tally: &Tally) -> String {
+    let states = [HeldState::Held, HeldState::Released, HeldState::Returned, HeldState::Expired];
+    let mut table = Table::new(&context.out, &[heading, "ALL", "HELD", "RELEASED", "RETURNED", "EXPIRED"], 0);
+    let mut rows: Vec<(u64, &String, [u64; 4])> = tally
+        .iter()
+        .map(|(name, counts)| {
+            let counts = states.map(|state| counts.get(&state).copied().unwrap_or(0));
+            (counts.iter().sum(), name, counts)
+        })
+        .collect();
+    rows.sort_by_key(|(all, ..)| std::cmp::Reverse(*all));
+    for (all, name, counts) in rows.into_iter().take(MOST) {
+        table.row([name.clone(), thousands(all)].into_iter().chain(counts.map(thousands)));
+    }
+    table.render()
+}
+
+/// A span in its largest unit.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// The numbers as JSON, moments as texts.
+fn in_words(numbers: &Numbers) -> serde_json::Value {
+    let mut value = serde_json::to_value(numbers).unwrap_or_default();
+    let text = |at: Timestamp| serde_json::Value::from(at.to_string());
+    if let Some(since) = value.get_mut("since") {
+        *since = text(numbers.since);
+    }
+    let days = value.get_mut("days").and_then(serde_json::Value::as_array_mut);
+    for (day, known) in days.into_iter().flatten().zip(&numbers.days) {
+        if let Some(begins) = day.get_mut("begins") {
+            *begins = text(known.begins);
+        }
+    }
+    value
 }
 
 fn section(text: &mut String, name: &str, numbers: &BTreeMap<String, u64>) {

@@ -73,7 +73,9 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
             }
             Answer::Journal { entries, last: ids.last().copied() }
         }
-        Request::Report { since } => Answer::Report(desk.store.summary(since).await?),
+        Request::Report { since, offset } => {
+            Answer::Report(Box::new(desk.numbers(&admin, since, offset).await?))
+        }
         Request::AddToken { name, scopes, expires } => {
             let scopes = Scopes::of(&scopes);
             let made = people::add_token(&*desk.store, &name, scopes, expires, user, desk.clock.now()).await;

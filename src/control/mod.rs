@@ -13,13 +13,14 @@ use crate::clock::Timestamp;
 use crate::desk::HeldDetail;
 use crate::desk::circles::CircleWish;
 use crate::desk::decide::{How, Released};
+use crate::desk::report::Numbers;
 use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::Address;
 use crate::policy::facts::Disclosed;
 use crate::store::chain::Verified;
 use crate::store::circles::Circle;
-use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow, Summary};
+use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -79,6 +80,8 @@ pub enum Request {
     Report {
         /// Since when.
         since: Timestamp,
+        /// By how many milliseconds days begin before those of UTC.
+        offset: i64,
     },
     /// Makes a token of the API.
     AddToken {
@@ -147,7 +150,7 @@ pub enum Answer {
     /// Traces.
     Traces(Vec<Trace>),
     /// Numbers.
-    Report(Summary),
+    Report(Box<Numbers>),
     /// A new token: what programs show.
     Token(String),
     /// All tokens.

@@ -24,6 +24,7 @@ mod interleavings;
 pub mod known;
 pub mod links;
 pub mod principal;
+pub mod report;
 pub mod taking;
 
 use crate::clock::{Clock, Timestamp};

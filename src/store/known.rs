@@ -1,10 +1,11 @@
 //! Whom each sender's mail reached before: kept up as copies are delivered, asked by the desk; and the
 //! numbers of the report page, a day at a time.
 
-use super::{HeldState, StoreError};
+use super::{HeldState, Scope, StoreError};
 use crate::clock::Timestamp;
 use crate::message::Address;
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -17,22 +18,27 @@ pub struct Correspondents {
     pub domains: Vec<String>,
 }
 
-/// What happened over a span of time, for the report page. The sums are those of
-/// [`super::Store::summary`].
+/// Held messages by what they have in common, and by their state now.
+pub type Tally = BTreeMap<String, BTreeMap<HeldState, u64>>;
+
+/// What happened over a span of time. Over everything, the sums are those of [`super::Store::summary`];
+/// what was never held is in nobody's smaller scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
     /// Days on which messages were accepted, oldest first.
     pub days: Vec<Day>,
-    /// Held messages by the rule that held them and their state now.
-    pub rules: BTreeMap<String, BTreeMap<HeldState, u64>>,
-    /// Held messages by who was asked to decide, and their state now.
-    pub approvers: BTreeMap<String, BTreeMap<HeldState, u64>>,
+    /// Held messages by state now: all that wait, and those decided on that came in the span.
+    pub held: BTreeMap<HeldState, u64>,
+    /// Held messages by the rule that held them.
+    pub rules: Tally,
+    /// Held messages by who was asked to decide.
+    pub approvers: Tally,
     /// How long each decision took that a person made, shortest first; at most 100,000.
     pub waits: Vec<Duration>,
 }
 
 /// One day.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Day {
     /// When it begins.
     pub begins: Timestamp,
@@ -54,6 +60,11 @@ pub trait KnownStore {
         most: usize,
     ) -> Result<Correspondents, StoreError>;
 
-    /// What happened since a moment; days begin `offset` milliseconds before those of UTC.
-    async fn activity(&self, since: Timestamp, offset: i64) -> Result<Activity, StoreError>;
+    /// What happened since a moment, as far as a scope reaches; days begin `offset` milliseconds before
+    /// those of UTC.
+    async fn activity(&self, scope: &Scope, since: Timestamp, offset: i64) -> Result<Activity, StoreError>;
+
+    /// Held messages that came since a moment, as far as a scope reaches, by MAIL FROM (empty where there
+    /// is none).
+    async fn held_senders(&self, scope: &Scope, since: Timestamp) -> Result<Tally, StoreError>;
 }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::policy::{Demand, Mode, Verdict};
+use crate::store::Scope;
 use DeliveryState::{Delivered, Failed};
+use std::collections::BTreeMap;
 
 fn passed(random: u64, recipients: &[&str]) -> NewMessage {
     let verdict = Verdict { demand: Demand::default(), mode: Mode::Enforce, rules: Vec::new() };
@@ -53,13 +55,33 @@ pub(in crate::store) async fn days_and_waits_are_counted(harness: &impl Harness)
         undo_until: None,
     };
     store.decide(decision).await.unwrap();
-    let found = store.activity(NOW.minus(minutes(60)), 0).await.unwrap();
+    let since = NOW.minus(minutes(60));
+    let found = store.activity(&Scope::All, since, 0).await.unwrap();
     assert_eq!(found.days.len(), 1);
     assert_eq!(found.days[0].accepted.values().sum::<u64>(), 2);
     assert_eq!(found.waits, [minutes(7)]);
     let asked =
         found.approvers.get("soumu@example.co.jp").and_then(|states| states.get(&HeldState::Returned));
     assert_eq!(asked, Some(&1));
-    let later = store.activity(at(60), 0).await.unwrap();
-    assert_eq!(later, crate::store::known::Activity::default());
+    let summary = store.summary(since).await.unwrap();
+    let named: BTreeMap<String, u64> =
+        found.held.iter().map(|(state, count)| (state.to_string(), *count)).collect();
+    assert_eq!((named, &found.days[0].accepted), (summary.held, &summary.accepted));
+    assert_eq!(found.days[0].prevented, summary.exposures_prevented);
+    let senders = store.held_senders(&Scope::All, since).await.unwrap();
+    let held: u64 = senders.values().flat_map(BTreeMap::values).sum();
+    assert_eq!(held, 1, "{senders:?}");
+    // Whoever was asked sees what was held, and nobody else anything.
+    let of = |asked: &str| Scope::Of { senders: Vec::new(), approvers: vec![asked.to_owned()] };
+    let theirs = store.activity(&of("soumu@example.co.jp"), since, 0).await.unwrap();
+    assert_eq!(theirs.days[0].accepted.values().sum::<u64>(), 1);
+    assert_eq!(theirs.days[0].prevented, summary.exposures_prevented);
+    assert_eq!((&theirs.held, &theirs.rules, &theirs.waits), (&found.held, &found.rules, &found.waits));
+    let nothing = crate::store::known::Activity::default();
+    for stranger in [of("other@example.co.jp"), Scope::Of { senders: Vec::new(), approvers: Vec::new() }] {
+        assert_eq!(store.activity(&stranger, since, 0).await.unwrap(), nothing);
+        assert!(store.held_senders(&stranger, since).await.unwrap().is_empty());
+    }
+    let later = store.activity(&Scope::All, at(60), 0).await.unwrap();
+    assert_eq!(later, nothing);
 }

@@ -32,6 +32,7 @@ mod journal;
 mod known;
 mod memory;
 mod notices;
+mod numbers;
 mod open;
 mod people;
 mod purge;
@@ -46,7 +47,8 @@ mod taken;
 mod telling;
 mod writer;
 
-use super::known::{Activity, Correspondents, KnownStore};
+use super::Scope;
+use super::known::{Activity, Correspondents, KnownStore, Tally};
 use super::lock::beside;
 use super::{
     AttemptResult, Body, BodyWriter, Claim, DueNotice, HeldDecision, HeldFilter, HeldRow, Lease, MessageRow,
@@ -379,8 +381,14 @@ impl KnownStore for SqliteStore {
         self.readers.read(move |db| known::correspondents(db, &sender, &recipients, most)).await
     }
 
-    async fn activity(&self, since: Timestamp, offset: i64) -> Result<Activity, StoreError> {
-        self.readers.read(move |db| known::activity(db, since, offset)).await
+    async fn activity(&self, scope: &Scope, since: Timestamp, offset: i64) -> Result<Activity, StoreError> {
+        let scope = scope.clone();
+        self.readers.read(move |db| numbers::activity(db, &scope, since, offset)).await
+    }
+
+    async fn held_senders(&self, scope: &Scope, since: Timestamp) -> Result<Tally, StoreError> {
+        let scope = scope.clone();
+        self.readers.read(move |db| numbers::senders(db, &scope, since)).await
     }
 }
 

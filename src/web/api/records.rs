@@ -140,18 +140,8 @@ pub(super) async fn report(
         return Err(bad("days is between 1 and 3650"));
     }
     let since = site.desk.clock.now().minus(Duration::from_hours(24 * u64::from(days)));
-    let found = tokio::try_join!(site.store.summary(since), site.store.activity(since, 0));
-    let (summary, activity) = found.map_err(|error| refused(&error.into()))?;
-    let mut report = Report::of(since, summary);
-    report.median_seconds_to_decide = activity.waits.get(activity.waits.len() / 2).map(Duration::as_secs);
-    report.rules = activity
-        .rules
-        .into_iter()
-        .map(|(rule, states)| {
-            (rule, states.into_iter().map(|(state, count)| (state.to_string(), count)).collect())
-        })
-        .collect();
-    Ok(Json(report).into_response())
+    let numbers = site.desk.numbers(&caller.who, since, 0).await.map_err(|error| refused(&error))?;
+    Ok(Json(Report::of(numbers)).into_response())
 }
 
 /// The end of the chain

@@ -2,8 +2,10 @@
 
 use crate::clock::Timestamp;
 use crate::desk::decide::Released;
+use crate::desk::report::Numbers;
 use crate::journal::Entry;
-use crate::store::{HeldLine, HeldRow, MessageRow, QueueRow, Summary};
+use crate::store::known::Tally;
+use crate::store::{HeldLine, HeldRow, HeldState, MessageRow, QueueRow};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
@@ -419,8 +421,16 @@ pub(super) struct Report {
     pub exposures_prevented: u64,
     /// Held messages by rule and state now.
     pub rules: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The same by the sender's group; a sender may be in several.
+    pub groups: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The same by who was asked to decide.
+    pub approvers: BTreeMap<String, BTreeMap<String, u64>>,
+    /// How many decisions people made.
+    pub decisions: usize,
     /// How long half of the decisions took at most, in seconds; null where there was none.
     pub median_seconds_to_decide: Option<u64>,
+    /// How long nine of ten took at most, in seconds; null where there was none.
+    pub nine_of_ten_seconds_to_decide: Option<u64>,
 }
 
 impl HeldItem {
@@ -522,15 +532,25 @@ impl Happened {
 }
 
 impl Report {
-    pub(super) fn of(since: Timestamp, summary: Summary) -> Self {
+    pub(super) fn of(numbers: Numbers) -> Self {
+        let named = |tally: Tally| -> BTreeMap<String, BTreeMap<String, u64>> {
+            let states = |states: BTreeMap<HeldState, u64>| {
+                states.into_iter().map(|(state, count)| (state.to_string(), count)).collect()
+            };
+            tally.into_iter().map(|(name, counts)| (name, states(counts))).collect()
+        };
         Self {
-            since: moment(since),
-            accepted: summary.accepted,
-            held: summary.held,
-            deliveries: summary.deliveries,
-            exposures_prevented: summary.exposures_prevented,
-            rules: BTreeMap::new(),
-            median_seconds_to_decide: None,
+            since: moment(numbers.since),
+            accepted: numbers.accepted,
+            held: numbers.held,
+            deliveries: numbers.deliveries,
+            exposures_prevented: numbers.exposures_prevented,
+            decisions: numbers.decisions.count,
+            median_seconds_to_decide: numbers.decisions.median_seconds,
+            nine_of_ten_seconds_to_decide: numbers.decisions.nine_of_ten_seconds,
+            rules: named(numbers.rules),
+            groups: named(numbers.groups),
+            approvers: named(numbers.approvers),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
 use crate::desk::principal::Principal;
 use crate::id::Id;
-use crate::store::{HeldLine, HeldQuery, HeldRow, HeldState, Scope};
+use crate::store::{HeldLine, HeldQuery, HeldRow, HeldState};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -137,15 +137,6 @@ pub(super) async fn page(
     }
 }
 
-/// Whose held messages somebody may know of.
-pub(super) fn scope(who: &Principal, own: bool) -> Scope {
-    if (who.roles.admin || who.roles.auditor) && !own {
-        return Scope::All;
-    }
-    let keys = || who.addresses.iter().map(|address| address.key().to_owned()).collect();
-    Scope::Of { senders: keys(), approvers: if who.roles.approver && !own { keys() } else { Vec::new() } }
-}
-
 fn query(who: &Principal, asked: &Asked) -> HeldQuery {
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     HeldQuery {
@@ -154,7 +145,7 @@ fn query(who: &Principal, asked: &Asked) -> HeldQuery {
         text: filled(&asked.q),
         after: asked.after.parse().ok(),
         limit: ON_A_PAGE,
-        ..HeldQuery::new(scope(who, asked.whose == "mine"))
+        ..HeldQuery::new(who.scope(asked.whose == "mine"))
     }
 }
 

@@ -7,8 +7,9 @@ use super::answer;
 use super::people::LONGEST;
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
-use crate::store::known::{Activity, Day};
-use crate::store::{HeldState, Summary};
+use crate::desk::report::Numbers;
+use crate::store::HeldState;
+use crate::store::known::{Day, Tally};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -54,9 +55,12 @@ struct Report {
     median: Option<String>,
     most: Option<String>,
     chart: Chart,
+    /// All mail is counted; else what was held and the visitor may know of.
+    everything: bool,
     rules: Vec<Held>,
-    /// Whom decisions were asked of; for those who see everything.
-    approvers: Option<Vec<Held>>,
+    groups: Vec<Held>,
+    /// Whom decisions were asked of.
+    approvers: Vec<Held>,
 }
 
 /// A chart of stacked bars, one a day.
@@ -86,7 +90,7 @@ struct Row {
     prevented: u64,
 }
 
-/// Held messages of one rule or person.
+/// Held messages of one rule, group or person.
 struct Held {
     name: String,
     total: u64,
@@ -107,48 +111,43 @@ pub(super) async fn page(
     let days = if SPANS.contains(&days) { days } else { SPANS[1] };
     let since = c.t.now.minus(Duration::from_hours(24 * days));
     let offset = i64::from(c.t.zone.to_offset(c.t.now.to_jiff()).seconds()) * 1_000;
-    let found = tokio::try_join!(site.store.summary(since), site.store.activity(since, offset));
-    let (summary, activity) = match found {
-        Ok(found) => found,
+    match site.desk.numbers(&who, since, offset).await {
+        Ok(numbers) => show(StatusCode::OK, &make(c, days, &numbers)),
         Err(error) => {
             tracing::warn!(%error, "the report could not be made");
             let p = |key| c.t.p(key).to_string();
             let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));
-            return answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "");
+            answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")
         }
-    };
-    let everything = who.roles.admin || who.roles.auditor;
-    let report = make(c, days, &summary, &activity, everything);
-    show(StatusCode::OK, &report)
+    }
 }
 
-fn make(c: Chrome, days: u64, summary: &Summary, activity: &Activity, everything: bool) -> Report {
-    let accepted = |action: &str| summary.accepted.get(action).copied().unwrap_or(0);
-    let held = |state: HeldState| summary.held.get(&state.to_string()).copied().unwrap_or(0);
-    let quantile = |part: usize| {
-        let at = activity.waits.len() * part / 100;
-        activity.waits.get(at.min(activity.waits.len().saturating_sub(1))).map(|wait| c.t.span(*wait))
-    };
+fn make(c: Chrome, days: u64, numbers: &Numbers) -> Report {
+    let accepted = |action: &str| numbers.accepted.get(action).copied().unwrap_or(0);
+    let held = |state: HeldState| numbers.held.get(&state.to_string()).copied().unwrap_or(0);
+    let span = |seconds: Option<u64>| seconds.map(|seconds| c.t.span(Duration::from_secs(seconds)));
     Report {
         days,
         spans: SPANS,
-        prevented: summary.exposures_prevented,
-        accepted: summary.accepted.values().sum(),
+        everything: numbers.everything,
+        prevented: numbers.exposures_prevented,
+        accepted: numbers.accepted.values().sum(),
         passed: accepted("pass"),
         apart: accepted("split") + accepted("bcc"),
         waiting: held(HeldState::Held),
         returned: held(HeldState::Returned) + held(HeldState::Expired),
         released: held(HeldState::Released),
-        median: quantile(50),
-        most: quantile(90),
-        chart: chart(&c.t, days, &activity.days),
-        rules: listed(&activity.rules),
-        approvers: everything.then(|| listed(&activity.approvers)),
+        median: span(numbers.decisions.median_seconds),
+        most: span(numbers.decisions.nine_of_ten_seconds),
+        chart: chart(&c.t, days, &numbers.days),
+        rules: listed(&numbers.rules),
+        groups: listed(&numbers.groups),
+        approvers: listed(&numbers.approvers),
         c,
     }
 }
 
-fn listed(all: &BTreeMap<String, BTreeMap<HeldState, u64>>) -> Vec<Held> {
+fn listed(all: &Tally) -> Vec<Held> {
     let mut held: Vec<Held> = all
         .iter()
         .map(|(name, states)| {

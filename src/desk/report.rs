@@ -1,0 +1,167 @@
+//! Numbers over a span of time: counted once, for the report page, the API and the command line.
+
+use super::principal::Principal;
+use super::{Desk, DeskError};
+use crate::clock::Timestamp;
+use crate::message::Address;
+use crate::policy::approvers::Approvers;
+use crate::store::Scope;
+use crate::store::known::{Day, Tally};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Numbers over a span of time, as far as whoever asks may know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// When the span begins.
+    pub since: Timestamp,
+    /// All mail is counted; else only what was held and the reader may know of.
+    pub everything: bool,
+    /// Messages accepted from clients, by the action decided: `pass`, `split`, …
+    pub accepted: BTreeMap<String, u64>,
+    /// Held messages by state now.
+    pub held: BTreeMap<String, u64>,
+    /// Deliveries by state now; none unless all mail is counted.
+    pub deliveries: BTreeMap<String, u64>,
+    /// Disclosures prevented: the sum of n×(n−1) over rewritten or returned mail.
+    pub exposures_prevented: u64,
+    /// How long decisions took that people made.
+    pub decisions: Decisions,
+    /// Held messages by the rule that held them and their state now.
+    pub rules: Tally,
+    /// Held messages by the sender's group and their state now; a sender may be in several.
+    pub groups: Tally,
+    /// Held messages by who was asked and their state now; none unless all mail is counted.
+    pub approvers: Tally,
+    /// Days on which messages were accepted, oldest first.
+    pub days: Vec<Day>,
+}
+
+/// How long decisions took.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decisions {
+    /// How many there were.
+    pub count: usize,
+    /// Half took at most so many seconds,
+    pub median_seconds: Option<u64>,
+    /// and nine of ten so many.
+    pub nine_of_ten_seconds: Option<u64>,
+}
+
+impl Decisions {
+    /// Of these spans, shortest first.
+    fn of(waits: &[Duration]) -> Self {
+        let within = |part: usize| waits.get((waits.len() * part).div_ceil(100).saturating_sub(1));
+        Self {
+            count: waits.len(),
+            median_seconds: within(50).map(Duration::as_secs),
+            nine_of_ten_seconds: within(90).map(Duration::as_secs),
+        }
+    }
+}
+
+impl Principal {
+    /// Whose held messages they may know of; `own` leaves only their own mail.
+    pub fn scope(&self, own: bool) -> Scope {
+        if (self.roles.admin || self.roles.auditor) && !own {
+            return Scope::All;
+        }
+        let keys = || self.addresses.iter().map(|address| address.key().to_owned()).collect();
+        let asked = self.roles.approver && !own;
+        Scope::Of { senders: keys(), approvers: if asked { keys() } else { Vec::new() } }
+    }
+}
+
+impl Desk {
+    /// Numbers since a moment, as far as this person may know; days begin `offset` milliseconds before
+    /// those of UTC.
+    pub async fn numbers(
+        &self,
+        who: &Principal,
+        since: Timestamp,
+        offset: i64,
+    ) -> Result<Numbers, DeskError> {
+        let scope = who.scope(false);
+        let everything = scope == Scope::All;
+        let activity = self.store.activity(&scope, since, offset).await?;
+        let approvers = self.examiner.borrow().approvers.clone();
+        let groups = if approvers.groups.is_empty() {
+            Tally::new()
+        } else {
+            grouped(&approvers, &self.store.held_senders(&scope, since).await?)
+        };
+        let deliveries =
+            if everything { self.store.summary(since).await?.deliveries } else { BTreeMap::new() };
+        let mut accepted: BTreeMap<String, u64> = BTreeMap::new();
+        for (action, count) in activity.days.iter().flat_map(|day| &day.accepted) {
+            *accepted.entry(action.clone()).or_default() += count;
+        }
+        Ok(Numbers {
+            since,
+            everything,
+            accepted,
+            held: activity.held.iter().map(|(state, count)| (state.to_string(), *count)).collect(),
+            deliveries,
+            exposures_prevented: activity.days.iter().map(|day| day.prevented).sum(),
+            decisions: Decisions::of(&activity.waits),
+            rules: activity.rules,
+            groups,
+            approvers: if everything { activity.approvers } else { Tally::new() },
+            days: activity.days,
+        })
+    }
+}
+
+/// Held messages by the groups that their senders are in.
+fn grouped(approvers: &Approvers, senders: &Tally) -> Tally {
+    let mut tally = Tally::new();
+    for (sender, states) in senders {
+        let Ok(sender) = Address::parse(sender) else { continue };
+        for group in approvers.groups.iter().filter(|group| group.holds(&sender)) {
+            let counts = tally.entry(group.name.clone()).or_default();
+            for (state, count) in states {
+                *counts.entry(*state).or_default() += count;
+            }
+        }
+    }
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::approvers::Group;
+    use crate::store::HeldState;
+
+    #[test]
+    fn half_and_nine_of_ten() {
+        let spans = |count: u64| (1..=count).map(Duration::from_secs).collect::<Vec<_>>();
+        for (count, half, most) in [(1, 1, 1), (2, 1, 2), (3, 2, 3), (10, 5, 9), (100, 50, 90)] {
+            let found = Decisions::of(&spans(count));
+            assert_eq!(
+                (found.median_seconds, found.nine_of_ten_seconds),
+                (Some(half), Some(most)),
+                "{count}"
+            );
+        }
+        assert_eq!(Decisions::of(&[]), Decisions::default());
+    }
+
+    #[test]
+    fn senders_count_in_every_group_of_theirs() {
+        let group = |name: &str, sender: &str| Group::new(name, &[sender.to_owned()], Vec::new()).unwrap();
+        let groups = vec![group("sales", "sales-*@example.jp"), group("all", "example.jp")];
+        let approvers = Approvers { groups, ..Approvers::default() };
+        let held = |count| BTreeMap::from([(HeldState::Held, count)]);
+        let senders = Tally::from([
+            ("sales-a@example.jp".to_owned(), held(2)),
+            ("sales-b@example.jp".to_owned(), held(3)),
+            ("soumu@example.jp".to_owned(), held(4)),
+            ("x@elsewhere.example".to_owned(), held(5)),
+            (String::new(), held(6)),
+        ]);
+        let found = grouped(&approvers, &senders);
+        assert_eq!(found, Tally::from([("sales".to_owned(), held(5)), ("all".to_owned(), held(9))]));
+    }
+}

@@ -1,0 +1,150 @@
+//! Numbers over a span of time, as far as a scope reaches: days, held messages by what they have in common,
+//! how long decisions took.
+
+use super::encode::{sender_of, to_json};
+use super::error::Failure;
+use super::{codes, held};
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::store::known::{Activity, Day, Tally};
+use crate::store::{HeldState, Scope};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Milliseconds of a day.
+const DAY: i64 = 24 * 3600 * 1000;
+/// Most decisions whose time is looked at.
+const MOST_WAITS: usize = 100_000;
+
+/// What is counted.
+struct Span {
+    /// The terms that messages are found by, as a list in JSON; `None` counts everything.
+    terms: Option<String>,
+    /// When it begins,
+    since: Timestamp,
+    /// the first id that may lie in it,
+    from: Id,
+    /// and its first message.
+    first: i64,
+}
+
+impl Span {
+    fn of(db: &Connection, scope: &Scope, since: Timestamp) -> Result<Self, Failure> {
+        // As in the summary: ids begin with the time, and an hour more covers a clock that was set back.
+        let from = Id::new(since.minus(Duration::from_hours(1)), 0);
+        let first: Option<i64> = db
+            .prepare_cached("SELECT row FROM messages WHERE id >= ?1 AND received >= ?2 ORDER BY id LIMIT 1")?
+            .query_row(params![from.as_str(), since.0], |row| row.get(0))
+            .optional()?;
+        let terms = match scope {
+            Scope::All => None,
+            Scope::Of { .. } => Some(to_json(&held::scope_terms(scope))?),
+        };
+        Ok(Self { terms, since, from, first: first.unwrap_or(i64::MAX) })
+    }
+}
+
+/// See [`crate::store::known::KnownStore::activity`].
+pub(super) fn activity(
+    db: &Connection,
+    scope: &Scope,
+    since: Timestamp,
+    offset: i64,
+) -> Result<Activity, Failure> {
+    let span = Span::of(db, scope, since)?;
+    let mut activity = Activity { days: days(db, &span, offset)?, ..Activity::default() };
+    activity.rules = by_term(db, &span, "u:", "u;")?;
+    activity.approvers = by_term(db, &span, "a:", "a;")?;
+    let mut held = db.prepare_cached(
+        "SELECT state, count(*) FROM held WHERE item = message AND (state = 0 OR message >= ?1) AND \
+         (?2 IS NULL OR message IN (SELECT message FROM held_terms WHERE term IN \
+         (SELECT value FROM json_each(?2)))) GROUP BY state",
+    )?;
+    let mut rows = held.query(params![span.first, span.terms])?;
+    while let Some(row) = rows.next()? {
+        if let Some(state) = codes::to_held(row.get(0)?) {
+            activity.held.insert(state, codes::count(row.get(1)?));
+        }
+    }
+    let mut waits = db.prepare_cached(
+        "SELECT h.decided_at - m.received AS wait FROM held h JOIN messages m ON m.row = h.message \
+         WHERE h.message >= ?1 AND h.item = h.message AND h.state IN (?2, ?3) AND \
+         (?5 IS NULL OR h.message IN (SELECT message FROM held_terms WHERE term IN \
+         (SELECT value FROM json_each(?5)))) ORDER BY wait LIMIT ?4",
+    )?;
+    let (released, returned) = (codes::held(HeldState::Released), codes::held(HeldState::Returned));
+    let most = codes::number(MOST_WAITS);
+    let mut rows = waits.query(params![span.first, released, returned, most, span.terms])?;
+    while let Some(row) = rows.next()? {
+        activity.waits.push(Duration::from_millis(codes::count(row.get(0)?)));
+    }
+    Ok(activity)
+}
+
+fn days(db: &Connection, span: &Span, offset: i64) -> Result<Vec<Day>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT (received + ?3) / ?4 AS day, action, count(*), sum(exposures * prevented) FROM messages \
+         WHERE id >= ?1 AND received >= ?2 AND (?5 IS NULL OR row IN (SELECT message FROM held_terms WHERE \
+         term IN (SELECT value FROM json_each(?5)))) GROUP BY 1, 2 ORDER BY 1",
+    )?;
+    let mut rows = select.query(params![span.from.as_str(), span.since.0, offset, DAY, span.terms])?;
+    let mut days: Vec<Day> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let begins = Timestamp(row.get::<_, i64>(0)? * DAY - offset);
+        if days.last().is_none_or(|day| day.begins != begins) {
+            days.push(Day { begins, accepted: BTreeMap::new(), prevented: 0 });
+        }
+        let Some(day) = days.last_mut() else { continue };
+        day.prevented += codes::count(row.get(3)?);
+        let action: String = row.get(1)?;
+        if action != "own" {
+            day.accepted.insert(action, codes::count(row.get(2)?));
+        }
+    }
+    Ok(days)
+}
+
+/// Held messages of the span by a kind of term and their state.
+fn by_term(db: &Connection, span: &Span, from: &str, to: &str) -> Result<Tally, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT term, state, count(*) FROM held_terms WHERE term >= ?1 AND term < ?2 AND message >= ?3 AND \
+         (?4 IS NULL OR message IN (SELECT message FROM held_terms WHERE term IN \
+         (SELECT value FROM json_each(?4)))) GROUP BY term, state",
+    )?;
+    let mut rows = select.query(params![from, to, span.first, span.terms])?;
+    let mut found = Tally::new();
+    while let Some(row) = rows.next()? {
+        let term: String = row.get(0)?;
+        let Some(state) = codes::to_held(row.get(1)?) else { continue };
+        let name = term.get(from.len()..).unwrap_or_default().to_owned();
+        // Terms of whole domains stand beside those of addresses.
+        if name.starts_with('@') {
+            continue;
+        }
+        found.entry(name).or_default().insert(state, codes::count(row.get(2)?));
+    }
+    Ok(found)
+}
+
+/// See [`crate::store::known::KnownStore::held_senders`].
+pub(super) fn senders(db: &Connection, scope: &Scope, since: Timestamp) -> Result<Tally, Failure> {
+    let span = Span::of(db, scope, since)?;
+    let mut select = db.prepare_cached(
+        "SELECT m.people, h.state FROM held h JOIN messages m ON m.row = h.message WHERE h.message >= ?1 AND \
+         h.item = h.message AND (?2 IS NULL OR h.message IN (SELECT message FROM held_terms WHERE term IN \
+         (SELECT value FROM json_each(?2))))",
+    )?;
+    let mut rows = select.query(params![span.first, span.terms])?;
+    let mut found = Tally::new();
+    while let Some(row) = rows.next()? {
+        let people: String = row.get(0)?;
+        let Some(state) = codes::to_held(row.get(1)?) else { continue };
+        let states = match found.get_mut(sender_of(&people)) {
+            Some(states) => states,
+            None => found.entry(sender_of(&people).to_owned()).or_default(),
+        };
+        *states.entry(state).or_default() += 1;
+    }
+    Ok(found)
+}
