@@ -172,7 +172,11 @@ impl Words {
 
     /// `3 hours ago`.
     pub fn ago(&self, at: &Timestamp) -> String {
-        self.p("desk-ago").s("span", self.span(self.now.since(*at))).to_string()
+        let span = self.now.since(*at);
+        if span.as_secs() < 60 {
+            return self.p("desk-ago-moment").to_string();
+        }
+        self.p("desk-ago").s("span", self.span(span)).to_string()
     }
 
     /// `in 3 hours`, or that it is over.
@@ -255,10 +259,15 @@ impl<T: Count> Count for &T {
 }
 
 /// A text of others on one line: nothing in it moves what stands around it. Control characters, and
-/// those that change direction or are not seen, become U+FFFD; very long texts are cut.
+/// those that change direction or are not seen, become U+FFFD, a tab a space; very long texts are cut.
 pub fn calm(text: &str, most: usize) -> String {
-    let mut out: String =
-        text.chars().take(most).map(|c| if is_tricky(c) { '\u{fffd}' } else { c }).collect();
+    let plain = |c| match c {
+        // Where a long field was folded.
+        '\t' => ' ',
+        c if is_tricky(c) => '\u{fffd}',
+        c => c,
+    };
+    let mut out: String = text.chars().take(most).map(plain).collect();
     if text.chars().nth(most).is_some() {
         out.push('…');
     }
@@ -349,6 +358,7 @@ mod tests {
         assert_eq!(calm("photo\u{202e}gpj.exe\r\n\0", 100), "photo\u{fffd}gpj.exe\u{fffd}\u{fffd}\u{fffd}");
         assert_eq!(calm("見積書（11月）.pdf", 100), "見積書（11月）.pdf");
         assert_eq!(calm("abcdef", 3), "abc…");
+        assert_eq!(calm("a@x.example,\tb@y.example", 99), "a@x.example, b@y.example");
         assert_eq!(calm_lines("a\r\nb\tc\u{200b}"), "a\nb\tc\u{fffd}");
     }
 }

@@ -6,13 +6,13 @@ use super::answer;
 use super::copies::{self, Pair};
 use super::list::as_line;
 use super::people::{LONGEST, Organisation, organisations};
+use super::timeline::{Moment, timeline};
 use super::visit::{Chrome, Visit, show};
 use crate::desk::DeskError;
 use crate::desk::contents::{self, Contents};
 use crate::desk::decide::How;
 use crate::desk::dossier::{Closed, Dossier};
 use crate::id::Id;
-use crate::journal::Event;
 use crate::policy::verdict::RuleOutcome;
 use crate::rewrite::Hit;
 use crate::store::{HeldLine, HeldRow, HeldState, HoldKind};
@@ -118,12 +118,6 @@ enum Reading {
     Open(Contents),
 }
 
-/// One entry of a timeline.
-pub(super) struct Moment {
-    pub(super) at: crate::clock::Timestamp,
-    pub(super) text: String,
-}
-
 /// How far the sending is.
 struct Progress {
     delivered: usize,
@@ -168,6 +162,10 @@ async fn make(site: &Site, visit: Visit, id: Id, late: bool) -> Result<Held, Des
         Some(name) => format!("{name} <{}>", mailbox.address),
         None => mailbox.address.to_string(),
     });
+    let rules = rules(t, &dossier);
+    // What a rule says for itself stands beside its name.
+    let mut other_reasons = reasons(t, &row);
+    other_reasons.retain(|reason| !rules.iter().any(|rule| rule.why == *reason));
     Ok(Held {
         headline: headline(t, &dossier, &row),
         late,
@@ -178,13 +176,13 @@ async fn make(site: &Site, visit: Visit, id: Id, late: bool) -> Result<Held, Des
         people: dossier.message.envelope.recipients.len(),
         organisations: organisations(t, &dossier, &known),
         ways: ways(t, &who, &dossier, &row, individual.as_ref().err()),
-        reasons: reasons(t, &row),
+        reasons: other_reasons,
         hits: hits(&row.hits),
         approvers,
-        rules: rules(t, &dossier),
+        rules,
         example,
         contents,
-        timeline: timeline(t, &dossier),
+        timeline: timeline(t, &dossier.journal, MOST_ENTRIES),
         sending: progress(&dossier, &row),
         id,
         row,
@@ -346,55 +344,4 @@ fn progress(dossier: &Dossier, row: &HeldRow) -> Option<Progress> {
         |state| copies.iter().filter(|copy| copy.state == state).map(|copy| copy.recipients.len()).sum();
     let total = copies.iter().map(|copy| copy.recipients.len()).sum();
     Some(Progress { delivered: count(Delivered), failed: count(Failed), total })
-}
-
-/// What happened, in words; attempts alike are told once.
-fn timeline(t: &Words, dossier: &Dossier) -> Vec<Moment> {
-    let entries = dossier.journal.iter().take(MOST_ENTRIES);
-    entries.map(|entry| Moment { at: entry.at, text: told(t, &entry.event) }).collect()
-}
-
-/// One event in words.
-pub(super) fn told(t: &Words, event: &Event) -> String {
-    let line = |text: &str| calm(text, LINE);
-    let phrase = match event {
-        Event::Accepted { recipients, action, client, .. } => {
-            let action = t.of("desk-action-", action);
-            t.p("desk-event-accepted").n("count", *recipients).s("action", action).s("client", line(client))
-        }
-        Event::Attempt { recipients, state, reply, .. } => {
-            let first = recipients.first().map(|one| line(one)).unwrap_or_default();
-            let state = t.of("desk-delivery-", state);
-            t.p("desk-event-attempt")
-                .s("first", first)
-                .n("more", recipients.len().saturating_sub(1))
-                .s("state", state)
-                .s("reply", line(reply))
-        }
-        Event::Released { by, how, dropped } => {
-            let way = how.split(',').next().unwrap_or_default();
-            let way = t.of("desk-way-", way);
-            t.p("desk-event-released").s("by", line(by)).s("how", way).n("dropped", dropped.len())
-        }
-        Event::Returned { by, reason } if reason.trim().is_empty() => {
-            t.p("desk-event-returned").s("by", line(by))
-        }
-        Event::Returned { by, reason } => {
-            t.p("desk-event-returned-because").s("by", line(by)).s("reason", line(reason))
-        }
-        Event::Expired {} => t.p("desk-event-expired"),
-        Event::Noticed { kind, .. } => t.p("desk-event-noticed").s("kind", t.of("desk-notice-", kind)),
-        Event::Queue { by, verb, deliveries } => {
-            let verb = t.of("desk-verb-", verb);
-            t.p("desk-event-queue").s("by", line(by)).s("verb", verb).n("count", *deliveries)
-        }
-        Event::Stopped { left, total, .. } => t.p("desk-event-stopped").n("left", *left).n("total", *total),
-        Event::Repeated { recipients, .. } => t.p("desk-event-repeated").n("count", *recipients),
-        Event::Namesake { of } => t.p("desk-event-namesake").s("of", of.to_string()),
-        Event::TakenBack { by } => t.p("desk-event-taken-back").s("by", line(by)),
-        Event::Undone { by } => t.p("desk-event-undone").s("by", line(by)),
-        Event::Joined { item, .. } => t.p("desk-event-joined").s("item", item.to_string()),
-        Event::Asked { by, reason } => t.p("desk-event-asked").s("by", line(by)).s("reason", line(reason)),
-    };
-    phrase.to_string()
 }

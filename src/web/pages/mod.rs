@@ -5,7 +5,7 @@
 //! * `held` one message and what may be done with it; `act` the decisions; `copies` what each would get
 //! * `content` its text, its HTML in a frame of its own, its attachments
 //! * `circles` who may see each other
-//! * `trace` what happened to a message; `report` numbers
+//! * `trace` what happened to a message, `timeline` in words; `report` numbers
 //! * `answer` pages for what did not work out
 
 mod act;
@@ -18,6 +18,7 @@ mod held;
 mod list;
 mod people;
 mod report;
+mod timeline;
 mod trace;
 pub mod visit;
 

@@ -3,8 +3,9 @@
 use super::super::Site;
 use super::super::words::calm;
 use super::answer;
-use super::held::{LINE, Moment, told};
+use super::held::LINE;
 use super::people::LONGEST;
+use super::timeline::{Moment, timeline};
 use super::visit::{Chrome, Visit, show};
 use crate::id::Id;
 use crate::store::{DeliveryState, QueueRow};
@@ -52,8 +53,6 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
         Ok(found) => found,
         Err(error) => return answer::refused(c, id, &error.into()),
     };
-    let timeline = journal.iter().take(MOST);
-    let timeline = timeline.map(|entry| Moment { at: entry.at, text: told(&c.t, &entry.event) }).collect();
     let all_copies = copies.len();
     show(
         StatusCode::OK,
@@ -67,7 +66,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
             recipients: message.envelope.recipients.len(),
             received: message.received,
             held: message.held.is_some(),
-            timeline,
+            timeline: timeline(&c.t, &journal, MOST),
             copies: copies.iter().take(MOST).map(|row| copy(&c, row)).collect(),
             all_copies,
             id,

@@ -1,0 +1,135 @@
+//! What happened to a message, in words; what is alike and happened together is told once.
+
+use super::super::words::{Words, calm};
+use super::held::LINE;
+use crate::clock::Timestamp;
+use crate::journal::{Entry, Event};
+use std::time::Duration;
+
+/// What happens within such a time happens together.
+const TOGETHER: Duration = Duration::from_mins(1);
+
+/// One entry of a timeline.
+pub(super) struct Moment {
+    pub(super) at: Timestamp,
+    pub(super) text: String,
+}
+
+/// At most so many entries, oldest first.
+pub(super) fn timeline(t: &Words, entries: &[Entry], most: usize) -> Vec<Moment> {
+    let mut all: Vec<(Timestamp, Event)> = Vec::new();
+    for entry in entries {
+        let joined = all
+            .last_mut()
+            .is_some_and(|(at, event)| entry.at.since(*at) < TOGETHER && join(event, &entry.event));
+        if joined {
+            continue;
+        }
+        if all.len() == most {
+            break;
+        }
+        all.push((entry.at, entry.event.clone()));
+    }
+    all.into_iter().map(|(at, event)| Moment { at, text: told(t, &event) }).collect()
+}
+
+/// Takes an event into one that it is alike to. What servers said of copies that arrived may differ: then
+/// it is left out.
+fn join(known: &mut Event, next: &Event) -> bool {
+    match (known, next) {
+        (
+            Event::Attempt { recipients, state, reply, .. },
+            Event::Attempt { recipients: more, state: as_well, reply: said, .. },
+        ) if state == as_well && (said == reply || state == "delivered") => {
+            recipients.extend(more.iter().cloned());
+            if said != reply {
+                reply.clear();
+            }
+            true
+        }
+        (Event::Noticed { kind, .. }, Event::Noticed { kind: same, .. }) => kind == same,
+        _ => false,
+    }
+}
+
+/// One event in words.
+fn told(t: &Words, event: &Event) -> String {
+    let line = |text: &str| calm(text, LINE);
+    let phrase = match event {
+        Event::Accepted { recipients, action, client, .. } => {
+            let action = t.of("desk-action-", action);
+            t.p("desk-event-accepted").n("count", *recipients).s("action", action).s("client", line(client))
+        }
+        Event::Attempt { recipients, state, reply, .. } => {
+            let first = recipients.first().map(|one| line(one)).unwrap_or_default();
+            let more = recipients.len().saturating_sub(1);
+            let said = if reply.is_empty() { "desk-event-attempts" } else { "desk-event-attempt" };
+            let phrase = t.p(said).s("first", first).n("more", more);
+            phrase.s("state", t.of("desk-delivery-", state)).s("reply", line(reply))
+        }
+        Event::Released { by, how, dropped } => {
+            let way = how.split(',').next().unwrap_or_default();
+            let way = t.of("desk-way-", way);
+            t.p("desk-event-released").s("by", line(by)).s("how", way).n("dropped", dropped.len())
+        }
+        Event::Returned { by, reason } if reason.trim().is_empty() => {
+            t.p("desk-event-returned").s("by", line(by))
+        }
+        Event::Returned { by, reason } => {
+            t.p("desk-event-returned-because").s("by", line(by)).s("reason", line(reason))
+        }
+        Event::Expired {} => t.p("desk-event-expired"),
+        Event::Noticed { kind, .. } => t.p("desk-event-noticed").s("kind", t.of("desk-notice-", kind)),
+        Event::Queue { by, verb, deliveries } => {
+            let verb = t.of("desk-verb-", verb);
+            t.p("desk-event-queue").s("by", line(by)).s("verb", verb).n("count", *deliveries)
+        }
+        Event::Stopped { left, total, .. } => t.p("desk-event-stopped").n("left", *left).n("total", *total),
+        Event::Repeated { recipients, .. } => t.p("desk-event-repeated").n("count", *recipients),
+        Event::Namesake { of } => t.p("desk-event-namesake").s("of", of.to_string()),
+        Event::TakenBack { by } => t.p("desk-event-taken-back").s("by", line(by)),
+        Event::Undone { by } => t.p("desk-event-undone").s("by", line(by)),
+        Event::Joined { item, .. } => t.p("desk-event-joined").s("item", item.to_string()),
+        Event::Asked { by, reason } => t.p("desk-event-asked").s("by", line(by)).s("reason", line(reason)),
+    };
+    phrase.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::words::Tongue;
+    use super::*;
+    use crate::id::Id;
+    use jiff::tz::TimeZone;
+
+    fn attempt(second: i64, recipient: &str, state: &str, reply: &str) -> Entry {
+        let event = Event::Attempt {
+            delivery: 1,
+            recipients: vec![recipient.to_owned()],
+            state: state.to_owned(),
+            reply: reply.to_owned(),
+            attempt: 1,
+            possible_duplicate: false,
+        };
+        Entry { message: Id::new(Timestamp(0), 1), at: Timestamp(second * 1_000), event }
+    }
+
+    #[test]
+    fn what_is_alike_and_happened_together_is_told_once() {
+        let t = Words { tongue: Tongue::En, now: Timestamp(0), zone: TimeZone::UTC };
+        let texts = |entries: &[Entry], most| -> Vec<String> {
+            timeline(&t, entries, most).into_iter().map(|moment| moment.text).collect()
+        };
+        let delivered = |second, recipient, reply| attempt(second, recipient, "delivered", reply);
+        let same = [delivered(0, "a@x.example", "250 ok"), delivered(5, "b@x.example", "250 ok")];
+        assert_eq!(texts(&same, 9), ["a@x.example and 1 other: delivered – 250 ok"]);
+        let replies = [delivered(0, "a@x.example", "250 1"), delivered(5, "b@x.example", "250 2")];
+        assert_eq!(texts(&replies, 9), ["a@x.example and 1 other: delivered"]);
+        let apart = [delivered(0, "a@x.example", "250 ok"), delivered(60, "b@x.example", "250 ok")];
+        assert_eq!(texts(&apart, 9).len(), 2);
+        assert_eq!(texts(&apart, 1).len(), 1);
+        let failed =
+            [attempt(0, "a@x.example", "failed", "550 no"), attempt(1, "b@x.example", "failed", "550 never")];
+        assert_eq!(texts(&failed, 9).len(), 2, "each reply is worth reading");
+    }
+}
