@@ -104,8 +104,9 @@ class Browser:
         return self.do("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
     def scheme(self, name):
-        """Light or dark."""
-        self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+        """Light or dark, at once: colours that still change would be measured half way."""
+        self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name},
+                                                         {"name": "prefers-reduced-motion", "value": "reduce"}])
 
     def size(self, width, height=900):
         """Another window."""
