@@ -9,7 +9,6 @@
 use super::circles::{CircleWish, may_remember};
 use super::principal::{Principal, Via, Whose};
 use super::{Desk, DeskError};
-use crate::clock::Timestamp;
 use crate::examine::{Examination, Examiner};
 use crate::id::Id;
 use crate::journal::Event;
@@ -199,7 +198,7 @@ impl Desk {
                 way: Some(way),
                 events: vec![event],
                 notices: notices.into_iter().collect(),
-                ..decision(item.id, HeldState::Released, who, now, wish.how.to_string())
+                ..HeldDecision::new(item.id, HeldState::Released, &who.name, now, &wish.how.to_string())
             })
             .await?;
         tracing::info!(id = %item.id, how = %wish.how, copies = released.copies, "released");
@@ -254,7 +253,7 @@ impl Desk {
             .decide(HeldDecision {
                 notices: vec![NewNotice { kind: NoticeKind::Returned, due: now }],
                 events: vec![event],
-                ..decision(item.id, HeldState::Returned, who, now, reason.to_owned())
+                ..HeldDecision::new(item.id, HeldState::Returned, &who.name, now, reason)
             })
             .await?;
         tracing::info!(id = %item.id, "returned");
@@ -305,31 +304,6 @@ fn released(id: Id, wish: &Wish, members: &[Member]) -> Result<Released, DeskErr
         acknowledged,
         together: members.first().map(|member| member.together.clone()).unwrap_or_default(),
     })
-}
-
-/// A decision of which nothing follows yet.
-pub(super) fn decision(
-    id: Id,
-    state: HeldState,
-    who: &Principal,
-    at: Timestamp,
-    decision: String,
-) -> HeldDecision {
-    HeldDecision {
-        id,
-        state,
-        by: who.name.clone(),
-        at,
-        decision,
-        deliveries: Vec::new(),
-        needles: Vec::new(),
-        ledger: None,
-        notices: Vec::new(),
-        events: Vec::new(),
-        siblings: Vec::new(),
-        way: None,
-        undo_until: None,
-    }
 }
 
 fn plan(

@@ -42,19 +42,9 @@ impl Desk {
     async fn expire_one(&self, row: &HeldRow) -> Result<(), DeskError> {
         let now = self.now();
         let decision = HeldDecision {
-            id: row.id,
-            state: HeldState::Expired,
-            by: BY.to_owned(),
-            at: now,
-            decision: "nobody decided in time".to_owned(),
-            deliveries: Vec::new(),
-            needles: Vec::new(),
-            ledger: None,
             notices: vec![NewNotice { kind: NoticeKind::Expired, due: now }],
             events: vec![Event::Expired {}],
-            siblings: Vec::new(),
-            way: None,
-            undo_until: None,
+            ..HeldDecision::new(row.id, HeldState::Expired, BY, now, "nobody decided in time")
         };
         Ok(self.store.decide(decision).await?)
     }

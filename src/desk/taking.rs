@@ -1,6 +1,6 @@
 //! What a sender may do alone: take back what is still here, and change his mind about it.
 
-use super::decide::{decision, undecided};
+use super::decide::undecided;
 use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
 use crate::id::Id;
@@ -45,7 +45,7 @@ impl Desk {
                 notices: vec![NewNotice { kind: NoticeKind::TakenBack, due: now }],
                 events: vec![Event::TakenBack { by: who.name.clone() }],
                 undo_until: Some(now.plus(UNDO)),
-                ..decision(item.id, HeldState::Returned, who, now, why.to_owned())
+                ..HeldDecision::new(item.id, HeldState::Returned, &who.name, now, why)
             })
             .await?;
         tracing::info!(id = %item.id, "held mail was taken back");

@@ -217,21 +217,13 @@ async fn who_decides_is_told_of_nothing_that_is_decided() {
     assert_eq!(office.told(), ["yamada@example.co.jp"]);
     office
         .store
-        .decide(crate::store::HeldDecision {
-            id: held.id,
-            state: crate::store::HeldState::Returned,
-            by: "soumu".to_owned(),
-            at: RECEIVED,
-            decision: String::new(),
-            deliveries: Vec::new(),
-            needles: Vec::new(),
-            ledger: None,
-            notices: Vec::new(),
-            events: Vec::new(),
-            siblings: Vec::new(),
-            way: None,
-            undo_until: None,
-        })
+        .decide(crate::store::HeldDecision::new(
+            held.id,
+            crate::store::HeldState::Returned,
+            "soumu",
+            RECEIVED,
+            "",
+        ))
         .await
         .unwrap();
     office.clock.advance_millis(2_000_000);

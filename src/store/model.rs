@@ -461,6 +461,27 @@ pub struct HeldDecision {
     pub undo_until: Option<Timestamp>,
 }
 
+impl HeldDecision {
+    /// A decision of which nothing follows yet.
+    pub fn new(id: Id, state: HeldState, by: &str, at: Timestamp, decision: &str) -> Self {
+        Self {
+            id,
+            state,
+            by: by.to_owned(),
+            at,
+            decision: decision.to_owned(),
+            deliveries: Vec::new(),
+            needles: Vec::new(),
+            ledger: None,
+            notices: Vec::new(),
+            events: Vec::new(),
+            siblings: Vec::new(),
+            way: None,
+            undo_until: None,
+        }
+    }
+}
+
 /// What leaves of a member of a released item.
 #[derive(Clone, Debug)]
 pub struct Sibling {

@@ -182,21 +182,7 @@ pub(in crate::store) async fn lists_within_a_scope(harness: &impl Harness) {
 }
 
 async fn follows_decisions(store: &dyn Store, id: Id) {
-    let decision = HeldDecision {
-        id,
-        state: HeldState::Returned,
-        by: "soumu".to_owned(),
-        at: at(10),
-        decision: String::new(),
-        deliveries: Vec::new(),
-        needles: Vec::new(),
-        ledger: None,
-        notices: Vec::new(),
-        events: Vec::new(),
-        siblings: Vec::new(),
-        way: None,
-        undo_until: None,
-    };
+    let decision = HeldDecision::new(id, HeldState::Returned, "soumu", at(10), "");
     store.decide(decision).await.unwrap();
     let returned = HeldQuery { state: Some(HeldState::Returned), ..HeldQuery::new(Scope::All) };
     assert_eq!(found(store, returned).await, [id]);

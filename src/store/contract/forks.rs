@@ -179,15 +179,7 @@ fn released(item: &NewMessage, siblings: &[&NewMessage]) -> HeldDecision {
             .collect::<Vec<_>>()
     };
     HeldDecision {
-        id: item.id,
-        state: HeldState::Released,
-        by: "soumu".to_owned(),
-        at: at(10),
-        decision: "split".to_owned(),
         deliveries: deliveries(item),
-        needles: Vec::new(),
-        ledger: None,
-        notices: Vec::new(),
         events: vec![Event::Expired {}],
         siblings: siblings
             .iter()
@@ -198,7 +190,7 @@ fn released(item: &NewMessage, siblings: &[&NewMessage]) -> HeldDecision {
             dropped: Vec::new(),
             acknowledged: Vec::new(),
         }),
-        undo_until: None,
+        ..HeldDecision::new(item.id, HeldState::Released, "soumu", at(10), "split")
     }
 }
 

@@ -39,21 +39,7 @@ pub(in crate::store) async fn days_and_waits_are_counted(harness: &impl Harness)
     let store = harness.open();
     store.accept(passed(1, &["a@x.example"])).await.unwrap();
     store.accept(held_message(2, &["a@x.example", "b@y.example"])).await.unwrap();
-    let decision = HeldDecision {
-        id: Id::new(NOW, 2),
-        state: HeldState::Returned,
-        by: "soumu".to_owned(),
-        at: at(7),
-        decision: String::new(),
-        deliveries: Vec::new(),
-        needles: Vec::new(),
-        ledger: None,
-        notices: Vec::new(),
-        events: Vec::new(),
-        siblings: Vec::new(),
-        way: None,
-        undo_until: None,
-    };
+    let decision = HeldDecision::new(Id::new(NOW, 2), HeldState::Returned, "soumu", at(7), "");
     store.decide(decision).await.unwrap();
     let since = NOW.minus(minutes(60));
     let found = store.activity(&Scope::All, since, 0).await.unwrap();

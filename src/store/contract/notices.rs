@@ -103,21 +103,7 @@ pub(in crate::store) async fn hooks_are_told(harness: &impl Harness) {
         ("Sato@example.co.jp", HoldKind::Ask, at(60))
     );
     store.retry_hook(call.row, at(20)).await.unwrap();
-    let decision = HeldDecision {
-        id: new.id,
-        state: HeldState::Returned,
-        by: "soumu".to_owned(),
-        at: at(10),
-        decision: "please not".to_owned(),
-        deliveries: Vec::new(),
-        needles: Vec::new(),
-        ledger: None,
-        notices: Vec::new(),
-        events: Vec::new(),
-        siblings: Vec::new(),
-        way: None,
-        undo_until: None,
-    };
+    let decision = HeldDecision::new(new.id, HeldState::Returned, "soumu", at(10), "please not");
     store.decide(decision.clone()).await.unwrap();
     assert!(store.decide(decision).await.is_err());
     let calls = store.due_hooks(at(19), 9).await.unwrap();

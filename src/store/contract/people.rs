@@ -4,21 +4,7 @@ use super::*;
 use DeliveryState::{Delivered, Dropped, Failed, Ready, Waiting};
 
 fn decision(id: Id, state: HeldState, by: &str) -> HeldDecision {
-    HeldDecision {
-        id,
-        state,
-        by: by.to_owned(),
-        at: at(10),
-        decision: "split".to_owned(),
-        deliveries: Vec::new(),
-        needles: Vec::new(),
-        ledger: None,
-        notices: Vec::new(),
-        events: Vec::new(),
-        siblings: Vec::new(),
-        way: None,
-        undo_until: None,
-    }
+    HeldDecision::new(id, state, by, at(10), "split")
 }
 
 fn release(id: Id, by: &str, to: &[&str]) -> HeldDecision {
