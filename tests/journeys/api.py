@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.journeys.desk import TWELVE, Desk, mail
 from tests.journeys.dkim import Keys
 from tests.rig.check import contains, equal, run
-from tests.rig.relay import TOP, wait_until
+from tests.rig.relay import TARGET, wait_until
 
 ALL = ["held:read", "held:decide", "message:read", "report:read", "queue:read", "circles:read", "circles:change"]
 SCHEMATHESIS = "schemathesis==4.32.5"
@@ -165,7 +165,7 @@ def it_refuses_what_it_cannot_understand():
 
 def tester():
     """schemathesis in an environment of its own, made once."""
-    folder = Path(os.environ.get("SEKISHO_SCHEMATHESIS", TOP / "target" / "schemathesis"))
+    folder = Path(os.environ.get("SEKISHO_SCHEMATHESIS", TARGET / "schemathesis"))
     program = folder / "bin" / "schemathesis"
     if not program.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)

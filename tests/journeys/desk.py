@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.rig.chromium import Browser, settle
 from tests.rig.check import contains, equal, run
 from tests.rig.hostile_mail import hostile
-from tests.rig.relay import TOP, Relay, id_of, wait_until
+from tests.rig.relay import TARGET, TOP, Relay, binary, id_of, wait_until
 
 POLICY = """
 [[rule]]
@@ -72,15 +72,9 @@ class Desk(Relay):
             arguments = ["user", "add", name, "--address", address, "--password-stdin", "--config", str(self.config)]
             if role:
                 arguments += ["--role", role]
-            done = subprocess.run([self.binary(), *arguments], input=PASSWORD + "\n", text=True, capture_output=True,
+            done = subprocess.run([binary(), *arguments], input=PASSWORD + "\n", text=True, capture_output=True,
                                   cwd=self.folder, timeout=60)
             assert done.returncode == 0, done.stderr
-
-    @staticmethod
-    def binary():
-        """The program."""
-        from tests.rig.relay import binary
-        return binary()
 
     def page(self, path="/"):
         """A page's address."""
@@ -396,7 +390,7 @@ def it_works_by_keyboard_alone():
 
 def axe_script():
     """axe-core, fetched once by npm."""
-    folder = Path(os.environ.get("SEKISHO_AXE", TOP / "target" / "axe"))
+    folder = Path(os.environ.get("SEKISHO_AXE", TARGET / "axe"))
     script = folder / "node_modules" / "axe-core" / "axe.min.js"
     if not script.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -502,7 +496,7 @@ def it_is_not_moved_by_hostile_mail():
 def it_opens_from_try():
     """`sekisho try` ends in the browser."""
     message = TOP / "examples" / "twelve-in-cc.eml"
-    trial = subprocess.Popen([Desk.binary(), "try", str(message), "--listen", "127.0.0.1:0", "--desk", "127.0.0.1:0"],
+    trial = subprocess.Popen([binary(), "try", str(message), "--listen", "127.0.0.1:0", "--desk", "127.0.0.1:0"],
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         link = ""

@@ -5,7 +5,6 @@ tokens of the API.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from tests.journeys.sending import notices, real, settle
 from tests.rig import decode
 from tests.rig.visitor import Browser
 from tests.rig.check import contains, equal, run
-from tests.rig.relay import TOP, Relay, free_port, wait_until
+from tests.rig.relay import TARGET, TOP, Relay, binary, free_port, wait_until
 from tests.rig.sink import Sink
 
 PASSWORD = "correct-horse-battery"
@@ -45,8 +44,8 @@ class Desk(Relay):
         """`sekisho user add`."""
         words = [word for role in roles for word in ("--role", role)]
         done = subprocess.run(
-            [os.environ.get("SEKISHO_BIN", str(TOP / "target" / "debug" / "sekisho")), "user", "add", name, "--address",
-             address, *words, "--password-stdin", "--config", str(self.config)],
+            [binary(), "user", "add", name, "--address", address, *words, "--password-stdin", "--config",
+             str(self.config)],
             input=PASSWORD, text=True, capture_output=True, timeout=30,
         )
         assert done.returncode == 0, done.stderr
@@ -238,7 +237,7 @@ def it_makes_tokens_with_scopes_and_takes_them_away():
 
 def provider(port, back):
     """The provider: npm's oidc-provider, fetched once into target/."""
-    place = TOP / "target" / "oidc-provider"
+    place = TARGET / "oidc-provider"
     if not (place / "node_modules" / "oidc-provider").exists():
         place.mkdir(parents=True, exist_ok=True)
         subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--silent", f"oidc-provider@{PROVIDER}"],

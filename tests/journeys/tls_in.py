@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from tests.rig.check import contains, equal, run
-from tests.rig.relay import TOP, Relay, free_port, tool, wait_until
+from tests.rig.relay import TARGET, Relay, free_port, tool, wait_until
 from tests.rig.sink import Sink
 
 MESSAGE = b"From: hanako.sato@example.co.jp\r\nTo: p@example.net\r\nSubject: s\r\n\r\nx\r\n"
@@ -160,7 +160,7 @@ def it_speaks_tls_1_2_and_1_3_and_nothing_older():
 
 def sslyze():
     """The program; fetched from PyPI into target/ where it is not installed."""
-    place = TOP / "target" / "sslyze"
+    place = TARGET / "sslyze"
     if not (found := shutil.which("sslyze")):
         found = place / "bin" / "sslyze"
         if not found.exists():

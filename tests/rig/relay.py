@@ -1,6 +1,6 @@
 """Runs the real binary: a configuration in a temporary folder, `serve`, the commands, its end.
 
-The binary is `target/debug/sekisho`, or what SEKISHO_BIN names.
+The binary is cargo's `debug/sekisho`, or what SEKISHO_BIN names.
 """
 
 import json
@@ -18,12 +18,14 @@ import urllib.request
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
+# Where cargo builds.
+TARGET = TOP / os.environ.get("CARGO_TARGET_DIR", "target")
 DEFAULT_POLICY = TOP / "policy" / "default.toml"
 
 
 def binary():
     """The program under test."""
-    return os.environ.get("SEKISHO_BIN", str(TOP / "target" / "debug" / "sekisho"))
+    return os.environ.get("SEKISHO_BIN", str(TARGET / "debug" / "sekisho"))
 
 
 def tool(name):
@@ -31,7 +33,7 @@ def tool(name):
     if folder := os.environ.get("SEKISHO_TOOLS"):
         return str(TOP / folder / name)
     for profile in ("release", "debug"):
-        path = TOP / "target" / profile / "examples" / name
+        path = TARGET / profile / "examples" / name
         if path.exists():
             return str(path)
     raise AssertionError(f"{name} is not built: cargo build --example {name}")
