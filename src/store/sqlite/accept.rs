@@ -122,7 +122,7 @@ fn insert_rows(
     deliveries(tx, message, 0, whom.copies)?;
     if let Some(hold) = &rows.hold {
         held(tx, message, hold)?;
-        super::held::describe(tx, message, &rows.terms, &rows.subject)?;
+        super::terms::describe(tx, message, &rows.terms, &rows.subject)?;
         let came = Timestamp(rows.received);
         if let Some(item) = joined {
             groups::join(tx, message, item, hold, whom.keys.unwrap_or(whom.people), came)?;

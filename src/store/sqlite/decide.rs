@@ -2,7 +2,7 @@
 
 use super::encode::{CopyRow, HoldRow, LedgerRow, to_json};
 use super::error::Failure;
-use super::{accept, codes, encode, groups, held, hooks, journal, notices, read, schema};
+use super::{accept, codes, encode, groups, hooks, journal, notices, read, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -170,7 +170,7 @@ pub(super) fn stop(tx: &Connection, stop: &Stop, hold: &HoldRow) -> Result<(), F
         return Ok(());
     }
     accept::held(tx, message, hold)?;
-    held::describe_stored(tx, message)?;
+    terms::describe_stored(tx, message)?;
     hooks::held(tx, message, stop.at.0)?;
     notices::put(tx, message, NoticeKind::Stopped, Some(stop.at.0))?;
     let mut places: Vec<String> = stop.hits.iter().map(|hit| hit.place.clone()).collect();

@@ -1,6 +1,6 @@
 //! A message as rows: made by whoever asks, so that the writer only binds and steps.
 
-use super::{codes, held, schema};
+use super::{codes, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -117,7 +117,7 @@ impl MessageRows {
             ledger: message.ledger.as_ref().map(|entry| ledger(entry, message.received)).transpose()?,
             notices: message.notices.clone(),
             answers: message.answers,
-            terms: if message.held.is_some() { held::terms_of_new(message) } else { Vec::new() },
+            terms: if message.held.is_some() { terms::terms_of_new(message) } else { Vec::new() },
             fork: message.fork,
         })
     }

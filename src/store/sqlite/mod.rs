@@ -45,6 +45,7 @@ mod repeats;
 mod schema;
 mod taken;
 mod telling;
+mod terms;
 mod writer;
 
 use super::Scope;

@@ -3,7 +3,7 @@
 
 use super::encode::{sender_of, to_json};
 use super::error::Failure;
-use super::{codes, held};
+use super::{codes, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::store::known::{Activity, Day, Tally};
@@ -39,7 +39,7 @@ impl Span {
             .optional()?;
         let terms = match scope {
             Scope::All => None,
-            Scope::Of { .. } => Some(to_json(&held::scope_terms(scope))?),
+            Scope::Of { .. } => Some(to_json(&terms::scope_terms(scope))?),
         };
         Ok(Self { terms, since, from, first: first.unwrap_or(i64::MAX) })
     }

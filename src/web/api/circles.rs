@@ -4,6 +4,7 @@ use super::super::guard::Bearer;
 use super::Here;
 use super::answer::{bad, problem, refused};
 use super::held::not_json;
+use super::refusals::{Always, Changing};
 use super::shapes::{Problem, moment};
 use crate::clock::Timestamp;
 use crate::desk::DeskError;
@@ -91,11 +92,7 @@ pub(super) struct NewCircle {
     get, path = "/api/v1/circles", tag = "circles",
     responses(
         (status = 200, description = "The circles", body = CircleList),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always
     )
 )]
 pub(super) async fn list(State(site): Here, caller: Bearer) -> Result<Response, Response> {
@@ -113,14 +110,9 @@ pub(super) async fn list(State(site): Here, caller: Bearer) -> Result<Response, 
     post, path = "/api/v1/circles", tag = "circles", request_body = NewCircle,
     responses(
         (status = 201, description = "Made", body = CircleItem),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = String, content_type = "text/plain"),
         (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Nothing was done", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always,
+        Changing
     )
 )]
 pub(super) async fn make(
@@ -149,14 +141,9 @@ pub(super) async fn make(
     delete, path = "/api/v1/circles/{id}", tag = "circles", params(("id" = i64, Path, description = "Its number")),
     responses(
         (status = 200, description = "Ended", body = CircleItem),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such circle is in force", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = String, content_type = "text/plain"),
-        (status = 422, description = "Nothing was done", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always,
+        Changing
     )
 )]
 pub(super) async fn end(

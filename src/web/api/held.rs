@@ -4,6 +4,7 @@ use super::super::guard::Bearer;
 use super::super::pages::copies::pairs;
 use super::Here;
 use super::answer::{bad, nothing, problem, refused};
+use super::refusals::{Always, Changing};
 use super::shapes::{
     Addressed, CopiesAsked, CopyItem, CopyList, Found, HeldAsked, HeldItem, HeldList, HeldWhole, Problem,
     ReleaseDone, ReleaseWish, ReturnDone, ReturnWish, Rule, State as Wanted, TakenBack, Way,
@@ -52,11 +53,7 @@ impl From<Way> for How {
     get, path = "/api/v1/held", tag = "held", params(HeldAsked),
     responses(
         (status = 200, description = "A page of them", body = HeldList),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always
     )
 )]
 pub(super) async fn list(
@@ -96,12 +93,8 @@ pub(super) async fn list(
     get, path = "/api/v1/held/{id}", tag = "held", params(("id" = String, Path, description = "Its id")),
     responses(
         (status = 200, description = "The message", body = HeldWhole),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such message", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always
     )
 )]
 pub(super) async fn show(
@@ -146,16 +139,11 @@ pub(super) async fn show(
     request_body = ReleaseWish,
     responses(
         (status = 200, description = "Released", body = ReleaseDone),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such message", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Somebody decided first, or the audit found something", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = String, content_type = "text/plain"),
         (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Nothing was done", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always,
+        Changing
     )
 )]
 pub(super) async fn release(
@@ -185,16 +173,11 @@ pub(super) async fn release(
     request_body = ReturnWish,
     responses(
         (status = 200, description = "Returned", body = ReturnDone),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such message", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Somebody decided first", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = String, content_type = "text/plain"),
         (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Nothing was done", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always,
+        Changing
     )
 )]
 pub(super) async fn give_back(
@@ -219,15 +202,10 @@ pub(super) async fn give_back(
     post, path = "/api/v1/held/{id}/take-back", tag = "held", params(("id" = String, Path, description = "Its id")),
     responses(
         (status = 200, description = "Taken back", body = TakenBack),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such message", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Somebody decided first", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = String, content_type = "text/plain"),
-        (status = 422, description = "Nothing was done", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always,
+        Changing
     )
 )]
 pub(super) async fn take_back(
@@ -249,15 +227,10 @@ pub(super) async fn take_back(
     post, path = "/api/v1/held/{id}/undo", tag = "held", params(("id" = String, Path, description = "Its id")),
     responses(
         (status = 200, description = "As before", body = TakenBack),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such message", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Somebody decided first", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = String, content_type = "text/plain"),
-        (status = 422, description = "Nothing was done", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always,
+        Changing
     )
 )]
 pub(super) async fn undo(
@@ -280,13 +253,9 @@ pub(super) async fn undo(
     params(("id" = String, Path, description = "Its id"), CopiesAsked),
     responses(
         (status = 200, description = "The copies", body = CopyList),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such message", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "No such copies can be made", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always
     )
 )]
 pub(super) async fn copies(

@@ -2,7 +2,7 @@
 //!
 //! * [`shapes`] what requests and answers look like; their descriptions are part of the document
 //! * [`held`] held messages and decisions; [`records`] queue, messages, report, chain; [`circles`]
-//! * [`answer`] errors (RFC 9457)
+//! * [`answer`] errors (RFC 9457); [`refusals`] those that many routes share, described once
 //!
 //! Whoever asks shows a token (RFC 6750); what it is good for stands beside each route. The document at
 //! `/api/v1/openapi.json` is made from the code, and is public.
@@ -11,6 +11,7 @@ mod answer;
 mod circles;
 mod held;
 mod records;
+mod refusals;
 mod shapes;
 
 use super::Site;

@@ -4,9 +4,11 @@ use super::super::guard::Bearer;
 use super::Here;
 use super::answer::{bad, nothing, refused};
 use super::held::limit;
-use super::shapes::{
-    ChainHead, Happened, History, MessageItem, MessageList, Problem, QueueAsked, QueueItem, QueueList,
-    Report, ReportAsked, TraceAsked,
+use super::refusals::Always;
+use super::shapes::Problem;
+use super::shapes::records::{
+    ChainHead, Happened, History, MessageItem, MessageList, QueueAsked, QueueItem, QueueList, Report,
+    ReportAsked, TraceAsked,
 };
 use crate::id::Id;
 use crate::people::scope::Scope;
@@ -27,11 +29,7 @@ const MOST_DAYS: u32 = 3_650;
     get, path = "/api/v1/queue", tag = "records", params(QueueAsked),
     responses(
         (status = 200, description = "Deliveries", body = QueueList),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always
     )
 )]
 pub(super) async fn queue(
@@ -58,11 +56,7 @@ pub(super) async fn queue(
     get, path = "/api/v1/messages", tag = "records", params(TraceAsked),
     responses(
         (status = 200, description = "Messages", body = MessageList),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always
     )
 )]
 pub(super) async fn trace(
@@ -87,12 +81,8 @@ pub(super) async fn trace(
     get, path = "/api/v1/messages/{id}", tag = "records", params(("id" = String, Path, description = "Its id")),
     responses(
         (status = 200, description = "Its history", body = History),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such message", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always
     )
 )]
 pub(super) async fn message(
@@ -121,11 +111,7 @@ pub(super) async fn message(
     get, path = "/api/v1/report", tag = "records", params(ReportAsked),
     responses(
         (status = 200, description = "Numbers", body = Report),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always
     )
 )]
 pub(super) async fn report(
@@ -151,11 +137,7 @@ pub(super) async fn report(
     get, path = "/api/v1/audit/head", tag = "records",
     responses(
         (status = 200, description = "The end of the chain", body = ChainHead),
-        (status = 400, description = "The request cannot be understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this token", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too often", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Not now", body = Problem, content_type = "application/problem+json")
+        Always
     )
 )]
 pub(super) async fn audit_head(State(site): Here, caller: Bearer) -> Result<Response, Response> {

@@ -1,0 +1,121 @@
+//! What follows from messages and becomes of them: notices, numbers, and the end of what is kept.
+
+use crate::clock::Timestamp;
+use crate::id::Id;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What a notice tells, and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoticeKind {
+    /// To the sender: it is held, and why.
+    Held,
+    /// To the approvers: it is held.
+    HeldApprovers,
+    /// To the sender: it was split without asking.
+    Split,
+    /// To the sender: it was returned.
+    Returned,
+    /// To the sender: nobody decided in time.
+    Expired,
+    /// To the sender (RFC 3464): some recipients failed.
+    Failure,
+    /// To the sender (RFC 3464): not delivered yet.
+    Delayed,
+    /// To the approvers: the second lock stopped a copy.
+    Stopped,
+    /// To the sender: it leaves later, and can be taken back until then.
+    Waits,
+    /// To the sender: they took it back, and can undo that.
+    TakenBack,
+    /// To the approvers: the sender asks that it leave as it is, and says why.
+    AskedAsIs,
+    /// To the sender: it is held, and soon nobody can decide any more.
+    Expiring,
+    /// To the approvers: the same.
+    ExpiringApprovers,
+    /// To those behind the approvers: nobody answered.
+    Escalated,
+    /// To the sender (RFC 3461): some recipients have it, as was asked to be told.
+    Delivered,
+    /// To the sender: somebody else let it go.
+    Released,
+}
+
+/// A notice that becomes due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewNotice {
+    /// What.
+    pub kind: NoticeKind,
+    /// When. A second notice of the same kind for a message that is still due moves it to the earlier
+    /// of both.
+    pub due: Timestamp,
+}
+
+/// A notice that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueNotice {
+    /// Its row.
+    pub notice: i64,
+    /// What it is about.
+    pub message: Id,
+    /// What.
+    pub kind: NoticeKind,
+}
+
+/// Numbers over a span of time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Messages accepted from clients, by the action decided: `pass`, `split`, …
+    pub accepted: std::collections::BTreeMap<String, u64>,
+    /// Held messages by state now.
+    pub held: std::collections::BTreeMap<String, u64>,
+    /// Deliveries by state now.
+    pub deliveries: std::collections::BTreeMap<String, u64>,
+    /// Disclosures prevented: the sum of n×(n−1) over rewritten or returned mail.
+    pub exposures_prevented: u64,
+}
+
+/// How long a message is kept once nothing of it is left to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Header and body, counted from when the message was received.
+    pub contents: Duration,
+    /// Everything else about it: envelope, deliveries, journal.
+    pub messages: Duration,
+    /// The ledger of open disclosures: how far back a thread's circle is known.
+    pub ledger: Duration,
+}
+
+impl Default for Retention {
+    /// 7, 30 and 90 days.
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+        Self { contents: days(7), messages: days(30), ledger: days(90) }
+    }
+}
+
+/// What a purge removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Contents (header and body) of finished messages.
+    pub contents: usize,
+    /// Messages, with their deliveries and journal.
+    pub messages: usize,
+    /// Entries of the journal's chain of which nothing else was left.
+    pub chain: usize,
+    /// Entries of the ledger.
+    pub ledger: usize,
+    /// Body files that no message names.
+    pub orphans: usize,
+}
+
+/// What was found at start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Deliveries that a crash left in `sending`.
+    pub uncertain: usize,
+    /// Body files that no message names.
+    pub orphans: usize,
+}

@@ -1,0 +1,44 @@
+//! The refusals that many routes share, as the document describes them: each is named once.
+
+use std::collections::BTreeMap;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, PartialSchema, ToSchema};
+
+use super::shapes::Problem;
+
+/// What every route may answer. Named in descriptions; there are no values of it.
+pub(super) enum Always {}
+
+/// What every route that changes something may answer beside that.
+pub(super) enum Changing {}
+
+type Responses = BTreeMap<String, RefOr<Response>>;
+
+/// A problem document (RFC 9457).
+fn problem(status: u16, description: &str) -> (String, RefOr<Response>) {
+    let schema = Ref::from_schema_name(Problem::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let response = ResponseBuilder::new().description(description);
+    (status.to_string(), response.content("application/problem+json", content).into())
+}
+
+impl IntoResponses for Always {
+    fn responses() -> Responses {
+        Responses::from([
+            problem(400, "The request cannot be understood"),
+            problem(401, "No token"),
+            problem(403, "Not this token"),
+            problem(429, "Too often"),
+            problem(503, "Not now"),
+        ])
+    }
+}
+
+impl IntoResponses for Changing {
+    fn responses() -> Responses {
+        // Said before anybody knows what is asked for: as text.
+        let text = ContentBuilder::new().schema(Some(String::schema())).build();
+        let large = ResponseBuilder::new().description("Too large").content("text/plain", text);
+        Responses::from([("413".to_owned(), large.into()), problem(422, "Nothing was done")])
+    }
+}

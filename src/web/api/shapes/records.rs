@@ -1,0 +1,227 @@
+//! Queue, messages, report and chain, as answers of the API.
+
+use super::moment;
+use crate::desk::report::Numbers;
+use crate::journal::Entry;
+use crate::store::known::Tally;
+use crate::store::{HeldState, MessageRow, QueueRow};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+
+/// The end of the chain over everything that happened: whoever keeps it elsewhere can tell later that
+/// nothing before was changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web::api) struct ChainHead {
+    /// How many entries there are.
+    pub entries: u64,
+    /// The last link, in hexadecimal; empty for an empty chain.
+    pub link: String,
+}
+
+/// Which deliveries.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::web::api) struct QueueAsked {
+    /// Of this sender.
+    #[param(max_length = 320)]
+    pub sender: Option<String>,
+    /// To this recipient.
+    #[param(max_length = 320)]
+    pub recipient: Option<String>,
+    /// At most so many; 50 unless given.
+    #[param(minimum = 1, maximum = 500)]
+    pub limit: Option<u16>,
+}
+
+/// Deliveries, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web::api) struct QueueList {
+    /// The deliveries.
+    pub items: Vec<QueueItem>,
+}
+
+/// One copy on its way.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web::api) struct QueueItem {
+    /// `MESSAGE.N`.
+    pub id: String,
+    /// Which message.
+    pub message: String,
+    /// MAIL FROM; empty for the null sender.
+    pub sender: String,
+    /// Recipients of this copy.
+    pub recipients: Vec<String>,
+    /// `ready`, `sending`, `waiting`, `delivered`, `failed`, `uncertain`, `paused`, `dropped`.
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// What the server said last.
+    pub last_reply: String,
+    /// When it is due again.
+    pub due: Option<String>,
+}
+
+/// What to look for.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::web::api) struct TraceAsked {
+    /// An id of ours, a Message-ID, or an address.
+    #[param(min_length = 1, max_length = 1000)]
+    pub q: String,
+    /// At most so many; 50 unless given.
+    #[param(minimum = 1, maximum = 500)]
+    pub limit: Option<u16>,
+}
+
+/// Messages, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web::api) struct MessageList {
+    /// The messages.
+    pub items: Vec<MessageItem>,
+}
+
+/// One message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web::api) struct MessageItem {
+    /// Its id.
+    pub id: String,
+    /// When it was received.
+    pub received: String,
+    /// MAIL FROM; empty for the null sender.
+    pub sender: String,
+    /// Envelope recipients.
+    pub recipients: Vec<String>,
+    /// Decoded subject.
+    pub subject: String,
+    /// Message-ID.
+    pub message_id: String,
+    /// What was decided when it came.
+    pub action: String,
+}
+
+/// What happened to one message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web::api) struct History {
+    /// Its id.
+    pub id: String,
+    /// When it was received.
+    pub received: String,
+    /// What happened, oldest first.
+    pub events: Vec<Happened>,
+    /// Its copies.
+    pub deliveries: Vec<QueueItem>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web::api) struct Happened {
+    /// When.
+    pub at: String,
+    /// What: `accepted`, `attempt`, `released`, `returned`, …
+    pub event: String,
+    /// More about it, by the kind of event.
+    #[schema(value_type = Object)]
+    pub detail: serde_json::Value,
+}
+
+/// Over which span.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::web::api) struct ReportAsked {
+    /// How many days back; 30 unless given.
+    #[param(minimum = 1, maximum = 3650)]
+    pub days: Option<u32>,
+}
+
+/// Numbers over a span of time: the same as `sekisho report` gives.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web::api) struct Report {
+    /// Since when.
+    pub since: String,
+    /// Messages accepted from clients, by what was decided.
+    pub accepted: BTreeMap<String, u64>,
+    /// Held messages by state now.
+    pub held: BTreeMap<String, u64>,
+    /// Deliveries by state now.
+    pub deliveries: BTreeMap<String, u64>,
+    /// Disclosures prevented.
+    pub exposures_prevented: u64,
+    /// Held messages by rule and state now.
+    pub rules: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The same by the sender's group; a sender may be in several.
+    pub groups: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The same by who was asked to decide.
+    pub approvers: BTreeMap<String, BTreeMap<String, u64>>,
+    /// How many decisions people made.
+    pub decisions: usize,
+    /// How long half of the decisions took at most, in seconds; null where there was none.
+    pub median_seconds_to_decide: Option<u64>,
+    /// How long nine of ten took at most, in seconds; null where there was none.
+    pub nine_of_ten_seconds_to_decide: Option<u64>,
+}
+
+impl QueueItem {
+    pub(in crate::web::api) fn of(row: QueueRow) -> Self {
+        Self {
+            id: row.id,
+            message: row.message.to_string(),
+            sender: row.sender,
+            recipients: row.recipients,
+            state: row.state.to_string(),
+            attempts: row.attempts,
+            last_reply: row.last_reply,
+            due: row.due.map(moment),
+        }
+    }
+}
+
+impl MessageItem {
+    pub(in crate::web::api) fn of(row: MessageRow) -> Self {
+        Self {
+            id: row.id.to_string(),
+            received: moment(row.received),
+            sender: row.sender,
+            recipients: row.recipients,
+            subject: row.subject,
+            message_id: row.message_id,
+            action: row.action,
+        }
+    }
+}
+
+impl Happened {
+    pub(in crate::web::api) fn of(entry: &Entry) -> Self {
+        let mut detail = serde_json::to_value(&entry.event).unwrap_or_default();
+        let event = detail.as_object_mut().and_then(|fields| fields.remove("event"));
+        let event = event.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
+        Self { at: moment(entry.at), event, detail }
+    }
+}
+
+impl Report {
+    pub(in crate::web::api) fn of(numbers: Numbers) -> Self {
+        let named = |tally: Tally| -> BTreeMap<String, BTreeMap<String, u64>> {
+            let states = |states: BTreeMap<HeldState, u64>| {
+                states.into_iter().map(|(state, count)| (state.to_string(), count)).collect()
+            };
+            tally.into_iter().map(|(name, counts)| (name, states(counts))).collect()
+        };
+        Self {
+            since: moment(numbers.since),
+            accepted: numbers.accepted,
+            held: numbers.held,
+            deliveries: numbers.deliveries,
+            exposures_prevented: numbers.exposures_prevented,
+            decisions: numbers.decisions.count,
+            median_seconds_to_decide: numbers.decisions.median_seconds,
+            nine_of_ten_seconds_to_decide: numbers.decisions.nine_of_ten_seconds,
+            rules: named(numbers.rules),
+            groups: named(numbers.groups),
+            approvers: named(numbers.approvers),
+        }
+    }
+}
