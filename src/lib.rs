@@ -50,37 +50,25 @@
 //! learns from [`people`] who somebody is. Whatever is handed out in secret is a [`token`]. [`app`]
 //! wires everything from the [`config`]; nothing else knows all of it. Time and randomness are
 //! parameters ([`clock`]).
+//!
+//! # Crates
+//!
+//! The code is one tree under `src/`, compiled as seven crates along the layers, so that the compiler holds
+//! the borders between them and an edit compiles only its own layer for its unit tests. Each crate's root
+//! lists its modules: `mail.rs` (messages, SMTP), `rules.rs` (policy, copies), `storage.rs`, `net.rs`
+//! (names, TLS, accounts, upstreams), `relay.rs` (intake, courier, desk, notices), `pages.rs` (web), and this
+//! one. Their manifests are in `crates/`; every path of this documentation works here, for each crate
+//! re-exports what lies below it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod accounts;
+pub use sekisho_pages::web;
+pub use sekisho_relay::{
+    accounts, cases, clock, courier, desk, diagnostic, dkim, dns, examine, hook, id, intake, journal,
+    listener, marks, message, notice, people, policy, rewrite, smtp, spf, store, tls, token, upstream,
+};
+
 pub mod app;
-pub mod cases;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod control;
-pub mod courier;
-pub mod desk;
-pub mod diagnostic;
-pub mod dkim;
-pub mod dns;
-pub mod examine;
-pub mod hook;
-pub mod id;
-pub mod intake;
-pub mod journal;
-pub mod listener;
-pub mod marks;
-pub mod message;
-pub mod notice;
-pub mod people;
-pub mod policy;
-pub mod rewrite;
-pub mod smtp;
-pub mod spf;
-pub mod store;
-pub mod tls;
-pub mod token;
-pub mod upstream;
-pub mod web;

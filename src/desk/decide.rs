@@ -339,7 +339,7 @@ fn how_recorded(released: &Released) -> String {
 }
 
 /// Tells who decided, where somebody has.
-pub(crate) fn undecided(held: &HeldRow) -> Result<(), DeskError> {
+pub fn undecided(held: &HeldRow) -> Result<(), DeskError> {
     match held.state {
         HeldState::Held => Ok(()),
         state => Err(DeskError::Store(StoreError::Decided {

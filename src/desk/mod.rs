@@ -182,7 +182,7 @@ impl Desk {
     }
 
     /// A message that this person may know of; to everybody else there is none.
-    pub(crate) async fn seen_by(&self, who: &Principal, id: Id) -> Result<StoredMessage, DeskError> {
+    pub async fn seen_by(&self, who: &Principal, id: Id) -> Result<StoredMessage, DeskError> {
         let message = self.store.message(id).await?;
         if who.may_see(&Whose::of(&message).standing()) {
             Ok(message)
@@ -192,7 +192,7 @@ impl Desk {
     }
 
     /// The item that a message is, or is a member of, for a person who may know of it.
-    pub(crate) async fn item_seen_by(&self, who: &Principal, id: Id) -> Result<StoredMessage, DeskError> {
+    pub async fn item_seen_by(&self, who: &Principal, id: Id) -> Result<StoredMessage, DeskError> {
         let message = self.store.message(id).await?;
         match &message.held {
             Some(held) if held.item != id => self.seen_by(who, held.item).await,

@@ -272,7 +272,7 @@ fn other_readers_disagree_only_where_it_matters() {
 /// Real-looking mail of the usual clients: read without a doubt, but for the two that are broken.
 #[test]
 fn the_corpus_is_read_without_doubts() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus");
     let mut fields = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 fluent_templates::static_loader! {
     static WORDS = {
-        locales: "./locales",
+        locales: "../../locales",
         fallback_language: "en",
         // The marks that keep right-to-left names apart have no place in plain text mail.
         customise: |bundle| bundle.set_use_isolating(false),
@@ -84,7 +84,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn keys(language: &str) -> BTreeSet<String> {
-        let path = format!("{}/locales/{language}/notice.ftl", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/../../locales/{language}/notice.ftl", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
         let is_key = |line: &&str| line.starts_with(|c: char| c.is_ascii_lowercase());
         text.lines().filter(is_key).filter_map(|line| line.split(" =").next()).map(str::to_owned).collect()

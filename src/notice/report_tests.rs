@@ -52,7 +52,7 @@ fn rows(message: &StoredMessage) -> Vec<QueueRow> {
 
 #[test]
 fn reports_look_like_this() {
-    let folder = format!("{}/tests/golden/notices", env!("CARGO_MANIFEST_DIR"));
+    let folder = format!("{}/../../tests/golden/notices", env!("CARGO_MANIFEST_DIR"));
     insta::with_settings!({ snapshot_path => folder, prepend_module_to_snapshot => false, omit_expression => true }, {
         for (language, japanese) in [("en", false), ("ja", true)] {
             let mut message = message(japanese);

@@ -228,7 +228,7 @@ fn asked(
 }
 
 fn golden(name: &str, text: &str) {
-    let folder = format!("{}/tests/golden/notices", env!("CARGO_MANIFEST_DIR"));
+    let folder = format!("{}/../../tests/golden/notices", env!("CARGO_MANIFEST_DIR"));
     insta::with_settings!({ snapshot_path => folder, prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(name, text);
     });

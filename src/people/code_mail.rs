@@ -15,7 +15,7 @@ use std::io;
 
 fluent_templates::static_loader! {
     static WORDS = {
-        locales: "./locales",
+        locales: "../../locales",
         fallback_language: "en",
         customise: |bundle| bundle.set_use_isolating(false),
     };

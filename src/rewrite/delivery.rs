@@ -17,15 +17,6 @@ pub struct Delivery {
     pub(super) needs_utf8: bool,
 }
 
-#[cfg(test)]
-impl Delivery {
-    /// A copy for the tests of other stages; mail that really leaves is made by the plan alone.
-    pub(crate) fn sample(recipients: Vec<Recipient>, rewritten: bool) -> Self {
-        let edits = HeaderEdits::default();
-        Self { recipients, edits, rewritten, shows: Vec::new(), needs_utf8: false }
-    }
-}
-
 impl Delivery {
     /// Who gets this copy.
     pub fn recipients(&self) -> &[Recipient] {

@@ -6,8 +6,6 @@
 //! is refused when a browser says that another site sent it, and when a form does not carry its token. The
 //! API knows no cookies: whoever asks there shows a token, which no browser adds by itself.
 
-use super::pages::answer;
-use super::pages::visit::Chrome;
 use super::{Site, cookies};
 use crate::desk::principal::Principal;
 use crate::people::Denied;
@@ -241,21 +239,6 @@ impl FromRequestParts<Arc<Site>> for Client {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Site>) -> Result<Self, Infallible> {
         Ok(parts.extensions.get::<Self>().copied().unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
-    }
-}
-
-/// Somebody who is signed in. Whoever is not is sent to sign in, where it is a page they ask for.
-impl FromRequestParts<Arc<Site>> for Signed {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
-        if let Some(signed) = parts.extensions.get::<Self>() {
-            return Ok(signed.clone());
-        }
-        if parts.method == Method::GET {
-            return Err(answer::sign_in_first(&Chrome::of(parts, site)));
-        }
-        Err(plain(StatusCode::UNAUTHORIZED, "sign in first: nothing was done\n"))
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 fluent_templates::static_loader! {
     static PHRASES = {
-        locales: "./locales",
+        locales: "../../locales",
         fallback_language: "en",
         customise: |bundle| {
             // Addresses stand in elements of their own that keep directions apart.
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn both_languages_have_the_same_phrases() {
         let keys = |language: &str| -> BTreeSet<String> {
-            let path = format!("{}/locales/{language}/pages.ftl", env!("CARGO_MANIFEST_DIR"));
+            let path = format!("{}/../../locales/{language}/pages.ftl", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(path).unwrap();
             let is_key = |line: &&str| line.starts_with(|c: char| c.is_ascii_lowercase());
             text.lines()

@@ -9,11 +9,11 @@
 //! * [`transfer`] Content-Transfer-Encoding
 
 mod level;
-pub(crate) mod params;
+pub mod params;
 mod part;
 #[cfg(test)]
 mod tests;
-pub(crate) mod transfer;
+pub mod transfer;
 
 use super::Header;
 use level::{Context, Level};

@@ -9,24 +9,24 @@ const MOST: usize = 256;
 
 /// A field such as `multipart/mixed; boundary="x"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Structured {
+pub struct Structured {
     /// What stands before the first semicolon, lower case, blanks removed.
-    pub(crate) value: String,
+    pub value: String,
     /// Names in lower case, values decoded (RFC 2231, RFC 2047 where people write it), first wins.
-    pub(crate) parameters: Vec<(String, String)>,
+    pub parameters: Vec<(String, String)>,
     /// A parameter is given twice with two values, or a bare value holds blanks: readers differ.
-    pub(crate) ambiguous: Option<String>,
+    pub ambiguous: Option<String>,
 }
 
 impl Structured {
     /// A parameter's value.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
 /// The body without comments, as text with folding turned into blanks.
-pub(crate) fn strip_comments(body: &[u8]) -> String {
+pub fn strip_comments(body: &[u8]) -> String {
     let mut out = Vec::with_capacity(body.len());
     let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
     for &byte in body {
@@ -54,7 +54,7 @@ pub(crate) fn strip_comments(body: &[u8]) -> String {
 }
 
 /// Reads value and parameters.
-pub(crate) fn read(body: &[u8]) -> Structured {
+pub fn read(body: &[u8]) -> Structured {
     let text = strip_comments(body);
     let mut pieces = split_quoted(&text);
     let mut read = Structured {
@@ -133,7 +133,7 @@ fn join(sections: &BTreeMap<usize, (bool, String)>) -> String {
 }
 
 /// `%41` becomes `A`; anything else stays.
-pub(crate) fn percent_decode(text: &[u8]) -> Vec<u8> {
+pub fn percent_decode(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut index = 0;
     while index < text.len() {

@@ -37,7 +37,7 @@ impl Encoding {
 
 /// A decoder with a few bytes of state.
 #[derive(Debug)]
-pub(crate) enum Decoder {
+pub enum Decoder {
     /// Bytes pass unchanged.
     Identity,
     /// Base64.
@@ -50,7 +50,7 @@ pub(crate) enum Decoder {
 
 impl Decoder {
     /// A decoder for this encoding.
-    pub(crate) fn new(encoding: Encoding) -> Self {
+    pub fn new(encoding: Encoding) -> Self {
         match encoding {
             Encoding::Identity | Encoding::Unknown => Self::Identity,
             Encoding::Base64 => Self::Base64(Base64::default()),
@@ -60,7 +60,7 @@ impl Decoder {
     }
 
     /// Decodes a chunk onto the end of `out`.
-    pub(crate) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::Identity => out.extend_from_slice(bytes),
             Self::Base64(decoder) => decoder.feed(bytes, out),
@@ -70,7 +70,7 @@ impl Decoder {
     }
 
     /// What is left when the content ends.
-    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
         match self {
             Self::Identity => {}
             Self::Base64(decoder) => decoder.finish(out),
@@ -102,14 +102,14 @@ const VALUES: [u8; 256] = {
 };
 
 /// The value of one letter of the base64 alphabet (either one), if it is one.
-pub(crate) fn base64_value(letter: u8) -> Option<u8> {
+pub fn base64_value(letter: u8) -> Option<u8> {
     let value = VALUES[usize::from(letter)];
     (value < 64).then_some(value)
 }
 
 /// Base64 that skips junk and goes on behind padding (blocks one after the other).
 #[derive(Debug, Default)]
-pub(crate) struct Base64 {
+pub struct Base64 {
     bits: u32,
     letters: u8,
 }
@@ -117,7 +117,7 @@ pub(crate) struct Base64 {
 impl Base64 {
     /// Decodes a chunk onto the end of `out`.
     #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
-    pub(crate) fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+    pub fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         out.reserve(bytes.len() / 4 * 3 + 3);
         while !bytes.is_empty() {
             if self.letters == 0 {
@@ -163,7 +163,7 @@ impl Base64 {
 
     /// A group cut short, by padding or by the end.
     #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
-    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
         match self.letters {
             2 => out.push((self.bits >> 4) as u8),
             3 => out.extend_from_slice(&[(self.bits >> 10) as u8, (self.bits >> 2) as u8]),
@@ -175,7 +175,7 @@ impl Base64 {
 
 /// Quoted-printable (RFC 2045 §6.7), lower-case digits accepted, what is no escape kept as it is.
 #[derive(Debug, Default)]
-pub(crate) struct QuotedPrintable {
+pub struct QuotedPrintable {
     state: Escape,
 }
 
@@ -250,7 +250,7 @@ impl QuotedPrintable {
 }
 
 /// The value of a hexadecimal digit (0 for anything else).
-pub(crate) fn hex(digit: u8) -> u8 {
+pub fn hex(digit: u8) -> u8 {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).unwrap_or(0)
 }
 
@@ -260,7 +260,7 @@ const LONGEST: usize = 1_024;
 /// Uuencoded blocks (`begin 644 name` … `end`) and `yEnc` blocks (`=ybegin` … `=yend`); text around
 /// them is left out.
 #[derive(Debug, Default)]
-pub(crate) struct Uuencode {
+pub struct Uuencode {
     line: Vec<u8>,
     inside: Block,
     too_long: bool,
@@ -276,7 +276,7 @@ enum Block {
 
 impl Uuencode {
     /// Decodes what stands in blocks, onto the end of `out`.
-    pub(crate) fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+    pub fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         while !bytes.is_empty() {
             let end = memchr(b'\n', bytes);
             let (piece, rest) = bytes.split_at(end.map_or(bytes.len(), |at| at + 1));
@@ -295,7 +295,7 @@ impl Uuencode {
     }
 
     /// The last line, when it has no end.
-    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.take_line(out);
     }
 

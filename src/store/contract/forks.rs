@@ -172,10 +172,7 @@ fn released(item: &NewMessage, siblings: &[&NewMessage]) -> HeldDecision {
         to.envelope
             .recipients
             .iter()
-            .map(|to| NewDelivery {
-                delivery: Delivery::sample(vec![to.clone()], true),
-                state: InitialState::Ready,
-            })
+            .map(|to| NewDelivery { delivery: sample(vec![to.clone()], true), state: InitialState::Ready })
             .collect::<Vec<_>>()
     };
     HeldDecision {

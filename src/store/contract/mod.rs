@@ -15,7 +15,7 @@ mod people;
 
 use super::*;
 use crate::journal::Event;
-use crate::message::{Address, Envelope, Recipient};
+use crate::message::{Address, Envelope, HeaderEdits, Recipient};
 use crate::rewrite::Delivery;
 pub(super) use circles::*;
 pub(super) use deliveries::*;
@@ -67,7 +67,14 @@ pub(super) fn addresses(texts: &[&str]) -> Vec<Address> {
 }
 
 pub(super) fn copy(recipients: &[&str]) -> Delivery {
-    Delivery::sample(recipients.iter().map(|to| Recipient::plain(address(to))).collect(), false)
+    sample(recipients.iter().map(|to| Recipient::plain(address(to))).collect(), false)
+}
+
+/// A copy as it is read back from a database: a new one is made by the plan alone.
+pub(super) fn sample(recipients: Vec<Recipient>, rewritten: bool) -> Delivery {
+    let none: Vec<Address> = Vec::new();
+    let stored = (recipients, HeaderEdits::default(), rewritten, none, false);
+    postcard::from_bytes(&postcard::to_allocvec(&stored).unwrap()).unwrap()
 }
 
 /// A message for these recipients, received at `NOW`, with one copy for each group of them.

@@ -9,7 +9,7 @@ fn decision(id: Id, state: HeldState, by: &str) -> HeldDecision {
 
 fn release(id: Id, by: &str, to: &[&str]) -> HeldDecision {
     let copies = to.iter().map(|to| NewDelivery {
-        delivery: Delivery::sample(vec![Recipient::plain(address(to))], true),
+        delivery: sample(vec![Recipient::plain(address(to))], true),
         state: InitialState::Ready,
     });
     HeldDecision { deliveries: copies.collect(), ..decision(id, HeldState::Released, by) }
@@ -236,7 +236,7 @@ pub(in crate::store) async fn summarises(harness: &impl Harness) {
     let store = harness.open();
     store.accept(message(1, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
     let mut split = message(2, &[&["a@x.example"]], InitialState::Waiting(at(5)));
-    split.deliveries[0].delivery = Delivery::sample(split.envelope.recipients.clone(), true);
+    split.deliveries[0].delivery = sample(split.envelope.recipients.clone(), true);
     store.accept(split).await.unwrap();
     let returned = held_message(3, &["a@x.example"]);
     store.accept(returned.clone()).await.unwrap();

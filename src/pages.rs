@@ -1,0 +1,10 @@
+//! The desk's pages and the API, as a crate of their own: HTTP in front of [`desk`] and [`people`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub use sekisho_relay::{
+    clock, desk, diagnostic, examine, id, intake, journal, message, notice, people, policy, rewrite, store,
+    token,
+};
+
+pub mod web;

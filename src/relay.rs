@@ -1,0 +1,18 @@
+//! The relay's services, as a crate of their own: taking mail in, sending it out, and whoever is asked
+//! or told about it on the way.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub use sekisho_net::{accounts, dns, spf, tls, upstream};
+pub use sekisho_rules::{
+    cases, clock, diagnostic, dkim, examine, id, journal, marks, message, policy, rewrite, smtp, token,
+};
+pub use sekisho_storage::store;
+
+pub mod courier;
+pub mod desk;
+pub mod hook;
+pub mod intake;
+pub mod listener;
+pub mod notice;
+pub mod people;

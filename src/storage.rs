@@ -1,0 +1,7 @@
+//! The storage layer, as a crate of its own: what is kept, and how it outlives a crash.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub use sekisho_rules::{clock, id, journal, message, policy, rewrite, token};
+
+pub mod store;
