@@ -1,7 +1,5 @@
 """The desk as people click it, in Chromium: lists, held messages, every decision, both languages, two widths,
 with JavaScript and without; axe-core on every page; hostile mail.
-
-    python3 -m tests.journeys.desk [words of a check's name]
 """
 
 import email
@@ -16,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from tests.rig.chromium import Browser, settle
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.hostile_mail import hostile
 from tests.rig.relay import TARGET, TOP, Relay, binary, id_of, wait_until
 
@@ -399,7 +397,7 @@ def axe_script():
     return script.read_text()
 
 
-def it_has_no_barriers():
+def it_has_no_barriers(note):
     script, wrong, looked = axe_script(), [], 0
     with Desk() as desk:
         one = desk.hold(count=6, subject="会議のご案内")
@@ -428,7 +426,7 @@ def it_has_no_barriers():
                         looked += 1
                         wrong += [f"{path} {width} {scheme}: {line}" for line in browser.axe(script)]
     equal(wrong, [], "barriers")
-    return f"{looked} looks"
+    note(f"{looked} looks")
 
 
 class Canary(http.server.BaseHTTPRequestHandler):
@@ -447,7 +445,7 @@ class Canary(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def it_is_not_moved_by_hostile_mail():
+def it_is_not_moved_by_hostile_mail(note):
     canary = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Canary)
     threading.Thread(target=canary.serve_forever, daemon=True).start()
     mails = list(hostile(f"http://127.0.0.1:{canary.server_port}", TWELVE[:6]))
@@ -490,7 +488,7 @@ def it_is_not_moved_by_hostile_mail():
     canary.shutdown()
     equal(ran, [], "scripts that ran")
     equal(Canary.asked, [], "requests of mails")
-    return f"{len(ids)} mails"
+    note(f"{len(ids)} mails")
 
 
 def it_opens_from_try():
@@ -516,7 +514,3 @@ def it_opens_from_try():
     finally:
         trial.terminate()
         trial.wait(20)
-
-
-if __name__ == "__main__":
-    run(globals(), "desk")

@@ -1,12 +1,9 @@
 """Journeys to mail exchangers as their domains ask for it: order and stand-ins, MTA-STS, DANE, and somebody
 on the way who would rather read along.
-
-    python3 -m tests.journeys.exchangers [WORD…]
 """
 
 import contextlib
 import http.server
-import socket
 import tempfile
 import threading
 import time
@@ -14,10 +11,11 @@ from pathlib import Path
 
 from tests.journeys.sending import mail
 from tests.rig.authority import Authority
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.dns import NameServer
 from tests.rig.exchanger import Exchanger
 from tests.rig.people import strangers
+from tests.rig.ports import free_port
 from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.signed_dns import SignedNames
 
@@ -28,28 +26,12 @@ TRUST = f'ca_file = "{AUTHORITY.ca}"\n'
 POLICIES = "127.0.44.1"
 
 
-def free_everywhere(count):
-    """A port that nobody listens on at 127.0.0.2 and the next so many."""
-    for _ in range(100):
-        with contextlib.ExitStack() as stack:
-            first = stack.enter_context(socket.socket())
-            first.bind(("127.0.0.2", 0))
-            port = first.getsockname()[1]
-            try:
-                for last in range(3, 2 + count):
-                    stack.enter_context(socket.socket()).bind((f"127.0.0.{last}", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free at all addresses")
-
-
 class Hosts:
     """Exchangers of these names, each at an address of its own; a context manager."""
 
     def __init__(self, **between):
         self.between, self.hosts, self.stack = between, {}, contextlib.ExitStack()
-        self.port = free_everywhere(len(between))
+        self.port = free_port(*(f"127.0.0.{2 + at}" for at in range(len(between))))
 
     def __enter__(self):
         for at, (name, between) in enumerate(self.between.items()):
@@ -254,7 +236,3 @@ def it_uses_no_host_whose_signatures_do_not_hold():
                 contains(comes_to(relay, post(relay, "good.test"), "waiting"), "is not what DNSSEC vouches for")
                 time.sleep(0.3)
                 equal(hosts["good"].connections, 0)
-
-
-if __name__ == "__main__":
-    run(globals(), "exchangers")

@@ -1,7 +1,5 @@
 """Every guide's configuration as it stands there, with the files and names it asks for: `check --connect` finds
 nothing missing, says what is when something is, and the relay starts with it.
-
-    python3 -m tests.journeys.guides [WORD…]
 """
 
 import contextlib
@@ -13,10 +11,11 @@ import tempfile
 from pathlib import Path
 
 from tests.rig.authority import Authority
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.dns import NameServer
 from tests.rig.mailhost import MailHost
-from tests.rig.relay import TOP, binary, free_port
+from tests.rig.ports import free_port
+from tests.rig.relay import TOP, binary
 
 GUIDES = sorted((TOP / "deploy" / "guides").glob("*.md"))
 OURS, THEIRS = "127.0.46.1", "127.0.46.2"
@@ -102,7 +101,7 @@ class Home:
         return [(one["standing"], one["area"], one["text"]) for one in json.loads(done.stdout)["checks"]]
 
 
-def it_finds_nothing_missing_in_any_guide():
+def it_finds_nothing_missing_in_any_guide(note):
     for guide in GUIDES:
         with Home(guide) as home:
             found = home.checked()
@@ -115,7 +114,7 @@ def it_finds_nothing_missing_in_any_guide():
                 path.unlink()
                 assert any(standing == "error" and path.name in text for standing, _, text in home.checked()), (guide.name, path.name)
                 home.file(path.name, kept)
-    return f"{len(GUIDES)} guides"
+    note(f"{len(GUIDES)} guides")
 
 
 def it_says_when_names_do_not_lead_where_a_guide_says():
@@ -126,7 +125,3 @@ def it_says_when_names_do_not_lead_where_a_guide_says():
         assert any(area == "spf" and standing != "ok" for standing, area, _ in found), found
         del home.dns.records["_spf.google.com"]
         contains(str([text for standing, _, text in home.checked() if standing == "error"]), "_spf.google.com")
-
-
-if __name__ == "__main__":
-    run(globals(), "guides")

@@ -1,7 +1,5 @@
 """Journeys of people at the desk: signing in by password, by mail, by a provider; sessions, forms, links,
 tokens of the API.
-
-    python3 -m tests.journeys.people [WORD…]
 """
 
 import json
@@ -16,8 +14,9 @@ from tests.journeys.deciding import hold
 from tests.journeys.sending import notices, real, settle
 from tests.rig import decode
 from tests.rig.visitor import Browser
-from tests.rig.check import contains, equal, run
-from tests.rig.relay import TARGET, TOP, Relay, binary, free_port, wait_until
+from tests.rig.check import contains, equal
+from tests.rig.ports import free_port
+from tests.rig.relay import TARGET, TOP, Relay, binary, wait_until
 from tests.rig.sink import Sink
 
 PASSWORD = "correct-horse-battery"
@@ -380,7 +379,3 @@ def it_speaks_japanese():
         page = desk.browser("ja").open("/login")
         contains(page.body, "ログイン")
         contains(page.body, 'lang="ja"')
-
-
-if __name__ == "__main__":
-    run(globals(), "people")

@@ -1,6 +1,4 @@
 """Journeys of deliveries that do not go through at once: deferral, failure and its report, the queue's verbs.
-
-    python3 -m tests.journeys.queueing [WORD…]
 """
 
 import email
@@ -8,9 +6,10 @@ import time
 
 from tests.journeys.sending import RULES, addresses, mail, notices, real, settle
 from tests.rig import decode
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.people import SENDER, strangers
-from tests.rig.relay import Relay, free_port, id_of, wait_until
+from tests.rig.ports import free_port
+from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.sink import Sink
 
 TWO = strangers(2, 3)
@@ -157,7 +156,3 @@ def it_reports_numbers():
         contains(metrics, "# TYPE")
         contains(metrics, "# EOF")
         contains(relay.cli("report").stdout, "132")
-
-
-if __name__ == "__main__":
-    run(globals(), "queueing")

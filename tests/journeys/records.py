@@ -1,7 +1,5 @@
 """Journeys of what outlasts a mail: circles, the journal and its chain, taking back, notices of what was
 decided, links and sessions that end.
-
-    python3 -m tests.journeys.records [WORD…]
 """
 
 import csv
@@ -16,7 +14,7 @@ from tests.journeys.deciding import hold as hold_six
 from tests.journeys.notices import APPROVER, PEOPLE, SIX, TO_APPROVER, hold, letters, link_under, press, waited
 from tests.journeys.people import SOUMU, Desk
 from tests.journeys.sending import RULES, addresses, mail, real, settle
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.people import SENDER, strangers
 from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.sink import Sink
@@ -274,7 +272,3 @@ def it_takes_up_approvers_and_expiry_at_a_reload_and_names_the_rest():
         row = next(row for row in relay.held() if row["id"] == held)
         received, expires = (datetime.fromisoformat(row[name].replace("Z", "+00:00")) for name in ("received", "expires"))
         equal(round((expires - received).total_seconds()), 3600, row)
-
-
-if __name__ == "__main__":
-    run(globals(), "records")

@@ -1,6 +1,4 @@
 """Journeys of the process: starting badly, reloading, stopping, coming back; `try`, `check`, `explain`, `replay`.
-
-    python3 -m tests.journeys.running [WORD…]
 """
 
 import json
@@ -15,7 +13,7 @@ from pathlib import Path
 
 from tests.journeys.sending import CORPUS, RULES, addresses, mail, real, settle
 from tests.rig import decode
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.people import strangers
 from tests.rig.relay import TOP, Relay, binary, id_of, wait_until
 from tests.rig.sink import Sink
@@ -151,7 +149,7 @@ def it_answers_each_command_without_a_configuration_or_a_relay():
         equal(done.returncode, 2, done.stderr)
 
 
-def it_explains_what_the_relay_then_does():
+def it_explains_what_the_relay_then_does(note):
     """explain's verdict for each corpus message against the answer of the relay."""
     with Sink() as sink, Relay(sink.address) as relay:
         seen = 0
@@ -173,7 +171,7 @@ def it_explains_what_the_relay_then_does():
             assert isinstance(said["facts"]["external_organisations"], int)
             assert all({"name", "matched", "why"} <= set(rule) for rule in said["rules"])
             seen += 1
-        return f"{seen} messages"
+        note(f"{seen} messages")
 
 
 def it_writes_out_every_copy_it_explains():
@@ -241,7 +239,3 @@ def it_tries_everything_with_nothing_configured():
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise AssertionError("Ctrl-C does not end it") from None
-
-
-if __name__ == "__main__":
-    run(globals(), "running")

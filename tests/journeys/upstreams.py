@@ -1,7 +1,5 @@
 """Journeys to upstreams as they are: Postfix, Exim and OpenSMTPD; pins, tokens, stand-ins, routes, mail
 exchangers, rates.
-
-    python3 -m tests.journeys.upstreams [WORD…]
 """
 
 import http.server
@@ -15,12 +13,13 @@ from pathlib import Path
 
 from tests.journeys.sending import RULES, addresses, mail, real, settle
 from tests.rig.authority import Authority
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.dns import NameServer
 from tests.rig.mailhost import MailHost
 from tests.rig.mta import PASSWORD, USER, Exim, OpenSmtpd, Postfix
 from tests.rig.people import strangers
-from tests.rig.relay import Relay, free_port, id_of, wait_until
+from tests.rig.ports import free_port
+from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.sink import Sink
 
 FOLDER = Path(tempfile.mkdtemp(prefix="upstreams-"))
@@ -232,7 +231,7 @@ def it_finds_the_mail_exchangers():
             equal(sorted(t.recipients[0] for t in real(sink.taken)), sorted([people[0].address, people[2].address]))
 
 
-def it_paces_a_fan_out_over_a_restart_and_says_how_far_it_is():
+def it_paces_a_fan_out_over_a_restart_and_says_how_far_it_is(note):
     people = strangers(12, 4)
     with Sink() as sink, Relay(sink.address, RULES, upstream_extra='tls = "off"\nrate = ["6/min", "5000 recipients/day"]') as relay:
         started = time.time()
@@ -252,7 +251,7 @@ def it_paces_a_fan_out_over_a_restart_and_says_how_far_it_is():
         # the eighth comes in its turn, not at once and not never
         assert wait_until(lambda: len(real(sink.taken)) >= 8, 40, 0.2), relay.cli("queue", "show", message).stdout
         assert time.time() - started >= 15, "too early"
-        return progress
+        note(progress)
 
 
 def reload(relay, old, new, word="reloaded"):
@@ -322,7 +321,3 @@ def it_reads_its_password_anew_on_reload():
             reload(relay, "", "")
             relay.cli("queue", "retry")
             delivered(relay, message)
-
-
-if __name__ == "__main__":
-    run(globals(), "upstreams")
