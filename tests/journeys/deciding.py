@@ -3,6 +3,8 @@
 
 import time
 
+import pytest
+
 from tests.journeys.sending import RULES, addresses, mail, notices, real, settle
 from tests.rig import decode
 from tests.rig.check import contains, equal
@@ -22,6 +24,7 @@ def hold(relay, subject="[ask] 六人", people=None):
     return id_of(answer)
 
 
+@pytest.mark.alone  # it measures time
 def it_releases_as_split_when_nothing_else_is_said():
     with Sink() as sink, Relay(sink.address) as relay:
         held = hold(relay)

@@ -13,10 +13,15 @@ import threading
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.rig.chromium import Browser, settle
 from tests.rig.check import contains, equal
 from tests.rig.hostile_mail import hostile
+from tests.rig.ports import alone_with
 from tests.rig.relay import TARGET, TOP, Relay, binary, id_of, wait_until
+
+pytestmark = pytest.mark.browser
 
 POLICY = """
 [[rule]]
@@ -390,14 +395,16 @@ def axe_script():
     """axe-core, fetched once by npm."""
     folder = Path(os.environ.get("SEKISHO_AXE", TARGET / "axe"))
     script = folder / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix",
-                        str(folder), "axe-core@4.14.1"], check=True, timeout=180, stdout=subprocess.DEVNULL)
-    return script.read_text()
+    with alone_with("axe"):
+        if not script.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix",
+                            str(folder), "axe-core@4.14.1"], check=True, timeout=180, stdout=subprocess.DEVNULL)
+        return script.read_text()
 
 
-def it_has_no_barriers(note):
+@pytest.mark.parametrize("width, language", [(1280, "en"), (390, "ja")])
+def it_has_no_barriers(note, width, language):
     script, wrong, looked = axe_script(), [], 0
     with Desk() as desk:
         one = desk.hold(count=6, subject="会議のご案内")
@@ -410,23 +417,26 @@ def it_has_no_barriers(note):
                  f"/held/{unsafe}", f"/held/{one}/copies", f"/held/{many}/copies?as=bcc&page=2",
                  f"/held/{one}/as-is", f"/held/{unsafe}/as-is", f"/held/{one}/drop", f"/held/{one}/return",
                  f"/bulk?do=split&id={one}&id={done}", "/report", f"/m/{done}", "/held/nothing", "/circles"]
-        for width, language in ((1280, "en"), (390, "ja")):
-            with Browser(width=width, language=language) as browser:
-                for path in [*links, "/login", "", *paths]:
-                    if not path:
-                        sign_in(browser, desk, "kanri")
-                        continue
-                    browser.open(desk.page(path))
-                    browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
-                    wide = browser.run("return document.documentElement.scrollWidth")
-                    if wide > width:
-                        wrong.append(f"{path} {width}: {wide} wide")
-                    for scheme in ("light", "dark"):
-                        browser.scheme(scheme)
-                        looked += 1
-                        wrong += [f"{path} {width} {scheme}: {line}" for line in browser.axe(script)]
+        with Browser(width=width, language=language) as browser:
+            for path in [*links, "/login", "", *paths]:
+                if not path:
+                    sign_in(browser, desk, "kanri")
+                    continue
+                browser.open(desk.page(path))
+                browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+                wide = browser.run("return document.documentElement.scrollWidth")
+                if wide > width:
+                    wrong.append(f"{path}: {wide} wide")
+                for scheme in ("light", "dark"):
+                    browser.scheme(scheme)
+                    looked += 1
+                    wrong += [f"{path} {scheme}: {line}" for line in browser.axe(script)]
     equal(wrong, [], "barriers")
     note(f"{looked} looks")
+
+
+# Looked at in this many browsers, at the same time where there are cores.
+HOSTILE_PARTS = 4
 
 
 class Canary(http.server.BaseHTTPRequestHandler):
@@ -445,15 +455,17 @@ class Canary(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def it_is_not_moved_by_hostile_mail(note):
+@pytest.mark.parametrize("part", range(HOSTILE_PARTS))
+def it_is_not_moved_by_hostile_mail(note, part):
     canary = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Canary)
     threading.Thread(target=canary.serve_forever, daemon=True).start()
     mails = list(hostile(f"http://127.0.0.1:{canary.server_port}", TWELVE[:6]))
     assert len(mails) >= 200, len(mails)
+    mails = mails[part::HOSTILE_PARTS]
     ran = []
     with Desk() as desk:
         ids = [id_of(answer) for answer in (desk.send(raw, TWELVE[:6]) for raw in mails) if " held as " in answer]
-        assert len(ids) >= 200, len(ids)
+        assert len(ids) >= 200 // HOSTILE_PARTS, len(ids)
         with Browser() as browser:
             sign_in(browser, desk)
             cookies = browser.do("GET", "/cookie")

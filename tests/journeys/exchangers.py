@@ -9,17 +9,22 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.journeys.sending import mail
 from tests.rig.authority import Authority
 from tests.rig.check import contains, equal
 from tests.rig.dns import NameServer
 from tests.rig.exchanger import Exchanger
 from tests.rig.people import strangers
-from tests.rig.ports import free_port
+from tests.rig.ports import alone_with, free_port
 from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.signed_dns import SignedNames
 
-FOLDER = Path(tempfile.mkdtemp(prefix="exchangers-"))
+pytestmark = pytest.mark.root
+
+KEPT = tempfile.TemporaryDirectory(prefix="exchangers-")
+FOLDER = Path(KEPT.name)
 AUTHORITY = Authority(FOLDER / "ca")
 TRUST = f'ca_file = "{AUTHORITY.ca}"\n'
 # Where policies are served: HTTPS has one port, so it has an address of its own.
@@ -60,9 +65,10 @@ class PolicyHost:
     """Serves a policy for each domain over HTTPS; use as a context manager. `asked` lists the names."""
 
     def __init__(self, policies):
-        self.policies, self.asked = policies, []
+        self.policies, self.asked, self.stack = policies, [], contextlib.ExitStack()
 
     def __enter__(self):
+        self.stack.enter_context(alone_with("policies"))
         host = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -88,6 +94,7 @@ class PolicyHost:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+        self.stack.close()
 
 
 def policy(mode, *hosts):

@@ -10,12 +10,16 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from tests.rig.authority import Authority
 from tests.rig.check import contains, equal
 from tests.rig.dns import NameServer
 from tests.rig.mailhost import MailHost
-from tests.rig.ports import free_port
+from tests.rig.ports import alone_with, free_port
 from tests.rig.relay import TOP, binary
+
+pytestmark = pytest.mark.root
 
 GUIDES = sorted((TOP / "deploy" / "guides").glob("*.md"))
 OURS, THEIRS = "127.0.46.1", "127.0.46.2"
@@ -35,6 +39,8 @@ class Home:
         self.text, self.stack = configuration(guide), contextlib.ExitStack()
 
     def __enter__(self):
+        # A guide's listeners and upstream are at the ports it names.
+        self.stack.enter_context(alone_with("guides"))
         self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="guide-")))
         self.authority = Authority(self.folder / "ca")
         self.dns = self.stack.enter_context(NameServer())

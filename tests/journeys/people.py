@@ -15,7 +15,7 @@ from tests.journeys.sending import notices, real, settle
 from tests.rig import decode
 from tests.rig.visitor import Browser
 from tests.rig.check import contains, equal
-from tests.rig.ports import free_port
+from tests.rig.ports import alone_with, free_port
 from tests.rig.relay import TARGET, TOP, Relay, binary, wait_until
 from tests.rig.sink import Sink
 
@@ -237,10 +237,11 @@ def it_makes_tokens_with_scopes_and_takes_them_away():
 def provider(port, back):
     """The provider: npm's oidc-provider, fetched once into target/."""
     place = TARGET / "oidc-provider"
-    if not (place / "node_modules" / "oidc-provider").exists():
-        place.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--silent", f"oidc-provider@{PROVIDER}"],
-                       cwd=place, check=True, timeout=600)
+    with alone_with("provider"):
+        if not (place / "node_modules" / "oidc-provider").exists():
+            place.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--silent", f"oidc-provider@{PROVIDER}"],
+                           cwd=place, check=True, timeout=600)
     return subprocess.Popen([shutil.which("node"), str(TOP / "tests" / "rig" / "provider.mjs"), str(port), back, str(place)],
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

@@ -100,7 +100,7 @@ def it_takes_a_new_policy_on_sighup_and_keeps_the_old_one_when_it_is_wrong():
         assert held, "the new policy is not in force"
         policy.write_text("[[rule]\nbroken")
         relay.process.send_signal(signal.SIGHUP)
-        time.sleep(0.7)
+        assert wait_until(lambda: "not reloaded" in relay.output(), 10), relay.output()
         contains(relay.send(mail("z", TWO), addresses(TWO)), "held as")
         equal(relay.process.poll(), None, "the relay ended")
 

@@ -11,6 +11,8 @@ import time
 import urllib.parse
 from pathlib import Path
 
+import pytest
+
 from tests.journeys.sending import RULES, addresses, mail, real, settle
 from tests.rig.authority import Authority
 from tests.rig.check import contains, equal
@@ -22,7 +24,8 @@ from tests.rig.ports import free_port
 from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.sink import Sink
 
-FOLDER = Path(tempfile.mkdtemp(prefix="upstreams-"))
+KEPT = tempfile.TemporaryDirectory(prefix="upstreams-")
+FOLDER = Path(KEPT.name)
 AUTHORITY = Authority(FOLDER / "ca")
 SECRET = FOLDER / "password"
 SECRET.write_text(PASSWORD + "\n")
@@ -71,6 +74,7 @@ def metric(relay, name):
     return [line for line in relay.http("/metrics")[1].splitlines() if line.startswith(name)]
 
 
+@pytest.mark.root
 def it_logs_in_to_postfix_by_every_mechanism():
     with Sink() as sink, Postfix(AUTHORITY, sink) as postfix:
         for auth, seen in (("", "SCRAM-SHA-256"), ("scram-sha-256", "SCRAM-SHA-256"), ("plain", "PLAIN"), ("login", "LOGIN")):
@@ -83,6 +87,7 @@ def it_logs_in_to_postfix_by_every_mechanism():
         equal(len(real(sink.wait(4))), 4)
 
 
+@pytest.mark.root
 def it_waits_where_postfix_refuses_or_cannot_be_believed():
     wrong = FOLDER / "wrong"
     wrong.write_text("something else\n")
@@ -103,6 +108,7 @@ def it_waits_where_postfix_refuses_or_cannot_be_believed():
             delivered(relay, one(relay))
 
 
+@pytest.mark.root
 def it_sends_through_exim_and_opensmtpd_over_tls_with_auth():
     wrong = FOLDER / "wrong"
     wrong.write_text("something else\n")
@@ -310,6 +316,7 @@ def it_keeps_to_its_rate_over_reloads():
         assert 6 <= len(real(sink.taken)) <= most, len(real(sink.taken))
 
 
+@pytest.mark.root
 def it_reads_its_password_anew_on_reload():
     secret = FOLDER / "changing"
     secret.write_text("not yet\n")

@@ -1,6 +1,6 @@
 """SIGKILL at random moments under mixed load: what got a 250 is never lost.
 
-    CRASH_ROUNDS=30 (1,000 before a release), CRASH_SEED=…
+    CRASH_ROUNDS=50 (1,000 before a release), CRASH_SEED=…
 
 Twenty sessions send mail that passes, is split in four, or is held; twenty connections lead to a sink
 that sometimes loses its answer. The relay is killed at a random moment, again and again. The oracle is
@@ -23,7 +23,7 @@ import pytest
 from tests.journeys.sending import RULES
 from tests.rig.relay import Relay, tool, wait_until
 
-ROUNDS = int(os.environ.get("CRASH_ROUNDS", "30"))
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "50"))
 # subject, recipients, sessions
 LOADS = {"pass": ("load", 1, 12), "split": ("[split] load", 4, 6), "hold": ("[hold] load", 1, 2)}
 

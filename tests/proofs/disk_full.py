@@ -1,6 +1,6 @@
 """Disk full: the store on a small tmpfs that is filled and freed, again and again.
 
-    DISK_CYCLES=5 (20 before a release); needs root (it mounts a tmpfs)
+    DISK_CYCLES=20 (100 before a release); needs root (it mounts a tmpfs)
 
 Full: 452 4.3.1, the lists still answer. Freed: the next messages are taken without a restart. In the
 end everything acknowledged is at the sink or held.
@@ -19,7 +19,7 @@ from tests.rig.people import strangers
 from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.sink import Sink
 
-CYCLES = int(os.environ.get("DISK_CYCLES", "5"))
+CYCLES = int(os.environ.get("DISK_CYCLES", "20"))
 
 
 def send(relay, name, subject="x", size=2000):

@@ -68,7 +68,7 @@ def relay(sink):
 
 @pytest.mark.parametrize("after", ENDS)
 @pytest.mark.parametrize("before", ENDS)
-def it_takes_one_message_for_one(note, sink, relay, before, after):
+def it_takes_one_message_for_one(sink, relay, before, after):
     content, dot = stream(ENDS[before], ENDS[after], 0)
     everywhere = os.environ.get("SMUGGLING") == "all"
     cuts = [cut for cut in range(1, len(content)) if everywhere or abs(cut - dot) <= 16 or cut % 8 == 0]
@@ -83,4 +83,3 @@ def it_takes_one_message_for_one(note, sink, relay, before, after):
     equal(bare, [], "bare CR, LF or NUL")
     equal(len(seconds), len(cuts) if before == after == "CRLF" else 0, "smuggled")
     assert len(firsts) <= len(cuts), f"{len(cuts)} in, {len(firsts)} out"
-    note(f"{len(cuts)} sessions, {len(firsts)} taken")

@@ -5,7 +5,6 @@ The three conflict as packages, so Exim and OpenSMTPD are unpacked into a folder
 a mount namespace of their own where they find the users and folders they were built for. That takes root.
 """
 
-import fcntl
 import os
 import shutil
 import signal
@@ -15,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.rig.ports import free_port
+from tests.rig.ports import alone_with, free_port
 from tests.rig.relay import wait_until
 
 USER, PASSWORD = "relay", "correct horse"
@@ -31,8 +30,7 @@ EXIM = IDS["Debian-exim"]
 def unpack():
     """Exim and OpenSMTPD in a folder, fetched once."""
     UNPACKED.mkdir(parents=True, exist_ok=True)
-    with open(UNPACKED / "lock", "w") as lock, tempfile.TemporaryDirectory() as folder:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone_with("unpacking"), tempfile.TemporaryDirectory() as folder:
         if (UNPACKED / "usr/sbin/exim4").exists() and (UNPACKED / "usr/sbin/smtpd").exists():
             return
         fetch = ["apt-get", "download", "exim4-daemon-light", "opensmtpd"]

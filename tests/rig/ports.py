@@ -1,12 +1,17 @@
 """Ports of this process alone: tests run in several processes, and in several checkouts, at the same time.
 
 Each process takes a block of ports below those that the kernel gives to outgoing connections, and listens on
-the block's first port as long as it lives, so that no other process takes the same block.
+the block's first port as long as it lives, so that no other process takes the same block. Where a port is
+given by what is tested, such as HTTPS' own, `alone_with` keeps others away.
 """
 
+import contextlib
+import fcntl
 import functools
 import itertools
 import socket
+import tempfile
+from pathlib import Path
 
 FIRST, LAST, BLOCK = 10240, 32768, 256
 
@@ -38,3 +43,11 @@ def free_port(*hosts):
             continue
         return port
     raise AssertionError("no port of this process's block is free")
+
+
+@contextlib.contextmanager
+def alone_with(name):
+    """Waits until no other process of the machine's tests has this, and has it."""
+    with open(Path(tempfile.gettempdir()) / f"sekisho-tests-{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
