@@ -15,6 +15,7 @@ from tests.rig.relay import Relay
 SHOWN, LINE = 30_000, 300
 
 smtplib.SMTP.debuglevel = 1
+Relay.shows_log = True
 
 
 def pytest_addoption(parser):

@@ -1,5 +1,4 @@
-"""Journeys of a certificate by ACME, from an authority on the loopback that checks every signature.
-"""
+"""Journeys of a certificate by ACME, from an authority on the loopback that checks every signature."""
 
 import smtplib
 import ssl

@@ -1,5 +1,4 @@
-"""The API: by hand along the ways programs go, and by schemathesis against its own description.
-"""
+"""The API: by hand along the ways programs go, and by schemathesis against its own description."""
 
 import email
 import json
@@ -8,9 +7,9 @@ import subprocess
 import urllib.error
 import urllib.request
 
-from tests.journeys.desk import TWELVE, Desk, mail
 from tests.journeys.dkim import Keys
 from tests.rig.check import contains, equal
+from tests.rig.desk import TWELVE, Desk, mail
 from tests.rig.relay import installed, wait_until
 
 ALL = ["held:read", "held:decide", "message:read", "report:read", "queue:read", "circles:read", "circles:change"]

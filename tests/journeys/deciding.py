@@ -1,5 +1,4 @@
-"""Journeys of held messages: list, show, release in each way, drop, return, expire; over restarts.
-"""
+"""Journeys of held messages: list, show, release in each way, drop, return, expire; over restarts."""
 
 import time
 

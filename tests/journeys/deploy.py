@@ -1,5 +1,4 @@
-"""What an installation stands on: the unit, what systemd is told, and what `check` says of keys and listeners.
-"""
+"""What an installation stands on: the unit, what systemd is told, and what `check` says of keys and listeners."""
 
 import json
 import os

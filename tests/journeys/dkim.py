@@ -1,5 +1,4 @@
-"""DKIM from the key to two verifiers that are not ours (dkimpy, OpenDKIM), and mail that comes round again.
-"""
+"""DKIM from the key to two verifiers that are not ours (dkimpy, OpenDKIM), and mail that comes round again."""
 
 import base64
 import email
@@ -10,12 +9,10 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from tests.rig import decode
 from tests.rig.check import contains, equal
-from tests.rig.clients import Letter, thunderbird
 from tests.rig.people import SENDER, strangers
 from tests.rig.relay import TOP, Relay, binary, wait_until
 from tests.rig.sink import Sink

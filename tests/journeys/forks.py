@@ -1,5 +1,4 @@
-"""Journeys of one mail in several transactions: held once, decided once, delivered once.
-"""
+"""Journeys of one mail in several transactions: held once, decided once, delivered once."""
 
 import threading
 import time

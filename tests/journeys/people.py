@@ -7,11 +7,10 @@ import re
 import shutil
 import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.journeys.deciding import hold
-from tests.journeys.sending import notices, real, settle
+from tests.journeys.sending import notices, settle
 from tests.rig import decode
 from tests.rig.visitor import Browser
 from tests.rig.check import contains, equal

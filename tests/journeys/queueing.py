@@ -1,10 +1,9 @@
-"""Journeys of deliveries that do not go through at once: deferral, failure and its report, the queue's verbs.
-"""
+"""Journeys of deliveries that do not go through at once: deferral, failure and its report, the queue's verbs."""
 
 import email
 import time
 
-from tests.journeys.sending import RULES, addresses, mail, notices, real, settle
+from tests.journeys.sending import RULES, addresses, mail, notices, settle
 from tests.rig import decode
 from tests.rig.check import contains, equal
 from tests.rig.people import SENDER, strangers

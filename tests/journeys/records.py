@@ -16,7 +16,7 @@ from tests.journeys.people import SOUMU, Desk
 from tests.journeys.sending import RULES, addresses, mail, real, settle
 from tests.rig.check import contains, equal
 from tests.rig.people import SENDER, strangers
-from tests.rig.relay import Relay, id_of, wait_until
+from tests.rig.relay import Relay, wait_until
 from tests.rig.sink import Sink
 from tests.rig.visitor import Browser
 

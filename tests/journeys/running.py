@@ -1,5 +1,4 @@
-"""Journeys of the process: starting badly, reloading, stopping, coming back; `try`, `check`, `explain`, `replay`.
-"""
+"""Journeys of the process: starting badly, reloading, stopping, coming back; `try`, `check`, `explain`, `replay`."""
 
 import json
 import os
@@ -15,7 +14,7 @@ from tests.journeys.sending import CORPUS, RULES, addresses, mail, real, settle
 from tests.rig import decode
 from tests.rig.check import contains, equal
 from tests.rig.people import strangers
-from tests.rig.relay import TOP, Relay, binary, id_of, wait_until
+from tests.rig.relay import TOP, Relay, binary, wait_until
 from tests.rig.sink import Sink
 
 TWO = strangers(2, 3)

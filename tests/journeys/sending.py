@@ -1,5 +1,4 @@
-"""Journeys of a message from a real client to the upstream: passed, split, hidden, held, delayed, refused.
-"""
+"""Journeys of a message from a real client to the upstream: passed, split, hidden, held, delayed, refused."""
 
 import subprocess
 import tempfile
@@ -7,7 +6,7 @@ import time
 
 from tests.rig import clients, decode
 from tests.rig.check import contains, equal
-from tests.rig.clients import Letter, Person
+from tests.rig.clients import Letter
 from tests.rig.people import SENDER, strangers
 from tests.rig.relay import TOP, Relay, id_of, wait_until
 from tests.rig.sink import Sink

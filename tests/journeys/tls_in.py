@@ -1,5 +1,4 @@
-"""Journeys of mail that comes in through TLS, with the clients people have: openssl, swaks, smtplib, haproxy.
-"""
+"""Journeys of mail that comes in through TLS, with the clients people have: openssl, swaks, smtplib, haproxy."""
 
 import json
 import os

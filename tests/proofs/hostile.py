@@ -1,5 +1,4 @@
-"""Hostile input through the socket: open-relay forms, giants, MIME bombs. Bounded memory and time, nothing relayed.
-"""
+"""Hostile input through the socket: open-relay forms, giants, MIME bombs. Bounded memory and time, nothing relayed."""
 
 import os
 import socket

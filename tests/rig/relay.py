@@ -61,7 +61,8 @@ def wait_until(what, seconds=15, every=0.02):
 class Relay:
     """One relay with a folder, a port and an upstream; use as a context manager."""
 
-    running = set()
+    # What runs, for whoever wants to look at it; and whether each shows its log on standard error at its end.
+    running, shows_log = set(), False
 
     def __init__(self, upstream, policy=None, mode="enforce", extra="", listener="", folder=None, env=None,
                  policy_extra="", start=True, upstream_extra='tls = "off"', organisation="", desk_extra=""):
@@ -96,7 +97,7 @@ class Relay:
     def __exit__(self, *_):
         self.stop()
         self.running.discard(self)
-        if text := self.output():
+        if self.shows_log and (text := self.output()):
             print(f"---- log of the relay at port {self.port}\n{text}\n----", file=sys.stderr)
         self.log.unlink(missing_ok=True)
         if self.own_folder:
