@@ -14,6 +14,7 @@ from tests.journeys.sending import CORPUS, RULES, addresses, mail, real, settle
 from tests.rig import decode
 from tests.rig.check import contains, equal
 from tests.rig.people import strangers
+from tests.rig.ports import free_port
 from tests.rig.relay import TOP, Relay, binary, wait_until
 from tests.rig.sink import Sink
 
@@ -206,10 +207,7 @@ def it_runs_the_cases_of_the_shipped_policies():
 def it_tries_everything_with_nothing_configured():
     """`try FILE`: splits the twelve, says where the copies lie, stays up, takes mail from a real client."""
     with tempfile.TemporaryDirectory() as folder:
-        probe = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-        relay, desk = (s.getsockname()[1] for s in probe)
-        for s in probe:
-            s.close()
+        relay, desk = free_port(), free_port()
         process = subprocess.Popen(
             [binary(), "try", str(TOP / "examples" / "twelve-in-cc.eml"), "--listen", f"127.0.0.1:{relay}", "--desk", f"127.0.0.1:{desk}", "--dir", f"{folder}/out"],
             stdout=open(f"{folder}/said", "wb"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=folder)
