@@ -297,17 +297,24 @@ def it_evaluates_few_guesses_and_locks_nobody_out():
 @pytest.mark.alone  # it measures time
 def it_takes_as_long_for_nobody_as_for_somebody(note):
     with Sink() as sink, Guarded(sink.address) as relay:
-        def shortest(user):
-            times = []
-            for number in range(8):
-                with relay.secured(f"127.0.0.{100 + number}") as client:
-                    started = time.perf_counter()
-                    equal(auth(client, user, "wrong password"), "535 5.7.8")
-                    times.append(time.perf_counter() - started)
-            return min(times)
-        somebody, nobody = shortest("hanako"), shortest("nobody")
-        assert 0.5 < nobody / somebody < 2, f"{nobody * 1000:.1f} ms against {somebody * 1000:.1f} ms"
-        note(f"{nobody * 1000:.1f} ms and {somebody * 1000:.1f} ms")
+        def taken(user, number):
+            with relay.secured(f"127.0.0.{100 + number}") as client:
+                started = time.perf_counter()
+                equal(auth(client, user, "wrong password"), "535 5.7.8")
+                return time.perf_counter() - started
+
+        # In turns, and the shortest of each: what else the machine does only makes single tries longer. More tries when
+        # it does much, fewer than an account's limit of guesses.
+        somebody, nobody = [], []
+        for number in range(18):
+            somebody.append(taken("hanako", number))
+            nobody.append(taken("nobody", number))
+            alike = 0.5 < min(nobody) / min(somebody) < 2
+            if alike and number >= 7:
+                break
+        said = f"{min(nobody) * 1000:.1f} ms and {min(somebody) * 1000:.1f} ms in {number + 1} tries each"
+        assert alike, said
+        note(said)
 
 
 PEOPLE = {"hanako": (PASSWORD, [HANAKO]), "taro": ("another word", [TARO])}
