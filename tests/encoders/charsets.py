@@ -34,7 +34,7 @@ FOREIGN = {
         "x-windows-iso2022jp",
         "JIS",
     ],
-    "euc_jp": ["EUC-JP", "x-euc-jp", "csEUCPkdFmtJapanese", "eucJP-ms", "eucJP-win", "CP51932", "ujis", "x-euc"],
+    "euc_jp": ["EUC-JP", "x-euc-jp", "csEUCPkdFmtJapanese", "eucJP-ms", "eucJP-win", "CP51932", "ujis"],
     "gb18030": ["GB18030", "GB2312", "GBK", "CP936", "MS936", "Windows-936", "x-gbk", "EUC-CN"],
     "hz": ["HZ-GB-2312"],
     "big5": ["Big5", "CP950", "x-x-big5", "Big5-HKSCS", "cn-big5"],
