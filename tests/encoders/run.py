@@ -3,6 +3,7 @@
 import argparse
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -53,6 +54,8 @@ def run(cases, running, jobs):
         for some, answers in pool.imap(batch, work):
             mails += some
             replies += answers
+            if len(cases) > 2000:
+                print(f"{len(mails)} of {len(cases)} sent", file=sys.stderr, flush=True)
     return list(zip(mails, judge(mails, replies, running)))
 
 
@@ -165,6 +168,7 @@ def main():
         return
     started = time.time()
     carriers.identity()  # one for all processes
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the relay ends with the run
     with Sink() as sink, relay(sink) as running:
         results = run(chosen(told), running, told.jobs)
         print(table(results))
