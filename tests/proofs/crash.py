@@ -68,15 +68,16 @@ def explained(relay, recipient):
     return '"possible_duplicate":true' in json.dumps(relay.json("trace", recipient), separators=(",", ":"))
 
 
-def judge(relay):
+def judge(relay, folder=None):
     """Sends what is left and counts: nothing lost, nothing twice without a mark, nothing held and sent. What was
-    acknowledged, and all numbers as a sentence."""
+    acknowledged, and all numbers as a sentence. `folder` has the logs of generators and sink, where not the relay's."""
+    folder = folder or relay.folder
     emptied = wait_until(lambda: drained(relay), 240, 1.0)
-    counts = taken(relay.folder)
+    counts = taken(folder)
     held = collections.Counter(r for row in relay.held() for r in row["recipients"])
     lost, acks = [], 0
     for name in LOADS:
-        for recipients in acknowledged(relay.folder, name).values():
+        for recipients in acknowledged(folder, name).values():
             acks += 1
             lost += [r for r in recipients if not (held if name == "hold" else counts)[r]]
     leaked = [r for r in held if counts[r]]
