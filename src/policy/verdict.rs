@@ -135,6 +135,11 @@ impl Verdict {
         }
     }
 
+    /// What would happen if verdicts were carried out; nothing where they are.
+    pub fn would(&self) -> Option<Action> {
+        (self.mode == Mode::Observe).then(|| self.demand.action())
+    }
+
     /// Why, in one language: the sentences of the rules that matched and demanded something.
     pub fn reasons(&self, language: Language) -> Vec<&str> {
         self.rules

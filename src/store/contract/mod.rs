@@ -115,6 +115,7 @@ pub(super) fn message(random: u64, copies: &[&[&str]], state: InitialState) -> N
             recipients: copies.iter().map(|group| group.len()).sum(),
             copies: copies.len(),
             exposures: 6,
+            would: None,
         }],
         fork: None,
     }
