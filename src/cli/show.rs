@@ -5,7 +5,7 @@ use super::layout::{clean, count, some_of, thousands};
 use super::out::Out;
 use crate::clock::Timestamp;
 use crate::desk::explain::{CopyView, Explanation, FactsView, RuleView};
-use crate::policy::{Action, Mode};
+use crate::policy::Action;
 use crate::rewrite::Hit;
 use serde::Serialize;
 use serde_json::Value;
@@ -28,8 +28,9 @@ pub(super) fn headline(out: &Out, explained: &Explanation) -> String {
     let verdict = &explained.verdict;
     let word = action_word(verdict.action);
     let mut text = format!("{}  {}\n", paint.state(word), paint.bold(&clean(&explained.facts.subject)));
-    if verdict.mode == Mode::Observe {
-        let _ = writeln!(text, "  observe mode: decided and recorded, and everything passes");
+    if let Some(would) = verdict.would {
+        let would = would_have(action_word(would));
+        let _ = writeln!(text, "  observe mode: it passes; {would} if verdicts were carried out");
     }
     if let (Action::Delay, Some(seconds)) = (verdict.action, verdict.delay_seconds) {
         let _ = writeln!(text, "  leaves after {seconds} s");
@@ -52,6 +53,19 @@ pub(super) fn action_word(action: Action) -> &'static str {
         Action::Delay => "delay",
         Action::Hold => "hold",
         Action::Reject => "reject",
+    }
+}
+
+/// What would have been done, for a message that passed in observe mode.
+pub(super) fn would_have(action: &str) -> &'static str {
+    match action {
+        "pass" => "it would have passed as well",
+        "bcc" => "it would have been sent with nobody outside named",
+        "split" => "it would have been split",
+        "delay" => "it would have been delayed",
+        "hold" => "it would have been held",
+        "reject" => "it would have been rejected",
+        _ => "something else would have been done",
     }
 }
 
