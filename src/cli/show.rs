@@ -46,14 +46,7 @@ pub(super) fn headline(out: &Out, explained: &Explanation) -> String {
 
 /// The action as it is written in JSON.
 pub(super) fn action_word(action: Action) -> &'static str {
-    match action {
-        Action::Pass => "pass",
-        Action::Bcc => "bcc",
-        Action::Split => "split",
-        Action::Delay => "delay",
-        Action::Hold => "hold",
-        Action::Reject => "reject",
-    }
+    action.word()
 }
 
 /// What would have been done, for a message that passed in observe mode.

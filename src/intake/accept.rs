@@ -160,7 +160,7 @@ impl Intake {
         info!(
             id = %arrived.id,
             action = ?action,
-            would = settled.verdict.would().map(tracing::field::debug),
+            would = settled.verdict.would().map(Action::word),
             recipients = arrived.seen.envelope.recipients.len(),
             copies = settled.copies.as_ref().map_or(0, |copies| copies.deliveries.len()),
             size = arrived.seen.facts.size,
@@ -220,7 +220,7 @@ impl Intake {
             copies: settled.copies.as_ref().map_or(0, |copies| copies.deliveries.len()),
             exposures,
             would: settled.verdict.would().map(|action| Would {
-                action: wire(&action),
+                action: action.word().to_owned(),
                 exposures_prevented: if settled.prevents { exposures } else { 0 },
             }),
         };

@@ -79,6 +79,20 @@ pub enum Action {
     Reject,
 }
 
+impl Action {
+    /// As it is written in JSON and in the record.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Bcc => "bcc",
+            Self::Split => "split",
+            Self::Delay => "delay",
+            Self::Hold => "hold",
+            Self::Reject => "reject",
+        }
+    }
+}
+
 /// Whether verdicts are carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
