@@ -400,3 +400,6 @@ fn audit_outcome(hits: &[Hit]) -> RuleOutcome {
     let demand = Demand { timing, ..Demand::default() };
     RuleOutcome { name: AUDIT_RULE.to_owned(), matched, demand, why, why_ja }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,13 +25,13 @@ static STRONG: LazyLock<Regex> = LazyLock::new(|| {
     .unwrap()
 });
 /// A number: digits that are no part of a name. `#` stands for code.
-static NUMBER: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?:^|[^\w.\-#])\d[\d,.]*(?:[^\w\-#]|$)|\d[\d,.]* ?[通人件組時分秒回本%倍]").unwrap());
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?:^|[^\w.\-#])\d[\d,.]*(?:[^\w\-#]|$)|\d[\d,.]* ?[通人件組時分秒回本%倍]").unwrap()
+});
 /// Names that have a number in them, which claims nothing.
 const NAMES: [&str; 2] = ["Microsoft 365", "Rust 1.95"];
 
-static MARK: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"<!-- (?:test|measured): ([^>]+?) -->").unwrap());
+static MARK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"<!-- (?:test|measured): ([^>]+?) -->").unwrap());
 static CODE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"`[^`]*`").unwrap());
 
 fn top() -> PathBuf {
@@ -47,7 +47,10 @@ fn page(name: &str) -> String {
 enum Piece {
     Heading(usize, String),
     /// A paragraph, or one item of a list.
-    Text { item: bool, text: String },
+    Text {
+        item: bool,
+        text: String,
+    },
     /// The rows of a table, its head and the line below it included.
     Table(Vec<String>),
     Code,
@@ -154,7 +157,9 @@ fn is_claim(sentence: &str) -> bool {
 }
 
 fn marks(text: &str) -> Vec<String> {
-    MARK.captures_iter(text).flat_map(|mark| mark[1].split(", ").map(str::to_owned).collect::<Vec<_>>()).collect()
+    MARK.captures_iter(text)
+        .flat_map(|mark| mark[1].split(", ").map(str::to_owned).collect::<Vec<_>>())
+        .collect()
 }
 
 #[test]
@@ -286,10 +291,17 @@ fn both_languages_have_the_same_figures() {
 
 #[test]
 fn claims_are_told_from_other_sentences() {
-    for claim in ["It is never sent.", "Every copy is searched.", "It takes 3 s.", "写しを 12 通送ります。", "決して通しません。"] {
+    for claim in [
+        "It is never sent.",
+        "Every copy is searched.",
+        "It takes 3 s.",
+        "写しを 12 通送ります。",
+        "決して通しません。",
+    ] {
         assert!(is_claim(claim), "{claim}");
     }
-    for other in ["It may be sent.", "Uses SHA-256 and base64.", "For Microsoft 365 and #.", "保留します。"] {
+    for other in ["It may be sent.", "Uses SHA-256 and base64.", "For Microsoft 365 and #.", "保留します。"]
+    {
         assert!(!is_claim(other), "{other}");
     }
     let text = "One. Two `a. b` (three). <!-- test: a/b --> Four 1.5 times. <!-- measured: c -->";
@@ -297,6 +309,13 @@ fn claims_are_told_from_other_sentences() {
         sentences(text),
         ["One.", "Two # (three).<!-- test: a/b -->", "Four 1.5 times.<!-- measured: c -->"]
     );
-    assert!(is_there("tests/claims.rs::is_there") && is_there("journal::tests::entries_from_before_observe_mode_was_told_apart_are_read"));
-    assert!(!is_there("tests/claims.rs::no_such_test") && !is_there("journal::tests::no") && !Path::new("x").exists());
+    assert!(
+        is_there("tests/claims.rs::is_there")
+            && is_there("journal::tests::entries_from_before_observe_mode_was_told_apart_are_read")
+    );
+    assert!(
+        !is_there("tests/claims.rs::no_such_test")
+            && !is_there("journal::tests::no")
+            && !Path::new("x").exists()
+    );
 }
