@@ -88,8 +88,7 @@ fn observe_mode_says_what_enforce_mode_does() {
         // What the audit finds in the copies counts as well,
         (TO, "[split]", "with b@two.example", Action::Hold, true),
         (TO, "[later-apart]", "with b@two.example", Action::Hold, true),
-        // where nothing is demanded, too: c stands in the envelope alone.
-        ("a@one.example, b@two.example", "[none]", "and c@three.example", Action::Hold, true),
+        // and so does a header that cannot be read.
         ("\"a@one.example", "[none]", "hello", Action::Hold, true),
     ];
     for (to, subject, body, action, prevents) in cases {
