@@ -20,7 +20,9 @@ const PAGES: [&str; 3] = ["README.md", "README.ja.md", "policy/README.md"];
 /// Words that make a sentence a claim, in both languages.
 static STRONG: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?ix)\b(?:never|always|impossible|cannot\ ever|every\w*)\b|決して|必ず|常に|不可能|起こせな|すべて|一切|どの[^れ]",
+        r"(?ix)\b(?:never|always|impossible|cannot\ ever|every\w*)\b
+        |\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand)\b
+        |決して|必ず|常に|不可能|起こせな|すべて|一切|どの[^れ]",
     )
     .unwrap()
 });

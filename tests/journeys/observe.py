@@ -4,7 +4,9 @@ import json
 import urllib.request
 
 from tests.journeys.sending import addresses, mail, settle
+from tests.rig import visitor
 from tests.rig.check import contains, equal
+from tests.rig.desk import PASSWORD, TWELVE as STRANGERS, Desk, mail as desk_mail
 from tests.rig.people import SENDER, strangers
 from tests.rig.relay import Relay, id_of
 from tests.rig.sink import Sink
@@ -102,3 +104,24 @@ def it_says_how_long_what_is_kept():
         kept = "kept for 30 days, what is known of it (journal, audit, deliveries) for 400 days"
         contains(relay.output(), kept)
         contains(relay.cli("check").stdout, kept)
+
+
+def it_says_so_on_the_pages_of_the_desk_in_both_languages():
+    words = {
+        "en": ("What would have been done", "disclosures that would have been prevented", "would have been held",
+               "Observed only"),
+        "ja": ("運用モードだった場合の結果", "防げたはずのアドレスの開示", "運用モードなら保留", "観察モードの判定"),
+    }
+    with Desk(mode="observe") as desk:
+        ours = id_of(desk.send(desk_mail(STRANGERS), STRANGERS))
+        for language, (heading, prevented, held, observed) in words.items():
+            browser = visitor.Browser(desk.page(), language)
+            login = browser.open("/login")
+            form = {"csrf": login.csrf, "user": "kanri", "password": PASSWORD}
+            browser.follow(browser.post(login.action("/login"), form))
+            report = browser.open("/report").body
+            for text in (heading, prevented, held, "132", "strangers-see-each-other", SENDER.address):
+                contains(report, text)
+            trace = browser.open(f"/m/{ours}").body
+            for text in (held, observed):
+                contains(trace, text)
