@@ -30,7 +30,7 @@ pub(super) fn headline(out: &Out, explained: &Explanation) -> String {
     let mut text = format!("{}  {}\n", paint.state(word), paint.bold(&clean(&explained.facts.subject)));
     if let Some(would) = verdict.would {
         let would = would_have(action_word(would));
-        let _ = writeln!(text, "  observe mode: it passes; {would} if verdicts were carried out");
+        let _ = writeln!(text, "  observe mode: passes; {would}");
     }
     if let (Action::Delay, Some(seconds)) = (verdict.action, verdict.delay_seconds) {
         let _ = writeln!(text, "  leaves after {seconds} s");
@@ -52,13 +52,13 @@ pub(super) fn action_word(action: Action) -> &'static str {
 /// What would have been done, for a message that passed in observe mode.
 pub(super) fn would_have(action: &str) -> &'static str {
     match action {
-        "pass" => "it would have passed as well",
-        "bcc" => "it would have been sent with nobody outside named",
-        "split" => "it would have been split",
-        "delay" => "it would have been delayed",
-        "hold" => "it would have been held",
-        "reject" => "it would have been rejected",
-        _ => "something else would have been done",
+        "pass" => "would have passed as well",
+        "bcc" => "would have been sent with nobody outside named",
+        "split" => "would have been split",
+        "delay" => "would have been delayed",
+        "hold" => "would have been held",
+        "reject" => "would have been rejected",
+        _ => "would have been something else",
     }
 }
 

@@ -47,12 +47,12 @@ fn text(context: &Context, trace: &Trace) -> String {
     let _ = writeln!(text, "  sender      {}", clean(&sender(&message.sender)));
     let _ = writeln!(text, "  recipients  {}", clean(&some_of(&message.recipients, 10)));
     let _ = writeln!(text, "  message-id  <{}>", clean(&message.message_id));
-    let _ = writeln!(text, "  decided     {}", paint.state(&message.action));
-    if let Some(would) = &message.would {
+    let would = message.would.as_deref().map(|would| {
         let why = message.would_reasons.join("; ");
-        let why = if why.is_empty() { why } else { format!(": {why}") };
-        let _ = writeln!(text, "  would       {}{}", show::would_have(would), clean(&why));
-    }
+        let colon = if why.is_empty() { "" } else { ": " };
+        format!("; {}{colon}{}", show::would_have(would), clean(&why))
+    });
+    let _ = writeln!(text, "  decided     {}{}", paint.state(&message.action), would.unwrap_or_default());
     if let Some(held) = &trace.held {
         let _ = writeln!(text, "  hold        {}", paint.state(&held.state.to_string()));
     }

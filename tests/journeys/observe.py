@@ -44,7 +44,7 @@ def it_says_apart_what_would_have_been_done():
 
         (trace,) = relay.json("trace", ours)
         equal((trace["message"]["action"], trace["would"], trace["message"]["would"]), ("pass", "split", "split"))
-        contains(relay.cli("trace", held).stdout, "it would have been held: 6 outside addresses")
+        contains(relay.cli("trace", held).stdout, "pass; would have been held: 6 outside addresses")
         rows = relay.json("queue", "list", "--all")
         equal(sorted(row["would"] for row in rows), ["hold", "pass", "split"])
         contains(relay.cli("queue", "list", "--all").stdout, "WOULD")
@@ -72,7 +72,7 @@ def it_explains_in_observe_mode_what_would_be():
         explained = relay.json("explain", str(file))
         equal((explained["verdict"]["action"], explained["verdict"]["would"], explained["would"]), ("pass", "split", "split"))
         equal(len(explained["deliveries"]), 1)
-        contains(relay.cli("explain", str(file)).stdout, "it would have been split")
+        contains(relay.cli("explain", str(file)).stdout, "observe mode: passes; would have been split")
 
 
 def it_counts_on_over_a_restart_and_says_the_same_in_the_api():
