@@ -13,7 +13,7 @@ use crate::policy::{
 };
 use crate::rewrite::audit::{BodyReport, BodyScan};
 use crate::rewrite::plan::{self, Copies, CopyOptions, Draft, Stamp};
-use crate::rewrite::{Hit, Needles};
+use crate::rewrite::{Delivery, Hit, Needles};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -109,6 +109,9 @@ pub struct Settled {
     pub copies: Option<Copies>,
     /// What the audit found.
     pub hits: Vec<Hit>,
+    /// Recipients do not see each other who would have, had it left as it was written: it is held or
+    /// rejected, or its copies name nobody else. In observe mode, what carrying it out would have done.
+    pub prevents: bool,
 }
 
 impl Examiner {
@@ -138,34 +141,39 @@ impl Examiner {
     /// Carries the verdict out as far as planning and auditing the copies. What the audit finds turns
     /// the verdict into a hold (but in observe mode, where everything passes).
     pub fn settle(&self, seen: &Examination, stamp: &Stamp) -> Settled {
+        let carried_out = self.carried_out(seen, stamp);
+        match seen.verdict.mode {
+            Mode::Enforce => carried_out,
+            // The verdict stands in the record, the audit's word with it, and the message passes as it is.
+            Mode::Observe => Settled { copies: Some(self.as_written(seen, stamp, &[])), ..carried_out },
+        }
+    }
+
+    /// What the rules demand, whatever the mode.
+    fn carried_out(&self, seen: &Examination, stamp: &Stamp) -> Settled {
         let mut verdict = seen.verdict.clone();
-        let disclosure = match (verdict.mode, verdict.action()) {
-            (Mode::Observe, _) => return self.observed(seen, stamp),
-            (Mode::Enforce, Action::Reject) => return Settled { verdict, copies: None, hits: Vec::new() },
-            (Mode::Enforce, Action::Hold) => {
+        let unsent = |verdict, hits| Settled { verdict, copies: None, hits, prevents: true };
+        match verdict.demand.action() {
+            Action::Reject => return unsent(verdict, Vec::new()),
+            Action::Hold => {
                 // What an individual sending would meet, for whoever has to decide.
                 let hits = self.copies(seen, Disclosure::Split, stamp, &[]).err().unwrap_or_default();
-                return Settled { verdict, copies: None, hits };
+                return unsent(verdict, hits);
             }
-            (Mode::Enforce, _) => verdict.demand.disclosure,
-        };
-        match self.copies(seen, disclosure, stamp, &[]) {
+            Action::Pass | Action::Bcc | Action::Split | Action::Delay => {}
+        }
+        match self.copies(seen, verdict.demand.disclosure, stamp, &[]) {
             Ok(copies) => {
                 verdict.rules.push(audit_outcome(&[]));
-                Settled { verdict, copies: Some(copies), hits: Vec::new() }
+                let prevents = copies.deliveries.iter().any(Delivery::is_rewritten);
+                Settled { verdict, copies: Some(copies), hits: Vec::new(), prevents }
             }
             Err(hits) => {
                 let outcome = if hits.is_empty() { not_audited() } else { audit_outcome(&hits) };
                 verdict.add(outcome);
-                Settled { verdict, copies: None, hits }
+                unsent(verdict, hits)
             }
         }
-    }
-
-    /// Observe mode: the verdict stands in the record, and the message passes as it is.
-    fn observed(&self, seen: &Examination, stamp: &Stamp) -> Settled {
-        let copies = self.as_written(seen, stamp, &[]);
-        Settled { verdict: seen.verdict.clone(), copies: Some(copies), hits: Vec::new() }
     }
 
     /// The copies as the sender wrote them, not audited: for observe mode, and for an approver who
@@ -392,3 +400,6 @@ fn audit_outcome(hits: &[Hit]) -> RuleOutcome {
     let demand = Demand { timing, ..Demand::default() };
     RuleOutcome { name: AUDIT_RULE.to_owned(), matched, demand, why, why_ja }
 }
+
+#[cfg(test)]
+mod tests;

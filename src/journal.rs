@@ -16,6 +16,15 @@ pub struct Entry {
     pub event: Event,
 }
 
+/// What would have happened to a message that passed in observe mode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Would {
+    /// `pass`, `split`, …
+    pub action: String,
+    /// The exposures that it would have prevented.
+    pub exposures_prevented: u64,
+}
+
 /// What can happen to a message, each with its typed detail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
@@ -29,6 +38,9 @@ pub enum Event {
         recipients: usize,
         copies: usize,
         exposures: u64,
+        /// In observe mode: what would have been done, and the exposures that would have prevented.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        would: Option<Would>,
     },
     /// An attempt to deliver one copy ended.
     Attempt {

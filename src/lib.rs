@@ -1,4 +1,4 @@
-//! Sekisho: an outgoing SMTP relay that makes it impossible to expose recipients to each other by a
+//! Sekisho: an outgoing SMTP relay that keeps recipients from being exposed to each other by a
 //! slip.
 //!
 //! # The journey of a message

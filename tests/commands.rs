@@ -285,6 +285,20 @@ fn without_commands(text: &str) -> String {
     kept.fold(String::new(), |text, line| text + line + "\n")
 }
 
+/// `sekisho help` says what `--help` says, of a command too.
+#[test]
+fn help_is_a_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [&[][..], &["report"], &["held", "release"]] {
+        let asked: Vec<&str> = ["help"].into_iter().chain(command.iter().copied()).collect();
+        let flagged: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
+        let (asked, flagged) = (sekisho(folder.path(), &asked), sekisho(folder.path(), &flagged));
+        assert_eq!(code(&asked), 0, "{}", said(&asked));
+        assert_eq!(asked.stdout, flagged.stdout, "{command:?}");
+    }
+    assert_eq!(code(&sekisho(folder.path(), &["help", "explode"])), 2);
+}
+
 /// What people read first stays as it was meant: `SEKISHO_GOLDEN=write cargo test --test commands` takes
 /// changes and new commands over.
 #[test]

@@ -264,6 +264,12 @@ desk-action-delay = delayed
 desk-action-hold = held
 desk-action-reject = refused
 desk-action-own = our own notice
+desk-would-pass = would have passed as well
+desk-would-bcc = would have been sent as Bcc
+desk-would-split = would have been sent individually
+desk-would-delay = would have been delayed
+desk-would-hold = would have been held
+desk-would-reject = would have been refused
 desk-delivery-ready = ready
 desk-delivery-sending = being sent
 desk-delivery-delivered = delivered
@@ -322,6 +328,7 @@ desk-event-queue = { $count ->
     [one] 1 delivery
    *[other] { $count } deliveries
 } { $verb } by { $by }
+desk-event-accepted-would = { $accepted } ({ $would })
 desk-event-stopped = Sending stopped: a hidden address was found. { $left } of { $total } had left.
 desk-event-asked = { $by } asks for it to be sent as it is: { $reason }
 desk-event-repeated = The same came again for { $count ->
@@ -343,6 +350,7 @@ desk-trace-copies = { $count ->
    *[other] { $count } copies
 }
 desk-trace-to = To
+desk-trace-would = Observed only
 desk-trace-attempts = Attempts
 desk-trace-reply = What the server said
 
@@ -368,6 +376,11 @@ desk-report-rules = By rule
 desk-report-groups = By sender's group
 desk-report-approvers = By who was asked
 desk-report-held = Held
+desk-report-would = What would have been done
+desk-report-would-text = The policy is only observed (mode = "observe"): it decides and records, and everything passes. This is what would have happened to that mail if its verdicts had been carried out.
+desk-report-would-prevented = disclosures that would have been prevented
+desk-report-would-messages = Mails that would not have passed
+desk-report-would-senders = By sender
 desk-held-trace = Every delivery of this message
 
 # Circles

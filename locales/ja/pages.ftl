@@ -208,6 +208,12 @@ desk-action-delay = 遅延送信
 desk-action-hold = 保留
 desk-action-reject = 拒否
 desk-action-own = システムからの通知
+desk-would-pass = 運用モードでもそのまま送信
+desk-would-bcc = 運用モードなら Bcc で送信
+desk-would-split = 運用モードなら個別に送信
+desk-would-delay = 運用モードなら遅延送信
+desk-would-hold = 運用モードなら保留
+desk-would-reject = 運用モードなら拒否
 desk-delivery-ready = 送信待ち
 desk-delivery-sending = 送信中
 desk-delivery-delivered = 配信済み
@@ -257,6 +263,7 @@ desk-event-returned-because = { $by } が差し戻しました: { $reason }
 desk-event-expired = 期限までに判断がなかったため、差し戻しました
 desk-event-noticed = 通知を送信しました: { $kind }
 desk-event-queue = { $by } が { $count } 件の配信を{ $verb }しました
+desk-event-accepted-would = { $accepted }（{ $would }）
 desk-event-stopped = 隠すべきアドレスが見つかったため送信を止めました（{ $total } 件のうち { $left } 件は送信済み）
 desk-event-asked = { $by } がこのままの送信を希望しています: { $reason }
 desk-event-repeated = 同じメールが { $count } 名分もう一度届いたため、配信しませんでした
@@ -272,6 +279,7 @@ desk-reference = 受付番号
 desk-trace-held = 保留中のメールとして表示
 desk-trace-copies = 送信メール { $count } 通
 desk-trace-to = 宛先
+desk-trace-would = 観察モードの判定
 desk-trace-attempts = 試行回数
 desk-trace-reply = サーバーの応答
 
@@ -297,6 +305,11 @@ desk-report-rules = ルール別
 desk-report-groups = 送信者のグループ別
 desk-report-approvers = 判断の依頼先別
 desk-report-held = 保留
+desk-report-would = 運用モードだった場合の結果
+desk-report-would-text = 現在は観察モード（mode = "observe"）です。判定して記録するだけで、すべてそのまま送信します。運用モード（mode = "enforce"）だった場合の結果を示します。
+desk-report-would-prevented = 防げたはずのアドレスの開示
+desk-report-would-messages = そのまま送信されなかったはずのメール
+desk-report-would-senders = 差出人別
 desk-held-trace = このメールの配信状況
 
 # Circles

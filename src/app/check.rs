@@ -178,6 +178,7 @@ async fn store(config: &Config, found: &mut Findings) -> bool {
     let path = config.database.display();
     match parts::lock(config) {
         Ok(lock) => {
+            found.ok("store", config.keep.to_string());
             let existed = config.database.exists();
             let folder = config.database.parent().unwrap_or(Path::new("."));
             if existed {
@@ -197,6 +198,7 @@ async fn store(config: &Config, found: &mut Findings) -> bool {
         Err(StartError::Locked(_)) => {
             match client::ask(&socket_path(&config.database), &Request::Ping).await {
                 Ok(Some(Answer::Pong(version))) => {
+                    found.ok("store", config.keep.to_string());
                     found.ok("store", format!("{path}: a relay runs on it (version {version})"));
                 }
                 _ => found.warn("store", format!("{path}: somebody works on it, but does not answer")),

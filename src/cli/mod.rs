@@ -36,7 +36,7 @@ use std::process::ExitCode;
 
 /// An outgoing SMTP relay that keeps recipients from being exposed to each other by a slip.
 #[derive(Debug, Parser)]
-#[command(name = "sekisho", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "sekisho", version, arg_required_else_help = true)]
 #[command(max_term_width = 100)]
 pub struct Cli {
     /// The configuration [default: sekisho.toml here, then /etc/sekisho/sekisho.toml]
@@ -76,9 +76,9 @@ enum Command {
     /// The journal: verify, export
     #[command(subcommand)]
     Audit(audit::Verb),
-    /// Everything about one message: by our id, its Message-ID or an address
+    /// Everything about one message: by our id, its Message-ID, an address or its subject
     Trace(trace::Arguments),
-    /// What was passed, split, held and returned, and the exposures prevented
+    /// What was passed, split, held and returned, what would have been, and the exposures prevented
     Report(report::Arguments),
     /// Keys that sign what leaves: make one, show its DNS record
     #[command(subcommand)]

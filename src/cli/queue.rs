@@ -179,11 +179,16 @@ pub(super) fn progress(rows: &[QueueRow], now: Timestamp) -> Option<String> {
 
 /// Deliveries as a table.
 pub(super) fn table(context: &Context, rows: &[QueueRow]) -> String {
-    let headings = ["ID", "STATE", "TRIED", "DUE", "SENDER", "RECIPIENTS", "LAST REPLY"];
+    // In observe mode: what would have been done, apart from what is.
+    let observed = rows.iter().any(|row| row.would.is_some());
+    let mut headings = vec!["ID", "STATE", "TRIED", "DUE", "SENDER", "RECIPIENTS", "LAST REPLY"];
+    if observed {
+        headings.push("WOULD");
+    }
     let mut table = Table::new(&context.out, &headings, 6).state(1);
     for row in rows {
         let twice = if row.possible_duplicate { " (may have arrived once already)" } else { "" };
-        table.row([
+        let cells = [
             row.id.clone(),
             row.state.to_string(),
             row.attempts.to_string(),
@@ -191,7 +196,9 @@ pub(super) fn table(context: &Context, rows: &[QueueRow]) -> String {
             sender(&row.sender),
             some_of(&row.recipients, 2),
             format!("{}{twice}", row.last_reply),
-        ]);
+        ];
+        let would = observed.then(|| row.would.clone().unwrap_or_default());
+        table.row(cells.into_iter().chain(would));
     }
     table.render()
 }
@@ -225,6 +232,7 @@ mod tests {
             due: due.map(Timestamp),
             received: Timestamp(0),
             possible_duplicate: false,
+            would: None,
         }
     }
 

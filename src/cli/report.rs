@@ -8,7 +8,7 @@ use crate::config::units::Span;
 use crate::control::{Answer, Request};
 use crate::desk::report::{Decisions, Numbers};
 use crate::store::HeldState;
-use crate::store::known::Tally;
+use crate::store::known::{Tally, WouldBe};
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -41,11 +41,21 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     section(&mut text, "accepted", &numbers.accepted);
     section(&mut text, "held", &numbers.held);
     section(&mut text, "deliveries", &numbers.deliveries);
+    if !numbers.would.accepted.is_empty() {
+        section(&mut text, "would be", &numbers.would.accepted);
+    }
     let _ = writeln!(
         text,
         "exposures prevented  {} (recipients who would have seen each other, n × (n − 1))",
         paint.bold(&thousands(numbers.exposures_prevented))
     );
+    if !numbers.would.accepted.is_empty() {
+        let _ = writeln!(
+            text,
+            "would be prevented   {} (mail that passed in observe mode, had its verdicts been carried out)",
+            paint.bold(&thousands(numbers.would.exposures_prevented))
+        );
+    }
     if let Decisions { count, median_seconds: Some(half), nine_of_ten_seconds: Some(most) } =
         numbers.decisions
     {
@@ -64,8 +74,27 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
             text.push_str(&table(context, heading, tally));
         }
     }
+    for (heading, tally) in [("WOULD: RULE", &numbers.would.rules), ("WOULD: SENDER", &numbers.would.senders)]
+    {
+        if !tally.is_empty() {
+            text.push('\n');
+            text.push_str(&would_be(context, heading, tally));
+        }
+    }
     context.out.print(&text);
     Ok(())
+}
+
+/// Mail of observe mode that would not have passed, that with most exposures first, as a table.
+fn would_be(context: &Context, heading: &str, tally: &BTreeMap<String, WouldBe>) -> String {
+    let mut table = Table::new(&context.out, &[heading, "MESSAGES", "EXPOSURES"], 0);
+    let mut rows: Vec<(&String, &WouldBe)> = tally.iter().collect();
+    rows.sort_by_key(|(_, be)| std::cmp::Reverse((be.exposures_prevented, be.messages)));
+    for (name, be) in rows.into_iter().take(MOST) {
+        let name = if name.is_empty() { "<>".to_owned() } else { name.clone() };
+        table.row([name, thousands(be.messages), thousands(be.exposures_prevented)]);
+    }
+    table.render()
 }
 
 /// Held messages with the most first, as a table.

@@ -41,6 +41,7 @@ async fn serve(context: &Context, config: Config) -> Result<(), Failure> {
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut hangup = listen(SignalKind::hangup())?;
     let file = config.file.clone();
+    tracing::info!("{}", config.keep);
     let running = App::start(config).await?;
     let addresses = running.addresses();
     tracing::info!("ready {addresses}");

@@ -5,7 +5,7 @@ use super::layout::{clean, count, some_of, thousands};
 use super::out::Out;
 use crate::clock::Timestamp;
 use crate::desk::explain::{CopyView, Explanation, FactsView, RuleView};
-use crate::policy::{Action, Mode};
+use crate::policy::Action;
 use crate::rewrite::Hit;
 use serde::Serialize;
 use serde_json::Value;
@@ -28,8 +28,9 @@ pub(super) fn headline(out: &Out, explained: &Explanation) -> String {
     let verdict = &explained.verdict;
     let word = action_word(verdict.action);
     let mut text = format!("{}  {}\n", paint.state(word), paint.bold(&clean(&explained.facts.subject)));
-    if verdict.mode == Mode::Observe {
-        let _ = writeln!(text, "  observe mode: decided and recorded, and everything passes");
+    if let Some(would) = verdict.would {
+        let would = would_have(action_word(would));
+        let _ = writeln!(text, "  observe mode: passes; {would}");
     }
     if let (Action::Delay, Some(seconds)) = (verdict.action, verdict.delay_seconds) {
         let _ = writeln!(text, "  leaves after {seconds} s");
@@ -45,13 +46,19 @@ pub(super) fn headline(out: &Out, explained: &Explanation) -> String {
 
 /// The action as it is written in JSON.
 pub(super) fn action_word(action: Action) -> &'static str {
+    action.word()
+}
+
+/// What would have been done, for a message that passed in observe mode.
+pub(super) fn would_have(action: &str) -> &'static str {
     match action {
-        Action::Pass => "pass",
-        Action::Bcc => "bcc",
-        Action::Split => "split",
-        Action::Delay => "delay",
-        Action::Hold => "hold",
-        Action::Reject => "reject",
+        "pass" => "would have passed as well",
+        "bcc" => "would have been sent with nobody outside named",
+        "split" => "would have been split",
+        "delay" => "would have been delayed",
+        "hold" => "would have been held",
+        "reject" => "would have been rejected",
+        _ => "would have been something else",
     }
 }
 

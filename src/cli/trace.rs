@@ -12,7 +12,7 @@ use std::fmt::Write;
 /// What `trace` is told.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Our id, a Message-ID or an address
+    /// Our id, a Message-ID, an address, or words of the subject
     text: String,
     /// At most so many messages, newest first
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -27,7 +27,8 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     }
     if traces.is_empty() {
         return Err(Failure::failed(format!(
-            "no message was found for `{}`: give our id, a Message-ID, or a sender's or recipient's address",
+            "no message was found for `{}`: give our id, a Message-ID, a sender's or recipient's address, or words of \
+             the subject",
             arguments.text
         )));
     }
@@ -46,7 +47,12 @@ fn text(context: &Context, trace: &Trace) -> String {
     let _ = writeln!(text, "  sender      {}", clean(&sender(&message.sender)));
     let _ = writeln!(text, "  recipients  {}", clean(&some_of(&message.recipients, 10)));
     let _ = writeln!(text, "  message-id  <{}>", clean(&message.message_id));
-    let _ = writeln!(text, "  decided     {}", paint.state(&message.action));
+    let would = message.would.as_deref().map(|would| {
+        let why = message.would_reasons.join("; ");
+        let colon = if why.is_empty() { "" } else { ": " };
+        format!("; {}{colon}{}", show::would_have(would), clean(&why))
+    });
+    let _ = writeln!(text, "  decided     {}{}", paint.state(&message.action), would.unwrap_or_default());
     if let Some(held) = &trace.held {
         let _ = writeln!(text, "  hold        {}", paint.state(&held.state.to_string()));
     }
@@ -65,10 +71,13 @@ fn text(context: &Context, trace: &Trace) -> String {
 /// What happened, as a sentence.
 fn sentence(event: &Event) -> String {
     match event {
-        Event::Accepted { client, action, recipients, copies, exposures, .. } => {
+        Event::Accepted { client, action, recipients, copies, exposures, would, .. } => {
             let from = if client.is_empty() { "from ourselves".to_owned() } else { format!("from {client}") };
+            let would = would.as_ref().map(|would| format!("; {}", show::would_have(&would.action)));
             format!(
-                "accepted {from}: {action}, {recipients} recipients, {copies} copies, {exposures} exposures at stake"
+                "accepted {from}: {action}, {recipients} recipients, {copies} copies, {exposures} exposures at \
+                 stake{}",
+                would.unwrap_or_default()
             )
         }
         Event::Attempt { recipients, state, reply, attempt, possible_duplicate, .. } => {

@@ -13,9 +13,11 @@ const LEAST: Duration = Duration::from_hours(24 * 7);
 pub(super) fn retention(keep: Keep, place: &Place<'_>) -> Result<Retention, Diagnostic> {
     let usual = Retention::default();
     let span = |wish: Option<super::units::Span>, usual| wish.map_or(usual, |span| span.0);
+    let messages = span(keep.messages, usual.messages);
     let retention = Retention {
-        contents: span(keep.contents, usual.contents),
-        messages: span(keep.messages, usual.messages),
+        // Where records are kept for less than contents usually are, contents go with them.
+        contents: span(keep.contents, usual.contents.min(messages)),
+        messages,
         ledger: span(keep.ledger, usual.ledger),
     };
     if retention.messages < LEAST {

@@ -34,6 +34,24 @@ fn the_least_that_runs_has_defaults_worth_keeping() {
     assert_eq!(config.notices.from.as_str(), "sekisho@example.co.jp");
 }
 
+/// Records 400 days, contents 30; where records are kept for less, contents go with them.
+#[test]
+fn what_is_kept_has_a_time() {
+    let days = |days: u64| Duration::from_hours(24 * days);
+    let cases = [
+        ("", 30, 400),
+        ("[store]\nkeep = { messages = \"14d\" }", 14, 14),
+        ("[store]\nkeep = { contents = \"90d\" }", 90, 400),
+        ("[store]\nkeep = { contents = \"7d\", messages = \"30d\", ledger = \"90d\" }", 7, 30),
+    ];
+    for (text, contents, messages) in cases {
+        let keep = parse(&format!("{LEAST}\n{text}")).unwrap().keep;
+        assert_eq!((keep.contents, keep.messages, keep.ledger), (days(contents), days(messages), days(90)));
+    }
+    let wrong = parse(&format!("{LEAST}\n[store]\nkeep = {{ contents = \"500d\" }}")).unwrap_err();
+    assert!(wrong.contains("`contents` cannot be kept longer than `messages`"), "{wrong}");
+}
+
 #[test]
 fn values_that_mean_off_ask_for_nothing() {
     let text = LEAST.replace("[upstream]", "tls = \"off\"\nauth = \"off\"\n[upstream]");

@@ -116,6 +116,7 @@ async fn trace(desk: &Desk, message: MessageRow) -> Result<Trace, DeskError> {
         held: desk.store.held(&one).await?.into_iter().next(),
         deliveries: desk.store.deliveries(message.id).await?,
         events: desk.store.journal(message.id).await?,
+        would: message.would.clone(),
         message,
     })
 }

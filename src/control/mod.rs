@@ -71,7 +71,7 @@ pub enum Request {
     },
     /// Everything about one message.
     Trace {
-        /// Our id, a Message-ID or an address.
+        /// Our id, a Message-ID, an address or words of the subject.
         text: String,
         /// At most so many messages.
         limit: usize,
@@ -207,6 +207,9 @@ pub struct TokenView {
 pub struct Trace {
     /// Its line.
     pub message: MessageRow,
+    /// In observe mode: what would have been done, beside what was.
+    #[serde(default)]
+    pub would: Option<String>,
     /// The hold, if it was ever held.
     pub held: Option<HeldRow>,
     /// Its copies.

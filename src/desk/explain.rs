@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 pub struct Explanation {
     /// What happens.
     pub verdict: VerdictView,
+    /// In observe mode: what would happen if verdicts were carried out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub would: Option<Action>,
     /// What it stands on.
     pub facts: FactsView,
     /// Every rule's word.
@@ -44,6 +47,9 @@ pub struct VerdictView {
     /// How long, for `delay`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub delay_seconds: Option<u64>,
+    /// In observe mode: the action that would be.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub would: Option<Action>,
     /// Whether verdicts are carried out.
     pub mode: Mode,
     /// Why, in sentences.
@@ -175,6 +181,7 @@ impl Explanation {
         };
         Self {
             verdict: VerdictView::of(&settled.verdict),
+            would: settled.verdict.would(),
             facts: FactsView::of(&seen.facts),
             rules: settled.verdict.rules.iter().map(RuleView::of).collect(),
             deliveries: settled.copies.as_ref().map(|copies| views(&copies.deliveries)).unwrap_or_default(),
@@ -198,6 +205,7 @@ impl VerdictView {
             disclosure: verdict.demand.disclosure,
             timing: timing.to_owned(),
             delay_seconds: delay,
+            would: verdict.would(),
             mode: verdict.mode,
             reasons: verdict.reasons(Language::En).into_iter().map(str::to_owned).collect(),
         }

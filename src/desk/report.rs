@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::message::Address;
 use crate::policy::approvers::Approvers;
 use crate::store::Scope;
-use crate::store::known::{Day, Tally};
+use crate::store::known::{Day, Tally, Would};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,6 +34,9 @@ pub struct Numbers {
     pub groups: Tally,
     /// Held messages by who was asked and their state now; none unless all mail is counted.
     pub approvers: Tally,
+    /// What would have been done to mail that passed in observe mode; nothing unless all mail is counted.
+    #[serde(default)]
+    pub would: Would,
     /// Days on which messages were accepted, oldest first.
     pub days: Vec<Day>,
 }
@@ -93,6 +96,7 @@ impl Desk {
         };
         let deliveries =
             if everything { self.store.summary(since).await?.deliveries } else { BTreeMap::new() };
+        let would = if everything { self.store.would(since).await? } else { Would::default() };
         let mut accepted: BTreeMap<String, u64> = BTreeMap::new();
         for (action, count) in activity.days.iter().flat_map(|day| &day.accepted) {
             *accepted.entry(action.clone()).or_default() += count;
@@ -108,6 +112,7 @@ impl Desk {
             rules: activity.rules,
             groups,
             approvers: if everything { activity.approvers } else { Tally::new() },
+            would,
             days: activity.days,
         })
     }

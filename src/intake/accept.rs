@@ -5,7 +5,7 @@ use crate::clock::{Clock, Entropy, Timestamp};
 use crate::courier::{Dispatch, Seals};
 use crate::examine::{Examination, Examiner, Settled};
 use crate::id::Id;
-use crate::journal::Event;
+use crate::journal::{Event, Would};
 use crate::message::{Address, Envelope, Header, Recipient};
 use crate::policy::{Action, Timing};
 use crate::rewrite::Delivery;
@@ -160,6 +160,7 @@ impl Intake {
         info!(
             id = %arrived.id,
             action = ?action,
+            would = settled.verdict.would().map(Action::word),
             recipients = arrived.seen.envelope.recipients.len(),
             copies = settled.copies.as_ref().map_or(0, |copies| copies.deliveries.len()),
             size = arrived.seen.facts.size,
@@ -218,6 +219,10 @@ impl Intake {
             recipients: seen.envelope.recipients.len(),
             copies: settled.copies.as_ref().map_or(0, |copies| copies.deliveries.len()),
             exposures,
+            would: settled.verdict.would().map(|action| Would {
+                action: action.word().to_owned(),
+                exposures_prevented: if settled.prevents { exposures } else { 0 },
+            }),
         };
         let Copies { deliveries, needles, ledger } =
             settled.copies.unwrap_or(Copies { deliveries: Vec::new(), needles: Vec::new(), ledger: None });

@@ -140,6 +140,7 @@ pub(super) fn row(message: &StoredMessage, number: usize, state: DeliveryState, 
         due: None,
         received: RECEIVED,
         possible_duplicate: false,
+        would: None,
     }
 }
 

@@ -79,6 +79,20 @@ pub enum Action {
     Reject,
 }
 
+impl Action {
+    /// As it is written in JSON and in the record.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Bcc => "bcc",
+            Self::Split => "split",
+            Self::Delay => "delay",
+            Self::Hold => "hold",
+            Self::Reject => "reject",
+        }
+    }
+}
+
 /// Whether verdicts are carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -133,6 +147,11 @@ impl Verdict {
             Mode::Enforce => self.demand.action(),
             Mode::Observe => Action::Pass,
         }
+    }
+
+    /// What would happen if verdicts were carried out; nothing where they are.
+    pub fn would(&self) -> Option<Action> {
+        (self.mode == Mode::Observe).then(|| self.demand.action())
     }
 
     /// Why, in one language: the sentences of the rules that matched and demanded something.

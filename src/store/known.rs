@@ -48,6 +48,52 @@ pub struct Day {
     pub prevented: u64,
 }
 
+/// What the policy would have done to mail that passed in observe mode.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Would {
+    /// Messages by the action that would have been.
+    pub accepted: BTreeMap<String, u64>,
+    /// Disclosures that would have been prevented.
+    pub exposures_prevented: u64,
+    /// Those that would not have passed, by each rule that demanded something,
+    pub rules: BTreeMap<String, WouldBe>,
+    /// and by MAIL FROM (empty where there is none); at most a thousand, those with most disclosures.
+    pub senders: BTreeMap<String, WouldBe>,
+}
+
+/// Of one rule, or of one sender.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WouldBe {
+    /// Messages that would not have passed.
+    pub messages: u64,
+    /// Disclosures that would have been prevented.
+    pub exposures_prevented: u64,
+}
+
+/// Counted as it happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Messages by action.
+    pub accepted: BTreeMap<String, u64>,
+    /// Disclosures.
+    pub exposures_prevented: u64,
+}
+
+/// Totals since the store was made, which never fall; and how much is open now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Messages accepted from clients, and disclosures prevented.
+    pub done: Counted,
+    /// In observe mode: what would have been.
+    pub would: Counted,
+    /// Deliveries that ended, by state.
+    pub ended: BTreeMap<String, u64>,
+    /// Deliveries that are not final, by state now.
+    pub open: BTreeMap<String, u64>,
+    /// Held messages by state now: all that wait, and those decided on that came since a moment.
+    pub held: BTreeMap<String, u64>,
+}
+
 /// What an engine knows of correspondents, and of days.
 #[async_trait]
 pub trait KnownStore {
@@ -63,6 +109,12 @@ pub trait KnownStore {
     /// What happened since a moment, as far as a scope reaches; days begin `offset` milliseconds before
     /// those of UTC.
     async fn activity(&self, scope: &Scope, since: Timestamp, offset: i64) -> Result<Activity, StoreError>;
+
+    /// What the policy would have done since a moment to mail that passed in observe mode.
+    async fn would(&self, since: Timestamp) -> Result<Would, StoreError>;
+
+    /// Totals, with held messages that came since a moment.
+    async fn totals(&self, since: Timestamp) -> Result<Totals, StoreError>;
 
     /// Held messages that came since a moment, as far as a scope reaches, by MAIL FROM (empty where there
     /// is none).

@@ -162,7 +162,8 @@ pub trait Store:
     /// Takes a notice off the list without sending one (nobody to tell).
     async fn drop_notice(&self, notice: i64) -> Result<(), StoreError>;
 
-    /// Messages found by our id, Message-ID or an address (sender or recipient), newest first.
+    /// Messages found by our id, else by Message-ID, an address (sender or recipient) or words of the
+    /// subject, newest first. Only so many messages are looked at, the newest.
     async fn find(&self, text: &str, limit: usize) -> Result<Vec<MessageRow>, StoreError>;
 
     /// The journal of one message, oldest first.

@@ -184,6 +184,12 @@ pub struct MessageRow {
     pub subject: String,
     /// Message-ID.
     pub message_id: String,
-    /// What was decided.
+    /// What was done when it came.
     pub action: String,
+    /// In observe mode: what would have been done,
+    #[serde(default)]
+    pub would: Option<String>,
+    /// and why, a sentence for each rule that demanded something.
+    #[serde(default)]
+    pub would_reasons: Vec<String>,
 }

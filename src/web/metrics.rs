@@ -4,10 +4,13 @@
 //! |---|---|
 //! | `sekisho_build_info{version}` | 1 |
 //! | `sekisho_answers_total{answer}` | final answers to clients: `queued`, `held`, `rejected`, `loop`, `too-large`, `mime`, `full`, `unavailable` |
-//! | `sekisho_accepted{action}` | messages accepted since the relay started, by what was decided |
-//! | `sekisho_exposures_prevented` | disclosures prevented since the relay started: the sum of n×(n−1) |
+//! | `sekisho_accepted_total{action}` | messages accepted since the store was made, by what was done |
+//! | `sekisho_exposures_prevented_total` | disclosures prevented since then: the sum of n×(n−1) |
+//! | `sekisho_would_accepted_total{action}` | messages that passed in observe mode, by what would have been done |
+//! | `sekisho_would_exposures_prevented_total` | disclosures that would have been prevented |
 //! | `sekisho_held{state}` | held messages of the last 31 days, by state now |
-//! | `sekisho_deliveries{state}` | deliveries of the last 31 days, by state now |
+//! | `sekisho_deliveries{state}` | deliveries that are not final, by state now |
+//! | `sekisho_deliveries_ended_total{state}` | deliveries that ended since the store was made, by how |
 //! | `sekisho_deliveries_under_way` | transactions with the upstream open now |
 //! | `sekisho_breaker_open{upstream}` | 1 while the circuit breaker keeps the upstream alone |
 //! | `sekisho_acme_orders_total{result}` | certificates asked for by ACME, `ok` or `failed` |
@@ -22,11 +25,13 @@
 //! | `sekisho_auth_total{result}` | claims of clients to be somebody: `right`, `wrong`, `too-many` (not looked at), `down` (the source of accounts cannot answer) |
 //! | `sekisho_refused_senders_total{why}` | transactions refused for their sender: `mail-from`, `header` (From or Sender), `tenant`, and recipients refused to strangers: `relay` |
 //!
-//! What the store counts is read when it is asked for, at most every five seconds.
+//! What the store counts is read when it is asked for, at most every five seconds. Its totals are kept as
+//! things happen: they outlive the relay, and what is removed after its time is not taken off.
 
 use crate::clock::{Clock, Timestamp};
 use crate::intake::Answer;
-use crate::store::{Store, Summary};
+use crate::store::Store;
+use crate::store::known::{Counted, Totals};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -38,7 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// How far back the gauges of held messages and deliveries look.
+/// How far back the gauge of held messages looks.
 const WINDOW: Duration = Duration::from_hours(31 * 24);
 /// How long numbers read from the store are good for.
 const FRESH: Duration = Duration::from_secs(5);
@@ -75,14 +80,14 @@ pub type Probe = Arc<dyn Fn() -> i64 + Send + Sync>;
 pub struct Metrics {
     registry: Registry,
     answers: Answers,
-    accepted: Family<ByAction, Gauge>,
+    done: Counts,
+    would: Counts,
     held: Family<ByState, Gauge>,
     deliveries: Family<ByState, Gauge>,
-    exposures: Gauge,
+    ended: Family<ByState, Counter>,
     under_way: Gauge,
     breaker: Family<ByUpstream, Gauge>,
     clock: Arc<dyn Clock>,
-    started: Timestamp,
     read: Mutex<Option<Timestamp>>,
     probes: Probes,
 }
@@ -129,13 +134,13 @@ impl Metrics {
         let build: Family<Version, Gauge> = Family::default();
         build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
         let metrics = Self {
-            accepted: Family::default(),
+            done: Counts::default(),
+            would: Counts::default(),
             held: Family::default(),
             deliveries: Family::default(),
-            exposures: Gauge::default(),
+            ended: Family::default(),
             under_way: Gauge::default(),
             breaker: Family::default(),
-            started: clock.now(),
             read: Mutex::new(None),
             registry: Registry::default(),
             answers,
@@ -144,14 +149,19 @@ impl Metrics {
         };
         registry.register("build_info", "The version that runs", build);
         registry.register("answers", "Final answers to clients", metrics.answers.0.clone());
-        registry.register("accepted", "Messages accepted since start, by action", metrics.accepted.clone());
-        registry.register(
-            "exposures_prevented",
-            "Disclosures prevented since start: the sum of n*(n-1)",
-            metrics.exposures.clone(),
-        );
+        let Counts { accepted, exposures } = metrics.done.clone();
+        registry.register("accepted", "Messages accepted, by action", accepted);
+        let help = "Disclosures prevented: the sum of n*(n-1)";
+        registry.register("exposures_prevented", help, exposures);
+        let Counts { accepted, exposures } = metrics.would.clone();
+        let help = "Messages that passed in observe mode, by the action that would have been";
+        registry.register("would_accepted", help, accepted);
+        let help = "Disclosures that would have been prevented in observe mode";
+        registry.register("would_exposures_prevented", help, exposures);
         registry.register("held", "Held messages of 31 days, by state now", metrics.held.clone());
-        registry.register("deliveries", "Deliveries of 31 days, by state now", metrics.deliveries.clone());
+        let help = "Deliveries that are not final, by state now";
+        registry.register("deliveries", help, metrics.deliveries.clone());
+        registry.register("deliveries_ended", "Deliveries that ended, by state", metrics.ended.clone());
         registry.register("deliveries_under_way", "Transactions open now", metrics.under_way.clone());
         registry.register("breaker_open", "1 while the upstream is left alone", metrics.breaker.clone());
         more(&mut registry);
@@ -181,21 +191,42 @@ impl Metrics {
         if read.is_some_and(|at| at <= now && now.since(at) < FRESH) {
             return Ok(());
         }
-        let since_start = store.summary(self.started).await?;
-        let window = store.summary(now.minus(WINDOW)).await?;
-        self.set(&since_start, &window);
+        let totals = store.totals(now.minus(WINDOW)).await?;
+        self.set(&totals);
         *read = Some(now);
         Ok(())
     }
 
-    fn set(&self, since_start: &Summary, window: &Summary) {
-        for (action, number) in &since_start.accepted {
-            self.accepted.get_or_create(&ByAction { action: action.clone() }).set(as_gauge(*number));
+    fn set(&self, totals: &Totals) {
+        self.done.set(&totals.done);
+        self.would.set(&totals.would);
+        for (state, number) in &totals.ended {
+            raise(&self.ended.get_or_create(&ByState { state: state.clone() }), *number);
         }
-        self.exposures.set(as_gauge(since_start.exposures_prevented));
-        fill(&self.held, &window.held);
-        fill(&self.deliveries, &window.deliveries);
+        fill(&self.held, &totals.held);
+        fill(&self.deliveries, &totals.open);
     }
+}
+
+/// Messages and disclosures, as counters.
+#[derive(Clone, Default)]
+struct Counts {
+    accepted: Family<ByAction, Counter>,
+    exposures: Counter,
+}
+
+impl Counts {
+    fn set(&self, counted: &Counted) {
+        for (action, number) in &counted.accepted {
+            raise(&self.accepted.get_or_create(&ByAction { action: action.clone() }), *number);
+        }
+        raise(&self.exposures, counted.exposures_prevented);
+    }
+}
+
+/// Brings a counter up to what the store counted; it never falls.
+fn raise(counter: &Counter, number: u64) {
+    counter.inc_by(number.saturating_sub(counter.get()));
 }
 
 /// A state that nothing is in any more leaves no stale number behind.

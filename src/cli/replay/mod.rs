@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::examine::Examiner;
 use crate::id::Id;
 use crate::policy::facts::Disclosed;
-use crate::policy::{Action, Knowledge, Mode};
+use crate::policy::{Knowledge, Mode};
 use crate::rewrite::plan::Stamp;
 use archive::{Archive, Item};
 use bytes::Bytes;
@@ -83,6 +83,8 @@ struct Message {
     external_addresses: usize,
     exposures: u64,
     action: &'static str,
+    #[serde(skip)]
+    prevents: bool,
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
@@ -174,6 +176,7 @@ impl Replay {
         {
             self.ledger.insert(ledger.message_id.clone(), ledger);
         }
+        let prevents = settled.prevents;
         let people = seen.facts.external_addresses.len();
         self.totals.count(&Message {
             place: item.place.clone(),
@@ -182,6 +185,7 @@ impl Replay {
             external_addresses: people,
             exposures: (people as u64) * (people as u64).saturating_sub(1),
             action: action_word(action),
+            prevents,
         });
     }
 }
@@ -190,8 +194,7 @@ impl Totals {
     fn count(&mut self, message: &Message) {
         self.messages += 1;
         *self.actions.entry(message.action).or_default() += 1;
-        let prevented = [Action::Split, Action::Bcc, Action::Hold, Action::Reject];
-        if message.exposures == 0 || !prevented.iter().any(|action| action_word(*action) == message.action) {
+        if message.exposures == 0 || !message.prevents {
             return;
         }
         self.exposures_prevented += message.exposures;

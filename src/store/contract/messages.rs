@@ -191,8 +191,9 @@ pub(in crate::store) async fn purges_what_is_done(harness: &impl Harness) {
     disclosing.ledger = Some(disclosed("4@example.co.jp"));
     store.accept(disclosing.clone()).await.unwrap();
 
-    let keep = Retention::default();
-    let days = |days: u64| NOW.plus(Duration::from_secs(days * 86_400));
+    let span = |days: u64| Duration::from_secs(days * 86_400);
+    let keep = Retention { contents: span(7), messages: span(30), ledger: span(90) };
+    let days = |days: u64| NOW.plus(span(days));
     assert_eq!(store.purge(days(6), keep).await.unwrap(), Purged::default());
     let purged = store.purge(days(8), keep).await.unwrap();
     assert_eq!((purged.contents, purged.messages), (1, 0));

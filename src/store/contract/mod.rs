@@ -11,6 +11,7 @@ mod known;
 mod memory;
 mod messages;
 mod notices;
+mod observed;
 mod people;
 
 use super::*;
@@ -25,6 +26,7 @@ pub(super) use known::*;
 pub(super) use memory::*;
 pub(super) use messages::*;
 pub(super) use notices::*;
+pub(super) use observed::*;
 pub(super) use people::*;
 use std::sync::Arc;
 
@@ -115,6 +117,7 @@ pub(super) fn message(random: u64, copies: &[&[&str]], state: InitialState) -> N
             recipients: copies.iter().map(|group| group.len()).sum(),
             copies: copies.len(),
             exposures: 6,
+            would: None,
         }],
         fork: None,
     }

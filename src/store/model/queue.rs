@@ -153,4 +153,7 @@ pub struct QueueRow {
     pub received: Timestamp,
     /// It may have been delivered once already.
     pub possible_duplicate: bool,
+    /// In observe mode: what would have been done to the message.
+    #[serde(default)]
+    pub would: Option<String>,
 }

@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::id::Id;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::time::Duration;
 
 /// What a notice tells, and to whom.
@@ -89,11 +90,35 @@ pub struct Retention {
 }
 
 impl Default for Retention {
-    /// 7, 30 and 90 days.
+    /// 30, 400 and 90 days.
     fn default() -> Self {
         let days = |days: u64| Duration::from_secs(days * 24 * 3600);
-        Self { contents: days(7), messages: days(30), ledger: days(90) }
+        Self { contents: days(30), messages: days(400), ledger: days(90) }
     }
+}
+
+impl fmt::Display for Retention {
+    /// In a sentence, for the log at start and for `check`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (contents, messages, ledger) = (span(self.contents), span(self.messages), span(self.ledger));
+        write!(
+            f,
+            "contents of finished mail are kept for {contents}, what is known of it (journal, audit, deliveries) \
+             for {messages}, who saw whom for {ledger}"
+        )
+    }
+}
+
+/// A span in its largest unit that it is whole in.
+fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    for (unit, length) in [("day", 24 * 3_600), ("hour", 3_600), ("minute", 60), ("second", 1)] {
+        if seconds.is_multiple_of(length) && seconds >= length {
+            let number = seconds / length;
+            return format!("{number} {unit}{}", if number == 1 { "" } else { "s" });
+        }
+    }
+    "no time".to_owned()
 }
 
 /// What a purge removed.
@@ -118,4 +143,23 @@ pub struct Recovered {
     pub uncertain: usize,
     /// Body files that no message names.
     pub orphans: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_what_is_kept_is_said_in_words() {
+        assert_eq!(
+            Retention::default().to_string(),
+            "contents of finished mail are kept for 30 days, what is known of it (journal, audit, deliveries) \
+             for 400 days, who saw whom for 90 days"
+        );
+        let cases =
+            [(0, "no time"), (1, "1 second"), (3_600, "1 hour"), (5_400, "90 minutes"), (86_400, "1 day")];
+        for (seconds, text) in cases {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+    }
 }

@@ -117,6 +117,17 @@ fn insert_rows(
         rows.fork.map(|fork| fork.octets()),
     ])?;
     let message = tx.last_insert_rowid();
+    if let Some(observed) = &rows.observed {
+        tx.prepare_cached(
+            "INSERT INTO observed (message, action, prevented, rules) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            message,
+            observed.action,
+            if first.is_none() { observed.prevented } else { 0 },
+            observed.rules
+        ])?;
+    }
     chain::accepted(tx, message, rows, whom.people)?;
     content(tx, message, rows, whom.meta)?;
     deliveries(tx, message, 0, whom.copies)?;

@@ -5,8 +5,8 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::{Address, Envelope, Fork};
-use crate::policy::Verdict;
 use crate::policy::facts::Disclosed;
+use crate::policy::{Demand, Verdict};
 use crate::rewrite::Delivery;
 use crate::store::{
     Body, Claim, InitialState, Lease, NewDelivery, NewHold, NewMessage, NewNotice, Origin, Place, StoreError,
@@ -55,6 +55,13 @@ pub(super) struct HoldRow {
     pub(super) place: Place,
 }
 
+/// What would have been done to a message that passed in observe mode.
+pub(super) struct ObservedRow {
+    pub(super) action: String,
+    pub(super) prevented: i64,
+    pub(super) rules: String,
+}
+
 /// A ledger entry's row.
 pub(super) struct LedgerRow {
     pub(super) week: i64,
@@ -73,6 +80,7 @@ pub(super) struct MessageRows {
     pub(super) action: String,
     pub(super) exposures: i64,
     pub(super) prevented: bool,
+    pub(super) observed: Option<ObservedRow>,
     pub(super) events: String,
     pub(super) meta: String,
     pub(super) needles: String,
@@ -107,6 +115,7 @@ impl MessageRows {
             action,
             exposures,
             prevented: message.deliveries.iter().any(|new| new.delivery.is_rewritten()),
+            observed: observed(message)?,
             events: to_json(&message.events)?,
             meta: to_json(&meta)?,
             needles: to_json(&message.needles)?,
@@ -174,6 +183,23 @@ fn decided(message: &NewMessage) -> (String, i64) {
         }
     }
     ("own".to_owned(), 0)
+}
+
+fn observed(message: &NewMessage) -> Result<Option<ObservedRow>, StoreError> {
+    let would = message.events.iter().find_map(|event| match event {
+        Event::Accepted { would, .. } => would.as_ref(),
+        _ => None,
+    });
+    let Some(would) = would else { return Ok(None) };
+    let rules = message.verdict.iter().flat_map(|verdict| &verdict.rules);
+    let demanding = rules.filter(|rule| rule.matched && rule.demand != Demand::default());
+    let said: Vec<(&str, &str, &str)> =
+        demanding.map(|rule| (rule.name.as_str(), rule.why.as_str(), rule.why_ja.as_str())).collect();
+    Ok(Some(ObservedRow {
+        action: would.action.clone(),
+        prevented: i64::try_from(would.exposures_prevented).unwrap_or(i64::MAX),
+        rules: to_json(&said)?,
+    }))
 }
 
 /// Rows of copies that are first due at `now`.

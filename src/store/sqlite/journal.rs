@@ -63,3 +63,17 @@ pub(super) fn of(db: &Connection, id: Id) -> Result<Vec<Entry>, Failure> {
     entries.sort_by_key(|(place, _)| *place);
     Ok(entries.into_iter().map(|(_, entry)| entry).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Entries of databases out there are read, and written again as they were: the chain is over their text.
+    #[test]
+    fn entries_from_before_observe_mode_was_told_apart_are_read() {
+        let text = r#"{"event":"accepted","client":"c","action":"pass","disclosure":"as-is","recipients":1,"copies":1,"exposures":0}"#;
+        let event: Event = serde_json::from_str(text).unwrap();
+        assert!(matches!(event, Event::Accepted { would: None, .. }));
+        assert_eq!(serde_json::to_string(&event).unwrap(), text);
+    }
+}

@@ -10,6 +10,7 @@
 //!   [`hooks`] those of [`NoticeStore`](super::NoticeStore)
 //! * [`repeats`] what came within the last day; [`groups`] items and their members; [`forks`] the
 //!   trait's methods about both
+//! * [`observed`] what observe mode would have done, and totals that a purge takes nothing from
 //! * [`chain`] what makes a change to the journal seen; [`circles`] people who may see each other
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 
@@ -33,6 +34,7 @@ mod known;
 mod memory;
 mod notices;
 mod numbers;
+mod observed;
 mod open;
 mod people;
 mod purge;
@@ -49,7 +51,7 @@ mod terms;
 mod writer;
 
 use super::Scope;
-use super::known::{Activity, Correspondents, KnownStore, Tally};
+use super::known::{Activity, Correspondents, KnownStore, Tally, Totals, Would};
 use super::lock::beside;
 use super::{
     AttemptResult, Body, BodyWriter, Claim, DueNotice, HeldDecision, HeldFilter, HeldRow, Lease, MessageRow,
@@ -280,7 +282,12 @@ impl Store for SqliteStore {
 
     async fn queue(&self, filter: &QueueFilter) -> Result<Vec<QueueRow>, StoreError> {
         let filter = filter.clone();
-        self.readers.read(move |db| queue::list(db, &filter)).await
+        let list = move |db: &Connection| {
+            let mut rows = queue::list(db, &filter)?;
+            observed::tell(db, &mut rows)?;
+            Ok(rows)
+        };
+        self.readers.read(list).await
     }
 
     async fn change_queue(
@@ -332,7 +339,12 @@ impl Store for SqliteStore {
     }
 
     async fn deliveries(&self, id: Id) -> Result<Vec<QueueRow>, StoreError> {
-        self.readers.read(move |db| queue::of_message(db, id)).await
+        let list = move |db: &Connection| {
+            let mut rows = queue::of_message(db, id)?;
+            observed::tell(db, &mut rows)?;
+            Ok(rows)
+        };
+        self.readers.read(list).await
     }
 
     async fn sent_since(&self, since: Timestamp) -> Result<(usize, usize), StoreError> {
@@ -385,6 +397,14 @@ impl KnownStore for SqliteStore {
     async fn activity(&self, scope: &Scope, since: Timestamp, offset: i64) -> Result<Activity, StoreError> {
         let scope = scope.clone();
         self.readers.read(move |db| numbers::activity(db, &scope, since, offset)).await
+    }
+
+    async fn would(&self, since: Timestamp) -> Result<Would, StoreError> {
+        self.readers.read(move |db| observed::would(db, since)).await
+    }
+
+    async fn totals(&self, since: Timestamp) -> Result<Totals, StoreError> {
+        self.readers.read(move |db| observed::totals(db, since)).await
     }
 
     async fn held_senders(&self, scope: &Scope, since: Timestamp) -> Result<Tally, StoreError> {

@@ -18,7 +18,7 @@ const DAY: i64 = 24 * 3600 * 1000;
 const MOST_WAITS: usize = 100_000;
 
 /// What is counted.
-struct Span {
+pub(super) struct Span {
     /// The terms that messages are found by, as a list in JSON; `None` counts everything.
     terms: Option<String>,
     /// When it begins,
@@ -26,11 +26,11 @@ struct Span {
     /// the first id that may lie in it,
     from: Id,
     /// and its first message.
-    first: i64,
+    pub(super) first: i64,
 }
 
 impl Span {
-    fn of(db: &Connection, scope: &Scope, since: Timestamp) -> Result<Self, Failure> {
+    pub(super) fn of(db: &Connection, scope: &Scope, since: Timestamp) -> Result<Self, Failure> {
         // As in the summary: ids begin with the time, and an hour more covers a clock that was set back.
         let from = Id::new(since.minus(Duration::from_hours(1)), 0);
         let first: Option<i64> = db

@@ -155,6 +155,7 @@ fn queue_row(row: &Row<'_>) -> Result<QueueRow, Failure> {
         due: due.map(Timestamp),
         received: Timestamp(row.get(7)?),
         possible_duplicate: row.get(8)?,
+        would: None,
     })
 }
 

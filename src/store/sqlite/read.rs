@@ -2,7 +2,8 @@
 
 use super::encode::{Meta, from_json, from_people};
 use super::error::Failure;
-use super::{codes, schema};
+use super::terms::folded;
+use super::{codes, observed, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::message::Address;
@@ -13,7 +14,7 @@ use crate::store::{
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,34 +220,78 @@ pub(super) fn disclosed(db: &Connection, message_ids: &[String]) -> Result<Vec<D
     Ok(found)
 }
 
-/// Messages by our id, Message-ID or an address, newest first.
+/// A search looks at so many messages, the newest, and no more.
+const LOOKED_AT: i64 = 500_000;
+
+/// Messages by our id, or else by Message-ID, an address, or words of the subject; newest first.
 pub(super) fn find(db: &Connection, text: &str, limit: usize) -> Result<Vec<MessageRow>, Failure> {
+    const COLUMNS: &str = "SELECT row, id, received, people, subject, message_id, action, keys FROM messages";
     let text = text.trim();
-    let bare = text.trim_start_matches('<').trim_end_matches('>');
     let ours = text.split_once('.').map_or(text, |(message, _)| message);
-    let ours = ours.parse::<Id>().map(String::from).unwrap_or_default();
-    let key = Address::parse(bare).map_or_else(|_| bare.to_lowercase(), |address| address.key().to_owned());
-    let line = format!("\n{key}\n");
-    let mut select = db.prepare_cached(
-        "SELECT id, received, people, subject, message_id, action FROM messages \
-         WHERE id = ?1 OR message_id = ?2 OR instr(coalesce(keys, people), ?3) > 0 \
-         ORDER BY row DESC LIMIT ?4",
-    )?;
-    let mut rows = select.query(params![ours, bare, line, codes::number(limit)])?;
+    if let Ok(ours) = ours.parse::<Id>() {
+        let mut select = db.prepare_cached(&format!("{COLUMNS} WHERE id = ?1"))?;
+        if let Some(row) = select.query([ours.as_str()])?.next()? {
+            return Ok(vec![message_row(db, row)?]);
+        }
+    }
+    let wanted = Sought::of(text);
+    let mut select = db.prepare_cached(&format!("{COLUMNS} ORDER BY row DESC LIMIT ?1"))?;
+    let mut rows = select.query([LOOKED_AT])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let (sender, recipients) = from_people(&row.get::<_, String>(2)?);
-        found.push(MessageRow {
-            id: id(&row.get::<_, String>(0)?)?,
-            received: Timestamp(row.get(1)?),
-            sender,
-            recipients,
-            subject: row.get(3)?,
-            message_id: row.get(4)?,
-            action: row.get(5)?,
-        });
+        if found.len() == limit {
+            break;
+        }
+        if wanted.is(row)? {
+            found.push(message_row(db, row)?);
+        }
     }
     Ok(found)
+}
+
+/// What a search looks for.
+struct Sought {
+    message_id: String,
+    line: String,
+    /// As subjects are compared; nothing where nothing was asked for.
+    words: String,
+}
+
+impl Sought {
+    fn of(text: &str) -> Self {
+        let bare = text.trim_start_matches('<').trim_end_matches('>');
+        let key =
+            Address::parse(bare).map_or_else(|_| bare.to_lowercase(), |address| address.key().to_owned());
+        Self { message_id: bare.to_owned(), line: format!("\n{key}\n"), words: folded(text) }
+    }
+
+    fn is(&self, row: &Row<'_>) -> Result<bool, Failure> {
+        let text = |column| -> Result<&str, Failure> {
+            Ok(row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default())
+        };
+        if text(5)? == self.message_id {
+            return Ok(true);
+        }
+        let keys = text(7)?;
+        let people = if keys.is_empty() { text(3)? } else { keys };
+        Ok(people.contains(&self.line) || (!self.words.is_empty() && folded(text(4)?).contains(&self.words)))
+    }
+}
+
+fn message_row(db: &Connection, row: &Row<'_>) -> Result<MessageRow, Failure> {
+    let (sender, recipients) = from_people(&row.get::<_, String>(3)?);
+    let (would, would_reasons) = observed::of(db, row.get(0)?)?.unzip();
+    Ok(MessageRow {
+        id: id(&row.get::<_, String>(1)?)?,
+        received: Timestamp(row.get(2)?),
+        sender,
+        recipients,
+        subject: row.get(4)?,
+        message_id: row.get(5)?,
+        action: row.get(6)?,
+        would,
+        would_reasons: would_reasons.unwrap_or_default(),
+    })
 }
 
 /// Numbers since a moment.
@@ -269,15 +314,23 @@ pub(super) fn summary(db: &Connection, since: Timestamp) -> Result<Summary, Fail
             summary.accepted.insert(action, codes::count(row.get(1)?));
         }
     }
-    let mut held = db
-        .prepare_cached("SELECT state, count(*) FROM held WHERE item = message AND (state = 0 OR message >= ?1) GROUP BY state")?;
-    let mut rows = held.query([first])?;
-    while let Some(row) = rows.next()? {
-        let state = codes::to_held(row.get(0)?).unwrap_or(HeldState::Held);
-        summary.held.insert(state.to_string(), codes::count(row.get(1)?));
-    }
+    summary.held = held_by_state(db, first)?;
     deliveries(db, first, &mut summary)?;
     Ok(summary)
+}
+
+/// Held items by state: all that wait, and those decided on from a message on.
+pub(super) fn held_by_state(db: &Connection, first: i64) -> Result<BTreeMap<String, u64>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT state, count(*) FROM held WHERE item = message AND (state = 0 OR message >= ?1) GROUP BY state",
+    )?;
+    let mut rows = select.query([first])?;
+    let mut found = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let state = codes::to_held(row.get(0)?).unwrap_or(HeldState::Held);
+        found.insert(state.to_string(), codes::count(row.get(1)?));
+    }
+    Ok(found)
 }
 
 /// Copies delivered since a moment, and their recipients.

@@ -41,6 +41,7 @@ contract_tests! { Folder::new();
     holds_and_releases, one_of_many_decides, expires_no_sooner, stops_what_is_unsent,
     notices_are_answered_once, failures_are_reported, the_last_failure_is_reported_at_once,
     the_ledger_remembers, summarises,
+    what_would_have_been_stands_apart, totals_never_fall, finds_by_subject,
     keeps_sessions, codes_are_good_once, tokens_have_names, links_are_used_once, lists_within_a_scope,
     asks_are_answered_once, digests_take_all_that_waits, untried_mail_is_noted, hooks_are_told,
     the_same_is_kept_once, what_failed_may_come_again, of_many_the_same_one_is_kept,
@@ -166,6 +167,10 @@ async fn the_first_version_is_brought_up() {
     let kept = store.message(held[0].id).await.unwrap();
     assert_eq!((kept.subject.as_str(), kept.body.size()), ("old", 4));
     assert_eq!(store.due_notices(NOW, 9).await.unwrap().len(), 1);
+    let totals = store.totals(NOW.minus(Duration::from_hours(1))).await.unwrap();
+    assert_eq!(totals.done.accepted.into_iter().collect::<Vec<_>>(), [("hold".to_owned(), 1)]);
+    let found = store.find("OLD", 1).await.unwrap();
+    assert_eq!((found[0].action.as_str(), found[0].would.as_deref()), ("hold", None));
 }
 
 /// A flush that failed is reported once, and nothing is promised after it.

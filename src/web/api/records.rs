@@ -51,7 +51,7 @@ pub(super) async fn queue(
 
 /// Find messages
 ///
-/// By our id, Message-ID or an address, newest first. Scope: `message:read`.
+/// By our id, Message-ID, an address or words of the subject, newest first. Scope: `message:read`.
 #[utoipa::path(
     get, path = "/api/v1/messages", tag = "records", params(TraceAsked),
     responses(

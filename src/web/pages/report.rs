@@ -9,7 +9,7 @@ use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
 use crate::desk::report::Numbers;
 use crate::store::HeldState;
-use crate::store::known::{Day, Tally};
+use crate::store::known::{Day, Tally, Would, WouldBe};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -55,12 +55,30 @@ struct Report {
     median: Option<String>,
     most: Option<String>,
     chart: Chart,
+    /// What would have been done to mail that passed in observe mode; nothing where there was none.
+    would: Option<WouldHave>,
     /// All mail is counted; else what was held and the visitor may know of.
     everything: bool,
     rules: Vec<Held>,
     groups: Vec<Held>,
     /// Whom decisions were asked of.
     approvers: Vec<Held>,
+}
+
+/// What would have been done in observe mode.
+struct WouldHave {
+    prevented: u64,
+    /// How often what would have been done, in words.
+    actions: Vec<(String, u64)>,
+    rules: Vec<WouldRow>,
+    senders: Vec<WouldRow>,
+}
+
+/// Of one rule, or one sender.
+struct WouldRow {
+    name: String,
+    messages: u64,
+    exposures: u64,
 }
 
 /// A chart of stacked bars, one a day.
@@ -143,8 +161,36 @@ fn make(c: Chrome, days: u64, numbers: &Numbers) -> Report {
         rules: listed(&numbers.rules),
         groups: listed(&numbers.groups),
         approvers: listed(&numbers.approvers),
+        would: would_have(&c.t, &numbers.would),
         c,
     }
+}
+
+fn would_have(t: &Words, would: &Would) -> Option<WouldHave> {
+    if would.accepted.is_empty() {
+        return None;
+    }
+    let rows = |all: &BTreeMap<String, WouldBe>| {
+        let mut rows: Vec<WouldRow> = all
+            .iter()
+            .map(|(name, be)| WouldRow {
+                name: if name.is_empty() { "<>".to_owned() } else { calm(name, LONGEST) },
+                messages: be.messages,
+                exposures: be.exposures_prevented,
+            })
+            .collect();
+        rows.sort_by_key(|row| std::cmp::Reverse((row.exposures, row.messages)));
+        rows.truncate(MOST);
+        rows
+    };
+    let counts = ACTIONS.map(|action| (action, would.accepted.get(action).copied().unwrap_or(0)));
+    let some = counts.into_iter().filter(|(_, count)| *count > 0);
+    Some(WouldHave {
+        prevented: would.exposures_prevented,
+        actions: some.map(|(action, count)| (t.of("desk-would-", action), count)).collect(),
+        rules: rows(&would.rules),
+        senders: rows(&would.senders),
+    })
 }
 
 fn listed(all: &Tally) -> Vec<Held> {

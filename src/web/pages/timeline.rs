@@ -56,9 +56,17 @@ fn join(known: &mut Event, next: &Event) -> bool {
 fn told(t: &Words, event: &Event) -> String {
     let line = |text: &str| calm(text, LINE);
     let phrase = match event {
-        Event::Accepted { recipients, action, client, .. } => {
+        Event::Accepted { recipients, action, client, would, .. } => {
             let action = t.of("desk-action-", action);
-            t.p("desk-event-accepted").n("count", *recipients).s("action", action).s("client", line(client))
+            let accepted = t.p("desk-event-accepted").n("count", *recipients);
+            let accepted = accepted.s("action", action).s("client", line(client));
+            match would {
+                None => accepted,
+                Some(would) => {
+                    let would = t.of("desk-would-", &would.action);
+                    t.p("desk-event-accepted-would").s("accepted", accepted).s("would", would)
+                }
+            }
         }
         Event::Attempt { recipients, state, reply, .. } => {
             let first = recipients.first().map(|one| line(one)).unwrap_or_default();

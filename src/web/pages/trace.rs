@@ -8,6 +8,8 @@ use super::people::LONGEST;
 use super::timeline::{Moment, timeline};
 use super::visit::{Chrome, Visit, show};
 use crate::id::Id;
+use crate::policy::Verdict;
+use crate::policy::verdict::Language;
 use crate::store::{DeliveryState, QueueRow};
 use askama::Template;
 use axum::extract::{Path, State};
@@ -28,6 +30,8 @@ struct Trace {
     recipients: usize,
     received: crate::clock::Timestamp,
     held: bool,
+    /// In observe mode: what would have been done, and why.
+    would: Option<(String, Vec<String>)>,
     timeline: Vec<Moment>,
     copies: Vec<Copy>,
     all_copies: usize,
@@ -66,6 +70,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
             recipients: message.envelope.recipients.len(),
             received: message.received,
             held: message.held.is_some(),
+            would: would_have(&c, message.verdict.as_ref()),
             timeline: timeline(&c.t, &journal, MOST),
             copies: copies.iter().take(MOST).map(|row| copy(&c, row)).collect(),
             all_copies,
@@ -73,6 +78,13 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
             c,
         },
     )
+}
+
+fn would_have(c: &Chrome, verdict: Option<&Verdict>) -> Option<(String, Vec<String>)> {
+    let verdict = verdict?;
+    let would = c.t.of("desk-would-", verdict.would()?.word());
+    let language = if c.t.lang() == "ja" { Language::Ja } else { Language::En };
+    Some((would, verdict.reasons(language).into_iter().map(|why| calm(why, LINE)).collect()))
 }
 
 fn copy(c: &Chrome, row: &QueueRow) -> Copy {

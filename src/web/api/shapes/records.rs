@@ -3,7 +3,7 @@
 use super::moment;
 use crate::desk::report::Numbers;
 use crate::journal::Entry;
-use crate::store::known::Tally;
+use crate::store::known::{Tally, Would, WouldBe};
 use crate::store::{HeldState, MessageRow, QueueRow};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -61,6 +61,8 @@ pub(in crate::web::api) struct QueueItem {
     pub last_reply: String,
     /// When it is due again.
     pub due: Option<String>,
+    /// In observe mode: what would have been done to the message.
+    pub would: Option<String>,
 }
 
 /// What to look for.
@@ -68,7 +70,7 @@ pub(in crate::web::api) struct QueueItem {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::web::api) struct TraceAsked {
-    /// An id of ours, a Message-ID, or an address.
+    /// An id of ours, a Message-ID, an address, or words of the subject.
     #[param(min_length = 1, max_length = 1000)]
     pub q: String,
     /// At most so many; 50 unless given.
@@ -98,8 +100,12 @@ pub(in crate::web::api) struct MessageItem {
     pub subject: String,
     /// Message-ID.
     pub message_id: String,
-    /// What was decided when it came.
+    /// What was done when it came.
     pub action: String,
+    /// In observe mode: what would have been done,
+    pub would: Option<String>,
+    /// and why, a sentence for each rule that demanded something.
+    pub would_reasons: Vec<String>,
 }
 
 /// What happened to one message.
@@ -150,6 +156,8 @@ pub(in crate::web::api) struct Report {
     pub deliveries: BTreeMap<String, u64>,
     /// Disclosures prevented.
     pub exposures_prevented: u64,
+    /// What would have been done to mail that passed in observe mode.
+    pub would: WouldReport,
     /// Held messages by rule and state now.
     pub rules: BTreeMap<String, BTreeMap<String, u64>>,
     /// The same by the sender's group; a sender may be in several.
@@ -164,6 +172,46 @@ pub(in crate::web::api) struct Report {
     pub nine_of_ten_seconds_to_decide: Option<u64>,
 }
 
+/// What would have been done to mail that passed in observe mode.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web::api) struct WouldReport {
+    /// Messages by the action that would have been.
+    pub accepted: BTreeMap<String, u64>,
+    /// Disclosures that would have been prevented.
+    pub exposures_prevented: u64,
+    /// Messages that would not have passed, by rule.
+    pub rules: BTreeMap<String, WouldBeItem>,
+    /// The same by MAIL FROM.
+    pub senders: BTreeMap<String, WouldBeItem>,
+}
+
+/// Of one rule, or of one sender.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web::api) struct WouldBeItem {
+    /// Messages that would not have passed.
+    pub messages: u64,
+    /// Disclosures that would have been prevented.
+    pub exposures_prevented: u64,
+}
+
+impl WouldReport {
+    fn of(would: Would) -> Self {
+        let items = |tally: BTreeMap<String, WouldBe>| {
+            let item = |be: WouldBe| WouldBeItem {
+                messages: be.messages,
+                exposures_prevented: be.exposures_prevented,
+            };
+            tally.into_iter().map(|(name, be)| (name, item(be))).collect()
+        };
+        Self {
+            accepted: would.accepted,
+            exposures_prevented: would.exposures_prevented,
+            rules: items(would.rules),
+            senders: items(would.senders),
+        }
+    }
+}
+
 impl QueueItem {
     pub(in crate::web::api) fn of(row: QueueRow) -> Self {
         Self {
@@ -175,6 +223,7 @@ impl QueueItem {
             attempts: row.attempts,
             last_reply: row.last_reply,
             due: row.due.map(moment),
+            would: row.would,
         }
     }
 }
@@ -189,6 +238,8 @@ impl MessageItem {
             subject: row.subject,
             message_id: row.message_id,
             action: row.action,
+            would: row.would,
+            would_reasons: row.would_reasons,
         }
     }
 }
@@ -216,6 +267,7 @@ impl Report {
             held: numbers.held,
             deliveries: numbers.deliveries,
             exposures_prevented: numbers.exposures_prevented,
+            would: WouldReport::of(numbers.would),
             decisions: numbers.decisions.count,
             median_seconds_to_decide: numbers.decisions.median_seconds,
             nine_of_ten_seconds_to_decide: numbers.decisions.nine_of_ten_seconds,
