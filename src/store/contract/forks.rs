@@ -12,8 +12,10 @@ fn fork(subject: &str, text: &str) -> Fork {
     let mut leaves = Leaves::default();
     leaves.data(text.as_bytes());
     leaves.end(&Part::default());
-    let block = format!("From: sato@example.co.jp\r\nMessage-ID: <1@x>\r\nSubject: {subject}\r\n");
-    Fork::of(None, &Header::parse(Bytes::from(block)).unwrap(), leaves.finish()).unwrap()
+    let block = format!(
+        "From: sato@example.co.jp\r\nDate: Mon, 6 Oct 2025 10:00:00 +0900\r\nMessage-ID: <1@x>\r\nSubject: {subject}\r\n"
+    );
+    Fork::of(None, &Header::parse(Bytes::from(block)).unwrap(), leaves.finish(), None).unwrap()
 }
 
 fn passed(random: u64, to: &[&str]) -> NewMessage {
