@@ -14,23 +14,30 @@ use unicode_normalization::UnicodeNormalization;
 /// Most addresses taken from one field.
 const MOST: usize = 10_000;
 
-/// Trace fields and signatures (RFC 5321 §4.4, RFC 6376, RFC 8601, RFC 8617), and those by which hosts
-/// tell each other where a mail was delivered.
-const TRACE: [&str; 14] = [
+/// Trace fields and signatures (RFC 5321 §4.4, RFC 6376, RFC 8601, RFC 8617), those by which hosts tell
+/// each other where a mail was delivered, and those that say where senders in bulk take complaints.
+const TRACE: [&str; 21] = [
+    "abuse-reports-to",
     "authentication-results",
     "autocrypt",
     "delivered-to",
     "dkim-signature",
     "domainkey-signature",
     "envelope-to",
+    "feedback-id",
     "original-recipient",
     "received",
     "received-spf",
     "return-path",
+    "x-complaints-to",
+    "x-csa-complaints",
     "x-envelope-from",
     "x-forwarded-for",
+    "x-feedback-id",
     "x-original-to",
     "x-received",
+    "x-report-abuse",
+    "x-report-abuse-to",
 ];
 
 /// Fields whose values are identifiers, which look like addresses (RFC 5322 §3.6.4, RFC 2045 §7).

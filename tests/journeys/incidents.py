@@ -28,6 +28,15 @@ SUBJECTS = ["説明会のご案内", "お知らせ", "当選のご連絡", "中�
 SENDER = Person("広報担当", "koho@example.co.jp")
 
 
+# The mail went to students: all of one university, at one domain.
+ONE_DOMAIN = "to one students' domain"
+
+
+def students(count):
+    """`count` people at one domain, who hardly know each other."""
+    return [Person("", f"s{number:05}@stu.univ-minami.example") for number in range(count)]
+
+
 def incidents():
     """(id, recipients, field, assumed) of every accident with visible recipients."""
     for entry in tomllib.loads((TOP / "tests" / "incidents.toml").read_text())["incident"]:
@@ -115,8 +124,9 @@ def main():
     with Sink() as sink, Relay(sink.address) as relay:
         cases = [(name, count, field, note, 1) for name, count, field, note in incidents()]
         cases += [("hyogo-university-fair, in nine mails", 4500, "To", False, 9)]
+        cases += [(f"hyogo-university-fair, {ONE_DOMAIN}", 4500, "To", False, 1)]
         for number, (name, count, field, assumed, parts) in enumerate(cases):
-            people = strangers(count, name, providers=True)
+            people = students(count) if ONE_DOMAIN in name else strangers(count, name, providers=True)
             size = count // parts
             started = time.time()
             try:

@@ -218,8 +218,9 @@ impl Preface {
         let mut facts = self.0;
         facts.size = size;
         facts.circle = is_circle(&facts, knowledge);
-        facts.report =
-            facts.report_envelope && (body.report || facts.auto_submitted) && read::shows_nobody_else(&facts);
+        facts.report = facts.report_envelope
+            && (body.report || facts.auto_submitted)
+            && read::shows_nobody_else(&facts, organisation);
         let outside = |address: &&Address| organisation.standing(address) != Standing::Internal;
         if let Some(calendar) = &body.calendar {
             let distinct: BTreeSet<&Address> = calendar.addresses.iter().filter(outside).collect();

@@ -246,7 +246,7 @@ impl Reader<'_> {
         let foreign = !facts.from.is_empty()
             && facts.from.iter().all(|mailbox| !self.organisation.is_internal(&mailbox.address));
         let forwarded = foreign && !self.is_in_to_or_cc(recipient) && (marked || resent);
-        self.facts.auto_forward = forwarded && shows_nobody_else(&self.facts);
+        self.facts.auto_forward = forwarded && shows_nobody_else(&self.facts, self.organisation);
     }
 
     fn is_in_to_or_cc(&self, address: &Address) -> bool {
@@ -257,10 +257,21 @@ impl Reader<'_> {
 }
 
 /// Whether nobody outside is shown but the one recipient. What a client wrote into header and envelope
-/// exempts only where there is nothing to disclose.
-pub(super) fn shows_nobody_else(facts: &Facts) -> bool {
+/// exempts only where there is nothing to disclose. The house of a From that is not ours may name itself
+/// where answers and complaints go to, as newsletters do.
+pub(super) fn shows_nobody_else(facts: &Facts, organisation: &Organisation) -> bool {
     let [recipient] = facts.recipients.as_slice() else { return false };
-    facts.visible.iter().all(|visible| visible.internal || visible.mailbox.address == *recipient)
+    let authors = facts.from.iter().map(|mailbox| &mailbox.address);
+    let houses: HashSet<String> = authors
+        .filter(|author| !organisation.shares(author.domain_key()))
+        .map(|author| organisation.of(author))
+        .collect();
+    facts.visible.iter().all(|visible| {
+        let address = &visible.mailbox.address;
+        let addressed =
+            matches!(visible.field, ShownIn::To | ShownIn::Cc | ShownIn::ResentTo | ShownIn::ResentCc);
+        visible.internal || address == recipient || (!addressed && houses.contains(&organisation.of(address)))
+    })
 }
 
 /// A mailbox of which no more is known than its address.

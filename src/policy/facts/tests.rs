@@ -299,6 +299,9 @@ fn an_exemption_is_never_a_clients_word() {
             assert!(!base(&format!("{report}{more}"), ""), "{more}");
             assert!(!base(&format!("{forward}{more}"), "SRS0=ab=x@example.co.jp"), "{more}");
         }
+        let house = format!("{field}: answers@news.far.example\n");
+        let addressed = matches!(field, "To" | "Cc" | "Resent-To" | "Resent-Cc");
+        assert_eq!(base(&format!("{forward}{house}"), "SRS0=ab=x@example.co.jp"), !addressed, "{house}");
         let ours = format!("{field}: colleague@example.co.jp\n");
         assert!(base(&format!("{report}{ours}"), ""), "{ours}");
     }
