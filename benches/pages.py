@@ -21,7 +21,7 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP))
 
 from benches.run import RELEASE, Sink, generate  # noqa: E402
-from tests.journeys.desk import PASSWORD, TWELVE, Desk, mail  # noqa: E402
+from tests.rig.desk import PASSWORD, TWELVE, Desk, mail  # noqa: E402
 from tests.rig.relay import id_of, wait_until  # noqa: E402
 from tests.rig.visitor import Browser  # noqa: E402
 

@@ -25,7 +25,8 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP))
 
-from tests.rig.relay import TARGET, Relay, free_port, wait_until  # noqa: E402
+from tests.rig.ports import free_port  # noqa: E402
+from tests.rig.relay import TARGET, Relay, wait_until  # noqa: E402
 
 RELEASE = TARGET / "release"
 MIB = 1 << 20

@@ -1,5 +1,5 @@
 //! Who may import whom: `use crate::…` in `src/` against the design's table, and every file opens with
-//! what it is.
+//! what it is. Between the crates the compiler holds the borders; this holds the finer ones within them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -132,5 +132,31 @@ fn pure_layers_neither_wait_nor_store_nor_read_the_clock() {
 fn every_file_opens_with_what_it_is() {
     for (path, text) in sources().into_iter().filter(|(path, text)| !production(path, text).is_empty()) {
         assert!(text.starts_with("//! "), "{} does not say what it is", path.display());
+    }
+}
+
+/// The crates' roots among the files of `src/`, each with the crates it may depend on.
+const CRATES: [(&str, &[&str]); 6] = [
+    ("mail", &["unify"]),
+    ("rules", &["mail"]),
+    ("storage", &["rules"]),
+    ("net", &["mail"]),
+    ("relay", &["net", "rules", "storage"]),
+    ("pages", &["relay"]),
+];
+
+#[test]
+fn crates_depend_only_on_what_lies_below_them() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (name, below) in CRATES {
+        let manifest = std::fs::read_to_string(top.join("crates").join(name).join("Cargo.toml")).unwrap();
+        let ours = manifest.lines().filter_map(|line| line.strip_prefix("sekisho-")?.split('.').next());
+        for used in ours {
+            assert!(below.contains(&used), "crates/{name} may not depend on {used}");
+        }
+        let root = std::fs::read_to_string(top.join(format!("src/{name}.rs"))).unwrap();
+        let exported =
+            root.lines().filter_map(|line| line.strip_prefix("pub use sekisho_")?.split("::").next());
+        assert!(exported.into_iter().all(|used| below.contains(&used)), "src/{name}.rs");
     }
 }

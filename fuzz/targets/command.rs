@@ -1,9 +1,8 @@
 //! The SMTP session as a client drives it: no panic, every reply a line, and the same conversation
 //! however the octets are cut into reads.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use bytes::BytesMut;
-use libfuzzer_sys::fuzz_target;
 use sekisho::smtp::sasl::scram::Keys;
 use sekisho::smtp::sasl::{Claim, Mechanism, Mechanisms};
 use sekisho::smtp::{BareLf, Event, Offer, Options, Session, StartTls};
@@ -68,10 +67,18 @@ fn converse(input: &[u8], size: usize, secured: bool) -> (Vec<u8>, Vec<u8>, usiz
     (said, content, messages)
 }
 
-fuzz_target!(|input: &[u8]| {
+/// Checks one input.
+pub fn check(input: &[u8]) {
     let Some((&first, rest)) = input.split_first() else { return };
     let secured = first & 16 != 0;
     let whole = converse(rest, rest.len().max(1), secured);
     assert!(whole.0.is_empty() || whole.0.ends_with(b"\r\n"));
-    assert_eq!(whole, converse(rest, usize::from(first % 16) + 1, secured), "the cuts between reads changed the conversation");
-});
+    assert_eq!(
+        whole,
+        converse(rest, usize::from(first % 16) + 1, secured),
+        "the cuts between reads changed the conversation"
+    );
+}
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| check(input));

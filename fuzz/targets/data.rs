@@ -1,9 +1,8 @@
 //! Content between 354 and the final dot: what is kept has no bare CR, LF or NUL, and stuffed again and
 //! read again it is the same message, and one message.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use bytes::BytesMut;
-use libfuzzer_sys::fuzz_target;
 use sekisho::smtp::content::{Content, Step};
 use sekisho::smtp::{BareLf, Stuffer};
 
@@ -24,7 +23,8 @@ fn read(input: &[u8], size: usize) -> (Vec<u8>, bool, bool) {
     (kept, false, content.fault().is_none())
 }
 
-fuzz_target!(|input: &[u8]| {
+/// Checks one input.
+pub fn check(input: &[u8]) {
     let Some((&first, rest)) = input.split_first() else { return };
     let (kept, ended, clean) = read(rest, rest.len().max(1));
     let cut = read(rest, usize::from(first % 16) + 1);
@@ -40,5 +40,11 @@ fuzz_target!(|input: &[u8]| {
     let again = read(&out, out.len());
     assert!(again.1 && again.2, "the final dot is lost");
     assert!(again.0 == kept || again.0 == [kept.as_slice(), b"\r\n"].concat());
-    assert!(!out[..out.len().saturating_sub(5)].windows(5).any(|five| five == b"\r\n.\r\n"), "a final dot inside the content");
-});
+    assert!(
+        !out[..out.len().saturating_sub(5)].windows(5).any(|five| five == b"\r\n.\r\n"),
+        "a final dot inside the content"
+    );
+}
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| check(input));

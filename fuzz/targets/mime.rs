@@ -1,8 +1,7 @@
 //! The body scan: no panic, and the same report however the body is cut into chunks.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use bytes::Bytes;
-use libfuzzer_sys::fuzz_target;
 use sekisho::message::{Address, Header};
 use sekisho::rewrite::Needles;
 use sekisho::rewrite::audit::BodyScan;
@@ -13,7 +12,8 @@ static NEEDLES: LazyLock<Arc<Needles>> = LazyLock::new(|| {
     Arc::new(Needles::new(texts.iter().map(|text| Address::parse(text).expect("a sound address")).collect()))
 });
 
-fuzz_target!(|input: &[u8]| {
+/// Checks one input.
+pub fn check(input: &[u8]) {
     let Some(end) = input.windows(4).position(|four| four == b"\r\n\r\n") else { return };
     let Ok(header) = Header::parse(Bytes::copy_from_slice(&input[..end + 2])) else { return };
     let body = &input[end + 2..];
@@ -29,4 +29,7 @@ fuzz_target!(|input: &[u8]| {
     let whole = scan(body.len().max(1));
     let pieces = scan(body.len() % 61 + 1);
     assert_eq!(whole, pieces, "the cuts between chunks changed what was found");
-});
+}
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| check(input));

@@ -1,10 +1,10 @@
 //! A server's replies, hostile ones too: no panic, no code outside 200 to 599, bounded reading.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
 use sekisho::smtp::ReplyReader;
 
-fuzz_target!(|input: &[u8]| {
+/// Checks one input.
+pub fn check(input: &[u8]) {
     let mut reader = ReplyReader::new();
     let mut rest = input;
     while !rest.is_empty() {
@@ -19,4 +19,7 @@ fuzz_target!(|input: &[u8]| {
         }
         rest = &rest[used..];
     }
-});
+}
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| check(input));

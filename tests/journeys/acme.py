@@ -1,7 +1,4 @@
-"""Journeys of a certificate by ACME, from an authority on the loopback that checks every signature.
-
-    python3 -m tests.journeys.acme [WORD…]
-"""
+"""Journeys of a certificate by ACME, from an authority on the loopback that checks every signature."""
 
 import smtplib
 import ssl
@@ -9,8 +6,9 @@ import time
 
 from tests.journeys.tls_in import MESSAGE, WHO, Certificates
 from tests.rig.acme import Authority
-from tests.rig.check import contains, equal, run
-from tests.rig.relay import Relay, free_port, wait_until
+from tests.rig.check import contains, equal
+from tests.rig.ports import free_port
+from tests.rig.relay import Relay, wait_until
 from tests.rig.sink import Sink
 
 
@@ -90,7 +88,3 @@ def it_serves_on_when_the_authority_does_not_believe_it():
                     client.starttls(context=ssl._create_unverified_context())
                     client.sendmail(*WHO, MESSAGE)
                 equal(len(sink.wait(1)), 1)
-
-
-if __name__ == "__main__":
-    run(globals(), "acme")

@@ -1,25 +1,18 @@
-"""The API: by hand along the ways programs go, and by schemathesis against its own description.
-
-    python3 -m tests.journeys.api [words of a check's name]
-"""
+"""The API: by hand along the ways programs go, and by schemathesis against its own description."""
 
 import email
 import json
-import os
 import re
 import subprocess
-import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 
-from tests.journeys.desk import TWELVE, Desk, mail
 from tests.journeys.dkim import Keys
-from tests.rig.check import contains, equal, run
-from tests.rig.relay import TARGET, wait_until
+from tests.rig.check import contains, equal
+from tests.rig.desk import TWELVE, Desk, mail
+from tests.rig.relay import installed, wait_until
 
 ALL = ["held:read", "held:decide", "message:read", "report:read", "queue:read", "circles:read", "circles:change"]
-SCHEMATHESIS = "schemathesis==4.32.5"
 
 
 def token(desk, name="all", scopes=tuple(ALL)):
@@ -104,7 +97,7 @@ def it_makes_and_ends_circles():
         desk.hold()
 
 
-def it_shows_copies_as_they_leave():
+def it_shows_copies_as_they_leave(note):
     def squeezed(text):
         return re.sub(r"\s+", "", text)
 
@@ -123,7 +116,7 @@ def it_shows_copies_as_they_leave():
             for line in one["added"]:
                 part = squeezed(line.rstrip("…"))
                 assert any(field.startswith(part) for field in fields), (line, fields)
-        return f"{len(shown)} copies"
+        note(f"{len(shown)} copies")
 
 
 def it_keeps_to_scopes():
@@ -163,31 +156,15 @@ def it_refuses_what_it_cannot_understand():
         equal(len(desk.held()), 1)
 
 
-def tester():
-    """schemathesis in an environment of its own, made once."""
-    folder = Path(os.environ.get("SEKISHO_SCHEMATHESIS", TARGET / "schemathesis"))
-    program = folder / "bin" / "schemathesis"
-    if not program.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)
-        subprocess.run([str(folder / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", SCHEMATHESIS],
-                       check=True, timeout=400)
-    return str(program)
-
-
 def it_answers_as_it_says():
-    program = tester()
     with Desk() as desk:
         for number in range(3):
             desk.hold(subject=f"Letter {number}")
         done = subprocess.run(
-            [program, "run", desk.page("/api/v1/openapi.json"), "-H", f"Authorization: Bearer {token(desk)}",
+            [installed("schemathesis"), "run", desk.page("/api/v1/openapi.json"), "-H", f"Authorization: Bearer {token(desk)}",
              "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
              "--max-examples", "25", "--phases", "examples,coverage,fuzzing", "--seed", "1", "--suppress-health-check", "all",
              "--request-timeout", "20", "--no-color"],
             capture_output=True, text=True, timeout=600, cwd=desk.folder)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-1000:]
         equal(desk.process.poll(), None, "the relay's end")
-
-
-if __name__ == "__main__":
-    run(globals(), "api")

@@ -1,7 +1,5 @@
 """Journeys of clients that say who they are: AUTH by real clients, accounts in a file, in a directory and
 at the upstream, guesses, whose address may stand in From, and hosts that many share.
-
-    python3 -m tests.journeys.auth_in [WORD…]
 """
 
 import base64
@@ -16,9 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.rig import decode
 from tests.rig.authority import Authority
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.directory import Directory
 from tests.rig.dns import NameServer
 from tests.rig.mailhost import MailHost
@@ -119,17 +119,18 @@ def it_keeps_accounts_in_a_file_that_only_its_owner_reads():
         equal(relay.json("user", "list"), [
             {"name": "hanako", "addresses": [HANAKO], "roles": []},
             {"name": "taro", "addresses": [TARO, "t.yamada@example.co.jp"], "roles": []}])
-        time.sleep(1.1)  # a running relay looks once a second
-        relay.signed_in("taro", "another word").quit()
+        # A running relay looks at the file once a second.
+        def comes_to(password, answer):
+            def said():
+                with relay.secured() as client:
+                    return auth(client, "taro", password) == answer
+            assert wait_until(said, 10, 0.4), f"{password} does not come to {answer}"
+        comes_to("another word", "235 2.7.0")
         relay.user("passwd", "taro", password="yet another")
-        time.sleep(1.1)
-        with relay.secured() as client:
-            equal(auth(client, "taro", "another word"), "535 5.7.8")
-            equal(auth(client, "taro", "yet another"), "235 2.7.0")
+        comes_to("yet another", "235 2.7.0")
+        comes_to("another word", "535 5.7.8")
         relay.user("remove", "taro")
-        time.sleep(1.1)
-        with relay.secured() as client:
-            equal(auth(client, "taro", "yet another"), "535 5.7.8")
+        comes_to("yet another", "535 5.7.8")
 
 
 def it_gives_a_new_file_of_accounts_to_the_owner_of_the_database():
@@ -293,19 +294,27 @@ def it_evaluates_few_guesses_and_locks_nobody_out():
         equal(relay.metric('sekisho_auth_total{result="too-many"}'), 21)
 
 
-def it_takes_as_long_for_nobody_as_for_somebody():
+@pytest.mark.alone  # it measures time
+def it_takes_as_long_for_nobody_as_for_somebody(note):
     with Sink() as sink, Guarded(sink.address) as relay:
-        def shortest(user):
-            times = []
-            for number in range(8):
-                with relay.secured(f"127.0.0.{100 + number}") as client:
-                    started = time.perf_counter()
-                    equal(auth(client, user, "wrong password"), "535 5.7.8")
-                    times.append(time.perf_counter() - started)
-            return min(times)
-        somebody, nobody = shortest("hanako"), shortest("nobody")
-        assert 0.5 < nobody / somebody < 2, f"{nobody * 1000:.1f} ms against {somebody * 1000:.1f} ms"
-        return f"{nobody * 1000:.1f} ms and {somebody * 1000:.1f} ms"
+        def taken(user, number):
+            with relay.secured(f"127.0.0.{100 + number}") as client:
+                started = time.perf_counter()
+                equal(auth(client, user, "wrong password"), "535 5.7.8")
+                return time.perf_counter() - started
+
+        # In turns, and the shortest of each: what else the machine does only makes single tries longer. More tries when
+        # it does much, fewer than an account's limit of guesses.
+        somebody, nobody = [], []
+        for number in range(18):
+            somebody.append(taken("hanako", number))
+            nobody.append(taken("nobody", number))
+            alike = 0.5 < min(nobody) / min(somebody) < 2
+            if alike and number >= 7:
+                break
+        said = f"{min(nobody) * 1000:.1f} ms and {min(somebody) * 1000:.1f} ms in {number + 1} tries each"
+        assert alike, said
+        note(said)
 
 
 PEOPLE = {"hanako": (PASSWORD, [HANAKO]), "taro": ("another word", [TARO])}
@@ -440,11 +449,7 @@ def it_names_what_is_wrong_at_start():
         ):
             try:
                 done = relay.cli("serve", ok=False)
-                equal(done.returncode, 2 if done.returncode == 2 else 1)
+                equal(done.returncode, 2, part)
                 contains(done.stderr, part)
             finally:
                 Relay.__exit__(relay)
-
-
-if __name__ == "__main__":
-    run(globals(), "auth in")

@@ -1,13 +1,12 @@
-"""Journeys of held messages: list, show, release in each way, drop, return, expire; over restarts.
-
-    python3 -m tests.journeys.deciding [WORD…]
-"""
+"""Journeys of held messages: list, show, release in each way, drop, return, expire; over restarts."""
 
 import time
 
+import pytest
+
 from tests.journeys.sending import RULES, addresses, mail, notices, real, settle
 from tests.rig import decode
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.people import SENDER, strangers
 from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.sink import Sink
@@ -24,6 +23,7 @@ def hold(relay, subject="[ask] 六人", people=None):
     return id_of(answer)
 
 
+@pytest.mark.alone  # it measures time
 def it_releases_as_split_when_nothing_else_is_said():
     with Sink() as sink, Relay(sink.address) as relay:
         held = hold(relay)
@@ -141,7 +141,3 @@ def it_splits_without_asking_when_another_rule_settles_it():
     with Sink() as sink, Relay(sink.address, RULES) as relay:
         contains(relay.send(mail("[ask][split] x", PEOPLE), SIX), "queued as")
         equal(len(settle(sink, 6)), 6)
-
-
-if __name__ == "__main__":
-    run(globals(), "deciding")

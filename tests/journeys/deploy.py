@@ -1,7 +1,4 @@
-"""What an installation stands on: the unit, what systemd is told, and what `check` says of keys and listeners.
-
-    python3 -m tests.journeys.deploy [WORD…]
-"""
+"""What an installation stands on: the unit, what systemd is told, and what `check` says of keys and listeners."""
 
 import json
 import os
@@ -13,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tests.journeys.dkim import BOTH, Keys
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.dns import NameServer
 from tests.rig.relay import TOP, Relay, wait_until
 from tests.rig.sink import Sink
@@ -62,12 +59,12 @@ def it_tells_systemd_that_it_is_ready_lives_reloads_and_stops():
             assert wait_until(lambda: systemd.heard("STOPPING=1"), 20), systemd.told
 
 
-def it_runs_in_a_unit_that_exposes_little():
+def it_runs_in_a_unit_that_exposes_little(note):
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", str(UNIT)], capture_output=True, text=True, timeout=60)
     found = re.search(r"Overall exposure level for sekisho.service: ([0-9.]+)", done.stdout)
     assert found, done.stdout[-2000:] + done.stderr
     assert float(found[1]) <= 2.0, found[0]
-    return f"exposure {found[1]}"
+    note(f"exposure {found[1]}")
 
 
 def areas(findings, area):
@@ -133,7 +130,3 @@ def it_greets_its_own_listeners_and_looks_up_its_name():
             contains(str(areas(checked(relay), "spf")), "does not let 192.0.2.8 send: add `ip4:192.0.2.8`")
             dns.records["_spf.example.net"] = {"TXT": ["v=spf1 ip4:192.0.2.0/28 ~all"]}
             equal(areas(checked(relay), "spf"), [("ok", "example.co.jp lets 192.0.2.8 send")])
-
-
-if __name__ == "__main__":
-    run(globals(), "deploy")

@@ -1,7 +1,4 @@
-"""DKIM from the key to two verifiers that are not ours (dkimpy, OpenDKIM), and mail that comes round again.
-
-    python3 -m tests.journeys.dkim [WORD…]
-"""
+"""DKIM from the key to two verifiers that are not ours (dkimpy, OpenDKIM), and mail that comes round again."""
 
 import base64
 import email
@@ -10,13 +7,12 @@ import os
 import re
 import stat
 import subprocess
+import sys
 import tempfile
-import time
 from pathlib import Path
 
 from tests.rig import decode
-from tests.rig.check import contains, equal, run
-from tests.rig.clients import Letter, thunderbird
+from tests.rig.check import contains, equal
 from tests.rig.people import SENDER, strangers
 from tests.rig.relay import TOP, Relay, binary, wait_until
 from tests.rig.sink import Sink
@@ -67,7 +63,7 @@ def verified(records, copies):
             files.append(f"{folder}/{number}.eml")
             Path(files[-1]).write_bytes(copy)
         question = json.dumps({"records": records, "files": files})
-        done = subprocess.run(["/usr/bin/python3", str(VERIFIER)], input=question, capture_output=True, text=True, timeout=300)
+        done = subprocess.run([sys.executable, str(VERIFIER)], input=question, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -117,7 +113,7 @@ def it_makes_keys_that_only_we_can_read_and_never_overwrites_one():
             contains(relay.cli("dkim", "record", "--selector", "e1").stdout, 'IN TXT ( "v=DKIM1; k=ed25519; p=')
 
 
-def it_signs_every_copy_of_every_message_of_the_corpus_so_that_dkimpy_verifies_it():
+def it_signs_every_copy_of_every_message_of_the_corpus_so_that_dkimpy_verifies_it(note):
     with Keys(*BOTH) as keys, Sink() as sink, Relay(sink.address, SPLIT, extra=keys.table) as relay:
         expected = 0
         for path in sorted(CORPUS.glob("*.eml")):
@@ -132,7 +128,7 @@ def it_signs_every_copy_of_every_message_of_the_corpus_so_that_dkimpy_verifies_i
         assert wait_until(lambda: len(real(sink)) >= expected, 120), f"{len(real(sink))} of {expected}"
         copies = [t.content for t in real(sink)]
         all_good(keys.records, copies, ["s1", "e1"])
-        return f"{len(copies)} copies"
+        note(f"{len(copies)} copies")
 
 
 def without(copy, selector):
@@ -201,7 +197,7 @@ def it_signs_copies_whose_body_was_re_encoded_on_the_way_out():
             assert b"s=old" not in replaced and b"DKIM-Signature" not in bare
 
 
-def it_shows_copies_with_marks_and_signatures_as_they_would_leave():
+def it_shows_copies_with_marks_and_signatures_as_they_would_leave(note):
     path = CORPUS / "thunderbird-twelve-in-cc.eml"
     with Keys(*BOTH) as keys, Sink() as sink, tempfile.TemporaryDirectory() as folder:
         Path(folder, "mark").write_text("0123456789abcdef\n")
@@ -222,7 +218,7 @@ def it_shows_copies_with_marks_and_signatures_as_they_would_leave():
             contains(out, "not signed by example.co.jp (s1)")
             contains(out, "not signed by example.co.jp (e1)")
             assert not any(b"DKIM-Signature" in copy.read_bytes() for copy in Path(folder, "bare").glob("*.eml"))
-        return f"{len(copies)} copies"
+        note(f"{len(copies)} copies")
 
 
 def it_signs_large_bodies_that_stand_in_files():
@@ -382,7 +378,3 @@ def it_puts_the_mark_of_the_mail_host_and_takes_off_what_a_client_forged():
                               [p.address for p in strangers(6, 3)])
             contains(held, "held")
             assert "first-secret" not in relay.output(), "the secret stands in the log"
-
-
-if __name__ == "__main__":
-    run(globals(), "dkim")

@@ -1,47 +1,34 @@
 """Journeys to mail exchangers as their domains ask for it: order and stand-ins, MTA-STS, DANE, and somebody
 on the way who would rather read along.
-
-    python3 -m tests.journeys.exchangers [WORD…]
 """
 
 import contextlib
 import http.server
-import socket
 import tempfile
 import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.journeys.sending import mail
 from tests.rig.authority import Authority
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.dns import NameServer
 from tests.rig.exchanger import Exchanger
 from tests.rig.people import strangers
+from tests.rig.ports import alone_with, free_port
 from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.signed_dns import SignedNames
 
-FOLDER = Path(tempfile.mkdtemp(prefix="exchangers-"))
+pytestmark = pytest.mark.root
+
+KEPT = tempfile.TemporaryDirectory(prefix="exchangers-")
+FOLDER = Path(KEPT.name)
 AUTHORITY = Authority(FOLDER / "ca")
 TRUST = f'ca_file = "{AUTHORITY.ca}"\n'
 # Where policies are served: HTTPS has one port, so it has an address of its own.
 POLICIES = "127.0.44.1"
-
-
-def free_everywhere(count):
-    """A port that nobody listens on at 127.0.0.2 and the next so many."""
-    for _ in range(100):
-        with contextlib.ExitStack() as stack:
-            first = stack.enter_context(socket.socket())
-            first.bind(("127.0.0.2", 0))
-            port = first.getsockname()[1]
-            try:
-                for last in range(3, 2 + count):
-                    stack.enter_context(socket.socket()).bind((f"127.0.0.{last}", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free at all addresses")
 
 
 class Hosts:
@@ -49,7 +36,7 @@ class Hosts:
 
     def __init__(self, **between):
         self.between, self.hosts, self.stack = between, {}, contextlib.ExitStack()
-        self.port = free_everywhere(len(between))
+        self.port = free_port(*(f"127.0.0.{2 + at}" for at in range(len(between))))
 
     def __enter__(self):
         for at, (name, between) in enumerate(self.between.items()):
@@ -78,9 +65,10 @@ class PolicyHost:
     """Serves a policy for each domain over HTTPS; use as a context manager. `asked` lists the names."""
 
     def __init__(self, policies):
-        self.policies, self.asked = policies, []
+        self.policies, self.asked, self.stack = policies, [], contextlib.ExitStack()
 
     def __enter__(self):
+        self.stack.enter_context(alone_with("policies"))
         host = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -106,6 +94,7 @@ class PolicyHost:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+        self.stack.close()
 
 
 def policy(mode, *hosts):
@@ -254,7 +243,3 @@ def it_uses_no_host_whose_signatures_do_not_hold():
                 contains(comes_to(relay, post(relay, "good.test"), "waiting"), "is not what DNSSEC vouches for")
                 time.sleep(0.3)
                 equal(hosts["good"].connections, 0)
-
-
-if __name__ == "__main__":
-    run(globals(), "exchangers")

@@ -1,7 +1,4 @@
-"""Journeys of one mail in several transactions: held once, decided once, delivered once.
-
-    python3 -m tests.journeys.forks [WORD…]
-"""
+"""Journeys of one mail in several transactions: held once, decided once, delivered once."""
 
 import threading
 import time
@@ -9,7 +6,7 @@ import zlib
 
 from tests.journeys.sending import RULES, addresses, mail, notices, real, settle
 from tests.rig import clients, decode
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.clients import Letter
 from tests.rig.people import SENDER, strangers
 from tests.rig.relay import Relay, id_of, wait_until
@@ -252,7 +249,3 @@ def it_exempts_no_forged_thread():
         contains(relay.send(mail("Re: 円卓", known, in_reply_to=thread), addresses(known)), "queued as")
         joined = [*known, *outsider]
         contains(relay.send(mail("Re: Re: 円卓", joined, in_reply_to=thread), addresses(joined)), "held as")
-
-
-if __name__ == "__main__":
-    run(globals(), "forks")

@@ -1,7 +1,5 @@
 """Every guide's configuration as it stands there, with the files and names it asks for: `check --connect` finds
 nothing missing, says what is when something is, and the relay starts with it.
-
-    python3 -m tests.journeys.guides [WORD…]
 """
 
 import contextlib
@@ -12,11 +10,16 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from tests.rig.authority import Authority
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.dns import NameServer
 from tests.rig.mailhost import MailHost
-from tests.rig.relay import TOP, binary, free_port
+from tests.rig.ports import alone_with, free_port
+from tests.rig.relay import TOP, binary
+
+pytestmark = pytest.mark.root
 
 GUIDES = sorted((TOP / "deploy" / "guides").glob("*.md"))
 OURS, THEIRS = "127.0.46.1", "127.0.46.2"
@@ -36,6 +39,8 @@ class Home:
         self.text, self.stack = configuration(guide), contextlib.ExitStack()
 
     def __enter__(self):
+        # A guide's listeners and upstream are at the ports it names.
+        self.stack.enter_context(alone_with("guides"))
         self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="guide-")))
         self.authority = Authority(self.folder / "ca")
         self.dns = self.stack.enter_context(NameServer())
@@ -102,7 +107,7 @@ class Home:
         return [(one["standing"], one["area"], one["text"]) for one in json.loads(done.stdout)["checks"]]
 
 
-def it_finds_nothing_missing_in_any_guide():
+def it_finds_nothing_missing_in_any_guide(note):
     for guide in GUIDES:
         with Home(guide) as home:
             found = home.checked()
@@ -115,7 +120,7 @@ def it_finds_nothing_missing_in_any_guide():
                 path.unlink()
                 assert any(standing == "error" and path.name in text for standing, _, text in home.checked()), (guide.name, path.name)
                 home.file(path.name, kept)
-    return f"{len(GUIDES)} guides"
+    note(f"{len(GUIDES)} guides")
 
 
 def it_says_when_names_do_not_lead_where_a_guide_says():
@@ -126,7 +131,3 @@ def it_says_when_names_do_not_lead_where_a_guide_says():
         assert any(area == "spf" and standing != "ok" for standing, area, _ in found), found
         del home.dns.records["_spf.google.com"]
         contains(str([text for standing, _, text in home.checked() if standing == "error"]), "_spf.google.com")
-
-
-if __name__ == "__main__":
-    run(globals(), "guides")

@@ -1,6 +1,6 @@
 """The accidents of incidents.toml, sent again through the real binary under the shipped policy.
 
-    python3 -m tests.journeys.incidents [--markdown FILE]
+    tests/run incidents [-- --markdown FILE]
 
 Each incident with visible recipients becomes a message as a usual client writes it, in ISO-2022-JP and
 UTF-8 in turn, sent by smtplib and swaks in turn. Whatever the relay does with it, nobody may see
@@ -9,11 +9,11 @@ address. A message that is held is then released by its sender's safe way, `spli
 """
 
 import subprocess
-import sys
 import tempfile
 import time
 import tomllib
-from pathlib import Path
+
+import pytest
 
 from tests.rig import clients, decode
 from tests.rig.clients import Letter, Person
@@ -118,35 +118,34 @@ def check(copies, recipients, people):
     return most
 
 
-def main():
-    """Runs them all; prints the table."""
-    rows, failed = [], 0
-    with Sink() as sink, Relay(sink.address) as relay:
-        cases = [(name, count, field, note, 1) for name, count, field, note in incidents()]
-        cases += [("hyogo-university-fair, in nine mails", 4500, "To", False, 9)]
-        cases += [(f"hyogo-university-fair, {ONE_DOMAIN}", 4500, "To", False, 1)]
-        for number, (name, count, field, assumed, parts) in enumerate(cases):
-            people = students(count) if ONE_DOMAIN in name else strangers(count, name, providers=True)
-            size = count // parts
-            started = time.time()
-            try:
-                results = [replay(relay, sink, number + 8 * part, people[part * size : (part + 1) * size], field) for part in range(parts)]
-                most = max(r[2] for r in results)
-                rows.append((name, f"{count}{' (assumed)' if assumed else ''}", field, results[0][0], sum(len(r[1]) for r in results), most,
-                             parts * size * (size - 1), time.time() - started))
-                print(f"ok    {name}: {count} recipients, {results[0][0]} ({rows[-1][-1]:.1f} s)", flush=True)
-            except AssertionError as error:
-                failed += 1
-                print(f"FAIL  {name}: {error}", flush=True)
-    table = ["| accident | recipients | field | verdict | copies | outside addresses in a copy, at most | disclosures prevented | seconds |",
-             "|---|---|---|---|---|---|---|---|"]
-    table += [f"| {n} | {r} | {f} | {v} | {c} | {m} | {d:,} | {s:.1f} |" for n, r, f, v, c, m, d, s in rows]
-    print("\n".join(table))
-    if "--markdown" in sys.argv:
-        Path(sys.argv[sys.argv.index("--markdown") + 1]).write_text("\n".join(table) + "\n")
-    print(f"incidents: {len(rows)} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+def cases():
+    """What is sent again, in the order of incidents.toml: (number, id, recipients, field, assumed, in how many mails)."""
+    found = [(*incident, 1) for incident in incidents()]
+    found.append(("hyogo-university-fair, in nine mails", 4500, "To", False, 9))
+    found.append((f"hyogo-university-fair, {ONE_DOMAIN}", 4500, "To", False, 1))
+    return [pytest.param(number, *case, id=case[0].replace(", ", "-").replace(" ", "-").replace("'", "")) for number, case in enumerate(found)]
 
 
-if __name__ == "__main__":
-    main()
+@pytest.fixture(scope="module")
+def sink():
+    """One for all: a copy that goes astray meets the next accident."""
+    with Sink() as sink:
+        yield sink
+
+
+@pytest.fixture(scope="module")
+def relay(sink):
+    """Under the shipped policy."""
+    with Relay(sink.address) as relay:
+        yield relay
+
+
+@pytest.mark.parametrize("number, name, count, field, assumed, parts", cases())
+def it_lets_nobody_see_anybody_else(record_property, sink, relay, number, name, count, field, assumed, parts):
+    people = students(count) if ONE_DOMAIN in name else strangers(count, name, providers=True)
+    size = count // parts
+    started = time.time()
+    results = [replay(relay, sink, number + 8 * part, people[part * size : (part + 1) * size], field) for part in range(parts)]
+    record_property("accident", [
+        number, name, f"{count}{' (assumed)' if assumed else ''}", field, results[0][0], sum(len(r[1]) for r in results),
+        max(r[2] for r in results), parts * size * (size - 1), time.time() - started])

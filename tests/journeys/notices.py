@@ -1,8 +1,6 @@
 """Journeys of the relay's own mail: what it says, its links, who decides and is told when, and hooks.
 
 Mails are read from the sink by Python's own email package.
-
-    python3 -m tests.journeys.notices [WORD…]
 """
 
 import email
@@ -19,7 +17,7 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.journeys.sending import RULES, addresses, mail, notices, real
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.clients import Person
 from tests.rig.people import SENDER, strangers
 from tests.rig.relay import Relay, id_of, wait_until
@@ -415,7 +413,3 @@ def it_names_a_hook_secret_that_is_too_short():
         relay.start(wait=False)
         wait_until(lambda: relay.process.poll() is not None, 30)
         contains(relay.output(), "hook-secret is too short")
-
-
-if __name__ == "__main__":
-    run(globals(), "notices")

@@ -1,7 +1,5 @@
 """Journeys of people at the desk: signing in by password, by mail, by a provider; sessions, forms, links,
 tokens of the API.
-
-    python3 -m tests.journeys.people [WORD…]
 """
 
 import json
@@ -9,15 +7,15 @@ import re
 import shutil
 import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.journeys.deciding import hold
-from tests.journeys.sending import notices, real, settle
+from tests.journeys.sending import notices, settle
 from tests.rig import decode
 from tests.rig.visitor import Browser
-from tests.rig.check import contains, equal, run
-from tests.rig.relay import TARGET, TOP, Relay, binary, free_port, wait_until
+from tests.rig.check import contains, equal
+from tests.rig.ports import alone_with, free_port
+from tests.rig.relay import TARGET, TOP, Relay, binary, wait_until
 from tests.rig.sink import Sink
 
 PASSWORD = "correct-horse-battery"
@@ -238,10 +236,11 @@ def it_makes_tokens_with_scopes_and_takes_them_away():
 def provider(port, back):
     """The provider: npm's oidc-provider, fetched once into target/."""
     place = TARGET / "oidc-provider"
-    if not (place / "node_modules" / "oidc-provider").exists():
-        place.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--silent", f"oidc-provider@{PROVIDER}"],
-                       cwd=place, check=True, timeout=600)
+    with alone_with("provider"):
+        if not (place / "node_modules" / "oidc-provider").exists():
+            place.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["npm", "install", "--no-fund", "--no-audit", "--silent", f"oidc-provider@{PROVIDER}"],
+                           cwd=place, check=True, timeout=600)
     return subprocess.Popen([shutil.which("node"), str(TOP / "tests" / "rig" / "provider.mjs"), str(port), back, str(place)],
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -380,7 +379,3 @@ def it_speaks_japanese():
         page = desk.browser("ja").open("/login")
         contains(page.body, "ログイン")
         contains(page.body, 'lang="ja"')
-
-
-if __name__ == "__main__":
-    run(globals(), "people")

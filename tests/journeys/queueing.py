@@ -1,16 +1,14 @@
-"""Journeys of deliveries that do not go through at once: deferral, failure and its report, the queue's verbs.
-
-    python3 -m tests.journeys.queueing [WORD…]
-"""
+"""Journeys of deliveries that do not go through at once: deferral, failure and its report, the queue's verbs."""
 
 import email
 import time
 
-from tests.journeys.sending import RULES, addresses, mail, notices, real, settle
+from tests.journeys.sending import RULES, addresses, mail, notices, settle
 from tests.rig import decode
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.people import SENDER, strangers
-from tests.rig.relay import Relay, free_port, id_of, wait_until
+from tests.rig.ports import free_port
+from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.sink import Sink
 
 TWO = strangers(2, 3)
@@ -82,12 +80,15 @@ def it_sends_one_report_for_a_split_mail():
 
 def it_never_reports_to_the_null_sender():
     with Sink() as sink, Relay(sink.address) as relay:
-        sink.on("rcpt", "550 5.1.1 unknown")
+        for person in TWO:
+            sink.on("rcpt", "550 5.1.1 unknown", match=person.address)
         relay.send(mail("x", TWO[:1]), addresses(TWO[:1]), sender="")
         assert wait_until(lambda: relay.queue() == [], 10)
-        sink.clear()
-        time.sleep(2)
-        equal(sink.taken, [], "a report for the null sender")
+        # Reports are written in turns: when that of a later failure is here, the first one's turn is over.
+        relay.send(mail("y", TWO[1:]), addresses(TWO[1:]))
+        assert wait_until(lambda: notices(sink), 60, 0.1), "no report of the second mail"
+        equal([report.recipients for report in notices(sink)], [[SENDER.address]], "reports")
+        assert not any(TWO[0].address in text for text in decode.texts(sink.taken[0].content)), "a report of the null sender's mail"
 
 
 def it_pauses_resumes_and_drops():
@@ -157,7 +158,3 @@ def it_reports_numbers():
         contains(metrics, "# TYPE")
         contains(metrics, "# EOF")
         contains(relay.cli("report").stdout, "132")
-
-
-if __name__ == "__main__":
-    run(globals(), "queueing")

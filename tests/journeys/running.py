@@ -1,7 +1,4 @@
-"""Journeys of the process: starting badly, reloading, stopping, coming back; `try`, `check`, `explain`, `replay`.
-
-    python3 -m tests.journeys.running [WORD…]
-"""
+"""Journeys of the process: starting badly, reloading, stopping, coming back; `try`, `check`, `explain`, `replay`."""
 
 import json
 import os
@@ -15,9 +12,10 @@ from pathlib import Path
 
 from tests.journeys.sending import CORPUS, RULES, addresses, mail, real, settle
 from tests.rig import decode
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.people import strangers
-from tests.rig.relay import TOP, Relay, binary, id_of, wait_until
+from tests.rig.ports import free_port
+from tests.rig.relay import TOP, Relay, binary, wait_until
 from tests.rig.sink import Sink
 
 TWO = strangers(2, 3)
@@ -102,7 +100,7 @@ def it_takes_a_new_policy_on_sighup_and_keeps_the_old_one_when_it_is_wrong():
         assert held, "the new policy is not in force"
         policy.write_text("[[rule]\nbroken")
         relay.process.send_signal(signal.SIGHUP)
-        time.sleep(0.7)
+        assert wait_until(lambda: "not reloaded" in relay.output(), 10), relay.output()
         contains(relay.send(mail("z", TWO), addresses(TWO)), "held as")
         equal(relay.process.poll(), None, "the relay ended")
 
@@ -151,7 +149,7 @@ def it_answers_each_command_without_a_configuration_or_a_relay():
         equal(done.returncode, 2, done.stderr)
 
 
-def it_explains_what_the_relay_then_does():
+def it_explains_what_the_relay_then_does(note):
     """explain's verdict for each corpus message against the answer of the relay."""
     with Sink() as sink, Relay(sink.address) as relay:
         seen = 0
@@ -173,7 +171,7 @@ def it_explains_what_the_relay_then_does():
             assert isinstance(said["facts"]["external_organisations"], int)
             assert all({"name", "matched", "why"} <= set(rule) for rule in said["rules"])
             seen += 1
-        return f"{seen} messages"
+        note(f"{seen} messages")
 
 
 def it_writes_out_every_copy_it_explains():
@@ -209,10 +207,7 @@ def it_runs_the_cases_of_the_shipped_policies():
 def it_tries_everything_with_nothing_configured():
     """`try FILE`: splits the twelve, says where the copies lie, stays up, takes mail from a real client."""
     with tempfile.TemporaryDirectory() as folder:
-        probe = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-        relay, desk = (s.getsockname()[1] for s in probe)
-        for s in probe:
-            s.close()
+        relay, desk = free_port(), free_port()
         process = subprocess.Popen(
             [binary(), "try", str(TOP / "examples" / "twelve-in-cc.eml"), "--listen", f"127.0.0.1:{relay}", "--desk", f"127.0.0.1:{desk}", "--dir", f"{folder}/out"],
             stdout=open(f"{folder}/said", "wb"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=folder)
@@ -241,7 +236,3 @@ def it_tries_everything_with_nothing_configured():
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise AssertionError("Ctrl-C does not end it") from None
-
-
-if __name__ == "__main__":
-    run(globals(), "running")

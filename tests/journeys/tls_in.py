@@ -1,25 +1,21 @@
-"""Journeys of mail that comes in through TLS, with the clients people have: openssl, swaks, smtplib, haproxy.
-
-    python3 -m tests.journeys.tls_in [WORD…]
-"""
+"""Journeys of mail that comes in through TLS, with the clients people have: openssl, swaks, smtplib, haproxy."""
 
 import json
 import os
-import shutil
 import signal
 import smtplib
 import socket
 import ssl
 import struct
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
-from tests.rig.check import contains, equal, run
-from tests.rig.relay import TARGET, Relay, free_port, tool, wait_until
+from tests.rig.check import contains, equal
+from tests.rig.ports import free_port
+from tests.rig.relay import Relay, installed, tool, wait_until
 from tests.rig.sink import Sink
 
 MESSAGE = b"From: hanako.sato@example.co.jp\r\nTo: p@example.net\r\nSubject: s\r\n\r\nx\r\n"
@@ -158,28 +154,21 @@ def it_speaks_tls_1_2_and_1_3_and_nothing_older():
             contains(relay.http("/metrics")[1], 'sekisho_tls_handshakes_total{result="failed"} 6')
 
 
-def sslyze():
-    """The program; fetched from PyPI into target/ where it is not installed."""
-    place = TARGET / "sslyze"
-    if not (found := shutil.which("sslyze")):
-        found = place / "bin" / "sslyze"
-        if not found.exists():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True, timeout=120)
-            subprocess.run([place / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "sslyze==6.3.1"], check=True, timeout=600)
-    return found
-
-
 def it_has_no_weakness_that_sslyze_knows():
     with Certificates() as certificates, Sink() as sink:
         pairs = [certificates.issue("mail", ["localhost"]), certificates.issue("rsa", ["localhost"], key="rsa")]
         implicit = free_port()
         more = f'[[listener]]\naddress = "127.0.0.1:{implicit}"\nallow = ["127.0.0.0/8"]\ntls = "implicit"\n'
         with secured(sink, pairs, extra=more) as relay:
-            for words in (["--starttls=smtp", f"localhost:{relay.port}"], [f"localhost:{implicit}"]):
-                done = subprocess.run([sslyze(), "--mozilla_config=intermediate", f"--certinfo_ca_file={certificates.path('ca.pem')}", *words],
-                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
-                text = done.stdout.decode("utf-8", "replace")
-                assert done.returncode == 0 and "OK - Compliant" in text, text[-3000:]
+            # Both at once: each waits a good while for answers that must not come.
+            scans = [
+                subprocess.Popen([installed("sslyze"), "--mozilla_config=intermediate", f"--certinfo_ca_file={certificates.path('ca.pem')}", *words],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                for words in (["--starttls=smtp", f"localhost:{relay.port}"], [f"localhost:{implicit}"])
+            ]
+            for scan in scans:
+                text = scan.communicate(timeout=250)[0].decode("utf-8", "replace")
+                assert scan.returncode == 0 and "OK - Compliant" in text, text[-3000:]
                 assert "VULNERABLE" not in text, text[-3000:]
 
 
@@ -285,7 +274,7 @@ def it_keeps_the_old_certificate_when_the_new_is_bad():
             equal(len(sink.wait(1)), 1)
 
 
-def it_swaps_certificates_a_hundred_times_under_load_with_no_failure():
+def it_swaps_certificates_a_hundred_times_under_load_with_no_failure(note):
     with Certificates() as certificates, Sink() as sink:
         pairs = [[certificates.path(f"{n}.{kind}").read_text() for kind in ("key", "pem")]
                  for n in ("a", "b") if certificates.issue(n, ["localhost"])]
@@ -330,7 +319,7 @@ def it_swaps_certificates_a_hundred_times_under_load_with_no_failure():
             equal(failures, [])
             equal(len(sink.wait(len(sent), 60)), len(sent), "messages at the sink")
             assert len(sent) >= 50, f"only {len(sent)} messages were sent meanwhile"
-            return f"{len(sent)} messages"
+            note(f"{len(sent)} messages")
 
 
 def it_believes_balancers_and_nobody_else():
@@ -431,7 +420,7 @@ def it_makes_shows_and_checks_certificates():
             contains(relay.output(), "its certificate expired")
 
 
-def it_holds_idle_tls_sessions_cheaply():
+def it_holds_idle_tls_sessions_cheaply(note):
     with Certificates() as certificates, Sink() as sink, secured(sink, [certificates.issue("mail", ["localhost"])]) as relay:
         def open_sessions(count):
             process = subprocess.Popen(
@@ -447,8 +436,4 @@ def it_holds_idle_tls_sessions_cheaply():
         for process in (first, second):
             process.communicate("\n")
         assert each <= 64, f"{each:.1f} KiB each"
-        return f"{each:.1f} KiB each"
-
-
-if __name__ == "__main__":
-    run(globals(), "tls in")
+        note(f"{each:.1f} KiB each")

@@ -1,7 +1,5 @@
 """Journeys to upstreams as they are: Postfix, Exim and OpenSMTPD; pins, tokens, stand-ins, routes, mail
 exchangers, rates.
-
-    python3 -m tests.journeys.upstreams [WORD…]
 """
 
 import http.server
@@ -13,17 +11,21 @@ import time
 import urllib.parse
 from pathlib import Path
 
+import pytest
+
 from tests.journeys.sending import RULES, addresses, mail, real, settle
 from tests.rig.authority import Authority
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.dns import NameServer
 from tests.rig.mailhost import MailHost
 from tests.rig.mta import PASSWORD, USER, Exim, OpenSmtpd, Postfix
 from tests.rig.people import strangers
-from tests.rig.relay import Relay, free_port, id_of, wait_until
+from tests.rig.ports import free_port
+from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.sink import Sink
 
-FOLDER = Path(tempfile.mkdtemp(prefix="upstreams-"))
+KEPT = tempfile.TemporaryDirectory(prefix="upstreams-")
+FOLDER = Path(KEPT.name)
 AUTHORITY = Authority(FOLDER / "ca")
 SECRET = FOLDER / "password"
 SECRET.write_text(PASSWORD + "\n")
@@ -72,6 +74,7 @@ def metric(relay, name):
     return [line for line in relay.http("/metrics")[1].splitlines() if line.startswith(name)]
 
 
+@pytest.mark.root
 def it_logs_in_to_postfix_by_every_mechanism():
     with Sink() as sink, Postfix(AUTHORITY, sink) as postfix:
         for auth, seen in (("", "SCRAM-SHA-256"), ("scram-sha-256", "SCRAM-SHA-256"), ("plain", "PLAIN"), ("login", "LOGIN")):
@@ -84,6 +87,7 @@ def it_logs_in_to_postfix_by_every_mechanism():
         equal(len(real(sink.wait(4))), 4)
 
 
+@pytest.mark.root
 def it_waits_where_postfix_refuses_or_cannot_be_believed():
     wrong = FOLDER / "wrong"
     wrong.write_text("something else\n")
@@ -104,6 +108,7 @@ def it_waits_where_postfix_refuses_or_cannot_be_believed():
             delivered(relay, one(relay))
 
 
+@pytest.mark.root
 def it_sends_through_exim_and_opensmtpd_over_tls_with_auth():
     wrong = FOLDER / "wrong"
     wrong.write_text("something else\n")
@@ -232,7 +237,7 @@ def it_finds_the_mail_exchangers():
             equal(sorted(t.recipients[0] for t in real(sink.taken)), sorted([people[0].address, people[2].address]))
 
 
-def it_paces_a_fan_out_over_a_restart_and_says_how_far_it_is():
+def it_paces_a_fan_out_over_a_restart_and_says_how_far_it_is(note):
     people = strangers(12, 4)
     with Sink() as sink, Relay(sink.address, RULES, upstream_extra='tls = "off"\nrate = ["6/min", "5000 recipients/day"]') as relay:
         started = time.time()
@@ -252,7 +257,7 @@ def it_paces_a_fan_out_over_a_restart_and_says_how_far_it_is():
         # the eighth comes in its turn, not at once and not never
         assert wait_until(lambda: len(real(sink.taken)) >= 8, 40, 0.2), relay.cli("queue", "show", message).stdout
         assert time.time() - started >= 15, "too early"
-        return progress
+        note(progress)
 
 
 def reload(relay, old, new, word="reloaded"):
@@ -311,6 +316,7 @@ def it_keeps_to_its_rate_over_reloads():
         assert 6 <= len(real(sink.taken)) <= most, len(real(sink.taken))
 
 
+@pytest.mark.root
 def it_reads_its_password_anew_on_reload():
     secret = FOLDER / "changing"
     secret.write_text("not yet\n")
@@ -322,7 +328,3 @@ def it_reads_its_password_anew_on_reload():
             reload(relay, "", "")
             relay.cli("queue", "retry")
             delivered(relay, message)
-
-
-if __name__ == "__main__":
-    run(globals(), "upstreams")

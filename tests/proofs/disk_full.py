@@ -1,6 +1,6 @@
-"""Disk full: the store on a small tmpfs that is filled and freed, twenty times.
+"""Disk full: the store on a small tmpfs that is filled and freed, again and again.
 
-    python3 -m tests.proofs.disk_full       needs root (it mounts a tmpfs)
+    DISK_CYCLES=20 (100 before a release); needs root (it mounts a tmpfs)
 
 Full: 452 4.3.1, the lists still answer. Freed: the next messages are taken without a restart. In the
 end everything acknowledged is at the sink or held.
@@ -8,12 +8,13 @@ end everything acknowledged is at the sink or held.
 
 import os
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
+import pytest
+
 from tests.journeys.sending import RULES, mail, real
+from tests.rig.check import equal
 from tests.rig.people import strangers
 from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.sink import Sink
@@ -68,35 +69,29 @@ def cycle(relay, folder, number, kept):
     kept.append(f"free{number}@example.jp")
 
 
-def main():
-    """Twenty cycles."""
-    if os.geteuid() != 0:
-        print("FAIL  this proof mounts a tmpfs: run it as root\ndisk full: 0 passed, 1 failed")
-        sys.exit(1)
+@pytest.fixture
+def folder():
+    """A file system of 24 MiB."""
+    assert os.geteuid() == 0, "this proof mounts a tmpfs: run it as root"
     folder = tempfile.mkdtemp(prefix="sekisho-full-")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], check=True)
-    good = False
     try:
-        with Sink() as sink, Relay(sink.address, RULES, folder=folder) as relay:
-            held, kept = id_of(send(relay, "held", "[hold] x")), []
-            for number in range(CYCLES):
-                cycle(relay, folder, number, kept)
-            assert [row["id"] for row in relay.held()] == [held], "the held message"
-            wait_until(lambda: relay.cli("queue", "retry") and set(kept) <= set(sink.recipients()), 60, 0.5)
-            got = [r for t in real(sink.taken) for r in t.recipients]
-            missing = set(kept) - set(got)
-            assert not missing, f"acknowledged and not delivered: {sorted(missing)[:5]}"
-            print(f"      {CYCLES} cycles, {len(kept)} acknowledged, all delivered")
-            good = True
-    except AssertionError as error:
-        print(f"FAIL  {error}")
+        yield folder
     finally:
-        time.sleep(0.2)
         subprocess.run(["umount", "-l", folder], check=False)
         os.rmdir(folder)
-    print(f"disk full: {int(good)} passed, {int(not good)} failed")
-    sys.exit(0 if good else 1)
 
 
-if __name__ == "__main__":
-    main()
+@pytest.mark.root
+@pytest.mark.timeout(120 + 30 * CYCLES)
+def it_refuses_for_now_on_a_full_disk_and_goes_on_when_there_is_room(note, folder):
+    with Sink() as sink, Relay(sink.address, RULES, folder=folder) as relay:
+        held, kept = id_of(send(relay, "held", "[hold] x")), []
+        for number in range(CYCLES):
+            cycle(relay, folder, number, kept)
+        equal([row["id"] for row in relay.held()], [held], "the held message")
+        wait_until(lambda: relay.cli("queue", "retry") and set(kept) <= set(sink.recipients()), 60, 0.5)
+        got = [r for t in real(sink.taken) for r in t.recipients]
+        missing = set(kept) - set(got)
+        assert not missing, f"acknowledged and not delivered: {sorted(missing)[:5]}"
+        note(f"{CYCLES} cycles, {len(kept)} acknowledged, all delivered")

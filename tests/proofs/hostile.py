@@ -1,7 +1,4 @@
-"""Hostile input through the socket: open-relay forms, giants, MIME bombs. Bounded memory and time, nothing relayed.
-
-    python3 -m tests.proofs.hostile [WORD…]
-"""
+"""Hostile input through the socket: open-relay forms, giants, MIME bombs. Bounded memory and time, nothing relayed."""
 
 import os
 import socket
@@ -9,7 +6,7 @@ import time
 from pathlib import Path
 
 from tests.journeys.sending import mail, real
-from tests.rig.check import contains, equal, run
+from tests.rig.check import contains, equal
 from tests.rig.people import strangers
 from tests.rig.relay import Relay
 from tests.rig.sink import Sink
@@ -82,7 +79,7 @@ def grown(relay, before, limit):
     return f"+{max(growth, 0) / MIB:.1f} MiB"
 
 
-def it_relays_nothing_for_who_may_not():
+def it_relays_nothing_for_who_may_not(note):
     senders = ["", "a@example.co.jp", "postmaster@example.co.jp", "a@localhost", "a@[127.0.0.1]", "a@example.jp"]
     recipients = [
         "victim@example.jp", "victim%example.jp@example.co.jp", "victim%example.jp", "example.jp!victim", "example.jp!victim@example.co.jp",
@@ -101,7 +98,7 @@ def it_relays_nothing_for_who_may_not():
         contains(relay.send(mail("x", strangers(1, 1)), ["x@example.jp"]), "queued as")
         time.sleep(0.5)
         equal(len(real(sink.taken)), 1, "only the allowed client's")
-        return f"{forms} forms"
+        note(f"{forms} forms")
 
 
 def it_refuses_a_declared_gibibyte():
@@ -110,7 +107,7 @@ def it_refuses_a_declared_gibibyte():
         contains(line.say("EHLO c.example", f"MAIL FROM:<a@example.co.jp> SIZE={1 << 30}"), "552 5.3.4")
 
 
-def it_refuses_an_undeclared_gibibyte_in_bounded_memory():
+def it_refuses_an_undeclared_gibibyte_in_bounded_memory(note):
     with Sink() as sink, Relay(sink.address) as relay:
         warm(relay)
         before = relay.rss()
@@ -122,10 +119,10 @@ def it_refuses_an_undeclared_gibibyte_in_bounded_memory():
         time.sleep(0.3)
         left = sum(p.stat().st_size for p in relay.folder.rglob("*") if p.is_file())
         assert left < 32 * MIB, f"{left / MIB:.0f} MiB left in the store"
-        return grown(relay, before, 8 * MIB)
+        note(grown(relay, before, 8 * MIB))
 
 
-def it_takes_a_hundred_mebibytes_in_bounded_memory():
+def it_takes_a_hundred_mebibytes_in_bounded_memory(note):
     with Sink() as sink, Relay(sink.address) as relay:
         warm(relay)
         before = relay.rss()
@@ -133,10 +130,10 @@ def it_takes_a_hundred_mebibytes_in_bounded_memory():
         line.begin()
         piece = (b"x" * 1022 + b"\r\n") * 1024
         contains(line.stream([b"From: <a@example.co.jp>\r\nTo: <b@example.jp>\r\nSubject: x\r\n\r\n", *[piece] * 100]), "queued as")
-        return grown(relay, before, 8 * MIB)
+        note(grown(relay, before, 8 * MIB))
 
 
-def it_refuses_a_command_line_without_end():
+def it_refuses_a_command_line_without_end(note):
     with Sink() as sink, Relay(sink.address) as relay:
         warm(relay)
         before = relay.rss()
@@ -152,10 +149,10 @@ def it_refuses_a_command_line_without_end():
             pass
         answer = line.reply()
         assert answer.startswith(("500 5.5.2", "421")) or answer == "", answer
-        return grown(relay, before, 8 * MIB)
+        note(grown(relay, before, 8 * MIB))
 
 
-def it_takes_a_body_line_without_end_in_bounded_memory():
+def it_takes_a_body_line_without_end_in_bounded_memory(note):
     with Sink() as sink, Relay(sink.address) as relay:
         warm(relay)
         before = relay.rss()
@@ -163,10 +160,10 @@ def it_takes_a_body_line_without_end_in_bounded_memory():
         line.begin()
         answer = line.stream([b"From: <a@example.co.jp>\r\nTo: <b@example.jp>\r\n\r\n", *[b"y" * MIB] * 64])
         assert answer[:3] in ("250", "550", "552", "554"), answer
-        return grown(relay, before, 8 * MIB)
+        note(grown(relay, before, 8 * MIB))
 
 
-def it_stops_at_the_recipient_limit():
+def it_stops_at_the_recipient_limit(note):
     with Sink() as sink, Relay(sink.address) as relay:
         warm(relay)
         before = relay.rss()
@@ -185,7 +182,7 @@ def it_stops_at_the_recipient_limit():
                 break
         equal(taken, 5000)
         assert refused >= 1, answer
-        return grown(relay, before, 8 * MIB)
+        note(grown(relay, before, 8 * MIB))
 
 
 def it_refuses_a_header_over_its_limit():
@@ -213,39 +210,35 @@ def bomb(name, header, body, refused=True):
         return f"{grown(relay, memory, 64 * MIB)}, {spent:.2f} s CPU, {answer[:60]}"
 
 
-def it_survives_depth_ten_thousand():
+def it_survives_depth_ten_thousand(note):
     body = b"".join(b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (n, n + 1) for n in range(10_000))
-    return bomb("depth", b"Content-Type: multipart/mixed; boundary=b0\r\n", body)
+    note(bomb("depth", b"Content-Type: multipart/mixed; boundary=b0\r\n", body))
 
 
-def it_survives_a_hundred_thousand_parts():
-    return bomb("parts", b"Content-Type: multipart/mixed; boundary=b\r\n", b"--b\r\n\r\nx\r\n" * 100_000 + b"--b--\r\n")
+def it_survives_a_hundred_thousand_parts(note):
+    note(bomb("parts", b"Content-Type: multipart/mixed; boundary=b\r\n", b"--b\r\n\r\nx\r\n" * 100_000 + b"--b--\r\n"))
 
 
-def it_survives_half_a_million_address_fields():
-    return bomb("addresses", b"Cc: a@b.example\r\n" * 500_000, b"x\r\n")
+def it_survives_half_a_million_address_fields(note):
+    note(bomb("addresses", b"Cc: a@b.example\r\n" * 500_000, b"x\r\n"))
 
 
-def it_survives_fields_full_of_addresses_within_the_limit():
-    return bomb("many addresses", b"Cc: " + b"a@b.example,\r\n " * 60_000 + b"z@b.example\r\n", b"x\r\n")
+def it_survives_fields_full_of_addresses_within_the_limit(note):
+    note(bomb("many addresses", b"Cc: " + b"a@b.example,\r\n " * 60_000 + b"z@b.example\r\n", b"x\r\n"))
 
 
-def it_survives_nested_comments():
-    return bomb("comments", b"Cc: " + b"(" * 500_000 + b"a@b.example\r\n", b"x\r\n")
+def it_survives_nested_comments(note):
+    note(bomb("comments", b"Cc: " + b"(" * 500_000 + b"a@b.example\r\n", b"x\r\n"))
 
 
-def it_survives_rfc_2231_pieces_without_end():
+def it_survives_rfc_2231_pieces_without_end(note):
     pieces = b"".join(b";\r\n filename*%d*=%%41" % n for n in range(40_000))
-    return bomb("rfc2231", b"Content-Type: text/plain\r\nContent-Disposition: attachment" + pieces + b"\r\n", b"x\r\n", refused=False)
+    note(bomb("rfc2231", b"Content-Type: text/plain\r\nContent-Disposition: attachment" + pieces + b"\r\n", b"x\r\n", refused=False))
 
 
-def it_survives_nested_messages():
-    return bomb("rfc822", b"Content-Type: message/rfc822\r\n", b"Content-Type: message/rfc822\r\n\r\n" * 10_000 + b"x\r\n")
+def it_survives_nested_messages(note):
+    note(bomb("rfc822", b"Content-Type: message/rfc822\r\n", b"Content-Type: message/rfc822\r\n\r\n" * 10_000 + b"x\r\n"))
 
 
-def it_survives_a_boundary_on_every_line():
-    return bomb("boundaries", b"Content-Type: multipart/mixed; boundary=" + b"b" * 70 + b"\r\n", (b"--" + b"b" * 69 + b"\r\n") * 200_000, refused=False)
-
-
-if __name__ == "__main__":
-    run(globals(), "hostile")
+def it_survives_a_boundary_on_every_line(note):
+    note(bomb("boundaries", b"Content-Type: multipart/mixed; boundary=" + b"b" * 70 + b"\r\n", (b"--" + b"b" * 69 + b"\r\n") * 200_000, refused=False))

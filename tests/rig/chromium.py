@@ -15,7 +15,8 @@ import time
 import urllib.error
 import urllib.request
 
-from tests.rig.relay import free_port, wait_until
+from tests.rig.ports import free_port
+from tests.rig.relay import wait_until
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 FLAGS = [

@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.rig.relay import free_port
+from tests.rig.ports import free_port
 
 SLAPD, SLAPADD, SLAPPASSWD = "/usr/sbin/slapd", "/usr/sbin/slapadd", "/usr/sbin/slappasswd"
 

@@ -4,12 +4,13 @@
 
 `between` is what somebody on the way does to it: "strip" hides STARTTLS, "refuse" answers it with 454,
 "inject" puts a reply behind the answer to STARTTLS, before the handshake. `heard` lists every command
-that came in the clear.
+that came in the clear. The dialogue goes to standard error.
 """
 
 import contextlib
 import socket
 import socketserver
+import sys
 import threading
 
 
@@ -53,15 +54,18 @@ class Session:
         self.host, self.stream, self.file, self.secured = host, stream, stream.makefile("rb"), False
 
     def say(self, *lines):
+        print(*(f"exchanger {self.host.address} <- {line}" for line in lines), sep="\n", file=sys.stderr)
         self.stream.sendall("".join(f"{line}\r\n" for line in lines).encode())
 
     def line(self):
         line = self.file.readline()
         if not line:
             raise ConnectionError
+        line = line.decode("utf-8", "replace").rstrip("\r\n")
+        print(f"exchanger {self.host.address} -> {line}", file=sys.stderr)
         if not self.secured:
-            self.host.heard.append(line.decode("utf-8", "replace").strip())
-        return line.decode("utf-8", "replace").rstrip("\r\n")
+            self.host.heard.append(line.strip())
+        return line
 
     def run(self):
         self.say("220 exchanger ESMTP")

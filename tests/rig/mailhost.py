@@ -1,11 +1,12 @@
 """A mail host that speaks STARTTLS and AUTH, with users and a service account, and keeps what it takes.
 
 Threads, one a connection. `logins` lists (mechanism, user, taken) as they came; `mails` lists
-(user, sender, recipients, content).
+(user, sender, recipients, content). The dialogue goes to standard error.
 """
 
 import base64
 import socketserver
+import sys
 import threading
 
 
@@ -50,13 +51,16 @@ class Session:
         self.secured, self.user = False, None
 
     def say(self, *lines):
+        print(*(f"mail host {self.host.port} <- {line}" for line in lines), sep="\n", file=sys.stderr)
         self.stream.sendall("".join(f"{line}\r\n" for line in lines).encode())
 
     def line(self):
         line = self.file.readline()
         if not line:
             raise ConnectionError
-        return line.decode().rstrip("\r\n")
+        line = line.decode().rstrip("\r\n")
+        print(f"mail host {self.host.port} -> {line}", file=sys.stderr)
+        return line
 
     def run(self):
         self.say("220 mailhost ESMTP")

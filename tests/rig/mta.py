@@ -10,23 +10,29 @@ import shutil
 import signal
 import smtplib
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-from tests.rig.relay import free_port, wait_until
+from tests.rig.ports import alone_with, free_port
+from tests.rig.relay import wait_until
 
 USER, PASSWORD = "relay", "correct horse"
 UNPACKED = Path(os.environ.get("SEKISHO_MTAS", "/var/cache/sekisho-tests/mtas"))
-USERS = "Debian-exim:x:64001:64001::/nonexistent:/bin/false\nopensmtpd:x:64002:64002::/nonexistent:/bin/false\nopensmtpq:x:64003:64003::/nonexistent:/bin/false\n"
-GROUPS = "Debian-exim:x:64001:\nopensmtpd:x:64002:\nopensmtpq:x:64003:\n"
+# The users that the servers find in their namespace. None of the machine's own: it may have users of these names, with
+# other numbers and other folders.
+IDS = {"root": 0, "daemon": 1, "mail": 8, "Debian-exim": 64001, "opensmtpd": 64002, "opensmtpq": 64003, "nogroup": 65534, "nobody": 65534}
+USERS = "".join(f"{name}:x:{number}:{number}::/nonexistent:/bin/false\n" for name, number in IDS.items() if name != "nogroup")
+GROUPS = "".join(f"{name}:x:{number}:\n" for name, number in IDS.items() if name != "nobody")
+EXIM = IDS["Debian-exim"]
 
 
 def unpack():
     """Exim and OpenSMTPD in a folder, fetched once."""
-    if (UNPACKED / "usr/sbin/exim4").exists() and (UNPACKED / "usr/sbin/smtpd").exists():
-        return
     UNPACKED.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with alone_with("unpacking"), tempfile.TemporaryDirectory() as folder:
+        if (UNPACKED / "usr/sbin/exim4").exists() and (UNPACKED / "usr/sbin/smtpd").exists():
+            return
         fetch = ["apt-get", "download", "exim4-daemon-light", "opensmtpd"]
         if subprocess.run(fetch, cwd=folder, capture_output=True, timeout=120).returncode != 0:
             run(["apt-get", "update", "-q"])
@@ -75,6 +81,8 @@ class Mta:
                     self.process.wait(5)
                 except subprocess.TimeoutExpired:
                     continue
+        if self.log.exists():
+            print(f"---- log of {type(self).__name__}\n{self.log.read_text('utf-8', 'replace')[-4000:]}\n----", file=sys.stderr)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def answers(self):
@@ -97,9 +105,11 @@ class Mta:
 
     def in_namespace(self, command, setup=""):
         """A command that sees our users, in a mount namespace of its own."""
-        passwd = self.write("passwd", Path("/etc/passwd").read_text() + USERS)
-        group = self.write("group", Path("/etc/group").read_text() + GROUPS)
-        script = f"mount --bind {passwd} /etc/passwd && mount --bind {group} /etc/group && {setup or 'true'} && exec {command}"
+        passwd, group = self.write("passwd", USERS), self.write("group", GROUPS)
+        # Names are looked up in these files alone, whatever else the machine asks.
+        order = self.write("nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n")
+        binds = " && ".join(f"mount --bind {path} /etc/{path.name}" for path in (passwd, group, order))
+        script = f"{binds} && {setup or 'true'} && exec {command}"
         return ["unshare", "--mount", "sh", "-ec", script]
 
 
@@ -172,9 +182,9 @@ class Exim(Mta):
         unpack()
         for name in ("spool", "logs"):
             (self.folder / name).mkdir()
-            os.chown(self.folder / name, 64001, 64001)
+            os.chown(self.folder / name, EXIM, EXIM)
         key = self.write("key.pem", Path(self.key).read_text(), 0o640)
-        os.chown(key, 0, 64001)
+        os.chown(key, 0, EXIM)
         self.write("chain.pem", Path(self.chain).read_text())
         self.write(
             "exim.conf",

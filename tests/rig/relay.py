@@ -9,13 +9,15 @@ import re
 import shutil
 import signal
 import smtplib
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from tests.rig.ports import free_port
 
 TOP = Path(__file__).resolve().parents[2]
 # Where cargo builds.
@@ -39,11 +41,11 @@ def tool(name):
     raise AssertionError(f"{name} is not built: cargo build --example {name}")
 
 
-def free_port(host="127.0.0.1"):
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+def installed(name):
+    """A program that came with the packages of requirements.txt."""
+    path = Path(sys.executable).with_name(name)
+    assert path.exists(), f"{name} is not beside {sys.executable}: pip install -r tests/requirements.txt"
+    return str(path)
 
 
 def wait_until(what, seconds=15, every=0.02):
@@ -58,6 +60,9 @@ def wait_until(what, seconds=15, every=0.02):
 
 class Relay:
     """One relay with a folder, a port and an upstream; use as a context manager."""
+
+    # What runs, for whoever wants to look at it; and whether each shows its log on standard error at its end.
+    running, shows_log = set(), False
 
     def __init__(self, upstream, policy=None, mode="enforce", extra="", listener="", folder=None, env=None,
                  policy_extra="", start=True, upstream_extra='tls = "off"', organisation="", desk_extra=""):
@@ -81,7 +86,6 @@ class Relay:
         )
         self.log = Path(tempfile.mkstemp(prefix="sekisho-log-")[1])  # not on the store's disk, which may be full
         self.process, self.through = None, []  # a program, such as strace, that `serve` is started through
-        self.process = None
         self.sent = {}  # how often each Message-ID went
         self._start = start
 
@@ -92,12 +96,16 @@ class Relay:
 
     def __exit__(self, *_):
         self.stop()
+        self.running.discard(self)
+        if self.shows_log and (text := self.output()):
+            print(f"---- log of the relay at port {self.port}\n{text}\n----", file=sys.stderr)
         self.log.unlink(missing_ok=True)
         if self.own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self, wait=True):
         """Starts `serve` and waits until it is ready."""
+        self.running.add(self)
         self.seen = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(

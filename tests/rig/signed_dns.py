@@ -11,7 +11,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.rig.relay import free_port, wait_until
+from tests.rig.ports import free_port
+from tests.rig.relay import wait_until
 
 START = "@ 60 IN SOA ns. admin. 1 3600 600 86400 60\n@ 60 IN NS ns.\nns. 60 IN A 127.0.0.1\n"
 

@@ -2,10 +2,11 @@
 
 It reads the content strictly (only CRLF.CRLF ends it), so what it records is what was on the wire,
 undone of dot-stuffing. `on(stage, reply, times)` makes it answer otherwise; the reply `drop` cuts the
-connection, `stall` says nothing.
+connection, `stall` says nothing. The dialogue goes to standard error, without the content of mails.
 """
 
 import asyncio
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -97,7 +98,7 @@ class Sink:
     async def _serve(self, reader, writer):
         self.connections += 1
         try:
-            await self._session(reader, writer)
+            await self._session(reader, Said(writer, self.port, self.connections))
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, Drop):
             pass
         finally:
@@ -118,6 +119,7 @@ class Sink:
         while True:
             await writer.drain()
             line = (await reader.readuntil(b"\r\n")).decode("utf-8", "replace").rstrip("\r\n")
+            writer.heard(line)
             verb = line[:4].upper()
             if verb == "EHLO":
                 await self._answer(writer, "ehlo", line, "\r\n".join(f"250-{x}" for x in EHLO[:-1]) + f"\r\n250 {EHLO[-1]}")
@@ -136,6 +138,7 @@ class Sink:
                 elif await self._answer(writer, "data", line, "354 go ahead"):
                     await writer.drain()
                     content = await self._content(reader)
+                    writer.heard(f"({len(content)} octets and the dot)")
                     await self._dot(writer, Taken(sender, recipients, content, mail, rcpt))
                     recipients = []
             elif verb == "RSET":
@@ -179,6 +182,23 @@ class Sink:
                 return whole + await reader.readuntil(b"\r\n")
             except asyncio.LimitOverrunError as error:
                 whole += await reader.readexactly(error.consumed)
+
+
+class Said:
+    """A stream's writer that shows what both sides say."""
+
+    def __init__(self, writer, port, number):
+        self.writer, self.name = writer, f"sink {port}/{number}"
+        self.drain, self.close = writer.drain, writer.close
+
+    def write(self, octets):
+        """Answers."""
+        print(f"{self.name} <- {octets.decode('utf-8', 'replace').rstrip()}", file=sys.stderr)
+        self.writer.write(octets)
+
+    def heard(self, line):
+        """What the client said."""
+        print(f"{self.name} -> {line}", file=sys.stderr)
 
 
 class Drop(Exception):

@@ -1,6 +1,6 @@
-"""Verifies DKIM signatures with dkimpy; runs under the system's Python, whose packages Debian keeps.
+"""Verifies DKIM signatures with dkimpy.
 
-    /usr/bin/python3 verify_dkim.py < QUESTION > ANSWER
+    verify_dkim.py < QUESTION > ANSWER
 
 QUESTION is JSON: `records` (name → text), `files`. ANSWER: for each file a list with one entry a
 signature, in the order they stand: `domain`, `selector`, `algorithm`, `good`, `why`.

@@ -1,0 +1,173 @@
+"""The power cut: what got a 250 is on the disk, not in a cache that the cut empties.
+
+    POWER_CUTS=10 (200 before a release); needs root, /dev/fuse and loop devices
+
+The store lives on ext4 on a loop device over nbdfuse over nbdkit, whose cache filter keeps every write in
+memory until the file system asks for a flush, as a disk does. Under load nbdkit is killed: whatever was not
+flushed is gone. The file system is checked and mounted again, the relay started, and the oracle of the crash
+proof asked. The control runs the same with fsync and fdatasync made to do nothing (libeatmydata): it must
+lose mail, or the rig could not tell.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.sending import RULES
+from tests.proofs.crash import LOADS, acknowledged, generators, judge, taken
+from tests.rig.relay import Relay, tool, wait_until
+
+CUTS = int(os.environ.get("POWER_CUTS", "10"))
+CONTROL_CUTS = int(os.environ.get("POWER_CONTROL_CUTS", "20"))
+SIZE = 256 * 1024 * 1024
+
+
+def run(*words):
+    """A system tool that has to succeed."""
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    assert done.returncode == 0, f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}"
+    return done.stdout.strip()
+
+
+class Disk:
+    """A disk with a volatile write cache, mounted at `mount`."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.image, self.mount, self.fuse = self.folder / "image", self.folder / "mount", self.folder / "nbd"
+        self.socket = self.folder / "socket"
+        self.mount.mkdir()
+        self.fuse.write_bytes(b"")
+        with open(self.image, "wb") as image:
+            image.truncate(SIZE)
+        self.server = self.client = self.loop = None
+        self.plug_in()
+        run("mkfs.ext4", "-q", "-F", self.loop)
+        run("mount", self.loop, str(self.mount))
+
+    def plug_in(self):
+        """Starts the disk; the loop device is there afterwards."""
+        self.socket.unlink(missing_ok=True)
+        self.server = subprocess.Popen(
+            ["nbdkit", "--foreground", "--unix", str(self.socket), "--filter=cache", "file", str(self.image), "cache=writeback"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        assert wait_until(self.socket.exists, 10), "nbdkit made no socket"
+        self.client = subprocess.Popen(["nbdfuse", str(self.fuse), "--unix", str(self.socket)],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert wait_until(lambda: self.fuse.stat().st_size == SIZE, 10), "nbdfuse shows no disk"
+        self.loop = run("losetup", "--find", "--show", str(self.fuse))
+
+    def cut(self):
+        """The power goes: every write that was not flushed is gone."""
+        self.server.kill()
+        self.server.wait()
+
+    def unplug(self):
+        """Takes what is left of the disk away."""
+        subprocess.run(["umount", "-l", str(self.mount)], stderr=subprocess.DEVNULL)
+        if self.loop:
+            subprocess.run(["losetup", "-d", self.loop], stderr=subprocess.DEVNULL)
+            self.loop = None
+        subprocess.run(["fusermount3", "-u", "-z", str(self.fuse)], stderr=subprocess.DEVNULL)
+        for process in (self.client, self.server):
+            if process and process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def recover(self):
+        """Power again: checked and mounted as a server does at boot."""
+        self.unplug()
+        self.plug_in()
+        checked = subprocess.run(["fsck.ext4", "-p", "-f", self.loop], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+        assert checked.returncode in (0, 1), f"fsck: exit {checked.returncode}\n{checked.stdout}"
+        run("mount", self.loop, str(self.mount))
+
+
+@contextlib.contextmanager
+def on_such_a_disk(through=()):
+    """A relay whose store is on the disk, under mixed load; what the generators and the sink say is kept elsewhere."""
+    assert os.geteuid() == 0, "this proof mounts a disk: run it as root"
+    folder = Path(tempfile.mkdtemp(prefix="sekisho-power-"))
+    disk = Disk(folder)
+    try:
+        with Relay("127.0.0.1:9", RULES, start=False, upstream_extra='tls = "off"\nconnections = 20', folder=disk.mount) as relay:
+            relay.through = list(through)
+            sink = subprocess.Popen([tool("sink"), "--log", str(folder / "sink")], stdout=subprocess.PIPE, text=True)
+            address = sink.stdout.readline().split()[-1]
+            relay.config.write_text(relay.config.read_text().replace("127.0.0.1:9", address))
+            run("sync", "-f", str(disk.mount))
+            relay.start()
+            loads = list(generators(relay, folder))
+
+            def end_load():
+                for load in loads:
+                    load.kill()
+                    load.wait()
+
+            try:
+                yield relay, disk, folder, end_load
+            finally:
+                end_load()
+                relay.kill() if relay.process and relay.process.poll() is None else None
+                sink.kill()
+                sink.wait()
+    finally:
+        disk.unplug()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def cut_and_recover(relay, disk, dice):
+    """Lets it run a moment, cuts the power, and starts everything again."""
+    time.sleep(dice.uniform(0.3, 1.5))
+    disk.cut()
+    time.sleep(0.05)  # the machine is off; what still runs sees a dead disk
+    relay.kill()
+    disk.recover()
+    relay.start()
+
+
+@pytest.mark.root
+@pytest.mark.alone
+@pytest.mark.timeout(300 + 30 * CUTS)
+def it_keeps_what_got_a_250_through_power_cuts(note):
+    dice = random.Random(os.environ.get("CRASH_SEED", "sekisho"))
+    with on_such_a_disk() as (relay, disk, folder, end_load):
+        for _ in range(CUTS):
+            cut_and_recover(relay, disk, dice)
+        time.sleep(0.5)
+        end_load()
+        acks, said = judge(relay, folder)
+        assert acks > CUTS, said
+        note(f"{CUTS} power cuts; {said}")
+
+
+@pytest.mark.root
+@pytest.mark.alone
+@pytest.mark.timeout(300 + 30 * CONTROL_CUTS)
+def it_would_see_a_store_that_does_not_flush(note):
+    """The control: a relay whose flushes do nothing loses acknowledged mail in such a cut, or does not start again."""
+    dice = random.Random(os.environ.get("CRASH_SEED", "sekisho"))
+    for cut in range(1, CONTROL_CUTS + 1):
+        with on_such_a_disk(through=["eatmydata"]) as (relay, disk, folder, end_load):
+            try:
+                cut_and_recover(relay, disk, dice)
+            except AssertionError as error:
+                note(f"found at cut {cut}: {str(error).splitlines()[0]}")
+                return
+            end_load()
+            time.sleep(0.5)
+            wait_until(lambda: relay.queue() == [], 30, 0.5)
+            counts, held = taken(folder), {r for row in relay.held() for r in row["recipients"]}
+            lost = [r for name in LOADS for rs in acknowledged(folder, name).values() for r in rs if not counts[r] and r not in held]
+            if lost:
+                note(f"found at cut {cut}: {len(lost)} recipients lost without flushes")
+                return
+    raise AssertionError(f"{CONTROL_CUTS} cuts without a single flush lost nothing: the rig cannot see a loss")
