@@ -76,6 +76,8 @@ struct RawOrganisation {
     partners: Vec<String>,
     #[serde(default)]
     not_ours: Vec<String>,
+    #[serde(default)]
+    individuals: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -167,6 +169,7 @@ fn run_file(path: &Path) -> Result<Vec<CaseOutcome>, Vec<Diagnostic>> {
     let raw = file.organisation.get_ref();
     let domains: Vec<_> = raw.domains.iter().map(|name| (name.clone(), true)).collect();
     let organisation = Organisation::new(&domains, &raw.partners, &raw.not_ours)
+        .and_then(|organisation| organisation.with_individuals(&raw.individuals))
         .map_err(|why| vec![Diagnostic::at(path, &text, file.organisation.span(), why, None)])?;
     let runner = Runner {
         path,
@@ -299,7 +302,8 @@ impl Runner<'_> {
     fn knowledge(&self, case: &RawCase) -> Result<Knowledge, Diagnostic> {
         let threads = case.disclosed.iter().map(|one| {
             let from = one.from.as_ref().map(|from| self.address(from.get_ref(), from.span())).transpose()?;
-            Ok(Disclosed { message_id: one.id.clone(), from, addresses: self.addresses(&one.addresses)? })
+            let addresses = self.addresses(&one.addresses)?;
+            Ok(Disclosed { message_id: one.id.clone(), from, addresses, mail: String::new() })
         });
         Ok(Knowledge { threads: threads.collect::<Result<_, Diagnostic>>()?, ..Knowledge::default() })
     }

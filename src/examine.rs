@@ -5,6 +5,7 @@
 //! are known; the body is walked, decoded and searched as it comes; then the rules decide, and the
 //! copies are planned and audited.
 
+use crate::clock::Timestamp;
 use crate::message::{Address, Envelope, Fork, Header};
 use crate::policy::facts::Preface;
 use crate::policy::verdict::RuleOutcome;
@@ -42,6 +43,8 @@ pub struct Examining {
     policy: Arc<Policy>,
     configured: Arc<Organisation>,
     envelope: Envelope,
+    /// When it was received, where that is known: a Date far from it identifies nothing.
+    received: Option<Timestamp>,
     size: u64,
     stage: Stage,
 }
@@ -121,6 +124,7 @@ impl Examiner {
             policy: Arc::clone(&self.policy),
             configured: Arc::clone(&self.organisation),
             envelope,
+            received: None,
             size: 0,
             stage: Stage::Header { gathered: BytesMut::new(), searched: 0 },
         }
@@ -217,11 +221,20 @@ impl Examiner {
             options: &self.options,
             stamp,
             dropped,
+            mail: seen.fork.as_ref().map(|fork| &fork.group),
+            exempt: seen.facts.exempt && seen.verdict.demand.action() != Action::Hold,
         }
     }
 }
 
 impl Examining {
+    /// The same, for a message that was received then.
+    #[must_use]
+    pub fn received_at(mut self, received: Timestamp) -> Self {
+        self.received = Some(received);
+        self
+    }
+
     /// Takes the next bytes (content: CRLF only, unstuffed); gives back the part of them that belongs
     /// to the body.
     pub fn feed(&mut self, bytes: &Bytes) -> Result<Bytes, Refusal> {
@@ -333,12 +346,12 @@ impl Examining {
             Some(scan) => scan.finish().map_err(|error| Refusal::Mime(error.to_string()))?,
             None => BodyReport::default(),
         };
-        let facts = preface.complete(report.facts.clone(), self.size, knowledge, &organisation);
+        let mut facts = preface.complete(report.facts.clone(), self.size, knowledge, &organisation);
+        facts.exempt = self.policy.exempts(&facts);
         let verdict = self.policy.decide(&facts);
-        let fork = index
-            .as_ref()
-            .ok()
-            .and_then(|header| Fork::of(self.envelope.sender.as_ref(), header, report.variant));
+        let fork = index.as_ref().ok().and_then(|header| {
+            Fork::of(self.envelope.sender.as_ref(), header, report.variant, self.received)
+        });
         Ok(Examination {
             envelope: self.envelope,
             header,

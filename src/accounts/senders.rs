@@ -1,7 +1,7 @@
 //! Which addresses somebody may send as: in MAIL FROM, and in the header's From and Sender.
 
 use super::Account;
-use crate::message::address::parse_list;
+use crate::message::address::{cross_check, parse_list};
 use crate::message::{Address, Header};
 
 /// Addresses and whole domains.
@@ -96,6 +96,10 @@ fn only(header: &Header, name: &str) -> Option<Address> {
     let mut fields = header.named(name);
     let (Some(field), None) = (fields.next(), fields.next()) else { return None };
     let list = parse_list(header.body(field));
+    // Both readers are asked: a From that shows another to some programs is not theirs.
+    if cross_check(header.body(field), &list).is_some() {
+        return None;
+    }
     match (list.problems.as_slice(), <[_; 1]>::try_from(list.mailboxes)) {
         ([], Ok([mailbox])) => Some(mailbox.address),
         _ => None,
@@ -147,6 +151,13 @@ mod tests {
             ("From: <hanako.sato@example.co.jp> <taro@example.co.jp>\r\n".to_owned(), Err("exactly one")),
             ("From: undisclosed:;\r\n".to_owned(), Err("exactly one")),
             ("Subject: x\r\n".to_owned(), Err("exactly one")),
+            // ISO-2022-JP hides an address within quotes from those who read characters.
+            (
+                "From: \"\x1b$B\" <taro@example.co.jp>, \"\x1b(B\" <hanako.sato@example.co.jp>\r\n"
+                    .to_owned(),
+                Err("exactly one"),
+            ),
+            (format!("From: hanako.sato@example.co.jp ({})\r\n", "x".repeat(600_000)), Err("exactly one")),
             (format!("{mine}Sender: soumu@example.co.jp\r\n"), Ok(())),
             (format!("{mine}Sender: taro@example.co.jp\r\n"), Err("Sender <taro@example.co.jp>")),
             (format!("{mine}Sender: soumu@example.co.jp\r\nSender: x@y.test\r\n"), Err("exactly one")),

@@ -116,7 +116,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
 fn known(context: &Context, configured: bool, references: &[String]) -> Knowledge {
     let request = Request::Knowledge { references: references.to_vec() };
     match configured.then(|| ask(context, &request)) {
-        Some(Ok(Answer::Knowledge { threads, circles })) => Knowledge { threads, circles: Arc::new(circles) },
+        Some(Ok(Answer::Knowledge { threads, circles })) => {
+            Knowledge { threads, circles: Arc::new(circles), identity: None }
+        }
         _ => Knowledge::default(),
     }
 }

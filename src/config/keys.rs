@@ -73,6 +73,8 @@ pub(super) struct Organisation {
     #[serde(default)]
     pub(super) not_ours: Vec<String>,
     #[serde(default)]
+    pub(super) individuals: Vec<String>,
+    #[serde(default)]
     pub(super) egress: Vec<IpAddr>,
 }
 

@@ -353,7 +353,9 @@ fn organisation(
             let domains: Vec<(String, bool)> =
                 domains.iter().map(|domain| (domain.clone(), inner.include_subdomains)).collect();
             Organisation::new(&domains, &inner.partners, &inner.not_ours)
-                .map_err(|why| place.wrong("[organisation]", "domains", why))
+                .map_err(|why| place.wrong("[organisation]", "domains", why))?
+                .with_individuals(&inner.individuals)
+                .map_err(|why| place.wrong("[organisation]", "individuals", why))
         }
     }
 }

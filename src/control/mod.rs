@@ -17,7 +17,7 @@ use crate::desk::report::Numbers;
 use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::Address;
-use crate::policy::facts::Disclosed;
+use crate::policy::facts::{Disclosed, KnownCircle};
 use crate::store::chain::Verified;
 use crate::store::circles::Circle;
 use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow};
@@ -168,7 +168,7 @@ pub enum Answer {
         /// What was openly disclosed before.
         threads: Vec<Disclosed>,
         /// The circles in force.
-        circles: Vec<Vec<Address>>,
+        circles: Vec<KnownCircle>,
     },
     /// What a look at the chain found.
     Verified(Verified),

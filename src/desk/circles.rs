@@ -100,6 +100,7 @@ impl Desk {
                 members: wish.members,
                 expires: now.plus(Duration::from_secs(wish.seconds)),
                 by: who.name.clone(),
+                makers: who.addresses.clone(),
                 at: now,
             })
             .await?;

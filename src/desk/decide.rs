@@ -279,6 +279,12 @@ struct Member {
     together: Vec<Address>,
 }
 
+/// Who sees each other through a release: those whom the header shows, and who got a copy.
+fn together(first: &Member, members: &[Member]) -> Vec<Address> {
+    let got = |address: &&Address| members.iter().any(|member| member.recipients.contains(*address));
+    first.together.iter().filter(got).cloned().collect()
+}
+
 /// What a release of these did; nobody may be left over.
 fn released(id: Id, wish: &Wish, members: &[Member]) -> Result<Released, DeskError> {
     let mut acknowledged: Vec<Hit> = Vec::new();
@@ -302,7 +308,7 @@ fn released(id: Id, wish: &Wish, members: &[Member]) -> Result<Released, DeskErr
         dropped: wish.drop.iter().map(ToString::to_string).collect(),
         had_it_already: members.iter().flat_map(|member| &member.already).map(ToString::to_string).collect(),
         acknowledged,
-        together: members.first().map(|member| member.together.clone()).unwrap_or_default(),
+        together: members.first().map(|member| together(member, members)).unwrap_or_default(),
     })
 }
 

@@ -12,6 +12,7 @@ use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::{Address, Header};
 use crate::policy::Disclosure;
+use crate::policy::organisation::{is_shared, organisation_of};
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::rewrite::{Delivery, Hit};
 use crate::store::{Origin, QueueRow, StoredMessage};
@@ -168,6 +169,15 @@ impl Dossier {
     /// Who is ours, for this message.
     pub fn is_internal(&self, address: &Address) -> bool {
         self.seen.as_ref().is_ok_and(|seen| seen.organisation.is_internal(address))
+    }
+
+    /// The organisation that an outside address belongs to, and whether strangers share its domain.
+    pub fn organisation_of(&self, address: &Address) -> (String, bool) {
+        let domain = address.domain_key();
+        match &self.seen {
+            Ok(seen) => (seen.organisation.of(address), seen.organisation.shares(domain)),
+            Err(_) => (organisation_of(address), is_shared(domain)),
+        }
     }
 
     /// When it was received.

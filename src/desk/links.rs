@@ -8,7 +8,6 @@
 use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
-use crate::desk::decide::How;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
@@ -167,7 +166,7 @@ impl Links {
         let id = offer.message;
         match offer.action {
             LinkAction::Split => {
-                self.desk.release(&who, id, How::Split, &[]).await?;
+                self.desk.split_now(&who, id).await?;
                 Ok(Some("split"))
             }
             LinkAction::TakeBack => {
@@ -268,7 +267,7 @@ fn content(message: &StoredMessage) -> Digest {
 const LONGEST_REASON: usize = 2_000;
 
 impl Desk {
-    /// The sender asks that a held message be sent as it is, and says why: the approvers are told.
+    /// The sender asks that a held message, or one that waits, be sent as it is, and says why: the approvers are told.
     pub async fn ask_as_is(&self, who: &Principal, id: Id, reason: &str) -> Result<(), DeskError> {
         let message = self.item_seen_by(who, id).await?;
         let id = message.id;
@@ -278,6 +277,9 @@ impl Desk {
         }
         if reason.is_empty() {
             return Err(DeskError::NotAllowed("say why everybody may see everybody's address".to_owned()));
+        }
+        if message.held.is_none() {
+            return self.hold_and_ask(who, &message, reason).await;
         }
         let now = self.now();
         let event = Event::Asked { by: who.name.clone(), reason };

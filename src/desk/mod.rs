@@ -240,7 +240,7 @@ impl Desk {
         message: &StoredMessage,
         mut passes: impl FnMut(&[u8]) + Send,
     ) -> Result<Examination, DeskError> {
-        let mut examining = examiner.begin(message.envelope.clone());
+        let mut examining = examiner.begin(message.envelope.clone()).received_at(message.received);
         examining.feed(&message.header)?;
         let mut body = self.store.open_body(&message.body).await?;
         loop {
@@ -259,7 +259,7 @@ impl Desk {
         examining.end()?;
         let threads = self.store.disclosed(examining.references()).await?;
         let circles = self.store.circles_in_force(self.now()).await?;
-        Ok(examining.finish(&Knowledge { threads, circles })?)
+        Ok(examining.finish(&Knowledge { threads, circles, identity: message.origin.identity() })?)
     }
 
     /// Our trace fields for a stored message: the same that it would have left with.

@@ -1,16 +1,19 @@
 //! What a sender may do alone: take back what is still here, and change his mind about it.
 
-use super::decide::undecided;
+use super::decide::{How, undecided};
 use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
 use crate::id::Id;
 use crate::journal::Event;
-use crate::store::forks::Again;
-use crate::store::{HeldDecision, HeldState, NewNotice, NoticeKind};
+use crate::message::Address;
+use crate::store::forks::{Again, HoldWaiting};
+use crate::store::{HeldDecision, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Place, StoredMessage};
 use std::time::Duration;
 
 /// How long taking back can be undone: a mail scanner that follows a link destroys nothing.
 pub const UNDO: Duration = Duration::from_hours(24);
+/// How long a mail waits whose sender asked, while it was delayed, to send it as it is.
+const ASKED: Duration = Duration::from_hours(72);
 
 /// Whether somebody takes this back, or changes their mind about it: the sender, or an administrator for
 /// him.
@@ -51,6 +54,76 @@ impl Desk {
         tracing::info!(id = %item.id, "held mail was taken back");
         self.wake();
         Ok(())
+    }
+
+    /// Sends individually: a held mail is released so, of a delayed one that is split what waits leaves now.
+    pub async fn split_now(&self, who: &Principal, id: Id) -> Result<(), DeskError> {
+        let item = self.item_seen_by(who, id).await?;
+        if item.held.is_some() {
+            return self.release(who, id, How::Split, &[]).await.map(|_| ());
+        }
+        if !takes_back(who, &Whose::of(&item)) {
+            return Err(DeskError::NotAllowed(format!("{} did not send this message", who.name)));
+        }
+        match self.store.send_now(id, &who.name, self.now()).await? {
+            0 => Err(DeskError::TooLate(id)),
+            copies => {
+                tracing::info!(%id, copies, "delayed mail leaves before its time");
+                self.wake();
+                Ok(())
+            }
+        }
+    }
+
+    /// Holds a delayed mail for its sender, who says why everybody may see everybody: an approver decides.
+    pub(super) async fn hold_and_ask(
+        &self,
+        who: &Principal,
+        item: &StoredMessage,
+        reason: String,
+    ) -> Result<(), DeskError> {
+        let now = self.now();
+        let verdict = item.verdict.as_ref();
+        let examiner = self.examiner.borrow().clone();
+        let senders = Whose::of(item).senders;
+        let approvers = verdict.map(|verdict| {
+            let senders: Vec<&Address> = senders.iter().collect();
+            examiner.approvers.of(verdict, &senders)
+        });
+        let (en, ja) = (
+            "its sender says that all of these people may see each other".to_owned(),
+            "宛先の全員が互いに見えてよい、と送信者が述べています".to_owned(),
+        );
+        let expires = now.plus(ASKED);
+        let hold = NewHold {
+            kind: HoldKind::Ask,
+            reasons: vec![(en, ja)],
+            hits: Vec::new(),
+            expires,
+            approvers: approvers.unwrap_or_default(),
+            place: Place::default(),
+        };
+        let due = |kind, due| NewNotice { kind, due };
+        let soon = expires.minus(ASKED / 4);
+        let wish = HoldWaiting {
+            id: item.id,
+            at: now,
+            hold,
+            event: Event::Asked { by: who.name.clone(), reason },
+            notices: vec![
+                due(NoticeKind::AskedAsIs, now),
+                due(NoticeKind::Expiring, soon),
+                due(NoticeKind::ExpiringApprovers, soon),
+            ],
+        };
+        match self.store.hold_waiting(wish).await? {
+            0 => Err(DeskError::TooLate(item.id)),
+            copies => {
+                tracing::info!(id = %item.id, copies, "delayed mail is held: its sender asks to send it as it is");
+                self.wake();
+                Ok(())
+            }
+        }
     }
 
     /// Undoes [`Desk::take_back`] within 24 hours: a held mail is held again, with its time to decide

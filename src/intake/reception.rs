@@ -37,7 +37,7 @@ impl Doorway for Intake {
         let received = self.clock().now();
         let body = self.store().new_body().await.map_err(|error| refused(&error))?;
         let examiner = self.examiner();
-        let examining = Some(examiner.begin(envelope));
+        let examining = Some(examiner.begin(envelope).received_at(received));
         Ok(Box::new(Incoming {
             id: self.new_id(received),
             intake: self.clone(),
@@ -94,7 +94,7 @@ impl Incoming {
         if !self.looked {
             look_for_loop(&self.intake, &examining)?;
         }
-        let knowledge = knowledge(&self.intake, &examining).await?;
+        let knowledge = knowledge(&self.intake, &examining, self.origin.identity()).await?;
         let seen = self.conclude(examining, &knowledge)?;
         let arrived = Arrived { id: self.id, received: self.received, origin: self.origin, seen };
         self.intake.accept(&self.examiner, arrived, self.body).await
@@ -124,13 +124,17 @@ fn look_for_loop(intake: &Intake, examining: &Examining) -> Result<bool, Answer>
 }
 
 /// What the ledger knows of the threads that a message says it belongs to, and the circles in force.
-async fn knowledge(intake: &Intake, examining: &Examining) -> Result<Knowledge, Answer> {
+async fn knowledge(
+    intake: &Intake,
+    examining: &Examining,
+    identity: Option<String>,
+) -> Result<Knowledge, Answer> {
     let now = intake.clock().now();
     let circles = intake.store().circles_in_force(now).await.map_err(|error| refused(&error))?;
     let references = examining.references();
     if references.is_empty() {
-        return Ok(Knowledge { circles, ..Knowledge::default() });
+        return Ok(Knowledge { circles, identity, ..Knowledge::default() });
     }
     let threads = intake.store().disclosed(references).await.map_err(|error| refused(&error))?;
-    Ok(Knowledge { threads, circles })
+    Ok(Knowledge { threads, circles, identity })
 }

@@ -4,7 +4,8 @@ mod cross;
 mod lex;
 mod list;
 mod name;
-mod spell;
+mod octets;
+pub(in crate::message) mod spell;
 
 pub use cross::cross_check;
 pub use list::parse_list;

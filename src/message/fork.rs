@@ -7,10 +7,14 @@
 
 use super::address::parse_list;
 use super::header::decode_text;
+use super::named::named;
 use super::walk::Part;
 use super::{Address, Header};
+use crate::clock::Timestamp;
 use aws_lc_rs::digest::{Context, SHA256};
+use mail_parser::parsers::MessageStream;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Octets gathered before they are hashed: small pieces would cost more than their hash.
 const GATHER: usize = 4 * 1024;
@@ -18,6 +22,12 @@ const GATHER: usize = 4 * 1024;
 const NAME: usize = 8;
 /// Octets of a group.
 const GROUP: usize = 24;
+/// How far a Date may be from the receipt and still tell one mail from another. A clock that is a year
+/// wrong goes on; one that begins in 1970 at every start does not.
+const PLAUSIBLE: Duration = Duration::from_hours(24 * 731);
+/// The block that a redirect puts in front (RFC 5322 §3.6.6): what tells it from the mail itself.
+const RESENT: [&str; 4] = ["resent-from", "resent-sender", "resent-date", "resent-message-id"];
+
 /// Octets of a variant.
 const VARIANT: usize = 16;
 
@@ -58,11 +68,21 @@ impl Variant {
 }
 
 impl Fork {
-    /// The fork that a transaction with this MAIL FROM carries. `None` for a message with neither
-    /// Message-ID nor Date: nothing tells two of them from one that came twice.
-    pub fn of(sender: Option<&Address>, header: &Header, variant: Variant) -> Option<Self> {
-        let message_id = header.text("message-id").filter(|id| !id.is_empty());
-        if message_id.is_none() && header.text("date").is_none_or(|date| date.is_empty()) {
+    /// The fork that a transaction with this MAIL FROM carries. `None` where nothing tells two mails from
+    /// one that came twice: no Date, one that cannot be read or is far from the receipt, an empty
+    /// Message-ID. A redirect is known by its own block: by the newest Resent-Date, where it has one.
+    pub fn of(
+        sender: Option<&Address>,
+        header: &Header,
+        variant: Variant,
+        received: Option<Timestamp>,
+    ) -> Option<Self> {
+        let moment = header.named("resent-date").next().or_else(|| header.named("date").next())?;
+        if !is_plausible(header.body(moment), received) {
+            return None;
+        }
+        let message_id = header.text("message-id");
+        if message_id.as_ref().is_some_and(|id| id.trim_matches(['<', '>', ' ']).is_empty()) {
             return None;
         }
         let mut name = Fields::new();
@@ -79,6 +99,17 @@ impl Fork {
             whole.add(texts(header, field).as_bytes());
         }
         for field in ["to", "cc"] {
+            whole.add(people(header, field).as_bytes());
+        }
+        // Everybody whom the header shows, wherever: who was looked at is who may be shown.
+        let shown: BTreeSet<String> = named(header).iter().map(|one| one.key().to_owned()).collect();
+        whole.add(shown.into_iter().collect::<Vec<_>>().join("\n").as_bytes());
+        for field in RESENT {
+            // The newest block stands first.
+            let newest = header.named(field).next().map(|one| decode_text(header.body(one)));
+            whole.add(newest.as_deref().map(str::trim).unwrap_or_default().as_bytes());
+        }
+        for field in ["resent-to", "resent-cc"] {
             whole.add(people(header, field).as_bytes());
         }
         let mut group = [0; GROUP];
@@ -100,6 +131,17 @@ impl Fork {
         let (group, variant) = octets.split_at_checked(GROUP)?;
         Some(Self { group: Group(group.try_into().ok()?), variant: Variant(variant.try_into().ok()?) })
     }
+}
+
+/// Whether a Date can be read, and lies within reach of the receipt.
+fn is_plausible(date: &[u8], received: Option<Timestamp>) -> bool {
+    let mut ended = date.to_vec();
+    ended.extend_from_slice(b"\r\n");
+    let read = MessageStream::new(&ended).parse_date();
+    let Some(date) = read.as_datetime().filter(|date| date.is_valid()) else { return false };
+    let Some(received) = received else { return true };
+    let apart = (date.to_timestamp() - received.0.div_euclid(1_000)).unsigned_abs();
+    apart <= PLAUSIBLE.as_secs()
 }
 
 /// All fields of a name as decoded text, blanks run together.
@@ -208,7 +250,8 @@ mod tests {
 
     fn fork(header: &str, sender: &str) -> Option<Fork> {
         let header = Header::parse(Bytes::copy_from_slice(header.as_bytes())).unwrap();
-        Fork::of(Address::parse(sender).ok().as_ref(), &header, Variant([7; VARIANT]))
+        let received = Timestamp(1_759_700_000_000); // 5 October 2025
+        Fork::of(Address::parse(sender).ok().as_ref(), &header, Variant([7; VARIANT]), Some(received))
     }
 
     fn base() -> Fork {
@@ -226,6 +269,8 @@ mod tests {
                 "Received: from x by y; now\r\nDKIM-Signature: darn=x.example\r\nBcc: q@q.example\r\n{BASE}"
             ),
             format!("{BASE}Content-Type: multipart/mixed; boundary=12\r\nX-Any: thing\r\n"),
+            format!("Delivered-To: q@q.example\r\nX-Google-Original-To: r@q.example\r\n{BASE}"),
+            format!("{BASE}X-Note: a@x.example reads it\r\n"),
         ] {
             assert_eq!(fork(&other, "SATO@example.jp"), Some(base()), "{other}");
         }
@@ -242,6 +287,21 @@ mod tests {
             (format!("{BASE}Reply-To: d@x.example\r\n"), true),
             (format!("{BASE}Sender: d@x.example\r\n"), true),
             (format!("{BASE}In-Reply-To: <0@x>\r\n"), true),
+            // whoever is shown more, wherever
+            (format!("{BASE}Resent-To: d@x.example\r\n"), true),
+            (format!("{BASE}Resent-Cc: d@x.example\r\n"), true),
+            (format!("{BASE}Mail-Followup-To: d@x.example\r\n"), true),
+            (format!("{BASE}Mail-Reply-To: d@x.example\r\n"), true),
+            (format!("{BASE}Disposition-Notification-To: d@x.example\r\n"), true),
+            (format!("{BASE}Return-Receipt-To: d@x.example\r\n"), true),
+            (format!("{BASE}Errors-To: d@x.example\r\n"), true),
+            (format!("{BASE}Comments: to d@x.example, too\r\n"), true),
+            (format!("{BASE}X-To: d@x.example\r\n"), true),
+            (BASE.replace("a@x.example", "\"d@x.example\" <a@x.example>"), true),
+            // a redirect, and the same redirected again
+            (format!("Resent-Date: Tue, 7 Oct 2025 10:00:00 +0900\r\n{BASE}"), true),
+            (format!("Resent-Message-ID: <r1@example.jp>\r\n{BASE}"), true),
+            (format!("Resent-From: taro@example.jp\r\n{BASE}"), true),
         ] {
             let other = fork(&other, "sato@example.jp").unwrap();
             assert_ne!(other.group, base().group);
@@ -256,11 +316,57 @@ mod tests {
     fn without_a_name() {
         let nameless = BASE.replace("Message-ID: <1@example.jp>\r\n", "");
         let header = Header::parse(Bytes::from(nameless.clone())).unwrap();
-        let of = |variant| Fork::of(None, &header, Variant([variant; VARIANT])).unwrap().group;
+        let of = |variant| Fork::of(None, &header, Variant([variant; VARIANT]), None).unwrap().group;
         assert_ne!(of(1), of(2));
         assert_eq!(of(1), of(1));
         let dateless = nameless.replace("Date: Mon, 6 Oct 2025 10:00:00 +0900\r\n", "");
         assert_eq!(fork(&dateless, "sato@example.jp"), None);
+    }
+
+    #[test]
+    fn what_identifies_nothing() {
+        const DATE: &str = "Date: Mon, 6 Oct 2025 10:00:00 +0900\r\n";
+        for (other, identified) in [
+            (BASE.replace(DATE, ""), false),
+            (BASE.replace(DATE, "Date: \r\n"), false),
+            (BASE.replace(DATE, "Date: yesterday\r\n"), false),
+            (BASE.replace(DATE, "Date: Thu, 1 Jan 1970 00:00:07 +0000\r\n"), false),
+            (BASE.replace(DATE, "Date: Tue, 1 Jan 1980 00:00:07 +0000\r\n"), false),
+            (BASE.replace(DATE, "Date: Wed, 6 Oct 2038 10:00:00 +0900\r\n"), false),
+            (BASE.replace("<1@example.jp>", ""), false),
+            (BASE.replace("<1@example.jp>", "<>"), false),
+            // a clock that is a year wrong
+            (BASE.replace(DATE, "Date: Sun, 6 Oct 2024 10:00:00 +0900\r\n"), true),
+            (BASE.replace(DATE, "Date: 6 Oct 2025 10:00 +0900\r\n"), true),
+            (BASE.replace(DATE, "Date: Mon, 6 Oct 2025 10:00:00 JST\r\n"), true),
+            // an old mail, redirected now
+            (
+                format!(
+                    "Resent-Date: {}{}",
+                    &DATE[6..],
+                    BASE.replace(DATE, "Date: Mon, 6 Oct 2008 10:00:00 +0900\r\n")
+                ),
+                true,
+            ),
+        ] {
+            assert_eq!(fork(&other, "sato@example.jp").is_some(), identified, "{other}");
+        }
+    }
+
+    /// A redirect in front of a redirect is a mail of its own; the older block says nothing.
+    #[test]
+    fn the_newest_redirect_counts() {
+        let block = |day: u8| {
+            format!(
+                "Resent-From: taro@example.jp\r\nResent-Date: Tue, {day} Oct 2025 10:00:00 +0900\r\n\
+                 Resent-Message-ID: <r{day}@example.jp>\r\n"
+            )
+        };
+        let of = |header: String| fork(&header, "taro@example.jp").unwrap().group;
+        let (first, second) = (of(block(7) + BASE), of(block(14) + &block(7) + BASE));
+        assert_ne!(first, of(BASE.to_owned()));
+        assert_ne!(first, second);
+        assert_eq!(second, of(block(14) + &block(8) + BASE));
     }
 
     #[test]

@@ -41,6 +41,10 @@ pub struct Attachment {
     pub content_type: String,
     /// Decoded size in octets.
     pub size: u64,
+    /// A picture that is shown in the text, such as a logo in a signature (RFC 2392): it has a
+    /// Content-ID, and nobody called it an attachment.
+    #[serde(default)]
+    pub in_text: bool,
 }
 
 /// A calendar part's disclosure (RFC 5545, RFC 5546).

@@ -8,6 +8,7 @@
 //! * [`edit`] byte-exact header edits: ranges kept, bytes put in
 //! * [`walk`] the streaming, bounded MIME walk
 //! * [`seven_bit`] a message re-encoded for a next hop without 8BITMIME
+//! * [`named`] addresses that a header names anywhere
 //! * [`inspect`] what the walk finds that a policy asks about
 //! * [`open`] opens what can be opened, and hands on the text
 
@@ -18,6 +19,7 @@ pub mod envelope;
 pub mod fork;
 pub mod header;
 pub mod inspect;
+pub mod named;
 pub mod open;
 pub mod seven_bit;
 pub mod walk;

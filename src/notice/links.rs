@@ -1,6 +1,7 @@
 //! The links that a mail may carry: only ever what is safe, or what asks another person.
 
 use crate::message::Address;
+use crate::policy::Disclosure;
 use crate::store::{HoldKind, LinkAction, NoticeKind, StoreError, StoredMessage};
 use async_trait::async_trait;
 
@@ -60,8 +61,17 @@ pub(super) fn offered(kind: NoticeKind, message: &StoredMessage) -> &'static [Li
             &[LinkAction::Split, LinkAction::TakeBack, LinkAction::AskAsIs]
         }
         (NoticeKind::Held | NoticeKind::Expiring, Some(_)) => &[LinkAction::TakeBack, LinkAction::AskAsIs],
+        (NoticeKind::Waits, _) if individually(message) => {
+            &[LinkAction::Split, LinkAction::AskAsIs, LinkAction::TakeBack]
+        }
         (NoticeKind::Waits, _) => &[LinkAction::TakeBack],
         (NoticeKind::TakenBack, _) => &[LinkAction::Undo],
         _ => &[],
     }
+}
+
+/// Whether a mail is sent to each without showing the others.
+pub(super) fn individually(message: &StoredMessage) -> bool {
+    let disclosure = message.verdict.as_ref().map(|verdict| verdict.demand.disclosure);
+    disclosure.is_some_and(|disclosure| disclosure >= Disclosure::Bcc)
 }

@@ -5,7 +5,6 @@ use super::Letterhead;
 use crate::message::address::parse_list;
 use crate::message::{Address, Header};
 use crate::policy::Organisation;
-use crate::policy::organisation::organisation_of;
 use crate::store::StoredMessage;
 use std::collections::{BTreeMap, HashSet};
 
@@ -53,7 +52,7 @@ impl People {
 
     /// How many organisations the exposed belong to.
     pub(super) fn organisations(&self) -> usize {
-        self.exposed.iter().map(organisation_of).collect::<HashSet<_>>().len()
+        self.exposed.iter().map(|address| self.organisation.of(address)).collect::<HashSet<_>>().len()
     }
 
     /// Everybody, by organisation; our own under the empty name, which sorts first. Each with whether
@@ -62,7 +61,7 @@ impl People {
         let mut out: BTreeMap<String, Vec<(&Address, bool)>> = BTreeMap::new();
         for address in &self.all {
             let organisation =
-                if self.is_internal(address) { String::new() } else { organisation_of(address) };
+                if self.is_internal(address) { String::new() } else { self.organisation.of(address) };
             out.entry(organisation).or_default().push((address, self.visible.contains(address)));
         }
         out

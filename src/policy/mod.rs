@@ -6,6 +6,8 @@
 //! * [`rules`] TOML sets of conditions, and the holds that are built in
 //! * [`verdict`] demands, their join, the verdict with its reasons
 
+#[cfg(test)]
+mod accidents;
 pub mod approvers;
 pub mod facts;
 pub mod organisation;

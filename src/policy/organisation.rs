@@ -11,6 +11,9 @@ pub struct Organisation {
     domains: Vec<(String, bool)>,
     /// Subdomains that are not ours (students, members), each with its own subdomains.
     not_ours: Vec<String>,
+    /// Domains, each with its subdomains, in which every mailbox is an outsider of its own (students,
+    /// members): they win over `domains` and `not_ours`.
+    individuals: Vec<String>,
     /// Outside domains that are not counted, each with its subdomains.
     partners: Vec<String>,
     /// Outside mailboxes that are not counted (key form).
@@ -47,11 +50,19 @@ impl Organisation {
                 .map(|(name, subdomains)| Ok((domain_key(name)?, *subdomains)))
                 .collect::<Result<_, String>>()?,
             not_ours: names(not_ours)?,
+            individuals: Vec::new(),
             partners: names(&partners)?,
             partner_mailboxes: mailboxes.iter().map(|name| mailbox_key(name)).collect::<Result<_, _>>()?,
             of_sender: false,
             mailbox: None,
         })
+    }
+
+    /// The same, where each mailbox of these domains is an organisation of its own. The error names the
+    /// first that is no domain.
+    pub fn with_individuals(mut self, domains: &[String]) -> Result<Self, String> {
+        self.individuals = domains.iter().map(|name| domain_key(name)).collect::<Result<_, _>>()?;
+        Ok(self)
     }
 
     /// The organisation of whoever sends: for commands that run with no configuration.
@@ -84,9 +95,13 @@ impl Organisation {
         &self.domains
     }
 
-    /// How an address stands to us. `not_ours` wins over `domains`, `domains` over `partners`.
+    /// How an address stands to us. `individuals` wins over `not_ours`, that over `domains`, `domains` over
+    /// `partners`.
     pub fn standing(&self, address: &Address) -> Standing {
         let domain = address.domain_key();
+        if self.is_individual(domain) {
+            return Standing::External;
+        }
         let ours = || {
             self.domains
                 .iter()
@@ -104,6 +119,25 @@ impl Organisation {
             return Standing::Partner;
         }
         Standing::External
+    }
+
+    fn is_individual(&self, domain: &str) -> bool {
+        self.individuals.iter().any(|name| within(domain, name))
+    }
+
+    /// The outside organisation an address belongs to, as [`organisation_of`] has it, but for the domains
+    /// in which every mailbox is one.
+    pub fn of(&self, address: &Address) -> String {
+        if self.is_individual(address.domain_key()) {
+            counting_key(address)
+        } else {
+            organisation_of(address)
+        }
+    }
+
+    /// Whether each mailbox of the domain is an organisation of its own: a provider's, or configured so.
+    pub fn shares(&self, domain: &str) -> bool {
+        self.is_individual(domain) || is_shared(domain)
     }
 
     /// Whether the address is ours.
@@ -181,34 +215,51 @@ fn below(domain: &str, name: &str) -> bool {
     domain.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'))
 }
 
-/// Providers whose mailboxes belong to people who have nothing to do with each other.
+/// Providers whose mailboxes belong to people who have nothing to do with each other, as
+/// `freemail.txt` lists them.
+#[derive(Default)]
 struct Shared {
-    exact: HashSet<&'static str>,
-    with_subdomains: HashSet<&'static str>,
+    /// Domains, their subdomains too.
+    domains: HashSet<&'static str>,
+    /// Names below any public suffix: `yahoo` for `yahoo.*`.
+    names: HashSet<&'static str>,
+    /// Public suffixes below which every name is a provider's: `ne.jp` for `*.ne.jp`.
+    suffixes: HashSet<&'static str>,
 }
 
 static SHARED: LazyLock<Shared> = LazyLock::new(|| {
+    let mut shared = Shared::default();
     let lines = include_str!("freemail.txt").lines().map(str::trim);
-    let names = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let (dotted, exact): (HashSet<_>, HashSet<_>) = names.partition(|name| name.starts_with('.'));
-    Shared { exact, with_subdomains: dotted.into_iter().map(|name| &name[1..]).collect() }
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(name) = line.strip_suffix(".*") {
+            shared.names.insert(name);
+        } else if let Some(suffix) = line.strip_prefix("*.") {
+            shared.suffixes.insert(suffix);
+        } else {
+            shared.domains.insert(line);
+        }
+    }
+    shared
 });
 
 /// Whether the domain is a free-mail or internet provider's.
 pub fn is_shared(domain: &str) -> bool {
-    if SHARED.exact.contains(domain) {
+    if SHARED.domains.contains(domain) {
         return true;
     }
-    let mut rest = domain;
-    loop {
-        if SHARED.with_subdomains.contains(rest) {
-            return true;
-        }
-        match rest.split_once('.') {
-            Some((_, parent)) => rest = parent,
-            None => return false,
-        }
+    let Some(suffix) = psl::suffix(domain.as_bytes()) else { return false };
+    // Below a suffix that customers share the subdomain is the customer's own.
+    if suffix.typ() == Some(psl::Type::Private) {
+        return false;
     }
+    let suffix = std::str::from_utf8(suffix.as_bytes()).unwrap_or_default();
+    let Some(below) = domain.strip_suffix(suffix).and_then(|rest| rest.strip_suffix('.')) else {
+        return false;
+    };
+    let name = below.rsplit('.').next().unwrap_or(below);
+    SHARED.suffixes.contains(suffix)
+        || SHARED.names.contains(name)
+        || domain.match_indices('.').any(|(at, _)| SHARED.domains.contains(&domain[at + 1..]))
 }
 
 #[cfg(test)]
@@ -245,6 +296,74 @@ mod tests {
             let found: HashSet<_> = addresses.iter().map(|text| organisation_of(&address(text))).collect();
             assert_eq!(found.len(), *wanted, "{addresses:?}: {found:?}");
         }
+    }
+
+    /// Domains that are likely to be many strangers', each with whether the list may miss it: no more
+    /// than one in twenty is taken for a company.
+    #[test]
+    fn mailboxes_of_providers_are_strangers() {
+        let likely: Vec<&str> = include_str!("providers_tests.txt").split_whitespace().collect();
+        assert!(likely.len() >= 270, "{}", likely.len());
+        let companies: Vec<&&str> = likely.iter().filter(|domain| !is_shared(domain)).collect();
+        assert!(
+            companies.len() * 20 < likely.len(),
+            "{} of {}: {companies:?}",
+            companies.len(),
+            likely.len()
+        );
+        for listed in
+            ["hotmail.se", "yahoo.co.nz", "live.se", "outlook.dk", "gmx.fr", "msa.hinet.net", "me.com"]
+        {
+            assert!(is_shared(listed), "{listed}");
+        }
+    }
+
+    #[test]
+    fn companies_and_customers_of_hosting_are_no_providers() {
+        for domain in [
+            "example.co.jp",
+            "live.example.com",
+            "mail.yahoo-fans.example",
+            "p.sakura.ne.jp",
+            "yahoo.example.com",
+            "ne.jp",
+            "hotmail",
+            "outlook.office.example.com",
+            "contoso.onmicrosoft.com",
+            "bt.com",
+            "toyota.jp",
+            "city.kawasaki.jp",
+            "[192.0.2.1]",
+        ] {
+            assert!(!is_shared(domain), "{domain}");
+        }
+    }
+
+    #[test]
+    fn each_mailbox_of_individuals_is_an_outsider_of_its_own() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let university = Organisation::new(
+            &[("example.ac.jp".into(), true)],
+            &list(&["alumni.example"]),
+            &list(&["st.example.ac.jp"]),
+        )
+        .unwrap()
+        .with_individuals(&list(&["ST.example.ac.jp", "alumni.example"]))
+        .unwrap();
+        for (text, standing) in [
+            ("a@example.ac.jp", Standing::Internal),
+            ("a@st.example.ac.jp", Standing::External),
+            ("a@m.st.example.ac.jp", Standing::External),
+            ("a@alumni.example", Standing::External),
+            ("a@best.example.ac.jp", Standing::Internal),
+        ] {
+            assert_eq!(university.standing(&address(text)), standing, "{text}");
+        }
+        let of = |text: &str| university.of(&address(text));
+        assert_ne!(of("a@st.example.ac.jp"), of("b@st.example.ac.jp"));
+        assert_eq!(of("a@other.example"), of("b@other.example"));
+        assert!(university.shares("st.example.ac.jp") && !university.shares("example.ac.jp"));
+        assert!(Organisation::default().with_individuals(&list(&["*.st.example.ac.jp"])).is_err());
     }
 
     #[test]

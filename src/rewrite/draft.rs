@@ -3,6 +3,7 @@
 use super::{Delivery, Hit, Needles};
 use crate::clock::Timestamp;
 use crate::id::Id;
+use crate::message::fork::Group;
 use crate::message::{Address, Envelope, Header};
 use crate::policy::facts::Disclosed;
 use crate::policy::{Facts, Organisation};
@@ -63,6 +64,10 @@ pub struct Draft<'a> {
     pub options: &'a CopyOptions,
     /// Our trace fields.
     pub stamp: &'a Stamp,
+    /// Which mail this is a transaction of, for the ledger.
+    pub mail: Option<&'a Group>,
+    /// It leaves because a rule was exempted from, and nobody looked at it: it enters no ledger.
+    pub exempt: bool,
     /// Recipients an approver dropped: out of the envelope, and out of To and Cc.
     pub dropped: &'a [Address],
 }

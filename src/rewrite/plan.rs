@@ -6,16 +6,19 @@ pub use super::draft::{Copies, CopyOptions, Draft, Stamp};
 use super::fields;
 use super::template::{Addressees, Template};
 use super::{Delivery, Hit, Needles};
+use crate::message::fork::Group;
 use crate::message::{Address, Envelope, Header, HeaderEdits, Recipient};
 use crate::policy::facts::{Disclosed, ShownIn, Visible};
 use crate::policy::{Disclosure, Facts, Organisation};
 use std::collections::{HashMap, HashSet};
 
 /// Every address that some copy of this message may have to hide: external recipients of header and
-/// envelope, and internal ones that stand only in the envelope; never From or Sender.
+/// envelope, and internal ones that stand in no field that is shown; never From or Sender.
 pub fn needles(facts: &Facts, organisation: &Organisation) -> Vec<Address> {
     let own: HashSet<&Address> = authors(facts).collect();
-    let envelope_only: HashSet<&Address> = facts.envelope_only.iter().chain(&facts.bcc_header).collect();
+    // Who stands in To and in Bcc is in To.
+    let blind = facts.bcc_header.iter().filter(|address| !facts.open.contains(*address));
+    let envelope_only: HashSet<&Address> = facts.envelope_only.iter().chain(blind).collect();
     let mut seen = HashSet::new();
     let mut hidden: Vec<Address> = shown_recipients(facts)
         .map(|visible| &visible.mailbox.address)
@@ -143,7 +146,7 @@ fn pass(draft: &Draft<'_>, recipients: &[&Recipient]) -> Copies {
         .filter(|address| !authors.contains(address))
         .cloned()
         .collect();
-    Copies { deliveries, needles, ledger: disclosed(draft) }
+    Copies { deliveries, needles, ledger: disclosed(draft, recipients) }
 }
 
 fn as_is(draft: &Draft<'_>, recipients: &[&Recipient]) -> Result<Copies, Vec<Hit>> {
@@ -166,13 +169,19 @@ fn as_is(draft: &Draft<'_>, recipients: &[&Recipient]) -> Result<Copies, Vec<Hit
     if hits.is_empty() { Ok(copies) } else { Err(hits) }
 }
 
-/// What the ledger of open disclosures keeps of a passed mail: nothing where nobody sees anybody.
-fn disclosed(draft: &Draft<'_>) -> Option<Disclosed> {
-    let addresses: Vec<Address> = shown_recipients(draft.facts)
-        .map(|visible| visible.mailbox.address.clone())
-        .filter(|address| !draft.dropped.contains(address))
+/// What the ledger of open disclosures keeps of a passed mail: whom everybody saw and a copy goes to.
+/// Nothing where nobody sees anybody, and nothing where a rule was exempted from: else one exemption,
+/// which a client may bring about, would exempt for good.
+fn disclosed(draft: &Draft<'_>, recipients: &[&Recipient]) -> Option<Disclosed> {
+    let got: HashSet<&Address> = recipients.iter().map(|recipient| &recipient.address).collect();
+    let shown = || shown_recipients(draft.facts).map(|visible| &visible.mailbox.address);
+    let addresses: Vec<Address> = shown()
+        .filter(|address| got.contains(address) && !draft.dropped.contains(address))
+        .cloned()
         .collect();
-    (addresses.len() > 1).then(|| Disclosed {
+    let disclosing = !draft.exempt && !addresses.is_empty() && shown().nth(1).is_some();
+    disclosing.then(|| Disclosed {
+        mail: draft.mail.map(hexadecimal).unwrap_or_default(),
         message_id: draft
             .facts
             .message_id
@@ -180,6 +189,14 @@ fn disclosed(draft: &Draft<'_>) -> Option<Disclosed> {
             .unwrap_or_else(|| compose::synthesised_message_id(draft.stamp)),
         from: draft.facts.from.first().map(|mailbox| mailbox.address.clone()),
         addresses,
+    })
+}
+
+fn hexadecimal(group: &Group) -> String {
+    use std::fmt::Write as _;
+    group.octets().iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
     })
 }
 

@@ -3,6 +3,7 @@
 use super::StoreError;
 use crate::clock::Timestamp;
 use crate::message::Address;
+use crate::policy::facts::KnownCircle;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -22,6 +23,9 @@ pub struct Circle {
     pub made_by: String,
     /// When.
     pub made_at: Timestamp,
+    /// The maker's addresses: their own mail it does not exempt.
+    #[serde(default, skip_serializing)]
+    pub makers: Vec<Address>,
     /// Who ended it before its time.
     pub ended_by: Option<String>,
     /// When.
@@ -29,6 +33,12 @@ pub struct Circle {
 }
 
 impl Circle {
+    /// What the policy asks of it.
+    pub fn known(&self) -> KnownCircle {
+        let (members, made_by, makers) = (self.members.clone(), self.made_by.clone(), self.makers.clone());
+        KnownCircle { members, made_by, makers }
+    }
+
     /// Whether it is in force.
     pub fn in_force(&self, now: Timestamp) -> bool {
         self.ended_at.is_none() && now < self.expires
@@ -46,6 +56,8 @@ pub struct NewCircle {
     pub expires: Timestamp,
     /// Who makes it.
     pub by: String,
+    /// The maker's addresses.
+    pub makers: Vec<Address>,
     /// When.
     pub at: Timestamp,
 }
@@ -56,8 +68,8 @@ pub trait CircleStore {
     /// All circles that were ever made, the newest first.
     async fn circles(&self) -> Result<Vec<Circle>, StoreError>;
 
-    /// The members of those in force: a snapshot, from memory.
-    async fn circles_in_force(&self, now: Timestamp) -> Result<Arc<Vec<Vec<Address>>>, StoreError>;
+    /// Those in force, as the policy asks for them: a snapshot, from memory.
+    async fn circles_in_force(&self, now: Timestamp) -> Result<Arc<Vec<KnownCircle>>, StoreError>;
 
     /// Makes one; its number.
     async fn make_circle(&self, circle: NewCircle) -> Result<i64, StoreError>;

@@ -1,6 +1,6 @@
 //! What a store knows of the forks of one mail, and what can be taken back.
 
-use super::{GroupStanding, NewNotice, StoreError};
+use super::{GroupStanding, NewHold, NewNotice, StoreError};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -33,8 +33,31 @@ pub trait ForksStore {
     /// there is nothing to undo.
     async fn undo_take_back(&self, id: Id, by: &str, at: Timestamp) -> Result<usize, StoreError>;
 
+    /// Lets what waits of a delayed mail go now, in however many transactions it came. How many copies; 0
+    /// when it is too late.
+    async fn send_now(&self, id: Id, by: &str, at: Timestamp) -> Result<usize, StoreError>;
+
+    /// Holds what waits of a delayed mail, as one item, for somebody to decide whether it may be sent as it
+    /// is. How many copies; 0 when it is too late.
+    async fn hold_waiting(&self, hold: HoldWaiting) -> Result<usize, StoreError>;
+
     /// Holds an item again that its sender took back; `Decided` when that cannot be undone (any more).
     async fn hold_again(&self, again: Again) -> Result<(), StoreError>;
+}
+
+/// A delayed mail is to be held.
+#[derive(Clone, Debug)]
+pub struct HoldWaiting {
+    /// Any transaction of it.
+    pub id: Id,
+    /// When.
+    pub at: Timestamp,
+    /// How it is held.
+    pub hold: NewHold,
+    /// What is written down.
+    pub event: Event,
+    /// Notices that it makes due.
+    pub notices: Vec<NewNotice>,
 }
 
 /// A held item that was taken back is to be held again.

@@ -69,6 +69,14 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Who was authenticated: a login or an address.
+    pub fn identity(&self) -> Option<String> {
+        match self {
+            Self::Client { identity, .. } => identity.clone(),
+            Self::Own { .. } => None,
+        }
+    }
+
     /// How it came, for `with` in our trace field (RFC 3848): `ESMTP`, `ESMTPS`, `ESMTPA`, `ESMTPSA`.
     pub fn protocol(&self) -> &'static str {
         match self {

@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.journeys.sending import RULES, addresses, mail, notices, real
 from tests.rig.check import contains, equal
+from tests.rig.clients import Person
 from tests.rig.people import SENDER, strangers
 from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.sink import Sink
@@ -284,6 +285,37 @@ def it_takes_back_undoes_and_asks_by_links():
         contains(wish.text, "> Ein Team <b>& mehr</b>")
         equal(wish.page.links[0].rsplit("/", 1)[1], third)
         equal(real(sink.taken), [])
+
+
+def it_offers_a_way_back_from_a_small_mailing():
+    """Twelve people of four firms: split after ten minutes, and its sender may say otherwise."""
+    firms = ["kita-kogyo.example", "aozora-shoji.example", "minato-press.example", "sakura-do.example"]
+    team = [Person("", f"member{number}@{firms[number % 4]}") for number in range(12)]
+    everybody = addresses(team)
+    with Sink() as sink, Relay(sink.address, policy_extra=TO_APPROVER) as relay:
+        contains(relay.send(mail("立ち上げ eins", team), everybody), "queued as")
+        (letter,) = waited(sink, SENDER.address, "送信待ち")
+        equal(real(sink.taken), [])
+        press(link_under(letter, "今すぐ個別に送信する"))
+        wait_until(lambda: len(real(sink.taken)) == 12, 20)
+        equal([len(copy.recipients) for copy in real(sink.taken)], [1] * 12)
+
+        contains(relay.send(mail("立ち上げ zwei", team, seed=2), everybody), "queued as")
+        letter = next(one for one in waited(sink, SENDER.address, "送信待ち", 2) if "zwei" in one.subject)
+        press(link_under(letter, "宛先は互いに知り合い：理由を書いて、このまま送る承認を求める"), reason="ein Projekt")
+        (row,) = relay.held()
+        (wish,) = waited(sink, APPROVER, "依頼")
+        contains(wish.text, "> ein Projekt")
+        equal(len(real(sink.taken)), 12, "nothing leaves while the approver is asked")
+        relay.cli("held", "release", row["id"], "--as", "as-is")
+        wait_until(lambda: len(real(sink.taken)) == 13, 20)
+        equal(sorted(real(sink.taken)[12].recipients), sorted(everybody))
+
+        contains(relay.send(mail("立ち上げ drei", team, seed=3), everybody), "queued as")
+        letter = next(one for one in waited(sink, SENDER.address, "送信待ち", 3) if "drei" in one.subject)
+        press(link_under(letter, "送信を取り消す"))
+        waited(sink, SENDER.address, "取り消し")
+        equal(len(real(sink.taken)), 13)
 
 
 class Receiver:

@@ -1,19 +1,25 @@
 //! A second opinion: the same field read by mail-parser. Two readers that see different addresses in
 //! one field are a reason to hold, for nobody knows which of them a recipient's client agrees with.
 
-use super::{Address, AddressList};
+use super::{Address, AddressList, octets};
 use mail_parser::{HeaderValue, parsers::MessageStream};
 use std::collections::HashSet;
 
-/// Longest field that is read twice, in octets.
+/// Longest field that is read twice, in octets; a longer one is not certain.
 const MAX_OCTETS: usize = 512 * 1024;
 
 /// Reads the same field body with mail-parser and says, in words, which address only one of the two
 /// readers sees. `None` when they agree, when our own reading has problems already, and where
 /// mail-parser is known to be wrong.
 pub fn cross_check(body: &[u8], ours: &AddressList) -> Option<String> {
-    if body.len() > MAX_OCTETS || !ours.problems.is_empty() {
+    if !ours.problems.is_empty() {
         return None;
+    }
+    if body.len() > MAX_OCTETS {
+        return Some(format!("with {} octets it is too long to be read for certain", body.len()));
+    }
+    if let Some(difference) = octets::other_reading(body, ours) {
+        return Some(difference);
     }
     let mut ended = body.to_vec();
     // mail-parser drops the last address of a field without a line end.

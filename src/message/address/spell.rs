@@ -124,7 +124,7 @@ pub(super) fn fold(text: &str) -> String {
 
 /// Characters that show nothing, turn the reading direction, or cannot be printed: they make two
 /// addresses look alike, or one look like another.
-pub(super) fn is_invisible(c: char) -> bool {
+pub(in crate::message) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

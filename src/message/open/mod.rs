@@ -18,7 +18,7 @@ mod tests;
 mod text;
 mod tnef;
 mod utf7;
-mod written;
+pub(super) mod written;
 mod zip;
 
 use super::inspect::{BodyFacts, Opaque};

@@ -68,7 +68,7 @@ impl Nest {
             embedded(&part.path, header, cx);
         }
         Self::declared(part, &place, cx);
-        let attachment = attachment(part, cx);
+        let attachment = attachment(part, header, cx);
         let wrapped = part.parameter("forwarded").is_some_and(|value| value.eq_ignore_ascii_case("no"));
         let parent_signed = self.frames.last().map_or(self.signed, |frame| frame.signed);
         self.frames.push(Frame {
@@ -170,7 +170,7 @@ fn embedded(path: &str, header: &Header, cx: &mut Context<'_>) {
 }
 
 /// Notes an attachment; its size is counted as its bytes go by.
-fn attachment(part: &Part, cx: &mut Context<'_>) -> Option<usize> {
+fn attachment(part: &Part, header: &Header, cx: &mut Context<'_>) -> Option<usize> {
     let named = part.filename.is_some() && !part.is_container();
     if !(part.attachment || named) || cx.facts.attachments.len() >= FACTS {
         return None;
@@ -180,6 +180,9 @@ fn attachment(part: &Part, cx: &mut Context<'_>) -> Option<usize> {
         name: part.filename.clone().unwrap_or_default(),
         content_type: part.content_type.clone(),
         size: 0,
+        in_text: !part.attachment
+            && part.content_type.starts_with("image/")
+            && header.named("content-id").next().is_some(),
     });
     Some(cx.facts.attachments.len() - 1)
 }

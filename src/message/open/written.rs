@@ -13,7 +13,7 @@ const WINDOW: usize = 16 * 1_024;
 
 /// The addresses of one text so far.
 #[derive(Debug, Default)]
-pub(super) struct WrittenScan {
+pub(in crate::message) struct WrittenScan {
     window: Vec<u8>,
     searched: usize,
     found: HashSet<Address>,
@@ -22,7 +22,7 @@ pub(super) struct WrittenScan {
 
 impl WrittenScan {
     /// Takes the next bytes of the text.
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    pub(in crate::message) fn feed(&mut self, bytes: &[u8]) {
         for piece in bytes.chunks(WINDOW) {
             self.window.extend_from_slice(piece);
             if self.window.len() >= WINDOW {
@@ -36,7 +36,7 @@ impl WrittenScan {
     }
 
     /// The text is over: its addresses, in order, at most `most`.
-    pub(super) fn finish(mut self, most: usize) -> Vec<Address> {
+    pub(in crate::message) fn finish(mut self, most: usize) -> Vec<Address> {
         self.search(self.window.len());
         self.order.truncate(most);
         self.order

@@ -1,13 +1,14 @@
 //! What the sender is told: that it is held, leaves later, was split, went back. The buttons do only
 //! what is safe; everything else asks another person.
 
+use super::super::links::individually;
 use super::super::locale::{number, text};
 use super::super::page::{MAX_LINE, MAX_LISTED, Page, Tone};
 use super::super::people::People;
 use super::super::safe;
 use super::{Desk, Letter, button, decided_by, disclosure, figures, reasons, why};
 use crate::policy::Disclosure;
-use crate::store::{HeldRow, HeldState, HoldKind};
+use crate::store::{HeldRow, HeldState, HoldKind, StoredMessage};
 
 impl Desk<'_> {
     /// It is held.
@@ -78,21 +79,24 @@ impl Desk<'_> {
             return None;
         }
         let (told, mut page) = self.to_sender(Tone::Waiting)?;
-        let message = self.matter.message;
         let people = self.people();
         let leaves = self.moment_text(leaves);
         page.lead("waits-lead", &[("leaves", text(&leaves))]);
-        let individually = message.verdict.as_ref().map(|verdict| verdict.demand.disclosure);
-        if individually.is_some_and(|disclosure| disclosure >= Disclosure::Bcc) {
+        if individually(self.matter.message) {
             page.paragraph("waits-individually", &[]);
         }
-        let take_back = button(&page, "button-take-back", self.matter.links.take_back.as_ref(), true);
+        let links = self.matter.links;
+        let take_back = button(&page, "button-take-back", links.take_back.as_ref(), links.split.is_none());
+        let others = [
+            button(&page, "button-now", links.split.as_ref(), true),
+            button(&page, "button-know", links.as_is.as_ref(), false),
+        ];
         if take_back.is_none() {
             let administrator = page.say("the-administrator", &[]);
             let admin = self.letterhead.admin.as_ref().map_or(administrator, ToString::to_string);
             page.paragraph("waits-ask", &[("admin", text(&admin))]);
         }
-        page.buttons(take_back.into_iter().collect());
+        page.buttons(others.into_iter().flatten().chain(take_back).collect());
         self.facts(&mut page, &people);
         self.reasons_of_verdict(&mut page);
         Some(self.close("waits-subject", vec![told.address], &[page], false))
@@ -121,11 +125,13 @@ impl Desk<'_> {
             page.lead("bcc-lead", &count);
             page.paragraph("has-left", &[]);
             self.facts(&mut page, &people);
+            who_got_it(&mut page, self.matter.message);
         } else {
             page.lead("split-lead", &count);
             page.paragraph("has-left", &[]);
             self.facts(&mut page, &people);
             self.what_each_saw(&mut page, &people);
+            who_got_it(&mut page, self.matter.message);
         }
         self.reasons_of_verdict(&mut page);
         Some(self.close("split-subject", vec![told.address], &[page], false))
@@ -196,4 +202,11 @@ fn exposed(page: &mut Page, people: &People) {
     }
     page.heading("heading-who");
     page.list(4, people.exposed.iter().map(ToString::to_string));
+}
+
+/// Everybody to whom a copy goes, by name: the sender may have meant that they see each other.
+fn who_got_it(page: &mut Page, message: &StoredMessage) {
+    page.heading("heading-got");
+    let people = message.envelope.recipients.iter();
+    page.list(4, people.map(|recipient| safe::line(recipient.address.as_str(), MAX_LINE)));
 }

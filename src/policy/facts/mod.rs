@@ -10,7 +10,7 @@ use super::Organisation;
 use super::organisation::Standing;
 use crate::message::{Address, BodyFacts, Envelope, Header, Mailbox};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// What the store knows that bears on one message: a snapshot, taken before the verdict.
@@ -18,8 +18,24 @@ use std::sync::Arc;
 pub struct Knowledge {
     /// For each id in In-Reply-To and References that our ledger knows: what was openly disclosed.
     pub threads: Vec<Disclosed>,
-    /// The circles in force: for each, who may see each other by an approver's word.
-    pub circles: Arc<Vec<Vec<Address>>>,
+    /// The circles in force.
+    pub circles: Arc<Vec<KnownCircle>>,
+    /// Who was authenticated, where that is known beside what the message says of itself: a login or an
+    /// address.
+    pub identity: Option<String>,
+}
+
+/// Who may see each other by an approver's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownCircle {
+    /// Its members.
+    pub members: Vec<Address>,
+    /// Whoever made it, as the record calls them. Disclosing takes two people: their own mail it does not
+    /// exempt.
+    pub made_by: String,
+    /// The maker's addresses.
+    #[serde(default)]
+    pub makers: Vec<Address>,
 }
 
 /// One entry of the ledger of open disclosures: who could see whom in a mail that we delivered as is.
@@ -29,8 +45,11 @@ pub struct Disclosed {
     pub message_id: String,
     /// Its From.
     pub from: Option<Address>,
-    /// The addresses that every recipient could see.
+    /// Those that every recipient could see, and to whom a copy went.
     pub addresses: Vec<Address>,
+    /// Which mail it was: transactions of one mail, each with a recipient of its own, are added up.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mail: String,
 }
 
 /// A field that shows addresses to recipients.
@@ -45,7 +64,8 @@ pub enum ShownIn {
     ReplyTo,
     MailFollowupTo,
     DispositionNotificationTo,
-    /// Any other place that shows an address: outside mailboxes of a From that names several.
+    /// Any other place that shows an address: outside mailboxes of a From that names several, a display
+    /// name, a field that is seldom used.
     Other,
 }
 
@@ -80,6 +100,9 @@ pub struct Facts {
     pub external_addresses: Vec<Address>,
     /// How many outside organisations they are.
     pub external_organisations: usize,
+    /// The organisation with the most of them.
+    #[serde(default)]
+    pub largest_organisation: Option<Largest>,
     /// Envelope recipients (all).
     pub recipients: Vec<Address>,
     /// Envelope recipients that stand in no visible field: true Bcc, expanded groups.
@@ -90,8 +113,8 @@ pub struct Facts {
     pub reply: bool,
     /// The visible set is within what was already openly disclosed on this thread, or within a circle.
     pub circle: bool,
-    /// A report in transit (`MAIL_RULES` §3): null sender, one recipient, and either a
-    /// multipart/report or an Auto-Submitted that says so.
+    /// A report in transit (`MAIL_RULES` §3): null sender, one recipient, nobody else outside on show, and
+    /// either a multipart/report or an Auto-Submitted that says so.
     pub report: bool,
     /// Null sender and one recipient: what a report's envelope looks like.
     #[serde(default)]
@@ -99,7 +122,7 @@ pub struct Facts {
     /// Auto-Submitted other than `no` (RFC 3834 §5).
     #[serde(default)]
     pub auto_submitted: bool,
-    /// An automatic forward (`MAIL_RULES` §4).
+    /// An automatic forward (`MAIL_RULES` §4) that shows nobody outside but its recipient.
     pub auto_forward: bool,
     /// Subject, decoded.
     pub subject: String,
@@ -122,9 +145,24 @@ pub struct Facts {
     pub outside_recipients: usize,
     /// What could not be read for certain: any entry makes the message `unparseable`.
     pub problems: Vec<String>,
+    /// Who stands in a field that is shown, ours too: nobody has to be hidden from them.
+    #[serde(skip)]
+    pub open: HashSet<Address>,
+    /// A rule that would have matched was exempted from: what is disclosed by it enters no ledger.
+    #[serde(default)]
+    pub exempt: bool,
     /// All fields as decoded text, for header rules: lower-case name, text.
     #[serde(skip)]
     pub header_texts: Vec<(String, String)>,
+}
+
+/// The outside organisation with the most addresses on show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Largest {
+    /// Its domain; a whole mailbox, where each is an organisation.
+    pub name: String,
+    /// How many.
+    pub addresses: usize,
 }
 
 /// Outside addresses written in one part of the body.
@@ -180,7 +218,9 @@ impl Preface {
         let mut facts = self.0;
         facts.size = size;
         facts.circle = is_circle(&facts, knowledge);
-        facts.report = facts.report_envelope && (body.report || facts.auto_submitted);
+        facts.report = facts.report_envelope
+            && (body.report || facts.auto_submitted)
+            && read::shows_nobody_else(&facts, organisation);
         let outside = |address: &&Address| organisation.standing(address) != Standing::Internal;
         if let Some(calendar) = &body.calendar {
             let distinct: BTreeSet<&Address> = calendar.addresses.iter().filter(outside).collect();
@@ -202,16 +242,44 @@ impl Preface {
 }
 
 /// Whether all outsiders on show were already openly together on one thread that we delivered
-/// (`MAIL_RULES` §4 "circle"), or are of one circle that an approver made. One message must account for all of them: a forged id gains nothing,
-/// and the sets of two threads are not added up.
+/// (`MAIL_RULES` §4 "circle"), or are of one circle that an approver made. One mail must account for all
+/// of them: a forged id gains nothing, and the sets of two mails are not added up, only those of one mail's
+/// transactions.
 fn is_circle(facts: &Facts, knowledge: &Knowledge) -> bool {
     let cited: HashSet<&str> = facts.references.iter().map(String::as_str).collect();
-    let mut threads = knowledge.threads.iter().filter(|thread| cited.contains(thread.message_id.as_str()));
-    threads.any(|thread| all_within(facts, thread.addresses.iter().chain(&thread.from)))
+    let threads = knowledge.threads.iter().filter(|thread| cited.contains(thread.message_id.as_str()));
+    let mut mails: HashMap<(&str, &str), Vec<&Address>> = HashMap::new();
+    for thread in threads {
+        let people = thread.addresses.iter().chain(&thread.from);
+        if thread.mail.is_empty() {
+            if all_within(facts, people) {
+                return true;
+            }
+            continue;
+        }
+        mails.entry((&thread.message_id, &thread.mail)).or_default().extend(people);
+    }
+    mails.into_values().any(|people| all_within(facts, people.into_iter()))
         || knowledge.circles.iter().any(|circle| {
             // With nobody on show there is nothing that a circle would say anything about.
-            facts.visible.iter().any(|visible| !visible.internal) && all_within(facts, circle.iter())
+            facts.visible.iter().any(|visible| !visible.internal)
+                && !is_makers(circle, facts, knowledge.identity.as_deref())
+                && all_within(facts, circle.members.iter())
         })
+}
+
+/// Whether the mail is of whoever made the circle: by MAIL FROM, From, Sender or authentication.
+fn is_makers(circle: &KnownCircle, facts: &Facts, identity: Option<&str>) -> bool {
+    if identity.is_some_and(|login| login.eq_ignore_ascii_case(&circle.made_by)) {
+        return true;
+    }
+    let named = Address::parse(&circle.made_by).ok();
+    let identity = identity.and_then(|login| Address::parse(login).ok());
+    let header = facts.from.iter().chain(&facts.sender).map(|mailbox| &mailbox.address);
+    header
+        .chain(&facts.mail_from)
+        .chain(&identity)
+        .any(|sender| named.as_ref() == Some(sender) || circle.makers.contains(sender))
 }
 
 /// Whether all outsiders on show are among these.

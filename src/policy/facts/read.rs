@@ -1,12 +1,13 @@
 //! Header and envelope into facts: who is from, who is shown, who is counted (`MAIL_RULES` §4).
 
-use super::{Facts, ShownIn, Visible, ids};
+use super::{Facts, Largest, ShownIn, Visible, ids};
 use crate::message::address::{cross_check, parse_list};
 use crate::message::header::decode_text;
+use crate::message::named::named;
 use crate::message::{Address, Envelope, Header, Mailbox};
 use crate::policy::Organisation;
-use crate::policy::organisation::{Standing, counting_key, organisation_of};
-use std::collections::HashSet;
+use crate::policy::organisation::{Standing, counting_key};
+use std::collections::{HashMap, HashSet};
 
 /// Fields whose every mailbox is shown to all, and counted.
 const SHOWN: [(&str, ShownIn); 4] = [
@@ -22,6 +23,10 @@ const SHOWN_OUTSIDE: [(&str, ShownIn); 3] = [
     ("mail-followup-to", ShownIn::MailFollowupTo),
     ("disposition-notification-to", ShownIn::DispositionNotificationTo),
 ];
+
+/// Fields that few programs write, or read, and that nothing is held for when they cannot be read: what
+/// looks like an address in them is found by the look at the whole header.
+const SELDOM: [&str; 4] = ["errors-to", "mail-reply-to", "return-receipt-to", "resent-from"];
 
 /// Fields whose mailboxes are hidden.
 const HIDDEN: [&str; 2] = ["bcc", "resent-bcc"];
@@ -111,14 +116,19 @@ impl Reader<'_> {
         let several = self.facts.from.len() > 1;
         let mut all = self.in_fields(&SHOWN);
         let mut others = self.in_fields(&SHOWN_OUTSIDE);
+        others.extend(self.seldom());
         if several {
             others.extend(self.facts.from.iter().map(|mailbox| (mailbox.clone(), ShownIn::Other)));
         }
+        // Whoever stands in a field that is shown is hidden from nobody, ours too.
+        let open: HashSet<Address> =
+            all.iter().chain(&others).map(|(mailbox, _)| mailbox.address.clone()).collect();
+        self.facts.envelope_only =
+            self.facts.recipients.iter().filter(|one| !open.contains(one)).cloned().collect();
+        self.facts.open = open;
+        others.extend(self.named_elsewhere());
         others.retain(|(mailbox, _)| !self.organisation.is_internal(&mailbox.address));
         all.append(&mut others);
-        let named: HashSet<&Address> = all.iter().map(|(mailbox, _)| &mailbox.address).collect();
-        self.facts.envelope_only =
-            self.facts.recipients.iter().filter(|one| !named.contains(one)).cloned().collect();
         let senders = self.facts.from.iter().chain(&self.facts.sender).map(|mailbox| &mailbox.address);
         let mut seen: HashSet<&Address> =
             senders.filter(|address| !several || self.organisation.is_internal(address)).collect();
@@ -131,6 +141,22 @@ impl Reader<'_> {
                 Visible { mailbox, field, internal, partner }
             })
             .collect();
+    }
+
+    /// Who stands in fields that are seldom used, as far as they can be read.
+    fn seldom(&self) -> Vec<(Mailbox, ShownIn)> {
+        let fields = SELDOM.iter().flat_map(|name| self.header.named(name));
+        let mailboxes = fields.flat_map(|field| parse_list(self.header.body(field)).mailboxes);
+        mailboxes.map(|mailbox| (mailbox, ShownIn::Other)).collect()
+    }
+
+    /// Everybody else whom the header names, where somebody outside gets to see it. Hosts that send one
+    /// transaction a recipient leave nothing in the others' to hide these people from: so they count.
+    fn named_elsewhere(&self) -> Vec<(Mailbox, ShownIn)> {
+        if self.facts.outside_recipients == 0 {
+            return Vec::new();
+        }
+        named(self.header).into_iter().map(|address| (bare(address), ShownIn::Other)).collect()
     }
 
     fn in_fields(&mut self, fields: &[(&str, ShownIn)]) -> Vec<(Mailbox, ShownIn)> {
@@ -185,15 +211,20 @@ impl Reader<'_> {
 
     fn count(&mut self) {
         let mut mailboxes = HashSet::new();
-        let mut organisations = HashSet::new();
+        let mut organisations: HashMap<String, usize> = HashMap::new();
         for visible in self.facts.visible.iter().filter(|visible| !visible.internal && !visible.partner) {
             let address = &visible.mailbox.address;
             if mailboxes.insert(counting_key(address)) {
-                organisations.insert(organisation_of(address));
+                *organisations.entry(self.organisation.of(address)).or_default() += 1;
                 self.facts.external_addresses.push(address.clone());
             }
         }
         self.facts.external_organisations = organisations.len();
+        let largest = organisations.into_iter().max_by(|(one, few), (other, many)| {
+            // The first in the alphabet of those that are equal, so that a verdict never varies.
+            few.cmp(many).then_with(|| other.cmp(one))
+        });
+        self.facts.largest_organisation = largest.map(|(name, addresses)| Largest { name, addresses });
     }
 
     /// One recipient who stands in no To or Cc, a From that is not ours, and a forwarder's mark: a
@@ -214,7 +245,8 @@ impl Reader<'_> {
         let [recipient] = facts.recipients.as_slice() else { return };
         let foreign = !facts.from.is_empty()
             && facts.from.iter().all(|mailbox| !self.organisation.is_internal(&mailbox.address));
-        self.facts.auto_forward = foreign && !self.is_in_to_or_cc(recipient) && (marked || resent);
+        let forwarded = foreign && !self.is_in_to_or_cc(recipient) && (marked || resent);
+        self.facts.auto_forward = forwarded && shows_nobody_else(&self.facts, self.organisation);
     }
 
     fn is_in_to_or_cc(&self, address: &Address) -> bool {
@@ -222,4 +254,28 @@ impl Reader<'_> {
             matches!(visible.field, ShownIn::To | ShownIn::Cc) && visible.mailbox.address == *address
         })
     }
+}
+
+/// Whether nobody outside is shown but the one recipient. What a client wrote into header and envelope
+/// exempts only where there is nothing to disclose. The house of a From that is not ours may name itself
+/// where answers and complaints go to, as newsletters do.
+pub(super) fn shows_nobody_else(facts: &Facts, organisation: &Organisation) -> bool {
+    let [recipient] = facts.recipients.as_slice() else { return false };
+    let authors = facts.from.iter().map(|mailbox| &mailbox.address);
+    let houses: HashSet<String> = authors
+        .filter(|author| !organisation.shares(author.domain_key()))
+        .map(|author| organisation.of(author))
+        .collect();
+    facts.visible.iter().all(|visible| {
+        let address = &visible.mailbox.address;
+        let addressed =
+            matches!(visible.field, ShownIn::To | ShownIn::Cc | ShownIn::ResentTo | ShownIn::ResentCc);
+        visible.internal || address == recipient || (!addressed && houses.contains(&organisation.of(address)))
+    })
+}
+
+/// A mailbox of which no more is known than its address.
+fn bare(address: Address) -> Mailbox {
+    let raw = address.as_str().as_bytes().to_vec();
+    Mailbox { address, name: None, raw, name_is_safe: true }
 }

@@ -70,7 +70,18 @@ fn every_mailbox_on_show_is_counted_once() {
             3,
         ),
         ("To: Late payers: a@one.example, b@two.example;\n", &["a@one.example", "b@two.example"], 2),
-        ("To: \"b@y.example\" <a@x.example>\n", &["a@x.example"], 1),
+        // What a display name holds is read by everybody (`MAIL_RULES` §8 case 8).
+        ("To: \"b@y.example\" <a@x.example>\n", &["a@x.example", "b@y.example"], 2),
+        ("To: \"a@x.example\" <a@x.example>\n", &["a@x.example"], 1),
+        ("Errors-To: e@one.example\nMail-Reply-To: m@two.example\n", &["e@one.example", "m@two.example"], 2),
+        (
+            "Return-Receipt-To: r@one.example\nResent-From: f@two.example\n",
+            &["r@one.example", "f@two.example"],
+            2,
+        ),
+        ("Errors-To: <broken\nReply-To: me@example.co.jp\n", &[], 0),
+        ("X-To: a@one.example\nComments: and b@two.example\n", &["a@one.example", "b@two.example"], 2),
+        ("Message-ID: <1@one.example>\nReceived: from x for <a@one.example>; now\n", &[], 0),
         ("To: A@One.example, a@one.example\nCc: a@ONE.example\n", &["A@One.example"], 1),
         ("To: me@example.co.jp, boss@mail.example.co.jp, a@one.example\n", &["a@one.example"], 1),
         ("To: s@students.example.co.jp\n", &["s@students.example.co.jp"], 1),
@@ -153,6 +164,7 @@ fn a_circle_needs_one_thread_that_knows_them_all() {
         message_id: id.into(),
         from: Some(address(from)),
         addresses: addresses.iter().map(|text| address(text)).collect(),
+        mail: String::new(),
     };
     let known = Knowledge {
         threads: vec![
@@ -187,7 +199,11 @@ fn a_circle_needs_one_thread_that_knows_them_all() {
 
 #[test]
 fn a_made_circle_needs_no_thread() {
-    let circle = |members: &[&str]| members.iter().map(|text| address(text)).collect::<Vec<_>>();
+    let circle = |members: &[&str]| KnownCircle {
+        members: members.iter().map(|text| address(text)).collect(),
+        made_by: "soumu".into(),
+        makers: Vec::new(),
+    };
     let circles = vec![circle(&["a@one.example", "b@two.example"]), circle(&["c@three.example"])];
     let known = Knowledge { circles: std::sync::Arc::new(circles), ..Knowledge::default() };
     for (to, wanted) in [
@@ -200,6 +216,94 @@ fn a_made_circle_needs_no_thread() {
     ] {
         let header = format!("From: me@example.co.jp\nTo: {to}\n");
         assert_eq!(facts_of(&header, "me@example.co.jp", &["a@one.example"], &known).circle, wanted, "{to}");
+    }
+}
+
+/// Disclosing takes two people: a circle does not exempt its maker's own mail.
+#[test]
+fn a_circle_exempts_everybody_but_its_maker() {
+    let circle = |made_by: &str, makers: &[&str]| KnownCircle {
+        members: vec![address("a@one.example"), address("b@two.example")],
+        made_by: made_by.into(),
+        makers: makers.iter().map(|text| address(text)).collect(),
+    };
+    let header = "From: me@example.co.jp\nSender: desk@example.co.jp\nTo: a@one.example, b@two.example\n";
+    for (circle, identity, wanted) in [
+        (circle("boss@example.co.jp", &["boss@example.co.jp"]), None, true),
+        (circle("ME@example.co.jp", &[]), None, false),
+        (circle("boss", &["me@example.co.jp"]), None, false),
+        (circle("boss", &["desk@example.co.jp"]), None, false),
+        (circle("boss", &["bounce@example.co.jp"]), None, false),
+        (circle("boss", &["boss@example.co.jp"]), Some("boss"), false),
+        (circle("boss", &["boss@example.co.jp"]), Some("Boss@example.co.jp"), false),
+        (circle("boss", &["boss@example.co.jp"]), Some("hanako"), true),
+    ] {
+        let known = Knowledge {
+            circles: std::sync::Arc::new(vec![circle.clone()]),
+            identity: identity.map(str::to_owned),
+            ..Knowledge::default()
+        };
+        let facts = facts_of(header, "bounce@example.co.jp", &["a@one.example"], &known);
+        assert_eq!(facts.circle, wanted, "{circle:?} {identity:?}");
+    }
+}
+
+/// The transactions of one mail are added up, those of two mails with one Message-ID are not.
+#[test]
+fn transactions_of_one_mail_are_added_up() {
+    let entry = |mail: &str, to: &str| Disclosed {
+        message_id: "1@x".into(),
+        from: Some(address("boss@example.co.jp")),
+        addresses: vec![address(to)],
+        mail: mail.into(),
+    };
+    let header = "From: me@example.co.jp\nTo: a@one.example, b@two.example\nIn-Reply-To: <1@x>\n";
+    for (mails, wanted) in [(["m", "m"], true), (["m", "n"], false), (["", ""], false)] {
+        let threads = vec![entry(mails[0], "a@one.example"), entry(mails[1], "b@two.example")];
+        let known = Knowledge { threads, ..Knowledge::default() };
+        let facts = facts_of(header, "me@example.co.jp", &["a@one.example"], &known);
+        assert_eq!(facts.circle, wanted, "{mails:?}");
+    }
+}
+
+/// What a client wrote into header and envelope exempts nothing where others outside would be seen:
+/// in whichever field, for each of the two exemptions.
+#[test]
+fn an_exemption_is_never_a_clients_word() {
+    let none = Knowledge::default();
+    let report = "From: daemon@example.co.jp\nAuto-Submitted: auto-replied\nTo: a@one.example\n";
+    let forward = "From: x@far.example\nTo: me@example.co.jp\nResent-From: me@example.co.jp\n";
+    let base = |header: &str, sender: &str| {
+        let facts = facts_of(header, sender, &["a@one.example"], &none);
+        facts.report || facts.auto_forward
+    };
+    assert!(base(report, "") && base(forward, "SRS0=ab=x@example.co.jp"));
+    for field in [
+        "To",
+        "Cc",
+        "Resent-To",
+        "Resent-Cc",
+        "Reply-To",
+        "Mail-Followup-To",
+        "Mail-Reply-To",
+        "Disposition-Notification-To",
+        "Return-Receipt-To",
+        "Errors-To",
+        "Resent-From",
+        "Subject",
+        "Comments",
+        "X-To",
+    ] {
+        for stranger in ["b@two.example", "b@partner.example"] {
+            let more = format!("{field}: {stranger}\n");
+            assert!(!base(&format!("{report}{more}"), ""), "{more}");
+            assert!(!base(&format!("{forward}{more}"), "SRS0=ab=x@example.co.jp"), "{more}");
+        }
+        let house = format!("{field}: answers@news.far.example\n");
+        let addressed = matches!(field, "To" | "Cc" | "Resent-To" | "Resent-Cc");
+        assert_eq!(base(&format!("{forward}{house}"), "SRS0=ab=x@example.co.jp"), !addressed, "{house}");
+        let ours = format!("{field}: colleague@example.co.jp\n");
+        assert!(base(&format!("{report}{ours}"), ""), "{ours}");
     }
 }
 

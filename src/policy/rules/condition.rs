@@ -39,6 +39,8 @@ pub(super) enum Condition {
 pub(super) enum Count {
     Recipients,
     EnvelopeOnly,
+    /// Outside addresses on show of the one organisation that has most.
+    SameOrganisation,
     /// In the part that has the most.
     WrittenAddresses,
 }
@@ -155,6 +157,7 @@ fn count(facts: &Facts, what: Count, range: Range) -> Check {
     let number = match what {
         Count::Recipients => facts.recipients.len(),
         Count::EnvelopeOnly => facts.envelope_only.len(),
+        Count::SameOrganisation => facts.largest_organisation.as_ref().map_or(0, |one| one.addresses),
         Count::WrittenAddresses => written.map_or(0, |part| part.count),
     } as u64;
     let (words, counter) = (range.words().en, range.words_counting("件").ja);
@@ -167,6 +170,15 @@ fn count(facts: &Facts, what: Count, range: Range) -> Check {
             format!("{} in no visible field ({words})", counted(number, "recipient", "recipients")),
             format!("見えない宛先（Bcc）は{number}件です（条件：{counter}）"),
         ),
+        Count::SameOrganisation => {
+            let name =
+                facts.largest_organisation.as_ref().map_or("one organisation", |one| one.name.as_str());
+            let people = counted(number, "outside address", "outside addresses");
+            Phrase::new(
+                format!("{people} at {name} would see each other ({words})"),
+                format!("社外の1組織（{name}）のアドレス{number}件が互いに見えます（条件：{counter}）"),
+            )
+        }
         Count::WrittenAddresses => {
             let place = written.map_or_else(Phrase::default, |part| {
                 let few = few(&part.examples, part.count);
@@ -285,7 +297,7 @@ impl Flag {
             Self::Circle => facts.circle,
             Self::Report => facts.report,
             Self::AutoForward => facts.auto_forward,
-            Self::Attachment => !facts.body.attachments.is_empty(),
+            Self::Attachment => facts.body.attachments.iter().any(|one| !one.in_text),
             Self::Calendar => facts.body.calendar.is_some(),
             Self::Tnef => facts.body.tnef.is_some(),
             Self::Encrypted => facts.body.encrypted.is_some(),
@@ -301,7 +313,15 @@ impl Flag {
         let names = |items: Vec<&str>| few(&items, items.len());
         match (self, is) {
             (Self::Attachment, true) => {
-                let few = names(facts.body.attachments.iter().map(|one| one.name.as_str()).collect());
+                let few = names(
+                    facts
+                        .body
+                        .attachments
+                        .iter()
+                        .filter(|one| !one.in_text)
+                        .map(|one| one.name.as_str())
+                        .collect(),
+                );
                 Phrase::new(
                     format!("it has attachments: {}", few.en),
                     format!("添付ファイルがあります：{}", few.ja),

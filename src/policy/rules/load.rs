@@ -258,6 +258,7 @@ fn numbers(raw: &mut RawConditions, gathered: &mut Gathered) {
     let counts = [
         (Count::Recipients, raw.recipients.take()),
         (Count::EnvelopeOnly, raw.envelope_only.take()),
+        (Count::SameOrganisation, raw.same_organisation.take()),
         (Count::WrittenAddresses, raw.written_addresses.take()),
     ];
     for (what, range) in counts {

@@ -116,6 +116,11 @@ impl Policy {
         named.map(|rule| (rule.name.clone(), rule.approvers.clone())).collect()
     }
 
+    /// Whether a rule that would match exempts this message.
+    pub fn exempts(&self, facts: &Facts) -> bool {
+        self.rules.iter().any(|rule| rule.exempts(facts))
+    }
+
     /// Reads every rule, joins the demands of those that match, adds what is built in. The built-in
     /// rules look at the join of the others, and only ever add to it, so order still never matters.
     pub fn decide(&self, facts: &Facts) -> Verdict {
@@ -132,6 +137,12 @@ fn joined(rules: &[RuleOutcome]) -> Demand {
 }
 
 impl Rule {
+    fn exempts(&self, facts: &Facts) -> bool {
+        self.demand != Demand::default()
+            && self.when.iter().all(|condition| condition.check(facts).holds)
+            && self.unless.iter().any(|condition| condition.check(facts).holds)
+    }
+
     fn outcome(&self, facts: &Facts) -> RuleOutcome {
         let checks: Vec<_> = self.when.iter().map(|condition| condition.check(facts)).collect();
         let exempting = self.unless.iter().map(|condition| condition.check(facts)).find(|check| check.holds);

@@ -40,6 +40,7 @@ fn yes() -> bool {
 pub(super) struct RawConditions {
     pub(super) external_addresses: Option<Spanned<RawRange>>,
     pub(super) external_organisations: Option<Spanned<RawRange>>,
+    pub(super) same_organisation: Option<Spanned<RawRange>>,
     pub(super) recipients: Option<Spanned<RawRange>>,
     pub(super) envelope_only: Option<Spanned<RawRange>>,
     pub(super) written_addresses: Option<Spanned<RawRange>>,

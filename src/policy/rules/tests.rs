@@ -43,6 +43,7 @@ fn sample() -> Facts {
         name: "会員名簿.XLSX".into(),
         content_type: "application/vnd.ms-excel".into(),
         size: 2048,
+        in_text: false,
     }];
     facts.written_outside = Some(WrittenOutside { path: "2".into(), count: 7, examples: Vec::new() });
     facts
@@ -58,6 +59,8 @@ fn conditions_hold_as_written() {
             true,
         ),
         ("{ external_organisations = { at_least = 3 } }", false),
+        ("{ same_organisation = { at_least = 1 } }", true),
+        ("{ same_organisation = { at_least = 2 } }", false),
         ("{ recipients = { at_least = 3, at_most = 3 } }", true),
         ("{ envelope_only = { at_least = 1 } }", true),
         ("{ envelope_only = { at_least = 2 } }", false),
@@ -246,7 +249,10 @@ fn the_default_policy_decides_as_described() {
         (5, 2, "", Action::Hold),
         (9, 9, "", Action::Hold),
         (10, 2, "", Action::Hold),
-        (10, 3, "", Action::Split),
+        (10, 3, "", Action::Delay),
+        (10, 8, "", Action::Split),
+        (20, 1, "", Action::Hold),
+        (30, 3, "", Action::Split),
         (10, 3, reply, Action::Hold),
         (4_500, 900, "", Action::Split),
         (0, 1, "", Action::Pass),

@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::examine::{Examination, Examiner};
 use crate::id::Id;
+use crate::policy::facts::Disclosed;
 use crate::policy::{Knowledge, Policy};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -208,9 +209,12 @@ fn what_is_missing_is_added() {
     }
 }
 
-/// A message with people in random places, some of them ours, some only in the envelope.
-fn crowd() -> impl Strategy<Value = (Vec<(String, u8)>, bool)> {
-    let person = ("[a-z]{1,6}[0-9]{0,2}", 0..6u8, 0..6u8).prop_map(|(local, host, place)| {
+/// Where somebody may stand: fields, and the envelope alone.
+const PLACES: [&str; 6] = ["To", "Cc", "cc", "Reply-To", "Bcc", ""];
+
+/// A message with few people in many places: the same person stands in several fields more often than not.
+fn crowd() -> impl Strategy<Value = (Vec<(String, u8)>, u8)> {
+    let person = ("[a-f]", 0..6u8, 0..6u8).prop_map(|(local, host, place)| {
         let host = [
             "one.example",
             "two.example",
@@ -221,47 +225,110 @@ fn crowd() -> impl Strategy<Value = (Vec<(String, u8)>, bool)> {
         ][usize::from(host)];
         (format!("{local}@{host}"), place)
     });
-    (prop::collection::vec(person, 1..12), any::<bool>())
+    (prop::collection::vec(person, 1..16), 0..3u8)
+}
+
+fn check_crowd(people: &[(String, u8)], way: u8) -> Result<(), TestCaseError> {
+    let mut fields: [String; 6] = Default::default();
+    let mut everybody: Vec<&str> = Vec::new();
+    for (address, place) in people {
+        if !everybody.contains(&address.as_str()) {
+            everybody.push(address);
+        }
+        let mark = ["x <", "<", "\"y\" <", "=?utf-8?b?44GC?= <"][usize::from(*place % 4)];
+        let field = &mut fields[usize::from(*place)];
+        if !field.is_empty() {
+            field.push_str(", ");
+        }
+        field.push_str(&format!("{mark}{address}>"));
+    }
+    let mut header = "From: taro@example.co.jp\r\nSubject: s\r\n".to_owned();
+    for (name, list) in PLACES.iter().zip(&fields) {
+        if !list.is_empty() && !name.is_empty() {
+            header = format!("{header}{name}: {list}\r\n");
+        }
+    }
+    let examiner = examiner(CopyOptions::default());
+    let seen = look(&examiner, &header, BODY, &everybody);
+    let way = [Disclosure::AsIs, Disclosure::Bcc, Disclosure::Split][usize::from(way)];
+    let copies = examiner.copies(&seen, way, &stamp(), &[]);
+    let copies = copies.map_err(|hits| TestCaseError::fail(format!("{header}\n{hits:?}")))?;
+    let copies = rendered(&seen, &copies);
+    let mut got: Vec<&str> = copies.iter().flat_map(|(to, _)| to.iter().map(String::as_str)).collect();
+    got.sort_unstable();
+    let mut want = everybody.clone();
+    want.sort_unstable();
+    prop_assert_eq!(got, want);
+    let stands =
+        |who: &str, places: &[u8]| people.iter().any(|(a, place)| a == who && places.contains(place));
+    for (to, copy) in &copies {
+        for other in &everybody {
+            let open = match way {
+                // As it was written: whoever stands in a field that is shown.
+                Disclosure::AsIs => stands(other, &[0, 1, 2, 3]),
+                _ => other.ends_with("@example.co.jp") && stands(other, &[0, 1, 2, 3]),
+            };
+            if !to.iter().any(|own| own == other) && !open && *other != "taro@example.co.jp" {
+                let shown = copy.split(|c: char| " <>,\r\n".contains(c)).any(|word| word == *other);
+                prop_assert!(!shown, "{} is shown to {:?}:\n{}", other, to, copy);
+            }
+        }
+    }
+    Ok(())
 }
 
 proptest! {
     #[test]
-    fn no_copy_shows_a_hidden_recipient_and_everybody_gets_exactly_one((people, alike) in crowd()) {
-        let mut fields = [String::new(), String::new(), String::new(), String::new()];
-        let mut everybody: Vec<&str> = Vec::new();
-        for (address, place) in &people {
-            if !everybody.contains(&address.as_str()) {
-                everybody.push(address);
-            }
-            let shown = ["x <", "<", "\"y\" <", "=?utf-8?b?44GC?= <"][usize::from(*place % 4)].to_owned() + address + ">";
-            if let Some(field) = fields.get_mut(usize::from(*place)) {
-                if !field.is_empty() { field.push_str(", "); }
-                field.push_str(&shown);
-            }
-        }
-        let mut header = "From: taro@example.co.jp\r\nSubject: s\r\n".to_owned();
-        for (name, list) in ["To", "Cc", "cc", "Bcc"].iter().zip(&fields) {
-            if !list.is_empty() { header = format!("{header}{name}: {list}\r\n"); }
-        }
-        let examiner = examiner(CopyOptions::default());
-        let seen = look(&examiner, &header, BODY, &everybody);
-        let way = if alike { Disclosure::Bcc } else { Disclosure::Split };
-        let copies = examiner.copies(&seen, way, &stamp(), &[]).unwrap();
-        let copies = rendered(&seen, &copies);
-        let mut got: Vec<&str> = copies.iter().flat_map(|(to, _)| to.iter().map(String::as_str)).collect();
-        got.sort_unstable();
-        let mut want = everybody.clone();
-        want.sort_unstable();
-        prop_assert_eq!(got, want);
-        let named: Vec<&str> = people.iter().filter(|(_, place)| *place < 3).map(|(a, _)| a.as_str()).collect();
-        for (to, copy) in &copies {
-            for other in &everybody {
-                let open = other.ends_with("@example.co.jp") && named.contains(other);
-                if !to.iter().any(|own| own == other) && !open && *other != "taro@example.co.jp" {
-                    let shown = copy.split(|c: char| " <>,\r\n".contains(c)).any(|word| word == *other);
-                    prop_assert!(!shown, "{} is shown to {:?}:\n{}", other, to, copy);
+    fn no_copy_shows_a_hidden_recipient_and_everybody_gets_exactly_one((people, way) in crowd()) {
+        check_crowd(&people, way)?;
+    }
+}
+
+/// Whoever stands in a field that is shown is not hidden: a colleague, a partner, an outsider, in each pair
+/// of places, in every way to send.
+#[test]
+fn somebody_in_to_and_in_bcc_is_in_to() {
+    for who in ["f@example.co.jp", "f@partner.example", "f@one.example", "taro@example.co.jp"] {
+        for first in 0..6 {
+            for second in 0..6 {
+                for way in 0..3 {
+                    let people =
+                        [(who.to_owned(), first), ("a@one.example".to_owned(), 0), (who.to_owned(), second)];
+                    check_crowd(&people, way).unwrap_or_else(|why| panic!("{people:?} {way}: {why}"));
                 }
             }
         }
     }
+}
+
+/// The ledger knows whom everybody saw and who got a copy, and nothing that left by an exemption.
+#[test]
+fn the_ledger_takes_up_whom_a_copy_reached() {
+    let mut examiner = examiner(CopyOptions::default());
+    let header = "From: taro@example.co.jp\r\nDate: Mon, 1 Jan 2024 00:00:00 +0900\r\nMessage-ID: <1@x>\r\n\
+                  To: a@one.example, b@two.example, c@three.example, hanako@example.co.jp\r\n";
+    let ledger = |examiner: &Examiner, header: &str, to: &[&str]| {
+        let seen = look(examiner, header, BODY, to);
+        examiner.copies(&seen, Disclosure::AsIs, &stamp(), &[]).unwrap().ledger
+    };
+    let all = ["a@one.example", "b@two.example", "c@three.example", "hanako@example.co.jp"];
+    let told = |entry: &Option<Disclosed>| -> Vec<String> {
+        entry.iter().flat_map(|entry| &entry.addresses).map(ToString::to_string).collect()
+    };
+    assert_eq!(told(&ledger(&examiner, header, &all)), all);
+    // A transaction for one of them knows of that one, and which mail it was of.
+    let (first, second) = (ledger(&examiner, header, &all[..1]), ledger(&examiner, header, &all[1..2]));
+    assert_eq!((told(&first), told(&second)), (vec![all[0].to_owned()], vec![all[1].to_owned()]));
+    assert_eq!(first.unwrap().mail, second.unwrap().mail);
+    // To one's own inside mailbox, naming outsiders: nobody outside got anything.
+    assert_eq!(told(&ledger(&examiner, header, &all[3..])), all[3..]);
+    assert_eq!(ledger(&examiner, header, &["x@four.example"]), None);
+    let rule = "[[rule]]\nname = \"x\"\nwhen = { external_addresses = { at_least = 3 } }\n\
+                unless = { from = \"taro@example.co.jp\" }\ndemand = \"ask\"\n";
+    let nowhere = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+    examiner.policy = Arc::new(Policy::load(&[("x.toml".into(), rule.to_owned())], &nowhere).unwrap());
+    assert_eq!(ledger(&examiner, header, &all), None);
+    // A rule that would not have matched exempts from nothing.
+    let two = header.replace(", c@three.example", "");
+    assert_eq!(told(&ledger(&examiner, &two, &all[..2])), all[..2]);
 }

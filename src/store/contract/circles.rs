@@ -4,7 +4,14 @@ use super::*;
 use crate::store::circles::NewCircle;
 
 fn circle(name: &str, members: &[&str], expires: Timestamp) -> NewCircle {
-    NewCircle { name: name.to_owned(), members: addresses(members), expires, by: "soumu".to_owned(), at: NOW }
+    NewCircle {
+        name: name.to_owned(),
+        members: addresses(members),
+        expires,
+        by: "soumu".to_owned(),
+        makers: addresses(&["soumu@example.co.jp"]),
+        at: NOW,
+    }
 }
 
 /// A circle is in force until its time, or until somebody ends it.
@@ -13,6 +20,10 @@ pub(in crate::store) async fn circles_come_and_go(harness: &impl Harness) {
     assert!(store.circles_in_force(NOW).await.unwrap().is_empty());
     let one = store.make_circle(circle("one", &["a@x.example", "b@y.example"], at(10))).await.unwrap();
     let two = store.make_circle(circle("two", &["c@x.example", "d@y.example"], at(20))).await.unwrap();
+    let known = store.circles_in_force(at(0)).await.unwrap();
+    assert!(known.iter().all(|circle| circle.made_by == "soumu"));
+    assert!(known.iter().all(|circle| circle.makers == addresses(&["soumu@example.co.jp"])));
+    assert!(known.iter().any(|circle| circle.members == addresses(&["a@x.example", "b@y.example"])));
     let in_force = async |minute| store.circles_in_force(at(minute)).await.unwrap().len();
     assert_eq!((in_force(0).await, in_force(9).await, in_force(10).await), (2, 2, 1));
     store.end_circle(two, "ito", at(11)).await.unwrap();

@@ -4,7 +4,7 @@ use super::*;
 use crate::message::Header;
 use crate::message::fork::{Fork, Leaves};
 use crate::message::walk::Part;
-use crate::store::forks::Again;
+use crate::store::forks::{Again, HoldWaiting};
 use DeliveryState::{Dropped, Failed, Ready, Waiting};
 
 /// The fork of a mail with this subject and text.
@@ -12,8 +12,10 @@ fn fork(subject: &str, text: &str) -> Fork {
     let mut leaves = Leaves::default();
     leaves.data(text.as_bytes());
     leaves.end(&Part::default());
-    let block = format!("From: sato@example.co.jp\r\nMessage-ID: <1@x>\r\nSubject: {subject}\r\n");
-    Fork::of(None, &Header::parse(Bytes::from(block)).unwrap(), leaves.finish()).unwrap()
+    let block = format!(
+        "From: sato@example.co.jp\r\nDate: Mon, 6 Oct 2025 10:00:00 +0900\r\nMessage-ID: <1@x>\r\nSubject: {subject}\r\n"
+    );
+    Fork::of(None, &Header::parse(Bytes::from(block)).unwrap(), leaves.finish(), None).unwrap()
 }
 
 fn passed(random: u64, to: &[&str]) -> NewMessage {
@@ -278,4 +280,42 @@ pub(in crate::store) async fn delayed_mail_is_taken_back(harness: &impl Harness)
     assert_eq!(store.undo_take_back(one.id, "sato", at(3)).await.unwrap(), 0);
     assert_eq!(store.claim(at(4), 9, LEASE).await.unwrap().len(), 0);
     assert_eq!(store.claim(at(5), 9, LEASE).await.unwrap().len(), 3);
+}
+
+/// Delayed mail goes before its time, or is held as one item, in all its transactions.
+pub(in crate::store) async fn delayed_mail_goes_now_or_is_held(harness: &impl Harness) {
+    let store = harness.open();
+    let delayed = |random, text: &str, to: &str| NewMessage {
+        fork: Some(fork(text, "text")),
+        ..message(random, &[&[to]], InitialState::Waiting(at(5)))
+    };
+    let (one, two) = (delayed(1, "now", "a@x.example"), delayed(2, "now", "b@y.example"));
+    store.accept(one.clone()).await.unwrap();
+    store.accept(two.clone()).await.unwrap();
+    assert_eq!(store.send_now(two.id, "sato", at(5)).await.unwrap(), 0, "it is due");
+    assert_eq!(store.claim(at(1), 9, LEASE).await.unwrap().len(), 0);
+    assert_eq!(store.send_now(two.id, "sato", at(1)).await.unwrap(), 2);
+    assert_eq!(store.claim(at(1), 9, LEASE).await.unwrap().len(), 2);
+    assert_eq!(store.send_now(two.id, "sato", at(1)).await.unwrap(), 0, "it has left");
+
+    let (three, four) = (delayed(3, "ask", "a@x.example"), delayed(4, "ask", "b@y.example"));
+    store.accept(three.clone()).await.unwrap();
+    store.accept(four.clone()).await.unwrap();
+    let wish = |minute| HoldWaiting {
+        id: four.id,
+        at: at(minute),
+        hold: held_message(9, &["a@x.example"]).held.unwrap(),
+        event: Event::Asked { by: "sato".to_owned(), reason: "a project".to_owned() },
+        notices: vec![NewNotice { kind: NoticeKind::AskedAsIs, due: at(minute) }],
+    };
+    assert_eq!(store.hold_waiting(wish(5)).await.unwrap(), 0, "it is due");
+    assert_eq!(store.hold_waiting(wish(2)).await.unwrap(), 2);
+    assert_eq!(store.hold_waiting(wish(2)).await.unwrap(), 0, "it is held");
+    for new in [&three, &four] {
+        assert_eq!(states(&*store, new.id).await[0].0, Dropped);
+    }
+    let held = store.message(four.id).await.unwrap().held.unwrap();
+    assert_eq!((held.state, held.item), (HeldState::Held, three.id));
+    assert_eq!(store.members(three.id).await.unwrap(), [three.id, four.id]);
+    assert_eq!(store.due_notices(at(2), 9).await.unwrap()[0].kind, NoticeKind::AskedAsIs);
 }

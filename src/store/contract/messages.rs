@@ -214,5 +214,6 @@ pub(super) fn disclosed(message_id: &str) -> Disclosed {
         message_id: message_id.to_owned(),
         from: Some(address("sato@example.co.jp")),
         addresses: addresses(&["a@x.example", "b@y.example"]),
+        mail: "0a1b".to_owned(),
     }
 }

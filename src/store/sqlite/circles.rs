@@ -5,10 +5,12 @@ use super::encode::{from_json, to_json};
 use super::error::Failure;
 use crate::clock::Timestamp;
 use crate::message::Address;
+use crate::policy::facts::KnownCircle;
 use crate::store::StoreError;
 use crate::store::circles::{Circle, CircleStore, NewCircle};
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is known of the table: read once, and anew after every change.
@@ -18,7 +20,7 @@ pub(super) struct Known(Mutex<Option<Snapshot>>);
 #[derive(Clone)]
 struct Snapshot {
     all: Arc<Vec<Circle>>,
-    in_force: Arc<Vec<Vec<Address>>>,
+    in_force: Arc<Vec<KnownCircle>>,
     /// The next of them ends then.
     until: Timestamp,
 }
@@ -26,7 +28,7 @@ struct Snapshot {
 impl Snapshot {
     fn of(all: Arc<Vec<Circle>>, now: Timestamp) -> Self {
         let lasting = || all.iter().filter(|circle| circle.in_force(now));
-        let in_force = Arc::new(lasting().map(|circle| circle.members.clone()).collect());
+        let in_force = Arc::new(lasting().map(Circle::known).collect());
         let until = lasting().map(|circle| circle.expires).min().unwrap_or(Timestamp(i64::MAX));
         Self { all, in_force, until }
     }
@@ -42,13 +44,37 @@ impl Known {
     }
 }
 
+/// Who is in a circle, and whose word it is, as they are kept.
+#[derive(Serialize, Deserialize)]
+struct People {
+    members: Vec<Address>,
+    makers: Vec<Address>,
+}
+
+/// Circles made before the makers' addresses were kept have the members alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    People(People),
+    Members(Vec<Address>),
+}
+
+impl From<Kept> for People {
+    fn from(kept: Kept) -> Self {
+        match kept {
+            Kept::People(people) => people,
+            Kept::Members(members) => Self { members, makers: Vec::new() },
+        }
+    }
+}
+
 #[async_trait]
 impl CircleStore for SqliteStore {
     async fn circles(&self) -> Result<Vec<Circle>, StoreError> {
         self.readers.read(all).await
     }
 
-    async fn circles_in_force(&self, now: Timestamp) -> Result<Arc<Vec<Vec<Address>>>, StoreError> {
+    async fn circles_in_force(&self, now: Timestamp) -> Result<Arc<Vec<KnownCircle>>, StoreError> {
         let known = match self.circles.get() {
             Some(known) if now < known.until => known,
             Some(known) => Snapshot::of(known.all, now),
@@ -60,7 +86,7 @@ impl CircleStore for SqliteStore {
     }
 
     async fn make_circle(&self, circle: NewCircle) -> Result<i64, StoreError> {
-        let members = to_json(&circle.members)?;
+        let members = to_json(&People { members: circle.members, makers: circle.makers })?;
         let made = self
             .write(move |tx| {
                 tx.prepare_cached(
@@ -104,10 +130,12 @@ fn all(db: &Connection) -> Result<Vec<Circle>, Failure> {
     let mut rows = select.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
+        let People { members, makers } = from_json::<Kept>(&row.get::<_, String>(2)?)?.into();
         found.push(Circle {
             id: row.get(0)?,
             name: row.get(1)?,
-            members: from_json(&row.get::<_, String>(2)?)?,
+            members,
+            makers,
             expires: Timestamp(row.get(3)?),
             made_by: row.get(4)?,
             made_at: Timestamp(row.get(5)?),

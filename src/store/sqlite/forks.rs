@@ -1,11 +1,11 @@
 //! The store's methods about mail that comes in several transactions.
 
-use super::{SqliteStore, groups, journal, notices, read, taken};
+use super::{SqliteStore, encode, groups, journal, notices, read, taken};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::fork::Group;
-use crate::store::forks::{Again, ForksStore};
+use crate::store::forks::{Again, ForksStore, HoldWaiting};
 use crate::store::{GroupStanding, NewNotice, StoreError};
 use async_trait::async_trait;
 
@@ -44,6 +44,19 @@ impl ForksStore for SqliteStore {
     async fn undo_take_back(&self, id: Id, by: &str, at: Timestamp) -> Result<usize, StoreError> {
         let by = by.to_owned();
         self.write(move |tx| taken::untake(tx, id, &by, at)).await
+    }
+
+    async fn send_now(&self, id: Id, by: &str, at: Timestamp) -> Result<usize, StoreError> {
+        let by = by.to_owned();
+        self.write(move |tx| taken::send_now(tx, id, &by, at)).await
+    }
+
+    async fn hold_waiting(&self, wish: HoldWaiting) -> Result<usize, StoreError> {
+        let id = wish.id;
+        let row = encode::hold(&wish.hold)?;
+        let held = self.write(move |tx| taken::hold_waiting(tx, &wish, &row)).await;
+        self.recent.forget(id);
+        held
     }
 
     async fn hold_again(&self, again: Again) -> Result<(), StoreError> {

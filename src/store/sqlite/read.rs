@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Of one Message-ID at most so many entries of the ledger are read.
-const ENTRIES_OF_ONE_ID: usize = 100;
+const ENTRIES_OF_ONE_ID: usize = 1_000;
 
 /// An id as it stands in a row.
 pub(super) fn id(text: &str) -> Result<Id, StoreError> {

@@ -1,13 +1,14 @@
 //! Taking back what is still here: delayed mail, and the undoing of it; the undoing of a held mail's
 //! return.
 
+use super::encode::HoldRow;
 use super::error::Failure;
-use super::{codes, groups, hooks, journal, notices, read, schema};
+use super::{accept, codes, groups, hooks, journal, notices, read, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Fork;
-use crate::store::forks::Again;
+use crate::store::forks::{Again, HoldWaiting};
 use crate::store::{HeldState, NoticeKind, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
@@ -75,6 +76,61 @@ fn mark(tx: &Connection, message: i64, by: &str, at: Timestamp) -> Result<(), Fa
     )?
     .execute(params![message, at.0, by])?;
     Ok(())
+}
+
+/// Lets what waits of a delayed mail go now: it was never tried, and is not yet due. How many copies.
+pub(super) fn send_now(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<usize, Failure> {
+    let mut all = 0;
+    for message in whole_mail(tx, id)? {
+        let copies = tx
+            .prepare_cached(
+                "UPDATE deliveries SET due = ?3 \
+                 WHERE row BETWEEN ?1 AND ?2 AND state = ?4 AND attempts = 0 AND due > ?3",
+            )?
+            .execute(params![schema::base(message), schema::last(message), at.0, codes::WAITING])?;
+        if copies > 0 {
+            let how = "split, before its time".to_owned();
+            let event = Event::Released { by: by.to_owned(), how, dropped: Vec::new() };
+            journal::append(tx, message, at, &event)?;
+        }
+        all += copies;
+    }
+    Ok(all)
+}
+
+/// Holds what waits of a delayed mail: its first transaction becomes the item, the others its members.
+pub(super) fn hold_waiting(tx: &Connection, wish: &HoldWaiting, row: &HoldRow) -> Result<usize, Failure> {
+    let (mut all, mut item) = (0, None);
+    for message in whole_mail(tx, wish.id)? {
+        let copies = withdraw(tx, message, wish.at)?;
+        if copies == 0 {
+            continue;
+        }
+        all += copies;
+        accept::held(tx, message, row)?;
+        terms::describe_stored(tx, message)?;
+        if let Some(item) = item {
+            let people: String = tx
+                .prepare_cached("SELECT coalesce(keys, people) FROM messages WHERE row = ?1")?
+                .query_row([message], |found| found.get(0))?;
+            groups::join(tx, message, item, row, &people, wish.at)?;
+        } else {
+            let fork: Option<Vec<u8>> = tx
+                .prepare_cached("SELECT fork FROM messages WHERE row = ?1")?
+                .query_row([message], |found| found.get(0))?;
+            let fork = fork.and_then(|octets| Fork::from_octets(&octets));
+            groups::begin(tx, message, row, fork.as_ref())?;
+            hooks::held(tx, message, wish.at.0)?;
+            item = Some(message);
+        }
+    }
+    if let Some(item) = item {
+        journal::append(tx, item, wish.at, &wish.event)?;
+        for notice in &wish.notices {
+            notices::put(tx, item, notice.kind, Some(notice.due.0))?;
+        }
+    }
+    Ok(all)
 }
 
 /// A sibling of a delayed mail that was taken back is taken back as it comes.

@@ -5,7 +5,6 @@ use super::super::words::{Words, calm};
 use crate::desk::dossier::Dossier;
 use crate::desk::known::{Acquaintance, Known};
 use crate::message::Address;
-use crate::policy::organisation::{is_shared, organisation_of};
 use std::collections::{BTreeMap, HashSet};
 
 /// Most characters of an address or a name.
@@ -42,11 +41,12 @@ pub(super) fn organisations(t: &Words, dossier: &Dossier, known: &Known) -> Vec<
     for recipient in &dossier.message.envelope.recipients {
         let address = &recipient.address;
         let ours = dossier.is_internal(address);
-        let provider = !ours && is_shared(address.domain_key());
+        let (organisation, shared) = dossier.organisation_of(address);
+        let provider = !ours && shared;
         let name = match (ours, provider) {
             (true, _) => String::new(),
             (_, true) => address.domain_key().to_owned(),
-            _ => organisation_of(address),
+            _ => organisation,
         };
         let (stand, class) = if ours { (String::new(), "") } else { stand(t, known.of(address)) };
         let person = Person {

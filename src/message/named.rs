@@ -1,0 +1,150 @@
+//! Addresses that a header names anywhere: in display names, comments, a Subject, a field that somebody
+//! made up. Who reads the mail sees them, whatever the field is for.
+//!
+//! Left out is what no person means as an address: trace fields, signatures, what a provider's machines
+//! leave behind, and identifiers (`id@host`).
+
+use super::address::spell::is_invisible;
+use super::header::decode_text;
+use super::open::written::WrittenScan;
+use super::walk::params;
+use super::{Address, Header};
+use unicode_normalization::UnicodeNormalization;
+
+/// Most addresses taken from one field.
+const MOST: usize = 10_000;
+
+/// Trace fields and signatures (RFC 5321 §4.4, RFC 6376, RFC 8601, RFC 8617), those by which hosts tell
+/// each other where a mail was delivered, and those that say where senders in bulk take complaints.
+const TRACE: [&str; 21] = [
+    "abuse-reports-to",
+    "authentication-results",
+    "autocrypt",
+    "delivered-to",
+    "dkim-signature",
+    "domainkey-signature",
+    "envelope-to",
+    "feedback-id",
+    "original-recipient",
+    "received",
+    "received-spf",
+    "return-path",
+    "x-complaints-to",
+    "x-csa-complaints",
+    "x-envelope-from",
+    "x-forwarded-for",
+    "x-feedback-id",
+    "x-original-to",
+    "x-received",
+    "x-report-abuse",
+    "x-report-abuse-to",
+];
+
+/// Fields whose values are identifiers, which look like addresses (RFC 5322 §3.6.4, RFC 2045 §7).
+const IDENTIFIERS: [&str; 6] =
+    ["content-id", "in-reply-to", "message-id", "references", "resent-message-id", "x-message-id"];
+
+/// What begins like this comes from machines on the way.
+const MACHINES: [&str; 8] = [
+    "arc-",
+    "list-",
+    "x-forefront-",
+    "x-gm-",
+    "x-google-",
+    "x-microsoft-antispam",
+    "x-ms-exchange-",
+    "x-ms-office365-",
+];
+
+/// Fields that leave with no copy name nobody to a reader.
+const NEVER_LEAVE: [&str; 4] = ["apparently-to", "bcc", "resent-bcc", "x-envelope-to"];
+
+/// Every address the header names where a reader may look, each once, in order.
+pub fn named(header: &Header) -> Vec<Address> {
+    let mut scan = WrittenScan::default();
+    for field in header.fields() {
+        let name = String::from_utf8_lossy(header.name(field)).to_ascii_lowercase();
+        let Some(text) = shown(&name, header.body(field)) else { continue };
+        scan.feed(text.as_bytes());
+        // Two fields never make one address.
+        scan.feed(b"\n");
+    }
+    scan.finish(MOST)
+}
+
+/// What a reader may see of a field that can name anybody.
+fn shown(name: &str, body: &[u8]) -> Option<String> {
+    let machine = TRACE.contains(&name) || MACHINES.iter().any(|start| name.starts_with(start));
+    let identifies = IDENTIFIERS.contains(&name) || name.ends_with("-message-id");
+    if machine || identifies || NEVER_LEAVE.contains(&name) {
+        return None;
+    }
+    let text = match name {
+        // Of these a reader sees a file's name; a boundary or a start is an identifier.
+        "content-type" | "content-disposition" => {
+            let field = params::read(body);
+            let names = ["name", "filename"].iter().filter_map(|one| field.get(one));
+            names.collect::<Vec<_>>().join("\n")
+        }
+        _ => decode_text(body),
+    };
+    if !text.contains(['@', '＠', '﹫']) {
+        return None;
+    }
+    if text.is_ascii() {
+        return Some(text);
+    }
+    Some(text.nfkc().filter(|char| !is_invisible(*char)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn of(header: &str) -> Vec<String> {
+        let header = Header::parse(Bytes::copy_from_slice(header.as_bytes())).unwrap();
+        named(&header).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn wherever_a_reader_may_look() {
+        for (field, found) in [
+            ("To: \"a@one.example\" <b@two.example>", &["a@one.example", "b@two.example"][..]),
+            ("Cc: x <c@x.example> (for d@y.example)", &["c@x.example", "d@y.example"]),
+            ("Subject: =?utf-8?b?5a6b5YWI?= =?utf-8?q?a=40one.example?=", &["a@one.example"]),
+            ("X-To: a@one.example, b@two.example", &["a@one.example", "b@two.example"]),
+            ("Comments: also to a@one.\r\n example and b@two.example", &["b@two.example"]),
+            ("Keywords: ａ＠ｏｎｅ．ｅｘａｍｐｌｅ", &["a@one.example"]),
+            ("Subject: a\u{200b}@one.example", &["a@one.example"]),
+            (
+                "Content-Type: text/plain; name=\"a@one.example.txt\"; boundary=\"b@two.example\"",
+                &["a@one.example.txt"],
+            ),
+            ("X-Failed-Recipients: a@one.example", &["a@one.example"]),
+        ] {
+            assert_eq!(of(&format!("{field}\r\n")), found, "{field}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_to_anybody() {
+        for field in [
+            "Received: from a by b for <a@one.example>; now",
+            "Message-ID: <1@one.example>",
+            "References: <1@one.example> <2@one.example>",
+            "X-Campaign-Message-ID: <1@one.example>",
+            "DKIM-Signature: v=1; i=@one.example; z=To:a@one.example",
+            "ARC-Authentication-Results: i=1; smtp.mailfrom=a@one.example",
+            "Authentication-Results: x; smtp.mailfrom=a@one.example",
+            "X-MS-Exchange-CrossTenant-x: a@one.example",
+            "List-Unsubscribe: <mailto:a@one.example>",
+            "Bcc: a@one.example",
+            "Delivered-To: a@one.example",
+            "Content-Type: multipart/related; start=\"<1@one.example>\"",
+            "Subject: meet @noon, pay @5.00, image001.png@01DA3F.7C1",
+        ] {
+            assert_eq!(of(&format!("{field}\r\n")), Vec::<String>::new(), "{field}");
+        }
+    }
+}
