@@ -8,6 +8,7 @@ mod spell;
 
 pub use cross::cross_check;
 pub use list::parse_list;
+pub use name::names_another;
 
 use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};

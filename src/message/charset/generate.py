@@ -97,7 +97,7 @@ def main():
             module = importlib.import_module(f"encodings.{codec}")
         except ImportError:  # of another system
             continue
-        if hasattr(module, "decoding_table") or hasattr(module, "decoding_map"):
+        if hasattr(module, "decoding_table") or hasattr(module, "decoding_map") or codec == "latin_1":
             add(by_python(codec), names)
     for charset in ICONV:
         table = by_iconv(charset)

@@ -27,7 +27,7 @@ pub(super) fn find(label: &[u8]) -> Option<Kind> {
 /// `IBM-037`, `x-ms-cp932` and `windows-932` are `cp37`, `cp932`, `cp932`.
 fn plain(lower: &[u8]) -> String {
     let mut rest = lower;
-    while let Some(shorter) = rest.strip_prefix(b"x-") {
+    while let [b'x', b'-' | b'_', shorter @ ..] = rest {
         rest = shorter;
     }
     let plain: String =

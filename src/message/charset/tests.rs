@@ -50,7 +50,7 @@ fn names_that_vendors_write() {
         ("ISO-2022-KR csISO2022KR", b"\x1b$)C\x0e#a#@#x\x0f"),
         ("ISO-2022-CN", b"\x1b$)A\x0e#a#@#x\x0f"),
         ("HZ-GB-2312 HZ", b"~{#a#@#x~}"),
-        ("johab CP1361", b"\xda\xc1\xda\xa0\xda\xd8"),
+        ("johab CP1361", b"\xda\x71\xda\x50\xda\x9a"),
         ("UTF-7 unicode-1-1-utf-7 csUTF7", b"+/0H/IP9Y-"),
         ("UTF-16 UCS-2 csUnicode ISO-10646-UCS-2", b"\x41\xff\x20\xff\x58\xff"),
         ("UTF-16BE UTF-16 UnicodeFFFE", b"\xfe\xff\xff\x41\xff\x20\xff\x58"),

@@ -89,7 +89,10 @@ impl Info {
     }
 
     fn is_message(&self) -> bool {
-        self.content_type == "message/rfc822" || self.ends_with(&[".eml", ".mht", ".mhtml", ".nws"])
+        matches!(
+            self.content_type.as_str(),
+            "message/rfc822" | "text/rfc822-headers" | "message/global-headers" | "message/external-body"
+        ) || self.ends_with(&[".eml", ".mht", ".mhtml", ".nws"])
     }
 }
 

@@ -3,6 +3,7 @@
 //! Two steps: [`Preface::read`] takes header and envelope before a byte of the body is read, for the
 //! audit must know by then whom to hide; [`Preface::complete`] adds what the body and the ledger say.
 
+mod form;
 mod ids;
 mod read;
 
@@ -122,6 +123,9 @@ pub struct Facts {
     pub outside_recipients: usize,
     /// What could not be read for certain: any entry makes the message `unparseable`.
     pub problems: Vec<String>,
+    /// What is odd about the header's form and discloses nobody: said, and nothing more.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// All fields as decoded text, for header rules: lower-case name, text.
     #[serde(skip)]
     pub header_texts: Vec<(String, String)>,
