@@ -374,7 +374,7 @@ fn not_audited() -> RuleOutcome {
 
 /// Something said among the rules that demands nothing.
 fn note(name: &str, why: String, why_ja: String) -> RuleOutcome {
-    RuleOutcome { name: name.to_owned(), matched: true, demand: Demand::default(), why, why_ja }
+    RuleOutcome { name: name.to_owned(), matched: false, demand: Demand::default(), why, why_ja }
 }
 
 /// Fields that went, though the rest passed as it came.
@@ -395,7 +395,9 @@ fn form_note(notes: &[String]) -> Option<RuleOutcome> {
     Some(note(
         FORM,
         format!("an odd header that names nobody but its one recipient, its author and us: {first}"),
-        format!("ヘッダーの書き方に不備がありますが、唯一の宛先・差出人・自組織のほかに示される人はいません: {first}"),
+        format!(
+            "ヘッダーの書き方に不備がありますが、唯一の宛先・差出人・自組織のほかに示される人はいません: {first}"
+        ),
     ))
 }
 

@@ -103,7 +103,8 @@ impl Charset {
     /// Decodes a whole text, with U+FFFD for what is malformed.
     pub fn decode(self, bytes: &[u8]) -> String {
         if self == Self::UTF_8 {
-            return String::from_utf8_lossy(bytes).into_owned();
+            return String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
+                .into_owned();
         }
         let mut out = String::with_capacity(bytes.len() + bytes.len() / 2);
         self.decoder().feed(bytes, true, &mut out);

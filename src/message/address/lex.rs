@@ -199,7 +199,9 @@ fn atom_kind(bytes: &[u8]) -> Kind {
     let last = bytes.iter().rposition(|byte| *byte == 0x1b);
     let open = last.is_some_and(|at| !matches!(bytes.get(at + 1..at + 3), Some([b'(', b'B' | b'J'])));
     if open && bytes.iter().any(|byte| matches!(byte, b'@' | b'<')) {
-        return Kind::Junk("unencoded ISO-2022-JP text that does not end, which others may read as an address");
+        return Kind::Junk(
+            "unencoded ISO-2022-JP text that does not end, which others may read as an address",
+        );
     }
     Kind::Atom
 }

@@ -149,9 +149,7 @@ impl Wide {
             self.high = Some(unit);
         } else if unit != 0xfeff {
             let units = self.high.take().into_iter().chain(std::iter::once(unit));
-            out.extend(
-                char::decode_utf16(units).map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER)),
-            );
+            out.extend(char::decode_utf16(units).map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER)));
         }
     }
 }

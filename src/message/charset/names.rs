@@ -49,8 +49,8 @@ fn plain(lower: &[u8]) -> String {
 /// Sets that the Encoding Standard has not, has under another order of octets, or reads too strictly.
 fn own(plain: &str) -> Option<Kind> {
     Some(match plain {
-        "ascii" | "usascii" | "csascii" | "646" | "iso646us" | "iso646irv1991" | "isoir6" | "us" | "cp367"
-        | "ansix341968" | "ansix341986" => Kind::Ascii,
+        "ascii" | "usascii" | "csascii" | "646" | "iso646us" | "iso646irv1991" | "isoir6" | "us"
+        | "cp367" | "ansix341968" | "ansix341986" => Kind::Ascii,
         "jis" | "jis7" | "jis8" | "cp50220" | "cp50221" | "cp50222" | "windowsiso2022jp" | "cp5052"
         | "cp5053" | "csjisencoding" => Kind::Shifted(Family::Japanese),
         name if name.starts_with("iso2022jp") || name.starts_with("csiso2022jp") => {
@@ -67,8 +67,14 @@ fn own(plain: &str) -> Option<Kind> {
         }
         "utf16" | "u16" | "ucs2" | "iso10646ucs2" | "csunicode" | "unicode" | "utf16plain" | "csutf16"
         | "isoir193" => Kind::Wide(Wide::new(2, Order::Unknown)),
-        "utf16le" | "utf16littleendian" | "unicodelittleunmarked" | "unicodelittle" | "unicodefeff" | "cp1200"
-        | "csutf16le" | "ucs2le" => Kind::Wide(Wide::new(2, Order::Little)),
+        "utf16le"
+        | "utf16littleendian"
+        | "unicodelittleunmarked"
+        | "unicodelittle"
+        | "unicodefeff"
+        | "cp1200"
+        | "csutf16le"
+        | "ucs2le" => Kind::Wide(Wide::new(2, Order::Little)),
         "utf16be" | "utf16bigendian" | "unicodebigunmarked" | "unicodebig" | "unicodefffe" | "cp1201"
         | "csutf16be" | "ucs2be" => Kind::Wide(Wide::new(2, Order::Big)),
         "utf32" | "u32" | "ucs4" | "iso10646ucs4" | "csucs4" | "csutf32" => {
@@ -83,23 +89,36 @@ fn own(plain: &str) -> Option<Kind> {
 /// More names of what the Encoding Standard has.
 fn standard(plain: &str) -> Option<&'static Encoding> {
     Some(match plain {
-        "cp932" | "cp943" | "cp942" | "cp31" | "windows31j" | "cswindows31j" | "sjis" | "sjiswin" | "sjisopen"
-        | "sjismac" | "sjisdocomo" | "sjiskddi" | "sjissoftbank" | "shiftjis" | "shiftjis2004"
-        | "shiftjisx0213" | "shiftjisx" | "sjis2004" | "sjisx0213" | "ssjis" | "mskanji" | "csshiftjis"
-        | "macjapanese" | "maccjk" | "pck" | "cp10001" | "932" => SHIFT_JIS,
-        "eucjp" | "eucjpms" | "eucjpwin" | "eucjpopen" | "eucjis2004" | "eucjisx0213" | "eucjp2004" | "eucjis"
-        | "jisx0213" | "ujis" | "cp51932" | "cp20932" | "cp954" | "cp33722" | "cseucjp"
+        "cp932" | "cp943" | "cp942" | "cp31" | "windows31j" | "cswindows31j" | "sjis" | "sjiswin"
+        | "sjisopen" | "sjismac" | "sjisdocomo" | "sjiskddi" | "sjissoftbank" | "shiftjis"
+        | "shiftjis2004" | "shiftjisx0213" | "shiftjisx" | "sjis2004" | "sjisx0213" | "ssjis" | "mskanji"
+        | "csshiftjis" | "macjapanese" | "maccjk" | "pck" | "cp10001" | "932" => SHIFT_JIS,
+        "eucjp"
+        | "eucjpms"
+        | "eucjpwin"
+        | "eucjpopen"
+        | "eucjis2004"
+        | "eucjisx0213"
+        | "eucjp2004"
+        | "eucjis"
+        | "jisx0213"
+        | "ujis"
+        | "cp51932"
+        | "cp20932"
+        | "cp954"
+        | "cp33722"
+        | "cseucjp"
         | "cseucpkdfmtjapanese" => EUC_JP,
         "cp936" | "936" | "gbk" | "euccn" | "eucgb2312cn" | "cngb" | "gb2312" | "gb23121980" | "gb231280"
         | "chinese" | "csiso58gb231280" | "isoir58" | "cp1386" | "cp1383" | "cp20936" | "cp51936"
         | "macsimpchinese" | "cp10008" => GBK,
         "gb18030" | "gb180302000" | "gb180302005" | "gb180302022" | "cp54936" | "cp1392" => GB18030,
-        "cp950" | "950" | "cp951" | "cp1370" | "cp1375" | "big5" | "big5tw" | "big5hkscs" | "big5hkscs2001"
-        | "big5hkscs2004" | "big5hkscs2008" | "hkscs" | "csbig5" | "csbig5hkscs" | "bigfive" | "cnbig5"
-        | "big5eten" | "big5uao" | "mactradchinese" | "cp10002" => BIG5,
-        "cp949" | "949" | "uhc" | "euckr" | "cseuckr" | "ksc5601" | "ksc56011987" | "ksc56011989" | "ksx1001"
-        | "ksc" | "korean" | "isoir149" | "csksc56011987" | "cp970" | "cp1363" | "cp51949" | "cp20949"
-        | "mackorean" | "cp10003" => EUC_KR,
+        "cp950" | "950" | "cp951" | "cp1370" | "cp1375" | "big5" | "big5tw" | "big5hkscs"
+        | "big5hkscs2001" | "big5hkscs2004" | "big5hkscs2008" | "hkscs" | "csbig5" | "csbig5hkscs"
+        | "bigfive" | "cnbig5" | "big5eten" | "big5uao" | "mactradchinese" | "cp10002" => BIG5,
+        "cp949" | "949" | "uhc" | "euckr" | "cseuckr" | "ksc5601" | "ksc56011987" | "ksc56011989"
+        | "ksx1001" | "ksc" | "korean" | "isoir149" | "csksc56011987" | "cp970" | "cp1363" | "cp51949"
+        | "cp20949" | "mackorean" | "cp10003" => EUC_KR,
         "u8" | "utf" | "utf8" | "utf8sig" | "utf8ucs2" | "utf8ucs4" | "utf8mb3" | "utf8mb4" | "utf8mac"
         | "cesu8" | "csutf8" | "cp65001" | "cp1208" | "unicode11utf8" | "unicode20utf8" => UTF_8,
         _ => return None,

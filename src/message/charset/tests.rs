@@ -22,8 +22,10 @@ fn every_name_that_python_knows_is_read_as_python_writes_it() {
         let text = if fields[1] == "wide" { wide(text) } else { text.to_owned() };
         for name in fields[0].split(' ') {
             names += 1;
-            for name in [name.to_owned(), name.to_uppercase(), format!(" '{name}' "), format!("x-{name}*ja")] {
-                let charset = Charset::named(name.as_bytes()).unwrap_or_else(|| panic!("`{name}` is not known"));
+            for name in [name.to_owned(), name.to_uppercase(), format!(" '{name}' "), format!("x-{name}*ja")]
+            {
+                let charset =
+                    Charset::named(name.as_bytes()).unwrap_or_else(|| panic!("`{name}` is not known"));
                 assert_eq!(charset.decode(&octets(fields[2])), text, "{name}");
             }
         }
@@ -63,7 +65,10 @@ fn names_that_vendors_write() {
         }
     }
     for (names, octets) in [
-        ("IBM037 ibm-37 csIBM037 CP00037 ebcdic-cp-us IBM500 IBM1047 IBM01140 ebcdic-us-37+euro", &b"\x81\x7c\xa7"[..]),
+        (
+            "IBM037 ibm-37 csIBM037 CP00037 ebcdic-cp-us IBM500 IBM1047 IBM01140 ebcdic-us-37+euro",
+            &b"\x81\x7c\xa7"[..],
+        ),
         ("IBM437 cp850 IBM00858 VISCII TCVN x-mac-roman ISO-8859-16 KOI8-U tis-620 us-ascii 646", b"a@x"),
     ] {
         for name in names.split_whitespace() {

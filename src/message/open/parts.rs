@@ -180,7 +180,8 @@ fn mailboxes(place: &str, header: &Header, cx: &mut Context<'_>) {
         }
         let decoded = decode_words(body);
         for mailbox in [body, decoded.as_bytes()].into_iter().flat_map(|body| parse_list(body).mailboxes) {
-            plain.extend_from_slice(format!("{name}: {}\r\n", mailbox.address.key()).as_bytes());
+            plain.extend_from_slice(header.name(field));
+            plain.extend_from_slice(format!(": {}\r\n", mailbox.address.key()).as_bytes());
         }
     }
     if !plain.is_empty() {

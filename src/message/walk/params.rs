@@ -132,7 +132,8 @@ fn join(sections: &BTreeMap<usize, (bool, String)>) -> Vec<String> {
             bytes.extend_from_slice(value.as_bytes());
         }
     }
-    let known = Charset::named(charset.as_bytes()).filter(|known| !known.is_utf8_or_ascii() || bytes.is_ascii());
+    let known =
+        Charset::named(charset.as_bytes()).filter(|known| !known.is_utf8_or_ascii() || bytes.is_ascii());
     match known {
         Some(known) => {
             let other = known.other_order().map(|other| other.decode(&bytes));

@@ -54,8 +54,10 @@ fn quoted(octets: &[u8]) -> String {
 fn places(name: &str, octets: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let coded = STANDARD.encode(octets);
     let forwarded = |subject: &str| {
-        format!("Content-Type: message/rfc822\r\n\r\nFrom: a@example.co.jp\r\nSubject: {subject}\r\n\r\nx\r\n")
-            .into_bytes()
+        format!(
+            "Content-Type: message/rfc822\r\n\r\nFrom: a@example.co.jp\r\nSubject: {subject}\r\n\r\nx\r\n"
+        )
+        .into_bytes()
     };
     let file = |parameter: &str| {
         let head = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/csv";
@@ -118,10 +120,14 @@ fn text_of_no_declared_set() {
                 }
             }
         }
-        for parameter in [format!("filename*=''{}", percent(&octets)), format!("filename*=x-klingon''{}", percent(&octets))]
-        {
+        for parameter in [
+            format!("filename*=''{}", percent(&octets)),
+            format!("filename*=x-klingon''{}", percent(&octets)),
+        ] {
             let head = format!("Content-Type: text/csv\r\nContent-Disposition: attachment; {parameter}");
-            let message = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{head}\r\n\r\n1\r\n--b--\r\n");
+            let message = format!(
+                "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{head}\r\n\r\n1\r\n--b--\r\n"
+            );
             assert!(is_found(message.as_bytes()), "{names:?} {parameter}");
         }
         let word = format!("Subject: =?x-klingon?B?{}?=\r\n", STANDARD.encode(&octets));
@@ -156,7 +162,9 @@ fn a_set_that_nobody_knows_is_named() {
 fn mailboxes_in_forwarded_headers() {
     for value in [
         "user @ host . example (c)",
-        "us(a (nested) comment)er@host.example".replace("us(a (nested) comment)er", "(a (nested) c) user (b)").as_str(),
+        "us(a (nested) comment)er@host.example"
+            .replace("us(a (nested) comment)er", "(a (nested) c) user (b)")
+            .as_str(),
         "\"user\"@host.example",
         "\"us\\er\"@host.example",
         "Team: x@example.co.jp, User <user@\r\n\thost\r\n .example>;",
@@ -168,10 +176,13 @@ fn mailboxes_in_forwarded_headers() {
             let header = format!("Subject: x\r\n{field}: {value}\r\n");
             for message in [
                 format!("Content-Type: message/rfc822\r\n\r\n{header}\r\nx\r\n"),
-                format!("Content-Type: message/rfc822\r\n\r\nFrom x@y Mon Jan  1 00:00:00 2026\r\n{header}\r\nx\r\n"),
+                format!(
+                    "Content-Type: message/rfc822\r\n\r\nFrom x@y Mon Jan  1 00:00:00 2026\r\n{header}\r\nx\r\n"
+                ),
                 format!("Content-Type: text/rfc822-headers\r\n\r\n{header}"),
                 format!("Content-Type: message/external-body; access-type=x\r\n\r\n{header}\r\n"),
-                String::from_utf8(attached("application/octet-stream", "mail.eml", header.as_bytes())).unwrap(),
+                String::from_utf8(attached("application/octet-stream", "mail.eml", header.as_bytes()))
+                    .unwrap(),
             ] {
                 assert!(is_found(message.as_bytes()), "{message}");
             }
@@ -186,7 +197,9 @@ fn form_alone_is_no_problem() {
         format!("Content-Type: message/rfc822\r\n\r\n{header}Content-Type: text/plain\r\n\r\n{NEEDLE}\r\n")
     };
     let multipart = |head: &str, part: &str| {
-        format!("Content-Type: multipart/mixed; boundary=b\r\n{head}\r\n--b\r\n{part}\r\n{NEEDLE}\r\n--b--\r\n")
+        format!(
+            "Content-Type: multipart/mixed; boundary=b\r\n{head}\r\n--b\r\n{part}\r\n{NEEDLE}\r\n--b--\r\n"
+        )
     };
     for message in [
         embedded("From x@y.jp Mon Jan  1 00:00:00 2026\r\nTo: a@b.jp\r\n"),
@@ -200,10 +213,9 @@ fn form_alone_is_no_problem() {
         assert!(!report.hits.is_empty(), "{message}");
     }
     // Nobody can say what such parts are.
-    for message in [
-        multipart("Content-Transfer-Encoding: base64\r\n", ""),
-        multipart("", "this is no field\r\n"),
-    ] {
+    for message in
+        [multipart("Content-Transfer-Encoding: base64\r\n", ""), multipart("", "this is no field\r\n")]
+    {
         assert!(!report(message.as_bytes()).facts.problems.is_empty(), "{message}");
     }
 }

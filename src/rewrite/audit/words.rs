@@ -40,7 +40,9 @@ pub(super) fn decode(body: &[u8]) -> Vec<u8> {
 
 fn flush(gathered: &mut Option<(Option<Charset>, Vec<u8>)>, out: &mut Vec<u8>) {
     if let Some((charset, bytes)) = gathered.take() {
-        let readings = match charset {
+        // A word in ASCII or UTF-8 with octets that are neither is of no known charset either.
+        let known = charset.filter(|known| !known.is_utf8_or_ascii() || std::str::from_utf8(&bytes).is_ok());
+        let readings = match known {
             Some(known) => vec![known.decode(&bytes)],
             None => charset::readings(&bytes),
         };
@@ -53,8 +55,7 @@ fn flush(gathered: &mut Option<(Option<Charset>, Vec<u8>)>, out: &mut Vec<u8>) {
 /// One word from its `=?` on: charset, octets, and how long it was.
 fn read(word: &[u8]) -> Option<(Option<Charset>, Vec<u8>, usize)> {
     let mark = memchr::memchr(b'?', &word[2..]).filter(|&at| at < 80)? + 2;
-    // An ASCII word with octets beyond it is of no declared charset either.
-    let charset = Charset::named(&word[2..mark]).filter(|charset| !charset.is_utf8_or_ascii());
+    let charset = Charset::named(&word[2..mark]);
     let [kind, b'?', text @ ..] = &word[mark + 1..] else { return None };
     let end = memmem::find(text, b"?=");
     let content = &text[..end.unwrap_or(text.len())];
