@@ -87,7 +87,7 @@ pub(super) fn may_go(name: &[u8], options: &CopyOptions) -> bool {
         "comments",
     ];
     let shown = SHOWN.iter().any(|shown| name.eq_ignore_ascii_case(shown.as_bytes()));
-    !shown && matches!(rule(name, options), Rule::Drop | Rule::Received)
+    !shown && !never_leaves(name) && matches!(rule(name, options), Rule::Drop | Rule::Received)
 }
 
 /// The rule for a field in a rewritten copy. An exact name wins over a wildcard.

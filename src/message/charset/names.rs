@@ -15,7 +15,15 @@ pub(super) fn find(label: &[u8]) -> Option<Kind> {
     let blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'');
     let start = label.iter().position(|byte| !blank(byte))?;
     let end = label.iter().rposition(|byte| !blank(byte))? + 1;
-    let lower = label[start..end].to_ascii_lowercase();
+    let label = &label[start..end];
+    // The two that most mail is written in, before anything is copied.
+    if label.eq_ignore_ascii_case(b"utf-8") {
+        return Some(Kind::Standard(UTF_8));
+    }
+    if label.eq_ignore_ascii_case(b"iso-2022-jp") {
+        return Some(Kind::Shifted(Family::Japanese));
+    }
+    let lower = label.to_ascii_lowercase();
     let plain = plain(&lower);
     own(&plain)
         .or_else(|| Encoding::for_label_no_replacement(&lower).map(Kind::Standard))
@@ -51,6 +59,8 @@ fn own(plain: &str) -> Option<Kind> {
     Some(match plain {
         "ascii" | "usascii" | "csascii" | "646" | "iso646us" | "iso646irv1991" | "isoir6" | "us"
         | "cp367" | "ansix341968" | "ansix341986" => Kind::Ascii,
+        // Words for not knowing (RFC 1428 §3): the text is read as if nothing were declared.
+        "unknown8bit" | "unknown" | "8bit" | "7bit" | "binary" | "none" | "default" | "auto" => Kind::Ascii,
         "jis" | "jis7" | "jis8" | "cp50220" | "cp50221" | "cp50222" | "windowsiso2022jp" | "cp5052"
         | "cp5053" | "csjisencoding" => Kind::Shifted(Family::Japanese),
         name if name.starts_with("iso2022jp") || name.starts_with("csiso2022jp") => {

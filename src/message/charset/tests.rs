@@ -69,7 +69,10 @@ fn names_that_vendors_write() {
             "IBM037 ibm-37 csIBM037 CP00037 ebcdic-cp-us IBM500 IBM1047 IBM01140 ebcdic-us-37+euro",
             &b"\x81\x7c\xa7"[..],
         ),
-        ("IBM437 cp850 IBM00858 VISCII TCVN x-mac-roman ISO-8859-16 KOI8-U tis-620 us-ascii 646", b"a@x"),
+        (
+            "IBM437 cp850 IBM00858 VISCII TCVN x-mac-roman ISO-8859-16 KOI8-U tis-620 us-ascii 646 unknown-8bit x-unknown",
+            b"a@x",
+        ),
     ] {
         for name in names.split_whitespace() {
             let charset = Charset::named(name.as_bytes()).unwrap_or_else(|| panic!("`{name}` is not known"));

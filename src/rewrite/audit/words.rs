@@ -95,7 +95,11 @@ fn quoted(content: &[u8], out: &mut Vec<u8>) {
 
 /// Raw 8-bit or shifted text in the charsets Japanese mail uses without saying so.
 pub(super) fn guesses(body: &[u8]) -> Vec<String> {
-    Charset::GUESSES.iter().map(|charset| charset.decode(body)).collect()
+    // What is UTF-8 is nothing else but, perhaps, shifted as well.
+    let eight_bit = std::str::from_utf8(body).is_err();
+    let shifted = body.contains(&0x1b);
+    let wanted = |charset: &&Charset| if charset.is_shifted() { shifted } else { eight_bit };
+    Charset::GUESSES.iter().filter(wanted).map(|charset| charset.decode(body)).collect()
 }
 
 #[cfg(test)]

@@ -244,7 +244,7 @@ fn traces_of_a_hidden_recipient_go_and_the_mail_passes() {
         let copies = settled.copies.unwrap_or_else(|| panic!("{field}: {:?}", settled.hits));
         let name = field.split(':').next().unwrap();
         for (_, copy) in rendered(&seen, &copies) {
-            assert_eq!(!copy.contains(name), goes, "{copy}");
+            assert_eq!(!copy.contains(field), goes, "{copy}");
             assert!(copy.contains("Subject: x") && copy.contains("To: a@one.example"), "{copy}");
         }
         let noted = settled.verdict.rules.iter().any(|rule| rule.name == "builtin:left-out");
