@@ -24,6 +24,10 @@ pub const MAX_HEADER: usize = 1024 * 1024;
 pub const MAX_RECEIVED: usize = 100;
 /// The rule under which a message is held because the audit found a hidden address.
 pub const AUDIT_RULE: &str = "builtin:audit";
+/// Under this name fields are noted that were left out of a passed message.
+const LEFT_OUT: &str = "builtin:left-out";
+/// Under this name the odd form of a header is noted that discloses nobody.
+const FORM: &str = "builtin:form";
 
 /// Looks at messages with one policy.
 #[derive(Clone, Debug)]
@@ -170,6 +174,7 @@ impl Examiner {
             Ok(copies) => {
                 verdict.rules.push(audit_outcome(&[]));
                 let prevents = copies.deliveries.iter().any(Delivery::is_rewritten);
+                verdict.rules.extend(left_out(&copies.left_out));
                 Settled { verdict, copies: Some(copies), hits: Vec::new(), prevents }
             }
             Err(hits) => {
@@ -348,7 +353,8 @@ impl Examining {
         };
         let mut facts = preface.complete(report.facts.clone(), self.size, knowledge, &organisation);
         facts.exempt = self.policy.exempts(&facts);
-        let verdict = self.policy.decide(&facts);
+        let mut verdict = self.policy.decide(&facts);
+        verdict.rules.extend(form_note(&facts.notes));
         let fork = index.as_ref().ok().and_then(|header| {
             Fork::of(self.envelope.sender.as_ref(), header, report.variant, self.received)
         });
@@ -385,6 +391,35 @@ fn not_audited() -> RuleOutcome {
         why: "the copies cannot be made and audited for certain".to_owned(),
         why_ja: "写しを確実に作って検査することができません".to_owned(),
     }
+}
+
+/// Something said among the rules that demands nothing.
+fn note(name: &str, why: String, why_ja: String) -> RuleOutcome {
+    RuleOutcome { name: name.to_owned(), matched: false, demand: Demand::default(), why, why_ja }
+}
+
+/// Fields that went, though the rest passed as it came.
+fn left_out(names: &[String]) -> Option<RuleOutcome> {
+    let list = names.join(", ");
+    (!names.is_empty()).then(|| {
+        note(
+            LEFT_OUT,
+            format!("left out, for they name a recipient who stands in no To or Cc: {list}"),
+            format!("To・Cc にない宛先を示すため、次のヘッダー欄を除きました: {list}"),
+        )
+    })
+}
+
+/// A header that could not be read for certain, and in which nobody could be shown to anybody.
+fn form_note(notes: &[String]) -> Option<RuleOutcome> {
+    let first = notes.first()?;
+    Some(note(
+        FORM,
+        format!("an odd header that names nobody but its one recipient, its author and us: {first}"),
+        format!(
+            "ヘッダーの書き方に不備がありますが、唯一の宛先・差出人・自組織のほかに示される人はいません: {first}"
+        ),
+    ))
 }
 
 /// What the audit says among the rules.

@@ -224,8 +224,7 @@ impl Intake {
                 exposures_prevented: if settled.prevents { exposures } else { 0 },
             }),
         };
-        let Copies { deliveries, needles, ledger } =
-            settled.copies.unwrap_or(Copies { deliveries: Vec::new(), needles: Vec::new(), ledger: None });
+        let Copies { deliveries, needles, ledger, left_out: _ } = settled.copies.unwrap_or_default();
         let state = match (action, settled.verdict.demand.timing) {
             (Action::Delay, Timing::Delay(span)) => InitialState::Waiting(now.plus(span)),
             _ => InitialState::Ready,

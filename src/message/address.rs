@@ -9,6 +9,7 @@ pub(in crate::message) mod spell;
 
 pub use cross::cross_check;
 pub use list::parse_list;
+pub use name::names_another;
 
 use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};

@@ -3,10 +3,9 @@
 //!
 //! Everything here is total: any bytes give some text, in linear time.
 
-use encoding_rs::{EUC_JP, Encoding, ISO_2022_JP, SHIFT_JIS, UTF_8};
+use super::charset::{Charset, LONGEST_NAME};
+use encoding_rs::{EUC_JP, SHIFT_JIS};
 
-/// Longest charset name that is looked at.
-const MAX_CHARSET: usize = 64;
 /// Most parameters (continuation segments counted one by one) that are read of one field.
 const MAX_PARAMETERS: usize = 2_000;
 
@@ -42,7 +41,7 @@ pub fn decode_words(text: &[u8]) -> String {
 /// and `Shift_JIS` reads them without a fault; else UTF-8 with U+FFFD for stray bytes.
 pub fn decode_raw(bytes: &[u8]) -> String {
     if bytes.contains(&0x1b) && bytes.is_ascii() {
-        return decode_charset(ISO_2022_JP, bytes);
+        return Charset::ISO_2022_JP.decode(bytes);
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         return text.to_owned();
@@ -61,62 +60,6 @@ pub fn decode_raw(bytes: &[u8]) -> String {
 
 fn half_width(text: &str) -> usize {
     text.chars().filter(|c| ('\u{ff61}'..='\u{ff9f}').contains(c)).count()
-}
-
-/// The Encoding Standard's encoding of a charset name, with the names Japanese and other older clients
-/// use that the standard does not list. A language suffix (RFC 2231 §5) is ignored.
-pub fn charset(name: &[u8]) -> Option<&'static Encoding> {
-    let name = name.split(|byte| *byte == b'*').next().unwrap_or_default();
-    if name.len() > MAX_CHARSET {
-        return None;
-    }
-    let lower = name.to_ascii_lowercase();
-    let known: &[u8] = match lower.as_slice() {
-        b"cp932" | b"ms932" | b"windows-932" | b"x-ms-cp932" | b"shift_jis-2004" | b"shift_jisx0213" => {
-            b"shift_jis"
-        }
-        b"eucjp" | b"eucjp-ms" | b"eucjp-win" | b"cp51932" | b"euc-jp-ms" | b"x-eucjp" | b"euc-jis-2004" => {
-            b"euc-jp"
-        }
-        b"cp50220" | b"cp50221" | b"cp50222" | b"iso-2022-jp-ms" | b"iso-2022-jp-1" | b"iso-2022-jp-2"
-        | b"iso-2022-jp-3" | b"iso-2022-jp-2004" | b"jis" => b"iso-2022-jp",
-        b"cp936" | b"x-gbk" => b"gbk",
-        b"cp949" | b"ks_c_5601" => b"euc-kr",
-        b"cp950" => b"big5",
-        b"utf8mb4" => b"utf-8",
-        other => other,
-    };
-    Encoding::for_label_no_replacement(known)
-}
-
-/// Decodes bytes of one charset, with U+FFFD for what is malformed.
-pub fn decode_charset(encoding: &'static Encoding, bytes: &[u8]) -> String {
-    if encoding == ISO_2022_JP {
-        let joined = without_empty_shifts(bytes);
-        return encoding.decode_without_bom_handling(&joined).0.into_owned();
-    }
-    if encoding == UTF_8 {
-        return String::from_utf8_lossy(bytes).into_owned();
-    }
-    encoding.decode_without_bom_handling(bytes).0.into_owned()
-}
-
-/// ISO-2022-JP without shifts that nothing follows: `ESC ( B ESC $ B`, which joining two words makes,
-/// is an error to the Encoding Standard's decoder.
-fn without_empty_shifts(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let length = shift_length(&bytes[at..]);
-        if length > 0 && shift_length(&bytes[at + length..]) > 0 {
-            at += length;
-            continue;
-        }
-        let take = length.max(1);
-        out.extend_from_slice(&bytes[at..at + take]);
-        at += take;
-    }
-    out
 }
 
 /// The length of the ISO-2022-JP shift sequence that `bytes` begins with; 0 when it begins with none.
@@ -144,7 +87,7 @@ fn push_plain(out: &mut String, bytes: &[u8]) {
 
 /// One encoded-word: `=?charset?B?text?=`.
 pub(super) struct Word<'a> {
-    encoding: &'static Encoding,
+    charset: Charset,
     base64: bool,
     text: &'a [u8],
     /// Where the word ends, past its `?=`.
@@ -156,9 +99,9 @@ impl<'a> Word<'a> {
     /// scan over a whole field stays linear.
     pub(super) fn read(bytes: &'a [u8], start: usize) -> Option<Self> {
         let rest = bytes.get(start..)?.strip_prefix(b"=?")?;
-        let head = &rest[..rest.len().min(MAX_CHARSET + 1)];
+        let head = &rest[..rest.len().min(LONGEST_NAME + 1)];
         let name_end = memchr::memchr(b'?', head)?;
-        let encoding = charset(&rest[..name_end])?;
+        let charset = Charset::named(&rest[..name_end])?;
         let base64 = match rest.get(name_end + 1)? {
             b'B' | b'b' => true,
             b'Q' | b'q' => false,
@@ -170,7 +113,7 @@ impl<'a> Word<'a> {
             return None;
         }
         let end = start + 2 + name_end + 3 + text_end + 2;
-        Some(Self { encoding, base64, text: &text[..text_end], end })
+        Some(Self { charset, base64, text: &text[..text_end], end })
     }
 
     /// The encoded text.
@@ -186,7 +129,7 @@ impl<'a> Word<'a> {
 /// Encoded-words of one charset that stand side by side.
 #[derive(Default)]
 struct Run {
-    open: Option<(&'static Encoding, Vec<Vec<u8>>)>,
+    open: Option<(Charset, Vec<Vec<u8>>)>,
 }
 
 impl Run {
@@ -195,19 +138,19 @@ impl Run {
     }
 
     fn add(&mut self, word: &Word<'_>, out: &mut String) {
-        if self.open.as_ref().is_some_and(|(encoding, _)| *encoding != word.encoding) {
+        if self.open.as_ref().is_some_and(|(charset, _)| *charset != word.charset) {
             self.flush(out);
         }
         let decoded = word.decoded();
-        self.open.get_or_insert_with(|| (word.encoding, Vec::new())).1.push(decoded);
+        self.open.get_or_insert_with(|| (word.charset, Vec::new())).1.push(decoded);
     }
 
     fn flush(&mut self, out: &mut String) {
-        let Some((encoding, words)) = self.open.take() else { return };
-        let joined = decode_charset(encoding, &words.concat());
+        let Some((charset, words)) = self.open.take() else { return };
+        let joined = charset.decode(&words.concat());
         // A word that was cut off within its charset's state spoils what follows when joined.
         if words.len() > 1 && joined.contains('\u{fffd}') {
-            let apart: String = words.iter().map(|word| decode_charset(encoding, word)).collect();
+            let apart: String = words.iter().map(|word| charset.decode(word)).collect();
             if apart.matches('\u{fffd}').count() < joined.matches('\u{fffd}').count() {
                 out.push_str(&apart);
                 return;
@@ -336,14 +279,14 @@ fn join_segments(mut segments: Vec<Segment>) -> Vec<(String, String)> {
 /// `charset'language'text` (RFC 2231 §4), the charset in the first segment, percent-encoding in those
 /// whose name ends in `*`.
 fn decode_extended(segments: &[&Segment]) -> String {
-    let mut encoding = None;
+    let mut charset = None;
     let mut bytes = Vec::new();
     for (index, segment) in segments.iter().enumerate() {
         let mut value = segment.value.as_slice();
         if index == 0 && segment.extended {
             let mut parts = value.splitn(3, |byte| *byte == b'\'');
             if let (Some(name), Some(_), Some(text)) = (parts.next(), parts.next(), parts.next()) {
-                encoding = charset(name);
+                charset = Charset::named(name);
                 value = text;
             }
         }
@@ -353,7 +296,7 @@ fn decode_extended(segments: &[&Segment]) -> String {
             bytes.extend_from_slice(value);
         }
     }
-    encoding.map_or_else(|| decode_raw(&bytes), |encoding| decode_charset(encoding, &bytes))
+    charset.map_or_else(|| decode_raw(&bytes), |charset| charset.decode(&bytes))
 }
 
 fn decode_percent(text: &[u8], out: &mut Vec<u8>) {

@@ -102,9 +102,9 @@ fn charsets_by_the_names_clients_use() {
         "ks_c_5601-1987",
         "koi8-r",
     ] {
-        assert!(charset(name.as_bytes()).is_some(), "{name}");
+        assert!(Charset::named(name.as_bytes()).is_some(), "{name}");
     }
-    assert!(charset(b"x-unknown").is_none());
+    assert!(Charset::named(b"x-unknown").is_none());
 }
 
 proptest! {

@@ -28,10 +28,16 @@ pub struct Field {
 
 impl Header {
     /// Indexes a block. The bytes must have CRLF line ends only; the last line may lack its end.
+    /// `From ` lines before the first field, as a mailbox file has them, belong to no field.
     /// A line that is neither a field nor a folded continuation is an error: such a message is held.
     pub fn parse(bytes: Bytes) -> Result<Self, HeaderError> {
         let mut fields: Vec<Field> = Vec::new();
         let (mut at, mut line) = (0, 0);
+        // A mailbox file's separator is no part of the header: it is left out, as other servers do.
+        while bytes[at..].starts_with(b"From ") || bytes[at..].starts_with(b">From ") {
+            line += 1;
+            (_, at) = line_at(&bytes, at, line)?;
+        }
         while at < bytes.len() {
             line += 1;
             let (text, end) = line_at(&bytes, at, line)?;

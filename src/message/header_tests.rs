@@ -35,9 +35,12 @@ fn what_is_no_header_is_refused() {
     let cases = [
         (" leading: fold\r\n", no_field(1, " leading: fold")),
         (
-            "From a@b Mon Jan  1 00:00:00 2026\r\nTo: a@b\r\n",
-            no_field(1, "From a@b Mon Jan  1 00:00:00 2026"),
+            "To: a@b\r\nFrom a@b Mon Jan  1 00:00:00 2026\r\n",
+            no_field(2, "From a@b Mon Jan  1 00:00:00 2026"),
         ),
+        ("From a@b\r\nno colon here\r\n", no_field(2, "no colon here")),
+        ("From a@b\r\n fold\r\n", no_field(2, " fold")),
+        ("From a@b\rBcc: c\r\n", HeaderError::Control { line: 1 }),
         ("To: a@b\r\nno colon here\r\n", no_field(2, "no colon here")),
         ("To: a@b\r\n\r\nX: y\r\n", no_field(2, "")),
         (": no name\r\n", no_field(1, ": no name")),
@@ -54,6 +57,17 @@ fn what_is_no_header_is_refused() {
     let many = Bytes::from("a:\r\n".repeat(MAX_FIELDS + 1));
     assert_eq!(Header::parse(many).unwrap_err(), HeaderError::TooManyFields(MAX_FIELDS));
     assert!(parse("").unwrap().fields().is_empty());
+}
+
+/// Postfix and others drop what a mailbox file put before the header.
+#[test]
+fn separators_of_mailbox_files_belong_to_no_field() {
+    for before in ["From a@b Mon Jan  1 00:00:00 2026\r\n", ">From a@b\r\n", ">From a\r\nFrom b\r\n"] {
+        let text = format!("{before}To: c@d\r\nFrom: e@f\r\n");
+        let header = Header::parse(Bytes::from(text)).unwrap();
+        let names: Vec<&[u8]> = header.fields().iter().map(|field| header.name(field)).collect();
+        assert_eq!(names, [&b"To"[..], b"From"], "{before}");
+    }
 }
 
 proptest! {

@@ -1,6 +1,7 @@
 //! What a message is made of: envelope, header, addresses, MIME parts. Knows nothing of the relay.
 //!
 //! * [`address`] mailboxes, and the key two spellings of one mailbox share
+//! * [`charset`] character sets, one table for everything
 //! * [`encoded_word`] encoded-words, parameters, raw 8-bit: bytes to text
 //! * [`envelope`] who the transaction is from and for
 //! * [`fork`] one mail that comes in several transactions
@@ -13,6 +14,7 @@
 //! * [`open`] opens what can be opened, and hands on the text
 
 pub mod address;
+pub mod charset;
 pub mod edit;
 pub mod encoded_word;
 pub mod envelope;

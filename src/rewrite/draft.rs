@@ -35,7 +35,7 @@ pub struct Stamp {
 }
 
 /// All copies of one message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copies {
     /// What leaves.
     pub deliveries: Vec<Delivery>,
@@ -43,6 +43,8 @@ pub struct Copies {
     pub needles: Vec<Address>,
     /// What is openly disclosed, for the ledger; `None` when nothing is.
     pub ledger: Option<Disclosed>,
+    /// Fields of a passed mail that are left out, for they name somebody whom it hides.
+    pub left_out: Vec<String>,
 }
 
 /// One message as the plan needs it.

@@ -30,6 +30,8 @@ pub(super) enum Rule {
 const KEPT: &[&str] = &[
     "accept-language",
     "auto-submitted",
+    "autocrypt",
+    "chat-version",
     "content-language",
     "date",
     "feedback-id",
@@ -42,6 +44,7 @@ const KEPT: &[&str] = &[
     "list-unsubscribe-post",
     "message-id",
     "mime-version",
+    "organization",
     "precedence",
     "priority",
     "references",
@@ -60,9 +63,31 @@ const KEPT: &[&str] = &[
 /// Fields that name recipients to nobody but the last hop: they leave with no copy, passed mail too.
 const NEVER: &[&str] = &["apparently-to", "bcc", "resent-bcc", "x-envelope-to"];
 
+/// What Exchange tells its own servers: it vouches for mail inside an organisation, and belongs nowhere else.
+const NEVER_ANY: &str = "x-ms-exchange-organization-";
+
 /// Whether a field is stripped from every copy, passed ones too.
 pub(super) fn never_leaves(name: &[u8]) -> bool {
     NEVER.iter().any(|never| name.eq_ignore_ascii_case(never.as_bytes()))
+        || name.get(..NEVER_ANY.len()).is_some_and(|start| start.eq_ignore_ascii_case(NEVER_ANY.as_bytes()))
+}
+
+/// Whether a field of passed mail may go where it names somebody hidden: one that no rewritten copy has
+/// either, and that was written for machines on the way. Address fields stay, for what they say is what
+/// the sender meant to show.
+pub(super) fn may_go(name: &[u8], options: &CopyOptions) -> bool {
+    const SHOWN: [&str; 8] = [
+        "resent-to",
+        "resent-cc",
+        "resent-from",
+        "resent-sender",
+        "resent-reply-to",
+        "mail-followup-to",
+        "mail-reply-to",
+        "comments",
+    ];
+    let shown = SHOWN.iter().any(|shown| name.eq_ignore_ascii_case(shown.as_bytes()));
+    !shown && !never_leaves(name) && matches!(rule(name, options), Rule::Drop | Rule::Received)
 }
 
 /// The rule for a field in a rewritten copy. An exact name wins over a wildcard.
@@ -77,7 +102,7 @@ pub(super) fn rule(name: &[u8], options: &CopyOptions) -> Rule {
         "dkim-signature" => Rule::DkimSignature,
         "x-ms-tnef-correlator" => Rule::TnefCorrelator,
         other if KEPT.binary_search(&other).is_ok() => Rule::Keep,
-        other if NEVER.contains(&other) => Rule::Drop,
+        other if never_leaves(other.as_bytes()) => Rule::Drop,
         other if other.starts_with("content-") => Rule::Keep,
         other if options.also_keep.iter().any(|kept| kept == other) => Rule::Keep,
         _ => Rule::Drop,
@@ -110,10 +135,31 @@ mod tests {
             ("Authentication-Results", Rule::Drop),
             ("List-Post", Rule::Drop),
             ("Comments", Rule::Drop),
+            ("Organization", Rule::Keep),
+            ("Chat-Version", Rule::Keep),
+            ("Chat-Group-Member-Added", Rule::Drop),
+            ("Autocrypt", Rule::Keep),
+            ("Autocrypt-Gossip", Rule::Drop),
             ("to", Rule::Addressee),
             ("dkim-signature", Rule::DkimSignature),
         ] {
             assert_eq!(rule(name.as_bytes(), &options), want, "{name}");
+        }
+        assert!(never_leaves(b"X-MS-Exchange-Organization-SCL"));
+        for (name, goes) in [
+            ("X-Odoo-Bcc", true),
+            ("X-Spamd-Result", true),
+            ("Envelope-To", true),
+            ("X-MailCleaner-recipients", true),
+            ("Received", true),
+            ("Subject", false),
+            ("References", false),
+            ("Comments", false),
+            ("Resent-To", false),
+            ("Cc", false),
+            ("X-Campaign", false),
+        ] {
+            assert_eq!(may_go(name.as_bytes(), &options), goes, "{name}");
         }
         assert!(never_leaves(b"BCC") && never_leaves(b"Resent-Bcc") && !never_leaves(b"Cc"));
     }

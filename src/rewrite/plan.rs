@@ -7,7 +7,7 @@ use super::fields;
 use super::template::{Addressees, Template};
 use super::{Delivery, Hit, Needles};
 use crate::message::fork::Group;
-use crate::message::{Address, Envelope, Header, HeaderEdits, Recipient};
+use crate::message::{Address, Envelope, Field, Header, HeaderEdits, Recipient};
 use crate::policy::facts::{Disclosed, ShownIn, Visible};
 use crate::policy::{Disclosure, Facts, Organisation};
 use std::collections::{HashMap, HashSet};
@@ -60,7 +60,7 @@ pub fn unaudited(draft: &Draft<'_>) -> Copies {
         .iter()
         .filter(|recipient| !draft.dropped.contains(&recipient.address))
         .collect();
-    let mut copies = pass(draft, &recipients);
+    let mut copies = pass(draft, &recipients, false);
     copies.needles.clear();
     copies
 }
@@ -88,7 +88,7 @@ pub fn unread(envelope: &Envelope, header: &[u8], stamp: &Stamp, dropped: &[Addr
         .filter(|recipient| !dropped.contains(&recipient.address))
         .map(|recipient| delivery(envelope, &[recipient], edits.clone(), false, !header.is_ascii()))
         .collect();
-    Copies { deliveries, needles: Vec::new(), ledger: None }
+    Copies { deliveries, ..Copies::default() }
 }
 
 /// Copies of mail of our own making: untouched but for the trace field, one transaction each.
@@ -125,8 +125,13 @@ fn shown_recipients(facts: &Facts) -> impl Iterator<Item = &Visible> {
 }
 
 /// As the sender wrote it: those the header names in one transaction, everybody else in one of their own.
-fn pass(draft: &Draft<'_>, recipients: &[&Recipient]) -> Copies {
-    let template = Template::passed(draft);
+/// `discreet`: fields that the sender's system wrote for itself, and that name somebody hidden, go.
+fn pass(draft: &Draft<'_>, recipients: &[&Recipient], discreet: bool) -> Copies {
+    let authors: HashSet<&Address> = authors(draft.facts).collect();
+    let searched = draft.facts.envelope_only.iter().chain(draft.dropped);
+    let needles: Vec<Address> = searched.filter(|address| !authors.contains(address)).cloned().collect();
+    let going = if discreet { naming(draft, recipients, &needles) } else { Vec::new() };
+    let template = Template::passed(draft, &going);
     let (edits, eight_bit) = (template.edits(None, None), !draft.header.bytes().is_ascii());
     let hidden: HashSet<&Address> = draft.facts.envelope_only.iter().collect();
     let (alone, together): (Vec<&Recipient>, Vec<&Recipient>) =
@@ -137,20 +142,35 @@ fn pass(draft: &Draft<'_>, recipients: &[&Recipient]) -> Copies {
     }
     deliveries
         .extend(alone.iter().map(|one| delivery(draft.envelope, &[one], edits.clone(), false, eight_bit)));
-    let authors: HashSet<&Address> = authors(draft.facts).collect();
-    let needles = draft
-        .facts
-        .envelope_only
-        .iter()
-        .chain(draft.dropped)
-        .filter(|address| !authors.contains(address))
-        .cloned()
-        .collect();
-    Copies { deliveries, needles, ledger: disclosed(draft, recipients) }
+    let mut left_out: Vec<String> =
+        going.iter().map(|field| String::from_utf8_lossy(draft.header.name(field)).into_owned()).collect();
+    left_out.dedup();
+    Copies { deliveries, needles, ledger: disclosed(draft, recipients), left_out }
+}
+
+/// The fields of a passed mail that name somebody hidden to somebody else, and that nobody needs: traces
+/// of the sender's own system (`X-Odoo-Bcc`, `Envelope-To`, a scanner's report).
+fn naming<'a>(draft: &Draft<'a>, recipients: &[&Recipient], hidden: &[Address]) -> Vec<&'a Field> {
+    let disclosed = |address: &Address| {
+        hidden.contains(address) && recipients.iter().any(|recipient| recipient.address != *address)
+    };
+    if hidden.is_empty() {
+        return Vec::new();
+    }
+    let header = draft.header;
+    let goes = |field: &&Field| {
+        fields::may_go(header.name(field), draft.options)
+            && draft
+                .needles
+                .search_header(&header.bytes()[field.whole.clone()])
+                .iter()
+                .any(|hit| disclosed(&hit.address))
+    };
+    header.fields().iter().filter(goes).collect()
 }
 
 fn as_is(draft: &Draft<'_>, recipients: &[&Recipient]) -> Result<Copies, Vec<Hit>> {
-    let copies = pass(draft, recipients);
+    let copies = pass(draft, recipients, true);
     if copies.needles.is_empty() {
         return Ok(copies);
     }
@@ -224,7 +244,7 @@ fn rewritten(draft: &Draft<'_>, recipients: &[&Recipient], looks: Looks) -> Resu
     }
     let hits = audit.finish();
     if hits.is_empty() {
-        Ok(Copies { deliveries, needles: draft.needles.addresses().to_vec(), ledger: None })
+        Ok(Copies { deliveries, needles: draft.needles.addresses().to_vec(), ..Copies::default() })
     } else {
         Err(hits)
     }

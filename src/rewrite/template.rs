@@ -45,16 +45,17 @@ enum Slot {
 }
 
 impl<'a> Template<'a> {
-    /// A passed message: everything stays but what never leaves; what is missing is added.
-    pub(super) fn passed(draft: &Draft<'a>) -> Self {
+    /// A passed message: everything stays but what never leaves and the fields that are `going`; what is
+    /// missing is added.
+    pub(super) fn passed(draft: &Draft<'a>, going: &[&Field]) -> Self {
         let mut template = Self::start(draft, false);
         let rebuilt = !draft.dropped.is_empty();
-        template.changed = changed_in_passed(draft);
+        template.changed = changed_in_passed(draft, going);
         let mut placed = false;
         for field in draft.header.fields() {
             let name = draft.header.name(field);
             let addressee = name.eq_ignore_ascii_case(b"to") || name.eq_ignore_ascii_case(b"cc");
-            if fields::never_leaves(name) {
+            if fields::never_leaves(name) || going.contains(&field) {
                 continue;
             }
             if rebuilt && addressee {
@@ -259,10 +260,11 @@ fn lacks_message_id(draft: &Draft<'_>) -> bool {
 }
 
 /// The fields that a passed mail loses or gets (lower case): a signature over one of them is broken.
-fn changed_in_passed(draft: &Draft<'_>) -> Vec<String> {
-    let names = draft.header.fields().iter().map(|field| draft.header.name(field));
-    let mut changed: Vec<String> = names
-        .filter(|name| fields::never_leaves(name))
+fn changed_in_passed(draft: &Draft<'_>, going: &[&Field]) -> Vec<String> {
+    let fields = draft.header.fields().iter();
+    let mut changed: Vec<String> = fields
+        .filter(|field| fields::never_leaves(draft.header.name(field)) || going.contains(field))
+        .map(|field| draft.header.name(field))
         .map(|name| String::from_utf8_lossy(name).to_ascii_lowercase())
         .collect();
     let rebuilt = !draft.dropped.is_empty();

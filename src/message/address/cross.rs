@@ -2,6 +2,7 @@
 //! one field are a reason to hold, for nobody knows which of them a recipient's client agrees with.
 
 use super::{Address, AddressList, octets};
+use crate::message::charset::Charset;
 use mail_parser::{HeaderValue, parsers::MessageStream};
 use std::collections::HashSet;
 
@@ -21,7 +22,9 @@ pub fn cross_check(body: &[u8], ours: &AddressList) -> Option<String> {
     if let Some(difference) = octets::other_reading(body, ours) {
         return Some(difference);
     }
-    let mut ended = body.to_vec();
+    // It does not know unencoded ISO-2022-JP, whose octets may be any of ASCII.
+    let mut ended =
+        if body.contains(&0x1b) { Charset::ISO_2022_JP.decode(body).into_bytes() } else { body.to_vec() };
     // mail-parser drops the last address of a field without a line end.
     ended.extend_from_slice(b"\r\n");
     let value = MessageStream::new(&ended).parse_address();

@@ -193,11 +193,15 @@ impl Iterator for Lexer<'_> {
     }
 }
 
-/// Unencoded ISO-2022-JP may hold an `@` byte as half of a character; a reader that does not know the
-/// charset sees an address there.
+/// Unencoded ISO-2022-JP, as old scripts write names, may hold an `@` octet as half of a character. It is
+/// read as the charset says where it returns to ASCII; where it does not, nobody knows how far it goes.
 fn atom_kind(bytes: &[u8]) -> Kind {
-    if bytes.contains(&0x1b) && bytes.iter().any(|byte| matches!(byte, b'@' | b'<')) {
-        return Kind::Junk("unencoded ISO-2022-JP text, which others may read as an address");
+    let last = bytes.iter().rposition(|byte| *byte == 0x1b);
+    let open = last.is_some_and(|at| !matches!(bytes.get(at + 1..at + 3), Some([b'(', b'B' | b'J'])));
+    if open && bytes.iter().any(|byte| matches!(byte, b'@' | b'<')) {
+        return Kind::Junk(
+            "unencoded ISO-2022-JP text that does not end, which others may read as an address",
+        );
     }
     Kind::Atom
 }

@@ -98,8 +98,27 @@ fn quote(text: &[u8]) -> Vec<u8> {
 /// Whether a text has an address in it that is not `own`: looked at in NFKC (full-width `＠`), without
 /// invisible characters, and with blanks around `@` and dots taken out.
 pub(super) fn holds_other_address(text: &str, own: &Address) -> bool {
+    let tight = tight(text);
+    tight.iter().enumerate().filter(|(_, c)| **c == '@').any(|(at, _)| is_other(&tight, at, own))
+}
+
+/// Whether a text names anybody who is not known, seen with the same eyes; an `@` before a domain that
+/// cannot be told counts as somebody.
+pub fn names_another(text: &str, known: &dyn Fn(&Address) -> bool) -> bool {
+    let tight = tight(text);
+    tight.iter().enumerate().filter(|(_, c)| **c == '@').any(|(at, _)| {
+        let (local, domain) = around(&tight, at);
+        let literal = tight.get(at + 1) == Some(&'[');
+        let found = Address::parse(&format!("{local}@{domain}"));
+        literal || (domain.contains('.') && !found.is_ok_and(|found| known(&found)))
+    })
+}
+
+/// A text in NFKC, without invisible characters and without blanks around `@` and dots; empty where no
+/// address can be in it.
+fn tight(text: &str) -> Vec<char> {
     if text.is_ascii() && !text.contains('@') {
-        return false;
+        return Vec::new();
     }
     let plain: Vec<char> = text.nfkc().filter(|c| !is_invisible(*c)).collect();
     let mut tight: Vec<char> = Vec::with_capacity(plain.len());
@@ -111,9 +130,9 @@ pub(super) fn holds_other_address(text: &str, own: &Address) -> bool {
                 continue;
             }
         }
-        tight.push(*c);
+        tight.push(if matches!(c, '\u{3002}' | '\u{ff61}') { '.' } else { *c });
     }
-    tight.iter().enumerate().filter(|(_, c)| **c == '@').any(|(at, _)| is_other(&tight, at, own))
+    tight
 }
 
 fn is_joint(c: char) -> bool {
@@ -122,14 +141,7 @@ fn is_joint(c: char) -> bool {
 
 /// Whether the `@` at this place belongs to an address that is not `own`.
 fn is_other(text: &[char], at: usize, own: &Address) -> bool {
-    // Longer runs are no address, and would make many `@` cost the square of their number.
-    let local: String = {
-        let run: Vec<char> =
-            text[..at].iter().rev().take(100).take_while(|c| is_word(**c)).copied().collect();
-        run.into_iter().rev().collect()
-    };
-    let domain: String = text[at + 1..].iter().take(260).take_while(|c| is_word(**c)).collect();
-    let domain = domain.trim_end_matches('.');
+    let (local, domain) = around(text, at);
     // `山田＠営業部` is a way to write a department, no address: a domain has a dot.
     if local.is_empty() || !domain.contains('.') {
         return false;
@@ -139,6 +151,18 @@ fn is_other(text: &[char], at: usize, own: &Address) -> bool {
         Ok(found) => found != *own,
         Err(_) => fold(&found) != own.key(),
     }
+}
+
+/// The words on both sides of the `@` at this place.
+fn around(text: &[char], at: usize) -> (String, String) {
+    // Longer runs are no address, and would make many `@` cost the square of their number.
+    let local: String = {
+        let run: Vec<char> =
+            text[..at].iter().rev().take(100).take_while(|c| is_word(**c)).copied().collect();
+        run.into_iter().rev().collect()
+    };
+    let domain: String = text[at + 1..].iter().take(260).take_while(|c| is_word(**c)).collect();
+    (local, domain.trim_end_matches('.').to_owned())
 }
 
 fn is_word(c: char) -> bool {

@@ -2,7 +2,7 @@
 //! is for. A small reader of BER: indefinite lengths and octet strings in pieces, all bounded.
 
 use super::Context;
-use super::leaf::Info;
+use super::leaf::{Info, Leaf};
 use super::parts::Inner;
 use super::spool::{Kept, copy, length, read_at};
 use crate::message::inspect::Encrypted;
@@ -22,8 +22,18 @@ const DEPTH: usize = 16;
 
 /// Whether the first bytes are those of a CMS structure.
 pub(super) fn is_cms(head: &[u8]) -> bool {
-    let start = &head[..head.len().min(32)];
-    head.first() == Some(&SEQUENCE) && memmem::find(start, &PKCS7[2..]).is_some_and(|at| at <= 16)
+    // A key store (.p12) has a version first, and the same identifier further on.
+    let length = match head.get(1) {
+        Some(long @ 0x81..=0x88) => 2 + usize::from(long & 0x7f),
+        _ => 2,
+    };
+    head.first() == Some(&SEQUENCE) && head.get(length..).is_some_and(|rest| is_pkcs7(rest))
+}
+
+/// Whether an element is the identifier of one of the structures; its length may be written long.
+fn is_pkcs7(element: &[u8]) -> bool {
+    element.first() == PKCS7.first()
+        && memmem::find(&element[..element.len().min(16)], &PKCS7[2..]).is_some_and(|at| at <= 4)
 }
 
 /// Opens it.
@@ -51,10 +61,7 @@ impl Ber<'_> {
         let kind = self.identifier()?;
         self.enter(EXPLICIT)?;
         match kind.strip_prefix(&PKCS7[2..]) {
-            Some([2]) => {
-                cx.facts.signed = true;
-                self.signed(info, cx)
-            }
+            Some([2]) => self.signed(info, cx),
             Some([3]) => {
                 let recipients = self.recipient_infos()?;
                 encrypted(info, Some(recipients), cx);
@@ -78,15 +85,20 @@ impl Ber<'_> {
         self.enter(SEQUENCE)?;
         self.skip_one()?; // version
         self.skip_one()?; // digestAlgorithms
-        self.enter(SEQUENCE)?;
-        self.skip_one()?; // eContentType
-        if self.at >= self.end || self.peek()? != EXPLICIT {
-            return Ok(()); // a detached signature
+        let (tag, length) = self.next()?;
+        if tag != SEQUENCE {
+            return Err(bad("its structure is not as it should be"));
         }
+        let end = length.map(|length| self.at + length);
+        self.skip_one()?; // eContentType
+        if self.over(end)? {
+            return Ok(()); // a detached signature, or certificates alone (RFC 8551 §3.8)
+        }
+        cx.facts.signed = true;
         self.enter(EXPLICIT)?;
-        let mut inner = Inner::new(&info.place, info.depth + 1, true);
-        let result = self.octets(0, &mut |bytes| inner.feed(bytes, cx));
-        inner.finish(cx);
+        let mut content = Content::new(info);
+        let result = self.octets(0, &mut |bytes| content.feed(bytes, cx));
+        content.finish(cx);
         result
     }
 
@@ -200,6 +212,80 @@ impl Ber<'_> {
         }
         Ok((head[0], Some(length)))
     }
+}
+
+/// Octets gathered before it is decided what was signed.
+const HEAD: usize = 1_024;
+
+/// What was signed: a MIME entity (RFC 8551 §3.1), or a file as signing programs for documents take it
+/// (`order.xml.p7m`).
+struct Content<'a> {
+    info: &'a Info,
+    head: Vec<u8>,
+    decided: bool,
+    entity: Option<Inner>,
+    file: Option<Leaf>,
+}
+
+impl<'a> Content<'a> {
+    fn new(info: &'a Info) -> Self {
+        Self { info, head: Vec::new(), decided: false, entity: None, file: None }
+    }
+
+    fn feed(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        if self.decided {
+            return self.pass(bytes, cx);
+        }
+        self.head.extend_from_slice(bytes);
+        if self.head.len() >= HEAD {
+            self.decide(cx);
+        }
+    }
+
+    fn decide(&mut self, cx: &mut Context<'_>) {
+        self.decided = true;
+        let name = self.info.name.trim_end();
+        let cut = name.len().saturating_sub(4);
+        let signed = name.get(cut..).is_some_and(|ending| ending.eq_ignore_ascii_case(".p7m"));
+        let named = name.get(..cut).filter(|stem| signed && stem.contains('.'));
+        let entity = begins_with_field(&self.head);
+        if entity {
+            self.entity = Some(Inner::new(&self.info.place, self.info.depth + 1, true));
+        }
+        if named.is_some() || !entity {
+            self.file = Some(Leaf::new(self.info.inner(named.unwrap_or("signed content"), "signed")));
+        }
+        let head = std::mem::take(&mut self.head);
+        self.pass(&head, cx);
+    }
+
+    fn pass(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        if let Some(entity) = &mut self.entity {
+            entity.feed(bytes, cx);
+        }
+        if let Some(file) = &mut self.file {
+            file.feed(bytes, cx);
+        }
+    }
+
+    fn finish(mut self, cx: &mut Context<'_>) {
+        if !self.decided {
+            self.decide(cx);
+        }
+        if let Some(entity) = self.entity.take() {
+            entity.finish(cx);
+        }
+        if let Some(file) = self.file.take() {
+            file.finish(cx);
+        }
+    }
+}
+
+/// Whether the first line is a header field, or there is none (an entity may begin with an empty line).
+fn begins_with_field(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let name = line.iter().take_while(|byte| byte.is_ascii_graphic() && **byte != b':').count();
+    matches!(line, b"" | b"\r") || (name > 0 && line.get(name) == Some(&b':'))
 }
 
 fn encrypted(info: &Info, recipients: Option<usize>, cx: &mut Context<'_>) {

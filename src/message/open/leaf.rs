@@ -5,12 +5,13 @@ use super::parts::Inner;
 use super::spool::Spool;
 use super::text::TextLeaf;
 use super::{Context, DEPTH, Kind, cms, tnef, zip};
+use crate::message::charset::Charset;
 use crate::message::inspect::Tnef;
 use crate::message::walk::{Encoding, Part};
 use memchr::memmem;
 
-/// Bytes gathered before it is decided what a leaf is.
-const HEAD: usize = 512;
+/// Bytes gathered before it is decided what a leaf is, and where a page may say its own character set.
+const HEAD: usize = 1_024;
 
 /// What is known of a leaf before its content.
 #[derive(Clone, Debug)]
@@ -88,7 +89,10 @@ impl Info {
     }
 
     fn is_message(&self) -> bool {
-        self.content_type == "message/rfc822" || self.ends_with(&[".eml", ".mht", ".mhtml", ".nws"])
+        matches!(
+            self.content_type.as_str(),
+            "message/rfc822" | "text/rfc822-headers" | "message/global-headers" | "message/external-body"
+        ) || self.ends_with(&[".eml", ".mht", ".mhtml", ".nws"])
     }
 }
 
@@ -272,7 +276,7 @@ fn sort(info: &Info, head: &[u8]) -> Sort {
     if let Some(why) = opaque(info, head) {
         return Sort::Opaque(why);
     }
-    let wide = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
+    let wide = Charset::by_mark(head).is_some();
     let text_named = info.content_type.starts_with("text/") || info.content_type.starts_with("message/");
     if info.is_calendar() || head.starts_with(b"BEGIN:VCALENDAR") {
         return Sort::Calendar;

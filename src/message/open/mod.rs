@@ -3,7 +3,7 @@
 //!
 //! * [`parts`] what each part is, by its header
 //! * [`leaf`] what a leaf is, by its first bytes
-//! * [`text`] character sets; [`written`] addresses in text; [`calendar`]; [`pgp`]
+//! * [`text`] character sets, and the [`readings`] beside the declared one; [`written`] addresses in text; [`calendar`]; [`pgp`]
 //! * [`zip`], [`tnef`] (with [`rtf`]), [`cms`]: containers, read from a [`spool`]
 
 mod calendar;
@@ -11,13 +11,13 @@ mod cms;
 mod leaf;
 mod parts;
 mod pgp;
+mod readings;
 mod rtf;
 mod spool;
 #[cfg(test)]
 mod tests;
 mod text;
 mod tnef;
-mod utf7;
 pub(super) mod written;
 mod zip;
 

@@ -3,12 +3,16 @@
 use super::leaf::{Info, Leaf};
 use super::{Context, FACTS};
 use crate::message::address::parse_list;
+use crate::message::encoded_word::decode_words;
 use crate::message::inspect::{Attachment, Encrypted, Written};
 use crate::message::walk::{Encoding, Limits, Part, Visitor, WalkError, Walker};
 use crate::message::{Address, Header};
 
 /// Fields of an inner header that name recipients.
 const RECIPIENTS: [&str; 6] = ["to", "cc", "bcc", "resent-to", "resent-cc", "reply-to"];
+
+/// Longest address field of an inner header that is parsed, in octets.
+const LONGEST_FIELD: usize = 64 * 1_024;
 
 /// The parts of one message that are open: the message itself, or one found inside a leaf.
 #[derive(Debug)]
@@ -54,6 +58,7 @@ impl Nest {
         let place = self.place(part);
         if !is_root {
             cx.listener.header(&place, header.bytes());
+            mailboxes(&place, header, cx);
         }
         if let Some(name) = &part.filename {
             // Decoded, and whatever the header's own reading makes of it.
@@ -63,9 +68,11 @@ impl Nest {
         if is_root {
             cx.facts.report = part.content_type == "multipart/report";
         }
-        let parent_message = self.frames.last().is_some_and(|frame| frame.message);
-        if parent_message {
-            embedded(&part.path, header, cx);
+        match self.frames.last() {
+            Some(frame) if frame.message => embedded(&part.path, header, cx),
+            // A message inside a leaf: a file, or a returned header.
+            None if !is_root && !self.signed => embedded(self.prefix.trim_end_matches(" › "), header, cx),
+            _ => {}
         }
         Self::declared(part, &place, cx);
         let attachment = attachment(part, header, cx);
@@ -150,6 +157,36 @@ pub(super) fn recipients(header: &Header) -> Vec<Address> {
         .flat_map(|field| parse_list(header.body(field)).mailboxes)
         .map(|mailbox| mailbox.address)
         .collect()
+}
+
+/// Whether a field's mailboxes are handed on as well as its text.
+fn is_address_field(name: &str) -> bool {
+    const ENDINGS: [&str; 9] =
+        ["to", "cc", "bcc", "from", "sender", "recipient", "recipients", "path", "contact"];
+    ENDINGS.iter().any(|ending| {
+        name.strip_suffix(ending).is_some_and(|before| before.is_empty() || before.ends_with('-'))
+    })
+}
+
+/// Hands on the mailboxes of a header inside the body as one address each: between the pieces of an
+/// address comments, blanks and folds may stand (RFC 5322 §3.4.1, §4.4), and a local part may be quoted.
+fn mailboxes(place: &str, header: &Header, cx: &mut Context<'_>) {
+    let mut plain = Vec::new();
+    for field in header.fields() {
+        let name = String::from_utf8_lossy(header.name(field)).to_ascii_lowercase();
+        let body = header.body(field);
+        if !is_address_field(&name) || body.len() > LONGEST_FIELD {
+            continue;
+        }
+        let decoded = decode_words(body);
+        for mailbox in [body, decoded.as_bytes()].into_iter().flat_map(|body| parse_list(body).mailboxes) {
+            plain.extend_from_slice(header.name(field));
+            plain.extend_from_slice(format!(": {}\r\n", mailbox.address.key()).as_bytes());
+        }
+    }
+    if !plain.is_empty() {
+        cx.listener.header(place, &plain);
+    }
 }
 
 /// An embedded message's header: whom it names is written in this message.

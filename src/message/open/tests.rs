@@ -143,6 +143,48 @@ fn smime() {
     assert!(!broken.problems.is_empty() && !broken.opaque.is_empty());
 }
 
+/// Certificates alone, key stores, and signed files: none is a reason to hold.
+#[test]
+fn what_signing_programs_write() {
+    let oid = |last: u8| der(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, last]);
+    let signed = |content: &[u8], after: &[u8]| {
+        let data = der(0x30, &[&[2, 1, 1][..], &der(0x31, &[]), content, after].concat());
+        der(0x30, &[oid(2), der(0xa0, &data)].concat())
+    };
+    let certificates = der(0xa0, &der(0x30, &der(0x30, &[2, 1, 1])));
+    let alone = signed(&der(0x30, &oid(1)), &certificates);
+    let indefinite = signed(&[&[0x30, 0x80][..], &oid(1), &[0, 0]].concat(), &certificates);
+    for (file, kind) in [
+        (&alone, "application/pkcs7-mime; smime-type=certs-only; name=smime.p7c"),
+        (&alone, "application/x-pkcs7-certificates; name=chain.p7b"),
+        (&alone, "application/octet-stream; name=chain.p7c"),
+        (&indefinite, "application/pkcs7-mime; smime-type=certs-only"),
+    ] {
+        let read = facts(&attached(kind, file));
+        assert!(read.problems.is_empty() && read.opaque.is_empty() && !read.signed, "{kind}: {read:?}");
+    }
+    let store = der(
+        0x30,
+        &[&[2, 1, 3][..], &der(0x30, &[oid(1), der(0xa0, &der(4, b"locked\x01"))].concat())].concat(),
+    );
+    let read = facts(&attached("application/x-pkcs12; name=key.p12", &store));
+    assert!(read.problems.is_empty() && !read.opaque.is_empty(), "{read:?}");
+
+    let content = |text: &[u8]| der(0x30, &[oid(1), der(0xa0, &der(4, text))].concat());
+    for text in ["<?xml version=\"1.0\"?><order><to>d@y.jp</to></order>", "name: x\nd@y.jp", "d@y.jp\n"] {
+        for name in ["order.xml.p7m", "order.txt.P7M", "smime.p7m"] {
+            let kind = format!("application/pkcs7-mime; name={name}");
+            let read = facts(&attached(&kind, &signed(&content(text.as_bytes()), b"")));
+            assert!(read.signed && read.problems.is_empty(), "{text} {name}: {read:?}");
+            let entity = name == "smime.p7m" && text.starts_with("name");
+            assert!(
+                entity || texts(&read.written[0].addresses).contains(&"d@y.jp"),
+                "{text} {name}: {read:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn protected_headers() {
     for inner in [

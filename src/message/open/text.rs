@@ -3,21 +3,26 @@
 
 use super::leaf::{Info, Leaf};
 use super::pgp::Armour;
-use super::utf7::Utf7;
+use super::readings::{Readings, declared_within};
 use super::written::WrittenScan;
 use super::{Context, FACTS, Kind, calendar};
+use crate::message::charset::{Charset, Decoder};
 use crate::message::inspect::{Calendar, Encrypted, Written};
 use crate::message::walk::transfer::Uuencode;
-use encoding_rs::{Decoder, Encoding, REPLACEMENT, UTF_8};
 
 /// Octets decoded at a time.
 const STEP: usize = 8 * 1_024;
+/// Most of a name that is shown.
+const SHOWN_NAME: usize = 40;
 
 /// A text on its way.
 #[derive(Debug)]
 pub(super) struct TextLeaf {
     info: Info,
-    charset: Charset,
+    /// `None` for ASCII and UTF-8, and where nothing is known: octets are taken as they are.
+    decoder: Option<Decoder>,
+    /// What other readers may see.
+    readings: Readings,
     /// The text; and its bytes, where a reader with another charset would see something else.
     text: usize,
     bytes: Option<usize>,
@@ -30,53 +35,54 @@ pub(super) struct TextLeaf {
     decoded: String,
 }
 
-enum Charset {
-    /// ASCII, UTF-8, or nothing known: bytes are taken as they are.
-    Bytes,
-    Known(Box<Decoder>),
-    Utf7(Utf7),
+/// The set that a text is read in, as far as its label, its mark or its first octets say.
+struct Declared {
+    charset: Option<Charset>,
+    /// The text itself declares another one than its label.
+    within: Option<Charset>,
+    /// Nothing but ASCII, or UTF-8, or a set that nobody knows, is declared: other sets are tried.
+    guess: bool,
 }
 
-impl std::fmt::Debug for Charset {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Bytes => "Bytes",
-            Self::Known(_) => "Known",
-            Self::Utf7(_) => "Utf7",
-        })
-    }
-}
-
-impl Charset {
-    fn new(label: Option<&str>, head: &[u8]) -> Self {
-        let label = label.unwrap_or("").trim().to_ascii_lowercase();
-        if matches!(label.as_str(), "utf-7" | "utf7" | "unicode-1-1-utf-7" | "csunicode11utf7") {
-            return Self::Utf7(Utf7::default());
+impl Declared {
+    fn read(info: &Info, kind: Kind, head: &[u8], cx: &mut Context<'_>) -> Self {
+        let label = info.charset.as_deref().unwrap_or("").trim();
+        let labelled = Charset::named(label.as_bytes());
+        if !label.is_empty() && labelled.is_none() {
+            let label: String = label.chars().filter(|c| !c.is_control()).take(SHOWN_NAME).collect();
+            cx.opaque(&info.path, info.label(), &format!("its character set `{label}` is not known"));
         }
+        let within = declared_within(head, kind);
+        let marked = Charset::by_mark(head);
+        let charset = marked.or(labelled).or(within);
+        let guess = charset.is_none_or(Charset::is_utf8_or_ascii);
         let shifted = head.windows(2).any(|pair| pair == b"\x1b$");
-        let known = match Encoding::for_bom(head) {
-            Some((encoding, _)) => Some(encoding),
-            None if label.is_empty() || label == "us-ascii" => shifted.then_some(encoding_rs::ISO_2022_JP),
-            None => Encoding::for_label(label.as_bytes()),
-        };
-        match known {
-            Some(encoding) if encoding != UTF_8 && encoding != REPLACEMENT => {
-                Self::Known(Box::new(encoding.new_decoder()))
-            }
-            _ => Self::Bytes,
+        Self {
+            charset: match charset {
+                Some(known) if !known.is_utf8_or_ascii() => Some(known),
+                _ if guess && shifted => Some(Charset::ISO_2022_JP),
+                _ => None,
+            },
+            within: within.filter(|within| Some(*within) != charset && !within.is_utf8_or_ascii()),
+            guess,
         }
     }
 }
 
 impl TextLeaf {
     pub(super) fn new(info: Info, kind: Kind, is_calendar: bool, head: &[u8], cx: &mut Context<'_>) -> Self {
-        let charset = Charset::new(info.charset.as_deref(), head);
+        let declared = Declared::read(&info, kind, head, cx);
         let text = cx.listener.open(&info.place, info.form, kind);
-        let plain = matches!(charset, Charset::Bytes);
-        let bytes = (!plain).then(|| cx.listener.open(&info.place, info.form, Kind::Bytes));
+        let decoder = declared.charset.map(Charset::decoder);
+        let bytes = decoder.is_some().then(|| cx.listener.open(&info.place, info.form, Kind::Bytes));
+        let mut readings = Readings::new(kind, declared.guess);
+        for charset in declared.charset.and_then(Charset::other_order).into_iter().chain(declared.within) {
+            readings.add(charset, &info, cx);
+        }
         Self {
             info,
-            charset,
+            decoder,
+            readings,
             text,
             bytes,
             written: WrittenScan::default(),
@@ -95,20 +101,14 @@ impl TextLeaf {
         }
         for piece in bytes.chunks(STEP) {
             self.decode(piece, false, cx);
+            self.readings.feed(piece, &self.info, cx);
         }
     }
 
     fn decode(&mut self, piece: &[u8], last: bool, cx: &mut Context<'_>) {
+        let Some(decoder) = &mut self.decoder else { return self.take(piece, cx) };
         self.decoded.clear();
-        match &mut self.charset {
-            Charset::Bytes => return self.take(piece, cx),
-            Charset::Utf7(decoder) => decoder.feed(piece, &mut self.decoded),
-            Charset::Known(decoder) => {
-                let room = decoder.max_utf8_buffer_length(piece.len()).unwrap_or(4 * STEP);
-                self.decoded.reserve(room);
-                let _ = decoder.decode_to_string(piece, &mut self.decoded, last);
-            }
-        }
+        decoder.feed(piece, last, &mut self.decoded);
         let decoded = std::mem::take(&mut self.decoded);
         self.take(decoded.as_bytes(), cx);
         self.decoded = decoded;
@@ -145,6 +145,7 @@ impl TextLeaf {
 
     pub(super) fn finish(mut self, cx: &mut Context<'_>) {
         self.decode(b"", true, cx);
+        self.readings.finish(cx);
         let mut decoded = Vec::new();
         self.encoded.finish(&mut decoded);
         self.inner_leaf(&decoded, cx);

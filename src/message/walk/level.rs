@@ -224,9 +224,14 @@ impl Level {
     fn begin_block(&mut self, block: &[u8], cx: &mut Context<'_>) -> Result<(), WalkError> {
         let (header, bad) = part::index(block);
         if !bad.is_empty() {
-            let path = self.here();
             cx.visitor.stray(&bad);
-            cx.visitor.problem(&path, "a part's header has a line that is no field".to_owned());
+            // The header of an embedded message is what somebody forwarded: a mailbox's `From ` line, a
+            // field without a colon. It says nothing of how this message is read.
+            let embedded = self.open.last().is_none_or(|open| matches!(open.kind, Kind::Message));
+            if !embedded {
+                let path = self.here();
+                cx.visitor.problem(&path, "a part's header has a line that is no field".to_owned());
+            }
         }
         self.begin(&header, cx)
     }
@@ -282,8 +287,9 @@ impl Level {
                 cx.visitor.problem(&part.path, "a multipart without a usable boundary".to_owned());
                 return Kind::Leaf(Decoder::new(encoding));
             }
-            if !identity {
-                // RFC 2045 §6.4 forbids it; readers differ in whether they decode.
+            // RFC 2045 §6.4 forbids any encoding here. Where quoted-printable is claimed, programs that
+            // write such mail and those that read it take the parts as they stand; of base64 nobody knows.
+            if !identity && encoding != Encoding::QuotedPrintable {
                 cx.visitor.problem(&part.path, "a multipart with a transfer encoding".to_owned());
             }
             return Kind::Multipart(boundary.as_bytes().to_vec());

@@ -1,6 +1,8 @@
 //! Structured field bodies with parameters: Content-Type, Content-Disposition (RFC 2045 §5.1,
 //! RFC 2231), read leniently and bounded.
 
+use crate::message::charset::{Charset, readings};
+use crate::message::encoded_word::decode_raw;
 use crate::message::header::decode_text;
 use std::collections::BTreeMap;
 
@@ -88,7 +90,8 @@ pub fn read(body: &[u8]) -> Structured {
         }
     }
     for (name, sections) in sections {
-        read.parameters.push((name, join(&sections)));
+        // Where nothing says how it is to be read, every reading is listed; the first counts.
+        read.parameters.extend(join(&sections).into_iter().map(|value| (name.clone(), value)));
     }
     for (name, value) in plain {
         let value = if value.contains("=?") { decode_text(value.as_bytes()) } else { value };
@@ -112,8 +115,9 @@ fn section_of(name: &str) -> Option<(&str, usize, bool)> {
     Some((base, index.parse().ok()?, extended))
 }
 
-/// Joins the sections of a value; the charset of the first holds for all (RFC 2231 §4.1).
-fn join(sections: &BTreeMap<usize, (bool, String)>) -> String {
+/// Joins the sections of a value; the charset of the first holds for all (RFC 2231 §4.1). Several
+/// readings where none is given, or one that nobody knows.
+fn join(sections: &BTreeMap<usize, (bool, String)>) -> Vec<String> {
     let mut bytes = Vec::new();
     let mut charset = String::new();
     for (index, (extended, value)) in sections {
@@ -128,8 +132,18 @@ fn join(sections: &BTreeMap<usize, (bool, String)>) -> String {
             bytes.extend_from_slice(value.as_bytes());
         }
     }
-    let encoding = encoding_rs::Encoding::for_label(charset.as_bytes()).unwrap_or(encoding_rs::UTF_8);
-    encoding.decode_without_bom_handling(&bytes).0.into_owned()
+    let known =
+        Charset::named(charset.as_bytes()).filter(|known| !known.is_utf8_or_ascii() || bytes.is_ascii());
+    match known {
+        Some(known) => {
+            let other = known.other_order().map(|other| other.decode(&bytes));
+            std::iter::once(known.decode(&bytes)).chain(other).collect()
+        }
+        None if std::str::from_utf8(&bytes).is_ok() && !bytes.contains(&0x1b) => {
+            vec![String::from_utf8_lossy(&bytes).into_owned()]
+        }
+        None => std::iter::once(decode_raw(&bytes)).chain(readings(&bytes)).collect(),
+    }
 }
 
 /// `%41` becomes `A`; anything else stays.

@@ -15,7 +15,9 @@ pub(super) struct Reading {
 pub(super) fn read(header: &Header, path: String, default_type: &str) -> Reading {
     let mut problems = Vec::new();
     let content_type = only(header, "content-type", &mut problems).map(params::read);
-    let disposition = only(header, "content-disposition", &mut problems).map(params::read);
+    // Given twice, it changes how a part is shown, not what stands in it: any of its file names will do.
+    let dispositions: Vec<params::Structured> =
+        header.named("content-disposition").map(|field| params::read(header.body(field))).collect();
     let encoding =
         only(header, "content-transfer-encoding", &mut problems).map_or(Encoding::Identity, Encoding::read);
     let parameters = content_type.as_ref().map(|read| read.parameters.clone()).unwrap_or_default();
@@ -30,12 +32,12 @@ pub(super) fn read(header: &Header, path: String, default_type: &str) -> Reading
             problems.push(format!("Content-Type: `{}` is no type", printable(&read.value)));
         }
     }
-    let filename = disposition
-        .as_ref()
-        .and_then(|read| read.get("filename"))
+    let filename = dispositions
+        .iter()
+        .find_map(|read| read.get("filename"))
         .or_else(|| content_type.as_ref().and_then(|read| read.get("name")))
         .map(str::to_owned);
-    let attachment = disposition.as_ref().is_some_and(|read| read.value == "attachment");
+    let attachment = dispositions.iter().any(|read| read.value == "attachment");
     let part = Part { path, content_type: name, parameters, filename, attachment, encoding };
     Reading { part, encoding, problems }
 }

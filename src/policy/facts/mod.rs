@@ -3,6 +3,7 @@
 //! Two steps: [`Preface::read`] takes header and envelope before a byte of the body is read, for the
 //! audit must know by then whom to hide; [`Preface::complete`] adds what the body and the ledger say.
 
+mod form;
 mod ids;
 mod read;
 
@@ -151,6 +152,9 @@ pub struct Facts {
     /// A rule that would have matched was exempted from: what is disclosed by it enters no ledger.
     #[serde(default)]
     pub exempt: bool,
+    /// What is odd about the header's form and discloses nobody: said, and nothing more.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// All fields as decoded text, for header rules: lower-case name, text.
     #[serde(skip)]
     pub header_texts: Vec<(String, String)>,

@@ -1,6 +1,6 @@
 //! Header and envelope into facts: who is from, who is shown, who is counted (`MAIL_RULES` §4).
 
-use super::{Facts, Largest, ShownIn, Visible, ids};
+use super::{Facts, Largest, ShownIn, Visible, form, ids};
 use crate::message::address::{cross_check, parse_list};
 use crate::message::header::decode_text;
 use crate::message::named::named;
@@ -55,13 +55,14 @@ pub(super) fn read(
             return facts;
         }
     };
-    let mut reader = Reader { organisation, header, facts };
+    let mut reader = Reader { organisation, header, facts, form: HashSet::new() };
     reader.senders();
     reader.shown();
     reader.hidden();
     reader.texts();
     reader.count();
     reader.auto_forward();
+    reader.form();
     reader.facts.problems.truncate(MOST_PROBLEMS);
     reader.facts
 }
@@ -70,9 +71,28 @@ struct Reader<'a> {
     organisation: &'a Organisation,
     header: &'a Header,
     facts: Facts,
+    /// Those of the problems that are odd form of address fields.
+    form: HashSet<String>,
 }
 
 impl Reader<'_> {
+    /// Odd form alone, where it can disclose nobody, is noted and holds nothing.
+    fn form(&mut self) {
+        let problems = &self.facts.problems;
+        if !problems.is_empty()
+            && problems.iter().all(|problem| self.form.contains(problem))
+            && form::shows_nobody_else(self.header, &self.facts, self.organisation)
+        {
+            self.facts.notes = std::mem::take(&mut self.facts.problems);
+            self.facts.notes.truncate(MOST_PROBLEMS);
+        }
+    }
+
+    fn form_problem(&mut self, problem: String) {
+        self.form.insert(problem.clone());
+        self.facts.problems.push(problem);
+    }
+
     /// All mailboxes of all fields of that name; what is not certain becomes a problem.
     fn mailboxes(&mut self, name: &str) -> Vec<Mailbox> {
         let mut all = Vec::new();
@@ -80,9 +100,11 @@ impl Reader<'_> {
             let body = self.header.body(field);
             let mut list = parse_list(body);
             let written = String::from_utf8_lossy(self.header.name(field)).into_owned();
-            self.facts.problems.extend(list.problems.iter().map(|problem| format!("{written}: {problem}")));
+            for problem in &list.problems {
+                self.form_problem(format!("{written}: {problem}"));
+            }
             if let Some(difference) = cross_check(body, &list) {
-                self.facts.problems.push(format!("{written}: {difference}"));
+                self.form_problem(format!("{written}: {difference}"));
             }
             all.append(&mut list.mailboxes);
         }
@@ -95,7 +117,7 @@ impl Reader<'_> {
         self.facts.from = self.mailboxes("from");
         match (self.header.named("from").count(), self.facts.from.len()) {
             (0, _) => self.facts.problems.push("there is no From field".to_owned()),
-            (1, 0) => self.facts.problems.push("From names nobody".to_owned()),
+            (1, 0) => self.form_problem("From names nobody".to_owned()),
             (1, _) => {}
             (fields, _) => self.facts.problems.push(format!("there are {fields} From fields")),
         }

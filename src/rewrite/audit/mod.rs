@@ -12,6 +12,8 @@
 
 #[cfg(test)]
 mod bombs;
+#[cfg(test)]
+mod characters;
 mod header;
 mod hits;
 mod needles;

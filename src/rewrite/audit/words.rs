@@ -1,15 +1,16 @@
 //! Encoded-words as a lenient reader may see them: glued to other text, without an end, over-long,
 //! split within a character (RFC 2047 forbids all of it, and mail has all of it).
 
+use crate::message::charset::{self, Charset};
 use crate::message::walk::transfer::{Base64, hex};
-use encoding_rs::{EUC_JP, Encoding, ISO_2022_JP, SHIFT_JIS};
 use memchr::memmem;
 
 /// The body with every encoded-word decoded wherever it stands; blanks between two are left out, and
-/// the octets of neighbours in one charset are put together before they are decoded.
+/// the octets of neighbours in one charset are put together before they are decoded. Octets of a charset
+/// that nobody knows are written in every reading they may have.
 pub(super) fn decode(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
-    let mut gathered: Option<(&'static Encoding, Vec<u8>)> = None;
+    let mut gathered: Option<(Option<Charset>, Vec<u8>)> = None;
     let mut rest = body;
     while let Some(at) = memmem::find(rest, b"=?") {
         let (text, word) = rest.split_at(at);
@@ -37,17 +38,24 @@ pub(super) fn decode(body: &[u8]) -> Vec<u8> {
     out
 }
 
-fn flush(gathered: &mut Option<(&'static Encoding, Vec<u8>)>, out: &mut Vec<u8>) {
+fn flush(gathered: &mut Option<(Option<Charset>, Vec<u8>)>, out: &mut Vec<u8>) {
     if let Some((charset, bytes)) = gathered.take() {
-        out.extend_from_slice(charset.decode_without_bom_handling(&bytes).0.as_bytes());
+        // A word in ASCII or UTF-8 with octets that are neither is of no known charset either.
+        let known = charset.filter(|known| !known.is_utf8_or_ascii() || std::str::from_utf8(&bytes).is_ok());
+        let readings = match known {
+            Some(known) => vec![known.decode(&bytes)],
+            None => charset::readings(&bytes),
+        };
+        out.extend_from_slice(readings.join(" ").as_bytes());
+        let other = charset.and_then(Charset::other_order).map(|other| other.decode(&bytes));
+        out.extend(other.iter().flat_map(|other| [b" ", other.as_bytes()].concat()));
     }
 }
 
 /// One word from its `=?` on: charset, octets, and how long it was.
-fn read(word: &[u8]) -> Option<(&'static Encoding, Vec<u8>, usize)> {
+fn read(word: &[u8]) -> Option<(Option<Charset>, Vec<u8>, usize)> {
     let mark = memchr::memchr(b'?', &word[2..]).filter(|&at| at < 80)? + 2;
-    let label = word[2..mark].split(|&byte| byte == b'*').next().unwrap_or_default();
-    let charset = Encoding::for_label(label).unwrap_or(encoding_rs::UTF_8);
+    let charset = Charset::named(&word[2..mark]);
     let [kind, b'?', text @ ..] = &word[mark + 1..] else { return None };
     let end = memmem::find(text, b"?=");
     let content = &text[..end.unwrap_or(text.len())];
@@ -87,10 +95,11 @@ fn quoted(content: &[u8], out: &mut Vec<u8>) {
 
 /// Raw 8-bit or shifted text in the charsets Japanese mail uses without saying so.
 pub(super) fn guesses(body: &[u8]) -> Vec<String> {
-    [ISO_2022_JP, SHIFT_JIS, EUC_JP]
-        .into_iter()
-        .map(|charset| charset.decode_without_bom_handling(body).0.into_owned())
-        .collect()
+    // What is UTF-8 is nothing else but, perhaps, shifted as well.
+    let eight_bit = std::str::from_utf8(body).is_err();
+    let shifted = body.contains(&0x1b);
+    let wanted = |charset: &&Charset| if charset.is_shifted() { shifted } else { eight_bit };
+    Charset::GUESSES.iter().filter(wanted).map(|charset| charset.decode(body)).collect()
 }
 
 #[cfg(test)]
@@ -108,6 +117,10 @@ mod tests {
             ("=?nonsense?Q?a=40x.jp?=", "a@x.jp"),
             ("=?utf-8?B?44E=?==?utf-8?B?gg==?=", "あ"),
             ("=? no word", "=? no word"),
+            ("=?cp932?B?goGBl4KYgUSCioKQ?=", "ａ＠ｘ．ｊｐ"),
+            ("=?utf-7?Q?a+AEA-x.jp?=", "a@x.jp"),
+            ("=?ibm037?B?gXynS5GX?=", "a@x.jp"),
+            ("=?iso-2022-jp?B?YRsoQkAbJEIbKEJ4Lmpw?=", "a@x.jp"),
         ] {
             assert_eq!(String::from_utf8_lossy(&decode(body.as_bytes())), plain, "{body}");
         }

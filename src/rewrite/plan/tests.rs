@@ -277,6 +277,123 @@ fn check_crowd(people: &[(String, u8)], way: u8) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Traces that the sender's own system left of a Bcc go; what the sender wrote does not.
+#[test]
+fn traces_of_a_hidden_recipient_go_and_the_mail_passes() {
+    let examiner = examiner(CopyOptions::default());
+    for (field, goes) in [
+        ("X-Odoo-Bcc: boss@other.example", true),
+        ("X-Spamd-Result: default: False [1.0]; RCPT_COUNT(2); TO(boss@other.example)", true),
+        ("Envelope-To: a@one.example, boss@other.example", true),
+        ("X-MailCleaner-recipients: boss@other.example", true),
+        ("Delivered-To: =?utf-8?q?boss=40other.example?=", true),
+        ("Received: from pc by host for <boss@other.example>; Mon, 1 Jan 2026 00:00:00 +0900", true),
+        ("X-MS-Exchange-Organization-SCL: 1", true),
+        ("X-Campaign: spring", false),
+    ] {
+        let header = format!("From: taro@example.co.jp\r\nTo: a@one.example\r\n{field}\r\nSubject: x\r\n");
+        let seen = look(&examiner, &header, BODY, &["a@one.example", "boss@other.example"]);
+        let settled = examiner.settle(&seen, &stamp());
+        let copies = settled.copies.unwrap_or_else(|| panic!("{field}: {:?}", settled.hits));
+        let name = field.split(':').next().unwrap();
+        for (_, copy) in rendered(&seen, &copies) {
+            assert_eq!(!copy.contains(field), goes, "{copy}");
+            assert!(copy.contains("Subject: x") && copy.contains("To: a@one.example"), "{copy}");
+        }
+        let noted = settled.verdict.rules.iter().any(|rule| rule.name == "builtin:left-out");
+        assert_eq!(noted, goes && !name.starts_with("X-MS"), "{field}");
+        // Alone with its one recipient, a trace shows nobody to anybody.
+        let alone = look(&examiner, &header, BODY, &["boss@other.example"]);
+        let copies = examiner.settle(&alone, &stamp()).copies.unwrap();
+        assert_eq!(copies.left_out, [""; 0], "{field}");
+    }
+    for field in
+        ["Subject: ask boss@other.example", "Comments: boss@other.example", "Reply-To: boss@other.example"]
+    {
+        let header = format!("From: taro@example.co.jp\r\nTo: a@one.example\r\n{field}\r\n");
+        let seen = look(&examiner, &header, BODY, &["a@one.example", "boss@other.example"]);
+        let settled = examiner.settle(&seen, &stamp());
+        let shown = seen.facts.envelope_only.is_empty();
+        assert!(settled.copies.is_none() || shown, "{field}");
+    }
+}
+
+#[test]
+fn odd_form_that_discloses_nobody_passes_with_a_note() {
+    let examiner = examiner(CopyOptions::default());
+    let odd = [
+        "From: Example Co., Ltd. <shop@example.co.jp>\r\nTo: greg@one.example\r\n",
+        "From: shop@example.co.jp\r\nTo: Meyer, Greg <greg@one.example>\r\n",
+        "From: shop@example.co.jp\r\nTo: Sales: Mr Yamada <greg@one.example>\r\n",
+        "From: root (Cron Daemon)\r\nTo: greg@one.example\r\n",
+        "From: shop@example.co.jp\r\nTo: =?utf-8?B?R3JlZywgTWV5ZXIgPGdyZWdAb25lLmV4YW1wbGU+?=\r\n",
+        "From: shop@example.co.jp\r\nTo: \"Greg <greg@one.example>\r\n",
+        "From: shop@example.co.jp\r\nTo: Greg <greg@one.example> (home\r\n",
+    ];
+    let more = [
+        "",
+        "Cc: colleague@example.co.jp\r\n",
+        "Message-ID: <1@elsewhere.example>\r\nReferences: <2@third.example>\r\n",
+    ];
+    for header in odd {
+        for more in more {
+            let header = format!("{header}{more}Date: Mon, 1 Jan 2026 00:00:00 +0900\r\n");
+            let seen = look(&examiner, &header, BODY, &["greg@one.example"]);
+            assert!(
+                seen.facts.problems.is_empty() && !seen.facts.notes.is_empty(),
+                "{header} {:?}",
+                seen.facts
+            );
+            let settled = examiner.settle(&seen, &stamp());
+            assert!(settled.copies.is_some(), "{header}");
+            assert!(settled.verdict.rules.iter().any(|rule| rule.name == "builtin:form"), "{header}");
+        }
+        // As soon as there is a second recipient, or somebody else is named anywhere: held as ever.
+        let seen = look(&examiner, header, BODY, &["greg@one.example", "b@two.example"]);
+        assert!(!seen.facts.problems.is_empty(), "{header}");
+        for stranger in [
+            "Cc: b@two.example\r\n",
+            "X-Note: b@two.example\r\n",
+            "X-Note: =?utf-8?q?b=40two.example?=\r\n",
+            "X-Note: b (x) @ (y) two.example\r\n",
+            "X-Note: ｂ＠ｔｗｏ．ｅｘａｍｐｌｅ\r\n",
+            "X-Note: \"b c\"@two.example\r\n",
+            "X-Note: b@[192.0.2.1]\r\n",
+            "X-Note: b%40two.example\r\n",
+            "X-Note: =?utf-8?q?b=40two.example\r\n",
+            "Subject: ask b@two.example\r\n",
+        ] {
+            let header = format!("{header}{stranger}");
+            let seen = look(&examiner, &header, BODY, &["greg@one.example"]);
+            assert!(!seen.facts.problems.is_empty(), "{header}");
+        }
+    }
+    let several = "From: a@example.co.jp\r\nFrom: b@example.co.jp\r\nTo: greg@one.example\r\n";
+    assert!(!look(&examiner, several, BODY, &["greg@one.example"]).facts.problems.is_empty());
+}
+
+/// A mailbox file's separator goes; names in unencoded ISO-2022-JP are read.
+#[test]
+fn separators_and_old_scripts() {
+    let examiner = examiner(CopyOptions::default());
+    for before in ["From taro@example.co.jp Mon Jan  1 00:00:00 2026\r\n", ">From taro@example.co.jp x\r\n"] {
+        let header = format!("{before}From: taro@example.co.jp\r\nTo: a@one.example\r\nSubject: x\r\n");
+        let seen = look(&examiner, &header, BODY, &["a@one.example"]);
+        let copies = examiner.settle(&seen, &stamp()).copies.unwrap();
+        let (_, copy) = &rendered(&seen, &copies)[0];
+        assert!(!copy.contains("From taro") && copy.contains("To: a@one.example"), "{copy}");
+    }
+    let to = "\u{1b}$B;3@D!<<m\u{1b}(B <a@one.example>, \"\u{1b}$B@nLn\u{1b}(B\" <b@two.example>";
+    let header =
+        format!("From: \u{1b}$B@D;3\u{1b}(B <taro@example.co.jp>\r\nTo: {to}\r\nCc: c@three.example\r\n");
+    let people = ["a@one.example", "b@two.example", "c@three.example"];
+    let seen = look(&examiner, &header, BODY, &people);
+    assert_eq!(seen.facts.problems, [""; 0]);
+    let shown: Vec<&str> =
+        seen.facts.visible.iter().map(|visible| visible.mailbox.address.as_str()).collect();
+    assert_eq!(shown, people);
+}
+
 proptest! {
     #[test]
     fn no_copy_shows_a_hidden_recipient_and_everybody_gets_exactly_one((people, way) in crowd()) {

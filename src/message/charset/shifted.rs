@@ -1,0 +1,209 @@
+//! Sets that change within the text: ISO-2022-JP (RFC 1468, 1554, 2237, and what CP50220 to 50222 and
+//! JIS X 0213 added), ISO-2022-KR (RFC 1557), ISO-2022-CN (RFC 1922), HZ (RFC 1843).
+//!
+//! More lenient than the Encoding Standard: a shift that nothing follows, or that shifts to what is in
+//! force already, is no fault, for programs write both, and readers show nothing of them.
+
+use super::National;
+
+/// Which set of rules the text begins with. Escapes of all of them are understood everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    Japanese,
+    Korean,
+    Chinese,
+    Hz,
+}
+
+/// What octets stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    Ascii,
+    /// Half-width katakana.
+    Kana,
+    Double(National),
+    /// JIS X 0212.
+    Supplement,
+    /// Two octets a character that cannot be told.
+    Unknown,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub(super) struct Shifted {
+    family: Family,
+    /// What is in force.
+    set: Set,
+    /// What SO shifts to, and whether it did.
+    out: Set,
+    shifted_out: bool,
+    /// SS2: the next character is of a set that cannot be told.
+    single: bool,
+    /// A sequence that is not whole yet.
+    escape: Vec<u8>,
+    lead: Option<u8>,
+    /// Octets of whole characters, high bits set, still to be decoded together.
+    run: Vec<u8>,
+}
+
+impl Shifted {
+    pub(super) fn new(family: Family) -> Self {
+        let out = match family {
+            Family::Japanese => Set::Kana,
+            Family::Korean => Set::Double(National::Korean),
+            Family::Chinese | Family::Hz => Set::Double(National::Chinese),
+        };
+        Self {
+            family,
+            set: Set::Ascii,
+            out,
+            shifted_out: false,
+            single: false,
+            escape: Vec::new(),
+            lead: None,
+            run: Vec::new(),
+        }
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8], last: bool, out: &mut String) {
+        for &byte in bytes {
+            self.octet(byte, out);
+        }
+        self.flush(out);
+        if last && (self.lead.take().is_some() || !self.escape.is_empty()) {
+            self.escape.clear();
+            out.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+
+    fn now(&self) -> Set {
+        match (self.single, self.shifted_out) {
+            (true, _) => Set::Unknown,
+            (_, true) => self.out,
+            _ => self.set,
+        }
+    }
+
+    fn octet(&mut self, byte: u8, out: &mut String) {
+        if !self.escape.is_empty() {
+            self.escape.push(byte);
+            return self.sequence(out);
+        }
+        let tilde = byte == b'~' && self.family == Family::Hz && self.lead.is_none();
+        match byte {
+            0x1b => self.escape.push(byte),
+            _ if tilde => self.escape.push(byte),
+            0x0e => self.shift(|machine| machine.shifted_out = true, out),
+            0x0f => self.shift(|machine| machine.shifted_out = false, out),
+            b'\n' => {
+                // Each line begins in ASCII (RFC 1468, RFC 1843).
+                self.shift(|machine| (machine.set, machine.shifted_out) = (Set::Ascii, false), out);
+                out.push('\n');
+            }
+            _ => self.character(byte, out),
+        }
+    }
+
+    fn shift(&mut self, change: impl Fn(&mut Self), out: &mut String) {
+        self.flush(out);
+        if self.lead.take().is_some() {
+            out.push(char::REPLACEMENT_CHARACTER);
+        }
+        change(self);
+    }
+
+    fn character(&mut self, byte: u8, out: &mut String) {
+        let set = self.now();
+        let low = byte & 0x7f;
+        match set {
+            _ if low <= 0x20 || low == 0x7f => {
+                self.shift(|_| {}, out);
+                out.push(char::from(low));
+            }
+            Set::Ascii if byte.is_ascii() => out.push(char::from(byte)),
+            // JIS8 writes katakana with the high bit set.
+            Set::Ascii | Set::Kana => out.push(katakana(low)),
+            Set::Double(_) | Set::Supplement | Set::Unknown => {
+                let Some(first) = self.lead.take() else {
+                    self.lead = Some(low);
+                    return;
+                };
+                self.single = false;
+                match set {
+                    Set::Supplement => self.run.extend([0x8f, first | 0x80, low | 0x80]),
+                    Set::Unknown => out.push(char::REPLACEMENT_CHARACTER),
+                    _ => self.run.extend([first | 0x80, low | 0x80]),
+                }
+            }
+        }
+    }
+
+    /// Decodes what was gathered in one set.
+    fn flush(&mut self, out: &mut String) {
+        if self.run.is_empty() {
+            return;
+        }
+        let national = match self.now() {
+            Set::Double(national) => national,
+            _ => National::Japanese,
+        };
+        out.push_str(&national.encoding().decode_without_bom_handling(&self.run).0);
+        self.run.clear();
+    }
+
+    /// A sequence, once it is whole: shifts, designations, HZ's tildes.
+    fn sequence(&mut self, out: &mut String) {
+        let japanese = Set::Double(National::Japanese);
+        let (chinese, korean) = (Set::Double(National::Chinese), Set::Double(National::Korean));
+        let set = match self.escape.as_slice() {
+            [0x1b] | [0x1b, b'$' | b'(' | b'&' | b'.' | b'-'] => return,
+            [0x1b, b'$', b'(' | b')' | b'*' | b'+'] => return,
+            [0x1b, b'(', b'I'] => Set::Kana,
+            [0x1b, b'(', _] | [b'~', b'}'] => Set::Ascii,
+            [0x1b, b'$', b'A'] | [0x1b, b'$', b'(', b'A'] | [b'~', b'{'] => chinese,
+            [0x1b, b'$', b'@' | b'B'] | [0x1b, b'$', b'(', b'@' | b'B' | b'O' | b'Q'] => japanese,
+            [0x1b, b'$', b'(', b'C'] => korean,
+            [0x1b, b'$', b'(', b'D'] => Set::Supplement,
+            [0x1b, b'$', b'(', _] => Set::Unknown,
+            [0x1b, b'$', b')', kind] => {
+                let set = match kind {
+                    b'C' => korean,
+                    b'A' | b'E' => chinese,
+                    _ => Set::Unknown,
+                };
+                return self.done(|machine| machine.out = set, out);
+            }
+            [0x1b, b'N'] => return self.done(|machine| machine.single = true, out),
+            // What a later edition of a set is announced by, and sets that hold no ASCII.
+            [0x1b, b'&' | b'.' | b'-', _] | [0x1b, b'$', b'*' | b'+', _] | [b'~', b'\n'] => {
+                return self.done(|_| {}, out);
+            }
+            [b'~', b'~'] => {
+                self.done(|_| {}, out);
+                return out.push('~');
+            }
+            other => {
+                // No sequence at all: what stood there is text.
+                let other = other.to_vec();
+                self.done(|_| {}, out);
+                out.push(if other[0] == b'~' { '~' } else { char::REPLACEMENT_CHARACTER });
+                other[1..].iter().for_each(|&byte| self.octet(byte, out));
+                return;
+            }
+        };
+        self.done(|machine| machine.set = set, out);
+    }
+
+    fn done(&mut self, change: impl Fn(&mut Self), out: &mut String) {
+        self.escape.clear();
+        self.shift(change, out);
+    }
+}
+
+/// JIS X 0201's katakana.
+fn katakana(low: u8) -> char {
+    match low {
+        0x21..=0x5f => char::from_u32(0xff40 + u32::from(low)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        _ => char::REPLACEMENT_CHARACTER,
+    }
+}
