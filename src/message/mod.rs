@@ -9,6 +9,7 @@
 //! * [`walk`] the streaming, bounded MIME walk
 //! * [`seven_bit`] a message re-encoded for a next hop without 8BITMIME
 //! * [`inspect`] what the walk finds that a policy asks about
+//! * [`invisible`] characters that show nothing
 //! * [`open`] opens what can be opened, and hands on the text
 
 pub mod address;
@@ -18,6 +19,7 @@ pub mod envelope;
 pub mod fork;
 pub mod header;
 pub mod inspect;
+pub mod invisible;
 pub mod open;
 pub mod seven_bit;
 pub mod walk;

@@ -5,21 +5,28 @@
 //!
 //! * [`needles`] the addresses, and what counts as one of them being written somewhere
 //! * [`stream`] a view searched as it streams by
-//! * [`views`] escapes, look-alike characters and tags undone
+//! * [`reading`] the views of a text, each a chain of machines: [`fold`] look-alike and invisible characters,
+//!   [`join`] cut lines, [`escapes`], [`tags`] and [`page`] markup; most are [`lazy`]
 //! * [`header`] header blocks
 //! * [`places`] every place of a body, in every view
 //! * [`hits`] what was found
 
 #[cfg(test)]
 mod bombs;
+mod escapes;
+mod fold;
 mod header;
 mod hits;
+mod join;
+mod lazy;
 mod needles;
+mod page;
 mod places;
+mod reading;
 mod stream;
+mod tags;
 #[cfg(test)]
 mod tests;
-mod views;
 mod words;
 
 use crate::message::fork::{Leaves, Variant};
