@@ -110,16 +110,16 @@ mod tests {
     #[test]
     fn cut_lines_are_joined() {
         for (text, plain) in [
-            ("EMAIL:taro@exam\r\n ple.com\r\nEND", "EMAIL:taro@exam..ple.com\r\nEND"),
-            ("taro@exam\n\tple.com", "taro@exam..ple.com"),
-            ("t\n a\n r\n o\n @\n x\n .\n jp\n\nx", "t..a..r..o..@..x......jp\n\nx"),
-            ("taro=\r\n@x=\n.jp", "taro..@x...jp"),
-            ("taro\\\n@x\\\r\n   .jp", "taro..@x...jp"),
-            ("to: \r\n  taro \r\n@x. \r\njp\r\n", "to: taro..@x...jp\r\n"),
-            (">> taro \r\n>> @x \r\n>>.jp\r\n>> z", ">> taro..@x...jp\r\n>> z"),
+            ("EMAIL:taro@exam\r\n ple.com\r\nEND", "EMAIL:taro@exam~ple.com\r\nEND"),
+            ("taro@exam\n\tple.com", "taro@exam~ple.com"),
+            ("t\n a\n r\n o\n @\n x\n .\n jp\n\nx", "t~a~r~o~@~x~.~jp\n\nx"),
+            ("taro=\r\n@x=\n.jp", "taro~@x~.jp"),
+            ("taro\\\n@x\\\r\n   .jp", "taro~@x~.jp"),
+            ("to: \r\n  taro \r\n@x. \r\njp\r\n", "to: taro~@x.~jp\r\n"),
+            (">> taro \r\n>> @x \r\n>>.jp\r\n>> z", ">> taro~@x~.jp\r\n>> z"),
             ("one\r\ntwo\nthree\n\n> four", "one\r\ntwo\nthree\n\n> four"),
         ] {
-            let plain = plain.replace("..", "");
+            let plain = plain.replace('~', "");
             let found = in_chunks(text, |text, size| {
                 let (mut join, mut out) = (Join::default(), Vec::new());
                 text.as_bytes().chunks(size).for_each(|chunk| join.feed(chunk, &mut out));

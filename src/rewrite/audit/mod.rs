@@ -22,6 +22,8 @@ mod lazy;
 mod needles;
 mod page;
 mod places;
+#[cfg(test)]
+mod readers;
 mod reading;
 mod stream;
 mod tags;
