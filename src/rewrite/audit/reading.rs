@@ -4,7 +4,7 @@
 use super::Needles;
 use super::escapes::{self, Digits, Unescape};
 use super::fold::Fold;
-use super::join::{self, Join};
+use super::join::{self, Join, Lines};
 use super::lazy::{Found, History, Lazy, Machine};
 use super::page::Page;
 use super::stream::{Look, Stream};
@@ -127,7 +127,8 @@ pub(super) struct Reading {
     escapes: Lazy<Escapes>,
     octal: Lazy<Escapes>,
     form: Lazy<Escapes>,
-    joined: Lazy<Joined>,
+    folded: Lazy<Joined>,
+    flowed: Lazy<Joined>,
 }
 
 impl Reading {
@@ -140,7 +141,8 @@ impl Reading {
             escapes: Lazy::default(),
             octal: Lazy::default(),
             form: Lazy::default(),
-            joined: Lazy::default(),
+            folded: Lazy::default(),
+            flowed: Lazy::default(),
         }
     }
 
@@ -148,7 +150,7 @@ impl Reading {
     fn views(&mut self, needles: &Needles, found: &mut Found<'_>) {
         let text = self.letters.text.as_slice();
         let plan = self.plan;
-        let tags = plan.depth > 0 && !plan.is_html && memmem::find(text, b"</").is_some();
+        let tags = plan.depth > 0 && !plan.is_html && has_tag(text);
         let hot = escapes::may_begin(text) || tags;
         let make = || Escapes::new(Digits::Css, false, plan);
         self.escapes.feed(needles, (&self.plain, text, hot), make, found);
@@ -167,9 +169,11 @@ impl Machine for Reading {
         self.letters.feed(needles, bytes, found);
         self.views(needles, found);
         if self.plan.joins {
-            let hot = join::may_join(self.raw.tail(), bytes);
             let plan = self.plan;
-            self.joined.feed(needles, (&self.raw, bytes, hot), || Joined::new(plan), found);
+            for (lines, view) in [(Lines::Folded, &mut self.folded), (Lines::Flowed, &mut self.flowed)] {
+                let hot = join::may_join(lines, self.raw.tail(), bytes);
+                view.feed(needles, (&self.raw, bytes, hot), || Joined::new(lines, plan), found);
+            }
             self.raw.push(bytes);
         }
     }
@@ -180,7 +184,8 @@ impl Machine for Reading {
         self.escapes.finish(needles, found);
         self.octal.finish(needles, found);
         self.form.finish(needles, found);
-        self.joined.finish(needles, found);
+        self.folded.finish(needles, found);
+        self.flowed.finish(needles, found);
     }
 }
 
@@ -199,9 +204,9 @@ struct Joined {
 }
 
 impl Joined {
-    fn new(plan: Plan) -> Self {
+    fn new(lines: Lines, plan: Plan) -> Self {
         let plan = Plan { form: JOINED, joins: false, is_html: false, ..plan };
-        Self { join: Join::default(), reading: Box::new(Reading::new(plan)), text: Vec::new() }
+        Self { join: Join::new(lines), reading: Box::new(Reading::new(plan)), text: Vec::new() }
     }
 }
 
