@@ -4,11 +4,14 @@ use memchr::memchr;
 
 /// Text without anything that looks like a tag or a comment: `a<wbr>@<b>x.jp` becomes `a@x.jp`. Tags
 /// that begin a new line or cell leave a blank. What stands in `<!--[if mso]>`, in CDATA sections,
-/// scripts and styles is text here: Word shows the first, and XML readers the second.
+/// scripts and styles is text here: Word shows the first, and what is for others it leaves out; XML
+/// readers show the second.
 #[derive(Debug, Default)]
 pub(super) struct StripTags {
     state: Markup,
     name: Vec<u8>,
+    /// The tag begins what Word leaves out.
+    hides: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +26,16 @@ enum Markup {
     Dashes,
     /// In a comment, with how many of `-->` were seen.
     Comment(u8),
+    /// After `<![if` or `<!--[if`.
+    Condition,
+    /// In what Word leaves out, with how much of its end was seen.
+    Hidden(usize),
     /// In a CDATA section, with how many of `]]>` were seen.
     Data(u8),
 }
+
+/// What ends a condition's content.
+const END: &[u8] = b"<![endif]";
 
 /// Tags that separate words.
 const BLOCKS: [&str; 26] = [
@@ -79,6 +89,7 @@ impl StripTags {
                 }
                 Markup::Open => {
                     self.name.clear();
+                    self.hides = false;
                     if byte.is_ascii_alphabetic() || matches!(byte, b'/' | b'!' | b'?') {
                         self.state = Markup::Name;
                         used = 0;
@@ -95,12 +106,31 @@ impl StripTags {
                     match self.name.as_slice() {
                         b"!--" => self.state = Markup::Dashes,
                         b"![cdata[" => self.state = Markup::Data(0),
+                        b"![if" => self.state = Markup::Condition,
                         _ => {}
                     }
                 }
-                Markup::Dashes => {
-                    self.state = if byte == b'[' { Markup::Inside } else { Markup::Comment(2) };
+                Markup::Dashes if byte == b'[' => {
+                    self.name.truncate(1);
+                    self.state = Markup::Name;
                     used = 0;
+                }
+                Markup::Dashes => {
+                    self.state = Markup::Comment(2);
+                    used = 0;
+                }
+                Markup::Condition if matches!(byte, b' ' | b'(') => {}
+                Markup::Condition => {
+                    self.hides = byte == b'!';
+                    self.state = Markup::Inside;
+                    used = 0;
+                }
+                Markup::Hidden(seen) => {
+                    self.state = match byte.to_ascii_lowercase() {
+                        byte if byte == END[seen] && seen + 1 == END.len() => Markup::Inside,
+                        byte if byte == END[seen] => Markup::Hidden(seen + 1),
+                        byte => Markup::Hidden(usize::from(byte == END[0])),
+                    };
                 }
                 Markup::Name => {
                     self.state = Markup::Inside;
@@ -109,7 +139,8 @@ impl StripTags {
                 Markup::Inside => {
                     used = memchr(b'>', bytes).map_or(bytes.len(), |at| at + 1);
                     if bytes[used - 1] == b'>' {
-                        self.state = Markup::Text;
+                        self.state = if self.hides { Markup::Hidden(0) } else { Markup::Text };
+                        self.hides = false;
                         if begins_line(&self.name) {
                             out.push(b' ');
                         }
@@ -152,9 +183,11 @@ mod tests {
             ("1 < 2 <3", "1 < 2 <3"),
             ("<!--->a@x.jp", "a@x.jp"),
             ("a<!--[if mso]>@x<![endif]-->.jp", "a@x.jp"),
-            ("<!--[if !mso]><!-->a@<!--<![endif]-->x.jp", "a@x.jp"),
+            ("a<!--[if mso]>@<![endif]--><!--[if !mso]><!-->x<!--<![endif]-->x.jp", "a@x.jp"),
+            ("a<![if !vml]>x<![<![ENDIF]>@x.jp", "a@x.jp"),
+            ("a<!--[if (gte mso 9)|(IE)]>@x.jp<![endif]-->", "a@x.jp"),
             ("<![CDATA[a@]]><![CDATA[x]].jp]]]>", "a@x]].jp]"),
-            ("a<![if !mso]>@x.jp<![endif]>", "a@x.jp"),
+            ("a<![if mso]>@x.jp<![endif]>", "a@x.jp"),
         ] {
             let found = in_chunks(text, |text, size| {
                 let (mut strip, mut out) = (StripTags::default(), Vec::new());
