@@ -11,6 +11,7 @@
 //! * [`seven_bit`] a message re-encoded for a next hop without 8BITMIME
 //! * [`named`] addresses that a header names anywhere
 //! * [`inspect`] what the walk finds that a policy asks about
+//! * [`invisible`] characters that show nothing
 //! * [`open`] opens what can be opened, and hands on the text
 
 pub mod address;
@@ -21,6 +22,7 @@ pub mod envelope;
 pub mod fork;
 pub mod header;
 pub mod inspect;
+pub mod invisible;
 pub mod named;
 pub mod open;
 pub mod seven_bit;

@@ -1,5 +1,6 @@
 //! How one bare address is spelled: what is allowed in it, and the form it is compared in.
 
+use crate::message::invisible;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Longest address in octets: a local part of 64, `@` and a domain of 255 (RFC 5321 §4.5.3.1); local
@@ -126,9 +127,6 @@ pub(super) fn fold(text: &str) -> String {
 /// addresses look alike, or one look like another.
 pub(in crate::message) fn is_invisible(c: char) -> bool {
     c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-            | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}' | '\u{e0000}'..='\u{e0fff}')
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffd}')
+        || invisible::is_invisible(c)
 }

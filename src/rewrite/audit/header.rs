@@ -1,9 +1,10 @@
 //! The search of a header block: raw, unfolded, decoded. Most blocks need one pass over their bytes;
 //! only what is encoded is decoded.
 
+use super::escapes::Unescape;
+use super::fold::Fold;
 use super::hits::Hits;
 use super::stream::{Form, Look, search_all};
-use super::views::{Fold, Unescape};
 use super::{Needles, words};
 use crate::message::header::decode_text;
 use crate::message::walk::params;

@@ -85,8 +85,10 @@ impl Hits {
     }
 }
 
-/// Of two ways an address was written in one place, the one that is told.
+/// Of two ways an address was written in one place, the one that is told: how the whole place was
+/// written, before what a view made of it.
 fn plainer(one: &'static str, other: &'static str) -> &'static str {
-    let rank = |form: &'static str| (form != "as text", form);
+    const MADE: [&str; 4] = ["escaped", "between tags", "folded", "VERP"];
+    let rank = |form: &'static str| (form != "as text", MADE.contains(&form), form);
     if rank(other) < rank(one) { other } else { one }
 }

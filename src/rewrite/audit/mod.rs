@@ -5,7 +5,8 @@
 //!
 //! * [`needles`] the addresses, and what counts as one of them being written somewhere
 //! * [`stream`] a view searched as it streams by
-//! * [`views`] escapes, look-alike characters and tags undone
+//! * [`reading`] the views of a text, each a chain of machines: [`fold`] look-alike and invisible characters,
+//!   [`join`] cut lines, [`escapes`], [`tags`] and [`page`] markup; most are [`lazy`]
 //! * [`header`] header blocks
 //! * [`places`] every place of a body, in every view
 //! * [`hits`] what was found
@@ -14,14 +15,22 @@
 mod bombs;
 #[cfg(test)]
 mod characters;
+mod escapes;
+mod fold;
 mod header;
 mod hits;
+mod join;
+mod lazy;
 mod needles;
+mod page;
 mod places;
+#[cfg(test)]
+mod readers;
+mod reading;
 mod stream;
+mod tags;
 #[cfg(test)]
 mod tests;
-mod views;
 mod words;
 
 use crate::message::fork::{Leaves, Variant};

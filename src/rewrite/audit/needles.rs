@@ -4,6 +4,7 @@
 //! from separator to separator, asks whether what follows is a domain that matters, and only then
 //! looks at what stands before. Its cost does not depend on how many addresses are searched for.
 
+use super::escapes::octet;
 use crate::message::Address;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,12 +17,9 @@ const DOMAIN: usize = 512;
 /// Octets before an `@` that are looked at, at least.
 const LOCAL: usize = 64;
 
-/// Endings of file names that follow an address when a file is named after it, so that
-/// `a@example.jp.pdf` is found while `a@example.jp.example` is another address.
-const FILE_ENDINGS: [&str; 24] = [
-    "pdf", "txt", "csv", "tsv", "xls", "xlsx", "xlsm", "doc", "docx", "ppt", "pptx", "zip", "lzh", "eml",
-    "msg", "htm", "html", "jpg", "jpeg", "png", "gif", "ics", "vcf", "xml",
-];
+/// Endings of file names that are top-level domains too. Others are known by not being any, so that
+/// `a@example.jp.pdf` is found while `a@example.com.br` is another address.
+const FILE_ENDINGS: [&str; 2] = ["zip", "mov"];
 
 /// The addresses to search for: built once a message, shared by body scan and header audits.
 #[derive(Clone, Debug, Default)]
@@ -113,9 +111,9 @@ impl Needles {
         lower.copy_from_slice(ascii);
         lower.make_ascii_lowercase();
         let lower = std::str::from_utf8(lower).unwrap_or_default();
-        found[1] = self.narrow_domain(lower);
+        found[1] = self.narrow_domain(lower, ascii);
         if let Some((before, _)) = lower.split_once('_') {
-            found[2] = self.narrow_domain(before);
+            found[2] = self.narrow_domain(before, ascii);
         }
         found
     }
@@ -124,16 +122,16 @@ impl Needles {
         self.domains.get(text).map(AsRef::as_ref)
     }
 
-    /// The whole run, or what is left of it without endings that cannot belong to a domain.
-    fn narrow_domain(&self, run: &str) -> Option<&str> {
+    /// The whole run, or what is left of it without endings that cannot belong to a domain. `written` is
+    /// the run as it stands in the text.
+    fn narrow_domain(&self, run: &str, written: &[u8]) -> Option<&str> {
         let mut run = run.trim_end_matches(['.', '-', '_']);
         loop {
             if let Some(domain) = self.domain(run) {
                 return Some(domain);
             }
             let (before, last) = run.rsplit_once('.')?;
-            let real = last.bytes().all(|byte| byte.is_ascii_alphabetic()) && last.len() > 1;
-            if last.starts_with("xn--") || (real && !FILE_ENDINGS.contains(&last)) {
+            if is_top_level(last) && !begins_sentence(written, before.len()) {
                 return None;
             }
             // `x.jp-` and more: the label up to the hyphen may be the real end.
@@ -175,16 +173,23 @@ impl Needles {
         let run =
             text[..end].iter().rev().take(self.longest_local).take_while(|byte| is_local(**byte)).count();
         let start = end - run;
+        let is_verp = text[spot.at] != b'@';
         let wide = self.wide_locals && !text[start..end].is_ascii();
-        self.longest_of(text, start..end, domain, wide)
+        self.longest_of(text, start..end, domain, (wide, is_verp))
     }
 
     /// The longest ending of the run that is a known local part and begins at an edge.
     ///
     /// A known address always wins over a shorter one at its end: `info-sales@` is not `sales@`.
-    fn longest_of(&self, text: &[u8], run: Range<usize>, domain: &str, wide: bool) -> Option<u32> {
+    fn longest_of(
+        &self,
+        text: &[u8],
+        run: Range<usize>,
+        domain: &str,
+        (wide, is_verp): (bool, bool),
+    ) -> Option<u32> {
         let mut key = String::with_capacity(run.len() + 1 + domain.len());
-        run.clone().filter(|&start| is_edge(text, start)).find_map(|start| {
+        run.clone().filter(|&start| is_edge(text, start, is_verp)).find_map(|start| {
             key.clear();
             let local = &text[start..run.end];
             if wide {
@@ -247,17 +252,52 @@ fn is_local(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte >= 0x80 || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte)
 }
 
+/// Whether a label ends domains: a top-level domain that the list of public suffixes knows, or what
+/// may be one in the form of an A-label.
+fn is_top_level(label: &str) -> bool {
+    label.starts_with("xn--")
+        || (psl::suffix(label.as_bytes()).is_some_and(|suffix| suffix.is_known())
+            && !FILE_ENDINGS.contains(&label))
+}
+
+/// Whether the dot at `dot` ends a sentence and the next begins without a blank, `p@x.jp.It is`.
+fn begins_sentence(written: &[u8], dot: usize) -> bool {
+    let label = written[..dot].rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+    let small = label.first().is_some_and(u8::is_ascii_lowercase);
+    small && written.get(dot + 1).is_some_and(u8::is_ascii_uppercase)
+}
+
 /// Whether an address may begin here. Letters and digits before it make it another address, and so
-/// does a dot or underscore that joins it to some; any other character is in doubt, so it may.
-fn is_edge(text: &[u8], start: usize) -> bool {
+/// does a dot, hyphen, plus or underscore that joins it to some; any other character is in doubt, so
+/// it may. Bounce addresses put a name of their own before `local=domain`, with a hyphen or a plus.
+fn is_edge(text: &[u8], start: usize, is_verp: bool) -> bool {
     let before = |back: usize| start.checked_sub(back).map(|at| text[at]);
     match before(1) {
         // The shift back to ASCII in ISO-2022-JP, `ESC ( B`, is no letter.
         Some(b'B' | b'J' | b'I') if before(2) == Some(b'(') && before(3) == Some(0x1b) => true,
-        Some(byte) if byte.is_ascii_alphanumeric() => false,
-        Some(b'.' | b'_') => !before(2).is_some_and(|byte| byte.is_ascii_alphanumeric()),
+        Some(byte) if byte.is_ascii_alphanumeric() => ends_escape(&text[..start]),
+        Some(b'-' | b'+') if is_verp => true,
+        Some(b'.' | b'_' | b'-' | b'+') => {
+            !before(2).is_some_and(|byte| byte.is_ascii_alphanumeric()) || ends_escape(&text[..start - 1])
+        }
         // Not in the middle of a character.
         Some(byte) if byte >= 0x80 => text.get(start).is_none_or(|next| !(0x80..0xc0).contains(next)),
         _ => true,
+    }
+}
+
+/// Whether the text ends in an escape that stands for something that parts words: `\n` of many formats,
+/// `\012` of C, `=0A` of quoted-printable. It may be a backslash and a word, too: both are searched.
+fn ends_escape(text: &[u8]) -> bool {
+    let parts = |octet: u8| !(octet.is_ascii_alphanumeric() || b"._+-".contains(&octet));
+    match text {
+        [.., b'\\', b'a' | b'b' | b'e' | b'f' | b'n' | b'r' | b't' | b'v' | b'N' | b'L' | b'P' | b'0'] => {
+            true
+        }
+        [.., b'\\', first @ b'0'..=b'3', second @ b'0'..=b'7', third @ b'0'..=b'7'] => {
+            parts((first - b'0') << 6 | (second - b'0') << 3 | (third - b'0'))
+        }
+        [.., b'=' | b'%', _, _] => octet(text, text.len() - 2).is_some_and(|(_, octet)| parts(octet)),
+        _ => false,
     }
 }

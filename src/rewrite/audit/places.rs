@@ -1,8 +1,9 @@
 //! Every place of a body that the inspection opens, searched in every view its kind asks for.
 
 use super::hits::Hits;
-use super::stream::{Form, Look, Stream};
-use super::views::{Fold, StripTags, Unescape};
+use super::lazy::{Found, Machine};
+use super::reading::{Markup, Plan, Reading};
+use super::stream::{Look, Stream};
 use super::{Hit, Needles, header};
 use crate::message::open::{Kind, Listener};
 use std::sync::Arc;
@@ -11,6 +12,10 @@ use std::sync::Arc;
 const STRAY: &str = "between the parts";
 /// Where the whole body is searched undecoded; named only when nothing says it better.
 const RAW: &str = "body";
+/// Octets of a text that go through all views at a time.
+const BLOCK: usize = 4 * 1_024;
+/// How deep a page's texts of other kinds are followed.
+const DEPTH: u8 = 2;
 
 /// The search of all places of one body.
 pub(crate) struct Places {
@@ -23,125 +28,84 @@ pub(crate) struct Places {
 
 struct Place {
     number: usize,
-    /// What the bytes are, without look-alikes and invisible characters for text.
-    plain: View,
-    /// The same with escapes undone.
-    escaped: Option<View>,
-    /// The same without tags.
-    untagged: Option<View>,
+    views: Views,
+    /// Octets until they are a block.
+    block: Vec<u8>,
 }
 
-/// One view: the machines in the order they run, and the search behind them.
-struct View {
-    form: &'static str,
-    tags: Option<StripTags>,
-    fold: Option<Fold>,
-    unescape: Option<(Unescape, Unescape, Fold)>,
-    stream: Stream,
-    /// Reused between chunks.
-    scratch: [Vec<u8>; 2],
+/// How a place is searched.
+enum Views {
+    /// As octets.
+    Bytes(&'static str, Stream),
+    Text(Box<Reading>),
+    Html(Box<(Reading, Markup)>),
 }
 
-impl View {
-    fn new(form: &'static str, look: Look) -> Self {
-        Self {
-            form,
-            tags: None,
-            fold: None,
-            unescape: None,
-            stream: Stream::new(look),
-            scratch: [Vec::new(), Vec::new()],
+impl Views {
+    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
+        match self {
+            Self::Bytes(form, stream) => {
+                stream.feed(needles, bytes, &mut |index, how| found(index, how, form))
+            }
+            Self::Text(reading) => reading.feed(needles, bytes, found),
+            Self::Html(both) => {
+                both.0.feed(needles, bytes, found);
+                both.1.feed(needles, bytes, found);
+            }
         }
     }
 
-    fn text(form: &'static str) -> Self {
-        Self { fold: Some(Fold::default()), ..Self::new(form, Look { verp: true, tokens: true }) }
-    }
-
-    fn escaped(form: &'static str, tags: Option<StripTags>) -> Self {
-        Self {
-            tags,
-            fold: Some(Fold::default()),
-            unescape: Some((Unescape::default(), Unescape::default(), Fold::default())),
-            ..Self::new(form, Look { verp: true, tokens: false })
+    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        match self {
+            Self::Bytes(form, stream) => stream.finish(needles, &mut |index, how| found(index, how, form)),
+            Self::Text(reading) => reading.finish(needles, found),
+            Self::Html(both) => {
+                both.0.finish(needles, found);
+                both.1.finish(needles, found);
+            }
         }
-    }
-
-    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut impl FnMut(u32, Form)) {
-        let [from, to] = &mut self.scratch;
-        let mut stage = |run: &mut dyn FnMut(&[u8], &mut Vec<u8>), first: bool| {
-            to.clear();
-            run(if first { bytes } else { from }, to);
-            std::mem::swap(from, to);
-        };
-        let mut first = true;
-        if let Some(tags) = &mut self.tags {
-            stage(&mut |bytes, out| tags.feed(bytes, out), first);
-            first = false;
-        }
-        if let Some(fold) = &mut self.fold {
-            stage(&mut |bytes, out| fold.feed(bytes, out), first);
-            first = false;
-        }
-        if let Some((once, twice, fold)) = &mut self.unescape {
-            stage(&mut |bytes, out| once.feed(bytes, out), first);
-            stage(&mut |bytes, out| twice.feed(bytes, out), false);
-            stage(&mut |bytes, out| fold.feed(bytes, out), false);
-            first = false;
-        }
-        let bytes = if first { bytes } else { &self.scratch[0] };
-        self.stream.feed(needles, bytes, found);
-    }
-
-    fn finish(&mut self, needles: &Needles, found: &mut impl FnMut(u32, Form)) {
-        let mut rest = Vec::new();
-        if let Some(fold) = &mut self.fold {
-            fold.finish(&mut rest);
-        }
-        if let Some((once, twice, fold)) = &mut self.unescape {
-            let (mut first, mut second, mut third) = (Vec::new(), Vec::new(), Vec::new());
-            once.feed(&rest, &mut first);
-            once.finish(&mut first);
-            twice.feed(&first, &mut second);
-            twice.finish(&mut second);
-            fold.feed(&second, &mut third);
-            fold.finish(&mut third);
-            rest = third;
-        }
-        self.stream.feed(needles, &rest, found);
-        self.stream.finish(needles, found);
     }
 }
 
 impl Place {
     fn new(place: usize, form: &'static str, kind: Kind) -> Self {
-        let text = kind != Kind::Bytes;
-        Self {
-            number: place,
-            plain: if text { View::text(form) } else { View::new(form, Look::default()) },
-            escaped: text.then(|| View::escaped("escaped", None)),
-            untagged: (kind == Kind::Html).then(|| View::escaped("between tags", Some(StripTags::default()))),
-        }
+        let views = match kind {
+            Kind::Bytes => Views::Bytes(form, Stream::new(Look::default())),
+            Kind::Text => Views::Text(Box::new(Reading::new(Plan::text(form, false)))),
+            Kind::Html => Views::Html(Box::new((Reading::new(Plan::text(form, true)), Markup::new(DEPTH)))),
+        };
+        Self { number: place, views, block: Vec::new() }
     }
 
-    fn views(&mut self) -> impl Iterator<Item = &mut View> {
-        std::iter::once(&mut self.plain).chain(&mut self.escaped).chain(&mut self.untagged)
-    }
-
-    fn feed(&mut self, needles: &Needles, hits: &mut Hits, bytes: &[u8]) {
+    /// Views wake and sleep by blocks: those are the same however the place comes.
+    fn feed(&mut self, needles: &Needles, hits: &mut Hits, mut bytes: &[u8]) {
         let place = self.number;
-        for view in self.views() {
-            let base = view.form;
-            view.feed(needles, bytes, &mut |index, form| hits.add(index, place, form, base));
+        let mut found = |index, how, form| hits.add(index, place, how, form);
+        if let Views::Bytes(..) = self.views {
+            return self.views.feed(needles, bytes, &mut found);
+        }
+        while !bytes.is_empty() {
+            if self.block.is_empty() && bytes.len() >= BLOCK {
+                let (block, rest) = bytes.split_at(BLOCK);
+                self.views.feed(needles, block, &mut found);
+                bytes = rest;
+                continue;
+            }
+            let (piece, rest) = bytes.split_at(bytes.len().min(BLOCK - self.block.len()));
+            self.block.extend_from_slice(piece);
+            bytes = rest;
+            if self.block.len() == BLOCK {
+                self.views.feed(needles, &self.block, &mut found);
+                self.block.clear();
+            }
         }
     }
 
     fn finish(&mut self, needles: &Needles, hits: &mut Hits) {
         let place = self.number;
-        for view in self.views() {
-            let base = view.form;
-            view.finish(needles, &mut |index, form| hits.add(index, place, form, base));
-        }
+        let mut found = |index, how, form| hits.add(index, place, how, form);
+        self.views.feed(needles, &self.block, &mut found);
+        self.views.finish(needles, &mut found);
     }
 }
 

@@ -1,0 +1,246 @@
+//! Escapes undone: character references, percent-encoding, the escapes of JSON, JavaScript, CSS and C,
+//! quoted-printable that was written into a text.
+
+use crate::message::walk::transfer::hex;
+use markup5ever::data::{C1_REPLACEMENTS, NAMED_ENTITIES};
+
+/// Longest escape that is understood, in octets.
+const LONGEST: usize = 48;
+/// Longest name of a character reference.
+const LONGEST_NAME: usize = 32;
+
+/// How `\40` is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Digits {
+    /// In hexadecimal, as in a style sheet; a blank behind belongs to it.
+    #[default]
+    Css,
+    /// In octal, as in C and its kin; there `\b` and `\f` are control characters.
+    Octal,
+}
+
+/// A machine that undoes one layer of escapes.
+#[derive(Debug, Default)]
+pub(super) struct Unescape {
+    digits: Digits,
+    carry: Vec<u8>,
+}
+
+impl Unescape {
+    pub(super) fn new(digits: Digits) -> Self {
+        Self { digits, carry: Vec::new() }
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if self.carry.is_empty() {
+            let rest = self.undo(bytes, false, out);
+            self.carry.extend_from_slice(rest);
+            return;
+        }
+        let mut joined = std::mem::take(&mut self.carry);
+        joined.extend_from_slice(bytes);
+        let rest = self.undo(&joined, false, out);
+        self.carry.extend_from_slice(rest);
+    }
+
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        let carry = std::mem::take(&mut self.carry);
+        self.undo(&carry, true, out);
+    }
+
+    fn undo<'a>(&self, mut bytes: &'a [u8], last: bool, out: &mut Vec<u8>) -> &'a [u8] {
+        loop {
+            let plain = bytes.iter().position(|&byte| BEGINS[usize::from(byte)]).unwrap_or(bytes.len());
+            out.extend_from_slice(&bytes[..plain]);
+            bytes = &bytes[plain..];
+            if bytes.is_empty() || (bytes.len() < LONGEST && !last) {
+                return bytes;
+            }
+            let piece = &bytes[..bytes.len().min(LONGEST)];
+            let read = match bytes[0] {
+                b'&' => reference(piece),
+                b'\\' => self.backslash(piece),
+                b'%' => octet(piece, 1).map(|(used, value)| (used, Plain::Octet(value))),
+                // Only what is printable: `local=domain` must stay as it is, and the search knows
+                // that `=0A` before an address ends a word.
+                _ => octet(piece, 1)
+                    .filter(|(_, value)| value.is_ascii_graphic())
+                    .map(|(used, value)| (used, Plain::Octet(value))),
+            };
+            if let Some((used, plain)) = read {
+                plain.write(out);
+                bytes = &bytes[used..];
+            } else {
+                out.push(bytes[0]);
+                bytes = &bytes[1..];
+            }
+        }
+    }
+
+    /// `\u0040`, `\u{40}`, `\x40`, CSS's `\40 ` or C's `\100`, and a backslash before punctuation.
+    /// `\n` and its like stay: the search takes them for an escape and for a backslash and a letter.
+    fn backslash(&self, text: &[u8]) -> Option<(usize, Plain)> {
+        let next = *text.get(1)?;
+        match next {
+            b'u' if text.get(2) == Some(&b'{') => {
+                let (end, code) = number(text, 3, 16, 8)?;
+                (text.get(end) == Some(&b'}')).then(|| (end + 1, Plain::letter(code)))
+            }
+            b'u' | b'U' => {
+                let (end, code) = number(text, 2, 16, 4)?;
+                (end == 6).then(|| (end, Plain::letter(code)))
+            }
+            // RTF writes `\'40`.
+            b'x' | b'\'' if octet(text, 2).is_some() => {
+                octet(text, 2).map(|(end, value)| (end, Plain::Octet(value)))
+            }
+            b'0'..=b'7' if self.digits == Digits::Octal => {
+                let (end, code) = number(text, 1, 8, if next <= b'3' { 3 } else { 2 })?;
+                Some((end, Plain::Octet(u8::try_from(code).ok()?)))
+            }
+            _ if next.is_ascii_hexdigit() && self.digits == Digits::Css => {
+                let (end, code) = number(text, 1, 16, 6)?;
+                let blank = matches!(text.get(end), Some(b' ' | b'\t' | b'\n'));
+                Some((end + usize::from(blank), Plain::letter(code)))
+            }
+            _ if next.is_ascii_punctuation() => Some((2, Plain::Octet(next))),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a byte may begin an escape.
+const BEGINS: [bool; 256] = {
+    let mut table = [false; 256];
+    table[b'&' as usize] = true;
+    table[b'%' as usize] = true;
+    table[b'\\' as usize] = true;
+    table[b'=' as usize] = true;
+    table
+};
+
+/// Whether an escape may begin anywhere in these bytes.
+pub(super) fn may_begin(bytes: &[u8]) -> bool {
+    memchr::memchr3(b'&', b'%', b'\\', bytes).is_some() || memchr::memchr(b'=', bytes).is_some()
+}
+
+/// Whether an escape may begin in these bytes that C reads otherwise than CSS does.
+pub(super) fn may_be_octal(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'\\', bytes)
+        .any(|at| bytes.get(at + 1).is_none_or(|next| next.is_ascii_digit() || b"abef".contains(next)))
+}
+
+/// What an escape stands for.
+enum Plain {
+    Octet(u8),
+    Letter(char),
+    Letters(char, char),
+}
+
+impl Plain {
+    fn letter(code: u32) -> Self {
+        Self::Letter(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        let mut push = |letter: char| out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+        match self {
+            Self::Octet(value) => out.push(value),
+            Self::Letter(letter) => push(letter),
+            Self::Letters(one, two) => {
+                push(one);
+                push(two);
+            }
+        }
+    }
+}
+
+/// Two hexadecimal digits at `start`.
+pub(super) fn octet(text: &[u8], start: usize) -> Option<(usize, u8)> {
+    let digits = text.get(start..start + 2)?;
+    digits.iter().all(u8::is_ascii_hexdigit).then(|| (start + 2, hex(digits[0]) << 4 | hex(digits[1])))
+}
+
+/// Digits in a base from `start`: where they end, and their value.
+fn number(text: &[u8], start: usize, radix: u32, most: usize) -> Option<(usize, u32)> {
+    let digits = text[start.min(text.len())..]
+        .iter()
+        .take(most)
+        .take_while(|byte| char::from(**byte).is_digit(radix))
+        .count();
+    let read = std::str::from_utf8(text.get(start..start + digits)?).ok()?;
+    let significant = read.trim_start_matches('0');
+    let value = if significant.is_empty() { 0 } else { u32::from_str_radix(significant, radix).ok()? };
+    (digits > 0).then_some((start + digits, value))
+}
+
+/// `&#64;`, `&#x40`, `&commat;`, and the names that HTML knows without a semicolon.
+fn reference(text: &[u8]) -> Option<(usize, Plain)> {
+    if text.get(1) != Some(&b'#') {
+        return named(text);
+    }
+    let (end, code) = match text.get(2) {
+        Some(b'x' | b'X') => number(text, 3, 16, LONGEST)?,
+        _ => number(text, 2, 10, LONGEST)?,
+    };
+    // HTML reads 0x80 to 0x9F as windows-1252.
+    let replaced = usize::try_from(code).ok().and_then(|code| code.checked_sub(0x80));
+    let replaced = replaced.and_then(|index| C1_REPLACEMENTS.get(index).copied().flatten());
+    let plain = replaced.map_or_else(|| Plain::letter(code), Plain::Letter);
+    Some((end + usize::from(text.get(end) == Some(&b';')), plain))
+}
+
+/// The longest name that HTML knows here.
+fn named(text: &[u8]) -> Option<(usize, Plain)> {
+    let length = text[1..].iter().take(LONGEST_NAME).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let closed = length + usize::from(text.get(length + 1) == Some(&b';'));
+    let name = std::str::from_utf8(&text[1..=closed]).ok()?;
+    (2..=name.len()).rev().find_map(|end| {
+        // Beginnings of names are in the table, too, and stand for nothing.
+        let &(one, two) = NAMED_ENTITIES.get(&name[..end]).filter(|letters| letters.0 != 0)?;
+        let one = char::from_u32(one)?;
+        let second = char::from_u32(two).filter(|letter| *letter != '\0');
+        Some((end + 1, second.map_or(Plain::Letter(one), |two| Plain::Letters(one, two))))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lazy::tests::in_chunks;
+    use super::*;
+
+    fn undone(digits: Digits, text: &str) -> String {
+        in_chunks(text, |text, size| {
+            let mut unescape = Unescape::new(digits);
+            let mut out = Vec::new();
+            text.as_bytes().chunks(size).for_each(|chunk| unescape.feed(chunk, &mut out));
+            unescape.finish(&mut out);
+            out
+        })
+    }
+
+    #[test]
+    fn escapes() {
+        for (text, plain) in [
+            ("a&#64;x&#x2E;jp", "a@x.jp"),
+            ("a&commat;x&period;jp", "a@x.jp"),
+            ("a&#64x.jp", "a@x.jp"),
+            ("a&#00000000000000064;x.jp", "a@x.jp"),
+            ("a%40x%2ejp", "a@x.jp"),
+            ("a\\u0040x.jp a\\u{40}x.jp a\\x40x.jp", "a@x.jp a@x.jp a@x.jp"),
+            ("a\\40 x.jp a\\@x\\.jp", "a@x.jp a@x.jp"),
+            ("a=40x=2Ejp", "a@x.jp"),
+            ("a&shy;b&zwnj;", "a\u{ad}b\u{200c}"),
+            ("&ltx&gtx&ampx&nbspa@x.jp&copycat", "<x>x&x\u{a0}a@x.jp©cat"),
+            ("&#128;&#x99;&#0;&NotEqualTilde;", "€™\0≂\u{338}"),
+            ("R&D 100% C:\\temp x=y &unknown; \\n=0A", "R&D 100% C:\\temp x=y &unknown; \\n=0A"),
+        ] {
+            assert_eq!(undone(Digits::Css, text), plain);
+        }
+        for (text, plain) in
+            [("a\\100x\\56jp", "a@x.jp"), ("\\fa\\ba\\0", "\\fa\\ba\0"), ("\\u0040\\x40", "@@")]
+        {
+            assert_eq!(undone(Digits::Octal, text), plain);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Lines put together again that a format cut, in two ways that exclude each other: continuation lines of
+//! calendars, cards, directories and quoted headers (RFC 5545 §3.1, RFC 6350 §3.2, RFC 2849), with soft line
+//! breaks of quoted-printable (RFC 2045 §6.7) and a backslash at the end of a line; and flowed text with
+//! DelSp (RFC 3676 §4.1, §4.5).
+
+use memchr::memchr_iter;
+
+/// Octets behind a line end that decide what it is: quote marks.
+const AHEAD: usize = 24;
+/// Octets before a line end that decide what it is.
+const BEHIND: usize = 4;
+
+/// Which lines are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// A blank begins the next, or `=` or a backslash ends this one.
+    Folded,
+    /// A blank ends this one.
+    Flowed,
+}
+
+/// A machine that drops line ends that are none, and what belongs to them.
+#[derive(Debug)]
+pub(super) struct Join {
+    lines: Lines,
+    carry: Vec<u8>,
+}
+
+impl Join {
+    pub(super) fn new(lines: Lines) -> Self {
+        Self { lines, carry: Vec::new() }
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let mut text = std::mem::take(&mut self.carry);
+        text.extend_from_slice(bytes);
+        let until = text.len().saturating_sub(AHEAD);
+        let done = self.join(&text, until, out);
+        // What stands before a line end to come must still be here then.
+        let keep = done.max(until.saturating_sub(BEHIND));
+        out.extend_from_slice(&text[done..keep]);
+        text.drain(..keep);
+        self.carry = text;
+    }
+
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        let text = std::mem::take(&mut self.carry);
+        let done = self.join(&text, text.len(), out);
+        out.extend_from_slice(&text[done..]);
+    }
+
+    /// Joins at every line end before `until`; gives how much of the text was used up.
+    fn join(&self, text: &[u8], until: usize, out: &mut Vec<u8>) -> usize {
+        let mut done = 0;
+        for at in memchr_iter(b'\n', &text[..until]) {
+            if at < done {
+                continue;
+            }
+            let (before, after) = around(text, at);
+            let line = &text[done..before.max(done)];
+            let (dropped_before, dropped) = match (self.lines, line.last(), after.first()) {
+                (Lines::Folded, Some(b'\\'), _) => (1, blanks(after)),
+                (Lines::Folded, Some(b'='), _) => (1, 0),
+                (Lines::Folded, _, Some(b' ' | b'\t')) => (0, 1),
+                // Lines that would look like something else begin with a blank too much (§4.4).
+                (Lines::Flowed, Some(b' '), Some(b' ')) => (1, 1),
+                (Lines::Flowed, Some(b' '), _) => (1, quote_marks(after)),
+                _ => continue,
+            };
+            out.extend_from_slice(&line[..line.len() - dropped_before]);
+            done = at + 1 + dropped;
+        }
+        done
+    }
+}
+
+/// Where the line before this line feed ends, and what stands behind it.
+fn around(text: &[u8], at: usize) -> (usize, &[u8]) {
+    let before = if at > 0 && text[at - 1] == b'\r' { at - 1 } else { at };
+    (before, &text[at + 1..])
+}
+
+/// Quote marks (RFC 3676 §4.5) and the blank behind them.
+fn quote_marks(line: &[u8]) -> usize {
+    let marks = line.iter().take(AHEAD - 2).take_while(|byte| **byte == b'>').count();
+    marks + usize::from(marks > 0 && line.get(marks) == Some(&b' '))
+}
+
+fn blanks(line: &[u8]) -> usize {
+    line.iter().take(AHEAD - 1).take_while(|byte| is_blank(**byte)).count()
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Whether joining could bring an address together in these octets, which stand behind `before`.
+pub(super) fn may_join(lines: Lines, before: &[u8], bytes: &[u8]) -> bool {
+    let edge = 6;
+    let seam: Vec<u8> =
+        before[before.len().saturating_sub(edge)..].iter().chain(bytes.iter().take(edge)).copied().collect();
+    joins_within(lines, &seam) || joins_within(lines, bytes)
+}
+
+fn joins_within(lines: Lines, text: &[u8]) -> bool {
+    let shows = |byte: u8| byte.is_ascii_graphic() || byte >= 0x80;
+    memchr_iter(b'\n', text).any(|at| {
+        let (before, after) = around(text, at);
+        // No address has a blank in it, nor an empty line.
+        match (lines, &text[..before], after) {
+            (Lines::Folded, [.., b'\\' | b'='], _) => true,
+            (Lines::Folded, [.., last], [b' ' | b'\t', next, ..]) => shows(*last) && shows(*next),
+            (Lines::Flowed, [.., last, b' '], [b' ', next, ..] | [next, ..]) => shows(*last) && shows(*next),
+            _ => false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lazy::tests::in_chunks;
+    use super::*;
+
+    #[test]
+    fn cut_lines_are_joined() {
+        for (lines, text, plain) in [
+            (Lines::Folded, "EMAIL:taro@exam\r\n ple.com\r\nEND", "EMAIL:taro@exam~ple.com\r\nEND"),
+            (Lines::Folded, "taro@exam\n\tple.com", "taro@exam~ple.com"),
+            (Lines::Folded, "t\n a\n r\n o\n @\n x\n .\n jp\n\nx", "t~a~r~o~@~x~.~jp\n\nx"),
+            (Lines::Folded, "to \r\n ta\r\n ro@x.jp", "to ~ta~ro@x.jp"),
+            (Lines::Folded, "taro=\r\n@x=\n.jp", "taro~@x~.jp"),
+            (Lines::Folded, "taro\\\n@x\\\r\n   .jp", "taro~@x~.jp"),
+            (Lines::Folded, "one \r\ntwo\nthree\n\n> four", "one \r\ntwo\nthree\n\n> four"),
+            (Lines::Flowed, "to: \r\n  taro \r\n@x. \r\njp\r\n", "to:~ taro~@x.~jp\r\n"),
+            (Lines::Flowed, ">> taro \r\n>> @x \r\n>>.jp\r\n>> z", ">> taro~@x~.jp\r\n>> z"),
+            (Lines::Flowed, "one\r\n two=\nthree\n\n> four", "one\r\n two=\nthree\n\n> four"),
+        ] {
+            let plain = plain.replace('~', "");
+            let found = in_chunks(text, |text, size| {
+                let (mut join, mut out) = (Join::new(lines), Vec::new());
+                text.as_bytes().chunks(size).for_each(|chunk| join.feed(chunk, &mut out));
+                join.finish(&mut out);
+                out
+            });
+            assert_eq!(found, plain);
+            for at in 0..text.len() {
+                let (before, after) = text.as_bytes().split_at(at);
+                let hot = may_join(lines, b"", before) || may_join(lines, before, after);
+                assert_eq!(hot, found != text, "{text} cut at {at}");
+            }
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! HTML as a browser shows it: a tokenizer by the rules of the HTML standard (§13.2.5) that keeps the text
+//! and drops tags, comments, scripts and styles. It streams, holds no more than one attribute, and may
+//! wait between threads, which is why it is not `html5ever`; a test holds it against that.
+
+use super::escapes::{Digits, Unescape};
+use super::tags::begins_line;
+use crate::message::walk::transfer::Base64;
+use memchr::{memchr, memchr2};
+
+/// Longest value of an attribute that is looked into, in octets.
+const VALUE: usize = 256 * 1_024;
+/// Longest name that is told apart.
+const NAME: usize = 16;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Text,
+    /// After `<`; whether `/` came, too.
+    Open,
+    EndOpen,
+    TagName,
+    BeforeName,
+    AttributeName,
+    AfterName,
+    BeforeValue,
+    /// In a value that this octet ends; 0 for one without quotes.
+    Value(u8),
+    /// After `<!`, and the dash that may have come.
+    Declaration(bool),
+    Comment(Dashes),
+    /// `<?x>`, `<!x>`, `</ >`.
+    Bogus,
+    /// In a script or the like, with the octets of its end tag that were seen.
+    Raw(usize),
+}
+
+/// How far a comment's end has come (§13.2.5.43 to §13.2.5.52).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dashes {
+    Start,
+    StartDash,
+    None,
+    One,
+    Two,
+    Bang,
+}
+
+/// The machine.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    state: State,
+    closing: bool,
+    /// The tag's name; the element's whose raw text this is.
+    name: Vec<u8>,
+    attribute: Vec<u8>,
+    value: Vec<u8>,
+    /// Open `template` elements: what they hold is not shown.
+    templates: usize,
+    /// An end tag in raw text, so far: text if it turns out to be none.
+    ending: Vec<u8>,
+}
+
+impl Page {
+    /// Text goes to `shown`; what attributes hold that is written in a way of its own, to `aside`.
+    pub(super) fn feed(&mut self, mut bytes: &[u8], shown: &mut Vec<u8>, aside: &mut Vec<u8>) {
+        while !bytes.is_empty() {
+            let used = match self.state {
+                State::Text => self.text(bytes, shown),
+                State::Raw(seen) => self.raw(bytes, seen, shown),
+                State::Comment(dashes) => self.comment(bytes, dashes),
+                State::Value(end) => self.value(bytes, end, shown, aside),
+                State::Bogus => {
+                    let end = memchr(b'>', bytes);
+                    if end.is_some() {
+                        self.state = State::Text;
+                    }
+                    end.map_or(bytes.len(), |at| at + 1)
+                }
+                _ => self.step(bytes[0], shown),
+            };
+            bytes = &bytes[used..];
+        }
+    }
+
+    fn show(&self, bytes: &[u8], shown: &mut Vec<u8>) {
+        if self.templates == 0 {
+            shown.extend_from_slice(bytes);
+        }
+    }
+
+    fn text(&mut self, bytes: &[u8], shown: &mut Vec<u8>) -> usize {
+        let end = memchr(b'<', bytes);
+        self.show(&bytes[..end.unwrap_or(bytes.len())], shown);
+        if end.is_some() {
+            self.state = State::Open;
+        }
+        end.map_or(bytes.len(), |at| at + 1)
+    }
+
+    /// One octet in a tag; gives how many were used, for some are looked at again.
+    fn step(&mut self, byte: u8, shown: &mut Vec<u8>) -> usize {
+        let blank = byte.is_ascii_whitespace();
+        let (state, used) = match (self.state, byte) {
+            (State::Open, b'/') => (State::EndOpen, 1),
+            (State::Open, b'!') => (State::Declaration(false), 1),
+            (State::Open, b'?') => (State::Bogus, 1),
+            (State::Open | State::EndOpen, _) if byte.is_ascii_alphabetic() => {
+                self.closing = self.state == State::EndOpen;
+                self.name.clear();
+                (State::TagName, 0)
+            }
+            (State::Open, _) => {
+                self.show(b"<", shown);
+                (State::Text, 0)
+            }
+            (State::EndOpen, b'>') => (State::Text, 1),
+            (State::EndOpen, _) => (State::Bogus, 0),
+            (State::Declaration(false), b'-') => (State::Declaration(true), 1),
+            (State::Declaration(true), b'-') => (State::Comment(Dashes::Start), 1),
+            (State::Declaration(_), _) => (State::Bogus, 0),
+            (State::BeforeValue, b'"' | b'\'') => (State::Value(byte), 1),
+            (State::BeforeValue, _) if blank => (State::BeforeValue, 1),
+            (State::BeforeValue, b'>') => return self.tag(shown),
+            (State::BeforeValue, _) => (State::Value(0), 0),
+            (_, b'>') => return self.tag(shown),
+            (State::TagName | State::AttributeName, b'/') => (State::BeforeName, 1),
+            (State::TagName, _) if blank => (State::BeforeName, 1),
+            (State::TagName, _) => {
+                if self.name.len() < NAME {
+                    self.name.push(byte.to_ascii_lowercase());
+                }
+                (State::TagName, 1)
+            }
+            (State::AttributeName, _) if blank => (State::AfterName, 1),
+            (State::AttributeName | State::AfterName, b'=') => (State::BeforeValue, 1),
+            (State::AfterName, _) if blank => (State::AfterName, 1),
+            (State::BeforeName, _) if blank || byte == b'/' => (State::BeforeName, 1),
+            (State::AfterName, b'/') => (State::BeforeName, 1),
+            (State::BeforeName | State::AfterName, _) => {
+                self.attribute.clear();
+                self.attribute.push(byte.to_ascii_lowercase());
+                (State::AttributeName, 1)
+            }
+            _ => {
+                if self.attribute.len() < NAME {
+                    self.attribute.push(byte.to_ascii_lowercase());
+                }
+                (State::AttributeName, 1)
+            }
+        };
+        if matches!(state, State::Value(_)) {
+            self.value.clear();
+        }
+        self.state = state;
+        used
+    }
+
+    fn value(&mut self, bytes: &[u8], end: u8, shown: &mut Vec<u8>, aside: &mut Vec<u8>) -> usize {
+        let at = match end {
+            0 => bytes.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b'>'),
+            quote => memchr(quote, bytes),
+        };
+        let piece = &bytes[..at.unwrap_or(bytes.len())];
+        let room = VALUE - self.value.len();
+        self.value.extend_from_slice(&piece[..piece.len().min(room)]);
+        let Some(at) = at else { return bytes.len() };
+        look_into(&self.attribute, &self.value, aside);
+        if bytes[at] == b'>' && end == 0 {
+            return at + self.tag(shown);
+        }
+        self.state = State::BeforeName;
+        at + 1
+    }
+
+    /// A tag is over: what it does to the text.
+    fn tag(&mut self, shown: &mut Vec<u8>) -> usize {
+        self.state = State::Text;
+        match self.name.as_slice() {
+            b"template" if self.closing => self.templates = self.templates.saturating_sub(1),
+            b"template" => self.templates += 1,
+            b"script" | b"style" | b"title" | b"textarea" | b"xmp" | b"iframe" | b"noembed" | b"noframes"
+                if !self.closing =>
+            {
+                self.state = State::Raw(0);
+            }
+            name if begins_line(name) => self.show(b" ", shown),
+            _ => {}
+        }
+        1
+    }
+
+    fn comment(&mut self, bytes: &[u8], dashes: Dashes) -> usize {
+        if dashes == Dashes::None {
+            let Some(at) = memchr(b'-', bytes) else { return bytes.len() };
+            self.state = State::Comment(Dashes::One);
+            return at + 1;
+        }
+        let next = match (dashes, bytes[0]) {
+            (Dashes::Start | Dashes::StartDash | Dashes::Two | Dashes::Bang, b'>') => {
+                self.state = State::Text;
+                return 1;
+            }
+            (Dashes::Start, b'-') => Dashes::StartDash,
+            (Dashes::StartDash | Dashes::One | Dashes::Two, b'-') => Dashes::Two,
+            (Dashes::Bang, b'-') => Dashes::One,
+            (Dashes::Two, b'!') => Dashes::Bang,
+            _ => Dashes::None,
+        };
+        self.state = State::Comment(next);
+        1
+    }
+
+    /// In an element whose content is no markup, until its end tag.
+    fn raw(&mut self, bytes: &[u8], seen: usize, shown: &mut Vec<u8>) -> usize {
+        let visible = matches!(self.name.as_slice(), b"title" | b"textarea" | b"xmp");
+        if seen == 0 {
+            let end = memchr(b'<', bytes);
+            if visible {
+                self.show(&bytes[..end.unwrap_or(bytes.len())], shown);
+            }
+            if end.is_some() {
+                self.ending.clear();
+                self.ending.push(b'<');
+                self.state = State::Raw(1);
+            }
+            return end.map_or(bytes.len(), |at| at + 1);
+        }
+        let byte = bytes[0];
+        let expected = if seen == 1 { Some(b'/') } else { self.name.get(seen - 2).copied() };
+        let over = byte.is_ascii_whitespace() || byte == b'/' || byte == b'>';
+        match expected {
+            Some(expected) if byte.to_ascii_lowercase() == expected => {
+                self.ending.push(byte);
+                self.state = State::Raw(seen + 1);
+                1
+            }
+            None if over => {
+                self.closing = true;
+                self.state = State::BeforeName;
+                0
+            }
+            _ => {
+                if visible {
+                    self.show(&self.ending, shown);
+                }
+                self.state = State::Raw(0);
+                0
+            }
+        }
+    }
+}
+
+/// What a value holds that a search of the page's octets cannot see: a `data:` URI, a page, a link with
+/// line ends in it, which browsers drop.
+fn look_into(attribute: &[u8], value: &[u8], aside: &mut Vec<u8>) {
+    let start = value.trim_ascii_start();
+    let start = &start[..start.len().min(16)];
+    let is_data = start.len() > 5 && start[..5].eq_ignore_ascii_case(b"data:");
+    let cut = memchr2(b'\n', b'\t', value).is_some();
+    if !(is_data || attribute == b"srcdoc" || cut || memchr(b'&', start).is_some()) {
+        return;
+    }
+    let plain = undone(value);
+    if attribute == b"srcdoc" {
+        aside.extend_from_slice(&plain);
+    } else {
+        let whole: Vec<u8> = plain
+            .trim_ascii()
+            .iter()
+            .copied()
+            .filter(|byte| !matches!(byte, b'\r' | b'\n' | b'\t'))
+            .collect();
+        if whole.len() > 5 && whole[..5].eq_ignore_ascii_case(b"data:") {
+            data(&whole[5..], aside);
+        } else {
+            aside.extend_from_slice(&whole);
+        }
+    }
+    aside.push(b'\n');
+}
+
+/// RFC 2397, after `data:`.
+fn data(uri: &[u8], aside: &mut Vec<u8>) {
+    let Some(comma) = memchr(b',', uri) else { return };
+    let kind = uri[..comma].to_ascii_lowercase();
+    let main = kind.split(|byte| *byte == b'/').next().unwrap_or_default();
+    if matches!(main, b"image" | b"font" | b"audio" | b"video") && !kind.starts_with(b"image/svg") {
+        return;
+    }
+    if kind.trim_ascii_end().ends_with(b"base64") {
+        let mut decoder = Base64::default();
+        decoder.feed(&uri[comma + 1..], aside);
+        decoder.finish(aside);
+    } else {
+        aside.extend_from_slice(&undone(&uri[comma + 1..]));
+    }
+}
+
+fn undone(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut unescape = Unescape::new(Digits::default());
+    unescape.feed(text, &mut out);
+    unescape.finish(&mut out);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lazy::tests::in_chunks;
+    use super::*;
+    use html5ever::tendril::StrTendril;
+    use html5ever::tokenizer::states::RawKind;
+    use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer};
+    use proptest::prelude::*;
+    use std::cell::{Cell, RefCell};
+
+    fn shown(html: &str) -> (String, String) {
+        let asides = RefCell::new(String::new());
+        let text = in_chunks(html, |html, size| {
+            let (mut page, mut shown, mut aside) = (Page::default(), Vec::new(), Vec::new());
+            html.as_bytes().chunks(size).for_each(|chunk| page.feed(chunk, &mut shown, &mut aside));
+            *asides.borrow_mut() = String::from_utf8_lossy(&aside).into_owned();
+            shown
+        });
+        (text, asides.into_inner())
+    }
+
+    /// What html5ever's tokenizer gives, by the same rules of what is shown.
+    #[derive(Default)]
+    struct Oracle {
+        text: RefCell<String>,
+        hidden: Cell<bool>,
+        templates: Cell<usize>,
+    }
+
+    impl Oracle {
+        fn tag(&self, tag: &Tag) -> TokenSinkResult<()> {
+            let name = &*tag.name;
+            let opens = tag.kind == TagKind::StartTag;
+            self.hidden.set(false);
+            let raw = |kind, hidden| {
+                self.hidden.set(hidden);
+                TokenSinkResult::RawData(kind)
+            };
+            match name {
+                "template" if opens => self.templates.set(self.templates.get() + 1),
+                "template" => self.templates.set(self.templates.get().saturating_sub(1)),
+                "script" if opens => return raw(RawKind::ScriptData, true),
+                "style" | "iframe" | "noembed" | "noframes" if opens => return raw(RawKind::Rawtext, true),
+                "xmp" if opens => return raw(RawKind::Rawtext, false),
+                "title" | "textarea" if opens => return raw(RawKind::Rcdata, false),
+                _ if begins_line(name.as_bytes()) && self.templates.get() == 0 => {
+                    self.text.borrow_mut().push(' ')
+                }
+                _ => {}
+            }
+            TokenSinkResult::Continue
+        }
+    }
+
+    impl TokenSink for Oracle {
+        type Handle = ();
+        fn process_token(&self, token: Token, _: u64) -> TokenSinkResult<()> {
+            match token {
+                Token::CharacterTokens(text) if !self.hidden.get() && self.templates.get() == 0 => {
+                    self.text.borrow_mut().push_str(&text);
+                }
+                Token::TagToken(tag) => return self.tag(&tag),
+                _ => {}
+            }
+            TokenSinkResult::Continue
+        }
+    }
+
+    fn by_html5ever(html: &str) -> String {
+        let tokenizer = Tokenizer::new(Oracle::default(), html5ever::tokenizer::TokenizerOpts::default());
+        let input = BufferQueue::default();
+        input.push_back(StrTendril::from(html));
+        let _ = tokenizer.feed(&input);
+        tokenizer.end();
+        tokenizer.sink.text.take()
+    }
+
+    #[test]
+    fn what_a_browser_shows() {
+        for (html, text) in [
+            ("a<b title='x > y'>@</b>x.jp", "a@x.jp"),
+            ("a<script>var x = '<b>';</script\n>@x<style><!-- .jp</STYLE >.jp", "a@x.jp"),
+            ("a<!-- <b> --!>@x<!-->.<!--->jp", "a@x.jp"),
+            ("a</ >@<!x>x<?pi ?>.jp<![CDATA[y]]>", "a@x.jp"),
+            ("a<template>x<p>y</template>@x.jp", "a@x.jp"),
+            ("<title>a@</x>x.jp</title>", "a@</x>x.jp"),
+            ("a<!--[if mso]>x<![endif]-->@<!--[if !mso]><!-->x.jp<!--<![endif]-->", "a@x.jp"),
+            ("a<i class=x>@<i a = \"b\"c/d>x.jp<p", "a@x.jp"),
+            ("1 < 2 <3 <", "1 < 2 <3 "),
+        ] {
+            assert_eq!(shown(html).0, text, "{html}");
+            assert_eq!(by_html5ever(html).trim_end_matches('<'), text, "{html} by html5ever");
+        }
+    }
+
+    #[test]
+    fn texts_in_attributes() {
+        for (html, text) in [
+            ("<a href='data:text/html;base64,YUB4Lmpw'>", "a@x.jp\n"),
+            ("<a href='data:text/html;base64,YUB4&#76;mpw'>", "a@x.jp\n"),
+            ("<a href='&#100;ata:text/html;base64,YUB4\n Lmpw'>", "a@x.jp\n"),
+            ("<img src=data:image/svg+xml,%3Cb%3Ea%40x.jp>", "<b>a@x.jp\n"),
+            ("<img src='data:image/png;base64,YUB4Lmpw'>", "\n"),
+            ("<iframe srcdoc='&lt;b>a@x.jp&lt;/b>'></iframe>", "<b>a@x.jp</b>\n"),
+            ("<a href='mailto:a@\nx.jp'>", "mailto:a@x.jp\n"),
+            ("<a href='mailto:a@x.jp' class=x>", ""),
+        ] {
+            assert_eq!(shown(html).1, text, "{html}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_as_html5ever(pieces in prop::collection::vec(prop::sample::select(vec![
+            "a", "@", " ", ">", "<", "/", "!", "-", "--", "'", "\"", "=", "?", "<!--", "-->", "--!>", "<!", "</", "<b",
+            "<b>", "</p>", "<script>", "</script>", "<style ", "</style", "<title>", "</title>", "<template>",
+            "</template>", "<xmp>", "</xmp x>", "<br/>", "<a b='c>d'>", "<a b=c>", "\n", "]]>", "<![CDATA[", "é", "x.jp",
+        ]), 0..24)) {
+            let html = pieces.concat();
+            // In a script `<!--` begins states in which an end tag is none: browsers' scripts of 1996.
+            prop_assume!(!html.contains("<script") || !html.contains("<!--"));
+            // An unfinished tag or reference at the end shows as it likes.
+            let html = html + ">'>\">--></script></style></title></xmp>.";
+            prop_assert_eq!(shown(&html).0, by_html5ever(&html));
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! How a text is read: as it stands, and wherever it could say something else to a reader's program,
+//! with its lines joined, its escapes undone, its tags dropped.
+
+use super::Needles;
+use super::escapes::{self, Digits, Unescape};
+use super::fold::Fold;
+use super::join::{self, Join, Lines};
+use super::lazy::{Found, History, Lazy, Machine};
+use super::page::Page;
+use super::stream::{Look, Stream};
+use super::tags::StripTags;
+use memchr::{memchr, memchr_iter, memmem};
+
+const ESCAPED: &str = "escaped";
+const TAGS: &str = "between tags";
+const JOINED: &str = "folded";
+
+/// What a reading looks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    /// What a hit in the text as it stands is called.
+    pub(super) form: &'static str,
+    /// Base64 inside the text.
+    pub(super) tokens: bool,
+    /// Lines are joined.
+    pub(super) joins: bool,
+    /// How deep markup within escapes, and `data:` within markup, is followed.
+    pub(super) depth: u8,
+    /// The text's own tags are read elsewhere.
+    pub(super) is_html: bool,
+}
+
+impl Plan {
+    /// A text that is not part of another.
+    pub(super) fn text(form: &'static str, is_html: bool) -> Self {
+        Self { form, tokens: true, joins: true, depth: 2, is_html }
+    }
+
+    /// A text that was made of another.
+    fn derived(form: &'static str, depth: u8) -> Self {
+        Self { form, tokens: false, joins: false, depth, is_html: false }
+    }
+}
+
+/// Letters: look-alikes made plain; invisible ones left out, and taken for blanks.
+struct Letters {
+    form: &'static str,
+    fold: Fold,
+    stream: Stream,
+    parted: Lazy<Parted>,
+    before: History,
+    /// What the last octets were made to.
+    text: Vec<u8>,
+}
+
+/// Letters with invisible ones taken for blanks.
+struct Parted {
+    form: &'static str,
+    fold: Fold,
+    stream: Stream,
+    text: Vec<u8>,
+}
+
+impl Letters {
+    fn new(form: &'static str, tokens: bool) -> Self {
+        Self {
+            form,
+            fold: Fold::default(),
+            stream: Stream::new(Look { verp: true, tokens }),
+            parted: Lazy::default(),
+            before: History::default(),
+            text: Vec::new(),
+        }
+    }
+}
+
+impl Machine for Letters {
+    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
+        let form = self.form;
+        self.text.clear();
+        self.fold.feed(bytes, &mut self.text);
+        self.stream.feed(needles, &self.text, &mut |index, how| found(index, how, form));
+        let make = || Parted {
+            form,
+            fold: Fold::with_blanks(),
+            stream: Stream::new(Look { verp: true, tokens: false }),
+            text: Vec::new(),
+        };
+        self.parted.feed(needles, (&self.before, bytes, self.fold.take_seen()), make, found);
+        self.before.push(bytes);
+    }
+
+    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        let form = self.form;
+        self.text.clear();
+        self.fold.finish(&mut self.text);
+        self.stream.feed(needles, &self.text, &mut |index, how| found(index, how, form));
+        self.stream.finish(needles, &mut |index, how| found(index, how, form));
+        self.parted.finish(needles, found);
+    }
+}
+
+impl Machine for Parted {
+    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
+        let form = self.form;
+        self.text.clear();
+        self.fold.feed(bytes, &mut self.text);
+        self.stream.feed(needles, &self.text, &mut |index, how| found(index, how, form));
+    }
+
+    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        let form = self.form;
+        self.text.clear();
+        self.fold.finish(&mut self.text);
+        self.stream.feed(needles, &self.text, &mut |index, how| found(index, how, form));
+        self.stream.finish(needles, &mut |index, how| found(index, how, form));
+    }
+}
+
+/// The reading of a text.
+pub(super) struct Reading {
+    plan: Plan,
+    /// The last octets as they came, and as letters.
+    raw: History,
+    plain: History,
+    letters: Letters,
+    escapes: Lazy<Escapes>,
+    octal: Lazy<Escapes>,
+    form: Lazy<Escapes>,
+    folded: Lazy<Joined>,
+    flowed: Lazy<Joined>,
+}
+
+impl Reading {
+    pub(super) fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            raw: History::default(),
+            plain: History::default(),
+            letters: Letters::new(plan.form, plan.tokens),
+            escapes: Lazy::default(),
+            octal: Lazy::default(),
+            form: Lazy::default(),
+            folded: Lazy::default(),
+            flowed: Lazy::default(),
+        }
+    }
+
+    /// The views of the text as letters.
+    fn views(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        let text = self.letters.text.as_slice();
+        let plan = self.plan;
+        let tags = plan.depth > 0 && !plan.is_html && has_tag(text);
+        let hot = escapes::may_begin(text) || tags;
+        let make = || Escapes::new(Digits::Css, false, plan);
+        self.escapes.feed(needles, (&self.plain, text, hot), make, found);
+        let hot = escapes::may_be_octal(text);
+        let make = || Escapes::new(Digits::Octal, false, Plan { depth: 0, ..plan });
+        self.octal.feed(needles, (&self.plain, text, hot), make, found);
+        let hot = may_be_form(self.plain.tail(), text);
+        let make = || Escapes::new(Digits::Css, true, Plan { depth: 0, ..plan });
+        self.form.feed(needles, (&self.plain, text, hot), make, found);
+        self.plain.push(text);
+    }
+}
+
+impl Machine for Reading {
+    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
+        self.letters.feed(needles, bytes, found);
+        self.views(needles, found);
+        if self.plan.joins {
+            let plan = self.plan;
+            for (lines, view) in [(Lines::Folded, &mut self.folded), (Lines::Flowed, &mut self.flowed)] {
+                let hot = join::may_join(lines, self.raw.tail(), bytes);
+                view.feed(needles, (&self.raw, bytes, hot), || Joined::new(lines, plan), found);
+            }
+            self.raw.push(bytes);
+        }
+    }
+
+    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        self.letters.finish(needles, found);
+        self.views(needles, found);
+        self.escapes.finish(needles, found);
+        self.octal.finish(needles, found);
+        self.form.finish(needles, found);
+        self.folded.finish(needles, found);
+        self.flowed.finish(needles, found);
+    }
+}
+
+/// Whether `%40` stands in these octets: in a form a `+` before it is a blank.
+fn may_be_form(before: &[u8], text: &[u8]) -> bool {
+    let seam: Vec<u8> =
+        before[before.len().saturating_sub(2)..].iter().chain(text.iter().take(2)).copied().collect();
+    memmem::find(&seam, b"%40").is_some() || memmem::find(text, b"%40").is_some()
+}
+
+/// A text with its lines joined, read again.
+struct Joined {
+    join: Join,
+    reading: Box<Reading>,
+    text: Vec<u8>,
+}
+
+impl Joined {
+    fn new(lines: Lines, plan: Plan) -> Self {
+        let plan = Plan { form: JOINED, joins: false, is_html: false, ..plan };
+        Self { join: Join::new(lines), reading: Box::new(Reading::new(plan)), text: Vec::new() }
+    }
+}
+
+impl Machine for Joined {
+    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
+        self.text.clear();
+        self.join.feed(bytes, &mut self.text);
+        self.reading.feed(needles, &self.text, found);
+    }
+
+    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        self.text.clear();
+        self.join.finish(&mut self.text);
+        self.reading.feed(needles, &self.text, found);
+        self.reading.finish(needles, found);
+    }
+}
+
+/// A text with its escapes undone, twice, for they are often put on twice.
+struct Escapes {
+    plan: Plan,
+    /// `+` is a blank, as in a form (WHATWG URL §5.1).
+    is_form: bool,
+    once: Unescape,
+    twice: Unescape,
+    letters: Letters,
+    before: History,
+    markup: Lazy<Markup>,
+    scratch: [Vec<u8>; 2],
+}
+
+impl Escapes {
+    fn new(digits: Digits, is_form: bool, plan: Plan) -> Self {
+        Self {
+            plan,
+            is_form,
+            once: Unescape::new(digits),
+            twice: Unescape::new(digits),
+            letters: Letters::new(ESCAPED, false),
+            before: History::default(),
+            markup: Lazy::default(),
+            scratch: [Vec::new(), Vec::new()],
+        }
+    }
+
+    fn read(&mut self, needles: &Needles, escaped_tags: bool, found: &mut Found<'_>) {
+        let text = self.scratch[1].as_slice();
+        self.letters.feed(needles, text, found);
+        if self.plan.depth > 0 {
+            let hot = escaped_tags && has_tag(text);
+            let depth = self.plan.depth - 1;
+            self.markup.feed(needles, (&self.before, text, hot), || Markup::new(depth), found);
+            self.before.push(text);
+        }
+    }
+}
+
+impl Machine for Escapes {
+    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
+        let [first, second] = &mut self.scratch;
+        first.clear();
+        second.clear();
+        if self.is_form {
+            let blanks: Vec<u8> = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+            self.once.feed(&blanks, first);
+        } else {
+            self.once.feed(bytes, first);
+        }
+        self.twice.feed(first, second);
+        let escaped_tags = !self.plan.is_html || may_escape_tag(bytes);
+        self.read(needles, escaped_tags, found);
+    }
+
+    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        let [first, second] = &mut self.scratch;
+        first.clear();
+        second.clear();
+        self.once.finish(first);
+        self.twice.feed(first, second);
+        self.twice.finish(second);
+        self.read(needles, !self.plan.is_html, found);
+        self.letters.finish(needles, found);
+        self.markup.finish(needles, found);
+    }
+}
+
+/// Whether a tag begins here.
+fn has_tag(text: &[u8]) -> bool {
+    memchr_iter(b'<', text).any(|at| {
+        text.get(at + 1).is_none_or(|next| next.is_ascii_alphabetic() || matches!(next, b'/' | b'!' | b'?'))
+    })
+}
+
+/// Whether a `<` could be written in another way here.
+fn may_escape_tag(text: &[u8]) -> bool {
+    memchr(b'\\', text).is_some()
+        || [&b"&lt"[..], b"&LT", b"&#", b"&amp", b"%3", b"%25", b"=3"]
+            .iter()
+            .any(|sign| memmem::find(text, sign).is_some())
+}
+
+/// A text with its tags dropped: as a browser shows it, and by a coarser reader who shows more. Values
+/// of attributes that are texts of their own are read, too.
+pub(super) struct Markup {
+    depth: u8,
+    tags: StripTags,
+    tagless: Reading,
+    page: Page,
+    shown: Reading,
+    aside: Option<Box<Reading>>,
+    scratch: [Vec<u8>; 3],
+}
+
+impl Markup {
+    pub(super) fn new(depth: u8) -> Self {
+        Self {
+            depth,
+            tags: StripTags::default(),
+            tagless: Reading::new(Plan::derived(TAGS, 0)),
+            page: Page::default(),
+            shown: Reading::new(Plan::derived(TAGS, 0)),
+            aside: None,
+            scratch: Default::default(),
+        }
+    }
+}
+
+impl Machine for Markup {
+    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
+        let [tagless, shown, aside] = &mut self.scratch;
+        tagless.clear();
+        shown.clear();
+        aside.clear();
+        self.tags.feed(bytes, tagless);
+        self.tagless.feed(needles, tagless, found);
+        self.page.feed(bytes, shown, aside);
+        self.shown.feed(needles, shown, found);
+        if self.depth > 0 && !aside.is_empty() {
+            let plan = Plan { tokens: true, ..Plan::derived(ESCAPED, self.depth - 1) };
+            let reading = self.aside.get_or_insert_with(|| Box::new(Reading::new(plan)));
+            reading.feed(needles, aside, found);
+        }
+    }
+
+    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        self.tagless.finish(needles, found);
+        self.shown.finish(needles, found);
+        if let Some(mut aside) = self.aside.take() {
+            aside.finish(needles, found);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Tags and comments dropped, by a reader who looks at nothing but `<` and `>`.
+
+use memchr::memchr;
+
+/// Text without anything that looks like a tag or a comment: `a<wbr>@<b>x.jp` becomes `a@x.jp`. Tags
+/// that begin a new line or cell leave a blank. What stands in `<!--[if mso]>`, in CDATA sections,
+/// scripts and styles is text here: Word shows the first, and what is for others it leaves out; XML
+/// readers show the second.
+#[derive(Debug, Default)]
+pub(super) struct StripTags {
+    state: Markup,
+    name: Vec<u8>,
+    /// The tag begins what Word leaves out.
+    hides: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Markup {
+    #[default]
+    Text,
+    /// After `<`.
+    Open,
+    Name,
+    Inside,
+    /// After `<!--`.
+    Dashes,
+    /// In a comment, with how many of `-->` were seen.
+    Comment(u8),
+    /// After `<![if` or `<!--[if`.
+    Condition,
+    /// In what Word leaves out, with how much of its end was seen.
+    Hidden(usize),
+    /// In a CDATA section, with how many of `]]>` were seen.
+    Data(u8),
+}
+
+/// What ends a condition's content.
+const END: &[u8] = b"<![endif]";
+
+/// Tags that separate words.
+const BLOCKS: [&str; 26] = [
+    "address",
+    "blockquote",
+    "br",
+    "center",
+    "dd",
+    "div",
+    "dl",
+    "dt",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "li",
+    "ol",
+    "option",
+    "p",
+    "pre",
+    "table",
+    "tbody",
+    "td",
+    "th",
+    "tr",
+    "ul",
+];
+
+/// Whether this tag, `/` before or behind its name, parts words.
+pub(super) fn begins_line(name: &[u8]) -> bool {
+    let name = name.strip_prefix(b"/").unwrap_or(name);
+    let name = name.strip_suffix(b"/").unwrap_or(name);
+    BLOCKS.iter().any(|block| block.as_bytes() == name)
+}
+
+impl StripTags {
+    pub(super) fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+        while let Some(&byte) = bytes.first() {
+            let mut used = 1;
+            match self.state {
+                Markup::Text => {
+                    used = memchr(b'<', bytes).unwrap_or(bytes.len());
+                    out.extend_from_slice(&bytes[..used]);
+                    if used < bytes.len() {
+                        self.state = Markup::Open;
+                        used += 1;
+                    }
+                }
+                Markup::Open => {
+                    self.name.clear();
+                    self.hides = false;
+                    if byte.is_ascii_alphabetic() || matches!(byte, b'/' | b'!' | b'?') {
+                        self.state = Markup::Name;
+                        used = 0;
+                    } else {
+                        out.push(b'<');
+                        self.state = Markup::Text;
+                        used = 0;
+                    }
+                }
+                Markup::Name
+                    if self.name.len() < 12 && (byte.is_ascii_alphanumeric() || b"/!?-[".contains(&byte)) =>
+                {
+                    self.name.push(byte.to_ascii_lowercase());
+                    match self.name.as_slice() {
+                        b"!--" => self.state = Markup::Dashes,
+                        b"![cdata[" => self.state = Markup::Data(0),
+                        b"![if" => self.state = Markup::Condition,
+                        _ => {}
+                    }
+                }
+                Markup::Dashes if byte == b'[' => {
+                    self.name.truncate(1);
+                    self.state = Markup::Name;
+                    used = 0;
+                }
+                Markup::Dashes => {
+                    self.state = Markup::Comment(2);
+                    used = 0;
+                }
+                Markup::Condition if matches!(byte, b' ' | b'(') => {}
+                Markup::Condition => {
+                    self.hides = byte == b'!';
+                    self.state = Markup::Inside;
+                    used = 0;
+                }
+                Markup::Hidden(seen) => {
+                    self.state = match byte.to_ascii_lowercase() {
+                        byte if byte == END[seen] && seen + 1 == END.len() => Markup::Inside,
+                        byte if byte == END[seen] => Markup::Hidden(seen + 1),
+                        byte => Markup::Hidden(usize::from(byte == END[0])),
+                    };
+                }
+                Markup::Name => {
+                    self.state = Markup::Inside;
+                    used = 0;
+                }
+                Markup::Inside => {
+                    used = memchr(b'>', bytes).map_or(bytes.len(), |at| at + 1);
+                    if bytes[used - 1] == b'>' {
+                        self.state = if self.hides { Markup::Hidden(0) } else { Markup::Text };
+                        self.hides = false;
+                        if begins_line(&self.name) {
+                            out.push(b' ');
+                        }
+                    }
+                }
+                Markup::Comment(seen) => {
+                    self.state = match (byte, seen) {
+                        (b'-', _) => Markup::Comment((seen + 1).min(2)),
+                        (b'>', 2) => Markup::Text,
+                        _ => Markup::Comment(0),
+                    };
+                }
+                Markup::Data(seen) => match (byte, seen) {
+                    (b']', 0 | 1) => self.state = Markup::Data(seen + 1),
+                    (b'>', 2) => self.state = Markup::Text,
+                    (b']', _) => out.push(b']'),
+                    _ => {
+                        out.extend(std::iter::repeat_n(b']', usize::from(seen)));
+                        out.push(byte);
+                        self.state = Markup::Data(0);
+                    }
+                },
+            }
+            bytes = &bytes[used..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lazy::tests::in_chunks;
+    use super::*;
+
+    #[test]
+    fn tags() {
+        for (text, plain) in [
+            ("a<wbr>@<b class=\"x\">x</b>.jp", "a@x.jp"),
+            ("a<!-- > - -- -->@x.jp", "a@x.jp"),
+            ("foo<br/>a@x.jp<td>bar", "foo a@x.jp bar"),
+            ("1 < 2 <3", "1 < 2 <3"),
+            ("<!--->a@x.jp", "a@x.jp"),
+            ("a<!--[if mso]>@x<![endif]-->.jp", "a@x.jp"),
+            ("a<!--[if mso]>@<![endif]--><!--[if !mso]><!-->x<!--<![endif]-->x.jp", "a@x.jp"),
+            ("a<![if !vml]>x<![<![ENDIF]>@x.jp", "a@x.jp"),
+            ("a<!--[if (gte mso 9)|(IE)]>@x.jp<![endif]-->", "a@x.jp"),
+            ("<![CDATA[a@]]><![CDATA[x]].jp]]]>", "a@x]].jp]"),
+            ("a<![if mso]>@x.jp<![endif]>", "a@x.jp"),
+        ] {
+            let found = in_chunks(text, |text, size| {
+                let (mut strip, mut out) = (StripTags::default(), Vec::new());
+                text.as_bytes().chunks(size).for_each(|chunk| strip.feed(chunk, &mut out));
+                out
+            });
+            assert_eq!(found, plain);
+        }
+    }
+}
