@@ -35,7 +35,7 @@ fn why(code: i64) -> Result<AskWhy, StoreError> {
         3 => AskWhy::Expiring,
         4 => AskWhy::AsIs,
         5 => AskWhy::Stopped,
-        _ => return Err(StoreError::Corrupt(format!("there is no reason {code} to ask"))),
+        _ => return Err(StoreError::Unreadable(format!("there is no reason {code} to ask"))),
     })
 }
 
@@ -96,7 +96,7 @@ pub(super) fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<A
     rows.map(|row| {
         let (row, id, approver, reason, digest) = row?;
         let approver = Address::parse(&approver)
-            .map_err(|error| StoreError::Corrupt(format!("who is asked cannot be read: {error}")))?;
+            .map_err(|error| StoreError::Unreadable(format!("who is asked cannot be read: {error}")))?;
         Ok(Ask { row, message: read::id(&id)?, approver, why: why(reason)?, digest })
     })
     .collect()

@@ -53,13 +53,12 @@ pub(super) fn last(db: &Connection) -> Result<Option<Cut>, Failure> {
         .optional()?)
 }
 
-/// Cuts off what is past its time, up to a link and at least the last one; how many entries.
-pub(super) fn cut(tx: &Connection, key: &hmac::Key) -> Result<usize, Failure> {
-    let former = last(tx)?;
-    if former.as_ref().is_some_and(|former| !former.is_ours(key)) {
+/// Cuts off what [`reach`] found to be past its time; how many entries. Entries are only ever added
+/// behind those, so that what a reader found still holds.
+pub(super) fn cut(tx: &Connection, key: &hmac::Key, new: &Cut) -> Result<usize, Failure> {
+    if last(tx)?.is_some_and(|former| !former.is_ours(key) || former.seq >= new.seq) {
         return Ok(0);
     }
-    let Some(new) = reach(tx, key, former.as_ref())? else { return Ok(0) };
     tx.prepare_cached(
         "DELETE FROM purges WHERE row IN (SELECT -entry FROM chain WHERE seq <= ?1 AND entry < 0)",
     )?
@@ -73,8 +72,14 @@ pub(super) fn cut(tx: &Connection, key: &hmac::Key) -> Result<usize, Failure> {
     Ok(removed)
 }
 
-/// How far everything is gone and verifies. The last link of all stays: the next is made over it.
-fn reach(tx: &Connection, key: &hmac::Key, former: Option<&Cut>) -> Result<Option<Cut>, Failure> {
+/// How far everything is gone and verifies, up to a link and at least the last one, which stays: the
+/// next is made over it. It looks at every purge's record, so it is work for a reader.
+pub(super) fn reach(tx: &Connection, key: &hmac::Key) -> Result<Option<Cut>, Failure> {
+    let former = last(tx)?;
+    let former = former.as_ref();
+    if former.is_some_and(|former| !former.is_ours(key)) {
+        return Ok(None);
+    }
     let newest: Option<i64> =
         tx.query_row("SELECT max(seq) FROM chain WHERE mac IS NOT NULL", [], |row| row.get(0))?;
     let Some(newest) = newest else { return Ok(None) };
