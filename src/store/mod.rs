@@ -145,8 +145,15 @@ pub trait Store:
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// At start, while nobody else can hold a lease: `sending` left by a crash becomes `uncertain`
-    /// (due at once, flagged as a possible duplicate); orphaned body files are removed.
+    /// (due at once, flagged as a possible duplicate); orphaned body files are removed. Moments that were
+    /// stored are carried over to a clock that was set meanwhile: retries are due as if the relay had been
+    /// down for as long as the clock says; ages and holds take an hour of that at most, for nobody can
+    /// tell a long stop from a wrong clock.
     async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError>;
+
+    /// Notes the time of the relay's clock, in which moments are stored, and what the system's says:
+    /// every few seconds, for [`Self::recover`].
+    async fn note_time(&self, now: Timestamp, wall: Timestamp) -> Result<(), StoreError>;
 
     /// One message with everything needed to render its copies.
     async fn message(&self, id: Id) -> Result<StoredMessage, StoreError>;

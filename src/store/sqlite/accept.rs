@@ -110,8 +110,8 @@ fn insert_rows(
     let joined = item.map(|item| read::row_of(tx, item)).transpose()?;
     tx.prepare_cached(
         "INSERT INTO messages (row, id, received, people, keys, message_id, subject, action, exposures, \
-         prevented, events, fork) VALUES (1 + max(coalesce((SELECT max(row) FROM messages), 0), \
-         (SELECT message FROM last_purged)), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         prevented, events, fork, sealed) VALUES (1 + max(coalesce((SELECT max(row) FROM messages), 0), \
+         (SELECT message FROM last_purged)), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute(params![
         rows.id.as_str(),
@@ -126,6 +126,7 @@ fn insert_rows(
         rows.prevented && first.is_none(),
         rows.events,
         rows.fork.map(|fork| fork.octets()),
+        rows.sealed,
     ])?;
     let message = tx.last_insert_rowid();
     chain::accepted(tx, message, rows, whom.people)?;

@@ -102,6 +102,16 @@ pub(super) fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<A
     .collect()
 }
 
+/// Moves open asks: those that remind people by so much, others by `due`.
+pub(super) fn shift(tx: &Connection, due: i64, reminders: i64) -> Result<(), Failure> {
+    let [deputy, escalated, expiring] = [AskWhy::Deputy, AskWhy::Escalated, AskWhy::Expiring].map(code);
+    tx.execute(
+        "UPDATE asks SET due = due + iif(why IN (?3, ?4, ?5), ?2, ?1) WHERE state = 0",
+        [due, reminders, deputy, escalated, expiring],
+    )?;
+    Ok(())
+}
+
 /// Marks asks as answered by this mail.
 pub(super) fn answer(tx: &Connection, asks: &[i64], mail: Id, at: Timestamp) -> Result<(), Failure> {
     for ask in asks {

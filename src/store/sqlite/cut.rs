@@ -91,13 +91,13 @@ pub(super) fn reach(tx: &Connection, key: &hmac::Key) -> Result<Option<Cut>, Fai
     let mut mac = hmac::Context::with_key(key);
     mac.update(&before);
     let mut select =
-        tx.prepare_cached("SELECT entry, digest, mac, seq FROM chain WHERE seq < ?1 ORDER BY seq")?;
+        tx.prepare_cached("SELECT entry, digest, mac, seq, kind FROM chain WHERE seq < ?1 ORDER BY seq")?;
     let mut rows = select.query([newest])?;
     let mut entries = 0;
     while let Some(row) = rows.next()? {
-        let (entry, seq): (i64, i64) = (row.get(0)?, row.get(3)?);
+        let (entry, seq, kind): (i64, i64, i64) = (row.get(0)?, row.get(3)?, row.get(4)?);
         let digest = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        let over = match chain::content(tx, entry)? {
+        let over = match chain::content(tx, kind, entry)? {
             Some(content) => entry < 0 && content.as_slice() == digest,
             None => gone.contains(&schema::message_of(entry)),
         };
@@ -105,7 +105,7 @@ pub(super) fn reach(tx: &Connection, key: &hmac::Key) -> Result<Option<Cut>, Fai
             break;
         }
         (next, entries) = (next + 1, entries + 1);
-        if entry > 0 && schema::number_of(entry) == 0 {
+        if kind == chain::ENTRY && entry > 0 && schema::number_of(entry) == 0 {
             first = first.or(Some(schema::message_of(entry)));
         }
         chain::take(&mut mac, row)?;

@@ -1,6 +1,6 @@
 //! A message as rows: made by whoever asks, so that the writer only binds and steps.
 
-use super::{codes, schema, terms};
+use super::{chain, codes, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -78,6 +78,8 @@ pub(super) struct MessageRows {
     pub(super) meta: String,
     pub(super) needles: String,
     pub(super) header: Bytes,
+    /// The header's hash, which the chain covers.
+    pub(super) sealed: [u8; 32],
     pub(super) body: Body,
     pub(super) copies: Vec<CopyRow>,
     pub(super) hold: Option<HoldRow>,
@@ -112,6 +114,7 @@ impl MessageRows {
             meta: to_json(&meta)?,
             needles: to_json(&message.needles)?,
             header: message.header.clone(),
+            sealed: chain::seal(&message.header),
             body: message.body.clone(),
             copies: copies(&message.deliveries, message.received),
             hold: message.held.as_ref().map(hold).transpose()?,

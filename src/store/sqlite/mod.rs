@@ -47,6 +47,7 @@ mod schema;
 mod taken;
 mod telling;
 mod terms;
+mod time;
 mod writer;
 
 use super::Scope;
@@ -146,7 +147,15 @@ impl SqliteStore {
         let beside = beside(path, "journal-key");
         let key = chain::key(options.journal_key.as_deref().unwrap_or(&beside))?;
         let seconds = writer::histogram();
+        let fail = |error: rusqlite::Error| error::sentence(path, &error);
+        let ours = chain::Ours::load(&connection).map_err(fail)?.unwrap_or_else(|why| {
+            tracing::error!(%why, "the journal was changed by somebody else");
+            health.stop(&why);
+            chain::Ours::default()
+        });
+        chain::watch(&connection).map_err(fail)?;
         let with = writer::With {
+            ours,
             on_fatal: options.on_fatal,
             health,
             files: Files::of(path),
@@ -186,10 +195,10 @@ impl SqliteStore {
         }
     }
 
-    async fn sweep(&self, before: Option<Timestamp>) -> Result<usize, StoreError> {
+    async fn sweep(&self, all: bool) -> Result<usize, StoreError> {
         let bodies = self.bodies.clone();
         let named = self.readers.read(purge::named_files).await?;
-        blocking(move || bodies.sweep(&named, before)).await?
+        blocking(move || bodies.sweep(&named, all)).await?
     }
 }
 
@@ -273,13 +282,18 @@ impl Store for SqliteStore {
     }
 
     async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError> {
+        self.write(move |tx| time::carry_over(tx, now)).await?;
         let uncertain = self.write(move |tx| claims::recover(tx, now)).await?;
         let repeats = Arc::clone(&self.repeats);
         let load =
             move |db: &Connection| repeats.lock().unwrap_or_else(PoisonError::into_inner).load(db, now);
         self.readers.read(load).await?;
-        let orphans = self.sweep(None).await?;
+        let orphans = self.sweep(true).await?;
         Ok(Recovered { uncertain, orphans })
+    }
+
+    async fn note_time(&self, now: Timestamp, wall: Timestamp) -> Result<(), StoreError> {
+        self.write(move |tx| time::note(tx, now, wall)).await
     }
 
     async fn message(&self, id: Id) -> Result<StoredMessage, StoreError> {
@@ -391,7 +405,7 @@ impl Store for SqliteStore {
         let ledger = self.write(move |tx| purge::ledger(tx, before)).await?;
         self.write(move |tx| known::forget(tx, before)).await?;
         self.recent.clear();
-        Ok(Purged { contents, messages, chain, ledger, orphans: self.sweep(Some(now)).await? })
+        Ok(Purged { contents, messages, chain, ledger, orphans: self.sweep(false).await? })
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -430,6 +444,10 @@ impl KnownStore for SqliteStore {
 }
 
 #[cfg(test)]
+mod chain_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod trouble_tests;
+#[cfg(test)]
+mod upgrade_tests;

@@ -245,6 +245,13 @@ async fn a_writer_that_panics_ends_the_relay() {
     let broken: Result<(), StoreError> = store.write(|_| panic!("a fault")).await;
     assert!(broken.is_err());
     assert!(store.ready().await.is_err());
+    // whoever asked hears of it first
+    for _ in 0..500 {
+        if !heard.lock().unwrap().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     assert_eq!(*heard.lock().unwrap(), ["the store's writer panicked"]);
 }
 
@@ -288,4 +295,48 @@ async fn nobody_takes_back_its_own() {
     let late = store.claim_beside(at(600), 9, LEASE, &mine).await.unwrap();
     assert_eq!(late.len(), 1, "the third alone");
     assert!(store.renew(&mine, at(700)).await.unwrap().is_empty());
+}
+
+/// A clock that was set between two runs, either way and by how much ever: nothing is given up or expired
+/// early, nothing waits for a year, and what waits is tried within its hour.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_set_between_runs_changes_nothing() {
+    const HOUR: i64 = 3_600_000;
+    for (set, down) in
+        [(0, 5), (120_000, 5), (HOUR, 5), (-HOUR, 5), (8_760 * HOUR, 5), (-8_760 * HOUR, 5), (0, 9_000)]
+    {
+        let (_folder, database) = folder();
+        let store = open(&database);
+        let now = at(1);
+        store.accept(message(1, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
+        let claim = store.claim(now, 1, LEASE).await.unwrap().remove(0);
+        store.record(result(&claim, now, &[("a@x.example", DeliveryState::Waiting)])).await.unwrap();
+        store.accept(held_message(2, &["a@x.example"])).await.unwrap();
+        store.note_time(now, now).await.unwrap();
+        drop(store);
+
+        let stop = Duration::from_mins(down);
+        let counted = stop.min(Duration::from_hours(1)) + Duration::from_mins(1);
+        let start = Timestamp(now.plus(stop).0 + set);
+        let store = open(&database);
+        store.recover(start).await.unwrap();
+        let due = store.next_due().await.unwrap().unwrap();
+        assert!(due <= start.plus(Duration::from_mins(5)), "{set} {down}: it waits for a clock");
+        let claim = store.claim(start.plus(Duration::from_mins(5)), 1, LEASE).await.unwrap().remove(0);
+        let age = start.since(claim.queued);
+        let most = counted + Duration::from_hours(1);
+        assert!(age <= most, "{set} {down}: {age:?} old after {stop:?}");
+        let held = store.held(&HeldFilter::default()).await.unwrap();
+        let left = held[0].expires.since(start);
+        assert!(left <= Duration::from_mins(60), "{set} {down}: {left:?} left");
+        let least = if set == 0 || set == 120_000 {
+            Duration::from_mins(59).saturating_sub(stop)
+        } else {
+            Duration::ZERO
+        };
+        assert!(left >= least.saturating_sub(Duration::from_mins(2)), "{set} {down}: {left:?} left");
+        // the same again moves nothing more
+        store.recover(start).await.unwrap();
+        assert_eq!(store.held(&HeldFilter::default()).await.unwrap()[0].expires, held[0].expires);
+    }
 }

@@ -10,7 +10,7 @@
 //! A request has [`BUDGET`] of the writer's time, for every other client's 250 waits behind it: nothing
 //! that runs here may scan what grows, or do more than a little for each row it was asked to write.
 
-use super::chain;
+use super::chain::{self, Ours};
 use super::error::{Failure, classify, is_fsync};
 use super::health::{Files, Health};
 use crate::store::{Histogram, StoreError};
@@ -178,6 +178,8 @@ pub(super) struct With {
     pub(super) files: Files,
     /// What links the journal's chain.
     pub(super) key: hmac::Key,
+    /// Its end, as this relay left it.
+    pub(super) ours: Ours,
     /// What requests take.
     pub(super) seconds: Histogram,
 }
@@ -248,13 +250,20 @@ impl Committer {
     fn transact(&mut self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<(), StoreError> {
         self.with.health.check()?;
         self.with.files.in_place().map_err(StoreError::Unavailable)?;
-        let result = self.try_transact(group, most).map(|took| self.flush = (self.flush * 7 + took) / 8);
-        result.map_err(|error| {
+        let result = self.try_transact(group, most).map(|(took, ours)| {
+            self.flush = (self.flush * 7 + took) / 8;
+            self.with.ours = ours;
+        });
+        result.map_err(|failure| {
             if !self.connection.is_autocommit()
                 && let Err(rollback) = self.connection.execute_batch("ROLLBACK")
             {
                 self.fatal(&format!("a rollback failed: {rollback}"));
             }
+            let error = match failure {
+                Failure::Refused(why) => return why,
+                Failure::Sql(error) => error,
+            };
             if is_fsync(&error) {
                 self.fatal(&format!("a flush to disk failed: {error}"));
             }
@@ -265,27 +274,30 @@ impl Committer {
     }
 
     /// Each request is done as it comes, so that waiting for more costs nothing. How long the flush took.
-    fn try_transact(&self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<Duration, rusqlite::Error> {
+    fn try_transact(&self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<(Duration, Ours), Failure> {
         let latest = Instant::now() + self.flush / LINGER;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        if let Some(why) = self.with.ours.differs(&self.connection)? {
+            tracing::error!(%why, "the journal was changed by somebody else");
+            self.with.health.stop(&why);
+            return Err(StoreError::Unavailable(why).into());
+        }
         let (mut done, mut weight) = (0, 0);
         while let Some(job) = group.get_mut(done) {
             let began = Instant::now();
             let ran = job.run(&self.connection);
             self.took(began.elapsed(), job.name());
-            if let Err(Failure::Sql(error)) = ran {
-                return Err(error);
-            }
+            ran?;
             weight += job.weight();
             done += 1;
             if done == group.len() && done < most && weight < GROUP_OCTETS {
                 group.extend(self.next(latest));
             }
         }
-        chain::link(&self.connection, &self.with.key)?;
+        let ours = chain::link(&self.connection, &self.with.key, &self.with.ours)?;
         let began = Instant::now();
         self.connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(began.elapsed())
+        Ok((began.elapsed(), ours))
     }
 
     fn took(&self, took: Duration, name: &'static str) {
