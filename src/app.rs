@@ -17,7 +17,7 @@ mod tasks;
 mod tls;
 mod upstream;
 
-use crate::clock::{Clock, SystemClock, SystemEntropy};
+use crate::clock::{Clock, RelayClock, SystemClock, SystemEntropy};
 use crate::config::{Config, reason};
 use crate::control::server::ControlSocket;
 use crate::control::socket_path;
@@ -123,11 +123,11 @@ pub struct Running {
 impl App {
     /// Starts a relay; everything listens when this returns.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(RelayClock::start());
         let examiner = parts::examiner(Some(&config), &[])?;
         let tally = Tally::default();
         let ways = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?;
-        let secured = tls::Secured::load(&config, clock.now())?;
+        let secured = tls::Secured::load(&config, clock.wall())?;
         let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock));
         let access = gatekeeper.admit(&config)?;
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
@@ -284,6 +284,11 @@ impl Running {
                     sockets.gatekeeper.counts().register(registry);
                     sockets.tally.register(registry);
                     changing.hooks.tally().register(registry);
+                    registry.register(
+                        "store_request_seconds",
+                        "How long requests held the store's writer",
+                        desk.store.request_seconds(),
+                    );
                 }),
                 draining: Arc::clone(&draining),
             });
@@ -302,8 +307,10 @@ impl Running {
         tasks.background("purge", tasks::purge(desk.clone(), config.keep));
         let server = sockets.secured.server.clone();
         let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());
-        tasks.background("acme", tasks::acme(acme, server.clone(), Arc::clone(&desk.clock), tally));
-        tasks.background("certificates", crate::tls::watch::watch(server, Arc::clone(&desk.clock)));
+        // Certificates are good by the world's clock.
+        tasks.background("acme", tasks::acme(acme, server.clone(), Arc::new(SystemClock), tally));
+        tasks.background("certificates", crate::tls::watch::watch(server, Arc::new(SystemClock)));
+        tasks.background("time", tasks::time(desk.clone()));
         tasks.background("hooks", changing.hooks.clone().run());
         let postman = Arc::new(Postman::new(
             notice::Deps {
@@ -390,7 +397,7 @@ impl Running {
         let access = self.gatekeeper.admit(config)?;
         let signing_in = people::settings(config, &examiner.approvers, &self.desk.clock)?;
         self.changing.hooks.replace(&hooks).await.map_err(StartError::Configuration)?;
-        self.secured.reload(config, self.desk.clock.now())?;
+        self.secured.reload(config, self.desk.clock.wall())?;
         for what in self.beyond_a_reload(config) {
             tracing::warn!("{what} changed as well: that takes a restart");
         }

@@ -3,6 +3,9 @@
 //! Nothing below the wiring reads the wall clock or a random source by itself: both come in through
 //! these two traits, so that a whole relay can run in a simulation.
 
+mod relay;
+
+pub use relay::{OperatingSystem, RelayClock, Sources};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -51,8 +54,19 @@ impl fmt::Display for Timestamp {
 
 /// Where "now" comes from.
 pub trait Clock: Send + Sync + 'static {
-    /// The present moment.
+    /// The present moment. All that is compared with it later is told by it.
     fn now(&self) -> Timestamp;
+
+    /// What the system's clock says, where that is another: for what the world outside compares with its
+    /// own clocks.
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
+
+    /// A moment of this clock as the world outside would tell it.
+    fn shown(&self, at: Timestamp) -> Timestamp {
+        at
+    }
 }
 
 /// The system's wall clock.

@@ -4,7 +4,7 @@ use super::StartError;
 use super::accounts::accounts;
 use crate::accounts::Accounts;
 use crate::accounts::file::FileAccounts;
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Oidc};
 use crate::message::Address;
 use crate::people::code_mail::Letter;
@@ -45,7 +45,7 @@ pub(super) fn settings(
         (None, None) => None,
     };
     let provider = match (&desk.oidc, &desk.url) {
-        (Some(wanted), Some(url)) => Some(Arc::new(provider(wanted, url, clock)?)),
+        (Some(wanted), Some(url)) => Some(Arc::new(provider(wanted, url)?)),
         _ => None,
     };
     Ok(Settings {
@@ -77,7 +77,7 @@ fn roles(config: &Config, approvers: &Approvers) -> RoleNames {
 }
 
 /// The provider that people sign in with. Nothing is asked of it yet.
-pub(super) fn provider(wanted: &Oidc, url: &str, clock: &Arc<dyn Clock>) -> Result<Provider, StartError> {
+pub(super) fn provider(wanted: &Oidc, url: &str) -> Result<Provider, StartError> {
     let told = |why: String| StartError::Configuration(format!("[desk.oidc]: {why}"));
     let secret = wanted.client_secret_file.as_ref().map(|file| read_secret(file, "client secret"));
     let authorities = Authorities::new(wanted.ca_file.as_deref()).map_err(told)?;
@@ -98,5 +98,6 @@ pub(super) fn provider(wanted: &Oidc, url: &str, clock: &Arc<dyn Clock>) -> Resu
         trust_addresses: wanted.trust_addresses,
         redirect: format!("{url}/login/oidc/return"),
     };
-    Ok(Provider::new(wanted, client, Arc::clone(clock)))
+    // The provider says by its own clock until when its tokens are good.
+    Ok(Provider::new(wanted, client, Arc::new(SystemClock)))
 }

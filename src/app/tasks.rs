@@ -14,6 +14,9 @@ use tokio::task::{JoinHandle, JoinSet};
 /// How often what is past its time is removed.
 const PURGE_EVERY: Duration = Duration::from_hours(1);
 
+/// How often the time is noted.
+const TIME_EVERY: Duration = Duration::from_secs(20);
+
 /// All tasks.
 pub(super) struct Tasks {
     listeners: JoinSet<()>,
@@ -102,8 +105,19 @@ impl Drop for AbortOnDrop {
 /// was changed.
 pub(super) async fn log_head(desk: &Desk) {
     match desk.store.chain_head().await {
-        Ok(head) => tracing::info!(entries = head.entries, link = %head.link, "journal head"),
+        Ok(head) => tracing::info!(%head, "journal head"),
         Err(error) => tracing::warn!(%error, "the journal's head cannot be read"),
+    }
+}
+
+/// Notes what time it is, until the task is stopped: after a restart it tells how long the relay was
+/// down, as far as anybody can know.
+pub(super) async fn time(desk: Desk) {
+    loop {
+        if let Err(error) = desk.store.note_time(desk.clock.now(), desk.clock.wall()).await {
+            tracing::warn!(%error, "what time it is could not be noted");
+        }
+        tokio::time::sleep(TIME_EVERY).await;
     }
 }
 

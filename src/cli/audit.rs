@@ -6,6 +6,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::units::Span;
 use crate::control::{Answer, Request};
 use crate::journal::Entry;
+use crate::store::chain::Head;
 use clap::{Subcommand, ValueEnum};
 use std::io::Write;
 
@@ -16,7 +17,11 @@ const BATCH: usize = 500;
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Check every entry and link of the chain; exit code 1 when something was changed
-    Verify,
+    Verify {
+        /// A head that the log had earlier: finds whether the journal's end was taken off since
+        #[arg(long, value_name = "NUMBER:LINK")]
+        head: Option<Head>,
+    },
     /// Write every entry to stdout, the oldest message first
     Export {
         /// How it is written
@@ -36,13 +41,14 @@ pub(super) enum Format {
 
 pub(super) fn run(context: &Context, verb: &Verb) -> Result<(), Failure> {
     match verb {
-        Verb::Verify => verify(context),
+        Verb::Verify { head } => verify(context, head.clone()),
         Verb::Export { format, since } => export(context, *format, *since),
     }
 }
 
-fn verify(context: &Context) -> Result<(), Failure> {
-    let Answer::Verified(found) = ask(context, &Request::Verify)? else { return Err(unexpected()) };
+fn verify(context: &Context, head: Option<Head>) -> Result<(), Failure> {
+    let asked = head.is_some();
+    let Answer::Verified(found) = ask(context, &Request::Verify { head })? else { return Err(unexpected()) };
     if context.out.json {
         context.out.json(&found);
     }
@@ -62,7 +68,10 @@ fn verify(context: &Context) -> Result<(), Failure> {
         };
         let entries = found.head.entries.saturating_sub(found.cut);
         context.out.line(&format!("{entries} entries are as they were written{purged}{cut}"));
-        context.out.line(&format!("head {}", found.head.link));
+        if asked && !found.compared {
+            context.out.line("the head that was given is past its time and cut off: nothing to compare with");
+        }
+        context.out.line(&format!("head {}", found.head));
     }
     Ok(())
 }

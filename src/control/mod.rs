@@ -18,7 +18,7 @@ use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::Address;
 use crate::policy::facts::{Disclosed, KnownCircle};
-use crate::store::chain::Verified;
+use crate::store::chain::{Head, Verified};
 use crate::store::circles::Circle;
 use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow};
 use serde::{Deserialize, Serialize};
@@ -117,7 +117,10 @@ pub enum Request {
         references: Vec<String>,
     },
     /// Checks the journal's chain.
-    Verify,
+    Verify {
+        /// A head that was put out earlier, to compare with.
+        head: Option<Head>,
+    },
     /// Journal entries of messages received since a moment.
     Journal {
         /// The moment.

@@ -41,8 +41,10 @@ impl Courier {
             Room::For(room) => room,
             Room::None(until) => return self.pause(until, now),
         };
-        match self.store.claim(now, room, self.settings.lease).await {
+        let mine = self.board.leases();
+        match self.store.claim_beside(now, room, self.settings.lease, &mine).await {
             Ok(claims) => {
+                self.board.renewed(&mine, &[], now.plus(self.settings.lease));
                 let all = claims.len() < room;
                 self.board.claimed(claims, room, now);
                 // what is due and was not claimed is a notice: not ours

@@ -249,7 +249,8 @@ impl Courier {
             let (message, delivery) = (result.message, result.lease.delivery);
             match self.store.record(result.clone()).await {
                 Ok(()) => return,
-                Err(StoreError::Unavailable(_) | StoreError::Full(_))
+                // where it was kept after all, the second time is fenced
+                Err(StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Uncertain(_))
                     if !self.board.is_draining() || began.elapsed() < self.settings.drain =>
                 {
                     tracing::warn!(%message, delivery, "a result could not be recorded yet; trying again");
@@ -286,7 +287,8 @@ impl Courier {
         let stop = Stop { id: claim.message, at, hits, expires, approvers };
         while let Err(error) = self.store.stop(stop.clone()).await {
             tracing::error!(message = %claim.message, %error, "the stop could not be recorded");
-            let passing = matches!(error, StoreError::Unavailable(_) | StoreError::Full(_));
+            let passing =
+                matches!(error, StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Uncertain(_));
             if !passing || self.board.is_draining() {
                 return;
             }

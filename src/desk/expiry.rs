@@ -30,7 +30,8 @@ impl Desk {
                 Ok(()) => expired += 1,
                 // Somebody decided in the very last moment: their word stands.
                 Err(DeskError::Store(StoreError::Decided { .. })) => {}
-                Err(error) => return Err(error),
+                // One that cannot expire must not keep the others here.
+                Err(error) => tracing::error!(id = %row.id, %error, "a held message could not be expired"),
             }
         }
         if expired > 0 {

@@ -273,7 +273,7 @@ impl Desk {
         };
         Stamp {
             id: message.id,
-            received: message.received,
+            received: self.clock.shown(message.received),
             hostname: self.hostname.to_string(),
             client,
             protocol: message.origin.protocol().to_owned(),

@@ -135,6 +135,7 @@ impl Intake {
             Origin::Own { .. } => String::new(),
         };
         let hostname = self.0.settings.hostname.clone();
+        let received = self.0.clock.shown(received);
         Stamp { id, received, hostname, client, protocol: origin.protocol().to_owned() }
     }
 

@@ -31,7 +31,8 @@ pub(super) enum Course {
 /// The course for this content; `named` when the header names everybody it is for.
 pub(super) fn course(standing: &GroupStanding, variant: Variant, named: bool) -> Course {
     let items = &standing.items;
-    let Some(root) = items.iter().find(|item| !item.addendum) else { return Course::Begin };
+    // The latest, where a mail was sent again after it went back.
+    let Some(root) = items.iter().rev().find(|item| !item.addendum) else { return Course::Begin };
     match root.state {
         HeldState::Held => return Course::Join(root.id),
         HeldState::Returned | HeldState::Expired => return Course::Back(root.id, root.state),
@@ -96,6 +97,14 @@ mod tests {
             (vec![root(Released)], other, true, Course::Addendum(id(1))),
             (vec![root(Returned)], other, false, Course::Back(id(1), Returned)),
             (vec![root(Expired)], seen, true, Course::Back(id(1), Expired)),
+            // sent again after it went back: siblings belong to what is judged anew
+            (vec![root(Returned), item(2, Held, false, &[seen])], seen, true, Course::Join(id(2))),
+            (
+                vec![root(Expired), item(2, Released, false, &[seen])],
+                seen,
+                true,
+                Course::Follow(id(2), way()),
+            ),
             // an addendum is open: what was seen goes on, what was not joins it
             (vec![root(Released), item(2, Held, true, &[other])], seen, true, Course::Follow(id(1), way())),
             (vec![root(Released), item(2, Held, true, &[other])], other, true, Course::Join(id(2))),

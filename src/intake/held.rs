@@ -28,10 +28,15 @@ impl Intake {
         answer: Answer,
     ) -> Result<Answer, StoreError> {
         let Some(fork) = seen.fork else { return self.commit(message, Vec::new()).await.map(|()| answer) };
+        let mut again = false;
         for _ in 0..ROUNDS {
             let standing = self.store().standing(fork.group).await?;
             let named = seen.facts.envelope_only.is_empty();
-            let course = forks::course(&standing, fork.variant, named);
+            let course = match forks::course(&standing, fork.variant, named) {
+                // It went back, and its sender sent it again: it is judged as a new mail.
+                Course::Back(..) if again => Course::Begin,
+                course => course,
+            };
             let (course, copies) = carried_out(examiner, seen, stamp, course);
             let mut planned = message.clone();
             if let Some(hold) = &mut planned.held {
@@ -45,6 +50,7 @@ impl Intake {
             let answer = self.as_planned(&mut planned, &course, copies, &answer);
             match self.commit(planned, Vec::new()).await {
                 Err(StoreError::Moved) => {}
+                Err(StoreError::SentAgain) => again = true,
                 done => {
                     if done.is_ok() {
                         tracing::info!(id = %message.id, ?course, "held as one of its mail");

@@ -17,7 +17,8 @@ use std::hash::{Hash, Hasher};
 /// One mailbox address (`local@domain`), as it was written, with the key it is compared by.
 ///
 /// Two addresses are equal when their keys are (`MAIL_RULES` §4 "comparing"): domain as a lower-case
-/// A-label; local part unquoted, NFC, case-folded. Only the parser makes one.
+/// A-label; local part unquoted, NFC, case-folded. Only the parser makes one, or what the parser made
+/// once and the store kept ([`Self::stored`]); serde reads the latter.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address {
@@ -36,6 +37,16 @@ impl Address {
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let fail = |why| AddressError { text: printable(text), why };
         let (at, key) = spell::read(text).map_err(fail)?;
+        Ok(Self { text: text.to_owned(), at, key })
+    }
+
+    /// Reads back what was parsed when it came. The grammar for what comes may have become stricter since:
+    /// mail that was accepted is delivered all the same. Never for what a client or a file says.
+    pub fn stored(text: &str) -> Result<Self, AddressError> {
+        let (at, key) = match spell::read(text) {
+            Ok(read) => read,
+            Err(why) => spell::stored(text).ok_or_else(|| AddressError { text: printable(text), why })?,
+        };
         Ok(Self { text: text.to_owned(), at, key })
     }
 
@@ -110,7 +121,7 @@ impl std::str::FromStr for Address {
 impl TryFrom<String> for Address {
     type Error = AddressError;
     fn try_from(text: String) -> Result<Self, AddressError> {
-        Self::parse(&text)
+        Self::stored(&text)
     }
 }
 impl From<Address> for String {

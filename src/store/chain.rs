@@ -15,6 +15,23 @@ pub struct Head {
     pub link: String,
 }
 
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.entries, self.link)
+    }
+}
+
+impl std::str::FromStr for Head {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no head: it is NUMBER:LINK, as the log has it");
+        let (entries, link) = text.split_once(':').ok_or_else(wrong)?;
+        let sound = link.len() == 64 && link.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let entries = entries.parse().map_err(|_| wrong())?;
+        if sound { Ok(Self { entries, link: link.to_ascii_lowercase() }) } else { Err(wrong()) }
+    }
+}
+
 /// What a look at the whole chain found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
@@ -25,6 +42,9 @@ pub struct Verified {
     /// Entries before these, of which nothing is left: the chain was cut behind them.
     #[serde(default)]
     pub cut: u64,
+    /// It was compared with an earlier head, and goes on from there; not so where that was cut off since.
+    #[serde(default)]
+    pub compared: bool,
     /// The first entry that is not as it was written: its number, and what is wrong.
     pub broken: Option<(u64, String)>,
 }
@@ -36,7 +56,13 @@ pub trait ChainStore {
     async fn chain_head(&self) -> Result<Head, StoreError>;
 
     /// Checks every link and every entry.
-    async fn verify_chain(&self) -> Result<Verified, StoreError>;
+    async fn verify_chain(&self) -> Result<Verified, StoreError> {
+        self.verify_chain_from(None).await
+    }
+
+    /// The same, and that the chain goes on from a head that was put out earlier: only so is it found that
+    /// its end was taken off while nobody had it in memory.
+    async fn verify_chain_from(&self, earlier: Option<Head>) -> Result<Verified, StoreError>;
 
     /// Messages received since a moment, oldest first, after this one, at most so many.
     async fn messages_since(

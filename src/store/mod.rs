@@ -26,6 +26,7 @@ use forks::ForksStore;
 pub use model::*;
 pub use notices::*;
 pub use people::*;
+pub use prometheus_client::metrics::histogram::Histogram;
 use std::time::Duration;
 use tokio::io::AsyncRead;
 
@@ -41,6 +42,12 @@ pub enum StoreError {
     /// The database is damaged: nothing is served until somebody looks.
     #[error("the database is damaged: {0}")]
     Corrupt(String),
+    /// One row cannot be understood: it is put aside or shown as such, and stops nothing else.
+    #[error("a row cannot be read: {0}")]
+    Unreadable(String),
+    /// Perhaps written, perhaps not: 451 4.3.0. Whoever asks again is told what became of it.
+    #[error("it is not known whether this was kept: {0}")]
+    Uncertain(String),
     /// The lease ran out or was taken over: the result is not ours to record.
     #[error("the lease on this delivery is no longer ours")]
     Fenced,
@@ -58,6 +65,10 @@ pub enum StoreError {
     /// A sibling came, or the mail was decided on, since this was planned: plan again.
     #[error("the mail changed meanwhile")]
     Moved,
+    /// It joins what went back to its sender, and is for somebody who was to get that: it was sent again,
+    /// and is judged as a new mail.
+    #[error("the mail was sent again after it went back")]
+    SentAgain,
     /// Somebody decided first.
     #[error("already {state} by {by} at {at}")]
     Decided {
@@ -102,14 +113,26 @@ pub trait Store:
     /// Commits a message with all that belongs to it, durably; returns once it is on disk. The
     /// deliveries given as [`InitialState::Sending`] come back as claims, in order.
     ///
-    /// Recipients for whom the same fork came within 24 hours are left out (unless their delivery
-    /// failed); `Known` when that is all of them. `Moved` when a held one was planned on what is not
-    /// so any more.
+    /// Recipients for whom the same fork came within 24 hours are left out, unless their delivery
+    /// failed or the mail went back to its sender; `Known` when that is all of them. `Moved` when a held
+    /// one was planned on what is not so any more, `SentAgain` when it would join what went back.
     async fn accept(&self, message: NewMessage) -> Result<Vec<Claim>, StoreError>;
 
     /// Takes up to `limit` due deliveries, oldest first, of messages that are not paused; marks them
     /// `sending` under a lease and counts the attempt.
-    async fn claim(&self, now: Timestamp, limit: usize, lease: Duration) -> Result<Vec<Claim>, StoreError>;
+    async fn claim(&self, now: Timestamp, limit: usize, lease: Duration) -> Result<Vec<Claim>, StoreError> {
+        self.claim_beside(now, limit, lease, &[]).await
+    }
+
+    /// The same for a claimer that holds these leases still: it never takes back its own, and they are
+    /// lengthened in the same transaction. A copy that cannot be read back is paused and left out.
+    async fn claim_beside(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        lease: Duration,
+        mine: &[Lease],
+    ) -> Result<Vec<Claim>, StoreError>;
 
     /// Lengthens leases; those no longer ours are named in the answer.
     async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<Lease>, StoreError>;
@@ -122,8 +145,15 @@ pub trait Store:
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// At start, while nobody else can hold a lease: `sending` left by a crash becomes `uncertain`
-    /// (due at once, flagged as a possible duplicate); orphaned body files are removed.
+    /// (due at once, flagged as a possible duplicate); orphaned body files are removed. Moments that were
+    /// stored are carried over to a clock that was set meanwhile: retries are due as if the relay had been
+    /// down for as long as the clock says; ages and holds take an hour of that at most, for nobody can
+    /// tell a long stop from a wrong clock.
     async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError>;
+
+    /// Notes the time of the relay's clock, in which moments are stored, and what the system's says:
+    /// every few seconds, for [`Self::recover`].
+    async fn note_time(&self, now: Timestamp, wall: Timestamp) -> Result<(), StoreError>;
 
     /// One message with everything needed to render its copies.
     async fn message(&self, id: Id) -> Result<StoredMessage, StoreError>;
@@ -184,4 +214,7 @@ pub trait Store:
 
     /// Whether a write could be committed now (for `/readyz`).
     async fn ready(&self) -> Result<(), StoreError>;
+
+    /// How long requests held the writer, in seconds: nobody else's 250 is given meanwhile.
+    fn request_seconds(&self) -> Histogram;
 }

@@ -76,12 +76,18 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct UserKeys {
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "written")]
     addresses: Vec<Address>,
     password: String,
     scram: Option<String>,
     #[serde(default)]
     roles: Vec<Role>,
+}
+
+/// Addresses that somebody wrote, which are parsed as such.
+fn written<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<Vec<Address>, D::Error> {
+    let parse = |text: &String| Address::parse(text).map_err(serde::de::Error::custom);
+    Vec::<String>::deserialize(reader)?.iter().map(parse).collect()
 }
 
 /// The users in the text of a file, in order. The error says where and what to do.

@@ -2,9 +2,7 @@
 
 use super::{Findings, own};
 use crate::app::people::provider;
-use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use std::sync::Arc;
 
 const DESK: &str = "desk";
 
@@ -14,8 +12,7 @@ pub(super) async fn check(config: &Config, connect: bool, found: &mut Findings) 
     if let Some(file) = &wanted.client_secret_file {
         own::private(file, DESK, found);
     }
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let provider = match provider(wanted, url, &clock) {
+    let provider = match provider(wanted, url) {
         Ok(provider) => provider,
         Err(error) => return found.error(DESK, error.to_string()),
     };

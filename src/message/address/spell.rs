@@ -31,6 +31,16 @@ pub(super) fn read(text: &str) -> Result<(usize, String), &'static str> {
     Ok((at, key))
 }
 
+/// The same for an address that some earlier grammar allowed and this one does not: all it takes is an
+/// `@` with something on both sides, and nothing that could end a line of a protocol.
+pub(super) fn stored(text: &str) -> Option<(usize, String)> {
+    let at = text.rfind('@').filter(|at| *at > 0 && *at + 1 < text.len())?;
+    if text.chars().any(char::is_control) {
+        return None;
+    }
+    Some((at, format!("{}@{}", fold(&text[..at]), fold(&text[at + 1..]))))
+}
+
 /// Reads the local part: dot-separated words, each bare or quoted. Empty words are let through, for
 /// Japanese carriers issued `a..b.@…`. Gives the position of the `@`, and the text without quotes.
 fn local_part(text: &str) -> Result<(usize, String), &'static str> {

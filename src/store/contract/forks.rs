@@ -232,6 +232,57 @@ pub(in crate::store) async fn an_item_is_decided_whole(harness: &impl Harness) {
     );
 }
 
+/// What went back to its sender may come again, in every way that it can go back, and is a new mail: it is
+/// sent or held by itself, not answered with the number of what never left. Its siblings belong to it.
+pub(in crate::store) async fn what_went_back_may_come_again(harness: &impl Harness) {
+    for (state, undo) in
+        [(HeldState::Returned, None), (HeldState::Returned, Some(at(60))), (HeldState::Expired, None)]
+    {
+        let store = harness.open();
+        let text = format!("{state} {undo:?}");
+        let with = |new: NewMessage| NewMessage { fork: Some(fork("one", &text)), ..new };
+        let seed = text.len() as u64 * 100 + u64::from(undo.is_some());
+        let item = with(in_place(seed, &["a@x.example", "b@y.example"], Place::default()));
+        store.accept(item.clone()).await.unwrap();
+        assert!(matches!(
+            store.accept(with(in_place(seed + 10, &["a@x.example"], Place::default()))).await,
+            Err(StoreError::Known { held: true, .. })
+        ));
+        let back =
+            HeldDecision { undo_until: undo, ..HeldDecision::new(item.id, state, "sato", at(61), "no") };
+        store.decide(back).await.unwrap();
+        let standing = store.standing(fork("one", &text).group).await.unwrap();
+        let joins = with(in_place(seed + 20, &["b@y.example"], joining(item.id, &standing.token)));
+        assert!(matches!(store.accept(joins).await, Err(StoreError::SentAgain)), "{text}");
+        let again = with(passed(seed + 30, &["a@x.example", "b@y.example"]));
+        assert_eq!(store.accept(again.clone()).await.unwrap().len(), 0);
+        let kept = states(&*store, again.id).await;
+        assert_eq!(kept, [(Ready, "a@x.example b@y.example".to_owned())], "{text}");
+        // and that one is there now
+        let third = with(passed(seed + 40, &["b@y.example"]));
+        assert_eq!(original(&store.accept(third).await), Some(again.id), "{text}");
+    }
+    // delayed mail that was taken back
+    let store = harness.open();
+    let delayed = |random, to: &[&str]| NewMessage {
+        fork: Some(fork("two", "delayed")),
+        ..message(random, &[to], InitialState::Waiting(at(5)))
+    };
+    let (one, two) = (delayed(9_001, &["a@x.example"]), delayed(9_002, &["a@x.example"]));
+    store.accept(one.clone()).await.unwrap();
+    assert_eq!(original(&store.accept(two.clone()).await), Some(one.id));
+    assert_eq!(store.take_back(one.id, "sato", at(4)).await.unwrap(), 1);
+    store.accept(two.clone()).await.unwrap();
+    assert_eq!(states(&*store, two.id).await, [(Waiting, "a@x.example".to_owned())]);
+    let sibling = delayed(9_003, &["b@y.example"]);
+    store.accept(sibling.clone()).await.unwrap();
+    assert_eq!(
+        states(&*store, sibling.id).await,
+        [(Waiting, "b@y.example".to_owned())],
+        "it is not taken back"
+    );
+}
+
 /// Held mail that was taken back can be held again, for a while.
 pub(in crate::store) async fn taking_held_mail_back_is_undone(harness: &impl Harness) {
     let store = harness.open();
@@ -245,7 +296,10 @@ pub(in crate::store) async fn taking_held_mail_back_is_undone(harness: &impl Har
         ..released(&item, &[])
     };
     store.decide(back.clone()).await.unwrap();
-    assert_eq!(original(&store.accept(in_place(2, &["a@x.example"], Place::default())).await), Some(item.id));
+    // sent again meanwhile, it would be a mail of its own; but it does not join what went back
+    let token = store.standing(fork("one", "text").group).await.unwrap().token;
+    let resent = in_place(2, &["a@x.example"], joining(item.id, &token));
+    assert!(matches!(store.accept(resent).await, Err(StoreError::SentAgain)));
     let again = |minute| Again { id: item.id, by: "sato".to_owned(), at: at(minute), expires: at(500) };
     assert!(matches!(store.hold_again(again(60)).await, Err(StoreError::Decided { .. })));
     store.hold_again(again(59)).await.unwrap();
@@ -273,7 +327,6 @@ pub(in crate::store) async fn delayed_mail_is_taken_back(harness: &impl Harness)
     for new in [&one, &two, &late] {
         assert_eq!(states(&*store, new.id).await[0].0, Dropped);
     }
-    assert_eq!(original(&store.accept(delayed(4, "a@x.example")).await), Some(one.id));
     assert_eq!(store.claim(at(9), 9, LEASE).await.unwrap().len(), 0);
     assert_eq!(store.undo_take_back(one.id, "sato", at(3)).await.unwrap(), 3);
     assert_eq!(states(&*store, late.id).await[0].0, Waiting);

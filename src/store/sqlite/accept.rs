@@ -3,7 +3,7 @@
 use super::encode::{self, CopyRow, HoldRow, LedgerRow, MessageRows};
 use super::error::Failure;
 use super::groups;
-use super::repeats::{self, Earlier, Repeats};
+use super::repeats::{self, Before, Earlier, Repeats};
 use super::{chain, codes, hooks, journal, notices, read, schema, taken};
 use crate::clock::Timestamp;
 use crate::journal::Event;
@@ -16,7 +16,7 @@ pub(super) struct Accepted {
     /// Its row number.
     pub(super) row: i64,
     /// Recipients left out because the same came for them before, in comparison form.
-    pub(super) known: Vec<String>,
+    pub(super) known: HashSet<String>,
 }
 
 /// Inserts the message, but for recipients for whom the same came before.
@@ -25,7 +25,7 @@ pub(super) fn insert(
     rows: &MessageRows,
     repeats: &mut Repeats,
 ) -> Result<Accepted, Failure> {
-    let (known, first) = before(tx, rows, repeats)?;
+    let Found { known, first, again } = before(tx, rows, repeats)?;
     let row = if known.is_empty() {
         let whole =
             Whom { people: &rows.people, keys: rows.keys.as_deref(), meta: &rows.meta, copies: &rows.copies };
@@ -49,35 +49,46 @@ pub(super) fn insert(
         }
         let people = rows.keys.as_ref().unwrap_or(&rows.people);
         // Who was left out is found where the fork came for them, and nowhere else.
-        let left_out: HashSet<&str> = known.iter().map(String::as_str).collect();
-        let kept = repeats::recipients(people).filter(|line| !left_out.contains(line));
-        repeats.put(row, rows.received, fork, kept);
+        let kept = repeats::recipients(people).filter(|line| !known.contains(*line));
+        repeats.put(row, rows.received, fork, kept, again);
     }
     Ok(Accepted { row, known })
 }
 
-/// What came before: recipients for whom this fork did, and the first transaction of this mail. Refuses
-/// what came whole, and what was planned on something that is not so any more.
-fn before(
-    tx: &Connection,
-    rows: &MessageRows,
-    repeats: &Repeats,
-) -> Result<(Vec<String>, Option<Earlier>), Failure> {
-    let Some(fork) = &rows.fork else { return Ok((Vec::new(), None)) };
+/// What a message has to do with what came before.
+#[derive(Default)]
+struct Found {
+    /// Recipients for whom this fork came before.
+    known: HashSet<String>,
+    /// The first transaction of this mail.
+    first: Option<Earlier>,
+    /// It went back to its sender, and was sent again: nothing of what came before bears on it.
+    again: bool,
+}
+
+/// Looks for what came before. Refuses what came whole, and what was planned on something that is not so
+/// any more.
+fn before(tx: &Connection, rows: &MessageRows, repeats: &Repeats) -> Result<Found, Failure> {
+    let Some(fork) = &rows.fork else { return Ok(Found::default()) };
     let people = rows.keys.as_ref().unwrap_or(&rows.people);
-    let (known, latest) = repeats.known(tx, fork, rows.received, repeats::recipients(people))?;
-    if let Some(latest) = latest
-        && repeats::recipients(people).all(|line| known.iter().any(|key| key == line))
+    let Before { known, latest, back } =
+        repeats.known(tx, fork, rows.received, repeats::recipients(people))?;
+    if let Some((row, id)) = latest
+        && repeats::recipients(people).all(|line| known.contains(line))
     {
         let held = tx
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM held WHERE message = ?1 AND state = 0)")?
-            .query_row([latest.row], |row| row.get(0))?;
-        return Err(StoreError::Known { original: read::id(&latest.id)?, held }.into());
+            .query_row([row], |row| row.get(0))?;
+        return Err(StoreError::Known { original: read::id(&id)?, held }.into());
     }
     if let Some(hold) = &rows.hold {
         groups::unmoved(tx, hold, Some(fork))?;
+        if back && groups::joins_what_went_back(tx, hold)? {
+            return Err(StoreError::SentAgain.into());
+        }
     }
-    Ok((known, repeats.first_of(tx, &fork.group)?))
+    let first = if back { None } else { repeats.first_of(tx, &fork.group)? };
+    Ok(Found { known, first, again: back })
 }
 
 /// Whom a message is for, wherever that is written.
@@ -99,8 +110,8 @@ fn insert_rows(
     let joined = item.map(|item| read::row_of(tx, item)).transpose()?;
     tx.prepare_cached(
         "INSERT INTO messages (row, id, received, people, keys, message_id, subject, action, exposures, \
-         prevented, events, fork) VALUES (1 + max(coalesce((SELECT max(row) FROM messages), 0), \
-         (SELECT message FROM last_purged)), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         prevented, events, fork, sealed) VALUES (1 + max(coalesce((SELECT max(row) FROM messages), 0), \
+         (SELECT message FROM last_purged)), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute(params![
         rows.id.as_str(),
@@ -115,6 +126,7 @@ fn insert_rows(
         rows.prevented && first.is_none(),
         rows.events,
         rows.fork.map(|fork| fork.octets()),
+        rows.sealed,
     ])?;
     let message = tx.last_insert_rowid();
     if let Some(observed) = &rows.observed {

@@ -35,7 +35,7 @@ fn why(code: i64) -> Result<AskWhy, StoreError> {
         3 => AskWhy::Expiring,
         4 => AskWhy::AsIs,
         5 => AskWhy::Stopped,
-        _ => return Err(StoreError::Corrupt(format!("there is no reason {code} to ask"))),
+        _ => return Err(StoreError::Unreadable(format!("there is no reason {code} to ask"))),
     })
 }
 
@@ -96,10 +96,20 @@ pub(super) fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<A
     rows.map(|row| {
         let (row, id, approver, reason, digest) = row?;
         let approver = Address::parse(&approver)
-            .map_err(|error| StoreError::Corrupt(format!("who is asked cannot be read: {error}")))?;
+            .map_err(|error| StoreError::Unreadable(format!("who is asked cannot be read: {error}")))?;
         Ok(Ask { row, message: read::id(&id)?, approver, why: why(reason)?, digest })
     })
     .collect()
+}
+
+/// Moves open asks: those that remind people by so much, others by `due`.
+pub(super) fn shift(tx: &Connection, due: i64, reminders: i64) -> Result<(), Failure> {
+    let [deputy, escalated, expiring] = [AskWhy::Deputy, AskWhy::Escalated, AskWhy::Expiring].map(code);
+    tx.execute(
+        "UPDATE asks SET due = due + iif(why IN (?3, ?4, ?5), ?2, ?1) WHERE state = 0",
+        [due, reminders, deputy, escalated, expiring],
+    )?;
+    Ok(())
 }
 
 /// Marks asks as answered by this mail.

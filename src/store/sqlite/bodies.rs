@@ -5,17 +5,17 @@
 //! file that no commit names is removed when its writer is dropped, or swept later.
 
 use super::error::io_error;
-use crate::clock::{Entropy, Timestamp};
+use crate::clock::Entropy;
 use crate::store::lock::private;
 use crate::store::{Body, BodyWriter, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, BufReader};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -32,6 +32,8 @@ const ORPHAN_AGE: Duration = Duration::from_hours(24);
 pub(super) struct Bodies {
     folder: Arc<PathBuf>,
     entropy: Arc<dyn Entropy>,
+    /// Files that no message named when they were looked through last, and since when.
+    suspects: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
 impl Bodies {
@@ -48,7 +50,7 @@ impl Bodies {
             };
             flush_folder(parent)?;
         }
-        Ok(Self { folder: Arc::new(folder), entropy })
+        Ok(Self { folder: Arc::new(folder), entropy, suspects: Arc::default() })
     }
 
     pub(super) fn writer(&self) -> Box<dyn BodyWriter> {
@@ -78,12 +80,11 @@ impl Bodies {
         }
     }
 
-    /// Removes every file that is not among `named`; of those made since `before`, none.
-    pub(super) fn sweep(
-        &self,
-        named: &HashSet<String>,
-        before: Option<Timestamp>,
-    ) -> Result<usize, StoreError> {
+    /// Removes `all` files that are not among `named`; else those that were not among them a day ago
+    /// either, by the time that really went by: what is on its way in must not go because a clock was set.
+    pub(super) fn sweep(&self, named: &HashSet<String>, all: bool) -> Result<usize, StoreError> {
+        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = HashMap::new();
         let fail = |error: io::Error| io_error("look through", &self.folder, &error);
         let mut swept = 0;
         for entry in std::fs::read_dir(self.folder.as_ref()).map_err(fail)? {
@@ -92,15 +93,15 @@ impl Bodies {
             if named.contains(&name) || !is_name(&name) {
                 continue;
             }
-            let young = before.is_some_and(|before| {
-                let modified = entry.metadata().and_then(|data| data.modified());
-                modified.map_or(true, |modified| millis(modified) >= before.minus(ORPHAN_AGE).0)
-            });
-            if !young {
+            let since = suspects.remove(&name).unwrap_or_else(Instant::now);
+            if all || since.elapsed() >= ORPHAN_AGE {
                 self.remove(&name);
                 swept += 1;
+            } else {
+                seen.insert(name, since);
             }
         }
+        *suspects = seen;
         Ok(swept)
     }
 
@@ -120,11 +121,6 @@ impl Bodies {
 /// Names are 32 hexadecimal digits: nothing else in the folder is ever touched or opened.
 fn is_name(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn millis(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Makes the names in a folder durable.

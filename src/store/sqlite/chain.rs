@@ -4,7 +4,13 @@
 //! committed, its last entry gets a link: an HMAC, under a key that is not in the database, over the link
 //! before and all hashes since. What a purge removes leaves its hash, and the purge is an entry itself;
 //! where nothing else is left of the oldest entries, they are cut off (see `cut`).
-//! How a successful delivery ended is told by the delivery's row and is not in the chain.
+//!
+//! What was decided on a held message, and how a delivery succeeded, stands in their rows alone: whenever
+//! such a row changes through the writer's connection, its hash is an entry too ([`watch`]).
+//!
+//! Only what the relay itself wrote is linked. The writer keeps the end of the chain in memory, and before
+//! each group it must find it as it left it ([`Ours`]): entries that somebody else put there, or took
+//! away, stop the relay. `audit verify` names them.
 
 use super::SqliteStore;
 use super::encode::{MessageRows, from_json, to_json};
@@ -19,7 +25,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,6 +33,13 @@ use std::path::Path;
 
 /// Octets of the key.
 const KEY: usize = 32;
+
+/// Kinds of entries: an acceptance, a journal entry or a purge, as the key says;
+pub(super) const ENTRY: i64 = 0;
+/// what was decided on a held message;
+const DECIDED: i64 = 1;
+/// how a delivery succeeded.
+const DELIVERED: i64 = 2;
 
 /// The key in this file; made there when there is none.
 pub(super) fn key(path: &Path) -> Result<hmac::Key, StoreError> {
@@ -69,6 +82,26 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
     all
 }
 
+/// Has this connection note every row of which the chain keeps the state. Whatever others write to the
+/// database is noted nowhere.
+pub(super) fn watch(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.execute_batch(
+        "CREATE TEMP TABLE touched (kind INTEGER NOT NULL, entry INTEGER NOT NULL);
+         CREATE TEMP TRIGGER held_made AFTER INSERT ON main.held BEGIN
+             INSERT INTO touched VALUES (1, NEW.message << 24);
+         END;
+         CREATE TEMP TRIGGER held_decided AFTER UPDATE ON main.held BEGIN
+             INSERT INTO touched VALUES (1, NEW.message << 24);
+         END;
+         CREATE TEMP TRIGGER delivery_made AFTER INSERT ON main.deliveries WHEN NEW.state = 5 BEGIN
+             INSERT INTO touched VALUES (2, NEW.row);
+         END;
+         CREATE TEMP TRIGGER delivery_ended AFTER UPDATE OF state ON main.deliveries WHEN NEW.state = 5 BEGIN
+             INSERT INTO touched VALUES (2, NEW.row);
+         END;",
+    )
+}
+
 /// An acceptance.
 pub(super) fn accepted(
     tx: &Connection,
@@ -76,33 +109,31 @@ pub(super) fn accepted(
     rows: &MessageRows,
     people: &str,
 ) -> Result<(), Failure> {
-    let digest =
-        of_message(rows.id.as_str(), rows.received, people, &rows.message_id, &rows.action, &rows.events);
-    add(tx, schema::base(message), &digest)
+    let texts = [rows.id.as_str(), people, &rows.message_id, &rows.action, &rows.events, &rows.subject];
+    add(tx, ENTRY, schema::base(message), &of_message(texts, rows.received, Some(&rows.sealed)))
 }
 
-fn of_message(
-    id: &str,
-    received: i64,
-    people: &str,
-    message_id: &str,
-    action: &str,
-    events: &str,
-) -> [u8; 32] {
-    digest(&[
-        b"accepted",
-        id.as_bytes(),
-        &received.to_be_bytes(),
-        people.as_bytes(),
-        message_id.as_bytes(),
-        action.as_bytes(),
-        events.as_bytes(),
-    ])
+/// The hash of an acceptance: id, people, Message-ID, action, events, subject. The last was not covered
+/// before headers were `sealed`.
+fn of_message(texts: [&str; 6], received: i64, sealed: Option<&[u8]>) -> [u8; 32] {
+    let [id, people, message_id, action, events, subject] = texts.map(str::as_bytes);
+    let received = received.to_be_bytes();
+    match sealed {
+        None => digest(&[b"accepted", id, &received, people, message_id, action, events]),
+        Some(sealed) => {
+            digest(&[b"accepted, sealed", id, &received, people, message_id, action, events, subject, sealed])
+        }
+    }
+}
+
+/// The hash of a header.
+pub(super) fn seal(header: &[u8]) -> [u8; 32] {
+    digest(&[b"header", header])
 }
 
 /// A journal entry.
 pub(super) fn entered(tx: &Connection, row: i64, at: i64, event: &str) -> Result<(), Failure> {
-    add(tx, row, &of_entry(row, at, event))
+    add(tx, ENTRY, row, &of_entry(row, at, event))
 }
 
 fn of_entry(row: i64, at: i64, event: &str) -> [u8; 32] {
@@ -117,41 +148,90 @@ pub(super) fn purged(tx: &Connection, messages: &[i64]) -> Result<(), Failure> {
     let list = to_json(messages)?;
     tx.prepare_cached("INSERT INTO purges (messages) VALUES (?1)")?.execute([&list])?;
     let row = tx.last_insert_rowid();
-    add(tx, -row, &of_purge(row, &list))
+    add(tx, ENTRY, -row, &of_purge(row, &list))
 }
 
 pub(super) fn of_purge(row: i64, messages: &str) -> [u8; 32] {
     digest(&[b"purge", &row.to_be_bytes(), messages.as_bytes()])
 }
 
-fn add(tx: &Connection, entry: i64, digest: &[u8; 32]) -> Result<(), Failure> {
-    tx.prepare_cached("INSERT INTO chain (entry, digest) VALUES (?1, ?2)")?
-        .execute(params![entry, digest])?;
+fn add(tx: &Connection, kind: i64, entry: i64, digest: &[u8; 32]) -> Result<(), Failure> {
+    tx.prepare_cached("INSERT INTO chain (kind, entry, digest) VALUES (?1, ?2, ?3)")?
+        .execute(params![kind, entry, digest])?;
     Ok(())
 }
 
-/// Links what a group added, before it is committed.
-pub(super) fn link(tx: &Connection, key: &hmac::Key) -> Result<(), rusqlite::Error> {
-    let last: Option<(i64, bool)> = tx
-        .prepare_cached("SELECT seq, mac IS NULL FROM chain ORDER BY seq DESC LIMIT 1")?
+/// Adds the rows that a group touched, as they stand at its end.
+fn add_touched(tx: &Connection) -> Result<(), Failure> {
+    let mut select = tx.prepare_cached("SELECT DISTINCT kind, entry FROM touched ORDER BY kind, entry")?;
+    let touched: Vec<(i64, i64)> =
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    if touched.is_empty() {
+        return Ok(());
+    }
+    for (kind, entry) in touched {
+        if let Some(digest) = content(tx, kind, entry)? {
+            add(tx, kind, entry, &digest)?;
+        }
+    }
+    tx.prepare_cached("DELETE FROM touched")?.execute([])?;
+    Ok(())
+}
+
+/// The end of the chain as this relay left it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ours {
+    seq: i64,
+    mac: Vec<u8>,
+}
+
+impl Ours {
+    /// The end of the chain at start. An error says that something was written that was never linked.
+    pub(super) fn load(db: &Connection) -> Result<Result<Self, String>, rusqlite::Error> {
+        Ok(match end(db)? {
+            None => Ok(Self::default()),
+            Some((seq, Some(mac))) => Ok(Self { seq, mac }),
+            Some((seq, None)) => Err(format!("entry {seq} of the chain is not linked: {FOREIGN}")),
+        })
+    }
+
+    /// Within the transaction, before anything is written: says what somebody else did.
+    pub(super) fn differs(&self, tx: &Connection) -> Result<Option<String>, rusqlite::Error> {
+        let (seq, mac) = end(tx)?.unwrap_or((0, Some(Vec::new())));
+        if seq == self.seq && mac.as_ref() == Some(&self.mac) {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "the journal's chain ends at entry {seq} and not, as this relay left it, at {}: {FOREIGN}",
+            self.seq
+        )))
+    }
+}
+
+/// What to do about it.
+const FOREIGN: &str = "somebody else wrote to the database. Nothing is accepted, decided or sent until \
+     `sekisho audit verify` finds the journal whole again: it names what was written or taken away";
+
+fn end(db: &Connection) -> Result<Option<(i64, Option<Vec<u8>>)>, rusqlite::Error> {
+    db.prepare_cached("SELECT seq, mac FROM chain ORDER BY seq DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((last, true)) = last else { return Ok(()) };
-    let before: Option<(i64, Vec<u8>)> = tx
-        .prepare_cached("SELECT seq, mac FROM chain WHERE mac IS NOT NULL ORDER BY seq DESC LIMIT 1")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let (from, before) = before.unwrap_or_default();
+        .optional()
+}
+
+/// Links what a group added onto the end that this relay left, before it is committed; the new end.
+pub(super) fn link(tx: &Connection, key: &hmac::Key, ours: &Ours) -> Result<Ours, Failure> {
+    add_touched(tx)?;
+    let Some((seq, _)) = end(tx)?.filter(|(seq, _)| *seq > ours.seq) else { return Ok(ours.clone()) };
     let mut mac = hmac::Context::with_key(key);
-    mac.update(&before);
+    mac.update(&ours.mac);
     let mut select = tx.prepare_cached("SELECT entry, digest FROM chain WHERE seq > ?1 ORDER BY seq")?;
-    let mut rows = select.query([from])?;
+    let mut rows = select.query([ours.seq])?;
     while let Some(row) = rows.next()? {
         take(&mut mac, row)?;
     }
-    tx.prepare_cached("UPDATE chain SET mac = ?2 WHERE seq = ?1")?
-        .execute(params![last, mac.sign().as_ref()])?;
-    Ok(())
+    let mac = mac.sign().as_ref().to_vec();
+    tx.prepare_cached("UPDATE chain SET mac = ?2 WHERE seq = ?1")?.execute(params![seq, mac])?;
+    Ok(Ours { seq, mac })
 }
 
 /// Takes an entry's key and hash (columns 0 and 1) into a link.
@@ -178,11 +258,51 @@ fn hex(octets: &[u8]) -> String {
         .collect()
 }
 
-/// Checks links, hashes and entries; then whether there are entries outside the chain.
-fn verify(db: &Connection, key: &hmac::Key) -> Result<Verified, Failure> {
+/// Checks links, hashes and entries; then whether there are entries outside the chain, and whether the
+/// chain goes on from a head that was put out earlier.
+fn verify(db: &Connection, key: &hmac::Key, earlier: Option<&Head>) -> Result<Verified, Failure> {
+    let mut verified = walk(db, key)?;
+    if let Some(earlier) = earlier.filter(|_| verified.broken.is_none()) {
+        compare(db, earlier, &mut verified)?;
+    }
+    Ok(verified)
+}
+
+/// Compares the chain with a head that was put out earlier.
+fn compare(db: &Connection, earlier: &Head, verified: &mut Verified) -> Result<(), Failure> {
+    let seq = codes::from_count(earlier.entries);
+    if earlier.entries > verified.head.entries {
+        let why = format!(
+            "the chain ends before it, and had {} entries when that head was put out: its end was taken off",
+            earlier.entries
+        );
+        verified.broken = Some((verified.head.entries + 1, why));
+        return Ok(());
+    }
+    let cut = cut::last(db)?.filter(|cut| cut.seq >= seq);
+    let link = match cut {
+        Some(cut) if cut.seq > seq => return Ok(()),
+        Some(cut) => Some(cut.mac),
+        None => db
+            .prepare_cached("SELECT mac FROM chain WHERE seq = ?1")?
+            .query_row([seq], |row| row.get::<_, Option<Vec<u8>>>(0))
+            .optional()?
+            .flatten(),
+    };
+    verified.compared = true;
+    if link.map(|link| hex(&link)).as_deref() != Some(earlier.link.as_str()) {
+        let why = "its link is not the one that was put out: all up to it was written anew".to_owned();
+        verified.broken = Some((earlier.entries, why));
+    }
+    Ok(())
+}
+
+fn walk(db: &Connection, key: &hmac::Key) -> Result<Verified, Failure> {
     let mut verified = Verified { head: head(db)?, ..Verified::default() };
     let gone = purged_messages(db)?;
     let (mut seen, mut first) = (HashSet::new(), None);
+    // What was decided may change (it is undone, say): the last entry counts.
+    let mut decided: HashMap<i64, (i64, Vec<u8>)> = HashMap::new();
     let (mut before, mut next, mut mac): (Vec<u8>, i64, _) = (Vec::new(), 1, hmac::Context::with_key(key));
     if let Some(cut) = cut::last(db)? {
         if !cut.is_ours(key) {
@@ -193,29 +313,32 @@ fn verify(db: &Connection, key: &hmac::Key) -> Result<Verified, Failure> {
         (first, next, verified.cut) = (Some(cut.first), cut.seq + 1, codes::count(cut.seq));
         before = cut.mac;
     }
-    let mut select = db.prepare("SELECT entry, digest, mac, seq FROM chain ORDER BY seq")?;
+    let mut select = db.prepare("SELECT entry, digest, mac, seq, kind FROM chain ORDER BY seq")?;
     let mut rows = select.query([])?;
     let mut pending = next;
     while let Some(row) = rows.next()? {
-        let (entry, seq): (i64, i64) = (row.get(0)?, row.get(3)?);
+        let (entry, seq, kind): (i64, i64, i64) = (row.get(0)?, row.get(3)?, row.get(4)?);
         let broken = |at: i64, why: String| Some((codes::count(at), why));
         if seq != next {
             verified.broken = broken(next, "it was taken out of the chain".to_owned());
             return Ok(verified);
         }
         next += 1;
-        match content(db, entry)? {
+        match content(db, kind, entry)? {
+            _ if kind == DECIDED => {
+                decided.insert(entry, (seq, row.get(1)?));
+            }
             Some(content)
                 if content.as_slice() != row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)? =>
             {
-                verified.broken = broken(seq, format!("{} is not as it was written", name(db, entry)?));
+                verified.broken = broken(seq, format!("{} is not as it was written", name(db, kind, entry)?));
                 return Ok(verified);
             }
             Some(_) => {}
             None if gone.contains(&schema::message_of(entry)) => verified.purged += 1,
             None => {
                 verified.broken =
-                    broken(seq, format!("{} is gone, and no purge removed it", name(db, entry)?));
+                    broken(seq, format!("{} is gone, and no purge removed it", name(db, kind, entry)?));
                 return Ok(verified);
             }
         }
@@ -233,10 +356,10 @@ fn verify(db: &Connection, key: &hmac::Key) -> Result<Verified, Failure> {
             }
             (before, pending) = (link, next);
         }
-        if entry > 0 && schema::number_of(entry) == 0 {
+        if kind == ENTRY && entry > 0 && schema::number_of(entry) == 0 {
             first = first.or(Some(schema::message_of(entry)));
         }
-        seen.insert(entry);
+        seen.insert((kind, entry));
     }
     if let Some(row) = unrecorded_purge(db, &seen)? {
         verified.broken =
@@ -248,8 +371,31 @@ fn verify(db: &Connection, key: &hmac::Key) -> Result<Verified, Failure> {
         verified.broken = Some((codes::count(pending), why));
         return Ok(verified);
     }
-    verified.broken = outside(db, &seen, first)?.map(|why| (codes::count(next), why));
+    verified.broken = changed_decision(db, &decided, &gone)?;
+    if verified.broken.is_none() {
+        verified.broken = outside(db, &seen, first)?.map(|why| (codes::count(next), why));
+    }
     Ok(verified)
+}
+
+/// The first decision that is not as its last entry says.
+fn changed_decision(
+    db: &Connection,
+    decided: &HashMap<i64, (i64, Vec<u8>)>,
+    gone: &HashSet<i64>,
+) -> Result<Option<(u64, String)>, Failure> {
+    let mut all: Vec<_> = decided.iter().collect();
+    all.sort_by_key(|(_, (seq, _))| *seq);
+    for (entry, (seq, digest)) in all {
+        let why = match content(db, DECIDED, *entry)? {
+            Some(content) if content.as_slice() == digest.as_slice() => continue,
+            Some(_) => "is not as it was written",
+            None if gone.contains(&schema::message_of(*entry)) => continue,
+            None => "is gone, and no purge removed it",
+        };
+        return Ok(Some((codes::count(*seq), format!("{} {why}", name(db, DECIDED, *entry)?))));
+    }
+    Ok(None)
 }
 
 /// Messages that purges removed.
@@ -265,12 +411,12 @@ fn purged_messages(db: &Connection) -> Result<HashSet<i64>, Failure> {
 }
 
 /// A purge that is not in the chain.
-fn unrecorded_purge(db: &Connection, seen: &HashSet<i64>) -> Result<Option<i64>, Failure> {
+fn unrecorded_purge(db: &Connection, seen: &HashSet<(i64, i64)>) -> Result<Option<i64>, Failure> {
     let mut select = db.prepare("SELECT row FROM purges ORDER BY row")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let row: i64 = row.get(0)?;
-        if !seen.contains(&-row) {
+        if !seen.contains(&(ENTRY, -row)) {
             return Ok(Some(row));
         }
     }
@@ -278,7 +424,14 @@ fn unrecorded_purge(db: &Connection, seen: &HashSet<i64>) -> Result<Option<i64>,
 }
 
 /// The hash of an entry as it stands now; `None` when it is not there.
-pub(super) fn content(db: &Connection, entry: i64) -> Result<Option<[u8; 32]>, Failure> {
+pub(super) fn content(db: &Connection, kind: i64, entry: i64) -> Result<Option<[u8; 32]>, Failure> {
+    match kind {
+        ENTRY => {}
+        DECIDED => return decision(db, entry),
+        DELIVERED => return success(db, entry),
+        // Nobody of us wrote that.
+        _ => return Ok(Some([0; 32])),
+    }
     if entry < 0 {
         let list: Option<String> = db
             .prepare_cached("SELECT messages FROM purges WHERE row = ?1")?
@@ -295,17 +448,75 @@ pub(super) fn content(db: &Connection, entry: i64) -> Result<Option<[u8; 32]>, F
     let text = |row: &Row<'_>, at: usize| row.get::<_, String>(at);
     Ok(db
         .prepare_cached(
-            "SELECT id, received, people, message_id, action, events FROM messages WHERE row = ?1",
+            "SELECT m.id, m.people, m.message_id, m.action, m.events, m.subject, m.received, m.sealed, c.header \
+             FROM messages m LEFT JOIN contents c ON c.message = m.row WHERE m.row = ?1",
         )?
         .query_row([schema::message_of(entry)], |row| {
-            let (id, people, message_id) = (text(row, 0)?, text(row, 2)?, text(row, 3)?);
-            Ok(of_message(&id, row.get(1)?, &people, &message_id, &text(row, 4)?, &text(row, 5)?))
+            let sealed: Option<Vec<u8>> = row.get(7)?;
+            // The header itself goes before the message does.
+            if let (Some(sealed), Some(header)) = (&sealed, row.get_ref(8)?.as_blob_or_null()?)
+                && seal(header).as_slice() != sealed.as_slice()
+            {
+                return Ok([0; 32]);
+            }
+            let [id, people, message_id, action, events, subject] =
+                [text(row, 0)?, text(row, 1)?, text(row, 2)?, text(row, 3)?, text(row, 4)?, text(row, 5)?];
+            let texts = [&*id, &people, &message_id, &action, &events, &subject];
+            Ok(of_message(texts, row.get(6)?, sealed.as_deref()))
         })
         .optional()?)
 }
 
+/// The hash of what stands decided on a held message.
+fn decision(db: &Connection, entry: i64) -> Result<Option<[u8; 32]>, Failure> {
+    let text = |row: &Row<'_>, at: usize| row.get::<_, Option<String>>(at);
+    let number = |row: &Row<'_>, at: usize| row.get::<_, Option<i64>>(at);
+    Ok(db
+        .prepare_cached(
+            "SELECT item, state, decided_at, decided_by, decision, way FROM held WHERE message = ?1",
+        )?
+        .query_row([schema::message_of(entry)], |row| {
+            let numbers = [number(row, 0)?, number(row, 1)?, number(row, 2)?]
+                .map(|number| number.map(i64::to_be_bytes));
+            let texts = [text(row, 3)?, text(row, 4)?, text(row, 5)?];
+            let numbers = numbers.iter().map(|number| number.as_ref().map(<[u8; 8]>::as_slice));
+            let texts = texts.iter().map(|text| text.as_deref().map(str::as_bytes));
+            Ok(of_row(b"decided", entry, numbers.chain(texts)))
+        })
+        .optional()?)
+}
+
+/// The hash of how a delivery succeeded.
+fn success(db: &Connection, entry: i64) -> Result<Option<[u8; 32]>, Failure> {
+    Ok(db
+        .prepare_cached(
+            "SELECT state, ended, attempts, duplicate, recipients, reply, copy FROM deliveries WHERE row = ?1",
+        )?
+        .query_row([entry], |row| {
+            let mut numbers = Vec::new();
+            for column in 0..5 {
+                numbers.push(row.get::<_, Option<i64>>(column)?.map(i64::to_be_bytes));
+            }
+            let numbers = numbers.iter().map(|number| number.as_ref().map(<[u8; 8]>::as_slice));
+            let (reply, copy) = (row.get_ref(5)?.as_str()?.as_bytes(), row.get_ref(6)?.as_blob()?);
+            Ok(of_row(b"delivered", entry, numbers.chain([Some(reply), Some(copy)])))
+        })
+        .optional()?)
+}
+
+/// Hashes a row's columns; one that is NULL is no empty one.
+fn of_row<'a>(label: &[u8], entry: i64, columns: impl Iterator<Item = Option<&'a [u8]>>) -> [u8; 32] {
+    let entry = entry.to_be_bytes();
+    let mut parts: Vec<&[u8]> = vec![label, &entry];
+    for column in columns {
+        parts.push(if column.is_some() { b"+" } else { b"-" });
+        parts.push(column.unwrap_or_default());
+    }
+    digest(&parts)
+}
+
 /// What an entry is, for people.
-fn name(db: &Connection, entry: i64) -> Result<String, Failure> {
+fn name(db: &Connection, kind: i64, entry: i64) -> Result<String, Failure> {
     if entry < 0 {
         return Ok(format!("the record of purge {}", -entry));
     }
@@ -316,23 +527,40 @@ fn name(db: &Connection, entry: i64) -> Result<String, Failure> {
         .optional()?;
     let whose = id.unwrap_or_else(|| format!("message {message}, which is not there"));
     Ok(match schema::number_of(entry) {
+        _ if kind == DECIDED => format!("what was decided on {whose}"),
+        number if kind == DELIVERED => format!("the success of delivery {whose}.{number}"),
         0 => format!("the acceptance of {whose}"),
         number => format!("entry {number} of {whose}"),
     })
 }
 
 /// Something written past the chain, since it began.
-fn outside(db: &Connection, seen: &HashSet<i64>, first: Option<i64>) -> Result<Option<String>, Failure> {
+fn outside(
+    db: &Connection,
+    seen: &HashSet<(i64, i64)>,
+    first: Option<i64>,
+) -> Result<Option<String>, Failure> {
     let Some(first) = first else { return Ok(None) };
-    for text in
-        ["SELECT row << 24 FROM messages WHERE row >= ?1", "SELECT row FROM journal WHERE row >= ?1 << 24"]
-    {
+    for (kind, text) in [
+        (ENTRY, "SELECT row << 24 FROM messages WHERE row >= ?1"),
+        (ENTRY, "SELECT row FROM journal WHERE row >= ?1 << 24"),
+        (
+            DECIDED,
+            "SELECT h.message << 24 FROM held h JOIN messages m ON m.row = h.message \
+             WHERE h.message >= ?1 AND m.sealed IS NOT NULL",
+        ),
+        (
+            DELIVERED,
+            "SELECT d.row FROM deliveries d JOIN messages m ON m.row = d.row >> 24 \
+             WHERE d.row >= ?1 << 24 AND d.state = 5 AND m.sealed IS NOT NULL",
+        ),
+    ] {
         let mut select = db.prepare(text)?;
         let mut rows = select.query([first])?;
         while let Some(row) = rows.next()? {
             let entry: i64 = row.get(0)?;
-            if !seen.contains(&entry) {
-                return Ok(Some(format!("{} was written past the chain", name(db, entry)?)));
+            if !seen.contains(&(kind, entry)) {
+                return Ok(Some(format!("{} was written past the chain", name(db, kind, entry)?)));
             }
         }
     }
@@ -345,9 +573,9 @@ impl ChainStore for SqliteStore {
         self.readers.read(head).await
     }
 
-    async fn verify_chain(&self) -> Result<Verified, StoreError> {
+    async fn verify_chain_from(&self, earlier: Option<Head>) -> Result<Verified, StoreError> {
         let key = self.key.clone();
-        self.readers.read(move |db| verify(db, &key)).await
+        self.readers.read(move |db| verify(db, &key, earlier.as_ref())).await
     }
 
     async fn messages_since(

@@ -71,7 +71,7 @@ impl From<Kept> for People {
 #[async_trait]
 impl CircleStore for SqliteStore {
     async fn circles(&self) -> Result<Vec<Circle>, StoreError> {
-        self.readers.read(all).await
+        self.mail.read(all).await
     }
 
     async fn circles_in_force(&self, now: Timestamp) -> Result<Arc<Vec<KnownCircle>>, StoreError> {

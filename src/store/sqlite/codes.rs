@@ -19,6 +19,11 @@ pub(super) fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// The same for a count of 64 bits.
+pub(super) fn from_count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// A count that SQLite gave.
 pub(super) fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)

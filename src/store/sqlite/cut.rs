@@ -53,13 +53,12 @@ pub(super) fn last(db: &Connection) -> Result<Option<Cut>, Failure> {
         .optional()?)
 }
 
-/// Cuts off what is past its time, up to a link and at least the last one; how many entries.
-pub(super) fn cut(tx: &Connection, key: &hmac::Key) -> Result<usize, Failure> {
-    let former = last(tx)?;
-    if former.as_ref().is_some_and(|former| !former.is_ours(key)) {
+/// Cuts off what [`reach`] found to be past its time; how many entries. Entries are only ever added
+/// behind those, so that what a reader found still holds.
+pub(super) fn cut(tx: &Connection, key: &hmac::Key, new: &Cut) -> Result<usize, Failure> {
+    if last(tx)?.is_some_and(|former| !former.is_ours(key) || former.seq >= new.seq) {
         return Ok(0);
     }
-    let Some(new) = reach(tx, key, former.as_ref())? else { return Ok(0) };
     tx.prepare_cached(
         "DELETE FROM purges WHERE row IN (SELECT -entry FROM chain WHERE seq <= ?1 AND entry < 0)",
     )?
@@ -73,8 +72,14 @@ pub(super) fn cut(tx: &Connection, key: &hmac::Key) -> Result<usize, Failure> {
     Ok(removed)
 }
 
-/// How far everything is gone and verifies. The last link of all stays: the next is made over it.
-fn reach(tx: &Connection, key: &hmac::Key, former: Option<&Cut>) -> Result<Option<Cut>, Failure> {
+/// How far everything is gone and verifies, up to a link and at least the last one, which stays: the
+/// next is made over it. It looks at every purge's record, so it is work for a reader.
+pub(super) fn reach(tx: &Connection, key: &hmac::Key) -> Result<Option<Cut>, Failure> {
+    let former = last(tx)?;
+    let former = former.as_ref();
+    if former.is_some_and(|former| !former.is_ours(key)) {
+        return Ok(None);
+    }
     let newest: Option<i64> =
         tx.query_row("SELECT max(seq) FROM chain WHERE mac IS NOT NULL", [], |row| row.get(0))?;
     let Some(newest) = newest else { return Ok(None) };
@@ -86,13 +91,13 @@ fn reach(tx: &Connection, key: &hmac::Key, former: Option<&Cut>) -> Result<Optio
     let mut mac = hmac::Context::with_key(key);
     mac.update(&before);
     let mut select =
-        tx.prepare_cached("SELECT entry, digest, mac, seq FROM chain WHERE seq < ?1 ORDER BY seq")?;
+        tx.prepare_cached("SELECT entry, digest, mac, seq, kind FROM chain WHERE seq < ?1 ORDER BY seq")?;
     let mut rows = select.query([newest])?;
     let mut entries = 0;
     while let Some(row) = rows.next()? {
-        let (entry, seq): (i64, i64) = (row.get(0)?, row.get(3)?);
+        let (entry, seq, kind): (i64, i64, i64) = (row.get(0)?, row.get(3)?, row.get(4)?);
         let digest = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        let over = match chain::content(tx, entry)? {
+        let over = match chain::content(tx, kind, entry)? {
             Some(content) => entry < 0 && content.as_slice() == digest,
             None => gone.contains(&schema::message_of(entry)),
         };
@@ -100,7 +105,7 @@ fn reach(tx: &Connection, key: &hmac::Key, former: Option<&Cut>) -> Result<Optio
             break;
         }
         (next, entries) = (next + 1, entries + 1);
-        if entry > 0 && schema::number_of(entry) == 0 {
+        if kind == chain::ENTRY && entry > 0 && schema::number_of(entry) == 0 {
             first = first.or(Some(schema::message_of(entry)));
         }
         chain::take(&mut mac, row)?;

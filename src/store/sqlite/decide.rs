@@ -137,7 +137,7 @@ fn undecided(tx: &Connection, message: i64, decision: &HeldDecision) -> Result<(
         return Err(StoreError::NotFound(format!("{} among the held ones", decision.id)).into());
     };
     let state = codes::to_held(state)
-        .ok_or_else(|| StoreError::Corrupt("a held message has an unknown state".to_owned()))?;
+        .ok_or_else(|| StoreError::Unreadable("a held message has an unknown state".to_owned()))?;
     if state != HeldState::Held {
         let (by, at) = (by.unwrap_or_default(), Timestamp(at.unwrap_or_default()));
         return Err(StoreError::Decided { state, by, at }.into());

@@ -1,6 +1,6 @@
 //! A message as rows: made by whoever asks, so that the writer only binds and steps.
 
-use super::{codes, schema, terms};
+use super::{chain, codes, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -14,6 +14,7 @@ use crate::store::{
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// The token of a delivery that is accepted as `Sending`, and its first attempt.
 const FIRST_CLAIM: i64 = 1;
@@ -85,6 +86,8 @@ pub(super) struct MessageRows {
     pub(super) meta: String,
     pub(super) needles: String,
     pub(super) header: Bytes,
+    /// The header's hash, which the chain covers.
+    pub(super) sealed: [u8; 32],
     pub(super) body: Body,
     pub(super) copies: Vec<CopyRow>,
     pub(super) hold: Option<HoldRow>,
@@ -120,6 +123,7 @@ impl MessageRows {
             meta: to_json(&meta)?,
             needles: to_json(&message.needles)?,
             header: message.header.clone(),
+            sealed: chain::seal(&message.header),
             body: message.body.clone(),
             copies: copies(&message.deliveries, message.received),
             hold: message.held.as_ref().map(hold).transpose()?,
@@ -208,23 +212,23 @@ pub(super) fn copies(deliveries: &[NewDelivery], now: Timestamp) -> Vec<CopyRow>
 }
 
 /// A copy without these recipients (comparison form); `None` when nobody is left.
-pub(super) fn without(row: &CopyRow, known: &[String]) -> Result<Option<CopyRow>, StoreError> {
+pub(super) fn without(row: &CopyRow, known: &HashSet<String>) -> Result<Option<CopyRow>, StoreError> {
     let delivery = Delivery::from_bytes(&row.copy)
-        .map_err(|error| StoreError::Corrupt(format!("a copy cannot be read back: {error}")))?;
-    let rest = delivery.only_for(|address| !known.iter().any(|key| key == address.key()));
+        .map_err(|error| StoreError::Unreadable(format!("the copy: {error}")))?;
+    let rest = delivery.only_for(|address| !known.contains(address.key()));
     let recipients = rest.recipients().len();
     Ok((recipients > 0).then(|| CopyRow { recipients, copy: rest.to_bytes(), ..*row }))
 }
 
 /// What the content row keeps, without these recipients.
-pub(super) fn meta_without(meta: &str, known: &[String]) -> Result<String, StoreError> {
+pub(super) fn meta_without(meta: &str, known: &HashSet<String>) -> Result<String, StoreError> {
     let mut meta: Meta = from_json(meta)?;
-    meta.envelope.recipients.retain(|to| !known.iter().any(|key| key == to.address.key()));
+    meta.envelope.recipients.retain(|to| !known.contains(to.address.key()));
     to_json(&MetaRef { origin: &meta.origin, envelope: &meta.envelope, verdict: meta.verdict.as_ref() })
 }
 
 /// The lines of [`people`] without these.
-pub(super) fn people_without(people: &str, known: &[String]) -> String {
+pub(super) fn people_without(people: &str, known: &HashSet<String>) -> String {
     let mut lines = people.strip_prefix('\n').unwrap_or(people).lines();
     let mut rest = format!("\n{}\n", lines.next().unwrap_or_default());
     for line in lines.filter(|line| !known.contains(&super::queue::key(line))) {
@@ -252,12 +256,12 @@ fn copy(new: &NewDelivery, now: Timestamp) -> CopyRow {
 }
 
 /// Leaves recipients (comparison form) out of a message's copies.
-pub(super) fn leave_out(message: &mut NewMessage, known: &[String]) {
+pub(super) fn leave_out(message: &mut NewMessage, known: &HashSet<String>) {
     if known.is_empty() {
         return;
     }
     for new in &mut message.deliveries {
-        new.delivery = new.delivery.only_for(|address| !known.iter().any(|key| key == address.key()));
+        new.delivery = new.delivery.only_for(|address| !known.contains(address.key()));
     }
     message.deliveries.retain(|new| !new.delivery.recipients().is_empty());
 }
@@ -308,6 +312,5 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String, StoreE
 }
 
 pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text)
-        .map_err(|error| StoreError::Corrupt(format!("a row cannot be read back: {error}")))
+    serde_json::from_str(text).map_err(|error| StoreError::Unreadable(format!("{error}")))
 }

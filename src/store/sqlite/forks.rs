@@ -12,7 +12,7 @@ use async_trait::async_trait;
 #[async_trait]
 impl ForksStore for SqliteStore {
     async fn standing(&self, group: Group) -> Result<GroupStanding, StoreError> {
-        self.readers.read(move |db| groups::standing(db, &group)).await
+        self.mail.read(move |db| groups::standing(db, &group)).await
     }
 
     async fn members(&self, item: Id) -> Result<Vec<Id>, StoreError> {

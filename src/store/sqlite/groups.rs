@@ -43,7 +43,8 @@ pub(super) fn standing(db: &Connection, group: &Group) -> Result<GroupStanding, 
 }
 
 fn state_of(code: i64) -> Result<HeldState, StoreError> {
-    codes::to_held(code).ok_or_else(|| StoreError::Corrupt("a held message has an unknown state".to_owned()))
+    codes::to_held(code)
+        .ok_or_else(|| StoreError::Unreadable("a held message has an unknown state".to_owned()))
 }
 
 /// The contents that an item's members have.
@@ -89,6 +90,16 @@ pub(super) fn unmoved(tx: &Connection, hold: &HoldRow, fork: Option<&Fork>) -> R
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a held message is to join an item that went back to its sender.
+pub(super) fn joins_what_went_back(tx: &Connection, hold: &HoldRow) -> Result<bool, Failure> {
+    let Some(item) = hold.place.joins else { return Ok(false) };
+    let state: Option<i64> = tx
+        .prepare_cached("SELECT h.state FROM held h JOIN messages m ON m.row = h.message WHERE m.id = ?1")?
+        .query_row([item.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(matches!(state.and_then(codes::to_held), Some(HeldState::Returned | HeldState::Expired)))
 }
 
 /// Makes a held message an item of its own.

@@ -299,15 +299,19 @@ fn read_line(db: &Connection, message: i64, row: &Row<'_>) -> Result<HeldLine, F
     if row.get::<_, i64>(12)? > 1 {
         recipients = read::all_recipients(db, message)?;
     }
-    let reasons: Vec<(String, String)> = from_json(&row.get::<_, String>(7)?)?;
+    let reasons: Vec<(String, String)> = from_json(&row.get::<_, String>(7)?).unwrap_or_else(|error| {
+        tracing::error!(%error, "why a message is held cannot be read back");
+        vec![read::unreadable(&error)]
+    });
     let (reasons, reasons_ja) = reasons.into_iter().unzip();
-    let unknown = |what: &str| StoreError::Corrupt(format!("a held message has an unknown {what}"));
+    let unknown = |what: &str| StoreError::Unreadable(format!("a held message has an unknown {what}"));
     let recipient_count = recipients.len();
     recipients.truncate(SHOWN);
     Ok(HeldLine {
         id: read::id(&row.get::<_, String>(0)?)?,
         sender,
-        subject: row.get(2)?,
+        subject: String::from_utf8_lossy(row.get_ref(2)?.as_bytes().map_err(rusqlite::Error::from)?)
+            .into_owned(),
         recipients,
         recipient_count,
         exposures: codes::count(row.get(4)?),

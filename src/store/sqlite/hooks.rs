@@ -59,9 +59,9 @@ pub(super) fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<H
 
 fn call(db: &Connection, row: &Row<'_>) -> Result<HookCall, Failure> {
     let state = codes::to_held(row.get(2)?)
-        .ok_or_else(|| StoreError::Corrupt("a hook tells of an unknown state".to_owned()))?;
+        .ok_or_else(|| StoreError::Unreadable("a hook tells of an unknown state".to_owned()))?;
     let kind = codes::to_hold(row.get(8)?)
-        .ok_or_else(|| StoreError::Corrupt("a hook tells of an unknown kind".to_owned()))?;
+        .ok_or_else(|| StoreError::Unreadable("a hook tells of an unknown kind".to_owned()))?;
     let (sender, own) = from_people(&row.get::<_, String>(7)?);
     Ok(HookCall {
         row: row.get(0)?,

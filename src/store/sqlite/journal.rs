@@ -40,7 +40,11 @@ pub(super) fn of(db: &Connection, id: Id) -> Result<Vec<Entry>, Failure> {
     while let Some(row) = rows.next()? {
         let at = row.get(0)?;
         latest = latest.max(at);
-        entries.push((latest, entry(at, from_json(&row.get::<_, String>(1)?)?)));
+        match from_json(&row.get::<_, String>(1)?) {
+            Ok(event) => entries.push((latest, entry(at, event))),
+            // One entry that cannot be understood must not hide the others.
+            Err(error) => tracing::error!(%id, %error, "an entry of the journal cannot be read back"),
+        }
     }
 
     let mut delivered = db.prepare_cached(
@@ -51,7 +55,7 @@ pub(super) fn of(db: &Connection, id: Id) -> Result<Vec<Entry>, Failure> {
     while let Some(row) = rows.next()? {
         let event = Event::Attempt {
             delivery: schema::number_of(row.get(0)?),
-            recipients: read::recipients(&row.get::<_, Vec<u8>>(5)?)?,
+            recipients: read::recipients_or_none(&row.get::<_, Vec<u8>>(5)?),
             state: crate::store::DeliveryState::Delivered.to_string(),
             reply: row.get(4)?,
             attempt: row.get(1)?,

@@ -2,7 +2,7 @@
 //!
 //! * [`open`] settings asserted, damage found, file made
 //! * [`schema`] tables and migrations
-//! * [`writer`] one thread commits what all ask for, in groups
+//! * [`writer`] one thread commits what all ask for, in groups; [`health`] what stops it
 //! * [`readers`] connections that only read
 //! * [`encode`] a message as rows; [`codes`] states as numbers; [`error`] what SQLite's errors mean
 //! * [`accept`], [`claims`], [`record`], [`decide`], [`queue`], [`notices`], [`journal`], [`purge`],
@@ -27,6 +27,7 @@ mod encode;
 mod error;
 mod forks;
 mod groups;
+mod health;
 mod held;
 mod hooks;
 mod journal;
@@ -48,15 +49,16 @@ mod schema;
 mod taken;
 mod telling;
 mod terms;
+mod time;
 mod writer;
 
 use super::Scope;
 use super::known::{Activity, Correspondents, KnownStore, Tally, Totals, Would};
 use super::lock::beside;
 use super::{
-    AttemptResult, Body, BodyWriter, Claim, DueNotice, HeldDecision, HeldFilter, HeldRow, Lease, MessageRow,
-    NewMessage, Purged, QueueChange, QueueFilter, QueueRow, Recovered, Retention, Stop, Store, StoreError,
-    StoredMessage, Summary,
+    AttemptResult, Body, BodyWriter, Claim, DueNotice, HeldDecision, HeldFilter, HeldRow, Histogram, Lease,
+    MessageRow, NewMessage, Purged, QueueChange, QueueFilter, QueueRow, Recovered, Retention, Stop, Store,
+    StoreError, StoredMessage, Summary,
 };
 use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use crate::id::Id;
@@ -67,6 +69,7 @@ use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use bodies::Bodies;
 use error::Failure;
+use health::{Files, Health};
 use readers::Readers;
 use recent::Recent;
 use repeats::Repeats;
@@ -117,6 +120,9 @@ pub struct SqliteStore {
     // Closed before the writer: whoever closes the database last tidies up after it, and only the
     // writer can.
     readers: Readers,
+    /// For what a client's answer or a delivery waits for.
+    mail: Readers,
+    seconds: Histogram,
     writer: Writer,
     bodies: Bodies,
     recent: Recent,
@@ -136,14 +142,32 @@ impl SqliteStore {
         let path = path.as_ref();
         let connection = open::writer(path, options.max_pages)?;
         let checkpointer = open::checkpointer(path)?;
-        let readers = Readers::open(path)?;
+        let health = Health::default();
+        let readers = Readers::open(path, health.clone())?;
+        let mail = Readers::open(path, health.clone())?;
         let bodies = Bodies::open(beside(path, "bodies"), options.entropy)?;
         let beside = beside(path, "journal-key");
         let key = chain::key(options.journal_key.as_deref().unwrap_or(&beside))?;
-        let writer = Writer::start(connection, checkpointer, options.on_fatal, key.clone())?;
+        let seconds = writer::histogram();
+        let fail = |error: rusqlite::Error| error::sentence(path, &error);
+        let ours = chain::Ours::load(&connection).map_err(fail)?.unwrap_or_else(|why| {
+            tracing::error!(%why, "the journal was changed by somebody else");
+            health.stop(&why);
+            chain::Ours::default()
+        });
+        chain::watch(&connection).map_err(fail)?;
+        let with = writer::With {
+            ours,
+            on_fatal: options.on_fatal,
+            health,
+            files: Files::of(path),
+            key: key.clone(),
+            seconds: seconds.clone(),
+        };
+        let writer = Writer::start(connection, checkpointer, with)?;
         let repeats = Arc::default();
         let circles = circles::Known::default();
-        Ok(Self { writer, readers, bodies, recent: Recent::default(), repeats, circles, key })
+        Ok(Self { writer, readers, mail, seconds, bodies, recent: Recent::default(), repeats, circles, key })
     }
 
     async fn write<T: Send + 'static>(
@@ -173,10 +197,10 @@ impl SqliteStore {
         }
     }
 
-    async fn sweep(&self, before: Option<Timestamp>) -> Result<usize, StoreError> {
+    async fn sweep(&self, all: bool) -> Result<usize, StoreError> {
         let bodies = self.bodies.clone();
         let named = self.readers.read(purge::named_files).await?;
-        blocking(move || bodies.sweep(&named, before)).await?
+        blocking(move || bodies.sweep(&named, all)).await?
     }
 }
 
@@ -208,8 +232,8 @@ impl Store for SqliteStore {
                 self.recent.put(message);
                 Ok(claims)
             }
-            // The same body is committed with another plan.
-            Err(StoreError::Moved) => Err(StoreError::Moved),
+            // The same body is committed with another plan, or perhaps is.
+            Err(error @ (StoreError::Moved | StoreError::SentAgain | StoreError::Uncertain(_))) => Err(error),
             Err(error) => {
                 if let Body::Stored { name, .. } = message.body {
                     let bodies = self.bodies.clone();
@@ -220,10 +244,30 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn claim(&self, now: Timestamp, limit: usize, lease: Duration) -> Result<Vec<Claim>, StoreError> {
-        let until = now.plus(lease);
-        let raw = self.write(move |tx| claims::claim(tx, now, limit, until)).await?;
-        raw.into_iter().map(claims::RawClaim::decode).collect()
+    async fn claim_beside(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        lease: Duration,
+        mine: &[Lease],
+    ) -> Result<Vec<Claim>, StoreError> {
+        let (until, mine) = (now.plus(lease), mine.to_vec());
+        let raw = self.write(move |tx| claims::claim(tx, now, limit, until, &mine)).await?;
+        let (mut claims, mut unread) = (Vec::new(), Vec::new());
+        for one in raw {
+            match one.decode() {
+                Ok(claim) => claims.push(claim),
+                Err(one) => unread.push(one),
+            }
+        }
+        if !unread.is_empty() {
+            let aside = self.write(move |tx| claims::put_aside(tx, &unread, now)).await;
+            if let Err(error) = aside {
+                // They are claimed again when their lease runs out.
+                tracing::warn!(%error, "copies that cannot be read back could not be put aside");
+            }
+        }
+        Ok(claims)
     }
 
     async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<Lease>, StoreError> {
@@ -236,23 +280,28 @@ impl Store for SqliteStore {
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.readers.read(claims::next_due).await
+        self.mail.read(claims::next_due).await
     }
 
     async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError> {
+        self.write(move |tx| time::carry_over(tx, now)).await?;
         let uncertain = self.write(move |tx| claims::recover(tx, now)).await?;
         let repeats = Arc::clone(&self.repeats);
         let load =
             move |db: &Connection| repeats.lock().unwrap_or_else(PoisonError::into_inner).load(db, now);
         self.readers.read(load).await?;
-        let orphans = self.sweep(None).await?;
+        let orphans = self.sweep(true).await?;
         Ok(Recovered { uncertain, orphans })
+    }
+
+    async fn note_time(&self, now: Timestamp, wall: Timestamp) -> Result<(), StoreError> {
+        self.write(move |tx| time::note(tx, now, wall)).await
     }
 
     async fn message(&self, id: Id) -> Result<StoredMessage, StoreError> {
         match self.recent.get(id) {
             Some(message) => Ok(StoredMessage::clone(&message)),
-            None => self.readers.read(move |db| read::message(db, id)).await,
+            None => self.mail.read(move |db| read::message(db, id)).await,
         }
     }
 
@@ -261,7 +310,7 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let message_ids = message_ids.to_vec();
-        self.readers.read(move |db| read::disclosed(db, &message_ids)).await
+        self.mail.read(move |db| read::disclosed(db, &message_ids)).await
     }
 
     async fn held(&self, filter: &HeldFilter) -> Result<Vec<HeldRow>, StoreError> {
@@ -297,18 +346,13 @@ impl Store for SqliteStore {
         by: &str,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
-        let (mut changed, mut after) = (0, -1);
-        let wanted = filter.limit.unwrap_or(usize::MAX);
-        while changed < wanted {
-            let (filter, by) = (filter.clone(), by.to_owned());
-            let limit = queue::BATCH.min(wanted - changed);
-            let batch =
-                self.write(move |tx| queue::change(tx, &filter, change, &by, now, after, limit)).await?;
-            changed += batch.changed;
-            match batch.more_after {
-                Some(last) => after = last,
-                None => break,
-            }
+        // Looking for them is left to a reader, for it may take long; the writer looks at each once more.
+        let wanted = filter.clone();
+        let picked = self.readers.read(move |db| queue::pick(db, &wanted, change)).await?;
+        let mut changed = 0;
+        for rows in picked.chunks(queue::BATCH) {
+            let (filter, by, rows) = (filter.clone(), by.to_owned(), rows.to_vec());
+            changed += self.write(move |tx| queue::change(tx, &filter, change, &by, now, &rows)).await?;
         }
         Ok(changed)
     }
@@ -361,7 +405,9 @@ impl Store for SqliteStore {
         let mut chain = 0;
         loop {
             let key = self.key.clone();
-            let cut = self.write(move |tx| cut::cut(tx, &key)).await?;
+            let Some(reach) = self.readers.read(move |db| cut::reach(db, &key)).await? else { break };
+            let key = self.key.clone();
+            let cut = self.write(move |tx| cut::cut(tx, &key, &reach)).await?;
             chain += cut;
             if cut < cut::BATCH {
                 break;
@@ -371,7 +417,7 @@ impl Store for SqliteStore {
         let ledger = self.write(move |tx| purge::ledger(tx, before)).await?;
         self.write(move |tx| known::forget(tx, before)).await?;
         self.recent.clear();
-        Ok(Purged { contents, messages, chain, ledger, orphans: self.sweep(Some(now)).await? })
+        Ok(Purged { contents, messages, chain, ledger, orphans: self.sweep(false).await? })
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -379,6 +425,10 @@ impl Store for SqliteStore {
         tokio::time::timeout(PROBE, probe)
             .await
             .map_err(|_| StoreError::Unavailable("a write has been waiting for five seconds".to_owned()))?
+    }
+
+    fn request_seconds(&self) -> Histogram {
+        self.seconds.clone()
     }
 }
 
@@ -391,7 +441,7 @@ impl KnownStore for SqliteStore {
         most: usize,
     ) -> Result<Correspondents, StoreError> {
         let (sender, recipients) = (sender.clone(), recipients.to_vec());
-        self.readers.read(move |db| known::correspondents(db, &sender, &recipients, most)).await
+        self.mail.read(move |db| known::correspondents(db, &sender, &recipients, most)).await
     }
 
     async fn activity(&self, scope: &Scope, since: Timestamp, offset: i64) -> Result<Activity, StoreError> {
@@ -414,4 +464,10 @@ impl KnownStore for SqliteStore {
 }
 
 #[cfg(test)]
+mod chain_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trouble_tests;
+#[cfg(test)]
+mod upgrade_tests;

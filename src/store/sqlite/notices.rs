@@ -25,7 +25,7 @@ pub(super) fn open(tx: &Connection, notice: i64) -> Result<(i64, NoticeKind), Fa
 }
 
 fn to_kind(code: i64) -> Result<NoticeKind, StoreError> {
-    codes::to_notice(code).ok_or_else(|| StoreError::Corrupt(format!("there is no kind {code} of notice")))
+    codes::to_notice(code).ok_or_else(|| StoreError::Unreadable(format!("there is no kind {code} of notice")))
 }
 
 /// Puts a notice on the list; `None` makes it due once every delivery of the message is final.

@@ -205,7 +205,7 @@ fn to_action(code: i64) -> Result<LinkAction, StoreError> {
         2 => LinkAction::Undo,
         3 => LinkAction::AskAsIs,
         4 => LinkAction::View,
-        _ => return Err(StoreError::Corrupt(format!("there is no link that does {code}"))),
+        _ => return Err(StoreError::Unreadable(format!("there is no link that does {code}"))),
     })
 }
 
@@ -261,7 +261,7 @@ fn link(db: &Connection, hash: Digest) -> Result<Option<LinkRow>, Failure> {
 }
 
 fn address(text: &str) -> Result<Address, StoreError> {
-    Address::parse(text).map_err(|_| StoreError::Corrupt("an address cannot be read back".to_owned()))
+    Address::parse(text).map_err(|_| StoreError::Unreadable("an address cannot be read back".to_owned()))
 }
 
 fn put_code(tx: &Connection, code: &CodeRow, now: Timestamp) -> Result<(), Failure> {

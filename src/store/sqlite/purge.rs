@@ -10,6 +10,10 @@ use std::collections::HashSet;
 
 /// At most so many messages are purged in one transaction.
 pub(super) const BATCH: usize = 200;
+/// A batch ends when it removed so many rows of messages,
+const ROWS: usize = 4_000;
+/// or so many octets of content.
+const OCTETS: i64 = 4 << 20;
 
 /// Nothing is left to do for a message `m`: no open delivery, no hold, no open notice.
 const FINISHED: &str = "NOT EXISTS (SELECT 1 FROM deliveries WHERE row BETWEEN m.row << 24 \
@@ -36,23 +40,28 @@ pub(super) struct Batch {
 pub(super) fn contents(tx: &Connection, before: Timestamp, after: i64) -> Result<Batch, Failure> {
     let due = {
         let mut select = tx.prepare_cached(&format!(
-            "SELECT m.row, c.file FROM contents c JOIN messages m ON m.row = c.message \
+            "SELECT m.row, c.file, c.size FROM contents c JOIN messages m ON m.row = c.message \
              WHERE c.message > ?1 AND {OLD} AND {FINISHED} ORDER BY c.message LIMIT ?3"
         ))?;
         rows(&mut select, before, after)?
     };
     let mut delete = tx.prepare_cached("DELETE FROM contents WHERE message = ?1")?;
-    for (message, _) in &due {
-        delete.execute([message])?;
+    let (mut done, mut octets) = (0, 0);
+    for one in &due {
+        delete.execute([one.message])?;
+        (done, octets) = (done + 1, octets + if one.file.is_some() { 0 } else { one.size });
+        if octets > OCTETS {
+            break;
+        }
     }
-    Ok(batch(due))
+    Ok(batch(due, done))
 }
 
 /// Removes finished messages that were received before this moment, with all that belongs to them.
 pub(super) fn messages(tx: &Connection, before: Timestamp, after: i64) -> Result<Batch, Failure> {
     let due = {
         let mut select = tx.prepare_cached(&format!(
-            "SELECT m.row, c.file FROM messages m LEFT JOIN contents c ON c.message = m.row \
+            "SELECT m.row, c.file, 0 FROM messages m LEFT JOIN contents c ON c.message = m.row \
              WHERE m.row > ?1 AND {OLD} AND {FINISHED} ORDER BY m.row LIMIT ?3"
         ))?;
         rows(&mut select, before, after)?
@@ -60,34 +69,43 @@ pub(super) fn messages(tx: &Connection, before: Timestamp, after: i64) -> Result
     let mut deliveries = tx.prepare_cached("DELETE FROM deliveries WHERE row BETWEEN ?1 AND ?2")?;
     let mut journal = tx.prepare_cached("DELETE FROM journal WHERE row BETWEEN ?1 AND ?2")?;
     let mut delete = tx.prepare_cached("DELETE FROM messages WHERE row = ?1")?;
-    for (message, _) in &due {
+    let (mut removed, mut rows): (Vec<i64>, _) = (Vec::new(), 0);
+    for Due { message, .. } in &due {
         let range = [schema::base(*message), schema::last(*message)];
-        deliveries.execute(range)?;
-        journal.execute(range)?;
-        delete.execute([message])?;
+        rows += deliveries.execute(range)? + journal.execute(range)? + delete.execute([message])?;
+        removed.push(*message);
+        if rows > ROWS {
+            break;
+        }
     }
-    let removed: Vec<i64> = due.iter().map(|(message, _)| *message).collect();
     chain::purged(tx, &removed)?;
     if let Some(highest) = removed.iter().max() {
         tx.prepare_cached("UPDATE last_purged SET message = max(message, ?1)")?.execute([highest])?;
     }
-    Ok(batch(due))
+    Ok(batch(due, removed.len()))
 }
 
-type Due = Vec<(i64, Option<String>)>;
+/// A message with its body's file.
+struct Due {
+    message: i64,
+    file: Option<String>,
+    size: i64,
+}
 
-fn rows(select: &mut rusqlite::Statement<'_>, before: Timestamp, after: i64) -> Result<Due, Failure> {
+fn rows(select: &mut rusqlite::Statement<'_>, before: Timestamp, after: i64) -> Result<Vec<Due>, Failure> {
     let first_kept = Id::new(before, 0);
     let rows = select.query_map(params![after, first_kept.as_str(), codes::number(BATCH)], |row| {
-        Ok((row.get(0)?, row.get(1)?))
+        Ok(Due { message: row.get(0)?, file: row.get(1)?, size: row.get(2)? })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn batch(due: Due) -> Batch {
-    let more_after = if due.len() == BATCH { due.last().map(|(message, _)| *message) } else { None };
-    let removed = due.len();
-    Batch { removed, more_after, files: due.into_iter().filter_map(|(_, file)| file).collect() }
+/// The batch of which the first `removed` were dealt with.
+fn batch(mut due: Vec<Due>, removed: usize) -> Batch {
+    let more = due.len() == BATCH || removed < due.len();
+    due.truncate(removed);
+    let more_after = due.last().map(|one| one.message).filter(|_| more);
+    Batch { removed, more_after, files: due.into_iter().filter_map(|one| one.file).collect() }
 }
 
 /// Removes what the ledger has from before this moment's week.

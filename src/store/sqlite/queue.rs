@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// One change touches at most so many deliveries in one transaction, so that commits of mail do not
 /// wait long behind it.
-pub(super) const BATCH: usize = 1_000;
+pub(super) const BATCH: usize = 250;
 
 const COLUMNS: &str = "SELECT d.row, m.id, m.people, d.state, d.attempts, d.reply, d.due, m.received, \
      d.duplicate, d.copy FROM deliveries d";
@@ -62,7 +62,7 @@ impl Wanted {
             return Ok(false);
         }
         let Some(recipient) = &self.recipient else { return Ok(true) };
-        let recipients = read::recipients(&row.get::<_, Vec<u8>>(9)?)?;
+        let recipients = read::recipients_or_none(row.get_ref(9)?.as_blob().map_err(rusqlite::Error::from)?);
         Ok(recipients.iter().any(|one| key(one) == *recipient))
     }
 }
@@ -91,11 +91,11 @@ fn range(db: &Connection, text: &str) -> Result<(i64, i64), Failure> {
     }
 }
 
-/// Calls `take` for each wanted delivery after key `after`, oldest first, until it says stop.
+/// Calls `take` for each wanted delivery, oldest first, until it says stop. It may look at every row:
+/// work for a reader.
 fn each(
     db: &Connection,
     wanted: &Wanted,
-    after: i64,
     mut take: impl FnMut(&Row<'_>) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let everything = wanted.range == (0, i64::MAX);
@@ -109,7 +109,7 @@ fn each(
         format!("{COLUMNS} {JOIN} WHERE d.row BETWEEN ?1 AND ?2 ORDER BY d.row")
     };
     let mut select = db.prepare_cached(&text)?;
-    let mut rows = select.query([wanted.range.0.max(after.saturating_add(1)), wanted.range.1])?;
+    let mut rows = select.query([wanted.range.0, wanted.range.1])?;
     while let Some(row) = rows.next()? {
         if wanted.matches(row)? && !take(row)? {
             break;
@@ -126,7 +126,7 @@ pub(super) fn list(db: &Connection, filter: &QueueFilter) -> Result<Vec<QueueRow
     if limit == 0 {
         return Ok(found);
     }
-    each(db, &wanted, -1, |row| {
+    each(db, &wanted, |row| {
         found.push(queue_row(row)?);
         Ok(found.len() < limit)
     })?;
@@ -141,14 +141,14 @@ pub(super) fn of_message(db: &Connection, id: Id) -> Result<Vec<QueueRow>, Failu
 fn queue_row(row: &Row<'_>) -> Result<QueueRow, Failure> {
     let message = read::id(&row.get::<_, String>(1)?)?;
     let state = codes::to_delivery(row.get(3)?)
-        .ok_or_else(|| StoreError::Corrupt("a delivery has an unknown state".to_owned()))?;
+        .ok_or_else(|| StoreError::Unreadable("a delivery has an unknown state".to_owned()))?;
     // While it is being sent the column holds the end of the lease.
     let due = if state == DeliveryState::Sending { None } else { row.get(6)? };
     Ok(QueueRow {
         id: format!("{message}.{}", schema::number_of(row.get(0)?)),
         message,
         sender: sender_of(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?).to_owned(),
-        recipients: read::recipients(&row.get::<_, Vec<u8>>(9)?)?,
+        recipients: read::recipients_or_none(row.get_ref(9)?.as_blob().map_err(rusqlite::Error::from)?),
         state,
         attempts: row.get(4)?,
         last_reply: row.get(5)?,
@@ -159,38 +159,42 @@ fn queue_row(row: &Row<'_>) -> Result<QueueRow, Failure> {
     })
 }
 
-/// What one batch of a change did.
-pub(super) struct Batch {
-    /// Deliveries changed.
-    pub(super) changed: usize,
-    /// The last key looked at, if there may be more behind it.
-    pub(super) more_after: Option<i64>,
+/// Deliveries that the filter names and a change concerns: their keys, oldest first.
+pub(super) fn pick(db: &Connection, filter: &QueueFilter, change: QueueChange) -> Result<Vec<i64>, Failure> {
+    let wanted = Wanted::of(db, filter)?;
+    let limit = filter.limit.unwrap_or(usize::MAX);
+    let mut picked = Vec::new();
+    each(db, &wanted, |row| {
+        if applies(change, row.get(3)?) && picked.len() < limit {
+            picked.push(row.get(0)?);
+        }
+        Ok(picked.len() < limit)
+    })?;
+    Ok(picked)
 }
 
-/// Changes the next deliveries after key `after`.
+/// Changes those of these deliveries that the filter still names; how many.
 pub(super) fn change(
     tx: &Connection,
     filter: &QueueFilter,
     change: QueueChange,
     by: &str,
     now: Timestamp,
-    after: i64,
-    limit: usize,
-) -> Result<Batch, Failure> {
+    picked: &[i64],
+) -> Result<usize, Failure> {
     let wanted = Wanted::of(tx, filter)?;
-    let mut picked: Vec<i64> = Vec::new();
-    each(tx, &wanted, after, |row| {
-        if applies(change, row.get(3)?) {
-            picked.push(row.get(0)?);
-        }
-        Ok(picked.len() < limit)
-    })?;
+    let mut look = tx.prepare_cached(&format!("{COLUMNS} {JOIN} WHERE d.row = ?1"))?;
     let mut update = tx.prepare_cached(update_for(change))?;
     let mut messages: BTreeMap<i64, usize> = BTreeMap::new();
-    for row in &picked {
-        update.execute([*row, now.0])?;
-        *messages.entry(schema::message_of(*row)).or_default() += 1;
+    for row in picked {
+        let mut found = look.query([row])?;
+        let Some(found) = found.next()? else { continue };
+        if wanted.matches(found)? && applies(change, found.get(3)?) {
+            update.execute([*row, now.0])?;
+            *messages.entry(schema::message_of(*row)).or_default() += 1;
+        }
     }
+    let changed = messages.values().sum();
     for (message, deliveries) in messages {
         let verb = verb(change).to_owned();
         journal::append(tx, message, now, &Event::Queue { by: by.to_owned(), verb, deliveries })?;
@@ -198,8 +202,7 @@ pub(super) fn change(
             notices::settle(tx, message, now)?;
         }
     }
-    let more_after = if picked.len() == limit { picked.last().copied() } else { None };
-    Ok(Batch { changed: picked.len(), more_after })
+    Ok(changed)
 }
 
 /// Which states a change concerns. What is on its way just now can only be dropped.

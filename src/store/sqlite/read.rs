@@ -10,7 +10,7 @@ use crate::message::Address;
 use crate::policy::facts::Disclosed;
 use crate::rewrite::Delivery;
 use crate::store::{
-    Awaited, Body, HeldFilter, HeldRow, HeldState, MessageRow, StoreError, StoredMessage, Summary,
+    Awaited, Body, HeldFilter, HeldRow, HeldState, HoldKind, MessageRow, StoreError, StoredMessage, Summary,
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -23,14 +23,19 @@ const ENTRIES_OF_ONE_ID: usize = 1_000;
 
 /// An id as it stands in a row.
 pub(super) fn id(text: &str) -> Result<Id, StoreError> {
-    text.parse().map_err(|error| StoreError::Corrupt(format!("a row cannot be read back: {error}")))
+    text.parse().map_err(|error| StoreError::Unreadable(format!("{error}")))
 }
 
 /// The recipients of an encoded copy.
 pub(super) fn recipients(copy: &[u8]) -> Result<Vec<String>, StoreError> {
-    let delivery = Delivery::from_bytes(copy)
-        .map_err(|error| StoreError::Corrupt(format!("a copy cannot be read back: {error}")))?;
+    let delivery =
+        Delivery::from_bytes(copy).map_err(|error| StoreError::Unreadable(format!("the copy: {error}")))?;
     Ok(delivery.recipients().iter().map(|to| to.address.as_str().to_owned()).collect())
+}
+
+/// The same for a list, where one copy that cannot be read must not hide the others: nobody then.
+pub(super) fn recipients_or_none(copy: &[u8]) -> Vec<String> {
+    recipients(copy).unwrap_or_default()
 }
 
 /// The row number of a message.
@@ -119,7 +124,7 @@ pub(super) fn held_of(db: &Connection, message: i64) -> Result<Option<HeldRow>, 
     let mut select = db.prepare_cached(&format!("{HELD} WHERE h.message = ?1"))?;
     let mut rows = select.query([message])?;
     Ok(match rows.next()? {
-        Some(row) => Some(held_row(db, row)?),
+        Some(row) => held_or_put_aside(db, row)?,
         None => None,
     })
 }
@@ -136,7 +141,7 @@ fn held_row(db: &Connection, row: &Row<'_>) -> Result<HeldRow, Failure> {
     let awaited: Vec<Awaited> = from_json(&row.get::<_, String>(16)?)?;
     let reasons: Vec<(String, String)> = from_json(&row.get::<_, String>(6)?)?;
     let (reasons, reasons_ja) = reasons.into_iter().unzip();
-    let unknown = |what: &str| StoreError::Corrupt(format!("a held message has an unknown {what}"));
+    let unknown = |what: &str| StoreError::Unreadable(format!("a held message has an unknown {what}"));
     Ok(HeldRow {
         id: message,
         sender,
@@ -181,10 +186,7 @@ pub(super) fn all_recipients(db: &Connection, item: i64) -> Result<Vec<String>, 
 
 /// Held items, newest first; a member only where it is asked for by its id.
 pub(super) fn held(db: &Connection, filter: &HeldFilter) -> Result<Vec<HeldRow>, Failure> {
-    let mut select = db.prepare_cached(&format!(
-        "{HELD} WHERE iif(?1 IS NULL, h.item = h.message, m.id = ?1) AND (?2 IS NULL OR h.state = ?2) \
-         AND (?3 IS NULL OR h.expires < ?3) ORDER BY h.message DESC LIMIT ?4"
-    ))?;
+    let mut select = db.prepare_cached(&held_text(filter))?;
     let limit = filter.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1);
     let mut rows = select.query(params![
         filter.id.as_ref().map(Id::as_str),
@@ -194,9 +196,71 @@ pub(super) fn held(db: &Connection, filter: &HeldFilter) -> Result<Vec<HeldRow>,
     ])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(held_row(db, row)?);
+        found.extend(held_or_put_aside(db, row)?);
     }
     Ok(found)
+}
+
+/// What stands in the place of reasons that cannot be read, in both languages.
+pub(super) fn unreadable(error: &dyn std::fmt::Display) -> (String, String) {
+    (
+        format!("Part of this held message cannot be read back from the database: {error}"),
+        format!("この保留メールの一部をデータベースから読み戻せません: {error}"),
+    )
+}
+
+/// The statement for a filter, which uses each of its four parameters. What is asked for every half
+/// minute (what expired) must find its rows by an index: a condition that may be absent hides it.
+pub(super) fn held_text(filter: &HeldFilter) -> String {
+    let which = match (&filter.id, filter.state, filter.expired_by) {
+        (Some(_), ..) => "m.id = ?1 AND (?2 IS NULL OR h.state = ?2) AND (?3 IS NULL OR h.expires < ?3)",
+        (None, Some(HeldState::Held), Some(_)) => {
+            "?1 IS NULL AND h.state = 0 AND h.state = ?2 AND h.expires < ?3 AND h.item = h.message"
+        }
+        _ => {
+            "?1 IS NULL AND h.item = h.message AND (?2 IS NULL OR h.state = ?2) \
+             AND (?3 IS NULL OR h.expires < ?3)"
+        }
+    };
+    format!("{HELD} WHERE {which} ORDER BY h.message DESC LIMIT ?4")
+}
+
+/// One of a list. What cannot be read of it is said in the place of its reasons, and its columns still
+/// decide when it expires; only a row without an id is left out.
+fn held_or_put_aside(db: &Connection, row: &Row<'_>) -> Result<Option<HeldRow>, Failure> {
+    let error = match held_row(db, row) {
+        Ok(found) => return Ok(Some(found)),
+        Err(Failure::Sql(error)) if error.sqlite_error().is_some() => return Err(error.into()),
+        Err(Failure::Sql(error)) => error.to_string(),
+        Err(Failure::Refused(error)) => error.to_string(),
+    };
+    let text = |column| row.get::<_, String>(column).unwrap_or_default();
+    tracing::error!(id = text(0), %error, "a held message cannot be read back: it is shown as far as it can be");
+    let Ok(message) = id(&text(0)) else { return Ok(None) };
+    let (sender, recipients) = from_people(&text(1));
+    let (why, why_ja) = unreadable(&error);
+    Ok(Some(HeldRow {
+        id: message,
+        sender,
+        subject: text(2),
+        recipients,
+        reasons: vec![why],
+        reasons_ja: vec![why_ja],
+        kind: HoldKind::Unsafe,
+        hits: Vec::new(),
+        received: Timestamp(row.get(3)?),
+        expires: Timestamp(row.get(5)?),
+        state: codes::to_held(row.get(8)?).unwrap_or(HeldState::Held),
+        decided_by: row.get(9).unwrap_or_default(),
+        decided_at: row.get::<_, Option<i64>>(10)?.map(Timestamp),
+        decision: row.get(11).unwrap_or_default(),
+        approvers: text(12).lines().map(str::to_owned).collect(),
+        item: id(&text(13)).unwrap_or(message),
+        addendum_to: id(&text(14)).ok(),
+        members: usize::try_from(row.get::<_, i64>(15)?).unwrap_or(1),
+        awaited: Vec::new(),
+        undo_until: row.get::<_, Option<i64>>(17)?.map(Timestamp),
+    }))
 }
 
 /// What the ledger has for these Message-IDs.

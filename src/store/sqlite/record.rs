@@ -76,8 +76,10 @@ fn part_ways(tx: &Connection, message: i64, result: &AttemptResult) -> Result<()
     let current = load(tx, result)?;
     let groups = groups(&current.delivery, result);
     let mut number = 0;
+    let mut copies = Vec::new();
     if groups.len() > 1 {
         number = accept::highest_number(tx, message)?;
+        copies = apart(&current.delivery, &groups);
     }
     for (index, group) in groups.iter().enumerate() {
         let row = if index == 0 {
@@ -89,7 +91,7 @@ fn part_ways(tx: &Connection, message: i64, result: &AttemptResult) -> Result<()
         if schema::message_of(row) != message {
             return Err(StoreError::Unavailable("a message has too many deliveries".to_owned()).into());
         }
-        write(tx, row, &current, group, result, groups.len() > 1)?;
+        write(tx, row, &current, group, result, copies.get(index).unwrap_or(&current.delivery))?;
     }
     Ok(())
 }
@@ -105,8 +107,8 @@ fn load(tx: &Connection, result: &AttemptResult) -> Result<Current, Failure> {
         })
         .optional()?;
     let (state, attempts, duplicate, queued, copy) = found.ok_or(StoreError::Fenced)?;
-    let delivery = Delivery::from_bytes(&copy)
-        .map_err(|error| StoreError::Corrupt(format!("a copy cannot be read back: {error}")))?;
+    let delivery =
+        Delivery::from_bytes(&copy).map_err(|error| StoreError::Unreadable(format!("the copy: {error}")))?;
     Ok(Current { state, attempts, duplicate, queued, delivery })
 }
 
@@ -129,13 +131,22 @@ fn groups(delivery: &Delivery, result: &AttemptResult) -> Vec<Group> {
     groups
 }
 
+/// The copy of each group.
+fn apart(delivery: &Delivery, groups: &[Group]) -> Vec<Delivery> {
+    let mut places: HashMap<&Address, usize> = HashMap::new();
+    for (place, group) in groups.iter().enumerate() {
+        places.extend(group.recipients.iter().map(|address| (address, place)));
+    }
+    delivery.in_parts(groups.len(), |address| places.get(address).copied())
+}
+
 fn write(
     tx: &Connection,
     row: i64,
     current: &Current,
     group: &Group,
     result: &AttemptResult,
-    parted: bool,
+    copy: &Delivery,
 ) -> Result<(), Failure> {
     let state = left_state(current, group.outcome.state);
     // A recipient that was not tried has not used up an attempt: the schedule must not see one.
@@ -143,12 +154,6 @@ fn write(
     let attempts = if tried { current.attempts } else { current.attempts.saturating_sub(1) };
     let duplicate = current.duplicate || group.outcome.state == DeliveryState::Uncertain;
     let ended = (state == codes::DELIVERED).then_some(result.at.0);
-    let copy = if parted {
-        let keep: std::collections::HashSet<&Address> = group.recipients.iter().collect();
-        current.delivery.only_for(|address| keep.contains(address)).to_bytes()
-    } else {
-        current.delivery.to_bytes()
-    };
     tx.prepare_cached(
         "INSERT INTO deliveries (row, state, due, token, attempts, duplicate, queued, ended, recipients, \
          reply, copy) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (row) DO UPDATE \
@@ -166,7 +171,7 @@ fn write(
         ended,
         codes::number(group.recipients.len()),
         group.outcome.reply,
-        copy,
+        copy.to_bytes(),
     ])?;
     if tried && state != codes::DELIVERED {
         enter(tx, row, current, group, result)?;

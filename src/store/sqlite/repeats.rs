@@ -6,13 +6,15 @@
 //! rolled back, does no harm.
 
 use super::error::Failure;
-use super::{codes, read, schema};
+use super::{codes, schema};
 use crate::clock::Timestamp;
 use crate::message::Fork;
 use crate::message::fork::Group;
-use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, VecDeque};
+use crate::rewrite::Delivery;
+use crate::store::HeldState;
+use rusqlite::{Connection, OptionalExtension};
+use std::collections::hash_map::{Entry, RandomState};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
 use std::time::Duration;
 
@@ -41,6 +43,29 @@ pub(super) struct Earlier {
     people: String,
 }
 
+/// One message that came before, as its repetition sees it.
+struct Seen {
+    row: i64,
+    id: String,
+    /// For whom it came, in comparison form.
+    people: HashSet<String>,
+    /// Who did not get it.
+    failed: HashSet<String>,
+    /// It went back to its sender, who may send it again: then it is a new mail.
+    back: bool,
+}
+
+/// What came before.
+#[derive(Default)]
+pub(super) struct Before {
+    /// Recipients for whom this fork came, and did not fail or go back, in comparison form.
+    pub(super) known: HashSet<String>,
+    /// The latest message it came as: row and id.
+    pub(super) latest: Option<(i64, String)>,
+    /// It came for one of these recipients, and went back to its sender.
+    pub(super) back: bool,
+}
+
 impl Repeats {
     /// Fills the tables with what came within the last 24 hours.
     pub(super) fn load(&mut self, db: &Connection, now: Timestamp) -> Result<(), Failure> {
@@ -55,19 +80,20 @@ impl Repeats {
             let fork = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
             if let Some(fork) = Fork::from_octets(fork) {
                 let people = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
-                self.put(row.get(0)?, row.get(1)?, &fork, recipients(people));
+                self.put(row.get(0)?, row.get(1)?, &fork, recipients(people), false);
             }
         }
         Ok(())
     }
 
-    /// Remembers a message.
+    /// Remembers a message; one that was sent `again` after it went back is the first of a new mail.
     pub(super) fn put<'a>(
         &mut self,
         row: i64,
         received: i64,
         fork: &Fork,
         recipients: impl Iterator<Item = &'a str>,
+        again: bool,
     ) {
         let hour = received.div_euclid(HOUR);
         // A clock that was set back adds to the newest hour.
@@ -81,8 +107,11 @@ impl Repeats {
         let hash = |key: &Key<'_>| self.state.hash_one(key);
         let mut keys: Vec<u64> = recipients.map(|to| hash(&Key::Recipient(fork, to))).collect();
         let firsts = [hash(&Key::Mail(&fork.group)), hash(&Key::Name(fork.group.name()))];
-        let firsts =
-            firsts.into_iter().filter(|key| !self.hours.iter().any(|(_, hour)| hour.contains_key(key)));
+        // Rows are given upwards: one that is not below this one was rolled back, and stands for nothing.
+        let stands = |key: &u64| {
+            self.hours.iter().rev().find_map(|(_, hour)| hour.get(key)).is_some_and(|first| *first < row)
+        };
+        let firsts = firsts.into_iter().filter(|key| again || !stands(key));
         keys.extend(firsts.collect::<Vec<_>>());
         if let Some((_, newest)) = self.hours.back_mut() {
             let before = newest.len();
@@ -96,34 +125,35 @@ impl Repeats {
         self.hours.iter().rev().find_map(|(_, hour)| hour.get(&hash).copied())
     }
 
-    /// Recipients for whom this fork came before and did not fail, and the latest message it was.
+    /// What of this fork came before. A message that came before is read once, for however many
+    /// recipients.
     pub(super) fn known<'a>(
         &self,
         tx: &Connection,
         fork: &Fork,
         received: i64,
         recipients: impl Iterator<Item = &'a str>,
-    ) -> Result<(Vec<String>, Option<Earlier>), Failure> {
-        let (mut known, mut latest): (Vec<String>, Option<Earlier>) = (Vec::new(), None);
+    ) -> Result<Before, Failure> {
+        let mut before = Before::default();
+        let mut seen: HashMap<i64, Option<Seen>> = HashMap::new();
         for recipient in recipients {
             let Some(row) = self.find(&Key::Recipient(fork, recipient)) else { continue };
-            if latest.as_ref().is_none_or(|earlier| earlier.row != row) {
-                let Some(found) = earlier(tx, row)? else { continue };
-                latest = Some(found);
+            let seen = match seen.entry(row) {
+                Entry::Occupied(seen) => seen.into_mut(),
+                Entry::Vacant(place) => place.insert(look(tx, row, fork, received)?),
+            };
+            let Some(seen) = seen else { continue };
+            if !seen.people.contains(recipient) || seen.failed.contains(recipient) {
+                continue;
             }
-            if let Some(earlier) = &latest
-                && earlier.fork == *fork
-                && earlier.received > Timestamp(received).minus(SPAN)
-                && self::recipients(&earlier.people).any(|line| line == recipient)
-                && !failed(tx, row, recipient)?
-            {
-                known.push(recipient.to_owned());
+            if seen.back {
+                before.back = true;
+            } else {
+                before.known.insert(recipient.to_owned());
+                before.latest = Some((seen.row, seen.id.clone()));
             }
         }
-        if known.is_empty() {
-            latest = None;
-        }
-        Ok((known, latest))
+        Ok(before)
     }
 
     /// The first message of this mail within 24 hours.
@@ -166,26 +196,43 @@ fn earlier(tx: &Connection, row: i64) -> Result<Option<Earlier>, Failure> {
     }))
 }
 
-/// Whether the delivery to this recipient failed, or an operator took it out of the queue. What is
-/// held, went back or was taken back by its sender has not failed.
-fn failed(tx: &Connection, message: i64, recipient: &str) -> Result<bool, Failure> {
-    let mut given_up = tx.prepare_cached(
-        "SELECT copy FROM deliveries WHERE row BETWEEN ?1 AND ?2 AND state IN (?3, ?4) \
-         AND NOT EXISTS (SELECT 1 FROM held WHERE message = ?5 AND state <> 1) \
-         AND NOT EXISTS (SELECT 1 FROM taken WHERE message = ?5 AND undone = 0)",
-    )?;
-    let mut rows = given_up.query(params![
-        schema::base(message),
-        schema::last(message),
-        codes::FAILED,
-        codes::DROPPED,
-        message
-    ])?;
+/// A message that came before, as far as it is the same fork and within its time.
+fn look(tx: &Connection, row: i64, fork: &Fork, received: i64) -> Result<Option<Seen>, Failure> {
+    let Some(earlier) = earlier(tx, row)? else { return Ok(None) };
+    if earlier.fork != *fork || earlier.received <= Timestamp(received).minus(SPAN) {
+        return Ok(None);
+    }
+    let held: Option<i64> = tx
+        .prepare_cached("SELECT state FROM held WHERE message = ?1")?
+        .query_row([row], |found| found.get(0))
+        .optional()?;
+    let held = held.and_then(codes::to_held);
+    let taken: bool = tx
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM taken WHERE message = ?1 AND undone = 0)")?
+        .query_row([row], |found| found.get(0))?;
+    // What waits for a decision has not failed, whatever the second lock took out of the queue.
+    let failed = if held == Some(HeldState::Held) { HashSet::new() } else { failed(tx, row)? };
+    Ok(Some(Seen {
+        row,
+        id: earlier.id,
+        people: recipients(&earlier.people).map(str::to_owned).collect(),
+        failed: if taken { HashSet::new() } else { failed },
+        back: taken || matches!(held, Some(HeldState::Returned | HeldState::Expired)),
+    }))
+}
+
+/// Recipients (comparison form) whose delivery failed, or was taken out of the queue by an operator.
+fn failed(tx: &Connection, message: i64) -> Result<HashSet<String>, Failure> {
+    let mut given_up =
+        tx.prepare_cached("SELECT copy FROM deliveries WHERE row BETWEEN ?1 AND ?2 AND state IN (?3, ?4)")?;
+    let mut rows =
+        given_up.query([schema::base(message), schema::last(message), codes::FAILED, codes::DROPPED])?;
+    let mut failed = HashSet::new();
     while let Some(row) = rows.next()? {
-        let recipients = read::recipients(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
-        if recipients.iter().any(|one| super::queue::key(one) == recipient) {
-            return Ok(true);
+        let copy = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        if let Ok(copy) = Delivery::from_bytes(copy) {
+            failed.extend(copy.recipients().iter().map(|to| to.address.key().to_owned()));
         }
     }
-    Ok(false)
+    Ok(failed)
 }

@@ -3,7 +3,7 @@
 
 use super::encode::HoldRow;
 use super::error::Failure;
-use super::{accept, codes, groups, hooks, journal, notices, read, schema, terms};
+use super::{accept, codes, groups, hooks, journal, notices, read, repeats, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -20,6 +20,10 @@ const UNDO: Duration = Duration::from_hours(24);
 /// What a delivery that was taken back says.
 const REPLY: &str = "taken back by its sender before it was sent";
 
+/// Reads from the index of ids: by their rows it would begin with the oldest message there is.
+pub(super) const WHOLE_MAIL: &str =
+    "SELECT row FROM messages WHERE id >= ?1 AND id < ?3 AND substr(fork, 1, 24) = ?2 ORDER BY +row";
+
 /// All transactions of the mail that a message is one of.
 fn whole_mail(tx: &Connection, id: Id) -> Result<Vec<i64>, Failure> {
     let message = read::row_of(tx, id)?;
@@ -27,11 +31,11 @@ fn whole_mail(tx: &Connection, id: Id) -> Result<Vec<i64>, Failure> {
         .prepare_cached("SELECT received, fork FROM messages WHERE row = ?1")?
         .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let Some(fork) = fork.and_then(|octets| Fork::from_octets(&octets)) else { return Ok(vec![message]) };
-    let first = Id::new(Timestamp(received).minus(BEFORE), 0);
-    let mut select = tx.prepare_cached(
-        "SELECT row FROM messages WHERE id >= ?1 AND substr(fork, 1, 24) = ?2 ORDER BY row",
-    )?;
-    let rows = select.query_map(params![first.as_str(), fork.group.octets()], |row| row.get(0))?;
+    let around = [Timestamp(received).minus(BEFORE), Timestamp(received).plus(repeats::SPAN)];
+    let [first, end] = around.map(|at| Id::new(at, 0));
+    let mut select = tx.prepare_cached(WHOLE_MAIL)?;
+    let rows =
+        select.query_map(params![first.as_str(), fork.group.octets(), end.as_str()], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

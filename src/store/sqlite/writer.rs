@@ -3,14 +3,20 @@
 //! Whatever was asked while the last flush to disk ran is the next group. On a disk whose flushes are
 //! quick nobody waits for a group to fill; on a slow one the writer listens a fraction of a flush longer
 //! while more comes in, for whoever misses a group waits a whole one. All of it becomes durable with one
-//! flush, and only then is anybody answered. Should one request fail half-way, the group is rolled back
-//! and its requests are done one by one, so that only the one that fails is refused.
+//! flush, and only then is anybody answered. A request that is refused is undone by itself. Should one
+//! fail half-way, the group is rolled back and its requests are done one by one, so that only the one
+//! that fails is refused.
+//!
+//! A request has [`BUDGET`] of the writer's time, for every other client's 250 waits behind it: nothing
+//! that runs here may scan what grows, or do more than a little for each row it was asked to write.
 
-use super::chain;
+use super::chain::{self, Ours};
 use super::error::{Failure, classify, is_fsync};
-use crate::store::StoreError;
+use super::health::{Files, Health};
+use crate::store::{Histogram, StoreError};
 use aws_lc_rs::hmac;
 use rusqlite::Connection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
@@ -36,6 +42,16 @@ const LOG_PAGES: i64 = 4_000;
 /// What is left of the log may be moved between two commits when it has no more than so many pages.
 const LAST_PAGES: i64 = 500;
 
+/// What one request may take, as a rule; one that takes longer is counted and named in the log.
+pub(super) const BUDGET: Duration = Duration::from_millis(50);
+/// Upper bounds, in seconds, of the histogram of what requests take.
+const BOUNDS: [f64; 8] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+
+/// An empty histogram of what requests take.
+pub(super) fn histogram() -> Histogram {
+    Histogram::new(BOUNDS)
+}
+
 /// What happens when a flush to disk fails; by default the process ends.
 pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -47,6 +63,8 @@ trait Job: Send {
     fn answer(self: Box<Self>, failed: Option<StoreError>);
     /// Roughly how many octets it writes.
     fn weight(&self) -> usize;
+    /// What it is, for the log: the code that asked.
+    fn name(&self) -> &'static str;
 }
 
 struct Request<F, T> {
@@ -62,12 +80,21 @@ where
     T: Send,
 {
     fn run(&mut self, tx: &Connection) -> Result<(), Failure> {
+        tx.prepare_cached("SAVEPOINT request")?.execute([])?;
         self.outcome = match (self.work)(tx) {
             Ok(value) => Some(Ok(value)),
-            Err(Failure::Refused(why)) => Some(Err(why)),
+            Err(Failure::Refused(why)) => {
+                tx.prepare_cached("ROLLBACK TO request")?.execute([])?;
+                Some(Err(why))
+            }
             Err(sql @ Failure::Sql(_)) => return Err(sql),
         };
+        tx.prepare_cached("RELEASE request")?.execute([])?;
         Ok(())
+    }
+
+    fn name(&self) -> &'static str {
+        std::any::type_name::<F>()
     }
 
     fn answer(self: Box<Self>, failed: Option<StoreError>) {
@@ -96,16 +123,21 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         checkpointer: Connection,
-        on_fatal: OnFatal,
-        key: hmac::Key,
+        with: With,
     ) -> Result<Self, StoreError> {
         let (inbox, requests) = mpsc::channel();
-        let log = Log::start(checkpointer, Arc::clone(&on_fatal))?;
+        let log = Log::start(checkpointer, Arc::clone(&with.on_fatal))?;
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
-                Committer { connection, requests, on_fatal, broken: None, log, flush: Duration::ZERO, key }
-                    .run();
+                let fatal = Arc::clone(&with.on_fatal);
+                let health = with.health.clone();
+                let committer = Committer { connection, requests, log, flush: Duration::ZERO, with };
+                // Without its writer the relay can only say 451 for ever: it ends, and is started again.
+                if catch_unwind(AssertUnwindSafe(|| committer.run())).is_err() {
+                    health.stop("the store's writer panicked");
+                    fatal("the store's writer panicked");
+                }
             })
             .map_err(|error| StoreError::Unavailable(format!("cannot start the writer: {error}")))?;
         Ok(Self { inbox: Some(inbox), thread: Mutex::new(Some(thread)) })
@@ -138,18 +170,28 @@ impl Drop for Writer {
     }
 }
 
+/// What the writer works with beside its connection.
+pub(super) struct With {
+    pub(super) on_fatal: OnFatal,
+    /// Set once a flush failed, for one: nothing is written any more.
+    pub(super) health: Health,
+    pub(super) files: Files,
+    /// What links the journal's chain.
+    pub(super) key: hmac::Key,
+    /// Its end, as this relay left it.
+    pub(super) ours: Ours,
+    /// What requests take.
+    pub(super) seconds: Histogram,
+}
+
 struct Committer {
     /// Dropped, and its thread's connection closed, before the writer's own connection.
     log: Log,
     connection: Connection,
     requests: Receiver<Box<dyn Job>>,
-    on_fatal: OnFatal,
-    /// Set once a flush failed: nothing is written any more.
-    broken: Option<String>,
     /// What a flush takes, as the last ones did.
     flush: Duration,
-    /// What links the journal's chain.
-    key: hmac::Key,
+    with: With,
 }
 
 impl Committer {
@@ -162,7 +204,7 @@ impl Committer {
                 }
                 Err(RecvTimeoutError::Timeout) => self.log.when_idle(&self.connection),
                 Err(RecvTimeoutError::Disconnected) => {
-                    checkpoint(&self.connection, "PRAGMA wal_checkpoint(TRUNCATE)", &self.on_fatal);
+                    checkpoint(&self.connection, "PRAGMA wal_checkpoint(TRUNCATE)", &self.with.on_fatal);
                     return;
                 }
             }
@@ -185,12 +227,18 @@ impl Committer {
     fn commit(&mut self, first: Box<dyn Job>) {
         let mut group = vec![first];
         match self.transact(&mut group, GROUP_REQUESTS) {
-            Ok(()) => answer(group, None),
+            Ok(()) => match self.with.files.in_place() {
+                Ok(()) => answer(group, None),
+                Err(why) => answer(group, Some(&StoreError::Uncertain(why))),
+            },
             Err(why) if group.len() == 1 => answer(group, Some(&why)),
             Err(_) => {
                 for job in group {
                     let mut alone = vec![job];
-                    let failed = self.transact(&mut alone, 1).err();
+                    let failed = self
+                        .transact(&mut alone, 1)
+                        .err()
+                        .or_else(|| self.with.files.in_place().err().map(StoreError::Uncertain));
                     answer(alone, failed.as_ref());
                 }
             }
@@ -200,47 +248,69 @@ impl Committer {
     /// Runs a group in one transaction; it grows to `most`. After an error nothing of it is in the
     /// database.
     fn transact(&mut self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<(), StoreError> {
-        if let Some(why) = &self.broken {
-            return Err(StoreError::Unavailable(why.clone()));
-        }
-        let result = self.try_transact(group, most).map(|took| self.flush = (self.flush * 7 + took) / 8);
-        result.map_err(|error| {
+        self.with.health.check()?;
+        self.with.files.in_place().map_err(StoreError::Unavailable)?;
+        let result = self.try_transact(group, most).map(|(took, ours)| {
+            self.flush = (self.flush * 7 + took) / 8;
+            self.with.ours = ours;
+        });
+        result.map_err(|failure| {
             if !self.connection.is_autocommit()
                 && let Err(rollback) = self.connection.execute_batch("ROLLBACK")
             {
                 self.fatal(&format!("a rollback failed: {rollback}"));
             }
+            let error = match failure {
+                Failure::Refused(why) => return why,
+                Failure::Sql(error) => error,
+            };
             if is_fsync(&error) {
                 self.fatal(&format!("a flush to disk failed: {error}"));
             }
-            classify(&error)
+            let error = classify(&error);
+            self.with.health.note(&error);
+            error
         })
     }
 
     /// Each request is done as it comes, so that waiting for more costs nothing. How long the flush took.
-    fn try_transact(&self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<Duration, rusqlite::Error> {
+    fn try_transact(&self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<(Duration, Ours), Failure> {
         let latest = Instant::now() + self.flush / LINGER;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        if let Some(why) = self.with.ours.differs(&self.connection)? {
+            tracing::error!(%why, "the journal was changed by somebody else");
+            self.with.health.stop(&why);
+            return Err(StoreError::Unavailable(why).into());
+        }
         let (mut done, mut weight) = (0, 0);
         while let Some(job) = group.get_mut(done) {
-            if let Err(Failure::Sql(error)) = job.run(&self.connection) {
-                return Err(error);
-            }
+            let began = Instant::now();
+            let ran = job.run(&self.connection);
+            self.took(began.elapsed(), job.name());
+            ran?;
             weight += job.weight();
             done += 1;
             if done == group.len() && done < most && weight < GROUP_OCTETS {
                 group.extend(self.next(latest));
             }
         }
-        chain::link(&self.connection, &self.key)?;
+        let ours = chain::link(&self.connection, &self.with.key, &self.with.ours)?;
         let began = Instant::now();
         self.connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(began.elapsed())
+        Ok((began.elapsed(), ours))
+    }
+
+    fn took(&self, took: Duration, name: &'static str) {
+        self.with.seconds.observe(took.as_secs_f64());
+        if took > BUDGET {
+            let millis = took.as_millis();
+            tracing::warn!(millis, request = name, "a request held the store's writer longer than it may");
+        }
     }
 
     fn fatal(&mut self, why: &str) {
-        (self.on_fatal)(why);
-        self.broken = Some(why.to_owned());
+        (self.with.on_fatal)(why);
+        self.with.health.stop(why);
     }
 }
 
@@ -255,6 +325,7 @@ fn copy(error: &StoreError) -> StoreError {
     match error {
         StoreError::Full(why) => StoreError::Full(why.clone()),
         StoreError::Corrupt(why) => StoreError::Corrupt(why.clone()),
+        StoreError::Uncertain(why) => StoreError::Uncertain(why.clone()),
         other => StoreError::Unavailable(other.to_string()),
     }
 }

@@ -1,0 +1,207 @@
+//! The relay's own time: it goes by what really went by, whatever is done to the system's clock.
+//!
+//! Ages, retries, leases and deadlines are all told by this clock and stored in its time, so that a clock
+//! that is set gives nothing up, sends nothing twice and expires nothing. It starts where the system's
+//! clock stands and runs by the monotonic one, a twentieth faster or slower while the two disagree: an
+//! hour is made up for within a day, and no span is ever off by more than that twentieth. What is shown
+//! outside (`Date`, `Received`) is told by the system's clock ([`Clock::shown`]).
+//!
+//! What a restart makes of times that were stored is told by the store (`Store::recover`).
+
+use super::{Clock, Timestamp};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The relay's time runs so much faster or slower than real time at most: one part of so many.
+const SLEW: i128 = 20;
+/// The system's clock was set, where it moved so much against the monotonic one between two looks.
+const SET: i128 = 2_000_000_000;
+
+/// Where a clock's readings come from.
+pub trait Sources: Send + Sync + 'static {
+    /// Since some moment, whatever is done to clocks.
+    fn monotonic(&self) -> Duration;
+    /// What the system's clock says, in nanoseconds since the Unix epoch.
+    fn system(&self) -> i128;
+}
+
+/// The operating system's.
+#[derive(Clone, Copy, Debug)]
+pub struct OperatingSystem(Instant);
+
+impl Sources for OperatingSystem {
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn system(&self) -> i128 {
+        let signed = |span: Duration| i128::try_from(span.as_nanos()).unwrap_or(i128::MAX);
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => signed(since),
+            Err(before) => -signed(before.duration()),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct RelayClock<S = OperatingSystem> {
+    sources: S,
+    state: Mutex<State>,
+}
+
+/// The last look; nanoseconds.
+#[derive(Debug)]
+struct State {
+    monotonic: i128,
+    system: i128,
+    now: i128,
+}
+
+impl RelayClock {
+    /// A clock that starts now.
+    pub fn start() -> Self {
+        Self::over(OperatingSystem(Instant::now()))
+    }
+}
+
+impl<S: Sources> RelayClock<S> {
+    /// A clock over these readings.
+    pub fn over(sources: S) -> Self {
+        let system = sources.system();
+        let state = Mutex::new(State { monotonic: nanos(sources.monotonic()), system, now: system });
+        Self { sources, state }
+    }
+
+    /// Looks at both clocks; the relay's time, and the system's.
+    fn look(&self) -> (i128, i128) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (monotonic, system) = (nanos(self.sources.monotonic()), self.sources.system());
+        let went_by = (monotonic - state.monotonic).max(0);
+        let set = system - state.system - went_by;
+        if set.abs() >= SET {
+            tracing::warn!(
+                seconds = i64::try_from(set / 1_000_000_000).unwrap_or(i64::MAX),
+                "the system's clock was set: ages, retries and deadlines go on by the time that really went by"
+            );
+        }
+        let straight = state.now + went_by;
+        let most = went_by / SLEW;
+        *state = State { monotonic, system, now: straight + (system - straight).clamp(-most, most) };
+        (state.now, system)
+    }
+}
+
+fn nanos(span: Duration) -> i128 {
+    i128::try_from(span.as_nanos()).unwrap_or(i128::MAX)
+}
+
+fn timestamp(nanos: i128) -> Timestamp {
+    Timestamp(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MAX))
+}
+
+impl<S: Sources> Clock for RelayClock<S> {
+    fn now(&self) -> Timestamp {
+        timestamp(self.look().0)
+    }
+
+    fn wall(&self) -> Timestamp {
+        timestamp(self.look().1)
+    }
+
+    fn shown(&self, at: Timestamp) -> Timestamp {
+        let (now, system) = self.look();
+        Timestamp(at.0.saturating_add(timestamp(system).0).saturating_sub(timestamp(now).0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// A system clock that can be set, and time that goes by for both.
+    #[derive(Default)]
+    struct Hands(Mutex<(Duration, i128)>);
+
+    impl Hands {
+        fn go(&self, span: Duration) {
+            let mut hands = self.0.lock().unwrap();
+            *hands = (hands.0 + span, hands.1 + nanos(span));
+        }
+
+        fn set(&self, seconds: i128) {
+            self.0.lock().unwrap().1 += seconds * 1_000_000_000;
+        }
+    }
+
+    impl Sources for Arc<Hands> {
+        fn monotonic(&self) -> Duration {
+            self.0.lock().unwrap().0
+        }
+
+        fn system(&self) -> i128 {
+            self.0.lock().unwrap().1
+        }
+    }
+
+    const START: i128 = 1_760_000_000;
+
+    fn clock() -> (Arc<Hands>, RelayClock<Arc<Hands>>) {
+        let hands = Arc::new(Hands::default());
+        hands.set(START);
+        (Arc::clone(&hands), RelayClock::over(hands))
+    }
+
+    /// Whatever the system's clock is set by, spans are as long as they really were, to a twentieth.
+    #[test]
+    fn a_span_is_what_really_went_by() {
+        const YEAR: i128 = 365 * 86_400;
+        for set in [0, 1, -1, 120, -120, 3_600, -3_600, 6 * 86_400, YEAR, -YEAR, -START] {
+            for step in [Duration::from_millis(1), Duration::from_secs(1), Duration::from_mins(10)] {
+                let (hands, clock) = clock();
+                let before = clock.now();
+                hands.set(set);
+                assert_eq!(clock.now(), before, "{set}: nothing went by");
+                let mut last = before;
+                for _ in 0..1_000 {
+                    hands.go(step);
+                    assert!(clock.now() >= last, "{set}: it never goes back");
+                    last = clock.now();
+                }
+                let (real, told) = (step * 1_000, last.since(before));
+                assert!(told >= real - real / 20 - Duration::from_millis(2), "{set}: {told:?} for {real:?}");
+                assert!(told <= real + real / 20 + Duration::from_millis(2), "{set}: {told:?} for {real:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_comes_to_agree_again() {
+        for set in [120, -120, 3_600, -3_600] {
+            let (hands, clock) = clock();
+            clock.now();
+            hands.set(set);
+            // looked at as often as a busy relay does: too small a step would be lost in rounding
+            for _ in 0..100 {
+                hands.go(Duration::from_nanos(700));
+                clock.now();
+            }
+            hands.go(Duration::from_hours(21));
+            assert_eq!(clock.now(), clock.wall(), "{set}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_the_systems_time() {
+        let (hands, clock) = clock();
+        hands.go(Duration::from_secs(10));
+        let came = clock.now();
+        hands.set(3_600);
+        hands.go(Duration::from_secs(1));
+        let shown = clock.shown(came);
+        let off = shown.0 - clock.wall().minus(Duration::from_secs(1)).0;
+        assert!(off.abs() <= 50, "{off} ms");
+        assert_eq!(super::super::ManualClock::at(came).shown(came), came);
+    }
+}
