@@ -76,6 +76,7 @@ fn message(number: u64, to: &[Address], body: Bytes) -> Anything<NewMessage> {
             recipients: to.len(),
             copies: to.len(),
             exposures: 0,
+            would: None,
         }],
         fork: None,
         envelope,

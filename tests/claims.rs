@@ -197,14 +197,14 @@ fn each_claim_names_its_test() {
 
 /// Where a test may be: `tests/…` and other files by their path, with `::name` for one in it; code by the
 /// path of its module.
-fn is_there(test: &str) -> bool {
-    if test.contains('/') {
-        let (file, name) = test.split_once("::").map_or((test, None), |(file, name)| (file, Some(name)));
+fn is_there(named: &str) -> bool {
+    if named.contains('/') {
+        let (file, name) = named.split_once("::").map_or((named, None), |(file, name)| (file, Some(name)));
         let Ok(text) = std::fs::read_to_string(top().join(file)) else { return false };
         let function = |name| text.contains(&format!("fn {name}(")) || text.contains(&format!("def {name}("));
         return name.is_none_or(function);
     }
-    let Some((module, name)) = test.rsplit_once("::") else { return false };
+    let Some((module, name)) = named.rsplit_once("::") else { return false };
     let mut places = vec![module.replace("::", "/")];
     places.extend(module.strip_suffix("::tests").map(|outer| outer.replace("::", "/")));
     let files = places.iter().flat_map(|place| [format!("src/{place}.rs"), format!("src/{place}/mod.rs")]);

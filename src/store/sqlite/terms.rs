@@ -98,6 +98,9 @@ fn pairs(text: &str) -> Vec<String> {
 /// As texts are compared: compatibility forms and case make no difference.
 pub(super) fn folded(text: &str) -> String {
     use unicode_normalization::UnicodeNormalization;
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     text.nfkc().flat_map(char::to_lowercase).collect()
 }
 
