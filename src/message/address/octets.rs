@@ -1,5 +1,5 @@
-//! Raw multi-byte characters in an address field: in Shift_JIS, GBK and Big5 the second octet of a
-//! character may be one that means something in a header. `"ソ"` in Shift_JIS ends in a backslash before
+//! Raw multi-byte characters in an address field: in `Shift_JIS`, GBK and Big5 the second octet of a
+//! character may be one that means something in a header. `"ソ"` in `Shift_JIS` ends in a backslash before
 //! the quote: who reads octets goes on within the quotes, who reads characters does not. Where the two
 //! readings see other mailboxes, nobody can say whom a recipient's program shows.
 
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// Whether two octets are one character.
 type IsPair = fn(u8, u8) -> bool;
 
-/// Shift_JIS (JIS X 0208 appendix 1): half-width katakana (A1–DF) stand alone.
+/// `Shift_JIS` (JIS X 0208 appendix 1): half-width katakana (A1–DF) stand alone.
 fn shift_jis(first: u8, second: u8) -> bool {
     matches!(first, 0x81..=0x9f | 0xe0..=0xfc) && matches!(second, 0x40..=0x7e | 0x80..=0xfc)
 }
