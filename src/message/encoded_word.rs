@@ -280,7 +280,8 @@ fn join_segments(mut segments: Vec<Segment>) -> Vec<(String, String)> {
 /// whose name ends in `*`.
 fn decode_extended(segments: &[&Segment]) -> String {
     let mut charset = None;
-    let mut bytes = Vec::new();
+    // An escape may be cut between two segments: neighbours are put together before they are decoded.
+    let (mut bytes, mut coded) = (Vec::new(), Vec::new());
     for (index, segment) in segments.iter().enumerate() {
         let mut value = segment.value.as_slice();
         if index == 0 && segment.extended {
@@ -291,11 +292,14 @@ fn decode_extended(segments: &[&Segment]) -> String {
             }
         }
         if segment.extended {
-            decode_percent(value, &mut bytes);
+            coded.extend_from_slice(value);
         } else {
+            decode_percent(&coded, &mut bytes);
+            coded.clear();
             bytes.extend_from_slice(value);
         }
     }
+    decode_percent(&coded, &mut bytes);
     charset.map_or_else(|| decode_raw(&bytes), |charset| charset.decode(&bytes))
 }
 

@@ -13,15 +13,13 @@ const VOWELS: [u8; 32] = [
 pub(super) fn feed(lead: &mut Option<u8>, bytes: &[u8], last: bool, out: &mut String) {
     for &byte in bytes {
         match lead.take() {
-            Some(first) => match character(first, byte) {
-                Some(letter) => out.push(letter),
-                None => {
-                    out.push(char::REPLACEMENT_CHARACTER);
-                    if byte.is_ascii() {
-                        out.push(char::from(byte));
-                    }
+            Some(first) => {
+                let letter = character(first, byte);
+                out.push(letter.unwrap_or(char::REPLACEMENT_CHARACTER));
+                if letter.is_none() && byte.is_ascii() {
+                    out.push(char::from(byte));
                 }
-            },
+            }
             None if byte.is_ascii() => out.push(char::from(byte)),
             None => *lead = Some(byte),
         }

@@ -57,10 +57,10 @@ fn plain(lower: &[u8]) -> String {
 /// Sets that the Encoding Standard has not, has under another order of octets, or reads too strictly.
 fn own(plain: &str) -> Option<Kind> {
     Some(match plain {
+        // With the words for not knowing (RFC 1428 §3): such text is read as if nothing were declared.
         "ascii" | "usascii" | "csascii" | "646" | "iso646us" | "iso646irv1991" | "isoir6" | "us"
-        | "cp367" | "ansix341968" | "ansix341986" => Kind::Ascii,
-        // Words for not knowing (RFC 1428 §3): the text is read as if nothing were declared.
-        "unknown8bit" | "unknown" | "8bit" | "7bit" | "binary" | "none" | "default" | "auto" => Kind::Ascii,
+        | "cp367" | "ansix341968" | "ansix341986" | "unknown8bit" | "unknown" | "8bit" | "7bit"
+        | "binary" | "none" | "default" | "auto" => Kind::Ascii,
         "jis" | "jis7" | "jis8" | "cp50220" | "cp50221" | "cp50222" | "windowsiso2022jp" | "cp5052"
         | "cp5053" | "csjisencoding" => Kind::Shifted(Family::Japanese),
         name if name.starts_with("iso2022jp") || name.starts_with("csiso2022jp") => {

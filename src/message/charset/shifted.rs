@@ -36,7 +36,7 @@ pub(super) struct Shifted {
     set: Set,
     /// What SO shifts to, and whether it did.
     out: Set,
-    shifted_out: bool,
+    is_out: bool,
     /// SS2: the next character is of a set that cannot be told.
     single: bool,
     /// A sequence that is not whole yet.
@@ -57,7 +57,7 @@ impl Shifted {
             family,
             set: Set::Ascii,
             out,
-            shifted_out: false,
+            is_out: false,
             single: false,
             escape: Vec::new(),
             lead: None,
@@ -77,7 +77,7 @@ impl Shifted {
     }
 
     fn now(&self) -> Set {
-        match (self.single, self.shifted_out) {
+        match (self.single, self.is_out) {
             (true, _) => Set::Unknown,
             (_, true) => self.out,
             _ => self.set,
@@ -93,11 +93,11 @@ impl Shifted {
         match byte {
             0x1b => self.escape.push(byte),
             _ if tilde => self.escape.push(byte),
-            0x0e => self.shift(|machine| machine.shifted_out = true, out),
-            0x0f => self.shift(|machine| machine.shifted_out = false, out),
+            0x0e => self.shift(|machine| machine.is_out = true, out),
+            0x0f => self.shift(|machine| machine.is_out = false, out),
             b'\n' => {
                 // Each line begins in ASCII (RFC 1468, RFC 1843).
-                self.shift(|machine| (machine.set, machine.shifted_out) = (Set::Ascii, false), out);
+                self.shift(|machine| (machine.set, machine.is_out) = (Set::Ascii, false), out);
                 out.push('\n');
             }
             _ => self.character(byte, out),
@@ -129,6 +129,12 @@ impl Shifted {
                     return;
                 };
                 self.single = false;
+                let added =
+                    (set == Set::Double(National::Japanese)).then(|| added_by_0213(first, low)).flatten();
+                if let Some(letter) = added {
+                    self.flush(out);
+                    return out.push(letter);
+                }
                 match set {
                     Set::Supplement => self.run.extend([0x8f, first | 0x80, low | 0x80]),
                     Set::Unknown => out.push(char::REPLACEMENT_CHARACTER),
@@ -156,8 +162,9 @@ impl Shifted {
         let japanese = Set::Double(National::Japanese);
         let (chinese, korean) = (Set::Double(National::Chinese), Set::Double(National::Korean));
         let set = match self.escape.as_slice() {
-            [0x1b] | [0x1b, b'$' | b'(' | b'&' | b'.' | b'-'] => return,
-            [0x1b, b'$', b'(' | b')' | b'*' | b'+'] => return,
+            [0x1b] | [0x1b, b'$' | b'(' | b'&' | b'.' | b'-'] | [0x1b, b'$', b'(' | b')' | b'*' | b'+'] => {
+                return;
+            }
             [0x1b, b'(', b'I'] => Set::Kana,
             [0x1b, b'(', _] | [b'~', b'}'] => Set::Ascii,
             [0x1b, b'$', b'A'] | [0x1b, b'$', b'(', b'A'] | [b'~', b'{'] => chinese,
@@ -198,6 +205,12 @@ impl Shifted {
         self.escape.clear();
         self.shift(change, out);
     }
+}
+
+/// The full-width letters of ASCII that JIS X 0213 put where JIS X 0208 has nothing.
+fn added_by_0213(first: u8, second: u8) -> Option<char> {
+    let added = ['＇', '＂', '－', '～'];
+    (first == 0x22).then(|| added.get(usize::from(second.checked_sub(0x2f)?)).copied()).flatten()
 }
 
 /// JIS X 0201's katakana.

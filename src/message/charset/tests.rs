@@ -95,6 +95,7 @@ fn shifts_that_shift_nothing() {
         (b"\x1b&@\x1b$B;3\x1b(B@x", "山@x"),
         // A line begins in ASCII again.
         (b"\x1b$B;3\r\na@x", "山\r\na@x"),
+        (b"\x1b$B#a\x1b$(Q\"1\x1b$B#x\x1b(B", "ａ－ｘ"),
         (b"~~ ~{;3~} ~\na@x", "~~ ~{;3~} ~\na@x"),
     ] {
         assert_eq!(Charset::ISO_2022_JP.decode(octets), text);

@@ -27,7 +27,7 @@ pub(super) fn is_cms(head: &[u8]) -> bool {
         Some(long @ 0x81..=0x88) => 2 + usize::from(long & 0x7f),
         _ => 2,
     };
-    head.first() == Some(&SEQUENCE) && head.get(length..).is_some_and(|rest| is_pkcs7(rest))
+    head.first() == Some(&SEQUENCE) && head.get(length..).is_some_and(is_pkcs7)
 }
 
 /// Whether an element is the identifier of one of the structures; its length may be written long.

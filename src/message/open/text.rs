@@ -107,11 +107,11 @@ impl TextLeaf {
 
     fn decode(&mut self, piece: &[u8], last: bool, cx: &mut Context<'_>) {
         let Some(decoder) = &mut self.decoder else { return self.take(piece, cx) };
-        self.decoded.clear();
-        decoder.feed(piece, last, &mut self.decoded);
-        let decoded = std::mem::take(&mut self.decoded);
-        self.take(decoded.as_bytes(), cx);
-        self.decoded = decoded;
+        let mut text = std::mem::take(&mut self.decoded);
+        text.clear();
+        decoder.feed(piece, last, &mut text);
+        self.take(text.as_bytes(), cx);
+        self.decoded = text;
     }
 
     fn take(&mut self, text: &[u8], cx: &mut Context<'_>) {

@@ -118,7 +118,8 @@ fn section_of(name: &str) -> Option<(&str, usize, bool)> {
 /// Joins the sections of a value; the charset of the first holds for all (RFC 2231 §4.1). Several
 /// readings where none is given, or one that nobody knows.
 fn join(sections: &BTreeMap<usize, (bool, String)>) -> Vec<String> {
-    let mut bytes = Vec::new();
+    // An escape may be cut between two sections: neighbours are put together before they are decoded.
+    let (mut bytes, mut coded) = (Vec::new(), Vec::new());
     let mut charset = String::new();
     for (index, (extended, value)) in sections {
         let mut value = value.as_str();
@@ -127,11 +128,14 @@ fn join(sections: &BTreeMap<usize, (bool, String)>) -> Vec<String> {
                 name.clone_into(&mut charset);
                 value = rest.split_once('\'').map_or(rest, |(_, text)| text);
             }
-            bytes.extend(percent_decode(value.as_bytes()));
+            coded.extend_from_slice(value.as_bytes());
         } else {
+            bytes.append(&mut percent_decode(&coded));
+            coded.clear();
             bytes.extend_from_slice(value.as_bytes());
         }
     }
+    bytes.append(&mut percent_decode(&coded));
     let known =
         Charset::named(charset.as_bytes()).filter(|known| !known.is_utf8_or_ascii() || bytes.is_ascii());
     match known {
@@ -206,6 +210,9 @@ mod tests {
             ("a/b; name*=UTF-8'ja'%E3%81%82.txt", "name", "あ.txt"),
             ("a/b; name*0*=iso-2022-jp'ja'%1B$B; name*1*=%24%22%1B%28B; name*2=.txt", "name", "あ.txt"),
             ("a/b; name*1=b; name*0=a", "name", "ab"),
+            ("a/b; name*0*=cp932''%8; name*1*=2%A; name*2*=0.txt", "name", "あ.txt"),
+            ("a/b; name*=cp037''%81%7C%A7", "name", "a@x"),
+            ("a/b; name*=''%82%A0.txt", "name", "あ.txt"),
             ("a/b (c; x=1); NAME = v (comment)", "name", "v"),
             ("a/b; name=plain; name*=us-ascii''extended", "name", "extended"),
         ] {
