@@ -1,7 +1,7 @@
 //! Lines put together again that a format cut, in two ways that exclude each other: continuation lines of
 //! calendars, cards, directories and quoted headers (RFC 5545 §3.1, RFC 6350 §3.2, RFC 2849), with soft line
 //! breaks of quoted-printable (RFC 2045 §6.7) and a backslash at the end of a line; and flowed text with
-//! DelSp (RFC 3676 §4.1, §4.5).
+//! `DelSp` (RFC 3676 §4.1, §4.5).
 
 use memchr::memchr_iter;
 
@@ -109,8 +109,10 @@ fn joins_within(lines: Lines, text: &[u8]) -> bool {
         // No address has a blank in it, nor an empty line.
         match (lines, &text[..before], after) {
             (Lines::Folded, [.., b'\\' | b'='], _) => true,
-            (Lines::Folded, [.., last], [b' ' | b'\t', next, ..]) => shows(*last) && shows(*next),
-            (Lines::Flowed, [.., last, b' '], [b' ', next, ..] | [next, ..]) => shows(*last) && shows(*next),
+            (Lines::Folded, [.., last], [b' ' | b'\t', next, ..])
+            | (Lines::Flowed, [.., last, b' '], [b' ', next, ..] | [next, ..]) => {
+                shows(*last) && shows(*next)
+            }
             _ => false,
         }
     })

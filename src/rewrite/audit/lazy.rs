@@ -127,10 +127,10 @@ pub(super) mod tests {
             lazy.feed(&needles, (&history, bytes, hot), make, &mut |_, _, _| {});
             history.push(bytes);
         };
-        feed(&[b'a'; 5 * CONTEXT], false);
+        feed(&vec![b'a'; 5 * CONTEXT], false);
         feed(b"!", true);
-        feed(&[b'b'; CONTEXT], false);
-        feed(&[b'c'; CONTEXT], false);
+        feed(&vec![b'b'; CONTEXT], false);
+        feed(&vec![b'c'; CONTEXT], false);
         feed(b"?", true);
         lazy.finish(&needles, &mut |_, _, _| {});
         // Each run of a letter once, with how often it came.

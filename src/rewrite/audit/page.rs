@@ -115,10 +115,9 @@ impl Page {
                 (State::Text, 0)
             }
             (State::EndOpen, b'>') => (State::Text, 1),
-            (State::EndOpen, _) => (State::Bogus, 0),
             (State::Declaration(false), b'-') => (State::Declaration(true), 1),
             (State::Declaration(true), b'-') => (State::Comment(Dashes::Start), 1),
-            (State::Declaration(_), _) => (State::Bogus, 0),
+            (State::EndOpen | State::Declaration(_), _) => (State::Bogus, 0),
             (State::BeforeValue, b'"' | b'\'') => (State::Value(byte), 1),
             (State::BeforeValue, _) if blank => (State::BeforeValue, 1),
             (State::BeforeValue, b'>') => return self.tag(shown),
@@ -351,7 +350,7 @@ mod tests {
                 "xmp" if opens => return raw(RawKind::Rawtext, false),
                 "title" | "textarea" if opens => return raw(RawKind::Rcdata, false),
                 _ if begins_line(name.as_bytes()) && self.templates.get() == 0 => {
-                    self.text.borrow_mut().push(' ')
+                    self.text.borrow_mut().push(' ');
                 }
                 _ => {}
             }

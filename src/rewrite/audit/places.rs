@@ -45,7 +45,7 @@ impl Views {
     fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
         match self {
             Self::Bytes(form, stream) => {
-                stream.feed(needles, bytes, &mut |index, how| found(index, how, form))
+                stream.feed(needles, bytes, &mut |index, how| found(index, how, form));
             }
             Self::Text(reading) => reading.feed(needles, bytes, found),
             Self::Html(both) => {
