@@ -281,6 +281,8 @@ pub(in crate::store) async fn what_went_back_may_come_again(harness: &impl Harne
         [(Waiting, "b@y.example".to_owned())],
         "it is not taken back"
     );
+    assert_eq!(store.undo_take_back(one.id, "sato", at(4)).await.unwrap(), 0, "it would come twice");
+    assert_eq!(states(&*store, one.id).await[0].0, Dropped);
 }
 
 /// Held mail that was taken back can be held again, for a while.

@@ -212,7 +212,10 @@ impl Ours {
 const FOREIGN: &str = "somebody else wrote to the database. Nothing is accepted, decided or sent until \
      `sekisho audit verify` finds the journal whole again: it names what was written or taken away";
 
-fn end(db: &Connection) -> Result<Option<(i64, Option<Vec<u8>>)>, rusqlite::Error> {
+/// The last entry, and its link.
+type End = (i64, Option<Vec<u8>>);
+
+fn end(db: &Connection) -> Result<Option<End>, rusqlite::Error> {
     db.prepare_cached("SELECT seq, mac FROM chain ORDER BY seq DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()

@@ -124,8 +124,11 @@ async fn what_is_changed_while_nobody_looks_is_found() {
         ("UPDATE deliveries SET state = 5, ended = 1 WHERE row = (4 << 24) + 1", "past the chain"),
         ("UPDATE messages SET subject = 'other' WHERE row = 2", "the acceptance of"),
         ("UPDATE messages SET sealed = NULL WHERE row = 2", "the acceptance of"),
-        ("UPDATE contents SET header = CAST(header || x'0d0a' AS BLOB) WHERE message = 2", "the acceptance of"),
-        ("UPDATE chain SET kind = 1 WHERE seq = 1", "past the chain"),
+        (
+            "UPDATE contents SET header = CAST(header || x'0d0a' AS BLOB) WHERE message = 2",
+            "the acceptance of",
+        ),
+        ("UPDATE chain SET kind = 1 WHERE seq = 1", "what was decided on"),
         ("UPDATE chain SET kind = 3 WHERE seq = 1", "not as it was written"),
         ("UPDATE chain SET kind = 0 WHERE kind = 1 AND entry = 2 << 24", "not as it was written"),
         ("DELETE FROM chain WHERE seq = 3", "taken out of the chain"),

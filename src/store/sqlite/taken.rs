@@ -11,6 +11,7 @@ use crate::message::Fork;
 use crate::store::forks::{Again, HoldWaiting};
 use crate::store::{HeldState, NoticeKind, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Transactions of one mail are looked for from so long before the one that is named.
@@ -157,10 +158,32 @@ pub(super) fn like_its_first(
     Ok(())
 }
 
+/// Whether a message was sent again since, to somebody it was for: then undoing that it was taken back
+/// would bring them two.
+fn sent_again(tx: &Connection, message: i64, whole_mail: &[i64]) -> Result<bool, Failure> {
+    let mut select = tx.prepare_cached("SELECT fork, coalesce(keys, people) FROM messages WHERE row = ?1")?;
+    let mut load = |row: i64| -> Result<(Option<Vec<u8>>, String), Failure> {
+        Ok(select.query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))?)
+    };
+    let (fork, people) = load(message)?;
+    let people: HashSet<&str> = repeats::recipients(&people).collect();
+    for other in whole_mail.iter().filter(|other| **other > message) {
+        let (same, others) = load(*other)?;
+        if same == fork && repeats::recipients(&others).any(|to| people.contains(to)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Lets a delayed mail that was taken back go after all: due when it was, or now. How many copies.
 pub(super) fn untake(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<usize, Failure> {
     let mut all = 0;
-    for message in whole_mail(tx, id)? {
+    let whole = whole_mail(tx, id)?;
+    for message in whole.iter().copied() {
+        if sent_again(tx, message, &whole)? {
+            continue;
+        }
         let undone = tx
             .prepare_cached("UPDATE taken SET undone = 1 WHERE message = ?1 AND undone = 0 AND at > ?2")?
             .execute(params![message, at.minus(UNDO).0])?;
@@ -199,7 +222,8 @@ pub(super) fn hold_again(tx: &Connection, again: &Again) -> Result<(), Failure> 
         return Err(StoreError::NotFound(format!("{} among the held ones", again.id)).into());
     };
     let state = codes::to_held(state).unwrap_or(HeldState::Held);
-    if state != HeldState::Returned || until.is_none_or(|until| until <= again.at.0) {
+    let late = until.is_none_or(|until| until <= again.at.0);
+    if state != HeldState::Returned || late || sent_again(tx, item, &whole_mail(tx, again.id)?)? {
         let (by, at) = (by.unwrap_or_default(), Timestamp(at.unwrap_or_default()));
         return Err(StoreError::Decided { state, by, at }.into());
     }

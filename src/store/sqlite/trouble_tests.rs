@@ -328,7 +328,7 @@ async fn a_clock_set_between_runs_changes_nothing() {
         assert!(age <= most, "{set} {down}: {age:?} old after {stop:?}");
         let held = store.held(&HeldFilter::default()).await.unwrap();
         let left = held[0].expires.since(start);
-        assert!(left <= Duration::from_mins(60), "{set} {down}: {left:?} left");
+        assert!(left <= Duration::from_hours(1), "{set} {down}: {left:?} left");
         let least = if set == 0 || set == 120_000 {
             Duration::from_mins(59).saturating_sub(stop)
         } else {
