@@ -6,7 +6,9 @@ use crate::listener::Tally;
 use crate::store::Retention;
 use crate::tls::{Server, acme};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -28,9 +30,31 @@ impl Default for Tasks {
 }
 
 impl Tasks {
-    /// Runs a listener: it ends by itself when the relay drains.
-    pub(super) fn listener(&mut self, work: impl Future<Output = ()> + Send + 'static) {
-        self.listeners.spawn(work);
+    /// Runs a listener: it ends by itself when the relay drains, and at no other time.
+    pub(super) fn listener(
+        &mut self,
+        address: SocketAddr,
+        draining: Arc<AtomicBool>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let failure = self.failure.clone();
+        self.listeners.spawn(async move {
+            let work = tokio::spawn(work);
+            let guard = AbortOnDrop(work.abort_handle());
+            let ended = work.await;
+            drop(guard);
+            let why = match ended {
+                Ok(()) if draining.load(Ordering::Relaxed) => return,
+                Ok(()) => format!("the listener on {address} ended by itself"),
+                Err(error) => format!("the listener on {address} broke down: {error}"),
+            };
+            failure.send_replace(Some(why));
+        });
+    }
+
+    /// Why the relay is about to end, where a part of it has died.
+    pub(super) fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.failure.subscribe()
     }
 
     /// Runs what never ends by itself. A relay that lost such a task is of no use: it is told.
