@@ -92,16 +92,16 @@ impl Sessions {
     }
 
     /// Leave to open one more, unless there are as many as are allowed.
-    pub(super) fn enter(self: &Arc<Self>) -> Option<Open> {
+    pub(super) fn enter(self: &Arc<Self>, now: Instant) -> Option<Open> {
         let mut state = self.lock();
         if let Some(most) = state.most
             && state.open >= most
         {
-            if state.changed.elapsed() < state.wait {
+            if now.saturating_duration_since(state.changed) < state.wait {
                 return None;
             }
             state.most = Some(most + 1);
-            state.changed = Instant::now();
+            state.changed = now;
         }
         state.open += 1;
         Some(Open { of: Arc::clone(self), greeted: false })
@@ -141,14 +141,15 @@ impl Sessions {
 
     /// The next hop refused a session, be it one that was `greeted`. The limit that follows from those of
     /// ours that are open beside it; `None` where there are none, and nothing follows.
-    pub(super) fn crowded(&self, greeted: bool) -> Option<usize> {
+    pub(super) fn crowded(&self, greeted: bool, now: Instant) -> Option<usize> {
         let mut state = self.lock();
-        let others = state.greeted - usize::from(greeted && state.greeted > 0);
-        if others == 0 {
+        let own = usize::from(greeted);
+        // those that are being opened count: their answers are on the way, and raise the limit again
+        if state.open <= own {
             return None;
         }
-        let now = Instant::now();
-        if state.most.is_some() && now.duration_since(state.changed) > ONE_BURST {
+        let others = state.greeted.saturating_sub(own).max(1);
+        if state.most.is_some() && now.saturating_duration_since(state.changed) > ONE_BURST {
             state.wait = (state.wait * 2).min(TRY_MORE_MOST);
         }
         let news = state.most != Some(others);
@@ -224,43 +225,45 @@ mod tests {
         assert!(!is_per_session(&reply("421 4.7.0 too many sessions")));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_limit_is_what_was_open_and_grows_again_slowly() {
+    #[test]
+    fn the_limit_is_what_was_open_and_grows_again_slowly() {
         let sessions = Sessions::new(None);
-        let mut open: Vec<Open> = (0..20).map(|_| sessions.enter().unwrap()).collect();
+        let mut now = Instant::now();
+        let mut open: Vec<Open> = (0..20).map(|_| sessions.enter(now).unwrap()).collect();
         open[0].greeted();
-        assert_eq!(sessions.crowded(false), Some(1));
+        assert_eq!(sessions.crowded(false, now), Some(1));
         // two more of the burst got in: the limit is three
         open[1].greeted();
         open[2].greeted();
         open.truncate(3);
         assert_eq!(sessions.most(), Some(3));
-        assert!(sessions.enter().is_none());
+        assert!(sessions.enter(now).is_none());
         drop(open.pop());
-        open.push(sessions.enter().unwrap());
-        assert!(sessions.enter().is_none());
+        open.push(sessions.enter(now).unwrap());
+        assert!(sessions.enter(now).is_none());
         open[2].greeted();
         let mut wait = TRY_MORE;
         for _ in 0..9 {
-            tokio::time::advance(wait.checked_sub(Duration::from_secs(1)).unwrap()).await;
-            assert!(sessions.enter().is_none());
-            tokio::time::advance(Duration::from_secs(1)).await;
-            let one_more = sessions.enter().unwrap();
-            assert!(sessions.enter().is_none());
-            tokio::time::advance(ONE_BURST + Duration::from_secs(1)).await;
+            now += wait.checked_sub(Duration::from_secs(1)).unwrap();
+            assert!(sessions.enter(now).is_none());
+            now += Duration::from_secs(1);
+            let one_more = sessions.enter(now).unwrap();
+            assert!(sessions.enter(now).is_none());
+            now += ONE_BURST + Duration::from_secs(1);
             drop(one_more);
-            assert_eq!(sessions.crowded(false), Some(3));
+            assert_eq!(sessions.crowded(false, now), Some(3));
             wait = (wait * 2).min(TRY_MORE_MOST);
         }
     }
 
-    #[tokio::test]
-    async fn alone_nothing_is_learned() {
-        let sessions = Sessions::new(None);
-        let mut only = sessions.enter().unwrap();
-        assert_eq!(sessions.crowded(false), None);
+    #[test]
+    fn alone_nothing_is_learned() {
+        let (sessions, now) = (Sessions::new(None), Instant::now());
+        drop(sessions.enter(now));
+        assert_eq!(sessions.crowded(false, now), None);
+        let mut only = sessions.enter(now).unwrap();
         only.greeted();
-        assert_eq!(sessions.crowded(true), None);
+        assert_eq!(sessions.crowded(true, now), None);
         assert_eq!(sessions.most(), None);
         assert!((0..UNBELIEVABLE).all(|_| sessions.believes()));
         assert!(!sessions.believes());
