@@ -482,7 +482,11 @@ impl Running {
         self.draining.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
         self.tasks.listeners_end().await;
-        self.tasks.stop("notices").await;
+        // Whoever may still hand mail to the courier goes before it: what came behind its drain would be
+        // left claimed, and look uncertain at the next start.
+        for part in ["notices", "http", "control"] {
+            self.tasks.stop(part).await;
+        }
         self.courier.drain().await;
         self.tasks.stop_all().await;
         tasks::log_head(&self.desk).await;

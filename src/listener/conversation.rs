@@ -94,6 +94,9 @@ impl Conversation {
         tracing::debug!(client = %self.client.peer, ?ended, "over");
         let last_words = match ended {
             Ok(()) | Err(Over::Gone) => None,
+            Err(Over::TimedOut) if self.began.elapsed() >= self.place.settings.limits.session => {
+                Some(("421 4.4.2", "the session has lasted too long, closing"))
+            }
             Err(Over::TimedOut) => Some(("421 4.4.2", "too slow, closing")),
             Err(Over::Drained) => Some(("421 4.3.2", "shutting down, try again later")),
         };

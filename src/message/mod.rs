@@ -20,6 +20,7 @@ pub mod header;
 pub mod inspect;
 pub mod open;
 pub mod seven_bit;
+pub mod spell_out;
 pub mod walk;
 
 pub use address::{Address, AddressList, Mailbox};

@@ -281,7 +281,7 @@ impl Exchange<'_> {
             200..=299 if self.dotted => Fate::Delivered(shown(reply)),
             400..=499 if is_about_sessions(reply) => self.crowd(reply),
             400..=499 => Fate::Deferred(shown(reply)),
-            500..=599 => Fate::Failed(shown(reply)),
+            500..=599 => Fate::Failed(placed(reply, stage)),
             _ => return Err(Broken::Unexpected(reply.clone(), stage)),
         };
         self.settle(&fate);
@@ -296,6 +296,12 @@ fn append(stuffer: &mut Stuffer, octets: &[u8], out: &mut Vec<u8>) -> Result<(),
 /// Intake lets none in, so this is damage: deferred and loud, never sent.
 fn bare_line_end() -> Broken {
     Broken::Local("4.6.0 the stored content has a bare CR or LF; it is not sent".to_owned())
+}
+
+/// A refusal with what it answered, where it says so little itself that a report could only guess.
+fn placed(reply: &Reply, stage: &str) -> String {
+    let said = shown(reply);
+    if reply.enhanced().is_some() { said } else { format!("{said} ({stage})") }
 }
 
 /// A reply for the queue and for reports.

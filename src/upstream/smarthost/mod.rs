@@ -269,12 +269,19 @@ async fn fit(transaction: &mut Transaction, connection: &Connection) -> Result<(
     let fits = |transaction: &Transaction| {
         command::misfit(transaction, &connection.offers).map_or(Ok(()), |why| Err(Fate::Failed(why)))
     };
+    let failed = |failure| match failure {
+        narrow::Failure::Never(why) => Fate::Failed(why),
+        narrow::Failure::NotNow(why) => Fate::Deferred(why),
+    };
+    let lacks_utf8 = transaction.smtputf8 && !connection.offers.smtputf8;
+    let narrows = transaction.eight_bit && !connection.offers.eight_bit;
+    // the text of a header has a form that needs no extension; an address has none
+    if (lacks_utf8 || narrows && !transaction.header.is_ascii()) && !command::has_utf8_address(transaction) {
+        narrow::spell_out(transaction).await.map_err(failed)?;
+    }
     fits(transaction)?;
-    if transaction.eight_bit && !connection.offers.eight_bit {
-        narrow::narrow(transaction).await.map_err(|failure| match failure {
-            narrow::Failure::Never(why) => Fate::Failed(why),
-            narrow::Failure::NotNow(why) => Fate::Deferred(why),
-        })?;
+    if narrows {
+        narrow::narrow(transaction).await.map_err(failed)?;
         // it may have grown beyond what the next hop takes
         fits(transaction)?;
     }
