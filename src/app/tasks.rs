@@ -173,3 +173,37 @@ pub(super) async fn acme(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn told(tasks: &Tasks) -> Option<String> {
+        tokio::time::timeout(Duration::from_millis(200), tasks.failed()).await.ok()
+    }
+
+    #[tokio::test]
+    async fn every_part_that_ends_is_seen() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 25));
+        let draining = Arc::new(AtomicBool::new(false));
+        let flag = || Arc::clone(&draining);
+        for panics in [false, true] {
+            let work = move || async move { assert!(!panics, "as the test says") };
+            let mut tasks = Tasks::default();
+            tasks.listener(address, flag(), work());
+            assert!(told(&tasks).await.unwrap().contains("the listener on 127.0.0.1:25"));
+            let mut tasks = Tasks::default();
+            tasks.background("http", work());
+            assert!(told(&tasks).await.unwrap().contains("http"));
+            assert!(tasks.failure().borrow().is_some());
+        }
+        draining.store(true, Ordering::Relaxed);
+        let mut tasks = Tasks::default();
+        tasks.listener(address, flag(), async {});
+        tasks.background("control", std::future::pending());
+        assert_eq!(told(&tasks).await, None, "a listener that drained");
+        tasks.stop("control").await;
+        tasks.listeners_end().await;
+        assert_eq!(told(&tasks).await, None, "what was stopped");
+    }
+}

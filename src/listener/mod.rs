@@ -7,7 +7,7 @@
 //! * `conversation` one client: drives the [`Session`](crate::smtp::Session) over a stream
 //! * [`access`] who may send here, and as whom; `authentication` AUTH; `guard` looks at the header first
 //! * `wire` reading and writing within deadlines; `stream` a socket, or TLS over one
-//! * `transaction` the envelope while it grows
+//! * `share` memory for headers, shared by all; `transaction` the envelope while it grows
 //! * `answers` what the doorway answers, as SMTP replies; [`tally`] what is counted
 //!
 //! **Who may relay.** A client is known by the network it comes from, or by the names in a certificate of
@@ -23,6 +23,7 @@ mod gate;
 mod guard;
 mod proxy;
 pub mod settings;
+mod share;
 mod stream;
 pub mod tally;
 mod transaction;
