@@ -8,7 +8,10 @@
 
 mod accounts;
 pub mod check;
+mod descriptors;
 mod doorway;
+mod health;
+pub mod log;
 mod memory;
 mod parts;
 mod people;
@@ -46,9 +49,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tasks::Tasks;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, broadcast, watch};
+
+/// How long a relay that starts waits for the database: a command works on it for moments.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a relay does not start (or a command cannot work in its place).
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +138,7 @@ impl App {
         let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock));
         let access = gatekeeper.admit(&config)?;
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
-        let lock = parts::lock(&config)?;
+        let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
         let store = parts::open(&config).await?;
         let ways = ways.remember(&store).await?.all()?;
         gatekeeper.learn(memory::sources(store.as_ref(), clock.now()).await?);
@@ -258,10 +265,15 @@ impl Running {
         let draining = Arc::new(AtomicBool::new(false));
         let mut tasks = Tasks::default();
         let mut listeners = Vec::new();
+        let mut alive = Vec::new();
         for listener in sockets.listeners {
-            listeners.push((listener.address(), listener.reload()));
-            tasks.listener(listener.run(Arc::clone(&doorway), stopped.clone()));
+            let address = listener.address();
+            listeners.push((address, listener.reload()));
+            alive.push(listener.alive());
+            let run = listener.run(Arc::clone(&doorway), stopped.clone());
+            tasks.listener(address, Arc::clone(&draining), run);
         }
+        let health = health::Parts::new(alive, courier.clone(), tasks.failure());
         let people = Arc::new(People::new(
             Arc::clone(&desk.store),
             Arc::clone(&desk.clock),
@@ -269,6 +281,7 @@ impl Running {
             sockets.gatekeeper.guesses(),
             changing.signing_in.clone(),
         ));
+        let connections = web::connections::Tally::default();
         let web = sockets.web.map(|(address, socket)| {
             let site = Arc::new(Site {
                 store: Arc::clone(&desk.store),
@@ -289,16 +302,24 @@ impl Running {
                         "How long requests held the store's writer",
                         desk.store.request_seconds(),
                     );
+                    log::register(registry);
+                    connections.register(registry);
                 }),
                 draining: Arc::clone(&draining),
+                health: Arc::new(health),
+                monitors: config.desk.monitoring.clone(),
+                connections: connections.clone(),
             });
+            let bounds = parts::desk_bounds(&config);
             tasks.background("http", async move {
-                if let Err(error) = web::serve(socket, site, std::future::pending()).await {
+                if let Err(error) = web::serve(socket, site, bounds).await {
                     tracing::error!(%error, "the HTTP side ended");
                 }
             });
             address
         });
+        let watched = courier.clone();
+        tasks.background("courier", async move { watched.broken().await });
         tasks.background("control", sockets.control.run(desk.clone()));
         tasks.background("expiry", desk.clone().expire_forever());
         let guesses = sockets.gatekeeper.guesses();
@@ -443,6 +464,12 @@ impl Running {
             (config.desk.address != began.desk.address, "[desk] address"),
             (config.desk.url != began.desk.url, "[desk] url"),
             (config.desk.proxies != began.desk.proxies, "[desk] proxies"),
+            (config.desk.monitoring != began.desk.monitoring, "[desk] monitoring"),
+            (
+                (config.desk.connections, config.desk.connections_per_client)
+                    != (began.desk.connections, began.desk.connections_per_client),
+                "[desk] connections",
+            ),
             (config.hostname != began.hostname, "hostname"),
             (
                 upstream::places(config) != upstream::places(began),
@@ -462,7 +489,11 @@ impl Running {
         self.draining.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
         self.tasks.listeners_end().await;
-        self.tasks.stop("notices").await;
+        // Whoever may still hand mail to the courier goes before it: what came behind its drain would be
+        // left claimed, and look uncertain at the next start.
+        for part in ["notices", "http", "control"] {
+            self.tasks.stop(part).await;
+        }
         self.courier.drain().await;
         self.tasks.stop_all().await;
         tasks::log_head(&self.desk).await;

@@ -81,6 +81,23 @@ pub struct Caller {
     tally: Tally,
 }
 
+/// Whether all of these hooks could be put in force; nobody is called.
+///
+/// # Errors
+/// Why one of them cannot, in a sentence.
+pub fn try_out(hooks: &[Hook]) -> Result<(), String> {
+    ready(hooks).map(drop)
+}
+
+/// The hooks by their addresses, each with what it is called through.
+fn ready(hooks: &[Hook]) -> Result<BTreeMap<String, Ready>, String> {
+    if hooks.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let authorities = Authorities::new(None)?;
+    hooks.iter().map(|hook| Ok((hook.target.url.clone(), Ready::new(hook, &authorities)?))).collect()
+}
+
 /// A hook that can be called.
 #[derive(Clone)]
 struct Ready {
@@ -143,13 +160,7 @@ impl Caller {
     /// # Errors
     /// A hook that cannot be called, in a sentence; nothing has changed then.
     pub async fn replace(&self, hooks: &[Hook]) -> Result<(), String> {
-        let mut ready = BTreeMap::new();
-        if !hooks.is_empty() {
-            let authorities = Authorities::new(None)?;
-            for hook in hooks {
-                ready.insert(hook.target.url.clone(), Ready::new(hook, &authorities)?);
-            }
-        }
+        let ready = ready(hooks)?;
         let targets = hooks.iter().map(|hook| hook.target.clone()).collect();
         self.store.set_hooks(targets).await.map_err(|error| error.to_string())?;
         *self.hooks.write().unwrap_or_else(PoisonError::into_inner) = ready;

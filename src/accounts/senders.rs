@@ -19,10 +19,13 @@ pub enum Foreign {
     /// Not one From field with one address that can be read for certain.
     #[error("the message must have exactly one From, with exactly one address")]
     NotOne,
+    /// A field that names who resends, and cannot be read for certain.
+    #[error("{0} cannot be read for certain, so nobody knows whose it is")]
+    Unreadable(&'static str),
     /// Another's.
     #[error("{field} <{address}> is not an address of yours")]
     NotOwned {
-        /// `From` or `Sender`.
+        /// `From`, `Sender`, or one of `Resent-`.
         field: &'static str,
         /// The address there.
         address: Address,
@@ -85,6 +88,22 @@ impl Senders {
         for (field, address) in [("From", from), ("Sender", sender)] {
             if !self.contain(&address) {
                 return Err(Foreign::NotOwned { field, address });
+            }
+        }
+        self.resends(header)
+    }
+
+    /// Whoever sends a message again is named by the newest Resent fields, which stand first
+    /// (RFC 5322 §3.6.6); those below may be of others, before.
+    fn resends(&self, header: &Header) -> Result<(), Foreign> {
+        for (name, field) in [("resent-from", "Resent-From"), ("resent-sender", "Resent-Sender")] {
+            let Some(newest) = header.named(name).next() else { continue };
+            let list = parse_list(header.body(newest));
+            if !list.problems.is_empty() || list.mailboxes.is_empty() {
+                return Err(Foreign::Unreadable(field));
+            }
+            if let Some(other) = list.mailboxes.into_iter().find(|one| !self.contain(&one.address)) {
+                return Err(Foreign::NotOwned { field, address: other.address });
             }
         }
         Ok(())
@@ -159,6 +178,14 @@ mod tests {
             ),
             (format!("From: hanako.sato@example.co.jp ({})\r\n", "x".repeat(600_000)), Err("exactly one")),
             (format!("{mine}Sender: soumu@example.co.jp\r\n"), Ok(())),
+            (format!("Resent-From: soumu@example.co.jp\r\n{mine}"), Ok(())),
+            (format!("Resent-From: taro@example.co.jp\r\n{mine}"), Err("Resent-From <taro@example.co.jp>")),
+            (format!("Resent-Sender: taro@example.co.jp\r\n{mine}"), Err("Resent-Sender <taro")),
+            (format!("Resent-From: \"\r\n{mine}"), Err("cannot be read")),
+            (
+                format!("Resent-From: soumu@example.co.jp\r\nResent-From: taro@example.co.jp\r\n{mine}"),
+                Ok(()),
+            ),
             (format!("{mine}Sender: taro@example.co.jp\r\n"), Err("Sender <taro@example.co.jp>")),
             (format!("{mine}Sender: soumu@example.co.jp\r\nSender: x@y.test\r\n"), Err("exactly one")),
         ];

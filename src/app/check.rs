@@ -10,6 +10,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ListenerAuth, Upstream, UpstreamRoute, UpstreamTls, reason};
 use crate::control::{Answer, Request, client, socket_path};
 use crate::dns::Resolver;
+use crate::hook;
 use crate::message::Address;
 use crate::policy::Mode;
 use crate::upstream::tally::Tally;
@@ -96,7 +97,10 @@ pub async fn check(config: &Config, connect: bool) -> Vec<Finding> {
 fn hooks(config: &Config, found: &mut Findings) {
     match parts::hooks(config) {
         Ok(hooks) if hooks.is_empty() => {}
-        Ok(hooks) => found.ok("webhooks", format!("{} are told", hooks.len())),
+        Ok(hooks) => match hook::try_out(&hooks) {
+            Ok(()) => found.ok("webhooks", format!("{} are told", hooks.len())),
+            Err(why) => found.error("webhooks", why),
+        },
         Err(error) => found.error("webhooks", error.to_string()),
     }
     if config.desk.url.is_none() {

@@ -1,7 +1,7 @@
 //! Each stage's small struct, made from the whole configuration.
 
-use super::StartError;
 use super::tls::Secured;
+use super::{StartError, descriptors};
 use crate::config::{Config, UpstreamRoute, Webhook};
 use crate::courier;
 use crate::examine::Examiner;
@@ -17,9 +17,14 @@ use crate::store::lock::Lock;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{HookTarget, Store, StoreError};
 use crate::upstream::smarthost::read_secret;
+use crate::web::connections::Bounds;
 use secrecy::ExposeSecret;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often a lock is asked for that somebody has.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// How messages are looked at. With no configuration the sender's own domain is ours and the shipped
 /// policy decides; `policy` replaces the configured files.
@@ -64,6 +69,22 @@ pub(super) fn lock(config: &Config) -> Result<Lock, StartError> {
     }
 }
 
+/// Takes the database's lock; waits a while where a command or a relay that is stopping has it.
+pub(super) async fn lock_within(config: &Config, patience: Duration) -> Result<Lock, StartError> {
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        match lock(config) {
+            Err(StartError::Locked(_)) if began.elapsed() < patience => {}
+            other => return other,
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!(?patience, "the database is in use: waiting for it");
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
+}
+
 /// Opens the store.
 pub(super) async fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> {
     let path = config.database.clone();
@@ -97,6 +118,16 @@ pub(super) fn intake(config: &Config) -> intake::Settings {
 
 /// What each listener is told.
 pub(super) fn listeners(config: &Config, secured: &Secured, access: Vec<Access>) -> Vec<listener::Settings> {
+    let most = descriptors::shares(config.listeners.len()).sessions;
+    if most < config.limits.sessions {
+        let wanted = config.limits.sessions;
+        tracing::info!(
+            wanted,
+            most,
+            "fewer sessions a listener than `sessions` in [limits] says: the process may open too few files \
+             (LimitNOFILE=, ulimit -n)"
+        );
+    }
     config
         .listeners
         .iter()
@@ -114,12 +145,23 @@ pub(super) fn listeners(config: &Config, secured: &Secured, access: Vec<Access>)
             limits: listener::Limits {
                 size: config.limits.size,
                 recipients: config.limits.recipients,
-                sessions: config.limits.sessions,
+                sessions: config.limits.sessions.min(most),
                 sessions_per_client: config.limits.sessions_per_client,
                 ..listener::Limits::default()
             },
         })
         .collect()
+}
+
+/// How many may reach the desk at once.
+pub(super) fn desk_bounds(config: &Config) -> Bounds {
+    let most = descriptors::shares(config.listeners.len()).desk;
+    Bounds {
+        all: config.desk.connections.min(most),
+        per_address: config.desk.connections_per_client,
+        proxies: config.desk.proxies.clone(),
+        ..Bounds::default()
+    }
 }
 
 /// Programs of others that are told, with their secrets read.

@@ -6,7 +6,9 @@ use crate::listener::Tally;
 use crate::store::Retention;
 use crate::tls::{Server, acme};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -31,9 +33,31 @@ impl Default for Tasks {
 }
 
 impl Tasks {
-    /// Runs a listener: it ends by itself when the relay drains.
-    pub(super) fn listener(&mut self, work: impl Future<Output = ()> + Send + 'static) {
-        self.listeners.spawn(work);
+    /// Runs a listener: it ends by itself when the relay drains, and at no other time.
+    pub(super) fn listener(
+        &mut self,
+        address: SocketAddr,
+        draining: Arc<AtomicBool>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let failure = self.failure.clone();
+        self.listeners.spawn(async move {
+            let work = tokio::spawn(work);
+            let guard = AbortOnDrop(work.abort_handle());
+            let ended = work.await;
+            drop(guard);
+            let why = match ended {
+                Ok(()) if draining.load(Ordering::Relaxed) => return,
+                Ok(()) => format!("the listener on {address} ended by itself"),
+                Err(error) => format!("the listener on {address} broke down: {error}"),
+            };
+            failure.send_replace(Some(why));
+        });
+    }
+
+    /// Why the relay is about to end, where a part of it has died.
+    pub(super) fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.failure.subscribe()
     }
 
     /// Runs what never ends by itself. A relay that lost such a task is of no use: it is told.
@@ -161,5 +185,39 @@ pub(super) async fn acme(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn told(tasks: &Tasks) -> Option<String> {
+        tokio::time::timeout(Duration::from_millis(200), tasks.failed()).await.ok()
+    }
+
+    #[tokio::test]
+    async fn every_part_that_ends_is_seen() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 25));
+        let draining = Arc::new(AtomicBool::new(false));
+        let flag = || Arc::clone(&draining);
+        for panics in [false, true] {
+            let work = move || async move { assert!(!panics, "as the test says") };
+            let mut tasks = Tasks::default();
+            tasks.listener(address, flag(), work());
+            assert!(told(&tasks).await.unwrap().contains("the listener on 127.0.0.1:25"));
+            let mut tasks = Tasks::default();
+            tasks.background("http", work());
+            assert!(told(&tasks).await.unwrap().contains("http"));
+            assert!(tasks.failure().borrow().is_some());
+        }
+        draining.store(true, Ordering::Relaxed);
+        let mut tasks = Tasks::default();
+        tasks.listener(address, flag(), async {});
+        tasks.background("control", std::future::pending());
+        assert_eq!(told(&tasks).await, None, "a listener that drained");
+        tasks.stop("control").await;
+        tasks.listeners_end().await;
+        assert_eq!(told(&tasks).await, None, "what was stopped");
     }
 }

@@ -14,6 +14,9 @@ use crate::policy::Knowledge;
 use crate::rewrite::Delivery;
 use crate::rewrite::plan::Stamp;
 use std::fmt::Write;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -154,14 +157,17 @@ fn write_copies(
     let wrong = |path: &Path, error: &std::io::Error| {
         Failure::failed(format!("cannot write {}: {}", path.display(), reason(error)))
     };
-    std::fs::create_dir_all(folder).map_err(|error| wrong(folder, &error))?;
+    // Copies are mail: nobody else may read them.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| wrong(folder, &error))?;
     let (header, body) = message.split_at(mail::header_length(message));
     for (index, delivery) in deliveries.iter().enumerate() {
         let path = folder.join(file_name(index + 1, delivery));
         let leaving = Leaving { id: stamp.id, sender, delivery, own: false, received: stamp.received };
         let copy = render(shown, &leaving, header, body)
             .map_err(|why| Failure::failed(format!("a copy could not be rendered: {why}")))?;
-        std::fs::write(&path, copy).map_err(|error| wrong(&path, &error))?;
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(&copy)).map_err(|error| wrong(&path, &error))?;
     }
     Ok(deliveries.len())
 }

@@ -154,7 +154,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let context = Context { config: cli.config, out: Out::new(cli.json) };
     let result = run(&context, cli.command);
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.text.is_empty() {
@@ -164,7 +164,9 @@ pub fn main() -> ExitCode {
             }
             ExitCode::from(failure.code)
         }
-    }
+    };
+    crate::app::log::finish();
+    code
 }
 
 fn run(context: &Context, command: Command) -> Result<(), Failure> {

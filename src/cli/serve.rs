@@ -3,7 +3,7 @@
 use super::out;
 use super::systemd::{Pulse, tell, tell_reload};
 use super::{Context, Failure};
-use crate::app::{App, Running};
+use crate::app::{App, Running, log};
 use crate::config::Config;
 use sd_notify::NotifyState;
 use std::io::IsTerminal;
@@ -28,8 +28,12 @@ pub(super) fn threads() -> Result<tokio::runtime::Runtime, Failure> {
 pub(super) fn log(json: bool, default: &str) {
     let filter = EnvFilter::try_from_env("SEKISHO_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let ansi = out::color_on_stderr() && std::io::stderr().is_terminal();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(log::stderr())
+        .with_ansi(ansi)
+        // It would print its own trouble on the very stderr that is in trouble, and panic.
+        .log_internal_errors(false);
     // A second call finds a subscriber in place: the first one stays.
     let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
 }

@@ -8,6 +8,7 @@ use crate::people::RoleNames;
 use ipnet::IpNet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// `[desk]`
@@ -27,6 +28,12 @@ pub struct Desk {
     pub mail_codes: bool,
     /// Reverse proxies whose X-Forwarded-For is believed.
     pub proxies: Vec<IpNet>,
+    /// Networks that are told numbers, and why the relay is not ready.
+    pub monitoring: Vec<IpNet>,
+    /// Most connections at once.
+    pub connections: usize,
+    /// Most connections at once from one address.
+    pub connections_per_client: usize,
     /// Who is more than a sender.
     pub roles: RoleNames,
     /// A provider of OpenID Connect.
@@ -60,6 +67,12 @@ pub struct Oidc {
 const SESSION: Duration = Duration::from_hours(12);
 /// How long without doing anything.
 const IDLE: Duration = Duration::from_hours(4);
+/// Connections at once, where nothing is said.
+const CONNECTIONS: usize = 512;
+/// Connections at once from one address, where nothing is said: a browser opens six.
+const CONNECTIONS_PER_CLIENT: usize = 64;
+/// With fewer a single browser would have to wait.
+const FEWEST_CONNECTIONS: usize = 8;
 /// The shortest of both.
 const SHORTEST: Duration = Duration::from_mins(1);
 
@@ -78,6 +91,13 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
             return Err(place.wrong("[desk]", key, format!("`{key}` is at least \"1m\"")));
         }
     }
+    let connections = keys.connections.unwrap_or(CONNECTIONS);
+    let connections_per_client = keys.connections_per_client.unwrap_or(CONNECTIONS_PER_CLIENT);
+    for (key, number) in [("connections", connections), ("connections_per_client", connections_per_client)] {
+        if number < FEWEST_CONNECTIONS {
+            return Err(place.wrong("[desk]", key, format!("`{key}` is at least {FEWEST_CONNECTIONS}")));
+        }
+    }
     let oidc = match keys.oidc {
         Some(wanted) if keys.url.is_some() => Some(oidc(wanted, base, place)?),
         Some(_) => {
@@ -94,9 +114,17 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
         people: keys.people.map(|path| base.join(&path)),
         mail_codes: keys.mail_codes.unwrap_or(true),
         proxies: keys.proxies.into_iter().map(|net| net.0).collect(),
+        monitoring: keys.monitoring.map_or_else(local, |nets| nets.into_iter().map(|net| net.0).collect()),
+        connections,
+        connections_per_client,
         roles: names(keys.roles),
         oidc,
     })
+}
+
+/// This machine.
+fn local() -> Vec<IpNet> {
+    [IpNet::from_str("127.0.0.0/8"), IpNet::from_str("::1/128")].into_iter().flatten().collect()
 }
 
 fn names(keys: keys::Roles) -> RoleNames {

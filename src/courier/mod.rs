@@ -120,6 +120,17 @@ pub struct Courier {
     shelf: Shelf,
     sealer: Sealer,
     draining: watch::Sender<bool>,
+    /// One of its tasks has ended.
+    ended: watch::Sender<bool>,
+}
+
+/// Tells when the task that owns it ends, in whatever way.
+struct Ends(Arc<Courier>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.ended.send_replace(true);
+    }
 }
 
 impl Courier {
@@ -137,6 +148,7 @@ impl Courier {
             shelf: Shelf::default(),
             sealer: Sealer::new(seals),
             draining: watch::Sender::new(false),
+            ended: watch::Sender::new(false),
             store,
             upstream: RwLock::new(upstream),
             clock,
@@ -146,10 +158,10 @@ impl Courier {
         });
         let mut tasks = JoinSet::new();
         for _ in 0..bounds.places {
-            tasks.spawn(place::work(Arc::clone(&courier)));
+            tasks.spawn(watched(Ends(Arc::clone(&courier)), place::work(Arc::clone(&courier))));
         }
-        tasks.spawn(claims::claim(Arc::clone(&courier)));
-        let renewer = tokio::spawn(claims::renew(Arc::clone(&courier)));
+        tasks.spawn(watched(Ends(Arc::clone(&courier)), claims::claim(Arc::clone(&courier))));
+        let renewer = tokio::spawn(watched(Ends(Arc::clone(&courier)), claims::renew(Arc::clone(&courier))));
         CourierHandle { courier, tasks: Arc::new(Mutex::new(tasks)), renewer: Arc::new(renewer) }
     }
 
@@ -163,6 +175,12 @@ impl Courier {
         // the sender is our own: it cannot go away
         let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
+}
+
+/// A task of this courier, whose end is seen.
+async fn watched(end: Ends, work: impl Future<Output = ()>) {
+    work.await;
+    drop(end);
 }
 
 /// A running courier. Clones are the same courier.
@@ -198,6 +216,21 @@ impl CourierHandle {
             busy,
             ahead,
             breaker: self.courier.board.breaker(),
+        }
+    }
+
+    /// Whether all its tasks run.
+    pub fn is_whole(&self) -> bool {
+        !*self.courier.ended.borrow()
+    }
+
+    /// Waits until one of its tasks ended that must not have: for ever, if all goes well.
+    pub async fn broken(&self) {
+        let mut ended = self.courier.ended.subscribe();
+        // The sender is our own: it cannot go away.
+        let _ = ended.wait_for(|ended| *ended).await;
+        if self.courier.board.is_draining() {
+            std::future::pending().await
         }
     }
 

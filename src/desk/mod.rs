@@ -265,10 +265,7 @@ impl Desk {
     /// Our trace fields for a stored message: the same that it would have left with.
     fn stamp(&self, message: &StoredMessage) -> Stamp {
         let client = match &message.origin {
-            Origin::Client { peer, helo, .. } => {
-                let address = peer.rsplit_once(':').map_or(peer.as_str(), |(address, _)| address);
-                format!("{helo} ([{}])", address.trim_matches(['[', ']']))
-            }
+            Origin::Client { peer, helo, .. } => crate::smtp::trace_client(helo, peer),
             Origin::Own { .. } => String::new(),
         };
         Stamp {

@@ -11,6 +11,7 @@ use crate::policy::{Action, Timing};
 use crate::rewrite::Delivery;
 use crate::rewrite::compose::synthesised_message_id;
 use crate::rewrite::plan::{self, Copies, Stamp};
+use crate::smtp::trace_client;
 use crate::store::{
     Body, BodyWriter, HoldKind, InitialState, NewDelivery, NewHold, NewMessage, NewNotice, NoticeKind,
     Origin, Place, Store, StoreError, StoredMessage,
@@ -126,12 +127,7 @@ impl Intake {
     /// What our trace field says of a message.
     pub fn stamp(&self, id: Id, received: Timestamp, origin: &Origin) -> Stamp {
         let client = match origin {
-            Origin::Client { peer, helo, .. } => {
-                let address = peer
-                    .parse()
-                    .map_or_else(|_| peer.clone(), |peer: std::net::SocketAddr| peer.ip().to_string());
-                format!("{helo} ([{address}])")
-            }
+            Origin::Client { peer, helo, .. } => trace_client(helo, peer),
             Origin::Own { .. } => String::new(),
         };
         let hostname = self.0.settings.hostname.clone();

@@ -2,6 +2,7 @@
 
 use super::access::Admission;
 use super::guard::Demands;
+use super::share::Share;
 use super::stream::Stream;
 use super::transaction::Transaction;
 use super::wire::{Over, Patience, Wire};
@@ -42,6 +43,8 @@ struct Incoming {
     recipients: usize,
     began: Instant,
     octets: u64,
+    /// Memory for its header.
+    share: Share,
 }
 
 /// One session from greeting to close.
@@ -94,6 +97,9 @@ impl Conversation {
         tracing::debug!(client = %self.client.peer, ?ended, "over");
         let last_words = match ended {
             Ok(()) | Err(Over::Gone) => None,
+            Err(Over::TimedOut) if self.began.elapsed() >= self.place.settings.limits.session => {
+                Some(("421 4.4.2", "the session has lasted too long, closing"))
+            }
             Err(Over::TimedOut) => Some(("421 4.4.2", "too slow, closing")),
             Err(Over::Drained) => Some(("421 4.3.2", "shutting down, try again later")),
         };
@@ -343,8 +349,14 @@ impl Conversation {
             Ok(reception) => {
                 let reception = self.demands().before(reception);
                 let began = Instant::now();
-                self.incoming =
-                    Some(Box::new(Incoming { reception: Ok(reception), recipients, began, octets: 0 }));
+                let share = Share::default();
+                self.incoming = Some(Box::new(Incoming {
+                    reception: Ok(reception),
+                    recipients,
+                    began,
+                    octets: 0,
+                    share,
+                }));
                 self.session.accept();
             }
             Err(answer) => {
@@ -362,9 +374,11 @@ impl Conversation {
     async fn content(&mut self, octets: Bytes) {
         let Some(incoming) = &mut self.incoming else { return };
         incoming.octets += octets.len() as u64;
-        if let Ok(reception) = &mut incoming.reception
-            && let Err(answer) = reception.write(octets).await
-        {
+        let Ok(reception) = &mut incoming.reception else { return };
+        if !incoming.share.grows(&octets) {
+            tracing::warn!(client = %self.client.peer, "refused: the headers under way take too much memory together");
+            incoming.reception = Err(Answer::Unavailable);
+        } else if let Err(answer) = reception.write(octets).await {
             incoming.reception = Err(answer);
         }
     }

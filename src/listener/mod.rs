@@ -7,7 +7,7 @@
 //! * `conversation` one client: drives the [`Session`](crate::smtp::Session) over a stream
 //! * [`access`] who may send here, and as whom; `authentication` AUTH; `guard` looks at the header first
 //! * `wire` reading and writing within deadlines; `stream` a socket, or TLS over one
-//! * `transaction` the envelope while it grows
+//! * `share` memory for headers, shared by all; `transaction` the envelope while it grows
 //! * `answers` what the doorway answers, as SMTP replies; [`tally`] what is counted
 //!
 //! **Who may relay.** A client is known by the network it comes from, or by the names in a certificate of
@@ -23,6 +23,7 @@ mod gate;
 mod guard;
 mod proxy;
 pub mod settings;
+mod share;
 mod stream;
 pub mod tally;
 mod transaction;
@@ -39,7 +40,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 pub use tally::Tally;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use visit::Visit;
 
@@ -84,6 +85,32 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     place: Arc<RwLock<Arc<Place>>>,
+    asks: mpsc::Receiver<Ask>,
+    asked: mpsc::Sender<Ask>,
+}
+
+/// Whether connections are being accepted: answered by the loop that accepts them.
+type Ask = oneshot::Sender<bool>;
+
+/// Asks a running listener whether it accepts connections. Clones ask the same listener.
+#[derive(Clone, Debug)]
+pub struct Alive {
+    address: SocketAddr,
+    asks: mpsc::Sender<Ask>,
+}
+
+impl Alive {
+    /// The address asked about.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// True once the listener itself says so; one that ended says nothing, one that is out of file
+    /// descriptors says no.
+    pub async fn accepts(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.asks.send(answer).await.is_ok() && answered.await.unwrap_or(false)
+    }
 }
 
 /// Changes a running listener's settings, for a reload.
@@ -108,7 +135,8 @@ impl Listener {
         socket.bind(settings.address)?;
         let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address, place: Arc::new(RwLock::new(Place::new(settings))) })
+        let (asked, asks) = mpsc::channel(8);
+        Ok(Self { socket, address, place: Arc::new(RwLock::new(Place::new(settings))), asks, asked })
     }
 
     /// What was bound; with the real port where the settings said 0.
@@ -121,9 +149,14 @@ impl Listener {
         Reload(Arc::clone(&self.place))
     }
 
+    /// A handle to ask whether it accepts connections.
+    pub fn alive(&self) -> Alive {
+        Alive { address: self.address, asks: self.asked.clone() }
+    }
+
     /// Serves until `shutdown`, then drains: no new connections, 421 4.3.2 to sessions that wait for a
     /// command, content under way may end within `limits.drain`. Returns when all sessions are over.
-    pub async fn run(self, doorway: Arc<dyn Doorway>, mut shutdown: Shutdown) {
+    pub async fn run(mut self, doorway: Arc<dyn Doorway>, mut shutdown: Shutdown) {
         let sessions_open = {
             let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
             place.settings.tally.sessions.clone()
@@ -131,12 +164,16 @@ impl Listener {
         let gate = Arc::new(Gate::new(sessions_open));
         let mut sessions = JoinSet::new();
         let sessions_shutdown = shutdown.clone();
+        let mut accepts = true;
         loop {
             tokio::select! {
                 () = stopped(&mut shutdown) => break,
                 Some(ended) = sessions.join_next() => report(ended),
+                // Whoever asked may have stopped waiting.
+                Some(answer) = self.asks.recv() => drop(answer.send(accepts)),
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, peer)) => {
+                        accepts = true;
                         let place = Arc::clone(&self.place.read().unwrap_or_else(PoisonError::into_inner));
                         let visit = Visit { stream, peer, place, shutdown: sessions_shutdown.clone() };
                         if let Some(session) = visit.admit(&gate, &doorway) {
@@ -144,13 +181,14 @@ impl Listener {
                         }
                     }
                     Err(error) => {
+                        accepts = false;
                         tracing::warn!(address = %self.address, %error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
             }
         }
-        drop(self.socket);
+        drop((self.socket, self.asks));
         let limit = self.place.read().unwrap_or_else(PoisonError::into_inner).settings.limits.drain + COMMIT;
         let all = async {
             while let Some(ended) = sessions.join_next().await {

@@ -26,6 +26,7 @@ pub mod invisible;
 pub mod named;
 pub mod open;
 pub mod seven_bit;
+pub mod spell_out;
 pub mod walk;
 
 pub use address::{Address, AddressList, Mailbox};

@@ -25,6 +25,14 @@ const PART_HEADER: usize = 1 << 20;
 /// Deepest nesting.
 const DEPTH: usize = 100;
 
+/// A text in quoted-printable (RFC 2045 §6.7).
+pub fn quoted_printable(text: &[u8]) -> Vec<u8> {
+    let (mut encoder, mut out) = (Encoder::quoted_printable(), Vec::with_capacity(text.len()));
+    encoder.feed(text, &mut out);
+    encoder.finish(&mut out);
+    out
+}
+
 /// Why a message cannot be made 7-bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -400,7 +408,7 @@ fn with_encoding(header: &Header, name: Option<&str>) -> Vec<u8> {
 }
 
 /// The block without the signatures that no longer hold (RFC 6376 §3.4.3: the body is hashed as sent).
-fn unsigned(block: Vec<u8>) -> Vec<u8> {
+pub fn unsigned(block: Vec<u8>) -> Vec<u8> {
     let Ok(header) = Header::parse(Bytes::from(block.clone())) else { return block };
     let signature = |name: &[u8]| name.eq_ignore_ascii_case(b"dkim-signature");
     let kept = header.fields().iter().filter(|field| !signature(header.name(field)));

@@ -11,6 +11,7 @@ use super::mail::{Head, text_part};
 use super::pages::Letter;
 use super::whom::is_ours;
 use super::{Letterhead, Matter, Moment, safe};
+use crate::message::seven_bit::quoted_printable;
 use crate::message::{Address, Header, Recipient};
 use crate::store::{DeliveryState, Origin, QueueRow};
 use bytes::Bytes;
@@ -21,6 +22,8 @@ use std::fmt::Write as _;
 const MAX_LISTED: usize = 100;
 /// Longest reply that is repeated, in characters.
 const MAX_REPLY: usize = 500;
+/// Longest line in octets, its CR included (RFC 5322 §2.1.1).
+const MAX_LINE: usize = 999;
 /// Most octets of the original's header that are returned.
 const MAX_HEADER: usize = 128 * 1024;
 
@@ -84,7 +87,7 @@ pub(super) fn compose(
         ),
     ];
     if let Some(header) = report.original_header(is_ours(&to[0], letterhead)) {
-        parts.push(text_part("text/rfc822-headers", &header));
+        parts.push(header_part(&header));
     }
     let mut out = head.render();
     let kind = format!("multipart/report; report-type=delivery-status; boundary=\"{boundary}\"");
@@ -217,7 +220,7 @@ impl Report<'_> {
             if let Some(upstream) = &self.letterhead.upstream {
                 out.push_str(&safe::field("Remote-MTA", &format!("dns; {}", safe::ascii(upstream, 255))));
             }
-            let words = safe::ascii(line.reply, MAX_REPLY);
+            let words = safe::ascii(staged(line.reply).0, MAX_REPLY);
             if !words.is_empty() {
                 let kind = if reply_code(&words).is_some() { "smtp" } else { "x-sekisho" };
                 out.push_str(&safe::field("Diagnostic-Code", &format!("{kind}; {words}")));
@@ -315,26 +318,82 @@ fn status(reply: &str, form: Form) -> String {
     }
     let class = if form == Form::Failed { '5' } else { '4' };
     let Some(code) = reply_code(reply) else {
-        // No reply: given up for lack of time, or no answer yet.
-        return if form == Form::Failed { "5.4.7" } else { "4.4.1" }.to_owned();
+        // Our own words, which begin with a code where there is more to say than that time ran out, or that
+        // there is no answer yet.
+        return match enhanced(reply) {
+            Some(own) if own.starts_with(class) => own.to_owned(),
+            _ if form == Form::Failed => "5.4.7".to_owned(),
+            _ => "4.4.1".to_owned(),
+        };
     };
-    let own = reply.get(4..).and_then(|rest| rest.split([' ', '\r', '\n']).next()).filter(|word| {
-        let parts: Vec<&str> = word.split('.').collect();
-        parts.len() == 3
-            && matches!(parts[0], "4" | "5")
-            && parts
-                .iter()
-                .all(|part| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
-    });
-    match (own, code, form) {
-        (Some(own), ..) if own.starts_with(class) => own.to_owned(),
+    match reply.get(4..).and_then(enhanced) {
+        Some(own) if own.starts_with(class) => own.to_owned(),
         // A temporary failure that was given up: its time expired (RFC 3463 §3.5).
-        (_, 400..500, Form::Failed) => "5.4.7".to_owned(),
-        (_, 550, Form::Failed) => "5.1.1".to_owned(),
-        (_, 552, Form::Failed) => "5.2.2".to_owned(),
-        (_, 553, Form::Failed) => "5.1.3".to_owned(),
+        _ if form == Form::Failed && code < 500 => "5.4.7".to_owned(),
+        _ if form == Form::Failed => bare(code, staged(reply).1).to_owned(),
         _ => format!("{class}.0.0"),
     }
+}
+
+/// The enhanced status code (RFC 3463) that a text begins with.
+fn enhanced(text: &str) -> Option<&str> {
+    let word = text.split([' ', '\r', '\n']).next()?;
+    let parts: Vec<&str> = word.split('.').collect();
+    let number =
+        |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    (parts.len() == 3 && matches!(parts[0], "4" | "5") && parts.iter().all(number)).then_some(word)
+}
+
+/// What the upstream was answering: a reply without an enhanced code is kept with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Sender,
+    Recipient,
+    Content,
+}
+
+/// A reply as it came, and what it answered.
+fn staged(reply: &str) -> (&str, Stage) {
+    let at = |stage: &str| reply.strip_suffix(stage).and_then(|rest| rest.strip_suffix(' '));
+    if let Some(said) = at("(after MAIL)") {
+        return (said, Stage::Sender);
+    }
+    match at("(after DATA)").or_else(|| at("(after the final dot)")) {
+        Some(said) => (said, Stage::Content),
+        None => (reply, Stage::Recipient),
+    }
+}
+
+/// What a permanent refusal without an enhanced code says, by what it refused (RFC 5321 §4.3.2): an address
+/// is blamed only where it was what was asked about, for lists drop it on that word.
+fn bare(code: u16, stage: Stage) -> &'static str {
+    match (code, stage) {
+        (550, Stage::Recipient) => "5.1.1",
+        (552, Stage::Recipient) => "5.2.2",
+        (553, Stage::Recipient) => "5.1.3",
+        (550, Stage::Sender) => "5.1.8",
+        (553, Stage::Sender) => "5.1.7",
+        (552, Stage::Sender | Stage::Content) => "5.3.4",
+        (550 | 554, Stage::Content) => "5.6.0",
+        _ => "5.0.0",
+    }
+}
+
+/// The original's header as a part: as it is up to the longest line there may be, else in quoted-printable,
+/// which programs that look for the Message-ID can still read (RFC 6522 §4).
+fn header_part(header: &[u8]) -> String {
+    let mut lines = header.split(|byte| *byte == b'\n');
+    let plain = header.is_ascii() && lines.all(|line| line.len() <= MAX_LINE);
+    let mut out = safe::field("Content-Type", "text/rfc822-headers");
+    let content = if plain {
+        out.push_str("Content-Transfer-Encoding: 7bit\r\n\r\n");
+        header.to_vec()
+    } else {
+        out.push_str("Content-Transfer-Encoding: quoted-printable\r\n\r\n");
+        quoted_printable(header)
+    };
+    out.push_str(&String::from_utf8_lossy(&content));
+    out
 }
 
 #[cfg(test)]

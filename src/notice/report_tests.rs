@@ -128,6 +128,22 @@ fn statuses() {
         ("550 4.1.1 confused", Form::Failed, "5.1.1"),
         ("550 5.1.1111 x", Form::Failed, "5.1.1"),
         ("5501 x", Form::Failed, "5.4.7"),
+        // our own words
+        ("5.3.4 the message has 9 octets", Form::Failed, "5.3.4"),
+        ("5.6.7 an address needs SMTPUTF8", Form::Failed, "5.6.7"),
+        ("4.4.1 no answer within 30s", Form::Failed, "5.4.7"),
+        ("4.7.5 TLS could not be agreed on", Form::Delayed, "4.7.5"),
+        ("5.3 is no code", Form::Failed, "5.4.7"),
+        // the upstream's, without an enhanced code: by what was refused
+        ("550 no (after MAIL)", Form::Failed, "5.1.8"),
+        ("553 no (after MAIL)", Form::Failed, "5.1.7"),
+        ("552 too big (after MAIL)", Form::Failed, "5.3.4"),
+        ("550 spam (after the final dot)", Form::Failed, "5.6.0"),
+        ("554 spam (after the final dot)", Form::Failed, "5.6.0"),
+        ("552 too big (after the final dot)", Form::Failed, "5.3.4"),
+        ("554 no (after DATA)", Form::Failed, "5.6.0"),
+        ("550 5.7.1 no (after the final dot)", Form::Failed, "5.7.1"),
+        ("552 mailbox full", Form::Failed, "5.2.2"),
         ("", Form::Delayed, "4.4.1"),
     ];
     for (reply, form, expected) in cases {
@@ -184,4 +200,20 @@ fn success_is_reported_to_who_asked() {
     message.envelope.recipients[0].notify = wish(true, false);
     let failed = [row(&message, 0, DeliveryState::Failed, "550 5.1.1 no")];
     assert!(reported(&message, &failed, Form::Relayed).is_none());
+}
+
+#[test]
+fn the_header_comes_back_readable() {
+    let fits = format!("Subject: {}\r\nMessage-ID: <a@b>\r\n", "x".repeat(998 - 9));
+    let part = header_part(fits.as_bytes());
+    assert!(part.contains("Content-Transfer-Encoding: 7bit\r\n\r\n") && part.ends_with(&fits));
+    let long = format!("Subject: {}\r\nMessage-ID: <a@b>\r\n", "x".repeat(999 - 9));
+    for header in [long.as_str(), "Subject: \u{7d4c}\u{7406}\r\nMessage-ID: <a@b>\r\n"] {
+        let part = header_part(header.as_bytes());
+        assert!(part.contains("quoted-printable\r\n\r\nSubject: "), "{part}");
+        assert!(part.contains("\r\nMessage-ID: <a@b>\r\n"), "{part}");
+        assert!(part.is_ascii() && part.lines().all(|line| line.len() <= 76), "{part}");
+    }
+    assert_eq!(staged("550 no (after the final dot)").0, "550 no");
+    assert_eq!(staged("550 no"), ("550 no", Stage::Recipient));
 }

@@ -1,4 +1,7 @@
-//! Command lines: found, bounded, and never ended by anything but CRLF.
+//! Command lines: found, bounded, and never ended by anything but CRLF; by a bare LF as well where the
+//! administrator says so of a network.
+
+use super::content::BareLf;
 
 /// Longest command line in octets, CRLF included (`RELIABILITY` promise 4; RFC 5321 §4.5.3.1.4 asks for
 /// 512 and more for parameters).
@@ -7,8 +10,8 @@ pub const MAX_LINE: usize = 2_048;
 /// What was found at the front of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A line of this many octets, without its CRLF.
-    Line(usize),
+    /// A line of this many octets, and this many of its end.
+    Line(usize, usize),
     /// This many octets are of no use: the rest of a line that was refused already.
     Skip(usize),
     /// This many octets are refused with 500 5.5.2, for this reason.
@@ -21,9 +24,16 @@ pub(super) enum Found {
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     skipping: bool,
+    /// A bare LF ends a line, too.
+    bare_lf: bool,
 }
 
 impl Lines {
+    /// Whether a bare LF is to end a line.
+    pub(super) fn new(bare_lf: BareLf) -> Self {
+        Self { skipping: false, bare_lf: bare_lf == BareLf::Normalise }
+    }
+
     /// Looks at the front of `input`, for a line of at most `most` octets. What is found must be taken
     /// from it before the next call.
     pub(super) fn next(&mut self, input: &[u8], most: usize) -> Found {
@@ -40,21 +50,31 @@ impl Lines {
             let held = usize::from(front.ends_with(b"\r"));
             return Found::Wrong(front.len() - held, "line too long");
         };
-        let Some(line) = front[..end].strip_suffix(b"\r") else {
+        let (line, ended) = match front[..end].strip_suffix(b"\r") {
+            Some(line) => (line, 2),
+            None if self.bare_lf => (&front[..end], 1),
+            None => (&front[..end], 0),
+        };
+        if ended == 0 {
             // Answered at once, so that somebody at a keyboard learns why; the line goes on to its CRLF.
             self.skipping = true;
             return Found::Wrong(end + 1, "a LF without CR; lines end in CRLF");
-        };
+        }
         if memchr::memchr2(b'\r', 0, line).is_some() {
             return Found::Wrong(end + 1, "a bare CR or a NUL in a command");
         }
-        Found::Line(line.len())
+        Found::Line(line.len(), ended)
     }
 
     fn skip(&mut self, input: &[u8]) -> Found {
-        if let Some(start) = memchr::memmem::find(input, b"\r\n") {
+        let end = if self.bare_lf {
+            memchr::memchr(b'\n', input).map(|at| at + 1)
+        } else {
+            memchr::memmem::find(input, b"\r\n").map(|at| at + 2)
+        };
+        if let Some(end) = end {
             self.skipping = false;
-            return Found::Skip(start + 2);
+            return Found::Skip(end);
         }
         match input.len() - usize::from(input.ends_with(b"\r")) {
             0 => Found::More,
@@ -68,8 +88,8 @@ mod tests {
     use super::*;
 
     /// Lines and refusals in order, from input that comes in these pieces.
-    fn all(pieces: &[&[u8]]) -> Vec<String> {
-        let mut lines = Lines::default();
+    fn all(pieces: &[&[u8]], bare_lf: BareLf) -> Vec<String> {
+        let mut lines = Lines::new(bare_lf);
         let mut input = Vec::new();
         let mut found = Vec::new();
         for piece in pieces {
@@ -78,9 +98,9 @@ mod tests {
                 let taken = match lines.next(&input, MAX_LINE) {
                     Found::More => break,
                     Found::Skip(length) => length,
-                    Found::Line(length) => {
+                    Found::Line(length, ended) => {
                         found.push(String::from_utf8_lossy(&input[..length]).into_owned());
-                        length + 2
+                        length + ended
                     }
                     Found::Wrong(length, why) => {
                         found.push(format!("! {why}"));
@@ -117,10 +137,30 @@ mod tests {
                 (0..=input.len()).filter(|cut| input.len() < 100 || cut % 61 == 0 || *cut > MAX_LINE - 5)
             {
                 let (one, two) = input.split_at(cut);
-                assert_eq!(all(&[one, two]), expected, "cut at {cut} of {}", input.len());
+                assert_eq!(all(&[one, two], BareLf::Refuse), expected, "cut at {cut} of {}", input.len());
             }
             let single: Vec<&[u8]> = input.chunks(1).collect();
-            assert_eq!(all(&single), expected, "octet by octet");
+            assert_eq!(all(&single, BareLf::Refuse), expected, "octet by octet");
+        }
+    }
+
+    #[test]
+    fn where_it_is_said_a_bare_lf_ends_a_line_too() {
+        let inside = "! a bare CR or a NUL in a command";
+        let over = [&[b'x'; MAX_LINE + 9][..], b"\nA\r\n"].concat();
+        let cases: [(&[u8], Vec<&str>); 6] = [
+            (b"A\r\nB\r\n", vec!["A", "B"]),
+            (b"A\nB\nC\r\nD\r\n", vec!["A", "B", "C", "D"]),
+            (b"\nB\n", vec!["", "B"]),
+            (b"A\rB\nC\n", vec![inside, "C"]),
+            (b"A\0\nC\n", vec![inside, "C"]),
+            (&over, vec!["! line too long", "A"]),
+        ];
+        for (input, expected) in cases {
+            for cut in 0..=input.len() {
+                let (one, two) = input.split_at(cut);
+                assert_eq!(all(&[one, two], BareLf::Normalise), expected, "cut at {cut} of {}", input.len());
+            }
         }
     }
 }

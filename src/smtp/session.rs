@@ -159,7 +159,7 @@ impl Session {
             state: State::Connected,
             helo: String::new(),
             bare_lf,
-            lines: Lines::default(),
+            lines: Lines::new(bare_lf),
             asked: Asked::Nothing,
             errors: 0,
             secured: false,
@@ -182,7 +182,7 @@ impl Session {
         self.authenticated = false;
         self.state = State::Connected;
         self.helo.clear();
-        self.lines = Lines::default();
+        self.lines = Lines::new(self.bare_lf);
         self.asked = Asked::Nothing;
     }
 
@@ -237,14 +237,16 @@ impl Session {
                     self.break_off();
                     self.error("500 5.5.2", why);
                 }
-                Found::Line(length) => {
+                Found::Line(length, ended) => {
                     let line = &input[..length];
                     let event = match std::str::from_utf8(line) {
                         _ if matches!(self.state, State::Auth(_)) => self.response(line),
                         Ok(line) => self.command(line),
+                        // a computer named in the letters of its own country: the name decides nothing
+                        Err(_) if is_greeting(line) => self.command(&String::from_utf8_lossy(line)),
                         Err(_) => self.error("500 5.5.2", "a command that is not UTF-8"),
                     };
-                    input.advance(length + 2);
+                    input.advance(length + ended);
                     if let Some(event) = event {
                         return event;
                     }
@@ -437,4 +439,10 @@ impl Session {
         self.put(code, text);
         self.output[separator] = b'-';
     }
+}
+
+/// Whether the line is EHLO or HELO, whatever the octets of the name behind it.
+fn is_greeting(line: &[u8]) -> bool {
+    line.get(..5)
+        .is_some_and(|verb| verb.eq_ignore_ascii_case(b"EHLO ") || verb.eq_ignore_ascii_case(b"HELO "))
 }

@@ -88,8 +88,10 @@ fn commands_get_their_answers() {
     let long = format!("NOOP {}", "x".repeat(2_044));
     let fits = format!("NOOP {}", "x".repeat(2_041));
     let cases: &[(&[&str], &[&str])] = &[
-        (&["EHLO"], &["501 5.5.4"]),
-        (&["EHLO a b"], &["501 5.5.4"]),
+        // a name decides nothing: none is refused
+        (&["EHLO", M], &["250", "250 2.1.0"]),
+        (&["EHLO a b", M], &["250", "250 2.1.0"]),
+        (&["HELO my_pc", M], &["250", "250 2.1.0"]),
         (&["HELO c"], &["250"]),
         (&["ehlo [192.0.2.1]"], &["250"]),
         (&["NOOP", "noop x y"], &["250 2.0.0", "250 2.0.0"]),
@@ -147,6 +149,27 @@ fn commands_get_their_answers() {
     for (lines, expected) in cases {
         let sent = lines.iter().fold(String::new(), |all, line| all + line + "\r\n");
         assert_eq!(&codes(&converse([sent.as_bytes()])), expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn any_name_is_taken_and_kept_printable() {
+    let long = [b"EHLO ".as_slice(), &[b'a'; 300]].concat();
+    for (line, kept) in [
+        (b"EHLO \x8c\x6f\x97\x9d-PC".as_slice(), "?o??-PC"),
+        (b"HELO \xc4\xec\xe8\xf2\xf0\xe8\xe9-\xcf\xca", "???????-??"),
+        ("EHLO \u{7d4c}\u{7406}-PC".as_bytes(), "??-PC"),
+        (b"EHLO", "unknown"),
+        (b"HELO  ", "unknown"),
+        (b"EHLO my_host.local", "my_host.local"),
+        (b"EHLO a\tb\x01c d", "a?b?c?d"),
+        (b"EHLO [192.0.2.1", "[192.0.2.1"),
+        (&long, &"a".repeat(255)),
+    ] {
+        let mut session = Session::new(options(), BareLf::Refuse);
+        let mut input = BytesMut::from([line, b"\r\n"].concat().as_slice());
+        assert!(matches!(session.next(&mut input), Event::Greeted), "{line:?}");
+        assert_eq!(session.helo(), kept);
     }
 }
 
@@ -302,5 +325,16 @@ fn starttls_is_advertised_until_it_is_used() {
         let lines: [&[u8]; 3] = [b"EHLO c\r\n", b"STARTTLS\r\n", b"EHLO c\r\n"];
         let seen = drive(offering(starttls), lines);
         assert_eq!(seen.replies.matches("250-STARTTLS\r\n").count(), times, "{}", seen.replies);
+    }
+}
+
+#[test]
+fn addresses_in_trace_fields_are_literals() {
+    for (peer, wanted) in [
+        ("192.0.2.1:4711", "pc ([192.0.2.1])"),
+        ("[2001:db8::1]:4711", "pc ([IPv6:2001:db8::1])"),
+        ("somewhere", "pc ([somewhere])"),
+    ] {
+        assert_eq!(trace_client("pc", peer), wanted);
     }
 }

@@ -11,8 +11,10 @@ use super::{content::Fault, params};
 const HTTP: [&str; 8] = ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "CONNECT", "PATCH"];
 /// Verbs of SMTP that are not offered.
 const NOT_OFFERED: [&str; 8] = ["BDAT", "EXPN", "ETRN", "TURN", "SEND", "SOML", "SAML", "XCLIENT"];
-/// What a client without a name is told.
-const NAMELESS: &str = "say who you are: EHLO followed by your host's name";
+/// Most characters of a client's name that are kept.
+const NAME: usize = 255;
+/// What a client that gives no name is called in trace fields.
+const NAMELESS: &str = "unknown";
 
 impl Session {
     /// Carries out one command line. `None`: it is answered, and the driver need not know.
@@ -43,9 +45,7 @@ impl Session {
     }
 
     fn ehlo(&mut self, name: &str) -> Option<Event> {
-        if !self.introduce(name) {
-            return self.error("501 5.5.4", NAMELESS);
-        }
+        self.introduce(name);
         let options = std::sync::Arc::clone(&self.options);
         self.put_more("250", &[&options.hostname]);
         self.put_more("250", &["PIPELINING"]);
@@ -64,24 +64,20 @@ impl Session {
     }
 
     fn helo_verb(&mut self, name: &str) -> Option<Event> {
-        if !self.introduce(name) {
-            return self.error("501 5.5.4", NAMELESS);
-        }
+        self.introduce(name);
         let options = std::sync::Arc::clone(&self.options);
         self.put("250", &[&options.hostname]);
         Some(Event::Greeted)
     }
 
-    /// Takes the client's name for EHLO and HELO, if it is one. It decides nothing, so anything
-    /// printable will do (RFC 5321 §4.1.4 forbids refusing a wrong one).
-    fn introduce(&mut self, name: &str) -> bool {
-        let printable = name.chars().all(|letter| !letter.is_control() && letter != ' ');
-        if name.is_empty() || name.len() > 255 || !printable {
-            return false;
-        }
-        name.clone_into(&mut self.helo);
+    /// Takes the client's name for EHLO and HELO. It decides nothing, so anything will do (RFC 5321 §4.1.4
+    /// forbids refusing mail for a wrong one); for trace fields it is kept as printable ASCII, with a `?`
+    /// for each other character.
+    fn introduce(&mut self, name: &str) {
+        let name = if name.is_empty() { NAMELESS } else { name };
+        let printable = |letter: char| if letter.is_ascii_graphic() { letter } else { '?' };
+        self.helo = name.chars().take(NAME).map(printable).collect();
         self.state = State::Ready;
-        true
     }
 
     /// Whether STARTTLS is to be had now. Within TLS it is not advertised (RFC 3207 §4.2).

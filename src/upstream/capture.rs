@@ -49,7 +49,9 @@ impl Capture {
 
     async fn make_folders(&self) -> io::Result<()> {
         for part in ["tmp", "new", "cur"] {
-            fs::create_dir_all(self.folder.join(part)).await?;
+            // Captured mail is as private as mail is: codes and links to the desk stand in it.
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(self.folder.join(part)).await?;
         }
         Ok(())
     }
@@ -86,10 +88,14 @@ impl Capture {
     ) -> Result<(), Refusal> {
         let head = [delivery_fields(transaction).as_bytes(), &transaction.header].concat();
         match std::mem::replace(&mut transaction.body, Content::Spent) {
-            Content::Inline(body) => fs::write(partial, [head.as_slice(), &body].concat()).await?,
+            Content::Inline(body) => {
+                let mut file = create(partial).await?;
+                file.write_all(&[head.as_slice(), &body].concat()).await?;
+                file.flush().await?;
+            }
             Content::Spent => return Err(io::Error::other("the body was sent already").into()),
             Content::Stream(mut body, _) => {
-                let mut file = fs::File::create(partial).await?;
+                let mut file = create(partial).await?;
                 file.write_all(&head).await?;
                 let mut chunk = vec![0; CHUNK];
                 loop {
@@ -108,6 +114,11 @@ impl Capture {
         fs::rename(partial, self.folder.join("new").join(name)).await?;
         Ok(())
     }
+}
+
+/// A new file that nobody else may read.
+async fn create(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await
 }
 
 /// What a delivery agent puts before a message (RFC 5321 §4.4 for Return-Path).

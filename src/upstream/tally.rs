@@ -14,6 +14,7 @@ pub struct Tally {
     waiting: Family<ByName, Gauge>,
     wait: Family<ByName, Gauge>,
     closed: Family<ByName, Gauge>,
+    sessions: Family<ByName, Gauge>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -74,6 +75,11 @@ impl Tally {
             "1 while an upstream of several is left alone",
             self.closed.clone(),
         );
+        registry.register(
+            "upstream_sessions_limit",
+            "Sessions at once that an upstream was found to allow, where it refused more",
+            self.sessions.clone(),
+        );
     }
 
     /// Counts a connection that was of no use.
@@ -87,6 +93,12 @@ impl Tally {
         let labels = ByName { upstream: upstream.to_owned() };
         self.waiting.get_or_create(&labels).set(i64::try_from(waiting).unwrap_or(i64::MAX));
         self.wait.get_or_create(&labels).set(i64::try_from(longest.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how many sessions an upstream allows at once.
+    pub(super) fn sessions_limit(&self, upstream: &str, most: usize) {
+        let labels = ByName { upstream: upstream.to_owned() };
+        self.sessions.get_or_create(&labels).set(i64::try_from(most).unwrap_or(i64::MAX));
     }
 
     /// Notes whether an upstream is left alone.

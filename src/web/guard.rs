@@ -6,13 +6,14 @@
 //! is refused when a browser says that another site sent it, and when a form does not carry its token. The
 //! API knows no cookies: whoever asks there shows a token, which no browser adds by itself.
 
+use super::connections::Seat;
 use super::{Site, cookies};
 use crate::desk::principal::Principal;
 use crate::people::Denied;
 use crate::people::scope::{Scope, Scopes};
 use crate::people::session::Signed;
 use crate::token::{Token, same};
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -22,9 +23,17 @@ use ipnet::IpNet;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Most octets that a form or a request of the API may have.
-pub const LARGEST: usize = 1 << 20;
+const LARGEST: usize = 1 << 20;
+/// Most octets of a form of somebody who has not signed in.
+const LARGEST_OF_STRANGERS: usize = 16 << 10;
+/// How long a body may take.
+const BODY: Duration = Duration::from_secs(20);
+/// Bodies of the larger kind that are gathered at once.
+static LARGE_BODIES: Semaphore = Semaphore::const_new(32);
 /// Paths of the API.
 const API: &str = "/api/";
 /// Paths of links: their secret stands in the path, and they do only what is safe.
@@ -105,6 +114,10 @@ async fn admit(site: &Arc<Site>, mut request: Request, path: &str) -> Result<Req
         return Err(plain(StatusCode::FORBIDDEN, "another site sent this: nothing was done\n"));
     }
     if path.starts_with(API) {
+        // A token is looked up where the request is answered; without one nothing more is read.
+        if unsafe_method && !request.headers().contains_key(header::AUTHORIZATION) {
+            return Err(problem(StatusCode::UNAUTHORIZED, "show a token of the API", Some("Bearer")));
+        }
         return if unsafe_method { bounded(request, None).await } else { Ok(request) };
     }
     let expected = visitor(site, &mut request, path).await?;
@@ -155,9 +168,10 @@ async fn visitor(site: &Arc<Site>, request: &mut Request, path: &str) -> Result<
 /// The request with its body read, which is within bounds and carries the token.
 async fn bounded(request: Request, expected: Option<&str>) -> Result<Request, Response> {
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, LARGEST).await else {
-        return Err(plain(StatusCode::PAYLOAD_TOO_LARGE, "this is too much at once: nothing was done\n"));
-    };
+    if expected.is_some_and(str::is_empty) {
+        return Err(formless(&parts));
+    }
+    let body = gathered(&parts, body).await?;
     if let Some(expected) = expected {
         let in_header = parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
         let in_form = || {
@@ -165,20 +179,51 @@ async fn bounded(request: Request, expected: Option<&str>) -> Result<Request, Re
             text.split('&').find_map(|pair| pair.strip_prefix("csrf="))
         };
         let shown_token = in_header.or_else(in_form).unwrap_or_default();
-        if expected.is_empty() || !same(shown_token, expected) {
-            tracing::warn!(path = shown(parts.uri.path()), "a form without its token was refused");
-            let signed = parts.extensions.get::<Signed>().is_some();
-            let login = parts.uri.path().starts_with(LOGIN);
-            return Err(if signed || login {
-                let text = "this form is too old, or not one of ours: nothing was done. Go back, load the \
-                            page again, and send it once more.\n";
-                plain(StatusCode::FORBIDDEN, text)
-            } else {
-                plain(StatusCode::UNAUTHORIZED, "sign in first: nothing was done\n")
-            });
+        if !same(shown_token, expected) {
+            return Err(formless(&parts));
         }
     }
     Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+/// What is answered to a form that does not carry its token.
+fn formless(parts: &Parts) -> Response {
+    tracing::warn!(path = shown(parts.uri.path()), "a form without its token was refused");
+    let signed = parts.extensions.get::<Signed>().is_some();
+    let login = parts.uri.path().starts_with(LOGIN);
+    if signed || login {
+        let text = "this form is too old, or not one of ours: nothing was done. Go back, load the page again, \
+                    and send it once more.\n";
+        plain(StatusCode::FORBIDDEN, text)
+    } else {
+        plain(StatusCode::UNAUTHORIZED, "sign in first: nothing was done\n")
+    }
+}
+
+/// All of a body, unless it is too large or too slow. What it says of its own size is looked at before any
+/// of it is read.
+async fn gathered(parts: &Parts, body: Body) -> Result<Bytes, Response> {
+    let too_much = || plain(StatusCode::PAYLOAD_TOO_LARGE, "this is too much at once: nothing was done\n");
+    let known = parts.extensions.get::<Signed>().is_some() || parts.uri.path().starts_with(API);
+    let most = if known { LARGEST } else { LARGEST_OF_STRANGERS };
+    let said = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let said = said.and_then(|text| text.parse::<usize>().ok());
+    if said.is_some_and(|octets| octets > most) {
+        return Err(too_much());
+    }
+    let small = said.is_some_and(|octets| octets <= LARGEST_OF_STRANGERS) || !known;
+    let busy = || plain(StatusCode::SERVICE_UNAVAILABLE, "too much at once: try again in a minute\n");
+    let _turn = if small { None } else { Some(LARGE_BODIES.try_acquire().map_err(|_| busy())?) };
+    match tokio::time::timeout(BODY, to_bytes(body, most)).await {
+        Ok(Ok(body)) => {
+            if let Some(seat) = parts.extensions.get::<Seat>() {
+                seat.working();
+            }
+            Ok(body)
+        }
+        Ok(Err(_)) => Err(too_much()),
+        Err(_) => Err(plain(StatusCode::REQUEST_TIMEOUT, "this took too long: nothing was done\n")),
+    }
 }
 
 /// Whether a browser says that another site sent the request. Those that say nothing (RFC 9110 has no such

@@ -19,7 +19,11 @@
 //! | `sekisho_upstream_failures_total{upstream,reason}` | connections of no use: `connection`, `unverified`, `auth`, `refused` |
 //! | `sekisho_upstream_paced{upstream}` | copies that wait for their turn under a rate |
 //! | `sekisho_upstream_paced_seconds{upstream}` | how long the last of them has to wait |
+//! | `sekisho_upstream_sessions_limit{upstream}` | sessions at once that an upstream was found to allow, where it refused more |
 //! | `sekisho_upstream_left_alone{upstream}` | 1 while one upstream of several is left alone |
+//! | `sekisho_desk_connections` | connections to the desk open now |
+//! | `sekisho_desk_connections_dropped_total` | connections to the desk closed or refused to make room |
+//! | `sekisho_log_lines_lost_total` | log lines that could not be written |
 //! | `sekisho_sessions` | sessions with clients open now |
 //! | `sekisho_connections_refused_total{reason}` | clients broken off before a transaction: `proxy` (no sound PROXY header from a balancer), `starttls` (something sent behind STARTTLS), `early` (spoke before the greeting), `sessions` (too many) |
 //! | `sekisho_auth_total{result}` | claims of clients to be somebody: `right`, `wrong`, `too-many` (not looked at), `down` (the source of accounts cannot answer) |

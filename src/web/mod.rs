@@ -1,6 +1,7 @@
 //! HTTP on the desk's address: `/healthz`, `/readyz`, `/metrics`, and the desk's [`pages`].
 //!
 //! * [`guard`] what stands before every page: who visits, and whether a form is one of ours
+//! * [`connections`] how many clients at once, and how long each may take
 //! * [`routes`] every route, counted; [`cookies`] what browsers keep
 //! * `login` signing in and out; `link` links out of mails
 //! * `api` the same for programs
@@ -8,6 +9,7 @@
 
 mod api;
 pub mod assets;
+pub mod connections;
 pub mod cookies;
 pub mod guard;
 mod link;
@@ -20,18 +22,23 @@ pub mod words;
 use crate::desk::Desk;
 use crate::desk::links::Links;
 use crate::people::People;
+use crate::people::scope::Scope;
 use crate::store::Store;
 use assets::Assets;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use connections::Bounds;
+use guard::{Bearer, Client};
 use ipnet::IpNet;
 use metrics::Metrics;
 use routes::Routes;
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -62,16 +69,24 @@ pub struct Site {
     pub metrics: Metrics,
     /// The relay is shutting down: it is alive, but takes no more mail.
     pub draining: Arc<AtomicBool>,
+    /// The relay's other parts.
+    pub health: Arc<dyn Health>,
+    /// Networks that are told numbers, and why the relay is not ready.
+    pub monitors: Vec<IpNet>,
+    /// What connections are counted in.
+    pub connections: connections::Tally,
 }
 
-/// Serves until `stop` is done.
-pub async fn serve(
-    listener: TcpListener,
-    site: Arc<Site>,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let service = router(site).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop).await
+/// What is asked whether mail would be taken and sent, beside the store.
+pub trait Health: Send + Sync {
+    /// An error names the part that does not work.
+    fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
+}
+
+/// Serves until the task is stopped.
+pub async fn serve(listener: TcpListener, site: Arc<Site>, bounds: Bounds) -> io::Result<()> {
+    let tally = site.connections.clone();
+    connections::serve(listener, router(site), bounds, tally).await
 }
 
 /// Every route.
@@ -101,22 +116,57 @@ async fn healthz() -> Response {
     text(StatusCode::OK, "ok\n")
 }
 
-/// Mail would be taken now: a write could be committed, and the relay is not shutting down.
-async fn readyz(State(site): State<Arc<Site>>) -> Response {
-    if site.draining.load(Ordering::Relaxed) {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n");
-    }
-    match tokio::time::timeout(PATIENCE, site.store.ready()).await {
-        Ok(Ok(())) => text(StatusCode::OK, "ready\n"),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready");
-            text(StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written to\n")
+/// Mail would be taken and sent now: a write was committed, each part answers, and the relay is not
+/// shutting down. Why not is told to monitors alone.
+async fn readyz(State(site): State<Arc<Site>>, request: Request) -> Response {
+    match readiness(&site).await {
+        Ok(()) => text(StatusCode::OK, "ready\n"),
+        Err(why) => {
+            tracing::warn!(why, "not ready");
+            let shown =
+                if is_monitor(&site, &request) { format!("{why}\n") } else { "not ready\n".to_owned() };
+            text(StatusCode::SERVICE_UNAVAILABLE, shown)
         }
-        Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
     }
 }
 
-async fn show_metrics(State(site): State<Arc<Site>>) -> Response {
+/// Why mail would not be taken and sent.
+async fn readiness(site: &Site) -> Result<(), String> {
+    if site.draining.load(Ordering::Relaxed) {
+        return Err("shutting down".to_owned());
+    }
+    let silent = |what: &str| format!("{what} does not answer");
+    let asked = tokio::time::timeout(PATIENCE, site.health.check()).await;
+    asked.map_err(|_| silent("a part of the relay"))??;
+    let written = tokio::time::timeout(PATIENCE, site.store.ready()).await;
+    written
+        .map_err(|_| silent("the store"))?
+        .map_err(|error| format!("the store cannot be written to: {error}"))
+}
+
+/// Whether the request comes from one of the networks that watch the relay. One that a proxy we do not
+/// know sent on comes from nobody knows where.
+fn is_monitor(site: &Site, request: &Request) -> bool {
+    let Some(Client(address)) = request.extensions().get::<Client>().copied() else { return false };
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let forwarded = ["x-forwarded-for", "forwarded"].iter().any(|name| request.headers().contains_key(*name));
+    let unknown = forwarded && peer == Some(address);
+    !unknown && site.monitors.iter().any(|net| net.contains(&address.to_canonical()))
+}
+
+/// Numbers, for monitors and for tokens that may read them.
+async fn show_metrics(State(site): State<Arc<Site>>, request: Request) -> Response {
+    if !is_monitor(&site, &request) {
+        let (mut parts, _) = request.into_parts();
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            let why = "numbers are for the networks in [desk] monitoring, and for tokens with report:read\n";
+            return text(StatusCode::FORBIDDEN, why);
+        }
+        let allowed = Bearer::from_request_parts(&mut parts, &site).await;
+        if let Err(refusal) = allowed.and_then(|bearer| bearer.allow(Scope::ReportRead)) {
+            return refusal;
+        }
+    }
     match tokio::time::timeout(PATIENCE, site.metrics.render(&*site.store)).await {
         Ok(body) => (
             StatusCode::OK,
@@ -132,11 +182,11 @@ async fn nothing_here() -> Response {
     text(StatusCode::NOT_FOUND, "nothing here: try /healthz, /readyz or /metrics\n")
 }
 
-fn text(status: StatusCode, body: &'static str) -> Response {
+fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (status, headers, body).into_response()
+    (status, headers, body.into()).into_response()
 }

@@ -85,7 +85,7 @@ def it_refuses_a_corrupt_database_and_says_what_to_run():
 
 def it_does_not_serve_twice_from_one_store():
     with Sink() as sink, Relay(sink.address) as relay:
-        second = subprocess.run([binary(), "serve", "--config", str(relay.config)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=15)
+        second = subprocess.run([binary(), "serve", "--config", str(relay.config)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
         assert second.returncode != 0, "two relays on one store"
         contains(relay.send(mail("x", TWO), addresses(TWO)), "queued as")
 

@@ -34,6 +34,11 @@ class Sink:
         self.taken = []
         self.connections = 0
         self.scripts = []
+        # At most so many sessions at once, what is said to one more, and at which stage; and how many mails
+        # a session carries.
+        self.most, self.full, self.full_at = None, "421 4.7.0 too many connections", "connect"
+        self.per_session = None
+        self.open = self.refused = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -97,15 +102,33 @@ class Sink:
 
     async def _serve(self, reader, writer):
         self.connections += 1
+        self.open += 1
         try:
             await self._session(reader, Said(writer, self.port, self.connections))
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, Drop):
             pass
         finally:
+            self.open -= 1
             writer.close()
 
+    def _limited(self, stage, writer):
+        """What the limits of this sink say at this stage, if anything."""
+        if stage == "connect":
+            writer.carried, writer.crowded = 0, self.most is not None and self.open > self.most
+        if stage == "mail" and self.per_session is not None and writer.carried >= self.per_session:
+            self.refused += 1
+            return "452 4.4.5 too many messages per session"
+        if writer.crowded and stage == self.full_at:
+            self.refused += 1
+            return self.full
+        return None
+
     async def _answer(self, writer, stage, text, usual):
-        reply = self._scripted(stage, text)
+        reply = self._scripted(stage, text) or self._limited(stage, writer)
+        if reply and reply.startswith("421"):
+            writer.write(reply.encode() + b"\r\n")
+            await writer.drain()
+            raise Drop
         if reply == "drop":
             raise Drop
         if reply == "stall":
@@ -158,13 +181,14 @@ class Sink:
         if self._scripted("after", text):
             self.taken.append(taken)
             raise Drop
-        reply = self._scripted("dot", text)
+        reply = self._scripted("dot", text) or self._limited("dot", writer)
         if reply == "drop":
             raise Drop
         if reply == "stall":
             await asyncio.sleep(3600)
         if reply is None or reply.startswith("2"):
             self.taken.append(taken)
+            writer.carried += 1
         writer.write((reply or "250 2.0.0 taken").encode() + b"\r\n")
 
     async def _content(self, reader):
@@ -190,6 +214,7 @@ class Said:
     def __init__(self, writer, port, number):
         self.writer, self.name = writer, f"sink {port}/{number}"
         self.drain, self.close = writer.drain, writer.close
+        self.carried, self.crowded = 0, False
 
     def write(self, octets):
         """Answers."""

@@ -4,6 +4,7 @@ use super::super::Failure;
 use crate::config::reason;
 use crate::policy::rules::DEFAULT;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// First line of a configuration that `try` wrote, and may write anew.
@@ -25,7 +26,7 @@ impl Home {
     pub(super) fn make(named: Option<&Path>, listen: SocketAddr, desk: SocketAddr) -> Result<Self, Failure> {
         let folder = match named {
             Some(folder) => {
-                std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
+                private_folder(folder).map_err(|error| cannot(folder, &error))?;
                 std::path::absolute(folder).map_err(|error| cannot(folder, &error))?
             }
             None => tempfile::Builder::new()
@@ -48,7 +49,7 @@ impl Home {
             )));
         }
         let policy = folder.join("policy").join("default.toml");
-        std::fs::create_dir_all(folder.join("policy")).map_err(|error| cannot(&folder, &error))?;
+        private_folder(&folder.join("policy")).map_err(|error| cannot(&folder, &error))?;
         if !policy.exists() {
             std::fs::write(&policy, DEFAULT).map_err(|error| cannot(&policy, &error))?;
         }
@@ -56,6 +57,12 @@ impl Home {
             .map_err(|error| cannot(&home.config, &error))?;
         Ok(home)
     }
+}
+
+/// A folder that nobody else may look into, for mail will lie there. One that is there already stays as it
+/// is.
+fn private_folder(folder: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn cannot(path: &Path, error: &std::io::Error) -> Failure {

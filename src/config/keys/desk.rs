@@ -17,6 +17,9 @@ pub(in crate::config) struct Desk {
     pub(in crate::config) mail_codes: Option<bool>,
     #[serde(default)]
     pub(in crate::config) proxies: Vec<Network>,
+    pub(in crate::config) monitoring: Option<Vec<Network>>,
+    pub(in crate::config) connections: Option<usize>,
+    pub(in crate::config) connections_per_client: Option<usize>,
     #[serde(default)]
     pub(in crate::config) roles: Roles,
     pub(in crate::config) oidc: Option<Oidc>,

@@ -16,8 +16,12 @@ fn content_size(transaction: &Transaction) -> u64 {
 }
 
 fn needs_utf8(transaction: &Transaction) -> bool {
-    transaction.smtputf8
-        || transaction.sender.as_ref().is_some_and(Address::needs_utf8)
+    transaction.smtputf8 || has_utf8_address(transaction)
+}
+
+/// Whether an address of the envelope itself is beyond ASCII.
+pub(super) fn has_utf8_address(transaction: &Transaction) -> bool {
+    transaction.sender.as_ref().is_some_and(Address::needs_utf8)
         || transaction.recipients.iter().any(|recipient| recipient.address.needs_utf8())
 }
 

@@ -1,6 +1,7 @@
 //! One connection to the next hop: octets out, replies in, every wait bounded.
 
 use super::capabilities::Capabilities;
+use super::sessions::Open;
 use super::tls::Tls;
 use crate::smtp::{BadReply, Reply, ReplyReader};
 use crate::upstream::tally::Trouble;
@@ -195,11 +196,16 @@ pub(super) struct Connection {
     pub(super) out: Vec<u8>,
     /// How it is secured, for `check`.
     pub(super) about: String,
+    /// Its place among the sessions that the next hop allows.
+    pub(super) open: Option<Open>,
 }
 
 impl Connection {
     /// Says goodbye, politely but briefly: nothing depends on it any more.
     pub(super) async fn quit(mut self, limit: Duration) {
+        if let Some(open) = &mut self.open {
+            open.leaves();
+        }
         // the transactions are over; whether the other side says 221 changes nothing
         let _ = self.line.ask("QUIT", limit, "after QUIT").await;
     }

@@ -7,6 +7,7 @@
 use super::command;
 use super::config::Timeouts;
 use super::connection::{Broken, Connection};
+use super::sessions::is_about_sessions;
 use crate::smtp::{Reply, Stuffer};
 use crate::upstream::{Content, Fate, Transaction};
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub(super) struct Exchange<'a> {
     pub(super) dotted: bool,
     /// The upstream refused more recipients.
     pub(super) too_many: bool,
+    /// The upstream refused for the session's sake: its words, and the copy is as good as not tried.
+    pub(super) crowded: Option<Reply>,
 }
 
 impl Exchange<'_> {
@@ -165,6 +168,10 @@ impl Exchange<'_> {
             return Ok(());
         }
         if reply.code() == 421 {
+            if is_about_sessions(&reply) {
+                let fate = self.crowd(&reply);
+                self.settle(&fate);
+            }
             return Err(Broken::Refused(reply, "after RCPT"));
         }
         self.fates[at] = match reply.code() {
@@ -174,6 +181,7 @@ impl Exchange<'_> {
                 self.too_many = true;
                 Some(Fate::NotTried(shown(&reply)))
             }
+            400..=499 if is_about_sessions(&reply) => Some(self.crowd(&reply)),
             400..=499 | 552 => Some(Fate::Deferred(shown(&reply))),
             500..=599 => Some(Fate::Failed(shown(&reply))),
             _ => return Err(Broken::Unexpected(reply, "after RCPT")),
@@ -261,12 +269,19 @@ impl Exchange<'_> {
         }
     }
 
+    /// A refusal for the session's sake.
+    fn crowd(&mut self, reply: &Reply) -> Fate {
+        self.crowded = Some(reply.clone());
+        Fate::NotTried(shown(reply))
+    }
+
     /// What an answer means for all whose fate is open.
     fn verdict(&mut self, reply: &Reply, stage: &'static str) -> Result<(), Broken> {
         let fate = match reply.code() {
             200..=299 if self.dotted => Fate::Delivered(shown(reply)),
+            400..=499 if is_about_sessions(reply) => self.crowd(reply),
             400..=499 => Fate::Deferred(shown(reply)),
-            500..=599 => Fate::Failed(shown(reply)),
+            500..=599 => Fate::Failed(placed(reply, stage)),
             _ => return Err(Broken::Unexpected(reply.clone(), stage)),
         };
         self.settle(&fate);
@@ -281,6 +296,12 @@ fn append(stuffer: &mut Stuffer, octets: &[u8], out: &mut Vec<u8>) -> Result<(),
 /// Intake lets none in, so this is damage: deferred and loud, never sent.
 fn bare_line_end() -> Broken {
     Broken::Local("4.6.0 the stored content has a bare CR or LF; it is not sent".to_owned())
+}
+
+/// A refusal with what it answered, where it says so little itself that a report could only guess.
+fn placed(reply: &Reply, stage: &str) -> String {
+    let said = shown(reply);
+    if reply.enhanced().is_some() { said } else { format!("{said} ({stage})") }
 }
 
 /// A reply for the queue and for reports.

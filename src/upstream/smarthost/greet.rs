@@ -81,7 +81,7 @@ async fn attempt(
         let mechanism = auth::authenticate(&mut line, &offers, credentials, config).await?;
         about = format!("{about}, AUTH {mechanism}");
     }
-    Ok(Connection { line, offers, used: 0, dirty: false, out: Vec::new(), about })
+    Ok(Connection { line, offers, used: 0, dirty: false, out: Vec::new(), about, open: None })
 }
 
 /// The first address that answers.

@@ -4,6 +4,7 @@
 //! * `greet` connect, banner, EHLO, STARTTLS, AUTH; `tls` who is trusted; `auth` the mechanisms
 //! * `exchange` one transaction
 //! * `pool` idle connections
+//! * `sessions` how many of them the next hop allows at once
 //! * `narrow` re-encodes for a next hop without 8BITMIME
 //!
 //! How many transactions run at once is up to the courier, and so is how many start in a minute.
@@ -17,26 +18,37 @@ mod exchange;
 mod greet;
 mod narrow;
 mod pool;
+mod sessions;
+#[cfg(test)]
+mod sessions_tests;
 mod tls;
 mod verify;
 
 use super::{Fate, Outcome, Transaction, Upstream};
+use crate::smtp::Reply;
 use async_trait::async_trait;
 pub use auth::Mechanism;
 pub use config::{Addresses, Credentials, Secret, Security, SmarthostConfig, Timeouts, read_secret};
 use connection::{Broken, Connection};
 use exchange::Exchange;
 use pool::Pool;
+use sessions::{Open, Sessions};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
 use tls::Tls;
 pub(super) use tls::is_usable_tlsa;
 pub use tls::{Authorities, NoPin, Pin, Trust};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
 pub use verify::Shown;
 
 /// Recipients a transaction once the next hop refused more: every server takes as many
 /// (RFC 5321 §4.5.3.1.8).
 const CAUTIOUS_RECIPIENTS: usize = 100;
+
+/// How long a transaction waits for a session, where the next hop allows few, before it makes way.
+const TURN: Duration = Duration::from_secs(20);
 
 /// A next hop.
 pub struct Smarthost {
@@ -46,6 +58,17 @@ pub struct Smarthost {
     pool: Arc<Pool>,
     /// Most recipients in one transaction, as far as we know.
     most: AtomicUsize,
+    /// Most transactions over one connection, as far as we know.
+    per_session: AtomicU32,
+    sessions: Arc<Sessions>,
+    /// Where transactions wait in order for one of few sessions.
+    line: Mutex<()>,
+}
+
+/// What a transaction is sent over.
+enum Turn {
+    Kept(Connection),
+    Fresh(Open),
 }
 
 impl Smarthost {
@@ -55,11 +78,17 @@ impl Smarthost {
             Security::Off => None,
             security => Some(Tls::new(&config.host, config.trust()?, security)?),
         };
+        let name = format!("{}:{}", config.host, config.port);
+        // too many to have a line each in the metrics are counted under one name: a limit is of one
+        let shown = config.tally_as.is_none().then(|| (config.tally.clone(), name.clone()));
         Ok(Self {
-            name: format!("{}:{}", config.host, config.port),
             tls,
             pool: Pool::new(config.idle, config.timeouts.quit),
             most: AtomicUsize::new(usize::MAX),
+            per_session: AtomicU32::new(config.transactions),
+            sessions: Sessions::new(shown),
+            line: Mutex::new(()),
+            name,
             config,
         })
     }
@@ -73,7 +102,7 @@ impl Smarthost {
         last_look: &(dyn Fn() -> bool + Send + Sync),
     ) -> Result<Outcome, Broken> {
         if let Err(fate) = fit(transaction, &connection).await {
-            self.pool.put(connection);
+            self.wait_for_next(connection);
             return Ok(Outcome::all(transaction.recipients.len(), &fate));
         }
         let reused = connection.used > 0;
@@ -87,13 +116,15 @@ impl Smarthost {
             content_begun: false,
             dotted: false,
             too_many: false,
+            crowded: None,
         };
         let result = exchange.run().await;
         if exchange.too_many {
             self.most.store(CAUTIOUS_RECIPIENTS, Ordering::Relaxed);
         }
         let mut unreachable = false;
-        let worked = result.is_ok();
+        let crowded = exchange.crowded.take();
+        let worked = result.is_ok() && crowded.is_none();
         if let Err(broken) = result {
             let ours = matches!(broken, Broken::Local(_));
             if reused && !ours && !exchange.content_begun {
@@ -104,9 +135,19 @@ impl Smarthost {
             let fate = if exchange.dotted { Fate::Uncertain(why) } else { Fate::Deferred(why) };
             exchange.settle(&fate);
         }
-        let recipients = exchange.fates.into_iter().flatten().collect();
+        let mut recipients: Vec<Fate> = exchange.fates.into_iter().flatten().collect();
         let reports = connection.offers.dsn;
-        if worked {
+        if recipients.iter().any(|fate| matches!(fate, Fate::Delivered(_))) {
+            self.sessions.served();
+        }
+        if let Some(reply) = crowded {
+            if self.makes_room(&reply, &connection) {
+                unreachable = false;
+            } else {
+                wait_as_told(&mut recipients, &reply);
+            }
+            tokio::spawn(connection.quit(self.config.timeouts.quit));
+        } else if worked {
             self.keep(connection);
         }
         Ok(Outcome { recipients, unreachable, reports })
@@ -119,12 +160,107 @@ impl Smarthost {
         (0..recipients).map(|at| (at >= most).then(beyond)).collect()
     }
 
+    /// A connection was refused for the session's sake. Whether the copy may be tried again at once: with
+    /// fewer sessions, or over another one.
+    fn makes_room(&self, reply: &Reply, connection: &Connection) -> bool {
+        let earlier = connection.used.saturating_sub(1);
+        if earlier > 0 && sessions::is_per_session(reply) {
+            if self.per_session.swap(earlier, Ordering::Relaxed) != earlier {
+                tracing::info!(upstream = %self.name, %reply, mails = earlier, "the upstream takes so many mails a session");
+            }
+            return self.sessions.believes();
+        }
+        let others = self.learn(reply, true);
+        (others || earlier > 0) && self.sessions.believes()
+    }
+
+    /// Takes in that the next hop allows no more sessions than are open beside this one, which it had
+    /// `greeted` or not. False when there are no others.
+    fn learn(&self, reply: &Reply, greeted: bool) -> bool {
+        let known = self.sessions.most();
+        let Some(most) = self.sessions.crowded(greeted, Instant::now()) else { return false };
+        if known != Some(most) {
+            tracing::info!(upstream = %self.name, %reply, most, "the upstream allows so many sessions at once");
+        }
+        true
+    }
+
+    /// A connection for this transaction: one that is kept, or leave to open one; `None` where the next
+    /// hop allows few and none came free in time.
+    async fn turn(&self, fresh: bool) -> Option<Turn> {
+        let deadline = Instant::now() + TURN;
+        // in the order they came, or one place could take every turn
+        let _line = match self.sessions.most() {
+            Some(_) => Some(timeout_at(deadline, self.line.lock()).await.ok()?),
+            None => None,
+        };
+        loop {
+            let freed = self.sessions.freed();
+            let kept = || self.pool.take().map(Turn::Kept);
+            let opened = || self.sessions.enter(Instant::now()).map(Turn::Fresh);
+            let turn = if fresh { opened().or_else(kept) } else { kept().or_else(opened) };
+            if turn.is_some() {
+                return turn;
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return None;
+            }
+            // now and then one more may be tried: nobody rings for that
+            let _ = timeout_at(deadline.min(now + Duration::from_secs(1)), freed).await;
+        }
+    }
+
+    /// Opens a connection. The error is of a kind with what a session that breaks off says.
+    async fn open(&self, mut open: Open) -> Result<Connection, Broken> {
+        match greet::open(&self.config, self.tls.as_ref()).await {
+            Ok(mut connection) => {
+                open.greeted();
+                connection.open = Some(open);
+                Ok(connection)
+            }
+            Err(broken) => {
+                let trouble = broken.trouble();
+                tracing::warn!(upstream = %self.name, ?trouble, why = %broken, "a connection to the upstream is of no use");
+                self.config.tally.failed(self.config.tally_as.unwrap_or(&self.name), trouble);
+                Err(broken)
+            }
+        }
+    }
+
+    /// What a refused connection means for a copy that it saw nothing of. 421 while others of ours are
+    /// open can only be about their number, whatever its words.
+    fn turned_away(&self, recipients: usize, broken: &Broken) -> Outcome {
+        if let Broken::Refused(reply, stage) = broken
+            && (sessions::is_about_sessions(reply) || (reply.code() == 421 && *stage != auth::STAGE))
+            && self.learn(reply, false)
+            && self.sessions.believes()
+        {
+            return Outcome::all(recipients, &Fate::NotTried(broken.to_string()));
+        }
+        Outcome::unreachable(recipients, broken.to_string())
+    }
+
+    fn wait_for_next(&self, connection: Connection) {
+        self.pool.put(connection);
+        self.sessions.free();
+    }
+
     fn keep(&self, connection: Connection) {
-        if connection.used < self.config.transactions && !connection.line.has_unread() {
-            self.pool.put(connection);
+        let most = self.per_session.load(Ordering::Relaxed);
+        if connection.used < most && !connection.line.has_unread() {
+            self.wait_for_next(connection);
         } else {
             tokio::spawn(connection.quit(self.config.timeouts.quit));
         }
+    }
+}
+
+/// A refusal for the session's sake that nothing of ours explains is waited for like any other.
+fn wait_as_told(fates: &mut [Fate], reply: &Reply) {
+    let said = exchange::shown(reply);
+    for fate in fates.iter_mut().filter(|fate| matches!(fate, Fate::NotTried(why) if *why == said)) {
+        *fate = Fate::Deferred(said.clone());
     }
 }
 
@@ -133,12 +269,19 @@ async fn fit(transaction: &mut Transaction, connection: &Connection) -> Result<(
     let fits = |transaction: &Transaction| {
         command::misfit(transaction, &connection.offers).map_or(Ok(()), |why| Err(Fate::Failed(why)))
     };
+    let failed = |failure| match failure {
+        narrow::Failure::Never(why) => Fate::Failed(why),
+        narrow::Failure::NotNow(why) => Fate::Deferred(why),
+    };
+    let lacks_utf8 = transaction.smtputf8 && !connection.offers.smtputf8;
+    let narrows = transaction.eight_bit && !connection.offers.eight_bit;
+    // the text of a header has a form that needs no extension; an address has none
+    if (lacks_utf8 || narrows && !transaction.header.is_ascii()) && !command::has_utf8_address(transaction) {
+        narrow::spell_out(transaction).await.map_err(failed)?;
+    }
     fits(transaction)?;
-    if transaction.eight_bit && !connection.offers.eight_bit {
-        narrow::narrow(transaction).await.map_err(|failure| match failure {
-            narrow::Failure::Never(why) => Fate::Failed(why),
-            narrow::Failure::NotNow(why) => Fate::Deferred(why),
-        })?;
+    if narrows {
+        narrow::narrow(transaction).await.map_err(failed)?;
         // it may have grown beyond what the next hop takes
         fits(transaction)?;
     }
@@ -156,25 +299,29 @@ impl Upstream for Smarthost {
         transaction: &mut Transaction,
         last_look: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Outcome {
-        if let Some(connection) = self.pool.take() {
+        let recipients = transaction.recipients.len();
+        let mut fresh = false;
+        loop {
+            let connection = match self.turn(fresh).await {
+                Some(Turn::Kept(connection)) => connection,
+                Some(Turn::Fresh(open)) => match self.open(open).await {
+                    Ok(connection) => connection,
+                    Err(broken) => return self.turned_away(recipients, &broken),
+                },
+                None => {
+                    let why = format!("{} allows few sessions at once, and all are in use", self.name);
+                    return Outcome::all(recipients, &Fate::NotTried(why));
+                }
+            };
             match self.over(connection, transaction, last_look.as_ref()).await {
                 Ok(outcome) => return outcome,
+                // only one that was kept ends so
                 Err(broken) => {
                     tracing::debug!(upstream = %self.name, %broken, "a kept connection is gone; a fresh one is made");
+                    fresh = true;
                 }
             }
         }
-        let recipients = transaction.recipients.len();
-        let result = match greet::open(&self.config, self.tls.as_ref()).await {
-            Ok(connection) => self.over(connection, transaction, last_look.as_ref()).await,
-            Err(broken) => {
-                let trouble = broken.trouble();
-                tracing::warn!(upstream = %self.name, ?trouble, why = %broken, "a connection to the upstream is of no use");
-                self.config.tally.failed(self.config.tally_as.unwrap_or(&self.name), trouble);
-                Err(broken)
-            }
-        };
-        result.unwrap_or_else(|broken| Outcome::unreachable(recipients, broken.to_string()))
     }
 
     async fn probe(&self) -> Result<String, String> {

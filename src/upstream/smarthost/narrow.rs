@@ -1,7 +1,10 @@
-//! A transaction re-encoded for a next hop without 8BITMIME, and signed anew where it was signed.
+//! A transaction re-encoded for a next hop without 8BITMIME or SMTPUTF8, and signed anew where it was
+//! signed.
 
 use crate::dkim::{BodyHash, BodyHasher};
-use crate::message::seven_bit::SevenBit;
+use crate::message::Header;
+use crate::message::seven_bit::{SevenBit, unsigned};
+use crate::message::spell_out as spelling;
 use crate::upstream::{Content, Transaction};
 use bytes::Bytes;
 use std::io::SeekFrom;
@@ -59,6 +62,55 @@ pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure>
         _ => converted.header,
     };
     Ok(())
+}
+
+/// Writes the header in ASCII, where it is not. After an error the body is used up.
+pub(super) async fn spell_out(transaction: &mut Transaction) -> Result<(), Failure> {
+    let never = |why: String| Failure::Never(format!("5.6.7 the upstream lacks SMTPUTF8, and {why}"));
+    let header = Header::parse(transaction.header.clone())
+        .map_err(|_| never("the header cannot be read for certain".to_owned()))?;
+    let spelt = spelling::spell_out(&header).map_err(|why| never(why.to_string()))?;
+    transaction.smtputf8 = false;
+    let Some(spelt) = spelt else { return Ok(()) };
+    // the signatures went with the octets they covered
+    let spelt = Bytes::from(unsigned(spelt));
+    transaction.header = match transaction.reseal.clone() {
+        Some(seal) => {
+            let hash = rehash(transaction).await?;
+            let sealed = seal.reseal(spelt, hash).await;
+            sealed.map_err(|why| Failure::NotNow(format!("4.3.0 {why}")))?
+        }
+        None => spelt,
+    };
+    Ok(())
+}
+
+/// Reads the body for its hash; it can be read once more afterwards.
+async fn rehash(transaction: &mut Transaction) -> Result<BodyHash, Failure> {
+    let mut spool = Spool { out: Vec::new(), file: None, size: 0, hasher: BodyHasher::default() };
+    match std::mem::replace(&mut transaction.body, Content::Spent) {
+        Content::Inline(body) => spool.out.extend_from_slice(&body),
+        Content::Spent => return Err(Failure::NotNow("4.3.0 the body was sent already".to_owned())),
+        Content::Stream(mut body, size) => {
+            let (mut seen, mut chunk) = (0, vec![0; CHUNK]);
+            loop {
+                let count = body.read(&mut chunk).await.map_err(|error| unreadable(&error))?;
+                if count == 0 {
+                    break;
+                }
+                seen += count as u64;
+                spool.out.extend_from_slice(&chunk[..count]);
+                spool.spill().await?;
+            }
+            if seen != size {
+                let why = format!("4.3.0 the stored body has {seen} octets in place of {size}");
+                return Err(Failure::NotNow(why));
+            }
+        }
+    }
+    let (body, hash) = spool.content().await?;
+    transaction.body = body;
+    Ok(hash)
 }
 
 fn unreadable(error: &std::io::Error) -> Failure {
