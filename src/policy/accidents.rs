@@ -75,14 +75,14 @@ fn crowds() -> Vec<Crowd> {
 
 fn facts(organisation: &Organisation, crowd: &Crowd, reply: bool) -> Facts {
     let address = |text: &str| Address::parse(text).unwrap();
-    let mut header = "From: koho@example.co.jp\r\nSubject: News\r\n".to_owned();
+    let mut header = "From: hanako.sato@example.co.jp\r\nSubject: News\r\n".to_owned();
     if reply {
         header.push_str("In-Reply-To: <forged@example.co.jp>\r\n");
     }
     write!(header, "{}: {}\r\n", crowd.field, crowd.people.join(",\r\n ")).unwrap();
     let header = Header::parse(Bytes::from(header)).unwrap();
     let envelope = Envelope {
-        sender: Some(address("koho@example.co.jp")),
+        sender: Some(address("hanako.sato@example.co.jp")),
         recipients: crowd.people.iter().map(|to| Recipient::plain(address(to))).collect(),
         smtputf8: false,
         eight_bit: false,

@@ -240,7 +240,7 @@ fn check_crowd(people: &[(String, u8)], way: u8) -> Result<(), TestCaseError> {
         if !field.is_empty() {
             field.push_str(", ");
         }
-        field.push_str(&format!("{mark}{address}>"));
+        field.extend([mark, address, ">"]);
     }
     let mut header = "From: taro@example.co.jp\r\nSubject: s\r\n".to_owned();
     for (name, list) in PLACES.iter().zip(&fields) {
