@@ -30,9 +30,10 @@ fn fork() -> Fork {
     let mut leaves = Leaves::default();
     leaves.data(b"text");
     leaves.end(&Part::default());
-    let block =
-        Bytes::from_static(b"From: sato@example.co.jp\r\nMessage-ID: <1@x>\r\nDate: x\r\nSubject: one\r\n");
-    Fork::of(None, &Header::parse(block).unwrap(), leaves.finish()).unwrap()
+    let block = Bytes::from_static(
+        b"From: sato@example.co.jp\r\nMessage-ID: <1@x>\r\nDate: Tue, 24 Nov 2026 10:00:00 +0900\r\nSubject: one\r\n",
+    );
+    Fork::of(None, &Header::parse(block).unwrap(), leaves.finish(), None).unwrap()
 }
 
 fn crowd(count: usize) -> Vec<String> {
