@@ -544,7 +544,7 @@ async fn circles_belong_to_those_who_decide() {
         let now = SystemClock.now();
         let expires = now.plus(std::time::Duration::from_hours(1));
         let members = vec![Address::parse("a@x.example").unwrap(), Address::parse("b@y.example").unwrap()];
-        let new = NewCircle { name: "Fair".to_owned(), members, expires, by, at: now };
+        let new = NewCircle { name: "Fair".to_owned(), members, makers: Vec::new(), expires, by, at: now };
         let id = store.make_circle(new).await.unwrap();
         let path = format!("/circles/{id}/end");
         let form = format!("csrf={csrf}");
