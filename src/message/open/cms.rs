@@ -84,7 +84,7 @@ impl Ber<'_> {
             return Ok(()); // a detached signature
         }
         self.enter(EXPLICIT)?;
-        let mut inner = Inner::new(&info.place, info.depth + 1, true);
+        let mut inner = Inner::new(&info.place, info.depth + 1, true, cx);
         let result = self.octets(0, &mut |bytes| inner.feed(bytes, cx));
         inner.finish(cx);
         result

@@ -5,6 +5,7 @@ use super::leaf::{Info, Leaf};
 use super::pgp::Armour;
 use super::utf7::Utf7;
 use super::written::WrittenScan;
+use super::xml::Shown;
 use super::{Context, FACTS, Kind, calendar};
 use crate::message::inspect::{Calendar, Encrypted, Written};
 use crate::message::walk::transfer::Uuencode;
@@ -17,10 +18,13 @@ const STEP: usize = 8 * 1_024;
 #[derive(Debug)]
 pub(super) struct TextLeaf {
     info: Info,
+    kind: Kind,
     charset: Charset,
     /// The text; and its bytes, where a reader with another charset would see something else.
     text: usize,
     bytes: Option<usize>,
+    /// What a document made of XML shows.
+    shown: Option<(usize, Shown)>,
     written: WrittenScan,
     armour: Armour,
     encoded: Uuencode,
@@ -74,8 +78,13 @@ impl TextLeaf {
         let text = cx.listener.open(&info.place, info.form, kind);
         let plain = matches!(charset, Charset::Bytes);
         let bytes = (!plain).then(|| cx.listener.open(&info.place, info.form, Kind::Bytes));
+        let shown = info
+            .is_document()
+            .then(|| (cx.listener.open(&info.place, info.form, Kind::Text), Shown::default()));
         Self {
             info,
+            kind,
+            shown,
             charset,
             text,
             bytes,
@@ -86,6 +95,11 @@ impl TextLeaf {
             calendar: is_calendar.then(Vec::new),
             decoded: String::new(),
         }
+    }
+
+    /// What its text is.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
@@ -116,6 +130,9 @@ impl TextLeaf {
 
     fn take(&mut self, text: &[u8], cx: &mut Context<'_>) {
         cx.listener.content(self.text, text);
+        if let Some((stream, shown)) = &mut self.shown {
+            cx.listener.content(*stream, shown.feed(text));
+        }
         self.written.feed(text);
         self.armour.feed(text);
         if let Some(gathered) = &mut self.calendar {
@@ -152,6 +169,9 @@ impl TextLeaf {
             leaf.finish(cx);
         }
         cx.listener.close(self.text);
+        if let Some((stream, _)) = self.shown.take() {
+            cx.listener.close(stream);
+        }
         if let Some(stream) = self.bytes {
             cx.listener.close(stream);
         }

@@ -26,6 +26,9 @@ const SHOWN_OUTSIDE: [(&str, ShownIn); 3] = [
 /// Fields whose mailboxes are hidden.
 const HIDDEN: [&str; 2] = ["bcc", "resent-bcc"];
 
+/// Most mailboxes read of one header, over all its fields: each takes some hundred octets of memory.
+const MOST_MAILBOXES: usize = 10_000;
+
 /// More than these problems tell nobody anything new.
 const MOST_PROBLEMS: usize = 20;
 
@@ -50,7 +53,7 @@ pub(super) fn read(
             return facts;
         }
     };
-    let mut reader = Reader { organisation, header, facts };
+    let mut reader = Reader { organisation, header, facts, room: MOST_MAILBOXES };
     reader.senders();
     reader.shown();
     reader.hidden();
@@ -65,6 +68,8 @@ struct Reader<'a> {
     organisation: &'a Organisation,
     header: &'a Header,
     facts: Facts,
+    /// How many mailboxes more are read.
+    room: usize,
 }
 
 impl Reader<'_> {
@@ -72,8 +77,14 @@ impl Reader<'_> {
     fn mailboxes(&mut self, name: &str) -> Vec<Mailbox> {
         let mut all = Vec::new();
         for field in self.header.named(name) {
+            if self.room == 0 {
+                self.facts.problems.push("the header holds more mailboxes than are read".to_owned());
+                break;
+            }
             let body = self.header.body(field);
             let mut list = parse_list(body);
+            list.mailboxes.truncate(self.room);
+            self.room -= list.mailboxes.len();
             let written = String::from_utf8_lossy(self.header.name(field)).into_owned();
             self.facts.problems.extend(list.problems.iter().map(|problem| format!("{written}: {problem}")));
             if let Some(difference) = cross_check(body, &list) {

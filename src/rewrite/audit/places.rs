@@ -22,7 +22,7 @@ pub(crate) struct Places {
 }
 
 struct Place {
-    number: usize,
+    name: Arc<str>,
     /// What the bytes are, without look-alikes and invisible characters for text.
     plain: View,
     /// The same with escapes undone.
@@ -114,10 +114,10 @@ impl View {
 }
 
 impl Place {
-    fn new(place: usize, form: &'static str, kind: Kind) -> Self {
+    fn new(place: &str, form: &'static str, kind: Kind) -> Self {
         let text = kind != Kind::Bytes;
         Self {
-            number: place,
+            name: Arc::from(place),
             plain: if text { View::text(form) } else { View::new(form, Look::default()) },
             escaped: text.then(|| View::escaped("escaped", None)),
             untagged: (kind == Kind::Html).then(|| View::escaped("between tags", Some(StripTags::default()))),
@@ -129,28 +129,27 @@ impl Place {
     }
 
     fn feed(&mut self, needles: &Needles, hits: &mut Hits, bytes: &[u8]) {
-        let place = self.number;
+        let place = Arc::clone(&self.name);
         for view in self.views() {
             let base = view.form;
-            view.feed(needles, bytes, &mut |index, form| hits.add(index, place, form, base));
+            view.feed(needles, bytes, &mut |index, form| hits.add(index, &place, form, base));
         }
     }
 
     fn finish(&mut self, needles: &Needles, hits: &mut Hits) {
-        let place = self.number;
+        let place = Arc::clone(&self.name);
         for view in self.views() {
             let base = view.form;
-            view.finish(needles, &mut |index, form| hits.add(index, place, form, base));
+            view.finish(needles, &mut |index, form| hits.add(index, &place, form, base));
         }
     }
 }
 
 impl Places {
     pub(super) fn new(needles: Arc<Needles>) -> Self {
-        let mut hits = Hits::default();
-        let raw = Place::new(hits.place(RAW), "as text", Kind::Bytes);
-        let stray = Place::new(hits.place(STRAY), "as text", Kind::Text);
-        Self { needles, hits, open: Vec::new(), raw, stray }
+        let raw = Place::new(RAW, "as text", Kind::Bytes);
+        let stray = Place::new(STRAY, "as text", Kind::Text);
+        Self { needles, hits: Hits::default(), open: Vec::new(), raw, stray }
     }
 
     /// The body's bytes as they came, whatever they claim to be.
@@ -165,7 +164,7 @@ impl Places {
         }
         self.stray.finish(&self.needles, &mut self.hits);
         self.raw.finish(&self.needles, &mut self.hits);
-        self.hits.into_hits(&self.needles, Some(self.raw.number))
+        self.hits.into_hits(&self.needles, Some(RAW))
     }
 }
 
@@ -174,7 +173,7 @@ impl Listener for Places {
         if self.needles.addresses().is_empty() {
             return usize::MAX;
         }
-        let place = Place::new(self.hits.place(place), form, kind);
+        let place = Place::new(place, form, kind);
         if let Some(free) = self.open.iter().position(Option::is_none) {
             self.open[free] = Some(place);
             return free;
