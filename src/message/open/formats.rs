@@ -37,7 +37,6 @@ pub struct Format {
 pub(super) enum Reader {
     Zip,
     Gzip,
-    Bzip2,
     Xz,
     Lzma,
     Tar,
@@ -108,10 +107,9 @@ pub const FORMATS: &[Format] = &[
         &["zip", "docx", "xlsx", "xlsm", "pptx", "odt", "ods", "odp"],
         Some(Reader::Zip),
         &[(0, b"PK\x03\x04"), (0, b"PK\x05\x06")],
-        "members stored, deflated, or packed by bzip2 or LZMA; names and comments; runs of a document joined. A member behind a password or packed otherwise is named",
+        "members stored, deflated, or packed by LZMA; names and comments; runs of a document joined. A member behind a password or packed otherwise is named",
     ),
     opened("gzip", &["gz", "tgz"], Some(Reader::Gzip), &[(0, &[0x1f, 0x8b, 8])], "the file in it"),
-    opened("bzip2", &["bz2", "tbz"], Some(Reader::Bzip2), &[(0, b"BZh")], "the file in it"),
     opened(
         "xz",
         &["xz", "txz"],
@@ -126,7 +124,7 @@ pub const FORMATS: &[Format] = &[
         &["7z"],
         Some(Reader::SevenZip),
         &[(0, b"7z\xbc\xaf\x27\x1c")],
-        "members by LZMA, LZMA2, PPMd, bzip2, deflate, stored; one that is encrypted, packed otherwise, or needs more than 32 MiB of memory is named",
+        "members by LZMA, LZMA2, deflate, stored; one that is encrypted, packed otherwise, or needs more than 32 MiB of memory is named",
     ),
     opened("S/MIME", &["p7m", "p7z"], Some(Reader::Cms), &[], "what is signed; what is encrypted is named"),
     opened(
@@ -150,6 +148,7 @@ pub const FORMATS: &[Format] = &[
         &[(0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")],
         "an older Office document or Outlook message: searched as octets only",
     ),
+    closed("bzip2", &["bz2", "tbz"], Named, &[(0, b"BZh")], ARCHIVE),
     closed("RAR", &["rar"], Named, &[(0, b"Rar!\x1a\x07")], ARCHIVE),
     closed("LZH", &["lzh", "lha"], Named, &[(2, b"-lh"), (2, b"-lz")], ARCHIVE),
     closed("cabinet", &["cab"], Named, &[(0, b"MSCF")], ARCHIVE),

@@ -280,7 +280,7 @@ fn open(info: &Info, reader: Reader, spool: Spool, cx: &mut Context<'_>) {
 fn read(info: &Info, reader: Reader, file: &mut Kept, cx: &mut Context<'_>) {
     match reader {
         Reader::Zip => zip::open(info, file, cx),
-        Reader::Gzip | Reader::Bzip2 | Reader::Xz | Reader::Lzma => packed::open(info, reader, file, cx),
+        Reader::Gzip | Reader::Xz | Reader::Lzma => packed::open(info, reader, file, cx),
         Reader::Tar => tar::open(info, file, cx),
         Reader::SevenZip => seven::open(info, file, cx),
         Reader::Cms => cms::open(info, file, cx),

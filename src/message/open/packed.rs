@@ -1,4 +1,4 @@
-//! Packed files: gzip, bzip2, xz and LZMA hold one file each. What is unpacked goes to a leaf of its own,
+//! Packed files: gzip, xz and LZMA hold one file each. What is unpacked goes to a leaf of its own,
 //! within the message's budget.
 
 use super::budget::{MEMBER, STEP};
@@ -22,8 +22,6 @@ const PIECE: usize = 16 * 1_024;
 pub(super) mod cost {
     /// Stored, or deflated.
     pub(in super::super) const DEFLATE: u64 = 4;
-    /// bzip2.
-    pub(in super::super) const BZIP2: u64 = 30;
     /// LZMA and its like.
     pub(in super::super) const LZMA: u64 = 15;
 }
@@ -112,7 +110,6 @@ pub(super) fn open(info: &Info, reader: Reader, file: &mut Kept, cx: &mut Contex
         Err(error) => Err(error.into()),
         Ok(_) => match reader {
             Reader::Gzip => gzip(file, &mut pump, cx),
-            Reader::Bzip2 => bzip2(file, &mut pump, cx),
             Reader::Lzma => lzma(file, &mut pump, cx),
             _ => xz(file, &mut pump, cx),
         },
@@ -125,8 +122,8 @@ fn inner_name(name: &str) -> String {
     let ending = name.rfind('.').map_or("", |at| name.get(at..).unwrap_or_default());
     let stem = &name[..name.len() - ending.len()];
     let inner = match ending.to_ascii_lowercase().as_str() {
-        ".gz" | ".bz2" | ".xz" | ".lzma" => stem.to_owned(),
-        ".tgz" | ".tbz" | ".tbz2" | ".txz" | ".tlz" => format!("{stem}.tar"),
+        ".gz" | ".xz" | ".lzma" => stem.to_owned(),
+        ".tgz" | ".txz" | ".tlz" => format!("{stem}.tar"),
         _ => String::new(),
     };
     if inner.is_empty() { "content".to_owned() } else { inner }
@@ -139,17 +136,6 @@ fn gzip(file: &mut Kept, pump: &mut Pump, cx: &mut Context<'_>) -> Result<(), St
         pump.take(GzDecoder::new(&mut *file), cost::DEFLATE, cx)?;
         if !file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
             return Ok(()); // the end, or padding
-        }
-    }
-}
-
-/// Several streams may follow one another; each needs up to 4 MiB of memory anew.
-fn bzip2(file: &mut Kept, pump: &mut Pump, cx: &mut Context<'_>) -> Result<(), Stop> {
-    loop {
-        charge(50 * MEMBER, cx)?;
-        pump.take(bzip2::bufread::BzDecoder::new(&mut *file), cost::BZIP2, cx)?;
-        if !file.fill_buf()?.starts_with(b"BZ") {
-            return Ok(());
         }
     }
 }

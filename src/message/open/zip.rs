@@ -121,8 +121,6 @@ fn unpack(inner: Info, member: &Member, file: &mut Kept, cx: &mut Context<'_>) -
     let result = match member.method {
         0 => pump.take(packed, cost::DEFLATE, cx),
         8 => pump.take(DeflateDecoder::new(packed), cost::DEFLATE, cx),
-        12 => charge(50 * MEMBER, cx)
-            .and_then(|()| pump.take(bzip2::read::BzDecoder::new(packed), cost::BZIP2, cx)),
         14 => lzma(packed, member, &mut pump, cx),
         _ => Err(damaged("packed in a way that is not opened").into()),
     };
