@@ -331,6 +331,14 @@ impl Examining {
         }
     }
 
+    /// Whether [`Self::finish`] may keep a thread busy for long: containers are opened there.
+    pub fn is_heavy(&self) -> bool {
+        match &self.stage {
+            Stage::Header { .. } => false,
+            Stage::Body(opened) => opened.scan.as_ref().is_some_and(BodyScan::has_pending),
+        }
+    }
+
     /// The content is over: a header without an empty line after it is complete now.
     pub fn end(&mut self) -> Result<(), Refusal> {
         if let Stage::Header { gathered, .. } = &mut self.stage {

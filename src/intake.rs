@@ -7,6 +7,7 @@
 mod accept;
 mod forks;
 mod held;
+pub mod openings;
 mod reception;
 
 pub use accept::{Intake, Settings};

@@ -31,6 +31,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::courier::Dispatch;
 use crate::examine::{Examination, Examiner, Refusal};
 use crate::id::Id;
+use crate::intake::openings::apart;
 use crate::message::Address;
 use crate::policy::Knowledge;
 use crate::rewrite::Hit;
@@ -259,7 +260,10 @@ impl Desk {
         examining.end()?;
         let threads = self.store.disclosed(examining.references()).await?;
         let circles = self.store.circles_in_force(self.now()).await?;
-        Ok(examining.finish(&Knowledge { threads, circles, identity: message.origin.identity() })?)
+        // Archives and the like are opened now, which may take a while.
+        let knowledge = Knowledge { threads, circles, identity: message.origin.identity() };
+        let done = apart(move || examining.finish(&knowledge)).await;
+        Ok(done.map_err(|error| StoreError::Unavailable(error.to_string()))??)
     }
 
     /// Our trace fields for a stored message: the same that it would have left with.

@@ -1,6 +1,7 @@
 //! One message's content on its way in: the header gathered, the body scanned and kept at once.
 
 use super::accept::{Arrived, Intake, refused};
+use super::openings::apart;
 use super::{Answer, Doorway, Reception};
 use crate::clock::Timestamp;
 use crate::examine::{Examination, Examiner, Examining, Refusal};
@@ -11,11 +12,10 @@ use crate::store::{BodyWriter, Origin};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Messages over this many octets are finished (opening archives, closing the books) where they may
-/// keep a thread busy without holding up other sessions.
-const HEAVY: u64 = 64 * 1024;
+/// keep a thread busy without holding up other sessions; so are those with something to open.
+const HEAVY: u64 = 256 * 1024;
 
 struct Incoming {
     intake: Intake,
@@ -95,22 +95,21 @@ impl Incoming {
             look_for_loop(&self.intake, &examining)?;
         }
         let knowledge = knowledge(&self.intake, &examining, self.origin.identity()).await?;
-        let seen = self.conclude(examining, &knowledge)?;
+        let heavy = self.size > HEAVY || examining.is_heavy();
+        let mut seen = conclude(examining, knowledge, heavy).await?;
+        // What the content is, not what the client declared, decides how it must travel on.
+        seen.envelope.eight_bit = self.eight_bit;
         let arrived = Arrived { id: self.id, received: self.received, origin: self.origin, seen };
         self.intake.accept(&self.examiner, arrived, self.body).await
     }
+}
 
-    fn conclude(&self, examining: Examining, knowledge: &Knowledge) -> Result<Examination, Answer> {
-        let threads = Handle::try_current().map(|handle| handle.runtime_flavor());
-        let mut seen = if self.size > HEAVY && matches!(threads, Ok(RuntimeFlavor::MultiThread)) {
-            tokio::task::block_in_place(|| examining.finish(knowledge))?
-        } else {
-            examining.finish(knowledge)?
-        };
-        // What the content is, not what the client declared, decides how it must travel on.
-        seen.envelope.eight_bit = self.eight_bit;
-        Ok(seen)
+/// The verdict; of what is heavy, away from the runtime's threads.
+async fn conclude(examining: Examining, knowledge: Knowledge, heavy: bool) -> Result<Examination, Answer> {
+    if heavy {
+        return Ok(apart(move || examining.finish(&knowledge)).await.map_err(|_| Answer::Unavailable)??);
     }
+    Ok(examining.finish(&knowledge)?)
 }
 
 /// Refuses a message that comes round in a loop, once its header is complete; whether it is. A header

@@ -10,7 +10,9 @@ use super::name::Name;
 use super::{Address, AddressList, AddressProblem, Mailbox, printable};
 
 /// Most mailboxes of one field; beyond that the field is not read on, and the message is held.
-pub(super) const MAX_MAILBOXES: usize = 20_000;
+pub(super) const MAX_MAILBOXES: usize = 10_000;
+/// Most tokens of one element: names are some dozens. What is longer is read in pieces, and in doubt.
+const MAX_TOKENS: usize = 10_000;
 /// Most problems that are listed of one field.
 const MAX_PROBLEMS: usize = 20;
 
@@ -23,6 +25,10 @@ pub fn parse_list(body: &[u8]) -> AddressList {
     let mut angle = Angle::Outside;
     for token in lexer.by_ref() {
         angle = reader.take(token, angle);
+        if reader.element.len() > MAX_TOKENS {
+            reader.problem(0, "an address or name is too long to be read for certain");
+            reader.element_ends();
+        }
         if reader.list.mailboxes.len() > MAX_MAILBOXES {
             break;
         }

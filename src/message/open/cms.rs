@@ -250,7 +250,7 @@ impl<'a> Content<'a> {
         let named = name.get(..cut).filter(|stem| signed && stem.contains('.'));
         let entity = begins_with_field(&self.head);
         if entity {
-            self.entity = Some(Inner::new(&self.info.place, self.info.depth + 1, true));
+            self.entity = Some(Inner::new(&self.info.place, self.info.depth + 1, true, cx));
         }
         if named.is_some() || !entity {
             self.file = Some(Leaf::new(self.info.inner(named.unwrap_or("signed content"), "signed")));

@@ -1,14 +1,16 @@
 //! What a leaf is, by its first bytes before its declared type: then text is handed on as it comes,
 //! and containers are spooled and opened at their end.
 
+use super::formats::{self, Reader, Treatment};
 use super::parts::Inner;
-use super::spool::Spool;
+use super::spool::{Kept, Spool};
 use super::text::TextLeaf;
-use super::{Context, DEPTH, Kind, cms, tnef, zip};
+use super::{Context, DEPTH, Kind, SPENT, cms, packed, pdf, rtf, seven, tar, tnef, zip};
 use crate::message::charset::Charset;
 use crate::message::inspect::Tnef;
 use crate::message::walk::{Encoding, Part};
 use memchr::memmem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Bytes gathered before it is decided what a leaf is, and where a page may say its own character set.
 const HEAD: usize = 1_024;
@@ -88,6 +90,11 @@ impl Info {
         named || self.ends_with(&[".html", ".htm", ".xhtml", ".xml", ".svg", ".rels"])
     }
 
+    /// A document made of XML in an archive: Word and its like.
+    pub(super) fn is_document(&self) -> bool {
+        self.depth > 0 && self.ends_with(&[".xml"])
+    }
+
     fn is_message(&self) -> bool {
         matches!(
             self.content_type.as_str(),
@@ -112,31 +119,29 @@ enum Body {
     /// Searched as bytes; perhaps kept to be opened.
     Stored {
         stream: usize,
-        kept: Option<(Format, Spool)>,
+        kept: Option<(Reader, Spool)>,
     },
-}
-
-/// Containers that are opened at their end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Zip,
-    Gzip,
-    Tnef,
-    Cms,
 }
 
 /// What the first bytes show.
 enum Sort {
-    Open(Format),
+    Open(Reader),
     Text(Kind),
     Calendar,
     Message,
-    Opaque(&'static str),
+    /// Neither text nor opened: searched as octets, and named where it may hold text.
+    Octets(Option<&'static str>),
 }
 
 impl Leaf {
     pub(super) fn new(info: Info) -> Self {
         Self { info, head: Vec::new(), body: Body::Undecided }
+    }
+
+    /// A leaf that is text whatever it looks like.
+    pub(super) fn text(info: Info, cx: &mut Context<'_>) -> Self {
+        let text = TextLeaf::new(info.clone(), Kind::Text, false, b"", cx);
+        Self { info, head: Vec::new(), body: Body::Text(Box::new(text)) }
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
@@ -154,6 +159,13 @@ impl Leaf {
     }
 
     fn content(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        let kind = match &self.body {
+            Body::Text(text) => text.kind(),
+            _ => Kind::Bytes,
+        };
+        if !cx.budget.charge_content(kind, bytes) {
+            return cx.too_much(&self.info, SPENT);
+        }
         match &mut self.body {
             Body::Undecided => {}
             Body::Text(text) => text.feed(bytes, cx),
@@ -182,13 +194,19 @@ impl Leaf {
             Sort::Calendar => {
                 Body::Text(Box::new(TextLeaf::new(info.clone(), Kind::Text, true, &self.head, cx)))
             }
-            Sort::Message => Body::Message(Box::new(Inner::new(&info.place, info.depth + 1, false))),
-            Sort::Open(format) => Body::Stored {
-                stream: cx.listener.open(&info.place, info.form, Kind::Bytes),
-                kept: Some((format, Spool::new())),
-            },
-            Sort::Opaque(why) => {
-                cx.opaque(&info.path, info.label(), why);
+            Sort::Message => Body::Message(Box::new(Inner::new(&info.place, info.depth + 1, false, cx))),
+            Sort::Open(reader) => {
+                // RTF is text, too: as such it is searched with escapes undone.
+                let kind = if reader == Reader::Rtf { Kind::Text } else { Kind::Bytes };
+                Body::Stored {
+                    stream: cx.listener.open(&info.place, info.form, kind),
+                    kept: Some((reader, Spool::new())),
+                }
+            }
+            Sort::Octets(why) => {
+                if let Some(why) = why {
+                    cx.opaque(&info.path, info.label(), why);
+                }
                 Body::Stored { stream: cx.listener.open(&info.place, info.form, Kind::Bytes), kept: None }
             }
         };
@@ -211,15 +229,40 @@ impl Leaf {
             Body::Message(inner) => inner.finish(cx),
             Body::Stored { stream, kept } => {
                 cx.listener.close(stream);
-                if let Some((format, spool)) = kept {
-                    open(&info, format, spool, cx);
+                if let Some((reader, spool)) = kept {
+                    let container = Pending { info, reader, spool };
+                    if cx.budget.is_inside() { container.open(cx) } else { container.wait(cx) }
                 }
             }
         }
     }
 }
 
-fn open(info: &Info, format: Format, spool: Spool, cx: &mut Context<'_>) {
+/// A container that is whole, and not opened yet.
+#[derive(Debug)]
+pub(super) struct Pending {
+    info: Info,
+    reader: Reader,
+    spool: Spool,
+}
+
+impl Pending {
+    /// Waits until the whole message is there: it is opened where that keeps nobody waiting. All that
+    /// wait share a bound on memory.
+    fn wait(mut self, cx: &mut Context<'_>) {
+        if !cx.budget.wait_in_memory(self.spool.length()) {
+            self.spool.move_to_disk();
+        }
+        cx.pending.push(self);
+    }
+
+    pub(super) fn open(self, cx: &mut Context<'_>) {
+        open(&self.info, self.reader, self.spool, cx);
+    }
+}
+
+/// Opens a container. A fault in a reader costs what is in the container, and nothing else.
+fn open(info: &Info, reader: Reader, spool: Spool, cx: &mut Context<'_>) {
     let mut file = match spool.into_reader() {
         Ok(file) => file,
         Err(error) => {
@@ -227,12 +270,28 @@ fn open(info: &Info, format: Format, spool: Spool, cx: &mut Context<'_>) {
             return;
         }
     };
-    match format {
-        Format::Zip => zip::open(info, &mut file, cx),
-        Format::Gzip => zip::open_gzip(info, &mut file, cx),
-        Format::Cms => cms::open(info, &mut file, cx),
-        Format::Tnef => {
-            let state = tnef::open(info, &mut file, cx);
+    if cx.budget.spent() {
+        return cx.too_much(info, SPENT);
+    }
+    cx.budget.enter();
+    let done = catch_unwind(AssertUnwindSafe(|| read(info, reader, &mut file, cx)));
+    cx.budget.leave();
+    if done.is_err() {
+        cx.too_much(info, "cannot be opened: its reader failed");
+    }
+}
+
+fn read(info: &Info, reader: Reader, file: &mut Kept, cx: &mut Context<'_>) {
+    match reader {
+        Reader::Zip => zip::open(info, file, cx),
+        Reader::Gzip | Reader::Xz | Reader::Lzma => packed::open(info, reader, file, cx),
+        Reader::Tar => tar::open(info, file, cx),
+        Reader::SevenZip => seven::open(info, file, cx),
+        Reader::Cms => cms::open(info, file, cx),
+        Reader::Rtf => rtf::open(info, file, cx),
+        Reader::Pdf => pdf::open(info, file, cx),
+        Reader::Tnef => {
+            let state = tnef::open(info, file, cx);
             note_tnef(state, cx);
         }
     }
@@ -258,23 +317,23 @@ fn note_tnef(state: Tnef, cx: &mut Context<'_>) {
 }
 
 fn sort(info: &Info, head: &[u8]) -> Sort {
-    let tnef_named = info.content_type.ends_with("ms-tnef") || info.ends_with(&["winmail.dat"]);
-    if head.starts_with(&[0x78, 0x9f, 0x3e, 0x22]) || tnef_named {
-        return Sort::Open(Format::Tnef);
+    if info.content_type.ends_with("ms-tnef") || info.ends_with(&["winmail.dat"]) {
+        return Sort::Open(Reader::Tnef);
     }
-    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
-        return Sort::Open(Format::Zip);
-    }
-    if head.starts_with(&[0x1f, 0x8b, 8]) {
-        return Sort::Open(Format::Gzip);
+    let found = formats::of(head.trim_ascii_start()).filter(|format| format.reader == Some(Reader::Rtf));
+    let found = found.or_else(|| formats::of(head)).filter(|_| is_binary(head));
+    if let Some(reader) = found.and_then(|format| format.reader) {
+        return Sort::Open(reader);
     }
     let signature = info.content_type.ends_with("pkcs7-signature");
     let cms_named = info.content_type.ends_with("pkcs7-mime") || info.ends_with(&[".p7m", ".p7z"]);
     if !signature && (cms::is_cms(head) || (cms_named && head.first() == Some(&0x30))) {
-        return Sort::Open(Format::Cms);
+        return Sort::Open(Reader::Cms);
     }
-    if let Some(why) = opaque(info, head) {
-        return Sort::Opaque(why);
+    match found.map(|format| (format.treatment, format.note)) {
+        Some((Treatment::Named, why)) => return Sort::Octets(Some(why)),
+        Some((Treatment::Searched, _)) => return Sort::Octets(None),
+        _ => {}
     }
     let wide = Charset::by_mark(head).is_some();
     let text_named = info.content_type.starts_with("text/") || info.content_type.starts_with("message/");
@@ -293,43 +352,18 @@ fn sort(info: &Info, head: &[u8]) -> Sort {
             memmem::find(&start, b"<html").is_some() || memmem::find(&start, b"<!doctype html").is_some();
         return Sort::Text(if html { Kind::Html } else { Kind::Text });
     }
-    Sort::Opaque("a format that is not opened; searched as bytes only")
+    // A Word file names its printer in a format of its own.
+    let printer = info.depth > 0 && info.name.contains("printerSettings");
+    let media =
+        ["image/", "audio/", "video/", "font/"].iter().any(|main| info.content_type.starts_with(main));
+    Sort::Octets((!printer && !media).then_some(formats::UNKNOWN))
 }
 
-/// Formats that are known, and known not to be readable here.
-fn opaque(info: &Info, head: &[u8]) -> Option<&'static str> {
-    const STARTS: [(&[u8], &str); 13] = [
-        (b"%PDF", "a PDF: its pages are compressed"),
-        (b"\x89PNG", "an image: what it shows cannot be read"),
-        (b"\xff\xd8\xff", "an image: what it shows cannot be read"),
-        (b"GIF8", "an image: what it shows cannot be read"),
-        (b"BM", "an image: what it shows cannot be read"),
-        (b"II*\0", "an image: what it shows cannot be read"),
-        (b"MM\0*", "an image: what it shows cannot be read"),
-        (b"Rar!", "an archive of a kind that is not opened"),
-        (b"7z\xbc\xaf", "an archive of a kind that is not opened"),
-        (b"BZh", "an archive of a kind that is not opened"),
-        (b"\xfd7zXZ", "an archive of a kind that is not opened"),
-        (b"\xd0\xcf\x11\xe0", "an older Office document or Outlook message: searched as bytes only"),
-        (b"RIFF", "media: what it shows cannot be read"),
-    ];
-    if let Some((_, why)) = STARTS.iter().find(|(start, _)| head.starts_with(start)) {
-        return is_binary(head).then_some(*why);
-    }
-    if head.get(2..5) == Some(b"-lh") {
-        return Some("an archive of a kind that is not opened");
-    }
-    let main = info.content_type.split('/').next().unwrap_or_default();
-    match main {
-        "image" if info.content_type != "image/svg+xml" => Some("an image: what it shows cannot be read"),
-        "audio" | "video" | "font" => Some("media: what it shows cannot be read"),
-        _ => None,
-    }
-}
-
-/// `BM` begins words too: only what has binary bytes is taken for a binary format.
+/// `BM` and `ID3` begin words too, as do the marks of other formats: only what has octets that text
+/// has not is taken for a binary format. RTF and PDF begin as nothing else does.
 fn is_binary(head: &[u8]) -> bool {
-    !(head.starts_with(b"BM") && looks_like_text(head))
+    let text = [&b"%PDF"[..], b"{\\rtf", b"BEGIN:VCALENDAR"];
+    !looks_like_text(head) || text.iter().any(|start| head.trim_ascii_start().starts_with(start))
 }
 
 /// No control characters but those of text; ISO-2022-JP has ESC.

@@ -1,31 +1,43 @@
 //! Opens what the MIME walk finds, as far as it can be opened, and hands on the text: character sets,
 //! archives, winmail.dat, signed containers, embedded messages. Notes the facts a policy asks about.
 //!
+//! * [`budget`] what all of it may cost
 //! * [`parts`] what each part is, by its header
-//! * [`leaf`] what a leaf is, by its first bytes
-//! * [`text`] character sets, and the [`readings`] beside the declared one; [`written`] addresses in text; [`calendar`]; [`pgp`]
-//! * [`zip`], [`tnef`] (with [`rtf`]), [`cms`]: containers, read from a [`spool`]
+//! * [`leaf`] what a leaf is, by its first bytes; [`formats`] the table of what is done with it
+//! * [`text`] character sets, and the [`readings`] beside the declared one; [`written`] addresses in text;
+//!   [`calendar`]; [`pgp`]
+//! * [`zip`], [`packed`] files, [`tar`], [`seven`], [`tnef`], [`cms`], [`rtf`], [`pdf`]: read from a
+//!   [`spool`]
 
+mod budget;
 mod calendar;
 mod cms;
+pub mod formats;
 mod leaf;
+mod lzfu;
+mod packed;
 mod parts;
+mod pdf;
 mod pgp;
 mod readings;
 mod rtf;
+mod seven;
 mod spool;
+mod tar;
 #[cfg(test)]
 mod tests;
 mod text;
 mod tnef;
 pub(super) mod written;
+mod xml;
 mod zip;
 
+use super::Header;
 use super::inspect::{BodyFacts, Opaque};
 use super::walk::{Part, Visitor};
-use super::{Address, Header};
+use budget::{Budget, DEPTH};
+use leaf::Pending;
 use parts::Nest;
-use std::collections::HashSet;
 
 /// What the bytes of a place are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,37 +65,26 @@ pub trait Listener {
     fn stray(&mut self, bytes: &[u8]);
 }
 
-/// Deepest nesting of containers inside a leaf.
-const DEPTH: usize = 3;
-/// Most octets all archives of one message may unpack to.
-const UNPACKED: u64 = 100 * 1_024 * 1_024;
-/// Most members of all archives of one message.
-const MEMBERS: usize = 10_000;
 /// Most entries kept of each list of facts.
 const FACTS: usize = 1_000;
-/// Most written addresses kept of one message.
-const WRITTEN: usize = 50_000;
-
-/// What is left of the bounds on unpacking.
-#[derive(Debug)]
-struct Budget {
-    unpacked: u64,
-    members: usize,
-    written: usize,
-}
 
 /// What every step of the inspection needs.
 struct Context<'a> {
     facts: &'a mut BodyFacts,
     listener: &'a mut dyn Listener,
     budget: &'a mut Budget,
+    /// Containers whose turn comes when the whole message is there.
+    pending: &'a mut Vec<Pending>,
 }
 
 impl Context<'_> {
     /// Something readers may see differently, or that could not be read.
     fn problem(&mut self, place: &str, why: &str) {
         let text = format!("{place}: {why}");
-        if self.facts.problems.len() < FACTS && !self.facts.problems.contains(&text) {
+        if self.facts.problems.len() < FACTS
+            && !self.facts.problems.contains(&text)
+            && (self.facts.problems.is_empty() || self.budget.keep(text.len()))
+        {
             self.facts.problems.push(text);
         }
     }
@@ -91,19 +92,45 @@ impl Context<'_> {
     /// A part that cannot be looked into.
     fn opaque(&mut self, path: &str, name: &str, why: &str) {
         let opaque = Opaque { path: path.to_owned(), name: name.to_owned(), why: why.to_owned() };
-        if self.facts.opaque.len() < FACTS && !self.facts.opaque.contains(&opaque) {
+        if self.facts.opaque.len() < FACTS
+            && !self.facts.opaque.contains(&opaque)
+            && (self.facts.opaque.is_empty() || self.budget.keep(path.len() + name.len() + why.len()))
+        {
             self.facts.opaque.push(opaque);
+        }
+    }
+
+    /// A part that stays closed because it, or the message, asks for too much: named, and a reason to
+    /// hold the message.
+    fn too_much(&mut self, info: &leaf::Info, why: &str) {
+        self.opaque(&info.path, info.label(), why);
+        self.problem(&info.place, why);
+    }
+
+    /// A header block inside the body, or a name; not searched when there is no budget for it.
+    fn header(&mut self, place: &str, block: &[u8]) {
+        if self.budget.charge_header(block.len()) {
+            self.listener.header(place, block);
+        } else {
+            self.problem(place, SPENT);
         }
     }
 
     /// Recipients that stand where a split cannot change them.
     fn inner_recipients(&mut self, header: &Header) {
-        let known: HashSet<Address> = self.facts.inner_recipients.iter().cloned().collect();
-        let found = parts::recipients(header).into_iter().filter(|address| !known.contains(address));
-        let room = FACTS.saturating_sub(known.len());
-        self.facts.inner_recipients.extend(found.take(room));
+        for address in parts::recipients(header) {
+            if self.facts.inner_recipients.len() >= FACTS {
+                return;
+            }
+            if self.budget.inner.insert(address.clone()) {
+                self.facts.inner_recipients.push(address);
+            }
+        }
     }
 }
+
+/// Why work stopped.
+const SPENT: &str = "more is packed in this message than is looked at";
 
 /// The inspection of one body: a visitor of the walk.
 pub struct Inspector<L: Listener> {
@@ -111,6 +138,7 @@ pub struct Inspector<L: Listener> {
     listener: L,
     budget: Budget,
     nest: Nest,
+    pending: Vec<Pending>,
 }
 
 impl<L: Listener> Inspector<L> {
@@ -119,8 +147,9 @@ impl<L: Listener> Inspector<L> {
         Self {
             facts: BodyFacts::default(),
             listener,
-            budget: Budget { unpacked: UNPACKED, members: MEMBERS, written: WRITTEN },
+            budget: Budget::default(),
             nest: Nest::root(),
+            pending: Vec::new(),
         }
     }
 
@@ -129,14 +158,27 @@ impl<L: Listener> Inspector<L> {
         &mut self.listener
     }
 
-    /// The facts, and the listener back.
-    pub fn finish(self) -> (BodyFacts, L) {
+    /// Whether [`Self::finish`] has containers to open, which may take a while.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Opens the containers that came by. The facts, and the listener back.
+    pub fn finish(mut self) -> (BodyFacts, L) {
+        for container in std::mem::take(&mut self.pending) {
+            let (_, mut cx) = self.split();
+            container.open(&mut cx);
+        }
         (self.facts, self.listener)
     }
 
     fn split(&mut self) -> (&mut Nest, Context<'_>) {
-        let context =
-            Context { facts: &mut self.facts, listener: &mut self.listener, budget: &mut self.budget };
+        let context = Context {
+            facts: &mut self.facts,
+            listener: &mut self.listener,
+            budget: &mut self.budget,
+            pending: &mut self.pending,
+        };
         (&mut self.nest, context)
     }
 }
@@ -144,6 +186,8 @@ impl<L: Listener> Inspector<L> {
 impl<L: Listener> Visitor for Inspector<L> {
     fn begin(&mut self, part: &Part, header: &Header) {
         let (nest, mut cx) = self.split();
+        // The walk itself refuses a message with too many parts of its own.
+        cx.budget.begin_part();
         nest.begin(part, header, &mut cx);
     }
 
@@ -155,6 +199,7 @@ impl<L: Listener> Visitor for Inspector<L> {
     fn end(&mut self, part: &Part) {
         let (nest, mut cx) = self.split();
         nest.end(part, &mut cx);
+        cx.budget.end_part();
     }
 
     fn stray(&mut self, bytes: &[u8]) {

@@ -1,11 +1,11 @@
 //! What each part is, by its header: attachments, signatures, protected and embedded headers.
 
 use super::leaf::{Info, Leaf};
-use super::{Context, FACTS};
+use super::{Context, FACTS, Kind, SPENT};
 use crate::message::address::parse_list;
 use crate::message::encoded_word::decode_words;
 use crate::message::inspect::{Attachment, Encrypted, Written};
-use crate::message::walk::{Encoding, Limits, Part, Visitor, WalkError, Walker};
+use crate::message::walk::{Encoding, Part, Visitor, WalkError, Walker};
 use crate::message::{Address, Header};
 
 /// Fields of an inner header that name recipients.
@@ -57,12 +57,12 @@ impl Nest {
         let is_root = self.frames.is_empty() && self.prefix.is_empty();
         let place = self.place(part);
         if !is_root {
-            cx.listener.header(&place, header.bytes());
+            cx.header(&place, header.bytes());
             mailboxes(&place, header, cx);
         }
         if let Some(name) = &part.filename {
             // Decoded, and whatever the header's own reading makes of it.
-            cx.listener.header(&place, format!("file name: {name}").as_bytes());
+            cx.header(&place, format!("file name: {name}").as_bytes());
         }
         self.protected(part, header, is_root, cx);
         if is_root {
@@ -212,6 +212,11 @@ fn attachment(part: &Part, header: &Header, cx: &mut Context<'_>) -> Option<usiz
     if !(part.attachment || named) || cx.facts.attachments.len() >= FACTS {
         return None;
     }
+    // What the message itself names is as long as the message; what is packed in it may be longer.
+    let kept = part.filename.as_ref().map_or(0, String::len) + part.content_type.len();
+    if !cx.facts.attachments.is_empty() && !cx.budget.keep(kept) {
+        return None;
+    }
     cx.facts.attachments.push(Attachment {
         path: part.path.clone(),
         name: part.filename.clone().unwrap_or_default(),
@@ -231,21 +236,26 @@ pub(super) struct Inner {
     nest: Nest,
     place: String,
     failed: bool,
+    /// Parts that were open around it.
+    nested: usize,
 }
 
 struct Steps<'a, 'b> {
     nest: &'a mut Nest,
     cx: &'a mut Context<'b>,
+    /// The budget is spent: what still comes is not looked at.
+    spent: bool,
 }
 
 impl Inner {
     /// `place` is where the message was found; `signed` whether a signature covers it whole.
-    pub(super) fn new(place: &str, depth: usize, signed: bool) -> Self {
+    pub(super) fn new(place: &str, depth: usize, signed: bool, cx: &Context<'_>) -> Self {
         Self {
-            walker: Walker::whole("0".to_owned(), Limits::default()),
+            walker: Walker::whole("0".to_owned(), cx.budget.limits()),
             nest: Nest::inside(format!("{place} › "), depth, signed),
             place: place.to_owned(),
             failed: false,
+            nested: cx.budget.nested(),
         }
     }
 
@@ -253,37 +263,63 @@ impl Inner {
         if self.failed {
             return;
         }
-        let result = self.walker.feed(bytes, &mut Steps { nest: &mut self.nest, cx });
-        self.check(result, cx);
+        let mut steps = Steps { nest: &mut self.nest, cx, spent: false };
+        let result = self.walker.feed(bytes, &mut steps);
+        let spent = steps.spent;
+        self.check(result, spent, cx);
     }
 
     pub(super) fn finish(mut self, cx: &mut Context<'_>) {
         if !self.failed {
-            let result = self.walker.finish(&mut Steps { nest: &mut self.nest, cx });
-            self.check(result, cx);
+            let mut steps = Steps { nest: &mut self.nest, cx, spent: false };
+            let result = self.walker.finish(&mut steps);
+            let spent = steps.spent;
+            self.check(result, spent, cx);
         }
+        cx.budget.leave_message(self.nested);
     }
 
-    fn check(&mut self, result: Result<(), WalkError>, cx: &mut Context<'_>) {
-        if let Err(error) = result {
+    fn check(&mut self, result: Result<(), WalkError>, spent: bool, cx: &mut Context<'_>) {
+        let why = match result {
+            Err(WalkError::TooMany(_)) => Some("more MIME parts in all than are looked at".to_owned()),
+            Err(WalkError::TooDeep(_)) => {
+                Some("MIME parts nested deeper in all than is looked at".to_owned())
+            }
+            Err(error) => Some(error.to_string()),
+            Ok(()) if spent => Some(SPENT.to_owned()),
+            Ok(()) => None,
+        };
+        if let Some(why) = why {
             self.failed = true;
-            cx.problem(&self.place, &error.to_string());
+            cx.problem(&self.place, &why);
         }
     }
 }
 
 impl Visitor for Steps<'_, '_> {
     fn begin(&mut self, part: &Part, header: &Header) {
-        self.nest.begin(part, header, self.cx);
+        self.spent |= !self.cx.budget.begin_part() || self.cx.budget.spent();
+        if !self.spent {
+            self.nest.begin(part, header, self.cx);
+        }
     }
     fn data(&mut self, _: &Part, decoded: &[u8]) {
-        self.nest.data(decoded, self.cx);
+        if !self.spent {
+            self.nest.data(decoded, self.cx);
+        }
     }
     fn end(&mut self, part: &Part) {
-        self.nest.end(part, self.cx);
+        if !self.spent {
+            self.nest.end(part, self.cx);
+            self.cx.budget.end_part();
+        }
     }
     fn stray(&mut self, bytes: &[u8]) {
-        self.cx.listener.stray(bytes);
+        if self.cx.budget.charge_content(Kind::Text, bytes) {
+            self.cx.listener.stray(bytes);
+        } else {
+            self.spent = true;
+        }
     }
     fn problem(&mut self, path: &str, why: String) {
         self.nest.problem(path, &why, self.cx);

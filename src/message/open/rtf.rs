@@ -1,69 +1,456 @@
-//! Compressed RTF (MS-OXRTFCP): how Outlook keeps a formatted body in winmail.dat.
+//! RTF as a word processor shows it: control words and groups undone, characters decoded, what is
+//! hidden (links, properties) apart. HTML wrapped in RTF (MS-OXRTFEX) is unwrapped.
 
-/// What every dictionary begins with (MS-OXRTFCP 2.1.2.1).
-const START: &[u8] = b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \
-\\fdecor MS Sans SerifSymbolArialTimes New RomanCourier{\\colortbl\\red0\\green0\\blue0\r\n\\par \\pard\\plain\\f0\\fs20\
-\\b\\i\\u\\tab\\tx";
-const DICTIONARY: usize = 4_096;
+use super::leaf::Info;
+use super::spool::{Kept, copy, length};
+use super::text::TextLeaf;
+use super::{Context, Kind, SPENT};
+use encoding_rs::Encoding;
+use std::collections::HashMap;
 
-/// Unpacks; at most `most` octets. `None` when it is no compressed RTF.
-pub(super) fn unpack(bytes: &[u8], most: usize) -> Option<Vec<u8>> {
-    let kind = bytes.get(8..12)?;
-    let packed = bytes.get(16..)?;
-    if kind == b"MELA" {
-        return Some(packed[..packed.len().min(most)].to_vec());
+/// Units of work an octet costs here, beside the search of what it shows.
+const COST: u64 = 25;
+/// Octets of text gathered before they are handed on.
+const PIECE: usize = 8 * 1_024;
+/// Deepest nesting of groups that is followed.
+const GROUPS: usize = 1_000;
+/// Fonts whose character set is remembered.
+const FONTS: usize = 4_096;
+
+/// Groups that are not shown where they stand, beside all that begin with `\*`.
+const HIDDEN: [&str; 22] = [
+    "fonttbl",
+    "colortbl",
+    "stylesheet",
+    "info",
+    "title",
+    "author",
+    "subject",
+    "keywords",
+    "comment",
+    "doccomm",
+    "operator",
+    "company",
+    "manager",
+    "category",
+    "fldinst",
+    "filetbl",
+    "listtable",
+    "pict",
+    "xe",
+    "tc",
+    "datafield",
+    "nonshppict",
+];
+
+/// Opens a file kept whole.
+pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
+    let mut reader = Rtf::new(info, cx);
+    let mut spent = false;
+    let result = length(file).and_then(|end| {
+        copy(file, 0, end, |bytes| {
+            spent |= !cx.budget.charge(COST * bytes.len() as u64);
+            if !spent {
+                reader.feed(bytes, cx);
+            }
+        })
+    });
+    reader.finish(cx);
+    if spent {
+        cx.too_much(info, SPENT);
     }
-    if kind != b"LZFu" {
-        return None;
+    if let Err(error) = result {
+        cx.opaque(&info.path, info.label(), &format!("cannot be read: {error}"));
     }
-    let mut dictionary = [0u8; DICTIONARY];
-    dictionary[..START.len()].copy_from_slice(START);
-    let mut write = START.len();
-    let mut out = Vec::new();
-    let mut input = packed.iter().copied();
-    while let Some(control) = input.next() {
-        for bit in 0..8 {
-            if out.len() >= most {
-                return Some(out);
+}
+
+/// Reads a file that is at hand.
+pub(super) fn read(info: &Info, bytes: &[u8], cx: &mut Context<'_>) {
+    if !cx.budget.charge(COST * bytes.len() as u64) {
+        return cx.too_much(info, SPENT);
+    }
+    let mut reader = Rtf::new(info, cx);
+    reader.feed(bytes, cx);
+    reader.finish(cx);
+}
+
+/// What a group inherits from the one around it.
+#[derive(Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of the format
+struct Group {
+    /// Not shown; the number of groups that began to be hidden.
+    hidden: usize,
+    /// Its first control word is still to come.
+    fresh: bool,
+    /// `\*` stood before.
+    starred: bool,
+    /// Characters that stand in for a `\uN`.
+    stand_ins: usize,
+    encoding: &'static Encoding,
+    /// Inside `\htmlrtf`: shown by RTF readers, no part of the HTML.
+    rtf_only: bool,
+    /// Inside `\*\htmltag`: HTML as it was.
+    tag: bool,
+    /// Inside the table of fonts.
+    fonts: bool,
+}
+
+enum State {
+    Text,
+    /// After a backslash.
+    Slash,
+    Word(Vec<u8>),
+    /// The blank behind a word belongs to it.
+    Hex(Vec<u8>),
+    /// Octets as they are.
+    Binary(u64),
+}
+
+struct Rtf {
+    shown: Out,
+    hidden: Out,
+    html: Option<Out>,
+    info: Info,
+    groups: Vec<Group>,
+    /// Groups deeper than are followed.
+    deeper: usize,
+    state: State,
+    /// Octets in the group's encoding, not decoded yet.
+    octets: Vec<u8>,
+    high: Option<u16>,
+    skip: usize,
+    default: &'static Encoding,
+    fonts: HashMap<i32, &'static Encoding>,
+    font: i32,
+}
+
+/// A text on its way out.
+struct Out {
+    leaf: TextLeaf,
+    text: String,
+}
+
+impl Out {
+    fn new(info: &Info, kind: Kind, cx: &mut Context<'_>) -> Self {
+        let info = Info { charset: Some("utf-8".to_owned()), form: "RTF", ..info.clone() };
+        Self { leaf: TextLeaf::new(info, kind, false, b"", cx), text: String::new() }
+    }
+
+    fn push(&mut self, text: &str, cx: &mut Context<'_>) {
+        self.text.push_str(text);
+        if self.text.len() >= PIECE {
+            self.flush(cx);
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        if cx.budget.charge_content(self.leaf.kind(), self.text.as_bytes()) {
+            self.leaf.feed(self.text.as_bytes(), cx);
+        }
+        self.text.clear();
+    }
+
+    fn finish(mut self, cx: &mut Context<'_>) {
+        self.flush(cx);
+        self.leaf.finish(cx);
+    }
+}
+
+impl Rtf {
+    fn new(info: &Info, cx: &mut Context<'_>) -> Self {
+        let group = Group {
+            hidden: 0,
+            fresh: false,
+            starred: false,
+            stand_ins: 1,
+            encoding: encoding_rs::WINDOWS_1252,
+            rtf_only: false,
+            tag: false,
+            fonts: false,
+        };
+        Self {
+            shown: Out::new(info, Kind::Text, cx),
+            hidden: Out::new(info, Kind::Text, cx),
+            html: None,
+            info: info.clone(),
+            groups: vec![group],
+            deeper: 0,
+            state: State::Text,
+            octets: Vec::new(),
+            high: None,
+            skip: 0,
+            default: encoding_rs::WINDOWS_1252,
+            fonts: HashMap::new(),
+            font: 0,
+        }
+    }
+
+    fn group(&mut self) -> &mut Group {
+        // There is always one: the bottom is never closed.
+        let last = self.groups.len() - 1;
+        &mut self.groups[last]
+    }
+
+    fn feed(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        for &byte in bytes {
+            self.step(byte, cx);
+        }
+    }
+
+    fn finish(mut self, cx: &mut Context<'_>) {
+        self.step(b' ', cx);
+        self.decode(cx);
+        self.shown.finish(cx);
+        self.hidden.finish(cx);
+        if let Some(html) = self.html.take() {
+            html.finish(cx);
+        }
+    }
+
+    fn step(&mut self, byte: u8, cx: &mut Context<'_>) {
+        match &mut self.state {
+            State::Binary(left) => {
+                *left -= 1;
+                if *left == 0 {
+                    self.state = State::Text;
+                }
             }
-            let Some(first) = input.next() else { return Some(out) };
-            if control >> bit & 1 == 0 {
-                out.push(first);
-                dictionary[write] = first;
-                write = (write + 1) % DICTIONARY;
-                continue;
+            State::Hex(digits) => {
+                digits.push(byte);
+                if digits.len() == 2 {
+                    let text = std::str::from_utf8(digits).unwrap_or_default();
+                    let octet = u8::from_str_radix(text, 16);
+                    self.state = State::Text;
+                    if let Ok(octet) = octet {
+                        self.octet(octet, cx);
+                    }
+                }
             }
-            let Some(second) = input.next() else { return Some(out) };
-            let reference = usize::from(first) << 8 | usize::from(second);
-            let (from, length) = (reference >> 4, (reference & 15) + 2);
-            if from == write {
-                return Some(out);
+            State::Word(word) => {
+                let number = word.iter().any(u8::is_ascii_digit);
+                let goes_on = byte.is_ascii_digit()
+                    || (byte == b'-' && !number && !word.ends_with(b"-"))
+                    || (byte.is_ascii_alphabetic() && !number && !word.ends_with(b"-"));
+                if goes_on && word.len() < 48 {
+                    word.push(byte);
+                    return;
+                }
+                let word = std::mem::take(word);
+                self.state = State::Text;
+                self.word(&word, cx);
+                if byte != b' ' {
+                    self.step(byte, cx);
+                }
             }
-            for step in 0..length {
-                let byte = dictionary[(from + step) % DICTIONARY];
-                out.push(byte);
-                dictionary[write] = byte;
-                write = (write + 1) % DICTIONARY;
+            State::Slash => self.symbol(byte, cx),
+            State::Text => match byte {
+                b'\\' => self.state = State::Slash,
+                b'{' => self.open_group(cx),
+                b'}' => self.close_group(cx),
+                b'\r' | b'\n' => {}
+                _ => self.octet(byte, cx),
+            },
+        }
+    }
+
+    fn symbol(&mut self, byte: u8, cx: &mut Context<'_>) {
+        self.state = State::Text;
+        match byte {
+            b'\'' => self.state = State::Hex(Vec::new()),
+            b'*' => self.group().starred = true,
+            b'~' => self.letter("\u{a0}", cx),
+            b'_' => self.letter("-", cx),
+            b'\r' | b'\n' => self.letter("\n", cx),
+            b'\t' => self.letter("\t", cx),
+            b'{' | b'}' | b'\\' => self.octet(byte, cx),
+            _ if byte.is_ascii_alphabetic() => self.state = State::Word(vec![byte]),
+            _ => {} // `\-` and its like show nothing
+        }
+    }
+
+    fn open_group(&mut self, cx: &mut Context<'_>) {
+        self.decode(cx);
+        self.skip = 0;
+        if self.groups.len() >= GROUPS {
+            self.deeper += 1;
+            return;
+        }
+        let group = Group { fresh: true, starred: false, ..*self.group() };
+        self.groups.push(group);
+    }
+
+    fn close_group(&mut self, cx: &mut Context<'_>) {
+        self.decode(cx);
+        self.skip = 0;
+        if self.deeper > 0 {
+            self.deeper -= 1;
+            return;
+        }
+        if self.groups.len() > 1 {
+            let closed = self.groups.pop();
+            let before = self.group().hidden;
+            if closed.is_some_and(|closed| closed.hidden > before) {
+                self.hidden.push("\n", cx);
             }
         }
     }
-    Some(out)
+
+    /// An octet of text, in the encoding of here.
+    fn octet(&mut self, octet: u8, cx: &mut Context<'_>) {
+        self.group().fresh = false;
+        if self.skip > 0 {
+            self.skip -= 1;
+            return;
+        }
+        self.octets.push(octet);
+        if self.octets.len() >= PIECE && octet.is_ascii() {
+            self.decode(cx);
+        }
+    }
+
+    fn decode(&mut self, cx: &mut Context<'_>) {
+        if self.octets.is_empty() {
+            return;
+        }
+        let octets = std::mem::take(&mut self.octets);
+        let text = self.group().encoding.decode_without_bom_handling(&octets).0;
+        self.show(&text, cx);
+    }
+
+    /// A character that is no octet.
+    fn letter(&mut self, letter: &str, cx: &mut Context<'_>) {
+        self.decode(cx);
+        if self.skip > 0 {
+            self.skip -= 1;
+            return;
+        }
+        self.show(letter, cx);
+    }
+
+    fn show(&mut self, text: &str, cx: &mut Context<'_>) {
+        self.high = None;
+        let group = *self.group();
+        if group.hidden > 0 {
+            self.hidden.push(text, cx);
+        } else {
+            self.shown.push(text, cx);
+        }
+        if let Some(html) = &mut self.html
+            && !group.rtf_only
+            && (group.tag || group.hidden == 0)
+        {
+            html.push(text, cx);
+        }
+    }
+
+    fn word(&mut self, word: &[u8], cx: &mut Context<'_>) {
+        let at = word.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(word.len());
+        let (name, number) = word.split_at(at);
+        let name = std::str::from_utf8(name).unwrap_or_default();
+        let number: Option<i32> = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+        let fresh = std::mem::take(&mut self.group().fresh);
+        if fresh && (self.group().starred || HIDDEN.contains(&name)) {
+            let group = self.group();
+            group.hidden += 1;
+            group.tag = name == "htmltag";
+            group.fonts |= name == "fonttbl";
+        }
+        match name {
+            "par" | "line" | "sect" | "page" | "row" | "nestrow" => self.letter("\n", cx),
+            "tab" | "cell" | "nestcell" => self.letter("\t", cx),
+            "emdash" | "endash" => self.letter("-", cx),
+            "lquote" | "rquote" => self.letter("'", cx),
+            "ldblquote" | "rdblquote" => self.letter("\"", cx),
+            "bullet" => self.letter("\u{2022}", cx),
+            "emspace" | "enspace" | "qmspace" => self.letter(" ", cx),
+            "uc" => self.group().stand_ins = usize::try_from(number.unwrap_or(1)).unwrap_or(1).min(64),
+            "u" => self.unicode(number.unwrap_or(0), cx),
+            "bin" => {
+                let length = u64::try_from(number.unwrap_or(0)).unwrap_or(0);
+                if length > 0 {
+                    self.state = State::Binary(length);
+                }
+            }
+            "fromhtml" if self.html.is_none() => self.html = Some(Out::new(&self.info, Kind::Html, cx)),
+            "htmlrtf" => {
+                self.decode(cx);
+                self.group().rtf_only = number != Some(0);
+            }
+            _ => self.character_set(name, number, cx),
+        }
+    }
+
+    fn character_set(&mut self, name: &str, number: Option<i32>, cx: &mut Context<'_>) {
+        let encoding = match (name, number) {
+            ("ansicpg", Some(page)) => {
+                self.default = code_page(page);
+                self.default
+            }
+            ("mac", _) => encoding_rs::MACINTOSH,
+            ("f", Some(font)) => {
+                self.font = font;
+                self.fonts.get(&font).copied().unwrap_or(self.default)
+            }
+            ("plain", _) => self.default,
+            ("fcharset" | "cpg", Some(set)) if self.group().fonts => {
+                let encoding = if name == "cpg" { Some(code_page(set)) } else { font_set(set) };
+                if let Some(encoding) = encoding.filter(|_| self.fonts.len() < FONTS) {
+                    self.fonts.insert(self.font, encoding);
+                }
+                encoding.unwrap_or(self.default)
+            }
+            _ => return,
+        };
+        self.decode(cx);
+        self.group().encoding = encoding;
+    }
+
+    /// `\uN`: one UTF-16 unit, signed; stand-ins follow that are skipped.
+    fn unicode(&mut self, number: i32, cx: &mut Context<'_>) {
+        self.decode(cx);
+        let unit = u16::try_from(number & 0xffff).unwrap_or(0);
+        let pair = self.high.take().map_or_else(|| vec![unit], |high| vec![high, unit]);
+        if (0xd800..0xdc00).contains(&unit) {
+            self.high = Some(unit);
+        } else {
+            self.show(&String::from_utf16_lossy(&pair), cx);
+        }
+        self.skip = self.group().stand_ins;
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A code page by its number in Windows.
+fn code_page(page: i32) -> &'static Encoding {
+    let label = match page {
+        932 => "shift_jis".to_owned(),
+        936 => "gbk".to_owned(),
+        949 | 1361 => "euc-kr".to_owned(),
+        950 => "big5".to_owned(),
+        10_000 => "macintosh".to_owned(),
+        65_001 => "utf-8".to_owned(),
+        _ => format!("windows-{page}"),
+    };
+    Encoding::for_label(label.as_bytes()).unwrap_or(encoding_rs::WINDOWS_1252)
+}
 
-    #[test]
-    fn the_specification_s_example() {
-        // MS-OXRTFCP 4.1.1.
-        let packed = [
-            0x2d, 0x00, 0x00, 0x00, 0x2b, 0x00, 0x00, 0x00, 0x4c, 0x5a, 0x46, 0x75, 0xf1, 0xc5, 0xc7, 0xa7,
-            0x03, 0x00, 0x0a, 0x00, 0x72, 0x63, 0x70, 0x67, 0x31, 0x32, 0x35, 0x42, 0x32, 0x0a, 0xf3, 0x20,
-            0x68, 0x65, 0x6c, 0x09, 0x00, 0x20, 0x62, 0x77, 0x05, 0xb0, 0x6c, 0x64, 0x7d, 0x0a, 0x80, 0x0f,
-            0xa0,
-        ];
-        let plain = unpack(&packed, 1_000).unwrap();
-        assert_eq!(String::from_utf8_lossy(&plain), "{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n");
-    }
+/// The character set of a font (`\fcharset`).
+fn font_set(set: i32) -> Option<&'static Encoding> {
+    Some(code_page(match set {
+        77 => 10_000,
+        128 => 932,
+        129 | 130 => 949,
+        134 => 936,
+        136 => 950,
+        161 => 1_253,
+        162 => 1_254,
+        163 => 1_258,
+        177 => 1_255,
+        178 => 1_256,
+        186 => 1_257,
+        204 => 1_251,
+        222 => 874,
+        238 => 1_250,
+        0 => 1_252,
+        _ => return None,
+    }))
 }

@@ -10,6 +10,7 @@ const IN_MEMORY: usize = 256 * 1_024;
 #[derive(Debug)]
 pub(super) struct Spool {
     file: SpooledTempFile,
+    length: u64,
     failed: Option<io::Error>,
 }
 
@@ -18,13 +19,26 @@ pub(super) type Kept = BufReader<SpooledTempFile>;
 
 impl Spool {
     pub(super) fn new() -> Self {
-        Self { file: SpooledTempFile::new(IN_MEMORY), failed: None }
+        Self { file: SpooledTempFile::new(IN_MEMORY), length: 0, failed: None }
     }
 
     /// Keeps the bytes; the first error is told by [`Self::into_reader`].
     pub(super) fn write(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {
             self.failed = self.file.write_all(bytes).err();
+            self.length += bytes.len() as u64;
+        }
+    }
+
+    /// How many octets are kept in memory.
+    pub(super) fn length(&self) -> u64 {
+        if self.file.is_rolled() { 0 } else { self.length }
+    }
+
+    /// Keeps them in a file from now on.
+    pub(super) fn move_to_disk(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.file.roll().err();
         }
     }
 

@@ -5,6 +5,7 @@ use super::leaf::{Info, Leaf};
 use super::pgp::Armour;
 use super::readings::{Readings, declared_within};
 use super::written::WrittenScan;
+use super::xml::Shown;
 use super::{Context, FACTS, Kind, calendar};
 use crate::message::charset::{Charset, Decoder};
 use crate::message::inspect::{Calendar, Encrypted, Written};
@@ -19,6 +20,7 @@ const SHOWN_NAME: usize = 40;
 #[derive(Debug)]
 pub(super) struct TextLeaf {
     info: Info,
+    kind: Kind,
     /// `None` for ASCII and UTF-8, and where nothing is known: octets are taken as they are.
     decoder: Option<Decoder>,
     /// What other readers may see.
@@ -26,6 +28,8 @@ pub(super) struct TextLeaf {
     /// The text; and its bytes, where a reader with another charset would see something else.
     text: usize,
     bytes: Option<usize>,
+    /// What a document made of XML shows.
+    shown: Option<(usize, Shown)>,
     written: WrittenScan,
     armour: Armour,
     encoded: Uuencode,
@@ -79,8 +83,13 @@ impl TextLeaf {
         for charset in declared.charset.and_then(Charset::other_order).into_iter().chain(declared.within) {
             readings.add(charset, &info, cx);
         }
+        let shown = info
+            .is_document()
+            .then(|| (cx.listener.open(&info.place, info.form, Kind::Text), Shown::default()));
         Self {
             info,
+            kind,
+            shown,
             decoder,
             readings,
             text,
@@ -92,6 +101,11 @@ impl TextLeaf {
             calendar: is_calendar.then(Vec::new),
             decoded: String::new(),
         }
+    }
+
+    /// What its text is.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
@@ -116,6 +130,9 @@ impl TextLeaf {
 
     fn take(&mut self, text: &[u8], cx: &mut Context<'_>) {
         cx.listener.content(self.text, text);
+        if let Some((stream, shown)) = &mut self.shown {
+            cx.listener.content(*stream, shown.feed(text));
+        }
         self.written.feed(text);
         self.armour.feed(text);
         if let Some(gathered) = &mut self.calendar {
@@ -153,6 +170,9 @@ impl TextLeaf {
             leaf.finish(cx);
         }
         cx.listener.close(self.text);
+        if let Some((stream, _)) = self.shown.take() {
+            cx.listener.close(stream);
+        }
         if let Some(stream) = self.bytes {
             cx.listener.close(stream);
         }

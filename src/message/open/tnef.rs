@@ -1,10 +1,11 @@
 //! TNEF (MS-OXTNEF), the winmail.dat of Outlook: recipient tables, display lists, attachments,
 //! embedded messages. Read piece by piece from the spool; nothing is kept whole but short values.
 
+use super::budget::STEP;
 use super::leaf::{Info, Leaf};
 use super::spool::{Kept, copy, length, read_at};
 use super::written::WrittenScan;
-use super::{Context, FACTS, Kind, rtf};
+use super::{Context, FACTS, SPENT, lzfu, rtf};
 use crate::message::Address;
 use crate::message::inspect::Tnef;
 use std::collections::BTreeSet;
@@ -88,7 +89,7 @@ impl Reader<'_> {
         self.at += 6;
         let mut title = String::new();
         while self.at + 9 <= self.end {
-            self.step()?;
+            self.step(cx)?;
             let head = read_at(self.file, self.at, 9)?;
             let (id, length) = (u32_at(&head, 1), u64::from(u32_at(&head, 5)));
             let start = self.at + 9;
@@ -117,7 +118,7 @@ impl Reader<'_> {
     fn table(&mut self, end: u64, info: &Info, cx: &mut Context<'_>) -> io::Result<()> {
         let rows = self.number(end)?;
         for _ in 0..rows {
-            self.step()?;
+            self.step(cx)?;
             self.properties(end, true, "", info, cx)?;
         }
         Ok(())
@@ -134,7 +135,7 @@ impl Reader<'_> {
     ) -> io::Result<()> {
         let count = self.number(end)?;
         for _ in 0..count {
-            self.step()?;
+            self.step(cx)?;
             let tag = self.number(end)?;
             let (kind, id) = (low(tag), low(tag >> 16));
             if id >= 0x8000 {
@@ -177,7 +178,7 @@ impl Reader<'_> {
             return self.within(end);
         }
         for _ in 0..count {
-            self.step()?;
+            self.step(cx)?;
             let length = u64::from(self.number(end)?);
             let start = self.at;
             self.at += length.next_multiple_of(4);
@@ -210,7 +211,7 @@ impl Reader<'_> {
             }
             TRANSPORT_HEADERS if string => {
                 let headers = self.string(value)?;
-                cx.listener.header(&format!("{} › headers", info.place), headers.as_bytes());
+                cx.header(&format!("{} › headers", info.place), headers.as_bytes());
                 self.note(&headers);
             }
             RTF_COMPRESSED => self.body(value, "body.rtf", true, info, cx)?,
@@ -254,7 +255,7 @@ impl Reader<'_> {
         cx: &mut Context<'_>,
     ) -> io::Result<()> {
         let inner = info.inner(if name.is_empty() { "attachment" } else { name }, "in winmail.dat");
-        cx.listener.header(&inner.place, format!("file name: {name}").as_bytes());
+        cx.header(&inner.place, format!("file name: {name}").as_bytes());
         let mut leaf = Leaf::new(inner);
         copy(self.file, start, length, |bytes| leaf.feed(bytes, cx))?;
         leaf.finish(cx);
@@ -276,11 +277,18 @@ impl Reader<'_> {
             return Err(bad("a compressed body too long to be read"));
         }
         let bytes = read_at(self.file, value.start, small(value.length))?;
-        let text = rtf::unpack(&bytes, small(RTF) * 4)
+        let text = lzfu::unpack(&bytes, small(RTF) * 4)
             .ok_or_else(|| bad("a compressed body that cannot be read"))?;
-        let stream = cx.listener.open(&format!("{} › {name}", info.place), "compressed RTF", Kind::Html);
-        text.chunks(16 * 1_024).for_each(|piece| cx.listener.content(stream, piece));
-        cx.listener.close(stream);
+        drop(bytes);
+        if !cx.budget.charge(10 * text.len() as u64) {
+            return Err(bad(SPENT));
+        }
+        let inner = info.inner(name, "compressed RTF");
+        // As it is written, and as it is shown.
+        let mut leaf = Leaf::text(inner.clone(), cx);
+        leaf.feed(&text, cx);
+        leaf.finish(cx);
+        rtf::read(&inner, &text, cx);
         Ok(())
     }
 
@@ -309,9 +317,10 @@ impl Reader<'_> {
         if self.at > end { Err(bad("a property is cut short")) } else { Ok(()) }
     }
 
-    fn step(&mut self) -> io::Result<()> {
+    fn step(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.steps += 1;
-        if self.steps > STEPS { Err(bad("too many properties")) } else { Ok(()) }
+        let within = self.steps <= STEPS && cx.budget.charge(STEP);
+        if within { Ok(()) } else { Err(bad("too many properties")) }
     }
 }
 

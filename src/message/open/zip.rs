@@ -1,22 +1,25 @@
-//! ZIP (with OOXML and ODF, which are ZIP) and gzip: every member is a leaf of its own. Our own
-//! reader, so that nothing is allocated by what an archive claims.
+//! ZIP, and with it OOXML and ODF: every member is a leaf of its own. Our own reader, so that nothing is
+//! allocated by what an archive claims.
 
-use super::leaf::{Info, Leaf};
+use super::budget::MEMBER;
+use super::leaf::Info;
+use super::packed::{Pump, Stop, charge, cost, damaged, dictionary};
 use super::spool::{Kept, length, read_at};
 use super::{Context, DEPTH};
-use flate2::read::{DeflateDecoder, MultiGzDecoder};
+use flate2::read::DeflateDecoder;
+use lzma_rust2::LzmaReader;
 use memchr::memmem;
+use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// A member may grow this many times once it is larger than `GROWTH_FROM`.
-const GROWTH: u64 = 200;
-const GROWTH_FROM: u64 = 4 * 1_024 * 1_024;
 /// The longest comment a directory may end in, with its fixed part.
 const TAIL: u64 = 65_535 + 22;
 
 /// A member as the central directory tells it (APPNOTE 4.3.12).
 struct Member {
     encrypted: bool,
+    /// Its end is marked in the packed data.
+    marked: bool,
     method: u16,
     packed: u64,
     unpacked: u64,
@@ -26,45 +29,85 @@ struct Member {
 
 /// Opens an archive; what cannot be opened is named.
 pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
-    if let Err(error) = members(info, file, cx) {
-        cx.opaque(&info.path, info.label(), &format!("an archive that cannot be read: {error}"));
+    if info.depth >= DEPTH {
+        return cx.opaque(&info.path, info.label(), "containers nested too deep");
+    }
+    match members(info, file, cx) {
+        Ok(()) => {}
+        Err(Stop::Broken(error)) => {
+            cx.opaque(&info.path, info.label(), &format!("an archive that cannot be read: {error}"));
+        }
+        Err(Stop::TooMuch(why)) => cx.too_much(info, why),
     }
 }
 
-fn members(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> io::Result<()> {
+fn members(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Stop> {
     let (mut at, end, shift) = directory(file)?;
+    let comment = comment(file, end)?;
+    cx.header(&info.place, &[b"comment: ", &comment[..]].concat());
+    let mut taken = Taken::default();
     while at + 46 <= end {
         let fixed = read_at(file, at, 46)?;
         if !fixed.starts_with(b"PK\x01\x02") {
-            return Err(damaged("its directory is damaged"));
+            return Err(damaged("its directory is damaged").into());
         }
         let lengths = [u16_at(&fixed, 28), u16_at(&fixed, 30), u16_at(&fixed, 32)].map(usize::from);
         let rest = read_at(file, at + 46, lengths.iter().sum())?;
         at += 46 + rest.len() as u64;
         if cx.budget.members == 0 {
-            return Err(damaged("too many members"));
+            return Err(Stop::TooMuch("too many members"));
         }
         cx.budget.members -= 1;
+        charge(MEMBER, cx)?;
         let (name, extra) = rest.split_at(lengths[0]);
         let (extra, comment) = extra.split_at(lengths[1]);
         let member = member(&fixed, name, extra, shift);
-        let place = format!("{} › {}", info.place, member.name);
-        cx.listener.header(&place, &[b"file name: ", name].concat());
-        cx.listener.header(&place, format!("file name: {}", member.name).as_bytes());
-        cx.listener.header(&place, &[b"comment: ", comment].concat());
+        let inner = info.inner(&member.name, "in an archive");
+        cx.header(&inner.place, &[b"file name: ", name].concat());
+        if member.name.as_bytes() != name {
+            cx.header(&inner.place, format!("file name: {}", member.name).as_bytes());
+        }
+        if !comment.is_empty() {
+            cx.header(&inner.place, &[b"comment: ", comment].concat());
+        }
         if member.name.ends_with('/') && member.unpacked == 0 {
             continue;
         }
-        unpack(info, &member, file, cx)?;
+        if !taken.take(member.local, member.packed) {
+            return Err(Stop::TooMuch("an archive whose members lie over one another"));
+        }
+        unpack(inner, &member, file, cx)?;
     }
     Ok(())
 }
 
-fn unpack(info: &Info, member: &Member, file: &mut Kept, cx: &mut Context<'_>) -> io::Result<()> {
-    let inner = info.inner(&member.name, "in an archive");
-    let label = inner.place.clone();
+/// What stands behind the directory (APPNOTE 4.3.16).
+fn comment(file: &mut Kept, end: u64) -> io::Result<Vec<u8>> {
+    let size = length(file)?;
+    let from = end.min(size);
+    read_at(file, from, usize::try_from((size - from).min(TAIL)).unwrap_or(0))
+}
+
+/// Where members lie in the file: no two may share octets, for then a small file would be as much work
+/// as a large one.
+#[derive(Default)]
+struct Taken(BTreeMap<u64, u64>);
+
+impl Taken {
+    /// Whether the member there was free, its header included (APPNOTE 4.3.7).
+    fn take(&mut self, start: u64, packed: u64) -> bool {
+        let end = start.saturating_add(30).saturating_add(packed);
+        let before = self.0.range(..=start).next_back().is_some_and(|(_, &until)| until > start);
+        let after = self.0.range(start..).next().is_some_and(|(&from, _)| from < end);
+        self.0.insert(start, end);
+        !before && !after
+    }
+}
+
+fn unpack(inner: Info, member: &Member, file: &mut Kept, cx: &mut Context<'_>) -> io::Result<()> {
+    let (path, label) = (inner.path.clone(), inner.place.clone());
     if member.encrypted {
-        cx.opaque(&info.path, &label, "encrypted with a password");
+        cx.opaque(&path, &label, "encrypted with a password");
         return Ok(());
     }
     let local = read_at(file, member.local, 30)?;
@@ -74,56 +117,29 @@ fn unpack(info: &Info, member: &Member, file: &mut Kept, cx: &mut Context<'_>) -
     let start = member.local + 30 + u64::from(u16_at(&local, 26)) + u64::from(u16_at(&local, 28));
     file.seek(SeekFrom::Start(start))?;
     let packed = file.take(member.packed);
+    let mut pump = Pump::new(inner, member.packed);
     let result = match member.method {
-        0 => feed(inner, packed, member.packed, cx),
-        8 => feed(inner, DeflateDecoder::new(packed), member.packed, cx),
-        _ => {
-            cx.opaque(&info.path, &label, "packed in a way that is not opened");
-            return Ok(());
-        }
+        0 => pump.take(packed, cost::DEFLATE, cx),
+        8 => pump.take(DeflateDecoder::new(packed), cost::DEFLATE, cx),
+        14 => lzma(packed, member, &mut pump, cx),
+        _ => Err(damaged("packed in a way that is not opened").into()),
     };
-    if let Err(error) = result {
-        cx.opaque(&info.path, &label, &format!("cannot be unpacked: {error}"));
-    }
+    pump.finish(result, cx);
     Ok(())
 }
 
-/// Hands all that comes to a leaf, within bounds.
-fn feed(info: Info, mut from: impl Read, packed: u64, cx: &mut Context<'_>) -> io::Result<()> {
-    let mut leaf = Leaf::new(info);
-    let mut piece = vec![0; 16 * 1_024];
-    let mut total = 0u64;
-    let result = loop {
-        let read = match from.read(&mut piece) {
-            Ok(0) => break Ok(()),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => break Err(error),
-        };
-        total += read as u64;
-        if read as u64 > cx.budget.unpacked {
-            break Err(damaged("it unpacks to more than is looked at"));
-        }
-        if total > GROWTH_FROM && total > packed.saturating_mul(GROWTH) {
-            break Err(damaged("it unpacks to far more than it takes"));
-        }
-        cx.budget.unpacked -= read as u64;
-        leaf.feed(&piece[..read], cx);
-    };
-    leaf.finish(cx);
-    result
-}
-
-/// Opens a gzip file.
-pub(super) fn open_gzip(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
-    let packed = length(file).unwrap_or(0);
-    if info.depth >= DEPTH || file.seek(SeekFrom::Start(0)).is_err() {
-        return;
+/// LZMA in ZIP: a version, the length of the properties, the properties (APPNOTE 5.8.8).
+fn lzma(mut packed: impl Read, member: &Member, pump: &mut Pump, cx: &mut Context<'_>) -> Result<(), Stop> {
+    let mut head = [0; 9];
+    packed.read_exact(&mut head)?;
+    let size = u32_at(&head, 5);
+    if u16_at(&head, 2) != 5 {
+        return Err(damaged("its properties are damaged").into());
     }
-    let name = info.name.strip_suffix(".gz").filter(|name| !name.is_empty()).unwrap_or("content").to_owned();
-    if let Err(error) = feed(info.inner(&name, "in an archive"), MultiGzDecoder::new(file), packed, cx) {
-        cx.opaque(&info.path, info.label(), &format!("cannot be unpacked: {error}"));
-    }
+    dictionary(size, cx)?;
+    // With an end marker (flag 1) the length may be anything.
+    let length = if member.marked { u64::MAX } else { member.unpacked };
+    pump.take(LzmaReader::new_with_props(packed, length, head[4], size, None)?, cost::LZMA, cx)
 }
 
 /// Where the central directory begins and ends, and how far everything is shifted (a program may
@@ -154,6 +170,7 @@ fn member(fixed: &[u8], name: &[u8], extra: &[u8], shift: u64) -> Member {
     let flags = u16_at(fixed, 8);
     let mut member = Member {
         encrypted: flags & 1 != 0,
+        marked: flags & 2 != 0,
         method: u16_at(fixed, 10),
         packed: u64::from(u32_at(fixed, 20)),
         unpacked: u64::from(u32_at(fixed, 24)),
@@ -186,10 +203,6 @@ fn wide_sizes(member: &mut Member, mut extra: &[u8]) {
         }
         extra = extra.get(4 + size..).unwrap_or_default();
     }
-}
-
-fn damaged(why: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {

@@ -31,6 +31,9 @@ const SELDOM: [&str; 4] = ["errors-to", "mail-reply-to", "return-receipt-to", "r
 /// Fields whose mailboxes are hidden.
 const HIDDEN: [&str; 2] = ["bcc", "resent-bcc"];
 
+/// Most mailboxes read of one header, over all its fields: each takes some hundred octets of memory.
+const MOST_MAILBOXES: usize = 10_000;
+
 /// More than these problems tell nobody anything new.
 const MOST_PROBLEMS: usize = 20;
 
@@ -55,7 +58,7 @@ pub(super) fn read(
             return facts;
         }
     };
-    let mut reader = Reader { organisation, header, facts, form: HashSet::new() };
+    let mut reader = Reader { organisation, header, facts, form: HashSet::new(), room: MOST_MAILBOXES };
     reader.senders();
     reader.shown();
     reader.hidden();
@@ -73,6 +76,8 @@ struct Reader<'a> {
     facts: Facts,
     /// Those of the problems that are odd form of address fields.
     form: HashSet<String>,
+    /// How many mailboxes more are read.
+    room: usize,
 }
 
 impl Reader<'_> {
@@ -97,8 +102,14 @@ impl Reader<'_> {
     fn mailboxes(&mut self, name: &str) -> Vec<Mailbox> {
         let mut all = Vec::new();
         for field in self.header.named(name) {
+            if self.room == 0 {
+                self.facts.problems.push("the header holds more mailboxes than are read".to_owned());
+                break;
+            }
             let body = self.header.body(field);
             let mut list = parse_list(body);
+            list.mailboxes.truncate(self.room);
+            self.room -= list.mailboxes.len();
             let written = String::from_utf8_lossy(self.header.name(field)).into_owned();
             for problem in &list.problems {
                 self.form_problem(format!("{written}: {problem}"));

@@ -3,35 +3,24 @@
 
 use super::stream::Form;
 use super::{Hit, Needles};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Most places kept for an address: the first by name.
 const EACH: usize = 8;
 /// Most hits given, beyond one for each address that was found.
 const MOST: usize = 1_000;
 
-/// The hits so far.
+/// The hits so far. A place is kept only while an address is known to stand in it.
 #[derive(Debug, Default)]
 pub(super) struct Hits {
-    places: Vec<String>,
-    numbers: HashMap<String, usize>,
     /// For each address the places, and how it was written there.
-    found: BTreeMap<u32, Vec<(usize, &'static str)>>,
+    found: BTreeMap<u32, Vec<(Arc<str>, &'static str)>>,
 }
 
 impl Hits {
-    /// A place's number.
-    pub(super) fn place(&mut self, place: &str) -> usize {
-        if let Some(&index) = self.numbers.get(place) {
-            return index;
-        }
-        self.places.push(place.to_owned());
-        self.numbers.insert(place.to_owned(), self.places.len() - 1);
-        self.places.len() - 1
-    }
-
     /// Notes a hit. `base` is how the whole place was written, `as text` or an encoding.
-    pub(super) fn add(&mut self, address: u32, place: usize, form: Form, base: &'static str) {
+    pub(super) fn add(&mut self, address: u32, place: &Arc<str>, form: Form, base: &'static str) {
         let form = match form {
             Form::Plain => base,
             Form::Verp => "VERP",
@@ -39,38 +28,36 @@ impl Hits {
             Form::Token => "base64",
         };
         let hits = self.found.entry(address).or_default();
-        if let Some(hit) = hits.iter_mut().find(|hit| hit.0 == place) {
+        let same = |hit: &&mut (Arc<str>, &str)| Arc::ptr_eq(&hit.0, place) || hit.0 == *place;
+        if let Some(hit) = hits.iter_mut().find(same) {
             hit.1 = plainer(hit.1, form);
             return;
         }
-        hits.push((place, form));
+        hits.push((Arc::clone(place), form));
         if hits.len() > EACH {
-            let name = |hit: &(usize, &str)| self.places.get(hit.0);
-            let last = (0..hits.len()).max_by(|&a, &b| name(&hits[a]).cmp(&name(&hits[b])));
+            let last = (0..hits.len()).max_by(|&a, &b| hits[a].0.cmp(&hits[b].0));
             last.map(|last| hits.swap_remove(last));
         }
     }
 
     /// Notes what was found in a place that is only named when something was.
     pub(super) fn add_in(&mut self, address: u32, place: &str, form: Form, base: &'static str) {
-        let place = self.place(place);
-        self.add(address, place, form, base);
+        self.add(address, &Arc::from(place), form, base);
     }
 
     /// The hits, with those in `fallback` left out where the address was found elsewhere too.
-    pub(super) fn into_hits(self, needles: &Needles, fallback: Option<usize>) -> Vec<Hit> {
+    pub(super) fn into_hits(self, needles: &Needles, fallback: Option<&str>) -> Vec<Hit> {
         let mut hits = Vec::new();
         for (address, mut found) in self.found {
-            if found.iter().any(|hit| Some(hit.0) != fallback) {
-                found.retain(|hit| Some(hit.0) != fallback);
+            if found.iter().any(|hit| Some(&*hit.0) != fallback) {
+                found.retain(|hit| Some(&*hit.0) != fallback);
             }
             let known = usize::try_from(address).ok().and_then(|index| needles.addresses().get(index));
-            let mut places: Vec<(&String, &str)> =
-                found.into_iter().filter_map(|(place, form)| Some((self.places.get(place)?, form))).collect();
-            places.sort_unstable();
-            for (round, (place, form)) in places.into_iter().enumerate() {
+            found.sort_unstable();
+            for (round, (place, form)) in found.into_iter().enumerate() {
                 if let Some(address) = known {
-                    let hit = Hit { address: address.clone(), place: place.clone(), form: form.to_owned() };
+                    let hit =
+                        Hit { address: address.clone(), place: place.to_string(), form: form.to_owned() };
                     hits.push((round, hit));
                 }
             }

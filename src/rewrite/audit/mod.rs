@@ -16,6 +16,8 @@ mod bombs;
 #[cfg(test)]
 mod characters;
 mod escapes;
+#[cfg(test)]
+mod files;
 mod fold;
 mod header;
 mod hits;
@@ -137,7 +139,12 @@ impl BodyScan {
         Ok(())
     }
 
-    /// Ends the scan.
+    /// Whether [`Self::finish`] has containers to open, which may take a while.
+    pub fn has_pending(&self) -> bool {
+        self.inspector.inspector.has_pending()
+    }
+
+    /// Ends the scan: opens the containers that came by.
     pub fn finish(self) -> Result<BodyReport, WalkError> {
         let Self { walker, mut inspector } = self;
         walker?.finish(&mut inspector)?;

@@ -27,7 +27,7 @@ pub(crate) struct Places {
 }
 
 struct Place {
-    number: usize,
+    name: Arc<str>,
     views: Views,
     /// Octets until they are a block.
     block: Vec<u8>,
@@ -68,19 +68,19 @@ impl Views {
 }
 
 impl Place {
-    fn new(place: usize, form: &'static str, kind: Kind) -> Self {
+    fn new(place: &str, form: &'static str, kind: Kind) -> Self {
         let views = match kind {
             Kind::Bytes => Views::Bytes(form, Stream::new(Look::default())),
             Kind::Text => Views::Text(Box::new(Reading::new(Plan::text(form, false)))),
             Kind::Html => Views::Html(Box::new((Reading::new(Plan::text(form, true)), Markup::new(DEPTH)))),
         };
-        Self { number: place, views, block: Vec::new() }
+        Self { name: Arc::from(place), views, block: Vec::new() }
     }
 
     /// Views wake and sleep by blocks: those are the same however the place comes.
     fn feed(&mut self, needles: &Needles, hits: &mut Hits, mut bytes: &[u8]) {
-        let place = self.number;
-        let mut found = |index, how, form| hits.add(index, place, how, form);
+        let place = Arc::clone(&self.name);
+        let mut found = |index, how, form| hits.add(index, &place, how, form);
         if let Views::Bytes(..) = self.views {
             return self.views.feed(needles, bytes, &mut found);
         }
@@ -102,8 +102,8 @@ impl Place {
     }
 
     fn finish(&mut self, needles: &Needles, hits: &mut Hits) {
-        let place = self.number;
-        let mut found = |index, how, form| hits.add(index, place, how, form);
+        let place = Arc::clone(&self.name);
+        let mut found = |index, how, form| hits.add(index, &place, how, form);
         self.views.feed(needles, &self.block, &mut found);
         self.views.finish(needles, &mut found);
     }
@@ -111,10 +111,9 @@ impl Place {
 
 impl Places {
     pub(super) fn new(needles: Arc<Needles>) -> Self {
-        let mut hits = Hits::default();
-        let raw = Place::new(hits.place(RAW), "as text", Kind::Bytes);
-        let stray = Place::new(hits.place(STRAY), "as text", Kind::Text);
-        Self { needles, hits, open: Vec::new(), raw, stray }
+        let raw = Place::new(RAW, "as text", Kind::Bytes);
+        let stray = Place::new(STRAY, "as text", Kind::Text);
+        Self { needles, hits: Hits::default(), open: Vec::new(), raw, stray }
     }
 
     /// The body's bytes as they came, whatever they claim to be.
@@ -129,7 +128,7 @@ impl Places {
         }
         self.stray.finish(&self.needles, &mut self.hits);
         self.raw.finish(&self.needles, &mut self.hits);
-        self.hits.into_hits(&self.needles, Some(self.raw.number))
+        self.hits.into_hits(&self.needles, Some(RAW))
     }
 }
 
@@ -138,7 +137,7 @@ impl Listener for Places {
         if self.needles.addresses().is_empty() {
             return usize::MAX;
         }
-        let place = Place::new(self.hits.place(place), form, kind);
+        let place = Place::new(place, form, kind);
         if let Some(free) = self.open.iter().position(Option::is_none) {
             self.open[free] = Some(place);
             return free;

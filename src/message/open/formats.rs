@@ -1,0 +1,258 @@
+//! Which formats are opened, which are searched as octets alone, and which of those are named in the
+//! facts. One table: what a leaf is found to be is decided by it, and the manual prints it.
+
+use Treatment::{Named, Opened, Searched};
+
+/// What is done with a leaf of some format. Its octets are searched in every case, as 8-bit text and
+/// as UTF-16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// Its text or its members are read.
+    Opened,
+    /// Its octets are searched. It is no text, so it is not named: a logo in a signature is no secret.
+    Searched,
+    /// Its octets are searched, and the part is named, for it can hold text that was not read.
+    Named,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Format {
+    /// What people call it.
+    pub name: &'static str,
+    /// The usual endings of its file names.
+    pub endings: &'static [&'static str],
+    /// What is done with it.
+    pub treatment: Treatment,
+    /// What that means for it.
+    pub note: &'static str,
+    /// Which reader opens it.
+    pub(super) reader: Option<Reader>,
+    /// How its octets begin: where, and with what.
+    starts: &'static [(usize, &'static [u8])],
+}
+
+/// Readers of formats that are opened at their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    Zip,
+    Gzip,
+    Xz,
+    Lzma,
+    Tar,
+    SevenZip,
+    Tnef,
+    Cms,
+    Rtf,
+    Pdf,
+}
+
+const fn opened(
+    name: &'static str,
+    endings: &'static [&'static str],
+    reader: Option<Reader>,
+    starts: &'static [(usize, &'static [u8])],
+    note: &'static str,
+) -> Format {
+    Format { name, endings, treatment: Opened, note, reader, starts }
+}
+
+const fn closed(
+    name: &'static str,
+    endings: &'static [&'static str],
+    treatment: Treatment,
+    starts: &'static [(usize, &'static [u8])],
+    note: &'static str,
+) -> Format {
+    Format { name, endings, treatment, note, reader: None, starts }
+}
+
+const ARCHIVE: &str = "an archive of a kind that is not opened";
+const PICTURE: &str = "a picture; text in its properties (EXIF, XMP) is found, what it shows is not";
+const MEDIA: &str = "sound, video, fonts";
+
+/// All formats, in the order in which they are asked.
+pub const FORMATS: &[Format] = &[
+    opened(
+        "text, CSV, JSON, source",
+        &["txt", "csv", "tsv", "json", "md", "log"],
+        None,
+        &[],
+        "in its character set; encoded blocks in it are files of their own",
+    ),
+    opened(
+        "HTML, XML, SVG",
+        &["html", "htm", "xhtml", "xml", "svg", "rels"],
+        None,
+        &[],
+        "with and without tags",
+    ),
+    opened(
+        "calendar",
+        &["ics", "vcs"],
+        None,
+        &[(0, b"BEGIN:VCALENDAR")],
+        "text; who is invited is a fact of its own",
+    ),
+    opened("mail", &["eml", "mht", "mhtml", "nws"], None, &[], "every header and part of it"),
+    opened(
+        "winmail.dat (TNEF)",
+        &["winmail.dat"],
+        Some(Reader::Tnef),
+        &[(0, &[0x78, 0x9f, 0x3e, 0x22])],
+        "recipients, body, attachments",
+    ),
+    opened(
+        "ZIP; Word, Excel, PowerPoint; OpenDocument",
+        &["zip", "docx", "xlsx", "xlsm", "pptx", "odt", "ods", "odp"],
+        Some(Reader::Zip),
+        &[(0, b"PK\x03\x04"), (0, b"PK\x05\x06")],
+        "members stored, deflated, or packed by LZMA; names and comments; runs of a document joined. A member behind a password or packed otherwise is named",
+    ),
+    opened("gzip", &["gz", "tgz"], Some(Reader::Gzip), &[(0, &[0x1f, 0x8b, 8])], "the file in it"),
+    opened(
+        "xz",
+        &["xz", "txz"],
+        Some(Reader::Xz),
+        &[(0, b"\xfd7zXZ\0")],
+        "the file in it; one that needs more than 32 MiB of memory is named",
+    ),
+    opened("LZMA", &["lzma"], Some(Reader::Lzma), &[(0, &[0x5d, 0, 0])], "as xz"),
+    opened("tar", &["tar"], Some(Reader::Tar), &[(257, b"ustar")], "members and their names"),
+    opened(
+        "7z",
+        &["7z"],
+        Some(Reader::SevenZip),
+        &[(0, b"7z\xbc\xaf\x27\x1c")],
+        "members by LZMA, LZMA2, deflate, stored; one that is encrypted, packed otherwise, or needs more than 32 MiB of memory is named",
+    ),
+    opened("S/MIME", &["p7m", "p7z"], Some(Reader::Cms), &[], "what is signed; what is encrypted is named"),
+    opened(
+        "RTF",
+        &["rtf"],
+        Some(Reader::Rtf),
+        &[(0, b"{\\rtf")],
+        "text without control words; links and properties too",
+    ),
+    opened(
+        "PDF",
+        &["pdf"],
+        Some(Reader::Pdf),
+        &[(0, b"%PDF")],
+        "text of pages, links, notes, forms, properties, attached files; one that is encrypted, or whose letters cannot be told, is named",
+    ),
+    closed(
+        "older Office, Outlook message",
+        &["doc", "xls", "ppt", "msg"],
+        Named,
+        &[(0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")],
+        "an older Office document or Outlook message: searched as octets only",
+    ),
+    closed("bzip2", &["bz2", "tbz"], Named, &[(0, b"BZh")], ARCHIVE),
+    closed("RAR", &["rar"], Named, &[(0, b"Rar!\x1a\x07")], ARCHIVE),
+    closed("LZH", &["lzh", "lha"], Named, &[(2, b"-lh"), (2, b"-lz")], ARCHIVE),
+    closed("cabinet", &["cab"], Named, &[(0, b"MSCF")], ARCHIVE),
+    closed(
+        "zstd, compress, ARJ, ACE",
+        &["zst", "Z", "arj", "ace"],
+        Named,
+        &[(0, &[0x28, 0xb5, 0x2f, 0xfd]), (0, &[0x1f, 0x9d]), (0, &[0x60, 0xea]), (7, b"**ACE**")],
+        ARCHIVE,
+    ),
+    closed(
+        "PNG, JPEG, GIF",
+        &["png", "jpg", "jpeg", "gif"],
+        Searched,
+        &[(0, b"\x89PNG"), (0, b"\xff\xd8\xff"), (0, b"GIF8")],
+        PICTURE,
+    ),
+    closed(
+        "other pictures",
+        &["bmp", "webp", "tif", "ico", "heic", "avif", "psd", "emf"],
+        Searched,
+        &[
+            (0, b"BM"),
+            (8, b"WEBP"),
+            (0, b"II*\0"),
+            (0, b"MM\0*"),
+            (0, &[0, 0, 1, 0]),
+            (4, b"ftyphei"),
+            (4, b"ftypmif1"),
+            (4, b"ftypavif"),
+            (0, b"8BPS"),
+            (40, b" EMF"),
+            (0, b"\xd7\xcd\xc6\x9a"),
+        ],
+        PICTURE,
+    ),
+    closed(
+        "sound, video, fonts",
+        &["mp3", "mp4", "wav", "ogg", "ttf", "otf", "woff"],
+        Searched,
+        &[
+            (0, b"RIFF"),
+            (0, b"ID3"),
+            (0, b"OggS"),
+            (0, b"fLaC"),
+            (0, &[0x1a, 0x45, 0xdf, 0xa3]),
+            (4, b"ftyp"),
+            (0, b"wOFF"),
+            (0, b"wOF2"),
+            (0, b"OTTO"),
+            (0, &[0, 1, 0, 0, 0]),
+        ],
+        MEDIA,
+    ),
+    closed("anything else", &[], Named, &[], UNKNOWN),
+];
+
+/// What is said of a leaf of no format that is known.
+pub(super) const UNKNOWN: &str = "a format that is not opened; searched as octets only";
+
+/// The format that these first octets show.
+pub(super) fn of(head: &[u8]) -> Option<&'static Format> {
+    let begins = |(at, start): &(usize, &[u8])| head.get(*at..).is_some_and(|rest| rest.starts_with(start));
+    FORMATS.iter().find(|format| format.starts.iter().any(begins))
+}
+
+/// The table as the manual prints it.
+pub fn table() -> String {
+    use std::fmt::Write as _;
+    let mut out = String::from("| format | what is done | which means |\n|---|---|---|\n");
+    for format in FORMATS {
+        let done = match format.treatment {
+            Opened => "opened",
+            Searched => "octets searched",
+            Named => "octets searched, named (`opaque`)",
+        };
+        let endings: Vec<String> = format.endings.iter().map(|ending| format!("`{ending}`")).collect();
+        let endings = if endings.is_empty() { String::new() } else { format!(" ({})", endings.join(" ")) };
+        let _ = writeln!(out, "| {}{endings} | {done} | {} |", format.name, format.note);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_prints_this_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policy/README.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (_, rest) = page.split_once("<!-- searched -->\n").expect("policy/README.md has the mark");
+        let (printed, _) = rest.split_once("<!-- /searched -->").expect("and its end");
+        assert_eq!(printed.trim(), table().trim(), "put this between the marks:\n{}", table());
+    }
+
+    #[test]
+    fn every_format_that_is_opened_at_its_end_is_known_by_how_it_begins() {
+        for format in FORMATS.iter().filter(|format| format.reader.is_some()) {
+            for (at, start) in format.starts {
+                let mut head = vec![b' '; *at];
+                head.extend_from_slice(start);
+                assert_eq!(of(&head).map(|found| found.name), Some(format.name));
+            }
+        }
+    }
+}

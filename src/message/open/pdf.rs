@@ -1,0 +1,364 @@
+//! PDF (ISO 32000-1): text of pages, links, notes, forms, properties, attached files. Our own reader:
+//! what it needs of the format is little, and it must be bounded. Objects are found by their marks
+//! rather than by the table of references, so that nothing that a damaged table leaves out is missed.
+//!
+//! * [`lex`] tokens and objects; [`filter`] how streams are packed
+//! * [`cmap`] which letters codes stand for; [`content`] what a page draws
+
+mod cmap;
+mod content;
+mod filter;
+mod lex;
+
+use super::leaf::{Info, Leaf};
+use super::packed::{Stop, damaged};
+use super::spool::{Kept, length, read_at};
+use super::{Context, DEPTH, SPENT};
+use cmap::Font;
+use content::Page;
+use lex::{Dict, Lexer, Object};
+use memchr::memmem;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+/// Longest file that is read.
+const LONGEST: u64 = 32 * 1_024 * 1_024;
+/// Most octets of one stream, unpacked.
+const STREAM: usize = 8 * 1_024 * 1_024;
+/// Most objects.
+const OBJECTS: usize = 100_000;
+/// Units of work a token costs.
+const TOKEN: u64 = 150;
+/// Dictionaries that stand around a page, and hand on their fonts.
+const PARENTS: usize = 16;
+
+/// Opens a file; what cannot be read is named.
+pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
+    match read(info, file, cx) {
+        Ok(()) => {}
+        Err(Stop::Broken(error)) => cx.opaque(&info.path, info.label(), &format!("a PDF: {error}")),
+        Err(Stop::TooMuch(why)) => cx.too_much(info, why),
+    }
+}
+
+fn read(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Stop> {
+    let end = length(file)?;
+    if end > LONGEST {
+        return Err(damaged("too long to be read").into());
+    }
+    let bytes = read_at(file, 0, usize::try_from(end).unwrap_or(0))?;
+    let mut document = Document::default();
+    document.index(&bytes, cx)?;
+    if document.encrypted {
+        return Err(damaged("it is encrypted").into());
+    }
+    document.object_streams(&bytes, cx)?;
+    if document.objects.is_empty() {
+        return Err(damaged("nothing in it can be read").into());
+    }
+    let mut out = Page::new(info, cx);
+    document.strings(&mut out, cx);
+    document.pages(&bytes, &mut out, cx)?;
+    document.other_streams(info, &bytes, &mut out, cx)?;
+    let unread = out.unread;
+    out.finish(cx);
+    if unread > 0 {
+        return Err(damaged("letters in it stand for nothing that can be told").into());
+    }
+    Ok(())
+}
+
+/// Where a stream's octets lie in the file.
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+/// What is known of the file's objects.
+#[derive(Default)]
+struct Document {
+    /// Every version of every object, in the order of the file.
+    objects: Vec<(u32, Object, Option<Span>)>,
+    /// The newest version of each.
+    newest: HashMap<u32, usize>,
+    encrypted: bool,
+    fonts: HashMap<u32, Rc<Font>>,
+}
+
+impl Document {
+    fn add(&mut self, number: u32, object: Object, span: Option<Span>) -> Result<(), Stop> {
+        if self.objects.len() >= OBJECTS {
+            return Err(Stop::TooMuch("a PDF with too many objects"));
+        }
+        self.newest.insert(number, self.objects.len());
+        self.objects.push((number, object, span));
+        Ok(())
+    }
+
+    /// Finds all objects by their mark, `7 0 obj`, and the trailers.
+    fn index(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<(), Stop> {
+        let mut from = 0;
+        while let Some(found) = memmem::find(&bytes[from..], b"obj").map(|at| from + at) {
+            from = found + 3;
+            let Some(number) = number_before(&bytes[..found]) else { continue };
+            let mut lexer = Lexer::new(bytes, from);
+            let object = lexer.object();
+            pay(&mut lexer, cx)?;
+            let span = lexer.stream().map(|start| Span { start, end: stream_end(bytes, start, &object) });
+            if let Object::Dict(dict) = &object {
+                self.encrypted |= dict.name("Type") == Some("XRef") && dict.get("Encrypt").is_some();
+            }
+            from = span.map_or(lexer.at(), |span| span.end).max(from);
+            self.add(number, object, span)?;
+        }
+        for at in memmem::find_iter(bytes, b"trailer") {
+            let mut lexer = Lexer::new(bytes, at + 7);
+            if let Object::Dict(dict) = lexer.object() {
+                self.encrypted |= dict.get("Encrypt").is_some();
+                self.add(u32::MAX, Object::Dict(dict), None)?;
+            }
+            pay(&mut lexer, cx)?;
+        }
+        Ok(())
+    }
+
+    /// Objects packed together (7.5.7).
+    fn object_streams(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<(), Stop> {
+        for at in 0..self.objects.len() {
+            let (_, Object::Dict(dict), Some(span)) = &self.objects[at] else { continue };
+            if dict.name("Type") != Some("ObjStm") {
+                continue;
+            }
+            let Some(data) = filter::unpack(dict, &bytes[span.start..span.end], STREAM, cx)? else {
+                continue;
+            };
+            let first = dict.number("First").unwrap_or(0);
+            let count = dict.number("N").unwrap_or(0).min(OBJECTS);
+            let mut heads = Lexer::new(&data, 0);
+            for _ in 0..count {
+                let (Object::Number(number), Object::Number(offset)) = (heads.object(), heads.object())
+                else {
+                    break;
+                };
+                let start = first.saturating_add(lex::whole(offset));
+                let mut lexer = Lexer::new(&data, start);
+                let object = lexer.object();
+                pay(&mut lexer, cx)?;
+                self.add(u32::try_from(lex::whole(number)).unwrap_or(u32::MAX), object, None)?;
+            }
+            pay(&mut heads, cx)?;
+        }
+        Ok(())
+    }
+
+    /// The object that this one is, or refers to.
+    fn at<'a>(&'a self, object: &'a Object) -> Option<(&'a Object, Option<Span>)> {
+        match object {
+            Object::Reference(number) => {
+                let (_, object, span) = self.objects.get(*self.newest.get(number)?)?;
+                Some((object, *span))
+            }
+            _ => Some((object, None)),
+        }
+    }
+
+    fn dict<'a>(&'a self, object: &'a Object) -> Option<&'a Dict> {
+        match self.at(object)?.0 {
+            Object::Dict(dict) => Some(dict),
+            _ => None,
+        }
+    }
+
+    /// Every text in every object: properties, links, notes, what stands in forms.
+    fn strings(&self, out: &mut Page, cx: &mut Context<'_>) {
+        for (_, object, _) in &self.objects {
+            object.each_string(&mut |text| out.property(text, cx));
+        }
+    }
+
+    fn stream(&self, bytes: &[u8], object: &Object, cx: &mut Context<'_>) -> Result<Option<Vec<u8>>, Stop> {
+        match self.at(object) {
+            Some((Object::Dict(dict), Some(span))) => {
+                filter::unpack(dict, &bytes[span.start..span.end], STREAM, cx)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Fonts by the names that a page gives them.
+    fn named_fonts(
+        &mut self,
+        bytes: &[u8],
+        resources: &Dict,
+        cx: &mut Context<'_>,
+    ) -> Result<BTreeMap<String, Rc<Font>>, Stop> {
+        let mut named = BTreeMap::new();
+        let Some(list) = resources.get("Font").and_then(|fonts| self.dict(fonts)).cloned() else {
+            return Ok(named);
+        };
+        for (name, object) in list.pairs() {
+            if !cx.budget.charge(4 * TOKEN) {
+                return Err(Stop::TooMuch(SPENT));
+            }
+            let number = match object {
+                Object::Reference(number) => Some(*number),
+                _ => None,
+            };
+            let known = number.and_then(|number| self.fonts.get(&number).cloned());
+            let font = match known {
+                Some(font) => font,
+                None => Rc::new(self.font(bytes, object, cx)?),
+            };
+            if let Some(number) = number {
+                self.fonts.insert(number, Rc::clone(&font));
+            }
+            named.insert(name.to_owned(), font);
+        }
+        Ok(named)
+    }
+
+    fn font(&self, bytes: &[u8], object: &Object, cx: &mut Context<'_>) -> Result<Font, Stop> {
+        let Some(dict) = self.dict(object) else { return Ok(Font::default()) };
+        let map = match dict.get("ToUnicode") {
+            Some(map) => self.stream(bytes, map, cx)?,
+            None => None,
+        };
+        let encoding = dict.get("Encoding").and_then(|encoding| self.at(encoding)).map(|(object, _)| object);
+        let mut font = Font::new(dict.name("Subtype") == Some("Type0"), encoding);
+        if let Some(map) = map {
+            font.read_map(&map, cx)?;
+        }
+        Ok(font)
+    }
+
+    /// Each page's streams, joined, with its fonts or those of the pages around it.
+    fn pages(&mut self, bytes: &[u8], out: &mut Page, cx: &mut Context<'_>) -> Result<(), Stop> {
+        for at in 0..self.objects.len() {
+            let (_, Object::Dict(page), _) = &self.objects[at] else { continue };
+            if page.name("Type") != Some("Page") {
+                continue;
+            }
+            let contents: Vec<Object> = match page.get("Contents").and_then(|contents| self.at(contents)) {
+                Some((Object::Array(list), _)) => list.clone(),
+                Some(_) => page.get("Contents").cloned().into_iter().collect(),
+                None => continue,
+            };
+            let resources = self.inherited(page);
+            let mut data = Vec::new();
+            for part in &contents {
+                if let Some(more) = self.stream(bytes, part, cx)? {
+                    data.extend_from_slice(&more);
+                    data.push(b'\n');
+                }
+                if data.len() > 2 * STREAM {
+                    return Err(Stop::TooMuch(SPENT));
+                }
+                if let Object::Reference(number) = part {
+                    out.drawn.insert(*number);
+                }
+            }
+            let fonts = self.named_fonts(bytes, &resources, cx)?;
+            out.draw(&data, &fonts, cx)?;
+        }
+        Ok(())
+    }
+
+    fn inherited(&self, page: &Dict) -> Dict {
+        let mut here = page;
+        for _ in 0..PARENTS {
+            if let Some(resources) = here.get("Resources").and_then(|resources| self.dict(resources)) {
+                return resources.clone();
+            }
+            match here.get("Parent").and_then(|parent| self.dict(parent)) {
+                Some(parent) => here = parent,
+                None => break,
+            }
+        }
+        Dict::default()
+    }
+
+    /// Streams beside the pages' own: forms, patterns, attached files, descriptions.
+    fn other_streams(
+        &mut self,
+        info: &Info,
+        bytes: &[u8],
+        out: &mut Page,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Stop> {
+        let mut done = BTreeSet::new();
+        for at in 0..self.objects.len() {
+            let (number, Object::Dict(dict), Some(span)) = &self.objects[at] else { continue };
+            let (dict, span, number) = (dict.clone(), *span, *number);
+            if out.drawn.contains(&number) || !done.insert(span.start) {
+                continue;
+            }
+            let packed = &bytes[span.start..span.end];
+            match (dict.name("Type"), dict.name("Subtype")) {
+                (Some("ObjStm" | "XRef"), _) | (_, Some("Image")) => {}
+                (Some("EmbeddedFile" | "Metadata"), _) | (_, Some("XML")) => {
+                    let attached = dict.name("Type") == Some("EmbeddedFile");
+                    if let Some(data) = filter::unpack(&dict, packed, STREAM, cx)? {
+                        let name = if attached { "attached file" } else { "properties.xml" };
+                        inner_file(info, name, &data, cx);
+                    }
+                }
+                _ => {
+                    let known = dict.get("Length1").or(dict.get("FunctionType")).or(dict.get("Alternate"));
+                    if known.is_some()
+                        || matches!(dict.name("Subtype"), Some("Type1C" | "CIDFontType0C" | "OpenType"))
+                    {
+                        continue; // a font's program, a function, a profile
+                    }
+                    if let Some(data) = filter::unpack(&dict, packed, STREAM, cx)? {
+                        let resources = dict.get("Resources").and_then(|found| self.dict(found)).cloned();
+                        let fonts = self.named_fonts(bytes, &resources.unwrap_or_default(), cx)?;
+                        out.draw(&data, &fonts, cx)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn inner_file(info: &Info, name: &str, data: &[u8], cx: &mut Context<'_>) {
+    let inner = info.inner(name, "in a PDF");
+    if inner.depth > DEPTH {
+        return cx.opaque(&info.path, &inner.place, "containers nested too deep");
+    }
+    let mut leaf = Leaf::new(inner);
+    leaf.feed(data, cx);
+    leaf.finish(cx);
+}
+
+fn pay(lexer: &mut Lexer<'_>, cx: &mut Context<'_>) -> Result<(), Stop> {
+    if cx.budget.charge(TOKEN * lexer.tokens()) { Ok(()) } else { Err(Stop::TooMuch(SPENT)) }
+}
+
+/// The object's number in front of its mark: `7 0 `.
+fn number_before(before: &[u8]) -> Option<u32> {
+    let digits_end =
+        |text: &[u8]| text.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |at| at + 1);
+    let tail = &before[before.len().saturating_sub(24)..];
+    let text = tail.trim_ascii_end();
+    let generation = digits_end(text);
+    let rest = text[..generation].trim_ascii_end();
+    let start = digits_end(rest);
+    if generation == text.len() || rest.len() == generation {
+        return None;
+    }
+    std::str::from_utf8(&rest[start..]).ok()?.parse().ok()
+}
+
+/// Where a stream ends: by its length where that is true, else by its mark.
+fn stream_end(bytes: &[u8], start: usize, object: &Object) -> usize {
+    if let Object::Dict(dict) = object
+        && let Some(length) = dict.number("Length")
+        && let Some(rest) = start.checked_add(length).and_then(|end| bytes.get(end..))
+        && rest[..rest.len().min(16)].trim_ascii_start().starts_with(b"endst")
+    {
+        return start + length;
+    }
+    memmem::find(&bytes[start..], b"endstream").map_or(bytes.len(), |at| start + at)
+}

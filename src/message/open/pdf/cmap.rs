@@ -1,0 +1,235 @@
+//! Which letters the codes of a font stand for: `ToUnicode` maps (ISO 32000-1 9.10.3), encodings by name,
+//! names of glyphs.
+
+use super::super::Context;
+use super::super::packed::Stop;
+use super::lex::{Lexer, Object};
+use super::{SPENT, TOKEN};
+use encoding_rs::Encoding;
+use std::collections::HashMap;
+
+/// Most ranges of one map.
+const RANGES: usize = 70_000;
+
+/// What is known of a font's codes.
+#[derive(Debug, Default)]
+pub(super) struct Font {
+    /// Codes have two octets.
+    wide: bool,
+    /// First and last code, and what the first stands for; sorted.
+    ranges: Vec<(u32, u32, Vec<u16>)>,
+    /// The font's text in an encoding of its own.
+    encoding: Option<&'static Encoding>,
+    /// Codes whose glyphs are named.
+    names: HashMap<u8, String>,
+}
+
+impl Font {
+    /// A font by its encoding.
+    pub(super) fn new(composite: bool, encoding: Option<&Object>) -> Self {
+        let mut font = Self { wide: composite, ..Self::default() };
+        match encoding {
+            Some(Object::Name(name)) if composite => font.encoding = by_name(name),
+            Some(Object::Dict(dict)) => {
+                if let Some(Object::Array(list)) = dict.get("Differences") {
+                    font.differences(list);
+                }
+            }
+            _ => {}
+        }
+        font
+    }
+
+    fn differences(&mut self, list: &[Object]) {
+        let mut code = 0usize;
+        for object in list {
+            match object {
+                Object::Number(number) => code = super::lex::whole(*number),
+                Object::Name(name) => {
+                    if let (Ok(code), Some(letter)) = (u8::try_from(code), glyph(name)) {
+                        self.names.insert(code, letter);
+                    }
+                    code += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads a `ToUnicode` map.
+    pub(super) fn read_map(&mut self, map: &[u8], cx: &mut Context<'_>) -> Result<(), Stop> {
+        let mut lexer = Lexer::new(map, 0);
+        let mut operands: Vec<Object> = Vec::new();
+        loop {
+            match lexer.object() {
+                Object::End => break,
+                Object::Word(word) => {
+                    match word.as_slice() {
+                        b"endcodespacerange" => {
+                            if let Some(Object::Text(code)) = operands.first() {
+                                self.wide = code.len() > 1;
+                            }
+                        }
+                        b"endbfchar" => {
+                            for pair in operands.chunks_exact(2) {
+                                self.range(&pair[0], &pair[0], &pair[1], 0);
+                            }
+                        }
+                        b"endbfrange" => {
+                            for triple in operands.chunks_exact(3) {
+                                match &triple[2] {
+                                    Object::Array(list) => {
+                                        for (step, letter) in (0..).zip(list) {
+                                            self.range(&triple[0], &triple[0], letter, step);
+                                        }
+                                    }
+                                    letter => self.range(&triple[0], &triple[1], letter, 0),
+                                }
+                            }
+                        }
+                        _ => {}
+                    }
+                    operands.clear();
+                }
+                object => operands.push(object),
+            }
+            if operands.len() > RANGES || !cx.budget.charge(TOKEN * lexer.tokens()) {
+                return Err(Stop::TooMuch(SPENT));
+            }
+        }
+        self.ranges.sort_by_key(|range| range.0);
+        Ok(())
+    }
+
+    fn range(&mut self, first: &Object, last: &Object, letter: &Object, step: u32) {
+        let (Object::Text(first), Object::Text(last), Object::Text(letter)) = (first, last, letter) else {
+            return;
+        };
+        let code = |text: &[u8]| text.iter().take(4).fold(0, |code, &byte| code << 8 | u32::from(byte));
+        let units =
+            letter.chunks_exact(2).take(16).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+        if self.ranges.len() < RANGES {
+            self.ranges.push((code(first).saturating_add(step), code(last).saturating_add(step), units));
+        }
+    }
+
+    /// The letters a text shows; how many of its codes stand for nothing that is known.
+    pub(super) fn show(&self, text: &[u8], out: &mut String) -> usize {
+        if self.ranges.is_empty()
+            && let Some(encoding) = self.encoding
+        {
+            out.push_str(&encoding.decode_without_bom_handling(text).0);
+            return 0;
+        }
+        let mut unknown = 0;
+        for code in text.chunks(if self.wide { 2 } else { 1 }) {
+            let value = code.iter().fold(0, |value, &byte| value << 8 | u32::from(byte));
+            if let Some(units) = self.mapped(value) {
+                out.extend(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
+            } else if let [byte] = code
+                && let Some(letter) = self.names.get(byte)
+            {
+                out.push_str(letter);
+            } else if !self.wide {
+                out.push_str(&encoding_rs::WINDOWS_1252.decode_without_bom_handling(code).0);
+            } else {
+                unknown += 1;
+                // Many writers number glyphs as Unicode does.
+                out.extend(char::from_u32(value).filter(|letter| !letter.is_control()));
+            }
+        }
+        unknown
+    }
+
+    fn mapped(&self, code: u32) -> Option<Vec<u16>> {
+        let at = self.ranges.partition_point(|range| range.0 <= code).checked_sub(1)?;
+        let (first, last, units) = &self.ranges[at];
+        if code > *last {
+            return None;
+        }
+        let mut units = units.clone();
+        let step = u16::try_from(code - first).ok()?;
+        if let Some(unit) = units.last_mut() {
+            *unit = unit.wrapping_add(step);
+        }
+        Some(units)
+    }
+}
+
+/// Predefined maps whose text is in a known encoding (9.7.5.2).
+fn by_name(name: &str) -> Option<&'static Encoding> {
+    const BEGINNINGS: [(&str, &Encoding); 12] = [
+        ("UniJIS", encoding_rs::UTF_16BE),
+        ("UniGB", encoding_rs::UTF_16BE),
+        ("UniCNS", encoding_rs::UTF_16BE),
+        ("UniKS", encoding_rs::UTF_16BE),
+        ("90ms", encoding_rs::SHIFT_JIS),
+        ("90pv", encoding_rs::SHIFT_JIS),
+        ("83pv", encoding_rs::SHIFT_JIS),
+        ("EUC-", encoding_rs::EUC_JP),
+        ("GB", encoding_rs::GBK),
+        ("B5", encoding_rs::BIG5),
+        ("ETen", encoding_rs::BIG5),
+        ("KSC", encoding_rs::EUC_KR),
+    ];
+    BEGINNINGS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, encoding)| *encoding)
+}
+
+/// Names of glyphs that are no letters.
+const NAMES: [(&str, &str); 39] = [
+    ("space", " "),
+    ("at", "@"),
+    ("period", "."),
+    ("hyphen", "-"),
+    ("underscore", "_"),
+    ("plus", "+"),
+    ("comma", ","),
+    ("colon", ":"),
+    ("semicolon", ";"),
+    ("less", "<"),
+    ("greater", ">"),
+    ("slash", "/"),
+    ("parenleft", "("),
+    ("parenright", ")"),
+    ("quotesingle", "'"),
+    ("quotedbl", "\""),
+    ("equal", "="),
+    ("percent", "%"),
+    ("ampersand", "&"),
+    ("asterisk", "*"),
+    ("exclam", "!"),
+    ("question", "?"),
+    ("numbersign", "#"),
+    ("dollar", "$"),
+    ("zero", "0"),
+    ("one", "1"),
+    ("two", "2"),
+    ("three", "3"),
+    ("four", "4"),
+    ("five", "5"),
+    ("six", "6"),
+    ("seven", "7"),
+    ("eight", "8"),
+    ("nine", "9"),
+    ("minus", "-"),
+    ("fi", "fi"),
+    ("fl", "fl"),
+    ("ff", "ff"),
+    ("asciitilde", "~"),
+];
+
+/// What a glyph of that name shows (Adobe Glyph List, the part that addresses need).
+fn glyph(name: &str) -> Option<String> {
+    let base = name.split('.').next().unwrap_or(name);
+    let mut letters = base.chars();
+    if let (Some(letter), None) = (letters.next(), letters.next()) {
+        return Some(letter.to_string());
+    }
+    let hex = base.strip_prefix("uni").or_else(|| base.strip_prefix('u'));
+    if let Some(letter) =
+        hex.and_then(|hex| u32::from_str_radix(hex.get(..4)?, 16).ok()).and_then(char::from_u32)
+    {
+        return Some(letter.to_string());
+    }
+    NAMES.iter().find(|(known, _)| *known == base).map(|(_, letter)| (*letter).to_owned())
+}

@@ -1,0 +1,74 @@
+//! 7z archives, by the `sevenz-rust2` crate: every member is a leaf of its own.
+
+use super::leaf::Info;
+use super::packed::{DICTIONARY, Pump, Stop, charge, cost};
+use super::spool::{Kept, length};
+use super::{Context, DEPTH};
+use crate::message::open::budget::MEMBER;
+use sevenz_rust2::{ArchiveReader, Error, Password};
+use std::io::{Seek, SeekFrom};
+
+/// Memory for unpacking, in KiB: the dictionary and what goes with it.
+const MEMORY: usize = DICTIONARY as usize / 1_024 + 1_024;
+/// Folders whose dictionaries are all set up anew: each may take the whole memory.
+const FOLDER: u64 = 400 * MEMBER;
+
+/// Opens an archive; what cannot be opened is named.
+pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
+    if info.depth >= DEPTH {
+        return cx.opaque(&info.path, info.label(), "containers nested too deep");
+    }
+    match members(info, file, cx) {
+        Ok(()) => {}
+        Err(Stop::Broken(error)) => {
+            cx.opaque(&info.path, info.label(), &format!("an archive that cannot be read: {error}"));
+        }
+        Err(Stop::TooMuch(why)) => cx.too_much(info, why),
+    }
+}
+
+fn members(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Stop> {
+    let packed = length(file)?;
+    file.seek(SeekFrom::Start(0))?;
+    charge(FOLDER, cx)?;
+    let mut archive = ArchiveReader::new_with_memory_limit(&mut *file, Password::empty(), MEMORY)
+        .map_err(|error| told(&error))?;
+    archive.set_thread_count(1);
+    let known = archive.archive();
+    if known.files.len() > cx.budget.members {
+        return Err(Stop::TooMuch("too many members"));
+    }
+    cx.budget.members -= known.files.len();
+    charge(MEMBER * known.files.len() as u64 + FOLDER * known.blocks.len() as u64, cx)?;
+    for entry in &known.files {
+        let place = info.inner(&entry.name, "").place;
+        cx.header(&place, format!("file name: {}", entry.name).as_bytes());
+    }
+    let mut stopped = None;
+    let result = archive.for_each_entries(|entry, reader| {
+        if entry.is_directory || !entry.has_stream {
+            return Ok(true);
+        }
+        let mut pump = Pump::new(info.inner(&entry.name, "in an archive"), packed);
+        let taken = pump.take(reader, cost::LZMA, cx);
+        let over = matches!(taken, Err(Stop::TooMuch(_)));
+        pump.finish(taken, cx);
+        stopped = over.then_some(());
+        Ok(!over)
+    });
+    match result {
+        Err(error) if stopped.is_none() => Err(told(&error)),
+        _ => Ok(()),
+    }
+}
+
+/// The crate's errors are for programmers.
+fn told(error: &Error) -> Stop {
+    Stop::Broken(super::packed::damaged(match error {
+        Error::PasswordRequired | Error::MaybeBadPassword(_) => "encrypted with a password",
+        Error::UnsupportedCompressionMethod(method) if method.contains("AES") => "encrypted with a password",
+        Error::UnsupportedCompressionMethod(_) => "packed in a way that is not opened",
+        Error::MaxMemLimited { .. } => "it needs more memory than it is given",
+        _ => "it is damaged",
+    }))
+}
