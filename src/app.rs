@@ -318,8 +318,7 @@ impl Running {
             });
             address
         });
-        let watched = courier.clone();
-        tasks.background("courier", async move { watched.broken().await });
+        tasks.background("courier", courier.clone().broken());
         tasks.background("control", sockets.control.run(desk.clone()));
         tasks.background("expiry", desk.clone().expire_forever());
         let guesses = sockets.gatekeeper.guesses();

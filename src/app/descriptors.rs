@@ -20,7 +20,7 @@ fn of(limit: usize, listeners: usize) -> Shares {
     Shares { desk: (limit / 8).max(8), sessions: (limit / 8 * 5 / listeners.max(1)).max(8) }
 }
 
-/// RLIMIT_NOFILE. It needs no unsafe call to be read from here.
+/// `RLIMIT_NOFILE`. It needs no unsafe call to be read from here.
 fn limit() -> Option<usize> {
     parse(&std::fs::read_to_string("/proc/self/limits").ok()?)
 }

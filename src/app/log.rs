@@ -161,7 +161,7 @@ mod tests {
                 Self::Pipe => Err(io::ErrorKind::BrokenPipe.into()),
                 Self::FullDisk => Err(io::ErrorKind::StorageFull.into()),
                 Self::Stuck => {
-                    std::thread::sleep(Duration::from_secs(3_600));
+                    std::thread::sleep(Duration::from_hours(1));
                     Ok(0)
                 }
                 Self::Panics => panic!("as a log may"),

@@ -225,12 +225,12 @@ impl CourierHandle {
     }
 
     /// Waits until one of its tasks ended that must not have: for ever, if all goes well.
-    pub async fn broken(&self) {
+    pub async fn broken(self) {
         let mut ended = self.courier.ended.subscribe();
         // The sender is our own: it cannot go away.
         let _ = ended.wait_for(|ended| *ended).await;
         if self.courier.board.is_draining() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -26,8 +26,8 @@ impl Session {
             () if is("MAIL") => self.mail(rest),
             () if is("RCPT") => self.rcpt(rest),
             () if is("DATA") => self.data(argument),
-            () if is("EHLO") => self.ehlo(argument),
-            () if is("HELO") => self.helo_verb(argument),
+            () if is("EHLO") => Some(self.ehlo(argument)),
+            () if is("HELO") => Some(self.helo_verb(argument)),
             () if is("AUTH") => self.auth(argument),
             () if is("RSET") => self.rset(argument),
             () if is("NOOP") => self.noop(),
@@ -44,7 +44,7 @@ impl Session {
         }
     }
 
-    fn ehlo(&mut self, name: &str) -> Option<Event> {
+    fn ehlo(&mut self, name: &str) -> Event {
         self.introduce(name);
         let options = std::sync::Arc::clone(&self.options);
         self.put_more("250", &[&options.hostname]);
@@ -60,14 +60,14 @@ impl Session {
             self.put_more("250", &["AUTH", &mechanisms]);
         }
         self.put("250", &["ENHANCEDSTATUSCODES"]);
-        Some(Event::Greeted)
+        Event::Greeted
     }
 
-    fn helo_verb(&mut self, name: &str) -> Option<Event> {
+    fn helo_verb(&mut self, name: &str) -> Event {
         self.introduce(name);
         let options = std::sync::Arc::clone(&self.options);
         self.put("250", &[&options.hostname]);
-        Some(Event::Greeted)
+        Event::Greeted
     }
 
     /// Takes the client's name for EHLO and HELO. It decides nothing, so anything will do (RFC 5321 §4.1.4

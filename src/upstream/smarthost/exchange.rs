@@ -260,7 +260,7 @@ impl Exchange<'_> {
         let Err(broken) = line.write(octets, self.timeouts.block, stage).await else { return Ok(()) };
         match line.reply(LAST_WORDS, stage).await {
             Ok(reply) if reply.is_permanent() => {
-                let fate = Fate::Failed(shown(&reply));
+                let fate = Fate::Failed(placed(&reply, "after DATA"));
                 self.settle(&fate);
                 Err(broken)
             }

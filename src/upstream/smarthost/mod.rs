@@ -67,7 +67,7 @@ pub struct Smarthost {
 
 /// What a transaction is sent over.
 enum Turn {
-    Kept(Connection),
+    Kept(Box<Connection>),
     Fresh(Open),
 }
 
@@ -196,7 +196,7 @@ impl Smarthost {
         };
         loop {
             let freed = self.sessions.freed();
-            let kept = || self.pool.take().map(Turn::Kept);
+            let kept = || self.pool.take().map(|kept| Turn::Kept(Box::new(kept)));
             let opened = || self.sessions.enter(Instant::now()).map(Turn::Fresh);
             let turn = if fresh { opened().or_else(kept) } else { kept().or_else(opened) };
             if turn.is_some() {
@@ -303,7 +303,7 @@ impl Upstream for Smarthost {
         let mut fresh = false;
         loop {
             let connection = match self.turn(fresh).await {
-                Some(Turn::Kept(connection)) => connection,
+                Some(Turn::Kept(connection)) => *connection,
                 Some(Turn::Fresh(open)) => match self.open(open).await {
                     Ok(connection) => connection,
                     Err(broken) => return self.turned_away(recipients, &broken),
