@@ -9,7 +9,7 @@ use super::lazy::{Found, History, Lazy, Machine};
 use super::page::Page;
 use super::stream::{Look, Stream};
 use super::tags::StripTags;
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr_iter, memchr3_iter, memmem};
 
 const ESCAPED: &str = "escaped";
 const TAGS: &str = "between tags";
@@ -302,10 +302,16 @@ fn has_tag(text: &[u8]) -> bool {
 
 /// Whether a `<` could be written in another way here.
 fn may_escape_tag(text: &[u8]) -> bool {
-    memchr(b'\\', text).is_some()
-        || [&b"&lt"[..], b"&LT", b"&#", b"&amp", b"%3", b"%25", b"=3"]
-            .iter()
-            .any(|sign| memmem::find(text, sign).is_some())
+    memchr3_iter(b'&', b'%', b'\\', text).any(|at| match text[at..] {
+        [b'&', b'l' | b'L', ..]
+        | [b'&', b'#', b'6' | b'0' | b'x' | b'X', ..]
+        | [b'&', b'a', b'm', b'p', b';', b'l' | b'L' | b'#', ..]
+        | [b'%', b'3', b'c' | b'C', ..]
+        | [b'%', b'2', b'5', ..]
+        | [b'\\', ..] => true,
+        // Cut off by the end of the piece.
+        _ => text.len() - at < 6,
+    })
 }
 
 /// A text with its tags dropped: as a browser shows it, and by a coarser reader who shows more. Values
