@@ -1,6 +1,6 @@
 """A clock that is set: the real binary under libfaketime, its clock set while it runs and between two runs.
 
-    python3 -m tests.proofs.clock           needs Debian's package `faketime`
+    CLOCK_STEPS="120 -120 3600 …" (seconds); needs Debian's package `faketime`
 
 One copy waits for its next attempt, one mail is held, four are on their way and the upstream says nothing to
 their final dots. Whatever the clock is set by: nobody gets two, nothing is given up or expires, nothing that
@@ -9,9 +9,10 @@ waits is tried again at once by the thousand, the log says so once; and in the e
 
 import glob
 import os
-import sys
 import time
 from collections import Counter
+
+import pytest
 
 from tests.journeys.sending import RULES, mail, real
 from tests.rig.people import strangers
@@ -79,8 +80,11 @@ def unharmed(relay, held, tag, before):
     assert not failed, f"given up: {failed}"
 
 
-def while_it_runs(step, tag):
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.timeout(240)
+def it_keeps_its_time_while_the_clock_is_set(step):
     """The clock is set under a relay that has work under way."""
+    tag = f"w{STEPS.index(step)}"
     with Sink() as sink, Relay(sink.address, RULES, start=False) as relay:
         clock = Clock(relay)
         relay.start()
@@ -107,8 +111,11 @@ def while_it_runs(step, tag):
         assert told == 1, f"told {told} times"
 
 
-def between_runs(step, tag):
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.timeout(240)
+def it_keeps_its_time_when_the_clock_is_set_between_two_runs(step):
     """The clock is set while the relay is down."""
+    tag = f"b{STEPS.index(step)}"
     with Sink() as sink, Relay(sink.address, RULES, start=False) as relay:
         clock = Clock(relay)
         relay.start()
@@ -129,23 +136,3 @@ def between_runs(step, tag):
         assert wait_until(lambda: f"held{tag}@example.jp" in sink.recipients(), 20), "what was held does not arrive"
         got = Counter(r for t in real(sink.taken) for r in t.recipients)
         assert all(count == 1 for count in got.values()), f"two: {got.most_common(3)}"
-
-
-def main():
-    """Every step in both ways."""
-    passed = failed = 0
-    for proof in (while_it_runs, between_runs):
-        for n, step in enumerate(STEPS):
-            try:
-                proof(step, f"{proof.__name__[0]}{n}")
-                passed += 1
-                print(f"      {proof.__name__.replace('_', ' ')}, {step:+d} s")
-            except AssertionError as error:
-                failed += 1
-                print(f"FAIL  {proof.__name__.replace('_', ' ')}, {step:+d} s: {error}")
-    print(f"clock: {passed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
-
-
-if __name__ == "__main__":
-    main()
