@@ -59,17 +59,21 @@ pub(super) struct Page {
     templates: usize,
     /// An end tag in raw text, so far: text if it turns out to be none.
     ending: Vec<u8>,
+    /// A reader who looks at nothing but `<` and `>` sees something else since this was last asked.
+    differs: bool,
 }
 
 impl Page {
     /// Text goes to `shown`; what attributes hold that is written in a way of its own, to `aside`.
     pub(super) fn feed(&mut self, mut bytes: &[u8], shown: &mut Vec<u8>, aside: &mut Vec<u8>) {
+        self.compare();
         while !bytes.is_empty() {
             let used = match self.state {
                 State::Text => self.text(bytes, shown),
                 State::Raw(seen) => self.raw(bytes, seen, shown),
                 State::Comment(dashes) => self.comment(bytes, dashes),
                 State::Value(end) => self.value(bytes, end, shown, aside),
+                State::TagName | State::AttributeName if is_name(bytes[0]) => self.name(bytes),
                 State::Bogus => {
                     let end = memchr(b'>', bytes);
                     if end.is_some() {
@@ -81,6 +85,18 @@ impl Page {
             };
             bytes = &bytes[used..];
         }
+        self.compare();
+    }
+
+    /// Whether a coarser reader sees something else in what came since the last call.
+    pub(super) fn take_differs(&mut self) -> bool {
+        std::mem::take(&mut self.differs)
+    }
+
+    /// In a script, a comment or the like, `<` and `>` are no signs of tags.
+    fn compare(&mut self) {
+        self.differs |= self.templates > 0
+            || matches!(self.state, State::Raw(_) | State::Comment(_) | State::Declaration(_) | State::Bogus);
     }
 
     fn show(&self, bytes: &[u8], shown: &mut Vec<u8>) {
@@ -98,13 +114,24 @@ impl Page {
         end.map_or(bytes.len(), |at| at + 1)
     }
 
+    /// Letters of a name.
+    fn name(&mut self, bytes: &[u8]) -> usize {
+        let length = bytes.iter().position(|&byte| !is_name(byte)).unwrap_or(bytes.len());
+        let name = if self.state == State::TagName { &mut self.name } else { &mut self.attribute };
+        let room = NAME.saturating_sub(name.len());
+        name.extend(bytes[..length.min(room)].iter().map(u8::to_ascii_lowercase));
+        length
+    }
+
     /// One octet in a tag; gives how many were used, for some are looked at again.
     fn step(&mut self, byte: u8, shown: &mut Vec<u8>) -> usize {
         let blank = byte.is_ascii_whitespace();
         let (state, used) = match (self.state, byte) {
             (State::Open, b'/') => (State::EndOpen, 1),
-            (State::Open, b'!') => (State::Declaration(false), 1),
-            (State::Open, b'?') => (State::Bogus, 1),
+            (State::Open, b'!' | b'?') => {
+                self.differs = true;
+                (if byte == b'!' { State::Declaration(false) } else { State::Bogus }, 1)
+            }
             (State::Open | State::EndOpen, _) if byte.is_ascii_alphabetic() => {
                 self.closing = self.state == State::EndOpen;
                 self.name.clear();
@@ -117,7 +144,10 @@ impl Page {
             (State::EndOpen, b'>') => (State::Text, 1),
             (State::Declaration(false), b'-') => (State::Declaration(true), 1),
             (State::Declaration(true), b'-') => (State::Comment(Dashes::Start), 1),
-            (State::EndOpen | State::Declaration(_), _) => (State::Bogus, 0),
+            (State::EndOpen | State::Declaration(_), _) => {
+                self.differs = true;
+                (State::Bogus, 0)
+            }
             (State::BeforeValue, b'"' | b'\'') => (State::Value(byte), 1),
             (State::BeforeValue, _) if blank => (State::BeforeValue, 1),
             (State::BeforeValue, b'>') => return self.tag(shown),
@@ -161,6 +191,7 @@ impl Page {
             quote => memchr(quote, bytes),
         };
         let piece = &bytes[..at.unwrap_or(bytes.len())];
+        self.differs |= end != 0 && memchr(b'>', piece).is_some();
         let room = VALUE - self.value.len();
         self.value.extend_from_slice(&piece[..piece.len().min(room)]);
         let Some(at) = at else { return bytes.len() };
@@ -177,11 +208,15 @@ impl Page {
         self.state = State::Text;
         match self.name.as_slice() {
             b"template" if self.closing => self.templates = self.templates.saturating_sub(1),
-            b"template" => self.templates += 1,
+            b"template" => {
+                self.templates += 1;
+                self.differs = true;
+            }
             b"script" | b"style" | b"title" | b"textarea" | b"xmp" | b"iframe" | b"noembed" | b"noframes"
                 if !self.closing =>
             {
                 self.state = State::Raw(0);
+                self.differs = true;
             }
             name if begins_line(name) => self.show(b" ", shown),
             _ => {}
@@ -248,6 +283,10 @@ impl Page {
             }
         }
     }
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-'
 }
 
 /// What a value holds that a search of the page's octets cannot see: a `data:` URI, a page, a link with

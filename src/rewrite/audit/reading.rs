@@ -314,27 +314,27 @@ fn may_escape_tag(text: &[u8]) -> bool {
     })
 }
 
-/// A text with its tags dropped: as a browser shows it, and by a coarser reader who shows more. Values
-/// of attributes that are texts of their own are read, too.
+/// A text with its tags dropped as a browser does, and, where that differs, as a coarser reader who shows
+/// more. Values of attributes that are texts of their own are read, too.
 pub(super) struct Markup {
     depth: u8,
-    tags: StripTags,
-    tagless: Reading,
     page: Page,
     shown: Reading,
     aside: Option<Box<Reading>>,
-    scratch: [Vec<u8>; 3],
+    before: History,
+    coarse: Lazy<Coarse>,
+    scratch: [Vec<u8>; 2],
 }
 
 impl Markup {
     pub(super) fn new(depth: u8) -> Self {
         Self {
             depth,
-            tags: StripTags::default(),
-            tagless: Reading::new(Plan::derived(TAGS, 0)),
             page: Page::default(),
             shown: Reading::new(Plan::derived(TAGS, 0)),
             aside: None,
+            before: History::default(),
+            coarse: Lazy::default(),
             scratch: Default::default(),
         }
     }
@@ -342,12 +342,9 @@ impl Markup {
 
 impl Machine for Markup {
     fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
-        let [tagless, shown, aside] = &mut self.scratch;
-        tagless.clear();
+        let [shown, aside] = &mut self.scratch;
         shown.clear();
         aside.clear();
-        self.tags.feed(bytes, tagless);
-        self.tagless.feed(needles, tagless, found);
         self.page.feed(bytes, shown, aside);
         self.shown.feed(needles, shown, found);
         if self.depth > 0 && !aside.is_empty() {
@@ -355,13 +352,42 @@ impl Machine for Markup {
             let reading = self.aside.get_or_insert_with(|| Box::new(Reading::new(plan)));
             reading.feed(needles, aside, found);
         }
+        let differs = self.page.take_differs();
+        self.coarse.feed(needles, (&self.before, bytes, differs), Coarse::default, found);
+        self.before.push(bytes);
     }
 
     fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
-        self.tagless.finish(needles, found);
         self.shown.finish(needles, found);
+        self.coarse.finish(needles, found);
         if let Some(mut aside) = self.aside.take() {
             aside.finish(needles, found);
         }
+    }
+}
+
+/// A text without anything that looks like a tag.
+struct Coarse {
+    tags: StripTags,
+    reading: Reading,
+    text: Vec<u8>,
+}
+
+impl Default for Coarse {
+    fn default() -> Self {
+        let reading = Reading::new(Plan::derived(TAGS, 0));
+        Self { tags: StripTags::default(), reading, text: Vec::new() }
+    }
+}
+
+impl Machine for Coarse {
+    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
+        self.text.clear();
+        self.tags.feed(bytes, &mut self.text);
+        self.reading.feed(needles, &self.text, found);
+    }
+
+    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        self.reading.finish(needles, found);
     }
 }

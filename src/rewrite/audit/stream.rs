@@ -2,7 +2,7 @@
 //! the edge of two chunks is found, and chunking never changes what is found.
 
 use super::needles::{Needles, Spot};
-use crate::message::walk::transfer::{Base64, base64_value};
+use crate::message::walk::transfer::Base64;
 use memchr::{memchr_iter, memchr3_iter};
 
 /// Octets gathered before a window is searched.
@@ -11,6 +11,17 @@ const WINDOW: usize = 16 * 1_024;
 const TOKEN: usize = 12;
 /// A line of base64 at least this long may go on in the next line.
 const WRAPPED: usize = 56;
+
+/// The letters of base64, in both alphabets.
+static LETTERS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+        byte += 1;
+    }
+    table
+};
 
 /// What is looked for in a view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,7 +158,7 @@ fn tokens(needles: &Needles, text: &[u8], found: &mut impl FnMut(u32, Form)) {
     let mut at = 0;
     let mut decoded = Vec::new();
     while at < text.len() {
-        if base64_value(text[at]).is_none() {
+        if !LETTERS[usize::from(text[at])] {
             at += 1;
             continue;
         }
@@ -172,7 +183,7 @@ fn token_end(text: &[u8], start: usize) -> usize {
     let mut line = start;
     let mut at = start;
     loop {
-        while at < text.len() && base64_value(text[at]).is_some() {
+        while at < text.len() && LETTERS[usize::from(text[at])] {
             at += 1;
         }
         let after = match text.get(at..) {
@@ -180,7 +191,7 @@ fn token_end(text: &[u8], start: usize) -> usize {
             Some([b'\n', ..]) => at + 1,
             _ => return at,
         };
-        let goes_on = text.get(after).is_some_and(|&byte| base64_value(byte).is_some());
+        let goes_on = text.get(after).is_some_and(|&byte| LETTERS[usize::from(byte)]);
         if at - line < WRAPPED || !goes_on {
             return at;
         }

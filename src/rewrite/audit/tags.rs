@@ -37,41 +37,22 @@ enum Markup {
 /// What ends a condition's content.
 const END: &[u8] = b"<![endif]";
 
-/// Tags that separate words.
-const BLOCKS: [&str; 26] = [
-    "address",
-    "blockquote",
-    "br",
-    "center",
-    "dd",
-    "div",
-    "dl",
-    "dt",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "hr",
-    "li",
-    "ol",
-    "option",
-    "p",
-    "pre",
-    "table",
-    "tbody",
-    "td",
-    "th",
-    "tr",
-    "ul",
-];
-
-/// Whether this tag, `/` before or behind its name, parts words.
+/// Whether this tag, `/` before or behind its name, parts words. It is asked for every tag of a page, so
+/// short names, which most are, are told apart by their letters.
 pub(super) fn begins_line(name: &[u8]) -> bool {
     let name = name.strip_prefix(b"/").unwrap_or(name);
-    let name = name.strip_suffix(b"/").unwrap_or(name);
-    BLOCKS.iter().any(|block| block.as_bytes() == name)
+    match name.strip_suffix(b"/").unwrap_or(name) {
+        [b'p']
+        | [b'b', b'r']
+        | [b'd', b'd' | b'l' | b't']
+        | [b'h', b'1'..=b'6' | b'r']
+        | [b'l', b'i']
+        | [b'o' | b'u', b'l']
+        | [b't', b'd' | b'h' | b'r'] => true,
+        [] | [_] | [_, _] => false,
+        long => [&b"address"[..], b"blockquote", b"center", b"div", b"option", b"pre", b"table", b"tbody"]
+            .contains(&long),
+    }
 }
 
 impl StripTags {
