@@ -158,7 +158,7 @@ fn the_container_is_built_from_all_that_the_build_reads() {
         assert!(top().join(path).exists(), "{path} is copied and is not there");
     }
     // askama and fluent read theirs by name, everything else is included by path
-    let mut needed: BTreeSet<String> = ["src", "templates", "locales"].map(str::to_owned).into();
+    let mut needed: BTreeSet<String> = ["crates", "src", "templates", "locales"].map(str::to_owned).into();
     let included = Regex::new(r#"include_(?:str|bytes)!\(\s*"(?:\.\./)+(\w+)/"#).unwrap();
     needed.extend(included.captures_iter(&sources("src")).map(|found| found[1].to_owned()));
     for folder in needed.iter().filter(|folder| top().join(folder).is_dir()) {

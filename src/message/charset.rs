@@ -9,6 +9,7 @@
 //! * [`shifted`] ISO-2022 and HZ, which change their set within the text; [`johab`]; [`utf7`]
 //! * [`tables`] sets of one octet a character that the Encoding Standard leaves out, EBCDIC among them
 
+mod added;
 mod decoder;
 mod johab;
 mod names;

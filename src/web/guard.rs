@@ -19,6 +19,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use ipnet::IpNet;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,6 +29,8 @@ use tokio::sync::Semaphore;
 
 /// Most octets that a form or a request of the API may have.
 const LARGEST: usize = 1 << 20;
+/// Most octets of a refused body that are read before it is answered.
+const READ_AWAY: usize = 64 * 1_024 * 1_024;
 /// Most octets of a form of somebody who has not signed in.
 const LARGEST_OF_STRANGERS: usize = 16 << 10;
 /// How long a body may take.
@@ -208,7 +211,11 @@ async fn gathered(parts: &Parts, body: Body) -> Result<Bytes, Response> {
     let most = if known { LARGEST } else { LARGEST_OF_STRANGERS };
     let said = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let said = said.and_then(|text| text.parse::<usize>().ok());
-    if said.is_some_and(|octets| octets > most) {
+    if let Some(octets) = said.filter(|octets| *octets > most) {
+        // A browser that still sends reads no answer: of somebody known, the rest is read away first.
+        if known && octets <= READ_AWAY {
+            let _ = tokio::time::timeout(BODY, read_away(body)).await;
+        }
         return Err(too_much());
     }
     let small = said.is_some_and(|octets| octets <= LARGEST_OF_STRANGERS) || !known;
@@ -224,6 +231,11 @@ async fn gathered(parts: &Parts, body: Body) -> Result<Bytes, Response> {
         Ok(Err(_)) => Err(too_much()),
         Err(_) => Err(plain(StatusCode::REQUEST_TIMEOUT, "this took too long: nothing was done\n")),
     }
+}
+
+/// Reads a body to its end and keeps nothing of it.
+async fn read_away(mut body: Body) {
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 /// Whether a browser says that another site sent the request. Those that say nothing (RFC 9110 has no such

@@ -22,21 +22,24 @@ pub fn cross_check(body: &[u8], ours: &AddressList) -> Option<String> {
     if let Some(difference) = octets::other_reading(body, ours) {
         return Some(difference);
     }
-    // It does not know unencoded ISO-2022-JP, whose octets may be any of ASCII.
-    let mut ended =
-        if body.contains(&0x1b) { Charset::ISO_2022_JP.decode(body).into_bytes() } else { body.to_vec() };
-    // mail-parser drops the last address of a field without a line end.
-    ended.extend_from_slice(b"\r\n");
-    let value = MessageStream::new(&ended).parse_address();
-    let theirs = match &value {
-        HeaderValue::Address(address) => address.iter().filter_map(|entry| entry.address()).collect(),
-        _ => Vec::new(),
-    };
     let known: HashSet<&str> = ours.mailboxes.iter().map(|mailbox| mailbox.address.key()).collect();
+    let theirs = if body.contains(&0x1b) {
+        // Readers of octets do not know unencoded ISO-2022-JP, whose octets may be any of ASCII: what looks
+        // like an address to them may be two Kanji. One that is written as domains are is none by chance.
+        let hidden = |text: &String| {
+            is_plain(text) && Address::parse(text).is_ok_and(|address| !known.contains(address.key()))
+        };
+        if let Some(other) = as_octets(body).into_iter().find(hidden) {
+            return Some(format!("a reader of octets sees `{other}` in this field"));
+        }
+        as_octets(Charset::ISO_2022_JP.decode(body).as_bytes())
+    } else {
+        as_octets(body)
+    };
     let mut seen = HashSet::new();
     let mut garbled = false;
     for text in theirs {
-        match Address::parse(text) {
+        match Address::parse(&text) {
             Ok(address) if known.contains(address.key()) => {
                 seen.insert(address.key().to_owned());
             }
@@ -52,6 +55,31 @@ pub fn cross_check(body: &[u8], ours: &AddressList) -> Option<String> {
     }
     let missing = ours.mailboxes.iter().find(|mailbox| !seen.contains(mailbox.address.key()))?;
     Some(format!("another reader does not see `{}` in this field", missing.address))
+}
+
+/// The addresses that mail-parser sees in a field.
+fn as_octets(body: &[u8]) -> Vec<String> {
+    // It drops the last address of a field without a line end.
+    let ended = [body, b"\r\n"].concat();
+    match MessageStream::new(&ended).parse_address() {
+        HeaderValue::Address(address) => {
+            address.iter().filter_map(|entry| entry.address()).map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a text is written as addresses usually are: letters and digits around the `@`, a dot in the domain,
+/// and letters at its end.
+fn is_plain(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else { return false };
+    let Some((_, last)) = domain.rsplit_once('.') else { return false };
+    let usual = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+    !local.is_empty()
+        && local.chars().all(usual)
+        && domain.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c))
+        && last.len() >= 2
+        && last.chars().all(|c| c.is_ascii_alphabetic())
 }
 
 /// What mail-parser makes of a harmless quoted local part (`"a..b."@c.jp`, `"a b"@c.jp`): it drops or

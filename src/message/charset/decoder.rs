@@ -1,5 +1,6 @@
 //! Decodes octets of any known set as they come; where they are cut does not matter.
 
+use super::added::Added;
 use super::shifted::Shifted;
 use super::utf7::Utf7;
 use super::{Kind, johab, tables};
@@ -13,6 +14,8 @@ pub struct Decoder(Machine);
 
 enum Machine {
     Standard(Box<encoding_rs::Decoder>),
+    /// EUC-JP and Shift_JIS, with what JIS X 0213 added.
+    Japanese(Box<(Added, encoding_rs::Decoder)>),
     Table(&'static tables::Table),
     Shifted(Box<Shifted>),
     /// The lead octet of a character.
@@ -31,7 +34,10 @@ impl Decoder {
     pub(super) fn new(kind: Kind) -> Self {
         Self(match kind {
             Kind::Ascii => Machine::Standard(Box::new(WINDOWS_1252.new_decoder())),
-            Kind::Standard(encoding) => Machine::Standard(Box::new(encoding.new_decoder())),
+            Kind::Standard(encoding) => match Added::to(encoding) {
+                Some(added) => Machine::Japanese(Box::new((added, encoding.new_decoder()))),
+                None => Machine::Standard(Box::new(encoding.new_decoder())),
+            },
             Kind::Table(number) => Machine::Table(tables::get(number)),
             Kind::Shifted(family) => Machine::Shifted(Box::new(Shifted::new(family))),
             Kind::Johab => Machine::Johab(None),
@@ -44,6 +50,12 @@ impl Decoder {
     pub fn feed(&mut self, bytes: &[u8], last: bool, out: &mut String) {
         match &mut self.0 {
             Machine::Standard(decoder) => standard(decoder, bytes, last, out),
+            Machine::Japanese(both) => {
+                let (added, decoder) = &mut **both;
+                let mut octets = Vec::with_capacity(bytes.len() + 1);
+                added.feed(bytes, last, &mut octets);
+                standard(decoder, &octets, last, out);
+            }
             Machine::Table(table) => out.extend(bytes.iter().map(|&byte| table[usize::from(byte)])),
             Machine::Shifted(machine) => machine.feed(bytes, last, out),
             Machine::Johab(lead) => johab::feed(lead, bytes, last, out),

@@ -16,6 +16,8 @@ const RECIPIENT_TABLE: u32 = 0x0006_9004;
 const MESSAGE_PROPERTIES: u32 = 0x0006_9003;
 const ATTACHMENT_PROPERTIES: u32 = 0x0006_9005;
 const ATTACHMENT_TITLE: u32 = 0x0001_8010;
+/// attBody: the text of messages before properties.
+const BODY: u32 = 0x0002_800c;
 const ATTACHMENT_DATA: u32 = 0x0006_800f;
 
 const DISPLAY_BCC: u16 = 0x0e02;
@@ -107,6 +109,7 @@ impl Reader<'_> {
                     title = text(&read_at(self.file, start, small(length.min(1_024)))?, false);
                 }
                 ATTACHMENT_DATA => self.leaf(info, &title, start, length, cx)?,
+                BODY => self.beyond_ascii(&Value { id: 0, kind: 0x1e, start, length }, info, cx)?,
                 _ => {}
             }
             self.at = after;
@@ -222,8 +225,27 @@ impl Reader<'_> {
                 let text = self.string(value)?;
                 self.note(&text);
             }
+            _ if string => self.beyond_ascii(value, info, cx)?,
             _ => {}
         }
+        Ok(())
+    }
+
+    /// A text that is more than ASCII, in whichever set: its octets alone do not show it as a reader does.
+    fn beyond_ascii(&mut self, value: &Value, info: &Info, cx: &mut Context<'_>) -> io::Result<()> {
+        let wide = value.kind == 0x1f;
+        let mut ascii = true;
+        copy(self.file, value.start, value.length, |bytes| ascii &= bytes.is_ascii())?;
+        if ascii && !wide {
+            return Ok(());
+        }
+        if !cx.budget.charge(value.length) {
+            return Err(bad(SPENT));
+        }
+        let charset = wide.then(|| "utf-16le".to_owned());
+        let mut leaf = Leaf::text(Info { charset, ..info.inner("text", info.form) }, cx);
+        copy(self.file, value.start, value.length, |bytes| leaf.feed(bytes, cx))?;
+        leaf.finish(cx);
         Ok(())
     }
 

@@ -187,7 +187,17 @@ fn reference(text: &[u8]) -> Option<(usize, Plain)> {
     let replaced = usize::try_from(code).ok().and_then(|code| code.checked_sub(0x80));
     let replaced = replaced.and_then(|index| C1_REPLACEMENTS.get(index).copied().flatten());
     let plain = replaced.map_or_else(|| Plain::letter(code), Plain::Letter);
-    Some((end + usize::from(text.get(end) == Some(&b';')), plain))
+    let closed = text.get(end..).map_or(0, closing);
+    Some((end + closed, plain))
+}
+
+/// Octets of the semicolon that ends a reference; calendars and cards write a backslash before it.
+fn closing(text: &[u8]) -> usize {
+    match text {
+        [b';', ..] => 1,
+        [b'\\', b';', ..] => 2,
+        _ => 0,
+    }
 }
 
 /// The longest name that HTML knows here.
@@ -195,6 +205,11 @@ fn named(text: &[u8]) -> Option<(usize, Plain)> {
     let length = text[1..].iter().take(LONGEST_NAME).take_while(|byte| byte.is_ascii_alphanumeric()).count();
     let closed = length + usize::from(text.get(length + 1) == Some(&b';'));
     let name = std::str::from_utf8(&text[1..=closed]).ok()?;
+    if text.get(length + 1..).map(closing) == Some(2)
+        && let Some(&(one, 0)) = NAMED_ENTITIES.get(&*format!("{name};")).filter(|letters| letters.0 != 0)
+    {
+        return char::from_u32(one).map(|letter| (length + 3, Plain::Letter(letter)));
+    }
     (2..=name.len()).rev().find_map(|end| {
         // Beginnings of names are in the table, too, and stand for nothing.
         let &(one, two) = NAMED_ENTITIES.get(&name[..end]).filter(|letters| letters.0 != 0)?;

@@ -8,7 +8,7 @@ use memchr::memchr_iter;
 /// Octets behind a line end that decide what it is: quote marks.
 const AHEAD: usize = 24;
 /// Octets before a line end that decide what it is.
-const BEHIND: usize = 4;
+const BEHIND: usize = RETURNS + 3;
 
 /// Which lines are one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,8 @@ impl Join {
             let (before, after) = around(text, at);
             let line = &text[done..before.max(done)];
             let (dropped_before, dropped) = match (self.lines, line.last(), after.first()) {
+                // A fold may cut an escape in two (`\` and `n`); scripts indent what they continue by more.
+                (Lines::Folded, Some(b'\\'), _) if blanks(after) == 1 => (0, 1),
                 (Lines::Folded, Some(b'\\'), _) => (1, blanks(after)),
                 (Lines::Folded, Some(b'='), _) => (1, 0),
                 (Lines::Folded, _, Some(b' ' | b'\t')) => (0, 1),
@@ -74,10 +76,14 @@ impl Join {
     }
 }
 
+/// Most carriage returns before a line feed that are one line end: some encoders of quoted-printable double
+/// them.
+const RETURNS: usize = 3;
+
 /// Where the line before this line feed ends, and what stands behind it.
 fn around(text: &[u8], at: usize) -> (usize, &[u8]) {
-    let before = if at > 0 && text[at - 1] == b'\r' { at - 1 } else { at };
-    (before, &text[at + 1..])
+    let returns = text[..at].iter().rev().take(RETURNS).take_while(|byte| **byte == b'\r').count();
+    (at - returns, &text[at + 1..])
 }
 
 /// Quote marks (RFC 3676 §4.5) and the blank behind them.
@@ -132,6 +138,7 @@ mod tests {
             (Lines::Folded, "to \r\n ta\r\n ro@x.jp", "to ~ta~ro@x.jp"),
             (Lines::Folded, "taro=\r\n@x=\n.jp", "taro~@x~.jp"),
             (Lines::Folded, "taro\\\n@x\\\r\n   .jp", "taro~@x~.jp"),
+            (Lines::Folded, "to:\\\r\n ntaro@x\r\r\n\t.jp", "to:\\~ntaro@x~.jp"),
             (Lines::Folded, "one \r\ntwo\nthree\n\n> four", "one \r\ntwo\nthree\n\n> four"),
             (Lines::Flowed, "to: \r\n  taro \r\n@x. \r\njp\r\n", "to:~ taro~@x.~jp\r\n"),
             (Lines::Flowed, ">> taro \r\n>> @x \r\n>>.jp\r\n>> z", ">> taro~@x~.jp\r\n>> z"),
