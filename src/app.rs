@@ -247,6 +247,19 @@ impl Sockets {
     }
 }
 
+/// Who writes notices.
+fn postman(desk: &Desk, intake: &Intake, config: &Config) -> Arc<Postman> {
+    let deps = notice::Deps {
+        store: Arc::clone(&desk.store),
+        intake: Arc::new(Back(intake.clone())),
+        links: doorway::links(desk, config),
+        clock: Arc::clone(&desk.clock),
+        entropy: Arc::new(SystemEntropy),
+        bell: intake.bell(),
+    };
+    Arc::new(Postman::new(deps, parts::letterhead(config)))
+}
+
 impl Running {
     fn launch(
         config: Config,
@@ -332,17 +345,7 @@ impl Running {
         tasks.background("certificates", crate::tls::watch::watch(server, Arc::new(SystemClock)));
         tasks.background("time", tasks::time(desk.clone()));
         tasks.background("hooks", changing.hooks.clone().run());
-        let postman = Arc::new(Postman::new(
-            notice::Deps {
-                store: Arc::clone(&desk.store),
-                intake: Arc::new(Back(intake.clone())),
-                links: doorway::links(&desk, &config),
-                clock: Arc::clone(&desk.clock),
-                entropy: Arc::new(SystemEntropy),
-                bell: intake.bell(),
-            },
-            parts::letterhead(&config),
-        ));
+        let postman = postman(&desk, &intake, &config);
         let writer = Arc::clone(&postman);
         tasks.background("notices", async move { writer.run().await });
         Self {

@@ -1,4 +1,4 @@
-//! What JIS X 0213 added to EUC-JP and Shift_JIS where the Encoding Standard has nothing: the full-width forms of
+//! What JIS X 0213 added to EUC-JP and `Shift_JIS` where the Encoding Standard has nothing: the full-width forms of
 //! four ASCII characters that may stand in an address. They are written as ASCII before the rest is decoded.
 
 use encoding_rs::{EUC_JP, Encoding, SHIFT_JIS};
@@ -6,7 +6,7 @@ use encoding_rs::{EUC_JP, Encoding, SHIFT_JIS};
 /// Those characters, in the order of their codes.
 const PLAIN: [u8; 4] = *b"'\"-~";
 
-/// Octets on their way to a decoder of EUC-JP or Shift_JIS.
+/// Octets on their way to a decoder of EUC-JP or `Shift_JIS`.
 #[derive(Debug)]
 pub(super) struct Added {
     euc: bool,

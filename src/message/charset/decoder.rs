@@ -14,7 +14,7 @@ pub struct Decoder(Machine);
 
 enum Machine {
     Standard(Box<encoding_rs::Decoder>),
-    /// EUC-JP and Shift_JIS, with what JIS X 0213 added.
+    /// EUC-JP and `Shift_JIS`, with what JIS X 0213 added.
     Japanese(Box<(Added, encoding_rs::Decoder)>),
     Table(&'static tables::Table),
     Shifted(Box<Shifted>),
