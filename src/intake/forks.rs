@@ -33,9 +33,14 @@ pub(super) fn course(standing: &GroupStanding, variant: Variant, named: bool) ->
     let items = &standing.items;
     // The latest, where a mail was sent again after it went back.
     let Some(root) = items.iter().rev().find(|item| !item.addendum) else { return Course::Begin };
+    // One that went back may wait again, behind another that was sent meanwhile: a mail waits as one item.
+    let waiting = items.iter().rev().find(|item| item.state == HeldState::Held);
     match root.state {
         HeldState::Held => return Course::Join(root.id),
-        HeldState::Returned | HeldState::Expired => return Course::Back(root.id, root.state),
+        HeldState::Returned | HeldState::Expired => {
+            let again = waiting.filter(|item| !item.addendum);
+            return again.map_or(Course::Back(root.id, root.state), |item| Course::Join(item.id));
+        }
         HeldState::Released => {}
     }
     let seen = items.iter().rev().find_map(|item| {
@@ -45,7 +50,7 @@ pub(super) fn course(standing: &GroupStanding, variant: Variant, named: bool) ->
     if let Some((item, way)) = seen.filter(|_| named) {
         return Course::Follow(item, way);
     }
-    match items.iter().rev().find(|item| item.addendum && item.state == HeldState::Held) {
+    match waiting {
         Some(open) => Course::Join(open.id),
         None => Course::Addendum(root.id),
     }
@@ -116,6 +121,9 @@ mod tests {
                 Course::Follow(id(2), way()),
             ),
             (vec![root(Released), item(2, Released, true, &[other])], other, false, Course::Addendum(id(1))),
+            // one that went back waits again, behind what was sent meanwhile
+            (vec![root(Held), item(2, Released, false, &[seen])], other, true, Course::Join(id(1))),
+            (vec![root(Held), item(2, Returned, false, &[seen])], seen, true, Course::Join(id(1))),
             (vec![root(Released), item(2, Returned, true, &[other])], other, true, Course::Addendum(id(1))),
         ] {
             assert_eq!(course(&items(&standing), variant, named), expected, "{standing:?} {named}");

@@ -223,17 +223,24 @@ pub(super) fn hold_again(tx: &Connection, again: &Again) -> Result<(), Failure> 
     };
     let state = codes::to_held(state).unwrap_or(HeldState::Held);
     let late = until.is_none_or(|until| until <= again.at.0);
-    if state != HeldState::Returned || late || sent_again(tx, item, &whole_mail(tx, again.id)?)? {
-        let (by, at) = (by.unwrap_or_default(), Timestamp(at.unwrap_or_default()));
-        return Err(StoreError::Decided { state, by, at }.into());
-    }
-    tx.prepare_cached("UPDATE notices SET state = 2 WHERE message = ?1 AND kind IN (?2, ?3) AND state = 0")?
-        .execute(params![item, codes::notice(NoticeKind::Returned), codes::notice(NoticeKind::TakenBack)])?;
     let members: Vec<i64> = {
         let mut select = tx.prepare_cached("SELECT message FROM held WHERE item = ?1 AND state = ?2")?;
         let rows = select.query_map([item, codes::held(HeldState::Returned)], |row| row.get(0))?;
         rows.collect::<Result<_, _>>()?
     };
+    // Of the transactions that came to it after it was taken back, too, some may have been sent again since.
+    let mut others = whole_mail(tx, again.id)?;
+    others.retain(|message| !members.contains(message));
+    let mut anew = false;
+    for member in &members {
+        anew |= sent_again(tx, *member, &others)?;
+    }
+    if state != HeldState::Returned || late || anew {
+        let (by, at) = (by.unwrap_or_default(), Timestamp(at.unwrap_or_default()));
+        return Err(StoreError::Decided { state, by, at }.into());
+    }
+    tx.prepare_cached("UPDATE notices SET state = 2 WHERE message = ?1 AND kind IN (?2, ?3) AND state = 0")?
+        .execute(params![item, codes::notice(NoticeKind::Returned), codes::notice(NoticeKind::TakenBack)])?;
     let undone = Event::Undone { by: again.by.clone() };
     // One mail waits as one item: where another addendum came meanwhile, this one becomes part of it.
     if let Some(waiting) = groups::waiting_beside(tx, item)? {
