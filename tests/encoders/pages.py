@@ -181,11 +181,8 @@ def stylesheet(address, rng):
         f"\\{ord(c):x} " if rng.random() < 0.3 else f"\\{ord(c):06x}" if rng.random() < 0.2 else ("\\" + c if c == "'" else c)
         for c in address
     )
-    return (
-        page("<i class=m></i>", rng, "<style>.m:after { content: '" + hidden + "' }</style>")
-        if rng.random() < 0.5
-        else page(f"<style>.m:after {{ content: '{hidden}' }}</style>", rng)
-    )
+    # A page without a head has its styles in the body.
+    return page(f"<style>.m:after {{ content: '{hidden}' }}</style><i class=m></i>", rng)
 
 
 @encoder("html")

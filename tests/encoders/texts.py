@@ -72,7 +72,8 @@ def flowed(address, rng):
 def flowed_quoted(address, rng):
     """The same in a quotation: every line begins with its quote marks."""
     marks = ">" * rng.randrange(1, 4) + " "
-    content = f"{marks}{words(rng)} \r\n{marks}" + f" \r\n{marks}".join(cut(address, rng)) + f"\r\n{words(rng)}\r\n"
+    # The blank that is deleted stands behind the one that parts the words.
+    content = f"{marks}{words(rng)}  \r\n{marks}" + f" \r\n{marks}".join(cut(address, rng)) + f"\r\n{words(rng)}\r\n"
     return Document(content.encode(), "text/plain", (*UTF8, ("format", "flowed"), ("delsp", "yes")))
 
 

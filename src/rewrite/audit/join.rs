@@ -3,7 +3,7 @@
 //! breaks of quoted-printable (RFC 2045 §6.7) and a backslash at the end of a line; and flowed text with
 //! `DelSp` (RFC 3676 §4.1, §4.5).
 
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memmem};
 
 /// Octets behind a line end that decide what it is: quote marks.
 const AHEAD: usize = 24;
@@ -17,6 +17,8 @@ pub(super) enum Lines {
     Folded,
     /// A blank ends this one.
     Flowed,
+    /// Folded before the whole was escaped (`\r\n` and a blank): a calendar within JSON, or within another.
+    Escaped,
 }
 
 /// A machine that drops line ends that are none, and what belongs to them.
@@ -52,6 +54,18 @@ impl Join {
     /// Joins at every line end before `until`; gives how much of the text was used up.
     fn join(&self, text: &[u8], until: usize, out: &mut Vec<u8>) -> usize {
         let mut done = 0;
+        if self.lines == Lines::Escaped {
+            for at in memmem::find_iter(&text[..(until + 1).min(text.len())], ESCAPED) {
+                let blank = escaped_blank(&text[at + ESCAPED.len()..]);
+                if at < done || at >= until || blank == 0 {
+                    continue;
+                }
+                let line = &text[done..at];
+                out.extend_from_slice(line.strip_suffix(b"\\r").unwrap_or(line));
+                done = at + ESCAPED.len() + blank;
+            }
+            return done;
+        }
         for at in memchr_iter(b'\n', &text[..until]) {
             if at < done {
                 continue;
@@ -73,6 +87,18 @@ impl Join {
             done = at + 1 + dropped;
         }
         done
+    }
+}
+
+/// A line feed as JSON, scripts and calendars write it.
+const ESCAPED: &[u8] = b"\\n";
+
+/// Octets of the blank that begins a folded line, written as it is or escaped.
+fn escaped_blank(after: &[u8]) -> usize {
+    match after {
+        [b' ' | b'\t', ..] => 1,
+        [b'\\', b't', ..] => 2,
+        _ => 0,
     }
 }
 
@@ -110,6 +136,14 @@ pub(super) fn may_join(lines: Lines, before: &[u8], bytes: &[u8]) -> bool {
 
 fn joins_within(lines: Lines, text: &[u8]) -> bool {
     let shows = |byte: u8| byte.is_ascii_graphic() || byte >= 0x80;
+    if lines == Lines::Escaped {
+        return memmem::find_iter(text, ESCAPED).any(|at| {
+            let after = &text[at + ESCAPED.len()..];
+            let blank = escaped_blank(after);
+            let next = after.get(blank).copied();
+            at > 0 && blank > 0 && shows(text[at - 1]) && next.is_some_and(shows)
+        });
+    }
     memchr_iter(b'\n', text).any(|at| {
         let (before, after) = around(text, at);
         // No address has a blank in it, nor an empty line.
@@ -140,6 +174,8 @@ mod tests {
             (Lines::Folded, "taro\\\n@x\\\r\n   .jp", "taro~@x~.jp"),
             (Lines::Folded, "to:\\\r\n ntaro@x\r\r\n\t.jp", "to:\\~ntaro@x~.jp"),
             (Lines::Folded, "one \r\ntwo\nthree\n\n> four", "one \r\ntwo\nthree\n\n> four"),
+            (Lines::Escaped, r"EMAIL:taro@exam\r\n ple.\n\tcom\r\nEND", r"EMAIL:taro@exam~ple.~com\r\nEND"),
+            (Lines::Escaped, r"C:\new C:\n x", r"C:\new C:~x"),
             (Lines::Flowed, "to: \r\n  taro \r\n@x. \r\njp\r\n", "to:~ taro~@x.~jp\r\n"),
             (Lines::Flowed, ">> taro \r\n>> @x \r\n>>.jp\r\n>> z", ">> taro~@x~.jp\r\n>> z"),
             (Lines::Flowed, "one\r\n two=\nthree\n\n> four", "one\r\n two=\nthree\n\n> four"),

@@ -129,6 +129,8 @@ pub(super) struct Reading {
     form: Lazy<Escapes>,
     folded: Lazy<Joined>,
     flowed: Lazy<Joined>,
+    /// Lines that were folded before the text was escaped.
+    escaped: Lazy<Joined>,
 }
 
 impl Reading {
@@ -143,6 +145,7 @@ impl Reading {
             form: Lazy::default(),
             folded: Lazy::default(),
             flowed: Lazy::default(),
+            escaped: Lazy::default(),
         }
     }
 
@@ -157,6 +160,11 @@ impl Reading {
         let hot = escapes::may_be_octal(text);
         let make = || Escapes::new(Digits::Octal, false, Plan { depth: 0, ..plan });
         self.octal.feed(needles, (&self.plain, text, hot), make, found);
+        if plan.depth > 0 {
+            let hot = join::may_join(Lines::Escaped, self.plain.tail(), text);
+            let make = || Joined::new(Lines::Escaped, Plan { depth: plan.depth - 1, ..plan });
+            self.escaped.feed(needles, (&self.plain, text, hot), make, found);
+        }
         let hot = may_be_form(self.plain.tail(), text);
         let make = || Escapes::new(Digits::Css, true, Plan { depth: 0, ..plan });
         self.form.feed(needles, (&self.plain, text, hot), make, found);
@@ -186,6 +194,7 @@ impl Machine for Reading {
         self.form.finish(needles, found);
         self.folded.finish(needles, found);
         self.flowed.finish(needles, found);
+        self.escaped.finish(needles, found);
     }
 }
 
