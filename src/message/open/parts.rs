@@ -7,6 +7,8 @@ use crate::message::encoded_word::decode_words;
 use crate::message::inspect::{Attachment, Encrypted, Written};
 use crate::message::walk::{Encoding, Part, Visitor, WalkError, Walker};
 use crate::message::{Address, Header};
+use memchr::memmem;
+use std::borrow::Cow;
 
 /// Fields of an inner header that name recipients.
 const RECIPIENTS: [&str; 6] = ["to", "cc", "bcc", "resent-to", "resent-cc", "reply-to"];
@@ -238,6 +240,7 @@ pub(super) struct Inner {
     failed: bool,
     /// Parts that were open around it.
     nested: usize,
+    returns: Returns,
 }
 
 struct Steps<'a, 'b> {
@@ -245,6 +248,33 @@ struct Steps<'a, 'b> {
     cx: &'a mut Context<'b>,
     /// The budget is spent: what still comes is not looked at.
     spent: bool,
+}
+
+/// Carriage returns that stand before another: some encoders of quoted-printable double them, and readers of
+/// an embedded message still see lines.
+#[derive(Debug, Default)]
+struct Returns {
+    /// The last octet was a carriage return.
+    open: bool,
+}
+
+impl Returns {
+    /// The octets with one carriage return for several in a row.
+    fn single<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let doubled = (self.open && bytes.first() == Some(&b'\r')) || memmem::find(bytes, b"\r\r").is_some();
+        let before = self.open;
+        self.open = bytes.last().map_or(before, |byte| *byte == b'\r');
+        if !doubled {
+            return Cow::Borrowed(bytes);
+        }
+        let mut last = before;
+        let keep = |byte: &u8| {
+            let again = last && *byte == b'\r';
+            last = *byte == b'\r';
+            !again
+        };
+        Cow::Owned(bytes.iter().copied().filter(keep).collect())
+    }
 }
 
 impl Inner {
@@ -256,6 +286,7 @@ impl Inner {
             place: place.to_owned(),
             failed: false,
             nested: cx.budget.nested(),
+            returns: Returns::default(),
         }
     }
 
@@ -263,8 +294,9 @@ impl Inner {
         if self.failed {
             return;
         }
+        let bytes = self.returns.single(bytes);
         let mut steps = Steps { nest: &mut self.nest, cx, spent: false };
-        let result = self.walker.feed(bytes, &mut steps);
+        let result = self.walker.feed(&bytes, &mut steps);
         let spent = steps.spent;
         self.check(result, spent, cx);
     }

@@ -8,7 +8,7 @@ use memchr::{memchr_iter, memmem};
 /// Octets behind a line end that decide what it is: quote marks.
 const AHEAD: usize = 24;
 /// Octets before a line end that decide what it is.
-const BEHIND: usize = RETURNS + 3;
+const BEHIND: usize = RETURNS + 4;
 
 /// Which lines are one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,8 @@ pub(super) enum Lines {
     Folded,
     /// A blank ends this one.
     Flowed,
-    /// Folded before the whole was escaped (`\r\n` and a blank): a calendar within JSON, or within another.
+    /// Folded, or softly broken, before the whole was escaped (`\r\n` and a blank, `=\n`): a calendar within
+    /// JSON, or within another.
     Escaped,
 }
 
@@ -56,12 +57,17 @@ impl Join {
         let mut done = 0;
         if self.lines == Lines::Escaped {
             for at in memmem::find_iter(&text[..(until + 1).min(text.len())], ESCAPED) {
-                let blank = escaped_blank(&text[at + ESCAPED.len()..]);
-                if at < done || at >= until || blank == 0 {
+                if at < done || at >= until {
                     continue;
                 }
                 let line = &text[done..at];
-                out.extend_from_slice(line.strip_suffix(b"\\r").unwrap_or(line));
+                let line = line.strip_suffix(b"\\r").unwrap_or(line);
+                let soft = line.strip_suffix(b"=");
+                let blank = escaped_blank(&text[at + ESCAPED.len()..]);
+                if blank == 0 && soft.is_none() {
+                    continue;
+                }
+                out.extend_from_slice(soft.unwrap_or(line));
                 done = at + ESCAPED.len() + blank;
             }
             return done;
@@ -141,7 +147,8 @@ fn joins_within(lines: Lines, text: &[u8]) -> bool {
             let after = &text[at + ESCAPED.len()..];
             let blank = escaped_blank(after);
             let next = after.get(blank).copied();
-            at > 0 && blank > 0 && shows(text[at - 1]) && next.is_some_and(shows)
+            let line = text[..at].strip_suffix(b"\\r").unwrap_or(&text[..at]);
+            line.ends_with(b"=") || (at > 0 && blank > 0 && shows(text[at - 1]) && next.is_some_and(shows))
         });
     }
     memchr_iter(b'\n', text).any(|at| {
@@ -176,6 +183,7 @@ mod tests {
             (Lines::Folded, "one \r\ntwo\nthree\n\n> four", "one \r\ntwo\nthree\n\n> four"),
             (Lines::Escaped, r"EMAIL:taro@exam\r\n ple.\n\tcom\r\nEND", r"EMAIL:taro@exam~ple.~com\r\nEND"),
             (Lines::Escaped, r"C:\new C:\n x", r"C:\new C:~x"),
+            (Lines::Escaped, r"taro=\r\n@x=\n.jp", r"taro~@x~.jp"),
             (Lines::Flowed, "to: \r\n  taro \r\n@x. \r\njp\r\n", "to:~ taro~@x.~jp\r\n"),
             (Lines::Flowed, ">> taro \r\n>> @x \r\n>>.jp\r\n>> z", ">> taro~@x~.jp\r\n>> z"),
             (Lines::Flowed, "one\r\n two=\nthree\n\n> four", "one\r\n two=\nthree\n\n> four"),
