@@ -35,6 +35,24 @@ pub(super) enum Stop {
     TooMuch(&'static str),
 }
 
+/// Opens an archive by its members; names it where that does not go to its end.
+pub(super) fn archive(
+    info: &Info,
+    cx: &mut Context<'_>,
+    members: impl FnOnce(&mut Context<'_>) -> Result<(), Stop>,
+) {
+    if info.depth >= DEPTH {
+        return cx.opaque(&info.path, info.label(), "containers nested too deep");
+    }
+    match members(cx) {
+        Ok(()) => {}
+        Err(Stop::Broken(error)) => {
+            cx.opaque(&info.path, info.label(), &format!("an archive that cannot be read: {error}"));
+        }
+        Err(Stop::TooMuch(why)) => cx.too_much(info, why),
+    }
+}
+
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Broken(error)

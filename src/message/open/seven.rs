@@ -1,9 +1,9 @@
 //! 7z archives, by the `sevenz-rust2` crate: every member is a leaf of its own.
 
+use super::Context;
 use super::leaf::Info;
-use super::packed::{DICTIONARY, Pump, Stop, charge, cost};
+use super::packed::{self, DICTIONARY, Pump, Stop, charge, cost};
 use super::spool::{Kept, length};
-use super::{Context, DEPTH};
 use crate::message::open::budget::MEMBER;
 use sevenz_rust2::{ArchiveReader, Error, Password};
 use std::io::{Seek, SeekFrom};
@@ -15,16 +15,7 @@ const FOLDER: u64 = 400 * MEMBER;
 
 /// Opens an archive; what cannot be opened is named.
 pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
-    if info.depth >= DEPTH {
-        return cx.opaque(&info.path, info.label(), "containers nested too deep");
-    }
-    match members(info, file, cx) {
-        Ok(()) => {}
-        Err(Stop::Broken(error)) => {
-            cx.opaque(&info.path, info.label(), &format!("an archive that cannot be read: {error}"));
-        }
-        Err(Stop::TooMuch(why)) => cx.too_much(info, why),
-    }
+    packed::archive(info, cx, |cx| members(info, file, cx));
 }
 
 fn members(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Stop> {

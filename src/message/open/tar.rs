@@ -1,9 +1,9 @@
 //! tar (POSIX.1-2001 pax and ustar, GNU): every member is a leaf of its own.
 
+use super::Context;
 use super::leaf::Info;
-use super::packed::{Pump, Stop, charge, cost, damaged};
+use super::packed::{self, Pump, Stop, charge, cost, damaged};
 use super::spool::{Kept, length, read_at};
-use super::{Context, DEPTH};
 use crate::message::open::budget::MEMBER;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -13,16 +13,7 @@ const NAME: u64 = 8 * 1_024;
 
 /// Opens an archive; what cannot be opened is named.
 pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
-    if info.depth >= DEPTH {
-        return cx.opaque(&info.path, info.label(), "containers nested too deep");
-    }
-    match members(info, file, cx) {
-        Ok(()) => {}
-        Err(Stop::Broken(error)) => {
-            cx.opaque(&info.path, info.label(), &format!("an archive that cannot be read: {error}"));
-        }
-        Err(Stop::TooMuch(why)) => cx.too_much(info, why),
-    }
+    packed::archive(info, cx, |cx| members(info, file, cx));
 }
 
 fn members(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Stop> {

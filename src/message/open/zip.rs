@@ -1,11 +1,11 @@
 //! ZIP, and with it OOXML and ODF: every member is a leaf of its own. Our own reader, so that nothing is
 //! allocated by what an archive claims.
 
+use super::Context;
 use super::budget::MEMBER;
 use super::leaf::Info;
-use super::packed::{Pump, Stop, charge, cost, damaged, dictionary};
+use super::packed::{self, Pump, Stop, charge, cost, damaged, dictionary};
 use super::spool::{Kept, length, read_at};
-use super::{Context, DEPTH};
 use flate2::read::DeflateDecoder;
 use lzma_rust2::LzmaReader;
 use memchr::memmem;
@@ -29,16 +29,7 @@ struct Member {
 
 /// Opens an archive; what cannot be opened is named.
 pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
-    if info.depth >= DEPTH {
-        return cx.opaque(&info.path, info.label(), "containers nested too deep");
-    }
-    match members(info, file, cx) {
-        Ok(()) => {}
-        Err(Stop::Broken(error)) => {
-            cx.opaque(&info.path, info.label(), &format!("an archive that cannot be read: {error}"));
-        }
-        Err(Stop::TooMuch(why)) => cx.too_much(info, why),
-    }
+    packed::archive(info, cx, |cx| members(info, file, cx));
 }
 
 fn members(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Stop> {
