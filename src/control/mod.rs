@@ -18,6 +18,7 @@ use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::Address;
 use crate::policy::facts::{Disclosed, KnownCircle};
+use crate::policy::learned::Shared;
 use crate::store::chain::{Head, Verified};
 use crate::store::circles::Circle;
 use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow};
@@ -115,6 +116,9 @@ pub enum Request {
     Knowledge {
         /// The ids.
         references: Vec<String>,
+        /// Outsiders who would see each other.
+        #[serde(default)]
+        concerned: Vec<Address>,
     },
     /// Checks the journal's chain.
     Verify {
@@ -172,6 +176,9 @@ pub enum Answer {
         threads: Vec<Disclosed>,
         /// The circles in force.
         circles: Vec<KnownCircle>,
+        /// What brought the outsiders together.
+        #[serde(default)]
+        shared: Vec<Shared>,
     },
     /// What a look at the chain found.
     Verified(Verified),
