@@ -25,6 +25,7 @@ pub mod known;
 pub mod links;
 pub mod principal;
 pub mod report;
+mod sent;
 pub mod taking;
 
 use crate::clock::{Clock, Timestamp};
