@@ -9,6 +9,7 @@
 //! * [`edit`] byte-exact header edits: ranges kept, bytes put in
 //! * [`walk`] the streaming, bounded MIME walk
 //! * [`seven_bit`] a message re-encoded for a next hop without 8BITMIME
+//! * [`learned`] who wrote with whom, from a copy of a mail
 //! * [`named`] addresses that a header names anywhere
 //! * [`inspect`] what the walk finds that a policy asks about
 //! * [`invisible`] characters that show nothing
@@ -23,6 +24,7 @@ pub mod fork;
 pub mod header;
 pub mod inspect;
 pub mod invisible;
+pub mod learned;
 pub mod named;
 pub mod open;
 pub mod seven_bit;
