@@ -11,7 +11,8 @@
 //! * [`repeats`] what came within the last day; [`groups`] items and their members; [`forks`] the
 //!   trait's methods about both
 //! * [`observed`] what observe mode would have done, and totals that a purge takes nothing from
-//! * [`chain`] what makes a change to the journal seen; [`circles`] people who may see each other
+//! * [`chain`] what makes a change to the journal seen; [`circles`] people who may see each other;
+//!   [`learned`] who openly wrote with whom
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 
 mod accept;
@@ -32,6 +33,7 @@ mod held;
 mod hooks;
 mod journal;
 mod known;
+mod learned;
 mod memory;
 mod notices;
 mod numbers;
@@ -128,6 +130,7 @@ pub struct SqliteStore {
     recent: Recent,
     repeats: Arc<Mutex<Repeats>>,
     circles: circles::Known,
+    digests: learned::Digests,
     key: hmac::Key,
 }
 
@@ -156,6 +159,7 @@ impl SqliteStore {
             chain::Ours::default()
         });
         chain::watch(&connection).map_err(fail)?;
+        let digests = learned::Digests::load(&connection).map_err(fail)?;
         let with = writer::With {
             ours,
             on_fatal: options.on_fatal,
@@ -167,7 +171,8 @@ impl SqliteStore {
         let writer = Writer::start(connection, checkpointer, with)?;
         let repeats = Arc::default();
         let circles = circles::Known::default();
-        Ok(Self { writer, readers, mail, seconds, bodies, recent: Recent::default(), repeats, circles, key })
+        let recent = Recent::default();
+        Ok(Self { writer, readers, mail, seconds, bodies, recent, repeats, circles, digests, key })
     }
 
     async fn write<T: Send + 'static>(

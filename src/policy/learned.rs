@@ -1,0 +1,148 @@
+//! Who openly wrote with whom: what one mail teaches, and what is known of people who were shown to each
+//! other.
+//!
+//! Only what a header shows to everybody counts (From, To, Cc), only of mail that somebody of ours was on,
+//! and never what one of ours merely wrote: whether such a mail left is the relay's own to know.
+
+use super::Organisation;
+use super::facts::{Preface, ShownIn};
+use super::organisation::counting_key;
+use crate::clock::Timestamp;
+use crate::message::{Address, Envelope, Header};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+
+/// A mail that showed more outsiders than this is a mailing, and nobody's acquaintance.
+pub const MOST_PEOPLE: usize = 500;
+
+/// Where a mail was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A mail host sent a copy of it to the journal.
+    Journal,
+    /// An archive that was read.
+    Archive,
+    /// The relay delivered it as it was written.
+    Sent,
+}
+
+/// What one mail teaches: these outsiders saw each other on that day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learned {
+    message_id: Option<String>,
+    date: Timestamp,
+    from: Option<Address>,
+    people: Vec<Address>,
+    source: Source,
+}
+
+/// Why a mail teaches nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untaught {
+    /// Who is shown cannot be told for certain.
+    #[error("its header cannot be read for certain: {0}")]
+    Unreadable(String),
+    /// It shows no two outsiders.
+    #[error("it shows fewer than two outsiders")]
+    FewOutsiders,
+    /// Nobody of ours stands in From, To or Cc: it is not for our people to build on.
+    #[error("nobody of this organisation stands in From, To or Cc")]
+    NobodyOfOurs,
+    /// One of ours wrote it after the relay was there to know whether it left.
+    #[error("one of this organisation wrote it, and only what the relay delivers of that counts")]
+    OwnMail,
+    /// It is a mailing.
+    #[error("it shows {0} outsiders, more than the {MOST_PEOPLE} of a conversation")]
+    TooMany(usize),
+}
+
+/// Since when copies of our own people's mail prove nothing; see [`Learned::read`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Began(pub Timestamp);
+
+impl Learned {
+    /// What a mail with this header teaches. `date` is when it was written or received; `began` is since
+    /// when the relay keeps account of what leaves.
+    ///
+    /// A copy of our own people's mail shows what they wrote, which may be held, taken back or refused: it
+    /// counts only from an archive, and from before the relay was there.
+    pub fn read(
+        organisation: &Organisation,
+        header: &Header,
+        date: Timestamp,
+        source: Source,
+        began: Began,
+    ) -> Result<Self, Untaught> {
+        let nobody = Envelope {
+            sender: None,
+            recipients: Vec::new(),
+            smtputf8: false,
+            eight_bit: false,
+            ret: None,
+            envid: None,
+        };
+        let preface = Preface::read(organisation, &nobody, Ok(header));
+        let facts = preface.facts();
+        if let Some(problem) = facts.problems.first() {
+            return Err(Untaught::Unreadable(problem.clone()));
+        }
+        let [from] = facts.from.as_slice() else {
+            return Err(Untaught::Unreadable(format!("From names {} mailboxes", facts.from.len())));
+        };
+        let ours = organisation.is_internal(&from.address);
+        let shown = || facts.visible.iter().filter(|one| matches!(one.field, ShownIn::To | ShownIn::Cc));
+        if !ours && !shown().any(|one| one.internal) {
+            return Err(Untaught::NobodyOfOurs);
+        }
+        let outsiders = shown().filter(|one| !one.internal).map(|one| one.mailbox.address.clone());
+        let author = (!ours).then(|| from.address.clone());
+        let learned =
+            Self::together(facts.message_id.clone(), date, author.into_iter().chain(outsiders), source)?;
+        if ours && (source != Source::Archive || date >= began.0) {
+            return Err(Untaught::OwnMail);
+        }
+        Ok(Self { from: Some(from.address.clone()), ..learned })
+    }
+
+    /// These outsiders saw each other.
+    pub fn together(
+        message_id: Option<String>,
+        date: Timestamp,
+        people: impl IntoIterator<Item = Address>,
+        source: Source,
+    ) -> Result<Self, Untaught> {
+        let mut seen = HashSet::new();
+        let people: Vec<Address> = people.into_iter().filter(|one| seen.insert(counting_key(one))).collect();
+        match people.len() {
+            0 | 1 => Err(Untaught::FewOutsiders),
+            many if many > MOST_PEOPLE => Err(Untaught::TooMany(many)),
+            _ => Ok(Self { message_id, date, from: None, people, source }),
+        }
+    }
+
+    /// The Message-ID, without angle brackets.
+    pub fn message_id(&self) -> Option<&str> {
+        self.message_id.as_deref()
+    }
+
+    /// When it was written or received.
+    pub fn date(&self) -> Timestamp {
+        self.date
+    }
+
+    /// Who wrote it, where it was read from a header.
+    pub fn from(&self) -> Option<&Address> {
+        self.from.as_ref()
+    }
+
+    /// The outsiders whom it showed to each other, each mailbox once.
+    pub fn people(&self) -> &[Address] {
+        &self.people
+    }
+
+    /// Where it was seen.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+}

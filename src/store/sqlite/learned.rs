@@ -1,0 +1,182 @@
+//! Who openly wrote with whom, as small as it goes: people and mails are digests of eight octets, a set of
+//! people is kept once however many mails show it, and each person has a list of the sets they are in.
+
+mod lists;
+
+use super::SqliteStore;
+use super::error::Failure;
+use crate::clock::Timestamp;
+use crate::message::Address;
+use crate::policy::learned::{Began, Learned, Source};
+use crate::policy::organisation::counting_key;
+use crate::store::StoreError;
+use crate::store::learned::{LearnedStore, Taught};
+use async_trait::async_trait;
+use aws_lc_rs::hmac;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::sync::Arc;
+
+/// Milliseconds of a day.
+const DAY: i64 = 24 * 3_600_000;
+/// So many people are written in one transaction, in as many sets as they are; mail goes in between.
+const PEOPLE_AT_ONCE: usize = 500;
+/// A person is taken out of so many sets in one transaction.
+const SETS_AT_ONCE: usize = 500;
+
+/// Makes digests that nobody who lacks the database can aim at.
+#[derive(Clone)]
+pub(super) struct Digests(Arc<hmac::Key>);
+
+impl Digests {
+    /// With the salt of this database.
+    pub(super) fn load(db: &Connection) -> rusqlite::Result<Self> {
+        let salt: Vec<u8> = db.query_row("SELECT salt FROM learning", [], |row| row.get(0))?;
+        Ok(Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &salt))))
+    }
+
+    fn of(&self, kind: u8, text: &[u8]) -> i64 {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(&[kind]);
+        context.update(text);
+        let mut octets = [0; 8];
+        octets.copy_from_slice(&context.sign().as_ref()[..8]);
+        i64::from_le_bytes(octets)
+    }
+
+    fn person(&self, address: &Address) -> i64 {
+        self.of(b'p', counting_key(address).as_bytes())
+    }
+
+    fn mail(&self, message_id: &str) -> i64 {
+        self.of(b'm', message_id.as_bytes())
+    }
+
+    fn set(&self, people: &[u8]) -> i64 {
+        self.of(b's', people)
+    }
+}
+
+fn code(source: Source) -> i64 {
+    match source {
+        Source::Journal => 1,
+        Source::Archive => 2,
+        Source::Sent => 3,
+    }
+}
+
+fn day(at: Timestamp) -> i64 {
+    at.0.div_euclid(DAY)
+}
+
+/// A mail as it is written.
+#[derive(Clone)]
+struct Row {
+    mail: i64,
+    set: i64,
+    day: i64,
+    source: i64,
+    /// Sorted by digest.
+    people: Vec<(i64, String)>,
+    blob: Vec<u8>,
+}
+
+impl Row {
+    /// A date that lies ahead is a wrong clock's.
+    fn of(learned: &Learned, digests: &Digests, now: Timestamp) -> Self {
+        let mut people: Vec<(i64, String)> =
+            learned.people().iter().map(|one| (digests.person(one), counting_key(one))).collect();
+        people.sort_unstable();
+        people.dedup_by_key(|(person, _)| *person);
+        let blob: Vec<u8> = people.iter().flat_map(|(person, _)| person.to_le_bytes()).collect();
+        let (set, day) = (digests.set(&blob), day(learned.date().min(now)));
+        let mail = match learned.message_id() {
+            Some(id) => digests.mail(id),
+            // No Message-ID holds a line end.
+            None => digests.mail(&format!("\n{day} {set}")),
+        };
+        Self { mail, set, day, source: code(learned.source()), people, blob }
+    }
+}
+
+#[async_trait]
+impl LearnedStore for SqliteStore {
+    async fn learn(&self, batch: Vec<Learned>, now: Timestamp) -> Result<Taught, StoreError> {
+        let digests = self.digests.clone();
+        let mut rows = batch.into_iter().map(move |one| Row::of(&one, &digests, now)).peekable();
+        let mut taught = Taught::default();
+        while rows.peek().is_some() {
+            let (mut step, mut people) = (Vec::new(), 0);
+            while people < PEOPLE_AT_ONCE
+                && let Some(row) = rows.next()
+            {
+                people += row.people.len();
+                step.push(row);
+            }
+            let all = step.len();
+            let learned =
+                self.write(move |tx| step.iter().try_fold(0, |sum, row| Ok(sum + take(tx, row)?))).await?;
+            taught.learned += learned;
+            taught.known += all - learned;
+        }
+        Ok(taught)
+    }
+
+    async fn forget(&self, address: &Address) -> Result<usize, StoreError> {
+        let person = self.digests.person(address);
+        let mut sets = 0;
+        loop {
+            let done = self.write(move |tx| lists::take_out(tx, person, SETS_AT_ONCE)).await?;
+            sets += done;
+            if done < SETS_AT_ONCE {
+                return Ok(sets);
+            }
+        }
+    }
+
+    async fn began(&self) -> Result<Began, StoreError> {
+        let read = |db: &Connection| Ok(db.query_row("SELECT began FROM learning", [], |row| row.get(0))?);
+        Ok(Began(Timestamp(self.readers.read(read).await?)))
+    }
+}
+
+/// Writes a mail, unless it is known: 1 if it was not.
+fn take(tx: &Connection, row: &Row) -> Result<usize, Failure> {
+    let known: Option<i64> = tx
+        .prepare_cached("SELECT number FROM known_mails WHERE mail = ?1")?
+        .query_row([row.mail], |found| found.get(0))
+        .optional()?;
+    if known.is_some() {
+        return Ok(0);
+    }
+    let number = set(tx, row)?;
+    tx.prepare_cached("INSERT INTO known_mails (mail, number, day, source) VALUES (?1, ?2, ?3, ?4)")?
+        .execute([row.mail, number, row.day, row.source])?;
+    Ok(1)
+}
+
+/// The number of the mail's set of people.
+fn set(tx: &Connection, row: &Row) -> Result<i64, Failure> {
+    let known: Option<(i64, i64, i64)> = tx
+        .prepare_cached("SELECT number, since, last FROM known_sets WHERE digest = ?1")?
+        .query_row([row.set], |found| Ok((found.get(0)?, found.get(1)?, found.get(2)?)))
+        .optional()?;
+    if let Some((number, since, last)) = known {
+        if !(since..=last).contains(&row.day) {
+            tx.prepare_cached(
+                "UPDATE known_sets SET since = min(since, ?2), last = max(last, ?2) WHERE number = ?1",
+            )?
+            .execute([number, row.day])?;
+        }
+        return Ok(number);
+    }
+    tx.prepare_cached("INSERT INTO known_sets (digest, since, last, people) VALUES (?1, ?2, ?2, ?3)")?
+        .execute(params![row.set, row.day, row.blob])?;
+    let number = tx.last_insert_rowid();
+    let mut person =
+        tx.prepare_cached("INSERT OR IGNORE INTO known_people (person, address) VALUES (?1, ?2)")?;
+    for (digest, address) in &row.people {
+        person.execute(params![digest, address])?;
+        lists::add(tx, *digest, number)?;
+    }
+    Ok(number)
+}

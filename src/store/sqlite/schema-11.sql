@@ -1,0 +1,48 @@
+-- Version 11: who openly wrote with whom.
+
+-- `salt` keys the digests below, so that nobody outside can make two meet; `began` is since when this
+-- database keeps account of what leaves.
+CREATE TABLE learning (
+    one    INTEGER PRIMARY KEY CHECK (one = 1),
+    salt   BLOB    NOT NULL,
+    began  INTEGER NOT NULL
+) STRICT;
+INSERT INTO learning VALUES (1, randomblob(32), min(
+    coalesce((SELECT min(received) FROM messages), 9223372036854775807),
+    coalesce((SELECT min(week) FROM ledger) * 604800000, 9223372036854775807),
+    CAST(unixepoch('subsec') * 1000 AS INTEGER)
+));
+
+-- Outsiders, by a digest of their counting key. The digest stands for them everywhere else.
+CREATE TABLE known_people (
+    person  INTEGER PRIMARY KEY,
+    address TEXT    NOT NULL
+) STRICT;
+
+-- Sets of people whom one mail showed to each other: digests of eight octets, sorted; the first and the last
+-- day (since the Unix epoch) of such a mail. Numbers are never used again: lists of numbers only grow.
+CREATE TABLE known_sets (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest INTEGER,               -- of the people; NULL once somebody was taken out
+    since  INTEGER NOT NULL,
+    last   INTEGER NOT NULL,
+    people BLOB    NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX known_sets_digest ON known_sets (digest) WHERE digest IS NOT NULL;
+
+-- Mails by a digest of their Message-ID.
+CREATE TABLE known_mails (
+    mail   INTEGER PRIMARY KEY,
+    number INTEGER NOT NULL,
+    day    INTEGER NOT NULL,
+    source INTEGER NOT NULL
+) STRICT;
+
+-- The sets that a person is in, as pieces of a list: numbers grow, each after the first as its distance
+-- from the one before, seven bits an octet.
+CREATE TABLE known_lists (
+    person  INTEGER NOT NULL,
+    first   INTEGER NOT NULL,
+    numbers BLOB    NOT NULL,
+    PRIMARY KEY (person, first)
+) STRICT, WITHOUT ROWID;
