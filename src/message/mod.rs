@@ -6,10 +6,10 @@
 //! * [`envelope`] who the transaction is from and for
 //! * [`fork`] one mail that comes in several transactions
 //! * [`header`] the header block, indexed by byte ranges
+//! * [`copied`] the header of the mail that a copy from a journal or an archive is of
 //! * [`edit`] byte-exact header edits: ranges kept, bytes put in
 //! * [`walk`] the streaming, bounded MIME walk
 //! * [`seven_bit`] a message re-encoded for a next hop without 8BITMIME
-//! * [`learned`] who wrote with whom, from a copy of a mail
 //! * [`named`] addresses that a header names anywhere
 //! * [`inspect`] what the walk finds that a policy asks about
 //! * [`invisible`] characters that show nothing
@@ -17,6 +17,7 @@
 
 pub mod address;
 pub mod charset;
+pub mod copied;
 pub mod edit;
 pub mod encoded_word;
 pub mod envelope;
@@ -24,7 +25,6 @@ pub mod fork;
 pub mod header;
 pub mod inspect;
 pub mod invisible;
-pub mod learned;
 pub mod named;
 pub mod open;
 pub mod seven_bit;

@@ -1,53 +1,26 @@
-//! Who wrote with whom, from a copy of a mail: what a journal or an archive tells, and nothing of content.
+//! Copies of mail, from a journal or an archive: the header of the mail itself, and nothing of its content.
 //!
 //! * [`Reader`] takes a copy as it arrives, whole or from its start, and keeps next to nothing of it
 //! * `report` journal reports as Exchange, Microsoft 365 and Google Workspace write them: the mail itself
 //!   stands within as message/rfc822
 //!
-//! People who were shown to each other are those in From, To and Cc of the mail itself. Whom a report's text
-//! names beside them (blind copies, members of a group) nobody was shown, and it is not read.
+//! What a report's text names beside it (blind copies, members of a group) was shown to nobody, and is not
+//! read.
 
 mod report;
 #[cfg(test)]
 mod tests;
 
-use super::address::parse_list;
-use super::{Address, Header};
+use super::Header;
 use crate::clock::Timestamp;
 use bytes::{Bytes, BytesMut};
 use mail_parser::parsers::MessageStream;
 use report::Report;
-use std::collections::HashSet;
 
 /// Largest header block, as of a mail that is relayed (`RELIABILITY` promise 4).
 const HEADER: usize = 1024 * 1024;
-/// Most people of one mail: a mail that shows more is no acquaintance of anybody.
-const MOST_PEOPLE: usize = 5_000;
 /// No identifier is longer than a line (RFC 5322 §2.1.1).
 const LONGEST_ID: usize = 998;
-
-/// Who wrote with whom in one mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Learned {
-    /// Its Message-ID, without angle brackets.
-    pub message_id: String,
-    /// Its authors.
-    pub from: Vec<Address>,
-    /// Who stands in To and Cc, each once, without the authors.
-    pub visible: Vec<Address>,
-    /// Its Date; of a mail without one, when the last host received it.
-    pub date: Option<Timestamp>,
-}
-
-/// What a copy came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Copy {
-    /// A mail that shows people to each other.
-    Learned(Learned),
-    /// A mail that shows nobody but its author, or has no Message-ID by which it could be cited: nothing is
-    /// to be learned.
-    Nothing,
-}
 
 /// Why a copy cannot be read. Says nothing of what stands in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +56,7 @@ enum State {
     /// The header says that it may be a report: whether it is, its first parts tell.
     Parts { header: Header, report: Box<Report> },
     /// All is known that is asked for; what follows is not looked at.
-    Done(Result<Copy, Unreadable>),
+    Done(Result<Header, Unreadable>),
 }
 
 impl Default for Reader {
@@ -121,8 +94,8 @@ impl Reader {
         matches!(self.0, State::Done(_))
     }
 
-    /// The copy is over: what it came to.
-    pub fn finish(mut self) -> Result<Copy, Unreadable> {
+    /// The copy is over: the header of the mail itself.
+    pub fn finish(mut self) -> Result<Header, Unreadable> {
         if let State::Header { gathered, .. } = &mut self.0 {
             let block = std::mem::take(gathered).freeze();
             if block.is_empty() {
@@ -148,7 +121,7 @@ impl Reader {
             return;
         }
         match Report::begin(&header) {
-            None => self.0 = State::Done(Ok(of_header(&header, None))),
+            None => self.0 = State::Done(Ok(header)),
             Some(mut report) => {
                 report.feed(body);
                 self.0 = State::Parts { header, report: Box::new(report) };
@@ -165,8 +138,8 @@ impl Reader {
         }
         let outcome = match report.outcome(over) {
             None => return,
-            Some(report::Outcome::Plain) => Ok(of_header(header, None)),
-            Some(report::Outcome::Original(header, id)) => Ok(of_header(&header, id)),
+            Some(report::Outcome::Plain) => Ok(std::mem::take(header)),
+            Some(report::Outcome::Original(original)) => Ok(original),
             Some(report::Outcome::Unreadable(why)) => Err(why),
         };
         self.0 = State::Done(outcome);
@@ -181,27 +154,6 @@ fn end(gathered: &BytesMut, searched: &mut usize) -> Option<usize> {
     let from = searched.saturating_sub(3);
     *searched = gathered.len();
     memchr::memmem::find(&gathered[from..], b"\r\n\r\n").map(|at| from + at + 2)
-}
-
-/// What a mail's own header says; `id` is what its report calls it, where it bears no Message-ID itself.
-fn of_header(header: &Header, id: Option<String>) -> Copy {
-    let Some(message_id) = message_id(header).or(id) else { return Copy::Nothing };
-    let mut seen = HashSet::new();
-    let mut people = |names: &[&str]| -> Vec<Address> {
-        let fields = names.iter().flat_map(|name| header.named(name));
-        let mailboxes = fields.flat_map(|field| parse_list(header.body(field)).mailboxes);
-        mailboxes
-            .map(|mailbox| mailbox.address)
-            .filter(|address| seen.insert(address.clone()))
-            .take(MOST_PEOPLE + 1)
-            .collect()
-    };
-    let from = people(&["from"]);
-    let visible = people(&["to", "cc"]);
-    if visible.is_empty() || from.len() + visible.len() > MOST_PEOPLE {
-        return Copy::Nothing;
-    }
-    Copy::Learned(Learned { message_id, from, visible, date: date(header) })
 }
 
 /// The one identifier of a Message-ID field, without brackets and folding; as the policy reads it.
@@ -220,8 +172,9 @@ fn identifier(body: &[u8]) -> Option<String> {
     (!id.is_empty() && id.len() <= LONGEST_ID).then_some(id)
 }
 
-/// Date, else what the topmost Received says behind its last semicolon (RFC 5322 §3.6.7).
-fn date(header: &Header) -> Option<Timestamp> {
+/// When a mail was written: its Date, else what the topmost Received says behind its last semicolon (RFC
+/// 5322 §3.6.7).
+pub fn written(header: &Header) -> Option<Timestamp> {
     let written = header.named("date").next().and_then(|field| moment(header.body(field)));
     written.or_else(|| {
         let received = header.body(header.named("received").next()?);

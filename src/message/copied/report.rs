@@ -32,8 +32,8 @@ pub(super) struct Report {
 pub(super) enum Outcome {
     /// No report: a mail like any other.
     Plain,
-    /// The header of the mail in it, and the Message-ID that the report gives.
-    Original(Header, Option<String>),
+    /// The header of the mail in it.
+    Original(Header),
     /// A report of which nothing can be made.
     Unreadable(Unreadable),
 }
@@ -117,7 +117,7 @@ impl Report {
         if (over || parts.text != Text::Awaited)
             && let Some(at) = found
         {
-            return Some(Outcome::Original(parts.originals.swap_remove(at), parts.id.take()));
+            return Some(Outcome::Original(parts.originals.swap_remove(at)));
         }
         if !over {
             return None;
