@@ -463,7 +463,7 @@ impl Running {
         let changes = [
             (addresses(config) != addresses(began), "the addresses of [[listener]]"),
             (config.database != began.database, "[store] url"),
-            (config.keep != began.keep, "[store] keep"),
+            (config.keep != began.keep, "[store] keep or [knowledge] keep"),
             (config.journal_key != began.journal_key, "[store] journal_key_file"),
             (config.desk.address != began.desk.address, "[desk] address"),
             (config.desk.url != began.desk.url, "[desk] url"),

@@ -3,8 +3,10 @@
 //! Nothing below the wiring reads the wall clock or a random source by itself: both come in through
 //! these two traits, so that a whole relay can run in a simulation.
 
+mod day;
 mod relay;
 
+pub use day::Day;
 pub use relay::{OperatingSystem, RelayClock, Sources};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -331,6 +331,18 @@ impl Examining {
         }
     }
 
+    /// The outsiders whose acquaintance with each other bears on the verdict; nobody where they are fewer
+    /// than two.
+    pub fn concerned(&self) -> &[Address] {
+        match &self.stage {
+            Stage::Header { .. } => &[],
+            Stage::Body(opened) => match opened.preface.facts().concerned.as_slice() {
+                [] | [_] => &[],
+                several => several,
+            },
+        }
+    }
+
     /// Whether [`Self::finish`] may keep a thread busy for long: containers are opened there.
     pub fn is_heavy(&self) -> bool {
         match &self.stage {

@@ -43,6 +43,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) store: Store,
     #[serde(default)]
+    pub(super) knowledge: store::Knowledge,
+    #[serde(default)]
     pub(super) desk: desk::Desk,
     #[serde(default)]
     pub(super) limits: Limits,

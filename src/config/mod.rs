@@ -232,7 +232,7 @@ impl Config {
             dkim: sealing::dkim(keys.dkim, &base, &place)?,
             marks: sealing::marks(keys.marks, &base, &database, by_mx, &place)?,
             database,
-            keep: store::retention(keys.store.keep, &place)?,
+            keep: store::retention(keys.store.keep, &keys.knowledge, &place)?,
             journal_key: keys.store.journal_key_file.map(|file| base.join(&file)),
             desk: desk::desk(keys.desk, &base, &place)?,
             limits: limits(&keys.limits, &place)?,

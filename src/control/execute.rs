@@ -57,9 +57,10 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
             desk.end_circle(&admin, id).await?;
             Answer::Ended(id)
         }
-        Request::Knowledge { references } => Answer::Knowledge {
+        Request::Knowledge { references, concerned } => Answer::Knowledge {
             threads: desk.store.disclosed(&references).await?,
             circles: desk.store.circles_in_force(desk.clock.now()).await?.to_vec(),
+            shared: desk.store.shared(&references, &concerned).await?,
         },
         Request::MayLearn => Answer::LearnBefore(desk.may_learn(&admin).await?.0),
         Request::Learn { mails } => {

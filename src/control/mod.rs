@@ -19,7 +19,7 @@ use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::Address;
 use crate::policy::facts::{Disclosed, KnownCircle};
-use crate::policy::learned::Learned;
+use crate::policy::learned::{Learned, Shared};
 use crate::store::chain::{Head, Verified};
 use crate::store::circles::Circle;
 use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow};
@@ -117,6 +117,9 @@ pub enum Request {
     Knowledge {
         /// The ids.
         references: Vec<String>,
+        /// Outsiders who would see each other.
+        #[serde(default)]
+        concerned: Vec<Address>,
     },
     /// Whether who wrote with whom may be learned, and since when the relay knows what leaves by itself.
     MayLearn,
@@ -191,6 +194,9 @@ pub enum Answer {
         threads: Vec<Disclosed>,
         /// The circles in force.
         circles: Vec<KnownCircle>,
+        /// What brought the outsiders together.
+        #[serde(default)]
+        shared: Vec<Shared>,
     },
     /// Since when the relay knows what leaves by itself.
     LearnBefore(Timestamp),

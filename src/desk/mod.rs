@@ -262,8 +262,9 @@ impl Desk {
         examining.end()?;
         let threads = self.store.disclosed(examining.references()).await?;
         let circles = self.store.circles_in_force(self.now()).await?;
+        let shared = self.store.shared(examining.references(), examining.concerned()).await?;
         // Archives and the like are opened now, which may take a while.
-        let knowledge = Knowledge { threads, circles, identity: message.origin.identity() };
+        let knowledge = Knowledge { threads, circles, shared, identity: message.origin.identity() };
         let done = apart(move || examining.finish(&knowledge)).await;
         Ok(done.map_err(|error| StoreError::Unavailable(error.to_string()))??)
     }

@@ -5,9 +5,9 @@
 //! and never what one of ours merely wrote: whether such a mail left is the relay's own to know.
 
 use super::Organisation;
-use super::facts::{Preface, ShownIn};
+use super::facts::{Facts, Preface, ShownIn};
 use super::organisation::counting_key;
-use crate::clock::Timestamp;
+use crate::clock::{Day, Timestamp};
 use crate::message::{Address, Envelope, Header};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -146,3 +146,77 @@ impl Learned {
         self.source
     }
 }
+
+/// A set of people whom one mail showed to each other, as far as it bears on a message at hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// The mail itself, where the message at hand names it in In-Reply-To or References.
+    pub cited: Option<String>,
+    /// The first day of a mail to just this set.
+    pub since: Day,
+    /// The day of the mail that is named; else the last day of such a mail.
+    pub last: Day,
+    /// Those of the people asked about whom it showed.
+    pub met: Vec<Address>,
+}
+
+/// How the outsiders of one message stand to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acquaintance {
+    /// How many outsiders see somebody, or are seen.
+    pub people: usize,
+    /// What brought them, or most of them, together; `None` where nothing is known.
+    pub nearest: Option<Nearest>,
+    /// Those who were not there.
+    pub strangers: Vec<Address>,
+}
+
+/// What brought people together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nearest {
+    /// It is a mail that the message at hand answers.
+    pub answered: bool,
+    /// The first day of a mail to just these people.
+    pub since: Day,
+    /// The day of the mail.
+    pub last: Day,
+}
+
+impl Acquaintance {
+    /// Whether one mail showed all of them to each other. Of fewer than two nobody asks.
+    pub fn complete(&self) -> bool {
+        self.people >= 2 && self.nearest.is_some() && self.strangers.is_empty()
+    }
+
+    /// What is known of the outsiders of a message: one mail must account for all of them, for two that
+    /// showed some each showed nobody all of them.
+    pub(super) fn of(facts: &Facts, shared: &[Shared]) -> Option<Self> {
+        let people = &facts.concerned;
+        if people.len() < 2 {
+            return None;
+        }
+        let cites = |one: &Shared| one.cited.as_ref().is_none_or(|id| facts.references.contains(id));
+        let candidates = shared.iter().filter(|one| cites(one)).map(|one| {
+            let met: HashSet<String> = one.met.iter().map(counting_key).collect();
+            let strangers: Vec<Address> =
+                people.iter().filter(|address| !met.contains(&counting_key(address))).cloned().collect();
+            (strangers, one)
+        });
+        let nearest = candidates
+            .min_by_key(|(strangers, one)| {
+                (strangers.len(), one.cited.is_none(), std::cmp::Reverse(one.last))
+            })
+            // Of two who met among ten strangers nobody learns anything, nor of one among others.
+            .filter(|(strangers, _)| {
+                strangers.len() + 2 <= people.len() && strangers.len() * 2 <= people.len()
+            });
+        let Some((strangers, one)) = nearest else {
+            return Some(Self { people: people.len(), nearest: None, strangers: Vec::new() });
+        };
+        let nearest = Nearest { answered: one.cited.is_some(), since: one.since, last: one.last };
+        Some(Self { people: people.len(), nearest: Some(nearest), strangers })
+    }
+}
+
+#[cfg(test)]
+mod tests;

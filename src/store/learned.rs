@@ -4,7 +4,7 @@
 use super::StoreError;
 use crate::clock::Timestamp;
 use crate::message::Address;
-use crate::policy::learned::{Began, Learned};
+use crate::policy::learned::{Began, Learned, Shared};
 use async_trait::async_trait;
 
 /// What became of a batch.
@@ -23,6 +23,11 @@ pub trait LearnedStore {
     /// its day and people tell it. It works in steps that hold up no mail: any length will do, some
     /// thousand are best.
     async fn learn(&self, batch: Vec<Learned>, now: Timestamp) -> Result<Taught, StoreError>;
+
+    /// What brought these outsiders together: mails that one of them names, and sets of people that hold all
+    /// of them; where there is none, what holds most of them. It looks at the latest of what is known of
+    /// each, some thousand sets, and takes some microseconds a person.
+    async fn shared(&self, references: &[String], people: &[Address]) -> Result<Vec<Shared>, StoreError>;
 
     /// Takes somebody out of everything that was learned, in all spellings of the mailbox; of how many sets
     /// of people. Mail that comes later teaches anew.

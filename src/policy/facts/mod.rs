@@ -8,6 +8,7 @@ mod ids;
 mod read;
 
 use super::Organisation;
+use super::learned::{Acquaintance, Shared};
 use super::organisation::Standing;
 use crate::message::{Address, BodyFacts, Envelope, Header, Mailbox};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct Knowledge {
     pub threads: Vec<Disclosed>,
     /// The circles in force.
     pub circles: Arc<Vec<KnownCircle>>,
+    /// Whom of [`Facts::concerned`] one mail showed to each other.
+    pub shared: Vec<Shared>,
     /// Who was authenticated, where that is known beside what the message says of itself: a login or an
     /// address.
     pub identity: Option<String>,
@@ -114,6 +117,13 @@ pub struct Facts {
     pub reply: bool,
     /// The visible set is within what was already openly disclosed on this thread, or within a circle.
     pub circle: bool,
+    /// Outsiders who see somebody in this message, or are seen: those on show, an outside author, and
+    /// outside recipients in no field. Partners left out, each mailbox once.
+    #[serde(skip)]
+    pub concerned: Vec<Address>,
+    /// How these stand to each other; `None` where they are fewer than two.
+    #[serde(default)]
+    pub acquaintance: Option<Acquaintance>,
     /// A report in transit (`MAIL_RULES` §3): null sender, one recipient, nobody else outside on show, and
     /// either a multipart/report or an Auto-Submitted that says so.
     pub report: bool,
@@ -222,6 +232,7 @@ impl Preface {
         let mut facts = self.0;
         facts.size = size;
         facts.circle = is_circle(&facts, knowledge);
+        facts.acquaintance = Acquaintance::of(&facts, &knowledge.shared);
         facts.report = facts.report_envelope
             && (body.report || facts.auto_submitted)
             && read::shows_nobody_else(&facts, organisation);

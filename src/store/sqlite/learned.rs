@@ -2,12 +2,14 @@
 //! people is kept once however many mails show it, and each person has a list of the sets they are in.
 
 mod lists;
+mod purge;
+mod search;
 
 use super::SqliteStore;
 use super::error::Failure;
-use crate::clock::Timestamp;
+use crate::clock::{Day, Timestamp};
 use crate::message::Address;
-use crate::policy::learned::{Began, Learned, Source};
+use crate::policy::learned::{Began, Learned, MOST_PEOPLE, Shared, Source};
 use crate::policy::organisation::counting_key;
 use crate::store::StoreError;
 use crate::store::learned::{LearnedStore, Taught};
@@ -16,8 +18,6 @@ use aws_lc_rs::hmac;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
-/// Milliseconds of a day.
-const DAY: i64 = 24 * 3_600_000;
 /// So many people are written in one transaction, in as many sets as they are; mail goes in between.
 const PEOPLE_AT_ONCE: usize = 500;
 /// A person is taken out of so many sets in one transaction.
@@ -64,10 +64,6 @@ fn code(source: Source) -> i64 {
     }
 }
 
-fn day(at: Timestamp) -> i64 {
-    at.0.div_euclid(DAY)
-}
-
 /// A mail as it is written.
 #[derive(Clone)]
 struct Row {
@@ -88,7 +84,7 @@ impl Row {
         people.sort_unstable();
         people.dedup_by_key(|(person, _)| *person);
         let blob: Vec<u8> = people.iter().flat_map(|(person, _)| person.to_le_bytes()).collect();
-        let (set, day) = (digests.set(&blob), day(learned.date().min(now)));
+        let (set, day) = (digests.set(&blob), i64::from(Day::of(learned.date().min(now)).0));
         let mail = match learned.message_id() {
             Some(id) => digests.mail(id),
             // No Message-ID holds a line end.
@@ -121,6 +117,14 @@ impl LearnedStore for SqliteStore {
         Ok(taught)
     }
 
+    async fn shared(&self, references: &[String], people: &[Address]) -> Result<Vec<Shared>, StoreError> {
+        if people.len() < 2 || people.len() > MOST_PEOPLE {
+            return Ok(Vec::new());
+        }
+        let asked = search::Asked::new(&self.digests, references, people);
+        self.mail.read(move |db| search::shared(db, &asked)).await
+    }
+
     async fn forget(&self, address: &Address) -> Result<usize, StoreError> {
         let person = self.digests.person(address);
         let mut sets = 0;
@@ -136,6 +140,29 @@ impl LearnedStore for SqliteStore {
     async fn began(&self) -> Result<Began, StoreError> {
         let read = |db: &Connection| Ok(db.query_row("SELECT began FROM learning", [], |row| row.get(0))?);
         Ok(Began(Timestamp(self.readers.read(read).await?)))
+    }
+}
+
+impl SqliteStore {
+    /// Forgets what is from before a moment; how many mails.
+    pub(super) async fn purge_learned(&self, before: Timestamp) -> Result<usize, StoreError> {
+        let before = i64::from(Day::of(before).0);
+        let mut removed = 0;
+        loop {
+            let mails = self.readers.read(move |db| purge::old_mails(db, before)).await?;
+            if mails.is_empty() {
+                break;
+            }
+            removed += mails.len();
+            self.write(move |tx| purge::mails(tx, &mails)).await?;
+        }
+        loop {
+            let sets = self.readers.read(move |db| purge::old_sets(db, before)).await?;
+            if sets.is_empty() {
+                return Ok(removed);
+            }
+            self.write(move |tx| purge::sets(tx, &sets, before)).await?;
+        }
     }
 }
 

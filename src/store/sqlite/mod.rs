@@ -421,6 +421,7 @@ impl Store for SqliteStore {
         let before = now.minus(keep.ledger);
         let ledger = self.write(move |tx| purge::ledger(tx, before)).await?;
         self.write(move |tx| known::forget(tx, before)).await?;
+        self.purge_learned(now.minus(keep.knowledge)).await?;
         self.recent.clear();
         Ok(Purged { contents, messages, chain, ledger, orphans: self.sweep(false).await? })
     }

@@ -301,6 +301,7 @@ async fn the_chain_is_cut_behind_what_is_past_its_time() {
         contents: Duration::from_mins(1),
         messages: Duration::from_mins(1),
         ledger: Duration::from_mins(1),
+        knowledge: Duration::from_mins(1),
     };
     let old = |random| message(random, &[], InitialState::Ready);
     for random in 0..30 {

@@ -1,0 +1,1 @@
+//! What mails teach, and what is made of it.
