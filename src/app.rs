@@ -33,7 +33,7 @@ use crate::examine::Examiner;
 use crate::hook;
 use crate::intake::{Answer, Doorway, Intake};
 use crate::listener::access::Access;
-use crate::listener::{Listener, Reload};
+use crate::listener::{Listener, Reload, Role};
 use crate::notice::{self, Postman};
 use crate::people::People;
 use crate::store::StoreError;
@@ -310,6 +310,7 @@ impl Running {
                     sockets.gatekeeper.counts().register(registry);
                     sockets.tally.register(registry);
                     changing.hooks.tally().register(registry);
+                    intake.copies().register(registry);
                     registry.register(
                         "store_request_seconds",
                         "How long requests held the store's writer",
@@ -373,8 +374,9 @@ impl Running {
     /// What was bound, for the log: `smtp=127.0.0.1:2525 desk=127.0.0.1:8025`.
     pub fn addresses(&self) -> String {
         let mut text = String::new();
-        for (address, _) in &self.listeners {
-            let _ = write!(text, "smtp={address} ");
+        for ((address, _), wanted) in self.listeners.iter().zip(&self.config.listeners) {
+            let what = if matches!(wanted.role, Role::Journal { .. }) { "journal" } else { "smtp" };
+            let _ = write!(text, "{what}={address} ");
         }
         if let Some(address) = self.web {
             let _ = write!(text, "desk={address} ");

@@ -7,6 +7,7 @@ mod accounts;
 mod approvers;
 mod desk;
 mod dns;
+mod journal;
 mod keys;
 mod notices;
 mod sealing;
@@ -16,7 +17,7 @@ pub mod units;
 mod upstream;
 
 use crate::diagnostic::{Diagnostic, read_toml};
-use crate::listener::TlsMode;
+use crate::listener::{Role, TlsMode};
 use crate::policy::approvers::{Asked, Group};
 use crate::policy::{Mode, Organisation};
 use crate::rewrite::plan::CopyOptions;
@@ -103,6 +104,8 @@ pub struct Config {
 pub struct Listener {
     /// What it binds; port 0 takes a free one.
     pub address: SocketAddr,
+    /// What it takes mail for.
+    pub role: Role,
     /// Networks that may relay.
     pub allow: Vec<IpNet>,
     /// Networks whose bare LF is taken for a line end.
@@ -373,6 +376,7 @@ fn listeners(
     let nets = |list: Vec<units::Network>| list.into_iter().map(|net| net.0).collect();
     keys.into_iter()
         .map(|listener| {
+            let role = journal::role(&listener, place)?;
             let names = listener.client_certificates;
             let mode = tls::mode(listener.tls, !names.is_empty(), tls, place)?;
             let sending = accounts::SendingKeys {
@@ -385,6 +389,7 @@ fn listeners(
             };
             Ok(Listener {
                 address: listener.address.0,
+                role,
                 allow: nets(listener.allow),
                 normalise_line_ends: nets(listener.normalise_line_ends),
                 tls: mode,

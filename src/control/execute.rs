@@ -1,10 +1,12 @@
 //! Does what a request asks.
 
-use super::{Answer, Request, TokenView, Trace};
+use super::{Answer, Met, Request, TokenView, Trace};
 use crate::desk::Desk;
 use crate::desk::DeskError;
 use crate::desk::principal::Principal;
 use crate::people::{self, scope::Scopes};
+use crate::policy::learned::{Learned, Source};
+use crate::store::learned::Taught;
 use crate::store::{ApiTokenRow, HeldFilter, MessageRow, StoreError};
 
 /// Most deliveries in one answer.
@@ -60,6 +62,19 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
             circles: desk.store.circles_in_force(desk.clock.now()).await?.to_vec(),
             shared: desk.store.shared(&references, &concerned).await?,
         },
+        Request::MayLearn => Answer::LearnBefore(desk.may_learn(&admin).await?.0),
+        Request::Learn { mails } => {
+            let together =
+                |met: Met| Learned::together(met.message_id, met.date, met.people, Source::Archive);
+            let mails = mails.into_iter().filter_map(|met| together(met).ok()).collect();
+            let Taught { learned, known } = desk.learn(&admin, mails).await?;
+            Answer::Taught { learned, known }
+        }
+        Request::ArchiveRead { read } => {
+            desk.archive_read(&admin, read)?;
+            Answer::Noted
+        }
+        Request::Forget { address } => Answer::Forgotten(desk.forget(&admin, &address).await?),
         Request::Verify { head } => Answer::Verified(desk.store.verify_chain_from(head).await?),
         Request::Journal { since, after, limit } => {
             let ids = desk.store.messages_since(since, after, limit.min(MOST_JOURNALS)).await?;

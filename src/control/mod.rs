@@ -13,12 +13,13 @@ use crate::clock::Timestamp;
 use crate::desk::HeldDetail;
 use crate::desk::circles::CircleWish;
 use crate::desk::decide::{How, Released};
+use crate::desk::learning::ArchiveRead;
 use crate::desk::report::Numbers;
 use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::Address;
 use crate::policy::facts::{Disclosed, KnownCircle};
-use crate::policy::learned::Shared;
+use crate::policy::learned::{Learned, Shared};
 use crate::store::chain::{Head, Verified};
 use crate::store::circles::Circle;
 use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow};
@@ -120,6 +121,23 @@ pub enum Request {
         #[serde(default)]
         concerned: Vec<Address>,
     },
+    /// Whether who wrote with whom may be learned, and since when the relay knows what leaves by itself.
+    MayLearn,
+    /// Keeps what mails of an archive teach.
+    Learn {
+        /// The mails.
+        mails: Vec<Met>,
+    },
+    /// An archive was read to its end.
+    ArchiveRead {
+        /// What it came to.
+        read: ArchiveRead,
+    },
+    /// Takes somebody out of all that was learned.
+    Forget {
+        /// Whom.
+        address: Address,
+    },
     /// Checks the journal's chain.
     Verify {
         /// A head that was put out earlier, to compare with.
@@ -180,6 +198,19 @@ pub enum Answer {
         #[serde(default)]
         shared: Vec<Shared>,
     },
+    /// Since when the relay knows what leaves by itself.
+    LearnBefore(Timestamp),
+    /// What became of mails that were to be learned from.
+    Taught {
+        /// Mails that were new.
+        learned: usize,
+        /// Mails that were known.
+        known: usize,
+    },
+    /// It is on record.
+    Noted,
+    /// Somebody was taken out of so many sets of people.
+    Forgotten(usize),
     /// What a look at the chain found.
     Verified(Verified),
     /// Journal entries, and the last message they are of.
@@ -193,6 +224,28 @@ pub enum Answer {
     Pong(String),
     /// It was not done: why.
     Refused(String),
+}
+
+/// Outsiders whom one mail of an archive showed to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Met {
+    /// The mail's Message-ID, without angle brackets.
+    pub message_id: Option<String>,
+    /// When it was written.
+    pub date: Timestamp,
+    /// Who they are.
+    pub people: Vec<Address>,
+}
+
+impl Met {
+    /// As it travels to the relay.
+    pub fn of(learned: &Learned) -> Self {
+        Self {
+            message_id: learned.message_id().map(str::to_owned),
+            date: learned.date(),
+            people: learned.people().to_vec(),
+        }
+    }
 }
 
 /// A token of the API, without its secret.

@@ -8,6 +8,7 @@
 //! * [`explain`] a message, its verdict and its copies, for people to look at
 //! * [`report`] numbers over a span of time
 //! * [`principal`] who asks, and what they may
+//! * [`learning`] who wrote with whom, from archives; somebody taken out of it
 //! * [`links`] what links out of a mail do
 //!
 //! A release never goes straight to the courier: the message is examined and its copies are planned
@@ -22,6 +23,7 @@ pub mod explain;
 #[cfg(test)]
 mod interleavings;
 pub mod known;
+pub mod learning;
 pub mod links;
 pub mod principal;
 pub mod report;

@@ -51,6 +51,7 @@ struct Inner {
     settings: Settings,
     hold_for: RwLock<Duration>,
     bell: Arc<Notify>,
+    copies: super::copies::Tally,
 }
 
 /// A message that has arrived whole, but for its body, which the store is still to close.
@@ -75,7 +76,19 @@ impl Intake {
         let bell = Arc::new(Notify::new());
         let (examiner, seals) = (RwLock::new(Arc::new(examiner)), RwLock::new(seals));
         let hold_for = RwLock::new(settings.hold_for);
-        Self(Arc::new(Inner { examiner, seals, store, dispatch, clock, entropy, settings, hold_for, bell }))
+        let copies = super::copies::Tally::default();
+        Self(Arc::new(Inner {
+            examiner,
+            seals,
+            store,
+            dispatch,
+            clock,
+            entropy,
+            settings,
+            hold_for,
+            bell,
+            copies,
+        }))
     }
 
     /// The policy in force.
@@ -110,6 +123,11 @@ impl Intake {
     /// Rung whenever a notice became due.
     pub fn bell(&self) -> Arc<Notify> {
         Arc::clone(&self.0.bell)
+    }
+
+    /// What copies for the journal came to.
+    pub fn copies(&self) -> super::copies::Tally {
+        self.0.copies.clone()
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {

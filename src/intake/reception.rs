@@ -51,6 +51,10 @@ impl Doorway for Intake {
             looked: false,
         }))
     }
+
+    async fn copied(&self, origin: Origin) -> Result<Box<dyn Reception>, Answer> {
+        Ok(self.begin_copy(&origin))
+    }
 }
 
 impl From<Refusal> for Answer {

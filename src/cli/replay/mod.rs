@@ -3,7 +3,7 @@
 //! Nothing is sent and nothing is stored. Messages are read one at a time, so that years of mail take
 //! no more memory than the largest message.
 
-mod archive;
+pub(super) mod archive;
 
 use super::explain::ground;
 use super::layout::{Table, clean, count, shorten, thousands};
