@@ -56,6 +56,16 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
             paint.bold(&thousands(numbers.would.exposures_prevented))
         );
     }
+    let known: u64 = numbers.knowledge.mails.values().sum();
+    if known > 0 {
+        let _ = writeln!(
+            text,
+            "known to each other  {} mails passed for it (known are {} mails and {} people)",
+            thousands(numbers.knowledge.passed),
+            thousands(known),
+            thousands(numbers.knowledge.people)
+        );
+    }
     if let Decisions { count, median_seconds: Some(half), nine_of_ten_seconds: Some(most) } =
         numbers.decisions
     {

@@ -15,6 +15,7 @@
 //! and audited anew, and all of it is committed in one transaction.
 
 pub mod circles;
+pub mod company;
 pub mod contents;
 pub mod decide;
 pub mod dossier;
