@@ -1,7 +1,7 @@
 //! `sekisho report`: numbers over a span of time, the same as the desk's page shows an administrator.
 
 use super::ask::{ask, unexpected};
-use super::layout::{Table, thousands};
+use super::layout::{Table, count, thousands};
 use super::{Context, Failure};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::units::Span;
@@ -60,8 +60,8 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     if known > 0 {
         let _ = writeln!(
             text,
-            "known to each other  {} mails passed for it (known are {} mails and {} people)",
-            thousands(numbers.knowledge.passed),
+            "known to each other  {} passed for it (known are {} mails and {} people)",
+            count(usize::try_from(numbers.knowledge.passed).unwrap_or(usize::MAX), "mail", "mails"),
             thousands(known),
             thousands(numbers.knowledge.people)
         );
