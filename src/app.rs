@@ -338,6 +338,7 @@ impl Running {
         let guesses = sockets.gatekeeper.guesses();
         let remembering = memory::keep_sources(guesses, Arc::clone(&desk.store), Arc::clone(&desk.clock));
         tasks.background("memory", remembering);
+        tasks.background("learning", desk.clone().learn_forever());
         tasks.background("purge", tasks::purge(desk.clone(), config.keep));
         let server = sockets.secured.server.clone();
         let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());

@@ -22,6 +22,13 @@ impl Day {
         Self(i32::try_from((moment.as_second() + offset).div_euclid(SECONDS)).unwrap_or_default())
     }
 
+    /// Reads `2026-11-12`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let date: Date = text.parse().ok()?;
+        let since = date.since(Date::constant(1970, 1, 1)).ok()?;
+        Some(Self(since.get_days()))
+    }
+
     fn date(self) -> Date {
         let first = Date::constant(1970, 1, 1);
         first.checked_add(self.0.days()).unwrap_or(first)
@@ -58,7 +65,7 @@ mod tests {
         ] {
             let day = Day(day);
             assert_eq!((day.to_string().as_str(), day.english().as_str()), (iso, english));
-            assert_eq!(day.japanese(), japanese);
+            assert_eq!((day.japanese().as_str(), Day::parse(iso)), (japanese, Some(day)));
         }
         let moment = Timestamp(1_760_000_000_000);
         assert_eq!(Day::of(moment.plus(std::time::Duration::from_hours(24))).0, Day::of(moment).0 + 1);

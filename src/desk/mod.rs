@@ -27,6 +27,7 @@ pub mod learning;
 pub mod links;
 pub mod principal;
 pub mod report;
+mod sent;
 pub mod taking;
 
 use crate::clock::{Clock, Timestamp};

@@ -15,6 +15,10 @@ use std::collections::HashSet;
 /// A mail that showed more outsiders than this is a mailing, and nobody's acquaintance.
 pub const MOST_PEOPLE: usize = 500;
 
+/// Mail of our own people that showed more outsiders than this, before the relay was there, may have been the
+/// very accident that it is there for: it is nobody's word that these people know each other.
+pub const MOST_OF_OURS: usize = 9;
+
 /// Where a mail was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -53,7 +57,9 @@ pub enum Untaught {
     #[error("one of this organisation wrote it, and only what the relay delivers of that counts")]
     OwnMail,
     /// It is a mailing.
-    #[error("it shows {0} outsiders, more than the {MOST_PEOPLE} of a conversation")]
+    #[error(
+        "it shows {0} outsiders, more than a conversation has ({MOST_PEOPLE}; {MOST_OF_OURS} where one of ours wrote it)"
+    )]
     TooMany(usize),
 }
 
@@ -66,7 +72,7 @@ impl Learned {
     /// when the relay keeps account of what leaves.
     ///
     /// A copy of our own people's mail shows what they wrote, which may be held, taken back or refused: it
-    /// counts only from an archive, and from before the relay was there.
+    /// counts only from an archive, from before the relay was there, and with a few people.
     pub fn read(
         organisation: &Organisation,
         header: &Header,
@@ -101,6 +107,9 @@ impl Learned {
             Self::together(facts.message_id.clone(), date, author.into_iter().chain(outsiders), source)?;
         if ours && (source != Source::Archive || date >= began.0) {
             return Err(Untaught::OwnMail);
+        }
+        if ours && learned.people.len() > MOST_OF_OURS {
+            return Err(Untaught::TooMany(learned.people.len()));
         }
         Ok(Self { from: Some(from.address.clone()), ..learned })
     }

@@ -16,6 +16,29 @@ pub struct Taught {
     pub known: usize,
 }
 
+/// Mails of ours that are through, delivered or given up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Through {
+    /// What became of each.
+    pub mails: Vec<Sent>,
+    /// Look on after this one; `None` when all were looked at.
+    pub after: Option<i64>,
+}
+
+/// A mail of ours that is through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The store's number for it.
+    pub number: i64,
+    /// Its Message-ID.
+    pub message_id: String,
+    /// When it came.
+    pub received: Timestamp,
+    /// Those whom everybody saw and whom a copy reached, all transactions of the mail together. Nobody where
+    /// somebody had to decide on it.
+    pub reached: Vec<Address>,
+}
+
 /// The part of a [`super::Store`] that keeps who wrote with whom.
 #[async_trait]
 pub trait LearnedStore {
@@ -28,6 +51,19 @@ pub trait LearnedStore {
     /// of them; where there is none, what holds most of them. It looks at the latest of what is known of
     /// each, some thousand sets, and takes some microseconds a person.
     async fn shared(&self, references: &[String], people: &[Address]) -> Result<Vec<Shared>, StoreError>;
+
+    /// Mails that passed and are through since they were last asked for, as far as one page goes; see
+    /// [`Self::learn_sent`].
+    async fn through(&self, after: i64) -> Result<Through, StoreError>;
+
+    /// Keeps what mails of ours teach, and asks no more for those of these numbers. A mail of several
+    /// transactions grows with each.
+    async fn learn_sent(
+        &self,
+        numbers: Vec<i64>,
+        batch: Vec<Learned>,
+        now: Timestamp,
+    ) -> Result<Taught, StoreError>;
 
     /// Takes somebody out of everything that was learned, in all spellings of the mailbox; of how many sets
     /// of people. Mail that comes later teaches anew.

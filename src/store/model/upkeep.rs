@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(
             Retention::default().to_string(),
             "contents of finished mail are kept for 30 days, what is known of it (journal, audit, deliveries) \
-             for 400 days, who saw whom for 90 days"
+             for 400 days, who saw whom for 90 days, who wrote with whom for 400 days"
         );
         let cases =
             [(0, "no time"), (1, "1 second"), (3_600, "1 hour"), (5_400, "90 minutes"), (86_400, "1 day")];

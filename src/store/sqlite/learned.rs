@@ -4,15 +4,16 @@
 mod lists;
 mod purge;
 mod search;
+mod sent;
 
-use super::SqliteStore;
 use super::error::Failure;
+use super::{SqliteStore, codes};
 use crate::clock::{Day, Timestamp};
 use crate::message::Address;
 use crate::policy::learned::{Began, Learned, MOST_PEOPLE, Shared, Source};
 use crate::policy::organisation::counting_key;
 use crate::store::StoreError;
-use crate::store::learned::{LearnedStore, Taught};
+use crate::store::learned::{LearnedStore, Taught, Through};
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -56,11 +57,14 @@ impl Digests {
     }
 }
 
+/// The source of our own mail.
+const SENT: i64 = 3;
+
 fn code(source: Source) -> i64 {
     match source {
         Source::Journal => 1,
         Source::Archive => 2,
-        Source::Sent => 3,
+        Source::Sent => SENT,
     }
 }
 
@@ -125,6 +129,22 @@ impl LearnedStore for SqliteStore {
         self.mail.read(move |db| search::shared(db, &asked)).await
     }
 
+    async fn through(&self, after: i64) -> Result<Through, StoreError> {
+        self.readers.read(move |db| sent::through(db, after)).await
+    }
+
+    async fn learn_sent(
+        &self,
+        numbers: Vec<i64>,
+        batch: Vec<Learned>,
+        now: Timestamp,
+    ) -> Result<Taught, StoreError> {
+        // Learned twice counts once, so that a crash in between costs nothing.
+        let taught = self.learn(batch, now).await?;
+        self.write(move |tx| sent::done(tx, &numbers)).await?;
+        Ok(taught)
+    }
+
     async fn forget(&self, address: &Address) -> Result<usize, StoreError> {
         let person = self.digests.person(address);
         let mut sets = 0;
@@ -168,17 +188,34 @@ impl SqliteStore {
 
 /// Writes a mail, unless it is known: 1 if it was not.
 fn take(tx: &Connection, row: &Row) -> Result<usize, Failure> {
-    let known: Option<i64> = tx
-        .prepare_cached("SELECT number FROM known_mails WHERE mail = ?1")?
-        .query_row([row.mail], |found| found.get(0))
+    let known: Option<(i64, i64)> = tx
+        .prepare_cached("SELECT number, source FROM known_mails WHERE mail = ?1")?
+        .query_row([row.mail], |found| Ok((found.get(0)?, found.get(1)?)))
         .optional()?;
-    if known.is_some() {
+    if let Some((number, source)) = known {
+        if row.source == SENT && source == SENT {
+            grow(tx, row, number)?;
+        }
         return Ok(0);
     }
     let number = set(tx, row)?;
     tx.prepare_cached("INSERT INTO known_mails (mail, number, day, source) VALUES (?1, ?2, ?3, ?4)")?
         .execute([row.mail, number, row.day, row.source])?;
     Ok(1)
+}
+
+/// Another transaction of a mail of ours is through: the mail showed more people to each other.
+fn grow(tx: &Connection, row: &Row, known: i64) -> Result<(), Failure> {
+    let octets: Option<i64> = tx
+        .prepare_cached("SELECT length(people) FROM known_sets WHERE number = ?1")?
+        .query_row([known], |found| found.get(0))
+        .optional()?;
+    if octets.is_none_or(|octets| octets < codes::number(row.blob.len())) {
+        let number = set(tx, row)?;
+        tx.prepare_cached("UPDATE known_mails SET number = ?2 WHERE mail = ?1")?
+            .execute([row.mail, number])?;
+    }
+    Ok(())
 }
 
 /// The number of the mail's set of people.
@@ -207,3 +244,6 @@ fn set(tx: &Connection, row: &Row) -> Result<i64, Failure> {
     }
     Ok(number)
 }
+
+#[cfg(test)]
+mod load_tests;

@@ -46,3 +46,10 @@ CREATE TABLE known_lists (
     numbers BLOB    NOT NULL,
     PRIMARY KEY (person, first)
 ) STRICT, WITHOUT ROWID;
+
+-- Mails in the ledger that are still to be learned from: of what is delivered, once all is delivered or given
+-- up.
+CREATE TABLE untaught (
+    message INTEGER PRIMARY KEY
+) STRICT;
+INSERT INTO untaught SELECT DISTINCT message FROM ledger;
