@@ -76,6 +76,10 @@ pub enum Event {
     Noticed { kind: String, notice: Id },
     /// Deliveries were dropped, paused, resumed or retried by somebody.
     Queue { by: String, verb: String, deliveries: usize },
+    /// Who wrote with whom was learned from an archive of so many mails.
+    Learned { by: String, mails: u64, learned: u64, unreadable: u64 },
+    /// Somebody was taken out of so many sets of people that were learned. Who it was is not kept.
+    Forgotten { by: String, sets: usize },
     /// The second lock stopped deliveries: a hidden address was found at sending.
     Stopped { places: Vec<String>, left: usize, total: usize },
 }

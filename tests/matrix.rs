@@ -91,6 +91,7 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("GET", "/api/v1/circles", Kind::Api(Scope::CirclesRead)),
     ("POST", "/api/v1/circles", Kind::Api(Scope::CirclesChange)),
     ("DELETE", "/api/v1/circles/{id}", Kind::Api(Scope::CirclesChange)),
+    ("POST", "/api/v1/knowledge/forget", Kind::Api(Scope::KnowledgeChange)),
     ("POST", "/logout", Kind::Change),
 ];
 

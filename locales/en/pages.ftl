@@ -337,6 +337,8 @@ desk-event-repeated = The same came again for { $count ->
 }: nothing was delivered for it
 desk-event-namesake = Has the Message-ID of another mail, { $of }
 desk-event-taken-back = Taken back by { $by }
+desk-event-learned = { $by } had { $mails } mails of an archive learned from; { $learned } taught something new
+desk-event-forgotten = { $by } had somebody taken out of { $sets } sets of people that were learned
 desk-event-undone = Taking it back was undone by { $by }
 desk-event-joined = Came in a transaction of its own and belongs to { $item }
 

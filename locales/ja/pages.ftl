@@ -269,6 +269,8 @@ desk-event-asked = { $by } がこのままの送信を希望しています: { $
 desk-event-repeated = 同じメールが { $count } 名分もう一度届いたため、配信しませんでした
 desk-event-namesake = 別のメール { $of } と同じ Message-ID が付いています
 desk-event-taken-back = { $by } が取り消しました
+desk-event-learned = { $by } がアーカイブのメール { $mails } 通から学習させました（新しく分かったもの { $learned } 通）
+desk-event-forgotten = { $by } が、学習した人の組 { $sets } 件から1人を消しました
 desk-event-undone = { $by } が取り消しを元に戻しました
 desk-event-joined = 別に届いた分を { $item } にまとめました
 

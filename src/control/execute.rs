@@ -71,7 +71,7 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
             Answer::Taught { learned, known }
         }
         Request::ArchiveRead { read } => {
-            desk.archive_read(&admin, read)?;
+            desk.archive_read(&admin, read).await?;
             Answer::Noted
         }
         Request::Forget { address } => Answer::Forgotten(desk.forget(&admin, &address).await?),

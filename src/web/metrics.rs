@@ -28,7 +28,7 @@
 //! | `sekisho_connections_refused_total{reason}` | clients broken off before a transaction: `proxy` (no sound PROXY header from a balancer), `starttls` (something sent behind STARTTLS), `early` (spoke before the greeting), `sessions` (too many) |
 //! | `sekisho_journal_copies_total{result}` | copies that mail hosts sent to the journal: `learned`, `known` (had before), `nothing` (it shows no two outsiders, is our own mail or a mailing), `unreadable` |
 //! | `sekisho_auth_total{result}` | claims of clients to be somebody: `right`, `wrong`, `too-many` (not looked at), `down` (the source of accounts cannot answer) |
-//! | `sekisho_refused_senders_total{why}` | transactions refused for their sender: `mail-from`, `header` (From or Sender), `tenant`, and recipients refused to strangers: `relay` |
+//! | `sekisho_refused_senders_total{why}` | transactions refused for their sender: `mail-from`, `header` (From or Sender), `tenant`, and recipients refused to strangers: `relay`, `journal` |
 //!
 //! What the store counts is read when it is asked for, at most every five seconds. Its totals are kept as
 //! things happen: they outlive the relay, and what is removed after its time is not taken off.
