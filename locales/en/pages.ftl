@@ -364,6 +364,7 @@ desk-report-days = { $count } days
 desk-report-prevented = disclosures prevented
 desk-report-accepted = mails accepted
 desk-report-passed = passed as they were
+desk-report-known = of these, because one mail had shown their people to each other
 desk-report-apart = sent individually or as Bcc without asking
 desk-report-waiting = waiting for a decision now
 desk-report-released = held, then sent

@@ -293,6 +293,7 @@ desk-report-days = { $count } 日間
 desk-report-prevented = 防いだアドレスの開示
 desk-report-accepted = 受け付けたメール
 desk-report-passed = そのまま送信
+desk-report-known = うち、宛先同士が以前のメールで互いに見えていたもの
 desk-report-apart = 自動で個別・Bcc 送信
 desk-report-waiting = 現在の判断待ち
 desk-report-released = 保留後に送信
