@@ -167,8 +167,8 @@ fn joins_within(lines: Lines, text: &[u8]) -> bool {
                 let blank = way.blank(after);
                 let next = after.get(blank).copied();
                 let line = text[..at].strip_suffix(way.carriage).unwrap_or(&text[..at]);
-                let shown = line.last().copied().is_some_and(shows);
-                line.ends_with(way.soft) || (blank > 0 && shown && next.is_some_and(shows))
+                let ends = line.last().copied().is_some_and(shows);
+                line.ends_with(way.soft) || (blank > 0 && ends && next.is_some_and(shows))
             })
         });
     }

@@ -65,8 +65,8 @@ pub(super) struct Page {
     differs: bool,
     /// The page stood in another text, whose blanks and quotes are written in its way: see [`Page::within`].
     within: bool,
-    /// In such a page: a backslash came in a tag.
-    backslash: bool,
+    /// In such a page: the octet before, in a tag.
+    before: u8,
 }
 
 impl Page {
@@ -203,8 +203,9 @@ impl Page {
 
     /// An octet in a tag; a blank where it is part of one that is written `\n`.
     fn as_blank(&mut self, byte: u8) -> u8 {
-        let after = std::mem::replace(&mut self.backslash, self.within && byte == b'\\');
-        if self.backslash || (after && matches!(byte, b'n' | b'r' | b't' | b'f')) { b' ' } else { byte }
+        let escaped =
+            std::mem::replace(&mut self.before, byte) == b'\\' && matches!(byte, b'n' | b'r' | b't' | b'f');
+        if self.within && (escaped || byte == b'\\') { b' ' } else { byte }
     }
 
     /// After a quote that followed its like: the value is empty, or its quotes are doubled.

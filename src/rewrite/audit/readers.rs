@@ -71,6 +71,9 @@ fn formats() {
         ("plain", "ta\u{1bca0}ro@exa\u{1}mple.com"),
         ("plain", "x\u{7f}taro@example.com"),
         ("plain", "mail taro@example.com.Thanks"),
+        ("plain", "taro@example.com_.csv"),
+        ("plain", "taro@example.com_x.csv"),
+        ("plain", "taro@example.com-_x.csv"),
     ] {
         let message = message_of(kind, body);
         for size in [1, 7, 64, message.len()] {
@@ -109,6 +112,10 @@ fn neighbours_are_not_hit() {
         ("application/json", r#"{"m":"x\nkentaro@example.com"}"#),
         ("application/x-www-form-urlencoded", "to=ken%2Btaro%40example.com"),
         ("html", "ken<b>-taro</b>@example.com"),
+        (
+            "plain",
+            "taro@example.com.au_.csv taro@example.com.au-.csv taro@example.com.au_x.csv taro@example.com.au__ x",
+        ),
         ("plain", "taro@example.com.au taro@mail.example.com taro.z@example.com taro-2@example.com"),
     ] {
         let message = message_of(kind, body);
