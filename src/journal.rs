@@ -41,6 +41,9 @@ pub enum Event {
         /// In observe mode: what would have been done, and the exposures that would have prevented.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         would: Option<Would>,
+        /// It passed because one known mail showed its outsiders to each other.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        known: bool,
     },
     /// An attempt to deliver one copy ended.
     Attempt {

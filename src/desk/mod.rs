@@ -17,6 +17,7 @@
 
 pub mod again;
 pub mod circles;
+pub mod company;
 pub mod contents;
 pub mod decide;
 pub mod dossier;

@@ -7,6 +7,7 @@ use crate::examine::{Examination, Examiner, Settled};
 use crate::id::Id;
 use crate::journal::{Event, Would};
 use crate::message::{Address, Envelope, Header, Recipient};
+use crate::policy::learned::Acquaintance;
 use crate::policy::{Action, Timing};
 use crate::rewrite::Delivery;
 use crate::rewrite::compose::synthesised_message_id;
@@ -227,7 +228,9 @@ impl Intake {
         let due = if complete { now } else { now.plus(forks::QUIET) };
         let notices = notices(action, held.is_some(), due);
         let exposures = exposures(seen.facts.external_addresses.len());
+        let known = seen.facts.exempt && seen.facts.acquaintance.as_ref().is_some_and(Acquaintance::complete);
         let event = Event::Accepted {
+            known: known && action == Action::Pass && !seen.facts.circle,
             client: stamp.client.clone(),
             action: wire(&action),
             disclosure: wire(&settled.verdict.demand.disclosure),

@@ -2,10 +2,15 @@
 //! by what the relay itself delivered.
 
 use super::StoreError;
-use crate::clock::Timestamp;
+use crate::clock::{Day, Timestamp};
 use crate::message::Address;
 use crate::policy::learned::{Began, Learned, Shared};
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Of so many people is told who of them saw whom.
+pub const MOST_PAIRED: usize = 40;
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +19,30 @@ pub struct Taught {
     pub learned: usize,
     /// Mails that were known, by another host or from an earlier run.
     pub known: usize,
+}
+
+/// How much is known, and what came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stock {
+    /// Known mails, by where they were seen: `journal`, `archive`, `sent`.
+    pub mails: BTreeMap<String, u64>,
+    /// People.
+    pub people: u64,
+    /// Different sets of people.
+    pub sets: u64,
+    /// Mails that passed, over a span of time, because their people know each other.
+    pub passed: u64,
+}
+
+/// Two people whom a mail showed to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The place of one in the list that was asked about,
+    pub one: usize,
+    /// and of the other, which is later.
+    pub other: usize,
+    /// The first day of a mail that showed them to each other.
+    pub since: Day,
 }
 
 /// Mails of ours that are through, delivered or given up.
@@ -52,6 +81,16 @@ pub trait LearnedStore {
     /// each, some thousand sets, and takes some microseconds a person.
     async fn shared(&self, references: &[String], people: &[Address]) -> Result<Vec<Shared>, StoreError>;
 
+    /// Who of these people saw each other, as far as the latest of what is known of each goes. Only of a few
+    /// people, up to [`MOST_PAIRED`].
+    async fn pairs(&self, people: &[Address]) -> Result<Vec<Pair>, StoreError>;
+
+    /// Notes that somebody let these people see each other.
+    async fn let_together(&self, people: &[Address], at: Timestamp) -> Result<(), StoreError>;
+
+    /// How often somebody let just these people see each other.
+    async fn times_let_together(&self, people: &[Address]) -> Result<usize, StoreError>;
+
     /// Mails that passed and are through since they were last asked for, as far as one page goes; see
     /// [`Self::learn_sent`].
     async fn through(&self, after: i64) -> Result<Through, StoreError>;
@@ -68,6 +107,9 @@ pub trait LearnedStore {
     /// Takes somebody out of everything that was learned, in all spellings of the mailbox; of how many sets
     /// of people. Mail that comes later teaches anew.
     async fn forget(&self, address: &Address) -> Result<usize, StoreError>;
+
+    /// How much is known, and how many mails passed for it since a moment.
+    async fn stock(&self, since: Timestamp) -> Result<Stock, StoreError>;
 
     /// Since when the store keeps account of what leaves.
     async fn began(&self) -> Result<Began, StoreError>;

@@ -199,6 +199,11 @@ impl Facts {
         self.outside_recipients == 0 && self.visible.iter().all(|visible| visible.internal)
     }
 
+    /// Takes in what is known of the outsiders' acquaintance.
+    pub fn meet(&mut self, shared: &[Shared]) {
+        self.acquaintance = Acquaintance::of(self, shared);
+    }
+
     /// The text of every field of that name (lower case), decoded.
     pub fn header_texts_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
         self.header_texts.iter().filter(move |(field, _)| field == name).map(|(_, text)| text.as_str())
@@ -232,7 +237,7 @@ impl Preface {
         let mut facts = self.0;
         facts.size = size;
         facts.circle = is_circle(&facts, knowledge);
-        facts.acquaintance = Acquaintance::of(&facts, &knowledge.shared);
+        facts.meet(&knowledge.shared);
         facts.report = facts.report_envelope
             && (body.report || facts.auto_submitted)
             && read::shows_nobody_else(&facts, organisation);

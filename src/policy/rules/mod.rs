@@ -27,6 +27,12 @@ use std::path::{Path, PathBuf};
 
 pub use builtin::NAMES as BUILTIN_NAMES;
 
+/// How the outsiders of a message stand to each other, in English and in Japanese.
+pub fn acquaintance(facts: &Facts) -> (String, String) {
+    let (_, phrase) = known::told(facts);
+    (phrase.en, phrase.ja)
+}
+
 /// The policy that is used where none is named: `policy/default.toml`.
 pub const DEFAULT: &str = include_str!("../../../policy/default.toml");
 

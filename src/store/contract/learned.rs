@@ -165,7 +165,10 @@ pub(in crate::store) async fn what_was_delivered_teaches(harness: &impl Harness)
     back.ledger = Some(disclosed("3@example.co.jp", "", &people[..2]));
     store.accept(back).await.unwrap();
     assert_eq!(through().await, []);
+    let ids = ["3@example.co.jp".to_owned()];
+    assert_eq!(store.disclosed(&ids).await.unwrap().len(), 1);
     store.take_back(Id::new(NOW, 3), "sato", at(2)).await.unwrap();
+    assert_eq!(store.disclosed(&ids).await.unwrap(), [], "what was taken back was shown to nobody");
     let mut held = held_message(4, &people);
     held.ledger = Some(disclosed("4@example.co.jp", "", &people));
     store.accept(held).await.unwrap();
@@ -222,4 +225,33 @@ pub(in crate::store) async fn answers_are_those_of_a_plain_look(harness: &impl H
             assert_eq!(known(&store, &[], &people).await, wanted, "{asked:?}");
         }
     }
+}
+
+/// Who knows whom since when, how often somebody let people see each other, and how much is known.
+pub(in crate::store) async fn knowledge_is_shown(harness: &impl Harness) {
+    let store = harness.open();
+    store.learn(vec![learned("1@x", 9, &FIVE[..3]), learned("2@x", 3, &FIVE[..2])], NOW).await.unwrap();
+    let asked = addresses(&["b@two.example", "z@new.example", "a@one.example", "c@three.example"]);
+    let pairs = store.pairs(&asked).await.unwrap();
+    let told: Vec<(usize, usize)> = pairs.iter().map(|pair| (pair.one, pair.other)).collect();
+    assert_eq!(told, [(0, 2), (0, 3), (2, 3)]);
+    assert_eq!(crate::clock::Day::of(NOW).0 - pairs[0].since.0, 9);
+
+    let people = addresses(&["Taro@gmail.com", "b@two.example"]);
+    for minute in 1..=3 {
+        store.let_together(&people, at(minute)).await.unwrap();
+    }
+    let spelt = addresses(&["b@TWO.example", "t.aro@googlemail.com"]);
+    assert_eq!(store.times_let_together(&spelt).await.unwrap(), 3);
+    assert_eq!(store.times_let_together(&addresses(&["b@two.example", "c@three.example"])).await.unwrap(), 0);
+
+    let mut passed = message(1, &[&["a@x.example"]], InitialState::Ready);
+    if let Event::Accepted { known, .. } = &mut passed.events[0] {
+        *known = true;
+    }
+    store.accept(passed).await.unwrap();
+    store.accept(message(2, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
+    let stock = store.stock(NOW).await.unwrap();
+    assert_eq!((stock.mails.get("journal"), stock.people, stock.sets, stock.passed), (Some(&2), 3, 2, 1));
+    assert_eq!(store.stock(at(1)).await.unwrap().passed, 0);
 }

@@ -120,6 +120,7 @@ pub(super) fn message(random: u64, copies: &[&[&str]], state: InitialState) -> N
             copies: copies.len(),
             exposures: 6,
             would: None,
+            known: false,
         }],
         fork: None,
     }

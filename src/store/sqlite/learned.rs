@@ -9,15 +9,18 @@ mod sent;
 use super::error::Failure;
 use super::{SqliteStore, codes};
 use crate::clock::{Day, Timestamp};
+use crate::id::Id;
 use crate::message::Address;
 use crate::policy::learned::{Began, Learned, MOST_PEOPLE, Shared, Source};
 use crate::policy::organisation::counting_key;
 use crate::store::StoreError;
-use crate::store::learned::{LearnedStore, Taught, Through};
+use crate::store::learned::{LearnedStore, MOST_PAIRED, Pair, Stock, Taught, Through};
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// So many people are written in one transaction, in as many sets as they are; mail goes in between.
 const PEOPLE_AT_ONCE: usize = 500;
@@ -55,10 +58,21 @@ impl Digests {
     fn set(&self, people: &[u8]) -> i64 {
         self.of(b's', people)
     }
+
+    fn set_of(&self, people: &[Address]) -> i64 {
+        let mut people: Vec<i64> = people.iter().map(|one| self.person(one)).collect();
+        people.sort_unstable();
+        people.dedup();
+        let blob: Vec<u8> = people.iter().flat_map(|person| person.to_le_bytes()).collect();
+        self.set(&blob)
+    }
 }
 
 /// The source of our own mail.
 const SENT: i64 = 3;
+
+/// Codes of sources, as they are told.
+const SOURCES: [(i64, &str); 3] = [(1, "journal"), (2, "archive"), (SENT, "sent")];
 
 fn code(source: Source) -> i64 {
     match source {
@@ -129,6 +143,32 @@ impl LearnedStore for SqliteStore {
         self.mail.read(move |db| search::shared(db, &asked)).await
     }
 
+    async fn pairs(&self, people: &[Address]) -> Result<Vec<Pair>, StoreError> {
+        if people.len() < 2 || people.len() > MOST_PAIRED {
+            return Ok(Vec::new());
+        }
+        let asked = search::Asked::new(&self.digests, &[], people);
+        self.readers.read(move |db| search::pairs(db, &asked)).await
+    }
+
+    async fn let_together(&self, people: &[Address], at: Timestamp) -> Result<(), StoreError> {
+        let digest = self.digests.set_of(people);
+        let insert = "INSERT OR IGNORE INTO released_sets (digest, at) VALUES (?1, ?2)";
+        self.write(move |tx| {
+            tx.prepare_cached(insert)?.execute([digest, at.0])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn times_let_together(&self, people: &[Address]) -> Result<usize, StoreError> {
+        let digest = self.digests.set_of(people);
+        let count = "SELECT count(*) FROM released_sets WHERE digest = ?1";
+        let times: i64 =
+            self.readers.read(move |db| Ok(db.query_row(count, [digest], |row| row.get(0))?)).await?;
+        Ok(usize::try_from(times).unwrap_or_default())
+    }
+
     async fn through(&self, after: i64) -> Result<Through, StoreError> {
         self.readers.read(move |db| sent::through(db, after)).await
     }
@@ -157,6 +197,10 @@ impl LearnedStore for SqliteStore {
         }
     }
 
+    async fn stock(&self, since: Timestamp) -> Result<Stock, StoreError> {
+        self.readers.read(move |db| stock(db, since)).await
+    }
+
     async fn began(&self) -> Result<Began, StoreError> {
         let read = |db: &Connection| Ok(db.query_row("SELECT began FROM learning", [], |row| row.get(0))?);
         Ok(Began(Timestamp(self.readers.read(read).await?)))
@@ -166,6 +210,7 @@ impl LearnedStore for SqliteStore {
 impl SqliteStore {
     /// Forgets what is from before a moment; how many mails.
     pub(super) async fn purge_learned(&self, before: Timestamp) -> Result<usize, StoreError> {
+        self.write(move |tx| Ok(tx.execute("DELETE FROM released_sets WHERE at < ?1", [before.0])?)).await?;
         let before = i64::from(Day::of(before).0);
         let mut removed = 0;
         loop {
@@ -243,6 +288,35 @@ fn set(tx: &Connection, row: &Row) -> Result<i64, Failure> {
         lists::add(tx, *digest, number)?;
     }
     Ok(number)
+}
+
+/// See [`LearnedStore::stock`].
+fn stock(db: &Connection, since: Timestamp) -> Result<Stock, Failure> {
+    let count = |sql: &str| -> Result<u64, Failure> {
+        Ok(codes::count(db.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
+    };
+    let mut mails = BTreeMap::new();
+    let mut select = db.prepare_cached("SELECT source, count(*) FROM known_mails GROUP BY source")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let source: i64 = row.get(0)?;
+        let name = SOURCES.iter().find(|(code, _)| *code == source).map_or("other", |(_, name)| name);
+        mails.insert(name.to_owned(), codes::count(row.get(1)?));
+    }
+    // As for the other numbers, an hour more covers a clock that was set back.
+    let from = Id::new(since.minus(Duration::from_hours(1)), 0);
+    let passed = db
+        .prepare_cached(
+            "SELECT count(*) FROM messages WHERE id >= ?1 AND received >= ?2 AND action = 'pass' \
+             AND instr(events, '\"known\":true') > 0",
+        )?
+        .query_row(params![from.as_str(), since.0], |row| row.get(0))?;
+    Ok(Stock {
+        mails,
+        people: count("SELECT count(*) FROM known_people")?,
+        sets: count("SELECT count(*) FROM known_sets")?,
+        passed: codes::count(passed),
+    })
 }
 
 #[cfg(test)]

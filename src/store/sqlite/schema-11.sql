@@ -47,6 +47,13 @@ CREATE TABLE known_lists (
     PRIMARY KEY (person, first)
 ) STRICT, WITHOUT ROWID;
 
+-- Sets of people (their digest) whom somebody let see each other by a release, and when.
+CREATE TABLE released_sets (
+    digest INTEGER NOT NULL,
+    at     INTEGER NOT NULL,
+    PRIMARY KEY (digest, at)
+) STRICT, WITHOUT ROWID;
+
 -- Mails in the ledger that are still to be learned from: of what is delivered, once all is delivered or given
 -- up.
 CREATE TABLE untaught (

@@ -48,7 +48,7 @@ contract_tests! { Folder::new();
     transactions_are_one_item, an_item_is_decided_whole, taking_held_mail_back_is_undone,
     delayed_mail_is_taken_back, delayed_mail_goes_now_or_is_held, circles_come_and_go, the_chain_holds,
     what_is_learned_counts_once, strangers_are_told_apart, people_are_forgotten, knowledge_has_its_time,
-    what_was_delivered_teaches, answers_are_those_of_a_plain_look,
+    what_was_delivered_teaches, answers_are_those_of_a_plain_look, knowledge_is_shown,
 }
 
 fn refusal(result: Result<SqliteStore, StoreError>) -> (String, String) {

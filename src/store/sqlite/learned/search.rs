@@ -6,6 +6,7 @@ use super::lists::unpack;
 use crate::clock::Day;
 use crate::message::Address;
 use crate::policy::learned::Shared;
+use crate::store::learned::Pair;
 use crate::store::sqlite::error::Failure;
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::{HashMap, HashSet};
@@ -103,6 +104,29 @@ fn list(db: &Connection, person: i64) -> Result<Vec<i64>, Failure> {
     }
     pieces.reverse();
     Ok(pieces.concat())
+}
+
+/// See [`crate::store::learned::LearnedStore::pairs`].
+pub(super) fn pairs(db: &Connection, asked: &Asked) -> Result<Vec<Pair>, Failure> {
+    let mut lists = Vec::with_capacity(asked.people.len());
+    for (person, _) in &asked.people {
+        lists.push(list(db, *person)?);
+    }
+    let mut days: HashMap<i64, Option<i64>> = HashMap::new();
+    let mut found = Vec::new();
+    for (one, mine) in lists.iter().enumerate() {
+        for (other, theirs) in lists.iter().enumerate().skip(one + 1) {
+            let (few, many) = if mine.len() < theirs.len() { (mine, theirs) } else { (theirs, mine) };
+            let Some(number) = few.iter().find(|number| many.binary_search(number).is_ok()) else { continue };
+            let since = match days.get(number) {
+                Some(since) => *since,
+                None => Set::read(db, *number)?.map(|set| set.since),
+            };
+            days.insert(*number, since);
+            found.extend(since.map(|since| Pair { one, other, since: day(since) }));
+        }
+    }
+    Ok(found)
 }
 
 /// The latest set that holds everybody.
