@@ -337,7 +337,7 @@ impl Conversation {
             Some(_) => ", and its certificate bears no name that may",
         };
         if self.place.settings.role.is_journal() {
-            return self.no_source(&certificate);
+            return self.no_source(certificate);
         }
         format!("relaying denied: {address} is not in a network that may relay here{certificate}")
     }
