@@ -256,7 +256,7 @@ def it_learns_from_archives_while_it_runs_and_forgets():
         equal([name for name, _ in acts], ["learned", "learned", "forgotten"])
         equal([number for name, number in acts if name == "learned"], [43, 43])
         contains(relay.cli("audit", "verify").stdout, "are as they were written")
-        token = relay.cli("token", "add", "hr", "--scope", "knowledge:change").stdout.split()[-1]
+        token = relay.json("token", "add", "hr", "--scope", "knowledge:change")["token"]
         request = urllib.request.Request(f"http://127.0.0.1:{relay.desk}/api/v1/knowledge/forget", json.dumps({"address": OTHERS[0]}).encode(),
                                          {"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as answer:
