@@ -337,7 +337,7 @@ impl Conversation {
             Some(_) => ", and its certificate bears no name that may",
         };
         if self.place.settings.role.is_journal() {
-            return self.no_source(&certificate);
+            return self.no_source(certificate);
         }
         format!("relaying denied: {address} is not in a network that may relay here{certificate}")
     }
@@ -355,12 +355,12 @@ impl Conversation {
             identity: self.label(),
             secured: self.session.is_secured(),
         };
-        let begun = if self.place.settings.role.is_journal() {
+        let reception = if self.place.settings.role.is_journal() {
             self.doorway.copied(origin).await
         } else {
             self.doorway.begin(origin, envelope).await
         };
-        match begun {
+        match reception {
             Ok(reception) => {
                 let reception = self.demands().before(reception);
                 let began = Instant::now();

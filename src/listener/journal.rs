@@ -29,13 +29,11 @@ impl Conversation {
 
     /// Why a client may send no copies.
     pub(super) fn no_source(&self, certificate: &str) -> String {
-        match &self.identity {
-            Some(identity) => format!("{} may not send copies for the journal here", identity.label()),
-            None => {
-                let address = self.client.peer.ip();
-                format!("{address} is no source of copies for the journal{certificate}")
-            }
+        if let Some(identity) = &self.identity {
+            return format!("{} may not send copies for the journal here", identity.label());
         }
+        let address = self.client.peer.ip();
+        format!("{address} is no source of copies for the journal{certificate}")
     }
 
     /// What is asked of a copy's header: the secret of a tenant, where its host is one that many share.

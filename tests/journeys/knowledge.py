@@ -2,11 +2,14 @@
 and what a reply may show then.
 """
 
+import json
+import os
 import signal
 import smtplib
 import subprocess
 import tempfile
 import time
+import urllib.request
 from email.utils import formatdate
 from pathlib import Path
 
@@ -248,6 +251,16 @@ def it_learns_from_archives_while_it_runs_and_forgets():
         contains(relay.output(), "somebody was taken out of what was learned")
         assert CAROL not in relay.output(), "whom it was about is what they wanted forgotten"
         contains(relay.cli("learn", relay.folder / "nowhere", ok=False).stderr, "there is no ")
+        record = [json.loads(line) for line in relay.cli("audit", "export").stdout.splitlines()]
+        acts = [(entry["event"], entry.get("mails", entry.get("sets"))) for entry in record if entry["event"] in ("learned", "forgotten")]
+        equal([name for name, _ in acts], ["learned", "learned", "forgotten"])
+        equal([number for name, number in acts if name == "learned"], [43, 43])
+        contains(relay.cli("audit", "verify").stdout, "are as they were written")
+        token = relay.json("token", "add", "hr", "--scope", "knowledge:change")["token"]
+        request = urllib.request.Request(f"http://127.0.0.1:{relay.desk}/api/v1/knowledge/forget", json.dumps({"address": OTHERS[0]}).encode(),
+                                         {"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert json.load(answer)["sets"] >= 40
         relay.stop()
         contains(relay.cli("learn", archive).stdout, "known before")  # with no relay running, too
 
@@ -269,3 +282,32 @@ def it_goes_on_where_it_was_broken_off():
         contains(done.stdout, "30,000 mails were read; 30,000 show who knows whom")
         assert not note.exists(), "the note is still there"
         equal(relay.json("learn", path, "--again")["known"], 30_000)
+
+
+@pytest.mark.root
+def it_asks_for_copies_again_while_the_disk_is_full():
+    folder = Path(tempfile.mkdtemp(prefix="sekisho-full-"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=True)
+    try:
+        with Sink() as sink, Learner(sink.address, folder=folder) as relay:
+            contains(relay.copy(mail()), "250 2.0.0 noted as ")
+            filler = folder / "filler"
+            with open(filler, "wb", buffering=0) as file:
+                for size in (65536, 4096, 512):
+                    try:
+                        while file.write(b"\0" * size):
+                            pass
+                    except OSError:
+                        pass
+            for number in range(3_000):
+                answer = relay.copy(mail(f"f{number}", others=(HANAKO, *(f"p{number}-{n}@x.example" for n in range(40)))))
+                if not answer.startswith("250"):
+                    break
+            assert answer.startswith("452 4.3.1"), answer
+            filler.unlink()
+            again = mail(f"f{number}", others=(HANAKO, *(f"p{number}-{n}@x.example" for n in range(40))))
+            assert wait_until(lambda: relay.copy(again).startswith("250"), 20, 0.3), relay.copy(again)
+            contains(relay.reply([f"p{number}-{n}@x.example" for n in range(6)], to=f"f{number}@customer.example"), "queued as")
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=False)
+        os.rmdir(folder)

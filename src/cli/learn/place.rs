@@ -88,16 +88,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mbox = folder.path().join("mbox");
         std::fs::write(&mbox, "0123456789").unwrap();
-        let year = Span(Duration::from_secs(365 * 86_400));
+        let year = Span(Duration::from_hours(365 * 24));
         let of = |paths: &[PathBuf], since| Place::new(&folder.path().join("db"), paths, since);
-        let mut place = of(&[mbox.clone()], year);
+        let mut place = of(std::slice::from_ref(&mbox), year);
         assert_eq!(place.stopped(), None);
         let totals = Totals { mails: 7, ..Totals::default() };
         place.note(&mbox, 5, totals);
         let stopped = Stopped { path: mbox.clone(), offset: 5, totals };
         assert_eq!(place.stopped(), Some(stopped));
         assert_eq!(of(&[folder.path().to_owned()], year).stopped(), None, "other paths");
-        assert_eq!(of(&[mbox.clone()], Span(Duration::from_secs(5))).stopped(), None, "another span");
+        assert_eq!(
+            of(std::slice::from_ref(&mbox), Span(Duration::from_secs(5))).stopped(),
+            None,
+            "another span"
+        );
         place.note(&mbox, 11, totals);
         assert_eq!(place.stopped(), None, "the file became shorter");
         place.done();

@@ -301,7 +301,7 @@ mod tests {
         let path = folder.path().join("mbox");
         std::fs::write(&path, MBOX).unwrap();
         let at = |text: &str| MBOX.find(text).unwrap() as u64;
-        let all = read(Archive::new(&[path.clone()]));
+        let all = read(Archive::new(std::slice::from_ref(&path)));
         let (one, two, three) = (at("From a@"), at("From b@"), at("From c@"));
         assert_eq!(
             all,

@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use mail_parser::parsers::MessageStream;
 use report::Report;
 
-/// Largest header block, as of a mail that is relayed (`docs/PROMISES.md` 4).
+/// Largest header block, as of a mail that is relayed (`docs/PROMISES.md` promise 4).
 const HEADER: usize = 1024 * 1024;
 /// No identifier is longer than a line (RFC 5322 §2.1.1).
 const LONGEST_ID: usize = 998;
