@@ -85,12 +85,14 @@ fn thread() -> Learned {
     Learned::read(&ours(), &header(&text), noon, Source::Journal, Began(NOW)).unwrap()
 }
 
+/// How many people a mail teaches, or whether this is why it teaches nothing.
+type Taught = Result<usize, fn(&Untaught) -> bool>;
+
 #[test]
 fn what_a_mail_teaches() {
     let six = format!("From: {}\nTo: {}\n", &SIX[..13], &SIX[15..]);
     let by_us = format!("From: sato@example.co.jp\nTo: {SIX}\n");
-    let crowd: String = (0..MOST_PEOPLE + 1).map(|n| format!("p{n}@x.example, ")).collect();
-    type Taught = Result<usize, fn(&Untaught) -> bool>;
+    let crowd = (0..=MOST_PEOPLE).map(|n| format!("p{n}@x.example, ")).collect::<Vec<_>>().concat();
     let cases: &[(String, Source, Taught)] = &[
         (format!("{six}Cc: sato@example.co.jp\n"), Source::Journal, Ok(6)),
         (
@@ -170,9 +172,9 @@ fn what_a_mail_teaches() {
     };
     assert_eq!(before(&by_us, Source::Archive).unwrap().people().len(), 6);
     assert!(matches!(before(&by_us, Source::Journal), Err(Untaught::OwnMail)));
-    let ten: String = (0..10).map(|n| format!("p{n}@x.example, ")).collect();
+    let ten = (0..10).map(|n| format!("p{n}@x.example")).collect::<Vec<_>>().join(", ");
     let ten = format!("From: sato@example.co.jp\nTo: {ten}\n");
-    assert!(matches!(before(&ten, Source::Archive), Err(Untaught::TooMany(10) | Untaught::Unreadable(_))));
+    assert!(matches!(before(&ten, Source::Archive), Err(Untaught::TooMany(10))));
 }
 
 /// Replies as Outlook, Gmail, Apple Mail and Thunderbird write them, threads cut and rewritten on the way, and
@@ -323,7 +325,7 @@ proptest! {
         mails in mails(), more in mails(), to in people(), cited in proptest::collection::vec(0..4_usize, 0..3),
         gone in 0..9_usize, strict in any::<bool>(),
     ) {
-        let references: String = cited.iter().map(|id| format!("<{id}@x> ")).collect();
+        let references = cited.iter().map(|id| format!("<{id}@x> ")).collect::<Vec<_>>().concat();
         let references = if references.is_empty() { references } else { format!("References: {references}\n") };
         let text = format!("From: sato@example.co.jp\nTo: {}\n{references}", to.join(", "));
         let policy = if strict {
