@@ -11,6 +11,7 @@ use crate::clock::{Day, Timestamp};
 use crate::message::{Address, Envelope, Header};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// A mail that showed more outsiders than this is a mailing, and nobody's acquaintance.
 pub const MOST_PEOPLE: usize = 500;
@@ -18,6 +19,10 @@ pub const MOST_PEOPLE: usize = 500;
 /// Mail of our own people that showed more outsiders than this, before the relay was there, may have been the
 /// very accident that it is there for: it is nobody's word that these people know each other.
 pub const MOST_OF_OURS: usize = 9;
+
+/// So long before the relay was there is what a Date of ours must be from: clocks are wrong, and a Date has no
+/// parts of a second.
+const CLOCKS: Duration = Duration::from_hours(24);
 
 /// Where a mail was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,7 +77,7 @@ impl Learned {
     /// when the relay keeps account of what leaves.
     ///
     /// A copy of our own people's mail shows what they wrote, which may be held, taken back or refused: it
-    /// counts only from an archive, from before the relay was there, and with a few people.
+    /// counts only from an archive, from a day before the relay was there, and with a few people.
     pub fn read(
         organisation: &Organisation,
         header: &Header,
@@ -105,7 +110,7 @@ impl Learned {
         let author = (!ours).then(|| from.address.clone());
         let learned =
             Self::together(facts.message_id.clone(), date, author.into_iter().chain(outsiders), source)?;
-        if ours && (source != Source::Archive || date >= began.0) {
+        if ours && (source != Source::Archive || date >= began.0.minus(CLOCKS)) {
             return Err(Untaught::OwnMail);
         }
         if ours && learned.people.len() > MOST_OF_OURS {

@@ -172,6 +172,9 @@ fn what_a_mail_teaches() {
     };
     assert_eq!(before(&by_us, Source::Archive).unwrap().people().len(), 6);
     assert!(matches!(before(&by_us, Source::Journal), Err(Untaught::OwnMail)));
+    // A Date may be wrong by hours: of a mail from about then nobody knows.
+    let about = Learned::read(&ours(), &header(&by_us), Timestamp(NOW.0 - DAY), Source::Archive, Began(NOW));
+    assert!(matches!(about, Err(Untaught::OwnMail)));
     let ten = (0..10).map(|n| format!("p{n}@x.example")).collect::<Vec<_>>().join(", ");
     let ten = format!("From: sato@example.co.jp\nTo: {ten}\n");
     assert!(matches!(before(&ten, Source::Archive), Err(Untaught::TooMany(10))));
