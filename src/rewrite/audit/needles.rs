@@ -124,6 +124,16 @@ impl Needles {
         text.get(start).is_none_or(|&first| first == 0 || self.starts.0[usize::from(first)])
     }
 
+    /// Whether a domain that matters stands here; `goes_on` says that the text is cut off at its end.
+    pub(super) fn may_be_followed(&self, text: &[u8], goes_on: bool) -> bool {
+        let domain = &text[skip_blanks(text, 0)..];
+        // What is cut off, or UTF-16, cannot be told.
+        let whole = domain.iter().any(|&octet| octet < 0x80 && !is_domain(octet) && octet != b'[');
+        domain.first().is_none_or(|&first| first == 0)
+            || (goes_on && !whole)
+            || self.domains_at(domain).iter().any(Option::is_some)
+    }
+
     /// The domains (in comparison form) that the text may begin with, longest first.
     fn domains_at(&self, text: &[u8]) -> [Option<&str>; 3] {
         let text = &text[..text.len().min(DOMAIN)];

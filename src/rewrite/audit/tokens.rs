@@ -6,6 +6,7 @@
 
 use super::needles::Needles;
 use crate::message::walk::transfer::base64_value;
+use memchr::memchr_iter;
 use std::ops::Range;
 
 /// Shortest run of base64 letters that is looked into: eight letters are six octets, `a@x.jp`.
@@ -56,6 +57,7 @@ pub(super) fn search(needles: &Needles, text: &[u8], range: Range<usize>, found:
     }
     let (earlier, later) = (&text[range.start..last], &text[range.start + 1..=last]);
     let pair = |(earlier, later): (&u8, &u8)| EARLIER[usize::from(*earlier)] & LATER[usize::from(*later)];
+    let mut search = Search { needles, text, run: Vec::new(), ways: [false; 4] };
     // Few pairs are worth a look: first it is asked of many at once.
     for (index, (ones, others)) in earlier.chunks(MANY).zip(later.chunks(MANY)).enumerate() {
         let any = ones.iter().zip(others).fold(0, |any, both| any | pair(both));
@@ -65,19 +67,20 @@ pub(super) fn search(needles: &Needles, text: &[u8], range: Range<usize>, found:
         for (at, both) in ones.iter().zip(others).enumerate() {
             let places = pair(both);
             if places != 0 {
-                look(needles, text, range.start + index * MANY + at, places, found);
+                look(&mut search, range.start + index * MANY + at, places, found);
             }
         }
     }
 }
 
 /// Looks at a pair whose earlier letter is at `at`.
-fn look(needles: &Needles, text: &[u8], at: usize, places: u8, found: &mut impl FnMut(u32)) {
+fn look(search: &mut Search<'_>, at: usize, places: u8, found: &mut impl FnMut(u32)) {
+    let text = search.text;
     let Some(later) = (Forward { text, at: at + 1, run: at }).next() else { return };
     let places = places & LATER[usize::from(later)];
     for (place, bit) in PLACES.into_iter().enumerate() {
-        if places & bit != 0 && next_may_begin(needles, text, at, place) {
-            around(needles, text, at, place, found);
+        if places & bit != 0 && next_may_begin(search.needles, text, at, place) {
+            around(search, at, place, found);
         }
     }
 }
@@ -91,42 +94,81 @@ fn next_may_begin(needles: &Needles, text: &[u8], at: usize, place: usize) -> bo
     let octet = match place {
         0 => value(1).zip(value(2)).map(|(high, low)| high << 4 | low >> 2),
         1 => value(1).zip(value(2)).map(|(high, low)| high << 6 | low),
-        _ => value(2).zip(value(3)).map(|(high, low)| high << 2 | low >> 4),
+        // What ends the pair may stand in the next line.
+        _ => value(1).and(value(2).zip(value(3))).map(|(high, low)| high << 2 | low >> 4),
     };
     octet.is_none_or(|octet| needles.may_follow(&[octet as u8]))
 }
 
-/// Decodes around an `@` that is the octet `place` of its group, whose pair begins at `at`.
-fn around(needles: &Needles, text: &[u8], at: usize, place: usize, found: &mut impl FnMut(u32)) {
+/// Looks around an `@` that is the octet `place` of its group, whose pair begins at `at`: a little of what
+/// follows first, and everything in the run where that may be a domain that matters.
+fn around(search: &mut Search<'_>, at: usize, place: usize, found: &mut impl FnMut(u32)) {
+    let (needles, text) = (search.needles, search.text);
     // The first letter of the group is `place` letters before the pair.
     let mut before = Backward { text, at };
-    let mut group = Vec::with_capacity(4 * FEW / 3 + 8);
-    group.extend(before.by_ref().take(place));
-    if group.len() < place {
+    if (place > 0 && before.nth(place - 1).is_none()) || search.has_searched(before.at) {
         return;
     }
-    group.reverse();
-    let mut after = Forward { text, at, run: at };
+    let mut group = Vec::with_capacity(4 * FEW / 3 + 4);
+    let mut after = Forward { text, at: before.at, run: before.at };
     group.extend(after.by_ref().take(4 * FEW / 3));
     let mut octets = Vec::with_capacity(group.len());
     decode(&group, &mut octets);
-    if !needles.may_follow(&octets[(place + 1).min(octets.len())..]) {
+    if !needles.may_be_followed(octets.get(place + 1..).unwrap_or_default(), octets.len() >= FEW) {
         return;
     }
     let reach = needles.reach().div_ceil(3) * 4;
-    group.extend(after.take(reach));
-    let mut start: Vec<u8> = before.take(reach).collect();
-    if group.len() + start.len() < TOKEN {
-        return;
-    }
+    let mut start: Vec<u8> = before.by_ref().take(reach).collect();
     start.truncate(start.len() / 4 * 4);
     start.reverse();
     octets.clear();
     decode(&start, &mut octets);
-    let spot = octets.len() + place;
-    decode(&group, &mut octets);
-    if octets.get(spot) == Some(&b'@') {
-        super::stream::separator(needles, &octets, spot, &mut |index, _| found(index));
+    let first = octets.len();
+    let all = search.rest_of_run(at, place);
+    if start.len() + all.len() >= TOKEN {
+        decode(&all, &mut octets);
+        for spot in memchr_iter(b'@', &octets[first..]) {
+            super::stream::separator(needles, &octets, first + spot, &mut |index, _| found(index));
+        }
+    }
+}
+
+/// A search, with the run of letters in which something was found worth a look: each of the four ways to part it
+/// into groups is decoded once.
+struct Search<'a> {
+    needles: &'a Needles,
+    text: &'a [u8],
+    /// Where the letters of the run stand.
+    run: Vec<usize>,
+    /// The ways that were decoded.
+    ways: [bool; 4],
+}
+
+impl Search<'_> {
+    /// Whether the group that begins at `at` was decoded with those before it.
+    fn has_searched(&self, at: usize) -> bool {
+        self.run.binary_search(&at).is_ok_and(|index| self.ways[index % 4])
+    }
+
+    /// The letters from the group on, to the end of their run: the group is then searched.
+    fn rest_of_run(&mut self, at: usize, place: usize) -> Vec<u8> {
+        let text = self.text;
+        let mut before = Backward { text, at };
+        if place > 0 {
+            before.nth(place - 1);
+        }
+        let start = before.at;
+        if self.run.binary_search(&start).is_err() {
+            self.run.clear();
+            self.ways = [false; 4];
+            let mut letters = Forward { text, at: start, run: start };
+            while letters.next().is_some() {
+                self.run.push(letters.at - 1);
+            }
+        }
+        let index = self.run.binary_search(&start).unwrap_or(0);
+        self.ways[index % 4] = true;
+        self.run[index..].iter().map(|&at| text[at]).collect()
     }
 }
 
