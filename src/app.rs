@@ -38,6 +38,7 @@ use crate::notice::{self, Postman};
 use crate::people::People;
 use crate::store::StoreError;
 use crate::store::lock::Lock;
+use crate::tls::Identities;
 use crate::upstream::tally::Tally;
 use crate::web::metrics::{Answers, Metrics, Probes};
 use crate::web::{self, Site};
@@ -133,9 +134,11 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(RelayClock::start());
         let examiner = parts::examiner(Some(&config), &[])?;
         let tally = Tally::default();
+        let identities = Identities::default();
         let ways = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?;
+        let ways = ways.looked_after(&identities);
         let secured = tls::Secured::load(&config, clock.wall())?;
-        let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock));
+        let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock), identities.clone());
         let access = gatekeeper.admit(&config)?;
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
@@ -190,6 +193,7 @@ impl App {
             ways: Mutex::new(ways.kept),
             signing_in,
             hooks,
+            identities,
         };
         Ok(Running::launch(config, sockets, desk, intake, courier, changing, lock))
     }
@@ -205,6 +209,8 @@ struct Changing {
     /// What signing in begins with.
     signing_in: crate::people::Settings,
     hooks: hook::Caller,
+    /// Our certificates towards upstreams.
+    identities: Identities,
 }
 
 /// Every socket, bound before anything starts.
@@ -307,6 +313,7 @@ impl Running {
                 secure: config.desk.url.as_deref().is_some_and(|url| url.starts_with("https:")),
                 metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier), |registry| {
                     sockets.secured.register(registry);
+                    tls::register_own(&changing.identities, registry);
                     sockets.gatekeeper.counts().register(registry);
                     sockets.tally.register(registry);
                     changing.hooks.tally().register(registry);
@@ -343,6 +350,8 @@ impl Running {
         // Certificates are good by the world's clock.
         tasks.background("acme", tasks::acme(acme, server.clone(), Arc::new(SystemClock), tally));
         tasks.background("certificates", crate::tls::watch::watch(server, Arc::new(SystemClock)));
+        let identities = changing.identities.clone();
+        tasks.background("own certificates", identities.watch(Arc::new(SystemClock)));
         tasks.background("time", tasks::time(desk.clone()));
         tasks.background("hooks", changing.hooks.clone().run());
         let postman = postman(&desk, &intake, &config);
@@ -415,6 +424,7 @@ impl Running {
         let examiner = parts::examiner(Some(config), &[])?;
         let seals = seals::read(config)?;
         let ways = upstream::Builder::new(config, Arc::clone(&self.desk.clock), self.tally.clone())?;
+        let ways = ways.looked_after(&self.changing.identities);
         let ways = ways.after(&former).remember(&self.desk.store).await?.all()?;
         let hooks = parts::hooks(config)?;
         let access = self.gatekeeper.admit(config)?;

@@ -4,7 +4,7 @@ use super::StartError;
 use crate::clock::Timestamp;
 use crate::config::{Config, Listener};
 use crate::listener::{Tally, Tls};
-use crate::tls::{ClientCas, Server, Source, acme, stale};
+use crate::tls::{ClientCas, Identities, Identity, Pair, Server, Source, acme, stale};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -65,25 +65,46 @@ impl Secured {
     }
 }
 
+/// Has it shown when our certificates towards upstreams expire.
+pub(super) fn register_own(identities: &Identities, registry: &mut Registry) {
+    registry.register_collector(Box::new(OwnExpiries(identities.clone())));
+}
+
 /// When each certificate in use expires, read at the moment it is asked for.
 #[derive(Debug)]
 struct Expiries(Server);
 
 impl Collector for Expiries {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let help = "When a certificate towards clients expires, since the epoch";
-        let mut metric = encoder.encode_descriptor(
-            "certificate_expires",
-            help,
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?;
-        for pair in self.0.pairs() {
-            let labels = [("file", pair.files.chain.display().to_string())];
-            ConstGauge::new(pair.facts.until.0 / 1_000).encode(metric.encode_family(&labels)?)?;
-        }
-        Ok(())
+        expiries(encoder, "certificate_expires", help, self.0.pairs())
     }
+}
+
+#[derive(Debug)]
+struct OwnExpiries(Identities);
+
+impl Collector for OwnExpiries {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "When a certificate that we show to an upstream expires, since the epoch";
+        let mut pairs: Vec<Pair> = self.0.all().iter().map(Identity::pair).collect();
+        // one for each file, whichever ways show it
+        pairs.sort_by(|one, other| one.files.chain.cmp(&other.files.chain));
+        pairs.dedup_by(|one, other| one.files == other.files);
+        expiries(encoder, "upstream_certificate_expires", help, pairs)
+    }
+}
+
+fn expiries(mut encoder: DescriptorEncoder<'_>, name: &str, help: &str, pairs: Vec<Pair>) -> fmt::Result {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let mut metric = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+    for pair in pairs {
+        let labels = [("file", pair.files.chain.display().to_string())];
+        ConstGauge::new(pair.facts.until.0 / 1_000).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 /// A certificate by ACME stands somewhere before it comes.

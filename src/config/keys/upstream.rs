@@ -1,5 +1,6 @@
 //! `[upstream]`, `[[upstream.also]]`, `[upstreams.NAME]`, `[[route]]`
 
+use super::tls::Certificate;
 use crate::upstream::rate::Rate;
 use crate::upstream::smarthost::{Mechanism, Pin};
 use serde::Deserialize;
@@ -16,6 +17,7 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) tls: Option<UpstreamTls>,
     #[serde(default)]
     pub(in crate::config) pins: Vec<PinText>,
+    pub(in crate::config) certificate: Option<Certificate>,
     pub(in crate::config) auth: Option<Auth>,
     pub(in crate::config) username: Option<String>,
     pub(in crate::config) password_file: Option<PathBuf>,
