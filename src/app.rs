@@ -7,6 +7,7 @@
 //! way mail goes: listeners drain first, then what speaks to people, then the courier; the store last.
 
 mod accounts;
+mod budget;
 pub mod check;
 mod descriptors;
 mod doorway;
@@ -143,6 +144,8 @@ impl App {
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
         let store = parts::open(&config).await?;
+        let budgets = budget::budgets(&config, None, store.as_ref(), &*clock).await?;
+        let examiner = Examiner { budgets, ..examiner };
         let ways = ways.remember(&store).await?.all()?;
         gatekeeper.learn(memory::sources(store.as_ref(), clock.now()).await?);
         let seals = seals::read(&config)?;
@@ -314,6 +317,7 @@ impl Running {
                 metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier), |registry| {
                     sockets.secured.register(registry);
                     tls::register_own(&changing.identities, registry);
+                    budget::register(desk.examiner.clone(), Arc::clone(&desk.clock), registry);
                     sockets.gatekeeper.counts().register(registry);
                     sockets.tally.register(registry);
                     changing.hooks.tally().register(registry);
@@ -422,6 +426,10 @@ impl Running {
     pub async fn reload(&self, config: &Config) -> Result<(), StartError> {
         let mut former = self.changing.ways.lock().await;
         let examiner = parts::examiner(Some(config), &[])?;
+        let former_budgets = Some(Arc::clone(&self.intake.examiner().budgets));
+        let (store, clock) = (self.desk.store.as_ref(), &*self.desk.clock);
+        let budgets = budget::budgets(config, former_budgets, store, clock).await?;
+        let examiner = Examiner { budgets, ..examiner };
         let seals = seals::read(config)?;
         let ways = upstream::Builder::new(config, Arc::clone(&self.desk.clock), self.tally.clone())?;
         let ways = ways.looked_after(&self.changing.identities);
@@ -540,6 +548,8 @@ pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
     let lock = parts::lock(config)?;
     let examiner = parts::examiner(Some(config), &[])?;
     let store = parts::open(config).await?;
+    let budgets = budget::budgets(config, None, store.as_ref(), &SystemClock).await?;
+    let examiner = Examiner { budgets, ..examiner };
     // Nobody changes the policy while a command runs: the sender may go.
     let (_, current) = watch::channel(examiner);
     let (_, shown) = watch::channel(seals::shown(config));

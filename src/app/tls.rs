@@ -6,7 +6,7 @@ use crate::config::{Config, Listener};
 use crate::listener::{Tally, Tls};
 use crate::tls::{ClientCas, Identities, Identity, Pair, Server, Source, acme, stale};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -75,9 +75,15 @@ pub(super) fn register_own(identities: &Identities, registry: &mut Registry) {
 struct Expiries(Server);
 
 impl Collector for Expiries {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let help = "When a certificate towards clients expires, since the epoch";
-        expiries(encoder, "certificate_expires", help, self.0.pairs())
+        let metric = encoder.encode_descriptor(
+            "certificate_expires",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        expiries(metric, self.0.pairs())
     }
 }
 
@@ -85,21 +91,26 @@ impl Collector for Expiries {
 struct OwnExpiries(Identities);
 
 impl Collector for OwnExpiries {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "When a certificate that we show to an upstream expires, since the epoch";
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut pairs: Vec<Pair> = self.0.all().iter().map(Identity::pair).collect();
         // one for each file, whichever ways show it
         pairs.sort_by(|one, other| one.files.chain.cmp(&other.files.chain));
-        pairs.dedup_by(|one, other| one.files == other.files);
-        expiries(encoder, "upstream_certificate_expires", help, pairs)
+        pairs.dedup_by(|one, other| one.files.chain == other.files.chain);
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let help = "When a certificate that we show to an upstream expires, since the epoch";
+        let metric = encoder.encode_descriptor(
+            "upstream_certificate_expires",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        expiries(metric, pairs)
     }
 }
 
-fn expiries(mut encoder: DescriptorEncoder<'_>, name: &str, help: &str, pairs: Vec<Pair>) -> fmt::Result {
-    if pairs.is_empty() {
-        return Ok(());
-    }
-    let mut metric = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+fn expiries(mut metric: MetricEncoder<'_>, pairs: Vec<Pair>) -> fmt::Result {
     for pair in pairs {
         let labels = [("file", pair.files.chain.display().to_string())];
         ConstGauge::new(pair.facts.until.0 / 1_000).encode(metric.encode_family(&labels)?)?;

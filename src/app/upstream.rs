@@ -55,7 +55,6 @@ pub(super) struct Kept {
     print: String,
     way: Way,
     pace: Option<Used>,
-    identity: Option<Identity>,
 }
 
 /// Where a way leads, its rates, and how far they are used up.
@@ -179,15 +178,15 @@ impl<'a> Builder<'a> {
             UpstreamRoute::Capture(folder) => {
                 Arc::new(Capture::new(folder.clone(), Arc::clone(&self.clock), Arc::new(SystemEntropy)))
             }
-            UpstreamRoute::Smarthost { host, port } => Arc::new(
-                self.smarthost(host, *port, wanted, identity.clone()).map_err(StartError::Configuration)?,
-            ),
+            UpstreamRoute::Smarthost { host, port } => {
+                Arc::new(self.smarthost(host, *port, wanted, identity).map_err(StartError::Configuration)?)
+            }
             UpstreamRoute::Mx { port } => {
                 Arc::new(self.mx(*port, wanted).map_err(StartError::Configuration)?)
             }
         };
         let (way, pace) = self.paced(way, wanted);
-        lock(&self.built).push(Kept { print, way: Arc::clone(&way), pace, identity });
+        lock(&self.built).push(Kept { print, way: Arc::clone(&way), pace });
         Ok(way)
     }
 
@@ -240,7 +239,8 @@ impl<'a> Builder<'a> {
 
     /// All that a way is built from: what stands in the configuration, and in the files it names.
     fn print(&self, wanted: &Wanted) -> String {
-        let alone = Wanted { also: Vec::new(), priority: 0, weight: 0, ..wanted.clone() };
+        let alone =
+            Wanted { also: Vec::new(), priority: 0, weight: 0, budgets: Vec::new(), ..wanted.clone() };
         let certificate = wanted.certificate.iter().flat_map(|pair| [&pair.files.chain, &pair.files.key]);
         let files = wanted.secret_files().into_iter().chain(wanted.ca_file.as_deref());
         let files = files.chain(certificate.map(PathBuf::as_path));

@@ -3,6 +3,7 @@
 use super::keys::upstream as keys;
 use super::{Base, Place};
 use crate::diagnostic::Diagnostic;
+use crate::policy::budget::Limit;
 use crate::tls::{self, PairFiles};
 use crate::upstream::rate::Rate;
 use crate::upstream::smarthost::{Mechanism, Pin};
@@ -31,6 +32,8 @@ pub struct Upstream {
     pub ca_file: Option<PathBuf>,
     /// At most so many transactions or recipients in so long; all hold.
     pub rates: Vec<Rate>,
+    /// What would take more recipients than these is held.
+    pub budgets: Vec<Limit>,
     /// Connections at once.
     pub connections: usize,
     /// What we call ourselves to it.
@@ -224,6 +227,11 @@ impl Reading<'_> {
             if !other.also.is_empty() {
                 return Err(self.place.wrong(&inner, "address", "`also` does not stand within `also`"));
             }
+            if !other.budget.0.is_empty() {
+                let why =
+                    "a budget is of a way out with all that stand in for it: say it beside the first address";
+                return Err(self.place.wrong(&inner, "budget", why));
+            }
             let default_priority = other.priority.unwrap_or(20);
             also.push(Upstream {
                 priority: default_priority,
@@ -292,6 +300,7 @@ impl Reading<'_> {
             auth: keys.auth.map(|auth| auth.0),
             ca_file: keys.ca_file.map(|file| self.base.join(&file)),
             rates: keys.rate.0,
+            budgets: keys.budget.0,
             connections,
             hello: keys.hello.unwrap_or_else(|| self.hostname.to_owned()),
             priority: keys.priority.unwrap_or(10),
