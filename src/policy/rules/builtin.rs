@@ -1,7 +1,8 @@
-//! The holds that no policy file can take away (`MAIL_RULES` §0.6 and §3).
+//! The holds that no policy file can take away (`docs/MAIL.md` §1.6 and §4).
 //!
-//! What cannot be read, or would cost more to read than one message may, is always held. The others bite where disclosure is `ask` or stricter: there a
-//! split is near, and these are the things a split cannot make safe.
+//! What cannot be read, or would cost more to read than one message may, is always held. The others bite
+//! where disclosure is `ask` or stricter: there a split is near, and these are the things a split cannot
+//! make safe.
 
 use super::reason::{Phrase, few, named};
 use crate::message::inspect::Tnef;
