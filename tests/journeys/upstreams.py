@@ -389,7 +389,7 @@ def it_checks_the_certificate_it_shows():
             assert any(got_standing == standing and all(part in text for part in parts) for got_standing, text in got), got
 
         says("error", "[upstream] certificate.chain: ", "checked.pem: it cannot be read")
-        client_pair("good", files)
+        client_pair("good", files, days=90)
         says("ok", "[upstream] certificate.chain: ", "CN=good, until ")
         files[1].chmod(0o644)
         says("warning", "[upstream] certificate.key: ", "can be read by everybody: chmod 600 it")
