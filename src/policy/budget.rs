@@ -92,6 +92,21 @@ pub struct Sending<'a> {
     pub organisation: &'a Organisation,
 }
 
+/// What leaves over one way.
+struct Asked<'a> {
+    limits: &'a [Limit],
+    all: u64,
+    outside: u64,
+}
+
+/// What is asked of one limit.
+struct Cost<'a> {
+    way: &'a str,
+    limit: &'a Limit,
+    account: Account,
+    wanted: u64,
+}
+
 /// One limit that does not hold what is asked of it.
 struct Over<'a> {
     way: &'a str,
@@ -128,7 +143,7 @@ impl Budgets {
         let costs = self.costs(sending);
         let mut ledger = self.lock();
         ledger.sweep(clock.now(), self.ways.longest().unwrap_or_default());
-        match self.over(&ledger, &costs, at) {
+        match over(&ledger, &costs, at) {
             Some(over) => Err(over.outcome(clock)),
             None => Ok(self.taken(&mut ledger, &costs, at)),
         }
@@ -137,7 +152,7 @@ impl Budgets {
     /// The rule that would hold them, if any.
     pub fn forecast(&self, sending: Sending<'_>, clock: &dyn Clock) -> Option<RuleOutcome> {
         let costs = self.costs(sending);
-        self.over(&self.lock(), &costs, clock.now()).map(|over| over.outcome(clock))
+        over(&self.lock(), &costs, clock.now()).map(|over| over.outcome(clock))
     }
 
     /// Takes it whatever the budgets allow: somebody said so, or it has left already.
@@ -161,51 +176,46 @@ impl Budgets {
     }
 
     /// What is asked of each limit.
-    fn costs(&self, sending: Sending<'_>) -> Vec<(&str, &Limit, Account, u64)> {
-        let mut ways: BTreeMap<&str, (&[Limit], u64, u64)> = BTreeMap::new();
+    fn costs(&self, sending: Sending<'_>) -> Vec<Cost<'_>> {
+        let mut ways: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
         for recipient in sending.recipients {
             let (way, limits) = self.ways.of(sending.sender, recipient);
             let outside = sending.organisation.standing(recipient) != Standing::Internal;
-            let sums = ways.entry(way).or_insert((limits, 0, 0));
-            sums.1 += 1;
-            sums.2 += u64::from(outside);
+            let asked = ways.entry(way).or_insert(Asked { limits, all: 0, outside: 0 });
+            asked.all += 1;
+            asked.outside += u64::from(outside);
         }
         let mut costs = Vec::new();
-        for (way, (limits, all, outside)) in ways {
-            for limit in limits {
+        for (way, asked) in ways {
+            for limit in asked.limits {
                 // reports and the like have no sender whose mailbox could be full
                 let Some(account) = Account::of(way, limit, sending.sender) else { continue };
-                let cost = if limit.outside { outside } else { all };
-                if cost > 0 {
-                    costs.push((way, limit, account, cost));
+                let wanted = if limit.outside { asked.outside } else { asked.all };
+                if wanted > 0 {
+                    costs.push(Cost { way, limit, account, wanted });
                 }
             }
         }
         costs
     }
 
-    /// The limit that has room for this last.
-    fn over<'a>(
-        &self,
-        ledger: &Ledger,
-        costs: &[(&'a str, &'a Limit, Account, u64)],
-        at: Timestamp,
-    ) -> Option<Over<'a>> {
-        let over = costs.iter().filter_map(|(way, limit, account, wanted)| {
-            let used = ledger.used(account, limit.per, at);
-            let fits = used + wanted <= u64::from(limit.count);
-            let room = || ledger.room(account, limit, *wanted, at);
-            (!fits).then(|| Over { way, limit, used, wanted: *wanted, room: room() })
-        });
-        over.max_by_key(|over| over.room.unwrap_or(Timestamp(i64::MAX)))
-    }
-
     /// Two limits of one account (an hour's and a day's) share what is counted.
-    fn taken(&self, ledger: &mut Ledger, costs: &[(&str, &Limit, Account, u64)], at: Timestamp) -> Reserved {
-        let accounts: BTreeMap<Account, u64> =
-            costs.iter().map(|(.., account, cost)| (account.clone(), *cost)).collect();
-        ledger.take(&self.ledger, accounts, at)
+    fn taken(&self, ledger: &mut Ledger, costs: &[Cost<'_>], at: Timestamp) -> Reserved {
+        let sums = costs.iter().map(|cost| (cost.account.clone(), cost.wanted)).collect();
+        ledger.take(&self.ledger, sums, at)
     }
+}
+
+/// The limit that has room for this last, if one has not.
+fn over<'a>(ledger: &Ledger, costs: &[Cost<'a>], at: Timestamp) -> Option<Over<'a>> {
+    let over = costs.iter().filter_map(|cost| {
+        let Cost { way, limit, account, wanted } = cost;
+        let used = ledger.used(account, limit.per, at);
+        let fits = used + wanted <= u64::from(limit.count);
+        let room = || ledger.room(account, limit, *wanted, at);
+        (!fits).then(|| Over { way, limit, used, wanted: *wanted, room: room() })
+    });
+    over.max_by_key(|over| over.room.unwrap_or(Timestamp(i64::MAX)))
 }
 
 impl Over<'_> {

@@ -85,7 +85,7 @@ fn the_span_slides_and_the_forecast_says_when_there_is_room() {
         let to: Vec<&Address> = to.iter().collect();
         let sending = Sending { sender: Some(&sender), recipients: &to, organisation: &organisation };
         let costs = budgets.costs(sending);
-        budgets.over(&budgets.lock(), &costs, at).map(|over| over.room)
+        over(&budgets.lock(), &costs, at).map(|over| over.room)
     };
     // a slot is ten minutes: what stands in it counts until all of it is out
     let slot = Duration::from_mins(10);

@@ -420,15 +420,21 @@ pub(super) fn spent_since(db: &Connection, since: Timestamp) -> Result<Vec<Spent
     let mut rows = select.query(params![codes::FIRST_FINAL, codes::DELIVERED, since.0])?;
     let mut found = Vec::new();
     // The lines of a message's people may be thousands: they are read once for all its copies.
-    let mut of: Option<(i64, Option<Option<Address>>)> = None;
+    let mut of: Option<(i64, Writer)> = None;
     while let Some(row) = rows.next()? {
         let message = schema::message_of(row.get(0)?);
-        let client = match &of {
-            Some((known, client)) if *known == message => client.clone(),
-            _ => client_of(db, message)?,
+        let writer = match of.take() {
+            Some((known, writer)) if known == message => writer,
+            _ => writer_of(db, message)?,
         };
-        of = Some((message, client.clone()));
-        let Some(sender) = client else { continue };
+        let sender = match &writer {
+            Writer::Client(sender) => sender.clone(),
+            Writer::Ourselves => {
+                of = Some((message, writer));
+                continue;
+            }
+        };
+        of = Some((message, writer));
         // One that waits for its time leaves then; of others nobody knows better than that it is now.
         let waits = row.get::<_, i64>(3)? == codes::WAITING;
         let due: Option<i64> = if waits { row.get(2)? } else { None };
@@ -443,13 +449,20 @@ pub(super) fn spent_since(db: &Connection, since: Timestamp) -> Result<Vec<Spent
     Ok(found)
 }
 
-/// MAIL FROM of a client's message; `None` for one of our own making.
-fn client_of(db: &Connection, message: i64) -> Result<Option<Option<Address>>, Failure> {
+/// Whose a message is.
+enum Writer {
+    /// A client's: its MAIL FROM, if that is not the null sender.
+    Client(Option<Address>),
+    /// A notice or report of our own.
+    Ourselves,
+}
+
+fn writer_of(db: &Connection, message: i64) -> Result<Writer, Failure> {
     let mut select = db.prepare_cached("SELECT people FROM messages WHERE row = ?1 AND action <> 'own'")?;
     let mut rows = select.query([message])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
+    let Some(row) = rows.next()? else { return Ok(Writer::Ourselves) };
     let people = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-    Ok(Some(Address::stored(sender_of(people)).ok()))
+    Ok(Writer::Client(Address::stored(sender_of(people)).ok()))
 }
 
 /// Open deliveries of any age, and final ones of messages from `first` on.
