@@ -1,13 +1,15 @@
 //! Who openly wrote with whom, as small as it goes: people and mails are digests of eight octets, a set of
-//! people is kept once however many mails show it, and each person has a list of the sets they are in.
+//! people is kept once however many mails show it, and each person has a list of the sets they are in. No
+//! address and no Message-ID stands here: whoever asks has them.
 
 mod lists;
 mod purge;
 mod search;
 mod sent;
+mod taking;
 
 use super::error::Failure;
-use super::{SqliteStore, codes};
+use super::{SqliteStore, blocking, codes};
 use crate::clock::{Day, Timestamp};
 use crate::id::Id;
 use crate::message::Address;
@@ -17,13 +19,19 @@ use crate::store::StoreError;
 use crate::store::learned::{LearnedStore, MOST_PAIRED, Pair, Stock, Taught, Through};
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+use taking::Row;
 
-/// So many people are written in one transaction, in as many sets as they are; mail goes in between.
-const PEOPLE_AT_ONCE: usize = 500;
+/// Mails that show so many people, all counted, are written in one transaction.
+const PEOPLE_AT_ONCE: usize = 200;
+/// More are taken in together, so many at most: the more, the fewer pages are written for each.
+const MAILS_AT_ONCE: usize = 5_000;
+/// Of these so many rows are written in one transaction; mail goes in between.
+const PART: usize = 500;
 /// A person is taken out of so many sets in one transaction.
 const SETS_AT_ONCE: usize = 500;
 
@@ -60,12 +68,21 @@ impl Digests {
     }
 
     fn set_of(&self, people: &[Address]) -> i64 {
+        self.set(&self.people(people))
+    }
+
+    /// Digests of eight octets, sorted, nobody twice.
+    fn people(&self, people: &[Address]) -> Vec<u8> {
         let mut people: Vec<i64> = people.iter().map(|one| self.person(one)).collect();
         people.sort_unstable();
         people.dedup();
-        let blob: Vec<u8> = people.iter().flat_map(|person| person.to_le_bytes()).collect();
-        self.set(&blob)
+        people.into_iter().flat_map(i64::to_le_bytes).collect()
     }
+}
+
+/// Parts of so many things, each of which one transaction may write.
+fn parts(all: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..all).step_by(PART).map(move |start| start..all.min(start + PART))
 }
 
 /// The source of our own mail.
@@ -82,53 +99,24 @@ fn code(source: Source) -> i64 {
     }
 }
 
-/// A mail as it is written.
-#[derive(Clone)]
-struct Row {
-    mail: i64,
-    set: i64,
-    day: i64,
-    source: i64,
-    /// Sorted by digest.
-    people: Vec<(i64, String)>,
-    blob: Vec<u8>,
-}
-
-impl Row {
-    /// A date that lies ahead is a wrong clock's.
-    fn of(learned: &Learned, digests: &Digests, now: Timestamp) -> Self {
-        let mut people: Vec<(i64, String)> =
-            learned.people().iter().map(|one| (digests.person(one), counting_key(one))).collect();
-        people.sort_unstable();
-        people.dedup_by_key(|(person, _)| *person);
-        let blob: Vec<u8> = people.iter().flat_map(|(person, _)| person.to_le_bytes()).collect();
-        let (set, day) = (digests.set(&blob), i64::from(Day::of(learned.date().min(now)).0));
-        let mail = match learned.message_id() {
-            Some(id) => digests.mail(id),
-            // No Message-ID holds a line end.
-            None => digests.mail(&format!("\n{day} {set}")),
-        };
-        Self { mail, set, day, source: code(learned.source()), people, blob }
-    }
-}
-
 #[async_trait]
 impl LearnedStore for SqliteStore {
     async fn learn(&self, batch: Vec<Learned>, now: Timestamp) -> Result<Taught, StoreError> {
-        let digests = self.digests.clone();
-        let mut rows = batch.into_iter().map(move |one| Row::of(&one, &digests, now)).peekable();
-        let mut taught = Taught::default();
-        while rows.peek().is_some() {
-            let (mut step, mut people) = (Vec::new(), 0);
-            while people < PEOPLE_AT_ONCE
-                && let Some(row) = rows.next()
-            {
-                people += row.people.len();
-                step.push(row);
-            }
-            let all = step.len();
-            let learned =
-                self.write(move |tx| step.iter().try_fold(0, |sum, row| Ok(sum + take(tx, row)?))).await?;
+        let (mut rest, mut taught) = (batch, Taught::default());
+        while !rest.is_empty() {
+            let tail = rest.split_off(rest.len().min(MAILS_AT_ONCE));
+            let some = std::mem::replace(&mut rest, tail);
+            let (all, digests) = (some.len(), self.digests.clone());
+            let rows: Vec<Row> =
+                blocking(move || some.iter().map(|one| Row::of(one, &digests, now)).collect()).await?;
+            // Numbers of sets are given and listed by one at a time, for lists only grow.
+            let turn = self.learning.lock().await;
+            let learned = if rows.iter().map(Row::people).sum::<usize>() <= PEOPLE_AT_ONCE {
+                self.write(move |tx| taking::whole(tx, &rows)).await?
+            } else {
+                self.learn_many(rows).await?
+            };
+            drop(turn);
             taught.learned += learned;
             taught.known += all - learned;
         }
@@ -208,6 +196,33 @@ impl LearnedStore for SqliteStore {
 }
 
 impl SqliteStore {
+    /// Learns from many mails, a part of the work at a time; how many were new.
+    async fn learn_many(&self, rows: Vec<Row>) -> Result<usize, StoreError> {
+        let plan = Arc::new(self.readers.read(move |db| taking::plan(db, &rows)).await?);
+        let mut numbers = Vec::with_capacity(plan.sets.len());
+        for part in parts(plan.sets.len()) {
+            let plan = Arc::clone(&plan);
+            numbers.extend(self.write(move |tx| taking::insert(tx, &plan.sets[part.clone()])).await?);
+        }
+        let members = Arc::new(plan.members(&numbers));
+        for part in parts(members.len()) {
+            let members = Arc::clone(&members);
+            self.write(move |tx| taking::list(tx, &members[part.clone()])).await?;
+        }
+        let digests = Arc::new(plan.digests(&numbers));
+        for part in parts(digests.len()) {
+            let digests = Arc::clone(&digests);
+            self.write(move |tx| taking::name(tx, &digests[part.clone()])).await?;
+        }
+        let mails = Arc::new(plan.filed(&numbers));
+        let mut learned = 0;
+        for part in parts(mails.len()) {
+            let mails = Arc::clone(&mails);
+            learned += self.write(move |tx| taking::file(tx, &mails[part.clone()])).await?;
+        }
+        Ok(learned)
+    }
+
     /// Forgets what is from before a moment; how many mails.
     pub(super) async fn purge_learned(&self, before: Timestamp) -> Result<usize, StoreError> {
         self.write(move |tx| Ok(tx.execute("DELETE FROM released_sets WHERE at < ?1", [before.0])?)).await?;
@@ -229,65 +244,6 @@ impl SqliteStore {
             self.write(move |tx| purge::sets(tx, &sets, before)).await?;
         }
     }
-}
-
-/// Writes a mail, unless it is known: 1 if it was not.
-fn take(tx: &Connection, row: &Row) -> Result<usize, Failure> {
-    let known: Option<(i64, i64)> = tx
-        .prepare_cached("SELECT number, source FROM known_mails WHERE mail = ?1")?
-        .query_row([row.mail], |found| Ok((found.get(0)?, found.get(1)?)))
-        .optional()?;
-    if let Some((number, source)) = known {
-        if row.source == SENT && source == SENT {
-            grow(tx, row, number)?;
-        }
-        return Ok(0);
-    }
-    let number = set(tx, row)?;
-    tx.prepare_cached("INSERT INTO known_mails (mail, number, day, source) VALUES (?1, ?2, ?3, ?4)")?
-        .execute([row.mail, number, row.day, row.source])?;
-    Ok(1)
-}
-
-/// Another transaction of a mail of ours is through: the mail showed more people to each other.
-fn grow(tx: &Connection, row: &Row, known: i64) -> Result<(), Failure> {
-    let octets: Option<i64> = tx
-        .prepare_cached("SELECT length(people) FROM known_sets WHERE number = ?1")?
-        .query_row([known], |found| found.get(0))
-        .optional()?;
-    if octets.is_none_or(|octets| octets < codes::number(row.blob.len())) {
-        let number = set(tx, row)?;
-        tx.prepare_cached("UPDATE known_mails SET number = ?2 WHERE mail = ?1")?
-            .execute([row.mail, number])?;
-    }
-    Ok(())
-}
-
-/// The number of the mail's set of people.
-fn set(tx: &Connection, row: &Row) -> Result<i64, Failure> {
-    let known: Option<(i64, i64, i64)> = tx
-        .prepare_cached("SELECT number, since, last FROM known_sets WHERE digest = ?1")?
-        .query_row([row.set], |found| Ok((found.get(0)?, found.get(1)?, found.get(2)?)))
-        .optional()?;
-    if let Some((number, since, last)) = known {
-        if !(since..=last).contains(&row.day) {
-            tx.prepare_cached(
-                "UPDATE known_sets SET since = min(since, ?2), last = max(last, ?2) WHERE number = ?1",
-            )?
-            .execute([number, row.day])?;
-        }
-        return Ok(number);
-    }
-    tx.prepare_cached("INSERT INTO known_sets (digest, since, last, people) VALUES (?1, ?2, ?2, ?3)")?
-        .execute(params![row.set, row.day, row.blob])?;
-    let number = tx.last_insert_rowid();
-    let mut person =
-        tx.prepare_cached("INSERT OR IGNORE INTO known_people (person, address) VALUES (?1, ?2)")?;
-    for (digest, address) in &row.people {
-        person.execute(params![digest, address])?;
-        lists::add(tx, *digest, number)?;
-    }
-    Ok(number)
 }
 
 /// See [`LearnedStore::stock`].
@@ -313,7 +269,7 @@ fn stock(db: &Connection, since: Timestamp) -> Result<Stock, Failure> {
         .query_row(params![from.as_str(), since.0], |row| row.get(0))?;
     Ok(Stock {
         mails,
-        people: count("SELECT count(*) FROM known_people")?,
+        people: count("SELECT count(DISTINCT person) FROM known_lists")?,
         sets: count("SELECT count(*) FROM known_sets")?,
         passed: codes::count(passed),
     })

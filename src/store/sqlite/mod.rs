@@ -131,6 +131,8 @@ pub struct SqliteStore {
     repeats: Arc<Mutex<Repeats>>,
     circles: circles::Known,
     digests: learned::Digests,
+    /// Held while mails are taken in.
+    learning: tokio::sync::Mutex<()>,
     key: hmac::Key,
 }
 
@@ -171,8 +173,8 @@ impl SqliteStore {
         let writer = Writer::start(connection, checkpointer, with)?;
         let repeats = Arc::default();
         let circles = circles::Known::default();
-        let recent = Recent::default();
-        Ok(Self { writer, readers, mail, seconds, bodies, recent, repeats, circles, digests, key })
+        let (recent, learning) = (Recent::default(), tokio::sync::Mutex::default());
+        Ok(Self { writer, readers, mail, seconds, bodies, recent, repeats, circles, digests, learning, key })
     }
 
     async fn write<T: Send + 'static>(

@@ -13,17 +13,12 @@ INSERT INTO learning VALUES (1, randomblob(32), min(
     CAST(unixepoch('subsec') * 1000 AS INTEGER)
 ));
 
--- Outsiders, by a digest of their counting key. The digest stands for them everywhere else.
-CREATE TABLE known_people (
-    person  INTEGER PRIMARY KEY,
-    address TEXT    NOT NULL
-) STRICT;
-
--- Sets of people whom one mail showed to each other: digests of eight octets, sorted; the first and the last
--- day (since the Unix epoch) of such a mail. Numbers are never used again: lists of numbers only grow.
+-- Sets of outsiders whom one mail showed to each other: digests of their counting keys, eight octets each,
+-- sorted; the first and the last day (since the Unix epoch) of such a mail. Numbers are never used again, for
+-- lists of numbers only grow.
 CREATE TABLE known_sets (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
-    digest INTEGER,               -- of the people; NULL once somebody was taken out
+    digest INTEGER,               -- NULL until everybody's list has it, and once somebody was taken out
     since  INTEGER NOT NULL,
     last   INTEGER NOT NULL,
     people BLOB    NOT NULL

@@ -41,7 +41,7 @@ fn packed(numbers: &[i64]) -> Vec<u8> {
     blob
 }
 
-/// Adds a number, greater than all in the list.
+/// Adds a number, which is greater than all in the list.
 pub(super) fn add(tx: &Connection, person: i64, number: i64) -> Result<(), Failure> {
     let last: Option<(i64, Vec<u8>)> = tx
         .prepare_cached(
@@ -53,7 +53,11 @@ pub(super) fn add(tx: &Connection, person: i64, number: i64) -> Result<(), Failu
         && numbers.len() < LONGEST
     {
         let highest = unpack(first, &numbers).last().copied().unwrap_or(first);
-        pack(&mut numbers, number.saturating_sub(highest).unsigned_abs());
+        let Some(distance) = number.checked_sub(highest).filter(|distance| *distance > 0) else {
+            // It would stand for another number: whoever is not in a list is a stranger.
+            return Ok(());
+        };
+        pack(&mut numbers, distance.unsigned_abs());
         tx.prepare_cached("UPDATE known_lists SET numbers = ?3 WHERE person = ?1 AND first = ?2")?
             .execute(params![person, first, numbers])?;
     } else {
@@ -90,12 +94,6 @@ fn put_back(tx: &Connection, person: i64, was: i64, left: &[i64]) -> Result<(), 
         None => {
             tx.prepare_cached("DELETE FROM known_lists WHERE person = ?1 AND first = ?2")?
                 .execute([person, was])?;
-            let others: bool = tx
-                .prepare_cached("SELECT EXISTS (SELECT 1 FROM known_lists WHERE person = ?1)")?
-                .query_row([person], |row| row.get(0))?;
-            if !others {
-                tx.prepare_cached("DELETE FROM known_people WHERE person = ?1")?.execute([person])?;
-            }
         }
     }
     Ok(())
@@ -119,9 +117,6 @@ pub(super) fn take_out(tx: &Connection, person: i64, most: usize) -> Result<usiz
         }
         put_back(tx, person, first, &all[some.len()..])?;
         done += some.len();
-    }
-    if done < most {
-        tx.prepare_cached("DELETE FROM known_people WHERE person = ?1")?.execute([person])?;
     }
     Ok(done)
 }

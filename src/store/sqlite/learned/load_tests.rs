@@ -10,6 +10,7 @@ use crate::store::learned::LearnedStore;
 use std::time::{Duration, Instant};
 
 const MAILS: u64 = 1_000_000;
+const BATCH: usize = 5_000;
 const PEOPLE: u64 = 200_000;
 const ROUNDS: u32 = 20_000;
 const NOW: Timestamp = Timestamp(1_794_000_000_000);
@@ -40,17 +41,17 @@ fn strangers(round: u64) -> Vec<Address> {
 
 async fn fill(store: &SqliteStore) {
     let mut slowest = Duration::ZERO;
-    for start in (0..MAILS).step_by(1_000) {
+    for start in (0..MAILS).step_by(BATCH) {
         let mail = |mail: u64| {
             let date = NOW.minus(Duration::from_secs((MAILS - mail) * 30));
             Learned::together(Some(message_id(mail)), date, people(mail), Source::Journal).ok()
         };
-        let batch = (start..start + 1_000).filter_map(mail).collect();
+        let batch = (start..start + BATCH as u64).filter_map(mail).collect();
         let began = Instant::now();
         store.learn(batch, NOW).await.unwrap();
         slowest = slowest.max(began.elapsed());
-        if (start + 1_000) % 100_000 == 0 {
-            println!("{} mails; slowest batch of a thousand {slowest:?}", start + 1_000);
+        if (start + BATCH as u64) % 100_000 == 0 {
+            println!("{} mails; slowest batch {slowest:?}", start + BATCH as u64);
         }
     }
 }
