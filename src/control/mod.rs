@@ -20,6 +20,7 @@ use crate::journal::Entry;
 use crate::message::Address;
 use crate::policy::facts::{Disclosed, KnownCircle};
 use crate::policy::learned::{Learned, Shared};
+use crate::policy::verdict::RuleOutcome;
 use crate::store::chain::{Head, Verified};
 use crate::store::circles::Circle;
 use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow};
@@ -138,6 +139,13 @@ pub enum Request {
         /// Whom.
         address: Address,
     },
+    /// Whether budgets have room for copies to these recipients.
+    Room {
+        /// MAIL FROM.
+        sender: Option<Address>,
+        /// Everybody a copy goes to.
+        recipients: Vec<Address>,
+    },
     /// Checks the journal's chain.
     Verify {
         /// A head that was put out earlier, to compare with.
@@ -211,6 +219,8 @@ pub enum Answer {
     Noted,
     /// Somebody was taken out of so many sets of people.
     Forgotten(usize),
+    /// The rule that would hold these copies for a budget; nothing where there is room.
+    Room(Option<RuleOutcome>),
     /// What a look at the chain found.
     Verified(Verified),
     /// Journal entries, and the last message they are of.
