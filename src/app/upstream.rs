@@ -38,6 +38,8 @@ pub(super) struct Builder<'a> {
     /// What was sent lately, for the rates.
     sent: Vec<Sent>,
     resolver: Option<Resolver>,
+    /// How many sessions upstreams allow, as far as it was found.
+    limits: BTreeMap<String, usize>,
     /// Policies of MTA-STS that are known, and who keeps them.
     policies: (Vec<KnownPolicy>, Option<Arc<dyn PolicyMemory>>),
     /// Ways that stood before.
@@ -82,7 +84,8 @@ impl<'a> Builder<'a> {
         let resolver = resolver.transpose().map_err(StartError::Configuration)?;
         let (before, built) = (Mutex::default(), Mutex::default());
         let policies = (Vec::new(), None);
-        Ok(Self { config, clock, tally, sent: Vec::new(), resolver, policies, before, built })
+        let (sent, limits) = (Vec::new(), BTreeMap::new());
+        Ok(Self { config, clock, tally, sent, resolver, limits, policies, before, built })
     }
 
     /// These stood before: what nothing changed about is used again.
@@ -91,7 +94,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Looks up what was sent lately, for the rates. It may have gone any way, so it counts for each. And
-    /// which policies of MTA-STS are known.
+    /// which policies of MTA-STS are known, and how many sessions upstreams allow.
     pub(super) async fn remember(mut self, store: &Arc<dyn Store>) -> Result<Self, StartError> {
         let ways = std::iter::once(&self.config.upstream).chain(self.config.upstreams.values());
         let rates: Vec<Rate> = ways.flat_map(Wanted::all).flat_map(|way| way.rates.clone()).collect();
@@ -103,6 +106,7 @@ impl<'a> Builder<'a> {
             }
         }
         let known = memory::policies(store.as_ref(), self.clock.now()).await?;
+        self.limits = memory::limits(store.as_ref(), self.clock.now()).await?;
         let keeper = memory::Keeper::new(Arc::clone(store), Arc::clone(&self.clock));
         self.policies = (known, Some(Arc::new(keeper)));
         Ok(self)
@@ -251,6 +255,7 @@ impl<'a> Builder<'a> {
         smarthost.trust = (!wanted.pins.is_empty()).then(|| Trust::Pins(wanted.pins.clone()));
         smarthost.mechanism = wanted.auth;
         smarthost.tally = self.tally.clone();
+        smarthost.sessions_limit = self.limits.get(&format!("{host}:{port}")).copied();
         if let Some(resolver) = &self.resolver {
             smarthost.addresses = Addresses::Dns(Box::new(resolver.clone()));
         }
