@@ -169,6 +169,9 @@ impl Heads {
                 return Ok(());
             }
             let head = desk.store.chain_head().await?;
+            if head.entries == 0 {
+                return Ok(());
+            }
             self.postman.mail_head(&head, to).await?;
             let known =
                 Memory { name: "head".to_owned(), value: head.to_string(), until: now.plus(MAIL_EVERY) };
