@@ -23,8 +23,7 @@ pub(super) enum Verb {
         #[arg(long, value_name = "NUMBER:LINK")]
         head: Option<Head>,
     },
-    /// Record what somebody else wrote to the database, so that a stopped relay serves again: nothing of it
-    /// is linked as the relay's own, and `verify` tells of it from then on
+    /// Record what others wrote to the database, so that a stopped relay serves again
     AcceptForeign {
         /// Why it may stay so, for the record
         #[arg(long, value_name = "TEXT")]
