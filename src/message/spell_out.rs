@@ -258,7 +258,9 @@ fn extended(name: &str, value: &str, out: &mut String) {
     for (number, piece) in encoded.iter().enumerate() {
         let part = if several { format!("*{number}") } else { String::new() };
         let charset = if number == 0 { "UTF-8''" } else { "" };
-        out.push_str(&format!("; {name}{part}*={charset}{piece}"));
+        for text in ["; ", name, &part, "*=", charset, piece] {
+            out.push_str(text);
+        }
     }
 }
 

@@ -102,21 +102,23 @@ impl Budget {
             Kind::Text => 30,
             Kind::Html => 60,
         };
-        self.charge_octets(each, bytes, 0)
+        self.charge_octets(each, bytes, |separators| separators)
     }
 
-    /// The same for what a document is made of (see `xml`): mostly tags, and few references, which are what
-    /// costs in HTML.
+    /// The same for what a document is made of (see `xml`): mostly tags, whose attributes begin with a quote
+    /// that no address begins with, and few references, which are what costs in HTML.
     pub(super) fn charge_document(&mut self, bytes: &[u8]) -> bool {
-        self.charge_octets(25, bytes, memchr::memchr_iter(b'&', bytes).count() as u64)
+        let attributes = memchr::memmem::find_iter(bytes, b"=\"").count() as u64;
+        let references = memchr::memchr_iter(b'&', bytes).count() as u64;
+        self.charge_octets(25, bytes, |separators| separators + references - attributes)
     }
 
-    /// Each separator is looked around, in every view.
-    fn charge_octets(&mut self, each: u64, bytes: &[u8], others: u64) -> bool {
+    /// Each separator is looked around, in every view; how many `count` of those there are.
+    fn charge_octets(&mut self, each: u64, bytes: &[u8], count: impl Fn(u64) -> u64) -> bool {
         if self.inside == 0 {
             return true;
         }
-        let separators = memchr::memchr3_iter(b'@', b'=', b'%', bytes).count() as u64 + others;
+        let separators = count(memchr::memchr3_iter(b'@', b'=', b'%', bytes).count() as u64);
         self.charge(each * (bytes.len() as u64 + 20 * separators))
     }
 
