@@ -23,6 +23,7 @@ mod upstream;
 
 use crate::clock::{Clock, RelayClock, SystemClock, SystemEntropy};
 use crate::config::{Config, reason};
+use crate::connections;
 use crate::control::server::ControlSocket;
 use crate::control::socket_path;
 use crate::courier::{Courier, CourierHandle, Deps};
@@ -38,7 +39,9 @@ use crate::listener::{Listener, Reload, Role};
 use crate::notice::{self, Postman};
 use crate::people::People;
 use crate::store::StoreError;
+use crate::store::chain::Accepted;
 use crate::store::lock::Lock;
+use crate::store::sqlite::SqliteStore;
 use crate::tls::Identities;
 use crate::upstream::tally::Tally;
 use crate::web::metrics::{Answers, Metrics, Probes};
@@ -307,7 +310,7 @@ impl Running {
             sockets.gatekeeper.guesses(),
             changing.signing_in.clone(),
         ));
-        let connections = web::connections::Tally::default();
+        let connections = connections::Tally::default();
         let web = sockets.web.map(|(address, socket)| {
             let site = Arc::new(Site {
                 store: Arc::clone(&desk.store),
@@ -351,10 +354,10 @@ impl Running {
         tasks.background("control", sockets.control.run(desk.clone()));
         tasks.background("expiry", desk.clone().expire_forever());
         let guesses = sockets.gatekeeper.guesses();
-        let remembering = memory::keep_sources(guesses, Arc::clone(&desk.store), Arc::clone(&desk.clock));
+        let found = memory::Found { guesses, tally: sockets.tally.clone() };
+        let remembering = memory::keep(found, Arc::clone(&desk.store), Arc::clone(&desk.clock));
         tasks.background("memory", remembering);
         tasks.background("learning", desk.clone().learn_forever());
-        tasks.background("purge", tasks::purge(desk.clone(), config.keep));
         let server = sockets.secured.server.clone();
         let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());
         // Certificates are good by the world's clock.
@@ -365,6 +368,8 @@ impl Running {
         tasks.background("time", tasks::time(desk.clone()));
         tasks.background("hooks", changing.hooks.clone().run());
         let postman = postman(&desk, &intake, &config);
+        let heads = tasks::Heads { to: config.journal_head_to.clone(), postman: Arc::clone(&postman) };
+        tasks.background("purge", tasks::purge(desk.clone(), config.keep, heads));
         let writer = Arc::clone(&postman);
         tasks.background("notices", async move { writer.run().await });
         Self {
@@ -489,6 +494,7 @@ impl Running {
             (config.database != began.database, "[store] url"),
             (config.keep != began.keep, "[store] keep or [knowledge] keep"),
             (config.journal_key != began.journal_key, "[store] journal_key_file"),
+            (config.journal_head_to != began.journal_head_to, "[store] journal_head_to"),
             (config.desk.address != began.desk.address, "[desk] address"),
             (config.desk.url != began.desk.url, "[desk] url"),
             (config.desk.proxies != began.desk.proxies, "[desk] proxies"),
@@ -525,8 +531,8 @@ impl Running {
         self.courier.drain().await;
         self.tasks.stop_all().await;
         tasks::log_head(&self.desk).await;
-        memory::save_sources(&self.gatekeeper.guesses(), self.desk.store.as_ref(), self.desk.clock.now())
-            .await;
+        let found = memory::Found { guesses: self.gatekeeper.guesses(), tally: self.tally.clone() };
+        found.save(self.desk.store.as_ref(), self.desk.clock.now()).await;
     }
 }
 
@@ -549,6 +555,14 @@ pub struct OfflineDesk {
     /// The desk.
     pub desk: Desk,
     _lock: Lock,
+}
+
+/// Records what somebody else wrote to the database, so that a relay serves again; nothing where all is as
+/// it was written. No relay may run meanwhile.
+pub fn accept_foreign(config: &Config, by: &str, why: &str) -> Result<Option<Accepted>, StartError> {
+    let _lock = parts::lock(config)?;
+    let (database, key) = (&config.database, config.journal_key.as_deref());
+    Ok(SqliteStore::accept_foreign(database, key, by, why, SystemClock.now())?)
 }
 
 /// Opens the store for one command.

@@ -83,6 +83,8 @@ pub struct Config {
     pub keep: Retention,
     /// The key of the journal's chain, where it is named.
     pub journal_key: Option<PathBuf>,
+    /// Who is mailed the head of the journal's chain every hour, if anybody.
+    pub journal_head_to: Option<crate::message::Address>,
     /// The HTTP side.
     pub desk: Desk,
     /// Bounds.
@@ -236,6 +238,7 @@ impl Config {
             database,
             keep: store::retention(keys.store.keep, &keys.knowledge, &place)?,
             journal_key: keys.store.journal_key_file.map(|file| base.join(&file)),
+            journal_head_to: keys.store.journal_head_to,
             desk: desk::desk(keys.desk, &base, &place)?,
             limits: limits(&keys.limits, &place)?,
             copies: CopyOptions {

@@ -26,6 +26,7 @@ mod cut;
 mod decide;
 mod encode;
 mod error;
+mod foreign;
 mod forks;
 mod groups;
 mod health;
@@ -52,9 +53,11 @@ mod taken;
 mod telling;
 mod terms;
 mod time;
+mod verify;
 mod writer;
 
 use super::Scope;
+use super::chain::Accepted;
 use super::known::{Activity, Correspondents, KnownStore, Tally, Totals, Would};
 use super::lock::beside;
 use super::{
@@ -155,7 +158,11 @@ impl SqliteStore {
         let key = chain::key(options.journal_key.as_deref().unwrap_or(&beside))?;
         let seconds = writer::histogram();
         let fail = |error: rusqlite::Error| error::sentence(path, &error);
-        let ours = chain::Ours::load(&connection).map_err(fail)?.unwrap_or_else(|why| {
+        let loaded = chain::Ours::load(&connection, &key).map_err(|failure| match failure {
+            Failure::Refused(why) => why,
+            Failure::Sql(error) => fail(error),
+        })?;
+        let ours = loaded.unwrap_or_else(|why| {
             tracing::error!(%why, "the journal was changed by somebody else");
             health.stop(&why);
             chain::Ours::default()
@@ -175,6 +182,22 @@ impl SqliteStore {
         let circles = circles::Known::default();
         let (recent, learning) = (Recent::default(), tokio::sync::Mutex::default());
         Ok(Self { writer, readers, mail, seconds, bodies, recent, repeats, circles, digests, learning, key })
+    }
+
+    /// Records what somebody else wrote to the database of a relay that does not run, so that it serves
+    /// again: by whom it was looked at, and why it may stay. `None` where all is as it was written.
+    ///
+    /// # Errors
+    /// `Corrupt` where no record can mend the chain; else as [`Self::open`].
+    pub fn accept_foreign(
+        path: &Path,
+        journal_key: Option<&Path>,
+        by: &str,
+        why: &str,
+        at: Timestamp,
+    ) -> Result<Option<Accepted>, StoreError> {
+        let beside = beside(path, "journal-key");
+        foreign::accept(path, &chain::key(journal_key.unwrap_or(&beside))?, by, why, at)
     }
 
     async fn write<T: Send + 'static>(
