@@ -5,14 +5,17 @@
 //! scanners follow links and press buttons. It ends with the hold, and is dead after any decision; then
 //! it shows what was decided.
 
+use super::decide::Wish;
 use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::journal::Event;
+use crate::journal::{Entry, Event};
 use crate::message::Address;
+use crate::policy::risks::Risk;
 use crate::store::{
-    Body, HeldRow, HeldState, LinkAction, LinkRow, NewNotice, NoticeKind, StoreError, StoredMessage,
+    Body, DeliveryState, HeldRow, HeldState, LinkAction, LinkRow, NewNotice, NoticeKind, QueueRow,
+    StoreError, StoredMessage,
 };
 use crate::token::{Digest, Token};
 use std::sync::Arc;
@@ -59,6 +62,8 @@ pub struct Offer {
     pub received: Timestamp,
     /// When the link ends.
     pub expires: Timestamp,
+    /// What is dangerous about it and left when the link is followed: each has to be ticked.
+    pub left: Vec<Risk>,
 }
 
 /// What became of a message whose link is over.
@@ -80,6 +85,14 @@ pub struct Outcome {
     pub decision: Option<String>,
     /// Set when this very link did it: when.
     pub followed: Option<Timestamp>,
+    /// Whom it was sent to.
+    pub person: Address,
+    /// Whom it waits for, where it does.
+    pub approvers: Vec<String>,
+    /// Until when what was done can be undone by this link.
+    pub undo_until: Option<Timestamp>,
+    /// In how many copies it was, or is, sent.
+    pub copies: usize,
 }
 
 impl Links {
@@ -143,10 +156,11 @@ impl Links {
 
     /// Follows a link: does what it is for, once. `reason` is what the sender says who asks for the mail
     /// to be sent as it is. What became of it, or `Nothing`.
-    pub async fn follow(&self, token: &str, reason: &str) -> Result<Look, DeskError> {
+    /// `ticked` are the risks that they ticked.
+    pub async fn follow(&self, token: &str, reason: &str, ticked: &[String]) -> Result<Look, DeskError> {
         let Some(found) = self.find(token).await? else { return Ok(Look::Nothing) };
         let Look::Open(offer) = self.judge(&found) else { return Ok(self.judge(&found)) };
-        let done = self.act(&offer, reason).await;
+        let done = self.act(&offer, reason, ticked).await;
         match done {
             Ok(Some(outcome)) => {
                 self.desk.store.use_link(found.row.hash, self.desk.now(), outcome).await?;
@@ -161,12 +175,17 @@ impl Links {
     }
 
     /// Does it; a word for the record, `None` for what can be followed again and again.
-    async fn act(&self, offer: &Offer, reason: &str) -> Result<Option<&'static str>, DeskError> {
+    async fn act(
+        &self,
+        offer: &Offer,
+        reason: &str,
+        ticked: &[String],
+    ) -> Result<Option<&'static str>, DeskError> {
         let who = Principal::by_link(&offer.person);
         let id = offer.message;
         match offer.action {
             LinkAction::Split => {
-                self.desk.split_now(&who, id).await?;
+                self.desk.split_now(&who, id, ticked).await?;
                 Ok(Some("split"))
             }
             LinkAction::TakeBack => {
@@ -185,18 +204,34 @@ impl Links {
         }
     }
 
+    /// Undoes what this link did, while that can be: it was taken back, or has not left yet.
+    pub async fn undo(&self, token: &str) -> Result<Look, DeskError> {
+        let Some(found) = self.find(token).await? else { return Ok(Look::Nothing) };
+        let Look::Over(outcome) = self.judge(&found) else { return self.look(token).await };
+        if outcome.undo_until.is_none() {
+            return Err(DeskError::NothingToUndo(outcome.message));
+        }
+        self.desk.undo(&Principal::by_link(&outcome.person), outcome.message).await?;
+        tracing::info!(id = %outcome.message, "what a link did was undone by it");
+        self.look(token).await
+    }
+
     async fn find(&self, token: &str) -> Result<Option<Found>, DeskError> {
         let Some(token) = Token::read(token) else { return Ok(None) };
         let Some(row) = self.desk.store.link(token.digest()).await? else { return Ok(None) };
         match self.desk.store.message(row.message).await {
-            Ok(message) => Ok(Some(Found { row, message })),
+            Ok(message) => {
+                let deliveries = self.desk.store.deliveries(message.id).await?;
+                let taken = self.desk.store.journal(message.id).await?;
+                Ok(Some(Found { row, message, deliveries, taken: taken_back(&taken) }))
+            }
             Err(StoreError::NotFound(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
     fn judge(&self, found: &Found) -> Look {
-        let Found { row, message } = found;
+        let Found { row, message, deliveries, taken } = found;
         if row.content != content(message) {
             return Look::Nothing;
         }
@@ -217,6 +252,7 @@ impl Links {
                 recipients: message.envelope.recipients.iter().map(|to| to.address.to_string()).collect(),
                 received: message.received,
                 expires: row.expires,
+                left: left(row.action, held),
             }));
         }
         let decided = |held: &HeldRow| held.state != HeldState::Held;
@@ -232,6 +268,10 @@ impl Links {
             at: held.and_then(|held| held.decided_at),
             decision: held.and_then(|held| held.decision.clone()),
             followed: row.used.as_ref().map(|(at, _)| *at),
+            undo_until: row.used.as_ref().and_then(|_| undoable(row, held, *taken, now)),
+            person: row.person.clone(),
+            approvers: held.map(|held| held.approvers.clone()).unwrap_or_default(),
+            copies: deliveries.iter().filter(|copy| copy.state != DeliveryState::Dropped).count(),
         }))
     }
 }
@@ -239,6 +279,43 @@ impl Links {
 struct Found {
     row: LinkRow,
     message: StoredMessage,
+    deliveries: Vec<QueueRow>,
+    /// When a mail that was never held was taken back, and not undone since.
+    taken: Option<Timestamp>,
+}
+
+/// When the sender took it back, where that was the last that he did.
+fn taken_back(journal: &[Entry]) -> Option<Timestamp> {
+    journal.iter().rev().find_map(|entry| match &entry.event {
+        Event::TakenBack { .. } => Some(Some(entry.at)),
+        Event::Undone { .. } => Some(None),
+        _ => None,
+    })?
+}
+
+/// Until when what a link did can be undone: where it was decided by the person of the link, or taken back
+/// of a mail that only waited.
+fn undoable(
+    row: &LinkRow,
+    held: Option<&HeldRow>,
+    taken: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let until = match held {
+        Some(held) if held.decided_by.as_deref() == Some(row.person.as_str()) => held.undo_until,
+        Some(_) => None,
+        None if row.action == LinkAction::TakeBack => taken.map(|at| at.plus(UNDO)),
+        None => None,
+    };
+    until.filter(|until| *until > now)
+}
+
+/// The risks that following a link leaves.
+fn left(action: LinkAction, held: Option<&HeldRow>) -> Vec<Risk> {
+    match (action, held) {
+        (LinkAction::Split, Some(held)) => Wish::default().left(&held.risks).into_iter().cloned().collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// When a link ends in any case: with the hold, or with the time in which it can be undone.

@@ -86,6 +86,7 @@ pub(super) fn message(japanese: bool) -> StoredMessage {
                 demand: Demand { disclosure: Disclosure::Split, timing: Timing::Now },
                 why: "3 outside addresses of 3 organisations would see each other".to_owned(),
                 why_ja: "社外の 3 名（3 組織）に互いのアドレスが見えます".to_owned(),
+                ..RuleOutcome::default()
             }],
         }),
         needles: Arc::new(Vec::new()),
@@ -108,6 +109,7 @@ fn hold(message: &mut StoredMessage, kind: HoldKind) {
         sender: "yamada@example.co.jp".to_owned(),
         subject: message.subject.clone(),
         recipients: Vec::new(),
+        risks: Vec::new(),
         reasons: vec!["3 outside addresses of 3 organisations would see each other".to_owned()],
         reasons_ja: vec!["社外の 3 名（3 組織）に互いのアドレスが見えます".to_owned()],
         kind,

@@ -75,7 +75,7 @@ fn told(t: &Words, event: &Event) -> String {
             let phrase = t.p(said).s("first", first).n("more", more);
             phrase.s("state", t.of("desk-delivery-", state)).s("reply", line(reply))
         }
-        Event::Released { by, how, dropped } => {
+        Event::Released { by, how, dropped, .. } => {
             let way = how.split(',').next().unwrap_or_default();
             let way = t.of("desk-way-", way);
             t.p("desk-event-released").s("by", line(by)).s("how", way).n("dropped", dropped.len())
