@@ -245,6 +245,16 @@ impl Desk {
         Ok(released)
     }
 
+    /// In how many copies a held item is sent, or was.
+    pub async fn copies_of(&self, item: &HeldRow) -> Result<usize, DeskError> {
+        let mut copies = 0;
+        for member in self.store.members(item.id).await? {
+            let deliveries = self.store.deliveries(member).await?;
+            copies += deliveries.iter().filter(|copy| copy.state != DeliveryState::Dropped).count();
+        }
+        Ok(copies)
+    }
+
     async fn plan_member(
         &self,
         examiner: &Examiner,

@@ -222,8 +222,9 @@ impl Links {
         match self.desk.store.message(row.message).await {
             Ok(message) => {
                 let deliveries = self.desk.store.deliveries(message.id).await?;
-                let taken = self.desk.store.journal(message.id).await?;
-                Ok(Some(Found { row, message, deliveries, taken: taken_back(&taken) }))
+                let journal = self.desk.store.journal(message.id).await?;
+                let (taken, undone) = (taken_back(&journal), undone(&journal));
+                Ok(Some(Found { row, message, deliveries, taken, undone }))
             }
             Err(StoreError::NotFound(_)) => Ok(None),
             Err(error) => Err(error.into()),
@@ -231,7 +232,8 @@ impl Links {
     }
 
     fn judge(&self, found: &Found) -> Look {
-        let Found { row, message, deliveries, taken } = found;
+        let Found { row, message, deliveries, taken, .. } = found;
+        let used = found.used();
         if row.content != content(message) {
             return Look::Nothing;
         }
@@ -243,7 +245,7 @@ impl Links {
             _ => matches!(state, Some(HeldState::Held) | None),
         };
         let now = self.desk.now();
-        if alive && row.used.is_none() && now < row.expires {
+        if alive && used.is_none() && now < row.expires {
             return Look::Open(Box::new(Offer {
                 action: row.action,
                 person: row.person.clone(),
@@ -267,7 +269,7 @@ impl Links {
             by: held.and_then(|held| held.decided_by.clone()),
             at: held.and_then(|held| held.decided_at),
             decision: held.and_then(|held| held.decision.clone()),
-            followed: row.used.as_ref().map(|(at, _)| *at),
+            followed: used,
             undo_until: row.used.as_ref().and_then(|_| undoable(row, held, *taken, now)),
             person: row.person.clone(),
             approvers: held.map(|held| held.approvers.clone()).unwrap_or_default(),
@@ -282,6 +284,21 @@ struct Found {
     deliveries: Vec<QueueRow>,
     /// When a mail that was never held was taken back, and not undone since.
     taken: Option<Timestamp>,
+    /// When what was done with it was last undone.
+    undone: Option<Timestamp>,
+}
+
+impl Found {
+    /// When the link was followed, unless what it did was undone since: then it can be followed again.
+    fn used(&self) -> Option<Timestamp> {
+        let at = self.row.used.as_ref().map(|(at, _)| *at);
+        at.filter(|at| self.row.action == LinkAction::Undo || self.undone.is_none_or(|undone| undone < *at))
+    }
+}
+
+/// When something was last undone.
+fn undone(journal: &[Entry]) -> Option<Timestamp> {
+    journal.iter().rev().find(|entry| matches!(entry.event, Event::Undone { .. })).map(|entry| entry.at)
 }
 
 /// When the sender took it back, where that was the last that he did.

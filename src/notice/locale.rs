@@ -2,6 +2,7 @@
 
 use crate::message::encoded_word::decode_words;
 use crate::message::{Header, header::decode_text};
+use crate::policy::risks::words::grouped;
 use crate::policy::verdict::Language;
 use fluent_templates::fluent_bundle::FluentValue;
 use fluent_templates::{LanguageIdentifier, Loader, langid};
@@ -13,8 +14,19 @@ fluent_templates::static_loader! {
         locales: "../../locales",
         fallback_language: "en",
         // The marks that keep right-to-left names apart have no place in plain text mail.
-        customise: |bundle| bundle.set_use_isolating(false),
+        customise: |bundle| {
+            bundle.set_use_isolating(false);
+            bundle.set_formatter(Some(apart));
+        },
     };
+}
+
+/// Numbers of four digits and more have their thousands apart.
+fn apart<M>(value: &FluentValue<'_>, _: &M) -> Option<String> {
+    match value {
+        FluentValue::Number(number) => number.as_string().parse().ok().map(grouped),
+        _ => None,
+    }
 }
 
 /// Both languages.

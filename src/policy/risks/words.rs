@@ -179,7 +179,7 @@ fn pick<'a>(language: Language, en: &'a str, ja: &'a str) -> &'a str {
 }
 
 /// A number with its thousands apart.
-fn grouped(number: usize) -> String {
+pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
