@@ -453,7 +453,7 @@ fn audit_outcome(hits: &[Hit]) -> RuleOutcome {
                     first.address, first.place, first.form
                 ),
                 format!(
-                    "隠すべき宛先のアドレス {people} 件が、ほかの人に届く内容に含まれています(最初は {}、場所は {}、{})",
+                    "隠すべき宛先{people}名のアドレスが、ほかの人に届く内容に含まれています（最初は {}、場所は {}、{}）",
                     first.address, first.place, first.form
                 ),
             )

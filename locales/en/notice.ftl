@@ -142,7 +142,7 @@ split-lead =
 has-left = It has left; you don't need to do anything.
 split-saw-outside = { people } outside: a mail addressed to them alone.
 split-saw-colleagues = Named in their Cc as you wrote them: { $colleagues }.
-split-saw-inside = { people } of your colleagues: they see colleagues only.
+split-saw-inside = { people } inside: only colleagues appear in their To and Cc.
 bcc-lead =
     Your mail was sent to { recipients } without naming them: nobody sees
     anybody else's address.

@@ -17,6 +17,10 @@ const MOST_DOMAINS: usize = 5_000;
 /// Shortest domain of which one letter more or less is suspicious.
 const SHORTEST: usize = 7;
 
+/// Where a registry checks who may have a domain: nobody gets one there to be taken for somebody else, and
+/// `go.jp` is not a mistake for `co.jp`.
+const CHECKED: [&str; 4] = [".ac.jp", ".ed.jp", ".go.jp", ".lg.jp"];
+
 /// How one recipient stands to the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acquaintance<'a> {
@@ -171,6 +175,9 @@ impl<'a> Alike<'a> {
 
     /// The known domain that this unknown one is taken for.
     fn taken_for(&self, domain: &str) -> Option<&'a str> {
+        if CHECKED.iter().any(|suffix| domain.ends_with(suffix)) {
+            return None;
+        }
         if let Some(known) = self.skeletons.get(&skeleton(domain)) {
             return Some(known);
         }
@@ -248,6 +255,7 @@ mod tests {
             ("modem.example", Some("modern.example")),
             ("xn--exmple-4nf.co.jp", Some("example.co.jp")),
             ("yamada-kensetsu.jp", None),
+            ("example.go.jp", None),
             ("abd.jp", None),
             ("sample.ne.jp", None),
         ] {

@@ -111,10 +111,10 @@ mod tests {
     #[test]
     fn phrases_have_no_marks_and_count() {
         assert_eq!(say(Language::En, "people", &[("count", number(1))]), "1 person");
-        assert_eq!(say(Language::En, "people", &[("count", number(4_500))]), "4500 people");
+        assert_eq!(say(Language::En, "people", &[("count", number(4_500))]), "4,500 people");
         let values = [("count", number(12)), ("outside", number(11))];
         assert_eq!(say(Language::En, "recipients-outside", &values), "12 recipients, 11 of them outside");
-        assert_eq!(say(Language::Ja, "recipients-outside", &values), "12 名（うち社外 11 名）");
+        assert_eq!(say(Language::Ja, "recipients-outside", &values), "12名（うち社外11名）");
     }
 
     #[test]

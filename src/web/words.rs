@@ -356,7 +356,7 @@ mod tests {
         let (en, ja) = (words(Tongue::En), words(Tongue::Ja));
         let hours = Duration::from_hours(3);
         assert_eq!(en.span(hours), "3 hours");
-        assert_eq!(ja.span(hours), "3 時間");
+        assert_eq!(ja.span(hours), "3時間");
         assert_eq!(en.span(Duration::from_mins(1)), "1 minute");
         assert_eq!(en.until(&en.now.minus(hours)), en.p("desk-until-over").to_string());
         assert_eq!(en.size(&999), "999 B");

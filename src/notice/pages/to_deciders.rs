@@ -8,6 +8,7 @@ use super::super::{Letterhead, Matter, Moment, safe};
 use super::{Desk, Letter, bind, figures, headline, in_languages, lines, moment_text, risks};
 use crate::message::Address;
 use crate::policy::risks::Kind;
+use crate::policy::risks::words::grouped;
 use crate::store::{AskWhy, HeldRow, HoldKind};
 
 /// Most messages that a digest tells of; the rest is counted.
@@ -191,30 +192,31 @@ impl Desk<'_> {
     }
 }
 
-/// All recipients, by organisation; of many, each organisation with its first. Who is left is counted.
+/// All recipients, by organisation; of many, as many of each as there is room for. Who is left is counted.
 fn by_organisation(page: &mut Page, people: &People) {
     page.heading("label-recipients");
     let (internal, hidden) = (page.say("internal", &[]), page.say("bcc-mark", &[]));
     let groups = people.by_organisation();
     let total: usize = groups.values().map(Vec::len).sum();
-    let many = total > MAX_LISTED;
+    let share = if total > MAX_LISTED { (MAX_LISTED / groups.len().max(1)).max(1) } else { total };
     let (mut listed, mut said) = (0, Vec::new());
     for (organisation, members) in &groups {
-        if said.len() >= MAX_LISTED {
+        let room = share.min(MAX_LISTED.saturating_sub(listed));
+        if room == 0 {
             break;
         }
         let name = if organisation.is_empty() { &internal } else { organisation };
         // A mailbox of a provider is an organisation of its own: its name is an address that nobody wrote.
-        let alone = organisation.contains('@') || (many && members.len() == 1);
+        let alone = organisation.contains('@');
         if !alone {
-            said.push(format!("{name} ({})", members.len()));
+            said.push(format!("{name} ({})", grouped(members.len())));
         }
         let indent = if alone { "" } else { "  " };
-        for (address, visible) in members.iter().take(if many { 1 } else { usize::MAX }) {
+        for (address, visible) in members.iter().take(room) {
             let mark = if *visible { String::new() } else { format!(" {hidden}") };
             said.push(format!("{indent}{address}{mark}"));
         }
-        listed += members.len();
+        listed += members.len().min(room);
     }
     for line in said {
         let indent = line.len() - line.trim_start().len();

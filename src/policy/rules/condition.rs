@@ -122,14 +122,14 @@ fn outside(facts: &Facts, addresses: Option<Range>, organisations: Option<Range>
     let at = counted(groups, "organisation", "organisations");
     let (en, ja) = match (addresses, organisations) {
         (Some(a), Some(o)) => (
-            format!("(limit: {} people, {} organisations)", a.words().en, o.words().en),
+            format!("({} people, {} organisations)", a.words().en, o.words().en),
             format!("（基準：{}かつ{}）", a.words_counting("名").ja, o.words_counting("組織").ja),
         ),
         (Some(a), None) => {
-            (format!("(limit: {})", a.words().en), format!("（基準：{}）", a.words_counting("名").ja))
+            (format!("({})", a.words().en), format!("（基準：{}）", a.words_counting("名").ja))
         }
         (None, Some(o)) => (
-            format!("(limit: {} organisations)", o.words().en),
+            format!("({} organisations)", o.words().en),
             format!("（基準：{}）", o.words_counting("組織").ja),
         ),
         (None, None) => (String::new(), String::new()),
@@ -164,11 +164,11 @@ fn count(facts: &Facts, what: Count, range: Range) -> Check {
     let (words, counter) = (range.words().en, range.words_counting("名").ja);
     let phrase = match what {
         Count::Recipients => Phrase::new(
-            format!("{} (limit: {words})", counted(number, "recipient", "recipients")),
+            format!("{} ({words})", counted(number, "recipient", "recipients")),
             format!("宛先は{number}名です（基準：{counter}）"),
         ),
         Count::EnvelopeOnly => Phrase::new(
-            format!("{} in Bcc (limit: {words})", counted(number, "recipient", "recipients")),
+            format!("{} in Bcc ({words})", counted(number, "recipient", "recipients")),
             format!("Bcc の宛先が{number}名います（基準：{counter}）"),
         ),
         Count::SameOrganisation => {
@@ -176,7 +176,7 @@ fn count(facts: &Facts, what: Count, range: Range) -> Check {
                 facts.largest_organisation.as_ref().map_or("one organisation", |one| one.name.as_str());
             let people = counted(number, "outside address", "outside addresses");
             Phrase::new(
-                format!("{people} at {name} would see each other (limit: {words})"),
+                format!("{people} at {name} would see each other ({words})"),
                 format!("社外の1組織（{name}）の{number}名のアドレスが互いに見えます（基準：{counter}）"),
             )
         }
@@ -191,7 +191,7 @@ fn count(facts: &Facts, what: Count, range: Range) -> Check {
             });
             Phrase::new(
                 format!(
-                    "{} written in the content (limit: {words}){}",
+                    "{} written in the content ({words}){}",
                     counted(number, "outside address", "outside addresses"),
                     place.en
                 ),

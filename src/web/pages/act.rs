@@ -248,7 +248,7 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
     if !allowed {
         return Err(DeskError::NotAllowed(format!("{} may not do that", who.name)));
     }
-    let headline = super::held::headline(&c.t, &row);
+    let headline = super::sentence::headline(&c.t, &row);
     let how = if kind == Kind::AsIs { How::AsIs } else { How::Split };
     let recipients = dossier.message.envelope.recipients.iter();
     Ok(Act {

@@ -1,12 +1,13 @@
 //! `/held/ID`: one message, what would happen, and what may be done.
 
 use super::super::Site;
-use super::super::words::{Words, calm, calm_lines, one_line};
+use super::super::words::{Words, calm, calm_lines};
 use super::answer;
 use super::copies::{self, Pair};
 use super::list::as_line;
 use super::people::{LONGEST, Organisation, organisations};
 use super::risks::{Told, language, to_tick, told};
+use super::sentence::{Headline, decided, headline, reason_given};
 use super::timeline::{Moment, timeline};
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
@@ -15,13 +16,12 @@ use crate::desk::contents::{self, Contents};
 use crate::desk::decide::How;
 use crate::desk::dossier::{Closed, Dossier};
 use crate::desk::known::Known;
-use crate::desk::taking::{TAKEN_BACK, undoes, was_taken_back};
+use crate::desk::taking::undoes;
 use crate::id::Id;
 use crate::journal::Event;
-use crate::policy::risks::Kind;
 use crate::policy::verdict::{Language, RuleOutcome};
 use crate::rewrite::Hit;
-use crate::store::{HeldLine, HeldRow, HeldState};
+use crate::store::{HeldRow, HeldState};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -83,12 +83,6 @@ struct Held {
     contents: Reading,
     timeline: Vec<Moment>,
     sending: Option<Progress>,
-}
-
-/// One sentence that says what would happen.
-pub(super) struct Headline {
-    pub(super) text: String,
-    pub(super) sum: String,
 }
 
 /// What the visitor may do, and what is open.
@@ -256,78 +250,6 @@ fn hits(t: &Words, hits: &[Hit]) -> Vec<String> {
     all.dedup();
     all.truncate(MOST_ENTRIES);
     all
-}
-
-/// The words with which it was sent back, on their lines; none where nobody wrote any.
-fn reason_given(row: &HeldRow) -> String {
-    let said = row.decision.as_deref().unwrap_or_default().trim();
-    if row.state != HeldState::Returned || was_taken_back(said) {
-        return String::new();
-    }
-    calm_lines(said).chars().take(LINE).collect()
-}
-
-/// Who decided, what and when; nothing while it is held.
-pub(super) fn decided(t: &Words, row: &HeldLine) -> Option<String> {
-    let by = calm(row.decided_by.as_deref().unwrap_or_default(), LONGEST);
-    let ago = row.decided_at.map(|at| t.moment(&at)).unwrap_or_default();
-    let decision = row.decision.as_deref().unwrap_or_default();
-    let phrase = match row.state {
-        HeldState::Held => return None,
-        HeldState::Released => match decision.split(',').next().unwrap_or_default() {
-            "bcc" => t.p("desk-decided-bcc"),
-            "as-is" => t.p("desk-decided-as-is"),
-            _ => t.p("desk-decided-split"),
-        },
-        HeldState::Returned if decision == TAKEN_BACK => t.p("desk-decided-taken-back"),
-        HeldState::Returned if was_taken_back(decision) => t.p("desk-decided-taken-back-for"),
-        HeldState::Returned if decision.trim().is_empty() => t.p("desk-decided-returned"),
-        HeldState::Returned => t.p("desk-decided-returned-because").s("reason", one_line(decision, LINE)),
-        HeldState::Expired => t.p("desk-decided-expired"),
-    };
-    Some(phrase.s("by", by).s("at", ago).to_string())
-}
-
-/// What would happen, or what did.
-pub(super) fn headline(t: &Words, row: &HeldRow) -> Headline {
-    if row.state != HeldState::Held {
-        return Headline { text: past(t, row), sum: String::new() };
-    }
-    let Some(first) = row.risks.first() else {
-        let text = t.p("desk-head-look").n("count", row.recipients.len()).to_string();
-        return Headline { text, sum: String::new() };
-    };
-    let sum = if first.kind == Kind::Exposed && first.people > 1 {
-        let (others, all) = (first.people - 1, first.people * (first.people - 1));
-        t.p("desk-head-sum").n("others", others).n("count", all).to_string()
-    } else {
-        String::new()
-    };
-    Headline { text: first.headline(language(t)), sum }
-}
-
-/// What was done with a mail that was decided on.
-fn past(t: &Words, row: &HeldRow) -> String {
-    let decision = row.decision.as_deref().unwrap_or_default();
-    let waits = row.undo_until.filter(|until| *until > t.now);
-    let key = match (row.state, decision.split(',').next().unwrap_or_default()) {
-        (HeldState::Held, _) => "desk-head-look",
-        (HeldState::Released, way) if waits.is_some() => match way {
-            "bcc" => "desk-soon-bcc",
-            "as-is" => "desk-soon-as-is",
-            _ => "desk-soon-split",
-        },
-        (HeldState::Released, "bcc") => "desk-past-bcc",
-        (HeldState::Released, "as-is") if row.risks.iter().any(|risk| risk.kind == Kind::Exposed) => {
-            "desk-past-as-is"
-        }
-        (HeldState::Released, "as-is") => "desk-past-unchanged",
-        (HeldState::Released, _) => "desk-past-split",
-        (HeldState::Returned, _) if was_taken_back(decision) => "desk-past-taken-back",
-        (HeldState::Returned, _) => "desk-past-returned",
-        (HeldState::Expired, _) => "desk-past-expired",
-    };
-    t.p(key).n("count", row.recipients.len()).to_string()
 }
 
 fn ways(

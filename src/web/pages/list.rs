@@ -198,7 +198,7 @@ pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
         received: row.received,
         expires: row.expires,
         state: row.state,
-        decided: super::held::decided(t, row),
+        decided: super::sentence::decided(t, row),
         soon: row.state == HeldState::Held && row.expires.since(t.now).as_secs() < 24 * 3600,
     }
 }

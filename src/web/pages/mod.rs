@@ -3,6 +3,7 @@
 //! * [`visit`] who looks at a page, in which language, and what every page has
 //! * `list` what waits; `bulk` the same decision on several
 //! * `held` one message and what may be done with it; `act` the decisions; `copies` what each would get
+//! * `sentence` a message in one sentence, before and after it was decided
 //! * `risks` what is dangerous about it, and the ticks that are asked for
 //! * `content` its text, its HTML in a frame of its own, its attachments
 //! * `circles` who may see each other
@@ -20,6 +21,7 @@ mod list;
 mod people;
 mod report;
 pub(super) mod risks;
+mod sentence;
 mod timeline;
 mod trace;
 pub mod visit;
