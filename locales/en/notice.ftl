@@ -39,6 +39,7 @@ heading-commands = What you can do
 heading-hits = Where a hidden address was found
 heading-saw = What each of them sees
 heading-got = Who gets a copy
+heading-gets = Who will get a copy
 heading-failed = What the mail server said
 in-place-of = This notice comes to you because the sender ({ $sender }) cannot be told.
 
@@ -68,6 +69,8 @@ button-now = Send individually now
 button-now-hint = Each recipient gets a mail of their own at once, and sees nobody else.
 button-know = They know each other: ask to send it unchanged…
 button-know-hint = The mail waits. You give a reason, and an approver decides.
+button-again = Ask to send it again openly…
+button-again-hint = You give a reason, and an approver decides. Then all of them get it once more, and see each other.
 button-undo = Undo
 button-undo-hint = The mail is as it was before you took it back.
 button-view = Look at it and decide
@@ -94,6 +97,11 @@ figure-disclosures = addresses seen in all
 approve-waits =
     It has not been sent to anyone. If nobody decides by { $expires },
     it is returned to the sender.
+approve-again =
+    Each of them has a copy that shows nobody else. If you agree, all of them
+    get the mail once more and see each other. If nobody decides by
+    { $expires }, that does not happen, and the sender is told.
+again-before = The copies that were sent individually before are not concerned.
 approve-deputy =
     You are asked because an approver is away. Nothing has been sent to
     anybody. If nobody decides by { $expires }, it is returned to the sender.

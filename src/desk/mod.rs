@@ -1,5 +1,6 @@
 //! The desk: what becomes of held messages. The same functions stand behind every surface.
 //!
+//! * [`again`] sending again, openly, what was sent individually
 //! * [`contents`] what stands in a message, to be read
 //! * [`decide`] who may release what; release, return
 //! * [`dossier`] everything about one message that a decision needs
@@ -13,6 +14,7 @@
 //! A release never goes straight to the courier: the message is examined and its copies are planned
 //! and audited anew, and all of it is committed in one transaction.
 
+pub mod again;
 pub mod circles;
 pub mod contents;
 pub mod decide;
@@ -73,6 +75,8 @@ pub struct Desk {
     pub shown: watch::Receiver<Arc<Shown>>,
     /// How long a release that a person makes on a page, or by a link, can be undone before it leaves.
     pub grace: Duration,
+    /// How long a hold waits for a decision (a reload changes it).
+    pub hold_for: watch::Receiver<Duration>,
 }
 
 /// Why the desk did not do what it was asked.

@@ -1,5 +1,6 @@
 //! What a sender may do alone: take back what is still here, and change his mind about it.
 
+use super::again::Request;
 use super::decide::{Wish, undecided};
 use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
@@ -16,8 +17,6 @@ use std::time::Duration;
 
 /// How long taking back can be undone: a mail scanner that follows a link destroys nothing.
 pub const UNDO: Duration = Duration::from_hours(24);
-/// How long a mail waits whose sender asked, while it was delayed, to send it as it is.
-const ASKED: Duration = Duration::from_hours(72);
 
 /// A decision is waited for so long at least, once a release was undone.
 const LEFT: Duration = Duration::from_hours(1);
@@ -155,7 +154,7 @@ impl Desk {
                 "宛先の全員が互いに見えてよい、と差出人が述べています",
             ));
         }
-        let expires = now.plus(ASKED);
+        let Request { expires, notices } = self.request(now);
         let hold = NewHold {
             kind: HoldKind::Ask,
             reasons,
@@ -164,18 +163,12 @@ impl Desk {
             approvers: approvers.unwrap_or_default(),
             place: Place::default(),
         };
-        let due = |kind, due| NewNotice { kind, due };
-        let soon = expires.minus(ASKED / 4);
         let wish = HoldWaiting {
             id: item.id,
             at: now,
             hold,
             event: Event::Asked { by: who.name.clone(), reason },
-            notices: vec![
-                due(NoticeKind::AskedAsIs, now),
-                due(NoticeKind::Expiring, soon),
-                due(NoticeKind::ExpiringApprovers, soon),
-            ],
+            notices,
         };
         match self.store.hold_waiting(wish).await? {
             0 => Err(DeskError::TooLate(item.id)),

@@ -120,6 +120,10 @@ fn answer(site: &Site, c: Chrome, Client(from): Client, look: Look) -> Response 
         }
         Look::Open(offer) => show(StatusCode::OK, &open(c, &offer)),
         Look::Over(outcome) => show(StatusCode::OK, &over(c, &outcome)),
+        Look::Past => {
+            let (title, text) = (c.t.p("link-past-title").to_string(), c.t.p("link-past-text").to_string());
+            answer::say(c, StatusCode::GONE, title, text, "")
+        }
         Look::Nothing => {
             let hour = Duration::from_hours(1);
             let status = if site.people.rates().admit("link-wrong", &source(from), WRONG, hour) {
@@ -153,6 +157,7 @@ fn word(action: LinkAction) -> &'static str {
         LinkAction::TakeBack => "take-back",
         LinkAction::Undo => "undo",
         LinkAction::AskAsIs => "ask",
+        LinkAction::AskAgain => "again",
         LinkAction::View => "view",
     }
 }
@@ -166,7 +171,7 @@ fn open(c: Chrome, offer: &Offer) -> Page {
         subject: calm(&offer.subject, LONGEST),
         recipients: offer.recipients.iter().take(SHOWN).map(|one| calm(one, LONGEST)).collect(),
         more: offer.recipients.len().saturating_sub(SHOWN),
-        asks: offer.action == LinkAction::AskAsIs,
+        asks: matches!(offer.action, LinkAction::AskAsIs | LinkAction::AskAgain),
         ticks: told(&c.t, &offer.left),
         undo: false,
         class: "",
@@ -183,6 +188,7 @@ fn over(c: Chrome, outcome: &Outcome) -> Page {
     let took = outcome.decision.as_deref().is_some_and(was_taken_back);
     let soon = outcome.undo_until.is_some();
     let (word, class) = match (outcome.state, outcome.action) {
+        _ if outcome.anew.is_some() => ("again", "good"),
         (Some(HeldState::Held), LinkAction::AskAsIs) => ("asked", "good"),
         (Some(HeldState::Held), LinkAction::Undo | LinkAction::TakeBack) => ("undone", "good"),
         (Some(HeldState::Held), _) => ("waits", ""),
@@ -211,6 +217,7 @@ fn over(c: Chrome, outcome: &Outcome) -> Page {
             .to_string()
     };
     let title = fill(match word {
+        "again" => "link-did-again",
         "asked" => "link-did-asked",
         "undone" => "link-did-undone",
         "undone-later" => "link-did-undone-later",
@@ -224,6 +231,7 @@ fn over(c: Chrome, outcome: &Outcome) -> Page {
         _ => "link-did-waits",
     });
     let next = fill(match word {
+        "again" => "link-next-asked-again",
         "asked" if outcome.approvers.is_empty() => "link-next-asked-admin",
         "asked" => "link-next-asked",
         "undone" | "waits" => "link-next-waits",
@@ -248,7 +256,7 @@ fn over(c: Chrome, outcome: &Outcome) -> Page {
         undo: soon,
         class,
         next,
-        message: format!("/held/{}", outcome.message),
+        message: format!("/held/{}", outcome.anew.unwrap_or(outcome.message)),
         c,
     }
 }
