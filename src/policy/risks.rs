@@ -159,8 +159,7 @@ fn serde_word(kind: Kind) -> String {
 
 /// The risks of a mail that was held by this verdict, with what the audit found.
 pub fn of(verdict: &Verdict, hits: &[Hit]) -> Vec<Risk> {
-    let mut all: Vec<Risk> =
-        verdict.rules.iter().filter(|rule| rule.matched).flat_map(|rule| from_rule(rule)).collect();
+    let mut all: Vec<Risk> = verdict.rules.iter().filter(|rule| rule.matched).flat_map(from_rule).collect();
     if !hits.is_empty() {
         all.retain(|risk| risk.kind != Kind::Inside);
         all.push(Risk::inside(hits));

@@ -19,7 +19,6 @@ impl Risk {
         let (en, ja) = match self.kind {
             Kind::LookAlike => ("Look-alike domain", "よく似たドメイン"),
             Kind::ListOfPeople => ("Possible list of people", "名簿の可能性"),
-            Kind::File => ("Attachment", "添付ファイル"),
             Kind::Words => ("Words in the header", "件名などの語句"),
             Kind::Unreadable => ("Recipients cannot be read reliably", "宛先欄の書式が壊れています"),
             Kind::Invitation => ("Invitation", "招待状（予定表）"),
@@ -31,7 +30,7 @@ impl Risk {
             Kind::UnreadablePart => ("A part cannot be read reliably", "読み取れない部分"),
             Kind::ForeignSender => ("Sender is not ours", "差出人が社外"),
             Kind::Rule => ("Organisation rule", "組織のルール"),
-            Kind::Attachment => ("Attachment", "添付ファイル"),
+            Kind::File | Kind::Attachment => ("Attachment", "添付ファイル"),
             Kind::LargeBcc => ("Large Bcc", "多数の Bcc"),
             Kind::Exposed => ("Addresses shown to each other", "互いのアドレスが見える"),
         };
@@ -183,7 +182,7 @@ pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -149,11 +149,9 @@ pub(super) fn plain(problem: &str) -> Bilingual {
         Some(field) => format!("{field} 欄の"),
         None => String::new(),
     };
-    match KNOWN.iter().find(|(known, ..)| problem.contains(known)) {
-        Some((_, en, ja)) => Bilingual::new(shown(false) + en, shown(true) + ja),
-        None => {
-            let en = problem.split(" (at byte").next().unwrap_or(problem);
-            Bilingual::new(en, shown(true) + "書式を正しく読み取れません")
-        }
+    if let Some((_, en, ja)) = KNOWN.iter().find(|(known, ..)| problem.contains(known)) {
+        return Bilingual::new(shown(false) + en, shown(true) + ja);
     }
+    let en = problem.split(" (at byte").next().unwrap_or(problem);
+    Bilingual::new(en, shown(true) + "書式を正しく読み取れません")
 }
