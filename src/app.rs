@@ -7,6 +7,7 @@
 //! way mail goes: listeners drain first, then what speaks to people, then the courier; the store last.
 
 mod accounts;
+mod budget;
 pub mod check;
 mod descriptors;
 mod doorway;
@@ -22,6 +23,7 @@ mod upstream;
 
 use crate::clock::{Clock, RelayClock, SystemClock, SystemEntropy};
 use crate::config::{Config, reason};
+use crate::connections;
 use crate::control::server::ControlSocket;
 use crate::control::socket_path;
 use crate::courier::{Courier, CourierHandle, Deps};
@@ -37,7 +39,10 @@ use crate::listener::{Listener, Reload};
 use crate::notice::{self, Postman};
 use crate::people::People;
 use crate::store::StoreError;
+use crate::store::chain::Accepted;
 use crate::store::lock::Lock;
+use crate::store::sqlite::SqliteStore;
+use crate::tls::Identities;
 use crate::upstream::tally::Tally;
 use crate::web::metrics::{Answers, Metrics, Probes};
 use crate::web::{self, Site};
@@ -133,13 +138,17 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(RelayClock::start());
         let examiner = parts::examiner(Some(&config), &[])?;
         let tally = Tally::default();
+        let identities = Identities::default();
         let ways = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?;
+        let ways = ways.looked_after(&identities);
         let secured = tls::Secured::load(&config, clock.wall())?;
-        let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock));
+        let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock), identities.clone());
         let access = gatekeeper.admit(&config)?;
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
         let store = parts::open(&config).await?;
+        let budgets = budget::budgets(&config, None, store.as_ref(), &*clock).await?;
+        let examiner = Examiner { budgets, ..examiner };
         let ways = ways.remember(&store).await?.all()?;
         gatekeeper.learn(memory::sources(store.as_ref(), clock.now()).await?);
         let seals = seals::read(&config)?;
@@ -194,6 +203,7 @@ impl App {
             ways: Mutex::new(ways.kept),
             signing_in,
             hooks,
+            identities,
         };
         Ok(Running::launch(config, sockets, desk, intake, courier, changing, lock))
     }
@@ -210,6 +220,8 @@ struct Changing {
     /// What signing in begins with.
     signing_in: crate::people::Settings,
     hooks: hook::Caller,
+    /// Our certificates towards upstreams.
+    identities: Identities,
 }
 
 /// Every socket, bound before anything starts.
@@ -299,7 +311,7 @@ impl Running {
             sockets.gatekeeper.guesses(),
             changing.signing_in.clone(),
         ));
-        let connections = web::connections::Tally::default();
+        let connections = connections::Tally::default();
         let web = sockets.web.map(|(address, socket)| {
             let site = Arc::new(Site {
                 store: Arc::clone(&desk.store),
@@ -312,6 +324,8 @@ impl Running {
                 secure: config.desk.url.as_deref().is_some_and(|url| url.starts_with("https:")),
                 metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier), |registry| {
                     sockets.secured.register(registry);
+                    tls::register_own(&changing.identities, registry);
+                    budget::register(desk.examiner.clone(), Arc::clone(&desk.clock), registry);
                     sockets.gatekeeper.counts().register(registry);
                     sockets.tally.register(registry);
                     changing.hooks.tally().register(registry);
@@ -340,17 +354,21 @@ impl Running {
         tasks.background("control", sockets.control.run(desk.clone()));
         tasks.background("expiry", desk.clone().expire_forever());
         let guesses = sockets.gatekeeper.guesses();
-        let remembering = memory::keep_sources(guesses, Arc::clone(&desk.store), Arc::clone(&desk.clock));
+        let found = memory::Found { guesses, tally: sockets.tally.clone() };
+        let remembering = memory::keep(found, Arc::clone(&desk.store), Arc::clone(&desk.clock));
         tasks.background("memory", remembering);
-        tasks.background("purge", tasks::purge(desk.clone(), config.keep));
         let server = sockets.secured.server.clone();
         let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());
         // Certificates are good by the world's clock.
         tasks.background("acme", tasks::acme(acme, server.clone(), Arc::new(SystemClock), tally));
         tasks.background("certificates", crate::tls::watch::watch(server, Arc::new(SystemClock)));
+        let identities = changing.identities.clone();
+        tasks.background("own certificates", identities.watch(Arc::new(SystemClock)));
         tasks.background("time", tasks::time(desk.clone()));
         tasks.background("hooks", changing.hooks.clone().run());
         let postman = postman(&desk, &intake, &config);
+        let heads = tasks::Heads { to: config.journal_head_to.clone(), postman: Arc::clone(&postman) };
+        tasks.background("purge", tasks::purge(desk.clone(), config.keep, heads));
         let writer = Arc::clone(&postman);
         tasks.background("notices", async move { writer.run().await });
         Self {
@@ -418,8 +436,13 @@ impl Running {
     pub async fn reload(&self, config: &Config) -> Result<(), StartError> {
         let mut former = self.changing.ways.lock().await;
         let examiner = parts::examiner(Some(config), &[])?;
+        let former_budgets = Some(Arc::clone(&self.intake.examiner().budgets));
+        let (store, clock) = (self.desk.store.as_ref(), &*self.desk.clock);
+        let budgets = budget::budgets(config, former_budgets, store, clock).await?;
+        let examiner = Examiner { budgets, ..examiner };
         let seals = seals::read(config)?;
         let ways = upstream::Builder::new(config, Arc::clone(&self.desk.clock), self.tally.clone())?;
+        let ways = ways.looked_after(&self.changing.identities);
         let ways = ways.after(&former).remember(&self.desk.store).await?.all()?;
         let hooks = parts::hooks(config)?;
         let access = self.gatekeeper.admit(config)?;
@@ -469,6 +492,7 @@ impl Running {
             (config.database != began.database, "[store] url"),
             (config.keep != began.keep, "[store] keep"),
             (config.journal_key != began.journal_key, "[store] journal_key_file"),
+            (config.journal_head_to != began.journal_head_to, "[store] journal_head_to"),
             (config.desk.address != began.desk.address, "[desk] address"),
             (config.desk.url != began.desk.url, "[desk] url"),
             (config.desk.proxies != began.desk.proxies, "[desk] proxies"),
@@ -505,8 +529,8 @@ impl Running {
         self.courier.drain().await;
         self.tasks.stop_all().await;
         tasks::log_head(&self.desk).await;
-        memory::save_sources(&self.gatekeeper.guesses(), self.desk.store.as_ref(), self.desk.clock.now())
-            .await;
+        let found = memory::Found { guesses: self.gatekeeper.guesses(), tally: self.tally.clone() };
+        found.save(self.desk.store.as_ref(), self.desk.clock.now()).await;
     }
 }
 
@@ -531,11 +555,21 @@ pub struct OfflineDesk {
     _lock: Lock,
 }
 
+/// Records what somebody else wrote to the database, so that a relay serves again; nothing where all is as
+/// it was written. No relay may run meanwhile.
+pub fn accept_foreign(config: &Config, by: &str, why: &str) -> Result<Option<Accepted>, StartError> {
+    let _lock = parts::lock(config)?;
+    let (database, key) = (&config.database, config.journal_key.as_deref());
+    Ok(SqliteStore::accept_foreign(database, key, by, why, SystemClock.now())?)
+}
+
 /// Opens the store for one command.
 pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
     let lock = parts::lock(config)?;
     let examiner = parts::examiner(Some(config), &[])?;
     let store = parts::open(config).await?;
+    let budgets = budget::budgets(config, None, store.as_ref(), &SystemClock).await?;
+    let examiner = Examiner { budgets, ..examiner };
     // Nobody changes the policy while a command runs: the sender may go.
     let (_, current) = watch::channel(examiner);
     let (_, shown) = watch::channel(seals::shown(config));

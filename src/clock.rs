@@ -1,7 +1,9 @@
 //! Time and randomness as parameters.
 //!
-//! Nothing below the wiring reads the wall clock or a random source by itself: both come in through
-//! these two traits, so that a whole relay can run in a simulation.
+//! Nothing below the wiring reads the wall clock by itself, or draws chance that shows in what it does: both
+//! come in through these two traits, so that a whole relay can run in a simulation. Two things do not pass
+//! through them: secrets (tokens, keys, nonces), which come from the system alone, for nobody may be able to
+//! foretell them; and the monotonic clock, by which deadlines of sockets are kept.
 
 mod relay;
 
@@ -37,6 +39,11 @@ impl Timestamp {
     /// The moment as jiff knows it, for printing.
     pub fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    }
+
+    /// The moment to the minute, in the system's time zone, for sentences.
+    pub fn to_local_minute(self) -> String {
+        self.to_jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M %z").to_string()
     }
 
     /// The moment as an RFC 5322 date in the system's time zone, for `Date:` and `Received:`.

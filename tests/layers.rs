@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 /// Each layer with what it may use of ours. What is not listed here knows everything (the wiring).
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("connections", &[]),
     ("dns", &[]),
     ("id", &["clock"]),
     ("message", &["clock", "id"]),
@@ -17,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["clock", "id", "journal", "message", "policy", "rewrite", "token"]),
     ("token", &[]),
     ("upstream", &["clock", "dkim", "dns", "message", "smtp", "id"]),
-    ("tls", &["clock"]),
+    ("tls", &["clock", "connections"]),
     ("accounts", &["smtp", "message", "clock"]),
     ("spf", &["dns"]),
     ("listener", &["accounts", "spf", "smtp", "message", "intake", "clock", "id", "store", "tls"]),
@@ -48,8 +49,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "web",
         &[
-            "desk", "store", "intake", "clock", "app", "id", "message", "policy", "journal", "rewrite",
-            "examine", "people", "token",
+            "connections",
+            "desk",
+            "store",
+            "intake",
+            "clock",
+            "app",
+            "id",
+            "message",
+            "policy",
+            "journal",
+            "rewrite",
+            "examine",
+            "people",
+            "token",
         ],
     ),
 ];

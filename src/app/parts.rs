@@ -3,6 +3,7 @@
 use super::tls::Secured;
 use super::{StartError, descriptors};
 use crate::config::{Config, UpstreamRoute, Webhook};
+use crate::connections::Bounds;
 use crate::courier;
 use crate::examine::Examiner;
 use crate::hook::Hook;
@@ -11,13 +12,12 @@ use crate::listener;
 use crate::listener::access::Access;
 use crate::notice::Letterhead;
 use crate::policy::approvers::Asked;
-use crate::policy::{Approvers, Organisation, Policy};
+use crate::policy::{Approvers, Budgets, Organisation, Policy};
 use crate::rewrite::plan::CopyOptions;
 use crate::store::lock::Lock;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{HookTarget, Store, StoreError};
 use crate::upstream::smarthost::read_secret;
-use crate::web::connections::Bounds;
 use secrecy::ExposeSecret;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +44,7 @@ pub fn examiner(config: Option<&Config>, policy: &[PathBuf]) -> Result<Examiner,
         policy: Arc::new(rules.in_mode(mode)),
         options: Arc::new(config.map_or_else(CopyOptions::default, |config| config.copies.clone())),
         approvers: Arc::new(approvers),
+        budgets: Arc::new(Budgets::new(config.map(super::budget::ways).unwrap_or_default())),
     })
 }
 

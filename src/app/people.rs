@@ -11,6 +11,7 @@ use crate::people::code_mail::Letter;
 use crate::people::oidc::{Provider, Wanted};
 use crate::people::{RoleNames, Settings};
 use crate::policy::Approvers;
+use crate::tls::Identities;
 use crate::upstream::smarthost::{Authorities, read_secret};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub(super) fn settings(
             Some(Arc::new(opened.map_err(StartError::Configuration)?))
         }
         (None, Some(auth)) => {
-            let opened = accounts(&auth.source, config, Arc::clone(clock));
+            let opened = accounts(&auth.source, config, Arc::clone(clock), &Identities::default());
             Some(opened.map_err(StartError::Configuration)?)
         }
         (None, None) => None,

@@ -200,6 +200,7 @@ pub(super) struct Store {
     #[serde(default)]
     pub(super) keep: store::Keep,
     pub(super) journal_key_file: Option<PathBuf>,
+    pub(super) journal_head_to: Option<crate::message::Address>,
 }
 
 /// `[store] url`

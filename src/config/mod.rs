@@ -33,7 +33,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 pub use tls::Tls;
-pub use upstream::{Credentials, Oauth, RouteRule, SecretFile, Upstream, UpstreamRoute, UpstreamTls};
+pub use upstream::{
+    ClientCertificate, Credentials, Oauth, RouteRule, SecretFile, Upstream, UpstreamRoute, UpstreamTls,
+};
 use upstream::{Reading, Ways};
 
 /// Where the configuration is looked for when no command line names it.
@@ -80,6 +82,8 @@ pub struct Config {
     pub keep: Retention,
     /// The key of the journal's chain, where it is named.
     pub journal_key: Option<PathBuf>,
+    /// Who is mailed the head of the journal's chain every hour, if anybody.
+    pub journal_head_to: Option<crate::message::Address>,
     /// The HTTP side.
     pub desk: Desk,
     /// Bounds.
@@ -231,6 +235,7 @@ impl Config {
             database,
             keep: store::retention(keys.store.keep, &place)?,
             journal_key: keys.store.journal_key_file.map(|file| base.join(&file)),
+            journal_head_to: keys.store.journal_head_to,
             desk: desk::desk(keys.desk, &base, &place)?,
             limits: limits(&keys.limits, &place)?,
             copies: CopyOptions {

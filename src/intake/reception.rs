@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// keep a thread busy without holding up other sessions; so are those with something to open.
 const HEAVY: u64 = 256 * 1024;
 
+/// Octets that are looked at before others have their turn: some milliseconds of work.
+const TURN: usize = 64 * 1024;
+
 struct Incoming {
     intake: Intake,
     examiner: Arc<Examiner>,
@@ -29,6 +32,8 @@ struct Incoming {
     eight_bit: bool,
     /// Whether it came round in a loop was looked at.
     looked: bool,
+    /// Octets since others had their turn.
+    looked_at: usize,
 }
 
 #[async_trait]
@@ -49,6 +54,7 @@ impl Doorway for Intake {
             size: 0,
             eight_bit: false,
             looked: false,
+            looked_at: 0,
         }))
     }
 }
@@ -76,6 +82,12 @@ impl Reception for Incoming {
         }
         if !body.is_empty() {
             self.body.write(body).await.map_err(|error| refused(&error))?;
+        }
+        self.looked_at += content.len();
+        if self.looked_at >= TURN {
+            // A client that is quick keeps its task running: others have their turn.
+            self.looked_at = 0;
+            tokio::task::yield_now().await;
         }
         Ok(())
     }

@@ -144,6 +144,16 @@ impl Leaf {
         Self { info, head: Vec::new(), body: Body::Text(Box::new(text)) }
     }
 
+    /// Whether it may be a container, as far as it has come: its end then takes a while.
+    pub(super) fn is_heavy(&self) -> bool {
+        match &self.body {
+            Body::Undecided => matches!(sort(&self.info, &self.head), Sort::Open(_) | Sort::Message),
+            Body::Text(text) => text.is_heavy(),
+            Body::Message(_) => true,
+            Body::Stored { kept, .. } => kept.is_some(),
+        }
+    }
+
     pub(super) fn feed(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
         let mut bytes = bytes;
         if matches!(self.body, Body::Undecided) {
@@ -163,7 +173,12 @@ impl Leaf {
             Body::Text(text) => text.kind(),
             _ => Kind::Bytes,
         };
-        if !cx.budget.charge_content(kind, bytes) {
+        let room = if self.info.is_document() {
+            cx.budget.charge_document(bytes)
+        } else {
+            cx.budget.charge_content(kind, bytes)
+        };
+        if !room {
             return cx.too_much(&self.info, SPENT);
         }
         match &mut self.body {
@@ -185,7 +200,7 @@ impl Leaf {
         let too_deep = info.depth >= DEPTH && matches!(sort, Sort::Open(_) | Sort::Message);
         self.body = match sort {
             _ if too_deep => {
-                cx.opaque(&info.path, info.label(), "containers nested too deep");
+                cx.too_deep(info, info.label());
                 Body::Stored { stream: cx.listener.open(&info.place, info.form, Kind::Bytes), kept: None }
             }
             Sort::Text(kind) => {
@@ -277,7 +292,9 @@ fn open(info: &Info, reader: Reader, spool: Spool, cx: &mut Context<'_>) {
     let done = catch_unwind(AssertUnwindSafe(|| read(info, reader, &mut file, cx)));
     cx.budget.leave();
     if done.is_err() {
-        cx.too_much(info, "cannot be opened: its reader failed");
+        let why = "cannot be opened: its reader failed";
+        cx.opaque(&info.path, info.label(), why);
+        cx.problem(&info.place, why);
     }
 }
 

@@ -39,6 +39,11 @@ struct Frame {
 }
 
 impl Nest {
+    /// Whether the part that is open may be a container.
+    pub(super) fn is_heavy(&self) -> bool {
+        self.leaf.as_ref().is_some_and(|leaf| leaf.is_heavy())
+    }
+
     /// The message itself.
     pub(super) fn root() -> Self {
         Self::inside(String::new(), 0, false)
@@ -312,17 +317,19 @@ impl Inner {
     }
 
     fn check(&mut self, result: Result<(), WalkError>, spent: bool, cx: &mut Context<'_>) {
-        let why = match result {
-            Err(WalkError::TooMany(_)) => Some("more MIME parts in all than are looked at".to_owned()),
+        let (over, why) = match result {
+            Err(WalkError::TooMany(_)) => (true, "more MIME parts in all than are looked at".to_owned()),
             Err(WalkError::TooDeep(_)) => {
-                Some("MIME parts nested deeper in all than is looked at".to_owned())
+                (true, "MIME parts nested deeper in all than is looked at".to_owned())
             }
-            Err(error) => Some(error.to_string()),
-            Ok(()) if spent => Some(SPENT.to_owned()),
-            Ok(()) => None,
+            Err(error) => (false, error.to_string()),
+            Ok(()) if spent => (true, SPENT.to_owned()),
+            Ok(()) => return,
         };
-        if let Some(why) = why {
-            self.failed = true;
+        self.failed = true;
+        if over {
+            cx.over_budget(&self.place, &why);
+        } else {
             cx.problem(&self.place, &why);
         }
     }

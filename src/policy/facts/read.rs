@@ -34,6 +34,9 @@ const HIDDEN: [&str; 2] = ["bcc", "resent-bcc"];
 /// Most mailboxes read of one header, over all its fields: each takes some hundred octets of memory.
 const MOST_MAILBOXES: usize = 10_000;
 
+/// There are more.
+const TOO_MANY: &str = "the header holds more mailboxes than are read";
+
 /// More than these problems tell nobody anything new.
 const MOST_PROBLEMS: usize = 20;
 
@@ -103,7 +106,7 @@ impl Reader<'_> {
         let mut all = Vec::new();
         for field in self.header.named(name) {
             if self.room == 0 {
-                self.facts.problems.push("the header holds more mailboxes than are read".to_owned());
+                self.facts.problems.push(TOO_MANY.to_owned());
                 break;
             }
             let body = self.header.body(field);
@@ -185,11 +188,20 @@ impl Reader<'_> {
 
     /// Everybody else whom the header names, where somebody outside gets to see it. Hosts that send one
     /// transaction a recipient leave nothing in the others' to hide these people from: so they count.
-    fn named_elsewhere(&self) -> Vec<(Mailbox, ShownIn)> {
+    fn named_elsewhere(&mut self) -> Vec<(Mailbox, ShownIn)> {
+        let mut all = Vec::new();
         if self.facts.outside_recipients == 0 {
-            return Vec::new();
+            return all;
         }
-        named(self.header).into_iter().map(|address| (bare(address), ShownIn::Other)).collect()
+        for address in named(self.header).into_iter().filter(|address| !self.facts.open.contains(address)) {
+            if all.len() == self.room {
+                self.facts.problems.push(TOO_MANY.to_owned());
+                break;
+            }
+            all.push((bare(address), ShownIn::Other));
+        }
+        self.room -= all.len();
+        all
     }
 
     fn in_fields(&mut self, fields: &[(&str, ShownIn)]) -> Vec<(Mailbox, ShownIn)> {

@@ -126,6 +126,7 @@ fn strict() -> Examiner {
         policy: Arc::new(Policy::read(&[path]).unwrap()),
         options: Arc::default(),
         approvers: Arc::default(),
+        budgets: Arc::default(),
     }
 }
 

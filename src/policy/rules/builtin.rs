@@ -1,7 +1,8 @@
 //! The holds that no policy file can take away (`docs/MAIL.md` §1.6 and §4).
 //!
-//! What cannot be read is always held. The others bite where disclosure is `ask` or stricter: there a
-//! split is near, and these are the things a split cannot make safe.
+//! What cannot be read, or would cost more to read than one message may, is always held. The others bite
+//! where disclosure is `ask` or stricter: there a split is near, and these are the things a split cannot
+//! make safe.
 
 use super::finding::{invitation, plain, unreadable, winmail};
 use super::reason::{Phrase, few, named};
@@ -12,8 +13,9 @@ use crate::policy::{Demand, Disclosure, Facts, Timing};
 use std::collections::BTreeSet;
 
 /// The names under which they appear among the rules.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 8] = [
     "builtin:unparseable",
+    "builtin:over-budget",
     "builtin:foreign-from",
     "builtin:calendar",
     "builtin:tnef",
@@ -23,8 +25,9 @@ pub const NAMES: [&str; 7] = [
 ];
 
 /// What people call them, in the same order.
-const TITLES: [(&str, &str); 7] = [
+const TITLES: [(&str, &str); 8] = [
     ("Recipients cannot be read reliably", "宛先欄の書式が壊れています"),
+    ("Too much to inspect", "検査できる量を超えています"),
     ("Sender is not ours", "差出人が社外"),
     ("Invitation", "招待状（予定表）"),
     ("winmail.dat", "winmail.dat"),
@@ -42,6 +45,10 @@ pub(super) fn titles() -> impl Iterator<Item = (String, Bilingual)> {
 fn risk(name: &str, facts: &Facts) -> Risk {
     match name {
         "builtin:unparseable" => unreadable(facts),
+        "builtin:over-budget" => {
+            let title = Some(Bilingual::new("Too much to inspect", "検査できる量を超えています"));
+            Risk { title, ..Risk::new(Kind::UnreadablePart) }
+        }
         "builtin:foreign-from" => {
             let mailboxes = facts.from.iter().map(|mailbox| &mailbox.address).chain(&facts.mail_from);
             Risk::new(Kind::ForeignSender).about(mailboxes.collect::<BTreeSet<_>>())
@@ -64,9 +71,12 @@ fn risk(name: &str, facts: &Facts) -> Risk {
 type Found = Result<Phrase, Phrase>;
 
 pub(super) fn outcomes(facts: &Facts, disclosure: Disclosure) -> Vec<RuleOutcome> {
-    let [unparseable_name, rest @ ..] = NAMES;
+    let [unparseable_name, over_budget_name, rest @ ..] = NAMES;
     let tests = [foreign_from, calendar, tnef, encrypted, inner_headers, unreadable_part];
-    let mut all = vec![outcome(unparseable_name, unparseable(facts), facts)];
+    let mut all = vec![
+        outcome(unparseable_name, unparseable(facts), facts),
+        outcome(over_budget_name, over_budget(facts), facts),
+    ];
     all.extend(rest.iter().zip(tests).map(|(name, test)| {
         let found = match test(facts) {
             Ok(_) if disclosure < Disclosure::Ask => Err(Phrase::new(
@@ -112,6 +122,23 @@ fn unparseable(facts: &Facts) -> Found {
             Phrase::new(format!("the header cannot be read reliably: {}", problem.en), problem.ja)
         },
         ("header and addresses can be read", "ヘッダーとアドレスは正しく読み取れます"),
+    )
+}
+
+/// What stays closed because opening it costs too much may hold anything, and whoever packed it so may have
+/// meant it: no rule and no exemption lets it pass.
+fn over_budget(facts: &Facts) -> Found {
+    let places = &facts.body.over_budget;
+    found(
+        !places.is_empty(),
+        || {
+            let few = few(places, places.len());
+            Phrase::new(
+                format!("it holds more than is looked at in one message: {}", few.en),
+                format!("1通で調べる量の上限を超える内容が含まれています：{}", few.ja),
+            )
+        },
+        ("all that could be opened was looked at", "開ける内容はすべて調べました"),
     )
 }
 

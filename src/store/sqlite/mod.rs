@@ -25,6 +25,7 @@ mod cut;
 mod decide;
 mod encode;
 mod error;
+mod foreign;
 mod forks;
 mod groups;
 mod health;
@@ -50,15 +51,17 @@ mod taken;
 mod telling;
 mod terms;
 mod time;
+mod verify;
 mod writer;
 
 use super::Scope;
+use super::chain::Accepted;
 use super::known::{Activity, Correspondents, KnownStore, Tally, Totals, Would};
 use super::lock::beside;
 use super::{
     AttemptResult, Body, BodyWriter, Claim, DueNotice, HeldDecision, HeldFilter, HeldRow, Histogram, Lease,
-    MessageRow, NewMessage, Purged, QueueChange, QueueFilter, QueueRow, Recovered, Retention, Stop, Store,
-    StoreError, StoredMessage, Summary,
+    MessageRow, NewMessage, Purged, QueueChange, QueueFilter, QueueRow, Recovered, Retention, Spent, Stop,
+    Store, StoreError, StoredMessage, Summary,
 };
 use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use crate::id::Id;
@@ -150,7 +153,11 @@ impl SqliteStore {
         let key = chain::key(options.journal_key.as_deref().unwrap_or(&beside))?;
         let seconds = writer::histogram();
         let fail = |error: rusqlite::Error| error::sentence(path, &error);
-        let ours = chain::Ours::load(&connection).map_err(fail)?.unwrap_or_else(|why| {
+        let loaded = chain::Ours::load(&connection, &key).map_err(|failure| match failure {
+            Failure::Refused(why) => why,
+            Failure::Sql(error) => fail(error),
+        })?;
+        let ours = loaded.unwrap_or_else(|why| {
             tracing::error!(%why, "the journal was changed by somebody else");
             health.stop(&why);
             chain::Ours::default()
@@ -168,6 +175,22 @@ impl SqliteStore {
         let repeats = Arc::default();
         let circles = circles::Known::default();
         Ok(Self { writer, readers, mail, seconds, bodies, recent: Recent::default(), repeats, circles, key })
+    }
+
+    /// Records what somebody else wrote to the database of a relay that does not run, so that it serves
+    /// again: by whom it was looked at, and why it may stay. `None` where all is as it was written.
+    ///
+    /// # Errors
+    /// `Corrupt` where no record can mend the chain; else as [`Self::open`].
+    pub fn accept_foreign(
+        path: &Path,
+        journal_key: Option<&Path>,
+        by: &str,
+        why: &str,
+        at: Timestamp,
+    ) -> Result<Option<Accepted>, StoreError> {
+        let beside = beside(path, "journal-key");
+        foreign::accept(path, &chain::key(journal_key.unwrap_or(&beside))?, by, why, at)
     }
 
     async fn write<T: Send + 'static>(
@@ -393,6 +416,10 @@ impl Store for SqliteStore {
 
     async fn sent_since(&self, since: Timestamp) -> Result<(usize, usize), StoreError> {
         self.readers.read(move |db| read::sent_since(db, since)).await
+    }
+
+    async fn spent_since(&self, since: Timestamp) -> Result<Vec<Spent>, StoreError> {
+        self.readers.read(move |db| read::spent_since(db, since)).await
     }
 
     async fn summary(&self, since: Timestamp) -> Result<Summary, StoreError> {
