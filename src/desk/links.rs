@@ -238,8 +238,8 @@ impl Links {
             Ok(message) => {
                 let deliveries = self.desk.store.deliveries(message.id).await?;
                 let journal = self.desk.store.journal(message.id).await?;
-                let (taken, undone) = (taken_back(&journal), undone(&journal));
-                Ok(Found::Here(Box::new(Linked { row, message, deliveries, taken, undone })))
+                let (back, undone) = (taken_back(&journal), undone(&journal));
+                Ok(Found::Here(Box::new(Linked { row, message, deliveries, back, undone })))
             }
             // The link knows of the message, so only its content is gone.
             Err(StoreError::NotFound(_)) if row.action == LinkAction::AskAgain => Ok(Found::Past),
@@ -249,7 +249,7 @@ impl Links {
     }
 
     fn judge(&self, found: &Linked) -> Look {
-        let Linked { row, message, deliveries, taken, .. } = found;
+        let Linked { row, message, deliveries, back, .. } = found;
         let used = found.used();
         if row.content != content(message) {
             return Look::Nothing;
@@ -288,7 +288,7 @@ impl Links {
             at: held.and_then(|held| held.decided_at),
             decision: held.and_then(|held| held.decision.clone()),
             followed: used,
-            undo_until: row.used.as_ref().and_then(|_| undoable(row, held, *taken, now)),
+            undo_until: row.used.as_ref().and_then(|_| undoable(row, held, *back, now)),
             person: row.person.clone(),
             approvers: held.map(|held| held.approvers.clone()).unwrap_or_default(),
             copies: deliveries.iter().filter(|copy| copy.state != DeliveryState::Dropped).count(),
@@ -312,7 +312,7 @@ struct Linked {
     message: StoredMessage,
     deliveries: Vec<QueueRow>,
     /// When a mail that was never held was taken back, and not undone since.
-    taken: Option<Timestamp>,
+    back: Option<Timestamp>,
     /// When what was done with it was last undone.
     undone: Option<Timestamp>,
 }
@@ -349,9 +349,8 @@ fn undoable(
 ) -> Option<Timestamp> {
     let until = match held {
         Some(held) if held.decided_by.as_deref() == Some(row.person.as_str()) => held.undo_until,
-        Some(_) => None,
         None if row.action == LinkAction::TakeBack => taken.map(|at| at.plus(UNDO)),
-        None => None,
+        _ => None,
     };
     until.filter(|until| *until > now)
 }

@@ -191,7 +191,6 @@ fn over(c: Chrome, outcome: &Outcome) -> Page {
         _ if outcome.anew.is_some() => ("again", "good"),
         (Some(HeldState::Held), LinkAction::AskAsIs) => ("asked", "good"),
         (Some(HeldState::Held), LinkAction::Undo | LinkAction::TakeBack) => ("undone", "good"),
-        (Some(HeldState::Held), _) => ("waits", ""),
         (Some(HeldState::Released), _) => match outcome.decision.as_deref() {
             Some("split") if soon => ("split-soon", "good"),
             Some("split") => ("split", "good"),
@@ -204,7 +203,7 @@ fn over(c: Chrome, outcome: &Outcome) -> Page {
         (None, LinkAction::TakeBack) if soon => ("taken-back", ""),
         (None, LinkAction::TakeBack | LinkAction::Undo) => ("undone-later", "good"),
         (None, LinkAction::Split) => ("split", "good"),
-        (None, _) => ("waits", ""),
+        (Some(HeldState::Held) | None, _) => ("waits", ""),
     };
     let fill = |key: &'static str| {
         let approvers = outcome.approvers.iter().take(5).map(|one| calm(one, LONGEST)).collect::<Vec<_>>();

@@ -230,7 +230,7 @@ fn every_kind_has_words_and_a_key_of_its_own() {
     assert_eq!(keys.len(), kinds.len());
     for kind in kinds {
         let risk = Risk::new(kind);
-        assert!(risk.label(Language::Ja) != "" && risk.label(Language::En) != "");
+        assert!(!risk.label(Language::Ja).is_empty() && !risk.label(Language::En).is_empty());
         assert!(!risk.label(Language::En).chars().any(|c| c > '\u{2fff}'), "{kind:?}");
     }
 }

@@ -51,6 +51,7 @@ pub(super) struct Asked {
 /// The page.
 #[derive(Template)]
 #[template(path = "held.html")]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 struct Held {
     c: Chrome,
     id: Id,
