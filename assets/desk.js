@@ -44,6 +44,17 @@
     count();
   }
 
+  // Where some of several boxes have to be ticked, the first says so until one is.
+  document.querySelectorAll("[data-some]").forEach(function (form) {
+    var some = form.querySelectorAll('input[name="' + form.dataset.some + '"]');
+    function check() {
+      var any = Array.prototype.some.call(some, function (box) { return box.checked; });
+      if (some[0]) some[0].setCustomValidity(any ? "" : form.dataset.someSays);
+    }
+    form.addEventListener("change", check);
+    check();
+  });
+
   // A choice in a filter takes effect at once.
   document.querySelectorAll("[data-at-once]").forEach(function (field) {
     field.addEventListener("change", function () { field.form.submit(); });

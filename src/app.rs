@@ -192,6 +192,7 @@ impl App {
             clock,
             hostname: Arc::from(config.hostname.as_str()),
             shown: shown.subscribe(),
+            grace: config.desk.grace,
             hold_for: hold_for.subscribe(),
         };
         let changing = Changing {
@@ -316,7 +317,7 @@ impl Running {
                 store: Arc::clone(&desk.store),
                 desk: desk.clone(),
                 assets: web::assets::Assets::new(),
-                zone: jiff::tz::TimeZone::system(),
+                zone: config.notices.zone.clone(),
                 people: Arc::clone(&people),
                 links: Links::new(desk.clone(), config.desk.url.as_deref()),
                 proxies: config.desk.proxies.clone(),
@@ -583,6 +584,7 @@ pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
         clock: Arc::new(SystemClock),
         hostname: Arc::from(config.hostname.as_str()),
         shown,
+        grace: config.desk.grace,
         hold_for: watch::channel(config.policy.expiry).1,
     };
     Ok(OfflineDesk { desk, _lock: lock })
