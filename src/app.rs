@@ -264,6 +264,13 @@ impl Sockets {
     }
 }
 
+/// What outlives a restart: found on the way, and learned from what was delivered.
+fn remember(tasks: &mut Tasks, found: memory::Found, desk: &Desk) {
+    let keeping = memory::keep(found, Arc::clone(&desk.store), Arc::clone(&desk.clock));
+    tasks.background("memory", keeping);
+    tasks.background("learning", desk.clone().learn_forever());
+}
+
 /// Who writes notices.
 fn postman(desk: &Desk, intake: &Intake, config: &Config) -> Arc<Postman> {
     let deps = notice::Deps {
@@ -354,11 +361,8 @@ impl Running {
         tasks.background("courier", courier.clone().broken());
         tasks.background("control", sockets.control.run(desk.clone()));
         tasks.background("expiry", desk.clone().expire_forever());
-        let guesses = sockets.gatekeeper.guesses();
-        let found = memory::Found { guesses, tally: sockets.tally.clone() };
-        let remembering = memory::keep(found, Arc::clone(&desk.store), Arc::clone(&desk.clock));
-        tasks.background("memory", remembering);
-        tasks.background("learning", desk.clone().learn_forever());
+        let found = memory::Found { guesses: sockets.gatekeeper.guesses(), tally: sockets.tally.clone() };
+        remember(&mut tasks, found, &desk);
         let server = sockets.secured.server.clone();
         let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());
         // Certificates are good by the world's clock.
