@@ -44,8 +44,17 @@
     count();
   }
 
-  // A choice in a filter takes effect at once.
-  document.querySelectorAll("[data-at-once]").forEach(function (field) {
-    field.addEventListener("change", function () { field.form.submit(); });
+  // On paper everything is open.
+  window.addEventListener("beforeprint", function () {
+    document.querySelectorAll("details:not([open])").forEach(function (one) {
+      one.open = true;
+      one.dataset.printed = "1";
+    });
+  });
+  window.addEventListener("afterprint", function () {
+    document.querySelectorAll("details[data-printed]").forEach(function (one) {
+      one.open = false;
+      delete one.dataset.printed;
+    });
   });
 })();

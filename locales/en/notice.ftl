@@ -91,7 +91,7 @@ disclosures = { $count ->
 }
 figure-people = people
 figure-organisations = organisations
-figure-disclosures = disclosures
+figure-disclosures = addresses seen (in all)
 approve-waits =
     Nothing has been sent to anybody. If nobody decides by { $expires },
     it is returned to the sender.

@@ -7,7 +7,10 @@ desk-nav = Parts of the desk
 desk-nav-list = Held mail
 desk-nav-report = Report
 desk-logout = Sign out
-desk-foot = Sekisho keeps recipients from being shown to each other by mistake.
+desk-foot = Keeps recipients from being shown to each other by mistake
+desk-error-mark = Error: { $title }
+desk-open-again = Open the page again
+desk-printed = Printed { $at } { $who }
 desk-back = Back
 desk-to-list = Held mail
 desk-pages = Pages
@@ -237,24 +240,28 @@ desk-return-reason-help = One sentence the sender can act on.
 desk-return-do = Return
 
 # What did not work out
-desk-gone-title = Nothing here
-desk-gone-text = This page does not exist, or the message is gone: what is past its time is removed.
-desk-nothing-done = Nothing was done.
-desk-not-yours-title = Another person has to decide
-desk-not-yours-text = Nothing was done. You may not decide on this message in this way.
+desk-gone-title = Page not found
+desk-gone-text = The page does not exist, you may not see it, or what it showed was removed after its time.
+desk-nothing-done = Nothing was done
+desk-not-yours-title = You cannot decide on this mail
+desk-not-yours-text = Nothing was done. You may not do this with this mail.
 desk-audit-title = Hidden addresses would be shown
 desk-audit-text = They stand in these places, where they cannot be taken out:
 desk-unacknowledged-text = Each of these places has to be acknowledged:
-desk-unreadable-title = The message cannot be read for certain
-desk-unreadable-text = It can only be sent as it is, or be returned.
+desk-unreadable-title = The addresses of this mail cannot be read reliably
+desk-unreadable-text = Choose whether to send it unchanged or to return it.
 desk-no-recipient-text = { $address } is no recipient of this message.
 desk-no-circle-text = A circle needs a name, two members or more, and at most two years.
 desk-too-late-text = It is too late: the mail has left and cannot be taken back any more.
 desk-nothing-to-undo-text = There is nothing to undo, or more than 24 hours have passed.
-desk-nobody-left-text = No recipient would be left. Return the message instead.
+desk-nobody-left-text = Every recipient is left out. Return the mail if it is not to be sent.
 desk-unavailable-title = The desk cannot answer just now
 desk-unavailable-text = Nothing was lost. Please try again in a moment.
-desk-bad-form-text = The form was not complete. Please go back and try again.
+desk-bad-form-text = Something is missing. Go back to the page before and try again.
+desk-turned-crossed = Another site sent this. If it was you, open the page again and repeat what you did.
+desk-turned-old = The page was open for too long, or belongs to another sign-in. Open it again and repeat what you did.
+desk-turned-large = This is more than the desk takes at once. Send less, and try again.
+desk-turned-slow = It took too long to arrive. Try again.
 
 # Timeline
 desk-action-pass = passed
@@ -385,7 +392,7 @@ desk-held-trace = Every delivery of this message
 
 # Circles
 desk-nav-circles = Circles
-desk-circles-text = People in a circle may see each other's addresses: mail whose outside recipients are all in one circle is not held by the rules that say so.
+desk-circles-text = People in a circle may see each other’s addresses: mail whose outside recipients are all in one circle is not held for showing addresses.
 desk-circles-none = There are no circles yet
 desk-circle-in-force = in force
 desk-circle-over = expired
@@ -398,19 +405,19 @@ desk-circle-members = { $count ->
     [one] 1 member
    *[other] { $count } members
 }
-desk-circle-end = End this circle
+desk-circle-end = End it now
 desk-circle-new = Make a circle
 desk-circle-name = Name
 desk-circle-who = Members
-desk-circle-who-help = One address a line: people outside who may see each other.
+desk-circle-who-help = One address per line: people outside who may see each other.
 desk-circle-lasts = How long it lasts
 desk-circle-do = Make the circle
 desk-circle-was-made = “{ $name }” is in force.
 desk-circle-was-ended = “{ $name }” has ended.
-desk-circle-no-address = “{ $text }” is no address. Nothing was made.
+desk-circle-no-address = “{ $text }” is not a mail address. Nothing was made.
 desk-circle-not-yours = You can see circles, but not make or end them.
 desk-circle-gone = This circle does not exist, or is no longer in force.
-desk-circle-gone-title = Nothing to end
+desk-circle-gone-title = There is no such circle
 desk-remember = Remember these people as a circle
 desk-remember-text = { $count ->
     [one] 1 person outside

@@ -3,7 +3,7 @@
 code-mail-subject = { $code } is your code to sign in to Sekisho
 code-mail-lead =
     Somebody, most likely you, asked for a code to sign in to the mail approval desk.
-    It is good for ten minutes, in the browser that asked for it:
+    It is valid for ten minutes, in the browser that asked for it:
 code-mail-link = In that browser, this link fills the code in for you:
 code-mail-end =
     Nobody needs this code but you: do not pass it on.
@@ -15,27 +15,33 @@ people-password-title = With your name and password
 people-user = Name
 people-password = Password
 people-sign-in = Sign in
-people-wrong = The name or the password is not right. Nobody was signed in.
+people-wrong = The name or the password is not right.
+people-first = Your sign-in has ended. Nothing was done. Sign in, and you are taken back to the page.
+people-still-in = You could not be signed out. Try again.
 people-too-many = There were too many attempts. Wait an hour and try again, or ask your administrator.
 people-down = Signing in is not possible just now. Try again in a minute.
 people-off = This way of signing in is not offered here.
 people-cookies = Your browser did not send a cookie back. Allow cookies for this page, load it again, and try once more.
-people-no-address = This is no mail address. Write it in full, such as hanako@example.co.jp.
+people-no-address = This is not a mail address. Write it in full, such as hanako@example.co.jp.
 people-no-way = No way of signing in is configured. Ask your administrator.
 people-code-title = With a code by mail
-people-code-lead = Enter your mail address at work. A code that is good for ten minutes is sent there.
+people-code-lead = Enter your work mail address. A code that is valid for ten minutes is sent there.
+people-code-sent-to = Sent to: { $address }
 people-address = Mail address
 people-code-send = Send me a code
 people-code-page-title = Enter the code
 people-code-page-lead = If the address may sign in here, a mail with a code of eight digits is on its way to it. Enter the code in this browser within ten minutes.
 people-code-field = Code
-people-code-wrong = This code is not right, or is no longer good. After five tries a new one is needed.
+people-code-wrong = The code is not right, or has expired.
+people-code-tries = { $count } tries left.
+people-code-over = This code can no longer be used. Ask for a new one.
+people-code-elsewhere = Enter the code in the browser in which you asked for it. To sign in with this browser, ask for a new code.
 people-code-again = Ask for a new code
 people-provider-title = With your organisation's account
 people-provider = Sign in with { $name }
-people-provider-away = The provider cannot be reached just now. Nobody was signed in. Try again in a minute.
-people-provider-refused = What came back from the provider does not fit. Nobody was signed in. Start again from this page.
-people-provider-no-address = The provider knows you, but does not vouch for an address that may sign in here. Ask your administrator.
+people-provider-away = The provider cannot be reached just now. Try again in a minute.
+people-provider-refused = What the provider answered could not be verified. Start again from this page.
+people-provider-no-address = The provider gave no verified address that may sign in here. Ask your administrator.
 people-provider-out = Sign out at the provider too
 people-signed-out = You are signed out.
 people-once-over = This link was used already, or has ended. Start `sekisho try` again for a new one.

@@ -77,9 +77,9 @@ approve-would-see =
     このまま送ると、{ $organisations }の { $people }に互いのメールアドレスが
     見えてしまいます（{ $disclosures }の開示）。
 disclosures = { $count } 件
-figure-people = 名
+figure-people = 宛先（名）
 figure-organisations = 組織
-figure-disclosures = 件の開示
+figure-disclosures = 見えるアドレス（延べ）
 approve-waits =
     まだ誰にも送信していません。
     { $expires } までに判断がない場合は、差出人に差し戻します。

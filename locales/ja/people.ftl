@@ -3,7 +3,7 @@
 code-mail-subject = Sekisho のログインコード: { $code }
 code-mail-lead =
     メール承認デスクへのログインコードをお送りします。
-    コードは、リクエストしたブラウザーで 10 分間有効です。
+    コードは、ログイン画面を開いたブラウザーで10分間有効です。
 code-mail-link = 同じブラウザーで次のリンクを開くと、コードが自動的に入力されます。
 code-mail-end =
     このコードは、ほかの人に知らせないでください。
@@ -15,26 +15,32 @@ people-password-title = ユーザー名とパスワードでログイン
 people-user = ユーザー名
 people-password = パスワード
 people-sign-in = ログイン
-people-wrong = ユーザー名またはパスワードが正しくありません。ログインしていません。
+people-wrong = ユーザー名またはパスワードが正しくありません。
+people-first = ログインの有効期限が切れています。操作は行っていません。ログインすると、元のページに戻ります。
+people-still-in = ログアウトできませんでした。もう一度お試しください。
 people-too-many = 試行回数が上限に達しました。1 時間ほど待ってからもう一度お試しになるか、管理者にご連絡ください。
 people-down = 現在ログインできません。しばらくしてからもう一度お試しください。
 people-off = このログイン方法は使用できません。
 people-cookies = ブラウザーの Cookie が無効になっています。このページの Cookie を許可し、再読み込みしてからもう一度お試しください。
-people-no-address = メールアドレスの形式が正しくありません。hanako@example.co.jp のように省略せずに入力してください。
+people-no-address = メールアドレスの形式が正しくありません。hanako@example.co.jp のように、@ より後ろも入力してください。
 people-no-way = ログイン方法が設定されていません。管理者にご連絡ください。
 people-code-title = メールで届くコードでログイン
-people-code-lead = 勤務先のメールアドレスを入力してください。10 分間有効なコードをお送りします。
+people-code-lead = 会社のメールアドレスを入力してください。10分間有効なコードをお送りします。
 people-address = メールアドレス
 people-code-send = コードを送信
 people-code-page-title = コードの入力
-people-code-page-lead = このデスクを利用できるアドレスであれば、8 桁のコードを記載したメールが届きます。10 分以内に、このブラウザーでコードを入力してください。
+people-code-page-lead = このデスクを利用できるアドレスであれば、8桁のコードを記載したメールが届きます。10分以内に、このブラウザーで入力してください。
+people-code-sent-to = 送信先: { $address }
 people-code-field = コード
-people-code-wrong = コードが正しくないか、有効期限が切れています。5 回間違えた場合は、新しいコードが必要です。
-people-code-again = 新しいコードを送信
+people-code-wrong = コードが正しくないか、有効期限が切れています。
+people-code-tries = あと{ $count }回入力できます。
+people-code-over = このコードは使用できなくなりました。コードをもう一度受け取ってください。
+people-code-elsewhere = コードは、ログイン画面を開いたブラウザーで入力してください。このブラウザーでログインする場合は、コードをもう一度受け取ってください。
+people-code-again = コードをもう一度受け取る
 people-provider-title = 組織のアカウントでログイン
 people-provider = { $name } でログイン
-people-provider-away = 認証サービスに接続できません。ログインしていません。しばらくしてからもう一度お試しください。
-people-provider-refused = 認証サービスからの応答が正しくありません。ログインしていません。このページからもう一度やり直してください。
+people-provider-away = 認証サービスに接続できません。しばらくしてからもう一度お試しください。
+people-provider-refused = 認証サービスからの応答を確認できませんでした。このページからもう一度やり直してください。
 people-provider-no-address = 認証は完了しましたが、このデスクを利用できるメールアドレスを確認できませんでした。管理者にご連絡ください。
 people-provider-out = 認証サービスからもログアウトする
 people-signed-out = ログアウトしました。

@@ -222,8 +222,22 @@ fn figures(page: &mut Page, people: &People) {
         (people.organisations(), "figure-organisations"),
         (exposed * (exposed - 1), "figure-disclosures"),
     ];
-    let figures = counts.map(|(count, key)| (count.to_string(), page.say(key, &[])));
+    let figures = counts.map(|(count, key)| (group(count), page.say(key, &[])));
     page.figures(figures.into());
+}
+
+/// A number in groups of three digits.
+fn group(number: usize) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let mut out = digits[..first].to_owned();
+    for (index, digit) in digits[first..].chars().enumerate() {
+        if index % 3 == 0 && !out.is_empty() {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// A button, where there is a link for it.

@@ -169,13 +169,14 @@ impl People {
         self.sign_in(kept).await
     }
 
-    /// Mails a code to an address, for this browser, if it may get one. Nothing in the answer or in the
-    /// time it takes tells whether it did.
+    /// Mails a code to an address, for this browser, if it may get one; the link in the mail goes on to
+    /// `back`. Nothing in the answer or in the time it takes tells whether it did.
     pub async fn ask_code(
         self: &Arc<Self>,
         address: &Address,
         browser: &Token,
         language: Language,
+        back: &str,
         from: IpAddr,
     ) -> Result<(), Denied> {
         if !self.mails_codes() {
@@ -201,7 +202,7 @@ impl People {
         }
         self.store.put_code(row, now).await?;
         let settings = self.settings();
-        let mail = code_mail::compose(&settings.letter, address, &code, language, now)
+        let mail = code_mail::compose(&settings.letter, address, &code, language, back, now)
             .map_err(|error| Denied::Down(error.to_string()))?;
         let people = Arc::clone(self);
         tokio::spawn(async move {
@@ -211,6 +212,12 @@ impl People {
             }
         });
         Ok(())
+    }
+
+    /// Where a code was sent at this browser's wish, while it is good, and how often one may still be tried.
+    pub async fn code_sent(&self, browser: &Token) -> Result<Option<(Address, u32)>, StoreError> {
+        let sent = self.store.code_sent(browser.digest(), self.clock.now()).await?;
+        Ok(sent.map(|(address, tries)| (address, CODE_TRIES.saturating_sub(tries))))
     }
 
     /// Signs in by the code that was mailed to whoever asked in this browser.

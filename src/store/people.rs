@@ -233,6 +233,9 @@ pub trait PeopleStore {
     /// Keeps a code, in place of an earlier one of the same browser; forgets those that ended.
     async fn put_code(&self, code: CodeRow, now: Timestamp) -> Result<(), StoreError>;
 
+    /// To whom the code of this browser was sent, while it has not ended, and how often one was tried.
+    async fn code_sent(&self, browser: Digest, now: Timestamp) -> Result<Option<(Address, u32)>, StoreError>;
+
     /// Tries a code: whose it is when it is right, and then it is used up. Every try counts, and after
     /// `most` nothing is right.
     async fn try_code(

@@ -72,6 +72,19 @@ impl PeopleStore for SqliteStore {
         self.write(move |tx| put_code(tx, &code, now)).await
     }
 
+    async fn code_sent(&self, browser: Digest, now: Timestamp) -> Result<Option<(Address, u32)>, StoreError> {
+        let found = self.readers.read(move |db| {
+            let mut query =
+                db.prepare_cached("SELECT person, tries FROM codes WHERE browser = ?1 AND expires > ?2")?;
+            let found: Option<(String, u32)> = query
+                .query_row(params![browser.0, now.0], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            Ok(found)
+        });
+        let Some((person, tries)) = found.await? else { return Ok(None) };
+        Ok(Some((address(&person)?, tries)))
+    }
+
     async fn try_code(
         &self,
         browser: Digest,
