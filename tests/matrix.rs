@@ -71,6 +71,7 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("GET", "/held/{id}/attachment/{number}", Kind::Contents),
     ("GET", "/m/{id}", Kind::Item),
     ("GET", "/report", Kind::Signed),
+    ("GET", "/report.csv", Kind::Signed),
     ("GET", "/circles", Kind::Signed),
     ("POST", "/circles", Kind::Change),
     ("POST", "/circles/{circle}/end", Kind::Change),

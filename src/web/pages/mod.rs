@@ -5,15 +5,17 @@
 //! * `held` one message and what may be done with it; `act` the decisions; `copies` what each would get
 //! * `content` its text, its HTML in a frame of its own, its attachments
 //! * `circles` who may see each other
-//! * `trace` what happened to a message, `timeline` in words; `report` numbers
+//! * `trace` what happened to a message, `timeline` in words; `report` numbers, with its `chart` and `csv`
 //! * `answer` pages for what did not work out
 
 mod act;
 pub(super) mod answer;
 mod bulk;
+mod chart;
 mod circles;
 mod content;
 pub(super) mod copies;
+mod csv;
 mod held;
 mod list;
 mod people;
@@ -41,6 +43,7 @@ pub(super) fn routes() -> Routes {
         .get("/held/{id}/attachment/{number}", content::attachment)
         .get("/m/{id}", trace::page)
         .get("/report", report::page)
+        .get("/report.csv", report::table)
         .get("/circles", circles::page)
         .post("/circles", circles::make)
         .post("/circles/{circle}/end", circles::end)

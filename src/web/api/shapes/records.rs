@@ -164,6 +164,10 @@ pub(in crate::web::api) struct Report {
     pub groups: BTreeMap<String, BTreeMap<String, u64>>,
     /// The same by who was asked to decide.
     pub approvers: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The same by the sender.
+    pub senders: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Held messages that were released as they were, by rule.
+    pub released_unchanged: BTreeMap<String, u64>,
     /// How many decisions people made.
     pub decisions: usize,
     /// How long half of the decisions took at most, in seconds; null where there was none.
@@ -274,6 +278,8 @@ impl Report {
             rules: named(numbers.rules),
             groups: named(numbers.groups),
             approvers: named(numbers.approvers),
+            senders: named(numbers.senders),
+            released_unchanged: numbers.unchanged,
         }
     }
 }
