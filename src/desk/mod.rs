@@ -9,6 +9,7 @@
 //! * [`report`] numbers over a span of time
 //! * [`principal`] who asks, and what they may
 //! * [`links`] what links out of a mail do
+//! * [`own`] mail of one's own, and what can still be done; [`operate`] the queue and tokens
 //!
 //! A release never goes straight to the courier: the message is examined and its copies are planned
 //! and audited anew, and all of it is committed in one transaction.
@@ -23,6 +24,8 @@ pub mod explain;
 mod interleavings;
 pub mod known;
 pub mod links;
+pub mod operate;
+pub mod own;
 pub mod principal;
 pub mod report;
 pub mod taking;

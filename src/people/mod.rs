@@ -5,6 +5,7 @@
 //! * [`code_mail`] the mail with a code
 //! * [`rates`] how often somebody may try
 //! * [`scope`] what a token of the API is good for
+//! * [`users`] accounts as an administrator sees them
 //!
 //! Roles are looked up with every request, so that a change of the configuration or of the accounts
 //! counts at once; a session whose account changed has ended.
@@ -15,6 +16,7 @@ pub mod rates;
 pub mod scope;
 pub mod session;
 mod settings;
+pub mod users;
 
 pub use settings::{RoleNames, Settings};
 

@@ -6,6 +6,7 @@ use crate::accounts::{Accounts, key};
 use crate::desk::principal::Roles;
 use crate::message::Address;
 use crate::policy::Organisation;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Settings {
     pub mail_codes: bool,
     /// Accounts with passwords.
     pub accounts: Option<Arc<dyn Accounts>>,
+    /// The file that they stand in, where they do.
+    pub accounts_file: Option<PathBuf>,
     /// The provider of OpenID Connect.
     pub provider: Option<Arc<Provider>>,
     /// Who is ours.

@@ -3,7 +3,7 @@
 //!
 //! Every method that lists takes a [`Scope`]: there is no way around it.
 
-use super::{HeldRow, HeldState, HoldKind, NewNotice, StoreError};
+use super::{DeliveryState, HeldRow, HeldState, HoldKind, NewNotice, StoreError};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -203,6 +203,31 @@ pub struct HeldPage {
     pub next: Option<Id>,
 }
 
+/// A mail of somebody's own, as far as a line about it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentRow {
+    /// Our id.
+    pub id: Id,
+    /// When it was received.
+    pub received: Timestamp,
+    /// Decoded subject.
+    pub subject: String,
+    /// The first recipients.
+    pub recipients: Vec<String>,
+    /// How many there are.
+    pub recipient_count: usize,
+    /// What was decided: `pass`, `split`, …
+    pub action: String,
+    /// Where it was held: its state, how it was decided, and the item that it belongs to.
+    pub held: Option<(HeldState, Option<String>, Id)>,
+    /// Until when its taking back can be undone.
+    pub undo_until: Option<Timestamp>,
+    /// Its copies, by state.
+    pub copies: BTreeMap<DeliveryState, usize>,
+    /// When the first copy leaves that waits and was never tried.
+    pub leaves: Option<Timestamp>,
+}
+
 /// People in the store.
 #[async_trait]
 pub trait PeopleStore {
@@ -217,6 +242,12 @@ pub trait PeopleStore {
 
     /// Ends a session; no harm where there is none.
     async fn end_session(&self, hash: Digest) -> Result<(), StoreError>;
+
+    /// Sessions of somebody that have not ended, newest first.
+    async fn sessions_of(&self, name: &str, now: Timestamp) -> Result<Vec<SessionRow>, StoreError>;
+
+    /// The newest mails that one of these addresses (in comparison form) sent.
+    async fn recent(&self, senders: &[String], limit: usize) -> Result<Vec<RecentRow>, StoreError>;
 
     /// Ends all sessions of somebody; how many.
     async fn end_sessions_of(&self, name: &str) -> Result<usize, StoreError>;

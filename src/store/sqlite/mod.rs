@@ -33,6 +33,7 @@ mod hooks;
 mod journal;
 mod known;
 mod memory;
+mod mine;
 mod notices;
 mod numbers;
 mod observed;

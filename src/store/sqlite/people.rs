@@ -1,14 +1,14 @@
 //! Sessions, links, codes, tokens.
 
 use super::error::Failure;
-use super::{SqliteStore, held, journal, notices, read};
+use super::{SqliteStore, held, journal, mine, notices, read};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
 use crate::store::{
     ApiTokenRow, CodeRow, HeldPage, HeldQuery, HeldRow, HeldState, LinkAction, LinkRow, NewNotice,
-    PeopleStore, Scope, SessionRow, StoreError,
+    PeopleStore, RecentRow, Scope, SessionRow, StoreError,
 };
 use crate::token::Digest;
 use async_trait::async_trait;
@@ -40,6 +40,16 @@ impl PeopleStore for SqliteStore {
             Ok(())
         })
         .await
+    }
+
+    async fn sessions_of(&self, name: &str, now: Timestamp) -> Result<Vec<SessionRow>, StoreError> {
+        let name = name.to_owned();
+        self.readers.read(move |db| mine::sessions(db, &name, now)).await
+    }
+
+    async fn recent(&self, senders: &[String], limit: usize) -> Result<Vec<RecentRow>, StoreError> {
+        let senders = senders.to_vec();
+        self.readers.read(move |db| mine::recent(db, &senders, limit)).await
     }
 
     async fn end_sessions_of(&self, name: &str) -> Result<usize, StoreError> {

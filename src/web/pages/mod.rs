@@ -4,11 +4,12 @@
 //! * `list` what waits; `bulk` the same decision on several
 //! * `held` one message and what may be done with it; `act` the decisions; `copies` what each would get
 //! * `content` its text, its HTML in a frame of its own, its attachments
-//! * `circles` who may see each other
+//! * `circles` who may see each other; `mine` one's own mail; `admin` the relay, its queue, users, tokens
 //! * `trace` what happened to a message, `timeline` in words; `report` numbers, with its `chart` and `csv`
 //! * `answer` pages for what did not work out
 
 mod act;
+mod admin;
 pub(super) mod answer;
 mod bulk;
 mod chart;
@@ -18,6 +19,7 @@ pub(super) mod copies;
 mod csv;
 mod held;
 mod list;
+mod mine;
 mod people;
 mod report;
 mod timeline;
@@ -48,4 +50,9 @@ pub(super) fn routes() -> Routes {
         .post("/circles", circles::make)
         .post("/circles/{circle}/end", circles::end)
         .post("/language", visit::language)
+        .get("/mine", mine::page)
+        .post("/m/{id}/take-back", mine::take_back)
+        .post("/m/{id}/undo", mine::undo)
+        .post("/m/{id}/now", mine::now)
+        .and(admin::routes())
 }

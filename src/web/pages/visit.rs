@@ -84,6 +84,11 @@ impl Chrome {
         calm(name, LONGEST_NAME)
     }
 
+    /// Whether the visitor looks after the relay.
+    pub fn looks(&self) -> bool {
+        self.who.as_ref().is_some_and(crate::desk::operate::looks)
+    }
+
     /// Whether the visitor looks after more than their own mail.
     pub fn decides(&self) -> bool {
         self.who.as_ref().is_some_and(|who| who.roles.approver || who.roles.auditor || who.roles.admin)
