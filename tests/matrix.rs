@@ -86,6 +86,12 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("POST", "/m/{id}/take-back", Kind::TakeBack),
     ("POST", "/m/{id}/undo", Kind::TakeBack),
     ("POST", "/m/{id}/now", Kind::Decide),
+    ("GET", "/account", Kind::Signed),
+    ("POST", "/account/passkey/question", Kind::Change),
+    ("POST", "/account/passkey", Kind::Change),
+    ("POST", "/account/passkey/remove", Kind::Change),
+    ("POST", "/login/passkey/question", Kind::Open),
+    ("POST", "/login/passkey", Kind::Open),
     ("GET", "/node", Kind::Operate),
     ("GET", "/queue", Kind::Operate),
     ("POST", "/queue", Kind::Operate),
@@ -110,6 +116,7 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("POST", "/api/v1/circles", Kind::Api(Scope::CirclesChange)),
     ("DELETE", "/api/v1/circles/{id}", Kind::Api(Scope::CirclesChange)),
     ("POST", "/logout", Kind::Change),
+    ("POST", "/account/out", Kind::Change),
 ];
 
 /// In the subject, and in the body: who may not know of a message sees neither.

@@ -9,6 +9,7 @@ use crate::config::{AuthSource, Config, Oidc};
 use crate::message::Address;
 use crate::people::code_mail::Letter;
 use crate::people::oidc::{Provider, Wanted};
+use crate::people::passkeys::verify::Party;
 use crate::people::{RoleNames, Settings};
 use crate::policy::Approvers;
 use crate::smtp::sasl::Mechanisms;
@@ -66,6 +67,8 @@ pub(super) fn settings(
         session: desk.session,
         idle: desk.idle,
         mail_codes: desk.mail_codes,
+        admin_codes: desk.admin_codes,
+        passkeys: desk.url.as_deref().filter(|_| desk.passkeys).and_then(Party::of),
         accounts: passwords,
         accounts_file,
         provider,

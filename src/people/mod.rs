@@ -1,6 +1,7 @@
 //! Who somebody is: signing in, sessions, roles, tokens of the API.
 //!
-//! * [`People`] the ways in: a password, a code by mail, a provider ([`oidc`]), a link printed once
+//! * [`People`] the ways in: a password, a passkey ([`passkeys`]), a code by mail, a provider ([`oidc`]), a link
+//!   printed once
 //! * [`session`] what is kept of somebody who signed in, and when that ends
 //! * [`code_mail`] the mail with a code
 //! * [`rates`] how often somebody may try
@@ -12,6 +13,7 @@
 
 pub mod code_mail;
 pub mod oidc;
+pub mod passkeys;
 pub mod rates;
 pub mod scope;
 pub mod session;
@@ -86,6 +88,8 @@ pub struct People {
     guesses: Arc<Guesses>,
     rates: Rates,
     settings: RwLock<Arc<Settings>>,
+    /// What browsers were asked to sign with a passkey.
+    questions: passkeys::Questions,
     /// The one link that signs in once, while there is one.
     once: Mutex<Option<(Digest, Timestamp, Principal)>>,
 }
@@ -106,6 +110,7 @@ impl People {
             post,
             guesses,
             settings: RwLock::new(Arc::new(settings)),
+            questions: passkeys::Questions::default(),
             once: Mutex::new(None),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::code_mail::Letter;
 use super::oidc::Provider;
+use super::passkeys::verify::Party;
 use crate::accounts::{Accounts, key};
 use crate::desk::principal::Roles;
 use crate::message::Address;
@@ -39,6 +40,10 @@ pub struct Settings {
     pub idle: Duration,
     /// Whether codes are mailed.
     pub mail_codes: bool,
+    /// Whether a code that was mailed makes an administrator of whom the configuration names as one.
+    pub admin_codes: bool,
+    /// Whom passkeys are for; nothing where browsers would make none.
+    pub passkeys: Option<Party>,
     /// Accounts with passwords.
     pub accounts: Option<Arc<dyn Accounts>>,
     /// The file that they stand in, where they do.

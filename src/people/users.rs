@@ -5,6 +5,7 @@ use super::{Denied, People};
 use crate::accounts::file::edit::Editor;
 use crate::accounts::{Role, key};
 use crate::desk::principal::{Principal, Roles};
+use crate::store::PasskeyRow;
 use std::path::PathBuf;
 
 /// One account.
@@ -67,6 +68,14 @@ impl People {
         let roles: Vec<&str> = roles.iter().map(|role| role.text()).collect();
         tracing::info!(by = who.name, user = name, ?roles, "roles were changed at the desk");
         Ok(())
+    }
+
+    /// Everybody's passkeys: an administrator takes away those of whoever left.
+    pub async fn all_passkeys(&self, who: &Principal) -> Result<Vec<PasskeyRow>, NotChanged> {
+        if !who.roles.admin {
+            return Err(Denied::Wrong.into());
+        }
+        self.store.all_passkeys().await.map_err(|error| Denied::Store(error).into())
     }
 
     fn file_for(&self, who: &Principal) -> Result<Option<PathBuf>, NotChanged> {

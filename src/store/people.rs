@@ -203,6 +203,31 @@ pub struct HeldPage {
     pub next: Option<Id>,
 }
 
+/// A key that somebody signs in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasskeyRow {
+    /// The credential's id.
+    pub id: Vec<u8>,
+    /// Whose.
+    pub name: String,
+    /// Their addresses, in comparison form.
+    pub keys: Vec<String>,
+    /// What they call it.
+    pub label: String,
+    /// How they were known when they made it, as JSON that the store does not look into.
+    pub who: String,
+    /// What it signs with (COSE).
+    pub algorithm: i64,
+    /// The public key.
+    pub key: Vec<u8>,
+    /// The authenticator's counter when it was last used.
+    pub count: u32,
+    /// When it was made.
+    pub made: Timestamp,
+    /// When it was last used.
+    pub used: Option<Timestamp>,
+}
+
 /// A mail of somebody's own, as far as a line about it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecentRow {
@@ -276,6 +301,24 @@ pub trait PeopleStore {
         now: Timestamp,
         most: u32,
     ) -> Result<Option<Address>, StoreError>;
+
+    /// Keeps a passkey; false when there is one with that id.
+    async fn add_passkey(&self, key: PasskeyRow) -> Result<bool, StoreError>;
+
+    /// A passkey.
+    async fn passkey(&self, id: Vec<u8>) -> Result<Option<PasskeyRow>, StoreError>;
+
+    /// Passkeys of whoever goes by this name, or by one of these addresses (in comparison form), oldest first.
+    async fn passkeys_of(&self, name: &str, keys: &[String]) -> Result<Vec<PasskeyRow>, StoreError>;
+
+    /// All passkeys, by name.
+    async fn all_passkeys(&self) -> Result<Vec<PasskeyRow>, StoreError>;
+
+    /// A passkey was used; its counter now.
+    async fn use_passkey(&self, id: Vec<u8>, count: u32, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Takes a passkey away; whether there was one.
+    async fn remove_passkey(&self, id: Vec<u8>) -> Result<bool, StoreError>;
 
     /// Keeps a token of the API; false when there is one of that name.
     async fn add_api_token(&self, token: ApiTokenRow) -> Result<bool, StoreError>;

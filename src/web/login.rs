@@ -57,6 +57,8 @@ struct Login {
     wrong: bool,
     passwords: bool,
     codes: bool,
+    /// Browsers that can are asked for a passkey.
+    passkeys: bool,
     provider: Option<String>,
     /// Where somebody signs out at the provider too.
     provider_out: Option<String>,
@@ -130,6 +132,7 @@ fn login(site: &Site, c: Chrome, back: &str) -> Login {
         wrong: false,
         passwords: site.people.has_passwords(),
         codes: site.people.mails_codes(),
+        passkeys: site.people.passkeys().is_some(),
         provider: site.people.provider().map(|provider| provider.name().to_owned()),
         provider_out: None,
         user: String::new(),
@@ -169,6 +172,15 @@ pub(super) fn first(site: &Site, mut c: Chrome) -> Response {
     page.note = page.c.t.p("people-first").to_string();
     page.wrong = true;
     show(StatusCode::UNAUTHORIZED, &page)
+}
+
+/// The page with every way in, for somebody whose way did not work.
+pub(super) fn refused(site: &Site, c: Chrome, back: &str, denied: &Denied, wrong: &'static str) -> Response {
+    let mut page = login(site, c, back);
+    let (status, key) = why(denied, wrong);
+    page.note = page.c.t.p(key).to_string();
+    page.wrong = true;
+    show(status, &page)
 }
 
 /// The form of `POST /login`.
@@ -445,7 +457,7 @@ async fn sign_out(
 }
 
 /// On to where they wanted to go, with a session of their own; the one before, if any, has ended.
-async fn signed_in(site: &Site, headers: &HeaderMap, token: &Token, back: &str) -> Response {
+pub(super) async fn signed_in(site: &Site, headers: &HeaderMap, token: &Token, back: &str) -> Response {
     if let Some(before) = cookies::token(headers, cookies::SESSION, site.secure)
         && let Err(error) = site.people.sign_out(&before).await
     {

@@ -38,6 +38,7 @@ mod notices;
 mod numbers;
 mod observed;
 mod open;
+mod passkeys;
 mod people;
 mod purge;
 mod queue;

@@ -1,14 +1,14 @@
 //! Sessions, links, codes, tokens.
 
 use super::error::Failure;
-use super::{SqliteStore, held, journal, mine, notices, read};
+use super::{SqliteStore, held, journal, mine, notices, passkeys, read};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
 use crate::store::{
     ApiTokenRow, CodeRow, HeldPage, HeldQuery, HeldRow, HeldState, LinkAction, LinkRow, NewNotice,
-    PeopleStore, RecentRow, Scope, SessionRow, StoreError,
+    PasskeyRow, PeopleStore, RecentRow, Scope, SessionRow, StoreError,
 };
 use crate::token::Digest;
 use async_trait::async_trait;
@@ -103,6 +103,31 @@ impl PeopleStore for SqliteStore {
         most: u32,
     ) -> Result<Option<Address>, StoreError> {
         self.write(move |tx| try_code(tx, browser, code, now, most)).await
+    }
+
+    async fn add_passkey(&self, key: PasskeyRow) -> Result<bool, StoreError> {
+        self.write(move |tx| passkeys::add(tx, &key)).await
+    }
+
+    async fn passkey(&self, id: Vec<u8>) -> Result<Option<PasskeyRow>, StoreError> {
+        self.readers.read(move |db| passkeys::one(db, &id)).await
+    }
+
+    async fn passkeys_of(&self, name: &str, keys: &[String]) -> Result<Vec<PasskeyRow>, StoreError> {
+        let (name, keys) = (name.to_owned(), keys.to_vec());
+        self.readers.read(move |db| passkeys::of(db, &name, &keys)).await
+    }
+
+    async fn all_passkeys(&self) -> Result<Vec<PasskeyRow>, StoreError> {
+        self.readers.read(passkeys::all).await
+    }
+
+    async fn use_passkey(&self, id: Vec<u8>, count: u32, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |tx| passkeys::used(tx, &id, count, now)).await
+    }
+
+    async fn remove_passkey(&self, id: Vec<u8>) -> Result<bool, StoreError> {
+        self.write(move |tx| passkeys::remove(tx, &id)).await
     }
 
     async fn add_api_token(&self, token: ApiTokenRow) -> Result<bool, StoreError> {

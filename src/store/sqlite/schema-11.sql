@@ -7,13 +7,14 @@ CREATE INDEX messages_sender ON messages (
 
 -- Public keys that people sign in with. Whose one is, is said by `name`, as in sessions.
 CREATE TABLE passkeys (
-    id     BLOB    NOT NULL PRIMARY KEY,  -- the credential's, as the authenticator made it
-    name   TEXT    NOT NULL,              -- whose
-    label  TEXT    NOT NULL,              -- what they call it
-    who    TEXT    NOT NULL,              -- JSON: their addresses, and how they were known when it was made
-    key    BLOB    NOT NULL,              -- the public key, COSE
-    count  INTEGER NOT NULL,              -- the authenticator's counter when it was last used
-    made   INTEGER NOT NULL,
-    used   INTEGER
+    id        BLOB    NOT NULL PRIMARY KEY,  -- the credential's, as the authenticator made it
+    name      TEXT    NOT NULL,              -- whose
+    keys      TEXT    NOT NULL,              -- their addresses in comparison form, JSON
+    label     TEXT    NOT NULL,              -- what they call it
+    who       TEXT    NOT NULL,              -- how they were known when they made it, JSON
+    algorithm INTEGER NOT NULL,              -- COSE
+    key       BLOB    NOT NULL,              -- SubjectPublicKeyInfo
+    count     INTEGER NOT NULL,              -- the authenticator's counter when it was last used
+    made      INTEGER NOT NULL,
+    used      INTEGER
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX passkeys_name ON passkeys (name);

@@ -2,6 +2,7 @@
 
 use super::visit::{Chrome, show};
 use crate::desk::DeskError;
+use crate::desk::principal::Via;
 use crate::id::Id;
 use crate::store::StoreError;
 use askama::Template;
@@ -152,6 +153,11 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
         DeskError::Store(StoreError::Decided { .. }) => {
             Redirect::to(&format!("{back}?late=1")).into_response()
         }
+        DeskError::NotAllowed(_) if c.who.as_ref().is_some_and(|who| who.via == Via::Mailbox) => page(
+            StatusCode::FORBIDDEN,
+            p("people-stronger-title").to_string(),
+            p("people-stronger-text").to_string(),
+        ),
         DeskError::NotAllowed(_) => page(
             StatusCode::FORBIDDEN,
             p("desk-not-yours-title").to_string(),

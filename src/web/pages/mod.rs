@@ -4,10 +4,12 @@
 //! * `list` what waits; `bulk` the same decision on several
 //! * `held` one message and what may be done with it; `act` the decisions; `copies` what each would get
 //! * `content` its text, its HTML in a frame of its own, its attachments
+//! * `account` passkeys, and where somebody is signed in
 //! * `circles` who may see each other; `mine` one's own mail; `admin` the relay, its queue, users, tokens
 //! * `trace` what happened to a message, `timeline` in words; `report` numbers, with its `chart` and `csv`
 //! * `answer` pages for what did not work out
 
+mod account;
 mod act;
 mod admin;
 pub(super) mod answer;
@@ -54,5 +56,6 @@ pub(super) fn routes() -> Routes {
         .post("/m/{id}/take-back", mine::take_back)
         .post("/m/{id}/undo", mine::undo)
         .post("/m/{id}/now", mine::now)
+        .and(account::routes())
         .and(admin::routes())
 }

@@ -9,11 +9,14 @@ use super::super::visit::{Chrome, Visit, show};
 use super::{Tab, tabs, unavailable};
 use crate::accounts::Role;
 use crate::people::users::{NotChanged, UserLine};
+use crate::store::PasskeyRow;
 use askama::Template;
 use axum::Form;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 
 /// Roles, in the order of the columns.
@@ -26,6 +29,8 @@ struct Users {
     tabs: Vec<Tab>,
     /// Nothing where accounts are not in a file.
     lines: Option<Vec<Line>>,
+    /// Everybody's passkeys: whose, what they call it, and its id.
+    passkeys: Vec<(String, String, String)>,
 }
 
 struct Line {
@@ -42,7 +47,15 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit) -> Respons
     match site.people.users(&who).await {
         Ok(users) => {
             let lines = users.map(|users| users.iter().map(line).collect());
-            show(StatusCode::OK, &Users { tabs: tabs(&c, "users"), lines, c })
+            let all = match site.people.all_passkeys(&who).await {
+                Ok(all) => all,
+                Err(error) => return refused(c, &error),
+            };
+            let named = |row: &PasskeyRow| {
+                (calm(&row.name, LONGEST), calm(&row.label, LONGEST), URL_SAFE_NO_PAD.encode(&row.id))
+            };
+            let passkeys = all.iter().map(named).collect();
+            show(StatusCode::OK, &Users { tabs: tabs(&c, "users"), lines, passkeys, c })
         }
         Err(error) => refused(c, &error),
     }
