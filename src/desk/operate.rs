@@ -1,18 +1,18 @@
 //! What administrators look at and change beside mail that is held: the queue, and tokens of the API.
 //! Auditors see the queue, which has no contents; everybody else is told nothing.
 
-use super::principal::Principal;
+use super::principal::{Principal, Via};
 use super::{Desk, DeskError};
 use crate::store::{ApiTokenRow, QueueChange, QueueFilter, QueueRow};
 
-/// Whether somebody may look at what runs.
+/// Whether somebody may look at what runs. Of a token, the API has looked at its scope.
 pub fn looks(who: &Principal) -> bool {
-    who.roles.admin || who.roles.auditor
+    who.roles.admin || who.roles.auditor || who.via == Via::Token
 }
 
 /// Whether somebody may change it.
 pub fn operates(who: &Principal) -> bool {
-    who.roles.admin
+    who.roles.admin || who.via == Via::Token
 }
 
 fn only(may: bool, who: &Principal, what: &str) -> Result<(), DeskError> {
@@ -52,13 +52,13 @@ impl Desk {
 
     /// Tokens of the API, by name.
     pub async fn tokens(&self, who: &Principal) -> Result<Vec<ApiTokenRow>, DeskError> {
-        only(operates(who), who, "look at tokens")?;
+        only(who.roles.admin, who, "look at tokens")?;
         Ok(self.store.api_tokens().await?)
     }
 
     /// Takes a token away; whether there was one.
     pub async fn remove_token(&self, who: &Principal, name: &str) -> Result<bool, DeskError> {
-        only(operates(who), who, "take tokens away")?;
+        only(who.roles.admin, who, "take tokens away")?;
         let removed = self.store.remove_api_token(name).await?;
         if removed {
             tracing::info!(by = who.name, token = name, "a token of the API was taken away");
