@@ -342,8 +342,8 @@ impl Rig {
     }
 
     /// What is wrong with where an answer leads: whatever went wrong for people is said on a page of the
-    /// desk, and the page that a choice of language returns to can be opened.
-    async fn leads_on(&self, answer: &Answer, role: Role) -> Option<&'static str> {
+    /// desk, and the page that a choice of language on the answer to a form returns to can be opened.
+    async fn leads_on(&self, answer: &Answer, role: Role, acts: bool) -> Option<&'static str> {
         if role.token() {
             return None;
         }
@@ -354,6 +354,9 @@ impl Rig {
         }
         if answer.status >= 400 && !answer.body.contains("id=\"main\"") {
             return Some("is not in the desk's own look");
+        }
+        if !acts {
+            return None;
         }
         let (_, rest) = answer.body.split_once("action=\"/language\"")?;
         let (_, rest) = rest.split_once("name=\"back\" value=\"")?;
@@ -449,7 +452,7 @@ async fn every_route_tells_each_role_what_is_theirs_to_know() {
             let answer = rig.ask(method, &filled(path, id), &rig.headers(role), body.as_deref()).await;
             let state = rig.state(id).await;
             let mut why = judge(*kind, role, &answer, state);
-            why.extend(rig.leads_on(&answer, role).await.map(str::to_owned));
+            why.extend(rig.leads_on(&answer, role, acts).await.map(str::to_owned));
             for why in why {
                 wrong.push(format!("{method} {path} as {role:?}: {} {why}", answer.status));
             }
