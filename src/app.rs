@@ -174,6 +174,7 @@ impl App {
         );
         let (examiner, current) = watch::channel(examiner);
         let shown = watch::Sender::new(seals::shown(&config));
+        let hold_for = watch::Sender::new(config.policy.expiry);
         let desk = Desk {
             store,
             examiner: current,
@@ -182,10 +183,12 @@ impl App {
             clock,
             hostname: Arc::from(config.hostname.as_str()),
             shown: shown.subscribe(),
+            hold_for: hold_for.subscribe(),
         };
         let changing = Changing {
             examiner,
             shown,
+            hold_for,
             acme: watch::Sender::new(config.tls.acme.clone()),
             ways: Mutex::new(ways.kept),
             signing_in,
@@ -199,6 +202,7 @@ impl App {
 struct Changing {
     examiner: watch::Sender<Examiner>,
     shown: watch::Sender<Arc<Shown>>,
+    hold_for: watch::Sender<Duration>,
     acme: watch::Sender<Option<crate::tls::acme::Settings>>,
     /// The ways out that stand; locked by a reload as long as it takes.
     ways: Mutex<Vec<upstream::Kept>>,
@@ -435,6 +439,7 @@ impl Running {
         self.postman.replace_letterhead(parts::letterhead(config));
         self.intake.replace_examiner(examiner.clone());
         self.intake.replace_hold_for(config.policy.expiry);
+        self.changing.hold_for.send_replace(config.policy.expiry);
         let courier = parts::courier(config);
         self.courier.replace_stopping(courier.hold_expiry, courier.approvers);
         self.intake.replace_seals(Arc::clone(&seals));
@@ -541,6 +546,7 @@ pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
         clock: Arc::new(SystemClock),
         hostname: Arc::from(config.hostname.as_str()),
         shown,
+        hold_for: watch::channel(config.policy.expiry).1,
     };
     Ok(OfflineDesk { desk, _lock: lock })
 }

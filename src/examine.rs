@@ -18,7 +18,7 @@ use crate::rewrite::{Delivery, Hit, Needles};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
-/// Largest header block in octets (`RELIABILITY` promise 4).
+/// Largest header block in octets (`docs/PROMISES.md` promise 4).
 pub const MAX_HEADER: usize = 1024 * 1024;
 /// Most Received fields before a message is taken to go round in a loop (RFC 5321 §6.3).
 pub const MAX_RECEIVED: usize = 100;

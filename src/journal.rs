@@ -57,6 +57,11 @@ pub enum Event {
     Returned { by: String, reason: String },
     /// The sender asks that it be sent as it is, and says why.
     Asked { by: String, reason: String },
+    /// It went to each without showing the others; its sender asks that all of them get it again and see
+    /// each other, as a mail of its own.
+    AskedAgain { by: String, anew: Id },
+    /// Made anew from a mail that went to each without showing the others.
+    Again { of: Id },
     /// Nobody decided in time.
     Expired {},
     /// The same came again from this client within a day: nothing was delivered for it.

@@ -1,5 +1,5 @@
 //! What we leave on a mail to know it again: the loop mark in our own trace field, and the header that a
-//! mail host's rule looks for (`MAIL_RULES` §7).
+//! mail host's rule looks for (`docs/MAIL.md` §8).
 //!
 //! The **loop mark** is a comment in our Received field: for each recipient of the copy an HMAC over our
 //! id of the message, MAIL FROM and that recipient. Mail that comes in again with the same MAIL FROM and

@@ -15,7 +15,7 @@ use regex::Regex;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-const PAGES: [&str; 3] = ["README.md", "README.ja.md", "policy/README.md"];
+const PAGES: [&str; 4] = ["README.md", "README.ja.md", "policy/README.md", "docs/PROMISES.md"];
 
 /// Words that make a sentence a claim, in both languages.
 static STRONG: LazyLock<Regex> = LazyLock::new(|| {
@@ -289,6 +289,32 @@ fn both_languages_have_the_same_figures() {
     for what in ["accidents", "bench"] {
         assert_eq!(block("README.md", what), block("README.ja.md", what), "{what}");
     }
+}
+
+/// What comments point to in `docs/` is there: the document, and its section or promise.
+#[test]
+fn comments_point_to_what_is_there() {
+    let pointer = Regex::new(r"docs/([A-Z]+\.md)`?(?: §+(\d+)| promise (\d))?").unwrap();
+    let mut waiting = vec![top().join("src"), top().join("tests")];
+    let mut found = 0;
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        for pointed in pointer.captures_iter(&text).filter(|_| !path.ends_with("claims.rs")) {
+            let document = page(&format!("docs/{}", &pointed[1]));
+            let there = match (pointed.get(2), pointed.get(3)) {
+                (Some(section), _) => document.contains(&format!("\n## {}. ", section.as_str())),
+                (_, Some(promise)) => document.contains(&format!("\n{}. **", promise.as_str())),
+                _ => true,
+            };
+            assert!(there, "{}: {} is not there", path.display(), &pointed[0]);
+            found += 1;
+        }
+    }
+    assert!(found > 20, "only {found} pointers were found");
 }
 
 #[test]

@@ -34,6 +34,7 @@ heading-commands = What you can do
 heading-hits = Where a hidden address was found
 heading-saw = What each of them sees
 heading-got = Who gets a copy
+heading-gets = Who will get a copy
 heading-failed = What the mail server said
 in-place-of = This notice comes to you because the sender ({ $sender }) cannot be told.
 
@@ -64,6 +65,8 @@ button-now = Send individually now
 button-now-hint = Each recipient gets a mail of their own at once, and sees nobody else.
 button-know = They know each other: ask for it to be sent as it is, because …
 button-know-hint = The mail waits. You say why, and somebody else decides.
+button-again = Send it again openly, because …
+button-again-hint = You say why, and somebody else decides. Then all of them get it once more, and see each other.
 button-undo = Undo
 button-undo-hint = The mail is as it was before you took it back.
 button-view = Look at it and decide
@@ -95,6 +98,11 @@ figure-disclosures = addresses seen (in all)
 approve-waits =
     Nothing has been sent to anybody. If nobody decides by { $expires },
     it is returned to the sender.
+approve-again =
+    Each of them has a copy that shows nobody else. If you agree, all of them
+    get the mail once more and see each other. If nobody decides by
+    { $expires }, that does not happen, and the sender is told.
+again-before = The copies that were sent individually before are not concerned.
 approve-deputy =
     You are asked because an approver is away. Nothing has been sent to
     anybody. If nobody decides by { $expires }, it is returned to the sender.

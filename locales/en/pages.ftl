@@ -396,6 +396,8 @@ desk-event-queue = { $count ->
 desk-event-accepted-would = { $accepted } ({ $would })
 desk-event-stopped = Sending stopped: a hidden address was found. { $left } of { $total } had left.
 desk-event-asked = { $by } asks for it to be sent as it is: { $reason }
+desk-event-asked-again = { $by } asks for it to be sent again openly, as { $anew }
+desk-event-again = Made from { $of }, which was sent individually, to be sent again openly
 desk-event-repeated = The same came again for { $count ->
     [one] one recipient
    *[other] { $count } recipients
@@ -415,6 +417,9 @@ desk-trace-copies = { $count ->
    *[other] { $count } copies
 }
 desk-trace-to = To
+desk-trace-again = Send it again openly
+desk-trace-again-text = Each recipient has had a copy that shows nobody else. If an approver agrees, all of them get the mail once more, and everybody sees everybody's address.
+desk-trace-again-do = Ask the approver
 desk-trace-would = Observed only
 desk-trace-attempts = Attempts
 desk-trace-reply = What the server said

@@ -25,6 +25,7 @@ heading-commands = できること
 heading-hits = 見えてはならないアドレスがあった場所
 heading-saw = 受け取った人に見えるもの
 heading-got = 送信先
+heading-gets = 送信される宛先
 heading-failed = メールサーバーの応答
 in-place-of = 差出人（{ $sender }）に通知できないため、代わりにお送りしています。
 
@@ -55,6 +56,8 @@ button-now = 今すぐ個別に送信する
 button-now-hint = 宛先ごとに別々のメールとしてすぐに送信され、ほかの人のアドレスは見えません。
 button-know = 宛先は互いに知り合い：理由を書いて、このまま送る承認を求める
 button-know-hint = メールは保留されます。送信してよいかどうかは、別の人が判断します。
+button-again = 理由を書いて、全員に見える形で送り直す承認を求める
+button-again-hint = 送信してよいかどうかは、別の人が判断します。承認されると、全員にもう一度、互いのアドレスが見える形で届きます。
 button-undo = 取り消しを元に戻す
 button-undo-hint = 取り消す前の状態に戻ります。
 button-view = 内容を確認して判断する
@@ -83,6 +86,11 @@ figure-disclosures = 見えるアドレス（延べ）
 approve-waits =
     まだ誰にも送信していません。
     { $expires } までに判断がない場合は、差出人に差し戻します。
+approve-again =
+    宛先の全員に、互いのアドレスが見えない形で個別に送信済みです。
+    承認すると、同じメールがもう一度、全員のアドレスが見える形で届きます。
+    { $expires } までに判断がない場合は送り直さず、差出人に知らせます。
+again-before = 先に個別に送信した分には、影響しません。
 approve-deputy =
     承認者が不在のため、代わりに判断をお願いしています。まだ誰にも送信していません。
     { $expires } までに判断がない場合は、差出人に差し戻します。

@@ -94,6 +94,8 @@ fn sentence(event: &Event) -> String {
         Event::Repeated { client, recipients } => {
             format!("the same came again from {client} for {recipients}: nothing was delivered for it")
         }
+        Event::AskedAgain { by, anew } => format!("{by} asks to send it again openly, as {anew}"),
+        Event::Again { of } => format!("made anew from {of}, which was sent individually"),
         Event::Namesake { of } => format!("has the Message-ID of {of}, which is another mail"),
         Event::TakenBack { by } => format!("taken back by {by}"),
         Event::Undone { by } => format!("taking it back was undone by {by}"),

@@ -132,6 +132,7 @@ impl World {
             clock: clock.clone(),
             hostname: Arc::from("relay.example.co.jp"),
             shown: watch::channel(Arc::default()).1,
+            hold_for: watch::channel(HOLD).1,
         };
         let approver = Principal {
             name: "soumu".to_owned(),

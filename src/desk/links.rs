@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
+use crate::policy::Action;
 use crate::store::{
     Body, HeldRow, HeldState, LinkAction, LinkRow, NewNotice, NoticeKind, StoreError, StoredMessage,
 };
@@ -22,6 +23,10 @@ use std::time::Duration;
 pub const UNDO: Duration = Duration::from_hours(24);
 /// How long a link to a mail that is not held can be followed.
 const OTHERWISE: Duration = Duration::from_hours(24);
+/// How long a mail that was sent individually can be asked for again: by default as long as contents are kept.
+const AGAIN: Duration = Duration::from_hours(24 * 30);
+/// What stands in the record before the id of the mail that was made anew.
+const ANEW: &str = "asked for as ";
 
 /// Makes links and follows them. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +43,8 @@ pub enum Look {
     Open(Box<Offer>),
     /// It is over: what became of the message.
     Over(Box<Outcome>),
+    /// What it is about was sent, and its content is past its time.
+    Past,
     /// There is no such link, or it ended, or it does not fit what is here.
     Nothing,
 }
@@ -80,6 +87,8 @@ pub struct Outcome {
     pub decision: Option<String>,
     /// Set when this very link did it: when.
     pub followed: Option<Timestamp>,
+    /// The mail that it made anew.
+    pub anew: Option<Id>,
 }
 
 impl Links {
@@ -138,18 +147,26 @@ impl Links {
 
     /// What a link would do, or what became of its message. Changes nothing.
     pub async fn look(&self, token: &str) -> Result<Look, DeskError> {
-        Ok(self.find(token).await?.map_or(Look::Nothing, |found| self.judge(&found)))
+        Ok(match self.find(token).await? {
+            Found::Here(found) => self.judge(&found),
+            Found::Past => Look::Past,
+            Found::Nothing => Look::Nothing,
+        })
     }
 
     /// Follows a link: does what it is for, once. `reason` is what the sender says who asks for the mail
     /// to be sent as it is. What became of it, or `Nothing`.
     pub async fn follow(&self, token: &str, reason: &str) -> Result<Look, DeskError> {
-        let Some(found) = self.find(token).await? else { return Ok(Look::Nothing) };
+        let found = match self.find(token).await? {
+            Found::Here(found) => found,
+            Found::Past => return Ok(Look::Past),
+            Found::Nothing => return Ok(Look::Nothing),
+        };
         let Look::Open(offer) = self.judge(&found) else { return Ok(self.judge(&found)) };
         let done = self.act(&offer, reason).await;
         match done {
             Ok(Some(outcome)) => {
-                self.desk.store.use_link(found.row.hash, self.desk.now(), outcome).await?;
+                self.desk.store.use_link(found.row.hash, self.desk.now(), &outcome).await?;
                 tracing::info!(id = %offer.message, action = ?offer.action, "a link was followed");
             }
             // Of what somebody else decided first, the page tells.
@@ -161,42 +178,47 @@ impl Links {
     }
 
     /// Does it; a word for the record, `None` for what can be followed again and again.
-    async fn act(&self, offer: &Offer, reason: &str) -> Result<Option<&'static str>, DeskError> {
+    async fn act(&self, offer: &Offer, reason: &str) -> Result<Option<String>, DeskError> {
         let who = Principal::by_link(&offer.person);
         let id = offer.message;
-        match offer.action {
+        let done = match offer.action {
             LinkAction::Split => {
                 self.desk.split_now(&who, id).await?;
-                Ok(Some("split"))
+                "split"
             }
             LinkAction::TakeBack => {
                 self.desk.take_back(&who, id).await?;
-                Ok(Some("taken back"))
+                "taken back"
             }
-            LinkAction::AskAsIs => {
-                self.desk.ask_as_is(&who, id, reason).await?;
-                Ok(Some("asked"))
+            LinkAction::AskAsIs | LinkAction::AskAgain => {
+                match self.desk.ask_as_is(&who, id, reason).await? {
+                    Some(anew) => return Ok(Some(format!("{ANEW}{anew}"))),
+                    None => "asked",
+                }
             }
             LinkAction::Undo => {
                 self.desk.undo(&who, id).await?;
-                Ok(Some("undone"))
+                "undone"
             }
-            LinkAction::View => Ok(None),
-        }
+            LinkAction::View => return Ok(None),
+        };
+        Ok(Some(done.to_owned()))
     }
 
-    async fn find(&self, token: &str) -> Result<Option<Found>, DeskError> {
-        let Some(token) = Token::read(token) else { return Ok(None) };
-        let Some(row) = self.desk.store.link(token.digest()).await? else { return Ok(None) };
+    async fn find(&self, token: &str) -> Result<Found, DeskError> {
+        let Some(token) = Token::read(token) else { return Ok(Found::Nothing) };
+        let Some(row) = self.desk.store.link(token.digest()).await? else { return Ok(Found::Nothing) };
         match self.desk.store.message(row.message).await {
-            Ok(message) => Ok(Some(Found { row, message })),
-            Err(StoreError::NotFound(_)) => Ok(None),
+            Ok(message) => Ok(Found::Here(Box::new(Linked { row, message }))),
+            // The link knows of the message, so only its content is gone.
+            Err(StoreError::NotFound(_)) if row.action == LinkAction::AskAgain => Ok(Found::Past),
+            Err(StoreError::NotFound(_)) => Ok(Found::Nothing),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn judge(&self, found: &Found) -> Look {
-        let Found { row, message } = found;
+    fn judge(&self, found: &Linked) -> Look {
+        let Linked { row, message } = found;
         if row.content != content(message) {
             return Look::Nothing;
         }
@@ -205,6 +227,7 @@ impl Links {
         let alive = match row.action {
             LinkAction::Undo => matches!(state, Some(HeldState::Returned) | None),
             LinkAction::View => true,
+            LinkAction::AskAgain => message.goes_individually(),
             _ => matches!(state, Some(HeldState::Held) | None),
         };
         let now = self.desk.now();
@@ -232,11 +255,22 @@ impl Links {
             at: held.and_then(|held| held.decided_at),
             decision: held.and_then(|held| held.decision.clone()),
             followed: row.used.as_ref().map(|(at, _)| *at),
+            anew: row.used.as_ref().and_then(|(_, done)| done.strip_prefix(ANEW)?.parse().ok()),
         }))
     }
 }
 
-struct Found {
+/// What there is behind a token.
+enum Found {
+    /// A link, and its message.
+    Here(Box<Linked>),
+    /// A link to a message whose content is past its time.
+    Past,
+    /// No link, or none to a message that is kept.
+    Nothing,
+}
+
+struct Linked {
     row: LinkRow,
     message: StoredMessage,
 }
@@ -246,6 +280,7 @@ fn end(action: LinkAction, message: &StoredMessage, now: Timestamp) -> Timestamp
     match (action, &message.held) {
         (LinkAction::Undo, Some(held)) => held.decided_at.unwrap_or(now).plus(UNDO),
         (LinkAction::Undo, None) => now.plus(UNDO),
+        (LinkAction::AskAgain, _) => now.plus(AGAIN),
         (_, Some(held)) => held.expires,
         (_, None) => now.plus(OTHERWISE),
     }
@@ -267,8 +302,10 @@ fn content(message: &StoredMessage) -> Digest {
 const LONGEST_REASON: usize = 2_000;
 
 impl Desk {
-    /// The sender asks that a held message, or one that waits, be sent as it is, and says why: the approvers are told.
-    pub async fn ask_as_is(&self, who: &Principal, id: Id, reason: &str) -> Result<(), DeskError> {
+    /// The sender asks that a mail be sent as it is, and says why: the approvers are told. One that is held,
+    /// or waits, is asked for itself; one that went to each without showing the others is made anew, and
+    /// that one is asked for: its id.
+    pub async fn ask_as_is(&self, who: &Principal, id: Id, reason: &str) -> Result<Option<Id>, DeskError> {
         let message = self.item_seen_by(who, id).await?;
         let id = message.id;
         let reason: String = reason.trim().chars().take(LONGEST_REASON).collect();
@@ -278,14 +315,21 @@ impl Desk {
         if reason.is_empty() {
             return Err(DeskError::NotAllowed("say why everybody may see everybody's address".to_owned()));
         }
-        if message.held.is_none() {
-            return self.hold_and_ask(who, &message, reason).await;
+        let delayed = message.verdict.as_ref().is_some_and(|verdict| verdict.action() == Action::Delay);
+        if message.held.is_none() && delayed {
+            return match self.hold_and_ask(who, &message, reason.clone()).await {
+                Err(DeskError::TooLate(_)) => self.ask_again(who, &message, reason).await.map(Some),
+                asked => asked.map(|()| None),
+            };
+        }
+        if message.held.is_none() || message.goes_individually() {
+            return self.ask_again(who, &message, reason).await.map(Some);
         }
         let now = self.now();
         let event = Event::Asked { by: who.name.clone(), reason };
         let notice = NewNotice { kind: NoticeKind::AskedAsIs, due: now };
         self.store.note_held(id, now, event, vec![notice]).await?;
         self.wake();
-        Ok(())
+        Ok(None)
     }
 }

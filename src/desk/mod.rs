@@ -1,5 +1,6 @@
 //! The desk: what becomes of held messages. The same functions stand behind every surface.
 //!
+//! * [`again`] sending again, openly, what was sent individually
 //! * [`contents`] what stands in a message, to be read
 //! * [`decide`] who may release what; release, return
 //! * [`dossier`] everything about one message that a decision needs
@@ -14,6 +15,7 @@
 //! A release never goes straight to the courier: the message is examined and its copies are planned
 //! and audited anew, and all of it is committed in one transaction.
 
+pub mod again;
 pub mod circles;
 pub mod contents;
 pub mod decide;
@@ -45,6 +47,7 @@ use explain::{Explanation, Shown};
 use principal::{Principal, Whose};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::sync::{Notify, watch};
 
@@ -71,6 +74,8 @@ pub struct Desk {
     pub hostname: Arc<str>,
     /// Keys and marks for copies that people look at (a reload changes them).
     pub shown: watch::Receiver<Arc<Shown>>,
+    /// How long a hold waits for a decision (a reload changes it).
+    pub hold_for: watch::Receiver<Duration>,
 }
 
 /// Why the desk did not do what it was asked.

@@ -1,5 +1,6 @@
 //! What a sender may do alone: take back what is still here, and change his mind about it.
 
+use super::again::Request;
 use super::decide::{How, undecided};
 use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
@@ -12,8 +13,6 @@ use std::time::Duration;
 
 /// How long taking back can be undone: a mail scanner that follows a link destroys nothing.
 pub const UNDO: Duration = Duration::from_hours(24);
-/// How long a mail waits whose sender asked, while it was delayed, to send it as it is.
-const ASKED: Duration = Duration::from_hours(72);
 
 /// Whether somebody takes this back, or changes their mind about it: the sender, or an administrator for
 /// him.
@@ -94,7 +93,7 @@ impl Desk {
             "its sender says that all of these people may see each other".to_owned(),
             "宛先の全員が互いに見えてよい、と送信者が述べています".to_owned(),
         );
-        let expires = now.plus(ASKED);
+        let Request { expires, notices } = self.request(now);
         let hold = NewHold {
             kind: HoldKind::Ask,
             reasons: vec![(en, ja)],
@@ -103,18 +102,12 @@ impl Desk {
             approvers: approvers.unwrap_or_default(),
             place: Place::default(),
         };
-        let due = |kind, due| NewNotice { kind, due };
-        let soon = expires.minus(ASKED / 4);
         let wish = HoldWaiting {
             id: item.id,
             at: now,
             hold,
             event: Event::Asked { by: who.name.clone(), reason },
-            notices: vec![
-                due(NoticeKind::AskedAsIs, now),
-                due(NoticeKind::Expiring, soon),
-                due(NoticeKind::ExpiringApprovers, soon),
-            ],
+            notices,
         };
         match self.store.hold_waiting(wish).await? {
             0 => Err(DeskError::TooLate(item.id)),

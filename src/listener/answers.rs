@@ -1,4 +1,4 @@
-//! What the doorway answers, as SMTP replies (`RELIABILITY` "Answers").
+//! What the doorway answers, as SMTP replies (`docs/PROMISES.md` "Answers").
 
 use crate::intake::Answer;
 use std::borrow::Cow;

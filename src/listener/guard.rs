@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Largest header block in octets (`RELIABILITY` promise 4).
+/// Largest header block in octets (`docs/PROMISES.md` promise 4).
 const MAX_HEADER: usize = 1024 * 1024;
 
 /// What is asked of one message.

@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 
 /// One mailbox address (`local@domain`), as it was written, with the key it is compared by.
 ///
-/// Two addresses are equal when their keys are (`MAIL_RULES` §4 "comparing"): domain as a lower-case
+/// Two addresses are equal when their keys are (`docs/MAIL.md` §5 "comparing"): domain as a lower-case
 /// A-label; local part unquoted, NFC, case-folded. Only the parser makes one, or what the parser made
 /// once and the store kept ([`Self::stored`]); serde reads the latter.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -28,12 +28,14 @@ pub struct Links {
     pub take_back: Option<String>,
     pub undo: Option<String>,
     pub as_is: Option<String>,
+    pub again: Option<String>,
     /// The page of the message; it asks who comes.
     pub view: Option<String>,
 }
 
 /// No links.
-pub static NO_LINKS: Links = Links { split: None, take_back: None, undo: None, as_is: None, view: None };
+pub static NO_LINKS: Links =
+    Links { split: None, take_back: None, undo: None, as_is: None, again: None, view: None };
 
 impl Links {
     /// Links that were made, by what they do.
@@ -45,6 +47,7 @@ impl Links {
                 LinkAction::TakeBack => &mut links.take_back,
                 LinkAction::Undo => &mut links.undo,
                 LinkAction::AskAsIs => &mut links.as_is,
+                LinkAction::AskAgain => &mut links.again,
                 LinkAction::View => &mut links.view,
             };
             *place = Some(url);
@@ -65,6 +68,9 @@ pub(super) fn offered(kind: NoticeKind, message: &StoredMessage) -> &'static [Li
             &[LinkAction::Split, LinkAction::AskAsIs, LinkAction::TakeBack]
         }
         (NoticeKind::Waits, _) => &[LinkAction::TakeBack],
+        (NoticeKind::Split | NoticeKind::Released, _) if message.goes_individually() => {
+            &[LinkAction::AskAgain]
+        }
         (NoticeKind::TakenBack, _) => &[LinkAction::Undo],
         _ => &[],
     }

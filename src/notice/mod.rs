@@ -110,6 +110,10 @@ pub struct Details {
     pub encloses: Option<Encloses>,
     /// Recipients whom an approver took off.
     pub dropped: Vec<String>,
+    /// For whom it came in other transactions.
+    pub siblings: Vec<String>,
+    /// It was made anew from a mail that was sent individually.
+    pub again: bool,
 }
 
 /// How much of a mail goes back with the notice that it was not sent.
@@ -125,7 +129,8 @@ pub enum Encloses {
 }
 
 /// Nothing beside.
-pub static NO_DETAILS: Details = Details { encloses: None, dropped: Vec::new() };
+pub static NO_DETAILS: Details =
+    Details { encloses: None, dropped: Vec::new(), siblings: Vec::new(), again: false };
 
 /// Composes the mail that tells one of those who decide about one message; `None` when nothing waits
 /// any more. `words` are the sender's, who asks for it to be sent as it is.

@@ -73,7 +73,7 @@ impl Desk<'_> {
         // A held mail may have come in several transactions: its row has the recipients of all.
         let of_all = message.held.iter().flat_map(|held| &held.recipients);
         let of_all: Vec<Address> = of_all.filter_map(|text| Address::parse(text).ok()).collect();
-        let of_one = message.envelope.recipients.iter().map(|recipient| recipient.address.clone());
+        let of_one = self.everybody().into_iter().filter_map(|text| Address::parse(text).ok());
         let recipients = if of_all.is_empty() { of_one.collect() } else { of_all };
         let outside = recipients.iter().filter(|address| !people.is_internal(address)).count();
         let counts = [("count", number(recipients.len())), ("outside", number(outside))];
@@ -105,6 +105,13 @@ impl Desk<'_> {
         let (left, total) = self.left();
         if left > 0 {
             page.paragraph("partly-sent", &[("left", number(left)), ("total", number(total))]);
+        }
+    }
+
+    /// Of a mail that was asked for again: the copies of before are not concerned.
+    fn was_sent_alone(&self, page: &mut Page) {
+        if self.matter.details.again {
+            page.paragraph("again-before", &[]);
         }
     }
 

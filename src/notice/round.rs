@@ -92,16 +92,32 @@ impl Postman {
 
     /// What a notice of this kind tells beside.
     async fn details(&self, kind: NoticeKind, message: &StoredMessage) -> Result<Details, StoreError> {
+        let mut details = Details::default();
         match kind {
             NoticeKind::Returned | NoticeKind::Expired => {
-                Ok(Details { encloses: Some(self.encloses(message).await?), ..Details::default() })
+                details.encloses = Some(self.encloses(message).await?);
+                details.again = made_anew(&self.store.journal(message.id).await?);
             }
+            NoticeKind::Expiring => details.again = made_anew(&self.store.journal(message.id).await?),
             NoticeKind::Released => {
-                let dropped = taken_off(&self.store.journal(message.id).await?);
-                Ok(Details { dropped, ..Details::default() })
+                details.dropped = taken_off(&self.store.journal(message.id).await?);
+                details.siblings = self.siblings(message).await?;
             }
-            _ => Ok(Details::default()),
+            NoticeKind::Split | NoticeKind::Waits => details.siblings = self.siblings(message).await?,
+            _ => {}
         }
+        Ok(details)
+    }
+
+    /// For whom a mail came in other transactions than this.
+    async fn siblings(&self, message: &StoredMessage) -> Result<Vec<String>, StoreError> {
+        let mut all = Vec::new();
+        for id in self.store.transactions(message.id).await? {
+            if id != message.id {
+                all.extend(self.store.deliveries(id).await?.into_iter().flat_map(|row| row.recipients));
+            }
+        }
+        Ok(all)
     }
 
     /// How much of a mail can go back: all of it, unless it is too large for a notice, or its header has
@@ -165,14 +181,12 @@ impl Postman {
         let Some(message) = self.waiting(ask).await? else {
             return self.store.drop_asks(vec![ask.row]).await;
         };
-        let words = match ask.why {
-            AskWhy::AsIs => wish(&self.store.journal(ask.message).await?),
-            _ => None,
-        };
+        let journal = self.store.journal(ask.message).await?;
+        let words = if ask.why == AskWhy::AsIs { wish(&journal) } else { None };
+        let details = Details { again: made_anew(&journal), ..Details::default() };
         let deliveries = self.store.deliveries(ask.message).await?;
         let links = self.decider_links(&message);
-        let matter =
-            Matter { message: &message, deliveries: &deliveries, links: &links, details: &NO_DETAILS };
+        let matter = Matter { message: &message, deliveries: &deliveries, links: &links, details: &details };
         let moment = Moment { now, bits: self.entropy.bits() };
         match compose_ask(ask, &matter, words.as_deref(), &self.letterhead(), moment) {
             Some(mail) => {
@@ -327,6 +341,11 @@ fn wish(journal: &[Noted]) -> Option<String> {
         Event::Asked { reason, .. } => Some(reason.clone()),
         _ => None,
     })
+}
+
+/// Whether it was made anew from a mail that was sent individually.
+fn made_anew(journal: &[Noted]) -> bool {
+    journal.iter().any(|entry| matches!(entry.event, Event::Again { .. }))
 }
 
 /// Whom the last release took off.

@@ -246,12 +246,13 @@ fn all_notices(japanese: bool) -> Vec<(String, OwnMail)> {
             ..row(&split, number, DeliveryState::Waiting, "")
         })
         .collect();
-    let mut all = vec![("split".to_owned(), composed(NoticeKind::Split, &split, &rows).unwrap())];
+    let mut all = Vec::new();
     let to_sender = |name: &str, kind, message: &StoredMessage, rows: &[QueueRow]| {
         let links = links(kind, message);
         let linked = (format!("{name}-linked"), composed_with(kind, message, rows, &links).unwrap());
         [(name.to_owned(), composed(kind, message, rows).unwrap()), linked]
     };
+    all.extend(to_sender("split", NoticeKind::Split, &split, &rows));
     all.extend(to_sender("waits", NoticeKind::Waits, &split, &waiting));
     hold(&mut split, HoldKind::Ask);
     all.extend(to_sender("held", NoticeKind::Held, &split, &[]));

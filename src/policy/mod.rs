@@ -2,7 +2,7 @@
 //!
 //! * [`organisation`] which domains are ours, what counts as one outside organisation
 //! * [`approvers`] who is asked about a held message
-//! * [`facts`] what one message is, counted as `MAIL_RULES` §4 says
+//! * [`facts`] what one message is, counted as `docs/MAIL.md` §5 says
 //! * [`rules`] TOML sets of conditions, and the holds that are built in
 //! * [`verdict`] demands, their join, the verdict with its reasons
 

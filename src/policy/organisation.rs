@@ -147,7 +147,7 @@ impl Organisation {
 }
 
 /// The outside organisation an address belongs to: the registrable domain (public suffix list, ICANN
-/// and private), or the whole mailbox for free-mail and provider domains (`MAIL_RULES` §4). A tenant
+/// and private), or the whole mailbox for free-mail and provider domains (`docs/MAIL.md` §5). A tenant
 /// of onmicrosoft.com is an organisation, though that domain is in no suffix list.
 pub fn organisation_of(address: &Address) -> String {
     let domain = address.domain_key();
@@ -175,7 +175,7 @@ pub fn organisation_of(address: &Address) -> String {
 }
 
 /// What two addresses share when they are counted as one mailbox: the comparison key, with what is
-/// known of the provider's own ways undone (`MAIL_RULES` §4). For counting alone.
+/// known of the provider's own ways undone (`docs/MAIL.md` §5). For counting alone.
 pub fn counting_key(address: &Address) -> String {
     let (local, domain) = (address.local_key(), address.domain_key());
     let gmail = matches!(domain, "gmail.com" | "googlemail.com");
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn outside_addresses_are_counted_by_organisation() {
-        // (addresses, how many organisations): MAIL_RULES §8 case 12 and its neighbours.
+        // (addresses, how many organisations), as `docs/MAIL.md` §5 counts.
         let cases: &[(&[&str], usize)] = &[
             (&["info@a.co.jp", "x@b.a.co.jp"], 1),
             (&["a@ocn.ne.jp", "b@ocn.ne.jp"], 2),

@@ -167,7 +167,7 @@ impl Verdict {
     }
 
     /// Why, in at most 100 ASCII characters that are complete in themselves: for the SMTP answer, of
-    /// which a mail program shows no more (`MAIL_RULES` §7).
+    /// which a mail program shows no more (`docs/MAIL.md` §8).
     pub fn short_reason(&self) -> String {
         let Some(rule) = self.decisive() else { return "a rule of the organisation".to_owned() };
         let why = rule.why.as_str();

@@ -1,4 +1,4 @@
-//! Whether a DKIM signature survives the edits of one copy (`MAIL_RULES` §1, RFC 6376 §3.5).
+//! Whether a DKIM signature survives the edits of one copy (`docs/MAIL.md` §2, RFC 6376 §3.5).
 
 /// What a copy's edits need to know of one DKIM-Signature field.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Which header fields of the original stay in a rewritten copy (`MAIL_RULES` §1): an allow-list.
+//! Which header fields of the original stay in a rewritten copy (`docs/MAIL.md` §2): an allow-list.
 //!
 //! What is not named here is dropped. What stays is still audited.
 

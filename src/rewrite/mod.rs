@@ -4,8 +4,10 @@
 //! * `draft` what a plan is made from; `fields` the allow-list; `template` what copies share and where they differ; `compose` the
 //!   fields we write; `dkim` which signatures survive
 //! * [`delivery`] the only thing that can leave, and only this module makes one
+//! * [`again`] the header of a mail that is sent a second time
 //! * [`audit`] the search for hidden recipients' addresses, in any encoding
 
+pub mod again;
 pub mod audit;
 pub mod compose;
 pub mod delivery;

@@ -1,4 +1,4 @@
-//! Plans the copies of one message: what the policy decided, carried out (`MAIL_RULES` §§1–2), and
+//! Plans the copies of one message: what the policy decided, carried out (`docs/MAIL.md` §§2–3), and
 //! every copy audited before it may be kept.
 
 use super::compose::{self, UNDISCLOSED};

@@ -3,7 +3,7 @@
 
 use super::content::BareLf;
 
-/// Longest command line in octets, CRLF included (`RELIABILITY` promise 4; RFC 5321 §4.5.3.1.4 asks for
+/// Longest command line in octets, CRLF included (`docs/PROMISES.md` promise 4; RFC 5321 §4.5.3.1.4 asks for
 /// 512 and more for parameters).
 pub const MAX_LINE: usize = 2_048;
 

@@ -16,6 +16,10 @@ pub trait ForksStore {
     /// The members of an item that share its state, itself first.
     async fn members(&self, item: Id) -> Result<Vec<Id>, StoreError>;
 
+    /// The transactions of the mail that a message is one of, the oldest first; itself alone where nothing
+    /// tells which others there are.
+    async fn transactions(&self, id: Id) -> Result<Vec<Id>, StoreError>;
+
     /// Adds an entry to a message's journal, with the notices that follow from it.
     async fn enter(
         &self,

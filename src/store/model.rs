@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::{Address, Envelope, Fork};
-use crate::policy::Verdict;
 use crate::policy::facts::Disclosed;
+use crate::policy::{Action, Disclosure, Verdict};
 use crate::rewrite::Delivery;
 use bytes::Bytes;
 pub use held::*;
@@ -175,6 +175,20 @@ pub struct StoredMessage {
     pub needles: Arc<Vec<Address>>,
     /// The hold, if it was ever held.
     pub held: Option<HeldRow>,
+}
+
+impl StoredMessage {
+    /// Whether its recipients were not shown to each other when it left, or are not to be: it was split, or
+    /// sent as Bcc, by its verdict or by a decision.
+    pub fn goes_individually(&self) -> bool {
+        if let Some(held) = &self.held {
+            let way = held.decision.as_deref().and_then(|decision| decision.split(',').next());
+            return held.state == HeldState::Released && matches!(way, Some("split" | "bcc"));
+        }
+        let Some(verdict) = &self.verdict else { return false };
+        let leaves = matches!(verdict.action(), Action::Split | Action::Bcc | Action::Delay);
+        leaves && verdict.demand.disclosure >= Disclosure::Bcc
+    }
 }
 
 /// One line of `trace`.

@@ -42,6 +42,8 @@ pub enum LinkAction {
     Undo,
     /// Ask an approver to send it as it is.
     AskAsIs,
+    /// Ask an approver to send it again, openly, after it went to each without showing the others.
+    AskAgain,
     /// Look at it.
     View,
 }

@@ -92,6 +92,10 @@ fn answer(site: &Site, c: Chrome, Client(from): Client, look: Look) -> Response 
         }
         Look::Open(offer) => show(StatusCode::OK, &open(c, &offer)),
         Look::Over(outcome) => show(StatusCode::OK, &over(c, &outcome)),
+        Look::Past => {
+            let (title, text) = (c.t.p("link-past-title").to_string(), c.t.p("link-past-text").to_string());
+            answer::say(c, StatusCode::GONE, title, text, "")
+        }
         Look::Nothing => {
             let hour = Duration::from_hours(1);
             let status = if site.people.rates().admit("link-wrong", &source(from), WRONG, hour) {
@@ -125,6 +129,7 @@ fn word(action: LinkAction) -> &'static str {
         LinkAction::TakeBack => "take-back",
         LinkAction::Undo => "undo",
         LinkAction::AskAsIs => "ask",
+        LinkAction::AskAgain => "again",
         LinkAction::View => "view",
     }
 }
@@ -138,7 +143,7 @@ fn open(c: Chrome, offer: &Offer) -> Page {
         subject: calm(&offer.subject, LONGEST),
         recipients: offer.recipients.iter().take(SHOWN).map(|one| calm(one, LONGEST)).collect(),
         more: offer.recipients.len().saturating_sub(SHOWN),
-        asks: offer.action == LinkAction::AskAsIs,
+        asks: matches!(offer.action, LinkAction::AskAsIs | LinkAction::AskAgain),
         message: String::new(),
         c,
     }
@@ -146,6 +151,7 @@ fn open(c: Chrome, offer: &Offer) -> Page {
 
 fn over(c: Chrome, outcome: &Outcome) -> Page {
     let key = match (outcome.state, outcome.followed.is_some(), outcome.action) {
+        _ if outcome.anew.is_some() => "link-over-again",
         (Some(HeldState::Held) | None, true, LinkAction::AskAsIs) => "link-over-asked",
         (Some(HeldState::Released), ..) => match outcome.decision.as_deref() {
             Some("split") => "link-over-split",
@@ -159,7 +165,8 @@ fn over(c: Chrome, outcome: &Outcome) -> Page {
     };
     let by = calm(outcome.by.as_deref().unwrap_or_default(), LONGEST);
     let mut text = c.t.p(key).to_string();
-    if let Some(at) = outcome.at.filter(|_| !by.is_empty() && outcome.state != Some(HeldState::Expired)) {
+    let decided = !by.is_empty() && outcome.state != Some(HeldState::Expired) && outcome.anew.is_none();
+    if let Some(at) = outcome.at.filter(|_| decided) {
         text = format!("{text} {}", c.t.p("link-over-by").s("by", by).s("at", c.t.moment(&at)));
     }
     Page {
@@ -170,7 +177,7 @@ fn over(c: Chrome, outcome: &Outcome) -> Page {
         recipients: Vec::new(),
         more: 0,
         asks: false,
-        message: format!("/held/{}", outcome.message),
+        message: format!("/held/{}", outcome.anew.unwrap_or(outcome.message)),
         c,
     }
 }

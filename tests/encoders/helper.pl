@@ -41,6 +41,8 @@ while (my $line = <STDIN>) {
         );
         $mail = $whole->as_string;
     }
-    utf8::encode($mail) if utf8::is_utf8($mail);
+    # Octets that stood beside a text of letters became letters: they are made octets again. Encoded once more,
+    # no reader would see what was written.
+    utf8::downgrade($mail, 1) or utf8::encode($mail);
     print encode_base64($mail, ''), "\n";
 }

@@ -22,6 +22,7 @@ from tests.rig.clients import Person
 from tests.rig.people import SENDER, strangers
 from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.sink import Sink
+from tests.rig.visitor import Browser
 
 PEOPLE = strangers(6, 3)
 SIX = addresses(PEOPLE)
@@ -316,6 +317,54 @@ def it_offers_a_way_back_from_a_small_mailing():
         press(link_under(letter, "送信を取り消す"))
         waited(sink, SENDER.address, "取り消し")
         equal(len(real(sink.taken)), 13)
+
+
+def it_sends_again_openly_what_was_split_at_once():
+    """Twelve strangers are split at once; the notice says who got it, and its link asks an approver."""
+    with Sink() as sink, Relay(sink.address, policy_extra=TO_APPROVER) as relay:
+        team = strangers(12, 12)
+        everybody = addresses(team)
+        # One of them cannot be reached yet: the split is partly delivered when its sender asks.
+        sink.on("rcpt", "451 4.2.0 later", match=everybody[11])
+        sent = mail("全員で", team)
+        old = id_of(relay.send(sent, everybody, as_it_is=True))
+        assert wait_until(lambda: len(real(sink.taken)) == 11, 60)
+        (letter,) = waited(sink, SENDER.address, "個別")
+        for address in everybody:
+            contains(letter.text, address)
+        link = link_under(letter, "理由を書いて、全員に見える形で送り直す承認を求める")
+        browser = Browser()
+        contains(browser.open(link).body, 'name="reason"')
+        equal(relay.held(), [], "a look changed something")
+        equal(browser.post(link, {"reason": " "}).status, 403)
+        page = browser.follow(browser.post(link, {"reason": "ein Projekt"}))
+        (row,) = relay.held()
+        contains(page.body, f"/held/{row['id']}")
+        browser.follow(browser.post(link, {"reason": "once more"}))
+        equal([one["id"] for one in relay.held()], [row["id"]], "asked for twice")
+        equal(sorted(row["recipients"]), sorted(everybody))
+        (wish,) = waited(sink, APPROVER, "依頼")
+        contains(wish.text, "> ein Projekt")
+        contains(wish.text, "個別に送信済み")
+        contains(relay.cli("trace", old).stdout, row["id"])
+        contains(relay.cli("trace", row["id"]).stdout, old)
+        contains(relay.send(sent, everybody, as_it_is=True), f"queued as {old}")
+        equal(len(relay.held()), 1, "the old mail's repetition changed the new one")
+        equal(len(real(sink.taken)), 11, "nothing leaves before somebody agrees")
+
+        sink.clear()
+        relay.cli("held", "release", row["id"], "--as", "as-is")
+        open_ones = lambda: [copy for copy in real(sink.taken) if len(copy.recipients) > 1]
+        assert wait_until(open_ones, 60), "it did not leave"
+        (copy,) = open_ones()
+        equal(sorted(copy.recipients), sorted(everybody))
+        alone = next(one for one in real(sink.taken) if len(one.recipients) == 1)
+        opened, single, written = (email.message_from_bytes(one) for one in (copy.content, alone.content, sent))
+        assert opened["Message-ID"] != single["Message-ID"], "hosts would drop it as a duplicate"
+        equal([opened[name] for name in ("To", "Date", "Subject")], [written[name] for name in ("To", "Date", "Subject")])
+        equal(opened.get_payload(decode=True), written.get_payload(decode=True))
+        page = browser.follow(browser.post(link, {"reason": "and again"}))
+        equal([one["state"] for one in relay.held(None)], ["released"])
 
 
 class Receiver:

@@ -10,12 +10,13 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.journeys.deciding import hold
-from tests.journeys.sending import notices, settle
+from tests.journeys.sending import addresses, mail, notices, settle
 from tests.rig import decode
 from tests.rig.visitor import Browser
 from tests.rig.check import contains, equal
+from tests.rig.people import strangers
 from tests.rig.ports import alone_with, free_port
-from tests.rig.relay import TARGET, TOP, Relay, binary, wait_until
+from tests.rig.relay import TARGET, TOP, Relay, binary, id_of, wait_until
 from tests.rig.sink import Sink
 
 PASSWORD = "correct-horse-battery"
@@ -198,6 +199,32 @@ def it_shows_each_their_own_and_404_to_others():
         page = kansa.open("/")
         assert kansa.send(page, f"/held/{held}/release", **{"as": "split"}).status in (403, 404)
         equal([row["id"] for row in desk.held()], [held])
+
+
+def it_asks_on_the_mails_page_to_send_it_again_openly():
+    with Sink() as sink, Desk(sink.address, [HANAKO, TARO]) as desk:
+        everybody = strangers(12, 12)
+        old = id_of(desk.send(mail("Kickoff", everybody), addresses(everybody)))
+        settle(sink, 12)
+        stranger, sender = desk.signed("taro"), desk.signed("hanako")
+        equal(stranger.open(f"/m/{old}").status, 404)
+        page = sender.open(f"/m/{old}")
+        contains(page.body, "Send it again openly")
+        path = f"/m/{old}/again"
+        equal(sender.post(path, {"reason": "", "csrf": page.csrf}).status, 403, "without a reason")
+        equal(stranger.post(path, {"reason": "why not", "csrf": stranger.open("/").csrf}).status, 404)
+        equal(desk.held(), [])
+        done = sender.post(path, {"reason": "one project", "csrf": page.csrf})
+        (row,) = desk.held()
+        equal((done.status, done.header("Location")), (303, f"/held/{row['id']}"))
+        contains(sender.open(f"/m/{old}").body, row["id"])
+        held = sender.open(f"/held/{row['id']}")
+        contains(held.body, "one project")
+        contains(held.body, old)
+        for way in ("split", "as-is"):
+            done = sender.post(f"/held/{row['id']}/release", {"as": way, "csrf": held.csrf})
+            equal(done.status, 403, "it takes another person")
+        equal(len(desk.held()), 1)
 
 
 def it_ends_sessions_when_the_account_changes_and_keeps_others_over_a_restart():

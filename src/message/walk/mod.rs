@@ -19,7 +19,7 @@ use super::Header;
 use level::{Context, Level};
 pub use transfer::Encoding;
 
-/// Bounds of the walk (`RELIABILITY` promise 4).
+/// Bounds of the walk (`docs/PROMISES.md` promise 4).
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Deepest nesting of parts (multipart and message/rfc822 both count).

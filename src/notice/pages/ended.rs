@@ -29,6 +29,7 @@ impl Desk<'_> {
             page.quote(&reason);
         }
         self.partly_sent(&mut page);
+        self.was_sent_alone(&mut page);
         self.after_all(&mut page, held, &people, &told);
         Some(self.give_back("returned-subject", told, &[page], back::Why::Refused))
     }
@@ -41,6 +42,7 @@ impl Desk<'_> {
         let expires = self.moment_text(held.expires);
         page.lead("expired-lead", &[("expires", text(&expires))]);
         self.partly_sent(&mut page);
+        self.was_sent_alone(&mut page);
         self.after_all(&mut page, held, &people, &told);
         Some(self.give_back("expired-subject", told, &[page], back::Why::Expired))
     }

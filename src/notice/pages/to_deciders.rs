@@ -74,6 +74,7 @@ impl Desk<'_> {
             AskWhy::Deputy => "approve-deputy",
             AskWhy::Escalated => "approve-escalated",
             AskWhy::Expiring => "approve-expiring",
+            _ if self.matter.details.again => "approve-again",
             _ => "approve-waits",
         };
         page.paragraph(key, &values);

@@ -7,8 +7,10 @@ use super::super::page::{MAX_LINE, MAX_LISTED, Page, Tone};
 use super::super::people::People;
 use super::super::safe;
 use super::{Desk, Letter, button, decided_by, disclosure, figures, reasons, why};
+use crate::message::Address;
 use crate::policy::Disclosure;
-use crate::store::{HeldRow, HeldState, HoldKind, StoredMessage};
+use crate::store::{HeldRow, HeldState, HoldKind};
+use std::collections::HashSet;
 
 impl Desk<'_> {
     /// It is held.
@@ -35,6 +37,7 @@ impl Desk<'_> {
         let people = self.people();
         let expires = self.moment_text(held.expires);
         page.lead("expiring-lead", &[("expires", text(&expires))]);
+        self.was_sent_alone(&mut page);
         self.options(&mut page, held);
         self.facts(&mut page, &people);
         reasons(&mut page, held);
@@ -98,6 +101,9 @@ impl Desk<'_> {
         }
         page.buttons(others.into_iter().flatten().chain(take_back).collect());
         self.facts(&mut page, &people);
+        if individually(self.matter.message) {
+            self.list_copies(&mut page, "heading-gets");
+        }
         self.reasons_of_verdict(&mut page);
         Some(self.close("waits-subject", vec![told.address], &[page], false))
     }
@@ -119,20 +125,21 @@ impl Desk<'_> {
         let (told, mut page) = self.to_sender(Tone::Done)?;
         let message = self.matter.message;
         let people = self.people();
-        let count = [("count", number(message.envelope.recipients.len()))];
+        let count = [("count", number(self.everybody().len()))];
         let disclosure = message.verdict.as_ref().map(|verdict| verdict.demand.disclosure);
         if disclosure == Some(Disclosure::Bcc) {
             page.lead("bcc-lead", &count);
             page.paragraph("has-left", &[]);
+            self.again(&mut page);
             self.facts(&mut page, &people);
-            who_got_it(&mut page, self.matter.message);
         } else {
             page.lead("split-lead", &count);
             page.paragraph("has-left", &[]);
+            self.again(&mut page);
             self.facts(&mut page, &people);
             self.what_each_saw(&mut page, &people);
-            who_got_it(&mut page, self.matter.message);
         }
+        self.list_copies(&mut page, "heading-got");
         self.reasons_of_verdict(&mut page);
         Some(self.close("split-subject", vec![told.address], &[page], false))
     }
@@ -158,7 +165,11 @@ impl Desk<'_> {
             page.heading("heading-dropped");
             page.list(2, dropped.iter().map(|one| safe::line(one, MAX_LINE)));
         }
+        self.again(&mut page);
         self.facts(&mut page, &people);
+        if message.goes_individually() {
+            self.list_copies(&mut page, "heading-got");
+        }
         Some(self.close("released-subject", vec![told.address], &[page], false))
     }
 
@@ -169,9 +180,40 @@ impl Desk<'_> {
         }
     }
 
+    /// To send it again to all of them, openly, where somebody else agrees.
+    fn again(&self, page: &mut Page) {
+        let again = button(page, "button-again", self.matter.links.again.as_ref(), false);
+        page.buttons(again.into_iter().collect());
+    }
+
+    /// Everybody for whom it came, in however many transactions.
+    pub(super) fn everybody(&self) -> Vec<&str> {
+        let (message, details) = (self.matter.message, self.matter.details);
+        let own = message.envelope.recipients.iter().map(|recipient| recipient.address.as_str());
+        let others = details.siblings.iter().map(String::as_str);
+        let mut everybody: Vec<&str> = Vec::new();
+        let mut seen = HashSet::new();
+        for one in own.chain(others) {
+            if seen.insert(one) {
+                everybody.push(one);
+            }
+        }
+        everybody
+    }
+
+    /// Everybody to whom a copy goes, by name: the sender may have meant that they see each other.
+    fn list_copies(&self, page: &mut Page, heading: &str) {
+        page.heading(heading);
+        let dropped = &self.matter.details.dropped;
+        let mut gets = self.everybody();
+        gets.retain(|one| !dropped.iter().any(|dropped| dropped == one));
+        page.list(4, gets.into_iter().map(|one| safe::line(one, MAX_LINE)));
+    }
+
     fn what_each_saw(&self, page: &mut Page, people: &People) {
-        let recipients = &self.matter.message.envelope.recipients;
-        let inside = recipients.iter().filter(|recipient| people.is_internal(&recipient.address)).count();
+        let recipients = self.everybody();
+        let inside = recipients.iter().filter_map(|one| Address::parse(one).ok());
+        let inside = inside.filter(|address| people.is_internal(address)).count();
         page.heading("heading-saw");
         let outside = page.say("split-saw-outside", &[("count", number(recipients.len() - inside))]);
         page.item(2, &outside);
@@ -202,11 +244,4 @@ fn exposed(page: &mut Page, people: &People) {
     }
     page.heading("heading-who");
     page.list(4, people.exposed.iter().map(ToString::to_string));
-}
-
-/// Everybody to whom a copy goes, by name: the sender may have meant that they see each other.
-fn who_got_it(page: &mut Page, message: &StoredMessage) {
-    page.heading("heading-got");
-    let people = message.envelope.recipients.iter();
-    page.list(4, people.map(|recipient| safe::line(recipient.address.as_str(), MAX_LINE)));
 }

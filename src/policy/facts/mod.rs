@@ -1,4 +1,4 @@
-//! The facts of one message: what rules ask about, counted as `MAIL_RULES` §4 says.
+//! The facts of one message: what rules ask about, counted as `docs/MAIL.md` §5 says.
 //!
 //! Two steps: [`Preface::read`] takes header and envelope before a byte of the body is read, for the
 //! audit must know by then whom to hide; [`Preface::complete`] adds what the body and the ledger say.
@@ -114,7 +114,7 @@ pub struct Facts {
     pub reply: bool,
     /// The visible set is within what was already openly disclosed on this thread, or within a circle.
     pub circle: bool,
-    /// A report in transit (`MAIL_RULES` §3): null sender, one recipient, nobody else outside on show, and
+    /// A report in transit (`docs/MAIL.md` §4): null sender, one recipient, nobody else outside on show, and
     /// either a multipart/report or an Auto-Submitted that says so.
     pub report: bool,
     /// Null sender and one recipient: what a report's envelope looks like.
@@ -123,7 +123,7 @@ pub struct Facts {
     /// Auto-Submitted other than `no` (RFC 3834 §5).
     #[serde(default)]
     pub auto_submitted: bool,
-    /// An automatic forward (`MAIL_RULES` §4) that shows nobody outside but its recipient.
+    /// An automatic forward (`docs/MAIL.md` §5) that shows nobody outside but its recipient.
     pub auto_forward: bool,
     /// Subject, decoded.
     pub subject: String,
@@ -246,7 +246,7 @@ impl Preface {
 }
 
 /// Whether all outsiders on show were already openly together on one thread that we delivered
-/// (`MAIL_RULES` §4 "circle"), or are of one circle that an approver made. One mail must account for all
+/// (`docs/MAIL.md` §5 "circle"), or are of one circle that an approver made. One mail must account for all
 /// of them: a forged id gains nothing, and the sets of two mails are not added up, only those of one mail's
 /// transactions.
 fn is_circle(facts: &Facts, knowledge: &Knowledge) -> bool {

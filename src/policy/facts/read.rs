@@ -1,4 +1,4 @@
-//! Header and envelope into facts: who is from, who is shown, who is counted (`MAIL_RULES` §4).
+//! Header and envelope into facts: who is from, who is shown, who is counted (`docs/MAIL.md` §5).
 
 use super::{Facts, Largest, ShownIn, Visible, form, ids};
 use crate::message::address::{cross_check, parse_list};

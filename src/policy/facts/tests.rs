@@ -70,7 +70,7 @@ fn every_mailbox_on_show_is_counted_once() {
             3,
         ),
         ("To: Late payers: a@one.example, b@two.example;\n", &["a@one.example", "b@two.example"], 2),
-        // What a display name holds is read by everybody (`MAIL_RULES` §8 case 8).
+        // What a display name holds is read by everybody (`docs/MAIL.md` §2).
         ("To: \"b@y.example\" <a@x.example>\n", &["a@x.example", "b@y.example"], 2),
         ("To: \"a@x.example\" <a@x.example>\n", &["a@x.example"], 1),
         ("Errors-To: e@one.example\nMail-Reply-To: m@two.example\n", &["e@one.example", "m@two.example"], 2),
@@ -133,7 +133,7 @@ fn what_is_not_certain_is_a_problem() {
 
 #[test]
 fn recipients_only_in_the_envelope_are_hidden() {
-    // MAIL_RULES §8 case 13: an internal list in To, forty outsiders in the envelope.
+    // An internal list in To, forty outsiders in the envelope.
     let members: Vec<String> = (0..40).map(|n| format!("m{n}@club{n}.example")).collect();
     let members: Vec<&str> = members.iter().map(String::as_str).collect();
     let none = Knowledge::default();
@@ -178,7 +178,7 @@ fn a_circle_needs_one_thread_that_knows_them_all() {
         ("A@ONE.example", "one@example.co.jp", true),
         ("a@one.example, new@example.co.jp", "one@example.co.jp", true),
         ("c@three.example, d@four.example", "two@example.co.jp", true),
-        // MAIL_RULES §8 case 14: one outsider more.
+        // A forged or borrowed thread (`docs/MAIL.md` §5 "circle"): one outsider more.
         ("a@one.example, b@two.example, x@evil.example", "one@example.co.jp", false),
         // Two threads are not added up.
         ("a@one.example, c@three.example", "one@example.co.jp> <two@example.co.jp", false),

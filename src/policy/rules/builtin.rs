@@ -1,4 +1,4 @@
-//! The holds that no policy file can take away (`MAIL_RULES` §0.6 and §3).
+//! The holds that no policy file can take away (`docs/MAIL.md` §1.6 and §4).
 //!
 //! What cannot be read is always held. The others bite where disclosure is `ask` or stricter: there a
 //! split is near, and these are the things a split cannot make safe.

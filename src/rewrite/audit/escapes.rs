@@ -191,13 +191,14 @@ fn reference(text: &[u8]) -> Option<(usize, Plain)> {
     Some((end + closed, plain))
 }
 
-/// Octets of the semicolon that ends a reference; calendars and cards write a backslash before it.
+/// Most backslashes before a semicolon that is one: a calendar within JSON has two, within another three.
+const BACKSLASHES: usize = 3;
+
+/// Octets of the semicolon that ends a reference; calendars and cards write a backslash before it, and who
+/// puts them into another text, more.
 fn closing(text: &[u8]) -> usize {
-    match text {
-        [b';', ..] => 1,
-        [b'\\', b';', ..] => 2,
-        _ => 0,
-    }
+    let backslashes = text.iter().take(BACKSLASHES).take_while(|byte| **byte == b'\\').count();
+    if text.get(backslashes) == Some(&b';') { backslashes + 1 } else { 0 }
 }
 
 /// The longest name that HTML knows here.
@@ -205,10 +206,11 @@ fn named(text: &[u8]) -> Option<(usize, Plain)> {
     let length = text[1..].iter().take(LONGEST_NAME).take_while(|byte| byte.is_ascii_alphanumeric()).count();
     let closed = length + usize::from(text.get(length + 1) == Some(&b';'));
     let name = std::str::from_utf8(&text[1..=closed]).ok()?;
-    if text.get(length + 1..).map(closing) == Some(2)
+    let end = text.get(length + 1..).map_or(0, closing);
+    if end > 1
         && let Some(&(one, 0)) = NAMED_ENTITIES.get(&*format!("{name};")).filter(|letters| letters.0 != 0)
     {
-        return char::from_u32(one).map(|letter| (length + 3, Plain::Letter(letter)));
+        return char::from_u32(one).map(|letter| (length + 1 + end, Plain::Letter(letter)));
     }
     (2..=name.len()).rev().find_map(|end| {
         // Beginnings of names are in the table, too, and stand for nothing.

@@ -134,8 +134,8 @@ impl Needles {
             if is_top_level(last) && !begins_sentence(written, before.len()) {
                 return None;
             }
-            // `x.jp-` and more: the label up to the hyphen may be the real end.
-            run = match last.split_once('-') {
+            // `x.jp-` or `x.jp_` and more: the label up to there may be the real end.
+            run = match last.split_once(['-', '_']) {
                 Some((label, _)) if !label.is_empty() => &run[..before.len() + 1 + label.len()],
                 _ => before,
             };

@@ -26,6 +26,8 @@ enum State {
     BeforeValue,
     /// In a value that this octet ends; 0 for one without quotes.
     Value(u8),
+    /// In a page within another text: after a quote that followed its like.
+    Empty(u8),
     /// After `<!`, and the dash that may have come.
     Declaration(bool),
     Comment(Dashes),
@@ -61,9 +63,20 @@ pub(super) struct Page {
     ending: Vec<u8>,
     /// A reader who looks at nothing but `<` and `>` sees something else since this was last asked.
     differs: bool,
+    /// The page stood in another text, whose blanks and quotes are written in its way: see [`Page::within`].
+    within: bool,
+    /// In such a page: the octet before, in a tag.
+    before: u8,
 }
 
 impl Page {
+    /// A page that stood in another text. There `\n` and `=0A` in a tag are blanks (JSON, calendars,
+    /// quoted-printable that was written into a text), and the quotes of a value are doubled (CSV). In the text
+    /// between tags they stay, for the search knows both readings of them.
+    pub(super) fn within() -> Self {
+        Self { within: true, ..Self::default() }
+    }
+
     /// Text goes to `shown`; what attributes hold that is written in a way of its own, to `aside`.
     pub(super) fn feed(&mut self, mut bytes: &[u8], shown: &mut Vec<u8>, aside: &mut Vec<u8>) {
         self.compare();
@@ -73,6 +86,7 @@ impl Page {
                 State::Raw(seen) => self.raw(bytes, seen, shown),
                 State::Comment(dashes) => self.comment(bytes, dashes),
                 State::Value(end) => self.value(bytes, end, shown, aside),
+                State::Empty(end) => self.empty(bytes[0], end),
                 State::TagName | State::AttributeName if is_name(bytes[0]) => self.name(bytes),
                 State::Bogus => {
                     let end = memchr(b'>', bytes);
@@ -125,6 +139,7 @@ impl Page {
 
     /// One octet in a tag; gives how many were used, for some are looked at again.
     fn step(&mut self, byte: u8, shown: &mut Vec<u8>) -> usize {
+        let byte = self.as_blank(byte);
         let blank = byte.is_ascii_whitespace();
         let (state, used) = match (self.state, byte) {
             (State::Open, b'/') => (State::EndOpen, 1),
@@ -155,6 +170,7 @@ impl Page {
             (_, b'>') => return self.tag(shown),
             (State::TagName | State::AttributeName, b'/') => (State::BeforeName, 1),
             (State::TagName, _) if blank => (State::BeforeName, 1),
+            (State::TagName, b'=') if self.within => (State::BeforeName, 1),
             (State::TagName, _) => {
                 if self.name.len() < NAME {
                     self.name.push(byte.to_ascii_lowercase());
@@ -185,6 +201,20 @@ impl Page {
         used
     }
 
+    /// An octet in a tag; a blank where it is part of one that is written `\n`.
+    fn as_blank(&mut self, byte: u8) -> u8 {
+        let escaped =
+            std::mem::replace(&mut self.before, byte) == b'\\' && matches!(byte, b'n' | b'r' | b't' | b'f');
+        if self.within && (escaped || byte == b'\\') { b' ' } else { byte }
+    }
+
+    /// After a quote that followed its like: the value is empty, or its quotes are doubled.
+    fn empty(&mut self, byte: u8, end: u8) -> usize {
+        let over = byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/' | b'\\');
+        self.state = if over { State::BeforeName } else { State::Value(end) };
+        0
+    }
+
     fn value(&mut self, bytes: &[u8], end: u8, shown: &mut Vec<u8>, aside: &mut Vec<u8>) -> usize {
         let at = match end {
             0 => bytes.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b'>'),
@@ -195,6 +225,13 @@ impl Page {
         let room = VALUE - self.value.len();
         self.value.extend_from_slice(&piece[..piece.len().min(room)]);
         let Some(at) = at else { return bytes.len() };
+        if self.within && self.value.is_empty() && end != 0 {
+            self.state = State::Empty(end);
+            return at + 1;
+        }
+        if self.within {
+            with_blanks(&mut self.value);
+        }
         look_into(&self.attribute, &self.value, aside);
         if bytes[at] == b'>' && end == 0 {
             return at + self.tag(shown);
@@ -262,7 +299,9 @@ impl Page {
         }
         let byte = bytes[0];
         let expected = if seen == 1 { Some(b'/') } else { self.name.get(seen - 2).copied() };
-        let over = byte.is_ascii_whitespace() || byte == b'/' || byte == b'>';
+        let over = byte.is_ascii_whitespace()
+            || matches!(byte, b'/' | b'>')
+            || (self.within && matches!(byte, b'\\' | b'='));
         match expected {
             Some(expected) if byte.to_ascii_lowercase() == expected => {
                 self.ending.push(byte);
@@ -283,6 +322,26 @@ impl Page {
             }
         }
     }
+}
+
+/// Makes blanks of a value's `\n` and its like.
+fn with_blanks(value: &mut Vec<u8>) {
+    if memchr(b'\\', value).is_none() {
+        return;
+    }
+    let mut plain = Vec::with_capacity(value.len());
+    let mut rest = value.as_slice();
+    while let Some(&byte) = rest.first() {
+        let (blank, used) = match rest {
+            [b'\\', b'n', ..] => (b'\n', 2),
+            [b'\\', b'r', ..] => (b'\r', 2),
+            [b'\\', b't', ..] => (b'\t', 2),
+            _ => (byte, 1),
+        };
+        plain.push(blank);
+        rest = &rest[used..];
+    }
+    *value = plain;
 }
 
 fn is_name(byte: u8) -> bool {

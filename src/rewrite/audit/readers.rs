@@ -71,6 +71,9 @@ fn formats() {
         ("plain", "ta\u{1bca0}ro@exa\u{1}mple.com"),
         ("plain", "x\u{7f}taro@example.com"),
         ("plain", "mail taro@example.com.Thanks"),
+        ("plain", "taro@example.com_.csv"),
+        ("plain", "taro@example.com_x.csv"),
+        ("plain", "taro@example.com-_x.csv"),
     ] {
         let message = message_of(kind, body);
         for size in [1, 7, 64, message.len()] {
@@ -109,6 +112,10 @@ fn neighbours_are_not_hit() {
         ("application/json", r#"{"m":"x\nkentaro@example.com"}"#),
         ("application/x-www-form-urlencoded", "to=ken%2Btaro%40example.com"),
         ("html", "ken<b>-taro</b>@example.com"),
+        (
+            "plain",
+            "taro@example.com.au_.csv taro@example.com.au-.csv taro@example.com.au_x.csv taro@example.com.au__ x",
+        ),
         ("plain", "taro@example.com.au taro@mail.example.com taro.z@example.com taro-2@example.com"),
     ] {
         let message = message_of(kind, body);
@@ -245,6 +252,95 @@ proptest! {
         prop_assert!(hits.is_empty(), "{} {}", name, String::from_utf8_lossy(&message));
     }
 }
+
+/// Ways to put a text into another, each undone by the program that reads it.
+type Outer = fn(&str) -> String;
+
+/// As JSON, scripts and the like write a string.
+fn quoted(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('/', "\\/");
+    text.replace('\r', "\\r").replace('\n', "\\n").replace('\t', "\\t")
+}
+
+const OUTERS: [(&str, &str, Outer); 9] = [
+    ("json", "application/json", |text| format!("{{\"m\":\"x {}\"}}", quoted(text))),
+    ("json in ASCII", "application/json", |text| {
+        let text = quoted(text).replace('<', "\\u003c").replace('>', "\\u003E").replace('&', "\\u0026");
+        format!("[\"x {text}\"]")
+    }),
+    ("javascript", "javascript", |text| format!("m = \"x {}\";", quoted(text).replace('<', "\\x3c"))),
+    ("calendar", "calendar", |text| {
+        let text = text.replace('\\', "\\\\").replace('\r', "").replace('\n', "\\n");
+        let text = format!("DESCRIPTION:x {}", text.replace(',', "\\,").replace(';', "\\;"));
+        let letters: Vec<char> = text.chars().collect();
+        letters.chunks(60).map(String::from_iter).collect::<Vec<_>>().join("\r\n ")
+    }),
+    ("csv", "csv", |text| format!("1,\"x {}\"\r\n", text.replace('"', "\"\""))),
+    ("xml", "xml", |text| {
+        let text =
+            text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+        format!("<m>x {text}</m>")
+    }),
+    ("html", "html", |text| {
+        format!("<pre>x {}</pre>", text.replace('&', "&amp;").replace('<', "&#60;").replace('"', "&#x22;"))
+    }),
+    ("percent", "plain", |text| {
+        let letter = |byte: u8| {
+            let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+            if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+        };
+        format!("https://x.example/?q=x%20{}", text.bytes().map(letter).collect::<String>())
+    }),
+    ("quoted-printable", "plain", |text| {
+        let text = text.replace('=', "=3D").replace('\r', "=0D").replace('\n', "=0A").replace('\t', "=09");
+        let letters: Vec<char> = text.chars().collect();
+        letters.chunks(70).map(String::from_iter).collect::<Vec<_>>().join("=\r\n")
+    }),
+];
+
+/// Every text in every other, two deep: a page in which the address is cut by what a browser does not show.
+#[test]
+fn texts_in_texts() {
+    let mut missed = Vec::new();
+    for between in BETWEEN {
+        let page = format!("<p>x</p>\r\n<p>taro{between}@example.com</p>\n");
+        for (first, kind, wrap) in OUTERS {
+            let once = wrap(&page);
+            let mut cases = vec![(first.to_owned(), kind, once.clone())];
+            let around = |(name, kind, wrap): (&str, &'static str, Outer)| {
+                (format!("{first} > {name}"), kind, wrap(&once))
+            };
+            cases.extend(OUTERS.map(around));
+            for (name, kind, body) in cases {
+                let message = message_of(kind, &body);
+                if scan_in(&message, &needles(&[NEEDLE]), 4_096).unwrap().hits.is_empty() {
+                    missed.push(format!("{name}: {between:?}"));
+                }
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{} missed:\n{}", missed.len(), missed.join("\n"));
+}
+
+/// What stands inside an address on a page, and is not shown.
+const BETWEEN: [&str; 16] = [
+    "<b>",
+    "<b\nclass=\"x\"\n>",
+    "<b title=\"x > y\">",
+    "<b title='x > y'>",
+    "<script>var a = '<b>';</script>",
+    "<script>//</script\n>",
+    "<script\ntype=\"text/javascript\">x</script>",
+    "<style>p > b { color: red }</style\t>",
+    "<STYLE type=text/css><!-- x --></STYLE >",
+    "<template>x</template>",
+    "<template\r\nid=x>x</template\r\n>",
+    "<!-- x > y -->",
+    "<!--[if mso]><![endif]-->",
+    "<wbr\n/>",
+    "&shy;",
+    "&#8203;<span\n>&#x200b;</span>",
+];
 
 /// Twice the text, no more than about twice the time, in whatever state of the machines.
 #[test]

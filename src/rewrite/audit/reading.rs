@@ -267,7 +267,7 @@ impl Escapes {
         if self.plan.depth > 0 {
             let hot = escaped_tags && has_tag(text);
             let depth = self.plan.depth - 1;
-            self.markup.feed(needles, (&self.before, text, hot), || Markup::new(depth), found);
+            self.markup.feed(needles, (&self.before, text, hot), || Markup::within(depth), found);
             self.before.push(text);
         }
     }
@@ -336,10 +336,20 @@ pub(super) struct Markup {
 }
 
 impl Markup {
+    /// A page.
     pub(super) fn new(depth: u8) -> Self {
+        Self::of(depth, Page::default())
+    }
+
+    /// A page that stood in another text.
+    fn within(depth: u8) -> Self {
+        Self::of(depth, Page::within())
+    }
+
+    fn of(depth: u8, page: Page) -> Self {
         Self {
             depth,
-            page: Page::default(),
+            page,
             shown: Reading::new(Plan::derived(TAGS, 0)),
             aside: None,
             before: History::default(),

@@ -19,6 +19,11 @@ impl ForksStore for SqliteStore {
         self.readers.read(move |db| groups::member_ids(db, item)).await
     }
 
+    async fn transactions(&self, id: Id) -> Result<Vec<Id>, StoreError> {
+        let all = move |db: &rusqlite::Connection| taken::transactions(db, id);
+        self.readers.read(all).await
+    }
+
     async fn enter(
         &self,
         id: Id,

@@ -243,6 +243,7 @@ fn action(action: LinkAction) -> i64 {
         LinkAction::Undo => 2,
         LinkAction::AskAsIs => 3,
         LinkAction::View => 4,
+        LinkAction::AskAgain => 5,
     }
 }
 
@@ -253,6 +254,7 @@ fn to_action(code: i64) -> Result<LinkAction, StoreError> {
         2 => LinkAction::Undo,
         3 => LinkAction::AskAsIs,
         4 => LinkAction::View,
+        5 => LinkAction::AskAgain,
         _ => return Err(StoreError::Unreadable(format!("there is no link that does {code}"))),
     })
 }

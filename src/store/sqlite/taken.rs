@@ -40,6 +40,11 @@ fn whole_mail(tx: &Connection, id: Id) -> Result<Vec<i64>, Failure> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The same as ids.
+pub(super) fn transactions(db: &Connection, id: Id) -> Result<Vec<Id>, Failure> {
+    whole_mail(db, id)?.into_iter().map(|row| read::id_of(db, row)).collect()
+}
+
 /// Takes back what waits of a delayed mail: it was never tried, and is not yet due. How many copies.
 pub(super) fn take(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<usize, Failure> {
     let mut all = 0;

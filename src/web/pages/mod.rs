@@ -46,6 +46,7 @@ pub(super) fn routes() -> Routes {
         .get("/held/{id}/html", content::html)
         .get("/held/{id}/attachment/{number}", content::attachment)
         .get("/m/{id}", trace::page)
+        .post("/m/{id}/again", trace::again)
         .get("/report", report::page)
         .get("/report.csv", report::table)
         .get("/circles", circles::page)

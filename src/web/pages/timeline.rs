@@ -94,6 +94,10 @@ fn told(t: &Words, event: &Event) -> String {
         }
         Event::Stopped { left, total, .. } => t.p("desk-event-stopped").n("left", *left).n("total", *total),
         Event::Repeated { recipients, .. } => t.p("desk-event-repeated").n("count", *recipients),
+        Event::AskedAgain { by, anew } => {
+            t.p("desk-event-asked-again").s("by", line(by)).s("anew", anew.to_string())
+        }
+        Event::Again { of } => t.p("desk-event-again").s("of", of.to_string()),
         Event::Namesake { of } => t.p("desk-event-namesake").s("of", of.to_string()),
         Event::TakenBack { by } => t.p("desk-event-taken-back").s("by", line(by)),
         Event::Undone { by } => t.p("desk-event-undone").s("by", line(by)),

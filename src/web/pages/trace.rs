@@ -2,19 +2,22 @@
 
 use super::super::Site;
 use super::super::words::calm;
+use super::act::{Fields, value};
 use super::answer;
 use super::held::LINE;
 use super::people::LONGEST;
 use super::timeline::{Moment, timeline};
 use super::visit::{Chrome, Visit, show};
+use crate::desk::principal::Whose;
 use crate::id::Id;
 use crate::policy::Verdict;
 use crate::policy::verdict::Language;
 use crate::store::{DeliveryState, QueueRow};
 use askama::Template;
+use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use std::sync::Arc;
 
 /// Most entries, and most copies, that the page lists.
@@ -30,6 +33,8 @@ struct Trace {
     recipients: usize,
     received: crate::clock::Timestamp,
     held: bool,
+    /// Its sender looks at it, and may ask to send it again openly.
+    again: bool,
     /// In observe mode: what would have been done, and why.
     would: Option<(String, Vec<String>)>,
     timeline: Vec<Moment>,
@@ -70,6 +75,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
             recipients: message.envelope.recipients.len(),
             received: message.received,
             held: message.held.is_some(),
+            again: message.goes_individually() && who.sent(&Whose::of(&message).standing()),
             would: would_have(&c, message.verdict.as_ref()),
             timeline: timeline(&c.t, &journal, MOST),
             copies: copies.iter().take(MOST).map(|row| copy(&c, row)).collect(),
@@ -78,6 +84,21 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
             c,
         },
     )
+}
+
+/// `POST /m/{id}/again`
+pub(super) async fn again(
+    State(site): State<Arc<Site>>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let Visit { who, c } = visit;
+    let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
+    match site.desk.ask_as_is(&who, id, value(&fields, "reason").unwrap_or_default()).await {
+        Ok(anew) => Redirect::to(&format!("/held/{}", anew.unwrap_or(id))).into_response(),
+        Err(error) => answer::refused(c, id, &error),
+    }
 }
 
 fn would_have(c: &Chrome, verdict: Option<&Verdict>) -> Option<(String, Vec<String>)> {

@@ -1,0 +1,257 @@
+//! "Send again openly": a mail that went to each without showing the others is made anew, and waits for
+//! somebody else than its sender to let everybody see everybody.
+//!
+//! What is made is the stored mail with a Message-ID of its own, for all who got a copy of it, in however
+//! many transactions it came. That Message-ID follows from the first transaction and from how often it
+//! was asked: whoever asks twice at once makes the same mail, and the store keeps that once.
+
+use super::principal::{Principal, Whose};
+use super::{CHUNK, Desk, DeskError};
+use crate::clock::{Entropy, SystemEntropy, Timestamp};
+use crate::examine::{Examination, Examiner};
+use crate::id::Id;
+use crate::journal::Event;
+use crate::message::{Address, Envelope, Header};
+use crate::policy::{Action, Disclosure};
+use crate::rewrite::again::renamed;
+use crate::store::{
+    Body, DeliveryState, HeldState, HoldKind, NewHold, NewMessage, NewNotice, NoticeKind, Place, StoreError,
+    StoredMessage,
+};
+use bytes::BytesMut;
+use std::collections::HashSet;
+use std::sync::Arc;
+use tokio::io::AsyncReadExt;
+
+/// What every hold that a sender asks for has in common.
+pub(super) struct Request {
+    /// When somebody has to have decided.
+    pub(super) expires: Timestamp,
+    /// Who is told, and when.
+    pub(super) notices: Vec<NewNotice>,
+}
+
+/// A mail that left, in all its transactions.
+struct Left {
+    /// Its first transaction, by which it is known.
+    first: Id,
+    /// Sender, and everybody for whom a copy was made.
+    envelope: Envelope,
+    /// As what it was asked for before, the latest last.
+    before: Vec<Id>,
+}
+
+impl Desk {
+    /// A request to send something as it is: it waits as long as any hold, and the approvers are told.
+    pub(super) fn request(&self, now: Timestamp) -> Request {
+        let span = *self.hold_for.borrow();
+        let expires = now.plus(span);
+        let soon = expires.minus(span / 4);
+        let due = |kind, due| NewNotice { kind, due };
+        let notices = vec![
+            due(NoticeKind::AskedAsIs, now),
+            due(NoticeKind::Expiring, soon),
+            due(NoticeKind::ExpiringApprovers, soon),
+        ];
+        Request { expires, notices }
+    }
+
+    /// Asks to send a mail again openly that went to each without showing the others; the new mail, or the
+    /// one that was made of it when somebody asked before.
+    pub(super) async fn ask_again(
+        &self,
+        who: &Principal,
+        message: &StoredMessage,
+        reason: String,
+    ) -> Result<Id, DeskError> {
+        let left = self.left(message).await?;
+        if !message.goes_individually() || left.envelope.recipients.is_empty() {
+            return Err(DeskError::TooLate(message.id));
+        }
+        if let Some(open) = self.asked_before(&left).await? {
+            return Ok(open);
+        }
+        let new = self.made_again(message, &left, who, reason).await?;
+        let (id, at) = (new.id, new.received);
+        let anew = match self.store.accept(new).await {
+            Ok(_) => id,
+            Err(StoreError::Known { original, .. }) => original,
+            Err(error) => return Err(error.into()),
+        };
+        // The new mail names the old one already: should this fail, asking again makes up for it.
+        if !self.asked_as(left.first).await?.contains(&anew) {
+            let event = Event::AskedAgain { by: who.name.clone(), anew };
+            self.store.enter(left.first, at, event.clone(), Vec::new()).await?;
+            if message.id != left.first {
+                self.store.enter(message.id, at, event, Vec::new()).await?;
+            }
+        }
+        tracing::info!(id = %message.id, %anew, "its sender asks to send it again openly: that is held");
+        self.wake();
+        Ok(anew)
+    }
+
+    /// The whole mail, with everybody for whom a copy was made that nobody took back.
+    async fn left(&self, message: &StoredMessage) -> Result<Left, DeskError> {
+        let mut envelope = Envelope { recipients: Vec::new(), ..message.envelope.clone() };
+        let (mut first, mut seen) = (message.id, HashSet::new());
+        for (index, id) in self.store.transactions(message.id).await?.into_iter().enumerate() {
+            if index == 0 {
+                first = id;
+            }
+            let rows = self.store.deliveries(id).await?;
+            let rows = rows.into_iter().filter(|row| row.state != DeliveryState::Dropped);
+            let got: HashSet<String> = rows
+                .flat_map(|row| row.recipients)
+                .filter_map(|text| Some(Address::parse(&text).ok()?.key().to_owned()))
+                .collect();
+            if got.is_empty() {
+                continue;
+            }
+            let part = match self.store.message(id).await {
+                Ok(part) => part.envelope,
+                // Its content went before that of the others.
+                Err(StoreError::NotFound(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            envelope.smtputf8 |= part.smtputf8;
+            envelope.eight_bit |= part.eight_bit;
+            let with_copy = part.recipients.into_iter().filter(|to| got.contains(to.address.key()));
+            envelope.recipients.extend(with_copy.filter(|to| seen.insert(to.address.key().to_owned())));
+        }
+        Ok(Left { first, envelope, before: self.asked_as(first).await? })
+    }
+
+    /// As what a mail was asked for again.
+    async fn asked_as(&self, id: Id) -> Result<Vec<Id>, DeskError> {
+        let journal = self.store.journal(id).await?;
+        Ok(journal
+            .into_iter()
+            .filter_map(|entry| match entry.event {
+                Event::AskedAgain { anew, .. } => Some(anew),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// What was made of it before, where that waits or was sent. What went back may be asked for anew.
+    async fn asked_before(&self, left: &Left) -> Result<Option<Id>, DeskError> {
+        let Some(latest) = left.before.last() else { return Ok(None) };
+        match self.store.message(*latest).await {
+            Ok(message) => {
+                let state = message.held.map(|held| held.state);
+                Ok(matches!(state, Some(HeldState::Held | HeldState::Released)).then_some(*latest))
+            }
+            Err(StoreError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The new mail, held.
+    async fn made_again(
+        &self,
+        old: &StoredMessage,
+        left: &Left,
+        who: &Principal,
+        reason: String,
+    ) -> Result<NewMessage, DeskError> {
+        let header =
+            Header::parse(old.header.clone()).map_err(|error| DeskError::Unreadable(error.to_string()))?;
+        let now = self.now();
+        let message_id = format!("{}.again{}.sekisho@{}", left.first, left.before.len() + 1, self.hostname);
+        let mut new = StoredMessage {
+            id: Id::new(now, SystemEntropy.bits()),
+            received: now,
+            envelope: left.envelope.clone(),
+            header: renamed(&header, &message_id),
+            body: self.copy_of(old).await?,
+            message_id,
+            verdict: None,
+            needles: Arc::default(),
+            held: None,
+            ..old.clone()
+        };
+        let examiner = self.examiner.borrow().clone();
+        let seen = self.examine(&examiner, &new).await?;
+        let asked = Event::Asked { by: who.name.clone(), reason };
+        let stamp = self.stamp(&new);
+        let accepted = Event::Accepted {
+            client: stamp.client.clone(),
+            action: Action::Hold.word().to_owned(),
+            disclosure: "as-is".to_owned(),
+            recipients: new.envelope.recipients.len(),
+            copies: 0,
+            // They were counted when it came.
+            exposures: 0,
+            would: None,
+        };
+        let hits = examiner.copies(&seen, Disclosure::AsIs, &stamp, &[]).err().unwrap_or_default();
+        let readable = seen.index.is_ok() && seen.facts.problems.is_empty();
+        // What can be sent as it is without anything to acknowledge is an approver's to decide, like a rule.
+        let kind = if hits.is_empty() && readable { HoldKind::Rule } else { HoldKind::Unsafe };
+        let Request { expires, notices } = self.request(now);
+        new.verdict = Some(seen.verdict.clone());
+        Ok(NewMessage {
+            held: Some(NewHold {
+                kind,
+                reasons: vec![reasons(old.id)],
+                hits,
+                expires,
+                approvers: approvers(&examiner, &new, &seen),
+                place: Place::default(),
+            }),
+            id: new.id,
+            received: now,
+            origin: new.origin,
+            envelope: new.envelope,
+            header: new.header,
+            body: new.body,
+            subject: new.subject,
+            message_id: new.message_id,
+            verdict: new.verdict,
+            needles: Vec::new(),
+            deliveries: Vec::new(),
+            ledger: None,
+            notices,
+            answers: None,
+            events: vec![accepted, Event::Again { of: old.id }, asked],
+            fork: seen.fork,
+        })
+    }
+
+    /// The body once more: each message has one of its own, and takes it along when it is removed.
+    async fn copy_of(&self, message: &StoredMessage) -> Result<Body, StoreError> {
+        let unreadable = |error| StoreError::Unavailable(format!("the body of {}: {error}", message.id));
+        let mut from = self.store.open_body(&message.body).await?;
+        let mut into = self.store.new_body().await?;
+        loop {
+            let mut chunk = BytesMut::with_capacity(CHUNK);
+            if from.read_buf(&mut chunk).await.map_err(unreadable)? == 0 {
+                return into.finish().await;
+            }
+            into.write(chunk.freeze()).await?;
+        }
+    }
+}
+
+/// Who decides on it.
+fn approvers(examiner: &Examiner, message: &StoredMessage, seen: &Examination) -> Vec<Address> {
+    let senders = Whose::of(message).senders;
+    examiner.approvers.of(&seen.verdict, &senders.iter().collect::<Vec<_>>())
+}
+
+/// Why it is held (English, Japanese).
+fn reasons(old: Id) -> (String, String) {
+    (
+        format!(
+            "it was sent individually, as {old}; its sender asks to send it again so that all of them see each other"
+        ),
+        format!(
+            "{old} として個別に送信済みです。宛先の全員が互いに見える形でもう一度送りたい、と送信者が希望しています"
+        ),
+    )
+}
+
+#[cfg(test)]
+#[path = "again_tests.rs"]
+mod tests;
