@@ -162,12 +162,12 @@ fn turned(site: &Site, parts: &Parts, why: Turned) -> Response {
 /// Puts the visitor into the request; what its forms must carry.
 async fn visitor(site: &Arc<Site>, request: &mut Request, path: &str) -> Result<String, StoreError> {
     let mut expected = String::new();
-    if let Some(token) = cookies::token(request.headers(), cookies::SESSION, site.secure) {
-        if let Some(signed) = site.people.signed(&token).await? {
-            expected = token.derived(CSRF_FIELD);
-            request.extensions_mut().insert(signed.who.clone());
-            request.extensions_mut().insert(signed);
-        }
+    if let Some(token) = cookies::token(request.headers(), cookies::SESSION, site.secure)
+        && let Some(signed) = site.people.signed(&token).await?
+    {
+        expected = token.derived(CSRF_FIELD);
+        request.extensions_mut().insert(signed.who.clone());
+        request.extensions_mut().insert(signed);
     }
     // Who signs in has no session yet: their forms are bound to the browser.
     let signing_in = path.starts_with(LOGIN);

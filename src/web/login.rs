@@ -55,10 +55,7 @@ struct Login {
     note: String,
     /// The note is about something that went wrong.
     wrong: bool,
-    passwords: bool,
-    codes: bool,
-    /// Browsers that can are asked for a passkey.
-    passkeys: bool,
+    offers: Offers,
     provider: Option<String>,
     /// Where somebody signs out at the provider too.
     provider_out: Option<String>,
@@ -70,10 +67,18 @@ struct Login {
     back: String,
 }
 
+/// Ways in beside a provider.
+struct Offers {
+    passwords: bool,
+    codes: bool,
+    /// Browsers that can are asked for a passkey.
+    passkeys: bool,
+}
+
 impl Login {
     /// The field that is most likely the next to be filled in: what is wrong, else the first.
     fn focus(&self) -> &'static str {
-        match (self.field, self.passwords) {
+        match (self.field, self.offers.passwords) {
             ("user", _) => "password",
             ("address", _) | (_, false) => "address",
             _ => "user",
@@ -130,9 +135,11 @@ fn login(site: &Site, c: Chrome, back: &str) -> Login {
         c,
         note: String::new(),
         wrong: false,
-        passwords: site.people.has_passwords(),
-        codes: site.people.mails_codes(),
-        passkeys: site.people.passkeys().is_some(),
+        offers: Offers {
+            passwords: site.people.has_passwords(),
+            codes: site.people.mails_codes(),
+            passkeys: site.people.passkeys().is_some(),
+        },
         provider: site.people.provider().map(|provider| provider.name().to_owned()),
         provider_out: None,
         user: String::new(),

@@ -139,7 +139,7 @@ def it_refuses_forms_that_are_not_its_own():
         for method in ("GET", "HEAD"):
             # Whoever opens where a form went is led to the page that it stood on; nothing is decided.
             led = browser.open(path, method)
-            equal((led.status, led.location), (303, f"/held/{held}"))
+            equal((led.status, led.location.endswith(f"/held/{held}")), (303, True), led.location)
             equal([row["id"] for row in desk.held()], [held], "a GET that decides")
         big = browser.open(path, "POST", raw=b"x" * (3 << 20),
                            headers={"Content-Type": "application/x-www-form-urlencoded"})

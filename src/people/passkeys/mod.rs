@@ -153,7 +153,7 @@ impl People {
             By::Once => return Err(Denied::Off),
         };
         let all = self.store.passkeys_of(&kept.name, &keys(&kept.addresses)).await?;
-        if all.len() >= MOST || (matches!(kept.by, By::Code) && all.iter().any(|key| !self.over(key, now))) {
+        if all.len() >= MOST || (matches!(kept.by, By::Code) && all.iter().any(|key| !over(key, now))) {
             return Err(Denied::Wrong);
         }
         let key = Key { algorithm: made.algorithm, info: octets(&made.key)? };
@@ -193,7 +193,7 @@ impl People {
             (octets(&used.client)?, octets(&used.data)?, octets(&used.signature)?);
         let count = verify::used(&client, &data, &signature, &key, row.count, &challenge, &party)
             .map_err(|why| unsound(&row.name, why))?;
-        if self.over(&row, now) {
+        if over(&row, now) {
             return Err(Denied::Wrong);
         }
         let owner: Owner = serde_json::from_str(&row.who).map_err(|_| Denied::Wrong)?;
@@ -261,14 +261,14 @@ impl People {
         }
         let now = self.clock.now();
         let all = self.store.passkeys_of(name, &keys(addresses)).await?;
-        Ok(all.iter().any(|key| !self.over(key, now)))
+        Ok(all.iter().any(|key| !over(key, now)))
     }
+}
 
-    /// Whether a key's time is over: nobody would say that its owner left.
-    fn over(&self, row: &PasskeyRow, now: Timestamp) -> bool {
-        let owner: Option<Owner> = serde_json::from_str(&row.who).ok();
-        owner.is_none_or(|owner| owner.how != How::Account && now.since(row.made) >= LASTS)
-    }
+/// Whether a key's time is over: nobody would say that its owner left.
+fn over(row: &PasskeyRow, now: Timestamp) -> bool {
+    let owner: Option<Owner> = serde_json::from_str(&row.who).ok();
+    owner.is_none_or(|owner| owner.how != How::Account && now.since(row.made) >= LASTS)
 }
 
 fn keys(addresses: &[Address]) -> Vec<String> {

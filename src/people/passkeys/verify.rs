@@ -1,6 +1,6 @@
-//! What browsers say when a passkey is made or used (WebAuthn Level 3), verified: the client data (§5.8.1), the
+//! What browsers say when a passkey is made or used (`WebAuthn` Level 3), verified: the client data (§5.8.1), the
 //! authenticator data (§6.1) and the signature over both (§7.2). Nothing else of the protocol is spoken here:
-//! no attestation is asked for, and the public key comes from the browser as SubjectPublicKeyInfo (§5.2.1.1),
+//! no attestation is asked for, and the public key comes from the browser as `SubjectPublicKeyInfo` (§5.2.1.1),
 //! so that nothing has to be decoded from CBOR.
 
 use crate::token::{Token, same};
@@ -10,13 +10,13 @@ use aws_lc_rs::signature::{
 };
 use serde::Deserialize;
 
-/// Algorithms that a passkey may sign with (RFC 9053, RFC 8812): ES256, EdDSA, RS256.
+/// Algorithms that a passkey may sign with (RFC 9053, RFC 8812): ES256, `EdDSA`, RS256.
 pub const ALGORITHMS: [i64; 3] = [-7, -8, -257];
 /// Longest credential id (§4, credential ID).
 const LONGEST_ID: usize = 1_023;
 /// Longest key: RSA of 8,192 bits.
 const LONGEST_KEY: usize = 1_200;
-/// What stands before a point of P-256, uncompressed, in its SubjectPublicKeyInfo (RFC 5480).
+/// What stands before a point of P-256, uncompressed, in its `SubjectPublicKeyInfo` (RFC 5480).
 const P256: &[u8] = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
 /// The same of Ed25519 (RFC 8410).
 const EDWARDS: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
@@ -80,7 +80,7 @@ pub enum Unsound {
 pub struct Key {
     /// One of [`ALGORITHMS`].
     pub algorithm: i64,
-    /// SubjectPublicKeyInfo.
+    /// `SubjectPublicKeyInfo`.
     pub info: Vec<u8>,
 }
 

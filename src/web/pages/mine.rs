@@ -41,10 +41,25 @@ struct Line {
     class: &'static str,
     /// Its own page.
     link: String,
-    takes_back: bool,
-    sends_now: bool,
-    undoes: bool,
-    decides: bool,
+    can: Vec<Can>,
+}
+
+impl Line {
+    fn takes_back(&self) -> bool {
+        self.can.contains(&Can::TakeBack)
+    }
+
+    fn sends_now(&self) -> bool {
+        self.can.contains(&Can::SendNow)
+    }
+
+    fn undoes(&self) -> bool {
+        self.can.contains(&Can::Undo)
+    }
+
+    fn decides(&self) -> bool {
+        self.can.contains(&Can::Decide)
+    }
 }
 
 /// `GET /mine`
@@ -80,7 +95,6 @@ fn line(t: &Words, own: &Own) -> Line {
     let whom =
         if more == 0 { first } else { t.p("desk-mine-whom").s("first", first).n("more", more).to_string() };
     let (state, class) = stands(t, own.stands);
-    let can = |what| own.can.contains(&what);
     Line {
         id: row.id,
         subject: super::held::subject(t, &row.subject),
@@ -92,10 +106,7 @@ fn line(t: &Words, own: &Own) -> Line {
             Some((_, _, item)) => format!("/held/{item}"),
             None => format!("/m/{}", row.id),
         },
-        takes_back: can(Can::TakeBack),
-        sends_now: can(Can::SendNow),
-        undoes: can(Can::Undo),
-        decides: can(Can::Decide),
+        can: own.can.clone(),
     }
 }
 

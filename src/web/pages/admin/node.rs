@@ -41,7 +41,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit) -> Respons
         return answer::gone(c);
     }
     let totals = tokio::try_join!(site.store.totals(c.t.now.minus(SPAN)), site.store.chain_head());
-    let (totals, head) = match totals {
+    let (totals, chain) = match totals {
         Ok(found) => found,
         Err(error) => return refused(c, &error.into()),
     };
@@ -49,7 +49,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit) -> Respons
         let examiner = site.desk.examiner.borrow();
         (examiner.policy.mode() == Mode::Observe, examiner.policy.rule_names().count())
     };
-    let held = totals.held.get(&HeldState::Held.to_string()).copied().unwrap_or(0);
+    let waiting = totals.held.get(&HeldState::Held.to_string()).copied().unwrap_or(0);
     let node = Node {
         tabs: tabs(&c, "node"),
         trouble: readiness(&site).await.err(),
@@ -58,8 +58,8 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit) -> Respons
         rules,
         zone: c.t.zone.iana_name().unwrap_or("UTC").to_owned(),
         open: totals.open.iter().map(|(state, count)| (c.t.of("desk-delivery-", state), *count)).collect(),
-        waiting: held,
-        entries: head.entries,
+        waiting,
+        entries: chain.entries,
         c,
     };
     show(StatusCode::OK, &node)

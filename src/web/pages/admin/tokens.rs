@@ -20,20 +20,22 @@ use std::sync::Arc;
 struct Tokens {
     c: Chrome,
     tabs: Vec<Tab>,
-    tokens: Vec<ApiTokenRow>,
-}
-
-impl Tokens {
-    fn by(&self, token: &ApiTokenRow) -> String {
-        calm(&token.made_by, LONGEST)
-    }
+    /// Each with who made it, on one line.
+    all: Vec<(ApiTokenRow, String)>,
 }
 
 /// `GET /tokens`
 pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit) -> Response {
     let Visit { who, c } = visit.at("node");
     match site.desk.tokens(&who).await {
-        Ok(tokens) => show(StatusCode::OK, &Tokens { tabs: tabs(&c, "tokens"), tokens, c }),
+        Ok(tokens) => {
+            let by = |token: ApiTokenRow| {
+                let by = calm(&token.made_by, LONGEST);
+                (token, by)
+            };
+            let all = tokens.into_iter().map(by).collect();
+            show(StatusCode::OK, &Tokens { tabs: tabs(&c, "tokens"), all, c })
+        }
         Err(error) => refused(c, &error),
     }
 }
