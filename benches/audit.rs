@@ -1,4 +1,7 @@
-//! What the scan of a body and the search of a header cost: `cargo bench --bench audit`.
+//! What the scan of a body and the search of a header cost, by kind of mail: `cargo bench --bench audit`.
+
+#[path = "kinds/mod.rs"]
+mod kinds;
 
 use bytes::Bytes;
 use sekisho::message::{Address, Header};
@@ -13,13 +16,9 @@ fn addresses(count: usize) -> Vec<Address> {
         .collect()
 }
 
-fn repeated(unit: &str, size: usize) -> Vec<u8> {
-    unit.as_bytes().iter().copied().cycle().take(size).collect()
-}
-
 /// Median seconds of one run.
 fn time(mut run: impl FnMut()) -> f64 {
-    let mut times: Vec<f64> = (0..15)
+    let mut times: Vec<f64> = (0..5)
         .map(|_| {
             let start = Instant::now();
             run();
@@ -40,31 +39,20 @@ fn scan(head: &str, body: &[u8], needles: &Arc<Needles>) {
 }
 
 fn main() {
-    let text =
-        "Dear customer, please find the minutes of our meeting below. Questions: desk@mine.example\r\n";
-    let japanese = "いつもお世話になっております。次回の会議の日程をお知らせいたします。\r\n";
-    let html = "<tr><td class=\"a\" style=\"color:#333\">Minutes</td><td><a href=\"https://x.example/?q=1&amp;r=%20\">x</a></td></tr>\r\n";
-    let base64 = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9\r\n";
-    let bodies = [
-        ("text", "Content-Type: text/plain\r\n", text),
-        ("japanese", "Content-Type: text/plain; charset=utf-8\r\n", japanese),
-        ("html", "Content-Type: text/html\r\n", html),
-        ("base64", "Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n", base64),
-    ];
-    for count in [50, 5_000] {
-        let needles = Arc::new(Needles::new(addresses(count)));
-        for (name, head, unit) in &bodies {
-            for size in [100 * 1_024, 5 * 1_024 * 1_024] {
-                let body = [b"\r\n", &repeated(unit, size)[..]].concat();
-                let seconds = time(|| scan(head, &body, &needles));
-                #[allow(clippy::cast_precision_loss)] // a figure for people
-                let rate = size as f64 / seconds / 1e6;
-                println!(
-                    "{count:>5} needles  {name:<9} {size:>8} octets  {:>9.3} ms  {rate:>7.0} MB/s",
-                    seconds * 1e3
-                );
-            }
+    let size = std::env::var("SIZE").ok().and_then(|size| size.parse().ok()).unwrap_or(5 << 20);
+    println!("MiB a second of one core, {size} octets, searched for so many hidden addresses:");
+    println!("{:16} {:>8} {:>8} {:>8}", "kind", 0, 50, 5_000);
+    for kind in kinds::KINDS {
+        let mail = kinds::mail(kind, 7, size);
+        let mut rates = Vec::new();
+        for count in [0, 50, 5_000] {
+            let needles = Arc::new(Needles::new(addresses(count)));
+            let seconds = time(|| scan(&mail.head, &mail.body, &needles));
+            #[allow(clippy::cast_precision_loss)] // a figure for people
+            let rate = mail.body.len() as f64 / seconds / f64::from(1 << 20);
+            rates.push(rate);
         }
+        println!("{kind:16} {:8.0} {:8.0} {:8.0}", rates[0], rates[1], rates[2]);
     }
     let list = addresses(10_000);
     println!("build 10,000 needles: {:.1} ms", time(|| drop(black_box(Needles::new(list.clone())))) * 1e3);

@@ -7,6 +7,7 @@
 //! way mail goes: listeners drain first, then what speaks to people, then the courier; the store last.
 
 mod accounts;
+mod budget;
 pub mod check;
 mod descriptors;
 mod doorway;
@@ -38,6 +39,7 @@ use crate::notice::{self, Postman};
 use crate::people::People;
 use crate::store::StoreError;
 use crate::store::lock::Lock;
+use crate::tls::Identities;
 use crate::upstream::tally::Tally;
 use crate::web::metrics::{Answers, Metrics, Probes};
 use crate::web::{self, Site};
@@ -133,13 +135,17 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(RelayClock::start());
         let examiner = parts::examiner(Some(&config), &[])?;
         let tally = Tally::default();
+        let identities = Identities::default();
         let ways = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?;
+        let ways = ways.looked_after(&identities);
         let secured = tls::Secured::load(&config, clock.wall())?;
-        let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock));
+        let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock), identities.clone());
         let access = gatekeeper.admit(&config)?;
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
         let store = parts::open(&config).await?;
+        let budgets = budget::budgets(&config, None, store.as_ref(), &*clock).await?;
+        let examiner = Examiner { budgets, ..examiner };
         let ways = ways.remember(&store).await?.all()?;
         gatekeeper.learn(memory::sources(store.as_ref(), clock.now()).await?);
         let seals = seals::read(&config)?;
@@ -193,6 +199,7 @@ impl App {
             ways: Mutex::new(ways.kept),
             signing_in,
             hooks,
+            identities,
         };
         Ok(Running::launch(config, sockets, desk, intake, courier, changing, lock))
     }
@@ -209,6 +216,8 @@ struct Changing {
     /// What signing in begins with.
     signing_in: crate::people::Settings,
     hooks: hook::Caller,
+    /// Our certificates towards upstreams.
+    identities: Identities,
 }
 
 /// Every socket, bound before anything starts.
@@ -311,6 +320,8 @@ impl Running {
                 secure: config.desk.url.as_deref().is_some_and(|url| url.starts_with("https:")),
                 metrics: Metrics::new(Arc::clone(&desk.clock), answers, probes(&courier), |registry| {
                     sockets.secured.register(registry);
+                    tls::register_own(&changing.identities, registry);
+                    budget::register(desk.examiner.clone(), Arc::clone(&desk.clock), registry);
                     sockets.gatekeeper.counts().register(registry);
                     sockets.tally.register(registry);
                     changing.hooks.tally().register(registry);
@@ -347,6 +358,8 @@ impl Running {
         // Certificates are good by the world's clock.
         tasks.background("acme", tasks::acme(acme, server.clone(), Arc::new(SystemClock), tally));
         tasks.background("certificates", crate::tls::watch::watch(server, Arc::new(SystemClock)));
+        let identities = changing.identities.clone();
+        tasks.background("own certificates", identities.watch(Arc::new(SystemClock)));
         tasks.background("time", tasks::time(desk.clone()));
         tasks.background("hooks", changing.hooks.clone().run());
         let postman = postman(&desk, &intake, &config);
@@ -417,8 +430,13 @@ impl Running {
     pub async fn reload(&self, config: &Config) -> Result<(), StartError> {
         let mut former = self.changing.ways.lock().await;
         let examiner = parts::examiner(Some(config), &[])?;
+        let former_budgets = Some(Arc::clone(&self.intake.examiner().budgets));
+        let (store, clock) = (self.desk.store.as_ref(), &*self.desk.clock);
+        let budgets = budget::budgets(config, former_budgets, store, clock).await?;
+        let examiner = Examiner { budgets, ..examiner };
         let seals = seals::read(config)?;
         let ways = upstream::Builder::new(config, Arc::clone(&self.desk.clock), self.tally.clone())?;
+        let ways = ways.looked_after(&self.changing.identities);
         let ways = ways.after(&former).remember(&self.desk.store).await?.all()?;
         let hooks = parts::hooks(config)?;
         let access = self.gatekeeper.admit(config)?;
@@ -535,6 +553,8 @@ pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
     let lock = parts::lock(config)?;
     let examiner = parts::examiner(Some(config), &[])?;
     let store = parts::open(config).await?;
+    let budgets = budget::budgets(config, None, store.as_ref(), &SystemClock).await?;
+    let examiner = Examiner { budgets, ..examiner };
     // Nobody changes the policy while a command runs: the sender may go.
     let (_, current) = watch::channel(examiner);
     let (_, shown) = watch::channel(seals::shown(config));

@@ -179,6 +179,7 @@ fn run_file(path: &Path) -> Result<Vec<CaseOutcome>, Vec<Diagnostic>> {
             policy: Arc::new(Policy::read(&policies)?),
             options: Arc::new(CopyOptions::default()),
             approvers: Arc::default(),
+            budgets: Arc::default(),
         },
     };
     let mut outcomes = Vec::new();

@@ -10,7 +10,8 @@ use crate::message::{Address, Envelope, Fork, Header};
 use crate::policy::facts::Preface;
 use crate::policy::verdict::RuleOutcome;
 use crate::policy::{
-    Action, Approvers, Demand, Disclosure, Facts, Knowledge, Mode, Organisation, Policy, Timing, Verdict,
+    Action, Approvers, Budgets, Demand, Disclosure, Facts, Knowledge, Mode, Organisation, Policy, Timing,
+    Verdict,
 };
 use crate::rewrite::audit::{BodyReport, BodyScan};
 use crate::rewrite::plan::{self, Copies, CopyOptions, Draft, Stamp};
@@ -40,6 +41,8 @@ pub struct Examiner {
     pub options: Arc<CopyOptions>,
     /// Who is asked to decide.
     pub approvers: Arc<Approvers>,
+    /// How much upstreams let through, and how much of that is used up.
+    pub budgets: Arc<Budgets>,
 }
 
 /// One message on its way through: header gathered, body scanned as it comes.

@@ -5,6 +5,7 @@
 //! the way to a verdict ends in an answer that keeps the message with the client, or in a hold.
 
 mod accept;
+mod budget;
 mod forks;
 mod held;
 pub mod openings;

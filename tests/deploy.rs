@@ -72,14 +72,13 @@ fn the_example_has_every_key() {
 fn every_metric_is_listed_and_nothing_else() {
     let registered = Regex::new(r#"\.register\(\s*"(\w+)""#).unwrap();
     let source = sources("src");
-    let described = Regex::new(r#"encode_descriptor\(\s*"(\w+)",[^;]*Unit::(\w+)"#).unwrap();
+    let described = Regex::new(r#"encode_descriptor\(\s*"(\w+)",[^;]*?(?:Unit::(\w+)|None)"#).unwrap();
     let mut exported: BTreeSet<String> =
         registered.captures_iter(&source).map(|name| format!("sekisho_{}", &name[1])).collect();
-    exported.extend(
-        described
-            .captures_iter(&source)
-            .map(|found| format!("sekisho_{}_{}", &found[1], found[2].to_lowercase())),
-    );
+    exported.extend(described.captures_iter(&source).map(|found| match found.get(2) {
+        Some(unit) => format!("sekisho_{}_{}", &found[1], unit.as_str().to_lowercase()),
+        None => format!("sekisho_{}", &found[1]),
+    }));
     let row = Regex::new(r"(?m)^\| `(sekisho_\w+?)(?:_total)?(?:\{[^`]*)?` \|").unwrap();
     let observing = text("deploy/observing.md");
     let listed: BTreeSet<String> = row.captures_iter(&observing).map(|name| name[1].to_owned()).collect();

@@ -4,6 +4,9 @@
 //! written down as it comes (time, Message-ID, recipients, answer): what the crash proofs compare with
 //! the sink's log.
 
+#[path = "../kinds/mod.rs"]
+mod kinds;
+
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use rustls::client::Resumption;
@@ -57,6 +60,9 @@ struct Options {
     /// Size of a message in octets.
     #[arg(long, default_value_t = 4096)]
     size: usize,
+    /// What the messages are: one of the kinds of `benches/kinds`.
+    #[arg(long, default_value = "prose", value_parser = kind)]
+    kind: &'static str,
     /// Recipients of each message.
     #[arg(long, default_value_t = 1)]
     recipients: usize,
@@ -98,7 +104,7 @@ struct Shared {
     failed: AtomicU64,
     latencies: Mutex<Vec<u64>>,
     log: Option<Mutex<std::fs::File>>,
-    body: Vec<u8>,
+    mail: kinds::Mail,
     until: Instant,
     /// When this run began: a mail of another run is another mail.
     run: u64,
@@ -114,7 +120,7 @@ async fn main() -> anyhow::Result<()> {
         None => None,
     };
     let shared = Arc::new(Shared {
-        body: body(options.size),
+        mail: kinds::mail(options.kind, 1, options.size.saturating_sub(HEADER).max(64)),
         next: AtomicU64::new(0),
         taken: AtomicU64::new(0),
         failed: AtomicU64::new(0),
@@ -169,19 +175,14 @@ fn report(shared: &Shared, started_at: u64, elapsed: Duration) {
     );
 }
 
-/// Lines of text, about `size` octets of them.
-fn body(size: usize) -> Vec<u8> {
-    let line = b"The quick brown fox jumps over the lazy dog, and nobody sees anybody else's address.\r\n";
-    let mut body = Vec::with_capacity(size + line.len());
-    while body.len() < size {
-        body.extend_from_slice(line);
-    }
-    body.truncate(size.saturating_sub(2));
-    if body.ends_with(b"\r") {
-        body.pop();
-    }
-    body.extend_from_slice(b"\r\n");
-    body
+/// Octets that a header takes, about.
+const HEADER: usize = 300;
+
+fn kind(name: &str) -> Result<&'static str, String> {
+    kinds::KINDS
+        .into_iter()
+        .find(|kind| *kind == name)
+        .ok_or_else(|| format!("no such kind; there are {}", kinds::KINDS.join(", ")))
 }
 
 /// Takes any certificate: this is a load, not a client.
@@ -350,15 +351,14 @@ async fn one(shared: &Shared, number: u64, kept: &mut Option<Line>) -> anyhow::R
     expect(&mut stream, "354").await?;
     let id = format!("{}-{number}.{}@example.co.jp", options.prefix, shared.run);
     let header = format!(
-        "From: <{}>\r\nTo: {}\r\nSubject: {}\r\nDate: Tue, 24 Nov 2026 14:40:00 +0900\r\nMessage-ID: <{id}>\r\n\r\n",
+        "From: <{}>\r\nTo: {}\r\nSubject: {}\r\nDate: Tue, 24 Nov 2026 14:40:00 +0900\r\nMessage-ID: <{id}>\r\nMIME-Version: 1.0\r\n{}",
         options.from,
         recipients.join(",\r\n "),
-        options.subject
+        options.subject,
+        shared.mail.head
     );
-    let room = shared.body.len().saturating_sub(header.len()).max(2);
-    // From the beginning of a line: cut inside one, the content could begin with a dot.
-    let cut = &shared.body[shared.body.len() - room..];
-    let content = &cut[memchr::memchr(b'\n', cut).map_or(0, |at| at + 1)..];
+    // No line of any kind begins with a dot.
+    let content = shared.mail.body.as_slice();
     // One write for what fits one, as a mail client's library does.
     if content.len() <= 65_536 {
         let mut whole = header.into_bytes();

@@ -26,6 +26,7 @@ static EXAMINER: LazyLock<Examiner> = LazyLock::new(|| Examiner {
     policy: Arc::new(Policy::shipped().expect("the shipped policy loads")),
     options: Arc::new(CopyOptions::default()),
     approvers: Arc::default(),
+    budgets: Arc::default(),
 });
 
 /// Whether an address stands in a text as a word of its own, not as the end of a longer address.

@@ -13,6 +13,7 @@ use crate::listener::access;
 use crate::smtp::sasl::token_response;
 use crate::spf::Ranges;
 use crate::spf::set::Ask;
+use crate::tls::Identities;
 use crate::upstream::smarthost::{Shown, Smarthost, read_secret};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -22,13 +23,14 @@ pub(super) struct Gatekeeper {
     clock: Arc<dyn Clock>,
     guesses: Arc<Guesses>,
     counts: Counts,
+    identities: Identities,
     ranges: Mutex<HashMap<Vec<String>, Weak<Ranges>>>,
 }
 
 impl Gatekeeper {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, identities: Identities) -> Self {
         let guesses = Arc::new(Guesses::new(Arc::clone(&clock)));
-        Self { clock, guesses, counts: Counts::default(), ranges: Mutex::default() }
+        Self { clock, guesses, counts: Counts::default(), identities, ranges: Mutex::default() }
     }
 
     /// Guesses that were made: signing in at the desk counts among them.
@@ -80,7 +82,8 @@ impl Gatekeeper {
 
     fn authenticator(&self, auth: &Auth, config: &Config) -> Result<Authenticator, StartError> {
         let clock = Arc::clone(&self.clock);
-        let accounts = accounts(&auth.source, config, clock).map_err(StartError::Configuration)?;
+        let accounts =
+            accounts(&auth.source, config, clock, &self.identities).map_err(StartError::Configuration)?;
         let mut send_as: HashMap<String, crate::accounts::Senders> = HashMap::new();
         for (user, senders) in &auth.send_as {
             send_as.entry(key(user)).or_default().extend(senders);
@@ -123,11 +126,12 @@ pub(super) fn accounts(
     source: &AuthSource,
     config: &Config,
     clock: Arc<dyn Clock>,
+    identities: &Identities,
 ) -> Result<Arc<dyn Accounts>, String> {
     Ok(match source {
         AuthSource::File(path) => Arc::new(FileAccounts::open(path.clone(), clock)?),
         AuthSource::Ldap(wanted) => Arc::new(LdapAccounts::new(directory(wanted)?, clock)?),
-        AuthSource::Upstream => Arc::new(UpstreamAccounts::new(judge(config)?, clock)),
+        AuthSource::Upstream => Arc::new(UpstreamAccounts::new(judge(config, identities)?, clock)),
     })
 }
 
@@ -167,13 +171,13 @@ impl Judge for AtUpstream {
     }
 }
 
-fn judge(config: &Config) -> Result<Arc<dyn Judge>, String> {
+fn judge(config: &Config, identities: &Identities) -> Result<Arc<dyn Judge>, String> {
     if !matches!(config.upstream.tls, UpstreamTls::Required | UpstreamTls::Implicit) {
         return Err("[auth] source = \"upstream\" needs `tls` \"required\" or \"implicit\" in [upstream]: \
                     passwords go over verified TLS only"
             .to_owned());
     }
-    let smarthost = super::upstream::smarthost(config)?;
+    let smarthost = super::upstream::smarthost(config, identities)?;
     smarthost
         .map(|smarthost| Arc::new(AtUpstream(smarthost)) as Arc<dyn Judge>)
         .ok_or_else(|| "[auth] source = \"upstream\" needs a smarthost as `[upstream] address`".to_owned())

@@ -258,6 +258,9 @@ async fn upstream(config: &Config, connect: bool, found: &mut Findings) {
     };
     let ways = std::iter::once(&config.upstream).chain(config.upstreams.values());
     for wanted in ways.flat_map(Upstream::all) {
+        if wanted.certificate.as_ref().is_some_and(|shown| !tls::towards_upstream(shown, found)) {
+            continue;
+        }
         one_upstream(config, &builder, wanted, connect, found).await;
     }
 }

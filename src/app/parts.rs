@@ -11,7 +11,7 @@ use crate::listener;
 use crate::listener::access::Access;
 use crate::notice::Letterhead;
 use crate::policy::approvers::Asked;
-use crate::policy::{Approvers, Organisation, Policy};
+use crate::policy::{Approvers, Budgets, Organisation, Policy};
 use crate::rewrite::plan::CopyOptions;
 use crate::store::lock::Lock;
 use crate::store::sqlite::{Options, SqliteStore};
@@ -44,6 +44,7 @@ pub fn examiner(config: Option<&Config>, policy: &[PathBuf]) -> Result<Examiner,
         policy: Arc::new(rules.in_mode(mode)),
         options: Arc::new(config.map_or_else(CopyOptions::default, |config| config.copies.clone())),
         approvers: Arc::new(approvers),
+        budgets: Arc::new(Budgets::new(config.map(super::budget::ways).unwrap_or_default())),
     })
 }
 

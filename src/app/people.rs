@@ -13,6 +13,7 @@ use crate::people::passkeys::verify::Party;
 use crate::people::{RoleNames, Settings};
 use crate::policy::Approvers;
 use crate::smtp::sasl::Mechanisms;
+use crate::tls::Identities;
 use crate::upstream::smarthost::{Authorities, read_secret};
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -46,7 +47,7 @@ pub(super) fn settings(
     };
     let sending: Option<Arc<dyn Accounts>> = match &config.auth {
         Some(auth) => {
-            let opened = accounts(&auth.source, config, Arc::clone(clock));
+            let opened = accounts(&auth.source, config, Arc::clone(clock), &Identities::default());
             Some(opened.map_err(StartError::Configuration)?)
         }
         None => None,

@@ -4,9 +4,9 @@ use super::StartError;
 use crate::clock::Timestamp;
 use crate::config::{Config, Listener};
 use crate::listener::{Tally, Tls};
-use crate::tls::{ClientCas, Server, Source, acme, stale};
+use crate::tls::{ClientCas, Identities, Identity, Pair, Server, Source, acme, stale};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -65,6 +65,11 @@ impl Secured {
     }
 }
 
+/// Has it shown when our certificates towards upstreams expire.
+pub(super) fn register_own(identities: &Identities, registry: &mut Registry) {
+    registry.register_collector(Box::new(OwnExpiries(identities.clone())));
+}
+
 /// When each certificate in use expires, read at the moment it is asked for.
 #[derive(Debug)]
 struct Expiries(Server);
@@ -72,18 +77,45 @@ struct Expiries(Server);
 impl Collector for Expiries {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let help = "When a certificate towards clients expires, since the epoch";
-        let mut metric = encoder.encode_descriptor(
+        let metric = encoder.encode_descriptor(
             "certificate_expires",
             help,
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
-        for pair in self.0.pairs() {
-            let labels = [("file", pair.files.chain.display().to_string())];
-            ConstGauge::new(pair.facts.until.0 / 1_000).encode(metric.encode_family(&labels)?)?;
-        }
-        Ok(())
+        expiries(metric, self.0.pairs())
     }
+}
+
+#[derive(Debug)]
+struct OwnExpiries(Identities);
+
+impl Collector for OwnExpiries {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut pairs: Vec<Pair> = self.0.all().iter().map(Identity::pair).collect();
+        // one for each file, whichever ways show it
+        pairs.sort_by(|one, other| one.files.chain.cmp(&other.files.chain));
+        pairs.dedup_by(|one, other| one.files.chain == other.files.chain);
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let help = "When a certificate that we show to an upstream expires, since the epoch";
+        let metric = encoder.encode_descriptor(
+            "upstream_certificate_expires",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        expiries(metric, pairs)
+    }
+}
+
+fn expiries(mut metric: MetricEncoder<'_>, pairs: Vec<Pair>) -> fmt::Result {
+    for pair in pairs {
+        let labels = [("file", pair.files.chain.display().to_string())];
+        ConstGauge::new(pair.facts.until.0 / 1_000).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 /// A certificate by ACME stands somewhere before it comes.

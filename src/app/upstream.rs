@@ -7,6 +7,7 @@ use crate::clock::{Clock, SystemClock, SystemEntropy};
 use crate::config::{Config, Oauth, SecretFile, Upstream as Wanted, UpstreamRoute, UpstreamTls};
 use crate::dns::Resolver;
 use crate::store::Store;
+use crate::tls::{Identities, Identity, Trouble, stale};
 use crate::upstream::Upstream;
 use crate::upstream::capture::Capture;
 use crate::upstream::group::{Group, Member};
@@ -22,7 +23,7 @@ use crate::upstream::smarthost::{
 use crate::upstream::tally::Tally;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Way = Arc<dyn Upstream>;
@@ -40,6 +41,8 @@ pub(super) struct Builder<'a> {
     resolver: Option<Resolver>,
     /// Policies of MTA-STS that are known, and who keeps them.
     policies: (Vec<KnownPolicy>, Option<Arc<dyn PolicyMemory>>),
+    /// Our certificates, whose files are looked after.
+    identities: Identities,
     /// Ways that stood before.
     before: Mutex<Vec<Kept>>,
     /// Ways that stand now.
@@ -81,8 +84,13 @@ impl<'a> Builder<'a> {
         let resolver = if wanted { Some(Resolver::new(&config.dns)) } else { None };
         let resolver = resolver.transpose().map_err(StartError::Configuration)?;
         let (before, built) = (Mutex::default(), Mutex::default());
-        let policies = (Vec::new(), None);
-        Ok(Self { config, clock, tally, sent: Vec::new(), resolver, policies, before, built })
+        let (policies, identities) = ((Vec::new(), None), Identities::default());
+        Ok(Self { config, clock, tally, sent: Vec::new(), resolver, policies, identities, before, built })
+    }
+
+    /// Our certificates towards upstreams are looked after with these.
+    pub(super) fn looked_after(self, identities: &Identities) -> Self {
+        Self { identities: identities.clone(), ..self }
     }
 
     /// These stood before: what nothing changed about is used again.
@@ -165,12 +173,13 @@ impl<'a> Builder<'a> {
             lock(&self.built).push(kept);
             return Ok(way);
         }
+        let identity = self.identity(wanted).map_err(StartError::Configuration)?;
         let way: Way = match &wanted.route {
             UpstreamRoute::Capture(folder) => {
                 Arc::new(Capture::new(folder.clone(), Arc::clone(&self.clock), Arc::new(SystemEntropy)))
             }
             UpstreamRoute::Smarthost { host, port } => {
-                Arc::new(self.smarthost(host, *port, wanted).map_err(StartError::Configuration)?)
+                Arc::new(self.smarthost(host, *port, wanted, identity).map_err(StartError::Configuration)?)
             }
             UpstreamRoute::Mx { port } => {
                 Arc::new(self.mx(*port, wanted).map_err(StartError::Configuration)?)
@@ -200,6 +209,27 @@ impl<'a> Builder<'a> {
         (Arc::new(paced), Some((wanted.route.clone(), wanted.rates.clone(), pace)))
     }
 
+    /// The certificate we show on this way. One that is not valid now is told of and shown, but takes the
+    /// place of none that is: what goes wrong with a renewal is no reason to be nobody.
+    fn identity(&self, wanted: &Wanted) -> Result<Option<Identity>, String> {
+        let Some(certificate) = &wanted.certificate else { return Ok(None) };
+        let identity =
+            Identity::load(certificate.files.clone()).map_err(|trouble| certificate.told(&trouble))?;
+        let now = self.clock.wall();
+        if let Some(why) = stale(&identity.pair(), now) {
+            let file = certificate.files.chain.clone();
+            let told = certificate.told(&Trouble { file, why });
+            let former = self.identities.all();
+            let mut same = former.iter().filter(|former| former.files() == &certificate.files);
+            if same.any(|former| stale(&former.pair(), now).is_none()) {
+                return Err(told);
+            }
+            tracing::warn!("{told}: an upstream that verifies it takes no mail");
+        }
+        self.identities.add(&identity);
+        Ok(Some(identity))
+    }
+
     /// A way that stood before, taken out, for it is used once.
     fn stood(&self, wanted: impl Fn(&Kept) -> bool) -> Option<Kept> {
         let mut before = lock(&self.before);
@@ -209,8 +239,11 @@ impl<'a> Builder<'a> {
 
     /// All that a way is built from: what stands in the configuration, and in the files it names.
     fn print(&self, wanted: &Wanted) -> String {
-        let alone = Wanted { also: Vec::new(), priority: 0, weight: 0, ..wanted.clone() };
+        let alone =
+            Wanted { also: Vec::new(), priority: 0, weight: 0, budgets: Vec::new(), ..wanted.clone() };
+        let certificate = wanted.certificate.iter().flat_map(|pair| [&pair.files.chain, &pair.files.key]);
         let files = wanted.secret_files().into_iter().chain(wanted.ca_file.as_deref());
+        let files = files.chain(certificate.map(PathBuf::as_path));
         let mut hasher = DefaultHasher::new();
         for file in files.chain(self.config.dns.trust_anchor_file.as_deref()) {
             // one that cannot be read is told of when the way is built
@@ -239,7 +272,13 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn smarthost(&self, host: &str, port: u16, wanted: &Wanted) -> Result<Smarthost, String> {
+    fn smarthost(
+        &self,
+        host: &str,
+        port: u16,
+        wanted: &Wanted,
+        identity: Option<Identity>,
+    ) -> Result<Smarthost, String> {
         let mut smarthost = SmarthostConfig::new(host, port, wanted.hello.clone());
         smarthost.security = match wanted.tls {
             UpstreamTls::Required => Security::Required,
@@ -249,6 +288,7 @@ impl<'a> Builder<'a> {
         };
         smarthost.ca_file.clone_from(&wanted.ca_file);
         smarthost.trust = (!wanted.pins.is_empty()).then(|| Trust::Pins(wanted.pins.clone()));
+        smarthost.identity = identity;
         smarthost.mechanism = wanted.auth;
         smarthost.tally = self.tally.clone();
         if let Some(resolver) = &self.resolver {
@@ -269,12 +309,13 @@ impl<'a> Builder<'a> {
 
 /// The usual way out where it is a smarthost, as somebody who can be asked whether credentials are
 /// right; it is not logged in to. The error is a sentence for the admin.
-pub(super) fn smarthost(config: &Config) -> Result<Option<Smarthost>, String> {
+pub(super) fn smarthost(config: &Config, identities: &Identities) -> Result<Option<Smarthost>, String> {
     let UpstreamRoute::Smarthost { host, port } = &config.upstream.route else { return Ok(None) };
     let builder = Builder::new(config, Arc::new(SystemClock), Tally::default());
-    let builder = builder.map_err(|error| error.to_string())?;
+    let builder = builder.map_err(|error| error.to_string())?.looked_after(identities);
     let wanted = Wanted { credentials: None, ..config.upstream.clone() };
-    builder.smarthost(host, *port, &wanted).map(Some)
+    let identity = builder.identity(&wanted)?;
+    builder.smarthost(host, *port, &wanted, identity).map(Some)
 }
 
 fn lock(kept: &Mutex<Vec<Kept>>) -> MutexGuard<'_, Vec<Kept>> {

@@ -11,6 +11,7 @@ use crate::examine::Examiner;
 use crate::id::Id;
 use crate::message::{Address, Envelope, Recipient};
 use crate::policy::Knowledge;
+use crate::policy::verdict::RuleOutcome;
 use crate::rewrite::Delivery;
 use crate::rewrite::plan::Stamp;
 use std::fmt::Write;
@@ -90,7 +91,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     examining.end().map_err(refused)?;
     let known = known(context, ground.note.is_none(), examining.references());
     let seen = examining.finish(&known).map_err(refused)?;
-    let (explained, deliveries) = Explanation::of(&ground.examiner, &seen, &stamp);
+    let (explained, deliveries) = Explanation::of(&ground.examiner, &seen, &stamp, |copies| {
+        room(context, &ground.examiner, sender.as_ref(), copies)
+    });
     let written = match &arguments.copies {
         Some(folder) => {
             Some(write_copies(folder, &deliveries, &message, &ground.shown, &stamp, sender.as_ref())?)
@@ -123,6 +126,23 @@ fn known(context: &Context, configured: bool, references: &[String]) -> Knowledg
             Knowledge { threads, circles: Arc::new(circles), identity: None }
         }
         _ => Knowledge::default(),
+    }
+}
+
+/// Whether budgets have room for the copies, as far as anybody knows here.
+fn room(
+    context: &Context,
+    examiner: &Examiner,
+    sender: Option<&Address>,
+    copies: &[Delivery],
+) -> Option<RuleOutcome> {
+    if examiner.budgets.is_idle() {
+        return None;
+    }
+    let recipients = copies.iter().flat_map(Delivery::recipients).map(|to| to.address.clone()).collect();
+    match ask(context, &Request::Room { sender: sender.cloned(), recipients }) {
+        Ok(Answer::Room(over)) => over,
+        _ => None,
     }
 }
 

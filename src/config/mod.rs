@@ -33,7 +33,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 pub use tls::Tls;
-pub use upstream::{Credentials, Oauth, RouteRule, SecretFile, Upstream, UpstreamRoute, UpstreamTls};
+pub use upstream::{
+    ClientCertificate, Credentials, Oauth, RouteRule, SecretFile, Upstream, UpstreamRoute, UpstreamTls,
+};
 use upstream::{Reading, Ways};
 
 /// Where the configuration is looked for when no command line names it.

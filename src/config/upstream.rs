@@ -3,6 +3,8 @@
 use super::keys::upstream as keys;
 use super::{Base, Place};
 use crate::diagnostic::Diagnostic;
+use crate::policy::budget::Limit;
+use crate::tls::{self, PairFiles};
 use crate::upstream::rate::Rate;
 use crate::upstream::smarthost::{Mechanism, Pin};
 pub use keys::UpstreamTls;
@@ -20,6 +22,8 @@ pub struct Upstream {
     pub tls: UpstreamTls,
     /// Its public keys, where they are pinned: nothing else is then believed.
     pub pins: Vec<Pin>,
+    /// The certificate we show it, where it asks for one.
+    pub certificate: Option<ClientCertificate>,
     /// Who we are to it, where it asks.
     pub credentials: Option<Credentials>,
     /// By this mechanism only.
@@ -28,6 +32,8 @@ pub struct Upstream {
     pub ca_file: Option<PathBuf>,
     /// At most so many transactions or recipients in so long; all hold.
     pub rates: Vec<Rate>,
+    /// What would take more recipients than these is held.
+    pub budgets: Vec<Limit>,
     /// Connections at once.
     pub connections: usize,
     /// What we call ourselves to it.
@@ -88,6 +94,23 @@ impl fmt::Display for UpstreamRoute {
             Self::Mx { .. } => f.write_str("mx"),
             Self::Capture(folder) => write!(f, "capture:{}", folder.display()),
         }
+    }
+}
+
+/// A certificate that we show to an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// Where it stands.
+    pub files: PairFiles,
+    /// Which key of the configuration says so: `[upstream] certificate`.
+    pub place: String,
+}
+
+impl ClientCertificate {
+    /// What is wrong with one of the files, under the key that names it.
+    pub fn told(&self, trouble: &tls::Trouble) -> String {
+        let key = if trouble.file == self.files.key { "key" } else { "chain" };
+        format!("{}.{key}: {trouble}", self.place)
     }
 }
 
@@ -204,6 +227,11 @@ impl Reading<'_> {
             if !other.also.is_empty() {
                 return Err(self.place.wrong(&inner, "address", "`also` does not stand within `also`"));
             }
+            if !other.budget.0.is_empty() {
+                let why =
+                    "a budget is of a way out with all that stand in for it: say it beside the first address";
+                return Err(self.place.wrong(&inner, "budget", why));
+            }
             let default_priority = other.priority.unwrap_or(20);
             also.push(Upstream {
                 priority: default_priority,
@@ -226,6 +254,7 @@ impl Reading<'_> {
             for (key, set) in [
                 ("username", keys.username.is_some()),
                 ("auth", keys.auth.is_some()),
+                ("certificate", keys.certificate.is_some()),
                 ("pins", !keys.pins.is_empty()),
                 ("tls", keys.tls.is_some()),
             ] {
@@ -238,6 +267,12 @@ impl Reading<'_> {
             }
         }
         let tls = keys.tls.unwrap_or_default();
+        if keys.certificate.is_some() && tls == UpstreamTls::Off {
+            return wrong("certificate", "`certificate` is shown within TLS, and `tls` is \"off\"");
+        }
+        if keys.certificate.is_some() && matches!(keys.address, Route::Capture(_)) {
+            return wrong("certificate", "a folder asks for no certificate");
+        }
         if !keys.pins.is_empty() && !matches!(tls, UpstreamTls::Required | UpstreamTls::Implicit) {
             return wrong("pins", "`pins` mean nothing unless `tls` is \"required\" or \"implicit\"");
         }
@@ -257,10 +292,15 @@ impl Reading<'_> {
             },
             tls,
             pins: keys.pins.into_iter().map(|pin| pin.0).collect(),
+            certificate: keys.certificate.map(|files| ClientCertificate {
+                files: PairFiles { chain: self.base.join(&files.chain), key: self.base.join(&files.key) },
+                place: format!("{table} certificate"),
+            }),
             credentials: self.credentials(table, keys.username, keys.password_file, keys.oauth, keys.auth)?,
             auth: keys.auth.map(|auth| auth.0),
             ca_file: keys.ca_file.map(|file| self.base.join(&file)),
             rates: keys.rate.0,
+            budgets: keys.budget.0,
             connections,
             hello: keys.hello.unwrap_or_else(|| self.hostname.to_owned()),
             priority: keys.priority.unwrap_or(10),

@@ -4,7 +4,10 @@ use super::{Answer, Request, TokenView, Trace};
 use crate::desk::Desk;
 use crate::desk::DeskError;
 use crate::desk::principal::Principal;
+use crate::message::Address;
 use crate::people::{self, scope::Scopes};
+use crate::policy::budget::Sending;
+use crate::policy::verdict::RuleOutcome;
 use crate::store::{ApiTokenRow, HeldFilter, MessageRow, StoreError};
 
 /// Most deliveries in one answer.
@@ -59,6 +62,7 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
             threads: desk.store.disclosed(&references).await?,
             circles: desk.store.circles_in_force(desk.clock.now()).await?.to_vec(),
         },
+        Request::Room { sender, recipients } => Answer::Room(room(desk, sender.as_ref(), &recipients)),
         Request::Verify { head } => Answer::Verified(desk.store.verify_chain_from(head).await?),
         Request::Journal { since, after, limit } => {
             let ids = desk.store.messages_since(since, after, limit.min(MOST_JOURNALS)).await?;
@@ -97,6 +101,14 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
         }
         Request::Ping => Answer::Pong(env!("CARGO_PKG_VERSION").to_owned()),
     })
+}
+
+fn room(desk: &Desk, sender: Option<&Address>, recipients: &[Address]) -> Option<RuleOutcome> {
+    let examiner = desk.examiner.borrow();
+    let recipients: Vec<&Address> = recipients.iter().collect();
+    let own = examiner.organisation.depends_on_sender().then(|| examiner.organisation.for_sender(sender));
+    let organisation = own.as_ref().unwrap_or(&*examiner.organisation);
+    examiner.budgets.forecast(Sending { sender, recipients: &recipients, organisation }, &*desk.clock)
 }
 
 fn token_view(row: ApiTokenRow) -> TokenView {

@@ -18,6 +18,7 @@ use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::Address;
 use crate::policy::facts::{Disclosed, KnownCircle};
+use crate::policy::verdict::RuleOutcome;
 use crate::store::chain::{Head, Verified};
 use crate::store::circles::Circle;
 use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow};
@@ -116,6 +117,13 @@ pub enum Request {
         /// The ids.
         references: Vec<String>,
     },
+    /// Whether budgets have room for copies to these recipients.
+    Room {
+        /// MAIL FROM.
+        sender: Option<Address>,
+        /// Everybody a copy goes to.
+        recipients: Vec<Address>,
+    },
     /// Checks the journal's chain.
     Verify {
         /// A head that was put out earlier, to compare with.
@@ -173,6 +181,8 @@ pub enum Answer {
         /// The circles in force.
         circles: Vec<KnownCircle>,
     },
+    /// The rule that would hold these copies for a budget; nothing where there is room.
+    Room(Option<RuleOutcome>),
     /// What a look at the chain found.
     Verified(Verified),
     /// Journal entries, and the last message they are of.

@@ -68,6 +68,7 @@ impl World {
             policy: Arc::new(Policy::shipped().unwrap()),
             options: Arc::default(),
             approvers: Arc::default(),
+            budgets: Arc::default(),
         };
         let settings =
             Settings { hostname: "relay.example".to_owned(), hold_for: HOLD, lease: Duration::from_mins(1) };

@@ -9,11 +9,14 @@
 use super::circles::{CircleWish, may_remember};
 use super::principal::{Principal, Via, Whose};
 use super::{Desk, DeskError};
+use crate::clock::{Clock, Timestamp};
 use crate::examine::{Examination, Examiner};
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
-use crate::policy::Disclosure;
+use crate::policy::budget::Sending;
+use crate::policy::verdict::RuleOutcome;
+use crate::policy::{Disclosure, Organisation};
 use crate::rewrite::Hit;
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::store::{
@@ -23,6 +26,7 @@ use crate::store::{
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 /// So often a decision is planned anew because a sibling joined.
 const ROUNDS: usize = 50;
@@ -177,6 +181,13 @@ impl Desk {
         if who.via != Via::Console {
             all_acknowledged(&released.acknowledged, &wish.acknowledge)?;
         }
+        let spending = Spending::of(&examiner, &members);
+        if who.sent(&whose.standing())
+            && who.via != Via::Console
+            && let Some(over) = spending.forecast(&examiner, &*self.clock)
+        {
+            return Err(DeskError::NotAllowed(format!("{}: another person has to release it", over.why)));
+        }
         let event = Event::Released {
             by: who.name.clone(),
             how: how_recorded(&released),
@@ -201,6 +212,7 @@ impl Desk {
                 ..HeldDecision::new(item.id, HeldState::Released, &who.name, now, &wish.how.to_string())
             })
             .await?;
+        spending.spend(&examiner, now);
         tracing::info!(id = %item.id, how = %wish.how, copies = released.copies, "released");
         self.wake();
         Ok(released)
@@ -224,6 +236,8 @@ impl Desk {
             .collect();
         Ok(Member {
             recipients: message.envelope.recipients.iter().map(|to| to.address.clone()).collect(),
+            sender: message.envelope.sender.clone(),
+            organisation: Arc::clone(&seen.organisation),
             leaving: Sibling { id: message.id, deliveries, needles: copies.needles, ledger: copies.ledger },
             already,
             acknowledged,
@@ -273,10 +287,49 @@ impl Desk {
 /// What a release makes of one transaction.
 struct Member {
     recipients: HashSet<Address>,
+    sender: Option<Address>,
+    organisation: Arc<Organisation>,
     leaving: Sibling,
     already: HashSet<Address>,
     acknowledged: Vec<Hit>,
     together: Vec<Address>,
+}
+
+/// What a release costs of budgets.
+struct Spending {
+    sender: Option<Address>,
+    organisation: Arc<Organisation>,
+    recipients: Vec<Address>,
+}
+
+impl Spending {
+    /// All transactions of a mail have one sender.
+    fn of(examiner: &Examiner, members: &[Member]) -> Self {
+        let leaving = members.iter().flat_map(|member| &member.leaving.deliveries);
+        let recipients = leaving.flat_map(|new| new.delivery.recipients()).map(|to| to.address.clone());
+        Self {
+            sender: members.first().and_then(|member| member.sender.clone()),
+            organisation: members.first().map_or_else(
+                || Arc::clone(&examiner.organisation),
+                |member| Arc::clone(&member.organisation),
+            ),
+            recipients: recipients.collect(),
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(Sending<'_>) -> T) -> T {
+        let recipients: Vec<&Address> = self.recipients.iter().collect();
+        let (sender, organisation) = (self.sender.as_ref(), &*self.organisation);
+        act(Sending { sender, recipients: &recipients, organisation })
+    }
+
+    fn forecast(&self, examiner: &Examiner, clock: &dyn Clock) -> Option<RuleOutcome> {
+        self.with(|sending| examiner.budgets.forecast(sending, clock))
+    }
+
+    fn spend(&self, examiner: &Examiner, now: Timestamp) {
+        self.with(|sending| examiner.budgets.spend(sending, now));
+    }
 }
 
 /// Who sees each other through a release: those whom the header shows, and who got a copy.

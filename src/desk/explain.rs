@@ -6,6 +6,7 @@ use crate::courier::Seals;
 use crate::dkim::BodyHasher;
 use crate::examine::{Examination, Examiner, Settled};
 use crate::message::Header;
+use crate::policy::budget::BUDGET_RULE;
 use crate::policy::verdict::{Language, RuleOutcome};
 use crate::policy::{Action, Disclosure, Facts, Mode, Timing, Verdict};
 use crate::rewrite::plan::Stamp;
@@ -146,9 +147,21 @@ pub struct IfReleased {
 }
 
 impl Explanation {
-    /// Explains a message that was just looked at; the second value holds the copies themselves.
-    pub fn of(examiner: &Examiner, seen: &Examination, stamp: &Stamp) -> (Self, Vec<Delivery>) {
-        let settled = examiner.settle(seen, stamp);
+    /// Explains a message that was just looked at; the second value holds the copies themselves. `room`
+    /// says whether budgets have any for copies.
+    pub fn of(
+        examiner: &Examiner,
+        seen: &Examination,
+        stamp: &Stamp,
+        room: impl FnOnce(&[Delivery]) -> Option<RuleOutcome>,
+    ) -> (Self, Vec<Delivery>) {
+        let mut settled = examiner.settle(seen, stamp);
+        if let Some(over) = settled.copies.as_ref().and_then(|copies| room(&copies.deliveries)) {
+            settled.verdict.add(over);
+            if settled.verdict.mode == Mode::Enforce {
+                settled.copies = None;
+            }
+        }
         let deliveries = settled.copies.as_ref().map(|copies| copies.deliveries.clone()).unwrap_or_default();
         (Self::build(examiner, seen, stamp, settled), deliveries)
     }
@@ -168,6 +181,12 @@ impl Explanation {
             settled.copies = None;
         }
         Self::build(examiner, seen, stamp, settled)
+    }
+
+    /// Takes in what budgets say now, in place of what they said when the message came.
+    pub(super) fn with_budget(&mut self, now: Option<&RuleOutcome>) {
+        self.rules.retain(|rule| rule.name != BUDGET_RULE);
+        self.rules.extend(now.map(RuleView::of));
     }
 
     fn build(examiner: &Examiner, seen: &Examination, stamp: &Stamp, settled: Settled) -> Self {

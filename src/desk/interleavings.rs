@@ -114,6 +114,7 @@ impl World {
             policy: Arc::new(Policy::shipped().unwrap()),
             options: Arc::default(),
             approvers: Arc::default(),
+            budgets: Arc::default(),
         };
         let settings = Settings {
             hostname: "relay.example.co.jp".to_owned(),

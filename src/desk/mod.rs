@@ -39,6 +39,8 @@ use crate::id::Id;
 use crate::intake::openings::apart;
 use crate::message::Address;
 use crate::policy::Knowledge;
+use crate::policy::budget::Sending;
+use crate::policy::verdict::RuleOutcome;
 use crate::rewrite::Hit;
 use crate::rewrite::plan::Stamp;
 use crate::store::{HeldFilter, HeldRow, HeldState, Origin, QueueRow, Store, StoreError, StoredMessage};
@@ -231,10 +233,25 @@ impl Desk {
         }
         let examiner = self.examiner.borrow().clone();
         let explanation = match self.examine(&examiner, &message).await {
-            Ok(seen) => Ok(Explanation::of_stored(&examiner, &seen, &self.stamp(&message), &message)),
+            Ok(seen) => {
+                let mut explained = Explanation::of_stored(&examiner, &seen, &self.stamp(&message), &message);
+                if message.held.as_ref().is_some_and(|held| held.state == HeldState::Held) {
+                    explained.with_budget(self.forecast(&examiner, &seen).as_ref());
+                }
+                Ok(explained)
+            }
             Err(error) => Err(error.to_string()),
         };
         Ok(Look { message, explanation, deliveries })
+    }
+
+    /// What budgets would say of a release to everybody now.
+    fn forecast(&self, examiner: &Examiner, seen: &Examination) -> Option<RuleOutcome> {
+        let envelope = &seen.envelope;
+        let recipients: Vec<&Address> = envelope.recipients.iter().map(|to| &to.address).collect();
+        let (sender, organisation) = (envelope.sender.as_ref(), &*seen.organisation);
+        let sending = Sending { sender, recipients: &recipients, organisation };
+        examiner.budgets.forecast(sending, &*self.clock)
     }
 
     /// Looks at a stored message again, with what is known now.

@@ -46,6 +46,7 @@ fn examiner(mode: Mode) -> Examiner {
         policy: Arc::new(policy.in_mode(mode)),
         options: Arc::default(),
         approvers: Arc::default(),
+        budgets: Arc::default(),
     }
 }
 

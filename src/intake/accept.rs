@@ -1,6 +1,6 @@
 //! From a verdict to the store: what is committed with a message, in one transaction.
 
-use super::{Answer, Enclosed, OwnMail, forks};
+use super::{Answer, Enclosed, OwnMail, budget, forks};
 use crate::clock::{Clock, Entropy, Timestamp};
 use crate::courier::{Dispatch, Seals};
 use crate::examine::{Examination, Examiner, Settled};
@@ -143,7 +143,8 @@ impl Intake {
         body: Box<dyn BodyWriter>,
     ) -> Result<Answer, Answer> {
         let stamp = self.stamp(arrived.id, arrived.received, &arrived.origin);
-        let settled = examiner.settle(&arrived.seen, &stamp);
+        let mut settled = examiner.settle(&arrived.seen, &stamp);
+        let reserved = budget::within(examiner, &arrived.seen, &mut settled, self.clock());
         let action = settled.verdict.action();
         if action == Action::Reject {
             info!(id = %arrived.id, action = "reject", "refused by a rule");
@@ -171,6 +172,9 @@ impl Intake {
             Some(seen) => self.commit_held(examiner, &seen, &stamp, message, answer).await,
             None => self.commit(message, Vec::new()).await.map(|()| answer),
         };
+        if let (Some(reserved), true) = (reserved, done.is_ok()) {
+            reserved.keep();
+        }
         match done {
             Err(StoreError::Known { original, held }) => {
                 Ok(self.came_before(original, held, client, recipients).await)

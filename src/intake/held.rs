@@ -6,10 +6,12 @@
 
 use super::Answer;
 use super::accept::{Intake, born};
+use super::budget;
 use super::forks::{self, Course};
 use crate::examine::{Examination, Examiner};
 use crate::id::Id;
 use crate::journal::Event;
+use crate::message::Address;
 use crate::policy::Disclosure;
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::store::{HeldState, InitialState, NewMessage, NewNotice, NoticeKind, Place, StoreError, Way};
@@ -48,11 +50,14 @@ impl Intake {
                 };
             }
             let answer = self.as_planned(&mut planned, &course, copies, &answer);
+            let following = budget::of(planned.deliveries.iter().map(|new| &new.delivery));
+            let following: Vec<Address> = following.into_iter().cloned().collect();
             match self.commit(planned, Vec::new()).await {
                 Err(StoreError::Moved) => {}
                 Err(StoreError::SentAgain) => again = true,
                 done => {
                     if done.is_ok() {
+                        budget::follow(examiner, seen, &following, self.clock().now());
                         tracing::info!(id = %message.id, ?course, "held as one of its mail");
                     }
                     return done.map(|()| answer);

@@ -80,6 +80,17 @@ impl Address {
         self.key.rsplit_once('@').map_or("", |(local, _)| local)
     }
 
+    /// Whether it is at this domain (lower-case A-labels); `*.` stands for all below one.
+    pub fn is_at(&self, domain: &str) -> bool {
+        let own = self.domain_key();
+        match domain.strip_prefix("*.") {
+            Some(parent) => {
+                own.strip_suffix(parent).is_some_and(|below| below.len() > 1 && below.ends_with('.'))
+            }
+            None => domain == own,
+        }
+    }
+
     /// Whether the address has characters outside ASCII, so that it needs SMTPUTF8 (RFC 6531).
     pub fn needs_utf8(&self) -> bool {
         !self.text.is_ascii()

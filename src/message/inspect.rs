@@ -28,6 +28,9 @@ pub struct BodyFacts {
     pub opaque: Vec<Opaque>,
     /// What could not be read for certain.
     pub problems: Vec<String>,
+    /// What was not looked at, for it would have cost more than one message may: each place, with why.
+    #[serde(default)]
+    pub over_budget: Vec<String>,
 }
 
 /// An attachment.

@@ -2,6 +2,7 @@
 //!
 //! * [`organisation`] which domains are ours, what counts as one outside organisation
 //! * [`approvers`] who is asked about a held message
+//! * [`budget`] how much an upstream lets through in a span of time
 //! * [`facts`] what one message is, counted as `docs/MAIL.md` §5 says
 //! * [`rules`] TOML sets of conditions, and the holds that are built in
 //! * [`verdict`] demands, their join, the verdict with its reasons
@@ -9,12 +10,14 @@
 #[cfg(test)]
 mod accidents;
 pub mod approvers;
+pub mod budget;
 pub mod facts;
 pub mod organisation;
 pub mod rules;
 pub mod verdict;
 
 pub use approvers::Approvers;
+pub use budget::Budgets;
 pub use facts::{Facts, Knowledge};
 pub use organisation::Organisation;
 pub use rules::Policy;

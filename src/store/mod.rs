@@ -205,6 +205,10 @@ pub trait Store:
     /// Copies delivered since a moment, and their recipients: a restart gives no rate away.
     async fn sent_since(&self, since: Timestamp) -> Result<(usize, usize), StoreError>;
 
+    /// Copies delivered since a moment, and those that wait to be: a restart gives no budget away. What is of
+    /// the relay's own making is left out.
+    async fn spent_since(&self, since: Timestamp) -> Result<Vec<Spent>, StoreError>;
+
     /// Numbers since a moment, for `report` and the metrics.
     async fn summary(&self, since: Timestamp) -> Result<Summary, StoreError>;
 

@@ -23,6 +23,9 @@ pub struct Facts {
     pub subject: String,
     /// Who issued it, as text.
     pub issuer: String,
+    /// It may be shown by a client: it says so (extended key usage, RFC 5280 §4.2.1.12), or says nothing of
+    /// its use.
+    pub for_clients: bool,
     /// Issuer and subject are the same.
     pub self_signed: bool,
     /// Valid from.
@@ -67,12 +70,14 @@ impl Facts {
         for name in certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok()) {
             keep(&mut names, name);
         }
+        let usage = certificate.extended_key_usage().ok().flatten();
         let moment = |time: x509_parser::time::ASN1Time| Timestamp(time.timestamp().saturating_mul(1_000));
         Ok(Self {
             names,
             addresses,
             subject: text(certificate.subject()),
             issuer: text(certificate.issuer()),
+            for_clients: usage.is_none_or(|usage| usage.value.any || usage.value.client_auth),
             self_signed: certificate.issuer().as_raw() == certificate.subject().as_raw(),
             from: moment(certificate.validity().not_before),
             until: moment(certificate.validity().not_after),

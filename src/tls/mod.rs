@@ -1,9 +1,11 @@
-//! TLS towards clients: certificates from files, the handshake, and what a client's own certificate says.
+//! TLS towards clients: certificates from files, the handshake, and what a client's own certificate says;
+//! and who we are to servers that ask.
 //!
 //! * [`Server`] shakes hands; what it goes by is exchanged while it runs ([`Server::replace`])
 //! * [`pair`] a certificate chain and its key, read and checked; [`facts`] what a certificate says
 //! * `choice` which of several certificates a client gets (SNI)
 //! * [`clients`] certificates of clients: verified after the handshake, matched by name
+//! * [`identity`] our certificate towards upstreams
 //! * [`watch`] files that change are loaded anew
 //! * [`selfsigned`] a certificate of one's own making; [`acme`] one of an authority that is asked for it
 //!
@@ -14,6 +16,7 @@ pub mod acme;
 mod choice;
 pub mod clients;
 pub mod facts;
+pub mod identity;
 pub mod pair;
 pub mod selfsigned;
 mod server;
@@ -21,6 +24,7 @@ pub mod watch;
 
 pub use clients::NamePattern;
 pub use facts::Facts;
+pub use identity::{Identities, Identity};
 pub use pair::{Pair, PairFiles};
 pub use server::{ClientCas, Peer, Server, Source, stale};
 

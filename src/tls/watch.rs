@@ -1,8 +1,8 @@
 //! Files that change are loaded anew: looked at every second, which works on every file system and
 //! whoever replaces them in whatever way.
 
-use super::{ClientCas, Server, Source};
-use crate::clock::Clock;
+use super::{ClientCas, PairFiles, Server, Source, Trouble};
+use crate::clock::{Clock, Timestamp};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +26,40 @@ impl Stamps {
             ClientCas::NotAsked | ClientCas::System => None,
         };
         let files = source.pairs.iter().flat_map(|pair| [&pair.chain, &pair.key]).chain(ca);
+        Self::of_files(files)
+    }
+
+    /// The same of one chain and its key.
+    pub(super) fn of_pair(files: &PairFiles) -> Self {
+        Self::of_files([&files.chain, &files.key].into_iter())
+    }
+
+    fn of_files<'a>(files: impl Iterator<Item = &'a PathBuf>) -> Self {
         Self(files.map(|file| (file.clone(), stamp(file))).collect())
+    }
+}
+
+/// What is read from files, and can be read anew.
+pub(super) trait Watched {
+    /// The state of its files when they were read.
+    fn read_from(&self) -> Stamps;
+    /// Their state now.
+    fn now(&self) -> Stamps;
+    /// Reads them. An error changes nothing.
+    fn reload(&self, now: Timestamp) -> Result<(), Trouble>;
+}
+
+impl Watched for Server {
+    fn read_from(&self) -> Stamps {
+        self.stamps()
+    }
+
+    fn now(&self) -> Stamps {
+        Stamps::of(&self.source())
+    }
+
+    fn reload(&self, now: Timestamp) -> Result<(), Trouble> {
+        self.replace(self.source(), now)
     }
 }
 
@@ -58,7 +91,7 @@ pub async fn watch(server: Server, clock: Arc<dyn Clock>) {
 
 /// What was seen and is not in use.
 #[derive(Debug, Default)]
-struct Eye {
+pub(super) struct Eye {
     /// A change seen once: it may be half done, the chain there and the key not yet.
     fresh: Option<Stamps>,
     /// A change that was of no use.
@@ -67,10 +100,9 @@ struct Eye {
 
 impl Eye {
     /// One look. Files that stand still between two looks are loaded.
-    fn look(&mut self, server: &Server, clock: &dyn Clock) {
-        let source = server.source();
-        let now = Stamps::of(&source);
-        if now == server.stamps() {
+    pub(super) fn look(&mut self, watched: &impl Watched, clock: &dyn Clock) {
+        let now = watched.now();
+        if now == watched.read_from() {
             *self = Self::default();
         } else if self.refused.as_ref() == Some(&now) {
             self.fresh = None;
@@ -78,7 +110,7 @@ impl Eye {
             self.fresh = Some(now);
         } else {
             self.refused = None;
-            match server.replace(source, clock.now()) {
+            match watched.reload(clock.now()) {
                 Ok(()) => tracing::info!("certificates loaded anew"),
                 Err(trouble) => {
                     tracing::error!(%trouble, "certificates not loaded anew, the old ones stay");

@@ -22,19 +22,9 @@ impl Route {
     fn fits(&self, sender: Option<&Address>, recipient: &Address) -> bool {
         let named = |domains: &[String], address: Option<&Address>| {
             domains.is_empty()
-                || address
-                    .is_some_and(|address| domains.iter().any(|domain| covers(domain, address.domain_key())))
+                || address.is_some_and(|address| domains.iter().any(|domain| address.is_at(domain)))
         };
         named(&self.sender_domains, sender) && named(&self.recipient_domains, Some(recipient))
-    }
-}
-
-fn covers(domain: &str, asked: &str) -> bool {
-    match domain.strip_prefix("*.") {
-        Some(parent) => {
-            asked.strip_suffix(parent).is_some_and(|below| below.len() > 1 && below.ends_with('.'))
-        }
-        None => domain == asked,
     }
 }
 

@@ -373,6 +373,7 @@ pub(crate) fn examiner() -> Examiner {
         policy: Arc::new(Policy::shipped().unwrap()),
         options: Arc::new(CopyOptions::default()),
         approvers: Arc::default(),
+        budgets: Arc::default(),
     }
 }
 

@@ -5,6 +5,7 @@ exchangers, rates.
 import http.server
 import json
 import signal
+import ssl
 import tempfile
 import threading
 import time
@@ -328,3 +329,115 @@ def it_reads_its_password_anew_on_reload():
             reload(relay, "", "")
             relay.cli("queue", "retry")
             delivered(relay, message)
+
+
+def client_pair(name, files, **how):
+    """A certificate for a client in these files, moved there as a renewal would: the chain, then the key."""
+    for made, place in zip(AUTHORITY.issue(name, usage="clientAuth", **how), files):
+        fresh = place.with_suffix(".new")
+        fresh.write_bytes(made.read_bytes())
+        fresh.chmod(0o600)
+        fresh.rename(place)
+
+
+def it_shows_an_upstream_the_certificate_that_is_in_force():
+    context = AUTHORITY.server("demanding")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(AUTHORITY.ca)
+    files = (FOLDER / "client.pem", FOLDER / "client.key")
+    client_pair("one", files)
+    shown = f'{TRUST}certificate = {{ chain = "{files[0]}", key = "{files[1]}" }}'
+    with MailHost(context, {}) as host:
+        with Relay(f"localhost:{host.port}", upstream_extra=shown) as relay:
+            delivered(relay, one(relay))
+            equal(set(host.shown), {("one", "localhost")}, "certificate and name asked for")
+            contains(relay.cli("check", "--connect", ok=False).stdout, "our certificate shown")
+            [line] = metric(relay, "sekisho_upstream_certificate_expires_seconds{")
+            contains(line, "client.pem")
+            # a reload shows the next one, over connections that were kept, too
+            client_pair("two", files)
+            reload(relay, "", "")
+            delivered(relay, one(relay, "after a reload"))
+            equal(host.shown[-1], ("two", "localhost"))
+            # so does a file that changed, without anybody's word
+            before = relay.log.read_text().count("certificates loaded anew")
+            client_pair("three", files)
+            assert wait_until(lambda: relay.log.read_text().count("certificates loaded anew") > before, 20, 0.1), relay.output()
+            delivered(relay, one(relay, "after a change"))
+            equal(host.shown[-1], ("three", "localhost"))
+            # a pair that does not belong together changes nothing, and is named by its key
+            files[0].write_bytes(AUTHORITY.issue("stranger", usage="clientAuth")[0].read_bytes())
+            reload(relay, "", "", "not reloaded")
+            contains(relay.output(), "[upstream] certificate.chain: ")
+            contains(relay.output(), "does not belong to the key")
+            delivered(relay, one(relay, "as before"))
+            equal(host.shown[-1], ("three", "localhost"))
+        # without one, the upstream says what it wants, and the mail waits
+        with Relay(f"localhost:{host.port}", upstream_extra=TRUST) as relay:
+            waits(relay, one(relay), "asks for our certificate: set `certificate`")
+
+
+def it_checks_the_certificate_it_shows():
+    files = (FOLDER / "checked.pem", FOLDER / "checked.key")
+    shown = f'{TRUST}certificate = {{ chain = "{files[0]}", key = "{files[1]}" }}'
+    with Relay("localhost:1", upstream_extra=shown, start=False) as relay:
+        def found():
+            return [(one["standing"], one["text"]) for one in json.loads(relay.cli("check", "--json", ok=False).stdout)["checks"] if one["area"] == "upstream"]
+
+        def says(standing, *parts):
+            got = found()
+            assert any(got_standing == standing and all(part in text for part in parts) for got_standing, text in got), got
+
+        says("error", "[upstream] certificate.chain: ", "checked.pem: it cannot be read")
+        client_pair("good", files, days=90)
+        says("ok", "[upstream] certificate.chain: ", "CN=good, until ")
+        files[1].chmod(0o644)
+        says("warning", "[upstream] certificate.key: ", "can be read by everybody: chmod 600 it")
+        files[1].unlink()
+        says("error", "[upstream] certificate.key: ", "checked.key: it cannot be read")
+        client_pair("soon", files, days=9)
+        says("warning", "its certificate expires in 8 days")
+        for made, place in zip(AUTHORITY.issue("server-only"), files):
+            place.write_bytes(made.read_bytes())
+        says("warning", "[upstream] certificate.chain: ", "it is for servers alone")
+        client_pair("past", files, days=-1)
+        says("error", "[upstream] certificate.chain: ", "its certificate expired on ")
+        files[1].write_bytes(AUTHORITY.issue("other", usage="clientAuth")[1].read_bytes())
+        says("error", "[upstream] certificate.chain: ", "does not belong to the key in ")
+
+
+def it_holds_what_would_pass_a_budget_with_the_forecast():
+    people = strangers(12, 4)
+    budget = 'tls = "off"\nbudget = ["10/day", "15/day outside"]'
+    with Sink() as sink, Relay(sink.address, RULES, upstream_extra=budget) as relay:
+        def send(count, subject, sender="hanako.sato@example.co.jp"):
+            # each by itself, for the rules of this policy have no word on it
+            return relay.send(mail(subject, people[:count]), addresses(people[:count]), sender=sender)
+
+        contains(send(8, "[split] eight"), "queued as")
+        settle(sink, 8, 10)
+        held = send(3, "[split] three more")
+        contains(held, "held as")
+        contains(held, "over the budget of 10 recipients a day for each sender")
+        [row] = relay.held()
+        contains(" ".join(row["reasons"]), "this mail goes to 3; 8 of 10 used in the last 24 hours; room again at ")
+        [used, *_] = metric(relay, 'sekisho_upstream_budget_used{upstream="upstream",budget="10/day sender"}')
+        equal(used.split()[-1], "8")
+        # a restart gives nothing away
+        relay.stop()
+        relay.start()
+        contains(send(3, "[split] after a restart"), "held as")
+        # explained before it is sent, by what the relay knows
+        draft = relay.folder / "draft.eml"
+        draft.write_bytes(mail("[split] a draft", people[:3]))
+        told = relay.json("explain", str(draft))
+        equal(told["verdict"]["action"], "hold")
+        assert [rule for rule in told["rules"] if rule["name"] == "builtin:budget" and rule["matched"]], told["rules"]
+        equal(told["deliveries"], [])
+        # another sender has a budget of their own, within that of all
+        contains(send(7, "[split] another", "taro@example.co.jp"), "queued as")
+        contains(send(1, "[split] one too many", "jiro@example.co.jp"), "over the budget of 15 outside recipients a day in all")
+        # an approver who read it is obeyed
+        relay.cli("held", "release", row["id"], "--as", "split")
+        settle(sink, 8 + 7 + 3, 20)
+        assert not any("three more" in line["subject"] for line in relay.held()), relay.held()

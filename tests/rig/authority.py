@@ -24,13 +24,13 @@ class Authority:
         done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
 
-    def issue(self, name, alternatives="DNS:localhost,IP:127.0.0.1", rsa=False):
+    def issue(self, name, alternatives="DNS:localhost,IP:127.0.0.1", rsa=False, usage="serverAuth", days=30):
         """A certificate and its key, as paths."""
         chain, key, request = (self.folder / f"{name}.{end}" for end in ("pem", "key", "csr"))
         extensions = self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={alternatives}\nextendedKeyUsage=serverAuth\n")
+        extensions.write_text(f"subjectAltName={alternatives}\nextendedKeyUsage={usage}\n")
         self._openssl("req", "-new", *self._new_key(key, rsa), "-out", request, "-subj", f"/CN={name}")
-        self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key, "-CAcreateserial", "-days", "30",
+        self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key, "-CAcreateserial", "-days", str(days),
                       "-extfile", extensions, "-out", chain)
         return chain, key
 

@@ -1,13 +1,16 @@
 """A mail host that speaks STARTTLS and AUTH, with users and a service account, and keeps what it takes.
 
-Threads, one a connection. `logins` lists (mechanism, user, taken) as they came; `mails` lists
+Threads, one a connection. `logins` lists (mechanism, user, taken) as they came, `shown` the common
+names of clients' certificates (such a client is logged in by it) with the host names they asked for; `mails` lists
 (user, sender, recipients, content). The dialogue goes to standard error.
 """
 
 import base64
 import socketserver
+import ssl
 import sys
 import threading
+import time
 
 
 class MailHost:
@@ -16,7 +19,8 @@ class MailHost:
     def __init__(self, context, users, tokens=None, address=("127.0.0.1", 0)):
         self.bound = address
         self.context, self.users, self.tokens = context, users, tokens or {}
-        self.logins, self.mails = [], []
+        self.logins, self.mails, self.shown = [], [], []
+        context.sni_callback = self.asked_for
 
     def __enter__(self):
         host = self
@@ -39,6 +43,9 @@ class MailHost:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+
+    def asked_for(self, stream, name, _):
+        stream.asked_for = name
 
     @property
     def address(self):
@@ -73,8 +80,17 @@ class Session:
                 self.say("250-mailhost", "250-8BITMIME", "250-SMTPUTF8", last)
             elif verb == "STARTTLS":
                 self.say("220 go")
-                self.stream = self.host.context.wrap_socket(self.stream, server_side=True)
+                self.stream = self.host.context.wrap_socket(self.stream, server_side=True, do_handshake_on_connect=False)
+                try:
+                    self.stream.do_handshake()
+                except ssl.SSLError:
+                    # closed at once, what the client wrote meanwhile would take our alert with it
+                    time.sleep(0.5)
+                    raise
                 self.file, self.secured = self.stream.makefile("rb"), True
+                if shown := self.stream.getpeercert():
+                    self.user = dict(field for (field,) in shown["subject"])["commonName"]
+                    self.host.shown.append((self.user, getattr(self.stream, "asked_for", None)))
             elif verb == "AUTH":
                 self.auth(*line.split(" ")[1:3])
             elif verb == "MAIL":

@@ -6,6 +6,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{AuthSource, Config, ListenerAuth};
 use crate::dns::Resolver;
 use crate::spf::set::follow;
+use crate::tls::Identities;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -45,7 +46,7 @@ async fn source(config: &Config, connect: bool, found: &mut Findings) {
         found.warn(AUTH, "no listener has `auth`: nobody can sign in");
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let accounts = match accounts(&auth.source, config, clock) {
+    let accounts = match accounts(&auth.source, config, clock, &Identities::default()) {
         Ok(accounts) => accounts,
         Err(why) => return found.error(AUTH, why),
     };

@@ -3,9 +3,9 @@
 use super::Findings;
 use crate::app::tls::source;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::config::Config;
+use crate::config::{ClientCertificate, Config};
 use crate::tls::facts::Validity;
-use crate::tls::{Pair, PairFiles, Server, stale};
+use crate::tls::{Pair, PairFiles, Server, Trouble, stale};
 use std::os::unix::fs::PermissionsExt;
 
 /// A certificate with fewer whole days left is a warning.
@@ -35,7 +35,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
             }
             Err(trouble) => found.error("tls", trouble.to_string()),
         }
-        key_is_private(files, found);
+        key_is_private(files, "tls", "", found);
     }
     if missing.is_some() || pairs.len() < wanted.len() {
         return;
@@ -73,11 +73,41 @@ fn pair_stands(pair: &Pair, now: Timestamp, found: &mut Findings) {
     }
 }
 
+/// The certificate we show to an upstream; whether it can be used.
+pub(super) fn towards_upstream(certificate: &ClientCertificate, found: &mut Findings) -> bool {
+    let area = "upstream";
+    let (files, place) = (&certificate.files, &certificate.place);
+    key_is_private(files, area, &format!("{place}.key: "), found);
+    let pair = match Pair::read(files, &rustls::crypto::aws_lc_rs::default_provider()) {
+        Ok(pair) => pair,
+        Err(trouble) => {
+            found.error(area, certificate.told(&trouble));
+            return false;
+        }
+    };
+    let told = |why: String| certificate.told(&Trouble { file: files.chain.clone(), why });
+    let (facts, now) = (&pair.facts, SystemClock.now());
+    match (stale(&pair, now), facts.validity(now)) {
+        (Some(why), _) => found.error(area, told(why)),
+        (None, Validity::Days(left)) if left < SOON => {
+            found.warn(area, told(format!("its certificate expires in {left} days, on {}", facts.until)));
+        }
+        _ => found.ok(area, told(format!("{}, until {}", facts.subject, facts.until))),
+    }
+    if !facts.for_clients {
+        let why = "it is for servers alone (its extended key usage has no clientAuth): many that ask for a \
+                   client's certificate refuse it";
+        found.warn(area, told(why.to_owned()));
+    }
+    true
+}
+
 /// A group may read it (Debian's `ssl-cert`); the world may not.
-fn key_is_private(files: &PairFiles, found: &mut Findings) {
+fn key_is_private(files: &PairFiles, area: &'static str, place: &str, found: &mut Findings) {
     if let Ok(meta) = std::fs::metadata(&files.key)
         && meta.permissions().mode() & 0o007 != 0
     {
-        found.warn("tls", format!("{} can be read by everybody: chmod 600 it", files.key.display()));
+        let file = files.key.display();
+        found.warn(area, format!("{place}{file} can be read by everybody: chmod 600 it"));
     }
 }

@@ -1,11 +1,15 @@
 //! `[upstream]`, `[[upstream.also]]`, `[upstreams.NAME]`, `[[route]]`
 
+use super::tls::Certificate;
+use crate::policy::budget::Limit;
 use crate::upstream::rate::Rate;
 use crate::upstream::smarthost::{Mechanism, Pin};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// `[upstream]`, and every other way out.
 #[derive(Debug, Deserialize)]
@@ -16,6 +20,7 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) tls: Option<UpstreamTls>,
     #[serde(default)]
     pub(in crate::config) pins: Vec<PinText>,
+    pub(in crate::config) certificate: Option<Certificate>,
     pub(in crate::config) auth: Option<Auth>,
     pub(in crate::config) username: Option<String>,
     pub(in crate::config) password_file: Option<PathBuf>,
@@ -23,6 +28,8 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) ca_file: Option<PathBuf>,
     #[serde(default)]
     pub(in crate::config) rate: Rates,
+    #[serde(default)]
+    pub(in crate::config) budget: Budget,
     #[serde(default, deserialize_with = "some_places")]
     pub(in crate::config) connections: Option<usize>,
     pub(in crate::config) hello: Option<String>,
@@ -191,25 +198,49 @@ pub(in crate::config) struct Rates(pub(in crate::config) Vec<Rate>);
 
 impl<'de> Deserialize<'de> for Rates {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Wanted;
-        impl<'de> Visitor<'de> for Wanted {
-            type Value = Rates;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a rate, such as \"30/min\", or a list of rates")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Rates, E> {
-                text.parse().map(|rate| Rates(vec![rate])).map_err(E::custom)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Rates, A::Error> {
-                let mut rates = Vec::new();
-                while let Some(rate) = list.next_element::<Rate>()? {
-                    rates.push(rate);
-                }
-                Ok(Rates(rates))
-            }
-        }
-        deserializer.deserialize_any(Wanted)
+        one_or_several(deserializer, "a rate, such as \"30/min\", or a list of rates").map(Self)
     }
+}
+
+/// `budget`: one, or several that all hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::config) struct Budget(pub(in crate::config) Vec<Limit>);
+
+impl<'de> Deserialize<'de> for Budget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        one_or_several(deserializer, "a budget, such as \"10000/day\", or a list of budgets").map(Self)
+    }
+}
+
+/// A text, or a list of texts.
+fn one_or_several<'de, D, T>(deserializer: D, expecting: &'static str) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + FromStr,
+    T::Err: fmt::Display,
+{
+    struct Wanted<T>(&'static str, PhantomData<T>);
+    impl<'de, T> Visitor<'de> for Wanted<T>
+    where
+        T: Deserialize<'de> + FromStr,
+        T::Err: fmt::Display,
+    {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+            text.parse().map(|one| vec![one]).map_err(E::custom)
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(one) = list.next_element::<T>()? {
+                all.push(one);
+            }
+            Ok(all)
+        }
+    }
+    deserializer.deserialize_any(Wanted(expecting, PhantomData))
 }
 
 /// `[[route]]`

@@ -50,6 +50,8 @@ pub(super) struct Budget {
     waiting: u64,
     /// Containers that are open now; only inside them work is charged.
     inside: usize,
+    /// Something was asked for that was not left.
+    exceeded: bool,
     /// Recipients noted already, see [`super::Context::inner_recipients`].
     pub(super) inner: HashSet<Address>,
 }
@@ -66,6 +68,7 @@ impl Default for Budget {
             work: WORK,
             waiting: WAITING,
             inside: 0,
+            exceeded: false,
             inner: HashSet::new(),
         }
     }
@@ -77,6 +80,11 @@ impl Budget {
         self.work == 0
     }
 
+    /// Whether anything was asked for that was not left: then something was not looked at, or not kept.
+    pub(super) fn exceeded(&self) -> bool {
+        self.exceeded
+    }
+
     /// Takes units of work; whether there were enough. Once there were not, there is nothing left, so
     /// that nothing small slips through behind something large.
     pub(super) fn charge(&mut self, units: u64) -> bool {
@@ -85,6 +93,7 @@ impl Budget {
         }
         let enough = self.work > units;
         self.work = if enough { self.work - units } else { 0 };
+        self.exceeded |= !enough;
         enough
     }
 
@@ -112,6 +121,7 @@ impl Budget {
     pub(super) fn keep(&mut self, octets: usize) -> bool {
         let room = self.kept >= octets;
         self.kept = self.kept.saturating_sub(octets);
+        self.exceeded |= !room;
         room
     }
 
@@ -120,6 +130,7 @@ impl Budget {
         self.nested += 1;
         let room = self.parts > 0;
         self.parts = self.parts.saturating_sub(1);
+        self.exceeded |= !room;
         room && self.charge(MEMBER)
     }
 

@@ -3,6 +3,7 @@
 
 use super::Context;
 use super::leaf::{Info, Leaf};
+use super::packed::{is_spent, spent};
 use super::parts::Inner;
 use super::spool::{Kept, copy, length, read_at};
 use crate::message::inspect::Encrypted;
@@ -42,6 +43,9 @@ pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
     if let Err(error) = result {
         cx.opaque(&info.path, info.label(), "an S/MIME part that cannot be read");
         cx.problem(&info.place, &format!("an S/MIME part that cannot be read: {error}"));
+        if is_spent(&error) {
+            cx.note_over_budget(&info.place, &error.to_string());
+        }
     }
 }
 
@@ -189,7 +193,10 @@ impl Ber<'_> {
 
     fn next(&mut self) -> io::Result<Element> {
         self.steps += 1;
-        if self.steps > STEPS || self.at >= self.end {
+        if self.steps > STEPS {
+            return Err(spent("it has more elements than are looked at"));
+        }
+        if self.at >= self.end {
             return Err(bad("its structure is not as it should be"));
         }
         let head = read_at(self.file, self.at, 2)?;

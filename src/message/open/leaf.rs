@@ -185,7 +185,7 @@ impl Leaf {
         let too_deep = info.depth >= DEPTH && matches!(sort, Sort::Open(_) | Sort::Message);
         self.body = match sort {
             _ if too_deep => {
-                cx.opaque(&info.path, info.label(), "containers nested too deep");
+                cx.too_deep(info, info.label());
                 Body::Stored { stream: cx.listener.open(&info.place, info.form, Kind::Bytes), kept: None }
             }
             Sort::Text(kind) => {
@@ -277,7 +277,9 @@ fn open(info: &Info, reader: Reader, spool: Spool, cx: &mut Context<'_>) {
     let done = catch_unwind(AssertUnwindSafe(|| read(info, reader, &mut file, cx)));
     cx.budget.leave();
     if done.is_err() {
-        cx.too_much(info, "cannot be opened: its reader failed");
+        let why = "cannot be opened: its reader failed";
+        cx.opaque(&info.path, info.label(), why);
+        cx.problem(&info.place, why);
     }
 }
 

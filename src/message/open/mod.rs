@@ -104,7 +104,30 @@ impl Context<'_> {
     /// hold the message.
     fn too_much(&mut self, info: &leaf::Info, why: &str) {
         self.opaque(&info.path, info.label(), why);
-        self.problem(&info.place, why);
+        self.over_budget(&info.place, why);
+    }
+
+    /// A part that stays closed because it stands in more containers than are opened in one another.
+    fn too_deep(&mut self, info: &leaf::Info, label: &str) {
+        self.opaque(&info.path, label, TOO_DEEP);
+        self.note_over_budget(&info.place, TOO_DEEP);
+    }
+
+    /// A place that is not looked at to its end, for that costs too much.
+    fn over_budget(&mut self, place: &str, why: &str) {
+        self.problem(place, why);
+        self.note_over_budget(place, why);
+    }
+
+    /// Notes it among the facts, where that alone holds the message whatever the rules say. The first
+    /// always finds room.
+    fn note_over_budget(&mut self, place: &str, why: &str) {
+        let text = format!("{place}: {why}");
+        let known = &self.facts.over_budget;
+        if known.len() < FACTS && !known.contains(&text) && (known.is_empty() || self.budget.keep(text.len()))
+        {
+            self.facts.over_budget.push(text);
+        }
     }
 
     /// A header block inside the body, or a name; not searched when there is no budget for it.
@@ -112,7 +135,7 @@ impl Context<'_> {
         if self.budget.charge_header(block.len()) {
             self.listener.header(place, block);
         } else {
-            self.problem(place, SPENT);
+            self.over_budget(place, SPENT);
         }
     }
 
@@ -131,6 +154,8 @@ impl Context<'_> {
 
 /// Why work stopped.
 const SPENT: &str = "more is packed in this message than is looked at";
+/// Why a container stays closed.
+const TOO_DEEP: &str = "containers nested too deep";
 
 /// The inspection of one body: a visitor of the walk.
 pub struct Inspector<L: Listener> {
@@ -168,6 +193,10 @@ impl<L: Listener> Inspector<L> {
         for container in std::mem::take(&mut self.pending) {
             let (_, mut cx) = self.split();
             container.open(&mut cx);
+        }
+        // A reader may have left out the last of a text, or facts may have been dropped, and nobody said so.
+        if self.budget.exceeded() && self.facts.over_budget.is_empty() {
+            self.facts.over_budget.push(format!("the message: {SPENT}"));
         }
         (self.facts, self.listener)
     }

@@ -42,7 +42,7 @@ pub(super) fn archive(
     members: impl FnOnce(&mut Context<'_>) -> Result<(), Stop>,
 ) {
     if info.depth >= DEPTH {
-        return cx.opaque(&info.path, info.label(), "containers nested too deep");
+        return cx.too_deep(info, info.label());
     }
     match members(cx) {
         Ok(()) => {}
@@ -61,6 +61,16 @@ impl From<io::Error> for Stop {
 
 pub(super) fn damaged(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+/// An error of a reader that took more than it is given.
+pub(super) fn spent(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::QuotaExceeded, why)
+}
+
+/// Whether it is one of [`spent`].
+pub(super) fn is_spent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::QuotaExceeded
 }
 
 /// A file on its way out of a container.
@@ -120,7 +130,7 @@ impl Pump {
 /// Opens a packed file.
 pub(super) fn open(info: &Info, reader: Reader, file: &mut Kept, cx: &mut Context<'_>) {
     if info.depth >= DEPTH {
-        return cx.opaque(&info.path, info.label(), "containers nested too deep");
+        return cx.too_deep(info, info.label());
     }
     let packed = length(file).unwrap_or(0);
     let mut pump = Pump::new(info.inner(&inner_name(&info.name), "in an archive"), packed);

@@ -312,17 +312,19 @@ impl Inner {
     }
 
     fn check(&mut self, result: Result<(), WalkError>, spent: bool, cx: &mut Context<'_>) {
-        let why = match result {
-            Err(WalkError::TooMany(_)) => Some("more MIME parts in all than are looked at".to_owned()),
+        let (over, why) = match result {
+            Err(WalkError::TooMany(_)) => (true, "more MIME parts in all than are looked at".to_owned()),
             Err(WalkError::TooDeep(_)) => {
-                Some("MIME parts nested deeper in all than is looked at".to_owned())
+                (true, "MIME parts nested deeper in all than is looked at".to_owned())
             }
-            Err(error) => Some(error.to_string()),
-            Ok(()) if spent => Some(SPENT.to_owned()),
-            Ok(()) => None,
+            Err(error) => (false, error.to_string()),
+            Ok(()) if spent => (true, SPENT.to_owned()),
+            Ok(()) => return,
         };
-        if let Some(why) = why {
-            self.failed = true;
+        self.failed = true;
+        if over {
+            cx.over_budget(&self.place, &why);
+        } else {
             cx.problem(&self.place, &why);
         }
     }

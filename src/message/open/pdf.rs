@@ -325,7 +325,7 @@ impl Document {
 fn inner_file(info: &Info, name: &str, data: &[u8], cx: &mut Context<'_>) {
     let inner = info.inner(name, "in a PDF");
     if inner.depth > DEPTH {
-        return cx.opaque(&info.path, &inner.place, "containers nested too deep");
+        return cx.too_deep(info, &inner.place);
     }
     let mut leaf = Leaf::new(inner);
     leaf.feed(data, cx);

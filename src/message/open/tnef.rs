@@ -3,6 +3,7 @@
 
 use super::budget::STEP;
 use super::leaf::{Info, Leaf};
+use super::packed::{is_spent, spent};
 use super::spool::{Kept, copy, length, read_at};
 use super::written::WrittenScan;
 use super::{Context, FACTS, SPENT, lzfu, rtf};
@@ -54,6 +55,9 @@ pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Tnef {
     match result {
         Err(error) => {
             cx.opaque(&info.path, info.label(), "a winmail.dat that cannot be read");
+            if is_spent(&error) {
+                cx.note_over_budget(&info.place, &error.to_string());
+            }
             Tnef::Unreadable { why: error.to_string() }
         }
         Ok(()) if reader.addresses.is_empty() && reader.display.is_empty() => Tnef::Clean,
@@ -240,7 +244,7 @@ impl Reader<'_> {
             return Ok(());
         }
         if !cx.budget.charge(value.length) {
-            return Err(bad(SPENT));
+            return Err(spent(SPENT));
         }
         let charset = wide.then(|| "utf-16le".to_owned());
         let mut leaf = Leaf::text(Info { charset, ..info.inner("text", info.form) }, cx);
@@ -303,7 +307,7 @@ impl Reader<'_> {
             .ok_or_else(|| bad("a compressed body that cannot be read"))?;
         drop(bytes);
         if !cx.budget.charge(10 * text.len() as u64) {
-            return Err(bad(SPENT));
+            return Err(spent(SPENT));
         }
         let inner = info.inner(name, "compressed RTF");
         // As it is written, and as it is shown.
@@ -342,7 +346,7 @@ impl Reader<'_> {
     fn step(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.steps += 1;
         let within = self.steps <= STEPS && cx.budget.charge(STEP);
-        if within { Ok(()) } else { Err(bad("too many properties")) }
+        if within { Ok(()) } else { Err(spent("too many properties")) }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Lenient on purpose: whatever some reader may make sense of is decoded, for what is searched must
 //! be what any recipient could see.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 /// How a part's content was encoded for transport.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,11 +107,18 @@ pub fn base64_value(letter: u8) -> Option<u8> {
     (value < 64).then_some(value)
 }
 
+/// Fewest octets for which it pays to decode lines together.
+const MANY: usize = 256;
+
 /// Base64 that skips junk and goes on behind padding (blocks one after the other).
 #[derive(Debug, Default)]
 pub struct Base64 {
     bits: u32,
     letters: u8,
+    /// Lines put together, without their ends.
+    gathered: Vec<u8>,
+    /// Something else than letters of the common alphabet in lines came by: octet by octet from here on.
+    odd: bool,
 }
 
 impl Base64 {
@@ -121,27 +128,59 @@ impl Base64 {
         out.reserve(bytes.len() / 4 * 3 + 3);
         while !bytes.is_empty() {
             if self.letters == 0 {
+                if bytes.len() >= MANY && !self.odd && self.lines(bytes, out) {
+                    return;
+                }
                 bytes = Self::quads(bytes, out);
             }
             let Some((&first, rest)) = bytes.split_first() else { return };
             bytes = rest;
-            match VALUES[usize::from(first)] {
-                SKIP => {}
-                PAD => self.finish(out),
-                value => {
-                    self.bits = self.bits << 6 | u32::from(value);
-                    self.letters += 1;
-                    if self.letters == 4 {
-                        out.extend_from_slice(&[
-                            (self.bits >> 16) as u8,
-                            (self.bits >> 8) as u8,
-                            self.bits as u8,
-                        ]);
-                        (self.bits, self.letters) = (0, 0);
-                    }
+            self.letter(first, out);
+        }
+    }
+
+    /// The next octet, whatever it is.
+    #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
+    fn letter(&mut self, octet: u8, out: &mut Vec<u8>) {
+        match VALUES[usize::from(octet)] {
+            SKIP => {}
+            PAD => self.finish(out),
+            value => {
+                self.bits = self.bits << 6 | u32::from(value);
+                self.letters += 1;
+                if self.letters == 4 {
+                    let group = [(self.bits >> 16) as u8, (self.bits >> 8) as u8, self.bits as u8];
+                    out.extend_from_slice(&group);
+                    (self.bits, self.letters) = (0, 0);
                 }
             }
         }
+    }
+
+    /// Decodes lines together, where they are nothing but letters of the common alphabet; whether they were.
+    fn lines(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.clear();
+        let mut start = 0;
+        for end in memchr_iter(b'\n', bytes) {
+            let line = &bytes[start..end];
+            gathered.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+            start = end + 1;
+        }
+        let last = &bytes[start..];
+        // Half a line end belongs to the next piece; by itself it says nothing.
+        gathered.extend_from_slice(last.strip_suffix(b"\r").unwrap_or(last));
+        let (groups, rest) = gathered.split_at(gathered.len() / 4 * 4);
+        let length = out.len();
+        let decoded = base64_simd::STANDARD_NO_PAD.decode_append(groups, out).is_ok();
+        if decoded {
+            rest.iter().for_each(|&octet| self.letter(octet, out));
+        } else {
+            out.truncate(length);
+            self.odd = true;
+        }
+        self.gathered = gathered;
+        decoded
     }
 
     /// Whole groups of four letters, as long as nothing else is between; returns what is left.

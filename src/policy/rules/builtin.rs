@@ -1,7 +1,8 @@
 //! The holds that no policy file can take away (`docs/MAIL.md` §1.6 and §4).
 //!
-//! What cannot be read is always held. The others bite where disclosure is `ask` or stricter: there a
-//! split is near, and these are the things a split cannot make safe.
+//! What cannot be read, or would cost more to read than one message may, is always held. The others bite
+//! where disclosure is `ask` or stricter: there a split is near, and these are the things a split cannot
+//! make safe.
 
 use super::reason::{Phrase, few, named};
 use crate::message::inspect::Tnef;
@@ -9,8 +10,9 @@ use crate::policy::verdict::RuleOutcome;
 use crate::policy::{Demand, Disclosure, Facts, Timing};
 
 /// The names under which they appear among the rules.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 8] = [
     "builtin:unparseable",
+    "builtin:over-budget",
     "builtin:foreign-from",
     "builtin:calendar",
     "builtin:tnef",
@@ -23,9 +25,10 @@ pub const NAMES: [&str; 7] = [
 type Found = Result<Phrase, Phrase>;
 
 pub(super) fn outcomes(facts: &Facts, disclosure: Disclosure) -> Vec<RuleOutcome> {
-    let [unparseable_name, rest @ ..] = NAMES;
+    let [unparseable_name, over_budget_name, rest @ ..] = NAMES;
     let tests = [foreign_from, calendar, tnef, encrypted, inner_headers, unreadable_part];
-    let mut all = vec![outcome(unparseable_name, unparseable(facts))];
+    let mut all =
+        vec![outcome(unparseable_name, unparseable(facts)), outcome(over_budget_name, over_budget(facts))];
     all.extend(rest.iter().zip(tests).map(|(name, test)| {
         let found = match test(facts) {
             Ok(_) if disclosure < Disclosure::Ask => Err(Phrase::new(
@@ -63,6 +66,23 @@ fn unparseable(facts: &Facts) -> Found {
             )
         },
         ("header and addresses can be read", "ヘッダーとアドレスは正しく読み取れます"),
+    )
+}
+
+/// What stays closed because opening it costs too much may hold anything, and whoever packed it so may have
+/// meant it: no rule and no exemption lets it pass.
+fn over_budget(facts: &Facts) -> Found {
+    let places = &facts.body.over_budget;
+    found(
+        !places.is_empty(),
+        || {
+            let few = few(places, places.len());
+            Phrase::new(
+                format!("it holds more than is looked at in one message: {}", few.en),
+                format!("1通で調べる量の上限を超える内容が含まれています：{}", few.ja),
+            )
+        },
+        ("all that could be opened was looked at", "開ける内容はすべて調べました"),
     )
 }
 

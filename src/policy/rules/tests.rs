@@ -389,6 +389,12 @@ fn built_in_holds_bite_where_disclosure_is_asked() {
             true,
             false,
         ),
+        (
+            Box::new(|facts: &mut Facts| facts.body.over_budget.push("part 2: too many members".into())),
+            "builtin:over-budget",
+            true,
+            true,
+        ),
     ];
     for (change, name, split, always) in cases {
         let facts = with(&*change);
@@ -405,6 +411,47 @@ fn built_in_holds_bite_where_disclosure_is_asked() {
         }
     }
     assert_eq!(none.decide(&strangers(1, 1, "")).rules.len(), BUILTIN_NAMES.len());
+}
+
+#[test]
+fn no_policy_and_no_exemption_lets_pass_what_was_over_the_budget() {
+    let shipped = [
+        ("default", DEFAULT),
+        ("press-office", include_str!("../../../policy/press-office.toml")),
+        ("strict", include_str!("../../../policy/strict.toml")),
+        ("none", ""),
+    ];
+    let reply = "In-Reply-To: <x@far.example>\n";
+    let shapes: [(&str, Facts); 7] = [
+        ("to one", strangers(1, 1, "")),
+        ("to colleagues", strangers(0, 1, "")),
+        ("to twelve", strangers(12, 9, "")),
+        ("a reply to twelve", strangers(12, 9, reply)),
+        ("a circle", Facts { circle: true, ..strangers(12, 9, reply) }),
+        ("a report", Facts { report: true, ..strangers(1, 1, "") }),
+        ("a forward", Facts { auto_forward: true, ..strangers(12, 9, "") }),
+    ];
+    let place = "part 2 (backup.zip): it unpacks to far more than it takes";
+    for (policy, text) in shipped {
+        let policy_of = load(text).unwrap_or_else(|wrong| panic!("{policy}: {wrong:?}"));
+        for (shape, facts) in &shapes {
+            let mut spent = facts.clone();
+            spent.body.over_budget.push(place.to_owned());
+            spent.body.problems.push(place.to_owned());
+            let verdict = policy_of.decide(&spent);
+            assert_eq!(verdict.action(), Action::Hold, "{policy}: {shape}");
+            let rule = verdict.rules.iter().find(|rule| rule.name == "builtin:over-budget").unwrap();
+            assert!(rule.matched && rule.why.contains(place) && rule.why_ja.contains(place), "{rule:?}");
+            // a part that cannot be read holds no more than it did
+            let mut unread = facts.clone();
+            unread.body.problems.push("part 2: an S/MIME part that cannot be read".to_owned());
+            let (unread, plain) = (policy_of.decide(&unread), policy_of.decide(facts));
+            assert!(
+                unread.action() == plain.action() || plain.demand.disclosure >= Disclosure::Ask,
+                "{policy}: {shape}"
+            );
+        }
+    }
 }
 
 /// Rules of every kind of demand, some of which match the sample.

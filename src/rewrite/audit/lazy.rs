@@ -38,6 +38,16 @@ impl History {
         }
     }
 
+    /// What a view that wakes is given of them.
+    fn context(&self) -> &[u8] {
+        &self.tail[self.tail.len().saturating_sub(CONTEXT)..]
+    }
+
+    /// Whether something stood before the context.
+    fn is_cut(&self) -> bool {
+        self.cut || self.tail.len() > CONTEXT
+    }
+
     /// The last octets.
     pub(super) fn tail(&self) -> &[u8] {
         &self.tail
@@ -69,10 +79,10 @@ impl<M: Machine> Lazy<M> {
     ) {
         if self.machine.is_none() && hot {
             let machine = self.machine.insert(Box::new(make()));
-            if before.cut {
+            if before.is_cut() {
                 machine.feed(needles, CUT, found);
             }
-            machine.feed(needles, &before.tail, found);
+            machine.feed(needles, before.context(), found);
         }
         let Some(machine) = &mut self.machine else { return };
         machine.feed(needles, bytes, found);

@@ -4,7 +4,7 @@
 //! copy's rendered header on its own.
 //!
 //! * [`needles`] the addresses, and what counts as one of them being written somewhere
-//! * [`stream`] a view searched as it streams by
+//! * [`stream`] a view searched as it streams by; [`tokens`] base64 inside it
 //! * [`reading`] the views of a text, each a chain of machines: [`fold`] look-alike and invisible characters,
 //!   [`join`] cut lines, [`escapes`], [`tags`] and [`page`] markup; most are [`lazy`]
 //! * [`header`] header blocks
@@ -33,6 +33,7 @@ mod stream;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod words;
 
 use crate::message::fork::{Leaves, Variant};

@@ -34,6 +34,25 @@ pub struct Needles {
     /// Some domain has a Unicode form.
     wide_domains: bool,
     longest_local: usize,
+    /// The octets with which a domain that matters may begin.
+    starts: Starts,
+}
+
+/// A set of octets.
+#[derive(Clone, Debug)]
+struct Starts([bool; 256]);
+
+impl Default for Starts {
+    fn default() -> Self {
+        Self([false; 256])
+    }
+}
+
+impl Starts {
+    fn add(&mut self, octet: u8) {
+        self.0[usize::from(octet.to_ascii_lowercase())] = true;
+        self.0[usize::from(octet.to_ascii_uppercase())] = true;
+    }
 }
 
 /// One candidate around a separator.
@@ -64,6 +83,13 @@ impl Needles {
                 needles.wide_domains = true;
             }
         }
+        for domain in needles.domains.keys() {
+            domain.bytes().take(1).for_each(|octet| needles.starts.add(octet));
+        }
+        if needles.wide_domains {
+            // Forms of a letter that fold to another.
+            (0x80..=0xff).for_each(|octet| needles.starts.add(octet));
+        }
         needles.addresses = addresses;
         needles
     }
@@ -82,14 +108,30 @@ impl Needles {
     pub(super) fn at(&self, spot: &Spot<'_>) -> Option<u32> {
         let blanks = spot.text[spot.at] == b'@';
         let start = if blanks { skip_blanks(spot.text, spot.at + 1) } else { spot.at + 1 };
-        let first = *spot.text.get(start)?;
-        if !(first.is_ascii_alphanumeric() || first >= 0x80 || first == b'[') {
+        if !self.starts.0[usize::from(*spot.text.get(start)?)] {
             return None;
         }
         self.domains_at(&spot.text[start..])
             .into_iter()
             .flatten()
             .find_map(|domain| self.local_before(spot, domain))
+    }
+
+    /// Whether the beginning of a domain that matters may stand here, or is too far to be seen. UTF-16 has a
+    /// zero before each letter or behind it.
+    pub(super) fn may_follow(&self, text: &[u8]) -> bool {
+        let start = skip_blanks(text, 0);
+        text.get(start).is_none_or(|&first| first == 0 || self.starts.0[usize::from(first)])
+    }
+
+    /// Whether a domain that matters stands here; `goes_on` says that the text is cut off at its end.
+    pub(super) fn may_be_followed(&self, text: &[u8], goes_on: bool) -> bool {
+        let domain = &text[skip_blanks(text, 0)..];
+        // What is cut off, or UTF-16, cannot be told.
+        let whole = domain.iter().any(|&octet| octet < 0x80 && !is_domain(octet) && octet != b'[');
+        domain.first().is_none_or(|&first| first == 0)
+            || (goes_on && !whole)
+            || self.domains_at(domain).iter().any(Option::is_some)
     }
 
     /// The domains (in comparison form) that the text may begin with, longest first.

@@ -2,27 +2,11 @@
 //! the edge of two chunks is found, and chunking never changes what is found.
 
 use super::needles::{Needles, Spot};
-use crate::message::walk::transfer::Base64;
+use super::tokens;
 use memchr::{memchr_iter, memchr3_iter};
 
 /// Octets gathered before a window is searched.
 const WINDOW: usize = 16 * 1_024;
-/// Shortest run of base64 letters that is decoded: eight letters are six octets, `a@x.jp`.
-const TOKEN: usize = 12;
-/// A line of base64 at least this long may go on in the next line.
-const WRAPPED: usize = 56;
-
-/// The letters of base64, in both alphabets.
-static LETTERS: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0u8;
-    while byte < 128 {
-        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
-        byte += 1;
-    }
-    table
-};
-
 /// What is looked for in a view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Look {
@@ -95,7 +79,7 @@ pub(super) fn search_all(needles: &Needles, text: &[u8], look: Look, found: &mut
     search(needles, text, 0..text.len(), look, found);
 }
 
-/// Searches around every separator in `range`; tokens are looked for in the whole text.
+/// Searches around every separator in `range`.
 fn search(
     needles: &Needles,
     text: &[u8],
@@ -117,11 +101,12 @@ fn search(
         }
     }
     if look.tokens {
-        tokens(needles, text, found);
+        tokens::search(needles, text, range, &mut |index| found(index, Form::Token));
     }
 }
 
-fn separator(needles: &Needles, text: &[u8], at: usize, found: &mut impl FnMut(u32, Form)) {
+/// The address around the separator at `at`, as octets or as UTF-16.
+pub(super) fn separator(needles: &Needles, text: &[u8], at: usize, found: &mut impl FnMut(u32, Form)) {
     let form = if text[at] == b'@' { Form::Plain } else { Form::Verp };
     if let Some(index) = needles.at(&Spot { text, at }) {
         found(index, form);
@@ -151,50 +136,4 @@ fn narrow(text: &[u8], at: usize, low_first: bool, reach: usize) -> (Vec<u8>, us
     narrow.push(b'@');
     narrow.extend(after.chunks_exact(2).skip(1).take(reach).map(unit).take_while(ends));
     (narrow, middle)
-}
-
-/// Decodes every long run of base64 letters at each of the four offsets it may have begun at.
-fn tokens(needles: &Needles, text: &[u8], found: &mut impl FnMut(u32, Form)) {
-    let mut at = 0;
-    let mut decoded = Vec::new();
-    while at < text.len() {
-        if !LETTERS[usize::from(text[at])] {
-            at += 1;
-            continue;
-        }
-        let end = token_end(text, at);
-        if end - at >= TOKEN {
-            for offset in 0..4 {
-                decoded.clear();
-                let mut machine = Base64::default();
-                machine.feed(&text[at + offset..end], &mut decoded);
-                machine.finish(&mut decoded);
-                for spot in memchr_iter(b'@', &decoded) {
-                    separator(needles, &decoded, spot, &mut |index, _| found(index, Form::Token));
-                }
-            }
-        }
-        at = end;
-    }
-}
-
-/// Where the run of base64 letters ends; wrapped lines are one run.
-fn token_end(text: &[u8], start: usize) -> usize {
-    let mut line = start;
-    let mut at = start;
-    loop {
-        while at < text.len() && LETTERS[usize::from(text[at])] {
-            at += 1;
-        }
-        let after = match text.get(at..) {
-            Some([b'\r', b'\n', ..]) => at + 2,
-            Some([b'\n', ..]) => at + 1,
-            _ => return at,
-        };
-        let goes_on = text.get(after).is_some_and(|&byte| LETTERS[usize::from(byte)]);
-        if at - line < WRAPPED || !goes_on {
-            return at;
-        }
-        (line, at) = (after, after);
-    }
 }

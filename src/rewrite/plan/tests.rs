@@ -20,6 +20,7 @@ fn examiner(options: CopyOptions) -> Examiner {
         policy: Arc::new(Policy::default()),
         options: Arc::new(options),
         approvers: Arc::default(),
+        budgets: Arc::default(),
     }
 }
 

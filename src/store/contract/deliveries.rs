@@ -258,3 +258,26 @@ pub(in crate::store) async fn thousands_of_copies(harness: &impl Harness) {
     let dropped = store.change_queue(&QueueFilter::default(), QueueChange::Drop, "root", NOW).await.unwrap();
     assert_eq!(dropped, 4_500, "in several steps");
 }
+
+/// What left since a moment and what waits is told with its sender, after a restart as before.
+pub(in crate::store) async fn tells_what_was_spent(harness: &impl Harness) {
+    let store = harness.open();
+    let mut new = message(1, &[&["a@x.example", "b@x.example"], &["c@y.example"]], InitialState::Ready);
+    new.deliveries[0].state = InitialState::Sending { until: at(1) };
+    let claims = store.accept(new).await.unwrap();
+    let ended = [("a@x.example", Delivered), ("b@x.example", Delivered)];
+    store.record(result(&claims[0], at(5), &ended)).await.unwrap();
+    store.accept(message(2, &[&["d@y.example"]], InitialState::Waiting(at(30)))).await.unwrap();
+    drop(store);
+    let store = harness.open();
+    let told = async |since| {
+        let mut found = store.spent_since(since).await.unwrap();
+        found.sort_by(|one, other| one.recipients.cmp(&other.recipients));
+        assert!(found.iter().all(|one| one.sender == Some(address("sato@example.co.jp"))));
+        found.into_iter().map(|one| (one.at, one.recipients)).collect::<Vec<_>>()
+    };
+    let waiting = [(None, addresses(&["c@y.example"])), (Some(at(30)), addresses(&["d@y.example"]))];
+    let left = (Some(at(5)), addresses(&["a@x.example", "b@x.example"]));
+    assert_eq!(told(at(5)).await, [vec![left], waiting.to_vec()].concat());
+    assert_eq!(told(at(6)).await, waiting);
+}

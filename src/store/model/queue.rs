@@ -8,6 +8,17 @@ use crate::rewrite::Delivery;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// A copy that left, or waits to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// When it left, or is due; `None` where that is now.
+    pub at: Option<Timestamp>,
+    /// MAIL FROM; `None` for the null sender.
+    pub sender: Option<Address>,
+    /// Whom it is for.
+    pub recipients: Vec<Address>,
+}
+
 /// State of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

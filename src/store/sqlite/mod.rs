@@ -59,8 +59,8 @@ use super::known::{Activity, Correspondents, KnownStore, Tally, Totals, Would};
 use super::lock::beside;
 use super::{
     AttemptResult, Body, BodyWriter, Claim, DueNotice, HeldDecision, HeldFilter, HeldRow, Histogram, Lease,
-    MessageRow, NewMessage, Purged, QueueChange, QueueFilter, QueueRow, Recovered, Retention, Stop, Store,
-    StoreError, StoredMessage, Summary,
+    MessageRow, NewMessage, Purged, QueueChange, QueueFilter, QueueRow, Recovered, Retention, Spent, Stop,
+    Store, StoreError, StoredMessage, Summary,
 };
 use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use crate::id::Id;
@@ -395,6 +395,10 @@ impl Store for SqliteStore {
 
     async fn sent_since(&self, since: Timestamp) -> Result<(usize, usize), StoreError> {
         self.readers.read(move |db| read::sent_since(db, since)).await
+    }
+
+    async fn spent_since(&self, since: Timestamp) -> Result<Vec<Spent>, StoreError> {
+        self.readers.read(move |db| read::spent_since(db, since)).await
     }
 
     async fn summary(&self, since: Timestamp) -> Result<Summary, StoreError> {

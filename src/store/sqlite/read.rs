@@ -1,6 +1,6 @@
 //! Reading: one message, lists, searches, numbers.
 
-use super::encode::{Meta, from_json, from_people};
+use super::encode::{Meta, from_json, from_people, sender_of};
 use super::error::Failure;
 use super::terms::folded;
 use super::{codes, observed, schema};
@@ -10,7 +10,8 @@ use crate::message::Address;
 use crate::policy::facts::Disclosed;
 use crate::rewrite::Delivery;
 use crate::store::{
-    Awaited, Body, HeldFilter, HeldRow, HeldState, HoldKind, MessageRow, StoreError, StoredMessage, Summary,
+    Awaited, Body, HeldFilter, HeldRow, HeldState, HoldKind, MessageRow, Spent, StoreError, StoredMessage,
+    Summary,
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -408,6 +409,60 @@ pub(super) fn sent_since(db: &Connection, since: Timestamp) -> Result<(usize, us
             Ok((number(row.get(0)?), number(row.get(1)?)))
         })?;
     Ok(found)
+}
+
+/// Copies of clients' mail delivered since a moment, and those that are open.
+pub(super) fn spent_since(db: &Connection, since: Timestamp) -> Result<Vec<Spent>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT row, ended, due, state, copy FROM deliveries WHERE state < ?1 OR (state = ?2 AND ended >= ?3) \
+         ORDER BY row",
+    )?;
+    let mut rows = select.query(params![codes::FIRST_FINAL, codes::DELIVERED, since.0])?;
+    let mut found = Vec::new();
+    // The lines of a message's people may be thousands: they are read once for all its copies.
+    let mut of: Option<(i64, Writer)> = None;
+    while let Some(row) = rows.next()? {
+        let message = schema::message_of(row.get(0)?);
+        let writer = match of.take() {
+            Some((known, writer)) if known == message => writer,
+            _ => writer_of(db, message)?,
+        };
+        let sender = match &writer {
+            Writer::Client(sender) => sender.clone(),
+            Writer::Ourselves => {
+                of = Some((message, writer));
+                continue;
+            }
+        };
+        of = Some((message, writer));
+        // One that waits for its time leaves then; of others nobody knows better than that it is now.
+        let waits = row.get::<_, i64>(3)? == codes::WAITING;
+        let due: Option<i64> = if waits { row.get(2)? } else { None };
+        let moment: Option<i64> = row.get(1)?;
+        let copy = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
+        found.push(Spent {
+            at: moment.or(due).map(Timestamp),
+            sender,
+            recipients: recipients_or_none(copy).iter().filter_map(|one| Address::stored(one).ok()).collect(),
+        });
+    }
+    Ok(found)
+}
+
+/// Whose a message is.
+enum Writer {
+    /// A client's: its MAIL FROM, if that is not the null sender.
+    Client(Option<Address>),
+    /// A notice or report of our own.
+    Ourselves,
+}
+
+fn writer_of(db: &Connection, message: i64) -> Result<Writer, Failure> {
+    let mut select = db.prepare_cached("SELECT people FROM messages WHERE row = ?1 AND action <> 'own'")?;
+    let mut rows = select.query([message])?;
+    let Some(row) = rows.next()? else { return Ok(Writer::Ourselves) };
+    let people = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+    Ok(Writer::Client(Address::stored(sender_of(people)).ok()))
 }
 
 /// Open deliveries of any age, and final ones of messages from `first` on.

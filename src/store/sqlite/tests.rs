@@ -37,7 +37,7 @@ contract_tests! { Folder::new();
     correspondents_are_those_reached, days_and_waits_are_counted, passkeys_are_their_owners, own_mail_is_found,
     claims_what_is_due, nobody_claims_twice, a_fresh_delivery_is_claimed, stale_leases_are_fenced,
     recipients_part_ways, uncertain_is_flagged, recovers_after_a_crash, filters_the_queue,
-    operators_change_the_queue, failed_is_retried_on_request, thousands_of_copies,
+    operators_change_the_queue, tells_what_was_spent, failed_is_retried_on_request, thousands_of_copies,
     holds_and_releases, one_of_many_decides, expires_no_sooner, stops_what_is_unsent,
     notices_are_answered_once, failures_are_reported, the_last_failure_is_reported_at_once,
     the_ledger_remembers, summarises,

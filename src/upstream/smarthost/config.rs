@@ -3,6 +3,7 @@
 use super::auth::Mechanism;
 use super::tls::{Authorities, Trust};
 use crate::dns::Resolver;
+use crate::tls::Identity;
 use crate::upstream::oauth::Tokens;
 use crate::upstream::tally::Tally;
 use secrecy::{ExposeSecret, SecretString};
@@ -135,6 +136,8 @@ pub struct SmarthostConfig {
     pub ca_file: Option<PathBuf>,
     /// What its certificate is compared with in place of the authorities.
     pub trust: Option<Trust>,
+    /// The certificate we show, where we are asked for one.
+    pub identity: Option<Identity>,
     /// AUTH.
     pub credentials: Option<Credentials>,
     /// By this mechanism only; else by the best that is offered.
@@ -166,6 +169,7 @@ impl SmarthostConfig {
             security: Security::default(),
             ca_file: None,
             trust: None,
+            identity: None,
             credentials: None,
             mechanism: None,
             plain_auth: false,

@@ -196,6 +196,8 @@ pub(super) struct Connection {
     pub(super) out: Vec<u8>,
     /// How it is secured, for `check`.
     pub(super) about: String,
+    /// Which of our certificates it was made with.
+    pub(super) shown: Option<u64>,
     /// Its place among the sessions that the next hop allows.
     pub(super) open: Option<Open>,
 }

@@ -4,7 +4,7 @@ use super::auth;
 use super::capabilities::Capabilities;
 use super::config::{Addresses, Security, SmarthostConfig};
 use super::connection::{Broken, Connection, Line};
-use super::tls::Tls;
+use super::tls::{Tls, refused_certificate};
 use crate::smtp::Reply;
 use crate::upstream::tally::Trouble;
 use std::net::{IpAddr, SocketAddr};
@@ -29,8 +29,24 @@ pub(super) async fn open(config: &SmarthostConfig, tls: Option<&Tls>) -> Result<
             tracing::warn!(host = %config.host, %error, "TLS failed; going on in the clear, for it is opportunistic");
             attempt(config, tls, Security::Off).await
         }
+        Err(Broken::Tls(error) | Broken::Io(error, _)) if refused_certificate(&error).is_some() => {
+            Err(unwelcome(config, tls, &error))
+        }
         other => other,
     }
+}
+
+/// The next hop wants to know who we are, and does not take what we show.
+fn unwelcome(config: &SmarthostConfig, tls: Option<&Tls>, error: &std::io::Error) -> Broken {
+    let host = &config.host;
+    let why = match tls.and_then(Tls::identity) {
+        Some(identity) => {
+            let file = identity.files().chain.display();
+            format!("4.7.0 {host} does not take our certificate in {file}: {error}")
+        }
+        None => format!("4.7.0 {host} asks for our certificate: set `certificate` for it ({error})"),
+    };
+    Broken::Unfit(Trouble::Auth, why)
 }
 
 async fn attempt(
@@ -81,7 +97,7 @@ async fn attempt(
         let mechanism = auth::authenticate(&mut line, &offers, credentials, config).await?;
         about = format!("{about}, AUTH {mechanism}");
     }
-    Ok(Connection { line, offers, used: 0, dirty: false, out: Vec::new(), about, open: None })
+    Ok(Connection { line, offers, used: 0, dirty: false, out: Vec::new(), about, shown: None, open: None })
 }
 
 /// The first address that answers.

@@ -26,6 +26,7 @@ mod verify;
 
 use super::{Fate, Outcome, Transaction, Upstream};
 use crate::smtp::Reply;
+use crate::tls::Identity;
 use async_trait::async_trait;
 pub use auth::Mechanism;
 pub use config::{Addresses, Credentials, Secret, Security, SmarthostConfig, Timeouts, read_secret};
@@ -76,7 +77,7 @@ impl Smarthost {
     pub fn new(config: SmarthostConfig) -> Result<Self, String> {
         let tls = match config.security {
             Security::Off => None,
-            security => Some(Tls::new(&config.host, config.trust()?, security)?),
+            security => Some(Tls::new(&config.host, config.trust()?, security, config.identity.clone())?),
         };
         let name = format!("{}:{}", config.host, config.port);
         // too many to have a line each in the metrics are counted under one name: a limit is of one
@@ -185,6 +186,22 @@ impl Smarthost {
         true
     }
 
+    /// A connection that is kept, and was made with the certificate we show now.
+    fn kept(&self) -> Option<Connection> {
+        loop {
+            let connection = self.pool.take()?;
+            if connection.shown == self.shown() {
+                return Some(connection);
+            }
+            tokio::spawn(connection.quit(self.config.timeouts.quit));
+        }
+    }
+
+    /// Which of our certificates is shown now.
+    fn shown(&self) -> Option<u64> {
+        self.config.identity.as_ref().map(Identity::generation)
+    }
+
     /// A connection for this transaction: one that is kept, or leave to open one; `None` where the next
     /// hop allows few and none came free in time.
     async fn turn(&self, fresh: bool) -> Option<Turn> {
@@ -196,7 +213,7 @@ impl Smarthost {
         };
         loop {
             let freed = self.sessions.freed();
-            let kept = || self.pool.take().map(|kept| Turn::Kept(Box::new(kept)));
+            let kept = || self.kept().map(|kept| Turn::Kept(Box::new(kept)));
             let opened = || self.sessions.enter(Instant::now()).map(Turn::Fresh);
             let turn = if fresh { opened().or_else(kept) } else { kept().or_else(opened) };
             if turn.is_some() {
@@ -213,8 +230,10 @@ impl Smarthost {
 
     /// Opens a connection. The error is of a kind with what a session that breaks off says.
     async fn open(&self, mut open: Open) -> Result<Connection, Broken> {
+        let shown = self.shown();
         match greet::open(&self.config, self.tls.as_ref()).await {
             Ok(mut connection) => {
+                connection.shown = shown;
                 open.greeted();
                 connection.open = Some(open);
                 Ok(connection)
@@ -325,9 +344,16 @@ impl Upstream for Smarthost {
     }
 
     async fn probe(&self) -> Result<String, String> {
+        let asked = || self.config.identity.as_ref().map(Identity::asked);
+        let before = asked();
         let connection =
             greet::open(&self.config, self.tls.as_ref()).await.map_err(|broken| broken.to_string())?;
-        let about = format!("{} takes mail ({})", self.name, connection.about);
+        let ours = match (before, asked()) {
+            (None, _) | (_, None) => "",
+            (Some(before), Some(after)) if after > before => ", our certificate shown",
+            _ => ", our certificate not asked for",
+        };
+        let about = format!("{} takes mail ({}{ours})", self.name, connection.about);
         connection.quit(self.config.timeouts.quit).await;
         Ok(about)
     }

@@ -9,12 +9,16 @@ mod tests;
 
 use super::config::Security;
 use crate::dns::Tlsa;
+use crate::tls::Identity;
 pub(in crate::upstream) use dane::is_usable as is_usable_tlsa;
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
+};
 use rustls_platform_verifier::Verifier;
 use std::fmt;
 use std::path::Path;
@@ -76,7 +80,7 @@ impl Authorities {
 
     /// A TLS client that takes certificates of these authorities only.
     pub fn client(&self) -> Result<ClientConfig, String> {
-        client(Arc::clone(&self.0) as Arc<dyn ServerCertVerifier>)
+        client(Arc::clone(&self.0) as Arc<dyn ServerCertVerifier>, None)
     }
 }
 
@@ -132,6 +136,8 @@ fn refused(why: &'static str) -> Error {
 pub(super) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
+    /// Who we are, where we are asked.
+    identity: Option<Identity>,
     /// Looked at after the handshake where any certificate was taken in it.
     afterwards: Option<Trust>,
 }
@@ -144,15 +150,25 @@ impl fmt::Debug for Tls {
 
 impl Tls {
     /// For this host. The error is a sentence for the admin.
-    pub(super) fn new(host: &str, trust: Trust, security: Security) -> Result<Self, String> {
+    pub(super) fn new(
+        host: &str,
+        trust: Trust,
+        security: Security,
+        identity: Option<Identity>,
+    ) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("`{host}` is no host name that a certificate could name"))?;
         let strict = !matches!(security, Security::Opportunistic | Security::Unverified);
         let provider = Arc::new(aws_lc_rs::default_provider());
         let judge = Judge { trust: strict.then(|| trust.clone()), provider };
-        let config = client(Arc::new(judge))?;
+        let config = client(Arc::new(judge), identity.clone())?;
         let connector = TlsConnector::from(Arc::new(config));
-        Ok(Self { connector, name, afterwards: (!strict).then_some(trust) })
+        Ok(Self { connector, name, identity, afterwards: (!strict).then_some(trust) })
+    }
+
+    /// Our certificate, where there is one.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     /// Shakes hands; also says whether the certificate is one we trust for this host.
@@ -171,14 +187,37 @@ impl Tls {
     }
 }
 
-fn client(judge: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, String> {
+fn client(judge: Arc<dyn ServerCertVerifier>, identity: Option<Identity>) -> Result<ClientConfig, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be set up: {error}"))?
         .dangerous()
-        .with_custom_certificate_verifier(judge)
-        .with_no_client_auth())
+        .with_custom_certificate_verifier(judge);
+    let Some(identity) = identity else { return Ok(builder.with_no_client_auth()) };
+    let mut config = builder.with_client_cert_resolver(Arc::new(identity));
+    // A session that is resumed goes on as whoever began it, whatever certificate is in use by then.
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// Whether the other side broke off for the sake of our certificate, or for the lack of one. TLS 1.3 says so
+/// only once the handshake is over for us (RFC 8446 §4.4.2.4).
+pub(super) fn refused_certificate(error: &std::io::Error) -> Option<AlertDescription> {
+    let inner = error.get_ref()?.downcast_ref::<Error>()?;
+    let Error::AlertReceived(alert) = inner else { return None };
+    matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::NoCertificate
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+    )
+    .then_some(*alert)
 }
 
 /// The authorities in a PEM file.

@@ -115,6 +115,6 @@ fn a_broken_ca_file_is_named() {
         let error = Authorities::new(Some(&file)).unwrap_err();
         assert!(error.contains("ca.pem"), "{error}");
     }
-    let error = Tls::new("no host name", Trust::Nothing, Security::Required).unwrap_err();
+    let error = Tls::new("no host name", Trust::Nothing, Security::Required, None).unwrap_err();
     assert!(error.contains("no host name"), "{error}");
 }

@@ -1,0 +1,111 @@
+//! Budgets: what the configuration says of them, what the store knows was spent, and the metrics.
+
+use super::StartError;
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::examine::Examiner;
+use crate::message::Address;
+use crate::policy::Organisation;
+use crate::policy::budget::{Budgets, Route, Sending, Ways};
+use crate::store::Store;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Which mail goes which way, and what each way allows.
+pub(super) fn ways(config: &Config) -> Ways {
+    let named = config.upstreams.iter().map(|(name, way)| (name.clone(), way.budgets.clone()));
+    let route = |rule: &crate::config::RouteRule| Route {
+        sender_domains: rule.sender_domains.clone(),
+        recipient_domains: rule.recipient_domains.clone(),
+        way: rule.upstream.clone(),
+    };
+    Ways {
+        usual: config.upstream.budgets.clone(),
+        named: named.collect(),
+        routes: config.routes.iter().map(route).collect(),
+    }
+}
+
+/// Budgets of this configuration: those that were in force, where nothing about them changed; else with
+/// what the store knows of copies that left or wait to.
+pub(super) async fn budgets(
+    config: &Config,
+    former: Option<Arc<Budgets>>,
+    store: &dyn Store,
+    clock: &dyn Clock,
+) -> Result<Arc<Budgets>, StartError> {
+    let ways = ways(config);
+    if let Some(former) = former.filter(|former| *former.ways() == ways) {
+        return Ok(former);
+    }
+    let longest = ways.longest();
+    let budgets = Budgets::new(ways);
+    if let Some(longest) = longest {
+        let now = clock.now();
+        for spent in store.spent_since(now.minus(longest)).await? {
+            let organisation = ours(&config.organisation, spent.sender.as_ref());
+            let recipients: Vec<&Address> = spent.recipients.iter().collect();
+            let sending = Sending {
+                sender: spent.sender.as_ref(),
+                recipients: &recipients,
+                organisation: organisation.as_ref().unwrap_or(&config.organisation),
+            };
+            budgets.spend(sending, spent.at.unwrap_or(now));
+        }
+    }
+    Ok(Arc::new(budgets))
+}
+
+/// Who is ours for mail of this sender, where that depends on it.
+fn ours(configured: &Organisation, sender: Option<&Address>) -> Option<Organisation> {
+    configured.depends_on_sender().then(|| configured.for_sender(sender))
+}
+
+/// Has it shown how far budgets are used up.
+pub(super) fn register(examiner: watch::Receiver<Examiner>, clock: Arc<dyn Clock>, registry: &mut Registry) {
+    registry.register_collector(Box::new(Used { examiner, now: Now(clock) }));
+}
+
+#[derive(Debug)]
+struct Used {
+    examiner: watch::Receiver<Examiner>,
+    now: Now,
+}
+
+struct Now(Arc<dyn Clock>);
+
+impl fmt::Debug for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Now")
+    }
+}
+
+impl Now {
+    fn tell(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+impl Collector for Used {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let used = self.examiner.borrow().budgets.used(self.now.tell());
+        if used.is_empty() {
+            return Ok(());
+        }
+        let help = "Recipients that a budget of an upstream is used up by; of each sender's, the most of any";
+        let mut metric = encoder.encode_descriptor("upstream_budget_used", help, None, MetricType::Gauge)?;
+        for (way, limit, used) in used {
+            let way = if way.is_empty() { "upstream".to_owned() } else { way };
+            let labels = [("upstream", way), ("budget", limit.to_string())];
+            let used = i64::try_from(used).unwrap_or(i64::MAX);
+            ConstGauge::new(used).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! Budgets on the way in: a mail that would pass one waits for an approver, who reads the forecast.
+
+use crate::clock::{Clock, Timestamp};
+use crate::examine::{Examination, Examiner, Settled};
+use crate::message::Address;
+use crate::policy::budget::{Reserved, Sending};
+use crate::policy::{Mode, Timing};
+use crate::rewrite::Delivery;
+
+/// Takes what the copies of a message cost, to be kept once they are committed. Where a budget has no room
+/// for them the message is held; in observe mode, that is only said.
+pub(super) fn within(
+    examiner: &Examiner,
+    seen: &Examination,
+    settled: &mut Settled,
+    clock: &dyn Clock,
+) -> Option<Reserved> {
+    if examiner.budgets.is_idle() {
+        return None;
+    }
+    let copies = settled.copies.as_ref()?;
+    let now = clock.now();
+    let at = match settled.verdict.demand.timing {
+        Timing::Delay(span) if settled.verdict.mode == Mode::Enforce => now.plus(span),
+        _ => now,
+    };
+    let recipients = of(copies.deliveries.iter());
+    let sending = sending(seen, &recipients);
+    match examiner.budgets.reserve(sending, at, clock) {
+        Ok(reserved) => Some(reserved),
+        Err(outcome) if settled.verdict.mode == Mode::Observe => {
+            examiner.budgets.spend(sending, at);
+            settled.verdict.add(outcome);
+            None
+        }
+        Err(outcome) => {
+            settled.verdict.add(outcome);
+            settled.copies = None;
+            settled.prevents = true;
+            None
+        }
+    }
+}
+
+/// Counts copies that follow a decision: it was made with all of them in view.
+pub(super) fn follow(examiner: &Examiner, seen: &Examination, recipients: &[Address], now: Timestamp) {
+    let recipients: Vec<&Address> = recipients.iter().collect();
+    examiner.budgets.spend(sending(seen, &recipients), now);
+}
+
+/// Everybody these copies go to.
+pub(super) fn of<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> Vec<&'a Address> {
+    deliveries.flat_map(Delivery::recipients).map(|to| &to.address).collect()
+}
+
+fn sending<'a>(seen: &'a Examination, recipients: &'a [&'a Address]) -> Sending<'a> {
+    Sending { sender: seen.envelope.sender.as_ref(), recipients, organisation: &seen.organisation }
+}

@@ -1,0 +1,89 @@
+//! One limit as it is written: `10000/day`, `22059/day outside`.
+
+use serde::Deserialize;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// So many recipients in a sliding span of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Limit {
+    /// How many.
+    pub count: u32,
+    /// In which span.
+    pub per: Duration,
+    /// Of whom.
+    pub whose: Whose,
+    /// Only those who are not ours count.
+    pub outside: bool,
+}
+
+/// Whose recipients are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose {
+    /// Of each MAIL FROM by itself.
+    Sender,
+    /// Of all together.
+    All,
+}
+
+/// The text is no budget.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no budget: write recipients and a span (`hour` or `day`), such as \"10000/day\" for each sender, or \
+     \"22059/day outside\" for outside recipients of all together; the words `sender` and `all` say it in full"
+)]
+pub struct NoLimit(pub String);
+
+impl FromStr for Limit {
+    type Err = NoLimit;
+
+    /// Whom it counts for may be left out: each sender; with `outside`, all together, as the two limits of
+    /// this kind that mail hosts have are meant.
+    fn from_str(text: &str) -> Result<Self, NoLimit> {
+        let wrong = || NoLimit(text.to_owned());
+        let (count, rest) = text.split_once('/').ok_or_else(wrong)?;
+        let count: u32 = count.trim().parse().map_err(|_| wrong())?;
+        let mut words = rest.split_ascii_whitespace();
+        let per = match words.next() {
+            Some("d" | "day") => DAY,
+            Some("h" | "hour") => HOUR,
+            _ => return Err(wrong()),
+        };
+        let (mut whose, mut outside) = (None, false);
+        for word in words {
+            match word {
+                "sender" if whose.is_none() => whose = Some(Whose::Sender),
+                "all" if whose.is_none() => whose = Some(Whose::All),
+                "outside" if !outside => outside = true,
+                _ => return Err(wrong()),
+            }
+        }
+        if count == 0 {
+            return Err(wrong());
+        }
+        let usual = if outside { Whose::All } else { Whose::Sender };
+        Ok(Self { count, per, whose: whose.unwrap_or(usual), outside })
+    }
+}
+
+impl TryFrom<String> for Limit {
+    type Error = NoLimit;
+
+    fn try_from(text: String) -> Result<Self, NoLimit> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = if self.per == DAY { "day" } else { "hour" };
+        let whose = if self.whose == Whose::All { "all" } else { "sender" };
+        let outside = if self.outside { " outside" } else { "" };
+        write!(f, "{}/{span} {whose}{outside}", self.count)
+    }
+}

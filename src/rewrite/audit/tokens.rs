@@ -1,0 +1,340 @@
+//! Base64 inside a text: an address is found in it without decoding the whole.
+//!
+//! An `@` within base64 is one of three pairs of letters, by its place in the group of three octets: all six bits
+//! of one letter and two of the next, or four and four, or two and six (RFC 4648 §4). The search looks for these
+//! pairs, and decodes what stands around one only where a domain that matters may follow.
+
+use super::needles::Needles;
+use crate::message::walk::transfer::base64_value;
+use memchr::memchr_iter;
+use std::ops::Range;
+
+/// Shortest run of base64 letters that is looked into: eight letters are six octets, `a@x.jp`.
+const TOKEN: usize = 12;
+/// A line of base64 at least this long may go on in the next line.
+const WRAPPED: usize = 56;
+/// Pairs that are asked about together.
+const MANY: usize = 16;
+/// Octets behind an `@` that are decoded first.
+const FEW: usize = 24;
+
+/// The `@` is the first octet of its group, the second, the third: one bit each.
+const PLACES: [u8; 3] = [1, 2, 4];
+
+/// For each octet, the places for which it may be the earlier letter of the pair.
+static EARLIER: [u8; 256] = letters(true);
+/// For each octet, the places for which it may be the later letter. A line end may be followed by one.
+static LATER: [u8; 256] = letters(false);
+
+const fn letters(earlier: bool) -> [u8; 256] {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_";
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < letters.len() {
+        let value = if at < 64 { at } else { at - 2 };
+        let first = if earlier { value == 16 } else { value < 16 };
+        let second = if earlier { value % 16 == 4 } else { value < 4 };
+        let third = if earlier { value % 4 == 1 } else { value == 0 };
+        table[letters[at] as usize] = first as u8 | (second as u8) << 1 | (third as u8) << 2;
+        at += 1;
+    }
+    if !earlier {
+        table[b'\r' as usize] = 7;
+        table[b'\n' as usize] = 7;
+    }
+    table
+}
+
+fn is_letter(octet: u8) -> bool {
+    base64_value(octet).is_some()
+}
+
+/// Tells of every address written in base64 whose `@` begins in `range`.
+pub(super) fn search(needles: &Needles, text: &[u8], range: Range<usize>, found: &mut impl FnMut(u32)) {
+    let last = range.end.min(text.len().saturating_sub(1));
+    if range.start >= last {
+        return;
+    }
+    let (earlier, later) = (&text[range.start..last], &text[range.start + 1..=last]);
+    let pair = |(earlier, later): (&u8, &u8)| EARLIER[usize::from(*earlier)] & LATER[usize::from(*later)];
+    let mut search = Search { needles, text, run: Vec::new(), ways: [false; 4] };
+    // Few pairs are worth a look: first it is asked of many at once.
+    for (index, (ones, others)) in earlier.chunks(MANY).zip(later.chunks(MANY)).enumerate() {
+        let any = ones.iter().zip(others).fold(0, |any, both| any | pair(both));
+        if any == 0 {
+            continue;
+        }
+        for (at, both) in ones.iter().zip(others).enumerate() {
+            let places = pair(both);
+            if places != 0 {
+                look(&mut search, range.start + index * MANY + at, places, found);
+            }
+        }
+    }
+}
+
+/// Looks at a pair whose earlier letter is at `at`.
+fn look(search: &mut Search<'_>, at: usize, places: u8, found: &mut impl FnMut(u32)) {
+    let text = search.text;
+    let Some(later) = (Forward { text, at: at + 1, run: at }).next() else { return };
+    let places = places & LATER[usize::from(later)];
+    for (place, bit) in PLACES.into_iter().enumerate() {
+        if places & bit != 0 && next_may_begin(search.needles, text, at, place) {
+            around(search, at, place, found);
+        }
+    }
+}
+
+/// Whether the octet behind the `@` may begin a domain that matters, as far as that is seen at once.
+#[allow(clippy::cast_possible_truncation)] // an octet is cut out of two letters on purpose
+fn next_may_begin(needles: &Needles, text: &[u8], at: usize, place: usize) -> bool {
+    let Some(letters) = text.get(at..at + 4) else { return true };
+    let value = |index: usize| base64_value(letters[index]).map(u32::from);
+    // The octet takes the low bits of one letter and the high bits of the next.
+    let octet = match place {
+        0 => value(1).zip(value(2)).map(|(high, low)| high << 4 | low >> 2),
+        1 => value(1).zip(value(2)).map(|(high, low)| high << 6 | low),
+        // What ends the pair may stand in the next line.
+        _ => value(1).and(value(2).zip(value(3))).map(|(high, low)| high << 2 | low >> 4),
+    };
+    octet.is_none_or(|octet| needles.may_follow(&[octet as u8]))
+}
+
+/// Looks around an `@` that is the octet `place` of its group, whose pair begins at `at`: a little of what
+/// follows first, and everything in the run where that may be a domain that matters.
+fn around(search: &mut Search<'_>, at: usize, place: usize, found: &mut impl FnMut(u32)) {
+    let (needles, text) = (search.needles, search.text);
+    // The first letter of the group is `place` letters before the pair.
+    let mut before = Backward { text, at };
+    if (place > 0 && before.nth(place - 1).is_none()) || search.has_searched(before.at) {
+        return;
+    }
+    let mut group = Vec::with_capacity(4 * FEW / 3 + 4);
+    let mut after = Forward { text, at: before.at, run: before.at };
+    group.extend(after.by_ref().take(4 * FEW / 3));
+    let mut octets = Vec::with_capacity(group.len());
+    decode(&group, &mut octets);
+    if !needles.may_be_followed(octets.get(place + 1..).unwrap_or_default(), octets.len() >= FEW) {
+        return;
+    }
+    let reach = needles.reach().div_ceil(3) * 4;
+    let mut start: Vec<u8> = before.by_ref().take(reach).collect();
+    start.truncate(start.len() / 4 * 4);
+    start.reverse();
+    octets.clear();
+    decode(&start, &mut octets);
+    let first = octets.len();
+    let all = search.rest_of_run(at, place);
+    if start.len() + all.len() >= TOKEN {
+        decode(&all, &mut octets);
+        for spot in memchr_iter(b'@', &octets[first..]) {
+            super::stream::separator(needles, &octets, first + spot, &mut |index, _| found(index));
+        }
+    }
+}
+
+/// A search, with the run of letters in which something was found worth a look: each of the four ways to part it
+/// into groups is decoded once.
+struct Search<'a> {
+    needles: &'a Needles,
+    text: &'a [u8],
+    /// Where the letters of the run stand.
+    run: Vec<usize>,
+    /// The ways that were decoded.
+    ways: [bool; 4],
+}
+
+impl Search<'_> {
+    /// Whether the group that begins at `at` was decoded with those before it.
+    fn has_searched(&self, at: usize) -> bool {
+        self.run.binary_search(&at).is_ok_and(|index| self.ways[index % 4])
+    }
+
+    /// The letters from the group on, to the end of their run: the group is then searched.
+    fn rest_of_run(&mut self, at: usize, place: usize) -> Vec<u8> {
+        let text = self.text;
+        let mut before = Backward { text, at };
+        if place > 0 {
+            before.nth(place - 1);
+        }
+        let start = before.at;
+        if self.run.binary_search(&start).is_err() {
+            self.run.clear();
+            self.ways = [false; 4];
+            let mut letters = Forward { text, at: start, run: start };
+            while letters.next().is_some() {
+                self.run.push(letters.at - 1);
+            }
+        }
+        let index = self.run.binary_search(&start).unwrap_or(0);
+        self.ways[index % 4] = true;
+        self.run[index..].iter().map(|&at| text[at]).collect()
+    }
+}
+
+/// Letters in groups of four; a last group that is short gives what octets it has.
+#[allow(clippy::cast_possible_truncation)] // octets are cut out of a group of 24 bits on purpose
+fn decode(letters: &[u8], out: &mut Vec<u8>) {
+    for group in letters.chunks(4) {
+        let mut bits = 0_u32;
+        for index in 0..4 {
+            bits = bits << 6 | group.get(index).and_then(|&letter| base64_value(letter)).map_or(0, u32::from);
+        }
+        let whole = [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8];
+        out.extend_from_slice(&whole[..(group.len() * 3 / 4).min(3)]);
+    }
+}
+
+/// Whether the line that ends at `end` is long enough to go on in the next: `known` of its letters were seen.
+fn is_long(text: &[u8], end: usize, known: usize) -> bool {
+    let missing = WRAPPED.saturating_sub(known);
+    let before = &text[..end - known];
+    before.len() >= missing && before[before.len() - missing..].iter().all(|&octet| is_letter(octet))
+}
+
+/// Letters from a place on; a long line goes on in the next.
+struct Forward<'a> {
+    text: &'a [u8],
+    at: usize,
+    /// From where on there are letters alone in this line.
+    run: usize,
+}
+
+impl Iterator for Forward<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let octet = *self.text.get(self.at)?;
+        if is_letter(octet) {
+            self.at += 1;
+            return Some(octet);
+        }
+        let after = self.at + line_end(&self.text[self.at..])?;
+        let next = *self.text.get(after)?;
+        if !is_letter(next) || !is_long(self.text, self.at, self.at - self.run) {
+            return None;
+        }
+        (self.at, self.run) = (after + 1, after);
+        Some(next)
+    }
+}
+
+/// Letters before a place, the nearest first; a line goes on from a long one.
+struct Backward<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl Iterator for Backward<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let octet = *self.text.get(self.at.checked_sub(1)?)?;
+        if is_letter(octet) {
+            self.at -= 1;
+            return Some(octet);
+        }
+        let before = &self.text[..self.at];
+        let line = before.strip_suffix(b"\n")?;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if !is_long(line, line.len(), 0) {
+            return None;
+        }
+        self.at = line.len() - 1;
+        line.last().copied()
+    }
+}
+
+/// Octets of the line end that the text begins with.
+fn line_end(text: &[u8]) -> Option<usize> {
+    match text {
+        [b'\r', b'\n', ..] => Some(2),
+        [b'\n', ..] => Some(1),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Address;
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+
+    fn needles() -> Needles {
+        let all = ["p3@org3.co.jp", "taro@a.example", "a@x.jp", "long.local-part+tag@sub.domain.example.org"];
+        Needles::new(all.into_iter().map(|one| Address::parse(one).unwrap()).collect())
+    }
+
+    /// The search as it was before: every run decoded from each of its first four letters.
+    fn slowly(needles: &Needles, text: &[u8], found: &mut impl FnMut(u32)) {
+        let mut at = 0;
+        while at < text.len() {
+            if !is_letter(text[at]) {
+                at += 1;
+                continue;
+            }
+            let letters = Forward { text, at, run: at };
+            let run: Vec<u8> = letters.collect();
+            for offset in 0..4 {
+                let mut octets = Vec::new();
+                decode(run.get(offset..).unwrap_or_default(), &mut octets);
+                for spot in memchr::memchr_iter(b'@', &octets).filter(|_| run.len() >= TOKEN) {
+                    super::super::stream::separator(needles, &octets, spot, &mut |index, _| found(index));
+                }
+            }
+            let mut end = Forward { text, at, run: at };
+            while end.next().is_some() {}
+            at = end.at.max(at + 1);
+        }
+    }
+
+    fn both(text: &[u8]) -> (Vec<u32>, Vec<u32>) {
+        let needles = needles();
+        let (mut fast, mut slow) = (Vec::new(), Vec::new());
+        search(&needles, text, 0..text.len(), &mut |index| fast.push(index));
+        slowly(&needles, text, &mut |index| slow.push(index));
+        for found in [&mut fast, &mut slow] {
+            found.sort_unstable();
+            found.dedup();
+        }
+        (fast, slow)
+    }
+
+    proptest! {
+        /// Addresses among other octets, in either alphabet, wrapped at any width, cut off anywhere.
+        #[test]
+        fn finds_what_decoding_everything_finds(
+            before in proptest::collection::vec(any::<u8>(), 0..200),
+            which in 0_usize..4,
+            after in proptest::collection::vec(any::<u8>(), 0..100),
+            url_safe in any::<bool>(),
+            width in 20_usize..90,
+            feeds in any::<bool>(),
+            cut in 0_usize..8,
+            around in "[ -~]{0,6}",
+        ) {
+            let address = ["p3@org3.co.jp", "taro@a.example", "a@x.jp", "long.local-part+tag@sub.domain.example.org"][which];
+            let octets = [&before, b" ".as_slice(), address.as_bytes(), b" ", &after].concat();
+            let encoded = if url_safe { URL_SAFE_NO_PAD.encode(&octets) } else { STANDARD.encode(&octets) };
+            let mut text = around.clone().into_bytes();
+            for line in encoded.as_bytes()[cut.min(encoded.len())..].chunks(width) {
+                text.extend_from_slice(line);
+                text.extend_from_slice(if feeds { b"\n" } else { b"\r\n" });
+            }
+            text.extend_from_slice(around.as_bytes());
+            let (fast, slow) = both(&text);
+            prop_assert!(slow.iter().all(|index| fast.contains(index)), "{fast:?} {slow:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_at_every_place_of_a_group_is_found() {
+        for pad in 0..6 {
+            let text = format!("x={};", STANDARD.encode(format!("{}<p3@org3.co.jp>", "-".repeat(pad))));
+            assert_eq!(both(text.as_bytes()).0, [0], "{pad}");
+        }
+        assert!(both(b"YUB4").0.is_empty(), "too short to be one");
+    }
+}
