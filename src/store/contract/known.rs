@@ -86,7 +86,7 @@ pub(in crate::store) async fn own_mail_is_found(harness: &impl Harness) {
     };
     store.decide(decision).await.unwrap();
     let sender = held.envelope.sender.unwrap().key().to_owned();
-    let found = store.recent(&[sender.clone()], 10).await.unwrap();
+    let found = store.recent(std::slice::from_ref(&sender), 10).await.unwrap();
     assert_eq!(
         found.iter().map(|row| row.id).collect::<Vec<_>>(),
         [held.id, Id::new(NOW, 1)],
