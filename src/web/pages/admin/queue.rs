@@ -48,14 +48,14 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn is(&self, state: DeliveryState) -> bool {
+    fn is(&self, state: &impl std::fmt::Display) -> bool {
         self.state == state.to_string()
     }
 
     fn filter(&self) -> QueueFilter {
         let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         QueueFilter {
-            state: STATES.into_iter().find(|state| self.is(*state)),
+            state: STATES.into_iter().find(|state| self.is(state)),
             sender: filled(&self.sender),
             recipient: filled(&self.recipient),
             limit: Some(MOST),
