@@ -23,6 +23,7 @@ mod upstream;
 
 use crate::clock::{Clock, RelayClock, SystemClock, SystemEntropy};
 use crate::config::{Config, reason};
+use crate::connections;
 use crate::control::server::ControlSocket;
 use crate::control::socket_path;
 use crate::courier::{Courier, CourierHandle, Deps};
@@ -34,11 +35,13 @@ use crate::examine::Examiner;
 use crate::hook;
 use crate::intake::{Answer, Doorway, Intake};
 use crate::listener::access::Access;
-use crate::listener::{Listener, Reload};
+use crate::listener::{Listener, Reload, Role};
 use crate::notice::{self, Postman};
 use crate::people::People;
 use crate::store::StoreError;
+use crate::store::chain::Accepted;
 use crate::store::lock::Lock;
+use crate::store::sqlite::SqliteStore;
 use crate::tls::Identities;
 use crate::upstream::tally::Tally;
 use crate::web::metrics::{Answers, Metrics, Probes};
@@ -307,7 +310,7 @@ impl Running {
             sockets.gatekeeper.guesses(),
             changing.signing_in.clone(),
         ));
-        let connections = web::connections::Tally::default();
+        let connections = connections::Tally::default();
         let web = sockets.web.map(|(address, socket)| {
             let site = Arc::new(Site {
                 store: Arc::clone(&desk.store),
@@ -325,6 +328,7 @@ impl Running {
                     sockets.gatekeeper.counts().register(registry);
                     sockets.tally.register(registry);
                     changing.hooks.tally().register(registry);
+                    intake.copies().register(registry);
                     registry.register(
                         "store_request_seconds",
                         "How long requests held the store's writer",
@@ -350,9 +354,10 @@ impl Running {
         tasks.background("control", sockets.control.run(desk.clone()));
         tasks.background("expiry", desk.clone().expire_forever());
         let guesses = sockets.gatekeeper.guesses();
-        let remembering = memory::keep_sources(guesses, Arc::clone(&desk.store), Arc::clone(&desk.clock));
+        let found = memory::Found { guesses, tally: sockets.tally.clone() };
+        let remembering = memory::keep(found, Arc::clone(&desk.store), Arc::clone(&desk.clock));
         tasks.background("memory", remembering);
-        tasks.background("purge", tasks::purge(desk.clone(), config.keep));
+        tasks.background("learning", desk.clone().learn_forever());
         let server = sockets.secured.server.clone();
         let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());
         // Certificates are good by the world's clock.
@@ -363,6 +368,8 @@ impl Running {
         tasks.background("time", tasks::time(desk.clone()));
         tasks.background("hooks", changing.hooks.clone().run());
         let postman = postman(&desk, &intake, &config);
+        let heads = tasks::Heads { to: config.journal_head_to.clone(), postman: Arc::clone(&postman) };
+        tasks.background("purge", tasks::purge(desk.clone(), config.keep, heads));
         let writer = Arc::clone(&postman);
         tasks.background("notices", async move { writer.run().await });
         Self {
@@ -389,8 +396,9 @@ impl Running {
     /// What was bound, for the log: `smtp=127.0.0.1:2525 desk=127.0.0.1:8025`.
     pub fn addresses(&self) -> String {
         let mut text = String::new();
-        for (address, _) in &self.listeners {
-            let _ = write!(text, "smtp={address} ");
+        for ((address, _), wanted) in self.listeners.iter().zip(&self.config.listeners) {
+            let what = if matches!(wanted.role, Role::Journal { .. }) { "journal" } else { "smtp" };
+            let _ = write!(text, "{what}={address} ");
         }
         if let Some(address) = self.web {
             let _ = write!(text, "desk={address} ");
@@ -484,8 +492,9 @@ impl Running {
         let changes = [
             (addresses(config) != addresses(began), "the addresses of [[listener]]"),
             (config.database != began.database, "[store] url"),
-            (config.keep != began.keep, "[store] keep"),
+            (config.keep != began.keep, "[store] keep or [knowledge] keep"),
             (config.journal_key != began.journal_key, "[store] journal_key_file"),
+            (config.journal_head_to != began.journal_head_to, "[store] journal_head_to"),
             (config.desk.address != began.desk.address, "[desk] address"),
             (config.desk.url != began.desk.url, "[desk] url"),
             (config.desk.proxies != began.desk.proxies, "[desk] proxies"),
@@ -522,8 +531,8 @@ impl Running {
         self.courier.drain().await;
         self.tasks.stop_all().await;
         tasks::log_head(&self.desk).await;
-        memory::save_sources(&self.gatekeeper.guesses(), self.desk.store.as_ref(), self.desk.clock.now())
-            .await;
+        let found = memory::Found { guesses: self.gatekeeper.guesses(), tally: self.tally.clone() };
+        found.save(self.desk.store.as_ref(), self.desk.clock.now()).await;
     }
 }
 
@@ -546,6 +555,14 @@ pub struct OfflineDesk {
     /// The desk.
     pub desk: Desk,
     _lock: Lock,
+}
+
+/// Records what somebody else wrote to the database, so that a relay serves again; nothing where all is as
+/// it was written. No relay may run meanwhile.
+pub fn accept_foreign(config: &Config, by: &str, why: &str) -> Result<Option<Accepted>, StartError> {
+    let _lock = parts::lock(config)?;
+    let (database, key) = (&config.database, config.journal_key.as_deref());
+    Ok(SqliteStore::accept_foreign(database, key, by, why, SystemClock.now())?)
 }
 
 /// Opens the store for one command.

@@ -1,10 +1,14 @@
 //! Time and randomness as parameters.
 //!
-//! Nothing below the wiring reads the wall clock or a random source by itself: both come in through
-//! these two traits, so that a whole relay can run in a simulation.
+//! Nothing below the wiring reads the wall clock by itself, or draws chance that shows in what it does: both
+//! come in through these two traits, so that a whole relay can run in a simulation. Two things do not pass
+//! through them: secrets (tokens, keys, nonces), which come from the system alone, for nobody may be able to
+//! foretell them; and the monotonic clock, by which deadlines of sockets are kept.
 
+mod day;
 mod relay;
 
+pub use day::Day;
 pub use relay::{OperatingSystem, RelayClock, Sources};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -64,8 +64,9 @@
 
 pub use sekisho_pages::web;
 pub use sekisho_relay::{
-    accounts, cases, clock, courier, desk, diagnostic, dkim, dns, examine, hook, id, intake, journal,
-    listener, marks, message, notice, people, policy, rewrite, smtp, spf, store, tls, token, upstream,
+    accounts, cases, clock, connections, courier, desk, diagnostic, dkim, dns, examine, hook, id, intake,
+    journal, listener, marks, message, notice, people, policy, rewrite, smtp, spf, store, tls, token,
+    upstream,
 };
 
 pub mod app;

@@ -7,6 +7,7 @@
 pub use sekisho_mail::{clock, diagnostic, dkim, id, marks, message, smtp, token};
 
 pub mod accounts;
+pub mod connections;
 pub mod dns;
 pub mod spf;
 pub mod tls;

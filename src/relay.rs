@@ -3,7 +3,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub use sekisho_net::{accounts, dns, spf, tls, upstream};
+pub use sekisho_net::{accounts, connections, dns, spf, tls, upstream};
 pub use sekisho_rules::{
     cases, clock, diagnostic, dkim, examine, id, journal, marks, message, policy, rewrite, smtp, token,
 };

@@ -317,6 +317,49 @@ fn comments_point_to_what_is_there() {
     assert!(found > 20, "only {found} pointers were found");
 }
 
+/// Each figure of the proofs comes with the command that makes it, and what that command runs is there.
+#[test]
+fn each_figure_names_a_command_that_is_there() {
+    let code = Regex::new(r"`([^`]+)`").unwrap();
+    let words = Regex::new(r"(?:-k|--lib) (\S+)").unwrap();
+    let files = |folder: &str| -> String {
+        let all = std::fs::read_dir(top().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        all.filter(|path| path.is_file()).filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+    };
+    let mut named = 0;
+    for piece in pieces(&page("docs/PROOFS.md")) {
+        let Piece::Table(rows) = piece else { continue };
+        let last = |row: &String| row.trim_end_matches('|').rsplit('|').next().unwrap().trim().to_owned();
+        if last(&rows[0]) != "command" {
+            continue;
+        }
+        for row in &rows[2..] {
+            let cell = last(row);
+            let command = &code.captures(&cell).unwrap_or_else(|| panic!("no command: {row}"))[1];
+            let word = &words.captures(command).unwrap_or_else(|| panic!("what does it run? {command}"))[1];
+            let there = match command.split_whitespace().find(|word| !word.contains('=')).unwrap() {
+                "tests/run" => {
+                    let kind = if command.contains(" proofs ") { "tests/proofs" } else { "tests/journeys" };
+                    files(kind).contains(&format!("def {word}"))
+                }
+                "cargo" => files("src/store/sqlite").contains(&format!("mod {word}")) || is_there(word),
+                other => panic!("{other} is no way to run a proof"),
+            };
+            assert!(there, "nothing is called {word}: {command}");
+            let sizes = command.split_whitespace().take_while(|word| word.contains('='));
+            for size in sizes.filter_map(|word| word.split_once('=')).map(|(name, _)| name) {
+                let asked = format!("\"{size}\"");
+                assert!(
+                    files("tests/proofs").contains(&asked) || files("tests/journeys").contains(&asked),
+                    "{size}"
+                );
+            }
+            named += 1;
+        }
+    }
+    assert!(named >= 11, "only {named} are named");
+}
+
 #[test]
 fn claims_are_told_from_other_sentences() {
     for claim in [

@@ -5,6 +5,7 @@
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -253,6 +254,52 @@ fn try_tells_what_happened_and_how_to_release() {
     until(|| (std::fs::read_dir(&outbox).map_or(0, Iterator::count) >= 6).then_some(()));
     let _ = child.kill();
     let _ = child.wait();
+}
+
+/// Everything below a folder that others than its owner may read or enter.
+fn open_to_others(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(path) = waiting.pop() {
+        let mode = std::fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777;
+        let wanted = if path.is_dir() { 0o700 } else { 0o600 };
+        if mode != wanted {
+            found.push(format!("{} has {mode:o}", path.display()));
+        }
+        if path.is_dir() {
+            waiting.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    found
+}
+
+/// Mail, codes and links stand in what is captured: it is for its owner alone, whatever the umask.
+#[test]
+fn captured_mail_is_for_its_owner_alone() {
+    let home = home();
+    let (relay, smtp, _) = Relay::start(home.path());
+    assert!(send(&smtp, &message(1), 1).starts_with("250"));
+    let outbox = home.path().join("out");
+    until(|| std::fs::read_dir(outbox.join("new")).is_ok_and(|mut all| all.next().is_some()).then_some(()));
+    drop(relay);
+    assert_eq!(open_to_others(&outbox), [""; 0]);
+
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("one.eml"), message(1)).unwrap();
+    let mut child = Command::new("sh")
+        .args(["-c", "umask 0; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_sekisho"), "try", "one.eml"])
+        .args(["--listen", "127.0.0.1:0", "--desk", "127.0.0.1:0", "--dir", "here"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let outbox = folder.path().join("here/outbox");
+    until(|| std::fs::read_dir(outbox.join("new")).is_ok_and(|mut all| all.next().is_some()).then_some(()));
+    let _ = child.kill();
+    let _ = child.wait();
+    assert_eq!(open_to_others(&folder.path().join("here/outbox")), [""; 0]);
+    let top = std::fs::metadata(folder.path().join("here")).unwrap().permissions().mode() & 0o777;
+    assert_eq!(top, 0o700, "nobody else gets in at all");
 }
 
 /// The help of a command, and of all below it, by what is typed.

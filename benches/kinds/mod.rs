@@ -13,17 +13,15 @@ use std::fmt::Write as _;
 use std::io::{Cursor, Write as _};
 
 /// One mail.
-pub struct Mail {
-    /// Which kind it is.
-    pub kind: &'static str,
+pub(crate) struct Mail {
     /// Content-Type and what else depends on the kind, each line with its CRLF.
-    pub head: String,
+    pub(crate) head: String,
     /// The empty line and the content.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// The kinds, in the order in which they are made.
-pub const KINDS: [&str; 17] = [
+pub(crate) const KINDS: [&str; 17] = [
     "letters",
     "prose",
     "links",
@@ -80,7 +78,7 @@ impl Random {
 }
 
 /// Makes one mail of a kind with about `size` octets of body.
-pub fn mail(kind: &'static str, seed: u64, size: usize) -> Mail {
+pub(crate) fn mail(kind: &'static str, seed: u64, size: usize) -> Mail {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let random = &mut random;
     let text = "Content-Type: text/plain; charset=utf-8\r\n";
@@ -119,7 +117,7 @@ pub fn mail(kind: &'static str, seed: u64, size: usize) -> Mail {
         "newsletter" => newsletter(random, size),
         _ => (text.to_owned(), thread(random, size).into_bytes()),
     };
-    Mail { kind, head, body: [b"\r\n", &body[..]].concat() }
+    Mail { head, body: [b"\r\n", &body[..]].concat() }
 }
 
 /// Lines of random letters, digits, blanks, `+` and `/`: each looks like base64.

@@ -213,3 +213,9 @@ delivered-next =
 
 # Foot
 foot = Sekisho, the outgoing mail relay at { $hostname }. This mail was written by a program.
+
+# The journal's head
+head-subject = Journal of { $host }: { $entry }
+head-lead = The journal of { $host } ends with entry { $entry } now. Its head:
+head-keep = Keep this mail where nobody who works on the relay can change it. This command finds, at any later time, whether something up to this entry was changed or taken away:
+head-end = Such a mail comes every hour. One that does not come is a sign as well.

@@ -404,6 +404,8 @@ desk-event-repeated = The same came again for { $count ->
 }: nothing was delivered for it
 desk-event-namesake = Has the Message-ID of another mail, { $of }
 desk-event-taken-back = Taken back by { $by }
+desk-event-learned = { $by } had { $mails } mails of an archive learned from; { $learned } taught something new
+desk-event-forgotten = { $by } had somebody taken out of { $sets } sets of people that were learned
 desk-event-undone = Taking it back was undone by { $by }
 desk-event-joined = Came in a transaction of its own and belongs to { $item }
 
@@ -436,6 +438,7 @@ desk-report-days = { $count } days
 desk-report-prevented = addresses kept from being seen (in all)
 desk-report-passed = sent unchanged
 desk-report-apart = split automatically
+desk-report-known = of these, because one mail had shown their people to each other
 desk-report-waiting = waiting for a decision now
 desk-report-released = held, then sent
 desk-report-returned = held, then returned
@@ -497,6 +500,15 @@ desk-circle-no-address = “{ $text }” is not a mail address. Nothing was made
 desk-circle-not-yours = You can see circles, but not make or end them.
 desk-circle-gone = This circle does not exist, or is no longer in force.
 desk-circle-gone-title = There is no such circle
+desk-knows = Who knows whom
+desk-knows-each = { $count ->
+    [one] The person outside
+   *[other] Each of the { $count } people outside
+}
+desk-knows-some = knows { $count } of the { $others } others, since { $since }
+desk-knows-nobody = was on no known mail with any of the others
+desk-offer = Just these people were let see each other { $count } times. As a circle they need not be asked about until { $until }.
+desk-offer-do = Make this circle
 desk-remember = Remember these people as a circle
 desk-remember-text = { $count ->
     [one] 1 person outside

@@ -190,3 +190,9 @@ delivered-next =
 
 # Foot
 foot = このメールは { $hostname } の送信中継プログラム Sekisho が自動で送信しました。
+
+# The journal's head
+head-subject = { $host } の記録の末尾: { $entry }
+head-lead = { $host } の記録は、いま項目 { $entry } で終わっています。末尾の値:
+head-keep = このメールは、リレーを操作する人が変更できない場所に保管してください。次のコマンドで、この項目までに書き換えや削除があったかどうかを、後からいつでも確かめられます。
+head-end = このメールは 1 時間ごとに届きます。届かないこと自体も異常の知らせです。

@@ -3,6 +3,7 @@
 use super::tls::Secured;
 use super::{StartError, descriptors};
 use crate::config::{Config, UpstreamRoute, Webhook};
+use crate::connections::Bounds;
 use crate::courier;
 use crate::examine::Examiner;
 use crate::hook::Hook;
@@ -17,7 +18,6 @@ use crate::store::lock::Lock;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{HookTarget, Store, StoreError};
 use crate::upstream::smarthost::read_secret;
-use crate::web::connections::Bounds;
 use secrecy::ExposeSecret;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -134,6 +134,7 @@ pub(super) fn listeners(config: &Config, secured: &Secured, access: Vec<Access>)
         .iter()
         .zip(access)
         .map(|(wanted, access)| listener::Settings {
+            role: wanted.role.clone(),
             access,
             address: wanted.address,
             hostname: config.hostname.clone(),

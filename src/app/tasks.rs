@@ -3,7 +3,10 @@
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::listener::Tally;
-use crate::store::Retention;
+use crate::message::Address;
+use crate::notice::Postman;
+use crate::store::memory::{Memory, MemoryKind};
+use crate::store::{Retention, StoreError};
 use crate::tls::{Server, acme};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -15,6 +18,10 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// How often what is past its time is removed.
 const PURGE_EVERY: Duration = Duration::from_hours(1);
+
+/// The journal's head is mailed once in this time: a little less than the hour, which is not kept to the
+/// moment.
+const MAIL_EVERY: Duration = Duration::from_mins(59);
 
 /// How often the time is noted.
 const TIME_EVERY: Duration = Duration::from_secs(20);
@@ -145,10 +152,43 @@ pub(super) async fn time(desk: Desk) {
     }
 }
 
-/// Removes what is past its time, now and then, until the task is stopped.
-pub(super) async fn purge(desk: Desk, keep: Retention) {
+/// Who is mailed the end of the journal's chain, and by whom.
+pub(super) struct Heads {
+    pub(super) to: Option<Address>,
+    pub(super) postman: Arc<Postman>,
+}
+
+impl Heads {
+    /// Mails it, unless that was done within this hour already: a relay that is started again and again
+    /// writes no more mails than one that runs.
+    async fn mail(&self, desk: &Desk) {
+        let Some(to) = &self.to else { return };
+        let now = desk.clock.now();
+        let mailed = async {
+            if !desk.store.remembered(MemoryKind::MailedHead, now).await?.is_empty() {
+                return Ok(());
+            }
+            let head = desk.store.chain_head().await?;
+            if head.entries == 0 {
+                return Ok(());
+            }
+            self.postman.mail_head(&head, to).await?;
+            let known =
+                Memory { name: "head".to_owned(), value: head.to_string(), until: now.plus(MAIL_EVERY) };
+            desk.store.remember(MemoryKind::MailedHead, vec![known], now).await
+        };
+        if let Err::<(), StoreError>(error) = mailed.await {
+            tracing::warn!(%error, "the journal's head could not be mailed");
+        }
+    }
+}
+
+/// Removes what is past its time, now and then, until the task is stopped. The journal's head is put out
+/// as often.
+pub(super) async fn purge(desk: Desk, keep: Retention, heads: Heads) {
     loop {
         log_head(&desk).await;
+        heads.mail(&desk).await;
         tokio::time::sleep(PURGE_EVERY).await;
         match desk.store.purge(desk.clock.now(), keep).await {
             Ok(purged) => tracing::info!(?purged, "removed what is past its time"),

@@ -39,6 +39,8 @@ pub(super) struct Builder<'a> {
     /// What was sent lately, for the rates.
     sent: Vec<Sent>,
     resolver: Option<Resolver>,
+    /// How many sessions upstreams allow, as far as it was found.
+    limits: BTreeMap<String, usize>,
     /// Policies of MTA-STS that are known, and who keeps them.
     policies: (Vec<KnownPolicy>, Option<Arc<dyn PolicyMemory>>),
     /// Our certificates, whose files are looked after.
@@ -84,8 +86,9 @@ impl<'a> Builder<'a> {
         let resolver = if wanted { Some(Resolver::new(&config.dns)) } else { None };
         let resolver = resolver.transpose().map_err(StartError::Configuration)?;
         let (before, built) = (Mutex::default(), Mutex::default());
+        let (sent, limits) = (Vec::new(), BTreeMap::new());
         let (policies, identities) = ((Vec::new(), None), Identities::default());
-        Ok(Self { config, clock, tally, sent: Vec::new(), resolver, policies, identities, before, built })
+        Ok(Self { config, clock, tally, sent, resolver, limits, policies, identities, before, built })
     }
 
     /// Our certificates towards upstreams are looked after with these.
@@ -99,7 +102,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Looks up what was sent lately, for the rates. It may have gone any way, so it counts for each. And
-    /// which policies of MTA-STS are known.
+    /// which policies of MTA-STS are known, and how many sessions upstreams allow.
     pub(super) async fn remember(mut self, store: &Arc<dyn Store>) -> Result<Self, StartError> {
         let ways = std::iter::once(&self.config.upstream).chain(self.config.upstreams.values());
         let rates: Vec<Rate> = ways.flat_map(Wanted::all).flat_map(|way| way.rates.clone()).collect();
@@ -111,6 +114,7 @@ impl<'a> Builder<'a> {
             }
         }
         let known = memory::policies(store.as_ref(), self.clock.now()).await?;
+        self.limits = memory::limits(store.as_ref(), self.clock.now()).await?;
         let keeper = memory::Keeper::new(Arc::clone(store), Arc::clone(&self.clock));
         self.policies = (known, Some(Arc::new(keeper)));
         Ok(self)
@@ -291,6 +295,7 @@ impl<'a> Builder<'a> {
         smarthost.identity = identity;
         smarthost.mechanism = wanted.auth;
         smarthost.tally = self.tally.clone();
+        smarthost.sessions_limit = self.limits.get(&format!("{host}:{port}")).copied();
         if let Some(resolver) = &self.resolver {
             smarthost.addresses = Addresses::Dns(Box::new(resolver.clone()));
         }

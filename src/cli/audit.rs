@@ -2,11 +2,12 @@
 
 use super::ask::{ask, unexpected};
 use super::{Context, Failure};
+use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::config::units::Span;
-use crate::control::{Answer, Request};
+use crate::control::{self, Answer, Request};
 use crate::journal::Entry;
-use crate::store::chain::Head;
+use crate::store::chain::{Accepted, Head};
 use clap::{Subcommand, ValueEnum};
 use std::io::Write;
 
@@ -18,9 +19,15 @@ const BATCH: usize = 500;
 pub(super) enum Verb {
     /// Check every entry and link of the chain; exit code 1 when something was changed
     Verify {
-        /// A head that the log had earlier: finds whether the journal's end was taken off since
+        /// A head that the log or a mail had earlier: finds whether the journal's end was taken off since
         #[arg(long, value_name = "NUMBER:LINK")]
         head: Option<Head>,
+    },
+    /// Record what others wrote to the database, so that a stopped relay serves again
+    AcceptForeign {
+        /// Why it may stay so, for the record
+        #[arg(long, value_name = "TEXT")]
+        why: String,
     },
     /// Write every entry to stdout, the oldest message first
     Export {
@@ -42,6 +49,7 @@ pub(super) enum Format {
 pub(super) fn run(context: &Context, verb: &Verb) -> Result<(), Failure> {
     match verb {
         Verb::Verify { head } => verify(context, head.clone()),
+        Verb::AcceptForeign { why } => accept_foreign(context, why),
         Verb::Export { format, since } => export(context, *format, *since),
     }
 }
@@ -56,6 +64,9 @@ fn verify(context: &Context, head: Option<Head>) -> Result<(), Failure> {
         return Err(Failure::failed(format!("the journal was changed, first at entry {entry}: {why}")));
     }
     if !context.out.json {
+        for record in &found.accepted {
+            context.out.line(&told(record));
+        }
         let purged = if found.purged > 0 {
             format!(", {} of them past their time and known by their hash", found.purged)
         } else {
@@ -72,6 +83,30 @@ fn verify(context: &Context, head: Option<Head>) -> Result<(), Failure> {
             context.out.line("the head that was given is past its time and cut off: nothing to compare with");
         }
         context.out.line(&format!("head {}", found.head));
+    }
+    Ok(())
+}
+
+/// What others wrote, as a sentence.
+fn told(record: &Accepted) -> String {
+    let Accepted { at, by, why, entries } = record;
+    format!("{entries} entries are not as this relay wrote them: recorded by {by} at {at}, because: {why}")
+}
+
+fn accept_foreign(context: &Context, why: &str) -> Result<(), Failure> {
+    if why.trim().is_empty() {
+        return Err(Failure::usage("--why is empty: say why what was found may stay"));
+    }
+    let user = control::own_uid().map_or_else(|| "unknown".to_owned(), control::user_name);
+    let recorded = app::accept_foreign(&context.config()?, &user, why)
+        .map_err(|error| Failure::failed(error.to_string()))?;
+    if context.out.json {
+        context.out.json(&recorded);
+    } else {
+        context.out.line(&match &recorded {
+            Some(record) => told(record),
+            None => "the journal is as it was written: there is nothing to record".to_owned(),
+        });
     }
     Ok(())
 }

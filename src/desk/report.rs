@@ -7,6 +7,7 @@ use crate::message::Address;
 use crate::policy::approvers::Approvers;
 use crate::store::Scope;
 use crate::store::known::{Day, Tally, Would};
+use crate::store::learned::Stock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,6 +52,10 @@ pub struct Numbers {
     /// prevented then; nothing where it was not asked for.
     #[serde(default)]
     pub before: Option<Before>,
+    /// Who openly wrote with whom: how much is known, and what passed for it; nothing unless all mail is
+    /// counted.
+    #[serde(default)]
+    pub knowledge: Stock,
     /// Days on which messages were accepted, oldest first.
     pub days: Vec<Day>,
 }
@@ -155,6 +160,7 @@ impl Desk {
             unchanged: activity.unchanged,
             paces,
             before: None,
+            knowledge: if everything { self.store.stock(since).await? } else { Stock::default() },
             days: activity.days,
         })
     }

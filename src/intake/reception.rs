@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// keep a thread busy without holding up other sessions; so are those with something to open.
 const HEAVY: u64 = 256 * 1024;
 
+/// Octets that are looked at before others have their turn: some milliseconds of work.
+const TURN: usize = 64 * 1024;
+
 struct Incoming {
     intake: Intake,
     examiner: Arc<Examiner>,
@@ -29,6 +32,8 @@ struct Incoming {
     eight_bit: bool,
     /// Whether it came round in a loop was looked at.
     looked: bool,
+    /// Octets since others had their turn.
+    looked_at: usize,
 }
 
 #[async_trait]
@@ -49,7 +54,12 @@ impl Doorway for Intake {
             size: 0,
             eight_bit: false,
             looked: false,
+            looked_at: 0,
         }))
+    }
+
+    async fn copied(&self, origin: Origin) -> Result<Box<dyn Reception>, Answer> {
+        Ok(self.begin_copy(&origin))
     }
 }
 
@@ -76,6 +86,12 @@ impl Reception for Incoming {
         }
         if !body.is_empty() {
             self.body.write(body).await.map_err(|error| refused(&error))?;
+        }
+        self.looked_at += content.len();
+        if self.looked_at >= TURN {
+            // A client that is quick keeps its task running: others have their turn.
+            self.looked_at = 0;
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
@@ -122,7 +138,8 @@ fn look_for_loop(intake: &Intake, examining: &Examining) -> Result<bool, Answer>
     }
 }
 
-/// What the ledger knows of the threads that a message says it belongs to, and the circles in force.
+/// What the ledger knows of the threads that a message says it belongs to, the circles in force, and what
+/// brought its outsiders together.
 async fn knowledge(
     intake: &Intake,
     examining: &Examining,
@@ -130,10 +147,14 @@ async fn knowledge(
 ) -> Result<Knowledge, Answer> {
     let now = intake.clock().now();
     let circles = intake.store().circles_in_force(now).await.map_err(|error| refused(&error))?;
-    let references = examining.references();
-    if references.is_empty() {
-        return Ok(Knowledge { circles, identity, ..Knowledge::default() });
-    }
-    let threads = intake.store().disclosed(references).await.map_err(|error| refused(&error))?;
-    Ok(Knowledge { threads, circles, identity })
+    let (references, concerned) = (examining.references(), examining.concerned());
+    let threads = match references {
+        [] => Vec::new(),
+        _ => intake.store().disclosed(references).await.map_err(|error| refused(&error))?,
+    };
+    let shared = match concerned {
+        [] => Vec::new(),
+        _ => intake.store().shared(references, concerned).await.map_err(|error| refused(&error))?,
+    };
+    Ok(Knowledge { threads, circles, shared, identity })
 }

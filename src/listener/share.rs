@@ -3,12 +3,13 @@
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Octets of a header that no share is asked for: nearly every header is shorter.
-const FREE: usize = 32 * 1024;
+/// Octets of a header that no share is asked for: most headers are shorter.
+const FREE: usize = 8 * 1024;
 /// One permit is good for so many octets.
 const UNIT: usize = 1024;
-/// Octets beyond the free ones, over all sessions.
-const ALL: usize = 32 * 1024 * 1024;
+/// Octets beyond the free ones, over all sessions. Read, a header takes some fifteen times its length, most of
+/// it for mailboxes and texts, until its mail is over: this is 120 MiB then.
+const ALL: usize = 8 * 1024 * 1024;
 
 static SHARED: Semaphore = Semaphore::const_new(ALL / UNIT);
 

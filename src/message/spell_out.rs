@@ -1,13 +1,17 @@
 //! A header with raw UTF-8 (RFC 6532) written in ASCII: encoded words (RFC 2047) say the same to every
 //! program that reads mail. For a next hop without SMTPUTF8, where no address needs it.
 //!
-//! What has no such form gives up, with the reason: addresses, and fields whose grammar has no encoded
-//! words. An address field is read before and after, and must name the same people by the same names.
+//! Parameters of Content-Type and Content-Disposition have a form of their own (RFC 2231). What has none gives
+//! up, with the reason: addresses, and fields whose grammar has no encoded words. That is so of Message-ID,
+//! In-Reply-To and References too: an id in other octets is another id, and whoever answers or threads by it
+//! would find nothing. An address field is read before and after, and must name the same people by the same
+//! names; a field with parameters must have the same ones.
 
 use super::Header;
 use super::address::parse_list;
 use super::encoded_word::decode_words;
 use super::header::decode_text;
+use super::walk::params;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -33,10 +37,10 @@ const ADDRESSES: [&str; 14] = [
     "disposition-notification-to",
     "mail-followup-to",
 ];
+/// Fields with parameters.
+const PARAMETERS: [&str; 2] = ["content-type", "content-disposition"];
 /// Fields in whose grammar an encoded word has no place.
-const FIXED: [&str; 11] = [
-    "content-type",
-    "content-disposition",
+const FIXED: [&str; 9] = [
     "content-transfer-encoding",
     "content-id",
     "mime-version",
@@ -78,6 +82,7 @@ pub fn spell_out(header: &Header) -> Result<Option<Vec<u8>>, Refused> {
         let value = match key.as_str() {
             _ if !name.is_ascii() || FIXED.contains(&key.as_str()) => None,
             key if ADDRESSES.contains(&key) => addresses(&text),
+            key if PARAMETERS.contains(&key) => parameters(&text),
             // trace fields tell the way to people: what cannot be said is left open
             "received" | "authentication-results" | "dkim-signature" => {
                 Some(text.chars().map(|letter| if letter.is_ascii() { letter } else { '?' }).collect())
@@ -174,6 +179,89 @@ fn addresses(text: &str) -> Option<String> {
     };
     let (before, after) = (people(text), people(&out));
     (before.1 && before == after && out.is_ascii()).then_some(out)
+}
+
+/// A value and its parameters, those that need it in the form of RFC 2231 §4; long ones in pieces (§3). `None`
+/// where they do not read the same afterwards, or where a boundary is among them: it may only be ASCII.
+fn parameters(text: &str) -> Option<String> {
+    let mut pieces = split(text)?.into_iter();
+    let mut out = pieces.next()?.trim().to_owned();
+    for piece in pieces {
+        let piece = piece.trim();
+        if piece.is_ascii() {
+            out.push_str("; ");
+            out.push_str(piece);
+            continue;
+        }
+        let (name, value) = piece.split_once('=')?;
+        let (name, value) = (name.trim(), value.trim());
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if !name.bytes().all(token) || name.eq_ignore_ascii_case("boundary") {
+            return None;
+        }
+        let value = match value.strip_prefix('"') {
+            Some(_) => unquoted(quoted(value).filter(|all| all.len() == value.len())?.trim_matches('"')),
+            None => value.to_owned(),
+        };
+        extended(name, &value, &mut out);
+    }
+    let read = |text: &str| {
+        let mut read = params::read(text.as_bytes());
+        read.parameters.sort();
+        (read.value, read.parameters)
+    };
+    (out.is_ascii() && read(text) == read(&out)).then_some(out)
+}
+
+/// Between semicolons that stand in no quoted string and no comment.
+fn split(text: &str) -> Option<Vec<&str>> {
+    let (mut pieces, mut start, mut at) = (Vec::new(), 0, 0);
+    while let Some(letter) = text[at..].chars().next() {
+        at += match letter {
+            '"' => quoted(&text[at..])?.len(),
+            // A comment would stand in the middle of a value: what it says there nobody is sure of.
+            '(' => return None,
+            ';' => {
+                pieces.push(&text[start..at]);
+                start = at + 1;
+                1
+            }
+            other => other.len_utf8(),
+        };
+    }
+    pieces.push(&text[start..]);
+    pieces.retain(|piece| !piece.trim().is_empty());
+    Some(pieces)
+}
+
+/// One parameter, each piece short enough for a line of its own.
+fn extended(name: &str, value: &str, out: &mut String) {
+    let mut encoded = vec![String::new()];
+    for letter in value.chars() {
+        let mut octets = [0; 4];
+        let letter: String = letter
+            .encode_utf8(&mut octets)
+            .bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            })
+            .collect();
+        if encoded.last().is_some_and(|piece| piece.len() + letter.len() > PAYLOAD) {
+            encoded.push(String::new());
+        }
+        if let Some(last) = encoded.last_mut() {
+            last.push_str(&letter);
+        }
+    }
+    let several = encoded.len() > 1;
+    for (number, piece) in encoded.iter().enumerate() {
+        let part = if several { format!("*{number}") } else { String::new() };
+        let charset = if number == 0 { "UTF-8''" } else { "" };
+        for text in ["; ", name, &part, "*=", charset, piece] {
+            out.push_str(text);
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -298,13 +386,43 @@ mod tests {
             "To: <a@\u{4f50}.test>",
             "To: \"\u{4f50}\"@x.test",
             "From: a@x.test <\u{4f50}@x.test>",
-            "Content-Type: text/plain; name=\"\u{4f50}.txt\"",
+            "Content-Type: multipart/mixed; boundary=\"\u{4f50}\"",
+            "Content-Type: text/\u{4f50}",
+            "Content-Type: text/plain; \u{4f50}=x",
+            "Content-Disposition: attachment; filename=\"\u{4f50}",
+            "In-Reply-To: <\u{4f50}@x.test>",
+            "References: <a@x.test> <\u{4f50}@x.test>",
             "Message-ID: <\u{4f50}@x.test>",
         ] {
             assert!(matches!(spelt(&format!("{field}\r\n")), Err(Refused::NoForm(_))), "{field}");
         }
         let octets = Header::parse(Bytes::from_static(b"Subject: \x8c\x6f\r\n")).unwrap();
         assert!(matches!(spell_out(&octets), Err(Refused::NotUtf8(_))));
+    }
+
+    #[test]
+    fn parameters_are_the_same_in_ascii() {
+        let long = "\u{4f50}\u{85e4}".repeat(40);
+        for (body, name, value) in [
+            ("text/plain; name=\"\u{4f50}.txt\"", "name", "\u{4f50}.txt"),
+            ("text/plain; charset=utf-8; name=\u{4f50}.txt; x=y", "name", "\u{4f50}.txt"),
+            (
+                "attachment; filename=\"a \\\"\u{4f50}\\\"; b=c.txt\"; size=3",
+                "filename",
+                "a \"\u{4f50}\"; b=c.txt",
+            ),
+            ("attachment;filename=\"100% \u{e4}'s.txt\"", "filename", "100% \u{e4}'s.txt"),
+            (&format!("attachment; filename=\"{long}.txt\""), "filename", &format!("{long}.txt")),
+        ] {
+            for field in ["Content-Type", "Content-Disposition"] {
+                let out = spelt(&format!("{field}: {body}\r\n")).unwrap();
+                assert!(out.is_ascii() && out.lines().all(|line| line.len() <= LINE + 2), "{out}");
+                let (_, after) = out.split_once(':').unwrap();
+                let (before, after) = (params::read(body.as_bytes()), params::read(after.as_bytes()));
+                assert_eq!((after.get(name), before.get(name)), (Some(value), Some(value)), "{out}");
+                assert_eq!((after.value, after.ambiguous), (before.value, None));
+            }
+        }
     }
 
     proptest! {
@@ -316,6 +434,19 @@ mod tests {
                 prop_assert!(out.is_ascii());
                 let (_, body) = out.split_once(':').unwrap();
                 prop_assert_eq!(decode_text(body.as_bytes()), decode_text(text.as_bytes()));
+            }
+        }
+
+        /// So with any parameters, or it gives up.
+        #[test]
+        fn any_parameters_are_the_same(body in "[a-z]{1,5}(; ?[a-z*0-9]{1,4}=(\"[ -~\u{e4}\u{3042}]{0,30}\"|[a-z%'\u{3042}]{1,9})){0,4}") {
+            if let Ok(out) = spelt(&format!("Content-Disposition: {body}\r\n")) {
+                prop_assert!(out.is_ascii());
+                let (_, after) = out.split_once(':').unwrap();
+                let (mut before, mut after) = (params::read(body.as_bytes()), params::read(after.as_bytes()));
+                before.parameters.sort();
+                after.parameters.sort();
+                prop_assert_eq!((before.value, before.parameters), (after.value, after.parameters));
             }
         }
 

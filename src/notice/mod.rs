@@ -9,6 +9,7 @@
 //! * `whom` who is told, [`asking`] and [`hours`] when those who decide are
 //! * `pages` what is said, `people` the facts it names, [`links`] what can be done by a press
 //! * `page` a mail apart from how it looks, `html` how it looks
+//! * `head` the journal's head, kept outside
 //! * `report` delivery status notifications (RFC 3464)
 //! * `back` the mail itself, with the notice that it was not sent
 //! * `round` what becomes of a notice that is due
@@ -18,6 +19,7 @@
 
 pub mod asking;
 mod back;
+mod head;
 pub mod hours;
 mod html;
 pub mod links;

@@ -4,6 +4,7 @@
 //! * [`approvers`] who is asked about a held message
 //! * [`budget`] how much an upstream lets through in a span of time
 //! * [`facts`] what one message is, counted as `docs/MAIL.md` §5 says
+//! * [`learned`] who openly wrote with whom
 //! * [`rules`] TOML sets of conditions, and the holds that are built in
 //! * [`verdict`] demands, their join, the verdict with its reasons
 
@@ -12,6 +13,7 @@ mod accidents;
 pub mod approvers;
 pub mod budget;
 pub mod facts;
+pub mod learned;
 pub mod organisation;
 pub mod rules;
 pub mod verdict;

@@ -32,6 +32,19 @@ impl std::str::FromStr for Head {
     }
 }
 
+/// What somebody else wrote to the database, recorded after an admin had looked at it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// When.
+    pub at: Timestamp,
+    /// The operating system's user.
+    pub by: String,
+    /// Why it may stay so.
+    pub why: String,
+    /// How many entries it names.
+    pub entries: u64,
+}
+
 /// What a look at the whole chain found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
@@ -45,6 +58,9 @@ pub struct Verified {
     /// It was compared with an earlier head, and goes on from there; not so where that was cut off since.
     #[serde(default)]
     pub compared: bool,
+    /// What was found before, and recorded: it is no fault any more, and not this relay's.
+    #[serde(default)]
+    pub accepted: Vec<Accepted>,
     /// The first entry that is not as it was written: its number, and what is wrong.
     pub broken: Option<(u64, String)>,
 }

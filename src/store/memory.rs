@@ -11,6 +11,10 @@ pub enum MemoryKind {
     StsPolicy,
     /// A network that gave the right password of an account.
     KnownSource,
+    /// How many sessions an upstream allows at once, by its name.
+    SessionsLimit,
+    /// The head of the journal's chain that was mailed last.
+    MailedHead,
 }
 
 /// One thing that is known.

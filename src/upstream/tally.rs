@@ -5,6 +5,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Clones count into the same numbers.
@@ -15,6 +17,14 @@ pub struct Tally {
     wait: Family<ByName, Gauge>,
     closed: Family<ByName, Gauge>,
     sessions: Family<ByName, Gauge>,
+    limits: Arc<Mutex<BTreeMap<String, Limit>>>,
+}
+
+/// How many sessions an upstream allows, and whether that was told on.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    most: usize,
+    told: bool,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -97,8 +107,36 @@ impl Tally {
 
     /// Notes how many sessions an upstream allows at once.
     pub(super) fn sessions_limit(&self, upstream: &str, most: usize) {
+        self.show_limit(upstream, most);
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = limits.get(upstream).map(|limit| limit.most);
+        if known != Some(most) {
+            limits.insert(upstream.to_owned(), Limit { most, told: false });
+        }
+    }
+
+    /// Shows a limit that was found before the relay was started.
+    pub(super) fn known_limit(&self, upstream: &str, most: usize) {
+        self.show_limit(upstream, most);
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        limits.entry(upstream.to_owned()).or_insert(Limit { most, told: true });
+    }
+
+    fn show_limit(&self, upstream: &str, most: usize) {
         let labels = ByName { upstream: upstream.to_owned() };
         self.sessions.get_or_create(&labels).set(i64::try_from(most).unwrap_or(i64::MAX));
+    }
+
+    /// How many sessions upstreams allow at once, where that was found since the last call.
+    pub fn fresh_limits(&self) -> Vec<(String, usize)> {
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fresh = Vec::new();
+        for (name, limit) in limits.iter_mut() {
+            if !std::mem::replace(&mut limit.told, true) {
+                fresh.push((name.clone(), limit.most));
+            }
+        }
+        fresh
     }
 
     /// Notes whether an upstream is left alone.

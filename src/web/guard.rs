@@ -6,10 +6,10 @@
 //! is refused when a browser says that another site sent it, and when a form does not carry its token. The
 //! API knows no cookies: whoever asks there shows a token, which no browser adds by itself.
 
-use super::connections::Seat;
 use super::pages::answer::{self, Turned};
 use super::pages::visit::Chrome;
 use super::{Site, cookies, login};
+use crate::connections::Seat;
 use crate::desk::principal::Principal;
 use crate::people::Denied;
 use crate::people::scope::{Scope, Scopes};

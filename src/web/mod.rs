@@ -1,7 +1,7 @@
 //! HTTP on the desk's address: `/healthz`, `/readyz`, `/metrics`, and the desk's [`pages`].
 //!
 //! * [`guard`] what stands before every page: who visits, and whether a form is one of ours
-//! * [`connections`] how many clients at once, and how long each may take
+//! * [`connections`](crate::connections) how many clients at once, and how long each may take
 //! * [`routes`] every route, counted; [`cookies`] what browsers keep
 //! * `login` signing in and out; `link` links out of mails
 //! * `api` the same for programs
@@ -9,7 +9,6 @@
 
 mod api;
 pub mod assets;
-pub mod connections;
 pub mod cookies;
 pub mod guard;
 mod link;
@@ -19,6 +18,7 @@ pub mod pages;
 pub mod routes;
 pub mod words;
 
+use crate::connections::{self, Bounds};
 use crate::desk::Desk;
 use crate::desk::links::Links;
 use crate::people::People;
@@ -29,7 +29,6 @@ use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use connections::Bounds;
 use guard::{Bearer, Client};
 use ipnet::IpNet;
 use metrics::Metrics;

@@ -10,7 +10,7 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from tests.encoders import carriers, corpora
+from tests.encoders import carriers, corpora, large
 from tests.encoders.cases import Case, choose, make
 from tests.encoders.feed import judge, relay, send_all
 from tests.encoders.registry import BUILDERS, CARRIERS, ENCODERS, FOUND, WRAPPERS
@@ -174,11 +174,16 @@ def main():
         print(table(results))
         seconds = time.time() - started
         needless = [] if told.case or told.only else corpora.needless(running, told.seed)
+        spent, sizes = ([], []) if told.case or told.only else large.faults(running.config)
         failures = [(mail, outcome) for mail, outcome in results if not passed(mail, outcome)]
         report_failures(failures, running, Path(told.failures))
     for line in needless:
         print(f"NEEDLESS  {line}")
+    for line in spent:
+        print(f"SPENT     {line}")
     good = len(results) - len(failures)
     print(f"{len(results)} cases in {seconds:.0f} s; needless hits over real text: {len(needless)}")
-    print(f"encoders: {good} passed, {len(failures) + len(needless)} failed")
-    sys.exit(bool(failures or needless))
+    if sizes:
+        print(f"large documents: {', '.join(sizes)}; faults: {len(spent)}")
+    print(f"encoders: {good} passed, {len(failures) + len(needless) + len(spent)} failed")
+    sys.exit(bool(failures or needless or spent))

@@ -2,6 +2,7 @@
 store in use, an upstream with few sessions; and clients as they are.
 """
 
+import email
 import itertools
 import os
 import re
@@ -14,7 +15,7 @@ import time
 from tests.journeys.sending import RULES, addresses, mail, real, settle
 from tests.rig.check import contains, equal
 from tests.rig.people import strangers
-from tests.rig.relay import Relay, binary, wait_until
+from tests.rig.relay import Relay, binary, id_of, wait_until
 from tests.rig.sink import Sink
 
 TWO = strangers(2, 3)
@@ -237,6 +238,24 @@ def it_sends_sixty_copies_through_three_sessions(note):
     through_few(note, most=3)
 
 
+def it_knows_after_a_restart_how_many_sessions_are_allowed():
+    people = strangers(40, 7)
+    with Sink() as sink, Relay(sink.address, RULES) as relay:
+        sink.most = 3
+        name = 'upstream_sessions_limit{upstream="%s"}' % sink.address
+        contains(relay.send(mail("[split] many", people), addresses(people)), "queued as")
+        settle(sink, 40)
+        limit = metric(relay, name)
+        assert 1 <= limit <= 4, limit
+        relay.stop()
+        relay.start()
+        equal(metric(relay, name), limit)
+        before = sink.refused
+        contains(relay.send(mail("[split] more", people, seed=2), addresses(people)), "queued as")
+        settle(sink, 80)
+        assert sink.refused - before <= 2, f"{sink.refused - before} sessions were refused anew"
+
+
 def it_sends_sixty_copies_where_the_third_session_is_refused_after_the_dot(note):
     through_few(note, most=3, full_at="dot", full="432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded")
 
@@ -296,3 +315,21 @@ def it_writes_a_header_in_ascii_for_a_next_hop_without_smtputf8():
         header = settle(sink, 1)[0].content.split(b"\r\n\r\n")[0]
         assert header.isascii(), header
         contains(header.decode(), "=?UTF-8?B?")
+
+
+def it_encodes_a_raw_file_name_and_gives_up_at_a_raw_message_id():
+    with Sink() as sink, Relay(sink.address) as relay:
+        sink.on("ehlo", "250-sink\r\n250-PIPELINING\r\n250 8BITMIME")
+        head = "From: <a@example.co.jp>\r\nTo: {}\r\nMessage-ID: <{}@example.co.jp>\r\nDate: Sun, 22 Nov 2026 06:00:00 +0900\r\nMIME-Version: 1.0\r\n"
+        to, options = addresses(TWO[:1]), ["SMTPUTF8", "BODY=8BITMIME"]
+        named = (head.format(to[0], "one") + 'Content-Type: text/plain; charset=utf-8; name="報告書 (最終).txt"\r\n\r\nx\r\n').encode()
+        contains(relay.send(named, to, options=options), "queued as")
+        content = settle(sink, 1)[0].content
+        assert content.split(b"\r\n\r\n")[0].isascii(), content
+        equal(email.message_from_bytes(content).get_filename(), "報告書 (最終).txt")
+        # In other octets it would be another id: nobody's answer would find its thread.
+        answer = relay.send((head.format(to[0], "書") + "\r\nx\r\n").encode(), to, options=options)
+        rows = wait_until(lambda: [row for row in relay.json("queue", "list", id_of(answer), "--all") if row["state"] == "failed"], 15)
+        assert rows, "it was not given up"
+        contains(rows[0]["last_reply"], "5.6.7")
+        contains(rows[0]["last_reply"], "Message-ID")

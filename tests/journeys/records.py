@@ -5,6 +5,7 @@ decided, links and sessions that end.
 import csv
 import io
 import json
+import re
 import signal
 import sqlite3
 import time
@@ -89,6 +90,61 @@ def it_names_what_was_taken_out_of_the_chain():
             found = relay.cli("audit", "verify", ok=False)
             equal(found.returncode, 1, statement)
             contains(found.stderr, named)
+
+
+FOREIGN = """INSERT INTO journal (row, at, event) SELECT (max(row) << 24) + 9, 1, '{"event":"released","by":"boss","how":"as-is","dropped":[]}' FROM messages"""
+
+
+def it_records_foreign_rows_by_name_and_serves_again():
+    with Sink() as sink, Relay(sink.address) as relay:
+        hold_six(relay, "[ask] eins")
+        change(relay, FOREIGN)
+        change(relay, "INSERT INTO chain (entry, digest) VALUES (99 << 24, zeroblob(32))")
+        equal(str(refused(relay))[:3], "451", "what a client is told")
+        contains(relay.output(), "somebody else wrote to the database")
+        found = relay.cli("audit", "accept-foreign", "--why", "a test", ok=False)
+        contains(found.stderr, "another relay works on the database")
+        relay.stop()
+        equal(relay.cli("audit", "accept-foreign", "--why", " ", ok=False).returncode, 2)
+        equal(relay.cli("audit", "verify", ok=False).returncode, 1)
+        told = relay.cli("audit", "accept-foreign", "--why", "restored by hand").stdout
+        contains(told, "2 entries are not as this relay wrote them")
+        contains(relay.cli("audit", "accept-foreign", "--why", "again").stdout, "nothing to record")
+        relay.start()
+        hold_six(relay, "[ask] zwei")
+        verified = relay.cli("audit", "verify").stdout
+        contains(verified, "restored by hand")
+        contains(verified, "are as they were written")
+        equal(relay.json("audit", "verify")["accepted"][0]["entries"], 2)
+
+
+def refused(relay):
+    """The answer to a message that is not taken."""
+    try:
+        return relay.send(mail("x", strangers(1, 1)), addresses(strangers(1, 1)))
+    except Exception as error:  # where MAIL or DATA is refused
+        return f"{getattr(error, 'smtp_code', '')} {error}".removeprefix("(").strip()
+
+
+def it_mails_the_head_of_the_journal():
+    with Sink() as sink, Relay(sink.address, start=False) as relay:
+        relay.config.write_text(relay.config.read_text().replace("[store]\n", '[store]\njournal_head_to = "kansa@audit.example"\n'))
+        relay.start()
+        hold_six(relay, "[ask] eins")
+        relay.stop()
+        relay.start()
+
+        def mails():
+            return [t for t in sink.taken if t.recipients == ["kansa@audit.example"]]
+
+        assert wait_until(mails, 10), "no head was mailed"
+        text = mails()[0].content.decode()
+        head = re.search(r"audit verify --head (\d+:[0-9a-f]{64})", text)[1]
+        contains(relay.cli("audit", "verify", "--head", head).stdout, "as they were written")
+        relay.stop()
+        relay.start()
+        time.sleep(1)
+        equal(len(mails()), 1, "one within the hour, however often it is started")
 
 
 def it_exports_the_journal():

@@ -144,6 +144,16 @@ impl Leaf {
         Self { info, head: Vec::new(), body: Body::Text(Box::new(text)) }
     }
 
+    /// Whether it may be a container, as far as it has come: its end then takes a while.
+    pub(super) fn is_heavy(&self) -> bool {
+        match &self.body {
+            Body::Undecided => matches!(sort(&self.info, &self.head), Sort::Open(_) | Sort::Message),
+            Body::Text(text) => text.is_heavy(),
+            Body::Message(_) => true,
+            Body::Stored { kept, .. } => kept.is_some(),
+        }
+    }
+
     pub(super) fn feed(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
         let mut bytes = bytes;
         if matches!(self.body, Body::Undecided) {
@@ -163,7 +173,12 @@ impl Leaf {
             Body::Text(text) => text.kind(),
             _ => Kind::Bytes,
         };
-        if !cx.budget.charge_content(kind, bytes) {
+        let room = if self.info.is_document() {
+            cx.budget.charge_document(bytes)
+        } else {
+            cx.budget.charge_content(kind, bytes)
+        };
+        if !room {
             return cx.too_much(&self.info, SPENT);
         }
         match &mut self.body {

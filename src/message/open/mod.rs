@@ -183,9 +183,10 @@ impl<L: Listener> Inspector<L> {
         &mut self.listener
     }
 
-    /// Whether [`Self::finish`] has containers to open, which may take a while.
+    /// Whether the end of the walk and [`Self::finish`] have containers to open, which may take a while. A
+    /// part that nothing has ended yet counts: the message's only one, or one without its last delimiter.
     pub fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        !self.pending.is_empty() || self.nest.is_heavy()
     }
 
     /// Opens the containers that came by. The facts, and the listener back.

@@ -39,6 +39,11 @@ struct Frame {
 }
 
 impl Nest {
+    /// Whether the part that is open may be a container.
+    pub(super) fn is_heavy(&self) -> bool {
+        self.leaf.as_ref().is_some_and(|leaf| leaf.is_heavy())
+    }
+
     /// The message itself.
     pub(super) fn root() -> Self {
         Self::inside(String::new(), 0, false)

@@ -224,3 +224,37 @@ fn what_stays_closed_is_named() {
     }
     assert!(facts("Content-Type: multipart/report; boundary=b\r\n\r\n--b--\r\n").report);
 }
+
+/// What is opened is known of before the end: it is done where it keeps nobody waiting.
+#[test]
+fn containers_are_told_of_before_they_are_opened() {
+    let heavy = |message: &str| {
+        let at = message.find("\r\n\r\n").unwrap() + 2;
+        let header = Header::parse(Bytes::copy_from_slice(&message.as_bytes()[..at])).unwrap();
+        let mut inspector = Inspector::new(Nobody);
+        let mut walker = Walker::new(&header, Limits::default(), &mut inspector).unwrap();
+        walker.feed(&message.as_bytes()[at..], &mut inspector).unwrap();
+        inspector.has_pending()
+    };
+    let zeros = |size| {
+        let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        std::io::Write::write_all(&mut writer, &vec![0; size]).unwrap();
+        STANDARD.encode(writer.finish().unwrap())
+    };
+    let wrapped = |text: String| {
+        let lines = text.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap().to_owned());
+        lines.collect::<Vec<_>>().join("\r\n") + "\r\n"
+    };
+    for size in [100, 100_000] {
+        let part = format!(
+            "Content-Type: application/gzip; name=a.gz\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",
+            wrapped(zeros(size))
+        );
+        let multipart = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n";
+        assert!(heavy(&part), "{size}: the only part");
+        assert!(heavy(&format!("{multipart}{part}--b--\r\n")), "{size}");
+        assert!(heavy(&format!("{multipart}{part}")), "{size}: no last delimiter");
+        let text = "x".repeat(size);
+        assert!(!heavy(&format!("Content-Type: text/plain\r\n\r\n{text}\r\n")), "{size}: text");
+    }
+}

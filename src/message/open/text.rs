@@ -103,6 +103,11 @@ impl TextLeaf {
         }
     }
 
+    /// Whether a block that is open in it may be a container.
+    pub(super) fn is_heavy(&self) -> bool {
+        self.inner.as_ref().is_some_and(|leaf| leaf.is_heavy())
+    }
+
     /// What its text is.
     pub(super) fn kind(&self) -> Kind {
         self.kind

@@ -34,6 +34,9 @@ const HIDDEN: [&str; 2] = ["bcc", "resent-bcc"];
 /// Most mailboxes read of one header, over all its fields: each takes some hundred octets of memory.
 const MOST_MAILBOXES: usize = 10_000;
 
+/// There are more.
+const TOO_MANY: &str = "the header holds more mailboxes than are read";
+
 /// More than these problems tell nobody anything new.
 const MOST_PROBLEMS: usize = 20;
 
@@ -64,6 +67,7 @@ pub(super) fn read(
     reader.hidden();
     reader.texts();
     reader.count();
+    reader.concern();
     reader.auto_forward();
     reader.form();
     reader.facts.problems.truncate(MOST_PROBLEMS);
@@ -103,7 +107,7 @@ impl Reader<'_> {
         let mut all = Vec::new();
         for field in self.header.named(name) {
             if self.room == 0 {
-                self.facts.problems.push("the header holds more mailboxes than are read".to_owned());
+                self.facts.problems.push(TOO_MANY.to_owned());
                 break;
             }
             let body = self.header.body(field);
@@ -185,11 +189,20 @@ impl Reader<'_> {
 
     /// Everybody else whom the header names, where somebody outside gets to see it. Hosts that send one
     /// transaction a recipient leave nothing in the others' to hide these people from: so they count.
-    fn named_elsewhere(&self) -> Vec<(Mailbox, ShownIn)> {
+    fn named_elsewhere(&mut self) -> Vec<(Mailbox, ShownIn)> {
+        let mut all = Vec::new();
         if self.facts.outside_recipients == 0 {
-            return Vec::new();
+            return all;
         }
-        named(self.header).into_iter().map(|address| (bare(address), ShownIn::Other)).collect()
+        for address in named(self.header).into_iter().filter(|address| !self.facts.open.contains(address)) {
+            if all.len() == self.room {
+                self.facts.problems.push(TOO_MANY.to_owned());
+                break;
+            }
+            all.push((bare(address), ShownIn::Other));
+        }
+        self.room -= all.len();
+        all
     }
 
     fn in_fields(&mut self, fields: &[(&str, ShownIn)]) -> Vec<(Mailbox, ShownIn)> {
@@ -258,6 +271,19 @@ impl Reader<'_> {
             few.cmp(many).then_with(|| other.cmp(one))
         });
         self.facts.largest_organisation = largest.map(|(name, addresses)| Largest { name, addresses });
+    }
+
+    fn concern(&mut self) {
+        let facts = &self.facts;
+        let authors = facts.from.iter().map(|mailbox| &mailbox.address);
+        let mut seen: HashSet<String> = facts.external_addresses.iter().map(counting_key).collect();
+        let more: Vec<Address> = authors
+            .chain(&facts.recipients)
+            .filter(|address| self.organisation.standing(address) == Standing::External)
+            .filter(|address| seen.insert(counting_key(address)))
+            .cloned()
+            .collect();
+        self.facts.concerned = self.facts.external_addresses.iter().cloned().chain(more).collect();
     }
 
     /// One recipient who stands in no To or Cc, a From that is not ours, and a forwarder's mark: a

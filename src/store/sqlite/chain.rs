@@ -13,9 +13,9 @@
 //! away, stop the relay. `audit verify` names them.
 
 use super::SqliteStore;
-use super::encode::{MessageRows, from_json, to_json};
+use super::encode::{MessageRows, to_json};
 use super::error::{Failure, io_error};
-use super::{codes, cut, read, schema};
+use super::{codes, cut, foreign, read, schema, verify};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::store::StoreError;
@@ -25,7 +25,6 @@ use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -37,9 +36,11 @@ const KEY: usize = 32;
 /// Kinds of entries: an acceptance, a journal entry or a purge, as the key says;
 pub(super) const ENTRY: i64 = 0;
 /// what was decided on a held message;
-const DECIDED: i64 = 1;
-/// how a delivery succeeded.
-const DELIVERED: i64 = 2;
+pub(super) const DECIDED: i64 = 1;
+/// how a delivery succeeded;
+pub(super) const DELIVERED: i64 = 2;
+/// what somebody else wrote, and an admin has looked at (see `foreign`).
+pub(super) const FOREIGN: i64 = 3;
 
 /// The key in this file; made there when there is none.
 pub(super) fn key(path: &Path) -> Result<hmac::Key, StoreError> {
@@ -71,7 +72,7 @@ fn make(path: &Path) -> Result<Vec<u8>, StoreError> {
 }
 
 /// Hashes texts so that no two lists of them look alike.
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
+pub(super) fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());
@@ -155,7 +156,7 @@ pub(super) fn of_purge(row: i64, messages: &str) -> [u8; 32] {
     digest(&[b"purge", &row.to_be_bytes(), messages.as_bytes()])
 }
 
-fn add(tx: &Connection, kind: i64, entry: i64, digest: &[u8; 32]) -> Result<(), Failure> {
+pub(super) fn add(tx: &Connection, kind: i64, entry: i64, digest: &[u8; 32]) -> Result<(), Failure> {
     tx.prepare_cached("INSERT INTO chain (kind, entry, digest) VALUES (?1, ?2, ?3)")?
         .execute(params![kind, entry, digest])?;
     Ok(())
@@ -186,13 +187,17 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    /// The end of the chain at start. An error says that something was written that was never linked.
-    pub(super) fn load(db: &Connection) -> Result<Result<Self, String>, rusqlite::Error> {
-        Ok(match end(db)? {
-            None => Ok(Self::default()),
-            Some((seq, Some(mac))) => Ok(Self { seq, mac }),
-            Some((seq, None)) => Err(format!("entry {seq} of the chain is not linked: {FOREIGN}")),
-        })
+    /// The end of the chain at start. An error says that it is not as a relay with this key left it:
+    /// something was written that was never linked, or the last link was made up.
+    pub(super) fn load(db: &Connection, key: &hmac::Key) -> Result<Result<Self, String>, Failure> {
+        let Some((seq, mac)) = end(db)? else { return Ok(Ok(Self::default())) };
+        let Some(mac) = mac else {
+            return Ok(Err(format!("entry {seq} of the chain is not linked: {FOREIGN_ROWS}")));
+        };
+        if is_linked(db, key, seq, &mac)? {
+            return Ok(Ok(Self { seq, mac }));
+        }
+        Ok(Err(format!("the link at entry {seq} of the chain is not of this relay: {FOREIGN_ROWS}")))
     }
 
     /// Within the transaction, before anything is written: says what somebody else did.
@@ -202,15 +207,39 @@ impl Ours {
             return Ok(None);
         }
         Ok(Some(format!(
-            "the journal's chain ends at entry {seq} and not, as this relay left it, at {}: {FOREIGN}",
+            "the journal's chain ends at entry {seq} and not, as this relay left it, at {}: {FOREIGN_ROWS}",
             self.seq
         )))
     }
 }
 
 /// What to do about it.
-const FOREIGN: &str = "somebody else wrote to the database. Nothing is accepted, decided or sent until \
-     `sekisho audit verify` finds the journal whole again: it names what was written or taken away";
+const FOREIGN_ROWS: &str = "somebody else wrote to the database. Nothing is accepted, decided or sent any \
+     more. `sekisho audit verify` names what was written or taken away; stop the relay and put back what it \
+     was, from a backup if there is one, or record what was found with `sekisho audit accept-foreign`";
+
+/// Whether the link at an entry is what the key makes of all entries since the link before it.
+pub(super) fn is_linked(db: &Connection, key: &hmac::Key, seq: i64, link: &[u8]) -> Result<bool, Failure> {
+    let former: Option<(i64, Vec<u8>)> = db
+        .prepare_cached(
+            "SELECT seq, mac FROM chain WHERE seq < ?1 AND mac IS NOT NULL ORDER BY seq DESC LIMIT 1",
+        )?
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (after, before) = match former {
+        Some(former) => former,
+        None => cut::last(db)?.map_or((0, Vec::new()), |cut| (cut.seq, cut.mac)),
+    };
+    let mut mac = hmac::Context::with_key(key);
+    mac.update(&before);
+    let mut select =
+        db.prepare_cached("SELECT entry, digest FROM chain WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")?;
+    let mut rows = select.query([after, seq])?;
+    while let Some(row) = rows.next()? {
+        take(&mut mac, row)?;
+    }
+    Ok(mac.sign().as_ref() == link)
+}
 
 /// The last entry, and its link.
 type End = (i64, Option<Vec<u8>>);
@@ -224,6 +253,11 @@ fn end(db: &Connection) -> Result<Option<End>, rusqlite::Error> {
 /// Links what a group added onto the end that this relay left, before it is committed; the new end.
 pub(super) fn link(tx: &Connection, key: &hmac::Key, ours: &Ours) -> Result<Ours, Failure> {
     add_touched(tx)?;
+    link_entries(tx, key, ours)
+}
+
+/// Links the entries behind this end of the chain; the new end.
+pub(super) fn link_entries(tx: &Connection, key: &hmac::Key, ours: &Ours) -> Result<Ours, Failure> {
     let Some((seq, _)) = end(tx)?.filter(|(seq, _)| *seq > ours.seq) else { return Ok(ours.clone()) };
     let mut mac = hmac::Context::with_key(key);
     mac.update(&ours.mac);
@@ -244,7 +278,7 @@ pub(super) fn take(mac: &mut hmac::Context, row: &Row<'_>) -> Result<(), rusqlit
     Ok(())
 }
 
-fn head(db: &Connection) -> Result<Head, Failure> {
+pub(super) fn head(db: &Connection) -> Result<Head, Failure> {
     let found: Option<(i64, Option<Vec<u8>>)> = db
         .prepare_cached("SELECT seq, mac FROM chain ORDER BY seq DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -253,177 +287,12 @@ fn head(db: &Connection) -> Result<Head, Failure> {
     Ok(Head { entries: codes::count(seq), link: hex(&mac.unwrap_or_default()) })
 }
 
-fn hex(octets: &[u8]) -> String {
+pub(super) fn hex(octets: &[u8]) -> String {
     octets
         .iter()
         .flat_map(|octet| [octet >> 4, octet & 15])
         .filter_map(|n| char::from_digit(n.into(), 16))
         .collect()
-}
-
-/// Checks links, hashes and entries; then whether there are entries outside the chain, and whether the
-/// chain goes on from a head that was put out earlier.
-fn verify(db: &Connection, key: &hmac::Key, earlier: Option<&Head>) -> Result<Verified, Failure> {
-    let mut verified = walk(db, key)?;
-    if let Some(earlier) = earlier.filter(|_| verified.broken.is_none()) {
-        compare(db, earlier, &mut verified)?;
-    }
-    Ok(verified)
-}
-
-/// Compares the chain with a head that was put out earlier.
-fn compare(db: &Connection, earlier: &Head, verified: &mut Verified) -> Result<(), Failure> {
-    let seq = codes::from_count(earlier.entries);
-    if earlier.entries > verified.head.entries {
-        let why = format!(
-            "the chain ends before it, and had {} entries when that head was put out: its end was taken off",
-            earlier.entries
-        );
-        verified.broken = Some((verified.head.entries + 1, why));
-        return Ok(());
-    }
-    let cut = cut::last(db)?.filter(|cut| cut.seq >= seq);
-    let link = match cut {
-        Some(cut) if cut.seq > seq => return Ok(()),
-        Some(cut) => Some(cut.mac),
-        None => db
-            .prepare_cached("SELECT mac FROM chain WHERE seq = ?1")?
-            .query_row([seq], |row| row.get::<_, Option<Vec<u8>>>(0))
-            .optional()?
-            .flatten(),
-    };
-    verified.compared = true;
-    if link.map(|link| hex(&link)).as_deref() != Some(earlier.link.as_str()) {
-        let why = "its link is not the one that was put out: all up to it was written anew".to_owned();
-        verified.broken = Some((earlier.entries, why));
-    }
-    Ok(())
-}
-
-fn walk(db: &Connection, key: &hmac::Key) -> Result<Verified, Failure> {
-    let mut verified = Verified { head: head(db)?, ..Verified::default() };
-    let gone = purged_messages(db)?;
-    let (mut seen, mut first) = (HashSet::new(), None);
-    // What was decided may change (it is undone, say): the last entry counts.
-    let mut decided: HashMap<i64, (i64, Vec<u8>)> = HashMap::new();
-    let (mut before, mut next, mut mac): (Vec<u8>, i64, _) = (Vec::new(), 1, hmac::Context::with_key(key));
-    if let Some(cut) = cut::last(db)? {
-        if !cut.is_ours(key) {
-            let why = "the chain was cut here, and not by whoever has the key".to_owned();
-            verified.broken = Some((codes::count(cut.seq), why));
-            return Ok(verified);
-        }
-        (first, next, verified.cut) = (Some(cut.first), cut.seq + 1, codes::count(cut.seq));
-        before = cut.mac;
-    }
-    let mut select = db.prepare("SELECT entry, digest, mac, seq, kind FROM chain ORDER BY seq")?;
-    let mut rows = select.query([])?;
-    let mut pending = next;
-    while let Some(row) = rows.next()? {
-        let (entry, seq, kind): (i64, i64, i64) = (row.get(0)?, row.get(3)?, row.get(4)?);
-        let broken = |at: i64, why: String| Some((codes::count(at), why));
-        if seq != next {
-            verified.broken = broken(next, "it was taken out of the chain".to_owned());
-            return Ok(verified);
-        }
-        next += 1;
-        match content(db, kind, entry)? {
-            _ if kind == DECIDED => {
-                decided.insert(entry, (seq, row.get(1)?));
-            }
-            Some(content)
-                if content.as_slice() != row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)? =>
-            {
-                verified.broken = broken(seq, format!("{} is not as it was written", name(db, kind, entry)?));
-                return Ok(verified);
-            }
-            Some(_) => {}
-            None if gone.contains(&schema::message_of(entry)) => verified.purged += 1,
-            None => {
-                verified.broken =
-                    broken(seq, format!("{} is gone, and no purge removed it", name(db, kind, entry)?));
-                return Ok(verified);
-            }
-        }
-        if pending == seq {
-            mac.update(&before);
-        }
-        take(&mut mac, row)?;
-        if let Some(link) = row.get::<_, Option<Vec<u8>>>(2)? {
-            let made = std::mem::replace(&mut mac, hmac::Context::with_key(key)).sign();
-            if made.as_ref() != link.as_slice() {
-                let why =
-                    format!("the link over entries {pending} to {seq} is not what the key makes of them");
-                verified.broken = broken(pending, why);
-                return Ok(verified);
-            }
-            (before, pending) = (link, next);
-        }
-        if kind == ENTRY && entry > 0 && schema::number_of(entry) == 0 {
-            first = first.or(Some(schema::message_of(entry)));
-        }
-        seen.insert((kind, entry));
-    }
-    if let Some(row) = unrecorded_purge(db, &seen)? {
-        verified.broken =
-            Some((codes::count(next), format!("the record of purge {row} was written past the chain")));
-        return Ok(verified);
-    }
-    if pending != next {
-        let why = "it was written and never linked".to_owned();
-        verified.broken = Some((codes::count(pending), why));
-        return Ok(verified);
-    }
-    verified.broken = changed_decision(db, &decided, &gone)?;
-    if verified.broken.is_none() {
-        verified.broken = outside(db, &seen, first)?.map(|why| (codes::count(next), why));
-    }
-    Ok(verified)
-}
-
-/// The first decision that is not as its last entry says.
-fn changed_decision(
-    db: &Connection,
-    decided: &HashMap<i64, (i64, Vec<u8>)>,
-    gone: &HashSet<i64>,
-) -> Result<Option<(u64, String)>, Failure> {
-    let mut all: Vec<_> = decided.iter().collect();
-    all.sort_by_key(|(_, (seq, _))| *seq);
-    for (entry, (seq, digest)) in all {
-        let why = match content(db, DECIDED, *entry)? {
-            Some(content) if content.as_slice() == digest.as_slice() => continue,
-            Some(_) => "is not as it was written",
-            None if gone.contains(&schema::message_of(*entry)) => continue,
-            None => "is gone, and no purge removed it",
-        };
-        return Ok(Some((codes::count(*seq), format!("{} {why}", name(db, DECIDED, *entry)?))));
-    }
-    Ok(None)
-}
-
-/// Messages that purges removed.
-fn purged_messages(db: &Connection) -> Result<HashSet<i64>, Failure> {
-    let mut select = db.prepare("SELECT messages FROM purges")?;
-    let mut rows = select.query([])?;
-    let mut gone = HashSet::new();
-    while let Some(row) = rows.next()? {
-        let list: Vec<i64> = from_json(&row.get::<_, String>(0)?)?;
-        gone.extend(list);
-    }
-    Ok(gone)
-}
-
-/// A purge that is not in the chain.
-fn unrecorded_purge(db: &Connection, seen: &HashSet<(i64, i64)>) -> Result<Option<i64>, Failure> {
-    let mut select = db.prepare("SELECT row FROM purges ORDER BY row")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let row: i64 = row.get(0)?;
-        if !seen.contains(&(ENTRY, -row)) {
-            return Ok(Some(row));
-        }
-    }
-    Ok(None)
 }
 
 /// The hash of an entry as it stands now; `None` when it is not there.
@@ -432,6 +301,7 @@ pub(super) fn content(db: &Connection, kind: i64, entry: i64) -> Result<Option<[
         ENTRY => {}
         DECIDED => return decision(db, entry),
         DELIVERED => return success(db, entry),
+        FOREIGN => return foreign::content(db, entry),
         // Nobody of us wrote that.
         _ => return Ok(Some([0; 32])),
     }
@@ -519,7 +389,7 @@ fn of_row<'a>(label: &[u8], entry: i64, columns: impl Iterator<Item = Option<&'a
 }
 
 /// What an entry is, for people.
-fn name(db: &Connection, kind: i64, entry: i64) -> Result<String, Failure> {
+pub(super) fn name(db: &Connection, kind: i64, entry: i64) -> Result<String, Failure> {
     if entry < 0 {
         return Ok(format!("the record of purge {}", -entry));
     }
@@ -531,43 +401,11 @@ fn name(db: &Connection, kind: i64, entry: i64) -> Result<String, Failure> {
     let whose = id.unwrap_or_else(|| format!("message {message}, which is not there"));
     Ok(match schema::number_of(entry) {
         _ if kind == DECIDED => format!("what was decided on {whose}"),
+        _ if kind == FOREIGN => format!("the record {entry} of what others wrote"),
         number if kind == DELIVERED => format!("the success of delivery {whose}.{number}"),
         0 => format!("the acceptance of {whose}"),
         number => format!("entry {number} of {whose}"),
     })
-}
-
-/// Something written past the chain, since it began.
-fn outside(
-    db: &Connection,
-    seen: &HashSet<(i64, i64)>,
-    first: Option<i64>,
-) -> Result<Option<String>, Failure> {
-    let Some(first) = first else { return Ok(None) };
-    for (kind, text) in [
-        (ENTRY, "SELECT row << 24 FROM messages WHERE row >= ?1"),
-        (ENTRY, "SELECT row FROM journal WHERE row >= ?1 << 24"),
-        (
-            DECIDED,
-            "SELECT h.message << 24 FROM held h JOIN messages m ON m.row = h.message \
-             WHERE h.message >= ?1 AND m.sealed IS NOT NULL",
-        ),
-        (
-            DELIVERED,
-            "SELECT d.row FROM deliveries d JOIN messages m ON m.row = d.row >> 24 \
-             WHERE d.row >= ?1 << 24 AND d.state = 5 AND m.sealed IS NOT NULL",
-        ),
-    ] {
-        let mut select = db.prepare(text)?;
-        let mut rows = select.query([first])?;
-        while let Some(row) = rows.next()? {
-            let entry: i64 = row.get(0)?;
-            if !seen.contains(&(kind, entry)) {
-                return Ok(Some(format!("{} was written past the chain", name(db, kind, entry)?)));
-            }
-        }
-    }
-    Ok(None)
 }
 
 #[async_trait]
@@ -577,8 +415,7 @@ impl ChainStore for SqliteStore {
     }
 
     async fn verify_chain_from(&self, earlier: Option<Head>) -> Result<Verified, StoreError> {
-        let key = self.key.clone();
-        self.readers.read(move |db| verify(db, &key, earlier.as_ref())).await
+        verify::whole(&self.readers, &self.key, earlier).await
     }
 
     async fn messages_since(

@@ -129,7 +129,8 @@ async fn what_is_changed_while_nobody_looks_is_found() {
             "the acceptance of",
         ),
         ("UPDATE chain SET kind = 1 WHERE seq = 1", "what was decided on"),
-        ("UPDATE chain SET kind = 3 WHERE seq = 1", "not as it was written"),
+        ("UPDATE chain SET kind = 3 WHERE seq = 1", "and no purge removed it"),
+        ("UPDATE chain SET kind = 4 WHERE seq = 1", "not as it was written"),
         ("UPDATE chain SET kind = 0 WHERE kind = 1 AND entry = 2 << 24", "not as it was written"),
         ("DELETE FROM chain WHERE seq = 3", "taken out of the chain"),
     ] {
@@ -204,7 +205,7 @@ async fn decisions_that_are_undone_verify() {
         store.hold_again(again).await.unwrap();
         assert_eq!(store.verify_chain().await.unwrap().broken, None);
     }
-    let keep = Retention { contents: LEASE, messages: LEASE, ledger: LEASE };
+    let keep = Retention { contents: LEASE, messages: LEASE, ledger: LEASE, knowledge: LEASE };
     store.purge(at(600), keep).await.unwrap();
     assert_eq!(store.verify_chain().await.unwrap().broken, None);
 }

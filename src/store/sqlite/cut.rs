@@ -1,14 +1,14 @@
 //! Where the chain was cut.
 //!
 //! What a purge removed leaves its hashes in the chain. Once everything up to a link is gone in this way,
-//! those rows say nothing any more: they go, with the records of the purges among them, and the last
-//! link is kept under a seal made with the chain's key. What follows is verified from there. Nothing is
+//! those rows say nothing any more: they go, with the records of the purges and of foreign rows among them,
+//! and the last link is kept under a seal made with the chain's key. What follows is verified from there. Nothing is
 //! cut that does not verify, so that a change is never cut away with what it was made to.
 
 use super::chain;
 use super::encode::from_json;
 use super::error::Failure;
-use super::schema;
+use super::{foreign, schema};
 use aws_lc_rs::hmac;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashSet;
@@ -63,6 +63,10 @@ pub(super) fn cut(tx: &Connection, key: &hmac::Key, new: &Cut) -> Result<usize, 
         "DELETE FROM purges WHERE row IN (SELECT -entry FROM chain WHERE seq <= ?1 AND entry < 0)",
     )?
     .execute([new.seq])?;
+    tx.prepare_cached(
+        "DELETE FROM foreign_accepted WHERE row IN (SELECT entry FROM chain WHERE seq <= ?1 AND kind = ?2)",
+    )?
+    .execute([new.seq, chain::FOREIGN])?;
     let removed = tx.prepare_cached("DELETE FROM chain WHERE seq <= ?1")?.execute([new.seq])?;
     let seal = Cut::seal(key, new.seq, new.first, &new.mac);
     tx.prepare_cached(
@@ -98,6 +102,9 @@ pub(super) fn reach(tx: &Connection, key: &hmac::Key) -> Result<Option<Cut>, Fai
         let (entry, seq, kind): (i64, i64, i64) = (row.get(0)?, row.get(3)?, row.get(4)?);
         let digest = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
         let over = match chain::content(tx, kind, entry)? {
+            Some(content) if kind == chain::FOREIGN => {
+                content.as_slice() == digest && foreign::is_over(tx, entry)?
+            }
             Some(content) => entry < 0 && content.as_slice() == digest,
             None => gone.contains(&schema::message_of(entry)),
         };

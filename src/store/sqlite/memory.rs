@@ -11,6 +11,8 @@ fn code(kind: MemoryKind) -> i64 {
     match kind {
         MemoryKind::StsPolicy => 1,
         MemoryKind::KnownSource => 2,
+        MemoryKind::SessionsLimit => 3,
+        MemoryKind::MailedHead => 4,
     }
 }
 

@@ -11,7 +11,8 @@
 //! * [`repeats`] what came within the last day; [`groups`] items and their members; [`forks`] the
 //!   trait's methods about both
 //! * [`observed`] what observe mode would have done, and totals that a purge takes nothing from
-//! * [`chain`] what makes a change to the journal seen; [`circles`] people who may see each other
+//! * [`chain`] what makes a change to the journal seen; [`circles`] people who may see each other;
+//!   [`learned`] who openly wrote with whom
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 
 mod accept;
@@ -25,6 +26,7 @@ mod cut;
 mod decide;
 mod encode;
 mod error;
+mod foreign;
 mod forks;
 mod groups;
 mod health;
@@ -32,6 +34,7 @@ mod held;
 mod hooks;
 mod journal;
 mod known;
+mod learned;
 mod memory;
 mod mine;
 mod notices;
@@ -52,9 +55,11 @@ mod taken;
 mod telling;
 mod terms;
 mod time;
+mod verify;
 mod writer;
 
 use super::Scope;
+use super::chain::Accepted;
 use super::known::{Activity, Correspondents, KnownStore, Tally, Totals, Would};
 use super::lock::beside;
 use super::{
@@ -130,6 +135,9 @@ pub struct SqliteStore {
     recent: Recent,
     repeats: Arc<Mutex<Repeats>>,
     circles: circles::Known,
+    digests: learned::Digests,
+    /// Held while mails are taken in.
+    learning: tokio::sync::Mutex<()>,
     key: hmac::Key,
 }
 
@@ -152,12 +160,17 @@ impl SqliteStore {
         let key = chain::key(options.journal_key.as_deref().unwrap_or(&beside))?;
         let seconds = writer::histogram();
         let fail = |error: rusqlite::Error| error::sentence(path, &error);
-        let ours = chain::Ours::load(&connection).map_err(fail)?.unwrap_or_else(|why| {
+        let loaded = chain::Ours::load(&connection, &key).map_err(|failure| match failure {
+            Failure::Refused(why) => why,
+            Failure::Sql(error) => fail(error),
+        })?;
+        let ours = loaded.unwrap_or_else(|why| {
             tracing::error!(%why, "the journal was changed by somebody else");
             health.stop(&why);
             chain::Ours::default()
         });
         chain::watch(&connection).map_err(fail)?;
+        let digests = learned::Digests::load(&connection).map_err(fail)?;
         let with = writer::With {
             ours,
             on_fatal: options.on_fatal,
@@ -169,7 +182,24 @@ impl SqliteStore {
         let writer = Writer::start(connection, checkpointer, with)?;
         let repeats = Arc::default();
         let circles = circles::Known::default();
-        Ok(Self { writer, readers, mail, seconds, bodies, recent: Recent::default(), repeats, circles, key })
+        let (recent, learning) = (Recent::default(), tokio::sync::Mutex::default());
+        Ok(Self { writer, readers, mail, seconds, bodies, recent, repeats, circles, digests, learning, key })
+    }
+
+    /// Records what somebody else wrote to the database of a relay that does not run, so that it serves
+    /// again: by whom it was looked at, and why it may stay. `None` where all is as it was written.
+    ///
+    /// # Errors
+    /// `Corrupt` where no record can mend the chain; else as [`Self::open`].
+    pub fn accept_foreign(
+        path: &Path,
+        journal_key: Option<&Path>,
+        by: &str,
+        why: &str,
+        at: Timestamp,
+    ) -> Result<Option<Accepted>, StoreError> {
+        let beside = beside(path, "journal-key");
+        foreign::accept(path, &chain::key(journal_key.unwrap_or(&beside))?, by, why, at)
     }
 
     async fn write<T: Send + 'static>(
@@ -422,6 +452,7 @@ impl Store for SqliteStore {
         let before = now.minus(keep.ledger);
         let ledger = self.write(move |tx| purge::ledger(tx, before)).await?;
         self.write(move |tx| known::forget(tx, before)).await?;
+        self.purge_learned(now.minus(keep.knowledge)).await?;
         self.recent.clear();
         Ok(Purged { contents, messages, chain, ledger, orphans: self.sweep(false).await? })
     }

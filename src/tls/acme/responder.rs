@@ -1,6 +1,7 @@
 //! Answers http-01 challenges (RFC 8555 §8.3), and nothing else. It listens while an order is under way
 //! only.
 
+use crate::connections::{self, Bounds};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -9,6 +10,7 @@ use axum::routing::get;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -31,7 +33,9 @@ impl Responder {
             .route("/.well-known/acme-challenge/{token}", get(answer))
             .with_state(Arc::clone(&answers));
         let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(socket, router).await {
+            if let Err(error) =
+                connections::serve(socket, router, bounds(), connections::Tally::default()).await
+            {
                 tracing::warn!(%error, "challenges are not answered any more");
             }
         });
@@ -51,10 +55,64 @@ impl Drop for Responder {
     }
 }
 
+/// An authority asks from a handful of addresses, one request each; whoever else comes in is anybody.
+fn bounds() -> Bounds {
+    Bounds {
+        all: 64,
+        per_address: 16,
+        header: Duration::from_secs(5),
+        life: Duration::from_secs(30),
+        ..Bounds::default()
+    }
+}
+
 async fn answer(State(answers): State<Answers>, Path(token): Path<String>) -> Response {
     let found = answers.read().unwrap_or_else(PoisonError::into_inner).get(&token).cloned();
     match found {
         Some(text) => ([(header::CONTENT_TYPE, "application/octet-stream")], text).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    async fn asked(address: SocketAddr, token: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "GET /.well-known/acme-challenge/{token} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut answer))
+            .await
+            .unwrap()
+            .unwrap();
+        answer
+    }
+
+    /// The port is open to the world while an order lasts: the authority is answered all the same.
+    #[tokio::test]
+    async fn silent_clients_do_not_keep_the_authority_out() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let responder = Responder::bind(free).await.unwrap();
+        responder.answer("token", "token.print");
+        let mut silent = Vec::new();
+        for _ in 0..200 {
+            silent.push(TcpStream::connect(free).await.unwrap());
+        }
+        let answer = asked(free, "token").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("token.print"), "{answer}");
+        assert!(asked(free, "other").await.starts_with("HTTP/1.1 404"));
+        let mut ended = 0;
+        for stream in &mut silent {
+            let read = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut [0; 1])).await;
+            // Closed or reset: either way it is gone.
+            ended += usize::from(read.is_ok());
+        }
+        assert!(ended >= 200 - bounds().per_address - 1, "{ended} of 200 were left");
     }
 }

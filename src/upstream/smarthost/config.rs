@@ -152,6 +152,8 @@ pub struct SmarthostConfig {
     pub tally_as: Option<&'static str>,
     /// Time-outs.
     pub timeouts: Timeouts,
+    /// How many sessions at once it was found to allow, before this start.
+    pub sessions_limit: Option<usize>,
     /// Most transactions over one connection.
     pub transactions: u32,
     /// How long an unused connection is kept.
@@ -176,6 +178,7 @@ impl SmarthostConfig {
             watch: false,
             tally: Tally::default(),
             tally_as: None,
+            sessions_limit: None,
             timeouts: Timeouts::default(),
             transactions: 1_000,
             idle: Duration::from_secs(30),

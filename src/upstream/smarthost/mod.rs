@@ -87,7 +87,7 @@ impl Smarthost {
             pool: Pool::new(config.idle, config.timeouts.quit),
             most: AtomicUsize::new(usize::MAX),
             per_session: AtomicU32::new(config.transactions),
-            sessions: Sessions::new(shown),
+            sessions: Sessions::new(shown, config.sessions_limit),
             line: Mutex::new(()),
             name,
             config,

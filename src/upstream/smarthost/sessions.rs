@@ -74,10 +74,12 @@ impl Drop for Open {
 }
 
 impl Sessions {
-    /// Shows its limit under this name, where there is one.
-    pub(super) fn new(shown: Option<(Tally, String)>) -> Arc<Self> {
-        let state =
-            State { open: 0, greeted: 0, most: None, changed: Instant::now(), wait: TRY_MORE, refused: 0 };
+    /// Shows its limit under this name, where there is one. `most` is what was found before.
+    pub(super) fn new(shown: Option<(Tally, String)>, most: Option<usize>) -> Arc<Self> {
+        if let (Some((tally, name)), Some(most)) = (&shown, most) {
+            tally.known_limit(name, most);
+        }
+        let state = State { open: 0, greeted: 0, most, changed: Instant::now(), wait: TRY_MORE, refused: 0 };
         Arc::new(Self { state: Mutex::new(state), freed: Notify::new(), shown })
     }
 
@@ -120,8 +122,9 @@ impl Sessions {
     fn greeted(&self) {
         let mut state = self.lock();
         state.greeted += 1;
-        // those that were refused at the same moment told of a limit that is not so low
-        if state.most.is_some_and(|most| most < state.greeted) {
+        // those that were refused at the same moment told of a limit that is not so low, or one more that
+        // was tried was let in
+        if state.most.is_some_and(|most| most <= state.greeted) {
             state.most = Some(state.greeted);
             self.show(state.greeted);
         }
@@ -227,7 +230,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_what_was_open_and_grows_again_slowly() {
-        let sessions = Sessions::new(None);
+        let sessions = Sessions::new(None, None);
         let mut now = Instant::now();
         let mut open: Vec<Open> = (0..20).map(|_| sessions.enter(now).unwrap()).collect();
         open[0].greeted();
@@ -257,8 +260,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_before_a_restart_holds_and_what_is_found_is_told_on_once() {
+        let (tally, now) = (Tally::default(), Instant::now());
+        let sessions = Sessions::new(Some((tally.clone(), "mx:25".to_owned())), Some(2));
+        let mut open: Vec<Open> = (0..2).map(|_| sessions.enter(now).unwrap()).collect();
+        assert!(sessions.enter(now).is_none());
+        open.iter_mut().for_each(Open::greeted);
+        assert_eq!(tally.fresh_limits(), [], "that is known already");
+        let mut third = sessions.enter(now + TRY_MORE).unwrap();
+        third.greeted();
+        assert_eq!(tally.fresh_limits(), [("mx:25".to_owned(), 3)]);
+        assert_eq!(tally.fresh_limits(), []);
+        drop(third);
+        assert_eq!(sessions.crowded(false, now + TRY_MORE), Some(2));
+        assert_eq!(tally.fresh_limits(), [("mx:25".to_owned(), 2)]);
+    }
+
+    #[test]
     fn alone_nothing_is_learned() {
-        let (sessions, now) = (Sessions::new(None), Instant::now());
+        let (sessions, now) = (Sessions::new(None, None), Instant::now());
         drop(sessions.enter(now));
         assert_eq!(sessions.crowded(false, now), None);
         let mut only = sessions.enter(now).unwrap();

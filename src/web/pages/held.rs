@@ -3,16 +3,20 @@
 use super::super::Site;
 use super::super::words::{Tongue, Words, calm, calm_lines};
 use super::answer;
+use super::circles::USUAL;
 use super::copies::{self, Pair};
 use super::list::as_line;
 use super::people::{LONGEST, Organisation, organisations};
 use super::timeline::{Moment, timeline};
 use super::visit::{Chrome, Visit, show};
-use crate::desk::DeskError;
+use crate::clock::Day;
+use crate::desk::circles::LASTS;
 use crate::desk::contents::{self, Contents};
 use crate::desk::decide::How;
 use crate::desk::dossier::{Closed, Dossier};
+use crate::desk::{self, DeskError};
 use crate::id::Id;
+use crate::message::Address;
 use crate::policy::verdict::RuleOutcome;
 use crate::rewrite::Hit;
 use crate::store::{HeldLine, HeldRow, HeldState, HoldKind};
@@ -54,6 +58,7 @@ struct Held {
     from: String,
     people: usize,
     organisations: Vec<Organisation>,
+    company: Company,
     ways: Ways,
     reasons: Vec<String>,
     hits: Vec<String>,
@@ -63,6 +68,28 @@ struct Held {
     contents: Reading,
     timeline: Vec<Moment>,
     sending: Option<Progress>,
+}
+
+/// Who knows whom, in the visitor's language.
+#[derive(Default)]
+struct Company {
+    sentence: String,
+    people: Vec<Person>,
+    offer: Option<Offer>,
+}
+
+/// One outsider: how many of the others they know.
+struct Person {
+    address: String,
+    told: String,
+}
+
+/// A circle that is offered.
+struct Offer {
+    why: String,
+    name: String,
+    members: String,
+    days: u64,
 }
 
 /// One sentence that says what would happen.
@@ -148,6 +175,7 @@ async fn make(site: &Site, visit: Visit, id: Id, late: bool) -> Result<Held, Des
     let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
     let known = site.desk.known(&dossier.message).await?;
     let contents = reading(site, &who, &dossier).await?;
+    let met = site.desk.company(&who, &dossier).await?;
     let t = &c.t;
     let example = dossier.message.envelope.recipients.iter().find(|to| !dossier.is_internal(&to.address));
     // Planning the copies of hundreds of recipients takes its time: it is done once.
@@ -175,6 +203,7 @@ async fn make(site: &Site, visit: Visit, id: Id, late: bool) -> Result<Held, Des
         from: calm(&from.unwrap_or_default(), LONGEST),
         people: dossier.message.envelope.recipients.len(),
         organisations: organisations(t, &dossier, &known),
+        company: company(t, met, &row.subject),
         ways: ways(t, &who, &dossier, &row, individual.as_ref().err()),
         reasons: other_reasons,
         hits: hits(&row.hits),
@@ -188,6 +217,41 @@ async fn make(site: &Site, visit: Visit, id: Id, late: bool) -> Result<Held, Des
         row,
         c,
     })
+}
+
+fn company(t: &Words, met: desk::company::Company, subject: &str) -> Company {
+    let japanese = t.tongue == Tongue::Ja;
+    let sentence = met.sentence.map(|(en, ja)| if japanese { ja } else { en });
+    let people = met.people.into_iter().map(|one| Person {
+        address: calm(one.address.as_str(), LONGEST),
+        told: match one.since {
+            Some(since) => {
+                let day = if japanese { since.japanese() } else { since.english() };
+                t.p("desk-knows-some")
+                    .n("count", one.knows)
+                    .n("others", one.others)
+                    .s("since", day)
+                    .to_string()
+            }
+            None => t.p("desk-knows-nobody").to_string(),
+        },
+    });
+    let offer = met.releases.map(|times| {
+        let until = Day::of(t.now.plus(LASTS));
+        let until = if japanese { until.japanese() } else { until.english() };
+        let members: Vec<&str> = met.outsiders.iter().map(Address::as_str).collect();
+        Offer {
+            why: t.p("desk-offer").n("count", times).s("until", until).to_string(),
+            name: self::subject(t, subject),
+            members: members.join("\n"),
+            days: USUAL,
+        }
+    });
+    Company {
+        sentence: sentence.map(|text| calm(&text, LINE)).unwrap_or_default(),
+        people: people.collect(),
+        offer,
+    }
 }
 
 /// A subject as a line; what stands for none.

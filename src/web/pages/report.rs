@@ -221,7 +221,15 @@ fn figures(t: &Words, numbers: &Numbers) -> Vec<Figure> {
         change: before.map_or_else(String::new, |before| change(t, number, before)),
         lead: key == "desk-report-prevented",
     };
-    all.into_iter().map(figure).collect()
+    let mut figures: Vec<Figure> = all.into_iter().map(figure).collect();
+    // What passed because its people know each other, where anything is known of anybody.
+    if !numbers.knowledge.mails.is_empty()
+        && let Some(passed) = figures.get_mut(3)
+    {
+        passed.change =
+            format!("{} {}: {}", passed.change, t.p("desk-report-known"), numbers.knowledge.passed);
+    }
+    figures
 }
 
 /// `12% more than the span before`; nothing where there was nothing before.

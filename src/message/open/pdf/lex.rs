@@ -3,6 +3,9 @@
 /// Deepest nesting of arrays and dictionaries.
 const DEPTH: usize = 32;
 
+/// Numbers and the like that are kept of one array: each takes some thirty octets, and is written in two.
+const MOST: usize = 100_000;
+
 /// An object; what is none of these does not matter here.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Object {
@@ -223,6 +226,8 @@ impl<'a> Lexer<'a> {
                 Object::Word(word) if word == b"]" => break,
                 Object::Word(word) if matches!(word.as_slice(), b"endobj" | b">>") => break,
                 Object::End => break,
+                // Text is kept, however much of it there is.
+                Object::Null | Object::Number(_) if list.len() >= MOST => {}
                 object => list.push(object),
             }
         }
@@ -320,6 +325,14 @@ fn number(text: &[u8]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_array_of_numbers_without_end_is_not_kept_whole() {
+        let text = [&b"["[..], &b"1 null [] ".repeat(MOST), b"(a@x.jp)]"].concat();
+        let Object::Array(list) = Lexer::new(&text, 0).object() else { panic!("no array") };
+        assert!(list.len() <= 2 * MOST, "{}", list.len());
+        assert_eq!(list.last(), Some(&Object::Text(b"a@x.jp".to_vec())));
+    }
 
     #[test]
     fn objects_of_every_kind() {

@@ -1,8 +1,9 @@
-//! Connections to the desk: how many, and how long each may take. Everybody who is to follow a link can
-//! reach this address, and it shares file descriptors and memory with the mail.
+//! HTTP connections: how many, and how long each may take. The desk's are reached by everybody who is to
+//! follow a link, those for certificates' challenges by the whole world, and they share file descriptors and
+//! memory with the mail.
 //!
 //! A connection has [`Bounds::header`] for each header, which also ends a connection that idles, and
-//! [`Bounds::life`] in all; `guard` bounds bodies. There is room for so many at once, and for so many from
+//! [`Bounds::life`] in all; whoever reads bodies bounds them. There is room for so many at once, and for so many from
 //! one address. Where there is none, the connection that has waited longest for its client makes room: a
 //! client that sends what it wants is answered even while thousands of silent ones come in. A request that
 //! is being worked on is never dropped for another.
@@ -222,7 +223,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, tally:
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "the desk cannot accept a connection");
+                tracing::warn!(%error, "an HTTP connection cannot be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -250,7 +251,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, taken: 
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(client = %peer, %error, "a connection to the desk did not end well");
+        tracing::debug!(client = %peer, %error, "an HTTP connection did not end well");
     }
 }
 
@@ -272,5 +273,4 @@ async fn answer(
 }
 
 #[cfg(test)]
-#[path = "connections_tests.rs"]
 mod tests;
