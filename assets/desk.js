@@ -55,8 +55,72 @@
     check();
   });
 
-  // A choice in a filter takes effect at once.
-  document.querySelectorAll("[data-at-once]").forEach(function (field) {
-    field.addEventListener("change", function () { field.form.submit(); });
+  // Passkeys: the browser makes and uses them by script alone.
+  function bytes(text) {
+    var plain = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
+    return Uint8Array.from(plain, function (c) { return c.charCodeAt(0); });
+  }
+  function text(buffer) {
+    var plain = String.fromCharCode.apply(null, new Uint8Array(buffer));
+    return btoa(plain).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  }
+  function ask(form) {
+    var headers = { "X-CSRF-Token": form.elements.csrf.value };
+    return fetch(form.action + "/question", { method: "POST", headers: headers }).then(function (answer) {
+      if (!answer.ok) throw new Error(String(answer.status));
+      return answer.json();
+    });
+  }
+  function make(form, asked) {
+    var kinds = asked.algorithms.map(function (alg) { return { type: "public-key", alg: alg }; });
+    var user = { id: bytes(asked.user.id), name: asked.user.name, displayName: asked.user.displayName };
+    return navigator.credentials.create({ publicKey: {
+      challenge: bytes(asked.challenge), rp: asked.rp, user: user, pubKeyCredParams: kinds, attestation: "none",
+      authenticatorSelection: { residentKey: "required", userVerification: "required" }
+    } }).then(function (made) {
+      form.elements.client.value = text(made.response.clientDataJSON);
+      form.elements.data.value = text(made.response.getAuthenticatorData());
+      form.elements.key.value = text(made.response.getPublicKey());
+      form.elements.algorithm.value = String(made.response.getPublicKeyAlgorithm());
+    });
+  }
+  function use(form, asked) {
+    return navigator.credentials.get({ publicKey: {
+      challenge: bytes(asked.challenge), rpId: asked.rpId, userVerification: "required"
+    } }).then(function (used) {
+      form.elements.id.value = text(used.rawId);
+      form.elements.client.value = text(used.response.clientDataJSON);
+      form.elements.data.value = text(used.response.authenticatorData);
+      form.elements.signature.value = text(used.response.signature);
+    });
+  }
+  document.querySelectorAll("[data-passkey]").forEach(function (form) {
+    if (!window.PublicKeyCredential || !navigator.credentials) return;
+    form.hidden = false;
+    var way = form.closest("[data-passkey-way]");
+    if (way) way.hidden = false;
+    var failed = form.querySelector("[data-passkey-failed]");
+    form.addEventListener("submit", function (event) {
+      event.preventDefault();
+      event.stopPropagation();
+      failed.hidden = true;
+      ask(form).then(function (asked) {
+        return form.dataset.passkey === "make" ? make(form, asked) : use(form, asked);
+      }).then(function () { form.submit(); }, function () { failed.hidden = false; });
+    });
+  });
+
+  // On paper everything is open.
+  window.addEventListener("beforeprint", function () {
+    document.querySelectorAll("details:not([open])").forEach(function (one) {
+      one.open = true;
+      one.dataset.printed = "1";
+    });
+  });
+  window.addEventListener("afterprint", function () {
+    document.querySelectorAll("details[data-printed]").forEach(function (one) {
+      one.open = false;
+      delete one.dataset.printed;
+    });
   });
 })();

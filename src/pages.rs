@@ -3,8 +3,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub use sekisho_relay::{
-    clock, connections, desk, diagnostic, examine, id, intake, journal, message, notice, people, policy,
-    rewrite, store, token,
+    accounts, clock, connections, desk, diagnostic, examine, id, intake, journal, message, notice, people,
+    policy, rewrite, store, token,
 };
 
 pub mod web;

@@ -35,6 +35,12 @@ enum Kind {
     Decide,
     /// For whoever is signed in: changes something that is no message.
     Change,
+    /// Takes a message back, or undoes that: its sender, and an administrator for him.
+    TakeBack,
+    /// What runs: GET for auditors and administrators, anything else for administrators.
+    Operate,
+    /// For administrators alone.
+    Administer,
     /// The API, with a token that is good for this.
     Api(Scope),
     /// The API, for everybody.
@@ -71,10 +77,29 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("GET", "/held/{id}/attachment/{number}", Kind::Contents),
     ("GET", "/m/{id}", Kind::Item),
     ("GET", "/report", Kind::Signed),
+    ("GET", "/report.csv", Kind::Signed),
     ("GET", "/circles", Kind::Signed),
     ("POST", "/circles", Kind::Change),
     ("POST", "/circles/{circle}/end", Kind::Change),
     ("POST", "/language", Kind::Change),
+    ("GET", "/mine", Kind::Signed),
+    ("POST", "/m/{id}/take-back", Kind::TakeBack),
+    ("POST", "/m/{id}/undo", Kind::TakeBack),
+    ("POST", "/m/{id}/again", Kind::TakeBack),
+    ("POST", "/m/{id}/now", Kind::Decide),
+    ("GET", "/account", Kind::Signed),
+    ("POST", "/account/passkey/question", Kind::Change),
+    ("POST", "/account/passkey", Kind::Change),
+    ("POST", "/account/passkey/remove", Kind::Change),
+    ("POST", "/login/passkey/question", Kind::Open),
+    ("POST", "/login/passkey", Kind::Open),
+    ("GET", "/node", Kind::Operate),
+    ("GET", "/queue", Kind::Operate),
+    ("POST", "/queue", Kind::Operate),
+    ("GET", "/users", Kind::Administer),
+    ("POST", "/users", Kind::Administer),
+    ("GET", "/tokens", Kind::Administer),
+    ("POST", "/tokens", Kind::Administer),
     ("GET", "/api/v1/openapi.json", Kind::ApiOpen),
     ("GET", "/api/v1/held", Kind::Api(Scope::HeldRead)),
     ("GET", "/api/v1/held/{id}", Kind::Api(Scope::HeldRead)),
@@ -82,6 +107,7 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("POST", "/api/v1/held/{id}/release", Kind::Api(Scope::HeldDecide)),
     ("POST", "/api/v1/held/{id}/return", Kind::Api(Scope::HeldDecide)),
     ("GET", "/api/v1/queue", Kind::Api(Scope::QueueRead)),
+    ("POST", "/api/v1/queue", Kind::Api(Scope::QueueChange)),
     ("GET", "/api/v1/messages", Kind::Api(Scope::MessageRead)),
     ("GET", "/api/v1/messages/{id}", Kind::Api(Scope::MessageRead)),
     ("GET", "/api/v1/report", Kind::Api(Scope::ReportRead)),
@@ -93,6 +119,7 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("DELETE", "/api/v1/circles/{id}", Kind::Api(Scope::CirclesChange)),
     ("POST", "/api/v1/knowledge/forget", Kind::Api(Scope::KnowledgeChange)),
     ("POST", "/logout", Kind::Change),
+    ("POST", "/account/out", Kind::Change),
 ];
 
 /// In the subject, and in the body: who may not know of a message sees neither.
@@ -316,6 +343,30 @@ impl Rig {
         self.running.desk().store.held(&one).await.unwrap()[0].state
     }
 
+    /// What is wrong with where an answer leads: whatever went wrong for people is said on a page of the
+    /// desk, and the page that a choice of language on the answer to a form returns to can be opened.
+    async fn leads_on(&self, answer: &Answer, role: Role, acts: bool) -> Option<&'static str> {
+        if role.token() {
+            return None;
+        }
+        let page = answer.header("content-type").starts_with("text/html");
+        if !page {
+            let for_people = answer.status >= 400 && answer.header("content-type").starts_with("text/plain");
+            return (for_people && !answer.body.contains("[desk] monitoring")).then_some("is no page");
+        }
+        if answer.status >= 400 && !answer.body.contains("id=\"main\"") {
+            return Some("is not in the desk's own look");
+        }
+        if !acts {
+            return None;
+        }
+        let (_, rest) = answer.body.split_once("action=\"/language\"")?;
+        let (_, rest) = rest.split_once("name=\"back\" value=\"")?;
+        let back = rest.split('"').next().unwrap_or_default().replace("&#38;", "&").replace("&amp;", "&");
+        let again = self.ask("GET", &back, &self.headers(role), None).await;
+        matches!(again.status, 400 | 405).then_some("leads a choice of language to nothing")
+    }
+
     async fn form_token(&self, role: Role) -> String {
         let page = self.ask("GET", "/", &self.headers(role), None).await;
         csrf(&page.body)
@@ -368,6 +419,9 @@ fn form(path: &str, id: Id, csrf: &str) -> String {
         "/bulk" => return format!("csrf={csrf}&what=split&do=split&id={id}&ids={id}"),
         "/language" => "to=en",
         "/circles" => CIRCLE,
+        "/queue" => "do=retry",
+        "/tokens" => "name=none-such",
+        "/users" => "name=hanako",
         _ => "x=1",
     };
     format!("csrf={csrf}&{more}")
@@ -399,7 +453,9 @@ async fn every_route_tells_each_role_what_is_theirs_to_know() {
             let body = acts.then(|| form(path, id, &csrf));
             let answer = rig.ask(method, &filled(path, id), &rig.headers(role), body.as_deref()).await;
             let state = rig.state(id).await;
-            for why in judge(*kind, role, &answer, state) {
+            let mut why = judge(*kind, role, &answer, state);
+            why.extend(rig.leads_on(&answer, role, acts).await.map(str::to_owned));
+            for why in why {
                 wrong.push(format!("{method} {path} as {role:?}: {} {why}", answer.status));
             }
             if *path == "/logout"
@@ -407,9 +463,6 @@ async fn every_route_tells_each_role_what_is_theirs_to_know() {
             {
                 assert_eq!(rig.ask("GET", "/", &rig.headers(role), None).await.status, 303, "{user} is out");
             }
-        }
-        if *path == "/logout" {
-            break;
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -464,6 +517,18 @@ fn judge(kind: Kind, role: Role, answer: &Answer, state: HeldState) -> Vec<Strin
             );
             let may = role.reads();
             need(may || state == HeldState::Held, "lets somebody decide who may not");
+        }
+        Kind::TakeBack => {
+            need(signed || matches!(status, 401 | 403), "is open to whoever comes");
+            need(!signed || role.sees() || status == 404, "does not answer 404 about a foreign message");
+            let may = matches!(role, Role::Sender | Role::Admin);
+            need(may || state == HeldState::Held, "lets somebody take back what is not theirs");
+        }
+        Kind::Operate | Kind::Administer => {
+            need(signed || to_login || matches!(status, 401 | 403), "is open to whoever comes");
+            let may = role == Role::Admin || (kind == Kind::Operate && role == Role::Auditor);
+            need(!signed || may || status == 404, "is shown to somebody it does not concern");
+            need(role != Role::Admin || status != 404, "is not there for an administrator");
         }
         Kind::Api(scope) => {
             need(role.token() || status == 401, "is open without a token");

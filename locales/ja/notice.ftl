@@ -76,9 +76,9 @@ taken-lead = メールの送信を取り消しました。このメールは送�
 # To those who decide
 approve-subject = 【承認待ち】{ $subject }
 approve-lead = 判断を待っているメールがあります。
+figure-people = 宛先
 approve-risk = { $risk }。
 approve-sum = 1人につき、ほかの{ $others }名のアドレスが見えます（延べ{ $count }件）。
-figure-people = 宛先
 figure-organisations = 組織
 figure-disclosures = 見えるアドレス（延べ）
 approve-waits =

@@ -2,17 +2,21 @@
 
 use super::StartError;
 use super::accounts::accounts;
-use crate::accounts::Accounts;
 use crate::accounts::file::FileAccounts;
+use crate::accounts::{Account, Accounts, AtDesk, Down};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Oidc};
+use crate::config::{AuthSource, Config, Oidc};
 use crate::message::Address;
 use crate::people::code_mail::Letter;
 use crate::people::oidc::{Provider, Wanted};
+use crate::people::passkeys::verify::Party;
 use crate::people::{RoleNames, Settings};
 use crate::policy::Approvers;
+use crate::smtp::sasl::Mechanisms;
 use crate::tls::Identities;
 use crate::upstream::smarthost::{Authorities, read_secret};
+use async_trait::async_trait;
+use secrecy::SecretString;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,23 +31,34 @@ pub(super) fn settings(
     clock: &Arc<dyn Clock>,
 ) -> Result<Settings, StartError> {
     let desk = &config.desk;
-    let passwords: Option<Arc<dyn Accounts>> = match (&desk.people, &config.auth) {
-        (Some(path), _) if !path.exists() => {
+    let own: Option<Arc<dyn Accounts>> = match &desk.people {
+        Some(path) if !path.exists() => {
             tracing::warn!(
                 file = %path.display(),
                 "there are no accounts of the desk yet: `sekisho user add` makes the file, and a restart reads it"
             );
             None
         }
-        (Some(path), _) => {
+        Some(path) => {
             let opened = FileAccounts::open(path.clone(), Arc::clone(clock));
             Some(Arc::new(opened.map_err(StartError::Configuration)?))
         }
-        (None, Some(auth)) => {
+        None => None,
+    };
+    let sending: Option<Arc<dyn Accounts>> = match &config.auth {
+        Some(auth) => {
             let opened = accounts(&auth.source, config, Arc::clone(clock), &Identities::default());
             Some(opened.map_err(StartError::Configuration)?)
         }
-        (None, None) => None,
+        None => None,
+    };
+    let accounts_file = match (config.auth.as_ref().map(|auth| &auth.source), &desk.people) {
+        (Some(AuthSource::File(path)), _) => Some(path.clone()),
+        (_, people) => people.clone(),
+    };
+    let passwords = match (own, sending) {
+        (Some(own), Some(sending)) => Some(Arc::new(Beside { own, sending }) as Arc<dyn Accounts>),
+        (own, sending) => own.or(sending),
     };
     let provider = match (&desk.oidc, &desk.url) {
         (Some(wanted), Some(url)) => Some(Arc::new(provider(wanted, url)?)),
@@ -53,7 +68,10 @@ pub(super) fn settings(
         session: desk.session,
         idle: desk.idle,
         mail_codes: desk.mail_codes,
+        admin_codes: desk.admin_codes,
+        passkeys: desk.url.as_deref().filter(|_| desk.passkeys).and_then(Party::of),
         accounts: passwords,
+        accounts_file,
         provider,
         organisation: Arc::new(config.organisation.clone()),
         roles: roles(config, approvers),
@@ -63,6 +81,37 @@ pub(super) fn settings(
             url: desk.url.clone(),
         },
     })
+}
+
+/// Accounts of the desk beside those that send: whoever is in the first is not looked for in the second.
+struct Beside {
+    own: Arc<dyn Accounts>,
+    sending: Arc<dyn Accounts>,
+}
+
+impl Beside {
+    fn of(&self, user: &str) -> &Arc<dyn Accounts> {
+        if self.own.at_desk(user).is_some() { &self.own } else { &self.sending }
+    }
+}
+
+#[async_trait]
+impl Accounts for Beside {
+    fn mechanisms(&self) -> Mechanisms {
+        self.sending.mechanisms()
+    }
+
+    async fn password(&self, user: &str, password: &SecretString) -> Result<Option<Account>, Down> {
+        self.of(user).password(user, password).await
+    }
+
+    fn at_desk(&self, user: &str) -> Option<AtDesk> {
+        self.of(user).at_desk(user)
+    }
+
+    async fn probe(&self) -> Result<String, Down> {
+        self.sending.probe().await
+    }
 }
 
 /// Whom the configuration names: those in `[desk.roles]`, everybody who is ever asked to decide (by rules,

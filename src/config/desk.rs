@@ -28,6 +28,10 @@ pub struct Desk {
     pub people: Option<PathBuf>,
     /// Whether people sign in by a code that is mailed to them.
     pub mail_codes: bool,
+    /// Whether such a code is enough for an administrator.
+    pub admin_codes: bool,
+    /// Whether people may sign in by passkeys, where `url` allows it.
+    pub passkeys: bool,
     /// Reverse proxies whose X-Forwarded-For is believed.
     pub proxies: Vec<IpNet>,
     /// Networks that are told numbers, and why the relay is not ready.
@@ -128,6 +132,8 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
         grace,
         people: keys.people.map(|path| base.join(&path)),
         mail_codes: keys.mail_codes.unwrap_or(true),
+        admin_codes: keys.admin_codes.unwrap_or(false),
+        passkeys: keys.passkeys.unwrap_or(true),
         proxies: keys.proxies.into_iter().map(|net| net.0).collect(),
         monitoring: keys.monitoring.map_or_else(local, |nets| nets.into_iter().map(|net| net.0).collect()),
         connections,

@@ -11,6 +11,7 @@
 //! * [`principal`] who asks, and what they may
 //! * [`learning`] who wrote with whom, from archives; somebody taken out of it
 //! * [`links`] what links out of a mail do
+//! * [`own`] mail of one's own, and what can still be done; [`operate`] the queue and tokens
 //!
 //! A release never goes straight to the courier: the message is examined and its copies are planned
 //! and audited anew, and all of it is committed in one transaction.
@@ -28,6 +29,8 @@ mod interleavings;
 pub mod known;
 pub mod learning;
 pub mod links;
+pub mod operate;
+pub mod own;
 pub mod principal;
 pub mod report;
 mod sent;

@@ -38,12 +38,49 @@ pub struct Numbers {
     /// What would have been done to mail that passed in observe mode; nothing unless all mail is counted.
     #[serde(default)]
     pub would: Would,
+    /// Held messages by their sender and their state now.
+    #[serde(default)]
+    pub senders: Tally,
+    /// Held messages that were released as they were, by the rule that held them.
+    #[serde(default)]
+    pub unchanged: BTreeMap<String, u64>,
+    /// How many decisions each person made within an hour, four, a day, and later; only those of whoever
+    /// asks unless all mail is counted.
+    #[serde(default)]
+    pub paces: BTreeMap<String, [u64; 4]>,
+    /// What was accepted in the span of the same length before, by the action decided, and the disclosures
+    /// prevented then; nothing where it was not asked for.
+    #[serde(default)]
+    pub before: Option<Before>,
     /// Who openly wrote with whom: how much is known, and what passed for it; nothing unless all mail is
     /// counted.
     #[serde(default)]
     pub knowledge: Stock,
     /// Days on which messages were accepted, oldest first.
     pub days: Vec<Day>,
+}
+
+/// The span before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// Messages accepted from clients, by the action decided.
+    pub accepted: BTreeMap<String, u64>,
+    /// Disclosures prevented.
+    pub exposures_prevented: u64,
+}
+
+impl Before {
+    /// Of days that begin before a moment. The day that a span begins in counts where it begins.
+    fn of(days: &[Day], since: Timestamp) -> Self {
+        let mut before = Self::default();
+        for day in days.iter().filter(|day| day.begins < since) {
+            before.exposures_prevented += day.prevented;
+            for (action, count) in &day.accepted {
+                *before.accepted.entry(action.clone()).or_default() += count;
+            }
+        }
+        before
+    }
 }
 
 /// How long decisions took.
@@ -94,11 +131,12 @@ impl Desk {
         let everything = scope == Scope::All;
         let activity = self.store.activity(&scope, since, offset).await?;
         let approvers = self.examiner.borrow().approvers.clone();
-        let groups = if approvers.groups.is_empty() {
-            Tally::new()
-        } else {
-            grouped(&approvers, &self.store.held_senders(&scope, since).await?)
-        };
+        let senders = self.store.held_senders(&scope, since).await?;
+        let groups = if approvers.groups.is_empty() { Tally::new() } else { grouped(&approvers, &senders) };
+        let mut paces = activity.paces;
+        if !everything {
+            paces.retain(|by, _| *by == who.name);
+        }
         let deliveries =
             if everything { self.store.summary(since).await?.deliveries } else { BTreeMap::new() };
         let would = if everything { self.store.would(since).await? } else { Would::default() };
@@ -118,9 +156,27 @@ impl Desk {
             groups,
             approvers: if everything { activity.approvers } else { Tally::new() },
             would,
+            senders,
+            unchanged: activity.unchanged,
+            paces,
+            before: None,
             knowledge: if everything { self.store.stock(since).await? } else { Stock::default() },
             days: activity.days,
         })
+    }
+
+    /// The same, with the span of the same length before it.
+    pub async fn numbers_compared(
+        &self,
+        who: &Principal,
+        since: Timestamp,
+        offset: i64,
+    ) -> Result<Numbers, DeskError> {
+        let mut numbers = self.numbers(who, since, offset).await?;
+        let longer = since.minus(self.clock.now().since(since));
+        let activity = self.store.activity(&who.scope(false), longer, offset).await?;
+        numbers.before = Some(Before::of(&activity.days, since));
+        Ok(numbers)
     }
 }
 
@@ -157,6 +213,19 @@ mod tests {
             );
         }
         assert_eq!(Decisions::of(&[]), Decisions::default());
+    }
+
+    #[test]
+    fn the_span_before_ends_where_this_one_begins() {
+        let day = |begins, held| Day {
+            begins: Timestamp(begins),
+            accepted: BTreeMap::from([("hold".to_owned(), held)]),
+            prevented: held * 10,
+        };
+        let before = Before::of(&[day(0, 2), day(10, 3), day(20, 4)], Timestamp(20));
+        assert_eq!(before.accepted, BTreeMap::from([("hold".to_owned(), 5)]));
+        assert_eq!(before.exposures_prevented, 50);
+        assert_eq!(Before::of(&[], Timestamp(20)), Before::default());
     }
 
     #[test]

@@ -32,12 +32,14 @@ pub struct Letter {
     pub url: Option<String>,
 }
 
-/// Composes it. The link in it only fills the code in, and only where it was asked for.
+/// Composes it. The link in it only fills the code in, and only where it was asked for; from there it
+/// goes on to `back`.
 pub fn compose(
     letter: &Letter,
     to: &Address,
     code: &str,
     language: Language,
+    back: &str,
     now: Timestamp,
 ) -> io::Result<OwnMail> {
     let tongue = match language {
@@ -46,7 +48,8 @@ pub fn compose(
     };
     let (first, second) = code.split_at(code.len() / 2);
     let shown = format!("{first} {second}");
-    let link = letter.url.as_ref().map(|url| format!("{url}/login/code?code={code}")).unwrap_or_default();
+    let on = if back == "/" { String::new() } else { format!("&back={}", encoded(back)) };
+    let link = letter.url.as_ref().map(|url| format!("{url}/login/code?code={code}{on}")).unwrap_or_default();
     let said = |key: &str| say(&tongue, key, &[("code", &shown), ("link", &link)]);
     let mut text = format!("{}\r\n\r\n    {shown}\r\n\r\n", said("code-mail-lead"));
     if !link.is_empty() {
@@ -71,6 +74,21 @@ pub fn compose(
     Ok(OwnMail { about: None, to: vec![to.clone()], message: message.into(), answers: None, enclosed: None })
 }
 
+/// A path as a value in a query; what could end the link where a mail is read is escaped.
+fn encoded(path: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a text cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
 fn say(tongue: &LanguageIdentifier, key: &str, values: &[(&'static str, &str)]) -> String {
     let values: HashMap<Cow<'static, str>, FluentValue<'_>> =
         values.iter().map(|(name, value)| (Cow::Borrowed(*name), FluentValue::from(*value))).collect();
@@ -90,11 +108,14 @@ mod tests {
         };
         let to = Address::parse("sato@example.jp").unwrap();
         for (language, word) in [(Language::En, "sign in"), (Language::Ja, "ログイン")] {
-            let mail = compose(&letter, &to, "12345678", language, Timestamp(0)).unwrap();
+            let mail = compose(&letter, &to, "12345678", language, "/held/a?x=1", Timestamp(0)).unwrap();
             let parsed = mail_parser::MessageParser::default().parse(&mail.message[..]).unwrap();
             let text = parsed.body_text(0).unwrap();
             assert!(text.contains("1234 5678"), "{text}");
-            assert!(text.contains("https://desk.example.jp/login/code?code=12345678"), "{text}");
+            assert!(
+                text.contains("https://desk.example.jp/login/code?code=12345678&back=/held/a%3Fx%3D1"),
+                "{text}"
+            );
             assert!(text.contains(word), "{text}");
             assert!(parsed.subject().unwrap().contains("1234 5678"));
             assert_eq!(mail.to, std::slice::from_ref(&to));

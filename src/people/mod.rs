@@ -1,20 +1,24 @@
 //! Who somebody is: signing in, sessions, roles, tokens of the API.
 //!
-//! * [`People`] the ways in: a password, a code by mail, a provider ([`oidc`]), a link printed once
+//! * [`People`] the ways in: a password, a passkey ([`passkeys`]), a code by mail, a provider ([`oidc`]), a link
+//!   printed once
 //! * [`session`] what is kept of somebody who signed in, and when that ends
 //! * [`code_mail`] the mail with a code
 //! * [`rates`] how often somebody may try
 //! * [`scope`] what a token of the API is good for
+//! * [`users`] accounts as an administrator sees them
 //!
 //! Roles are looked up with every request, so that a change of the configuration or of the accounts
 //! counts at once; a session whose account changed has ended.
 
 pub mod code_mail;
 pub mod oidc;
+pub mod passkeys;
 pub mod rates;
 pub mod scope;
 pub mod session;
 mod settings;
+pub mod users;
 
 pub use settings::{RoleNames, Settings};
 
@@ -84,6 +88,8 @@ pub struct People {
     guesses: Arc<Guesses>,
     rates: Rates,
     settings: RwLock<Arc<Settings>>,
+    /// What browsers were asked to sign with a passkey.
+    questions: passkeys::Questions,
     /// The one link that signs in once, while there is one.
     once: Mutex<Option<(Digest, Timestamp, Principal)>>,
 }
@@ -104,6 +110,7 @@ impl People {
             post,
             guesses,
             settings: RwLock::new(Arc::new(settings)),
+            questions: passkeys::Questions::default(),
             once: Mutex::new(None),
         }
     }
@@ -169,13 +176,14 @@ impl People {
         self.sign_in(kept).await
     }
 
-    /// Mails a code to an address, for this browser, if it may get one. Nothing in the answer or in the
-    /// time it takes tells whether it did.
+    /// Mails a code to an address, for this browser, if it may get one; the link in the mail goes on to
+    /// `back`. Nothing in the answer or in the time it takes tells whether it did.
     pub async fn ask_code(
         self: &Arc<Self>,
         address: &Address,
         browser: &Token,
         language: Language,
+        back: &str,
         from: IpAddr,
     ) -> Result<(), Denied> {
         if !self.mails_codes() {
@@ -201,7 +209,7 @@ impl People {
         }
         self.store.put_code(row, now).await?;
         let settings = self.settings();
-        let mail = code_mail::compose(&settings.letter, address, &code, language, now)
+        let mail = code_mail::compose(&settings.letter, address, &code, language, back, now)
             .map_err(|error| Denied::Down(error.to_string()))?;
         let people = Arc::clone(self);
         tokio::spawn(async move {
@@ -211,6 +219,12 @@ impl People {
             }
         });
         Ok(())
+    }
+
+    /// Where a code was sent at this browser's wish, while it is good, and how often one may still be tried.
+    pub async fn code_sent(&self, browser: &Token) -> Result<Option<(Address, u32)>, StoreError> {
+        let sent = self.store.code_sent(browser.digest(), self.clock.now()).await?;
+        Ok(sent.map(|(address, tries)| (address, CODE_TRIES.saturating_sub(tries))))
     }
 
     /// Signs in by the code that was mailed to whoever asked in this browser.

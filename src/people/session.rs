@@ -5,6 +5,7 @@
 
 use super::{Denied, People, TOUCH};
 use crate::accounts::Role;
+use crate::clock::Timestamp;
 use crate::desk::principal::{Principal, Roles, Via};
 use crate::message::Address;
 use crate::store::{SessionRow, StoreError};
@@ -42,6 +43,15 @@ pub enum By {
     },
     /// By the link that was printed once.
     Once,
+    /// By a passkey.
+    Passkey {
+        /// Which.
+        id: String,
+        /// The account that stands behind it as it was, where one does.
+        stamp: Option<String>,
+        /// It was made after a code by mail: it gives what a code gives.
+        code: bool,
+    },
 }
 
 /// Somebody who is signed in.
@@ -53,6 +63,19 @@ pub struct Signed {
     pub session: Digest,
     /// They came by the provider, where they may be signed in as well.
     pub by_provider: bool,
+}
+
+/// One session of somebody, as they see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionLine {
+    /// When it began.
+    pub made: Timestamp,
+    /// When it was last used, to a minute or so.
+    pub seen: Timestamp,
+    /// How they came: `password`, `code`, `provider`, `passkey`, `once`.
+    pub by: &'static str,
+    /// It is the one that asks.
+    pub here: bool,
 }
 
 /// The roles that an account has.
@@ -97,10 +120,40 @@ impl People {
         if now.since(row.seen) > TOUCH {
             self.store.touch_session(row.hash, now).await?;
         }
-        let roles = self.roles_now(&kept).await?;
+        let mut roles = self.roles_now(&kept).await?;
         let by_provider = matches!(kept.by, By::Provider { .. });
-        let who = Principal { name: kept.name, addresses: kept.addresses, roles, via: Via::Login };
+        let by_code = matches!(kept.by, By::Code);
+        // Whoever reads a mailbox is not the administrator of all mail by that.
+        if by_code || matches!(kept.by, By::Passkey { code: true, .. }) {
+            roles.admin = roles.admin && settings.admin_codes;
+        }
+        let weak = by_code && self.has_better(&kept.name, &kept.addresses).await?;
+        let via = if weak { Via::Mailbox } else { Via::Login };
+        let who = Principal { name: kept.name, addresses: kept.addresses, roles, via };
         Ok(Some(Signed { who, session: row.hash, by_provider }))
+    }
+
+    /// Sessions of whoever is signed in: when each began, when it was last used, how they came, and whether
+    /// it is this one.
+    pub async fn sessions(&self, signed: &Signed) -> Result<Vec<SessionLine>, StoreError> {
+        let all = self.store.sessions_of(&signed.who.name, self.clock.now()).await?;
+        let line = |row: SessionRow| {
+            let kept: Option<Kept> = serde_json::from_str(&row.who).ok();
+            SessionLine {
+                made: row.made,
+                seen: row.seen,
+                by: kept.map_or("", |kept| by(&kept.by)),
+                here: row.hash == signed.session,
+            }
+        };
+        Ok(all.into_iter().map(line).collect())
+    }
+
+    /// Signs somebody out everywhere, here too; how many sessions ended.
+    pub async fn sign_out_everywhere(&self, signed: &Signed) -> Result<usize, StoreError> {
+        let ended = self.store.end_sessions_of(&signed.who.name).await?;
+        tracing::info!(name = signed.who.name, ended, "somebody signed out everywhere");
+        Ok(ended)
     }
 
     /// Signs out.
@@ -116,6 +169,11 @@ impl People {
                 now.is_some_and(|now| now.stamp == *stamp)
             }
             By::Code => settings.mail_codes,
+            By::Passkey { stamp, .. } => {
+                let now = settings.accounts.as_ref().and_then(|accounts| accounts.at_desk(&kept.name));
+                let account = stamp.as_ref().is_none_or(|stamp| now.is_some_and(|now| now.stamp == *stamp));
+                settings.passkeys.is_some() && account
+            }
             By::Provider { stamp } => {
                 settings.provider.as_ref().is_some_and(|provider| provider.stamp() == *stamp)
             }
@@ -130,5 +188,6 @@ fn by(by: &By) -> &'static str {
         By::Code => "code",
         By::Provider { .. } => "provider",
         By::Once => "once",
+        By::Passkey { .. } => "passkey",
     }
 }

@@ -2,10 +2,12 @@
 
 use super::code_mail::Letter;
 use super::oidc::Provider;
+use super::passkeys::verify::Party;
 use crate::accounts::{Accounts, key};
 use crate::desk::principal::Roles;
 use crate::message::Address;
 use crate::policy::Organisation;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,8 +40,14 @@ pub struct Settings {
     pub idle: Duration,
     /// Whether codes are mailed.
     pub mail_codes: bool,
+    /// Whether a code that was mailed makes an administrator of whom the configuration names as one.
+    pub admin_codes: bool,
+    /// Whom passkeys are for; nothing where browsers would make none.
+    pub passkeys: Option<Party>,
     /// Accounts with passwords.
     pub accounts: Option<Arc<dyn Accounts>>,
+    /// The file that they stand in, where they do.
+    pub accounts_file: Option<PathBuf>,
     /// The provider of OpenID Connect.
     pub provider: Option<Arc<Provider>>,
     /// Who is ours.

@@ -35,7 +35,14 @@ pub struct Activity {
     pub approvers: Tally,
     /// How long each decision took that a person made, shortest first; at most 100,000.
     pub waits: Vec<Duration>,
+    /// Held messages that were released as they were, by the rule that held them.
+    pub unchanged: BTreeMap<String, u64>,
+    /// How many decisions each person made within each of [`PACES`], and later.
+    pub paces: BTreeMap<String, [u64; 4]>,
 }
+
+/// Spans that decisions are counted by: an hour, half a working day, a day.
+pub const PACES: [Duration; 3] = [Duration::from_hours(1), Duration::from_hours(4), Duration::from_hours(24)];
 
 /// One day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

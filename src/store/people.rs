@@ -3,7 +3,7 @@
 //!
 //! Every method that lists takes a [`Scope`]: there is no way around it.
 
-use super::{HeldRow, HeldState, HoldKind, NewNotice, StoreError};
+use super::{DeliveryState, HeldRow, HeldState, HoldKind, NewNotice, StoreError};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -209,6 +209,56 @@ pub struct HeldPage {
     pub next: Option<Id>,
 }
 
+/// A key that somebody signs in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasskeyRow {
+    /// The credential's id.
+    pub id: Vec<u8>,
+    /// Whose.
+    pub name: String,
+    /// Their addresses, in comparison form.
+    pub keys: Vec<String>,
+    /// What they call it.
+    pub label: String,
+    /// How they were known when they made it, as JSON that the store does not look into.
+    pub who: String,
+    /// What it signs with (COSE).
+    pub algorithm: i64,
+    /// The public key.
+    pub key: Vec<u8>,
+    /// The authenticator's counter when it was last used.
+    pub count: u32,
+    /// When it was made.
+    pub made: Timestamp,
+    /// When it was last used.
+    pub used: Option<Timestamp>,
+}
+
+/// A mail of somebody's own, as far as a line about it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentRow {
+    /// Our id.
+    pub id: Id,
+    /// When it was received.
+    pub received: Timestamp,
+    /// Decoded subject.
+    pub subject: String,
+    /// The first recipients.
+    pub recipients: Vec<String>,
+    /// How many there are.
+    pub recipient_count: usize,
+    /// What was decided: `pass`, `split`, …
+    pub action: String,
+    /// Where it was held: its state, how it was decided, and the item that it belongs to.
+    pub held: Option<(HeldState, Option<String>, Id)>,
+    /// Until when its taking back can be undone.
+    pub undo_until: Option<Timestamp>,
+    /// Its copies, by state.
+    pub copies: BTreeMap<DeliveryState, usize>,
+    /// When the first copy leaves that waits and was never tried.
+    pub leaves: Option<Timestamp>,
+}
+
 /// People in the store.
 #[async_trait]
 pub trait PeopleStore {
@@ -223,6 +273,12 @@ pub trait PeopleStore {
 
     /// Ends a session; no harm where there is none.
     async fn end_session(&self, hash: Digest) -> Result<(), StoreError>;
+
+    /// Sessions of somebody that have not ended, newest first.
+    async fn sessions_of(&self, name: &str, now: Timestamp) -> Result<Vec<SessionRow>, StoreError>;
+
+    /// The newest mails that one of these addresses (in comparison form) sent.
+    async fn recent(&self, senders: &[String], limit: usize) -> Result<Vec<RecentRow>, StoreError>;
 
     /// Ends all sessions of somebody; how many.
     async fn end_sessions_of(&self, name: &str) -> Result<usize, StoreError>;
@@ -239,6 +295,9 @@ pub trait PeopleStore {
     /// Keeps a code, in place of an earlier one of the same browser; forgets those that ended.
     async fn put_code(&self, code: CodeRow, now: Timestamp) -> Result<(), StoreError>;
 
+    /// To whom the code of this browser was sent, while it has not ended, and how often one was tried.
+    async fn code_sent(&self, browser: Digest, now: Timestamp) -> Result<Option<(Address, u32)>, StoreError>;
+
     /// Tries a code: whose it is when it is right, and then it is used up. Every try counts, and after
     /// `most` nothing is right.
     async fn try_code(
@@ -248,6 +307,24 @@ pub trait PeopleStore {
         now: Timestamp,
         most: u32,
     ) -> Result<Option<Address>, StoreError>;
+
+    /// Keeps a passkey; false when there is one with that id.
+    async fn add_passkey(&self, key: PasskeyRow) -> Result<bool, StoreError>;
+
+    /// A passkey.
+    async fn passkey(&self, id: Vec<u8>) -> Result<Option<PasskeyRow>, StoreError>;
+
+    /// Passkeys of whoever goes by this name, or by one of these addresses (in comparison form), oldest first.
+    async fn passkeys_of(&self, name: &str, keys: &[String]) -> Result<Vec<PasskeyRow>, StoreError>;
+
+    /// All passkeys, by name.
+    async fn all_passkeys(&self) -> Result<Vec<PasskeyRow>, StoreError>;
+
+    /// A passkey was used; its counter now.
+    async fn use_passkey(&self, id: Vec<u8>, count: u32, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Takes a passkey away; whether there was one.
+    async fn remove_passkey(&self, id: Vec<u8>) -> Result<bool, StoreError>;
 
     /// Keeps a token of the API; false when there is one of that name.
     async fn add_api_token(&self, token: ApiTokenRow) -> Result<bool, StoreError>;

@@ -6,12 +6,15 @@
 //! is refused when a browser says that another site sent it, and when a form does not carry its token. The
 //! API knows no cookies: whoever asks there shows a token, which no browser adds by itself.
 
-use super::{Site, cookies};
+use super::pages::answer::{self, Turned};
+use super::pages::visit::Chrome;
+use super::{Site, cookies, login};
 use crate::connections::Seat;
 use crate::desk::principal::Principal;
 use crate::people::Denied;
 use crate::people::scope::{Scope, Scopes};
 use crate::people::session::Signed;
+use crate::store::StoreError;
 use crate::token::{Token, same};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
@@ -80,13 +83,24 @@ pub struct Browser(pub Token);
 #[derive(Clone)]
 struct Fresh(HeaderValue);
 
+/// Whether people open this path; else programs do.
+pub fn is_page(path: &str) -> bool {
+    let machines = [API, "/static/", "/healthz", "/readyz", "/metrics"];
+    !machines.iter().any(|start| path.starts_with(start))
+}
+
 /// Stands before every page.
 pub async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let mut response = match admit(&site, request, &path).await {
         Ok(request) => {
             let fresh = request.extensions().get::<Fresh>().cloned();
-            let mut response = next.run(request).await;
+            let (parts, body) = request.into_parts();
+            let chrome = is_page(&path).then(|| Chrome::of(&parts, &site));
+            let mut response = next.run(Request::from_parts(parts, body)).await;
+            if let Some(chrome) = chrome {
+                response = answer::dressed(chrome, response);
+            }
             if let Some(Fresh(cookie)) = fresh {
                 response.headers_mut().append(header::SET_COOKIE, cookie);
             }
@@ -114,40 +128,46 @@ async fn admit(site: &Arc<Site>, mut request: Request, path: &str) -> Result<Req
     let unsafe_method = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if unsafe_method && crosses(request.headers()) {
         tracing::warn!(path = shown(path), "a request that another site sent was refused");
-        return Err(plain(StatusCode::FORBIDDEN, "another site sent this: nothing was done\n"));
+        return Err(turned(site, &request.into_parts().0, Turned::Crossed));
     }
     if path.starts_with(API) {
         // A token is looked up where the request is answered; without one nothing more is read.
         if unsafe_method && !request.headers().contains_key(header::AUTHORIZATION) {
             return Err(problem(StatusCode::UNAUTHORIZED, "show a token of the API", Some("Bearer")));
         }
-        return if unsafe_method { bounded(request, None).await } else { Ok(request) };
+        return if unsafe_method { bounded(site, request, None).await } else { Ok(request) };
     }
-    let expected = visitor(site, &mut request, path).await?;
+    let expected = match visitor(site, &mut request, path).await {
+        Ok(expected) => expected,
+        Err(error) => {
+            tracing::warn!(%error, "it cannot be said who is signed in");
+            return Err(turned(site, &request.into_parts().0, Turned::Down));
+        }
+    };
     if !unsafe_method {
         return Ok(request);
     }
     let checked = if path.starts_with(LINKS) { None } else { Some(expected) };
-    bounded(request, checked.as_deref()).await
+    bounded(site, request, checked.as_deref()).await
+}
+
+/// What is answered to a request that no page looks at: a page for people, a problem for programs.
+fn turned(site: &Site, parts: &Parts, why: Turned) -> Response {
+    if is_page(parts.uri.path()) {
+        return answer::turned(Chrome::of(parts, site), why);
+    }
+    problem(why.status(), why.title(), None)
 }
 
 /// Puts the visitor into the request; what its forms must carry.
-async fn visitor(site: &Arc<Site>, request: &mut Request, path: &str) -> Result<String, Response> {
+async fn visitor(site: &Arc<Site>, request: &mut Request, path: &str) -> Result<String, StoreError> {
     let mut expected = String::new();
-    if let Some(token) = cookies::token(request.headers(), cookies::SESSION, site.secure) {
-        match site.people.signed(&token).await {
-            Ok(Some(signed)) => {
-                expected = token.derived(CSRF_FIELD);
-                request.extensions_mut().insert(signed.who.clone());
-                request.extensions_mut().insert(signed);
-            }
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(%error, "it cannot be said who is signed in");
-                let text = "the desk cannot answer just now: try again in a minute\n";
-                return Err(plain(StatusCode::SERVICE_UNAVAILABLE, text));
-            }
-        }
+    if let Some(token) = cookies::token(request.headers(), cookies::SESSION, site.secure)
+        && let Some(signed) = site.people.signed(&token).await?
+    {
+        expected = token.derived(CSRF_FIELD);
+        request.extensions_mut().insert(signed.who.clone());
+        request.extensions_mut().insert(signed);
     }
     // Who signs in has no session yet: their forms are bound to the browser.
     let signing_in = path.starts_with(LOGIN);
@@ -169,12 +189,15 @@ async fn visitor(site: &Arc<Site>, request: &mut Request, path: &str) -> Result<
 }
 
 /// The request with its body read, which is within bounds and carries the token.
-async fn bounded(request: Request, expected: Option<&str>) -> Result<Request, Response> {
+async fn bounded(site: &Site, request: Request, expected: Option<&str>) -> Result<Request, Response> {
     let (parts, body) = request.into_parts();
     if expected.is_some_and(str::is_empty) {
-        return Err(formless(&parts));
+        return Err(formless(site, parts));
     }
-    let body = gathered(&parts, body).await?;
+    let body = match gathered(&parts, body).await {
+        Ok(body) => body,
+        Err(why) => return Err(turned(site, &parts, why)),
+    };
     if let Some(expected) = expected {
         let in_header = parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
         let in_form = || {
@@ -183,30 +206,36 @@ async fn bounded(request: Request, expected: Option<&str>) -> Result<Request, Re
         };
         let shown_token = in_header.or_else(in_form).unwrap_or_default();
         if !same(shown_token, expected) {
-            return Err(formless(&parts));
+            return Err(formless(site, parts));
         }
     }
     Ok(Request::from_parts(parts, Body::from(body)))
 }
 
-/// What is answered to a form that does not carry its token.
-fn formless(parts: &Parts) -> Response {
+/// What is answered to a form that does not carry its token: whoever is not signed in, or not any more,
+/// can do so at once, and goes on where the form stood.
+fn formless(site: &Site, mut parts: Parts) -> Response {
     tracing::warn!(path = shown(parts.uri.path()), "a form without its token was refused");
     let signed = parts.extensions.get::<Signed>().is_some();
-    let login = parts.uri.path().starts_with(LOGIN);
-    if signed || login {
-        let text = "this form is too old, or not one of ours: nothing was done. Go back, load the page again, \
-                    and send it once more.\n";
-        plain(StatusCode::FORBIDDEN, text)
-    } else {
-        plain(StatusCode::UNAUTHORIZED, "sign in first: nothing was done\n")
+    let signing_in = parts.uri.path().starts_with(LOGIN);
+    if signed || signing_in {
+        return turned(site, &parts, Turned::OldForm);
     }
+    let known = parts.extensions.get::<Browser>().cloned();
+    let browser = known.clone().or_else(|| Token::new().ok().map(Browser));
+    let Some(Browser(browser)) = browser else { return turned(site, &parts, Turned::Down) };
+    parts.extensions.insert(FormToken(browser.derived(CSRF_FIELD)));
+    let mut response = login::first(site, Chrome::of(&parts, site));
+    let cookie = cookies::set(cookies::BROWSER, browser.text(), site.secure).filter(|_| known.is_none());
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 /// All of a body, unless it is too large or too slow. What it says of its own size is looked at before any
 /// of it is read.
-async fn gathered(parts: &Parts, body: Body) -> Result<Bytes, Response> {
-    let too_much = || plain(StatusCode::PAYLOAD_TOO_LARGE, "this is too much at once: nothing was done\n");
+async fn gathered(parts: &Parts, body: Body) -> Result<Bytes, Turned> {
     let known = parts.extensions.get::<Signed>().is_some() || parts.uri.path().starts_with(API);
     let most = if known { LARGEST } else { LARGEST_OF_STRANGERS };
     let said = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
@@ -216,11 +245,10 @@ async fn gathered(parts: &Parts, body: Body) -> Result<Bytes, Response> {
         if known && octets <= READ_AWAY {
             let _ = tokio::time::timeout(BODY, read_away(body)).await;
         }
-        return Err(too_much());
+        return Err(Turned::TooLarge);
     }
     let small = said.is_some_and(|octets| octets <= LARGEST_OF_STRANGERS) || !known;
-    let busy = || plain(StatusCode::SERVICE_UNAVAILABLE, "too much at once: try again in a minute\n");
-    let _turn = if small { None } else { Some(LARGE_BODIES.try_acquire().map_err(|_| busy())?) };
+    let _turn = if small { None } else { Some(LARGE_BODIES.try_acquire().map_err(|_| Turned::Down)?) };
     match tokio::time::timeout(BODY, to_bytes(body, most)).await {
         Ok(Ok(body)) => {
             if let Some(seat) = parts.extensions.get::<Seat>() {
@@ -228,8 +256,8 @@ async fn gathered(parts: &Parts, body: Body) -> Result<Bytes, Response> {
             }
             Ok(body)
         }
-        Ok(Err(_)) => Err(too_much()),
-        Err(_) => Err(plain(StatusCode::REQUEST_TIMEOUT, "this took too long: nothing was done\n")),
+        Ok(Err(_)) => Err(Turned::TooLarge),
+        Err(_) => Err(Turned::TooSlow),
     }
 }
 
@@ -284,11 +312,6 @@ fn shown(path: &str) -> &str {
     } else {
         path
     }
-}
-
-/// A short text as an answer.
-pub fn plain(status: StatusCode, text: &'static str) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
 
 impl FromRequestParts<Arc<Site>> for Client {

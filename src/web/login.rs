@@ -5,7 +5,7 @@ use super::guard::{Browser, Client};
 use super::pages::answer;
 use super::pages::visit::{Chrome, Open, show, way_back};
 use super::routes::Routes;
-use super::words::Tongue;
+use super::words::{Tongue, calm};
 use super::{Site, cookies};
 use crate::message::Address;
 use crate::people::Denied;
@@ -28,6 +28,9 @@ use std::sync::Arc;
 
 /// Longest code shown again in its field, in characters.
 const LONGEST_CODE: usize = 20;
+
+/// Longest address that is shown, in characters.
+const LONGEST_ADDRESS: usize = 320;
 
 /// The routes of signing in and out.
 pub(super) fn routes() -> Routes {
@@ -52,13 +55,35 @@ struct Login {
     note: String,
     /// The note is about something that went wrong.
     wrong: bool,
-    passwords: bool,
-    codes: bool,
+    offers: Offers,
     provider: Option<String>,
     /// Where somebody signs out at the provider too.
     provider_out: Option<String>,
     user: String,
+    /// Where a code is sent, as far as it was said before.
+    address: String,
+    /// The field that is wrong: `user`, `address`, or nothing.
+    field: &'static str,
     back: String,
+}
+
+/// Ways in beside a provider.
+struct Offers {
+    passwords: bool,
+    codes: bool,
+    /// Browsers that can are asked for a passkey.
+    passkeys: bool,
+}
+
+impl Login {
+    /// The field that is most likely the next to be filled in: what is wrong, else the first.
+    fn focus(&self) -> &'static str {
+        match (self.field, self.offers.passwords) {
+            ("user", _) => "password",
+            ("address", _) | (_, false) => "address",
+            _ => "user",
+        }
+    }
 }
 
 /// The page that asks for a code.
@@ -69,6 +94,8 @@ struct CodePage {
     note: String,
     wrong: bool,
     code: String,
+    /// Where a code was sent at this browser's wish.
+    sent_to: Option<String>,
     back: String,
 }
 
@@ -108,11 +135,16 @@ fn login(site: &Site, c: Chrome, back: &str) -> Login {
         c,
         note: String::new(),
         wrong: false,
-        passwords: site.people.has_passwords(),
-        codes: site.people.mails_codes(),
+        offers: Offers {
+            passwords: site.people.has_passwords(),
+            codes: site.people.mails_codes(),
+            passkeys: site.people.passkeys().is_some(),
+        },
         provider: site.people.provider().map(|provider| provider.name().to_owned()),
         provider_out: None,
         user: String::new(),
+        address: String::new(),
+        field: "",
         back: way_back(back).to_owned(),
     }
 }
@@ -128,6 +160,7 @@ async fn page(
         return Redirect::to(way_back(&asked.back)).into_response();
     }
     let mut page = login(&site, c, &asked.back);
+    page.address = code_sent(&site, visitor.browser.as_ref()).await.map_or_else(String::new, |(to, _)| to);
     if !asked.out.is_empty() {
         page.note = page.c.t.p("people-signed-out").to_string();
         if let (Some(provider), Some(url)) = (site.people.provider(), site.links.page("/login?out=1")) {
@@ -135,6 +168,26 @@ async fn page(
         }
     }
     show(StatusCode::OK, &page)
+}
+
+/// For a form of somebody who is not signed in, or not any more: the page with every way in, which leads
+/// back to where the form stood.
+pub(super) fn first(site: &Site, mut c: Chrome) -> Response {
+    let again = format!("/login?back={}", answer::encoded(&c.path));
+    let back = std::mem::replace(&mut c.path, again);
+    let mut page = login(site, c, &back);
+    page.note = page.c.t.p("people-first").to_string();
+    page.wrong = true;
+    show(StatusCode::UNAUTHORIZED, &page)
+}
+
+/// The page with every way in, for somebody whose way did not work.
+pub(super) fn refused(site: &Site, c: Chrome, back: &str, denied: &Denied, wrong: &'static str) -> Response {
+    let mut page = login(site, c, back);
+    let (status, key) = why(denied, wrong);
+    page.note = page.c.t.p(key).to_string();
+    page.wrong = true;
+    show(status, &page)
 }
 
 /// The form of `POST /login`.
@@ -167,6 +220,7 @@ async fn by_password(
             let (status, key) = why(&denied, "people-wrong");
             page.note = page.c.t.p(key).to_string();
             page.wrong = true;
+            page.field = "user";
             page.user = form.user.chars().take(200).collect();
             show(status, &page)
         }
@@ -193,6 +247,8 @@ async fn send_code(
         let mut page = login(&site, c.clone(), &form.back);
         page.note = page.c.t.p(key).to_string();
         page.wrong = true;
+        page.field = "address";
+        page.address = form.address.chars().take(320).collect();
         show(status, &page)
     };
     let Ok(address) = Address::parse(form.address.trim()) else {
@@ -203,7 +259,7 @@ async fn send_code(
         Tongue::En => Language::En,
         Tongue::Ja => Language::Ja,
     };
-    match site.people.ask_code(&address, &browser, language, visitor.client.0).await {
+    match site.people.ask_code(&address, &browser, language, way_back(&form.back), visitor.client.0).await {
         Ok(()) => {
             let back = answer::encoded(way_back(&form.back));
             Redirect::to(&format!("/login/code?back={back}")).into_response()
@@ -216,13 +272,33 @@ async fn send_code(
 }
 
 /// `GET /login/code`: where the code is typed. A code in the address is only filled in.
-async fn code_page(Open(c): Open, visitor: Visitor, Query(asked): Query<Asked>) -> Response {
+async fn code_page(
+    State(site): State<Arc<Site>>,
+    Open(c): Open,
+    visitor: Visitor,
+    Query(asked): Query<Asked>,
+) -> Response {
     if visitor.signed.is_some() {
         return Redirect::to(way_back(&asked.back)).into_response();
     }
-    let code = asked.code.chars().filter(char::is_ascii_digit).take(LONGEST_CODE).collect();
+    let code: String = asked.code.chars().filter(char::is_ascii_digit).take(LONGEST_CODE).collect();
     let back = way_back(&asked.back).to_owned();
-    show(StatusCode::OK, &CodePage { c, note: String::new(), wrong: false, code, back })
+    let sent_to = code_sent(&site, visitor.browser.as_ref()).await.map(|(address, _)| address);
+    // The link in the mail was opened in another browser than the one that asked.
+    let elsewhere = sent_to.is_none() && !code.is_empty();
+    let note = if elsewhere { c.t.p("people-code-elsewhere").to_string() } else { String::new() };
+    show(StatusCode::OK, &CodePage { c, note, wrong: false, code, sent_to, back })
+}
+
+/// Where a code was sent at this browser's wish, and how often one may still be tried.
+async fn code_sent(site: &Site, browser: Option<&Token>) -> Option<(String, u32)> {
+    match site.people.code_sent(browser?).await {
+        Ok(sent) => sent.map(|(address, left)| (calm(address.as_str(), LONGEST_ADDRESS), left)),
+        Err(error) => {
+            tracing::warn!(%error, "it cannot be said where a code was sent");
+            None
+        }
+    }
 }
 
 /// The form of `POST /login/code`.
@@ -250,9 +326,18 @@ async fn by_code(
         Ok(token) => signed_in(&site, &headers, &token, &form.back).await,
         Err(denied) => {
             let (status, key) = why(&denied, "people-code-wrong");
-            let note = c.t.p(key).to_string();
+            let sent = code_sent(&site, visitor.browser.as_ref()).await;
+            let note = match (&denied, &sent) {
+                (Denied::Wrong, None) => c.t.p("people-code-elsewhere").to_string(),
+                (Denied::Wrong, Some((_, 0))) => c.t.p("people-code-over").to_string(),
+                (Denied::Wrong, Some((_, left))) => {
+                    format!("{} {}", c.t.p(key), c.t.p("people-code-tries").n("count", u64::from(*left)))
+                }
+                _ => c.t.p(key).to_string(),
+            };
             let back = way_back(&form.back).to_owned();
-            show(status, &CodePage { c, note, wrong: true, code: String::new(), back })
+            let sent_to = sent.map(|(address, _)| address);
+            show(status, &CodePage { c, note, wrong: true, code: String::new(), sent_to, back })
         }
     }
 }
@@ -353,12 +438,23 @@ async fn by_once(
 }
 
 /// `POST /logout`
-async fn sign_out(State(site): State<Arc<Site>>, visitor: Visitor, headers: HeaderMap) -> Response {
+async fn sign_out(
+    State(site): State<Arc<Site>>,
+    Open(c): Open,
+    visitor: Visitor,
+    headers: HeaderMap,
+) -> Response {
     if let Some(token) = cookies::token(&headers, cookies::SESSION, site.secure)
         && let Err(error) = site.people.sign_out(&token).await
     {
         tracing::warn!(%error, "a session could not be ended");
-        return super::guard::plain(StatusCode::SERVICE_UNAVAILABLE, "you are still signed in: try again\n");
+        return answer::say(
+            c.clone(),
+            StatusCode::SERVICE_UNAVAILABLE,
+            c.t.p("desk-unavailable-title").to_string(),
+            c.t.p("people-still-in").to_string(),
+            "",
+        );
     }
     let by_provider = visitor.signed.is_some_and(|signed| signed.by_provider);
     let to = if by_provider { "/login?out=1" } else { "/login?out=here" };
@@ -368,7 +464,7 @@ async fn sign_out(State(site): State<Arc<Site>>, visitor: Visitor, headers: Head
 }
 
 /// On to where they wanted to go, with a session of their own; the one before, if any, has ended.
-async fn signed_in(site: &Site, headers: &HeaderMap, token: &Token, back: &str) -> Response {
+pub(super) async fn signed_in(site: &Site, headers: &HeaderMap, token: &Token, back: &str) -> Response {
     if let Some(before) = cookies::token(headers, cookies::SESSION, site.secure)
         && let Err(error) = site.people.sign_out(&before).await
     {

@@ -27,8 +27,8 @@ use crate::store::Store;
 use assets::Assets;
 use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Redirect, Response};
 use guard::{Bearer, Client};
 use ipnet::IpNet;
 use metrics::Metrics;
@@ -106,6 +106,7 @@ pub fn router(site: Arc<Site>) -> Router {
     routes()
         .into_router()
         .fallback(nothing_here)
+        .method_not_allowed_fallback(not_this_way)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&site), guard::guard))
         .with_state(site)
 }
@@ -177,8 +178,21 @@ async fn show_metrics(State(site): State<Arc<Site>>, request: Request) -> Respon
     }
 }
 
-async fn nothing_here() -> Response {
-    text(StatusCode::NOT_FOUND, "nothing here: try /healthz, /readyz or /metrics\n")
+/// No route; [`guard`] makes a page of it for people.
+async fn nothing_here(uri: Uri) -> Response {
+    if guard::is_page(uri.path()) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    guard::problem(StatusCode::NOT_FOUND, "nothing here", None)
+}
+
+/// A path that answers other methods. Whoever opens where a form went is led to the page it stood on.
+async fn not_this_way(method: Method, uri: Uri) -> Response {
+    match (guard::is_page(uri.path()), method) {
+        (true, Method::GET | Method::HEAD) => Redirect::to(routes::page_of(uri.path())).into_response(),
+        (true, _) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        (false, _) => guard::problem(StatusCode::METHOD_NOT_ALLOWED, "not by this method", None),
+    }
 }
 
 fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Response {

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodFilter, on};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// One thing the router answers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +15,43 @@ pub struct Route {
     pub method: String,
     /// The path, with `{…}` for what differs.
     pub path: String,
+}
+
+/// Paths that can be opened by themselves.
+static PAGES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let routes = super::routes();
+    let pages =
+        routes.list().iter().filter(|route| route.method == "GET" && !NEEDING_MORE.contains(&&*route.path));
+    pages.map(|route| route.path.clone()).collect()
+});
+
+/// Paths that say nothing without a query.
+const NEEDING_MORE: [&str; 3] = ["/bulk", "/login/oidc", "/login/oidc/return"];
+
+/// The page that a form to this path stands on, as far as the path tells: itself, where it can be opened,
+/// else what lies above it.
+pub(super) fn page_of(path: &str) -> &str {
+    let mut cut = path;
+    while !cut.is_empty() {
+        if PAGES.iter().any(|page| fits(page, cut)) {
+            return cut;
+        }
+        cut = cut.rfind('/').map_or("", |at| &cut[..at]);
+    }
+    "/"
+}
+
+/// Whether a path is one of a route.
+fn fits(route: &str, path: &str) -> bool {
+    let (mut route, mut path) = (route.split('/'), path.split('/'));
+    loop {
+        match (route.next(), path.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(part)) if wanted == part || (wanted.starts_with('{') && !part.is_empty()) => {
+            }
+            _ => return false,
+        }
+    }
 }
 
 /// A router in the making, with the list of its routes.
@@ -82,5 +119,34 @@ impl Routes {
     /// The router itself.
     pub fn into_router(self) -> Router<Arc<Site>> {
         self.router
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_stands_on_a_page_that_can_be_opened() {
+        for route in super::super::routes().list().iter().filter(|route| route.method == "POST") {
+            let page = page_of(&route.path);
+            assert!(page == "/" || PAGES.iter().any(|known| fits(known, page)), "{}: {page}", route.path);
+        }
+        for (path, page) in [
+            ("/held/abc/release", "/held/abc"),
+            ("/held/abc/return", "/held/abc/return"),
+            ("/bulk", "/"),
+            ("/circles", "/circles"),
+            ("/circles/3/end", "/circles"),
+            ("/login/code/send", "/login/code"),
+            ("/login", "/login"),
+            ("/language", "/"),
+            ("/logout", "/"),
+            ("/l/secret", "/l/secret"),
+            ("/nowhere/at/all", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(page_of(path), page, "{path}");
+        }
     }
 }

@@ -16,6 +16,8 @@ pub(in crate::config) struct Desk {
     pub(in crate::config) grace: Option<Span>,
     pub(in crate::config) people: Option<PathBuf>,
     pub(in crate::config) mail_codes: Option<bool>,
+    pub(in crate::config) admin_codes: Option<bool>,
+    pub(in crate::config) passkeys: Option<bool>,
     #[serde(default)]
     pub(in crate::config) proxies: Vec<Network>,
     pub(in crate::config) monitoring: Option<Vec<Network>>,

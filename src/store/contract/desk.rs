@@ -29,6 +29,9 @@ pub(in crate::store) async fn keeps_sessions(harness: &impl Harness) {
     assert_eq!(store.session(digest("suzuki"), at(5)).await.unwrap(), None, "its time is over");
     store.touch_session(digest("sato"), at(2)).await.unwrap();
     assert_eq!(store.session(digest("sato"), at(3)).await.unwrap().unwrap().seen, at(2));
+    let hashes = |rows: Vec<SessionRow>| rows.into_iter().map(|row| row.hash).collect::<Vec<_>>();
+    assert_eq!(hashes(store.sessions_of("sato", at(3)).await.unwrap()), [digest("sato")]);
+    assert_eq!(hashes(store.sessions_of("suzuki", at(5)).await.unwrap()), [], "over");
     store.end_session(digest("nobody")).await.unwrap();
     assert_eq!(store.end_sessions_of("sato").await.unwrap(), 1);
     assert_eq!(store.session(digest("sato"), at(3)).await.unwrap(), None);
@@ -55,8 +58,48 @@ pub(in crate::store) async fn codes_are_good_once(harness: &impl Harness) {
     for _ in 0..3 {
         assert_eq!(attempt("two", "9999", at(1)).await, None);
     }
+    let sent = async |browser: &str, when| {
+        let sent = store.code_sent(digest(browser), when).await.unwrap();
+        sent.map(|(who, tries)| (who.to_string(), tries))
+    };
+    assert_eq!(sent("one", at(1)).await, None, "used up");
+    assert_eq!(sent("two", at(1)).await, Some(("sato@example.co.jp".to_owned(), 3)));
+    assert_eq!(sent("three", at(10)).await, None, "too late");
     assert_eq!(attempt("two", "1234", at(1)).await, None, "too many tries");
     assert_eq!(attempt("three", "1234", at(10)).await, None, "too late");
+}
+
+/// A passkey reads back, is found by its owner's name and addresses, counts, and goes.
+pub(in crate::store) async fn passkeys_are_their_owners(harness: &impl Harness) {
+    let store = harness.open();
+    let key = |id: u8, name: &str, address: &str| PasskeyRow {
+        id: vec![id; 16],
+        name: name.to_owned(),
+        keys: vec![address.to_owned()],
+        label: "laptop".to_owned(),
+        who: "{}".to_owned(),
+        algorithm: -7,
+        key: vec![4; 91],
+        count: 0,
+        made: at(u64::from(id)),
+        used: None,
+    };
+    let (one, two) = (key(1, "soumu", "soumu@example.co.jp"), key(2, "boss", "boss@example.co.jp"));
+    assert!(store.add_passkey(one.clone()).await.unwrap());
+    assert!(!store.add_passkey(key(1, "boss", "boss@example.co.jp")).await.unwrap(), "the id is taken");
+    assert!(store.add_passkey(two.clone()).await.unwrap());
+    assert_eq!(store.passkey(vec![1; 16]).await.unwrap(), Some(one.clone()));
+    assert_eq!(store.passkey(vec![3; 16]).await.unwrap(), None);
+    let of = async |name: &str, address: &str| store.passkeys_of(name, &[address.to_owned()]).await.unwrap();
+    assert_eq!(of("soumu", "x@example.co.jp").await, std::slice::from_ref(&one));
+    assert_eq!(of("soumu@example.co.jp", "soumu@example.co.jp").await, std::slice::from_ref(&one));
+    assert!(of("taro", "taro@example.co.jp").await.is_empty());
+    assert_eq!(store.all_passkeys().await.unwrap(), [two, one.clone()]);
+    store.use_passkey(one.id.clone(), 7, at(9)).await.unwrap();
+    let used = PasskeyRow { count: 7, used: Some(at(9)), ..one.clone() };
+    assert_eq!(store.passkey(one.id.clone()).await.unwrap(), Some(used));
+    assert!(store.remove_passkey(one.id.clone()).await.unwrap());
+    assert!(!store.remove_passkey(one.id).await.unwrap());
 }
 
 /// Tokens have names of their own, and end.

@@ -46,6 +46,8 @@ pub(in crate::store) async fn days_and_waits_are_counted(harness: &impl Harness)
     assert_eq!(found.days.len(), 1);
     assert_eq!(found.days[0].accepted.values().sum::<u64>(), 2);
     assert_eq!(found.waits, [minutes(7)]);
+    assert_eq!(found.paces, BTreeMap::from([("soumu".to_owned(), [1, 0, 0, 0])]));
+    assert!(found.unchanged.is_empty(), "it was returned");
     let asked =
         found.approvers.get("soumu@example.co.jp").and_then(|states| states.get(&HeldState::Returned));
     assert_eq!(asked, Some(&1));
@@ -70,4 +72,30 @@ pub(in crate::store) async fn days_and_waits_are_counted(harness: &impl Harness)
     }
     let later = store.activity(&Scope::All, at(60), 0).await.unwrap();
     assert_eq!(later, nothing);
+}
+
+/// The newest mails of an address of one's own, whatever became of them, and nobody else's.
+pub(in crate::store) async fn own_mail_is_found(harness: &impl Harness) {
+    let store = harness.open();
+    store.accept(passed(1, &["a@x.example"])).await.unwrap();
+    let held = held_message(2, &["a@x.example", "b@y.example"]);
+    store.accept(held.clone()).await.unwrap();
+    let decision = HeldDecision {
+        undo_until: Some(at(60)),
+        ..HeldDecision::new(held.id, HeldState::Returned, "sato", at(7), "no")
+    };
+    store.decide(decision).await.unwrap();
+    let sender = held.envelope.sender.unwrap().key().to_owned();
+    let found = store.recent(std::slice::from_ref(&sender), 10).await.unwrap();
+    assert_eq!(
+        found.iter().map(|row| row.id).collect::<Vec<_>>(),
+        [held.id, Id::new(NOW, 1)],
+        "newest first"
+    );
+    assert_eq!(found[0].held, Some((HeldState::Returned, Some("no".to_owned()), held.id)));
+    assert_eq!((found[0].undo_until, found[0].recipient_count), (Some(at(60)), 2));
+    assert_eq!((found[1].held.as_ref(), found[1].copies.values().sum::<usize>()), (None, 1));
+    assert_eq!(store.recent(&[sender.clone(), sender.clone()], 1).await.unwrap().len(), 1);
+    assert!(store.recent(&["stranger@example.co.jp".to_owned()], 10).await.unwrap().is_empty());
+    assert!(store.recent(&[], 10).await.unwrap().is_empty());
 }

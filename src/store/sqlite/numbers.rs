@@ -6,7 +6,7 @@ use super::error::Failure;
 use super::{codes, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::store::known::{Activity, Day, Tally};
+use crate::store::known::{Activity, Day, PACES, Tally};
 use crate::store::{HeldState, Scope};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -79,7 +79,51 @@ pub(super) fn activity(
     while let Some(row) = rows.next()? {
         activity.waits.push(Duration::from_millis(codes::count(row.get(0)?)));
     }
+    activity.unchanged = unchanged(db, &span)?;
+    activity.paces = paces(db, &span)?;
     Ok(activity)
+}
+
+/// Held messages of the span that were released as they were, by rule.
+fn unchanged(db: &Connection, span: &Span) -> Result<BTreeMap<String, u64>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT t.term, count(*) FROM held_terms t JOIN held h ON h.message = t.message \
+         WHERE t.term >= 'u:' AND t.term < 'u;' AND t.state = ?1 AND t.message >= ?2 AND h.decision = 'as-is' AND \
+         (?3 IS NULL OR t.message IN (SELECT message FROM held_terms WHERE term IN \
+         (SELECT value FROM json_each(?3)))) GROUP BY t.term",
+    )?;
+    let released = codes::held(HeldState::Released);
+    let mut rows = select.query(params![released, span.first, span.terms])?;
+    let mut found = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let term: String = row.get(0)?;
+        found.insert(term.get(2..).unwrap_or_default().to_owned(), codes::count(row.get(1)?));
+    }
+    Ok(found)
+}
+
+/// How quickly each person decided on held messages of the span.
+fn paces(db: &Connection, span: &Span) -> Result<BTreeMap<String, [u64; 4]>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT h.decided_by, \
+         CASE WHEN h.decided_at - m.received < ?4 THEN 0 WHEN h.decided_at - m.received < ?5 THEN 1 \
+         WHEN h.decided_at - m.received < ?6 THEN 2 ELSE 3 END AS pace, count(*) \
+         FROM held h JOIN messages m ON m.row = h.message \
+         WHERE h.message >= ?1 AND h.item = h.message AND h.state IN (?2, ?3) AND \
+         (?7 IS NULL OR h.message IN (SELECT message FROM held_terms WHERE term IN \
+         (SELECT value FROM json_each(?7)))) GROUP BY 1, 2",
+    )?;
+    let (released, returned) = (codes::held(HeldState::Released), codes::held(HeldState::Returned));
+    let [first, second, third] = PACES.map(|span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
+    let mut rows = select.query(params![span.first, released, returned, first, second, third, span.terms])?;
+    let mut found: BTreeMap<String, [u64; 4]> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (by, pace): (String, u8) = (row.get(0)?, row.get(1)?);
+        if let Some(count) = found.entry(by).or_default().get_mut(usize::from(pace)) {
+            *count += codes::count(row.get(2)?);
+        }
+    }
+    Ok(found)
 }
 
 fn days(db: &Connection, span: &Span, offset: i64) -> Result<Vec<Day>, Failure> {

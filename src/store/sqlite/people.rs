@@ -1,14 +1,14 @@
 //! Sessions, links, codes, tokens.
 
 use super::error::Failure;
-use super::{SqliteStore, held, journal, notices, read};
+use super::{SqliteStore, held, journal, mine, notices, passkeys, read};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
 use crate::store::{
     ApiTokenRow, CodeRow, HeldPage, HeldQuery, HeldRow, HeldState, LinkAction, LinkRow, NewNotice,
-    PeopleStore, Scope, SessionRow, StoreError,
+    PasskeyRow, PeopleStore, RecentRow, Scope, SessionRow, StoreError,
 };
 use crate::token::Digest;
 use async_trait::async_trait;
@@ -42,6 +42,16 @@ impl PeopleStore for SqliteStore {
         .await
     }
 
+    async fn sessions_of(&self, name: &str, now: Timestamp) -> Result<Vec<SessionRow>, StoreError> {
+        let name = name.to_owned();
+        self.readers.read(move |db| mine::sessions(db, &name, now)).await
+    }
+
+    async fn recent(&self, senders: &[String], limit: usize) -> Result<Vec<RecentRow>, StoreError> {
+        let senders = senders.to_vec();
+        self.readers.read(move |db| mine::recent(db, &senders, limit)).await
+    }
+
     async fn end_sessions_of(&self, name: &str) -> Result<usize, StoreError> {
         let name = name.to_owned();
         self.write(move |tx| {
@@ -72,6 +82,19 @@ impl PeopleStore for SqliteStore {
         self.write(move |tx| put_code(tx, &code, now)).await
     }
 
+    async fn code_sent(&self, browser: Digest, now: Timestamp) -> Result<Option<(Address, u32)>, StoreError> {
+        let found = self.readers.read(move |db| {
+            let mut query =
+                db.prepare_cached("SELECT person, tries FROM codes WHERE browser = ?1 AND expires > ?2")?;
+            let found: Option<(String, u32)> = query
+                .query_row(params![browser.0, now.0], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            Ok(found)
+        });
+        let Some((person, tries)) = found.await? else { return Ok(None) };
+        Ok(Some((address(&person)?, tries)))
+    }
+
     async fn try_code(
         &self,
         browser: Digest,
@@ -80,6 +103,31 @@ impl PeopleStore for SqliteStore {
         most: u32,
     ) -> Result<Option<Address>, StoreError> {
         self.write(move |tx| try_code(tx, browser, code, now, most)).await
+    }
+
+    async fn add_passkey(&self, key: PasskeyRow) -> Result<bool, StoreError> {
+        self.write(move |tx| passkeys::add(tx, &key)).await
+    }
+
+    async fn passkey(&self, id: Vec<u8>) -> Result<Option<PasskeyRow>, StoreError> {
+        self.readers.read(move |db| passkeys::one(db, &id)).await
+    }
+
+    async fn passkeys_of(&self, name: &str, keys: &[String]) -> Result<Vec<PasskeyRow>, StoreError> {
+        let (name, keys) = (name.to_owned(), keys.to_vec());
+        self.readers.read(move |db| passkeys::of(db, &name, &keys)).await
+    }
+
+    async fn all_passkeys(&self) -> Result<Vec<PasskeyRow>, StoreError> {
+        self.readers.read(passkeys::all).await
+    }
+
+    async fn use_passkey(&self, id: Vec<u8>, count: u32, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |tx| passkeys::used(tx, &id, count, now)).await
+    }
+
+    async fn remove_passkey(&self, id: Vec<u8>) -> Result<bool, StoreError> {
+        self.write(move |tx| passkeys::remove(tx, &id)).await
     }
 
     async fn add_api_token(&self, token: ApiTokenRow) -> Result<bool, StoreError> {

@@ -43,6 +43,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
         held::undo,
         held::copies,
         records::queue,
+        records::change_queue,
         records::message,
         records::trace,
         records::report,
@@ -80,6 +81,7 @@ pub(super) fn routes() -> Routes {
         .post("/api/v1/held/{id}/take-back", held::take_back)
         .post("/api/v1/held/{id}/undo", held::undo)
         .get("/api/v1/queue", records::queue)
+        .post("/api/v1/queue", records::change_queue)
         .get("/api/v1/messages", records::trace)
         .get("/api/v1/messages/{id}", records::message)
         .get("/api/v1/report", records::report)

@@ -3,24 +3,26 @@
 use super::super::guard::Bearer;
 use super::Here;
 use super::answer::{bad, nothing, refused};
-use super::held::limit;
-use super::refusals::Always;
+use super::held::{limit, not_json};
+use super::refusals::{Always, Changing};
 use super::shapes::Problem;
 use super::shapes::records::{
-    ChainHead, Happened, History, MessageItem, MessageList, QueueAsked, QueueItem, QueueList, Report,
-    ReportAsked, TraceAsked,
+    ChainHead, Happened, History, MessageItem, MessageList, QueueAsked, QueueDone, QueueItem, QueueList,
+    QueueWish, Report, ReportAsked, TraceAsked,
 };
 use crate::id::Id;
 use crate::people::scope::Scope;
 use crate::store::QueueFilter;
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use std::time::Duration;
 
 /// Most days that a report reaches back.
 const MOST_DAYS: u32 = 3_650;
+/// Most deliveries changed at once.
+const MOST_CHANGED: usize = 500;
 
 /// Deliveries that are not final
 ///
@@ -45,8 +47,34 @@ pub(super) async fn queue(
         limit: Some(limit(asked.limit)?),
         ..QueueFilter::default()
     };
-    let rows = site.store.queue(&filter).await.map_err(|error| refused(&error.into()))?;
+    let rows = site.desk.queue(&caller.who, &filter).await.map_err(|error| refused(&error))?;
     Ok(Json(QueueList { items: rows.into_iter().map(QueueItem::of).collect() }).into_response())
+}
+
+/// Change deliveries
+///
+/// Each is named; nothing that is final changes but by `retry`. Dropping is left to the command line. Scope: `queue:change`.
+#[utoipa::path(
+    post, path = "/api/v1/queue", tag = "records", request_body = QueueWish,
+    responses(
+        (status = 200, description = "Changed", body = QueueDone),
+        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        Always,
+        Changing
+    )
+)]
+pub(super) async fn change_queue(
+    State(site): Here,
+    caller: Bearer,
+    body: Result<Json<QueueWish>, JsonRejection>,
+) -> Result<Response, Response> {
+    caller.allow(Scope::QueueChange)?;
+    let Json(wish) = body.map_err(|error| not_json(&error))?;
+    if wish.ids.is_empty() || wish.ids.len() > MOST_CHANGED {
+        return Err(bad("ids has 1 to 500 deliveries"));
+    }
+    let changed = site.desk.change_deliveries(&caller.who, &wish.ids, wish.change.into()).await;
+    Ok(Json(QueueDone { changed: changed.map_err(|error| refused(&error))? }).into_response())
 }
 
 /// Find messages

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{IntoResponses, PartialSchema, ToSchema};
+use utoipa::{IntoResponses, ToSchema};
 
 use super::shapes::Problem;
 
@@ -36,9 +36,6 @@ impl IntoResponses for Always {
 
 impl IntoResponses for Changing {
     fn responses() -> Responses {
-        // Said before anybody knows what is asked for: as text.
-        let text = ContentBuilder::new().schema(Some(String::schema())).build();
-        let large = ResponseBuilder::new().description("Too large").content("text/plain", text);
-        Responses::from([("413".to_owned(), large.into()), problem(422, "Nothing was done")])
+        Responses::from([problem(413, "Too large"), problem(422, "Nothing was done")])
     }
 }

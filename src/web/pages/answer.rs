@@ -2,10 +2,11 @@
 
 use super::visit::{Chrome, show};
 use crate::desk::DeskError;
+use crate::desk::principal::Via;
 use crate::id::Id;
 use crate::store::StoreError;
 use askama::Template;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 /// Such a page.
@@ -54,6 +55,86 @@ pub(in crate::web) fn encoded(text: &str) -> String {
     out
 }
 
+/// Why a request was turned away before any page looked at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::web) enum Turned {
+    /// Another site sent it.
+    Crossed,
+    /// Its form is old, or not one of ours.
+    OldForm,
+    /// It is too large.
+    TooLarge,
+    /// It came too slowly.
+    TooSlow,
+    /// The desk cannot answer just now.
+    Down,
+}
+
+impl Turned {
+    pub(in crate::web) fn status(self) -> StatusCode {
+        match self {
+            Self::Crossed | Self::OldForm => StatusCode::FORBIDDEN,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Down => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The same for programs.
+    pub(in crate::web) fn title(self) -> &'static str {
+        match self {
+            Self::Crossed => "another site sent this: nothing was done",
+            Self::OldForm => "this form is too old: nothing was done",
+            Self::TooLarge => "this is too much at once: nothing was done",
+            Self::TooSlow => "this took too long: nothing was done",
+            Self::Down => "the desk cannot answer just now",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Crossed => "desk-turned-crossed",
+            Self::OldForm => "desk-turned-old",
+            Self::TooLarge => "desk-turned-large",
+            Self::TooSlow => "desk-turned-slow",
+            Self::Down => "desk-unavailable-text",
+        }
+    }
+}
+
+/// The page for a request that was turned away; it leads back to where the form stood.
+pub(in crate::web) fn turned(c: Chrome, why: Turned) -> Response {
+    let title = if why == Turned::Down { "desk-unavailable-title" } else { "desk-nothing-done" };
+    let (title, text) = (c.t.p(title).to_string(), c.t.p(why.text()).to_string());
+    let (back, back_text) = (c.path.clone(), c.t.p("desk-open-again").to_string());
+    show(why.status(), &Answer { title, text, items: Vec::new(), back, back_text, c })
+}
+
+/// An answer as people are to see it: what went wrong without a page of its own gets one by its status.
+pub(in crate::web) fn dressed(c: Chrome, response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error())
+        || kind.is_some_and(|kind| kind.starts_with("text/html"))
+    {
+        return response;
+    }
+    let (title, text) = match status {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ("desk-gone-title", "desk-gone-text"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("desk-nothing-done", Turned::TooLarge.text()),
+        status if status.is_client_error() => ("desk-nothing-done", "desk-bad-form-text"),
+        _ => ("desk-unavailable-title", "desk-unavailable-text"),
+    };
+    let (title, text) = (c.t.p(title).to_string(), c.t.p(text).to_string());
+    let mut page = say(c, status, title, text, "");
+    for (name, value) in response.headers() {
+        if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) {
+            page.headers_mut().append(name, value.clone());
+        }
+    }
+    page
+}
+
 /// There is nothing under this address, or nothing for this visitor.
 pub(in crate::web) fn gone(c: Chrome) -> Response {
     let (title, text) = (c.t.p("desk-gone-title").to_string(), c.t.p("desk-gone-text").to_string());
@@ -72,6 +153,11 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
         DeskError::Store(StoreError::Decided { .. }) => {
             Redirect::to(&format!("{back}?late=1")).into_response()
         }
+        DeskError::NotAllowed(_) if c.who.as_ref().is_some_and(|who| who.via == Via::Mailbox) => page(
+            StatusCode::FORBIDDEN,
+            p("people-stronger-title").to_string(),
+            p("people-stronger-text").to_string(),
+        ),
         DeskError::NotAllowed(_) => page(
             StatusCode::FORBIDDEN,
             p("desk-not-yours-title").to_string(),

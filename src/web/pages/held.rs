@@ -1,7 +1,7 @@
 //! `/held/ID`: one message, what would happen, and what may be done.
 
 use super::super::Site;
-use super::super::words::{Words, calm, calm_lines};
+use super::super::words::{Tongue, Words, calm, calm_lines};
 use super::answer;
 use super::circles::USUAL;
 use super::copies::{self, Pair};

@@ -6,18 +6,24 @@
 //! * `sentence` a message in one sentence, before and after it was decided
 //! * `risks` what is dangerous about it, and the ticks that are asked for
 //! * `content` its text, its HTML in a frame of its own, its attachments
-//! * `circles` who may see each other
-//! * `trace` what happened to a message, `timeline` in words; `report` numbers
+//! * `account` passkeys, and where somebody is signed in
+//! * `circles` who may see each other; `mine` one's own mail; `admin` the relay, its queue, users, tokens
+//! * `trace` what happened to a message, `timeline` in words; `report` numbers, with its `chart` and `csv`
 //! * `answer` pages for what did not work out
 
+mod account;
 mod act;
+mod admin;
 pub(super) mod answer;
 mod bulk;
+mod chart;
 mod circles;
 mod content;
 pub(super) mod copies;
+mod csv;
 mod held;
 mod list;
+mod mine;
 mod people;
 mod report;
 pub(super) mod risks;
@@ -48,8 +54,15 @@ pub(super) fn routes() -> Routes {
         .get("/m/{id}", trace::page)
         .post("/m/{id}/again", trace::again)
         .get("/report", report::page)
+        .get("/report.csv", report::table)
         .get("/circles", circles::page)
         .post("/circles", circles::make)
         .post("/circles/{circle}/end", circles::end)
         .post("/language", visit::language)
+        .get("/mine", mine::page)
+        .post("/m/{id}/take-back", mine::take_back)
+        .post("/m/{id}/undo", mine::undo)
+        .post("/m/{id}/now", mine::now)
+        .and(account::routes())
+        .and(admin::routes())
 }

@@ -1,20 +1,23 @@
-//! `/report`: what was passed, split, held and returned, and how long decisions took. Charts are drawn
-//! here; beside each stands a table of the same numbers.
+//! `/report`: what was held, split and returned, against the span before; who decided how quickly; the senders
+//! and rules with most holds, each a link to them. `/report.csv` has the same as tables.
 
 use super::super::Site;
 use super::super::words::{Words, calm};
 use super::answer;
+use super::chart::{Chart, chart};
+use super::csv;
 use super::people::LONGEST;
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
+use crate::desk::DeskError;
 use crate::desk::report::Numbers;
 use crate::store::HeldState;
-use crate::store::known::{Day, Tally, Would, WouldBe};
+use crate::store::known::{Tally, Would, WouldBe};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,21 +25,20 @@ use std::time::Duration;
 
 /// Spans that can be chosen, in days; the second is the usual one.
 const SPANS: [u64; 3] = [7, 30, 90];
-/// What is drawn, from the bottom up, each in its colour.
+/// What may be decided.
 const ACTIONS: [&str; 6] = ["pass", "split", "hold", "bcc", "delay", "reject"];
-/// The chart's size in its own units.
-const WIDTH: u64 = 720;
-const HEIGHT: u64 = 200;
-/// Room for the scale on the left, and for the days below.
-const LEFT: u64 = 44;
-const BELOW: u64 = 24;
 /// Most rules or people listed.
 const MOST: usize = 50;
+/// Those that stand open; the others are folded.
+const FIRST: usize = 5;
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
     #[serde(default)]
     days: u64,
+    /// Which table: `days`, `rules`, `senders`.
+    #[serde(default)]
+    of: String,
 }
 
 #[derive(Template)]
@@ -45,15 +47,7 @@ struct Report {
     c: Chrome,
     days: u64,
     spans: [u64; 3],
-    prevented: u64,
-    accepted: u64,
-    passed: u64,
-    /// Passed because their people know each other; nothing where nothing is known of anybody.
-    known: Option<u64>,
-    apart: u64,
-    waiting: u64,
-    returned: u64,
-    released: u64,
+    figures: Vec<Figure>,
     median: Option<String>,
     most: Option<String>,
     chart: Chart,
@@ -65,6 +59,25 @@ struct Report {
     groups: Vec<Held>,
     /// Whom decisions were asked of.
     approvers: Vec<Held>,
+    senders: Vec<Held>,
+    /// Who decided how quickly.
+    paces: Vec<Pace>,
+}
+
+/// A number, and how it compares with the span before.
+struct Figure {
+    number: u64,
+    what: String,
+    change: String,
+    lead: bool,
+}
+
+/// How quickly somebody decided.
+struct Pace {
+    name: String,
+    counts: [u64; 4],
+    /// Where each part of the strip begins, and how wide it is, in hundredths.
+    parts: Vec<(u64, u64, usize)>,
 }
 
 /// What would have been done in observe mode.
@@ -83,38 +96,15 @@ struct WouldRow {
     exposures: u64,
 }
 
-/// A chart of stacked bars, one a day.
-struct Chart {
-    bars: Vec<Bar>,
-    lines: Vec<(u64, String)>,
-    labels: Vec<(u64, String)>,
-    rows: Vec<Row>,
-    legend: Vec<(usize, String)>,
-    width: u64,
-    height: u64,
-    left: u64,
-}
-
-struct Bar {
-    x: u64,
-    y: u64,
-    width: u64,
-    height: u64,
-    class: usize,
-}
-
-/// One day in the table.
-struct Row {
-    day: String,
-    counts: Vec<u64>,
-    prevented: u64,
-}
-
 /// Held messages of one rule, group or person.
 struct Held {
     name: String,
+    /// The list that has them.
+    link: String,
     total: u64,
     counts: [u64; 4],
+    /// How many of those that were decided on were released as they were: false alarms, likely.
+    unchanged: String,
 }
 
 /// `GET /report`
@@ -129,44 +119,162 @@ pub(super) async fn page(
     }
     let days = asked.map(|Query(asked)| asked.days).unwrap_or_default();
     let days = if SPANS.contains(&days) { days } else { SPANS[1] };
-    let since = c.t.now.minus(Duration::from_hours(24 * days));
-    let offset = i64::from(c.t.zone.to_offset(c.t.now.to_jiff()).seconds()) * 1_000;
-    match site.desk.numbers(&who, since, offset).await {
+    match site.desk.numbers_compared(&who, since(&c.t, days), offset(&c.t)).await {
         Ok(numbers) => show(StatusCode::OK, &make(c, days, &numbers)),
-        Err(error) => {
-            tracing::warn!(%error, "the report could not be made");
-            let p = |key| c.t.p(key).to_string();
-            let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));
-            answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")
-        }
+        Err(error) => unavailable(c, &error),
     }
 }
 
+/// `GET /report.csv`: the same days as a table for other programs.
+pub(super) async fn table(
+    State(site): State<Arc<Site>>,
+    visit: Visit,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let Visit { who, c } = visit.at("report");
+    if !c.decides() {
+        return answer::gone(c);
+    }
+    let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
+    let days = if SPANS.contains(&asked.days) { asked.days } else { SPANS[1] };
+    match site.desk.numbers(&who, since(&c.t, days), offset(&c.t)).await {
+        Ok(numbers) => {
+            let name = if csv::WORDS.contains(&asked.of.as_str()) { &asked.of } else { csv::WORDS[0] };
+            let headers = [
+                (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+                (header::CONTENT_DISPOSITION, format!("attachment; filename=\"sekisho-{name}-{days}d.csv\"")),
+            ];
+            (headers, csv::table(&c.t, name, &numbers)).into_response()
+        }
+        Err(error) => unavailable(c, &error),
+    }
+}
+
+/// When a span of so many days begins: with a day, so that the days of the chart and its sums agree.
+fn since(t: &Words, days: u64) -> Timestamp {
+    let length = 24 * 3600 * 1_000;
+    let today = (t.now.0 + offset(t)).div_euclid(length) * length - offset(t);
+    Timestamp(today).minus(Duration::from_hours(24 * days))
+}
+
+/// How far days begin before those of UTC, in milliseconds.
+fn offset(t: &Words) -> i64 {
+    i64::from(t.zone.to_offset(t.now.to_jiff()).seconds()) * 1_000
+}
+
+fn unavailable(c: Chrome, error: &DeskError) -> Response {
+    tracing::warn!(%error, "the report could not be made");
+    let p = |key| c.t.p(key).to_string();
+    let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));
+    answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")
+}
+
 fn make(c: Chrome, days: u64, numbers: &Numbers) -> Report {
-    let accepted = |action: &str| numbers.accepted.get(action).copied().unwrap_or(0);
-    let held = |state: HeldState| numbers.held.get(&state.to_string()).copied().unwrap_or(0);
     let span = |seconds: Option<u64>| seconds.map(|seconds| c.t.span(Duration::from_secs(seconds)));
+    let rule = |name: &str| format!("/?state=all&rule={}", answer::encoded(name));
+    let sender = |name: &str| format!("/?state=all&q={}", answer::encoded(name));
+    let mut rules = listed(&numbers.rules, rule);
+    for one in &mut rules {
+        one.unchanged =
+            share(numbers.unchanged.get(&one.name).copied().unwrap_or(0), one.counts[1] + one.counts[2]);
+    }
     Report {
         days,
         spans: SPANS,
         everything: numbers.everything,
-        prevented: numbers.exposures_prevented,
-        accepted: numbers.accepted.values().sum(),
-        passed: accepted("pass"),
-        apart: accepted("split") + accepted("bcc"),
-        waiting: held(HeldState::Held),
-        returned: held(HeldState::Returned) + held(HeldState::Expired),
-        released: held(HeldState::Released),
+        figures: figures(&c.t, numbers),
         median: span(numbers.decisions.median_seconds),
         most: span(numbers.decisions.nine_of_ten_seconds),
         chart: chart(&c.t, days, &numbers.days),
-        rules: listed(&numbers.rules),
-        groups: listed(&numbers.groups),
-        approvers: listed(&numbers.approvers),
-        known: (!numbers.knowledge.mails.is_empty()).then_some(numbers.knowledge.passed),
+        rules,
+        groups: listed(&numbers.groups, |_| String::new()),
+        approvers: listed(&numbers.approvers, |_| String::new()),
+        senders: listed(&numbers.senders, sender),
+        paces: paces(&numbers.paces),
         would: would_have(&c.t, &numbers.would),
         c,
     }
+}
+
+/// The numbers on top, those of the span before beside them where there are any.
+fn figures(t: &Words, numbers: &Numbers) -> Vec<Figure> {
+    let held = |state: HeldState| numbers.held.get(&state.to_string()).copied().unwrap_or(0);
+    let sum = |of: &BTreeMap<String, u64>, actions: &[&str]| -> u64 {
+        actions.iter().filter_map(|action| of.get(*action)).sum()
+    };
+    let before = |actions: &[&str]| numbers.before.as_ref().map(|before| sum(&before.accepted, actions));
+    let apart = ["split", "bcc"];
+    let prevented = numbers.exposures_prevented;
+    let prevented_before = numbers.before.as_ref().map(|before| before.exposures_prevented);
+    let mut all = vec![("desk-report-prevented", prevented, prevented_before)];
+    all.push(("desk-report-held-all", sum(&numbers.accepted, &["hold"]), before(&["hold"])));
+    if numbers.everything {
+        all.push(("desk-report-apart", sum(&numbers.accepted, &apart), before(&apart)));
+        all.push(("desk-report-passed", sum(&numbers.accepted, &["pass"]), before(&["pass"])));
+    }
+    all.push(("desk-report-waiting", held(HeldState::Held), None));
+    all.push(("desk-report-released", held(HeldState::Released), None));
+    all.push(("desk-report-returned", held(HeldState::Returned) + held(HeldState::Expired), None));
+    let figure = |(key, number, before): (&'static str, u64, Option<u64>)| Figure {
+        number,
+        what: t.p(key).to_string(),
+        change: before.map_or_else(String::new, |before| change(t, number, before)),
+        lead: key == "desk-report-prevented",
+    };
+    let mut figures: Vec<Figure> = all.into_iter().map(figure).collect();
+    // What passed because its people know each other, where anything is known of anybody.
+    if !numbers.knowledge.mails.is_empty()
+        && let Some(passed) = figures.get_mut(3)
+    {
+        passed.change =
+            format!("{} {}: {}", passed.change, t.p("desk-report-known"), numbers.knowledge.passed);
+    }
+    figures
+}
+
+/// `12% more than the span before`; nothing where there was nothing before.
+fn change(t: &Words, now: u64, before: u64) -> String {
+    if before == 0 {
+        return String::new();
+    }
+    let percent = (now.abs_diff(before) * 100 + before / 2) / before;
+    let key = match (percent, now > before) {
+        (0, _) => "desk-report-same",
+        (_, true) => "desk-report-more",
+        (_, false) => "desk-report-fewer",
+    };
+    t.p(key).n("percent", percent).n("before", before).to_string()
+}
+
+/// `3 of 12 (25%)`; nothing where nothing was decided.
+fn share(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return String::new();
+    }
+    format!("{part} / {whole}（{}%）", (part * 100 + whole / 2) / whole)
+        .replace('（', " (")
+        .replace('）', ")")
+}
+
+/// Who decided how quickly, those with most decisions first.
+fn paces(all: &BTreeMap<String, [u64; 4]>) -> Vec<Pace> {
+    let mut paces: Vec<Pace> = all
+        .iter()
+        .map(|(name, counts)| {
+            let total = counts.iter().sum::<u64>().max(1);
+            let mut parts = Vec::new();
+            let mut below = 0;
+            for (class, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+                let (from, to) = (below * 100 / total, (below + count) * 100 / total);
+                parts.push((from, to - from, class + 1));
+                below += count;
+            }
+            Pace { name: calm(name, LONGEST), counts: *counts, parts }
+        })
+        .collect();
+    paces.sort_by_key(|pace| std::cmp::Reverse(pace.counts.iter().sum::<u64>()));
+    paces.truncate(MOST);
+    paces
 }
 
 fn would_have(t: &Words, would: &Would) -> Option<WouldHave> {
@@ -196,98 +304,21 @@ fn would_have(t: &Words, would: &Would) -> Option<WouldHave> {
     })
 }
 
-fn listed(all: &Tally) -> Vec<Held> {
+fn listed(all: &Tally, link: impl Fn(&str) -> String) -> Vec<Held> {
     let mut held: Vec<Held> = all
         .iter()
         .map(|(name, states)| {
             let counts = [HeldState::Held, HeldState::Released, HeldState::Returned, HeldState::Expired]
                 .map(|state| states.get(&state).copied().unwrap_or(0));
-            Held { name: calm(name, LONGEST), total: counts.iter().sum(), counts }
+            let (total, unchanged) = (counts.iter().sum(), String::new());
+            let link = if name.is_empty() { String::new() } else { link(name) };
+            let name = if name.is_empty() { "<>".to_owned() } else { calm(name, LONGEST) };
+            Held { name, link, total, counts, unchanged }
         })
         .collect();
     held.sort_by_key(|one| std::cmp::Reverse(one.total));
     held.truncate(MOST);
     held
-}
-
-fn chart(t: &Words, days: u64, found: &[Day]) -> Chart {
-    let all = every_day(t, days, found);
-    let of = |day: &Day| ACTIONS.map(|action| day.accepted.get(action).copied().unwrap_or(0));
-    let highest = all.iter().map(|day| of(day).iter().sum::<u64>()).max().unwrap_or(0);
-    let top = round_up(highest.max(4));
-    let room = HEIGHT - BELOW;
-    let slot = (WIDTH - LEFT) / all.len().max(1) as u64;
-    let mut chart = Chart {
-        bars: Vec::new(),
-        lines: (0..=4).map(|part| (room - room * part / 4 + 8, (top * part / 4).to_string())).collect(),
-        labels: Vec::new(),
-        rows: Vec::new(),
-        legend: Vec::new(),
-        width: WIDTH,
-        height: HEIGHT + 8,
-        left: LEFT,
-    };
-    for (index, day) in all.iter().enumerate() {
-        let counts = of(day);
-        let x = LEFT + slot * index as u64 + slot / 8;
-        let mut below = 0;
-        for (class, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let (from, to) = (room * below / top, room * (below + count) / top);
-            let height = (to - from).max(1);
-            chart.bars.push(Bar {
-                x,
-                y: room + 8 - to,
-                width: (slot * 3 / 4).max(2),
-                height,
-                class: class + 1,
-            });
-            below += count;
-        }
-        let name = short(t, day.begins);
-        if index % all.len().div_ceil(8).max(1) == 0 {
-            chart.labels.push((x, name.clone()));
-        }
-        if below > 0 || day.prevented > 0 {
-            chart.rows.push(Row { day: name, counts: counts.to_vec(), prevented: day.prevented });
-        }
-    }
-    chart.legend =
-        ACTIONS.iter().enumerate().map(|(at, action)| (at + 1, t.of("desk-action-", action))).collect();
-    chart
-}
-
-/// Every day of the span, those without mail too, oldest first.
-fn every_day(t: &Words, days: u64, found: &[Day]) -> Vec<Day> {
-    let offset = i64::from(t.zone.to_offset(t.now.to_jiff()).seconds()) * 1_000;
-    let length = 24 * 3600 * 1_000;
-    let today = (t.now.0 + offset).div_euclid(length);
-    (0..=i64::try_from(days).unwrap_or(0))
-        .rev()
-        .map(|back| {
-            let begins = Timestamp((today - back) * length - offset);
-            let same = found.iter().find(|day| day.begins == begins);
-            same.cloned().unwrap_or_else(|| Day { begins, accepted: BTreeMap::new(), prevented: 0 })
-        })
-        .collect()
-}
-
-/// The next number of one digit and zeros that four parts can be made of.
-fn round_up(number: u64) -> u64 {
-    let mut step = 4;
-    while step < number {
-        let eight = step.to_string().starts_with('8');
-        step = if eight { step * 5 / 2 } else { step * 2 };
-    }
-    step
-}
-
-/// A day in few letters.
-fn short(t: &Words, begins: Timestamp) -> String {
-    let zoned = begins.to_jiff().to_zoned(t.zone.clone());
-    match t.lang() {
-        "ja" => zoned.strftime("%-m/%-d").to_string(),
-        _ => zoned.strftime("%-d %b").to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -296,24 +327,38 @@ mod tests {
     use super::*;
     use jiff::tz::TimeZone;
 
-    #[test]
-    fn scales_are_round() {
-        for (number, top) in [(0, 4), (4, 4), (5, 8), (9, 20), (21, 40), (41, 80), (150, 200), (5_000, 8_000)]
-        {
-            assert_eq!(round_up(number), top, "{number}");
-        }
+    fn words() -> Words {
+        Words { tongue: Tongue::En, now: Timestamp(1_790_000_000_000), zone: TimeZone::UTC }
     }
 
     #[test]
-    fn a_chart_has_every_day_and_stays_within_its_frame() {
-        let t = Words { tongue: Tongue::Ja, now: Timestamp(1_790_000_000_000), zone: TimeZone::UTC };
-        let empty = chart(&t, 30, &[]);
-        assert!(empty.bars.is_empty() && empty.rows.is_empty());
-        let begins = every_day(&t, 30, &[])[30].begins;
-        let accepted = BTreeMap::from([("pass".to_owned(), 7), ("hold".to_owned(), 1)]);
-        let full = chart(&t, 30, &[Day { begins, accepted, prevented: 132 }]);
-        assert_eq!(full.bars.len(), 2);
-        assert!(full.bars.iter().all(|bar| bar.x + bar.width <= WIDTH && bar.y + bar.height <= HEIGHT));
-        assert_eq!(full.rows[0].counts, [7, 0, 1, 0, 0, 0]);
+    fn a_number_is_compared_with_the_span_before() {
+        let t = words();
+        assert_eq!(change(&t, 5, 0), "", "nothing can be said of nothing");
+        assert!(change(&t, 88, 100).contains("12"), "{}", change(&t, 88, 100));
+        assert_ne!(change(&t, 88, 100), change(&t, 112, 100));
+        assert_eq!(change(&t, 100, 100), change(&t, 1_000, 1_001), "less than half a percent is no change");
+    }
+
+    #[test]
+    fn shares_and_strips() {
+        assert_eq!(share(0, 0), "");
+        assert_eq!(share(3, 12), "3 / 12 (25%)");
+        let all = BTreeMap::from([("a".to_owned(), [1, 0, 0, 2]), ("b".to_owned(), [9, 0, 0, 0])]);
+        let strips = paces(&all);
+        assert_eq!(strips[0].name, "b");
+        assert_eq!(strips[1].parts, [(0, 33, 1), (33, 67, 4)], "a strip is full");
+    }
+
+    #[test]
+    fn a_span_begins_with_a_day_of_the_zone() {
+        let mut t = words();
+        for zone in [TimeZone::UTC, TimeZone::fixed(jiff::tz::offset(9))] {
+            t.zone = zone;
+            let begins = since(&t, 7);
+            assert_eq!((begins.0 + offset(&t)).rem_euclid(24 * 3600 * 1_000), 0);
+            let days = t.now.since(begins).as_secs() / (24 * 3600);
+            assert_eq!(days, 7);
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::super::Site;
 use super::super::guard::FormToken;
+use super::super::routes::page_of;
 use super::super::words::{Tongue, Words, calm};
 use super::answer;
 use crate::desk::principal::Principal;
@@ -10,7 +11,7 @@ use askama::Template;
 use axum::Form;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub struct Chrome {
     pub csrf: String,
     /// Which part of the desk it is, for the navigation.
     pub here: &'static str,
-    /// Its own path and query.
+    /// Where it can be read again: its own path and query, or, of the answer to a form, the page that the
+    /// form stood on.
     pub path: String,
     /// The style sheet.
     pub css: String,
@@ -50,7 +52,7 @@ impl Chrome {
             who: parts.extensions.get::<Principal>().cloned(),
             csrf: parts.extensions.get::<FormToken>().cloned().unwrap_or_default().0,
             here: "",
-            path: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+            path: again(parts),
             css: site.assets.css.clone(),
             js: site.assets.js.clone(),
             icon: site.assets.icon.clone(),
@@ -65,15 +67,40 @@ impl Chrome {
         }
     }
 
+    /// When it was printed and by whom: stands on paper alone.
+    pub fn printed(&self) -> String {
+        let who = self.who.as_ref().map(|who| self.calm(&who.name)).unwrap_or_default();
+        self.t.p("desk-printed").s("at", self.t.moment(&self.t.now)).s("who", who).to_string()
+    }
+
+    /// A page's title, which says so where something on the page is to be put right.
+    pub fn titled(&self, key: &'static str, wrong: &bool) -> String {
+        let title = self.t.p(key);
+        if *wrong { self.t.p("desk-error-mark").s("title", title).to_string() } else { title.to_string() }
+    }
+
     /// A name on one line.
     pub fn calm(&self, name: &str) -> String {
         calm(name, LONGEST_NAME)
+    }
+
+    /// Whether the visitor looks after the relay.
+    pub fn looks(&self) -> bool {
+        self.who.as_ref().is_some_and(crate::desk::operate::looks)
     }
 
     /// Whether the visitor looks after more than their own mail.
     pub fn decides(&self) -> bool {
         self.who.as_ref().is_some_and(|who| who.roles.approver || who.roles.auditor || who.roles.admin)
     }
+}
+
+/// Where what a request answers can be read again.
+fn again(parts: &Parts) -> String {
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        return parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+    }
+    page_of(parts.uri.path()).to_owned()
 }
 
 /// The language chosen by hand, else the browser's.

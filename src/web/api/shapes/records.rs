@@ -4,7 +4,7 @@ use super::moment;
 use crate::desk::report::Numbers;
 use crate::journal::Entry;
 use crate::store::known::{Tally, Would, WouldBe};
-use crate::store::{HeldState, MessageRow, QueueRow};
+use crate::store::{HeldState, MessageRow, QueueChange, QueueRow};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
@@ -63,6 +63,46 @@ pub(in crate::web::api) struct QueueItem {
     pub due: Option<String>,
     /// In observe mode: what would have been done to the message.
     pub would: Option<String>,
+}
+
+/// What to do with which deliveries.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web::api) struct QueueWish {
+    /// Deliveries, as `MESSAGE.N`.
+    #[schema(min_items = 1, max_items = 500)]
+    pub ids: Vec<String>,
+    /// What to do.
+    pub change: Change,
+}
+
+/// What may be done with deliveries.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::web::api) enum Change {
+    /// Try it again now.
+    Retry,
+    /// Keep it back.
+    Pause,
+    /// Let it go on.
+    Resume,
+}
+
+impl From<Change> for QueueChange {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Retry => Self::Retry,
+            Change::Pause => Self::Pause,
+            Change::Resume => Self::Resume,
+        }
+    }
+}
+
+/// What was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web::api) struct QueueDone {
+    /// How many deliveries changed.
+    pub changed: usize,
 }
 
 /// What to look for.
@@ -164,6 +204,10 @@ pub(in crate::web::api) struct Report {
     pub groups: BTreeMap<String, BTreeMap<String, u64>>,
     /// The same by who was asked to decide.
     pub approvers: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The same by the sender.
+    pub senders: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Held messages that were released as they were, by rule.
+    pub released_unchanged: BTreeMap<String, u64>,
     /// How many decisions people made.
     pub decisions: usize,
     /// How long half of the decisions took at most, in seconds; null where there was none.
@@ -274,6 +318,8 @@ impl Report {
             rules: named(numbers.rules),
             groups: named(numbers.groups),
             approvers: named(numbers.approvers),
+            senders: named(numbers.senders),
+            released_unchanged: numbers.unchanged,
         }
     }
 }

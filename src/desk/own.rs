@@ -1,0 +1,179 @@
+//! What somebody sees of the mail they sent: how each stands, and what can still be done about it.
+
+use super::principal::Principal;
+use super::{Desk, DeskError};
+use crate::clock::Timestamp;
+use crate::store::{DeliveryState, HeldState, RecentRow};
+
+/// Most mails that are shown.
+const MOST: usize = 50;
+
+/// How a mail stands, for its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// It went as it was written.
+    AsWritten,
+    /// Each recipient got a copy of their own, or nobody outside is named in it.
+    Apart,
+    /// It is on its way.
+    Leaving,
+    /// It leaves at this moment.
+    Waits(Timestamp),
+    /// So many copies could not be delivered.
+    Undelivered(usize),
+    /// It waits for a decision.
+    Held,
+    /// Whoever decides gave it back.
+    Returned,
+    /// Nobody decided in time.
+    Expired,
+    /// Its sender took it back.
+    TakenBack,
+    /// It was refused when it came, or taken out of the queue.
+    Refused,
+}
+
+/// What its sender can still do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Can {
+    /// Take it back.
+    TakeBack,
+    /// Let it leave now.
+    SendNow,
+    /// Undo the taking back.
+    Undo,
+    /// See what it waits for, and decide where that is theirs.
+    Decide,
+}
+
+/// A mail of theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The mail.
+    pub row: RecentRow,
+    /// How it stands.
+    pub stands: Stands,
+    /// What can still be done.
+    pub can: Vec<Can>,
+}
+
+impl Desk {
+    /// The newest mails that somebody sent themselves.
+    pub async fn own(&self, who: &Principal) -> Result<Vec<Own>, DeskError> {
+        let keys: Vec<String> = who.addresses.iter().map(|address| address.key().to_owned()).collect();
+        let now = self.clock.now();
+        let rows = self.store.recent(&keys, MOST).await?;
+        Ok(rows.into_iter().map(|row| own(row, now)).collect())
+    }
+}
+
+fn own(row: RecentRow, now: Timestamp) -> Own {
+    let stands = stands(&row, now);
+    let undo = row.undo_until.is_some_and(|until| now < until);
+    let can = match stands {
+        Stands::Waits(_) => vec![Can::TakeBack, Can::SendNow],
+        Stands::Held => vec![Can::Decide, Can::TakeBack],
+        Stands::TakenBack if undo => vec![Can::Undo],
+        _ => Vec::new(),
+    };
+    Own { row, stands, can }
+}
+
+fn stands(row: &RecentRow, now: Timestamp) -> Stands {
+    match &row.held {
+        Some((HeldState::Held, ..)) => return Stands::Held,
+        Some((HeldState::Returned, ..)) if row.undo_until.is_some() => return Stands::TakenBack,
+        Some((HeldState::Returned, ..)) => return Stands::Returned,
+        Some((HeldState::Expired, ..)) => return Stands::Expired,
+        Some((HeldState::Released, ..)) | None => {}
+    }
+    let copies =
+        |states: &[DeliveryState]| -> usize { states.iter().filter_map(|state| row.copies.get(state)).sum() };
+    let all: usize = row.copies.values().sum();
+    let failed = copies(&[DeliveryState::Failed]);
+    let delivered = copies(&[DeliveryState::Delivered]);
+    if let Some(leaves) = row.leaves.filter(|leaves| now < *leaves) {
+        return Stands::Waits(leaves);
+    }
+    if row.held.is_none() && row.undo_until.is_some() {
+        return Stands::TakenBack;
+    }
+    if failed > 0 {
+        return Stands::Undelivered(failed);
+    }
+    if all == 0 || copies(&[DeliveryState::Dropped]) == all {
+        return Stands::Refused;
+    }
+    if delivered < all {
+        return Stands::Leaving;
+    }
+    let way = row.held.as_ref().map_or(Some(row.action.as_str()), |(_, decision, _)| decision.as_deref());
+    if matches!(way, Some("split" | "bcc")) { Stands::Apart } else { Stands::AsWritten }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id;
+    use std::collections::BTreeMap;
+
+    const NOW: Timestamp = Timestamp(1_790_000_000_000);
+
+    fn row(action: &str, held: Option<(HeldState, &str)>, copies: &[(DeliveryState, usize)]) -> RecentRow {
+        let id = Id::new(NOW, 0);
+        RecentRow {
+            id,
+            received: NOW,
+            subject: String::new(),
+            recipients: Vec::new(),
+            recipient_count: 2,
+            action: action.to_owned(),
+            held: held.map(|(state, how)| (state, Some(how.to_owned()), id)),
+            undo_until: None,
+            copies: copies.iter().copied().collect::<BTreeMap<_, _>>(),
+            leaves: None,
+        }
+    }
+
+    #[test]
+    fn how_a_mail_stands_and_what_can_be_done() {
+        use DeliveryState::{Delivered, Dropped, Failed, Ready, Waiting};
+        let later = Some(NOW.plus(std::time::Duration::from_mins(5)));
+        let (soon, before) = (later, Some(NOW.minus(std::time::Duration::from_mins(5))));
+        let with = |mut row: RecentRow, leaves, undo| {
+            row.leaves = leaves;
+            row.undo_until = undo;
+            row
+        };
+        for (row, wanted, can) in [
+            (row("pass", None, &[(Delivered, 1)]), Stands::AsWritten, vec![]),
+            (row("split", None, &[(Delivered, 2)]), Stands::Apart, vec![]),
+            (row("split", None, &[(Delivered, 1), (Ready, 1)]), Stands::Leaving, vec![]),
+            (row("pass", None, &[(Delivered, 1), (Failed, 1)]), Stands::Undelivered(1), vec![]),
+            (row("pass", None, &[(Dropped, 1)]), Stands::Refused, vec![]),
+            (row("reject", None, &[]), Stands::Refused, vec![]),
+            (
+                with(row("delay", None, &[(Waiting, 1)]), soon, None),
+                Stands::Waits(soon.unwrap()),
+                vec![Can::TakeBack, Can::SendNow],
+            ),
+            (with(row("delay", None, &[(Waiting, 1)]), before, None), Stands::Leaving, vec![]),
+            (with(row("delay", None, &[(Dropped, 1)]), None, later), Stands::TakenBack, vec![Can::Undo]),
+            (with(row("delay", None, &[(Dropped, 1)]), None, before), Stands::TakenBack, vec![]),
+            (row("hold", Some((HeldState::Held, "")), &[]), Stands::Held, vec![Can::Decide, Can::TakeBack]),
+            (row("hold", Some((HeldState::Returned, "no")), &[]), Stands::Returned, vec![]),
+            (
+                with(row("hold", Some((HeldState::Returned, "")), &[]), None, later),
+                Stands::TakenBack,
+                vec![Can::Undo],
+            ),
+            (row("hold", Some((HeldState::Expired, "")), &[]), Stands::Expired, vec![]),
+            (row("hold", Some((HeldState::Released, "split")), &[(Delivered, 2)]), Stands::Apart, vec![]),
+            (row("hold", Some((HeldState::Released, "as-is")), &[(Delivered, 1)]), Stands::AsWritten, vec![]),
+            (row("hold", Some((HeldState::Released, "as-is")), &[(Ready, 1)]), Stands::Leaving, vec![]),
+        ] {
+            let found = own(row.clone(), NOW);
+            assert_eq!((found.stands, found.can), (wanted, can), "{row:?}");
+        }
+    }
+}

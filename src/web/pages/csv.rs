@@ -1,0 +1,90 @@
+//! The report's tables for other programs (RFC 4180): in UTF-8 with a byte order mark, which spreadsheets
+//! need to read Japanese. What stands in a cell is never taken for a formula.
+
+use super::super::words::Words;
+use super::chart::day;
+use crate::desk::report::Numbers;
+use crate::store::HeldState;
+use crate::store::known::Tally;
+
+/// Which tables there are.
+pub(super) const WORDS: [&str; 3] = ["days", "rules", "senders"];
+/// What may be decided, a column each.
+const ACTIONS: [&str; 6] = ["pass", "split", "hold", "bcc", "delay", "reject"];
+/// States of held messages, a column each.
+const STATES: [HeldState; 4] =
+    [HeldState::Held, HeldState::Released, HeldState::Returned, HeldState::Expired];
+
+/// One of the tables.
+pub(super) fn table(t: &Words, of: &str, numbers: &Numbers) -> String {
+    let mut out = String::from("\u{feff}");
+    match of {
+        "rules" => held(t, &mut out, "desk-filter-rule", &numbers.rules),
+        "senders" => held(t, &mut out, "desk-from", &numbers.senders),
+        _ => days(t, &mut out, numbers),
+    }
+    out
+}
+
+fn days(t: &Words, out: &mut String, numbers: &Numbers) {
+    let mut head = vec![t.p("desk-report-day").to_string()];
+    head.extend(ACTIONS.iter().map(|action| t.of("desk-action-", action)));
+    head.push(t.p("desk-report-prevented").to_string());
+    line(out, &head);
+    for one in &numbers.days {
+        let mut cells = vec![day(t, one.begins)];
+        cells
+            .extend(ACTIONS.iter().map(|action| one.accepted.get(*action).copied().unwrap_or(0).to_string()));
+        cells.push(one.prevented.to_string());
+        line(out, &cells);
+    }
+}
+
+fn held(t: &Words, out: &mut String, what: &'static str, tally: &Tally) {
+    let mut head = vec![t.p(what).to_string()];
+    head.extend(STATES.iter().map(|state| t.of("desk-state-", state)));
+    line(out, &head);
+    for (name, states) in tally {
+        let mut cells = vec![name.clone()];
+        cells.extend(STATES.iter().map(|state| states.get(state).copied().unwrap_or(0).to_string()));
+        line(out, &cells);
+    }
+}
+
+fn line(out: &mut String, cells: &[String]) {
+    let cells: Vec<String> = cells.iter().map(|text| cell(text)).collect();
+    out.push_str(&cells.join(","));
+    out.push_str("\r\n");
+}
+
+/// A text as a cell. One that a spreadsheet would compute gets an apostrophe before it.
+fn cell(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let guard = if text.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
+    if guard.is_empty() && !text.contains([',', '"', ' ']) {
+        return text;
+    }
+    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_texts_whatever_stands_in_them() {
+        for (text, expected) in [
+            ("12", "12"),
+            ("a@x.example", "a@x.example"),
+            ("a,b", "\"a,b\""),
+            ("a\"b", "\"a\"\"b\""),
+            ("=cmd|' /C calc'!A0", "\"'=cmd|' /C calc'!A0\""),
+            ("+1", "\"'+1\""),
+            ("-1", "\"'-1\""),
+            ("@x", "\"'@x\""),
+            ("a\r\nb", "\"a  b\""),
+        ] {
+            assert_eq!(cell(text), expected, "{text}");
+        }
+    }
+}
