@@ -21,6 +21,7 @@ mod tasks;
 mod tls;
 mod upstream;
 
+use crate::accounts::guesses::Guesses;
 use crate::clock::{Clock, RelayClock, SystemClock, SystemEntropy};
 use crate::config::{Config, reason};
 use crate::connections;
@@ -265,7 +266,8 @@ impl Sockets {
 }
 
 /// What outlives a restart: found on the way, and learned from what was delivered.
-fn remember(tasks: &mut Tasks, found: memory::Found, desk: &Desk) {
+fn remember(tasks: &mut Tasks, guesses: Arc<Guesses>, tally: Tally, desk: &Desk) {
+    let found = memory::Found { guesses, tally };
     let keeping = memory::keep(found, Arc::clone(&desk.store), Arc::clone(&desk.clock));
     tasks.background("memory", keeping);
     tasks.background("learning", desk.clone().learn_forever());
@@ -361,8 +363,7 @@ impl Running {
         tasks.background("courier", courier.clone().broken());
         tasks.background("control", sockets.control.run(desk.clone()));
         tasks.background("expiry", desk.clone().expire_forever());
-        let found = memory::Found { guesses: sockets.gatekeeper.guesses(), tally: sockets.tally.clone() };
-        remember(&mut tasks, found, &desk);
+        remember(&mut tasks, sockets.gatekeeper.guesses(), sockets.tally.clone(), &desk);
         let server = sockets.secured.server.clone();
         let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());
         // Certificates are good by the world's clock.
