@@ -77,6 +77,7 @@ fn message(number: u64, to: &[Address], body: Bytes) -> Anything<NewMessage> {
             copies: to.len(),
             exposures: 0,
             would: None,
+            known: false,
         }],
         fork: None,
         envelope,

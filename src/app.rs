@@ -35,7 +35,7 @@ use crate::examine::Examiner;
 use crate::hook;
 use crate::intake::{Answer, Doorway, Intake};
 use crate::listener::access::Access;
-use crate::listener::{Listener, Reload};
+use crate::listener::{Listener, Reload, Role};
 use crate::notice::{self, Postman};
 use crate::people::People;
 use crate::store::StoreError;
@@ -329,6 +329,7 @@ impl Running {
                     sockets.gatekeeper.counts().register(registry);
                     sockets.tally.register(registry);
                     changing.hooks.tally().register(registry);
+                    intake.copies().register(registry);
                     registry.register(
                         "store_request_seconds",
                         "How long requests held the store's writer",
@@ -357,6 +358,7 @@ impl Running {
         let found = memory::Found { guesses, tally: sockets.tally.clone() };
         let remembering = memory::keep(found, Arc::clone(&desk.store), Arc::clone(&desk.clock));
         tasks.background("memory", remembering);
+        tasks.background("learning", desk.clone().learn_forever());
         let server = sockets.secured.server.clone();
         let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());
         // Certificates are good by the world's clock.
@@ -395,8 +397,9 @@ impl Running {
     /// What was bound, for the log: `smtp=127.0.0.1:2525 desk=127.0.0.1:8025`.
     pub fn addresses(&self) -> String {
         let mut text = String::new();
-        for (address, _) in &self.listeners {
-            let _ = write!(text, "smtp={address} ");
+        for ((address, _), wanted) in self.listeners.iter().zip(&self.config.listeners) {
+            let what = if matches!(wanted.role, Role::Journal { .. }) { "journal" } else { "smtp" };
+            let _ = write!(text, "{what}={address} ");
         }
         if let Some(address) = self.web {
             let _ = write!(text, "desk={address} ");
@@ -490,7 +493,7 @@ impl Running {
         let changes = [
             (addresses(config) != addresses(began), "the addresses of [[listener]]"),
             (config.database != began.database, "[store] url"),
-            (config.keep != began.keep, "[store] keep"),
+            (config.keep != began.keep, "[store] keep or [knowledge] keep"),
             (config.journal_key != began.journal_key, "[store] journal_key_file"),
             (config.journal_head_to != began.journal_head_to, "[store] journal_head_to"),
             (config.desk.address != began.desk.address, "[desk] address"),

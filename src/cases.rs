@@ -4,7 +4,7 @@
 //! format stands in `policy/README.md`. A case is examined, its copies are planned and audited, and
 //! nothing is sent.
 
-use crate::clock::Timestamp;
+use crate::clock::{Day, Timestamp};
 use crate::diagnostic::{Diagnostic, read_toml};
 use crate::examine::Examiner;
 use crate::id::Id;
@@ -12,6 +12,7 @@ use crate::message::address::parse_list;
 use crate::message::envelope::Recipient;
 use crate::message::{Address, Envelope, Header};
 use crate::policy::facts::Disclosed;
+use crate::policy::learned::Shared;
 use crate::policy::{Action, Disclosure, Knowledge, Organisation, Policy, Timing, Verdict};
 use crate::rewrite::plan::{CopyOptions, Stamp};
 use bytes::Bytes;
@@ -94,6 +95,9 @@ struct RawCase {
     /// What was openly delivered before.
     #[serde(default)]
     disclosed: Vec<RawDisclosed>,
+    /// Mails that showed people to each other, for `known_to_each_other`.
+    #[serde(default)]
+    known: Vec<RawKnown>,
     /// The message itself; line ends are made CRLF.
     message: Option<Spanned<String>>,
     /// A file that holds it, relative to this one.
@@ -107,6 +111,14 @@ struct RawDisclosed {
     id: String,
     from: Option<Spanned<String>>,
     addresses: Spanned<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawKnown {
+    id: Option<String>,
+    date: Spanned<String>,
+    people: Spanned<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -306,7 +318,18 @@ impl Runner<'_> {
             let addresses = self.addresses(&one.addresses)?;
             Ok(Disclosed { message_id: one.id.clone(), from, addresses, mail: String::new() })
         });
-        Ok(Knowledge { threads: threads.collect::<Result<_, Diagnostic>>()?, ..Knowledge::default() })
+        let threads = threads.collect::<Result<_, Diagnostic>>()?;
+        let mut shared = Vec::new();
+        for one in &case.known {
+            let day = Day::parse(one.date.get_ref()).ok_or_else(|| {
+                self.wrong(one.date.span(), "expected a day such as \"2026-11-12\"".to_owned())
+            })?;
+            let met = self.addresses(&one.people)?;
+            let together = Shared { cited: None, since: day, last: day, met };
+            shared.extend(one.id.iter().map(|id| Shared { cited: Some(id.clone()), ..together.clone() }));
+            shared.push(together);
+        }
+        Ok(Knowledge { threads, shared, ..Knowledge::default() })
     }
 
     fn addresses(&self, list: &Spanned<Vec<String>>) -> Result<Vec<Address>, Diagnostic> {

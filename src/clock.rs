@@ -5,8 +5,10 @@
 //! through them: secrets (tokens, keys, nonces), which come from the system alone, for nobody may be able to
 //! foretell them; and the monotonic clock, by which deadlines of sockets are kept.
 
+mod day;
 mod relay;
 
+pub use day::Day;
 pub use relay::{OperatingSystem, RelayClock, Sources};
 use serde::{Deserialize, Serialize};
 use std::fmt;

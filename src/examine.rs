@@ -8,6 +8,7 @@
 use crate::clock::Timestamp;
 use crate::message::{Address, Envelope, Fork, Header};
 use crate::policy::facts::Preface;
+use crate::policy::learned::Shared;
 use crate::policy::risks::{self, Risk};
 use crate::policy::verdict::{Bilingual, RuleOutcome};
 use crate::policy::{
@@ -148,6 +149,12 @@ impl Examiner {
         let mut examining = self.begin(envelope);
         examining.feed(&Bytes::copy_from_slice(message))?;
         examining.finish(knowledge)
+    }
+
+    /// The same message, had this been known of its outsiders.
+    pub fn acquainted(&self, seen: &mut Examination, shared: &[Shared]) {
+        seen.facts.meet(shared);
+        seen.verdict = judged(&self.policy, &mut seen.facts);
     }
 
     /// Carries the verdict out as far as planning and auditing the copies. What the audit finds turns
@@ -335,6 +342,18 @@ impl Examining {
         }
     }
 
+    /// The outsiders whose acquaintance with each other bears on the verdict; nobody where they are fewer
+    /// than two.
+    pub fn concerned(&self) -> &[Address] {
+        match &self.stage {
+            Stage::Header { .. } => &[],
+            Stage::Body(opened) => match opened.preface.facts().concerned.as_slice() {
+                [] | [_] => &[],
+                several => several,
+            },
+        }
+    }
+
     /// Whether [`Self::finish`] may keep a thread busy for long: containers are opened there.
     pub fn is_heavy(&self) -> bool {
         match &self.stage {
@@ -364,9 +383,7 @@ impl Examining {
             None => BodyReport::default(),
         };
         let mut facts = preface.complete(report.facts.clone(), self.size, knowledge, &organisation);
-        facts.exempt = self.policy.exempts(&facts);
-        let mut verdict = self.policy.decide(&facts);
-        verdict.rules.extend(form_note(&facts.notes));
+        let verdict = judged(&self.policy, &mut facts);
         let fork = index.as_ref().ok().and_then(|header| {
             Fork::of(self.envelope.sender.as_ref(), header, report.variant, self.received)
         });
@@ -382,6 +399,14 @@ impl Examining {
             fork,
         })
     }
+}
+
+/// What the rules make of the facts.
+fn judged(policy: &Policy, facts: &mut Facts) -> Verdict {
+    facts.exempt = policy.exempts(facts);
+    let mut verdict = policy.decide(facts);
+    verdict.rules.extend(form_note(&facts.notes));
+    verdict
 }
 
 /// Where the header block ends: before the first empty line (RFC 5322 §2.1).

@@ -6,6 +6,7 @@
 
 mod accept;
 mod budget;
+pub mod copies;
 mod forks;
 mod held;
 pub mod openings;
@@ -25,6 +26,8 @@ pub enum Answer {
     Queued(Id),
     /// `250 2.0.0 held as ID: REASON` (first 100 ASCII characters of it are enough to understand)
     Held(Id, String),
+    /// `250 2.0.0 noted as ID`: a copy for the journal; what it teaches is on disk, the rest is gone.
+    Noted(Id),
     /// `550 5.7.1 …`: a rule rejects it; nothing is stored.
     Rejected(String),
     /// `554 5.4.6`: a loop.
@@ -45,6 +48,11 @@ pub trait Doorway: Send + Sync + 'static {
     /// A transaction's content begins (after DATA, before the 354). An answer instead of a reception
     /// is what the client gets in place of the 354.
     async fn begin(&self, origin: Origin, envelope: Envelope) -> Result<Box<dyn Reception>, Answer>;
+
+    /// The same for a copy that a mail host sent to the journal: it is learned from, and goes nowhere.
+    async fn copied(&self, _origin: Origin) -> Result<Box<dyn Reception>, Answer> {
+        Err(Answer::Unavailable)
+    }
 }
 
 /// One message's content on its way in.

@@ -41,6 +41,9 @@ pub enum Event {
         /// In observe mode: what would have been done, and the exposures that would have prevented.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         would: Option<Would>,
+        /// It passed because one known mail showed its outsiders to each other.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        known: bool,
     },
     /// An attempt to deliver one copy ended.
     Attempt {
@@ -85,6 +88,10 @@ pub enum Event {
     Noticed { kind: String, notice: Id },
     /// Deliveries were dropped, paused, resumed or retried by somebody.
     Queue { by: String, verb: String, deliveries: usize },
+    /// Who wrote with whom was learned from an archive of so many mails.
+    Learned { by: String, mails: u64, learned: u64, unreadable: u64 },
+    /// Somebody was taken out of so many sets of people that were learned. Who it was is not kept.
+    Forgotten { by: String, sets: usize },
     /// The second lock stopped deliveries: a hidden address was found at sending.
     Stopped { places: Vec<String>, left: usize, total: usize },
 }

@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("id", &["clock"]),
     ("message", &["clock", "id"]),
     ("smtp", &["clock", "id"]),
-    ("policy", &["message", "diagnostic"]),
+    ("policy", &["message", "diagnostic", "clock"]),
     ("rewrite", &["message", "policy", "clock", "id"]),
     ("store", &["clock", "id", "journal", "message", "policy", "rewrite", "token"]),
     ("token", &[]),

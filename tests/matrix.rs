@@ -91,6 +91,7 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("GET", "/api/v1/circles", Kind::Api(Scope::CirclesRead)),
     ("POST", "/api/v1/circles", Kind::Api(Scope::CirclesChange)),
     ("DELETE", "/api/v1/circles/{id}", Kind::Api(Scope::CirclesChange)),
+    ("POST", "/api/v1/knowledge/forget", Kind::Api(Scope::KnowledgeChange)),
     ("POST", "/logout", Kind::Change),
 ];
 
@@ -592,5 +593,35 @@ async fn a_release_remembers_a_circle() {
     let members: BTreeSet<&str> = circles[0].members.iter().map(Address::as_str).collect();
     assert_eq!((circles.len(), circles[0].name.as_str()), (1, "Fair"));
     assert_eq!(members, BTreeSet::from(["a@x.example", "b@y.example"]));
+    rig.running.shutdown().await;
+}
+
+/// After three releases of just these people a circle is offered, with the day on which it ends, to those who
+/// make circles and nobody else; not any more once there is one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_circle_is_offered_after_three_releases() {
+    let rig = Rig::start().await;
+    let headers = rig.headers(Role::Approver);
+    let csrf = rig.form_token(Role::Approver).await;
+    let offers = async |role: Role, id: Id| {
+        let page = rig.ask("GET", &format!("/held/{id}"), &rig.headers(role), None).await;
+        assert_eq!(page.status, 200, "{role:?}");
+        page.body.contains("id=\"offer-name\"")
+    };
+    for round in 0..4 {
+        let id = rig.hold().await;
+        assert_eq!(offers(Role::Approver, id).await, round == 3, "after {round} releases");
+        assert!(!offers(Role::Auditor, id).await);
+        let page = rig.ask("GET", &format!("/held/{id}"), &headers, None).await;
+        assert!(page.body.contains("Who knows whom"), "{}", page.body);
+        let form = format!("csrf={csrf}&as=as-is");
+        let answer = rig.ask("POST", &format!("/held/{id}/release"), &headers, Some(&form)).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+    }
+    let form = format!("csrf={csrf}&name=Fair&days=90&members=a%40x.example%0D%0Ab%40y.example");
+    let made = rig.ask("POST", "/circles", &headers, Some(&form)).await;
+    assert_eq!(made.status, 303, "{}", made.body);
+    let id = rig.hold().await;
+    assert!(!offers(Role::Approver, id).await, "there is a circle");
     rig.running.shutdown().await;
 }

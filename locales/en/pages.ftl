@@ -379,6 +379,8 @@ desk-event-repeated = The same came again for { $count ->
 desk-event-namesake = Has the Message-ID of another mail, { $of }
 desk-event-taken-back = Taken back by { $by }
 desk-event-undone = Undone by { $by }
+desk-event-learned = { $by } had { $mails } mails of an archive learned from; { $learned } taught something new
+desk-event-forgotten = { $by } had somebody taken out of { $sets } sets of people that were learned
 desk-event-joined = Came in a transaction of its own and belongs to { $item }
 
 desk-and-more = and { $count } more
@@ -407,6 +409,7 @@ desk-report-days = { $count } days
 desk-report-prevented = disclosures prevented
 desk-report-accepted = mails accepted
 desk-report-passed = passed as they were
+desk-report-known = of these, because one mail had shown their people to each other
 desk-report-apart = sent individually or as Bcc without asking
 desk-report-waiting = waiting for a decision now
 desk-report-released = held, then sent
@@ -456,6 +459,15 @@ desk-circle-no-address = “{ $text }” is no address. Nothing was made.
 desk-circle-not-yours = You can see circles, but not make or end them.
 desk-circle-gone = This circle does not exist, or is no longer in force.
 desk-circle-gone-title = Nothing to end
+desk-knows = Who knows whom
+desk-knows-each = { $count ->
+    [one] The person outside
+   *[other] Each of the { $count } people outside
+}
+desk-knows-some = knows { $count } of the { $others } others, since { $since }
+desk-knows-nobody = was on no known mail with any of the others
+desk-offer = Just these people were let see each other { $count } times. As a circle they need not be asked about until { $until }.
+desk-offer-do = Make this circle
 desk-remember = Remember these people as a circle
 desk-remember-text = { $count ->
     [one] 1 person outside

@@ -9,7 +9,7 @@ use crate::accounts::{Accounts, Authenticator, Counts, Tenant, key};
 use crate::clock::Clock;
 use crate::config::{Auth, AuthSource, Config, Ldap, LdapFind, ListenerAuth, Sending, UpstreamTls};
 use crate::dns::Resolver;
-use crate::listener::access;
+use crate::listener::{Role, access};
 use crate::smtp::sasl::token_response;
 use crate::spf::Ranges;
 use crate::spf::set::Ask;
@@ -55,7 +55,9 @@ impl Gatekeeper {
             Some(auth) => Some(Arc::new(self.authenticator(auth, config)?)),
             None => None,
         };
-        let tenants = config.listeners.iter().filter_map(|listener| listener.sending.tenant.as_ref());
+        // What tells the sources of copies is taken out of nothing that is relayed: it need not be a secret.
+        let relays = config.listeners.iter().filter(|listener| matches!(listener.role, Role::Relay));
+        let tenants = relays.filter_map(|listener| listener.sending.tenant.as_ref());
         let stripped: Arc<[String]> = tenants.map(|tenant| tenant.header.clone()).collect();
         for listener in &config.listeners {
             if !listener.sending.spf.is_empty() && listener.sending.tenant.is_none() {

@@ -11,6 +11,7 @@ use crate::config::{Config, ListenerAuth, Upstream, UpstreamRoute, UpstreamTls, 
 use crate::control::{Answer, Request, client, socket_path};
 use crate::dns::Resolver;
 use crate::hook;
+use crate::listener::Role;
 use crate::message::Address;
 use crate::policy::Mode;
 use crate::upstream::tally::Tally;
@@ -221,12 +222,23 @@ fn relaying(config: &Config, found: &mut Findings) {
         let address = listener.address;
         let sending = &listener.sending;
         let others = listener.client_certificates.is_empty() && sending.spf.is_empty();
-        if listener.allow.is_empty() && others && sending.auth == ListenerAuth::Off {
+        if matches!(listener.role, Role::Journal { .. }) {
+            let text = format!("{address}: copies for the journal; nothing is relayed here");
+            found.ok("listener", text);
+            if !listener.client_certificates.is_empty() && sending.tenant.is_none() {
+                let why = "a host that many share has one certificate for all of them; add `tenant`, unless it is \
+                           a host of your own";
+                found.warn("listener", format!("{address}: `client_certificates` without `tenant`: {why}"));
+            }
+        } else if listener.allow.is_empty() && others && sending.auth == ListenerAuth::Off {
             found.warn("listener", format!("{address}: `allow` is empty, so nobody may relay"));
         }
         for net in listener.allow.iter().filter(|net| net.prefix_len() == 0) {
             found.error("listener", format!("{address}: `allow` names {net}: the whole world could relay"));
         }
+    }
+    if config.listeners.iter().all(|listener| matches!(listener.role, Role::Journal { .. })) {
+        found.warn("listener", "every [[listener]] has role = \"journal\": nothing can be relayed");
     }
 }
 

@@ -54,6 +54,11 @@ impl Doorway for Observed {
             }
         }
     }
+
+    async fn copied(&self, origin: Origin) -> Result<Box<dyn Reception>, Answer> {
+        let inner = self.intake.copied(origin).await?;
+        Ok(Box::new(Watched { inner, watcher: self.watcher.clone() }))
+    }
 }
 
 struct Watched {

@@ -134,6 +134,7 @@ pub(super) fn listeners(config: &Config, secured: &Secured, access: Vec<Access>)
         .iter()
         .zip(access)
         .map(|(wanted, access)| listener::Settings {
+            role: wanted.role.clone(),
             access,
             address: wanted.address,
             hostname: config.hostname.clone(),

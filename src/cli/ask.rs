@@ -32,7 +32,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::failed(format!("cannot start: {error}")))
 }
 
-async fn answer(config: &Config, request: &Request) -> Result<Answer, Failure> {
+pub(super) async fn answer(config: &Config, request: &Request) -> Result<Answer, Failure> {
     let socket = control::socket_path(&config.database);
     let started = Instant::now();
     loop {

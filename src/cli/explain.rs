@@ -7,7 +7,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, reason};
 use crate::control::{Answer, Request};
 use crate::desk::explain::{Explanation, Leaving, Shown, render};
-use crate::examine::Examiner;
+use crate::examine::{Examiner, Examining};
 use crate::id::Id;
 use crate::message::{Address, Envelope, Recipient};
 use crate::policy::Knowledge;
@@ -89,7 +89,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     let mut examining = ground.examiner.begin(envelope);
     examining.feed(&message).map_err(refused)?;
     examining.end().map_err(refused)?;
-    let known = known(context, ground.note.is_none(), examining.references());
+    let known = known(context, ground.note.is_none(), &examining);
     let seen = examining.finish(&known).map_err(refused)?;
     let (explained, deliveries) = Explanation::of(&ground.examiner, &seen, &stamp, |copies| {
         room(context, &ground.examiner, sender.as_ref(), copies)
@@ -119,11 +119,12 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
 }
 
 /// What the relay knows that bears on the message; nothing where there is no relay and no database.
-fn known(context: &Context, configured: bool, references: &[String]) -> Knowledge {
-    let request = Request::Knowledge { references: references.to_vec() };
+fn known(context: &Context, configured: bool, examining: &Examining) -> Knowledge {
+    let (references, concerned) = (examining.references().to_vec(), examining.concerned().to_vec());
+    let request = Request::Knowledge { references, concerned };
     match configured.then(|| ask(context, &request)) {
-        Some(Ok(Answer::Knowledge { threads, circles })) => {
-            Knowledge { threads, circles: Arc::new(circles), identity: None }
+        Some(Ok(Answer::Knowledge { threads, circles, shared })) => {
+            Knowledge { threads, circles: Arc::new(circles), shared, identity: None }
         }
         _ => Knowledge::default(),
     }

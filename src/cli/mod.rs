@@ -13,6 +13,7 @@ mod dkim;
 mod explain;
 mod held;
 mod layout;
+mod learn;
 mod mail;
 mod out;
 mod policy;
@@ -61,6 +62,10 @@ enum Command {
     Explain(explain::Arguments),
     /// Show what the policy would have done to mail that was sent: mbox, Maildir, folders of .eml
     Replay(replay::Arguments),
+    /// Learn who wrote with whom from mail that is kept: mbox, Maildir, folders of .eml
+    Learn(learn::Arguments),
+    /// Take somebody out of all that was learned of who wrote with whom
+    Forget(learn::Forget),
     /// Work on the policy: run its cases
     #[command(subcommand)]
     Policy(policy::Verb),
@@ -176,6 +181,8 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Check(arguments) => check::run(context, &arguments),
         Command::Explain(arguments) => explain::run(context, &arguments),
         Command::Replay(arguments) => replay::run(context, &arguments),
+        Command::Learn(arguments) => learn::run(context, &arguments),
+        Command::Forget(arguments) => learn::forget(context, arguments),
         Command::Policy(verb) => policy::run(context, &verb),
         Command::Audit(verb) => audit::run(context, &verb),
         Command::Circle(verb) => circle::run(context, verb),

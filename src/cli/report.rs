@@ -1,7 +1,7 @@
 //! `sekisho report`: numbers over a span of time, the same as the desk's page shows an administrator.
 
 use super::ask::{ask, unexpected};
-use super::layout::{Table, thousands};
+use super::layout::{Table, count, thousands};
 use super::{Context, Failure};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::units::Span;
@@ -54,6 +54,16 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
             text,
             "would be prevented   {} (mail that passed in observe mode, had its verdicts been carried out)",
             paint.bold(&thousands(numbers.would.exposures_prevented))
+        );
+    }
+    let known: u64 = numbers.knowledge.mails.values().sum();
+    if known > 0 {
+        let _ = writeln!(
+            text,
+            "known to each other  {} passed for it (known are {} mails and {} people)",
+            count(usize::try_from(numbers.knowledge.passed).unwrap_or(usize::MAX), "mail", "mails"),
+            thousands(known),
+            thousands(numbers.knowledge.people)
         );
     }
     if let Decisions { count, median_seconds: Some(half), nine_of_ten_seconds: Some(most) } =

@@ -4,7 +4,7 @@ use super::Context;
 use super::layout::{clean, count, some_of, thousands};
 use super::out::Out;
 use crate::clock::Timestamp;
-use crate::desk::explain::{CopyView, Explanation, FactsView, RuleView};
+use crate::desk::explain::{CopyView, Explanation, FactsView, KnownView, RuleView};
 use crate::policy::Action;
 use crate::rewrite::Hit;
 use serde::Serialize;
@@ -88,6 +88,24 @@ pub(super) fn body(out: &Out, explained: &Explanation, held: bool) -> String {
     text
 }
 
+/// `all 6 were on the mail of 2026-11-12 that this answers; the first mail to just these people is of …`
+fn acquaintance(mail: &KnownView) -> String {
+    let which = if mail.answered { "the mail" } else { "a mail" };
+    let answers = if mail.answered { " that this answers" } else { "" };
+    let met = mail.people - mail.strangers.len().min(mail.people);
+    let whom =
+        if mail.strangers.is_empty() { format!("all {met}") } else { format!("{met} of {}", mail.people) };
+    let not = match mail.strangers.as_slice() {
+        [] => String::new(),
+        strangers => format!(", and not {}", some_of(strangers, 6)),
+    };
+    let since = &mail.since;
+    format!(
+        "{whom} were on {which} of {}{answers}{not}; the first mail to its people was of {since}",
+        mail.last
+    )
+}
+
 fn facts(text: &mut String, facts: &FactsView) {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<15} {}", clean(value));
@@ -120,6 +138,7 @@ fn facts(text: &mut String, facts: &FactsView) {
     let named = [
         (facts.reply, "reply"),
         (facts.circle, "circle"),
+        (facts.known_to_each_other, "known to each other"),
         (facts.report, "report"),
         (facts.auto_forward, "auto-forward"),
         (facts.calendar.is_some(), "calendar"),
@@ -130,6 +149,9 @@ fn facts(text: &mut String, facts: &FactsView) {
     let kinds: Vec<&str> = named.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
     if !kinds.is_empty() {
         line("kind", &kinds.join(", "));
+    }
+    if let Some(mail) = &facts.nearest_mail {
+        line("known", &acquaintance(mail));
     }
     line("size", &format!("{} octets", thousands(facts.size)));
     if !facts.attachments.is_empty() {

@@ -18,7 +18,7 @@ pub(super) enum Verb {
         /// Its name: letters, digits, `-`, `_` and `.`
         name: String,
         /// What it is good for: held:read, held:decide, message:read, report:read, queue:read, queue:change,
-        /// circles:read, circles:change; may stand several times
+        /// circles:read, circles:change, knowledge:change; may stand several times
         #[arg(long = "scope", value_name = "SCOPE", required = true)]
         scopes: Vec<Scope>,
         /// When it ends, such as 90d; without it, never

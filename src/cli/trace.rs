@@ -99,6 +99,13 @@ fn sentence(event: &Event) -> String {
         Event::AskedAgain { by, anew } => format!("{by} asks to send it again openly, as {anew}"),
         Event::Again { of } => format!("made anew from {of}, which was sent individually"),
         Event::Namesake { of } => format!("has the Message-ID of {of}, which is another mail"),
+        Event::Learned { by, mails, learned, unreadable } => format!(
+            "{by} had {mails} mails of an archive learned from: {learned} taught something new, {unreadable} places \
+             could not be read"
+        ),
+        Event::Forgotten { by, sets } => {
+            format!("{by} had somebody taken out of {sets} sets of people that were learned")
+        }
         Event::TakenBack { by } => format!("taken back by {by}"),
         Event::Undone { by } => format!("taking it back was undone by {by}"),
         Event::Joined { item, state } => format!("a transaction of {item}, which is {state}"),

@@ -43,6 +43,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) store: Store,
     #[serde(default)]
+    pub(super) knowledge: store::Knowledge,
+    #[serde(default)]
     pub(super) desk: desk::Desk,
     #[serde(default)]
     pub(super) limits: Limits,
@@ -127,6 +129,10 @@ impl<'de> Deserialize<'de> for Domains {
 pub(super) struct Listener {
     pub(super) address: Bind,
     #[serde(default)]
+    pub(super) role: Role,
+    #[serde(default)]
+    pub(super) users: Vec<String>,
+    #[serde(default)]
     pub(super) allow: Vec<Network>,
     #[serde(default)]
     pub(super) normalise_line_ends: Vec<Network>,
@@ -142,6 +148,15 @@ pub(super) struct Listener {
     #[serde(default)]
     pub(super) spf: Vec<String>,
     pub(super) tenant: Option<accounts::Tenant>,
+}
+
+/// `role`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Role {
+    #[default]
+    Relay,
+    Journal,
 }
 
 /// An address and port to listen on.

@@ -7,6 +7,7 @@ mod accounts;
 mod approvers;
 mod desk;
 mod dns;
+mod journal;
 mod keys;
 mod notices;
 mod sealing;
@@ -16,7 +17,7 @@ pub mod units;
 mod upstream;
 
 use crate::diagnostic::{Diagnostic, read_toml};
-use crate::listener::TlsMode;
+use crate::listener::{Role, TlsMode};
 use crate::policy::approvers::{Asked, Group};
 use crate::policy::{Mode, Organisation};
 use crate::rewrite::plan::CopyOptions;
@@ -107,6 +108,8 @@ pub struct Config {
 pub struct Listener {
     /// What it binds; port 0 takes a free one.
     pub address: SocketAddr,
+    /// What it takes mail for.
+    pub role: Role,
     /// Networks that may relay.
     pub allow: Vec<IpNet>,
     /// Networks whose bare LF is taken for a line end.
@@ -233,7 +236,7 @@ impl Config {
             dkim: sealing::dkim(keys.dkim, &base, &place)?,
             marks: sealing::marks(keys.marks, &base, &database, by_mx, &place)?,
             database,
-            keep: store::retention(keys.store.keep, &place)?,
+            keep: store::retention(keys.store.keep, &keys.knowledge, &place)?,
             journal_key: keys.store.journal_key_file.map(|file| base.join(&file)),
             journal_head_to: keys.store.journal_head_to,
             desk: desk::desk(keys.desk, &base, &place)?,
@@ -378,6 +381,7 @@ fn listeners(
     let nets = |list: Vec<units::Network>| list.into_iter().map(|net| net.0).collect();
     keys.into_iter()
         .map(|listener| {
+            let role = journal::role(&listener, place)?;
             let names = listener.client_certificates;
             let mode = tls::mode(listener.tls, !names.is_empty(), tls, place)?;
             let sending = accounts::SendingKeys {
@@ -390,6 +394,7 @@ fn listeners(
             };
             Ok(Listener {
                 address: listener.address.0,
+                role,
                 allow: nets(listener.allow),
                 normalise_line_ends: nets(listener.normalise_line_ends),
                 tls: mode,

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A span of time: `"30s"`, `"5m"`, `"1h30m"`, `"3d"`, `"2w"`.
+/// A span of time: `"30s"`, `"5m"`, `"1h30m"`, `"3d"`, `"2w"`, `"1y"` (365 days).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Span(pub Duration);
@@ -17,7 +17,7 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong =
-            || format!("`{text}` is no span of time: write a number and s, m, h, d or w, such as \"5m\"");
+            || format!("`{text}` is no span of time: write a number and s, m, h, d, w or y, such as \"5m\"");
         let mut rest = text.trim();
         let mut total: u64 = 0;
         if rest.is_empty() {
@@ -34,6 +34,7 @@ impl FromStr for Span {
                 "h" => 3_600,
                 "d" => 86_400,
                 "w" => 604_800,
+                "y" => 365 * 86_400,
                 _ => return Err(wrong()),
             };
             rest = rest[letters..].trim_start();
@@ -117,8 +118,15 @@ mod tests {
 
     #[test]
     fn spans() {
-        let table =
-            [("30s", 30), ("5m", 300), ("1h30m", 5_400), ("3d", 259_200), ("2w", 1_209_600), ("0s", 0)];
+        let table = [
+            ("30s", 30),
+            ("5m", 300),
+            ("1h30m", 5_400),
+            ("3d", 259_200),
+            ("2w", 1_209_600),
+            ("1y", 31_536_000),
+            ("0s", 0),
+        ];
         for (text, seconds) in table {
             assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
         }

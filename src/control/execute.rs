@@ -1,13 +1,15 @@
 //! Does what a request asks.
 
-use super::{Answer, Request, TokenView, Trace};
+use super::{Answer, Met, Request, TokenView, Trace};
 use crate::desk::Desk;
 use crate::desk::DeskError;
 use crate::desk::principal::Principal;
 use crate::message::Address;
 use crate::people::{self, scope::Scopes};
 use crate::policy::budget::Sending;
+use crate::policy::learned::{Learned, Source};
 use crate::policy::verdict::RuleOutcome;
+use crate::store::learned::Taught;
 use crate::store::{ApiTokenRow, HeldFilter, MessageRow, StoreError};
 
 /// Most deliveries in one answer.
@@ -58,10 +60,24 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
             desk.end_circle(&admin, id).await?;
             Answer::Ended(id)
         }
-        Request::Knowledge { references } => Answer::Knowledge {
+        Request::Knowledge { references, concerned } => Answer::Knowledge {
             threads: desk.store.disclosed(&references).await?,
             circles: desk.store.circles_in_force(desk.clock.now()).await?.to_vec(),
+            shared: desk.store.shared(&references, &concerned).await?,
         },
+        Request::MayLearn => Answer::LearnBefore(desk.may_learn(&admin).await?.0),
+        Request::Learn { mails } => {
+            let together =
+                |met: Met| Learned::together(met.message_id, met.date, met.people, Source::Archive);
+            let mails = mails.into_iter().filter_map(|met| together(met).ok()).collect();
+            let Taught { learned, known } = desk.learn(&admin, mails).await?;
+            Answer::Taught { learned, known }
+        }
+        Request::ArchiveRead { read } => {
+            desk.archive_read(&admin, read).await?;
+            Answer::Noted
+        }
+        Request::Forget { address } => Answer::Forgotten(desk.forget(&admin, &address).await?),
         Request::Room { sender, recipients } => Answer::Room(room(desk, sender.as_ref(), &recipients)),
         Request::Verify { head } => Answer::Verified(desk.store.verify_chain_from(head).await?),
         Request::Journal { since, after, limit } => {

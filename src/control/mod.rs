@@ -13,11 +13,13 @@ use crate::clock::Timestamp;
 use crate::desk::HeldDetail;
 use crate::desk::circles::CircleWish;
 use crate::desk::decide::{How, Released};
+use crate::desk::learning::ArchiveRead;
 use crate::desk::report::Numbers;
 use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::Address;
 use crate::policy::facts::{Disclosed, KnownCircle};
+use crate::policy::learned::{Learned, Shared};
 use crate::policy::verdict::RuleOutcome;
 use crate::store::chain::{Head, Verified};
 use crate::store::circles::Circle;
@@ -116,6 +118,26 @@ pub enum Request {
     Knowledge {
         /// The ids.
         references: Vec<String>,
+        /// Outsiders who would see each other.
+        #[serde(default)]
+        concerned: Vec<Address>,
+    },
+    /// Whether who wrote with whom may be learned, and since when the relay knows what leaves by itself.
+    MayLearn,
+    /// Keeps what mails of an archive teach.
+    Learn {
+        /// The mails.
+        mails: Vec<Met>,
+    },
+    /// An archive was read to its end.
+    ArchiveRead {
+        /// What it came to.
+        read: ArchiveRead,
+    },
+    /// Takes somebody out of all that was learned.
+    Forget {
+        /// Whom.
+        address: Address,
     },
     /// Whether budgets have room for copies to these recipients.
     Room {
@@ -180,7 +202,23 @@ pub enum Answer {
         threads: Vec<Disclosed>,
         /// The circles in force.
         circles: Vec<KnownCircle>,
+        /// What brought the outsiders together.
+        #[serde(default)]
+        shared: Vec<Shared>,
     },
+    /// Since when the relay knows what leaves by itself.
+    LearnBefore(Timestamp),
+    /// What became of mails that were to be learned from.
+    Taught {
+        /// Mails that were new.
+        learned: usize,
+        /// Mails that were known.
+        known: usize,
+    },
+    /// It is on record.
+    Noted,
+    /// Somebody was taken out of so many sets of people.
+    Forgotten(usize),
     /// The rule that would hold these copies for a budget; nothing where there is room.
     Room(Option<RuleOutcome>),
     /// What a look at the chain found.
@@ -196,6 +234,28 @@ pub enum Answer {
     Pong(String),
     /// It was not done: why.
     Refused(String),
+}
+
+/// Outsiders whom one mail of an archive showed to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Met {
+    /// The mail's Message-ID, without angle brackets.
+    pub message_id: Option<String>,
+    /// When it was written.
+    pub date: Timestamp,
+    /// Who they are.
+    pub people: Vec<Address>,
+}
+
+impl Met {
+    /// As it travels to the relay.
+    pub fn of(learned: &Learned) -> Self {
+        Self {
+            message_id: learned.message_id().map(str::to_owned),
+            date: learned.date(),
+            people: learned.people().to_vec(),
+        }
+    }
 }
 
 /// A token of the API, without its secret.

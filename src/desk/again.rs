@@ -184,6 +184,7 @@ impl Desk {
             // They were counted when it came.
             exposures: 0,
             would: None,
+            known: false,
         };
         let hits = examiner.copies(&seen, Disclosure::AsIs, &stamp, &[]).err().unwrap_or_default();
         let readable = seen.index.is_ok() && seen.facts.problems.is_empty();

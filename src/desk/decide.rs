@@ -157,6 +157,7 @@ impl Desk {
             match self.release_once(who, id, wish).await {
                 Err(DeskError::Store(StoreError::Moved)) => {}
                 Ok(released) => {
+                    self.note_together(&released).await;
                     self.remember(who, &released, wish).await;
                     return Ok(released);
                 }
@@ -164,6 +165,17 @@ impl Desk {
             }
         }
         Err(StoreError::Moved.into())
+    }
+
+    /// Notes who was let see each other, so that a circle can be offered for them. It is a convenience: what
+    /// fails here is told, and costs no more.
+    async fn note_together(&self, released: &Released) {
+        if released.together.len() < 2 {
+            return;
+        }
+        if let Err(error) = self.store.let_together(&released.together, self.now()).await {
+            tracing::warn!(id = %released.id, %error, "released; for whom is not counted");
+        }
     }
 
     /// Remembers those who see each other now as a circle. The mail has left: what fails here is told,

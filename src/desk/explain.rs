@@ -7,6 +7,7 @@ use crate::dkim::BodyHasher;
 use crate::examine::{Examination, Examiner, Settled};
 use crate::message::Header;
 use crate::policy::budget::BUDGET_RULE;
+use crate::policy::learned::Acquaintance;
 use crate::policy::verdict::{Language, RuleOutcome};
 use crate::policy::{Action, Disclosure, Facts, Mode, Timing, Verdict};
 use crate::rewrite::plan::Stamp;
@@ -106,6 +107,12 @@ pub struct FactsView {
     pub reply: bool,
     /// These people were already openly together on this thread.
     pub circle: bool,
+    /// One known mail showed all outsiders to each other.
+    #[serde(default)]
+    pub known_to_each_other: bool,
+    /// The known mail that most of them were on, all of them where they know each other.
+    #[serde(default)]
+    pub nearest_mail: Option<KnownView>,
     /// A report in transit.
     pub report: bool,
     /// An automatic forward.
@@ -124,6 +131,34 @@ pub struct FactsView {
     pub signed: bool,
     /// What could not be read for certain.
     pub problems: Vec<String>,
+}
+
+/// What showed the outsiders of a message to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownView {
+    /// How many they are.
+    pub people: usize,
+    /// The message answers that very mail.
+    pub answered: bool,
+    /// The first day of a mail to just these people.
+    pub since: String,
+    /// The day of the mail.
+    pub last: String,
+    /// Those who were not on it; nobody where all know each other.
+    pub strangers: Vec<String>,
+}
+
+impl KnownView {
+    fn of(known: &Acquaintance) -> Option<Self> {
+        let nearest = known.nearest?;
+        Some(Self {
+            people: known.people,
+            answered: nearest.answered,
+            since: nearest.since.to_string(),
+            last: nearest.last.to_string(),
+            strangers: texts(&known.strangers),
+        })
+    }
 }
 
 /// One copy as it would leave.
@@ -284,6 +319,8 @@ impl FactsView {
             exposures: outside * outside.saturating_sub(1),
             reply: facts.reply,
             circle: facts.circle,
+            known_to_each_other: facts.acquaintance.as_ref().is_some_and(Acquaintance::complete),
+            nearest_mail: facts.acquaintance.as_ref().and_then(KnownView::of),
             report: facts.report,
             auto_forward: facts.auto_forward,
             attachments: body

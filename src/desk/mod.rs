@@ -9,6 +9,7 @@
 //! * [`explain`] a message, its verdict and its copies, for people to look at
 //! * [`report`] numbers over a span of time
 //! * [`principal`] who asks, and what they may
+//! * [`learning`] who wrote with whom, from archives; somebody taken out of it
 //! * [`links`] what links out of a mail do
 //!
 //! A release never goes straight to the courier: the message is examined and its copies are planned
@@ -16,6 +17,7 @@
 
 pub mod again;
 pub mod circles;
+pub mod company;
 pub mod contents;
 pub mod decide;
 pub mod dossier;
@@ -24,9 +26,11 @@ pub mod explain;
 #[cfg(test)]
 mod interleavings;
 pub mod known;
+pub mod learning;
 pub mod links;
 pub mod principal;
 pub mod report;
+mod sent;
 pub mod taking;
 
 use crate::clock::{Clock, Timestamp};
@@ -291,8 +295,9 @@ impl Desk {
         examining.end()?;
         let threads = self.store.disclosed(examining.references()).await?;
         let circles = self.store.circles_in_force(self.now()).await?;
+        let shared = self.store.shared(examining.references(), examining.concerned()).await?;
         // Archives and the like are opened now, which may take a while.
-        let knowledge = Knowledge { threads, circles, identity: message.origin.identity() };
+        let knowledge = Knowledge { threads, circles, shared, identity: message.origin.identity() };
         let done = apart(move || examining.finish(&knowledge)).await;
         Ok(done.map_err(|error| StoreError::Unavailable(error.to_string()))??)
     }

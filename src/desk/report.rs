@@ -7,6 +7,7 @@ use crate::message::Address;
 use crate::policy::approvers::Approvers;
 use crate::store::Scope;
 use crate::store::known::{Day, Tally, Would};
+use crate::store::learned::Stock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,6 +38,10 @@ pub struct Numbers {
     /// What would have been done to mail that passed in observe mode; nothing unless all mail is counted.
     #[serde(default)]
     pub would: Would,
+    /// Who openly wrote with whom: how much is known, and what passed for it; nothing unless all mail is
+    /// counted.
+    #[serde(default)]
+    pub knowledge: Stock,
     /// Days on which messages were accepted, oldest first.
     pub days: Vec<Day>,
 }
@@ -113,6 +118,7 @@ impl Desk {
             groups,
             approvers: if everything { activity.approvers } else { Tally::new() },
             would,
+            knowledge: if everything { self.store.stock(since).await? } else { Stock::default() },
             days: activity.days,
         })
     }

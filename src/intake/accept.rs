@@ -8,6 +8,7 @@ use crate::examine::{Examination, Examiner, Settled};
 use crate::id::Id;
 use crate::journal::{Event, Would};
 use crate::message::{Address, Envelope, Header, Recipient};
+use crate::policy::learned::Acquaintance;
 use crate::policy::risks::{self, Risk};
 use crate::policy::{Action, Timing};
 use crate::rewrite::Delivery;
@@ -54,6 +55,7 @@ struct Inner {
     settings: Settings,
     hold_for: RwLock<Duration>,
     bell: Arc<Notify>,
+    copies: super::copies::Tally,
 }
 
 /// A message that has arrived whole, but for its body, which the store is still to close.
@@ -78,7 +80,19 @@ impl Intake {
         let bell = Arc::new(Notify::new());
         let (examiner, seals) = (RwLock::new(Arc::new(examiner)), RwLock::new(seals));
         let hold_for = RwLock::new(settings.hold_for);
-        Self(Arc::new(Inner { examiner, seals, store, dispatch, clock, entropy, settings, hold_for, bell }))
+        let copies = super::copies::Tally::default();
+        Self(Arc::new(Inner {
+            examiner,
+            seals,
+            store,
+            dispatch,
+            clock,
+            entropy,
+            settings,
+            hold_for,
+            bell,
+            copies,
+        }))
     }
 
     /// The policy in force.
@@ -113,6 +127,11 @@ impl Intake {
     /// Rung whenever a notice became due.
     pub fn bell(&self) -> Arc<Notify> {
         Arc::clone(&self.0.bell)
+    }
+
+    /// What copies for the journal came to.
+    pub fn copies(&self) -> super::copies::Tally {
+        self.0.copies.clone()
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {
@@ -237,7 +256,9 @@ impl Intake {
         let due = if complete { now } else { now.plus(forks::QUIET) };
         let notices = notices(action, held.is_some(), due);
         let exposures = exposures(seen.facts.external_addresses.len());
+        let known = seen.facts.exempt && seen.facts.acquaintance.as_ref().is_some_and(Acquaintance::complete);
         let event = Event::Accepted {
+            known: known && action == Action::Pass && !seen.facts.circle,
             client: stamp.client.clone(),
             action: wire(&action),
             disclosure: wire(&settled.verdict.demand.disclosure),

@@ -57,6 +57,10 @@ impl Doorway for Intake {
             looked_at: 0,
         }))
     }
+
+    async fn copied(&self, origin: Origin) -> Result<Box<dyn Reception>, Answer> {
+        Ok(self.begin_copy(&origin))
+    }
 }
 
 impl From<Refusal> for Answer {
@@ -134,7 +138,8 @@ fn look_for_loop(intake: &Intake, examining: &Examining) -> Result<bool, Answer>
     }
 }
 
-/// What the ledger knows of the threads that a message says it belongs to, and the circles in force.
+/// What the ledger knows of the threads that a message says it belongs to, the circles in force, and what
+/// brought its outsiders together.
 async fn knowledge(
     intake: &Intake,
     examining: &Examining,
@@ -142,10 +147,14 @@ async fn knowledge(
 ) -> Result<Knowledge, Answer> {
     let now = intake.clock().now();
     let circles = intake.store().circles_in_force(now).await.map_err(|error| refused(&error))?;
-    let references = examining.references();
-    if references.is_empty() {
-        return Ok(Knowledge { circles, identity, ..Knowledge::default() });
-    }
-    let threads = intake.store().disclosed(references).await.map_err(|error| refused(&error))?;
-    Ok(Knowledge { threads, circles, identity })
+    let (references, concerned) = (examining.references(), examining.concerned());
+    let threads = match references {
+        [] => Vec::new(),
+        _ => intake.store().disclosed(references).await.map_err(|error| refused(&error))?,
+    };
+    let shared = match concerned {
+        [] => Vec::new(),
+        _ => intake.store().shared(references, concerned).await.map_err(|error| refused(&error))?,
+    };
+    Ok(Knowledge { threads, circles, shared, identity })
 }

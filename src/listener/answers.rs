@@ -14,6 +14,7 @@ pub(super) fn reply(answer: &Answer) -> Said {
     match answer {
         Answer::Queued(id) => ("250 2.0.0", format!("queued as {id}").into()),
         Answer::Held(id, reason) => ("250 2.0.0", format!("held as {id}: {reason}").into()),
+        Answer::Noted(id) => ("250 2.0.0", format!("noted as {id}").into()),
         Answer::Rejected(reason) => ("550 5.7.1", own(reason, "refused by policy")),
         Answer::Loop(reason) => ("554 5.4.6", own(reason, "the message goes round in a loop")),
         Answer::TooLarge(reason) => ("552 5.3.4", own(reason, "the header is too large")),
@@ -28,6 +29,7 @@ pub(super) fn verdict(answer: &Answer) -> &'static str {
     match answer {
         Answer::Queued(_) => "queued",
         Answer::Held(..) => "held",
+        Answer::Noted(_) => "noted",
         Answer::Rejected(_) => "rejected",
         Answer::Loop(_) => "loop",
         Answer::TooLarge(_) => "header too large",
@@ -52,6 +54,7 @@ mod tests {
                 Answer::Held(id, "five see each other".into()),
                 format!("250 2.0.0 held as {id}: five see each other"),
             ),
+            (Answer::Noted(id), format!("250 2.0.0 noted as {id}")),
             (Answer::Rejected("no".into()), "550 5.7.1 no".into()),
             (Answer::Rejected(String::new()), "550 5.7.1 refused by policy".into()),
             (Answer::Loop("round".into()), "554 5.4.6 round".into()),

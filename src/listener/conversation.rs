@@ -6,7 +6,7 @@ use super::share::Share;
 use super::stream::Stream;
 use super::transaction::Transaction;
 use super::wire::{Over, Patience, Wire};
-use super::{Place, Shutdown, TlsMode, answers, stopped};
+use super::{Place, Shutdown, TlsMode, answers, journal, stopped};
 use crate::accounts::guesses::Guess;
 use crate::accounts::{Identity, Senders, Tenant};
 use crate::intake::{Answer, Doorway, Reception};
@@ -256,9 +256,9 @@ impl Conversation {
 
     fn recipient(&mut self, rcpt: crate::smtp::Rcpt) -> Result<(), (&'static str, String)> {
         let settings = &self.place.settings;
-        if self.identity.is_none() && !self.client.admission.may_relay() {
-            settings.access.counts.refused("relay");
-            let not_yet = self.client.admission == Admission::Unknown;
+        if !self.may_send() {
+            settings.access.counts.refused(if settings.role.is_journal() { "journal" } else { "relay" });
+            let not_yet = self.identity.is_none() && self.client.admission == Admission::Unknown;
             return Err((if not_yet { "451 4.7.0" } else { "550 5.7.1" }, self.unknown()));
         }
         let transaction = self.transaction.as_mut();
@@ -269,6 +269,10 @@ impl Conversation {
     /// MAIL: whether the sender is one of the client's.
     fn opened(&self, mail: crate::smtp::Mail) -> Result<Transaction, (&'static str, String)> {
         let transaction = Transaction::open(mail)?;
+        if self.place.settings.role.is_journal() {
+            // Copies of what others wrote bear the others' addresses.
+            return Ok(transaction);
+        }
         let access = &self.place.settings.access;
         let sender = transaction.sender();
         let (why, owned) = match (self.senders(), self.tenant()) {
@@ -300,13 +304,16 @@ impl Conversation {
     }
 
     /// Whose secret the message must bear: hosts that many share vouch for nobody by their address.
-    fn tenant(&self) -> Option<&Arc<Tenant>> {
+    pub(super) fn tenant(&self) -> Option<&Arc<Tenant>> {
         let shared = matches!(self.client.admission, Admission::Shared | Admission::Certificate);
         self.place.settings.access.tenant.as_ref().filter(|_| shared && self.identity.is_none())
     }
 
     /// What is asked of the header.
     fn demands(&self) -> Demands {
+        if self.place.settings.role.is_journal() {
+            return self.demands_of_a_copy();
+        }
         let access = &self.place.settings.access;
         Demands {
             client: Some(self.client.peer),
@@ -329,6 +336,9 @@ impl Conversation {
             Some(Peer { unverified: Some(_), .. }) => ", and its certificate does not verify",
             Some(_) => ", and its certificate bears no name that may",
         };
+        if self.place.settings.role.is_journal() {
+            return self.no_source(certificate);
+        }
         format!("relaying denied: {address} is not in a network that may relay here{certificate}")
     }
 
@@ -345,7 +355,12 @@ impl Conversation {
             identity: self.label(),
             secured: self.session.is_secured(),
         };
-        match self.doorway.begin(origin, envelope).await {
+        let reception = if self.place.settings.role.is_journal() {
+            self.doorway.copied(origin).await
+        } else {
+            self.doorway.begin(origin, envelope).await
+        };
+        match reception {
             Ok(reception) => {
                 let reception = self.demands().before(reception);
                 let began = Instant::now();
@@ -389,13 +404,15 @@ impl Conversation {
             return self.session.answer("451 4.3.0", "not now, try again later");
         };
         let Incoming { reception, recipients, octets, .. } = *incoming;
-        if let Some(fault) = fault {
+        let is_copy = self.place.settings.role.is_journal();
+        if let Some(fault) = fault.filter(|_| !is_copy) {
             drop(reception);
             let (code, text) = fault.reply();
             tracing::info!(client = %self.client.peer, recipients, octets, verdict = text, "refused");
             return self.session.answer(code, text);
         }
         let answer = match reception {
+            Ok(reception) if fault.is_some() => journal::despite_a_fault(reception).await,
             Ok(reception) => reception.finish().await,
             Err(answer) => answer,
         };
@@ -408,7 +425,7 @@ impl Conversation {
         let client = self.client.peer;
         let verdict = answers::verdict(answer);
         match answer {
-            Answer::Queued(id) | Answer::Held(id, _) => {
+            Answer::Queued(id) | Answer::Held(id, _) | Answer::Noted(id) => {
                 tracing::info!(%id, %client, recipients, octets, verdict, "taken in");
             }
             _ => tracing::info!(%client, recipients, octets, verdict, "refused"),

@@ -6,6 +6,7 @@
 //! * `gate` how many sessions at once, in all and from one address; `proxy` who a balancer speaks for
 //! * `conversation` one client: drives the [`Session`](crate::smtp::Session) over a stream
 //! * [`access`] who may send here, and as whom; `authentication` AUTH; `guard` looks at the header first
+//! * `journal` what is otherwise where copies for the journal come in
 //! * `wire` reading and writing within deadlines; `stream` a socket, or TLS over one
 //! * `share` memory for headers, shared by all; `transaction` the envelope while it grows
 //! * `answers` what the doorway answers, as SMTP replies; [`tally`] what is counted
@@ -21,6 +22,7 @@ mod authentication;
 mod conversation;
 mod gate;
 mod guard;
+mod journal;
 mod proxy;
 pub mod settings;
 mod share;
@@ -33,7 +35,7 @@ mod wire;
 use crate::intake::Doorway;
 use crate::smtp::{Options, StartTls};
 use gate::Gate;
-pub use settings::{Limits, Settings, Tls, TlsMode};
+pub use settings::{Limits, Role, Settings, Tls, TlsMode};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -5,11 +5,14 @@ use super::tally::Tally;
 use crate::tls::{NamePattern, Server};
 use ipnet::IpNet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a listener needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What it takes mail for.
+    pub role: Role,
     /// What it binds; port 0 takes a free one.
     pub address: SocketAddr,
     /// Our name, in the greeting and the reply to EHLO.
@@ -30,6 +33,19 @@ pub struct Settings {
     pub limits: Limits,
     /// Where things are counted.
     pub tally: Tally,
+}
+
+/// What a listener takes mail for.
+#[derive(Clone, Debug, Default)]
+pub enum Role {
+    /// To relay it.
+    #[default]
+    Relay,
+    /// To learn who wrote with whom, from copies that mail hosts send; nothing is relayed.
+    Journal {
+        /// Accounts that may: a copy is believed, so that not everybody with a password may send one.
+        users: Arc<[String]>,
+    },
 }
 
 /// How sessions are secured.

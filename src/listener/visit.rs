@@ -160,7 +160,12 @@ fn client(settings: &Settings, peer: SocketAddr, known: bool) -> Client {
         } else {
             Admission::Stranger
         },
-        bare_lf: if in_one_of(&settings.allow_bare_lf) { BareLf::Normalise } else { BareLf::Refuse },
+        // A copy goes nowhere, so that nobody can be made to read two mails in it.
+        bare_lf: if settings.role.is_journal() || in_one_of(&settings.allow_bare_lf) {
+            BareLf::Normalise
+        } else {
+            BareLf::Refuse
+        },
         certificate: None,
     }
 }

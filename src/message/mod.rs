@@ -6,6 +6,7 @@
 //! * [`envelope`] who the transaction is from and for
 //! * [`fork`] one mail that comes in several transactions
 //! * [`header`] the header block, indexed by byte ranges
+//! * [`copied`] the header of the mail that a copy from a journal or an archive is of
 //! * [`edit`] byte-exact header edits: ranges kept, bytes put in
 //! * [`walk`] the streaming, bounded MIME walk
 //! * [`seven_bit`] a message re-encoded for a next hop without 8BITMIME
@@ -16,6 +17,7 @@
 
 pub mod address;
 pub mod charset;
+pub mod copied;
 pub mod edit;
 pub mod encoded_word;
 pub mod envelope;

@@ -24,11 +24,13 @@ pub enum Scope {
     CirclesRead,
     /// Makes and ends circles.
     CirclesChange,
+    /// Takes people out of what was learned of who wrote with whom.
+    KnowledgeChange,
 }
 
 impl Scope {
     /// All there are.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::HeldRead,
         Self::HeldDecide,
         Self::MessageRead,
@@ -37,6 +39,7 @@ impl Scope {
         Self::QueueChange,
         Self::CirclesRead,
         Self::CirclesChange,
+        Self::KnowledgeChange,
     ];
 
     /// As it is written.
@@ -50,6 +53,7 @@ impl Scope {
             Self::QueueChange => "queue:change",
             Self::CirclesRead => "circles:read",
             Self::CirclesChange => "circles:change",
+            Self::KnowledgeChange => "knowledge:change",
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod circles;
 mod contract;
 pub mod forks;
 pub mod known;
+pub mod learned;
 pub mod lock;
 pub mod memory;
 pub mod model;
@@ -100,6 +101,7 @@ pub trait Store:
     + PeopleStore
     + NoticeStore
     + known::KnownStore
+    + learned::LearnedStore
     + Send
     + Sync
     + 'static

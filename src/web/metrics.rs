@@ -3,7 +3,7 @@
 //! | name | what |
 //! |---|---|
 //! | `sekisho_build_info{version}` | 1 |
-//! | `sekisho_answers_total{answer}` | final answers to clients: `queued`, `held`, `rejected`, `loop`, `too-large`, `mime`, `full`, `unavailable` |
+//! | `sekisho_answers_total{answer}` | final answers to clients: `queued`, `held`, `noted` (a copy for the journal), `rejected`, `loop`, `too-large`, `mime`, `full`, `unavailable` |
 //! | `sekisho_accepted_total{action}` | messages accepted since the store was made, by what was done |
 //! | `sekisho_exposures_prevented_total` | disclosures prevented since then: the sum of n×(n−1) |
 //! | `sekisho_would_accepted_total{action}` | messages that passed in observe mode, by what would have been done |
@@ -26,8 +26,9 @@
 //! | `sekisho_log_lines_lost_total` | log lines that could not be written |
 //! | `sekisho_sessions` | sessions with clients open now |
 //! | `sekisho_connections_refused_total{reason}` | clients broken off before a transaction: `proxy` (no sound PROXY header from a balancer), `starttls` (something sent behind STARTTLS), `early` (spoke before the greeting), `sessions` (too many) |
+//! | `sekisho_journal_copies_total{result}` | copies that mail hosts sent to the journal: `learned`, `known` (had before), `nothing` (it shows no two outsiders, is our own mail or a mailing), `unreadable` |
 //! | `sekisho_auth_total{result}` | claims of clients to be somebody: `right`, `wrong`, `too-many` (not looked at), `down` (the source of accounts cannot answer) |
-//! | `sekisho_refused_senders_total{why}` | transactions refused for their sender: `mail-from`, `header` (From or Sender), `tenant`, and recipients refused to strangers: `relay` |
+//! | `sekisho_refused_senders_total{why}` | transactions refused for their sender: `mail-from`, `header` (From or Sender), `tenant`, and recipients refused to strangers: `relay`, `journal` |
 //!
 //! What the store counts is read when it is asked for, at most every five seconds. Its totals are kept as
 //! things happen: they outlive the relay, and what is removed after its time is not taken off.
@@ -115,6 +116,7 @@ impl Answers {
         let answer = match answer {
             Answer::Queued(_) => "queued",
             Answer::Held(..) => "held",
+            Answer::Noted(_) => "noted",
             Answer::Rejected(_) => "rejected",
             Answer::Loop(_) => "loop",
             Answer::TooLarge(_) => "too-large",

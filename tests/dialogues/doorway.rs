@@ -7,7 +7,7 @@ use sekisho::clock::Timestamp;
 use sekisho::clock::{Clock, SystemClock};
 use sekisho::id::Id;
 use sekisho::intake::{Answer, Doorway, Reception};
-use sekisho::listener::{Limits, Listener, Settings, Tally, Tls, TlsMode};
+use sekisho::listener::{Limits, Listener, Role, Settings, Tally, Tls, TlsMode};
 use sekisho::message::Envelope;
 use sekisho::store::Origin;
 use sekisho::tls::{ClientCas, NamePattern, PairFiles, Server, Source, selfsigned};
@@ -33,9 +33,16 @@ pub(crate) struct Message {
     pub(crate) content: Vec<u8>,
 }
 
+/// The id that every copy for the journal gets here: another than mail that is relayed.
+pub(crate) fn copy_id() -> Id {
+    Id::new(Timestamp(0), 1)
+}
+
 #[derive(Default)]
 pub(crate) struct Recorder {
     pub(crate) messages: Mutex<Vec<Message>>,
+    /// Copies for the journal.
+    pub(crate) copies: Mutex<Vec<Vec<u8>>>,
     pub(crate) octets: std::sync::atomic::AtomicU64,
 }
 
@@ -68,6 +75,28 @@ impl Doorway for Door {
                 Ok(Box::new(Recording { recorder: Arc::clone(&self.0), envelope, content: Vec::new(), keep }))
             }
         }
+    }
+
+    async fn copied(&self, _: Origin) -> Result<Box<dyn Reception>, Answer> {
+        Ok(Box::new(Copying { recorder: Arc::clone(&self.0), content: Vec::new() }))
+    }
+}
+
+struct Copying {
+    recorder: Arc<Recorder>,
+    content: Vec<u8>,
+}
+
+#[async_trait]
+impl Reception for Copying {
+    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
+        self.content.extend_from_slice(&content);
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Answer {
+        self.recorder.copies.lock().unwrap().push(self.content);
+        Answer::Noted(copy_id())
     }
 }
 
@@ -127,10 +156,15 @@ impl Running {
     }
 
     pub(crate) fn secured(limits: Limits, tls: Option<Tls>) -> Self {
+        Self::of(Role::Relay, limits, tls)
+    }
+
+    pub(crate) fn of(role: Role, limits: Limits, tls: Option<Tls>) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let recorder = Arc::new(Recorder::default());
         let settings = Settings {
+            role,
             address: "127.0.0.1:0".parse().unwrap(),
             hostname: "relay.test".into(),
             postmaster_domain: "ours.test".into(),

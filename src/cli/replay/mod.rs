@@ -3,18 +3,22 @@
 //! Nothing is sent and nothing is stored. Messages are read one at a time, so that years of mail take
 //! no more memory than the largest message.
 
-mod archive;
+pub(super) mod archive;
 
+use super::ask::ask;
 use super::explain::ground;
 use super::layout::{Table, clean, count, shorten, thousands};
 use super::out::{Progress, say};
 use super::show::action_word;
 use super::{Context, Failure, mail};
-use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::examine::Examiner;
+use crate::clock::{Clock, Day, SystemClock, Timestamp};
+use crate::control::{Answer, Request};
+use crate::examine::{Examination, Examiner};
 use crate::id::Id;
+use crate::message::copied;
 use crate::policy::facts::Disclosed;
-use crate::policy::{Knowledge, Mode};
+use crate::policy::learned::Shared;
+use crate::policy::{Action, Knowledge, Mode};
 use crate::rewrite::plan::Stamp;
 use archive::{Archive, Item};
 use bytes::Bytes;
@@ -49,6 +53,10 @@ struct Totals {
     messages: u64,
     /// By action.
     actions: BTreeMap<&'static str, u64>,
+    /// Held, had nothing been known of people who wrote with each other,
+    holds_without_knowledge: u64,
+    /// and not held with what the relay had learned by the day of each mail.
+    holds_avoided: u64,
     /// Recipients who would not have seen each other: the sum of n×(n−1).
     exposures_prevented: u64,
     /// Mail from outside: an outgoing relay never sees it.
@@ -96,8 +104,13 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
         policy: std::sync::Arc::new((*ground.examiner.policy).clone().in_mode(Mode::Enforce)),
         ..ground.examiner
     };
-    let mut replay =
-        Replay { examiner, totals: Totals::default(), ledger: HashMap::new(), now: SystemClock.now() };
+    let mut replay = Replay {
+        examiner,
+        totals: Totals::default(),
+        ledger: HashMap::new(),
+        now: SystemClock.now(),
+        learned: ground.note.is_none().then_some(context),
+    };
     let mut progress = Progress::new();
     let mut shown = Instant::now();
     for item in Archive::new(&arguments.paths) {
@@ -132,15 +145,17 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     Ok(())
 }
 
-struct Replay {
+struct Replay<'a> {
     examiner: Examiner,
     totals: Totals,
     /// What was openly disclosed so far, by Message-ID.
     ledger: HashMap<String, Disclosed>,
     now: Timestamp,
+    /// Where what the relay learned is asked for; `None` where there is no relay.
+    learned: Option<&'a Context>,
 }
 
-impl Replay {
+impl Replay<'_> {
     fn one(&mut self, item: &Item) {
         let message: Bytes = mail::crlf(&item.raw);
         let envelope = mail::envelope(&message);
@@ -154,13 +169,20 @@ impl Replay {
             return;
         };
         let threads = examining.references().iter().filter_map(|id| self.ledger.get(id)).cloned().collect();
-        let Ok(seen) = examining.finish(&Knowledge { threads, ..Knowledge::default() }) else {
+        let references = examining.references().to_vec();
+        let Ok(mut seen) = examining.finish(&Knowledge { threads, ..Knowledge::default() }) else {
             self.totals.refused += 1;
             return;
         };
         if !seen.facts.from_is_ours {
             self.totals.not_ours += 1;
             return;
+        }
+        if seen.verdict.action() == Action::Hold {
+            self.totals.holds_without_knowledge += 1;
+            let shared = self.shared(references, &seen);
+            self.examiner.acquainted(&mut seen, &shared);
+            self.totals.holds_avoided += u64::from(seen.verdict.action() != Action::Hold);
         }
         let stamp = Stamp {
             id: Id::new(self.now, 0),
@@ -187,6 +209,30 @@ impl Replay {
             action: action_word(action),
             prevents,
         });
+    }
+}
+
+impl Replay<'_> {
+    /// What the relay knows of a mail's outsiders, as far as it knew it by then: what came of a mail must not
+    /// speak for it. A mail that it names was there before it; of all others those of earlier days count.
+    fn shared(&mut self, references: Vec<String>, seen: &Examination) -> Vec<Shared> {
+        let concerned = seen.facts.concerned.clone();
+        let written = seen.index.as_ref().ok().and_then(copied::written);
+        let (Some(context), Some(day), true) = (self.learned, written.map(Day::of), concerned.len() > 1)
+        else {
+            return Vec::new();
+        };
+        match ask(context, &Request::Knowledge { references, concerned }) {
+            Ok(Answer::Knowledge { mut shared, .. }) => {
+                shared.retain(|one| if one.cited.is_some() { one.last <= day } else { one.since < day });
+                shared
+            }
+            // No database yet: nothing was learned.
+            _ => {
+                self.learned = None;
+                Vec::new()
+            }
+        }
     }
 }
 
@@ -223,6 +269,14 @@ fn text(context: &Context, totals: &Totals) -> String {
     let mut text = format!("{}\n", paint.bold(&format!("{} messages", thousands(totals.messages))));
     for (action, number) in &totals.actions {
         let _ = writeln!(text, "  {} {:>12}", paint.state(&format!("{action:<10}")), thousands(*number));
+    }
+    if totals.holds_without_knowledge > 0 {
+        let _ = writeln!(
+            text,
+            "holds avoided: {} of {}, for their people are known to each other",
+            thousands(totals.holds_avoided),
+            thousands(totals.holds_without_knowledge)
+        );
     }
     let others = [
         (totals.not_ours, "from outside: an outgoing relay never sees them"),

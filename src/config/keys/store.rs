@@ -1,4 +1,4 @@
-//! `[store] keep`
+//! `[store] keep`, `[knowledge]`
 
 use crate::config::units::Span;
 use serde::Deserialize;
@@ -10,4 +10,11 @@ pub(in crate::config) struct Keep {
     pub(in crate::config) contents: Option<Span>,
     pub(in crate::config) messages: Option<Span>,
     pub(in crate::config) ledger: Option<Span>,
+}
+
+/// `[knowledge]`: who openly wrote with whom.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Knowledge {
+    pub(in crate::config) keep: Option<Span>,
 }

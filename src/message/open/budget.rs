@@ -155,7 +155,11 @@ impl Budget {
 
     /// The limits of a message inside, from what is left.
     pub(super) fn limits(&self) -> crate::message::walk::Limits {
-        crate::message::walk::Limits { depth: NESTING.saturating_sub(self.nested), parts: self.parts }
+        crate::message::walk::Limits {
+            depth: NESTING.saturating_sub(self.nested),
+            parts: self.parts,
+            ..crate::message::walk::Limits::default()
+        }
     }
 
     /// How many parts are open; given to [`Self::leave_message`] when a message inside is over.

@@ -2,7 +2,7 @@
 //! transfer-encoded opens a level of its own on the decoded bytes.
 
 use super::transfer::Decoder;
-use super::{Encoding, Limits, PART_HEADER, Part, Visitor, WalkError, part};
+use super::{Encoding, Limits, Part, Visitor, WalkError, part};
 use crate::message::Header;
 use memchr::{memchr, memmem};
 
@@ -110,10 +110,10 @@ impl Level {
         let end = memchr(b'\n', bytes);
         let (piece, rest) = bytes.split_at(end.map_or(bytes.len(), |at| at + 1));
         let in_header = matches!(self.state, State::Header(_));
-        let most = if in_header { PART_HEADER } else { DELIMITER };
+        let most = if in_header { cx.limits.header } else { DELIMITER };
         if self.line.len() + piece.len() > most {
             if in_header {
-                return Err(WalkError::HeaderTooLarge(PART_HEADER));
+                return Err(WalkError::HeaderTooLarge(cx.limits.header));
             }
             if matches!(self.state, State::EmptyLine) {
                 self.state = self.after_empty_line();
@@ -165,8 +165,8 @@ impl Level {
                 self.begin_block(&block, cx)
             }
             State::Header(block) => {
-                if block.len() + line.len() > PART_HEADER {
-                    return Err(WalkError::HeaderTooLarge(PART_HEADER));
+                if block.len() + line.len() > cx.limits.header {
+                    return Err(WalkError::HeaderTooLarge(cx.limits.header));
                 }
                 block.extend_from_slice(line);
                 Ok(())

@@ -26,15 +26,17 @@ pub struct Limits {
     pub depth: usize,
     /// Most parts.
     pub parts: usize,
+    /// Most octets of one part's header block.
+    pub header: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 50, parts: 1_000 }
+        Self { depth: 50, parts: 1_000, header: PART_HEADER }
     }
 }
 
-/// Most octets of one part's header block.
+/// Most octets of one part's header block, where nothing else is asked for.
 pub const PART_HEADER: usize = 64 * 1_024;
 
 /// What is known of a part before its content.

@@ -8,6 +8,7 @@ mod ids;
 mod read;
 
 use super::Organisation;
+use super::learned::{Acquaintance, Shared};
 use super::organisation::Standing;
 use crate::message::{Address, BodyFacts, Envelope, Header, Mailbox};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct Knowledge {
     pub threads: Vec<Disclosed>,
     /// The circles in force.
     pub circles: Arc<Vec<KnownCircle>>,
+    /// Whom of [`Facts::concerned`] one mail showed to each other.
+    pub shared: Vec<Shared>,
     /// Who was authenticated, where that is known beside what the message says of itself: a login or an
     /// address.
     pub identity: Option<String>,
@@ -114,6 +117,13 @@ pub struct Facts {
     pub reply: bool,
     /// The visible set is within what was already openly disclosed on this thread, or within a circle.
     pub circle: bool,
+    /// Outsiders who see somebody in this message, or are seen: those on show, an outside author, and
+    /// outside recipients in no field. Partners left out, each mailbox once.
+    #[serde(skip)]
+    pub concerned: Vec<Address>,
+    /// How these stand to each other; `None` where they are fewer than two.
+    #[serde(default)]
+    pub acquaintance: Option<Acquaintance>,
     /// A report in transit (`docs/MAIL.md` §4): null sender, one recipient, nobody else outside on show, and
     /// either a multipart/report or an Auto-Submitted that says so.
     pub report: bool,
@@ -189,6 +199,11 @@ impl Facts {
         self.outside_recipients == 0 && self.visible.iter().all(|visible| visible.internal)
     }
 
+    /// Takes in what is known of the outsiders' acquaintance.
+    pub fn meet(&mut self, shared: &[Shared]) {
+        self.acquaintance = Acquaintance::of(self, shared);
+    }
+
     /// The text of every field of that name (lower case), decoded.
     pub fn header_texts_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
         self.header_texts.iter().filter(move |(field, _)| field == name).map(|(_, text)| text.as_str())
@@ -222,6 +237,7 @@ impl Preface {
         let mut facts = self.0;
         facts.size = size;
         facts.circle = is_circle(&facts, knowledge);
+        facts.meet(&knowledge.shared);
         facts.report = facts.report_envelope
             && (body.report || facts.auto_submitted)
             && read::shows_nobody_else(&facts, organisation);

@@ -67,6 +67,7 @@ pub(super) fn read(
     reader.hidden();
     reader.texts();
     reader.count();
+    reader.concern();
     reader.auto_forward();
     reader.form();
     reader.facts.problems.truncate(MOST_PROBLEMS);
@@ -270,6 +271,19 @@ impl Reader<'_> {
             few.cmp(many).then_with(|| other.cmp(one))
         });
         self.facts.largest_organisation = largest.map(|(name, addresses)| Largest { name, addresses });
+    }
+
+    fn concern(&mut self) {
+        let facts = &self.facts;
+        let authors = facts.from.iter().map(|mailbox| &mailbox.address);
+        let mut seen: HashSet<String> = facts.external_addresses.iter().map(counting_key).collect();
+        let more: Vec<Address> = authors
+            .chain(&facts.recipients)
+            .filter(|address| self.organisation.standing(address) == Standing::External)
+            .filter(|address| seen.insert(counting_key(address)))
+            .cloned()
+            .collect();
+        self.facts.concerned = self.facts.external_addresses.iter().cloned().chain(more).collect();
     }
 
     /// One recipient who stands in no To or Cc, a From that is not ours, and a forwarder's mark: a

@@ -31,6 +31,8 @@ pub(super) enum Condition {
     Present { field: String, wanted: bool },
     /// Something is so, or is not.
     Flag { flag: Flag, wanted: bool },
+    /// One mail showed all outsiders to each other, or none did.
+    Known { wanted: bool },
     /// An attachment of that kind.
     Attachment(Box<AttachmentTest>),
 }
@@ -107,7 +109,19 @@ impl Condition {
                 let is = flag.is(facts);
                 Check { holds: is == *wanted, phrase: flag.phrase(facts, is) }
             }
+            Self::Known { wanted } => {
+                let (is, phrase) = super::known::told(facts);
+                Check { holds: is == *wanted, phrase }
+            }
             Self::Attachment(test) => test.check(facts),
+        }
+    }
+
+    /// Who stands in the way of an exemption, where it nearly held.
+    pub(super) fn nearly(&self, facts: &Facts) -> Option<Phrase> {
+        match self {
+            Self::Known { wanted: true } => super::known::nearly(facts),
+            _ => None,
         }
     }
 }

@@ -311,6 +311,7 @@ fn flags(raw: &RawConditions, gathered: &mut Gathered) {
     for (flag, wanted) in all {
         gathered.conditions.extend(wanted.map(|wanted| Condition::Flag { flag, wanted }));
     }
+    gathered.conditions.extend(raw.known_to_each_other.map(|wanted| Condition::Known { wanted }));
 }
 
 impl RawHeader {

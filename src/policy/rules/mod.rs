@@ -6,12 +6,14 @@
 //! * [`pattern`] lists of addresses and domains
 //! * [`condition`] one condition held against the facts
 //! * [`finding`] what a condition found, as a risk
+//! * [`known`] who was on which mail, in words
 //! * [`builtin`] the holds that no file can take away
 //! * [`reason`] the sentences
 
 mod builtin;
 mod condition;
 mod finding;
+mod known;
 mod load;
 pub(super) mod pattern;
 mod raw;
@@ -27,6 +29,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub use builtin::NAMES as BUILTIN_NAMES;
+
+/// How the outsiders of a message stand to each other, in English and in Japanese.
+pub fn acquaintance(facts: &Facts) -> (String, String) {
+    let (_, phrase) = known::told(facts);
+    (phrase.en, phrase.ja)
+}
 
 /// The policy that is used where none is named: `policy/default.toml`.
 pub const DEFAULT: &str = include_str!("../../../policy/default.toml");
@@ -154,7 +162,10 @@ impl Rule {
         let (matched, phrase) = match (failed.is_empty(), exempting) {
             (false, _) => (false, reason::not_matched(&failed)),
             (true, Some(exempting)) => (false, reason::exempted(&exempting)),
-            (true, None) => (true, reason::matched(&checks, self.reason.as_ref())),
+            (true, None) => {
+                let nearly = self.unless.iter().find_map(|condition| condition.nearly(facts));
+                (true, reason::matched(&checks, self.reason.as_ref()).but(nearly))
+            }
         };
         RuleOutcome {
             name: self.name.clone(),

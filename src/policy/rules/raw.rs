@@ -55,6 +55,7 @@ pub(super) struct RawConditions {
     pub(super) attachment: Option<Spanned<RawAttachment>>,
     pub(super) reply: Option<bool>,
     pub(super) circle: Option<bool>,
+    pub(super) known_to_each_other: Option<bool>,
     pub(super) report: Option<bool>,
     pub(super) auto_forward: Option<bool>,
     pub(super) calendar: Option<bool>,

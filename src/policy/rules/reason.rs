@@ -16,6 +16,14 @@ impl Phrase {
     pub(super) fn new(en: impl Into<String>, ja: impl Into<String>) -> Self {
         Self { en: en.into(), ja: ja.into() }
     }
+
+    /// The same, and why it is not exempt, where there is more to say of that.
+    pub(super) fn but(self, more: Option<Self>) -> Self {
+        match more {
+            Some(more) => Self::new(format!("{}; {}", self.en, more.en), format!("{}。{}", self.ja, more.ja)),
+            None => self,
+        }
+    }
 }
 
 /// A rule matched: what its conditions found, after the author's own words.

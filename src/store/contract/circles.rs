@@ -56,7 +56,8 @@ pub(in crate::store) async fn the_chain_holds(harness: &impl Harness) {
     let store = harness.open();
     let done = message(77, &[], InitialState::Ready);
     store.accept(done.clone()).await.unwrap();
-    let keep = Retention { contents: minutes(1), messages: minutes(1), ledger: minutes(1) };
+    let keep =
+        Retention { contents: minutes(1), messages: minutes(1), ledger: minutes(1), knowledge: minutes(1) };
     assert_eq!(store.purge(at(60), keep).await.unwrap().messages, 1);
     let after = store.verify_chain().await.unwrap();
     assert_eq!((after.head.entries, after.purged, after.broken), (62, 1, None));

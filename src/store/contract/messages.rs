@@ -192,7 +192,7 @@ pub(in crate::store) async fn purges_what_is_done(harness: &impl Harness) {
     store.accept(disclosing.clone()).await.unwrap();
 
     let span = |days: u64| Duration::from_secs(days * 86_400);
-    let keep = Retention { contents: span(7), messages: span(30), ledger: span(90) };
+    let keep = Retention { contents: span(7), messages: span(30), ledger: span(90), knowledge: span(400) };
     let days = |days: u64| NOW.plus(span(days));
     assert_eq!(store.purge(days(6), keep).await.unwrap(), Purged::default());
     let purged = store.purge(days(8), keep).await.unwrap();

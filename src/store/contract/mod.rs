@@ -8,6 +8,7 @@ mod deliveries;
 mod desk;
 mod forks;
 mod known;
+mod learned;
 mod memory;
 mod messages;
 mod notices;
@@ -23,6 +24,7 @@ pub(super) use deliveries::*;
 pub(super) use desk::*;
 pub(super) use forks::*;
 pub(super) use known::*;
+pub(super) use learned::*;
 pub(super) use memory::*;
 pub(super) use messages::*;
 pub(super) use notices::*;
@@ -118,6 +120,7 @@ pub(super) fn message(random: u64, copies: &[&[&str]], state: InitialState) -> N
             copies: copies.len(),
             exposures: 6,
             would: None,
+            known: false,
         }],
         fork: None,
     }

@@ -116,7 +116,8 @@ pub(in crate::store) async fn totals_never_fall(harness: &impl Harness) {
 
     let store = harness.open();
     assert_eq!(store.totals(since).await.unwrap(), before);
-    let no_time = Retention { contents: minutes(1), messages: minutes(1), ledger: minutes(1) };
+    let no_time =
+        Retention { contents: minutes(1), messages: minutes(1), ledger: minutes(1), knowledge: minutes(1) };
     for notice in store.due_notices(at(100_000), 99).await.unwrap() {
         store.drop_notice(notice.notice).await.unwrap();
     }

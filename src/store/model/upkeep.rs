@@ -87,13 +87,15 @@ pub struct Retention {
     pub messages: Duration,
     /// The ledger of open disclosures: how far back a thread's circle is known.
     pub ledger: Duration,
+    /// Who openly wrote with whom.
+    pub knowledge: Duration,
 }
 
 impl Default for Retention {
-    /// 30, 400 and 90 days.
+    /// 30, 400, 90 and 400 days.
     fn default() -> Self {
         let days = |days: u64| Duration::from_secs(days * 24 * 3600);
-        Self { contents: days(30), messages: days(400), ledger: days(90) }
+        Self { contents: days(30), messages: days(400), ledger: days(90), knowledge: days(400) }
     }
 }
 
@@ -101,10 +103,11 @@ impl fmt::Display for Retention {
     /// In a sentence, for the log at start and for `check`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (contents, messages, ledger) = (span(self.contents), span(self.messages), span(self.ledger));
+        let knowledge = span(self.knowledge);
         write!(
             f,
             "contents of finished mail are kept for {contents}, what is known of it (journal, audit, deliveries) \
-             for {messages}, who saw whom for {ledger}"
+             for {messages}, who saw whom for {ledger}, who wrote with whom for {knowledge}"
         )
     }
 }
@@ -154,7 +157,7 @@ mod tests {
         assert_eq!(
             Retention::default().to_string(),
             "contents of finished mail are kept for 30 days, what is known of it (journal, audit, deliveries) \
-             for 400 days, who saw whom for 90 days"
+             for 400 days, who saw whom for 90 days, who wrote with whom for 400 days"
         );
         let cases =
             [(0, "no time"), (1, "1 second"), (3_600, "1 hour"), (5_400, "90 minutes"), (86_400, "1 day")];

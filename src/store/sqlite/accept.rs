@@ -256,5 +256,6 @@ pub(super) fn ledger(tx: &Connection, message: i64, entry: &LedgerRow) -> Result
          ON CONFLICT DO UPDATE SET disclosed = ?4",
     )?
     .execute(params![entry.week, entry.message_id, message, entry.disclosed])?;
+    tx.prepare_cached("INSERT OR IGNORE INTO untaught (message) VALUES (?1)")?.execute([message])?;
     Ok(())
 }

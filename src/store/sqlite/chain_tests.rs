@@ -205,7 +205,7 @@ async fn decisions_that_are_undone_verify() {
         store.hold_again(again).await.unwrap();
         assert_eq!(store.verify_chain().await.unwrap().broken, None);
     }
-    let keep = Retention { contents: LEASE, messages: LEASE, ledger: LEASE };
+    let keep = Retention { contents: LEASE, messages: LEASE, ledger: LEASE, knowledge: LEASE };
     store.purge(at(600), keep).await.unwrap();
     assert_eq!(store.verify_chain().await.unwrap().broken, None);
 }

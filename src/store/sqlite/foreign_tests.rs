@@ -147,7 +147,7 @@ async fn a_chain_that_was_changed_inside_is_not_mended() {
 /// A record goes when nothing is left of what it names, and only then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_goes_with_what_it_names() {
-    let keep = Retention { contents: LEASE, messages: LEASE, ledger: LEASE };
+    let keep = Retention { contents: LEASE, messages: LEASE, ledger: LEASE, knowledge: LEASE };
     let relay = Relay::filled().await;
     relay.sql("UPDATE messages SET subject = 'other' WHERE row = 2");
     relay.accept().unwrap().unwrap();
@@ -171,7 +171,7 @@ async fn a_record_goes_with_what_it_names() {
 async fn a_look_meanwhile_finds_nothing() {
     let relay = Relay::filled().await;
     let store = std::sync::Arc::new(relay.open());
-    let keep = Retention { contents: LEASE, messages: LEASE, ledger: LEASE };
+    let keep = Retention { contents: LEASE, messages: LEASE, ledger: LEASE, knowledge: LEASE };
     let writer = std::sync::Arc::clone(&store);
     let writing = tokio::spawn(async move {
         for number in 100..220 {

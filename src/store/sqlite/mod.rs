@@ -11,7 +11,8 @@
 //! * [`repeats`] what came within the last day; [`groups`] items and their members; [`forks`] the
 //!   trait's methods about both
 //! * [`observed`] what observe mode would have done, and totals that a purge takes nothing from
-//! * [`chain`] what makes a change to the journal seen; [`circles`] people who may see each other
+//! * [`chain`] what makes a change to the journal seen; [`circles`] people who may see each other;
+//!   [`learned`] who openly wrote with whom
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 
 mod accept;
@@ -33,6 +34,7 @@ mod held;
 mod hooks;
 mod journal;
 mod known;
+mod learned;
 mod memory;
 mod notices;
 mod numbers;
@@ -131,6 +133,9 @@ pub struct SqliteStore {
     recent: Recent,
     repeats: Arc<Mutex<Repeats>>,
     circles: circles::Known,
+    digests: learned::Digests,
+    /// Held while mails are taken in.
+    learning: tokio::sync::Mutex<()>,
     key: hmac::Key,
 }
 
@@ -163,6 +168,7 @@ impl SqliteStore {
             chain::Ours::default()
         });
         chain::watch(&connection).map_err(fail)?;
+        let digests = learned::Digests::load(&connection).map_err(fail)?;
         let with = writer::With {
             ours,
             on_fatal: options.on_fatal,
@@ -174,7 +180,8 @@ impl SqliteStore {
         let writer = Writer::start(connection, checkpointer, with)?;
         let repeats = Arc::default();
         let circles = circles::Known::default();
-        Ok(Self { writer, readers, mail, seconds, bodies, recent: Recent::default(), repeats, circles, key })
+        let (recent, learning) = (Recent::default(), tokio::sync::Mutex::default());
+        Ok(Self { writer, readers, mail, seconds, bodies, recent, repeats, circles, digests, learning, key })
     }
 
     /// Records what somebody else wrote to the database of a relay that does not run, so that it serves
@@ -443,6 +450,7 @@ impl Store for SqliteStore {
         let before = now.minus(keep.ledger);
         let ledger = self.write(move |tx| purge::ledger(tx, before)).await?;
         self.write(move |tx| known::forget(tx, before)).await?;
+        self.purge_learned(now.minus(keep.knowledge)).await?;
         self.recent.clear();
         Ok(Purged { contents, messages, chain, ledger, orphans: self.sweep(false).await? })
     }

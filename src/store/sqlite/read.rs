@@ -268,14 +268,17 @@ fn held_or_put_aside(db: &Connection, row: &Row<'_>) -> Result<Option<HeldRow>, 
     }))
 }
 
-/// What the ledger has for these Message-IDs.
+/// What the ledger has for these Message-IDs. A mail of which every copy was taken back or failed showed
+/// nobody to anybody.
 pub(super) fn disclosed(db: &Connection, message_ids: &[String]) -> Result<Vec<Disclosed>, Failure> {
     let weeks: (Option<i64>, Option<i64>) = db
         .prepare_cached("SELECT (SELECT min(week) FROM ledger), (SELECT max(week) FROM ledger)")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (Some(first), Some(last)) = weeks else { return Ok(Vec::new()) };
     let mut select = db.prepare_cached(
-        "SELECT disclosed FROM ledger WHERE week = ?1 AND message_id = ?2 ORDER BY message LIMIT ?3",
+        "SELECT disclosed FROM ledger l WHERE week = ?1 AND message_id = ?2 AND coalesce( \
+         (SELECT min(state) < 6 FROM deliveries WHERE row BETWEEN l.message << 24 \
+         AND (l.message << 24) + 16777215), 1) ORDER BY message LIMIT ?3",
     )?;
     let mut found = Vec::new();
     for message_id in message_ids {

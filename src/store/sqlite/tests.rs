@@ -47,6 +47,8 @@ contract_tests! { Folder::new();
     the_same_is_kept_once, what_failed_may_come_again, what_went_back_may_come_again, of_many_the_same_one_is_kept,
     transactions_are_one_item, an_item_is_decided_whole, taking_held_mail_back_is_undone,
     delayed_mail_is_taken_back, delayed_mail_goes_now_or_is_held, a_release_is_undone_before_it_leaves, circles_come_and_go, the_chain_holds,
+    what_is_learned_counts_once, strangers_are_told_apart, people_are_forgotten, knowledge_has_its_time,
+    what_was_delivered_teaches, answers_are_those_of_a_plain_look, knowledge_is_shown,
 }
 
 fn refusal(result: Result<SqliteStore, StoreError>) -> (String, String) {
@@ -301,6 +303,7 @@ async fn the_chain_is_cut_behind_what_is_past_its_time() {
         contents: Duration::from_mins(1),
         messages: Duration::from_mins(1),
         ledger: Duration::from_mins(1),
+        knowledge: Duration::from_mins(1),
     };
     let old = |random| message(random, &[], InitialState::Ready);
     for random in 0..30 {

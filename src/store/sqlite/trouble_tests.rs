@@ -87,7 +87,7 @@ async fn large_requests_hold_nobody_up() {
     in_time("a drop", store.change_queue(&QueueFilter::default(), QueueChange::Drop, "me", at(2)))
         .await
         .unwrap();
-    let keep = Retention { contents: LEASE, messages: LEASE, ledger: LEASE };
+    let keep = Retention { contents: LEASE, messages: LEASE, ledger: LEASE, knowledge: LEASE };
     in_time("a purge", store.purge(at(600), keep)).await.unwrap();
 }
 

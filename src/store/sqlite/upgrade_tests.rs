@@ -5,6 +5,7 @@ use super::*;
 use crate::message::HeaderEdits;
 use crate::store::chain::ChainStore;
 use crate::store::contract::{LEASE, NOW, at, result};
+use crate::store::learned::LearnedStore;
 use crate::store::{DeliveryState, HeldDecision, HeldState};
 
 /// The schema up to this version.
@@ -28,6 +29,9 @@ fn unversioned(to: &str) -> Vec<u8> {
     let recipients = vec![(to, None::<()>, None::<()>)];
     postcard::to_stdvec(&(recipients, HeaderEdits::default(), false, Vec::<String>::new(), false)).unwrap()
 }
+
+/// The message of which the first copy was delivered.
+const DELIVERED: i64 = 6;
 
 fn fill(db: &Connection) {
     for step in BEFORE {
@@ -82,6 +86,12 @@ fn fill(db: &Connection) {
         )
         .unwrap();
     }
+    let disclosed = r#"{"message_id":"m@x","from":null,"addresses":["a@x.example","b@y.example"]}"#;
+    db.execute(
+        "INSERT INTO ledger (week, message_id, message, disclosed) VALUES (?1, 'm@x', ?2, ?3)",
+        rusqlite::params![encode::week(NOW), DELIVERED, disclosed],
+    )
+    .unwrap();
     db.execute_batch("PRAGMA user_version = 8; PRAGMA application_id = 1399155561;").unwrap();
 }
 
@@ -94,6 +104,13 @@ async fn mail_of_the_release_before_goes_on() {
     store.recover(at(1)).await.unwrap();
     let all = QueueFilter { all: true, ..QueueFilter::default() };
     assert_eq!(store.queue(&all).await.unwrap().len(), 8 * ADDRESSES.len());
+
+    // What was delivered before is learned from, and account is kept since then.
+    let through = store.through(0).await.unwrap().mails;
+    assert_eq!(through.len(), 1);
+    assert_eq!((through[0].number, through[0].reached.len()), (DELIVERED, 1));
+    let began = store.began().await.unwrap().0;
+    assert!(began <= NOW && NOW.since(began) < std::time::Duration::from_hours(24 * 7));
 
     let claims = store.claim(at(1), 99, LEASE).await.unwrap();
     assert_eq!(claims.len(), 4 * ADDRESSES.len(), "ready, waiting, uncertain, and what was being sent");

@@ -1,7 +1,8 @@
 //! The API under `/api/v1`: the same functions of the desk as behind the pages, for programs.
 //!
 //! * [`shapes`] what requests and answers look like; their descriptions are part of the document
-//! * [`held`] held messages and decisions; [`records`] queue, messages, report, chain; [`circles`]
+//! * [`held`] held messages and decisions; [`records`] queue, messages, report, chain; [`circles`],
+//!   [`knowledge`]
 //! * [`answer`] errors (RFC 9457); [`refusals`] those that many routes share, described once
 //!
 //! Whoever asks shows a token (RFC 6750); what it is good for stands beside each route. The document at
@@ -10,6 +11,7 @@
 mod answer;
 mod circles;
 mod held;
+mod knowledge;
 mod records;
 mod refusals;
 mod shapes;
@@ -47,7 +49,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
         records::audit_head,
         circles::list,
         circles::make,
-        circles::end
+        circles::end,
+        knowledge::forget
     ),
     modifiers(&Bearer),
     security(("token" = []))
@@ -84,6 +87,7 @@ pub(super) fn routes() -> Routes {
         .get("/api/v1/circles", circles::list)
         .post("/api/v1/circles", circles::make)
         .delete("/api/v1/circles/{id}", circles::end)
+        .post("/api/v1/knowledge/forget", knowledge::forget)
 }
 
 async fn document() -> Response {

@@ -3,6 +3,7 @@
 use super::super::Site;
 use super::super::words::{Words, calm, calm_lines};
 use super::answer;
+use super::circles::USUAL;
 use super::copies::{self, Pair};
 use super::list::as_line;
 use super::people::{LONGEST, Organisation, organisations};
@@ -10,15 +11,17 @@ use super::risks::{Told, language, to_tick, told};
 use super::sentence::{Headline, decided, headline, reason_given};
 use super::timeline::{Moment, timeline};
 use super::visit::{Chrome, Visit, show};
-use crate::clock::Timestamp;
-use crate::desk::DeskError;
+use crate::clock::{Day, Timestamp};
+use crate::desk::circles::LASTS;
 use crate::desk::contents::{self, Contents};
 use crate::desk::decide::How;
 use crate::desk::dossier::{Closed, Dossier};
 use crate::desk::known::Known;
 use crate::desk::taking::undoes;
+use crate::desk::{self, DeskError};
 use crate::id::Id;
 use crate::journal::Event;
+use crate::message::Address;
 use crate::policy::verdict::{Language, RuleOutcome};
 use crate::rewrite::Hit;
 use crate::store::{HeldRow, HeldState};
@@ -76,6 +79,7 @@ struct Held {
     /// Somebody among them is not who they seem.
     danger: bool,
     organisations: Vec<Organisation>,
+    company: Company,
     ways: Ways,
     hits: Vec<String>,
     approvers: Vec<String>,
@@ -84,6 +88,28 @@ struct Held {
     contents: Reading,
     timeline: Vec<Moment>,
     sending: Option<Progress>,
+}
+
+/// Who knows whom, in the visitor's language.
+#[derive(Default)]
+struct Company {
+    sentence: String,
+    people: Vec<Person>,
+    offer: Option<Offer>,
+}
+
+/// One outsider: how many of the others they know.
+struct Person {
+    address: String,
+    told: String,
+}
+
+/// A circle that is offered.
+struct Offer {
+    why: String,
+    name: String,
+    members: String,
+    days: u64,
 }
 
 /// What the visitor may do, and what is open.
@@ -175,6 +201,7 @@ async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, 
     let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
     let known = standing(site, &dossier, &row).await?;
     let contents = reading(site, &who, &dossier).await?;
+    let met = site.desk.company(&who, &dossier).await?;
     let t = &c.t;
     let example = dossier.message.envelope.recipients.iter().find(|to| !dossier.is_internal(&to.address));
     // Planning the copies of hundreds of recipients takes its time: it is done once.
@@ -207,6 +234,7 @@ async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, 
         people: dossier.message.envelope.recipients.len(),
         danger: organisations.iter().any(|one| one.people.iter().any(|person| person.class == "danger")),
         organisations,
+        company: company(t, met, &row.subject),
         ways: ways(t, &who, &dossier, &row, individual.as_ref().err()),
         hits: hits(t, &row.hits),
         approvers,
@@ -219,6 +247,41 @@ async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, 
         row,
         c,
     })
+}
+
+fn company(t: &Words, met: desk::company::Company, subject: &str) -> Company {
+    let japanese = language(t) == Language::Ja;
+    let sentence = met.sentence.map(|(en, ja)| if japanese { ja } else { en });
+    let people = met.people.into_iter().map(|one| Person {
+        address: calm(one.address.as_str(), LONGEST),
+        told: match one.since {
+            Some(since) => {
+                let day = if japanese { since.japanese() } else { since.english() };
+                t.p("desk-knows-some")
+                    .n("count", one.knows)
+                    .n("others", one.others)
+                    .s("since", day)
+                    .to_string()
+            }
+            None => t.p("desk-knows-nobody").to_string(),
+        },
+    });
+    let offer = met.releases.map(|times| {
+        let until = Day::of(t.now.plus(LASTS));
+        let until = if japanese { until.japanese() } else { until.english() };
+        let members: Vec<&str> = met.outsiders.iter().map(Address::as_str).collect();
+        Offer {
+            why: t.p("desk-offer").n("count", times).s("until", until).to_string(),
+            name: self::subject(t, subject),
+            members: members.join("\n"),
+            days: USUAL,
+        }
+    });
+    Company {
+        sentence: sentence.map(|text| calm(&text, LINE)).unwrap_or_default(),
+        people: people.collect(),
+        offer,
+    }
 }
 
 /// A subject as a line; what stands for none.

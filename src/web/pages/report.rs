@@ -48,6 +48,8 @@ struct Report {
     prevented: u64,
     accepted: u64,
     passed: u64,
+    /// Passed because their people know each other; nothing where nothing is known of anybody.
+    known: Option<u64>,
     apart: u64,
     waiting: u64,
     returned: u64,
@@ -161,6 +163,7 @@ fn make(c: Chrome, days: u64, numbers: &Numbers) -> Report {
         rules: listed(&numbers.rules),
         groups: listed(&numbers.groups),
         approvers: listed(&numbers.approvers),
+        known: (!numbers.knowledge.mails.is_empty()).then_some(numbers.knowledge.passed),
         would: would_have(&c.t, &numbers.would),
         c,
     }

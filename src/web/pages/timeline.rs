@@ -99,6 +99,10 @@ fn told(t: &Words, event: &Event) -> String {
         }
         Event::Again { of } => t.p("desk-event-again").s("of", of.to_string()),
         Event::Namesake { of } => t.p("desk-event-namesake").s("of", of.to_string()),
+        Event::Learned { by, mails, learned, .. } => {
+            t.p("desk-event-learned").s("by", line(by)).n("mails", *mails).n("learned", *learned)
+        }
+        Event::Forgotten { by, sets } => t.p("desk-event-forgotten").s("by", line(by)).n("sets", *sets),
         Event::TakenBack { by } => t.p("desk-event-taken-back").s("by", line(by)),
         Event::Undone { by } => t.p("desk-event-undone").s("by", line(by)),
         Event::Joined { item, .. } => t.p("desk-event-joined").s("item", item.to_string()),

@@ -1,0 +1,53 @@
+//! A listener for copies: it believes what it is sent, so that its sources must be named.
+
+use super::Place;
+use super::accounts::ListenerAuth;
+use super::keys::{self, Listener};
+use crate::diagnostic::Diagnostic;
+use crate::listener::Role;
+
+const LISTENER: &str = "role = \"journal\"";
+
+/// What a listener takes mail for.
+pub(super) fn role(keys: &Listener, place: &Place<'_>) -> Result<Role, Diagnostic> {
+    let wrong = |key: &str, why: &str| Err(place.wrong(LISTENER, key, why));
+    if keys.role == keys::Role::Relay {
+        return match keys.users.as_slice() {
+            [] => Ok(Role::Relay),
+            _ => wrong("users", "`users` goes with role = \"journal\": on a relay every account may send"),
+        };
+    }
+    if keys.senders.is_some() {
+        return wrong(
+            "senders",
+            "`senders` means nothing with role = \"journal\": copies are of anybody's mail",
+        );
+    }
+    if keys.allow.iter().any(|net| net.0.prefix_len() == 0) {
+        let why = "`allow` names the whole world: copies are believed, so name the mail hosts that send them";
+        return wrong("allow", why);
+    }
+    if keys.auth != ListenerAuth::Off && keys.users.is_empty() {
+        let why = "`auth` with role = \"journal\" needs `users`, the accounts of the mail hosts: copies are \
+                   believed, so that not everybody with a password may send them";
+        return wrong("auth", why);
+    }
+    if keys.auth == ListenerAuth::Off && !keys.users.is_empty() {
+        return wrong("users", "`users` needs `auth` in the same listener");
+    }
+    if !keys.spf.is_empty() && keys.tenant.is_none() {
+        let why = "`spf` with role = \"journal\" needs `tenant`: every customer of that mail host could say who \
+                   knows whom here";
+        return wrong("spf", why);
+    }
+    let named = !keys.allow.is_empty()
+        || !keys.client_certificates.is_empty()
+        || !keys.spf.is_empty()
+        || keys.auth != ListenerAuth::Off;
+    if !named {
+        let why = "role = \"journal\" takes copies from named sources alone: set `allow`, `client_certificates`, \
+                   `auth` with `users`, or `spf` with `tenant`";
+        return wrong("role", why);
+    }
+    Ok(Role::Journal { users: keys.users.clone().into() })
+}

@@ -1,0 +1,47 @@
+//! What the relay itself delivered, learned from a little later, so that no mail waits for it.
+
+use super::Desk;
+use crate::policy::Organisation;
+use crate::policy::learned::{Learned, Source};
+use crate::store::StoreError;
+use crate::store::learned::Sent;
+use std::time::Duration;
+
+/// How often is looked whether mail is through.
+const EVERY: Duration = Duration::from_secs(10);
+
+impl Desk {
+    /// Learns from mail that is through, until the task is stopped.
+    pub async fn learn_forever(self) {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            if let Err(error) = self.learn_sent().await {
+                tracing::warn!(%error, "what was delivered could not be learned from");
+            }
+        }
+    }
+
+    /// Learns from all mail that is through; from how many mails.
+    pub async fn learn_sent(&self) -> Result<usize, StoreError> {
+        let organisation = self.examiner.borrow().organisation.clone();
+        let (mut after, mut learned) = (0, 0);
+        loop {
+            let page = self.store.through(after).await?;
+            let numbers: Vec<i64> = page.mails.iter().map(|mail| mail.number).collect();
+            let batch = page.mails.into_iter().filter_map(|mail| teaches(&organisation, mail)).collect();
+            if !numbers.is_empty() {
+                learned += self.store.learn_sent(numbers, batch, self.now()).await?.learned;
+            }
+            match page.after {
+                Some(last) => after = last,
+                None => return Ok(learned),
+            }
+        }
+    }
+}
+
+/// What one mail teaches; nothing where it showed no two outsiders to each other.
+fn teaches(organisation: &Organisation, mail: Sent) -> Option<Learned> {
+    let outside = mail.reached.into_iter().filter(|address| !organisation.is_internal(address));
+    Learned::together(Some(mail.message_id), mail.received, outside, Source::Sent).ok()
+}

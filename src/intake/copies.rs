@@ -1,0 +1,130 @@
+//! Copies that mail hosts send to the journal: who wrote with whom is kept, the copy goes nowhere.
+//!
+//! A copy that cannot be read, or teaches nothing, is answered like one that does: whoever sent it can do
+//! nothing about it, and a bounce would come back as the next copy. Only a store that cannot keep what was
+//! learned is a reason to send it again.
+
+use super::accept::{Intake, refused};
+use super::{Answer, Reception};
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::message::Header;
+use crate::message::copied::Reader;
+use crate::policy::learned::{Began, Learned, Source, Untaught};
+use crate::store::Origin;
+use async_trait::async_trait;
+use bytes::Bytes;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use tracing::{debug, warn};
+
+/// What a copy came to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByResult {
+    result: &'static str,
+}
+
+/// Counts of copies. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Family<ByResult, Counter>);
+
+impl Tally {
+    /// Names them to the metrics; each is there from the start, so that a first unreadable copy is seen.
+    pub fn register(&self, registry: &mut Registry) {
+        for result in ["learned", "known", "nothing", "unreadable"] {
+            drop(self.0.get_or_create(&ByResult { result }));
+        }
+        registry.register(
+            "journal_copies",
+            "Copies sent to the journal, by what they came to",
+            self.0.clone(),
+        );
+    }
+
+    fn count(&self, result: &'static str) {
+        self.0.get_or_create(&ByResult { result }).inc();
+    }
+}
+
+/// A copy on its way in.
+struct Copied {
+    intake: Intake,
+    id: Id,
+    received: Timestamp,
+    /// From where, for the log.
+    client: String,
+    reader: Reader,
+}
+
+impl Intake {
+    /// A copy's content begins.
+    pub(super) fn begin_copy(&self, origin: &Origin) -> Box<dyn Reception> {
+        let received = self.clock().now();
+        let client = match origin {
+            Origin::Client { peer, .. } => peer.clone(),
+            Origin::Own { .. } => String::new(),
+        };
+        let (id, reader) = (self.new_id(received), Reader::default());
+        Box::new(Copied { intake: self.clone(), id, received, client, reader })
+    }
+}
+
+#[async_trait]
+impl Reception for Copied {
+    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
+        self.reader.feed(&content);
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Answer {
+        let Self { intake, id, received, client, reader } = *self;
+        let tally = intake.copies();
+        let header = match reader.finish() {
+            Ok(header) => header,
+            Err(why) => {
+                tally.count("unreadable");
+                warn!(%id, client, %why, "a copy for the journal cannot be read: nothing is learned from it");
+                return Answer::Noted(id);
+            }
+        };
+        match intake.learn(&header, received).await {
+            Ok(Some(new)) => tally.count(if new { "learned" } else { "known" }),
+            Ok(None) => tally.count("nothing"),
+            Err(Refusal::Unreadable) => {
+                tally.count("unreadable");
+                let why = "who is shown in its header cannot be told for certain";
+                warn!(%id, client, why, "a copy for the journal cannot be read: nothing is learned from it");
+            }
+            Err(Refusal::Store(answer)) => return answer,
+        }
+        Answer::Noted(id)
+    }
+}
+
+/// Why nothing came of a copy.
+enum Refusal {
+    /// Nobody can say whom it shows. What stands in it is not for the log.
+    Unreadable,
+    /// The store: the host keeps the copy and tries again.
+    Store(Answer),
+}
+
+impl Intake {
+    /// Keeps what a mail teaches: whether it was new; `None` where it teaches nothing.
+    async fn learn(&self, header: &Header, received: Timestamp) -> Result<Option<bool>, Refusal> {
+        let organisation = std::sync::Arc::clone(&self.examiner().organisation);
+        let learned = match Learned::read(&organisation, header, received, Source::Journal, Began(received)) {
+            Ok(learned) => learned,
+            Err(Untaught::Unreadable(_)) => return Err(Refusal::Unreadable),
+            Err(why) => {
+                debug!(%why, "a copy for the journal teaches nothing");
+                return Ok(None);
+            }
+        };
+        let taught = self.store().learn(vec![learned], received).await;
+        let taught = taught.map_err(|error| Refusal::Store(refused(&error)))?;
+        Ok(Some(taught.learned > 0))
+    }
+}

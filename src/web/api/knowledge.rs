@@ -1,0 +1,56 @@
+//! What was learned of who wrote with whom.
+
+use super::super::guard::Bearer;
+use super::Here;
+use super::answer::{bad, refused};
+use super::held::not_json;
+use super::refusals::{Always, Changing};
+use super::shapes::Problem;
+use crate::message::Address;
+use crate::people::scope::Scope;
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Somebody to forget.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forget {
+    /// Their address.
+    address: String,
+}
+
+/// Somebody was taken out of what was learned.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Forgotten {
+    /// Of how many sets of people.
+    sets: usize,
+}
+
+/// Forget somebody
+///
+/// Takes an address out of all that was learned of who wrote with whom. Mail that comes later teaches anew.
+/// Scope: `knowledge:change`.
+#[utoipa::path(
+    post, path = "/api/v1/knowledge/forget", tag = "knowledge", request_body = Forget,
+    responses(
+        (status = 200, description = "Forgotten, if anything was known", body = Forgotten),
+        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        Always,
+        Changing
+    )
+)]
+pub(super) async fn forget(
+    State(site): Here,
+    caller: Bearer,
+    body: Result<Json<Forget>, JsonRejection>,
+) -> Result<Response, Response> {
+    caller.allow(Scope::KnowledgeChange)?;
+    let Json(asked) = body.map_err(|error| not_json(&error))?;
+    let address = Address::parse(&asked.address).map_err(bad)?;
+    let sets = site.desk.forget(&caller.who, &address).await.map_err(|error| refused(&error))?;
+    Ok(Json(Forgotten { sets }).into_response())
+}
