@@ -174,7 +174,9 @@ impl Base64 {
         let length = out.len();
         let decoded = base64_simd::STANDARD_NO_PAD.decode_append(groups, out).is_ok();
         if decoded {
-            rest.iter().for_each(|&octet| self.letter(octet, out));
+            for &octet in rest {
+                self.letter(octet, out);
+            }
         } else {
             out.truncate(length);
             self.odd = true;

@@ -29,6 +29,16 @@ impl Relay {
         relay
     }
 
+    /// The held message is returned, on record.
+    async fn with_a_decision(self) -> Self {
+        let returned = HeldDecision {
+            events: vec![crate::journal::Event::Returned { by: "soumu".to_owned(), reason: "no".to_owned() }],
+            ..HeldDecision::new(Id::new(NOW, 2), HeldState::Returned, "soumu", at(2), "no")
+        };
+        self.open().decide(returned).await.unwrap();
+        self
+    }
+
     fn open(&self) -> SqliteStore {
         SqliteStore::open(&self.database, Options::default()).unwrap()
     }
@@ -72,7 +82,7 @@ async fn what_was_found_is_recorded_and_told_of_for_ever() {
         ("UPDATE held SET decided_by = 'boss' WHERE message = 2", false),
         ("DELETE FROM deliveries WHERE row >> 24 = 1", false),
     ] {
-        let relay = Relay::filled().await;
+        let relay = Relay::filled().await.with_a_decision().await;
         relay.sql(forged);
         let store = relay.open();
         assert_eq!(store.accept(message(8, &[], InitialState::Ready)).await.is_err(), stops, "{forged}");
