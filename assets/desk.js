@@ -44,6 +44,17 @@
     count();
   }
 
+  // Where some of several boxes have to be ticked, the first says so until one is.
+  document.querySelectorAll("[data-some]").forEach(function (form) {
+    var some = form.querySelectorAll('input[name="' + form.dataset.some + '"]');
+    function check() {
+      var any = Array.prototype.some.call(some, function (box) { return box.checked; });
+      if (some[0]) some[0].setCustomValidity(any ? "" : form.dataset.someSays);
+    }
+    form.addEventListener("change", check);
+    check();
+  });
+
   // Passkeys: the browser makes and uses them by script alone.
   function bytes(text) {
     var plain = atob(text.replace(/-/g, "+").replace(/_/g, "/"));

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sekisho::clock::Timestamp;
 use sekisho::id::Id;
 use sekisho::message::{Address, Envelope, Recipient};
+use sekisho::policy::risks::Risk;
 use sekisho::store::sqlite::{Options, SqliteStore};
 use sekisho::store::{
     Body, HeldQuery, HeldState, HoldKind, NewHold, NewMessage, Origin, PeopleStore, Scope, Store,
@@ -65,10 +66,7 @@ fn held(number: u64) -> Anything<NewMessage> {
         deliveries: Vec::new(),
         held: Some(NewHold {
             kind: HoldKind::Ask,
-            reasons: vec![(
-                "12 people would see each other.".to_owned(),
-                "12 名が互いに見えます。".to_owned(),
-            )],
+            reasons: vec![Risk::exposed(12, 12).into()],
             hits: Vec::new(),
             expires: received.plus(Duration::from_hours(72)),
             approvers: vec![Address::parse(&format!("approver{}@example.co.jp", number % 20))?],

@@ -192,6 +192,7 @@ impl App {
             clock,
             hostname: Arc::from(config.hostname.as_str()),
             shown: shown.subscribe(),
+            grace: config.desk.grace,
             hold_for: hold_for.subscribe(),
         };
         let changing = Changing {
@@ -263,6 +264,13 @@ impl Sockets {
     }
 }
 
+/// What outlives a restart: found on the way, and learned from what was delivered.
+fn remember(tasks: &mut Tasks, found: memory::Found, desk: &Desk) {
+    let keeping = memory::keep(found, Arc::clone(&desk.store), Arc::clone(&desk.clock));
+    tasks.background("memory", keeping);
+    tasks.background("learning", desk.clone().learn_forever());
+}
+
 /// Who writes notices.
 fn postman(desk: &Desk, intake: &Intake, config: &Config) -> Arc<Postman> {
     let deps = notice::Deps {
@@ -316,7 +324,7 @@ impl Running {
                 store: Arc::clone(&desk.store),
                 desk: desk.clone(),
                 assets: web::assets::Assets::new(),
-                zone: jiff::tz::TimeZone::system(),
+                zone: config.notices.zone.clone(),
                 people: Arc::clone(&people),
                 links: Links::new(desk.clone(), config.desk.url.as_deref()),
                 proxies: config.desk.proxies.clone(),
@@ -353,11 +361,8 @@ impl Running {
         tasks.background("courier", courier.clone().broken());
         tasks.background("control", sockets.control.run(desk.clone()));
         tasks.background("expiry", desk.clone().expire_forever());
-        let guesses = sockets.gatekeeper.guesses();
-        let found = memory::Found { guesses, tally: sockets.tally.clone() };
-        let remembering = memory::keep(found, Arc::clone(&desk.store), Arc::clone(&desk.clock));
-        tasks.background("memory", remembering);
-        tasks.background("learning", desk.clone().learn_forever());
+        let found = memory::Found { guesses: sockets.gatekeeper.guesses(), tally: sockets.tally.clone() };
+        remember(&mut tasks, found, &desk);
         let server = sockets.secured.server.clone();
         let (acme, tally) = (changing.acme.subscribe(), sockets.secured.tally.clone());
         // Certificates are good by the world's clock.
@@ -583,6 +588,7 @@ pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
         clock: Arc::new(SystemClock),
         hostname: Arc::from(config.hostname.as_str()),
         shown,
+        grace: config.desk.grace,
         hold_for: watch::channel(config.policy.expiry).1,
     };
     Ok(OfflineDesk { desk, _lock: lock })

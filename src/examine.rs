@@ -9,7 +9,8 @@ use crate::clock::Timestamp;
 use crate::message::{Address, Envelope, Fork, Header};
 use crate::policy::facts::Preface;
 use crate::policy::learned::Shared;
-use crate::policy::verdict::RuleOutcome;
+use crate::policy::risks::{self, Risk};
+use crate::policy::verdict::{Bilingual, RuleOutcome};
 use crate::policy::{
     Action, Approvers, Budgets, Demand, Disclosure, Facts, Knowledge, Mode, Organisation, Policy, Timing,
     Verdict,
@@ -424,14 +425,16 @@ fn not_audited() -> RuleOutcome {
         name: AUDIT_RULE.to_owned(),
         matched: true,
         demand: Demand { timing: Timing::Hold, ..Demand::default() },
-        why: "the copies cannot be made and audited for certain".to_owned(),
-        why_ja: "写しを確実に作って検査することができません".to_owned(),
+        why: "the copies cannot be made and audited reliably".to_owned(),
+        why_ja: "個別のメールを安全に作って検査することができません".to_owned(),
+        title: Some(audit_title()),
+        risks: vec![Risk::new(risks::Kind::Unreadable)],
     }
 }
 
 /// Something said among the rules that demands nothing.
 fn note(name: &str, why: String, why_ja: String) -> RuleOutcome {
-    RuleOutcome { name: name.to_owned(), matched: false, demand: Demand::default(), why, why_ja }
+    RuleOutcome { name: name.to_owned(), why, why_ja, ..RuleOutcome::default() }
 }
 
 /// Fields that went, though the rest passed as it came.
@@ -458,12 +461,17 @@ fn form_note(notes: &[String]) -> Option<RuleOutcome> {
     ))
 }
 
+/// What people call the audit's word.
+fn audit_title() -> Bilingual {
+    Bilingual::new("Addresses inside the mail", "メールの中身にアドレス")
+}
+
 /// What the audit says among the rules.
 fn audit_outcome(hits: &[Hit]) -> RuleOutcome {
     let (why, why_ja) = match hits {
         [] => (
             "no hidden recipient's address stands in any copy".to_owned(),
-            "どの写しにも、隠すべき宛先のアドレスは含まれていません".to_owned(),
+            "どの個別のメールにも、隠すべき宛先のアドレスは含まれていません".to_owned(),
         ),
         [first, ..] => {
             let people = hits.iter().map(|hit| &hit.address).collect::<std::collections::HashSet<_>>().len();
@@ -473,7 +481,7 @@ fn audit_outcome(hits: &[Hit]) -> RuleOutcome {
                     first.address, first.place, first.form
                 ),
                 format!(
-                    "隠すべき宛先のアドレス {people} 件が、ほかの人に届く内容に含まれています(最初は {}、場所は {}、{})",
+                    "隠すべき宛先{people}名のアドレスが、ほかの人に届く内容に含まれています（最初は {}、場所は {}、{}）",
                     first.address, first.place, first.form
                 ),
             )
@@ -482,7 +490,16 @@ fn audit_outcome(hits: &[Hit]) -> RuleOutcome {
     let matched = !hits.is_empty();
     let timing = if matched { Timing::Hold } else { Timing::Now };
     let demand = Demand { timing, ..Demand::default() };
-    RuleOutcome { name: AUDIT_RULE.to_owned(), matched, demand, why, why_ja }
+    let risks = if matched { vec![Risk::inside(hits)] } else { Vec::new() };
+    RuleOutcome {
+        name: AUDIT_RULE.to_owned(),
+        matched,
+        demand,
+        why,
+        why_ja,
+        title: Some(audit_title()),
+        risks,
+    }
 }
 
 #[cfg(test)]

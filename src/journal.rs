@@ -55,7 +55,14 @@ pub enum Event {
         possible_duplicate: bool,
     },
     /// Released by somebody, as `split`, `bcc` or `as-is`.
-    Released { by: String, how: String, dropped: Vec<String> },
+    Released {
+        by: String,
+        how: String,
+        dropped: Vec<String>,
+        /// Who of the recipients had been written to before, and when last; `None` where that was not asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stood: Option<Vec<(String, Timestamp)>>,
+    },
     /// Returned to the sender by somebody.
     Returned { by: String, reason: String },
     /// The sender asks that it be sent as it is, and says why.

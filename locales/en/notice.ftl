@@ -14,6 +14,8 @@ organisations = { $count ->
    *[other] { $count } organisations
 }
 and-more = and { $count } more
+and-more-people = and { $count } more
+or = or
 
 # Labels
 label-subject = Subject
@@ -21,12 +23,15 @@ label-sender = Sender
 label-received = Received
 label-recipients = Recipients
 label-reference = Reference
-recipients-awaited = { recipients } more in its header have not come yet
+recipients-awaited = { $count ->
+    [one] 1 more recipient in the header has not arrived yet
+   *[other] { $count } more recipients in the header have not arrived yet
+}
 recipients-outside = { recipients }, { $outside } of them outside
 no-subject = (no subject)
 null-sender = (none)
-internal = our own
-bcc-mark = (in nobody's To or Cc)
+internal = internal
+bcc-mark = (Bcc)
 heading-why = Why
 heading-who = Who would see whom
 heading-next = What happens now
@@ -40,33 +45,32 @@ in-place-of = This notice comes to you because the sender ({ $sender }) cannot b
 
 # To the sender: held
 held-subject = [Held] { $subject }
-held-lead = Your mail is held. Nothing has been sent to anybody.
-held-exposed =
-    { $people } at { $organisations } would see each other's addresses.
+held-lead = Not sent yet. { $risk }.
+held-some-reason = It needs a review before it is sent
 held-next =
-    The decision is with { $deciders }.
-    They can have it sent to each recipient individually, so that nobody
-    sees anybody else, or return it to you. You need not do anything.
+    { $deciders } will decide: they can have it sent to each recipient
+    individually, so that nobody sees anybody else, or return it to you.
+    You don't need to do anything.
 held-next-yourself =
     You can send it now to each recipient individually, so that nobody sees
-    anybody else's address. That needs nobody's approval. Are they meant to
-    see each other? Then { $deciders } must agree.
+    anybody else's address. No approval needed. To let them see each other,
+    { $deciders } has to approve.
 held-next-others =
-    The decision is with { $deciders }. You need not do anything.
+    { $deciders } will decide. You don't need to do anything.
 held-ends = If nobody decides by { $expires }, it is returned to you unsent.
 the-administrator = the administrator of this mail system
 button-split = Send individually
 button-split-hint = Each recipient gets a mail of their own and sees nobody else.
 button-take-back = Take it back
 button-take-back-hint = Nothing is sent. You can undo this for 24 hours.
-button-as-is = Ask for it to be sent as it is, because …
-button-as-is-hint = You say why, and somebody else decides.
+button-as-is = Ask to send it unchanged…
+button-as-is-hint = You give a reason, and an approver decides.
 button-now = Send individually now
 button-now-hint = Each recipient gets a mail of their own at once, and sees nobody else.
-button-know = They know each other: ask for it to be sent as it is, because …
-button-know-hint = The mail waits. You say why, and somebody else decides.
-button-again = Send it again openly, because …
-button-again-hint = You say why, and somebody else decides. Then all of them get it once more, and see each other.
+button-know = They know each other: ask to send it unchanged…
+button-know-hint = The mail waits. You give a reason, and an approver decides.
+button-again = Ask to send it again openly…
+button-again-hint = You give a reason, and an approver decides. Then all of them get it once more, and see each other.
 button-undo = Undo
 button-undo-hint = The mail is as it was before you took it back.
 button-view = Look at it and decide
@@ -83,20 +87,15 @@ taken-subject = [Taken back] { $subject }
 taken-lead = You took your mail back. It will not be sent.
 
 # To those who decide
-approve-subject = [To decide] { $subject }
+approve-subject = [Approval needed] { $subject }
 approve-lead = A mail is held and waits for your decision.
-approve-would-see =
-    { $people } at { $organisations } would see each other's addresses:
-    { $disclosures }.
-disclosures = { $count ->
-    [one] 1 disclosure
-   *[other] { $count } disclosures
-}
-figure-people = people
+approve-risk = { $risk }.
+approve-sum = Each would see { $others } other addresses ({ $count } in all).
+figure-people = recipients
 figure-organisations = organisations
-figure-disclosures = addresses seen (in all)
+figure-disclosures = addresses seen in all
 approve-waits =
-    Nothing has been sent to anybody. If nobody decides by { $expires },
+    It has not been sent to anyone. If nobody decides by { $expires },
     it is returned to the sender.
 approve-again =
     Each of them has a copy that shows nobody else. If you agree, all of them
@@ -113,10 +112,10 @@ approve-expiring =
     Nobody has decided so far. At { $expires } it is returned to the sender
     unsent.
 approve-exposed = Sent as written, { people } outside would see each other's addresses.
-escalated-subject = [No decision yet] { $subject }
+escalated-subject = [Approval overdue] { $subject }
 expiring-approver-subject = [Expires soon] { $subject }
-as-is-subject = [Asked for as it is] { $subject }
-as-is-lead = { $sender } asks that this mail be sent as it is:
+as-is-subject = [Approval request] { $subject }
+as-is-lead = { $sender } asks to send this mail unchanged:
 command-show = See it, with every copy as it would leave:
 command-split = Send it to each recipient individually:
 command-bcc = Send one text to all, naming nobody:
@@ -127,8 +126,8 @@ command-reason = why it is returned
 
 # To those who decide: all that waits
 digest-subject = { $count ->
-    [one] [To decide] 1 mail waits for you
-   *[other] [To decide] { $count } mails wait for you
+    [one] [Approval needed] 1 mail waits for you
+   *[other] [Approval needed] { $count } mails wait for you
 }
 digest-lead = { $count ->
     [one] 1 mail waits for your decision.
@@ -138,12 +137,8 @@ digest-more = { $count ->
     [one] 1 more mail waits.
    *[other] { $count } more mails wait.
 }
-digest-exposed = { people } at { $organisations ->
-    [one] 1 organisation
-   *[other] { $organisations } organisations
-} would see each other
 digest-deputy = you are asked because an approver is away
-label-exposed = Disclosure
+label-exposed = What to check
 label-expires = Decide by
 label-note = Note
 
@@ -152,10 +147,10 @@ split-subject = [Sent individually] { $subject }
 split-lead =
     Your mail was sent to { recipients } individually: nobody sees anybody
     else's address.
-has-left = It has left; you need not do anything.
+has-left = It has left; you don't need to do anything.
 split-saw-outside = { people } outside: a mail addressed to them alone.
 split-saw-colleagues = Named in their Cc as you wrote them: { $colleagues }.
-split-saw-inside = { people } of our own: only our own people are named, nobody outside.
+split-saw-inside = { people } inside: only colleagues appear in their To and Cc.
 bcc-lead =
     Your mail was sent to { recipients } without naming them: nobody sees
     anybody else's address.
@@ -170,19 +165,19 @@ released-bcc =
     It is sent without naming the recipients: nobody sees anybody else's
     address.
 released-as-is = It is sent as you wrote it: the recipients see each other's addresses.
-heading-dropped = Taken off: it is not sent to them
+heading-dropped = Removed by the approver (not sent)
 
 # To the sender: returned, expired
 returned-subject = [Returned] { $subject }
 returned-lead = Your mail was returned by { $by }. It was not sent.
 returned-reason = The reason given:
 returned-next =
-    If it is still wanted, send it again: put the addresses into Bcc, or
-    send it to fewer people.
+    To send it after all, put the addresses into Bcc, or send it to fewer
+    people.
+returned-next-otherwise = To send it after all, correct what is said above and send it again.
 returned-enclosed = Your mail is enclosed with this one.
 expired-subject = [Not sent] { $subject }
-expired-lead =
-    Nobody decided about your mail in time ({ $expires }). It was not sent.
+expired-lead = Not sent: nobody decided by { $expires }.
 partly-sent = It had already been sent to { $left } of { $total } recipients before it was stopped.
 
 # To the approvers: the second lock
@@ -212,7 +207,7 @@ delivered-next =
     the mailbox. You asked to be told.
 
 # Foot
-foot = Sekisho, the outgoing mail relay at { $hostname }. This mail was written by a program.
+foot = Automatic message of Sekisho, the outgoing mail relay at { $hostname }.
 
 # The journal's head
 head-subject = Journal of { $host }: { $entry }

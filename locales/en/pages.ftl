@@ -110,7 +110,7 @@ desk-search-hint = Subject, sender or recipient
 desk-search-do = Search
 desk-filter-state = State
 desk-filter-whose = Whose
-desk-filter-whose-all = All I may see
+desk-filter-whose-all = Everything I can see
 desk-filter-whose-mine = My own mail
 desk-filter-rule = Held by
 desk-filter-rule-all = Any rule
@@ -129,41 +129,52 @@ desk-line-more = { $sender } → { $first } and { $more ->
     [one] 1 other
    *[other] { $more } others
 }
-desk-line-expires = Returned { $until }
+desk-line-expires = Goes back { $until }
 desk-choose = Choose: { $subject }
 desk-choose-all = Choose all shown
 desk-chosen = (0 chosen)
 desk-bulk-split = Send individually…
 desk-bulk-return = Return to sender…
+desk-bulk-take-back = Take back…
 
 # Several at once
 desk-bulk-title-split = Send individually
 desk-bulk-title-return = Return to sender
-desk-bulk-ask-split = Send { $count ->
-    [one] this mail
-   *[other] these { $count } mails
-} individually? { $copies ->
+desk-bulk-ask-split = { $count ->
+    [one] Send this mail
+   *[other] Send these { $count } mails
+} individually, in { $copies ->
     [one] 1 copy
    *[other] { $copies } copies
-} will leave.
+}
 desk-bulk-ask-return = Return { $count ->
     [one] this mail to its sender
    *[other] these { $count } mails to their senders
-}? Nothing will be sent.
+} (nothing is sent)
+desk-bulk-ask-take-back = Take back { $count ->
+    [one] this mail
+   *[other] these { $count } mails
+} (nothing is sent)
 desk-bulk-do-split = Send individually
 desk-bulk-do-return = Return
 desk-bulk-done-split = { $count ->
     [0] Nothing was sent
-    [one] 1 mail is on its way, in { $copies } individual copies
-   *[other] { $count } mails are on their way, in { $copies } individual copies
+    [one] 1 mail was sent, in { $copies } individual copies
+   *[other] { $count } mails were sent, in { $copies } individual copies
 }
 desk-bulk-done-return = { $count ->
     [0] Nothing was returned
     [one] 1 mail was returned
    *[other] { $count } mails were returned
 }
-desk-bulk-nothing = Nothing to do
-desk-bulk-nothing-text = No mail was chosen that can still be decided on this way.
+desk-bulk-done-take-back = { $count ->
+    [0] Nothing was taken back
+    [one] 1 mail was taken back
+   *[other] { $count } mails were taken back
+}
+desk-bulk-undo = Each can still be undone on its page.
+desk-bulk-nothing = No mail was chosen, or none can be decided on together
+desk-bulk-nothing-text = Tick mails in the list first.
 desk-bulk-left = { $count ->
     [one] 1 mail is left as it is
    *[other] { $count } mails are left as they are
@@ -172,48 +183,65 @@ desk-left-released = already sent by { $by }
 desk-left-returned = already returned by { $by }
 desk-left-expired = its time ran out
 desk-left-gone = no longer here
-desk-left-not-yours = another person has to decide on it
+desk-left-not-yours = needs someone else's approval
+desk-left-risk = sending individually leaves a risk ({ $risk }): decide on its page
 
 # One message
-desk-head = { $people } at { $organisations } would see each other's addresses
-desk-head-sum = { $count } disclosures
-desk-head-audit = Others would see { $count ->
-    [one] 1 hidden recipient's address
-   *[other] { $count } hidden recipients' addresses
-}
-desk-head-audit-sum = The addresses stand inside the message, where they cannot be taken out.
-desk-head-unreadable = This message cannot be read for certain
+desk-head-sum = Each would see { $others } other addresses ({ $count } in all)
 desk-head-look = A mail to { $count ->
-    [one] 1 recipient waits
-   *[other] { $count } recipients waits
-} for somebody to look at it
+    [one] 1 recipient
+   *[other] { $count } recipients
+} needs a review before it is sent
+desk-risk = { $said } ({ $cure })
+desk-risks = What to check
+desk-past-split = Sent individually: no recipient sees another's address
+desk-past-bcc = Sent as Bcc: no recipient sees another's address
+desk-past-as-is = Sent unchanged: all recipients see each other's addresses
+desk-past-unchanged = Sent unchanged
+desk-past-returned = Returned without being sent
+desk-past-taken-back = Taken back: it was not sent to anyone
+desk-past-expired = Returned without being sent: nobody decided in time
+desk-soon-split = It will be sent individually. You can still undo this
+desk-soon-bcc = It will be sent as Bcc. You can still undo this
+desk-soon-as-is = It will be sent unchanged. You can still undo this
 desk-about = About this message
 desk-subject = Subject
 desk-from = From
 desk-received = Received
-desk-expires = Returned unsent
-desk-decide = What shall happen?
+desk-expires = Goes back unsent on
+desk-decide = What should happen to this mail?
 desk-do-split = Send individually
 desk-do-split-text = Everyone gets a copy of their own and sees nobody else from outside.
 desk-do-bcc = Send as Bcc
-desk-do-bcc-text = Everyone gets the same copy, and none of them is named in it.
+desk-do-bcc-text = Everyone gets the same copy, and no outside recipient appears in To or Cc.
 desk-do-take-back = Take it back
-desk-do-take-back-text = Nothing is sent, and the mail comes back to you.
-desk-do-as-is = Send it as it is…
+desk-do-take-back-text = It is sent to no one. You can undo this for 24 hours.
+desk-do-as-is = Send it unchanged…
 desk-do-drop = Leave some recipients out…
 desk-do-return = Return to sender…
-desk-note-audit = Copies that hide the recipients from each other cannot be made: their addresses stand inside the message itself.
-desk-note-unreadable = Copies cannot be made of it safely: the message cannot be read for certain.
-desk-note-own = This is your own mail: another person has to release it.
-desk-note-own-ask = This is your own mail: to show the recipients to each other takes another person.
+desk-do-return-text = It goes back to its sender with your reason, and is not sent.
+desk-tick = Check each of these: they remain however it is sent
+desk-tick-as-is = Check each of these: they remain when it is sent unchanged
+desk-note-audit = Addresses stand in an invitation or attachment, so sending individually or as Bcc cannot hide them.
+desk-note-unreadable = Its recipients cannot be read reliably, so no safe copies can be made.
+desk-note-own = This is your own mail: sending it needs someone else's approval.
+desk-note-own-ask = This is your own mail: showing the recipients to each other needs someone else's approval.
 desk-note-auditor = You can see this message, but not decide on it.
-desk-late = Somebody else decided first. Nothing more was done.
+desk-late = It was decided on already. Nothing more was done.
+desk-late-own = You decided on it already. Nothing more was done.
 desk-decided-split = Sent individually by { $by }, { $at }
 desk-decided-bcc = Sent as Bcc by { $by }, { $at }
-desk-decided-as-is = Sent as it is by { $by }, { $at }
+desk-decided-as-is = Sent unchanged by { $by }, { $at }
 desk-decided-returned = Returned by { $by }, { $at }
 desk-decided-returned-because = Returned by { $by }, { $at }: { $reason }
 desk-decided-expired = Returned unsent, { $at }: nobody decided in time
+desk-decided-taken-back = Taken back by its sender ({ $by }), { $at }
+desk-decided-taken-back-for = Taken back for its sender by { $by }, { $at }
+desk-undo = Undo
+desk-undo-release = Undo, do not send
+desk-undo-leaves = It will be sent at { $at }. Until then you can undo this.
+desk-undo-taken = For 24 hours you can undo this: the mail then waits for a decision again.
+desk-undone = Undone. The mail waits for a decision again.
 desk-progress = { $delivered } of { $total } delivered.
 desk-progress-failed = { $count ->
     [one] 1 failed.
@@ -223,15 +251,15 @@ desk-recipients = { $count ->
     [one] 1 recipient
    *[other] { $count } recipients
 }
-desk-recipients-show = Show all, by organisation ({ $count })
+desk-recipients-show = Show all { $count }
 desk-ours = Our own
 desk-provider = mail provider
-desk-hidden = in nobody's To or Cc
+desk-hidden = Bcc
 desk-stand-new = never written to before
 desk-stand-new-list = never written to before; looks like a list
 desk-stand-written = last written to { $ago }
 desk-stand-written-list = last written to { $ago }; looks like a list
-desk-stand-look-alike = not { $domain }, but looks like it
+desk-stand-look-alike = looks like { $domain } but is a different domain
 desk-message = The message
 desk-message-text = Text of the message
 desk-message-closed = You can see about this message, but not what is written in it.
@@ -262,9 +290,9 @@ desk-after-split = Sent individually
 desk-after-none = gets no copy
 desk-tab-split = Individually
 desk-tab-bcc = As Bcc
-desk-tab-as-is = As it is
+desk-tab-as-is = Unchanged
 desk-tab-text-split = Everyone gets a copy of their own and sees nobody else from outside.
-desk-tab-text-bcc = Everyone gets the same copy, and none of them is named in it.
+desk-tab-text-bcc = Everyone gets the same copy, and no outside recipient appears in To or Cc.
 desk-tab-text-as-is = Everyone sees everyone in To and Cc.
 desk-changed = { $count ->
     [one] 1 other line differs
@@ -277,15 +305,18 @@ desk-hits = { $count ->
     [one] Where the address was found
    *[other] { $count } places where addresses were found
 }
+desk-hit = { $address } ({ $place })
+desk-place-calendar = in the invitation
 desk-asked = Asked to decide
 desk-asked-nobody = nobody by name; an administrator decides
 desk-timeline = What happened
 
 # Sending as it is, leaving out, returning
-desk-as-is-title = Send it as it is?
+desk-as-is-title = Send it unchanged?
 desk-as-is-places = Acknowledge each place where a hidden address stands
-desk-as-is-sure = I know that everyone will see this, and that it cannot be undone.
-desk-as-is-do = Send as it is
+desk-as-is-sure = I know that all recipients will see each other's addresses, and that it cannot be undone once it is sent.
+desk-as-is-sure-unchanged = I know that it is sent unchanged, and that it cannot be undone once it is sent.
+desk-as-is-do = Send unchanged
 desk-drop-title = Leave some recipients out
 desk-drop-text = Those you choose get nothing, and are taken out of To and Cc as well.
 desk-drop-whom = Leave out
@@ -293,14 +324,19 @@ desk-drop-split = Send to the others individually
 desk-drop-bcc = Send to the others as Bcc
 desk-return-title = Return to the sender?
 desk-return-text = Nothing is sent. The sender gets a notice with your reason.
-desk-return-reason = Reason (optional)
-desk-return-reason-help = One sentence the sender can act on.
+desk-return-reason = Anything to add (optional)
+desk-return-reason-help = Say what the sender should do next, for example: remove the list and send it again
+desk-canned = Reason
+desk-canned-list = Remove the list or file that must not be attached, and send it again.
+desk-canned-bcc = Put the recipients into Bcc, and send it again.
+desk-canned-recipients = Check the recipients for mistakes, and send it again.
+desk-canned-none = None of these (write below)
 desk-return-do = Return
 
 # What did not work out
 desk-gone-title = Page not found
 desk-gone-text = The page does not exist, you may not see it, or what it showed was removed after its time.
-desk-nothing-done = Nothing was done
+desk-nothing-done = Nothing was done.
 desk-not-yours-title = You cannot decide on this mail
 desk-not-yours-text = Nothing was done. You may not do this with this mail.
 desk-audit-title = Hidden addresses would be shown
@@ -311,8 +347,11 @@ desk-unreadable-text = Choose whether to send it unchanged or to return it.
 desk-no-recipient-text = { $address } is no recipient of this message.
 desk-no-circle-text = A circle needs a name, two members or more, and at most two years.
 desk-too-late-text = It is too late: the mail has left and cannot be taken back any more.
-desk-nothing-to-undo-text = There is nothing to undo, or more than 24 hours have passed.
+desk-nothing-to-undo-text = There is nothing to undo, or the time for it is over.
 desk-nobody-left-text = Every recipient is left out. Return the mail if it is not to be sent.
+desk-nobody-dropped-text = Choose at least one recipient to leave out.
+desk-unticked-title = Something was not checked
+desk-unticked-text = Tick each of these, which remain however the mail is sent:
 desk-unavailable-title = The desk cannot answer just now
 desk-unavailable-text = Nothing was lost. Please try again in a moment.
 desk-bad-form-text = Something is missing. Go back to the page before and try again.
@@ -345,7 +384,7 @@ desk-delivery-paused = paused
 desk-delivery-dropped = dropped
 desk-way-split = individually
 desk-way-bcc = as Bcc
-desk-way-as-is = as it is
+desk-way-as-is = unchanged
 desk-verb-retry = tried again
 desk-verb-drop = dropped
 desk-verb-pause = paused
@@ -360,7 +399,7 @@ desk-notice-delayed = delivery delayed
 desk-notice-stopped = sending stopped
 desk-notice-waits = a delayed mail waits
 desk-notice-taken-back = taken back
-desk-notice-asked-as-is = asked to send it as it is
+desk-notice-asked-as-is = asked to send it unchanged
 desk-notice-expiring = about to expire
 desk-notice-expiring-approvers = about to expire, to those asked
 desk-notice-escalated = asked somebody else
@@ -395,7 +434,7 @@ desk-event-queue = { $count ->
 } { $verb } by { $by }
 desk-event-accepted-would = { $accepted } ({ $would })
 desk-event-stopped = Sending stopped: a hidden address was found. { $left } of { $total } had left.
-desk-event-asked = { $by } asks for it to be sent as it is: { $reason }
+desk-event-asked = { $by } asks to send it unchanged: { $reason }
 desk-event-asked-again = { $by } asks for it to be sent again openly, as { $anew }
 desk-event-again = Made from { $of }, which was sent individually, to be sent again openly
 desk-event-repeated = The same came again for { $count ->
@@ -406,10 +445,11 @@ desk-event-namesake = Has the Message-ID of another mail, { $of }
 desk-event-taken-back = Taken back by { $by }
 desk-event-learned = { $by } had { $mails } mails of an archive learned from; { $learned } taught something new
 desk-event-forgotten = { $by } had somebody taken out of { $sets } sets of people that were learned
-desk-event-undone = Taking it back was undone by { $by }
+desk-event-undone = Undone by { $by }
 desk-event-joined = Came in a transaction of its own and belongs to { $item }
 
 desk-and-more = and { $count } more
+desk-or =  or 
 
 # A message's timeline
 desk-reference = Reference

@@ -78,15 +78,15 @@ link-button-split = Send individually now
 link-title-take-back = Take the mail back
 link-text-take-back = The mail is not sent to anybody. Nothing has been done yet: press the button to take it back.
 link-button-take-back = Take it back
-link-title-undo = Undo the taking back
+link-title-undo = Undo
 link-text-undo = The mail waits again as it did before you took it back. Nothing has been done yet: press the button.
 link-button-undo = Undo
-link-title-ask = Ask to send it as it is
+link-title-ask = Ask to send it unchanged
 link-text-ask = Every recipient would see everybody's address. An approver decides on that and reads your reason. Nothing has been done yet.
-link-button-ask = Ask the approver
+link-button-ask = Ask for approval
 link-title-again = Ask to send it again, openly
 link-text-again = Each recipient has had a copy that shows nobody else. Sent again openly, the mail reaches all of them once more, and everybody sees everybody's address. An approver decides on that and reads your reason. Nothing has been done yet.
-link-button-again = Ask the approver
+link-button-again = Ask for approval
 link-title-view = Look at the mail
 link-text-view = The mail's own page shows what would happen to it.
 link-button-view = Open
@@ -97,16 +97,34 @@ link-more = { $count ->
    *[other] and { $count } more
 }
 link-to-message = Open the mail's page
-link-over-title = This has been settled
-link-over-split = The mail was sent individually: nobody saw anybody else's address.
-link-over-bcc = The mail was sent as Bcc: nobody saw anybody else's address.
-link-over-as-is = The mail was sent as it is.
-link-over-taken-back = You took the mail back. It was not sent.
-link-over-returned = The mail was returned to its sender. It was not sent.
-link-over-expired = Nobody decided in time. The mail was returned to its sender.
-link-over-asked = The approver was asked. The mail waits until then.
-link-over-again = The approver was asked whether the mail may be sent again openly. Nothing is sent until then.
-link-over-done = This link was used already.
+link-did-asked = You asked to send it unchanged
+link-did-undone = Undone: the mail waits for a decision
+link-did-undone-later = Undone: the mail leaves as planned
+link-did-split-soon = It will be sent individually, in { $count ->
+    [one] 1 copy
+   *[other] { $count } copies
+}
+link-did-split = Sent individually, in { $count ->
+    [one] 1 copy
+   *[other] { $count } copies
+}
+link-did-bcc = Sent as Bcc
+link-did-as-is = Sent unchanged
+link-did-taken-back = You took the mail back
+link-did-returned = Returned without being sent
+link-did-expired = Returned: nobody decided in time
+link-did-waits = This mail waits for a decision
+link-next-asked = { $approvers } will decide. Until then nothing is sent. You will get a mail with the answer.
+link-next-asked-admin = An administrator will decide. Until then nothing is sent. You will get a mail with the answer.
+link-next-waits = It has not been sent to anyone. With the buttons of the notice you got you can send it individually, take it back, or ask to send it unchanged.
+link-next-here = The button on this page works again; for anything else use those of the notice you got.
+link-next-later = Until then you can take it back with the button of the notice you got.
+link-next-split-soon = You can undo this until { $until }. No recipient sees another outside address.
+link-next-undo = It was not sent to anyone. You can undo this until { $until }.
+link-next-again = It was not sent to anyone. To send it after all, correct it and send it again.
+link-next-done = You don't need to do anything.
+link-did-again = You asked to send it again openly
+link-next-asked-again = An approver will decide. Nothing is sent until then. You will get a mail with the answer.
 link-over-by = Decided by { $by }, { $at }.
 link-nothing-title = This link leads nowhere
 link-nothing-text = It may be incomplete, or have ended. Nothing was done. Sign in to see your mail.

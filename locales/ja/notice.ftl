@@ -1,10 +1,12 @@
 ## What the relay's mails to people say, in Japanese.
 
 # Counting people
-people = { $count } 名
-recipients = { $count } 名
-organisations = { $count } 組織
-and-more = ほか { $count } 件
+people = { $count }名
+recipients = { $count }名
+organisations = { $count }組織
+and-more = ほか{ $count }件
+and-more-people = ほか{ $count }名
+or = または
 
 # Labels
 label-subject = 件名
@@ -12,12 +14,12 @@ label-sender = 差出人
 label-received = 受付日時
 label-recipients = 宛先
 label-reference = 受付番号
-recipients-awaited = 宛先欄にあるほかの { recipients }分は、まだ届いていません
-recipients-outside = { recipients }（うち社外 { $outside } 名）
+recipients-awaited = 宛先欄のほかの{ recipients }分が、メールソフトからまだ届いていません
+recipients-outside = { recipients }（うち社外{ $outside }名）
 no-subject = （件名なし）
 null-sender = （なし）
 internal = 社内
-bcc-mark = （To・Cc にはありません）
+bcc-mark = （Bcc）
 heading-why = 理由
 heading-who = 誰に誰のアドレスが見えるか
 heading-next = このあと
@@ -31,16 +33,14 @@ in-place-of = 差出人（{ $sender }）に通知できないため、代わり�
 
 # To the sender: held
 held-subject = 【保留】{ $subject }
-held-lead = メールを保留しました。まだ誰にも送信していません。
-held-exposed =
-    このまま送ると、{ $organisations }の { $people }に
-    互いのメールアドレスが見えてしまいます。
+held-lead = まだ送信していません。{ $risk }。
+held-some-reason = 送信前に確認が必要なメールです
 held-next =
     { $deciders } が判断します。
-    一人ずつ個別に送る（互いのアドレスは見えません）か、
+    1通ずつ個別に送る（互いのアドレスは見えません）か、
     差出人に差し戻すかのどちらかになります。操作は必要ありません。
 held-next-yourself =
-    一人ずつ個別に送れば、互いのアドレスは見えません。
+    1通ずつ個別に送れば、互いのアドレスは見えません。
     承認は不要で、今すぐご自身で送信できます。
     互いのアドレスを見せる必要がある場合は、{ $deciders } の承認が必要です。
 held-next-others = { $deciders } が判断します。操作は必要ありません。
@@ -49,15 +49,15 @@ the-administrator = メールシステムの管理者
 button-split = 個別に送信する
 button-split-hint = 宛先ごとに別々のメールになり、ほかの人のアドレスは見えません。
 button-take-back = 送信を取り消す
-button-take-back-hint = 誰にも送信しません。24 時間以内なら元に戻せます。
-button-as-is = 理由を書いて、このまま送る承認を求める
-button-as-is-hint = 送信してよいかどうかは、別の人が判断します。
+button-take-back-hint = 誰にも送信しません。24時間以内なら元に戻せます。
+button-as-is = 元のまま送る承認を申請する
+button-as-is-hint = 理由を書いて申請します。承認者が判断します。
 button-now = 今すぐ個別に送信する
 button-now-hint = 宛先ごとに別々のメールとしてすぐに送信され、ほかの人のアドレスは見えません。
-button-know = 宛先は互いに知り合い：理由を書いて、このまま送る承認を求める
-button-know-hint = メールは保留されます。送信してよいかどうかは、別の人が判断します。
-button-again = 理由を書いて、全員に見える形で送り直す承認を求める
-button-again-hint = 送信してよいかどうかは、別の人が判断します。承認されると、全員にもう一度、互いのアドレスが見える形で届きます。
+button-know = 宛先は互いに知り合い：元のまま送る承認を申請する
+button-know-hint = 理由を書いて申請します。メールは保留され、承認者が判断します。
+button-again = 全員に見える形で送り直す承認を申請する
+button-again-hint = 理由を書いて申請します。承認者が判断します。承認されると、全員にもう一度、互いのアドレスが見える形で届きます。
 button-undo = 取り消しを元に戻す
 button-undo-hint = 取り消す前の状態に戻ります。
 button-view = 内容を確認して判断する
@@ -67,7 +67,7 @@ expiring-lead = メールについて、まだ判断がありません。{ $expi
 
 # To the sender: it leaves later, taken back
 waits-subject = 【送信待ち】{ $subject }
-waits-lead = メールは { $leaves } に送信されます。それまでは取り消せます。
+waits-lead = { $leaves } に送信します。それまでは取り消せます。
 waits-individually = 宛先どうしのアドレスが見えないように送信されます。
 waits-ask = 送信を止めたい場合は、{ $admin } にご連絡ください。
 taken-subject = 【取り消し】{ $subject }
@@ -76,11 +76,9 @@ taken-lead = メールの送信を取り消しました。このメールは送�
 # To those who decide
 approve-subject = 【承認待ち】{ $subject }
 approve-lead = 判断を待っているメールがあります。
-approve-would-see =
-    このまま送ると、{ $organisations }の { $people }に互いのメールアドレスが
-    見えてしまいます（{ $disclosures }の開示）。
-disclosures = { $count } 件
-figure-people = 宛先（名）
+approve-risk = { $risk }。
+approve-sum = 1人につき、ほかの{ $others }名のアドレスが見えます（延べ{ $count }件）。
+figure-people = 宛先
 figure-organisations = 組織
 figure-disclosures = 見えるアドレス（延べ）
 approve-waits =
@@ -100,90 +98,90 @@ approve-escalated =
 approve-expiring =
     まだ誰も判断していません。
     { $expires } に、送信せずに差出人へ差し戻します。
-approve-exposed = このまま送ると、社外の { people }に互いのアドレスが見えます。
+approve-exposed = このまま送ると、社外の{ people }に互いのアドレスが見えます。
 escalated-subject = 【判断が必要です】{ $subject }
 expiring-approver-subject = 【期限間近】{ $subject }
-as-is-subject = 【このままの送信の依頼】{ $subject }
-as-is-lead = { $sender } から、このメールをこのまま送る承認を求められています。
+as-is-subject = 【承認申請】元のまま送信: { $subject }
+as-is-lead = { $sender } が、元のまま送る承認を申請しています。
 command-show = 内容と、送信される各メールを確認する:
-command-split = 一人ずつ個別に送る:
+command-split = 1通ずつ個別に送る:
 command-bcc = 宛先を伏せて送る:
-command-as-is = このまま送る（全員に全員のアドレスが見えます）:
-command-as-is-unsafe = 問題を承知のうえで、このまま送る:
+command-as-is = 元のまま送る（全員のアドレスが互いに見えます）:
+command-as-is-unsafe = 問題を承知のうえで、元のまま送る:
 command-return = 差出人に差し戻す:
 command-reason = 差し戻しの理由
 
 # To those who decide: all that waits
-digest-subject = 【承認待ち】{ $count } 件のメールが判断を待っています
-digest-lead = { $count } 件のメールが、あなたの判断を待っています。
-digest-more = ほかに { $count } 件あります。
-digest-exposed = { $organisations } 組織の { people }に互いのアドレスが見えます
+digest-subject = 【承認待ち】{ $count }件のメールが判断を待っています
+digest-lead = { $count }件のメールが、あなたの判断を待っています。
+digest-more = ほかに{ $count }件あります。
 digest-deputy = 承認者が不在のため、代わりにお知らせしています
-label-exposed = 開示
+label-exposed = 影響
 label-expires = 期限
 label-note = 備考
 
 # To the sender: sent individually
 split-subject = 【個別送信】{ $subject }
 split-lead =
-    メールを { recipients }に一人ずつ個別に送信しました。
+    メールを{ recipients }に1通ずつ個別に送信しました。
     互いのアドレスは見えません。
 has-left = 送信は済んでいます。操作は必要ありません。
-split-saw-outside = 社外の { people }: 本人だけを宛先とするメールです。
-split-saw-colleagues = その Cc には、書かれたとおり次の社内の人が載っています: { $colleagues }
-split-saw-inside = 社内の { people }: 社内の人だけが載り、社外の人は載っていません。
+split-saw-outside = 社外の{ people }：自分だけが宛先のメールを受け取ります。
+split-saw-colleagues = Cc には元のとおり社内の次の人が表示されます：{ $colleagues }
+split-saw-inside = 社内の{ people }：宛先欄には社内の人だけが表示されます。
 bcc-lead =
-    メールを、宛先を伏せて { recipients }に送信しました。
+    メールを、宛先を伏せて{ recipients }に送信しました。
     互いのアドレスは見えません。
 
 # To the sender: somebody else let it go
 released-subject = 【送信承認】{ $subject }
-released-lead = メールの送信が { $by } により承認されました。これから送信します。
+released-lead = { $by } が送信を承認しました。これから送信します。
 released-split =
-    受信者一人ひとりに個別に送信します。
+    1通ずつ個別に送信します。
     互いのアドレスは見えません。
 released-bcc =
     宛先を伏せて送信します。
     互いのアドレスは見えません。
-released-as-is = 書かれたとおりの宛先で送信します。受信者には互いのアドレスが見えます。
-heading-dropped = 宛先から外されたため、送信しないアドレス
+released-as-is = 元のとおりの宛先で送信します。宛先には互いのアドレスが見えます。
+heading-dropped = 承認者が外した宛先（送信しません）
 
 # To the sender: returned, expired
 returned-subject = 【差し戻し】{ $subject }
-returned-lead = メールは { $by } により差し戻されました。送信していません。
+returned-lead = { $by } が差し戻しました。送信していません。
 returned-reason = 差し戻しの理由:
 returned-next =
     送信が必要な場合は、アドレスを Bcc に入れるか、
     宛先を減らして送り直してください。
+returned-next-otherwise = 送信が必要な場合は、上の点を直して送り直してください。
 returned-enclosed = お送りいただいたメールは、この通知に添付しています。
 expired-subject = 【未送信】{ $subject }
 expired-lead =
-    期限（{ $expires }）までに判断がなかったため、
+    { $expires } の期限までに判断がなかったため、
     メールは送信されませんでした。
-partly-sent = 停止するまでに、{ $total } 件のうち { $left } 件はすでに送信されていました。
+partly-sent = 停止するまでに、{ $total }件のうち{ $left }件はすでに送信されていました。
 
 # To the approvers: the second lock
 stopped-subject = 【送信停止】{ $subject }
-stopped-lead = 送信中のメールを停止しました。{ $total } 通のうち { $left } 通はすでに送信済みです。
+stopped-lead = 送信中のメールを停止しました。{ $total }通のうち{ $left }通はすでに送信済みです。
 stopped-rest =
     見えてはならない人のアドレスが、送信するメールの中に見つかりました。
     未送信の分は保留しています。
 
 # Reports (RFC 3464)
 failure-subject = 【配信不能】{ $subject }
-failure-lead = 宛先 { $total } 名のうち { recipients } に配信できませんでした。
+failure-lead = 宛先{ $total }名のうち{ recipients }に配信できませんでした。
 failure-next =
     これらの宛先への再送は行いません。アドレスを確かめるか、
     別の方法で連絡してください。
 delayed-subject = 【配信遅延】{ $subject }
-delayed-lead = 宛先 { $total } 名のうち { recipients } にまだ配信できていません。
+delayed-lead = 宛先{ $total }名のうち{ recipients }にまだ配信できていません。
 delayed-next =
     自動で再送を続けます。操作は必要ありません。
     もう一度送信しないでください。
 no-answer = メールサーバーから応答がありません
 
 delivered-subject = 【送信済み】{ $subject }
-delivered-lead = 宛先 { $total } 名のうち { recipients }分のメールを、相手のメールサーバーに引き渡しました。
+delivered-lead = 宛先{ $total }名のうち{ recipients }分のメールを、相手のメールサーバーに引き渡しました。
 delivered-next =
     相手のメールサーバーは、メールボックスに届いたかどうかを通知しません。
     このお知らせは、ご依頼に応じてお送りしています。

@@ -84,8 +84,10 @@ fn sentence(event: &Event) -> String {
             let twice = if *possible_duplicate { " (may be a duplicate)" } else { "" };
             format!("attempt {attempt} to {}: {state}{twice}: {reply}", some_of(recipients, 3))
         }
-        Event::Released { by, how, dropped } if dropped.is_empty() => format!("released by {by} as {how}"),
-        Event::Released { by, how, dropped } => {
+        Event::Released { by, how, dropped, .. } if dropped.is_empty() => {
+            format!("released by {by} as {how}")
+        }
+        Event::Released { by, how, dropped, .. } => {
             format!("released by {by} as {how}, without {}", some_of(dropped, 5))
         }
         Event::Asked { by, reason } => format!("{by} asks that it be sent as it is: {reason}"),

@@ -22,6 +22,8 @@ pub struct Desk {
     pub session: Duration,
     /// How long somebody who does nothing stays signed in.
     pub idle: Duration,
+    /// How long what a person releases waits before it leaves, so that it can be undone.
+    pub grace: Duration,
     /// A file of accounts of the desk's own, beside those of `[auth]`.
     pub people: Option<PathBuf>,
     /// Whether people sign in by a code that is mailed to them.
@@ -71,6 +73,10 @@ pub struct Oidc {
 const SESSION: Duration = Duration::from_hours(12);
 /// How long without doing anything.
 const IDLE: Duration = Duration::from_hours(4);
+/// So long what a person releases can be undone.
+const GRACE: Duration = Duration::from_secs(30);
+/// And at most so long.
+const LONGEST_GRACE: Duration = Duration::from_mins(10);
 /// Connections at once, where nothing is said.
 const CONNECTIONS: usize = 512;
 /// Connections at once from one address, where nothing is said: a browser opens six.
@@ -110,11 +116,20 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
         }
         None => None,
     };
+    let grace = keys.grace.map_or(GRACE, |span| span.0);
+    if grace > LONGEST_GRACE {
+        return Err(place.wrong(
+            "[desk]",
+            "grace",
+            "`grace` is at most 10m: what was released waits so long".to_owned(),
+        ));
+    }
     Ok(Desk {
         address: keys.address.unwrap_or(default).0,
         url: keys.url.map(|url| url.trim_end_matches('/').to_owned()),
         session,
         idle,
+        grace,
         people: keys.people.map(|path| base.join(&path)),
         mail_codes: keys.mail_codes.unwrap_or(true),
         admin_codes: keys.admin_codes.unwrap_or(false),

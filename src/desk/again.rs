@@ -15,8 +15,8 @@ use crate::message::{Address, Envelope, Header};
 use crate::policy::{Action, Disclosure};
 use crate::rewrite::again::renamed;
 use crate::store::{
-    Body, DeliveryState, HeldState, HoldKind, NewHold, NewMessage, NewNotice, NoticeKind, Place, StoreError,
-    StoredMessage,
+    Body, DeliveryState, HeldState, HoldKind, NewHold, NewMessage, NewNotice, NoticeKind, Place, Reason,
+    StoreError, StoredMessage,
 };
 use bytes::BytesMut;
 use std::collections::HashSet;
@@ -242,13 +242,13 @@ fn approvers(examiner: &Examiner, message: &StoredMessage, seen: &Examination) -
 }
 
 /// Why it is held (English, Japanese).
-fn reasons(old: Id) -> (String, String) {
-    (
+fn reasons(old: Id) -> Reason {
+    Reason::said(
         format!(
             "it was sent individually, as {old}; its sender asks to send it again so that all of them see each other"
         ),
         format!(
-            "{old} として個別に送信済みです。宛先の全員が互いに見える形でもう一度送りたい、と送信者が希望しています"
+            "{old} として個別に送信済みです。宛先の全員が互いに見える形でもう一度送りたい、と差出人が希望しています"
         ),
     )
 }

@@ -91,6 +91,7 @@ impl World {
             hostname: Arc::from("relay.example"),
             shown: watch::channel(Arc::default()).1,
             hold_for: watch::channel(HOLD).1,
+            grace: std::time::Duration::ZERO,
         };
         let approver = Principal {
             name: "soumu".to_owned(),
@@ -301,13 +302,15 @@ fn its_link_asks_once_and_says_when_the_content_is_past_its_time() {
         let token = url.rsplit('/').next().unwrap();
         let other = links.new_link(&address("x@example.co.jp"), &message, LinkAction::AskAgain).await;
         let other = other.unwrap().unwrap();
-        let stranger = links.follow(other.rsplit('/').next().unwrap(), "why not").await.unwrap();
+        let stranger = links.follow(other.rsplit('/').next().unwrap(), "why not", &[]).await.unwrap();
         assert_eq!(stranger, Look::Nothing, "none of theirs");
         assert!(matches!(links.look(token).await.unwrap(), Look::Open(_)));
-        assert!(links.follow(token, " ").await.is_err(), "a reason is asked for");
-        let Look::Over(done) = links.follow(token, "they know each other").await.unwrap() else { panic!() };
+        assert!(links.follow(token, " ", &[]).await.is_err(), "a reason is asked for");
+        let Look::Over(done) = links.follow(token, "they know each other", &[]).await.unwrap() else {
+            panic!()
+        };
         assert_eq!(world.state(done.anew.unwrap()).await, Some(HeldState::Held));
-        let Look::Over(again) = links.follow(token, "once more").await.unwrap() else { panic!() };
+        let Look::Over(again) = links.follow(token, "once more", &[]).await.unwrap() else { panic!() };
         assert_eq!(again.anew, done.anew);
 
         let later = links.new_link(&address(SENDER), &message, LinkAction::AskAgain).await.unwrap().unwrap();
@@ -321,7 +324,7 @@ fn its_link_asks_once_and_says_when_the_content_is_past_its_time() {
         let keep = Retention { contents: Duration::from_hours(7 * 24), ..Retention::default() };
         assert_eq!(world.desk.store.purge(world.clock.now(), keep).await.unwrap().contents, 1);
         assert_eq!(links.look(token).await.unwrap(), Look::Past);
-        assert_eq!(links.follow(token, "why not").await.unwrap(), Look::Past);
+        assert_eq!(links.follow(token, "why not", &[]).await.unwrap(), Look::Past);
     });
 }
 

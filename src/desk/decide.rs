@@ -15,6 +15,7 @@ use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
 use crate::policy::budget::Sending;
+use crate::policy::risks::{Kind, Risk};
 use crate::policy::verdict::RuleOutcome;
 use crate::policy::{Disclosure, Organisation};
 use crate::rewrite::Hit;
@@ -80,6 +81,33 @@ pub struct Wish {
     /// Remember those who see each other through it as a circle: its name, and how many seconds it lasts.
     #[serde(default)]
     pub circle: Option<(String, u64)>,
+    /// The risks that a person ticked who decides on a page or by a link ([`Risk::key`]): each that this way
+    /// does not cure has to be there, and the release can be undone for a moment. `None` where a program
+    /// decides: nothing is asked of it, and nothing waits.
+    #[serde(default)]
+    pub ticked: Option<Vec<String>>,
+}
+
+impl Wish {
+    /// The risks that are left when it is sent in this way, of those a person has to tick. As it is, that
+    /// all see all is what is asked for, and places inside the mail are acknowledged by themselves.
+    pub fn left<'a>(&self, risks: &'a [Risk]) -> Vec<&'a Risk> {
+        risks.iter().filter(|risk| !self.cures(risk)).collect()
+    }
+
+    fn cures(&self, risk: &Risk) -> bool {
+        let dropped = || {
+            let named = risk.about.iter().filter_map(|text| Address::parse(text).ok());
+            risk.about.len() == risk.total
+                && named.collect::<Vec<_>>().iter().all(|one| self.drop.contains(one))
+        };
+        match risk.kind {
+            Kind::Exposed => self.how == How::AsIs || risk.is_cured_by(self.how.disclosure()),
+            Kind::Inside => true,
+            Kind::LookAlike => dropped(),
+            _ => false,
+        }
+    }
 }
 
 /// What a release did.
@@ -174,21 +202,28 @@ impl Desk {
                 who.name, wish.how
             )));
         }
+        let left = wish.left(&held.risks);
+        if let Some(ticked) = &wish.ticked
+            && left.iter().any(|risk| !ticked.contains(&risk.key()))
+        {
+            return Err(DeskError::Unticked(left.into_iter().cloned().collect()));
+        }
         let examiner = self.examiner.borrow().clone();
+        let now = self.now();
+        let leaves = wish.ticked.as_ref().map(|_| now.plus(self.grace)).filter(|leaves| *leaves > now);
         let mut members = Vec::with_capacity(held.members);
         for member in self.store.members(item.id).await? {
             let message = self.store.message(member).await?;
-            members.push(self.plan_member(&examiner, &message, wish).await?);
+            members.push(self.plan_member(&examiner, &message, wish, leaves).await?);
         }
         for stranger in &wish.drop {
             if !members.iter().any(|member| member.recipients.contains(stranger)) {
                 return Err(DeskError::NoRecipient(stranger.clone()));
             }
         }
-        let now = self.now();
         // Who releases his own mail knows of it.
         let told = !who.sent(&whose.standing());
-        let notices = told.then_some(NewNotice { kind: NoticeKind::Released, due: now });
+        let notices = told.then_some(NewNotice { kind: NoticeKind::Released, due: leaves.unwrap_or(now) });
         let released = released(item.id, wish, &members)?;
         if who.via != Via::Console {
             all_acknowledged(&released.acknowledged, &wish.acknowledge)?;
@@ -204,11 +239,13 @@ impl Desk {
             by: who.name.clone(),
             how: how_recorded(&released),
             dropped: released.dropped.clone(),
+            stood: self.stood(&item).await,
         };
         let way = Way {
             disclosure: wish.how.disclosure(),
             dropped: wish.drop.clone(),
             acknowledged: released.acknowledged.iter().map(|hit| hit.place.clone()).collect(),
+            leaves,
         };
         let mut leaving = members.into_iter().map(|member| member.leaving);
         let first = leaving.next().ok_or(DeskError::NobodyLeft)?;
@@ -221,6 +258,7 @@ impl Desk {
                 way: Some(way),
                 events: vec![event],
                 notices: notices.into_iter().collect(),
+                undo_until: leaves,
                 ..HeldDecision::new(item.id, HeldState::Released, &who.name, now, &wish.how.to_string())
             })
             .await?;
@@ -230,21 +268,33 @@ impl Desk {
         Ok(released)
     }
 
+    /// In how many copies a held item is sent, or was.
+    pub async fn copies_of(&self, item: &HeldRow) -> Result<usize, DeskError> {
+        let mut copies = 0;
+        for member in self.store.members(item.id).await? {
+            let deliveries = self.store.deliveries(member).await?;
+            copies += deliveries.iter().filter(|copy| copy.state != DeliveryState::Dropped).count();
+        }
+        Ok(copies)
+    }
+
     async fn plan_member(
         &self,
         examiner: &Examiner,
         message: &StoredMessage,
         wish: &Wish,
+        leaves: Option<Timestamp>,
     ) -> Result<Member, DeskError> {
         let seen = self.examine(examiner, message).await?;
         let (copies, acknowledged) = plan(examiner, &seen, &self.stamp(message), wish.how, &wish.drop)?;
         let already = self.delivered_already(message.id).await?;
+        let state = leaves.map_or(InitialState::Ready, InitialState::Waiting);
         let deliveries: Vec<NewDelivery> = copies
             .deliveries
             .iter()
             .map(|delivery| delivery.only_for(|address| !already.contains(address)))
             .filter(|delivery| !delivery.recipients().is_empty())
-            .map(|delivery| NewDelivery { delivery, state: InitialState::Ready })
+            .map(|delivery| NewDelivery { delivery, state })
             .collect();
         Ok(Member {
             recipients: message.envelope.recipients.iter().map(|to| to.address.clone()).collect(),

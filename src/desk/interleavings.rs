@@ -133,6 +133,7 @@ impl World {
             clock: clock.clone(),
             hostname: Arc::from("relay.example.co.jp"),
             shown: watch::channel(Arc::default()).1,
+            grace: std::time::Duration::ZERO,
             hold_for: watch::channel(HOLD).1,
         };
         let approver = Principal {

@@ -3,10 +3,12 @@
 
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
+use crate::examine::Examiner;
 use crate::message::Address;
 use crate::policy::organisation::is_shared;
-use crate::store::StoredMessage;
-use std::collections::{HashMap, HashSet};
+use crate::policy::risks::{Kind, Risk};
+use crate::store::{Store, StoreError, StoredMessage};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Most recipients looked up for one message.
 const MOST_RECIPIENTS: usize = 5_000;
@@ -14,6 +16,10 @@ const MOST_RECIPIENTS: usize = 5_000;
 const MOST_DOMAINS: usize = 5_000;
 /// Shortest domain of which one letter more or less is suspicious.
 const SHORTEST: usize = 7;
+
+/// Where a registry checks who may have a domain: nobody gets one there to be taken for somebody else, and
+/// `go.jp` is not a mistake for `co.jp`.
+const CHECKED: [&str; 4] = [".ac.jp", ".ed.jp", ".go.jp", ".lg.jp"];
 
 /// How one recipient stands to the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,24 +80,63 @@ impl Known {
     }
 }
 
+impl Known {
+    /// The recipients whose domains are taken for others, as risks.
+    pub fn look_alikes(&self, recipients: &[Address]) -> Vec<Risk> {
+        let mut by_domain: BTreeMap<&str, Vec<&Address>> = BTreeMap::new();
+        for recipient in recipients {
+            if let Acquaintance::LookAlike(original) = self.of(recipient) {
+                by_domain.entry(original).or_default().push(recipient);
+            }
+        }
+        by_domain.into_iter().map(|(original, people)| Risk::look_alike(&people, original)).collect()
+    }
+
+    /// When each of these was last written to, for the record.
+    fn stood(&self) -> Vec<(String, Timestamp)> {
+        let mut all: Vec<_> = self.last.iter().map(|(key, at)| (key.clone(), *at)).collect();
+        all.sort();
+        all
+    }
+
+    /// What the record of a decision says, with the domains that its risks name.
+    pub fn then(stood: &[(String, Timestamp)], risks: &[Risk]) -> Self {
+        let alike = risks.iter().filter(|risk| risk.kind == Kind::LookAlike).flat_map(|risk| {
+            let domains = risk.about.iter().filter_map(|text| Address::parse(text).ok());
+            domains.map(|address| (address.domain_key().to_owned(), risk.place.clone()))
+        });
+        Self { last: stood.iter().cloned().collect(), alike: alike.collect() }
+    }
+}
+
+/// How recipients stand to a sender, from what was delivered for that sender; the organisation's own domains
+/// are known to everybody.
+pub async fn known_to(
+    store: &dyn Store,
+    examiner: &Examiner,
+    sender: Option<&Address>,
+    recipients: &[Address],
+) -> Result<Known, StoreError> {
+    let recipients = &recipients[..recipients.len().min(MOST_RECIPIENTS)];
+    let Some(sender) = sender else { return Ok(Known::new(recipients, HashMap::new(), &[])) };
+    let found = store.correspondents(sender, recipients, MOST_DOMAINS).await?;
+    let mut domains = found.domains;
+    domains.extend(examiner.organisation.domains().iter().map(|(domain, _)| domain.clone()));
+    Ok(Known::new(recipients, found.last, &domains))
+}
+
 impl Desk {
-    /// How the recipients of a message stand to its sender, from what was delivered for that sender.
+    /// How the recipients of a message stand to its sender.
     pub async fn known(&self, message: &StoredMessage) -> Result<Known, DeskError> {
-        let recipients: Vec<Address> = message
-            .envelope
-            .recipients
-            .iter()
-            .take(MOST_RECIPIENTS)
-            .map(|recipient| recipient.address.clone())
-            .collect();
-        let Some(sender) = &message.envelope.sender else {
-            return Ok(Known::new(&recipients, HashMap::new(), &[]));
-        };
-        let found = self.store.correspondents(sender, &recipients, MOST_DOMAINS).await?;
-        let mut domains = found.domains;
-        let examiner = self.examiner.borrow();
-        domains.extend(examiner.organisation.domains().iter().map(|(domain, _)| domain.clone()));
-        Ok(Known::new(&recipients, found.last, &domains))
+        let recipients = message.envelope.recipients.iter();
+        let recipients: Vec<Address> = recipients.map(|recipient| recipient.address.clone()).collect();
+        let examiner = self.examiner.borrow().clone();
+        Ok(known_to(&*self.store, &examiner, message.envelope.sender.as_ref(), &recipients).await?)
+    }
+
+    /// The same for the record of a decision. What cannot be told is not said.
+    pub(super) async fn stood(&self, message: &StoredMessage) -> Option<Vec<(String, Timestamp)>> {
+        self.known(message).await.ok().map(|known| known.stood())
     }
 }
 
@@ -130,6 +175,9 @@ impl<'a> Alike<'a> {
 
     /// The known domain that this unknown one is taken for.
     fn taken_for(&self, domain: &str) -> Option<&'a str> {
+        if CHECKED.iter().any(|suffix| domain.ends_with(suffix)) {
+            return None;
+        }
         if let Some(known) = self.skeletons.get(&skeleton(domain)) {
             return Some(known);
         }
@@ -207,6 +255,7 @@ mod tests {
             ("modem.example", Some("modern.example")),
             ("xn--exmple-4nf.co.jp", Some("example.co.jp")),
             ("yamada-kensetsu.jp", None),
+            ("example.go.jp", None),
             ("abd.jp", None),
             ("sample.ne.jp", None),
         ] {

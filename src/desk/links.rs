@@ -5,15 +5,18 @@
 //! scanners follow links and press buttons. It ends with the hold, and is dead after any decision; then
 //! it shows what was decided.
 
+use super::decide::Wish;
 use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::journal::Event;
+use crate::journal::{Entry, Event};
 use crate::message::Address;
 use crate::policy::Action;
+use crate::policy::risks::Risk;
 use crate::store::{
-    Body, HeldRow, HeldState, LinkAction, LinkRow, NewNotice, NoticeKind, StoreError, StoredMessage,
+    Body, DeliveryState, HeldRow, HeldState, LinkAction, LinkRow, NewNotice, NoticeKind, QueueRow,
+    StoreError, StoredMessage,
 };
 use crate::token::{Digest, Token};
 use std::sync::Arc;
@@ -66,6 +69,8 @@ pub struct Offer {
     pub received: Timestamp,
     /// When the link ends.
     pub expires: Timestamp,
+    /// What is dangerous about it and left when the link is followed: each has to be ticked.
+    pub left: Vec<Risk>,
 }
 
 /// What became of a message whose link is over.
@@ -87,6 +92,14 @@ pub struct Outcome {
     pub decision: Option<String>,
     /// Set when this very link did it: when.
     pub followed: Option<Timestamp>,
+    /// Whom it was sent to.
+    pub person: Address,
+    /// Whom it waits for, where it does.
+    pub approvers: Vec<String>,
+    /// Until when what was done can be undone by this link.
+    pub undo_until: Option<Timestamp>,
+    /// In how many copies it was, or is, sent.
+    pub copies: usize,
     /// The mail that it made anew.
     pub anew: Option<Id>,
 }
@@ -156,14 +169,15 @@ impl Links {
 
     /// Follows a link: does what it is for, once. `reason` is what the sender says who asks for the mail
     /// to be sent as it is. What became of it, or `Nothing`.
-    pub async fn follow(&self, token: &str, reason: &str) -> Result<Look, DeskError> {
+    /// `ticked` are the risks that they ticked.
+    pub async fn follow(&self, token: &str, reason: &str, ticked: &[String]) -> Result<Look, DeskError> {
         let found = match self.find(token).await? {
             Found::Here(found) => found,
             Found::Past => return Ok(Look::Past),
             Found::Nothing => return Ok(Look::Nothing),
         };
         let Look::Open(offer) = self.judge(&found) else { return Ok(self.judge(&found)) };
-        let done = self.act(&offer, reason).await;
+        let done = self.act(&offer, reason, ticked).await;
         match done {
             Ok(Some(outcome)) => {
                 self.desk.store.use_link(found.row.hash, self.desk.now(), &outcome).await?;
@@ -178,12 +192,12 @@ impl Links {
     }
 
     /// Does it; a word for the record, `None` for what can be followed again and again.
-    async fn act(&self, offer: &Offer, reason: &str) -> Result<Option<String>, DeskError> {
+    async fn act(&self, offer: &Offer, reason: &str, ticked: &[String]) -> Result<Option<String>, DeskError> {
         let who = Principal::by_link(&offer.person);
         let id = offer.message;
         let done = match offer.action {
             LinkAction::Split => {
-                self.desk.split_now(&who, id).await?;
+                self.desk.split_now(&who, id, ticked).await?;
                 "split"
             }
             LinkAction::TakeBack => {
@@ -205,11 +219,28 @@ impl Links {
         Ok(Some(done.to_owned()))
     }
 
+    /// Undoes what this link did, while that can be: it was taken back, or has not left yet.
+    pub async fn undo(&self, token: &str) -> Result<Look, DeskError> {
+        let Found::Here(found) = self.find(token).await? else { return self.look(token).await };
+        let Look::Over(outcome) = self.judge(&found) else { return self.look(token).await };
+        if outcome.undo_until.is_none() {
+            return Err(DeskError::NothingToUndo(outcome.message));
+        }
+        self.desk.undo(&Principal::by_link(&outcome.person), outcome.message).await?;
+        tracing::info!(id = %outcome.message, "what a link did was undone by it");
+        self.look(token).await
+    }
+
     async fn find(&self, token: &str) -> Result<Found, DeskError> {
         let Some(token) = Token::read(token) else { return Ok(Found::Nothing) };
         let Some(row) = self.desk.store.link(token.digest()).await? else { return Ok(Found::Nothing) };
         match self.desk.store.message(row.message).await {
-            Ok(message) => Ok(Found::Here(Box::new(Linked { row, message }))),
+            Ok(message) => {
+                let deliveries = self.desk.store.deliveries(message.id).await?;
+                let journal = self.desk.store.journal(message.id).await?;
+                let (back, undone) = (taken_back(&journal), undone(&journal));
+                Ok(Found::Here(Box::new(Linked { row, message, deliveries, back, undone })))
+            }
             // The link knows of the message, so only its content is gone.
             Err(StoreError::NotFound(_)) if row.action == LinkAction::AskAgain => Ok(Found::Past),
             Err(StoreError::NotFound(_)) => Ok(Found::Nothing),
@@ -218,7 +249,8 @@ impl Links {
     }
 
     fn judge(&self, found: &Linked) -> Look {
-        let Linked { row, message } = found;
+        let Linked { row, message, deliveries, back, .. } = found;
+        let used = found.used();
         if row.content != content(message) {
             return Look::Nothing;
         }
@@ -231,7 +263,7 @@ impl Links {
             _ => matches!(state, Some(HeldState::Held) | None),
         };
         let now = self.desk.now();
-        if alive && row.used.is_none() && now < row.expires {
+        if alive && used.is_none() && now < row.expires {
             return Look::Open(Box::new(Offer {
                 action: row.action,
                 person: row.person.clone(),
@@ -240,6 +272,7 @@ impl Links {
                 recipients: message.envelope.recipients.iter().map(|to| to.address.to_string()).collect(),
                 received: message.received,
                 expires: row.expires,
+                left: left(row.action, held),
             }));
         }
         let decided = |held: &HeldRow| held.state != HeldState::Held;
@@ -254,7 +287,11 @@ impl Links {
             by: held.and_then(|held| held.decided_by.clone()),
             at: held.and_then(|held| held.decided_at),
             decision: held.and_then(|held| held.decision.clone()),
-            followed: row.used.as_ref().map(|(at, _)| *at),
+            followed: used,
+            undo_until: row.used.as_ref().and_then(|_| undoable(row, held, *back, now)),
+            person: row.person.clone(),
+            approvers: held.map(|held| held.approvers.clone()).unwrap_or_default(),
+            copies: deliveries.iter().filter(|copy| copy.state != DeliveryState::Dropped).count(),
             anew: row.used.as_ref().and_then(|(_, done)| done.strip_prefix(ANEW)?.parse().ok()),
         }))
     }
@@ -273,6 +310,57 @@ enum Found {
 struct Linked {
     row: LinkRow,
     message: StoredMessage,
+    deliveries: Vec<QueueRow>,
+    /// When a mail that was never held was taken back, and not undone since.
+    back: Option<Timestamp>,
+    /// When what was done with it was last undone.
+    undone: Option<Timestamp>,
+}
+
+impl Linked {
+    /// When the link was followed, unless what it did was undone since: then it can be followed again.
+    fn used(&self) -> Option<Timestamp> {
+        let at = self.row.used.as_ref().map(|(at, _)| *at);
+        at.filter(|at| self.row.action == LinkAction::Undo || self.undone.is_none_or(|undone| undone < *at))
+    }
+}
+
+/// When something was last undone.
+fn undone(journal: &[Entry]) -> Option<Timestamp> {
+    journal.iter().rev().find(|entry| matches!(entry.event, Event::Undone { .. })).map(|entry| entry.at)
+}
+
+/// When the sender took it back, where that was the last that he did.
+fn taken_back(journal: &[Entry]) -> Option<Timestamp> {
+    journal.iter().rev().find_map(|entry| match &entry.event {
+        Event::TakenBack { .. } => Some(Some(entry.at)),
+        Event::Undone { .. } => Some(None),
+        _ => None,
+    })?
+}
+
+/// Until when what a link did can be undone: where it was decided by the person of the link, or taken back
+/// of a mail that only waited.
+fn undoable(
+    row: &LinkRow,
+    held: Option<&HeldRow>,
+    taken: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let until = match held {
+        Some(held) if held.decided_by.as_deref() == Some(row.person.as_str()) => held.undo_until,
+        None if row.action == LinkAction::TakeBack => taken.map(|at| at.plus(UNDO)),
+        _ => None,
+    };
+    until.filter(|until| *until > now)
+}
+
+/// The risks that following a link leaves.
+fn left(action: LinkAction, held: Option<&HeldRow>) -> Vec<Risk> {
+    match (action, held) {
+        (LinkAction::Split, Some(held)) => Wish::default().left(&held.risks).into_iter().cloned().collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// When a link ends in any case: with the hold, or with the time in which it can be undone.

@@ -44,7 +44,8 @@ use crate::intake::openings::apart;
 use crate::message::Address;
 use crate::policy::Knowledge;
 use crate::policy::budget::Sending;
-use crate::policy::verdict::RuleOutcome;
+use crate::policy::risks::Risk;
+use crate::policy::verdict::{Language, RuleOutcome};
 use crate::rewrite::Hit;
 use crate::rewrite::plan::Stamp;
 use crate::store::{HeldFilter, HeldRow, HeldState, Origin, QueueRow, Store, StoreError, StoredMessage};
@@ -80,6 +81,8 @@ pub struct Desk {
     pub hostname: Arc<str>,
     /// Keys and marks for copies that people look at (a reload changes them).
     pub shown: watch::Receiver<Arc<Shown>>,
+    /// How long a release that a person makes on a page, or by a link, can be undone before it leaves.
+    pub grace: Duration,
     /// How long a hold waits for a decision (a reload changes it).
     pub hold_for: watch::Receiver<Duration>,
 }
@@ -101,10 +104,16 @@ pub enum DeskError {
     Audit(Vec<Hit>),
     /// The message cannot be parsed: no safe copies can be made of it.
     #[error(
-        "nothing was released: the message cannot be read for certain ({0}); it can leave with `--as as-is` only, \
+        "nothing was released: the message cannot be read reliably ({0}); it can leave with `--as as-is` only, \
          or go back with `return`"
     )]
     Unreadable(String),
+    /// It is released in this way only by somebody who ticks each risk that the way does not cure.
+    #[error("nothing was released: {} is left whatever way it is sent", .0.iter().map(|risk| risk.headline(Language::En)).collect::<Vec<_>>().join("; "))]
+    Unticked(Vec<Risk>),
+    /// Nobody was left out by somebody who asked to leave some out.
+    #[error("choose at least one recipient to leave out")]
+    NobodyDropped,
     /// It is released as it is only by somebody who names the places where the audit found something.
     #[error("{}", acknowledge_text(.0))]
     Unacknowledged(Vec<Hit>),
@@ -115,7 +124,7 @@ pub enum DeskError {
     #[error("it is too late: {0} cannot be taken back any more")]
     TooLate(Id),
     /// There is nothing to undo, or the time for it is over.
-    #[error("{0} was not taken back, or more than 24 hours ago: there is nothing to undo")]
+    #[error("there is nothing to undo on {0}, or the time for it is over")]
     NothingToUndo(Id),
     /// An address to drop is no recipient.
     #[error("{0} is no recipient of this message")]

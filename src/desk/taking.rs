@@ -1,23 +1,58 @@
 //! What a sender may do alone: take back what is still here, and change his mind about it.
 
 use super::again::Request;
-use super::decide::{How, undecided};
+use super::decide::{Wish, undecided};
 use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
+use crate::policy::risks;
+use crate::store::circles::Circle;
 use crate::store::forks::{Again, HoldWaiting};
-use crate::store::{HeldDecision, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Place, StoredMessage};
+use crate::store::{
+    HeldDecision, HeldRow, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Place, Reason, StoredMessage,
+};
 use std::time::Duration;
 
 /// How long taking back can be undone: a mail scanner that follows a link destroys nothing.
 pub const UNDO: Duration = Duration::from_hours(24);
 
+/// A decision is waited for so long at least, once a release was undone.
+const LEFT: Duration = Duration::from_hours(1);
+/// What stands as the decision on a held mail that its sender took back,
+pub const TAKEN_BACK: &str = "taken back by its sender";
+/// or that somebody took back for its sender.
+pub const TAKEN_BACK_FOR: &str = "taken back for its sender";
+
+/// Whether a decision in words is that the mail was taken back.
+pub fn was_taken_back(decision: &str) -> bool {
+    [TAKEN_BACK, TAKEN_BACK_FOR].contains(&decision)
+}
+
 /// Whether somebody takes this back, or changes their mind about it: the sender, or an administrator for
 /// him.
 fn takes_back(who: &Principal, whose: &Whose) -> bool {
     who.sent(&whose.standing()) || who.roles.admin
+}
+
+/// Whether somebody undoes what was decided: what was taken back, its sender; a release, whoever made it.
+pub fn undoes(who: &Principal, whose: &Whose, held: &HeldRow) -> bool {
+    match held.state {
+        HeldState::Released => {
+            held.decided_by.as_deref() == Some(who.name.as_str()) && who.may_return(&whose.standing())
+        }
+        _ => takes_back(who, whose),
+    }
+}
+
+/// Whether an address as it was written is this one.
+fn is_same(text: &str, address: &Address) -> bool {
+    Address::parse(text).is_ok_and(|one| one == *address)
+}
+
+fn not_theirs(who: &Principal) -> DeskError {
+    DeskError::NotAllowed(format!("{} may not undo that", who.name))
 }
 
 impl Desk {
@@ -41,7 +76,7 @@ impl Desk {
             };
         }
         let own = who.sent(&whose.standing());
-        let why = if own { "taken back by its sender" } else { "taken back for its sender" };
+        let why = if own { TAKEN_BACK } else { TAKEN_BACK_FOR };
         self.store
             .decide(HeldDecision {
                 notices: vec![NewNotice { kind: NoticeKind::TakenBack, due: now }],
@@ -55,11 +90,13 @@ impl Desk {
         Ok(())
     }
 
-    /// Sends individually: a held mail is released so, of a delayed one that is split what waits leaves now.
-    pub async fn split_now(&self, who: &Principal, id: Id) -> Result<(), DeskError> {
+    /// Sends individually: a held mail is released so, once each risk that is left is ticked; of a delayed
+    /// one that is split what waits leaves now.
+    pub async fn split_now(&self, who: &Principal, id: Id, ticked: &[String]) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         if item.held.is_some() {
-            return self.release(who, id, How::Split, &[]).await.map(|_| ());
+            let wish = Wish { ticked: Some(ticked.to_vec()), ..Wish::default() };
+            return self.release_as(who, id, &wish).await.map(|_| ());
         }
         if !takes_back(who, &Whose::of(&item)) {
             return Err(DeskError::NotAllowed(format!("{} did not send this message", who.name)));
@@ -70,6 +107,22 @@ impl Desk {
                 tracing::info!(%id, copies, "delayed mail leaves before its time");
                 self.wake();
                 Ok(())
+            }
+        }
+    }
+
+    /// Ends the circle that was made with a release that is undone: nobody was shown to anybody.
+    async fn forget_circle(&self, who: &Principal, held: &HeldRow) {
+        let Ok(circles) = self.circles(who).await else { return };
+        let Some(since) = held.decided_at else { return };
+        let made = |circle: &&Circle| {
+            let members =
+                circle.members.iter().all(|member| held.recipients.iter().any(|to| is_same(to, member)));
+            members && circle.made_at >= since && circle.made_by == who.name
+        };
+        for circle in circles.iter().filter(made) {
+            if let Err(error) = self.end_circle(who, circle.id).await {
+                tracing::warn!(%error, circle = circle.id, "a release was undone, but not its circle");
             }
         }
     }
@@ -89,14 +142,22 @@ impl Desk {
             let senders: Vec<&Address> = senders.iter().collect();
             examiner.approvers.of(verdict, &senders)
         });
-        let (en, ja) = (
-            "its sender says that all of these people may see each other".to_owned(),
-            "宛先の全員が互いに見えてよい、と送信者が述べています".to_owned(),
-        );
+        let mut reasons: Vec<Reason> = verdict
+            .map(|verdict| risks::of(verdict, &[]))
+            .unwrap_or_default()
+            .into_iter()
+            .map(Reason::from)
+            .collect();
+        if reasons.is_empty() {
+            reasons.push(Reason::said(
+                "its sender says that all of these people may see each other",
+                "宛先の全員が互いに見えてよい、と差出人が述べています",
+            ));
+        }
         let Request { expires, notices } = self.request(now);
         let hold = NewHold {
             kind: HoldKind::Ask,
-            reasons: vec![(en, ja)],
+            reasons,
             hits: Vec::new(),
             expires,
             approvers: approvers.unwrap_or_default(),
@@ -120,15 +181,15 @@ impl Desk {
     }
 
     /// Undoes [`Desk::take_back`] within 24 hours: a held mail is held again, with its time to decide
-    /// renewed; a delayed one is due when it was, or now.
+    /// renewed; a delayed one is due when it was, or now. Undoes a release that has not left yet.
     pub async fn undo(&self, who: &Principal, id: Id) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         let now = self.now();
         let whose = Whose::of(&item);
-        if !takes_back(who, &whose) {
-            return Err(DeskError::NotAllowed(format!("{} did not send this message", who.name)));
-        }
         let Some(held) = &item.held else {
+            if !takes_back(who, &whose) {
+                return Err(not_theirs(who));
+            }
             return match self.store.undo_take_back(id, &who.name, now).await? {
                 0 => Err(DeskError::NothingToUndo(id)),
                 copies => {
@@ -138,14 +199,25 @@ impl Desk {
                 }
             };
         };
+        if !undoes(who, &whose, held) {
+            return Err(not_theirs(who));
+        }
         if held.undo_until.is_none_or(|until| until <= now) {
             undecided(held)?;
             return Err(DeskError::NothingToUndo(id));
         }
         let span = Duration::from_millis(u64::try_from(held.expires.0 - held.received.0).unwrap_or(0));
-        let again = Again { id: item.id, by: who.name.clone(), at: now, expires: now.plus(span) };
-        self.store.hold_again(again).await?;
-        tracing::info!(id = %item.id, "taking held mail back was undone");
+        let mut again = Again { id: item.id, by: who.name.clone(), at: now, expires: now.plus(span) };
+        if held.state == HeldState::Released {
+            // Its time to decide goes on: nothing has left.
+            again.expires = held.expires.max(now.plus(LEFT));
+            self.store.undo_release(again).await?;
+            self.forget_circle(who, held).await;
+            tracing::info!(id = %item.id, "a release was undone before it left");
+        } else {
+            self.store.hold_again(again).await?;
+            tracing::info!(id = %item.id, "taking held mail back was undone");
+        }
         self.wake();
         Ok(())
     }

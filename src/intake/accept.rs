@@ -3,11 +3,13 @@
 use super::{Answer, Enclosed, OwnMail, budget, forks};
 use crate::clock::{Clock, Entropy, Timestamp};
 use crate::courier::{Dispatch, Seals};
+use crate::desk::known::known_to;
 use crate::examine::{Examination, Examiner, Settled};
 use crate::id::Id;
 use crate::journal::{Event, Would};
 use crate::message::{Address, Envelope, Header, Recipient};
 use crate::policy::learned::Acquaintance;
+use crate::policy::risks::{self, Risk};
 use crate::policy::{Action, Timing};
 use crate::rewrite::Delivery;
 use crate::rewrite::compose::synthesised_message_id;
@@ -15,9 +17,10 @@ use crate::rewrite::plan::{self, Copies, Stamp};
 use crate::smtp::trace_client;
 use crate::store::{
     Body, BodyWriter, HoldKind, InitialState, NewDelivery, NewHold, NewMessage, NewNotice, NoticeKind,
-    Origin, Place, Store, StoreError, StoredMessage,
+    Origin, Place, Reason, Store, StoreError, StoredMessage,
 };
 use bytes::{Bytes, BytesMut};
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -186,7 +189,11 @@ impl Intake {
         let client = stamp.client.clone();
         let recipients = arrived.seen.envelope.recipients.len();
         let seen = settled.copies.is_none().then(|| arrived.seen.clone());
-        let message = self.to_commit(examiner, arrived, settled, body, &stamp);
+        let alike = match &seen {
+            Some(seen) => self.look_alikes(examiner, seen).await.map_err(|error| refused(&error))?,
+            None => Vec::new(),
+        };
+        let message = self.to_commit(examiner, arrived, settled, alike, body, &stamp);
         let done = match seen {
             Some(seen) => self.commit_held(examiner, &seen, &stamp, message, answer).await,
             None => self.commit(message, Vec::new()).await.map(|()| answer),
@@ -216,18 +223,35 @@ impl Intake {
         }
     }
 
+    /// Recipients of a mail that is held, at domains that are easily taken for those its sender knows.
+    async fn look_alikes(&self, examiner: &Examiner, seen: &Examination) -> Result<Vec<Risk>, StoreError> {
+        let shown =
+            seen.facts.visible.iter().filter(|shown| !shown.internal).map(|shown| &shown.mailbox.address);
+        let mut outside: Vec<Address> = Vec::new();
+        let mut met = HashSet::new();
+        for address in shown.chain(&seen.facts.recipients) {
+            if !seen.organisation.is_internal(address) && met.insert(address) {
+                outside.push(address.clone());
+            }
+        }
+        let known = known_to(self.store(), examiner, seen.envelope.sender.as_ref(), &outside).await?;
+        Ok(known.look_alikes(&outside))
+    }
+
     fn to_commit(
         &self,
         examiner: &Examiner,
         arrived: Arrived,
         settled: Settled,
+        alike: Vec<Risk>,
         body: Body,
         stamp: &Stamp,
     ) -> NewMessage {
         let Arrived { id, received, origin, seen } = arrived;
         let now = self.0.clock.now();
         let action = settled.verdict.action();
-        let held = settled.copies.is_none().then(|| self.hold(examiner, &settled, &seen, &origin, now));
+        let held =
+            settled.copies.is_none().then(|| self.hold(examiner, &settled, alike, &seen, &origin, now));
         let complete = !forks::awaited(&seen).iter().any(|one| one.outside);
         let due = if complete { now } else { now.plus(forks::QUIET) };
         let notices = notices(action, held.is_some(), due);
@@ -276,6 +300,7 @@ impl Intake {
         &self,
         examiner: &Examiner,
         settled: &Settled,
+        alike: Vec<Risk>,
         seen: &Examination,
         origin: &Origin,
         now: Timestamp,
@@ -288,13 +313,9 @@ impl Intake {
             Timing::Hold => HoldKind::Rule,
             _ => HoldKind::Ask,
         };
-        let reasons = settled
-            .verdict
-            .rules
-            .iter()
-            .filter(|rule| rule.matched && rule.demand != crate::policy::Demand::default())
-            .map(|rule| (rule.why.clone(), rule.why_ja.clone()))
-            .collect();
+        let mut found = risks::of(&settled.verdict, &settled.hits);
+        found.extend(alike);
+        let reasons = risks::arranged(found).into_iter().map(Reason::from).collect();
         NewHold {
             kind,
             reasons,

@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn way() -> Way {
-        Way { disclosure: Disclosure::Split, dropped: Vec::new(), acknowledged: Vec::new() }
+        Way { disclosure: Disclosure::Split, ..Way::default() }
     }
 
     fn item(number: u64, state: HeldState, addendum: bool, variants: &[Variant]) -> ItemStanding {

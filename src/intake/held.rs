@@ -83,11 +83,14 @@ impl Intake {
                 planned.events.push(joined(item, HeldState::Held));
                 answer.clone()
             }
-            Course::Follow(item, _) => {
+            Course::Follow(item, way) => {
                 planned.notices.clear();
                 planned.events.push(joined(item, HeldState::Released));
                 if let Some(copies) = copies {
-                    planned.deliveries = born(copies.deliveries, InitialState::Ready);
+                    // What can still be undone leaves with the rest.
+                    let later = way.leaves.filter(|leaves| *leaves > self.clock().now());
+                    let state = later.map_or(InitialState::Ready, InitialState::Waiting);
+                    planned.deliveries = born(copies.deliveries, state);
                     planned.needles = copies.needles;
                     planned.ledger = copies.ledger;
                 }

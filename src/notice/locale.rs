@@ -2,6 +2,7 @@
 
 use crate::message::encoded_word::decode_words;
 use crate::message::{Header, header::decode_text};
+use crate::policy::risks::words::grouped;
 use crate::policy::verdict::Language;
 use fluent_templates::fluent_bundle::FluentValue;
 use fluent_templates::{LanguageIdentifier, Loader, langid};
@@ -13,8 +14,19 @@ fluent_templates::static_loader! {
         locales: "../../locales",
         fallback_language: "en",
         // The marks that keep right-to-left names apart have no place in plain text mail.
-        customise: |bundle| bundle.set_use_isolating(false),
+        customise: |bundle| {
+            bundle.set_use_isolating(false);
+            bundle.set_formatter(Some(apart));
+        },
     };
+}
+
+/// Numbers of four digits and more have their thousands apart.
+fn apart<M>(value: &FluentValue<'_>, _: &M) -> Option<String> {
+    match value {
+        FluentValue::Number(number) => number.as_string().parse().ok().map(grouped),
+        _ => None,
+    }
 }
 
 /// Both languages.
@@ -99,10 +111,10 @@ mod tests {
     #[test]
     fn phrases_have_no_marks_and_count() {
         assert_eq!(say(Language::En, "people", &[("count", number(1))]), "1 person");
-        assert_eq!(say(Language::En, "people", &[("count", number(4_500))]), "4500 people");
+        assert_eq!(say(Language::En, "people", &[("count", number(4_500))]), "4,500 people");
         let values = [("count", number(12)), ("outside", number(11))];
         assert_eq!(say(Language::En, "recipients-outside", &values), "12 recipients, 11 of them outside");
-        assert_eq!(say(Language::Ja, "recipients-outside", &values), "12 名（うち社外 11 名）");
+        assert_eq!(say(Language::Ja, "recipients-outside", &values), "12名（うち社外11名）");
     }
 
     #[test]

@@ -18,6 +18,8 @@ use super::whom::{Told, sender_of};
 use super::{Letterhead, Matter, Moment, safe};
 use crate::clock::Timestamp;
 use crate::message::Address;
+use crate::policy::risks::Kind;
+use crate::policy::risks::words::grouped;
 use crate::policy::verdict::Language;
 use crate::store::{DeliveryState, HeldRow};
 use std::fmt::Write as _;
@@ -122,7 +124,8 @@ impl Desk<'_> {
             .take(MAX_LISTED)
             .map(|address| safe::line(address.as_str(), MAX_LINE))
             .collect();
-        if names.is_empty() { page.say("the-administrator", &[]) } else { names.join(", ") }
+        let or = page.say("or", &[]);
+        if names.is_empty() { page.say("the-administrator", &[]) } else { names.join(&format!(" {or} ")) }
     }
 
     /// Puts header, pages and foot together; the first page's language is the subject's.
@@ -190,12 +193,24 @@ fn why<'a>(page: &mut Page, sentences: impl Iterator<Item = &'a str>) {
     }
 }
 
-fn reasons(page: &mut Page, held: &HeldRow) {
-    let reasons = match page.language {
-        Language::Ja if !held.reasons_ja.is_empty() => &held.reasons_ja,
-        _ => &held.reasons,
-    };
-    why(page, reasons.iter().map(String::as_str));
+/// What is dangerous about it, the strongest first, each with what cures it: the same lines as on the desk.
+fn risks(page: &mut Page, held: &HeldRow) {
+    let lines: Vec<String> = held.risks.iter().map(|risk| risk.line(page.language)).collect();
+    why(page, lines.iter().map(String::as_str));
+}
+
+/// The strongest risk in one sentence; `otherwise` where none is known.
+fn headline(page: &Page, held: &HeldRow, otherwise: &str) -> String {
+    let first = held.risks.first().map(|risk| safe::line(&risk.headline(page.language), MAX_LINE));
+    let said = first.unwrap_or_else(|| page.say(otherwise, &[]));
+    said.trim_end_matches(['.', '。']).to_owned()
+}
+
+/// A person's words, line by line, as many as a mail needs.
+fn lines(words: &str) -> String {
+    const MOST: usize = 20;
+    let lines: Vec<String> = words.lines().take(MOST).map(|line| safe::line(line, MAX_LINE)).collect();
+    lines.join("\n")
 }
 
 /// Who decided, by name.
@@ -204,22 +219,11 @@ fn decided_by(page: &Page, held: &HeldRow) -> String {
     by.filter(|by| !by.is_empty()).unwrap_or_else(|| page.say("the-administrator", &[]))
 }
 
-/// The sentence that says who would see whom, or `otherwise` where nobody would.
-fn disclosure(page: &mut Page, people: &People, key: &str, otherwise: &str) {
-    let exposed = people.exposed.len();
-    if exposed < 2 {
-        return page.lead(otherwise, &[]);
+/// Who would see whom, as numbers, where that is what is dangerous.
+fn figures(page: &mut Page, held: &HeldRow, people: &People) {
+    if held.risks.first().is_some_and(|risk| risk.kind != Kind::Exposed) {
+        return;
     }
-    let counts = [("people", exposed), ("organisations", people.organisations())];
-    let said = counts.map(|(key, count)| page.say(key, &[("count", number(count))]));
-    let disclosures = page.say("disclosures", &[("count", number(exposed * (exposed - 1)))]);
-    let values =
-        [("people", text(&said[0])), ("organisations", text(&said[1])), ("disclosures", text(&disclosures))];
-    page.lead(key, &values);
-}
-
-/// The same as numbers.
-fn figures(page: &mut Page, people: &People) {
     let exposed = people.exposed.len();
     if exposed < 2 {
         return;
@@ -229,22 +233,8 @@ fn figures(page: &mut Page, people: &People) {
         (people.organisations(), "figure-organisations"),
         (exposed * (exposed - 1), "figure-disclosures"),
     ];
-    let figures = counts.map(|(count, key)| (group(count), page.say(key, &[])));
+    let figures = counts.map(|(count, key)| (grouped(count), page.say(key, &[])));
     page.figures(figures.into());
-}
-
-/// A number in groups of three digits.
-fn group(number: usize) -> String {
-    let digits = number.to_string();
-    let first = digits.len() % 3;
-    let mut out = digits[..first].to_owned();
-    for (index, digit) in digits[first..].chars().enumerate() {
-        if index % 3 == 0 && !out.is_empty() {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// A button, where there is a link for it.

@@ -6,7 +6,9 @@ use crate::clock::{ManualClock, SystemEntropy};
 use crate::message::Address;
 use crate::store::NoticeStore;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Place, StoredMessage};
+use crate::store::{
+    HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Place, Reason, StoredMessage,
+};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
@@ -103,7 +105,7 @@ impl Office {
             deliveries: Vec::new(),
             held: Some(NewHold {
                 kind: HoldKind::Ask,
-                reasons: vec![("strangers".to_owned(), "他人".to_owned())],
+                reasons: vec![Reason::said("strangers", "他人")],
                 hits: Vec::new(),
                 expires: Timestamp(RECEIVED.0 + 1_000_000),
                 approvers: Vec::new(),

@@ -4,6 +4,7 @@ use super::*;
 use crate::id::Id;
 use crate::message::encoded_word::decode_words;
 use crate::message::{Envelope, Header, Recipient};
+use crate::policy::risks::Risk;
 use crate::policy::verdict::{Mode, RuleOutcome};
 use crate::policy::{Demand, Disclosure, Timing, Verdict};
 use crate::rewrite::Hit;
@@ -86,6 +87,7 @@ pub(super) fn message(japanese: bool) -> StoredMessage {
                 demand: Demand { disclosure: Disclosure::Split, timing: Timing::Now },
                 why: "3 outside addresses of 3 organisations would see each other".to_owned(),
                 why_ja: "社外の 3 名（3 組織）に互いのアドレスが見えます".to_owned(),
+                ..RuleOutcome::default()
             }],
         }),
         needles: Arc::new(Vec::new()),
@@ -108,6 +110,7 @@ fn hold(message: &mut StoredMessage, kind: HoldKind) {
         sender: "yamada@example.co.jp".to_owned(),
         subject: message.subject.clone(),
         recipients: Vec::new(),
+        risks: if hits.is_empty() { vec![Risk::exposed(3, 3)] } else { vec![Risk::inside(&hits)] },
         reasons: vec!["3 outside addresses of 3 organisations would see each other".to_owned()],
         reasons_ja: vec!["社外の 3 名（3 組織）に互いのアドレスが見えます".to_owned()],
         kind,
@@ -516,8 +519,12 @@ fn long_lists_are_cut_and_counted() {
         (0..4_500).map(|number| format!("u{number}@m{}.example.org", number % 300)).collect();
     message.header = Bytes::from(format!("From: y@example.co.jp\r\nTo: {}\r\n", names.join(",\r\n ")));
     message.envelope.recipients = names.iter().map(|name| Recipient::plain(address(name))).collect();
+    message.held.as_mut().unwrap().risks = vec![Risk::exposed(4_500, 300)];
     let text = readable(&composed(NoticeKind::Held, &message, &[]).unwrap());
-    assert!(text.contains("4500 people at 1 organisation") && text.contains("and 4470 more"), "{text}");
+    assert!(text.contains("4,500 people at 300 organisations") && text.contains("and 4,470 more"), "{text}");
+    // Whom an approver's mail does not list is counted by heads, whatever lines stand above them.
+    let text = readable(&asked(AskWhy::Asked, &message, &[], &links::NO_LINKS).unwrap());
+    assert!(text.contains("example.org (4,500)") && text.contains("and 4,470 more"), "{text}");
     assert!(asked(AskWhy::Asked, &message, &[], &links::NO_LINKS).unwrap().message.len() < 100_000);
 }
 

@@ -248,7 +248,7 @@ mod tests {
 
     fn outcome(name: &str, matched: bool, disclosure: Disclosure, timing: Timing) -> RuleOutcome {
         let demand = Demand { disclosure, timing };
-        RuleOutcome { name: name.to_owned(), matched, demand, why: String::new(), why_ja: String::new() }
+        RuleOutcome { name: name.to_owned(), matched, demand, ..RuleOutcome::default() }
     }
 
     fn verdict(rules: &[(&str, bool, Disclosure, Timing)]) -> Verdict {

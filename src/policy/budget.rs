@@ -257,6 +257,7 @@ impl Over<'_> {
                 "送信数の上限（{span_ja}に{outside_ja}宛先{count}件、{whose_ja}{at_ja}）を超えます：\
                  このメールの宛先は{wanted}件、{last_ja}に{count}件中{used}件を使用済みです。{room_ja}"
             ),
+            ..RuleOutcome::default()
         }
     }
 }

@@ -5,6 +5,7 @@
 //! * [`budget`] how much an upstream lets through in a span of time
 //! * [`facts`] what one message is, counted as `docs/MAIL.md` §5 says
 //! * [`learned`] who openly wrote with whom
+//! * [`risks`] what is dangerous about a held mail, in one list
 //! * [`rules`] TOML sets of conditions, and the holds that are built in
 //! * [`verdict`] demands, their join, the verdict with its reasons
 
@@ -15,6 +16,7 @@ pub mod budget;
 pub mod facts;
 pub mod learned;
 pub mod organisation;
+pub mod risks;
 pub mod rules;
 pub mod verdict;
 

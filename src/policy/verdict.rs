@@ -3,6 +3,7 @@
 //! A demand is a point on two axes; the join of any set of demands is the strictest on each axis, so
 //! the order of rules never matters.
 
+use super::risks::Risk;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -114,8 +115,31 @@ pub enum Language {
     Ja,
 }
 
+/// One thing said in both languages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Bilingual {
+    pub en: String,
+    pub ja: String,
+}
+
+impl Bilingual {
+    /// In both languages.
+    pub fn new(en: impl Into<String>, ja: impl Into<String>) -> Self {
+        Self { en: en.into(), ja: ja.into() }
+    }
+
+    /// In one language.
+    pub fn text(&self, language: Language) -> &str {
+        match language {
+            Language::En => &self.en,
+            Language::Ja => &self.ja,
+        }
+    }
+}
+
 /// What one rule had to say.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleOutcome {
     /// The rule's name; built-in ones start with `builtin:`.
     pub name: String,
@@ -127,6 +151,12 @@ pub struct RuleOutcome {
     pub why: String,
     /// The same in Japanese.
     pub why_ja: String,
+    /// What people call the rule; its name where it has no title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Bilingual>,
+    /// What it found, for whoever decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub risks: Vec<Risk>,
 }
 
 /// The decision on one message, with what it stands on.

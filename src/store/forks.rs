@@ -47,6 +47,10 @@ pub trait ForksStore {
 
     /// Holds an item again that its sender took back; `Decided` when that cannot be undone (any more).
     async fn hold_again(&self, again: Again) -> Result<(), StoreError>;
+
+    /// Holds an item again whose release was put off, while none of its copies has left; `Decided` when one
+    /// has, or the time for it is over.
+    async fn undo_release(&self, again: Again) -> Result<(), StoreError>;
 }
 
 /// A delayed mail is to be held.

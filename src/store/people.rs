@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
+use crate::policy::risks::Risk;
 use crate::token::Digest;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -176,7 +177,10 @@ pub struct HeldLine {
     pub recipient_count: usize,
     /// Who would see whom: pairs of strangers.
     pub exposures: u64,
-    /// Why, in sentences.
+    /// What is dangerous about it, the strongest first.
+    #[serde(default)]
+    pub risks: Vec<Risk>,
+    /// The same in sentences.
     pub reasons: Vec<String>,
     /// The same in Japanese.
     pub reasons_ja: Vec<String>,

@@ -3,19 +3,20 @@
 use super::Site;
 use super::guard::Client;
 use super::pages::answer;
+use super::pages::risks::{Told, told};
 use super::pages::visit::{Chrome, Open, show};
 use super::routes::Routes;
 use super::words::calm;
 use crate::desk::DeskError;
 use crate::desk::links::{Look, Offer, Outcome};
+use crate::desk::taking::was_taken_back;
 use crate::people::rates::source;
 use crate::store::{HeldState, LinkAction};
 use askama::Template;
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,14 @@ struct Page {
     more: usize,
     /// A reason is asked for.
     asks: bool,
+    /// What is left when the link is followed: each has to be ticked.
+    ticks: Vec<Told>,
+    /// What was done can be undone here.
+    undo: bool,
+    /// Its state as a class of the note: `good`, `warn`, or nothing.
+    class: &'static str,
+    /// What happens next.
+    next: String,
     /// The path of the message's own page.
     message: String,
 }
@@ -55,18 +64,21 @@ async fn look(
     Open(c): Open,
     client: Client,
     Path(token): Path<String>,
+    Query(asked): Query<Vec<(String, String)>>,
 ) -> Response {
     match site.links.look(&token).await {
+        Ok(Look::Open(offer)) if asked.iter().any(|(name, _)| name == "undone") => {
+            let next = format!("{} {}", c.t.p("link-did-undone"), c.t.p("link-next-here"));
+            show(StatusCode::OK, &Page { next, class: "good", ..open(c, &offer) })
+        }
         Ok(look) => answer(&site, c, client, look),
         Err(error) => failed(c, &error),
     }
 }
 
-/// The form of a link.
-#[derive(Deserialize)]
-struct Answered {
-    #[serde(default)]
-    reason: String,
+/// The values of a field.
+fn all<'a>(form: &'a [(String, String)], name: &'a str) -> impl Iterator<Item = &'a str> {
+    form.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
 }
 
 /// `POST /l/{token}`
@@ -75,12 +87,28 @@ async fn follow(
     Open(c): Open,
     client: Client,
     Path(token): Path<String>,
-    Form(form): Form<Answered>,
+    Form(form): Form<Vec<(String, String)>>,
 ) -> Response {
-    match site.links.follow(&token, &form.reason).await {
+    let reason = all(&form, "reason").next().unwrap_or_default();
+    let ticked: Vec<String> = all(&form, "tick").map(str::to_owned).collect();
+    let done = if all(&form, "undo").next().is_some() {
+        match site.links.undo(&token).await {
+            Ok(Look::Open(_)) => return Redirect::to(&format!("/l/{token}?undone=1")).into_response(),
+            done => done,
+        }
+    } else {
+        site.links.follow(&token, reason, &ticked).await
+    };
+    match done {
         // The page shows what came of it, and may be loaded again.
         Ok(Look::Over(_)) => Redirect::to(&format!("/l/{token}")).into_response(),
         Ok(look) => answer(&site, c, client, look),
+        // The page asks for what is missing.
+        Err(DeskError::Unticked(_)) => match site.links.look(&token).await {
+            Ok(Look::Open(offer)) => show(StatusCode::UNPROCESSABLE_ENTITY, &open(c, &offer)),
+            Ok(look) => answer(&site, c, client, look),
+            Err(error) => failed(c, &error),
+        },
         Err(error) => failed(c, &error),
     }
 }
@@ -144,39 +172,89 @@ fn open(c: Chrome, offer: &Offer) -> Page {
         recipients: offer.recipients.iter().take(SHOWN).map(|one| calm(one, LONGEST)).collect(),
         more: offer.recipients.len().saturating_sub(SHOWN),
         asks: matches!(offer.action, LinkAction::AskAsIs | LinkAction::AskAgain),
+        ticks: told(&c.t, &offer.left),
+        undo: false,
+        class: "",
+        next: String::new(),
         message: String::new(),
         c,
     }
 }
 
+/// What became of the message, and what is left to do about it: a title that says what was done, by whom
+/// and what happens next.
 fn over(c: Chrome, outcome: &Outcome) -> Page {
-    let key = match (outcome.state, outcome.followed.is_some(), outcome.action) {
-        _ if outcome.anew.is_some() => "link-over-again",
-        (Some(HeldState::Held) | None, true, LinkAction::AskAsIs) => "link-over-asked",
-        (Some(HeldState::Released), ..) => match outcome.decision.as_deref() {
-            Some("split") => "link-over-split",
-            Some("bcc") => "link-over-bcc",
-            _ => "link-over-as-is",
+    let t = &c.t;
+    let took = outcome.decision.as_deref().is_some_and(was_taken_back);
+    let soon = outcome.undo_until.is_some();
+    let (word, class) = match (outcome.state, outcome.action) {
+        _ if outcome.anew.is_some() => ("again", "good"),
+        (Some(HeldState::Held), LinkAction::AskAsIs) => ("asked", "good"),
+        (Some(HeldState::Held), LinkAction::Undo | LinkAction::TakeBack) => ("undone", "good"),
+        (Some(HeldState::Released), _) => match outcome.decision.as_deref() {
+            Some("split") if soon => ("split-soon", "good"),
+            Some("split") => ("split", "good"),
+            Some("bcc") => ("bcc", "good"),
+            _ => ("as-is", "warn"),
         },
-        (Some(HeldState::Returned), true, LinkAction::TakeBack) => "link-over-taken-back",
-        (Some(HeldState::Returned), ..) => "link-over-returned",
-        (Some(HeldState::Expired), ..) => "link-over-expired",
-        _ => "link-over-done",
+        (Some(HeldState::Returned), _) if took => ("taken-back", ""),
+        (Some(HeldState::Returned), _) => ("returned", ""),
+        (Some(HeldState::Expired), _) => ("expired", ""),
+        (None, LinkAction::TakeBack) if soon => ("taken-back", ""),
+        (None, LinkAction::TakeBack | LinkAction::Undo) => ("undone-later", "good"),
+        (None, LinkAction::Split) => ("split", "good"),
+        (Some(HeldState::Held) | None, _) => ("waits", ""),
     };
+    let fill = |key: &'static str| {
+        let approvers = outcome.approvers.iter().take(5).map(|one| calm(one, LONGEST)).collect::<Vec<_>>();
+        let until = outcome.undo_until.map(|until| t.moment(&until)).unwrap_or_default();
+        let separator = t.p("desk-or").to_string();
+        t.p(key)
+            .n("count", outcome.copies)
+            .s("approvers", approvers.join(&separator))
+            .s("until", until)
+            .to_string()
+    };
+    let title = fill(match word {
+        "again" => "link-did-again",
+        "asked" => "link-did-asked",
+        "undone" => "link-did-undone",
+        "undone-later" => "link-did-undone-later",
+        "split-soon" => "link-did-split-soon",
+        "split" => "link-did-split",
+        "bcc" => "link-did-bcc",
+        "as-is" => "link-did-as-is",
+        "taken-back" => "link-did-taken-back",
+        "returned" => "link-did-returned",
+        "expired" => "link-did-expired",
+        _ => "link-did-waits",
+    });
+    let next = fill(match word {
+        "again" => "link-next-asked-again",
+        "asked" if outcome.approvers.is_empty() => "link-next-asked-admin",
+        "asked" => "link-next-asked",
+        "undone" | "waits" => "link-next-waits",
+        "undone-later" => "link-next-later",
+        "split-soon" => "link-next-split-soon",
+        "taken-back" if soon => "link-next-undo",
+        "taken-back" | "returned" | "expired" => "link-next-again",
+        _ => "link-next-done",
+    });
     let by = calm(outcome.by.as_deref().unwrap_or_default(), LONGEST);
-    let mut text = c.t.p(key).to_string();
-    let decided = !by.is_empty() && outcome.state != Some(HeldState::Expired) && outcome.anew.is_none();
-    if let Some(at) = outcome.at.filter(|_| decided) {
-        text = format!("{text} {}", c.t.p("link-over-by").s("by", by).s("at", c.t.moment(&at)));
-    }
+    let decided = outcome.at.filter(|_| !by.is_empty() && outcome.state != Some(HeldState::Expired));
+    let text = decided.map(|at| t.p("link-over-by").s("by", by).s("at", t.moment(&at)).to_string());
     Page {
-        title: c.t.p("link-over-title").to_string(),
-        text,
+        title,
+        text: text.unwrap_or_default(),
         button: String::new(),
         subject: calm(&outcome.subject, LONGEST),
         recipients: Vec::new(),
         more: 0,
         asks: false,
+        ticks: Vec::new(),
+        undo: soon,
+        class,
+        next,
         message: format!("/held/{}", outcome.anew.unwrap_or(outcome.message)),
         c,
     }

@@ -170,6 +170,11 @@ impl Words {
         self.p(key).n("count", count).to_string()
     }
 
+    /// The time of day, to the second: for what happens within the minute.
+    pub fn clock(&self, at: &Timestamp) -> String {
+        at.to_jiff().to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
+    }
+
     /// `3 hours ago`.
     pub fn ago(&self, at: &Timestamp) -> String {
         let span = self.now.since(*at);
@@ -274,6 +279,12 @@ pub fn calm(text: &str, most: usize) -> String {
     out
 }
 
+/// A person's words, of however many lines, on one.
+pub fn one_line(text: &str, most: usize) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    calm(&lines.join(" "), most)
+}
+
 /// The same for texts of many lines.
 pub fn calm_lines(text: &str) -> String {
     let plain = text.replace("\r\n", "\n");
@@ -345,7 +356,7 @@ mod tests {
         let (en, ja) = (words(Tongue::En), words(Tongue::Ja));
         let hours = Duration::from_hours(3);
         assert_eq!(en.span(hours), "3 hours");
-        assert_eq!(ja.span(hours), "3 時間");
+        assert_eq!(ja.span(hours), "3時間");
         assert_eq!(en.span(Duration::from_mins(1)), "1 minute");
         assert_eq!(en.until(&en.now.minus(hours)), en.p("desk-until-over").to_string());
         assert_eq!(en.size(&999), "999 B");
@@ -359,6 +370,10 @@ mod tests {
         assert_eq!(calm("見積書（11月）.pdf", 100), "見積書（11月）.pdf");
         assert_eq!(calm("abcdef", 3), "abc…");
         assert_eq!(calm("a@x.example,\tb@y.example", 99), "a@x.example, b@y.example");
+        assert_eq!(
+            one_line("名簿を外して\r\n\r\n送り直してください。\n", 99),
+            "名簿を外して 送り直してください。"
+        );
         assert_eq!(calm_lines("a\r\nb\tc\u{200b}"), "a\nb\tc\u{fffd}");
     }
 }

@@ -51,7 +51,7 @@ def it_lists_and_releases_individually():
             contains(browser.text("main"), "hanako.sato@example.co.jp → tanaka@tanaka-shoji.example and 11 others")
             browser.click(".row-subject a")
             contains(browser.text("h1"), "12 people at 9 organisations would see each other's addresses")
-            contains(browser.text(".verdict"), "132 disclosures")
+            contains(browser.text(".verdict"), "Each would see 11 other addresses (132 in all)")
             contains(browser.text("main"), "never written to before")
             contains(browser.text("main"), "please come and see us.")
             browser.click(".way .button.main")
@@ -70,7 +70,7 @@ def it_does_everything_without_javascript():
             sign_in(browser, desk)
             contains(browser.text("h1"), "保留中のメール")
             browser.open(desk.page(f"/held/{ids[0]}"))
-            contains(browser.text("h1"), "9 組織の 12 名に互いのアドレスが見えます")
+            contains(browser.text("h1"), "社外の12名（9組織）に互いのアドレスが見えます")
             browser.click("button[value=bcc]")
             contains(browser.text(".note"), "Bcc で送信しました")
             browser.open(desk.page(f"/held/{ids[1]}/return"))
@@ -81,9 +81,9 @@ def it_does_everything_without_javascript():
             for box in browser.find("[data-one]"):
                 browser.do("POST", f"/element/{box}/click")
             browser.click("button[value=split]")
-            contains(browser.text("h1"), "2 件のメールを個別に送信しますか")
+            contains(browser.text("h1"), "2件のメールを24通に分けて個別に送信します")
             browser.click("main .button.main")
-            contains(browser.text("h1"), "2 件のメールを個別に送信しています")
+            contains(browser.text("h1"), "2件のメールを24通に分けて個別に送信しました")
             browser.click("button[name=to]")
             contains(browser.text("nav"), "Held mail")
             quiet(browser, desk)
@@ -96,6 +96,13 @@ def it_leaves_out_and_sends_as_it_is():
         with Browser() as browser:
             sign_in(browser, desk)
             browser.open(desk.page(f"/held/{first}/drop"))
+            # Nobody chosen: neither the page nor the desk sends to all.
+            browser.click("button[value=split]")
+            contains(browser.url(), f"/held/{first}/drop")
+            browser.run("document.querySelector('form.card').noValidate = true")
+            browser.click("button[value=split]")
+            contains(browser.text("main"), "Choose at least one recipient to leave out.")
+            browser.open(desk.page(f"/held/{first}/drop"))
             browser.click("input[value='goto@yamada-kensetsu.example']")
             browser.click("button[value=split]")
             contains(browser.text(".note"), "Sent individually")
@@ -104,7 +111,7 @@ def it_leaves_out_and_sends_as_it_is():
             contains(browser.text(".note.stop"), "12 people at 9 organisations")
             browser.click("#sure")
             browser.click("button[value='as-is']")
-            contains(browser.text(".note"), "Sent as it is by soumu")
+            contains(browser.text(".note"), "Sent unchanged by soumu")
             quiet(browser, desk)
 
 
@@ -132,7 +139,7 @@ def it_makes_remembers_and_ends_circles():
             browser.click("#remember")
             browser.click("#sure")
             browser.click("button[value='as-is']")
-            contains(browser.text(".note"), "Sent as it is by soumu")
+            contains(browser.text(".note"), "Sent unchanged by soumu")
             browser.open(desk.page("/circles"))
             contains(browser.text("main section"), "Autumn exhibition")
             contains(browser.text("main section"), "12 members")
@@ -152,13 +159,13 @@ def it_names_each_place_that_the_audit_found():
             sign_in(browser, desk)
             browser.open(desk.page(f"/held/{id}"))
             text = browser.text("main")
-            contains(text, "cannot be made")
+            contains(text, "cannot hide them")
             equal(browser.find("button[value=split]"), [])
             browser.open(desk.page(f"/held/{id}/as-is"))
             for box in browser.find("input[type=checkbox]"):
                 browser.do("POST", f"/element/{box}/click")
             browser.click("button[value='as-is']")
-            contains(browser.text(".note"), "Sent as it is by soumu")
+            contains(browser.text(".note"), "Sent unchanged by soumu")
 
 
 def it_tells_the_second_of_two_who_was_first():
@@ -170,7 +177,7 @@ def it_tells_the_second_of_two_who_was_first():
             two.click(".way .button.main")
             contains(two.text(".note"), "Sent individually by bucho")
             one.click("button[value=bcc]")
-            contains(one.text(".note"), "Somebody else decided first. Nothing more was done.")
+            contains(one.text(".note"), "It was decided on already. Nothing more was done.")
             contains(one.text(".note"), "Sent individually by bucho")
 
 

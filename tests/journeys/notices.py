@@ -96,7 +96,7 @@ def it_tells_the_sender_what_would_happen_with_links_that_are_safe():
         hold(relay)
         (letter,) = waited(sink, SENDER.address)
         contains(letter.subject, "保留")
-        contains(letter.text, "6 名")
+        contains(letter.text, "6名")
         contains(letter.text, APPROVER)
         links = [link for link in letter.page.links]
         equal(len(links), 3, "split, take back, ask")
@@ -109,7 +109,7 @@ def it_tells_the_sender_what_would_happen_with_links_that_are_safe():
             contains("".join(letter.page.words), address)
         (ask,) = waited(sink, APPROVER)
         equal([link for link in ask.page.links], [f"http://127.0.0.1:{relay.desk}/held/{relay.held()[0]['id']}"] * 2)
-        contains(ask.text, "30 件")  # 6 × 5 disclosures
+        contains(ask.text, "延べ30件")  # 6 × 5 addresses seen
         assert not any("/l/" in link for link in ask.page.links), "an approver's mail decides nothing"
 
 
@@ -281,8 +281,8 @@ def it_takes_back_undoes_and_asks_by_links():
         equal([row["id"] for row in relay.held()], [held])
         third = hold(relay, "[hold] drei")
         letter = next(one for one in waited(sink, SENDER.address, "保留", 2) if "drei" in one.subject)
-        press(link_under(letter, "理由を書いて、このまま送る承認を求める"), reason="Ein Team <b>& mehr</b>")
-        (wish,) = waited(sink, APPROVER, "依頼")
+        press(link_under(letter, "元のまま送る承認を申請する"), reason="Ein Team <b>& mehr</b>")
+        (wish,) = waited(sink, APPROVER, "承認申請")
         contains(wish.text, "> Ein Team <b>& mehr</b>")
         equal(wish.page.links[0].rsplit("/", 1)[1], third)
         equal(real(sink.taken), [])
@@ -303,9 +303,9 @@ def it_offers_a_way_back_from_a_small_mailing():
 
         contains(relay.send(mail("立ち上げ zwei", team, seed=2), everybody), "queued as")
         letter = next(one for one in waited(sink, SENDER.address, "送信待ち", 2) if "zwei" in one.subject)
-        press(link_under(letter, "宛先は互いに知り合い：理由を書いて、このまま送る承認を求める"), reason="ein Projekt")
+        press(link_under(letter, "宛先は互いに知り合い：元のまま送る承認を申請する"), reason="ein Projekt")
         (row,) = relay.held()
-        (wish,) = waited(sink, APPROVER, "依頼")
+        (wish,) = waited(sink, APPROVER, "承認申請")
         contains(wish.text, "> ein Projekt")
         equal(len(real(sink.taken)), 12, "nothing leaves while the approver is asked")
         relay.cli("held", "release", row["id"], "--as", "as-is")

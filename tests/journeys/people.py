@@ -28,9 +28,9 @@ class Desk(Relay):
     """A relay whose desk has people with passwords."""
 
     def __init__(self, upstream, people=(), desk="", **more):
-        super().__init__(upstream, start=False, policy_extra=APPROVERS, **more)
+        super().__init__(upstream, start=False, policy_extra=APPROVERS, desk_extra=desk, **more)
         text = self.config.read_text()
-        text = text.replace("[desk]\n", f'[desk]\npeople = "people.toml"\n{desk}\n', 1)
+        text = text.replace("[desk]\n", '[desk]\npeople = "people.toml"\n', 1)
         self.config.write_text(text)
         for name, address, *roles in people:
             self.add(name, address, *roles)

@@ -76,6 +76,8 @@ class Relay:
             policy_file = self.folder / "policy.toml"
             policy_file.write_text(policy)
         self.config = self.folder / "sekisho.toml"
+        if "grace" not in desk_extra:
+            desk_extra += '\ngrace = "0s"'  # what is decided leaves at once
         self.config.write_text(
             f'[organisation]\ndomains = ["example.co.jp"]\n{organisation}\n'
             f'[[listener]]\naddress = "127.0.0.1:{self.port}"\nallow = ["127.0.0.1/32"]\n{listener}\n'

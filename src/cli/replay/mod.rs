@@ -222,17 +222,15 @@ impl Replay<'_> {
         else {
             return Vec::new();
         };
-        match ask(context, &Request::Knowledge { references, concerned }) {
-            Ok(Answer::Knowledge { mut shared, .. }) => {
-                shared.retain(|one| if one.cited.is_some() { one.last <= day } else { one.since < day });
-                shared
-            }
-            // No database yet: nothing was learned.
-            _ => {
-                self.learned = None;
-                Vec::new()
-            }
+        if let Ok(Answer::Knowledge { mut shared, .. }) =
+            ask(context, &Request::Knowledge { references, concerned })
+        {
+            shared.retain(|one| if one.cited.is_some() { one.last <= day } else { one.since < day });
+            return shared;
         }
+        // No database yet: nothing was learned.
+        self.learned = None;
+        Vec::new()
     }
 }
 

@@ -13,6 +13,7 @@ pub(in crate::config) struct Desk {
     pub(in crate::config) url: Option<String>,
     pub(in crate::config) session: Option<Span>,
     pub(in crate::config) idle: Option<Span>,
+    pub(in crate::config) grace: Option<Span>,
     pub(in crate::config) people: Option<PathBuf>,
     pub(in crate::config) mail_codes: Option<bool>,
     pub(in crate::config) admin_codes: Option<bool>,

@@ -3,13 +3,13 @@
 
 use super::super::back;
 use super::super::locale::text;
-use super::super::page::{MAX_LINE, Page, Tone};
+use super::super::page::{Page, Tone};
 use super::super::people::People;
-use super::super::safe;
 use super::super::whom::Told;
-use super::{Desk, Letter, decided_by, reasons};
+use super::{Desk, Letter, decided_by, lines, risks};
 use crate::intake::Enclosed;
 use crate::notice::Encloses;
+use crate::policy::risks::Kind;
 use crate::store::HeldRow;
 
 /// A notice, and the mail that goes along with it.
@@ -23,7 +23,7 @@ impl Desk<'_> {
         let people = self.people();
         let by = decided_by(&page, held);
         page.lead("returned-lead", &[("by", text(&by))]);
-        let reason = held.decision.as_deref().map(|reason| safe::line(reason, MAX_LINE));
+        let reason = held.decision.as_deref().map(|reason| lines(reason.trim()));
         if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
             page.paragraph("returned-reason", &[]);
             page.quote(&reason);
@@ -50,9 +50,11 @@ impl Desk<'_> {
     /// What to do with a mail that was not sent.
     fn after_all(&self, page: &mut Page, held: &HeldRow, people: &People, told: &Told) {
         self.facts(page, people);
-        reasons(page, held);
+        risks(page, held);
         page.heading("heading-next");
-        let next = page.say("returned-next", &[]);
+        // Bcc or fewer recipients help where that was the reason.
+        let shown = held.risks.first().is_none_or(|risk| risk.kind == Kind::Exposed);
+        let next = page.say(if shown { "returned-next" } else { "returned-next-otherwise" }, &[]);
         page.item(2, &next);
         if told.is_sender && matches!(self.matter.details.encloses, Some(Encloses::Whole { .. })) {
             let enclosed = page.say("returned-enclosed", &[]);

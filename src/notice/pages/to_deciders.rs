@@ -2,12 +2,13 @@
 
 use super::super::locale::{number, text};
 use super::super::mail::Head;
-use super::super::page::{Button, MAX_LINE, Page, Tone};
+use super::super::page::{Button, MAX_LINE, MAX_LISTED, Page, Tone};
 use super::super::people::People;
 use super::super::{Letterhead, Matter, Moment, safe};
-use super::{Desk, Letter, bind, disclosure, figures, in_languages, moment_text, reasons};
+use super::{Desk, Letter, bind, figures, headline, in_languages, lines, moment_text, risks};
 use crate::message::Address;
-use crate::policy::verdict::Language;
+use crate::policy::risks::Kind;
+use crate::policy::risks::words::grouped;
 use crate::store::{AskWhy, HeldRow, HoldKind};
 
 /// Most messages that a digest tells of; the rest is counted.
@@ -29,9 +30,9 @@ impl Desk<'_> {
         let mut pages = in_languages(self.language(), only, tone);
         for page in &mut pages {
             self.why_now(page, held, why, words, &people);
+            risks(page, held);
             self.ways(page, held);
             self.facts(page, &people);
-            reasons(page, held);
             hits(page, held);
             by_organisation(page, &people);
         }
@@ -67,9 +68,17 @@ impl Desk<'_> {
                     page.paragraph("approve-exposed", &count);
                 }
             }
-            _ => disclosure(page, people, "approve-would-see", "approve-lead"),
+            _ => {
+                let risk = headline(page, held, "approve-lead");
+                page.lead("approve-risk", &[("risk", text(&risk))]);
+                let first = held.risks.first().filter(|risk| risk.kind == Kind::Exposed && risk.people > 1);
+                if let Some(first) = first {
+                    let (others, all) = (first.people - 1, first.people * (first.people - 1));
+                    page.paragraph("approve-sum", &[("others", number(others)), ("count", number(all))]);
+                }
+            }
         }
-        figures(page, people);
+        figures(page, held, people);
         let key = match why {
             AskWhy::Deputy => "approve-deputy",
             AskWhy::Escalated => "approve-escalated",
@@ -161,19 +170,15 @@ pub(in super::super) fn digest(
 impl Desk<'_> {
     /// One message among others.
     fn in_digest(&self, page: &mut Page, why: AskWhy) {
-        let people = self.people();
         let Some(held) = self.still_held() else { return };
         let (subject, sender) = (self.subject(page), self.sender(page));
         page.labelled_anew("label-subject", &subject);
         page.labelled("label-sender", &sender);
-        if people.exposed.len() > 1 {
-            let said = page.say(
-                "digest-exposed",
-                &[("count", number(people.exposed.len())), ("organisations", number(people.organisations()))],
-            );
+        if let Some(first) = held.risks.first() {
+            let line = safe::line(&first.line(page.language), MAX_LINE);
+            let others = held.risks.iter().skip(1).map(|risk| risk.label(page.language)).take(3);
+            let said = std::iter::once(line).chain(others).collect::<Vec<_>>().join(" / ");
             page.labelled("label-exposed", &said);
-        } else if let Some(reason) = first_reason(held, page.language) {
-            page.labelled("heading-why", &reason);
         }
         page.labelled("label-expires", &moment_text(held.expires, self.letterhead));
         if why == AskWhy::Deputy {
@@ -188,39 +193,40 @@ impl Desk<'_> {
     }
 }
 
-fn first_reason(held: &HeldRow, language: Language) -> Option<String> {
-    let reasons = match language {
-        Language::Ja if !held.reasons_ja.is_empty() => &held.reasons_ja,
-        _ => &held.reasons,
-    };
-    reasons.first().map(|reason| safe::line(reason, MAX_LINE))
-}
-
-/// A person's words, line by line, as many as a mail needs.
-fn lines(words: &str) -> String {
-    const MOST: usize = 20;
-    let lines: Vec<String> = words.lines().take(MOST).map(|line| safe::line(line, MAX_LINE)).collect();
-    lines.join("\n")
-}
-
-/// All recipients, by organisation.
+/// All recipients, by organisation; of many, as many of each as there is room for. Who is left is counted.
 fn by_organisation(page: &mut Page, people: &People) {
     page.heading("label-recipients");
     let (internal, hidden) = (page.say("internal", &[]), page.say("bcc-mark", &[]));
-    let mut lines = Vec::new();
-    for (organisation, members) in people.by_organisation() {
-        let name = if organisation.is_empty() { &internal } else { &organisation };
-        let alone = members.len() == 1 && members[0].0.key() == organisation;
+    let groups = people.by_organisation();
+    let total: usize = groups.values().map(Vec::len).sum();
+    let share = if total > MAX_LISTED { (MAX_LISTED / groups.len().max(1)).max(1) } else { total };
+    let (mut listed, mut said) = (0, Vec::new());
+    for (organisation, members) in &groups {
+        let room = share.min(MAX_LISTED.saturating_sub(listed));
+        if room == 0 {
+            break;
+        }
+        let name = if organisation.is_empty() { &internal } else { organisation };
+        // A mailbox of a provider is an organisation of its own: its name is an address that nobody wrote.
+        let alone = organisation.contains('@');
         if !alone {
-            lines.push(format!("{name} ({})", members.len()));
+            said.push(format!("{name} ({})", grouped(members.len())));
         }
-        for (address, visible) in members {
-            let indent = if alone { "" } else { "  " };
-            let mark = if visible { String::new() } else { format!(" {hidden}") };
-            lines.push(format!("{indent}{address}{mark}"));
+        let indent = if alone { "" } else { "  " };
+        for (address, visible) in members.iter().take(room) {
+            let mark = if *visible { String::new() } else { format!(" {hidden}") };
+            said.push(format!("{indent}{address}{mark}"));
         }
+        listed += members.len().min(room);
     }
-    page.list(2, lines.into_iter());
+    for line in said {
+        let indent = line.len() - line.trim_start().len();
+        page.exact(2 + indent, &safe::line(&line, MAX_LINE));
+    }
+    if total > listed {
+        let more = page.say("and-more-people", &[("count", number(total - listed))]);
+        page.item(2, &more);
+    }
 }
 
 /// Where the audit found hidden addresses.

@@ -6,7 +6,7 @@ use super::super::locale::{number, text};
 use super::super::page::{MAX_LINE, MAX_LISTED, Page, Tone};
 use super::super::people::People;
 use super::super::safe;
-use super::{Desk, Letter, button, decided_by, disclosure, figures, reasons, why};
+use super::{Desk, Letter, button, decided_by, figures, headline, risks, why};
 use crate::message::Address;
 use crate::policy::Disclosure;
 use crate::store::{HeldRow, HeldState, HoldKind};
@@ -18,14 +18,12 @@ impl Desk<'_> {
         let held = self.still_held()?;
         let (told, mut page) = self.to_sender(Tone::Waiting)?;
         let people = self.people();
-        disclosure(&mut page, &people, "held-exposed", "held-lead");
-        if people.exposed.len() > 1 {
-            page.paragraph("held-lead", &[]);
-        }
-        figures(&mut page, &people);
+        let risk = headline(&page, held, "held-some-reason");
+        page.lead("held-lead", &[("risk", text(&risk))]);
+        figures(&mut page, held, &people);
+        risks(&mut page, held);
         self.options(&mut page, held);
         self.facts(&mut page, &people);
-        reasons(&mut page, held);
         exposed(&mut page, &people);
         Some(self.close("held-subject", vec![told.address], &[page], false))
     }
@@ -38,9 +36,9 @@ impl Desk<'_> {
         let expires = self.moment_text(held.expires);
         page.lead("expiring-lead", &[("expires", text(&expires))]);
         self.was_sent_alone(&mut page);
+        risks(&mut page, held);
         self.options(&mut page, held);
         self.facts(&mut page, &people);
-        reasons(&mut page, held);
         Some(self.close("expiring-subject", vec![told.address], &[page], false))
     }
 
@@ -67,9 +65,12 @@ impl Desk<'_> {
         let ends = page.say("held-ends", &values);
         page.item(2, &ends);
         let split = links.split.as_ref().filter(|_| safe_to_split);
+        // Where sending individually leaves a risk, the page behind the button asks about it, and taking it
+        // back comes first.
+        let cures = held.risks.iter().all(|risk| risk.is_cured_by(Disclosure::Split));
         let buttons = [
-            button(page, "button-split", split, true),
-            button(page, "button-take-back", links.take_back.as_ref(), !safe_to_split),
+            button(page, "button-split", split, cures),
+            button(page, "button-take-back", links.take_back.as_ref(), !safe_to_split || !cures),
             button(page, "button-as-is", links.as_is.as_ref(), false),
         ];
         page.buttons(buttons.into_iter().flatten().collect());
@@ -89,7 +90,7 @@ impl Desk<'_> {
             page.paragraph("waits-individually", &[]);
         }
         let links = self.matter.links;
-        let take_back = button(&page, "button-take-back", links.take_back.as_ref(), links.split.is_none());
+        let take_back = button(&page, "button-take-back", links.take_back.as_ref(), false);
         let others = [
             button(&page, "button-now", links.split.as_ref(), true),
             button(&page, "button-know", links.as_is.as_ref(), false),

@@ -4,10 +4,13 @@
 //! where disclosure is `ask` or stricter: there a split is near, and these are the things a split cannot
 //! make safe.
 
+use super::finding::{invitation, plain, unreadable, winmail};
 use super::reason::{Phrase, few, named};
 use crate::message::inspect::Tnef;
-use crate::policy::verdict::RuleOutcome;
+use crate::policy::risks::{Kind, Risk};
+use crate::policy::verdict::{Bilingual, RuleOutcome};
 use crate::policy::{Demand, Disclosure, Facts, Timing};
+use std::collections::BTreeSet;
 
 /// The names under which they appear among the rules.
 pub const NAMES: [&str; 8] = [
@@ -21,14 +24,59 @@ pub const NAMES: [&str; 8] = [
     "builtin:unreadable-part",
 ];
 
+/// What people call them, in the same order.
+const TITLES: [(&str, &str); 8] = [
+    ("Recipients cannot be read reliably", "宛先欄の書式が壊れています"),
+    ("Too much to inspect", "検査できる量を超えています"),
+    ("Sender is not ours", "差出人が社外"),
+    ("Invitation", "招待状（予定表）"),
+    ("winmail.dat", "winmail.dat"),
+    ("Encrypted content", "暗号化された内容"),
+    ("Signed content", "署名済みの内容"),
+    ("A part cannot be read reliably", "読み取れない部分"),
+];
+
+/// Their titles, by their names.
+pub(super) fn titles() -> impl Iterator<Item = (String, Bilingual)> {
+    NAMES.iter().zip(TITLES).map(|(name, (en, ja))| ((*name).to_owned(), Bilingual::new(en, ja)))
+}
+
+/// The risk that one of them stands for, where it matched.
+fn risk(name: &str, facts: &Facts) -> Risk {
+    match name {
+        "builtin:unparseable" => unreadable(facts),
+        "builtin:over-budget" => {
+            let title = Some(Bilingual::new("Too much to inspect", "検査できる量を超えています"));
+            Risk { title, ..Risk::new(Kind::UnreadablePart) }
+        }
+        "builtin:foreign-from" => {
+            let mailboxes = facts.from.iter().map(|mailbox| &mailbox.address).chain(&facts.mail_from);
+            Risk::new(Kind::ForeignSender).about(mailboxes.collect::<BTreeSet<_>>())
+        }
+        "builtin:calendar" => invitation(facts),
+        "builtin:tnef" => winmail(facts),
+        "builtin:encrypted" => Risk::new(Kind::Encrypted),
+        "builtin:inner-headers" => {
+            let people = &facts.body.inner_recipients;
+            Risk { people: people.len(), ..Risk::new(Kind::SignedContent).about(people) }
+        }
+        _ => {
+            let text = facts.body.problems.first().map(|problem| plain(problem));
+            Risk { text, ..Risk::new(Kind::UnreadablePart) }
+        }
+    }
+}
+
 /// What one of them found: `Err` says why it does not hold.
 type Found = Result<Phrase, Phrase>;
 
 pub(super) fn outcomes(facts: &Facts, disclosure: Disclosure) -> Vec<RuleOutcome> {
     let [unparseable_name, over_budget_name, rest @ ..] = NAMES;
     let tests = [foreign_from, calendar, tnef, encrypted, inner_headers, unreadable_part];
-    let mut all =
-        vec![outcome(unparseable_name, unparseable(facts)), outcome(over_budget_name, over_budget(facts))];
+    let mut all = vec![
+        outcome(unparseable_name, unparseable(facts), facts),
+        outcome(over_budget_name, over_budget(facts), facts),
+    ];
     all.extend(rest.iter().zip(tests).map(|(name, test)| {
         let found = match test(facts) {
             Ok(_) if disclosure < Disclosure::Ask => Err(Phrase::new(
@@ -37,18 +85,29 @@ pub(super) fn outcomes(facts: &Facts, disclosure: Disclosure) -> Vec<RuleOutcome
             )),
             found => found,
         };
-        outcome(name, found)
+        outcome(name, found, facts)
     }));
+    for (one, (en, ja)) in all.iter_mut().zip(TITLES) {
+        one.title = Some(Bilingual::new(en, ja));
+    }
     all
 }
 
-fn outcome(name: &str, found: Found) -> RuleOutcome {
+fn outcome(name: &str, found: Found, facts: &Facts) -> RuleOutcome {
     let (matched, phrase) = match found {
         Ok(phrase) => (true, phrase),
         Err(phrase) => (false, phrase),
     };
     let demand = Demand { disclosure: Disclosure::AsIs, timing: Timing::Hold };
-    RuleOutcome { name: name.to_owned(), matched, demand, why: phrase.en, why_ja: phrase.ja }
+    RuleOutcome {
+        name: name.to_owned(),
+        matched,
+        demand,
+        why: phrase.en,
+        why_ja: phrase.ja,
+        title: None,
+        risks: if matched { vec![risk(name, facts)] } else { Vec::new() },
+    }
 }
 
 fn found(so: bool, yes: impl FnOnce() -> Phrase, no: (&str, &str)) -> Found {
@@ -59,11 +118,8 @@ fn unparseable(facts: &Facts) -> Found {
     found(
         !facts.problems.is_empty(),
         || {
-            let few = few(&facts.problems, facts.problems.len());
-            Phrase::new(
-                format!("the header cannot be read for certain: {}", few.en),
-                format!("ヘッダーを正しく読み取れません：{}", few.ja),
-            )
+            let problem = facts.problems.first().map(|one| plain(one)).unwrap_or_default();
+            Phrase::new(format!("the header cannot be read reliably: {}", problem.en), problem.ja)
         },
         ("header and addresses can be read", "ヘッダーとアドレスは正しく読み取れます"),
     )
@@ -110,7 +166,7 @@ fn calendar(facts: &Facts) -> Found {
             let (number, names) = (facts.calendar_outside.len(), named(&facts.calendar_outside));
             Phrase::new(
                 format!("the invitation itself names {number} outside attendees{}", names.en),
-                format!("招待（予定表）に社外の参加者{number}件が書かれています{}", names.ja),
+                format!("招待状（予定表）に社外の参加者{number}名が書かれています{}", names.ja),
             )
         },
         ("no invitation that names two or more outsiders", "社外の2件以上を含む招待はありません"),
@@ -172,10 +228,10 @@ fn unreadable_part(facts: &Facts) -> Found {
     found(
         !facts.body.problems.is_empty(),
         || {
-            let few = few(&facts.body.problems, facts.body.problems.len());
+            let problem = facts.body.problems.first().map(|one| plain(one)).unwrap_or_default();
             Phrase::new(
-                format!("a part of the body cannot be read for certain: {}", few.en),
-                format!("本文の一部を正しく読み取れません：{}", few.ja),
+                format!("a part of the body cannot be read reliably: {}", problem.en),
+                format!("本文の一部を正しく読み取れません：{}", problem.ja),
             )
         },
         ("the body can be read", "本文は正しく読み取れます"),

@@ -4,6 +4,7 @@ use super::pattern::{Names, Patterns};
 use super::reason::{Phrase, counted, few, named};
 use super::values::{Range, TextTest};
 use crate::message::Address;
+use crate::message::inspect::Attachment;
 use crate::policy::Facts;
 
 /// What one condition found.
@@ -135,15 +136,15 @@ fn outside(facts: &Facts, addresses: Option<Range>, organisations: Option<Range>
     let at = counted(groups, "organisation", "organisations");
     let (en, ja) = match (addresses, organisations) {
         (Some(a), Some(o)) => (
-            format!("({} at {})", a.words().en, o.words().en),
-            format!("（条件：{}・{}）", a.words_counting("件").ja, o.words_counting("組織").ja),
+            format!("({} people, {} organisations)", a.words().en, o.words().en),
+            format!("（基準：{}かつ{}）", a.words_counting("名").ja, o.words_counting("組織").ja),
         ),
         (Some(a), None) => {
-            (format!("({})", a.words().en), format!("（条件：{}）", a.words_counting("件").ja))
+            (format!("({})", a.words().en), format!("（基準：{}）", a.words_counting("名").ja))
         }
         (None, Some(o)) => (
             format!("({} organisations)", o.words().en),
-            format!("（条件：{}）", o.words_counting("組織").ja),
+            format!("（基準：{}）", o.words_counting("組織").ja),
         ),
         (None, None) => (String::new(), String::new()),
     };
@@ -152,7 +153,7 @@ fn outside(facts: &Facts, addresses: Option<Range>, organisations: Option<Range>
         let names = named(&facts.external_addresses);
         Phrase::new(
             format!("{people} at {at} would see each other {en}{}", names.en),
-            format!("社外の{number}件（{groups}組織）のアドレスが互いに見えます{ja}{}", names.ja),
+            format!("社外の{number}名（{groups}組織）のアドレスが互いに見えます{ja}{}", names.ja),
         )
     } else {
         let only = if holds { "" } else { "only " };
@@ -160,7 +161,7 @@ fn outside(facts: &Facts, addresses: Option<Range>, organisations: Option<Range>
             if addresses.is_some_and(|range| !range.holds(number) && !range.is_open()) { "" } else { only };
         Phrase::new(
             format!("{only}{people} at {at} {en}"),
-            format!("見える社外アドレスは{number}件（{groups}組織）です{ja}"),
+            format!("見える社外の宛先は{number}名（{groups}組織）です{ja}"),
         )
     };
     Check { holds, phrase }
@@ -174,15 +175,15 @@ fn count(facts: &Facts, what: Count, range: Range) -> Check {
         Count::SameOrganisation => facts.largest_organisation.as_ref().map_or(0, |one| one.addresses),
         Count::WrittenAddresses => written.map_or(0, |part| part.count),
     } as u64;
-    let (words, counter) = (range.words().en, range.words_counting("件").ja);
+    let (words, counter) = (range.words().en, range.words_counting("名").ja);
     let phrase = match what {
         Count::Recipients => Phrase::new(
             format!("{} ({words})", counted(number, "recipient", "recipients")),
-            format!("宛先は{number}件です（条件：{counter}）"),
+            format!("宛先は{number}名です（基準：{counter}）"),
         ),
         Count::EnvelopeOnly => Phrase::new(
-            format!("{} in no visible field ({words})", counted(number, "recipient", "recipients")),
-            format!("見えない宛先（Bcc）は{number}件です（条件：{counter}）"),
+            format!("{} in Bcc ({words})", counted(number, "recipient", "recipients")),
+            format!("Bcc の宛先が{number}名います（基準：{counter}）"),
         ),
         Count::SameOrganisation => {
             let name =
@@ -190,24 +191,28 @@ fn count(facts: &Facts, what: Count, range: Range) -> Check {
             let people = counted(number, "outside address", "outside addresses");
             Phrase::new(
                 format!("{people} at {name} would see each other ({words})"),
-                format!("社外の1組織（{name}）のアドレス{number}件が互いに見えます（条件：{counter}）"),
+                format!("社外の1組織（{name}）の{number}名のアドレスが互いに見えます（基準：{counter}）"),
             )
         }
         Count::WrittenAddresses => {
             let place = written.map_or_else(Phrase::default, |part| {
                 let few = few(&part.examples, part.count);
-                Phrase::new(
-                    format!(" in part {}: {}", part.path, few.en),
-                    format!("（パート{}：{}）", part.path, few.ja),
-                )
+                let (en, ja) = super::finding::file_of(facts, &part.path).map_or_else(
+                    || ("the text".to_owned(), "本文".to_owned()),
+                    |file| (file.to_owned(), format!("{file} ")),
+                );
+                Phrase::new(format!(" in {en}: {}", few.en), format!("（{ja}の中：{}）", few.ja))
             });
             Phrase::new(
                 format!(
-                    "{} ({words}) written in the content{}",
+                    "{} written in the content ({words}){}",
                     counted(number, "outside address", "outside addresses"),
                     place.en
                 ),
-                format!("本文や添付に書かれた社外アドレスは{number}件です（条件：{counter}）{}", place.ja),
+                format!(
+                    "本文や添付に社外の{number}名のアドレスが書かれています（基準：{counter}）{}",
+                    place.ja
+                ),
             )
         }
     };
@@ -262,42 +267,63 @@ fn addresses(facts: &Facts, who: Who, patterns: &Patterns, written: &str) -> Che
     Check { holds, phrase }
 }
 
+/// A field, as people call it.
+fn field_ja(field: &str) -> String {
+    if field.eq_ignore_ascii_case("subject") {
+        "件名".to_owned()
+    } else {
+        format!("{field} フィールド")
+    }
+}
+
 fn text(facts: &Facts, field: &str, test: &TextTest) -> Check {
     let holds = facts.header_texts_named(field).any(|text| test.holds(text));
     let words = &test.words;
     let phrase = if holds {
         Phrase::new(
-            format!("the {field} field {}", words.en),
-            format!("{field} フィールドが条件「{}」に該当します", words.ja),
+            format!("the {field} {}", words.en),
+            format!("{}が「{}」に該当します", field_ja(field), words.ja),
         )
     } else {
         Phrase::new(
-            format!("no {field} field that {}", words.en),
-            format!("{field} フィールドは条件「{}」に該当しません", words.ja),
+            format!("no {field} that {}", words.en),
+            format!("{}は「{}」に該当しません", field_ja(field), words.ja),
         )
     };
     Check { holds, phrase }
 }
 
 impl AttachmentTest {
-    fn check(&self, facts: &Facts) -> Check {
-        let found = facts.body.attachments.iter().find(|attachment| {
+    /// The first attachment that meets it.
+    pub(super) fn found<'a>(&self, facts: &'a Facts) -> Option<&'a Attachment> {
+        facts.body.attachments.iter().find(|attachment| {
             self.name.as_ref().is_none_or(|names| names.holds(&attachment.name))
                 && self.content_type.as_ref().is_none_or(|types| types.holds(&attachment.content_type))
                 && self.size.is_none_or(|range| range.holds(attachment.size))
-        });
+        })
+    }
+
+    fn check(&self, facts: &Facts) -> Check {
+        let found = self.found(facts);
         let phrase = match found {
             Some(one) => {
                 let name = if one.name.is_empty() { &one.content_type } else { &one.name };
                 let size = super::reason::octets(one.size);
-                Phrase::new(
-                    format!("the attachment {name} of {size} is one of {}", self.written),
-                    format!("添付ファイル {name}（{size}）は条件「{}」に該当します", self.written),
-                )
+                let word = self.name.as_ref().and_then(|names| names.word_in(&one.name));
+                match word {
+                    Some(word) => Phrase::new(
+                        format!("the name of the attachment {name} ({size}) contains “{word}”"),
+                        format!("添付ファイル {name}（{size}）の名前に「{word}」を含みます"),
+                    ),
+                    None => Phrase::new(
+                        format!("the attachment {name} ({size}) is one of {}", self.written),
+                        format!("添付ファイル {name}（{size}）は「{}」に該当します", self.written),
+                    ),
+                }
             }
             None => Phrase::new(
                 format!("no attachment is one of {}", self.written),
-                format!("条件「{}」に該当する添付ファイルはありません", self.written),
+                format!("「{}」に該当する添付ファイルはありません", self.written),
             ),
         };
         Check { holds: found.is_some(), phrase }
@@ -344,16 +370,14 @@ impl Flag {
             (Self::Opaque, true) => {
                 let few = names(facts.body.opaque.iter().map(|one| one.name.as_str()).collect());
                 Phrase::new(
-                    format!("it has parts that cannot be looked into: {}", few.en),
-                    format!("中を確認できない部分があります：{}", few.ja),
+                    format!("it has files that cannot be inspected: {}", few.en),
+                    format!("中身を検査できないファイルがあります：{}", few.ja),
                 )
             }
             (Self::Unparseable, true) => {
-                let few = few(&facts.problems, facts.problems.len());
-                Phrase::new(
-                    format!("it cannot be read for certain: {}", few.en),
-                    format!("正しく読み取れません：{}", few.ja),
-                )
+                let problem =
+                    facts.problems.first().map(|one| super::finding::plain(one)).unwrap_or_default();
+                Phrase::new(format!("it cannot be read reliably: {}", problem.en), problem.ja)
             }
             _ => {
                 let (en, ja) = self.plain(is);

@@ -120,8 +120,8 @@ impl Loader<'_> {
             return Err(mistakes);
         }
         let name = raw.name.into_inner();
-        let reason = raw.reason.map(|reason| reason.0);
-        Ok(raw.enabled.then_some(Rule { name, when, unless, demand, reason, approvers }))
+        let (title, reason) = (raw.title.map(|title| title.0), raw.reason.map(|reason| reason.0));
+        Ok(raw.enabled.then_some(Rule { name, when, unless, demand, title, reason, approvers }))
     }
 
     fn conditions(&self, raw: Spanned<RawConditions>, all: bool) -> (Vec<Condition>, Vec<Mistake>) {

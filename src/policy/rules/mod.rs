@@ -5,12 +5,14 @@
 //! * [`values`] the kinds of values a condition takes: ranges, sizes, texts
 //! * [`pattern`] lists of addresses and domains
 //! * [`condition`] one condition held against the facts
+//! * [`finding`] what a condition found, as a risk
 //! * [`known`] who was on which mail, in words
 //! * [`builtin`] the holds that no file can take away
 //! * [`reason`] the sentences
 
 mod builtin;
 mod condition;
+mod finding;
 mod known;
 mod load;
 pub(super) mod pattern;
@@ -19,8 +21,9 @@ mod reason;
 mod values;
 
 use super::approvers::Asked;
-use super::verdict::RuleOutcome;
-use super::{Demand, Facts, Mode, Verdict};
+use super::risks::{Kind, Risk};
+use super::verdict::{Bilingual, RuleOutcome};
+use super::{Demand, Disclosure, Facts, Mode, Verdict};
 use condition::Condition;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -55,17 +58,12 @@ struct Rule {
     /// Any one exempts.
     unless: Vec<Condition>,
     demand: Demand,
+    /// What people call it.
+    title: Option<Bilingual>,
     /// The author's own words.
-    reason: Option<Reason>,
+    reason: Option<Bilingual>,
     /// Who is asked about what it holds, where it says.
     approvers: Vec<Asked>,
-}
-
-/// The author's own words about a rule, in the languages given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Reason {
-    en: String,
-    ja: String,
 }
 
 impl Policy {
@@ -116,6 +114,12 @@ impl Policy {
     /// The names of the rules, in the order of the files.
     pub fn rule_names(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| rule.name.as_str())
+    }
+
+    /// What people call the rules that have a title, the built-in ones too, by their names.
+    pub fn titles(&self) -> HashMap<String, Bilingual> {
+        let own = self.rules.iter().filter_map(|rule| Some((rule.name.clone(), rule.title.clone()?)));
+        own.chain(builtin::titles()).collect()
     }
 
     /// Who is asked about what a rule holds, for those that say.
@@ -169,7 +173,28 @@ impl Rule {
             demand: self.demand,
             why: phrase.en,
             why_ja: phrase.ja,
+            title: self.title.clone(),
+            risks: if matched { self.risks(facts) } else { Vec::new() },
         }
+    }
+
+    /// What its conditions found, under the name that its author gave it.
+    fn risks(&self, facts: &Facts) -> Vec<Risk> {
+        if self.demand == Demand::default() {
+            return Vec::new();
+        }
+        let named = |mut risk: Risk| {
+            risk.title = self.title.clone().or_else(|| self.reason.clone());
+            risk
+        };
+        let mut found: Vec<Risk> =
+            self.when.iter().filter_map(|condition| condition.risk(facts)).map(named).collect();
+        // Beside what a rule looks for, how many people get it only says which mail it is about.
+        let about_people = |risk: &Risk| matches!(risk.kind, Kind::Exposed | Kind::LargeBcc);
+        if self.demand.disclosure < Disclosure::Ask && !found.iter().all(about_people) {
+            found.retain(|risk| !about_people(risk));
+        }
+        found
     }
 }
 

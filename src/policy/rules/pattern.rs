@@ -151,7 +151,11 @@ fn glob(pattern: &str, any: &str) -> String {
 
 /// Names with `*` and `?` left literal but the star: for file names and content types.
 #[derive(Clone, Debug)]
-pub(super) struct Names(Regex);
+pub(super) struct Names {
+    any: Regex,
+    /// What stands between the wildcards of each pattern that has them at its ends alone.
+    words: Vec<String>,
+}
 
 impl Names {
     /// Any of these; case and compatibility forms do not matter.
@@ -161,11 +165,22 @@ impl Names {
         }
         let each: Vec<String> =
             patterns.iter().map(|pattern| glob(&super::values::fold(pattern.trim()), ".*")).collect();
-        super::values::regex(&format!("(?s)^(?:{})$", each.join("|"))).map(Self)
+        let any = super::values::regex(&format!("(?s)^(?:{})$", each.join("|")))?;
+        let inner = |pattern: &String| {
+            let word = pattern.trim().strip_prefix('*')?.strip_suffix('*')?;
+            (!word.contains('*')).then(|| word.to_owned())
+        };
+        Ok(Self { any, words: patterns.iter().filter_map(inner).collect() })
+    }
+
+    /// The word that a name contains, where a pattern asks for one.
+    pub(super) fn word_in(&self, name: &str) -> Option<&str> {
+        let folded = super::values::fold(name);
+        self.words.iter().find(|word| folded.contains(&super::values::fold(word))).map(String::as_str)
     }
 
     pub(in crate::policy) fn holds(&self, name: &str) -> bool {
-        self.0.is_match(&super::values::fold(name))
+        self.any.is_match(&super::values::fold(name))
     }
 }
 

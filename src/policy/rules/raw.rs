@@ -1,7 +1,7 @@
 //! A policy file as it is written: the shapes of its tables, every unknown key an error.
 
-use super::Reason;
 use super::values::{RawRange, RawSize, RawSizes, RawText, Texts};
+use crate::policy::verdict::Bilingual;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -15,13 +15,14 @@ pub(super) struct RawFile {
 #[derive(Deserialize)]
 #[serde(
     deny_unknown_fields,
-    expecting = "a rule: name, when, demand, and perhaps unless, reason, approvers, enabled"
+    expecting = "a rule: name, when, demand, and perhaps unless, title, reason, approvers, enabled"
 )]
 pub(super) struct RawRule {
     pub(super) name: Spanned<String>,
     pub(super) when: Spanned<RawConditions>,
     pub(super) unless: Option<Spanned<RawConditions>>,
     pub(super) demand: Spanned<Texts>,
+    pub(super) title: Option<RawReason>,
     pub(super) reason: Option<RawReason>,
     pub(super) approvers: Option<Vec<Spanned<String>>>,
     #[serde(default = "yes")]
@@ -99,7 +100,7 @@ pub(super) enum RawAttachment {
 }
 
 /// One text for both languages, or one each.
-pub(super) struct RawReason(pub(super) Reason);
+pub(super) struct RawReason(pub(super) Bilingual);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -159,7 +160,7 @@ impl<'de> Deserialize<'de> for RawReason {
                 f.write_str("a text, or { en = \"…\", ja = \"…\" }")
             }
             fn visit_str<E>(self, text: &str) -> Result<RawReason, E> {
-                Ok(RawReason(Reason { en: text.to_owned(), ja: text.to_owned() }))
+                Ok(RawReason(Bilingual { en: text.to_owned(), ja: text.to_owned() }))
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<RawReason, A::Error> {
                 let table = RawReasonTable::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
@@ -168,7 +169,7 @@ impl<'de> Deserialize<'de> for RawReason {
                     (Some(one), None) | (None, Some(one)) => (one.clone(), one),
                     (None, None) => return Err(serde::de::Error::custom("give en, ja or both")),
                 };
-                Ok(RawReason(Reason { en, ja }))
+                Ok(RawReason(Bilingual { en, ja }))
             }
         }
         deserializer.deserialize_any(Visitor)

@@ -1,8 +1,8 @@
 //! The sentences: why a rule matched, why not, in English and Japanese, with the numbers that count.
 
-use super::Reason;
 use super::condition::Check;
 use crate::message::Address;
+use crate::policy::verdict::Bilingual;
 use std::fmt::Display;
 
 /// One thing said in both languages.
@@ -27,7 +27,7 @@ impl Phrase {
 }
 
 /// A rule matched: what its conditions found, after the author's own words.
-pub(super) fn matched(checks: &[Check], own: Option<&Reason>) -> Phrase {
+pub(super) fn matched(checks: &[Check], own: Option<&Bilingual>) -> Phrase {
     let found = joined(checks.iter());
     match own {
         Some(own) => Phrase::new(format!("{} ({})", own.en, found.en), format!("{}（{}）", own.ja, found.ja)),

@@ -278,17 +278,17 @@ fn the_reasons_say_what_was_found() {
     let matched = why(&strangers(12, 9, ""));
     assert_eq!(
         matched.why,
-        "12 outside addresses at 9 organisations would see each other (5 or more at 2 or more): \
+        "12 outside addresses at 9 organisations would see each other (5 or more people, 2 or more organisations): \
          p0@club0.example, p1@club1.example, p2@club2.example and 9 more"
     );
     assert_eq!(
         matched.why_ja,
-        "社外の12件（9組織）のアドレスが互いに見えます（条件：5件以上・2組織以上）：\
+        "社外の12名（9組織）のアドレスが互いに見えます（基準：5名以上かつ2組織以上）：\
          p0@club0.example、p1@club1.example、p2@club2.example ほか9件"
     );
     assert_eq!(
         why(&strangers(1, 1, "")).why,
-        "only 1 outside address at 1 organisation (5 or more at 2 or more)"
+        "only 1 outside address at 1 organisation (5 or more people, 2 or more organisations)"
     );
     let circle = Facts { circle: true, ..strangers(12, 9, "") };
     assert_eq!(why(&circle).why, "exempt: all outsiders here were already openly together on this thread");
@@ -300,7 +300,7 @@ fn the_reasons_say_what_was_found() {
         "{}",
         verdict.rules[0].why
     );
-    assert!(verdict.rules[0].why_ja.starts_with("配信窓口をお使いください（社外の2件"));
+    assert!(verdict.rules[0].why_ja.starts_with("配信窓口をお使いください（社外の2名"));
     assert!(verdict.short_reason().len() <= 100);
 }
 

@@ -209,6 +209,8 @@ pub(super) struct TextTest {
     matches: Option<Regex>,
     /// Folded: any of them.
     contains: Option<Vec<String>>,
+    /// The same as they were written.
+    written: Vec<String>,
 }
 
 impl TextTest {
@@ -233,7 +235,19 @@ impl TextTest {
             words: Phrase::new(en.join(" and "), ja.join("、")),
             matches: matches.map(regex).transpose()?,
             contains: contains.map(|texts| texts.0.iter().map(|text| fold(text)).collect()),
+            written: contains.map(|texts| texts.0.clone()).unwrap_or_default(),
         })
+    }
+
+    /// The words in a text that meets the test.
+    pub(super) fn found(&self, text: &str) -> Option<String> {
+        if !self.holds(text) {
+            return None;
+        }
+        let folded = fold(text);
+        let word = self.written.iter().find(|word| folded.contains(&fold(word))).cloned();
+        let matched = || Some(self.matches.as_ref()?.find(text)?.as_str().to_owned());
+        word.or_else(matched)
     }
 
     pub(super) fn holds(&self, text: &str) -> bool {

@@ -74,6 +74,7 @@ fn outcome(name: &str, why: &str, disclosure: Disclosure, timing: Timing) -> Rul
         demand: Demand { disclosure, timing },
         why: why.to_owned(),
         why_ja: "理由".to_owned(),
+        ..RuleOutcome::default()
     }
 }
 

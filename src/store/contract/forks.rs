@@ -184,11 +184,7 @@ fn released(item: &NewMessage, siblings: &[&NewMessage]) -> HeldDecision {
             .iter()
             .map(|one| Sibling { id: one.id, deliveries: deliveries(one), needles: Vec::new(), ledger: None })
             .collect(),
-        way: Some(Way {
-            disclosure: crate::policy::Disclosure::Split,
-            dropped: Vec::new(),
-            acknowledged: Vec::new(),
-        }),
+        way: Some(Way { disclosure: crate::policy::Disclosure::Split, ..Way::default() }),
         ..HeldDecision::new(item.id, HeldState::Released, "soumu", at(10), "split")
     }
 }
@@ -373,4 +369,37 @@ pub(in crate::store) async fn delayed_mail_goes_now_or_is_held(harness: &impl Ha
     assert_eq!((held.state, held.item), (HeldState::Held, three.id));
     assert_eq!(store.members(three.id).await.unwrap(), [three.id, four.id]);
     assert_eq!(store.due_notices(at(2), 9).await.unwrap()[0].kind, NoticeKind::AskedAsIs);
+}
+
+/// A release that was put off is undone as a whole before it leaves, and not after.
+pub(in crate::store) async fn a_release_is_undone_before_it_leaves(harness: &impl Harness) {
+    let store = harness.open();
+    let item = held_message(1, &["a@x.example", "b@y.example"]);
+    store.accept(item.clone()).await.unwrap();
+    let release = || HeldDecision {
+        deliveries: message(1, &[&["a@x.example"], &["b@y.example"]], InitialState::Waiting(at(20)))
+            .deliveries,
+        notices: vec![NewNotice { kind: NoticeKind::Released, due: at(20) }],
+        undo_until: Some(at(20)),
+        ..HeldDecision::new(item.id, HeldState::Released, "soumu", at(10), "split")
+    };
+    let undo = |minute| Again { id: item.id, by: "soumu".to_owned(), at: at(minute), expires: at(60) };
+    store.decide(release()).await.unwrap();
+    assert!(store.claim(at(19), 9, LEASE).await.unwrap().is_empty(), "it waits");
+    store.undo_release(undo(11)).await.unwrap();
+    let held = store.message(item.id).await.unwrap().held.unwrap();
+    assert_eq!((held.state, held.decided_by, held.undo_until), (HeldState::Held, None, None));
+    assert!(store.claim(at(30), 9, LEASE).await.unwrap().is_empty(), "nothing is left to send");
+    assert!(store.due_notices(at(30), 9).await.unwrap().iter().all(|due| due.kind != NoticeKind::Released));
+    assert!(matches!(store.undo_release(undo(12)).await, Err(StoreError::Decided { .. })));
+
+    // It can be decided on anew, and is not undone once its time came.
+    store.decide(release()).await.unwrap();
+    assert!(matches!(store.undo_release(undo(20)).await, Err(StoreError::Decided { .. })));
+    assert_eq!(store.claim(at(20), 9, LEASE).await.unwrap().len(), 2);
+    assert!(
+        matches!(store.undo_release(undo(15)).await, Err(StoreError::Decided { .. })),
+        "one is on its way"
+    );
+    assert_eq!(store.message(item.id).await.unwrap().held.unwrap().state, HeldState::Released);
 }

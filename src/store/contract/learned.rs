@@ -214,7 +214,9 @@ pub(in crate::store) async fn answers_are_those_of_a_plain_look(harness: &impl H
         sets.extend(fresh);
         let gone = format!("p{round}@x.example");
         store.forget(&address(&gone)).await.unwrap();
-        sets.iter_mut().for_each(|set| set.retain(|one| *one != gone));
+        for set in &mut sets {
+            set.retain(|one| *one != gone);
+        }
         for _ in 0..150 {
             let asked = some(3);
             if asked.len() < 2 {

@@ -132,7 +132,7 @@ pub(super) fn held_message(random: u64, recipients: &[&str]) -> NewMessage {
     message.deliveries.clear();
     message.held = Some(NewHold {
         kind: HoldKind::Ask,
-        reasons: vec![("They would see each other.".to_owned(), "互いに見えます。".to_owned())],
+        reasons: vec![Reason::said("They would see each other.", "互いに見えます。")],
         hits: Vec::new(),
         expires: at(60),
         approvers: addresses(&["Soumu@example.co.jp"]),

@@ -18,6 +18,7 @@ fn observed(random: u64, action: &str, rules: &[&str]) -> NewMessage {
         demand,
         why: format!("because of {name}"),
         why_ja: format!("{name} のため"),
+        ..RuleOutcome::default()
     };
     let matched = rules.iter().map(|name| rule(name, true, demand));
     let others = [rule("silent", true, Demand::default()), rule("elsewhere", false, demand)];

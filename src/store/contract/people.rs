@@ -36,8 +36,12 @@ pub(in crate::store) async fn holds_and_releases(harness: &impl Harness) {
     let mut verdict = release(new.id, "soumu@example.co.jp", &["a@x.example", "b@y.example"]);
     verdict.needles = addresses(&["a@x.example"]);
     verdict.ledger = Some(super::messages::disclosed("1@example.co.jp"));
-    verdict.events =
-        vec![Event::Released { by: "soumu".to_owned(), how: "split".to_owned(), dropped: vec![] }];
+    verdict.events = vec![Event::Released {
+        by: "soumu".to_owned(),
+        how: "split".to_owned(),
+        dropped: vec![],
+        stood: None,
+    }];
     store.decide(verdict.clone()).await.unwrap();
     let kept = store.message(new.id).await.unwrap();
     let hold = kept.held.unwrap();

@@ -8,6 +8,8 @@ use crate::message::Address;
 use crate::message::fork::Variant;
 use crate::policy::Disclosure;
 use crate::policy::facts::Disclosed;
+use crate::policy::risks::{self, Kind, Risk};
+use crate::policy::verdict::{Bilingual, Language};
 use crate::rewrite::Hit;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -29,8 +31,8 @@ pub enum HoldKind {
 pub struct NewHold {
     /// Why.
     pub kind: HoldKind,
-    /// In sentences (English, Japanese).
-    pub reasons: Vec<(String, String)>,
+    /// What is dangerous about it, the strongest first; or sentences alone.
+    pub reasons: Vec<Reason>,
     /// What the audit found.
     pub hits: Vec<Hit>,
     /// When it is returned if nobody decides.
@@ -39,6 +41,55 @@ pub struct NewHold {
     pub approvers: Vec<Address>,
     /// Where it stands among the forks of its mail.
     pub place: Place,
+}
+
+/// One reason to hold a message: what people read, and the risk that it tells of.
+///
+/// It is kept as a list of two or three: what was kept before there were risks has the sentences alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason(
+    /// In English.
+    pub String,
+    /// In Japanese.
+    pub String,
+    /// What it tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub Option<Risk>,
+);
+
+impl Reason {
+    /// A sentence in English and in Japanese.
+    pub fn said(en: impl Into<String>, ja: impl Into<String>) -> Self {
+        Self(en.into(), ja.into(), None)
+    }
+
+    /// The risk that it tells of: a sentence alone is a rule's word, which individual copies settle where
+    /// it was only asked who may see whom.
+    fn into_risk(self, kind: HoldKind) -> Risk {
+        let text = Some(Bilingual::new(self.0, self.1));
+        let told = if kind == HoldKind::Ask { Kind::Exposed } else { Kind::Rule };
+        self.2.unwrap_or(Risk { text, ..Risk::new(told) })
+    }
+}
+
+impl From<Risk> for Reason {
+    fn from(risk: Risk) -> Self {
+        Self(risk.line(Language::En), risk.line(Language::Ja), Some(risk))
+    }
+}
+
+/// What is dangerous about a held message, from the reasons that were kept, in order and each once; and the
+/// same in sentences (English, Japanese).
+pub fn told(reasons: Vec<Reason>, kind: HoldKind) -> (Vec<Risk>, Vec<String>, Vec<String>) {
+    let risks = reasons.into_iter().map(|reason| reason.into_risk(kind)).collect();
+    let risks = risks::arranged(risks);
+    let sentence = |risk: &Risk, language| match &risk.text {
+        Some(_) if matches!(risk.kind, Kind::Exposed | Kind::Rule) => risk.headline(language),
+        _ => risk.line(language),
+    };
+    let said = |language| risks.iter().map(|risk| sentence(risk, language)).collect();
+    let (en, ja) = (said(Language::En), said(Language::Ja));
+    (risks, en, ja)
 }
 
 /// Where a held message stands among the forks of its mail. By default it is an item of its own.
@@ -65,7 +116,7 @@ pub struct Awaited {
 }
 
 /// How a mail was released: what is done with siblings that come late.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Way {
     /// Who may see whom.
     pub disclosure: Disclosure,
@@ -73,6 +124,9 @@ pub struct Way {
     pub dropped: Vec<Address>,
     /// Places with hidden addresses that were acknowledged.
     pub acknowledged: Vec<String>,
+    /// When its copies leave, where that was put off so that it could be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<Timestamp>,
 }
 
 /// What is known of a mail some of whose transactions were held.
@@ -132,7 +186,10 @@ pub struct HeldRow {
     pub subject: String,
     /// Envelope recipients.
     pub recipients: Vec<String>,
-    /// Why, in sentences.
+    /// What is dangerous about it, the strongest first.
+    #[serde(default)]
+    pub risks: Vec<Risk>,
+    /// The same in sentences.
     pub reasons: Vec<String>,
     /// The same in Japanese.
     pub reasons_ja: Vec<String>,
@@ -162,7 +219,7 @@ pub struct HeldRow {
     pub members: usize,
     /// Whom the header names and no transaction brought so far, in comparison form.
     pub awaited: Vec<String>,
-    /// Until when its sender may undo taking it back.
+    /// Until when the decision may be undone: taking it back by its sender, a release by whoever made it.
     pub undo_until: Option<Timestamp>,
 }
 
@@ -269,17 +326,11 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// The hold that this makes of the message: a sentence for each finding, in English and Japanese.
+    /// The hold that this makes of the message.
     pub fn hold(&self) -> NewHold {
-        let sentence = |hit: &Hit| {
-            (
-                format!("{} was found in {} of another recipient's copy", hit.address, hit.place),
-                format!("別の受信者宛てのメールの {} に {} が見つかりました", hit.place, hit.address),
-            )
-        };
         NewHold {
             kind: HoldKind::Unsafe,
-            reasons: self.hits.iter().map(sentence).collect(),
+            reasons: vec![Risk::inside(&self.hits).into()],
             hits: self.hits.clone(),
             expires: self.expires,
             approvers: self.approvers.clone(),

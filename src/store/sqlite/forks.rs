@@ -70,4 +70,11 @@ impl ForksStore for SqliteStore {
         self.recent.forget(id);
         held
     }
+
+    async fn undo_release(&self, again: Again) -> Result<(), StoreError> {
+        let id = again.id;
+        let held = self.write(move |tx| taken::undo_release(tx, &again)).await;
+        self.recent.forget(id);
+        held
+    }
 }

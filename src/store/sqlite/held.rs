@@ -10,6 +10,7 @@ use super::terms::{EVERYTHING, LONGEST, MOST_ADDRESSES, Phrase, folded, person, 
 use super::{codes, read};
 use crate::clock::Timestamp;
 use crate::id::Id;
+use crate::store::model::{Reason, told};
 use crate::store::{HeldLine, HeldPage, HeldQuery, HeldRow, HeldState, Scope, StoreError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
@@ -299,12 +300,13 @@ fn read_line(db: &Connection, message: i64, row: &Row<'_>) -> Result<HeldLine, F
     if row.get::<_, i64>(12)? > 1 {
         recipients = read::all_recipients(db, message)?;
     }
-    let reasons: Vec<(String, String)> = from_json(&row.get::<_, String>(7)?).unwrap_or_else(|error| {
+    let reasons: Vec<Reason> = from_json(&row.get::<_, String>(7)?).unwrap_or_else(|error| {
         tracing::error!(%error, "why a message is held cannot be read back");
         vec![read::unreadable(&error)]
     });
-    let (reasons, reasons_ja) = reasons.into_iter().unzip();
     let unknown = |what: &str| StoreError::Unreadable(format!("a held message has an unknown {what}"));
+    let kind = codes::to_hold(row.get(5)?).ok_or_else(|| unknown("kind"))?;
+    let (risks, reasons, reasons_ja) = told(reasons, kind);
     let recipient_count = recipients.len();
     recipients.truncate(SHOWN);
     Ok(HeldLine {
@@ -315,9 +317,10 @@ fn read_line(db: &Connection, message: i64, row: &Row<'_>) -> Result<HeldLine, F
         recipients,
         recipient_count,
         exposures: codes::count(row.get(4)?),
+        risks,
         reasons,
         reasons_ja,
-        kind: codes::to_hold(row.get(5)?).ok_or_else(|| unknown("kind"))?,
+        kind,
         received: Timestamp(row.get(3)?),
         expires: Timestamp(row.get(6)?),
         state: codes::to_held(row.get(8)?).ok_or_else(|| unknown("state"))?,

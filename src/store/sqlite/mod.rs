@@ -183,7 +183,7 @@ impl SqliteStore {
         let repeats = Arc::default();
         let circles = circles::Known::default();
         let (recent, learning) = (Recent::default(), tokio::sync::Mutex::default());
-        Ok(Self { writer, readers, mail, seconds, bodies, recent, repeats, circles, digests, learning, key })
+        Ok(Self { readers, mail, seconds, writer, bodies, recent, repeats, circles, digests, learning, key })
     }
 
     /// Records what somebody else wrote to the database of a relay that does not run, so that it serves

@@ -9,6 +9,7 @@ use crate::id::Id;
 use crate::message::Address;
 use crate::policy::facts::Disclosed;
 use crate::rewrite::Delivery;
+use crate::store::model::{Reason, told};
 use crate::store::{
     Awaited, Body, HeldFilter, HeldRow, HeldState, HoldKind, MessageRow, Spent, StoreError, StoredMessage,
     Summary,
@@ -140,17 +141,19 @@ fn held_row(db: &Connection, row: &Row<'_>) -> Result<HeldRow, Failure> {
         recipients = all_recipients(db, row.get(18)?)?;
     }
     let awaited: Vec<Awaited> = from_json(&row.get::<_, String>(16)?)?;
-    let reasons: Vec<(String, String)> = from_json(&row.get::<_, String>(6)?)?;
-    let (reasons, reasons_ja) = reasons.into_iter().unzip();
+    let reasons: Vec<Reason> = from_json(&row.get::<_, String>(6)?)?;
     let unknown = |what: &str| StoreError::Unreadable(format!("a held message has an unknown {what}"));
+    let kind = codes::to_hold(row.get(4)?).ok_or_else(|| unknown("kind"))?;
+    let (risks, reasons, reasons_ja) = told(reasons, kind);
     Ok(HeldRow {
         id: message,
         sender,
         subject: row.get(2)?,
         recipients,
+        risks,
         reasons,
         reasons_ja,
-        kind: codes::to_hold(row.get(4)?).ok_or_else(|| unknown("kind"))?,
+        kind,
         hits: from_json(&row.get::<_, String>(7)?)?,
         received: Timestamp(row.get(3)?),
         expires: Timestamp(row.get(5)?),
@@ -203,8 +206,8 @@ pub(super) fn held(db: &Connection, filter: &HeldFilter) -> Result<Vec<HeldRow>,
 }
 
 /// What stands in the place of reasons that cannot be read, in both languages.
-pub(super) fn unreadable(error: &dyn std::fmt::Display) -> (String, String) {
-    (
+pub(super) fn unreadable(error: &dyn std::fmt::Display) -> Reason {
+    Reason::said(
         format!("Part of this held message cannot be read back from the database: {error}"),
         format!("この保留メールの一部をデータベースから読み戻せません: {error}"),
     )
@@ -239,14 +242,15 @@ fn held_or_put_aside(db: &Connection, row: &Row<'_>) -> Result<Option<HeldRow>, 
     tracing::error!(id = text(0), %error, "a held message cannot be read back: it is shown as far as it can be");
     let Ok(message) = id(&text(0)) else { return Ok(None) };
     let (sender, recipients) = from_people(&text(1));
-    let (why, why_ja) = unreadable(&error);
+    let (risks, reasons, reasons_ja) = told(vec![unreadable(&error)], HoldKind::Unsafe);
     Ok(Some(HeldRow {
         id: message,
         sender,
         subject: text(2),
         recipients,
-        reasons: vec![why],
-        reasons_ja: vec![why_ja],
+        risks,
+        reasons,
+        reasons_ja,
         kind: HoldKind::Unsafe,
         hits: Vec::new(),
         received: Timestamp(row.get(3)?),

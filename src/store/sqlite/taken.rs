@@ -3,7 +3,7 @@
 
 use super::encode::HoldRow;
 use super::error::Failure;
-use super::{accept, codes, groups, hooks, journal, notices, read, repeats, schema, terms};
+use super::{accept, codes, encode, groups, hooks, journal, notices, read, repeats, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -18,7 +18,9 @@ use std::time::Duration;
 const BEFORE: Duration = Duration::from_hours(1);
 /// How long taking back can be undone.
 const UNDO: Duration = Duration::from_hours(24);
-/// What a delivery that was taken back says.
+/// What a delivery says whose release was undone,
+const UNDONE: &str = "the release was undone before it left";
+/// or that was taken back.
 const REPLY: &str = "taken back by its sender before it was sent";
 
 /// Reads from the index of ids: by their rows it would begin with the oldest message there is.
@@ -64,6 +66,10 @@ pub(super) fn take(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<u
 }
 
 fn withdraw(tx: &Connection, message: i64, at: Timestamp) -> Result<usize, Failure> {
+    withdraw_saying(tx, message, at, REPLY)
+}
+
+fn withdraw_saying(tx: &Connection, message: i64, at: Timestamp, reply: &str) -> Result<usize, Failure> {
     Ok(tx
         .prepare_cached(
             "UPDATE deliveries SET token = token + 1, state = ?4, due = NULL, reply = ?5 \
@@ -74,7 +80,7 @@ fn withdraw(tx: &Connection, message: i64, at: Timestamp) -> Result<usize, Failu
             schema::last(message),
             at.0,
             codes::DROPPED,
-            REPLY,
+            reply,
             codes::WAITING
         ])?)
 }
@@ -100,7 +106,7 @@ pub(super) fn send_now(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Resu
             .execute(params![schema::base(message), schema::last(message), at.0, codes::WAITING])?;
         if copies > 0 {
             let how = "split, before its time".to_owned();
-            let event = Event::Released { by: by.to_owned(), how, dropped: Vec::new() };
+            let event = Event::Released { by: by.to_owned(), how, dropped: Vec::new(), stood: None };
             journal::append(tx, message, at, &event)?;
         }
         all += copies;
@@ -263,6 +269,56 @@ pub(super) fn hold_again(tx: &Connection, again: &Again) -> Result<(), Failure> 
     tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([item])?;
     for member in members {
         journal::append(tx, member, again.at, &undone)?;
+    }
+    Ok(())
+}
+
+/// Holds an item again whose release has not left: its copies are withdrawn, and what was to follow from it.
+pub(super) fn undo_release(tx: &Connection, again: &Again) -> Result<(), Failure> {
+    let item = read::row_of(tx, again.id)?;
+    let found: Option<Returned> = tx
+        .prepare_cached("SELECT state, undo_until, decided_by, decided_at FROM held WHERE message = ?1")?
+        .query_row([item], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .optional()?;
+    let Some((state, until, by, at)) = found else {
+        return Err(StoreError::NotFound(format!("{} among the held ones", again.id)).into());
+    };
+    let state = codes::to_held(state).unwrap_or(HeldState::Held);
+    let at = Timestamp(at.unwrap_or_default());
+    let decided = || StoreError::Decided { state, by: by.clone().unwrap_or_default(), at };
+    if state != HeldState::Released || until.is_none_or(|until| until <= again.at.0) {
+        return Err(decided().into());
+    }
+    let members: Vec<i64> = {
+        let mut select = tx.prepare_cached("SELECT message FROM held WHERE item = ?1 AND state = ?2")?;
+        let rows = select.query_map([item, codes::held(HeldState::Released)], |row| row.get(0))?;
+        rows.collect::<Result<_, _>>()?
+    };
+    for member in &members {
+        let open: i64 = tx
+            .prepare_cached("SELECT count(*) FROM deliveries WHERE row BETWEEN ?1 AND ?2 AND state < 5")?
+            .query_row([schema::base(*member), schema::last(*member)], |row| row.get(0))?;
+        // All of it or nothing: a copy that is on its way stays, and so does the release.
+        if withdraw_saying(tx, *member, again.at, UNDONE)? != usize::try_from(open).unwrap_or(usize::MAX) {
+            return Err(decided().into());
+        }
+        tx.prepare_cached(
+            "DELETE FROM ledger WHERE message = ?1 AND week = ?2 AND message_id = \
+             (SELECT message_id FROM messages WHERE row = ?1)",
+        )?
+        .execute([*member, encode::week(at)])?;
+    }
+    tx.prepare_cached("UPDATE notices SET state = 2 WHERE message = ?1 AND kind = ?2 AND state = 0")?
+        .execute(params![item, codes::notice(NoticeKind::Released)])?;
+    tx.prepare_cached(
+        "UPDATE held SET state = 0, decided_by = NULL, decided_at = NULL, decision = NULL, way = NULL, \
+         undo_until = NULL, expires = ?2 WHERE item = ?1 AND state = ?3",
+    )?
+    .execute(params![item, again.expires.0, codes::held(HeldState::Released)])?;
+    hooks::held(tx, item, again.at.0)?;
+    tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([item])?;
+    for member in members {
+        journal::append(tx, member, again.at, &Event::Undone { by: again.by.clone() })?;
     }
     Ok(())
 }

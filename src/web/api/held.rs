@@ -159,7 +159,7 @@ pub(super) async fn release(
     for text in &asked.drop {
         drop.push(Address::parse(text).map_err(bad)?);
     }
-    let wish = Wish { how: asked.how.into(), drop, acknowledge: asked.acknowledge, circle: None };
+    let wish = Wish { how: asked.how.into(), drop, acknowledge: asked.acknowledge, ..Wish::default() };
     let released = site.desk.release_as(&caller.who, id, &wish).await.map_err(|error| refused(&error))?;
     tracing::info!(%id, by = caller.who.name, how = %released.how, copies = released.copies, "released by the API");
     Ok(Json(ReleaseDone::of(released)).into_response())

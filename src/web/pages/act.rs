@@ -1,17 +1,20 @@
 //! The decisions on one message: each a form, and, where it asks for more than one press, a page.
 
 use super::super::Site;
-use super::super::words::calm;
+use super::super::words::{Words, calm};
 use super::answer;
 use super::circles::{SPANS, USUAL, remembered};
 use super::people::LONGEST;
+use super::risks::{Told, to_tick};
 use super::visit::{Chrome, Visit, show};
 use crate::desk::circles::makes;
 use crate::desk::decide::{How, Wish};
 use crate::desk::dossier::Dossier;
+use crate::desk::principal::{Principal, Whose};
 use crate::desk::{Desk, DeskError};
 use crate::id::Id;
 use crate::message::Address;
+use crate::policy::risks;
 use askama::Template;
 use axum::Form;
 use axum::extract::{Path, State};
@@ -51,12 +54,13 @@ fn wish(fields: &Fields) -> Option<Wish> {
     };
     let drop: Result<Vec<Address>, _> = values(fields, "drop").map(Address::parse).collect();
     let acknowledge = values(fields, "acknowledge").map(str::to_owned).collect();
+    let ticked = values(fields, "tick").map(str::to_owned).collect();
     let circle = remembered(fields);
     // Only those who see each other can be remembered.
     if circle.is_some() && how != How::AsIs {
         return None;
     }
-    Some(Wish { how, drop: drop.ok()?, acknowledge, circle })
+    Some(Wish { how, drop: drop.ok()?, acknowledge, circle, ticked: Some(ticked) })
 }
 
 /// `POST /held/{id}/release`
@@ -69,6 +73,10 @@ pub(super) async fn release(
     let Visit { who, c } = visit;
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
     let Some(wish) = wish(&fields) else { return answer::bad_form(c) };
+    // Who wants to leave some out, and ticked nobody, does not want to send to all.
+    if value(&fields, "leave").is_some() && wish.drop.is_empty() {
+        return answer::refused(c, id, &DeskError::NobodyDropped);
+    }
     match site.desk.release_as(&who, id, &wish).await {
         Ok(released) => {
             tracing::info!(%id, by = who.name, how = %released.how, copies = released.copies, "released on a page");
@@ -87,11 +95,68 @@ pub(super) async fn give_back(
 ) -> Response {
     let Visit { who, c } = visit;
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
-    let reason: String = value(&fields, "reason").unwrap_or_default().chars().take(LONGEST_REASON).collect();
-    match site.desk.give_back(&who, id, reason.trim()).await {
+    match give_back_or_take(&site.desk, &who, id, &reason(&c.t, &fields)).await {
         Ok(()) => {
             tracing::info!(%id, by = who.name, "given back on a page");
             Redirect::to(&format!("/held/{id}")).into_response()
+        }
+        Err(error) => answer::refused(c, id, &error),
+    }
+}
+
+/// Gives a mail back to its sender. Senders take back their own: that can be undone.
+pub(super) async fn give_back_or_take(
+    desk: &Desk,
+    who: &Principal,
+    id: Id,
+    reason: &str,
+) -> Result<(), DeskError> {
+    let item = desk.item_seen_by(who, id).await?;
+    if who.sent(&Whose::of(&item).standing()) {
+        desk.take_back(who, id).await
+    } else {
+        desk.give_back(who, id, reason).await
+    }
+}
+
+/// The reasons for which mail mostly goes back.
+pub(super) const CANNED: [&str; 3] = ["list", "bcc", "recipients"];
+
+/// Why it goes back: the reason that was chosen, then what was written.
+pub(super) fn reason(t: &Words, fields: &Fields) -> String {
+    let chosen = value(fields, "canned").filter(|word| CANNED.contains(word));
+    let chosen = chosen.map(|word| t.of("desk-canned-", word)).unwrap_or_default();
+    let written = value(fields, "reason").unwrap_or_default().trim();
+    let whole =
+        [chosen.as_str(), written].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>();
+    whole.join("\n").chars().take(LONGEST_REASON).collect()
+}
+
+/// `POST /held/{id}/take-back`: the sender does not want it sent.
+pub(super) async fn take_back(
+    State(site): State<Arc<Site>>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Response {
+    let Visit { who, c } = visit;
+    let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
+    match site.desk.take_back(&who, id).await {
+        Ok(()) => {
+            tracing::info!(%id, by = who.name, "taken back on a page");
+            Redirect::to(&format!("/held/{id}")).into_response()
+        }
+        Err(error) => answer::refused(c, id, &error),
+    }
+}
+
+/// `POST /held/{id}/undo`: what was decided, and has not left, waits again.
+pub(super) async fn undo(State(site): State<Arc<Site>>, visit: Visit, Path(id): Path<String>) -> Response {
+    let Visit { who, c } = visit;
+    let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
+    match site.desk.undo(&who, id).await {
+        Ok(()) => {
+            tracing::info!(%id, by = who.name, "undone on a page");
+            Redirect::to(&format!("/held/{id}?undone=1")).into_response()
         }
         Err(error) => answer::refused(c, id, &error),
     }
@@ -107,6 +172,10 @@ struct Act {
     kind: Kind,
     sentence: String,
     sum: String,
+    /// What this way of sending leaves: each has to be ticked.
+    ticks: Vec<Told>,
+    /// Outsiders would see each other.
+    shows: bool,
     /// Recipients to choose from.
     people: Vec<String>,
     /// Places to acknowledge, each with the addresses that stand there.
@@ -115,6 +184,8 @@ struct Act {
     open: bool,
     /// How many people outside can be remembered as a circle; none by whoever makes no circles.
     together: usize,
+    /// The reasons for which mail mostly goes back.
+    canned: [&'static str; 3],
     /// How long that may last, in days, and how long it does unless told.
     spans: [u64; 5],
     usual: u64,
@@ -177,12 +248,15 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
     if !allowed {
         return Err(DeskError::NotAllowed(format!("{} may not do that", who.name)));
     }
-    let headline = super::held::headline(&c.t, &dossier, &row);
+    let headline = super::sentence::headline(&c.t, &row);
+    let how = if kind == Kind::AsIs { How::AsIs } else { How::Split };
     let recipients = dossier.message.envelope.recipients.iter();
     Ok(Act {
         subject: super::held::subject(&c.t, &row.subject),
         sentence: headline.text,
         sum: headline.sum,
+        ticks: to_tick(&c.t, &row.risks, how),
+        shows: row.risks.iter().any(|risk| risk.kind == risks::Kind::Exposed),
         people: if kind == Kind::LeaveOut {
             recipients.map(|to| calm(to.address.as_str(), LONGEST)).collect()
         } else {
@@ -190,6 +264,7 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
         },
         places: if kind == Kind::AsIs { places(&dossier) } else { Vec::new() },
         together: if kind == Kind::AsIs && makes(&who) { together(&dossier) } else { 0 },
+        canned: CANNED,
         spans: SPANS,
         usual: USUAL,
         open: kind != Kind::LeaveOut || dossier.copies(How::Split, &[]).is_ok(),

@@ -184,6 +184,17 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
             let text = p("desk-no-recipient-text").s("address", address).to_string();
             page(StatusCode::UNPROCESSABLE_ENTITY, nothing, text)
         }
+        DeskError::NobodyDropped => {
+            page(StatusCode::UNPROCESSABLE_ENTITY, nothing, p("desk-nobody-dropped-text").to_string())
+        }
+        DeskError::Unticked(risks) => {
+            let items = super::risks::told(&c.t, risks).into_iter().map(|risk| risk.said).collect();
+            let (title, text) = (p("desk-unticked-title").to_string(), p("desk-unticked-text").to_string());
+            let text = format!("{nothing} {text}");
+            let back_text = p("desk-back").to_string();
+            let answer = Answer { title, text, items, back, back_text, c: c.clone() };
+            show(StatusCode::UNPROCESSABLE_ENTITY, &answer)
+        }
         DeskError::NoCircle(_) => {
             page(StatusCode::UNPROCESSABLE_ENTITY, nothing, p("desk-no-circle-text").to_string())
         }

@@ -2,20 +2,23 @@
 //! done to those alone; what changed meanwhile, or is not theirs to decide, is left as it is and named.
 
 use super::super::Site;
-use super::act::{Fields, value, values};
+use super::act::{CANNED, Fields, give_back_or_take, reason, value, values};
 use super::answer;
 use super::list::{Line, as_line, line};
+use super::risks::told;
 use super::visit::{Chrome, Visit, show};
 use crate::desk::decide::{How, Wish};
+use crate::desk::dossier::Closed;
 use crate::desk::principal::Principal;
 use crate::desk::{Desk, DeskError};
 use crate::id::Id;
-use crate::store::{HeldState, StoreError};
+use crate::store::{HeldRow, HeldState, StoreError};
 use askama::Template;
 use axum::Form;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Most messages decided on at once: as many as a page of the list shows.
@@ -52,11 +55,16 @@ struct Bulk {
     c: Chrome,
     what: Do,
     done: bool,
+    /// The visitor's own mail is taken back, not given back.
+    own: bool,
     /// What it is done to.
     lines: Vec<Line>,
     /// What is left as it is, and why.
     left: Vec<Left>,
     copies: usize,
+    /// What was sent can still be undone, each on its page.
+    undo: bool,
+    canned: [&'static str; 3],
 }
 
 struct Left {
@@ -65,14 +73,14 @@ struct Left {
     why: String,
 }
 
-fn ids(fields: &Fields) -> Vec<Id> {
-    let mut ids: Vec<Id> = values(fields, "id").take(MOST).filter_map(|text| text.parse().ok()).collect();
+fn ids(fields: &Fields, name: &str) -> Vec<Id> {
+    let mut ids: Vec<Id> = values(fields, name).take(MOST).filter_map(|text| text.parse().ok()).collect();
     ids.sort_unstable_by(|a, b| b.as_str().cmp(a.as_str()));
     ids.dedup();
     ids
 }
 
-/// `GET /bulk`: names each, and asks.
+/// `GET /bulk`: names each, and asks; or tells what was done to each.
 pub(super) async fn confirm(
     State(site): State<Arc<Site>>,
     visit: Visit,
@@ -80,76 +88,105 @@ pub(super) async fn confirm(
 ) -> Response {
     let Visit { who, c } = visit.at("list");
     let Some(what) = Do::of(&fields) else { return answer::bad_form(c) };
-    let mut bulk = Bulk { what, done: false, lines: Vec::new(), left: Vec::new(), copies: 0, c };
-    for id in ids(&fields) {
-        match look(&site.desk, &who, id, what).await {
+    let done = value(&fields, "done").is_some();
+    let own = !c.decides();
+    let canned = CANNED;
+    let mut bulk =
+        Bulk { what, done, own, lines: Vec::new(), left: Vec::new(), copies: 0, undo: false, canned, c };
+    for id in ids(&fields, "id") {
+        let found =
+            if done { did(&site.desk, &who, id, what).await } else { look(&site.desk, &who, id, what).await };
+        match found {
             Ok((row, copies)) => {
                 bulk.copies += copies;
+                bulk.undo |= row.undo_until.is_some_and(|until| until > bulk.c.t.now);
                 bulk.lines.push(line(&bulk.c.t, &as_line(&row)));
             }
             Err(error) => bulk.left.push(left(&site.desk, &who, &bulk.c, id, &error).await),
         }
     }
+    for id in ids(&fields, "left") {
+        let error = look(&site.desk, &who, id, what).await.err();
+        let error = error.unwrap_or(DeskError::NotAllowed(String::new()));
+        bulk.left.push(left(&site.desk, &who, &bulk.c, id, &error).await);
+    }
     show(StatusCode::OK, &bulk)
 }
 
-/// `POST /bulk`: does it.
+/// `POST /bulk`: does it, and goes on to the page that tells of it, which may be loaded again.
 pub(super) async fn act(State(site): State<Arc<Site>>, visit: Visit, Form(fields): Form<Fields>) -> Response {
     let Visit { who, c } = visit.at("list");
     let Some(what) = Do::of(&fields) else { return answer::bad_form(c) };
-    let mut bulk = Bulk { what, done: true, lines: Vec::new(), left: Vec::new(), copies: 0, c };
-    let reason: String = value(&fields, "reason").unwrap_or_default().chars().take(1_000).collect();
-    for id in ids(&fields) {
-        match decide(&site.desk, &who, id, what, reason.trim()).await {
-            Ok((row, copies)) => {
+    let reason = reason(&c.t, &fields);
+    let mut path = format!("/bulk?do={}&done=1", what.word());
+    for id in ids(&fields, "id") {
+        let name = match decide(&site.desk, &who, id, what, &reason).await {
+            Ok(()) => {
                 tracing::info!(%id, by = who.name, what = what.word(), "decided among several on a page");
-                bulk.copies += copies;
-                bulk.lines.push(line(&bulk.c.t, &as_line(&row)));
+                "id"
             }
-            Err(error) => bulk.left.push(left(&site.desk, &who, &bulk.c, id, &error).await),
-        }
+            Err(error) => {
+                tracing::info!(%id, by = who.name, %error, "left as it is among several on a page");
+                "left"
+            }
+        };
+        // Writing to a text cannot fail.
+        let _ = write!(path, "&{name}={id}");
     }
-    show(StatusCode::OK, &bulk)
+    Redirect::to(&path).into_response()
 }
 
-/// Whether it may be done to this message, and how many copies it would make.
-async fn look(
-    desk: &Desk,
-    who: &Principal,
-    id: Id,
-    what: Do,
-) -> Result<(crate::store::HeldRow, usize), DeskError> {
-    let message = desk.seen_by(who, id).await?;
-    let row = message.held.clone().ok_or(DeskError::NeverHeld(id))?;
+/// Whether it may be done to this message as it is, with nothing dangerous left, and how many copies it
+/// makes.
+async fn look(desk: &Desk, who: &Principal, id: Id, what: Do) -> Result<(HeldRow, usize), DeskError> {
+    let dossier = desk.dossier(who, id).await?;
+    let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
     crate::desk::decide::undecided(&row)?;
-    let whose = crate::desk::principal::Whose::of(&message);
+    let standing = dossier.whose.standing();
     let allowed = match what {
-        Do::Split => who.may_release(&whose.standing(), How::Split, false),
-        Do::Return => who.may_return(&whose.standing()),
+        Do::Split => who.may_release(&standing, How::Split, false),
+        Do::Return => who.may_return(&standing),
     };
     if !allowed {
         return Err(DeskError::NotAllowed(String::new()));
     }
-    let copies = if what == Do::Split { row.recipients.len() } else { 0 };
+    if what == Do::Return {
+        return Ok((row, 0));
+    }
+    let left = Wish::default().left(&row.risks);
+    if !left.is_empty() {
+        return Err(DeskError::Unticked(left.into_iter().cloned().collect()));
+    }
+    let made = dossier.copies(How::Split, &[]).map_err(|closed| match closed {
+        Closed::Audit(hits) => DeskError::Audit(hits),
+        Closed::Unreadable(why) => DeskError::Unreadable(why),
+    })?;
+    // Of a mail that came in several transactions each recipient gets one copy.
+    let copies = if row.members > 1 { row.recipients.len() } else { made.0.deliveries.len() };
     Ok((row, copies))
 }
 
-async fn decide(
-    desk: &Desk,
-    who: &Principal,
-    id: Id,
-    what: Do,
-    reason: &str,
-) -> Result<(crate::store::HeldRow, usize), DeskError> {
-    let copies = match what {
-        Do::Split => desk.release_as(who, id, &Wish { how: How::Split, ..Wish::default() }).await?.copies,
-        Do::Return => {
-            desk.give_back(who, id, reason).await?;
-            0
-        }
-    };
+/// What this visitor did to a message, as it stands now.
+async fn did(desk: &Desk, who: &Principal, id: Id, what: Do) -> Result<(HeldRow, usize), DeskError> {
     let message = desk.seen_by(who, id).await?;
-    Ok((message.held.ok_or(DeskError::NeverHeld(id))?, copies))
+    let row = message.held.ok_or(DeskError::NeverHeld(id))?;
+    let wanted = if what == Do::Split { HeldState::Released } else { HeldState::Returned };
+    if row.state != wanted || row.decided_by.as_deref() != Some(who.name.as_str()) {
+        crate::desk::decide::undecided(&row)?;
+        return Err(DeskError::NothingToUndo(id));
+    }
+    let copies = if what == Do::Split { desk.copies_of(&row).await? } else { 0 };
+    Ok((row, copies))
+}
+
+async fn decide(desk: &Desk, who: &Principal, id: Id, what: Do, reason: &str) -> Result<(), DeskError> {
+    match what {
+        Do::Split => {
+            let wish = Wish { ticked: Some(Vec::new()), ..Wish::default() };
+            desk.release_as(who, id, &wish).await.map(|_| ())
+        }
+        Do::Return => give_back_or_take(desk, who, id, reason).await,
+    }
 }
 
 /// Why a message is left as it is.
@@ -173,7 +210,13 @@ async fn left(desk: &Desk, who: &Principal, c: &Chrome, id: Id, error: &DeskErro
         DeskError::NoCircle(_) => p("desk-no-circle-text").to_string(),
         DeskError::TooLate(_) => p("desk-too-late-text").to_string(),
         DeskError::NothingToUndo(_) => p("desk-nothing-to-undo-text").to_string(),
-        DeskError::NoRecipient(_) | DeskError::NobodyLeft => p("desk-nobody-left-text").to_string(),
+        DeskError::Unticked(risks) => {
+            let first = told(&c.t, risks).into_iter().next().map(|risk| risk.said).unwrap_or_default();
+            p("desk-left-risk").s("risk", first).to_string()
+        }
+        DeskError::NoRecipient(_) | DeskError::NobodyLeft | DeskError::NobodyDropped => {
+            p("desk-nobody-left-text").to_string()
+        }
         DeskError::Store(_) => p("desk-unavailable-title").to_string(),
     };
     let subject = desk.seen_by(who, id).await.map(|message| super::held::subject(&c.t, &message.subject));

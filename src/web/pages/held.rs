@@ -7,19 +7,25 @@ use super::circles::USUAL;
 use super::copies::{self, Pair};
 use super::list::as_line;
 use super::people::{LONGEST, Organisation, organisations};
+use super::risks::{Told, language, to_tick, told};
+use super::sentence::{Headline, decided, headline, reason_given};
 use super::timeline::{Moment, timeline};
 use super::visit::{Chrome, Visit, show};
-use crate::clock::Day;
+use crate::clock::{Day, Timestamp};
+use crate::desk;
+use crate::desk::DeskError;
 use crate::desk::circles::LASTS;
 use crate::desk::contents::{self, Contents};
 use crate::desk::decide::How;
 use crate::desk::dossier::{Closed, Dossier};
-use crate::desk::{self, DeskError};
+use crate::desk::known::Known;
+use crate::desk::taking::undoes;
 use crate::id::Id;
+use crate::journal::Event;
 use crate::message::Address;
-use crate::policy::verdict::RuleOutcome;
+use crate::policy::verdict::{Language, RuleOutcome};
 use crate::rewrite::Hit;
-use crate::store::{HeldLine, HeldRow, HeldState, HoldKind};
+use crate::store::{HeldRow, HeldState};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -41,26 +47,41 @@ pub(super) struct Asked {
     /// Somebody else decided first.
     #[serde(default)]
     late: Option<u8>,
+    /// What was decided was undone just now.
+    #[serde(default)]
+    undone: Option<u8>,
 }
 
 /// The page.
 #[derive(Template)]
 #[template(path = "held.html")]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 struct Held {
     c: Chrome,
     id: Id,
     row: HeldRow,
     headline: Headline,
     late: bool,
+    undone: bool,
+    /// It was the visitor who decided.
+    own_decision: bool,
     decided: Option<String>,
+    /// Why it went back, in the words of who sent it back.
+    reason: String,
+    /// When it leaves, while the release can be undone.
+    leaves: Option<Timestamp>,
+    /// The visitor may undo what was decided.
+    undo: bool,
+    risks: Vec<Told>,
     subject: String,
     sender: String,
     from: String,
     people: usize,
+    /// Somebody among them is not who they seem.
+    danger: bool,
     organisations: Vec<Organisation>,
     company: Company,
     ways: Ways,
-    reasons: Vec<String>,
     hits: Vec<String>,
     approvers: Vec<String>,
     rules: Vec<Rule>,
@@ -92,12 +113,6 @@ struct Offer {
     days: u64,
 }
 
-/// One sentence that says what would happen.
-pub(super) struct Headline {
-    pub(super) text: String,
-    pub(super) sum: String,
-}
-
 /// What the visitor may do, and what is open.
 #[derive(Default)]
 struct Ways {
@@ -108,11 +123,23 @@ struct Ways {
     give_back: bool,
     /// It is theirs: giving it back is taking it back.
     own: bool,
+    /// What sending individually leaves: each has to be ticked, and going back comes first.
+    ticks: Vec<Told>,
     /// Why something is missing, in sentences.
     notes: Vec<String>,
 }
 
 impl Ways {
+    /// Sending individually leaves no risk.
+    fn cures(&self) -> bool {
+        self.ticks.is_empty()
+    }
+
+    /// Whether copies can be made for each.
+    fn copies(&self) -> bool {
+        self.split.shown() || self.bcc.shown()
+    }
+
     fn any(&self) -> bool {
         self.split.allowed || self.bcc.allowed || self.as_is.allowed || self.give_back
     }
@@ -132,6 +159,7 @@ impl Way {
 
 struct Rule {
     name: String,
+    title: String,
     why: String,
 }
 
@@ -161,19 +189,18 @@ pub(super) async fn page(
 ) -> Response {
     let Visit { who, c } = visit.at("list");
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
-    match make(&site, Visit { who, c: c.clone() }, id, asked.is_ok_and(|Query(asked)| asked.late.is_some()))
-        .await
-    {
+    let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
+    match make(&site, Visit { who, c: c.clone() }, id, &asked).await {
         Ok(held) => show(StatusCode::OK, &held),
         Err(error) => answer::refused(c, id, &error),
     }
 }
 
-async fn make(site: &Site, visit: Visit, id: Id, late: bool) -> Result<Held, DeskError> {
+async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, DeskError> {
     let Visit { who, c } = visit;
     let dossier = site.desk.dossier(&who, id).await?;
     let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
-    let known = site.desk.known(&dossier.message).await?;
+    let known = standing(site, &dossier, &row).await?;
     let contents = reading(site, &who, &dossier).await?;
     let met = site.desk.company(&who, &dossier).await?;
     let t = &c.t;
@@ -190,25 +217,29 @@ async fn make(site: &Site, visit: Visit, id: Id, late: bool) -> Result<Held, Des
         Some(name) => format!("{name} <{}>", mailbox.address),
         None => mailbox.address.to_string(),
     });
-    let rules = rules(t, &dossier);
-    // What a rule says for itself stands beside its name.
-    let mut other_reasons = reasons(t, &row);
-    other_reasons.retain(|reason| !rules.iter().any(|rule| rule.why == *reason));
+    let now = t.now;
+    let organisations = organisations(t, &dossier, &known);
     Ok(Held {
-        headline: headline(t, &dossier, &row),
-        late,
+        headline: headline(t, &row),
+        late: asked.late.is_some(),
+        undone: asked.undone.is_some() && row.state == HeldState::Held,
+        own_decision: row.decided_by.as_deref() == Some(who.name.as_str()),
         decided: decided(t, &as_line(&row)),
+        reason: reason_given(&row),
+        leaves: row.undo_until.filter(|until| row.state == HeldState::Released && *until > now),
+        undo: row.undo_until.is_some_and(|until| until > now) && undoes(&who, &dossier.whose, &row),
+        risks: told(t, &row.risks),
         subject: subject(t, &row.subject),
         sender: calm(&row.sender, LONGEST),
         from: calm(&from.unwrap_or_default(), LONGEST),
         people: dossier.message.envelope.recipients.len(),
-        organisations: organisations(t, &dossier, &known),
+        danger: organisations.iter().any(|one| one.people.iter().any(|person| person.class == "danger")),
+        organisations,
         company: company(t, met, &row.subject),
         ways: ways(t, &who, &dossier, &row, individual.as_ref().err()),
-        reasons: other_reasons,
-        hits: hits(&row.hits),
+        hits: hits(t, &row.hits),
         approvers,
-        rules,
+        rules: rules(t, &dossier),
         example,
         contents,
         timeline: timeline(t, &dossier.journal, MOST_ENTRIES),
@@ -259,69 +290,31 @@ pub(super) fn subject(t: &Words, subject: &str) -> String {
     if subject.trim().is_empty() { t.p("desk-no-subject").to_string() } else { calm(subject, 300) }
 }
 
-/// Why it is held, in the visitor's language.
-pub(super) fn reasons(t: &Words, row: &HeldRow) -> Vec<String> {
-    let reasons = if t.tongue == Tongue::Ja { &row.reasons_ja } else { &row.reasons };
-    reasons.iter().take(20).map(|reason| calm(reason, LINE)).collect()
-}
-
-fn hits(hits: &[Hit]) -> Vec<String> {
-    hits.iter()
-        .take(MOST_ENTRIES)
-        .map(|hit| {
-            format!("{} – {} ({})", calm(hit.address.as_str(), LONGEST), calm(&hit.place, LONGEST), hit.form)
-        })
-        .collect()
-}
-
-/// Who decided, what and when; nothing while it is held.
-pub(super) fn decided(t: &Words, row: &HeldLine) -> Option<String> {
-    let by = calm(row.decided_by.as_deref().unwrap_or_default(), LONGEST);
-    let ago = row.decided_at.map(|at| t.moment(&at)).unwrap_or_default();
-    let decision = row.decision.as_deref().unwrap_or_default();
-    let phrase = match row.state {
-        HeldState::Held => return None,
-        HeldState::Released => match decision {
-            "bcc" => t.p("desk-decided-bcc"),
-            "as-is" => t.p("desk-decided-as-is"),
-            _ => t.p("desk-decided-split"),
-        },
-        HeldState::Returned if decision.trim().is_empty() => t.p("desk-decided-returned"),
-        HeldState::Returned => t.p("desk-decided-returned-because").s("reason", calm(decision, LINE)),
-        HeldState::Expired => t.p("desk-decided-expired"),
-    };
-    Some(phrase.s("by", by).s("at", ago).to_string())
-}
-
-pub(super) fn headline(t: &Words, dossier: &Dossier, row: &HeldRow) -> Headline {
-    let plain = |key| Headline { text: t.p(key).to_string(), sum: String::new() };
-    let Ok(seen) = &dossier.seen else { return plain("desk-head-unreadable") };
-    let facts = &seen.facts;
-    let outside = facts.external_addresses.len();
-    if row.kind == HoldKind::Unsafe {
-        if facts.problems.is_empty() && seen.index.is_ok() {
-            let mut hidden: Vec<&str> = row.hits.iter().map(|hit| hit.address.key()).collect();
-            hidden.sort_unstable();
-            hidden.dedup();
-            let text = t.p("desk-head-audit").n("count", hidden.len()).to_string();
-            return Headline { text, sum: t.p("desk-head-audit-sum").to_string() };
-        }
-        return plain("desk-head-unreadable");
+/// How the recipients stand to the sender; of what was decided, how they stood then.
+async fn standing(site: &Site, dossier: &Dossier, row: &HeldRow) -> Result<Known, DeskError> {
+    let then = dossier.journal.iter().rev().find_map(|entry| match &entry.event {
+        Event::Released { stood, .. } => stood.as_ref(),
+        _ => None,
+    });
+    match then.filter(|_| row.state == HeldState::Released) {
+        Some(stood) => Ok(Known::then(stood, &row.risks)),
+        None => site.desk.known(&dossier.message).await,
     }
-    if outside < 2 {
-        let count = dossier.message.envelope.recipients.len();
-        return Headline {
-            text: t.p("desk-head-look").n("count", count).to_string(),
-            sum: reasons(t, row).join(" "),
+}
+
+fn hits(t: &Words, hits: &[Hit]) -> Vec<String> {
+    let one = |hit: &Hit| {
+        let place = if hit.place.contains("text/calendar") {
+            t.p("desk-place-calendar").to_string()
+        } else {
+            calm(&hit.place, LONGEST)
         };
-    }
-    let people = t.p("desk-people").n("count", outside);
-    let organisations = t.p("desk-organisations").n("count", facts.external_organisations);
-    let disclosures = outside as u64 * (outside as u64 - 1);
-    Headline {
-        text: t.p("desk-head").s("people", people).s("organisations", organisations).to_string(),
-        sum: t.p("desk-head-sum").n("count", disclosures).to_string(),
-    }
+        t.p("desk-hit").s("address", calm(hit.address.as_str(), LONGEST)).s("place", place).to_string()
+    };
+    let mut all: Vec<String> = hits.iter().map(one).collect();
+    all.dedup();
+    all.truncate(MOST_ENTRIES);
+    all
 }
 
 fn ways(
@@ -342,9 +335,11 @@ fn ways(
         split: way(How::Split),
         bcc: way(How::Bcc),
         as_is: Way { allowed: may(How::AsIs, false), open: true },
-        drop: may(How::Split, true) && dossier.message.envelope.recipients.len() > 1,
+        // Where no safe copies can be made, none can be made for the others either.
+        drop: may(How::Split, true) && open && dossier.message.envelope.recipients.len() > 1,
         give_back: who.may_return(&what),
         own: who.sent(&what),
+        ticks: to_tick(t, &row.risks, How::Split),
         notes: Vec::new(),
     };
     match closed {
@@ -365,14 +360,24 @@ fn ways(
 
 fn rules(t: &Words, dossier: &Dossier) -> Vec<Rule> {
     let verdict = dossier.message.verdict.as_ref();
-    let why =
-        |rule: &RuleOutcome| if t.tongue == Tongue::Ja { rule.why_ja.clone() } else { rule.why.clone() };
+    let language = language(t);
+    let why = |rule: &RuleOutcome| match language {
+        Language::Ja => rule.why_ja.clone(),
+        Language::En => rule.why.clone(),
+    };
+    let title = |rule: &RuleOutcome| {
+        rule.title.as_ref().map_or(rule.name.as_str(), |own| own.text(language)).to_owned()
+    };
     verdict
         .into_iter()
         .flat_map(|verdict| &verdict.rules)
         .filter(|rule| rule.matched)
         .take(50)
-        .map(|rule| Rule { name: calm(&rule.name, 100), why: calm(&why(rule), LINE) })
+        .map(|rule| Rule {
+            name: calm(&rule.name, 100),
+            title: calm(&title(rule), 100),
+            why: calm(&why(rule), LINE),
+        })
         .collect()
 }
 

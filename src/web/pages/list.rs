@@ -1,13 +1,15 @@
 //! `/`: what waits, and what was decided; filters, search, pages.
 
 use super::super::Site;
-use super::super::words::{Tongue, Words, calm};
+use super::super::words::{Words, calm};
 use super::answer;
 use super::people::LONGEST;
+use super::risks::{language, told};
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
 use crate::desk::principal::Principal;
 use crate::id::Id;
+use crate::message::Address;
 use crate::store::{HeldLine, HeldQuery, HeldRow, HeldState};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
@@ -15,6 +17,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -89,8 +92,8 @@ struct List {
     c: Chrome,
     asked: Asked,
     lines: Vec<Line>,
-    /// Names of the rules that may have held something.
-    rules: Vec<String>,
+    /// The rules that may have held something: names, and what people call them.
+    rules: Vec<(String, String)>,
     next: Option<String>,
     /// At least one can be decided on by everybody's safe way.
     bulk: bool,
@@ -101,7 +104,14 @@ pub(super) struct Line {
     pub(super) id: Id,
     pub(super) whom: String,
     pub(super) subject: String,
+    /// What is dangerous about it: the strongest risk,
     pub(super) why: String,
+    /// and what the others are called.
+    pub(super) others: Vec<String>,
+    /// The strongest is left however it is sent.
+    pub(super) uncured: bool,
+    /// The visitor decides on it, or it is theirs.
+    pub(super) theirs: bool,
     pub(super) received: Timestamp,
     pub(super) expires: Timestamp,
     pub(super) state: HeldState,
@@ -121,11 +131,16 @@ pub(super) async fn page(
     asked.q = asked.q.trim().chars().take(LONGEST_SEARCH).collect();
     match site.store.held_page(&query(&who, &asked)).await {
         Ok(found) => {
-            let lines: Vec<Line> = found.lines.iter().map(|row| line(&c.t, row)).collect();
+            let theirs = |row: &HeldLine| {
+                let own =
+                    who.addresses.iter().any(|one| Address::parse(&row.sender).is_ok_and(|to| to == *one));
+                own || who.roles.admin || who.roles.approver
+            };
+            let each = |row| Line { theirs: theirs(row), ..line(&c.t, row) };
+            let lines: Vec<Line> = found.lines.iter().map(each).collect();
             let next = found.next.map(|id| asked.next(id));
-            let bulk = lines.iter().any(|line| line.state == HeldState::Held);
-            let rules =
-                site.desk.examiner.borrow().policy.rule_names().take(100).map(str::to_owned).collect();
+            let bulk = lines.iter().any(|line| line.state == HeldState::Held && line.theirs);
+            let rules = rules(&site, &c.t);
             show(StatusCode::OK, &List { c, asked, lines, rules, next, bulk })
         }
         Err(error) => {
@@ -135,6 +150,19 @@ pub(super) async fn page(
             answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")
         }
     }
+}
+
+/// The rules of the policy in force, by what people call them; of two with one title, the second is counted.
+fn rules(site: &Site, t: &Words) -> Vec<(String, String)> {
+    let examiner = site.desk.examiner.borrow();
+    let titles = examiner.policy.titles();
+    let mut met: HashMap<String, usize> = HashMap::new();
+    let mut called = |name: &str| {
+        let title = titles.get(name).map_or(name, |title| title.text(language(t))).to_owned();
+        let times = met.entry(title.clone()).and_modify(|times| *times += 1).or_insert(1);
+        if *times > 1 { format!("{title} ({times})") } else { title }
+    };
+    examiner.policy.rule_names().take(100).map(|name| (name.to_owned(), called(name))).collect()
 }
 
 fn query(who: &Principal, asked: &Asked) -> HeldQuery {
@@ -156,16 +184,21 @@ pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
         if row.sender.is_empty() { t.p("desk-no-sender").to_string() } else { calm(&row.sender, LONGEST) };
     let more = row.recipient_count.saturating_sub(1);
     let whom = if more == 0 { t.p("desk-line-one") } else { t.p("desk-line-more").n("more", more) };
-    let reasons = if t.tongue == Tongue::Ja { &row.reasons_ja } else { &row.reasons };
+    let risks = told(t, &row.risks);
+    let why =
+        risks.first().map(|risk| t.p("desk-risk").s("said", &risk.said).s("cure", &risk.cure).to_string());
     Line {
         id: row.id,
         whom: whom.s("sender", sender).s("first", first).to_string(),
         subject: super::held::subject(t, &row.subject),
-        why: reasons.first().map(|why| calm(why, 200)).unwrap_or_default(),
+        why: why.unwrap_or_default(),
+        others: risks.iter().skip(1).take(3).map(|risk| risk.label.clone()).collect(),
+        uncured: risks.first().is_some_and(|risk| !risk.cured),
+        theirs: true,
         received: row.received,
         expires: row.expires,
         state: row.state,
-        decided: super::held::decided(t, row),
+        decided: super::sentence::decided(t, row),
         soon: row.state == HeldState::Held && row.expires.since(t.now).as_secs() < 24 * 3600,
     }
 }
@@ -179,6 +212,7 @@ pub(super) fn as_line(row: &HeldRow) -> HeldLine {
         recipients: row.recipients.iter().take(5).cloned().collect(),
         recipient_count: row.recipients.len(),
         exposures: 0,
+        risks: row.risks.clone(),
         reasons: row.reasons.clone(),
         reasons_ja: row.reasons_ja.clone(),
         kind: row.kind,

@@ -147,7 +147,7 @@ pub(super) async fn undo(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
 /// `POST /m/{id}/now`: lets a delayed mail leave.
 pub(super) async fn now(State(site): State<Arc<Site>>, visit: Visit, Path(id): Path<String>) -> Response {
     let Ok(id) = id.parse::<Id>() else { return answer::gone(visit.c) };
-    let done = site.desk.split_now(&visit.who, id).await;
+    let done = site.desk.split_now(&visit.who, id, &[]).await;
     told(visit.c, id, done, "sent")
 }
 

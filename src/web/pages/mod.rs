@@ -3,6 +3,8 @@
 //! * [`visit`] who looks at a page, in which language, and what every page has
 //! * `list` what waits; `bulk` the same decision on several
 //! * `held` one message and what may be done with it; `act` the decisions; `copies` what each would get
+//! * `sentence` a message in one sentence, before and after it was decided
+//! * `risks` what is dangerous about it, and the ticks that are asked for
 //! * `content` its text, its HTML in a frame of its own, its attachments
 //! * `account` passkeys, and where somebody is signed in
 //! * `circles` who may see each other; `mine` one's own mail; `admin` the relay, its queue, users, tokens
@@ -24,6 +26,8 @@ mod list;
 mod mine;
 mod people;
 mod report;
+pub(super) mod risks;
+mod sentence;
 mod timeline;
 mod trace;
 pub mod visit;
@@ -42,6 +46,8 @@ pub(super) fn routes() -> Routes {
         .get("/held/{id}/drop", act::leave_out)
         .get("/held/{id}/return", act::return_form)
         .post("/held/{id}/return", act::give_back)
+        .post("/held/{id}/take-back", act::take_back)
+        .post("/held/{id}/undo", act::undo)
         .get("/held/{id}/copies", copies::page)
         .get("/held/{id}/html", content::html)
         .get("/held/{id}/attachment/{number}", content::attachment)

@@ -1,6 +1,6 @@
 //! What happened to a message, in words; what is alike and happened together is told once.
 
-use super::super::words::{Words, calm};
+use super::super::words::{Words, one_line};
 use super::held::LINE;
 use crate::clock::Timestamp;
 use crate::journal::{Entry, Event};
@@ -54,7 +54,7 @@ fn join(known: &mut Event, next: &Event) -> bool {
 
 /// One event in words.
 fn told(t: &Words, event: &Event) -> String {
-    let line = |text: &str| calm(text, LINE);
+    let line = |text: &str| one_line(text, LINE);
     let phrase = match event {
         Event::Accepted { recipients, action, client, would, .. } => {
             let action = t.of("desk-action-", action);
@@ -75,7 +75,7 @@ fn told(t: &Words, event: &Event) -> String {
             let phrase = t.p(said).s("first", first).n("more", more);
             phrase.s("state", t.of("desk-delivery-", state)).s("reply", line(reply))
         }
-        Event::Released { by, how, dropped } => {
+        Event::Released { by, how, dropped, .. } => {
             let way = how.split(',').next().unwrap_or_default();
             let way = t.of("desk-way-", way);
             t.p("desk-event-released").s("by", line(by)).s("how", way).n("dropped", dropped.len())

@@ -61,7 +61,7 @@ async fn fill(store: &SqliteStore) {
         let began = Instant::now();
         store.learn(batch, NOW).await.unwrap();
         slowest = slowest.max(began.elapsed());
-        if (start + BATCH as u64) % 100_000 == 0 {
+        if (start + BATCH as u64).is_multiple_of(100_000) {
             println!("{} mails; slowest batch {slowest:?}", start + BATCH as u64);
         }
     }

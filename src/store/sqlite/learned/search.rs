@@ -41,9 +41,9 @@ pub(super) fn shared(db: &Connection, asked: &Asked) -> Result<Vec<Shared>, Fail
             .prepare_cached("SELECT number, day FROM known_mails WHERE mail = ?1")?
             .query_row([mail], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let Some((number, sent)) = known else { continue };
+        let Some((number, written)) = known else { continue };
         let Some(set) = Set::read(db, number)? else { continue };
-        let one = Shared { cited: Some(id.clone()), last: day(sent), ..set.seen_by(asked) };
+        let one = Shared { cited: Some(id.clone()), last: day(written), ..set.seen_by(asked) };
         if one.met.len() == asked.people.len() {
             return Ok(vec![one]);
         }

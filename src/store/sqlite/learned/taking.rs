@@ -94,14 +94,15 @@ pub(super) fn plan(db: &Connection, rows: &[Row]) -> Result<Plan, Failure> {
         }
         let place = match places.get(&row.set) {
             Some(place) => *place,
-            None => match numbered(db, row.set)? {
-                Some(number) => Place::Number(number),
-                None => {
+            None => {
+                if let Some(number) = numbered(db, row.set)? {
+                    Place::Number(number)
+                } else {
                     let people = row.people.clone();
                     plan.sets.push(NewSet { digest: row.set, since: row.day, last: row.day, people });
                     Place::New(plan.sets.len() - 1)
                 }
-            },
+            }
         };
         places.insert(row.set, place);
         if let Place::New(index) = place {
