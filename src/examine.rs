@@ -490,7 +490,7 @@ fn audit_outcome(hits: &[Hit]) -> RuleOutcome {
     let matched = !hits.is_empty();
     let timing = if matched { Timing::Hold } else { Timing::Now };
     let demand = Demand { timing, ..Demand::default() };
-    let risks = if matched { vec![Risk::inside(hits)] } else { Vec::new() };
+    let risks = if matched { vec![Risk::inside(hits.iter().map(Hit::whose_and_where))] } else { Vec::new() };
     RuleOutcome {
         name: AUDIT_RULE.to_owned(),
         matched,

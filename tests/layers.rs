@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rewrite", &["message", "policy", "clock", "id"]),
     ("store", &["clock", "id", "journal", "message", "policy", "rewrite", "token"]),
     ("token", &[]),
-    ("upstream", &["clock", "dkim", "dns", "message", "smtp", "id"]),
+    ("upstream", &["clock", "dkim", "dns", "message", "smtp", "id", "tls"]),
     ("tls", &["clock", "connections"]),
     ("accounts", &["smtp", "message", "clock"]),
     ("spf", &["dns"]),
@@ -63,6 +63,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "examine",
             "people",
             "token",
+            "accounts",
         ],
     ),
 ];

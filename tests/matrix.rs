@@ -72,6 +72,8 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("GET", "/held/{id}/drop", Kind::Item),
     ("GET", "/held/{id}/return", Kind::Item),
     ("POST", "/held/{id}/return", Kind::Decide),
+    ("POST", "/held/{id}/take-back", Kind::TakeBack),
+    ("POST", "/held/{id}/undo", Kind::Decide),
     ("GET", "/held/{id}/copies", Kind::Contents),
     ("GET", "/held/{id}/html", Kind::Contents),
     ("GET", "/held/{id}/attachment/{number}", Kind::Contents),
@@ -441,7 +443,7 @@ async fn every_route_tells_each_role_what_is_theirs_to_know() {
     let gone: Vec<_> = known.difference(&listed).collect();
     assert!(gone.is_empty(), "TABLE has routes that there are not: {gone:?}");
 
-    let rig = Rig::start().await;
+    let rig = Box::pin(Rig::start()).await;
     let mut wrong = Vec::new();
     let kept = rig.hold().await;
     for (method, path, kind) in TABLE {
@@ -546,7 +548,7 @@ fn judge(kind: Kind, role: Role, answer: &Answer, state: HeldState) -> Vec<Strin
 /// do nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_do_only_what_they_are_for() {
-    let rig = Rig::start().await;
+    let rig = Box::pin(Rig::start()).await;
     let links = Links::new(rig.running.desk().clone(), Some("http://desk.example"));
     let hanako = Address::parse("hanako.sato@example.co.jp").unwrap();
     let stranger = Address::parse("taro.suzuki@example.co.jp").unwrap();
@@ -586,7 +588,7 @@ async fn links_do_only_what_they_are_for() {
 /// Circles are seen by who decides or audits, and made, remembered and ended by who decides.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn circles_belong_to_those_who_decide() {
-    let rig = Rig::start().await;
+    let rig = Box::pin(Rig::start()).await;
     let store = &rig.running.desk().store;
     for role in ROLES.into_iter().filter(|role| !role.token()) {
         let headers = rig.headers(role);
@@ -635,7 +637,7 @@ async fn circles_belong_to_those_who_decide() {
 /// could make keeps the message held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_remembers_a_circle() {
-    let rig = Rig::start().await;
+    let rig = Box::pin(Rig::start()).await;
     let store = &rig.running.desk().store;
     let id = rig.hold().await;
     let headers = rig.headers(Role::Approver);
@@ -665,7 +667,7 @@ async fn a_release_remembers_a_circle() {
 /// make circles and nobody else; not any more once there is one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_circle_is_offered_after_three_releases() {
-    let rig = Rig::start().await;
+    let rig = Box::pin(Rig::start()).await;
     let headers = rig.headers(Role::Approver);
     let csrf = rig.form_token(Role::Approver).await;
     let offers = async |role: Role, id: Id| {

@@ -143,7 +143,7 @@ impl Desk {
             examiner.approvers.of(verdict, &senders)
         });
         let mut reasons: Vec<Reason> = verdict
-            .map(|verdict| risks::of(verdict, &[]))
+            .map(|verdict| risks::of(verdict, []))
             .unwrap_or_default()
             .into_iter()
             .map(Reason::from)
@@ -203,6 +203,9 @@ impl Desk {
             return Err(not_theirs(who));
         }
         if held.undo_until.is_none_or(|until| until <= now) {
+            if held.state == HeldState::Released {
+                return Err(DeskError::TooLate(id));
+            }
             undecided(held)?;
             return Err(DeskError::NothingToUndo(id));
         }

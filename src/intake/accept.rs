@@ -11,9 +11,9 @@ use crate::message::{Address, Envelope, Header, Recipient};
 use crate::policy::learned::Acquaintance;
 use crate::policy::risks::{self, Risk};
 use crate::policy::{Action, Timing};
-use crate::rewrite::Delivery;
 use crate::rewrite::compose::synthesised_message_id;
 use crate::rewrite::plan::{self, Copies, Stamp};
+use crate::rewrite::{Delivery, Hit};
 use crate::smtp::trace_client;
 use crate::store::{
     Body, BodyWriter, HoldKind, InitialState, NewDelivery, NewHold, NewMessage, NewNotice, NoticeKind,
@@ -313,8 +313,11 @@ impl Intake {
             Timing::Hold => HoldKind::Rule,
             _ => HoldKind::Ask,
         };
-        let mut found = risks::of(&settled.verdict, &settled.hits);
+        let mut found = risks::of(&settled.verdict, settled.hits.iter().map(Hit::whose_and_where));
         found.extend(alike);
+        let (people, organisations) =
+            (seen.facts.external_addresses.len(), seen.facts.external_organisations);
+        let found = found.into_iter().map(|risk| risk.counted(people, organisations)).collect();
         let reasons = risks::arranged(found).into_iter().map(Reason::from).collect();
         NewHold {
             kind,

@@ -110,7 +110,11 @@ fn hold(message: &mut StoredMessage, kind: HoldKind) {
         sender: "yamada@example.co.jp".to_owned(),
         subject: message.subject.clone(),
         recipients: Vec::new(),
-        risks: if hits.is_empty() { vec![Risk::exposed(3, 3)] } else { vec![Risk::inside(&hits)] },
+        risks: if hits.is_empty() {
+            vec![Risk::exposed(3, 3)]
+        } else {
+            vec![Risk::inside(hits.iter().map(Hit::whose_and_where))]
+        },
         reasons: vec!["3 outside addresses of 3 organisations would see each other".to_owned()],
         reasons_ja: vec!["社外の 3 名（3 組織）に互いのアドレスが見えます".to_owned()],
         kind,
@@ -603,7 +607,7 @@ fn is_sound(mail: &OwnMail) {
             tag.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '!')).collect();
         let ours = [
             "!DOCTYPE", "!", "html", "head", "meta", "title", "style", "body", "div", "table", "tr", "td",
-            "span", "bdi", "br", "a",
+            "span", "bdi", "br", "a", "h1", "h2",
         ];
         assert!(ours.contains(&name.trim_start_matches('/')), "<{tag}>");
         for attribute in ["src=", "onload", "onerror", "onclick", "background=", "url(", "@import"] {

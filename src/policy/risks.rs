@@ -8,7 +8,6 @@ pub mod words;
 use super::Disclosure;
 use super::verdict::{Bilingual, RuleOutcome, Timing, Verdict};
 use crate::message::Address;
-use crate::rewrite::Hit;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -113,12 +112,22 @@ impl Risk {
         Self { people, organisations, ..Self::new(Kind::Exposed) }
     }
 
-    /// Recipients whose addresses stand in what others would get.
-    pub fn inside(hits: &[Hit]) -> Self {
+    /// The same with how many would see each other, where a rule asked without counting them.
+    pub fn counted(self, people: usize, organisations: usize) -> Self {
+        if self.kind == Kind::Exposed && self.people == 0 {
+            Self { people, organisations, ..self }
+        } else {
+            self
+        }
+    }
+
+    /// Recipients whose addresses stand in what others would get: whose was found, and where.
+    pub fn inside<'a>(found: impl IntoIterator<Item = (&'a Address, &'a str)>) -> Self {
+        let mut found = found.into_iter().peekable();
+        let place = found.peek().map(|(_, place)| (*place).to_owned()).unwrap_or_default();
         let mut seen = HashSet::new();
         let people: Vec<&Address> =
-            hits.iter().map(|hit| &hit.address).filter(|address| seen.insert(*address)).collect();
-        let place = hits.first().map(|hit| hit.place.clone()).unwrap_or_default();
+            found.map(|(address, _)| address).filter(|address| seen.insert(*address)).collect();
         Self { people: people.len(), place, ..Self::new(Kind::Inside).about(people) }
     }
 
@@ -157,12 +166,13 @@ fn serde_word(kind: Kind) -> String {
     out
 }
 
-/// The risks of a mail that was held by this verdict, with what the audit found.
-pub fn of(verdict: &Verdict, hits: &[Hit]) -> Vec<Risk> {
+/// The risks of a mail that was held by this verdict, with what the audit found: whose address, and where.
+pub fn of<'a>(verdict: &Verdict, found: impl IntoIterator<Item = (&'a Address, &'a str)>) -> Vec<Risk> {
     let mut all: Vec<Risk> = verdict.rules.iter().filter(|rule| rule.matched).flat_map(from_rule).collect();
-    if !hits.is_empty() {
+    let mut found = found.into_iter().peekable();
+    if found.peek().is_some() {
         all.retain(|risk| risk.kind != Kind::Inside);
-        all.push(Risk::inside(hits));
+        all.push(Risk::inside(found));
     }
     arranged(all)
 }

@@ -332,7 +332,7 @@ def it_sends_again_openly_what_was_split_at_once():
         (letter,) = waited(sink, SENDER.address, "個別")
         for address in everybody:
             contains(letter.text, address)
-        link = link_under(letter, "理由を書いて、全員に見える形で送り直す承認を求める")
+        link = link_under(letter, "全員に見える形で送り直す承認を申請する")
         browser = Browser()
         contains(browser.open(link).body, 'name="reason"')
         equal(relay.held(), [], "a look changed something")

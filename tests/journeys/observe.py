@@ -108,9 +108,9 @@ def it_says_how_long_what_is_kept():
 
 def it_says_so_on_the_pages_of_the_desk_in_both_languages():
     words = {
-        "en": ("What would have been done", "disclosures that would have been prevented", "would have been held",
+        "en": ("What would have been done", "addresses that would not have been seen (in all)", "would have been held",
                "Observed only"),
-        "ja": ("運用モードだった場合の結果", "防げたはずのアドレスの開示", "運用モードなら保留", "観察モードの判定"),
+        "ja": ("運用モードだった場合の結果", "見えずに済んだはずのアドレス（延べ）", "運用モードなら保留", "観察モードの判定"),
     }
     with Desk(mode="observe") as desk:
         ours = id_of(desk.send(desk_mail(STRANGERS), STRANGERS))

@@ -201,7 +201,7 @@ def it_tells_the_sender_who_released_it_and_how():
     with Sink() as sink, Relay(sink.address, RULES, policy_extra=TO_APPROVER) as relay:
         for subject, way, said in (
             ("[ask] eins です", (), "互いのアドレスは見えません"),
-            ("[ask] zwei です", ("--as", "as-is"), "受信者には互いのアドレスが見えます"),
+            ("[ask] zwei です", ("--as", "as-is"), "宛先には互いのアドレスが見えます"),
             ("[ask] drei です", ("--as", "bcc", "--drop", SIX[0]), SIX[0]),
         ):
             relay.cli("held", "release", hold(relay, subject), *way)
@@ -272,7 +272,7 @@ def it_says_so_when_a_link_is_over_and_does_nothing():
         for link in (split, back):
             page = browser.follow(browser.post(link, {}))
             equal(page.status, 200)
-            contains(page.body, "Nobody decided")
+            contains(page.body, "nobody decided in time")
             equal(page.body.count("<button"), browser.open(link).body.count("<button"))
         equal(len(relay.held("expired")), 1)
         equal(real(sink.taken), [])
@@ -322,7 +322,7 @@ def it_takes_up_approvers_and_expiry_at_a_reload_and_names_the_rest():
         relay.config.write_text(text)
         relay.process.send_signal(signal.SIGHUP)
         assert wait_until(lambda: "reloaded" in relay.output(), 20), relay.output()
-        contains(relay.output(), "[store] keep changed as well")
+        contains(relay.output(), "[store] keep or [knowledge] keep changed as well")
         held = hold(relay, "[ask] danach")
         waited(sink, "other@example.co.jp")
         equal(letters(sink, APPROVER), [])

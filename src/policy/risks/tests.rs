@@ -142,7 +142,7 @@ fn risks(mail: &Mail) -> Vec<Risk> {
     };
     let settled = examiner.settle(&seen, &stamp);
     assert!(settled.copies.is_none(), "{} is not held", mail.name);
-    let mut all = of(&settled.verdict, &settled.hits);
+    let mut all = of(&settled.verdict, settled.hits.iter().map(crate::rewrite::Hit::whose_and_where));
     if let Some(known) = &mail.knows {
         let to: Vec<&Address> = seen.facts.recipients.iter().take(1).collect();
         all.push(Risk::look_alike(&to, known));

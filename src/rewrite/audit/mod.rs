@@ -60,6 +60,13 @@ pub struct Hit {
     pub form: String,
 }
 
+impl Hit {
+    /// Whose address was found, and where.
+    pub fn whose_and_where(&self) -> (&Address, &str) {
+        (&self.address, &self.place)
+    }
+}
+
 impl Needles {
     /// Searches a rendered header block (folded or not): every field's raw, unfolded and decoded
     /// forms, field names included.

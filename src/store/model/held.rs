@@ -330,7 +330,7 @@ impl Stop {
     pub fn hold(&self) -> NewHold {
         NewHold {
             kind: HoldKind::Unsafe,
-            reasons: vec![Risk::inside(&self.hits).into()],
+            reasons: vec![Risk::inside(self.hits.iter().map(Hit::whose_and_where)).into()],
             hits: self.hits.clone(),
             expires: self.expires,
             approvers: self.approvers.clone(),

@@ -261,8 +261,9 @@ mod tests {
 
     #[test]
     fn what_was_found_before_a_restart_holds_and_what_is_found_is_told_on_once() {
-        let (tally, now) = (Tally::default(), Instant::now());
+        let tally = Tally::default();
         let sessions = Sessions::new(Some((tally.clone(), "mx:25".to_owned())), Some(2));
+        let now = Instant::now();
         let mut open: Vec<Open> = (0..2).map(|_| sessions.enter(now).unwrap()).collect();
         assert!(sessions.enter(now).is_none());
         open.iter_mut().for_each(Open::greeted);
