@@ -113,6 +113,7 @@ impl Risk {
     }
 
     /// The same with how many would see each other, where a rule asked without counting them.
+    #[must_use]
     pub fn counted(self, people: usize, organisations: usize) -> Self {
         if self.kind == Kind::Exposed && self.people == 0 {
             Self { people, organisations, ..self }

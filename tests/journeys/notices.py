@@ -343,7 +343,7 @@ def it_sends_again_openly_what_was_split_at_once():
         browser.follow(browser.post(link, {"reason": "once more"}))
         equal([one["id"] for one in relay.held()], [row["id"]], "asked for twice")
         equal(sorted(row["recipients"]), sorted(everybody))
-        (wish,) = waited(sink, APPROVER, "依頼")
+        (wish,) = waited(sink, APPROVER, "承認申請")
         contains(wish.text, "> ein Projekt")
         contains(wish.text, "個別に送信済み")
         contains(relay.cli("trace", old).stdout, row["id"])

@@ -410,6 +410,11 @@ fn built_in_holds_bite_where_disclosure_is_asked() {
             assert_eq!(verdict.action() == Action::Hold, wanted, "{name}");
         }
     }
+}
+
+#[test]
+fn a_verdict_tells_of_every_built_in_hold() {
+    let none = load("").unwrap();
     assert_eq!(none.decide(&strangers(1, 1, "")).rules.len(), BUILTIN_NAMES.len());
 }
 
