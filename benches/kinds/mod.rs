@@ -117,7 +117,11 @@ pub(crate) fn mail(kind: &'static str, seed: u64, size: usize) -> Mail {
         "newsletter" => newsletter(random, size),
         _ => (text.to_owned(), thread(random, size).into_bytes()),
     };
-    Mail { head, body: [b"\r\n", &body[..]].concat() }
+    let mut body = [b"\r\n", &body[..]].concat();
+    if !body.ends_with(b"\r\n") {
+        body.extend_from_slice(b"\r\n");
+    }
+    Mail { head, body }
 }
 
 /// Lines of random letters, digits, blanks, `+` and `/`: each looks like base64.
