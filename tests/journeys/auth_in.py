@@ -259,7 +259,7 @@ def it_lets_nobody_send_as_somebody_else():
             contains(post(client), "250 2.0.0")
         equal(len(sink.wait(taken + 1)), taken + 1)
         assert relay.metric('sekisho_refused_senders_total{why="header"}') == 7, relay.http("/metrics")[1]
-        contains(relay.output(), "refused: not a sender of theirs")
+        contains(relay.output(), "refused: sender address not allowed for this client")
     with Sink() as sink, Relay(sink.address, listener='senders = ["*@example.co.jp"]') as relay:
         with relay.client() as client:
             contains(post(client), "250 2.0.0")
