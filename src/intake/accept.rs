@@ -331,12 +331,12 @@ impl Intake {
         }
     }
 
-    /// Commits a message; fresh deliveries go straight to the courier as far as it has places. `asks` are
+    /// Commits a message; fresh deliveries go straight to the courier as far as it has free slots. `asks` are
     /// those that a mail of ours answers.
     pub(super) async fn commit(&self, mut message: NewMessage, asks: Vec<i64>) -> Result<(), StoreError> {
         let due = message.deliveries.iter().filter(|new| new.state == InitialState::Ready).count();
         let reservation = self.0.dispatch.reserve(due);
-        let places = reservation.places().min(due);
+        let places = reservation.slots().min(due);
         let until = self.0.clock.now().plus(self.0.settings.lease);
         for new in message.deliveries.iter_mut().take(places) {
             new.state = InitialState::Sending { until };
