@@ -2,7 +2,7 @@
 
 use crate::accounts::{Authenticator, Counts, Senders, Tenant};
 use crate::smtp::Offer;
-use crate::spf::{Ranges, Standing};
+use crate::spf::{Membership, Ranges};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -69,10 +69,10 @@ impl Access {
         if allow.iter().any(|net| net.contains(&address)) {
             return Admission::Network;
         }
-        match self.ranges.as_ref().map(|ranges| ranges.standing(address)) {
-            Some(Standing::Within) => Admission::Shared,
-            Some(Standing::NotYet) => Admission::Unknown,
-            Some(Standing::Outside) | None => Admission::Stranger,
+        match self.ranges.as_ref().map(|ranges| ranges.membership(address)) {
+            Some(Membership::Inside) => Admission::Shared,
+            Some(Membership::Unknown) => Admission::Unknown,
+            Some(Membership::Outside) | None => Admission::Stranger,
         }
     }
 }

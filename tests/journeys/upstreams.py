@@ -360,9 +360,9 @@ def it_shows_an_upstream_the_certificate_that_is_in_force():
             delivered(relay, one(relay, "after a reload"))
             equal(host.shown[-1], ("two", "localhost"))
             # so does a file that changed, without anybody's word
-            before = relay.log.read_text().count("certificates loaded anew")
+            before = relay.log.read_text().count("certificates reloaded")
             client_pair("three", files)
-            assert wait_until(lambda: relay.log.read_text().count("certificates loaded anew") > before, 20, 0.1), relay.output()
+            assert wait_until(lambda: relay.log.read_text().count("certificates reloaded") > before, 20, 0.1), relay.output()
             delivered(relay, one(relay, "after a change"))
             equal(host.shown[-1], ("three", "localhost"))
             # a pair that does not belong together changes nothing, and is named by its key
