@@ -442,7 +442,7 @@ def it_lets_in_our_tenant_of_a_host_that_many_share():
 def it_names_what_is_wrong_at_start():
     with Sink() as sink:
         for relay, part in (
-            (Guarded(sink.address, users=False), "users.toml: `sekisho user add NAME` makes it"),
+            (Guarded(sink.address, users=False), "users.toml: `sekisho user add NAME` creates it"),
             (Guarded(sink.address, source="upstream"), 'needs `tls` "required" or "implicit"'),
             (Relay(sink.address, start=False, listener='spf = ["spf.test"]\ntenant = { domains = ["example.co.jp"], '
                    'header = "X-Our-Tenant", secret_file = "nowhere" }\n'), "nowhere cannot be read"),
