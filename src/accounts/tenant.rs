@@ -1,7 +1,7 @@
 //! Recognises mail of our own tenant on a shared mail host.
 //!
 //! All tenants of Microsoft 365 and of Google Workspace share address ranges and certificates, so any of
-//! their customers could relay through us in our name ("EchoSpoofing", 2024). Our own tenant therefore adds
+//! their customers could relay through us in our name ("echo spoofing", 2024). Our own tenant therefore adds
 //! a secret in a header field, and mail without it is refused. The field is removed from everything that
 //! is stored and sent.
 

@@ -1,4 +1,4 @@
-//! Normalises user names and passwords for comparison, after SASLprep (RFC 4013).
+//! Normalises user names and passwords for comparison, after `SASLprep` (RFC 4013).
 //!
 //! ASCII text stays as it is. In other text, non-ASCII spaces become ASCII spaces, invisible characters
 //! are removed, and NFKC unifies spellings (full-width and half-width, composed and decomposed).
