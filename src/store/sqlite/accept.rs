@@ -200,7 +200,7 @@ pub(super) fn deliveries(
 ) -> Result<(), Failure> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO deliveries (row, state, due, token, attempts, duplicate, queued, recipients, reply, copy) \
-         VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, '', ?8)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     let mut row = schema::base(message) + number;
     for copy in copies {
@@ -210,24 +210,18 @@ pub(super) fn deliveries(
         }
         insert.execute(params![
             row,
-            copy.state,
-            copy.due,
-            copy.token,
-            copy.attempts,
-            copy.queued,
+            codes::delivery(copy.progress.state),
+            copy.progress.due.map(|due| due.0),
+            copy.progress.token,
+            copy.progress.attempts,
+            copy.progress.duplicate,
+            copy.progress.queued.0,
             codes::number(copy.recipients),
+            copy.progress.reply,
             copy.copy
         ])?;
     }
     Ok(())
-}
-
-/// The highest number given to a delivery of this message.
-pub(super) fn highest_number(tx: &Connection, message: i64) -> Result<i64, Failure> {
-    let highest: Option<i64> = tx
-        .prepare_cached("SELECT max(row) FROM deliveries WHERE row BETWEEN ?1 AND ?2")?
-        .query_row([schema::base(message), schema::last(message)], |row| row.get(0))?;
-    Ok(highest.map_or(0, schema::number_of))
 }
 
 /// Holds the message, or holds it again: then the hold is a new one.

@@ -2,10 +2,11 @@
 
 use super::encode::{CopyRow, HoldRow, LedgerRow, to_json};
 use super::error::Failure;
-use super::{accept, codes, encode, groups, hooks, journal, notices, read, schema, terms};
+use super::{accept, codes, deliveries, encode, groups, hooks, journal, notices, read, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
+use crate::lifecycle::delivery::Progress;
 use crate::store::{HeldDecision, HeldState, NoticeKind, Sibling, Stop, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashSet;
@@ -117,7 +118,7 @@ fn leave(tx: &Connection, message: i64, leaving: &Leaving) -> Result<(), Failure
     if !leaving.copies.is_empty() {
         tx.prepare_cached("UPDATE contents SET needles = ?2 WHERE message = ?1")?
             .execute(params![message, leaving.needles])?;
-        let number = accept::highest_number(tx, message)?;
+        let number = deliveries::highest_number(tx, message)?;
         accept::deliveries(tx, message, number, &leaving.copies)?;
     }
     if let Some(entry) = &leaving.ledger {
@@ -159,13 +160,7 @@ pub(super) fn stop(tx: &Connection, stop: &Stop, hold: &HoldRow) -> Result<(), F
              coalesce(sum(recipients), 0) FROM deliveries WHERE row BETWEEN ?1 AND ?2",
         )?
         .query_row(range, |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let taken = tx
-        .prepare_cached(
-            "UPDATE deliveries SET token = token + (state <> 3), state = 7, due = NULL, \
-             reply = 'taken back before it was sent' WHERE row BETWEEN ?1 AND ?2 AND state < 5",
-        )?
-        .execute(range)?;
-    if taken == 0 {
+    if deliveries::change(tx, message, Progress::stopped)? == 0 {
         // Another copy's stop was first, or all had left.
         return Ok(());
     }

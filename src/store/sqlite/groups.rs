@@ -6,6 +6,7 @@ use super::{codes, journal, notices, read, repeats};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
+use crate::lifecycle::QUIET;
 use crate::message::Fork;
 use crate::message::fork::{Group, Variant};
 use crate::store::{Awaited, GroupStanding, HeldState, ItemStanding, NoticeKind, Place, StoreError};
@@ -14,9 +15,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Nobody is told of a mail before it was quiet for so long,
-const QUIET: Duration = Duration::from_secs(30);
-/// and at the latest so long after its first transaction.
+/// People are told of a mail at the latest so long after its first transaction.
 const LONGEST: Duration = Duration::from_mins(3);
 
 /// What was held of a mail, and what became of it.

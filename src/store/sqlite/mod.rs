@@ -24,6 +24,7 @@ mod claims;
 mod codes;
 mod cut;
 mod decide;
+mod deliveries;
 mod encode;
 mod error;
 mod foreign;

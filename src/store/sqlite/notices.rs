@@ -48,15 +48,13 @@ pub(super) fn put(tx: &Connection, message: i64, kind: NoticeKind, due: Option<i
     Ok(())
 }
 
-/// Puts a failure report on the list. The first is due as asked; one more after it was sent waits
-/// for the end, so that a message with many recipients is reported twice at most.
-pub(super) fn put_failure(tx: &Connection, message: i64, due: Timestamp) -> Result<(), Failure> {
-    let reported: bool = tx
+/// Whether a notice of this kind about a message was sent before.
+pub(super) fn was_sent(tx: &Connection, message: i64, kind: NoticeKind) -> Result<bool, Failure> {
+    Ok(tx
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM notices WHERE message = ?1 AND kind = ?2 AND state = ?3)",
         )?
-        .query_row([message, codes::notice(NoticeKind::Failure), SENT], |row| row.get(0))?;
-    put(tx, message, NoticeKind::Failure, (!reported).then_some(due.0))
+        .query_row([message, codes::notice(kind), SENT], |row| row.get(0))?)
 }
 
 /// When the last delivery of a message is final, reports need not wait any longer.

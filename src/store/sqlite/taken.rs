@@ -3,10 +3,14 @@
 
 use super::encode::HoldRow;
 use super::error::Failure;
-use super::{accept, codes, encode, groups, hooks, journal, notices, read, repeats, schema, terms};
+use super::{
+    accept, codes, deliveries, encode, groups, hooks, journal, notices, read, repeats, schema, terms,
+};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
+use crate::lifecycle::UNDO;
+use crate::lifecycle::delivery::{TAKEN_BACK, UNDONE};
 use crate::message::Fork;
 use crate::store::forks::{Again, HoldWaiting};
 use crate::store::{HeldState, NoticeKind, StoreError};
@@ -16,13 +20,6 @@ use std::time::Duration;
 
 /// Transactions of one mail are looked for from so long before the one that is named.
 const BEFORE: Duration = Duration::from_hours(1);
-/// How long taking back can be undone.
-const UNDO: Duration = Duration::from_hours(24);
-/// What a delivery says whose release was undone,
-const UNDONE: &str = "the release was undone before it left";
-/// or that was taken back.
-const REPLY: &str = "taken back by its sender before it was sent";
-
 /// Reads from the index of ids: by their rows it would begin with the oldest message there is.
 pub(super) const WHOLE_MAIL: &str =
     "SELECT row FROM messages WHERE id >= ?1 AND id < ?3 AND substr(fork, 1, 24) = ?2 ORDER BY +row";
@@ -66,23 +63,7 @@ pub(super) fn take(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<u
 }
 
 fn withdraw(tx: &Connection, message: i64, at: Timestamp) -> Result<usize, Failure> {
-    withdraw_saying(tx, message, at, REPLY)
-}
-
-fn withdraw_saying(tx: &Connection, message: i64, at: Timestamp, reply: &str) -> Result<usize, Failure> {
-    Ok(tx
-        .prepare_cached(
-            "UPDATE deliveries SET token = token + 1, state = ?4, due = NULL, reply = ?5 \
-             WHERE row BETWEEN ?1 AND ?2 AND state = ?6 AND attempts = 0 AND due > ?3",
-        )?
-        .execute(params![
-            schema::base(message),
-            schema::last(message),
-            at.0,
-            codes::DROPPED,
-            reply,
-            codes::WAITING
-        ])?)
+    deliveries::change(tx, message, |copy| copy.withdrawn(at, TAKEN_BACK))
 }
 
 fn mark(tx: &Connection, message: i64, by: &str, at: Timestamp) -> Result<(), Failure> {
@@ -98,12 +79,7 @@ fn mark(tx: &Connection, message: i64, by: &str, at: Timestamp) -> Result<(), Fa
 pub(super) fn send_now(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<usize, Failure> {
     let mut all = 0;
     for message in whole_mail(tx, id)? {
-        let copies = tx
-            .prepare_cached(
-                "UPDATE deliveries SET due = ?3 \
-                 WHERE row BETWEEN ?1 AND ?2 AND state = ?4 AND attempts = 0 AND due > ?3",
-            )?
-            .execute(params![schema::base(message), schema::last(message), at.0, codes::WAITING])?;
+        let copies = deliveries::change(tx, message, |copy| copy.sent_now(at))?;
         if copies > 0 {
             let how = "split, before its time".to_owned();
             let event = Event::Released { by: by.to_owned(), how, dropped: Vec::new(), stood: None };
@@ -201,19 +177,7 @@ pub(super) fn untake(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result
         if undone == 0 {
             continue;
         }
-        all += tx
-            .prepare_cached(
-                "UPDATE deliveries SET state = ?5, due = max(queued, ?3), reply = '' \
-                 WHERE row BETWEEN ?1 AND ?2 AND state = ?4 AND reply = ?6",
-            )?
-            .execute(params![
-                schema::base(message),
-                schema::last(message),
-                at.0,
-                codes::DROPPED,
-                codes::WAITING,
-                REPLY
-            ])?;
+        all += deliveries::change(tx, message, |copy| copy.restored(at))?;
         journal::append(tx, message, at, &Event::Undone { by: by.to_owned() })?;
     }
     Ok(all)
@@ -299,7 +263,9 @@ pub(super) fn undo_release(tx: &Connection, again: &Again) -> Result<(), Failure
             .prepare_cached("SELECT count(*) FROM deliveries WHERE row BETWEEN ?1 AND ?2 AND state < 5")?
             .query_row([schema::base(*member), schema::last(*member)], |row| row.get(0))?;
         // All of it or nothing: a copy that is on its way stays, and so does the release.
-        if withdraw_saying(tx, *member, again.at, UNDONE)? != usize::try_from(open).unwrap_or(usize::MAX) {
+        if deliveries::change(tx, *member, |copy| copy.withdrawn(again.at, UNDONE))?
+            != usize::try_from(open).unwrap_or(usize::MAX)
+        {
             return Err(decided().into());
         }
         tx.prepare_cached(
