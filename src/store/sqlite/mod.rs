@@ -25,6 +25,7 @@ mod codes;
 mod cut;
 mod decide;
 mod deliveries;
+mod effects;
 mod encode;
 mod error;
 mod foreign;
