@@ -1,7 +1,7 @@
 //! What an attachment is, and its beginning, for people to look at: rows of a table, lines of a text, an
 //! invitation. Never more than a bound of octets is read, and nothing is ever run or drawn.
 
-use crate::message::charset::{Charset, readings};
+use crate::message::charset::Charset;
 use crate::message::open::sheet;
 use jiff::civil;
 use jiff::tz::TimeZone;
@@ -207,18 +207,27 @@ pub fn of(sort: Sort, name: &str, charset: Option<&str>, octets: &[u8]) -> Optio
     })
 }
 
-/// The text of octets: by their mark, as they are declared, as UTF-8, else as the first set of those that are
-/// usual here in which nothing is malformed.
+/// The text of octets: by their mark, as they are declared, else in the set of those that are usual here in which
+/// it looks most like a text; UTF-8 first.
 fn decoded(charset: Option<&str>, octets: &[u8]) -> String {
     let octets = &octets[..octets.len().min(OCTETS)];
     let declared = charset.and_then(|label| Charset::named(label.as_bytes()));
     if let Some(charset) = Charset::by_mark(octets).or(declared.filter(|set| !set.is_utf8_or_ascii())) {
         return charset.decode(octets).trim_start_matches('\u{feff}').to_owned();
     }
-    let all = readings(octets);
-    let malformed = |text: &&String| text.matches('\u{fffd}').count();
-    // A character may be cut where reading ends.
-    all.iter().min_by_key(|text| malformed(text).saturating_sub(1)).cloned().unwrap_or_default()
+    if octets.is_ascii() && octets.contains(&0x1b) {
+        return Charset::ISO_2022_JP.decode(octets);
+    }
+    let sets = [Charset::UTF_8].into_iter().chain(Charset::GUESSES).filter(|set| !set.is_shifted());
+    sets.map(|set| set.decode(octets)).min_by_key(|text| strangeness(text)).unwrap_or_default()
+}
+
+/// How unlikely it is that somebody wrote this: what is malformed, what nobody types, and kana of half the width,
+/// which octets of other sets are taken for. One character may be cut where reading ends.
+fn strangeness(text: &str) -> usize {
+    let broken = text.chars().filter(|c| *c == '\u{fffd}' || (c.is_control() && !c.is_whitespace())).count();
+    let narrow = text.chars().filter(|c| matches!(c, '\u{ff61}'..='\u{ff9f}')).count();
+    broken.saturating_sub(1) * 4 + narrow
 }
 
 fn lines(text: &str) -> Vec<String> {
@@ -426,6 +435,9 @@ mod tests {
         assert_eq!(rows("a.csv", b"a;b;c\n1;2,5;3").first[1], ["1", "2,5", "3"]);
         let shift = encoded("氏名,メール\r\n山田,y@x.jp\r\n");
         assert_eq!(rows("名簿.csv", &shift).first[0], ["氏名", "メール"]);
+        let euc = b"\xbb\xe1\xcc\xbe,\xa5\xe1\xa1\xbc\xa5\xeb\r\n";
+        assert_eq!(rows("名簿.csv", euc).first[0], ["氏名", "メール"]);
+        assert_eq!(rows("名簿.csv", b"\x1b$B;aL>\x1b(B,x").first[0], ["氏名", "x"]);
         let marked = [b"\xef\xbb\xbf", "氏名".as_bytes()].concat();
         assert_eq!(rows("名簿.csv", &marked).first[0], ["氏名"]);
     }
