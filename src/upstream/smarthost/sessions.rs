@@ -33,7 +33,7 @@ pub(super) struct Sessions {
 struct State {
     /// Connections that the next hop may count: being opened, in use, idle, being closed.
     open: usize,
-    /// Those of them that the next hop accepted and that are not being closed.
+    /// Open connections that the next hop has accepted and that are not being closed.
     greeted: usize,
     /// The limit, once known.
     most: Option<usize>,
