@@ -3,10 +3,11 @@
 
 use super::*;
 use crate::id::Id;
-use crate::store::chain::{ChainStore, Verified};
+use crate::store::chain::Verified;
 use crate::store::contract::{LEASE, NOW, at, held_message, message, result};
+use crate::store::prelude::*;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{DeliveryState, HeldDecision, HeldState, InitialState, Retention, Store};
+use crate::store::{DeliveryState, HeldDecision, HeldState, InitialState, Retention};
 use std::path::PathBuf;
 use tempfile::TempDir;
 

@@ -3,13 +3,10 @@
 
 use super::*;
 use crate::message::HeaderEdits;
-use crate::store::chain::ChainStore;
-use crate::store::circles::CircleStore;
 use crate::store::contract::{LEASE, NOW, at, result};
-use crate::store::forks::ForksStore;
-use crate::store::learned::LearnedStore;
+use crate::store::prelude::*;
 use crate::store::{
-    AskWhy, DeliveryState, HeldDecision, HeldState, HookEvent, NoticeKind, NoticeStore, PeopleStore,
+    AskWhy, DeliveryState, HeldDecision, HeldFilter, HeldState, HookEvent, NoticeKind, QueueFilter,
 };
 
 /// Stored by an earlier grammar: the present one takes none but the first.
