@@ -131,7 +131,7 @@ async fn a_record_is_no_licence() {
     relay.sql(&subject("other"));
     let found = relay.verify().await.broken.unwrap();
     let text = r#"{"taken_off":[],"differs":[]}"#;
-    let hash = chain::hex(&digest(1, 1, "root", "fine", text));
+    let hash = format::hex(&format::foreign(1, 1, "root", "fine", text));
     relay.sql(&format!(
         "INSERT INTO foreign_accepted VALUES (1, 1, 'root', 'fine', '{text}');
          INSERT INTO chain (entry, digest, kind) VALUES (1, x'{hash}', 3)"
