@@ -4,7 +4,7 @@ use super::super::tests::{RECEIVED, address, letterhead, message};
 use super::*;
 use crate::clock::{ManualClock, SystemEntropy};
 use crate::message::Address;
-use crate::store::NoticeStore;
+use crate::store::prelude::*;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{
     HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Place, Reason, StoredMessage,

@@ -1,14 +1,24 @@
 //! [`NoticeStore`] over SQLite.
 
-use super::{SqliteStore, accept, asks, encode, hooks};
+use super::{SqliteStore, accept, asks, encode, hooks, notices};
 use crate::clock::Timestamp;
-use crate::store::{Ask, AskPlan, Claim, HookCall, HookTarget, NewMessage, NoticeStore, StoreError};
+use crate::store::{
+    Ask, AskPlan, Claim, DueNotice, HookCall, HookTarget, NewMessage, NoticeStore, StoreError,
+};
 use async_trait::async_trait;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 #[async_trait]
 impl NoticeStore for SqliteStore {
+    async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<DueNotice>, StoreError> {
+        self.readers.read(move |db| notices::due(db, now, limit)).await
+    }
+
+    async fn drop_notice(&self, notice: i64) -> Result<(), StoreError> {
+        self.write(move |tx| notices::drop_open(tx, notice)).await
+    }
+
     async fn plan_asks(&self, notice: i64, plan: AskPlan) -> Result<(), StoreError> {
         self.write(move |tx| asks::plan(tx, notice, &plan)).await
     }

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::store::InitialState;
-use crate::store::chain::ChainStore;
 use crate::store::contract::{Harness, NOW, at, contract_tests, message};
-use crate::store::forks::ForksStore;
+use crate::store::prelude::*;
+use crate::store::{HeldFilter, QueueFilter};
 use std::sync::Mutex;
 use tempfile::TempDir;
 
