@@ -85,7 +85,7 @@ desk-span-hours = { $count }時間
 desk-span-days = { $count }日
 desk-ago-moment = たった今
 desk-ago = { $span }前
-desk-until = あと { $span }
+desk-until = あと{ $span }
 desk-until-over = まもなく
 
 # The list
@@ -374,8 +374,8 @@ desk-event-again = 個別に送信済みの { $of } を、全員に見える形�
 desk-event-repeated = 同じメールが{ $count }名分もう一度届いたため、配信しませんでした
 desk-event-namesake = 別のメール { $of } と同じ Message-ID が付いています
 desk-event-taken-back = { $by } が送信を取り消しました
-desk-event-learned = { $by } がアーカイブのメール { $mails } 通から学習させました（新しく分かったもの { $learned } 通）
-desk-event-forgotten = { $by } が、学習した人の組 { $sets } 件から1人を消しました
+desk-event-learned = { $by } がアーカイブのメール { $mails }通から学習させました（新しく分かったもの { $learned }通）
+desk-event-forgotten = { $by } が、学習した人の組 { $sets }件から1人を消しました
 desk-event-undone = { $by } が元に戻しました
 desk-event-joined = 別に届いた分を { $item } にまとめました
 
@@ -467,10 +467,10 @@ desk-circle-gone = この共有グループは存在しないか、すでに無�
 desk-circle-gone-title = 無効にする共有グループがありません
 desk-remember = この宛先を共有グループとして登録する
 desk-knows = 面識
-desk-knows-each = 社外の { $count } 名それぞれ
-desk-knows-some = ほかの { $others } 名のうち { $count } 名と互いに見えています（{ $since }から）
+desk-knows-each = 社外の{ $count }名それぞれ
+desk-knows-some = ほかの{ $others }名のうち{ $count }名と互いに見えています（{ $since }から）
 desk-knows-nobody = ほかの宛先と同じメールに載った記録はありません
-desk-offer = この方々への、互いに見える形での送信は { $count } 回許可されています。共有グループにすると、{ $until }まで確認は不要になります。
+desk-offer = この方々への、互いに見える形での送信は{ $count }回許可されています。共有グループにすると、{ $until }まで確認は不要になります。
 desk-offer-do = この共有グループを作成する
 desk-remember-text = 社外の{ $count }名は、期間中、互いのアドレスを見てもよいことになります。
 

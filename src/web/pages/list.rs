@@ -158,8 +158,6 @@ impl List {
 pub(super) struct Line {
     pub(super) id: Id,
     pub(super) whom: String,
-    /// The sender by name, where that is known.
-    pub(super) author: String,
     pub(super) subject: String,
     /// How many people, and at how many organisations where that is known; how many attachments.
     pub(super) crowd: String,
@@ -305,8 +303,11 @@ pub(super) async fn now(
 /// A message as a line.
 pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
     let first = row.recipients.first().map(|one| calm(one, 80)).unwrap_or_default();
-    let sender =
-        if row.sender.is_empty() { t.p("desk-no-sender").to_string() } else { calm(&row.sender, LONGEST) };
+    let sender = match (row.author.as_str(), row.sender.as_str()) {
+        ("", "") => t.p("desk-no-sender").to_string(),
+        ("", address) => calm(address, LONGEST),
+        (name, _) => calm(name, LONGEST),
+    };
     let more = row.recipient_count.saturating_sub(1);
     let whom = if more == 0 { t.p("desk-line-one") } else { t.p("desk-line-more").n("more", more) };
     let risks = told(t, &row.risks);
@@ -324,7 +325,6 @@ pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
     Line {
         id: row.id,
         whom: whom.s("sender", sender).s("first", first).to_string(),
-        author: calm(if row.author.is_empty() { &row.sender } else { &row.author }, LONGEST),
         subject: super::held::subject(t, &row.subject),
         crowd,
         files: row.files,
