@@ -3,6 +3,7 @@
 //! Everything about a message is committed in one transaction before its 250. Many sessions share one
 //! fsync (group commit). Bodies are stored once; small ones in the row, large ones beside it.
 
+pub mod absences;
 pub mod chain;
 pub mod circles;
 #[cfg(test)]
@@ -95,6 +96,7 @@ pub trait BodyWriter: Send {
 #[async_trait]
 pub trait Store:
     chain::ChainStore
+    + absences::AbsenceStore
     + circles::CircleStore
     + ForksStore
     + memory::MemoryStore

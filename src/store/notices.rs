@@ -25,6 +25,8 @@ pub enum AskWhy {
     AsIs,
     /// The second lock stopped it.
     Stopped,
+    /// Somebody decided.
+    Settled,
 }
 
 /// Somebody to be told.
@@ -62,6 +64,8 @@ pub struct AskPlan {
     pub asks: Vec<NewAsk>,
     /// Notices that follow, each put down unless one of its kind waits.
     pub notices: Vec<NewNotice>,
+    /// Who may decide from now on although they are told later, if at all.
+    pub assigned: Vec<Address>,
 }
 
 /// Something a hook is told of.
@@ -128,6 +132,9 @@ pub trait NoticeStore: Send + Sync + 'static {
     /// Asks that are due, and of everybody who is due a digest all that belongs into it; by person,
     /// oldest first.
     async fn due_asks(&self, now: Timestamp, limit: usize) -> Result<Vec<Ask>, StoreError>;
+
+    /// Who was told of a held item by a mail, each once, without those who decided on it.
+    async fn told(&self, item: Id) -> Result<Vec<Address>, StoreError>;
 
     /// Accepts a mail of ours and takes the asks it answers off the list, in one transaction. `Fenced`
     /// when one of them was answered already.

@@ -274,6 +274,8 @@ pub struct HeldDecision {
     pub way: Option<Way>,
     /// Until when this may be undone.
     pub undo_until: Option<Timestamp>,
+    /// The addresses of who decides: they are not told that somebody did.
+    pub deciders: Vec<Address>,
 }
 
 impl HeldDecision {
@@ -293,6 +295,7 @@ impl HeldDecision {
             siblings: Vec::new(),
             way: None,
             undo_until: None,
+            deciders: Vec::new(),
         }
     }
 }

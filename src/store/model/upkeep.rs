@@ -42,6 +42,8 @@ pub enum NoticeKind {
     Delivered,
     /// To the sender: somebody else let it go.
     Released,
+    /// To the approvers who were told of it: somebody decided.
+    Settled,
 }
 
 /// A notice that becomes due.

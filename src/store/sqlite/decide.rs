@@ -2,7 +2,7 @@
 
 use super::encode::{CopyRow, HoldRow, LedgerRow, to_json};
 use super::error::Failure;
-use super::{accept, codes, encode, groups, hooks, journal, notices, read, schema, terms};
+use super::{accept, asks, codes, encode, groups, hooks, journal, notices, read, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -101,6 +101,7 @@ pub(super) fn decide(tx: &Connection, rows: &DecisionRows) -> Result<(), Failure
         leave(tx, *member, one)?;
     }
     hooks::decided(tx, message)?;
+    asks::decided(tx, message, &decision.deciders)?;
     for notice in &decision.notices {
         notices::put(tx, message, notice.kind, Some(notice.due.0))?;
     }

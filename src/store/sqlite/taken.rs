@@ -3,7 +3,7 @@
 
 use super::encode::HoldRow;
 use super::error::Failure;
-use super::{accept, codes, encode, groups, hooks, journal, notices, read, repeats, schema, terms};
+use super::{accept, asks, codes, encode, groups, hooks, journal, notices, read, repeats, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -266,6 +266,7 @@ pub(super) fn hold_again(tx: &Connection, again: &Again) -> Result<(), Failure> 
     )?
     .execute(params![item, again.expires.0, codes::held(HeldState::Returned)])?;
     hooks::held(tx, item, again.at.0)?;
+    asks::again(tx, item, again.at)?;
     tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([item])?;
     for member in members {
         journal::append(tx, member, again.at, &undone)?;
@@ -316,6 +317,7 @@ pub(super) fn undo_release(tx: &Connection, again: &Again) -> Result<(), Failure
     )?
     .execute(params![item, again.expires.0, codes::held(HeldState::Released)])?;
     hooks::held(tx, item, again.at.0)?;
+    asks::again(tx, item, again.at)?;
     tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([item])?;
     for member in members {
         journal::append(tx, member, again.at, &Event::Undone { by: again.by.clone() })?;
