@@ -38,6 +38,9 @@ pub(super) struct Asked {
     /// A rule's name.
     #[serde(default)]
     rule: String,
+    /// `yes`: only what its sender asks to be sent as it is.
+    #[serde(default)]
+    asked: String,
     /// Text to search for.
     #[serde(default)]
     q: String,
@@ -67,15 +70,23 @@ impl Asked {
 
     fn filtered(&self) -> bool {
         let usual = matches!(self.state.as_str(), "" | "held");
-        !(usual && self.q.is_empty() && self.rule.is_empty() && self.whose.is_empty())
+        !(usual
+            && self.q.is_empty()
+            && self.rule.is_empty()
+            && self.whose.is_empty()
+            && self.asked.is_empty())
     }
 
     /// The address of the next page.
     fn next(&self, after: Id) -> String {
         let mut path = String::from("/?");
-        for (name, value) in
-            [("state", &self.state), ("whose", &self.whose), ("rule", &self.rule), ("q", &self.q)]
-        {
+        for (name, value) in [
+            ("state", &self.state),
+            ("whose", &self.whose),
+            ("rule", &self.rule),
+            ("asked", &self.asked),
+            ("q", &self.q),
+        ] {
             if !value.is_empty() {
                 // Writing to a text cannot fail.
                 let _ = write!(path, "{name}={}&", answer::encoded(value));
@@ -118,6 +129,8 @@ pub(super) struct Line {
     pub(super) decided: Option<String>,
     /// Its deadline is near.
     pub(super) soon: bool,
+    /// Its sender asks that it leave as it is.
+    pub(super) asked: bool,
 }
 
 /// `GET /`
@@ -170,6 +183,7 @@ fn query(who: &Principal, asked: &Asked) -> HeldQuery {
     HeldQuery {
         state: asked.state(),
         rule: filled(&asked.rule),
+        as_is: asked.asked == "yes",
         text: filled(&asked.q),
         after: asked.after.parse().ok(),
         limit: ON_A_PAGE,
@@ -199,6 +213,7 @@ pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
         expires: row.expires,
         state: row.state,
         decided: super::sentence::decided(t, row),
+        asked: row.asked && row.state == HeldState::Held,
         soon: row.state == HeldState::Held && row.expires.since(t.now).as_secs() < 24 * 3600,
     }
 }
@@ -222,5 +237,6 @@ pub(super) fn as_line(row: &HeldRow) -> HeldLine {
         decided_by: row.decided_by.clone(),
         decided_at: row.decided_at,
         decision: row.decision.clone(),
+        asked: false,
     }
 }
