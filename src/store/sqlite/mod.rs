@@ -25,6 +25,8 @@ mod claims;
 mod codes;
 mod cut;
 mod decide;
+mod deliveries;
+mod effects;
 mod encode;
 mod error;
 mod foreign;
