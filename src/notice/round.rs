@@ -369,7 +369,10 @@ fn plan(
     let those = |urgent, why: Option<AskWhy>| {
         let asks = asking.plan(&deciders_of(message, letterhead), &owners(message), urgent, now);
         let asks = in_time(asks, held.expires, now);
-        why.map_or(asks.clone(), |why| renamed(asks, why))
+        match why {
+            Some(why) => renamed(asks, why),
+            None => asks,
+        }
     };
     // What he may settle alone goes to the sender first; he asked them himself where he wants more.
     let told_at = asking.patience(held.received);

@@ -268,7 +268,7 @@ fn over(c: Chrome, outcome: &Outcome) -> Page {
         "undone-later" => "link-next-later",
         "split-soon" => "link-next-split-soon",
         "taken-back" if soon => "link-next-undo",
-        "taken-back" | "returned" | "expired" => "link-next-again",
+        "taken-back" | "returned" | "expired" if !is_approvers(outcome.action) => "link-next-again",
         _ => "link-next-done",
     });
     let by = calm(outcome.by.as_deref().unwrap_or_default(), LONGEST);

@@ -118,6 +118,7 @@ struct Offer {
 
 /// What the visitor may do, and what is open.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 struct Ways {
     split: Way,
     bcc: Way,
