@@ -125,7 +125,7 @@ impl Desk {
     }
 
     /// Whether somebody decides on a message by the configuration and the absences of this moment.
-    pub async fn stands(&self, person: &Address, message: &StoredMessage) -> Result<Stands, DeskError> {
+    pub async fn decides_now(&self, person: &Address, message: &StoredMessage) -> Result<Stands, DeskError> {
         let senders = Whose::of(message).senders;
         let is = |one: &Address| one.key() == person.key();
         if senders.iter().any(is) {

@@ -282,7 +282,7 @@ impl Links {
         }
         let what = Whose::of(message);
         let who = as_whom(row.action, &row.person);
-        let stands = match self.desk.stands(&row.person, message).await? {
+        let stands = match self.desk.decides_now(&row.person, message).await? {
             // Who was never asked about this one is not let in by a configuration that came later.
             Stands::Decides if !who.decides(&what.standing()) => Stands::Not,
             stands => stands,

@@ -1,20 +1,13 @@
--- Version 14: approvers who say that they are away, and who decides in their place.
+-- Version 14: what a list shows of a held message beside its people, and searches for: who wrote it, by name,
+-- and what is attached.
 
--- What is over stays: it shows who could decide for whom, and when.
-CREATE TABLE absences (
-    row      INTEGER PRIMARY KEY AUTOINCREMENT,
-    approver TEXT    NOT NULL,    -- as written
-    key      TEXT    NOT NULL,    -- in comparison form
-    deputy   TEXT    NOT NULL,    -- as written
-    until    TEXT    NOT NULL,    -- the last day, YYYY-MM-DD
-    made_by  TEXT    NOT NULL,
-    made_at  INTEGER NOT NULL,
-    ended_by TEXT,
-    ended_at INTEGER
-) STRICT;
-CREATE INDEX absences_open ON absences (key) WHERE ended_at IS NULL;
+ALTER TABLE held ADD COLUMN author TEXT NOT NULL DEFAULT '';  -- the display name of From
+ALTER TABLE held ADD COLUMN files TEXT NOT NULL DEFAULT '';   -- names of attachments, each on a line
 
--- Mail whose sender asks that it leave as it is can be found by that.
-INSERT OR IGNORE INTO held_terms (term, state, message)
-SELECT 'q:as-is', h.state, h.message FROM held h
-WHERE EXISTS (SELECT 1 FROM notices n WHERE n.message = h.message AND n.kind = 10);
+-- Names of attachments, as pairs of letters that stand beside each other: see held_subjects.
+CREATE VIRTUAL TABLE held_files USING fts5 (
+    pairs, content = '', contentless_delete = 1, tokenize = 'ascii'
+);
+CREATE TRIGGER held_files_went AFTER DELETE ON held WHEN OLD.files <> '' BEGIN
+    DELETE FROM held_files WHERE rowid = OLD.message;
+END;

@@ -2,25 +2,21 @@
 //! Two presses decide: the one in the mail, the one here. As it is, nothing is sent from here.
 
 use super::super::Site;
-use super::super::words::{Words, calm, calm_lines};
+use super::super::words::{Words, calm};
 use super::act::{self, CANNED};
 use super::answer;
 use super::held::{MOST_READ, subject};
-use super::people::{LONGEST, Organisation, organisations};
+use super::mailtext::{self, Shown};
+use super::people::{LONGEST, People, people};
 use super::risks::{Told, told};
 use super::visit::{Chrome, show};
 use crate::desk::DeskError;
-use crate::desk::contents::{self, Contents};
+use crate::desk::contents;
 use crate::desk::links::{Offer, as_whom};
 use crate::store::{HeldRow, LinkAction, StoreError};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-
-/// Most characters of the text that are shown.
-const MOST_TEXT: usize = 4_000;
-/// Most organisations that are shown open; the rest is a press away.
-const OPEN: usize = 12;
 
 #[derive(Template)]
 #[template(path = "decide.html")]
@@ -39,11 +35,10 @@ struct Decide {
     risks: Vec<Told>,
     /// What is left when it is sent: each has to be ticked.
     ticks: Vec<Told>,
-    people: usize,
-    organisations: Vec<Organisation>,
-    contents: Option<Contents>,
+    count: usize,
+    people: People,
+    contents: Option<Shown>,
     canned: [&'static str; 3],
-    open: usize,
 }
 
 /// Why it goes back: the reason of the button that was pressed, then what was written.
@@ -86,8 +81,8 @@ async fn make(
     let contents = match written {
         Some(written) => {
             let raw = written.raw().clone();
-            let read = tokio::task::spawn_blocking(move || contents::read(&raw)).await;
-            read.ok().map(calmed)
+            let read = tokio::task::spawn_blocking(move || contents::looked_into(&raw)).await;
+            read.ok().map(|contents| mailtext::shown(&c.t, contents))
         }
         None => None,
     };
@@ -100,22 +95,11 @@ async fn make(
         request: super::asking::request(&dossier.journal, &row).map(|request| request.words),
         risks: told(&c.t, &row.risks),
         ticks: told(&c.t, &offer.left),
-        people: dossier.message.envelope.recipients.len(),
-        organisations: organisations(&c.t, &dossier, &known),
+        count: dossier.message.envelope.recipients.len(),
+        people: people(&c.t, &dossier, &known),
         contents,
         canned: CANNED,
-        open: OPEN,
         row,
         c,
     })
-}
-
-fn calmed(mut contents: Contents) -> Contents {
-    let text = calm_lines(contents.text.trim());
-    contents.text_goes_on |= text.chars().count() > MOST_TEXT;
-    contents.text = text.chars().take(MOST_TEXT).collect();
-    for file in &mut contents.files {
-        file.name = calm(&file.name, LONGEST);
-    }
-    contents
 }

@@ -1,11 +1,12 @@
 //! The desk's pages: server-made, plain forms, one decision a page.
 //!
 //! * [`visit`] who looks at a page, in which language, and what every page has
-//! * `list` what waits; `bulk` the same decision on several
+//! * `list` what waits; `bulk` the same decision on several; `live` what open pages are told
 //! * `held` one message and what may be done with it; `act` the decisions; `copies` what each would get
 //! * `sentence` a message in one sentence, before and after it was decided
 //! * `risks` what is dangerous about it, and the ticks that are asked for
-//! * `content` its text, its HTML in a frame of its own, its attachments
+//! * `people` its recipients; `mailtext` its text and attachments as the page shows them; `content` its HTML in
+//!   a frame of its own, and attachments to be saved
 //! * `account` passkeys, and where somebody is signed in; `away` who decides while they are away
 //! * `asking` the sender asks that it leave as it is; `decide` an approver's link out of a mail
 //! * `circles` who may see each other; `mine` one's own mail; `admin` the relay, its queue, users, tokens
@@ -27,6 +28,8 @@ mod csv;
 pub(super) mod decide;
 mod held;
 mod list;
+mod live;
+mod mailtext;
 mod mine;
 mod people;
 mod report;
@@ -42,9 +45,11 @@ use super::routes::Routes;
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get("/", list::page)
+        .get("/now", list::now)
         .get("/bulk", bulk::confirm)
         .post("/bulk", bulk::act)
         .get("/held/{id}", held::page)
+        .get("/held/{id}/now", held::now)
         .post("/held/{id}/release", act::release)
         .get("/held/{id}/as-is", act::as_is)
         .get("/held/{id}/drop", act::leave_out)
