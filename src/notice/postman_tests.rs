@@ -57,6 +57,10 @@ impl LinkMaker for Unlinked {
     fn page(&self, _: &str) -> Option<String> {
         None
     }
+
+    async fn away(&self) -> Result<Vec<crate::store::absences::Absence>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 struct Office {

@@ -4,6 +4,7 @@
 //! Everything about a message is committed in one transaction before its 250. Many sessions share one
 //! fsync (group commit). Bodies are stored once; small ones in the row, large ones beside it.
 
+pub mod absences;
 pub mod chain;
 pub mod circles;
 #[cfg(test)]
@@ -118,6 +119,7 @@ pub trait Store:
     IntakeStore
     + CourierStore
     + DeskStore
+    + absences::AbsenceStore
     + NoticeStore
     + PeopleStore
     + JournalStore

@@ -2,6 +2,8 @@
 
 use super::StoreError;
 use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::message::Address;
 use crate::records::{Ask, AskPlan, Claim, DueNotice, HookCall, HookTarget, NewMessage};
 use async_trait::async_trait;
 use std::time::Duration;
@@ -23,6 +25,9 @@ pub trait NoticeStore: Send + Sync + 'static {
     /// Asks that are due, and of everybody who is due a digest all that belongs into it; by person,
     /// oldest first.
     async fn due_asks(&self, now: Timestamp, limit: usize) -> Result<Vec<Ask>, StoreError>;
+
+    /// Who was told of a held item by a mail, each once, without those who decided on it.
+    async fn told(&self, item: Id) -> Result<Vec<Address>, StoreError>;
 
     /// Accepts a mail of ours and takes the asks it answers off the list, in one transaction. `Fenced`
     /// when one of them was answered already.

@@ -58,6 +58,10 @@ impl LinkMaker for Unlinked {
     fn page(&self, _: &str) -> Option<String> {
         None
     }
+
+    async fn away(&self) -> Result<Vec<sekisho::store::absences::Absence>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 fn postman(relay: &Relay) -> Postman {
@@ -83,6 +87,7 @@ fn postman(relay: &Relay) -> Postman {
         admin: None,
         language: Language::En,
         zone: TimeZone::UTC,
+        contact: None,
         upstream: Some("hop.example.net".to_owned()),
     };
     let bell = intake.bell();

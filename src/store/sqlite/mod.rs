@@ -15,6 +15,7 @@
 //!   [`learned`] who openly wrote with whom
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 
+mod absences;
 mod accept;
 mod asks;
 mod bodies;

@@ -2,6 +2,8 @@
 
 use super::{SqliteStore, accept, asks, encode, hooks, notices};
 use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::message::Address;
 use crate::store::{
     Ask, AskPlan, Claim, DueNotice, HookCall, HookTarget, NewMessage, NoticeStore, StoreError,
 };
@@ -25,6 +27,10 @@ impl NoticeStore for SqliteStore {
 
     async fn due_asks(&self, now: Timestamp, limit: usize) -> Result<Vec<Ask>, StoreError> {
         self.readers.read(move |db| asks::due(db, now, limit)).await
+    }
+
+    async fn told(&self, item: Id) -> Result<Vec<Address>, StoreError> {
+        self.readers.read(move |db| asks::told(db, item)).await
     }
 
     async fn accept_telling(&self, mail: NewMessage, asks: Vec<i64>) -> Result<Vec<Claim>, StoreError> {

@@ -41,6 +41,9 @@ pub(super) struct Asked {
     /// A rule's name.
     #[serde(default)]
     rule: String,
+    /// `yes`: only what its sender asks to be sent as it is.
+    #[serde(default)]
+    asked: String,
     /// Text to search for.
     #[serde(default)]
     q: String,
@@ -70,7 +73,11 @@ impl Asked {
 
     fn filtered(&self) -> bool {
         let usual = matches!(self.state.as_str(), "" | "held");
-        !(usual && self.q.is_empty() && self.rule.is_empty() && self.whose.is_empty())
+        !(usual
+            && self.q.is_empty()
+            && self.rule.is_empty()
+            && self.whose.is_empty()
+            && self.asked.is_empty())
     }
 
     /// More than the text is asked for.
@@ -81,9 +88,13 @@ impl Asked {
     /// The filters as a query, to be carried from page to page: empty, or with its question mark.
     pub(super) fn carried(&self) -> String {
         let mut query = String::new();
-        for (name, value) in
-            [("state", &self.state), ("whose", &self.whose), ("rule", &self.rule), ("q", &self.q)]
-        {
+        for (name, value) in [
+            ("state", &self.state),
+            ("whose", &self.whose),
+            ("rule", &self.rule),
+            ("asked", &self.asked),
+            ("q", &self.q),
+        ] {
             if !value.is_empty() {
                 let mark = if query.is_empty() { '?' } else { '&' };
                 // Writing to a text cannot fail.
@@ -109,6 +120,7 @@ impl Asked {
             state,
             order,
             rule: filled(&self.rule),
+            as_is: self.asked == "yes",
             text: filled(self.q.trim()).map(|text| text.chars().take(LONGEST_SEARCH).collect()),
             after: self.after.parse().ok(),
             limit: ON_A_PAGE,
@@ -176,6 +188,8 @@ pub(super) struct Line {
     pub(super) decided: Option<String>,
     /// Its deadline is near.
     pub(super) soon: bool,
+    /// Its sender asks that it leave as it is.
+    pub(super) asked: bool,
 }
 
 /// `GET /`
@@ -336,6 +350,7 @@ pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
         expires: row.expires,
         state: row.state,
         decided: super::sentence::decided(t, row),
+        asked: row.asked && row.state == HeldState::Held,
         soon: row.state == HeldState::Held && row.expires.since(t.now).as_secs() < 24 * 3600,
     }
 }
@@ -361,5 +376,6 @@ pub(super) fn as_line(row: &HeldRow) -> HeldLine {
         decided_by: row.decided_by.clone(),
         decided_at: row.decided_at,
         decision: row.decision.clone(),
+        asked: false,
     }
 }
