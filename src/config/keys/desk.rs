@@ -1,11 +1,11 @@
-//! `[desk]`: where people reach it, who they are, and how they sign in.
+//! `[desk]`: its address, roles, and ways to sign in.
 
 use super::BindOrOff;
 use crate::config::units::{Network, Span};
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// `[desk]`
+/// The table `[desk]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Desk {
@@ -28,7 +28,7 @@ pub(in crate::config) struct Desk {
     pub(in crate::config) oidc: Option<Oidc>,
 }
 
-/// `[desk.roles]`: who is more than a sender, by name or address.
+/// `[desk.roles]`: who has a role beyond that of a sender, by name or address.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Roles {
@@ -37,7 +37,7 @@ pub(in crate::config) struct Roles {
     pub(in crate::config) admin: Vec<String>,
 }
 
-/// `[desk.oidc]`
+/// The table `[desk.oidc]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Oidc {
