@@ -5,7 +5,6 @@
 //! are known. The body is walked, decoded and searched as it arrives. Then the rules decide, and the copies
 //! are planned and audited.
 
-use crate::clock::Timestamp;
 use crate::message::{Address, Envelope, Fork, Header};
 use crate::policy::learned::Shared;
 use crate::policy::risks::{self, Risk};

@@ -111,6 +111,18 @@ impl People {
     /// # Errors
     /// The store failed.
     pub async fn signed(&self, token: &Token) -> Result<Option<Signed>, StoreError> {
+        self.known_by(token, true).await
+    }
+
+    /// The same for a request that a page sends by itself; it does not count as a use of the session.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn still_signed(&self, token: &Token) -> Result<Option<Signed>, StoreError> {
+        self.known_by(token, false).await
+    }
+
+    async fn known_by(&self, token: &Token, there: bool) -> Result<Option<Signed>, StoreError> {
         let now = self.clock.now();
         let Some(row) = self.store.session(token.digest(), now).await? else { return Ok(None) };
         let settings = self.settings();
@@ -120,7 +132,7 @@ impl People {
             self.store.end_session(row.hash).await?;
             return Ok(None);
         };
-        if now.since(row.seen) > TOUCH {
+        if there && now.since(row.seen) > TOUCH {
             self.store.touch_session(row.hash, now).await?;
         }
         let mut roles = self.roles_now(&kept).await?;

@@ -6,6 +6,7 @@
 //! * [`leaf`] the type of a leaf, by its first bytes; [`formats`] the table of formats
 //! * [`text`] decodes text, and [`readings`] decodes it in other plausible ways; [`written`] finds addresses
 //!   in text; [`calendar`]; [`pgp`]
+//! * [`sheet`] extracts the first rows of a workbook for a preview
 //! * [`zip`], [`packed`] files, [`tar`], [`seven`], [`tnef`], [`cms`], [`rtf`], [`pdf`]: read from a
 //!   [`spool`]
 
@@ -22,6 +23,7 @@ mod pgp;
 mod readings;
 mod rtf;
 mod seven;
+pub mod sheet;
 mod spool;
 mod tar;
 #[cfg(test)]

@@ -72,6 +72,51 @@ fn members(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) -> Result<
     Ok(())
 }
 
+/// Maximum number of members whose names are read for a preview.
+const LOOKED_AT: usize = 2_000;
+
+/// The names of an archive's members, to choose one for a preview.
+pub(super) fn names(file: &mut SpoolReader) -> io::Result<Vec<String>> {
+    Ok(listed(file)?.into_iter().map(|member| member.name).collect())
+}
+
+/// The first octets of a member, unpacked; `None` if there is no such member or its method is not supported.
+pub(super) fn beginning(file: &mut SpoolReader, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let Some(member) = listed(file)?.into_iter().find(|member| member.name == name && !member.encrypted)
+    else {
+        return Ok(None);
+    };
+    let local = read_at(file, member.local, 30)?;
+    let start =
+        member.local.saturating_add(30 + u64::from(u16_at(&local, 26)) + u64::from(u16_at(&local, 28)));
+    file.seek(SeekFrom::Start(start))?;
+    let (packed, mut out) = (file.take(member.packed), Vec::new());
+    let read = match member.method {
+        0 => packed.take(most).read_to_end(&mut out),
+        8 => DeflateDecoder::new(packed).take(most).read_to_end(&mut out),
+        _ => return Ok(None),
+    };
+    // Octets before a damaged place are kept.
+    Ok(if out.is_empty() { read.map(|_| None)? } else { Some(out) })
+}
+
+fn listed(file: &mut SpoolReader) -> io::Result<Vec<Member>> {
+    let (mut at, end, shift) = directory(file)?;
+    let mut all = Vec::new();
+    while at + 46 <= end && all.len() < LOOKED_AT {
+        let fixed = read_at(file, at, 46)?;
+        if !fixed.starts_with(b"PK\x01\x02") {
+            break;
+        }
+        let lengths = [u16_at(&fixed, 28), u16_at(&fixed, 30), u16_at(&fixed, 32)].map(usize::from);
+        let rest = read_at(file, at + 46, lengths.iter().sum())?;
+        at += 46 + rest.len() as u64;
+        let (name, extra) = rest.split_at(lengths[0]);
+        all.push(member(&fixed, name, &extra[..lengths[1]], shift));
+    }
+    Ok(all)
+}
+
 /// The archive's comment (APPNOTE 4.3.16).
 fn comment(file: &mut SpoolReader, end: u64) -> io::Result<Vec<u8>> {
     let size = length(file)?;
