@@ -43,7 +43,7 @@ pub(super) struct Arguments {
 
 /// The rules and the organisation to examine messages with.
 pub(super) struct Ground {
-    /// How messages are looked at.
+    /// The examiner with the policy in use.
     pub(super) examiner: Examiner,
     /// Our host name.
     pub(super) hostname: String,

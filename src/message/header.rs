@@ -18,7 +18,7 @@ pub struct Header {
 /// A header field, as ranges into the block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// The name, without colon and trailing blanks (`Bcc :` is `Bcc`; obsolete syntax, RFC 5322 §4.5).
+    /// The name, without colon and trailing white space (`Bcc :` is `Bcc`; obsolete syntax, RFC 5322 §4.5).
     pub name: Range<usize>,
     /// The body: everything between the colon and the last line end, folding included.
     pub body: Range<usize>,

@@ -57,7 +57,7 @@ pub enum By {
 /// Somebody who is signed in.
 #[derive(Clone, Debug)]
 pub struct Signed {
-    /// Who.
+    /// The person.
     pub who: Principal,
     /// The session.
     pub session: Digest,
