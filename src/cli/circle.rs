@@ -27,8 +27,7 @@ pub(super) enum Verb {
         /// Its number
         id: i64,
     },
-    /// Make a circle: mail whose outside recipients are all members is exempt where a rule says `circle =
-    /// true`
+    /// Make a circle: mail to outsiders who are all members is exempt where a rule says `circle = true`
     Make {
         /// A name for it
         name: String,
