@@ -30,7 +30,7 @@ pub struct Upstream {
     pub auth: Option<Mechanism>,
     /// Certificates trusted in addition to the system's (PEM).
     pub ca_file: Option<PathBuf>,
-    /// Maximum number of transactions or recipients within a time; all limits apply.
+    /// Limits on the number of transactions or recipients in a period; all of them apply.
     pub rates: Vec<Rate>,
     /// Limits on recipients; mail that would exceed one is held.
     pub budgets: Vec<Limit>,

@@ -32,7 +32,7 @@ pub struct Charset(Kind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// ASCII by its name; other octets may mean anything.
+    /// Declared as ASCII; octets outside ASCII may mean anything.
     Ascii,
     /// A set of the Encoding Standard.
     Standard(&'static Encoding),

@@ -44,7 +44,7 @@ fn character(first: u8, second: u8) -> Option<char> {
     text.chars().next().filter(|letter| *letter != char::REPLACEMENT_CHARACTER)
 }
 
-/// A syllable. Single letters are ignored, because no address can be written in them.
+/// The Hangul syllable with these bits; `None` for a single letter, which no address can be written in.
 fn hangul(bits: u16) -> Option<char> {
     let initial = (bits >> 10 & 31).checked_sub(2).filter(|initial| *initial < 19)?;
     let vowel = VOWELS[usize::from(bits >> 5 & 31)];

@@ -156,7 +156,7 @@ impl Font {
     }
 }
 
-/// Predefined CMaps whose codes are in a known encoding (9.7.5.2).
+/// The encoding of the codes of a predefined `CMap`, by its name (9.7.5.2).
 fn by_name(name: &str) -> Option<&'static Encoding> {
     const BEGINNINGS: [(&str, &Encoding); 12] = [
         ("UniJIS", encoding_rs::UTF_16BE),
