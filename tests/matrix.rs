@@ -1,8 +1,8 @@
 //! Every route × every role × a message of others: who may know of a held message, read it, decide on it.
 //!
-//! The routes are those of the router itself; one that is not in the table here fails the test. Each is
-//! asked for by each role, through HTTP, about a message that is theirs to see or not, and the answers are
-//! looked through for what they must not tell.
+//! The routes are those of the router itself; a route that is missing in the table below fails the test. Each
+//! is requested over HTTP in each role, about a message that the role may see or not, and the responses are
+//! searched for what they must not contain.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -20,34 +20,34 @@ use std::path::Path;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-/// What a route is.
+/// Kinds of routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// For everybody; tells nothing of any message.
+    /// For everybody; says nothing of any message.
     Open,
-    /// For whoever is signed in; tells of the messages that are theirs to see.
+    /// For anybody who is signed in; shows the messages that they may see.
     Signed,
     /// About one message, without contents.
     Item,
     /// Contents of one message.
     Contents,
-    /// Does something to a message.
+    /// Changes a message.
     Decide,
-    /// For whoever is signed in: changes something that is no message.
+    /// For anybody who is signed in: changes something other than a message.
     Change,
-    /// Takes a message back, or undoes that: its sender, and an administrator for him.
+    /// Takes a message back, or undoes that: its sender, or an administrator in their place.
     TakeBack,
-    /// What runs: GET for auditors and administrators, anything else for administrators.
+    /// Operations: GET for auditors and administrators, everything else for administrators.
     Operate,
-    /// For administrators alone.
+    /// Only for administrators.
     Administer,
-    /// The API, with a token that is good for this.
+    /// The API, with a token that has this scope.
     Api(Scope),
     /// The API, for everybody.
     ApiOpen,
 }
 
-/// Every route there is.
+/// All routes.
 const TABLE: &[(&str, &str, Kind)] = &[
     ("GET", "/healthz", Kind::Open),
     ("GET", "/readyz", Kind::Open),
@@ -130,14 +130,14 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("POST", "/account/back", Kind::Change),
 ];
 
-/// In the subject, and in the body: who may not know of a message sees neither.
+/// A word in the subject, and one in the body: who may not know of a message sees neither.
 const SUBJECT: &str = "kumquat-subject";
 const BODY: &str = "persimmon-body";
-/// A circle, as its form says it.
+/// A circle, as its form sends it.
 const CIRCLE: &str = "name=Board&members=a%40x.example%0D%0Ab%40y.example&days=30";
 const PASSWORD: &str = "correct-horse-battery";
 
-/// Everybody who asks.
+/// The roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Nobody,
@@ -192,7 +192,7 @@ impl Role {
         matches!(self, Self::Sender | Self::Approver | Self::Admin)
     }
 
-    /// Has a token that is good for this.
+    /// Has a token with this scope.
     fn may(self, scope: Scope) -> bool {
         match self {
             Self::ReadToken => matches!(scope, Scope::HeldRead),
@@ -202,7 +202,7 @@ impl Role {
     }
 }
 
-/// What came back.
+/// A response.
 struct Answer {
     status: u16,
     headers: HashMap<String, Vec<String>>,
@@ -215,7 +215,7 @@ impl Answer {
     }
 }
 
-/// The desk, and everybody's cookies and tokens.
+/// The desk, and the cookies and tokens of every role.
 struct Rig {
     running: Running,
     client: reqwest::Client,
@@ -290,7 +290,7 @@ impl Rig {
         Answer { status, headers: all, body: response.text().await.unwrap_or_default() }
     }
 
-    /// Signs in by password; the session's cookie.
+    /// Signs in by password; returns the session cookie.
     async fn sign_in(&self, user: &str) -> String {
         let page = self.ask("GET", "/login", &[], None).await;
         let browser = cookie(&page, "sekisho-browser").unwrap();
@@ -313,7 +313,7 @@ impl Rig {
         vec![("authorization", format!("Bearer {}", self.tokens[name]))]
     }
 
-    /// A message of Hanako's, held.
+    /// A held message of Hanako's.
     async fn hold(&self) -> Id {
         let stream = TcpStream::connect(self.running.smtp().unwrap()).await.unwrap();
         let (read, mut write) = stream.into_split();
@@ -351,8 +351,8 @@ impl Rig {
         self.running.desk().store.held(&one).await.unwrap()[0].state
     }
 
-    /// What is wrong with where an answer leads: whatever went wrong for people is said on a page of the
-    /// desk, and the page that a choice of language on the answer to a form returns to can be opened.
+    /// What is wrong with the target of a response: errors for people are shown on a page of the desk, and
+    /// the page to which a choice of language leads back can be opened.
     async fn leads_on(&self, answer: &Answer, role: Role, acts: bool) -> Option<&'static str> {
         if role.token() {
             return None;
@@ -408,7 +408,7 @@ fn csrf(body: &str) -> String {
     rest.split('"').next().unwrap().to_owned()
 }
 
-/// The route's path with this message in it.
+/// The path of the route with this message in it.
 fn filled(path: &str, id: Id) -> String {
     path.replace("{id}", id.as_str())
         .replace("{number}", "0")
@@ -419,7 +419,7 @@ fn filled(path: &str, id: Id) -> String {
         .replace("{*rest}", "x")
 }
 
-/// What a form of a route says, so that it would do something if it were allowed.
+/// The fields of a route's form that would make it take effect if allowed.
 fn form(path: &str, id: Id, csrf: &str) -> String {
     let more = match path {
         path if path.ends_with("/release") => "as=split",
@@ -477,7 +477,7 @@ async fn every_route_tells_each_role_what_is_theirs_to_know() {
     rig.running.shutdown().await;
 }
 
-/// What is wrong with an answer.
+/// What is wrong with a response.
 fn judge(kind: Kind, role: Role, answer: &Answer, state: HeldState) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut need = |good: bool, why: &str| {
@@ -550,8 +550,7 @@ fn judge(kind: Kind, role: Role, answer: &Answer, state: HeldState) -> Vec<Strin
     wrong
 }
 
-/// A link in the hands of whoever has it: it does what it is for, once, and what is safe only; GET and HEAD
-/// do nothing.
+/// A link works for anybody who has it: it does one safe thing, once. GET and HEAD change nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_do_only_what_they_are_for() {
     let rig = Box::pin(Rig::start()).await;
@@ -676,7 +675,7 @@ async fn approvers_links_respect_absences() {
     rig.running.shutdown().await;
 }
 
-/// Circles are seen by who decides or audits, and made, remembered and ended by who decides.
+/// Approvers and auditors see circles; approvers make, remember and end them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn circles_belong_to_those_who_decide() {
     let rig = Box::pin(Rig::start()).await;
@@ -698,7 +697,7 @@ async fn circles_belong_to_those_who_decide() {
             let wrong = rig.ask("POST", "/circles", &headers, Some(&format!("csrf={csrf}&{bad}"))).await;
             assert_eq!(wrong.status == 422, decides, "{role:?}: {}", wrong.status);
         }
-        // Whoever may not, ends none that somebody else made either.
+        // Who may not end a circle may not end one made by somebody else either.
         let by = "somebody".to_owned();
         let now = SystemClock.now();
         let expires = now.plus(std::time::Duration::from_hours(1));
@@ -724,8 +723,8 @@ async fn circles_belong_to_those_who_decide() {
     rig.running.shutdown().await;
 }
 
-/// Releasing as it is remembers those who see each other, where the form says so; a circle that nobody
-/// could make keeps the message held.
+/// A release as written remembers those who see each other, if the form says so. If the circle cannot be
+/// made, the message stays held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_remembers_a_circle() {
     let rig = Box::pin(Rig::start()).await;
@@ -754,8 +753,8 @@ async fn a_release_remembers_a_circle() {
     rig.running.shutdown().await;
 }
 
-/// After three releases of just these people a circle is offered, with the day on which it ends, to those who
-/// make circles and nobody else; not any more once there is one.
+/// After three releases for exactly these people a circle is offered, with the day on which it ends, and only
+/// to those who may make circles. Once there is one, it is not offered any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_circle_is_offered_after_three_releases() {
     let rig = Box::pin(Rig::start()).await;

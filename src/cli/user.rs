@@ -1,4 +1,4 @@
-//! `sekisho user`: the accounts in the file that `[auth] source` names.
+//! `sekisho user`: accounts in the file that `[auth] source` names.
 
 use super::ask::{self, unexpected};
 use super::layout::clean;
@@ -18,45 +18,45 @@ use std::io::{BufRead, IsTerminal, Read, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Most octets of a password that is read.
+/// Longest password that is read, in octets.
 const LONGEST: u64 = 4_096;
 
 /// What to do with accounts.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Add a user; the password is asked for
+    /// Add a user; asks for the password
     Add {
-        /// The name to sign in with; an address may be one
+        /// The login name; an address may be one
         name: String,
-        /// An address of theirs to send from; may stand several times
+        /// An address that the user may send from (may be repeated)
         #[arg(long = "address", value_name = "A")]
         addresses: Vec<Address>,
-        /// What they may be at the desk: approver, auditor or admin; may stand several times
+        /// A role at the desk: approver, auditor or admin (may be repeated)
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<Role>,
-        /// Read the password from standard input, its first line
+        /// Read the password from the first line of standard input
         #[arg(long)]
         password_stdin: bool,
     },
-    /// Say what a user may be at the desk
+    /// Set the roles of a user at the desk
     Roles {
-        /// Whom
+        /// The login name
         name: String,
-        /// approver, auditor or admin; may stand several times, and none takes all away
+        /// approver, auditor or admin (may be repeated); none removes all
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<Role>,
     },
-    /// Set another password
+    /// Change the password of a user
     Passwd {
-        /// Whose
+        /// The login name
         name: String,
-        /// Read the password from standard input, its first line
+        /// Read the password from the first line of standard input
         #[arg(long)]
         password_stdin: bool,
     },
-    /// Take a user out
+    /// Remove a user
     Remove {
-        /// Whom
+        /// The login name
         name: String,
     },
     /// Show all users
@@ -209,7 +209,7 @@ fn password(from_stdin: bool) -> Result<SecretString, Failure> {
     if first.expose_secret() == second.expose_secret() {
         Ok(first)
     } else {
-        Err(Failure::failed("the two are not the same"))
+        Err(Failure::failed("the two passwords differ"))
     }
 }
 
@@ -230,7 +230,7 @@ fn line() -> Result<SecretString, Failure> {
     read.map(|_| password).map_err(|error| Failure::failed(format!("the password cannot be read: {error}")))
 }
 
-/// The terminal does not show what is typed, as long as this lives.
+/// The terminal does not echo input while this value lives.
 struct Hidden;
 
 impl Hidden {
@@ -246,7 +246,7 @@ impl Drop for Hidden {
     }
 }
 
-/// Where there is no `stty`, the password is seen while it is typed: no reason to fail.
+/// Without `stty` the password is visible while it is typed; that is not an error.
 fn stty(what: &str) {
     let _ = Command::new("stty").arg(what).stdin(Stdio::inherit()).stderr(Stdio::null()).status();
 }

@@ -1,4 +1,4 @@
-//! The relay's own mail and hooks as typed values: who is told of what, when, and in whose place.
+//! The relay's own mail and webhooks as typed values: who is notified of what, when, and by which deputies.
 
 use super::units::Span;
 use super::{Base, Place, keys};
@@ -15,36 +15,36 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use toml::Spanned;
 
-/// Most hooks.
+/// Maximum number of webhooks.
 const MOST_HOOKS: usize = 16;
 
 /// `[notices]` and `[[approver]]`
 #[derive(Clone, Debug)]
 pub struct Notices {
-    /// From of the relay's own mail.
+    /// The From address of the relay's own mail.
     pub from: Address,
-    /// Who is told where there is no one else.
+    /// Who gets notices that have no other recipient.
     pub admin: Option<Address>,
-    /// In which language.
+    /// The language of notices.
     pub language: Language,
-    /// The zone that dates are written in.
+    /// The time zone of dates.
     pub zone: TimeZone,
-    /// How approvers are told.
+    /// How approvers are asked.
     pub asking: Asking,
 }
 
-/// `[[webhook]]`
+/// The table `[[webhook]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
-    /// Where it goes.
+    /// The URL that is called.
     pub url: String,
-    /// Told of what comes to be held.
+    /// It is called when a message is held.
     pub held: bool,
-    /// Told of decisions.
+    /// It is called when a message is decided.
     pub decided: bool,
     /// What it is told in.
     pub format: Format,
-    /// Networks that it may lie in although they are private.
+    /// Private networks in which the URL may be.
     pub allow: Vec<IpNet>,
 }
 
@@ -97,14 +97,14 @@ fn here(place: &Place<'_>, span: std::ops::Range<usize>, said: impl Into<String>
 
 fn zone(name: &Spanned<String>, place: &Place<'_>) -> Result<TimeZone, Diagnostic> {
     TimeZone::get(name.get_ref()).map_err(|_| {
-        let said = format!("`{}` is no time zone: write one as \"Asia/Tokyo\"", name.get_ref());
+        let said = format!("`{}` is not a time zone: write one such as \"Asia/Tokyo\"", name.get_ref());
         here(place, name.span(), said)
     })
 }
 
 fn date(text: &str, span: std::ops::Range<usize>, place: &Place<'_>) -> Result<Date, Diagnostic> {
     let parsed = (text.len() == 10).then(|| text.parse::<Date>().ok()).flatten();
-    parsed.ok_or_else(|| here(place, span, format!("`{text}` is no date: write it as \"2026-11-23\"")))
+    parsed.ok_or_else(|| here(place, span, format!("`{text}` is not a date: write it as \"2026-11-23\"")))
 }
 
 fn escalation(escalate: Spanned<keys::Escalate>, place: &Place<'_>) -> Result<Escalation, Diagnostic> {
@@ -138,13 +138,13 @@ fn by_address(keys: Vec<keys::Approver>, place: &Place<'_>) -> Result<HashMap<St
             language: one.language,
         };
         if approvers.insert(address.key().to_owned(), approver).is_some() {
-            return Err(here(place, span, format!("there is an [[approver]] {address} already")));
+            return Err(here(place, span, format!("there is already an [[approver]] {address}")));
         }
     }
     Ok(approvers)
 }
 
-/// `2026-12-28..2027-01-04`, or one day.
+/// `2026-12-28..2027-01-04`, or a single day.
 fn absence(text: &Spanned<String>, place: &Place<'_>) -> Result<(Date, Date), Diagnostic> {
     let (from, to) = text.get_ref().split_once("..").unwrap_or((text.get_ref(), text.get_ref()));
     let (from, to) = (date(from.trim(), text.span(), place)?, date(to.trim(), text.span(), place)?);
@@ -165,18 +165,18 @@ pub(super) fn webhooks(
         let url = hook.url.get_ref();
         if !is_url(url) {
             let said =
-                format!("`{url}` is no URL for a hook: it starts with https:// (or http://) and a host");
+                format!("`{url}` is not a URL for a hook: it starts with https:// (or http://) and a host");
             return Err(here(place, hook.url.span(), said));
         }
         if hooks.iter().any(|other| other.url == *url) {
-            return Err(here(place, hook.url.span(), format!("there is a [[webhook]] for {url} already")));
+            return Err(here(place, hook.url.span(), format!("there is already a [[webhook]] for {url}")));
         }
         if hooks.len() == MOST_HOOKS {
             return Err(here(place, hook.url.span(), format!("there are more than {MOST_HOOKS} hooks")));
         }
         let events = hook.events.get_ref();
         if let Some(unknown) = events.iter().find(|event| !["held", "decided"].contains(&event.as_str())) {
-            let said = format!("there is no event `{unknown}`: \"held\" and \"decided\" there are");
+            let said = format!("there is no event `{unknown}`: the events are \"held\" and \"decided\"");
             return Err(here(place, hook.events.span(), said));
         }
         if events.is_empty() {

@@ -21,21 +21,24 @@ fluent_templates::static_loader! {
     };
 }
 
-/// Who writes it.
+/// The sender of the mail.
 #[derive(Clone, Debug)]
 pub struct Letter {
     /// From.
     pub from: Address,
-    /// The right side of its Message-ID.
+    /// The domain part of its Message-ID.
     pub hostname: String,
-    /// What the desk is reached by, where that is known.
+    /// The URL of the desk, if it is known.
     pub url: Option<String>,
     /// Whom people ask for help.
     pub contact: Option<Bilingual>,
 }
 
-/// Composes it. The link in it only fills the code in, and only where it was asked for; from there it
-/// goes on to `back`.
+/// Composes the mail. Its link only fills the code in, and only in the browser that asked for it; after
+/// signing in it leads to `back`.
+///
+/// # Errors
+/// There is no randomness, or the message cannot be written.
 pub fn compose(
     letter: &Letter,
     to: &Address,
@@ -83,7 +86,7 @@ pub fn compose(
     Ok(OwnMail { about: None, to: vec![to.clone()], message: message.into(), answers: None, enclosed: None })
 }
 
-/// A path as a value in a query; what could end the link where a mail is read is escaped.
+/// Percent-encodes a path for a query; characters at which mail programs end links are escaped too.
 fn encoded(path: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
@@ -91,7 +94,7 @@ fn encoded(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            // Writing to a text cannot fail.
+            // Writing to a string cannot fail.
             let _ = write!(out, "%{byte:02X}");
         }
     }

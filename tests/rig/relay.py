@@ -122,13 +122,13 @@ class Relay:
             raise AssertionError(f"the relay ended at start with {self.process.returncode}:\n{self.output()}")
 
     def ready(self):
-        """Whether the log says so since the last start."""
+        """Whether the log says `ready` since the last start."""
         with open(self.log, "rb") as log:
             log.seek(self.seen)
             return re.search(rb"\bready\b", log.read()) is not None
 
     def output(self):
-        """What it wrote so far, its last part."""
+        """The last part of what it has logged."""
         return self.log.read_text("utf-8", "replace")[-4000:] if self.log.exists() else ""
 
     def stop(self, seconds=20):

@@ -1,4 +1,4 @@
-//! `[desk]`: where people reach it, who they are, and how they sign in.
+//! `[desk]`: its address, roles, and ways to sign in.
 
 use super::BindOrOff;
 use crate::config::units::{Network, Span};
@@ -6,7 +6,7 @@ use crate::policy::verdict::Bilingual;
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// `[desk]`
+/// The table `[desk]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Desk {
@@ -39,7 +39,7 @@ pub(in crate::config) enum Contact {
     Both(Bilingual),
 }
 
-/// `[desk.roles]`: who is more than a sender, by name or address.
+/// `[desk.roles]`: who has a role beyond that of a sender, by name or address.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Roles {
@@ -48,7 +48,7 @@ pub(in crate::config) struct Roles {
     pub(in crate::config) admin: Vec<String>,
 }
 
-/// `[desk.oidc]`
+/// The table `[desk.oidc]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Oidc {
