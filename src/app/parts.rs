@@ -99,7 +99,7 @@ pub(super) async fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> 
 pub(super) fn courier(config: &Config) -> courier::Settings {
     let places = super::upstream::places(config);
     courier::Settings {
-        places,
+        workers: places,
         ahead: 3 * places,
         hold_expiry: config.policy.expiry,
         // A file of managers that cannot be read is told of when the examiner is made.

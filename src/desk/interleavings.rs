@@ -79,7 +79,7 @@ impl Dispatch for Nowhere {
 }
 
 impl Reservation for Nowhere {
-    fn places(&self) -> usize {
+    fn slots(&self) -> usize {
         0
     }
     fn dispatch(self: Box<Self>, _: Arc<StoredMessage>, _: Vec<Claim>) {}

@@ -19,7 +19,7 @@ async fn before_the_dot_everything_goes_back() {
     let rows = rig.settles(id, &[Ready; 3]).await;
     assert!(rows.iter().all(|row| row.attempts == 0 && !row.possible_duplicate), "{rows:?}");
     assert!(rig.upstream.dotted().is_empty());
-    assert_eq!(rig.courier.reserve(5).places(), 0, "nothing is taken on any more");
+    assert_eq!(rig.courier.reserve(5).slots(), 0, "nothing is taken on any more");
     // The next run finds all of it due.
     assert_eq!(rig.store.claim(NOW, 10, minutes(1)).await.unwrap().len(), 3);
 }

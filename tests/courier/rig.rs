@@ -173,12 +173,12 @@ pub(crate) fn not_now() -> Fate {
 
 /// Numbers for tests: nothing is waited for longer than needed.
 pub(crate) fn settings() -> Settings {
-    Settings { places: 4, ahead: 8, poll: Duration::from_millis(10), ..Settings::default() }
+    Settings { workers: 4, ahead: 8, poll: Duration::from_millis(10), ..Settings::default() }
 }
 
 /// One place, and nothing claimed ahead of it.
 pub(crate) fn one_place() -> Settings {
-    Settings { places: 1, ahead: 0, ..settings() }
+    Settings { workers: 1, ahead: 0, ..settings() }
 }
 
 /// A courier on a store in a temporary folder, under a clock that stands.
