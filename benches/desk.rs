@@ -9,10 +9,9 @@ use sekisho::clock::Timestamp;
 use sekisho::id::Id;
 use sekisho::message::{Address, Envelope, Recipient};
 use sekisho::policy::risks::Risk;
+use sekisho::store::prelude::*;
 use sekisho::store::sqlite::{Options, SqliteStore};
-use sekisho::store::{
-    Body, HeldQuery, HeldState, HoldKind, NewHold, NewMessage, Origin, PeopleStore, Scope, Store,
-};
+use sekisho::store::{Body, HeldQuery, HeldState, HoldKind, NewHold, NewMessage, Origin, Scope};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

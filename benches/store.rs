@@ -10,9 +10,10 @@ use sekisho::id::Id;
 use sekisho::journal::Event;
 use sekisho::message::{Address, Envelope, Recipient};
 use sekisho::rewrite::plan::{Stamp, unread};
+use sekisho::store::prelude::*;
 use sekisho::store::sqlite::{Options, SqliteStore};
 use sekisho::store::{
-    AttemptResult, Body, DeliveryState, InitialState, NewDelivery, NewMessage, Origin, RecipientResult, Store,
+    AttemptResult, Body, DeliveryState, InitialState, NewDelivery, NewMessage, Origin, RecipientResult,
 };
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -76,6 +76,8 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("POST", "/held/{id}/return", Kind::Decide),
     ("POST", "/held/{id}/take-back", Kind::TakeBack),
     ("POST", "/held/{id}/undo", Kind::Decide),
+    ("GET", "/held/{id}/ask", Kind::Item),
+    ("POST", "/held/{id}/ask", Kind::Decide),
     ("GET", "/held/{id}/copies", Kind::Contents),
     ("GET", "/held/{id}/html", Kind::Contents),
     ("GET", "/held/{id}/attachment/{number}", Kind::Contents),
@@ -124,6 +126,8 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("POST", "/api/v1/knowledge/forget", Kind::Api(Scope::KnowledgeChange)),
     ("POST", "/logout", Kind::Change),
     ("POST", "/account/out", Kind::Change),
+    ("POST", "/account/away", Kind::Change),
+    ("POST", "/account/back", Kind::Change),
 ];
 
 /// A word in the subject, and one in the body: who may not know of a message sees neither.
@@ -234,7 +238,7 @@ impl Rig {
         let text = "[organisation]\ndomains = [\"example.co.jp\"]\n\
              [[listener]]\naddress = \"127.0.0.1:0\"\nallow = [\"127.0.0.0/8\"]\n\
              [upstream]\naddress = \"capture:out\"\n\
-             [policy]\nfiles = [\"policy.toml\"]\napprovers = [\"soumu@example.co.jp\"]\n\
+             [policy]\nfiles = [\"policy.toml\"]\napprovers = [\"soumu@example.co.jp\", \"bucho@example.co.jp\"]\n\
              [desk]\naddress = \"127.0.0.1:0\"\nurl = \"http://desk.example\"\npeople = \"people.toml\"\n\
              [desk.roles]\napprover = [\"jinji\"]\nauditor = [\"kansa\"]\nadmin = [\"boss\"]\n";
         let file = at.join("sekisho.toml");
@@ -583,6 +587,91 @@ async fn links_do_only_what_they_are_for() {
         let forged = rig.ask("POST", &path, &[], Some("reason=x")).await;
         assert_eq!(forged.status, 404, "{path}");
     }
+    rig.running.shutdown().await;
+}
+
+/// A link of an approver: it decides for who decides now, once, what is safe; nobody else's does anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn approvers_links_decide_what_is_safe() {
+    let rig = Box::pin(Rig::start()).await;
+    let links = Links::new(rig.running.desk().clone(), Some("http://desk.example"));
+    let address = |who: &str| Address::parse(&format!("{who}@example.co.jp")).unwrap();
+    let store = &rig.running.desk().store;
+    for (action, person, form, status, state) in [
+        (LinkAction::ApproveSplit, "soumu", "x=1", 303, HeldState::Released),
+        (LinkAction::GiveBack, "soumu", "canned=list", 303, HeldState::Returned),
+        (LinkAction::GiveBack, "soumu", "reason=no", 303, HeldState::Returned),
+        (LinkAction::GiveBack, "soumu", "canned=none-such", 422, HeldState::Held),
+        // as it is, nothing is sent by a link, whatever its form says
+        (LinkAction::GiveBack, "soumu", "as=as-is", 422, HeldState::Held),
+        // who was never asked, who does not decide on this, whose mail it is
+        (LinkAction::ApproveSplit, "jinji", "x=1", 403, HeldState::Held),
+        (LinkAction::ApproveSplit, "taro.suzuki", "x=1", 403, HeldState::Held),
+        (LinkAction::GiveBack, "hanako.sato", "reason=x", 403, HeldState::Held),
+    ] {
+        let id = rig.hold().await;
+        let message = store.message(id).await.unwrap();
+        let url = links.new_link(&address(person), &message, action).await.unwrap().unwrap();
+        let path = url.strip_prefix("http://desk.example").unwrap();
+        for method in ["GET", "HEAD", "GET"] {
+            let shown = rig.ask(method, path, &[], None).await;
+            assert_eq!(shown.status, if status == 403 { 403 } else { 200 }, "{method} {action:?} {person}");
+            let told = shown.body.contains(BODY);
+            assert_eq!(told, status != 403 && method == "GET", "{method} {action:?} {person} tells the text");
+            assert_eq!(rig.state(id).await, HeldState::Held, "{method} of a link changes nothing");
+        }
+        let cross = [("sec-fetch-site", "cross-site".to_owned())];
+        assert_eq!(rig.ask("POST", path, &cross, Some(form)).await.status, 403);
+        assert_eq!(rig.state(id).await, HeldState::Held, "another site presses no button");
+        for time in ["first", "again"] {
+            let done = rig.ask("POST", path, &[], Some(form)).await;
+            assert_eq!(done.status, status, "{action:?} {person} {form} {time}: {}", done.body);
+            assert_eq!(rig.state(id).await, state, "{action:?} {person} {form} {time}");
+        }
+        if state == HeldState::Held {
+            continue;
+        }
+        let held = store.message(id).await.unwrap().held.unwrap();
+        assert_eq!(held.decided_by.as_deref(), Some("soumu@example.co.jp"));
+        // What is decided is told, and no other link decides any more.
+        let other = links.new_link(&address("soumu"), &message, LinkAction::GiveBack).await.unwrap().unwrap();
+        let other = other.strip_prefix("http://desk.example").unwrap();
+        assert_eq!(rig.ask("POST", other, &[], Some("reason=late")).await.status, 303);
+        assert_eq!(rig.state(id).await, state);
+    }
+    rig.running.shutdown().await;
+}
+
+/// An approver's link respects absences: while its person is away their deputy's decides, and only then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn approvers_links_respect_absences() {
+    let rig = Box::pin(Rig::start()).await;
+    let desk = rig.running.desk();
+    let links = Links::new(desk.clone(), Some("http://desk.example"));
+    let (soumu, bucho) =
+        (Address::parse("soumu@example.co.jp").unwrap(), Address::parse("bucho@example.co.jp").unwrap());
+    let console = sekisho::desk::principal::Principal::console("root");
+    let stranger = Address::parse("taro.suzuki@example.co.jp").unwrap();
+    assert!(
+        desk.go_away(&console, &soumu, &stranger, desk.today()).await.is_err(),
+        "no approver of the same mail"
+    );
+    let id = rig.hold().await;
+    let message = desk.store.message(id).await.unwrap();
+    let mut paths = Vec::new();
+    for person in [&soumu, &bucho] {
+        let url = links.new_link(person, &message, LinkAction::GiveBack).await.unwrap().unwrap();
+        paths.push(url.strip_prefix("http://desk.example").unwrap().to_owned());
+    }
+    let get = async |at: usize| rig.ask("GET", &paths[at], &[], None).await.status;
+    assert_eq!((get(0).await, get(1).await), (200, 200), "both decide");
+    desk.go_away(&console, &soumu, &bucho, desk.today()).await.unwrap();
+    assert_eq!((get(0).await, get(1).await), (403, 200));
+    assert_eq!(rig.ask("POST", &paths[0], &[], Some("reason=x")).await.status, 403);
+    assert_eq!(rig.state(id).await, HeldState::Held);
+    assert!(desk.come_back(&console, &soumu).await.unwrap());
+    assert_eq!(rig.ask("POST", &paths[0], &[], Some("reason=x")).await.status, 303);
+    assert_eq!(rig.state(id).await, HeldState::Returned);
     rig.running.shutdown().await;
 }
 

@@ -1,12 +1,16 @@
 //! `sekisho user`: accounts in the file that `[auth] source` names.
 
+use super::ask::{self, unexpected};
 use super::layout::clean;
+use super::show;
 use super::{Context, Failure};
 use crate::accounts::file::edit::Editor;
 use crate::accounts::{Account, Role};
 use crate::config::{AuthSource, Config};
+use crate::control::{Answer, Request};
 use crate::message::Address;
 use clap::Subcommand;
+use jiff::civil::Date;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -57,9 +61,38 @@ pub(super) enum Verb {
     },
     /// Show all users
     List,
+    /// Say that an approver is away, and who decides in their place
+    Away {
+        /// The approver's address
+        approver: Address,
+        /// The last day, YYYY-MM-DD
+        #[arg(long, value_name = "DATE")]
+        until: Date,
+        /// Who is asked meanwhile: somebody who decides on the same mail
+        #[arg(long, value_name = "ADDR")]
+        deputy: Address,
+    },
+    /// Say that an approver is back
+    Back {
+        /// The approver's address
+        approver: Address,
+    },
+    /// Show who is away by their own word or by `away`
+    Absences,
 }
 
 pub(super) fn run(context: &Context, verb: &Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Away { approver, until, deputy } => {
+            let (deputy, until) = (deputy.clone(), until.to_string());
+            return absent(context, approver, &Request::Away { approver: approver.clone(), deputy, until });
+        }
+        Verb::Back { approver } => {
+            return absent(context, approver, &Request::Back { approver: approver.clone() });
+        }
+        Verb::Absences => return absences(context),
+        _ => {}
+    }
     let config = context.config()?;
     let path = file(&config)?;
     let mut editor = Editor::open(&path).map_err(Failure::failed)?;
@@ -79,12 +112,44 @@ pub(super) fn run(context: &Context, verb: &Verb) -> Result<(), Failure> {
             list(context, &editor);
             return Ok(());
         }
+        Verb::Away { .. } | Verb::Back { .. } | Verb::Absences => return Ok(()),
     };
     let (what, name) = done.map_err(Failure::failed)?;
     if context.out.json {
         context.out.json(&json!({ "user": name, "done": what, "file": path }));
     } else {
         context.out.line(&format!("{}: {what}", clean(name)));
+    }
+    Ok(())
+}
+
+/// Puts an absence down, or ends one.
+fn absent(context: &Context, approver: &Address, request: &Request) -> Result<(), Failure> {
+    let Answer::Absent(done) = ask::ask(context, request)? else { return Err(unexpected()) };
+    let what = match request {
+        Request::Away { .. } => "away",
+        _ if done => "back",
+        _ => "was not away",
+    };
+    if context.out.json {
+        context.out.json(&json!({ "approver": approver.as_str(), "done": what }));
+    } else {
+        context.out.line(&format!("{}: {what}", clean(approver.as_str())));
+    }
+    Ok(())
+}
+
+fn absences(context: &Context) -> Result<(), Failure> {
+    let Answer::Absences(all) = ask::ask(context, &Request::Absences)? else { return Err(unexpected()) };
+    if context.out.json {
+        context.out.json(&show::dated(&all));
+    } else if all.is_empty() {
+        context.out.line("nobody is away (absences in the configuration are not listed here)");
+    } else {
+        for one in &all {
+            let (who, deputy) = (clean(one.approver.as_str()), clean(one.deputy.as_str()));
+            context.out.line(&format!("{who}  until {}  {deputy} is asked", one.until));
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::keys::desk::{self as keys};
 use super::{Base, Place};
 use crate::diagnostic::Diagnostic;
 use crate::people::RoleNames;
+use crate::policy::verdict::Bilingual;
 use ipnet::IpNet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -32,6 +33,10 @@ pub struct Desk {
     pub admin_codes: bool,
     /// Whether people can sign in with passkeys; `url` must allow it.
     pub passkeys: bool,
+    /// Whether the mails to those who decide have links that decide.
+    pub mail_decisions: bool,
+    /// Whom people ask for help: it stands in the foot of each page and mail.
+    pub contact: Option<Bilingual>,
     /// Reverse proxies whose X-Forwarded-For is trusted.
     pub proxies: Vec<IpNet>,
     /// Networks that may read the metrics and the reasons for not being ready.
@@ -83,6 +88,8 @@ const CONNECTIONS: usize = 512;
 const CONNECTIONS_PER_CLIENT: usize = 64;
 /// Least of both: with fewer a single browser would have to wait.
 const FEWEST_CONNECTIONS: usize = 8;
+/// Longest line that says whom to ask, in characters.
+const LONGEST_CONTACT: usize = 200;
 /// Least `session` and `idle`.
 const SHORTEST: Duration = Duration::from_mins(1);
 
@@ -134,6 +141,8 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
         mail_codes: keys.mail_codes.unwrap_or(true),
         admin_codes: keys.admin_codes.unwrap_or(false),
         passkeys: keys.passkeys.unwrap_or(true),
+        mail_decisions: keys.mail_decisions.unwrap_or_else(|| keys.mail_codes.unwrap_or(true)),
+        contact: keys.contact.map(|contact| contact_line(contact, place)).transpose()?,
         proxies: keys.proxies.into_iter().map(|net| net.0).collect(),
         monitoring: keys.monitoring.map_or_else(local, |nets| nets.into_iter().map(|net| net.0).collect()),
         connections,
@@ -141,6 +150,24 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
         roles: names(keys.roles),
         oidc,
     })
+}
+
+/// One line in each language.
+fn contact_line(contact: keys::Contact, place: &Place<'_>) -> Result<Bilingual, Diagnostic> {
+    let both = match contact {
+        keys::Contact::One(text) => Bilingual::new(text.clone(), text),
+        keys::Contact::Both(both) => both,
+    };
+    for text in [&both.en, &both.ja] {
+        if text.trim().is_empty()
+            || text.chars().count() > LONGEST_CONTACT
+            || text.chars().any(char::is_control)
+        {
+            let why = format!("`contact` is one line of {LONGEST_CONTACT} characters at most");
+            return Err(place.wrong("[desk]", "contact", why));
+        }
+    }
+    Ok(both)
 }
 
 /// The addresses of this machine.

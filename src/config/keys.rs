@@ -12,7 +12,7 @@ pub(super) mod upstream;
 
 use super::units::{Network, Size, Span};
 pub(super) use approvers::Group;
-pub(super) use notices::{Approver, Escalate, Notices, OneOrMore, Webhook};
+pub(super) use notices::{Approver, Escalate, Format, Notices, OneOrMore, Webhook};
 pub(super) use sealing::{Dkim, Marks, Sign};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -196,6 +196,7 @@ pub(super) struct Policy {
     pub(super) approvers: Vec<crate::policy::approvers::Asked>,
     pub(super) managers: Option<PathBuf>,
     pub(super) expiry: Option<Span>,
+    pub(super) sender_first: Option<Span>,
 }
 
 /// The value of `[policy] mode`.

@@ -27,7 +27,7 @@ pub use accounts::{Auth, AuthSource, Ldap, LdapFind, ListenerAuth, Sending};
 pub use desk::{Desk, Oidc};
 use ipnet::IpNet;
 use keys::{Domains, File};
-pub use notices::{Notices, Webhook};
+pub use notices::{Format as WebhookFormat, Notices, Webhook};
 pub use sealing::{Dkim, DkimKey, Marks, selector, signing_domain};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -137,6 +137,8 @@ pub struct PolicyFiles {
     pub managers: Option<PathBuf>,
     /// How long a message is held before it is returned undecided.
     pub expiry: Duration,
+    /// So much working time a sender has before approvers are told of what he may settle alone.
+    pub sender_first: Duration,
 }
 
 /// The table `[limits]`.
@@ -226,6 +228,12 @@ impl Config {
         let groups = approvers::groups(keys.group, &place)?;
         let policy = policy(keys.policy, &base, &place)?;
         approvers::managers_named(&policy.approvers, &groups, policy.managers.is_some(), &place)?;
+        let desk = desk::desk(keys.desk, &base, &place)?;
+        let mut notices =
+            notices::notices(keys.notices, keys.approver, first_domain.as_deref(), &hostname, &place)?;
+        notices.asking.sender_first = policy.sender_first;
+        notices.asking.by_mail = desk.mail_decisions && desk.url.is_some();
+        let webhooks = notices::webhooks(keys.webhook, notices.language, &base, &place)?;
         let database = base.join(&keys.store.url.clone().map_or_else(|| "sekisho.db".into(), |url| url.0));
         Ok(Self {
             file: path.to_owned(),
@@ -245,21 +253,15 @@ impl Config {
             keep: store::retention(keys.store.keep, &keys.knowledge, &place)?,
             journal_key: keys.store.journal_key_file.map(|file| base.join(&file)),
             journal_head_to: keys.store.journal_head_to,
-            desk: desk::desk(keys.desk, &base, &place)?,
+            desk,
             limits: limits(&keys.limits, &place)?,
             copies: CopyOptions {
                 also_keep: keys.rewrite.also_keep.into_iter().map(|name| name.0).collect(),
                 hide_internal: keys.rewrite.hide_internal,
                 show_external_to_internal: keys.rewrite.show_external_to_internal,
             },
-            notices: notices::notices(
-                keys.notices,
-                keys.approver,
-                first_domain.as_deref(),
-                &hostname,
-                &place,
-            )?,
-            webhooks: notices::webhooks(keys.webhook, &base, &place)?,
+            notices,
+            webhooks,
             dns: dns::dns(keys.dns, &base, &place)?,
             first_domain,
             hostname,
@@ -428,6 +430,7 @@ fn policy(keys: keys::Policy, base: &Base, place: &Place<'_>) -> Result<PolicyFi
         approvers: keys.approvers,
         managers: keys.managers.map(|file| base.join(&file)),
         expiry: keys.expiry.map_or(Duration::from_hours(3 * 24), |span| span.0),
+        sender_first: keys.sender_first.map_or(Duration::from_hours(1), |span| span.0),
     })
 }
 

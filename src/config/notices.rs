@@ -3,6 +3,7 @@
 use super::units::Span;
 use super::{Base, Place, keys};
 use crate::diagnostic::Diagnostic;
+use crate::hook::Room;
 use crate::message::Address;
 use crate::notice::asking::{Approver, Asking, Escalation};
 use crate::notice::hours::{Digest, Hours};
@@ -41,10 +42,19 @@ pub struct Webhook {
     pub held: bool,
     /// It is called when a message is decided.
     pub decided: bool,
-    /// The file with the key that signs its calls.
-    pub secret_file: PathBuf,
+    /// What it is told in.
+    pub format: Format,
     /// Private networks in which the URL may be.
     pub allow: Vec<IpNet>,
+}
+
+/// `[[webhook]] format`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For programs; the file with the key of its signatures.
+    Json(PathBuf),
+    /// For people in a chat room, in a language.
+    Chat(Room, Language),
 }
 
 pub(super) fn notices(
@@ -76,7 +86,8 @@ pub(super) fn notices(
     let hours = Hours::new(&texts, holidays, zone.clone()).map_err(|why| here(place, hours_span, why))?;
     let escalation = keys.escalate.map(|escalate| escalation(escalate, place)).transpose()?;
     let digest = keys.digest.map_or(Ok(Digest::AtOnce), |text| digest(&text, place))?;
-    let asking = Asking { approvers: by_address(approvers, place)?, digest, hours, escalation };
+    let asking =
+        Asking { approvers: by_address(approvers, place)?, digest, escalation, ..Asking::plain(hours) };
     Ok(Notices { from, admin: keys.admin, language: keys.language.unwrap_or_default(), zone, asking })
 }
 
@@ -145,6 +156,7 @@ fn absence(text: &Spanned<String>, place: &Place<'_>) -> Result<(Date, Date), Di
 
 pub(super) fn webhooks(
     keys: Vec<keys::Webhook>,
+    language: Language,
     base: &Base,
     place: &Place<'_>,
 ) -> Result<Vec<Webhook>, Diagnostic> {
@@ -170,11 +182,25 @@ pub(super) fn webhooks(
         if events.is_empty() {
             return Err(here(place, hook.events.span(), "`events` is empty: the hook would never be called"));
         }
+        let told_in = hook.language.unwrap_or(language);
+        let format = match (hook.format, &hook.secret_file) {
+            (keys::Format::Json, Some(file)) => Format::Json(base.join(file)),
+            (keys::Format::Json, None) => {
+                let said = "the hook has no `secret_file`: JSON is signed with the key in it";
+                return Err(here(place, hook.url.span(), said));
+            }
+            (_, Some(_)) => {
+                let said = "a chat room checks no signature: leave `secret_file` out, the URL is the secret";
+                return Err(here(place, hook.url.span(), said));
+            }
+            (keys::Format::Teams, None) => Format::Chat(Room::Teams, told_in),
+            (keys::Format::Slack, None) => Format::Chat(Room::Slack, told_in),
+        };
         hooks.push(Webhook {
             url: url.clone(),
             held: events.iter().any(|event| event == "held"),
             decided: events.iter().any(|event| event == "decided"),
-            secret_file: base.join(&hook.secret_file),
+            format,
             allow: hook.allow.into_iter().map(|net| net.0).collect(),
         });
     }

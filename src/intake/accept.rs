@@ -332,7 +332,7 @@ impl Intake {
     pub(super) async fn commit(&self, mut message: NewMessage, asks: Vec<i64>) -> Result<(), StoreError> {
         let due = message.deliveries.iter().filter(|new| new.state == InitialState::Ready).count();
         let reservation = self.0.dispatch.reserve(due);
-        let places = reservation.places().min(due);
+        let places = reservation.slots().min(due);
         let until = self.0.clock.now().plus(self.0.settings.lease);
         for new in message.deliveries.iter_mut().take(places) {
             new.state = InitialState::Sending { until };

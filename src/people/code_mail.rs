@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::intake::OwnMail;
 use crate::message::Address;
-use crate::policy::verdict::Language;
+use crate::policy::verdict::{Bilingual, Language};
 use crate::token::Token;
 use fluent_templates::fluent_bundle::FluentValue;
 use fluent_templates::{LanguageIdentifier, Loader, langid};
@@ -30,6 +30,8 @@ pub struct Letter {
     pub hostname: String,
     /// The URL of the desk, if it is known.
     pub url: Option<String>,
+    /// Whom people ask for help.
+    pub contact: Option<Bilingual>,
 }
 
 /// Composes the mail. Its link only fills the code in, and only in the browser that asked for it; after
@@ -62,6 +64,13 @@ pub fn compose(
     }
     text.push_str(&said("code-mail-end"));
     text.push_str("\r\n");
+    if let Some(contact) = &letter.contact {
+        let contact = contact.text(language).to_owned();
+        let help = say(&tongue, "foot-contact", &[("contact", &contact)]);
+        for part in ["\r\n-- \r\n", &help, "\r\n"] {
+            text.push_str(part);
+        }
+    }
     let random = Token::new().map_err(io::Error::other)?;
     let seconds = now.0.div_euclid(1000);
     let message = MessageBuilder::new()
@@ -108,6 +117,7 @@ mod tests {
             from: Address::parse("sekisho@example.jp").unwrap(),
             hostname: "relay.example.jp".to_owned(),
             url: Some("https://desk.example.jp".to_owned()),
+            contact: Some(Bilingual::new("the office, 1234", "総務部 内線1234")),
         };
         let to = Address::parse("sato@example.jp").unwrap();
         for (language, word) in [(Language::En, "sign in"), (Language::Ja, "ログイン")] {

@@ -149,7 +149,7 @@ def it_takes_copies_of_named_sources_alone():
                            check=True, capture_output=True, text=True, timeout=60)
         relay.start()
         contains(relay.cli("check").stdout, "copies for the journal; nothing is relayed here")
-        equal(relay.copy(mail(), source="127.0.0.9"), "550 5.7.1 127.0.0.9 is no source of copies for the journal")
+        equal(relay.copy(mail(), source="127.0.0.9"), "550 5.7.1 127.0.0.9 may not send copies for the journal here")
         contains(relay.copy(mail(), source="127.0.0.3"), "250 2.0.0 noted as ")
         for name, said in (("hanako", "550 5.7.1 hanako may not send copies for the journal here"), ("host", "250 2.0.0 noted as ")):
             for source in ("127.0.0.9", "127.0.0.3"):

@@ -78,6 +78,8 @@ class Relay:
         self.config = self.folder / "sekisho.toml"
         if "grace" not in desk_extra:
             desk_extra += '\ngrace = "0s"'  # what is decided leaves at once
+        if "sender_first" not in policy_extra:
+            policy_extra += '\nsender_first = "0s"'  # approvers are told at once
         self.config.write_text(
             f'[organisation]\ndomains = ["example.co.jp"]\n{organisation}\n'
             f'[[listener]]\naddress = "127.0.0.1:{self.port}"\nallow = ["127.0.0.1/32"]\n{listener}\n'

@@ -2,6 +2,7 @@
 
 use super::BindOrOff;
 use crate::config::units::{Network, Span};
+use crate::policy::verdict::Bilingual;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -18,6 +19,8 @@ pub(in crate::config) struct Desk {
     pub(in crate::config) mail_codes: Option<bool>,
     pub(in crate::config) admin_codes: Option<bool>,
     pub(in crate::config) passkeys: Option<bool>,
+    pub(in crate::config) mail_decisions: Option<bool>,
+    pub(in crate::config) contact: Option<Contact>,
     #[serde(default)]
     pub(in crate::config) proxies: Vec<Network>,
     pub(in crate::config) monitoring: Option<Vec<Network>>,
@@ -26,6 +29,14 @@ pub(in crate::config) struct Desk {
     #[serde(default)]
     pub(in crate::config) roles: Roles,
     pub(in crate::config) oidc: Option<Oidc>,
+}
+
+/// `contact`: one text, or one in each language.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(in crate::config) enum Contact {
+    One(String),
+    Both(Bilingual),
 }
 
 /// `[desk.roles]`: who has a role beyond that of a sender, by name or address.

@@ -51,13 +51,26 @@ pub(in crate::config) struct Approver {
     pub(in crate::config) language: Option<Language>,
 }
 
+/// `[[webhook]] format`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::config) enum Format {
+    #[default]
+    Json,
+    Teams,
+    Slack,
+}
+
 /// The table `[[webhook]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Webhook {
     pub(in crate::config) url: Spanned<String>,
     pub(in crate::config) events: Spanned<Vec<String>>,
-    pub(in crate::config) secret_file: PathBuf,
+    #[serde(default)]
+    pub(in crate::config) format: Format,
+    pub(in crate::config) language: Option<Language>,
+    pub(in crate::config) secret_file: Option<PathBuf>,
     #[serde(default)]
     pub(in crate::config) allow: Vec<Network>,
 }

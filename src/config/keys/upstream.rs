@@ -125,7 +125,7 @@ impl TryFrom<String> for UpstreamTls {
 pub(in crate::config) struct PinText(pub(in crate::config) Pin);
 
 impl TryFrom<String> for PinText {
-    type Error = crate::upstream::smarthost::NoPin;
+    type Error = crate::upstream::smarthost::InvalidPin;
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse().map(Self)
     }
