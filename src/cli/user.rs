@@ -123,7 +123,7 @@ pub(super) fn run(context: &Context, verb: &Verb) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Puts an absence down, or ends one.
+/// Records an absence, or ends one.
 fn absent(context: &Context, approver: &Address, request: &Request) -> Result<(), Failure> {
     let Answer::Absent(done) = ask::ask(context, request)? else { return Err(unexpected()) };
     let what = match request {

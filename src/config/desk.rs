@@ -33,9 +33,9 @@ pub struct Desk {
     pub admin_codes: bool,
     /// Whether people can sign in with passkeys; `url` must allow it.
     pub passkeys: bool,
-    /// Whether the mails to those who decide have links that decide.
+    /// Whether notices to approvers have links that decide.
     pub mail_decisions: bool,
-    /// Whom people ask for help: it stands in the foot of each page and mail.
+    /// Who helps people with questions; shown at the foot of each page and notice.
     pub contact: Option<Bilingual>,
     /// Reverse proxies whose X-Forwarded-For is trusted.
     pub proxies: Vec<IpNet>,
@@ -88,7 +88,7 @@ const CONNECTIONS: usize = 512;
 const CONNECTIONS_PER_CLIENT: usize = 64;
 /// Least of both: with fewer a single browser would have to wait.
 const FEWEST_CONNECTIONS: usize = 8;
-/// Longest line that says whom to ask, in characters.
+/// Longest `contact`, in characters.
 const LONGEST_CONTACT: usize = 200;
 /// Least `session` and `idle`.
 const SHORTEST: Duration = Duration::from_mins(1);
@@ -152,7 +152,7 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
     })
 }
 
-/// One line in each language.
+/// One text per language.
 fn contact_line(contact: keys::Contact, place: &Place<'_>) -> Result<Bilingual, Diagnostic> {
     let both = match contact {
         keys::Contact::One(text) => Bilingual::new(text.clone(), text),

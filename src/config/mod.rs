@@ -137,7 +137,8 @@ pub struct PolicyFiles {
     pub managers: Option<PathBuf>,
     /// How long a message is held before it is returned undecided.
     pub expiry: Duration,
-    /// So much working time a sender has before approvers are told of what he may settle alone.
+    /// How much working time a sender has before approvers are notified of a held message that the sender may
+    /// settle alone.
     pub sender_first: Duration,
 }
 

@@ -42,18 +42,18 @@ pub struct Webhook {
     pub held: bool,
     /// It is called when a message is decided.
     pub decided: bool,
-    /// What it is told in.
+    /// The format of its calls.
     pub format: Format,
     /// Private networks in which the URL may be.
     pub allow: Vec<IpNet>,
 }
 
-/// `[[webhook]] format`
+/// The value of `[[webhook]] format`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For programs; the file with the key of its signatures.
+    /// For programs: signed JSON. The file contains the signing key.
     Json(PathBuf),
-    /// For people in a chat room, in a language.
+    /// For people in a chat room, in this language.
     Chat(Room, Language),
 }
 

@@ -31,7 +31,7 @@ pub(in crate::config) struct Desk {
     pub(in crate::config) oidc: Option<Oidc>,
 }
 
-/// `contact`: one text, or one in each language.
+/// `contact`: one text, or one per language.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(in crate::config) enum Contact {

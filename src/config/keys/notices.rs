@@ -51,7 +51,7 @@ pub(in crate::config) struct Approver {
     pub(in crate::config) language: Option<Language>,
 }
 
-/// `[[webhook]] format`
+/// The value of `[[webhook]] format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::config) enum Format {
