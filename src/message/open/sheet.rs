@@ -27,7 +27,8 @@ pub fn first_rows(octets: &[u8], most: usize) -> Option<Vec<Vec<String>>> {
     spool.write(octets);
     let mut file = spool.into_reader().ok()?;
     let names = zip::names(&mut file).ok()?;
-    let sheets = names.iter().filter(|name| name.starts_with("xl/worksheets/") && name.ends_with(".xml"));
+    let sheets =
+        names.iter().filter(|name| name.starts_with("xl/worksheets/") && name.strip_suffix(".xml").is_some());
     let sheet = sheets.min_by_key(|name| (name.len(), name.as_str()))?.clone();
     let mut read = |name: &str| zip::beginning(&mut file, name, UNPACKED).ok().flatten();
     let sheet = read(&sheet)?;
