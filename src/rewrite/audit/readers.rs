@@ -321,6 +321,8 @@ fn cut_lines_in_texts() {
     let cuts = ["\r\n ", "\n\t", "=\r\n", "=\n", "\\\n", "\\\r\n", " \r\n", " \n"];
     let text = |cut: &str| format!("x:\r\nto: ta{cut}ro@exam{cut}ple.com\r\n");
     in_all_texts(2, cuts.map(text));
+    // Base64 of cards and directories is folded, too.
+    in_all_texts(1, ["\r\n ", "\n "].map(|cut| format!("mail::{cut}dGFyb0Bl{cut}eGFtcGxl{cut}LmNvbQ==\r\n")));
     in_all_texts(1, ["\\\n    ", "\\\r\n  "].map(text));
 }
 

@@ -254,7 +254,7 @@ impl Within {
     fn new(plan: Plan) -> Self {
         let (depth, lines) = (plan.depth.saturating_sub(1), plan.lines - 1);
         Self {
-            plan: Plan { tokens: false, depth, lines, is_html: false, ..plan },
+            plan: Plan { depth, lines, is_html: false, ..plan },
             unescape: Unescape::new(Digits::Lines),
             before: History::default(),
             folded: Lazy::default(),
