@@ -6,17 +6,16 @@ use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
 use crate::id::Id;
 use crate::journal::Event;
+pub use crate::lifecycle::UNDO;
 use crate::message::Address;
 use crate::policy::risks;
 use crate::store::circles::Circle;
 use crate::store::forks::{Again, HoldWaiting};
 use crate::store::{
-    HeldDecision, HeldRow, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Place, Reason, StoredMessage,
+    Glance, HeldDecision, HeldRow, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Place, Reason,
+    StoredMessage,
 };
 use std::time::Duration;
-
-/// How long taking back can be undone: a mail scanner that follows a link destroys nothing.
-pub const UNDO: Duration = Duration::from_hours(24);
 
 /// A decision is waited for so long at least, once a release was undone.
 const LEFT: Duration = Duration::from_hours(1);
@@ -79,8 +78,12 @@ impl Desk {
         let why = if own { TAKEN_BACK } else { TAKEN_BACK_FOR };
         self.store
             .decide(HeldDecision {
-                notices: vec![NewNotice { kind: NoticeKind::TakenBack, due: now }],
+                notices: vec![
+                    NewNotice { kind: NoticeKind::TakenBack, due: now },
+                    NewNotice { kind: NoticeKind::Settled, due: now },
+                ],
                 events: vec![Event::TakenBack { by: who.name.clone() }],
+                deciders: who.addresses.clone(),
                 undo_until: Some(now.plus(UNDO)),
                 ..HeldDecision::new(item.id, HeldState::Returned, &who.name, now, why)
             })
@@ -154,6 +157,8 @@ impl Desk {
                 "宛先の全員が互いに見えてよい、と差出人が述べています",
             ));
         }
+        let seen = self.examine(&examiner, item).await;
+        let glance = seen.map(|seen| Glance::of(&seen.facts)).unwrap_or_default();
         let Request { expires, notices } = self.request(now);
         let hold = NewHold {
             kind: HoldKind::Ask,
@@ -162,6 +167,7 @@ impl Desk {
             expires,
             approvers: approvers.unwrap_or_default(),
             place: Place::default(),
+            glance,
         };
         let wish = HoldWaiting {
             id: item.id,

@@ -199,4 +199,6 @@ impl Rule {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

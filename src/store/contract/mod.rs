@@ -11,14 +11,17 @@ mod known;
 mod learned;
 mod memory;
 mod messages;
+mod nodes;
 mod notices;
 mod observed;
 mod people;
 
 use super::*;
-use crate::journal::Event;
+use crate::journal::{Entry, Event};
 use crate::message::{Address, Envelope, HeaderEdits, Recipient};
+use crate::policy::facts::Disclosed;
 use crate::rewrite::Delivery;
+use bytes::Bytes;
 pub(super) use circles::*;
 pub(super) use deliveries::*;
 pub(super) use desk::*;
@@ -27,15 +30,23 @@ pub(super) use known::*;
 pub(super) use learned::*;
 pub(super) use memory::*;
 pub(super) use messages::*;
+pub(super) use nodes::*;
 pub(super) use notices::*;
 pub(super) use observed::*;
 pub(super) use people::*;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Opens the engine under test; every time on the same data.
 pub(super) trait Harness: Send + Sync {
     /// The engine, opened (again).
     fn open(&self) -> Arc<dyn Store>;
+
+    /// Another handle on the same data while `first` is open, as a second node has it. An engine whose data
+    /// one process owns has no second: the same handle stands for both.
+    fn beside(&self, first: &Arc<dyn Store>) -> Arc<dyn Store> {
+        Arc::clone(first)
+    }
 }
 
 /// Makes a test of every function of the suite.
@@ -137,6 +148,7 @@ pub(super) fn held_message(random: u64, recipients: &[&str]) -> NewMessage {
         expires: at(60),
         approvers: addresses(&["Soumu@example.co.jp"]),
         place: Place::default(),
+        glance: Glance::default(),
     });
     message
 }

@@ -1,13 +1,15 @@
 //! A message as rows: made by whoever asks, so that the writer only binds and steps.
 
-use super::{chain, codes, schema, terms};
+use super::{codes, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::journal::Event;
+use crate::lifecycle::counting::{self, Counts};
+use crate::lifecycle::delivery::{FIRST_CLAIM, Progress};
 use crate::message::{Address, Envelope, Fork};
+use crate::policy::Verdict;
 use crate::policy::facts::Disclosed;
-use crate::policy::{Demand, Verdict};
 use crate::rewrite::Delivery;
+use crate::store::chain::format;
 use crate::store::{
     Body, Claim, InitialState, Lease, NewDelivery, NewHold, NewMessage, NewNotice, Origin, Place, StoreError,
 };
@@ -16,8 +18,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// The token of a delivery that is accepted as `Sending`, and its first attempt.
-const FIRST_CLAIM: i64 = 1;
+/// Most attachments that are named beside a hold, and most characters of a name.
+const FILES: usize = 100;
+const LONGEST_NAME: usize = 200;
 
 /// What the content row keeps of a message beside its bytes.
 #[derive(Serialize)]
@@ -37,11 +40,7 @@ pub(super) struct Meta {
 
 /// One delivery's row.
 pub(super) struct CopyRow {
-    pub(super) state: i64,
-    pub(super) due: i64,
-    pub(super) token: i64,
-    pub(super) attempts: i64,
-    pub(super) queued: i64,
+    pub(super) progress: Progress,
     pub(super) recipients: usize,
     pub(super) copy: Vec<u8>,
 }
@@ -54,13 +53,9 @@ pub(super) struct HoldRow {
     pub(super) hits: String,
     pub(super) approvers: Vec<String>,
     pub(super) place: Place,
-}
-
-/// What would have been done to a message that passed in observe mode.
-pub(super) struct ObservedRow {
-    pub(super) action: String,
-    pub(super) prevented: i64,
-    pub(super) rules: String,
+    /// As a list shows it; see `Glance`.
+    pub(super) author: String,
+    pub(super) files: String,
 }
 
 /// A ledger entry's row.
@@ -78,10 +73,7 @@ pub(super) struct MessageRows {
     pub(super) keys: Option<String>,
     pub(super) message_id: String,
     pub(super) subject: String,
-    pub(super) action: String,
-    pub(super) exposures: i64,
-    pub(super) prevented: bool,
-    pub(super) observed: Option<ObservedRow>,
+    pub(super) counts: Counts,
     pub(super) events: String,
     pub(super) meta: String,
     pub(super) needles: String,
@@ -102,7 +94,6 @@ pub(super) struct MessageRows {
 impl MessageRows {
     pub(super) fn of(message: &NewMessage) -> Result<Self, StoreError> {
         let (people, keys) = people(&message.envelope);
-        let (action, exposures) = decided(message);
         let meta = MetaRef {
             origin: &message.origin,
             envelope: &message.envelope,
@@ -115,15 +106,12 @@ impl MessageRows {
             keys,
             message_id: message.message_id.clone(),
             subject: message.subject.clone(),
-            action,
-            exposures,
-            prevented: message.deliveries.iter().any(|new| new.delivery.is_rewritten()),
-            observed: observed(message)?,
+            counts: counting::counts(message),
             events: to_json(&message.events)?,
             meta: to_json(&meta)?,
             needles: to_json(&message.needles)?,
             header: message.header.clone(),
-            sealed: chain::seal(&message.header),
+            sealed: format::sealed(&message.header),
             body: message.body.clone(),
             copies: copies(&message.deliveries, message.received),
             hold: message.held.as_ref().map(hold).transpose()?,
@@ -180,32 +168,6 @@ pub(super) fn sender_of(people: &str) -> &str {
     people.strip_prefix('\n').unwrap_or(people).lines().next().unwrap_or_default()
 }
 
-fn decided(message: &NewMessage) -> (String, i64) {
-    for event in &message.events {
-        if let Event::Accepted { action, exposures, .. } = event {
-            return (action.clone(), i64::try_from(*exposures).unwrap_or(i64::MAX));
-        }
-    }
-    ("own".to_owned(), 0)
-}
-
-fn observed(message: &NewMessage) -> Result<Option<ObservedRow>, StoreError> {
-    let would = message.events.iter().find_map(|event| match event {
-        Event::Accepted { would, .. } => would.as_ref(),
-        _ => None,
-    });
-    let Some(would) = would else { return Ok(None) };
-    let rules = message.verdict.iter().flat_map(|verdict| &verdict.rules);
-    let demanding = rules.filter(|rule| rule.matched && rule.demand != Demand::default());
-    let said: Vec<(&str, &str, &str)> =
-        demanding.map(|rule| (rule.name.as_str(), rule.why.as_str(), rule.why_ja.as_str())).collect();
-    Ok(Some(ObservedRow {
-        action: would.action.clone(),
-        prevented: i64::try_from(would.exposures_prevented).unwrap_or(i64::MAX),
-        rules: to_json(&said)?,
-    }))
-}
-
 /// Rows of copies that are first due at `now`.
 pub(super) fn copies(deliveries: &[NewDelivery], now: Timestamp) -> Vec<CopyRow> {
     deliveries.iter().map(|new| copy(new, now)).collect()
@@ -217,7 +179,11 @@ pub(super) fn without(row: &CopyRow, known: &HashSet<String>) -> Result<Option<C
         .map_err(|error| StoreError::Unreadable(format!("the copy: {error}")))?;
     let rest = delivery.only_for(|address| !known.contains(address.key()));
     let recipients = rest.recipients().len();
-    Ok((recipients > 0).then(|| CopyRow { recipients, copy: rest.to_bytes(), ..*row }))
+    Ok((recipients > 0).then(|| CopyRow {
+        progress: row.progress.clone(),
+        recipients,
+        copy: rest.to_bytes(),
+    }))
 }
 
 /// What the content row keeps, without these recipients.
@@ -239,17 +205,8 @@ pub(super) fn people_without(people: &str, known: &HashSet<String>) -> String {
 }
 
 fn copy(new: &NewDelivery, now: Timestamp) -> CopyRow {
-    let (state, due, queued, sending) = match new.state {
-        InitialState::Ready => (codes::READY, now.0, now.0, 0),
-        InitialState::Waiting(at) => (codes::WAITING, at.0, at.0, 0),
-        InitialState::Sending { until } => (codes::SENDING, until.0, now.0, FIRST_CLAIM),
-    };
     CopyRow {
-        state,
-        due,
-        token: sending,
-        attempts: sending,
-        queued,
+        progress: Progress::born(new.state, now),
         recipients: new.delivery.recipients().len(),
         copy: new.delivery.to_bytes(),
     }
@@ -274,10 +231,10 @@ pub(super) fn fresh_claims(row: i64, message: &NewMessage) -> Vec<Claim> {
     for (key, new) in (schema::base(row) + 1..).zip(&message.deliveries) {
         if let InitialState::Sending { .. } = new.state {
             claims.push(Claim {
-                lease: Lease { delivery: key, token: FIRST_CLAIM },
+                lease: Lease { delivery: key, token: i64::from(FIRST_CLAIM) },
                 message: id,
                 delivery: new.delivery.clone(),
-                attempt: 1,
+                attempt: FIRST_CLAIM,
                 possible_duplicate: false,
                 queued,
             });
@@ -294,7 +251,18 @@ pub(super) fn hold(hold: &NewHold) -> Result<HoldRow, StoreError> {
         hits: to_json(&hold.hits)?,
         approvers: hold.approvers.iter().map(|address| address.key().to_owned()).collect(),
         place: hold.place.clone(),
+        author: line_of(&hold.glance.author),
+        files: files(&hold.glance.files),
     })
+}
+
+/// Names on a line each: a line break within one is a blank. Those without a name are counted, too.
+fn files(names: &[String]) -> String {
+    names.iter().take(FILES).map(|name| line_of(name) + "\n").collect()
+}
+
+fn line_of(text: &str) -> String {
+    text.chars().take(LONGEST_NAME).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 pub(super) fn ledger(entry: &Disclosed, at: Timestamp) -> Result<LedgerRow, StoreError> {

@@ -185,6 +185,11 @@ impl PeopleStore for SqliteStore {
         self.readers.read(move |db| held::page(db, &query)).await
     }
 
+    async fn held_count(&self, query: &HeldQuery, most: usize) -> Result<usize, StoreError> {
+        let query = query.clone();
+        self.readers.read(move |db| held::count(db, &query, most)).await
+    }
+
     async fn held_counts(&self, scope: &Scope) -> Result<BTreeMap<HeldState, usize>, StoreError> {
         let scope = scope.clone();
         self.readers.read(move |db| held::counts(db, &scope)).await
@@ -244,6 +249,8 @@ fn action(action: LinkAction) -> i64 {
         LinkAction::AskAsIs => 3,
         LinkAction::View => 4,
         LinkAction::AskAgain => 5,
+        LinkAction::ApproveSplit => 6,
+        LinkAction::GiveBack => 7,
     }
 }
 
@@ -255,6 +262,8 @@ fn to_action(code: i64) -> Result<LinkAction, StoreError> {
         3 => LinkAction::AskAsIs,
         4 => LinkAction::View,
         5 => LinkAction::AskAgain,
+        6 => LinkAction::ApproveSplit,
+        7 => LinkAction::GiveBack,
         _ => return Err(StoreError::Unreadable(format!("there is no link that does {code}"))),
     })
 }

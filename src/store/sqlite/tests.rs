@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::store::InitialState;
-use crate::store::chain::ChainStore;
 use crate::store::contract::{Harness, NOW, at, contract_tests, message};
-use crate::store::forks::ForksStore;
+use crate::store::prelude::*;
+use crate::store::{HeldFilter, QueueFilter};
 use std::sync::Mutex;
 use tempfile::TempDir;
 
@@ -43,12 +43,15 @@ contract_tests! { Folder::new();
     the_ledger_remembers, summarises,
     what_would_have_been_stands_apart, totals_never_fall, finds_by_subject,
     keeps_sessions, codes_are_good_once, tokens_have_names, links_are_used_once, lists_within_a_scope,
+    absences_come_and_go, who_was_told_is_known, asked_as_is_is_found,
     asks_are_answered_once, digests_take_all_that_waits, untried_mail_is_noted, hooks_are_told,
     the_same_is_kept_once, what_failed_may_come_again, what_went_back_may_come_again, of_many_the_same_one_is_kept,
     transactions_are_one_item, an_item_is_decided_whole, taking_held_mail_back_is_undone,
     delayed_mail_is_taken_back, delayed_mail_goes_now_or_is_held, a_release_is_undone_before_it_leaves,
     circles_come_and_go, the_chain_holds,
     what_is_learned_counts_once, strangers_are_told_apart, people_are_forgotten, knowledge_has_its_time,
+    two_nodes_claim_apart, a_lease_is_of_one_node, two_nodes_keep_the_same_once, two_nodes_make_one_item,
+    what_one_node_changes_the_other_sees, two_nodes_tell_once,
     what_was_delivered_teaches, answers_are_those_of_a_plain_look, knowledge_is_shown,
 }
 

@@ -7,7 +7,7 @@ use crate::journal::Event;
 use crate::message::Address;
 use crate::message::fork::Variant;
 use crate::policy::Disclosure;
-use crate::policy::facts::Disclosed;
+use crate::policy::facts::{Disclosed, Facts};
 use crate::policy::risks::{self, Kind, Risk};
 use crate::policy::verdict::{Bilingual, Language};
 use crate::rewrite::Hit;
@@ -41,6 +41,26 @@ pub struct NewHold {
     pub approvers: Vec<Address>,
     /// Where it stands among the forks of its mail.
     pub place: Place,
+    /// What a list shows of it beside its people.
+    pub glance: Glance,
+}
+
+/// What a list shows of a held message beside its people, and finds it by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// What its author goes by: the display name of From.
+    pub author: String,
+    /// The names of its attachments, pictures in the text aside.
+    pub files: Vec<String>,
+}
+
+impl Glance {
+    /// Of a message that was looked at.
+    pub fn of(facts: &Facts) -> Self {
+        let author = facts.from.first().and_then(|mailbox| mailbox.name.clone());
+        let files = facts.body.attachments.iter().filter(|file| !file.in_text);
+        Self { author: author.unwrap_or_default(), files: files.map(|file| file.name.clone()).collect() }
+    }
 }
 
 /// One reason to hold a message: what people read, and the risk that it tells of.
@@ -274,6 +294,8 @@ pub struct HeldDecision {
     pub way: Option<Way>,
     /// Until when this may be undone.
     pub undo_until: Option<Timestamp>,
+    /// The addresses of who decides: they are not told that somebody did.
+    pub deciders: Vec<Address>,
 }
 
 impl HeldDecision {
@@ -293,6 +315,7 @@ impl HeldDecision {
             siblings: Vec::new(),
             way: None,
             undo_until: None,
+            deciders: Vec::new(),
         }
     }
 }
@@ -335,6 +358,36 @@ impl Stop {
             expires: self.expires,
             approvers: self.approvers.clone(),
             place: Place::default(),
+            // Nobody looks into it again: what is known of it stays.
+            glance: Glance::default(),
         }
     }
+}
+
+/// A delayed mail is to be held.
+#[derive(Clone, Debug)]
+pub struct HoldWaiting {
+    /// Any transaction of it.
+    pub id: Id,
+    /// When.
+    pub at: Timestamp,
+    /// How it is held.
+    pub hold: NewHold,
+    /// What is written down.
+    pub event: Event,
+    /// Notices that it makes due.
+    pub notices: Vec<NewNotice>,
+}
+
+/// A held item that was taken back is to be held again.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// Which.
+    pub id: Id,
+    /// Who asks for it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// When it expires now.
+    pub expires: Timestamp,
 }
