@@ -14,7 +14,7 @@ const PRESCAN: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct Readings {
     open: Vec<(Decoder, usize)>,
-    /// SpoolReader while the text may still turn out to be in an undeclared set.
+    /// Present while the text may still turn out to be in an undeclared set.
     guess: Option<Guess>,
     kind: Kind,
     decoded: String,
