@@ -209,17 +209,13 @@ impl Links {
         let who = as_whom(offer.action, &offer.person);
         let id = offer.message;
         let done = match offer.action {
-            LinkAction::ApproveSplit => {
-                self.desk.split_now(&who, id, ticked).await?;
-                "split"
-            }
             LinkAction::GiveBack if reason.trim().is_empty() => return Err(DeskError::NoReason),
             LinkAction::GiveBack => {
                 let reason: String = reason.trim().chars().take(LONGEST_REASON).collect();
                 self.desk.give_back(&who, id, &reason).await?;
                 "returned"
             }
-            LinkAction::Split => {
+            LinkAction::Split | LinkAction::ApproveSplit => {
                 self.desk.split_now(&who, id, ticked).await?;
                 "split"
             }

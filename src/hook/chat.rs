@@ -250,6 +250,7 @@ mod tests {
         News::Decided { key: "settled-split", by: "soumu@example.co.jp".to_owned() }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a test is told to write what it expects")]
     /// Compares with a file; `SEKISHO_GOLDEN=write` writes it.
     fn golden(name: &str, value: &Value) {
         let path = format!("{}/../../src/hook/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));

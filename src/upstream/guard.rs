@@ -98,11 +98,10 @@ impl Guarded {
         state.breaker = std::mem::take(&mut state.breaker).after(event, self.clock.now(), &self.limits);
         let is = state.breaker.admits();
         if was != is {
-            match is {
-                Some(_) => {
-                    tracing::warn!(upstream = self.name(), breaker = %state.breaker, "circuit breaker opened");
-                }
-                None => tracing::warn!(upstream = self.name(), "circuit breaker closed"),
+            if is.is_some() {
+                tracing::warn!(upstream = self.name(), breaker = %state.breaker, "circuit breaker opened");
+            } else {
+                tracing::warn!(upstream = self.name(), "circuit breaker closed");
             }
             if self.named {
                 self.tally.suspended(self.name(), is.is_some());

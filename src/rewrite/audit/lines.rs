@@ -18,6 +18,10 @@ pub(super) fn may_join(before: &[u8], bytes: &[u8]) -> bool {
     joins_within(&seam) || joins_within(bytes)
 }
 
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "asked of each octet: without branches it is asked of many at once"
+)]
 fn joins_within(text: &[u8]) -> bool {
     let is_sign = |one: u8, other: u8| {
         let other_small = other | 0x20;

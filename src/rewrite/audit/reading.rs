@@ -246,7 +246,7 @@ struct Within {
     before: History,
     folded: Lazy<Joined>,
     flowed: Lazy<Joined>,
-    within: Lazy<Within>,
+    deeper: Lazy<Within>,
     text: Vec<u8>,
 }
 
@@ -259,7 +259,7 @@ impl Within {
             before: History::default(),
             folded: Lazy::default(),
             flowed: Lazy::default(),
-            within: Lazy::default(),
+            deeper: Lazy::default(),
             text: Vec::new(),
         }
     }
@@ -272,7 +272,7 @@ impl Within {
         }
         if plan.lines > 0 {
             let hot = lines::may_join(self.before.tail(), text);
-            self.within.feed(needles, (&self.before, text, hot), || Self::new(plan), found);
+            self.deeper.feed(needles, (&self.before, text, hot), || Self::new(plan), found);
         }
         self.before.push(text);
     }
@@ -291,7 +291,7 @@ impl Machine for Within {
         self.views(needles, found);
         self.folded.finish(needles, found);
         self.flowed.finish(needles, found);
-        self.within.finish(needles, found);
+        self.deeper.finish(needles, found);
     }
 }
 
@@ -385,6 +385,10 @@ fn may_escape_tag(text: &[u8]) -> bool {
 }
 
 /// Whether the quotes of a value are doubled: what looks like a page stands in a table, in SQL, in YAML.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "asked of each octet: without branches it is asked of many at once"
+)]
 fn doubles_quotes(text: &[u8]) -> bool {
     lines::pairs(text, |one, other| (one == other) & ((one == b'"') | (one == b'\''))).any(|at| {
         let ends = |next: &u8| next.is_ascii_whitespace() || b">/".contains(next);
