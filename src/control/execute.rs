@@ -4,6 +4,7 @@ use super::{Answer, Met, Request, TokenView, Trace};
 use crate::clock::Timestamp;
 use crate::desk::Desk;
 use crate::desk::DeskError;
+use crate::desk::deputies::NotAway;
 use crate::desk::principal::Principal;
 use crate::id::Id;
 use crate::message::Address;
@@ -25,6 +26,14 @@ pub async fn execute(desk: &Desk, request: Request, user: &str) -> Answer {
     match attempt(desk, request, user).await {
         Ok(answer) => answer,
         Err(error) => Answer::Refused(error.to_string()),
+    }
+}
+
+/// Why an absence was not put down.
+fn not_away(why: NotAway) -> Result<Answer, DeskError> {
+    match why {
+        NotAway::Desk(error) => Err(error),
+        why => Ok(Answer::Refused(why.to_string())),
     }
 }
 
@@ -57,6 +66,21 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
         }
         Request::Circles => Answer::Circles(desk.circles(&admin).await?),
         Request::MakeCircle { wish } => Answer::Made(desk.make_circle(&admin, wish).await?),
+        Request::Absences => Answer::Absences(desk.absences().await?),
+        Request::Away { approver, deputy, until } => {
+            let done = match until.parse() {
+                Ok(until) => desk.go_away(&admin, &approver, &deputy, until).await,
+                Err(_) => Err(NotAway::Day),
+            };
+            match done {
+                Ok(()) => Answer::Absent(true),
+                Err(why) => not_away(why)?,
+            }
+        }
+        Request::Back { approver } => match desk.come_back(&admin, &approver).await {
+            Ok(ended) => Answer::Absent(ended),
+            Err(why) => not_away(why)?,
+        },
         Request::EndCircle { id } => {
             desk.end_circle(&admin, id).await?;
             Answer::Ended(id)

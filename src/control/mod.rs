@@ -21,6 +21,7 @@ use crate::message::Address;
 use crate::policy::facts::{Disclosed, KnownCircle};
 use crate::policy::learned::{Learned, Shared};
 use crate::policy::verdict::RuleOutcome;
+use crate::store::absences::Absence;
 use crate::store::chain::{Head, Verified};
 use crate::store::circles::Circle;
 use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow};
@@ -109,6 +110,22 @@ pub enum Request {
         /// The circle.
         wish: CircleWish,
     },
+    /// Who is away, and who stands in.
+    Absences,
+    /// An approver is away until a day.
+    Away {
+        /// Who.
+        approver: Address,
+        /// Who decides meanwhile.
+        deputy: Address,
+        /// The last day, `YYYY-MM-DD`.
+        until: String,
+    },
+    /// An approver is back.
+    Back {
+        /// Who.
+        approver: Address,
+    },
     /// Ends a circle.
     EndCircle {
         /// Its number.
@@ -196,6 +213,10 @@ pub enum Answer {
     Made(i64),
     /// The circle was ended.
     Ended(i64),
+    /// Who is away.
+    Absences(Vec<Absence>),
+    /// An absence was put down; or one was ended, where there was one.
+    Absent(bool),
     /// What is known.
     Knowledge {
         /// Earlier messages of the thread, with the addresses they disclosed.

@@ -91,6 +91,10 @@ impl World {
             hostname: Arc::from("relay.example"),
             shown: watch::channel(Arc::default()).1,
             hold_for: watch::channel(HOLD).1,
+            asking: watch::channel(Arc::new(crate::notice::asking::Asking::plain(
+                crate::notice::hours::Hours::always(jiff::tz::TimeZone::UTC),
+            )))
+            .1,
             grace: std::time::Duration::ZERO,
         };
         let approver = Principal {

@@ -135,6 +135,10 @@ impl World {
             shown: watch::channel(Arc::default()).1,
             grace: std::time::Duration::ZERO,
             hold_for: watch::channel(HOLD).1,
+            asking: watch::channel(Arc::new(crate::notice::asking::Asking::plain(
+                crate::notice::hours::Hours::always(jiff::tz::TimeZone::UTC),
+            )))
+            .1,
         };
         let approver = Principal {
             name: "soumu".to_owned(),

@@ -29,6 +29,11 @@ fn compose(head: &chain::Head, to: &Address, letterhead: &Letterhead, moment: Mo
         said("head-keep"),
         said("head-end")
     );
+    let help = letterhead.contact.as_ref().map(|contact| {
+        let values = [("contact", text(contact.text(letterhead.language)))];
+        format!("\n-- \n{}\n", say(letterhead.language, "foot-contact", &values))
+    });
+    let body = body + &help.unwrap_or_default();
     let to = [to.clone()];
     let top = Head {
         letterhead,

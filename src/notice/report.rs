@@ -78,8 +78,14 @@ pub(super) fn compose(
         auto_submitted: "auto-replied",
         urgent: false,
     };
+    // Whom to ask is told to our own.
+    let contact = letterhead.contact.as_ref().filter(|_| is_ours(&to[0], letterhead));
+    let help = contact.map(|contact| phrase("foot-contact", &[("contact", text(contact.text(language)))]));
     let mut parts = vec![
-        text_part("text/plain; charset=utf-8", report.for_people(&phrase, &subject).as_bytes()),
+        text_part(
+            "text/plain; charset=utf-8",
+            report.for_people(&phrase, &subject, help.as_deref()).as_bytes(),
+        ),
         // RFC 3464 §2.1: in 7bit, never encoded; `for_programs` is ASCII with lines far below 998.
         format!(
             "Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{}",
@@ -170,7 +176,12 @@ impl Report<'_> {
     }
 
     /// The part that a person reads.
-    fn for_people(&self, phrase: &dyn Fn(&str, &Values<'_>) -> String, subject: &str) -> String {
+    fn for_people(
+        &self,
+        phrase: &dyn Fn(&str, &Values<'_>) -> String,
+        subject: &str,
+        help: Option<&str>,
+    ) -> String {
         let message = self.matter.message;
         let total = message.envelope.recipients.len();
         let counts = [("count", number(self.lines.len())), ("total", number(total))];
@@ -191,6 +202,9 @@ impl Report<'_> {
         let _ = writeln!(out, "{}: {}", phrase("label-reference", &[]), message.id);
         let foot = phrase("foot", &[("hostname", text(&self.letterhead.hostname))]);
         let _ = write!(out, "\n-- \n{foot}\n");
+        if let Some(help) = help {
+            let _ = writeln!(out, "{help}");
+        }
         out
     }
 

@@ -4,7 +4,7 @@ use super::THREE;
 use super::rig::{Door, NOW, Rig, Scene, as_is, minutes, one_place, split};
 use sekisho::courier::{Dispatch, Settings};
 use sekisho::store::DeliveryState::{Delivered, Ready, Uncertain};
-use sekisho::store::Store;
+use sekisho::store::prelude::*;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

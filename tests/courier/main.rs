@@ -12,7 +12,8 @@ use rig::{NOW, Rig, Scene, as_is, minutes, not_now, one_place, settings, split, 
 use sekisho::courier::breaker::Breaker;
 use sekisho::courier::{Dispatch, Settings};
 use sekisho::store::DeliveryState::{Delivered, Failed, Ready, Uncertain, Waiting};
-use sekisho::store::{InitialState, Store};
+use sekisho::store::InitialState;
+use sekisho::store::prelude::*;
 use sekisho::upstream::Fate;
 use std::collections::HashMap;
 use std::time::Duration;

@@ -76,7 +76,7 @@ fn mistakes_are_told_with_their_line() {
         (format!("{sound}\n{sound}"), "users.toml:5: user `a`: there is another user"),
         (format!("{sound}scram = \"x\"\n"), "`scram` is not of the form"),
         (format!("{sound}adresses = []\n"), "users.toml:4: unknown field `adresses`"),
-        (format!("{sound}addresses = [\"x\"]\n"), "users.toml:4: `x` is no mail address"),
+        (format!("{sound}addresses = [\"x\"]\n"), "users.toml:4: `x` is not a mail address"),
     ] {
         let said = read(path, &text).unwrap_err();
         assert!(said.contains(part), "wanted {part}, said {said}");
