@@ -48,7 +48,7 @@ desk-queue-pause = 一時停止する
 desk-queue-resume = 再開する
 desk-queue-changed = { $count }件を変更しました。
 desk-queue-more = 古いものから{ $count }件を表示しています。差出人や宛先で絞り込んでください。
-desk-tokens-text = トークンはコマンドで作成します:
+desk-tokens-text = トークンはコマンドで作成します：
 desk-tokens-none = トークンはありません
 desk-tokens-scopes = できること
 desk-tokens-used = 最終使用
@@ -58,7 +58,7 @@ desk-users-roles = 役割
 desk-users-configured = 設定ファイルで付与
 desk-users-save = 役割を保存する
 desk-users-own = 自分の管理者の役割は外せません。
-desk-users-file = アカウントのファイルを変更できません: { $why }
+desk-users-file = アカウントのファイルを変更できません（{ $why }）
 desk-users-elsewhere = アカウントはファイルにありません
 desk-users-elsewhere-text = 役割は設定ファイルの [desk.roles] で付与します。
 desk-role-approver = 承認者
@@ -66,9 +66,9 @@ desk-role-auditor = 監査者
 desk-role-admin = 管理者
 desk-logout = ログアウト
 desk-foot = 宛先のアドレスがほかの宛先に見えてしまう事故を防ぎます
-desk-error-mark = エラー: { $title }
+desk-error-mark = エラー：{ $title }
 desk-open-again = ページを開き直す
-desk-printed = 印刷: { $at } { $who }
+desk-printed = 印刷：{ $at } { $who }
 desk-back = 戻る
 desk-to-list = 一覧へ戻る
 desk-pages = ページ
@@ -85,7 +85,7 @@ desk-span-hours = { $count }時間
 desk-span-days = { $count }日
 desk-ago-moment = たった今
 desk-ago = { $span }前
-desk-until = あと { $span }
+desk-until = あと{ $span }
 desk-until-over = まもなく
 
 # The list
@@ -139,7 +139,7 @@ desk-bulk-done-take-back = { $count ->
     [0] 取り消したメールはありません
    *[other] { $count }件のメールの送信を取り消しました
 }
-desk-bulk-undo = いまなら、それぞれのメールのページで元に戻せます。
+desk-bulk-undo = 今なら、それぞれのメールのページで元に戻せます。
 desk-bulk-nothing = メールが選ばれていないか、まとめて処理できません
 desk-bulk-nothing-text = 一覧でチェックを付けてから押してください。
 desk-bulk-left = 次の{ $count }件は処理しませんでした
@@ -200,7 +200,7 @@ desk-decided-taken-back = 差出人（{ $by }）が送信を取り消しまし�
 desk-decided-taken-back-for = { $by } が差出人に代わって送信を取り消しました（{ $at }）
 desk-undo = 元に戻す
 desk-undo-release = 送信を取り消して元に戻す
-desk-undo-leaves = { $at } に送信します。それまでは取り消せます。
+desk-undo-leaves = { $at }に送信します。それまでは取り消せます。
 desk-undo-taken = 取り消しから24時間以内なら、元に戻して判断を待てます。
 desk-undone = 元に戻しました。判断を待っています。
 desk-progress = { $total }名中{ $delivered }名に送信済み
@@ -212,8 +212,8 @@ desk-provider = メールサービス
 desk-hidden = Bcc
 desk-stand-new = 初めての宛先
 desk-stand-new-list = 初めての宛先（メーリングリストの可能性）
-desk-stand-written = 前回の送信: { $ago }
-desk-stand-written-list = 前回の送信: { $ago }（メーリングリストの可能性）
+desk-stand-written = 前回の送信：{ $ago }
+desk-stand-written-list = 前回の送信：{ $ago }（メーリングリストの可能性）
 desk-stand-look-alike = { $domain } によく似た別のドメインです
 desk-message = メールの内容
 desk-message-text = メールの本文
@@ -229,7 +229,7 @@ desk-file-unnamed = 添付ファイル{ $number }
 desk-file-inline = 本文中の画像
 desk-gets = 宛先ごとの見え方
 desk-gets-ways = 送信方法
-desk-gets-example = 例:
+desk-gets-example = 例：
 desk-gets-all = { $count }名分を送信方法ごとに確認する
 desk-gets-range = { $total }名中 { $first }–{ $last }
 desk-before = 元のメール
@@ -244,12 +244,11 @@ desk-tab-text-split = 1通ずつ別々のメールで届きます。ほかの社
 desk-tab-text-bcc = 全員に同じメールが届きます。社外の宛先は To・Cc に表示されません。
 desk-tab-text-as-is = To と Cc の全員に、互いのアドレスが見えます。
 desk-changed = ほかに{ $count }行が異なります
-desk-line-lacks = 削除:{" "}
-desk-line-has = 追加:{" "}
+desk-line-lacks = 削除：
+desk-line-has = 追加：
 desk-why = 保留の理由
 desk-hits = アドレスが見つかった場所（{ $count }件）
 desk-hit = { $address }（{ $place }）
-desk-place-calendar = 招待状（予定表）の中
 desk-asked = 判断する人
 desk-asked-nobody = 指定なし（管理者が判断します）
 desk-timeline = これまでの経過
@@ -283,8 +282,8 @@ desk-nothing-done = 操作は行っていません
 desk-not-yours-title = ほかの人の判断が必要です
 desk-not-yours-text = 操作は行っていません。このメールにこの操作を行う権限がありません。
 desk-audit-title = 隠すべきアドレスが見えてしまいます
-desk-audit-text = 次の場所にあるアドレスは取り除くことができません:
-desk-unacknowledged-text = 次の場所をすべて確認する必要があります:
+desk-audit-text = 次の場所にあるアドレスは取り除くことができません：
+desk-unacknowledged-text = 次の場所をすべて確認する必要があります：
 desk-unreadable-title = 宛先欄の書式が壊れているため、安全に分けて送れません
 desk-unreadable-text = 元のまま送信するか、差し戻すかを選んでください。
 desk-no-recipient-text = { $address } はこのメールの宛先ではありません。
@@ -311,7 +310,7 @@ desk-action-delay = 遅延送信
 desk-action-hold = 保留
 desk-action-reject = 拒否
 desk-action-own = システムからの通知
-desk-would-pass = 運用モードでもそのまま送信
+desk-would-pass = 運用モードでも元のまま送信
 desk-would-bcc = 運用モードなら Bcc で送信
 desk-would-split = 運用モードなら個別に送信
 desk-would-delay = 運用モードなら遅延送信
@@ -352,11 +351,11 @@ desk-event-accepted = 受け付けました：{ $action }（宛先{ $count }名�
 desk-event-attempts = { $first }{ $more ->
     [0] {""}
    *[other] {" "}ほか{ $more }名
-}: { $state }
+}：{ $state }
 desk-event-attempt = { $first }{ $more ->
     [0] {""}
    *[other] {" "}ほか{ $more }名
-}: { $state } – { $reply }
+}：{ $state }（{ $reply }）
 desk-event-released = { $by } が{ $how }送信しました{ $dropped ->
     [0] {""}
    *[other] （宛先{ $dropped }名を除外）
@@ -365,6 +364,9 @@ desk-event-returned = { $by } が差し戻しました
 desk-event-returned-because = { $by } が差し戻しました：{ $reason }
 desk-event-expired = 期限までに判断がなかったため、差し戻しました
 desk-event-noticed = 通知を送信しました：{ $kind }
+desk-event-noticed-asked = { $who } に判断を依頼しました
+desk-event-noticed-wish = { $who } に、元のまま送る承認の申請を知らせました
+desk-event-noticed-soon = { $who } に、期限が近いことを知らせました
 desk-event-queue = { $by } が{ $count }件の配信を{ $verb }しました
 desk-event-accepted-would = { $accepted }（{ $would }）
 desk-event-stopped = 隠すべきアドレスが見つかったため送信を止めました（{ $total }件のうち{ $left }件は送信済み）
@@ -374,8 +376,8 @@ desk-event-again = 個別に送信済みの { $of } を、全員に見える形�
 desk-event-repeated = 同じメールが{ $count }名分もう一度届いたため、配信しませんでした
 desk-event-namesake = 別のメール { $of } と同じ Message-ID が付いています
 desk-event-taken-back = { $by } が送信を取り消しました
-desk-event-learned = { $by } がアーカイブのメール { $mails } 通から学習させました（新しく分かったもの { $learned } 通）
-desk-event-forgotten = { $by } が、学習した人の組 { $sets } 件から1人を消しました
+desk-event-learned = { $by } がアーカイブのメール{ $mails }通から学習させました（新しく分かったもの{ $learned }通）
+desk-event-forgotten = { $by } が、学習した人の組{ $sets }件から1人を消しました
 desk-event-undone = { $by } が元に戻しました
 desk-event-joined = 別に届いた分を { $item } にまとめました
 
@@ -414,7 +416,7 @@ desk-report-median = 判断までの時間（中央値）
 desk-report-most = 90%が{ $span }以内
 desk-report-chart = 日ごとの保留と個別送信
 desk-report-chart-label = 日ごとに保留したメールと個別に送信したメールの数。下の表に同じ数値があります。
-desk-report-take = 表計算用（CSV）:
+desk-report-take = 表計算用（CSV）：
 desk-report-csv-days = 日別
 desk-report-csv-rules = ルール別
 desk-report-csv-senders = 差出人別
@@ -434,9 +436,9 @@ desk-report-groups = 送信者のグループ別
 desk-report-approvers = 判断の依頼先別
 desk-report-held = 保留
 desk-report-would = 運用モードだった場合の結果
-desk-report-would-text = 現在は観察モード（mode = "observe"）です。判定して記録するだけで、すべてそのまま送信します。運用モード（mode = "enforce"）だった場合の結果を示します。
+desk-report-would-text = 現在は観察モード（mode = "observe"）です。判定して記録するだけで、すべて元のまま送信します。運用モード（mode = "enforce"）だった場合の結果を示します。
 desk-report-would-prevented = 見えずに済んだはずのアドレス（延べ）
-desk-report-would-messages = そのまま送信されなかったはずのメール
+desk-report-would-messages = 元のままでは送信されなかったはずのメール
 desk-report-would-senders = 差出人別
 desk-held-trace = このメールの配信状況
 
@@ -451,7 +453,7 @@ desk-circle-until = 期限
 desk-circle-made = 作成
 desk-circle-made-by = { $by }（{ $at }）
 desk-circle-ended-by = { $by }（{ $at }）
-desk-circle-members = メンバー { $count }名
+desk-circle-members = メンバー{ $count }名
 desk-circle-end = 今すぐ無効にする
 desk-circle-new = 共有グループを作成
 desk-circle-name = 名前
@@ -467,9 +469,9 @@ desk-circle-gone = この共有グループは存在しないか、すでに無�
 desk-circle-gone-title = 無効にする共有グループがありません
 desk-remember = この宛先を共有グループとして登録する
 desk-knows = 面識
-desk-knows-each = 社外の { $count } 名それぞれ
-desk-knows-some = ほかの { $others } 名のうち { $count } 名と互いに見えています（{ $since }から）
+desk-knows-each = 社外の{ $count }名それぞれ
+desk-knows-some = ほかの{ $others }名のうち{ $count }名と互いに見えています（{ $since }から）
 desk-knows-nobody = ほかの宛先と同じメールに載った記録はありません
-desk-offer = この方々への、互いに見える形での送信は { $count } 回許可されています。共有グループにすると、{ $until }まで確認は不要になります。
+desk-offer = この方々への、互いに見える形での送信は{ $count }回許可されています。共有グループにすると、{ $until }まで確認は不要になります。
 desk-offer-do = この共有グループを作成する
 desk-remember-text = 社外の{ $count }名は、期間中、互いのアドレスを見てもよいことになります。

@@ -16,6 +16,7 @@ mod tls;
 pub mod units;
 mod upstream;
 
+use crate::clock::hours::Term;
 use crate::diagnostic::{Diagnostic, read_toml};
 use crate::listener::{Role, TlsMode};
 use crate::policy::approvers::{Asked, Group};
@@ -194,7 +195,15 @@ impl Config {
                 .ok_or_else(|| ConfigError::NotFound { here: here() })?,
         };
         let text = read_file(&found, "the configuration")?;
-        Ok(Self::parse(&found, &text)?)
+        let config = Self::parse(&found, &text)?;
+        // Whatever is told to people from here on is told in its zone.
+        crate::clock::set_zone(config.notices.zone.clone());
+        Ok(config)
+    }
+
+    /// How long a hold waits for a decision, in the hours in which people answer.
+    pub fn term(&self) -> Term {
+        Term { span: self.policy.expiry, hours: self.notices.asking.hours.clone() }
     }
 
     /// Reads the text of a configuration that stands at `path`.

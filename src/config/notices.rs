@@ -24,8 +24,8 @@ pub struct Notices {
     pub from: Address,
     /// Who is told where there is no one else.
     pub admin: Option<Address>,
-    /// In which language.
-    pub language: Language,
+    /// In which language, where it is set.
+    pub language: Option<Language>,
     /// The zone that dates are written in.
     pub zone: TimeZone,
     /// How approvers are told.
@@ -77,7 +77,7 @@ pub(super) fn notices(
     let escalation = keys.escalate.map(|escalate| escalation(escalate, place)).transpose()?;
     let digest = keys.digest.map_or(Ok(Digest::AtOnce), |text| digest(&text, place))?;
     let asking = Asking { approvers: by_address(approvers, place)?, digest, hours, escalation };
-    Ok(Notices { from, admin: keys.admin, language: keys.language.unwrap_or_default(), zone, asking })
+    Ok(Notices { from, admin: keys.admin, language: keys.language, zone, asking })
 }
 
 fn here(place: &Place<'_>, span: std::ops::Range<usize>, said: impl Into<String>) -> Diagnostic {

@@ -280,8 +280,8 @@ impl Courier {
         );
         self.shelf.forget(claim.message);
         let at = self.clock.now();
-        let (hold_expiry, approvers) = self.stopping.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let expires = at.plus(hold_expiry);
+        let (term, approvers) = self.stopping.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let expires = term.ends(at);
         let mut pause = RECORD_PAUSE;
         // a stop that is not written down would leave the copy to be sent by another attempt
         let stop = Stop { id: claim.message, at, hits, expires, approvers };

@@ -36,6 +36,7 @@ pub mod report;
 mod sent;
 pub mod taking;
 
+use crate::clock::hours::Term;
 use crate::clock::{Clock, Timestamp};
 use crate::courier::Dispatch;
 use crate::examine::{Examination, Examiner, Refusal};
@@ -84,7 +85,7 @@ pub struct Desk {
     /// How long a release that a person makes on a page, or by a link, can be undone before it leaves.
     pub grace: Duration,
     /// How long a hold waits for a decision (a reload changes it).
-    pub hold_for: watch::Receiver<Duration>,
+    pub hold_for: watch::Receiver<Term>,
 }
 
 /// Why the desk did not do what it was asked.

@@ -1,6 +1,7 @@
 //! From a verdict to the store: what is committed with a message, in one transaction.
 
 use super::{Answer, Enclosed, OwnMail, budget, forks};
+use crate::clock::hours::Term;
 use crate::clock::{Clock, Entropy, Timestamp};
 use crate::courier::{Dispatch, Seals};
 use crate::desk::known::known_to;
@@ -36,7 +37,7 @@ pub struct Settings {
     /// Our host name, for trace fields and Message-IDs.
     pub hostname: String,
     /// How long a hold waits for a decision.
-    pub hold_for: Duration,
+    pub hold_for: Term,
     /// The first lease of deliveries that go straight to the courier.
     pub lease: Duration,
 }
@@ -53,7 +54,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: Settings,
-    hold_for: RwLock<Duration>,
+    hold_for: RwLock<Term>,
     bell: Arc<Notify>,
     copies: super::copies::Tally,
 }
@@ -79,7 +80,7 @@ impl Intake {
     ) -> Self {
         let bell = Arc::new(Notify::new());
         let (examiner, seals) = (RwLock::new(Arc::new(examiner)), RwLock::new(seals));
-        let hold_for = RwLock::new(settings.hold_for);
+        let hold_for = RwLock::new(settings.hold_for.clone());
         let copies = super::copies::Tally::default();
         Self(Arc::new(Inner {
             examiner,
@@ -106,12 +107,12 @@ impl Intake {
     }
 
     /// Holds wait so long from now on.
-    pub fn replace_hold_for(&self, hold_for: Duration) {
+    pub fn replace_hold_for(&self, hold_for: Term) {
         *self.0.hold_for.write().unwrap_or_else(PoisonError::into_inner) = hold_for;
     }
 
-    fn hold_for(&self) -> Duration {
-        *self.0.hold_for.read().unwrap_or_else(PoisonError::into_inner)
+    fn hold_ends(&self, now: Timestamp) -> Timestamp {
+        self.0.hold_for.read().unwrap_or_else(PoisonError::into_inner).ends(now)
     }
 
     /// The marks that a message which was here before bears.
@@ -323,7 +324,7 @@ impl Intake {
             kind,
             reasons,
             hits: settled.hits.clone(),
-            expires: now.plus(self.hold_for()),
+            expires: self.hold_ends(now),
             approvers: examiner
                 .approvers
                 .of(&settled.verdict, &whose(origin, seen).iter().collect::<Vec<_>>()),

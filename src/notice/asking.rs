@@ -12,9 +12,6 @@ use jiff::civil::Date;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Longest before the end of a hold that a warning of it is sent.
-const WARN_AT_MOST: Duration = Duration::from_hours(24);
-
 /// How approvers are told.
 #[derive(Clone, Debug)]
 pub struct Asking {
@@ -84,7 +81,7 @@ impl Asking {
 
     /// When those behind the approvers are told.
     pub fn escalates(&self, now: Timestamp) -> Option<Timestamp> {
-        self.escalation.as_ref().map(|escalation| self.hours.after(now, escalation.after))
+        self.escalation.as_ref().map(|escalation| self.hours.due(now, escalation.after))
     }
 
     /// The language that somebody is told in, where it is set.
@@ -116,11 +113,6 @@ impl Asking {
             _ => Vec::new(),
         }
     }
-}
-
-/// When it is told that a hold ends soon: a quarter of its time before, a day at most.
-pub fn warning(since: Timestamp, expires: Timestamp) -> Timestamp {
-    expires.minus((expires.since(since) / 4).min(WARN_AT_MOST))
 }
 
 #[cfg(test)]
@@ -199,14 +191,5 @@ mod tests {
             |urgent| asking.plan(&asked, &[], urgent, now).iter().map(|ask| ask.due).collect::<Vec<_>>();
         assert_eq!(due(false), [at("2026-11-20T11:00:00Z"), now]);
         assert_eq!(due(true), [now, now]);
-    }
-
-    #[test]
-    fn warnings_come_in_time() {
-        let hours = |hours: u64| Timestamp(0).plus(Duration::from_hours(hours));
-        for (span, warned) in [(72, 54), (4, 3), (240, 216)] {
-            assert_eq!(warning(Timestamp(0), hours(span)), hours(warned));
-        }
-        assert_eq!(warning(hours(9), hours(3)), hours(3));
     }
 }

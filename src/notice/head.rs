@@ -22,7 +22,7 @@ fn compose(head: &chain::Head, to: &Address, letterhead: &Letterhead, moment: Mo
     let shown = head.to_string();
     let number = head.entries.to_string();
     let values = [("host", text(&letterhead.hostname)), ("entry", text(&number))];
-    let said = |key| say(letterhead.language, key, &values);
+    let said = |key| say(letterhead.language.unwrap_or_default(), key, &values);
     let body = format!(
         "{}\n\n    {shown}\n\n{}\n\n    sekisho audit verify --head {shown}\n\n{}\n",
         said("head-lead"),
@@ -56,8 +56,8 @@ mod tests {
         let link = "0123456789abcdef".repeat(4);
         let head = chain::Head { entries: 4_711, link: link.clone() };
         let to = Address::parse("kansa@example.co.jp").unwrap();
-        for (language, word) in [(Language::En, "every hour"), (Language::Ja, "1 時間ごと")] {
-            let letterhead = Letterhead { language, ..letterhead() };
+        for (language, word) in [(Language::En, "every hour"), (Language::Ja, "1時間ごと")] {
+            let letterhead = Letterhead { language: Some(language), ..letterhead() };
             let mail = compose(&head, &to, &letterhead, Moment { now: Timestamp(0), bits: 7 });
             let parsed = mail_parser::MessageParser::default().parse(&mail.message[..]).unwrap();
             let text = parsed.body_text(0).unwrap();

@@ -28,7 +28,7 @@ pub(super) fn letterhead() -> Letterhead {
         approvers: vec![address("soumu@example.co.jp")],
         asking: asking::Asking::plain(hours::Hours::always(TimeZone::fixed(jiff::tz::offset(9)))),
         admin: Some(address("admin@example.co.jp")),
-        language: Language::En,
+        language: None,
         zone: TimeZone::fixed(jiff::tz::offset(9)),
         upstream: Some("smtp.example.net".to_owned()),
     }
@@ -412,8 +412,8 @@ fn the_html_says_what_the_text_says() {
             let (_, parts) = opened(&mail);
             let html = plain(&unescaped(&parts[1]));
             for line in parts[0].lines().map(str::trim).filter(|line| !line.is_empty()) {
-                let bare = line.trim_start_matches(['>', ' ']).trim_matches(['(', ')']);
-                let said = bare.split(": ").all(|piece| html.contains(&plain(piece.trim_end_matches(':'))));
+                let bare = line.trim_start_matches(['>', ' ']).trim_matches(['(', ')', '（', '）']);
+                let said = bare.split([':', '：']).all(|piece| html.contains(&plain(piece)));
                 let frame = line.starts_with("--");
                 assert!(said || frame, "{name}: the HTML does not say `{line}`");
             }
@@ -456,7 +456,9 @@ fn an_unsafe_hold_offers_no_split() {
     hold(&mut message, HoldKind::Unsafe);
     let text = readable(&asked(AskWhy::Asked, &message, &[], &links::NO_LINKS).unwrap());
     assert!(
-        !text.contains("--as bcc") && text.contains("--as as-is") && text.contains("part 1 (text/plain)")
+        !text.contains("--as bcc")
+            && text.contains("--as as-is")
+            && text.contains("hidden@delta.example.com (the text")
     );
     assert!(!text.contains("\nX-Evil"), "a place is shown on one line");
     for (kind, split) in [(HoldKind::Ask, true), (HoldKind::Rule, false), (HoldKind::Unsafe, false)] {

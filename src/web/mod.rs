@@ -54,8 +54,6 @@ pub struct Site {
     pub desk: Desk,
     /// The style sheet and the script.
     pub assets: Assets,
-    /// The zone that pages tell moments in.
-    pub zone: jiff::tz::TimeZone,
     /// Who may come, and as whom.
     pub people: Arc<People>,
     /// Links out of mails.

@@ -68,7 +68,7 @@ fn postman(relay: &Relay) -> Postman {
         Arc::new(SystemEntropy),
         sekisho::intake::Settings {
             hostname: "relay.example.co.jp".to_owned(),
-            hold_for: minutes(60),
+            hold_for: sekisho::clock::hours::Term::always(minutes(60)),
             lease: minutes(1),
         },
         Arc::default(),

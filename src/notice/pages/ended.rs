@@ -39,7 +39,7 @@ impl Desk<'_> {
         let held = self.matter.message.held.as_ref()?;
         let (told, mut page) = self.to_sender(Tone::Ended)?;
         let people = self.people();
-        let expires = self.moment_text(held.expires);
+        let expires = self.moment_text(&page, held.expires);
         page.lead("expired-lead", &[("expires", text(&expires))]);
         self.partly_sent(&mut page);
         self.was_sent_alone(&mut page);

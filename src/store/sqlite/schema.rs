@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema-11.sql"),
     include_str!("schema-12.sql"),
     include_str!("schema-13.sql"),
+    include_str!("schema-15.sql"),
 ];
 
 /// The first key of a message's range: its rows are numbered from 1 above this.

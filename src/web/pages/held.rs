@@ -9,7 +9,7 @@ use super::list::as_line;
 use super::people::{LONGEST, Organisation, organisations};
 use super::risks::{Told, language, to_tick, told};
 use super::sentence::{Headline, decided, headline, reason_given};
-use super::timeline::{Moment, timeline};
+use super::timeline::{Moment, happened};
 use super::visit::{Chrome, Visit, show};
 use crate::clock::{Day, Timestamp};
 use crate::desk;
@@ -23,6 +23,7 @@ use crate::desk::taking::undoes;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
+use crate::policy::risks::places::in_words;
 use crate::policy::verdict::{Language, RuleOutcome};
 use crate::rewrite::Hit;
 use crate::store::{HeldRow, HeldState};
@@ -242,7 +243,7 @@ async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, 
         rules: rules(t, &dossier),
         example,
         contents,
-        timeline: timeline(t, &dossier.journal, MOST_ENTRIES),
+        timeline: happened(site, t, &dossier.journal, MOST_ENTRIES).await,
         sending: progress(&dossier, &row),
         id,
         row,
@@ -302,16 +303,14 @@ async fn standing(site: &Site, dossier: &Dossier, row: &HeldRow) -> Result<Known
     }
 }
 
+/// Whose address was found, and where.
+pub(super) fn found(t: &Words, hit: &Hit) -> String {
+    let place = in_words(&hit.place, t.tongue.language());
+    t.p("desk-hit").s("address", calm(hit.address.as_str(), LONGEST)).s("place", place).to_string()
+}
+
 fn hits(t: &Words, hits: &[Hit]) -> Vec<String> {
-    let one = |hit: &Hit| {
-        let place = if hit.place.contains("text/calendar") {
-            t.p("desk-place-calendar").to_string()
-        } else {
-            calm(&hit.place, LONGEST)
-        };
-        t.p("desk-hit").s("address", calm(hit.address.as_str(), LONGEST)).s("place", place).to_string()
-    };
-    let mut all: Vec<String> = hits.iter().map(one).collect();
+    let mut all: Vec<String> = hits.iter().map(|hit| found(t, hit)).collect();
     all.dedup();
     all.truncate(MOST_ENTRIES);
     all
