@@ -46,11 +46,6 @@ impl Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 
-    /// The moment to the minute, in the configured time zone, for sentences.
-    pub fn to_local_minute(self) -> String {
-        self.to_jiff().to_zoned(zone()).strftime("%Y-%m-%d %H:%M %z").to_string()
-    }
-
     /// The moment as an RFC 5322 date in the configured time zone, for `Date:` and `Received:`.
     pub fn to_rfc5322(self) -> String {
         let zoned = self.to_jiff().to_zoned(zone());

@@ -174,6 +174,10 @@ returned-reason = The reason given:
 returned-next =
     To send it after all, put the addresses into Bcc, or send it to fewer
     people.
+returned-next-file = To send it after all, check the attachments, remove what must not leave, and send it again.
+returned-next-invitation = To invite them after all, send an invitation of their own to each, or invite colleagues only.
+returned-next-address = To send it after all, check each address, and send it again.
+returned-next-unreadable = To send it after all, write a new mail and enter the recipients anew.
 returned-next-otherwise = To send it after all, correct what is said above and send it again.
 returned-enclosed = Your mail is enclosed with this one.
 expired-subject = [Not sent] { $subject }

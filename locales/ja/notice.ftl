@@ -152,6 +152,10 @@ returned-reason = 差し戻しの理由：
 returned-next =
     送信が必要な場合は、アドレスを Bcc に入れるか、
     宛先を減らして送り直してください。
+returned-next-file = 送信が必要な場合は、添付ファイルを確認し、送ってはいけないものを外して送り直してください。
+returned-next-invitation = 送信が必要な場合は、招待状の参加者を社内だけにするか、相手ごとに別々の招待状を送ってください。
+returned-next-address = 送信が必要な場合は、宛先のアドレスを1件ずつ確認して送り直してください。
+returned-next-unreadable = 送信が必要な場合は、宛先欄を入力し直した新しいメールで送り直してください。
 returned-next-otherwise = 送信が必要な場合は、上の点を直して送り直してください。
 returned-enclosed = お送りいただいたメールは、この通知に添付しています。
 expired-subject = 【未送信】{ $subject }

@@ -22,6 +22,7 @@ use crate::policy::risks::Kind;
 use crate::policy::risks::words::grouped;
 use crate::policy::verdict::Language;
 use crate::store::{DeliveryState, HeldRow, StoredMessage};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 /// Longest subject of a mail that a title names, and that stands among its facts: in characters.
@@ -209,7 +210,14 @@ fn moment_text(page: &Page, at: Timestamp, letterhead: &Letterhead, now: Timesta
 
 /// The sentences that say why.
 fn why<'a>(page: &mut Page, sentences: impl Iterator<Item = &'a str>) {
-    let sentences: Vec<String> = sentences.take(20).map(|reason| safe::line(reason, MAX_LINE)).collect();
+    let mut met = HashSet::new();
+    // Of two rules that found the same by different limits, one is enough.
+    let found = |reason: &&str| {
+        let found = reason.split("（基準：").next().and_then(|reason| reason.split(" (").next());
+        met.insert(found.unwrap_or_default().to_owned())
+    };
+    let sentences: Vec<String> =
+        sentences.filter(found).take(20).map(|reason| safe::line(reason, MAX_LINE)).collect();
     if sentences.is_empty() {
         return;
     }

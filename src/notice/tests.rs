@@ -470,6 +470,48 @@ fn an_unsafe_hold_offers_no_split() {
 }
 
 #[test]
+fn each_is_told_in_their_own_language() {
+    let (en, ja) = (Some(Language::En), Some(Language::Ja));
+    // The mail is in Japanese, what is set, who is told chose: what the mail to the sender begins with.
+    let table = [
+        (true, None, None, Language::Ja),
+        (false, None, None, Language::En),
+        (false, ja, None, Language::Ja),
+        (true, en, None, Language::En),
+        (true, en, ja, Language::Ja),
+        (false, None, ja, Language::Ja),
+        (true, ja, en, Language::En),
+    ];
+    for (japanese, language, chosen, expected) in table {
+        let mut message = message(japanese);
+        hold(&mut message, HoldKind::Ask);
+        let letterhead = Letterhead { language, ..letterhead() };
+        let details = Details { chosen, ..Details::default() };
+        let matter =
+            Matter { message: &message, deliveries: &[], links: &links::NO_LINKS, details: &details };
+        let notice = DueNotice { notice: 1, message: message.id, kind: NoticeKind::Held };
+        let text = readable(&compose(&notice, &matter, &letterhead, moment()).unwrap());
+        let (word, other) = match expected {
+            Language::En => ("Not sent yet.", "まだ送信していません。"),
+            Language::Ja => ("まだ送信していません。", "Not sent yet."),
+        };
+        assert!(text.contains(word) && !text.contains(other), "{japanese} {language:?} {chosen:?}: {text}");
+        // Those who decide are told in both languages where theirs is not known, and in one where it is.
+        let ask = Ask {
+            row: 1,
+            message: message.id,
+            approver: address("soumu@example.co.jp"),
+            why: AskWhy::Asked,
+            digest: false,
+        };
+        let text = readable(&compose_ask(&ask, &matter, None, &letterhead, moment()).unwrap());
+        let both =
+            text.contains("It has not been sent to anyone") && text.contains("まだ誰にも送信していません");
+        assert_eq!(both, language.is_none() && chosen.is_none(), "{language:?} {chosen:?}: {text}");
+    }
+}
+
+#[test]
 fn who_is_told() {
     let told = |message: &StoredMessage, kind| {
         composed(kind, message, &[]).map(|mail| mail.to.iter().map(ToString::to_string).collect::<Vec<_>>())

@@ -201,3 +201,6 @@ fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Response {
     ];
     (status, headers, body.into()).into_response()
 }
+
+#[cfg(test)]
+mod glossary_tests;

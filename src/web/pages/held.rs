@@ -19,6 +19,7 @@ use crate::desk::contents::{self, Contents};
 use crate::desk::decide::How;
 use crate::desk::dossier::{Closed, Dossier};
 use crate::desk::known::Known;
+use crate::desk::principal::Via;
 use crate::desk::taking::undoes;
 use crate::id::Id;
 use crate::journal::Event;
@@ -353,6 +354,11 @@ fn ways(
         ways.notes.push(t.p(key).to_string());
     } else if !ways.any() {
         ways.notes.push(t.p("desk-note-auditor").to_string());
+    }
+    // Signed in another way they could: that has to be said, or the button is looked for in vain.
+    let stronger = crate::desk::principal::Principal { via: Via::Login, ..who.clone() };
+    if who.via == Via::Mailbox && !ways.as_is.allowed && stronger.may_release(&what, How::AsIs, false) {
+        ways.notes.push(t.p("desk-note-mailbox").to_string());
     }
     ways
 }
