@@ -38,6 +38,7 @@ fn scan(head: &str, body: &[u8], needles: &Arc<Needles>) {
     black_box(scan.finish()).ok();
 }
 
+#[expect(clippy::disallowed_methods, reason = "how much a measurement does")]
 fn main() {
     let size = std::env::var("SIZE").ok().and_then(|size| size.parse().ok()).unwrap_or(5 << 20);
     println!("MiB a second of one core, {size} octets, searched for so many hidden addresses:");

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Sekisho beside Postfix: the same load into the same sink, in turn, round after round.
 
-    python3 benches/run.py [--rounds 5] [--only WORD] [--markdown FILE]
+    python3 benches/run.py [--rounds 3] [--only WORD] [--markdown FILE]
 
 Needs root and Debian's postfix (an instance of its own, in a temporary folder, as a pure relay with
 in_flow_delay=0; both may open fifty connections to the sink). Builds the release binaries first. All traffic stays
 on the loopback interface, every run is bounded in count. Each figure is the median of the rounds, with
-the lowest and highest; the ratio is of the medians.
+the lowest and highest; the ratio is of the medians. Mail of 100 KiB and more is of the kinds that `benches/kinds`
+makes by a seed; the headline is `letters`, lines that all look like base64. The ceilings at the end are what the
+machine does without any relay: the generator into the sink, flushes of a file, copies in memory, SHA-256.
 """
 
 import argparse
@@ -30,6 +32,9 @@ from tests.rig.relay import TARGET, Relay, wait_until  # noqa: E402
 
 RELEASE = TARGET / "release"
 MIB = 1 << 20
+# The order of benches/kinds; the first is the headline.
+KINDS = ["letters", "prose", "links", "html", "html-qp", "iso-2022-jp", "japanese", "japanese-base64", "random-file", "jpeg", "pdf", "docx",
+         "csv-base64", "winmail", "signed", "newsletter", "thread"]
 
 
 class Sink:
@@ -186,6 +191,11 @@ def through(server, sink, copies, **options):
     return seconds, max(cpu(server.pids()) - before, 0) / run["taken"], run
 
 
+def spread(values, digits=3):
+    """Median, lowest and highest."""
+    return f"{statistics.median(values):.{digits}g} ({min(values):.{digits}g} to {max(values):.{digits}g})"
+
+
 class Bench:
     """All rounds of all measures."""
 
@@ -211,12 +221,11 @@ class Bench:
                 print(f"  {name}: round {number + 1}: " + ", ".join(f"{k} {v[-1]:.4g}" for k, v in figures.items()), file=sys.stderr, flush=True)
         ours, theirs = (statistics.median(figures[n]) for n in ("sekisho", "postfix"))
         ratio = (ours / theirs if better == "more" else theirs / ours) if ours and theirs else 0
-        cell = lambda v: f"{statistics.median(v):.4g} ({min(v):.4g} to {max(v):.4g})"
-        self.rows.append((name, unit, cell(figures["sekisho"]), cell(figures["postfix"]), f"{ratio:.1f}×"))
+        self.rows.append((name, unit, spread(figures["sekisho"], 4), spread(figures["postfix"], 4), f"{ratio:.1f}×"))
 
     def single(self, name, unit, values, note=""):
         """A row that has no rival."""
-        self.rows.append((name, unit, f"{statistics.median(values):.4g} ({min(values):.4g} to {max(values):.4g})", "", note))
+        self.rows.append((name, unit, spread(values, 4), "", note))
 
     def table(self):
         """Markdown."""
@@ -225,27 +234,50 @@ class Bench:
 
 
 def rates(bench):
-    """Throughput by size, CPU a message, the split, the latency."""
+    """Throughput by size, CPU a message, latency."""
     spent = {}
 
-    def rate(size, count):
+    def rate(label, size, count, kind):
         def figure(server, sink):
-            seconds, processor, _ = through(server, sink, count, count=count, size=size, sessions=10)
-            spent.setdefault((size, server.name), []).append(processor * 1000)
+            seconds, processor, _ = through(server, sink, count, count=count, size=size, sessions=10, kind=kind)
+            spent.setdefault((label, server.name), []).append(processor * 1000)
             return count / seconds
         return figure
 
-    for label, size, count in (("4 KiB over 10 sessions", 4096, 4000), ("100 KiB over 10 sessions", 102_400, 1000), ("5 MiB over 10 sessions", 5 * MIB, 60)):
-        bench.measure(label, "messages/s", "more", rate(size, count))
-        if (size, "sekisho") in spent:
-            ours, theirs = spent[size, "sekisho"], spent[size, "postfix"]
-            cell = lambda v: f"{statistics.median(v):.3g} ({min(v):.3g} to {max(v):.3g})"
-            bench.rows.append((f"{label}: CPU", "ms/message", cell(ours), cell(theirs), f"{statistics.median(theirs) / statistics.median(ours):.1f}×"))
+    for label, size, count, kind in (("4 KiB over 10 sessions", 4096, 4000, "prose"), ("100 KiB of letters over 10 sessions", 102_400, 1000, "letters"),
+                                     ("5 MiB of letters over 10 sessions", 5 * MIB, 60, "letters")):
+        bench.measure(label, "messages/s", "more", rate(label, size, count, kind))
+        if (label, "sekisho") in spent:
+            ours, theirs = spent[label, "sekisho"], spent[label, "postfix"]
+            bench.rows.append((f"{label}: CPU", "ms/message", spread(ours), spread(theirs), f"{statistics.median(theirs) / statistics.median(ours):.1f}×"))
 
-    def split(server, sink):
-        return through(server, sink, 500, count=1, recipients=500, sessions=1)[0]
+    slow = {}
 
-    bench.measure("one message, 500 copies at the sink", "s", "less", split)
+    def latency(server, sink):
+        generate(server.address, count=50, sessions=1, mode="connect")
+        run = generate(server.address, count=300, sessions=1, mode="connect")
+        slow.setdefault(server.name, []).append(run["p99_us"] / 1000)
+        return run["p50_us"] / 1000
+
+    label = "from connecting to the 250, one session"
+    bench.measure(f"{label}, p50", "ms", "less", latency)
+    if slow:
+        ratio = statistics.median(slow["postfix"]) / statistics.median(slow["sekisho"])
+        bench.rows.append((f"{label}, p99", "ms", spread(slow["sekisho"]), spread(slow["postfix"]), f"{ratio:.1f}×"))
+
+
+def splits(bench):
+    """One message to many; and what the generator alone takes for as many transactions."""
+    for copies in (50, 500):
+        def split(server, sink, copies=copies):
+            return through(server, sink, copies, count=1, recipients=copies, sessions=1)[0]
+
+        bench.measure(f"one message, {copies} copies at the sink", "s", "less", split)
+
+    def large(server, sink):
+        return through(server, sink, 50, count=1, recipients=50, sessions=1, size=5 * MIB, kind="letters")[0]
+
+    bench.measure("one message of 5 MiB of letters, 50 copies at the sink", "s", "less", large)
     if bench.wanted("500 transactions"):
         alone = []
         with Sink() as sink:
@@ -253,11 +285,58 @@ def rates(bench):
                 alone.append(generate(sink.address, count=500, sessions=10)["seconds"])
         bench.single("500 transactions, the generator alone", "s", alone)
 
-    def latency(server, sink):
-        generate(server.address, count=50, sessions=1, mode="connect")
-        return generate(server.address, count=300, sessions=1, mode="connect")["p50_us"] / 1000
 
-    bench.measure("from connecting to the 250, one session", "ms", "less", latency)
+def kinds(bench):
+    """5 MiB of each kind, one session, passed: messages a second, and MiB a second of CPU."""
+    for kind in KINDS:
+        spent = {}
+
+        def figure(server, sink, kind=kind, spent=spent):
+            seconds, processor, _ = through(server, sink, 20, count=20, size=5 * MIB, sessions=1, kind=kind)
+            spent.setdefault(server.name, []).append(5 / max(processor, 1e-6))
+            return 20 / seconds
+
+        label = f"5 MiB of {kind}, one session"
+        bench.measure(label, "messages/s", "more", figure)
+        if spent:
+            ratio = statistics.median(spent["sekisho"]) / statistics.median(spent["postfix"])
+            bench.rows.append((f"{label}: CPU", "MiB/s of CPU", spread(spent["sekisho"]), spread(spent["postfix"]), f"{ratio:.1f}×"))
+
+
+def ceilings(bench):
+    """What the machine does without a relay between."""
+    for label, size, count, kind in (("4 KiB", 4096, 4000, "prose"), ("5 MiB of letters", 5 * MIB, 60, "letters")):
+        name = f"ceiling: {label} over 10 sessions, the generator into the sink"
+        if bench.wanted(name):
+            with Sink() as sink:
+                bench.single(name, "messages/s", [count / generate(sink.address, count=count, size=size, sessions=10, kind=kind)["seconds"]
+                                                  for _ in range(bench.options.rounds)])
+    name = "ceiling: a flush of 4 KiB (fsync)"
+    if bench.wanted(name):
+        with tempfile.NamedTemporaryFile(dir=os.environ.get("TMPDIR", "/tmp")) as file:
+            def flushes():
+                began, number = time.monotonic(), 0
+                while time.monotonic() - began < 1:
+                    os.pwrite(file.fileno(), b"x" * 4096, 4096 * number)
+                    os.fsync(file.fileno())
+                    number += 1
+                return number / (time.monotonic() - began)
+            bench.single(name, "flushes/s", [flushes() for _ in range(bench.options.rounds)])
+    name = "ceiling: copies in memory"
+    if bench.wanted(name):
+        block = bytearray(64 * MIB)
+
+        def copies():
+            began = time.monotonic()
+            bytes(block)
+            return 64 / (time.monotonic() - began)
+        bench.single(name, "MiB/s", [copies() for _ in range(bench.options.rounds)])
+    name = "ceiling: SHA-256 (openssl speed)"
+    if bench.wanted(name):
+        done = subprocess.run(["openssl", "speed", "-mr", "-seconds", "1", "-bytes", "16384", "-evp", "sha256"], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, check=True)
+        rate = float([line for line in done.stdout.splitlines() if line.startswith("+F")][0].split(":")[-1])
+        bench.single(name, "MiB/s", [rate / MIB])
 
 
 def slow_disk(bench):
@@ -347,7 +426,7 @@ def secured(bench):
 def main():
     """Builds, measures, prints."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="")
     parser.add_argument("--markdown")
     options = parser.parse_args()
@@ -355,7 +434,7 @@ def main():
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # ten thousand sessions are ten thousand files
     bench = Bench(options)
-    for part in (rates, slow_disk, memory, secured):
+    for part in (rates, splits, kinds, slow_disk, memory, secured, ceilings):
         part(bench)
     print(bench.table())
     if options.markdown:

@@ -5,7 +5,8 @@
 
 pub use sekisho_net::{accounts, connections, dns, spf, tls, upstream};
 pub use sekisho_rules::{
-    cases, clock, diagnostic, dkim, examine, id, journal, marks, message, policy, rewrite, smtp, token,
+    cases, clock, diagnostic, dkim, examine, id, journal, lifecycle, marks, message, policy, records,
+    rewrite, smtp, token,
 };
 pub use sekisho_storage::store;
 

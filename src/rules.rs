@@ -9,5 +9,7 @@ pub use sekisho_mail::{clock, diagnostic, dkim, id, marks, message, smtp, token}
 pub mod cases;
 pub mod examine;
 pub mod journal;
+pub mod lifecycle;
 pub mod policy;
+pub mod records;
 pub mod rewrite;

@@ -2,6 +2,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub use sekisho_rules::{clock, id, journal, message, policy, rewrite, token};
+pub use sekisho_rules::{clock, id, journal, lifecycle, message, policy, records, rewrite, token};
 
 pub mod store;

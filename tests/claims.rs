@@ -15,7 +15,8 @@ use regex::Regex;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-const PAGES: [&str; 4] = ["README.md", "README.ja.md", "policy/README.md", "docs/PROMISES.md"];
+const PAGES: [&str; 5] =
+    ["README.md", "README.ja.md", "policy/README.md", "docs/DESK.md", "docs/PROMISES.md"];
 
 /// Words that make a sentence a claim, in both languages.
 static STRONG: LazyLock<Regex> = LazyLock::new(|| {

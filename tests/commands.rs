@@ -1,6 +1,6 @@
 //! The commands through the real binary: exit codes, JSON, the running relay and none.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, missing_docs)]
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};

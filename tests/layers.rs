@@ -15,7 +15,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("smtp", &["clock", "id"]),
     ("policy", &["message", "diagnostic", "clock"]),
     ("rewrite", &["message", "policy", "clock", "id"]),
-    ("store", &["clock", "id", "journal", "message", "policy", "rewrite", "token"]),
+    ("records", &["clock", "id", "journal", "message", "policy", "rewrite"]),
+    ("lifecycle", &["records", "clock", "id", "journal", "message", "policy", "rewrite"]),
+    ("store", &["records", "lifecycle", "clock", "id", "journal", "message", "policy", "rewrite", "token"]),
     ("token", &[]),
     ("upstream", &["clock", "dkim", "dns", "message", "smtp", "id", "tls"]),
     ("tls", &["clock", "connections"]),
@@ -34,8 +36,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "desk",
         &[
-            "store", "rewrite", "journal", "notice", "intake", "examine", "clock", "id", "message", "policy",
-            "courier", "dkim", "token",
+            "store",
+            "rewrite",
+            "journal",
+            "notice",
+            "intake",
+            "examine",
+            "clock",
+            "id",
+            "message",
+            "policy",
+            "courier",
+            "dkim",
+            "token",
+            "lifecycle",
         ],
     ),
     ("control", &["desk", "store", "clock", "id", "journal", "message", "people", "policy"]),
@@ -69,7 +83,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// What the pure layers must not reach: they neither wait nor store.
-const PURE: [&str; 6] = ["message", "smtp", "policy", "rewrite", "dkim", "marks"];
+const PURE: [&str; 8] = ["message", "smtp", "policy", "rewrite", "dkim", "marks", "records", "lifecycle"];
 const NOT_PURE: [&str; 4] = ["tokio", "rusqlite", "SystemTime", "Instant::now"];
 
 fn sources() -> Vec<(PathBuf, String)> {

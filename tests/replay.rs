@@ -5,7 +5,7 @@
 //! fuzzing with fresh seeds is `fuzz/run`; what it finds is kept in `fuzz/seeds/TARGET` and replayed here.
 //! `REPLAY_CHANGES` (default 200) is the number of changed copies a file.
 
-#![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::unwrap_used, clippy::disallowed_methods)]
 
 #[path = "../fuzz/targets/address.rs"]
 mod address;

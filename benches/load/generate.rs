@@ -154,6 +154,7 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the log is compared with those of other programs")]
 fn micros() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)

@@ -103,6 +103,7 @@ fn parse_fault(text: &str) -> anyhow::Result<Fault> {
     Ok(Fault { stage: stage.to_owned(), reply, share: share.parse()? })
 }
 
+#[expect(clippy::disallowed_methods, reason = "the log is compared with those of other programs")]
 fn micros() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
@@ -151,6 +152,7 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> anyhow::Result<()> {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "faults fall as they do")]
 fn misfortune<'a>(shared: &'a Shared, stage: &str) -> Option<&'a Fault> {
     shared.faults.iter().find(|fault| fault.stage == stage && rand::random::<f64>() < fault.share)
 }

@@ -25,6 +25,7 @@ pub struct Remembered {
 impl Remembered {
     /// Nothing yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a key, which no history depends on")]
         let secret: [u8; 32] = rand::random();
         Self { clock, secret: hmac::Key::new(hmac::HMAC_SHA256, &secret), answers: Mutex::default() }
     }

@@ -161,6 +161,10 @@ mod tests {
                 Self::Pipe => Err(io::ErrorKind::BrokenPipe.into()),
                 Self::FullDisk => Err(io::ErrorKind::StorageFull.into()),
                 Self::Stuck => {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "a thread of the test, which is stuck on purpose"
+                    )]
                     std::thread::sleep(Duration::from_hours(1));
                     Ok(0)
                 }

@@ -34,6 +34,7 @@ pub(super) fn color_on_stderr() -> bool {
 impl Out {
     pub(super) fn new(json: bool) -> Self {
         let terminal = std::io::stdout().is_terminal();
+        #[expect(clippy::disallowed_methods, reason = "how wide the terminal is, as other programs ask")]
         let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
         Self {
             json,
@@ -51,6 +52,7 @@ impl Out {
             if !quiet {
                 say(&format!("error: cannot write to stdout: {error}"));
             }
+            #[expect(clippy::disallowed_methods, reason = "there is nobody left to print for")]
             std::process::exit(i32::from(!quiet));
         }
     }

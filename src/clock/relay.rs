@@ -34,6 +34,7 @@ impl Sources for OperatingSystem {
         self.0.elapsed()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn system(&self) -> i128 {
         let signed = |span: Duration| i128::try_from(span.as_nanos()).unwrap_or(i128::MAX);
         match SystemTime::now().duration_since(UNIX_EPOCH) {

@@ -1,9 +1,11 @@
 //! Does what a request asks.
 
 use super::{Answer, Met, Request, TokenView, Trace};
+use crate::clock::Timestamp;
 use crate::desk::Desk;
 use crate::desk::DeskError;
 use crate::desk::principal::Principal;
+use crate::id::Id;
 use crate::message::Address;
 use crate::people::{self, scope::Scopes};
 use crate::policy::budget::Sending;
@@ -66,13 +68,7 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
             shared: desk.store.shared(&references, &concerned).await?,
         },
         Request::MayLearn => Answer::LearnBefore(desk.may_learn(&admin).await?.0),
-        Request::Learn { mails } => {
-            let together =
-                |met: Met| Learned::together(met.message_id, met.date, met.people, Source::Archive);
-            let mails = mails.into_iter().filter_map(|met| together(met).ok()).collect();
-            let Taught { learned, known } = desk.learn(&admin, mails).await?;
-            Answer::Taught { learned, known }
-        }
+        Request::Learn { mails } => learn(desk, &admin, mails).await?,
         Request::ArchiveRead { read } => {
             desk.archive_read(&admin, read).await?;
             Answer::Noted
@@ -80,32 +76,12 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
         Request::Forget { address } => Answer::Forgotten(desk.forget(&admin, &address).await?),
         Request::Room { sender, recipients } => Answer::Room(room(desk, sender.as_ref(), &recipients)),
         Request::Verify { head } => Answer::Verified(desk.store.verify_chain_from(head).await?),
-        Request::Journal { since, after, limit } => {
-            let ids = desk.store.messages_since(since, after, limit.min(MOST_JOURNALS)).await?;
-            let mut entries = Vec::new();
-            for id in &ids {
-                match desk.store.journal(*id).await {
-                    Ok(more) => entries.extend(more),
-                    // Purged meanwhile.
-                    Err(StoreError::NotFound(_)) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Answer::Journal { entries, last: ids.last().copied() }
-        }
+        Request::Journal { since, after, limit } => journal(desk, since, after, limit).await?,
         Request::Report { since, offset } => {
             Answer::Report(Box::new(desk.numbers(&admin, since, offset).await?))
         }
         Request::AddToken { name, scopes, expires } => {
-            let scopes = Scopes::of(&scopes);
-            let made = people::add_token(&*desk.store, &name, scopes, expires, user, desk.clock.now()).await;
-            match made {
-                Ok(token) => {
-                    tracing::info!(name, user, "a token of the API was made");
-                    Answer::Token(token)
-                }
-                Err(why) => Answer::Refused(why),
-            }
+            add_token(desk, user, &name, Scopes::of(&scopes), expires).await
         }
         Request::Tokens => {
             Answer::Tokens(desk.store.api_tokens().await?.into_iter().map(token_view).collect())
@@ -117,6 +93,50 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
         }
         Request::Ping => Answer::Pong(env!("CARGO_PKG_VERSION").to_owned()),
     })
+}
+
+/// Learns that the people of mails have seen each other.
+async fn learn(desk: &Desk, admin: &Principal, mails: Vec<Met>) -> Result<Answer, DeskError> {
+    let together = |met: Met| Learned::together(met.message_id, met.date, met.people, Source::Archive);
+    let mails = mails.into_iter().filter_map(|met| together(met).ok()).collect();
+    let Taught { learned, known } = desk.learn(admin, mails).await?;
+    Ok(Answer::Taught { learned, known })
+}
+
+/// The journals of the next messages.
+async fn journal(
+    desk: &Desk,
+    since: Timestamp,
+    after: Option<Id>,
+    limit: usize,
+) -> Result<Answer, DeskError> {
+    let ids = desk.store.messages_since(since, after, limit.min(MOST_JOURNALS)).await?;
+    let mut entries = Vec::new();
+    for id in &ids {
+        match desk.store.journal(*id).await {
+            Ok(more) => entries.extend(more),
+            // Purged meanwhile.
+            Err(StoreError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Answer::Journal { entries, last: ids.last().copied() })
+}
+
+async fn add_token(
+    desk: &Desk,
+    user: &str,
+    name: &str,
+    scopes: Scopes,
+    expires: Option<Timestamp>,
+) -> Answer {
+    match people::add_token(&*desk.store, name, scopes, expires, user, desk.clock.now()).await {
+        Ok(token) => {
+            tracing::info!(name, user, "a token of the API was made");
+            Answer::Token(token)
+        }
+        Err(why) => Answer::Refused(why),
+    }
 }
 
 fn room(desk: &Desk, sender: Option<&Address>, recipients: &[Address]) -> Option<RuleOutcome> {

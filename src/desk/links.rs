@@ -11,6 +11,7 @@ use super::{Desk, DeskError};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::{Entry, Event};
+use crate::lifecycle::UNDO;
 use crate::message::Address;
 use crate::policy::Action;
 use crate::policy::risks::Risk;
@@ -22,8 +23,6 @@ use crate::token::{Digest, Token};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long taking a mail back can be undone.
-pub const UNDO: Duration = Duration::from_hours(24);
 /// How long a link to a mail that is not held can be followed.
 const OTHERWISE: Duration = Duration::from_hours(24);
 /// How long a mail that was sent individually can be asked for again: by default as long as contents are kept.

@@ -6,6 +6,7 @@ use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
 use crate::id::Id;
 use crate::journal::Event;
+pub use crate::lifecycle::UNDO;
 use crate::message::Address;
 use crate::policy::risks;
 use crate::store::circles::Circle;
@@ -14,9 +15,6 @@ use crate::store::{
     HeldDecision, HeldRow, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Place, Reason, StoredMessage,
 };
 use std::time::Duration;
-
-/// How long taking back can be undone: a mail scanner that follows a link destroys nothing.
-pub const UNDO: Duration = Duration::from_hours(24);
 
 /// A decision is waited for so long at least, once a release was undone.
 const LEFT: Duration = Duration::from_hours(1);

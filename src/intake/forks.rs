@@ -3,15 +3,12 @@
 
 use crate::examine::Examination;
 use crate::id::Id;
+pub(super) use crate::lifecycle::QUIET;
 use crate::message::Address;
 use crate::message::fork::Variant;
 use crate::policy::facts::ShownIn;
 use crate::store::{Awaited, GroupStanding, HeldState, Way};
 use std::collections::HashSet;
-use std::time::Duration;
-
-/// Nobody is told of a mail while siblings of this transaction may be on their way.
-pub(super) const QUIET: Duration = Duration::from_secs(30);
 
 /// What is done with it.
 #[derive(Clone, Debug, PartialEq, Eq)]

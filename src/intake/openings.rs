@@ -45,6 +45,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "work that takes its time, on a thread of its own")]
     async fn the_runtime_goes_on_and_a_panic_costs_one_message() {
         let busy: Vec<_> =
             (0..4).map(|_| tokio::spawn(apart(|| std::thread::sleep(Duration::from_millis(50))))).collect();

@@ -1,10 +1,11 @@
 //! What a store knows of the forks of one mail, and what can be taken back.
 
-use super::{GroupStanding, NewHold, NewNotice, StoreError};
+use super::{GroupStanding, NewNotice, StoreError};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::fork::Group;
+pub use crate::records::{Again, HoldWaiting};
 use async_trait::async_trait;
 
 /// The part of a [`super::Store`] that concerns mail in several transactions.
@@ -51,32 +52,4 @@ pub trait ForksStore {
     /// Holds an item again whose release was put off, while none of its copies has left; `Decided` when one
     /// has, or the time for it is over.
     async fn undo_release(&self, again: Again) -> Result<(), StoreError>;
-}
-
-/// A delayed mail is to be held.
-#[derive(Clone, Debug)]
-pub struct HoldWaiting {
-    /// Any transaction of it.
-    pub id: Id,
-    /// When.
-    pub at: Timestamp,
-    /// How it is held.
-    pub hold: NewHold,
-    /// What is written down.
-    pub event: Event,
-    /// Notices that it makes due.
-    pub notices: Vec<NewNotice>,
-}
-
-/// A held item that was taken back is to be held again.
-#[derive(Clone, Debug)]
-pub struct Again {
-    /// Which.
-    pub id: Id,
-    /// Who asks for it.
-    pub by: String,
-    /// When.
-    pub at: Timestamp,
-    /// When it expires now.
-    pub expires: Timestamp,
 }

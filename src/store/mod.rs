@@ -12,7 +12,6 @@ pub mod known;
 pub mod learned;
 pub mod lock;
 pub mod memory;
-pub mod model;
 mod notices;
 pub mod people;
 pub mod sqlite;
@@ -20,11 +19,12 @@ pub mod sqlite;
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Entry;
+use crate::lifecycle::Refusal;
 use crate::policy::facts::Disclosed;
+pub use crate::records::*;
 use async_trait::async_trait;
 use bytes::Bytes;
 use forks::ForksStore;
-pub use model::*;
 pub use notices::*;
 pub use people::*;
 pub use prometheus_client::metrics::histogram::Histogram;
@@ -80,6 +80,18 @@ pub enum StoreError {
         /// When.
         at: Timestamp,
     },
+}
+
+impl From<Refusal> for StoreError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Known { original, held } => Self::Known { original, held },
+            Refusal::Moved => Self::Moved,
+            Refusal::SentAgain => Self::SentAgain,
+            Refusal::Fenced => Self::Fenced,
+            Refusal::Decided { state, by, at } => Self::Decided { state, by, at },
+        }
+    }
 }
 
 /// A body on its way in. Dropped before `finish`, it leaves nothing behind.

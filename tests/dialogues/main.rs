@@ -6,7 +6,7 @@
 //! * `relay` who may relay, in every form an address can take
 //! * `tls` handshakes, certificates of clients, and balancers in front
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test: a panic is its way to fail
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // a test: a panic is its way to fail
 
 mod doorway;
 mod journal;

@@ -195,6 +195,7 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// The two lines that come from a password.
+#[expect(clippy::disallowed_methods, reason = "a salt, which no history depends on")]
 fn secrets(password: &SecretString) -> Result<String, String> {
     let password = prepared(password.expose_secret())
         .filter(|password| password.chars().count() >= SHORTEST)

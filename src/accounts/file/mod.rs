@@ -181,6 +181,7 @@ impl FileAccounts {
         }
         let (users, seen) = load(&path)?;
         let state = State { users: Arc::new(users), looked: clock.now(), seen: Some(seen) };
+        #[expect(clippy::disallowed_methods, reason = "a key, which no history depends on")]
         let secret: [u8; 32] = rand::random();
         let pretence = hmac::Key::new(hmac::HMAC_SHA256, &secret);
         Ok(Self { path, clock, hashing: Hashing::default(), state: Mutex::new(state), pretence })

@@ -201,4 +201,6 @@ impl Rule {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -1,13 +1,12 @@
 use super::*;
 use crate::message::Address;
-use crate::message::inspect::{Attachment, Calendar, Encrypted, Opaque, Tnef};
+use crate::message::inspect::{Attachment, Calendar, Encrypted, Tnef};
 use crate::policy::facts::tests::facts_of;
 use crate::policy::facts::{Knowledge, WrittenOutside};
 use crate::policy::{Action, Disclosure, Timing};
-use proptest::prelude::*;
 use std::fmt::Write as _;
 
-fn load(text: &str) -> Result<Policy, Vec<crate::diagnostic::Diagnostic>> {
+pub(super) fn load(text: &str) -> Result<Policy, Vec<crate::diagnostic::Diagnostic>> {
     Policy::load(&[(PathBuf::from("dir/p.toml"), text.to_owned())], &|path| match path
         .to_str()
         .unwrap_or_default()
@@ -23,7 +22,7 @@ fn rule(when: &str) -> String {
 }
 
 /// A mail to this many strangers at this many organisations.
-fn strangers(people: usize, organisations: usize, more: &str) -> Facts {
+pub(super) fn strangers(people: usize, organisations: usize, more: &str) -> Facts {
     let mut header = "From: me@example.co.jp\n".to_owned();
     for n in 0..people {
         let _ = writeln!(header, "Cc: p{n}@club{}.example", n % organisations.max(1));
@@ -32,7 +31,7 @@ fn strangers(people: usize, organisations: usize, more: &str) -> Facts {
     facts_of(&header, "me@example.co.jp", &["p0@club0.example"], &Knowledge::default())
 }
 
-fn sample() -> Facts {
+pub(super) fn sample() -> Facts {
     let header = "From: Me <me@example.co.jp>\nTo: a@one.example, b@two.example\nSubject: 【重要】Ｓｅｃｒｅｔ plans\n\
                   X-Class: internal\nX-Class: top\n";
     let recipients = ["a@one.example", "b@two.example", "c@sub.client.example"];
@@ -455,93 +454,6 @@ fn no_policy_and_no_exemption_lets_pass_what_was_over_the_budget() {
                 unread.action() == plain.action() || plain.demand.disclosure >= Disclosure::Ask,
                 "{policy}: {shape}"
             );
-        }
-    }
-}
-
-/// Rules of every kind of demand, some of which match the sample.
-fn some_rules() -> impl Strategy<Value = Vec<String>> {
-    let when = prop_oneof![
-        (0_u64..6).prop_map(|n| format!("{{ external_addresses = {{ at_least = {n} }} }}")),
-        (0_u64..5).prop_map(|n| format!("{{ recipients = {{ at_most = {n} }} }}")),
-        any::<bool>().prop_map(|is| format!("{{ reply = {is} }}")),
-        any::<bool>().prop_map(|is| format!("{{ attachment = {is} }}")),
-        Just("{ subject = { contains = \"secret\" } }".to_owned()),
-    ];
-    let unless =
-        prop_oneof![Just(""), Just("unless = { circle = true }\n"), Just("unless = { opaque = true }\n")];
-    let demand = prop::sample::select(vec![
-        "\"observe\"",
-        "\"ask\"",
-        "\"bcc\"",
-        "\"split\"",
-        "\"delay 5m\"",
-        "\"delay 2h\"",
-        "\"hold\"",
-        "\"reject\"",
-        "[\"hold\", \"split\"]",
-    ]);
-    prop::collection::vec((when, unless, demand), 0..8).prop_map(|all| {
-        let write = |(n, (when, unless, demand)): (usize, (String, &str, &str))| {
-            format!("[[rule]]\nname = \"r{n}\"\nwhen = {when}\n{unless}demand = {demand}\n")
-        };
-        all.into_iter().enumerate().map(write).collect()
-    })
-}
-
-fn any_facts() -> impl Strategy<Value = Facts> {
-    (any::<[bool; 6]>(), 0_usize..6).prop_map(|(is, people)| {
-        let mut facts = if is[0] { sample() } else { strangers(people, people.max(1), "") };
-        facts.circle = is[1];
-        facts.reply = is[2];
-        facts.from_is_ours = is[3];
-        if is[4] {
-            facts.body.opaque.push(Opaque {
-                path: "2".into(),
-                name: "a.zip".into(),
-                why: "encrypted".into(),
-            });
-        }
-        if is[5] {
-            facts.body.tnef = Some(Tnef::Unreadable { why: "cut".into() });
-        }
-        facts
-    })
-}
-
-proptest! {
-    #[test]
-    fn the_order_of_rules_does_not_matter(
-        (rules, shuffled) in some_rules().prop_flat_map(|rules| (Just(rules.clone()), Just(rules).prop_shuffle())),
-        facts in any_facts(),
-    ) {
-        let one = load(&rules.concat()).unwrap().decide(&facts);
-        let other = load(&shuffled.concat()).unwrap().decide(&facts);
-        prop_assert_eq!(one.demand, other.demand);
-        let sorted = |verdict: &Verdict| {
-            let mut all = verdict.rules.clone();
-            all.sort_by(|a, b| a.name.cmp(&b.name));
-            all
-        };
-        prop_assert_eq!(sorted(&one), sorted(&other));
-    }
-
-    #[test]
-    fn a_further_rule_is_never_laxer(rules in some_rules(), facts in any_facts(), leave in 0_usize..8) {
-        let all = load(&rules.concat()).unwrap().decide(&facts).demand;
-        let fewer: Vec<String> =
-            rules.iter().enumerate().filter(|(n, _)| *n != leave).map(|(_, rule)| rule.clone()).collect();
-        let fewer = load(&fewer.concat()).unwrap().decide(&facts).demand;
-        prop_assert!(all.disclosure >= fewer.disclosure && all.timing >= fewer.timing);
-    }
-
-    #[test]
-    fn no_file_makes_the_reader_panic(text in "[\\[\\]a-z_ ={}\"0-9\n.,あ]{0,200}") {
-        if let Err(wrong) = load(&text) {
-            prop_assert!(!wrong.is_empty());
-            for one in wrong {
-                prop_assert!(one.to_string().contains("dir/p.toml") && !one.render(false).is_empty());
-            }
         }
     }
 }

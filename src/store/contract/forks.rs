@@ -8,7 +8,7 @@ use crate::store::forks::{Again, HoldWaiting};
 use DeliveryState::{Dropped, Failed, Ready, Waiting};
 
 /// The fork of a mail with this subject and text.
-fn fork(subject: &str, text: &str) -> Fork {
+pub(super) fn fork(subject: &str, text: &str) -> Fork {
     let mut leaves = Leaves::default();
     leaves.data(text.as_bytes());
     leaves.end(&Part::default());
@@ -18,18 +18,18 @@ fn fork(subject: &str, text: &str) -> Fork {
     Fork::of(None, &Header::parse(Bytes::from(block)).unwrap(), leaves.finish(), None).unwrap()
 }
 
-fn passed(random: u64, to: &[&str]) -> NewMessage {
+pub(super) fn passed(random: u64, to: &[&str]) -> NewMessage {
     NewMessage { fork: Some(fork("one", "text")), ..message(random, &[to], InitialState::Ready) }
 }
 
-fn in_place(random: u64, to: &[&str], place: Place) -> NewMessage {
+pub(super) fn in_place(random: u64, to: &[&str], place: Place) -> NewMessage {
     let mut new = held_message(random, to);
     new.fork = Some(fork("one", "text"));
     new.held.as_mut().unwrap().place = place;
     new
 }
 
-fn joining(item: Id, token: &str) -> Place {
+pub(super) fn joining(item: Id, token: &str) -> Place {
     Place { joins: Some(item), expected: Some(token.to_owned()), ..Place::default() }
 }
 

@@ -11,6 +11,7 @@ mod known;
 mod learned;
 mod memory;
 mod messages;
+mod nodes;
 mod notices;
 mod observed;
 mod people;
@@ -27,6 +28,7 @@ pub(super) use known::*;
 pub(super) use learned::*;
 pub(super) use memory::*;
 pub(super) use messages::*;
+pub(super) use nodes::*;
 pub(super) use notices::*;
 pub(super) use observed::*;
 pub(super) use people::*;
@@ -36,6 +38,12 @@ use std::sync::Arc;
 pub(super) trait Harness: Send + Sync {
     /// The engine, opened (again).
     fn open(&self) -> Arc<dyn Store>;
+
+    /// Another handle on the same data while `first` is open, as a second node has it. An engine whose data
+    /// one process owns has no second: the same handle stands for both.
+    fn beside(&self, first: &Arc<dyn Store>) -> Arc<dyn Store> {
+        Arc::clone(first)
+    }
 }
 
 /// Makes a test of every function of the suite.

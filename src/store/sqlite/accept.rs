@@ -3,11 +3,12 @@
 use super::encode::{self, CopyRow, HoldRow, LedgerRow, MessageRows};
 use super::error::Failure;
 use super::groups;
-use super::repeats::{self, Before, Earlier, Repeats};
+use super::repeats::{self, First, Repeats};
 use super::{chain, codes, hooks, journal, notices, read, schema, taken};
 use crate::clock::Timestamp;
 use crate::journal::Event;
-use crate::store::{Body, NoticeKind, StoreError};
+use crate::lifecycle::forks::{self, About};
+use crate::store::{Body, StoreError};
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
 
@@ -44,7 +45,7 @@ pub(super) fn insert(
         if first.is_none()
             && let Some(other) = repeats.namesake(tx, &fork.group)?
         {
-            let event = Event::Namesake { of: read::id(&other.id)? };
+            let event = Event::Namesake { of: other.id };
             journal::append(tx, row, Timestamp(rows.received), &event)?;
         }
         let people = rows.keys.as_ref().unwrap_or(&rows.people);
@@ -61,7 +62,7 @@ struct Found {
     /// Recipients for whom this fork came before.
     known: HashSet<String>,
     /// The first transaction of this mail.
-    first: Option<Earlier>,
+    first: Option<First>,
     /// It went back to its sender, and was sent again: nothing of what came before bears on it.
     again: bool,
 }
@@ -71,24 +72,17 @@ struct Found {
 fn before(tx: &Connection, rows: &MessageRows, repeats: &Repeats) -> Result<Found, Failure> {
     let Some(fork) = &rows.fork else { return Ok(Found::default()) };
     let people = rows.keys.as_ref().unwrap_or(&rows.people);
-    let Before { known, latest, back } =
-        repeats.known(tx, fork, rows.received, repeats::recipients(people))?;
-    if let Some((row, id)) = latest
-        && repeats::recipients(people).all(|line| known.contains(line))
-    {
-        let held = tx
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM held WHERE message = ?1 AND state = 0)")?
-            .query_row([row], |row| row.get(0))?;
-        return Err(StoreError::Known { original: read::id(&id)?, held }.into());
-    }
+    let before = repeats.known(tx, fork, rows.received, repeats::recipients(people))?;
+    before.something_new(repeats::recipients(people)).map_err(StoreError::from)?;
     if let Some(hold) = &rows.hold {
-        groups::unmoved(tx, hold, Some(fork))?;
-        if back && groups::joins_what_went_back(tx, hold)? {
-            return Err(StoreError::SentAgain.into());
+        if let Some(expected) = &hold.place.expected {
+            forks::unmoved(expected, &groups::standing(tx, &fork.group)?).map_err(StoreError::from)?;
         }
+        let item = groups::state_of_item(tx, hold)?;
+        forks::joinable(item, before.back).map_err(StoreError::from)?;
     }
-    let first = if back { None } else { repeats.first_of(tx, &fork.group)? };
-    Ok(Found { known, first, again: back })
+    let first = if before.back { None } else { repeats.first_of(tx, &fork.group)? };
+    Ok(Found { known: before.known, first, again: before.back })
 }
 
 /// Whom a message is for, wherever that is written.
@@ -102,7 +96,7 @@ struct Whom<'a> {
 fn insert_rows(
     tx: &Connection,
     rows: &MessageRows,
-    first: Option<&Earlier>,
+    first: Option<&First>,
     whom: &Whom<'_>,
 ) -> Result<i64, Failure> {
     let answered = rows.answers.map(|notice| notices::open(tx, notice)).transpose()?;
@@ -161,9 +155,10 @@ fn insert_rows(
         ledger(tx, message, entry)?;
     }
     for notice in &rows.notices {
-        match (joined, first) {
-            (Some(item), _) => notices::put(tx, item, notice.kind, Some(notice.due.0))?,
-            (None, Some(first)) if matches!(notice.kind, NoticeKind::Split | NoticeKind::Waits) => {
+        let about = forks::about(notice.kind, joined.is_some(), first.is_some());
+        match (about, joined, first) {
+            (About::Item, Some(item), _) => notices::put(tx, item, notice.kind, Some(notice.due.0))?,
+            (About::First, _, Some(first)) => {
                 groups::told_once(tx, first, notice.kind, Timestamp(rows.received))?;
             }
             _ => notices::put(tx, message, notice.kind, Some(notice.due.0))?,
@@ -200,7 +195,7 @@ pub(super) fn deliveries(
 ) -> Result<(), Failure> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO deliveries (row, state, due, token, attempts, duplicate, queued, recipients, reply, copy) \
-         VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, '', ?8)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     let mut row = schema::base(message) + number;
     for copy in copies {
@@ -210,24 +205,18 @@ pub(super) fn deliveries(
         }
         insert.execute(params![
             row,
-            copy.state,
-            copy.due,
-            copy.token,
-            copy.attempts,
-            copy.queued,
+            codes::delivery(copy.progress.state),
+            copy.progress.due.map(|due| due.0),
+            copy.progress.token,
+            copy.progress.attempts,
+            copy.progress.duplicate,
+            copy.progress.queued.0,
             codes::number(copy.recipients),
+            copy.progress.reply,
             copy.copy
         ])?;
     }
     Ok(())
-}
-
-/// The highest number given to a delivery of this message.
-pub(super) fn highest_number(tx: &Connection, message: i64) -> Result<i64, Failure> {
-    let highest: Option<i64> = tx
-        .prepare_cached("SELECT max(row) FROM deliveries WHERE row BETWEEN ?1 AND ?2")?
-        .query_row([schema::base(message), schema::last(message)], |row| row.get(0))?;
-    Ok(highest.map_or(0, schema::number_of))
 }
 
 /// Holds the message, or holds it again: then the hold is a new one.

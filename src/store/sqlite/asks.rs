@@ -5,6 +5,8 @@ use super::{codes, journal, notices, read, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
+use crate::lifecycle::notices::of_ask;
+use crate::lifecycle::stored::Moved;
 use crate::message::Address;
 use crate::store::{Ask, AskPlan, AskWhy, NoticeKind, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -37,17 +39,6 @@ fn why(code: i64) -> Result<AskWhy, StoreError> {
         5 => AskWhy::Stopped,
         _ => return Err(StoreError::Unreadable(format!("there is no reason {code} to ask"))),
     })
-}
-
-/// The notice that the journal takes such a mail for.
-fn kind(why: AskWhy) -> NoticeKind {
-    match why {
-        AskWhy::Asked | AskWhy::Deputy => NoticeKind::HeldApprovers,
-        AskWhy::Escalated => NoticeKind::Escalated,
-        AskWhy::Expiring => NoticeKind::ExpiringApprovers,
-        AskWhy::AsIs => NoticeKind::AskedAsIs,
-        AskWhy::Stopped => NoticeKind::Stopped,
-    }
 }
 
 /// Carries a notice over into asks. Who is told may decide, too.
@@ -102,13 +93,12 @@ pub(super) fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<A
     .collect()
 }
 
-/// Moves open asks: those that remind people by so much, others by `due`.
-pub(super) fn shift(tx: &Connection, due: i64, reminders: i64) -> Result<(), Failure> {
-    let [deputy, escalated, expiring] = [AskWhy::Deputy, AskWhy::Escalated, AskWhy::Expiring].map(code);
-    tx.execute(
-        "UPDATE asks SET due = due + iif(why IN (?3, ?4, ?5), ?2, ?1) WHERE state = 0",
-        [due, reminders, deputy, escalated, expiring],
-    )?;
+/// Moves open asks over to a clock that was set.
+pub(super) fn shift(tx: &Connection, moved: Moved) -> Result<(), Failure> {
+    let mut update = tx.prepare("UPDATE asks SET due = due + ?2 WHERE state = 0 AND why = ?1")?;
+    for (code, why) in (0..).map_while(|code| why(code).ok().map(|why| (code, why))) {
+        update.execute([code, moved.ask(why)])?;
+    }
     Ok(())
 }
 
@@ -121,7 +111,7 @@ pub(super) fn answer(tx: &Connection, asks: &[i64], mail: Id, at: Timestamp) -> 
             .optional()?;
         let (message, reason) = found.ok_or(StoreError::Fenced)?;
         tx.prepare_cached("UPDATE asks SET state = ?2 WHERE row = ?1")?.execute([*ask, SENT])?;
-        let event = Event::Noticed { kind: notices::name(kind(why(reason)?)), notice: mail };
+        let event = Event::Noticed { kind: notices::name(of_ask(why(reason)?)), notice: mail };
         journal::append(tx, message, at, &event)?;
     }
     Ok(())

@@ -3,11 +3,13 @@
 //! A copy that cannot be read back is put aside when it would be sent: paused, with the reason as its
 //! last reply and in the journal. `queue list` shows it; resumed (after an update, say) it is tried again.
 
+use super::deliveries::{self, progress_columns};
 use super::error::Failure;
 use super::{codes, journal, read, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
+use crate::lifecycle::delivery::Progress;
 use crate::rewrite::Delivery;
 use crate::store::{Claim, DeliveryState, Lease};
 use rusqlite::{Connection, params};
@@ -17,11 +19,7 @@ use rusqlite::{Connection, params};
 pub(super) struct RawClaim {
     row: i64,
     message: Id,
-    state: i64,
-    token: i64,
-    attempt: u32,
-    duplicate: bool,
-    queued: i64,
+    progress: Progress,
     copy: Vec<u8>,
 }
 
@@ -30,23 +28,23 @@ impl RawClaim {
         let delivery = match Delivery::from_bytes(&self.copy) {
             Ok(delivery) => delivery,
             Err(why) => {
-                let (row, token) = (self.row, self.token);
                 tracing::error!(
                     message = %self.message,
-                    delivery = schema::number_of(row),
+                    delivery = schema::number_of(self.row),
                     %why,
                     "a copy cannot be read back: it is put aside, and the others go on"
                 );
-                return Err(Unread { row, token, attempt: self.attempt, why: why.to_string() });
+                let (token, attempt) = (self.progress.token, self.progress.attempts);
+                return Err(Unread { row: self.row, token, attempt, why: why.to_string() });
             }
         };
         Ok(Claim {
-            lease: Lease { delivery: self.row, token: self.token },
+            lease: Lease { delivery: self.row, token: self.progress.token },
             message: self.message,
             delivery,
-            attempt: self.attempt,
-            possible_duplicate: self.duplicate,
-            queued: Timestamp(self.queued),
+            attempt: self.progress.attempts,
+            possible_duplicate: self.progress.duplicate,
+            queued: self.progress.queued,
         })
     }
 }
@@ -64,20 +62,15 @@ pub(super) struct Unread {
 pub(super) fn put_aside(tx: &Connection, unread: &[Unread], now: Timestamp) -> Result<(), Failure> {
     for one in unread {
         let reply = format!("the copy cannot be read back from the database: {}", one.why);
-        let updated = tx
-            .prepare_cached(
-                "UPDATE deliveries SET state = ?3, due = NULL, attempts = attempts - 1, reply = ?4 \
-                 WHERE row = ?1 AND token = ?2 AND state = ?5",
-            )?
-            .execute(params![one.row, one.token, codes::PAUSED, reply, codes::SENDING])?;
-        if updated == 0 {
-            continue;
-        }
+        let ours = deliveries::leased(tx, one.row, one.token)?;
+        let Some(ours) = ours.filter(|ours| ours.state == DeliveryState::Sending) else { continue };
+        let aside = ours.put_aside(reply);
+        deliveries::put(tx, one.row, &aside)?;
         let event = Event::Attempt {
             delivery: schema::number_of(one.row),
             recipients: Vec::new(),
-            state: DeliveryState::Paused.to_string(),
-            reply,
+            state: aside.state.to_string(),
+            reply: aside.reply,
             attempt: one.attempt,
             possible_duplicate: false,
         };
@@ -98,31 +91,22 @@ pub(super) fn claim(
 ) -> Result<Vec<RawClaim>, Failure> {
     renew(tx, mine, until)?;
     let mut claims = due(tx, now, limit)?;
-    let mut take = tx.prepare_cached(
-        "UPDATE deliveries SET state = ?2, due = ?3, token = ?4, attempts = ?5, duplicate = ?6 WHERE row = ?1",
-    )?;
     for claim in &mut claims {
-        if claim.state == codes::SENDING {
+        if claim.progress.state == DeliveryState::Sending {
             interrupted(tx, claim, now, "the lease ran out before the attempt was recorded")?;
-            claim.duplicate = true;
         }
-        claim.token += 1;
-        claim.attempt += 1;
-        take.execute(params![
-            claim.row,
-            codes::SENDING,
-            until.0,
-            claim.token,
-            claim.attempt,
-            claim.duplicate
-        ])?;
+        claim.progress = claim.progress.clone().claimed(until);
+        deliveries::put(tx, claim.row, &claim.progress)?;
     }
     Ok(claims)
 }
 
-pub(super) const DUE: &str = "SELECT d.row, m.id, d.state, d.token, d.attempts, d.duplicate, d.queued, d.copy \
-     FROM deliveries d INDEXED BY deliveries_open JOIN messages m ON m.row = d.row >> 24 \
-     WHERE d.state < 5 AND d.due <= ?1 ORDER BY d.due LIMIT ?2";
+pub(super) const DUE: &str = concat!(
+    "SELECT d.row, m.id, d.copy, ",
+    progress_columns!(),
+    " FROM deliveries d INDEXED BY deliveries_open JOIN messages m ON m.row = d.row >> 24 \
+     WHERE d.state < 5 AND d.due <= ?1 ORDER BY d.due LIMIT ?2"
+);
 
 fn due(tx: &Connection, now: Timestamp, limit: usize) -> Result<Vec<RawClaim>, Failure> {
     let mut select = tx.prepare_cached(DUE)?;
@@ -136,12 +120,8 @@ fn collect(rows: &mut rusqlite::Rows<'_>) -> Result<Vec<RawClaim>, Failure> {
         claims.push(RawClaim {
             row: row.get(0)?,
             message: read::id(&row.get::<_, String>(1)?)?,
-            state: row.get(2)?,
-            token: row.get(3)?,
-            attempt: row.get(4)?,
-            duplicate: row.get(5)?,
-            queued: row.get(6)?,
-            copy: row.get(7)?,
+            copy: row.get(2)?,
+            progress: deliveries::progress(row, 3)?,
         });
     }
     Ok(claims)
@@ -154,8 +134,8 @@ fn interrupted(tx: &Connection, claim: &RawClaim, now: Timestamp, why: &str) -> 
         recipients: read::recipients_or_none(&claim.copy),
         state: DeliveryState::Uncertain.to_string(),
         reply: why.to_owned(),
-        attempt: claim.attempt,
-        possible_duplicate: claim.duplicate,
+        attempt: claim.progress.attempts,
+        possible_duplicate: claim.progress.duplicate,
     };
     journal::append(tx, schema::message_of(claim.row), now, &event)
 }
@@ -176,19 +156,18 @@ pub(super) fn renew(tx: &Connection, leases: &[Lease], until: Timestamp) -> Resu
 /// After a crash: whatever was being sent is uncertain, and due at once.
 pub(super) fn recover(tx: &Connection, now: Timestamp) -> Result<usize, Failure> {
     let left = {
-        let mut select = tx.prepare_cached(
-            "SELECT d.row, m.id, d.state, d.token, d.attempts, d.duplicate, d.queued, d.copy \
-             FROM deliveries d INDEXED BY deliveries_open JOIN messages m ON m.row = d.row >> 24 \
-             WHERE d.state < 5 AND d.state = ?1",
-        )?;
+        let mut select = tx.prepare_cached(concat!(
+            "SELECT d.row, m.id, d.copy, ",
+            progress_columns!(),
+            " FROM deliveries d INDEXED BY deliveries_open JOIN messages m ON m.row = d.row >> 24 \
+             WHERE d.state < 5 AND d.state = ?1"
+        ))?;
         let mut rows = select.query([codes::SENDING])?;
         collect(&mut rows)?
     };
-    let mut update =
-        tx.prepare_cached("UPDATE deliveries SET state = ?2, due = ?3, duplicate = 1 WHERE row = ?1")?;
     for claim in &left {
         interrupted(tx, claim, now, "the relay stopped while this copy was on its way")?;
-        update.execute([claim.row, codes::UNCERTAIN, now.0])?;
+        deliveries::put(tx, claim.row, &claim.progress.clone().recovered(now))?;
     }
     Ok(left.len())
 }

@@ -4,6 +4,7 @@ use super::{chain, codes, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
+use crate::lifecycle::delivery::{FIRST_CLAIM, Progress};
 use crate::message::{Address, Envelope, Fork};
 use crate::policy::facts::Disclosed;
 use crate::policy::{Demand, Verdict};
@@ -15,9 +16,6 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-
-/// The token of a delivery that is accepted as `Sending`, and its first attempt.
-const FIRST_CLAIM: i64 = 1;
 
 /// What the content row keeps of a message beside its bytes.
 #[derive(Serialize)]
@@ -37,11 +35,7 @@ pub(super) struct Meta {
 
 /// One delivery's row.
 pub(super) struct CopyRow {
-    pub(super) state: i64,
-    pub(super) due: i64,
-    pub(super) token: i64,
-    pub(super) attempts: i64,
-    pub(super) queued: i64,
+    pub(super) progress: Progress,
     pub(super) recipients: usize,
     pub(super) copy: Vec<u8>,
 }
@@ -217,7 +211,11 @@ pub(super) fn without(row: &CopyRow, known: &HashSet<String>) -> Result<Option<C
         .map_err(|error| StoreError::Unreadable(format!("the copy: {error}")))?;
     let rest = delivery.only_for(|address| !known.contains(address.key()));
     let recipients = rest.recipients().len();
-    Ok((recipients > 0).then(|| CopyRow { recipients, copy: rest.to_bytes(), ..*row }))
+    Ok((recipients > 0).then(|| CopyRow {
+        progress: row.progress.clone(),
+        recipients,
+        copy: rest.to_bytes(),
+    }))
 }
 
 /// What the content row keeps, without these recipients.
@@ -239,17 +237,8 @@ pub(super) fn people_without(people: &str, known: &HashSet<String>) -> String {
 }
 
 fn copy(new: &NewDelivery, now: Timestamp) -> CopyRow {
-    let (state, due, queued, sending) = match new.state {
-        InitialState::Ready => (codes::READY, now.0, now.0, 0),
-        InitialState::Waiting(at) => (codes::WAITING, at.0, at.0, 0),
-        InitialState::Sending { until } => (codes::SENDING, until.0, now.0, FIRST_CLAIM),
-    };
     CopyRow {
-        state,
-        due,
-        token: sending,
-        attempts: sending,
-        queued,
+        progress: Progress::born(new.state, now),
         recipients: new.delivery.recipients().len(),
         copy: new.delivery.to_bytes(),
     }
@@ -274,10 +263,10 @@ pub(super) fn fresh_claims(row: i64, message: &NewMessage) -> Vec<Claim> {
     for (key, new) in (schema::base(row) + 1..).zip(&message.deliveries) {
         if let InitialState::Sending { .. } = new.state {
             claims.push(Claim {
-                lease: Lease { delivery: key, token: FIRST_CLAIM },
+                lease: Lease { delivery: key, token: i64::from(FIRST_CLAIM) },
                 message: id,
                 delivery: new.delivery.clone(),
-                attempt: 1,
+                attempt: FIRST_CLAIM,
                 possible_duplicate: false,
                 queued,
             });

@@ -6,43 +6,36 @@ use super::{codes, journal, notices, read, repeats};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
+use crate::lifecycle::QUIET;
+use crate::lifecycle::forks::{self, Grounds};
 use crate::message::Fork;
 use crate::message::fork::{Group, Variant};
 use crate::store::{Awaited, GroupStanding, HeldState, ItemStanding, NoticeKind, Place, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::HashSet;
-use std::fmt::Write;
-use std::time::Duration;
-
-/// Nobody is told of a mail before it was quiet for so long,
-const QUIET: Duration = Duration::from_secs(30);
-/// and at the latest so long after its first transaction.
-const LONGEST: Duration = Duration::from_mins(3);
 
 /// What was held of a mail, and what became of it.
 pub(super) fn standing(db: &Connection, group: &Group) -> Result<GroupStanding, Failure> {
     let mut select = db.prepare_cached(
-        "SELECT h.message, m.id, h.state, h.adds_to, h.way, coalesce(h.decided_at, 0) FROM held h \
+        "SELECT h.message, m.id, h.state, h.adds_to, h.way, h.decided_at FROM held h \
          JOIN messages m ON m.row = h.message WHERE h.mail = ?1 ORDER BY h.message",
     )?;
     let mut rows = select.query([group.octets()])?;
-    let mut standing = GroupStanding::default();
+    let mut items = Vec::new();
     while let Some(row) = rows.next()? {
-        let (message, state, decided): (i64, i64, i64) = (row.get(0)?, row.get(2)?, row.get(5)?);
-        let _ = write!(standing.token, "{message}:{state}:{decided};");
         let way: Option<String> = row.get(4)?;
-        standing.items.push(ItemStanding {
+        let item = ItemStanding {
             id: read::id(&row.get::<_, String>(1)?)?,
-            state: state_of(state)?,
+            state: state_of(row.get(2)?)?,
             addendum: row.get::<_, Option<i64>>(3)?.is_some(),
             way: way.as_deref().map(from_json).transpose()?,
-            variants: variants(db, message)?,
-        });
+            variants: variants(db, row.get(0)?)?,
+        };
+        items.push((item, row.get::<_, Option<i64>>(5)?.map(Timestamp)));
     }
-    Ok(standing)
+    Ok(forks::standing(items))
 }
 
-fn state_of(code: i64) -> Result<HeldState, StoreError> {
+pub(super) fn state_of(code: i64) -> Result<HeldState, StoreError> {
     codes::to_held(code)
         .ok_or_else(|| StoreError::Unreadable("a held message has an unknown state".to_owned()))
 }
@@ -63,10 +56,10 @@ fn variants(db: &Connection, item: i64) -> Result<Vec<Variant>, Failure> {
     Ok(variants)
 }
 
-/// The members of an item that wait for a decision.
-pub(super) fn undecided_members(db: &Connection, item: i64) -> Result<Vec<i64>, Failure> {
-    let mut select = db.prepare_cached("SELECT message FROM held WHERE item = ?1 AND state = 0")?;
-    let rows = select.query_map([item], |row| row.get(0))?;
+/// The members of an item that are in this state.
+pub(super) fn members(db: &Connection, item: i64, state: HeldState) -> Result<Vec<i64>, Failure> {
+    let mut select = db.prepare_cached("SELECT message FROM held WHERE item = ?1 AND state = ?2")?;
+    let rows = select.query_map([item, codes::held(state)], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -82,24 +75,14 @@ pub(super) fn member_ids(db: &Connection, item: Id) -> Result<Vec<Id>, Failure> 
     Ok(ids.iter().map(|text| read::id(text)).collect::<Result<_, _>>()?)
 }
 
-/// Refuses what was planned on something that is not so any more.
-pub(super) fn unmoved(tx: &Connection, hold: &HoldRow, fork: Option<&Fork>) -> Result<(), Failure> {
-    match (&hold.place.expected, fork) {
-        (Some(expected), Some(fork)) if standing(tx, &fork.group)?.token != *expected => {
-            Err(StoreError::Moved.into())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether a held message is to join an item that went back to its sender.
-pub(super) fn joins_what_went_back(tx: &Connection, hold: &HoldRow) -> Result<bool, Failure> {
-    let Some(item) = hold.place.joins else { return Ok(false) };
+/// The state of the item that a held message is to join.
+pub(super) fn state_of_item(tx: &Connection, hold: &HoldRow) -> Result<Option<HeldState>, Failure> {
+    let Some(item) = hold.place.joins else { return Ok(None) };
     let state: Option<i64> = tx
         .prepare_cached("SELECT h.state FROM held h JOIN messages m ON m.row = h.message WHERE m.id = ?1")?
         .query_row([item.as_str()], |row| row.get(0))
         .optional()?;
-    Ok(matches!(state.and_then(codes::to_held), Some(HeldState::Returned | HeldState::Expired)))
+    Ok(state.and_then(codes::to_held))
 }
 
 /// Makes a held message an item of its own.
@@ -116,13 +99,11 @@ pub(super) fn begin(
     Ok(())
 }
 
-/// What an item has to know of a member that joins.
+/// What an item takes over from a member that joins: reasons and hits as they are kept.
 struct Item {
-    state: i64,
-    kind: i64,
-    received: i64,
-    reasons: Vec<serde_json::Value>,
-    hits: Vec<serde_json::Value>,
+    state: HeldState,
+    received: Timestamp,
+    grounds: Grounds<serde_json::Value>,
     awaited: Vec<Awaited>,
 }
 
@@ -143,23 +124,19 @@ pub(super) fn join(
     .execute([message, item])?;
     // The people of one mail are disclosed to each other once, however it is brought.
     tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([message])?;
-    let mut known = load(tx, item)?;
-    let came: HashSet<&str> = repeats::recipients(people).collect();
-    known.awaited.retain(|one| !came.contains(one.key.as_str()));
-    if known.state == codes::held(HeldState::Held) {
-        merge(&mut known.reasons, &hold.reasons)?;
-        merge(&mut known.hits, &hold.hits)?;
-    }
+    let Item { state, received, grounds: own, awaited } = load(tx, item)?;
+    let awaited = forks::still_awaited(awaited, &repeats::recipients(people).collect());
+    let grounds = forks::joined(own, state, grounds(hold.kind, &hold.reasons, &hold.hits)?);
     tx.prepare_cached(
         "UPDATE held SET members = members + 1, awaited = ?2, reasons = ?3, hits = ?4, kind = ?5 \
          WHERE message = ?1",
     )?
     .execute(params![
         item,
-        to_json(&known.awaited)?,
-        to_json(&known.reasons)?,
-        to_json(&known.hits)?,
-        if known.state == codes::held(HeldState::Held) { known.kind.max(hold.kind) } else { known.kind },
+        to_json(&awaited)?,
+        to_json(&grounds.reasons)?,
+        to_json(&grounds.hits)?,
+        codes::hold(grounds.kind),
     ])?;
     tx.prepare_cached(
         "INSERT INTO held_approvers (approver, message) SELECT approver, ?2 FROM held_approvers \
@@ -174,9 +151,9 @@ pub(super) fn join(
     .execute([message, item])?;
     tx.prepare_cached("DELETE FROM held_terms WHERE message = ?1")?.execute([message])?;
     tx.prepare_cached("DELETE FROM held_subjects WHERE rowid = ?1")?.execute([message])?;
-    let complete = !known.awaited.iter().any(|one| one.outside);
-    for kind in [NoticeKind::Held, NoticeKind::HeldApprovers] {
-        put_off(tx, item, kind, Timestamp(known.received), now, complete)?;
+    let complete = forks::is_complete(&awaited);
+    for kind in forks::WAIT_FOR_ITEM {
+        notices::move_kind(tx, item, kind, |due| forks::put_off(due, received, now, complete))?;
     }
     Ok(())
 }
@@ -222,58 +199,31 @@ pub(super) fn move_into(tx: &Connection, members: &[i64], item: i64, now: Timest
 }
 
 fn load(tx: &Connection, item: i64) -> Result<Item, Failure> {
-    let raw = tx
-        .prepare_cached(
-            "SELECT h.state, h.kind, m.received, h.reasons, h.hits, h.awaited FROM held h \
-             JOIN messages m ON m.row = h.message WHERE h.message = ?1",
-        )?
-        .query_row([item], |row| {
-            let text = |column| row.get::<_, String>(column);
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, text(3)?, text(4)?, text(5)?))
-        })?;
+    let mut select = tx.prepare_cached(
+        "SELECT h.state, h.kind, m.received, h.reasons, h.hits, h.awaited FROM held h \
+         JOIN messages m ON m.row = h.message WHERE h.message = ?1",
+    )?;
+    let mut rows = select.query([item])?;
+    let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let text = |column| row.get::<_, String>(column);
     Ok(Item {
-        state: raw.0,
-        kind: raw.1,
-        received: raw.2,
-        reasons: from_json(&raw.3)?,
-        hits: from_json(&raw.4)?,
-        awaited: from_json(&raw.5)?,
+        state: state_of(row.get(0)?)?,
+        received: Timestamp(row.get(2)?),
+        grounds: grounds(row.get(1)?, &text(3)?, &text(4)?)?,
+        awaited: from_json(&text(5)?)?,
     })
 }
 
-fn merge(known: &mut Vec<serde_json::Value>, more: &str) -> Result<(), StoreError> {
-    let more: Vec<serde_json::Value> = from_json(more)?;
-    for one in more {
-        if !known.contains(&one) {
-            known.push(one);
-        }
-    }
-    Ok(())
-}
-
-/// A transaction more of a mail came: a notice about it that is still open waits until the mail is
-/// quiet, or is due at once when nobody is missing. One that is due later for other reasons stays.
-pub(super) fn put_off(
-    tx: &Connection,
-    message: i64,
-    kind: NoticeKind,
-    first: Timestamp,
-    now: Timestamp,
-    complete: bool,
-) -> Result<(), Failure> {
-    let latest = first.plus(LONGEST);
-    let due = if complete { now } else { now.plus(QUIET).min(latest) };
-    tx.prepare_cached(
-        "UPDATE notices SET due = ?3 WHERE message = ?1 AND kind = ?2 AND state = 0 AND due <= ?4",
-    )?
-    .execute(params![message, codes::notice(kind), due.0, latest.0])?;
-    Ok(())
+fn grounds(kind: i64, reasons: &str, hits: &str) -> Result<Grounds<serde_json::Value>, StoreError> {
+    let kind = codes::to_hold(kind)
+        .ok_or_else(|| StoreError::Unreadable("a held message has an unknown kind".to_owned()))?;
+    Ok(Grounds { kind, reasons: from_json(reasons)?, hits: from_json(hits)? })
 }
 
 /// Tells of a split or a delay once a mail: the notice stands with the mail's first transaction.
 pub(super) fn told_once(
     tx: &Connection,
-    first: &repeats::Earlier,
+    first: &repeats::First,
     kind: NoticeKind,
     now: Timestamp,
 ) -> Result<(), Failure> {
@@ -281,7 +231,7 @@ pub(super) fn told_once(
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM notices WHERE message = ?1 AND kind = ?2)")?
         .query_row(params![first.row, codes::notice(kind)], |row| row.get(0))?;
     if told {
-        put_off(tx, first.row, kind, first.received, now, false)
+        notices::move_kind(tx, first.row, kind, |due| forks::put_off(due, first.received, now, false))
     } else {
         notices::put(tx, first.row, kind, Some(now.plus(QUIET).0))
     }

@@ -10,7 +10,7 @@ use super::terms::{EVERYTHING, LONGEST, MOST_ADDRESSES, Phrase, folded, person, 
 use super::{codes, read};
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::store::model::{Reason, told};
+use crate::records::{Reason, told};
 use crate::store::{HeldLine, HeldPage, HeldQuery, HeldRow, HeldState, Scope, StoreError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};

@@ -4,16 +4,14 @@ use super::encode::from_people;
 use super::error::Failure;
 use super::{codes, read, schema};
 use crate::clock::Timestamp;
+use crate::lifecycle::UNDO;
 use crate::store::{RecentRow, SessionRow};
 use crate::token::Digest;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// Recipients that a line names.
 const NAMED: usize = 3;
-/// How long the taking back of a delayed mail can be undone.
-const UNDO: Duration = Duration::from_hours(24);
 
 /// As in the index of senders, word for word, or it is not used.
 const OF_SENDER: &str = "SELECT m.row, m.id, m.received, m.people, m.subject, m.action FROM messages m \

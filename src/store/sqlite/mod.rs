@@ -24,6 +24,8 @@ mod claims;
 mod codes;
 mod cut;
 mod decide;
+mod deliveries;
+mod effects;
 mod encode;
 mod error;
 mod foreign;

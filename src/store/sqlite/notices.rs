@@ -7,6 +7,7 @@
 use super::error::Failure;
 use super::{codes, schema};
 use crate::clock::Timestamp;
+use crate::lifecycle::notices as rules;
 use crate::store::{DueNotice, NoticeKind, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -37,10 +38,7 @@ pub(super) fn put(tx: &Connection, message: i64, kind: NoticeKind, due: Option<i
         .optional()?;
     let mut due = due;
     if let Some((row, earlier)) = pending {
-        due = match (earlier, due) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
+        due = rules::merged(earlier.map(Timestamp), due.map(Timestamp)).map(|due| due.0);
         tx.prepare_cached("DELETE FROM notices WHERE row = ?1")?.execute([row])?;
     }
     tx.prepare_cached("INSERT INTO notices (message, kind, due, state) VALUES (?1, ?2, ?3, ?4)")?
@@ -48,20 +46,18 @@ pub(super) fn put(tx: &Connection, message: i64, kind: NoticeKind, due: Option<i
     Ok(())
 }
 
-/// Puts a failure report on the list. The first is due as asked; one more after it was sent waits
-/// for the end, so that a message with many recipients is reported twice at most.
-pub(super) fn put_failure(tx: &Connection, message: i64, due: Timestamp) -> Result<(), Failure> {
-    let reported: bool = tx
+/// Whether a notice of this kind about a message was sent before.
+pub(super) fn was_sent(tx: &Connection, message: i64, kind: NoticeKind) -> Result<bool, Failure> {
+    Ok(tx
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM notices WHERE message = ?1 AND kind = ?2 AND state = ?3)",
         )?
-        .query_row([message, codes::notice(NoticeKind::Failure), SENT], |row| row.get(0))?;
-    put(tx, message, NoticeKind::Failure, (!reported).then_some(due.0))
+        .query_row([message, codes::notice(kind), SENT], |row| row.get(0))?)
 }
 
 /// When the last delivery of a message is final, reports need not wait any longer.
 pub(super) fn settle(tx: &Connection, message: i64, now: Timestamp) -> Result<(), Failure> {
-    let kinds = [NoticeKind::Failure, NoticeKind::Delivered].map(codes::notice);
+    let kinds = rules::AT_THE_END.map(codes::notice);
     let waiting: bool = tx
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM notices WHERE message = ?1 AND kind IN (?2, ?3) AND state = 0 \
@@ -96,6 +92,32 @@ pub(super) fn mark_sent(tx: &Connection, notice: i64) -> Result<(), Failure> {
 pub(super) fn drop_open(tx: &Connection, notice: i64) -> Result<(), Failure> {
     tx.prepare_cached("UPDATE notices SET state = ?2 WHERE row = ?1 AND state = 0")?
         .execute([notice, DROPPED])?;
+    Ok(())
+}
+
+/// Takes the open notice of this kind about a message off the list.
+pub(super) fn drop_kind(tx: &Connection, message: i64, kind: NoticeKind) -> Result<(), Failure> {
+    tx.prepare_cached("UPDATE notices SET state = ?3 WHERE message = ?1 AND kind = ?2 AND state = 0")?
+        .execute([message, codes::notice(kind), DROPPED])?;
+    Ok(())
+}
+
+/// Moves the open notice of this kind about a message to when `due` says; `None` leaves it.
+pub(super) fn move_kind(
+    tx: &Connection,
+    message: i64,
+    kind: NoticeKind,
+    due: impl Fn(Option<Timestamp>) -> Option<Timestamp>,
+) -> Result<(), Failure> {
+    let mut select =
+        tx.prepare_cached("SELECT row, due FROM notices WHERE message = ?1 AND kind = ?2 AND state = 0")?;
+    let mut rows = select.query([message, codes::notice(kind)])?;
+    while let Some(row) = rows.next()? {
+        let (notice, now): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
+        if let Some(then) = due(now.map(Timestamp)) {
+            tx.prepare_cached("UPDATE notices SET due = ?2 WHERE row = ?1")?.execute([notice, then.0])?;
+        }
+    }
     Ok(())
 }
 

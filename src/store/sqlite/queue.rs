@@ -1,11 +1,13 @@
 //! The queue as operators see it: lists, and the verbs retry, drop, pause, resume.
 
+use super::deliveries::{self, progress_columns};
 use super::encode::sender_of;
 use super::error::Failure;
 use super::{codes, journal, notices, read, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
+use crate::lifecycle::delivery::Progress;
 use crate::message::Address;
 use crate::store::{DeliveryState, QueueChange, QueueFilter, QueueRow, StoreError};
 use rusqlite::{Connection, Row, params};
@@ -15,8 +17,10 @@ use std::collections::BTreeMap;
 /// wait long behind it.
 pub(super) const BATCH: usize = 250;
 
-const COLUMNS: &str = "SELECT d.row, m.id, m.people, d.state, d.attempts, d.reply, d.due, m.received, \
-     d.duplicate, d.copy FROM deliveries d";
+const COLUMNS: &str =
+    concat!("SELECT d.row, m.id, m.people, m.received, d.copy, ", progress_columns!(), " FROM deliveries d");
+/// Where the columns of its progress begin in these.
+const PROGRESS: usize = 5;
 const JOIN: &str = "JOIN messages m ON m.row = d.row >> 24";
 
 /// A filter with its texts understood.
@@ -49,10 +53,10 @@ impl Wanted {
 
     /// Whether a row is wanted; the copy is decoded only where a recipient is asked for.
     fn matches(&self, row: &Row<'_>) -> Result<bool, Failure> {
-        let state: i64 = row.get(3)?;
+        let state: i64 = row.get(PROGRESS)?;
         if self.state.is_some_and(|wanted| wanted != state)
             || (self.open_only && state >= codes::FIRST_FINAL)
-            || self.before.is_some_and(|before| row.get(7).is_ok_and(|at: i64| at >= before))
+            || self.before.is_some_and(|before| row.get(3).is_ok_and(|at: i64| at >= before))
         {
             return Ok(false);
         }
@@ -62,7 +66,7 @@ impl Wanted {
             return Ok(false);
         }
         let Some(recipient) = &self.recipient else { return Ok(true) };
-        let recipients = read::recipients_or_none(row.get_ref(9)?.as_blob().map_err(rusqlite::Error::from)?);
+        let recipients = read::recipients_or_none(row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?);
         Ok(recipients.iter().any(|one| key(one) == *recipient))
     }
 }
@@ -140,21 +144,19 @@ pub(super) fn of_message(db: &Connection, id: Id) -> Result<Vec<QueueRow>, Failu
 
 fn queue_row(row: &Row<'_>) -> Result<QueueRow, Failure> {
     let message = read::id(&row.get::<_, String>(1)?)?;
-    let state = codes::to_delivery(row.get(3)?)
-        .ok_or_else(|| StoreError::Unreadable("a delivery has an unknown state".to_owned()))?;
-    // While it is being sent the column holds the end of the lease.
-    let due = if state == DeliveryState::Sending { None } else { row.get(6)? };
+    let Progress { state, due, attempts, reply, duplicate, .. } = deliveries::progress(row, PROGRESS)?;
     Ok(QueueRow {
         id: format!("{message}.{}", schema::number_of(row.get(0)?)),
         message,
         sender: sender_of(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?).to_owned(),
-        recipients: read::recipients_or_none(row.get_ref(9)?.as_blob().map_err(rusqlite::Error::from)?),
+        recipients: read::recipients_or_none(row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?),
         state,
-        attempts: row.get(4)?,
-        last_reply: row.get(5)?,
-        due: due.map(Timestamp),
-        received: Timestamp(row.get(7)?),
-        possible_duplicate: row.get(8)?,
+        attempts,
+        last_reply: reply,
+        // While it is being sent this is the end of the lease.
+        due: due.filter(|_| state != DeliveryState::Sending),
+        received: Timestamp(row.get(3)?),
+        possible_duplicate: duplicate,
         would: None,
     })
 }
@@ -165,7 +167,9 @@ pub(super) fn pick(db: &Connection, filter: &QueueFilter, change: QueueChange) -
     let limit = filter.limit.unwrap_or(usize::MAX);
     let mut picked = Vec::new();
     each(db, &wanted, |row| {
-        if applies(change, row.get(3)?) && picked.len() < limit {
+        // Whether a change concerns a delivery is the same at any time.
+        let concerned = deliveries::progress(row, PROGRESS)?.changed(change, Timestamp(0)).is_some();
+        if concerned && picked.len() < limit {
             picked.push(row.get(0)?);
         }
         Ok(picked.len() < limit)
@@ -184,13 +188,15 @@ pub(super) fn change(
 ) -> Result<usize, Failure> {
     let wanted = Wanted::of(tx, filter)?;
     let mut look = tx.prepare_cached(&format!("{COLUMNS} {JOIN} WHERE d.row = ?1"))?;
-    let mut update = tx.prepare_cached(update_for(change))?;
     let mut messages: BTreeMap<i64, usize> = BTreeMap::new();
     for row in picked {
         let mut found = look.query([row])?;
         let Some(found) = found.next()? else { continue };
-        if wanted.matches(found)? && applies(change, found.get(3)?) {
-            update.execute([*row, now.0])?;
+        if !wanted.matches(found)? {
+            continue;
+        }
+        if let Some(next) = deliveries::progress(found, PROGRESS)?.changed(change, now) {
+            deliveries::put(tx, *row, &next)?;
             *messages.entry(schema::message_of(*row)).or_default() += 1;
         }
     }
@@ -205,42 +211,12 @@ pub(super) fn change(
     Ok(changed)
 }
 
-/// Which states a change concerns. What is on its way just now can only be dropped.
-fn applies(change: QueueChange, state: i64) -> bool {
-    match change {
-        QueueChange::Retry => {
-            matches!(state, codes::READY | codes::WAITING | codes::UNCERTAIN | codes::FAILED)
-        }
-        QueueChange::Drop => state < codes::FIRST_FINAL,
-        QueueChange::Pause => matches!(state, codes::READY | codes::WAITING | codes::UNCERTAIN),
-        QueueChange::Resume => state == codes::PAUSED,
-    }
-}
-
 fn verb(change: QueueChange) -> &'static str {
     match change {
         QueueChange::Retry => "retry",
         QueueChange::Drop => "drop",
         QueueChange::Pause => "pause",
         QueueChange::Resume => "resume",
-    }
-}
-
-/// The statement of each change, `?1` the delivery and `?2` now. A failed delivery that is tried
-/// again starts its schedule anew. A dropped one keeps its token only while it is on its way: should
-/// it turn out to be delivered, that is recorded.
-fn update_for(change: QueueChange) -> &'static str {
-    match change {
-        QueueChange::Retry => {
-            "UPDATE deliveries SET queued = iif(state = 6, ?2, queued), \
-             attempts = iif(state = 6, 0, attempts), state = 0, due = ?2 WHERE row = ?1"
-        }
-        QueueChange::Drop => {
-            "UPDATE deliveries SET token = token + (state <> 3), state = 7, due = NULL \
-             WHERE row = ?1 AND ?2 IS NOT NULL"
-        }
-        QueueChange::Pause => "UPDATE deliveries SET state = 4, due = NULL WHERE row = ?1 AND ?2 IS NOT NULL",
-        QueueChange::Resume => "UPDATE deliveries SET state = 0, due = ?2 WHERE row = ?1",
     }
 }
 

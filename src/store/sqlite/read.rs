@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::message::Address;
 use crate::policy::facts::Disclosed;
+use crate::records::{Reason, told};
 use crate::rewrite::Delivery;
-use crate::store::model::{Reason, told};
 use crate::store::{
     Awaited, Body, HeldFilter, HeldRow, HeldState, HoldKind, MessageRow, Spent, StoreError, StoredMessage,
     Summary,

@@ -6,20 +6,18 @@
 //! rolled back, does no harm.
 
 use super::error::Failure;
-use super::{codes, schema};
+use super::{codes, read, schema};
 use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::lifecycle::repeats::{Before, Earlier, SPAN};
 use crate::message::Fork;
 use crate::message::fork::Group;
 use crate::rewrite::Delivery;
-use crate::store::HeldState;
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
-use std::time::Duration;
 
-/// How long the same is not taken again.
-pub(super) const SPAN: Duration = Duration::from_hours(24);
 const HOUR: i64 = 3_600_000;
 /// At most so many entries (some 100 MiB); beyond them the oldest hour is forgotten first.
 const ENTRIES: usize = 4_000_000;
@@ -33,44 +31,21 @@ pub(super) struct Repeats {
     entries: usize,
 }
 
-/// A message that came before.
-pub(super) struct Earlier {
+/// The first transaction of a mail, or another mail of its name.
+pub(super) struct First {
     pub(super) row: i64,
-    pub(super) id: String,
+    pub(super) id: Id,
     fork: Fork,
     pub(super) received: Timestamp,
     /// Its people in comparison form, a line each.
     people: String,
 }
 
-/// One message that came before, as its repetition sees it.
-struct Seen {
-    row: i64,
-    id: String,
-    /// For whom it came, in comparison form.
-    people: HashSet<String>,
-    /// Who did not get it.
-    failed: HashSet<String>,
-    /// It went back to its sender, who may send it again: then it is a new mail.
-    back: bool,
-}
-
-/// What came before.
-#[derive(Default)]
-pub(super) struct Before {
-    /// Recipients for whom this fork came, and did not fail or go back, in comparison form.
-    pub(super) known: HashSet<String>,
-    /// The latest message it came as: row and id.
-    pub(super) latest: Option<(i64, String)>,
-    /// It came for one of these recipients, and went back to its sender.
-    pub(super) back: bool,
-}
-
 impl Repeats {
     /// Fills the tables with what came within the last 24 hours.
     pub(super) fn load(&mut self, db: &Connection, now: Timestamp) -> Result<(), Failure> {
         let since = now.minus(SPAN);
-        let first = crate::id::Id::new(since, 0);
+        let first = Id::new(since, 0);
         let mut select = db.prepare_cached(
             "SELECT row, received, fork, coalesce(keys, people) FROM messages \
              WHERE id >= ?1 AND fork IS NOT NULL ORDER BY row",
@@ -135,38 +110,34 @@ impl Repeats {
         recipients: impl Iterator<Item = &'a str>,
     ) -> Result<Before, Failure> {
         let mut before = Before::default();
-        let mut seen: HashMap<i64, Option<Seen>> = HashMap::new();
+        let mut seen: HashMap<i64, Option<Earlier>> = HashMap::new();
         for recipient in recipients {
             let Some(row) = self.find(&Key::Recipient(fork, recipient)) else { continue };
-            let seen = match seen.entry(row) {
+            let earlier = match seen.entry(row) {
                 Entry::Occupied(seen) => seen.into_mut(),
-                Entry::Vacant(place) => place.insert(look(tx, row, fork, received)?),
+                Entry::Vacant(place) => {
+                    let earlier = look(tx, row)?;
+                    place.insert(earlier.filter(|one| one.is_same(fork, Timestamp(received))))
+                }
             };
-            let Some(seen) = seen else { continue };
-            if !seen.people.contains(recipient) || seen.failed.contains(recipient) {
-                continue;
-            }
-            if seen.back {
-                before.back = true;
-            } else {
-                before.known.insert(recipient.to_owned());
-                before.latest = Some((seen.row, seen.id.clone()));
+            if let Some(earlier) = earlier {
+                before.add(recipient, earlier);
             }
         }
         Ok(before)
     }
 
     /// The first message of this mail within 24 hours.
-    pub(super) fn first_of(&self, tx: &Connection, group: &Group) -> Result<Option<Earlier>, Failure> {
+    pub(super) fn first_of(&self, tx: &Connection, group: &Group) -> Result<Option<First>, Failure> {
         let Some(row) = self.find(&Key::Mail(group)) else { return Ok(None) };
         Ok(earlier(tx, row)?.filter(|earlier| earlier.fork.group == *group))
     }
 
     /// A message with the same MAIL FROM and Message-ID that is another mail.
-    pub(super) fn namesake(&self, tx: &Connection, group: &Group) -> Result<Option<Earlier>, Failure> {
+    pub(super) fn namesake(&self, tx: &Connection, group: &Group) -> Result<Option<First>, Failure> {
         let Some(row) = self.find(&Key::Name(group.name())) else { return Ok(None) };
         let same =
-            |earlier: &Earlier| earlier.fork.group.name() == group.name() && earlier.fork.group != *group;
+            |earlier: &First| earlier.fork.group.name() == group.name() && earlier.fork.group != *group;
         Ok(earlier(tx, row)?.filter(same))
     }
 }
@@ -183,46 +154,42 @@ pub(super) fn recipients(people: &str) -> impl Iterator<Item = &str> {
     people.strip_prefix('\n').unwrap_or(people).lines().skip(1)
 }
 
-fn earlier(tx: &Connection, row: i64) -> Result<Option<Earlier>, Failure> {
-    let found = tx
-        .prepare_cached("SELECT id, fork, received, coalesce(keys, people) FROM messages WHERE row = ?1")?
-        .query_row([row], |found| {
-            Ok((found.get(0)?, found.get::<_, Option<Vec<u8>>>(1)?, found.get(2)?, found.get(3)?))
-        })
-        .optional()?;
-    Ok(found.and_then(|(id, fork, received, people)| {
-        let fork = Fork::from_octets(&fork?)?;
-        Some(Earlier { row, id, fork, received: Timestamp(received), people })
-    }))
+fn earlier(tx: &Connection, row: i64) -> Result<Option<First>, Failure> {
+    let mut select =
+        tx.prepare_cached("SELECT id, fork, received, coalesce(keys, people) FROM messages WHERE row = ?1")?;
+    let mut rows = select.query([row])?;
+    let Some(found) = rows.next()? else { return Ok(None) };
+    let fork = found.get::<_, Option<Vec<u8>>>(1)?.and_then(|octets| Fork::from_octets(&octets));
+    let Some(fork) = fork else { return Ok(None) };
+    let id = read::id(&found.get::<_, String>(0)?)?;
+    Ok(Some(First { row, id, fork, received: Timestamp(found.get(2)?), people: found.get(3)? }))
 }
 
-/// A message that came before, as far as it is the same fork and within its time.
-fn look(tx: &Connection, row: i64, fork: &Fork, received: i64) -> Result<Option<Seen>, Failure> {
-    let Some(earlier) = earlier(tx, row)? else { return Ok(None) };
-    if earlier.fork != *fork || earlier.received <= Timestamp(received).minus(SPAN) {
-        return Ok(None);
-    }
+/// A message that came before, with what became of it.
+fn look(tx: &Connection, row: i64) -> Result<Option<Earlier>, Failure> {
+    let Some(First { id, fork, received, people, .. }) = earlier(tx, row)? else { return Ok(None) };
     let held: Option<i64> = tx
         .prepare_cached("SELECT state FROM held WHERE message = ?1")?
         .query_row([row], |found| found.get(0))
         .optional()?;
-    let held = held.and_then(codes::to_held);
-    let taken: bool = tx
+    let taken_back: bool = tx
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM taken WHERE message = ?1 AND undone = 0)")?
         .query_row([row], |found| found.get(0))?;
-    // What waits for a decision has not failed, whatever the second lock took out of the queue.
-    let failed = if held == Some(HeldState::Held) { HashSet::new() } else { failed(tx, row)? };
-    Ok(Some(Seen {
-        row,
-        id: earlier.id,
-        people: recipients(&earlier.people).map(str::to_owned).collect(),
-        failed: if taken { HashSet::new() } else { failed },
-        back: taken || matches!(held, Some(HeldState::Returned | HeldState::Expired)),
+    Ok(Some(Earlier {
+        id,
+        fork,
+        received,
+        people: recipients(&people).map(str::to_owned).collect(),
+        given_up: given_up(tx, row)?,
+        held: held.and_then(codes::to_held),
+        taken_back,
     }))
 }
 
-/// Recipients (comparison form) whose delivery failed, or was taken out of the queue by an operator.
-fn failed(tx: &Connection, message: i64) -> Result<HashSet<String>, Failure> {
+/// Recipients (comparison form) of copies that were given up: the states are those of [`is_given_up`].
+///
+/// [`is_given_up`]: crate::lifecycle::repeats::is_given_up
+fn given_up(tx: &Connection, message: i64) -> Result<HashSet<String>, Failure> {
     let mut given_up =
         tx.prepare_cached("SELECT copy FROM deliveries WHERE row BETWEEN ?1 AND ?2 AND state IN (?3, ?4)")?;
     let mut rows =

@@ -16,7 +16,7 @@ pub(super) const NUMBER_BITS: u32 = 24;
 const APPLICATION_ID: i64 = 0x5365_6b69;
 
 /// What brings a database from each version to the next; the last version is their number.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),

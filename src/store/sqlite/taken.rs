@@ -3,25 +3,19 @@
 
 use super::encode::HoldRow;
 use super::error::Failure;
-use super::{accept, codes, encode, groups, hooks, journal, notices, read, repeats, schema, terms};
+use super::{accept, decide, deliveries, effects, groups, hooks, journal, notices, read, repeats, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
+use crate::lifecycle::deciding::{self, Undo, Withdrawn};
+use crate::lifecycle::delivery::{TAKEN_BACK, UNDONE};
+use crate::lifecycle::forks::BEFORE;
+use crate::lifecycle::repeats::{self as rules, SPAN};
+use crate::lifecycle::taking;
 use crate::message::Fork;
 use crate::store::forks::{Again, HoldWaiting};
-use crate::store::{HeldState, NoticeKind, StoreError};
+use crate::store::{HeldState, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::HashSet;
-use std::time::Duration;
-
-/// Transactions of one mail are looked for from so long before the one that is named.
-const BEFORE: Duration = Duration::from_hours(1);
-/// How long taking back can be undone.
-const UNDO: Duration = Duration::from_hours(24);
-/// What a delivery says whose release was undone,
-const UNDONE: &str = "the release was undone before it left";
-/// or that was taken back.
-const REPLY: &str = "taken back by its sender before it was sent";
 
 /// Reads from the index of ids: by their rows it would begin with the oldest message there is.
 pub(super) const WHOLE_MAIL: &str =
@@ -34,7 +28,7 @@ fn whole_mail(tx: &Connection, id: Id) -> Result<Vec<i64>, Failure> {
         .prepare_cached("SELECT received, fork FROM messages WHERE row = ?1")?
         .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let Some(fork) = fork.and_then(|octets| Fork::from_octets(&octets)) else { return Ok(vec![message]) };
-    let around = [Timestamp(received).minus(BEFORE), Timestamp(received).plus(repeats::SPAN)];
+    let around = [Timestamp(received).minus(BEFORE), Timestamp(received).plus(SPAN)];
     let [first, end] = around.map(|at| Id::new(at, 0));
     let mut select = tx.prepare_cached(WHOLE_MAIL)?;
     let rows =
@@ -49,65 +43,25 @@ pub(super) fn transactions(db: &Connection, id: Id) -> Result<Vec<Id>, Failure> 
 
 /// Takes back what waits of a delayed mail: it was never tried, and is not yet due. How many copies.
 pub(super) fn take(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<usize, Failure> {
-    let mut all = 0;
+    let mut copies = Vec::new();
     for message in whole_mail(tx, id)? {
-        let copies = withdraw(tx, message, at)?;
-        if copies > 0 {
-            mark(tx, message, by, at)?;
-            journal::append(tx, message, at, &Event::TakenBack { by: by.to_owned() })?;
-        }
-        all += copies;
+        copies.push((message, withdraw(tx, message, at)?));
     }
-    if all > 0 {
-        // One notice, with the link that undoes it, for all transactions of the mail.
-        notices::put(tx, read::row_of(tx, id)?, NoticeKind::TakenBack, Some(at.0))?;
-    }
-    Ok(all)
+    effects::write(tx, taking::taken_back(read::row_of(tx, id)?, &copies, by, at), at)?;
+    Ok(copies.iter().map(|(_, copies)| copies).sum())
 }
 
 fn withdraw(tx: &Connection, message: i64, at: Timestamp) -> Result<usize, Failure> {
-    withdraw_saying(tx, message, at, REPLY)
-}
-
-fn withdraw_saying(tx: &Connection, message: i64, at: Timestamp, reply: &str) -> Result<usize, Failure> {
-    Ok(tx
-        .prepare_cached(
-            "UPDATE deliveries SET token = token + 1, state = ?4, due = NULL, reply = ?5 \
-             WHERE row BETWEEN ?1 AND ?2 AND state = ?6 AND attempts = 0 AND due > ?3",
-        )?
-        .execute(params![
-            schema::base(message),
-            schema::last(message),
-            at.0,
-            codes::DROPPED,
-            reply,
-            codes::WAITING
-        ])?)
-}
-
-fn mark(tx: &Connection, message: i64, by: &str, at: Timestamp) -> Result<(), Failure> {
-    tx.prepare_cached(
-        "INSERT INTO taken (message, at, by) VALUES (?1, ?2, ?3) \
-         ON CONFLICT (message) DO UPDATE SET at = ?2, by = ?3, undone = 0",
-    )?
-    .execute(params![message, at.0, by])?;
-    Ok(())
+    deliveries::change(tx, message, |copy| copy.withdrawn(at, TAKEN_BACK))
 }
 
 /// Lets what waits of a delayed mail go now: it was never tried, and is not yet due. How many copies.
 pub(super) fn send_now(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<usize, Failure> {
     let mut all = 0;
     for message in whole_mail(tx, id)? {
-        let copies = tx
-            .prepare_cached(
-                "UPDATE deliveries SET due = ?3 \
-                 WHERE row BETWEEN ?1 AND ?2 AND state = ?4 AND attempts = 0 AND due > ?3",
-            )?
-            .execute(params![schema::base(message), schema::last(message), at.0, codes::WAITING])?;
+        let copies = deliveries::change(tx, message, |copy| copy.sent_now(at))?;
         if copies > 0 {
-            let how = "split, before its time".to_owned();
-            let event = Event::Released { by: by.to_owned(), how, dropped: Vec::new(), stood: None };
-            journal::append(tx, message, at, &event)?;
+            journal::append(tx, message, at, &taking::sent_now(by))?;
         }
         all += copies;
     }
@@ -160,31 +114,24 @@ pub(super) fn like_its_first(
         .prepare_cached("SELECT by FROM taken WHERE message = ?1 AND undone = 0")?
         .query_row([first], |row| row.get(0))
         .optional()?;
-    if let Some(by) = by
-        && withdraw(tx, message, at)? > 0
-    {
-        mark(tx, message, &by, at)?;
-        journal::append(tx, message, at, &Event::TakenBack { by })?;
-    }
-    Ok(())
+    let Some(by) = by else { return Ok(()) };
+    let copies = withdraw(tx, message, at)?;
+    effects::write(tx, taking::taken_back_late(message, copies, &by, at), at)
 }
 
-/// Whether a message was sent again since, to somebody it was for: then undoing that it was taken back
-/// would bring them two.
+/// Whether a message was sent again since, with one of these transactions of its mail.
 fn sent_again(tx: &Connection, message: i64, whole_mail: &[i64]) -> Result<bool, Failure> {
     let mut select = tx.prepare_cached("SELECT fork, coalesce(keys, people) FROM messages WHERE row = ?1")?;
-    let mut load = |row: i64| -> Result<(Option<Vec<u8>>, String), Failure> {
-        Ok(select.query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))?)
+    let mut load = |row: i64| -> Result<(Option<Fork>, String), Failure> {
+        let (fork, people) =
+            select.query_row([row], |found| Ok((found.get::<_, Option<Vec<u8>>>(0)?, found.get(1)?)))?;
+        Ok((fork.and_then(|octets| Fork::from_octets(&octets)), people))
     };
     let (fork, people) = load(message)?;
-    let people: HashSet<&str> = repeats::recipients(&people).collect();
-    for other in whole_mail.iter().filter(|other| **other > message) {
-        let (same, others) = load(*other)?;
-        if same == fork && repeats::recipients(&others).any(|to| people.contains(to)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let later = whole_mail.iter().filter(|other| **other > message);
+    let later: Vec<(Option<Fork>, String)> = later.map(|other| load(*other)).collect::<Result<_, _>>()?;
+    let later = later.iter().map(|(fork, people)| (*fork, repeats::recipients(people)));
+    Ok(rules::sent_again(fork, &repeats::recipients(&people).collect(), later))
 }
 
 /// Lets a delayed mail that was taken back go after all: due when it was, or now. How many copies.
@@ -192,53 +139,24 @@ pub(super) fn untake(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result
     let mut all = 0;
     let whole = whole_mail(tx, id)?;
     for message in whole.iter().copied() {
-        if sent_again(tx, message, &whole)? {
+        let mut taken = tx.prepare_cached("SELECT at FROM taken WHERE message = ?1 AND undone = 0")?;
+        let taken: Option<i64> = taken.query_row([message], |row| row.get(0)).optional()?;
+        let Some(taken) = taken.map(Timestamp) else { continue };
+        if !taking::can_be_undone(taken, at, sent_again(tx, message, &whole)?) {
             continue;
         }
-        let undone = tx
-            .prepare_cached("UPDATE taken SET undone = 1 WHERE message = ?1 AND undone = 0 AND at > ?2")?
-            .execute(params![message, at.minus(UNDO).0])?;
-        if undone == 0 {
-            continue;
-        }
-        all += tx
-            .prepare_cached(
-                "UPDATE deliveries SET state = ?5, due = max(queued, ?3), reply = '' \
-                 WHERE row BETWEEN ?1 AND ?2 AND state = ?4 AND reply = ?6",
-            )?
-            .execute(params![
-                schema::base(message),
-                schema::last(message),
-                at.0,
-                codes::DROPPED,
-                codes::WAITING,
-                REPLY
-            ])?;
+        tx.prepare_cached("UPDATE taken SET undone = 1 WHERE message = ?1")?.execute([message])?;
+        all += deliveries::change(tx, message, |copy| copy.restored(at))?;
         journal::append(tx, message, at, &Event::Undone { by: by.to_owned() })?;
     }
     Ok(all)
 }
 
-/// State, until when it can be undone, who decided and when.
-type Returned = (i64, Option<i64>, Option<String>, Option<i64>);
-
 /// Holds an item again that its sender took back.
 pub(super) fn hold_again(tx: &Connection, again: &Again) -> Result<(), Failure> {
     let item = read::row_of(tx, again.id)?;
-    let found: Option<Returned> = tx
-        .prepare_cached("SELECT state, undo_until, decided_by, decided_at FROM held WHERE message = ?1")?
-        .query_row([item], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-        .optional()?;
-    let Some((state, until, by, at)) = found else {
-        return Err(StoreError::NotFound(format!("{} among the held ones", again.id)).into());
-    };
-    let state = codes::to_held(state).unwrap_or(HeldState::Held);
-    let late = until.is_none_or(|until| until <= again.at.0);
-    let members: Vec<i64> = {
-        let mut select = tx.prepare_cached("SELECT message FROM held WHERE item = ?1 AND state = ?2")?;
-        let rows = select.query_map([item, codes::held(HeldState::Returned)], |row| row.get(0))?;
-        rows.collect::<Result<_, _>>()?
-    };
+    let hold = decide::hold(tx, item, again.id)?;
+    let members = groups::members(tx, item, HeldState::Returned)?;
     // Of the transactions that came to it after it was taken back, too, some may have been sent again since.
     let mut others = whole_mail(tx, again.id)?;
     others.retain(|message| !members.contains(message));
@@ -246,79 +164,28 @@ pub(super) fn hold_again(tx: &Connection, again: &Again) -> Result<(), Failure> 
     for member in &members {
         anew |= sent_again(tx, *member, &others)?;
     }
-    if state != HeldState::Returned || late || anew {
-        let (by, at) = (by.unwrap_or_default(), Timestamp(at.unwrap_or_default()));
-        return Err(StoreError::Decided { state, by, at }.into());
-    }
-    tx.prepare_cached("UPDATE notices SET state = 2 WHERE message = ?1 AND kind IN (?2, ?3) AND state = 0")?
-        .execute(params![item, codes::notice(NoticeKind::Returned), codes::notice(NoticeKind::TakenBack)])?;
-    let undone = Event::Undone { by: again.by.clone() };
-    // One mail waits as one item: where another addendum came meanwhile, this one becomes part of it.
-    if let Some(waiting) = groups::waiting_beside(tx, item)? {
-        for member in &members {
-            journal::append(tx, *member, again.at, &undone)?;
-        }
-        return groups::move_into(tx, &members, waiting, again.at);
-    }
-    tx.prepare_cached(
-        "UPDATE held SET state = 0, decided_by = NULL, decided_at = NULL, decision = NULL, undo_until = NULL, \
-         expires = ?2 WHERE item = ?1 AND state = ?3",
-    )?
-    .execute(params![item, again.expires.0, codes::held(HeldState::Returned)])?;
-    hooks::held(tx, item, again.at.0)?;
-    tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([item])?;
-    for member in members {
-        journal::append(tx, member, again.at, &undone)?;
-    }
-    Ok(())
+    let waiting = groups::waiting_beside(tx, item)?;
+    let effects = deciding::hold_again(item, &hold, members, undo(again), anew, waiting);
+    effects::write(tx, effects.map_err(StoreError::from)?, again.at)
+}
+
+fn undo(again: &Again) -> Undo<'_> {
+    Undo { by: &again.by, at: again.at, expires: again.expires }
 }
 
 /// Holds an item again whose release has not left: its copies are withdrawn, and what was to follow from it.
 pub(super) fn undo_release(tx: &Connection, again: &Again) -> Result<(), Failure> {
     let item = read::row_of(tx, again.id)?;
-    let found: Option<Returned> = tx
-        .prepare_cached("SELECT state, undo_until, decided_by, decided_at FROM held WHERE message = ?1")?
-        .query_row([item], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-        .optional()?;
-    let Some((state, until, by, at)) = found else {
-        return Err(StoreError::NotFound(format!("{} among the held ones", again.id)).into());
-    };
-    let state = codes::to_held(state).unwrap_or(HeldState::Held);
-    let at = Timestamp(at.unwrap_or_default());
-    let decided = || StoreError::Decided { state, by: by.clone().unwrap_or_default(), at };
-    if state != HeldState::Released || until.is_none_or(|until| until <= again.at.0) {
-        return Err(decided().into());
+    let hold = decide::hold(tx, item, again.id)?;
+    let mut members = Vec::new();
+    for member in groups::members(tx, item, HeldState::Released)? {
+        let mut copies = Withdrawn::default();
+        copies.withdrawn = deliveries::change(tx, member, |copy| {
+            copies.open += usize::from(!copy.state.is_final());
+            copy.withdrawn(again.at, UNDONE)
+        })?;
+        members.push((member, copies));
     }
-    let members: Vec<i64> = {
-        let mut select = tx.prepare_cached("SELECT message FROM held WHERE item = ?1 AND state = ?2")?;
-        let rows = select.query_map([item, codes::held(HeldState::Released)], |row| row.get(0))?;
-        rows.collect::<Result<_, _>>()?
-    };
-    for member in &members {
-        let open: i64 = tx
-            .prepare_cached("SELECT count(*) FROM deliveries WHERE row BETWEEN ?1 AND ?2 AND state < 5")?
-            .query_row([schema::base(*member), schema::last(*member)], |row| row.get(0))?;
-        // All of it or nothing: a copy that is on its way stays, and so does the release.
-        if withdraw_saying(tx, *member, again.at, UNDONE)? != usize::try_from(open).unwrap_or(usize::MAX) {
-            return Err(decided().into());
-        }
-        tx.prepare_cached(
-            "DELETE FROM ledger WHERE message = ?1 AND week = ?2 AND message_id = \
-             (SELECT message_id FROM messages WHERE row = ?1)",
-        )?
-        .execute([*member, encode::week(at)])?;
-    }
-    tx.prepare_cached("UPDATE notices SET state = 2 WHERE message = ?1 AND kind = ?2 AND state = 0")?
-        .execute(params![item, codes::notice(NoticeKind::Released)])?;
-    tx.prepare_cached(
-        "UPDATE held SET state = 0, decided_by = NULL, decided_at = NULL, decision = NULL, way = NULL, \
-         undo_until = NULL, expires = ?2 WHERE item = ?1 AND state = ?3",
-    )?
-    .execute(params![item, again.expires.0, codes::held(HeldState::Released)])?;
-    hooks::held(tx, item, again.at.0)?;
-    tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([item])?;
-    for member in members {
-        journal::append(tx, member, again.at, &Event::Undone { by: again.by.clone() })?;
-    }
-    Ok(())
+    let effects = deciding::undo_release(item, &hold, &members, undo(again));
+    effects::write(tx, effects.map_err(StoreError::from)?, again.at)
 }

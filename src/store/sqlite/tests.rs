@@ -49,6 +49,8 @@ contract_tests! { Folder::new();
     delayed_mail_is_taken_back, delayed_mail_goes_now_or_is_held, a_release_is_undone_before_it_leaves,
     circles_come_and_go, the_chain_holds,
     what_is_learned_counts_once, strangers_are_told_apart, people_are_forgotten, knowledge_has_its_time,
+    two_nodes_claim_apart, a_lease_is_of_one_node, two_nodes_keep_the_same_once, two_nodes_make_one_item,
+    what_one_node_changes_the_other_sees, two_nodes_tell_once,
     what_was_delivered_teaches, answers_are_those_of_a_plain_look, knowledge_is_shown,
 }
 

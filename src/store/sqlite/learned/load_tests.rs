@@ -24,6 +24,7 @@ fn mixed(seed: u64) -> u64 {
 }
 
 /// How many there are.
+#[expect(clippy::disallowed_methods, reason = "how much a test does")]
 fn mails() -> u64 {
     std::env::var("MAILS").ok().and_then(|number| number.parse().ok()).unwrap_or(MILLION)
 }

@@ -42,6 +42,13 @@ pub enum DeliveryState {
     Dropped,
 }
 
+impl DeliveryState {
+    /// Whether nothing follows by itself: delivered, failed or dropped.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Delivered | Self::Failed | Self::Dropped)
+    }
+}
+
 impl fmt::Display for DeliveryState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -338,3 +338,31 @@ impl Stop {
         }
     }
 }
+
+/// A delayed mail is to be held.
+#[derive(Clone, Debug)]
+pub struct HoldWaiting {
+    /// Any transaction of it.
+    pub id: Id,
+    /// When.
+    pub at: Timestamp,
+    /// How it is held.
+    pub hold: NewHold,
+    /// What is written down.
+    pub event: Event,
+    /// Notices that it makes due.
+    pub notices: Vec<NewNotice>,
+}
+
+/// A held item that was taken back is to be held again.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// Which.
+    pub id: Id,
+    /// Who asks for it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// When it expires now.
+    pub expires: Timestamp,
+}

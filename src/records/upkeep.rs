@@ -1,69 +1,8 @@
-//! What follows from messages and becomes of them: notices, numbers, and the end of what is kept.
+//! Numbers over a span of time, and the end of what is kept.
 
-use crate::clock::Timestamp;
-use crate::id::Id;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
-
-/// What a notice tells, and to whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NoticeKind {
-    /// To the sender: it is held, and why.
-    Held,
-    /// To the approvers: it is held.
-    HeldApprovers,
-    /// To the sender: it was split without asking.
-    Split,
-    /// To the sender: it was returned.
-    Returned,
-    /// To the sender: nobody decided in time.
-    Expired,
-    /// To the sender (RFC 3464): some recipients failed.
-    Failure,
-    /// To the sender (RFC 3464): not delivered yet.
-    Delayed,
-    /// To the approvers: the second lock stopped a copy.
-    Stopped,
-    /// To the sender: it leaves later, and can be taken back until then.
-    Waits,
-    /// To the sender: they took it back, and can undo that.
-    TakenBack,
-    /// To the approvers: the sender asks that it leave as it is, and says why.
-    AskedAsIs,
-    /// To the sender: it is held, and soon nobody can decide any more.
-    Expiring,
-    /// To the approvers: the same.
-    ExpiringApprovers,
-    /// To those behind the approvers: nobody answered.
-    Escalated,
-    /// To the sender (RFC 3461): some recipients have it, as was asked to be told.
-    Delivered,
-    /// To the sender: somebody else let it go.
-    Released,
-}
-
-/// A notice that becomes due.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewNotice {
-    /// What.
-    pub kind: NoticeKind,
-    /// When. A second notice of the same kind for a message that is still due moves it to the earlier
-    /// of both.
-    pub due: Timestamp,
-}
-
-/// A notice that is due.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DueNotice {
-    /// Its row.
-    pub notice: i64,
-    /// What it is about.
-    pub message: Id,
-    /// What.
-    pub kind: NoticeKind,
-}
 
 /// Numbers over a span of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,6 @@
-//! What the store keeps, as types: states are enums, every state has its reason.
-//!
-//! Messages are here; [`held`] what waits for a decision, [`queue`] deliveries, [`upkeep`] notices, numbers
-//! and what is removed.
+//! Messages: where one came from, what is committed with it, and what is read back.
 
-mod held;
-mod queue;
-mod upkeep;
-
+use super::{HeldRow, HeldState, NewHold, NewNotice};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -15,11 +9,8 @@ use crate::policy::facts::Disclosed;
 use crate::policy::{Action, Disclosure, Verdict};
 use crate::rewrite::Delivery;
 use bytes::Bytes;
-pub use held::*;
-pub use queue::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-pub use upkeep::*;
 
 /// Where a message's body is: from the empty line that ends the header to the end.
 #[derive(Clone, Debug, PartialEq, Eq)]

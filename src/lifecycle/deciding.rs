@@ -1,0 +1,288 @@
+//! Decisions on what is held: who comes first decides, for every member of an item or for none; what was
+//! decided is undone in its time; and the second lock's stop.
+
+use super::{Becomes, Effect, Refusal};
+use crate::clock::Timestamp;
+use crate::journal::Event;
+use crate::records::{HeldDecision, HeldState, HookEvent, NoticeKind, Stop};
+use std::collections::HashSet;
+use std::hash::Hash;
+
+/// A hold, as decisions see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Its state.
+    pub state: HeldState,
+    /// When it expires.
+    pub expires: Timestamp,
+    /// Who decided.
+    pub decided_by: Option<String>,
+    /// When.
+    pub decided_at: Option<Timestamp>,
+    /// Until when that can be undone.
+    pub undo_until: Option<Timestamp>,
+}
+
+impl Hold {
+    fn decided(&self) -> Refusal {
+        Refusal::Decided {
+            state: self.state,
+            by: self.decided_by.clone().unwrap_or_default(),
+            at: self.decided_at.unwrap_or(Timestamp(0)),
+        }
+    }
+
+    /// Refuses to decide on what is not held any more; and the clock, where it comes too early: the hold may
+    /// be a new one since the clock looked.
+    fn decidable(&self, to: HeldState, at: Timestamp) -> Result<(), Refusal> {
+        if self.state != HeldState::Held {
+            return Err(self.decided());
+        }
+        if to == HeldState::Expired && self.expires > at { Err(Refusal::Fenced) } else { Ok(()) }
+    }
+
+    /// Refuses to undo what did not come to this state, or whose time is over.
+    fn undoable(&self, from: HeldState, at: Timestamp) -> Result<(), Refusal> {
+        let late = self.undo_until.is_none_or(|until| until <= at);
+        if self.state != from || late { Err(self.decided()) } else { Ok(()) }
+    }
+}
+
+/// What follows from a decision on an item with these members. `leaving` are those whose copies a release
+/// lets go: all of the members, or somebody joined whom it does not cover. `rewritten` says whether any of
+/// those copies was rewritten.
+///
+/// # Errors
+/// [`Refusal::Decided`], [`Refusal::Fenced`] or [`Refusal::Moved`].
+pub fn decide<K: Copy + Eq + Hash>(
+    item: K,
+    hold: &Hold,
+    decision: &HeldDecision,
+    members: &[K],
+    leaving: &[K],
+    rewritten: bool,
+) -> Result<Vec<Effect<K>>, Refusal> {
+    hold.decidable(decision.state, decision.at)?;
+    let released = decision.state == HeldState::Released;
+    let same = || members.iter().collect::<HashSet<_>>() == leaving.iter().collect::<HashSet<_>>();
+    if released && !same() {
+        return Err(Refusal::Moved);
+    }
+    let to = Becomes {
+        state: decision.state,
+        expires: None,
+        decided: Some((decision.by.clone(), decision.at)),
+        decision: Some(decision.decision.clone()),
+        way: decision.way.clone(),
+        undo_until: decision.undo_until,
+    };
+    let mut effects = vec![
+        Effect::Hold { item, from: HeldState::Held, to },
+        Effect::Prevented(item, !released || rewritten),
+        Effect::Call(item, HookEvent::Decided, decision.at),
+    ];
+    let notices = decision.notices.iter();
+    effects.extend(notices.map(|notice| Effect::Notice(item, notice.kind, Some(notice.due))));
+    for member in members {
+        let events = decision.events.iter().cloned();
+        effects.extend(events.map(|event| Effect::Enter(*member, decision.at, event)));
+    }
+    Ok(effects)
+}
+
+/// What is wanted back: by whom, when, and until when it waits for a decision then.
+#[derive(Clone, Copy, Debug)]
+pub struct Undo<'a> {
+    /// Who asks for it.
+    pub by: &'a str,
+    /// When.
+    pub at: Timestamp,
+    /// When it expires now.
+    pub expires: Timestamp,
+}
+
+/// Holds an item again that went back; `members` are those that are returned with it, `sent_again` says
+/// whether one of them came again meanwhile. Where another item of its mail waits, it becomes part of that:
+/// one mail waits as one item.
+///
+/// # Errors
+/// [`Refusal::Decided`] when that cannot be undone (any more).
+pub fn hold_again<K: Copy>(
+    item: K,
+    hold: &Hold,
+    members: Vec<K>,
+    undo: Undo<'_>,
+    sent_again: bool,
+    waiting: Option<K>,
+) -> Result<Vec<Effect<K>>, Refusal> {
+    hold.undoable(HeldState::Returned, undo.at)?;
+    if sent_again {
+        return Err(hold.decided());
+    }
+    let mut effects = vec![Effect::Drop(item, vec![NoticeKind::Returned, NoticeKind::TakenBack])];
+    let undone = undone(&members, undo);
+    match waiting {
+        Some(waiting) => {
+            effects.extend(undone);
+            effects.push(Effect::MoveInto { members, item: waiting });
+        }
+        None => {
+            effects.extend(held_again(item, HeldState::Returned, undo));
+            effects.extend(undone);
+        }
+    }
+    Ok(effects)
+}
+
+/// Holds an item again whose release has not left: of each of its members with how many copies are not
+/// final, and how many could be withdrawn. All of it or nothing: a copy that is on its way stays, and so does
+/// the release.
+///
+/// # Errors
+/// [`Refusal::Decided`] when one has left, or the time for it is over.
+pub fn undo_release<K: Copy>(
+    item: K,
+    hold: &Hold,
+    members: &[(K, Withdrawn)],
+    undo: Undo<'_>,
+) -> Result<Vec<Effect<K>>, Refusal> {
+    hold.undoable(HeldState::Released, undo.at)?;
+    if members.iter().any(|(_, copies)| copies.open != copies.withdrawn) {
+        return Err(hold.decided());
+    }
+    let decided = hold.decided_at.unwrap_or(Timestamp(0));
+    let members: Vec<K> = members.iter().map(|(member, _)| *member).collect();
+    let mut effects: Vec<_> = members.iter().map(|one| Effect::Undisclose(*one, decided)).collect();
+    effects.push(Effect::Drop(item, vec![NoticeKind::Released]));
+    effects.extend(held_again(item, HeldState::Released, undo));
+    effects.extend(undone(&members, undo));
+    Ok(effects)
+}
+
+/// Copies of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// Not final.
+    pub open: usize,
+    /// Withdrawn of these.
+    pub withdrawn: usize,
+}
+
+fn held_again<K: Copy>(item: K, from: HeldState, undo: Undo<'_>) -> [Effect<K>; 3] {
+    [
+        Effect::Hold { item, from, to: Becomes::held(undo.expires) },
+        Effect::Call(item, HookEvent::Held, undo.at),
+        Effect::Prevented(item, false),
+    ]
+}
+
+fn undone<K: Copy>(members: &[K], undo: Undo<'_>) -> Vec<Effect<K>> {
+    let event = || Event::Undone { by: undo.by.to_owned() };
+    members.iter().map(|member| Effect::Enter(*member, undo.at, event())).collect()
+}
+
+/// What follows once the second lock stopped what was unsent of a message, of whose recipients `left` had
+/// been sent to.
+pub fn stopped<K: Copy>(message: K, stop: &Stop, left: usize, total: usize) -> Vec<Effect<K>> {
+    let mut places: Vec<String> = stop.hits.iter().map(|hit| hit.place.clone()).collect();
+    places.dedup();
+    vec![
+        Effect::Call(message, HookEvent::Held, stop.at),
+        Effect::Notice(message, NoticeKind::Stopped, Some(stop.at)),
+        Effect::Enter(message, stop.at, Event::Stopped { places, left, total }),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id;
+    use HeldState::{Expired, Held, Released, Returned};
+
+    const STATES: [HeldState; 4] = [Held, Released, Returned, Expired];
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn hold(state: HeldState, undo_until: Option<i64>) -> Hold {
+        let decided = state != Held;
+        Hold {
+            state,
+            expires: Timestamp(2_000),
+            decided_by: decided.then(|| "soumu".to_owned()),
+            decided_at: decided.then_some(Timestamp(500)),
+            undo_until: undo_until.map(Timestamp),
+        }
+    }
+
+    fn decision(state: HeldState, at: i64) -> HeldDecision {
+        HeldDecision::new(Id::new(NOW, 1), state, "taro", Timestamp(at), "why")
+    }
+
+    /// Whatever is decided on whatever state: once, and by the clock not before its time.
+    #[test]
+    fn who_comes_first_decides() {
+        for state in STATES {
+            for to in [Released, Returned, Expired] {
+                for at in [1_999, 2_000] {
+                    let done = decide(1, &hold(state, None), &decision(to, at), &[1], &[1], false);
+                    match done {
+                        Ok(_) => assert!(state == Held && (to != Expired || at >= 2_000)),
+                        Err(Refusal::Fenced) => assert!(state == Held && to == Expired && at < 2_000),
+                        Err(Refusal::Decided { state: found, by, .. }) => {
+                            assert_eq!((found, by.as_str()), (state, "soumu"));
+                            assert_ne!(state, Held);
+                        }
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_release_covers_every_member_and_a_return_needs_not() {
+        for (members, leaving, covers) in [
+            (&[1, 2][..], &[2, 1][..], true),
+            (&[1, 2], &[1], false),
+            (&[1], &[1, 2], false),
+            (&[1], &[], false),
+        ] {
+            let release = decide(1, &hold(Held, None), &decision(Released, 1), members, leaving, true);
+            assert_eq!(release.is_ok(), covers, "{members:?} {leaving:?}");
+            let back = decide(1, &hold(Held, None), &decision(Returned, 1), members, leaving, false).unwrap();
+            assert!(back.contains(&Effect::Prevented(1, true)));
+        }
+        let as_is = decide(1, &hold(Held, None), &decision(Released, 1), &[1], &[1], false).unwrap();
+        assert!(as_is.contains(&Effect::Prevented(1, false)));
+    }
+
+    #[test]
+    fn undoing_has_its_time_and_its_state() {
+        let undo = Undo { by: "taro", at: NOW, expires: Timestamp(9_000) };
+        for state in STATES {
+            for until in [None, Some(999), Some(1_000), Some(1_001)] {
+                let hold = hold(state, until);
+                let in_time = until == Some(1_001);
+                let again = hold_again(1, &hold, vec![1, 2], undo, false, None);
+                assert_eq!(again.is_ok(), in_time && state == Returned, "{state} {until:?}");
+                assert!(hold_again(1, &hold, vec![1, 2], undo, true, None).is_err(), "it came again");
+                let whole = Withdrawn { open: 2, withdrawn: 2 };
+                let part = Withdrawn { open: 2, withdrawn: 1 };
+                let release = undo_release(1, &hold, &[(1, whole), (2, whole)], undo);
+                assert_eq!(release.is_ok(), in_time && state == Released, "{state} {until:?}");
+                assert!(undo_release(1, &hold, &[(1, whole), (2, part)], undo).is_err(), "one has left");
+            }
+        }
+    }
+
+    #[test]
+    fn one_mail_waits_as_one_item() {
+        let undo = Undo { by: "taro", at: NOW, expires: Timestamp(9_000) };
+        let hold = hold(Returned, Some(2_000));
+        let alone = hold_again(1, &hold, vec![1, 2], undo, false, None).unwrap();
+        let held = Effect::Hold { item: 1, from: Returned, to: Becomes::held(Timestamp(9_000)) };
+        assert!(alone.contains(&held) && !alone.iter().any(|one| matches!(one, Effect::MoveInto { .. })));
+        let beside = hold_again(1, &hold, vec![1, 2], undo, false, Some(7)).unwrap();
+        assert_eq!(beside.last(), Some(&Effect::MoveInto { members: vec![1, 2], item: 7 }));
+        assert!(!beside.iter().any(|one| matches!(one, Effect::Hold { .. })));
+    }
+}

@@ -1,0 +1,227 @@
+//! The states of one copy and what moves it from one to another: claims, attempts, an operator's changes,
+//! the sender's taking back, the second lock's stop.
+
+use crate::clock::Timestamp;
+use crate::records::{DeliveryState, InitialState, QueueChange};
+
+/// The token of a delivery that is accepted as `Sending`, and the number of its first attempt.
+pub const FIRST_CLAIM: u32 = 1;
+
+/// What a delivery says as its last reply when the second lock stopped its message,
+pub const STOPPED: &str = "taken back before it was sent";
+/// when its release was undone,
+pub const UNDONE: &str = "the release was undone before it left";
+/// or when its sender took it back.
+pub const TAKEN_BACK: &str = "taken back by its sender before it was sent";
+
+/// What changes about a delivery over its life; its recipients and its copy are told apart from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Its state.
+    pub state: DeliveryState,
+    /// When it is due, or (in `Sending`) when the lease ends.
+    pub due: Option<Timestamp>,
+    /// The fencing token: who holds an older one records nothing.
+    pub token: i64,
+    /// Attempts so far, with the one under way.
+    pub attempts: u32,
+    /// An earlier attempt ended without an answer.
+    pub duplicate: bool,
+    /// When it was first due: what the schedule counts from.
+    pub queued: Timestamp,
+    /// The upstream's last words, or ours.
+    pub reply: String,
+}
+
+impl Progress {
+    /// A delivery that is committed now.
+    pub fn born(state: InitialState, now: Timestamp) -> Self {
+        let (state, due, queued, claims) = match state {
+            InitialState::Ready => (DeliveryState::Ready, now, now, 0),
+            InitialState::Waiting(at) => (DeliveryState::Waiting, at, at, 0),
+            InitialState::Sending { until } => (DeliveryState::Sending, until, now, FIRST_CLAIM),
+        };
+        Self {
+            state,
+            due: Some(due),
+            token: i64::from(claims),
+            attempts: claims,
+            duplicate: false,
+            queued,
+            reply: String::new(),
+        }
+    }
+
+    /// Claimed until then. One that another holds is claimed only when its lease ran out: nobody knows how
+    /// that attempt ended, so this one may be a duplicate.
+    #[must_use]
+    pub fn claimed(self, until: Timestamp) -> Self {
+        Self {
+            duplicate: self.duplicate || self.state == DeliveryState::Sending,
+            state: DeliveryState::Sending,
+            due: Some(until),
+            token: self.token + 1,
+            attempts: self.attempts + 1,
+            ..self
+        }
+    }
+
+    /// It was on its way when the relay stopped: uncertain, and due at once.
+    #[must_use]
+    pub fn recovered(self, now: Timestamp) -> Self {
+        Self { state: DeliveryState::Uncertain, due: Some(now), duplicate: true, ..self }
+    }
+
+    /// Its copy cannot be read back: the claim does not count as an attempt, and it waits for an operator.
+    #[must_use]
+    pub fn put_aside(self, why: String) -> Self {
+        let attempts = self.attempts.saturating_sub(1);
+        Self { state: DeliveryState::Paused, due: None, attempts, reply: why, ..self }
+    }
+
+    /// What an operator's change makes of it; `None` where it does not concern this state. What is on its
+    /// way just now can only be dropped, and keeps its token then: should it turn out to be delivered, that
+    /// is recorded. A failed one that is tried again starts its schedule anew.
+    pub fn changed(self, change: QueueChange, now: Timestamp) -> Option<Self> {
+        use DeliveryState::{Failed, Paused, Ready, Uncertain, Waiting};
+        let to_do = matches!(self.state, Ready | Waiting | Uncertain);
+        match change {
+            QueueChange::Retry if to_do => Some(Self { state: Ready, due: Some(now), ..self }),
+            QueueChange::Retry if self.state == Failed => {
+                Some(Self { state: Ready, due: Some(now), queued: now, attempts: 0, ..self })
+            }
+            QueueChange::Drop if !self.state.is_final() => Some(self.dropped()),
+            QueueChange::Pause if to_do => Some(Self { state: Paused, due: None, ..self }),
+            QueueChange::Resume if self.state == Paused => {
+                Some(Self { state: Ready, due: Some(now), ..self })
+            }
+            _ => None,
+        }
+    }
+
+    /// Out of the queue. Whoever is sending it just now may still record that it was delivered.
+    fn dropped(self) -> Self {
+        let token = self.token + i64::from(self.state != DeliveryState::Sending);
+        Self { state: DeliveryState::Dropped, due: None, token, ..self }
+    }
+
+    /// The second lock stopped its message; `None` for what is final.
+    pub fn stopped(self) -> Option<Self> {
+        (!self.state.is_final()).then(|| Self { reply: STOPPED.to_owned(), ..self.dropped() })
+    }
+
+    /// Whether it waits for its time and was never tried: it can be taken back, or sent before its time.
+    fn is_put_off(&self, now: Timestamp) -> bool {
+        self.state == DeliveryState::Waiting && self.attempts == 0 && self.due.is_some_and(|due| due > now)
+    }
+
+    /// Withdrawn before it was ever tried, with these words as its last reply; `None` when it is too late.
+    pub fn withdrawn(self, now: Timestamp, why: &str) -> Option<Self> {
+        self.is_put_off(now).then(|| Self { reply: why.to_owned(), ..self.dropped() })
+    }
+
+    /// Sent before its time; `None` when it is due, or was tried.
+    pub fn sent_now(self, now: Timestamp) -> Option<Self> {
+        self.is_put_off(now).then_some(Self { due: Some(now), ..self })
+    }
+
+    /// Its sender took it back, and changed their mind: due when it was, or now. `None` for what was not
+    /// taken back.
+    pub fn restored(self, now: Timestamp) -> Option<Self> {
+        let taken_back = self.state == DeliveryState::Dropped && self.reply == TAKEN_BACK;
+        let due = Some(self.queued.max(now));
+        taken_back.then(|| Self { state: DeliveryState::Waiting, due, reply: String::new(), ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DeliveryState::{Delivered, Dropped, Failed, Paused, Ready, Sending, Uncertain, Waiting};
+    use QueueChange::{Drop, Pause, Resume, Retry};
+
+    const ALL: [DeliveryState; 8] = [Ready, Waiting, Uncertain, Sending, Paused, Delivered, Failed, Dropped];
+    const NOW: Timestamp = Timestamp(1_000);
+    const LATER: Timestamp = Timestamp(2_000);
+
+    fn progress(state: DeliveryState) -> Progress {
+        let due = (!state.is_final() && state != Paused).then_some(LATER);
+        Progress {
+            state,
+            due,
+            token: 4,
+            attempts: 3,
+            duplicate: false,
+            queued: Timestamp(5),
+            reply: "450".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_an_operator_can_change() {
+        for (change, from, to) in [
+            (Retry, &[Ready, Waiting, Uncertain, Failed][..], Ready),
+            (Drop, &[Ready, Waiting, Uncertain, Sending, Paused], Dropped),
+            (Pause, &[Ready, Waiting, Uncertain], Paused),
+            (Resume, &[Paused], Ready),
+        ] {
+            for state in ALL {
+                let changed = progress(state).changed(change, NOW);
+                assert_eq!(changed.is_some(), from.contains(&state), "{change:?} {state}");
+                let Some(changed) = changed else { continue };
+                assert_eq!(changed.state, to);
+                assert_eq!(changed.due, (to == Ready).then_some(NOW));
+                let anew = change == Retry && state == Failed;
+                assert_eq!(
+                    (changed.attempts, changed.queued),
+                    if anew { (0, NOW) } else { (3, Timestamp(5)) }
+                );
+                assert_eq!(changed.token, 4 + i64::from(change == Drop && state != Sending));
+                assert_eq!(changed.reply, "450");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_was_never_tried_is_taken_back_and_restored() {
+        for state in ALL {
+            for attempts in [0, 1] {
+                for due in [NOW, LATER] {
+                    let one = Progress { attempts, due: Some(due), ..progress(state) };
+                    let can = state == Waiting && attempts == 0 && due > NOW;
+                    assert_eq!(one.clone().sent_now(NOW).map(|one| one.due), can.then_some(Some(NOW)));
+                    let taken = one.clone().withdrawn(NOW, TAKEN_BACK);
+                    assert_eq!(taken.is_some(), can, "{one:?}");
+                    let Some(taken) = taken else { continue };
+                    assert_eq!((taken.state, taken.due, taken.token), (Dropped, None, 5));
+                    let back = taken.restored(NOW).unwrap();
+                    assert_eq!((back.state, back.due, back.token), (Waiting, Some(NOW), 5));
+                    assert_eq!(one.withdrawn(NOW, UNDONE).unwrap().restored(NOW), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_claim_after_a_lost_lease_may_be_a_duplicate() {
+        for state in ALL {
+            let claimed = progress(state).claimed(LATER);
+            assert_eq!((claimed.state, claimed.due), (Sending, Some(LATER)));
+            assert_eq!((claimed.token, claimed.attempts, claimed.duplicate), (5, 4, state == Sending));
+        }
+        let aside = progress(Sending).put_aside("damaged".to_owned());
+        assert_eq!((aside.state, aside.due, aside.attempts), (Paused, None, 2));
+        assert_eq!(progress(Sending).recovered(NOW).state, Uncertain);
+    }
+
+    #[test]
+    fn a_stop_takes_everything_that_is_not_final() {
+        for state in ALL {
+            let stopped = progress(state).stopped();
+            assert_eq!(stopped.is_some(), !state.is_final());
+            let Some(stopped) = stopped else { continue };
+            assert_eq!((stopped.state, stopped.reply.as_str()), (Dropped, STOPPED));
+            assert_eq!(stopped.token, if state == Sending { 4 } else { 5 });
+        }
+    }
+}

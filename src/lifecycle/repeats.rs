@@ -1,0 +1,186 @@
+//! What came within a day, so that the same is not taken twice: for each recipient, whether the same fork
+//! came before, and what became of that.
+
+use super::Refusal;
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::message::Fork;
+use crate::records::{DeliveryState, HeldState};
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// How long the same is not taken again.
+pub const SPAN: Duration = Duration::from_hours(24);
+
+/// Whether the recipients of a copy in this state did not get it, and may be sent the same again: it failed,
+/// or was taken out of the queue.
+pub fn is_given_up(state: DeliveryState) -> bool {
+    matches!(state, DeliveryState::Failed | DeliveryState::Dropped)
+}
+
+/// A message that came before, as its repetition sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// Its id.
+    pub id: Id,
+    /// What it carried.
+    pub fork: Fork,
+    /// When it was received.
+    pub received: Timestamp,
+    /// For whom it came, in comparison form.
+    pub people: HashSet<String>,
+    /// The recipients of copies that were [given up](is_given_up).
+    pub given_up: HashSet<String>,
+    /// The state of its hold, if it was ever held.
+    pub held: Option<HeldState>,
+    /// Its sender took it back, and did not undo that.
+    pub taken_back: bool,
+}
+
+impl Earlier {
+    /// Whether a message with this fork, received then, is the same.
+    pub fn is_same(&self, fork: &Fork, received: Timestamp) -> bool {
+        self.fork == *fork && self.received > received.minus(SPAN)
+    }
+
+    /// It went back to its sender, who may send it again: then that is a new mail.
+    fn went_back(&self) -> bool {
+        self.taken_back || self.held.is_some_and(went_back)
+    }
+
+    /// Whether somebody was to get it, and may still. What waits for a decision has not failed, whatever the
+    /// second lock took out of the queue; what was taken back was withdrawn, and did not fail.
+    fn stands_for(&self, recipient: &str) -> bool {
+        let failed = self.given_up.contains(recipient) && !self.taken_back;
+        self.people.contains(recipient) && (!failed || self.held == Some(HeldState::Held))
+    }
+}
+
+/// Whether a mail in this state went back to its sender.
+pub fn went_back(state: HeldState) -> bool {
+    matches!(state, HeldState::Returned | HeldState::Expired)
+}
+
+/// What came before of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Recipients for whom this fork came, and did not fail or go back, in comparison form.
+    pub known: HashSet<String>,
+    /// The latest message it came as, and whether that waits for a decision.
+    pub latest: Option<(Id, bool)>,
+    /// It came for one of these recipients, and went back to its sender: it was sent again, and nothing of
+    /// what came before bears on it.
+    pub back: bool,
+}
+
+impl Before {
+    /// Takes account of the latest message of the same fork for one recipient.
+    pub fn add(&mut self, recipient: &str, earlier: &Earlier) {
+        if !earlier.stands_for(recipient) {
+            return;
+        }
+        if earlier.went_back() {
+            self.back = true;
+        } else {
+            self.known.insert(recipient.to_owned());
+            self.latest = Some((earlier.id, earlier.held == Some(HeldState::Held)));
+        }
+    }
+
+    /// Refuses what came before for everybody it is for.
+    ///
+    /// # Errors
+    /// [`Refusal::Known`], with the message it repeats.
+    pub fn something_new<'a>(&self, mut recipients: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
+        match self.latest {
+            Some((original, held)) if recipients.all(|one| self.known.contains(one)) => {
+                Err(Refusal::Known { original, held })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a message was sent again since, to somebody it was for: then undoing that it was taken back would
+/// bring them two. `later` are the transactions of its mail that came after it.
+pub fn sent_again<'a, P: IntoIterator<Item = &'a str>>(
+    fork: Option<Fork>,
+    people: &HashSet<&str>,
+    later: impl IntoIterator<Item = (Option<Fork>, P)>,
+) -> bool {
+    later.into_iter().any(|(other, to)| other == fork && to.into_iter().any(|one| people.contains(one)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::fork::Variant;
+    use crate::message::{Header, fork::Leaves};
+
+    const NOW: Timestamp = Timestamp(1_760_000_000_000);
+
+    fn fork(subject: &str) -> Fork {
+        let header =
+            format!("Date: Mon, 6 Oct 2025 10:00:00 +0900\r\nMessage-ID: <1@x>\r\nSubject: {subject}\r\n");
+        let header = Header::parse(bytes::Bytes::from(header)).unwrap();
+        let variant: Variant = Leaves::default().finish();
+        Fork::of(None, &header, variant, None).unwrap()
+    }
+
+    fn set(people: &[&str]) -> HashSet<String> {
+        people.iter().map(|one| (*one).to_owned()).collect()
+    }
+
+    fn earlier() -> Earlier {
+        Earlier {
+            id: Id::new(NOW, 1),
+            fork: fork("one"),
+            received: NOW,
+            people: set(&["a", "b"]),
+            given_up: set(&["b"]),
+            held: None,
+            taken_back: false,
+        }
+    }
+
+    /// State of the hold, taken back, and of `a` (who stands), `b` (given up) and `c` (whom it was not for):
+    /// what is known, and whether it came back.
+    #[test]
+    fn every_row_of_the_table() {
+        use HeldState::{Expired, Held, Released, Returned};
+        for (held, taken_back, known, back) in [
+            (None, false, &["a"][..], false),
+            (Some(Held), false, &["a", "b"], false),
+            (Some(Released), false, &["a"], false),
+            (Some(Returned), false, &[], true),
+            (Some(Expired), false, &[], true),
+            (None, true, &[], true),
+            (Some(Released), true, &[], true),
+        ] {
+            let earlier = Earlier { held, taken_back, ..earlier() };
+            let mut before = Before::default();
+            ["a", "b", "c"].iter().for_each(|to| before.add(to, &earlier));
+            assert_eq!((before.known.clone(), before.back), (set(known), back), "{held:?} {taken_back}");
+            let waits = held == Some(Held);
+            let refused = before.something_new(["a"].into_iter());
+            let expected = Err(Refusal::Known { original: earlier.id, held: waits });
+            assert_eq!(refused, if back { Ok(()) } else { expected });
+            assert_eq!(before.something_new(["a", "c"].into_iter()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_same_is_the_same_fork_within_a_day() {
+        assert!(earlier().is_same(&fork("one"), NOW.plus(SPAN).minus(Duration::from_millis(1))));
+        assert!(!earlier().is_same(&fork("one"), NOW.plus(SPAN)));
+        assert!(!earlier().is_same(&fork("two"), NOW));
+    }
+
+    #[test]
+    fn who_got_it_again_would_get_two() {
+        let people = HashSet::from(["a", "b"]);
+        let (one, two) = (Some(fork("one")), Some(fork("two")));
+        assert!(sent_again(one, &people, [(one, vec!["c", "b"])]));
+        assert!(!sent_again(one, &people, [(one, vec!["c"]), (two, vec!["a"]), (None, vec!["a"])]));
+    }
+}

@@ -1,0 +1,93 @@
+//! What holds for every set of rules: their order says nothing, and a further one is never laxer.
+
+use super::tests::{load, sample, strangers};
+use super::*;
+use crate::message::inspect::{Opaque, Tnef};
+use proptest::prelude::*;
+
+/// Rules of every kind of demand, some of which match the sample.
+fn some_rules() -> impl Strategy<Value = Vec<String>> {
+    let when = prop_oneof![
+        (0_u64..6).prop_map(|n| format!("{{ external_addresses = {{ at_least = {n} }} }}")),
+        (0_u64..5).prop_map(|n| format!("{{ recipients = {{ at_most = {n} }} }}")),
+        any::<bool>().prop_map(|is| format!("{{ reply = {is} }}")),
+        any::<bool>().prop_map(|is| format!("{{ attachment = {is} }}")),
+        Just("{ subject = { contains = \"secret\" } }".to_owned()),
+    ];
+    let unless =
+        prop_oneof![Just(""), Just("unless = { circle = true }\n"), Just("unless = { opaque = true }\n")];
+    let demand = prop::sample::select(vec![
+        "\"observe\"",
+        "\"ask\"",
+        "\"bcc\"",
+        "\"split\"",
+        "\"delay 5m\"",
+        "\"delay 2h\"",
+        "\"hold\"",
+        "\"reject\"",
+        "[\"hold\", \"split\"]",
+    ]);
+    prop::collection::vec((when, unless, demand), 0..8).prop_map(|all| {
+        let write = |(n, (when, unless, demand)): (usize, (String, &str, &str))| {
+            format!("[[rule]]\nname = \"r{n}\"\nwhen = {when}\n{unless}demand = {demand}\n")
+        };
+        all.into_iter().enumerate().map(write).collect()
+    })
+}
+
+fn any_facts() -> impl Strategy<Value = Facts> {
+    (any::<[bool; 6]>(), 0_usize..6).prop_map(|(is, people)| {
+        let mut facts = if is[0] { sample() } else { strangers(people, people.max(1), "") };
+        facts.circle = is[1];
+        facts.reply = is[2];
+        facts.from_is_ours = is[3];
+        if is[4] {
+            facts.body.opaque.push(Opaque {
+                path: "2".into(),
+                name: "a.zip".into(),
+                why: "encrypted".into(),
+            });
+        }
+        if is[5] {
+            facts.body.tnef = Some(Tnef::Unreadable { why: "cut".into() });
+        }
+        facts
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_rules_does_not_matter(
+        (rules, shuffled) in some_rules().prop_flat_map(|rules| (Just(rules.clone()), Just(rules).prop_shuffle())),
+        facts in any_facts(),
+    ) {
+        let one = load(&rules.concat()).unwrap().decide(&facts);
+        let other = load(&shuffled.concat()).unwrap().decide(&facts);
+        prop_assert_eq!(one.demand, other.demand);
+        let sorted = |verdict: &Verdict| {
+            let mut all = verdict.rules.clone();
+            all.sort_by(|a, b| a.name.cmp(&b.name));
+            all
+        };
+        prop_assert_eq!(sorted(&one), sorted(&other));
+    }
+
+    #[test]
+    fn a_further_rule_is_never_laxer(rules in some_rules(), facts in any_facts(), leave in 0_usize..8) {
+        let all = load(&rules.concat()).unwrap().decide(&facts).demand;
+        let fewer: Vec<String> =
+            rules.iter().enumerate().filter(|(n, _)| *n != leave).map(|(_, rule)| rule.clone()).collect();
+        let fewer = load(&fewer.concat()).unwrap().decide(&facts).demand;
+        prop_assert!(all.disclosure >= fewer.disclosure && all.timing >= fewer.timing);
+    }
+
+    #[test]
+    fn no_file_makes_the_reader_panic(text in "[\\[\\]a-z_ ={}\"0-9\n.,あ]{0,200}") {
+        if let Err(wrong) = load(&text) {
+            prop_assert!(!wrong.is_empty());
+            for one in wrong {
+                prop_assert!(one.to_string().contains("dir/p.toml") && !one.render(false).is_empty());
+            }
+        }
+    }
+}
