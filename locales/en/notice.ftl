@@ -13,7 +13,6 @@ organisations = { $count ->
     [one] 1 organisation
    *[other] { $count } organisations
 }
-and-more = and { $count } more
 and-more-people = and { $count } more
 or = or
 

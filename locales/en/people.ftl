@@ -6,7 +6,7 @@ code-mail-lead =
     It is valid for ten minutes, in the browser that asked for it:
 code-mail-link = In that browser, this link fills the code in for you:
 code-mail-end =
-    Do not pass this code on to anybody.
+    Do not pass this code on to anyone.
     If you did not ask for it, you don't need to do anything.
 
 # Signing in

@@ -4,7 +4,6 @@
 people = { $count }名
 recipients = { $count }名
 organisations = { $count }組織
-and-more = ほか{ $count }件
 and-more-people = ほか{ $count }名
 or = または
 

@@ -78,7 +78,6 @@ desk-page-first = 最初へ
 
 # Counting
 desk-people = { $count }名
-desk-organisations = { $count }組織
 desk-span-moment = 1分未満
 desk-span-minutes = { $count }分
 desk-span-hours = { $count }時間
@@ -433,7 +432,7 @@ desk-report-rules = 保留の多いルール
 desk-report-unchanged = 元のまま送信
 desk-report-unchanged-text = 「元のまま送信」の割合が高いルールは、保留しなくてよいメールまで止めている可能性があります。
 desk-report-senders = 保留の多い差出人
-desk-report-groups = 送信者のグループ別
+desk-report-groups = 差出人のグループ別
 desk-report-approvers = 判断の依頼先別
 desk-report-held = 保留
 desk-report-would = 運用モードだった場合の結果
