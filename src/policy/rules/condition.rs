@@ -6,6 +6,8 @@ use super::values::{Range, TextTest};
 use crate::message::Address;
 use crate::message::inspect::Attachment;
 use crate::policy::Facts;
+use crate::policy::risks::places::in_words;
+use crate::policy::verdict::Language;
 
 /// What one condition found.
 #[derive(Clone, Debug)]
@@ -275,7 +277,14 @@ fn field_ja(field: &str) -> String {
 fn text(facts: &Facts, field: &str, test: &TextTest) -> Check {
     let holds = facts.header_texts_named(field).any(|text| test.holds(text));
     let words = &test.words;
-    let phrase = if holds {
+    // What was found, not all that would have been.
+    let found = facts.header_texts_named(field).find_map(|text| test.found(text));
+    let phrase = if let Some(word) = found {
+        Phrase::new(
+            format!("the {field} contains “{word}”"),
+            format!("{}に「{word}」を含みます", field_ja(field)),
+        )
+    } else if holds {
         Phrase::new(
             format!("the {field} {}", words.en),
             format!("{}が「{}」に該当します", field_ja(field), words.ja),
@@ -364,10 +373,14 @@ impl Flag {
                 )
             }
             (Self::Opaque, true) => {
-                let few = names(facts.body.opaque.iter().map(|one| one.name.as_str()).collect());
+                let said = |language| {
+                    let places = facts.body.opaque.iter().map(|one| in_words(&one.name, language));
+                    let places: Vec<String> = places.collect();
+                    few(&places, places.len())
+                };
                 Phrase::new(
-                    format!("it has files that cannot be inspected: {}", few.en),
-                    format!("中身を検査できないファイルがあります：{}", few.ja),
+                    format!("it has files that cannot be inspected: {}", said(Language::En).en),
+                    format!("中身を検査できないファイルがあります：{}", said(Language::Ja).ja),
                 )
             }
             (Self::Unparseable, true) => {

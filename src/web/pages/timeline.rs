@@ -97,6 +97,12 @@ fn join(known: &mut Event, next: &Event, asked: &mut Asked) -> bool {
     }
 }
 
+/// Where a client came from, without how it called itself: `client ([192.0.2.7])` is 192.0.2.7.
+fn host(client: &str) -> &str {
+    let inside = client.rsplit_once("([").and_then(|(_, rest)| rest.split_once(']'));
+    inside.map_or(client, |(host, _)| host)
+}
+
 /// One event in words.
 fn told(t: &Words, event: &Event, asked: &Asked) -> String {
     let line = |text: &str| one_line(text, LINE);
@@ -104,7 +110,7 @@ fn told(t: &Words, event: &Event, asked: &Asked) -> String {
         Event::Accepted { recipients, action, client, would, .. } => {
             let action = t.of("desk-action-", action);
             let accepted = t.p("desk-event-accepted").n("count", *recipients);
-            let accepted = accepted.s("action", action).s("client", line(client));
+            let accepted = accepted.s("action", action).s("client", line(host(client)));
             match would {
                 None => accepted,
                 Some(would) => {
