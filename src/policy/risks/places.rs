@@ -44,7 +44,7 @@ fn one(piece: &str, language: Language) -> Option<String> {
 }
 
 /// A part by its name, or by what it is where it has none.
-fn called(name: &str, language: Language) -> String {
+pub(super) fn called(name: &str, language: Language) -> String {
     let kind = name.split('/').next().unwrap_or_default();
     let is_type = name.matches('/').count() == 1
         && ["text", "image", "audio", "video", "application", "message", "multipart", "font"].contains(&kind);

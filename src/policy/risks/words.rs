@@ -2,6 +2,7 @@
 //!
 //! Whatever a mail brings is made one calm line: these words stand in lists, subjects and pages.
 
+use super::places::called;
 use super::{Kind, Risk};
 use crate::policy::Disclosure;
 use crate::policy::verdict::Language;
@@ -148,7 +149,8 @@ impl Risk {
 
     /// `a@x, b@y and 3 more`
     fn names(&self, language: Language) -> String {
-        let names: Vec<String> = self.about.iter().map(|one| short(one, LONGEST)).collect();
+        let names: Vec<String> =
+            self.about.iter().map(|one| short(&called(one, language), LONGEST)).collect();
         let more = self.total.saturating_sub(names.len());
         let joined = names.join(pick(language, ", ", "、"));
         match (more, language) {
