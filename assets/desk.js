@@ -44,6 +44,54 @@
     count();
   }
 
+  // What a page shows may change while it is open: asked for now and then, while somebody looks.
+  function say(place, told) {
+    var line = document.createElement("p");
+    line.textContent = told.text;
+    if (told.link) {
+      var link = document.createElement("a");
+      link.href = told.link === location.pathname ? location.pathname + location.search : told.link;
+      link.textContent = told.label;
+      line.append(" ", link);
+    }
+    place.replaceChildren(line);
+  }
+  function close(forms) {
+    document.querySelectorAll(forms + " button").forEach(function (button) { button.disabled = true; });
+    document.querySelectorAll(forms + " a.button, " + forms + " .more-ways a").forEach(function (link) {
+      link.removeAttribute("href");
+      link.setAttribute("aria-disabled", "true");
+    });
+  }
+  document.querySelectorAll("[data-live]").forEach(function (place) {
+    var said = place.textContent.trim();
+    var timer;
+    function again() {
+      clearTimeout(timer);
+      timer = setTimeout(ask, Number(place.dataset.every));
+    }
+    function ask() {
+      if (document.hidden) return;
+      fetch(place.dataset.live, { redirect: "error", cache: "no-store" }).then(function (answer) {
+        // Signed out, or gone: the next page says so.
+        if (!answer.ok) throw new Error(String(answer.status));
+        return answer.json();
+      }).then(function (told) {
+        if (told.text && told.text !== said) {
+          said = told.text;
+          say(place, told);
+        }
+        if (told.left) close("[data-until-left]");
+        if (told.stale) close(".decide");
+        if (!told.over) again();
+      }, function () {});
+    }
+    document.addEventListener("visibilitychange", function () {
+      if (!document.hidden) again();
+    });
+    again();
+  });
+
   // Where some of several boxes have to be ticked, the first says so until one is.
   document.querySelectorAll("[data-some]").forEach(function (form) {
     var some = form.querySelectorAll('input[name="' + form.dataset.some + '"]');

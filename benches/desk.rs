@@ -71,6 +71,7 @@ fn held(number: u64) -> Anything<NewMessage> {
             expires: received.plus(Duration::from_hours(72)),
             approvers: vec![Address::parse(&format!("approver{}@example.co.jp", number % 20))?],
             place: sekisho::store::Place::default(),
+            glance: sekisho::store::Glance::default(),
         }),
         ledger: None,
         notices: Vec::new(),

@@ -553,3 +553,78 @@ desk-remember-text = { $count ->
     [one] 1 person outside
    *[other] { $count } people outside
 } may then see each other for that long.
+
+# One screen: the list
+desk-list-count = { $title } ({ $count })
+desk-list-released = Sent mail
+desk-list-returned = Returned mail
+desk-list-expired = Expired mail
+desk-list-all = Mail in every state
+desk-more-than = over { $count }
+desk-narrow = Filter
+desk-search-hint-files = Subject, sender, recipient or attachment
+desk-elsewhere = { $count ->
+    [one] 1 more is in another state.
+   *[other] { $count } more are in other states.
+}
+desk-crowd = { $people }, { $organisations }
+desk-chip-files = { $count ->
+    [one] 1 attachment
+   *[other] { $count } attachments
+}
+
+# One screen: pages that stay open
+desk-live-new = { $count ->
+    [one] 1 new mail is held.
+   *[other] { $count } new mails are held.
+}
+desk-live-show = Show
+desk-live-changed = This changed after you opened the page: { $what }
+
+# One screen: a message
+desk-next = Next one waiting ({ $count } left)
+desk-next-none = Nothing else is waiting
+desk-do-other = Other ways
+desk-recipients-more = Show { $count } more
+desk-sum-outside = { $count } outside ({ $organisations })
+desk-sum-ours = { $count } internal
+desk-sum-hidden = { $count } in Bcc
+desk-sum-danger = { $count ->
+    [one] 1 look-alike domain
+   *[other] { $count } at look-alike domains
+}
+desk-sum-new = { $count } new
+desk-message-rest = { $count ->
+    [one] Show 1 more line
+   *[other] Show { $count } more lines
+}
+desk-message-html-links = Without images and styles; each link shows where it leads. Nothing is loaded from anywhere.
+desk-files-more = Show { $count } more
+desk-rows = Show its beginning ({ $rows } × { $columns })
+desk-rows-more = Show its beginning (over { $rows } × { $columns })
+desk-rows-addresses = , { $count ->
+    [one] 1 mail address
+   *[other] { $count } mail addresses
+}
+desk-lines = Show its beginning
+desk-event-title = Event
+desk-event-when = When
+desk-event-where = Where
+desk-event-organiser = Organiser
+desk-event-attendees = Attendees
+desk-sort-pdf = PDF
+desk-sort-document = Document
+desk-sort-workbook = Excel
+desk-sort-slides = Slides
+desk-sort-table = Table (CSV)
+desk-sort-text = Text
+desk-sort-picture = Picture
+desk-sort-sound = Sound
+desk-sort-film = Video
+desk-sort-archive = Archive
+desk-sort-calendar = Calendar
+desk-sort-mail = Mail
+desk-sort-cards = Contacts
+desk-sort-page = HTML
+desk-sort-program = Program
+desk-sort-other = File

@@ -475,3 +475,60 @@ desk-knows-nobody = ほかの宛先と同じメールに載った記録はあり
 desk-offer = この方々への、互いに見える形での送信は{ $count }回許可されています。共有グループにすると、{ $until }まで確認は不要になります。
 desk-offer-do = この共有グループを作成する
 desk-remember-text = 社外の{ $count }名は、期間中、互いのアドレスを見てもよいことになります。
+
+# One screen: the list
+desk-list-count = { $title }（{ $count }件）
+desk-list-released = 送信したメール
+desk-list-returned = 差し戻したメール
+desk-list-expired = 期限切れのメール
+desk-list-all = すべての状態のメール
+desk-more-than = { $count }以上
+desk-narrow = 絞り込み
+desk-search-hint-files = 件名・差出人・宛先・添付ファイル名
+desk-elsewhere = ほかの状態に{ $count }件あります。
+desk-crowd = { $people }・{ $organisations }
+desk-chip-files = 添付{ $count }件
+
+# One screen: pages that stay open
+desk-live-new = 新しく保留されたメールが{ $count }件あります。
+desk-live-show = 表示する
+desk-live-changed = この画面を開いたあとに状態が変わりました：{ $what }
+
+# One screen: a message
+desk-next = 次の判断待ちへ（あと{ $count }件）
+desk-next-none = 判断待ちのメールはほかにありません
+desk-do-other = ほかの方法
+desk-recipients-more = ほか{ $count }名を表示
+desk-sum-outside = 社外{ $count }名（{ $organisations }）
+desk-sum-ours = 社内{ $count }名
+desk-sum-hidden = Bcc { $count }名
+desk-sum-danger = よく似た別のドメイン{ $count }名
+desk-sum-new = 初めて{ $count }名
+desk-message-rest = 続きを表示（あと{ $count }行）
+desk-message-html-links = 画像と装飾は取り除き、リンクは行き先の文字で示しています。外部からは何も読み込みません。
+desk-files-more = ほか{ $count }件を表示
+desk-rows = 中身を表示（{ $rows }行・{ $columns }列）
+desk-rows-more = 中身を表示（{ $rows }行以上・{ $columns }列）
+desk-rows-addresses = 、メールアドレス{ $count }件
+desk-lines = 中身を表示
+desk-event-title = 予定
+desk-event-when = 日時
+desk-event-where = 場所
+desk-event-organiser = 主催者
+desk-event-attendees = 参加者
+desk-sort-pdf = PDF
+desk-sort-document = 文書
+desk-sort-workbook = Excel
+desk-sort-slides = スライド
+desk-sort-table = 表（CSV）
+desk-sort-text = テキスト
+desk-sort-picture = 画像
+desk-sort-sound = 音声
+desk-sort-film = 動画
+desk-sort-archive = 圧縮ファイル
+desk-sort-calendar = 予定表
+desk-sort-mail = メール
+desk-sort-cards = 連絡先
+desk-sort-page = HTML
+desk-sort-program = プログラム
+desk-sort-other = ファイル

@@ -15,8 +15,8 @@ use crate::message::{Address, Envelope, Header};
 use crate::policy::{Action, Disclosure};
 use crate::rewrite::again::renamed;
 use crate::store::{
-    Body, DeliveryState, HeldState, HoldKind, NewHold, NewMessage, NewNotice, NoticeKind, Place, Reason,
-    StoreError, StoredMessage,
+    Body, DeliveryState, Glance, HeldState, HoldKind, NewHold, NewMessage, NewNotice, NoticeKind, Place,
+    Reason, StoreError, StoredMessage,
 };
 use bytes::BytesMut;
 use std::collections::HashSet;
@@ -200,6 +200,7 @@ impl Desk {
                 expires,
                 approvers: approvers(&examiner, &new, &seen),
                 place: Place::default(),
+                glance: Glance::of(&seen.facts),
             }),
             id: new.id,
             received: now,

@@ -3,7 +3,10 @@
 //! The text shown first is the one a mail client without HTML would show; where there is none, the HTML
 //! is turned into text. Everything is bounded.
 
-use mail_parser::{MessageParser, MimeHeaders, PartType};
+use super::preview::{self, Preview, Sort};
+use base64::Engine;
+use mail_parser::{Encoding, MessageParser, MessagePart, MimeHeaders, PartType};
+use std::borrow::Cow;
 
 /// Most characters of text.
 const MOST_TEXT: usize = 200_000;
@@ -11,6 +14,9 @@ const MOST_TEXT: usize = 200_000;
 const MOST_HTML: usize = 2 * 1024 * 1024;
 /// Most attachments listed.
 const MOST_FILES: usize = 500;
+/// Most attachments whose beginnings are shown, and most octets of all of those.
+const MOST_PREVIEWS: usize = 20;
+const MOST_PREVIEWED: usize = 32 * 1024 * 1024;
 
 /// What stands in a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +44,51 @@ pub struct File {
     pub size: u64,
     /// The HTML shows it (an image in the text).
     pub inline: bool,
+    /// What sort of file it is.
+    pub sort: Sort,
+    /// Its beginning, where it was asked for and has one.
+    pub preview: Option<Preview>,
+}
+
+/// Reads a message, with the beginnings of its attachments.
+pub fn looked_into(raw: &[u8]) -> Contents {
+    let mut contents = read(raw);
+    let Some(message) = MessageParser::default().parse(raw) else { return contents };
+    let (mut left, mut octets) = (MOST_PREVIEWS, MOST_PREVIEWED);
+    for (file, part) in contents.files.iter_mut().zip(message.attachments()) {
+        if left == 0 || file.inline {
+            continue;
+        }
+        let content = octets_of(part, raw);
+        if content.len() > octets {
+            continue;
+        }
+        let charset = part.content_type().and_then(|kind| kind.attribute("charset"));
+        file.preview = preview::of(file.sort, &file.name, charset, &content);
+        if file.preview.is_some() {
+            (left, octets) = (left - 1, octets - content.len());
+        }
+    }
+    contents
+}
+
+/// A part's octets, as they were before anybody took them for text of some set.
+fn octets_of<'a>(part: &'a MessagePart<'_>, raw: &[u8]) -> Cow<'a, [u8]> {
+    let PartType::Text(text) = &part.body else { return Cow::Borrowed(part.contents()) };
+    if text.contains('\u{fffd}')
+        && let Some(body) = raw.get(part.offset_body as usize..part.offset_end as usize)
+    {
+        if part.encoding == Encoding::None {
+            return Cow::Owned(body.to_vec());
+        }
+        let plain: Vec<u8> = body.iter().copied().filter(|octet| !octet.is_ascii_whitespace()).collect();
+        if part.encoding == Encoding::Base64
+            && let Ok(octets) = base64::prelude::BASE64_STANDARD.decode(plain)
+        {
+            return Cow::Owned(octets);
+        }
+    }
+    Cow::Borrowed(text.as_bytes())
 }
 
 /// Reads a message.
@@ -62,12 +113,17 @@ pub fn read(raw: &[u8]) -> Contents {
         .attachments()
         .take(MOST_FILES)
         .enumerate()
-        .map(|(number, part)| File {
-            number,
-            name: part.attachment_name().unwrap_or_default().to_owned(),
-            kind: kind(part),
-            size: part.contents().len() as u64,
-            inline: matches!(part.body, PartType::InlineBinary(_)) && part.content_id().is_some(),
+        .map(|(number, part)| {
+            let (name, kind) = (part.attachment_name().unwrap_or_default().to_owned(), kind(part));
+            File {
+                number,
+                sort: Sort::of(&name, &kind),
+                name,
+                kind,
+                size: part.contents().len() as u64,
+                inline: matches!(part.body, PartType::InlineBinary(_)) && part.content_id().is_some(),
+                preview: None,
+            }
         })
         .collect();
     contents
@@ -134,11 +190,31 @@ mod tests {
     }
 
     #[test]
+    fn tables_of_any_set_are_looked_into() {
+        for (kind, encoding, body) in [
+            ("text/csv", "base64", "jo6WvCxh"),
+            ("application/octet-stream", "base64", "jo6WvCxh"),
+            ("text/csv; charset=Shift_JIS", "base64", "jo6WvCxh"),
+            ("text/csv; charset=utf-8", "base64", "5rCP5ZCNLGE="),
+            ("text/csv; charset=utf-8", "8bit", "氏名,a"),
+        ] {
+            let raw = format!(
+                "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nx\r\n\
+                 --b\r\nContent-Type: {kind}\r\nContent-Disposition: attachment; filename=a.csv\r\n\
+                 Content-Transfer-Encoding: {encoding}\r\n\r\n{body}\r\n--b--\r\n"
+            );
+            let contents = looked_into(raw.as_bytes());
+            let Some(Preview::Rows(rows)) = &contents.files[0].preview else { panic!("{kind} {encoding}") };
+            assert_eq!(rows.first, [vec!["氏名", "a"]], "{kind} {encoding}");
+        }
+    }
+
+    #[test]
     fn nonsense_is_no_panic() {
         for raw in
             [&b""[..], b"\r\n", b"\xff\xfe\x00", b"Content-Type: multipart/mixed; boundary=\r\n\r\n--\r\n"]
         {
-            let _ = read(raw);
+            let _ = looked_into(raw);
         }
     }
 }

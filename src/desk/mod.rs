@@ -8,6 +8,7 @@
 //! * [`known`] how recipients stand to the sender
 //! * [`explain`] a message, its verdict and its copies, for people to look at
 //! * [`report`] numbers over a span of time
+//! * [`preview`] what an attachment is, and its beginning; [`waiting`] what waits next, what is new, how far it is
 //! * [`principal`] who asks, and what they may
 //! * [`learning`] who wrote with whom, from archives; somebody taken out of it
 //! * [`links`] what links out of a mail do
@@ -31,10 +32,12 @@ pub mod learning;
 pub mod links;
 pub mod operate;
 pub mod own;
+pub mod preview;
 pub mod principal;
 pub mod report;
 mod sent;
 pub mod taking;
+pub mod waiting;
 
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Timestamp};

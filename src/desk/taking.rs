@@ -12,7 +12,8 @@ use crate::policy::risks;
 use crate::store::circles::Circle;
 use crate::store::forks::{Again, HoldWaiting};
 use crate::store::{
-    HeldDecision, HeldRow, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Place, Reason, StoredMessage,
+    Glance, HeldDecision, HeldRow, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Place, Reason,
+    StoredMessage,
 };
 use std::time::Duration;
 
@@ -152,6 +153,8 @@ impl Desk {
                 "宛先の全員が互いに見えてよい、と差出人が述べています",
             ));
         }
+        let seen = self.examine(&examiner, item).await;
+        let glance = seen.map(|seen| Glance::of(&seen.facts)).unwrap_or_default();
         let Request { expires, notices } = self.request(now);
         let hold = NewHold {
             kind: HoldKind::Ask,
@@ -160,6 +163,7 @@ impl Desk {
             expires,
             approvers: approvers.unwrap_or_default(),
             place: Place::default(),
+            glance,
         };
         let wish = HoldWaiting {
             id: item.id,

@@ -17,8 +17,8 @@ use crate::rewrite::plan::{self, Copies, Stamp};
 use crate::rewrite::{Delivery, Hit};
 use crate::smtp::trace_client;
 use crate::store::{
-    Body, BodyWriter, HoldKind, InitialState, NewDelivery, NewHold, NewMessage, NewNotice, NoticeKind,
-    Origin, Place, Reason, Store, StoreError, StoredMessage,
+    Body, BodyWriter, Glance, HoldKind, InitialState, NewDelivery, NewHold, NewMessage, NewNotice,
+    NoticeKind, Origin, Place, Reason, Store, StoreError, StoredMessage,
 };
 use bytes::{Bytes, BytesMut};
 use std::collections::HashSet;
@@ -329,6 +329,7 @@ impl Intake {
                 .approvers
                 .of(&settled.verdict, &whose(origin, seen).iter().collect::<Vec<_>>()),
             place: Place::default(),
+            glance: Glance::of(&seen.facts),
         }
     }
 

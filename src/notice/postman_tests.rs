@@ -110,6 +110,7 @@ impl Office {
                 expires: Timestamp(RECEIVED.0 + 1_000_000),
                 approvers: Vec::new(),
                 place: Place::default(),
+                glance: crate::store::Glance::default(),
             }),
             ledger: None,
             notices: vec![due(NoticeKind::Held), due(NoticeKind::HeldApprovers)],

@@ -108,6 +108,15 @@ impl People {
 
     /// Who shows this; `None` when the session ended.
     pub async fn signed(&self, token: &Token) -> Result<Option<Signed>, StoreError> {
+        self.known_by(token, true).await
+    }
+
+    /// The same for what a page asks by itself: nobody is taken to be there by that.
+    pub async fn still_signed(&self, token: &Token) -> Result<Option<Signed>, StoreError> {
+        self.known_by(token, false).await
+    }
+
+    async fn known_by(&self, token: &Token, there: bool) -> Result<Option<Signed>, StoreError> {
         let now = self.clock.now();
         let Some(row) = self.store.session(token.digest(), now).await? else { return Ok(None) };
         let settings = self.settings();
@@ -117,7 +126,7 @@ impl People {
             self.store.end_session(row.hash).await?;
             return Ok(None);
         };
-        if now.since(row.seen) > TOUCH {
+        if there && now.since(row.seen) > TOUCH {
             self.store.touch_session(row.hash, now).await?;
         }
         let mut roles = self.roles_now(&kept).await?;

@@ -7,7 +7,7 @@ use crate::journal::Event;
 use crate::message::Address;
 use crate::message::fork::Variant;
 use crate::policy::Disclosure;
-use crate::policy::facts::Disclosed;
+use crate::policy::facts::{Disclosed, Facts};
 use crate::policy::risks::{self, Kind, Risk};
 use crate::policy::verdict::{Bilingual, Language};
 use crate::rewrite::Hit;
@@ -41,6 +41,26 @@ pub struct NewHold {
     pub approvers: Vec<Address>,
     /// Where it stands among the forks of its mail.
     pub place: Place,
+    /// What a list shows of it beside its people.
+    pub glance: Glance,
+}
+
+/// What a list shows of a held message beside its people, and finds it by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// What its author goes by: the display name of From.
+    pub author: String,
+    /// The names of its attachments, pictures in the text aside.
+    pub files: Vec<String>,
+}
+
+impl Glance {
+    /// Of a message that was looked at.
+    pub fn of(facts: &Facts) -> Self {
+        let author = facts.from.first().and_then(|mailbox| mailbox.name.clone());
+        let files = facts.body.attachments.iter().filter(|file| !file.in_text);
+        Self { author: author.unwrap_or_default(), files: files.map(|file| file.name.clone()).collect() }
+    }
 }
 
 /// One reason to hold a message: what people read, and the risk that it tells of.
@@ -335,6 +355,8 @@ impl Stop {
             expires: self.expires,
             approvers: self.approvers.clone(),
             place: Place::default(),
+            // Nobody looks into it again: what is known of it stays.
+            glance: Glance::default(),
         }
     }
 }

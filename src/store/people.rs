@@ -117,6 +117,17 @@ pub enum Scope {
     },
 }
 
+/// In which order a list of held messages comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The newest first.
+    #[default]
+    Newest,
+    /// Whose time runs out first comes first: page by page as they were accepted, and by their deadlines within
+    /// a page.
+    Deadline,
+}
+
 /// Which held messages, and which page of them. Every text is as people type it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldQuery {
@@ -130,7 +141,7 @@ pub struct HeldQuery {
     pub recipient: Option<String>,
     /// With this text in the subject.
     pub subject: Option<String>,
-    /// Anywhere: in the subject, or as sender or recipient.
+    /// Anywhere: in the subject or the name of an attachment, or as sender or recipient.
     pub text: Option<String>,
     /// Held by this rule.
     pub rule: Option<String>,
@@ -138,8 +149,10 @@ pub struct HeldQuery {
     pub since: Option<Timestamp>,
     /// Received before this moment.
     pub before: Option<Timestamp>,
-    /// Only those older than this one: the next page after it.
+    /// Only those behind this one in their order: the next page after it.
     pub after: Option<Id>,
+    /// In which order.
+    pub order: Order,
     /// At most so many; 1 to 500.
     pub limit: usize,
 }
@@ -158,6 +171,7 @@ impl HeldQuery {
             since: None,
             before: None,
             after: None,
+            order: Order::Newest,
             limit: 50,
         }
     }
@@ -170,6 +184,12 @@ pub struct HeldLine {
     pub id: Id,
     /// MAIL FROM; empty for the null sender.
     pub sender: String,
+    /// What the author goes by; empty where that is not known.
+    #[serde(default)]
+    pub author: String,
+    /// How many attachments it has, as far as that is known.
+    #[serde(default)]
+    pub files: usize,
     /// Decoded subject.
     pub subject: String,
     /// The first recipients.
@@ -204,7 +224,7 @@ pub struct HeldLine {
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldPage {
-    /// Newest first.
+    /// In the order asked for.
     pub lines: Vec<HeldLine>,
     /// What to ask for as `after` to get the next page; `None` on the last.
     pub next: Option<Id>,
@@ -360,6 +380,9 @@ pub trait PeopleStore {
 
     /// A page of held messages, newest first.
     async fn held_page(&self, query: &HeldQuery) -> Result<HeldPage, StoreError>;
+
+    /// How many held messages meet a query (behind its `after`, where it has one), counted up to so many.
+    async fn held_count(&self, query: &HeldQuery, most: usize) -> Result<usize, StoreError>;
 
     /// How many held messages there are in each state, as far as a scope reaches.
     async fn held_counts(&self, scope: &Scope) -> Result<BTreeMap<HeldState, usize>, StoreError>;

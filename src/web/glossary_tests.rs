@@ -27,6 +27,8 @@ const LATIN: &[&str] = &[
     "observe",
     "enforce",
     "UTC",
+    "PDF",
+    "Excel",
 ];
 
 fn root() -> PathBuf {

@@ -89,6 +89,11 @@ pub fn is_page(path: &str) -> bool {
     !machines.iter().any(|start| path.starts_with(start))
 }
 
+/// Whether an open page asks for this by itself: that keeps nobody signed in.
+fn asks_by_itself(path: &str) -> bool {
+    path == "/now" || (path.starts_with("/held/") && path.ends_with("/now"))
+}
+
 /// Stands before every page.
 pub async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
@@ -162,8 +167,13 @@ fn turned(site: &Site, parts: &Parts, why: Turned) -> Response {
 /// Puts the visitor into the request; what its forms must carry.
 async fn visitor(site: &Arc<Site>, request: &mut Request, path: &str) -> Result<String, StoreError> {
     let mut expected = String::new();
+    let by_itself = *request.method() == Method::GET && asks_by_itself(path);
     if let Some(token) = cookies::token(request.headers(), cookies::SESSION, site.secure)
-        && let Some(signed) = site.people.signed(&token).await?
+        && let Some(signed) = if by_itself {
+            site.people.still_signed(&token).await?
+        } else {
+            site.people.signed(&token).await?
+        }
     {
         expected = token.derived(CSRF_FIELD);
         request.extensions_mut().insert(signed.who.clone());

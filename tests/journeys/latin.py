@@ -20,7 +20,7 @@ from tests.rig.sink import Sink
 # Names that have no Japanese, and what people of the trade call header fields and formats.
 ALLOWED = set("""
     Sekisho Bcc Cc To From Subject Message-ID CSV HTML API Cookie JavaScript PIN URL PDF ZIP KB MB GB B English
-    Accept-Language Asia Tokyo
+    Accept-Language Asia Tokyo Excel Word PowerPoint
 """.split())
 PROGRAM = {"sekisho", "token", "add", "user", "held", "show", "release", "return", "as", "bcc", "as-is", "reason"}
 SLUGS = [rule["name"] for rule in tomllib.loads(STRICT)["rule"]]

@@ -6,6 +6,7 @@
 //! * [`leaf`] what a leaf is, by its first bytes; [`formats`] the table of what is done with it
 //! * [`text`] character sets, and the [`readings`] beside the declared one; [`written`] addresses in text;
 //!   [`calendar`]; [`pgp`]
+//! * [`sheet`] the first rows of a workbook, to be looked at
 //! * [`zip`], [`packed`] files, [`tar`], [`seven`], [`tnef`], [`cms`], [`rtf`], [`pdf`]: read from a
 //!   [`spool`]
 
@@ -22,6 +23,7 @@ mod pgp;
 mod readings;
 mod rtf;
 mod seven;
+pub mod sheet;
 mod spool;
 mod tar;
 #[cfg(test)]

@@ -72,6 +72,51 @@ fn members(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Sto
     Ok(())
 }
 
+/// Most members whose names are read for a look.
+const LOOKED_AT: usize = 2_000;
+
+/// The names of an archive's members, for a look at one of them.
+pub(super) fn names(file: &mut Kept) -> io::Result<Vec<String>> {
+    Ok(listed(file)?.into_iter().map(|member| member.name).collect())
+}
+
+/// The first octets of a member, unpacked; `None` where there is none of that name, or it is not opened here.
+pub(super) fn beginning(file: &mut Kept, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let Some(member) = listed(file)?.into_iter().find(|member| member.name == name && !member.encrypted)
+    else {
+        return Ok(None);
+    };
+    let local = read_at(file, member.local, 30)?;
+    let start =
+        member.local.saturating_add(30 + u64::from(u16_at(&local, 26)) + u64::from(u16_at(&local, 28)));
+    file.seek(SeekFrom::Start(start))?;
+    let (packed, mut out) = (file.take(member.packed), Vec::new());
+    let read = match member.method {
+        0 => packed.take(most).read_to_end(&mut out),
+        8 => DeflateDecoder::new(packed).take(most).read_to_end(&mut out),
+        _ => return Ok(None),
+    };
+    // What came before the damage is shown.
+    Ok(if out.is_empty() { read.map(|_| None)? } else { Some(out) })
+}
+
+fn listed(file: &mut Kept) -> io::Result<Vec<Member>> {
+    let (mut at, end, shift) = directory(file)?;
+    let mut all = Vec::new();
+    while at + 46 <= end && all.len() < LOOKED_AT {
+        let fixed = read_at(file, at, 46)?;
+        if !fixed.starts_with(b"PK\x01\x02") {
+            break;
+        }
+        let lengths = [u16_at(&fixed, 28), u16_at(&fixed, 30), u16_at(&fixed, 32)].map(usize::from);
+        let rest = read_at(file, at + 46, lengths.iter().sum())?;
+        at += 46 + rest.len() as u64;
+        let (name, extra) = rest.split_at(lengths[0]);
+        all.push(member(&fixed, name, &extra[..lengths[1]], shift));
+    }
+    Ok(all)
+}
+
 /// What stands behind the directory (APPNOTE 4.3.16).
 fn comment(file: &mut Kept, end: u64) -> io::Result<Vec<u8>> {
     let size = length(file)?;

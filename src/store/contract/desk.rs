@@ -193,6 +193,8 @@ pub(in crate::store) async fn lists_within_a_scope(harness: &impl Harness) {
         new.envelope.sender = Some(address(sender));
         new.header = Bytes::from(format!("From: {sender}\r\n"));
         new.subject = subject.to_owned();
+        let files = if number == 1 { vec!["会員名簿.csv".to_owned(), String::new()] } else { Vec::new() };
+        new.held.as_mut().unwrap().glance = Glance { author: format!("{number}さん"), files };
         ids.push(new.id);
         store.accept(new).await.unwrap();
     }
@@ -218,6 +220,19 @@ pub(in crate::store) async fn lists_within_a_scope(harness: &impl Harness) {
         ("in any case", HeldQuery { subject: text("ESTIMATE"), ..all() }, vec![two]),
         ("one letter", HeldQuery { subject: text("見"), ..all() }, vec![three]),
         ("anywhere", HeldQuery { text: text("x.example"), ..all() }, vec![two, one]),
+        ("an attachment", HeldQuery { text: text("名簿.CSV"), ..all() }, vec![one]),
+        (
+            "an attachment of somebody's",
+            HeldQuery { text: text("名簿"), ..HeldQuery::new(of(&["sato@example.co.jp"], &[])) },
+            vec![one],
+        ),
+        ("an attachment is no subject", HeldQuery { subject: text("名簿"), ..all() }, vec![]),
+        ("by deadline", HeldQuery { order: Order::Deadline, ..all() }, vec![one, two, three]),
+        (
+            "by deadline, the next page",
+            HeldQuery { order: Order::Deadline, after: Some(one), ..all() },
+            vec![two, three],
+        ),
         ("no such", HeldQuery { subject: text("nothing"), ..all() }, vec![]),
         ("no address", HeldQuery { sender: text("a b"), ..all() }, vec![]),
         ("since", HeldQuery { since: Some(at(2)), ..all() }, vec![three, two]),
@@ -234,6 +249,15 @@ pub(in crate::store) async fn lists_within_a_scope(harness: &impl Harness) {
     let first = store.held_page(&HeldQuery { limit: 2, ..all() }).await.unwrap();
     assert_eq!(first.next, Some(two));
     assert_eq!(found(&*store, HeldQuery { after: first.next, ..all() }).await, [one]);
+    let line = |id| first.lines.iter().find(move |line| line.id == id).unwrap();
+    assert_eq!((line(two).author.as_str(), line(two).files), ("2さん", 0));
+    let own = HeldQuery { text: text("名簿"), ..HeldQuery::new(of(&["sato@example.co.jp"], &[])) };
+    assert_eq!(store.held_page(&own).await.unwrap().lines[0].files, 2);
+    for (query, most, wanted) in
+        [(all(), 9, 3), (all(), 2, 2), (own, 9, 1), (HeldQuery { after: Some(three), ..all() }, 9, 2)]
+    {
+        assert_eq!(store.held_count(&query, most).await.unwrap(), wanted, "{query:?}");
+    }
     follows_decisions(&*store, one).await;
 }
 

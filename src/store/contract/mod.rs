@@ -145,6 +145,7 @@ pub(super) fn held_message(random: u64, recipients: &[&str]) -> NewMessage {
         expires: at(60),
         approvers: addresses(&["Soumu@example.co.jp"]),
         place: Place::default(),
+        glance: Glance::default(),
     });
     message
 }

@@ -222,12 +222,21 @@ pub(super) fn deliveries(
 /// Holds the message, or holds it again: then the hold is a new one.
 pub(super) fn held(tx: &Connection, message: i64, hold: &HoldRow) -> Result<(), Failure> {
     tx.prepare_cached(
-        "INSERT INTO held (message, item, state, kind, expires, reasons, hits) \
-         VALUES (?1, ?1, 0, ?2, ?3, ?4, ?5) ON CONFLICT (message) DO UPDATE SET item = ?1, state = 0, \
-         kind = ?2, expires = ?3, reasons = ?4, hits = ?5, decided_by = NULL, decided_at = NULL, \
+        "INSERT INTO held (message, item, state, kind, expires, reasons, hits, author, files) \
+         VALUES (?1, ?1, 0, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (message) DO UPDATE SET item = ?1, state = 0, \
+         kind = ?2, expires = ?3, reasons = ?4, hits = ?5, author = iif(?6 = '', author, ?6), \
+         files = iif(?7 = '', files, ?7), decided_by = NULL, decided_at = NULL, \
          decision = NULL, way = NULL, undo_until = NULL, awaited = '[]'",
     )?
-    .execute(params![message, hold.kind, hold.expires, hold.reasons, hold.hits])?;
+    .execute(params![
+        message,
+        hold.kind,
+        hold.expires,
+        hold.reasons,
+        hold.hits,
+        hold.author,
+        hold.files
+    ])?;
     tx.prepare_cached("INSERT OR IGNORE INTO held_terms (term, state, message) VALUES ('*', 0, ?1)")?
         .execute([message])?;
     let mut assign = tx.prepare_cached(

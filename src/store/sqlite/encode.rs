@@ -17,6 +17,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
+/// Most attachments that are named beside a hold, and most characters of a name.
+const FILES: usize = 100;
+const LONGEST_NAME: usize = 200;
+
 /// What the content row keeps of a message beside its bytes.
 #[derive(Serialize)]
 struct MetaRef<'a> {
@@ -48,6 +52,9 @@ pub(super) struct HoldRow {
     pub(super) hits: String,
     pub(super) approvers: Vec<String>,
     pub(super) place: Place,
+    /// As a list shows it; see `Glance`.
+    pub(super) author: String,
+    pub(super) files: String,
 }
 
 /// What would have been done to a message that passed in observe mode.
@@ -283,7 +290,18 @@ pub(super) fn hold(hold: &NewHold) -> Result<HoldRow, StoreError> {
         hits: to_json(&hold.hits)?,
         approvers: hold.approvers.iter().map(|address| address.key().to_owned()).collect(),
         place: hold.place.clone(),
+        author: line_of(&hold.glance.author),
+        files: files(&hold.glance.files),
     })
+}
+
+/// Names on a line each: a line break within one is a blank. Those without a name are counted, too.
+fn files(names: &[String]) -> String {
+    names.iter().take(FILES).map(|name| line_of(name) + "\n").collect()
+}
+
+fn line_of(text: &str) -> String {
+    text.chars().take(LONGEST_NAME).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 pub(super) fn ledger(entry: &Disclosed, at: Timestamp) -> Result<LedgerRow, StoreError> {

@@ -173,7 +173,7 @@ pub(super) fn move_into(tx: &Connection, members: &[i64], item: i64, now: Timest
     for member in members {
         let (hold, people) = tx
             .prepare_cached(
-                "SELECT h.kind, h.expires, h.reasons, h.hits, coalesce(m.keys, m.people) FROM held h \
+                "SELECT h.kind, h.expires, h.reasons, h.hits, coalesce(m.keys, m.people), h.author, h.files FROM held h \
                  JOIN messages m ON m.row = h.message WHERE h.message = ?1",
             )?
             .query_row([member], |row| {
@@ -184,6 +184,8 @@ pub(super) fn move_into(tx: &Connection, members: &[i64], item: i64, now: Timest
                     hits: row.get(3)?,
                     approvers: Vec::new(),
                     place: Place::default(),
+                    author: row.get(5)?,
+                    files: row.get(6)?,
                 };
                 Ok((hold, row.get::<_, String>(4)?))
             })?;

@@ -11,7 +11,7 @@ use super::{codes, read};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::records::{Reason, told};
-use crate::store::{HeldLine, HeldPage, HeldQuery, HeldRow, HeldState, Scope, StoreError};
+use crate::store::{HeldLine, HeldPage, HeldQuery, HeldRow, HeldState, Order, Scope, StoreError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ const FEW: i64 = 2_000;
 const SHOWN: usize = 5;
 /// Most rows of a page.
 const MOST: usize = 500;
+/// Most that are counted.
+const MOST_COUNTED: usize = 10_000;
 const STATES: [HeldState; 4] =
     [HeldState::Held, HeldState::Released, HeldState::Returned, HeldState::Expired];
 
@@ -34,10 +36,12 @@ struct Impossible;
 struct Condition {
     terms: Vec<String>,
     phrase: Option<Phrase>,
+    /// The text may stand in the names of attachments, too.
+    files: bool,
 }
 
 fn conditions(query: &HeldQuery) -> Result<Vec<Condition>, Impossible> {
-    let by = |terms: Vec<String>| Condition { terms, phrase: None };
+    let by = |terms: Vec<String>| Condition { terms, ..Condition::default() };
     let mut all = vec![by(scope_terms(&query.scope))];
     for (part, wanted) in [("s", &query.sender), ("r", &query.recipient)] {
         if let Some(text) = wanted.as_deref().filter(|text| !text.trim().is_empty()) {
@@ -48,12 +52,12 @@ fn conditions(query: &HeldQuery) -> Result<Vec<Condition>, Impossible> {
         all.push(by(vec![format!("u:{}", rule.trim())]));
     }
     if let Some(found) = query.subject.as_deref().and_then(phrase) {
-        all.push(Condition { terms: Vec::new(), phrase: Some(found) });
+        all.push(Condition { phrase: Some(found), ..Condition::default() });
     }
     if let Some(text) = query.text.as_deref().filter(|text| !text.trim().is_empty()) {
         let person = person(text).filter(|person| person.contains('.') || !person.starts_with('@'));
         let terms = person.iter().flat_map(|person| [format!("s:{person}"), format!("r:{person}")]);
-        all.push(Condition { terms: terms.collect(), phrase: phrase(text) });
+        all.push(Condition { terms: terms.collect(), phrase: phrase(text), files: true });
     }
     Ok(all)
 }
@@ -98,13 +102,15 @@ impl Sql {
             }
         }
         if let Some(phrase) = &condition.phrase {
-            union(self);
             let phrase = self.value(phrase.pairs.clone());
-            let _ = write!(
-                self.text,
-                "SELECT rowid AS message FROM held_subjects WHERE held_subjects MATCH {phrase} AND rowid \
-                 BETWEEN {low} AND {high}"
-            );
+            for table in condition.tables() {
+                union(self);
+                let _ = write!(
+                    self.text,
+                    "SELECT rowid AS message FROM {table} WHERE {table} MATCH {phrase} AND rowid BETWEEN {low} \
+                     AND {high}"
+                );
+            }
         }
     }
 
@@ -131,10 +137,12 @@ impl Sql {
         self.has(condition, message, states);
         if let Some(phrase) = &condition.phrase {
             let phrase = self.value(phrase.pairs.clone());
-            let _ = write!(
-                self.text,
-                " OR {message} IN (SELECT rowid FROM held_subjects WHERE held_subjects MATCH {phrase})"
-            );
+            for table in condition.tables() {
+                let _ = write!(
+                    self.text,
+                    " OR {message} IN (SELECT rowid FROM {table} WHERE {table} MATCH {phrase})"
+                );
+            }
         }
         self.push(")");
     }
@@ -146,31 +154,61 @@ impl Condition {
         self.terms.is_empty() && self.phrase.is_none()
     }
 
-    /// Whether a subject, folded, meets it.
-    fn is_in(&self, subject: &str) -> bool {
-        self.phrase.as_ref().is_some_and(|phrase| subject.contains(&phrase.text))
+    /// Where its text is looked up.
+    fn tables(&self) -> &'static [&'static str] {
+        if self.files { &["held_subjects", "held_files"] } else { &["held_subjects"] }
+    }
+
+    /// Whether a subject, or the names of attachments, meet it; both folded.
+    fn is_in(&self, subject: &str, files: &str) -> bool {
+        self.phrase.as_ref().is_some_and(|phrase| {
+            subject.contains(&phrase.text) || (self.files && files.contains(&phrase.text))
+        })
     }
 }
 
-/// A page of held messages, newest first.
+/// A page of held messages, in the order that is asked for.
 pub(super) fn page(db: &Connection, query: &HeldQuery) -> Result<HeldPage, Failure> {
-    let nothing = HeldPage { lines: Vec::new(), next: None };
-    let Ok(mut conditions) = conditions(query) else { return Ok(nothing) };
-    if conditions.iter().any(Condition::is_empty) {
-        return Ok(nothing);
+    let limit = query.limit.clamp(1, MOST);
+    let found = found(db, query, limit + 1)?;
+    let mut lines = Vec::new();
+    for message in found.iter().take(limit) {
+        lines.extend(line(db, *message)?);
     }
-    let Some(bounds) = bounds(db, query)? else { return Ok(nothing) };
+    let next = if found.len() > limit { lines.last().map(|line| line.id) } else { None };
+    if query.order == Order::Deadline {
+        // They come in nearly as they have to be decided on: a hold lasts as long as any other, unless that was
+        // changed, or a decision was undone.
+        lines.sort_by_key(|line| line.expires);
+    }
+    Ok(HeldPage { lines, next })
+}
+
+/// How many there are, counted up to so many.
+pub(super) fn count(db: &Connection, query: &HeldQuery, most: usize) -> Result<usize, Failure> {
+    Ok(found(db, query, most.clamp(1, MOST_COUNTED))?.len())
+}
+
+/// The first messages that meet a query, at most so many.
+fn found(db: &Connection, query: &HeldQuery, most: usize) -> Result<Vec<i64>, Failure> {
+    let Ok(mut conditions) = conditions(query) else { return Ok(Vec::new()) };
+    if conditions.iter().any(Condition::is_empty) {
+        return Ok(Vec::new());
+    }
+    let Some(bounds) = bounds(db, query)? else { return Ok(Vec::new()) };
     let states: Vec<HeldState> = query.state.map_or(STATES.to_vec(), |state| vec![state]);
     let lead = rarest(db, &conditions, &states, bounds)?;
     conditions.swap(0, lead.at);
-    let limit = query.limit.clamp(1, MOST);
     // The index of subjects gives all that match, however few of them are asked about: of few messages the
     // subjects are read.
     let read = if lead.rare { conditions.split_off(1) } else { Vec::new() };
     let (read, looked_up): (Vec<_>, Vec<_>) = read.into_iter().partition(|one| one.phrase.is_some());
     conditions.extend(looked_up);
     let mut sql = Sql::default();
-    sql.push("SELECT l.message, m.subject");
+    sql.push("SELECT l.message");
+    if !read.is_empty() {
+        sql.push(", m.subject, (SELECT files FROM held h WHERE h.message = l.message)");
+    }
     for condition in &read {
         sql.push(", ");
         sql.has(condition, "l.message", &states);
@@ -178,7 +216,12 @@ pub(super) fn page(db: &Connection, query: &HeldQuery) -> Result<HeldPage, Failu
     sql.push(" FROM (");
     sql.lead(&conditions[0], &states, bounds);
     // A limit keeps the order and the subquery as they are.
-    sql.push(" ORDER BY 1 DESC LIMIT -1) l CROSS JOIN messages m ON m.row = l.message WHERE 1");
+    let order = if query.order == Order::Deadline { "ASC" } else { "DESC" };
+    let _ = write!(sql.text, " ORDER BY 1 {order} LIMIT -1) l");
+    if !read.is_empty() {
+        sql.push(" CROSS JOIN messages m ON m.row = l.message");
+    }
+    sql.push(" WHERE 1");
     for condition in &conditions[1..] {
         sql.push(" AND ");
         sql.meets(condition, "l.message", &states);
@@ -196,19 +239,14 @@ pub(super) fn page(db: &Connection, query: &HeldQuery) -> Result<HeldPage, Failu
     let mut select = db.prepare_cached(&sql.text)?;
     let mut rows = select.query(params_from_iter(sql.values))?;
     let mut found: Vec<i64> = Vec::new();
-    while found.len() <= limit
+    while found.len() < most
         && let Some(row) = rows.next()?
     {
         if meets_all(row, &read)? {
             found.push(row.get(0)?);
         }
     }
-    let mut lines = Vec::new();
-    for message in found.iter().take(limit) {
-        lines.extend(line(db, *message)?);
-    }
-    let next = if found.len() > limit { lines.last().map(|line| line.id) } else { None };
-    Ok(HeldPage { lines, next })
+    Ok(found)
 }
 
 /// The rows that the moments and the page of a query leave; `None` when there are none.
@@ -228,6 +266,7 @@ fn bounds(db: &Connection, query: &HeldQuery) -> Result<Option<(i64, i64)>, Fail
     }
     if let Some(after) = query.after {
         match read::row_of(db, after) {
+            Ok(row) if query.order == Order::Deadline => low = low.max(row + 1),
             Ok(row) => high = high.min(row - 1),
             Err(Failure::Refused(StoreError::NotFound(_))) => return Ok(None),
             Err(error) => return Err(error),
@@ -236,14 +275,17 @@ fn bounds(db: &Connection, query: &HeldQuery) -> Result<Option<(i64, i64)>, Fail
     Ok((low <= high).then_some((low, high)))
 }
 
-/// Whether a message, its subject and which conditions its terms meet, meets all that are read.
+/// Whether a message, its subject, its attachments and which conditions its terms meet, meets all that are
+/// read.
 fn meets_all(row: &Row<'_>, read: &[Condition]) -> Result<bool, Failure> {
     if read.is_empty() {
         return Ok(true);
     }
-    let subject: String = folded(&row.get::<_, String>(1)?).chars().take(LONGEST).collect();
+    let searched = |text: &str| -> String { folded(text).chars().take(LONGEST).collect() };
+    let subject = searched(&row.get::<_, String>(1)?);
+    let files = searched(&row.get::<_, Option<String>>(2)?.unwrap_or_default());
     for (at, condition) in read.iter().enumerate() {
-        if !condition.is_in(&subject) && !row.get::<_, bool>(2 + at)? {
+        if !condition.is_in(&subject, &files) && !row.get::<_, bool>(3 + at)? {
             return Ok(false);
         }
     }
@@ -288,7 +330,7 @@ fn rarest(
 fn line(db: &Connection, message: i64) -> Result<Option<HeldLine>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT m.id, m.people, m.subject, m.received, m.exposures, h.kind, h.expires, h.reasons, h.state, \
-         h.decided_by, h.decided_at, h.decision, h.members FROM held h JOIN messages m ON m.row = h.message \
+         h.decided_by, h.decided_at, h.decision, h.members, h.author, h.files FROM held h JOIN messages m ON m.row = h.message \
          WHERE h.message = ?1",
     )?;
     let mut rows = select.query([message])?;
@@ -309,9 +351,12 @@ fn read_line(db: &Connection, message: i64, row: &Row<'_>) -> Result<HeldLine, F
     let (risks, reasons, reasons_ja) = told(reasons, kind);
     let recipient_count = recipients.len();
     recipients.truncate(SHOWN);
+    let files: String = row.get(14)?;
     Ok(HeldLine {
         id: read::id(&row.get::<_, String>(0)?)?,
         sender,
+        author: row.get(13)?,
+        files: files.lines().count(),
         subject: String::from_utf8_lossy(row.get_ref(2)?.as_bytes().map_err(rusqlite::Error::from)?)
             .into_owned(),
         recipients,
@@ -332,7 +377,7 @@ fn read_line(db: &Connection, message: i64, row: &Row<'_>) -> Result<HeldLine, F
 
 /// How many there are in each state.
 pub(super) fn counts(db: &Connection, scope: &Scope) -> Result<BTreeMap<HeldState, usize>, Failure> {
-    let condition = Condition { terms: scope_terms(scope), phrase: None };
+    let condition = Condition { terms: scope_terms(scope), ..Condition::default() };
     let mut counts: BTreeMap<HeldState, usize> = STATES.into_iter().map(|state| (state, 0)).collect();
     if condition.is_empty() {
         return Ok(counts);
@@ -351,7 +396,7 @@ pub(super) fn counts(db: &Connection, scope: &Scope) -> Result<BTreeMap<HeldStat
 
 /// These in full, as far as the scope reaches.
 pub(super) fn rows(db: &Connection, scope: &Scope, ids: &[Id]) -> Result<Vec<HeldRow>, Failure> {
-    let condition = Condition { terms: scope_terms(scope), phrase: None };
+    let condition = Condition { terms: scope_terms(scope), ..Condition::default() };
     let mut found = Vec::new();
     for id in ids.iter().take(MOST) {
         let mut sql = Sql::default();

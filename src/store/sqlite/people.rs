@@ -211,6 +211,11 @@ impl PeopleStore for SqliteStore {
         self.readers.read(move |db| held::page(db, &query)).await
     }
 
+    async fn held_count(&self, query: &HeldQuery, most: usize) -> Result<usize, StoreError> {
+        let query = query.clone();
+        self.readers.read(move |db| held::count(db, &query, most)).await
+    }
+
     async fn held_counts(&self, scope: &Scope) -> Result<BTreeMap<HeldState, usize>, StoreError> {
         let scope = scope.clone();
         self.readers.read(move |db| held::counts(db, &scope)).await

@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 
 /// The term of every held message.
 pub(super) const EVERYTHING: &str = "*";
-/// Most characters of a subject that are searched, and of a text that is searched for.
+/// Most characters of a subject, or of the names of attachments, that are searched, and of a text that is
+/// searched for.
 pub(super) const LONGEST: usize = 400;
 /// Most addresses of one person.
 pub(super) const MOST_ADDRESSES: usize = 50;
@@ -52,16 +53,16 @@ fn terms(origin: &Origin, envelope: &Envelope, verdict: Option<&Verdict>, header
     terms.into_iter().collect()
 }
 
-/// Lets a message be found by these terms and by its subject, from now on.
+/// Lets a message be found by these terms, by its subject and by what is attached, from now on.
 pub(super) fn describe(
     tx: &Connection,
     message: i64,
     terms: &[String],
     subject: &str,
 ) -> Result<(), Failure> {
-    let state: i64 = tx
-        .prepare_cached("SELECT state FROM held WHERE message = ?1")?
-        .query_row([message], |row| row.get(0))?;
+    let (state, files): (i64, String) = tx
+        .prepare_cached("SELECT state, files FROM held WHERE message = ?1")?
+        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut insert = tx.prepare_cached(
         "INSERT INTO held_terms (term, state, message) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     )?;
@@ -70,6 +71,10 @@ pub(super) fn describe(
     }
     tx.prepare_cached("INSERT OR REPLACE INTO held_subjects (rowid, pairs) VALUES (?1, ?2)")?
         .execute(params![message, pairs(subject).join(" ")])?;
+    if !files.is_empty() {
+        tx.prepare_cached("INSERT OR REPLACE INTO held_files (rowid, pairs) VALUES (?1, ?2)")?
+            .execute(params![message, pairs(&files).join(" ")])?;
+    }
     Ok(())
 }
 

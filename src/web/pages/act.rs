@@ -4,6 +4,7 @@ use super::super::Site;
 use super::super::words::{Words, calm};
 use super::answer;
 use super::circles::{SPANS, USUAL, remembered};
+use super::list;
 use super::people::LONGEST;
 use super::risks::{Told, to_tick};
 use super::visit::{Chrome, Visit, show};
@@ -18,7 +19,8 @@ use crate::policy::risks;
 use crate::policy::risks::places::in_words;
 use askama::Template;
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use std::collections::HashSet;
@@ -40,6 +42,13 @@ pub(super) fn value<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
 /// All values of a field.
 pub(super) fn values<'a>(fields: &'a Fields, name: &str) -> impl Iterator<Item = &'a str> {
     fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+}
+
+/// The filters of the list that one came from: they go along from page to page.
+type Filters = Result<Query<list::Asked>, QueryRejection>;
+
+fn carried(filters: Filters) -> String {
+    filters.map(|Query(filters)| filters.carried()).unwrap_or_default()
 }
 
 /// What a release form asks for.
@@ -69,6 +78,7 @@ pub(super) async fn release(
     State(site): State<Arc<Site>>,
     visit: Visit,
     Path(id): Path<String>,
+    filters: Filters,
     Form(fields): Form<Fields>,
 ) -> Response {
     let Visit { who, c } = visit;
@@ -81,7 +91,7 @@ pub(super) async fn release(
     match site.desk.release_as(&who, id, &wish).await {
         Ok(released) => {
             tracing::info!(%id, by = who.name, how = %released.how, copies = released.copies, "released on a page");
-            Redirect::to(&format!("/held/{id}")).into_response()
+            Redirect::to(&format!("/held/{id}{}", carried(filters))).into_response()
         }
         Err(error) => answer::refused(c, id, &error),
     }
@@ -92,6 +102,7 @@ pub(super) async fn give_back(
     State(site): State<Arc<Site>>,
     visit: Visit,
     Path(id): Path<String>,
+    filters: Filters,
     Form(fields): Form<Fields>,
 ) -> Response {
     let Visit { who, c } = visit;
@@ -99,7 +110,7 @@ pub(super) async fn give_back(
     match give_back_or_take(&site.desk, &who, id, &reason(&c.t, &fields)).await {
         Ok(()) => {
             tracing::info!(%id, by = who.name, "given back on a page");
-            Redirect::to(&format!("/held/{id}")).into_response()
+            Redirect::to(&format!("/held/{id}{}", carried(filters))).into_response()
         }
         Err(error) => answer::refused(c, id, &error),
     }
@@ -138,13 +149,14 @@ pub(super) async fn take_back(
     State(site): State<Arc<Site>>,
     visit: Visit,
     Path(id): Path<String>,
+    filters: Filters,
 ) -> Response {
     let Visit { who, c } = visit;
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
     match site.desk.take_back(&who, id).await {
         Ok(()) => {
             tracing::info!(%id, by = who.name, "taken back on a page");
-            Redirect::to(&format!("/held/{id}")).into_response()
+            Redirect::to(&format!("/held/{id}{}", carried(filters))).into_response()
         }
         Err(error) => answer::refused(c, id, &error),
     }
@@ -169,6 +181,8 @@ pub(super) async fn undo(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
 struct Act {
     c: Chrome,
     id: Id,
+    /// The filters of the list that one came from, as a query.
+    filters: String,
     subject: String,
     kind: Kind,
     sentence: String,
@@ -208,8 +222,13 @@ struct Place {
 }
 
 /// `GET /held/{id}/as-is`
-pub(super) async fn as_is(State(site): State<Arc<Site>>, visit: Visit, Path(id): Path<String>) -> Response {
-    ask(&site, visit, &id, Kind::AsIs).await
+pub(super) async fn as_is(
+    State(site): State<Arc<Site>>,
+    visit: Visit,
+    Path(id): Path<String>,
+    filters: Filters,
+) -> Response {
+    ask(&site, visit, &id, Kind::AsIs, filters).await
 }
 
 /// `GET /held/{id}/drop`
@@ -217,8 +236,9 @@ pub(super) async fn leave_out(
     State(site): State<Arc<Site>>,
     visit: Visit,
     Path(id): Path<String>,
+    filters: Filters,
 ) -> Response {
-    ask(&site, visit, &id, Kind::LeaveOut).await
+    ask(&site, visit, &id, Kind::LeaveOut, filters).await
 }
 
 /// `GET /held/{id}/return`
@@ -226,14 +246,15 @@ pub(super) async fn return_form(
     State(site): State<Arc<Site>>,
     visit: Visit,
     Path(id): Path<String>,
+    filters: Filters,
 ) -> Response {
-    ask(&site, visit, &id, Kind::GiveBack).await
+    ask(&site, visit, &id, Kind::GiveBack, filters).await
 }
 
-async fn ask(site: &Site, visit: Visit, id: &str, kind: Kind) -> Response {
+async fn ask(site: &Site, visit: Visit, id: &str, kind: Kind, filters: Filters) -> Response {
     let Ok(id) = id.parse::<Id>() else { return answer::gone(visit.c) };
     match prepare(&site.desk, &visit, id, kind).await {
-        Ok(act) => show(StatusCode::OK, &act),
+        Ok(act) => show(StatusCode::OK, &Act { filters: carried(filters), ..act }),
         Err(error) => answer::refused(visit.c, id, &error),
     }
 }
@@ -256,6 +277,7 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
     let how = if kind == Kind::AsIs { How::AsIs } else { How::Split };
     let recipients = dossier.message.envelope.recipients.iter();
     Ok(Act {
+        filters: String::new(),
         subject: super::held::subject(&c.t, &row.subject),
         sentence: headline.text,
         sum: headline.sum,

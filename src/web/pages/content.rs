@@ -138,8 +138,60 @@ fn framed(text: String) -> Response {
     response
 }
 
+/// A link's beginning and its end, wherever the browser would see one.
+static LINK: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?is)<a(?:[\s/](?:[^>\x22']|\x22[^\x22]*\x22|'[^']*')*)?>|</a\s*>").ok());
+
+/// Where a link leads.
+static HREF: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?is)[\s/\x22']href\s*=\s*(?:\x22([^\x22]*)\x22|'([^']*)'|([^\s>\x22']+))").ok()
+});
+
+/// Longest address of a link that is shown, in characters.
+const LONGEST_LINK: usize = 300;
+
+/// The same text where each link says where it leads, unless its own words are just that.
+fn told_links(html: &str) -> String {
+    let Some(link) = LINK.as_ref() else { return html.to_owned() };
+    let mut out = String::with_capacity(html.len());
+    let (mut at, mut open) = (0, None::<(usize, String)>);
+    for found in link.find_iter(html) {
+        out.push_str(&html[at..found.start()]);
+        let words = open.take().map(|(from, target)| (html[from..found.start()].trim(), target));
+        if let Some((words, target)) = words.filter(|(words, target)| words != target) {
+            tell(&mut out, words, &target);
+        }
+        out.push_str(found.as_str());
+        at = found.end();
+        if !found.as_str().starts_with("</") {
+            open = HREF.as_ref().and_then(|href| href.captures(found.as_str())).and_then(|found| {
+                let target = found.iter().skip(1).flatten().next()?.as_str().trim();
+                (!target.is_empty()).then(|| (at, target.to_owned()))
+            });
+        }
+    }
+    out.push_str(&html[at..]);
+    // A link that nothing ends leads on to the end.
+    if let Some((from, target)) = open {
+        tell(&mut out, html[from..].trim(), &target);
+    }
+    out
+}
+
+/// Adds where a link leads, as text: what its address refers to (`&amp;`) is read by the browser as it would
+/// be there.
+fn tell(out: &mut String, words: &str, target: &str) {
+    if words != target {
+        let target: String =
+            target.replace('<', "&lt;").replace('>', "&gt;").chars().take(LONGEST_LINK).collect();
+        out.push_str(" <span>⟨");
+        out.push_str(&calm(&target, LONGEST_LINK));
+        out.push_str("⟩</span> ");
+    }
+}
+
 /// The same text without anything that acts, asks or hides: no scripts, styles, links, images, forms,
-/// frames. An image leaves its text.
+/// frames. An image leaves its text, a link says where it leads.
 fn sanitised(html: &str, image: &str) -> String {
     let text = |found: &Captures<'_>| {
         let whole = found.get(0).map_or("", |whole| whole.as_str());
@@ -149,9 +201,10 @@ fn sanitised(html: &str, image: &str) -> String {
             if alt.trim().is_empty() { image.to_owned() } else { format!("{image}: {}", calm(alt, 80)) };
         format!(" <span>[{}]</span> ", words.replace(['<', '>', '&'], " "))
     };
+    let told = told_links(html);
     let without = match IMAGE.as_ref() {
-        Some(tag) => tag.replace_all(html, text),
-        None => std::borrow::Cow::Borrowed(html),
+        Some(tag) => tag.replace_all(&told, text),
+        None => std::borrow::Cow::Borrowed(told.as_str()),
     };
     let tags: HashSet<&str> = ELEMENTS.into_iter().chain(MORE).collect();
     let cells: HashSet<&str> = ["colspan", "rowspan"].into_iter().collect();
@@ -288,6 +341,37 @@ mod tests {
                 && clean.contains("colspan=\"2\"")
         );
         assert!(clean.contains("[画像: Logo of"), "{clean}");
+    }
+
+    #[test]
+    fn links_say_where_they_lead() {
+        for (html, wanted) in [
+            (
+                "<a href=\"https://evil.example/?a=1&amp;b=2\">bank.example</a>!",
+                "⟨https://evil.example/?a=1&amp;b=2⟩",
+            ),
+            ("<a class=x href='https://b.example/'><b>here</b></a>", "⟨https://b.example/⟩"),
+            ("<a href=https://c.example/>x</a>", "⟨https://c.example/⟩"),
+            ("<A TITLE=\">\" HREF = \"https://d.example/\">x</A >", "⟨https://d.example/⟩"),
+            ("<a href=\"&#106;avascript:alert(1)\">x</a>", "⟨javascript:alert(1)⟩"),
+            (
+                "<a href=\"https://e.example/\">first <a href=\"https://f.example/\">second</a>",
+                "⟨https://f.example/⟩",
+            ),
+            (
+                "<a href=\"https://e.example/\">first <a href=\"https://f.example/\">second</a>",
+                "⟨https://e.example/⟩",
+            ),
+            ("<a href=\"https://g.example/\">never ended", "⟨https://g.example/⟩"),
+            ("<a href=\"https://h.example/<img src=x onerror=alert(1)>\">x</a>", "⟨https://h.example/"),
+        ] {
+            let clean = sanitised(html, "image");
+            assert!(clean.contains(wanted), "{html} became {clean}");
+            assert!(!clean.contains("<img") && !clean.contains("href"), "{clean}");
+        }
+        let own = sanitised("<a href=\"https://a.example/\">https://a.example/</a>", "image");
+        assert_eq!(own.matches("https://a.example/").count(), 1, "{own}");
+        assert!(!sanitised("<abbr href=x>y</abbr><a name=top>z</a>", "image").contains('⟨'));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! `/held/ID`: one message, what would happen, and what may be done.
 
 use super::super::Site;
-use super::super::words::{Tongue, Words, calm, calm_lines};
+use super::super::words::{Tongue, Words, calm};
 use super::answer;
 use super::circles::USUAL;
 use super::copies::{self, Pair};
-use super::list::as_line;
-use super::people::{LONGEST, Organisation, organisations};
+use super::list::{self, as_line, counted};
+use super::live::Live;
+use super::mailtext::{self, Shown};
+use super::people::{LONGEST, People, people};
 use super::risks::{Told, language, to_tick, told};
 use super::sentence::{Headline, decided, headline, reason_given};
 use super::timeline::{Moment, happened};
@@ -15,12 +17,13 @@ use crate::clock::{Day, Timestamp};
 use crate::desk;
 use crate::desk::DeskError;
 use crate::desk::circles::LASTS;
-use crate::desk::contents::{self, Contents};
+use crate::desk::contents;
 use crate::desk::decide::How;
 use crate::desk::dossier::{Closed, Dossier};
 use crate::desk::known::Known;
 use crate::desk::principal::Via;
 use crate::desk::taking::undoes;
+use crate::desk::waiting::Progress;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
@@ -32,7 +35,7 @@ use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -61,6 +64,12 @@ pub(super) struct Asked {
 struct Held {
     c: Chrome,
     id: Id,
+    /// The filters of the list that one came from, as a query.
+    filters: String,
+    /// What waits next, and how many more.
+    next: Option<(Id, String)>,
+    /// When a script asks for news, in milliseconds; none where nothing changes any more.
+    every: Option<u32>,
     row: HeldRow,
     headline: Headline,
     late: bool,
@@ -78,10 +87,8 @@ struct Held {
     subject: String,
     sender: String,
     from: String,
-    people: usize,
-    /// Somebody among them is not who they seem.
-    danger: bool,
-    organisations: Vec<Organisation>,
+    count: usize,
+    people: People,
     company: Company,
     ways: Ways,
     hits: Vec<String>,
@@ -90,19 +97,19 @@ struct Held {
     example: Option<Pair>,
     contents: Reading,
     timeline: Vec<Moment>,
-    sending: Option<Progress>,
+    sending: Option<String>,
 }
 
 /// Who knows whom, in the visitor's language.
 #[derive(Default)]
 struct Company {
     sentence: String,
-    people: Vec<Person>,
+    people: Vec<Companion>,
     offer: Option<Offer>,
 }
 
 /// One outsider: how many of the others they know.
-struct Person {
+struct Companion {
     address: String,
     told: String,
 }
@@ -172,14 +179,7 @@ enum Reading {
     /// Larger than what is shown.
     TooLarge,
     /// Text and attachments.
-    Open(Contents),
-}
-
-/// How far the sending is.
-struct Progress {
-    delivered: usize,
-    total: usize,
-    failed: usize,
+    Open(Shown),
 }
 
 /// `GET /held/{id}`
@@ -188,17 +188,84 @@ pub(super) async fn page(
     visit: Visit,
     Path(id): Path<String>,
     asked: Result<Query<Asked>, QueryRejection>,
+    filters: Result<Query<list::Asked>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit.at("list");
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
-    match make(&site, Visit { who, c: c.clone() }, id, &asked).await {
+    let filters = filters.map(|Query(filters)| filters).unwrap_or_default();
+    match make(&site, Visit { who, c: c.clone() }, id, &asked, &filters).await {
         Ok(held) => show(StatusCode::OK, &held),
         Err(error) => answer::refused(c, id, &error),
     }
 }
 
-async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, DeskError> {
+/// How often a script asks about a mail that is being sent, and about any other, in milliseconds.
+const SENDING: u32 = 2_000;
+const WAITING: u32 = 5_000;
+
+/// `GET /held/{id}/now`: how it stands, for a script to say. What the page shows itself is asked along.
+pub(super) async fn now(
+    State(site): State<Arc<Site>>,
+    visit: Visit,
+    Path(id): Path<String>,
+    shown: Result<Query<ShownState>, QueryRejection>,
+) -> Response {
+    let Visit { who, c } = visit;
+    let Ok(id) = id.parse::<Id>() else { return StatusCode::NOT_FOUND.into_response() };
+    let shown = shown.map(|Query(shown)| shown.state).unwrap_or_default();
+    let now = match site.desk.stands(&who, id).await {
+        Ok(now) => now,
+        Err(error) => return answer::refused(c, id, &error),
+    };
+    let t = &c.t;
+    if now.row.state.to_string() != shown {
+        let text = decided(t, &as_line(&now.row)).unwrap_or_else(|| t.p("desk-undone").to_string());
+        let changed = Live {
+            text: t.p("desk-live-changed").s("what", text).to_string(),
+            link: format!("/held/{id}"),
+            label: t.p("desk-live-show").to_string(),
+            stale: true,
+            over: true,
+            ..Live::default()
+        };
+        return changed.response();
+    }
+    let text = match (&now.progress, now.leaves) {
+        (_, Some(_)) | (None, _) => String::new(),
+        (Some(progress), None) => told_progress(t, progress),
+    };
+    let sent = now.progress.is_some_and(|progress| progress.is_over());
+    let over = now.leaves.is_none() && now.row.state != HeldState::Held && (sent || now.progress.is_none());
+    let left = now.row.state == HeldState::Released && now.leaves.is_none();
+    Live { text, left, over, ..Live::default() }.response()
+}
+
+/// What the page shows that a script asks for.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ShownState {
+    #[serde(default)]
+    state: String,
+}
+
+/// How far the sending is, in words.
+fn told_progress(t: &Words, progress: &Progress) -> String {
+    let mut text =
+        t.p("desk-progress").n("delivered", progress.delivered).n("total", progress.total).to_string();
+    if progress.failed > 0 {
+        text += " ";
+        text += &t.p("desk-progress-failed").n("count", progress.failed).to_string();
+    }
+    text
+}
+
+async fn make(
+    site: &Site,
+    visit: Visit,
+    id: Id,
+    asked: &Asked,
+    filters: &list::Asked,
+) -> Result<Held, DeskError> {
     let Visit { who, c } = visit;
     let dossier = site.desk.dossier(&who, id).await?;
     let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
@@ -220,32 +287,49 @@ async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, 
         None => mailbox.address.to_string(),
     });
     let now = t.now;
-    let organisations = organisations(t, &dossier, &known);
+    let people = people(t, &dossier, &known);
+    let next = match row.state {
+        HeldState::Held => None,
+        _ => site.desk.waits_next(&filters.query(&who), id).await?,
+    };
+    let sending = Progress::of(&dossier.deliveries).filter(|_| row.state == HeldState::Released);
+    let leaves = row.undo_until.filter(|until| row.state == HeldState::Released && *until > now);
+    let every = match (row.state, &sending) {
+        (HeldState::Held, _) => Some(WAITING),
+        (HeldState::Released, Some(progress)) if !progress.is_over() => Some(SENDING),
+        _ => None,
+    };
     Ok(Held {
+        next: next.map(|(next, count)| (next, counted(t, count))),
+        filters: filters.carried(),
+        every,
         headline: headline(t, &row),
         late: asked.late.is_some(),
         undone: asked.undone.is_some() && row.state == HeldState::Held,
         own_decision: row.decided_by.as_deref() == Some(who.name.as_str()),
         decided: decided(t, &as_line(&row)),
         reason: reason_given(&row),
-        leaves: row.undo_until.filter(|until| row.state == HeldState::Released && *until > now),
+        leaves,
         undo: row.undo_until.is_some_and(|until| until > now) && undoes(&who, &dossier.whose, &row),
         risks: told(t, &row.risks),
         subject: subject(t, &row.subject),
         sender: calm(&row.sender, LONGEST),
         from: calm(&from.unwrap_or_default(), LONGEST),
-        people: dossier.message.envelope.recipients.len(),
-        danger: organisations.iter().any(|one| one.people.iter().any(|person| person.class == "danger")),
-        organisations,
+        count: dossier.message.envelope.recipients.len(),
+        people,
         company: company(t, met, &row.subject),
         ways: ways(t, &who, &dossier, &row, individual.as_ref().err()),
         hits: hits(t, &row.hits),
         approvers,
         rules: rules(t, &dossier),
         example,
-        contents,
+        contents: match contents {
+            Raw::Closed => Reading::Closed,
+            Raw::TooLarge => Reading::TooLarge,
+            Raw::Open(contents) => Reading::Open(mailtext::shown(t, contents)),
+        },
         timeline: happened(site, t, &dossier.journal, MOST_ENTRIES).await,
-        sending: progress(&dossier, &row),
+        sending: sending.map(|progress| told_progress(t, &progress)),
         id,
         row,
         c,
@@ -255,7 +339,7 @@ async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, 
 fn company(t: &Words, met: desk::company::Company, subject: &str) -> Company {
     let japanese = t.tongue == Tongue::Ja;
     let sentence = met.sentence.map(|(en, ja)| if japanese { ja } else { en });
-    let people = met.people.into_iter().map(|one| Person {
+    let people = met.people.into_iter().map(|one| Companion {
         address: calm(one.address.as_str(), LONGEST),
         told: match one.since {
             Some(since) => {
@@ -390,32 +474,22 @@ async fn reading(
     site: &Site,
     who: &crate::desk::principal::Principal,
     dossier: &Dossier,
-) -> Result<Reading, DeskError> {
+) -> Result<Raw, DeskError> {
     if !who.may_read(&dossier.whose.standing()) {
-        return Ok(Reading::Closed);
+        return Ok(Raw::Closed);
     }
     let Some(written) = site.desk.written(who, &dossier.message, MOST_READ).await? else {
-        return Ok(Reading::TooLarge);
+        return Ok(Raw::TooLarge);
     };
     // Decoding a large message takes its time: it must not keep other requests waiting.
     let raw = written.raw().clone();
-    let read = tokio::task::spawn_blocking(move || contents::read(&raw)).await;
-    let mut contents = read.unwrap_or_default();
-    contents.text = calm_lines(contents.text.trim());
-    for file in &mut contents.files {
-        file.name = calm(&file.name, LONGEST);
-    }
-    Ok(Reading::Open(contents))
+    let read = tokio::task::spawn_blocking(move || contents::looked_into(&raw)).await;
+    Ok(Raw::Open(read.unwrap_or_default()))
 }
 
-fn progress(dossier: &Dossier, row: &HeldRow) -> Option<Progress> {
-    use crate::store::DeliveryState::{Delivered, Failed};
-    let copies = &dossier.deliveries;
-    if copies.is_empty() || row.state == HeldState::Held {
-        return None;
-    }
-    let count =
-        |state| copies.iter().filter(|copy| copy.state == state).map(|copy| copy.recipients.len()).sum();
-    let total = copies.iter().map(|copy| copy.recipients.len()).sum();
-    Some(Progress { delivered: count(Delivered), failed: count(Failed), total })
+/// What stands in it, before it is put into words.
+enum Raw {
+    Closed,
+    TooLarge,
+    Open(contents::Contents),
 }

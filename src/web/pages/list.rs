@@ -3,19 +3,22 @@
 use super::super::Site;
 use super::super::words::{Words, calm};
 use super::answer;
+use super::live::Live;
 use super::people::LONGEST;
 use super::risks::{language, told};
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
+use crate::desk::DeskError;
 use crate::desk::principal::Principal;
+use crate::desk::waiting::MOST_COUNTED;
 use crate::id::Id;
 use crate::message::Address;
-use crate::store::{HeldLine, HeldQuery, HeldRow, HeldState};
+use crate::store::{HeldLine, HeldPage, HeldQuery, HeldRow, HeldState, Order};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -70,18 +73,47 @@ impl Asked {
         !(usual && self.q.is_empty() && self.rule.is_empty() && self.whose.is_empty())
     }
 
-    /// The address of the next page.
-    fn next(&self, after: Id) -> String {
-        let mut path = String::from("/?");
+    /// More than the text is asked for.
+    fn narrowed(&self) -> bool {
+        Self { q: String::new(), ..self.clone() }.filtered()
+    }
+
+    /// The filters as a query, to be carried from page to page: empty, or with its question mark.
+    pub(super) fn carried(&self) -> String {
+        let mut query = String::new();
         for (name, value) in
             [("state", &self.state), ("whose", &self.whose), ("rule", &self.rule), ("q", &self.q)]
         {
             if !value.is_empty() {
+                let mark = if query.is_empty() { '?' } else { '&' };
                 // Writing to a text cannot fail.
-                let _ = write!(path, "{name}={}&", answer::encoded(value));
+                let _ = write!(query, "{mark}{name}={}", answer::encoded(value));
             }
         }
-        path + "after=" + after.as_str()
+        query
+    }
+
+    /// The filters with one more part.
+    fn with(&self, name: &str, value: &str) -> String {
+        let query = self.carried();
+        format!("{query}{}{name}={}", if query.is_empty() { '?' } else { '&' }, answer::encoded(value))
+    }
+
+    /// What the filters of the list say to the store, for this visitor.
+    pub(super) fn query(&self, who: &Principal) -> HeldQuery {
+        let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let state = self.state();
+        // What waits comes in the order in which it has to be decided on.
+        let order = if state == Some(HeldState::Held) { Order::Deadline } else { Order::Newest };
+        HeldQuery {
+            state,
+            order,
+            rule: filled(&self.rule),
+            text: filled(self.q.trim()).map(|text| text.chars().take(LONGEST_SEARCH).collect()),
+            after: self.after.parse().ok(),
+            limit: ON_A_PAGE,
+            ..HeldQuery::new(who.scope(self.whose == "mine"))
+        }
     }
 }
 
@@ -90,8 +122,17 @@ impl Asked {
 #[template(path = "list.html")]
 struct List {
     c: Chrome,
+    /// The filters as a query.
+    filters: String,
     asked: Asked,
     lines: Vec<Line>,
+    /// How many there are in all, as people read it.
+    count: String,
+    /// How many more there are in other states, of what is searched for.
+    elsewhere: usize,
+    elsewhere_path: String,
+    /// Where a script asks what came meanwhile.
+    live: String,
     /// The rules that may have held something: names, and what people call them.
     rules: Vec<(String, String)>,
     next: Option<String>,
@@ -99,11 +140,30 @@ struct List {
     bulk: bool,
 }
 
+impl List {
+    /// What the list shows, by its filter.
+    fn titled(&self) -> String {
+        let p = |key| self.c.t.p(key).to_string();
+        match self.asked.state.as_str() {
+            "released" => p("desk-list-released"),
+            "returned" => p("desk-list-returned"),
+            "expired" => p("desk-list-expired"),
+            "all" => p("desk-list-all"),
+            _ => p("desk-list-title"),
+        }
+    }
+}
+
 /// One message.
 pub(super) struct Line {
     pub(super) id: Id,
     pub(super) whom: String,
+    /// The sender by name, where that is known.
+    pub(super) author: String,
     pub(super) subject: String,
+    /// How many people, and at how many organisations where that is known; how many attachments.
+    pub(super) crowd: String,
+    pub(super) files: usize,
     /// What is dangerous about it: the strongest risk,
     pub(super) why: String,
     /// and what the others are called.
@@ -129,8 +189,8 @@ pub(super) async fn page(
     let Visit { who, c } = visit.at("list");
     let mut asked = asked.map(|Query(asked)| asked).unwrap_or_default();
     asked.q = asked.q.trim().chars().take(LONGEST_SEARCH).collect();
-    match site.store.held_page(&query(&who, &asked)).await {
-        Ok(found) => {
+    match gathered(&site, &who, &asked).await {
+        Ok(Found { page: found, count, elsewhere, latest }) => {
             let theirs = |row: &HeldLine| {
                 let own =
                     who.addresses.iter().any(|one| Address::parse(&row.sender).is_ok_and(|to| to == *one));
@@ -138,10 +198,18 @@ pub(super) async fn page(
             };
             let each = |row| Line { theirs: theirs(row), ..line(&c.t, row) };
             let lines: Vec<Line> = found.lines.iter().map(each).collect();
-            let next = found.next.map(|id| asked.next(id));
+            let next = found.next.map(|id| format!("/{}", asked.with("after", id.as_str())));
             let bulk = lines.iter().any(|line| line.state == HeldState::Held && line.theirs);
             let rules = rules(&site, &c.t);
-            show(StatusCode::OK, &List { c, asked, lines, rules, next, bulk })
+            let count = counted(&c.t, count);
+            let all = Asked { state: "all".to_owned(), after: String::new(), ..asked.clone() };
+            let elsewhere_path = format!("/{}", all.carried());
+            let latest = latest.map(|id| id.to_string()).unwrap_or_default();
+            let live = format!("/now{}", asked.with("since", &latest));
+            let filters = asked.carried();
+            let list =
+                List { c, filters, asked, lines, count, elsewhere, elsewhere_path, live, rules, next, bulk };
+            show(StatusCode::OK, &list)
         }
         Err(error) => {
             tracing::warn!(%error, "the list could not be made");
@@ -165,15 +233,72 @@ fn rules(site: &Site, t: &Words) -> Vec<(String, String)> {
     examiner.policy.rule_names().take(100).map(|name| (name.to_owned(), called(name))).collect()
 }
 
-fn query(who: &Principal, asked: &Asked) -> HeldQuery {
-    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    HeldQuery {
-        state: asked.state(),
-        rule: filled(&asked.rule),
-        text: filled(&asked.q),
-        after: asked.after.parse().ok(),
-        limit: ON_A_PAGE,
-        ..HeldQuery::new(who.scope(asked.whose == "mine"))
+/// What a page of the list is made of.
+struct Found {
+    page: HeldPage,
+    count: usize,
+    elsewhere: usize,
+    latest: Option<Id>,
+}
+
+async fn gathered(site: &Site, who: &Principal, asked: &Asked) -> Result<Found, DeskError> {
+    let query = asked.query(who);
+    let page = site.store.held_page(&query).await?;
+    let whole = HeldQuery { after: None, ..query };
+    let count = match (&page.next, &whole.state) {
+        // All of them are here.
+        (None, _) if asked.after.is_empty() => page.lines.len(),
+        _ => site.store.held_count(&whole, MOST_COUNTED + 1).await?,
+    };
+    let elsewhere = if whole.state.is_some() && (whole.text.is_some() || whole.rule.is_some()) {
+        let all = HeldQuery { state: None, order: Order::Newest, ..whole.clone() };
+        site.store.held_count(&all, MOST_COUNTED + 1).await?.saturating_sub(count)
+    } else {
+        0
+    };
+    let latest = site.desk.latest(&whole).await?;
+    Ok(Found { page, count, elsewhere, latest })
+}
+
+/// A number, or that there are more than are counted.
+pub(super) fn counted(t: &Words, count: usize) -> String {
+    if count > MOST_COUNTED {
+        t.p("desk-more-than").n("count", MOST_COUNTED).to_string()
+    } else {
+        t.p("desk-number").n("count", count).to_string()
+    }
+}
+
+/// What a script asks about the list: the filters, and the latest that is known.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Since {
+    #[serde(default)]
+    since: String,
+}
+
+/// `GET /now`: what came since the list was made, for a script to say.
+pub(super) async fn now(
+    State(site): State<Arc<Site>>,
+    visit: Visit,
+    asked: Result<Query<Asked>, QueryRejection>,
+    since: Result<Query<Since>, QueryRejection>,
+) -> Response {
+    let Visit { who, c } = visit;
+    let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
+    let since = since.map(|Query(since)| since.since).unwrap_or_default();
+    match site.desk.came_after(&asked.query(&who), since.parse().ok()).await {
+        Ok(0) => Live::default().response(),
+        Ok(count) => Live {
+            text: c.t.p("desk-live-new").n("count", count.min(MOST_COUNTED)).to_string(),
+            link: format!("/{}", asked.carried()),
+            label: c.t.p("desk-live-show").to_string(),
+            ..Live::default()
+        }
+        .response(),
+        Err(error) => {
+            tracing::warn!(%error, "what is new could not be told");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
     }
 }
 
@@ -185,12 +310,24 @@ pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
     let more = row.recipient_count.saturating_sub(1);
     let whom = if more == 0 { t.p("desk-line-one") } else { t.p("desk-line-more").n("more", more) };
     let risks = told(t, &row.risks);
-    let why =
-        risks.first().map(|risk| t.p("desk-risk").s("said", &risk.said).s("cure", &risk.cure).to_string());
+    let why = risks.first().map(|risk| risk.said.clone());
+    let organisations = row.risks.iter().map(|risk| risk.organisations).max().unwrap_or_default();
+    let people = t.p("desk-people").n("count", row.recipient_count).to_string();
+    let crowd = match organisations {
+        0 | 1 => people,
+        many => t
+            .p("desk-crowd")
+            .s("people", people)
+            .s("organisations", t.p("desk-organisations").n("count", many))
+            .to_string(),
+    };
     Line {
         id: row.id,
         whom: whom.s("sender", sender).s("first", first).to_string(),
+        author: calm(if row.author.is_empty() { &row.sender } else { &row.author }, LONGEST),
         subject: super::held::subject(t, &row.subject),
+        crowd,
+        files: row.files,
         why: why.unwrap_or_default(),
         others: risks.iter().skip(1).take(3).map(|risk| risk.label.clone()).collect(),
         uncured: risks.first().is_some_and(|risk| !risk.cured),
@@ -208,6 +345,8 @@ pub(super) fn as_line(row: &HeldRow) -> HeldLine {
     HeldLine {
         id: row.id,
         sender: row.sender.clone(),
+        author: String::new(),
+        files: 0,
         subject: row.subject.clone(),
         recipients: row.recipients.iter().take(5).cloned().collect(),
         recipient_count: row.recipients.len(),

@@ -1,11 +1,12 @@
 //! The desk's pages: server-made, plain forms, one decision a page.
 //!
 //! * [`visit`] who looks at a page, in which language, and what every page has
-//! * `list` what waits; `bulk` the same decision on several
+//! * `list` what waits; `bulk` the same decision on several; `live` what open pages are told
 //! * `held` one message and what may be done with it; `act` the decisions; `copies` what each would get
 //! * `sentence` a message in one sentence, before and after it was decided
 //! * `risks` what is dangerous about it, and the ticks that are asked for
-//! * `content` its text, its HTML in a frame of its own, its attachments
+//! * `people` its recipients; `mailtext` its text and attachments as the page shows them; `content` its HTML in
+//!   a frame of its own, and attachments to be saved
 //! * `account` passkeys, and where somebody is signed in
 //! * `circles` who may see each other; `mine` one's own mail; `admin` the relay, its queue, users, tokens
 //! * `trace` what happened to a message, `timeline` in words; `report` numbers, with its `chart` and `csv`
@@ -23,6 +24,8 @@ pub(super) mod copies;
 mod csv;
 mod held;
 mod list;
+mod live;
+mod mailtext;
 mod mine;
 mod people;
 mod report;
@@ -38,9 +41,11 @@ use super::routes::Routes;
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get("/", list::page)
+        .get("/now", list::now)
         .get("/bulk", bulk::confirm)
         .post("/bulk", bulk::act)
         .get("/held/{id}", held::page)
+        .get("/held/{id}/now", held::now)
         .post("/held/{id}/release", act::release)
         .get("/held/{id}/as-is", act::as_is)
         .get("/held/{id}/drop", act::leave_out)

@@ -1,74 +1,124 @@
-//! The recipients of a message as its page shows them: by organisation, outsiders first, each with how
-//! they stand to the sender.
+//! The recipients of a message as its page shows them: those who are not who they seem first, then those who
+//! were never written to, outsiders before our own; each with the name that the header gives them, their
+//! organisation, and how they stand to the sender.
 
 use super::super::words::{Words, calm};
 use crate::desk::dossier::Dossier;
 use crate::desk::known::{Acquaintance, Known};
 use crate::message::Address;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// Most characters of an address or a name.
 pub(super) const LONGEST: usize = 200;
+/// Up to so many recipients are all shown; of more, those who are not dangerous or new are folded.
+const ALL_SHOWN: usize = 40;
 
-/// Recipients of one organisation.
-pub(super) struct Organisation {
-    /// Its name: a domain; empty for ours.
-    pub name: String,
-    /// It is ours.
-    pub ours: bool,
-    /// A free-mail or internet provider: each mailbox there is a person of their own.
-    pub provider: bool,
-    /// Who.
-    pub people: Vec<Person>,
+/// The recipients of a message.
+pub(super) struct People {
+    /// How many there are, of how many organisations, in words.
+    pub(super) summary: Vec<String>,
+    /// Those to look at.
+    pub(super) open: Vec<Person>,
+    /// The others.
+    pub(super) folded: Vec<Person>,
 }
 
 /// One recipient.
 pub(super) struct Person {
+    /// What the header calls them; nothing where it does not.
+    pub(super) name: String,
     /// The address.
-    pub address: String,
+    pub(super) address: String,
+    /// Their organisation, a domain; nothing for our own, and where strangers share the domain.
+    pub(super) organisation: String,
+    /// One of our own.
+    pub(super) ours: bool,
+    /// At a free-mail or internet provider: each mailbox there is a person of their own.
+    pub(super) provider: bool,
     /// In nobody's To or Cc.
-    pub hidden: bool,
+    pub(super) hidden: bool,
     /// How they stand to the sender, in words; nothing is said of our own.
-    pub stand: String,
+    pub(super) stand: String,
     /// `new`, `danger`, or nothing.
-    pub class: &'static str,
+    pub(super) class: &'static str,
 }
 
-/// All recipients: organisations with most people first, ours last.
-pub(super) fn organisations(t: &Words, dossier: &Dossier, known: &Known) -> Vec<Organisation> {
-    let hidden: HashSet<&Address> = dossier.seen.iter().flat_map(|seen| &seen.facts.envelope_only).collect();
-    let mut groups: BTreeMap<(bool, String), Organisation> = BTreeMap::new();
-    for recipient in &dossier.message.envelope.recipients {
-        let address = &recipient.address;
+impl Person {
+    /// In which order they are shown.
+    fn rank(&self) -> usize {
+        match self.class {
+            "danger" => 0,
+            "new" => 1,
+            _ if self.ours => 3,
+            _ => 2,
+        }
+    }
+}
+
+/// All recipients of a message.
+pub(super) fn people(t: &Words, dossier: &Dossier, known: &Known) -> People {
+    let facts = dossier.seen.as_ref().ok().map(|seen| &seen.facts);
+    let hidden: HashSet<&Address> = facts.iter().flat_map(|facts| &facts.envelope_only).collect();
+    let visible = facts.iter().flat_map(|facts| &facts.visible);
+    let names: HashMap<&str, &str> =
+        visible.filter_map(|one| Some((one.mailbox.address.key(), one.mailbox.name.as_deref()?))).collect();
+    let one = |address: &Address| {
         let ours = dossier.is_internal(address);
         let (organisation, shared) = dossier.organisation_of(address);
-        let provider = !ours && shared;
-        let name = match (ours, provider) {
-            (true, _) => String::new(),
-            (_, true) => address.domain_key().to_owned(),
-            _ => organisation,
-        };
         let (stand, class) = if ours { (String::new(), "") } else { stand(t, known.of(address)) };
-        let person = Person {
+        let name = names.get(address.key()).map(|name| calm(name, LONGEST)).unwrap_or_default();
+        Person {
+            // Many a client writes the address once more for want of a name.
+            name: if name == address.as_str() { String::new() } else { name },
             address: calm(address.as_str(), LONGEST),
+            organisation: if ours || shared { String::new() } else { calm(&organisation, LONGEST) },
+            ours,
+            provider: !ours && shared,
             hidden: hidden.contains(address),
             stand,
             class,
-        };
-        let group = groups.entry((ours, name.clone())).or_insert_with(|| Organisation {
-            name: calm(&name, LONGEST),
-            ours,
-            provider,
-            people: Vec::new(),
-        });
-        group.people.push(person);
-    }
-    let mut all: Vec<Organisation> = groups.into_values().collect();
-    all.sort_by_key(|group| {
-        let danger = group.people.iter().any(|person| person.class == "danger");
-        (group.ours, !danger, std::cmp::Reverse(group.people.len()))
+        }
+    };
+    let mut all: Vec<Person> =
+        dossier.message.envelope.recipients.iter().map(|to| one(&to.address)).collect();
+    let summary = summary(t, dossier, &all);
+    all.sort_by(|one, other| {
+        let key = |person: &Person| (person.rank(), person.organisation.is_empty());
+        key(one).cmp(&key(other)).then_with(|| one.organisation.cmp(&other.organisation))
     });
-    all
+    let folded = if all.len() > ALL_SHOWN { all.split_off(shown_of_many(&all)) } else { Vec::new() };
+    People { summary, open: all, folded }
+}
+
+/// How many of many are shown: all who are dangerous, and of those who are new so many as of few.
+fn shown_of_many(sorted: &[Person]) -> usize {
+    let dangerous = sorted.iter().filter(|person| person.class == "danger").count();
+    let new = sorted.iter().filter(|person| person.class == "new").count();
+    dangerous.max((dangerous + new).min(ALL_SHOWN))
+}
+
+/// How many there are, in words. Outsiders on show and their organisations are the numbers that rules are
+/// asked about, and that the headline names.
+fn summary(t: &Words, dossier: &Dossier, all: &[Person]) -> Vec<String> {
+    let (outside, organisations) = dossier
+        .seen
+        .as_ref()
+        .map_or((0, 0), |seen| (seen.facts.external_addresses.len(), seen.facts.external_organisations));
+    let count = |wanted: &dyn Fn(&Person) -> bool| all.iter().filter(|person| wanted(person)).count();
+    let parts = [
+        ("desk-sum-outside", outside),
+        ("desk-sum-ours", count(&|person| person.ours)),
+        ("desk-sum-hidden", count(&|person| person.hidden)),
+        ("desk-sum-danger", count(&|person| person.class == "danger")),
+        ("desk-sum-new", count(&|person| person.class == "new")),
+    ];
+    let part = |(key, count): (&'static str, usize)| {
+        (count > 0).then(|| {
+            let organisations = t.p("desk-organisations").n("count", organisations);
+            t.p(key).n("count", count).s("organisations", organisations).to_string()
+        })
+    };
+    parts.into_iter().filter_map(part).collect()
 }
 
 fn stand(t: &Words, acquaintance: Acquaintance<'_>) -> (String, &'static str) {
@@ -82,6 +132,36 @@ fn stand(t: &Words, acquaintance: Acquaintance<'_>) -> (String, &'static str) {
             let ago = t.ago(&last);
             let key = if list { "desk-stand-written-list" } else { "desk-stand-written" };
             (t.p(key).s("ago", ago).to_string(), "")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(class: &'static str) -> Person {
+        Person {
+            name: String::new(),
+            address: String::new(),
+            organisation: String::new(),
+            ours: false,
+            provider: false,
+            hidden: false,
+            stand: String::new(),
+            class,
+        }
+    }
+
+    #[test]
+    fn of_many_the_dangerous_are_all_shown_and_the_new_to_a_bound() {
+        for (danger, new, others, shown) in
+            [(1, 0, 99, 1), (1, 11, 99, 12), (50, 3, 99, 50), (2, 498, 0, 40), (0, 0, 99, 0), (3, 37, 1, 40)]
+        {
+            let all = [("danger", danger), ("new", new), ("", others)];
+            let all: Vec<Person> =
+                all.into_iter().flat_map(|(class, count)| (0..count).map(move |_| person(class))).collect();
+            assert_eq!(shown_of_many(&all), shown, "{danger} {new} {others}");
         }
     }
 }
