@@ -18,7 +18,6 @@ use sekisho::notice::hours::Hours;
 use sekisho::notice::links::LinkMaker;
 use sekisho::notice::{Deps, Letterhead, OwnIntake, Postman};
 use sekisho::policy::Organisation;
-use sekisho::policy::verdict::Language;
 use sekisho::store::DeliveryState::{Delivered, Failed, Waiting};
 use sekisho::store::{LinkAction, NoticeKind, QueueChange, QueueFilter, Store, StoreError, StoredMessage};
 use sekisho::upstream::Fate;
@@ -80,7 +79,7 @@ fn postman(relay: &Relay) -> Postman {
         approvers: Vec::new(),
         asking: Asking::plain(Hours::always(TimeZone::UTC)),
         admin: None,
-        language: Language::En,
+        language: None,
         zone: TimeZone::UTC,
         upstream: Some("hop.example.net".to_owned()),
     };
