@@ -1,4 +1,4 @@
-//! What the scan of a body and the search of a header cost, by kind of mail: `cargo bench --bench audit`.
+//! The speed of scanning bodies and searching headers, by kind of mail: `cargo bench --bench audit`.
 
 #[path = "kinds/mod.rs"]
 mod kinds;
@@ -16,7 +16,7 @@ fn addresses(count: usize) -> Vec<Address> {
         .collect()
 }
 
-/// Median seconds of one run.
+/// Median duration of one run, in seconds.
 fn time(mut run: impl FnMut()) -> f64 {
     let mut times: Vec<f64> = (0..5)
         .map(|_| {

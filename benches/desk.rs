@@ -1,32 +1,31 @@
-//! Lists of held messages: how long a page, a search and the counts take with 100,000 held.
+//! Lists of held messages: how long a page, a search and the counts take with 100,000 held messages.
 //!
 //! `cargo bench --bench desk -- [FOLDER] [--held N]`; the database is made in a temporary folder in FOLDER
-//! (default: the system's). It prints the median and the 99th of a hundred for each, in milliseconds, and
-//! asserts nothing.
+//! (default: the system's). It prints the median and the 99th percentile of 200 runs of each, in
+//! milliseconds, and asserts nothing.
 
 use bytes::Bytes;
 use sekisho::clock::Timestamp;
 use sekisho::id::Id;
 use sekisho::message::{Address, Envelope, Recipient};
 use sekisho::policy::risks::Risk;
+use sekisho::store::prelude::*;
 use sekisho::store::sqlite::{Options, SqliteStore};
-use sekisho::store::{
-    Body, HeldQuery, HeldState, HoldKind, NewHold, NewMessage, Origin, PeopleStore, Scope, Store,
-};
+use sekisho::store::{Body, HeldQuery, HeldState, HoldKind, NewHold, NewMessage, Origin, Scope};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const NOW: Timestamp = Timestamp(1_760_000_000_000);
-/// Messages that are accepted at once while the database is filled.
+/// Messages accepted concurrently while the database is filled.
 const AT_ONCE: u64 = 256;
-/// How often each question is asked.
+/// How often each query is run.
 const ROUNDS: usize = 200;
 const RECIPIENTS: u64 = 12;
 
 type Anything<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// A message of one of 500 senders to twelve people, asked of one of 20 approvers.
+/// A message of one of 500 senders to twelve people, to be decided by one of 20 approvers.
 fn held(number: u64) -> Anything<NewMessage> {
     let received = Timestamp(NOW.0 + i64::try_from(number * 100)?);
     let sender = Address::parse(&format!("person{}@example.co.jp", number % 500))?;

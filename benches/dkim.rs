@@ -1,5 +1,5 @@
-//! What signatures cost: the headers of 500 copies signed over all cores, against what `openssl speed`
-//! says of as many RSA-2048 and Ed25519 signatures on the same machine, one after the other.
+//! The cost of signatures: the headers of 500 copies signed on all cores, compared with the rates that
+//! `openssl speed` reports for RSA-2048 and Ed25519 on the same machine.
 //!
 //!     cargo bench --bench dkim
 
@@ -46,7 +46,7 @@ fn main() {
     println!("body hash of text: {:.0} MB/s", fed as f64 / 1e6 / started.elapsed().as_secs_f64());
 }
 
-/// Signs every copy's header, on as many threads as there are cores.
+/// Signs the header of every copy, with one thread per core.
 fn round(cores: usize, key: &SigningKey, body: &[u8; 32]) -> Duration {
     let next = AtomicUsize::new(0);
     let started = Instant::now();
@@ -73,7 +73,7 @@ fn round(cores: usize, key: &SigningKey, body: &[u8; 32]) -> Duration {
     started.elapsed()
 }
 
-/// Signatures a second over as many processes as there are cores.
+/// Signatures per second with one process per core.
 fn openssl(cores: usize, name: &str) -> Option<f64> {
     let cores = cores.to_string();
     let done =

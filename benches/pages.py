@@ -42,17 +42,17 @@ LISTS = {
 
 
 class Many(Desk):
-    """A relay in front of the sink, where everything to the outside is held."""
+    """A relay in front of the sink that holds all mail to the outside."""
 
     def __init__(self, sink):
         os.environ["SEKISHO_BIN"] = str(RELEASE / "sekisho")
         super().__init__(policy=POLICY, env={"RUST_LOG": "warn,sekisho=info"})
         text = self.config.read_text("utf-8").replace('address = "capture:out"', f'address = "{sink}"\ntls = "off"\nconnections = 50')
-        # Those who decide are told once a day: it is the pages that are measured.
+        # Approvers get a daily digest, so that notices do not affect the measurement.
         self.config.write_text(text + '\n[notices]\ndigest = "daily 09:00"\n', "utf-8")
 
     def without_notices(self):
-        """Takes away what the senders still have to be told: it is the pages that are measured."""
+        """Removes pending notices to senders, so that they do not affect the measurement."""
         self.stop(60)
         with contextlib.closing(sqlite3.connect(self.folder / "sekisho.db")) as db, db:
             db.execute("DELETE FROM notices")
@@ -60,7 +60,7 @@ class Many(Desk):
 
 
 def timed(rounds, ask):
-    """Milliseconds of so many answers, sorted."""
+    """The durations of this many requests in milliseconds, sorted."""
     taken = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -70,20 +70,20 @@ def timed(rounds, ask):
 
 
 def show(name, taken):
-    """A line."""
+    """Prints a line of results."""
     p99 = taken[min(len(taken) - 1, len(taken) * 99 // 100)]
     print(f"{name:42} {taken[len(taken) // 2]:9.1f} {p99:9.1f} {taken[-1]:9.1f}", flush=True)
 
 
 def get(browser, path):
-    """A page that must come."""
+    """Requests a page; anything but 200 is an error."""
     page = browser.open(path)
     assert page.status == 200, (path, page.status, page.body[:300])
     return page
 
 
 def decide(desk, sink, browser):
-    """Holds one more mail, lets it go by the page's own form; how long until the last copy was at the upstream."""
+    """Holds one more mail and releases it by the form of its page; returns how long the last copy took to the upstream."""
     held = id_of(desk.send(mail(TWELVE), TWELVE))
     page = get(browser, f"/held/{held}")
     before = int(sink.counters()["messages"])
@@ -95,7 +95,7 @@ def decide(desk, sink, browser):
 
 
 def main():
-    """Fills, asks, prints."""
+    """Fills the store, measures and prints."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--held", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=200)

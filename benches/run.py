@@ -50,7 +50,7 @@ class Sink:
         self.process.wait()
 
     def ask(self, command):
-        """One of its own commands."""
+        """Sends one of the sink's own commands."""
         host, port = self.address.rsplit(":", 1)
         with socket.create_connection((host, int(port)), timeout=10) as line:
             file = line.makefile("rwb")
@@ -60,7 +60,7 @@ class Sink:
             return file.readline().decode()
 
     def counters(self):
-        """messages, recipients, octets, first, last."""
+        """The counters: messages, recipients, octets, first, last."""
         return {k: int(v) for k, v in (pair.split("=") for pair in self.ask("XSTAT").split()[1:])}
 
 
@@ -77,7 +77,7 @@ class Sekisho(Relay):
         self.address = f"127.0.0.1:{self.port}"
 
     def pids(self):
-        """Its processes."""
+        """The process ids of the relay."""
         return [self.process.pid]
 
 
@@ -135,7 +135,7 @@ class Postfix:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def pids(self):
-        """The master and its children."""
+        """The process ids of the master and its children."""
         children = []
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -159,7 +159,7 @@ def cpu(pids):
 
 
 def resident(pids):
-    """Private memory of processes in octets: what their sum really takes."""
+    """Private memory of processes in octets, so that shared pages are not counted twice."""
     total = 0
     for pid in pids:
         try:
@@ -172,7 +172,7 @@ def resident(pids):
 
 
 def generate(target, **options):
-    """One run of the generator; its JSON."""
+    """Runs the generator; returns its JSON."""
     words = [str(RELEASE / "examples" / "generate"), "--target", target]
     for key, value in options.items():
         words += [f"--{key}", str(value)]
@@ -224,17 +224,17 @@ class Bench:
         self.rows.append((name, unit, spread(figures["sekisho"], 4), spread(figures["postfix"], 4), f"{ratio:.1f}×"))
 
     def single(self, name, unit, values, note=""):
-        """A row that has no rival."""
+        """Adds a row without a comparison."""
         self.rows.append((name, unit, spread(values, 4), "", note))
 
     def table(self):
-        """Markdown."""
+        """The rows as a Markdown table."""
         lines = ["| measure | unit | Sekisho | Postfix | ratio |", "|---|---|---|---|---|"]
         return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in self.rows])
 
 
 def rates(bench):
-    """Throughput by size, CPU a message, latency."""
+    """Throughput by size, CPU per message, latency."""
     spent = {}
 
     def rate(label, size, count, kind):
@@ -267,7 +267,7 @@ def rates(bench):
 
 
 def splits(bench):
-    """One message to many; and what the generator alone takes for as many transactions."""
+    """One message to many recipients, and how long the generator alone takes for as many transactions."""
     for copies in (50, 500):
         def split(server, sink, copies=copies):
             return through(server, sink, copies, count=1, recipients=copies, sessions=1)[0]
@@ -304,7 +304,7 @@ def kinds(bench):
 
 
 def ceilings(bench):
-    """What the machine does without a relay between."""
+    """The limits of the machine, without a relay between generator and sink."""
     for label, size, count, kind in (("4 KiB", 4096, 4000, "prose"), ("5 MiB of letters", 5 * MIB, 60, "letters")):
         name = f"ceiling: {label} over 10 sessions, the generator into the sink"
         if bench.wanted(name):
@@ -340,7 +340,7 @@ def ceilings(bench):
 
 
 def slow_disk(bench):
-    """5 ms more for each fsync."""
+    """Throughput with 5 ms added to each fsync."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         shim = f"{folder}/slowsync.so"
@@ -353,7 +353,7 @@ def slow_disk(bench):
 
 
 def memory(bench):
-    """Idle sessions, and big messages at once."""
+    """Memory of idle sessions, and of concurrent large messages."""
     def idle(server, sink):
         generate(server.address, count=20, sessions=5)
         before = resident(server.pids())
@@ -381,7 +381,7 @@ def memory(bench):
 
 
 def secured(bench):
-    """Through TLS: mail, sessions set up, sessions that wait. No session is resumed."""
+    """Over TLS: mail, session setup, idle sessions. No session is resumed."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         subprocess.run([RELEASE / "sekisho", "cert", "self-signed", "--name", "localhost", "--out", folder],

@@ -1,8 +1,8 @@
-//! The store alone: how many messages a second are accepted and recorded as delivered, by how many
-//! at once, and what the group commit is worth.
+//! The store alone: how many messages per second are accepted and recorded as delivered with different
+//! numbers of concurrent writers, and what the group commit gains.
 //!
-//! `cargo bench --bench store -- [FOLDER] [--rounds N] [--slow-flush]`; the database is made in a
-//! temporary folder in FOLDER (default: the system's). It prints numbers and asserts nothing.
+//! `cargo bench --bench store -- [FOLDER]`; the database is made in a temporary folder in FOLDER (default:
+//! the system's). It prints numbers and asserts nothing.
 
 use bytes::Bytes;
 use sekisho::clock::Timestamp;
@@ -10,9 +10,10 @@ use sekisho::id::Id;
 use sekisho::journal::Event;
 use sekisho::message::{Address, Envelope, Recipient};
 use sekisho::rewrite::plan::{Stamp, unread};
+use sekisho::store::prelude::*;
 use sekisho::store::sqlite::{Options, SqliteStore};
 use sekisho::store::{
-    AttemptResult, Body, DeliveryState, InitialState, NewDelivery, NewMessage, Origin, RecipientResult, Store,
+    AttemptResult, Body, DeliveryState, InitialState, NewDelivery, NewMessage, Origin, RecipientResult,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -105,7 +106,7 @@ fn delivered(claim: &sekisho::store::Claim) -> AttemptResult {
     }
 }
 
-/// Messages a second with so many writers; each accepts one and records it delivered, in turn.
+/// Messages per second with this many writers; each accepts one and records it as delivered, in turn.
 async fn round_trips(folder: &PathBuf, writers: u64) -> Anything<f64> {
     let folder = tempfile::tempdir_in(folder)?;
     let store = Arc::new(SqliteStore::open(folder.path().join("bench.db"), Options::default())?);
@@ -136,7 +137,7 @@ async fn round_trips(folder: &PathBuf, writers: u64) -> Anything<f64> {
     Ok(next.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// How long one message to so many takes to accept, to claim nothing more, and to record.
+/// How long it takes to accept one message to this many recipients, and to record its deliveries.
 async fn fan_out(folder: &PathBuf, recipients: usize) -> Anything<(Duration, Duration)> {
     let folder = tempfile::tempdir_in(folder)?;
     let store = Arc::new(SqliteStore::open(folder.path().join("bench.db"), Options::default())?);

@@ -38,6 +38,7 @@ use crate::hook;
 use crate::intake::{Answer, Doorway, Intake};
 use crate::listener::access::Access;
 use crate::listener::{Listener, Reload, Role};
+use crate::notice::asking::Asking;
 use crate::notice::{self, Postman};
 use crate::people::People;
 use crate::store::StoreError;
@@ -186,6 +187,7 @@ impl App {
         let (examiner, current) = watch::channel(examiner);
         let shown = watch::Sender::new(seals::shown(&config));
         let hold_for = watch::Sender::new(config.term());
+        let asking = watch::Sender::new(Arc::new(config.notices.asking.clone()));
         let desk = Desk {
             store,
             examiner: current,
@@ -196,11 +198,13 @@ impl App {
             shown: shown.subscribe(),
             grace: config.desk.grace,
             hold_for: hold_for.subscribe(),
+            asking: asking.subscribe(),
         };
         let changing = Changing {
             examiner,
             shown,
             hold_for,
+            asking,
             acme: watch::Sender::new(config.tls.acme.clone()),
             ways: Mutex::new(ways.kept),
             signing_in,
@@ -216,6 +220,7 @@ struct Changing {
     examiner: watch::Sender<Examiner>,
     shown: watch::Sender<Arc<Shown>>,
     hold_for: watch::Sender<Term>,
+    asking: watch::Sender<Arc<Asking>>,
     acme: watch::Sender<Option<crate::tls::acme::Settings>>,
     /// The ways out that stand; locked by a reload as long as it takes.
     ways: Mutex<Vec<upstream::Kept>>,
@@ -327,6 +332,7 @@ impl Running {
                 store: Arc::clone(&desk.store),
                 desk: desk.clone(),
                 assets: web::assets::Assets::new(),
+                contact: config.desk.contact.clone(),
                 people: Arc::clone(&people),
                 links: Links::new(desk.clone(), config.desk.url.as_deref()),
                 proxies: config.desk.proxies.clone(),
@@ -472,6 +478,7 @@ impl Running {
         self.intake.replace_examiner(examiner.clone());
         self.intake.replace_hold_for(config.term());
         self.changing.hold_for.send_replace(config.term());
+        self.changing.asking.send_replace(Arc::new(config.notices.asking.clone()));
         let courier = parts::courier(config);
         self.courier.replace_stopping(courier.hold_for, courier.approvers);
         self.intake.replace_seals(Arc::clone(&seals));
@@ -591,6 +598,7 @@ pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
         shown,
         grace: config.desk.grace,
         hold_for: watch::channel(config.term()).1,
+        asking: watch::channel(Arc::new(config.notices.asking.clone())).1,
     };
     Ok(OfflineDesk { desk, _lock: lock })
 }

@@ -1,8 +1,8 @@
-//! Cases of a policy: messages and the verdict each must get, run through the very code of the relay.
+//! Test cases of a policy: messages, and the verdict that each must get from the code of the relay.
 //!
-//! A case file (`policy/cases/default.toml`) names its policy and organisation, and holds cases; the
-//! format stands in `policy/README.md`. A case is examined, its copies are planned and audited, and
-//! nothing is sent.
+//! A case file (`policy/cases/default.toml`) names its policy and organisation and contains cases;
+//! `policy/README.md` describes the format. The message of a case is examined and its copies are planned and
+//! audited; nothing is sent.
 
 use crate::clock::{Day, Timestamp};
 use crate::diagnostic::{Diagnostic, read_toml};
@@ -21,39 +21,39 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::Spanned;
 
-/// What became of all cases.
+/// The results of all cases.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// Every case, in the order of the files.
+    /// All results, in the order of the files.
     pub cases: Vec<CaseOutcome>,
 }
 
-/// What became of one case.
+/// The result of one case.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseOutcome {
     /// The case file.
     pub file: PathBuf,
-    /// The line its case starts at.
+    /// The line at which it starts.
     pub line: usize,
     /// The case's name.
     pub name: String,
     /// Whether everything was as expected.
     pub passed: bool,
-    /// What was not as expected, a sentence each.
+    /// What was not as expected, one sentence each.
     pub differences: Vec<String>,
-    /// What happened to the message.
+    /// What would be done with the message.
     pub action: Option<Action>,
     /// The rules that matched.
     pub matched: Vec<String>,
 }
 
 impl Report {
-    /// The cases that went otherwise than expected.
+    /// The cases that failed.
     pub fn failed(&self) -> impl Iterator<Item = &CaseOutcome> {
         self.cases.iter().filter(|case| !case.passed)
     }
 
-    /// Whether all went as expected.
+    /// Whether all cases passed.
     pub fn passed(&self) -> bool {
         self.failed().next().is_none()
     }
@@ -62,7 +62,7 @@ impl Report {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
-    /// Policy files, relative to this one; else `../NAME.toml`.
+    /// Policy files, relative to the case file; default `../NAME.toml`.
     policy: Option<Vec<PathBuf>>,
     organisation: Spanned<RawOrganisation>,
     #[serde(default)]
@@ -85,22 +85,22 @@ struct RawOrganisation {
 #[serde(deny_unknown_fields)]
 struct RawCase {
     name: Spanned<String>,
-    /// MAIL FROM; else the From address. Empty is the null sender.
+    /// MAIL FROM; default is the From address. Empty is the null sender.
     sender: Option<Spanned<String>>,
-    /// RCPT TO; else everybody in To, Cc and Bcc.
+    /// RCPT TO; default is everybody in To, Cc and Bcc.
     recipients: Option<Spanned<Vec<String>>>,
-    /// Further recipients that stand in no field.
+    /// Further recipients that are in no header field.
     #[serde(default)]
     envelope_only: Option<Spanned<Vec<String>>>,
-    /// What was openly delivered before.
+    /// Earlier disclosures.
     #[serde(default)]
     disclosed: Vec<RawDisclosed>,
     /// Mails that showed people to each other, for `known_to_each_other`.
     #[serde(default)]
     known: Vec<RawKnown>,
-    /// The message itself; line ends are made CRLF.
+    /// The message itself; line ends are converted to CRLF.
     message: Option<Spanned<String>>,
-    /// A file that holds it, relative to this one.
+    /// A file that contains it, relative to the case file.
     file: Option<Spanned<PathBuf>>,
     expect: RawExpect,
 }
@@ -140,8 +140,10 @@ enum TimingName {
     Reject,
 }
 
-/// Runs every case file in `folder` (or in its `cases` folder, where it has one). The error is what is
-/// wrong with the files themselves.
+/// Runs every case file in `folder`, or in its subfolder `cases` if there is one.
+///
+/// # Errors
+/// The case files or policies have mistakes; each is listed.
 pub fn run(folder: &Path) -> Result<Report, Vec<Diagnostic>> {
     let inner = folder.join("cases");
     let folder = if inner.is_dir() { inner.as_path() } else { folder };
@@ -249,7 +251,7 @@ impl Runner<'_> {
         Diagnostic::at(self.path, self.text, span, message, None)
     }
 
-    /// The message in the form it has on the wire: CRLF line ends.
+    /// The message as transmitted by SMTP: CRLF line ends.
     fn message(&self, case: &RawCase) -> Result<Vec<u8>, Diagnostic> {
         let bytes = match (&case.message, &case.file) {
             (Some(text), None) => text.get_ref().clone().into_bytes(),

@@ -1,9 +1,9 @@
 //! Time and randomness as parameters.
 //!
-//! Nothing below the wiring reads the wall clock by itself, or draws chance that shows in what it does: both
-//! come in through these two traits, so that a whole relay can run in a simulation. Two things do not pass
-//! through them: secrets (tokens, keys, nonces), which come from the system alone, for nobody may be able to
-//! foretell them; and the monotonic clock, by which deadlines of sockets are kept.
+//! Code gets the current time and random numbers through the traits [`Clock`] and [`Entropy`], so that a
+//! whole relay can run in a simulation. There are two exceptions: secrets (tokens, keys, nonces) always come
+//! from the operating system, because they must be unpredictable, and timeouts of sockets use the monotonic
+//! clock.
 
 mod day;
 pub mod hours;
@@ -18,35 +18,35 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A moment, in milliseconds since the Unix epoch.
+/// A point in time, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// This moment plus a span; saturates at the ends of time.
+    /// This time plus a duration; saturates.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This moment minus a span; saturates at the ends of time.
+    /// This time minus a duration; saturates.
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead (a clock that was set back).
+    /// The duration since `earlier`; zero if that is in the future (the clock was set back).
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// The moment as jiff knows it, for printing.
+    /// The time as a jiff timestamp, for formatting.
     pub fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 
-    /// The moment as an RFC 5322 date in the configured time zone, for `Date:` and `Received:`.
+    /// The time as an RFC 5322 date in the configured time zone, for `Date` and `Received`.
     pub fn to_rfc5322(self) -> String {
         let zoned = self.to_jiff().to_zoned(zone());
         zoned.strftime("%a, %d %b %Y %H:%M:%S %z").to_string()
@@ -59,24 +59,23 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Where "now" comes from.
+/// A source of the current time.
 pub trait Clock: Send + Sync + 'static {
-    /// The present moment. All that is compared with it later is told by it.
+    /// The current time. Times that are compared with each other must come from the same clock.
     fn now(&self) -> Timestamp;
 
-    /// What the system's clock says, where that is another: for what the world outside compares with its
-    /// own clocks.
+    /// The time of the system clock, if it differs. Use it for what others compare with their own clocks.
     fn wall(&self) -> Timestamp {
         self.now()
     }
 
-    /// A moment of this clock as the world outside would tell it.
+    /// Converts a time of this clock to the time of the system clock, for display.
     fn shown(&self, at: Timestamp) -> Timestamp {
         at
     }
 }
 
-/// The system's wall clock.
+/// The system clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -88,17 +87,17 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands where it is put: for tests and simulations.
+/// A clock that only moves when told to, for tests and simulations.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that stands at `at`.
+    /// A clock set to `at`.
     pub fn at(at: Timestamp) -> Self {
         Self(AtomicI64::new(at.0))
     }
 
-    /// Moves the clock on (or, with a negative span of milliseconds, back).
+    /// Moves the clock forward, or back if `millis` is negative.
     pub fn advance_millis(&self, millis: i64) {
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
@@ -110,13 +109,13 @@ impl Clock for ManualClock {
     }
 }
 
-/// Where random bits come from.
+/// A source of random numbers.
 pub trait Entropy: Send + Sync + 'static {
-    /// 64 random bits, fit for identifiers and jitter.
+    /// 64 random bits, for identifiers and jitter.
     fn bits(&self) -> u64;
 }
 
-/// The thread's cryptographic generator, seeded by the operating system.
+/// The thread's cryptographic random number generator, seeded by the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemEntropy;
 

@@ -1,8 +1,8 @@
-//! What is wrong with a file that a person wrote: where, what was expected, what to do.
+//! Mistakes in files that people write: where, what was expected, what to do.
 //!
-//! The configuration and the policies are both read through [`read_toml`], so that every mistake in
-//! either is told in the same way: file, line and column, the line itself with the place marked, what
-//! was expected, and a near name where one was meant.
+//! The configuration and the policies are both read through [`read_toml`], so that mistakes in either are
+//! reported in the same form: file, line and column, the line with the position marked, what was expected,
+//! and a similar name if one was probably meant.
 
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -13,15 +13,15 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     path: PathBuf,
-    place: Option<Box<Place>>,
+    location: Option<Box<Location>>,
     message: String,
     help: Option<String>,
 }
 
-/// Where in the text.
+/// A position in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    /// Bytes of `excerpt` that are meant.
+struct Location {
+    /// The marked bytes of `excerpt`.
     span: Range<usize>,
     /// The lines that `span` touches, at most [`MOST_LINES`].
     excerpt: String,
@@ -31,11 +31,11 @@ struct Place {
     column: usize,
 }
 
-/// More lines of a long span than these help nobody.
+/// Maximum number of lines of an excerpt.
 const MOST_LINES: usize = 4;
 
 impl Diagnostic {
-    /// A mistake at bytes `span` of `text`, the contents of `path`. A span beyond the text means its
+    /// A mistake at bytes `span` of `text`, the contents of `path`. A span beyond the text stands for its
     /// end.
     pub fn at(
         path: &Path,
@@ -46,15 +46,15 @@ impl Diagnostic {
     ) -> Self {
         Self {
             path: path.into(),
-            place: Some(Box::new(Place::of(text, span))),
+            location: Some(Box::new(Location::of(text, span))),
             message: message.into(),
             help,
         }
     }
 
-    /// A mistake that concerns the file as a whole: it is missing, it cannot be read.
+    /// A mistake that concerns the whole file, for example that it cannot be read.
     pub fn of_file(path: &Path, message: impl Into<String>, help: Option<String>) -> Self {
-        Self { path: path.into(), place: None, message: message.into(), help }
+        Self { path: path.into(), location: None, message: message.into(), help }
     }
 
     /// The file.
@@ -62,12 +62,12 @@ impl Diagnostic {
         &self.path
     }
 
-    /// Line and column, both from 1, where there is a place.
+    /// Line and column, both from 1, if the position is known.
     pub fn position(&self) -> Option<(usize, usize)> {
-        self.place.as_ref().map(|place| (place.line, place.column))
+        self.location.as_ref().map(|location| (location.line, location.column))
     }
 
-    /// What is wrong, without the place.
+    /// What is wrong, without the position.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -77,18 +77,18 @@ impl Diagnostic {
         self.help.as_deref()
     }
 
-    /// For a person: the place, the lines concerned with a mark under them, what to do. With `color`
-    /// for a terminal.
+    /// For people: the position, the lines with the mistake marked, and what to do. `color` adds terminal
+    /// colours.
     pub fn render(&self, color: bool) -> String {
         use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
         let path = self.path.display().to_string();
         let title = Level::ERROR.primary_title(printable(&self.message));
-        let mut group = match &self.place {
-            Some(place) => title.element(
-                Snippet::source(place.excerpt.as_str())
-                    .line_start(place.line)
+        let mut group = match &self.location {
+            Some(location) => title.element(
+                Snippet::source(location.excerpt.as_str())
+                    .line_start(location.line)
                     .path(path)
-                    .annotation(AnnotationKind::Primary.span(place.span.clone())),
+                    .annotation(AnnotationKind::Primary.span(location.span.clone())),
             ),
             None => title.element(Origin::path(path)),
         };
@@ -103,8 +103,8 @@ impl Diagnostic {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
-        if let Some(place) = &self.place {
-            write!(f, ":{}:{}", place.line, place.column)?;
+        if let Some(location) = &self.location {
+            write!(f, ":{}:{}", location.line, location.column)?;
         }
         write!(f, ": {}", printable(&self.message))?;
         match &self.help {
@@ -116,7 +116,7 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
-impl Place {
+impl Location {
     fn of(text: &str, span: Range<usize>) -> Self {
         let start = floor(text, span.start);
         let mut end = floor(text, span.end.max(start));
@@ -145,14 +145,17 @@ fn floor(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at.min(text.len()))
 }
 
-/// Control characters shown, so that a file's bytes cannot play with the terminal.
+/// Replaces control characters, so that a file cannot send escape sequences to the terminal.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|char| if char.is_control() && char != '\n' { char::REPLACEMENT_CHARACTER } else { char })
         .collect()
 }
 
-/// Reads a TOML file's contents. Meant for types that deny unknown fields.
+/// Parses a TOML file. Meant for types that deny unknown fields.
+///
+/// # Errors
+/// The text is not valid TOML, or does not fit the type.
 pub fn read_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Diagnostic> {
     toml::from_str(text).map_err(|error| of_toml(path, text, &error))
 }
@@ -162,7 +165,7 @@ fn of_toml(path: &Path, text: &str, error: &toml::de::Error) -> Diagnostic {
     Diagnostic::at(path, text, error.span().unwrap_or(0..0), message, help)
 }
 
-/// Turns the reader's message into ours: what is wrong, and what to do.
+/// Translates a message of the TOML parser: what is wrong, and what to do.
 fn explain(message: &str) -> (String, Option<String>) {
     let message = message.trim();
     for (prefix, what) in [("unknown field ", "key"), ("unknown variant ", "value")] {
@@ -197,7 +200,7 @@ fn expected(found: &str, known: &[&str], what: &str) -> String {
     }
 }
 
-/// The known name that was probably meant, if one is near enough.
+/// The known name that was probably meant, if one is similar enough.
 pub fn near<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
     let wanted = plain(found);

@@ -1,13 +1,11 @@
-//! From bytes to verdict: the part of the journey that intake, `explain`, `replay`, `policy test` and
-//! a release share, so that all of them run the same code.
+//! From octets to a verdict: the steps that intake, `explain`, `replay`, `policy test` and a release share,
+//! so that all of them run the same code.
 //!
-//! The header is gathered; at its end the facts that need no body are taken and the addresses to hide
-//! are known; the body is walked, decoded and searched as it comes; then the rules decide, and the
-//! copies are planned and audited.
+//! The header is gathered. At its end the facts that need no body are collected, and the addresses to hide
+//! are known. The body is walked, decoded and searched as it arrives. Then the rules decide, and the copies
+//! are planned and audited.
 
-use crate::clock::Timestamp;
 use crate::message::{Address, Envelope, Fork, Header};
-use crate::policy::facts::Preface;
 use crate::policy::learned::Shared;
 use crate::policy::risks::places::in_words;
 use crate::policy::risks::{self, Risk};
@@ -17,27 +15,31 @@ use crate::policy::{
     Action, Approvers, Budgets, Demand, Disclosure, Facts, Knowledge, Mode, Organisation, Policy, Timing,
     Verdict,
 };
-use crate::rewrite::audit::{BodyReport, BodyScan};
+use crate::rewrite::audit::BodyReport;
 use crate::rewrite::plan::{self, Copies, CopyOptions, Draft, Stamp};
 use crate::rewrite::{Delivery, Hit, Needles};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::sync::Arc;
+
+mod examining;
+
+pub use examining::Examining;
 
 /// Largest header block in octets (`docs/PROMISES.md` promise 4).
 pub const MAX_HEADER: usize = 1024 * 1024;
-/// Most Received fields before a message is taken to go round in a loop (RFC 5321 §6.3).
+/// Maximum number of Received fields before a message counts as looping (RFC 5321 §6.3).
 pub const MAX_RECEIVED: usize = 100;
-/// The rule under which a message is held because the audit found a hidden address.
+/// The rule by which a message is held if the audit finds a hidden address.
 pub const AUDIT_RULE: &str = "builtin:audit";
-/// Under this name fields are noted that were left out of a passed message.
+/// The rule name for header fields that were left out of a passed message.
 const LEFT_OUT: &str = "builtin:left-out";
-/// Under this name the odd form of a header is noted that discloses nobody.
+/// The rule name for a malformed header that discloses nobody.
 const FORM: &str = "builtin:form";
 
-/// Looks at messages with one policy.
+/// Examines messages with one policy.
 #[derive(Clone, Debug)]
 pub struct Examiner {
-    /// Who is ours.
+    /// Which addresses are internal.
     pub organisation: Arc<Organisation>,
     /// The rules.
     pub policy: Arc<Policy>,
@@ -45,39 +47,11 @@ pub struct Examiner {
     pub options: Arc<CopyOptions>,
     /// Who is asked to decide.
     pub approvers: Arc<Approvers>,
-    /// How much upstreams let through, and how much of that is used up.
+    /// The limits of upstreams on recipients, and how much of them is used.
     pub budgets: Arc<Budgets>,
 }
 
-/// One message on its way through: header gathered, body scanned as it comes.
-pub struct Examining {
-    policy: Arc<Policy>,
-    configured: Arc<Organisation>,
-    envelope: Envelope,
-    /// When it was received, where that is known: a Date far from it identifies nothing.
-    received: Option<Timestamp>,
-    size: u64,
-    stage: Stage,
-}
-
-enum Stage {
-    /// Gathering the header; the search for its end goes on at `searched`.
-    Header { gathered: BytesMut, searched: usize },
-    /// The header is complete.
-    Body(Box<Opened>),
-}
-
-/// A message whose header is complete.
-struct Opened {
-    header: Bytes,
-    index: Result<Header, String>,
-    organisation: Arc<Organisation>,
-    preface: Preface,
-    needles: Arc<Needles>,
-    scan: Option<BodyScan>,
-}
-
-/// Why a message is refused while it is read, rather than held.
+/// Why a message is refused while it is received, rather than held.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The header block is over its limit: 552 5.3.4.
@@ -87,18 +61,18 @@ pub enum Refusal {
     #[error("{0}")]
     Mime(String),
     /// More than 100 Received fields: 554 5.4.6.
-    #[error("more than {0} Received fields: the message goes round in a loop")]
+    #[error("more than {0} Received fields: the message is in a loop")]
     Loop(usize),
 }
 
-/// A message, looked at.
+/// A message that was examined.
 #[derive(Clone, Debug)]
 pub struct Examination {
     /// Envelope.
     pub envelope: Envelope,
     /// The header block's bytes.
     pub header: Bytes,
-    /// The same, indexed; or why not.
+    /// The header, indexed, or why it cannot be.
     pub index: Result<Header, String>,
     /// What the audit searched the body for.
     pub needles: Arc<Needles>,
@@ -106,42 +80,39 @@ pub struct Examination {
     pub report: BodyReport,
     /// The facts.
     pub facts: Facts,
-    /// The verdict of the rules. [`Examiner::settle`] adds the audit's word.
+    /// The verdict of the rules. [`Examiner::settle`] adds the result of the audit.
     pub verdict: Verdict,
-    /// Who is ours, for this message.
+    /// Which addresses are internal, for this message.
     pub organisation: Arc<Organisation>,
-    /// Which mail this is a transaction of; `None` where that cannot be told.
+    /// The fork that this message is; `None` if it cannot be identified.
     pub fork: Option<Fork>,
 }
 
-/// What happens to a message, with everything carried out but the sending.
+/// What happens to a message: everything up to sending.
 #[derive(Clone, Debug)]
 pub struct Settled {
-    /// The verdict, the audit's word included.
+    /// The verdict, with the result of the audit.
     pub verdict: Verdict,
-    /// The copies that leave (now or after a delay); none while it is held or when it is rejected.
+    /// The copies that leave (now or after a delay); `None` if the message is held or rejected.
     pub copies: Option<Copies>,
-    /// What the audit found.
+    /// Hidden addresses that the audit found.
     pub hits: Vec<Hit>,
-    /// Recipients do not see each other who would have, had it left as it was written: it is held or
-    /// rejected, or its copies name nobody else. In observe mode, what carrying it out would have done.
+    /// Whether the verdict keeps recipients from seeing each other who would have, had the message left as
+    /// written: it is held or rejected, or its copies name nobody else. In observe mode: whether enforcing it
+    /// would have.
     pub prevents: bool,
 }
 
 impl Examiner {
-    /// Starts with a message for this envelope.
+    /// Begins with a message for this envelope.
     pub fn begin(&self, envelope: Envelope) -> Examining {
-        Examining {
-            policy: Arc::clone(&self.policy),
-            configured: Arc::clone(&self.organisation),
-            envelope,
-            received: None,
-            size: 0,
-            stage: Stage::Header { gathered: BytesMut::new(), searched: 0 },
-        }
+        Examining::new(Arc::clone(&self.policy), Arc::clone(&self.organisation), envelope)
     }
 
-    /// The whole way for a message in memory. `Err` for what a session would refuse.
+    /// Examines a whole message in memory.
+    ///
+    /// # Errors
+    /// A session would refuse the message: it is too large, too deeply nested, or in a loop.
     pub fn examine(
         &self,
         envelope: Envelope,
@@ -153,19 +124,19 @@ impl Examiner {
         examining.finish(knowledge)
     }
 
-    /// The same message, had this been known of its outsiders.
+    /// Judges the message again, as if these mails had shown its outside recipients to each other before.
     pub fn acquainted(&self, seen: &mut Examination, shared: &[Shared]) {
         seen.facts.meet(shared);
         seen.verdict = judged(&self.policy, &mut seen.facts);
     }
 
-    /// Carries the verdict out as far as planning and auditing the copies. What the audit finds turns
-    /// the verdict into a hold (but in observe mode, where everything passes).
+    /// Carries out the verdict up to planning and auditing the copies. If the audit finds something, the
+    /// verdict becomes a hold, except in observe mode, where everything passes.
     pub fn settle(&self, seen: &Examination, stamp: &Stamp) -> Settled {
         let carried_out = self.carried_out(seen, stamp);
         match seen.verdict.mode {
             Mode::Enforce => carried_out,
-            // The verdict stands in the record, the audit's word with it, and the message passes as it is.
+            // The verdict is recorded with the result of the audit, and the message passes unmodified.
             Mode::Observe => Settled { copies: Some(self.as_written(seen, stamp, &[])), ..carried_out },
         }
     }
@@ -177,7 +148,7 @@ impl Examiner {
         match verdict.demand.action() {
             Action::Reject => return unsent(verdict, Vec::new()),
             Action::Hold => {
-                // What an individual sending would meet, for whoever has to decide.
+                // What sending individually would disclose, for whoever has to decide.
                 let hits = self.copies(seen, Disclosure::Split, stamp, &[]).err().unwrap_or_default();
                 return unsent(verdict, hits);
             }
@@ -207,8 +178,11 @@ impl Examiner {
         }
     }
 
-    /// Plans and audits the copies of a message that was looked at. A header that could not be
-    /// indexed has no audited copies.
+    /// Plans and audits the copies of an examined message.
+    ///
+    /// # Errors
+    /// The hidden addresses that the audit found; an empty list if the header could not be indexed, so that
+    /// no copies can be made.
     pub fn copies(
         &self,
         seen: &Examination,
@@ -245,165 +219,7 @@ impl Examiner {
     }
 }
 
-impl Examining {
-    /// The same, for a message that was received then.
-    #[must_use]
-    pub fn received_at(mut self, received: Timestamp) -> Self {
-        self.received = Some(received);
-        self
-    }
-
-    /// Takes the next bytes (content: CRLF only, unstuffed); gives back the part of them that belongs
-    /// to the body.
-    pub fn feed(&mut self, bytes: &Bytes) -> Result<Bytes, Refusal> {
-        self.size += bytes.len() as u64;
-        match &mut self.stage {
-            Stage::Header { gathered, searched } => {
-                gathered.extend_from_slice(bytes);
-                let Some(end) = header_end(gathered, searched) else {
-                    if gathered.len() > MAX_HEADER {
-                        return Err(Refusal::HeaderTooLarge(MAX_HEADER));
-                    }
-                    return Ok(Bytes::new());
-                };
-                if end > MAX_HEADER {
-                    return Err(Refusal::HeaderTooLarge(MAX_HEADER));
-                }
-                let header = gathered.split_to(end).freeze();
-                let body = gathered.split().freeze();
-                self.open(header)?;
-                self.scan(&body)?;
-                Ok(body)
-            }
-            Stage::Body(_) => {
-                self.scan(bytes)?;
-                Ok(bytes.clone())
-            }
-        }
-    }
-
-    fn open(&mut self, header: Bytes) -> Result<(), Refusal> {
-        let index = Header::parse(header.clone()).map_err(|error| error.to_string());
-        if let Ok(index) = &index
-            && index.named("received").nth(MAX_RECEIVED).is_some()
-        {
-            return Err(Refusal::Loop(MAX_RECEIVED));
-        }
-        let organisation = self.organisation(index.as_ref().ok());
-        let preface = Preface::read(&organisation, &self.envelope, index.as_ref().map_err(Clone::clone));
-        let needles = Arc::new(Needles::new(plan::needles(preface.facts(), &organisation)));
-        let scan = index.as_ref().ok().map(|header| BodyScan::new(header, Arc::clone(&needles)));
-        self.stage = Stage::Body(Box::new(Opened { header, index, organisation, preface, needles, scan }));
-        Ok(())
-    }
-
-    /// Who is ours for this message: fixed where it is configured, else the sender's own domain.
-    fn organisation(&self, header: Option<&Header>) -> Arc<Organisation> {
-        if !self.configured.depends_on_sender() {
-            return Arc::clone(&self.configured);
-        }
-        let from = header.and_then(|header| {
-            let field = header.named("from").next()?;
-            crate::message::address::parse_list(header.body(field)).mailboxes.into_iter().next()
-        });
-        let sender = from.map(|mailbox| mailbox.address).or_else(|| self.envelope.sender.clone());
-        Arc::new(self.configured.for_sender(sender.as_ref()))
-    }
-
-    fn scan(&mut self, body: &Bytes) -> Result<(), Refusal> {
-        if let Stage::Body(opened) = &mut self.stage
-            && let Some(scan) = &mut opened.scan
-        {
-            scan.feed(body).map_err(|error| Refusal::Mime(error.to_string()))?;
-        }
-        Ok(())
-    }
-
-    /// The header, once it is complete, or why it cannot be read; and the envelope.
-    pub fn opened(&self) -> Option<(Result<&Header, &String>, &Envelope)> {
-        match &self.stage {
-            Stage::Header { .. } => None,
-            Stage::Body(opened) => Some((opened.index.as_ref(), &self.envelope)),
-        }
-    }
-
-    /// The header block's bytes, once complete.
-    pub fn header(&self) -> Option<&Bytes> {
-        match &self.stage {
-            Stage::Header { .. } => None,
-            Stage::Body(opened) => Some(&opened.header),
-        }
-    }
-
-    /// The ids in In-Reply-To and References whose disclosures would bear on the verdict: none where
-    /// nobody would see anybody.
-    pub fn references(&self) -> &[String] {
-        match &self.stage {
-            Stage::Header { .. } => &[],
-            Stage::Body(opened) => &opened.preface.facts().references,
-        }
-    }
-
-    /// The outsiders whose acquaintance with each other bears on the verdict; nobody where they are fewer
-    /// than two.
-    pub fn concerned(&self) -> &[Address] {
-        match &self.stage {
-            Stage::Header { .. } => &[],
-            Stage::Body(opened) => match opened.preface.facts().concerned.as_slice() {
-                [] | [_] => &[],
-                several => several,
-            },
-        }
-    }
-
-    /// Whether [`Self::finish`] may keep a thread busy for long: containers are opened there.
-    pub fn is_heavy(&self) -> bool {
-        match &self.stage {
-            Stage::Header { .. } => false,
-            Stage::Body(opened) => opened.scan.as_ref().is_some_and(BodyScan::has_pending),
-        }
-    }
-
-    /// The content is over: a header without an empty line after it is complete now.
-    pub fn end(&mut self) -> Result<(), Refusal> {
-        if let Stage::Header { gathered, .. } = &mut self.stage {
-            let header = gathered.split().freeze();
-            self.open(header)?;
-        }
-        Ok(())
-    }
-
-    /// Ends: facts completed, verdict given.
-    pub fn finish(mut self, knowledge: &Knowledge) -> Result<Examination, Refusal> {
-        self.end()?;
-        let Stage::Body(opened) = self.stage else {
-            return Err(Refusal::Mime("the message has no end of header".to_owned()));
-        };
-        let Opened { header, index, organisation, preface, needles, scan } = *opened;
-        let report = match scan {
-            Some(scan) => scan.finish().map_err(|error| Refusal::Mime(error.to_string()))?,
-            None => BodyReport::default(),
-        };
-        let mut facts = preface.complete(report.facts.clone(), self.size, knowledge, &organisation);
-        let verdict = judged(&self.policy, &mut facts);
-        let fork = index.as_ref().ok().and_then(|header| {
-            Fork::of(self.envelope.sender.as_ref(), header, report.variant, self.received)
-        });
-        Ok(Examination {
-            envelope: self.envelope,
-            header,
-            index,
-            needles,
-            report,
-            facts,
-            verdict,
-            organisation,
-            fork,
-        })
-    }
-}
-
-/// What the rules make of the facts.
+/// The verdict of the rules on these facts.
 fn judged(policy: &Policy, facts: &mut Facts) -> Verdict {
     facts.exempt = policy.exempts(facts);
     let mut verdict = policy.decide(facts);
@@ -411,17 +227,7 @@ fn judged(policy: &Policy, facts: &mut Facts) -> Verdict {
     verdict
 }
 
-/// Where the header block ends: before the first empty line (RFC 5322 §2.1).
-fn header_end(gathered: &[u8], searched: &mut usize) -> Option<usize> {
-    if gathered.starts_with(b"\r\n") {
-        return Some(0);
-    }
-    let from = searched.saturating_sub(3);
-    *searched = gathered.len();
-    memchr::memmem::find(&gathered[from..], b"\r\n\r\n").map(|at| from + at + 2)
-}
-
-/// The audit's word where copies could not be made, and so not be audited: that is a hold as well.
+/// The result of the audit if copies could not be made and so not be audited: a hold as well.
 fn not_audited() -> RuleOutcome {
     RuleOutcome {
         name: AUDIT_RULE.to_owned(),
@@ -434,12 +240,12 @@ fn not_audited() -> RuleOutcome {
     }
 }
 
-/// Something said among the rules that demands nothing.
+/// A remark among the rules that demands nothing.
 fn note(name: &str, why: String, why_ja: String) -> RuleOutcome {
     RuleOutcome { name: name.to_owned(), why, why_ja, title: title(name), ..RuleOutcome::default() }
 }
 
-/// Fields that went, though the rest passed as it came.
+/// Names the fields that were removed although the message passed.
 fn left_out(names: &[String]) -> Option<RuleOutcome> {
     let list = names.join(", ");
     (!names.is_empty()).then(|| {
@@ -451,7 +257,7 @@ fn left_out(names: &[String]) -> Option<RuleOutcome> {
     })
 }
 
-/// A header that could not be read for certain, and in which nobody could be shown to anybody.
+/// A malformed header in which nobody could be shown to anybody.
 fn form_note(notes: &[String]) -> Option<RuleOutcome> {
     let first = notes.first()?;
     Some(note(
@@ -467,7 +273,7 @@ fn form_note(notes: &[String]) -> Option<RuleOutcome> {
     ))
 }
 
-/// What the audit says among the rules.
+/// The result of the audit, among the rules.
 fn audit_outcome(hits: &[Hit]) -> RuleOutcome {
     let (why, why_ja) = match hits {
         [] => (

@@ -6,15 +6,24 @@
 //! `Sekisho-Signature: t=SECONDS,v1=HEX` has the HMAC-SHA-256 of `SECONDS.BODY` under the hook's secret;
 //! `Sekisho-Delivery` is the same at every try, so that a receiver knows a call that came twice.
 //!
+//! A hook for people in a chat room (`format` of Teams or Slack) is told in their words instead: who, how many,
+//! what is dangerous, until when, and a button to the page; a second message says what was decided. It has no
+//! signature: its URL is the secret, and stands in no log.
+//!
+//! * `chat` messages for chat rooms
 //! * `reach` where a hook may lie: never in a private network that was not named
 
+mod chat;
 mod reach;
 
 use crate::clock::{Clock, Timestamp};
-use crate::store::{HookCall, HookTarget, Store, StoreError};
+use crate::notice::words::outcome;
+use crate::policy::verdict::Language;
+use crate::store::{HoldKind, HookCall, HookTarget, Store, StoreError, StoredMessage};
 use crate::upstream::smarthost::Authorities;
 use aws_lc_rs::hmac;
 use ipnet::IpNet;
+use jiff::tz::TimeZone;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -46,10 +55,41 @@ const TRIES: u32 = 40;
 pub struct Hook {
     /// Where, and of what it is told.
     pub target: HookTarget,
-    /// The key of its signatures.
-    pub secret: SecretString,
+    /// What it is told in.
+    pub format: Format,
     /// Private networks that it may lie in.
     pub allow: Vec<IpNet>,
+}
+
+/// What a hook is told in.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// JSON for programs, signed with this key.
+    Json(SecretString),
+    /// Messages for people in a chat room.
+    Chat(Chat),
+}
+
+/// How a chat room is told.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    /// Whose messages they are.
+    pub room: Room,
+    /// In which language.
+    pub language: Language,
+    /// What people reach the desk by.
+    pub desk: Option<String>,
+    /// The zone of deadlines.
+    pub zone: TimeZone,
+}
+
+/// A kind of chat room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// A workflow of Microsoft Teams.
+    Teams,
+    /// An incoming webhook of Slack.
+    Slack,
 }
 
 /// What was counted. Clones count into the same numbers.
@@ -223,28 +263,49 @@ impl Caller {
         let mut failed: Option<String> = None;
         for call in calls {
             if failed.is_none() {
-                failed = ready.call(&call, self.clock.now()).await.err();
+                failed = self.call(ready, &call).await.err();
             }
             match &failed {
                 None => {
-                    tracing::info!(id = %call.message, url = %call.url, event = ?call.event, "a hook was told");
+                    tracing::info!(id = %call.message, url = ready.shown(), event = ?call.event, "a hook was told");
                     self.tally.count("ok");
                     self.store.end_hook(call.row).await?;
                 }
-                Some(why) => self.put_off(&call, why).await?,
+                Some(why) => self.put_off(ready, &call, why).await?,
             }
         }
         Ok(())
     }
 
-    async fn put_off(&self, call: &HookCall, why: &str) -> Result<(), StoreError> {
-        let (id, url, attempt) = (call.message, &call.url, call.attempts + 1);
+    /// Makes one call; what went wrong, without secrets.
+    async fn call(&self, ready: &Ready, call: &HookCall) -> Result<(), String> {
+        match &ready.hook.format {
+            Format::Json(secret) => ready.signed(secret, call, self.clock.now()).await,
+            Format::Chat(chat) => {
+                let message = match self.store.message(call.message).await {
+                    Ok(message) => Some(message),
+                    Err(StoreError::NotFound(_)) => None,
+                    Err(error) => return Err(error.to_string()),
+                };
+                let told = chat.told(call, message.as_ref(), self.clock.now());
+                ready
+                    .post(&match chat.room {
+                        Room::Teams => chat::teams(&told),
+                        Room::Slack => chat::slack(&told),
+                    })
+                    .await
+            }
+        }
+    }
+
+    async fn put_off(&self, ready: &Ready, call: &HookCall, why: &str) -> Result<(), StoreError> {
+        let (id, url, attempt) = (call.message, ready.shown(), call.attempts + 1);
         if attempt >= TRIES {
-            tracing::error!(%id, %url, attempt, why, "a hook could not be told: given up");
+            tracing::error!(%id, url, attempt, why, "a hook could not be told: given up");
             self.tally.count("given-up");
             return self.store.end_hook(call.row).await;
         }
-        tracing::warn!(%id, %url, attempt, why, "a hook could not be told yet");
+        tracing::warn!(%id, url, attempt, why, "a hook could not be told yet");
         self.tally.count("failed");
         self.store.retry_hook(call.row, self.clock.now().plus(wait(call.attempts))).await
     }
@@ -274,10 +335,29 @@ impl Ready {
         Ok(Self { hook: hook.clone(), client })
     }
 
-    /// One try; what went wrong, without secrets.
-    async fn call(&self, call: &HookCall, now: Timestamp) -> Result<(), String> {
+    /// Its URL as logs may show it: that of a chat room is a secret but for its host.
+    fn shown(&self) -> String {
+        let url = &self.hook.target.url;
+        match &self.hook.format {
+            Format::Json(_) => url.clone(),
+            Format::Chat(_) => {
+                let host = reqwest::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+                format!("{}…", host.unwrap_or_default())
+            }
+        }
+    }
+
+    /// One message to a chat room.
+    async fn post(&self, payload: &serde_json::Value) -> Result<(), String> {
+        let body = serde_json::to_vec(payload).map_err(|error| error.to_string())?;
+        let request = self.client.post(&self.hook.target.url).header("Content-Type", "application/json");
+        send(request.body(body)).await
+    }
+
+    /// One signed call.
+    async fn signed(&self, secret: &SecretString, call: &HookCall, now: Timestamp) -> Result<(), String> {
         let body = serde_json::to_vec(&Body::of(call)).map_err(|error| error.to_string())?;
-        let signature = signature(&self.hook.secret, now, &body);
+        let signature = signature(secret, now, &body);
         let event = if call.state == crate::store::HeldState::Held { "held" } else { "decided" };
         let request = self
             .client
@@ -287,10 +367,51 @@ impl Ready {
             .header("Sekisho-Delivery", call.row.to_string())
             .header("Sekisho-Signature", signature)
             .body(body);
-        // What the receiver answers is not read: its status says all.
-        let answer = request.send().await.map_err(|error| causes(&error.without_url()))?;
-        let status = answer.status();
-        if status.is_success() { Ok(()) } else { Err(format!("it answered {}", status.as_u16())) }
+        send(request).await
+    }
+}
+
+/// What the receiver answers is not read: its status says all.
+async fn send(request: reqwest::RequestBuilder) -> Result<(), String> {
+    let answer = request.send().await.map_err(|error| causes(&error.without_url()))?;
+    let status = answer.status();
+    if status.is_success() { Ok(()) } else { Err(format!("it answered {}", status.as_u16())) }
+}
+
+impl Chat {
+    /// What a call tells, with what is still known of its message.
+    fn told(&self, call: &HookCall, message: Option<&StoredMessage>, now: Timestamp) -> chat::Told {
+        let held = message.and_then(|message| message.held.as_ref());
+        let news = match call.event {
+            crate::store::HookEvent::Held => chat::News::Held {
+                deadline: moment(call.expires, &self.zone, now, self.language),
+                alone: call.kind == HoldKind::Ask,
+            },
+            crate::store::HookEvent::Decided => chat::News::Decided {
+                key: outcome(call.state, call.decision.as_deref()),
+                by: call.by.clone().unwrap_or_default(),
+            },
+        };
+        let risks = held.map(|held| held.risks.as_slice()).unwrap_or_default();
+        let people = held.map(|held| held.recipients.as_slice()).unwrap_or_default();
+        chat::Told {
+            language: self.language,
+            subject: message.map(|message| message.subject.clone()).unwrap_or_default(),
+            sender: call.sender.clone(),
+            people: people.iter().take(chat::NAMED).cloned().collect(),
+            recipients: call.recipients,
+            risks: risks.iter().map(|risk| risk.line(self.language)).collect(),
+            news,
+            page: self.desk.as_ref().map(|url| format!("{url}/held/{}", call.message)),
+        }
+    }
+}
+
+/// A moment as people write it.
+fn moment(at: Timestamp, zone: &TimeZone, now: Timestamp, language: Language) -> String {
+    match language {
+        Language::En => at.english(zone, now),
+        Language::Ja => at.japanese(zone, now),
     }
 }
 

@@ -1,21 +1,21 @@
-//! The relay's own name for a message: what `queued as ID` shows, and every command takes.
+//! The relay's id of a message, as shown in `queued as ID` and accepted by every command.
 
 use crate::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// Crockford's base 32 without the letters that look like digits; lower case, for typing.
+/// Crockford's base 32 in lower case. It has no letters that look like digits.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const LENGTH: usize = 16;
 
-/// A message id: 48 bits of milliseconds and 32 random bits, as 16 characters that sort by time.
+/// A message id: 48 bits of time in milliseconds and 32 random bits, as 16 characters that sort by time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Id([u8; LENGTH]);
 
 impl Id {
-    /// A new id for a message received at `now`.
+    /// A new id for a message received at `now`. The lower 32 bits of `random` are used.
     pub fn new(now: Timestamp, random: u64) -> Self {
         let millis = u128::try_from(now.0.max(0)).unwrap_or(0) & 0xffff_ffff_ffff;
         let value = (millis << 32) | u128::from(random & 0xffff_ffff);
@@ -33,9 +33,9 @@ impl Id {
     }
 }
 
-/// The text is no message id.
+/// The text is not a message id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no message id: it has 16 characters of 0-9 and a-z without i, l, o and u")]
+#[error("`{0}` is not a message id: it has 16 characters of 0-9 and a-z without i, l, o and u")]
 pub struct NoId(pub String);
 
 impl FromStr for Id {

@@ -1,8 +1,8 @@
-//! The one doorway: decide, plan, persist in one transaction, then answer. Our own notices too.
+//! The one way in: decide, plan, commit in one transaction, then answer. The relay's own notices use it too.
 //!
-//! A session begins a [`Reception`], writes the content as it arrives, and finishes it at the final
-//! dot. Nothing is answered with 250 before the store has everything on disk. Whatever goes wrong on
-//! the way to a verdict ends in an answer that keeps the message with the client, or in a hold.
+//! A session begins a [`Reception`], writes the content as it arrives, and finishes it at the final dot. 250
+//! is never answered before everything is on disk in the store. An error before the verdict leads to an
+//! answer that keeps the message with the client, or to a hold.
 
 mod accept;
 mod budget;
@@ -10,6 +10,7 @@ pub mod copies;
 mod forks;
 mod held;
 pub mod openings;
+mod own;
 mod reception;
 
 pub use accept::{Intake, Settings};
@@ -24,11 +25,11 @@ use bytes::Bytes;
 pub enum Answer {
     /// `250 2.0.0 queued as ID`
     Queued(Id),
-    /// `250 2.0.0 held as ID: REASON` (first 100 ASCII characters of it are enough to understand)
+    /// `250 2.0.0 held as ID: REASON` (the first 100 ASCII characters must be understandable)
     Held(Id, String),
-    /// `250 2.0.0 noted as ID`: a copy for the journal; what it teaches is on disk, the rest is gone.
+    /// `250 2.0.0 noted as ID`: a copy for the journal. What was learned is on disk; the rest is discarded.
     Noted(Id),
-    /// `550 5.7.1 …`: a rule rejects it; nothing is stored.
+    /// `550 5.7.1 …`: a rule rejects the message; nothing is stored.
     Rejected(String),
     /// `554 5.4.6`: a loop.
     Loop(String),
@@ -36,37 +37,36 @@ pub enum Answer {
     TooLarge(String),
     /// `554 5.6.0`: MIME over the limits.
     Mime(String),
-    /// `452 4.3.1`: no room.
+    /// `452 4.3.1`: the store is full.
     Full,
-    /// `451 4.3.0`: the store is away.
+    /// `451 4.3.0`: the store is not available.
     Unavailable,
 }
 
-/// The doorway as a session sees it; a fake stands in for it in the listener's own tests.
+/// The intake as sessions see it. The listener's tests use a fake.
 #[async_trait::async_trait]
 pub trait Doorway: Send + Sync + 'static {
-    /// A transaction's content begins (after DATA, before the 354). An answer instead of a reception
-    /// is what the client gets in place of the 354.
+    /// Begins the content of a transaction (after DATA, before 354). An `Err` is sent instead of the 354.
     async fn begin(&self, origin: Origin, envelope: Envelope) -> Result<Box<dyn Reception>, Answer>;
 
-    /// The same for a copy that a mail host sent to the journal: it is learned from, and goes nowhere.
+    /// The same for a journal copy from a mail host: it is learned from and discarded.
     async fn copied(&self, _origin: Origin) -> Result<Box<dyn Reception>, Answer> {
         Err(Answer::Unavailable)
     }
 }
 
-/// One message's content on its way in.
+/// The content of one message while it is received.
 #[async_trait::async_trait]
 pub trait Reception: Send {
-    /// Takes the next octets of the content: dots unstuffed, line ends CRLF, no bare CR, LF or NUL,
-    /// without the final dot. After an answer nothing more is written; the session reads on to the
-    /// final dot and gives it then. Dropping a reception undoes everything.
+    /// Takes the next octets of the content: dots unstuffed, CRLF line ends, no bare CR, LF or NUL, without
+    /// the final dot. After an `Err` nothing more is written; the session reads on to the final dot and then
+    /// sends that answer. Dropping a reception discards everything.
     async fn write(&mut self, content: Bytes) -> Result<(), Answer>;
-    /// The final dot came: decide, plan, persist; what the client is told.
+    /// The final dot has come: decides, plans and commits; returns the answer to the client.
     async fn finish(self: Box<Self>) -> Answer;
 }
 
-/// Mail of our own making: null sender, no rules, no notice about it.
+/// Mail of our own: null sender, no rules, no notice about it.
 pub struct OwnMail {
     /// The message it is about.
     pub about: Option<Id>,
@@ -74,20 +74,20 @@ pub struct OwnMail {
     pub to: Vec<Address>,
     /// The whole message: header (with From, To, Date, Message-ID, Auto-Submitted), empty line, body; CRLF.
     pub message: Bytes,
-    /// The notice row it answers: marked as sent in the same transaction.
+    /// The notice row that it answers; the row is marked as sent in the same transaction.
     pub answers: Option<i64>,
-    /// A mail that goes along, behind all of `message`.
+    /// An enclosed mail, appended to `message`.
     pub enclosed: Option<Enclosed>,
 }
 
-/// A mail that goes along in one of ours. Its body is streamed, however large it is.
+/// A mail that is enclosed in one of ours. Its body is streamed, whatever its size.
 pub struct Enclosed {
     /// Its header, up to the empty line.
     pub header: Bytes,
     /// Its body, from the empty line on.
     pub body: Body,
-    /// What ends the parts behind it.
+    /// What follows it: the end of the MIME parts.
     pub closing: Bytes,
-    /// It has octets beyond ASCII.
+    /// It has 8-bit octets.
     pub eight_bit: bool,
 }

@@ -1,17 +1,17 @@
-//! The journal: append-only events of each message. Trace, timelines and reports are read from it.
+//! The journal: append-only events of each message. Traces, timelines and reports are derived from it.
 
 use crate::clock::Timestamp;
 use crate::id::Id;
 use serde::{Deserialize, Serialize};
 
-/// One thing that happened to one message.
+/// One event of one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Which message.
+    /// The message.
     pub message: Id,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// What.
+    /// What happened.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -21,11 +21,11 @@ pub struct Entry {
 pub struct Would {
     /// `pass`, `split`, …
     pub action: String,
-    /// The exposures that it would have prevented.
+    /// The disclosures that it would have prevented.
     pub exposures_prevented: u64,
 }
 
-/// What can happen to a message, each with its typed detail.
+/// What can happen to a message, with details.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 #[allow(missing_docs)] // each field says what its name says
@@ -38,10 +38,10 @@ pub enum Event {
         recipients: usize,
         copies: usize,
         exposures: u64,
-        /// In observe mode: what would have been done, and the exposures that would have prevented.
+        /// In observe mode: what would have been done.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         would: Option<Would>,
-        /// It passed because one known mail showed its outsiders to each other.
+        /// It passed because one known mail showed its outside recipients to each other.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         known: bool,
     },
@@ -54,44 +54,44 @@ pub enum Event {
         attempt: u32,
         possible_duplicate: bool,
     },
-    /// Released by somebody, as `split`, `bcc` or `as-is`.
+    /// Released by a person, as `split`, `bcc` or `as-is`.
     Released {
         by: String,
         how: String,
         dropped: Vec<String>,
-        /// Who of the recipients had been written to before, and when last; `None` where that was not asked.
+        /// Which recipients the sender had written to before, and when last; `None` if this was not looked
+        /// up.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stood: Option<Vec<(String, Timestamp)>>,
     },
-    /// Returned to the sender by somebody.
+    /// Returned to the sender by a person.
     Returned { by: String, reason: String },
-    /// The sender asks that it be sent as it is, and says why.
+    /// The sender asked for it to be sent as it is, with a reason.
     Asked { by: String, reason: String },
-    /// It went to each without showing the others; its sender asks that all of them get it again and see
-    /// each other, as a mail of its own.
+    /// It was sent individually, and its sender asks to send it again openly, as a mail of its own (`anew`).
     AskedAgain { by: String, anew: Id },
-    /// Made anew from a mail that went to each without showing the others.
+    /// Made again from a mail that was sent individually.
     Again { of: Id },
     /// Nobody decided in time.
     Expired {},
-    /// The same came again from this client within a day: nothing was delivered for it.
+    /// The same mail came again from this client within a day; nothing was delivered for it.
     Repeated { client: String, recipients: usize },
-    /// It has the MAIL FROM and Message-ID of another mail, whose header says something else.
+    /// It has the MAIL FROM and Message-ID of another mail, but other visible header fields.
     Namesake { of: Id },
     /// Taken back by its sender.
     TakenBack { by: String },
     /// Taking it back was undone.
     Undone { by: String },
-    /// A transaction of a mail that was held: it joined the item, or followed its decision.
+    /// A further transaction of a held mail: it joined the item, or followed its decision.
     Joined { item: Id, state: String },
     /// A notice about the message was queued as a message of its own.
     Noticed { kind: String, notice: Id },
-    /// Deliveries were dropped, paused, resumed or retried by somebody.
+    /// A person dropped, paused, resumed or retried deliveries.
     Queue { by: String, verb: String, deliveries: usize },
-    /// Who wrote with whom was learned from an archive of so many mails.
+    /// It was learned from an archive of this many mails who wrote with whom.
     Learned { by: String, mails: u64, learned: u64, unreadable: u64 },
-    /// Somebody was taken out of so many sets of people that were learned. Who it was is not kept.
+    /// A person was removed from this many sets of people that were learned. Who it was is not recorded.
     Forgotten { by: String, sets: usize },
-    /// The second lock stopped deliveries: a hidden address was found at sending.
+    /// The last check before sending stopped deliveries: a copy contained a hidden address.
     Stopped { places: Vec<String>, left: usize, total: usize },
 }

@@ -40,6 +40,9 @@
 //! ([`message::fork`]) is known when the body has streamed past: the same for the same recipient is kept
 //! once, and what is held joins one item, so that people are asked once and decide once.
 //!
+//! What is kept of all this is a type in [`records`], and what becomes of it a pure function in [`lifecycle`]:
+//! an engine of the store decides nothing.
+//!
 //! A held message waits at the [`desk`]. Who may see and do what is one table ([`desk::principal`]),
 //! whichever way they come. A release goes back to `rewrite`, never straight to the courier. [`notice`]
 //! speaks to people, in Japanese and English, with links that do only what is safe; its mail comes in
@@ -65,8 +68,8 @@
 pub use sekisho_pages::web;
 pub use sekisho_relay::{
     accounts, cases, clock, connections, courier, desk, diagnostic, dkim, dns, examine, hook, id, intake,
-    journal, listener, marks, message, notice, people, policy, rewrite, smtp, spf, store, tls, token,
-    upstream,
+    journal, lifecycle, listener, marks, message, notice, people, policy, records, rewrite, smtp, spf, store,
+    tls, token, upstream,
 };
 
 pub mod app;

@@ -1,15 +1,15 @@
-//! What we leave on a mail to know it again: the loop mark in our own trace field, and the header that a
-//! mail host's rule looks for (`docs/MAIL.md` §8).
+//! Marks added to outgoing mail: the loop mark in our Received field, and a header field that a rule of the
+//! mail host recognises (`docs/MAIL.md` §8).
 //!
-//! The **loop mark** is a comment in our Received field: for each recipient of the copy an HMAC over our
-//! id of the message, MAIL FROM and that recipient. Mail that comes in again with the same MAIL FROM and
-//! a recipient it was marked for goes round in a loop; a list post or a forward comes back with another
-//! sender or recipient and does not. Nobody without the key can tell whom a mark stands for, or make one;
-//! and a mark exempts from nothing, so that copying one only gets mail refused. Copies that are alike to
-//! the last byte bear none: of those only the count of our trace fields tells.
+//! The **loop mark** is a comment in our Received field. For each recipient of the copy it contains an HMAC
+//! over the message id, MAIL FROM and that recipient. A message that arrives again with the same MAIL FROM
+//! and a marked recipient is in a loop. List posts and forwards arrive with another sender or recipient and
+//! do not match. Without the key, nobody can tell which recipient a mark is for or create one. A mark
+//! grants nothing: mail with a copied mark is only refused. Copies that must be identical have no loop
+//! mark; for them only the number of our Received fields reveals a loop.
 //!
-//! The **header** carries a secret that the mail host's rule compares and removes. Whatever a client
-//! sends under its name is taken off.
+//! The **header field** contains a secret that the mail host's rule checks and removes. A field of that name
+//! from a client is removed.
 
 use crate::id::Id;
 use crate::message::{Address, Envelope, Header, Recipient};
@@ -19,18 +19,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 
-/// Octets of a key.
+/// Length of a key in octets.
 pub const KEY: usize = 32;
-/// Octets of an HMAC that a mark shows.
+/// Octets of each HMAC in a mark.
 const TAG: usize = 16;
-/// Most recipients that one copy is marked for. Those beyond are left to the count of our trace fields.
+/// Most recipients marked in one copy. For further ones only the number of our Received fields counts.
 const MOST_TAGS: usize = 100;
-/// Most marks of one message that are looked at, the latest first.
+/// Most marks of one message that are checked, latest first.
 const MOST_MARKS: usize = 8;
-/// How often a message may have been here before.
+/// How many of our own Received fields a message may have.
 const MOST_PASSES: usize = 3;
 
-/// Our marks.
+/// Adds and checks our marks.
 #[derive(Debug, Default)]
 pub struct Marks {
     hostname: String,
@@ -38,30 +38,29 @@ pub struct Marks {
     header: Option<(String, SecretString)>,
 }
 
-/// Why a message is taken to go round in a loop.
+/// Why a message counts as being in a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Loop {
-    /// It was here with the same sender and recipient.
-    #[error("the message was sent from here to the same recipient before: it goes round in a loop")]
+    /// It was sent from here before with the same sender and recipient.
+    #[error("mail loop: the message was sent from here to the same recipient before")]
     Again,
-    /// It was here too often.
-    #[error("the message passed here more than {MOST_PASSES} times: it goes round in a loop")]
+    /// It passed through here too often.
+    #[error("mail loop: the message passed here more than {MOST_PASSES} times")]
     TooOften,
 }
 
 impl Marks {
-    /// Marks under this host name and key; `header` is the name of the mail host's header with its
-    /// secret.
+    /// Marks with this host name and key. `header` is the name of the mail host's field, and its secret.
     pub fn new(hostname: String, key: &[u8; KEY], header: Option<(String, SecretString)>) -> Self {
         Self { hostname, key: Some(hmac::Key::new(hmac::HMAC_SHA256, key)), header }
     }
 
-    /// As [`Self::new`] for copies that are only looked at, as far as there is a key.
+    /// As [`Self::new`], for copies that are only displayed; the key may be missing.
     pub fn shown(hostname: String, key: Option<&[u8; KEY]>, header: Option<(String, SecretString)>) -> Self {
         Self { hostname, key: key.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key)), header }
     }
 
-    /// Whether a message that comes in goes round in a loop.
+    /// Whether an incoming message is in a loop.
     pub fn loops(&self, header: &Header, envelope: &Envelope) -> Option<Loop> {
         let received: Vec<String> = header
             .named("received")
@@ -87,7 +86,7 @@ impl Marks {
         None
     }
 
-    /// The header block of a copy with our marks on it, beside our Received, which is its first field.
+    /// Adds our marks to the header block of a copy. The first field must be our Received.
     pub fn put(&self, header: &Bytes, id: Id, sender: Option<&Address>, recipients: &[Recipient]) -> Bytes {
         let mut block = match &self.header {
             Some((name, _)) => without(header, name),
@@ -115,7 +114,7 @@ impl Marks {
 
     fn tag(&self, id: &str, sender: Option<&Address>, recipient: &Address) -> Option<String> {
         let mut context = hmac::Context::with_key(self.key.as_ref()?);
-        // No NUL stands in an id or an address: no two triples are signed alike.
+        // Ids and addresses contain no NUL, so different inputs cannot give the same octets.
         for part in [id, sender.map_or("", Address::key), recipient.key()] {
             context.update(part.as_bytes());
             context.update(&[0]);
@@ -124,14 +123,14 @@ impl Marks {
     }
 }
 
-/// Where our own trace field ends, and where its date begins.
+/// The positions of the date and the end of our Received field.
 struct Own {
     semicolon: usize,
     end: usize,
     alike: bool,
 }
 
-/// The first field, where it is the one that `rewrite` puts there.
+/// Finds our Received field, if it is the first field as `rewrite` writes it.
 fn own_received(block: &[u8], hostname: &str) -> Option<Own> {
     let semicolon = memchr::memmem::find(block, b";\r\n\t")?;
     let start = block.get(..semicolon)?;
@@ -143,7 +142,7 @@ fn own_received(block: &[u8], hostname: &str) -> Option<Own> {
     ours.then_some(Own { semicolon, end, alike })
 }
 
-/// The block without the fields of a name.
+/// The block without the fields of this name.
 fn without(block: &[u8], name: &str) -> Vec<u8> {
     let mut kept = Vec::with_capacity(block.len());
     let mut keeping = true;
@@ -159,7 +158,7 @@ fn without(block: &[u8], name: &str) -> Vec<u8> {
     kept
 }
 
-/// A mark as it stands in a Received field.
+/// A mark parsed from a Received field.
 struct Mark<'a> {
     id: &'a str,
     tags: Vec<&'a str>,

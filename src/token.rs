@@ -1,5 +1,5 @@
-//! Secrets that are handed out (sessions, links, codes, tokens of the API): 256 random bits. What is
-//! kept of one is its hash, so that whoever reads the database can use none.
+//! Random tokens of 256 bits for sessions, links, sign-in codes and the API. Only their hashes are stored, so
+//! that reading the database does not reveal a usable token.
 
 use aws_lc_rs::{constant_time, digest, hmac, rand};
 use base64::Engine;
@@ -7,58 +7,61 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 
-/// Octets of a secret.
+/// Length of a token in octets.
 const OCTETS: usize = 32;
-/// Characters of a secret as text.
+/// Length of a token as text, in characters.
 const LENGTH: usize = 43;
 
-/// A secret, as text of 43 characters that may stand in a URL.
+/// A token, as 43 characters that are safe in a URL.
 #[derive(Clone, Debug)]
 pub struct Token(SecretString);
 
-/// The system gives no random bits.
+/// The operating system provides no random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the system gives no random bits")]
+#[error("the operating system provides no random numbers")]
 pub struct NoRandomness;
 
 impl Token {
-    /// A fresh one.
+    /// Generates a token.
+    ///
+    /// # Errors
+    /// The operating system provides no random numbers.
     pub fn new() -> Result<Self, NoRandomness> {
         let mut octets = [0; OCTETS];
         rand::fill(&mut octets).map_err(|_| NoRandomness)?;
         Ok(Self(SecretString::from(URL_SAFE_NO_PAD.encode(octets))))
     }
 
-    /// What somebody shows; `None` where it has not the form of one.
+    /// Parses a token; `None` if the text does not have the form of one.
     pub fn read(text: &str) -> Option<Self> {
         let sound = text.len() == LENGTH
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         sound.then(|| Self(SecretString::from(text.to_owned())))
     }
 
-    /// The text to hand out.
+    /// The token as text.
     pub fn text(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// What is kept of it.
+    /// The hash to store.
     pub fn digest(&self) -> Digest {
         Digest::of(&[self.text().as_bytes()])
     }
 
-    /// A second secret that follows from this one, and tells nothing of it.
+    /// Derives another secret from this one, which does not reveal it. Each `purpose` gives another secret.
     pub fn derived(&self, purpose: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.text().as_bytes());
         URL_SAFE_NO_PAD.encode(hmac::sign(&key, purpose.as_bytes()).as_ref())
     }
 }
 
-/// A SHA-256.
+/// A SHA-256 hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; OCTETS]);
 
 impl Digest {
-    /// Of these pieces: where one ends and the next begins counts.
+    /// Hashes these pieces with their lengths, so that the boundaries between them matter.
     pub fn of(pieces: &[&[u8]]) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         for piece in pieces {
@@ -70,7 +73,7 @@ impl Digest {
         Self(octets)
     }
 
-    /// As text.
+    /// The hash as text.
     pub fn text(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
@@ -82,7 +85,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Whether two texts are the same, without telling by the time where they part.
+/// Compares two texts in constant time.
 pub fn same(one: &str, other: &str) -> bool {
     constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }

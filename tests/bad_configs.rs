@@ -1,5 +1,5 @@
-//! Broken configurations, each with the error it must give: `tests/bad_configs/*.toml`, whose first
-//! line is `# error: TEXT`, and TEXT must stand in what is said.
+//! Broken configurations, each with its expected error: `tests/bad_configs/*.toml`. The first line is `#
+//! error: TEXT`, and TEXT must be part of the message.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

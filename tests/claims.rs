@@ -1,13 +1,13 @@
-//! What the pages for readers claim: each sentence that says never, always, impossible, every or a number
-//! names the test (or the measurement) that holds it, in a comment of the page's source; each of these is
-//! there; and the English and the Japanese page say the same in the same order.
+//! The claims of the pages for readers. Each sentence with never, always, impossible, every or a number names
+//! the test (or the measurement) that verifies it, in a comment of the page's source. Each of these must
+//! exist, and the English and the Japanese page must say the same in the same order.
 //!
 //! ```text
 //! One mail is held once. <!-- test: tests/journeys/forks.py::it_holds_twelve_transactions_once_and_decides_once -->
 //! The split takes 0.07 s. <!-- measured: benches/run.py -->
 //! ```
 //!
-//! A comment belongs to the sentence before it; before a table or behind it, to the table.
+//! A comment belongs to the sentence before it. Before or after a table, it belongs to the table.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -27,11 +27,11 @@ static STRONG: LazyLock<Regex> = LazyLock::new(|| {
     )
     .unwrap()
 });
-/// A number: digits that are no part of a name. `#` stands for code.
+/// A number: digits that are not part of a name. `#` stands for code.
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?:^|[^\w.\-#])\d[\d,.]*(?:[^\w\-#]|$)|\d[\d,.]* ?[通人件組時分秒回本%倍]").unwrap()
 });
-/// Names that have a number in them, which claims nothing.
+/// Names that contain a number, which claims nothing.
 const NAMES: [&str; 2] = ["Microsoft 365", "Rust 1.95"];
 
 static MARK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"<!-- (?:test|measured): ([^>]+?) -->").unwrap());
@@ -45,7 +45,7 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(top().join(name)).unwrap()
 }
 
-/// What a page is made of.
+/// The pieces of a page.
 #[derive(Debug)]
 enum Piece {
     Heading(usize, String),
@@ -54,14 +54,14 @@ enum Piece {
         item: bool,
         text: String,
     },
-    /// The rows of a table, its head and the line below it included.
+    /// The rows of a table, including its head and the line below it.
     Table(Vec<String>),
     Code,
-    /// Comments that stand alone.
+    /// Comments on their own.
     Marks(String),
 }
 
-/// A page in pieces. Blocks of code, indented ones too, are one piece each.
+/// Splits a page into pieces. Each block of code, indented ones too, is one piece.
 fn pieces(text: &str) -> Vec<Piece> {
     let item = Regex::new(r"^\s*(?:[*-]|\d+\.)\s+").unwrap();
     let mut pieces: Vec<Piece> = Vec::new();
@@ -107,7 +107,7 @@ fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// The sentences of a text, each with the comments behind it.
+/// The sentences of a text, each with the comments after it.
 fn sentences(text: &str) -> Vec<String> {
     let text = CODE.replace_all(text, "#");
     let mut sentences = vec![String::new()];
@@ -119,7 +119,7 @@ fn sentences(text: &str) -> Vec<String> {
             let end = rest.find("-->").map_or(rest.len(), |end| end + 3);
             last.push_str(&rest[..end]);
             rest = rest[end..].trim_start();
-            // Behind its comments a sentence is over.
+            // Comments end a sentence.
             if !rest.starts_with("<!--") {
                 sentences.push(String::new());
             }
@@ -170,7 +170,7 @@ fn each_claim_names_its_test() {
     let mut bare = Vec::new();
     for name in PAGES {
         let pieces = pieces(&page(name));
-        // Comments of other kinds may stand between.
+        // Other comments may come between.
         let aside = |piece: &&Piece| matches!(piece, Piece::Marks(_));
         let marked = |piece: &Piece| matches!(piece, Piece::Marks(text) if MARK.is_match(text));
         for (at, piece) in pieces.iter().enumerate() {
@@ -196,8 +196,8 @@ fn each_claim_names_its_test() {
     assert!(bare.is_empty(), "nothing is named that holds these:\n{}", bare.join("\n"));
 }
 
-/// Where a test may be: `tests/…` and other files by their path, with `::name` for one in it; code by the
-/// path of its module.
+/// Where a test may be: files such as `tests/…` by their path, with `::name` for a test in them; code by its
+/// module path.
 fn is_there(named: &str) -> bool {
     if named.contains('/') {
         let (file, name) = named.split_once("::").map_or((named, None), |(file, name)| (file, Some(name)));
@@ -230,7 +230,7 @@ fn each_test_that_is_named_is_there() {
     assert!(named > 40, "only {named} are named");
 }
 
-/// What a section has, but for its words: what both languages must have in the same number and order.
+/// The structure of a section: what both languages must have in the same number and order.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Section {
     level: usize,
@@ -266,7 +266,7 @@ fn sections(name: &str) -> Vec<Section> {
 fn both_languages_say_the_same() {
     let (english, japanese) = (sections("README.md"), sections("README.ja.md"));
     for (at, (en, ja)) in english.iter().zip(&japanese).enumerate() {
-        // A clause may stand before another in one language and behind it in the other.
+        // The order of clauses may differ between the languages.
         let sorted = |section: &Section| {
             let mut marks = section.marks.clone();
             marks.sort();
@@ -279,7 +279,7 @@ fn both_languages_say_the_same() {
     assert_eq!(english.len(), japanese.len());
 }
 
-/// What is measured stands in both pages with the same figures.
+/// Both pages name the same measurements with the same figures.
 #[test]
 fn both_languages_have_the_same_figures() {
     let block = |name: &str, what: &str| {
@@ -290,7 +290,7 @@ fn both_languages_have_the_same_figures() {
     assert_eq!(block("README.md", "accidents"), block("README.ja.md", "accidents"));
 }
 
-/// What comments point to in `docs/` is there: the document, and its section or promise.
+/// Documents in `docs/` that comments refer to exist, and so do the sections or promises.
 #[test]
 fn comments_point_to_what_is_there() {
     let pointer = Regex::new(r"docs/([A-Z]+\.md)`?(?: §+(\d+)| promise (\d))?").unwrap();
@@ -316,7 +316,7 @@ fn comments_point_to_what_is_there() {
     assert!(found > 20, "only {found} pointers were found");
 }
 
-/// Each figure of the proofs comes with the command that makes it, and what that command runs is there.
+/// Each figure of the proofs names the command that produces it, and what that command runs exists.
 #[test]
 fn each_figure_names_a_command_that_is_there() {
     let code = Regex::new(r"`([^`]+)`").unwrap();

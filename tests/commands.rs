@@ -1,4 +1,4 @@
-//! The commands through the real binary: exit codes, JSON, the running relay and none.
+//! The commands of the real binary: exit codes, JSON, with a running relay and without.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, missing_docs)]
 
@@ -33,7 +33,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A folder with a configuration that captures, and the shipped policy.
+/// A folder with a configuration that captures mail, and the shipped policy.
 fn home() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
@@ -105,7 +105,7 @@ fn mistakes_have_their_exit_codes() {
 struct Relay(Child);
 
 impl Relay {
-    /// Starts `serve` and waits for its line `ready`; where SMTP and HTTP listen.
+    /// Starts `serve` and waits for its line `ready`; returns the addresses of SMTP and HTTP.
     fn start(folder: &Path) -> (Self, String, String) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sekisho"))
             .arg("serve")
@@ -134,7 +134,7 @@ impl Drop for Relay {
     }
 }
 
-/// Sends a message and gives back the answer to the final dot.
+/// Sends a message and returns the answer to the final dot.
 fn send(smtp: &str, message: &str, recipients: usize) -> String {
     let stream = TcpStream::connect(smtp).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -256,7 +256,7 @@ fn try_tells_what_happened_and_how_to_release() {
     let _ = child.wait();
 }
 
-/// Everything below a folder that others than its owner may read or enter.
+/// Everything below a folder that anybody but its owner may read or enter.
 fn open_to_others(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut waiting = vec![folder.to_owned()];
@@ -273,7 +273,7 @@ fn open_to_others(folder: &Path) -> Vec<String> {
     found
 }
 
-/// Mail, codes and links stand in what is captured: it is for its owner alone, whatever the umask.
+/// Captured mail contains mail, codes and links: only its owner may read it, whatever the umask.
 #[test]
 fn captured_mail_is_for_its_owner_alone() {
     let home = home();
@@ -302,7 +302,7 @@ fn captured_mail_is_for_its_owner_alone() {
     assert_eq!(top, 0o700, "nobody else gets in at all");
 }
 
-/// The help of a command, and of all below it, by what is typed.
+/// The help of a command and of all its subcommands, with the words that are typed.
 fn help(words: &[String], all: &mut Vec<(String, String)>) {
     let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
     arguments.push("--help");
@@ -322,7 +322,7 @@ fn help(words: &[String], all: &mut Vec<(String, String)>) {
     }
 }
 
-/// A help without its list of commands, which stand there with their own.
+/// A help text without its list of commands, which are listed with their own help.
 fn without_commands(text: &str) -> String {
     let mut inside = false;
     let kept = text.lines().filter(|line| {
@@ -332,7 +332,7 @@ fn without_commands(text: &str) -> String {
     kept.fold(String::new(), |text, line| text + line + "\n")
 }
 
-/// `sekisho help` says what `--help` says, of a command too.
+/// `sekisho help` prints what `--help` prints, for a command too.
 #[test]
 fn help_is_a_command() {
     let folder = tempfile::tempdir().unwrap();
@@ -346,8 +346,8 @@ fn help_is_a_command() {
     assert_eq!(code(&sekisho(folder.path(), &["help", "explode"])), 2);
 }
 
-/// What people read first stays as it was meant: `SEKISHO_GOLDEN=write cargo test --test commands` takes
-/// changes and new commands over.
+/// The help texts stay as they are: `SEKISHO_GOLDEN=write cargo test --test commands` records changes and new
+/// commands.
 #[test]
 fn every_commands_help_is_as_it_was_meant() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/help.txt");

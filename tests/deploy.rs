@@ -1,5 +1,5 @@
-//! What lies in `deploy/` tells the truth: every key, every metric and every command is there, the
-//! example parses with each key set, and the events it lists are logged.
+//! The files in `deploy/` are true: every key, metric and command exists, the example parses with each key
+//! set, and the events that it lists are logged.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -96,7 +96,7 @@ fn the_events_listed_are_logged() {
         row.captures_iter(&observing).map(|event| event.get(1).unwrap().as_str()).collect();
     assert!(events.len() >= 15, "only {} events are listed", events.len());
     for event in events {
-        // `…` stands for what differs.
+        // `…` stands for any text.
         for part in event.split('…').map(str::trim).filter(|part| part.len() > 3) {
             assert!(source.contains(part), "nothing logs `{part}`");
         }
@@ -141,7 +141,7 @@ fn the_configurations_in_the_guides_parse() {
             .captures_iter(&guide)
             .map(|found| found[1].to_owned())
             .partition(|text| text.contains("[organisation]"));
-        // What a guide adds later stands in the same file.
+        // A guide's later additions go into the same file.
         let added = more.iter().flat_map(|more| whole.iter().map(move |whole| format!("{whole}\n{more}")));
         for text in whole.iter().cloned().chain(added) {
             let read = Config::parse(Path::new("/etc/sekisho/sekisho.toml"), &text);

@@ -1,5 +1,6 @@
-//! Who may import whom: `use crate::…` in `src/` against the design's table, and every file opens with
-//! what it is. Between the crates the compiler holds the borders; this holds the finer ones within them.
+//! Which module may import which: `use crate::…` in `src/` against the table below. Every file must begin
+//! with a line that says what it is. The compiler enforces the borders between crates; this test enforces the
+//! finer ones within them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -82,7 +83,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What the pure layers must not reach: they neither wait nor store.
+/// Crates and modules that the pure layers must not use: they neither wait nor store.
 const PURE: [&str; 8] = ["message", "smtp", "policy", "rewrite", "dkim", "marks", "records", "lifecycle"];
 const NOT_PURE: [&str; 4] = ["tokio", "rusqlite", "SystemTime", "Instant::now"];
 

@@ -1,8 +1,8 @@
 //! Every route × every role × a message of others: who may know of a held message, read it, decide on it.
 //!
-//! The routes are those of the router itself; one that is not in the table here fails the test. Each is
-//! asked for by each role, through HTTP, about a message that is theirs to see or not, and the answers are
-//! looked through for what they must not tell.
+//! The routes are those of the router itself; a route that is missing in the table below fails the test. Each
+//! is requested over HTTP in each role, about a message that the role may see or not, and the responses are
+//! searched for what they must not contain.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -20,34 +20,34 @@ use std::path::Path;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-/// What a route is.
+/// Kinds of routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// For everybody; tells nothing of any message.
+    /// For everybody; says nothing of any message.
     Open,
-    /// For whoever is signed in; tells of the messages that are theirs to see.
+    /// For anybody who is signed in; shows the messages that they may see.
     Signed,
     /// About one message, without contents.
     Item,
     /// Contents of one message.
     Contents,
-    /// Does something to a message.
+    /// Changes a message.
     Decide,
-    /// For whoever is signed in: changes something that is no message.
+    /// For anybody who is signed in: changes something other than a message.
     Change,
-    /// Takes a message back, or undoes that: its sender, and an administrator for him.
+    /// Takes a message back, or undoes that: its sender, or an administrator in their place.
     TakeBack,
-    /// What runs: GET for auditors and administrators, anything else for administrators.
+    /// Operations: GET for auditors and administrators, everything else for administrators.
     Operate,
-    /// For administrators alone.
+    /// Only for administrators.
     Administer,
-    /// The API, with a token that is good for this.
+    /// The API, with a token that has this scope.
     Api(Scope),
     /// The API, for everybody.
     ApiOpen,
 }
 
-/// Every route there is.
+/// All routes.
 const TABLE: &[(&str, &str, Kind)] = &[
     ("GET", "/healthz", Kind::Open),
     ("GET", "/readyz", Kind::Open),
@@ -76,6 +76,8 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("POST", "/held/{id}/return", Kind::Decide),
     ("POST", "/held/{id}/take-back", Kind::TakeBack),
     ("POST", "/held/{id}/undo", Kind::Decide),
+    ("GET", "/held/{id}/ask", Kind::Item),
+    ("POST", "/held/{id}/ask", Kind::Decide),
     ("GET", "/held/{id}/copies", Kind::Contents),
     ("GET", "/held/{id}/html", Kind::Contents),
     ("GET", "/held/{id}/attachment/{number}", Kind::Contents),
@@ -124,16 +126,18 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("POST", "/api/v1/knowledge/forget", Kind::Api(Scope::KnowledgeChange)),
     ("POST", "/logout", Kind::Change),
     ("POST", "/account/out", Kind::Change),
+    ("POST", "/account/away", Kind::Change),
+    ("POST", "/account/back", Kind::Change),
 ];
 
-/// In the subject, and in the body: who may not know of a message sees neither.
+/// A word in the subject, and one in the body: who may not know of a message sees neither.
 const SUBJECT: &str = "kumquat-subject";
 const BODY: &str = "persimmon-body";
-/// A circle, as its form says it.
+/// A circle, as its form sends it.
 const CIRCLE: &str = "name=Board&members=a%40x.example%0D%0Ab%40y.example&days=30";
 const PASSWORD: &str = "correct-horse-battery";
 
-/// Everybody who asks.
+/// The roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Nobody,
@@ -188,7 +192,7 @@ impl Role {
         matches!(self, Self::Sender | Self::Approver | Self::Admin)
     }
 
-    /// Has a token that is good for this.
+    /// Has a token with this scope.
     fn may(self, scope: Scope) -> bool {
         match self {
             Self::ReadToken => matches!(scope, Scope::HeldRead),
@@ -198,7 +202,7 @@ impl Role {
     }
 }
 
-/// What came back.
+/// A response.
 struct Answer {
     status: u16,
     headers: HashMap<String, Vec<String>>,
@@ -211,7 +215,7 @@ impl Answer {
     }
 }
 
-/// The desk, and everybody's cookies and tokens.
+/// The desk, and the cookies and tokens of every role.
 struct Rig {
     running: Running,
     client: reqwest::Client,
@@ -234,7 +238,7 @@ impl Rig {
         let text = "[organisation]\ndomains = [\"example.co.jp\"]\n\
              [[listener]]\naddress = \"127.0.0.1:0\"\nallow = [\"127.0.0.0/8\"]\n\
              [upstream]\naddress = \"capture:out\"\n\
-             [policy]\nfiles = [\"policy.toml\"]\napprovers = [\"soumu@example.co.jp\"]\n\
+             [policy]\nfiles = [\"policy.toml\"]\napprovers = [\"soumu@example.co.jp\", \"bucho@example.co.jp\"]\n\
              [desk]\naddress = \"127.0.0.1:0\"\nurl = \"http://desk.example\"\npeople = \"people.toml\"\n\
              [desk.roles]\napprover = [\"jinji\"]\nauditor = [\"kansa\"]\nadmin = [\"boss\"]\n";
         let file = at.join("sekisho.toml");
@@ -286,7 +290,7 @@ impl Rig {
         Answer { status, headers: all, body: response.text().await.unwrap_or_default() }
     }
 
-    /// Signs in by password; the session's cookie.
+    /// Signs in by password; returns the session cookie.
     async fn sign_in(&self, user: &str) -> String {
         let page = self.ask("GET", "/login", &[], None).await;
         let browser = cookie(&page, "sekisho-browser").unwrap();
@@ -309,7 +313,7 @@ impl Rig {
         vec![("authorization", format!("Bearer {}", self.tokens[name]))]
     }
 
-    /// A message of Hanako's, held.
+    /// A held message of Hanako's.
     async fn hold(&self) -> Id {
         let stream = TcpStream::connect(self.running.smtp().unwrap()).await.unwrap();
         let (read, mut write) = stream.into_split();
@@ -347,8 +351,8 @@ impl Rig {
         self.running.desk().store.held(&one).await.unwrap()[0].state
     }
 
-    /// What is wrong with where an answer leads: whatever went wrong for people is said on a page of the
-    /// desk, and the page that a choice of language on the answer to a form returns to can be opened.
+    /// What is wrong with the target of a response: errors for people are shown on a page of the desk, and
+    /// the page to which a choice of language leads back can be opened.
     async fn leads_on(&self, answer: &Answer, role: Role, acts: bool) -> Option<&'static str> {
         if role.token() {
             return None;
@@ -404,7 +408,7 @@ fn csrf(body: &str) -> String {
     rest.split('"').next().unwrap().to_owned()
 }
 
-/// The route's path with this message in it.
+/// The path of the route with this message in it.
 fn filled(path: &str, id: Id) -> String {
     path.replace("{id}", id.as_str())
         .replace("{number}", "0")
@@ -415,7 +419,7 @@ fn filled(path: &str, id: Id) -> String {
         .replace("{*rest}", "x")
 }
 
-/// What a form of a route says, so that it would do something if it were allowed.
+/// The fields of a route's form that would make it take effect if allowed.
 fn form(path: &str, id: Id, csrf: &str) -> String {
     let more = match path {
         path if path.ends_with("/release") => "as=split",
@@ -473,7 +477,7 @@ async fn every_route_tells_each_role_what_is_theirs_to_know() {
     rig.running.shutdown().await;
 }
 
-/// What is wrong with an answer.
+/// What is wrong with a response.
 fn judge(kind: Kind, role: Role, answer: &Answer, state: HeldState) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut need = |good: bool, why: &str| {
@@ -546,8 +550,7 @@ fn judge(kind: Kind, role: Role, answer: &Answer, state: HeldState) -> Vec<Strin
     wrong
 }
 
-/// A link in the hands of whoever has it: it does what it is for, once, and what is safe only; GET and HEAD
-/// do nothing.
+/// A link works for anybody who has it: it does one safe thing, once. GET and HEAD change nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_do_only_what_they_are_for() {
     let rig = Box::pin(Rig::start()).await;
@@ -587,7 +590,92 @@ async fn links_do_only_what_they_are_for() {
     rig.running.shutdown().await;
 }
 
-/// Circles are seen by who decides or audits, and made, remembered and ended by who decides.
+/// A link of an approver: it decides for who decides now, once, what is safe; nobody else's does anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn approvers_links_decide_what_is_safe() {
+    let rig = Box::pin(Rig::start()).await;
+    let links = Links::new(rig.running.desk().clone(), Some("http://desk.example"));
+    let address = |who: &str| Address::parse(&format!("{who}@example.co.jp")).unwrap();
+    let store = &rig.running.desk().store;
+    for (action, person, form, status, state) in [
+        (LinkAction::ApproveSplit, "soumu", "x=1", 303, HeldState::Released),
+        (LinkAction::GiveBack, "soumu", "canned=list", 303, HeldState::Returned),
+        (LinkAction::GiveBack, "soumu", "reason=no", 303, HeldState::Returned),
+        (LinkAction::GiveBack, "soumu", "canned=none-such", 422, HeldState::Held),
+        // as it is, nothing is sent by a link, whatever its form says
+        (LinkAction::GiveBack, "soumu", "as=as-is", 422, HeldState::Held),
+        // who was never asked, who does not decide on this, whose mail it is
+        (LinkAction::ApproveSplit, "jinji", "x=1", 403, HeldState::Held),
+        (LinkAction::ApproveSplit, "taro.suzuki", "x=1", 403, HeldState::Held),
+        (LinkAction::GiveBack, "hanako.sato", "reason=x", 403, HeldState::Held),
+    ] {
+        let id = rig.hold().await;
+        let message = store.message(id).await.unwrap();
+        let url = links.new_link(&address(person), &message, action).await.unwrap().unwrap();
+        let path = url.strip_prefix("http://desk.example").unwrap();
+        for method in ["GET", "HEAD", "GET"] {
+            let shown = rig.ask(method, path, &[], None).await;
+            assert_eq!(shown.status, if status == 403 { 403 } else { 200 }, "{method} {action:?} {person}");
+            let told = shown.body.contains(BODY);
+            assert_eq!(told, status != 403 && method == "GET", "{method} {action:?} {person} tells the text");
+            assert_eq!(rig.state(id).await, HeldState::Held, "{method} of a link changes nothing");
+        }
+        let cross = [("sec-fetch-site", "cross-site".to_owned())];
+        assert_eq!(rig.ask("POST", path, &cross, Some(form)).await.status, 403);
+        assert_eq!(rig.state(id).await, HeldState::Held, "another site presses no button");
+        for time in ["first", "again"] {
+            let done = rig.ask("POST", path, &[], Some(form)).await;
+            assert_eq!(done.status, status, "{action:?} {person} {form} {time}: {}", done.body);
+            assert_eq!(rig.state(id).await, state, "{action:?} {person} {form} {time}");
+        }
+        if state == HeldState::Held {
+            continue;
+        }
+        let held = store.message(id).await.unwrap().held.unwrap();
+        assert_eq!(held.decided_by.as_deref(), Some("soumu@example.co.jp"));
+        // What is decided is told, and no other link decides any more.
+        let other = links.new_link(&address("soumu"), &message, LinkAction::GiveBack).await.unwrap().unwrap();
+        let other = other.strip_prefix("http://desk.example").unwrap();
+        assert_eq!(rig.ask("POST", other, &[], Some("reason=late")).await.status, 303);
+        assert_eq!(rig.state(id).await, state);
+    }
+    rig.running.shutdown().await;
+}
+
+/// An approver's link respects absences: while its person is away their deputy's decides, and only then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn approvers_links_respect_absences() {
+    let rig = Box::pin(Rig::start()).await;
+    let desk = rig.running.desk();
+    let links = Links::new(desk.clone(), Some("http://desk.example"));
+    let (soumu, bucho) =
+        (Address::parse("soumu@example.co.jp").unwrap(), Address::parse("bucho@example.co.jp").unwrap());
+    let console = sekisho::desk::principal::Principal::console("root");
+    let stranger = Address::parse("taro.suzuki@example.co.jp").unwrap();
+    assert!(
+        desk.go_away(&console, &soumu, &stranger, desk.today()).await.is_err(),
+        "no approver of the same mail"
+    );
+    let id = rig.hold().await;
+    let message = desk.store.message(id).await.unwrap();
+    let mut paths = Vec::new();
+    for person in [&soumu, &bucho] {
+        let url = links.new_link(person, &message, LinkAction::GiveBack).await.unwrap().unwrap();
+        paths.push(url.strip_prefix("http://desk.example").unwrap().to_owned());
+    }
+    let get = async |at: usize| rig.ask("GET", &paths[at], &[], None).await.status;
+    assert_eq!((get(0).await, get(1).await), (200, 200), "both decide");
+    desk.go_away(&console, &soumu, &bucho, desk.today()).await.unwrap();
+    assert_eq!((get(0).await, get(1).await), (403, 200));
+    assert_eq!(rig.ask("POST", &paths[0], &[], Some("reason=x")).await.status, 403);
+    assert_eq!(rig.state(id).await, HeldState::Held);
+    assert!(desk.come_back(&console, &soumu).await.unwrap());
+    assert_eq!(rig.ask("POST", &paths[0], &[], Some("reason=x")).await.status, 303);
+    assert_eq!(rig.state(id).await, HeldState::Returned);
+    rig.running.shutdown().await;
+}
+
+/// Approvers and auditors see circles; approvers make, remember and end them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn circles_belong_to_those_who_decide() {
     let rig = Box::pin(Rig::start()).await;
@@ -609,7 +697,7 @@ async fn circles_belong_to_those_who_decide() {
             let wrong = rig.ask("POST", "/circles", &headers, Some(&format!("csrf={csrf}&{bad}"))).await;
             assert_eq!(wrong.status == 422, decides, "{role:?}: {}", wrong.status);
         }
-        // Whoever may not, ends none that somebody else made either.
+        // Who may not end a circle may not end one made by somebody else either.
         let by = "somebody".to_owned();
         let now = SystemClock.now();
         let expires = now.plus(std::time::Duration::from_hours(1));
@@ -635,8 +723,8 @@ async fn circles_belong_to_those_who_decide() {
     rig.running.shutdown().await;
 }
 
-/// Releasing as it is remembers those who see each other, where the form says so; a circle that nobody
-/// could make keeps the message held.
+/// A release as written remembers those who see each other, if the form says so. If the circle cannot be
+/// made, the message stays held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_remembers_a_circle() {
     let rig = Box::pin(Rig::start()).await;
@@ -665,8 +753,8 @@ async fn a_release_remembers_a_circle() {
     rig.running.shutdown().await;
 }
 
-/// After three releases of just these people a circle is offered, with the day on which it ends, to those who
-/// make circles and nobody else; not any more once there is one.
+/// After three releases for exactly these people a circle is offered, with the day on which it ends, and only
+/// to those who may make circles. Once there is one, it is not offered any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_circle_is_offered_after_three_releases() {
     let rig = Box::pin(Rig::start()).await;

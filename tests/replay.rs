@@ -1,9 +1,9 @@
 //! The fuzz targets without a fuzzer: each runs over its corpus (`fuzz/seeds/TARGET`, and the messages,
-//! dialogues and policies that the project ships) and over a fixed number of changed copies of each file.
+//! dialogues and policies of the project) and over a fixed number of mutated copies of each file.
 //!
-//! The changes come from a fixed seed, so that a red run speaks of the code and not of luck. Coverage-guided
-//! fuzzing with fresh seeds is `fuzz/run`; what it finds is kept in `fuzz/seeds/TARGET` and replayed here.
-//! `REPLAY_CHANGES` (default 200) is the number of changed copies a file.
+//! The mutations come from a fixed seed, so that a failure is caused by the code and not by chance.
+//! Coverage-guided fuzzing with fresh seeds is `fuzz/run`; what it finds is kept in `fuzz/seeds/TARGET` and
+//! replayed here. `REPLAY_CHANGES` (default 200) is the number of mutated copies per file.
 
 #![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::unwrap_used, clippy::disallowed_methods)]
 
@@ -30,12 +30,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Inputs above this length are cut, as the fuzzer's own are.
+/// Inputs above this length are truncated, as the fuzzer does.
 const LONGEST: usize = 65_536;
-/// A runaway, on the slowest machine; an input takes milliseconds.
+/// Longest time for one input, even on the slowest machine; an input takes milliseconds.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Pieces that mean something to one parser or another.
+/// Fragments that mean something to one of the parsers.
 const PIECES: [&[u8]; 24] = [
     b"\r\n",
     b"\n",
@@ -63,7 +63,7 @@ const PIECES: [&[u8]; 24] = [
     b"\r\n\r\n",
 ];
 
-/// A small generator of pseudo-random numbers (xorshift64*): the same numbers for the same file.
+/// A small pseudo-random generator (xorshift64*), seeded by the file.
 struct Dice(u64);
 
 impl Dice {
@@ -76,7 +76,7 @@ impl Dice {
     }
 }
 
-/// A copy with one to four changes.
+/// A copy with one to four mutations.
 fn changed(file: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
     let mut copy = file.to_vec();
     for _ in 0..=dice.below(4) {
@@ -102,7 +102,7 @@ fn changed(file: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
     copy
 }
 
-/// The files of these folders, in the order of their names.
+/// The files of these folders, sorted by name.
 fn corpus(target: &str, more: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own = format!("fuzz/seeds/{target}");
@@ -121,7 +121,7 @@ fn corpus(target: &str, more: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-/// Runs one target over a corpus and changed copies of it.
+/// Runs one target over a corpus and mutated copies of it.
 fn replay(target: &str, more: &[&str], check: fn(&[u8])) {
     let changes = std::env::var("REPLAY_CHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
     let files = corpus(target, more);

@@ -1,7 +1,8 @@
-//! Mail of the kinds that people send, made by a seed: nothing repeats, nothing is friendly to a search.
+//! Mail of the kinds that people send, generated from a seed. Nothing repeats, and nothing makes a search
+//! easy.
 //!
-//! Each kind is a header (without its end) and a body of about the size asked for, with the empty line first, as the
-//! audit takes it.
+//! Each kind has a header (without the empty line after it) and a body of about the requested size that
+//! begins with the empty line, as the audit takes it.
 
 mod words;
 
@@ -14,13 +15,13 @@ use std::io::{Cursor, Write as _};
 
 /// One mail.
 pub(crate) struct Mail {
-    /// Content-Type and what else depends on the kind, each line with its CRLF.
+    /// Content-Type and other fields of this kind, each line with its CRLF.
     pub(crate) head: String,
-    /// The empty line and the content.
+    /// The empty line, then the content.
     pub(crate) body: Vec<u8>,
 }
 
-/// The kinds, in the order in which they are made.
+/// All kinds, in the order in which they are measured.
 pub(crate) const KINDS: [&str; 17] = [
     "letters",
     "prose",
@@ -41,7 +42,7 @@ pub(crate) const KINDS: [&str; 17] = [
     "thread",
 ];
 
-/// Xorshift (Marsaglia 2003): the same numbers for the same seed, everywhere.
+/// Xorshift (Marsaglia 2003): the same numbers for the same seed on every machine.
 struct Random(u64);
 
 impl Random {
@@ -60,7 +61,8 @@ impl Random {
         of[self.below(of.len())]
     }
 
-    /// A word: the place falls off as the product of two draws, which is near to how words are spread.
+    /// A word. The index is distributed like the product of two random numbers, which is close to natural
+    /// word frequencies.
     fn word(&mut self) -> &'static str {
         let all = words::ENGLISH;
         let place = self.below(all.len()) * self.below(all.len()) / all.len();
@@ -77,7 +79,7 @@ impl Random {
     }
 }
 
-/// Makes one mail of a kind with about `size` octets of body.
+/// Generates one mail of a kind with about `size` octets of body.
 pub(crate) fn mail(kind: &'static str, seed: u64, size: usize) -> Mail {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let random = &mut random;
@@ -124,7 +126,7 @@ pub(crate) fn mail(kind: &'static str, seed: u64, size: usize) -> Mail {
     Mail { head, body }
 }
 
-/// Lines of random letters, digits, blanks, `+` and `/`: each looks like base64.
+/// Lines of random letters, digits, spaces, `+` and `/`: each looks like base64.
 fn letters(random: &mut Random, size: usize) -> Vec<u8> {
     const ALL: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/  ";
     let mut text = Vec::with_capacity(size + 80);
@@ -269,7 +271,7 @@ fn quoted_printable(text: &str) -> Vec<u8> {
                 out.extend_from_slice(b"=\r\n");
                 column = 0;
             }
-            // A dot that begins a line would have to be stuffed (RFC 5321 §4.5.2).
+            // A dot at the start of a line would have to be stuffed (RFC 5321 §4.5.2).
             if octet == b'=' || octet >= 0x80 || (octet == b'.' && column == 0) {
                 out.extend_from_slice(format!("={octet:02X}").as_bytes());
                 column += 3;
@@ -285,7 +287,7 @@ fn quoted_printable(text: &str) -> Vec<u8> {
 
 const BOUNDARY: &str = "_000_AM0PR07MB4131";
 
-/// A short letter and a file in base64.
+/// A short text and a file in base64.
 fn attached(content_type: &str, name: &str, octets: &[u8]) -> (String, Vec<u8>) {
     let mut body = format!(
         "--{BOUNDARY}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nPlease find the file attached.\r\n\
@@ -298,7 +300,7 @@ fn attached(content_type: &str, name: &str, octets: &[u8]) -> (String, Vec<u8>) 
     (format!("Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\r\n"), body)
 }
 
-/// Segments as a camera writes them, then what looks like entropy-coded data.
+/// Segments as a camera writes them, then random data in place of the entropy-coded image.
 fn jpeg(random: &mut Random, size: usize) -> Vec<u8> {
     let mut file = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x02\x00\x00\x48\x00\x48\x00\x00\xff\xda\x00\x0c\x03\x01\x00\x02\x11\x03\x11\x00\x3f\x00".to_vec();
     for octet in random.octets(size) {
@@ -317,7 +319,7 @@ fn deflated(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-/// Pages of text in compressed streams, and pictures.
+/// Pages of text in compressed streams, and images.
 fn pdf(random: &mut Random, size: usize) -> Vec<u8> {
     let mut file =
         b"%PDF-1.5\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n".to_vec();
@@ -345,7 +347,7 @@ fn pdf(random: &mut Random, size: usize) -> Vec<u8> {
     file
 }
 
-/// A document with text and pictures, as Word packs them.
+/// A document with text and images, as Word writes it.
 fn docx(random: &mut Random, size: usize) -> Vec<u8> {
     let mut document = String::from("<?xml version=\"1.0\"?><w:document><w:body>");
     while document.len() < size {
@@ -368,7 +370,7 @@ fn docx(random: &mut Random, size: usize) -> Vec<u8> {
     };
     add("[Content_Types].xml", b"<Types/>");
     add("word/document.xml", document.as_bytes());
-    // Text packs well: the rest of the size is a picture.
+    // Text compresses well; the rest of the size is an image.
     add("word/media/image1.png", &random.octets(size * 4 / 5));
     archive.finish().map(Cursor::into_inner).unwrap_or_default()
 }
@@ -425,7 +427,7 @@ fn signed(random: &mut Random, size: usize) -> (String, Vec<u8>) {
     (head, body)
 }
 
-/// Two hundred parts, or as many as fit: pages and small pictures.
+/// Up to two hundred parts: HTML pages and small images.
 fn newsletter(random: &mut Random, size: usize) -> (String, Vec<u8>) {
     let parts = 200.min(size / 400).max(2);
     let mut body = Vec::with_capacity(size + 1_024);
@@ -444,7 +446,7 @@ fn newsletter(random: &mut Random, size: usize) -> (String, Vec<u8>) {
     (format!("Content-Type: multipart/related; boundary=\"{BOUNDARY}\"\r\n"), body)
 }
 
-/// Answers to answers, each quoted once more, with the heads of those before.
+/// Replies to replies: each is quoted once more, with the attribution lines before it.
 fn thread(random: &mut Random, size: usize) -> String {
     let mut text = String::with_capacity(size + 200);
     while text.len() < size {

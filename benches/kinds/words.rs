@@ -1,6 +1,6 @@
-//! What letters are made of: words by how often they come, and phrases of Japanese business mail.
+//! The vocabulary of generated letters: English words by frequency, and phrases of Japanese business mail.
 
-/// English words, the frequent first: a word is drawn with a weight that falls with its place.
+/// English words, the most frequent first; a word is drawn with a weight that falls with its index.
 pub(super) const ENGLISH: &[&str] = &[
     "the",
     "to",
@@ -147,7 +147,7 @@ pub(super) const ENGLISH: &[&str] = &[
     "estimate",
 ];
 
-/// What Japanese mail is made of.
+/// Phrases of Japanese mail.
 pub(super) const JAPANESE: &[&str] = &[
     "いつもお世話になっております。",
     "株式会社青空商事の",

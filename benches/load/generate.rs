@@ -1,8 +1,7 @@
-//! A load generator: so many sessions, so many messages, every answer recorded.
+//! A load generator: a number of sessions sends a number of messages and records every answer.
 //!
-//! Prints one line of JSON: how many were taken, how long it took, latencies. With `--log` each 250 is
-//! written down as it comes (time, Message-ID, recipients, answer): what the crash proofs compare with
-//! the sink's log.
+//! Prints one line of JSON: how many were accepted, how long it took, latencies. `--log` records each 250 as
+//! it comes (time, Message-ID, recipients, answer); the crash proofs compare that with the log of the sink.
 
 #[path = "../kinds/mod.rs"]
 mod kinds;
@@ -24,17 +23,17 @@ use tokio_rustls::TlsConnector;
 /// How sessions use their connections.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Mode {
-    /// One connection a session, message after message.
+    /// One connection per session, for all its messages.
     Keep,
-    /// A connection for each message; the latency is from connecting to the 250.
+    /// One connection per message; the latency is measured from connecting to the 250.
     Connect,
-    /// Opens the sessions, says EHLO, and waits until standard input ends.
+    /// Opens the sessions, sends EHLO, and waits for the end of standard input.
     Idle,
-    /// A connection for each, greeted, secured and closed: no mail.
+    /// Connections are greeted, secured and closed: no mail.
     Greet,
 }
 
-/// How connections are secured. No certificate is verified, and no session resumed.
+/// How connections are secured. Certificates are not verified, and sessions not resumed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Security {
     /// Plain text.
@@ -60,7 +59,7 @@ struct Options {
     /// Size of a message in octets.
     #[arg(long, default_value_t = 4096)]
     size: usize,
-    /// What the messages are: one of the kinds of `benches/kinds`.
+    /// The kind of messages: one of `benches/kinds`.
     #[arg(long, default_value = "prose", value_parser = kind)]
     kind: &'static str,
     /// Recipients of each message.
@@ -75,22 +74,22 @@ struct Options {
     /// MAIL FROM and From.
     #[arg(long, default_value = "hanako.sato@example.co.jp")]
     from: String,
-    /// Begins every Message-ID and recipient of this run.
+    /// Prefix of every Message-ID and recipient of this run.
     #[arg(long, default_value = "load")]
     prefix: String,
-    /// Put into the subject: a rule can act on it.
+    /// The subject; a rule can match it.
     #[arg(long, default_value = "load")]
     subject: String,
-    /// Writes down each 250.
+    /// Records each 250 in this file.
     #[arg(long)]
     log: Option<String>,
-    /// Connects again when the connection breaks, instead of ending with an error.
+    /// Reconnects when a connection breaks, instead of failing.
     #[arg(long)]
     persistent: bool,
     /// Each session waits this long after each message.
     #[arg(long, default_value_t = 0)]
     pause_ms: u64,
-    /// Ends after so many seconds, whatever was sent.
+    /// Stops after this many seconds.
     #[arg(long, default_value_t = 600)]
     seconds: u64,
 }
@@ -106,7 +105,7 @@ struct Shared {
     log: Option<Mutex<std::fs::File>>,
     mail: kinds::Mail,
     until: Instant,
-    /// When this run began: a mail of another run is another mail.
+    /// When this run began; part of the Message-IDs, so that each run sends new mail.
     run: u64,
 }
 
@@ -176,7 +175,7 @@ fn report(shared: &Shared, started_at: u64, elapsed: Duration) {
     );
 }
 
-/// Octets that a header takes, about.
+/// Approximate size of a header, in octets.
 const HEADER: usize = 300;
 
 fn kind(name: &str) -> Result<&'static str, String> {
@@ -186,7 +185,7 @@ fn kind(name: &str) -> Result<&'static str, String> {
         .ok_or_else(|| format!("no such kind; there are {}", kinds::KINDS.join(", ")))
 }
 
-/// Takes any certificate: this is a load, not a client.
+/// Accepts any certificate: this measures load, not security.
 #[derive(Debug)]
 struct Any(Arc<rustls::crypto::CryptoProvider>);
 
@@ -276,7 +275,7 @@ async fn connect(shared: &Shared) -> anyhow::Result<Line> {
     Ok(stream)
 }
 
-/// Reads one reply, with all its lines; an error when it does not begin with `code`.
+/// Reads one reply with all its lines; an error if its code is not `code`.
 async fn expect<S: AsyncBufRead + Unpin>(stream: &mut S, code: &str) -> anyhow::Result<String> {
     let mut line = String::new();
     loop {
@@ -360,7 +359,7 @@ async fn one(shared: &Shared, number: u64, kept: &mut Option<Line>) -> anyhow::R
     );
     // No line of any kind begins with a dot.
     let content = shared.mail.body.as_slice();
-    // One write for what fits one, as a mail client's library does.
+    // One write if it fits, like the library of a mail client.
     if content.len() <= 65_536 {
         let mut whole = header.into_bytes();
         whole.extend_from_slice(content);
@@ -385,14 +384,14 @@ async fn one(shared: &Shared, number: u64, kept: &mut Option<Line>) -> anyhow::R
     Ok(())
 }
 
-/// Counts one that went well.
+/// Counts a message that was accepted.
 fn took(shared: &Shared, started: Instant) {
     let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     shared.taken.fetch_add(1, Ordering::SeqCst);
     shared.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(took);
 }
 
-/// Opens sessions and keeps them until standard input ends.
+/// Opens sessions and keeps them open until standard input ends.
 async fn idle(shared: &Shared) -> anyhow::Result<()> {
     let mut open = Vec::new();
     for _ in 0..shared.options.sessions {

@@ -1,8 +1,8 @@
-//! An SMTP sink for load and crash tests: takes everything, counts it, forgets it.
+//! An SMTP sink for load and crash tests: accepts, counts and discards everything.
 //!
-//! It answers pipelined commands in one write, finds the final dot without copying the content, and can
-//! log each transaction (the oracle of the crash proofs) or misbehave on purpose (`--fault`). Two
-//! commands of its own: `XSTAT` tells the counters, `XRESET` sets them to zero.
+//! It answers pipelined commands in one write, finds the final dot without copying the content, and can log
+//! each transaction (the oracle of the crash proofs) or fail on purpose (`--fault`). It has two commands of
+//! its own: `XSTAT` returns the counters, `XRESET` sets them to zero.
 
 use anyhow::{Context, bail};
 use bytes::BytesMut;
@@ -17,14 +17,14 @@ use tokio::net::{TcpListener, TcpStream};
 /// An SMTP sink.
 #[derive(Parser)]
 struct Options {
-    /// Where to listen; port 0 is allowed, the address is printed.
+    /// Address to listen on; with port 0 the chosen address is printed.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: String,
-    /// Writes a line for each transaction: microseconds, sender, recipients, Message-ID, size.
+    /// Writes one line per transaction: microseconds, sender, recipients, Message-ID, size.
     #[arg(long)]
     log: Option<String>,
-    /// `STAGE=ACTION:SHARE`, such as `dot=451:0.05`, `rcpt=550:0.01`, `dot=drop:0.01`. Stages:
-    /// connect, mail, rcpt, data, dot, after (the message is taken, then the answer is lost).
+    /// `STAGE=ACTION:SHARE`, such as `dot=451:0.05`, `rcpt=550:0.01`, `dot=drop:0.01`. Stages: connect, mail,
+    /// rcpt, data, dot, after (the message is accepted, but the answer is lost).
     #[arg(long)]
     fault: Vec<String>,
     /// Waits this long before the answer to the final dot.
@@ -32,10 +32,10 @@ struct Options {
     delay_ms: u64,
 }
 
-/// What goes wrong, where, how often.
+/// A fault: at which stage, what happens, how often.
 struct Fault {
     stage: String,
-    /// A reply, or nothing for a cut connection.
+    /// A reply; `None` closes the connection.
     reply: Option<String>,
     share: f64,
 }
@@ -52,7 +52,7 @@ struct Shared {
     delay: Duration,
 }
 
-/// One transaction as far as it has come.
+/// The current transaction.
 #[derive(Default)]
 struct Transaction {
     sender: String,
@@ -91,7 +91,7 @@ async fn main() -> anyhow::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         let shared = Arc::clone(&shared);
-        // A connection that breaks is the client's business; the sink goes on.
+        // A broken connection is not an error of the sink.
         tokio::spawn(async move { serve(stream, &shared).await.ok() });
     }
 }
@@ -222,14 +222,15 @@ fn command(line: &[u8], transaction: &mut Transaction, output: &mut Vec<u8>, sha
     Next::Command
 }
 
-/// What stands between `<` and `>`.
+/// The text between `<` and `>`.
 fn angle(text: &str) -> String {
     let from = text.find('<').map_or(0, |at| at + 1);
     let to = text.rfind('>').unwrap_or(text.len());
     text.get(from..to).unwrap_or_default().to_owned()
 }
 
-/// Reads up to the final dot: octets of the content, and its Message-ID. What follows stays in `input`.
+/// Reads up to the final dot; returns the octets of the content and its Message-ID. What follows stays in
+/// `input`.
 async fn content(stream: &mut TcpStream, input: &mut BytesMut) -> anyhow::Result<(u64, String)> {
     let mut octets = 0u64;
     let mut message_id = None;
@@ -248,7 +249,7 @@ async fn content(stream: &mut TcpStream, input: &mut BytesMut) -> anyhow::Result
             let _ = input.split_to(at + 5);
             return Ok((octets + at as u64 + 2, message_id));
         }
-        // Keep what may be the beginning of the end.
+        // Keep octets that may belong to the final dot.
         if message_id.is_some() && input.len() > 4 {
             let done = input.len() - 4;
             octets += done as u64;
@@ -270,7 +271,7 @@ fn find_message_id(block: &[u8]) -> String {
     String::from_utf8_lossy(rest.get(from..to).unwrap_or_default()).into_owned()
 }
 
-/// Counts and logs a message, and answers the final dot; `false` closes the connection.
+/// Counts and logs a message and answers the final dot; `false` closes the connection.
 fn finish(
     transaction: &Transaction,
     octets: u64,
@@ -295,7 +296,7 @@ fn finish(
             or_dash(&transaction.sender),
             transaction.recipients.join(",")
         );
-        // The line stands in the file before the answer goes out: a message answered is a message logged.
+        // The line is in the file before the answer is sent: every answered message is logged.
         if log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes()).is_err() {
             return false;
         }

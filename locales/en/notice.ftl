@@ -233,3 +233,45 @@ head-subject = Journal of { $host }: { $entry }
 head-lead = The journal of { $host } ends with entry { $entry } now. Its head:
 head-keep = Keep this mail where nobody who works on the relay can change it. This command finds, at any later time, whether something up to this entry was changed or taken away:
 head-end = Such a mail comes every hour. One that does not come is a sign as well.
+
+# Approvers: their own links, what is decided, and help
+button-approve-split = Send individually
+button-approve-split-hint = Each recipient gets a mail of their own and sees nobody else. A page shows the mail first.
+button-give-back = Return it to its sender
+button-give-back-hint = Nothing is sent. A page shows the mail first and asks why.
+button-view-settled = Look at it
+settled-subject = [Decided] { $subject }
+settled-split = { $by } sent it individually: recipients do not see each other's addresses.
+settled-bcc = { $by } sent it with outside recipients in Bcc: they do not see each other's addresses.
+settled-as-is = { $by } sent it unchanged: recipients see each other's addresses.
+settled-returned = { $by } returned it to its sender. It was not sent.
+settled-taken-back = { $by } took it back. It was not sent.
+settled-expired = Nobody decided in time. It went back to its sender.
+settled-nothing = You don't need to do anything.
+digest-settled-subject = { $count ->
+    [one] [Decided] 1 mail
+   *[other] [Decided] { $count } mails
+}
+digest-settled-lead = { $count ->
+    [one] 1 mail that you were asked about has been decided. You don't need to do anything.
+   *[other] { $count } mails that you were asked about have been decided. You don't need to do anything.
+}
+digest-as-is = its sender asks to send it unchanged:
+digest-expiring = it goes back unsent soon
+foot-contact = Need help? { $contact }
+
+# Chat messages (Teams, Slack)
+hook-held = A mail is held and waits for a decision
+hook-decided = A held mail has been decided
+hook-who-sender = Its sender can send it individually without asking anybody. Approvers are asked if the sender asks, or does not answer.
+hook-who-approver = An approver has to decide.
+hook-recipients = { $count ->
+    [one] 1 recipient
+   *[other] { $count } recipients
+}
+hook-deadline = { $at } (then it goes back unsent)
+hook-label-people = To
+hook-label-risks = Risks
+hook-label-deadline = Deadline
+hook-open = Look at it and decide
+hook-open-decided = Look at it

@@ -628,3 +628,44 @@ desk-sort-cards = Contacts
 desk-sort-page = HTML
 desk-sort-program = Program
 desk-sort-other = File
+# Requests to send unchanged, deciding out of a mail, absences
+desk-notice-settled = who decided
+asked-tag = Requested
+asked-filter = Requests
+asked-filter-all = All
+asked-request = { $by } asks to send it unchanged
+asked-approve = Approve and send it unchanged…
+asked-decline = Decline (give a reason)…
+asked-open = Ask to send it unchanged…
+asked-title = Ask to send it unchanged
+asked-text = You say why all recipients may see each other's addresses. An approver decides; nothing is sent until then.
+asked-missing = Say why all recipients may see each other's addresses.
+asked-do = Send the request
+decide-title = Decide on a mail
+decide-split-title = Send this mail individually?
+decide-split-text = { $count ->
+    [one] The recipient gets a mail of their own.
+   *[other] Each of the { $count } recipients gets a mail of their own and sees nobody else. You can undo it for a moment.
+}
+decide-split-do = Send individually
+decide-return-title = Return this mail to its sender?
+decide-return-text = Nothing is sent. Choose what its sender should do:
+decide-return-other = Another reason
+decide-return-do = Return with this reason
+decide-reason-missing = Nothing was done. Choose or write why it goes back.
+decide-as-is-desk = To send it unchanged, decide at the desk.
+decide-at-desk = Open it at the desk (sign-in needed)
+link-away-text = Nothing was done. You said that you are away: { $deputies } decides in your place. At the desk you can say that you are back, or decide yourself.
+link-no-approver-text = Nothing was done. You do not decide on this mail, or not any more.
+link-mail-off-text = Nothing was done. Mails do not decide here any more: decide at the desk.
+away-title = Away
+away-text = While you are away, somebody else is asked in your place and may decide. Mail that already waits stays with you as well.
+away-now = You are away up to and including { $until }. { $deputy } is asked in your place.
+away-back = I am back
+away-until = Last day away
+away-who = Deputy
+away-do = Save
+away-nobody = Nobody else decides on the same mail as you. Ask the administrator to name a deputy.
+away-day = Nothing was changed. Choose a day from today on, within a year.
+away-deputy = Nothing was changed. Choose a deputy from the list.
+away-not-yours = Nothing was changed. You can only set your own absence.

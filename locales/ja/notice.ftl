@@ -213,3 +213,36 @@ head-subject = { $host } の記録の末尾：{ $entry }
 head-lead = { $host } の記録は、いま項目 { $entry } で終わっています。末尾の値：
 head-keep = このメールは、リレーを操作する人が変更できない場所に保管してください。次のコマンドで、この項目までに書き換えや削除があったかどうかを、後からいつでも確かめられます。
 head-end = このメールは1時間ごとに届きます。届かないこと自体も異常の知らせです。
+
+# 承認者: メールからの判断、判断済みのお知らせ、問い合わせ先
+button-approve-split = 個別に送信する
+button-approve-split-hint = 宛先ごとに別々のメールになり、ほかの人のアドレスは見えません。次の画面で内容を確認できます。
+button-give-back = 差し戻す
+button-give-back-hint = 誰にも送信しません。次の画面で内容を確認し、理由を選びます。
+button-view-settled = 内容を確認する
+settled-subject = 【対応済み】{ $subject }
+settled-split = { $by } が個別に送信しました。宛先どうしのアドレスは見えません。
+settled-bcc = { $by } が社外の宛先を Bcc にして送信しました。宛先どうしのアドレスは見えません。
+settled-as-is = { $by } が元のまま送信しました。宛先どうしのアドレスが見えます。
+settled-returned = { $by } が差出人に差し戻しました。送信していません。
+settled-taken-back = { $by } が送信を取り消しました。送信していません。
+settled-expired = 期限までに判断がなかったため、差出人に戻しました。送信していません。
+settled-nothing = 操作は必要ありません。
+digest-settled-subject = 【対応済み】{ $count }件のメール
+digest-settled-lead = 判断をお願いしていた{ $count }件のメールは、対応が済みました。操作は必要ありません。
+digest-as-is = 差出人が、元のまま送る承認を申請しています。
+digest-expiring = まもなく期限を過ぎ、差出人に戻されます
+foot-contact = 困ったときは：{ $contact }
+
+# チャット（Teams、Slack）
+hook-held = メールが保留され、判断を待っています
+hook-decided = 保留されていたメールは対応が済みました
+hook-who-sender = 差出人は、誰にも確認せずに個別に送信できます。差出人が申請したとき、または操作しないときに、承認者にお知らせします。
+hook-who-approver = 承認者の判断が必要です。
+hook-recipients = 宛先{ $count }名
+hook-deadline = { $at }（過ぎると送信せずに差出人に戻します）
+hook-label-people = 宛先
+hook-label-risks = 注意点
+hook-label-deadline = 期限
+hook-open = 内容を確認して判断する
+hook-open-decided = 内容を確認する

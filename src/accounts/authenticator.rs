@@ -1,5 +1,5 @@
-//! Judges what clients claim: within the bounds of guessing, by the source of accounts; and says as whom
-//! they may send.
+//! Verifies what clients claim in AUTH, limits failed attempts, and tells which addresses a user may send
+//! from.
 
 use super::guesses::{Guess, Guesses};
 use super::{Account, Accounts, Down, Senders, key};
@@ -14,34 +14,34 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Somebody whose claim was believed.
+/// An authenticated user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The account's name.
     pub name: String,
-    /// Its own address, where it has one.
+    /// The account's first address, if it has one.
     pub address: Option<Address>,
-    /// As whom it may send.
+    /// The addresses it may send from.
     pub senders: Senders,
 }
 
 impl Identity {
-    /// What the record calls it: its address, else its name.
+    /// The name for log and records: its address, or the account's name if it has none.
     pub fn label(&self) -> String {
         self.address.as_ref().map_or_else(|| self.name.clone(), |address| address.as_str().to_owned())
     }
 }
 
-/// What a claim comes to.
+/// The result of verifying a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Believed.
+    /// The claim is right.
     Right(Box<Identity>),
-    /// 535 5.7.8.
+    /// The credentials are wrong: 535 5.7.8.
     Wrong,
-    /// 454 4.7.0: not looked at, for too many were wrong before.
+    /// Not checked, because of too many failed attempts: 454 4.7.0.
     TooMany,
-    /// 454 4.7.0: the source cannot answer.
+    /// The source of accounts is unavailable: 454 4.7.0.
     Down(Down),
 }
 
@@ -56,7 +56,7 @@ impl Decision {
     }
 }
 
-/// Counts for the metrics. Cheap to clone; all clones are one.
+/// Metrics. Cheap to clone; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     auth: Family<ByResult, Counter>,
@@ -74,23 +74,19 @@ struct ByWhy {
 }
 
 impl Counts {
-    /// Counts a sender that was refused: `mail-from`, `header`, `tenant`, `relay`.
+    /// Counts a refused sender. `why` is `mail-from`, `header`, `tenant`, `relay` or `journal`.
     pub fn refused(&self, why: &'static str) {
         self.refused.get_or_create(&ByWhy { why }).inc();
     }
 
-    /// Puts the numbers among the others.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "auth",
-            "Claims of clients to be somebody, by what they came to",
-            self.auth.clone(),
-        );
+        registry.register("auth", "AUTH attempts of clients, by result", self.auth.clone());
         registry.register("refused_senders", "Transactions refused for their sender", self.refused.clone());
     }
 }
 
-/// Judges claims.
+/// Verifies claims.
 pub struct Authenticator {
     accounts: Arc<dyn Accounts>,
     guesses: Arc<Guesses>,
@@ -105,7 +101,8 @@ impl std::fmt::Debug for Authenticator {
 }
 
 impl Authenticator {
-    /// Accounts, with the addresses that users may send as beside their own, by [`key`].
+    /// An authenticator. `send_as` are the addresses that users may send from in addition to their own, by
+    /// [`key`].
     pub fn new(
         accounts: Arc<dyn Accounts>,
         guesses: Arc<Guesses>,
@@ -115,12 +112,12 @@ impl Authenticator {
         Self { accounts, guesses, send_as, counts }
     }
 
-    /// Which mechanisms the source can serve.
+    /// The mechanisms that the source of accounts supports.
     pub fn mechanisms(&self) -> Mechanisms {
         self.accounts.mechanisms()
     }
 
-    /// Judges a password or a token.
+    /// Verifies a password or a token.
     pub async fn judge(&self, claim: &Claim, client: IpAddr) -> Decision {
         let decision = match self.guesses.begin(&key(claim.user()), client) {
             None => Decision::TooMany,
@@ -139,7 +136,11 @@ impl Authenticator {
         decision
     }
 
-    /// SCRAM begins: the user's keys, and the guess that the proof will be.
+    /// Begins SCRAM: returns the user's keys (made up if there is no such user) and the attempt, which
+    /// counts as failed until [`Self::proof`].
+    ///
+    /// # Errors
+    /// There were too many failed attempts, or the source of accounts is unavailable.
     pub fn lookup(&self, user: &str, client: IpAddr) -> Result<(Keys, Guess), Decision> {
         let found = match self.guesses.begin(&key(user), client) {
             None => Err(Decision::TooMany),
@@ -157,7 +158,7 @@ impl Authenticator {
         found
     }
 
-    /// SCRAM ended.
+    /// Ends SCRAM. `proven` says whether the client's proof was right.
     pub fn proof(&self, user: &str, guess: &Guess, proven: bool) -> Decision {
         let account = if proven { self.accounts.account(user) } else { None };
         let decision = self.settle(guess, Ok(account));
@@ -198,7 +199,7 @@ mod tests {
     use secrecy::{ExposeSecret, SecretString};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// One account, `hanako` with `pencil`; the password `down` breaks the source.
+    /// One account, `hanako` with the password `pencil`. The password `down` makes the source fail.
     #[derive(Default)]
     struct One {
         asked: AtomicUsize,

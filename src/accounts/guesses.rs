@@ -1,21 +1,20 @@
-//! How often somebody may guess.
+//! Limits guesses at passwords.
 //!
-//! A *source* is an IPv4 address or an IPv6 /64. A source that once gave an account's right password is
-//! *known* for it, for 30 days from the last time.
+//! A *source* is an IPv4 address or an IPv6 /64. A source that gave the right password of an account is
+//! *known* for that account, for 30 days from the last time.
 //!
-//! | who guesses | evaluated within an hour, at most |
+//! | guesses by | most guesses evaluated within an hour |
 //! |---|---|
-//! | all sources together that are not known for the account | 20 for each account |
-//! | one source, at accounts it is not known for | 100 |
+//! | all sources that are not known for an account, together | 20 for each account |
+//! | one source, at all accounts it is not known for | 100 |
 //! | one source, at an account it is known for | 100 |
 //!
-//! So an attacker with any number of addresses has 20 guesses an hour at an account, and whoever signs
-//! in from where they always do is not locked out by that. What is not evaluated is answered before
-//! anything is looked up, so the answer says nothing about the password or whether there is such an
-//! account.
+//! An attacker with any number of addresses thus has 20 guesses an hour at an account, and users who sign
+//! in from their usual source are not locked out meanwhile. A guess over the limit is refused before
+//! any look-up, so the reply reveals neither whether the password is right nor whether the account exists.
 //!
-//! Memory is bounded: counts are kept in a fixed number of slots, and names and sources that fall into
-//! the same slot share its count. Guesses at a million names cannot push out the count of one.
+//! Memory is bounded: counts are kept in a fixed number of slots, and names or sources in the same slot share
+//! a count. Guesses at a million names therefore cannot evict the count of one.
 
 use crate::clock::{Clock, Timestamp};
 use std::collections::HashMap;
@@ -24,41 +23,42 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Guesses at one account from sources that are not known for it.
+/// Most guesses at one account from sources not known for it, within the window.
 pub const PER_ACCOUNT: usize = 20;
-/// Guesses from one source.
+/// Most guesses from one source, within the window.
 pub const PER_SOURCE: usize = 100;
-/// The time in which they count.
+/// How long a guess counts.
 const WINDOW: Duration = Duration::from_hours(1);
 /// How long a source stays known.
 const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
-/// Slots for counts, of accounts and of sources each.
+/// Number of slots for accounts, and for sources.
 const SLOTS: u64 = 16_384;
-/// Known pairs of account and source.
+/// Most known pairs of account and source.
 const MOST_KNOWN: usize = 65_536;
 
-/// A source that is known is written down again when it was last a day or more ago.
+/// How long until a known source that is still used is stored again.
 const WRITTEN_FOR: Duration = Duration::from_hours(24);
 
 /// A source that is known for an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownSource {
-    /// The account, by its key.
+    /// The account's [`key`](super::key).
     pub account: String,
-    /// An IPv4 address, or the first of an IPv6 /64.
+    /// An IPv4 address, or the first address of an IPv6 /64.
     pub network: IpAddr,
     /// When it last gave the right password.
     pub last: Timestamp,
 }
 
 impl KnownSource {
-    /// When it is known no more.
+    /// Until when the source stays known.
     pub fn until(&self) -> Timestamp {
         self.last.plus(KNOWN_FOR)
     }
 }
 
-/// Counts guesses. Counts are lost with the process; who is known can be told, and learnt again.
+/// Counts guesses. The counts are lost with the process. Known sources can be stored ([`Self::fresh`]) and
+/// loaded again ([`Self::learn`]).
 pub struct Guesses {
     clock: Arc<dyn Clock>,
     hasher: RandomState,
@@ -78,7 +78,7 @@ struct State {
     known: HashMap<u64, Known>,
 }
 
-/// Moments within the last hour.
+/// The times of guesses within the last hour.
 #[derive(Default)]
 struct Window(Vec<Timestamp>);
 
@@ -86,13 +86,13 @@ struct Known {
     account: Box<str>,
     network: IpAddr,
     last: Timestamp,
-    /// As it was written down last.
+    /// The value of `last` when it was stored.
     written: Option<Timestamp>,
     guesses: Window,
 }
 
 impl Window {
-    /// Whether one more is within bounds; then it counts.
+    /// Counts a guess and returns true, unless the limit is reached.
     fn admit(&mut self, now: Timestamp, most: usize) -> bool {
         self.forget(now);
         let room = self.0.len() < most;
@@ -102,7 +102,7 @@ impl Window {
         room
     }
 
-    /// Moments that lie ahead (the clock was set back) count as now.
+    /// Drops guesses that no longer count. Times in the future (the clock was set back) become `now`.
     fn forget(&mut self, now: Timestamp) {
         self.0.retain(|moment| now.since(*moment) < WINDOW);
         for moment in &mut self.0 {
@@ -117,7 +117,7 @@ impl Window {
     }
 }
 
-/// A guess that is being evaluated, and counts until it is said to have been right.
+/// A guess being evaluated. It counts until [`Guesses::right`] or [`Guesses::take_back`].
 #[derive(Debug)]
 pub struct Guess {
     account: u64,
@@ -130,12 +130,13 @@ pub struct Guess {
 }
 
 impl Guesses {
-    /// Nobody has guessed yet.
+    /// Without any guesses or known sources.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, hasher: RandomState::new(), state: Mutex::default() }
     }
 
-    /// Whether a guess at the account (by its key) may be evaluated now; then it counts.
+    /// Counts a guess at an account, named by its [`key`](super::key). `None` if the limit is reached: the
+    /// guess must not be evaluated.
     pub fn begin(&self, account: &str, address: IpAddr) -> Option<Guess> {
         let now = self.clock.now();
         let prefix = source(address);
@@ -161,14 +162,14 @@ impl Guesses {
         Some(guess(false))
     }
 
-    /// It was right: it does not count, and its source is known from now on.
+    /// The guess was right: it does not count, and its source becomes known.
     pub fn right(&self, guess: &Guess) {
         self.take_back(guess);
         let source = KnownSource { account: guess.name.to_string(), network: guess.network, last: guess.at };
         self.know(guess.pair, source, None);
     }
 
-    /// These were known before.
+    /// Adds sources known from before the start.
     pub fn learn(&self, sources: Vec<KnownSource>) {
         for source in sources {
             let written = Some(source.last);
@@ -176,7 +177,8 @@ impl Guesses {
         }
     }
 
-    /// Those that are to be written down: new since this was asked last, or not written for a day.
+    /// The known sources to store: those that are new since the last call, or were stored a day ago or
+    /// earlier and used since.
     pub fn fresh(&self) -> Vec<KnownSource> {
         let mut state = self.lock();
         let due =
@@ -209,7 +211,7 @@ impl Guesses {
         known.last = last;
     }
 
-    /// It was not evaluated after all: it does not count.
+    /// The guess was not evaluated after all: it does not count.
     pub fn take_back(&self, guess: &Guess) {
         let mut state = self.lock();
         if guess.known {
@@ -231,7 +233,7 @@ impl Guesses {
     }
 }
 
-/// What counts as one place: whoever has one address of an IPv6 /64 has them all.
+/// The source of an address. A host with one address of an IPv6 /64 usually has all of them.
 fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
@@ -260,7 +262,7 @@ mod tests {
         let home = v4(9_999);
         let guess = guesses.begin("hanako", home).unwrap();
         guesses.right(&guess);
-        // Over three hours; at every moment the hour behind it must have at most 20.
+        // Over three hours; no hour may contain more than 20.
         let mut evaluated: Vec<Timestamp> = Vec::new();
         for number in 0..10_000 {
             if guesses.begin("hanako", v4(number % 200)).is_some() {
@@ -293,7 +295,7 @@ mod tests {
         clock.advance_millis(24 * 3_600_000);
         sign_in(&guesses);
         assert_eq!(guesses.fresh().len(), 1);
-        // after a restart: guesses from everywhere lock out everybody but who is known
+        // after a restart, guesses from everywhere lock out all but known sources
         let again = Guesses::new(clock.clone());
         again.learn(told);
         for number in 0..1_000 {

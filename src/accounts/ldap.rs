@@ -1,12 +1,11 @@
-//! Accounts in a directory (LDAP, RFC 4511): a password is right when a simple bind with it succeeds.
+//! Accounts in an LDAP directory (RFC 4511): a password is right if a simple bind with it succeeds.
 //!
-//! Two ways to the entry: a template (`uid={user},ou=people,dc=…`), or a search under a base with a
-//! service account, then a bind as what was found. What a client wrote goes into neither unescaped
-//! (RFC 4514, RFC 4515). An empty password never comes here: a bind with one would be anonymous and
-//! succeed (RFC 4513 §5.1.2).
+//! The entry of a user is found by a template for the DN (`uid={user},ou=people,dc=…`), or by a search with
+//! a service account. The user name is escaped in both (RFC 4514, RFC 4515). Empty passwords are rejected
+//! here: a bind with one would succeed without authentication (RFC 4513 §5.1.2).
 //!
-//! The own addresses are read from the entry. Passwords travel over TLS only, unless the admin says
-//! otherwise in as many words.
+//! The user's addresses are read from the entry. Passwords are sent over TLS only, unless the configuration
+//! explicitly turns it off.
 
 use super::remembered::Remembered;
 use super::{Account, Accounts, Down};
@@ -26,51 +25,52 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// The directory has so long for each answer.
+/// Timeout for each answer of the directory.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Most conversations with it at once.
+/// Most concurrent connections to it.
 const AT_ONCE: usize = 16;
-/// `invalidCredentials`, and `noSuchObject` for a template that names nobody (RFC 4511 §4.1.9).
+/// Result codes that mean wrong credentials: `invalidCredentials`, and `noSuchObject` if a template names
+/// no entry (RFC 4511 §4.1.9).
 const WRONG: [u32; 2] = [49, 32];
 
-/// Where the directory is and how people are found in it.
+/// LDAP settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `ldaps://host`, or `ldap://host` with STARTTLS.
     pub url: String,
-    /// How the way is secured.
+    /// TLS.
     pub tls: Security,
-    /// Certificate authorities trusted beside the system's, PEM.
+    /// PEM file of certificate authorities trusted in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// How to the entry.
+    /// How to find the entry of a user.
     pub find: Find,
-    /// Attributes with mail addresses, with or without `smtp:` before them.
+    /// Attributes that contain mail addresses, with or without the prefix `smtp:`.
     pub addresses: Vec<String>,
 }
 
-/// How the connection is secured.
+/// TLS towards the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// TLS from the first byte.
+    /// Implicit TLS.
     Implicit,
-    /// STARTTLS, or nothing.
+    /// STARTTLS, required.
     StartTls,
-    /// Passwords in the clear.
+    /// No TLS: passwords are sent in plain text.
     Off,
 }
 
-/// From a user's name to its entry.
+/// How to find the entry of a user.
 #[derive(Clone, Debug)]
 pub enum Find {
     /// A DN with `{user}` in it.
     Template(String),
     /// A search.
     Search {
-        /// Below this DN.
+        /// The base DN.
         base: String,
-        /// With `{user}` in it.
+        /// The filter, with `{user}` in it.
         filter: String,
-        /// As whom, and the file with the password; `None` is anonymous.
+        /// DN and password of the service account; `None` searches anonymously.
         service: Option<(String, SecretString)>,
     },
 }
@@ -81,7 +81,7 @@ pub struct LdapAccounts {
     remembered: Remembered,
 }
 
-/// The way to it.
+/// The connection settings.
 struct Directory {
     settings: Settings,
     tls: Option<Arc<ClientConfig>>,
@@ -89,7 +89,11 @@ struct Directory {
 }
 
 impl LdapAccounts {
-    /// Sets up TLS; does not connect. The error is a sentence for the admin.
+    /// Sets up TLS; does not connect.
+    ///
+    /// # Errors
+    /// The CA file cannot be read, or there is no certificate authority. The error is a text for the
+    /// administrator.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, String> {
         let tls = match settings.tls {
             Security::Off => None,
@@ -99,7 +103,7 @@ impl LdapAccounts {
         Ok(Self { directory, remembered: Remembered::new(clock) })
     }
 
-    /// In a task of its own: an answer that the library cannot read ends that task, and no more.
+    /// Asks the directory in a separate task, so that a panic of the LDAP library ends only that task.
     async fn ask(&self, user: &str, password: &SecretString) -> Result<Option<Account>, Down> {
         let url = &self.directory.settings.url;
         let (directory, user, password) = (Arc::clone(&self.directory), user.to_owned(), password.clone());
@@ -137,7 +141,7 @@ impl Directory {
         Ok(ldap)
     }
 
-    /// Binds as the user; the account, if the password is right.
+    /// Binds as the user; returns the account if the password is right.
     async fn ask(&self, user: &str, password: &SecretString) -> Result<Option<Account>, LdapError> {
         let mut ldap = self.connect().await?;
         let dn = match &self.settings.find {
@@ -152,7 +156,7 @@ impl Directory {
                     .await?
                 {
                     Some(entry) => entry.dn,
-                    // Nobody is asked for all the same, so that it takes as long.
+                    // Bind as a non-existent entry, so that the answer takes as long.
                     None => format!("cn=nobody,{base}"),
                 }
             }
@@ -169,7 +173,7 @@ impl Directory {
         Ok(Some(account))
     }
 
-    /// The one entry that is found: of several nobody can tell which is meant.
+    /// The entry found; `None` if there is none or more than one.
     async fn search(
         &self,
         ldap: &mut Ldap,
@@ -213,7 +217,7 @@ fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
             .ok_or_else(|| format!("ca_file {} cannot be read as certificates in PEM", file.display()))?,
     };
     let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
-        .map_err(|error| format!("no certificate authority to verify the directory with: {error}"))?;
+        .map_err(|error| format!("no certificate authorities to verify the directory with: {error}"))?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be set up: {error}"))?

@@ -1,10 +1,11 @@
-//! Who may send, and as whom: accounts, their passwords, and the addresses that are theirs.
+//! Accounts: who may send, with which password, and from which addresses.
 //!
-//! * [`Accounts`] where accounts are: [`file`], [`ldap`], [`upstream`]
-//! * [`Authenticator`] judges what clients claim, within the bounds of [`guesses`]
-//! * [`senders`] which addresses an identity may write in MAIL FROM and From
-//! * [`tenant`] whose mail it is that comes from a host many share
-//! * [`remembered`] an answer that need not be asked for twice within a minute
+//! * [`Accounts`] a source of accounts: [`file`], [`ldap`] or [`upstream`]
+//! * [`Authenticator`] verifies what clients claim, within the limits of [`guesses`]
+//! * [`senders`] the addresses that a user may write in MAIL FROM and From
+//! * [`tenant`] recognises our own mail from a mail host that many organisations share
+//! * [`remembered`] caches right passwords for a minute
+//! * [`password`] hashes passwords
 
 mod authenticator;
 pub mod file;
@@ -27,17 +28,17 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// An account, as its source knows it.
+/// An account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Its name, as its source writes it.
+    /// The name, as spelt in the source of accounts.
     pub name: String,
-    /// The addresses that are its own; the first is where notices go.
+    /// The account's own addresses. Notices go to the first.
     pub addresses: Vec<Address>,
 }
 
 impl Account {
-    /// An account whose name may be its address.
+    /// An account with this name. If the name is an address, it is the account's address.
     pub fn named(name: impl Into<String>) -> Self {
         let name = name.into();
         let addresses = Address::parse(&name).into_iter().collect();
@@ -45,20 +46,20 @@ impl Account {
     }
 }
 
-/// What somebody may be at the desk, beyond a sender of their own mail.
+/// A role at the desk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Decides on what is assigned to their addresses.
+    /// May decide on holds assigned to their addresses.
     Approver,
-    /// Sees everything but contents.
+    /// May see everything except contents.
     Auditor,
-    /// Sees and does everything.
+    /// May see and do everything.
     Admin,
 }
 
 impl Role {
-    /// As it is written.
+    /// The role as written in configuration and files.
     pub fn text(self) -> &'static str {
         match self {
             Self::Approver => "approver",
@@ -74,35 +75,41 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Self, String> {
         let all = [Self::Approver, Self::Auditor, Self::Admin];
         let found = all.into_iter().find(|role| role.text() == text);
-        found.ok_or_else(|| format!("`{text}` is no role: there are approver, auditor and admin"))
+        found.ok_or_else(|| format!("`{text}` is not a role: there are approver, auditor and admin"))
     }
 }
 
-/// What an account is at the desk.
+/// An account as the desk sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AtDesk {
     /// Its roles.
     pub roles: Vec<Role>,
-    /// Another text whenever roles, addresses or password are others.
+    /// Changes whenever roles, addresses or password change. Sessions with another stamp end.
     pub stamp: String,
 }
 
-/// The source cannot answer now; for the log.
+/// The source of accounts is unavailable; a text for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Down(pub String);
 
-/// Where accounts are. `Ok(None)` is "no": no such account, or not its password; which of the two, nobody
-/// learns, not by the time it takes either.
+/// A source of accounts. `Ok(None)` means either no such account or a wrong password. Implementations must not
+/// reveal which, not even by the time they take.
 #[async_trait::async_trait]
 pub trait Accounts: Send + Sync + 'static {
-    /// Which mechanisms it can serve.
+    /// The mechanisms it supports.
     fn mechanisms(&self) -> Mechanisms;
 
-    /// Whether the password (prepared, not empty) is this user's.
+    /// Verifies a password, which is in prepared form and not empty.
+    ///
+    /// # Errors
+    /// The source is unavailable.
     async fn password(&self, user: &str, password: &SecretString) -> Result<Option<Account>, Down>;
 
-    /// Whether the bearer token is this user's.
+    /// Verifies a bearer token.
+    ///
+    /// # Errors
+    /// The source is unavailable.
     async fn token(
         &self,
         _mechanism: Mechanism,
@@ -112,18 +119,24 @@ pub trait Accounts: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// The SCRAM keys of this user; where there are none, such as nobody can know the password of.
+    /// The SCRAM keys of a user, or made-up keys that no password matches if there are none.
+    ///
+    /// # Errors
+    /// The source has no SCRAM keys, or is unavailable.
     fn keys(&self, _user: &str) -> Result<Keys, Down> {
         Err(Down("this source has no SCRAM keys".to_owned()))
     }
 
-    /// What a user is at the desk; `None` where there is no such user any more. A source that cannot say
-    /// gives no roles.
+    /// Roles and stamp of a user; `None` if the user does not exist any more. A source without this
+    /// information returns no roles.
     fn at_desk(&self, _user: &str) -> Option<AtDesk> {
         Some(AtDesk::default())
     }
 
-    /// Whether it can be reached, in a sentence.
+    /// Checks that the source can be reached; returns a text for the administrator.
+    ///
+    /// # Errors
+    /// The source is unavailable.
     async fn probe(&self) -> Result<String, Down>;
 
     /// The account of a user whose SCRAM proof was right.
@@ -132,9 +145,8 @@ pub trait Accounts: Send + Sync + 'static {
     }
 }
 
-/// The form in which user names are compared: people write their own in any case, and directories take
-/// no notice of blanks around and between words (RFC 4518 §2.6.1), so a name with more of them is no
-/// other to guess at.
+/// The form in which user names are compared: in lower case, with spaces normalised. Directories ignore
+/// additional spaces (RFC 4518 §2.6.1), so spellings that differ in them must share one limit on guesses.
 pub fn key(user: &str) -> String {
     user.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,7 @@
-//! Passwords: hashed with argon2id, verified a few at a time.
+//! Hashes and verifies passwords with argon2id.
 //!
-//! Each hash takes 19 MiB and some milliseconds on purpose (OWASP's figures: 19 MiB, 2 rounds), so only
-//! as many run at once as there are processors, and whoever waits too long is told to come again.
+//! Each hash deliberately takes 19 MiB and some milliseconds (OWASP recommends 19 MiB and 2 iterations). Only a
+//! few run at once, and a client that waits too long gets a temporary error.
 
 use super::Down;
 use argon2::password_hash::phc::PasswordHash;
@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Most hashes at once, however many processors there are.
+/// Most concurrent hashes, however many CPU cores there are.
 const MOST_AT_ONCE: usize = 4;
-/// How long one may wait for its turn.
+/// How long a client may wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bounds for hashes that were made elsewhere: memory in KiB, rounds, lanes.
+/// Limits for hashes made elsewhere: memory in KiB, iterations, lanes.
 const MOST: (u32, u32, u32) = (262_144, 16, 16);
 
-/// A stored hash, known to be one that can be verified.
+/// A stored hash that can be verified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hash(String);
 
@@ -30,16 +30,23 @@ impl std::fmt::Debug for Hash {
 }
 
 impl Hash {
-    /// Hashes a prepared password with a fresh salt.
+    /// Hashes a prepared password with a new salt.
+    ///
+    /// # Errors
+    /// The hash function failed. The error is a text for the administrator.
     pub fn make(password: &str) -> Result<Self, String> {
         let hash = Argon2::default().hash_password(password.as_bytes());
         hash.map(|hash| Self(hash.to_string()))
             .map_err(|error| format!("the password cannot be hashed: {error}"))
     }
 
-    /// Reads a stored one: `$argon2id$v=19$m=…,t=…,p=…$SALT$HASH`.
+    /// Parses a stored hash: `$argon2id$v=19$m=…,t=…,p=…$SALT$HASH`.
+    ///
+    /// # Errors
+    /// It is not an argon2id hash, or its parameters exceed the limits. The error continues a sentence
+    /// that begins with the name of the value.
     pub fn read(text: &str) -> Result<Self, String> {
-        let wrong = "is no argon2id hash; `sekisho user passwd` writes one";
+        let wrong = "is not an argon2id hash; `sekisho user passwd` writes one";
         let hash = PasswordHash::new(text).map_err(|_| wrong.to_owned())?;
         let known = hash.algorithm.as_str() == Algorithm::Argon2id.as_str() && hash.hash.is_some();
         let params = argon2::Params::try_from(&hash).ok().filter(|_| known).ok_or(wrong)?;
@@ -49,7 +56,7 @@ impl Hash {
         Ok(Self(text.to_owned()))
     }
 
-    /// As it is stored.
+    /// The hash as stored.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -72,7 +79,10 @@ impl Default for Hashing {
 }
 
 impl Hashing {
-    /// Whether the password is the one that was hashed.
+    /// Whether the password matches the hash.
+    ///
+    /// # Errors
+    /// Too many passwords are waiting to be verified.
     pub async fn verify(&self, hash: Hash, password: SecretString) -> Result<bool, Down> {
         let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.0).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(Down("too many passwords to verify at once".to_owned())) };
@@ -105,10 +115,10 @@ mod tests {
     fn only_argon2id_within_bounds_is_taken() {
         let sound = Hash::make("x").unwrap().0;
         for (text, part) in [
-            ("pencil".to_owned(), "no argon2id"),
-            (String::new(), "no argon2id"),
-            ("$2b$12$abcdefghijklmnopqrstuv".to_owned(), "no argon2id"),
-            (sound.replace("argon2id", "argon2i"), "no argon2id"),
+            ("pencil".to_owned(), "not an argon2id"),
+            (String::new(), "not an argon2id"),
+            ("$2b$12$abcdefghijklmnopqrstuv".to_owned(), "not an argon2id"),
+            (sound.replace("argon2id", "argon2i"), "not an argon2id"),
             (sound.replace("m=19456", "m=4000000"), "asks for more"),
             (sound.replace("t=2", "t=999"), "asks for more"),
         ] {

@@ -1,6 +1,6 @@
-//! A right answer, remembered for a minute: mail clients sign in for every message, and the source they
-//! are asked for may be far away. Kept is a keyed hash of name and password; the key is lost with the
-//! process. A wrong answer is never remembered.
+//! Caches right passwords for a minute, because mail clients authenticate for every message and the source
+//! of accounts may be slow. The cache stores a keyed hash of name and password; the key exists only in
+//! this process. Wrong passwords are not cached.
 
 use super::{Account, key};
 use crate::clock::{Clock, Timestamp};
@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long an answer is good for.
+/// How long an entry is valid.
 const FRESH: Duration = Duration::from_mins(1);
-/// Most answers kept.
+/// Most entries.
 const MOST: usize = 10_000;
 
-/// Answers that were right.
+/// The cache of right passwords.
 pub struct Remembered {
     clock: Arc<dyn Clock>,
     secret: hmac::Key,
@@ -23,7 +23,7 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// Nothing yet.
+    /// An empty cache.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         #[expect(clippy::disallowed_methods, reason = "a key, which no history depends on")]
         let secret: [u8; 32] = rand::random();
@@ -39,7 +39,7 @@ impl Remembered {
         context.sign().as_ref().to_vec()
     }
 
-    /// The account, if these were right within the last minute.
+    /// The account, if these credentials were right within the last minute.
     pub fn recall(&self, user: &str, secret: &SecretString) -> Option<Account> {
         let now = self.clock.now();
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,7 +47,7 @@ impl Remembered {
         (*at <= now && now.since(*at) < FRESH).then(|| account.clone())
     }
 
-    /// These were right.
+    /// Adds credentials that were right.
     pub fn keep(&self, user: &str, secret: &SecretString, account: &Account) {
         let now = self.clock.now();
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,10 @@
-//! Which addresses somebody may send as: in MAIL FROM, and in the header's From and Sender.
+//! The addresses that a user may send from: in MAIL FROM, and in the From and Sender fields.
 
 use super::Account;
 use crate::message::address::{cross_check, parse_list};
 use crate::message::{Address, Header};
 
-/// Addresses and whole domains.
+/// A set of addresses and whole domains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Senders {
     addresses: Vec<Address>,
@@ -13,33 +13,36 @@ pub struct Senders {
     anybody: bool,
 }
 
-/// Why a header does not go with whoever sends it, for the reply.
+/// Why a message header is refused for its sender; the text of the reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Foreign {
-    /// Not one From field with one address that can be read for certain.
+    /// There is not exactly one From field with exactly one address, or it cannot be parsed reliably.
     #[error("the message must have exactly one From, with exactly one address")]
     NotOne,
-    /// A field that names who resends, and cannot be read for certain.
-    #[error("{0} cannot be read for certain, so nobody knows whose it is")]
+    /// A Resent field cannot be parsed reliably.
+    #[error("{0} cannot be parsed, so its author cannot be checked")]
     Unreadable(&'static str),
-    /// Another's.
+    /// An address that the sender may not use.
     #[error("{field} <{address}> is not an address of yours")]
     NotOwned {
-        /// `From`, `Sender`, or one of `Resent-`.
+        /// The field: `From`, `Sender`, `Resent-From` or `Resent-Sender`.
         field: &'static str,
-        /// The address there.
+        /// The address in it.
         address: Address,
     },
 }
 
 impl Senders {
-    /// Adds what a configuration names: an address, `*@domain`, or `*`.
+    /// Adds an address, `*@domain`, or `*`.
+    ///
+    /// # Errors
+    /// The pattern is not of these forms. The error is a text for the administrator.
     pub fn add(&mut self, pattern: &str) -> Result<(), String> {
         if pattern == "*" {
             self.anybody = true;
         } else if let Some(domain) = pattern.strip_prefix("*@") {
             let address = Address::parse(&format!("x@{domain}"));
-            let address = address.map_err(|_| format!("`{domain}` in `{pattern}` is no domain"))?;
+            let address = address.map_err(|_| format!("`{domain}` in `{pattern}` is not a domain"))?;
             self.domains.push(address.domain_key().to_owned());
         } else {
             let address = Address::parse(pattern).map_err(|error| error.to_string())?;
@@ -48,21 +51,24 @@ impl Senders {
         Ok(())
     }
 
-    /// Adds all that others name.
+    /// Adds all of `others`.
     pub fn extend(&mut self, others: &Self) {
         self.addresses.extend(others.addresses.iter().cloned());
         self.domains.extend(others.domains.iter().cloned());
         self.anybody |= others.anybody;
     }
 
-    /// Everything that these patterns name.
+    /// The set of these patterns.
+    ///
+    /// # Errors
+    /// A pattern is malformed; see [`Self::add`].
     pub fn of<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let mut all = Self::default();
         patterns.into_iter().try_for_each(|pattern| all.add(pattern))?;
         Ok(all)
     }
 
-    /// Those of an account, and these.
+    /// This set with the addresses of an account added.
     #[must_use]
     pub fn with(&self, account: &Account) -> Self {
         let mut all = self.clone();
@@ -70,15 +76,18 @@ impl Senders {
         all
     }
 
-    /// Whether the address is among them.
+    /// Whether the address is in the set.
     pub fn contain(&self, address: &Address) -> bool {
         self.anybody
             || self.addresses.contains(address)
             || self.domains.iter().any(|domain| domain == address.domain_key())
     }
 
-    /// Whether a message with this header is theirs: exactly one From with one address, which is among
-    /// them, and so is Sender's, if there is one (RFC 6409 §6.1).
+    /// Checks that a message header belongs to a sender with this set: there must be exactly one From with
+    /// one address, and the addresses of From and Sender must be in the set (RFC 6409 §6.1).
+    ///
+    /// # Errors
+    /// Why the header does not belong to the sender.
     pub fn own(&self, header: &Header) -> Result<(), Foreign> {
         let from = only(header, "from").ok_or(Foreign::NotOne)?;
         let sender = match header.named("sender").next() {
@@ -93,8 +102,8 @@ impl Senders {
         self.resends(header)
     }
 
-    /// Whoever sends a message again is named by the newest Resent fields, which stand first
-    /// (RFC 5322 §3.6.6); those below may be of others, before.
+    /// Checks the addresses in the most recent Resent fields, which come first (RFC 5322 §3.6.6). Later ones
+    /// may belong to others who resent the message before.
     fn resends(&self, header: &Header) -> Result<(), Foreign> {
         for (name, field) in [("resent-from", "Resent-From"), ("resent-sender", "Resent-Sender")] {
             let Some(newest) = header.named(name).next() else { continue };
@@ -110,12 +119,12 @@ impl Senders {
     }
 }
 
-/// The one address of the one field of that name.
+/// The address in the only field of this name; `None` if there is not exactly one.
 fn only(header: &Header, name: &str) -> Option<Address> {
     let mut fields = header.named(name);
     let (Some(field), None) = (fields.next(), fields.next()) else { return None };
     let list = parse_list(header.body(field));
-    // Both readers are asked: a From that shows another to some programs is not theirs.
+    // Some mail programs would show another address: such a From is refused.
     if cross_check(header.body(field), &list).is_some() {
         return None;
     }
@@ -170,7 +179,7 @@ mod tests {
             ("From: <hanako.sato@example.co.jp> <taro@example.co.jp>\r\n".to_owned(), Err("exactly one")),
             ("From: undisclosed:;\r\n".to_owned(), Err("exactly one")),
             ("Subject: x\r\n".to_owned(), Err("exactly one")),
-            // ISO-2022-JP hides an address within quotes from those who read characters.
+            // ISO-2022-JP can hide an address in quotes from parsers that work on decoded characters.
             (
                 "From: \"\x1b$B\" <taro@example.co.jp>, \"\x1b(B\" <hanako.sato@example.co.jp>\r\n"
                     .to_owned(),
@@ -181,7 +190,7 @@ mod tests {
             (format!("Resent-From: soumu@example.co.jp\r\n{mine}"), Ok(())),
             (format!("Resent-From: taro@example.co.jp\r\n{mine}"), Err("Resent-From <taro@example.co.jp>")),
             (format!("Resent-Sender: taro@example.co.jp\r\n{mine}"), Err("Resent-Sender <taro")),
-            (format!("Resent-From: \"\r\n{mine}"), Err("cannot be read")),
+            (format!("Resent-From: \"\r\n{mine}"), Err("cannot be parsed")),
             (
                 format!("Resent-From: soumu@example.co.jp\r\nResent-From: taro@example.co.jp\r\n{mine}"),
                 Ok(()),

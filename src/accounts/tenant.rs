@@ -1,19 +1,19 @@
-//! Which tenant of a shared mail host a message comes from.
+//! Recognises mail of our own tenant on a shared mail host.
 //!
-//! The address ranges of Microsoft 365 and Google Workspace belong to all their tenants, and so do their
-//! certificates: whoever is a customer could relay here in our name (called echo spoofing, 2024). So our own
-//! tenant puts a secret into a header field, and mail without it is refused. The field is taken out of
-//! everything that is stored and sent.
+//! All tenants of Microsoft 365 and of Google Workspace share address ranges and certificates, so any of
+//! their customers could relay through us in our name ("echo spoofing", 2024). Our own tenant therefore adds
+//! a secret in a header field, and mail without it is refused. The field is removed from everything that
+//! is stored and sent.
 
 use crate::message::{Address, Header};
 use aws_lc_rs::{constant_time, digest};
 use secrecy::{ExposeSecret, SecretString};
 use std::path::Path;
 
-/// Shortest secret.
+/// Shortest secret in octets.
 const SHORTEST: usize = 16;
 
-/// What our own tenant's mail has.
+/// What mail of our own tenant must have.
 #[derive(Clone, Debug)]
 pub struct Tenant {
     domains: Vec<String>,
@@ -22,13 +22,18 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// With every secret that is good now: two while one takes the other's place. The error is a sentence.
+    /// A tenant with these domains, the name of the header field, and all valid secrets: two during a
+    /// change of secret.
+    ///
+    /// # Errors
+    /// A domain is malformed, a secret is too short, or there is not a domain or secret. The error is a text
+    /// for the administrator.
     pub fn new(domains: &[String], header: &str, secrets: Vec<SecretString>) -> Result<Self, String> {
         let key = |domain: &String| {
             let address = Address::parse(&format!("x@{domain}"));
             address
                 .map(|address| address.domain_key().to_owned())
-                .map_err(|_| format!("`{domain}` is no domain"))
+                .map_err(|_| format!("`{domain}` is not a domain"))
         };
         let domains = domains.iter().map(key).collect::<Result<Vec<_>, _>>()?;
         if domains.is_empty() {
@@ -38,12 +43,15 @@ impl Tenant {
             return Err("there is no secret".to_owned());
         }
         if secrets.iter().any(|secret| secret.expose_secret().len() < SHORTEST) {
-            return Err(format!("a secret has {SHORTEST} characters or more"));
+            return Err(format!("a secret must have at least {SHORTEST} characters"));
         }
         Ok(Self { domains, header: header.to_owned(), secrets })
     }
 
-    /// The secrets in a file, one a line; empty lines and those that begin with `#` do not count.
+    /// Reads secrets from a file, one per line. Empty lines and lines that begin with `#` are skipped.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn read_secrets(file: &Path) -> Result<Vec<SecretString>, String> {
         let text = std::fs::read_to_string(file)
             .map(SecretString::from)
@@ -53,23 +61,23 @@ impl Tenant {
         Ok(secrets.map(|line| SecretString::from(line.to_owned())).collect())
     }
 
-    /// The name of the field.
+    /// The name of the header field.
     pub fn header(&self) -> &str {
         &self.header
     }
 
-    /// Whether MAIL FROM is of our domains. The null sender may be ours as well: reports have it.
+    /// Whether MAIL FROM is in one of our domains. The null sender is accepted too, because reports have it.
     pub fn sends_as(&self, sender: Option<&Address>) -> bool {
         sender.is_none_or(|sender| self.domains.iter().any(|domain| domain == sender.domain_key()))
     }
 
-    /// Whether the header has the secret, once.
+    /// Whether the header has the field exactly once, with a valid secret.
     pub fn vouched(&self, header: &Header) -> bool {
         let mut fields = header.named(&self.header);
         let (Some(field), None) = (fields.next(), fields.next()) else { return false };
         let hash = |octets: &[u8]| digest::digest(&digest::SHA256, octets);
         let given = hash(header.body(field).trim_ascii());
-        // All are compared, each over all of its hash: how long it takes says nothing.
+        // Compares with all secrets in constant time, so that the time taken reveals nothing.
         self.secrets.iter().fold(false, |found, secret| {
             let wanted = hash(secret.expose_secret().as_bytes());
             found | constant_time::verify_slices_are_equal(given.as_ref(), wanted.as_ref()).is_ok()

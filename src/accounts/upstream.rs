@@ -1,5 +1,5 @@
-//! Accounts at the upstream itself: a password is right when the upstream takes it, over TLS with a
-//! verified certificate. It is never stored; what is held goes out later under the relay's own account.
+//! Accounts at the upstream: a password is right if the upstream accepts it, over TLS with a verified
+//! certificate. Passwords are not stored; the relay sends mail with its own account.
 
 use super::remembered::Remembered;
 use super::{Account, Accounts, Down};
@@ -11,24 +11,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// The upstream has so long in all.
+/// Timeout for one verification.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Most conversations with it at once.
+/// Most concurrent verifications.
 const AT_ONCE: usize = 8;
 
-/// What a user proves itself with.
+/// The credentials of a user.
 #[derive(Clone, Debug)]
 pub enum Proof {
     /// A password.
     Password(SecretString),
-    /// A bearer token, to be handed on in the form it came in.
+    /// A bearer token, to be passed on with the same mechanism.
     Token(Mechanism, SecretString),
 }
 
-/// Somebody who can tell whether it is right. The error is that it cannot now.
+/// Verifies credentials at the upstream.
 #[async_trait]
 pub trait Judge: Send + Sync + 'static {
-    /// Whether the proof is this user's.
+    /// Whether the credentials are right.
+    ///
+    /// # Errors
+    /// They cannot be verified now; a text for the log.
     async fn is_right(&self, user: &str, proof: Proof) -> Result<bool, String>;
 }
 
@@ -40,7 +43,7 @@ pub struct UpstreamAccounts {
 }
 
 impl UpstreamAccounts {
-    /// As this judge sees them.
+    /// Accounts verified by `judge`.
     pub fn new(judge: Arc<dyn Judge>, clock: Arc<dyn Clock>) -> Self {
         Self { judge, turns: Semaphore::new(AT_ONCE), remembered: Remembered::new(clock) }
     }
@@ -77,7 +80,7 @@ impl Accounts for UpstreamAccounts {
     }
 
     async fn probe(&self) -> Result<String, Down> {
-        Ok("whom the upstream lets in".to_owned())
+        Ok("accounts are verified at the upstream".to_owned())
     }
 
     async fn token(

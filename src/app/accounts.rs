@@ -14,7 +14,7 @@ use crate::smtp::sasl::token_response;
 use crate::spf::Ranges;
 use crate::spf::set::Ask;
 use crate::tls::Identities;
-use crate::upstream::smarthost::{Shown, Smarthost, read_secret};
+use crate::upstream::smarthost::{ForeignCredentials, Smarthost, read_secret};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -164,9 +164,9 @@ struct AtUpstream(Smarthost);
 impl Judge for AtUpstream {
     async fn is_right(&self, user: &str, proof: Proof) -> Result<bool, String> {
         let shown = match proof {
-            Proof::Password(password) => Shown::Password(user.to_owned(), password),
+            Proof::Password(password) => ForeignCredentials::Password(user.to_owned(), password),
             Proof::Token(mechanism, token) => {
-                Shown::Response(mechanism.name(), token_response(mechanism, user, &token))
+                ForeignCredentials::Response(mechanism.name(), token_response(mechanism, user, &token))
             }
         };
         self.0.takes(shown).await

@@ -8,6 +8,7 @@ use crate::intake::{Answer, Doorway, Intake, OwnMail, Reception};
 use crate::message::{Address, Envelope};
 use crate::notice::OwnIntake;
 use crate::notice::links::LinkMaker;
+use crate::store::absences::Absence;
 use crate::store::{LinkAction, Origin, StoreError, StoredMessage};
 use crate::web::metrics::Answers;
 use async_trait::async_trait;
@@ -106,6 +107,13 @@ impl LinkMaker for Linked {
 
     fn page(&self, path: &str) -> Option<String> {
         self.0.page(path)
+    }
+
+    async fn away(&self) -> Result<Vec<Absence>, StoreError> {
+        self.0.away().await.map_err(|error| match error {
+            DeskError::Store(error) => error,
+            other => StoreError::Unavailable(other.to_string()),
+        })
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::tls::Secured;
 use super::{StartError, descriptors};
-use crate::config::{Config, UpstreamRoute, Webhook};
+use crate::config::{Config, UpstreamRoute, Webhook, WebhookFormat as Format};
 use crate::connections::Bounds;
 use crate::courier;
 use crate::examine::Examiner;
-use crate::hook::Hook;
+use crate::hook::{self, Hook};
 use crate::intake;
 use crate::listener;
 use crate::listener::access::Access;
@@ -99,7 +99,7 @@ pub(super) async fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> 
 pub(super) fn courier(config: &Config) -> courier::Settings {
     let places = super::upstream::places(config);
     courier::Settings {
-        places,
+        workers: places,
         ahead: 3 * places,
         hold_for: config.term(),
         // A file of managers that cannot be read is told of when the examiner is made.
@@ -169,13 +169,26 @@ pub(super) fn desk_bounds(config: &Config) -> Bounds {
 /// Programs of others that are told, with their secrets read.
 pub(super) fn hooks(config: &Config) -> Result<Vec<Hook>, StartError> {
     let hook = |wanted: &Webhook| {
-        let secret = read_secret(&wanted.secret_file, "webhook secret")?;
-        if secret.expose_secret().len() < 16 {
-            let file = wanted.secret_file.display();
-            return Err(format!("the webhook secret in {file} is too short: 16 characters are the least"));
-        }
+        let format = match &wanted.format {
+            Format::Json(file) => {
+                let secret = read_secret(file, "webhook secret")?;
+                if secret.expose_secret().len() < 16 {
+                    let file = file.display();
+                    return Err(format!(
+                        "the webhook secret in {file} is too short: 16 characters are the least"
+                    ));
+                }
+                hook::Format::Json(secret)
+            }
+            Format::Chat(room, language) => hook::Format::Chat(hook::Chat {
+                room: *room,
+                language: *language,
+                desk: config.desk.url.clone(),
+                zone: config.notices.zone.clone(),
+            }),
+        };
         let target = HookTarget { url: wanted.url.clone(), held: wanted.held, decided: wanted.decided };
-        Ok(Hook { target, secret, allow: wanted.allow.clone() })
+        Ok(Hook { target, format, allow: wanted.allow.clone() })
     };
     config.webhooks.iter().map(hook).collect::<Result<_, _>>().map_err(StartError::Configuration)
 }
@@ -191,6 +204,7 @@ pub(super) fn letterhead(config: &Config) -> Letterhead {
         admin: config.notices.admin.clone(),
         language: config.notices.language,
         zone: config.notices.zone.clone(),
+        contact: config.desk.contact.clone(),
         upstream: match &config.upstream.route {
             UpstreamRoute::Smarthost { host, .. } => Some(host.clone()),
             UpstreamRoute::Mx { .. } | UpstreamRoute::Capture(_) => None,

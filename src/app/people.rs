@@ -79,6 +79,7 @@ pub(super) fn settings(
             from: config.notices.from.clone(),
             hostname: config.hostname.clone(),
             url: desk.url.clone(),
+            contact: desk.contact.clone(),
         },
     })
 }

@@ -144,7 +144,7 @@ impl<'a> Builder<'a> {
                 routes.push(Route {
                     sender_domains: rule.sender_domains.clone(),
                     recipient_domains: rule.recipient_domains.clone(),
-                    way: Arc::clone(way),
+                    upstream: Arc::clone(way),
                 });
             }
         }
@@ -160,7 +160,7 @@ impl<'a> Builder<'a> {
         let mut members = Vec::new();
         for wanted in wanted.all() {
             let way = self.guarded(self.one(wanted)?, wanted);
-            members.push(Member { priority: wanted.priority, weight: wanted.weight, way });
+            members.push(Member { priority: wanted.priority, weight: wanted.weight, upstream: way });
         }
         Ok(Arc::new(Group::new(members, Arc::new(SystemEntropy))))
     }

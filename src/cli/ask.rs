@@ -1,4 +1,4 @@
-//! Asks the running relay, or does it here while none runs.
+//! Sends a request to the running relay, or executes it here if none runs.
 
 use super::{Context, Failure};
 use crate::app;
@@ -6,10 +6,10 @@ use crate::config::Config;
 use crate::control::{self, Answer, Request};
 use std::time::{Duration, Instant};
 
-/// How long a relay that is just starting or stopping is waited for.
+/// How long to wait for a relay that is starting or stopping.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks, and gives back what was answered; a refusal is a failure.
+/// Sends a request and returns the answer; a refusal becomes a failure.
 pub(super) fn ask(context: &Context, request: &Request) -> Result<Answer, Failure> {
     let config = context.config()?;
     match runtime()?.block_on(answer(&config, request))? {
@@ -18,12 +18,12 @@ pub(super) fn ask(context: &Context, request: &Request) -> Result<Answer, Failur
     }
 }
 
-/// The answer was to another question: the relay speaks another version.
+/// The answer is not of the expected type: the running relay may be another version.
 pub(super) fn unexpected() -> Failure {
     Failure::failed("the running relay gave an unexpected answer; it may be another version")
 }
 
-/// A small runtime for one command.
+/// A small runtime for a single command.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -57,7 +57,7 @@ pub(super) async fn answer(config: &Config, request: &Request) -> Result<Answer,
                 let user = control::own_uid().map_or_else(|| "unknown".to_owned(), control::user_name);
                 return Ok(control::execute::execute(&offline.desk, request.clone(), &user).await);
             }
-            // Somebody holds the lock but does not listen yet, or not any more.
+            // A relay holds the lock but does not listen yet, or no longer.
             Err(error) if error.is_locked() && started.elapsed() < PATIENCE => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

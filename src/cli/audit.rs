@@ -1,4 +1,4 @@
-//! `sekisho audit`: whether the journal is as it was written, and the journal as a file.
+//! `sekisho audit`: verifies and exports the journal.
 
 use super::ask::{ask, unexpected};
 use super::{Context, Failure};
@@ -11,7 +11,7 @@ use crate::store::chain::{Accepted, Head};
 use clap::{Subcommand, ValueEnum};
 use std::io::Write;
 
-/// Messages asked for at a time.
+/// Messages requested at a time.
 const BATCH: usize = 500;
 
 /// What to do with the journal.
@@ -19,19 +19,19 @@ const BATCH: usize = 500;
 pub(super) enum Verb {
     /// Check every entry and link of the chain; exit code 1 when something was changed
     Verify {
-        /// A head that the log or a mail had earlier: finds whether the journal's end was taken off since
+        /// A head from the log or a mail: detects whether entries were removed from the end since
         #[arg(long, value_name = "NUMBER:LINK")]
         head: Option<Head>,
     },
-    /// Record what others wrote to the database, so that a stopped relay serves again
+    /// Record entries that somebody else wrote to the database, so that the relay can run again
     AcceptForeign {
-        /// Why it may stay so, for the record
+        /// Why they are accepted, for the record
         #[arg(long, value_name = "TEXT")]
         why: String,
     },
-    /// Write every entry to stdout, the oldest message first
+    /// Write every entry to stdout, oldest message first
     Export {
-        /// How it is written
+        /// The format
         #[arg(long, value_enum, default_value = "json")]
         format: Format,
         /// How far back
@@ -68,26 +68,23 @@ fn verify(context: &Context, head: Option<Head>) -> Result<(), Failure> {
             context.out.line(&told(record));
         }
         let purged = if found.purged > 0 {
-            format!(", {} of them past their time and known by their hash", found.purged)
+            format!(", {} of them purged, with only their hashes left", found.purged)
         } else {
             String::new()
         };
-        let cut = if found.cut > 0 {
-            format!("; {} before them are past their time and cut off", found.cut)
-        } else {
-            String::new()
-        };
+        let cut =
+            if found.cut > 0 { format!("; {} older ones were purged", found.cut) } else { String::new() };
         let entries = found.head.entries.saturating_sub(found.cut);
         context.out.line(&format!("{entries} entries are as they were written{purged}{cut}"));
         if asked && !found.compared {
-            context.out.line("the head that was given is past its time and cut off: nothing to compare with");
+            context.out.line("the given head was purged: there is nothing to compare it with");
         }
         context.out.line(&format!("head {}", found.head));
     }
     Ok(())
 }
 
-/// What others wrote, as a sentence.
+/// A record of accepted entries, as a sentence.
 fn told(record: &Accepted) -> String {
     let Accepted { at, by, why, entries } = record;
     format!("{entries} entries are not as this relay wrote them: recorded by {by} at {at}, because: {why}")
@@ -130,7 +127,7 @@ fn export(context: &Context, format: Format, since: Span) -> Result<(), Failure>
     }
 }
 
-/// One entry on a line: JSON, or four fields of CSV (RFC 4180).
+/// One entry per line: JSON, or four CSV fields (RFC 4180).
 fn line(entry: &Entry, format: Format) -> String {
     let mut value = serde_json::to_value(entry).unwrap_or_default();
     let Some(object) = value.as_object_mut() else { return String::new() };
@@ -148,7 +145,7 @@ fn line(entry: &Entry, format: Format) -> String {
     format!("{}\r\n", text.join(","))
 }
 
-/// A field that a spreadsheet neither splits nor calculates with.
+/// A quoted CSV field that a spreadsheet does not interpret as a formula.
 fn quoted(field: &str) -> String {
     let guard = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     format!("\"{guard}{}\"", field.replace('"', "\"\""))

@@ -1,4 +1,4 @@
-//! `sekisho cert`: certificates for TLS towards clients.
+//! `sekisho cert`: TLS certificates for clients.
 
 use super::layout::Table;
 use super::{Context, Failure};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// What to do with certificates.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Make a key and a certificate that is signed by itself
+    /// Make a key and a self-signed certificate
     SelfSigned {
         /// A name or address that clients reach the relay by (may be repeated) [default: our host name]
         #[arg(long = "name", value_name = "N")]
@@ -21,10 +21,10 @@ pub(super) enum Verb {
         /// The folder to write both files to
         #[arg(long, value_name = "DIR", default_value = "certs")]
         out: PathBuf,
-        /// Valid for so many days
+        /// Days until it expires
         #[arg(long, default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..=36_500))]
         days: u32,
-        /// Replace files that are there
+        /// Replace existing files
         #[arg(long)]
         force: bool,
     },
@@ -75,7 +75,7 @@ fn self_signed(
     Ok(())
 }
 
-/// Our name as configured, else as the system has it.
+/// The configured host name, or that of the system.
 fn host_name(context: &Context) -> Result<String, Failure> {
     if context.config.is_some() {
         return Ok(context.config()?.hostname);
@@ -88,7 +88,7 @@ fn host_name(context: &Context) -> Result<String, Failure> {
     }
 }
 
-/// One certificate for the listing.
+/// One certificate in the list.
 struct Row {
     file: PathBuf,
     key: Option<PathBuf>,
@@ -99,7 +99,7 @@ fn configured(context: &Context) -> Result<(), Failure> {
     let config = context.config()?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let mut pairs = config.tls.pairs();
-    // Before the first start there is nothing of it.
+    // Before the first start there is no file.
     if let Some(acme) = config.tls.acme.as_ref().filter(|acme| !acme.exists()) {
         pairs.retain(|files| *files != acme.files());
     }

@@ -1,4 +1,4 @@
-//! `sekisho check`: is everything there that a relay with this configuration needs?
+//! `sekisho check`: checks the configuration and everything that a relay with it needs.
 
 use super::ask::runtime;
 use super::layout::clean;
@@ -6,10 +6,10 @@ use super::{Context, Failure};
 use crate::app::check::{Finding, Standing, check};
 use serde_json::json;
 
-/// What `check` is told.
+/// Options of `check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Connect to the upstream too: greet, secure, authenticate, leave
+    /// Also connect to the upstream: EHLO, TLS, authentication
     #[arg(long)]
     connect: bool,
 }
@@ -29,9 +29,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
         return Ok(());
     }
     let broken = |finding: &Finding| finding.standing == Standing::Error && finding.area == "policy";
-    // What is wrong with files that somebody wrote is a mistake in the configuration.
+    // A mistake in a policy file counts as a mistake in the configuration.
     let code = if findings.iter().any(broken) { 2 } else { 1 };
-    Err(Failure { code, text: "error: not everything is as it must be".to_owned() })
+    Err(Failure { code, text: "error: some checks failed".to_owned() })
 }
 
 fn line(context: &Context, finding: &Finding) -> String {

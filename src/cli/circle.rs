@@ -1,4 +1,4 @@
-//! `sekisho circle`: people who may see each other.
+//! `sekisho circle`: people who may see each other's addresses.
 
 use super::ask::{ask, unexpected};
 use super::layout::{Table, clean, local, some_of};
@@ -16,29 +16,29 @@ use std::fmt::Write;
 /// What to do with circles.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// List them, the newest first
+    /// List circles, newest first
     List {
-        /// Those that ended, too
+        /// Include those that have ended
         #[arg(long)]
         all: bool,
     },
-    /// Show one: who is in it, who made it, until when
+    /// Show one circle: its members, who made it, until when
     Show {
         /// Its number
         id: i64,
     },
-    /// Make one: mail whose outside recipients are all in it is exempt where a rule says `circle = true`
+    /// Make a circle: mail to outsiders who are all members is exempt where a rule says `circle = true`
     Make {
-        /// What people call it
+        /// A name for it
         name: String,
-        /// Who is in it
+        /// Its members
         #[arg(required = true, num_args = 2.., value_name = "ADDR")]
         members: Vec<Address>,
         /// How long it lasts
         #[arg(long = "for", value_name = "SPAN", default_value = "90d")]
         lasts: Span,
     },
-    /// End one now
+    /// End a circle now
     End {
         /// Its number
         id: i64,

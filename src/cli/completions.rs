@@ -4,10 +4,10 @@ use super::{Cli, Context, Failure};
 use clap::CommandFactory;
 use serde_json::json;
 
-/// What `completions` is told.
+/// Options of `completions`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// For which shell
+    /// The shell
     shell: clap_complete::Shell,
 }
 

@@ -1,4 +1,4 @@
-//! `sekisho dkim`: makes keys that sign, and shows the DNS records that publish them.
+//! `sekisho dkim`: makes signing keys and shows the DNS records that publish them.
 
 use super::{Context, Failure};
 use crate::app::{signing_key, write_private};
@@ -11,45 +11,45 @@ use std::path::{Path, PathBuf};
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Make a private key, and print the DNS record that publishes it
+    /// Make a private key and print the DNS record that publishes it
     Keygen(Keygen),
     /// Print the DNS records of the configured keys, or of one key
     #[command(visible_alias = "record")]
     Show(Show),
 }
 
-/// What `keygen` is told.
+/// Options of `keygen`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Keygen {
-    /// The domain that signs: that of your From addresses
+    /// The signing domain: that of your From addresses
     #[arg(long)]
     domain: String,
-    /// The name the key is published under, such as s1
+    /// The selector that the key is published under, such as s1
     #[arg(long)]
     selector: String,
-    /// RSA (2048 bits) is what every receiver verifies; Ed25519 goes beside it
+    /// RSA (2048 bits) is verified by every receiver; Ed25519 can be added to it
     #[arg(long = "type", value_enum, default_value_t = Kind::Rsa)]
     kind: Kind,
-    /// The folder of the key file
+    /// The folder for the key file
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
 }
 
-/// What `show` is told.
+/// Options of `show`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
-    /// A private key that need not be configured
+    /// A private key file, which need not be configured
     #[arg(long, value_name = "FILE", requires = "domain", requires = "selector")]
     key: Option<PathBuf>,
-    /// Only of this domain
+    /// Only keys of this domain
     #[arg(long)]
     domain: Option<String>,
-    /// Only under this name
+    /// Only keys with this selector
     #[arg(long)]
     selector: Option<String>,
 }
 
-/// Kinds of keys.
+/// Types of keys.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
     Rsa,
@@ -147,7 +147,7 @@ fn configured(context: &Context, wanted: &Show) -> Result<Vec<DkimKey>, Failure>
     Ok(keys)
 }
 
-/// A key's record, for people and for programs.
+/// The record of a key, as text and as JSON.
 fn shown(key: &SigningKey, file: &Path) -> Result<(String, Value), crate::dkim::key::KeyError> {
     let record = Record::of(key)?;
     let text = format!(

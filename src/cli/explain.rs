@@ -21,7 +21,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What `explain` is told.
+/// Options of `explain`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The message; - reads it from stdin
@@ -41,20 +41,20 @@ pub(super) struct Arguments {
     policy: Vec<PathBuf>,
 }
 
-/// Where the rules and the organisation come from.
+/// The rules and the organisation to examine messages with.
 pub(super) struct Ground {
-    /// How messages are looked at.
+    /// The examiner with the policy in use.
     pub(super) examiner: Examiner,
     /// Our host name.
     pub(super) hostname: String,
-    /// Said to the person, for no configuration was found.
+    /// A note for the user if no configuration was found.
     pub(super) note: Option<&'static str>,
     /// Keys and marks, as far as they can be read here.
     pub(super) shown: Arc<Shown>,
 }
 
-/// The configured examiner; with no configuration at all the sender's own domain is ours, and the
-/// shipped policy decides. `policy` replaces the policy's files.
+/// The configured examiner. Without a configuration, the sender's own domain is internal and the shipped
+/// policy applies. `policy` replaces the policy files.
 pub(super) fn ground(context: &Context, policy: &[PathBuf]) -> Result<Ground, Failure> {
     let config = match Config::find(context.config.as_deref()) {
         Ok(config) => Some(config),
@@ -62,7 +62,8 @@ pub(super) fn ground(context: &Context, policy: &[PathBuf]) -> Result<Ground, Fa
         Err(error) => return Err(error.into()),
     };
     let examiner = app::examiner(config.as_ref(), policy)?;
-    let note = "no configuration found: the sender's own domain counts as ours, the shipped policy decides";
+    let note =
+        "no configuration found: the sender's own domain counts as ours, and the shipped policy applies";
     Ok(Ground {
         examiner,
         hostname: config.as_ref().map_or_else(|| "localhost".to_owned(), |config| config.hostname.clone()),
@@ -118,7 +119,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     Ok(())
 }
 
-/// What the relay knows that bears on the message; nothing where there is no relay and no database.
+/// What the relay's store knows about the message; nothing if there is neither a relay nor a database.
 fn known(context: &Context, configured: bool, examining: &Examining) -> Knowledge {
     let (references, concerned) = (examining.references().to_vec(), examining.concerned().to_vec());
     let request = Request::Knowledge { references, concerned };
@@ -130,7 +131,7 @@ fn known(context: &Context, configured: bool, examining: &Examining) -> Knowledg
     }
 }
 
-/// Whether budgets have room for the copies, as far as anybody knows here.
+/// The budget that has no room for the copies, as far as this can be known here.
 fn room(
     context: &Context,
     examiner: &Examiner,
@@ -166,7 +167,7 @@ fn envelope(arguments: &Arguments, message: &bytes::Bytes) -> Result<Envelope, F
     Ok(envelope)
 }
 
-/// Writes every copy as it would leave; how many.
+/// Writes every copy as it would leave; returns how many.
 fn write_copies(
     folder: &Path,
     deliveries: &[Delivery],
@@ -178,7 +179,7 @@ fn write_copies(
     let wrong = |path: &Path, error: &std::io::Error| {
         Failure::failed(format!("cannot write {}: {}", path.display(), reason(error)))
     };
-    // Copies are mail: nobody else may read them.
+    // Copies are mail: only their owner may read them.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| wrong(folder, &error))?;
     let (header, body) = message.split_at(mail::header_length(message));
@@ -193,7 +194,7 @@ fn write_copies(
     Ok(deliveries.len())
 }
 
-/// A file name that names the recipient and is safe on any file system: `0001-a@example.jp.eml`.
+/// A file name with the recipient that is valid on any file system: `0001-a@example.jp.eml`.
 fn file_name(number: usize, delivery: &Delivery) -> String {
     let first = delivery.recipients().first().map(|to| to.address.to_string()).unwrap_or_default();
     let safe: String = first

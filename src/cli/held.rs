@@ -1,4 +1,4 @@
-//! `sekisho held`: messages that wait for somebody's word.
+//! `sekisho held`: held messages.
 
 use super::ask::{ask, unexpected};
 use super::layout::{Table, clean, count, local, sender, some_of};
@@ -17,12 +17,12 @@ use std::fmt::Write;
 /// What to do with held messages.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// List them: those still held first
+    /// List held messages; undecided ones first
     List {
-        /// Only in this state
+        /// Only those in this state
         #[arg(long)]
         state: Option<State>,
-        /// At most so many
+        /// At most this many
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
@@ -31,22 +31,22 @@ pub(super) enum Verb {
         /// The message's id
         id: Id,
     },
-    /// Send it on: individually, unless told otherwise
+    /// Release it: individually, unless --as says otherwise
     Release {
         /// The message's id
         id: Id,
-        /// How: a copy of one's own for each, one text for all with nobody named, or as it was written
+        /// How: an individual copy for each, one copy that names nobody for all, or as it was written
         #[arg(long = "as", value_name = "HOW", default_value = "split")]
         how: HowArgument,
-        /// Take a recipient off, out of To and Cc too (may be repeated)
+        /// Leave out a recipient, in To and Cc too (may be repeated)
         #[arg(long = "drop", value_name = "ADDR")]
         drop: Vec<Address>,
     },
-    /// Give it back to its sender
+    /// Return it to its sender
     Return {
         /// The message's id
         id: Id,
-        /// Why, for the sender
+        /// The reason, for the sender
         #[arg(long, value_name = "T", default_value = "")]
         reason: String,
     },
@@ -147,7 +147,10 @@ fn text(context: &Context, detail: &HeldDetail) -> String {
         let _ = writeln!(text, "            {came} of {all} recipients received, in {times}");
     }
     if let Some(item) = row.addendum_to {
-        let _ = writeln!(text, "  addendum  to {item}: whom it is for, or what it says, was not seen there");
+        let _ = writeln!(
+            text,
+            "  addendum  to {item}: its recipients or contents were not part of that decision"
+        );
     }
     let _ = writeln!(text, "  received  {}", local(row.received));
     if row.state == HeldState::Held {
@@ -219,7 +222,7 @@ fn release(context: &Context, id: Id, how: HowArgument, drop: Vec<Address>) -> R
     }
     if !released.had_it_already.is_empty() {
         let had = count(released.had_it_already.len(), "recipient", "recipients");
-        context.out.line(&format!("{had} had it already, before it was stopped"));
+        context.out.line(&format!("{had} had got it before it was stopped"));
     }
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! Text laid out for a terminal: tables whose columns stand under each other in any script, safe from
-//! what mail puts in subjects and names.
+//! Text layout for a terminal: tables whose columns are aligned in any script, and text from mail made safe.
 
 use super::out::{Out, Paint};
 use crate::clock::Timestamp;
@@ -9,19 +8,19 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 pub(super) struct Table<'a> {
     out: &'a Out,
     rows: Vec<Vec<String>>,
-    /// The column that gives way when the terminal is narrow.
+    /// The column that is shortened if the terminal is narrow.
     elastic: usize,
-    /// The column painted as a state.
+    /// The column that is coloured as a state.
     state: Option<usize>,
 }
 
 impl<'a> Table<'a> {
-    /// A table with these headings; `elastic` is the column shortened to fit the terminal.
+    /// A table with these headings; `elastic` is the column that is shortened to fit the terminal.
     pub(super) fn new(out: &'a Out, headings: &[&str], elastic: usize) -> Self {
         Self { out, rows: vec![headings.iter().map(|h| (*h).to_owned()).collect()], elastic, state: None }
     }
 
-    /// Says which column holds a state.
+    /// Sets the column that contains a state.
     pub(super) fn state(mut self, column: usize) -> Self {
         self.state = Some(column);
         self
@@ -69,7 +68,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Text from a mail, made safe for a terminal: no control characters, no bidirectional overrides.
+/// Text from a mail, safe for a terminal: no control characters, no bidirectional overrides.
 pub(super) fn clean(text: &str) -> String {
     let harmful = |c: char| {
         c.is_control()
@@ -78,7 +77,7 @@ pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if harmful(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// The text cut to a width in columns, with `…` where something is missing.
+/// The text truncated to a width in columns; `…` marks the cut.
 pub(super) fn shorten(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -102,7 +101,7 @@ fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(missing))
 }
 
-/// A few of many, with how many more there are.
+/// The first of many, with the number of the others.
 pub(super) fn some_of(list: &[String], most: usize) -> String {
     let shown = list.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
     match list.len().saturating_sub(most) {
@@ -129,7 +128,7 @@ pub(super) fn thousands(number: u64) -> String {
     text
 }
 
-/// A moment in the configured time zone, to the second.
+/// A time in the configured time zone, to the second.
 pub(super) fn local(at: Timestamp) -> String {
     at.to_jiff().to_zoned(crate::clock::zone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

@@ -1,4 +1,4 @@
-//! Message files: read, their line ends made those of SMTP, their envelope guessed from the header.
+//! Reads message files, converts their line ends to CRLF, and derives an envelope from the header.
 
 use super::Failure;
 use crate::config::reason;
@@ -9,10 +9,10 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
-/// Largest message that a command takes in.
+/// Largest message that a command reads, in octets.
 const LARGEST: u64 = 256 << 20;
 
-/// Reads a message from a file, or with `-` from stdin; CRLF line ends.
+/// Reads a message from a file, or from stdin for `-`, and converts its line ends to CRLF.
 pub(super) fn read(path: &Path) -> Result<Bytes, Failure> {
     let wrong = |error: &std::io::Error| {
         Failure::failed(format!("cannot read {}: {}", path.display(), reason(error)))
@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<Bytes, Failure> {
     Ok(crlf(&raw))
 }
 
-/// The same with CRLF line ends throughout: files kept on Unix systems have LF.
+/// Converts all line ends to CRLF: files on Unix systems have LF.
 pub(super) fn crlf(raw: &[u8]) -> Bytes {
     let mut text = Vec::with_capacity(raw.len() + raw.len() / 32);
     for line in raw.split_inclusive(|byte| *byte == b'\n') {
@@ -44,7 +44,7 @@ pub(super) fn crlf(raw: &[u8]) -> Bytes {
     Bytes::from(text)
 }
 
-/// Where the body begins: at the empty line that ends the header.
+/// The length of the header: the body begins with the empty line after it.
 pub(super) fn header_length(message: &[u8]) -> usize {
     if message.starts_with(b"\r\n") {
         return 0;
@@ -52,7 +52,7 @@ pub(super) fn header_length(message: &[u8]) -> usize {
     memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2)
 }
 
-/// The envelope a mail client would have used: From, and To, Cc and Bcc.
+/// The envelope that a mail client would use: From, and To, Cc and Bcc.
 pub(super) fn envelope(message: &Bytes) -> Envelope {
     let header = Header::parse(message.slice(..header_length(message))).ok();
     let addresses = |name: &str| -> Vec<Address> {

@@ -1,7 +1,7 @@
-//! The command line: what people type, and what they see.
+//! The command line.
 //!
-//! One file a command. Answers go to stdout (with `--json` as JSON), errors and progress to stderr.
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+//! One file per command. Answers go to stdout (with `--json` as JSON), errors and progress to stderr. Exit
+//! codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
 mod ask;
 mod audit;
@@ -52,7 +52,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Try everything on this machine with nothing configured; messages given are sent through
+    /// Try everything on this machine without a configuration; the given messages are sent through it
     Try(try_it::Arguments),
     /// Run the relay
     Serve,
@@ -60,13 +60,13 @@ enum Command {
     Check(check::Arguments),
     /// Show what would happen to a message, why, and every copy as it would leave
     Explain(explain::Arguments),
-    /// Show what the policy would have done to mail that was sent: mbox, Maildir, folders of .eml
+    /// Show what the policy would have done to sent mail: mbox, Maildir, folders of .eml
     Replay(replay::Arguments),
-    /// Learn who wrote with whom from mail that is kept: mbox, Maildir, folders of .eml
+    /// Learn who wrote with whom from archived mail: mbox, Maildir, folders of .eml
     Learn(learn::Arguments),
-    /// Take somebody out of all that was learned of who wrote with whom
+    /// Remove a person from everything that was learned of who wrote with whom
     Forget(learn::Forget),
-    /// Work on the policy: run its cases
+    /// Test the policy with its cases
     #[command(subcommand)]
     Policy(policy::Verb),
     /// Held messages: list, show, release, return
@@ -81,20 +81,20 @@ enum Command {
     /// The journal: verify, export
     #[command(subcommand)]
     Audit(audit::Verb),
-    /// Everything about one message: by our id, its Message-ID, an address or its subject
+    /// Show everything about one message: by our id, its Message-ID, an address or its subject
     Trace(trace::Arguments),
-    /// What was passed, split, held and returned, what would have been, and the exposures prevented
+    /// Count what was passed, split, held and returned, and the exposures prevented
     Report(report::Arguments),
-    /// Keys that sign what leaves: make one, show its DNS record
+    /// DKIM keys: make one, show its DNS record
     #[command(subcommand)]
     Dkim(dkim::Verb),
-    /// Certificates: make one, show those configured
+    /// TLS certificates: make one, show those configured
     #[command(subcommand)]
     Cert(cert::Verb),
     /// Accounts in a file: add, roles, passwd, remove, list
     #[command(subcommand)]
     User(user::Verb),
-    /// Tokens of the API: add, list, remove
+    /// API tokens: add, list, remove
     #[command(subcommand)]
     Token(token::Verb),
     /// Print completions for a shell
@@ -103,7 +103,7 @@ enum Command {
     Version,
 }
 
-/// What every command is given.
+/// What every command gets.
 struct Context {
     /// `--config`.
     config: Option<PathBuf>,
@@ -118,17 +118,17 @@ impl Context {
     }
 }
 
-/// Why a command ends without having done what was asked.
+/// Why a command failed.
 #[derive(Debug)]
 struct Failure {
     /// The exit code.
     code: u8,
-    /// For stderr; empty when all was said already.
+    /// For stderr; empty if everything was said already.
     text: String,
 }
 
 impl Failure {
-    /// It did not work: exit code 1.
+    /// The command failed: exit code 1.
     fn failed(text: impl Into<String>) -> Self {
         Self { code: 1, text: text.into() }
     }

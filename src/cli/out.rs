@@ -1,4 +1,4 @@
-//! Where answers go: stdout for them, stderr for errors and progress; colour only on a terminal.
+//! Output: answers on stdout, errors and progress on stderr, colours only on a terminal.
 
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -6,11 +6,11 @@ use std::io::{ErrorKind, IsTerminal, Write};
 /// Where a command's answer goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Out {
-    /// JSON was asked for.
+    /// The answer is printed as JSON.
     pub(super) json: bool,
     /// How text is coloured.
     pub(super) paint: Paint,
-    /// Columns of the terminal; `None` when stdout is none.
+    /// Columns of the terminal; `None` if stdout is not a terminal.
     pub(super) width: Option<usize>,
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Paint {
     on: bool,
 }
 
-/// `NO_COLOR` (any value but empty) and `TERM=dumb` switch colours off (no-color.org).
+/// `NO_COLOR` (any value but empty) and `TERM=dumb` turn colours off (no-color.org).
 fn color_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
@@ -43,7 +43,7 @@ impl Out {
         }
     }
 
-    /// Prints text, whole. A reader that went away (`| head`) ends the command quietly.
+    /// Prints text completely. If the reader is gone (`| head`), the program exits quietly.
     #[allow(clippy::unused_self)] // printing without an `Out` in hand would be easy to do by mistake
     pub(super) fn print(&self, text: &str) {
         let mut stdout = std::io::stdout().lock();
@@ -69,12 +69,12 @@ impl Out {
     }
 }
 
-/// Prints a line on stderr; nobody there is no reason to fail.
+/// Prints a line on stderr; errors are ignored.
 pub(super) fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Shows progress on one line of the terminal; silent where stderr is none.
+/// Shows progress on one line of the terminal; silent if stderr is not a terminal.
 #[derive(Debug)]
 pub(super) struct Progress {
     shown: bool,
@@ -95,7 +95,7 @@ impl Progress {
         }
     }
 
-    /// Takes it away again.
+    /// Removes what is shown.
     pub(super) fn clear(&mut self) {
         if std::mem::take(&mut self.shown) {
             let mut stderr = std::io::stderr().lock();
@@ -141,7 +141,7 @@ impl Paint {
         self.wrap("31", text)
     }
 
-    /// A state or an action in the colour of what it means.
+    /// A state or an action, coloured by its meaning.
     pub(super) fn state(self, word: &str) -> String {
         match word.trim_end() {
             "pass" | "delivered" | "released" | "split" | "bcc" => self.good(word),

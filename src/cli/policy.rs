@@ -1,4 +1,4 @@
-//! `sekisho policy test`: does the policy decide as its cases say?
+//! `sekisho policy test`: runs the test cases of the policy.
 
 use super::layout::{clean, count};
 use super::{Context, Failure};
@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 /// What to do with the policy.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Run its cases: messages, and the verdict each must get
+    /// Run its cases: messages, and the verdict that each must get
     Test {
-        /// Where they are [default: beside the configured policy, else policy/ here]
+        /// The folder of the cases [default: next to the configured policy, else policy/ here]
         dir: Option<PathBuf>,
     },
 }
@@ -76,7 +76,7 @@ fn line(context: &Context, case: &CaseOutcome) -> String {
     text
 }
 
-/// The cases beside the configured policy, as findings for `check`.
+/// The cases next to the configured policy, as findings for `check`.
 pub(super) fn check_cases(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for folder in folders(config).iter().filter(|folder| folder.join("cases").is_dir()) {

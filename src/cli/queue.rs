@@ -1,4 +1,4 @@
-//! `sekisho queue`: copies on their way.
+//! `sekisho queue`: deliveries.
 
 use super::ask::{ask, unexpected};
 use super::layout::{Table, count, local, sender, some_of};
@@ -13,36 +13,36 @@ use clap::{Args, Subcommand, ValueEnum};
 /// What to do with deliveries.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// List them: all that are not final, unless told otherwise
+    /// List deliveries; final ones only with --all
     List {
         #[command(flatten)]
         which: Which,
-        /// Final ones too
+        /// Include final ones
         #[arg(long)]
         all: bool,
-        /// At most so many
+        /// At most this many
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
-    /// Show one in full: a message's deliveries, or one (MESSAGE.N)
+    /// Show one in full: the deliveries of a message, or one of them (MESSAGE.N)
     Show {
-        /// A message's id, or one delivery's
+        /// The id of a message or of a delivery
         id: String,
     },
-    /// Try them again now
+    /// Try deliveries again now
     Retry(Which),
-    /// Take them out of the queue: their recipients get nothing
+    /// Remove deliveries from the queue: their recipients get nothing
     Drop(Which),
-    /// Keep them back
+    /// Pause deliveries: they are not tried until they are resumed
     Pause(Which),
-    /// Let paused ones go on
+    /// Resume paused deliveries
     Resume(Which),
 }
 
-/// Which deliveries: all filters must fit.
+/// Which deliveries: all filters must match.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Which {
-    /// A message's id, or one delivery's (MESSAGE.N)
+    /// The id of a message or of a delivery (MESSAGE.N)
     id: Option<String>,
     /// MAIL FROM
     #[arg(long, value_name = "ADDR")]
@@ -157,14 +157,14 @@ fn one(context: &Context, filter: QueueFilter) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How far a message with several recipients is: `36 of 500 sent, next at …`; `None` once nothing
-/// waits.
+/// The progress of a message with several recipients, such as `36 of 500 sent, next at …`; `None` if nothing
+/// is waiting.
 pub(super) fn progress(rows: &[QueueRow], now: Timestamp) -> Option<String> {
     let count = |wanted: &dyn Fn(&QueueRow) -> bool| -> usize {
         rows.iter().filter(|row| wanted(row)).map(|row| row.recipients.len()).sum()
     };
     let total = count(&|_| true);
-    // the due of one on its way is the end of its lease
+    // while a delivery is being sent, its due time is the end of its lease
     let waiting = || rows.iter().filter(|row| row.state != DeliveryState::Sending).filter_map(|row| row.due);
     let next = waiting().min()?;
     if total < 2 {
@@ -179,7 +179,7 @@ pub(super) fn progress(rows: &[QueueRow], now: Timestamp) -> Option<String> {
 
 /// Deliveries as a table.
 pub(super) fn table(context: &Context, rows: &[QueueRow]) -> String {
-    // In observe mode: what would have been done, apart from what is.
+    // In observe mode: what would have been done.
     let observed = rows.iter().any(|row| row.would.is_some());
     let mut headings = vec!["ID", "STATE", "TRIED", "DUE", "SENDER", "RECIPIENTS", "LAST REPLY"];
     if observed {
@@ -187,7 +187,7 @@ pub(super) fn table(context: &Context, rows: &[QueueRow]) -> String {
     }
     let mut table = Table::new(&context.out, &headings, 6).state(1);
     for row in rows {
-        let twice = if row.possible_duplicate { " (may have arrived once already)" } else { "" };
+        let twice = if row.possible_duplicate { " (possible duplicate)" } else { "" };
         let cells = [
             row.id.clone(),
             row.state.to_string(),

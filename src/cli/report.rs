@@ -1,4 +1,4 @@
-//! `sekisho report`: numbers over a span of time, the same as the desk's page shows an administrator.
+//! `sekisho report`: statistics over a period, the same as on the desk's page for administrators.
 
 use super::ask::{ask, unexpected};
 use super::layout::{Table, count, thousands};
@@ -12,10 +12,10 @@ use crate::store::known::{Tally, WouldBe};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Most rules, groups or people listed under each heading.
+/// Maximum number of rules, groups or people listed under each heading.
 const MOST: usize = 50;
 
-/// What `report` is told.
+/// Options of `report`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// How far back
@@ -94,7 +94,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     Ok(())
 }
 
-/// Mail of observe mode that would not have passed, that with most exposures first, as a table.
+/// Mail of observe mode that would not have passed, the largest number of exposures first, as a table.
 fn would_be(context: &Context, heading: &str, tally: &BTreeMap<String, WouldBe>) -> String {
     let mut table = Table::new(&context.out, &[heading, "MESSAGES", "EXPOSURES"], 0);
     let mut rows: Vec<(&String, &WouldBe)> = tally.iter().collect();
@@ -106,7 +106,7 @@ fn would_be(context: &Context, heading: &str, tally: &BTreeMap<String, WouldBe>)
     table.render()
 }
 
-/// Held messages with the most first, as a table.
+/// Held messages by name, the largest number first, as a table.
 fn table(context: &Context, heading: &str, tally: &Tally) -> String {
     let states = [HeldState::Held, HeldState::Released, HeldState::Returned, HeldState::Expired];
     let mut table = Table::new(&context.out, &[heading, "ALL", "HELD", "RELEASED", "RETURNED", "EXPIRED"], 0);
@@ -124,7 +124,7 @@ fn table(context: &Context, heading: &str, tally: &Tally) -> String {
     table.render()
 }
 
-/// A span in its largest unit.
+/// A duration in its largest unit.
 fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -134,7 +134,7 @@ fn span(seconds: u64) -> String {
     }
 }
 
-/// The numbers as JSON, moments as texts.
+/// The numbers as JSON, with times as text.
 fn in_words(numbers: &Numbers) -> serde_json::Value {
     let mut value = serde_json::to_value(numbers).unwrap_or_default();
     let text = |at: Timestamp| serde_json::Value::from(at.to_string());

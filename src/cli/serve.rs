@@ -1,4 +1,4 @@
-//! `sekisho serve`: runs the relay until it is told to stop.
+//! `sekisho serve`: runs the relay until it is stopped.
 
 use super::out;
 use super::systemd::{Pulse, tell, tell_reload};
@@ -16,7 +16,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     threads()?.block_on(serve(context, config))
 }
 
-/// As many threads as the machine has cores.
+/// A runtime with one thread per core.
 pub(super) fn threads() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -24,7 +24,7 @@ pub(super) fn threads() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::failed(format!("cannot start: {error}")))
 }
 
-/// Logs to stderr; `SEKISHO_LOG` says what (`debug`, `sekisho::courier=trace`), `--json` how.
+/// Logs to stderr. `SEKISHO_LOG` sets the filter (`debug`, `sekisho::courier=trace`), `--json` the format.
 pub(super) fn log(json: bool, default: &str) {
     let filter = EnvFilter::try_from_env("SEKISHO_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let ansi = out::color_on_stderr() && std::io::stderr().is_terminal();
@@ -32,9 +32,9 @@ pub(super) fn log(json: bool, default: &str) {
         .with_env_filter(filter)
         .with_writer(log::stderr())
         .with_ansi(ansi)
-        // It would print its own trouble on the very stderr that is in trouble, and panic.
+        // It would print its own errors to the same stderr, and panic if that fails.
         .log_internal_errors(false);
-    // A second call finds a subscriber in place: the first one stays.
+    // If a subscriber is installed already, it stays.
     let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
 }
 
@@ -69,13 +69,13 @@ async fn serve(context: &Context, config: Config) -> Result<(), Failure> {
         }
     }
     tell(&[NotifyState::Stopping]);
-    tracing::info!("shutting down: mail under way may end, nothing new is taken");
+    tracing::info!("shutting down: no new mail is accepted, transactions in progress may end");
     running.shutdown().await;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Reads the configuration anew. A mistake in it leaves everything as it was.
+/// Reloads the configuration. If it has a mistake, everything stays as it was.
 async fn reload(running: &Running, context: &Context, file: &std::path::Path) {
     let named = context.config.as_deref().unwrap_or(file);
     let result = match Config::find(Some(named)) {

@@ -1,4 +1,4 @@
-//! A message explained, as text: shared by `explain`, `held show` and `try`.
+//! An explained message as text: shared by `explain`, `held show` and `try`.
 
 use super::Context;
 use super::layout::{clean, count, some_of, thousands};
@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write;
 
-/// Copies shown before "and so many more".
+/// Copies listed before "and so many more".
 const COPIES_SHOWN: usize = 20;
 
-/// A message explained, verdict first.
+/// An explained message, verdict first.
 pub(super) fn explanation(out: &Out, explained: &Explanation) -> String {
     let mut text = headline(out, explained);
     text.push('\n');
@@ -49,12 +49,12 @@ pub(super) fn headline(out: &Out, explained: &Explanation) -> String {
     text
 }
 
-/// The action as it is written in JSON.
+/// The action as in JSON.
 pub(super) fn action_word(action: Action) -> &'static str {
     action.word()
 }
 
-/// What would have been done, for a message that passed in observe mode.
+/// What would have been done to a message that passed in observe mode.
 pub(super) fn would_have(action: &str) -> &'static str {
     match action {
         "pass" => "would have passed as well",
@@ -79,7 +79,7 @@ pub(super) fn body(out: &Out, explained: &Explanation, held: bool) -> String {
     hits(&mut text, &explained.hits);
     match (&explained.if_released, held) {
         (Some(released), true) if released.split.is_empty() => {
-            let _ = writeln!(text, "\n{}\n  none can be made that is safe: see above", paint.bold("copies"));
+            let _ = writeln!(text, "\n{}\n  no safe copies can be made: see above", paint.bold("copies"));
         }
         (Some(released), true) => {
             let _ = writeln!(text, "\n{}", paint.bold("copies, if it is released to each individually"));
@@ -93,7 +93,8 @@ pub(super) fn body(out: &Out, explained: &Explanation, held: bool) -> String {
     text
 }
 
-/// `all 6 were on the mail of 2026-11-12 that this answers; the first mail to just these people is of …`
+/// For example: `all 6 were on the mail of 2026-11-12 that this answers; the first mail to its people was of
+/// …`
 fn acquaintance(mail: &KnownView) -> String {
     let which = if mail.answered { "the mail" } else { "a mail" };
     let answers = if mail.answered { " that this answers" } else { "" };
@@ -115,7 +116,7 @@ fn facts(text: &mut String, facts: &FactsView) {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<15} {}", clean(value));
     };
-    let sender = if facts.sender.is_empty() { "<> (nobody: a report)" } else { &facts.sender };
+    let sender = if facts.sender.is_empty() { "<> (null sender: a report)" } else { &facts.sender };
     line("sender", sender);
     if !facts.from.contains(&facts.sender) || !facts.from_is_ours {
         let whose = if facts.from_is_ours { "" } else { " (not ours)" };
@@ -163,7 +164,7 @@ fn facts(text: &mut String, facts: &FactsView) {
         line("attachments", &some_of(&facts.attachments, 6));
     }
     for part in facts.opaque_parts.iter().take(6) {
-        line("cannot look into", part);
+        line("cannot be opened", part);
     }
     for problem in facts.problems.iter().take(6) {
         line("unreadable", problem);
@@ -187,7 +188,7 @@ fn hits(text: &mut String, hits: &[Hit]) {
     if hits.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\nhidden addresses that others would get all the same");
+    let _ = writeln!(text, "\nhidden addresses that others would still get");
     for hit in hits.iter().take(COPIES_SHOWN) {
         let _ = writeln!(text, "  {} in {} ({})", hit.address, clean(&hit.place), clean(&hit.form));
     }
@@ -196,7 +197,7 @@ fn hits(text: &mut String, hits: &[Hit]) {
     }
 }
 
-/// Each copy with what its recipient sees in To and Cc.
+/// Each copy, with what its recipient sees in To and Cc.
 pub(super) fn copies(text: &mut String, copies: &[CopyView]) {
     if copies.is_empty() {
         let _ = writeln!(text, "  none");
@@ -211,15 +212,15 @@ pub(super) fn copies(text: &mut String, copies: &[CopyView]) {
     }
 }
 
-/// A To or Cc field, cut where it says nothing new.
+/// A To or Cc field, shortened.
 fn shown(field: &str) -> String {
     super::layout::shorten(&clean(field), 160)
 }
 
-/// Fields that hold moments, as milliseconds since 1970 within the relay.
+/// Fields that contain times, which are milliseconds since 1970 inside the relay.
 const MOMENTS: [&str; 5] = ["received", "expires", "decided_at", "due", "at"];
 
-/// A value for people's programs: moments as RFC 3339.
+/// A value as JSON for other programs: times as RFC 3339.
 pub(super) fn dated(value: &impl Serialize) -> Value {
     let mut value = serde_json::to_value(value).unwrap_or_default();
     date(&mut value);
@@ -241,7 +242,7 @@ fn date(value: &mut Value) {
     }
 }
 
-/// ` --config FILE` as it was given, for commands that are shown to be typed next.
+/// ` --config FILE` as it was given, for commands that are suggested to the user.
 pub(super) fn config_flag(context: &Context) -> String {
     match &context.config {
         Some(path) => format!(" --config {}", path.display()),

@@ -1,18 +1,18 @@
-//! What a relay tells systemd: that it is ready, that it reloads, that it lives, that it stops. Nothing,
-//! where systemd did not start it.
+//! Notifies systemd: ready, reloading, alive (watchdog), stopping. Does nothing if systemd did not start the
+//! process.
 
 use sd_notify::NotifyState;
 use std::time::Duration;
 use tokio::time::{Interval, interval};
 
-/// Says it. That nobody listens is no reason to fail.
+/// Sends the states; errors are ignored.
 pub(super) fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd cannot be told");
+        tracing::debug!(%error, "cannot notify systemd");
     }
 }
 
-/// A reload begins; `Ready` ends it, whether it went well or not.
+/// A reload begins; `Ready` ends it, whether it succeeded or not.
 pub(super) fn tell_reload() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -20,7 +20,7 @@ pub(super) fn tell_reload() {
     }
 }
 
-/// Signs of life, twice as often as systemd asks for them; none where it does not.
+/// Watchdog notifications, twice as often as systemd requires; none if it requires none.
 pub(super) struct Pulse(Option<Interval>);
 
 impl Pulse {
@@ -29,7 +29,7 @@ impl Pulse {
         Self(every.map(interval))
     }
 
-    /// Waits until the next one is due, and gives it.
+    /// Waits until the next notification is due, and sends it.
     pub(super) async fn beat(&mut self) {
         match &mut self.0 {
             Some(interval) => {

@@ -1,4 +1,4 @@
-//! `sekisho token`: tokens of the API.
+//! `sekisho token`: API tokens.
 
 use super::ask::{ask, unexpected};
 use super::layout::{Table, clean, local};
@@ -17,19 +17,19 @@ pub(super) enum Verb {
     Add {
         /// Its name: letters, digits, `-`, `_` and `.`
         name: String,
-        /// What it is good for: held:read, held:decide, message:read, report:read, queue:read, queue:change,
-        /// circles:read, circles:change, knowledge:change; may stand several times
+        /// What it may do: held:read, held:decide, message:read, report:read, queue:read, queue:change,
+        /// circles:read, circles:change, knowledge:change; may be repeated
         #[arg(long = "scope", value_name = "SCOPE", required = true)]
         scopes: Vec<Scope>,
-        /// When it ends, such as 90d; without it, never
+        /// When it expires, such as 90d; never by default
         #[arg(long, value_name = "SPAN")]
         expires: Option<Span>,
     },
     /// Show all tokens
     List,
-    /// Take a token away: it is good for nothing from now on
+    /// Revoke a token at once
     Remove {
-        /// Which
+        /// Its name
         name: String,
     },
 }

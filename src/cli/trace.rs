@@ -9,12 +9,12 @@ use crate::control::{Answer, Request, Trace};
 use crate::journal::Event;
 use std::fmt::Write;
 
-/// What `trace` is told.
+/// Options of `trace`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Our id, a Message-ID, an address, or words of the subject
     text: String,
-    /// At most so many messages, newest first
+    /// At most this many messages, newest first
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
 }
@@ -68,7 +68,7 @@ fn text(context: &Context, trace: &Trace) -> String {
     text
 }
 
-/// What happened, as a sentence.
+/// An event as a sentence.
 fn sentence(event: &Event) -> String {
     match event {
         Event::Accepted { client, action, recipients, copies, exposures, would, .. } => {
@@ -94,11 +94,11 @@ fn sentence(event: &Event) -> String {
         Event::Returned { by, reason } if reason.is_empty() => format!("returned by {by}"),
         Event::Returned { by, reason } => format!("returned by {by}: {reason}"),
         Event::Repeated { client, recipients } => {
-            format!("the same came again from {client} for {recipients}: nothing was delivered for it")
+            format!("received again from {client} for {recipients}: nothing was delivered for it")
         }
         Event::AskedAgain { by, anew } => format!("{by} asks to send it again openly, as {anew}"),
         Event::Again { of } => format!("made anew from {of}, which was sent individually"),
-        Event::Namesake { of } => format!("has the Message-ID of {of}, which is another mail"),
+        Event::Namesake { of } => format!("has the same Message-ID as {of}, which is another mail"),
         Event::Learned { by, mails, learned, unreadable } => format!(
             "{by} had {mails} mails of an archive learned from: {learned} taught something new, {unreadable} places \
              could not be read"
@@ -108,7 +108,7 @@ fn sentence(event: &Event) -> String {
         }
         Event::TakenBack { by } => format!("taken back by {by}"),
         Event::Undone { by } => format!("taking it back was undone by {by}"),
-        Event::Joined { item, state } => format!("a transaction of {item}, which is {state}"),
+        Event::Joined { item, state } => format!("a further transaction of {item}, which is {state}"),
         Event::Expired {} => "nobody decided in time: returned".to_owned(),
         Event::Noticed { kind, notice } => format!("notice `{kind}` sent as {notice}"),
         Event::Queue { by, verb, deliveries } => format!("{verb} by {by}: {deliveries} deliveries"),

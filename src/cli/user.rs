@@ -1,12 +1,16 @@
-//! `sekisho user`: the accounts in the file that `[auth] source` names.
+//! `sekisho user`: accounts in the file that `[auth] source` names.
 
+use super::ask::{self, unexpected};
 use super::layout::clean;
+use super::show;
 use super::{Context, Failure};
 use crate::accounts::file::edit::Editor;
 use crate::accounts::{Account, Role};
 use crate::config::{AuthSource, Config};
+use crate::control::{Answer, Request};
 use crate::message::Address;
 use clap::Subcommand;
+use jiff::civil::Date;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -14,52 +18,81 @@ use std::io::{BufRead, IsTerminal, Read, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Most octets of a password that is read.
+/// Longest password that is read, in octets.
 const LONGEST: u64 = 4_096;
 
 /// What to do with accounts.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Add a user; the password is asked for
+    /// Add a user; asks for the password
     Add {
-        /// The name to sign in with; an address may be one
+        /// The login name; an address may be one
         name: String,
-        /// An address of theirs to send from; may stand several times
+        /// An address that the user may send from (may be repeated)
         #[arg(long = "address", value_name = "A")]
         addresses: Vec<Address>,
-        /// What they may be at the desk: approver, auditor or admin; may stand several times
+        /// A role at the desk: approver, auditor or admin (may be repeated)
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<Role>,
-        /// Read the password from standard input, its first line
+        /// Read the password from the first line of standard input
         #[arg(long)]
         password_stdin: bool,
     },
-    /// Say what a user may be at the desk
+    /// Set the roles of a user at the desk
     Roles {
-        /// Whom
+        /// The login name
         name: String,
-        /// approver, auditor or admin; may stand several times, and none takes all away
+        /// approver, auditor or admin (may be repeated); none removes all
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<Role>,
     },
-    /// Set another password
+    /// Change the password of a user
     Passwd {
-        /// Whose
+        /// The login name
         name: String,
-        /// Read the password from standard input, its first line
+        /// Read the password from the first line of standard input
         #[arg(long)]
         password_stdin: bool,
     },
-    /// Take a user out
+    /// Remove a user
     Remove {
-        /// Whom
+        /// The login name
         name: String,
     },
     /// Show all users
     List,
+    /// Say that an approver is away, and who decides in their place
+    Away {
+        /// The approver's address
+        approver: Address,
+        /// The last day, YYYY-MM-DD
+        #[arg(long, value_name = "DATE")]
+        until: Date,
+        /// Who is asked meanwhile: somebody who decides on the same mail
+        #[arg(long, value_name = "ADDR")]
+        deputy: Address,
+    },
+    /// Say that an approver is back
+    Back {
+        /// The approver's address
+        approver: Address,
+    },
+    /// Show who is away by their own word or by `away`
+    Absences,
 }
 
 pub(super) fn run(context: &Context, verb: &Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Away { approver, until, deputy } => {
+            let (deputy, until) = (deputy.clone(), until.to_string());
+            return absent(context, approver, &Request::Away { approver: approver.clone(), deputy, until });
+        }
+        Verb::Back { approver } => {
+            return absent(context, approver, &Request::Back { approver: approver.clone() });
+        }
+        Verb::Absences => return absences(context),
+        _ => {}
+    }
     let config = context.config()?;
     let path = file(&config)?;
     let mut editor = Editor::open(&path).map_err(Failure::failed)?;
@@ -79,12 +112,44 @@ pub(super) fn run(context: &Context, verb: &Verb) -> Result<(), Failure> {
             list(context, &editor);
             return Ok(());
         }
+        Verb::Away { .. } | Verb::Back { .. } | Verb::Absences => return Ok(()),
     };
     let (what, name) = done.map_err(Failure::failed)?;
     if context.out.json {
         context.out.json(&json!({ "user": name, "done": what, "file": path }));
     } else {
         context.out.line(&format!("{}: {what}", clean(name)));
+    }
+    Ok(())
+}
+
+/// Records an absence, or ends one.
+fn absent(context: &Context, approver: &Address, request: &Request) -> Result<(), Failure> {
+    let Answer::Absent(done) = ask::ask(context, request)? else { return Err(unexpected()) };
+    let what = match request {
+        Request::Away { .. } => "away",
+        _ if done => "back",
+        _ => "was not away",
+    };
+    if context.out.json {
+        context.out.json(&json!({ "approver": approver.as_str(), "done": what }));
+    } else {
+        context.out.line(&format!("{}: {what}", clean(approver.as_str())));
+    }
+    Ok(())
+}
+
+fn absences(context: &Context) -> Result<(), Failure> {
+    let Answer::Absences(all) = ask::ask(context, &Request::Absences)? else { return Err(unexpected()) };
+    if context.out.json {
+        context.out.json(&show::dated(&all));
+    } else if all.is_empty() {
+        context.out.line("nobody is away (absences in the configuration are not listed here)");
+    } else {
+        for one in &all {
+            let (who, deputy) = (clean(one.approver.as_str()), clean(one.deputy.as_str()));
+            context.out.line(&format!("{who}  until {}  {deputy} is asked", one.until));
+        }
     }
     Ok(())
 }
@@ -144,7 +209,7 @@ fn password(from_stdin: bool) -> Result<SecretString, Failure> {
     if first.expose_secret() == second.expose_secret() {
         Ok(first)
     } else {
-        Err(Failure::failed("the two are not the same"))
+        Err(Failure::failed("the two passwords differ"))
     }
 }
 
@@ -165,7 +230,7 @@ fn line() -> Result<SecretString, Failure> {
     read.map(|_| password).map_err(|error| Failure::failed(format!("the password cannot be read: {error}")))
 }
 
-/// The terminal does not show what is typed, as long as this lives.
+/// The terminal does not echo input while this value lives.
 struct Hidden;
 
 impl Hidden {
@@ -181,7 +246,7 @@ impl Drop for Hidden {
     }
 }
 
-/// Where there is no `stty`, the password is seen while it is typed: no reason to fail.
+/// Without `stty` the password is visible while it is typed; that is not an error.
 fn stty(what: &str) {
     let _ = Command::new("stty").arg(what).stdin(Stdio::inherit()).stderr(Stdio::null()).status();
 }

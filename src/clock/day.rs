@@ -1,27 +1,27 @@
-//! Days, as people say when something was.
+//! Calendar days, for telling people when something happened.
 
 use super::Timestamp;
 use jiff::civil::Date;
 use jiff::{Timestamp as Moment, ToSpan};
 use serde::{Deserialize, Serialize};
 
-/// Seconds of a day.
+/// Seconds in a day.
 const SECONDS: i64 = 24 * 3_600;
 
-/// A day of the configured time zone, counted from 1 January 1970.
+/// A calendar day in the configured time zone, counted from 1 January 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Day(pub i32);
 
 impl Day {
-    /// The day on which a moment lies.
+    /// The day of a point in time.
     pub fn of(at: Timestamp) -> Self {
         let moment: Moment = at.to_jiff();
         let offset = i64::from(super::zone().to_offset(moment).seconds());
         Self(i32::try_from((moment.as_second() + offset).div_euclid(SECONDS)).unwrap_or_default())
     }
 
-    /// Reads `2026-11-12`.
+    /// Parses `2026-11-12`.
     pub fn parse(text: &str) -> Option<Self> {
         let date: Date = text.parse().ok()?;
         let since = date.since(Date::constant(1970, 1, 1)).ok()?;

@@ -1,31 +1,32 @@
-//! The relay's own time: it goes by what really went by, whatever is done to the system's clock.
+//! The relay's clock, which does not jump when the system clock is set.
 //!
-//! Ages, retries, leases and deadlines are all told by this clock and stored in its time, so that a clock
-//! that is set gives nothing up, sends nothing twice and expires nothing. It starts where the system's
-//! clock stands and runs by the monotonic one, a twentieth faster or slower while the two disagree: an
-//! hour is made up for within a day, and no span is ever off by more than that twentieth. What is shown
-//! outside (`Date`, `Received`) is told by the system's clock ([`Clock::shown`]).
+//! Ages, retries, leases and deadlines all use this clock, also when stored. Setting the system clock
+//! therefore gives nothing up, sends nothing twice and expires nothing. The relay's clock starts at the system
+//! time and follows the monotonic clock. While it differs from the system clock it runs up to 5 % faster or
+//! slower, so a difference of an hour is made up within a day, and no duration is off by more than 5 %. Times
+//! shown to others (`Date`, `Received`) are converted to the system clock ([`Clock::shown`]).
 //!
-//! What a restart makes of times that were stored is told by the store (`Store::recover`).
+//! `Store::recover` adjusts stored times after a restart.
 
 use super::{Clock, Timestamp};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The relay's time runs so much faster or slower than real time at most: one part of so many.
+/// The relay's clock runs faster or slower than real time by at most one part in this many.
 const SLEW: i128 = 20;
-/// The system's clock was set, where it moved so much against the monotonic one between two looks.
+/// A difference of this many nanoseconds from the monotonic clock, between two readings, means that the
+/// system clock was set.
 const SET: i128 = 2_000_000_000;
 
-/// Where a clock's readings come from.
+/// The clocks that a [`RelayClock`] reads.
 pub trait Sources: Send + Sync + 'static {
-    /// Since some moment, whatever is done to clocks.
+    /// The monotonic clock: the time since an arbitrary start.
     fn monotonic(&self) -> Duration;
-    /// What the system's clock says, in nanoseconds since the Unix epoch.
+    /// The system clock, in nanoseconds since the Unix epoch.
     fn system(&self) -> i128;
 }
 
-/// The operating system's.
+/// The clocks of the operating system.
 #[derive(Clone, Copy, Debug)]
 pub struct OperatingSystem(Instant);
 
@@ -44,14 +45,14 @@ impl Sources for OperatingSystem {
     }
 }
 
-/// See the module.
+/// The relay's clock; see the module documentation.
 #[derive(Debug)]
 pub struct RelayClock<S = OperatingSystem> {
     sources: S,
     state: Mutex<State>,
 }
 
-/// The last look; nanoseconds.
+/// The last readings, in nanoseconds.
 #[derive(Debug)]
 struct State {
     monotonic: i128,
@@ -60,21 +61,21 @@ struct State {
 }
 
 impl RelayClock {
-    /// A clock that starts now.
+    /// Starts a clock at the system time.
     pub fn start() -> Self {
         Self::over(OperatingSystem(Instant::now()))
     }
 }
 
 impl<S: Sources> RelayClock<S> {
-    /// A clock over these readings.
+    /// Starts a clock with these sources.
     pub fn over(sources: S) -> Self {
         let system = sources.system();
         let state = Mutex::new(State { monotonic: nanos(sources.monotonic()), system, now: system });
         Self { sources, state }
     }
 
-    /// Looks at both clocks; the relay's time, and the system's.
+    /// Reads both clocks; returns the relay's time and the system's.
     fn look(&self) -> (i128, i128) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (monotonic, system) = (nanos(self.sources.monotonic()), self.sources.system());
@@ -83,7 +84,7 @@ impl<S: Sources> RelayClock<S> {
         if set.abs() >= SET {
             tracing::warn!(
                 seconds = i64::try_from(set / 1_000_000_000).unwrap_or(i64::MAX),
-                "the system's clock was set: ages, retries and deadlines go on by the time that really went by"
+                "the system clock was set: ages, retries and deadlines continue by elapsed time"
             );
         }
         let straight = state.now + went_by;
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    /// A system clock that can be set, and time that goes by for both.
+    /// A monotonic clock and a system clock that a test can move.
     #[derive(Default)]
     struct Hands(Mutex<(Duration, i128)>);
 
@@ -154,7 +155,7 @@ mod tests {
         (Arc::clone(&hands), RelayClock::over(hands))
     }
 
-    /// Whatever the system's clock is set by, spans are as long as they really were, to a twentieth.
+    /// However the system clock is set, durations are correct to 5 %.
     #[test]
     fn a_span_is_what_really_went_by() {
         const YEAR: i128 = 365 * 86_400;
@@ -183,7 +184,7 @@ mod tests {
             let (hands, clock) = clock();
             clock.now();
             hands.set(set);
-            // looked at as often as a busy relay does: too small a step would be lost in rounding
+            // read as often as in a busy relay: correction steps this small must not be lost in rounding
             for _ in 0..100 {
                 hands.go(Duration::from_nanos(700));
                 clock.now();

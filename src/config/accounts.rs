@@ -8,42 +8,42 @@ use crate::diagnostic::Diagnostic;
 pub use keys::ListenerAuth;
 use std::path::PathBuf;
 
-/// `[auth]`
+/// The table `[auth]`.
 #[derive(Clone, Debug)]
 pub struct Auth {
-    /// Where accounts are.
+    /// Where the accounts are.
     pub source: AuthSource,
-    /// Users with what they may send as beside their own addresses.
+    /// Users, with addresses that they may send as in addition to their own.
     pub send_as: Vec<(String, Senders)>,
 }
 
-/// Where accounts are.
+/// The source of accounts.
 #[derive(Clone, Debug)]
 pub enum AuthSource {
     /// In a file.
     File(PathBuf),
-    /// In a directory.
+    /// In an LDAP directory.
     Ldap(Ldap),
-    /// At the upstream.
+    /// At the upstream: a login is tried there.
     Upstream,
 }
 
-/// A directory.
+/// An LDAP directory.
 #[derive(Clone, Debug)]
 pub struct Ldap {
     /// `ldaps://host` or `ldap://host`.
     pub url: String,
-    /// How the way is secured.
+    /// How the connection is secured.
     pub tls: Security,
-    /// Certificates trusted beside the system's (PEM).
+    /// Certificates trusted in addition to the system's (PEM).
     pub ca_file: Option<PathBuf>,
-    /// How to an entry.
+    /// How the entry of a user is found.
     pub find: LdapFind,
-    /// Attributes with mail addresses.
+    /// Attributes that contain mail addresses.
     pub addresses: Vec<String>,
 }
 
-/// How to an entry of a directory.
+/// How the entry of a user is found.
 #[derive(Clone, Debug)]
 pub enum LdapFind {
     /// A DN with `{user}` in it.
@@ -54,30 +54,30 @@ pub enum LdapFind {
         base: String,
         /// With `{user}` in it.
         filter: String,
-        /// As whom, and the file with the password.
+        /// The DN to search as, and the file with its password; `None` searches anonymously.
         service: Option<(String, PathBuf)>,
     },
 }
 
-/// Who may send on one listener, beside its networks.
+/// Who may send through one listener, in addition to its networks.
 #[derive(Clone, Debug, Default)]
 pub struct Sending {
-    /// AUTH.
+    /// Whether AUTH is offered or required.
     pub auth: ListenerAuth,
-    /// As whom clients of the networks may send; `None` is anybody.
+    /// The senders that clients in the networks may use; `None` allows any.
     pub senders: Option<Senders>,
     /// Names whose SPF records name networks that may relay.
     pub spf: Vec<String>,
-    /// What mail from shared hosts must have.
+    /// What identifies our mail among that of a host shared with other organisations.
     pub tenant: Option<Tenant>,
 }
 
-/// `tenant`
+/// The value of `tenant`.
 #[derive(Clone, Debug)]
 pub struct Tenant {
-    /// Domains of MAIL FROM.
+    /// Domains that MAIL FROM must have.
     pub domains: Vec<String>,
-    /// The field with the secret.
+    /// The header field that contains the secret.
     pub header: String,
     /// The file with the secrets.
     pub secret_file: PathBuf,
@@ -124,8 +124,13 @@ fn directory(url: String, keys: keys::Ldap, base: &Base, place: &Place<'_>) -> R
         (false, Some(LdapTls::Off)) => Security::Off,
     };
     let needs_user = |key: &str, text: &str| {
-        let wrong =
-            || place.wrong(LDAP, key, format!("`{key}` has no {{user}} in it: everybody would be the same"));
+        let wrong = || {
+            place.wrong(
+                LDAP,
+                key,
+                format!("`{key}` does not contain {{user}}: everybody would be the same user"),
+            )
+        };
         if text.contains("{user}") { Ok(()) } else { Err(wrong()) }
     };
     let find = match (keys.bind, keys.base) {
@@ -168,7 +173,7 @@ fn directory(url: String, keys: keys::Ldap, base: &Base, place: &Place<'_>) -> R
     Ok(Ldap { url, tls, ca_file: keys.ca_file.map(|file| base.join(&file)), find, addresses })
 }
 
-/// What one listener says of who may send.
+/// Who may send, by the keys of one listener.
 pub(super) fn sending(
     keys: SendingKeys,
     has_accounts: bool,
@@ -186,7 +191,7 @@ pub(super) fn sending(
         return Err(place.wrong(
             LISTENER,
             "auth",
-            "`auth` needs `tls`: passwords are taken through TLS only",
+            "`auth` needs `tls`: passwords are accepted only through TLS",
         ));
     }
     let senders = keys.senders.map(|list| Senders::of(list.iter().map(String::as_str))).transpose();
@@ -198,7 +203,7 @@ pub(super) fn sending(
         return Err(place.wrong(
             LISTENER,
             "spf",
-            format!("`{name}` is no name with an SPF record, such as \"_spf.google.com\""),
+            format!("`{name}` is not a name with an SPF record, such as \"_spf.google.com\""),
         ));
     }
     if keys.tenant.is_some() && !keys.shared {
@@ -216,14 +221,14 @@ pub(super) fn sending(
     Ok(Sending { auth: keys.auth, senders, spf: keys.spf, tenant })
 }
 
-/// The keys of a listener that say who may send.
+/// The keys of a listener that decide who may send.
 pub(super) struct SendingKeys {
     pub(super) auth: ListenerAuth,
     pub(super) senders: Option<Vec<String>>,
     pub(super) spf: Vec<String>,
     pub(super) tenant: Option<keys::Tenant>,
-    /// TLS is to be had here.
+    /// The listener offers TLS.
     pub(super) tls: bool,
-    /// Hosts that many share may relay here.
+    /// Hosts that are shared with others may relay here.
     pub(super) shared: bool,
 }

@@ -1,17 +1,17 @@
-//! Groups of senders and the file of managers as typed values: who is asked about whose mail.
+//! Groups of senders and the file of managers, as typed values: who is asked about whose mail.
 
 use super::{Config, Place, keys, read_file};
 use crate::diagnostic::Diagnostic;
 use crate::policy::Approvers;
 use crate::policy::approvers::{Asked, Group, Managers};
 
-/// The groups, each name once.
+/// The groups. Each name may occur only once.
 pub(super) fn groups(keys: Vec<keys::Group>, place: &Place<'_>) -> Result<Vec<Group>, Diagnostic> {
     let mut groups: Vec<Group> = Vec::new();
     for group in keys {
         let wrong = |span, said: String| Diagnostic::at(place.path, place.text, span, said, None);
         if groups.iter().any(|other| other.name == group.name) {
-            let said = format!("there is a [[group]] `{}` already", group.name);
+            let said = format!("there is already a [[group]] `{}`", group.name);
             return Err(wrong(group.senders.span(), said));
         }
         let asked = group.approvers.span();
@@ -27,10 +27,10 @@ pub(super) fn groups(keys: Vec<keys::Group>, place: &Place<'_>) -> Result<Vec<Gr
 }
 
 impl Config {
-    /// Who is asked to decide, but for what rules name. Reads the file of managers.
+    /// Who is asked to decide, apart from approvers that rules name. Reads the file of managers.
     ///
     /// # Errors
-    /// The file cannot be read, or a mistake in it with its line.
+    /// The file cannot be read, or it has a mistake, which is reported with its line.
     pub fn approvers(&self) -> Result<Approvers, Diagnostic> {
         let managers = match &self.policy.managers {
             Some(path) => Managers::parse(path, &read_file(path, "the file of managers")?)?,
@@ -47,14 +47,14 @@ impl Config {
 }
 
 impl Config {
-    /// Who is asked where nobody else is left.
+    /// Who is asked if nobody else is left.
     fn behind(&self) -> Vec<crate::message::Address> {
         let escalated = self.notices.asking.escalation.iter().flat_map(|escalation| &escalation.to);
         escalated.chain(&self.notices.admin).cloned().collect()
     }
 }
 
-/// `manager` is of no use without a file that says who that is.
+/// `manager` needs a file that says who the managers are.
 pub(super) fn managers_named(
     asked: &[Asked],
     groups: &[Group],

@@ -1,89 +1,96 @@
-//! `[desk]`: where people reach it, who they are, and how they sign in.
+//! `[desk]`: its address, roles, and ways to sign in.
 
 use super::keys::BindOrOff;
 use super::keys::desk::{self as keys};
 use super::{Base, Place};
 use crate::diagnostic::Diagnostic;
 use crate::people::RoleNames;
+use crate::policy::verdict::Bilingual;
 use ipnet::IpNet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// `[desk]`
+/// The table `[desk]`.
 #[derive(Clone, Debug)]
 pub struct Desk {
-    /// What HTTP binds; `None` when it is off.
+    /// The address that HTTP listens on; `None` if the desk is off.
     pub address: Option<SocketAddr>,
-    /// What people reach it by.
+    /// The URL by which people reach it.
     pub url: Option<String>,
-    /// How long somebody stays signed in at most.
+    /// Longest time that somebody stays signed in.
     pub session: Duration,
-    /// How long somebody who does nothing stays signed in.
+    /// Longest time without a request before somebody is signed out.
     pub idle: Duration,
-    /// How long what a person releases waits before it leaves, so that it can be undone.
+    /// How long a released message waits before it leaves, so that the release can be undone.
     pub grace: Duration,
-    /// A file of accounts of the desk's own, beside those of `[auth]`.
+    /// A file of accounts for the desk alone, in addition to those of `[auth]`.
     pub people: Option<PathBuf>,
-    /// Whether people sign in by a code that is mailed to them.
+    /// Whether people can sign in with a code that is mailed to them.
     pub mail_codes: bool,
     /// Whether such a code is enough for an administrator.
     pub admin_codes: bool,
-    /// Whether people may sign in by passkeys, where `url` allows it.
+    /// Whether people can sign in with passkeys; `url` must allow it.
     pub passkeys: bool,
-    /// Reverse proxies whose X-Forwarded-For is believed.
+    /// Whether notices to approvers have links that decide.
+    pub mail_decisions: bool,
+    /// Who helps people with questions; shown at the foot of each page and notice.
+    pub contact: Option<Bilingual>,
+    /// Reverse proxies whose X-Forwarded-For is trusted.
     pub proxies: Vec<IpNet>,
-    /// Networks that are told numbers, and why the relay is not ready.
+    /// Networks that may read the metrics and the reasons for not being ready.
     pub monitoring: Vec<IpNet>,
-    /// Most connections at once.
+    /// Maximum number of connections at once.
     pub connections: usize,
-    /// Most connections at once from one address.
+    /// Maximum number of connections at once from one address.
     pub connections_per_client: usize,
-    /// Who is more than a sender.
+    /// Who has a role beyond that of a sender.
     pub roles: RoleNames,
-    /// A provider of OpenID Connect.
+    /// An OpenID Connect provider.
     pub oidc: Option<Oidc>,
 }
 
-/// `[desk.oidc]`
+/// The table `[desk.oidc]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oidc {
-    /// What the button says.
+    /// The label of the button.
     pub name: String,
     /// The provider's issuer identifier.
     pub issuer: String,
-    /// Our name there.
+    /// Our client id there.
     pub client_id: String,
-    /// The file with our secret there; none for a public client.
+    /// The file with our client secret; `None` for a public client.
     pub client_secret_file: Option<PathBuf>,
-    /// Certificates trusted beside the system's (PEM).
+    /// Certificates trusted in addition to the system's (PEM).
     pub ca_file: Option<PathBuf>,
-    /// What is asked for.
+    /// Scopes that are requested.
     pub scopes: Vec<String>,
     /// The claim that lists groups or roles.
     pub claim: String,
-    /// Which of them are which role.
+    /// Which groups give which role.
     pub roles: RoleNames,
-    /// Addresses count though the provider does not say that they were verified.
+    /// Addresses are trusted although the provider does not say that it verified them.
     pub trust_addresses: bool,
 }
 
-/// How long somebody stays signed in, where nothing is said: a working day.
+/// Default of `session`: a working day.
 const SESSION: Duration = Duration::from_hours(12);
-/// How long without doing anything.
+/// Default of `idle`.
 const IDLE: Duration = Duration::from_hours(4);
-/// So long what a person releases can be undone.
+/// Default of `grace`.
 const GRACE: Duration = Duration::from_secs(30);
-/// And at most so long.
+/// Longest `grace`.
 const LONGEST_GRACE: Duration = Duration::from_mins(10);
-/// Connections at once, where nothing is said.
+/// Default of `connections`.
 const CONNECTIONS: usize = 512;
-/// Connections at once from one address, where nothing is said: a browser opens six.
+/// Default of `connections_per_client`; a browser opens six.
 const CONNECTIONS_PER_CLIENT: usize = 64;
-/// With fewer a single browser would have to wait.
+/// Least of both: with fewer a single browser would have to wait.
 const FEWEST_CONNECTIONS: usize = 8;
-/// The shortest of both.
+/// Longest `contact`, in characters.
+const LONGEST_CONTACT: usize = 200;
+/// Least `session` and `idle`.
 const SHORTEST: Duration = Duration::from_mins(1);
 
 pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<Desk, Diagnostic> {
@@ -91,7 +98,7 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
     if let Some(url) = &keys.url
         && !(url.starts_with("http://") || url.starts_with("https://"))
     {
-        let why = format!("`{url}` is no URL: it starts with http:// or https://");
+        let why = format!("`{url}` is not a URL: it starts with http:// or https://");
         return Err(place.wrong("[desk]", "url", why));
     }
     let session = keys.session.map_or(SESSION, |span| span.0);
@@ -121,7 +128,7 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
         return Err(place.wrong(
             "[desk]",
             "grace",
-            "`grace` is at most 10m: what was released waits so long".to_owned(),
+            "`grace` is at most 10m: released messages wait that long".to_owned(),
         ));
     }
     Ok(Desk {
@@ -134,6 +141,8 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
         mail_codes: keys.mail_codes.unwrap_or(true),
         admin_codes: keys.admin_codes.unwrap_or(false),
         passkeys: keys.passkeys.unwrap_or(true),
+        mail_decisions: keys.mail_decisions.unwrap_or_else(|| keys.mail_codes.unwrap_or(true)),
+        contact: keys.contact.map(|contact| contact_line(contact, place)).transpose()?,
         proxies: keys.proxies.into_iter().map(|net| net.0).collect(),
         monitoring: keys.monitoring.map_or_else(local, |nets| nets.into_iter().map(|net| net.0).collect()),
         connections,
@@ -143,7 +152,25 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
     })
 }
 
-/// This machine.
+/// One text per language.
+fn contact_line(contact: keys::Contact, place: &Place<'_>) -> Result<Bilingual, Diagnostic> {
+    let both = match contact {
+        keys::Contact::One(text) => Bilingual::new(text.clone(), text),
+        keys::Contact::Both(both) => both,
+    };
+    for text in [&both.en, &both.ja] {
+        if text.trim().is_empty()
+            || text.chars().count() > LONGEST_CONTACT
+            || text.chars().any(char::is_control)
+        {
+            let why = format!("`contact` is one line of {LONGEST_CONTACT} characters at most");
+            return Err(place.wrong("[desk]", "contact", why));
+        }
+    }
+    Ok(both)
+}
+
+/// The addresses of this machine.
 fn local() -> Vec<IpNet> {
     [IpNet::from_str("127.0.0.0/8"), IpNet::from_str("::1/128")].into_iter().flatten().collect()
 }
@@ -152,8 +179,8 @@ fn names(keys: keys::Roles) -> RoleNames {
     RoleNames { approver: keys.approver, auditor: keys.auditor, admin: keys.admin }
 }
 
-/// The word in an issuer of Microsoft's that stands for no single tenant. What such a place says of itself
-/// has `{tenantid}` for its name, and whoever has an account anywhere could sign in.
+/// The path segment of a Microsoft issuer that stands for no single tenant. Metadata of such an issuer has
+/// `{tenantid}` in its name, and anybody with any Microsoft account could sign in.
 fn everybody(issuer: &str) -> Option<&str> {
     let rest = issuer.strip_prefix("https://")?;
     let (host, path) = rest.split_once('/')?;
@@ -176,7 +203,7 @@ fn oidc(keys: keys::Oidc, base: &Base, place: &Place<'_>) -> Result<Oidc, Diagno
         |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"?#@\\".contains(&b));
     if !(local || rest.is_some_and(sound)) {
         let why = format!(
-            "`{}` is no issuer: write what the provider calls itself, such as \"https://login.example.com\"",
+            "`{}` is not an issuer: write the provider's issuer identifier, such as \"https://login.example.com\"",
             keys.issuer
         );
         return Err(place.wrong(table, "issuer", why));
@@ -193,7 +220,7 @@ fn oidc(keys: keys::Oidc, base: &Base, place: &Place<'_>) -> Result<Oidc, Diagno
     }
     let scopes = keys.scopes.unwrap_or_else(|| ["email", "profile"].map(str::to_owned).to_vec());
     if let Some(wrong) = scopes.iter().find(|scope| scope.is_empty() || scope.contains(char::is_whitespace)) {
-        return Err(place.wrong(table, "scopes", format!("`{wrong}` is no scope")));
+        return Err(place.wrong(table, "scopes", format!("`{wrong}` is not a scope")));
     }
     Ok(Oidc {
         name: keys.name.unwrap_or_else(|| "OpenID Connect".to_owned()),

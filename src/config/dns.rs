@@ -1,4 +1,4 @@
-//! `[dns]`: which name servers are asked.
+//! `[dns]`: the name servers.
 
 use super::keys::dns::Dns;
 use super::{Base, Place};

@@ -1,4 +1,4 @@
-//! A listener for copies: it believes what it is sent, so that its sources must be named.
+//! Listeners for journal copies. Copies are trusted, so their sources must be named.
 
 use super::Place;
 use super::accounts::ListenerAuth;
@@ -8,7 +8,7 @@ use crate::listener::Role;
 
 const LISTENER: &str = "role = \"journal\"";
 
-/// What a listener takes mail for.
+/// The role of a listener.
 pub(super) fn role(keys: &Listener, place: &Place<'_>) -> Result<Role, Diagnostic> {
     let wrong = |key: &str, why: &str| Err(place.wrong(LISTENER, key, why));
     if keys.role == keys::Role::Relay {
@@ -24,12 +24,12 @@ pub(super) fn role(keys: &Listener, place: &Place<'_>) -> Result<Role, Diagnosti
         );
     }
     if keys.allow.iter().any(|net| net.0.prefix_len() == 0) {
-        let why = "`allow` names the whole world: copies are believed, so name the mail hosts that send them";
+        let why = "`allow` names the whole world: copies are trusted, so name the mail hosts that send them";
         return wrong("allow", why);
     }
     if keys.auth != ListenerAuth::Off && keys.users.is_empty() {
         let why = "`auth` with role = \"journal\" needs `users`, the accounts of the mail hosts: copies are \
-                   believed, so that not everybody with a password may send them";
+                   trusted, so that not everybody with a password may send them";
         return wrong("auth", why);
     }
     if keys.auth == ListenerAuth::Off && !keys.users.is_empty() {
@@ -45,7 +45,7 @@ pub(super) fn role(keys: &Listener, place: &Place<'_>) -> Result<Role, Diagnosti
         || !keys.spf.is_empty()
         || keys.auth != ListenerAuth::Off;
     if !named {
-        let why = "role = \"journal\" takes copies from named sources alone: set `allow`, `client_certificates`, \
+        let why = "role = \"journal\" accepts copies only from named sources: set `allow`, `client_certificates`, \
                    `auth` with `users`, or `spf` with `tenant`";
         return wrong("role", why);
     }

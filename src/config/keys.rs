@@ -1,4 +1,4 @@
-//! The keys of the configuration file, as TOML has them. Every table refuses keys it does not know.
+//! The keys of the configuration file as TOML has them. Every table rejects unknown keys.
 
 pub(super) mod accounts;
 mod approvers;
@@ -12,7 +12,7 @@ pub(super) mod upstream;
 
 use super::units::{Network, Size, Span};
 pub(super) use approvers::Group;
-pub(super) use notices::{Approver, Escalate, Notices, OneOrMore, Webhook};
+pub(super) use notices::{Approver, Escalate, Format, Notices, OneOrMore, Webhook};
 pub(super) use sealing::{Dkim, Marks, Sign};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,7 @@ pub(super) struct File {
     pub(super) marks: Marks,
 }
 
-/// `[organisation]`
+/// The table `[organisation]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Organisation {
@@ -84,7 +84,7 @@ const fn yes() -> bool {
     true
 }
 
-/// `domains`: a list, or `"sender"`: the domain of whoever sends is ours.
+/// `domains`: a list, or `"sender"` for the domain of whoever sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Domains {
     Listed(Vec<String>),
@@ -123,7 +123,7 @@ impl<'de> Deserialize<'de> for Domains {
     }
 }
 
-/// `[[listener]]`
+/// The table `[[listener]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Listener {
@@ -150,7 +150,7 @@ pub(super) struct Listener {
     pub(super) tenant: Option<accounts::Tenant>,
 }
 
-/// `role`
+/// The value of `role`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Role {
@@ -168,7 +168,7 @@ impl TryFrom<String> for Bind {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         text.parse().map(Self).map_err(|_| {
-            format!("`{text}` is no address to listen on: write an IP address and a port, such as \"127.0.0.1:2525\"")
+            format!("`{text}` is not an address to listen on: write an IP address and a port, such as \"127.0.0.1:2525\"")
         })
     }
 }
@@ -185,7 +185,7 @@ impl TryFrom<String> for BindOrOff {
     }
 }
 
-/// `[policy]`
+/// The table `[policy]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Policy {
@@ -196,9 +196,10 @@ pub(super) struct Policy {
     pub(super) approvers: Vec<crate::policy::approvers::Asked>,
     pub(super) managers: Option<PathBuf>,
     pub(super) expiry: Option<Span>,
+    pub(super) sender_first: Option<Span>,
 }
 
-/// `[policy] mode`
+/// The value of `[policy] mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Mode {
@@ -207,7 +208,7 @@ pub(super) enum Mode {
     Observe,
 }
 
-/// `[store]`
+/// The table `[store]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Store {
@@ -218,7 +219,7 @@ pub(super) struct Store {
     pub(super) journal_head_to: Option<crate::message::Address>,
 }
 
-/// `[store] url`
+/// The value of `[store] url`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct StoreUrl(pub(super) PathBuf);
@@ -232,13 +233,13 @@ impl TryFrom<String> for StoreUrl {
                 Err("PostgreSQL is not in this version: use \"sqlite:sekisho.db\"".to_owned())
             }
             _ => Err(format!(
-                "`{text}` is no store: write \"sqlite:\" and a file, such as \"sqlite:sekisho.db\""
+                "`{text}` is not a store: write \"sqlite:\" and a file, such as \"sqlite:sekisho.db\""
             )),
         }
     }
 }
 
-/// `[limits]`
+/// The table `[limits]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Limits {
@@ -248,7 +249,7 @@ pub(super) struct Limits {
     pub(super) sessions_per_client: Option<usize>,
 }
 
-/// `[rewrite]`
+/// The table `[rewrite]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rewrite {
@@ -260,7 +261,7 @@ pub(super) struct Rewrite {
     pub(super) show_external_to_internal: bool,
 }
 
-/// A header field's name (RFC 5322 §3.6.8), in lower case.
+/// The name of a header field in lower case (RFC 5322 §2.2).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct FieldName(pub(super) String);
@@ -272,7 +273,7 @@ impl TryFrom<String> for FieldName {
         let always_out = ["bcc", "resent-bcc", "to", "cc", "apparently-to", "x-envelope-to"];
         let lower = text.to_ascii_lowercase();
         if !sound {
-            Err(format!("`{text}` is no name of a header field"))
+            Err(format!("`{text}` is not the name of a header field"))
         } else if always_out.contains(&lower.as_str()) {
             Err(format!("`{text}` names recipients: no copy may keep it"))
         } else {

@@ -1,7 +1,7 @@
-//! The configuration: `sekisho.toml`, read once, checked as a whole, as typed values.
+//! The configuration: `sekisho.toml`, read once and checked as a whole, as typed values.
 //!
-//! Only the wiring ([`crate::app`]) and the commands read all of it; each stage gets a small struct of
-//! its own. Relative paths in the file are relative to the file.
+//! Only the wiring ([`crate::app`]) and the commands see all of it; each stage gets a small struct of its
+//! own. Relative paths in the file are relative to its folder.
 
 mod accounts;
 mod approvers;
@@ -28,7 +28,7 @@ pub use accounts::{Auth, AuthSource, Ldap, LdapFind, ListenerAuth, Sending};
 pub use desk::{Desk, Oidc};
 use ipnet::IpNet;
 use keys::{Domains, File};
-pub use notices::{Notices, Webhook};
+pub use notices::{Format as WebhookFormat, Notices, Webhook};
 pub use sealing::{Dkim, DkimKey, Marks, selector, signing_domain};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -40,116 +40,119 @@ pub use upstream::{
 };
 use upstream::{Reading, Ways};
 
-/// Where the configuration is looked for when no command line names it.
+/// Where the configuration is searched if the command line names none.
 pub const PLACES: [&str; 2] = ["sekisho.toml", "/etc/sekisho/sekisho.toml"];
 
-/// Most octets of a configuration file.
+/// Maximum number of octets of a configuration file.
 const LARGEST_FILE: u64 = 4 << 20;
 
-/// Exchange Online's largest message, and the default of SIZE.
+/// Default of `size`: the largest message that Exchange Online accepts.
 const DEFAULT_SIZE: u64 = 157_286_400;
 
-/// Everything that is configured.
+/// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The file it was read from.
     pub file: PathBuf,
     /// What the relay calls itself in greetings and trace fields.
     pub hostname: String,
-    /// Who is ours.
+    /// Which addresses are internal.
     pub organisation: Organisation,
-    /// The first of our domains; `None` where the sender's own domain is ours.
+    /// The first of our domains; `None` if each sender's own domain is ours.
     pub first_domain: Option<String>,
-    /// The addresses our mail leaves from, as far as they were named: for `check` alone.
+    /// The addresses that our mail leaves from, if they are named; used only by `check`.
     pub egress: Vec<IpAddr>,
-    /// Where mail comes in.
+    /// Where mail is accepted.
     pub listeners: Vec<Listener>,
-    /// Certificates.
+    /// Certificates for clients.
     pub tls: Tls,
-    /// Accounts; `None` where there are none.
+    /// The source of accounts, if there is one.
     pub auth: Option<Auth>,
-    /// Where it goes.
+    /// Where mail goes by default.
     pub upstream: Upstream,
-    /// Other ways out, by name.
+    /// Other upstreams by name.
     pub upstreams: BTreeMap<String, Upstream>,
-    /// Which mail goes there; the first that fits counts.
+    /// Which mail goes to which of them; the first matching rule applies.
     pub routes: Vec<RouteRule>,
-    /// What is decided.
+    /// The policy.
     pub policy: PolicyFiles,
-    /// Senders who have approvers of their own.
+    /// Senders with approvers of their own.
     pub groups: Vec<Group>,
     /// The SQLite database.
     pub database: PathBuf,
-    /// How long what is kept.
+    /// How long data is kept.
     pub keep: Retention,
-    /// The key of the journal's chain, where it is named.
+    /// The key of the journal's hash chain, if it is named.
     pub journal_key: Option<PathBuf>,
-    /// Who is mailed the head of the journal's chain every hour, if anybody.
+    /// Who gets the head of the hash chain by mail every hour, if anybody.
     pub journal_head_to: Option<crate::message::Address>,
-    /// The HTTP side.
+    /// The desk.
     pub desk: Desk,
-    /// Bounds.
+    /// Limits.
     pub limits: Limits,
     /// How copies are made.
     pub copies: CopyOptions,
-    /// The relay's own mail, and who is told of what.
+    /// The relay's own mail, and who gets it.
     pub notices: Notices,
-    /// Programs of others that are told.
+    /// Programs that are called on events.
     pub webhooks: Vec<Webhook>,
     /// Name servers.
     pub dns: crate::dns::Settings,
-    /// Keys that sign.
+    /// Keys that sign mail.
     pub dkim: Dkim,
-    /// How mail is known again.
+    /// How our own mail is recognised when it comes back.
     pub marks: Marks,
 }
 
 /// One listener.
 #[derive(Clone, Debug)]
 pub struct Listener {
-    /// What it binds; port 0 takes a free one.
+    /// The address it binds; port 0 chooses a free port.
     pub address: SocketAddr,
-    /// What it takes mail for.
+    /// What its mail is used for.
     pub role: Role,
     /// Networks that may relay.
     pub allow: Vec<IpNet>,
-    /// Networks whose bare LF is taken for a line end.
+    /// Networks that may send bare LF as line ends.
     pub normalise_line_ends: Vec<IpNet>,
-    /// When sessions are secured; `None` for plain text.
+    /// When sessions are encrypted; `None` for plain text.
     pub tls: Option<TlsMode>,
-    /// Clients with a verified certificate that bears such a name may relay too.
+    /// Clients with a verified certificate for one of these names may relay too.
     pub client_certificates: Vec<NamePattern>,
-    /// Balancers whose PROXY header says who the client is.
+    /// Load balancers whose PROXY header names the client.
     pub proxy: Vec<IpNet>,
-    /// Who may send, and as whom, beside the networks.
+    /// Who may send, and as whom, in addition to the networks.
     pub sending: Sending,
 }
 
-/// `[policy]`
+/// The table `[policy]`.
 #[derive(Clone, Debug)]
 pub struct PolicyFiles {
-    /// Its files, in order.
+    /// The policy files, in order.
     pub files: Vec<PathBuf>,
-    /// Whether verdicts are carried out.
+    /// Whether verdicts are enforced or only recorded.
     pub mode: Mode,
-    /// Who is asked about a hold that names nobody else.
+    /// Who is asked about a held message if no rule names an approver.
     pub approvers: Vec<Asked>,
-    /// The file that says who is whose manager.
+    /// The file that lists who is whose manager.
     pub managers: Option<PathBuf>,
-    /// When a held message nobody decided on is returned.
+    /// How long a message is held before it is returned undecided.
     pub expiry: Duration,
+    /// How much working time a sender has before approvers are notified of a held message that the sender may
+    /// settle alone.
+    pub sender_first: Duration,
 }
 
-/// `[limits]`
+/// The table `[limits]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Largest message in octets.
     pub size: u64,
-    /// Most recipients of one transaction.
+    /// Maximum number of recipients per transaction.
     pub recipients: usize,
-    /// Most sessions at once.
+    /// Maximum number of concurrent sessions.
     pub sessions: usize,
-    /// Most sessions at once from one address.
+    /// Maximum number of concurrent sessions per client address.
     pub sessions_per_client: usize,
 }
 
@@ -162,16 +165,16 @@ impl Default for Limits {
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// No file in either place.
+    /// There is no file in either place.
     #[error(
         "no configuration: there is neither `{}` in {} nor `{}`; name one with --config FILE, or run `sekisho try`",
         PLACES[0], here.display(), PLACES[1]
     )]
     NotFound {
-        /// The folder looked in.
+        /// The folder that was searched.
         here: PathBuf,
     },
-    /// A file, but a mistake in it.
+    /// There is a mistake in the file.
     #[error("{0}")]
     Wrong(Box<Diagnostic>),
 }
@@ -183,7 +186,10 @@ impl From<Diagnostic> for ConfigError {
 }
 
 impl Config {
-    /// Reads the file that was named, else the first of [`PLACES`] that exists.
+    /// Reads the named file, else the first of [`PLACES`] that exists.
+    ///
+    /// # Errors
+    /// There is no file, it cannot be read, or it has a mistake.
     pub fn find(named: Option<&Path>) -> Result<Self, ConfigError> {
         let here = || std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         let found = match named {
@@ -206,7 +212,10 @@ impl Config {
         Term { span: self.policy.expiry, hours: self.notices.asking.hours.clone() }
     }
 
-    /// Reads the text of a configuration that stands at `path`.
+    /// Parses the text of a configuration; `path` is its file, for messages and relative paths.
+    ///
+    /// # Errors
+    /// The text has a mistake, which is reported with its line and column.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Diagnostic> {
         let keys: File = read_toml(path, text)?;
         let folder = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -229,6 +238,12 @@ impl Config {
         let groups = approvers::groups(keys.group, &place)?;
         let policy = policy(keys.policy, &base, &place)?;
         approvers::managers_named(&policy.approvers, &groups, policy.managers.is_some(), &place)?;
+        let desk = desk::desk(keys.desk, &base, &place)?;
+        let mut notices =
+            notices::notices(keys.notices, keys.approver, first_domain.as_deref(), &hostname, &place)?;
+        notices.asking.sender_first = policy.sender_first;
+        notices.asking.by_mail = desk.mail_decisions && desk.url.is_some();
+        let webhooks = notices::webhooks(keys.webhook, notices.language.unwrap_or_default(), &base, &place)?;
         let database = base.join(&keys.store.url.clone().map_or_else(|| "sekisho.db".into(), |url| url.0));
         Ok(Self {
             file: path.to_owned(),
@@ -248,21 +263,15 @@ impl Config {
             keep: store::retention(keys.store.keep, &keys.knowledge, &place)?,
             journal_key: keys.store.journal_key_file.map(|file| base.join(&file)),
             journal_head_to: keys.store.journal_head_to,
-            desk: desk::desk(keys.desk, &base, &place)?,
+            desk,
             limits: limits(&keys.limits, &place)?,
             copies: CopyOptions {
                 also_keep: keys.rewrite.also_keep.into_iter().map(|name| name.0).collect(),
                 hide_internal: keys.rewrite.hide_internal,
                 show_external_to_internal: keys.rewrite.show_external_to_internal,
             },
-            notices: notices::notices(
-                keys.notices,
-                keys.approver,
-                first_domain.as_deref(),
-                &hostname,
-                &place,
-            )?,
-            webhooks: notices::webhooks(keys.webhook, &base, &place)?,
+            notices,
+            webhooks,
             dns: dns::dns(keys.dns, &base, &place)?,
             first_domain,
             hostname,
@@ -273,12 +282,12 @@ impl Config {
 /// The folder that relative paths start from.
 struct Base(PathBuf);
 
-/// Where systemd puts the credentials of our unit, for commands that run outside of it.
+/// Where systemd puts the credentials of our unit, for commands that run outside it.
 const CREDENTIALS: &str = "/run/credentials/sekisho.service";
 
 impl Base {
-    /// A path from the file as an absolute one. `credential:NAME` is what systemd's `LoadCredential=`
-    /// gives the unit under that name.
+    /// Makes a path of the file absolute. `credential:NAME` is the credential that systemd gives the unit
+    /// under that name (`LoadCredential=`).
     fn join(&self, path: &Path) -> PathBuf {
         match path.to_str().and_then(|text| text.strip_prefix("credential:")) {
             Some(name) => {
@@ -290,14 +299,14 @@ impl Base {
     }
 }
 
-/// The file being read, for mistakes that show only once it is read.
+/// The file that is being read, for mistakes that are found after parsing.
 struct Place<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
 impl Place<'_> {
-    /// A mistake at the line where `key` stands in `table` (or in the file, where it is not found).
+    /// A mistake at the line of `key` in `table`, or in the whole file if that line is not found.
     fn wrong(&self, table: &str, key: &str, message: impl Into<String>) -> Diagnostic {
         let from = self.text.find(table).unwrap_or(0);
         let start_of_key = self.text[from..].lines().scan(from, |at, line| {
@@ -318,7 +327,10 @@ impl Place<'_> {
     }
 }
 
-/// A text file of bounded size; what it is, for the error.
+/// Reads a text file of bounded size; `what` names it in error messages.
+///
+/// # Errors
+/// The file cannot be read, or it is larger than 4 MiB.
 pub fn read_file(path: &Path, what: &str) -> Result<String, Diagnostic> {
     let wrong = |why: String| Diagnostic::of_file(path, format!("{what} cannot be read: {why}"), None);
     let meta = std::fs::metadata(path).map_err(|error| wrong(reason(&error)))?;
@@ -328,7 +340,7 @@ pub fn read_file(path: &Path, what: &str) -> Result<String, Diagnostic> {
     std::fs::read_to_string(path).map_err(|error| wrong(reason(&error)))
 }
 
-/// An input or output error in words, without the system's number.
+/// An I/O error in words, without the system's error number.
 pub fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
@@ -350,7 +362,7 @@ fn hostname(configured: Option<String>, place: &Place<'_>) -> Result<String, Dia
         Some(name) => Err(place.wrong(
             "",
             "hostname",
-            format!("`{name}` is no host name: letters, digits, dots and hyphens"),
+            format!("`{name}` is not a host name: letters, digits, dots and hyphens"),
         )),
         None => {
             let system = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -428,6 +440,7 @@ fn policy(keys: keys::Policy, base: &Base, place: &Place<'_>) -> Result<PolicyFi
         approvers: keys.approvers,
         managers: keys.managers.map(|file| base.join(&file)),
         expiry: keys.expiry.map_or(Duration::from_hours(3 * 24), |span| span.0),
+        sender_first: keys.sender_first.map_or(Duration::from_hours(1), |span| span.0),
     })
 }
 

@@ -1,8 +1,9 @@
-//! The relay's own mail and hooks as typed values: who is told of what, when, and in whose place.
+//! The relay's own mail and webhooks as typed values: who is notified of what, when, and by which deputies.
 
 use super::units::Span;
 use super::{Base, Place, keys};
 use crate::diagnostic::Diagnostic;
+use crate::hook::Room;
 use crate::message::Address;
 use crate::notice::asking::{Approver, Asking, Escalation};
 use crate::notice::hours::{Digest, Hours};
@@ -14,37 +15,46 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use toml::Spanned;
 
-/// Most hooks.
+/// Maximum number of webhooks.
 const MOST_HOOKS: usize = 16;
 
 /// `[notices]` and `[[approver]]`
 #[derive(Clone, Debug)]
 pub struct Notices {
-    /// From of the relay's own mail.
+    /// The From address of the relay's own mail.
     pub from: Address,
-    /// Who is told where there is no one else.
+    /// Who gets notices that have no other recipient.
     pub admin: Option<Address>,
-    /// In which language, where it is set.
+    /// The language of notices, where it is set.
     pub language: Option<Language>,
-    /// The zone that dates are written in.
+    /// The time zone of dates.
     pub zone: TimeZone,
-    /// How approvers are told.
+    /// How approvers are asked.
     pub asking: Asking,
 }
 
-/// `[[webhook]]`
+/// The table `[[webhook]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
-    /// Where it goes.
+    /// The URL that is called.
     pub url: String,
-    /// Told of what comes to be held.
+    /// It is called when a message is held.
     pub held: bool,
-    /// Told of decisions.
+    /// It is called when a message is decided.
     pub decided: bool,
-    /// The file with the key of its signatures.
-    pub secret_file: PathBuf,
-    /// Networks that it may lie in although they are private.
+    /// The format of its calls.
+    pub format: Format,
+    /// Private networks in which the URL may be.
     pub allow: Vec<IpNet>,
+}
+
+/// The value of `[[webhook]] format`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For programs: signed JSON. The file contains the signing key.
+    Json(PathBuf),
+    /// For people in a chat room, in this language.
+    Chat(Room, Language),
 }
 
 pub(super) fn notices(
@@ -76,7 +86,8 @@ pub(super) fn notices(
     let hours = Hours::new(&texts, holidays, zone.clone()).map_err(|why| here(place, hours_span, why))?;
     let escalation = keys.escalate.map(|escalate| escalation(escalate, place)).transpose()?;
     let digest = keys.digest.map_or(Ok(Digest::AtOnce), |text| digest(&text, place))?;
-    let asking = Asking { approvers: by_address(approvers, place)?, digest, hours, escalation };
+    let asking =
+        Asking { approvers: by_address(approvers, place)?, digest, escalation, ..Asking::plain(hours) };
     Ok(Notices { from, admin: keys.admin, language: keys.language, zone, asking })
 }
 
@@ -86,14 +97,14 @@ fn here(place: &Place<'_>, span: std::ops::Range<usize>, said: impl Into<String>
 
 fn zone(name: &Spanned<String>, place: &Place<'_>) -> Result<TimeZone, Diagnostic> {
     TimeZone::get(name.get_ref()).map_err(|_| {
-        let said = format!("`{}` is no time zone: write one as \"Asia/Tokyo\"", name.get_ref());
+        let said = format!("`{}` is not a time zone: write one such as \"Asia/Tokyo\"", name.get_ref());
         here(place, name.span(), said)
     })
 }
 
 fn date(text: &str, span: std::ops::Range<usize>, place: &Place<'_>) -> Result<Date, Diagnostic> {
     let parsed = (text.len() == 10).then(|| text.parse::<Date>().ok()).flatten();
-    parsed.ok_or_else(|| here(place, span, format!("`{text}` is no date: write it as \"2026-11-23\"")))
+    parsed.ok_or_else(|| here(place, span, format!("`{text}` is not a date: write it as \"2026-11-23\"")))
 }
 
 fn escalation(escalate: Spanned<keys::Escalate>, place: &Place<'_>) -> Result<Escalation, Diagnostic> {
@@ -127,13 +138,13 @@ fn by_address(keys: Vec<keys::Approver>, place: &Place<'_>) -> Result<HashMap<St
             language: one.language,
         };
         if approvers.insert(address.key().to_owned(), approver).is_some() {
-            return Err(here(place, span, format!("there is an [[approver]] {address} already")));
+            return Err(here(place, span, format!("there is already an [[approver]] {address}")));
         }
     }
     Ok(approvers)
 }
 
-/// `2026-12-28..2027-01-04`, or one day.
+/// `2026-12-28..2027-01-04`, or a single day.
 fn absence(text: &Spanned<String>, place: &Place<'_>) -> Result<(Date, Date), Diagnostic> {
     let (from, to) = text.get_ref().split_once("..").unwrap_or((text.get_ref(), text.get_ref()));
     let (from, to) = (date(from.trim(), text.span(), place)?, date(to.trim(), text.span(), place)?);
@@ -145,6 +156,7 @@ fn absence(text: &Spanned<String>, place: &Place<'_>) -> Result<(Date, Date), Di
 
 pub(super) fn webhooks(
     keys: Vec<keys::Webhook>,
+    language: Language,
     base: &Base,
     place: &Place<'_>,
 ) -> Result<Vec<Webhook>, Diagnostic> {
@@ -153,28 +165,42 @@ pub(super) fn webhooks(
         let url = hook.url.get_ref();
         if !is_url(url) {
             let said =
-                format!("`{url}` is no URL for a hook: it starts with https:// (or http://) and a host");
+                format!("`{url}` is not a URL for a hook: it starts with https:// (or http://) and a host");
             return Err(here(place, hook.url.span(), said));
         }
         if hooks.iter().any(|other| other.url == *url) {
-            return Err(here(place, hook.url.span(), format!("there is a [[webhook]] for {url} already")));
+            return Err(here(place, hook.url.span(), format!("there is already a [[webhook]] for {url}")));
         }
         if hooks.len() == MOST_HOOKS {
             return Err(here(place, hook.url.span(), format!("there are more than {MOST_HOOKS} hooks")));
         }
         let events = hook.events.get_ref();
         if let Some(unknown) = events.iter().find(|event| !["held", "decided"].contains(&event.as_str())) {
-            let said = format!("there is no event `{unknown}`: \"held\" and \"decided\" there are");
+            let said = format!("there is no event `{unknown}`: the events are \"held\" and \"decided\"");
             return Err(here(place, hook.events.span(), said));
         }
         if events.is_empty() {
             return Err(here(place, hook.events.span(), "`events` is empty: the hook would never be called"));
         }
+        let told_in = hook.language.unwrap_or(language);
+        let format = match (hook.format, &hook.secret_file) {
+            (keys::Format::Json, Some(file)) => Format::Json(base.join(file)),
+            (keys::Format::Json, None) => {
+                let said = "the hook has no `secret_file`: JSON is signed with the key in it";
+                return Err(here(place, hook.url.span(), said));
+            }
+            (_, Some(_)) => {
+                let said = "a chat room checks no signature: leave `secret_file` out, the URL is the secret";
+                return Err(here(place, hook.url.span(), said));
+            }
+            (keys::Format::Teams, None) => Format::Chat(Room::Teams, told_in),
+            (keys::Format::Slack, None) => Format::Chat(Room::Slack, told_in),
+        };
         hooks.push(Webhook {
             url: url.clone(),
             held: events.iter().any(|event| event == "held"),
             decided: events.iter().any(|event| event == "decided"),
-            secret_file: base.join(&hook.secret_file),
+            format,
             allow: hook.allow.into_iter().map(|net| net.0).collect(),
         });
     }

@@ -1,16 +1,16 @@
-//! DKIM keys and marks as typed values. The files they name are read when a relay starts.
+//! DKIM keys and marks as typed values. The files that they name are read when the relay starts.
 
 use super::{Base, Place, keys};
 use crate::diagnostic::Diagnostic;
 use crate::policy::organisation::domain_key;
 use std::path::{Path, PathBuf};
 
-/// `[dkim]`
+/// The table `[dkim]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dkim {
     /// The keys.
     pub keys: Vec<DkimKey>,
-    /// Passed mail without a signature of its From's domain is signed too.
+    /// Unmodified mail is signed too, unless it has a signature of its From domain.
     pub sign_all: bool,
 }
 
@@ -19,30 +19,33 @@ pub struct Dkim {
 pub struct DkimKey {
     /// The domain it signs for, an A-label.
     pub domain: String,
-    /// The name it is published under.
+    /// The selector that it is published under.
     pub selector: String,
     /// The file with the private key.
     pub file: PathBuf,
 }
 
-/// `[marks]`
+/// The table `[marks]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marks {
-    /// The name of the header that the mail host's rule looks for, and the file with its secret.
+    /// The header that the mail host's rule looks for, and the file with its secret.
     pub header: Option<(String, PathBuf)>,
     /// The file with the key of the loop marks.
     pub key_file: PathBuf,
-    /// Whether that file was named; one that was not is made.
+    /// Whether the configuration names the file; if not, it is created.
     pub key_named: bool,
 }
 
-/// A domain that signs, as an A-label.
+/// Reads a domain that signs, as an A-label.
+///
+/// # Errors
+/// The text is not a domain name.
 pub fn signing_domain(text: &str) -> Result<String, String> {
     let domain = domain_key(text)?;
-    selector(&domain).ok_or_else(|| format!("`{text}` is no domain name: write it as `example.co.jp`"))
+    selector(&domain).ok_or_else(|| format!("`{text}` is not a domain name: write it as `example.co.jp`"))
 }
 
-/// A selector in lower case, if the text is one: labels of letters, digits and hyphens.
+/// A selector in lower case: labels of letters, digits and hyphens. `None` for anything else.
 pub fn selector(text: &str) -> Option<String> {
     let label = |label: &str| {
         (1..=63).contains(&label.len())

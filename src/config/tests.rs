@@ -1,4 +1,4 @@
-//! What a configuration comes to once it is read.
+//! What a configuration file becomes once it is read.
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn the_least_that_runs_has_defaults_worth_keeping() {
     assert_eq!(config.notices.from.as_str(), "sekisho@example.co.jp");
 }
 
-/// Records 400 days, contents 30; where records are kept for less, contents go with them.
+/// Messages are kept for 400 days, contents for 30; if messages are kept for less, so are contents.
 #[test]
 fn what_is_kept_has_a_time() {
     let days = |days: u64| Duration::from_hours(24 * days);

@@ -1,4 +1,4 @@
-//! TLS towards clients, and balancers in front: what the keys come to.
+//! TLS for clients, and load balancers, as typed values.
 
 use super::keys::tls::{self as keys, ListenerTls};
 use super::{Base, Place};
@@ -9,22 +9,22 @@ use ipnet::IpNet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// Most names of one certificate, as public authorities have it.
+/// Maximum number of names of one certificate, as public authorities allow.
 const MOST_DOMAINS: usize = 100;
 
-/// `[tls]`
+/// The table `[tls]`.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
-    /// Chains and keys; the first is for clients that ask for no name.
+    /// Chains and keys. The first is used for clients that name no host (SNI).
     pub certificates: Vec<PairFiles>,
-    /// Authorities of clients' certificates (PEM); `None` for the system's.
+    /// Authorities of client certificates (PEM); `None` for the system's.
     pub client_ca_file: Option<PathBuf>,
-    /// A certificate by ACME.
+    /// A certificate ordered by ACME.
     pub acme: Option<acme::Settings>,
 }
 
 impl Tls {
-    /// All chains and keys, the one by ACME last.
+    /// All chains and keys; the one ordered by ACME is last.
     pub fn pairs(&self) -> Vec<PairFiles> {
         self.certificates.iter().cloned().chain(self.acme.iter().map(acme::Settings::files)).collect()
     }
@@ -44,7 +44,10 @@ fn acme(keys: keys::Acme, base: &Base, place: &Place<'_>) -> Result<acme::Settin
     let wrong = |key: &str, why: String| Err(place.wrong("[tls.acme]", key, why));
     if !keys.directory.starts_with("https://") {
         let directory = &keys.directory;
-        return wrong("directory", format!("`{directory}` is no directory of ACME: it starts with https://"));
+        return wrong(
+            "directory",
+            format!("`{directory}` is not an ACME directory: it starts with https://"),
+        );
     }
     if keys.domains.is_empty() || keys.domains.len() > MOST_DOMAINS {
         return wrong("domains", format!("`domains` names between 1 and {MOST_DOMAINS} hosts"));
@@ -68,7 +71,7 @@ fn acme(keys: keys::Acme, base: &Base, place: &Place<'_>) -> Result<acme::Settin
     })
 }
 
-/// A host's name of two labels or more, in ASCII. It names files too.
+/// A host name of two labels or more, in ASCII. It is also used in file names.
 fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
@@ -79,7 +82,7 @@ fn is_host(text: &str) -> bool {
     text.len() <= 253 && text.contains('.') && text.split('.').all(label)
 }
 
-/// When the sessions of a listener are secured; `has_names` when it names clients' certificates.
+/// When the sessions of a listener are encrypted; `has_names` says that it names client certificates.
 pub(super) fn mode(
     wanted: ListenerTls,
     has_names: bool,
@@ -110,13 +113,13 @@ pub(super) fn mode(
     Ok(mode)
 }
 
-/// Balancers may not be everybody: whoever is one says of every client where it comes from.
+/// Load balancers must be named, because they are trusted to say where each client comes from.
 pub(super) fn balancers(nets: Vec<IpNet>, place: &Place<'_>) -> Result<Vec<IpNet>, Diagnostic> {
     match nets.iter().find(|net| net.prefix_len() == 0) {
         Some(net) => Err(place.wrong(
             "[[listener]]",
             "proxy",
-            format!("`proxy` names {net}: anybody could say to come from anywhere; name the balancers"),
+            format!("`proxy` names {net}: anybody could claim any client address; name the balancers"),
         )),
         None => Ok(nets),
     }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A span of time: `"30s"`, `"5m"`, `"1h30m"`, `"3d"`, `"2w"`, `"1y"` (365 days).
+/// A duration: `"30s"`, `"5m"`, `"1h30m"`, `"3d"`, `"2w"`, `"1y"` (365 days).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Span(pub Duration);
@@ -16,8 +16,9 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is no span of time: write a number and s, m, h, d, w or y, such as \"5m\"");
+        let wrong = || {
+            format!("`{text}` is not a span of time: write a number and s, m, h, d, w or y, such as \"5m\"")
+        };
         let mut rest = text.trim();
         let mut total: u64 = 0;
         if rest.is_empty() {
@@ -40,7 +41,7 @@ impl FromStr for Span {
             rest = rest[letters..].trim_start();
             total = number.checked_mul(seconds).and_then(|n| n.checked_add(total)).ok_or_else(wrong)?;
         }
-        // A hundred years: far beyond use, and safe to add to any date.
+        // A hundred years: beyond any use, and safe to add to any date.
         if total > 100 * 366 * 86_400 {
             return Err(format!("`{text}` is longer than a hundred years"));
         }
@@ -48,7 +49,7 @@ impl FromStr for Span {
     }
 }
 
-/// A number of octets: `"25MB"`, `"1MiB"`, `"65536"`. As mail hosts count: 1 KB is 1,024 octets.
+/// A number of octets: `"25MB"`, `"1MiB"`, `"65536"`. 1 KB is 1,024 octets, as mail hosts count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Size(pub u64);
@@ -57,7 +58,7 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no size: write a number and KB, MB or GB, such as \"150MB\"");
+        let wrong = || format!("`{text}` is not a size: write a number and KB, MB or GB, such as \"150MB\"");
         let text_trimmed = text.trim();
         let digits = text_trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(text_trimmed.len());
         let number: u64 = text_trimmed[..digits].parse().map_err(|_| wrong())?;
@@ -72,7 +73,7 @@ impl FromStr for Size {
     }
 }
 
-/// A network in CIDR form, or one address.
+/// A network in CIDR form, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Network(pub IpNet);
@@ -85,7 +86,9 @@ impl FromStr for Network {
             return Ok(Self(IpNet::from(address)));
         }
         text.parse().map(Self).map_err(|_| {
-            format!("`{text}` is no network: write an address and a prefix length, such as \"192.0.2.0/24\"")
+            format!(
+                "`{text}` is not a network: write an address and a prefix length, such as \"192.0.2.0/24\""
+            )
         })
     }
 }

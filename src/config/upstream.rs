@@ -1,4 +1,4 @@
-//! Ways out: `[upstream]` with those that stand in for it, `[upstreams.NAME]`, `[[route]]`.
+//! Upstreams: `[upstream]` with its alternatives, `[upstreams.NAME]`, `[[route]]`.
 
 use super::keys::upstream as keys;
 use super::{Base, Place};
@@ -13,46 +13,46 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// One way out, with those that share its load or stand in for it.
+/// An upstream, with others that share its load or replace it when it fails.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// Which.
+    /// Where it is.
     pub route: UpstreamRoute,
-    /// How it is secured.
+    /// How the connection is secured.
     pub tls: UpstreamTls,
-    /// Its public keys, where they are pinned: nothing else is then believed.
+    /// Pinned public keys; if there are any, nothing else is trusted.
     pub pins: Vec<Pin>,
-    /// The certificate we show it, where it asks for one.
+    /// The certificate that we show if it asks for one.
     pub certificate: Option<ClientCertificate>,
-    /// Who we are to it, where it asks.
+    /// Our credentials, if it asks for any.
     pub credentials: Option<Credentials>,
-    /// By this mechanism only.
+    /// The only mechanism that is used.
     pub auth: Option<Mechanism>,
-    /// Certificates trusted beside the system's (PEM).
+    /// Certificates trusted in addition to the system's (PEM).
     pub ca_file: Option<PathBuf>,
-    /// At most so many transactions or recipients in so long; all hold.
+    /// Limits on the number of transactions or recipients in a period; all of them apply.
     pub rates: Vec<Rate>,
-    /// What would take more recipients than these is held.
+    /// Limits on recipients; mail that would exceed one is held.
     pub budgets: Vec<Limit>,
-    /// Connections at once.
+    /// Maximum number of concurrent connections.
     pub connections: usize,
-    /// What we call ourselves to it.
+    /// The host name that we send in EHLO.
     pub hello: String,
-    /// Lower is tried first.
+    /// Upstreams with a lower number are tried first.
     pub priority: u16,
-    /// Its share among those of one priority.
+    /// Its share of the load among upstreams of the same priority.
     pub weight: u16,
-    /// Others for the same mail.
+    /// Alternatives for the same mail.
     pub also: Vec<Upstream>,
 }
 
 impl Upstream {
-    /// This one and the others for the same mail.
+    /// This upstream and its alternatives.
     pub fn all(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).chain(&self.also)
     }
 
-    /// The files its secrets stand in.
+    /// The files that contain its secrets.
     pub fn secret_files(&self) -> Vec<&Path> {
         match &self.credentials {
             None => Vec::new(),
@@ -77,12 +77,12 @@ pub enum UpstreamRoute {
         /// Port.
         port: u16,
     },
-    /// The mail exchangers of each recipient's domain.
+    /// The mail exchangers (MX) of each recipient's domain.
     Mx {
-        /// Their port: 25, but for tests and special networks.
+        /// Their port: 25 except in tests and special networks.
         port: u16,
     },
-    /// A Maildir in this folder that keeps what it gets.
+    /// A Maildir in this folder: mail is kept there and goes no further.
     Capture(PathBuf),
 }
 
@@ -100,72 +100,73 @@ impl fmt::Display for UpstreamRoute {
 /// A certificate that we show to an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// Where it stands.
+    /// Its files.
     pub files: PairFiles,
-    /// Which key of the configuration says so: `[upstream] certificate`.
+    /// The key of the configuration that names it, such as `[upstream] certificate`.
     pub place: String,
 }
 
 impl ClientCertificate {
-    /// What is wrong with one of the files, under the key that names it.
+    /// What is wrong with one of the files, prefixed with the key that names it.
     pub fn told(&self, trouble: &tls::Trouble) -> String {
         let key = if trouble.file == self.files.key { "key" } else { "chain" };
         format!("{}.{key}: {trouble}", self.place)
     }
 }
 
-/// Who we are to an upstream.
+/// Our credentials at an upstream.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// User name.
     pub username: String,
-    /// What proves it.
+    /// The secret.
     pub secret: SecretFile,
 }
 
-/// Where a secret stands.
+/// Where a secret comes from.
 #[derive(Clone, Debug)]
 pub enum SecretFile {
-    /// A password, on the first line.
+    /// A password on the first line of this file.
     Password(PathBuf),
-    /// Access tokens are asked for.
+    /// An access token requested by OAuth 2.0.
     Oauth(Oauth),
 }
 
-/// `[upstream.oauth]`
+/// The table `[upstream.oauth]`.
 #[derive(Clone, Debug)]
 pub struct Oauth {
     /// The token endpoint.
     pub token_url: String,
-    /// Who we are to it.
+    /// Our client id.
     pub client_id: String,
-    /// What proves that.
+    /// The file with our client secret.
     pub client_secret_file: Option<PathBuf>,
-    /// With the grant `refresh_token`: where that stands; without, we ask as ourselves.
+    /// The file with the refresh token, for the grant `refresh_token`; without it we use
+    /// `client_credentials`.
     pub refresh_token_file: Option<PathBuf>,
-    /// What for.
+    /// The scope that is requested.
     pub scope: Option<String>,
 }
 
-/// `[[route]]`: which mail goes which way. All that is said must hold.
+/// `[[route]]`: which mail goes to which upstream. All conditions must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteRule {
-    /// Domains of MAIL FROM; `*.` for all below one; none for any.
+    /// Domains of MAIL FROM; `*.` stands for subdomains, and an empty list for any domain.
     pub sender_domains: Vec<String>,
-    /// Domains of the recipient, likewise.
+    /// Domains of the recipient, in the same form.
     pub recipient_domains: Vec<String>,
     /// A key of `upstreams`.
     pub upstream: String,
 }
 
-/// Everything about ways out.
+/// All upstreams and routes.
 #[derive(Clone, Debug)]
 pub(super) struct Ways {
-    /// The usual one.
+    /// The default upstream.
     pub(super) upstream: Upstream,
-    /// Those that routes name.
+    /// Upstreams that routes name.
     pub(super) upstreams: BTreeMap<String, Upstream>,
-    /// The first that fits counts.
+    /// The first matching route applies.
     pub(super) routes: Vec<RouteRule>,
 }
 
@@ -212,7 +213,7 @@ pub(super) fn ways(
     Ok(Ways { upstream: usual, upstreams: named, routes: rules })
 }
 
-/// What is needed to read a way out.
+/// What is needed to read an upstream.
 pub(super) struct Reading<'a> {
     pub(super) base: &'a Base,
     pub(super) hostname: &'a str,
@@ -225,11 +226,10 @@ impl Reading<'_> {
         let inner = format!("[{}.also]]", table.trim_end_matches(']'));
         for other in keys.also {
             if !other.also.is_empty() {
-                return Err(self.place.wrong(&inner, "address", "`also` does not stand within `also`"));
+                return Err(self.place.wrong(&inner, "address", "`also` cannot be nested in `also`"));
             }
             if !other.budget.0.is_empty() {
-                let why =
-                    "a budget is of a way out with all that stand in for it: say it beside the first address";
+                let why = "a budget applies to an upstream with all its alternatives: set it next to the first address";
                 return Err(self.place.wrong(&inner, "budget", why));
             }
             let default_priority = other.priority.unwrap_or(20);
@@ -243,7 +243,11 @@ impl Reading<'_> {
         if has_also && !matches!(upstream.route, UpstreamRoute::Smarthost { .. })
             || also.iter().any(|other| !matches!(other.route, UpstreamRoute::Smarthost { .. }))
         {
-            return Err(self.place.wrong(&inner, "address", "only smarthosts can stand in for each other"));
+            return Err(self.place.wrong(
+                &inner,
+                "address",
+                "only smarthosts can be alternatives of each other",
+            ));
         }
         Ok(Upstream { also, ..upstream })
     }
@@ -261,7 +265,7 @@ impl Reading<'_> {
                 if set {
                     return wrong(
                         key,
-                        "with \"mx\" each domain says itself how it is secured (MTA-STS, DANE), and nobody is logged in to",
+                        "with \"mx\" each domain decides how it is secured (MTA-STS, DANE), and there is no login",
                     );
                 }
             }
@@ -271,7 +275,7 @@ impl Reading<'_> {
             return wrong("certificate", "`certificate` is shown within TLS, and `tls` is \"off\"");
         }
         if keys.certificate.is_some() && matches!(keys.address, Route::Capture(_)) {
-            return wrong("certificate", "a folder asks for no certificate");
+            return wrong("certificate", "a folder needs no certificate");
         }
         if !keys.pins.is_empty() && !matches!(tls, UpstreamTls::Required | UpstreamTls::Implicit) {
             return wrong("pins", "`pins` mean nothing unless `tls` is \"required\" or \"implicit\"");

@@ -1,12 +1,12 @@
-//! HTTP connections: how many, and how long each may take. The desk's are reached by everybody who is to
-//! follow a link, those for certificates' challenges by the whole world, and they share file descriptors and
-//! memory with the mail.
+//! Limits for HTTP connections: how many, and how long. The desk must be reachable for everybody who follows
+//! a link, the ACME responder for the whole Internet, and both share file descriptors and memory with the
+//! mail.
 //!
-//! A connection has [`Bounds::header`] for each header, which also ends a connection that idles, and
-//! [`Bounds::life`] in all; whoever reads bodies bounds them. There is room for so many at once, and for so many from
-//! one address. Where there is none, the connection that has waited longest for its client makes room: a
-//! client that sends what it wants is answered even while thousands of silent ones come in. A request that
-//! is being worked on is never dropped for another.
+//! [`Bounds::header`] limits the time for each request header and for idling, [`Bounds::life`] the time of
+//! the whole connection. Handlers limit request bodies themselves. The number of connections is limited in
+//! total and per address. When a limit is reached, the connection that has waited longest for its client
+//! is closed to make room, so that an active client is served even while thousands of silent ones connect.
+//! A connection whose request is being processed is never closed for another.
 
 use axum::Router;
 use axum::body::Body;
@@ -31,25 +31,25 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower_service::Service as _;
 
-/// Connections that are being closed while others are already open in their place, at most.
+/// Most connections still being closed while others have already taken their slots.
 const CLOSING: usize = 16;
-/// How long to wait after `accept` failed (out of file descriptors, most likely).
+/// How long to wait after `accept` has failed, most likely because no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a connection whose life is over may take to end its request.
+/// How long a connection may take to finish its request after [`Bounds::life`].
 const FAREWELL: Duration = Duration::from_secs(30);
 
-/// How many, and how long.
+/// The limits.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     /// Most connections at once.
     pub all: usize,
-    /// Most from one address (of IPv6: one /64).
+    /// Most connections at once from one IPv4 address or one IPv6 /64.
     pub per_address: usize,
-    /// Networks that speak for many: only `all` bounds them.
+    /// Networks of reverse proxies. For them, only `all` applies.
     pub proxies: Vec<IpNet>,
-    /// How long a header may take; also how long a connection may wait for its next request.
+    /// Timeout for a request header, and for the next request on an idle connection.
     pub header: Duration,
-    /// How long a connection may last.
+    /// Longest duration of a connection.
     pub life: Duration,
 }
 
@@ -65,7 +65,7 @@ impl Default for Bounds {
     }
 }
 
-/// What is counted. Clones count into the same numbers.
+/// Metrics. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     open: Gauge,
@@ -73,7 +73,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Has the numbers shown.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("desk_connections", "Connections to the desk open now", self.open.clone());
         registry.register(
@@ -84,9 +84,9 @@ impl Tally {
     }
 }
 
-/// The connections that are open.
+/// The open connections and their limits.
 #[derive(Debug)]
-struct Seats {
+struct Slots {
     bounds: Bounds,
     tally: Tally,
     open: Mutex<Open>,
@@ -101,59 +101,63 @@ struct Open {
 #[derive(Debug)]
 struct Entry {
     address: IpAddr,
-    /// When it began to wait for its client.
+    /// Since when it has been waiting for its client, or processing a request.
     since: Instant,
+    /// Whether a request is being processed.
     working: bool,
+    /// Tells the connection to close.
     leave: Arc<Notify>,
 }
 
-/// One open connection, as its requests know it.
+/// The slot of one open connection, available to its requests as an extension.
 #[derive(Clone, Debug)]
-pub struct Seat {
+pub struct Slot {
     number: u64,
-    seats: Arc<Seats>,
+    slots: Arc<Slots>,
 }
 
-impl Seat {
-    /// All of a request is there: from now on the time is ours, not the client's.
+impl Slot {
+    /// Call this when a request has been received completely. The connection is then not closed to make
+    /// room.
     pub fn working(&self) {
         self.set(true);
     }
 
-    /// The client's turn.
+    /// The connection waits for its client again.
     fn waiting(&self) {
         self.set(false);
     }
 
     fn set(&self, working: bool) {
-        if let Some(entry) = self.seats.lock().by_number.get_mut(&self.number) {
+        if let Some(entry) = self.slots.lock().by_number.get_mut(&self.number) {
             entry.working = working;
             entry.since = Instant::now();
         }
     }
 }
 
-/// Gives a connection's place back.
+/// Frees a connection's slot when dropped.
 struct Taken {
-    seat: Seat,
+    slot: Slot,
     leave: Arc<Notify>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.seat.seats.lock().by_number.remove(&self.seat.number);
-        self.seat.seats.tally.open.dec();
+        self.slot.slots.lock().by_number.remove(&self.slot.number);
+        self.slot.slots.tally.open.dec();
     }
 }
 
-impl Seats {
+impl Slots {
     fn lock(&self) -> MutexGuard<'_, Open> {
-        // Nothing can panic while it is held.
+        // No code that can panic runs while it is held.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection from `peer`; `None` where all are at work.
+    /// A slot for a connection from `peer`. `None` if the limit is reached and all connections are
+    /// processing requests.
     fn take(self: &Arc<Self>, peer: IpAddr, permit: OwnedSemaphorePermit) -> Option<Taken> {
         let address = host(peer);
         let counted = !self.bounds.proxies.iter().any(|net| net.contains(&peer.to_canonical()));
@@ -176,12 +180,13 @@ impl Seats {
         let entry = Entry { address, since: Instant::now(), working: false, leave: Arc::clone(&leave) };
         open.by_number.insert(number, entry);
         self.tally.open.inc();
-        Some(Taken { seat: Seat { number, seats: Arc::clone(self) }, leave, _permit: permit })
+        Some(Taken { slot: Slot { number, slots: Arc::clone(self) }, leave, _permit: permit })
     }
 }
 
 impl Open {
-    /// Has the connection leave that has waited longest for its client, of this address or of all.
+    /// Closes the connection that has waited longest for its client, among those of this address or all.
+    /// Returns false if none is waiting.
     fn make_room(&mut self, of: Option<IpAddr>, tally: &Tally) -> bool {
         let waiting = self
             .by_number
@@ -199,7 +204,7 @@ impl Open {
     }
 }
 
-/// Who counts as one: an address; of IPv6 the /64 that a single host is given.
+/// The address to count a client by: for IPv6 its /64, which is what a single host usually gets.
 fn host(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX))),
@@ -207,18 +212,21 @@ fn host(peer: IpAddr) -> IpAddr {
     }
 }
 
-/// Accepts connections and serves them, until the task is stopped.
+/// Accepts and serves connections until the task is stopped.
+///
+/// # Errors
+/// Never in practice: errors of single connections are logged.
 pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, tally: Tally) -> io::Result<()> {
     let permits = Arc::new(Semaphore::new(bounds.all + CLOSING));
-    let seats = Arc::new(Seats { bounds, tally, open: Mutex::default() });
-    // Dropped with this task: then the connections end as well.
+    let slots = Arc::new(Slots { bounds, tally, open: Mutex::default() });
+    // When this task is dropped, so are these, and the connections end.
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
         let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if let Some(taken) = seats.take(peer.ip(), permit) {
+                if let Some(taken) = slots.take(peer.ip(), permit) {
                     connections.spawn(connection(stream, peer, router.clone(), taken));
                 }
             }
@@ -230,13 +238,13 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, tally:
     }
 }
 
-/// One connection, to its end.
+/// Serves one connection to its end.
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, taken: Taken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(client = %peer, %error, "cannot set TCP_NODELAY");
     }
-    let bounds = taken.seat.seats.bounds.clone();
-    let service = service_fn(|request| answer(router.clone(), request, peer, taken.seat.clone()));
+    let bounds = taken.slot.slots.bounds.clone();
+    let service = service_fn(|request| answer(router.clone(), request, peer, taken.slot.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header)
@@ -251,7 +259,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, taken: 
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(client = %peer, %error, "an HTTP connection did not end well");
+        tracing::debug!(client = %peer, %error, "an HTTP connection ended with an error");
     }
 }
 
@@ -259,16 +267,16 @@ async fn answer(
     mut router: Router,
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
-    seat: Seat,
+    slot: Slot,
 ) -> Result<axum::response::Response, std::convert::Infallible> {
     let mut request: Request = request.map(Body::new);
     if matches!(*request.method(), Method::GET | Method::HEAD) {
-        seat.working();
+        slot.working();
     }
     request.extensions_mut().insert(ConnectInfo(peer));
-    request.extensions_mut().insert(seat.clone());
+    request.extensions_mut().insert(slot.clone());
     let response = router.call(request).await;
-    seat.waiting();
+    slot.waiting();
     response
 }
 

@@ -1,4 +1,4 @@
-//! Silent, slow and numerous clients, against a desk with few places.
+//! Tests with silent, slow and many clients against a server with few slots.
 
 use super::*;
 use axum::routing::{get, post};
@@ -8,7 +8,7 @@ fn bounds() -> Bounds {
     Bounds { all: 8, per_address: 6, header: Duration::from_millis(300), ..Bounds::default() }
 }
 
-/// A desk on a port of its own; how many connections it dropped.
+/// Starts a server on a free port; returns its address and metrics.
 async fn desk(bounds: Bounds) -> (SocketAddr, Tally) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,9 +1,10 @@
-//! Does what a request asks.
+//! Executes requests.
 
 use super::{Answer, Met, Request, TokenView, Trace};
 use crate::clock::Timestamp;
 use crate::desk::Desk;
 use crate::desk::DeskError;
+use crate::desk::deputies::NotAway;
 use crate::desk::principal::Principal;
 use crate::id::Id;
 use crate::message::Address;
@@ -17,15 +18,22 @@ use crate::store::{ApiTokenRow, HeldFilter, MessageRow, StoreError};
 /// Most deliveries in one answer.
 const MOST_DELIVERIES: usize = 20_000;
 
-/// Most messages whose journal is in one answer.
+/// Most messages whose journals are in one answer.
 const MOST_JOURNALS: usize = 500;
 
-/// Does what is asked, on behalf of an operating system's user. What could not be done is an answer
-/// too.
+/// Executes a request on behalf of a user of the operating system. A failure is an answer as well.
 pub async fn execute(desk: &Desk, request: Request, user: &str) -> Answer {
     match attempt(desk, request, user).await {
         Ok(answer) => answer,
         Err(error) => Answer::Refused(error.to_string()),
+    }
+}
+
+/// Why an absence was not put down.
+fn not_away(why: NotAway) -> Result<Answer, DeskError> {
+    match why {
+        NotAway::Desk(error) => Err(error),
+        why => Ok(Answer::Refused(why.to_string())),
     }
 }
 
@@ -58,6 +66,21 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
         }
         Request::Circles => Answer::Circles(desk.circles(&admin).await?),
         Request::MakeCircle { wish } => Answer::Made(desk.make_circle(&admin, wish).await?),
+        Request::Absences => Answer::Absences(desk.absences().await?),
+        Request::Away { approver, deputy, until } => {
+            let done = match until.parse() {
+                Ok(until) => desk.go_away(&admin, &approver, &deputy, until).await,
+                Err(_) => Err(NotAway::Day),
+            };
+            match done {
+                Ok(()) => Answer::Absent(true),
+                Err(why) => not_away(why)?,
+            }
+        }
+        Request::Back { approver } => match desk.come_back(&admin, &approver).await {
+            Ok(ended) => Answer::Absent(ended),
+            Err(why) => not_away(why)?,
+        },
         Request::EndCircle { id } => {
             desk.end_circle(&admin, id).await?;
             Answer::Ended(id)
@@ -88,14 +111,14 @@ async fn attempt(desk: &Desk, request: Request, user: &str) -> Result<Answer, De
         }
         Request::RemoveToken { name } => {
             let removed = desk.store.remove_api_token(&name).await?;
-            tracing::info!(name, removed, user, "a token of the API was taken away");
+            tracing::info!(name, removed, user, "an API token was removed");
             Answer::TokenRemoved(removed)
         }
         Request::Ping => Answer::Pong(env!("CARGO_PKG_VERSION").to_owned()),
     })
 }
 
-/// Learns that the people of mails have seen each other.
+/// Records for each mail that its people have seen each other's addresses.
 async fn learn(desk: &Desk, admin: &Principal, mails: Vec<Met>) -> Result<Answer, DeskError> {
     let together = |met: Met| Learned::together(met.message_id, met.date, met.people, Source::Archive);
     let mails = mails.into_iter().filter_map(|met| together(met).ok()).collect();
@@ -103,7 +126,7 @@ async fn learn(desk: &Desk, admin: &Principal, mails: Vec<Met>) -> Result<Answer
     Ok(Answer::Taught { learned, known })
 }
 
-/// The journals of the next messages.
+/// The journal entries of the next messages.
 async fn journal(
     desk: &Desk,
     since: Timestamp,
@@ -115,7 +138,7 @@ async fn journal(
     for id in &ids {
         match desk.store.journal(*id).await {
             Ok(more) => entries.extend(more),
-            // Purged meanwhile.
+            // The message was purged meanwhile.
             Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
@@ -132,7 +155,7 @@ async fn add_token(
 ) -> Answer {
     match people::add_token(&*desk.store, name, scopes, expires, user, desk.clock.now()).await {
         Ok(token) => {
-            tracing::info!(name, user, "a token of the API was made");
+            tracing::info!(name, user, "an API token was created");
             Answer::Token(token)
         }
         Err(why) => Answer::Refused(why),

@@ -1,8 +1,8 @@
-//! The command line's way to a running relay: requests and answers, one JSON line each, over a Unix
-//! socket beside the store.
+//! How commands talk to a running relay: requests and answers as JSON, one per line, over a Unix socket
+//! beside the database.
 //!
-//! * [`execute`] does what a request asks, in the relay or, while none runs, in the command itself
-//! * [`server`] the relay's side: socket mode 0600, the peer's credentials checked
+//! * [`execute`] executes requests, in the relay or, if none is running, in the command itself
+//! * [`server`] the relay's side; it checks the user of the peer, and the socket has mode 0600
 //! * [`client`] the command's side
 
 pub mod client;
@@ -21,6 +21,7 @@ use crate::message::Address;
 use crate::policy::facts::{Disclosed, KnownCircle};
 use crate::policy::learned::{Learned, Shared};
 use crate::policy::verdict::RuleOutcome;
+use crate::store::absences::Absence;
 use crate::store::chain::{Head, Verified};
 use crate::store::circles::Circle;
 use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow};
@@ -28,143 +29,159 @@ use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What a command may ask.
+/// A request of a command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Request {
-    /// Held messages.
+    /// Lists held messages.
     Held {
-        /// Only in this state.
+        /// Only those in this state.
         state: Option<HeldState>,
-        /// At most so many.
+        /// Most messages to return.
         limit: Option<usize>,
     },
-    /// One held message.
+    /// Shows one held message.
     ShowHeld {
-        /// Which.
+        /// The message.
         id: Id,
     },
     /// Releases a held message.
     Release {
-        /// Which.
+        /// The message.
         id: Id,
-        /// How.
+        /// In which form to send it.
         how: How,
-        /// Recipients taken off.
+        /// Recipients to remove.
         drop: Vec<Address>,
     },
-    /// Gives a held message back.
+    /// Returns a held message to its sender.
     Return {
-        /// Which.
+        /// The message.
         id: Id,
-        /// Why, for the sender.
+        /// The reason, for the sender.
         reason: String,
     },
-    /// Deliveries.
+    /// Lists deliveries.
     Queue {
-        /// Which.
+        /// Which deliveries.
         filter: QueueFilter,
     },
     /// Changes deliveries.
     Change {
-        /// Which.
+        /// Which deliveries.
         filter: QueueFilter,
-        /// How.
+        /// The change.
         change: QueueChange,
     },
-    /// Everything about one message.
+    /// Finds messages and tells everything about them.
     Trace {
         /// Our id, a Message-ID, an address or words of the subject.
         text: String,
-        /// At most so many messages.
+        /// Most messages to return.
         limit: usize,
     },
-    /// Numbers.
+    /// Returns the numbers for a report.
     Report {
-        /// Since when.
+        /// Start of the period.
         since: Timestamp,
-        /// By how many milliseconds days begin before those of UTC.
+        /// By how many milliseconds a day begins earlier than in UTC.
         offset: i64,
     },
-    /// Makes a token of the API.
+    /// Creates an API token.
     AddToken {
-        /// Its name.
+        /// The name.
         name: String,
-        /// What it is good for.
+        /// The scopes.
         scopes: Vec<String>,
-        /// When it ends.
+        /// When it expires; `None` is never.
         expires: Option<Timestamp>,
     },
-    /// All tokens of the API.
+    /// Lists the API tokens.
     Tokens,
-    /// Takes a token of the API away.
+    /// Removes an API token.
     RemoveToken {
-        /// Which.
+        /// Its name.
         name: String,
     },
-    /// Circles.
+    /// Lists the circles.
     Circles,
-    /// Makes a circle.
+    /// Creates a circle.
     MakeCircle {
-        /// As it is wished for.
+        /// The circle.
         wish: CircleWish,
+    },
+    /// Who is away, and who stands in.
+    Absences,
+    /// An approver is away until a day.
+    Away {
+        /// Who.
+        approver: Address,
+        /// Who decides meanwhile.
+        deputy: Address,
+        /// The last day, `YYYY-MM-DD`.
+        until: String,
+    },
+    /// An approver is back.
+    Back {
+        /// Who.
+        approver: Address,
     },
     /// Ends a circle.
     EndCircle {
         /// Its number.
         id: i64,
     },
-    /// What is known that bears on a message with these ids in In-Reply-To and References.
+    /// Returns what is known about the people of a message: earlier disclosures and circles.
     Knowledge {
-        /// The ids.
+        /// The message ids in In-Reply-To and References.
         references: Vec<String>,
-        /// Outsiders who would see each other.
+        /// Outside addresses that would see each other.
         #[serde(default)]
         concerned: Vec<Address>,
     },
-    /// Whether who wrote with whom may be learned, and since when the relay knows what leaves by itself.
+    /// Asks whether archives may be learned from, and since when the relay has recorded what it sends.
     MayLearn,
-    /// Keeps what mails of an archive teach.
+    /// Learns who wrote with whom from mails of an archive.
     Learn {
         /// The mails.
         mails: Vec<Met>,
     },
-    /// An archive was read to its end.
+    /// Records that an archive was read to its end.
     ArchiveRead {
-        /// What it came to.
+        /// The result.
         read: ArchiveRead,
     },
-    /// Takes somebody out of all that was learned.
+    /// Removes an address from everything that was learned.
     Forget {
-        /// Whom.
+        /// The address.
         address: Address,
     },
-    /// Whether budgets have room for copies to these recipients.
+    /// Asks whether budgets have room for copies to these recipients.
     Room {
         /// MAIL FROM.
         sender: Option<Address>,
-        /// Everybody a copy goes to.
+        /// All recipients of copies.
         recipients: Vec<Address>,
     },
-    /// Checks the journal's chain.
+    /// Verifies the chain of the journal.
     Verify {
-        /// A head that was put out earlier, to compare with.
+        /// An earlier head to compare with.
         head: Option<Head>,
     },
-    /// Journal entries of messages received since a moment.
+    /// Returns journal entries.
     Journal {
-        /// The moment.
+        /// Of messages received since then.
         since: Timestamp,
-        /// Only after this message.
+        /// Of messages after this one.
         after: Option<Id>,
-        /// Of at most so many messages.
+        /// Of at most this many messages.
         limit: usize,
     },
-    /// Whether a relay answers.
+    /// Asks whether a relay answers.
     Ping,
 }
 
-/// What it is told.
+/// The answer to a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "answer", content = "value")]
 pub enum Answer {
@@ -172,83 +189,87 @@ pub enum Answer {
     Held(Vec<HeldRow>),
     /// One held message.
     HeldDetail(Box<HeldDetail>),
-    /// What a release did.
+    /// The result of a release.
     Released(Released),
-    /// It went back.
+    /// The message was returned to its sender.
     Returned(Id),
     /// Deliveries.
     Queue(Vec<QueueRow>),
-    /// How many were changed.
+    /// The number of deliveries changed.
     Changed(usize),
-    /// Traces.
+    /// The messages found.
     Traces(Vec<Trace>),
-    /// Numbers.
+    /// The numbers for a report.
     Report(Box<Numbers>),
-    /// A new token: what programs show.
+    /// A new API token, with its secret.
     Token(String),
-    /// All tokens.
+    /// The API tokens.
     Tokens(Vec<TokenView>),
-    /// Whether there was such a token.
+    /// Whether a token of that name existed.
     TokenRemoved(bool),
     /// Circles.
     Circles(Vec<Circle>),
-    /// A circle was made: its number.
+    /// The number of the new circle.
     Made(i64),
-    /// A circle was ended.
+    /// The circle was ended.
     Ended(i64),
+    /// Who is away.
+    Absences(Vec<Absence>),
+    /// An absence was put down; or one was ended, where there was one.
+    Absent(bool),
     /// What is known.
     Knowledge {
-        /// What was openly disclosed before.
+        /// Earlier messages of the thread, with the addresses they disclosed.
         threads: Vec<Disclosed>,
         /// The circles in force.
         circles: Vec<KnownCircle>,
-        /// What brought the outsiders together.
+        /// Earlier occasions on which the outside addresses saw each other.
         #[serde(default)]
         shared: Vec<Shared>,
     },
-    /// Since when the relay knows what leaves by itself.
+    /// Since when the relay has recorded what it sends.
     LearnBefore(Timestamp),
-    /// What became of mails that were to be learned from.
+    /// The result of learning from mails.
     Taught {
-        /// Mails that were new.
+        /// The number of new mails.
         learned: usize,
-        /// Mails that were known.
+        /// The number of mails already known.
         known: usize,
     },
-    /// It is on record.
+    /// The event was recorded.
     Noted,
-    /// Somebody was taken out of so many sets of people.
+    /// From how many sets of people the address was removed.
     Forgotten(usize),
-    /// The rule that would hold these copies for a budget; nothing where there is room.
+    /// The rule that would hold these copies because a budget is used up; `None` if there is room.
     Room(Option<RuleOutcome>),
-    /// What a look at the chain found.
+    /// The result of verifying the chain.
     Verified(Verified),
-    /// Journal entries, and the last message they are of.
+    /// Journal entries.
     Journal {
         /// The entries.
         entries: Vec<Entry>,
-        /// The last message looked at; nothing when there are no more.
+        /// The last message they are of; `None` if there are no more.
         last: Option<Id>,
     },
-    /// The relay is there: its version.
+    /// The relay's version.
     Pong(String),
-    /// It was not done: why.
+    /// The request was refused or failed, and why.
     Refused(String),
 }
 
-/// Outsiders whom one mail of an archive showed to each other.
+/// Outside addresses that saw each other in one mail of an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Met {
     /// The mail's Message-ID, without angle brackets.
     pub message_id: Option<String>,
     /// When it was written.
     pub date: Timestamp,
-    /// Who they are.
+    /// The addresses.
     pub people: Vec<Address>,
 }
 
 impl Met {
-    /// As it travels to the relay.
+    /// Converts it for a request.
     pub fn of(learned: &Learned) -> Self {
         Self {
             message_id: learned.message_id().map(str::to_owned),
@@ -258,47 +279,47 @@ impl Met {
     }
 }
 
-/// A token of the API, without its secret.
+/// An API token without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenView {
     /// Its name.
     pub name: String,
-    /// What it is good for.
+    /// Its scopes.
     pub scopes: Vec<String>,
-    /// Who made it.
+    /// Who created it.
     pub made_by: String,
-    /// When.
+    /// When it was created.
     pub made: Timestamp,
-    /// When it was last shown.
+    /// When it was last used.
     pub used: Option<Timestamp>,
-    /// When it ends.
+    /// When it expires; `None` is never.
     pub expires: Option<Timestamp>,
 }
 
 /// Everything about one message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trace {
-    /// Its line.
+    /// The message.
     pub message: MessageRow,
-    /// In observe mode: what would have been done, beside what was.
+    /// In observe mode, the action that enforce mode would have taken.
     #[serde(default)]
     pub would: Option<String>,
     /// The hold, if it was ever held.
     pub held: Option<HeldRow>,
-    /// Its copies.
+    /// Its deliveries.
     pub deliveries: Vec<QueueRow>,
     /// What happened to it, oldest first.
     pub events: Vec<Entry>,
 }
 
-/// Where the socket of the relay over this database is.
+/// The path of the control socket of the relay with this database.
 pub fn socket_path(database: &Path) -> PathBuf {
     let mut path = OsString::from(database);
     path.push(".sock");
     PathBuf::from(path)
 }
 
-/// The name of an operating system's user, for the record: from the user database, else the number.
+/// The name of an operating system user for records, or `uid NUMBER` if `/etc/passwd` does not have it.
 pub fn user_name(uid: u32) -> String {
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = users.lines().find_map(|line| {
@@ -310,7 +331,7 @@ pub fn user_name(uid: u32) -> String {
     name.unwrap_or_else(|| format!("uid {uid}"))
 }
 
-/// The user this process runs as.
+/// The user id of this process.
 pub fn own_uid() -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").ok().map(|meta| meta.uid())

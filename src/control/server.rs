@@ -14,12 +14,12 @@ use tokio::sync::Semaphore;
 
 /// Longest request in octets.
 const LONGEST_REQUEST: u64 = 1024 * 1024;
-/// A command that says nothing for so long is gone.
+/// Timeout for the next request of a command.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Commands at once.
-const PLACES: usize = 32;
+/// Most commands served at once.
+const MOST_COMMANDS: usize = 32;
 
-/// The bound socket; its file goes when this is dropped.
+/// The bound socket. Dropping it removes the socket file.
 #[derive(Debug)]
 pub struct ControlSocket {
     listener: UnixListener,
@@ -27,8 +27,11 @@ pub struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Binds the socket. Whoever holds the store's lock is the only relay: a socket file left by a
-    /// crash is replaced.
+    /// Binds the socket, replacing a file left by a crash. The caller must hold the lock of the store, so
+    /// that no other relay uses the socket.
+    ///
+    /// # Errors
+    /// The socket file cannot be replaced or created.
     pub fn bind(path: &Path) -> io::Result<Self> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -39,23 +42,23 @@ impl ControlSocket {
         Ok(Self { listener, path: path.to_owned() })
     }
 
-    /// Answers commands until the task is stopped.
+    /// Serves commands until the task is stopped.
     pub async fn run(self, desk: Desk) {
-        let places = Arc::new(Semaphore::new(PLACES));
+        let slots = Arc::new(Semaphore::new(MOST_COMMANDS));
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let desk = desk.clone();
                     tokio::spawn(async move {
                         if let Err(error) = serve(stream, &desk).await {
-                            tracing::debug!(%error, "a command went away");
+                            tracing::debug!(%error, "a connection on the control socket failed");
                         }
-                        drop(place);
+                        drop(slot);
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the control socket does not accept");
+                    tracing::warn!(%error, "cannot accept a connection on the control socket");
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
             }
@@ -69,12 +72,12 @@ impl Drop for ControlSocket {
     }
 }
 
-/// One connection: any number of requests, each answered before the next is read.
+/// Serves one connection: requests are answered one after the other.
 async fn serve(stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (read, mut write) = stream.into_split();
     if uid != 0 && Some(uid) != own_uid() {
-        tracing::warn!(uid, "a command of another user was turned away");
+        tracing::warn!(uid, "a command of another user was refused");
         let text = "this relay belongs to another user: run the command as that user, or as root";
         return write.write_all(&line(&Answer::Refused(text.to_owned()))).await;
     }

@@ -1,5 +1,5 @@
-//! What the courier's tasks share: work at hand, places taken, breaker, leases. Its lock is held
-//! for moments only, never across a wait.
+//! The state shared by the courier's tasks: queued jobs, busy workers, circuit breaker, leases. Its lock is
+//! held briefly and never across an await.
 
 use super::breaker::{self, Breaker};
 use super::message::Loaded;
@@ -11,61 +11,62 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// A claimed delivery, perhaps with its message at hand.
+/// A claimed delivery, with its message if that is already in memory.
 pub(super) struct Job {
     pub(super) claim: Claim,
     pub(super) message: Option<Arc<Loaded>>,
-    pub(super) hold: Arc<Hold>,
+    pub(super) status: Arc<LeaseStatus>,
 }
 
-/// Our hold on a lease, looked at just before the final dot.
+/// What this process knows about one of its leases. Checked just before the final dot.
 #[derive(Debug)]
-pub(super) struct Hold {
+pub(super) struct LeaseStatus {
     lost: AtomicBool,
     until: AtomicI64,
     dotted: AtomicBool,
 }
 
-impl Hold {
+impl LeaseStatus {
     fn new(until: Timestamp) -> Arc<Self> {
         let (lost, dotted) = (AtomicBool::new(false), AtomicBool::new(false));
         Arc::new(Self { lost, until: AtomicI64::new(until.0), dotted })
     }
 
-    /// Whether the lease is ours at this moment.
+    /// Whether we own the lease at this moment.
     pub(super) fn is_ours(&self, now: Timestamp) -> bool {
         !self.lost.load(Ordering::Acquire) && now.0 < self.until.load(Ordering::Acquire)
     }
 
-    /// The final dot leaves now.
+    /// Notes that the final dot is being sent.
     pub(super) fn dot(&self) {
         self.dotted.store(true, Ordering::Release);
     }
 
-    /// Whether the final dot was let go: from then on the upstream may have the copy.
+    /// Whether the final dot may have been sent, so that the upstream may have accepted the copy.
     pub(super) fn is_dotted(&self) -> bool {
         self.dotted.load(Ordering::Acquire)
     }
 }
 
-/// How much is taken on at once.
+/// How much work the courier takes at once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Deliveries under way at once.
-    pub(super) places: usize,
-    /// Claimed ahead, so that a claim's commit serves many.
+    /// Number of workers: deliveries in progress at once.
+    pub(super) workers: usize,
+    /// Deliveries claimed in advance, so that one database commit claims many.
     pub(super) ahead: usize,
+    /// Duration of a lease.
     pub(super) lease: Duration,
     pub(super) breaker: breaker::Limits,
 }
 
-/// See the module.
+/// The shared state; see the module documentation.
 pub(super) struct Board {
     state: Mutex<State>,
     bounds: Bounds,
-    /// Work came, for the places.
+    /// Wakes workers: a job was queued.
     work: Notify,
-    /// Something changed that a claim depends on.
+    /// Wakes the claiming task: there may be more to claim, or room for it.
     changed: Notify,
 }
 
@@ -74,18 +75,19 @@ struct State {
     busy: usize,
     reserved: usize,
     breaker: Breaker,
-    /// The store may have due work: it is claimed as room comes, and fresh mail queues up behind it.
+    /// Whether the store may have due deliveries. They are claimed as workers become free, and new mail
+    /// waits behind them.
     behind: bool,
     draining: bool,
-    leases: HashMap<Lease, Arc<Hold>>,
+    leases: HashMap<Lease, Arc<LeaseStatus>>,
 }
 
-/// What may be claimed now.
+/// How many deliveries may be claimed now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Room {
-    /// So many.
+    /// This many.
     For(usize),
-    /// None before that moment, unless something changes.
+    /// None before this time, unless something changes.
     None(Option<Timestamp>),
 }
 
@@ -104,20 +106,20 @@ impl Board {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // no code that can panic runs under it
+        // no code that can panic runs while it is held
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many deliveries may be claimed now.
+    /// Computes how many deliveries may be claimed now.
     pub(super) fn room(&self, now: Timestamp) -> Room {
         let mut state = self.lock();
         state.breaker =
             std::mem::take(&mut state.breaker).after(breaker::Event::Tick, now, &self.bounds.breaker);
         let taken = state.jobs.len() + state.reserved;
-        if state.draining || taken > self.bounds.places / 2 {
+        if state.draining || taken > self.bounds.workers / 2 {
             return Room::None(None);
         }
-        let mut room = (self.bounds.places + self.bounds.ahead).saturating_sub(taken + state.busy);
+        let mut room = (self.bounds.workers + self.bounds.ahead).saturating_sub(taken + state.busy);
         if let Some(most) = state.breaker.admits() {
             room = room.min(most.saturating_sub(taken + state.busy));
         }
@@ -127,7 +129,7 @@ impl Board {
         Room::For(room)
     }
 
-    /// Takes claims in, of `room` that were asked for.
+    /// Queues claimed deliveries. `room` is how many were asked for.
     pub(super) fn claimed(&self, claims: Vec<Claim>, room: usize, now: Timestamp) {
         let count = claims.len();
         let mut state = self.lock();
@@ -137,42 +139,42 @@ impl Board {
 
     fn add(&self, state: &mut State, claims: Vec<Claim>, message: Option<&Arc<Loaded>>, now: Timestamp) {
         for claim in claims {
-            let hold = Hold::new(now.plus(self.bounds.lease));
-            state.leases.insert(claim.lease, Arc::clone(&hold));
-            state.jobs.push_back(Job { claim, message: message.cloned(), hold });
+            let status = LeaseStatus::new(now.plus(self.bounds.lease));
+            state.leases.insert(claim.lease, Arc::clone(&status));
+            state.jobs.push_back(Job { claim, message: message.cloned(), status });
             self.work.notify_one();
         }
     }
 
-    /// Takes up to `wanted` places for fresh mail: none while older mail waits in the store.
+    /// Reserves up to `wanted` slots for new mail; none while older mail waits in the store.
     pub(super) fn reserve(&self, wanted: usize) -> usize {
         let mut state = self.lock();
         if state.draining || state.behind || state.breaker.admits().is_some() {
             return 0;
         }
         let taken = state.jobs.len() + state.reserved + state.busy;
-        let places = wanted.min((self.bounds.places + self.bounds.ahead).saturating_sub(taken));
-        state.reserved += places;
-        // the rest is going to the store, and what comes next belongs behind it
-        state.behind = places < wanted;
-        places
+        let slots = wanted.min((self.bounds.workers + self.bounds.ahead).saturating_sub(taken));
+        state.reserved += slots;
+        // the rest goes to the store, and later mail must wait behind it
+        state.behind = slots < wanted;
+        slots
     }
 
-    /// Turns reserved places into work, or gives them back.
+    /// Queues claims for reserved slots and releases the reservation.
     pub(super) fn redeem(
         &self,
-        places: usize,
+        slots: usize,
         claims: Vec<Claim>,
         message: Option<&Arc<Loaded>>,
         now: Timestamp,
     ) {
         let mut state = self.lock();
-        state.reserved = state.reserved.saturating_sub(places);
+        state.reserved = state.reserved.saturating_sub(slots);
         self.add(&mut state, claims, message, now);
         self.claim_more(&state);
     }
 
-    /// The next job for a place, which is then busy; `None` once the courier drains.
+    /// Waits for the next job and marks a worker busy. `None` once the courier drains.
     pub(super) async fn next(&self) -> Option<Job> {
         loop {
             let arrived = self.work.notified();
@@ -184,7 +186,7 @@ impl Board {
                 if let Some(job) = state.jobs.pop_front() {
                     state.busy += 1;
                     if !state.jobs.is_empty() {
-                        // one call may have stood for several jobs
+                        // one notification may have been for several jobs
                         self.work.notify_one();
                     }
                     self.claim_more(&state);
@@ -195,7 +197,7 @@ impl Board {
         }
     }
 
-    /// A place is free again.
+    /// Notes that a worker is free again.
     pub(super) fn done(&self, lease: Lease) {
         let mut state = self.lock();
         state.busy = state.busy.saturating_sub(1);
@@ -203,19 +205,21 @@ impl Board {
         self.claim_more(&state);
     }
 
-    /// Has more claimed, if there may be more, once enough was worked off to make it worth a commit.
+    /// Wakes the claiming task if there may be more to claim and enough workers are free to make a commit
+    /// worthwhile.
     fn claim_more(&self, state: &State) {
-        if state.behind && state.jobs.len() + state.reserved <= self.bounds.places / 2 {
+        if state.behind && state.jobs.len() + state.reserved <= self.bounds.workers / 2 {
             self.changed.notify_one();
         }
     }
 
-    /// What the breaker knows is of a way that is used no more.
+    /// Resets the circuit breaker, because the upstream was replaced.
     pub(super) fn forget_breaker(&self) {
         self.lock().breaker = Breaker::default();
     }
 
-    /// Tells the breaker. What was claimed ahead is handed out when it just opened: to be given back.
+    /// Reports an event to the circuit breaker. If it opens, returns the queued jobs, to be given back to
+    /// the store.
     pub(super) fn report(&self, event: breaker::Event, now: Timestamp) -> Vec<Job> {
         let mut state = self.lock();
         let was = state.breaker.admits();
@@ -224,12 +228,18 @@ impl Board {
             return Vec::new();
         }
         drop(state);
-        tracing::warn!(breaker = %self.breaker(), "the way to the upstream changed");
+        let breaker = self.breaker();
         self.changed.notify_one();
-        if self.breaker().admits().is_some() { self.take_back() } else { Vec::new() }
+        if breaker.admits().is_some() {
+            tracing::warn!(%breaker, "circuit breaker opened");
+            self.take_back()
+        } else {
+            tracing::warn!("circuit breaker closed");
+            Vec::new()
+        }
     }
 
-    /// All work not begun. Its leases are let go.
+    /// Removes all queued jobs and stops renewing their leases.
     fn take_back(&self) -> Vec<Job> {
         let mut state = self.lock();
         let jobs: Vec<Job> = state.jobs.drain(..).collect();
@@ -239,7 +249,7 @@ impl Board {
         jobs
     }
 
-    /// No more work is taken or begun. What was not begun is handed out.
+    /// Begins a drain: no job is queued or started any more. Returns the queued jobs.
     pub(super) fn drain(&self) -> Vec<Job> {
         self.lock().draining = true;
         self.work.notify_waiters();
@@ -247,13 +257,13 @@ impl Board {
         self.take_back()
     }
 
-    /// Something became due in the store.
+    /// Notes that a delivery became due in the store.
     pub(super) fn wake(&self) {
         self.lock().behind = true;
         self.changed.notify_one();
     }
 
-    /// Whether the store may have due work.
+    /// Whether the store may have due deliveries.
     pub(super) fn is_behind(&self) -> bool {
         self.lock().behind
     }
@@ -267,20 +277,20 @@ impl Board {
         self.lock().draining
     }
 
-    /// The leases that must be kept.
+    /// The leases to renew.
     pub(super) fn leases(&self) -> Vec<Lease> {
         self.lock().leases.keys().copied().collect()
     }
 
-    /// Notes what a renewal of these leases gave.
+    /// Records the result of renewing `leases`: those in `lost` are gone, the others last `until`.
     pub(super) fn renewed(&self, leases: &[Lease], lost: &[Lease], until: Timestamp) {
         let state = self.lock();
         for lease in leases {
-            if let Some(hold) = state.leases.get(lease) {
+            if let Some(status) = state.leases.get(lease) {
                 if lost.contains(lease) {
-                    hold.lost.store(true, Ordering::Release);
+                    status.lost.store(true, Ordering::Release);
                 } else {
-                    hold.until.store(until.0, Ordering::Release);
+                    status.until.store(until.0, Ordering::Release);
                 }
             }
         }
@@ -290,7 +300,7 @@ impl Board {
         self.lock().breaker.clone()
     }
 
-    /// Deliveries under way, and claimed ahead.
+    /// The numbers of deliveries in progress and of deliveries claimed in advance.
     pub(super) fn load(&self) -> (usize, usize) {
         let state = self.lock();
         (state.busy, state.jobs.len() + state.reserved)

@@ -1,4 +1,4 @@
-//! Where the work comes from: claims in batches as places become free, and their leases kept.
+//! Claims due deliveries in batches as workers become free, and renews their leases.
 
 use super::Courier;
 use super::board::Room;
@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Claims what is due until the courier drains.
+/// Claims due deliveries until the courier drains.
 pub(super) async fn claim(courier: Arc<Courier>) {
     while !courier.board.is_draining() {
         let pause = courier.claim_once().await;
@@ -18,7 +18,7 @@ pub(super) async fn claim(courier: Arc<Courier>) {
     }
 }
 
-/// Renews the leases of everything under way.
+/// Renews all leases periodically.
 pub(super) async fn renew(courier: Arc<Courier>) {
     loop {
         tokio::time::sleep(courier.settings.renew).await;
@@ -27,7 +27,7 @@ pub(super) async fn renew(courier: Arc<Courier>) {
 }
 
 impl Courier {
-    /// Claims if there is something due and room for it; how long to wait until the next look.
+    /// Claims deliveries if any are due and there is room. Returns how long to wait before the next call.
     async fn claim_once(&self) -> Duration {
         let now = self.clock.now();
         if !self.board.is_behind() {
@@ -47,19 +47,20 @@ impl Courier {
                 self.board.renewed(&mine, &[], now.plus(self.settings.lease));
                 let all = claims.len() < room;
                 self.board.claimed(claims, room, now);
-                // what is due and was not claimed is a notice: not ours
+                // if fewer than `room` were claimed, anything else that is due is a notice, which the
+                // courier does not send
                 if all { self.settings.poll } else { Duration::ZERO }
             }
             Err(error) => {
-                tracing::warn!(%error, "nothing could be claimed");
+                tracing::warn!(%error, "deliveries could not be claimed");
                 self.board.claimed(Vec::new(), room, now);
                 self.settings.poll
             }
         }
     }
 
-    /// Until a moment the store or the board named; looked at again before long all the same, for
-    /// people and other nodes change what is due.
+    /// How long to wait until `until`, at most one poll interval: people and other nodes can change what
+    /// is due.
     fn pause(&self, until: Option<Timestamp>, now: Timestamp) -> Duration {
         until.map_or(self.settings.poll, |until| until.since(now).min(self.settings.poll))
     }

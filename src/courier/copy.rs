@@ -1,4 +1,4 @@
-//! One copy, rendered and looked at once more: the second lock before anything leaves.
+//! Renders a copy and searches it once more for hidden addresses: the second lock before anything is sent.
 
 use super::Courier;
 use super::message::Loaded;
@@ -9,19 +9,19 @@ use crate::store::{Body, Claim, StoreError};
 use crate::upstream::{Content, Transaction};
 use bytes::Bytes;
 
-/// Why a copy does not leave.
+/// Why a copy is not sent.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// A hidden address stands in it, or (without hits) it does not belong to its message.
+    /// It contains a hidden address, or, if there are no hits, its edits do not match the message.
     Unsafe(Vec<Hit>),
-    /// Its body cannot be had now.
+    /// Its body cannot be read now.
     Store(StoreError),
     /// It cannot be signed now.
     Unsealed(SealError),
 }
 
-/// Renders a copy, audits its header, and seals it. What the seals add is keyed hashes, signatures and
-/// names of fields: nothing that a search for addresses could find.
+/// Renders a copy, audits its header, adds our marks and signs it. Marks and signatures come after the
+/// audit because they contain only keyed hashes, signatures and field names, never addresses.
 pub(super) async fn prepare(
     courier: &Courier,
     loaded: &Loaded,
@@ -30,7 +30,7 @@ pub(super) async fn prepare(
     let store = courier.store.as_ref();
     let header = render(loaded, claim).map_err(Refusal::Unsafe)?;
     let copy = seal::Copy { loaded, claim };
-    let sealed = courier.sealer.seal(&copy, header, &courier.shelf, store);
+    let sealed = courier.sealer.seal(&copy, header, &courier.cache, store);
     let (header, reseal) = sealed.await.map_err(Refusal::Unsealed)?;
     let stored = &loaded.stored;
     let body = match &stored.body {
@@ -40,8 +40,8 @@ pub(super) async fn prepare(
         }
     };
     let rewritten = claim.delivery.is_rewritten();
-    // a copy of our own making has a name of its own, and its report needs no content (RFC 3461 §4.3);
-    // letters, digits, and dots are xtext
+    // a rewritten copy gets an ENVID of its own, and a report about it need not return the content
+    // (RFC 3461 §4.3); letters, digits and dots need no xtext encoding
     let (ret, envid) = if rewritten {
         (Some(Ret::Hdrs), Some(format!("{}.{}", claim.message, claim.lease.delivery)))
     } else {
@@ -60,7 +60,8 @@ pub(super) async fn prepare(
     })
 }
 
-/// The copy's header block, with no hidden address in it but those this copy may show.
+/// Renders the copy's header block. The error is the hits if it contains a hidden address that this copy
+/// may not show.
 fn render(loaded: &Loaded, claim: &Claim) -> Result<Bytes, Vec<Hit>> {
     let header = claim.delivery.edits().render(&loaded.stored.header).map_err(|_| Vec::new())?;
     if loaded.stored.needles.is_empty() {

@@ -1,4 +1,4 @@
-//! Messages at hand: what the copies of one message share is read and built once.
+//! A cache of messages, so that what the copies of one message share is read and built once.
 
 use super::seal::{self, Hashes};
 use crate::dkim::BodyHash;
@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
-/// Most messages kept: each has a header of up to 1 MiB, and a body only when it is small.
+/// Most messages in the cache. Each has a header of up to 1 MiB; only small bodies are held in memory.
 const KEPT: usize = 16;
-/// How long: a decision taken at the desk changes what a message's copies are searched for.
+/// How long a message stays in the cache. The limit is short because a decision at the desk can change
+/// which addresses its copies are searched for.
 const FRESH: Duration = Duration::from_secs(30);
 
-/// A message with the search for its hidden addresses.
+/// A message with the search for its hidden addresses, built on demand.
 pub(super) struct Loaded {
     pub(super) stored: Arc<StoredMessage>,
     pub(super) eight_bit: bool,
@@ -32,12 +33,12 @@ impl Loaded {
         Self { stored, eight_bit, needles: OnceLock::new(), signatures: OnceLock::new() }
     }
 
-    /// The second lock's search, built when the first copy needs it.
+    /// The search of the second lock for hidden addresses.
     pub(super) fn needles(&self) -> &Needles {
         self.needles.get_or_init(|| Needles::new(self.stored.needles.as_ref().clone()))
     }
 
-    /// How many DKIM signatures it came with.
+    /// How many DKIM signatures the message had when it arrived.
     pub(super) fn signatures(&self) -> usize {
         *self.signatures.get_or_init(|| {
             Header::parse(self.stored.header.clone())
@@ -46,9 +47,9 @@ impl Loaded {
     }
 }
 
-/// The messages used last.
+/// The most recently used messages.
 #[derive(Default)]
-pub(super) struct Shelf {
+pub(super) struct MessageCache {
     entries: Mutex<VecDeque<Entry>>,
     hashes: Mutex<Hashes>,
 }
@@ -59,12 +60,12 @@ struct Entry {
     cell: Arc<OnceCell<Arc<Loaded>>>,
 }
 
-impl Shelf {
+impl MessageCache {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a message there that is at hand.
+    /// Adds a message.
     pub(super) fn put(&self, loaded: &Arc<Loaded>) {
         let cell = OnceCell::new_with(Some(Arc::clone(loaded)));
         self.insert(loaded.stored.id, Arc::new(cell));
@@ -83,7 +84,7 @@ impl Shelf {
         Some(Arc::clone(&found.cell))
     }
 
-    /// The message, read from the store by the first of those that ask at once.
+    /// The message. Concurrent callers share one read from the store.
     pub(super) async fn get(&self, id: Id, store: &dyn Store) -> Result<Arc<Loaded>, StoreError> {
         let cell = self.find(id).unwrap_or_else(|| {
             let cell = Arc::new(OnceCell::new());
@@ -94,7 +95,7 @@ impl Shelf {
         cell.get_or_try_init(load).await.cloned()
     }
 
-    /// The hash of a message's body for its signatures, taken by the first of those that ask at once.
+    /// The DKIM hash of a message's body. Concurrent callers share one computation.
     pub(super) async fn body_hash(
         &self,
         id: Id,
@@ -105,7 +106,7 @@ impl Shelf {
         cell.get_or_try_init(|| seal::hash(body, store)).await.copied()
     }
 
-    /// Forgets a message whose state changed.
+    /// Removes a message whose state changed.
     pub(super) fn forget(&self, id: Id) {
         self.lock().retain(|entry| entry.id != id);
     }

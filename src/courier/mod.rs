@@ -1,19 +1,19 @@
-//! The courier: claims due deliveries, renders, audits once more, sends, records.
+//! The courier delivers copies: claim → render → audit → sign → send → record.
 //!
-//! claim → render → audit → send → record; retry schedule, circuit breaker, leases.
-//!
-//! * [`schedule`] when a copy is tried again, and who is told (pure)
-//! * `board` what the tasks share
-//! * `message` messages at hand; `copy` one copy, rendered and audited; `seal` marked and signed
-//! * `place` one delivery after another; `claims` where they come from, and their leases
+//! * `claims` claims due deliveries and renews their leases
+//! * `worker` sends one delivery after another and records the results
+//! * `copy` renders and audits one copy; `seal` adds our marks and signatures
+//! * `message` the cache of messages
+//! * [`schedule`] when a copy is tried again, and which notices follow (pure functions)
+//! * `board` the state shared by these tasks
 
 mod board;
 mod claims;
 mod copy;
 mod message;
-mod place;
 pub mod schedule;
 mod seal;
+mod worker;
 
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Entropy};
@@ -23,7 +23,7 @@ use crate::upstream::Upstream;
 pub use crate::upstream::breaker;
 use board::{Board, Bounds};
 use breaker::Breaker;
-use message::{Loaded, Shelf};
+use message::{Loaded, MessageCache};
 use schedule::Schedule;
 use seal::Sealer;
 pub use seal::{Leaving, Seals, Signed};
@@ -32,61 +32,61 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// The courier as intake sees it: may a fresh delivery go straight to it?
+/// The courier as intake sees it. New deliveries can go directly to it.
 pub trait Dispatch: Send + Sync + 'static {
-    /// Takes up to `wanted` free places; the rest waits in the store.
+    /// Reserves up to `wanted` free slots for deliveries. Deliveries without a slot wait in the store.
     fn reserve(&self, wanted: usize) -> Box<dyn Reservation>;
-    /// Says that something became due.
+    /// Tells the courier that a delivery became due.
     fn wake(&self);
 }
 
-/// Places taken in the courier; given back when dropped unused.
+/// Reserved slots in the courier. Dropping the reservation releases them.
 pub trait Reservation: Send {
-    /// How many.
-    fn places(&self) -> usize;
-    /// Uses the places for these claims (at most as many), all of this message, which is at hand and
-    /// need not be read from the store.
+    /// The number of slots reserved.
+    fn slots(&self) -> usize;
+    /// Fills the slots with these claims, at most [`Self::slots`]. All are deliveries of `message`, which
+    /// the courier then need not read from the store.
     fn dispatch(self: Box<Self>, message: Arc<StoredMessage>, claims: Vec<Claim>);
 }
 
 /// What the courier works with.
 pub struct Deps {
-    /// Where deliveries are.
+    /// Where deliveries are stored.
     pub store: Arc<dyn Store>,
-    /// Where they go.
+    /// Where deliveries are sent.
     pub upstream: Arc<dyn Upstream>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Jitter.
+    /// Randomness for the jitter.
     pub entropy: Arc<dyn Entropy>,
-    /// Keys that sign copies, and our marks.
+    /// DKIM keys and loop marks.
     pub seals: Arc<Seals>,
-    /// Numbers.
+    /// Settings.
     pub settings: Settings,
 }
 
-/// The courier's numbers, each with a default worth keeping.
+/// The courier's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Deliveries under way at once.
-    pub places: usize,
-    /// Deliveries claimed ahead of a free place.
+    /// Number of workers: deliveries in progress at once.
+    pub workers: usize,
+    /// Deliveries claimed in advance of a free worker.
     pub ahead: usize,
-    /// How long a claim holds without being renewed.
+    /// How long a lease lasts unless it is renewed.
     pub lease: Duration,
-    /// How often it is renewed.
+    /// Interval between renewals.
     pub renew: Duration,
-    /// How often the store is looked at when nobody says that something is due.
+    /// Interval at which the store is checked for due deliveries.
     pub poll: Duration,
-    /// How long a drain waits for the answer to a final dot.
+    /// How long a drain waits for the reply to a final dot.
     pub drain: Duration,
-    /// How long a message that the second lock stopped is held before it is returned.
+    /// How long a message stopped by the second lock is held before it is returned to the sender.
     pub hold_for: Term,
-    /// Who is asked about what the second lock stopped, where nobody was asked before.
+    /// Who decides about a message stopped by the second lock, if it has no approver yet.
     pub approvers: Vec<Address>,
-    /// Retries.
+    /// Retry schedule.
     pub schedule: Schedule,
-    /// Circuit breaker.
+    /// Limits of the circuit breaker.
     pub breaker: breaker::Limits,
 }
 
@@ -94,7 +94,7 @@ impl Default for Settings {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self {
-            places: 20,
+            workers: 20,
             ahead: 60,
             lease: seconds(60),
             renew: seconds(15),
@@ -108,24 +108,24 @@ impl Default for Settings {
     }
 }
 
-/// Everything the courier's tasks know.
+/// What the courier's tasks share.
 pub struct Courier {
     store: Arc<dyn Store>,
     upstream: RwLock<Arc<dyn Upstream>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: Settings,
-    /// How long a stopped message is held, and who is asked about it.
+    /// How long a stopped message is held, and who decides about it.
     stopping: RwLock<(Term, Vec<Address>)>,
     board: Arc<Board>,
-    shelf: Shelf,
+    cache: MessageCache,
     sealer: Sealer,
     draining: watch::Sender<bool>,
-    /// One of its tasks has ended.
+    /// Becomes true when a task has ended.
     ended: watch::Sender<bool>,
 }
 
-/// Tells when the task that owns it ends, in whatever way.
+/// Owned by a task; its drop reports that the task has ended, even if it panicked.
 struct Ends(Arc<Courier>);
 
 impl Drop for Ends {
@@ -139,14 +139,14 @@ impl Courier {
     pub fn start(deps: Deps) -> CourierHandle {
         let Deps { store, upstream, clock, entropy, seals, settings } = deps;
         let bounds = Bounds {
-            places: settings.places.max(1),
+            workers: settings.workers.max(1),
             ahead: settings.ahead,
             lease: settings.lease,
             breaker: settings.breaker,
         };
         let courier = Arc::new(Self {
             board: Arc::new(Board::new(bounds)),
-            shelf: Shelf::default(),
+            cache: MessageCache::default(),
             sealer: Sealer::new(seals),
             draining: watch::Sender::new(false),
             ended: watch::Sender::new(false),
@@ -158,33 +158,33 @@ impl Courier {
             settings,
         });
         let mut tasks = JoinSet::new();
-        for _ in 0..bounds.places {
-            tasks.spawn(watched(Ends(Arc::clone(&courier)), place::work(Arc::clone(&courier))));
+        for _ in 0..bounds.workers {
+            tasks.spawn(watched(Ends(Arc::clone(&courier)), worker::work(Arc::clone(&courier))));
         }
         tasks.spawn(watched(Ends(Arc::clone(&courier)), claims::claim(Arc::clone(&courier))));
         let renewer = tokio::spawn(watched(Ends(Arc::clone(&courier)), claims::renew(Arc::clone(&courier))));
         CourierHandle { courier, tasks: Arc::new(Mutex::new(tasks)), renewer: Arc::new(renewer) }
     }
 
-    /// The way out in force.
+    /// The current upstream.
     fn upstream(&self) -> Arc<dyn Upstream> {
         Arc::clone(&self.upstream.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits for the drain to begin.
     async fn drained(&self) {
-        // the sender is our own: it cannot go away
+        // the sender lives as long as this courier, so this cannot fail
         let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 }
 
-/// A task of this courier, whose end is seen.
+/// Runs a task and reports its end.
 async fn watched(end: Ends, work: impl Future<Output = ()>) {
     work.await;
     drop(end);
 }
 
-/// A running courier. Clones are the same courier.
+/// A running courier. Clones refer to the same courier.
 #[derive(Clone)]
 pub struct CourierHandle {
     courier: Arc<Courier>,
@@ -192,71 +192,71 @@ pub struct CourierHandle {
     renewer: Arc<JoinHandle<()>>,
 }
 
-/// What the courier is doing, for metrics and `queue list`.
+/// The courier's load, for metrics and `queue list`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// The upstream's name.
     pub upstream: String,
-    /// Deliveries that can be under way at once.
-    pub places: usize,
-    /// Deliveries under way.
+    /// Number of workers: deliveries that can be in progress at once.
+    pub workers: usize,
+    /// Deliveries in progress.
     pub busy: usize,
-    /// Deliveries claimed and not begun.
+    /// Deliveries claimed and not started.
     pub ahead: usize,
     /// The circuit breaker.
     pub breaker: Breaker,
 }
 
 impl CourierHandle {
-    /// What it is doing.
+    /// The current load.
     pub fn stats(&self) -> Stats {
         let (busy, ahead) = self.courier.board.load();
         Stats {
             upstream: self.courier.upstream().name().to_owned(),
-            places: self.courier.settings.places,
+            workers: self.courier.settings.workers,
             busy,
             ahead,
             breaker: self.courier.board.breaker(),
         }
     }
 
-    /// Whether all its tasks run.
+    /// Whether all tasks are running.
     pub fn is_whole(&self) -> bool {
         !*self.courier.ended.borrow()
     }
 
-    /// Waits until one of its tasks ended that must not have: for ever, if all goes well.
+    /// Waits until a task ends that must not end. Normally never returns.
     pub async fn broken(self) {
         let mut ended = self.courier.ended.subscribe();
-        // The sender is our own: it cannot go away.
+        // The sender lives as long as the courier, so this cannot fail.
         let _ = ended.wait_for(|ended| *ended).await;
         if self.courier.board.is_draining() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Puts other keys and marks into force, for copies sent from now on.
+    /// Replaces keys and marks for copies sent from now on.
     pub fn replace_seals(&self, seals: Arc<Seals>) {
         self.courier.sealer.replace(seals);
     }
 
-    /// Holds what the second lock stops so long from now on, and asks these.
+    /// Replaces how long messages stopped by the second lock are held, and who decides about them.
     pub fn replace_stopping(&self, hold_for: Term, approvers: Vec<Address>) {
         let mut stopping = self.courier.stopping.write().unwrap_or_else(PoisonError::into_inner);
         *stopping = (hold_for, approvers);
     }
 
-    /// Sends another way from now on; what is under way ends the way it began. The breaker starts anew,
-    /// for what it knows is of the former way.
+    /// Replaces the upstream. Deliveries in progress finish over the old one. The circuit breaker is reset,
+    /// because its state is about the old upstream.
     pub fn replace_upstream(&self, upstream: Arc<dyn Upstream>) {
         *self.courier.upstream.write().unwrap_or_else(PoisonError::into_inner) = upstream;
         self.courier.board.forget_breaker();
         self.courier.board.wake();
     }
 
-    /// Stops: nothing new is begun, transactions before their final dot are broken off and put back,
-    /// those after it are waited for, up to [`Settings::drain`], then recorded as uncertain. All tasks
-    /// have ended afterwards.
+    /// Stops the courier. No delivery is started. Transactions before their final dot are aborted and given
+    /// back to the store. Those after it may finish within [`Settings::drain`] and are then recorded as
+    /// uncertain. All tasks have ended when this returns.
     pub async fn drain(&self) {
         let waiting = self.courier.board.drain();
         self.courier.draining.send_replace(true);
@@ -266,11 +266,11 @@ impl CourierHandle {
         let mut tasks = self.tasks.lock().await;
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "a task of the courier did not end well");
+                tracing::error!(%error, "a task of the courier panicked or was cancelled");
             }
         }
         drop(tasks);
-        // a claim that was on its way when the drain began came in behind it
+        // a claim that was running when the drain began has added jobs since
         for job in self.courier.board.drain() {
             self.courier.give_back(&job.claim, "").await;
         }
@@ -281,8 +281,8 @@ impl CourierHandle {
 
 impl Dispatch for CourierHandle {
     fn reserve(&self, wanted: usize) -> Box<dyn Reservation> {
-        let places = self.courier.board.reserve(wanted);
-        Box::new(Places { courier: Arc::clone(&self.courier), places })
+        let slots = self.courier.board.reserve(wanted);
+        Box::new(Slots { courier: Arc::clone(&self.courier), slots })
     }
 
     fn wake(&self) {
@@ -290,29 +290,29 @@ impl Dispatch for CourierHandle {
     }
 }
 
-/// Places kept free for one message.
-struct Places {
+/// Slots reserved for the deliveries of one message.
+struct Slots {
     courier: Arc<Courier>,
-    places: usize,
+    slots: usize,
 }
 
-impl Reservation for Places {
-    fn places(&self) -> usize {
-        self.places
+impl Reservation for Slots {
+    fn slots(&self) -> usize {
+        self.slots
     }
 
     fn dispatch(mut self: Box<Self>, message: Arc<StoredMessage>, claims: Vec<Claim>) {
         let loaded = Arc::new(Loaded::new(message));
-        self.courier.shelf.put(&loaded);
-        let places = std::mem::take(&mut self.places);
-        self.courier.board.redeem(places, claims, Some(&loaded), self.courier.clock.now());
+        self.courier.cache.put(&loaded);
+        let slots = std::mem::take(&mut self.slots);
+        self.courier.board.redeem(slots, claims, Some(&loaded), self.courier.clock.now());
     }
 }
 
-impl Drop for Places {
+impl Drop for Slots {
     fn drop(&mut self) {
-        if self.places > 0 {
-            self.courier.board.redeem(self.places, Vec::new(), None, self.courier.clock.now());
+        if self.slots > 0 {
+            self.courier.board.redeem(self.slots, Vec::new(), None, self.courier.clock.now());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! When a copy is tried again, and when it is given up: pure functions of what happened.
+//! When a copy is tried again, when it is given up, and which notices follow. Pure functions.
 
 use crate::clock::Timestamp;
 use crate::message::envelope::Notify;
@@ -11,20 +11,21 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// The retry schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// How long to wait after the first, second, … attempt; the last goes on for ever.
+    /// How long to wait after the first, second, … attempt. The last value applies to all later attempts.
     pub waits: Vec<Duration>,
-    /// How much a wait is lengthened at most, so that what failed together does not return together.
+    /// Upper limit of the random extension of a wait, which keeps copies that failed together from being
+    /// tried again together.
     pub jitter: Duration,
-    /// Age at which a copy is given up. Time in hold does not count.
+    /// Age at which a copy is given up. Time spent on hold does not count.
     pub give_up: Duration,
-    /// Age at which the sender is told of a delay, once.
+    /// Age at which the sender is notified of a delay, once.
     pub tell_delay: Duration,
-    /// How long failures are gathered for one report.
+    /// How long failures are collected for one report.
     pub gather: Duration,
 }
 
 impl Default for Schedule {
-    /// 1, 5, 15, 30, then every 60 minutes, up to a tenth longer; 5 days.
+    /// Waits of 1, 5, 15, 30, then 60 minutes, each up to a tenth longer; given up after 5 days.
     fn default() -> Self {
         Self {
             waits: [1, 5, 15, 30, 60].map(|minutes| minutes * MINUTE).to_vec(),
@@ -36,21 +37,21 @@ impl Default for Schedule {
     }
 }
 
-/// One attempt that ended.
+/// An attempt that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// From 1.
+    /// Number of the attempt, from 1.
     pub number: u32,
     /// When the copy was first due.
     pub queued: Timestamp,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
-    /// For the jitter.
+    /// A random number for the jitter.
     pub random: u64,
 }
 
 impl Schedule {
-    /// The state a recipient leaves `sending` for.
+    /// The state of a recipient after an attempt.
     pub fn after(&self, fate: Fate, attempt: &Attempt) -> RecipientResult {
         match fate {
             Fate::Delivered(reply) => settled(DeliveryState::Delivered, reply),
@@ -71,7 +72,7 @@ impl Schedule {
         self.later(state, reply, attempt.now.plus(self.wait(attempt)), attempt)
     }
 
-    /// Due at that moment, unless it is given up by now.
+    /// Due at `due`, unless the copy is given up.
     fn later(
         &self,
         state: DeliveryState,
@@ -87,7 +88,7 @@ impl Schedule {
         RecipientResult { state, reply, due: Some(due) }
     }
 
-    /// How long to wait after this attempt: a tenth longer at most.
+    /// How long to wait after this attempt, jitter included.
     fn wait(&self, attempt: &Attempt) -> Duration {
         let index = usize::try_from(attempt.number.saturating_sub(1)).unwrap_or(usize::MAX);
         let wait = self.waits.get(index).or(self.waits.last()).copied().unwrap_or(60 * MINUTE);
@@ -96,13 +97,14 @@ impl Schedule {
         wait + most * permille / 1_000
     }
 
-    /// The notices that follow from an attempt: each recipient's wishes (RFC 3461 §4.1) and result.
+    /// The notices that follow from an attempt. `results` pairs each recipient's NOTIFY parameter (RFC 3461
+    /// §4.1) with its result; `last` says whether no other recipient of the message is open.
     ///
-    /// A failure is reported at once when it is the `last` of the message that was open, else once more
-    /// failures had time to gather; the store brings it forward when the message is done before.
+    /// A failure is reported at once if it is the last open recipient of the message, otherwise after
+    /// [`Self::gather`]. The store brings the report forward if the message is finished earlier.
     ///
-    /// The notice of a delay is put down at a first deferral for the moment it is due; the store keeps
-    /// one of a kind, and whoever writes it lets it go if nothing waits any more.
+    /// A notice of delay is scheduled at the first deferral. The store keeps one notice of each kind, and
+    /// a delay notice is dropped when due if nothing is waiting any more.
     pub fn notices<'a>(
         &self,
         results: impl Iterator<Item = (Option<Notify>, &'a RecipientResult)>,
@@ -116,7 +118,7 @@ impl Schedule {
                 DeliveryState::Waiting | DeliveryState::Uncertain => {
                     delayed |= notify.is_none_or(|wish| wish.delay);
                 }
-                // postponed, and not for the first time once the moment to tell is past
+                // postponed; after `tell_delay` the notice has been scheduled already
                 DeliveryState::Ready if attempt.now < attempt.queued.plus(self.tell_delay) => {
                     delayed |= result.due > Some(attempt.now) && notify.is_none_or(|wish| wish.delay);
                 }
@@ -129,7 +131,7 @@ impl Schedule {
             notices.push(NewNotice { kind: NoticeKind::Failure, due });
         }
         let due = attempt.queued.plus(self.tell_delay);
-        // past that moment it was put down before, unless this is the first attempt
+        // after `due` the notice was scheduled earlier, unless this is the first attempt
         if delayed && (attempt.number == 1 || attempt.now < due) {
             notices.push(NewNotice { kind: NoticeKind::Delayed, due: due.max(attempt.now) });
         }

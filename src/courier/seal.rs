@@ -1,10 +1,9 @@
-//! What a copy gets last: our marks, and our signature over the header as it leaves.
+//! Adds our loop marks and DKIM signatures to a copy just before it is sent.
 //!
-//! Keys and marks are those in force when the copy is sent. The body is hashed once for all copies of
-//! its message; each copy's header is signed on a thread that may be busy, as many at once as there are
-//! cores, while others are sent.
+//! Keys and marks are those current at that time. The body is hashed once for all copies of a message.
+//! Headers are signed on blocking threads, at most one per CPU core at a time.
 
-use super::message::{Loaded, Shelf};
+use super::message::{Loaded, MessageCache};
 use crate::clock::Timestamp;
 use crate::dkim::{self, BodyHash, BodyHasher, Keyring};
 use crate::id::Id;
@@ -22,24 +21,24 @@ use tokio::sync::Semaphore;
 /// Octets of a stored body read at a time.
 const CHUNK: usize = 128 * 1024;
 
-/// Which mail is signed, where a key is there for its From.
+/// Which mail is signed, if there is a key for the domain of its From.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signed {
-    /// What we wrote: rewritten copies, our own mail, and mail whose signature we had to break.
+    /// Rewritten copies, mail written by the relay, and mail whose signature we had to remove.
     #[default]
     Ours,
-    /// Also passed mail that bears no signature of its From's domain.
+    /// Also unmodified mail without a signature by the domain of its From.
     All,
 }
 
-/// Keys and marks.
+/// What is added to every copy just before it is sent: DKIM signatures and loop marks.
 #[derive(Debug, Default)]
 pub struct Seals {
-    /// Keys.
+    /// DKIM keys.
     pub keys: Keyring,
-    /// What is signed with them.
+    /// Which mail is signed.
     pub signed: Signed,
-    /// Marks.
+    /// Loop marks.
     pub marks: Marks,
 }
 
@@ -49,12 +48,12 @@ pub(super) enum SealError {
     /// Its body cannot be read.
     #[error("the body cannot be read: {0}")]
     Store(#[from] StoreError),
-    /// The signature failed.
+    /// Signing failed.
     #[error("the copy cannot be signed: {0}")]
     Signature(String),
 }
 
-/// The seals in force, and the threads that sign.
+/// The current seals, and the limit on concurrent signing.
 pub(super) struct Sealer {
     seals: RwLock<Arc<Seals>>,
     cores: Arc<Semaphore>,
@@ -70,12 +69,12 @@ impl Sealer {
         *self.seals.write().unwrap_or_else(PoisonError::into_inner) = seals;
     }
 
-    /// The header block as it leaves, and who signs it anew should its body have to be re-encoded.
+    /// Returns the header block as sent, and what signs it again if the body must be re-encoded.
     pub(super) async fn seal(
         &self,
         copy: &Copy<'_>,
         header: Bytes,
-        messages: &Shelf,
+        messages: &MessageCache,
         store: &dyn Store,
     ) -> Result<(Bytes, Option<Arc<dyn Reseal>>), SealError> {
         let seals = Arc::clone(&self.seals.read().unwrap_or_else(PoisonError::into_inner));
@@ -106,13 +105,13 @@ impl Sealer {
     }
 }
 
-/// A copy that is about to leave.
+/// A copy about to be sent.
 pub(super) struct Copy<'a> {
     pub(super) loaded: &'a Loaded,
     pub(super) claim: &'a Claim,
 }
 
-/// What the seals of a copy depend on, beside its header.
+/// What marks and signatures of a copy depend on, apart from its header.
 #[derive(Clone, Copy, Debug)]
 pub struct Leaving<'a> {
     /// The message.
@@ -121,15 +120,18 @@ pub struct Leaving<'a> {
     pub sender: Option<&'a Address>,
     /// The copy.
     pub delivery: &'a Delivery,
-    /// It is mail of our own making.
+    /// Whether the relay wrote the message.
     pub own: bool,
-    /// When the message came.
+    /// When the message was received.
     pub received: Timestamp,
 }
 
 impl Leaving<'_> {
-    /// The copy's header block as it leaves, for people to look at: `header` is the message's own.
-    /// `body` is asked only where the copy is signed. The error says why there is none.
+    /// The copy's header block as it would be sent, for display. `header` is the header of the stored
+    /// message. `body` is called only if the copy is signed.
+    ///
+    /// # Errors
+    /// The delivery's edits do not match the header, or signing failed. The error is a text for people.
     pub fn header(
         &self,
         seals: &Seals,
@@ -155,28 +157,28 @@ impl Leaving<'_> {
         About {
             ours: self.delivery.is_rewritten() || self.own,
             came_with,
-            // the same for every copy and every attempt, so that copies that are alike stay so
+            // the same for every copy and attempt, so that identical copies stay identical
             at: self.received.0 / 1_000,
         }
     }
 }
 
-/// What a signature depends on, beside header and body.
+/// What a signature depends on, apart from header and body.
 #[derive(Clone, Copy)]
 struct About {
-    /// We wrote the copy.
+    /// Whether the relay rewrote the copy or wrote the message.
     ours: bool,
-    /// How many signatures the message came with.
+    /// How many signatures the message had when it arrived.
     came_with: usize,
     /// `t=`, in seconds since the Unix epoch.
     at: i64,
 }
 
-/// A header that is to be signed: indexed, and the domain of its From.
+/// A header to be signed: parsed, with the domain of its From.
 type Wanted = (Header, String);
 
 impl About {
-    /// Whether a copy with this header is to be signed.
+    /// Returns the parsed header if a copy with it is to be signed.
     fn wanted(&self, seals: &Seals, header: &Bytes) -> Option<Wanted> {
         let index = Header::parse(header.clone()).ok()?;
         let from = index.named("from").next()?;
@@ -191,7 +193,7 @@ impl About {
         signed.then_some((index, domain))
     }
 
-    /// The header with its signatures in front.
+    /// The header with our signatures before it.
     fn sign(
         &self,
         seals: &Seals,
@@ -206,7 +208,7 @@ impl About {
     }
 }
 
-/// Signs one copy, on a thread that may be busy.
+/// Signs one copy on a blocking thread.
 struct Signer {
     seals: Arc<Seals>,
     about: About,
@@ -243,7 +245,7 @@ fn signatures(header: &Header) -> impl Iterator<Item = &Field> {
     header.named("dkim-signature")
 }
 
-/// Whether a signature is by a domain that receivers take as aligned with ours: the same, or one below.
+/// Whether a signature is by `domain` or a subdomain of it, which DMARC counts as aligned.
 fn is_by(header: &Header, field: &Field, domain: &str) -> bool {
     let text = String::from_utf8_lossy(header.body(field));
     let signer = text.split(';').filter_map(|tag| tag.split_once('=')).find(|(tag, _)| tag.trim() == "d");
@@ -253,7 +255,7 @@ fn is_by(header: &Header, field: &Field, domain: &str) -> bool {
     })
 }
 
-/// The hash of a body, read through once.
+/// Reads a body and computes its DKIM hash.
 pub(super) async fn hash(body: &Body, store: &dyn Store) -> Result<BodyHash, StoreError> {
     if let Body::Inline(bytes) = body {
         return Ok(BodyHasher::whole(bytes));
@@ -278,15 +280,15 @@ pub(super) async fn hash(body: &Body, store: &dyn Store) -> Result<BodyHash, Sto
     }
 }
 
-/// Hashes of bodies by message: a body never changes.
+/// A cache of body hashes by message. A body never changes.
 #[derive(Debug, Default)]
 pub(super) struct Hashes(std::collections::VecDeque<(Id, Arc<tokio::sync::OnceCell<BodyHash>>)>);
 
-/// Most hashes kept: enough for every message whose copies are paced at the same time.
+/// Most hashes in the cache. Many messages can be in progress at once when an upstream limits the rate.
 const KEPT: usize = 512;
 
 impl Hashes {
-    /// The place for a message's hash.
+    /// The cache entry of a message.
     pub(super) fn of(&mut self, id: Id) -> Arc<tokio::sync::OnceCell<BodyHash>> {
         if let Some((_, cell)) = self.0.iter().find(|(known, _)| *known == id) {
             return Arc::clone(cell);

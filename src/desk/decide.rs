@@ -223,7 +223,9 @@ impl Desk {
         }
         // Who releases his own mail knows of it.
         let told = !who.sent(&whose.standing());
-        let notices = told.then_some(NewNotice { kind: NoticeKind::Released, due: leaves.unwrap_or(now) });
+        let due = leaves.unwrap_or(now);
+        let mut notices = vec![NewNotice { kind: NoticeKind::Settled, due }];
+        notices.extend(told.then_some(NewNotice { kind: NoticeKind::Released, due }));
         let released = released(item.id, wish, &members)?;
         if who.via != Via::Console {
             all_acknowledged(&released.acknowledged, &wish.acknowledge)?;
@@ -257,8 +259,9 @@ impl Desk {
                 siblings: leaving.collect(),
                 way: Some(way),
                 events: vec![event],
-                notices: notices.into_iter().collect(),
+                notices,
                 undo_until: leaves,
+                deciders: who.addresses.clone(),
                 ..HeldDecision::new(item.id, HeldState::Released, &who.name, now, &wish.how.to_string())
             })
             .await?;
@@ -327,8 +330,12 @@ impl Desk {
         let event = Event::Returned { by: who.name.clone(), reason: reason.to_owned() };
         self.store
             .decide(HeldDecision {
-                notices: vec![NewNotice { kind: NoticeKind::Returned, due: now }],
+                notices: vec![
+                    NewNotice { kind: NoticeKind::Returned, due: now },
+                    NewNotice { kind: NoticeKind::Settled, due: now },
+                ],
                 events: vec![event],
+                deciders: who.addresses.clone(),
                 ..HeldDecision::new(item.id, HeldState::Returned, &who.name, now, reason)
             })
             .await?;

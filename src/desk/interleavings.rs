@@ -80,7 +80,7 @@ impl Dispatch for Nowhere {
 }
 
 impl Reservation for Nowhere {
-    fn places(&self) -> usize {
+    fn slots(&self) -> usize {
         0
     }
     fn dispatch(self: Box<Self>, _: Arc<StoredMessage>, _: Vec<Claim>) {}
@@ -136,6 +136,10 @@ impl World {
             shown: watch::channel(Arc::default()).1,
             grace: std::time::Duration::ZERO,
             hold_for: watch::channel(Term::always(HOLD)).1,
+            asking: watch::channel(Arc::new(crate::notice::asking::Asking::plain(
+                crate::notice::hours::Hours::always(jiff::tz::TimeZone::UTC),
+            )))
+            .1,
         };
         let approver = Principal {
             name: "soumu".to_owned(),

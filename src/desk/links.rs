@@ -6,6 +6,7 @@
 //! it shows what was decided.
 
 use super::decide::Wish;
+use super::deputies::Stands;
 use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
@@ -15,6 +16,7 @@ use crate::lifecycle::UNDO;
 use crate::message::Address;
 use crate::policy::Action;
 use crate::policy::risks::Risk;
+use crate::store::absences::Absence;
 use crate::store::{
     Body, DeliveryState, HeldRow, HeldState, LinkAction, LinkRow, NewNotice, NoticeKind, QueueRow,
     StoreError, StoredMessage,
@@ -47,6 +49,13 @@ pub enum Look {
     Over(Box<Outcome>),
     /// What it is about was sent, and its content is past its time.
     Past,
+    /// It is an approver's, who does not decide on the message as things stand now.
+    NotTheirs {
+        /// Which message.
+        message: Id,
+        /// How they stand; `None` where mails decide nothing any more.
+        stands: Option<Stands>,
+    },
     /// There is no such link, or it ended, or it does not fit what is here.
     Nothing,
 }
@@ -117,6 +126,11 @@ impl Links {
     /// The desk's page at this path, for mails: `/held/ID`. `None` where no URL is configured.
     pub fn page(&self, path: &str) -> Option<String> {
         self.url.as_ref().map(|url| format!("{url}{path}"))
+    }
+
+    /// Who is away now by their own word.
+    pub async fn away(&self) -> Result<Vec<Absence>, DeskError> {
+        self.desk.absences().await
     }
 
     /// A new link for this person, kept; its whole URL. `None` where no URL is configured.
@@ -192,9 +206,19 @@ impl Links {
 
     /// Does it; a word for the record, `None` for what can be followed again and again.
     async fn act(&self, offer: &Offer, reason: &str, ticked: &[String]) -> Result<Option<String>, DeskError> {
-        let who = Principal::by_link(&offer.person);
+        let who = as_whom(offer.action, &offer.person);
         let id = offer.message;
         let done = match offer.action {
+            LinkAction::ApproveSplit => {
+                self.desk.split_now(&who, id, ticked).await?;
+                "split"
+            }
+            LinkAction::GiveBack if reason.trim().is_empty() => return Err(DeskError::NoReason),
+            LinkAction::GiveBack => {
+                let reason: String = reason.trim().chars().take(LONGEST_REASON).collect();
+                self.desk.give_back(&who, id, &reason).await?;
+                "returned"
+            }
             LinkAction::Split => {
                 self.desk.split_now(&who, id, ticked).await?;
                 "split"
@@ -225,7 +249,7 @@ impl Links {
         if outcome.undo_until.is_none() {
             return Err(DeskError::NothingToUndo(outcome.message));
         }
-        self.desk.undo(&Principal::by_link(&outcome.person), outcome.message).await?;
+        self.desk.undo(&as_whom(outcome.action, &outcome.person), outcome.message).await?;
         tracing::info!(id = %outcome.message, "what a link did was undone by it");
         self.look(token).await
     }
@@ -238,7 +262,8 @@ impl Links {
                 let deliveries = self.desk.store.deliveries(message.id).await?;
                 let journal = self.desk.store.journal(message.id).await?;
                 let (back, undone) = (taken_back(&journal), undone(&journal));
-                Ok(Found::Here(Box::new(Linked { row, message, deliveries, back, undone })))
+                let bars = self.bars(&row, &message).await?;
+                Ok(Found::Here(Box::new(Linked { row, message, deliveries, back, undone, bars })))
             }
             // The link knows of the message, so only its content is gone.
             Err(StoreError::NotFound(_)) if row.action == LinkAction::AskAgain => Ok(Found::Past),
@@ -247,11 +272,33 @@ impl Links {
         }
     }
 
+    /// What keeps an approver from deciding by their link, as things stand now.
+    async fn bars(&self, row: &LinkRow, message: &StoredMessage) -> Result<Option<Bar>, DeskError> {
+        if !decides(row.action) {
+            return Ok(None);
+        }
+        if !self.desk.asking.borrow().by_mail {
+            return Ok(Some(Bar(None)));
+        }
+        let what = Whose::of(message);
+        let who = as_whom(row.action, &row.person);
+        let stands = match self.desk.decides_now(&row.person, message).await? {
+            // Who was never asked about this one is not let in by a configuration that came later.
+            Stands::Decides if !who.decides(&what.standing()) => Stands::Not,
+            stands => stands,
+        };
+        Ok((stands != Stands::Decides).then_some(Bar(Some(stands))))
+    }
+
     fn judge(&self, found: &Linked) -> Look {
         let Linked { row, message, deliveries, back, .. } = found;
         let used = found.used();
         if row.content != content(message) {
             return Look::Nothing;
+        }
+        // Who does not decide on it any more is told nothing of what became of it.
+        if let Some(Bar(Some(Stands::Not))) = &found.bars {
+            return Look::NotTheirs { message: row.message, stands: Some(Stands::Not) };
         }
         let held = message.held.as_ref();
         let state = held.map(|held| held.state);
@@ -259,10 +306,14 @@ impl Links {
             LinkAction::Undo => matches!(state, Some(HeldState::Returned) | None),
             LinkAction::View => true,
             LinkAction::AskAgain => message.goes_individually(),
+            LinkAction::ApproveSplit | LinkAction::GiveBack => state == Some(HeldState::Held),
             _ => matches!(state, Some(HeldState::Held) | None),
         };
         let now = self.desk.now();
         if alive && used.is_none() && now < row.expires {
+            if let Some(Bar(stands)) = &found.bars {
+                return Look::NotTheirs { message: row.message, stands: stands.clone() };
+            }
             return Look::Open(Box::new(Offer {
                 action: row.action,
                 person: row.person.clone(),
@@ -314,6 +365,21 @@ struct Linked {
     back: Option<Timestamp>,
     /// When what was done with it was last undone.
     undone: Option<Timestamp>,
+    /// What keeps its person from deciding.
+    bars: Option<Bar>,
+}
+
+/// Why an approver's link is not followed: how they stand; `None` where mails decide nothing.
+struct Bar(Option<Stands>);
+
+/// Whether a link is one of those of approvers.
+fn decides(action: LinkAction) -> bool {
+    matches!(action, LinkAction::ApproveSplit | LinkAction::GiveBack)
+}
+
+/// As whom somebody acts who follows a link.
+pub fn as_whom(action: LinkAction, person: &Address) -> Principal {
+    if decides(action) { Principal::approver_by_link(person) } else { Principal::by_link(person) }
 }
 
 impl Linked {
@@ -357,7 +423,9 @@ fn undoable(
 /// The risks that following a link leaves.
 fn left(action: LinkAction, held: Option<&HeldRow>) -> Vec<Risk> {
     match (action, held) {
-        (LinkAction::Split, Some(held)) => Wish::default().left(&held.risks).into_iter().cloned().collect(),
+        (LinkAction::Split | LinkAction::ApproveSplit, Some(held)) => {
+            Wish::default().left(&held.risks).into_iter().cloned().collect()
+        }
         _ => Vec::new(),
     }
 }

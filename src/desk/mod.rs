@@ -3,6 +3,7 @@
 //! * [`again`] sending again, openly, what was sent individually
 //! * [`contents`] what stands in a message, to be read
 //! * [`decide`] who may release what; release, return
+//! * [`deputies`] approvers who are away, and who stands in for them
 //! * [`dossier`] everything about one message that a decision needs
 //! * [`expiry`] messages nobody decided on go back to their senders
 //! * [`known`] how recipients stand to the sender
@@ -22,6 +23,7 @@ pub mod circles;
 pub mod company;
 pub mod contents;
 pub mod decide;
+pub mod deputies;
 pub mod dossier;
 pub mod expiry;
 pub mod explain;
@@ -46,6 +48,7 @@ use crate::examine::{Examination, Examiner, Refusal};
 use crate::id::Id;
 use crate::intake::openings::apart;
 use crate::message::Address;
+use crate::notice::asking::Asking;
 use crate::policy::Knowledge;
 use crate::policy::budget::Sending;
 use crate::policy::risks::Risk;
@@ -89,6 +92,8 @@ pub struct Desk {
     pub grace: Duration,
     /// How long a hold waits for a decision (a reload changes it).
     pub hold_for: watch::Receiver<Term>,
+    /// How those who decide are told (a reload changes it).
+    pub asking: watch::Receiver<Arc<Asking>>,
 }
 
 /// Why the desk did not do what it was asked.
@@ -115,6 +120,9 @@ pub enum DeskError {
     /// It is released in this way only by somebody who ticks each risk that the way does not cure.
     #[error("nothing was released: {} is left whatever way it is sent", .0.iter().map(|risk| risk.headline(Language::En)).collect::<Vec<_>>().join("; "))]
     Unticked(Vec<Risk>),
+    /// It is given back by a link only with a reason.
+    #[error("say why it goes back: nothing was done")]
+    NoReason,
     /// Nobody was left out by somebody who asked to leave some out.
     #[error("choose at least one recipient to leave out")]
     NobodyDropped,

@@ -131,6 +131,13 @@ impl Principal {
         }
     }
 
+    /// Whoever follows a link that was sent to this address, as one of those who decide: they have its mailbox,
+    /// as who signs in with a code that was mailed; and it shows nobody to anybody.
+    pub fn approver_by_link(address: &Address) -> Self {
+        let roles = Roles { approver: true, ..Roles::default() };
+        Self { roles, via: Via::Mailbox, ..Self::by_link(address) }
+    }
+
     /// Whether one of these addresses is theirs.
     pub fn is_one_of(&self, addresses: &[Address]) -> bool {
         self.addresses.iter().any(|own| addresses.iter().any(|other| other.key() == own.key()))

@@ -78,8 +78,12 @@ impl Desk {
         let why = if own { TAKEN_BACK } else { TAKEN_BACK_FOR };
         self.store
             .decide(HeldDecision {
-                notices: vec![NewNotice { kind: NoticeKind::TakenBack, due: now }],
+                notices: vec![
+                    NewNotice { kind: NoticeKind::TakenBack, due: now },
+                    NewNotice { kind: NoticeKind::Settled, due: now },
+                ],
                 events: vec![Event::TakenBack { by: who.name.clone() }],
+                deciders: who.addresses.clone(),
                 undo_until: Some(now.plus(UNDO)),
                 ..HeldDecision::new(item.id, HeldState::Returned, &who.name, now, why)
             })

@@ -1,32 +1,32 @@
-//! The body hash (`bh=`): relaxed canonicalisation (RFC 6376 §3.4.4) and SHA-256, while the body
-//! streams by in chunks of any size.
+//! The body hash (`bh=`): relaxed canonicalisation (RFC 6376 §3.4.4) and SHA-256 of a body that arrives in
+//! chunks of any size.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use memchr::memchr3;
 
-/// SHA-256 of a canonical body.
+/// The SHA-256 of a canonicalised body.
 pub type BodyHash = [u8; 32];
 
-/// Canonical octets gathered before they are hashed: small pieces would cost more than their hash.
+/// Canonicalised octets are buffered up to this size, because hashing small pieces is slow.
 const GATHER: usize = 16 * 1024;
 /// The empty line that ends a header.
 const SEPARATOR: &[u8] = b"\r\n";
 
-/// Hashes a body as the store keeps it: the empty line that ends the header comes first, and is no part
-/// of what is signed.
+/// Hashes a body as the store keeps it. It begins with the empty line that ends the header, which is not
+/// part of the signed body.
 #[derive(Clone)]
 pub struct BodyHasher {
     digest: Context,
     gathered: Vec<u8>,
     /// Octets of [`SEPARATOR`] still to come.
     separator: usize,
-    /// Line ends seen and not yet written: those at the very end do not count.
+    /// Line ends seen and not yet written, because those at the end of the body are dropped.
     ends: u64,
-    /// Blanks seen and not yet written: those before a line end do not count.
+    /// Whether whitespace was seen and not yet written, because it is dropped before a line end.
     blank: bool,
-    /// A CR ended the last chunk.
+    /// Whether the last chunk ended in a CR.
     cr: bool,
-    /// Anything was written.
+    /// Whether anything was written.
     begun: bool,
 }
 
@@ -45,14 +45,14 @@ impl Default for BodyHasher {
 }
 
 impl BodyHasher {
-    /// The hash of a body that is there as a whole.
+    /// The hash of a body in memory.
     pub fn whole(body: &[u8]) -> BodyHash {
         let mut hasher = Self::default();
         hasher.feed(body);
         hasher.finish()
     }
 
-    /// Takes the next octets.
+    /// Adds the next octets.
     pub fn feed(&mut self, chunk: &[u8]) {
         let skipped = self.separator.min(chunk.len());
         self.separator -= skipped;
@@ -121,8 +121,8 @@ impl BodyHasher {
         }
     }
 
-    /// The body is over. Every line of it ends in CRLF, empty ones at its end do not count, and nothing
-    /// at all is nothing.
+    /// Ends the body and returns its hash. The last line gets a CRLF if it has none, empty lines at the end
+    /// are dropped, and an empty body stays empty.
     pub fn finish(mut self) -> BodyHash {
         if std::mem::take(&mut self.cr) {
             self.text(b"\r");
@@ -158,7 +158,7 @@ mod tests {
         [SEPARATOR, body].concat()
     }
 
-    /// The same rules written line by line, for a body in memory.
+    /// A simple implementation of the same rules, for comparison.
     fn by_the_book(body: &[u8]) -> Vec<u8> {
         let text: String = body.iter().map(|byte| char::from(*byte)).collect();
         let mut lines: Vec<String> = Vec::new();
@@ -195,7 +195,7 @@ mod tests {
         ] {
             assert_eq!(BodyHasher::whole(&stored(body)).to_vec(), sha(canonical), "{body:?}");
         }
-        // A header that nothing follows has no body either.
+        // A message that ends with its header has an empty body.
         assert_eq!(BodyHasher::whole(b"").to_vec(), sha(b""));
     }
 

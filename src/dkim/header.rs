@@ -1,7 +1,7 @@
-//! Header fields as they are signed: relaxed canonicalisation (RFC 6376 §3.4.2).
+//! Relaxed canonicalisation of header fields (RFC 6376 §3.4.2).
 
-/// Puts a field in its canonical form behind what is there, without a line end: name in lower case,
-/// unfolded, each run of blanks one space, none around the colon or at the end.
+/// Appends the canonical form of a field to `out`, without a line end: name in lower case, unfolded, runs
+/// of whitespace reduced to one space, none around the colon or at the end.
 pub fn relaxed(name: &[u8], body: &[u8], out: &mut Vec<u8>) {
     out.extend(name.iter().map(u8::to_ascii_lowercase));
     out.push(b':');

@@ -1,4 +1,4 @@
-//! Private keys: RSA (RFC 6376 §3.3) and Ed25519 (RFC 8463), made, read from PEM, and used.
+//! Private keys, RSA (RFC 6376 §3.3) and Ed25519 (RFC 8463): generates, parses and uses them.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
@@ -11,7 +11,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use std::fmt;
 
-/// How a key signs.
+/// A signature algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
     /// `rsa-sha256`
@@ -47,7 +47,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A private key with the name it is published under.
+/// A private key with its domain and selector.
 pub struct SigningKey {
     domain: String,
     selector: String,
@@ -59,22 +59,25 @@ enum Pair {
     Ed25519(Box<Ed25519KeyPair>),
 }
 
-/// A key that cannot be used.
+/// Why a key cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The text holds no private key.
-    #[error("it holds no private key in PEM (`-----BEGIN PRIVATE KEY-----`)")]
+    /// The text contains no private key.
+    #[error("it contains no private key in PEM (`-----BEGIN PRIVATE KEY-----`)")]
     NoKey,
-    /// A key of a kind that DKIM does not know, or damaged, or too small.
+    /// The kind of key is not supported by DKIM, or the key is damaged or too small.
     #[error("its key is neither Ed25519 nor RSA of 2048 to 8192 bits")]
     Unfit,
-    /// The system gave no random numbers, or the signature failed.
+    /// The cryptographic library failed, for example for lack of random numbers.
     #[error("the cryptographic library failed")]
     Failed,
 }
 
 impl SigningKey {
-    /// Reads a private key: PEM with PKCS#8, or PKCS#1 as older tools write RSA. `domain` is an A-label.
+    /// Parses a private key in PEM: PKCS#8, or PKCS#1 as older tools write RSA keys. `domain` is an A-label.
+    ///
+    /// # Errors
+    /// There is no private key in the text, or it cannot be used for DKIM.
     pub fn from_pem(domain: &str, selector: &str, pem: &str) -> Result<Self, KeyError> {
         let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NoKey)?;
         let rsa = |pair| Pair::Rsa(Box::new(pair));
@@ -92,17 +95,17 @@ impl SigningKey {
         Ok(Self { domain: domain.to_owned(), selector: selector.to_owned(), pair })
     }
 
-    /// The domain it signs for (`d=`), an A-label.
+    /// The domain it signs for (`d=`), as an A-label.
     pub fn domain(&self) -> &str {
         &self.domain
     }
 
-    /// The name it is published under (`s=`).
+    /// The selector (`s=`).
     pub fn selector(&self) -> &str {
         &self.selector
     }
 
-    /// How it signs.
+    /// The algorithm it signs with.
     pub fn algorithm(&self) -> Algorithm {
         match self.pair {
             Pair::Rsa(_) => Algorithm::Rsa,
@@ -110,8 +113,11 @@ impl SigningKey {
         }
     }
 
-    /// The public key as a record has it (`p=`): base64 of the `SubjectPublicKeyInfo` for RSA, of the
-    /// bare key for Ed25519 (RFC 8463 §4).
+    /// The public key for the DNS record (`p=`) in base64: the `SubjectPublicKeyInfo` for RSA, the bare key
+    /// for Ed25519 (RFC 8463 §4).
+    ///
+    /// # Errors
+    /// The cryptographic library failed.
     pub fn public(&self) -> Result<String, KeyError> {
         match &self.pair {
             Pair::Rsa(pair) => {
@@ -122,7 +128,7 @@ impl SigningKey {
         }
     }
 
-    /// Signs what was made canonical. Ed25519 signs its hash (RFC 8463 §3).
+    /// Signs canonicalised text. Ed25519 signs the SHA-256 of it (RFC 8463 §3).
     pub(super) fn sign(&self, canonical: &[u8]) -> Result<Vec<u8>, KeyError> {
         match &self.pair {
             Pair::Rsa(pair) => {
@@ -149,8 +155,11 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Makes a private key, as PEM with PKCS#8. RSA has 2048 bits: a longer one fits into no single UDP
-/// answer, and verifiers need not take more (RFC 8301 §3.2).
+/// Generates a private key in PEM (PKCS#8). RSA keys have 2048 bits: longer ones may not fit into a UDP
+/// answer, and verifiers need not support more (RFC 8301 §3.2).
+///
+/// # Errors
+/// The cryptographic library failed.
 pub fn generate(algorithm: Algorithm) -> Result<String, KeyError> {
     let failed = |_| KeyError::Failed;
     match algorithm {
@@ -166,7 +175,7 @@ pub fn generate(algorithm: Algorithm) -> Result<String, KeyError> {
     }
 }
 
-/// PEM of a PKCS#8 key (RFC 7468 §10): base64 in lines of 64.
+/// Encodes a PKCS#8 key as PEM, in lines of 64 characters (RFC 7468 §10).
 fn pem(der: &[u8]) -> String {
     let base64 = STANDARD.encode(der);
     let mut text = String::from("-----BEGIN PRIVATE KEY-----\n");

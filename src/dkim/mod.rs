@@ -1,14 +1,13 @@
-//! DKIM (RFC 6376): keys, canonicalisation, signatures of ours, and the records that publish the keys.
+//! DKIM signing (RFC 6376): keys, canonicalisation, signatures, and the DNS records of the keys.
 //!
-//! Canonicalisation is always relaxed/relaxed: what leaves is signed once, and hops on the way may
-//! refold a header.
+//! Canonicalisation is always relaxed/relaxed, because later hops may refold header fields.
 //!
-//! * [`body`] the body hash, while the body streams by
-//! * [`header`] header fields as they are signed
-//! * [`key`] private keys, made and read
-//! * [`ring`] which keys sign for whom
-//! * [`record`] the DNS record of a key, and what is wrong with a published one
-//! * [`sign`] one header block and one body hash in, DKIM-Signature fields out
+//! * [`body`] the hash of a streamed body
+//! * [`header`] canonicalisation of header fields
+//! * [`key`] private keys
+//! * [`ring`] which keys sign for which domain
+//! * [`record`] the DNS record of a key, and checks of a published one
+//! * [`sign`] makes the DKIM-Signature fields
 
 pub mod body;
 pub mod header;

@@ -1,33 +1,35 @@
-//! The DNS record that publishes a key (RFC 6376 §3.6.1): how it is written, and what is wrong with
-//! one that is published.
+//! The DNS record that publishes a key (RFC 6376 §3.6.1), and checks of a published record.
 
 use super::key::{KeyError, SigningKey};
 
-/// Most octets of one string of a TXT record (RFC 1035 §3.3.14).
+/// Longest string in a TXT record, in octets (RFC 1035 §3.3).
 const STRING: usize = 255;
 
-/// A key's record.
+/// The DNS record of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its name, without a final dot.
+    /// The name, without a final dot.
     pub name: String,
-    /// Its text.
+    /// The text.
     pub value: String,
 }
 
-/// How a published record stands to the key.
+/// The result of comparing a published record with the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Published {
     /// It publishes this key.
     Same,
-    /// The same, and something worth knowing.
+    /// It publishes this key, with a restriction worth a warning.
     But(&'static str),
-    /// It is of no use for this key, and why.
+    /// Signatures by this key do not verify with it, and why.
     Wrong(String),
 }
 
 impl Record {
     /// The record of a key.
+    ///
+    /// # Errors
+    /// The public key cannot be encoded.
     pub fn of(key: &SigningKey) -> Result<Self, KeyError> {
         Ok(Self {
             name: name(key.domain(), key.selector()),
@@ -35,20 +37,20 @@ impl Record {
         })
     }
 
-    /// Its text in strings a name server takes.
+    /// The text split into strings that fit a TXT record.
     pub fn strings(&self) -> Vec<&str> {
-        // all of it is ASCII
+        // the text is ASCII, so it can be cut anywhere
         let cut = |at: usize| &self.value[at..self.value.len().min(at + STRING)];
         (0..self.value.len()).step_by(STRING).map(cut).collect()
     }
 
-    /// As a line of a zone file.
+    /// The record as a line of a zone file.
     pub fn zone(&self) -> String {
         let strings: Vec<String> = self.strings().iter().map(|text| format!("\"{text}\"")).collect();
         format!("{}. IN TXT ( {} )", self.name, strings.join("\n    "))
     }
 
-    /// Compares with what is published under the name: the records there, each with its strings joined.
+    /// Compares the record with the TXT records published under its name, each with its strings joined.
     pub fn compare(&self, published: &[String]) -> Published {
         let keys: Vec<&String> = published.iter().filter(|text| tag(text, "p").is_some()).collect();
         let [text] = keys.as_slice() else {
@@ -88,12 +90,12 @@ impl Record {
     }
 }
 
-/// Where a key is published (RFC 6376 §3.6.2.1).
+/// The DNS name of a key's record (RFC 6376 §3.6.2.1).
 pub fn name(domain: &str, selector: &str) -> String {
     format!("{selector}._domainkey.{domain}")
 }
 
-/// The value of a tag, without blanks: none of those looked at may hold any.
+/// The value of a tag, with whitespace removed.
 fn tag(text: &str, wanted: &str) -> Option<String> {
     text.split(';')
         .filter_map(|part| part.split_once('='))

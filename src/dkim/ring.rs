@@ -1,4 +1,4 @@
-//! Which keys sign for whom.
+//! The keys, by the domain they sign for.
 
 use super::key::{Algorithm, SigningKey};
 use std::collections::BTreeMap;
@@ -8,16 +8,18 @@ use std::collections::BTreeMap;
 pub struct Keyring(BTreeMap<String, Vec<SigningKey>>);
 
 impl Keyring {
-    /// A ring of these keys: at most one of each kind for a domain, RSA first. The error says which two
-    /// are in each other's way.
+    /// A ring of these keys, with at most one key of each algorithm per domain.
+    ///
+    /// # Errors
+    /// A domain has two keys of one algorithm. The error is a text for the administrator.
     pub fn new(keys: Vec<SigningKey>) -> Result<Self, String> {
         let mut ring: BTreeMap<String, Vec<SigningKey>> = BTreeMap::new();
         for key in keys {
             let same = ring.entry(key.domain().to_owned()).or_default();
             if let Some(other) = same.iter().find(|other| other.algorithm() == key.algorithm()) {
                 return Err(format!(
-                    "{} has two {} keys, `{}` and `{}`: one signs; take the other out once nothing signed \
-                     with it is under way",
+                    "{} has two {} keys, `{}` and `{}`: only one may sign; remove the other once no mail signed \
+                     with it is in transit",
                     key.domain(),
                     key.algorithm(),
                     other.selector(),
@@ -30,8 +32,8 @@ impl Keyring {
         Ok(Self(ring))
     }
 
-    /// The keys for mail From that domain (an A-label in lower case): its own, else those of the nearest
-    /// domain above it, for receivers take that as aligned (RFC 7489 §3.1.1). RSA comes first.
+    /// The keys for mail from this domain (an A-label in lower case): its own, or those of the nearest
+    /// parent domain, which DMARC counts as aligned (RFC 7489 §3.1.1). RSA comes first.
     pub fn for_domain(&self, domain: &str) -> &[SigningKey] {
         let mut name = domain;
         loop {
@@ -45,7 +47,7 @@ impl Keyring {
         }
     }
 
-    /// Whether there is no key at all.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -55,7 +57,7 @@ impl Keyring {
         self.0.values().flatten()
     }
 
-    /// Domains whose only key is Ed25519, which many receivers do not verify yet.
+    /// Domains that have only an Ed25519 key, which many receivers do not verify yet.
     pub fn without_rsa(&self) -> impl Iterator<Item = &str> {
         let lacks = |keys: &&Vec<SigningKey>| keys.iter().all(|key| key.algorithm() != Algorithm::Rsa);
         self.0.iter().filter(move |(_, keys)| lacks(keys)).map(|(domain, _)| domain.as_str())

@@ -1,8 +1,8 @@
-//! Makes DKIM-Signature fields (RFC 6376 §3.5, §3.7) for a header block and a body hash.
+//! Makes the DKIM-Signature fields for a header block and a body hash (RFC 6376 §3.5, §3.7).
 //!
-//! A signature says nothing of recipients but that To and Cc are covered: no `z=`, no `i=`. The whole
-//! body is covered: no `l=`. Fields that a reader is shown are signed once more than they stand there,
-//! so that none can be added (RFC 6376 §8.15).
+//! A signature must not disclose recipients, so it has no `z=` (copied fields). It covers the whole body, so it
+//! has no `l=`. Fields shown to readers are listed in `h=` once more than they occur, so that nobody can add
+//! another one (RFC 6376 §8.15).
 
 use super::body::BodyHash;
 use super::header::relaxed;
@@ -11,20 +11,23 @@ use crate::message::Header;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Signed as often as they stand there, and once more.
+/// Fields listed in `h=` once more than they occur.
 const SEALED: [&str; 7] = ["From", "To", "Cc", "Subject", "Date", "Message-ID", "Reply-To"];
-/// Signed as often as they stand there, beside every Content-* field. RFC 8058 §4 asks for the last two.
+/// Fields listed as often as they occur, as are all Content-* fields. RFC 8058 §4 requires the last two.
 const COVERED: [&str; 6] =
     ["Sender", "MIME-Version", "In-Reply-To", "References", "List-Unsubscribe", "List-Unsubscribe-Post"];
-/// Most fields beyond the sealed ones: real mail has some ten, and `h=` must not grow without end.
+/// Most fields listed beyond `SEALED`, to limit the length of `h=`. Real mail has about ten.
 const MOST_COVERED: usize = 64;
-/// Lines are folded to this (RFC 5322 §2.1.1).
+/// Longest line before folding, in octets (RFC 5322 §2.1.1).
 const SOFT_LIMIT: usize = 78;
-/// Base64 characters of the signature in a line.
+/// Base64 characters of the signature per line.
 const SIGNATURE_LINE: usize = 72;
 
-/// The signature fields for this header, one for each key, each ending in CRLF. `at` is in seconds
-/// since the Unix epoch.
+/// The signature fields for this header, one for each key, each ending in CRLF. `at` is the time of signing
+/// (`t=`) in seconds since the Unix epoch.
+///
+/// # Errors
+/// The cryptographic library failed.
 pub fn sign(header: &Header, body: &BodyHash, keys: &[SigningKey], at: i64) -> Result<Vec<u8>, KeyError> {
     let covered = Covered::of(header);
     let mut fields = Vec::new();
@@ -44,11 +47,11 @@ pub fn sign(header: &Header, body: &BodyHash, keys: &[SigningKey], at: i64) -> R
     Ok(fields)
 }
 
-/// What is signed of a header.
+/// The signed part of a header.
 struct Covered<'a> {
     /// The names for `h=`, in order.
     names: Vec<&'a str>,
-    /// The fields in that order, canonical, each with its line end.
+    /// The canonicalised fields in that order, each with a line end.
     canonical: Vec<u8>,
 }
 
@@ -77,7 +80,7 @@ impl<'a> Covered<'a> {
         covered
     }
 
-    /// Every instance of a field, from the last to the first (RFC 6376 §5.4.2).
+    /// Adds every occurrence of a field, from the last to the first (RFC 6376 §5.4.2).
     fn add(&mut self, header: &Header, name: &'a str) {
         let mut fields: Vec<_> = header.named(name).collect();
         fields.reverse();
@@ -92,7 +95,7 @@ impl<'a> Covered<'a> {
     }
 }
 
-/// The field up to and with `b=`, folded.
+/// The signature field up to and including `b=`, folded.
 fn unsigned(key: &SigningKey, names: &[&str], body: &BodyHash, at: i64) -> String {
     let mut text = format!(
         "DKIM-Signature: v=1; a={}; c=relaxed/relaxed;\r\n\td={}; s={}; t={at};\r\n\th=",
@@ -162,7 +165,7 @@ mod tests {
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }
 
-    /// What is verified here is put together by hand, apart from the code that signs.
+    /// The signed text is built by hand here, independently of the code that signs.
     #[test]
     fn signatures_are_over_the_canonical_fields() {
         for algorithm in [Algorithm::Rsa, Algorithm::Ed25519] {

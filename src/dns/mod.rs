@@ -1,8 +1,8 @@
-//! The Domain Name System, as far as mail needs it: TXT, MX, addresses, TLSA, each with its time to
-//! live and with what DNSSEC says of it.
+//! DNS look-ups that mail needs (TXT, MX, addresses, PTR, TLSA). Each result has its TTL and whether DNSSEC
+//! secures it.
 //!
-//! A name that does not exist, a name server that does not answer and a signature that does not hold
-//! are three different errors: the first is final, the others are waited out.
+//! Errors distinguish a record that does not exist (permanent), a look-up that failed, and an answer with
+//! an invalid DNSSEC signature (both temporary).
 
 #[cfg(test)]
 pub(crate) mod rig;
@@ -22,18 +22,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A whole lookup, over all name servers and aliases, may take so long.
+/// Timeout for a complete look-up, over all name servers and aliases.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Which name servers are asked, and whether signatures are looked at.
+/// Which name servers to use, and whether to validate DNSSEC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Name servers; none means the system's (`/etc/resolv.conf`).
+    /// Name servers; empty means those of the system (`/etc/resolv.conf`).
     pub servers: Vec<SocketAddr>,
-    /// Whether DNSSEC is validated where security depends on it (MX, addresses, TLSA). The name
-    /// servers must hand signatures on.
+    /// Whether DNSSEC is validated for MX, addresses and TLSA. The name servers must pass on signatures.
     pub dnssec: bool,
-    /// DNSKEY records to trust in place of the root's.
+    /// A file with DNSKEY records to trust in place of those of the root.
     pub trust_anchor_file: Option<PathBuf>,
 }
 
@@ -43,48 +42,48 @@ impl Default for Settings {
     }
 }
 
-/// Why there is no answer.
+/// Why a look-up has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DnsError {
-    /// There is no such record. `exists`: the name has records of other kinds (NODATA, no NXDOMAIN).
+    /// There is no such record.
     #[error("{name} {}", if *.exists { "has no such record" } else { "does not exist" })]
     NotFound {
-        /// What was asked for.
+        /// The name that was looked up.
         name: String,
-        /// The name exists.
+        /// Whether the name has records of other types (NODATA rather than NXDOMAIN).
         exists: bool,
     },
-    /// No name server gave an answer that could be used; later one may.
+    /// No name server gave a usable answer. A later look-up may succeed.
     #[error("{name} could not be looked up: {why}")]
     Temporary {
-        /// What was asked for.
+        /// The name that was looked up.
         name: String,
-        /// What went wrong.
+        /// The error.
         why: String,
     },
-    /// The answer's signature does not hold: it may be forged, and is not used.
-    #[error("the answer for {name} is not what DNSSEC vouches for")]
+    /// The DNSSEC signature of the answer is invalid. The answer may be forged and is not used.
+    #[error("the answer for {name} has an invalid DNSSEC signature")]
     Bogus {
-        /// What was asked for.
+        /// The name that was looked up.
         name: String,
     },
 }
 
 impl DnsError {
-    /// The record is not there; nothing went wrong.
+    /// Whether the record does not exist, as opposed to a failed look-up.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
 }
 
-/// An answer.
+/// The result of a look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found<T> {
-    /// What was asked for.
+    /// The records.
     pub value: T,
-    /// How long it may be kept.
+    /// How long the result may be cached.
     pub ttl: Duration,
-    /// DNSSEC vouches for all of it, aliases on the way included.
+    /// Whether DNSSEC secures all records, including aliases.
     pub secure: bool,
 }
 
@@ -104,23 +103,28 @@ pub struct Tlsa {
     pub usage: u8,
     /// Selector: 0 the certificate, 1 its public key.
     pub selector: u8,
-    /// Matching: 0 the thing itself, 1 its SHA-256, 2 its SHA-512.
+    /// Matching type: 0 the full data, 1 its SHA-256, 2 its SHA-512.
     pub matching: u8,
-    /// What must match.
+    /// The data to match.
     pub data: Vec<u8>,
 }
 
-/// Asks name servers. Clones share one cache.
+/// A caching resolver. Clones share the cache.
 #[derive(Clone, Debug)]
 pub struct Resolver {
-    /// For what needs no proof: it also works behind name servers that drop signatures.
+    /// Without DNSSEC, for records that need no validation. It also works with name servers that drop
+    /// signatures.
     plain: TokioResolver,
-    /// For what security depends on.
+    /// With DNSSEC, for records that security depends on.
     validating: Option<TokioResolver>,
 }
 
 impl Resolver {
-    /// Reads the system's configuration or takes the settings'. The error is a sentence for the admin.
+    /// A resolver with these settings.
+    ///
+    /// # Errors
+    /// The system's name servers are unknown, or the trust anchor file cannot be used. The error is a text
+    /// for the administrator.
     pub fn new(settings: &Settings) -> Result<Self, String> {
         let build = |builder: ResolverBuilder<TokioRuntimeProvider>| {
             builder.build().map_err(|error| format!("DNS cannot be set up: {error}"))
@@ -142,7 +146,10 @@ impl Resolver {
         Ok(Self { plain, validating })
     }
 
-    /// The texts of a name, each with its strings joined. DNSSEC is not looked at.
+    /// The TXT records of a name, each with its strings joined. Without DNSSEC.
+    ///
+    /// # Errors
+    /// There is no such record, or the look-up failed.
     pub async fn txt(&self, name: &str) -> Result<Found<Vec<String>>, DnsError> {
         let lookup = ask(&self.plain, name, RecordType::TXT).await?;
         gather(name, &lookup, |data| match data {
@@ -151,7 +158,10 @@ impl Resolver {
         })
     }
 
-    /// The mail exchangers of a domain, the preferred first.
+    /// The MX records of a domain, sorted by preference.
+    ///
+    /// # Errors
+    /// There is no such record, the look-up failed, or the answer is bogus.
     pub async fn mx(&self, domain: &str) -> Result<Found<Vec<Mx>>, DnsError> {
         let lookup = ask(self.best(), domain, RecordType::MX).await?;
         let mut found = gather(domain, &lookup, |data| match data {
@@ -162,7 +172,10 @@ impl Resolver {
         Ok(found)
     }
 
-    /// The addresses of a host, IPv6 first. One family is enough where the other cannot be had.
+    /// The addresses of a host, IPv6 first. One family is enough if the look-up of the other failed.
+    ///
+    /// # Errors
+    /// Neither family has an address, both look-ups failed, or an answer is bogus.
     pub async fn addresses(&self, host: &str) -> Result<Found<Vec<IpAddr>>, DnsError> {
         let (six, four) =
             tokio::join!(self.addresses_of(host, RecordType::AAAA), self.addresses_of(host, RecordType::A));
@@ -188,7 +201,10 @@ impl Resolver {
         })
     }
 
-    /// The names that an address goes by. DNSSEC is not looked at.
+    /// The host names of an address (PTR). Without DNSSEC.
+    ///
+    /// # Errors
+    /// There is no such record, or the look-up failed.
     pub async fn names(&self, address: IpAddr) -> Result<Found<Vec<String>>, DnsError> {
         let name = Name::from(address).to_ascii();
         let lookup = ask(&self.plain, &name, RecordType::PTR).await?;
@@ -198,8 +214,11 @@ impl Resolver {
         })
     }
 
-    /// What DANE says of a port of a host (`_25._tcp.HOST`). Records that DNSSEC does not vouch for
-    /// count as none (RFC 7672 §2.1.1): an answer is always secure.
+    /// The TLSA records of a port of a host (`_25._tcp.HOST`). Records that DNSSEC does not secure are
+    /// ignored (RFC 7672 §2.1.1), so a result is always secure.
+    ///
+    /// # Errors
+    /// There is no such record or it is not secure, the look-up failed, or the answer is bogus.
     pub async fn tlsa(&self, host: &str, port: u16) -> Result<Found<Vec<Tlsa>>, DnsError> {
         let name = format!("_{port}._tcp.{host}");
         let none = || DnsError::NotFound { name: name.clone(), exists: true };
@@ -225,7 +244,7 @@ impl Resolver {
 fn builder(settings: &Settings) -> Result<ResolverBuilder<TokioRuntimeProvider>, String> {
     if settings.servers.is_empty() {
         return TokioResolver::builder_tokio().map_err(|error| {
-            format!("the system's name servers are not known ({error}): name some in [dns] servers")
+            format!("the system's name servers are unknown ({error}): name some in [dns] servers")
         });
     }
     let servers = settings.servers.iter().map(|server| {
@@ -240,7 +259,7 @@ fn builder(settings: &Settings) -> Result<ResolverBuilder<TokioRuntimeProvider>,
     Ok(builder)
 }
 
-/// A name as it is asked for: A-labels, absolute, so that no search list is tried.
+/// The name as A-labels and absolute, so that no search list applies.
 fn absolute(name: &str) -> Result<Name, DnsError> {
     let wrong = || DnsError::NotFound { name: name.to_owned(), exists: false };
     let ascii = idna::domain_to_ascii(name.trim_end_matches('.')).map_err(|_| wrong())?;
@@ -280,8 +299,7 @@ fn failure(name: &str, error: &NetError) -> DnsError {
     }
 }
 
-/// The records that were asked for, with the least of their times to live and the least of their
-/// proofs.
+/// Collects the requested records. The result is secure only if all records are.
 fn gather<T>(
     name: &str,
     lookup: &Lookup,
@@ -293,7 +311,7 @@ fn gather<T>(
         if matches!(record.data, RData::DNSSEC(_)) {
             continue;
         }
-        // an alias that DNSSEC does not vouch for may lead anywhere (RFC 7672 §2.1.3)
+        // an insecure alias may lead anywhere (RFC 7672 §2.1.3)
         secure &= record.proof == Proof::Secure;
         value.extend(pick(&record.data));
     }

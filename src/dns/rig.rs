@@ -1,4 +1,4 @@
-//! A name server of the tests on loopback, authoritative for the root, signed or not.
+//! A name server for tests, on loopback, with or without DNSSEC.
 
 use super::{Resolver, Settings};
 use base64::Engine as _;
@@ -19,10 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, UdpSocket};
 
-/// A name server that runs as long as it lives.
+/// A name server that runs until it is dropped.
 pub(crate) struct NameServer {
     pub(crate) address: SocketAddr,
-    /// The key that vouches for its answers, where they are signed.
+    /// The trust anchor, if its answers are signed.
     pub(crate) anchor: Option<tempfile::NamedTempFile>,
     _server: Server<Catalog>,
 }
@@ -36,7 +36,7 @@ impl NameServer {
         Self::serving(".", zone, signed).await
     }
 
-    /// As [`Self::start`], but responsible for one domain only; for others it refuses.
+    /// As [`Self::start`], but authoritative for one domain only; it refuses queries for others.
     pub(crate) async fn serving(origin: &str, zone: &str, signed: bool) -> Self {
         let origin = Name::from_ascii(origin).unwrap();
         let text = format!("{START}{zone}\n");
@@ -61,7 +61,7 @@ impl NameServer {
         Self { address, anchor, _server: server }
     }
 
-    /// How to ask it.
+    /// Resolver settings that use it.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             servers: vec![self.address],
@@ -75,7 +75,7 @@ impl NameServer {
     }
 }
 
-/// The same port over UDP and TCP.
+/// Binds the same port for UDP and TCP.
 async fn sockets() -> (UdpSocket, TcpListener) {
     for _ in 0..50 {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();

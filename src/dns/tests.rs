@@ -1,4 +1,4 @@
-//! The resolver against a real name server, signed and unsigned.
+//! Tests of the resolver with a name server, with and without DNSSEC.
 
 use super::rig::NameServer;
 use super::*;

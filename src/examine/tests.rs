@@ -1,4 +1,4 @@
-//! Observe mode says what enforce mode does, the audit's word included, and passes everything.
+//! Observe mode records what enforce mode would do, including the result of the audit, and passes everything.
 
 use super::*;
 use crate::clock::Timestamp;
@@ -86,10 +86,10 @@ fn observe_mode_says_what_enforce_mode_does() {
         (TO, "[ask]", "hello", Action::Hold, true),
         (TO, "[hold]", "hello", Action::Hold, true),
         (TO, "[reject]", "hello", Action::Reject, true),
-        // What the audit finds in the copies counts as well,
+        // Findings of the audit count as well,
         (TO, "[split]", "with b@two.example", Action::Hold, true),
         (TO, "[later-apart]", "with b@two.example", Action::Hold, true),
-        // and so does a header that cannot be read.
+        // and so does a header that cannot be parsed.
         ("\"a@one.example", "[none]", "hello", Action::Hold, true),
     ];
     for (to, subject, body, action, prevents) in cases {

@@ -1,6 +1,6 @@
-//! From a verdict to the store: what is committed with a message, in one transaction.
+//! Carries out a verdict: commits a message with everything that belongs to it in one transaction.
 
-use super::{Answer, Enclosed, OwnMail, budget, forks};
+use super::{Answer, budget, forks};
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Entropy, Timestamp};
 use crate::courier::{Dispatch, Seals};
@@ -8,41 +8,36 @@ use crate::desk::known::known_to;
 use crate::examine::{Examination, Examiner, Settled};
 use crate::id::Id;
 use crate::journal::{Event, Would};
-use crate::message::{Address, Envelope, Header, Recipient};
+use crate::message::Address;
 use crate::policy::learned::Acquaintance;
 use crate::policy::risks::{self, Risk};
 use crate::policy::{Action, Timing};
 use crate::rewrite::compose::synthesised_message_id;
-use crate::rewrite::plan::{self, Copies, Stamp};
+use crate::rewrite::plan::{Copies, Stamp};
 use crate::rewrite::{Delivery, Hit};
 use crate::smtp::trace_client;
 use crate::store::{
     Body, BodyWriter, Glance, HoldKind, InitialState, NewDelivery, NewHold, NewMessage, NewNotice,
     NoticeKind, Origin, Place, Reason, Store, StoreError, StoredMessage,
 };
-use bytes::{Bytes, BytesMut};
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-/// Octets of an enclosed mail copied at once.
-const CHUNK: usize = 64 * 1024;
-
-/// What the intake is told of the configuration.
+/// Settings of the intake.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Our host name, for trace fields and Message-IDs.
     pub hostname: String,
-    /// How long a hold waits for a decision.
+    /// How long a message is held for a decision.
     pub hold_for: Term,
-    /// The first lease of deliveries that go straight to the courier.
+    /// The first lease of deliveries that go directly to the courier.
     pub lease: Duration,
 }
 
-/// The doorway: cheap to clone, all clones are one.
+/// The way in for all mail. Cheap to clone; all clones share one state.
 #[derive(Clone)]
 pub struct Intake(Arc<Inner>);
 
@@ -59,7 +54,7 @@ struct Inner {
     copies: super::copies::Tally,
 }
 
-/// A message that has arrived whole, but for its body, which the store is still to close.
+/// A message that arrived completely; only its body has still to be closed in the store.
 pub(super) struct Arrived {
     pub(super) id: Id,
     pub(super) received: Timestamp,
@@ -68,7 +63,7 @@ pub(super) struct Arrived {
 }
 
 impl Intake {
-    /// A doorway into this store, whose fresh deliveries may go straight to this courier.
+    /// An intake into this store. New deliveries go directly to this courier if it has room.
     pub fn new(
         examiner: Examiner,
         store: Arc<dyn Store>,
@@ -96,17 +91,17 @@ impl Intake {
         }))
     }
 
-    /// The policy in force.
+    /// The current policy.
     pub fn examiner(&self) -> Arc<Examiner> {
         Arc::clone(&self.0.examiner.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts another policy in force, for messages that begin from now on.
+    /// Replaces the policy for messages that begin from now on.
     pub fn replace_examiner(&self, examiner: Examiner) {
         *self.0.examiner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(examiner);
     }
 
-    /// Holds wait so long from now on.
+    /// Changes how long messages are held from now on.
     pub fn replace_hold_for(&self, hold_for: Term) {
         *self.0.hold_for.write().unwrap_or_else(PoisonError::into_inner) = hold_for;
     }
@@ -115,22 +110,22 @@ impl Intake {
         self.0.hold_for.read().unwrap_or_else(PoisonError::into_inner).ends(now)
     }
 
-    /// The marks that a message which was here before bears.
+    /// The marks that identify our own mail.
     pub(super) fn seals(&self) -> Arc<Seals> {
         Arc::clone(&self.0.seals.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts other marks in force.
+    /// Replaces the marks.
     pub fn replace_seals(&self, seals: Arc<Seals>) {
         *self.0.seals.write().unwrap_or_else(PoisonError::into_inner) = seals;
     }
 
-    /// Rung whenever a notice became due.
+    /// Notified whenever a notice may be due.
     pub fn bell(&self) -> Arc<Notify> {
         Arc::clone(&self.0.bell)
     }
 
-    /// What copies for the journal came to.
+    /// Counts of journal copies.
     pub fn copies(&self) -> super::copies::Tally {
         self.0.copies.clone()
     }
@@ -147,7 +142,7 @@ impl Intake {
         Id::new(now, self.0.entropy.bits())
     }
 
-    /// What our trace field says of a message.
+    /// The contents of our trace field (Received) for a message.
     pub fn stamp(&self, id: Id, received: Timestamp, origin: &Origin) -> Stamp {
         let client = match origin {
             Origin::Client { peer, helo, .. } => trace_client(helo, peer),
@@ -210,21 +205,21 @@ impl Intake {
         }
     }
 
-    /// Everybody it is for had the same within a day: the client is told of the original.
+    /// All recipients got the same mail within a day: the client gets the id of the original.
     async fn came_before(&self, original: Id, held: bool, client: String, recipients: usize) -> Answer {
-        info!(id = %original, recipients, "the same came again: nothing is delivered for it");
+        info!(id = %original, recipients, "duplicate within a day: nothing is delivered for it");
         let event = Event::Repeated { client, recipients };
         if let Err(error) = self.0.store.enter(original, self.0.clock.now(), event, Vec::new()).await {
-            warn!(id = %original, %error, "that it came again was not written down");
+            warn!(id = %original, %error, "the duplicate could not be recorded in the journal");
         }
         if held {
-            Answer::Held(original, "it came before, and waits for a decision".to_owned())
+            Answer::Held(original, "it was received before and waits for a decision".to_owned())
         } else {
             Answer::Queued(original)
         }
     }
 
-    /// Recipients of a mail that is held, at domains that are easily taken for those its sender knows.
+    /// Recipients of a held message whose domains are easily confused with domains that the sender knows.
     async fn look_alikes(&self, examiner: &Examiner, seen: &Examination) -> Result<Vec<Risk>, StoreError> {
         let shown =
             seen.facts.visible.iter().filter(|shown| !shown.internal).map(|shown| &shown.mailbox.address);
@@ -333,12 +328,12 @@ impl Intake {
         }
     }
 
-    /// Commits a message; fresh deliveries go straight to the courier as far as it has places. `asks` are
-    /// those that a mail of ours answers.
+    /// Commits a message. New deliveries go directly to the courier as far as it has room. `asks` are the
+    /// rows that one of our own mails answers.
     pub(super) async fn commit(&self, mut message: NewMessage, asks: Vec<i64>) -> Result<(), StoreError> {
         let due = message.deliveries.iter().filter(|new| new.state == InitialState::Ready).count();
         let reservation = self.0.dispatch.reserve(due);
-        let places = reservation.places().min(due);
+        let places = reservation.slots().min(due);
         let until = self.0.clock.now().plus(self.0.settings.lease);
         for new in message.deliveries.iter_mut().take(places) {
             new.state = InitialState::Sending { until };
@@ -361,79 +356,10 @@ impl Intake {
         }
         Ok(())
     }
-
-    /// Takes in mail of our own making: no rules, no notice about it.
-    pub async fn own(&self, mail: OwnMail) -> Result<Id, StoreError> {
-        self.tell(mail, Vec::new()).await
-    }
-
-    /// The same for a mail that answers these asks: they leave the list in the same transaction.
-    pub async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError> {
-        let received = self.0.clock.now();
-        let id = self.new_id(received);
-        let origin = Origin::Own { about: mail.about };
-        let stamp = self.stamp(id, received, &origin);
-        let at = header_length(&mail.message);
-        let header = mail.message.slice(..at);
-        let index = Header::parse(header.clone())
-            .map_err(|error| StoreError::Unavailable(format!("our own notice cannot be read: {error}")))?;
-        let mut body = self.0.store.new_body().await?;
-        body.write(mail.message.slice(at..)).await?;
-        if let Some(enclosed) = &mail.enclosed {
-            self.enclose(enclosed, body.as_mut()).await?;
-        }
-        let eight_bit = !mail.message.is_ascii() || mail.enclosed.is_some_and(|enclosed| enclosed.eight_bit);
-        let deliveries = plan::own(&index, &mail.to, &stamp);
-        let message = NewMessage {
-            id,
-            received,
-            origin,
-            envelope: Envelope {
-                sender: None,
-                recipients: mail.to.into_iter().map(Recipient::plain).collect(),
-                smtputf8: deliveries.iter().any(Delivery::needs_utf8),
-                eight_bit,
-                ret: None,
-                envid: None,
-            },
-            body: body.finish().await?,
-            subject: index.text("subject").unwrap_or_default(),
-            message_id: index
-                .text("message-id")
-                .map(|text| text.trim_matches(['<', '>']).to_owned())
-                .unwrap_or_default(),
-            header,
-            verdict: None,
-            needles: Vec::new(),
-            deliveries: born(deliveries, InitialState::Ready),
-            held: None,
-            ledger: None,
-            notices: Vec::new(),
-            answers: mail.answers,
-            events: Vec::new(),
-            fork: None,
-        };
-        self.commit(message, asks).await?;
-        Ok(id)
-    }
-
-    /// Writes a mail that goes along behind what was written.
-    async fn enclose(&self, enclosed: &Enclosed, into: &mut dyn BodyWriter) -> Result<(), StoreError> {
-        let unreadable = |error| StoreError::Unavailable(format!("an enclosed mail cannot be read: {error}"));
-        into.write(enclosed.header.clone()).await?;
-        let mut body = self.0.store.open_body(&enclosed.body).await?;
-        loop {
-            let mut chunk = BytesMut::with_capacity(CHUNK);
-            if body.read_buf(&mut chunk).await.map_err(unreadable)? == 0 {
-                break;
-            }
-            into.write(chunk.freeze()).await?;
-        }
-        into.write(enclosed.closing.clone()).await
-    }
 }
 
-/// Whose mail it is: MAIL FROM, every From, who was authenticated. None of them decides on it.
+/// Whose mail it is: MAIL FROM, every From address, and the authenticated identity. None of them may decide
+/// on it.
 fn whose(origin: &Origin, seen: &Examination) -> Vec<Address> {
     let identity = match origin {
         Origin::Client { identity, .. } => identity.as_deref().and_then(|text| Address::parse(text).ok()),
@@ -443,7 +369,7 @@ fn whose(origin: &Origin, seen: &Examination) -> Vec<Address> {
     seen.envelope.sender.iter().cloned().chain(from).chain(identity).collect()
 }
 
-/// The public answer to a failing store; the cause goes to the log.
+/// The answer to the client if the store fails; the cause is logged.
 pub(super) fn refused(error: &StoreError) -> Answer {
     warn!(%error, "the store refused a message");
     match error {
@@ -452,22 +378,17 @@ pub(super) fn refused(error: &StoreError) -> Answer {
     }
 }
 
-/// Where the body begins: at the empty line after the header.
-fn header_length(message: &Bytes) -> usize {
-    memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2)
-}
-
 pub(super) fn born(deliveries: Vec<Delivery>, state: InitialState) -> Vec<NewDelivery> {
     deliveries.into_iter().map(|delivery| NewDelivery { delivery, state }).collect()
 }
 
-/// How many disclosures n people who see each other are.
+/// The number of disclosures among this many people who see each other.
 fn exposures(people: usize) -> u64 {
     let people = people as u64;
     people.saturating_mul(people.saturating_sub(1))
 }
 
-/// An enum's name as it stands in JSON.
+/// The name of an enum's variant in JSON.
 fn wire<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -482,7 +403,7 @@ fn notices(action: Action, held: bool, due: Timestamp) -> Vec<NewNotice> {
     kinds.iter().map(|kind| NewNotice { kind: *kind, due }).collect()
 }
 
-/// The message as the courier would read it back.
+/// The message as the courier would read it from the store.
 fn as_stored(message: &NewMessage) -> StoredMessage {
     StoredMessage {
         id: message.id,

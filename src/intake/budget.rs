@@ -1,4 +1,4 @@
-//! Budgets on the way in: a mail that would pass one waits for an approver, who reads the forecast.
+//! Budgets on the way in: a message that would exceed one is held, with a forecast for the approver.
 
 use crate::clock::{Clock, Timestamp};
 use crate::examine::{Examination, Examiner, Settled};
@@ -7,8 +7,8 @@ use crate::policy::budget::{Reserved, Sending};
 use crate::policy::{Mode, Timing};
 use crate::rewrite::Delivery;
 
-/// Takes what the copies of a message cost, to be kept once they are committed. Where a budget has no room
-/// for them the message is held; in observe mode, that is only said.
+/// Reserves what the copies of a message need; the caller keeps the reservation once they are committed. If a
+/// budget has no room the message is held; in observe mode this is only recorded.
 pub(super) fn within(
     examiner: &Examiner,
     seen: &Examination,
@@ -42,13 +42,14 @@ pub(super) fn within(
     }
 }
 
-/// Counts copies that follow a decision: it was made with all of them in view.
+/// Counts the copies of a message that follows an earlier decision; they are not checked, because the
+/// decision included them.
 pub(super) fn follow(examiner: &Examiner, seen: &Examination, recipients: &[Address], now: Timestamp) {
     let recipients: Vec<&Address> = recipients.iter().collect();
     examiner.budgets.spend(sending(seen, &recipients), now);
 }
 
-/// Everybody these copies go to.
+/// All recipients of these copies.
 pub(super) fn of<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> Vec<&'a Address> {
     deliveries.flat_map(Delivery::recipients).map(|to| &to.address).collect()
 }

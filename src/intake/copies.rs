@@ -1,8 +1,8 @@
-//! Copies that mail hosts send to the journal: who wrote with whom is kept, the copy goes nowhere.
+//! Journal copies from mail hosts: who wrote with whom is recorded, and the copy itself is discarded.
 //!
-//! A copy that cannot be read, or teaches nothing, is answered like one that does: whoever sent it can do
-//! nothing about it, and a bounce would come back as the next copy. Only a store that cannot keep what was
-//! learned is a reason to send it again.
+//! A copy that cannot be read, or from which nothing is learned, gets the same answer as any other: its
+//! sender could do nothing about it, and a bounce would come back as the next copy. The host must retry only
+//! if the store cannot record what was learned.
 
 use super::accept::{Intake, refused};
 use super::{Answer, Reception};
@@ -20,18 +20,18 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tracing::{debug, warn};
 
-/// What a copy came to.
+/// The result of a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByResult {
     result: &'static str,
 }
 
-/// Counts of copies. Cheap to clone.
+/// Counts of journal copies by result. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Tally(Family<ByResult, Counter>);
 
 impl Tally {
-    /// Names them to the metrics; each is there from the start, so that a first unreadable copy is seen.
+    /// Registers the metric. Every result starts at zero, so that the first unreadable copy shows up.
     pub fn register(&self, registry: &mut Registry) {
         for result in ["learned", "known", "nothing", "unreadable"] {
             drop(self.0.get_or_create(&ByResult { result }));
@@ -48,18 +48,18 @@ impl Tally {
     }
 }
 
-/// A copy on its way in.
+/// A copy that is being received.
 struct Copied {
     intake: Intake,
     id: Id,
     received: Timestamp,
-    /// From where, for the log.
+    /// The client, for the log.
     client: String,
     reader: Reader,
 }
 
 impl Intake {
-    /// A copy's content begins.
+    /// Begins the content of a copy.
     pub(super) fn begin_copy(&self, origin: &Origin) -> Box<dyn Reception> {
         let received = self.clock().now();
         let client = match origin {
@@ -94,7 +94,7 @@ impl Reception for Copied {
             Ok(None) => tally.count("nothing"),
             Err(Refusal::Unreadable) => {
                 tally.count("unreadable");
-                let why = "who is shown in its header cannot be told for certain";
+                let why = "the people in its header cannot be read reliably";
                 warn!(%id, client, why, "a copy for the journal cannot be read: nothing is learned from it");
             }
             Err(Refusal::Store(answer)) => return answer,
@@ -103,23 +103,23 @@ impl Reception for Copied {
     }
 }
 
-/// Why nothing came of a copy.
+/// Why nothing was learned from a copy.
 enum Refusal {
-    /// Nobody can say whom it shows. What stands in it is not for the log.
+    /// The people that it shows cannot be read reliably. Its contents are not logged.
     Unreadable,
-    /// The store: the host keeps the copy and tries again.
+    /// The store failed: the host keeps the copy and retries.
     Store(Answer),
 }
 
 impl Intake {
-    /// Keeps what a mail teaches: whether it was new; `None` where it teaches nothing.
+    /// Records what a mail shows; returns whether it was new, or `None` if there is nothing to learn.
     async fn learn(&self, header: &Header, received: Timestamp) -> Result<Option<bool>, Refusal> {
         let organisation = std::sync::Arc::clone(&self.examiner().organisation);
         let learned = match Learned::read(&organisation, header, received, Source::Journal, Began(received)) {
             Ok(learned) => learned,
             Err(Untaught::Unreadable(_)) => return Err(Refusal::Unreadable),
             Err(why) => {
-                debug!(%why, "a copy for the journal teaches nothing");
+                debug!(%why, "nothing to learn from a copy for the journal");
                 return Ok(None);
             }
         };

@@ -1,5 +1,5 @@
-//! What is done with a held transaction of a mail that others of were held before: a pure function of
-//! what became of those, and of what this one brings.
+//! What is done with a held transaction if others of the same mail were held before: a pure function of their
+//! states and of this transaction.
 
 use crate::examine::Examination;
 use crate::id::Id;
@@ -10,27 +10,30 @@ use crate::policy::facts::ShownIn;
 use crate::store::{Awaited, GroupStanding, HeldState, Way};
 use std::collections::HashSet;
 
-/// What is done with it.
+/// What is done with a held transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Course {
-    /// The first that is held: an item of its own.
+    /// It is the first of its mail: it becomes an item of its own.
     Begin,
-    /// The item still waits for a decision: it joins.
+    /// The item still waits for a decision: it joins the item.
     Join(Id),
-    /// The mail was released, and the approver saw all of this: the same, at once.
+    /// The mail was released, and the approver saw this recipient and these contents: it is released in the
+    /// same way.
     Follow(Id, Way),
-    /// The mail was released, but the approver did not see this recipient, or this content.
+    /// The mail was released, but the approver did not see this recipient or these contents: it is held as an
+    /// addendum.
     Addendum(Id),
-    /// The mail went back: this goes nowhere either.
+    /// The mail was returned: this transaction is not delivered either.
     Back(Id, HeldState),
 }
 
-/// The course for this content; `named` when the header names everybody it is for.
+/// What is done with these contents; `named` says that the header names all recipients of the transaction.
 pub(super) fn course(standing: &GroupStanding, variant: Variant, named: bool) -> Course {
     let items = &standing.items;
-    // The latest, where a mail was sent again after it went back.
+    // The latest item, if a mail was sent again after it was returned.
     let Some(root) = items.iter().rev().find(|item| !item.addendum) else { return Course::Begin };
-    // One that went back may wait again, behind another that was sent meanwhile: a mail waits as one item.
+    // A mail that was returned can be held again after another one was sent; a mail has only one waiting
+    // item.
     let waiting = items.iter().rev().find(|item| item.state == HeldState::Held);
     match root.state {
         HeldState::Held => return Course::Join(root.id),
@@ -53,7 +56,7 @@ pub(super) fn course(standing: &GroupStanding, variant: Variant, named: bool) ->
     }
 }
 
-/// Whom the header names beyond those the transaction is for.
+/// Visible recipients that are not recipients of this transaction.
 pub(super) fn awaited(seen: &Examination) -> Vec<Awaited> {
     let came: HashSet<&str> = seen.facts.recipients.iter().map(Address::key).collect();
     let shown = seen.facts.visible.iter().filter(|visible| {
@@ -99,7 +102,7 @@ mod tests {
             (vec![root(Released)], other, true, Course::Addendum(id(1))),
             (vec![root(Returned)], other, false, Course::Back(id(1), Returned)),
             (vec![root(Expired)], seen, true, Course::Back(id(1), Expired)),
-            // sent again after it went back: siblings belong to what is judged anew
+            // sent again after it was returned: its forks belong to the new item
             (vec![root(Returned), item(2, Held, false, &[seen])], seen, true, Course::Join(id(2))),
             (
                 vec![root(Expired), item(2, Released, false, &[seen])],
@@ -107,10 +110,10 @@ mod tests {
                 true,
                 Course::Follow(id(2), way()),
             ),
-            // an addendum is open: what was seen goes on, what was not joins it
+            // an addendum waits: contents that were seen follow, others join it
             (vec![root(Released), item(2, Held, true, &[other])], seen, true, Course::Follow(id(1), way())),
             (vec![root(Released), item(2, Held, true, &[other])], other, true, Course::Join(id(2))),
-            // an addendum was decided: its content was seen, its recipients were not
+            // an addendum was decided: its contents were seen, its recipients were not
             (
                 vec![root(Released), item(2, Released, true, &[other])],
                 other,
@@ -118,7 +121,7 @@ mod tests {
                 Course::Follow(id(2), way()),
             ),
             (vec![root(Released), item(2, Released, true, &[other])], other, false, Course::Addendum(id(1))),
-            // one that went back waits again, behind what was sent meanwhile
+            // one that was returned waits again, after another one was sent
             (vec![root(Held), item(2, Released, false, &[seen])], other, true, Course::Join(id(1))),
             (vec![root(Held), item(2, Returned, false, &[seen])], seen, true, Course::Join(id(1))),
             (vec![root(Released), item(2, Returned, true, &[other])], other, true, Course::Addendum(id(1))),

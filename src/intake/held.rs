@@ -1,8 +1,8 @@
-//! Committing a held transaction at its place among the forks of its mail.
+//! Commits a held transaction in its place among the forks of its mail.
 //!
-//! What became of the others is read, a plan is made, and the store commits it only if nothing of that
-//! changed since. So twelve sessions at once make one item, and a sibling that comes while somebody
-//! decides either is part of the decision or follows it.
+//! The states of the other forks are read, a plan is made, and the store commits it only if nothing changed
+//! since. So twelve concurrent sessions make one item, and a fork that arrives during a decision is either
+//! included in it or follows it.
 
 use super::Answer;
 use super::accept::{Intake, born};
@@ -16,11 +16,11 @@ use crate::policy::Disclosure;
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::store::{HeldState, InitialState, NewMessage, NewNotice, NoticeKind, Place, StoreError, Way};
 
-/// So often a plan is made anew before the client is asked to come back.
+/// How often a plan is made again before the client is asked to retry.
 const ROUNDS: usize = 100;
 
 impl Intake {
-    /// Commits a held message; what the client is told.
+    /// Commits a held message; returns the answer to the client.
     pub(super) async fn commit_held(
         &self,
         examiner: &Examiner,
@@ -35,7 +35,7 @@ impl Intake {
             let standing = self.store().standing(fork.group).await?;
             let named = seen.facts.envelope_only.is_empty();
             let course = match forks::course(&standing, fork.variant, named) {
-                // It went back, and its sender sent it again: it is judged as a new mail.
+                // Its sender sent it again after it was returned: it is judged as a new mail.
                 Course::Back(..) if again => Course::Begin,
                 course => course,
             };
@@ -58,16 +58,16 @@ impl Intake {
                 done => {
                     if done.is_ok() {
                         budget::follow(examiner, seen, &following, self.clock().now());
-                        tracing::info!(id = %message.id, ?course, "held as one of its mail");
+                        tracing::info!(id = %message.id, ?course, "a further transaction of a held mail");
                     }
                     return done.map(|()| answer);
                 }
             }
         }
-        Err(StoreError::Unavailable("the mail changes faster than it can be kept".to_owned()))
+        Err(StoreError::Unavailable("too many transactions of one mail at once".to_owned()))
     }
 
-    /// Changes the message as its course asks; what the client is told then.
+    /// Changes the message as its plan requires; returns the answer to the client.
     fn as_planned(
         &self,
         planned: &mut NewMessage,
@@ -87,7 +87,7 @@ impl Intake {
                 planned.notices.clear();
                 planned.events.push(joined(item, HeldState::Released));
                 if let Some(copies) = copies {
-                    // What can still be undone leaves with the rest.
+                    // If the release can still be undone, this leaves together with the rest.
                     let later = way.leaves.filter(|leaves| *leaves > self.clock().now());
                     let state = later.map_or(InitialState::Ready, InitialState::Waiting);
                     planned.deliveries = born(copies.deliveries, state);
@@ -100,11 +100,11 @@ impl Intake {
                 let kind =
                     if *state == HeldState::Expired { NoticeKind::Expired } else { NoticeKind::Returned };
                 let due = self.clock().now().plus(forks::QUIET);
-                // Everybody whom the header names was in the notice: it says so once.
+                // If the header names everybody, the notice has listed them already.
                 let told = planned.held.as_ref().is_some_and(|hold| hold.place.awaited.is_empty());
                 planned.notices = if told { Vec::new() } else { vec![NewNotice { kind, due }] };
                 planned.events.push(joined(item, *state));
-                Answer::Held(planned.id, "its mail went back to the sender already".to_owned())
+                Answer::Held(planned.id, "its mail was already returned to the sender".to_owned())
             }
         }
     }
@@ -117,8 +117,8 @@ fn joins(course: &Course) -> Option<Id> {
     }
 }
 
-/// A decision is followed only with copies that pass the audit as the decided ones did; else somebody
-/// has to look.
+/// A decision applies to a further fork only if its copies pass the audit as the others did; otherwise it
+/// becomes an addendum.
 fn carried_out(
     examiner: &Examiner,
     seen: &Examination,

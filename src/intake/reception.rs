@@ -1,4 +1,4 @@
-//! One message's content on its way in: the header gathered, the body scanned and kept at once.
+//! Receives the content of one message: gathers the header, and scans and stores the body at the same time.
 
 use super::accept::{Arrived, Intake, refused};
 use super::openings::apart;
@@ -13,11 +13,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Messages over this many octets are finished (opening archives, closing the books) where they may
-/// keep a thread busy without holding up other sessions; so are those with something to open.
+/// Messages above this size, and those with containers to open, are finished on a blocking thread, so that
+/// they do not delay other sessions.
 const HEAVY: u64 = 256 * 1024;
 
-/// Octets that are looked at before others have their turn: some milliseconds of work.
+/// Octets processed before other tasks get a turn: a few milliseconds of work.
 const TURN: usize = 64 * 1024;
 
 struct Incoming {
@@ -30,9 +30,9 @@ struct Incoming {
     body: Box<dyn BodyWriter>,
     size: u64,
     eight_bit: bool,
-    /// Whether it came round in a loop was looked at.
+    /// Whether the message was checked for a loop.
     looked: bool,
-    /// Octets since others had their turn.
+    /// Octets processed since other tasks had a turn.
     looked_at: usize,
 }
 
@@ -89,7 +89,7 @@ impl Reception for Incoming {
         }
         self.looked_at += content.len();
         if self.looked_at >= TURN {
-            // A client that is quick keeps its task running: others have their turn.
+            // A fast client would keep this task running: let others run.
             self.looked_at = 0;
             tokio::task::yield_now().await;
         }
@@ -113,14 +113,14 @@ impl Incoming {
         let knowledge = knowledge(&self.intake, &examining, self.origin.identity()).await?;
         let heavy = self.size > HEAVY || examining.is_heavy();
         let mut seen = conclude(examining, knowledge, heavy).await?;
-        // What the content is, not what the client declared, decides how it must travel on.
+        // The actual content, not what the client declared, decides whether 8BITMIME is needed.
         seen.envelope.eight_bit = self.eight_bit;
         let arrived = Arrived { id: self.id, received: self.received, origin: self.origin, seen };
         self.intake.accept(&self.examiner, arrived, self.body).await
     }
 }
 
-/// The verdict; of what is heavy, away from the runtime's threads.
+/// The verdict; for heavy messages it is computed on a blocking thread.
 async fn conclude(examining: Examining, knowledge: Knowledge, heavy: bool) -> Result<Examination, Answer> {
     if heavy {
         return Ok(apart(move || examining.finish(&knowledge)).await.map_err(|_| Answer::Unavailable)??);
@@ -128,8 +128,8 @@ async fn conclude(examining: Examining, knowledge: Knowledge, heavy: bool) -> Re
     Ok(examining.finish(&knowledge)?)
 }
 
-/// Refuses a message that comes round in a loop, once its header is complete; whether it is. A header
-/// that cannot be read is looked at by a person anyway.
+/// Refuses a message that is in a loop, once its header is complete; returns whether it was checked. A header
+/// that cannot be parsed is held anyway.
 fn look_for_loop(intake: &Intake, examining: &Examining) -> Result<bool, Answer> {
     let Some((header, envelope)) = examining.opened() else { return Ok(false) };
     match header.ok().and_then(|header| intake.seals().marks.loops(header, envelope)) {
@@ -138,8 +138,8 @@ fn look_for_loop(intake: &Intake, examining: &Examining) -> Result<bool, Answer>
     }
 }
 
-/// What the ledger knows of the threads that a message says it belongs to, the circles in force, and what
-/// brought its outsiders together.
+/// What the store knows about this message: disclosures in the threads it belongs to, the circles in force,
+/// and mails that showed its outside recipients to each other.
 async fn knowledge(
     intake: &Intake,
     examining: &Examining,

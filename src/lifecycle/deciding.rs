@@ -121,15 +121,12 @@ pub fn hold_again<K: Copy>(
     }
     let mut effects = vec![Effect::Drop(item, vec![NoticeKind::Returned, NoticeKind::TakenBack])];
     let undone = undone(&members, undo);
-    match waiting {
-        Some(waiting) => {
-            effects.extend(undone);
-            effects.push(Effect::MoveInto { members, item: waiting });
-        }
-        None => {
-            effects.extend(held_again(item, HeldState::Returned, undo));
-            effects.extend(undone);
-        }
+    if let Some(waiting) = waiting {
+        effects.extend(undone);
+        effects.push(Effect::MoveInto { members, item: waiting });
+    } else {
+        effects.extend(held_again(item, HeldState::Returned, undo));
+        effects.extend(undone);
     }
     Ok(effects)
 }
@@ -279,8 +276,8 @@ mod tests {
         let undo = Undo { by: "taro", at: NOW, expires: Timestamp(9_000) };
         let hold = hold(Returned, Some(2_000));
         let alone = hold_again(1, &hold, vec![1, 2], undo, false, None).unwrap();
-        let held = Effect::Hold { item: 1, from: Returned, to: Becomes::held(Timestamp(9_000)) };
-        assert!(alone.contains(&held) && !alone.iter().any(|one| matches!(one, Effect::MoveInto { .. })));
+        let expected = Effect::Hold { item: 1, from: Returned, to: Becomes::held(Timestamp(9_000)) };
+        assert!(alone.contains(&expected) && !alone.iter().any(|one| matches!(one, Effect::MoveInto { .. })));
         let beside = hold_again(1, &hold, vec![1, 2], undo, false, Some(7)).unwrap();
         assert_eq!(beside.last(), Some(&Effect::MoveInto { members: vec![1, 2], item: 7 }));
         assert!(!beside.iter().any(|one| matches!(one, Effect::Hold { .. })));

@@ -2,6 +2,7 @@
 //! the sender's taking back, the second lock's stop.
 
 use crate::clock::Timestamp;
+use crate::journal::Event;
 use crate::records::{DeliveryState, InitialState, QueueChange};
 
 /// The token of a delivery that is accepted as `Sending`, and the number of its first attempt.
@@ -131,6 +132,35 @@ impl Progress {
         let taken_back = self.state == DeliveryState::Dropped && self.reply == TAKEN_BACK;
         let due = Some(self.queued.max(now));
         taken_back.then(|| Self { state: DeliveryState::Waiting, due, reply: String::new(), ..self })
+    }
+}
+
+/// Why nobody knows how an attempt ended: its lease ran out,
+pub const LEASE_LOST: &str = "the lease ran out before the attempt was recorded";
+/// or the relay stopped.
+pub const RELAY_STOPPED: &str = "the relay stopped while this copy was on its way";
+
+/// What the journal says of an attempt of which nobody knows how it ended.
+pub fn interrupted(number: i64, recipients: Vec<String>, before: &Progress, why: &str) -> Event {
+    Event::Attempt {
+        delivery: number,
+        recipients,
+        state: DeliveryState::Uncertain.to_string(),
+        reply: why.to_owned(),
+        attempt: before.attempts,
+        possible_duplicate: before.duplicate,
+    }
+}
+
+/// What the journal says of a copy that was put aside at this attempt.
+pub fn aside(number: i64, aside: &Progress, attempt: u32) -> Event {
+    Event::Attempt {
+        delivery: number,
+        recipients: Vec::new(),
+        state: aside.state.to_string(),
+        reply: aside.reply.clone(),
+        attempt,
+        possible_duplicate: false,
     }
 }
 

@@ -81,6 +81,7 @@ fn merged<T: PartialEq>(mut known: Vec<T>, more: Vec<T>) -> Vec<T> {
 
 /// Whom an item still waits for, once a transaction for these came.
 #[must_use]
+#[allow(clippy::implicit_hasher)] // callers collect into it
 pub fn still_awaited(mut awaited: Vec<Awaited>, came: &HashSet<&str>) -> Vec<Awaited> {
     awaited.retain(|one| !came.contains(one.key.as_str()));
     awaited

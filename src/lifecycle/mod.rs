@@ -5,11 +5,13 @@
 //! * [`delivery`] the states of a copy; [`attempt`] what follows from an attempt
 //! * [`repeats`] what came before; [`forks`] how the transactions of one mail become one item
 //! * [`deciding`] decisions on what is held, and the second lock's stop; [`taking`] taking back, and undoing
-//! * [`notices`] when people are told; [`stored`] moments under a clock that was set
+//! * [`notices`] when people are told; [`counting`] what a message adds to the numbers
+//! * [`stored`] moments under a clock that was set
 //!
 //! Messages are named by whatever key an engine has for them: here it is a parameter.
 
 pub mod attempt;
+pub mod counting;
 pub mod deciding;
 pub mod delivery;
 pub mod forks;

@@ -24,6 +24,7 @@ pub fn of_ask(why: AskWhy) -> NoticeKind {
         AskWhy::Expiring => NoticeKind::ExpiringApprovers,
         AskWhy::AsIs => NoticeKind::AskedAsIs,
         AskWhy::Stopped => NoticeKind::Stopped,
+        AskWhy::Settled => NoticeKind::Settled,
     }
 }
 

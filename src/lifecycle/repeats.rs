@@ -103,6 +103,7 @@ impl Before {
 
 /// Whether a message was sent again since, to somebody it was for: then undoing that it was taken back would
 /// bring them two. `later` are the transactions of its mail that came after it.
+#[allow(clippy::implicit_hasher)] // callers collect into it
 pub fn sent_again<'a, P: IntoIterator<Item = &'a str>>(
     fork: Option<Fork>,
     people: &HashSet<&str>,
@@ -159,7 +160,9 @@ mod tests {
         ] {
             let earlier = Earlier { held, taken_back, ..earlier() };
             let mut before = Before::default();
-            ["a", "b", "c"].iter().for_each(|to| before.add(to, &earlier));
+            for to in ["a", "b", "c"] {
+                before.add(to, &earlier);
+            }
             assert_eq!((before.known.clone(), before.back), (set(known), back), "{held:?} {taken_back}");
             let waits = held == Some(Held);
             let refused = before.something_new(["a"].into_iter());

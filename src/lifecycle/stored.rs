@@ -51,7 +51,7 @@ impl Moved {
     pub fn ask(self, why: AskWhy) -> i64 {
         match why {
             AskWhy::Deputy | AskWhy::Escalated | AskWhy::Expiring => self.age,
-            AskWhy::Asked | AskWhy::AsIs | AskWhy::Stopped => self.due,
+            AskWhy::Asked | AskWhy::AsIs | AskWhy::Stopped | AskWhy::Settled => self.due,
         }
     }
 

@@ -55,14 +55,8 @@ mod tests {
     fn one_notice_for_all_that_was_withdrawn() {
         assert_eq!(taken_back(2, &[(1, 0), (2, 0)], "sato", NOW), []);
         let effects = taken_back(2, &[(1, 3), (2, 0), (3, 1)], "sato", NOW);
-        let marked = |number| {
-            matches!(
-                effects
-                    .iter()
-                    .find(|one| matches!(one, Effect::TakenBack { message, .. } if *message == number)),
-                Some(_)
-            )
-        };
+        let is_mark = |effect: &Effect<i32>, number: i32| matches!(effect, Effect::TakenBack { message, .. } if *message == number);
+        let marked = |number| effects.iter().any(|effect| is_mark(effect, number));
         assert_eq!([1, 2, 3].map(marked), [true, false, true]);
         assert_eq!(effects.last(), Some(&Effect::Notice(2, NoticeKind::TakenBack, Some(NOW))));
         assert_eq!(effects.iter().filter(|one| matches!(one, Effect::Notice(..))).count(), 1);

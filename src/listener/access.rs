@@ -1,24 +1,25 @@
-//! Who may send here, and as whom: what the listener is told, and what it makes of a client.
+//! Who may relay through a listener, and with which sender addresses.
 
 use crate::accounts::{Authenticator, Counts, Senders, Tenant};
 use crate::smtp::Offer;
-use crate::spf::{Ranges, Standing};
+use crate::spf::{Membership, Ranges};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Beside the networks that may relay: accounts, shared ranges, and who may write which address.
+/// Access rules of a listener beyond its allowed networks: accounts, shared ranges, sender addresses.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// AUTH; `None` is off.
+    /// AUTH settings; `None` turns AUTH off.
     pub auth: Option<Auth>,
-    /// As whom clients of the networks may send; `None` is anybody.
+    /// Addresses that unauthenticated clients in the allowed networks may send from; `None` allows all.
     pub senders: Option<Senders>,
-    /// Networks that SPF records name. They belong to many, so they vouch for nobody.
+    /// Networks named by SPF records. Many organisations share them, so a client in one of them has to
+    /// prove further whose mail it sends.
     pub ranges: Option<Arc<Ranges>>,
-    /// What mail from shared hosts must have.
+    /// What mail from shared networks must carry to be accepted.
     pub tenant: Option<Arc<Tenant>>,
-    /// Header fields that carry secrets: they leave with no message, whichever listener it came by.
+    /// Header fields that carry secrets. They are removed from every message, on every listener.
     pub stripped: Arc<[String]>,
     /// Counts for the metrics.
     pub counts: Counts,
@@ -27,24 +28,24 @@ pub struct Access {
 /// AUTH on one listener.
 #[derive(Clone, Debug)]
 pub struct Auth {
-    /// Who judges.
+    /// Verifies credentials.
     pub authenticator: Arc<Authenticator>,
-    /// Nobody sends without it, whatever network they come from.
+    /// Whether every client must authenticate, whatever network it is in.
     pub required: bool,
 }
 
-/// Why a client may relay, or not.
+/// Whether a client may relay, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// Its network is allowed.
+    /// It is in an allowed network.
     Network,
-    /// It is a host that many share.
+    /// It is in a network that an SPF record names and that many organisations share.
     Shared,
-    /// It showed a certificate; many may share that as well.
+    /// It presented an accepted certificate. Many organisations may share that as well.
     Certificate,
-    /// Whether it is, is not known yet.
+    /// Not known yet: the SPF records have not been looked up.
     Unknown,
-    /// It is nobody we know.
+    /// None of these: it may not relay without AUTH.
     Stranger,
 }
 
@@ -55,7 +56,7 @@ impl Admission {
 }
 
 impl Access {
-    /// What the session is to offer.
+    /// The AUTH settings of a session.
     pub(super) fn offer(&self) -> Offer {
         self.auth.as_ref().map_or_else(Offer::default, |auth| Offer {
             mechanisms: auth.authenticator.mechanisms(),
@@ -63,15 +64,15 @@ impl Access {
         })
     }
 
-    /// How a client at this address stands.
+    /// Whether a client at this address may relay.
     pub(super) fn admission(&self, allow: &[IpNet], address: IpAddr) -> Admission {
         if allow.iter().any(|net| net.contains(&address)) {
             return Admission::Network;
         }
-        match self.ranges.as_ref().map(|ranges| ranges.standing(address)) {
-            Some(Standing::Within) => Admission::Shared,
-            Some(Standing::NotYet) => Admission::Unknown,
-            Some(Standing::Outside) | None => Admission::Stranger,
+        match self.ranges.as_ref().map(|ranges| ranges.membership(address)) {
+            Some(Membership::Inside) => Admission::Shared,
+            Some(Membership::Unknown) => Admission::Unknown,
+            Some(Membership::Outside) | None => Admission::Stranger,
         }
     }
 }

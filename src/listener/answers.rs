@@ -1,4 +1,4 @@
-//! What the doorway answers, as SMTP replies (`docs/PROMISES.md` "Answers").
+//! Turns the answers of intake into SMTP replies (`docs/PROMISES.md` "Answers").
 
 use crate::intake::Answer;
 use std::borrow::Cow;
@@ -6,7 +6,7 @@ use std::borrow::Cow;
 /// A reply: code with enhanced code, and text.
 pub(super) type Said = (&'static str, Cow<'static, str>);
 
-/// The reply to the final dot, or in place of the 354.
+/// The reply to the final dot, or to DATA if intake refuses the message there.
 pub(super) fn reply(answer: &Answer) -> Said {
     let own = |reason: &str, otherwise: &'static str| {
         if reason.is_empty() { Cow::Borrowed(otherwise) } else { Cow::Owned(reason.to_owned()) }
@@ -16,7 +16,7 @@ pub(super) fn reply(answer: &Answer) -> Said {
         Answer::Held(id, reason) => ("250 2.0.0", format!("held as {id}: {reason}").into()),
         Answer::Noted(id) => ("250 2.0.0", format!("noted as {id}").into()),
         Answer::Rejected(reason) => ("550 5.7.1", own(reason, "refused by policy")),
-        Answer::Loop(reason) => ("554 5.4.6", own(reason, "the message goes round in a loop")),
+        Answer::Loop(reason) => ("554 5.4.6", own(reason, "mail loop detected")),
         Answer::TooLarge(reason) => ("552 5.3.4", own(reason, "the header is too large")),
         Answer::Mime(reason) => ("554 5.6.0", own(reason, "the message's MIME structure is over the limits")),
         Answer::Full => ("452 4.3.1", "no room to store the message, try again later".into()),
@@ -24,7 +24,7 @@ pub(super) fn reply(answer: &Answer) -> Said {
     }
 }
 
-/// What the log calls it.
+/// The answer as a word for the log.
 pub(super) fn verdict(answer: &Answer) -> &'static str {
     match answer {
         Answer::Queued(_) => "queued",

@@ -1,19 +1,19 @@
-//! AUTH in a conversation: the session asks, the authenticator judges.
+//! Handles AUTH: passes a client's claim to the authenticator and answers the session.
 
 use super::conversation::Conversation;
 use crate::accounts::{Decision, Identity};
 use crate::clock::{Entropy, SystemEntropy};
 use crate::smtp::sasl::Claim;
 
-/// What a client claimed and was not believed.
-const WRONG: (&str, &str) = ("535 5.7.8", "user name and password do not go together");
-const TOO_MANY: (&str, &str) = ("454 4.7.0", "too many wrong attempts, try again in an hour");
-const DOWN: (&str, &str) = ("454 4.7.0", "nobody can be verified now, try again later");
+/// Replies to failed authentication: code with enhanced code, and text.
+const WRONG: (&str, &str) = ("535 5.7.8", "user name or password is wrong");
+const TOO_MANY: (&str, &str) = ("454 4.7.0", "too many failed attempts, try again in an hour");
+const DOWN: (&str, &str) = ("454 4.7.0", "credentials cannot be verified now, try again later");
 
 impl Conversation {
-    /// Judges a claim, and says so.
+    /// Verifies a claim and answers it.
     pub(super) async fn claimed(&mut self, claim: Claim) {
-        let Some(auth) = self.place.settings.access.auth.clone() else {
+        let Some(auth) = self.shared.settings.access.auth.clone() else {
             return self.session.refuse(DOWN.0, DOWN.1);
         };
         let address = self.client.peer.ip();
@@ -47,24 +47,24 @@ impl Conversation {
                 WRONG
             }
             Decision::TooMany => {
-                tracing::info!(%client, user, "refused: too many wrong attempts, not looked at");
+                tracing::info!(%client, user, "refused: too many failed attempts, credentials not checked");
                 TOO_MANY
             }
             Decision::Down(down) => {
-                tracing::warn!(%client, %down, "nobody can be authenticated");
+                tracing::warn!(%client, %down, "credentials cannot be verified");
                 DOWN
             }
         };
         self.session.refuse(code, text);
     }
 
-    /// Who sends, for the record.
+    /// The authenticated user, for log and records.
     pub(super) fn label(&self) -> Option<String> {
         self.identity.as_deref().map(Identity::label)
     }
 }
 
-/// Our part of SCRAM's nonce.
+/// The server's part of the SCRAM nonce.
 fn nonce() -> String {
     let entropy = SystemEntropy;
     format!("{:016x}{:016x}{:016x}", entropy.bits(), entropy.bits(), entropy.bits())

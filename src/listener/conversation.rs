@@ -1,12 +1,13 @@
-//! One client: drives the [`Session`] over a stream, asks the doorway, gives its answers.
+//! One client's session: drives the [`Session`] over a stream, passes messages to intake, and sends back
+//! the replies.
 
 use super::access::Admission;
-use super::guard::Demands;
+use super::header_check::HeaderChecks;
 use super::share::Share;
 use super::stream::Stream;
 use super::transaction::Transaction;
 use super::wire::{Over, Patience, Wire};
-use super::{Place, Shutdown, TlsMode, answers, journal, stopped};
+use super::{Shared, Shutdown, TlsMode, answers, journal, stopped};
 use crate::accounts::guesses::Guess;
 use crate::accounts::{Identity, Senders, Tenant};
 use crate::intake::{Answer, Doorway, Reception};
@@ -20,30 +21,30 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Replies are written at the latest when they have grown to this, whatever is still pipelined.
+/// Replies to pipelined commands are written once they exceed this many octets.
 const OUTPUT: usize = 8 * 1024;
 
-/// Who is at the other end.
+/// The client of a session.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    /// Address and port, IPv4 as IPv4.
+    /// Address and port. IPv4-mapped IPv6 addresses are converted to IPv4.
     pub(super) peer: SocketAddr,
     /// Whether it may relay, and why.
     pub(super) admission: Admission,
-    /// What a bare LF in its content becomes.
+    /// What happens to a bare LF in its content.
     pub(super) bare_lf: BareLf,
-    /// What it showed of itself in the handshake.
+    /// The certificate it presented in the TLS handshake.
     pub(super) certificate: Option<Box<Peer>>,
 }
 
-/// Content under way.
+/// A message whose content is being received.
 struct Incoming {
-    /// Where it goes; or the answer that was given before its end.
+    /// Where the content goes, or the answer if it was refused before its end.
     reception: Result<Box<dyn Reception>, Answer>,
     recipients: usize,
     began: Instant,
     octets: u64,
-    /// Memory for its header.
+    /// Its share of the memory for headers.
     share: Share,
 }
 
@@ -52,16 +53,16 @@ pub(super) struct Conversation {
     wire: Wire,
     pub(super) session: Session,
     pub(super) client: Client,
-    pub(super) place: Arc<Place>,
-    /// Who authenticated.
+    pub(super) shared: Arc<Shared>,
+    /// The authenticated user.
     pub(super) identity: Option<Box<Identity>>,
-    /// What SCRAM's proof will count as.
+    /// The failed-attempt accounting of a SCRAM exchange in progress.
     pub(super) guess: Option<Box<Guess>>,
     doorway: Arc<dyn Doorway>,
     transaction: Option<Box<Transaction>>,
     incoming: Option<Box<Incoming>>,
     began: Instant,
-    /// When the client was last answered: its next command is due from then on.
+    /// When the last reply was written. The command timeout starts here.
     answered: Instant,
 }
 
@@ -69,16 +70,16 @@ impl Conversation {
     pub(super) fn new(
         stream: Stream,
         client: Client,
-        place: Arc<Place>,
+        shared: Arc<Shared>,
         doorway: Arc<dyn Doorway>,
         shutdown: Shutdown,
     ) -> Self {
         let now = Instant::now();
         Self {
             wire: Wire::new(stream, shutdown),
-            session: Session::new(Arc::clone(&place.options), client.bare_lf),
+            session: Session::new(Arc::clone(&shared.options), client.bare_lf),
             client,
-            place,
+            shared,
             identity: None,
             guess: None,
             doorway,
@@ -89,15 +90,15 @@ impl Conversation {
         }
     }
 
-    /// Talks until one side has had enough.
+    /// Runs the session until it ends.
     pub(super) async fn run(mut self) {
         tracing::debug!(client = %self.client.peer, admission = ?self.client.admission, "connected");
         self.session.greet();
         let ended = self.talk().await;
-        tracing::debug!(client = %self.client.peer, ?ended, "over");
+        tracing::debug!(client = %self.client.peer, ?ended, "session ended");
         let last_words = match ended {
             Ok(()) | Err(Over::Gone) => None,
-            Err(Over::TimedOut) if self.began.elapsed() >= self.place.settings.limits.session => {
+            Err(Over::TimedOut) if self.began.elapsed() >= self.shared.settings.limits.session => {
                 Some(("421 4.4.2", "the session has lasted too long, closing"))
             }
             Err(Over::TimedOut) => Some(("421 4.4.2", "too slow, closing")),
@@ -122,7 +123,7 @@ impl Conversation {
                 Event::Wait => {
                     self.flush().await?;
                     let patience = self.patience();
-                    self.wire.read(&mut input, patience, &self.place.settings.limits).await?;
+                    self.wire.read(&mut input, patience, &self.shared.settings.limits).await?;
                 }
                 Event::Greeted => self.greeted(&input),
                 Event::Reset => self.transaction = None,
@@ -154,16 +155,16 @@ impl Conversation {
         if self.session.output().is_empty() {
             return Ok(());
         }
-        self.wire.write(self.session.output(), &self.place.settings.limits).await?;
+        self.wire.write(self.session.output(), &self.shared.settings.limits).await?;
         self.session.written();
         self.answered = Instant::now();
         Ok(())
     }
 
-    /// How long to wait for the next octets. A command has one deadline, so that dripping does not
-    /// extend it; content has one for each block, and one in all that only a decent rate extends.
+    /// How long to wait for more input. A command has a fixed deadline, which slow input does not extend.
+    /// Content has a deadline for each block, and a total one that grows with the octets received.
     fn patience(&self) -> Patience {
-        let limits = &self.place.settings.limits;
+        let limits = &self.shared.settings.limits;
         let deadline = match &self.incoming {
             Some(incoming) => {
                 let earned = Duration::from_secs(self.session.content_octets() / limits.least_rate.max(1));
@@ -177,8 +178,8 @@ impl Conversation {
         }
     }
 
-    /// EHLO must be the last of its group (RFC 2920 §3.1): what comes with it did not wait to learn
-    /// what we offer.
+    /// EHLO must be the last command of a pipelined group (RFC 2920 §3.1): a client that sends more has not
+    /// waited to see what we offer.
     fn greeted(&mut self, input: &BytesMut) {
         self.transaction = None;
         if !input.is_empty() {
@@ -186,19 +187,19 @@ impl Conversation {
         }
     }
 
-    /// Whether TLS comes before the greeting here.
+    /// Whether the TLS handshake comes before the greeting.
     pub(super) fn is_implicit(&self) -> bool {
-        self.place.settings.tls.as_ref().is_some_and(|tls| tls.mode == TlsMode::Implicit)
+        self.shared.settings.tls.as_ref().is_some_and(|tls| tls.mode == TlsMode::Implicit)
     }
 
-    /// STARTTLS. What came behind it in plain text may come from anybody on the way: it is never carried
-    /// out, and there is no going on (RFC 3207 §4.2; command injection of 2021).
+    /// Handles STARTTLS. Input that follows it in plain text may have been injected by anybody on the path,
+    /// so it is discarded and the connection is closed (RFC 3207 §4.2).
     async fn start_tls(&mut self, input: &BytesMut) -> Result<(), Over> {
         if !input.is_empty() {
-            tracing::warn!(client = %self.client.peer, "refused: something was sent behind STARTTLS");
-            self.place.settings.tally.refuse("starttls");
+            tracing::warn!(client = %self.client.peer, "refused: input was sent after STARTTLS without waiting for the reply");
+            self.shared.settings.tally.refuse("starttls");
             self.session.refuse("501 5.5.4", "wait for the reply to STARTTLS");
-            self.session.close("421 4.7.0", "closing: something was sent behind STARTTLS");
+            self.session.close("421 4.7.0", "closing: input was sent after STARTTLS");
             return Ok(());
         }
         self.session.accept();
@@ -209,43 +210,43 @@ impl Conversation {
         Ok(())
     }
 
-    /// The TLS handshake. Nothing can be said to a client with which it fails.
+    /// Does the TLS handshake. If it fails, no SMTP reply can be sent any more.
     pub(super) async fn shake_hands(&mut self) -> Result<(), Over> {
-        let place = Arc::clone(&self.place);
-        let (Some(tls), Some(stream)) = (&place.settings.tls, self.wire.take_plain()) else {
+        let shared = Arc::clone(&self.shared);
+        let (Some(tls), Some(stream)) = (&shared.settings.tls, self.wire.take_plain()) else {
             return Err(Over::Gone);
         };
         let accept = tls.server.accept(stream, !tls.client_names.is_empty());
         let mut shutdown = self.wire.shutdown();
         let accepted = tokio::select! {
             biased;
-            accepted = tokio::time::timeout(place.settings.limits.handshake, accept) => accepted,
-            // Nothing was promised to this client yet: a drain does not wait for it.
+            accepted = tokio::time::timeout(shared.settings.limits.handshake, accept) => accepted,
+            // Nothing has been accepted from this client yet, so a drain does not wait for it.
             () = stopped(&mut shutdown) => return Err(Over::Gone),
         };
         let why = match accepted {
             Ok(Ok((stream, peer))) => {
-                place.settings.tally.handshake(true);
+                shared.settings.tally.handshake(true);
                 self.wire.secure(stream);
                 self.session.secure();
-                self.introduced(&place, peer);
+                self.introduced(&shared, peer);
                 return Ok(());
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "it took too long".to_owned(),
+            Err(_) => "it timed out".to_owned(),
         };
-        place.settings.tally.handshake(false);
+        shared.settings.tally.handshake(false);
         tracing::info!(client = %self.client.peer, why, "TLS handshake failed");
         Err(Over::Gone)
     }
 
-    /// What the client's certificate means.
-    fn introduced(&mut self, place: &Place, peer: Peer) {
+    /// Records the client's certificate and lets the client relay if one of its names is allowed.
+    fn introduced(&mut self, shared: &Shared, peer: Peer) {
         let client = self.client.peer;
         if let Some(why) = &peer.unverified {
             tracing::info!(%client, why, "the client's certificate does not verify");
         }
-        let mut wanted = place.settings.tls.iter().flat_map(|tls| &tls.client_names);
+        let mut wanted = shared.settings.tls.iter().flat_map(|tls| &tls.client_names);
         let named = wanted.find_map(|want| peer.names.iter().find(|name| want.matches(name)));
         tracing::debug!(%client, names = ?peer.names, named, "secured");
         if named.is_some() && self.client.admission != Admission::Network {
@@ -255,7 +256,7 @@ impl Conversation {
     }
 
     fn recipient(&mut self, rcpt: crate::smtp::Rcpt) -> Result<(), (&'static str, String)> {
-        let settings = &self.place.settings;
+        let settings = &self.shared.settings;
         if !self.may_send() {
             settings.access.counts.refused(if settings.role.is_journal() { "journal" } else { "relay" });
             let not_yet = self.identity.is_none() && self.client.admission == Admission::Unknown;
@@ -266,17 +267,17 @@ impl Conversation {
         transaction.add(rcpt, &settings.postmaster_domain, settings.limits.recipients)
     }
 
-    /// MAIL: whether the sender is one of the client's.
+    /// Handles MAIL: refuses a sender address that this client may not use.
     fn opened(&self, mail: crate::smtp::Mail) -> Result<Transaction, (&'static str, String)> {
         let transaction = Transaction::open(mail)?;
-        if self.place.settings.role.is_journal() {
-            // Copies of what others wrote bear the others' addresses.
+        if self.shared.settings.role.is_journal() {
+            // A copy for the journal has the sender address of whoever wrote the original.
             return Ok(transaction);
         }
-        let access = &self.place.settings.access;
+        let access = &self.shared.settings.access;
         let sender = transaction.sender();
         let (why, owned) = match (self.senders(), self.tenant()) {
-            // Replies of machines have the null sender (RFC 3834 §3.3); their From is looked at all the same.
+            // Automatic replies have the null sender (RFC 3834 §3.3). Their From is still checked.
             (Some(senders), _) => ("mail-from", sender.is_none_or(|sender| senders.contain(sender))),
             (None, Some(tenant)) => ("tenant", tenant.sends_as(sender)),
             (None, None) => return Ok(transaction),
@@ -288,34 +289,35 @@ impl Conversation {
         access.counts.refused(why);
         let sender = sender.map_or("", Address::as_str);
         let identity = self.label();
-        tracing::info!(%client, identity, sender, why, "refused: not a sender of theirs");
+        tracing::info!(%client, identity, sender, why, "refused: sender address not allowed for this client");
         Err(("550 5.7.1", format!("<{sender}> is not an address of yours")))
     }
 
-    /// As whom the client may send; `None` is anybody.
+    /// The addresses this client may send from; `None` allows all.
     fn senders(&self) -> Option<&Senders> {
         match &self.identity {
             Some(identity) => Some(&identity.senders),
             None if self.client.admission == Admission::Network => {
-                self.place.settings.access.senders.as_ref()
+                self.shared.settings.access.senders.as_ref()
             }
             None => None,
         }
     }
 
-    /// Whose secret the message must bear: hosts that many share vouch for nobody by their address.
+    /// The tenant whose secret the message must carry, if the client is on a shared host: the address of
+    /// such a host does not tell whose mail it sends.
     pub(super) fn tenant(&self) -> Option<&Arc<Tenant>> {
         let shared = matches!(self.client.admission, Admission::Shared | Admission::Certificate);
-        self.place.settings.access.tenant.as_ref().filter(|_| shared && self.identity.is_none())
+        self.shared.settings.access.tenant.as_ref().filter(|_| shared && self.identity.is_none())
     }
 
-    /// What is asked of the header.
-    fn demands(&self) -> Demands {
-        if self.place.settings.role.is_journal() {
-            return self.demands_of_a_copy();
+    /// The checks to apply to the message header.
+    fn checks(&self) -> HeaderChecks {
+        if self.shared.settings.role.is_journal() {
+            return self.checks_of_a_copy();
         }
-        let access = &self.place.settings.access;
-        Demands {
+        let access = &self.shared.settings.access;
+        HeaderChecks {
             client: Some(self.client.peer),
             identity: self.label(),
             senders: self.senders().cloned(),
@@ -325,24 +327,24 @@ impl Conversation {
         }
     }
 
-    /// Why this client may not relay.
+    /// The text that tells this client why it may not relay.
     fn unknown(&self) -> String {
         let address = self.client.peer.ip();
         if self.client.admission == Admission::Unknown {
-            return format!("whether {address} may relay here is not known yet, try again later");
+            return format!("it is not known yet whether {address} may relay here, try again later");
         }
         let certificate = match self.client.certificate.as_deref() {
             None => "",
             Some(Peer { unverified: Some(_), .. }) => ", and its certificate does not verify",
-            Some(_) => ", and its certificate bears no name that may",
+            Some(_) => ", and its certificate has no name that may relay",
         };
-        if self.place.settings.role.is_journal() {
+        if self.shared.settings.role.is_journal() {
             return self.no_source(certificate);
         }
         format!("relaying denied: {address} is not in a network that may relay here{certificate}")
     }
 
-    /// DATA: the doorway is asked before the 354.
+    /// Handles DATA: asks intake before the 354.
     async fn begin(&mut self, input: &BytesMut) {
         let Some(transaction) = self.transaction.take() else {
             return self.session.refuse("503 5.5.1", "say MAIL first");
@@ -355,14 +357,14 @@ impl Conversation {
             identity: self.label(),
             secured: self.session.is_secured(),
         };
-        let reception = if self.place.settings.role.is_journal() {
+        let reception = if self.shared.settings.role.is_journal() {
             self.doorway.copied(origin).await
         } else {
             self.doorway.begin(origin, envelope).await
         };
         match reception {
             Ok(reception) => {
-                let reception = self.demands().before(reception);
+                let reception = self.checks().wrap(reception);
                 let began = Instant::now();
                 let share = Share::default();
                 self.incoming = Some(Box::new(Incoming {
@@ -379,8 +381,8 @@ impl Conversation {
                 let (code, text) = answers::reply(&answer);
                 self.session.refuse(code, &text);
                 if !input.is_empty() {
-                    // What did not wait for the 354 may be content: none of it is carried out.
-                    self.session.close("421 4.7.0", "closing: something was sent before the reply to DATA");
+                    // Input that did not wait for the 354 may be content, so it must not be read as commands.
+                    self.session.close("421 4.7.0", "closing: input was sent before the reply to DATA");
                 }
             }
         }
@@ -391,20 +393,20 @@ impl Conversation {
         incoming.octets += octets.len() as u64;
         let Ok(reception) = &mut incoming.reception else { return };
         if !incoming.share.grows(&octets) {
-            tracing::warn!(client = %self.client.peer, "refused: the headers under way take too much memory together");
+            tracing::warn!(client = %self.client.peer, "refused: memory limit for incoming headers reached");
             incoming.reception = Err(Answer::Unavailable);
         } else if let Err(answer) = reception.write(octets).await {
             incoming.reception = Err(answer);
         }
     }
 
-    /// The final dot.
+    /// Handles the final dot.
     async fn end(&mut self, fault: Option<Fault>) {
         let Some(incoming) = self.incoming.take() else {
             return self.session.answer("451 4.3.0", "not now, try again later");
         };
         let Incoming { reception, recipients, octets, .. } = *incoming;
-        let is_copy = self.place.settings.role.is_journal();
+        let is_copy = self.shared.settings.role.is_journal();
         if let Some(fault) = fault.filter(|_| !is_copy) {
             drop(reception);
             let (code, text) = fault.reply();
@@ -426,7 +428,7 @@ impl Conversation {
         let verdict = answers::verdict(answer);
         match answer {
             Answer::Queued(id) | Answer::Held(id, _) | Answer::Noted(id) => {
-                tracing::info!(%id, %client, recipients, octets, verdict, "taken in");
+                tracing::info!(%id, %client, recipients, octets, verdict, "accepted");
             }
             _ => tracing::info!(%client, recipients, octets, verdict, "refused"),
         }

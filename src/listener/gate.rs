@@ -1,15 +1,15 @@
-//! How many sessions at once, in all and from one address.
+//! Limits how many sessions are open at once, in total and per client address.
 
 use prometheus_client::metrics::gauge::Gauge;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counts sessions.
+/// Counts open sessions.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     counts: Mutex<Counts>,
-    /// The same for the metrics, over all listeners.
+    /// The metric of open sessions, shared by all listeners.
     shown: Gauge,
 }
 
@@ -19,7 +19,7 @@ struct Counts {
     by_client: HashMap<IpAddr, usize>,
 }
 
-/// A session that counts; dropped, it counts no more.
+/// One counted session. Dropping it ends the count.
 #[derive(Debug)]
 pub(super) struct Pass {
     gate: Arc<Gate>,
@@ -27,7 +27,7 @@ pub(super) struct Pass {
 }
 
 impl Gate {
-    /// Counts here, and in a number that others count in as well.
+    /// A gate that also updates `shown`.
     pub(super) fn new(shown: Gauge) -> Self {
         Self { counts: Mutex::default(), shown }
     }
@@ -36,7 +36,7 @@ impl Gate {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A pass, unless there are `most` already.
+    /// Counts a new session; `None` if `most` are open already.
     pub(super) fn enter(self: &Arc<Self>, most: usize) -> Option<Pass> {
         let mut counts = self.counts();
         if counts.all >= most {
@@ -49,7 +49,8 @@ impl Gate {
 }
 
 impl Pass {
-    /// Says whose session it is, once; false when this client has `most` already.
+    /// Counts the session for this client. Returns false if the client has `most` sessions open already.
+    /// Call it at most once.
     pub(super) fn name(&mut self, client: IpAddr, most: usize) -> bool {
         let mut counts = self.gate.counts();
         let here = counts.by_client.get(&client).copied().unwrap_or_default();

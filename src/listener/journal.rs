@@ -1,24 +1,25 @@
-//! What is otherwise where copies for the journal come in: who may send is narrower, what they send is
-//! others' mail, and nothing that is odd about it is a reason to send it back.
+//! What differs on a listener for journal copies. Fewer clients may send, the copies bear other people's
+//! addresses, and a malformed copy is accepted: refusing it would send it back to somebody who did not
+//! write it.
 
 use super::Role;
 use super::conversation::Conversation;
-use super::guard::Demands;
+use super::header_check::HeaderChecks;
 use crate::intake::{Answer, Reception};
 use bytes::Bytes;
 
 impl Role {
-    /// Whether copies come in here.
+    /// Whether the listener takes journal copies.
     pub(super) fn is_journal(&self) -> bool {
         matches!(self, Self::Journal { .. })
     }
 }
 
 impl Conversation {
-    /// Whether anything is taken of this client. A copy is believed: of those with a password, only whom
-    /// the listener names may send one, whatever network they are in.
+    /// Whether this client may send here. Journal copies are trusted, so an authenticated user may send
+    /// them only if the listener names that user, whatever network the client is in.
     pub(super) fn may_send(&self) -> bool {
-        match (&self.place.settings.role, &self.identity) {
+        match (&self.shared.settings.role, &self.identity) {
             (Role::Relay, Some(_)) => true,
             (Role::Journal { users }, Some(identity)) => {
                 users.iter().any(|user| user.eq_ignore_ascii_case(&identity.name))
@@ -27,29 +28,30 @@ impl Conversation {
         }
     }
 
-    /// Why a client may send no copies.
+    /// The text that tells a client why it may not send journal copies.
     pub(super) fn no_source(&self, certificate: &str) -> String {
         if let Some(identity) = &self.identity {
             return format!("{} may not send copies for the journal here", identity.label());
         }
         let address = self.client.peer.ip();
-        format!("{address} is no source of copies for the journal{certificate}")
+        format!("{address} may not send copies for the journal here{certificate}")
     }
 
-    /// What is asked of a copy's header: the secret of a tenant, where its host is one that many share.
-    pub(super) fn demands_of_a_copy(&self) -> Demands {
-        Demands {
+    /// The checks for a copy's header: only the tenant secret, if the client is on a shared host.
+    pub(super) fn checks_of_a_copy(&self) -> HeaderChecks {
+        HeaderChecks {
             client: Some(self.client.peer),
             identity: self.label(),
             tenant: self.tenant().cloned(),
-            counts: self.place.settings.access.counts.clone(),
-            ..Demands::default()
+            counts: self.shared.settings.access.counts.clone(),
+            ..HeaderChecks::default()
         }
     }
 }
 
-/// Ends a copy in which something stood that no mail may have: whoever copied it did not write it. What was
-/// not read of it counts as a NUL, so that a header that broke off is none.
+/// Finishes a copy whose content has a fault, such as a bare CR. The sender is not the author and could
+/// not repair it. A NUL stands for the content after the fault, so that a truncated header cannot be
+/// mistaken for a complete one.
 pub(super) async fn despite_a_fault(mut reception: Box<dyn Reception>) -> Answer {
     match reception.write(Bytes::from_static(b"\0")).await {
         Ok(()) => reception.finish().await,

@@ -1,27 +1,28 @@
-//! The way in: sockets, sessions, limits; a [`Submission`](crate::intake::Submission) out.
+//! The SMTP listeners: sockets, sessions and limits. Received messages go to [`intake`](crate::intake).
 //!
-//! * [`Listener`] one address: accepts, counts, hands out sessions, drains
-//! * [`settings`] what it is told
-//! * `visit` a connection before its first word: who it is, whether there is room, TLS from the first byte
-//! * `gate` how many sessions at once, in all and from one address; `proxy` who a balancer speaks for
-//! * `conversation` one client: drives the [`Session`](crate::smtp::Session) over a stream
-//! * [`access`] who may send here, and as whom; `authentication` AUTH; `guard` looks at the header first
-//! * `journal` what is otherwise where copies for the journal come in
-//! * `wire` reading and writing within deadlines; `stream` a socket, or TLS over one
-//! * `share` memory for headers, shared by all; `transaction` the envelope while it grows
-//! * `answers` what the doorway answers, as SMTP replies; [`tally`] what is counted
+//! * [`Listener`] one bound address: accepts connections, starts sessions, drains
+//! * [`settings`] its settings and limits
+//! * `visit` a new connection until the greeting: limits, PROXY header, implicit TLS
+//! * `gate` the limits on concurrent sessions; `proxy` the PROXY protocol
+//! * `conversation` one client's session: drives the [`Session`](crate::smtp::Session) over a stream
+//! * [`access`] who may relay, and from which addresses; `authentication` AUTH; `header_check` checks of
+//!   the message header
+//! * `journal` what differs on a listener for journal copies
+//! * `wire` reads and writes with deadlines; `stream` a socket, or TLS over one
+//! * `share` the memory limit for headers; `transaction` the envelope
+//! * `answers` the answers of intake as SMTP replies; [`tally`] metrics
 //!
-//! **Who may relay.** A client is known by the network it comes from, or by the names in a certificate of
-//! its own. Anyone is greeted and may open a transaction, so that a wrong set-up shows itself with a
-//! reply that says so; but every RCPT from somebody unknown gets 550 5.7.1, whatever the address looks like, ours included: this
-//! relay is the way out, not the way in.
+//! **Who may relay.** A client is known by its network, by a name in its certificate, or by AUTH. Every
+//! client is greeted and may open a transaction, so that a misconfigured one gets a reply that explains
+//! the problem. But every RCPT from an unknown client gets 550 5.7.1, even for an address in our own
+//! domains: the relay takes outgoing mail only.
 
 pub mod access;
 mod answers;
 mod authentication;
 mod conversation;
 mod gate;
-mod guard;
+mod header_check;
 mod journal;
 mod proxy;
 pub mod settings;
@@ -46,24 +47,24 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use visit::Visit;
 
-/// Becomes true when the relay is to drain. A dropped sender counts as true.
+/// Becomes true when the relay is to drain. If the sender is dropped, that means the same.
 pub type Shutdown = watch::Receiver<bool>;
 
-/// Connections the kernel may keep waiting for us.
+/// Length of the kernel's queue of connections not accepted yet.
 const BACKLOG: u32 = 4_096;
-/// How long to wait after `accept` failed (out of file descriptors, most likely).
+/// How long to wait after `accept` has failed, most likely because no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a message whose final dot came before the drain's end may take to be stored.
+/// How long storing a message may take whose final dot arrived before the drain ended.
 const COMMIT: Duration = Duration::from_mins(1);
 
-/// What the sessions of a listener share.
+/// What all sessions of a listener share.
 #[derive(Debug)]
-struct Place {
+struct Shared {
     settings: Settings,
     options: Arc<Options>,
 }
 
-impl Place {
+impl Shared {
     fn new(settings: Settings) -> Arc<Self> {
         let options = Arc::new(Options {
             hostname: settings.hostname.clone(),
@@ -81,17 +82,17 @@ impl Place {
     }
 }
 
-/// One bound address.
+/// A bound address that accepts SMTP connections.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    place: Arc<RwLock<Arc<Place>>>,
+    shared: Arc<RwLock<Arc<Shared>>>,
     asks: mpsc::Receiver<Ask>,
     asked: mpsc::Sender<Ask>,
 }
 
-/// Whether connections are being accepted: answered by the loop that accepts them.
+/// A question to the accept loop: does it accept connections?
 type Ask = oneshot::Sender<bool>;
 
 /// Asks a running listener whether it accepts connections. Clones ask the same listener.
@@ -107,8 +108,8 @@ impl Alive {
         self.address
     }
 
-    /// True once the listener itself says so; one that ended says nothing, one that is out of file
-    /// descriptors says no.
+    /// Asks the accept loop. False if the loop has ended or cannot accept, for example because no file
+    /// descriptor is free.
     pub async fn accepts(&self) -> bool {
         let (answer, answered) = oneshot::channel();
         self.asks.send(answer).await.is_ok() && answered.await.unwrap_or(false)
@@ -117,20 +118,20 @@ impl Alive {
 
 /// Changes a running listener's settings, for a reload.
 #[derive(Clone, Debug)]
-pub struct Reload(Arc<RwLock<Arc<Place>>>);
+pub struct Reload(Arc<RwLock<Arc<Shared>>>);
 
 impl Reload {
-    /// Sessions that begin from now on go by these settings. The address stays as it was bound.
+    /// Applies these settings to sessions that start from now on. The bound address does not change.
     pub fn settings(&self, settings: Settings) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Place::new(settings);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Shared::new(settings);
     }
 }
 
 impl Listener {
-    /// Binds and listens, so that clients may connect from now on. Must be called within a runtime.
+    /// Binds and listens: clients can connect from now on. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// The address is in use, not ours, or needs a privilege.
+    /// The address is in use or not local, or binding it needs a privilege.
     pub fn bind(settings: Settings) -> io::Result<Self> {
         let socket = if settings.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
@@ -138,17 +139,17 @@ impl Listener {
         let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;
         let (asked, asks) = mpsc::channel(8);
-        Ok(Self { socket, address, place: Arc::new(RwLock::new(Place::new(settings))), asks, asked })
+        Ok(Self { socket, address, shared: Arc::new(RwLock::new(Shared::new(settings))), asks, asked })
     }
 
-    /// What was bound; with the real port where the settings said 0.
+    /// The bound address, with the actual port if the settings said 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// A handle to change the settings while it runs.
     pub fn reload(&self) -> Reload {
-        Reload(Arc::clone(&self.place))
+        Reload(Arc::clone(&self.shared))
     }
 
     /// A handle to ask whether it accepts connections.
@@ -156,12 +157,13 @@ impl Listener {
         Alive { address: self.address, asks: self.asked.clone() }
     }
 
-    /// Serves until `shutdown`, then drains: no new connections, 421 4.3.2 to sessions that wait for a
-    /// command, content under way may end within `limits.drain`. Returns when all sessions are over.
+    /// Serves until `shutdown`, then drains: it accepts no new connections, sends 421 4.3.2 to sessions that
+    /// wait for a command, and gives messages being received `limits.drain` to end. Returns when all
+    /// sessions have ended.
     pub async fn run(mut self, doorway: Arc<dyn Doorway>, mut shutdown: Shutdown) {
         let sessions_open = {
-            let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
-            place.settings.tally.sessions.clone()
+            let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+            shared.settings.tally.sessions.clone()
         };
         let gate = Arc::new(Gate::new(sessions_open));
         let mut sessions = JoinSet::new();
@@ -171,13 +173,13 @@ impl Listener {
             tokio::select! {
                 () = stopped(&mut shutdown) => break,
                 Some(ended) = sessions.join_next() => report(ended),
-                // Whoever asked may have stopped waiting.
+                // The receiver may be gone already.
                 Some(answer) = self.asks.recv() => drop(answer.send(accepts)),
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, peer)) => {
                         accepts = true;
-                        let place = Arc::clone(&self.place.read().unwrap_or_else(PoisonError::into_inner));
-                        let visit = Visit { stream, peer, place, shutdown: sessions_shutdown.clone() };
+                        let shared = Arc::clone(&self.shared.read().unwrap_or_else(PoisonError::into_inner));
+                        let visit = Visit { stream, peer, shared, shutdown: sessions_shutdown.clone() };
                         if let Some(session) = visit.admit(&gate, &doorway) {
                             sessions.spawn(session);
                         }
@@ -191,20 +193,20 @@ impl Listener {
             }
         }
         drop((self.socket, self.asks));
-        let limit = self.place.read().unwrap_or_else(PoisonError::into_inner).settings.limits.drain + COMMIT;
+        let limit = self.shared.read().unwrap_or_else(PoisonError::into_inner).settings.limits.drain + COMMIT;
         let all = async {
             while let Some(ended) = sessions.join_next().await {
                 report(ended);
             }
         };
         if tokio::time::timeout(limit, all).await.is_err() {
-            tracing::warn!(address = %self.address, left = sessions.len(), "sessions broken off at the drain's end");
+            tracing::warn!(address = %self.address, left = sessions.len(), "sessions aborted at the end of the drain");
             sessions.shutdown().await;
         }
     }
 }
 
-/// Waits until the relay is to drain, or nobody is left to say so.
+/// Waits until the relay is to drain.
 async fn stopped(shutdown: &mut Shutdown) {
     drop(shutdown.wait_for(|stop| *stop).await);
 }
@@ -213,6 +215,6 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!(%error, "a session ended in a panic");
+        tracing::error!(%error, "a session panicked");
     }
 }

@@ -1,36 +1,37 @@
-//! The PROXY protocol, versions 1 and 2: a balancer in front of us says who the client is.
+//! The PROXY protocol, versions 1 and 2: a load balancer in front of us tells the client's address.
 //!
-//! The header is read from configured balancers only, and from them it must come: anybody else who sends
-//! one is a client that speaks before the greeting. Nothing behind the header is read.
+//! The header is read only from configured load balancers, which must send it. Any other client that
+//! sends one is refused for speaking before the greeting. Nothing after the header is consumed.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How version 2 begins.
+/// The signature at the start of version 2.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// Longest header of version 1, CRLF included.
+/// Longest header of version 1 in octets, CRLF included.
 const LONGEST_V1: usize = 107;
-/// Most octets of addresses and extensions of version 2; its length field could say 65,535.
+/// Most octets accepted after the fixed part of version 2. Its length field allows 65,535.
 const LONGEST_V2: usize = 4_096;
 
-/// Why a connection from a balancer is of no use.
+/// Why a PROXY header was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadProxy {
-    /// It does not begin as either version does.
-    #[error("no PROXY header came first")]
+    /// The input begins like neither version.
+    #[error("no PROXY header at the start of the connection")]
     Missing,
-    /// It begins well.
-    #[error("a broken PROXY header: {0}")]
+    /// The header is malformed.
+    #[error("malformed PROXY header: {0}")]
     Broken(&'static str),
-    /// The connection.
+    /// The connection failed or was closed.
     #[error("the connection ended before the PROXY header did: {0}")]
     Gone(#[from] io::Error),
 }
 
-/// Reads the header. `None`: the balancer speaks for itself, or does not know who the client is.
+/// Reads the header; returns the client's address. `None` if the load balancer connects on its own
+/// behalf (a health check) or does not know the client.
 pub(super) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<SocketAddr>, BadProxy> {
-    // Both versions are longer than this, so nothing that follows is read.
+    // Both versions are longer than this, so it does not read beyond the header.
     let mut start = [0; SIGNATURE.len()];
     stream.read_exact(&mut start).await?;
     if start == SIGNATURE {
@@ -42,7 +43,7 @@ pub(super) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<
     Err(BadProxy::Missing)
 }
 
-/// Version 1: a line of text. Octet by octet, for what follows is not ours; it is short.
+/// Version 1: a line of text. Read octet by octet, so as not to read beyond it.
 async fn first<S: AsyncRead + Unpin>(stream: &mut S, start: &[u8]) -> Result<Option<SocketAddr>, BadProxy> {
     let mut line = start.to_vec();
     while !line.ends_with(b"\r\n") {
@@ -59,7 +60,7 @@ fn first_line(text: &str) -> Result<Option<SocketAddr>, BadProxy> {
     let words: Vec<&str> = text.split(' ').collect();
     let broken = || BadProxy::Broken("it is not PROXY TCP4|TCP6 SOURCE DESTINATION PORT PORT");
     let [_, family, source, destination, port, to_port] = words[..] else {
-        // What follows UNKNOWN is to be ignored.
+        // The specification says to ignore what follows UNKNOWN.
         return if words.get(1) == Some(&"UNKNOWN") { Ok(None) } else { Err(broken()) };
     };
     if family == "UNKNOWN" {
@@ -115,7 +116,7 @@ fn second_address(family: u8, rest: &[u8]) -> Result<Option<SocketAddr>, BadProx
             let port = port(32).filter(|_| rest.len() >= 36).ok_or_else(short)?;
             Ok(Some(SocketAddr::new(octets.into(), port)))
         }
-        // Unspecified, and Unix sockets: no address that could be allowed.
+        // Unspecified and Unix sockets have no IP address.
         0x00 | 0x31 | 0x32 => Ok(None),
         _ => Err(BadProxy::Broken("it is not about TCP")),
     }
@@ -156,23 +157,23 @@ mod tests {
             (b"PROXY TCP6 2001:db8::7 2001:db8::1 99 25\r\n".to_vec(), "[2001:db8::7]:99"),
             (b"PROXY UNKNOWN\r\n".to_vec(), "none"),
             (b"PROXY UNKNOWN a b c d\r\n".to_vec(), "none"),
-            (b"PROXY TCP4 2001:db8::7 2001:db8::1 99 25\r\n".to_vec(), "! a broken"),
-            (b"PROXY TCP4 192.0.2.7 198.51.100.1 4097\r\n".to_vec(), "! a broken"),
-            (b"PROXY TCP4 192.0.2.7 198.51.100.1 70000 25\r\n".to_vec(), "! a broken"),
-            (b"PROXY TCP4 192.0.2.7 198.51.100.1 +1 25\r\n".to_vec(), "! a broken"),
-            (b"PROXY TCP4  192.0.2.7 198.51.100.1 1 25\r\n".to_vec(), "! a broken"),
-            (b"PROXY UDP4 192.0.2.7 198.51.100.1 1 25\r\n".to_vec(), "! a broken"),
-            ([&b"PROXY TCP4 "[..], &[b'1'; 200], b"\r\n"].concat(), "! a broken"),
+            (b"PROXY TCP4 2001:db8::7 2001:db8::1 99 25\r\n".to_vec(), "! malformed"),
+            (b"PROXY TCP4 192.0.2.7 198.51.100.1 4097\r\n".to_vec(), "! malformed"),
+            (b"PROXY TCP4 192.0.2.7 198.51.100.1 70000 25\r\n".to_vec(), "! malformed"),
+            (b"PROXY TCP4 192.0.2.7 198.51.100.1 +1 25\r\n".to_vec(), "! malformed"),
+            (b"PROXY TCP4  192.0.2.7 198.51.100.1 1 25\r\n".to_vec(), "! malformed"),
+            (b"PROXY UDP4 192.0.2.7 198.51.100.1 1 25\r\n".to_vec(), "! malformed"),
+            ([&b"PROXY TCP4 "[..], &[b'1'; 200], b"\r\n"].concat(), "! malformed"),
             (v2(0x21, 0x11, &four), "192.0.2.7:4097"),
             (v2(0x21, 0x11, &extended), "192.0.2.7:4097"),
             (v2(0x21, 0x21, &six), "[2001:db8::7]:99"),
             (v2(0x20, 0x00, &[]), "none"),
             (v2(0x21, 0x00, &[]), "none"),
             (v2(0x21, 0x31, &[0; 216]), "none"),
-            (v2(0x21, 0x12, &four), "! a broken"),
-            (v2(0x21, 0x11, &four[..11]), "! a broken"),
-            (v2(0x11, 0x11, &four), "! a broken"),
-            (v2(0x21, 0x11, &[0; 5_000]), "! a broken"),
+            (v2(0x21, 0x12, &four), "! malformed"),
+            (v2(0x21, 0x11, &four[..11]), "! malformed"),
+            (v2(0x11, 0x11, &four), "! malformed"),
+            (v2(0x21, 0x11, &[0; 5_000]), "! malformed"),
             (b"EHLO client.example\r\n".to_vec(), "! no PROXY header"),
         ];
         for (header, expected) in cases {

@@ -1,4 +1,4 @@
-//! What a listener is told, and everything that is bounded in a session.
+//! The settings of a listener and the limits of its sessions.
 
 use super::access::Access;
 use super::tally::Tally;
@@ -8,101 +8,103 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a listener needs to know.
+/// The settings of a listener.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What it takes mail for.
+    /// What the received mail is for.
     pub role: Role,
-    /// What it binds; port 0 takes a free one.
+    /// The address to bind; port 0 means any free port.
     pub address: SocketAddr,
-    /// Our name, in the greeting and the reply to EHLO.
+    /// Our host name, used in the greeting and the reply to EHLO.
     pub hostname: String,
-    /// Where `<postmaster>` without a domain is delivered: our first domain, else our host's name.
+    /// The domain added to `<postmaster>`: our first domain, or our host name if there is none.
     pub postmaster_domain: String,
     /// Networks that may relay.
     pub allow: Vec<IpNet>,
-    /// Networks whose bare LF in content is made CRLF. From anywhere else it is 550 5.5.2.
+    /// Networks whose bare LFs in content become CRLF. Content from other clients with a bare LF gets
+    /// 550 5.5.2.
     pub allow_bare_lf: Vec<IpNet>,
-    /// Balancers that say in a PROXY header who the client is. From these networks it must come.
+    /// Networks of load balancers. Every connection from them must begin with a PROXY header.
     pub proxies: Vec<IpNet>,
-    /// How sessions are secured; `None` leaves them in plain text.
+    /// TLS; `None` offers none.
     pub tls: Option<Tls>,
-    /// Who may send, and as whom, beside the networks.
+    /// Access rules beyond the allowed networks.
     pub access: Access,
-    /// Bounds.
+    /// Limits.
     pub limits: Limits,
-    /// Where things are counted.
+    /// Metrics.
     pub tally: Tally,
 }
 
-/// What a listener takes mail for.
+/// What a listener's mail is for.
 #[derive(Clone, Debug, Default)]
 pub enum Role {
-    /// To relay it.
+    /// It is relayed.
     #[default]
     Relay,
-    /// To learn who wrote with whom, from copies that mail hosts send; nothing is relayed.
+    /// It consists of copies for the journal, from which the relay learns who wrote with whom. Nothing is
+    /// relayed.
     Journal {
-        /// Accounts that may: a copy is believed, so that not everybody with a password may send one.
+        /// Accounts that may send copies. Copies are trusted, so not every account may.
         users: Arc<[String]>,
     },
 }
 
-/// How sessions are secured.
+/// TLS on a listener.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// When.
+    /// When TLS begins.
     pub mode: TlsMode,
-    /// Who shakes hands.
+    /// Does the handshake.
     pub server: Server,
-    /// A client with a verified certificate that bears such a name may relay. Where there are none, no
-    /// certificate is asked for.
+    /// A client with a verified certificate for one of these names may relay. If the list is empty, no
+    /// client certificate is requested.
     pub client_names: Vec<NamePattern>,
 }
 
-/// When a session is secured.
+/// When TLS begins in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsMode {
-    /// When the client says STARTTLS.
+    /// When the client sends STARTTLS.
     Offered,
-    /// When the client says STARTTLS, and nothing is taken before.
+    /// When the client sends STARTTLS; MAIL is refused before.
     Required,
     /// From the first byte.
     Implicit,
 }
 
-/// Everything that is bounded in a session, by name.
+/// The limits of sessions. Sizes are in octets.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Largest message in octets: 552 5.3.4 above.
+    /// Largest message in octets; above, 552 5.3.4.
     pub size: u64,
-    /// How much of a message over `size` is read and thrown away before the connection is closed.
+    /// How many octets beyond `size` are read and discarded before the connection is closed.
     pub discard: u64,
-    /// Most recipients of one transaction: 452 4.5.3 above.
+    /// Most recipients of one transaction; above, 452 4.5.3.
     pub recipients: usize,
-    /// Most sessions at once: 421 4.7.0 above.
+    /// Most sessions at once; above, 421 4.7.0.
     pub sessions: usize,
-    /// Most sessions at once from one address: 421 4.7.0 above.
+    /// Most sessions at once from one client address; above, 421 4.7.0.
     pub sessions_per_client: usize,
-    /// Refused commands since the last accepted message: 421 4.7.0 above.
+    /// Most refused commands since the last accepted message; above, 421 4.7.0.
     pub errors: u32,
-    /// For one whole command to come (RFC 5321 §4.5.3.2.7), however slowly its octets drip in.
+    /// Timeout for one complete command (RFC 5321 §4.5.3.2.7).
     pub command: Duration,
-    /// For the next block of content to come (RFC 5321 §4.5.3.2.5).
+    /// Timeout for the next block of content (RFC 5321 §4.5.3.2.5).
     pub block: Duration,
-    /// What a message's content may take in all, before `least_rate` counts.
+    /// Timeout for the whole content of a message, extended according to `least_rate`.
     pub content: Duration,
-    /// Octets a second of content that buy more time than `content`.
+    /// Every `least_rate` octets of content received extend the `content` timeout by one second.
     pub least_rate: u64,
-    /// For a balancer's PROXY header to come.
+    /// Timeout for a load balancer's PROXY header.
     pub proxy: Duration,
-    /// For a TLS handshake.
+    /// Timeout for a TLS handshake.
     pub handshake: Duration,
-    /// For the client to take our replies.
+    /// Timeout for writing replies.
     pub reply: Duration,
-    /// For one session in all.
+    /// Longest duration of a session.
     pub session: Duration,
-    /// For content that is under way when the relay drains.
+    /// Timeout for content being received when a drain begins.
     pub drain: Duration,
 }
 

@@ -1,39 +1,40 @@
-//! What sessions share of memory for headers: a header is gathered whole before it can be read, so that many
-//! long ones at once would add up. A client beyond the share is told to come again.
+//! Limits the memory for headers being received, over all sessions. A header must be complete before it
+//! can be parsed, so many long headers at once could exhaust memory. Above the limit, a message is
+//! refused with a temporary error.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Octets of a header that no share is asked for: most headers are shorter.
+/// Octets of each header that do not count: most headers are shorter.
 const FREE: usize = 8 * 1024;
-/// One permit is good for so many octets.
+/// Octets per semaphore permit.
 const UNIT: usize = 1024;
-/// Octets beyond the free ones, over all sessions. Read, a header takes some fifteen times its length, most of
-/// it for mailboxes and texts, until its mail is over: this is 120 MiB then.
+/// Octets beyond `FREE` over all sessions. A parsed header takes about fifteen times its length until the
+/// message is finished, so this amounts to about 120 MiB of memory.
 const ALL: usize = 8 * 1024 * 1024;
 
 static SHARED: Semaphore = Semaphore::const_new(ALL / UNIT);
 
-/// The share of one message under way; given back when it is over.
+/// The memory reserved for one message. Dropping it releases the memory.
 #[derive(Debug)]
 pub(super) struct Share {
     of: &'static Semaphore,
     permits: Option<SemaphorePermit<'static>>,
     octets: usize,
     granted: usize,
-    /// How much of the header's end was seen: `\r\n\r\n`, or `\r\n` at the very beginning.
+    /// How many octets of `\r\n\r\n`, the end of the header, were matched so far.
     matched: usize,
     ended: bool,
 }
 
 impl Default for Share {
     fn default() -> Self {
-        // the line end of an imagined line before the first: an empty header ends at once
+        // As if a CRLF preceded the message, so that an initial `\r\n` ends an empty header.
         Self { of: &SHARED, permits: None, octets: 0, granted: FREE, matched: 2, ended: false }
     }
 }
 
 impl Share {
-    /// Takes in the next content. False when the header has grown beyond what is left for it.
+    /// Accounts for the next content. Returns false if no memory is left for the header.
     pub(super) fn grows(&mut self, content: &[u8]) -> bool {
         if self.ended {
             return true;

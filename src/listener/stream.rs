@@ -1,5 +1,5 @@
-//! What a session talks through: a socket, or TLS over one. What is large is boxed, so that a session in
-//! plain text does not pay for it.
+//! The stream of a session: a socket, or TLS over one. The TLS state is boxed, so that plain-text sessions
+//! stay small.
 
 use std::io;
 use std::pin::Pin;
@@ -13,12 +13,12 @@ use tokio_rustls::server::TlsStream;
 pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
-    /// Taken away for a handshake that did not end well.
+    /// The socket was taken out for a handshake that has not succeeded.
     Gone,
 }
 
 impl Stream {
-    /// The socket, if it is one in plain text.
+    /// Takes out the socket if the stream is in plain text.
     pub(super) fn take_plain(&mut self) -> Option<TcpStream> {
         match std::mem::replace(self, Self::Gone) {
             Self::Plain(stream) => Some(stream),

@@ -1,4 +1,4 @@
-//! The envelope while it grows, from MAIL to DATA.
+//! Builds the envelope from MAIL and RCPT.
 
 use crate::message::envelope::{Notify, Ret};
 use crate::message::{Address, Envelope, Recipient};
@@ -7,24 +7,24 @@ use crate::smtp::{Mail, Rcpt};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-/// Up to here a repeated recipient is looked for by going through the list.
+/// Up to this many recipients, duplicates are found by searching the list.
 const FEW: usize = 16;
 
-/// Why MAIL or RCPT is refused: code with enhanced code, and text.
+/// The reply that refuses MAIL or RCPT: code with enhanced code, and text.
 pub(super) type Refusal = (&'static str, String);
 
 /// One open transaction.
 #[derive(Debug)]
 pub(super) struct Transaction {
     envelope: Envelope,
-    /// Hashes of the same recipients, once they are more than a few: who is not among them is new. The
-    /// addresses themselves are not kept twice.
+    /// Hashes of the recipients' addresses once there are more than [`FEW`]. A recipient whose hash is
+    /// missing is new. Storing hashes avoids a second copy of each address.
     known: HashSet<u64>,
     hasher: RandomState,
 }
 
 impl Transaction {
-    /// MAIL came.
+    /// Begins a transaction with MAIL.
     pub(super) fn open(mail: Mail) -> Result<Self, Refusal> {
         let sender = mail.sender.as_deref().map(Address::parse).transpose();
         let sender = sender.map_err(|error| ("501 5.1.7", error.to_string()))?;
@@ -43,7 +43,7 @@ impl Transaction {
         Ok(Self { envelope, known: HashSet::new(), hasher: RandomState::new() })
     }
 
-    /// RCPT came. A recipient named before is taken again and counts once.
+    /// Adds a recipient. A recipient that was already added is accepted and counted once.
     pub(super) fn add(&mut self, rcpt: Rcpt, postmaster_domain: &str, most: usize) -> Result<(), Refusal> {
         let address = match &rcpt.recipient {
             Some(text) => Address::parse(text),
@@ -78,12 +78,12 @@ impl Transaction {
         Ok(())
     }
 
-    /// Who sends; `None` is the null sender.
+    /// The sender address; `None` is the null sender.
     pub(super) fn sender(&self) -> Option<&Address> {
         self.envelope.sender.as_ref()
     }
 
-    /// DATA came: the envelope is complete.
+    /// Returns the complete envelope, at DATA.
     pub(super) fn close(self) -> Envelope {
         self.envelope
     }

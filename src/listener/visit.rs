@@ -1,10 +1,10 @@
-//! A connection before its first word: who it is, whether there is room, TLS where it comes first.
+//! A new connection until the greeting: connection limits, PROXY header, implicit TLS.
 
 use super::access::Admission;
 use super::conversation::{Client, Conversation};
 use super::gate::{Gate, Pass};
 use super::stream::Stream;
-use super::{Place, Settings, Shutdown, TlsMode, proxy, stopped};
+use super::{Settings, Shared, Shutdown, TlsMode, proxy, stopped};
 use crate::intake::Doorway;
 use crate::smtp::BareLf;
 use ipnet::IpNet;
@@ -18,22 +18,23 @@ const TOO_MANY: &[u8] = b"421 4.7.0 too many connections, try again later\r\n";
 pub(super) struct Visit {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) place: Arc<Place>,
+    pub(super) shared: Arc<Shared>,
     pub(super) shutdown: Shutdown,
 }
 
 impl Visit {
-    /// Lets the client in, if there is room and it waits its turn.
+    /// Admits the client if the connection limits allow it and it has not spoken before the greeting.
+    /// Returns the session to run.
     pub(super) fn admit(
         mut self,
         gate: &Arc<Gate>,
         doorway: &Arc<dyn Doorway>,
     ) -> Option<impl Future<Output = ()> + Send + 'static + use<>> {
         self.peer = SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port());
-        let settings = &self.place.settings;
+        let settings = &self.shared.settings;
         let proxied = among(&settings.proxies, self.peer.ip());
         let Some(mut pass) = gate.enter(settings.limits.sessions) else {
-            self.refuse("sessions", "too many sessions", TOO_MANY);
+            self.refuse("sessions", "connection limit reached", TOO_MANY);
             return None;
         };
         if !proxied && !self.fits(&mut pass, self.peer.ip()) {
@@ -49,16 +50,16 @@ impl Visit {
         let doorway = Arc::clone(doorway);
         Some(async move {
             let conversation = if direct {
-                let client = client(&self.place.settings, self.peer, true);
+                let client = client(&self.shared.settings, self.peer, true);
                 Some(Conversation::new(
                     Stream::Plain(self.stream),
                     client,
-                    self.place,
+                    self.shared,
                     doorway,
                     self.shutdown,
                 ))
             } else {
-                // Boxed: what goes before must not make every session's future larger.
+                // Boxed, so that the preparation does not make the future of every session larger.
                 Box::pin(self.prepare(proxied, &mut pass, doorway)).await
             };
             if let Some(conversation) = conversation {
@@ -68,7 +69,7 @@ impl Visit {
         })
     }
 
-    /// What comes before the greeting: the balancer's header, then the handshake.
+    /// Reads the PROXY header and does the TLS handshake, if these come before the greeting.
     async fn prepare(
         mut self,
         proxied: bool,
@@ -85,18 +86,19 @@ impl Visit {
                 return None;
             }
         }
-        let client = client(&self.place.settings, self.peer, known);
+        let client = client(&self.shared.settings, self.peer, known);
         let mut conversation =
-            Conversation::new(Stream::Plain(self.stream), client, self.place, doorway, self.shutdown);
+            Conversation::new(Stream::Plain(self.stream), client, self.shared, doorway, self.shutdown);
         if conversation.is_implicit() && conversation.shake_hands().await.is_err() {
             return None;
         }
         Some(conversation)
     }
 
-    /// The client's address, as the balancer says it.
+    /// The client's address from the PROXY header. The outer `None` means that the connection was refused,
+    /// the inner one that the load balancer did not tell the address.
     async fn announced(&mut self) -> Option<Option<SocketAddr>> {
-        let deadline = self.place.settings.limits.proxy;
+        let deadline = self.shared.settings.limits.proxy;
         let read = tokio::select! {
             biased;
             read = tokio::time::timeout(deadline, proxy::read(&mut self.stream)) => read,
@@ -105,52 +107,52 @@ impl Visit {
         let why = match read {
             Ok(Ok(address)) => return Some(address),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "no PROXY header came in time".to_owned(),
+            Err(_) => "the PROXY header timed out".to_owned(),
         };
         tracing::warn!(balancer = %self.peer, why, "refused");
-        self.place.settings.tally.refuse("proxy");
+        self.shared.settings.tally.refuse("proxy");
         None
     }
 
     fn is_implicit(&self) -> bool {
-        self.place.settings.tls.as_ref().is_some_and(|tls| tls.mode == TlsMode::Implicit)
+        self.shared.settings.tls.as_ref().is_some_and(|tls| tls.mode == TlsMode::Implicit)
     }
 
-    /// Whether there is room for one more of this client; says so if not.
+    /// Counts the session for this client; refuses it if the client has too many.
     fn fits(&self, pass: &mut Pass, client: IpAddr) -> bool {
-        let fits = pass.name(client, self.place.settings.limits.sessions_per_client);
+        let fits = pass.name(client, self.shared.settings.limits.sessions_per_client);
         if !fits {
-            self.refuse("sessions", "too many sessions", TOO_MANY);
+            self.refuse("sessions", "connection limit reached", TOO_MANY);
         }
         fits
     }
 
-    /// Whether the client waits for the greeting (RFC 5321 §4.3.1): who does not is a bot, or a confused
-    /// proxy. Says so if not.
+    /// Whether the client waits for the greeting (RFC 5321 §4.3.1). A client that does not is a bot or a
+    /// misconfigured proxy, and is refused.
     fn waits(&self) -> bool {
         let mut octet = [std::mem::MaybeUninit::uninit()];
         let early = matches!(socket2::SockRef::from(&self.stream).peek(&mut octet), Ok(1..));
         if early {
-            self.refuse("early", "spoke before the greeting", b"554 5.5.1 wait for the greeting\r\n");
+            self.refuse("early", "client spoke before the greeting", b"554 5.5.1 wait for the greeting\r\n");
         }
         !early
     }
 
-    /// One reply, if the socket takes it at once and could be understood.
+    /// Logs and counts a refused connection. In plain text it also sends a reply, without blocking.
     fn refuse(&self, reason: &'static str, why: &str, reply: &[u8]) {
         tracing::info!(client = %self.peer, why, "refused");
-        self.place.settings.tally.refuse(reason);
+        self.shared.settings.tally.refuse(reason);
         if self.is_implicit() {
             return;
         }
         if let Err(error) = socket2::SockRef::from(&self.stream).send(reply) {
-            tracing::debug!(client = %self.peer, %error, "cannot say why it is refused");
+            tracing::debug!(client = %self.peer, %error, "cannot send the refusal");
         }
     }
 }
 
-/// What the address alone says of a client. One whose address is not `known`, because the balancer did
-/// not say it, is in no network.
+/// The client, judged by its address alone. If the load balancer did not tell the address (`known` is
+/// false), the client belongs to no network.
 fn client(settings: &Settings, peer: SocketAddr, known: bool) -> Client {
     let in_one_of = |nets: &[IpNet]| known && among(nets, peer.ip());
     Client {
@@ -160,7 +162,7 @@ fn client(settings: &Settings, peer: SocketAddr, known: bool) -> Client {
         } else {
             Admission::Stranger
         },
-        // A copy goes nowhere, so that nobody can be made to read two mails in it.
+        // Journal copies are not relayed, so smuggling is no concern.
         bare_lf: if settings.role.is_journal() || in_one_of(&settings.allow_bare_lf) {
             BareLf::Normalise
         } else {

@@ -1,4 +1,4 @@
-//! Reading and writing within deadlines; an idle session owns no buffer.
+//! Reads and writes with deadlines. An idle session holds no buffer.
 
 use super::stream::Stream;
 use super::{Limits, Shutdown};
@@ -13,24 +13,24 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
-/// A read that may turn out to be small: it goes by way of the stack, and takes memory only for what
-/// came. A pipelined transaction of a usual message fits.
+/// Size of the stack buffer of a normal read, in octets. Only what was received is then copied to the
+/// heap. A pipelined transaction of a usual message fits.
 const SMALL: usize = 16 * 1024;
-/// A read within content that comes fast: straight into a buffer that is handed on.
+/// Size of a read while content arrives fast, in octets. It goes directly into the heap buffer.
 const LARGE: usize = 64 * 1024;
-/// After our last words: so much, and so long, is read and thrown away. Closing a socket with unread
-/// input would reset the connection, and the client might never see those words.
+/// Most octets, and the longest time, to read and discard after the final reply. Closing a socket with
+/// unread input resets the connection, and the client might not get that reply.
 const LINGER_OCTETS: usize = 1 << 20;
 const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Why there is nothing more to read or write.
+/// Why a session cannot continue.
 #[derive(Debug)]
 pub(super) enum Over {
-    /// The client closed, or the connection broke.
+    /// The client closed the connection, or it failed.
     Gone,
-    /// The client was too slow.
+    /// A deadline passed.
     TimedOut,
-    /// The relay drains.
+    /// The relay is draining.
     Drained,
 }
 
@@ -40,12 +40,12 @@ impl From<io::Error> for Over {
     }
 }
 
-/// How long the next read may take, and what it is for.
+/// The deadline of the next read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// Until then.
+    /// When the read times out.
     pub(super) deadline: Instant,
-    /// Content is under way: a drain lets it end.
+    /// Whether content is being received. A drain lets it finish.
     pub(super) in_content: bool,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Wire {
     stream: Stream,
     shutdown: Shutdown,
     drain_by: Option<Instant>,
-    /// The last read filled its buffer: more is waiting.
+    /// Whether the last read filled its buffer, so that more input is probably waiting.
     fast: bool,
 }
 
@@ -64,23 +64,23 @@ impl Wire {
         Self { stream, shutdown, drain_by: None, fast: false }
     }
 
-    /// The socket, for a handshake; `None` when it is not in plain text.
+    /// Takes out the socket for a handshake; `None` if TLS is in use already.
     pub(super) fn take_plain(&mut self) -> Option<TcpStream> {
         self.stream.take_plain()
     }
 
-    /// Whether the relay drains.
+    /// A receiver that tells when the relay drains.
     pub(super) fn shutdown(&self) -> Shutdown {
         self.shutdown.clone()
     }
 
-    /// From now on octets go through TLS.
+    /// Continues over TLS.
     pub(super) fn secure(&mut self, stream: Box<TlsStream<TcpStream>>) {
         self.stream = Stream::Tls(stream);
         self.fast = false;
     }
 
-    /// Appends what comes next to `input`.
+    /// Reads once and appends to `input`.
     pub(super) async fn read(
         &mut self,
         input: &mut BytesMut,
@@ -129,7 +129,7 @@ impl Wire {
         }
     }
 
-    /// Closes so that what was written last arrives.
+    /// Closes the connection after the client had a chance to read the final reply.
     pub(super) async fn close(mut self) {
         let rest = async {
             self.stream.shutdown().await?;
@@ -144,12 +144,12 @@ impl Wire {
             io::Result::Ok(())
         };
         if !matches!(timeout(LINGER, rest).await, Ok(Ok(()))) {
-            tracing::debug!("the client did not close after our last words");
+            tracing::debug!("the client did not close the connection after the final reply");
         }
     }
 }
 
-/// One read to the end of `input`. Cancel safe: nothing is lost when it is dropped.
+/// Reads once and appends to `input`. Cancel safe: no input is lost if the future is dropped.
 async fn fill<S: AsyncRead + Unpin>(stream: &mut S, input: &mut BytesMut, large: bool) -> io::Result<usize> {
     if large {
         input.reserve(LARGE);
@@ -162,7 +162,8 @@ async fn skip<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<usize> {
     small_read(stream, |_| ()).await
 }
 
-/// The buffer lives on the stack of the poll, not in the future: a task that waits does not keep it.
+/// Reads through a buffer on the stack of `poll`. It is not part of the future, so a waiting task does
+/// not hold it.
 async fn small_read<S: AsyncRead + Unpin>(stream: &mut S, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
     poll_fn(|context| {
         let mut octets = [MaybeUninit::uninit(); SMALL];

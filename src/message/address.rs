@@ -1,4 +1,4 @@
-//! Addresses: read from header fields and from the envelope, compared by key, delivered as written.
+//! Mail addresses from header fields and from the envelope: compared by key, delivered as written.
 
 mod cross;
 mod lex;
@@ -14,34 +14,40 @@ pub use name::names_another;
 use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};
 
-/// One mailbox address (`local@domain`), as it was written, with the key it is compared by.
+/// One mailbox address (`local@domain`) as it was written, with the key by which it is compared.
 ///
-/// Two addresses are equal when their keys are (`docs/MAIL.md` §5 "comparing"): domain as a lower-case
-/// A-label; local part unquoted, NFC, case-folded. Only the parser makes one, or what the parser made
-/// once and the store kept ([`Self::stored`]); serde reads the latter.
+/// Two addresses are equal if their keys are (`docs/MAIL.md` §5): the domain as a lower-case A-label, the
+/// local part unquoted, NFC and case-folded. Only the parser constructs one; [`Self::stored`] (which serde
+/// uses) reads back what the parser accepted earlier.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address {
-    /// As written, without comments and folding: what is delivered to.
+    /// As written, without comments and folding. Mail is delivered to this form.
     text: String,
-    /// Where the last `@` outside quotes stands in `text`.
+    /// Position of the last `@` outside quotes in `text`.
     at: usize,
     /// `local@domain` in comparison form.
     key: String,
 }
 
 impl Address {
-    /// Reads one bare address (`local@domain`, quoted local parts and address literals allowed;
-    /// `a..b.@example.jp` too, for Japanese carriers issued such addresses). No display name, no
-    /// comment, no angle brackets, no control characters.
+    /// Parses one bare address: `local@domain`. Quoted local parts and address literals are allowed, and so
+    /// is `a..b.@example.jp`, because Japanese carriers issued such addresses. Display names, comments, angle
+    /// brackets and control characters are not allowed.
+    ///
+    /// # Errors
+    /// The text is not an address (RFC 5321 §4.1.2, RFC 6531), or it is too long.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let fail = |why| AddressError { text: printable(text), why };
         let (at, key) = spell::read(text).map_err(fail)?;
         Ok(Self { text: text.to_owned(), at, key })
     }
 
-    /// Reads back what was parsed when it came. The grammar for what comes may have become stricter since:
-    /// mail that was accepted is delivered all the same. Never for what a client or a file says.
+    /// Reads back an address that was accepted earlier. The input grammar may have become stricter since
+    /// then, and accepted mail must still be delivered. Never use it for what a client or a file says.
+    ///
+    /// # Errors
+    /// There is no `@` between two parts, or there is a control character.
     pub fn stored(text: &str) -> Result<Self, AddressError> {
         let (at, key) = match spell::read(text) {
             Ok(read) => read,
@@ -50,7 +56,7 @@ impl Address {
         Ok(Self { text: text.to_owned(), at, key })
     }
 
-    /// As written: what is delivered to.
+    /// The address as written: mail is delivered to this form.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -80,7 +86,8 @@ impl Address {
         self.key.rsplit_once('@').map_or("", |(local, _)| local)
     }
 
-    /// Whether it is at this domain (lower-case A-labels); `*.` stands for all below one.
+    /// Whether the address is at this domain (lower-case A-labels). `*.example.jp` stands for all subdomains,
+    /// not for the domain itself.
     pub fn is_at(&self, domain: &str) -> bool {
         let own = self.domain_key();
         match domain.strip_prefix("*.") {
@@ -141,54 +148,53 @@ impl From<Address> for String {
     }
 }
 
-/// Why a text is no address.
+/// Why a text is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no mail address: {why}")]
+#[error("`{text}` is not a mail address: {why}")]
 pub struct AddressError {
-    /// What was read.
+    /// The text.
     pub text: String,
-    /// What is wrong with it, in words.
+    /// What is wrong with it.
     pub why: &'static str,
 }
 
-/// A mailbox as it stands in a header field: an address, perhaps with a display name.
+/// A mailbox in a header field: an address, perhaps with a display name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailbox {
     /// The address.
     pub address: Address,
     /// The display name, decoded (RFC 2047), `None` when there is none.
     pub name: Option<String>,
-    /// The mailbox's own bytes, comments removed, unfolded to one line, encoded-words kept:
-    /// `"Yamada" <y@example.jp>`. What a copy's To is built from.
+    /// The bytes of the mailbox, without comments, unfolded to one line, encoded-words kept: `"Yamada"
+    /// <y@example.jp>`. The To of a copy is built from it.
     pub raw: Vec<u8>,
-    /// Whether `raw` may be used in a copy: the display name holds no address other than its own
-    /// (looked at decoded), no control characters, no raw 8-bit that is not UTF-8.
-    /// When false a copy uses the bare address.
+    /// Whether a copy may use `raw`: the decoded display name contains no other address, no control
+    /// characters, and no 8-bit octets that are not UTF-8. If false, a copy uses the bare address.
     pub name_is_safe: bool,
 }
 
-/// All mailboxes of one address field, and what was odd about it.
+/// All mailboxes of one address field, and what could not be read reliably.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressList {
     /// Every mailbox, groups flattened, in order.
     pub mailboxes: Vec<Mailbox>,
-    /// What could not be read for certain. Any entry is a reason to hold.
+    /// What could not be read reliably. Any entry is a reason to hold the message.
     pub problems: Vec<AddressProblem>,
 }
 
-/// Something in an address field that could not be read for certain.
+/// A part of an address field that could not be read reliably.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{why} (at byte {at}: `{excerpt}`)")]
 pub struct AddressProblem {
     /// Byte offset in the field's body.
     pub at: usize,
-    /// A few characters from there, made printable.
+    /// The first characters from there, made printable.
     pub excerpt: String,
-    /// What is wrong, in words.
+    /// What is wrong.
     pub why: String,
 }
 
-/// The first characters of a text, controls and invisible characters replaced, for error messages.
+/// The first characters of a text for error messages; control and invisible characters are replaced.
 fn printable(text: &str) -> String {
     text.chars().take(60).map(|c| if spell::is_invisible(c) { '\u{fffd}' } else { c }).collect()
 }

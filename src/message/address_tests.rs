@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
-/// The addresses of a list, as text, with the number of problems.
+/// The addresses of a list as text, with the number of problems.
 fn read(body: &[u8]) -> (Vec<String>, usize) {
     let list = parse_list(body);
     let addresses = list.mailboxes.iter().map(|mailbox| mailbox.address.to_string()).collect();
@@ -112,7 +112,7 @@ fn lists_as_clients_write_them() {
         ("a..b.@docomo.ne.jp, <.c@ezweb.ne.jp>", &["a..b.@docomo.ne.jp", ".c@ezweb.ne.jp"]),
         ("u@[192.0.2.1], <v@[IPv6:2001:db8::1]>", &["u@[192.0.2.1]", "v@[IPv6:2001:db8::1]"]),
         ("\"a b\"@x.jp, <\"a..b.\"@docomo.ne.jp>", &["\"a b\"@x.jp", "\"a..b.\"@docomo.ne.jp"]),
-        // Empty elements, obsolete but harmless.
+        // Empty elements: obsolete syntax, harmless.
         (",a@x.jp,, ,b@y.jp,", &["a@x.jp", "b@y.jp"]),
         // CFWS around dots and `@`, routes.
         ("a . b @ c . jp, <d(x)@(y)e.jp>", &["a.b@c.jp", "d@e.jp"]),
@@ -123,7 +123,7 @@ fn lists_as_clients_write_them() {
         ("Undisclosed recipients:", &[]),
         ("A: a@x.jp;, c@z.jp, B: b@y.jp, d@y.jp;", &["a@x.jp", "c@z.jp", "b@y.jp", "d@y.jp"]),
         ("A:(empty);, a@x.jp", &["a@x.jp"]),
-        // As Outlook users type.
+        // As Outlook users type them.
         ("a@x.jp; b@y.jp;", &["a@x.jp", "b@y.jp"]),
         ("Taro <a@x.jp>; Jiro <b@y.jp>", &["a@x.jp", "b@y.jp"]),
         ("山田@例え.jp, <δοκιμή@παράδειγμα.gr>", &["山田@例え.jp", "δοκιμή@παράδειγμα.gr"]),
@@ -261,7 +261,7 @@ fn names_are_decoded_and_judged() {
 
 #[test]
 fn other_readers_disagree_only_where_it_matters() {
-    // An address that only a reader who does not know raw ISO-2022-JP would see.
+    // An address that only a reader without ISO-2022-JP would see.
     let ours = parse_list(b"a@x.jp");
     assert!(cross_check(b"a@x.jp, b@y.jp", &ours).is_some());
     let ours = parse_list(b"a@x.jp, b@y.jp");
@@ -269,7 +269,7 @@ fn other_readers_disagree_only_where_it_matters() {
     assert_eq!(cross_check(b"a@x.jp, b@y.jp", &ours), None);
 }
 
-/// Real-looking mail of the usual clients: read without a doubt, but for the two that are broken.
+/// Realistic mail of the usual clients is read without problems, except for the two that are broken.
 #[test]
 fn the_corpus_is_read_without_doubts() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus");
@@ -297,7 +297,7 @@ fn the_corpus_is_read_without_doubts() {
     assert!(fields > 80);
 }
 
-/// As a mailing to a whole membership looks: a folded To, names in ISO-2022-JP.
+/// A mailing to a whole membership: a folded To, names in ISO-2022-JP.
 fn large_to(count: usize) -> String {
     let mut to = String::new();
     for index in 0..count {
@@ -407,11 +407,11 @@ proptest! {
         let found: Vec<&str> = list.mailboxes.iter().map(|mailbox| mailbox.address.as_str()).collect();
         let expected: Vec<&str> = entries.iter().map(|(_, address, _)| address.as_str()).collect();
         prop_assert_eq!(found, expected);
-        // Specials within a quoted local part are read otherwise by others: that doubt is real.
+        // Other readers read special characters in a quoted local part differently: that problem is real.
         if !entries.iter().any(|(_, address, _)| address.starts_with('"')) {
             prop_assert_eq!(cross_check(body.as_bytes(), &list), None);
         }
-        // What a copy's To would be built from reads the same.
+        // What the To of a copy is built from parses to the same address.
         let raws: Vec<&[u8]> = list.mailboxes.iter().map(|mailbox| mailbox.raw.as_slice()).collect();
         let again = parse_list(&raws.join(&b", "[..]));
         prop_assert_eq!(again.mailboxes, list.mailboxes);
@@ -422,7 +422,7 @@ proptest! {
     fn whatever_has_an_at_is_found_or_doubted(body in "([ab]|@|\\.|<|>|\"|\\(|\\)|,|;|:| |\\\\|x\\.jp){0,24}") {
         let list = parse_list(body.as_bytes());
         if body.contains('@') && list.mailboxes.is_empty() && list.problems.is_empty() {
-            // Only a comment may hide an `@`.
+            // An `@` may be missed only inside a comment.
             prop_assert!(body.contains('('), "{}", body);
         }
     }

@@ -1,12 +1,13 @@
-//! Character sets: one table of their names, and how each is read, for headers, bodies, file names and
-//! encoded-words alike. What one reader of ours knows, every one does.
+//! Character sets: one table of their names and one decoder for each, shared by headers, bodies, file names
+//! and encoded-words.
 //!
-//! Known is every name of the Encoding Standard, of Python's codecs, and the code pages that mail from
+//! The table has every name of the Encoding Standard and of Python's codecs, and the code pages of older and
+//! larger systems.
 //! older and larger systems is written in.
-//!
-//! * [`names`] which name means what
-//! * [`decoder`] octets in as they come, text out
-//! * [`shifted`] ISO-2022 and HZ, which change their set within the text; [`johab`]; [`utf7`]
+//! * [`names`] what each name means
+//! * [`decoder`] streaming decoders: octets in, text out
+//! * [`shifted`] ISO-2022 and HZ, which switch between sets within the text; [`johab`]; [`utf7`]
+//! * [`tables`] single-octet sets that the Encoding Standard does not have, such as EBCDIC
 //! * [`tables`] sets of one octet a character that the Encoding Standard leaves out, EBCDIC among them
 
 mod added;
@@ -22,7 +23,7 @@ mod utf7;
 pub use decoder::Decoder;
 use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GBK, SHIFT_JIS, UTF_8};
 
-/// Longest name that is looked at.
+/// Longest name that is looked up.
 pub(crate) const LONGEST_NAME: usize = 64;
 
 /// A character set.
@@ -31,11 +32,11 @@ pub struct Charset(Kind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// ASCII by name; octets beyond it may be anything.
+    /// Declared as ASCII; octets outside ASCII may mean anything.
     Ascii,
-    /// One that the Encoding Standard has.
+    /// A set of the Encoding Standard.
     Standard(&'static Encoding),
-    /// A set of one octet a character, by its number in the table.
+    /// A single-octet set, by its index in the table.
     Table(usize),
     /// ISO-2022-JP, -KR, -CN with all their variants, and HZ.
     Shifted(shifted::Family),
@@ -48,9 +49,9 @@ enum Kind {
 impl Charset {
     /// UTF-8.
     pub const UTF_8: Self = Self(Kind::Standard(UTF_8));
-    /// ISO-2022-JP with everything that is written under its name.
+    /// ISO-2022-JP with all extensions that occur under its name.
     pub const ISO_2022_JP: Self = Self(Kind::Shifted(shifted::Family::Japanese));
-    /// What 8-bit text without a declared set may be, beside UTF-8.
+    /// Sets that 8-bit text without a declared set may be in, besides UTF-8.
     pub const GUESSES: [Self; 5] = [
         Self::ISO_2022_JP,
         Self(Kind::Standard(SHIFT_JIS)),
@@ -59,13 +60,13 @@ impl Charset {
         Self(Kind::Standard(BIG5)),
     ];
 
-    /// The set of this name. Case, blanks, quotes and punctuation do not matter; a language suffix
-    /// (RFC 2231 §5) is ignored.
+    /// Looks a set up by its name. Case, white space, quotes and punctuation are ignored, and so is a
+    /// language suffix (RFC 2231 §5).
     pub fn named(label: &[u8]) -> Option<Self> {
         names::find(label).map(Self)
     }
 
-    /// The set that a byte order mark shows.
+    /// The set that a byte order mark indicates.
     pub fn by_mark(head: &[u8]) -> Option<Self> {
         if let Some(wide) = decoder::Wide::by_mark(head) {
             return Some(Self(Kind::Wide(wide)));
@@ -73,7 +74,7 @@ impl Charset {
         head.starts_with(b"\xef\xbb\xbf").then_some(Self::UTF_8)
     }
 
-    /// The other order of octets, where the name leaves it open.
+    /// The opposite byte order, if the name leaves the order open.
     pub fn other_order(self) -> Option<Self> {
         match self.0 {
             Kind::Wide(wide) => wide.other_order().map(|wide| Self(Kind::Wide(wide))),
@@ -81,12 +82,12 @@ impl Charset {
         }
     }
 
-    /// Whether ASCII and UTF-8 are all that this name admits: such octets can be searched as they are.
+    /// Whether the name allows only ASCII and UTF-8, so that the octets can be searched directly.
     pub fn is_utf8_or_ascii(self) -> bool {
         matches!(self.0, Kind::Ascii) || self == Self::UTF_8
     }
 
-    /// Whether the set shifts by escape sequences (ISO-2022), so that pieces may not stand alone.
+    /// Whether the set switches by escape sequences (ISO-2022), so that pieces cannot be decoded alone.
     pub fn is_shifted(self) -> bool {
         matches!(self.0, Kind::Shifted(_))
     }
@@ -96,12 +97,12 @@ impl Charset {
         matches!(self.0, Kind::Wide(_))
     }
 
-    /// A decoder for octets as they come.
+    /// A streaming decoder.
     pub fn decoder(self) -> Decoder {
         Decoder::new(self.0)
     }
 
-    /// Decodes a whole text, with U+FFFD for what is malformed.
+    /// Decodes a whole text; malformed octets become U+FFFD.
     pub fn decode(self, bytes: &[u8]) -> String {
         if self == Self::UTF_8 {
             return String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
@@ -113,7 +114,7 @@ impl Charset {
     }
 }
 
-/// Every text that octets of no declared set may be meant as.
+/// Every plausible decoding of octets that have no declared set.
 pub fn readings(bytes: &[u8]) -> Vec<String> {
     let mut readings = vec![String::from_utf8_lossy(bytes).into_owned()];
     if !bytes.is_ascii() || bytes.contains(&0x1b) {
@@ -123,7 +124,8 @@ pub fn readings(bytes: &[u8]) -> Vec<String> {
     readings
 }
 
-/// An encoding for two octets of a national set, both in 21 to 7E, with their high bits set.
+/// The encoding of two-octet characters of a national set (both octets 21 to 7E) once their high bits are
+/// set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum National {
     Japanese,

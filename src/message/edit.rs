@@ -1,11 +1,11 @@
-//! Header edits: what a copy keeps of the original header block, byte for byte, and what is put in.
+//! Header edits: which bytes of the original header block a copy keeps, and which are inserted.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// A recipe that makes a copy's header block from the original's bytes. Small: neighbouring kept
-/// ranges are one, and only new fields carry bytes of their own.
+/// The edits that turn the original header block into that of a copy. They are compact: adjacent kept ranges
+/// are merged, and only new fields carry bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeaderEdits {
     steps: Vec<Step>,
@@ -17,24 +17,24 @@ enum Step {
     Insert(Vec<u8>),
 }
 
-/// The edits do not fit the header they are applied to: the two do not belong together.
+/// The edits refer to bytes beyond the header: they were made for another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("header edits reach beyond the header they are applied to")]
 pub struct EditsDoNotFit;
 
 impl HeaderEdits {
-    /// An empty recipe: nothing kept, nothing put in.
+    /// No edits: nothing kept, nothing inserted.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Keeps a range of the original's bytes next. A range that begins where the last one ended
-    /// becomes part of it.
+    /// Keeps this range of the original's bytes next. A range that begins where the last one ended is merged
+    /// with it.
     pub fn keep(&mut self, range: Range<usize>) {
         if range.start >= range.end {
             return;
         }
-        // A range that no 32 bits can tell lies beyond any header: `render` refuses it.
+        // A range that does not fit into 32 bits is beyond any header: `render` refuses it.
         let start = u32::try_from(range.start).unwrap_or(u32::MAX);
         let end = u32::try_from(range.end).unwrap_or(u32::MAX);
         if let Some(Step::Keep { end: last, .. }) = self.steps.last_mut()
@@ -46,7 +46,7 @@ impl HeaderEdits {
         self.steps.push(Step::Keep { start, end });
     }
 
-    /// Puts bytes in next: whole fields, each ending in CRLF.
+    /// Inserts bytes next: whole fields, each ending in CRLF.
     pub fn insert(&mut self, bytes: impl Into<Vec<u8>>) {
         let bytes = bytes.into();
         if bytes.is_empty() {
@@ -59,7 +59,10 @@ impl HeaderEdits {
         self.steps.push(Step::Insert(bytes));
     }
 
-    /// The copy's header block (without the empty line).
+    /// The copy's header block, without the empty line at its end.
+    ///
+    /// # Errors
+    /// The edits refer to bytes beyond `original`.
     pub fn render(&self, original: &[u8]) -> Result<Bytes, EditsDoNotFit> {
         let mut parts = Vec::with_capacity(self.steps.len());
         let mut length = 0;
@@ -82,7 +85,7 @@ impl HeaderEdits {
 }
 
 impl Step {
-    /// What the step gives, or `None` when it reaches beyond the original.
+    /// The bytes that the step gives, or `None` if it refers to bytes beyond the original.
     fn bytes<'a>(&'a self, original: &'a [u8]) -> Option<&'a [u8]> {
         match self {
             Self::Keep { start, end } => {

@@ -1,18 +1,18 @@
-//! Encoded text in header fields: encoded-words (RFC 2047), parameters (RFC 2045 §5.1 with the
-//! continuations and charsets of RFC 2231), and raw 8-bit as older clients still write it.
+//! Encoded text in header fields: encoded-words (RFC 2047), parameters (RFC 2045 §5.1, with the continuations
+//! and charsets of RFC 2231), and unencoded 8-bit text as older clients write it.
 //!
-//! Everything here is total: any bytes give some text, in linear time.
+//! All functions accept any input, return some text, and take linear time.
 
 use super::charset::{Charset, LONGEST_NAME};
 use encoding_rs::{EUC_JP, SHIFT_JIS};
 
-/// Most parameters (continuation segments counted one by one) that are read of one field.
+/// Maximum number of parameters read from one field; continuation segments are counted one by one.
 const MAX_PARAMETERS: usize = 2_000;
 
-/// Unfolds and decodes: every encoded-word becomes text, white space between two of them goes
-/// (RFC 2047 §6.2), and words of one charset are joined before they are decoded, for clients do split
-/// a multi-byte character between two words. Raw 8-bit is read by [`decode_raw`]. What is no
-/// encoded-word, or has a charset nobody knows, stays as it was written.
+/// Unfolds and decodes. Every encoded-word becomes text, and white space between two of them is dropped (RFC
+/// 2047 §6.2). Adjacent words of one charset are joined before decoding, because clients do split multi-byte
+/// characters between two words. Unencoded 8-bit text is read by [`decode_raw`]. What is not an encoded-word,
+/// or has an unknown charset, is left as it was written.
 pub fn decode_words(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut run = Run::default();
@@ -37,8 +37,8 @@ pub fn decode_words(text: &[u8]) -> String {
     out
 }
 
-/// Raw bytes as text: UTF-8 where valid, else ISO-2022-JP by its escapes, else whichever of EUC-JP
-/// and `Shift_JIS` reads them without a fault; else UTF-8 with U+FFFD for stray bytes.
+/// Decodes unlabelled bytes: UTF-8 if valid, else ISO-2022-JP if there are escapes, else whichever of EUC-JP
+/// and `Shift_JIS` decodes them without errors; else UTF-8 with U+FFFD for invalid bytes.
 pub fn decode_raw(bytes: &[u8]) -> String {
     if bytes.contains(&0x1b) && bytes.is_ascii() {
         return Charset::ISO_2022_JP.decode(bytes);
@@ -49,7 +49,7 @@ pub fn decode_raw(bytes: &[u8]) -> String {
     let euc = EUC_JP.decode_without_bom_handling_and_without_replacement(bytes);
     let sjis = SHIFT_JIS.decode_without_bom_handling_and_without_replacement(bytes);
     match (euc, sjis) {
-        // Both read it: one that gives half-width katakana is nearly always the wrong one.
+        // If both decode it, the one that gives half-width katakana is nearly always wrong.
         (Some(euc), Some(sjis)) => {
             if half_width(&sjis) >= half_width(&euc) { euc } else { sjis }.into_owned()
         }
@@ -62,7 +62,7 @@ fn half_width(text: &str) -> usize {
     text.chars().filter(|c| ('\u{ff61}'..='\u{ff9f}').contains(c)).count()
 }
 
-/// The length of the ISO-2022-JP shift sequence that `bytes` begins with; 0 when it begins with none.
+/// The length of the ISO-2022-JP shift sequence at the start of `bytes`; 0 if there is none.
 pub(super) fn shift_length(bytes: &[u8]) -> usize {
     match bytes {
         [0x1b, b'(', b'B' | b'J' | b'I', ..] | [0x1b, b'$', b'B' | b'@', ..] => 3,
@@ -95,8 +95,8 @@ pub(super) struct Word<'a> {
 }
 
 impl<'a> Word<'a> {
-    /// Reads the word that begins at `start`. Each question mark is passed at most four times, so a
-    /// scan over a whole field stays linear.
+    /// Parses the word that begins at `start`. Each question mark is visited at most four times, so scanning
+    /// a whole field is linear.
     pub(super) fn read(bytes: &'a [u8], start: usize) -> Option<Self> {
         let rest = bytes.get(start..)?.strip_prefix(b"=?")?;
         let head = &rest[..rest.len().min(LONGEST_NAME + 1)];
@@ -126,7 +126,7 @@ impl<'a> Word<'a> {
     }
 }
 
-/// Encoded-words of one charset that stand side by side.
+/// Adjacent encoded-words of one charset.
 #[derive(Default)]
 struct Run {
     open: Option<(Charset, Vec<Vec<u8>>)>,
@@ -148,7 +148,7 @@ impl Run {
     fn flush(&mut self, out: &mut String) {
         let Some((charset, words)) = self.open.take() else { return };
         let joined = charset.decode(&words.concat());
-        // A word that was cut off within its charset's state spoils what follows when joined.
+        // A word that ends inside a shift state would spoil what follows when joined.
         if words.len() > 1 && joined.contains('\u{fffd}') {
             let apart: String = words.iter().map(|word| charset.decode(word)).collect();
             if apart.matches('\u{fffd}').count() < joined.matches('\u{fffd}').count() {
@@ -160,7 +160,7 @@ impl Run {
     }
 }
 
-/// The Q encoding (RFC 2047 §4.2); a malformed escape stays as written.
+/// The Q encoding (RFC 2047 §4.2). A malformed escape is left as written.
 fn decode_q(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
@@ -188,7 +188,7 @@ fn hex_pair(bytes: &[u8]) -> Option<u8> {
     Some(digit(bytes.first()?)? << 4 | digit(bytes.get(1)?)?)
 }
 
-/// Base64 as clients write it: padding may be missing or stand in the middle, other bytes are skipped.
+/// Base64 as clients write it: padding may be missing or in the middle, and other bytes are skipped.
 fn decode_base64(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3);
     let (mut bits, mut count) = (0u32, 0u32);
@@ -215,12 +215,12 @@ fn decode_base64(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A field body such as Content-Type's or Content-Disposition's: the value before the first `;` in
-/// lower case, and every parameter, names in lower case, values decoded.
+/// Parses a field body such as that of Content-Type or Content-Disposition: the value before the first `;` in
+/// lower case, and every parameter with its name in lower case and its value decoded.
 ///
-/// RFC 2231 continuations are put together in the order of their numbers and decoded in their
-/// charset; encoded-words inside a value are decoded too (RFC 2047 §5 forbids them, clients write
-/// them). Comments are skipped. A parameter that is given twice is listed twice.
+/// RFC 2231 continuations are joined in the order of their numbers and decoded in their charset.
+/// Encoded-words in a value are decoded too: RFC 2047 §5 forbids them, but clients write them. Comments are
+/// skipped. A parameter that is given twice is listed twice.
 pub fn decode_parameters(body: &[u8]) -> (String, Vec<(String, String)>) {
     let mut reader = Reader { body, at: 0 };
     let value = reader.until_semicolon();
@@ -237,9 +237,9 @@ pub fn decode_parameters(body: &[u8]) -> (String, Vec<(String, String)>) {
 /// One parameter as written: `name*3*=value`.
 struct Segment {
     name: String,
-    /// Its number, for a continuation.
+    /// Its number, if it is a continuation.
     number: Option<u32>,
-    /// `*` at the end of its name: percent-encoded.
+    /// Its name ends in `*`: the value is percent-encoded.
     extended: bool,
     value: Vec<u8>,
 }
@@ -276,11 +276,11 @@ fn join_segments(mut segments: Vec<Segment>) -> Vec<(String, String)> {
     out
 }
 
-/// `charset'language'text` (RFC 2231 §4), the charset in the first segment, percent-encoding in those
-/// whose name ends in `*`.
+/// `charset'language'text` (RFC 2231 §4). The charset is in the first segment; segments whose name ends in
+/// `*` are percent-encoded.
 fn decode_extended(segments: &[&Segment]) -> String {
     let mut charset = None;
-    // An escape may be cut between two segments: neighbours are put together before they are decoded.
+    // An escape may be split between two segments, so adjacent segments are joined before they are decoded.
     let (mut bytes, mut coded) = (Vec::new(), Vec::new());
     for (index, segment) in segments.iter().enumerate() {
         let mut value = segment.value.as_slice();
@@ -318,14 +318,14 @@ fn decode_percent(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Reads a parameter list.
+/// A reader of parameter lists.
 struct Reader<'a> {
     body: &'a [u8],
     at: usize,
 }
 
 impl Reader<'_> {
-    /// Everything up to the next `;`, comments and folding left out, quotes undone.
+    /// Everything up to the next `;`, without comments and folding, unquoted.
     fn until_semicolon(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         while self.at < self.body.len() {
@@ -346,7 +346,7 @@ impl Reader<'_> {
         out
     }
 
-    /// The next `name=value`; `None` for what has no `=`.
+    /// The next `name=value`; `None` if there is no `=`.
     fn parameter(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
         let text = self.until_semicolon();
         let equals = text.iter().position(|byte| *byte == b'=')?;
@@ -355,7 +355,7 @@ impl Reader<'_> {
         (!name.is_empty()).then_some((name, value))
     }
 
-    /// A quoted string's content; one that is never closed ends with the field.
+    /// The content of a quoted string; one without a closing quote ends with the field.
     fn quoted(&mut self, out: &mut Vec<u8>) {
         self.at += 1;
         while self.at < self.body.len() {

@@ -8,9 +8,9 @@ fn words() {
         (b"=?UTF-8?B?5bGx55Sw?=", "山田"),
         (b"=?utf-8?q?caf=C3=A9_au_lait?=", "café au lait"),
         (b"=?ISO-2022-JP?B?GyRCOzNFRBsoQg==?=", "山田"),
-        // A word a line, each in its own shift state: joined without the fold's blank.
+        // One word a line, each with its own shift state: joined, without the white space of the fold.
         (b"=?ISO-2022-JP?B?GyRCOzNFRBsoQg==?=\r\n =?ISO-2022-JP?B?GyRCQkBPOhsoQg==?=", "山田太郎"),
-        // A character split between two words, which RFC 2047 section 5 forbids and clients do.
+        // A character split between two words: RFC 2047 §5 forbids it, but clients do it.
         (b"=?UTF-8?B?5bE=?= =?UTF-8?B?seeUsA==?=", "山田"),
         (b"=?ISO-2022-JP?B?GyRCOzM=?= =?ISO-2022-JP?B?RUQbKEI=?=", "山田"),
         (b"=?ISO-2022-JP?B?GyRCOw==?= =?ISO-2022-JP?B?M0VEGyhC?=", "山田"),

@@ -1,4 +1,4 @@
-//! The envelope: who a transaction is from and for (RFC 5321 §2.3.1), with its ESMTP parameters.
+//! The envelope: sender and recipients of a transaction (RFC 5321 §2.3.1), with their ESMTP parameters.
 
 use super::Address;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub struct Envelope {
     pub envid: Option<String>,
 }
 
-/// How much of the message a failure report returns.
+/// How much of the message a failure report returns (RFC 3461 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ret {
@@ -33,7 +33,7 @@ pub enum Ret {
 /// One RCPT TO.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
-    /// Where it goes.
+    /// The address that the mail is delivered to.
     pub address: Address,
     /// NOTIFY= (RFC 3461 §4.1); `None` when not given.
     #[serde(default)]
@@ -50,11 +50,11 @@ impl Recipient {
     }
 }
 
-/// When a recipient's fate is to be reported.
+/// When the delivery of a recipient is to be reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // the four keywords of RFC 3461 §4.1, each on or off
 pub struct Notify {
-    /// `NEVER`: none of the others may stand beside it.
+    /// `NEVER`; excludes the others.
     pub never: bool,
     /// `SUCCESS`.
     pub success: bool,
@@ -68,7 +68,7 @@ pub struct Notify {
 mod tests {
     use super::*;
 
-    /// The store keeps recipients in a format that has no field names: none may be left out.
+    /// The storage format has no field names, so every field must be written.
     #[test]
     fn recipients_survive_the_store() {
         let notify = Notify { failure: true, ..Notify::default() };

@@ -1,9 +1,9 @@
-//! Forks: one mail that comes in several transactions, as mail hosts like to send it.
+//! Forks: one mail that arrives in several transactions, because mail hosts split it.
 //!
-//! A fork is known by its mail (the [`Group`]: MAIL FROM, Message-ID and what people see of the
-//! header) and by its content (the [`Variant`]: the decoded leaves). Trace fields, signatures,
-//! boundaries and transfer encodings, which differ from fork to fork, bear on neither. The Date tells a
-//! deliberate resend that reuses a Message-ID from a fork.
+//! A fork is identified by its mail (the [`Group`]: MAIL FROM, Message-ID and a hash of the visible header
+//! fields) and by its contents (the [`Variant`]: a hash of the decoded leaves). Trace fields, signatures,
+//! boundaries and transfer encodings differ between forks and are not part of either. The Date distinguishes
+//! a deliberate resend with the same Message-ID from a fork.
 
 use super::address::parse_list;
 use super::header::decode_text;
@@ -16,30 +16,30 @@ use mail_parser::parsers::MessageStream;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Octets gathered before they are hashed: small pieces would cost more than their hash.
+/// Octets gathered before they are hashed, because hashing small pieces is slow.
 const GATHER: usize = 4 * 1024;
-/// Octets of a group that tell MAIL FROM and Message-ID alone.
+/// Octets of a group that depend only on MAIL FROM and Message-ID.
 const NAME: usize = 8;
 /// Octets of a group.
 const GROUP: usize = 24;
-/// How far a Date may be from the receipt and still tell one mail from another. A clock that is a year
-/// wrong goes on; one that begins in 1970 at every start does not.
+/// How far a Date may be from the time of receipt and still distinguish mails. Clocks that are a year off are
+/// tolerated; a clock that starts in 1970 at every boot is not.
 const PLAUSIBLE: Duration = Duration::from_hours(24 * 731);
-/// The block that a redirect puts in front (RFC 5322 §3.6.6): what tells it from the mail itself.
+/// The fields that a redirect prepends (RFC 5322 §3.6.6); they distinguish it from the original mail.
 const RESENT: [&str; 4] = ["resent-from", "resent-sender", "resent-date", "resent-message-id"];
 
 /// Octets of a variant.
 const VARIANT: usize = 16;
 
-/// Which mail: MAIL FROM, Message-ID, and a hash of what people see of the header.
+/// Identifies a mail: MAIL FROM, Message-ID, and a hash of the visible header fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Group([u8; GROUP]);
 
-/// Which content: a hash of the decoded leaves. All zero where there was none to hash.
+/// Identifies the contents: a hash of the decoded leaves. All zero if there were none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Variant([u8; VARIANT]);
 
-/// What one transaction carries.
+/// Which mail, and which contents of it, one transaction carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fork {
     /// The mail.
@@ -49,28 +49,28 @@ pub struct Fork {
 }
 
 impl Group {
-    /// As octets, for the store.
+    /// The octets, for the store.
     pub fn octets(&self) -> &[u8] {
         &self.0
     }
 
-    /// What mails with the same MAIL FROM and Message-ID share, whatever their headers say.
+    /// The part that all mails with the same MAIL FROM and Message-ID share.
     pub fn name(&self) -> &[u8] {
         &self.0[..NAME]
     }
 }
 
 impl Variant {
-    /// As octets, for the store.
+    /// The octets, for the store.
     pub fn octets(&self) -> &[u8] {
         &self.0
     }
 }
 
 impl Fork {
-    /// The fork that a transaction with this MAIL FROM carries. `None` where nothing tells two mails from
-    /// one that came twice: no Date, one that cannot be read or is far from the receipt, an empty
-    /// Message-ID. A redirect is known by its own block: by the newest Resent-Date, where it has one.
+    /// Identifies the fork. `None` if a repeated mail could not be distinguished from a new one: there is no
+    /// Date, it cannot be parsed or is far from the time of receipt, or the Message-ID is empty. A redirect
+    /// is identified by its newest Resent fields, if it has any.
     pub fn of(
         sender: Option<&Address>,
         header: &Header,
@@ -89,7 +89,7 @@ impl Fork {
         name.add(sender.map(Address::key).unwrap_or_default().as_bytes());
         match &message_id {
             Some(id) => name.add(id.trim_matches(['<', '>']).as_bytes()),
-            // Two alerts in one second are two mails: what they say stands in for the name.
+            // Without a Message-ID the contents identify the mail: two alerts in one second are two mails.
             None => name.add(&variant.0),
         }
         let name = name.finish();
@@ -101,11 +101,11 @@ impl Fork {
         for field in ["to", "cc"] {
             whole.add(people(header, field).as_bytes());
         }
-        // Everybody whom the header shows, wherever: who was looked at is who may be shown.
+        // Everybody whom the header shows, in any field: an approver decided with these people in view.
         let shown: BTreeSet<String> = named(header).iter().map(|one| one.key().to_owned()).collect();
         whole.add(shown.into_iter().collect::<Vec<_>>().join("\n").as_bytes());
         for field in RESENT {
-            // The newest block stands first.
+            // The newest block comes first.
             let newest = header.named(field).next().map(|one| decode_text(header.body(one)));
             whole.add(newest.as_deref().map(str::trim).unwrap_or_default().as_bytes());
         }
@@ -126,14 +126,14 @@ impl Fork {
         all
     }
 
-    /// Out of [`Fork::octets`].
+    /// The inverse of [`Fork::octets`].
     pub fn from_octets(octets: &[u8]) -> Option<Self> {
         let (group, variant) = octets.split_at_checked(GROUP)?;
         Some(Self { group: Group(group.try_into().ok()?), variant: Variant(variant.try_into().ok()?) })
     }
 }
 
-/// Whether a Date can be read, and lies within reach of the receipt.
+/// Whether a Date can be parsed and is near the time of receipt.
 fn is_plausible(date: &[u8], received: Option<Timestamp>) -> bool {
     let mut ended = date.to_vec();
     ended.extend_from_slice(b"\r\n");
@@ -144,7 +144,7 @@ fn is_plausible(date: &[u8], received: Option<Timestamp>) -> bool {
     apart <= PLAUSIBLE.as_secs()
 }
 
-/// All fields of a name as decoded text, blanks run together.
+/// All fields of a name as decoded text, with white space collapsed.
 fn texts(header: &Header, name: &str) -> String {
     let mut all = String::new();
     for field in header.named(name) {
@@ -164,7 +164,7 @@ fn people(header: &Header, name: &str) -> String {
     keys.into_iter().collect::<Vec<_>>().join("\n")
 }
 
-/// Hashes fields so that no two lists of them look alike.
+/// Hashes a list of fields; lengths are included, so that no two lists have the same input.
 struct Fields(Context);
 
 impl Fields {
@@ -182,7 +182,7 @@ impl Fields {
     }
 }
 
-/// Hashes the leaves of a message as the walk goes by.
+/// Hashes the leaves of a message during the walk.
 #[derive(Clone)]
 pub struct Leaves {
     digest: Context,
@@ -197,14 +197,14 @@ impl Default for Leaves {
 }
 
 impl Leaves {
-    /// The next decoded octets of the leaf that is open.
+    /// The next decoded octets of the current leaf.
     pub fn data(&mut self, decoded: &[u8]) {
         self.length += decoded.len() as u64;
         self.put(decoded);
     }
 
-    /// A leaf is over. What it is comes after its octets, lengths last, so that no two messages read
-    /// alike.
+    /// A leaf has ended. Its type and lengths are hashed after its octets, so that no two messages have the
+    /// same input.
     pub fn end(&mut self, part: &Part) {
         let name = part.filename.as_deref().unwrap_or_default();
         let charset = part.parameter("charset").unwrap_or_default().to_ascii_lowercase();
@@ -287,7 +287,7 @@ mod tests {
             (format!("{BASE}Reply-To: d@x.example\r\n"), true),
             (format!("{BASE}Sender: d@x.example\r\n"), true),
             (format!("{BASE}In-Reply-To: <0@x>\r\n"), true),
-            // whoever is shown more, wherever
+            // somebody more is shown, in whatever field
             (format!("{BASE}Resent-To: d@x.example\r\n"), true),
             (format!("{BASE}Resent-Cc: d@x.example\r\n"), true),
             (format!("{BASE}Mail-Followup-To: d@x.example\r\n"), true),
@@ -298,7 +298,7 @@ mod tests {
             (format!("{BASE}Comments: to d@x.example, too\r\n"), true),
             (format!("{BASE}X-To: d@x.example\r\n"), true),
             (BASE.replace("a@x.example", "\"d@x.example\" <a@x.example>"), true),
-            // a redirect, and the same redirected again
+            // a redirect, and the same mail redirected again
             (format!("Resent-Date: Tue, 7 Oct 2025 10:00:00 +0900\r\n{BASE}"), true),
             (format!("Resent-Message-ID: <r1@example.jp>\r\n{BASE}"), true),
             (format!("Resent-From: taro@example.jp\r\n{BASE}"), true),
@@ -335,7 +335,7 @@ mod tests {
             (BASE.replace(DATE, "Date: Wed, 6 Oct 2038 10:00:00 +0900\r\n"), false),
             (BASE.replace("<1@example.jp>", ""), false),
             (BASE.replace("<1@example.jp>", "<>"), false),
-            // a clock that is a year wrong
+            // a clock that is a year off
             (BASE.replace(DATE, "Date: Sun, 6 Oct 2024 10:00:00 +0900\r\n"), true),
             (BASE.replace(DATE, "Date: 6 Oct 2025 10:00 +0900\r\n"), true),
             (BASE.replace(DATE, "Date: Mon, 6 Oct 2025 10:00:00 JST\r\n"), true),
@@ -353,7 +353,7 @@ mod tests {
         }
     }
 
-    /// A redirect in front of a redirect is a mail of its own; the older block says nothing.
+    /// A redirect of a redirect is a mail of its own; only its newest block counts.
     #[test]
     fn the_newest_redirect_counts() {
         let block = |day: u8| {

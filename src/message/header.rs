@@ -1,39 +1,42 @@
-//! The header block as an index of byte ranges over the bytes that came: nothing is copied, nothing
-//! is lost, and what does not tile the block is an error.
+//! The header block as an index of byte ranges into the received bytes. Nothing is copied, nothing is lost,
+//! and every byte belongs to a field or parsing fails.
 
 use super::encoded_word::decode_words;
 use bytes::Bytes;
 use std::ops::Range;
 
-/// Most fields of one header block; real mail has some dozens.
+/// Maximum number of fields of one header block; real mail has some dozens.
 const MAX_FIELDS: usize = 10_000;
 
-/// A header block: every field with its line end, without the empty line that ends it.
+/// A header block: all fields with their line ends, without the empty line at its end.
 #[derive(Clone, Debug, Default)]
 pub struct Header {
     bytes: Bytes,
     fields: Vec<Field>,
 }
 
-/// One header field, as ranges into the block.
+/// A header field, as ranges into the block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// The name, without colon and trailing blanks (`Bcc :` is `Bcc`; obsolete syntax, RFC 5322 §4.5).
+    /// The name, without colon and trailing white space (`Bcc :` is `Bcc`; obsolete syntax, RFC 5322 §4.5).
     pub name: Range<usize>,
-    /// The body: all between colon and the last line end, folding included.
+    /// The body: everything between the colon and the last line end, folding included.
     pub body: Range<usize>,
-    /// The whole field, name to last CRLF.
+    /// The whole field, from its name to its last CRLF.
     pub whole: Range<usize>,
 }
 
 impl Header {
-    /// Indexes a block. The bytes must have CRLF line ends only; the last line may lack its end.
-    /// `From ` lines before the first field, as a mailbox file has them, belong to no field.
-    /// A line that is neither a field nor a folded continuation is an error: such a message is held.
+    /// Indexes a header block. All line ends must be CRLF; the last line may lack one. `From ` lines before
+    /// the first field, as mbox files have them, belong to no field.
+    ///
+    /// # Errors
+    /// A line is neither a field nor a folded continuation, there is a control character, or there are too
+    /// many fields. Such a message is held.
     pub fn parse(bytes: Bytes) -> Result<Self, HeaderError> {
         let mut fields: Vec<Field> = Vec::new();
         let (mut at, mut line) = (0, 0);
-        // A mailbox file's separator is no part of the header: it is left out, as other servers do.
+        // The separator line of an mbox file is not part of the header; other servers drop it too.
         while bytes[at..].starts_with(b"From ") || bytes[at..].starts_with(b">From ") {
             line += 1;
             (_, at) = line_at(&bytes, at, line)?;
@@ -88,16 +91,16 @@ impl Header {
     }
 }
 
-/// A header field's body as text: unfolded, encoded-words decoded (RFC 2047, any charset of the
-/// Encoding Standard), raw 8-bit read as UTF-8 where it is valid, trimmed. Never fails: what cannot
-/// be decoded stays as it was written, with U+FFFD for stray bytes.
+/// Decodes a field body: unfolds it, decodes encoded-words (RFC 2047, any charset of the Encoding Standard)
+/// and unencoded 8-bit text, and trims it. Never fails: what cannot be decoded is left as written, with
+/// U+FFFD for invalid bytes.
 pub fn decode_text(body: &[u8]) -> String {
     let decoded = decode_words(body);
     let trimmed = decoded.trim();
     if trimmed.len() == decoded.len() { decoded } else { trimmed.to_owned() }
 }
 
-/// The line that begins at `at`: its content, and where its line end ends.
+/// The line that begins at `at`: its content, and the end of its line end.
 fn line_at(bytes: &[u8], at: usize, line: usize) -> Result<(Range<usize>, usize), HeaderError> {
     let stop = memchr::memchr3(b'\r', b'\n', 0, &bytes[at..]).map_or(bytes.len(), |offset| at + offset);
     match bytes.get(stop..) {
@@ -107,15 +110,15 @@ fn line_at(bytes: &[u8], at: usize, line: usize) -> Result<(Range<usize>, usize)
     }
 }
 
-/// The length of the field name that a line begins with, and where its colon stands. Blanks between
-/// the two are obsolete syntax (RFC 5322 §4.5) that other readers accept.
+/// The length of the field name at the start of a line, and the position of its colon. White space between
+/// the two is obsolete syntax (RFC 5322 §4.5) that other readers accept.
 fn name_of(line: &[u8]) -> Option<(usize, usize)> {
     let name = line.iter().position(|byte| !(0x21..=0x7e).contains(byte) || *byte == b':')?;
     let blanks = line[name..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     (name > 0 && line.get(name + blanks) == Some(&b':')).then_some((name, name + blanks))
 }
 
-/// The first characters of a line, printable.
+/// The first characters of a line, made printable.
 fn excerpt(line: &[u8]) -> String {
     String::from_utf8_lossy(&line[..line.len().min(120)])
         .chars()
@@ -124,24 +127,24 @@ fn excerpt(line: &[u8]) -> String {
         .collect()
 }
 
-/// Why a header block cannot be indexed.
+/// Why a header block cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// A line is neither a field nor the continuation of one.
-    #[error("line {line} of the header is no field: `{excerpt}`")]
+    /// A line is neither a field nor a folded continuation.
+    #[error("line {line} of the header is not a field: `{excerpt}`")]
     NoField {
         /// Line number, from 1.
         line: usize,
         /// Its first characters, made printable.
         excerpt: String,
     },
-    /// A control character (NUL, bare CR, bare LF) stands in the header.
+    /// The header contains a control character (NUL, bare CR, bare LF).
     #[error("line {line} of the header has a control character")]
     Control {
         /// Line number, from 1.
         line: usize,
     },
-    /// More fields than any mail has.
+    /// The header has more fields than allowed.
     #[error("the header has more than {0} fields")]
     TooManyFields(usize),
 }

@@ -59,7 +59,7 @@ fn what_is_no_header_is_refused() {
     assert!(parse("").unwrap().fields().is_empty());
 }
 
-/// Postfix and others drop what a mailbox file put before the header.
+/// Postfix and others drop the separator that an mbox file puts before the header.
 #[test]
 fn separators_of_mailbox_files_belong_to_no_field() {
     for before in ["From a@b Mon Jan  1 00:00:00 2026\r\n", ">From a@b\r\n", ">From a\r\nFrom b\r\n"] {

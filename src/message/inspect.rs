@@ -1,13 +1,13 @@
-//! What the MIME walk finds that a policy asks about: attachments, calendars, TNEF, encryption,
-//! addresses written in the parts.
+//! Facts about a message's body that rules can ask for: attachments, calendars, TNEF, encryption, written
+//! addresses.
 
 use super::Address;
 use serde::{Deserialize, Serialize};
 
-/// What a message's body holds, as far as rules ask.
+/// What is known of a message's body.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyFacts {
-    /// Parts that are attachments (disposition, or a file name on a leaf).
+    /// Parts that are attachments: by their disposition, or because a leaf has a file name.
     pub attachments: Vec<Attachment>,
     /// A text/calendar part.
     pub calendar: Option<Calendar>,
@@ -17,18 +17,19 @@ pub struct BodyFacts {
     pub encrypted: Option<Encrypted>,
     /// multipart/signed, opaque-signed CMS, or a clear-signed PGP text.
     pub signed: bool,
-    /// Recipient addresses in headers that are inside the signed or wrapped body (RFC 9788 protected
-    /// headers, memory hole, the signed message/rfc822): they cannot be changed by a split.
+    /// Recipient addresses in headers that are signed or wrapped with the body (RFC 9788 protected headers,
+    /// "memory hole", a signed message/rfc822). A split cannot change them.
     pub inner_recipients: Vec<Address>,
     /// The root is multipart/report.
     pub report: bool,
     /// Distinct addresses written in each leaf that has any (quoted header blocks, lists, vCards).
     pub written: Vec<Written>,
-    /// Parts that nobody but their recipient can open, each with why.
+    /// Parts that cannot be opened, each with the reason.
     pub opaque: Vec<Opaque>,
-    /// What could not be read for certain.
+    /// What could not be read reliably.
     pub problems: Vec<String>,
-    /// What was not looked at, for it would have cost more than one message may: each place, with why.
+    /// Places that were not read to their end because the message would exceed its budget, each with the
+    /// reason.
     #[serde(default)]
     pub over_budget: Vec<String>,
 }
@@ -44,32 +45,32 @@ pub struct Attachment {
     pub content_type: String,
     /// Decoded size in octets.
     pub size: u64,
-    /// A picture that is shown in the text, such as a logo in a signature (RFC 2392): it has a
-    /// Content-ID, and nobody called it an attachment.
+    /// An image shown within the text, such as the logo of a signature (RFC 2392): it has a Content-ID and is
+    /// not declared as an attachment.
     #[serde(default)]
     pub in_text: bool,
 }
 
-/// A calendar part's disclosure (RFC 5545, RFC 5546).
+/// What a calendar part discloses (RFC 5545, RFC 5546).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calendar {
-    /// METHOD, upper case; empty when there is none.
+    /// METHOD in upper case; empty if there is none.
     pub method: String,
     /// ATTENDEE, ORGANIZER and CONTACT addresses.
     pub addresses: Vec<Address>,
 }
 
-/// What a winmail.dat was found to hold.
+/// What a winmail.dat contains.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum Tnef {
-    /// Read to its end; no recipients in it.
+    /// Read completely; it names no recipients.
     Clean,
-    /// Read to its end; these recipients stand in it (tables, display lists).
+    /// Read completely; it names these recipients (in recipient tables or display lists).
     Recipients {
         /// Addresses found.
         addresses: Vec<Address>,
-        /// Display lists found (`PR_DISPLAY_TO` and `PR_DISPLAY_CC`), names without addresses.
+        /// Display lists (`PR_DISPLAY_TO` and `PR_DISPLAY_CC`) with names but no addresses.
         display: Vec<String>,
     },
     /// Could not be read.
@@ -84,7 +85,7 @@ pub enum Tnef {
 pub struct Encrypted {
     /// `smime` or `pgp`.
     pub kind: String,
-    /// How many recipient infos or key ids it shows, where that can be read.
+    /// The number of recipient infos or key ids, if it can be read.
     pub recipients: Option<usize>,
 }
 
@@ -97,13 +98,13 @@ pub struct Written {
     pub addresses: Vec<Address>,
 }
 
-/// A part that could not be looked into.
+/// A part that cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opaque {
     /// Part path.
     pub path: String,
     /// File name or content type.
     pub name: String,
-    /// Why, in words.
+    /// Why.
     pub why: String,
 }

@@ -1,19 +1,18 @@
-//! Characters that show nothing: one table for who reads an address and for who searches for one, so
-//! that nothing can be hidden by what one of them does not know.
+//! Invisible characters: one table for parsing addresses and for searching them, so that nothing can be
+//! hidden by a difference between the two.
 
 use icu_properties::props::{BinaryProperty, DefaultIgnorableCodePoint};
 
-/// Whether a character takes no room on the screen, turns the reading direction, or stands for what
-/// cannot be shown: what Unicode lets programs ignore (`Default_Ignorable_Code_Point`), U+E0000 to
-/// U+E0FFF as a whole, and the specials U+FFF0 to U+FFFD.
+/// Whether a character takes no room on the screen, changes the text direction, or is a placeholder:
+/// Unicode's `Default_Ignorable_Code_Point`, U+E0000 to U+E0FFF, and the specials U+FFF0 to U+FFFD.
 pub fn is_invisible(letter: char) -> bool {
     letter >= '\u{ad}'
         && (DefaultIgnorableCodePoint::for_char(letter)
             || matches!(letter, '\u{fff0}'..='\u{fffd}' | '\u{e0000}'..='\u{e0fff}'))
 }
 
-/// Control characters that part words or switch how bytes are read, and so cannot be left out of a
-/// text: line ends, tabs, ESC and the shifts, NUL as half of a UTF-16 letter.
+/// Control characters that separate words or switch the encoding, and so must not be removed from a text:
+/// line ends, tabs, ESC and the shifts, NUL as half of a UTF-16 unit.
 pub fn parts_words(letter: char) -> bool {
     matches!(letter, '\0' | '\t'..='\r' | '\x0e' | '\x0f' | '\x1b' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }

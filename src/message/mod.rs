@@ -1,19 +1,20 @@
-//! What a message is made of: envelope, header, addresses, MIME parts. Knows nothing of the relay.
+//! The parts of a message: envelope, header, addresses, MIME parts. Nothing here depends on the relay.
 //!
-//! * [`address`] mailboxes, and the key two spellings of one mailbox share
-//! * [`charset`] character sets, one table for everything
-//! * [`encoded_word`] encoded-words, parameters, raw 8-bit: bytes to text
-//! * [`envelope`] who the transaction is from and for
-//! * [`fork`] one mail that comes in several transactions
-//! * [`header`] the header block, indexed by byte ranges
-//! * [`copied`] the header of the mail that a copy from a journal or an archive is of
-//! * [`edit`] byte-exact header edits: ranges kept, bytes put in
-//! * [`walk`] the streaming, bounded MIME walk
-//! * [`seven_bit`] a message re-encoded for a next hop without 8BITMIME
-//! * [`named`] addresses that a header names anywhere
-//! * [`inspect`] what the walk finds that a policy asks about
-//! * [`invisible`] characters that show nothing
-//! * [`open`] opens what can be opened, and hands on the text
+//! * [`address`] mailboxes, and the key by which they are compared
+//! * [`charset`] character sets: their names and decoders
+//! * [`encoded_word`] encoded-words, parameters and unencoded 8-bit text
+//! * [`envelope`] sender and recipients of a transaction
+//! * [`fork`] recognises one mail that arrives in several transactions
+//! * [`header`] the header block as byte ranges
+//! * [`copied`] the header of the original mail in a copy from a journal or an archive
+//! * [`edit`] header edits: byte ranges kept, bytes inserted
+//! * [`walk`] the streaming MIME walk
+//! * [`seven_bit`] re-encodes a message for a next hop without 8BITMIME
+//! * [`spell_out`] writes a UTF-8 header in ASCII for a next hop without SMTPUTF8
+//! * [`named`] addresses anywhere in a header
+//! * [`inspect`] facts about the body for the policy
+//! * [`invisible`] invisible characters
+//! * [`open`] opens archives and documents, and passes on their text
 
 pub mod address;
 pub mod charset;

@@ -1,8 +1,8 @@
-//! Addresses that a header names anywhere: in display names, comments, a Subject, a field that somebody
-//! made up. Who reads the mail sees them, whatever the field is for.
+//! Addresses anywhere in a header: in display names, comments, the Subject or fields of any name. Readers of
+//! the mail can see them, whatever the field is for.
 //!
-//! Left out is what no person means as an address: trace fields, signatures, what a provider's machines
-//! leave behind, and identifiers (`id@host`).
+//! Skipped are trace fields, signatures, fields that providers' systems add, and identifiers (`id@host`):
+//! nobody reads those as addresses.
 
 use super::address::spell::is_invisible;
 use super::header::decode_text;
@@ -11,11 +11,11 @@ use super::walk::params;
 use super::{Address, Header};
 use unicode_normalization::UnicodeNormalization;
 
-/// Most addresses taken from one field.
+/// Maximum number of addresses taken from one field.
 const MOST: usize = 10_000;
 
-/// Trace fields and signatures (RFC 5321 §4.4, RFC 6376, RFC 8601, RFC 8617), those by which hosts tell
-/// each other where a mail was delivered, and those that say where senders in bulk take complaints.
+/// Trace fields and signatures (RFC 5321 §4.4, RFC 6376, RFC 8601, RFC 8617), fields in which hosts record
+/// where a mail was delivered, and fields in which bulk senders say where to complain.
 const TRACE: [&str; 21] = [
     "abuse-reports-to",
     "authentication-results",
@@ -40,11 +40,11 @@ const TRACE: [&str; 21] = [
     "x-report-abuse-to",
 ];
 
-/// Fields whose values are identifiers, which look like addresses (RFC 5322 §3.6.4, RFC 2045 §7).
+/// Fields whose values are identifiers that look like addresses (RFC 5322 §3.6.4, RFC 2045 §7).
 const IDENTIFIERS: [&str; 6] =
     ["content-id", "in-reply-to", "message-id", "references", "resent-message-id", "x-message-id"];
 
-/// What begins like this comes from machines on the way.
+/// Names that begin like this belong to fields that systems add.
 const MACHINES: [&str; 8] = [
     "arc-",
     "list-",
@@ -56,23 +56,23 @@ const MACHINES: [&str; 8] = [
     "x-ms-office365-",
 ];
 
-/// Fields that leave with no copy name nobody to a reader.
+/// Fields that are removed from every copy, so no reader sees them.
 const NEVER_LEAVE: [&str; 4] = ["apparently-to", "bcc", "resent-bcc", "x-envelope-to"];
 
-/// Every address the header names where a reader may look, each once, in order.
+/// Every address that a reader of the header can see, each once, in order.
 pub fn named(header: &Header) -> Vec<Address> {
     let mut scan = WrittenScan::default();
     for field in header.fields() {
         let name = String::from_utf8_lossy(header.name(field)).to_ascii_lowercase();
         let Some(text) = shown(&name, header.body(field)) else { continue };
         scan.feed(text.as_bytes());
-        // Two fields never make one address.
+        // Addresses do not continue from one field to the next.
         scan.feed(b"\n");
     }
     scan.finish(MOST)
 }
 
-/// What a reader may see of a field that can name anybody.
+/// The part of a field that a reader may see; `None` if it cannot contain an address.
 fn shown(name: &str, body: &[u8]) -> Option<String> {
     let machine = TRACE.contains(&name) || MACHINES.iter().any(|start| name.starts_with(start));
     let identifies = IDENTIFIERS.contains(&name) || name.ends_with("-message-id");
@@ -80,7 +80,7 @@ fn shown(name: &str, body: &[u8]) -> Option<String> {
         return None;
     }
     let text = match name {
-        // Of these a reader sees a file's name; a boundary or a start is an identifier.
+        // Only file names are shown; `boundary` and `start` are identifiers.
         "content-type" | "content-disposition" => {
             let field = params::read(body);
             let names = ["name", "filename"].iter().filter_map(|one| field.get(one));

@@ -1,9 +1,9 @@
-//! A message made 7-bit for a next hop without 8BITMIME (RFC 6152 §3): leaves with octets over 127 are
-//! put into quoted-printable or base64, everything else stays as it is.
+//! Converts a message to 7-bit for a next hop without 8BITMIME (RFC 6152 §3): leaves with 8-bit octets are
+//! encoded as quoted-printable or base64, and everything else stays as it is.
 //!
-//! This is the one place where a body changes, and only its transfer encoding does: every leaf decodes
-//! to the same octets. What may not be re-encoded (signed and encrypted parts, message/* but rfc822,
-//! headers with raw octets) makes it give up, with the reason.
+//! This is the only place where a body changes, and only its transfer encoding does: every leaf decodes to
+//! the same octets. Where re-encoding is not allowed (signed and encrypted parts, message/* except rfc822,
+//! headers with 8-bit octets), the conversion fails with the reason.
 
 mod encoder;
 #[cfg(test)]
@@ -15,17 +15,17 @@ use bytes::Bytes;
 use encoder::Encoder;
 use memchr::memchr;
 
-/// Octets of an ASCII leaf kept back until its end shows that it needs no encoding; a longer one is
-/// encoded whatever comes.
+/// Octets of an ASCII leaf that are buffered until its end shows that it needs no encoding. A longer leaf is
+/// always encoded.
 const UNDECIDED: usize = 1 << 20;
 /// Longest line that may be a delimiter.
 const DELIMITER: usize = 2_048;
-/// Longest part header.
+/// Longest header of a part.
 const PART_HEADER: usize = 1 << 20;
-/// Deepest nesting.
+/// Maximum nesting depth of parts.
 const DEPTH: usize = 100;
 
-/// A text in quoted-printable (RFC 2045 §6.7).
+/// Encodes text as quoted-printable (RFC 2045 §6.7).
 pub fn quoted_printable(text: &[u8]) -> Vec<u8> {
     let (mut encoder, mut out) = (Encoder::quoted_printable(), Vec::with_capacity(text.len()));
     encoder.feed(text, &mut out);
@@ -33,73 +33,74 @@ pub fn quoted_printable(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Why a message cannot be made 7-bit.
+/// Why a message cannot be converted to 7-bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// A signature or encryption covers the octets as they are.
+    /// A signature or encryption covers the octets.
     #[error("a signed or encrypted part has 8-bit octets, and encoding it would break it")]
     Sealed,
-    /// Raw octets in a header (RFC 6152 speaks of bodies alone).
+    /// 8-bit octets in a header (RFC 6152 covers only bodies).
     #[error("a header has 8-bit octets")]
     Header,
-    /// A type that may not be encoded (RFC 2046 §5.2), or a part that is encoded and 8-bit all the same.
+    /// A type that must not be encoded (RFC 2046 §5.2), or a part that is already encoded and still has 8-bit
+    /// octets.
     #[error("a part that may not be encoded has 8-bit octets")]
     Fixed,
-    /// Headers or nesting beyond any bound.
+    /// A header or the nesting exceeds a limit.
     #[error("its structure is beyond what can be converted")]
     Structure,
 }
 
-/// What the conversion came to; the body went out piece by piece.
+/// The result of a conversion; the body was returned piece by piece.
 #[derive(Debug)]
 pub struct Converted {
-    /// The message's header block; without DKIM-Signature where the body they sign has changed.
+    /// The header block of the message. DKIM signatures are removed if the body was changed.
     pub header: Bytes,
-    /// Something was re-encoded, or says another encoding of itself than before.
+    /// Whether something was re-encoded, or a declared encoding was corrected.
     pub changed: bool,
 }
 
-/// The conversion, fed with a body as stored: from the empty line on.
+/// The conversion. It is fed with a body as stored, which begins with the empty line.
 #[derive(Debug)]
 pub struct SevenBit {
     head: Vec<u8>,
     open: Vec<Container>,
     state: State,
-    /// A line whose end has not come yet, and that may be a delimiter.
+    /// A line whose end has not come yet and that may be a delimiter.
     line: Vec<u8>,
-    /// Inside a line that is none.
+    /// Inside a line that is not a delimiter.
     mid_line: bool,
     /// A line end that belongs to the next delimiter, if one follows.
     held: bool,
     changed: bool,
 }
 
-/// A multipart with its boundary, or an embedded message.
+/// A multipart with its boundary, or an enclosed message.
 #[derive(Debug)]
 struct Container {
     boundary: Option<Vec<u8>>,
-    /// Its parts are messages where they do not say otherwise (RFC 2046 §5.1.5).
+    /// Its parts are messages by default (RFC 2046 §5.1.5).
     digest: bool,
 }
 
 #[derive(Debug)]
 enum State {
-    /// The empty line behind the message's own header.
+    /// The empty line after the message's own header.
     EmptyLine(Box<State>),
-    /// A part's header block.
+    /// The header block of a part.
     Header(Vec<u8>),
-    /// Preamble and epilogue: nobody reads them.
+    /// Preamble and epilogue, which readers ignore.
     Between,
-    /// Passes as it is.
+    /// Passed on as it is; the reason for which 8-bit octets are refused.
     Verbatim(Refused),
-    /// Passes as it is unless an 8-bit octet comes; its header waits with it.
+    /// Passed on as it is unless an 8-bit octet comes; its header is held back until then.
     Undecided(Pending),
     Encoding(Encoder),
 }
 
 #[derive(Debug)]
 struct Pending {
-    /// The message's own leaf: its header is the message's.
+    /// The message is a single leaf, so that its header is that of the message.
     top: bool,
     header: Header,
     text: bool,
@@ -107,7 +108,10 @@ struct Pending {
 }
 
 impl SevenBit {
-    /// Begins with the message's header block, each field ending in CRLF.
+    /// Begins with the header block of the message; each field ends in CRLF.
+    ///
+    /// # Errors
+    /// The header cannot be parsed or has 8-bit octets.
     pub fn new(header: &[u8]) -> Result<Self, Refused> {
         let mut machine = Self {
             head: Vec::new(),
@@ -125,7 +129,10 @@ impl SevenBit {
         Ok(machine)
     }
 
-    /// Takes the next octets of the body; appends what they become.
+    /// Takes the next octets of the body and appends the converted ones to `out`.
+    ///
+    /// # Errors
+    /// Something has 8-bit octets that must not be encoded, or a limit is exceeded.
     pub fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
         while !bytes.is_empty() {
             let end = memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
@@ -150,7 +157,10 @@ impl SevenBit {
         Ok(())
     }
 
-    /// The body is over.
+    /// Ends the body and appends what was held back.
+    ///
+    /// # Errors
+    /// Something has 8-bit octets that must not be encoded.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Converted, Refused> {
         if !self.line.is_empty() {
             let line = std::mem::take(&mut self.line);
@@ -227,7 +237,7 @@ impl SevenBit {
         Ok(true)
     }
 
-    /// A part's header that no body follows.
+    /// A part header without a body.
     fn pass_header(&mut self, block: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
         if !block.is_ascii() {
             return Err(Refused::Header);
@@ -237,7 +247,7 @@ impl SevenBit {
         Ok(())
     }
 
-    /// A header is complete: what it announces begins.
+    /// A header is complete: starts the part that it describes.
     fn begin(&mut self, block: &[u8], top: bool, out: &mut Vec<u8>) -> Result<(), Refused> {
         if !block.is_ascii() {
             return Err(Refused::Header);
@@ -285,7 +295,7 @@ impl SevenBit {
         }
     }
 
-    /// Content of whatever is open; a line end at its end is kept back, for it may be a delimiter's.
+    /// Content of the current part. A line end at its end is held back, because it may belong to a delimiter.
     fn content(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
         if let State::EmptyLine(after) = &mut self.state {
             self.state = std::mem::replace(after, State::Between);
@@ -317,7 +327,7 @@ impl SevenBit {
         Ok(())
     }
 
-    /// The pending leaf has to be encoded.
+    /// Starts encoding the buffered leaf.
     fn encode(&mut self, out: &mut Vec<u8>) {
         let State::Undecided(pending) = std::mem::replace(&mut self.state, State::Between) else { return };
         let (name, mut encoder) = if pending.text {
@@ -358,7 +368,7 @@ enum Kind {
     Leaf {
         text: bool,
     },
-    /// May not be re-encoded.
+    /// Must not be re-encoded.
     Fixed(Refused),
 }
 
@@ -383,7 +393,7 @@ fn kind_of(part: &Part, identity: bool) -> Kind {
     Kind::Leaf { text: part.content_type.starts_with("text/") }
 }
 
-/// The header with another transfer encoding; with none, one that says 8bit or binary says 7bit.
+/// The header with this transfer encoding; with `None`, 8bit and binary become 7bit.
 fn with_encoding(header: &Header, name: Option<&str>) -> Vec<u8> {
     let mut out = Vec::with_capacity(header.bytes().len() + 48);
     let mut wanted = name;
@@ -407,7 +417,8 @@ fn with_encoding(header: &Header, name: Option<&str>) -> Vec<u8> {
     out
 }
 
-/// The block without the signatures that no longer hold (RFC 6376 §3.4.3: the body is hashed as sent).
+/// The header block without DKIM signatures, which no longer verify (RFC 6376 §3.4.3: the body is hashed as
+/// sent).
 pub fn unsigned(block: Vec<u8>) -> Vec<u8> {
     let Ok(header) = Header::parse(Bytes::from(block.clone())) else { return block };
     let signature = |name: &[u8]| name.eq_ignore_ascii_case(b"dkim-signature");

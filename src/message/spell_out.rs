@@ -1,11 +1,11 @@
-//! A header with raw UTF-8 (RFC 6532) written in ASCII: encoded words (RFC 2047) say the same to every
-//! program that reads mail. For a next hop without SMTPUTF8, where no address needs it.
+//! Converts a header with raw UTF-8 (RFC 6532) to ASCII: encoded-words (RFC 2047) mean the same to every mail
+//! program. This is for a next hop without SMTPUTF8, if no address needs it.
 //!
-//! Parameters of Content-Type and Content-Disposition have a form of their own (RFC 2231). What has none gives
-//! up, with the reason: addresses, and fields whose grammar has no encoded words. That is so of Message-ID,
-//! In-Reply-To and References too: an id in other octets is another id, and whoever answers or threads by it
-//! would find nothing. An address field is read before and after, and must name the same people by the same
-//! names; a field with parameters must have the same ones.
+//! Parameters of Content-Type and Content-Disposition have a form of their own (RFC 2231). What has no ASCII
+//! form fails with the reason: addresses, and fields whose syntax does not allow encoded-words. Those include
+//! Message-ID, In-Reply-To and References: an id with other octets is another id, and replies and threads
+//! could no longer be matched. Address fields are parsed before and after, and must give the same people and
+//! names; parameters must be the same too.
 
 use super::Header;
 use super::address::parse_list;
@@ -15,12 +15,12 @@ use super::walk::params;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Octets of text in one encoded word: with its frame it stays within 75 (RFC 2047 §2).
+/// Octets of text per encoded-word, so that the whole word fits into 75 (RFC 2047 §2).
 const PAYLOAD: usize = 45;
-/// Where a line is folded, if it can be.
+/// Longest line, if it can be folded.
 const LINE: usize = 76;
 
-/// Fields that list addresses.
+/// Fields with lists of addresses.
 const ADDRESSES: [&str; 14] = [
     "from",
     "sender",
@@ -39,7 +39,7 @@ const ADDRESSES: [&str; 14] = [
 ];
 /// Fields with parameters.
 const PARAMETERS: [&str; 2] = ["content-type", "content-disposition"];
-/// Fields in whose grammar an encoded word has no place.
+/// Fields whose syntax does not allow encoded-words.
 const FIXED: [&str; 9] = [
     "content-transfer-encoding",
     "content-id",
@@ -52,18 +52,21 @@ const FIXED: [&str; 9] = [
     "list-id",
 ];
 
-/// Why a header cannot be written in ASCII.
+/// Why a header cannot be converted to ASCII.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is not UTF-8, so nobody knows what it says.
+    /// It is not valid UTF-8, so its meaning is unknown.
     #[error("the field {0} has octets that are not UTF-8")]
     NotUtf8(String),
-    /// An address, or a field without encoded words.
+    /// An address, or a field without encoded-words.
     #[error("the field {0} has no form in ASCII")]
     NoForm(String),
 }
 
-/// The header block in ASCII; `None` where it is that already.
+/// The header block in ASCII; `None` if it is ASCII already.
+///
+/// # Errors
+/// A field is not valid UTF-8, or has no ASCII form with the same meaning.
 pub fn spell_out(header: &Header) -> Result<Option<Vec<u8>>, Refused> {
     if header.bytes().is_ascii() {
         return Ok(None);
@@ -83,7 +86,7 @@ pub fn spell_out(header: &Header) -> Result<Option<Vec<u8>>, Refused> {
             _ if !name.is_ascii() || FIXED.contains(&key.as_str()) => None,
             key if ADDRESSES.contains(&key) => addresses(&text),
             key if PARAMETERS.contains(&key) => parameters(&text),
-            // trace fields tell the way to people: what cannot be said is left open
+            // trace fields are for people: characters that have no ASCII form may be lost
             "received" | "authentication-results" | "dkim-signature" => {
                 Some(text.chars().map(|letter| if letter.is_ascii() { letter } else { '?' }).collect())
             }
@@ -96,7 +99,7 @@ pub fn spell_out(header: &Header) -> Result<Option<Vec<u8>>, Refused> {
     Ok(Some(out))
 }
 
-/// Unstructured text: from the first word that needs it to the last, encoded; the rest as it was.
+/// Unstructured text: everything from the first to the last word that needs it is encoded; the rest stays.
 fn words(text: &str) -> String {
     let Some(first) = text.find(|letter: char| !letter.is_ascii()) else { return text.to_owned() };
     let start = text[..first].rfind(' ').map_or(0, |at| at + 1);
@@ -106,7 +109,7 @@ fn words(text: &str) -> String {
         |word: Option<&str>| word.is_some_and(|word| word.starts_with("=?") && word.ends_with("?="));
     let before = &text[..start];
     let after = &text[end..];
-    // between two encoded words a blank says nothing: there it must be inside
+    // white space between two encoded-words is not shown, so it goes inside them
     let mut inside = decode_words(&text.as_bytes()[start..end]);
     if is_encoded(before.split_ascii_whitespace().next_back()) {
         inside.insert(0, ' ');
@@ -117,7 +120,7 @@ fn words(text: &str) -> String {
     format!("{before}{}{after}", encoded(&inside))
 }
 
-/// As encoded words, a blank between each.
+/// The text as encoded-words, separated by spaces.
 fn encoded(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -138,8 +141,8 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// A list of addresses with its names encoded; `None` where an address itself needs UTF-8, or where the
-/// list does not read the same afterwards.
+/// A list of addresses with its names encoded. `None` if an address itself needs UTF-8, or if the list would
+/// not parse to the same people.
 fn addresses(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len() * 2);
     let mut rest = text;
@@ -181,8 +184,8 @@ fn addresses(text: &str) -> Option<String> {
     (before.1 && before == after && out.is_ascii()).then_some(out)
 }
 
-/// A value and its parameters, those that need it in the form of RFC 2231 §4; long ones in pieces (§3). `None`
-/// where they do not read the same afterwards, or where a boundary is among them: it may only be ASCII.
+/// A value and its parameters; those that need it are encoded by RFC 2231 §4, long ones in pieces (§3).
+/// `None` if they would not parse to the same values, or if a boundary is among them, which must be ASCII.
 fn parameters(text: &str) -> Option<String> {
     let mut pieces = split(text)?.into_iter();
     let mut out = pieces.next()?.trim().to_owned();
@@ -213,13 +216,13 @@ fn parameters(text: &str) -> Option<String> {
     (out.is_ascii() && read(text) == read(&out)).then_some(out)
 }
 
-/// Between semicolons that stand in no quoted string and no comment.
+/// The pieces between semicolons that are not in a quoted string. `None` if there is a comment.
 fn split(text: &str) -> Option<Vec<&str>> {
     let (mut pieces, mut start, mut at) = (Vec::new(), 0, 0);
     while let Some(letter) = text[at..].chars().next() {
         at += match letter {
             '"' => quoted(&text[at..])?.len(),
-            // A comment would stand in the middle of a value: what it says there nobody is sure of.
+            // A comment would be in the middle of a value, where readers differ about its meaning.
             '(' => return None,
             ';' => {
                 pieces.push(&text[start..at]);
@@ -234,7 +237,7 @@ fn split(text: &str) -> Option<Vec<&str>> {
     Some(pieces)
 }
 
-/// One parameter, each piece short enough for a line of its own.
+/// One parameter; each piece is short enough for one line.
 fn extended(name: &str, value: &str, out: &mut String) {
     let mut encoded = vec![String::new()];
     for letter in value.chars() {
@@ -272,7 +275,7 @@ enum Piece {
     Fixed,
 }
 
-/// The quoted string at the front, quotes included.
+/// The quoted string at the start, quotes included.
 fn quoted(text: &str) -> Option<&str> {
     let mut escaped = false;
     for (at, letter) in text.char_indices().skip(1) {
@@ -286,7 +289,7 @@ fn quoted(text: &str) -> Option<&str> {
     None
 }
 
-/// The comment at the front, parentheses included; one within another is left to others.
+/// The comment at the start, parentheses included; `None` if it is nested or has escapes.
 fn comment(text: &str) -> Option<&str> {
     let end = text.find(')')?;
     (!text[1..end].contains(['(', '\\'])).then_some(&text[..=end])
@@ -306,13 +309,13 @@ fn unquoted(text: &str) -> String {
     out
 }
 
-/// Words up to what ends a phrase.
+/// Words up to a character that ends a phrase.
 fn phrase(text: &str) -> &str {
     let end = text.find([',', ':', ';', '<', '"', '(']).unwrap_or(text.len());
     &text[..end]
 }
 
-/// One field, folded where its blanks allow.
+/// One field, folded at its spaces.
 fn fold(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.push(b':');
@@ -426,7 +429,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is written, it is ASCII, folded, and says what it said.
+        /// Any text becomes ASCII, is folded, and keeps its meaning.
         #[test]
         fn any_text_says_the_same(text in "[ -~\u{e4}\u{df}\u{3042}\u{1f600}]{1,200}") {
             let text = text.trim();
@@ -437,7 +440,7 @@ mod tests {
             }
         }
 
-        /// So with any parameters, or it gives up.
+        /// The same for parameters, or the conversion fails.
         #[test]
         fn any_parameters_are_the_same(body in "[a-z]{1,5}(; ?[a-z*0-9]{1,4}=(\"[ -~\u{e4}\u{3042}]{0,30}\"|[a-z%'\u{3042}]{1,9})){0,4}") {
             if let Ok(out) = spelt(&format!("Content-Disposition: {body}\r\n")) {
@@ -450,7 +453,7 @@ mod tests {
             }
         }
 
-        /// So with a list of addresses, or it gives up.
+        /// The same for a list of addresses, or the conversion fails.
         #[test]
         fn any_list_names_the_same(text in "[a-z@.,:;<>()\" \u{e4}\u{3042}]{1,60}") {
             if let Ok(out) = spelt(&format!("To: {text}\r\n")) {

@@ -7,6 +7,7 @@ use super::hours::{Digest, Hours};
 use crate::clock::Timestamp;
 use crate::message::Address;
 use crate::policy::verdict::Language;
+use crate::store::absences::Absence;
 use crate::store::{AskWhy, NewAsk};
 use jiff::civil::Date;
 use std::collections::HashMap;
@@ -23,10 +24,14 @@ pub struct Asking {
     pub hours: Hours,
     /// What happens when nobody does.
     pub escalation: Option<Escalation>,
+    /// So much working time a sender has to settle alone what he may settle alone, before anybody else is told.
+    pub sender_first: Duration,
+    /// Whether the mails to those who decide have links that decide.
+    pub by_mail: bool,
 }
 
 /// One approver's own way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approver {
     /// Whose.
     pub address: Address,
@@ -52,7 +57,14 @@ pub struct Escalation {
 impl Asking {
     /// Everybody at once, nobody away.
     pub fn plain(hours: Hours) -> Self {
-        Self { approvers: HashMap::new(), digest: Digest::AtOnce, hours, escalation: None }
+        Self {
+            approvers: HashMap::new(),
+            digest: Digest::AtOnce,
+            hours,
+            escalation: None,
+            sender_first: Duration::ZERO,
+            by_mail: false,
+        }
     }
 
     /// Who is told of one message, and when. `senders` never are.
@@ -77,6 +89,43 @@ impl Asking {
             }
         }
         asks
+    }
+
+    /// The same with what approvers say themselves: an absence stands in the place of what is configured.
+    #[must_use]
+    pub fn with(&self, absences: &[Absence], now: Timestamp) -> Self {
+        let mut all = self.clone();
+        let today = self.hours.day(now);
+        for absence in absences {
+            let Ok(until) = absence.until.parse::<Date>() else { continue };
+            let own = all.approvers.entry(absence.approver.key().to_owned()).or_insert_with(|| Approver {
+                address: absence.approver.clone(),
+                deputies: Vec::new(),
+                away: Vec::new(),
+                digest: None,
+                language: None,
+            });
+            if until >= today {
+                own.deputies = vec![absence.deputy.clone()];
+                own.away = vec![(today, until)];
+            }
+        }
+        all
+    }
+
+    /// Until when the sender is left alone with what he may settle alone.
+    pub fn patience(&self, received: Timestamp) -> Timestamp {
+        if self.sender_first.is_zero() { received } else { self.hours.after(received, self.sender_first) }
+    }
+
+    /// These people themselves, each in their own way, be they away or not.
+    pub fn each(&self, people: &[Address], now: Timestamp) -> Vec<NewAsk> {
+        let one = |person: &Address| {
+            let digest = self.digest(person);
+            let due = digest.next(now, &self.hours);
+            NewAsk { approver: person.clone(), why: AskWhy::Asked, digest: *digest != Digest::AtOnce, due }
+        };
+        people.iter().map(one).collect()
     }
 
     /// When those behind the approvers are told.
@@ -113,6 +162,14 @@ impl Asking {
             _ => Vec::new(),
         }
     }
+}
+
+/// A digest that would come when the hold is over comes too late: they are told at once.
+pub fn in_time(asks: Vec<NewAsk>, expires: Timestamp, now: Timestamp) -> Vec<NewAsk> {
+    let hurry = |ask: NewAsk| {
+        if ask.due < expires { ask } else { NewAsk { digest: false, due: now, ..ask } }
+    };
+    asks.into_iter().map(hurry).collect()
 }
 
 #[cfg(test)]
@@ -191,5 +248,65 @@ mod tests {
             |urgent| asking.plan(&asked, &[], urgent, now).iter().map(|ask| ask.due).collect::<Vec<_>>();
         assert_eq!(due(false), [at("2026-11-20T11:00:00Z"), now]);
         assert_eq!(due(true), [now, now]);
+    }
+
+    #[test]
+    fn an_absence_of_their_own_stands_before_what_is_configured() {
+        let asking = Asking {
+            approvers: HashMap::from([approver("a@x.jp", &["d@x.jp"], &[("2026-11-01", "2026-11-30")])]),
+            ..Asking::plain(Hours::always(TimeZone::UTC))
+        };
+        let absence = |who: &str, deputy: &str, until: &str| Absence {
+            approver: address(who),
+            deputy: address(deputy),
+            until: until.to_owned(),
+            made_by: who.to_owned(),
+            made_at: Timestamp(0),
+        };
+        let said = [absence("A@x.jp", "e@x.jp", "2026-11-20"), absence("b@x.jp", "a@x.jp", "2026-11-20")];
+        for (now, a, b) in [
+            // a's deputy is the one they named; b's deputy a is away too, so that b is told
+            ("2026-11-20T12:00:00Z", "e@x.jp", "b@x.jp"),
+            ("2026-11-21T00:00:00Z", "d@x.jp", "b@x.jp"),
+        ] {
+            let with = asking.with(&said, at(now));
+            let told = |one: &str| with.plan(&[address(one)], &[], false, at(now))[0].approver.to_string();
+            assert_eq!(
+                (told("a@x.jp").to_lowercase(), told("b@x.jp")),
+                (a.to_owned(), b.to_owned()),
+                "{now}"
+            );
+        }
+        assert_eq!(asking.with(&[], at("2026-11-20T12:00:00Z")).approvers, asking.approvers);
+    }
+
+    // 2026-11-20 is a Friday.
+    #[test]
+    fn senders_have_working_time_of_their_own() {
+        let office = Hours::new(&["Mon-Fri 09:00-18:00".to_owned()], [].into(), TimeZone::UTC).unwrap();
+        let asking = Asking { sender_first: Duration::from_hours(1), ..Asking::plain(office) };
+        for (received, told) in [
+            ("2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"),
+            ("2026-11-20T17:30:00Z", "2026-11-23T09:30:00Z"),
+            ("2026-11-21T12:00:00Z", "2026-11-23T10:00:00Z"),
+        ] {
+            assert_eq!(asking.patience(at(received)), at(told), "{received}");
+        }
+        let at_once = Asking { sender_first: Duration::ZERO, ..asking };
+        assert_eq!(at_once.patience(at("2026-11-21T12:00:00Z")), at("2026-11-21T12:00:00Z"));
+    }
+
+    #[test]
+    fn no_digest_comes_when_the_hold_is_over() {
+        let asking = Asking { digest: Digest::Hourly, ..Asking::plain(Hours::always(TimeZone::UTC)) };
+        let now = at("2026-11-20T10:20:00Z");
+        for (expires, digest, due) in [
+            ("2026-11-20T11:30:00Z", true, at("2026-11-20T11:00:00Z")),
+            ("2026-11-20T11:00:00Z", false, now),
+            ("2026-11-20T10:30:00Z", false, now),
+        ] {
+            let asks = in_time(asking.plan(&[address("a@x.jp")], &[], false, now), at(expires), now);
+            assert_eq!((asks[0].digest, asks[0].due), (digest, due), "{expires}");
+        }
     }
 }

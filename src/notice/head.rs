@@ -22,13 +22,19 @@ fn compose(head: &chain::Head, to: &Address, letterhead: &Letterhead, moment: Mo
     let shown = head.to_string();
     let number = head.entries.to_string();
     let values = [("host", text(&letterhead.hostname)), ("entry", text(&number))];
-    let said = |key| say(letterhead.language.unwrap_or_default(), key, &values);
+    let language = letterhead.language.unwrap_or_default();
+    let said = |key| say(language, key, &values);
     let body = format!(
         "{}\n\n    {shown}\n\n{}\n\n    sekisho audit verify --head {shown}\n\n{}\n",
         said("head-lead"),
         said("head-keep"),
         said("head-end")
     );
+    let help = letterhead.contact.as_ref().map(|contact| {
+        let values = [("contact", text(contact.text(language)))];
+        format!("\n-- \n{}\n", say(language, "foot-contact", &values))
+    });
+    let body = body + &help.unwrap_or_default();
     let to = [to.clone()];
     let top = Head {
         letterhead,

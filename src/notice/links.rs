@@ -2,7 +2,8 @@
 
 use crate::message::Address;
 use crate::policy::Disclosure;
-use crate::store::{HoldKind, LinkAction, NoticeKind, StoreError, StoredMessage};
+use crate::store::absences::Absence;
+use crate::store::{AskWhy, HeldRow, HoldKind, LinkAction, NoticeKind, StoreError, StoredMessage};
 use async_trait::async_trait;
 
 /// Makes links, and keeps what they are good for.
@@ -18,6 +19,9 @@ pub trait LinkMaker: Send + Sync + 'static {
 
     /// The desk's page at this path (`/held/ID`), where it has a URL.
     fn page(&self, path: &str) -> Option<String>;
+
+    /// Who is away now by their own word, with who may stand in for them.
+    async fn away(&self) -> Result<Vec<Absence>, StoreError>;
 }
 
 /// The links of one mail.
@@ -29,13 +33,23 @@ pub struct Links {
     pub undo: Option<String>,
     pub as_is: Option<String>,
     pub again: Option<String>,
+    pub approve_split: Option<String>,
+    pub give_back: Option<String>,
     /// The page of the message; it asks who comes.
     pub view: Option<String>,
 }
 
 /// No links.
-pub static NO_LINKS: Links =
-    Links { split: None, take_back: None, undo: None, as_is: None, again: None, view: None };
+pub static NO_LINKS: Links = Links {
+    split: None,
+    take_back: None,
+    undo: None,
+    as_is: None,
+    again: None,
+    approve_split: None,
+    give_back: None,
+    view: None,
+};
 
 impl Links {
     /// Links that were made, by what they do.
@@ -48,6 +62,8 @@ impl Links {
                 LinkAction::Undo => &mut links.undo,
                 LinkAction::AskAsIs => &mut links.as_is,
                 LinkAction::AskAgain => &mut links.again,
+                LinkAction::ApproveSplit => &mut links.approve_split,
+                LinkAction::GiveBack => &mut links.give_back,
                 LinkAction::View => &mut links.view,
             };
             *place = Some(url);
@@ -73,6 +89,15 @@ pub(super) fn offered(kind: NoticeKind, message: &StoredMessage) -> &'static [Li
         }
         (NoticeKind::TakenBack, _) => &[LinkAction::Undo],
         _ => &[],
+    }
+}
+
+/// What a mail to somebody who decides offers: what is safe, and what they may do by it. Never as it is.
+pub(super) fn offered_to_decide(held: &HeldRow, why: AskWhy) -> &'static [LinkAction] {
+    match (why, held.kind) {
+        (AskWhy::Settled | AskWhy::Stopped, _) => &[],
+        (_, HoldKind::Unsafe) => &[LinkAction::GiveBack],
+        _ => &[LinkAction::ApproveSplit, LinkAction::GiveBack],
     }
 }
 

@@ -33,22 +33,22 @@ fn apart<M>(value: &FluentValue<'_>, _: &M) -> Option<String> {
 pub(super) const LANGUAGES: [Language; 2] = [Language::En, Language::Ja];
 
 /// What a phrase speaks of: names of its variables, and their values.
-pub(super) type Values<'a> = [(&'static str, FluentValue<'a>)];
+pub(crate) type Values<'a> = [(&'static str, FluentValue<'a>)];
 
 /// Says a phrase in a language.
-pub(super) fn say(language: Language, key: &str, values: &Values<'_>) -> String {
+pub(crate) fn say(language: Language, key: &str, values: &Values<'_>) -> String {
     let values: HashMap<Cow<'static, str>, FluentValue<'_>> =
         values.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect();
     WORDS.lookup_with_args(&identifier(language), key, &values)
 }
 
 /// A number for a phrase.
-pub(super) fn number<'a>(count: usize) -> FluentValue<'a> {
+pub(crate) fn number<'a>(count: usize) -> FluentValue<'a> {
     FluentValue::from(count)
 }
 
 /// A text for a phrase.
-pub(super) fn text(text: &str) -> FluentValue<'_> {
+pub(crate) fn text(text: &str) -> FluentValue<'_> {
     FluentValue::from(text)
 }
 

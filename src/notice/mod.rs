@@ -36,13 +36,20 @@ mod whom;
 
 pub use crate::clock::hours;
 pub use locale::language_of;
+
+/// What messages in chat rooms are written with.
+pub(crate) mod words {
+    pub(crate) use super::locale::{number, say, text};
+    pub(crate) use super::pages::outcome;
+    pub(crate) use super::safe::line as clean;
+}
 pub use postman::{Deps, OwnIntake, Postman};
 
 use crate::clock::Timestamp;
 use crate::intake::OwnMail;
 use crate::message::Address;
 use crate::policy::Organisation;
-use crate::policy::verdict::Language;
+use crate::policy::verdict::{Bilingual, Language};
 use crate::store::{Ask, DueNotice, NoticeKind, QueueRow, StoredMessage};
 use jiff::tz::TimeZone;
 use std::sync::Arc;
@@ -66,6 +73,8 @@ pub struct Letterhead {
     pub language: Option<Language>,
     /// The zone that dates are written in.
     pub zone: TimeZone,
+    /// Whom people ask for help, as it stands in the foot of each mail.
+    pub contact: Option<Bilingual>,
     /// The upstream's host name, for reports.
     pub upstream: Option<String>,
 }
@@ -206,6 +215,7 @@ fn told(kind: NoticeKind, desk: &pages::Desk<'_>) -> Option<pages::Letter> {
         | NoticeKind::Stopped
         | NoticeKind::AskedAsIs
         | NoticeKind::ExpiringApprovers
+        | NoticeKind::Settled
         | NoticeKind::Escalated => None,
     }
 }

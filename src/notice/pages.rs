@@ -7,6 +7,7 @@ mod ended;
 mod to_deciders;
 mod to_sender;
 
+pub(crate) use to_deciders::outcome;
 pub(super) use to_deciders::{Entry, digest};
 
 use super::html;
@@ -190,8 +191,13 @@ pub(super) fn body(head: &Head<'_>, pages: &[Page], titles: &[String]) -> String
         body.push_str(&page.text());
     }
     let hostname = &head.letterhead.hostname;
-    let feet: Vec<String> =
-        pages.iter().map(|page| page.say("foot", &[("hostname", text(hostname))])).collect();
+    let foot = |page: &Page| {
+        let contact = head.letterhead.contact.as_ref().map(|contact| contact.text(page.language));
+        let foot = page.say("foot", &[("hostname", text(hostname))]);
+        let help = contact.map(|contact| page.say("foot-contact", &[("contact", text(contact))]));
+        std::iter::once(foot).chain(help)
+    };
+    let feet: Vec<String> = pages.iter().flat_map(foot).collect();
     // What follows two hyphens and a blank is shown as a signature (RFC 3676 §4.3).
     body.push_str("-- \n");
     for foot in &feet {

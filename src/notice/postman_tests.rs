@@ -4,7 +4,7 @@ use super::super::tests::{RECEIVED, address, letterhead, message};
 use super::*;
 use crate::clock::{ManualClock, SystemEntropy};
 use crate::message::Address;
-use crate::store::NoticeStore;
+use crate::store::prelude::*;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{
     HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Place, Reason, StoredMessage,
@@ -56,6 +56,10 @@ impl LinkMaker for Unlinked {
 
     fn page(&self, _: &str) -> Option<String> {
         None
+    }
+
+    async fn away(&self) -> Result<Vec<crate::store::absences::Absence>, StoreError> {
+        Ok(Vec::new())
     }
 }
 

@@ -78,6 +78,10 @@ pub(super) fn compose(
         auto_submitted: "auto-replied",
         urgent: false,
     };
+    // Whom to ask is told to our own.
+    let contact = letterhead.contact.clone().filter(|_| is_ours(&to[0], letterhead));
+    let known = Letterhead { contact, ..letterhead.clone() };
+    let head = Head { letterhead: &known, ..head };
     let mut parts = vec![
         body(&head, &[page], std::slice::from_ref(&title)),
         // RFC 3464 §2.1: in 7bit, never encoded; `for_programs` is ASCII with lines far below 998.

@@ -141,7 +141,7 @@ fn statuses() {
         ("5.3.4 the message has 9 octets", Form::Failed, "5.3.4"),
         ("5.6.7 an address needs SMTPUTF8", Form::Failed, "5.6.7"),
         ("4.4.1 no answer within 30s", Form::Failed, "5.4.7"),
-        ("4.7.5 TLS could not be agreed on", Form::Delayed, "4.7.5"),
+        ("4.7.5 the TLS handshake failed", Form::Delayed, "4.7.5"),
         ("5.3 is no code", Form::Failed, "5.4.7"),
         // the upstream's, without an enhanced code: by what was refused
         ("550 no (after MAIL)", Form::Failed, "5.1.8"),

@@ -4,7 +4,8 @@
 //! with the first go the notices that follow from a hold: the warning before it ends, and the call to
 //! those behind the approvers when nobody answers.
 
-use super::links::{Links, NO_LINKS, offered};
+use super::asking::in_time;
+use super::links::{Links, NO_LINKS, offered, offered_to_decide};
 use super::pages::{self, Entry};
 use super::postman::Postman;
 use super::whom::{alerted, deciders_of, owners, sender_of};
@@ -14,10 +15,11 @@ use crate::intake::OwnMail;
 use crate::journal::{Entry as Noted, Event};
 use crate::message::{Address, Header};
 use crate::store::{
-    Ask, AskPlan, AskWhy, DeliveryState, DueNotice, HeldRow, HeldState, NewAsk, NewNotice, NoticeKind,
-    StoreError, StoredMessage,
+    Ask, AskPlan, AskWhy, DeliveryState, DueNotice, HeldRow, HeldState, HoldKind, NewAsk, NewNotice,
+    NoticeKind, StoreError, StoredMessage,
 };
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tracing::debug;
@@ -39,23 +41,60 @@ impl Postman {
             Err(StoreError::NotFound(_)) => return self.store.drop_notice(notice.notice).await,
             Err(error) => return Err(error),
         };
-        let letterhead = self.letterhead();
+        let letterhead = self.letterhead_now(now).await?;
         match notice.kind {
             NoticeKind::HeldApprovers
             | NoticeKind::Stopped
             | NoticeKind::AskedAsIs
             | NoticeKind::ExpiringApprovers
-            | NoticeKind::Escalated => match plan(notice.kind, &message, &letterhead, now) {
-                Some(plan) => self.store.plan_asks(notice.notice, plan).await,
-                None => self.store.drop_notice(notice.notice).await,
-            },
+            | NoticeKind::Escalated => {
+                let alone = self.settles_alone(&message, &letterhead).await?;
+                match plan(notice.kind, &message, &letterhead, alone, now) {
+                    Some(plan) => self.store.plan_asks(notice.notice, plan).await,
+                    None => self.store.drop_notice(notice.notice).await,
+                }
+            }
+            NoticeKind::Settled => {
+                let told = self.store.told(message.id).await?;
+                match settled(&message, told, &letterhead, now) {
+                    Some(plan) => self.store.plan_asks(notice.notice, plan).await,
+                    None => self.store.drop_notice(notice.notice).await,
+                }
+            }
             NoticeKind::Expiring if too_early(&message, &letterhead, now).is_some() => {
                 let plan =
-                    AskPlan { asks: Vec::new(), notices: again(notice.kind, &message, &letterhead, now) };
+                    AskPlan { notices: again(notice.kind, &message, &letterhead, now), ..AskPlan::default() };
                 self.store.plan_asks(notice.notice, plan).await
             }
             _ => self.tell_sender(notice, &message, &letterhead, now).await,
         }
+    }
+
+    /// The letterhead with who is away now.
+    async fn letterhead_now(&self, now: Timestamp) -> Result<Arc<Letterhead>, StoreError> {
+        let letterhead = self.letterhead();
+        let away = self.links.away().await?;
+        if away.is_empty() {
+            return Ok(letterhead);
+        }
+        let asking = letterhead.asking.with(&away, now);
+        Ok(Arc::new(Letterhead { asking, ..Letterhead::clone(&letterhead) }))
+    }
+
+    /// How far the sender settles this alone.
+    async fn settles_alone(
+        &self,
+        message: &StoredMessage,
+        letterhead: &Letterhead,
+    ) -> Result<Alone, StoreError> {
+        let ask = is_held(message).is_some_and(|held| held.kind == HoldKind::Ask && held.hits.is_empty());
+        let told = sender_of(message, letterhead).is_some_and(|told| told.is_sender);
+        // Without the desk's URL his mail has no links.
+        if !ask || !told || self.links.page("/").is_none() {
+            return Ok(Alone::No);
+        }
+        let asked = wish(&self.store.journal(message.id).await?).is_some();
+        Ok(if asked { Alone::Asked } else { Alone::Yes })
     }
 
     async fn tell_sender(
@@ -195,10 +234,11 @@ impl Postman {
         let chosen = self.store.chosen_language(ask.approver.key()).await?;
         let details = Details { again: made_anew(&journal), chosen, ..Details::default() };
         let deliveries = self.store.deliveries(ask.message).await?;
-        let links = self.decider_links(&message);
+        let letterhead = self.letterhead();
+        let links = self.links_to_decide(ask, &message, &letterhead).await?;
         let matter = Matter { message: &message, deliveries: &deliveries, links: &links, details: &details };
         let moment = Moment { now, bits: self.entropy.bits() };
-        match compose_ask(ask, &matter, words.as_deref(), &self.letterhead(), moment) {
+        match compose_ask(ask, &matter, words.as_deref(), &letterhead, moment) {
             Some(mail) => {
                 let id = self.intake.tell(mail, vec![ask.row]).await?;
                 debug!(about = %ask.message, why = ?ask.why, %id, "notice queued");
@@ -213,7 +253,11 @@ impl Postman {
         for ask in asks {
             match self.waiting(ask).await? {
                 Some(message) => {
-                    waiting.push((message, ask.why));
+                    let words = match ask.why {
+                        AskWhy::AsIs => wish(&self.store.journal(message.id).await?),
+                        _ => None,
+                    };
+                    put_in(&mut waiting, message, ask.why, words);
                     told.push(ask.row);
                 }
                 None => over.push(ask.row),
@@ -227,13 +271,14 @@ impl Postman {
             None => None,
         };
         let details = Details { chosen, ..Details::default() };
-        let links: Vec<Links> = waiting.iter().map(|(message, _)| self.decider_links(message)).collect();
+        let links: Vec<Links> = waiting.iter().map(|(message, ..)| self.decider_links(message)).collect();
         let entries: Vec<Entry<'_>> = waiting
             .iter()
             .zip(&links)
-            .map(|((message, why), links)| Entry {
+            .map(|((message, why, words), links)| Entry {
                 matter: Matter { message, deliveries: &[], links, details: &details },
                 why: *why,
+                words: words.as_deref(),
             })
             .collect();
         let Some(to) = asks.first().map(|ask| &ask.approver) else { return Ok(()) };
@@ -246,13 +291,30 @@ impl Postman {
         Ok(())
     }
 
-    /// The message of an ask, while nobody has decided.
+    /// The message of an ask, while nobody has decided; to tell of a decision, while that stands.
     async fn waiting(&self, ask: &Ask) -> Result<Option<StoredMessage>, StoreError> {
+        let settled = ask.why == AskWhy::Settled;
         match self.store.message(ask.message).await {
-            Ok(message) => Ok(is_held(&message).is_some().then_some(message)),
+            Ok(message) => Ok((is_held(&message).is_none() == settled).then_some(message)),
             Err(StoreError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The links of a mail to one who decides, of their own.
+    async fn links_to_decide(
+        &self,
+        ask: &Ask,
+        message: &StoredMessage,
+        letterhead: &Letterhead,
+    ) -> Result<Links, StoreError> {
+        let page = self.decider_links(message);
+        let wanted = is_held(message).map_or(&[][..], |held| offered_to_decide(held, ask.why));
+        if !letterhead.asking.by_mail || wanted.is_empty() {
+            return Ok(page);
+        }
+        let made = self.links.links(&ask.approver, message, wanted).await?;
+        Ok(Links { view: page.view, ..Links::of(wanted, made) })
     }
 
     fn decider_links(&self, message: &StoredMessage) -> Links {
@@ -264,23 +326,87 @@ fn is_held(message: &StoredMessage) -> Option<&HeldRow> {
     message.held.as_ref().filter(|held| held.state == HeldState::Held)
 }
 
+/// How far a sender settles alone what is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Alone {
+    /// Not at all: another person has to decide.
+    No,
+    /// He may send it individually, and has asked for nothing.
+    Yes,
+    /// The same, but he asked that it leave as it is: those who decide know of it.
+    Asked,
+}
+
+/// Puts a message into a digest; once, for the reason that says most.
+fn put_in(
+    waiting: &mut Vec<(StoredMessage, AskWhy, Option<String>)>,
+    message: StoredMessage,
+    why: AskWhy,
+    words: Option<String>,
+) {
+    let weight = |why| match why {
+        AskWhy::Asked | AskWhy::Deputy => 0,
+        AskWhy::Expiring => 1,
+        _ => 2,
+    };
+    match waiting.iter_mut().find(|(known, ..)| known.id == message.id) {
+        Some(known) if weight(why) > weight(known.1) => *known = (message, why, words),
+        Some(_) => {}
+        None => waiting.push((message, why, words)),
+    }
+}
+
+/// Those who were told of it are told that somebody decided: in their digest, where they have one.
+fn settled(
+    message: &StoredMessage,
+    told: Vec<Address>,
+    letterhead: &Letterhead,
+    now: Timestamp,
+) -> Option<AskPlan> {
+    let held = message.held.as_ref().filter(|held| held.state != HeldState::Held)?;
+    let decider = held.decided_by.as_deref().and_then(|by| Address::parse(by).ok());
+    let others: Vec<Address> =
+        told.into_iter().filter(|one| decider.as_ref().is_none_or(|by| by.key() != one.key())).collect();
+    let asks = renamed(letterhead.asking.each(&others, now), AskWhy::Settled);
+    (!asks.is_empty()).then_some(AskPlan { asks, ..AskPlan::default() })
+}
+
 /// Who is told, and what follows; `None` when nothing waits any more.
 fn plan(
     kind: NoticeKind,
     message: &StoredMessage,
     letterhead: &Letterhead,
+    alone: Alone,
     now: Timestamp,
 ) -> Option<AskPlan> {
     let held = is_held(message)?;
     let asking = &letterhead.asking;
     let urgent = is_urgent(message);
+    let those = |urgent, why: Option<AskWhy>| {
+        let asks = asking.plan(&deciders_of(message, letterhead), &owners(message), urgent, now);
+        let asks = in_time(asks, held.expires, now);
+        match why {
+            Some(why) => renamed(asks, why),
+            None => asks,
+        }
+    };
+    // What he may settle alone goes to the sender first; he asked them himself where he wants more.
+    let told_at = asking.patience(held.received);
+    let first = kind == NoticeKind::HeldApprovers && alone != Alone::No;
+    if first && alone == Alone::Yes && now < told_at {
+        let assigned = those(false, None).into_iter().map(|ask| ask.approver).collect();
+        let mut notices = following(held, letterhead, now);
+        notices.push(NewNotice { kind, due: told_at });
+        return Some(AskPlan { asks: Vec::new(), notices, assigned });
+    }
     let at_once = |people: Vec<Address>, why| {
         people.into_iter().map(|approver| NewAsk { approver, why, digest: false, due: now }).collect()
     };
     let asks: Vec<NewAsk> = match kind {
-        NoticeKind::HeldApprovers => {
-            asking.plan(&deciders_of(message, letterhead), &owners(message), urgent, now)
+        NoticeKind::HeldApprovers if first && alone == Alone::Asked && !asking.sender_first.is_zero() => {
+            Vec::new()
         }
+        NoticeKind::HeldApprovers => those(urgent, None),
         NoticeKind::Stopped => at_once(alerted(message, letterhead), AskWhy::Stopped),
         NoticeKind::Escalated => {
             let owners = owners(message);
@@ -290,38 +416,35 @@ fn plan(
         }
         // Those who are asked anew are told in the place of who is away now.
         NoticeKind::ExpiringApprovers if too_early(message, letterhead, now).is_some() => Vec::new(),
-        NoticeKind::ExpiringApprovers => renamed(
-            asking.plan(&deciders_of(message, letterhead), &owners(message), true, now),
-            AskWhy::Expiring,
-        ),
-        NoticeKind::AskedAsIs => {
-            renamed(asking.plan(&deciders_of(message, letterhead), &owners(message), true, now), AskWhy::AsIs)
-        }
+        NoticeKind::ExpiringApprovers => those(urgent, Some(AskWhy::Expiring)),
+        NoticeKind::AskedAsIs => those(urgent, Some(AskWhy::AsIs)),
         _ => Vec::new(),
     };
-    let notices = match kind {
+    let mut notices = match kind {
         NoticeKind::HeldApprovers | NoticeKind::Stopped => following(held, letterhead, now),
         NoticeKind::ExpiringApprovers => again(kind, message, letterhead, now),
         _ => Vec::new(),
     };
-    Some(AskPlan { asks, notices })
+    // It is counted from when they are told.
+    if matches!(kind, NoticeKind::HeldApprovers | NoticeKind::Stopped | NoticeKind::AskedAsIs)
+        && !asks.is_empty()
+    {
+        let escalates = asking.escalates(now).filter(|due| *due < held.expires);
+        notices.extend(escalates.map(|due| NewNotice { kind: NoticeKind::Escalated, due }));
+    }
+    Some(AskPlan { asks, notices, ..AskPlan::default() })
 }
 
 fn renamed(asks: Vec<NewAsk>, why: AskWhy) -> Vec<NewAsk> {
     asks.into_iter().map(|ask| NewAsk { why, ..ask }).collect()
 }
 
-/// What comes after a hold that nobody decides: a warning to both sides, and the escalation.
+/// What comes after a hold that nobody decides: a warning to both sides.
 fn following(held: &HeldRow, letterhead: &Letterhead, now: Timestamp) -> Vec<NewNotice> {
     let since = held.received.max(now.minus(held.expires.since(now)));
     let due = letterhead.asking.hours.warning(since, held.expires);
-    let mut notices = vec![
-        NewNotice { kind: NoticeKind::Expiring, due },
-        NewNotice { kind: NoticeKind::ExpiringApprovers, due },
-    ];
-    let escalates = letterhead.asking.escalates(now).filter(|due| *due < held.expires);
-    notices.extend(escalates.map(|due| NewNotice { kind: NoticeKind::Escalated, due }));
-    notices
+    let kinds = [NoticeKind::Expiring, NoticeKind::ExpiringApprovers];
+    kinds.map(|kind| NewNotice { kind, due }).into()
 }
 
 /// When the warning of a hold is really due, if that is not yet: the message was held anew since it was

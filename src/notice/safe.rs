@@ -3,7 +3,7 @@
 
 /// Text on one line, for a person: controls become blanks, marks that turn the reading direction go,
 /// runs of blanks are one, and what is longer than `max` characters is cut with `…`.
-pub(super) fn line(text: &str, max: usize) -> String {
+pub(crate) fn line(text: &str, max: usize) -> String {
     let mut out = String::new();
     let mut length = 0;
     for c in text.chars() {

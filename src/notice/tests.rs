@@ -30,6 +30,7 @@ pub(super) fn letterhead() -> Letterhead {
         admin: Some(address("admin@example.co.jp")),
         language: None,
         zone: TimeZone::fixed(jiff::tz::offset(9)),
+        contact: None,
         upstream: Some("smtp.example.net".to_owned()),
     }
 }
@@ -297,6 +298,7 @@ fn all_notices(japanese: bool) -> Vec<(String, OwnMail)> {
         .map(|why| pages::Entry {
             matter: Matter { message: &split, deliveries: &[], links: &view, details: &NO_DETAILS },
             why,
+            words: None,
         })
         .collect();
     let (to, bytes) =
@@ -599,7 +601,7 @@ fn hostile(subject: &str, reason: &str, id: &str) -> Vec<OwnMail> {
         ..links::NO_LINKS.clone()
     };
     let matter = Matter { message: &message, deliveries: &[], links: &links, details: &NO_DETAILS };
-    let entries = [pages::Entry { matter, why: AskWhy::Asked }];
+    let entries = [pages::Entry { matter, why: AskWhy::Asked, words: None }];
     let (to, bytes) = pages::digest(&entries, &ask.approver, &letterhead(), moment()).unwrap();
     vec![
         composed(NoticeKind::Returned, &message, &[]).unwrap(),

@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::intake::OwnMail;
 use crate::message::Address;
-use crate::policy::verdict::Language;
+use crate::policy::verdict::{Bilingual, Language};
 use crate::token::Token;
 use fluent_templates::fluent_bundle::FluentValue;
 use fluent_templates::{LanguageIdentifier, Loader, langid};
@@ -21,19 +21,24 @@ fluent_templates::static_loader! {
     };
 }
 
-/// Who writes it.
+/// The sender of the mail.
 #[derive(Clone, Debug)]
 pub struct Letter {
     /// From.
     pub from: Address,
-    /// The right side of its Message-ID.
+    /// The domain part of its Message-ID.
     pub hostname: String,
-    /// What the desk is reached by, where that is known.
+    /// The URL of the desk, if it is known.
     pub url: Option<String>,
+    /// Whom people ask for help.
+    pub contact: Option<Bilingual>,
 }
 
-/// Composes it. The link in it only fills the code in, and only where it was asked for; from there it
-/// goes on to `back`.
+/// Composes the mail. Its link only fills the code in, and only in the browser that asked for it; after
+/// signing in it leads to `back`.
+///
+/// # Errors
+/// There is no randomness, or the message cannot be written.
 pub fn compose(
     letter: &Letter,
     to: &Address,
@@ -59,6 +64,13 @@ pub fn compose(
     }
     text.push_str(&said("code-mail-end"));
     text.push_str("\r\n");
+    if let Some(contact) = &letter.contact {
+        let contact = contact.text(language).to_owned();
+        let help = say(&tongue, "foot-contact", &[("contact", &contact)]);
+        for part in ["\r\n-- \r\n", &help, "\r\n"] {
+            text.push_str(part);
+        }
+    }
     let random = Token::new().map_err(io::Error::other)?;
     let seconds = now.0.div_euclid(1000);
     let message = MessageBuilder::new()
@@ -74,7 +86,7 @@ pub fn compose(
     Ok(OwnMail { about: None, to: vec![to.clone()], message: message.into(), answers: None, enclosed: None })
 }
 
-/// A path as a value in a query; what could end the link where a mail is read is escaped.
+/// Percent-encodes a path for a query; characters at which mail programs end links are escaped too.
 fn encoded(path: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
@@ -82,7 +94,7 @@ fn encoded(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            // Writing to a text cannot fail.
+            // Writing to a string cannot fail.
             let _ = write!(out, "%{byte:02X}");
         }
     }
@@ -105,6 +117,7 @@ mod tests {
             from: Address::parse("sekisho@example.jp").unwrap(),
             hostname: "relay.example.jp".to_owned(),
             url: Some("https://desk.example.jp".to_owned()),
+            contact: Some(Bilingual::new("the office, 1234", "総務部 内線1234")),
         };
         let to = Address::parse("sato@example.jp").unwrap();
         for (language, word) in [(Language::En, "sign in"), (Language::Ja, "ログイン")] {

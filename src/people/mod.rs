@@ -1,15 +1,20 @@
-//! Who somebody is: signing in, sessions, roles, tokens of the API.
+//! Identity at the desk: signing in, sessions, roles, API tokens.
 //!
-//! * [`People`] the ways in: a password, a passkey ([`passkeys`]), a code by mail, a provider ([`oidc`]), a link
-//!   printed once
-//! * [`session`] what is kept of somebody who signed in, and when that ends
+//! * [`People`] the ways to sign in: password, passkey ([`passkeys`]), code by mail, OpenID provider
+//!   ([`oidc`]), one-time link
+//!
+//! * [`session`] sessions, and when they end
+//!
 //! * [`code_mail`] the mail with a code
-//! * [`rates`] how often somebody may try
-//! * [`scope`] what a token of the API is good for
+//!
+//! * [`rates`] limits on attempts
+//!
+//! * [`scope`] what an API token may do
+//!
 //! * [`users`] accounts as an administrator sees them
 //!
-//! Roles are looked up with every request, so that a change of the configuration or of the accounts
-//! counts at once; a session whose account changed has ended.
+//! Roles are looked up for every request, so that changes of the configuration and of accounts apply at once.
+//! A session ends when its account changes.
 
 pub mod code_mail;
 pub mod oidc;
@@ -36,40 +41,40 @@ use oidc::Provider;
 use rates::Rates;
 use scope::Scopes;
 use secrecy::{ExposeSecret, SecretString};
-use session::{By, Kept};
+use session::{By, StoredLogin};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-/// How long a code is good for.
+/// How long a code is valid.
 pub const CODE_LASTS: Duration = Duration::from_mins(10);
-/// How often one may be tried.
+/// How often a code may be tried.
 const CODE_TRIES: u32 = 5;
 /// Digits of a code.
 pub const CODE_DIGITS: usize = 8;
-/// How long a link that signs in once is good for.
+/// How long a one-time link is valid.
 const ONCE_LASTS: Duration = Duration::from_hours(1);
-/// Most characters of a name or a password.
+/// Maximum number of characters of a name or a password.
 const LONGEST: usize = 1_000;
-/// A use is written down when the last one is so long ago.
+/// A use is recorded if the last recorded use is this long ago.
 const TOUCH: Duration = Duration::from_mins(1);
 
-/// Why somebody was not let in.
+/// Why a sign-in was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Denied {
-    /// Not the right name, password, code or token; which, nobody learns.
-    #[error("this is not right")]
+    /// The name, password, code or token is wrong; the client is not told which.
+    #[error("wrong name, password, code or token")]
     Wrong,
-    /// Too many were wrong before: this one was not looked at.
+    /// Too many attempts failed before; this one was not checked.
     #[error("too many attempts: try again later")]
     TooMany,
-    /// There is no way in of this kind here.
+    /// This way to sign in is not offered.
     #[error("this way of signing in is not offered here")]
     Off,
-    /// Whoever was to be asked cannot answer.
+    /// A service that is needed does not respond.
     #[error("signing in is not possible just now: {0}")]
     Down(String),
-    /// The store cannot answer.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -80,7 +85,7 @@ impl From<NoRandomness> for Denied {
     }
 }
 
-/// Everybody who may come to the desk.
+/// Everybody who may use the desk.
 pub struct People {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -88,14 +93,14 @@ pub struct People {
     guesses: Arc<Guesses>,
     rates: Rates,
     settings: RwLock<Arc<Settings>>,
-    /// What browsers were asked to sign with a passkey.
+    /// Passkey challenges that were sent to browsers.
     questions: passkeys::Questions,
-    /// The one link that signs in once, while there is one.
+    /// The one-time link, if there is one.
     once: Mutex<Option<(Digest, Timestamp, Principal)>>,
 }
 
 impl People {
-    /// Nobody is here yet. `guesses` are shared with SMTP: the same bounds hold for both together.
+    /// Nobody is signed in yet. `guesses` is shared with SMTP, so that its limits apply to both together.
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
@@ -115,22 +120,22 @@ impl People {
         }
     }
 
-    /// What holds now.
+    /// The current settings.
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts other settings into force.
+    /// Replaces the settings.
     pub fn replace(&self, settings: Settings) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
-    /// How often somebody may try something.
+    /// Limits on attempts.
     pub fn rates(&self) -> &Rates {
         &self.rates
     }
 
-    /// The provider of OpenID Connect, where there is one.
+    /// The OpenID Connect provider, if there is one.
     pub fn provider(&self) -> Option<Arc<Provider>> {
         self.settings().provider.clone()
     }
@@ -146,6 +151,9 @@ impl People {
     }
 
     /// Signs in by name and password.
+    ///
+    /// # Errors
+    /// The password is wrong, there were too many attempts, or accounts or store do not respond.
     pub async fn by_password(
         &self,
         user: &str,
@@ -167,7 +175,7 @@ impl People {
         };
         self.guesses.right(&guess);
         let at_desk = accounts.at_desk(&account.name).ok_or(Denied::Wrong)?;
-        let kept = Kept {
+        let kept = StoredLogin {
             name: account.name.clone(),
             addresses: account.addresses,
             roles: session::roles(&at_desk.roles),
@@ -176,8 +184,11 @@ impl People {
         self.sign_in(kept).await
     }
 
-    /// Mails a code to an address, for this browser, if it may get one; the link in the mail goes on to
-    /// `back`. Nothing in the answer or in the time it takes tells whether it did.
+    /// Mails a code to this address, for this browser, if the address may sign in. The link in the mail leads
+    /// to `back`. Neither the answer nor its time reveals whether a code was sent.
+    ///
+    /// # Errors
+    /// Codes are off, too many were requested, or there is no randomness or no store.
     pub async fn ask_code(
         self: &Arc<Self>,
         address: &Address,
@@ -203,7 +214,7 @@ impl People {
         let gets_one = self.knows(address).await?
             && self.rates.admit("code-person", address.key(), 5, Duration::from_hours(1));
         if !gets_one {
-            // A code that nobody has takes its place, so that trying one answers alike.
+            // An unusable code is stored, so that trying it behaves the same.
             self.store.put_code(CodeRow { code: browser.digest(), ..row }, now).await?;
             return Ok(());
         }
@@ -221,13 +232,19 @@ impl People {
         Ok(())
     }
 
-    /// Where a code was sent at this browser's wish, while it is good, and how often one may still be tried.
+    /// The address that this browser's code was sent to, while it is valid, and how many tries are left.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn code_sent(&self, browser: &Token) -> Result<Option<(Address, u32)>, StoreError> {
         let sent = self.store.code_sent(browser.digest(), self.clock.now()).await?;
         Ok(sent.map(|(address, tries)| (address, CODE_TRIES.saturating_sub(tries))))
     }
 
-    /// Signs in by the code that was mailed to whoever asked in this browser.
+    /// Signs in with a code that was mailed at the request of this browser.
+    ///
+    /// # Errors
+    /// The code is wrong, expired or tried too often, or the store failed.
     pub async fn by_code(&self, code: &str, browser: &Token, from: IpAddr) -> Result<Token, Denied> {
         if !self.mails_codes() {
             return Err(Denied::Off);
@@ -239,11 +256,11 @@ impl People {
         let digest = code_digest(browser, &digits);
         let person = self.store.try_code(browser.digest(), digest, self.clock.now(), CODE_TRIES).await?;
         let address = person.ok_or(Denied::Wrong)?;
-        // The configuration may have changed since.
+        // The configuration may have changed since the code was sent.
         if !self.knows(&address).await? {
             return Err(Denied::Wrong);
         }
-        self.sign_in(Kept {
+        self.sign_in(StoredLogin {
             name: address.to_string(),
             addresses: vec![address],
             roles: Roles::default(),
@@ -252,10 +269,13 @@ impl People {
         .await
     }
 
-    /// Signs in whom the provider vouches for.
+    /// Signs in a person whom the OpenID provider identified.
+    ///
+    /// # Errors
+    /// There is no provider, the person is not known here, or the store failed.
     pub async fn by_provider(&self, person: oidc::Person) -> Result<Token, Denied> {
         let provider = self.provider().ok_or(Denied::Off)?;
-        // Whoever has an account somewhere is nobody here yet.
+        // An account at the provider alone gives no access.
         let mut known = person.roles != Roles::default();
         for address in &person.addresses {
             known = known || self.knows(address).await?;
@@ -263,7 +283,7 @@ impl People {
         if !known {
             return Err(Denied::Wrong);
         }
-        self.sign_in(Kept {
+        self.sign_in(StoredLogin {
             name: person.name,
             addresses: person.addresses,
             roles: person.roles,
@@ -272,7 +292,10 @@ impl People {
         .await
     }
 
-    /// Makes the link that signs this person in once; its path.
+    /// Makes a link that signs this person in once; returns its path.
+    ///
+    /// # Errors
+    /// The system gives no random bits.
     pub fn once(&self, who: Principal) -> Result<String, NoRandomness> {
         let token = Token::new()?;
         let until = self.clock.now().plus(ONCE_LASTS);
@@ -280,7 +303,10 @@ impl People {
         Ok(format!("/login/once/{}", token.text()))
     }
 
-    /// Follows that link: from this machine only, and once.
+    /// Signs in by that link: only from this machine, and only once.
+    ///
+    /// # Errors
+    /// The link is wrong, expired or used, or the store failed.
     pub async fn by_once(&self, token: &str, from: IpAddr) -> Result<Token, Denied> {
         let token = Token::read(token).filter(|_| from.to_canonical().is_loopback()).ok_or(Denied::Wrong)?;
         let who = {
@@ -291,10 +317,11 @@ impl People {
             if fits { once.take() } else { None }
         };
         let (_, _, who) = who.ok_or(Denied::Wrong)?;
-        self.sign_in(Kept { name: who.name, addresses: who.addresses, roles: who.roles, by: By::Once }).await
+        self.sign_in(StoredLogin { name: who.name, addresses: who.addresses, roles: who.roles, by: By::Once })
+            .await
     }
 
-    /// Whether an address may sign in by mail: it is ours, or the configuration gives it something to do.
+    /// Whether an address may sign in by mail: it is ours, or it has a role, or it was asked to decide.
     async fn knows(&self, address: &Address) -> Result<bool, StoreError> {
         let settings = self.settings();
         if settings.is_ours(address)
@@ -305,8 +332,8 @@ impl People {
         self.store.was_asked(&[address.key().to_owned()]).await
     }
 
-    /// The roles of somebody who is signed in, as they are now.
-    async fn roles_now(&self, kept: &Kept) -> Result<Roles, StoreError> {
+    /// The current roles of somebody who is signed in.
+    async fn roles_now(&self, kept: &StoredLogin) -> Result<Roles, StoreError> {
         let mut roles = kept.roles.or(self.settings().roles_of(&kept.name, &kept.addresses));
         if !roles.approver && !kept.addresses.is_empty() {
             let keys: Vec<String> = kept.addresses.iter().map(|address| address.key().to_owned()).collect();
@@ -315,7 +342,10 @@ impl People {
         Ok(roles)
     }
 
-    /// A token of the API: who shows it, and what it is good for.
+    /// Checks an API token; returns whose it is and what it may do.
+    ///
+    /// # Errors
+    /// The token is wrong or expired, there were too many wrong ones, or the store failed.
     pub async fn by_token(&self, token: &str, from: IpAddr) -> Result<(Principal, Scopes), Denied> {
         let now = self.clock.now();
         let found = match Token::read(token) {
@@ -337,7 +367,10 @@ impl People {
     }
 }
 
-/// Makes a token of the API; what programs show. The error is a sentence.
+/// Adds an API token; returns its secret text.
+///
+/// # Errors
+/// The name is invalid or taken, `expires` is past, or the store failed. The text is for people.
 pub async fn add_token(
     store: &dyn Store,
     name: &str,
@@ -350,7 +383,9 @@ pub async fn add_token(
         && name.len() <= 64
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     if !sound {
-        return Err(format!("`{name}` is no name for a token: letters, digits, `-`, `_` and `.`, up to 64"));
+        return Err(format!(
+            "`{name}` is not a valid name for a token: letters, digits, `-`, `_` and `.`, up to 64"
+        ));
     }
     if expires.is_some_and(|at| at <= now) {
         return Err("the token would have ended already".to_owned());
@@ -374,7 +409,7 @@ pub async fn add_token(
     }
 }
 
-/// A fresh code.
+/// A random code.
 fn code() -> Result<String, NoRandomness> {
     let token = Token::new()?;
     let bits = u64::from_be_bytes(token.digest().0[..8].try_into().map_err(|_| NoRandomness)?);

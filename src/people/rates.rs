@@ -1,4 +1,4 @@
-//! How often somebody may try something: so many within a span of time, by whatever names them.
+//! Limits attempts: at most so many within a time, for each name.
 //!
 //! Memory is bounded: counts are kept in a fixed number of slots, and names that fall into the same slot
 //! share its count.
@@ -10,10 +10,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Slots for counts.
+/// Number of slots.
 const SLOTS: u64 = 16_384;
 
-/// Counts attempts. What it knows is lost with the process.
+/// Counts attempts, in memory only.
 pub struct Rates {
     clock: Arc<dyn Clock>,
     hasher: RandomState,
@@ -21,12 +21,12 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Nobody has tried anything yet.
+    /// No attempts yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, hasher: RandomState::new(), slots: Mutex::default() }
     }
 
-    /// Whether one more `what` of `who` is within `most` in `window`; then it counts.
+    /// Whether `who` may do `what` once more, at most `most` times in `window`; if so, it is counted.
     pub fn admit(&self, what: &str, who: &str, most: usize, window: Duration) -> bool {
         let now = self.clock.now();
         let slot = self.hasher.hash_one((what, who)) % SLOTS;
@@ -44,7 +44,7 @@ impl Rates {
     }
 }
 
-/// What names a source: an IPv4 address or an IPv6 /64.
+/// The name of a source: an IPv4 address or an IPv6 /64.
 pub fn source(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),

@@ -1,35 +1,35 @@
-//! What a token of the API is good for.
+//! Scopes: what an API token may do.
 
 use crate::desk::principal::Roles;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-/// One thing that a token may be good for.
+/// One thing that a token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Lists held messages and what is known of each, without contents.
+    /// List held messages and their facts, without contents.
     HeldRead,
-    /// Reads held messages, and decides on them.
+    /// Read held messages and decide on them.
     HeldDecide,
-    /// Finds messages, and what happened to each.
+    /// Find messages and what happened to them.
     MessageRead,
-    /// Reads numbers.
+    /// Read statistics.
     ReportRead,
-    /// Reads the queue.
+    /// Read the queue.
     QueueRead,
-    /// Retries, drops, pauses and resumes deliveries.
+    /// Retry, drop, pause and resume deliveries.
     QueueChange,
-    /// Reads circles.
+    /// Read circles.
     CirclesRead,
-    /// Makes and ends circles.
+    /// Make and end circles.
     CirclesChange,
-    /// Takes people out of what was learned of who wrote with whom.
+    /// Remove people from what was learned of who wrote with whom.
     KnowledgeChange,
 }
 
 impl Scope {
-    /// All there are.
+    /// All scopes.
     pub const ALL: [Self; 9] = [
         Self::HeldRead,
         Self::HeldDecide,
@@ -42,7 +42,7 @@ impl Scope {
         Self::KnowledgeChange,
     ];
 
-    /// As it is written.
+    /// The name of the scope.
     pub fn text(self) -> &'static str {
         match self {
             Self::HeldRead => "held:read",
@@ -70,33 +70,33 @@ impl FromStr for Scope {
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|scope| scope.text() == text);
         let all: Vec<&str> = Self::ALL.iter().map(|scope| scope.text()).collect();
-        found.ok_or_else(|| format!("`{text}` is no scope; there are {}", all.join(", ")))
+        found.ok_or_else(|| format!("`{text}` is not a scope; choose from {}", all.join(", ")))
     }
 }
 
-/// What one token is good for.
+/// The scopes of one token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(BTreeSet<Scope>);
 
 impl Scopes {
-    /// Of these texts; what this version does not know counts for nothing.
+    /// The scopes with these names; unknown names are ignored.
     pub fn of<T: AsRef<str>>(texts: &[T]) -> Self {
         Self(texts.iter().filter_map(|text| text.as_ref().parse().ok()).collect())
     }
 
-    /// As they are kept.
+    /// Their names, for the store.
     pub fn texts(&self) -> Vec<String> {
         self.0.iter().map(ToString::to_string).collect()
     }
 
-    /// Whether the token is good for this.
+    /// Whether the token has this scope.
     pub fn allow(&self, scope: Scope) -> bool {
         self.0.contains(&scope)
     }
 
-    /// The roles of whoever shows the token. Without `held:decide` it is an auditor's at most: it reads no
-    /// contents and decides nothing, whatever a surface forgets to ask. Circles are made by approvers; a
-    /// token has no address, so that as one it was never asked about any message.
+    /// The roles that a token gives. Without `held:decide` it is an auditor's at most, so that it can never
+    /// read contents or decide, even if a caller forgets to check the scope. Circles are made by approvers;
+    /// tokens have no address, so they are never an assigned approver of a message.
     pub fn roles(&self) -> Roles {
         let decides = self.allow(Scope::HeldDecide);
         Roles {

@@ -1,7 +1,7 @@
-//! Sessions: what is kept of somebody who signed in, and when that ends.
+//! Sessions: what is stored of somebody who signed in, and when a session ends.
 //!
-//! A session ends at its time, after so long without a request, when somebody signs out, and when the
-//! account it came from is another than it was.
+//! A session ends at its expiry, after some time without a request, on signing out, and when the account
+//! behind it changes.
 
 use super::{Denied, People, TOUCH};
 use crate::accounts::Role;
@@ -12,44 +12,44 @@ use crate::store::{SessionRow, StoreError};
 use crate::token::{Digest, Token};
 use serde::{Deserialize, Serialize};
 
-/// Somebody who signed in, as the store keeps them.
+/// Somebody who signed in, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    /// What the record calls them.
+pub struct StoredLogin {
+    /// The name in the journal.
     pub name: String,
-    /// Their own addresses.
+    /// Their addresses.
     pub addresses: Vec<Address>,
-    /// The roles that they have by the account or the provider.
+    /// The roles given by the account or the provider.
     pub roles: Roles,
     /// How they signed in.
     pub by: By,
 }
 
-/// How somebody signed in, and what must stay as it was.
+/// How somebody signed in, and what must stay unchanged for the session to go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "how")]
 pub enum By {
-    /// By a password: the account, hashed.
+    /// By a password.
     Password {
-        /// The account as it was.
+        /// A hash of the account at that time.
         stamp: String,
     },
     /// By a code that was mailed.
     Code,
-    /// By a provider: what it is trusted with, hashed.
+    /// By an OpenID provider.
     Provider {
-        /// As it was.
+        /// A hash of what the provider was trusted with at that time.
         stamp: String,
     },
-    /// By the link that was printed once.
+    /// By a one-time link.
     Once,
     /// By a passkey.
     Passkey {
-        /// Which.
+        /// The id of the passkey.
         id: String,
-        /// The account that stands behind it as it was, where one does.
+        /// A hash of the account behind it at that time, if there is one.
         stamp: Option<String>,
-        /// It was made after a code by mail: it gives what a code gives.
+        /// It was added after a code by mail, and gives what a code gives.
         code: bool,
     },
 }
@@ -57,28 +57,28 @@ pub enum By {
 /// Somebody who is signed in.
 #[derive(Clone, Debug)]
 pub struct Signed {
-    /// Who.
+    /// The person.
     pub who: Principal,
-    /// Which session.
+    /// The session.
     pub session: Digest,
-    /// They came by the provider, where they may be signed in as well.
+    /// They signed in through the provider, where they may still be signed in.
     pub by_provider: bool,
 }
 
-/// One session of somebody, as they see it.
+/// One session in the list that a person sees of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionLine {
     /// When it began.
     pub made: Timestamp,
-    /// When it was last used, to a minute or so.
+    /// When it was last used, to about a minute.
     pub seen: Timestamp,
-    /// How they came: `password`, `code`, `provider`, `passkey`, `once`.
+    /// How they signed in: `password`, `code`, `provider`, `passkey`, `once`.
     pub by: &'static str,
-    /// It is the one that asks.
+    /// It is the current session.
     pub here: bool,
 }
 
-/// The roles that an account has.
+/// The roles of an account.
 pub fn roles(list: &[Role]) -> Roles {
     Roles {
         approver: list.contains(&Role::Approver),
@@ -88,8 +88,8 @@ pub fn roles(list: &[Role]) -> Roles {
 }
 
 impl People {
-    /// Opens a session; what the browser shows from now on.
-    pub(super) async fn sign_in(&self, kept: Kept) -> Result<Token, Denied> {
+    /// Opens a session; returns the token for the browser.
+    pub(super) async fn sign_in(&self, kept: StoredLogin) -> Result<Token, Denied> {
         let token = Token::new()?;
         let now = self.clock.now();
         let who = serde_json::to_string(&kept).map_err(|error| Denied::Down(error.to_string()))?;
@@ -106,12 +106,18 @@ impl People {
         Ok(token)
     }
 
-    /// Who shows this; `None` when the session ended.
+    /// Who is signed in with this token; `None` if the session has ended.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn signed(&self, token: &Token) -> Result<Option<Signed>, StoreError> {
         self.known_by(token, true).await
     }
 
-    /// The same for what a page asks by itself: nobody is taken to be there by that.
+    /// The same for a request that a page sends by itself; it does not count as a use of the session.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn still_signed(&self, token: &Token) -> Result<Option<Signed>, StoreError> {
         self.known_by(token, false).await
     }
@@ -120,7 +126,7 @@ impl People {
         let now = self.clock.now();
         let Some(row) = self.store.session(token.digest(), now).await? else { return Ok(None) };
         let settings = self.settings();
-        let kept: Option<Kept> = serde_json::from_str(&row.who).ok();
+        let kept: Option<StoredLogin> = serde_json::from_str(&row.who).ok();
         let good = kept.filter(|kept| now.since(row.seen) < settings.idle && self.unchanged(kept));
         let Some(kept) = good else {
             self.store.end_session(row.hash).await?;
@@ -132,7 +138,7 @@ impl People {
         let mut roles = self.roles_now(&kept).await?;
         let by_provider = matches!(kept.by, By::Provider { .. });
         let by_code = matches!(kept.by, By::Code);
-        // Whoever reads a mailbox is not the administrator of all mail by that.
+        // Access to a mailbox must not make somebody the administrator of all mail.
         if by_code || matches!(kept.by, By::Passkey { code: true, .. }) {
             roles.admin = roles.admin && settings.admin_codes;
         }
@@ -142,12 +148,14 @@ impl People {
         Ok(Some(Signed { who, session: row.hash, by_provider }))
     }
 
-    /// Sessions of whoever is signed in: when each began, when it was last used, how they came, and whether
-    /// it is this one.
+    /// The sessions of somebody who is signed in.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn sessions(&self, signed: &Signed) -> Result<Vec<SessionLine>, StoreError> {
         let all = self.store.sessions_of(&signed.who.name, self.clock.now()).await?;
         let line = |row: SessionRow| {
-            let kept: Option<Kept> = serde_json::from_str(&row.who).ok();
+            let kept: Option<StoredLogin> = serde_json::from_str(&row.who).ok();
             SessionLine {
                 made: row.made,
                 seen: row.seen,
@@ -158,19 +166,25 @@ impl People {
         Ok(all.into_iter().map(line).collect())
     }
 
-    /// Signs somebody out everywhere, here too; how many sessions ended.
+    /// Ends all sessions of somebody, this one included; returns how many.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn sign_out_everywhere(&self, signed: &Signed) -> Result<usize, StoreError> {
         let ended = self.store.end_sessions_of(&signed.who.name).await?;
         tracing::info!(name = signed.who.name, ended, "somebody signed out everywhere");
         Ok(ended)
     }
 
-    /// Signs out.
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn sign_out(&self, token: &Token) -> Result<(), StoreError> {
         self.store.end_session(token.digest()).await
     }
 
-    fn unchanged(&self, kept: &Kept) -> bool {
+    fn unchanged(&self, kept: &StoredLogin) -> bool {
         let settings = self.settings();
         match &kept.by {
             By::Password { stamp } => {

@@ -1,4 +1,4 @@
-//! What holds for signing in, as it is configured.
+//! Settings for signing in.
 
 use super::code_mail::Letter;
 use super::oidc::Provider;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Names that have a role: logins, addresses, or groups of a provider.
+/// Names that give a role: logins, addresses, or groups of a provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoleNames {
     /// Approvers.
@@ -23,7 +23,7 @@ pub struct RoleNames {
 }
 
 impl RoleNames {
-    /// The roles of whoever goes by one of these names; case makes no difference.
+    /// The roles of somebody with one of these names; case is ignored.
     pub fn of<'a>(&self, names: impl Iterator<Item = &'a str>) -> Roles {
         let names: Vec<String> = names.filter(|name| !name.is_empty()).map(key).collect();
         let has = |list: &[String]| list.iter().any(|wanted| names.contains(&key(wanted)));
@@ -31,26 +31,26 @@ impl RoleNames {
     }
 }
 
-/// What holds for signing in.
+/// Settings for signing in.
 #[derive(Clone)]
 pub struct Settings {
-    /// How long somebody stays signed in at most.
+    /// Longest time that somebody stays signed in.
     pub session: Duration,
-    /// How long without a request.
+    /// Longest time without a request.
     pub idle: Duration,
     /// Whether codes are mailed.
     pub mail_codes: bool,
-    /// Whether a code that was mailed makes an administrator of whom the configuration names as one.
+    /// Whether a mailed code is enough for somebody whom the configuration names as an administrator.
     pub admin_codes: bool,
-    /// Whom passkeys are for; nothing where browsers would make none.
+    /// The party that passkeys are made for; `None` if browsers would make none.
     pub passkeys: Option<Party>,
     /// Accounts with passwords.
     pub accounts: Option<Arc<dyn Accounts>>,
-    /// The file that they stand in, where they do.
+    /// The file of the accounts, if they are in one.
     pub accounts_file: Option<PathBuf>,
-    /// The provider of OpenID Connect.
+    /// The OpenID Connect provider.
     pub provider: Option<Arc<Provider>>,
-    /// Who is ours.
+    /// Which addresses are internal.
     pub organisation: Arc<Organisation>,
     /// Who has which role.
     pub roles: RoleNames,
@@ -59,12 +59,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether an address is ours. Where whoever sends is ours, nobody is by their address alone.
+    /// Whether an address is ours. If every sender's own domain is ours, no address alone is.
     pub fn is_ours(&self, address: &Address) -> bool {
         !self.organisation.depends_on_sender() && self.organisation.is_internal(address)
     }
 
-    /// The roles that the configuration gives to a login and its addresses.
+    /// The roles that the configuration gives to a login with these addresses.
     pub fn roles_of(&self, name: &str, addresses: &[Address]) -> Roles {
         let names = std::iter::once(name).chain(addresses.iter().map(Address::as_str));
         self.roles.of(names)

@@ -1,5 +1,5 @@
-//! Accounts of the file that `sekisho user` writes, as an administrator sees them at the desk, and the
-//! change of their roles. Passwords are set on the command line alone.
+//! The accounts file of `sekisho user` as an administrator sees it at the desk, and changes of roles.
+//! Passwords can be set only on the command line.
 
 use super::{Denied, People};
 use crate::accounts::file::edit::Editor;
@@ -15,28 +15,31 @@ pub struct UserLine {
     pub name: String,
     /// Its addresses.
     pub addresses: Vec<String>,
-    /// Roles that the file gives.
+    /// Roles by the file.
     pub roles: Vec<Role>,
-    /// Roles that the configuration gives: `[desk.roles]`, approvers of policies and groups.
+    /// Roles by the configuration: `[desk.roles]`, approvers of policies and groups.
     pub configured: Roles,
 }
 
 /// Why roles were not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotChanged {
-    /// Not an administrator, or no accounts in a file.
+    /// Not an administrator, or the accounts are not in a file.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// Somebody takes their own power away, by which they could not give it back.
+    /// Administrators may not remove their own role, because they could not give it back.
     #[error("an administrator does not take their own role away")]
     Own,
-    /// The file cannot be changed, in a sentence.
+    /// The file cannot be changed; the text is for people.
     #[error("{0}")]
     File(String),
 }
 
 impl People {
-    /// Everybody in the file of accounts; nothing where accounts are elsewhere.
+    /// All accounts in the file; `None` if accounts are elsewhere.
+    ///
+    /// # Errors
+    /// The caller is not an administrator, or the file cannot be read.
     pub async fn users(&self, who: &Principal) -> Result<Option<Vec<UserLine>>, NotChanged> {
         let Some(path) = self.file_for(who)? else { return Ok(None) };
         let settings = self.settings();
@@ -54,8 +57,11 @@ impl People {
         lines.map(Some).map_err(NotChanged::File)
     }
 
-    /// Gives an account these roles in place of those that the file gave it. Its sessions end: roles are
-    /// part of what must stay as it was.
+    /// Replaces the roles that the file gives an account. Its sessions end, because roles are part of the
+    /// account.
+    ///
+    /// # Errors
+    /// The caller is not an administrator or would lose their own role, or the file cannot be changed.
     pub async fn set_roles(&self, who: &Principal, name: &str, roles: Vec<Role>) -> Result<(), NotChanged> {
         let path = self.file_for(who)?.ok_or(Denied::Off)?;
         if key(name) == key(&who.name) && !roles.contains(&Role::Admin) {
@@ -70,7 +76,10 @@ impl People {
         Ok(())
     }
 
-    /// Everybody's passkeys: an administrator takes away those of whoever left.
+    /// Everybody's passkeys, so that an administrator can remove those of people who left.
+    ///
+    /// # Errors
+    /// The caller is not an administrator, or the store failed.
     pub async fn all_passkeys(&self, who: &Principal) -> Result<Vec<PasskeyRow>, NotChanged> {
         if !who.roles.admin {
             return Err(Denied::Wrong.into());

@@ -294,6 +294,8 @@ pub struct HeldDecision {
     pub way: Option<Way>,
     /// Until when this may be undone.
     pub undo_until: Option<Timestamp>,
+    /// The addresses of who decides: they are not told that somebody did.
+    pub deciders: Vec<Address>,
 }
 
 impl HeldDecision {
@@ -313,6 +315,7 @@ impl HeldDecision {
             siblings: Vec::new(),
             way: None,
             undo_until: None,
+            deciders: Vec::new(),
         }
     }
 }

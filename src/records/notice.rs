@@ -41,6 +41,8 @@ pub enum NoticeKind {
     Delivered,
     /// To the sender: somebody else let it go.
     Released,
+    /// To the approvers who were told of it: somebody decided.
+    Settled,
 }
 
 /// A notice that becomes due.
@@ -80,6 +82,8 @@ pub enum AskWhy {
     AsIs,
     /// The second lock stopped it.
     Stopped,
+    /// Somebody decided.
+    Settled,
 }
 
 /// Somebody to be told.
@@ -117,4 +121,6 @@ pub struct AskPlan {
     pub asks: Vec<NewAsk>,
     /// Notices that follow, each put down unless one of its kind waits.
     pub notices: Vec<NewNotice>,
+    /// Who may decide from now on although they are told later, if at all.
+    pub assigned: Vec<Address>,
 }

@@ -1,4 +1,4 @@
-//! AUTH in a session (RFC 4954): offered over TLS, lines bounded, cancelled by `*`.
+//! AUTH in a session (RFC 4954). Offered over TLS only; the client can cancel it with `*`.
 
 use super::line;
 use super::sasl::scram::Keys;
@@ -13,21 +13,23 @@ impl Session {
         self.authenticated
     }
 
-    /// Mechanisms for EHLO's reply, each with a blank before it; `None` where AUTH is not offered now.
+    /// The mechanisms for the AUTH line of the EHLO reply, each preceded by a space. `None` if AUTH is not
+    /// offered at this point.
     pub(super) fn mechanisms(&self) -> Option<String> {
         let offered = self.options.auth.mechanisms;
         let now = self.secured && !offered.is_empty();
         now.then(|| offered.iter().flat_map(|mechanism| [" ", mechanism.name()]).collect())
     }
 
-    /// Longest line that may come now: tokens are long, in an exchange and behind AUTH itself.
+    /// The longest line accepted at this point, in octets. AUTH and its exchange get a higher limit than
+    /// other commands because tokens are long.
     pub(super) fn longest(&self, input: &[u8]) -> usize {
         let verb = input.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
         let exchange = matches!(self.state, State::Auth(_));
         if exchange || (verb && self.mechanisms().is_some()) { sasl::MAX_LINE } else { line::MAX_LINE }
     }
 
-    /// A line that cannot be read ends an exchange.
+    /// Aborts a running exchange, because a line of it could not be read.
     pub(super) fn break_off(&mut self) {
         if matches!(self.state, State::Auth(_)) {
             self.state = State::Ready;
@@ -68,7 +70,7 @@ impl Session {
                 self.put("334", &[&opening]);
                 None
             }
-            // An initial response of no octets (RFC 4954 §4).
+            // `=` stands for an empty initial response (RFC 4954 §4).
             Some("=") => {
                 self.state = State::Auth(exchange);
                 self.step(&[])
@@ -80,7 +82,7 @@ impl Session {
         }
     }
 
-    /// One line of an exchange.
+    /// Handles one line of an exchange: the client's response in base64, or `*` to cancel.
     pub(super) fn response(&mut self, line: &[u8]) -> Option<Event> {
         if line == b"*" {
             self.state = State::Ready;
@@ -109,14 +111,15 @@ impl Session {
         }
     }
 
-    /// A refused token is refused in two steps, the reason first (RFC 7628 §3.2.3).
+    /// Begins the refusal of a token. It takes two steps: the server sends the error as a challenge, and
+    /// fails the exchange after the client's response (RFC 7628 §3.2.3).
     pub(super) fn challenge_refused(&mut self) {
         self.state = State::Auth(Exchange::Refused);
         self.put("334", &[&BASE64.encode(sasl::INVALID_TOKEN)]);
     }
 
-    /// Answers a lookup: the keys (or made-up ones, where there is no such user), and our part of the
-    /// nonce, printable and without a comma.
+    /// Answers [`Claim::Lookup`]. `keys` belong to the user, or are made up if there is no such user.
+    /// `nonce` is the server's part of the nonce: printable ASCII without a comma (RFC 5802 §5.1).
     pub fn keys(&mut self, keys: Keys, nonce: &str) {
         let State::Auth(exchange) = &mut self.state else { return };
         match exchange.keys(keys, nonce) {

@@ -1,4 +1,4 @@
-//! AUTH in conversations, at any cut of the TCP.
+//! Tests of AUTH in whole sessions, with the input split at any point.
 
 use super::sasl::scram::Keys;
 use super::sasl::{Claim, Mechanism, Mechanisms};
@@ -25,7 +25,7 @@ fn options(required: bool) -> Arc<Options> {
     })
 }
 
-/// Answers a claim as a driver does that knows one user: `user`, `pencil`.
+/// Answers a claim like a driver that knows a single user, `user`, with the password `pencil`.
 fn judge(session: &mut Session, claim: &Claim) {
     let right = match claim {
         Claim::Password { user, password } => user == "user" && password.expose_secret() == "pencil",
@@ -46,7 +46,7 @@ fn judge(session: &mut Session, claim: &Claim) {
     }
 }
 
-/// The replies' first lines, from a session that was greeted.
+/// Runs a session over these pieces of input; returns all replies.
 fn converse<'a>(secured: bool, required: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut session = Session::new(options(required), BareLf::Refuse);
     if secured {
@@ -70,7 +70,7 @@ fn converse<'a>(secured: bool, required: bool, pieces: impl IntoIterator<Item = 
     String::from_utf8(session.output().to_vec()).unwrap()
 }
 
-/// Code and enhanced code of each reply, but EHLO's.
+/// The code and enhanced code of each reply, except the reply to EHLO.
 fn codes(secured: bool, required: bool, lines: &[&str]) -> Vec<String> {
     let sent = lines.iter().fold("EHLO c\r\n".to_owned(), |all, line| all + line + "\r\n");
     let replies = converse(secured, required, [sent.as_bytes()]);
@@ -152,7 +152,8 @@ fn mail_waits_for_auth_where_it_is_required() {
     assert_eq!(codes(false, true, &[mail, &good]), ["530 5.7.0", "538 5.7.11"]);
 }
 
-/// RFC 7677 §3, as SMTP carries it (RFC 4954 §4: the server's signature is a challenge of its own).
+/// The example of RFC 7677 §3 in SMTP, where the server's signature is a separate challenge
+/// (RFC 4954 §4).
 fn scram() -> [String; 3] {
     let nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
     [

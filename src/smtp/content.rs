@@ -1,10 +1,10 @@
-//! Content as it comes behind the 354: dots taken out, line ends watched, the true end found
+//! Reads message content after the 354: removes stuffed dots, checks line ends, and finds the end
 //! (RFC 5321 §4.1.1.4, §4.5.2).
 //!
-//! Only CRLF ends a line and only CRLF.CRLF ends the content. Whatever else looks like an end to some
-//! other server (`<LF>.<LF>`, `<LF>.<CRLF>`, `<CR>.<CR>` …) is content here, and content with a bare
-//! CR, a bare LF or a NUL is refused as a whole once its true end has come: what one server reads as
-//! two messages is at most one here, and never stored in a form that another could read as two.
+//! Only CRLF ends a line, and only CRLF.CRLF ends the content. Sequences that some servers take for the
+//! end (`<LF>.<LF>`, `<LF>.<CRLF>`, `<CR>.<CR>` …) are content here. Content with a bare CR, a bare LF or
+//! a NUL is read to its real end and then refused. This prevents SMTP smuggling: what another server
+//! reads as two messages is at most one here, and is never stored in a form that can be read as two.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -14,26 +14,26 @@ pub enum BareLf {
     /// Refuse the message: 550 5.5.2.
     #[default]
     Refuse,
-    /// Make it CRLF, for networks with old devices. It still ends neither the content nor a line that
-    /// a dot could be stuffed on: dots behind it stay as they are.
+    /// Convert it to CRLF, for networks with old devices. A bare LF still does not begin a line for dot
+    /// handling: a dot after it is not unstuffed and does not end the content.
     Normalise,
 }
 
-/// Why content is refused, once it has come to its end.
+/// Why content is refused. The refusal is sent once the end of the content has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A CR without LF.
     BareCr,
-    /// A LF without CR.
+    /// An LF without CR.
     BareLf,
     /// A NUL.
     Nul,
-    /// More octets than the limit.
+    /// The content exceeds the size limit.
     TooLarge,
 }
 
 impl Fault {
-    /// Code and enhanced code, and text, of the reply to the final dot.
+    /// The reply to the final dot: code with enhanced code, and text.
     pub fn reply(self) -> (&'static str, &'static str) {
         match self {
             Self::BareCr => ("550 5.5.2", "message refused: a CR without LF in it; lines end in CRLF"),
@@ -47,16 +47,16 @@ impl Fault {
 /// What [`Content::next`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The next octets of the content, clean and unstuffed; never empty.
+    /// The next octets of the content, without stuffed dots; never empty.
     Octets(Bytes),
-    /// The final dot. What is left in the input is the next command.
+    /// The final dot was read. What remains in the input is the next command.
     End,
-    /// Nothing more to be had from this input. Up to two octets may stay in it: they mean something
-    /// only together with the next ones.
+    /// The input is used up. Up to two octets may remain in it, because their meaning depends on the
+    /// octets that follow.
     More,
 }
 
-/// Reads one message's content.
+/// Reads the content of one message.
 #[derive(Debug)]
 pub struct Content {
     line_start: bool,
@@ -66,13 +66,13 @@ pub struct Content {
     limit: u64,
 }
 
-/// How far a scan came.
+/// The result of scanning the input once.
 struct Scan {
-    /// Octets of input that were understood.
+    /// Octets of input consumed.
     read: usize,
-    /// Octets of content, moved to the front of the input.
+    /// Octets of content, which were moved to the front of the input.
     kept: usize,
-    /// Content that had to be rewritten because it grows (bare LF made CRLF).
+    /// The content in a buffer of its own, used when bare LFs become CRLF and the content grows.
     grown: Option<BytesMut>,
     end: bool,
 }
@@ -91,23 +91,23 @@ impl Scan {
 }
 
 impl Content {
-    /// Content of at most `limit` octets.
+    /// A reader of content of at most `limit` octets, counted as sent (stuffed dots included).
     pub fn new(limit: u64, bare_lf: BareLf) -> Self {
         Self { line_start: true, bare_lf, fault: None, octets: 0, limit }
     }
 
-    /// Octets read so far, dots and all, refused content included.
+    /// Octets read so far as sent, including stuffed dots and refused content.
     pub fn octets(&self) -> u64 {
         self.octets
     }
 
-    /// What is wrong with the content so far. After a fault no more octets are given out.
+    /// The first fault found so far. After a fault, [`Self::next`] returns no more octets.
     pub fn fault(&self) -> Option<Fault> {
         self.fault
     }
 
-    /// Takes what it can from the front of `input`. Nothing is copied, except where dots are taken out
-    /// (moved within the buffer) or bare LFs made CRLF.
+    /// Consumes as much as possible from the front of `input`. It copies only to remove dots (within the
+    /// buffer) or to convert bare LFs to CRLF.
     pub fn next(&mut self, input: &mut BytesMut) -> Step {
         let scan = self.scan(input);
         self.octets = self.octets.saturating_add(scan.read as u64);
@@ -194,7 +194,7 @@ mod tests {
     use crate::smtp::Stuffer;
     use proptest::prelude::*;
 
-    /// All content up to the end, what is left behind it, the fault; fed in the given pieces.
+    /// Feeds these pieces; returns the content up to its end, the input left after it, and the fault.
     fn read(pieces: &[&[u8]], bare_lf: BareLf, limit: u64) -> Option<(Vec<u8>, Vec<u8>, Option<Fault>)> {
         let mut content = Content::new(limit, bare_lf);
         let mut input = BytesMut::new();
@@ -256,7 +256,7 @@ mod tests {
                         let clean = before == b"\r\n" && after == b"\r\n";
                         let ended_early = rest.starts_with(b"MAIL");
                         let name = format!("{before_name} . {after_name} cut at {one} and {two}");
-                        // CRCRLF holds a true CRLF: the end it makes is true, the message refused.
+                        // CRCRLF contains a CRLF, so it does end the content; the message is refused.
                         let true_end = before.ends_with(b"\r\n") && after == b"\r\n";
                         assert_eq!(ended_early, true_end, "{name}");
                         assert_eq!(fault.is_none(), clean, "{name}");

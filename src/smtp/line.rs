@@ -1,41 +1,41 @@
-//! Command lines: found, bounded, and never ended by anything but CRLF; by a bare LF as well where the
-//! administrator says so of a network.
+//! Splits input into command lines of bounded length. Only CRLF ends a line; a bare LF does too for
+//! networks that the administrator has allowed it for.
 
 use super::content::BareLf;
 
-/// Longest command line in octets, CRLF included (`docs/PROMISES.md` promise 4; RFC 5321 §4.5.3.1.4 asks for
-/// 512 and more for parameters).
+/// Longest command line in octets, CRLF included (`docs/PROMISES.md` promise 4). RFC 5321 §4.5.3.1.4
+/// requires at least 512, plus what extensions add for parameters.
 pub const MAX_LINE: usize = 2_048;
 
-/// What was found at the front of the input.
+/// What stands at the front of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A line of this many octets, and this many of its end.
+    /// A line: its length, and the length of its line end, both in octets.
     Line(usize, usize),
-    /// This many octets are of no use: the rest of a line that was refused already.
+    /// Discard this many octets: the rest of a line that was already refused.
     Skip(usize),
-    /// This many octets are refused with 500 5.5.2, for this reason.
+    /// Discard this many octets and refuse them with 500 5.5.2, for this reason.
     Wrong(usize, &'static str),
     /// No whole line yet.
     More,
 }
 
-/// Finds lines; after one that is refused midway, finds where the next begins.
+/// Finds lines. After refusing a line before its end, it skips to the start of the next one.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     skipping: bool,
-    /// A bare LF ends a line, too.
+    /// Whether a bare LF ends a line as well.
     bare_lf: bool,
 }
 
 impl Lines {
-    /// Whether a bare LF is to end a line.
+    /// A reader for which a bare LF ends a line if `bare_lf` says to normalise it.
     pub(super) fn new(bare_lf: BareLf) -> Self {
         Self { skipping: false, bare_lf: bare_lf == BareLf::Normalise }
     }
 
-    /// Looks at the front of `input`, for a line of at most `most` octets. What is found must be taken
-    /// from it before the next call.
+    /// Looks for a line of at most `most` octets at the front of `input`. The caller removes what was
+    /// found before the next call.
     pub(super) fn next(&mut self, input: &[u8], most: usize) -> Found {
         if self.skipping {
             return self.skip(input);
@@ -46,7 +46,7 @@ impl Lines {
                 return Found::More;
             }
             self.skipping = true;
-            // A CR that is last may be the first half of the line's end: it stays.
+            // A trailing CR may be the first half of the line end, so it stays in the input.
             let held = usize::from(front.ends_with(b"\r"));
             return Found::Wrong(front.len() - held, "line too long");
         };
@@ -56,7 +56,7 @@ impl Lines {
             None => (&front[..end], 0),
         };
         if ended == 0 {
-            // Answered at once, so that somebody at a keyboard learns why; the line goes on to its CRLF.
+            // Refused at once, so that a person typing sees why. The line still continues to its CRLF.
             self.skipping = true;
             return Found::Wrong(end + 1, "a LF without CR; lines end in CRLF");
         }
@@ -87,7 +87,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// Lines and refusals in order, from input that comes in these pieces.
+    /// Feeds these pieces; returns lines and refusals in order.
     fn all(pieces: &[&[u8]], bare_lf: BareLf) -> Vec<String> {
         let mut lines = Lines::new(bare_lf);
         let mut input = Vec::new();

@@ -1,15 +1,16 @@
-//! The SMTP protocol, sans I/O: bytes in, commands and content out; replies out. Knows nothing of ours.
+//! The SMTP protocol without I/O: bytes in, commands, content and replies out. It knows nothing of what
+//! this relay does with a message.
 //!
-//! The server side, from the outside in:
-//! * [`session`] one client's conversation: the state machine
+//! The server side, top down:
+//! * [`session`] the state machine of one client's session
 //! * `verbs` the commands, one function each
-//! * [`line`] command lines; [`path`] addresses in them; [`params`] their ESMTP parameters
-//! * [`sasl`] AUTH's exchanges; `auth` AUTH in the session
-//! * [`content`] content: unstuffing, line ends, the true end
+//! * [`line`] command lines; [`path`] the addresses in them; [`params`] their ESMTP parameters
+//! * `auth` AUTH in the session; [`sasl`] its exchanges
+//! * [`content`] message content: dot unstuffing, line ends, the final dot
 //!
-//! And what the client side (`upstream`) needs:
-//! * [`reply`] a server's replies, read
-//! * [`stuff`] dot-stuffing on the way out
+//! For the client side (`upstream`):
+//! * [`reply`] parses a server's replies
+//! * [`stuff`] stuffs dots in outgoing content
 
 use std::net::SocketAddr;
 
@@ -29,8 +30,8 @@ pub use reply::{BadReply, Reply, ReplyReader};
 pub use session::{Event, Mail, Offer, Options, Rcpt, Session, StartTls};
 pub use stuff::{BareLineEnd, Stuffer};
 
-/// A client in a trace field: the name it gave, and its address as a literal (RFC 5321 §4.1.3, §4.4).
-/// `peer` is an address with its port.
+/// A client as named in a `Received` field: the name it gave, and its address as a literal (RFC 5321
+/// §4.1.3, §4.4). `peer` is an address with a port.
 pub fn trace_client(helo: &str, peer: &str) -> String {
     let address = match peer.parse::<SocketAddr>() {
         Ok(SocketAddr::V4(peer)) => peer.ip().to_string(),

@@ -1,14 +1,14 @@
 //! ESMTP parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), AUTH
 //! (RFC 4954), and RET, ENVID, NOTIFY, ORCPT (RFC 3461).
 
-/// Why parameters are refused: code with enhanced code, and text.
+/// The reply that refuses parameters: code with enhanced code, and text.
 pub(super) type Refused = (&'static str, &'static str);
 
 const MALFORMED: &str = "501 5.5.4";
 const UNKNOWN: Refused = ("555 5.5.4", "a parameter that this relay does not know");
 const TWICE: Refused = (MALFORMED, "a parameter given twice");
 
-/// How much of the message a failure report returns (RFC 3461 §4.3).
+/// How much of the message a failure report is to return (RFC 3461 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ret {
     /// The whole message.
@@ -17,7 +17,7 @@ pub enum Ret {
     Hdrs,
 }
 
-/// When to report on a recipient (RFC 3461 §4.1).
+/// Which events the sender wants reports about for one recipient (RFC 3461 §4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // the four keywords of RFC 3461, each on or off
 pub struct Notify {
@@ -42,7 +42,7 @@ pub struct MailParams {
     pub smtputf8: bool,
     /// `RET=`.
     pub ret: Option<Ret>,
-    /// `ENVID=`, as sent: xtext.
+    /// `ENVID=`, still encoded as xtext.
     pub envid: Option<String>,
 }
 
@@ -51,11 +51,11 @@ pub struct MailParams {
 pub struct RcptParams {
     /// `NOTIFY=`.
     pub notify: Option<Notify>,
-    /// `ORCPT=`, as sent: `type;xtext`.
+    /// `ORCPT=`, still encoded: `type;xtext`.
     pub orcpt: Option<String>,
 }
 
-/// Sets a value that may be given once.
+/// Sets a parameter; refuses it if it was already given.
 fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Refused> {
     match slot.replace(value) {
         None => Ok(()),
@@ -71,7 +71,7 @@ fn each(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     })
 }
 
-/// Reads what follows the path of MAIL.
+/// Parses the parameters after the path of MAIL.
 pub(super) fn mail(text: &str) -> Result<MailParams, Refused> {
     let mut params = MailParams::default();
     let mut auth = None;
@@ -109,8 +109,9 @@ pub(super) fn mail(text: &str) -> Result<MailParams, Refused> {
             let envid = envid.ok_or((MALFORMED, "ENVID= takes xtext of at most 100 characters"))?;
             once(&mut params.envid, envid.to_owned())?;
         } else if is("AUTH") {
-            // Who the client says wrote it. Nobody is trusted to say so, which counts as `<>`
-            // (RFC 4954 §5); relays such as Postfix send it wherever AUTH is offered.
+            // The client names the authenticated author. We trust no client to do so and treat every
+            // value as `<>`, as RFC 4954 §5 requires. Relays such as Postfix send it wherever AUTH is
+            // offered, so it must be accepted.
             let named = |value: &&str| xtext_length(value, false).is_some_and(|n| (1..=500).contains(&n));
             let sound = value.filter(|value| *value == "<>" || named(value));
             once(&mut auth, sound.ok_or((MALFORMED, "AUTH= takes <>, or an address as xtext"))?)?;
@@ -121,7 +122,7 @@ pub(super) fn mail(text: &str) -> Result<MailParams, Refused> {
     Ok(params)
 }
 
-/// Reads what follows the path of RCPT. `utf8`: the transaction asked for SMTPUTF8.
+/// Parses the parameters after the path of RCPT. `utf8` says whether MAIL asked for SMTPUTF8.
 pub(super) fn rcpt(text: &str, utf8: bool) -> Result<RcptParams, Refused> {
     let mut params = RcptParams::default();
     for (name, value) in each(text) {
@@ -161,12 +162,13 @@ fn is_orcpt(value: &str, utf8: bool) -> bool {
     let Some((kind, address)) = value.split_once(';') else { return false };
     let atom = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let named = !kind.is_empty() && kind.bytes().all(atom);
-    // RFC 6533 §3: raw UTF-8 only in the type `utf-8`, and only with SMTPUTF8.
+    // Unencoded UTF-8 is allowed only in the type `utf-8` and only with SMTPUTF8 (RFC 6533 §3).
     let raw = utf8 && kind.eq_ignore_ascii_case("utf-8");
     named && value.len() <= 500 && xtext_length(address, raw).is_some_and(|length| length > 0)
 }
 
-/// Characters in decoded xtext (RFC 3461 §4): printable ASCII but `+` and `=`, and `+XX`.
+/// The number of characters in xtext once decoded, `None` if malformed. Xtext is printable ASCII
+/// without `+` and `=`, and `+XX` for other characters (RFC 3461 §4).
 fn xtext_length(text: &str, raw_utf8: bool) -> Option<usize> {
     let mut length = 0;
     let mut bytes = text.bytes();

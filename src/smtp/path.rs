@@ -1,27 +1,27 @@
-//! Paths in MAIL and RCPT (RFC 5321 §4.1.2): a mailbox between angle brackets.
+//! Parses the paths of MAIL and RCPT: a mailbox between angle brackets (RFC 5321 §4.1.2).
 //!
-//! A path is read once and kept as it was written. Nothing in a local part (`%`, `!`, a quoted `@`) is
-//! ever taken for routing; source routes are dropped, as RFC 5321 §4.1.1.3 wants.
+//! The mailbox is kept as written. Nothing in a local part (`%`, `!`, a quoted `@`) is interpreted as
+//! routing. Source routes are dropped (RFC 5321 §4.1.1.3).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Longest local part. RFC 5321 §4.5.3.1.1 says 64; return paths of mailing lists are longer.
+/// Longest local part in octets. RFC 5321 §4.5.3.1.1 says 64; return paths of mailing lists are longer.
 const MAX_LOCAL: usize = 256;
-/// Longest domain (RFC 5321 §4.5.3.1.2).
+/// Longest domain in octets (RFC 5321 §4.5.3.1.2).
 const MAX_DOMAIN: usize = 255;
 
-/// What stood between the angle brackets.
+/// What stands between the angle brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Path {
     /// `<>`
     Null,
-    /// `<postmaster>`, in any case: the one address without a domain (RFC 5321 §4.1.1.3).
+    /// `<postmaster>`, case-insensitively: the only address allowed without a domain (RFC 5321 §4.1.1.3).
     Postmaster,
-    /// `local@domain` as written, source route dropped.
+    /// `local@domain` as written, without the source route.
     Mailbox(String),
 }
 
-/// Reads a path at the start of `text`; gives back what follows it.
+/// Parses a path at the start of `text`; returns it with the text that follows.
 pub(super) fn parse(text: &str) -> Result<(Path, &str), &'static str> {
     let inner = text.strip_prefix('<').ok_or("the address belongs in angle brackets")?;
     if let Some(rest) = inner.strip_prefix('>') {
@@ -45,7 +45,7 @@ fn behind(rest: &str) -> Result<&str, &'static str> {
     clean.then_some(rest).ok_or("something stands right behind the address")
 }
 
-/// `@one,@two:` in front of the mailbox.
+/// Removes a source route, `@one,@two:`, before the mailbox.
 fn drop_route(inner: &str) -> Result<&str, &'static str> {
     const WRONG: &str = "the source route is malformed";
     let mut rest = inner;
@@ -66,7 +66,7 @@ fn drop_route(inner: &str) -> Result<&str, &'static str> {
     Ok(rest)
 }
 
-/// Where the `@` and the closing bracket stand, quotes respected.
+/// The positions of the `@` and the closing bracket outside quotes.
 struct Marks {
     at: Option<usize>,
     end: usize,
@@ -101,7 +101,8 @@ fn check_local(local: &str) -> Result<(), &'static str> {
         return Err("the local part is empty or too long");
     }
     if let Some(inside) = local.strip_prefix('"') {
-        // Quotes are balanced here: the last one must close the first, not open another.
+        // `Marks::find` has checked that quotes are balanced, but the last quote may belong to a second
+        // quoted string, which is not allowed.
         let text = inside.strip_suffix('"').ok_or("the quoted local part goes on behind its quote")?;
         let mut bytes = text.bytes();
         while let Some(byte) = bytes.next() {
@@ -113,7 +114,7 @@ fn check_local(local: &str) -> Result<(), &'static str> {
         }
         return Ok(());
     }
-    // Dots anywhere: Japanese carriers issued `a..b.@` addresses.
+    // Dots are allowed anywhere, because Japanese carriers issued addresses such as `a..b.@`.
     let plain =
         |byte: u8| byte.is_ascii_alphanumeric() || byte >= 128 || b".!#$%&'*+-/=?^_`{|}~".contains(&byte);
     if local.bytes().all(plain) { Ok(()) } else { Err("the local part has a character that needs quotes") }

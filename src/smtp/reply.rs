@@ -1,18 +1,18 @@
-//! Replies of a server, read by the client side (RFC 5321 §4.2).
+//! Parses a server's replies for the client side (RFC 5321 §4.2).
 //!
-//! What a server says ends up in logs, in the queue's listing and in bounces, so it is bounded and made
-//! harmless here: no control characters, no line ends, no more than a bounded amount of text.
+//! Reply texts end up in logs, queue listings and delivery reports. They are therefore limited in length
+//! here, and control characters and line ends are replaced.
 
 use std::fmt;
 
-/// Longest reply line, in octets with its line end. RFC 5321 §4.5.3.1.5 says 512; servers write more.
+/// Longest reply line in octets, line end included. RFC 5321 §4.5.3.1.5 says 512; some servers send more.
 pub const MAX_LINE: usize = 4_096;
-/// Most lines in one reply. The longest honest ones (EHLO) have a few dozen.
+/// Most lines in one reply. The longest legitimate replies, to EHLO, have a few dozen.
 pub const MAX_LINES: usize = 128;
-/// Octets of text kept of one reply; what goes beyond is left out.
+/// Octets of text kept of one reply; the rest is cut off.
 pub const MAX_TEXT: usize = 8_192;
 
-/// One whole reply: a code, perhaps an enhanced status code, and its lines of text.
+/// One complete reply: the code and its lines of text, which may begin with an enhanced status code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     code: u16,
@@ -42,33 +42,33 @@ impl Reply {
         self.code
     }
 
-    /// The text of each line, without code and separator. At least one, perhaps empty.
+    /// The text of each line without code and separator. There is at least one line; it may be empty.
     pub fn lines(&self) -> &[String] {
         &self.lines
     }
 
-    /// 2xx: done.
+    /// Whether the code is 2xx: the command succeeded.
     pub fn is_positive(&self) -> bool {
         self.code / 100 == 2
     }
 
-    /// 3xx: go on.
+    /// Whether the code is 3xx: the server waits for more input.
     pub fn is_intermediate(&self) -> bool {
         self.code / 100 == 3
     }
 
-    /// 4xx: not now.
+    /// Whether the code is 4xx: the command failed and may be tried again later.
     pub fn is_transient(&self) -> bool {
         self.code / 100 == 4
     }
 
-    /// 5xx: never.
+    /// Whether the code is 5xx: the command failed and must not be repeated unchanged.
     pub fn is_permanent(&self) -> bool {
         self.code / 100 == 5
     }
 
-    /// The enhanced status code at the start of the first line. `None` when there is none, or when its
-    /// class contradicts the reply code (RFC 2034 §4).
+    /// The enhanced status code at the start of the first line. `None` if there is none, or if its class
+    /// contradicts the reply code (RFC 2034 §4).
     pub fn enhanced(&self) -> Option<Enhanced> {
         let word = self.lines.first()?.split(' ').next()?;
         let mut numbers = word.split('.').map(|part| {
@@ -92,24 +92,24 @@ impl fmt::Display for Reply {
     }
 }
 
-/// The server said something that is no reply. The connection is of no use any more.
+/// The server sent something that is not a valid reply. The connection can no longer be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadReply {
     /// A line that does not begin with a code and a separator.
-    #[error("the server sent a line that is no SMTP reply: `{0}`")]
+    #[error("the server sent a line that is not an SMTP reply: `{0}`")]
     NoCode(String),
     /// Lines of one reply with different codes (RFC 5321 §4.2.1 forbids it).
     #[error("the server mixed the codes {0} and {1} in one reply")]
     MixedCodes(u16, u16),
-    /// A line without an end.
+    /// A line that exceeds [`MAX_LINE`].
     #[error("the server sent a reply line of more than {MAX_LINE} octets")]
     LongLine,
-    /// A reply without an end.
+    /// A reply of more than [`MAX_LINES`] lines.
     #[error("the server sent a reply of more than {MAX_LINES} lines")]
     ManyLines,
 }
 
-/// Puts replies together from bytes as they arrive.
+/// Assembles replies from bytes as they arrive.
 #[derive(Debug, Default)]
 pub struct ReplyReader {
     line: Vec<u8>,
@@ -124,14 +124,18 @@ impl ReplyReader {
         Self::default()
     }
 
-    /// Whether a reply has begun and not ended.
+    /// Whether part of a reply has arrived and its end has not.
     pub fn is_midway(&self) -> bool {
         self.code.is_some() || !self.line.is_empty()
     }
 
-    /// Reads from `input` up to the end of one reply at most. Gives back how many octets it took, and
-    /// the reply when it is complete; call again with the rest. A bare LF ends a line too: nothing that
-    /// a server says is passed on as protocol, so there is nothing to smuggle.
+    /// Reads `input` up to the end of at most one reply. Returns the number of octets read and, if it is
+    /// complete, the reply; call again with the rest of the input.
+    ///
+    /// A bare LF ends a line as well: replies are not forwarded as protocol, so nothing can be smuggled.
+    ///
+    /// # Errors
+    /// A [`BadReply`] if the input is not a valid reply or exceeds the limits above.
     pub fn read(&mut self, input: &[u8]) -> Result<(usize, Option<Reply>), BadReply> {
         let mut taken = 0;
         while let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) {
@@ -162,7 +166,7 @@ impl ReplyReader {
         Ok(())
     }
 
-    /// Takes one line; says whether it was the last of its reply.
+    /// Adds one line; returns whether it was the last of its reply.
     fn take_line(&mut self, line: &[u8]) -> Result<bool, BadReply> {
         let (code, last, text) = split(line).ok_or_else(|| BadReply::NoCode(printable(line, 80)))?;
         match self.code {
@@ -179,7 +183,7 @@ impl ReplyReader {
     }
 }
 
-/// Code, whether the line is the last of its reply, text.
+/// Splits a line into its code, whether it is the last of its reply, and its text.
 fn split(line: &[u8]) -> Option<(u16, bool, &[u8])> {
     let (digits, rest) = line.split_at_checked(3)?;
     let code =
@@ -193,8 +197,8 @@ fn split(line: &[u8]) -> Option<(u16, bool, &[u8])> {
     }
 }
 
-/// Text that may be shown and mailed: UTF-8 with the stray bytes replaced, control characters (and
-/// Unicode's line ends) as spaces, at most `limit` octets.
+/// Text that is safe to log and to mail: valid UTF-8 (invalid bytes replaced), with spaces for control
+/// characters and Unicode line separators, cut to at most `limit` octets.
 fn printable(bytes: &[u8], limit: usize) -> String {
     let mut text = String::with_capacity(bytes.len().min(limit));
     for found in String::from_utf8_lossy(bytes).chars() {

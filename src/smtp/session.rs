@@ -1,8 +1,8 @@
-//! One client's conversation as a state machine: bytes in, events and replies out.
+//! The state machine of one client's session: bytes in, events and replies out.
 //!
-//! The driver owns the socket and the decisions. It calls [`Session::next`] with what it has read,
-//! answers the events that ask for an answer, and writes [`Session::output`] whenever the session
-//! waits: so the replies to a pipelined group leave in one piece (RFC 2920 §3.2).
+//! The caller (the *driver*) owns the socket and makes the decisions. It calls [`Session::next`] with what
+//! it has read, answers the events that need an answer, and writes [`Session::output`] whenever the
+//! session waits for input. The replies to pipelined commands thus leave in one write (RFC 2920 §3.2).
 //!
 //! ```text
 //! Connected ─EHLO─▶ Ready ─MAIL─▶ Mail ─DATA─▶ Content ─CRLF.CRLF─▶ Ready
@@ -17,52 +17,52 @@ use super::sasl::{Claim, Exchange, Mechanisms};
 use bytes::{Buf, Bytes, BytesMut};
 use std::sync::Arc;
 
-/// Longest text of one reply line. RFC 5321 §4.5.3.1.5 allows 512 octets with the code and CRLF.
+/// Longest text of a reply line in octets. RFC 5321 §4.5.3.1.5 allows 512 with the code and CRLF.
 const MAX_REPLY_TEXT: usize = 480;
 
-/// AUTH that fails so often ends the session.
+/// The session ends after this many failed AUTH attempts.
 const MAX_FAILURES: u32 = 5;
 
-/// What STARTTLS (RFC 3207) is to the sessions of a listener.
+/// Whether the sessions of a listener offer or require STARTTLS (RFC 3207).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StartTls {
-    /// Not known here.
+    /// Not offered.
     #[default]
     Off,
     /// Clients may use it.
     Offered,
-    /// Nothing is sent before it: 530 5.7.0.
+    /// Required: MAIL in plain text gets 530 5.7.0.
     Required,
 }
 
-/// What all sessions of a listener have in common.
+/// The settings shared by all sessions of a listener.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Our name, in the greeting and the reply to EHLO.
+    /// Our host name, used in the greeting and the reply to EHLO.
     pub hostname: String,
-    /// Most octets of one message: SIZE (RFC 1870).
+    /// Largest message in octets, announced as SIZE (RFC 1870).
     pub max_size: u64,
-    /// How much more than `max_size` is read and thrown away in the hope of the final dot, so that the
-    /// client learns 552 and not a broken connection.
+    /// How many octets beyond `max_size` are read and discarded while waiting for the final dot, so that
+    /// the client gets 552 and not a broken connection.
     pub max_discard: u64,
-    /// Refused commands since the last accepted message, at most; then 421 4.7.0.
+    /// The session ends with 421 4.7.0 after this many refused commands since the last accepted message.
     pub max_errors: u32,
-    /// Whether a session in plain text may, or must, be secured.
+    /// Whether STARTTLS is offered or required.
     pub starttls: StartTls,
-    /// AUTH.
+    /// Which AUTH is offered.
     pub auth: Offer,
 }
 
-/// Which AUTH is offered; over TLS only.
+/// Which AUTH mechanisms a session offers. They are offered over TLS only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
-    /// None of them: AUTH is not offered.
+    /// The mechanisms; if empty, AUTH is not offered.
     pub mechanisms: Mechanisms,
-    /// 530 5.7.0 to MAIL before it.
+    /// Whether MAIL needs AUTH first; without it, MAIL gets 530 5.7.0.
     pub required: bool,
 }
 
-/// MAIL, read.
+/// A parsed MAIL command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
     /// `None` is the null sender.
@@ -71,7 +71,7 @@ pub struct Mail {
     pub params: MailParams,
 }
 
-/// RCPT, read.
+/// A parsed RCPT command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rcpt {
     /// `None` is `<postmaster>`.
@@ -80,30 +80,30 @@ pub struct Rcpt {
     pub params: RcptParams,
 }
 
-/// What happened, as far as the driver needs to know.
+/// What the driver has to react to.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Nothing more to be had from the input: write the output, read more.
+    /// The input is used up: write the output and read more.
     Wait,
-    /// EHLO or HELO: greeted. Whatever transaction was open is gone.
+    /// EHLO or HELO. An open transaction was aborted.
     Greeted,
-    /// RSET, or the like: whatever transaction was open is gone.
+    /// RSET. An open transaction was aborted.
     Reset,
-    /// AUTH: [`Session::accept`] or [`Session::refuse`] it; a lookup is answered by [`Session::keys`].
+    /// AUTH: call [`Session::accept`] or [`Session::refuse`], or [`Session::keys`] for a lookup.
     Auth(Claim),
-    /// STARTTLS: accept (220) or refuse it. Accepted: write the reply, shake hands, and say
-    /// [`Session::secure`]. Input that came before must not be read as if it had come through TLS: with
-    /// any left in the buffer, close.
+    /// STARTTLS: accept (220) or refuse it. After accepting, write the reply, do the handshake and call
+    /// [`Session::secure`]. If the buffer still has input that arrived in plain text, close the
+    /// connection instead: that input must not be treated as if it had arrived over TLS.
     StartTls,
-    /// MAIL: [`Session::accept`] or [`Session::refuse`] it.
+    /// MAIL: call [`Session::accept`] or [`Session::refuse`].
     Mail(Mail),
     /// RCPT: accept or refuse it.
     Rcpt(Rcpt),
     /// DATA, with at least one recipient: accept (354) or refuse it.
     Data,
-    /// Content, in order.
+    /// The next part of the content.
     Content(Bytes),
-    /// The final dot: [`Session::answer`] it. With a fault nothing may be stored.
+    /// The final dot: call [`Session::answer`]. If there is a fault, the message must not be stored.
     End(Option<Fault>),
     /// Write the output and close.
     Close,
@@ -119,7 +119,7 @@ pub(super) enum State {
     Closed,
 }
 
-/// What the driver was asked and has not answered.
+/// The question that the driver has not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Nothing,
@@ -133,7 +133,7 @@ enum Asked {
     StartTls,
 }
 
-/// The state machine.
+/// The state machine; see the module documentation.
 #[derive(Debug)]
 pub struct Session {
     pub(super) options: Arc<Options>,
@@ -143,16 +143,16 @@ pub struct Session {
     lines: Lines,
     asked: Asked,
     errors: u32,
-    /// The octets come through TLS.
+    /// Whether the connection uses TLS.
     pub(super) secured: bool,
     pub(super) authenticated: bool,
-    /// AUTH that failed.
+    /// Failed AUTH attempts.
     failures: u32,
     output: Vec<u8>,
 }
 
 impl Session {
-    /// A session whose client has just connected. Nothing is said yet.
+    /// A session for a client that has just connected. Call [`Self::greet`] next.
     pub fn new(options: Arc<Options>, bare_lf: BareLf) -> Self {
         Self {
             options,
@@ -169,14 +169,14 @@ impl Session {
         }
     }
 
-    /// The greeting.
+    /// Puts the greeting into the output.
     pub fn greet(&mut self) {
         let options = Arc::clone(&self.options);
         self.put("220", &[&options.hostname, " ESMTP Sekisho"]);
     }
 
-    /// From now on the octets come through TLS. What was said before may have been said by anybody: it
-    /// is forgotten, and the client says EHLO again (RFC 3207 §4.2).
+    /// Call this after the TLS handshake. It discards all state, because anybody on the network path may
+    /// have sent the commands before TLS; the client has to send EHLO again (RFC 3207 §4.2).
     pub fn secure(&mut self) {
         self.secured = true;
         self.authenticated = false;
@@ -186,17 +186,17 @@ impl Session {
         self.asked = Asked::Nothing;
     }
 
-    /// Whether the octets come through TLS.
+    /// Whether the connection uses TLS.
     pub fn is_secured(&self) -> bool {
         self.secured
     }
 
-    /// What the client calls itself; empty before EHLO or HELO.
+    /// The client's name from EHLO or HELO; empty before either.
     pub fn helo(&self) -> &str {
         &self.helo
     }
 
-    /// Whether content is being read: between the 354 and the final dot.
+    /// Whether the session is between the 354 and the final dot.
     pub fn in_content(&self) -> bool {
         matches!(self.state, State::Content(_))
     }
@@ -206,21 +206,21 @@ impl Session {
         if let State::Content(content) = &self.state { content.octets() } else { 0 }
     }
 
-    /// Replies that are waiting to be written.
+    /// Replies that have not been written yet.
     pub fn output(&self) -> &[u8] {
         &self.output
     }
 
-    /// The output is written. Its memory goes back when it is more than a few lines' worth.
+    /// Call this when the output was written. It clears the output and frees large buffers.
     pub fn written(&mut self) {
         self.output.clear();
         self.output.shrink_to(256);
     }
 
-    /// Takes what it can from the front of `input` and says what it means.
+    /// Consumes `input` from the front up to the next event and returns that event.
     pub fn next(&mut self, input: &mut BytesMut) -> Event {
         if self.asked != Asked::Nothing {
-            // The driver has nothing to say: it must not stay unsaid.
+            // The driver has not answered the last event, but the client needs a reply.
             self.refuse("451 4.3.0", "not now, try again later");
         }
         loop {
@@ -242,7 +242,7 @@ impl Session {
                     let event = match std::str::from_utf8(line) {
                         _ if matches!(self.state, State::Auth(_)) => self.response(line),
                         Ok(line) => self.command(line),
-                        // a computer named in the letters of its own country: the name decides nothing
+                        // some clients send a host name in a legacy charset; the name has no effect, so accept it
                         Err(_) if is_greeting(line) => self.command(&String::from_utf8_lossy(line)),
                         Err(_) => self.error("500 5.5.2", "a command that is not UTF-8"),
                     };
@@ -262,7 +262,8 @@ impl Session {
         let too_far = content.octets() > most;
         match step {
             Step::Octets(octets) => Event::Content(octets),
-            // Looked at before the end is: how the octets came in pieces must not matter.
+            // This comes before the check for the end, so that the result does not depend on how the
+            // input was split.
             Step::End | Step::More if too_far => {
                 let (code, text) = Fault::TooLarge.reply();
                 self.close(code, text);
@@ -279,7 +280,7 @@ impl Session {
         }
     }
 
-    /// Says yes to AUTH (235), MAIL (250), RCPT (250), DATA (354) or STARTTLS (220).
+    /// Accepts AUTH (235), MAIL (250), RCPT (250), DATA (354) or STARTTLS (220).
     pub fn accept(&mut self) {
         match std::mem::replace(&mut self.asked, Asked::Nothing) {
             Asked::Mail { utf8 } => {
@@ -297,7 +298,7 @@ impl Session {
                 self.authenticated = true;
                 self.put("235", &["2.7.0 authenticated"]);
             }
-            // A question that has no yes.
+            // A lookup is answered with keys; it cannot be accepted.
             Asked::Lookup => {
                 self.asked = Asked::Lookup;
                 self.refuse("454 4.7.0", "not now, try again later");
@@ -311,7 +312,7 @@ impl Session {
         }
     }
 
-    /// Says no to AUTH, MAIL, RCPT or DATA. `code` is a reply code with its enhanced code.
+    /// Refuses AUTH, MAIL, RCPT, DATA or STARTTLS. `code` is a reply code with an enhanced code.
     pub fn refuse(&mut self, code: &'static str, text: &str) {
         match std::mem::replace(&mut self.asked, Asked::Nothing) {
             Asked::Rcpt => {
@@ -331,11 +332,11 @@ impl Session {
                     return self.close("421 4.7.0", "too many failed attempts to authenticate, closing");
                 }
             }
-            // A transaction that may not have content is over.
+            // Refusing DATA ends the transaction.
             Asked::Data => self.state = State::Ready,
             Asked::End { smuggling: true } => {
-                // Somebody upstream of us may see other line ends, and so other commands, than we do:
-                // nothing that follows such content is carried out.
+                // The client may disagree with us about where lines end, and so about what is a
+                // command. Nothing after such content is executed.
                 self.say(code, text);
                 return self.close("421 4.7.0", "closing after content with odd line ends");
             }
@@ -344,7 +345,7 @@ impl Session {
         self.error(code, text);
     }
 
-    /// The reply to the final dot.
+    /// Answers the final dot. `code` is a reply code with an enhanced code.
     pub fn answer(&mut self, code: &'static str, text: &str) {
         if code.starts_with('2') {
             self.asked = Asked::Nothing;
@@ -355,14 +356,14 @@ impl Session {
         }
     }
 
-    /// Last words: the reply, then [`Event::Close`].
+    /// Sends a final reply; the next event is [`Event::Close`].
     pub fn close(&mut self, code: &'static str, text: &str) {
         self.say(code, text);
         self.asked = Asked::Nothing;
         self.state = State::Closed;
     }
 
-    /// Asks the driver about what a client claims to be.
+    /// Asks the driver to verify a claim.
     pub(super) fn ask_claim(&mut self, claim: Claim) -> Event {
         self.asked = match claim {
             Claim::Lookup { .. } => Asked::Lookup,
@@ -372,7 +373,7 @@ impl Session {
         Event::Auth(claim)
     }
 
-    /// What was asked is answered by a question of our own.
+    /// Notes that the driver has answered.
     pub(super) fn answered(&mut self) {
         self.asked = Asked::Nothing;
     }
@@ -401,7 +402,7 @@ impl Session {
         Event::StartTls
     }
 
-    /// A refused command: counted when it is a permanent refusal, and too many of them end the session.
+    /// Refuses a command. Permanent refusals (5xx) are counted, and too many of them end the session.
     pub(super) fn error(&mut self, code: &'static str, text: &str) -> Option<Event> {
         self.say(code, text);
         if code.starts_with('5') {
@@ -414,7 +415,7 @@ impl Session {
         None
     }
 
-    /// One line of reply. The text is made printable ASCII and short: it may come from anywhere.
+    /// Adds a one-line reply. The text may come from anywhere, so it is cut and made printable ASCII.
     pub(super) fn say(&mut self, code: &'static str, text: &str) {
         let printable = |byte: u8| if (32..127).contains(&byte) { byte } else { b'?' };
         self.output.extend_from_slice(code.as_bytes());
@@ -423,7 +424,7 @@ impl Session {
         self.output.extend_from_slice(b"\r\n");
     }
 
-    /// A reply of our own words.
+    /// Adds a one-line reply with a fixed text.
     pub(super) fn put(&mut self, code: &'static str, text: &[&str]) {
         self.output.extend_from_slice(code.as_bytes());
         self.output.push(b' ');
@@ -433,7 +434,7 @@ impl Session {
         self.output.extend_from_slice(b"\r\n");
     }
 
-    /// A line of a reply that goes on.
+    /// Adds a line of a reply that continues on the next line.
     pub(super) fn put_more(&mut self, code: &'static str, text: &[&str]) {
         let separator = self.output.len() + code.len();
         self.put(code, text);
@@ -441,7 +442,7 @@ impl Session {
     }
 }
 
-/// Whether the line is EHLO or HELO, whatever the octets of the name behind it.
+/// Whether the line is EHLO or HELO. The name that follows may contain any octets.
 fn is_greeting(line: &[u8]) -> bool {
     line.get(..5)
         .is_some_and(|verb| verb.eq_ignore_ascii_case(b"EHLO ") || verb.eq_ignore_ascii_case(b"HELO "))

@@ -1,24 +1,24 @@
-//! Dot-stuffing on the way out (RFC 5321 §4.5.2), and the final dot.
+//! Stuffs dots in outgoing content and adds the final dot (RFC 5321 §4.5.2).
 //!
-//! A writer that stuffs after a bare LF, or not at all after one, disagrees with the reader about
-//! where lines begin; so a bare CR or LF is an error here, never a line.
+//! Servers disagree about whether a bare CR or LF ends a line, and so about where a dot must be stuffed.
+//! Content with a bare CR or LF is therefore an error here.
 
-/// The content has a bare CR or LF: it must not leave.
+/// The content has a bare CR or LF, so it must not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the content has a bare CR or LF")]
 pub struct BareLineEnd;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
-    /// Where a line begins.
+    /// At the start of a line.
     LineStart,
     /// Inside a line.
     Text,
-    /// Behind a CR.
+    /// After a CR.
     Cr,
 }
 
-/// Stuffs one message's content, chunk by chunk, chunks cut anywhere.
+/// Stuffs the content of one message, in chunks that may be cut at any point.
 #[derive(Clone, Debug)]
 pub struct Stuffer {
     at: At,
@@ -31,13 +31,16 @@ impl Default for Stuffer {
 }
 
 impl Stuffer {
-    /// A writer at the start of a message.
+    /// A stuffer at the start of a message.
     pub fn new() -> Self {
         Self { at: At::LineStart }
     }
 
-    /// Gives out `chunk` as slices of itself with single dots between them where one has to be put in:
-    /// nothing is copied. After an error the content must be broken off, without a final dot.
+    /// Calls `each` with slices of `chunk`, and with a single dot wherever one must be inserted. It copies
+    /// nothing.
+    ///
+    /// # Errors
+    /// The content has a bare CR or LF. The caller must then abort the transaction without a final dot.
     pub fn pieces<'a>(&mut self, chunk: &'a [u8], mut each: impl FnMut(&'a [u8])) -> Result<(), BareLineEnd> {
         let mut given = 0;
         let mut next = 0;
@@ -72,12 +75,18 @@ impl Stuffer {
         Ok(())
     }
 
-    /// The same, appended to a buffer.
+    /// Does the same as [`Self::pieces`], appending to a buffer.
+    ///
+    /// # Errors
+    /// The content has a bare CR or LF.
     pub fn append(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
         self.pieces(chunk, |piece| out.extend_from_slice(piece))
     }
 
-    /// What ends the message: the final dot, with a CRLF before it if the content lacks its last one.
+    /// The octets that end the content: the final dot, preceded by CRLF if the content does not end in one.
+    ///
+    /// # Errors
+    /// The content ends in a bare CR.
     pub fn finish(self) -> Result<&'static [u8], BareLineEnd> {
         match self.at {
             At::LineStart => Ok(b".\r\n"),

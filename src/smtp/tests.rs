@@ -1,4 +1,5 @@
-//! The server side as a whole (AUTH in `auth_tests`): tables of conversations, and its answers whatever the TCP splits.
+//! Tests of whole server sessions: tables of commands and replies, and input split at any point. AUTH is
+//! tested in `auth_tests`.
 
 use super::*;
 use bytes::BytesMut;
@@ -20,7 +21,7 @@ fn offering(starttls: StartTls) -> Arc<Options> {
     })
 }
 
-/// What a driver that accepts everything (but recipients at `no.test`) sees: replies, messages.
+/// What a driver sees that accepts everything except recipients at `no.test`.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     replies: String,
@@ -71,7 +72,7 @@ fn drive<'a>(options: Arc<Options>, pieces: impl IntoIterator<Item = &'a [u8]>) 
     Seen { replies: String::from_utf8(session.output().to_vec()).unwrap(), messages, closed }
 }
 
-/// The first words of each reply: code and enhanced code.
+/// The code and enhanced code of each reply.
 fn codes(seen: &Seen) -> Vec<String> {
     let code = |line: &str| {
         let enhanced = line.get(4..9).filter(|code| code.starts_with(['2', '4', '5']) && code.contains('.'));
@@ -88,7 +89,7 @@ fn commands_get_their_answers() {
     let long = format!("NOOP {}", "x".repeat(2_044));
     let fits = format!("NOOP {}", "x".repeat(2_041));
     let cases: &[(&[&str], &[&str])] = &[
-        // a name decides nothing: none is refused
+        // the name in EHLO has no effect, so none is refused
         (&["EHLO", M], &["250", "250 2.1.0"]),
         (&["EHLO a b", M], &["250", "250 2.1.0"]),
         (&["HELO my_pc", M], &["250", "250 2.1.0"]),
@@ -241,7 +242,7 @@ fn smuggled_commands_are_never_carried_out_at_any_cut() {
             for cut in OPEN.len()..sent.len() {
                 let seen = converse([&sent[..cut], &sent[cut..]]);
                 let stored = seen.messages.iter().filter(|(_, fault)| fault.is_none()).count();
-                // A true CRLF.CRLF makes what follows it a second message by everybody's reading.
+                // After a real CRLF.CRLF, every server reads what follows as a second message.
                 let two = before == b"\r\n" && after == b"\r\n";
                 let expected = if two { 2 } else { 0 };
                 assert!(two || codes(&seen)[4..] == ["550 5.5.2", "421 4.7.0"], "{}", seen.replies);
@@ -251,7 +252,7 @@ fn smuggled_commands_are_never_carried_out_at_any_cut() {
     }
 }
 
-/// Conversations of everything that matters, in any order.
+/// Sessions made of commands, content and odd octets in any order.
 fn script() -> impl Strategy<Value = Vec<u8>> {
     let fragment = prop_oneof![
         4 => Just(OPEN.as_bytes().to_vec()),
@@ -285,7 +286,7 @@ proptest! {
         }
         let mut split = converse(pieces);
         let mut whole = converse([sent.as_slice()]);
-        // What is given out of a message before its fault depends on the pieces; it is never stored.
+        // How much content precedes the fault depends on the split; it is never stored.
         for seen in [&mut split, &mut whole] {
             for (content, fault) in &mut seen.messages {
                 if fault.is_some() { content.clear(); }
@@ -295,7 +296,7 @@ proptest! {
     }
 }
 
-/// Lines sent one by one, and the codes they get, for each kind of listener.
+/// For each STARTTLS setting: lines sent one by one, and the codes of their replies.
 #[test]
 fn starttls_comes_first_where_it_is_required_and_forgets_what_was_before() {
     const M: &str = "MAIL FROM:<a@b.test>";

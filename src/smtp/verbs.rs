@@ -1,23 +1,24 @@
 //! The commands, one function each (RFC 5321 §4.1.1).
 //!
-//! A verb that is known and not offered gets 502: STARTTLS and AUTH where they are not configured, BDAT
-//! because CHUNKING is not advertised. Such a verb gets a function here and a word in EHLO's reply.
+//! A known command that is not offered gets 502: STARTTLS and AUTH if they are not configured, BDAT
+//! because CHUNKING is not advertised.
 
 use super::path::{self, Path};
 use super::session::{Event, Mail, Rcpt, Session, StartTls, State};
 use super::{content::Fault, params};
 
-/// Verbs of other protocols. Somebody makes a browser talk to us (cross-protocol scripting).
+/// HTTP methods. A client that sends one is a browser tricked into connecting to us (cross-protocol
+/// scripting), so the session is closed.
 const HTTP: [&str; 8] = ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "CONNECT", "PATCH"];
-/// Verbs of SMTP that are not offered.
+/// SMTP commands that are not offered.
 const NOT_OFFERED: [&str; 8] = ["BDAT", "EXPN", "ETRN", "TURN", "SEND", "SOML", "SAML", "XCLIENT"];
-/// Most characters of a client's name that are kept.
+/// Longest client name kept, in characters.
 const NAME: usize = 255;
-/// What a client that gives no name is called in trace fields.
+/// Used in `Received` fields for a client that gives no name.
 const NAMELESS: &str = "unknown";
 
 impl Session {
-    /// Carries out one command line. `None`: it is answered, and the driver need not know.
+    /// Executes one command line. `None` if the reply is complete and the driver has nothing to do.
     pub(super) fn command(&mut self, line: &str) -> Option<Event> {
         let (verb, rest) = line.split_at(line.find(' ').unwrap_or(line.len()));
         let is = |known: &str| verb.eq_ignore_ascii_case(known);
@@ -70,9 +71,8 @@ impl Session {
         Event::Greeted
     }
 
-    /// Takes the client's name for EHLO and HELO. It decides nothing, so anything will do (RFC 5321 §4.1.4
-    /// forbids refusing mail for a wrong one); for trace fields it is kept as printable ASCII, with a `?`
-    /// for each other character.
+    /// Stores the client's name from EHLO or HELO. Any name is accepted, because RFC 5321 §4.1.4 forbids
+    /// refusing mail for a wrong one. Characters outside printable ASCII become `?`.
     fn introduce(&mut self, name: &str) {
         let name = if name.is_empty() { NAMELESS } else { name };
         let printable = |letter: char| if letter.is_ascii_graphic() { letter } else { '?' };
@@ -80,7 +80,7 @@ impl Session {
         self.state = State::Ready;
     }
 
-    /// Whether STARTTLS is to be had now. Within TLS it is not advertised (RFC 3207 §4.2).
+    /// Whether STARTTLS is offered at this point. It is not offered within TLS (RFC 3207 §4.2).
     fn may_secure(&self) -> bool {
         self.options.starttls != StartTls::Off && !self.secured
     }
@@ -166,7 +166,7 @@ impl Session {
         Some(self.ask_rcpt(Rcpt { recipient, params }))
     }
 
-    /// A recipient refused for its form counts as refused at DATA.
+    /// Refuses a malformed RCPT. DATA then replies that there are no valid recipients.
     fn refuse_rcpt(&mut self, code: &'static str, why: &str) -> Option<Event> {
         if let State::Mail { refused, .. } = &mut self.state {
             *refused = true;
@@ -222,7 +222,7 @@ impl Session {
     }
 }
 
-/// What follows ` FROM:` or ` TO:`, spaces behind the colon allowed (many devices write one).
+/// The text after ` FROM:` or ` TO:`. Spaces after the colon are allowed because many devices send one.
 fn after_keyword<'a>(rest: &'a str, keyword: &str) -> Option<&'a str> {
     let text = rest.trim_start_matches(' ');
     let (found, path) = text.split_at_checked(keyword.len())?;

@@ -1,13 +1,13 @@
-//! The networks that somebody's SPF record names (RFC 7208): where a mail host's machines are.
+//! The networks that an SPF record names (RFC 7208), used to learn the addresses of a mail host.
 //!
-//! * [`record`] a record's text, read
-//! * [`set`] all that a record comes to, its includes followed
-//! * [`ranges`] several of them, kept fresh while the relay runs
+//! * [`record`] parses a record
+//! * [`set`] resolves a record with its includes and host names
+//! * [`ranges`] the networks of several names, refreshed while the relay runs
 //!
-//! This is no check of a sender: the records of providers are asked for the addresses they send from.
+//! This does not verify senders by SPF. It looks up the addresses that mail providers send from.
 
 pub mod ranges;
 pub mod record;
 pub mod set;
 
-pub use ranges::{Ranges, Standing};
+pub use ranges::{Membership, Ranges};

@@ -1,60 +1,60 @@
-//! The networks of several names, resolved at start and again and again; a failed refresh keeps what was
-//! known.
+//! The networks of several names, resolved at start and refreshed regularly. A failed refresh keeps the
+//! previous result.
 
 use super::set::{Ask, Set, follow};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-/// A record is asked for again at the earliest, and at the latest, after so long.
+/// The shortest and the longest time between refreshes of a record.
 const REFRESH: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(1));
-/// After a failure it is tried again after so long; sooner while nothing is known of it at all.
+/// Time until the next try after a failed refresh: with a previous result, and without one.
 const RETRY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(2));
 
-/// How an address stands to the networks.
+/// Whether an address is in the networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// In one of them.
-    Within,
-    /// In none.
+pub enum Membership {
+    /// It is in one of them.
+    Inside,
+    /// It is in none of them.
     Outside,
-    /// In none that are known; not all are known yet.
-    NotYet,
+    /// It is in none of those resolved so far, and some are not resolved yet.
+    Unknown,
 }
 
 /// The networks of several names.
 #[derive(Debug)]
 pub struct Ranges {
     names: Vec<String>,
-    /// As many as names; `None` until the first answer.
+    /// The networks of each name; `None` until first resolved.
     sets: RwLock<Vec<Option<Arc<Set>>>>,
 }
 
 impl Ranges {
-    /// Nothing is known of these names yet.
+    /// The networks of these names, not resolved yet.
     pub fn new(names: Vec<String>) -> Arc<Self> {
         let sets = RwLock::new(vec![None; names.len()]);
         Arc::new(Self { names, sets })
     }
 
-    /// Whose they are.
+    /// The names.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// How an address stands.
-    pub fn standing(&self, address: IpAddr) -> Standing {
+    /// Whether an address is in the networks.
+    pub fn membership(&self, address: IpAddr) -> Membership {
         let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
         if sets.iter().flatten().any(|set| set.passes(address)) {
-            Standing::Within
+            Membership::Inside
         } else if sets.iter().any(Option::is_none) {
-            Standing::NotYet
+            Membership::Unknown
         } else {
-            Standing::Outside
+            Membership::Outside
         }
     }
 
-    /// Asks for one name; when to ask again.
+    /// Resolves the name at index `at`; returns how long to wait before the next refresh.
     pub async fn refresh(&self, at: usize, ask: &dyn Ask) -> Duration {
         let Some(name) = self.names.get(at) else { return REFRESH.1 };
         match follow(ask, name).await {
@@ -63,7 +63,7 @@ impl Ranges {
                 let mut sets = self.sets.write().unwrap_or_else(PoisonError::into_inner);
                 if let Some(kept) = sets.get_mut(at) {
                     if kept.as_deref() != Some(&set) {
-                        tracing::info!(name, nets, "the networks of an SPF record are known");
+                        tracing::info!(name, nets, "the networks of an SPF record were resolved");
                     }
                     *kept = Some(Arc::new(set));
                 }
@@ -76,14 +76,14 @@ impl Ranges {
                     name,
                     why,
                     known,
-                    "an SPF record could not be read; what was known of it stays"
+                    "an SPF record could not be resolved; the previous result is kept"
                 );
                 if known { RETRY.0 } else { RETRY.1 }
             }
         }
     }
 
-    /// Keeps every name fresh for as long as anybody holds the ranges.
+    /// Spawns tasks that refresh every name until the ranges are dropped.
     pub fn keep_fresh(self: &Arc<Self>, ask: &Arc<dyn Ask>) {
         for at in 0..self.names.len() {
             let ranges: Weak<Self> = Arc::downgrade(self);
@@ -115,21 +115,21 @@ mod tests {
         };
         let sound = table("v=spf1 ip4:192.0.2.0/24 -all");
         let ranges = Ranges::new(vec!["one.test".into(), "two.test".into()]);
-        let of = |address: &str| ranges.standing(address.parse().unwrap());
-        assert_eq!((of("192.0.2.1"), of("203.0.113.1")), (Standing::NotYet, Standing::NotYet));
+        let of = |address: &str| ranges.membership(address.parse().unwrap());
+        assert_eq!((of("192.0.2.1"), of("203.0.113.1")), (Membership::Unknown, Membership::Unknown));
         assert_eq!(ranges.refresh(0, &sound).await, Duration::from_mins(5));
-        assert_eq!((of("192.0.2.1"), of("203.0.113.1")), (Standing::Within, Standing::NotYet));
+        assert_eq!((of("192.0.2.1"), of("203.0.113.1")), (Membership::Inside, Membership::Unknown));
         ranges.refresh(1, &sound).await;
-        assert_eq!((of("198.51.100.7"), of("203.0.113.1")), (Standing::Within, Standing::Outside));
+        assert_eq!((of("198.51.100.7"), of("203.0.113.1")), (Membership::Inside, Membership::Outside));
         for broken in ["servfail", "v=spf1 +all", "v=spf1 ip4:0.0.0.0/0", "v=spf2"] {
             assert_eq!(ranges.refresh(0, &table(broken)).await, RETRY.0);
             assert_eq!(
                 (of("192.0.2.1"), of("203.0.113.1")),
-                (Standing::Within, Standing::Outside),
+                (Membership::Inside, Membership::Outside),
                 "{broken}"
             );
         }
         ranges.refresh(0, &table("v=spf1 ip4:203.0.113.0/24 -all")).await;
-        assert_eq!((of("192.0.2.1"), of("203.0.113.1")), (Standing::Outside, Standing::Within));
+        assert_eq!((of("192.0.2.1"), of("203.0.113.1")), (Membership::Outside, Membership::Inside));
     }
 }

@@ -1,21 +1,21 @@
-//! The text of an SPF record (RFC 7208 §4.6, §5, §6).
+//! Parses SPF records (RFC 7208 §4.6, §5, §6).
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Most terms of one record.
+/// Most terms in one record.
 const MOST_TERMS: usize = 500;
 
-/// What a mechanism that matches means.
+/// The result if a mechanism matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Qualifier {
     /// `+`
     Pass,
-    /// `-`, `~`, `?`: whichever, it is not ours to let in.
+    /// `-`, `~` or `?`. All of them count as "not in the networks".
     Other,
 }
 
-/// A mechanism.
+/// A mechanism of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mechanism {
     /// `ip4:`, `ip6:`
@@ -28,7 +28,7 @@ pub enum Mechanism {
     Mx(Option<String>, Prefixes),
     /// `all`
     All,
-    /// `exists`, `ptr`, and whatever has macros: they name no networks.
+    /// `exists`, `ptr`, and any term with macros: they cannot be resolved to networks.
     Unusable(String),
 }
 
@@ -36,17 +36,20 @@ pub enum Mechanism {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefixes(pub u8, pub u8);
 
-/// A record.
+/// A parsed record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Its mechanisms, in order.
     pub terms: Vec<(Qualifier, Mechanism)>,
-    /// Where to go on when none of them matches.
+    /// The domain whose record applies if no mechanism matches.
     pub redirect: Option<String>,
 }
 
 impl Record {
-    /// The one record among a name's texts.
+    /// Finds and parses the SPF record among the TXT records of a name.
+    ///
+    /// # Errors
+    /// There is no SPF record, more than one, or it is malformed. The error is a text for the log.
     pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let is_spf = |text: &&str| {
             text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("v=spf1"))
@@ -72,7 +75,7 @@ impl Record {
                 None => record.terms.push(directive(term)?),
             }
         }
-        // A redirect behind `all` is never come to (RFC 7208 §6.1).
+        // With `all`, a redirect is ignored (RFC 7208 §6.1).
         if record.terms.iter().any(|(_, mechanism)| *mechanism == Mechanism::All) {
             record.redirect = None;
         }
@@ -89,7 +92,7 @@ fn modifier(term: &str) -> Option<(&str, &str)> {
 }
 
 fn directive(term: &str) -> Result<(Qualifier, Mechanism), String> {
-    let wrong = || format!("`{term}` is no term of SPF");
+    let wrong = || format!("`{term}` is not a valid SPF term");
     let (qualifier, rest) = match term.as_bytes().first() {
         Some(b'+') => (Qualifier::Pass, &term[1..]),
         Some(b'-' | b'~' | b'?') => (Qualifier::Other, &term[1..]),

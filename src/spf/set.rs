@@ -1,4 +1,4 @@
-//! All that a record comes to: its includes followed, its names resolved, within RFC 7208's bounds.
+//! Resolves an SPF record: follows includes and looks up host names, within the limits of RFC 7208.
 
 use super::record::{Mechanism, Prefixes, Qualifier, Record};
 use crate::dns::{DnsError, Resolver};
@@ -8,19 +8,19 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-/// Terms that ask the name servers, in all (RFC 7208 §4.6.4).
+/// Most terms that need a DNS look-up, in total (RFC 7208 §4.6.4).
 const MOST_LOOKUPS: u32 = 10;
-/// Mail exchangers of one `mx` (§4.6.4).
+/// Most mail exchangers of one `mx` term (§4.6.4).
 const MOST_HOSTS: usize = 10;
-/// Networks, in all.
+/// Most networks in total.
 const MOST_NETS: usize = 20_000;
-/// A record that names more of the net than this names no mail host.
+/// Shortest prefix lengths accepted, for IPv4 and IPv6. A wider network cannot belong to a mail host.
 const WIDEST: (u8, u8) = (8, 16);
 
-/// What to ask: the resolver, or a table in tests.
+/// DNS look-ups: the resolver, or a table in tests. Each also returns the TTL.
 #[async_trait::async_trait]
 pub trait Ask: Send + Sync {
-    /// The texts of a name, and how long they are good for.
+    /// The TXT records of a name.
     async fn texts(&self, name: &str) -> Result<(Vec<String>, Duration), DnsError>;
     /// The addresses of a host.
     async fn addresses(&self, host: &str) -> Result<(Vec<IpAddr>, Duration), DnsError>;
@@ -42,7 +42,7 @@ impl Ask for Resolver {
     }
 }
 
-/// A record with everything it names.
+/// A resolved record: networks and nested records in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Set(Vec<(Qualifier, What)>);
 
@@ -54,7 +54,7 @@ enum What {
 }
 
 impl Set {
-    /// Whether the record passes this address: the first term that matches decides.
+    /// Whether the address passes the record. The first matching term decides.
     pub fn passes(&self, address: IpAddr) -> bool {
         let matched = self.0.iter().find(|(_, what)| match what {
             What::Nets(nets) => nets.iter().any(|net| net.contains(&address)),
@@ -64,7 +64,7 @@ impl Set {
         matched.is_some_and(|(qualifier, _)| *qualifier == Qualifier::Pass)
     }
 
-    /// How many networks it names.
+    /// The number of networks.
     pub fn len(&self) -> usize {
         let count = |(_, what): &(Qualifier, What)| match what {
             What::Nets(nets) => nets.len(),
@@ -74,14 +74,17 @@ impl Set {
         self.0.iter().map(count).sum()
     }
 
-    /// Whether it names none.
+    /// Whether there are no networks.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// Follows the record of a name to its end; also how long the answers are good for. The error is a
-/// sentence for the log.
+/// Resolves the record of a name; also returns the shortest TTL.
+///
+/// # Errors
+/// A record is missing or malformed, a look-up failed, or a limit is exceeded. The error is a text for the
+/// log.
 pub async fn follow(ask: &dyn Ask, name: &str) -> Result<(Set, Duration), String> {
     let mut walk = Walk { ask, lookups: 0, nets: 0, ttl: Duration::MAX };
     let set = walk.record(name).await?;
@@ -109,7 +112,7 @@ impl Walk<'_> {
             for (qualifier, mechanism) in record.terms {
                 let what = match mechanism {
                     Mechanism::All if qualifier == Qualifier::Pass => {
-                        return Err(format!("{name}: `+all` would let in the whole world"));
+                        return Err(format!("{name}: `+all` would allow every address"));
                     }
                     Mechanism::All => What::All,
                     Mechanism::Net(net) => What::Nets(self.nets(name, vec![net])?),
@@ -128,10 +131,10 @@ impl Walk<'_> {
                         let nets = self.exchangers(domain.as_deref().unwrap_or(name), prefixes).await?;
                         What::Nets(self.nets(name, nets)?)
                     }
-                    // What only one message could answer lets nobody in; what it would keep out, stays
-                    // out with all that follows.
+                    // The term depends on the message and cannot be resolved. If it would let addresses in,
+                    // it is skipped. If it would exclude some, everything from here on is excluded.
                     Mechanism::Unusable(term) => {
-                        tracing::debug!(name, term, "a term of SPF that names no networks");
+                        tracing::debug!(name, term, "an SPF term that cannot be resolved to networks");
                         if qualifier == Qualifier::Pass {
                             continue;
                         }
@@ -159,7 +162,7 @@ impl Walk<'_> {
     fn nets(&mut self, name: &str, nets: Vec<IpNet>) -> Result<Vec<IpNet>, String> {
         let wide = |net: &&IpNet| net.prefix_len() < if net.addr().is_ipv4() { WIDEST.0 } else { WIDEST.1 };
         if let Some(net) = nets.iter().find(wide) {
-            return Err(format!("{name}: {net} is wider than any mail host"));
+            return Err(format!("{name}: {net} is too wide for a mail host"));
         }
         self.nets += nets.len();
         if self.nets > MOST_NETS {
@@ -191,7 +194,7 @@ impl Walk<'_> {
     }
 }
 
-/// A name without addresses names no networks; a name server without an answer is an error.
+/// `None` if the name has no such record; an error if the look-up failed.
 fn found<T>(answer: Result<T, DnsError>) -> Result<Option<T>, String> {
     match answer {
         Ok(value) => Ok(Some(value)),
@@ -205,8 +208,7 @@ pub(super) mod tests {
     use super::*;
     use std::collections::HashMap;
 
-    /// Names with their texts; `host.test` has two addresses, `mail.test` exchanges mail
-    /// by `host.test`.
+    /// TXT records by name. `host.test` has two addresses; `host.test` is the exchanger of `mail.test`.
     pub(in crate::spf) struct Table(pub(in crate::spf) HashMap<&'static str, String>);
 
     #[async_trait::async_trait]
@@ -294,15 +296,15 @@ pub(super) mod tests {
         let chain = "include:b.test ".repeat(11);
         let cases: &[(&[(&'static str, &str)], &str)] = &[
             (&[], "a.test does not exist"),
-            (&[("a.test", "+all")], "whole world"),
-            (&[("a.test", "ip4:0.0.0.0/0")], "wider"),
-            (&[("a.test", "ip6:2000::/3")], "wider"),
-            (&[("a.test", "a:host.test/0")], "wider"),
+            (&[("a.test", "+all")], "every address"),
+            (&[("a.test", "ip4:0.0.0.0/0")], "too wide"),
+            (&[("a.test", "ip6:2000::/3")], "too wide"),
+            (&[("a.test", "a:host.test/0")], "too wide"),
             (&[("a.test", "include:b.test")], "b.test does not exist"),
             (&[("a.test", "include:a.test")], "more than 10 lookups"),
             (&[("a.test", &chain), ("b.test", "ip4:192.0.2.1")], "more than 10 lookups"),
             (&[("a.test", "mx:many.test")], "more than 10 mail exchangers"),
-            (&[("a.test", "nonsense")], "no term of SPF"),
+            (&[("a.test", "nonsense")], "not a valid SPF term"),
         ];
         for (records, part) in cases {
             let said = followed(records).await.unwrap_err();

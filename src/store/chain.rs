@@ -1,5 +1,7 @@
 //! The chain over the journal: what was accepted and what happened to it cannot be changed unseen.
 
+pub mod format;
+
 use super::StoreError;
 use crate::clock::Timestamp;
 use crate::id::Id;

@@ -1,15 +1,23 @@
-//! What the store keeps of notices beyond the list of those that are due: who is told of what waits for
-//! a decision, and calls to programs of others (hooks) that are still to be made.
+//! What telling people and programs asks of a store.
 
 use super::StoreError;
 use crate::clock::Timestamp;
-use crate::records::{Ask, AskPlan, Claim, HookCall, HookTarget, NewMessage};
+use crate::id::Id;
+use crate::message::Address;
+use crate::records::{Ask, AskPlan, Claim, DueNotice, HookCall, HookTarget, NewMessage};
 use async_trait::async_trait;
 use std::time::Duration;
 
-/// See the module.
+/// Notices that are due, who is told of what waits for a decision, and calls to programs of others (hooks)
+/// that are still to be made.
 #[async_trait]
 pub trait NoticeStore: Send + Sync + 'static {
+    /// Notices that are due, with what they are about.
+    async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<DueNotice>, StoreError>;
+
+    /// Takes a notice off the list without sending one (nobody to tell).
+    async fn drop_notice(&self, notice: i64) -> Result<(), StoreError>;
+
     /// Carries a notice to those who decide over into asks, in one transaction. `Fenced` when the notice
     /// is not open any more.
     async fn plan_asks(&self, notice: i64, plan: AskPlan) -> Result<(), StoreError>;
@@ -17,6 +25,9 @@ pub trait NoticeStore: Send + Sync + 'static {
     /// Asks that are due, and of everybody who is due a digest all that belongs into it; by person,
     /// oldest first.
     async fn due_asks(&self, now: Timestamp, limit: usize) -> Result<Vec<Ask>, StoreError>;
+
+    /// Who was told of a held item by a mail, each once, without those who decided on it.
+    async fn told(&self, item: Id) -> Result<Vec<Address>, StoreError>;
 
     /// Accepts a mail of ours and takes the asks it answers off the list, in one transaction. `Fenced`
     /// when one of them was answered already.

@@ -48,6 +48,10 @@ pub enum LinkAction {
     AskAgain,
     /// Look at it.
     View,
+    /// Of an approver: send individually.
+    ApproveSplit,
+    /// Of an approver: give it back to its sender.
+    GiveBack,
 }
 
 /// A link, kept.
@@ -145,6 +149,8 @@ pub struct HeldQuery {
     pub text: Option<String>,
     /// Held by this rule.
     pub rule: Option<String>,
+    /// Its sender asks that it leave as it is.
+    pub as_is: bool,
     /// Received at this moment or later.
     pub since: Option<Timestamp>,
     /// Received before this moment.
@@ -168,6 +174,7 @@ impl HeldQuery {
             subject: None,
             text: None,
             rule: None,
+            as_is: false,
             since: None,
             before: None,
             after: None,
@@ -219,6 +226,9 @@ pub struct HeldLine {
     pub decided_at: Option<Timestamp>,
     /// How it was released, or why it was returned.
     pub decision: Option<String>,
+    /// Its sender asks that it leave as it is.
+    #[serde(default)]
+    pub asked: bool,
 }
 
 /// A page of a list.

@@ -1,18 +1,21 @@
-//! Which certificate a client gets: by the host name it asks for (SNI, RFC 6066 §3) and what it can
-//! verify. Without a name, or with one that no certificate bears, it is the first configured: a client
-//! that verifies refuses it with a reason, one that does not still has its mail encrypted.
+//! Chooses the certificate for a client by the host name it asks for (SNI, RFC 6066 §3) and the signature
+//! schemes it supports. If no certificate has the name, or the client asks for none, the first configured
+//! certificate is used: a client that verifies it gets a clear error, and one that does not can still
+//! encrypt.
 
 use super::Pair;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
-/// The certificates, in the order of the configuration.
+/// The certificates in the order of the configuration.
 #[derive(Debug)]
 pub(super) struct Choice(pub(super) Vec<Pair>);
 
 impl Choice {
-    /// The first that bears the name and suits; else the first that bears it, or suits; else the first.
+    /// Chooses a certificate. `suits` says whether the client supports its key. In order of preference: the
+    /// first with the name that suits, the first with the name, the first that suits and has the same names
+    /// as the default, the default.
     fn choose(&self, name: Option<&str>, suits: impl Fn(&Pair) -> bool) -> Option<&Pair> {
         let bears = |pair: &&Pair| name.is_some_and(|name| pair.facts.covers(name));
         let all = || self.0.iter();
@@ -21,7 +24,7 @@ impl Choice {
             .find(|pair| suits(pair))
             .or_else(|| wanted().next())
             .or_else(|| {
-                // an RSA and an ECDSA certificate for the same names, and no name asked for
+                // no name requested, but there is an RSA and an ECDSA certificate for the same names
                 let first = self.0.first()?;
                 all().find(|pair| pair.facts.names == first.facts.names && suits(pair))
             })
@@ -63,7 +66,7 @@ mod tests {
             pair(2, &["mail.example.jp"]),
             pair(3, &["relay.example.com"]),
         ]);
-        // asked for, which of them suit, chosen
+        // requested name, certificates that suit, expected choice
         let cases: [(Option<&str>, &[usize], usize); 8] = [
             (None, &[0, 1, 2, 3], 0),
             (None, &[2, 3], 2),

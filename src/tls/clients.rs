@@ -1,9 +1,9 @@
-//! Certificates of clients: asked for, never insisted on, verified after the handshake.
+//! Client certificates: requested but not required, and verified after the handshake.
 //!
-//! Any certificate is taken in the handshake, as long as the client proves that it holds the key: many
-//! hosts present one out of habit, and mail is not refused because theirs is from an authority of their
-//! own. What it is worth is looked at afterwards, in each session anew, resumed ones too. Only the names
-//! of a certificate that verifies mean anything.
+//! The handshake accepts any certificate whose key the client proves to hold. Many hosts present one
+//! routinely, and their mail should not fail because the certificate is from a private authority. The
+//! certificate is verified after the handshake, in every session including resumed ones. Its names are
+//! used only if it verifies.
 
 use super::facts::Facts;
 use super::{Trouble, pair};
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 type Signed = Result<rustls::client::danger::HandshakeSignatureValid, Error>;
 
-/// Where Linux distributions keep the system's authorities in one file.
+/// Files in which Linux distributions store the system's certificate authorities.
 const SYSTEM: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -29,13 +29,16 @@ const SYSTEM: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// A name that a client's certificate must bear: `relay.example.com`, or `*.example.com` for every name
-/// below it, however deep.
+/// A name that a client certificate must have: `relay.example.com`, or `*.example.com` for every name below
+/// `example.com` at any depth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamePattern(String);
 
 impl NamePattern {
-    /// Reads one; the error says what is expected.
+    /// Parses a pattern.
+    ///
+    /// # Errors
+    /// It is not a host name, or covers a whole top-level domain. The error is a text for the administrator.
     pub fn parse(text: &str) -> Result<Self, String> {
         let lower = text.trim_end_matches('.').to_ascii_lowercase();
         let (below, name) = match lower.strip_prefix("*.") {
@@ -48,17 +51,19 @@ impl NamePattern {
             && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
         if !sound {
             return Err(format!(
-                "`{text}` is no name of a certificate: write a host's name, or \"*.example.com\" for all names below one"
+                "`{text}` is not a name for a certificate: write a host's name, or \"*.example.com\" for all names below one"
             ));
         }
         if below && !name.contains('.') {
-            return Err(format!("`{text}` would let half the world relay: name a domain below `{name}`"));
+            return Err(format!(
+                "`{text}` would let a whole top-level domain relay: name a domain below `{name}`"
+            ));
         }
         Ok(Self(lower))
     }
 
-    /// Whether a name of a certificate is meant. A certificate for `*.mail.example.com` is one below
-    /// `*.example.com`; it is none for `a.mail.example.com`, though its holder could get one.
+    /// Whether a name in a certificate matches. The wildcard name `*.mail.example.com` matches the pattern
+    /// `*.example.com`, but not the pattern `a.mail.example.com`.
     pub fn matches(&self, name: &str) -> bool {
         match self.0.strip_prefix('*') {
             Some(dot_suffix) => name.len() > dot_suffix.len() && name.ends_with(dot_suffix),
@@ -73,7 +78,7 @@ impl std::fmt::Display for NamePattern {
     }
 }
 
-/// The authorities that clients' certificates are verified with.
+/// The authorities to verify client certificates with.
 #[derive(Clone, Debug)]
 pub(super) struct Authorities {
     roots: Arc<RootCertStore>,
@@ -82,25 +87,25 @@ pub(super) struct Authorities {
 }
 
 impl Authorities {
-    /// Those in a file.
+    /// The authorities in a PEM file.
     pub(super) fn of_file(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Self, Trouble> {
         let mut roots = RootCertStore::empty();
         for certificate in pair::certificates(file)? {
             roots.add(certificate).map_err(|error| {
-                Trouble::new(file, format!("a certificate in it cannot be an authority's: {error}"))
+                Trouble::new(file, format!("a certificate in it cannot be used as an authority: {error}"))
             })?;
         }
         Self::new(roots, file, provider)
     }
 
-    /// The system's. Some of them may not be understood: such a client is not verified.
+    /// The system's authorities. Those that cannot be parsed are skipped.
     pub(super) fn of_system(provider: &Arc<CryptoProvider>) -> Result<Self, Trouble> {
         let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
         let mut places = named.into_iter().chain(SYSTEM.iter().map(PathBuf::from));
         let file = places.find(|path| path.exists()).ok_or_else(|| {
             Trouble::new(
                 Path::new(SYSTEM[0]),
-                "the system's certificate authorities are not there: install ca-certificates, or set `client_ca_file`",
+                "the system's certificate authorities are missing: install ca-certificates, or set `client_ca_file`",
             )
         })?;
         let text = super::read(&file)?;
@@ -117,15 +122,15 @@ impl Authorities {
         Ok(Self { roots, verifier, provider: Arc::clone(provider) })
     }
 
-    /// The names of a chain that verifies; else why it does not.
+    /// Verifies a chain; returns the names of the certificate. The error is a text for the log.
     pub(super) fn names(&self, chain: &[CertificateDer<'_>]) -> Result<Vec<String>, String> {
-        let (leaf, rest) = chain.split_first().ok_or("there is none")?;
+        let (leaf, rest) = chain.split_first().ok_or("there is no certificate")?;
         self.verify(leaf, rest).map_err(|error| reason(&error))?;
         Facts::of(leaf).map(|facts| facts.names)
     }
 
-    /// For clients, or for servers: public authorities have ceased to issue certificates for clients, and
-    /// a mail host presents the one it has. Its name is what counts.
+    /// Verifies a chain for client use, or else for server use: public authorities no longer issue client
+    /// certificates, so mail hosts present their server certificate.
     fn verify(&self, leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>]) -> Result<(), Error> {
         let now = UnixTime::now();
         match self.verifier.verify_client_cert(leaf, rest, now) {
@@ -144,14 +149,12 @@ impl Authorities {
     }
 }
 
-/// In a few words, for the log and for whoever is refused.
+/// The reason in a few words, for the log and the reply.
 fn reason(error: &Error) -> String {
     match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "its issuer is not known here".to_owned()
-        }
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => "its issuer is unknown".to_owned(),
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "it is expired".to_owned()
+            "it has expired".to_owned()
         }
         Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
@@ -160,7 +163,8 @@ fn reason(error: &Error) -> String {
     }
 }
 
-/// Asks for a certificate and takes any, or none, whose key the client proves to hold.
+/// Requests a client certificate in the handshake. Accepts none, or any whose key the client proves to
+/// hold.
 #[derive(Debug)]
 pub(super) struct Asking(pub(super) Arc<CryptoProvider>);
 
@@ -266,8 +270,8 @@ mod tests {
             assert_eq!(names, Ok(vec!["mail.example.com".to_owned()]), "{usage:?}");
         }
         let refused = [
-            (issue(&other, client.clone(), 2900), "its issuer is not known here"),
-            (issue(&known, client, 1990), "it is expired"),
+            (issue(&other, client.clone(), 2900), "its issuer is unknown"),
+            (issue(&known, client, 1990), "it has expired"),
             (issue(&known, Some(ExtendedKeyUsagePurpose::CodeSigning), 2900), "invalid"),
         ];
         for (leaf, why) in refused {

@@ -1,4 +1,4 @@
-//! What a certificate says: names, issuer, from when to when.
+//! The contents of a certificate: names, subject, issuer, validity.
 
 use super::{Trouble, pair};
 use crate::clock::Timestamp;
@@ -7,55 +7,61 @@ use std::path::Path;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
-/// Names kept of one certificate; more are left out.
+/// Most names read from one certificate; further names are ignored.
 const MOST_NAMES: usize = 1_000;
-/// Longest name that is looked at (a host's name has 253 octets at most).
+/// Longest name accepted, in octets (a host name has at most 253).
 const LONGEST_NAME: usize = 255;
 
-/// What one certificate says.
+/// The contents of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// Host names, in lower case: its alternative names, then its common name if that is not among them.
+    /// Host names in lower case: the subject alternative names, then the common name if not among them.
     pub names: Vec<String>,
-    /// Addresses among its alternative names.
+    /// IP addresses among the subject alternative names.
     pub addresses: Vec<IpAddr>,
-    /// Who it is about, as text.
+    /// The subject as text.
     pub subject: String,
-    /// Who issued it, as text.
+    /// The issuer as text.
     pub issuer: String,
-    /// It may be shown by a client: it says so (extended key usage, RFC 5280 §4.2.1.12), or says nothing of
-    /// its use.
+    /// Whether it may be used as a client certificate: its extended key usage says so (RFC 5280 §4.2.1.12),
+    /// or is absent.
     pub for_clients: bool,
-    /// Issuer and subject are the same.
+    /// Whether issuer and subject are the same.
     pub self_signed: bool,
-    /// Valid from.
+    /// Start of validity.
     pub from: Timestamp,
-    /// Valid until.
+    /// End of validity.
     pub until: Timestamp,
 }
 
-/// How a certificate stands at a moment.
+/// Whether a certificate is valid at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validity {
     /// Not valid yet.
     NotYet,
-    /// Valid for so many whole days more.
+    /// Valid for this many more whole days.
     Days(u64),
-    /// Not valid any more.
+    /// Expired.
     Expired,
 }
 
 impl Facts {
     /// Reads every certificate in a PEM file.
+    ///
+    /// # Errors
+    /// The file cannot be read, has no certificate, or one cannot be parsed.
     pub fn of_file(file: &Path) -> Result<Vec<Self>, Trouble> {
         let all = pair::certificates(file)?;
         all.iter().map(|der| Self::of(der).map_err(|why| Trouble::new(file, why))).collect()
     }
 
-    /// Reads a certificate in DER. The error is a sentence.
+    /// Parses a certificate in DER.
+    ///
+    /// # Errors
+    /// It cannot be parsed. The error is a text for the administrator.
     pub fn of(der: &[u8]) -> Result<Self, String> {
         let (_, certificate) = X509Certificate::from_der(der)
-            .map_err(|_| "it holds a certificate that cannot be understood".to_owned())?;
+            .map_err(|_| "it contains a certificate that cannot be parsed".to_owned())?;
         let mut names = Vec::new();
         let mut addresses = Vec::new();
         let alternative = certificate.subject_alternative_name().ok().flatten();
@@ -84,7 +90,7 @@ impl Facts {
         })
     }
 
-    /// How it stands now.
+    /// Its validity at this time.
     pub fn validity(&self, now: Timestamp) -> Validity {
         if now > self.until {
             Validity::Expired
@@ -95,7 +101,7 @@ impl Facts {
         }
     }
 
-    /// Whether it is good for this host name (RFC 6125 §6.4.3: a wildcard is one whole label, the first).
+    /// Whether it is valid for this host name. A wildcard stands for the whole first label (RFC 6125 §6.4.3).
     pub fn covers(&self, host: &str) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         self.names.iter().any(|name| {
@@ -107,7 +113,7 @@ impl Facts {
     }
 }
 
-/// Takes a name that may be one of a host, once.
+/// Adds a name in lower case, unless it is invalid or already there.
 fn keep(names: &mut Vec<String>, name: &str) {
     let sound = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(|b| b.is_ascii_graphic());
     let name = name.trim_end_matches('.').to_ascii_lowercase();
@@ -123,7 +129,7 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-/// A distinguished name for people. It comes from a file or from a client: bounded, and printable.
+/// A distinguished name as printable text of limited length: it may come from a client.
 fn text(name: &X509Name<'_>) -> String {
     name.to_string().chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect()
 }

@@ -1,7 +1,7 @@
-//! Our own certificate, for a server that asks who we are: read from files, and exchanged while
-//! connections are made with it.
+//! Our client certificate for upstreams that ask for one. It is read from files and can be replaced while in
+//! use.
 
-use super::watch::{Eye, Stamps, Watched};
+use super::watch::{Stamps, Watch, Watched};
 use super::{Pair, PairFiles, Trouble, stale};
 use crate::clock::{Clock, Timestamp};
 use rustls::SignatureScheme;
@@ -12,14 +12,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-/// A certificate that we show. Cheap to clone; all clones change together.
+/// A client certificate of ours. Cheap to clone; a replacement applies to all clones.
 #[derive(Clone)]
 pub struct Identity(Arc<Inner>);
 
 struct Inner {
     files: PairFiles,
     loaded: RwLock<Arc<Loaded>>,
-    eye: Mutex<Eye>,
+    watch: Mutex<Watch>,
     asked: AtomicU64,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Debug for Identity {
 
 impl Loaded {
     fn read(files: &PairFiles, generation: u64) -> Result<Self, Trouble> {
-        // Before the files: what changes while they are read is read again.
+        // Taken before reading, so that a change during reading is noticed later.
         let stamps = Stamps::of_pair(files);
         let pair = Pair::read(files, &aws_lc_rs::default_provider())?;
         Ok(Self { pair, stamps, generation })
@@ -45,13 +45,16 @@ impl Loaded {
 }
 
 impl Identity {
-    /// Reads both files. An expired certificate is taken: what that means is for whoever starts to say.
+    /// Reads both files. An expired certificate is accepted; the caller decides what to do about it.
+    ///
+    /// # Errors
+    /// A file cannot be read, or key and certificate cannot be used together.
     pub fn load(files: PairFiles) -> Result<Self, Trouble> {
         let loaded = RwLock::new(Arc::new(Loaded::read(&files, 0)?));
-        Ok(Self(Arc::new(Inner { files, loaded, eye: Mutex::default(), asked: AtomicU64::new(0) })))
+        Ok(Self(Arc::new(Inner { files, loaded, watch: Mutex::default(), asked: AtomicU64::new(0) })))
     }
 
-    /// Where it comes from.
+    /// The files it is read from.
     pub fn files(&self) -> &PairFiles {
         &self.0.files
     }
@@ -61,18 +64,22 @@ impl Identity {
         self.current().pair.clone()
     }
 
-    /// Changes with each certificate: a connection made under another one shows the former.
+    /// A number that changes with each replacement. A connection with another generation was opened with
+    /// an earlier certificate.
     pub fn generation(&self) -> u64 {
         self.current().generation
     }
 
-    /// How many servers asked for it so far.
+    /// How often a server has asked for it.
     pub fn asked(&self) -> u64 {
         self.0.asked.load(Ordering::Relaxed)
     }
 
-    /// Reads both files anew. An error changes nothing: it is one too when a certificate came that is not
-    /// valid now, while the one in use is.
+    /// Reads both files again and replaces the certificate.
+    ///
+    /// # Errors
+    /// The files cannot be used, or the new certificate is not valid now while the current one is. The
+    /// current certificate then stays in use.
     pub fn replace(&self, now: Timestamp) -> Result<(), Trouble> {
         let former = self.current();
         let new = Loaded::read(&self.0.files, former.generation + 1)?;
@@ -91,7 +98,8 @@ impl Identity {
 }
 
 impl ResolvesClientCert for Identity {
-    /// Whatever authorities the server names: those lists are often short of the one that counts.
+    /// Presents the certificate whatever authorities the server names, because these lists are often
+    /// incomplete.
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.0.asked.fetch_add(1, Ordering::Relaxed);
         Some(Arc::clone(&self.current().pair.key))
@@ -116,7 +124,7 @@ impl Watched for Identity {
     }
 }
 
-/// All that are in use. Clones are one list.
+/// All identities in use, to watch their files. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub struct Identities(Arc<Mutex<Vec<Weak<Inner>>>>);
 
@@ -127,12 +135,12 @@ impl fmt::Debug for Inner {
 }
 
 impl Identities {
-    /// Has this one looked after, as long as anybody uses it.
+    /// Watches this one for as long as it is in use.
     pub fn add(&self, identity: &Identity) {
         self.lock().push(Arc::downgrade(&identity.0));
     }
 
-    /// Those that are in use.
+    /// The identities in use.
     pub fn all(&self) -> Vec<Identity> {
         let mut known = self.lock();
         known.retain(|one| one.strong_count() > 0);
@@ -140,24 +148,24 @@ impl Identities {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Inner>>> {
-        // nothing can panic while it is held
+        // no code that can panic runs while it is held
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One look at the files of all.
+    /// Checks the files of all identities once.
     fn look(&self, clock: &dyn Clock) {
         for identity in self.all() {
-            identity.0.eye.lock().unwrap_or_else(PoisonError::into_inner).look(&identity, clock);
+            identity.0.watch.lock().unwrap_or_else(PoisonError::into_inner).look(&identity, clock);
         }
     }
 
-    /// Looks for changed files until the task is stopped.
+    /// Checks for changed files until the task is stopped.
     pub async fn watch(self, clock: Arc<dyn Clock>) {
         loop {
             tokio::time::sleep(super::watch::EVERY).await;
             let (known, clock) = (self.clone(), Arc::clone(&clock));
             if let Err(error) = tokio::task::spawn_blocking(move || known.look(&*clock)).await {
-                tracing::error!(%error, "the certificates towards upstreams could not be looked at");
+                tracing::error!(%error, "checking the client certificates for changes failed");
             }
         }
     }

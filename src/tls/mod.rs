@@ -1,16 +1,16 @@
-//! TLS towards clients: certificates from files, the handshake, and what a client's own certificate says;
-//! and who we are to servers that ask.
+//! TLS towards clients, and our client certificate towards upstreams.
 //!
-//! * [`Server`] shakes hands; what it goes by is exchanged while it runs ([`Server::replace`])
-//! * [`pair`] a certificate chain and its key, read and checked; [`facts`] what a certificate says
+//! * [`Server`] the handshake with clients; its certificates can be replaced while it runs
+//!   ([`Server::replace`])
+//! * [`pair`] a certificate chain and its key; [`facts`] the contents of a certificate
 //! * `choice` which of several certificates a client gets (SNI)
-//! * [`clients`] certificates of clients: verified after the handshake, matched by name
-//! * [`identity`] our certificate towards upstreams
-//! * [`watch`] files that change are loaded anew
-//! * [`selfsigned`] a certificate of one's own making; [`acme`] one of an authority that is asked for it
+//! * [`clients`] client certificates: verified after the handshake, matched by name
+//! * [`identity`] our client certificate towards upstreams
+//! * [`watch`] reloads certificates when their files change
+//! * [`selfsigned`] self-signed certificates; [`acme`] certificates by ACME
 //!
-//! What is spoken is Mozilla's "intermediate" profile: TLS 1.2 with ECDHE and AEAD suites, and TLS 1.3;
-//! rustls knows nothing weaker.
+//! Protocols and ciphers follow Mozilla's "intermediate" profile: TLS 1.2 with ECDHE and AEAD suites, and
+//! TLS 1.3. Rustls supports nothing weaker.
 
 pub mod acme;
 mod choice;
@@ -30,10 +30,10 @@ pub use server::{ClientCas, Peer, Server, Source, stale};
 
 use std::path::{Path, PathBuf};
 
-/// Most octets of a file with certificates or a key.
+/// Largest file of certificates or a key, in octets.
 const LARGEST_FILE: u64 = 4 << 20;
 
-/// A file that is of no use, and why.
+/// A file that cannot be used, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {why}", file.display())]
 pub struct Trouble {
@@ -49,7 +49,7 @@ impl Trouble {
     }
 }
 
-/// A file of bounded size.
+/// Reads a file of limited size.
 fn read(file: &Path) -> Result<Vec<u8>, Trouble> {
     let words = |error: &std::io::Error| {
         let text = error.to_string();

@@ -1,4 +1,4 @@
-//! A certificate chain and its key, as they stand in two files.
+//! A certificate chain and its key, read from two files.
 
 use super::facts::Facts;
 use super::{Trouble, read};
@@ -10,40 +10,44 @@ use rustls::sign::CertifiedKey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Longest chain that is read; honest ones have three or four.
+/// Longest chain accepted; real ones have three or four certificates.
 const LONGEST_CHAIN: usize = 16;
-/// Most certificates in a file of authorities; systems have a few hundred.
+/// Most certificates in a file of authorities; systems ship a few hundred.
 const MOST_CERTIFICATES: usize = 2_000;
 
-/// Where a chain and its key are.
+/// The files of a chain and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PairFiles {
-    /// The certificate, and what leads from it to its authority (PEM).
+    /// The certificate, followed by its intermediate certificates (PEM).
     pub chain: PathBuf,
     /// The private key (PEM).
     pub key: PathBuf,
 }
 
-/// A chain and its key, fit for use.
+/// A chain and its key that fit together.
 #[derive(Clone, Debug)]
 pub struct Pair {
-    /// Where they came from.
+    /// The files they were read from.
     pub files: PairFiles,
-    /// What the certificate says.
+    /// The contents of the certificate.
     pub facts: Facts,
-    /// Certificates in the chain.
+    /// Number of certificates in the chain.
     pub length: usize,
     pub(super) key: Arc<CertifiedKey>,
 }
 
 impl Pair {
-    /// Reads both files and checks that they belong together. The certificate may be expired: that is
-    /// for the caller to judge.
+    /// Reads both files and checks that they belong together. It does not check whether the certificate
+    /// has expired.
+    ///
+    /// # Errors
+    /// A file cannot be read or parsed, the kind of key is not supported, or the key is for another
+    /// certificate.
     pub fn read(files: &PairFiles, provider: &CryptoProvider) -> Result<Self, Trouble> {
         Self::of(files, &read(&files.chain)?, &read(&files.key)?, provider)
     }
 
-    /// The same for what is to stand in these files.
+    /// Does the same with contents in memory; `files` are for errors.
     pub(super) fn of(
         files: &PairFiles,
         chain: &[u8],
@@ -54,7 +58,7 @@ impl Pair {
         let key = key_in(&files.key, key)?;
         let wrong_key = |why: &str| Trouble::new(&files.key, why);
         let key = provider.key_provider.load_private_key(key).map_err(|_| {
-            wrong_key("its key is of no kind that can be used here: RSA from 2048 bits, ECDSA P-256 or P-384, Ed25519")
+            wrong_key("its key is not of a supported kind: RSA from 2048 bits, ECDSA P-256 or P-384, Ed25519")
         })?;
         let facts = Facts::of(&chain[0]).map_err(|why| Trouble::new(&files.chain, why))?;
         let length = chain.len();
@@ -68,7 +72,7 @@ impl Pair {
     }
 }
 
-/// The key belongs to another certificate: perhaps to one further down the chain.
+/// The error for a key that belongs to another certificate, perhaps to a later one in the chain.
 fn mismatch(files: &PairFiles, certified: &CertifiedKey) -> Trouble {
     let key = files.key.display();
     let later = certified.cert.iter().skip(1).any(|other| {
@@ -104,7 +108,7 @@ fn certificates_in(file: &Path, text: &[u8], most: usize) -> Result<Vec<Certific
 fn bounded_certificates(text: &[u8], most: usize) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut found = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(text) {
-        found.push(certificate.map_err(|error| format!("it is no sound PEM: {error}"))?);
+        found.push(certificate.map_err(|error| format!("it is not valid PEM: {error}"))?);
         if found.len() > most {
             return Err(format!("there are more than {most} certificates in it"));
         }
@@ -118,7 +122,7 @@ fn key_in(file: &Path, text: &[u8]) -> Result<PrivateKeyDer<'static>, Trouble> {
     {
         return Err(Trouble::new(
             file,
-            "its key is encrypted, and there is nobody to ask for the passphrase: decrypt it with `openssl pkey`, mode 0600",
+            "its key is encrypted, which is not supported: decrypt it with `openssl pkey`, mode 0600",
         ));
     }
     PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
@@ -126,7 +130,7 @@ fn key_in(file: &Path, text: &[u8]) -> Result<PrivateKeyDer<'static>, Trouble> {
             file,
             "there is no private key in it: it must be PEM, with -----BEGIN PRIVATE KEY-----",
         ),
-        error => Trouble::new(file, format!("it is no sound PEM: {error}")),
+        error => Trouble::new(file, format!("it is not valid PEM: {error}")),
     })
 }
 
@@ -163,12 +167,12 @@ mod tests {
             ("two-one.pem", "one.key", "two-one.pem: the certificate that belongs to"),
             ("empty", "one.key", "empty: there is no certificate in it"),
             ("one.key", "one.key", "one.key: there is no certificate in it"),
-            ("cut.pem", "one.key", "cut.pem: it is no sound PEM"),
+            ("cut.pem", "one.key", "cut.pem: it is not valid PEM"),
             ("none.pem", "one.key", "none.pem: it cannot be read: No such file or directory"),
             ("one.pem", "none.key", "none.key: it cannot be read"),
             ("one.pem", "one.pem", "one.pem: there is no private key in it"),
             ("one.pem", "locked.key", "locked.key: its key is encrypted"),
-            ("one.pem", "odd.key", "odd.key: its key is of no kind"),
+            ("one.pem", "odd.key", "odd.key: its key is not of a supported kind"),
         ];
         let provider = aws_lc_rs::default_provider();
         for (chain, key, expected) in cases {

@@ -1,5 +1,5 @@
-//! A certificate of one's own making: for a first try, for clients that are told to trust it, and for
-//! the time until a real one is there.
+//! Self-signed certificates: for trials, for clients configured to trust them, and until a real certificate
+//! is issued.
 
 use super::{PairFiles, Trouble};
 use crate::clock::Timestamp;
@@ -11,17 +11,21 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Both parts, as PEM.
+/// A certificate and its key in PEM.
 #[derive(Clone)]
 pub struct Made {
     /// The certificate.
     pub chain: String,
-    /// Its key. Not for anybody's eyes.
+    /// The private key.
     pub key: String,
 }
 
-/// Makes a certificate (ECDSA P-256) for these names or addresses, valid from yesterday for so many
-/// days. The error is a sentence.
+/// Creates a certificate (ECDSA P-256) for these host names or addresses, valid from yesterday until `days`
+/// days from `now`.
+///
+/// # Errors
+/// There is no name, a name is neither a host name nor an address, or the key cannot be generated. The
+/// error is a text for the administrator.
 pub fn make(names: &[String], days: u32, now: Timestamp) -> Result<Made, String> {
     let day = Duration::from_hours(24);
     let first = names.first().ok_or("a certificate needs a name")?;
@@ -35,7 +39,8 @@ pub fn make(names: &[String], days: u32, now: Timestamp) -> Result<Made, String>
     }
     let mut params = CertificateParams::new(names.to_vec()).map_err(|error| error.to_string())?;
     let mut subject = DistinguishedName::new();
-    // Longer than 64 a common name may not be (RFC 5280 ub-common-name); the alternative names count.
+    // A common name has at most 64 characters (RFC 5280, ub-common-name). Clients use the alternative
+    // names.
     if first.len() <= 64 {
         subject.push(DnType::CommonName, first.as_str());
     } else {
@@ -51,19 +56,22 @@ pub fn make(names: &[String], days: u32, now: Timestamp) -> Result<Made, String>
     };
     params.not_before = date(now.minus(day));
     params.not_after = date(now.plus(day * days));
-    let key = KeyPair::generate().map_err(|error| format!("no key could be made: {error}"))?;
+    let key = KeyPair::generate().map_err(|error| format!("no key could be generated: {error}"))?;
     let certificate = params.self_signed(&key).map_err(|error| error.to_string())?;
     Ok(Made { chain: certificate.pem(), key: key.serialize_pem() })
 }
 
-/// Writes both parts; the key can be read by its owner only. What stands there already is replaced, in
-/// one step each, the key first.
+/// Writes certificate and key. Only the owner can read the key. Existing files are replaced atomically, the
+/// key first.
+///
+/// # Errors
+/// A file cannot be written.
 pub fn write(made: &Made, files: &PairFiles) -> Result<(), Trouble> {
     replace(&files.key, &made.key, 0o600)?;
     replace(&files.chain, &made.chain, 0o644)
 }
 
-/// A new file beside the old, renamed over it.
+/// Replaces a file atomically: writes a new file beside it and renames that over the old one.
 pub(super) fn replace(file: &Path, text: &str, mode: u32) -> Result<(), Trouble> {
     let wrong = |error: std::io::Error| Trouble::new(file, format!("it cannot be written: {error}"));
     let mut name = file.file_name().unwrap_or_default().to_owned();

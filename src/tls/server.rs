@@ -1,4 +1,4 @@
-//! The handshake, and what it goes by: exchanged as a whole while connections come in.
+//! The TLS handshake with clients. Certificates and settings can be replaced as a whole at any time.
 
 use super::choice::Choice;
 use super::clients::{Asking, Authorities};
@@ -15,48 +15,48 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// Octets of replies that may wait in a connection for the client to take them.
+/// Most octets of unsent replies buffered in a connection.
 const BUFFER: usize = 16 * 1024;
 
-/// Where everything comes from.
+/// The files a server is loaded from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Certificates; the first is for clients that ask for no name, or for one that none bears.
+    /// Certificates. The first is the default, for clients that ask for no name or for an unknown one.
     pub pairs: Vec<PairFiles>,
-    /// What clients' own certificates are verified with.
+    /// Authorities for client certificates.
     pub clients: ClientCas,
 }
 
-/// Authorities for clients' certificates.
+/// Authorities for client certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientCas {
-    /// Nobody is asked for one.
+    /// No client certificate is requested.
     NotAsked,
-    /// The system's.
+    /// The system's authorities.
     System,
-    /// Those in this file (PEM).
+    /// The authorities in this PEM file.
     File(PathBuf),
 }
 
-/// What a client showed of itself in the handshake.
+/// The certificate of a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
-    /// Names of its certificate, in lower case, if that verified.
+    /// Names in the certificate, in lower case, if it verified.
     pub names: Vec<String>,
-    /// It presented one that did not verify: why.
+    /// Why the certificate did not verify, if it did not.
     pub unverified: Option<String>,
 }
 
-/// Shakes hands with clients. Cheap to clone; all clones change together.
+/// Does handshakes with clients. Cheap to clone; a replacement applies to all clones.
 #[derive(Clone, Debug)]
 pub struct Server(Arc<RwLock<Arc<Loaded>>>);
 
-/// Everything read and ready.
+/// The loaded certificates and settings.
 #[derive(Debug)]
 struct Loaded {
     source: Source,
     pairs: Vec<Pair>,
-    /// Without and with a request for the client's certificate.
+    /// Configuration that does not request a client certificate, and one that does.
     silent: Arc<ServerConfig>,
     asking: Arc<ServerConfig>,
     authorities: Option<Authorities>,
@@ -64,13 +64,19 @@ struct Loaded {
 }
 
 impl Server {
-    /// Reads all files. Expired certificates are taken: what that means is for whoever starts to say.
+    /// Reads all files. Expired certificates are accepted; the caller decides what to do about them.
+    ///
+    /// # Errors
+    /// A file cannot be read or used.
     pub fn load(source: Source) -> Result<Self, Trouble> {
         Ok(Self(Arc::new(RwLock::new(Arc::new(Loaded::read(source)?)))))
     }
 
-    /// Reads all files anew, these from now on. An error changes nothing: it is one too when a
-    /// certificate came that is not valid now, while all that are in use are.
+    /// Reads the files of `source` and uses them from now on.
+    ///
+    /// # Errors
+    /// A file cannot be used, or a new certificate is not valid now while all current ones are. The current
+    /// certificates then stay in use.
     pub fn replace(&self, source: Source, now: Timestamp) -> Result<(), Trouble> {
         let new = Loaded::read(source)?;
         if self.current().stale(now).is_none()
@@ -82,7 +88,7 @@ impl Server {
         Ok(())
     }
 
-    /// What it was loaded from.
+    /// The files it was loaded from.
     pub fn source(&self) -> Source {
         self.current().source.clone()
     }
@@ -92,7 +98,7 @@ impl Server {
         self.current().pairs.clone()
     }
 
-    /// The state of its files when they were read.
+    /// The versions of the files when they were loaded.
     pub(super) fn stamps(&self) -> watch::Stamps {
         self.current().stamps.clone()
     }
@@ -101,7 +107,10 @@ impl Server {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Secures a connection; with `ask` the client may show a certificate. The caller sets the deadline.
+    /// Does the handshake. If `ask`, requests a client certificate. The caller sets the timeout.
+    ///
+    /// # Errors
+    /// The handshake fails or the connection is lost.
     pub async fn accept(
         &self,
         stream: TcpStream,
@@ -125,7 +134,7 @@ impl Server {
 
 impl Loaded {
     fn read(source: Source) -> Result<Self, Trouble> {
-        // Before the files: what changes while they are read is read again.
+        // Taken before reading, so that a change during reading is noticed later.
         let stamps = watch::Stamps::of(&source);
         let provider = Arc::new(aws_lc_rs::default_provider());
         let read = source.pairs.iter().map(|files| Pair::read(files, &provider));
@@ -147,7 +156,7 @@ impl Loaded {
     }
 }
 
-/// Why a certificate is of no use now, if so.
+/// Why a certificate is not valid now; `None` if it is valid.
 pub fn stale(pair: &Pair, now: Timestamp) -> Option<String> {
     match pair.facts.validity(now) {
         Validity::Expired => Some(format!("its certificate expired on {}", pair.facts.until)),
@@ -168,9 +177,9 @@ fn config(pairs: &[Pair], provider: &Arc<CryptoProvider>, ask: bool) -> Result<A
         builder.with_no_client_auth()
     };
     let mut config = builder.with_cert_resolver(Arc::new(Choice(pairs.to_vec())));
-    // All suites are good ones; the strongest wins, whatever the client would rather have.
+    // Prefer our order of cipher suites: strongest first.
     config.ignore_client_order = true;
-    // Sessions are resumed by tickets that clients keep, so that we keep nothing.
+    // Sessions are resumed by tickets that clients store, so the server stores nothing.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(wrong)?;
     config.send_tls13_tickets = 1;

@@ -1,5 +1,5 @@
-//! Files that change are loaded anew: looked at every second, which works on every file system and
-//! whoever replaces them in whatever way.
+//! Reloads certificates when their files change. The files are checked every second, which works on every
+//! file system and however they are replaced.
 
 use super::{ClientCas, PairFiles, Server, Source, Trouble};
 use crate::clock::{Clock, Timestamp};
@@ -8,18 +8,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often files are looked at.
+/// Interval between checks.
 pub const EVERY: Duration = Duration::from_secs(1);
 
-/// What tells one state of a file from another.
+/// Identifies a version of a file: inode, modification time and size. `None` if there is no file.
 type Stamp = Option<(u64, i64, i64, u64)>;
 
-/// The state of all files of a source.
+/// The versions of a set of files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamps(Vec<(PathBuf, Stamp)>);
 
 impl Stamps {
-    /// Looks at each file. One that is not there has a state too.
+    /// The current versions of the files of a source.
     pub(super) fn of(source: &Source) -> Self {
         let ca = match &source.clients {
             ClientCas::File(file) => Some(file),
@@ -29,7 +29,7 @@ impl Stamps {
         Self::of_files(files)
     }
 
-    /// The same of one chain and its key.
+    /// The current versions of one chain and its key.
     pub(super) fn of_pair(files: &PairFiles) -> Self {
         Self::of_files([&files.chain, &files.key].into_iter())
     }
@@ -39,13 +39,13 @@ impl Stamps {
     }
 }
 
-/// What is read from files, and can be read anew.
+/// Something that is loaded from files and can be reloaded.
 pub(super) trait Watched {
-    /// The state of its files when they were read.
+    /// The versions of its files when they were loaded.
     fn read_from(&self) -> Stamps;
-    /// Their state now.
+    /// Their current versions.
     fn now(&self) -> Stamps;
-    /// Reads them. An error changes nothing.
+    /// Reloads the files. After an error, what was loaded before stays in use.
     fn reload(&self, now: Timestamp) -> Result<(), Trouble>;
 }
 
@@ -68,38 +68,38 @@ fn stamp(file: &PathBuf) -> Stamp {
     Some((meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.size()))
 }
 
-/// Looks for changes until the task is stopped. A state of the files that is of no use is told once; what
-/// was in use stays, and the next change is tried again.
+/// Checks for changes until the task is stopped. Files that cannot be used are logged once, and what was
+/// loaded before stays in use until they change again.
 pub async fn watch(server: Server, clock: Arc<dyn Clock>) {
-    let mut eye = Eye::default();
+    let mut watch = Watch::default();
     loop {
         tokio::time::sleep(EVERY).await;
         let (server, clock) = (server.clone(), Arc::clone(&clock));
         let look = tokio::task::spawn_blocking(move || {
-            eye.look(&server, &*clock);
-            eye
+            watch.look(&server, &*clock);
+            watch
         });
-        eye = match look.await {
-            Ok(eye) => eye,
+        watch = match look.await {
+            Ok(watch) => watch,
             Err(error) => {
-                tracing::error!(%error, "the certificates could not be looked at");
-                Eye::default()
+                tracing::error!(%error, "checking the certificates for changes failed");
+                Watch::default()
             }
         };
     }
 }
 
-/// What was seen and is not in use.
+/// The state of watching one set of files.
 #[derive(Debug, Default)]
-pub(super) struct Eye {
-    /// A change seen once: it may be half done, the chain there and the key not yet.
+pub(super) struct Watch {
+    /// A change seen at the last check only. It may be incomplete, for example the chain without the key.
     fresh: Option<Stamps>,
-    /// A change that was of no use.
+    /// A change that could not be loaded.
     refused: Option<Stamps>,
 }
 
-impl Eye {
-    /// One look. Files that stand still between two looks are loaded.
+impl Watch {
+    /// Checks once. A change is loaded when two checks in a row see the same versions.
     pub(super) fn look(&mut self, watched: &impl Watched, clock: &dyn Clock) {
         let now = watched.now();
         if now == watched.read_from() {
@@ -111,9 +111,9 @@ impl Eye {
         } else {
             self.refused = None;
             match watched.reload(clock.now()) {
-                Ok(()) => tracing::info!("certificates loaded anew"),
+                Ok(()) => tracing::info!("certificates reloaded"),
                 Err(trouble) => {
-                    tracing::error!(%trouble, "certificates not loaded anew, the old ones stay");
+                    tracing::error!(%trouble, "certificates not reloaded, the old ones stay in use");
                     self.refused = Some(now);
                 }
             }
@@ -141,11 +141,11 @@ mod tests {
         let server = Server::load(source).unwrap();
         let names = || server.pairs()[0].facts.names[0].clone();
 
-        let mut eye = Eye::default();
+        let mut watch = Watch::default();
         let mut look = || {
-            eye.look(&server, &SystemClock);
-            eye.look(&server, &SystemClock);
-            eye.refused.clone()
+            watch.look(&server, &SystemClock);
+            watch.look(&server, &SystemClock);
+            watch.refused.clone()
         };
         assert_eq!(look(), None, "nothing changed");
         put("two.example", now);
@@ -178,14 +178,14 @@ mod tests {
         selfsigned::write(&make("one.example"), &files).unwrap();
         let server =
             Server::load(Source { pairs: vec![files.clone()], clients: ClientCas::NotAsked }).unwrap();
-        let mut eye = Eye::default();
+        let mut watch = Watch::default();
         let two = make("two.example");
         std::fs::write(&files.chain, &two.chain).unwrap();
-        eye.look(&server, &SystemClock);
+        watch.look(&server, &SystemClock);
         std::fs::write(&files.key, &two.key).unwrap();
-        eye.look(&server, &SystemClock);
-        assert!(eye.refused.is_none(), "the half of it was not tried");
-        eye.look(&server, &SystemClock);
+        watch.look(&server, &SystemClock);
+        assert!(watch.refused.is_none(), "the half of it was not tried");
+        watch.look(&server, &SystemClock);
         assert_eq!(server.pairs()[0].facts.names, ["two.example"]);
     }
 }

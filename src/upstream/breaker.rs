@@ -1,18 +1,18 @@
-//! The circuit breaker of an upstream: when it cannot be reached, deliveries stay in the queue in
-//! place of each finding out for itself. Pure: state, event, now → state.
+//! The circuit breaker of an upstream. While the upstream cannot be reached, deliveries stay in the queue
+//! instead of each failing by itself. A pure function: (state, event, now) → state.
 
 use crate::clock::Timestamp;
 use std::fmt;
 use std::time::Duration;
 
-/// When it opens, and for how long.
+/// When the breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Failures in a row that open it.
+    /// Consecutive failures that open it.
     pub failures: u32,
-    /// How long it stays open the first time; doubled each time the trial fails.
+    /// How long it stays open the first time. Doubled each time a trial delivery fails.
     pub pause: Duration,
-    /// How long it stays open at most.
+    /// The longest time it stays open.
     pub longest: Duration,
 }
 
@@ -22,38 +22,38 @@ impl Default for Limits {
     }
 }
 
-/// The state of the way to one upstream.
+/// The state of a circuit breaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Breaker {
-    /// It works, as far as we know.
+    /// The upstream works, as far as is known.
     Closed {
-        /// Failures in a row.
+        /// Consecutive failures so far.
         failures: u32,
     },
-    /// It does not; nothing is tried until then.
+    /// The upstream is suspended: nothing is sent to it.
     Open {
-        /// When one delivery may try.
+        /// When a trial delivery is allowed.
         until: Timestamp,
-        /// How often in a row it opened.
+        /// How many times it opened since the upstream last worked.
         times: u32,
-        /// What went wrong last.
+        /// The last failure.
         why: String,
     },
-    /// One delivery at a time tries.
+    /// One trial delivery at a time is allowed.
     HalfOpen {
-        /// How often in a row it opened.
+        /// How many times it opened since the upstream last worked.
         times: u32,
-        /// What went wrong last.
+        /// The last failure.
         why: String,
     },
 }
 
-/// What happened.
+/// What happened to the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The upstream answered, whatever it said of the mail.
+    /// The upstream answered, whether it accepted the mail or not.
     Reached,
-    /// It could not be reached, or the connection broke.
+    /// The upstream could not be reached, or the connection was lost.
     Unreachable(String),
     /// Time passed.
     Tick,
@@ -78,7 +78,7 @@ impl Breaker {
             (Self::HalfOpen { times, .. }, Event::Unreachable(why)) => {
                 open(times.saturating_add(1), why, now, limits)
             }
-            // a clock that was set back must not keep it open for ever
+            // the second condition: a clock that was set back must not keep the breaker open for ever
             (Self::Open { until, times, why }, Event::Tick)
                 if now >= until || until.since(now) > limits.longest =>
             {
@@ -88,7 +88,7 @@ impl Breaker {
         }
     }
 
-    /// How many deliveries may be under way at once; `None` means any number.
+    /// How many deliveries may be in progress at once; `None` means no limit.
     pub fn admits(&self) -> Option<usize> {
         match self {
             Self::Closed { .. } => None,
@@ -97,7 +97,7 @@ impl Breaker {
         }
     }
 
-    /// When it changes by itself.
+    /// When the state changes by itself; `None` if it does not.
     pub fn changes_at(&self) -> Option<Timestamp> {
         match self {
             Self::Open { until, .. } => Some(*until),

@@ -1,7 +1,8 @@
-//! `capture:DIR`: a Maildir instead of a next hop. Each transaction becomes one file, as a mail
-//! delivery agent would write it: Return-Path, a Delivered-To a recipient, then the copy's exact bytes.
+//! `capture:DIR`: writes to a Maildir instead of sending to a next hop. Each transaction becomes one file,
+//! as a mail delivery agent would write it: Return-Path, one Delivered-To for each recipient, then the
+//! exact bytes of the copy.
 //!
-//! For trying things out: files are not fsynced.
+//! Meant for trials: files are not fsynced.
 
 use super::{Content, Fate, Outcome, Transaction, Upstream};
 use crate::clock::{Clock, Entropy};
@@ -16,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// Octets read from a streamed body at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// A Maildir that takes every transaction.
+/// An upstream that writes every transaction to a Maildir.
 pub struct Capture {
     name: String,
     folder: PathBuf,
@@ -25,9 +26,9 @@ pub struct Capture {
     written: AtomicU64,
 }
 
-/// Why a transaction was not written down.
+/// Why a transaction was not written.
 enum Refusal {
-    /// The relay no longer owns the delivery.
+    /// The relay no longer owns the lease of the delivery.
     Withdrawn,
     /// The folder cannot be written.
     Io(io::Error),
@@ -40,7 +41,7 @@ impl From<io::Error> for Refusal {
 }
 
 impl Capture {
-    /// A capture into this folder; it is made when the first mail comes.
+    /// Captures into `folder`, which is created with the first message.
     pub fn new(folder: impl Into<PathBuf>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         let folder = folder.into();
         let name = format!("capture:{}", folder.display());
@@ -49,14 +50,14 @@ impl Capture {
 
     async fn make_folders(&self) -> io::Result<()> {
         for part in ["tmp", "new", "cur"] {
-            // Captured mail is as private as mail is: codes and links to the desk stand in it.
+            // Captured mail is private: it may contain sign-in codes and links to the desk.
             let mut builder = fs::DirBuilder::new();
             builder.recursive(true).mode(0o700).create(self.folder.join(part)).await?;
         }
         Ok(())
     }
 
-    /// A name no other file has: time, a random number, a count of this process.
+    /// A unique file name from the time, a random number and a counter of this process.
     fn file_name(&self) -> String {
         let count = self.written.fetch_add(1, Ordering::Relaxed);
         let now = self.clock.now().0;
@@ -73,7 +74,7 @@ impl Capture {
         let partial = self.folder.join("tmp").join(&name);
         let result = self.write_and_move(&partial, &name, transaction, last_look).await;
         if result.is_err() {
-            // nothing else can be done about a file that cannot be removed
+            // if the file cannot be removed, nothing more can be done
             let _ = fs::remove_file(&partial).await;
         }
         result
@@ -116,12 +117,12 @@ impl Capture {
     }
 }
 
-/// A new file that nobody else may read.
+/// Creates a file that only this user may read.
 async fn create(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await
 }
 
-/// What a delivery agent puts before a message (RFC 5321 §4.4 for Return-Path).
+/// The fields that a delivery agent adds before a message (RFC 5321 §4.4 for Return-Path).
 fn delivery_fields(transaction: &Transaction) -> String {
     let sender = transaction.sender.as_ref().map_or("", |sender| sender.as_str());
     let mut fields = format!("Return-Path: <{sender}>\r\n");
@@ -146,9 +147,11 @@ impl Upstream for Capture {
     ) -> Outcome {
         let recipients = transaction.recipients.len();
         match self.write(transaction, last_look.as_ref()).await {
-            Ok(()) => Outcome::all(recipients, &Fate::Delivered("250 2.0.0 kept in the Maildir".to_owned())),
+            Ok(()) => {
+                Outcome::all(recipients, &Fate::Delivered("250 2.0.0 stored in the Maildir".to_owned()))
+            }
             Err(Refusal::Withdrawn) => {
-                Outcome::all(recipients, &Fate::Deferred("4.3.2 broken off before the end".to_owned()))
+                Outcome::all(recipients, &Fate::Deferred("4.3.2 aborted before the end".to_owned()))
             }
             Err(Refusal::Io(error)) => Outcome::unreachable(
                 recipients,

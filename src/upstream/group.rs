@@ -1,5 +1,5 @@
-//! Several upstreams for the same mail: those of the lowest priority share it by weight, the next
-//! stand in while none of them can be reached.
+//! Several upstreams for the same mail. Those with the lowest `priority` value share it by weight; those
+//! with the next value are used while none of the first can be reached.
 
 use super::guard::Guarded;
 use super::{Fate, Outcome, Transaction, Upstream};
@@ -7,31 +7,31 @@ use crate::clock::Entropy;
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// One of them.
+/// One upstream of a group.
 pub struct Member {
     /// Lower is tried first.
     pub priority: u16,
-    /// Its share among those of one priority.
+    /// Its share of the mail among upstreams of the same priority.
     pub weight: u16,
-    /// The way itself.
-    pub way: Guarded,
+    /// The upstream.
+    pub upstream: Guarded,
 }
 
-/// See the module.
+/// A group of upstreams; see the module documentation.
 pub struct Group {
-    /// By priority.
+    /// Sorted by priority.
     members: Vec<Member>,
     entropy: Arc<dyn Entropy>,
 }
 
 impl Group {
-    /// At least one member.
+    /// A group of these members, of which there must be at least one.
     pub fn new(mut members: Vec<Member>, entropy: Arc<dyn Entropy>) -> Self {
         members.sort_by_key(|member| member.priority);
         Self { members, entropy }
     }
 
-    /// The order of this attempt: by priority, and by lot within one.
+    /// The order in which to try the members: by priority, and at random by weight within one priority.
     fn order(&self) -> Vec<&Member> {
         let mut order = Vec::new();
         for equals in self.members.chunk_by(|one, next| one.priority == next.priority) {
@@ -58,7 +58,7 @@ impl Group {
 #[async_trait]
 impl Upstream for Group {
     fn name(&self) -> &str {
-        self.members.first().map_or("", |member| member.way.name())
+        self.members.first().map_or("", |member| member.upstream.name())
     }
 
     async fn send(
@@ -70,20 +70,24 @@ impl Upstream for Group {
         let (mut postponed, mut unreachable): (Option<Outcome>, Option<Outcome>) = (None, None);
         let mut paced_at = None;
         for member in self.order() {
-            // a way that works and only keeps to its rate has no stand-in of another priority
+            // an upstream that works and has only reached its rate is not replaced by a lower priority
             if paced_at.is_some_and(|priority| priority != member.priority) {
                 break;
             }
-            let outcome = member.way.send(transaction, Arc::clone(&last_look)).await;
+            let outcome = member.upstream.send(transaction, Arc::clone(&last_look)).await;
             if outcome.unreachable && transaction.is_whole() {
-                tracing::warn!(upstream = member.way.name(), why = outcome.reason(), "an upstream failed");
+                tracing::warn!(
+                    upstream = member.upstream.name(),
+                    why = outcome.reason(),
+                    "an upstream failed"
+                );
                 unreachable = Some(outcome);
             } else if let Some(Fate::Postponed(_, until)) = outcome.recipients.first() {
                 let earlier = match postponed.as_ref().and_then(|kept| kept.recipients.first()) {
                     Some(Fate::Postponed(_, kept)) => until < kept,
                     _ => true,
                 };
-                if member.way.is_open() {
+                if member.upstream.is_working() {
                     paced_at = Some(member.priority);
                 }
                 if earlier {
@@ -103,14 +107,14 @@ impl Upstream for Group {
     async fn probe(&self) -> Result<String, String> {
         let mut said = Vec::new();
         for member in &self.members {
-            said.push(member.way.probe().await?);
+            said.push(member.upstream.probe().await?);
         }
         Ok(said.join("; "))
     }
 
     async fn close(&self) {
         for member in &self.members {
-            member.way.close().await;
+            member.upstream.close().await;
         }
     }
 }

@@ -1,5 +1,5 @@
-//! One way out of several, looked after: a circuit breaker, and a bound on what is under way. While one
-//! is down or slow the others go on.
+//! One of several upstreams, with a circuit breaker and a connection limit of its own. While one is down
+//! or slow, the others continue.
 
 use super::breaker::{Breaker, Event, Limits};
 use super::tally::Tally;
@@ -10,56 +10,64 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// How long a transaction waits for a place before it makes way for others.
+/// How long a transaction waits when the connection limit is reached, before it is postponed.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// When it comes again then.
+/// How long it is then postponed.
 const LATER: Duration = Duration::from_secs(30);
-/// When the next one may come while one tries a way that was down.
+/// How long other transactions are postponed while a trial delivery is in progress.
 const AFTER_TRIAL: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// An upstream with a circuit breaker and a connection limit.
 pub struct Guarded {
     inner: Arc<dyn Upstream>,
     clock: Arc<dyn Clock>,
     tally: Tally,
     limits: Limits,
     state: Mutex<State>,
-    places: Semaphore,
-    /// Shown by its name in the metrics.
+    connections: Semaphore,
+    /// Whether it has metrics under its own name.
     named: bool,
 }
 
 #[derive(Default)]
 struct State {
     breaker: Breaker,
-    /// Somebody tries.
+    /// Whether a trial delivery is in progress.
     trial: bool,
 }
 
 impl Guarded {
-    /// Looks after `inner`, which gets at most so many transactions at once.
-    pub fn new(inner: Arc<dyn Upstream>, places: usize, clock: Arc<dyn Clock>, tally: Tally) -> Self {
-        let places = Semaphore::new(places.max(1));
-        Self { inner, clock, tally, limits: Limits::default(), state: Mutex::default(), places, named: true }
+    /// Wraps `inner`, which gets at most `connections` transactions at once.
+    pub fn new(inner: Arc<dyn Upstream>, connections: usize, clock: Arc<dyn Clock>, tally: Tally) -> Self {
+        let connections = Semaphore::new(connections.max(1));
+        Self {
+            inner,
+            clock,
+            tally,
+            limits: Limits::default(),
+            state: Mutex::default(),
+            connections,
+            named: true,
+        }
     }
 
-    /// One of too many to have a line of its own in the metrics.
+    /// Leaves it out of the metrics by name, because there are too many of its kind.
     #[must_use]
     pub(super) fn unnamed(self) -> Self {
         Self { named: false, ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // nothing can panic while it is held
+        // no code that can panic runs while it is held
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it works, as far as we know.
-    pub(super) fn is_open(&self) -> bool {
+    /// Whether its circuit breaker is closed.
+    pub(super) fn is_working(&self) -> bool {
         self.lock().breaker.admits().is_none()
     }
 
-    /// A permission to try, or when to come again and why.
+    /// Asks the circuit breaker. The error says when to try again, and why not now.
     fn enter(&self) -> Result<Entry<'_>, (Timestamp, String)> {
         let now = self.clock.now();
         let mut state = self.lock();
@@ -68,11 +76,15 @@ impl Guarded {
             None => Ok(Entry { of: self, trial: false }),
             Some(0) => {
                 let until = state.breaker.changes_at().unwrap_or_else(|| now.plus(AFTER_TRIAL));
-                Err((until, format!("{} is left alone: {}", self.name(), state.breaker)))
+                Err((
+                    until,
+                    format!("{} is suspended, its circuit breaker is {}", self.name(), state.breaker),
+                ))
             }
-            Some(_) if state.trial => {
-                Err((now.plus(AFTER_TRIAL), format!("{} is being tried: {}", self.name(), state.breaker)))
-            }
+            Some(_) if state.trial => Err((
+                now.plus(AFTER_TRIAL),
+                format!("{} is being tried again, its circuit breaker is {}", self.name(), state.breaker),
+            )),
             Some(_) => {
                 state.trial = true;
                 Ok(Entry { of: self, trial: true })
@@ -86,15 +98,20 @@ impl Guarded {
         state.breaker = std::mem::take(&mut state.breaker).after(event, self.clock.now(), &self.limits);
         let is = state.breaker.admits();
         if was != is {
-            tracing::warn!(upstream = self.name(), breaker = %state.breaker, "the way to an upstream changed");
+            match is {
+                Some(_) => {
+                    tracing::warn!(upstream = self.name(), breaker = %state.breaker, "circuit breaker opened");
+                }
+                None => tracing::warn!(upstream = self.name(), "circuit breaker closed"),
+            }
             if self.named {
-                self.tally.left_alone(self.name(), is.is_some());
+                self.tally.suspended(self.name(), is.is_some());
             }
         }
     }
 }
 
-/// A permission to try; given back when dropped.
+/// Permission to send. Dropping it ends a trial delivery.
 struct Entry<'a> {
     of: &'a Guarded,
     trial: bool,
@@ -120,8 +137,8 @@ impl Upstream for Guarded {
         last_look: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Outcome {
         let recipients = transaction.recipients.len();
-        let Ok(Ok(_place)) = tokio::time::timeout(PATIENCE, self.places.acquire()).await else {
-            let why = format!("{} has its hands full", self.name());
+        let Ok(Ok(_connection)) = tokio::time::timeout(PATIENCE, self.connections.acquire()).await else {
+            let why = format!("{} has reached its connection limit", self.name());
             return Outcome::all(recipients, &Fate::Postponed(why, self.clock.now().plus(LATER)));
         };
         let _entry = match self.enter() {

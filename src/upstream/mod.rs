@@ -1,13 +1,13 @@
-//! The way out: one transaction in, an outcome for each recipient out.
+//! Upstreams: where copies are sent. Each takes one transaction and returns an outcome for each recipient.
 //!
-//! * [`smarthost`] one next hop over SMTP: TLS, AUTH, reuse, pipelining
-//! * [`capture`] a Maildir instead of a next hop
-//! * [`oauth`] access tokens, where the next hop wants them in place of a password
-//! * [`router`] which way; [`group`] several that stand in for each other; [`guard`] one of several,
-//!   looked after by a [`breaker`]
+//! * [`smarthost`] one next hop over SMTP: TLS, AUTH, connection reuse, pipelining
 //! * [`mx`] the mail exchangers of each recipient's domain
-//! * [`pace`] a way that keeps to rates; [`tally`] what the ways count
-//! * [`rate`] how many transactions may start in a span of time
+//! * [`capture`] a Maildir instead of a next hop
+//! * [`router`] chooses the upstream by domain; [`group`] load balancing and fail-over; [`guard`] circuit
+//!   breaker ([`breaker`]) and connection limit of one upstream
+//! * [`pace`] keeps an upstream to rates; [`rate`] the rates
+//! * [`oauth`] access tokens for next hops that want them in place of a password
+//! * [`tally`] metrics
 
 pub mod breaker;
 pub mod capture;
@@ -31,7 +31,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
 
-/// One copy, rendered and ready to leave.
+/// One copy, rendered and ready to be sent.
 pub struct Transaction {
     /// MAIL FROM; `None` is the null sender.
     pub sender: Option<Address>,
@@ -39,71 +39,73 @@ pub struct Transaction {
     pub recipients: Vec<Recipient>,
     /// The rendered header block, each field ending in CRLF.
     pub header: Bytes,
-    /// The body as stored: from the empty line on.
+    /// The body as stored, beginning with the empty line after the header.
     pub body: Content,
-    /// The copy needs SMTPUTF8 (RFC 6531).
+    /// Whether the copy needs SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
-    /// The content has octets over 127 (declare BODY=8BITMIME, RFC 6152).
+    /// Whether the content has octets over 127 and needs BODY=8BITMIME (RFC 6152).
     pub eight_bit: bool,
-    /// RET=.
+    /// `RET=` (RFC 3461 §4.3).
     pub ret: Option<Ret>,
-    /// ENVID=, xtext.
+    /// `ENVID=`, encoded as xtext (RFC 3461 §4.4).
     pub envid: Option<String>,
-    /// Signs the copy anew, should its body have to be re-encoded on the way out.
+    /// Signs the copy again if its body must be re-encoded for the next hop.
     pub reseal: Option<Arc<dyn Reseal>>,
 }
 
-/// Signs a copy whose body was re-encoded, for its signatures went with the octets they covered.
+/// Signs a copy again after its body was re-encoded, which invalidates the earlier signatures.
 #[async_trait]
 pub trait Reseal: Send + Sync {
-    /// This header with our signature over this body in front of it, where the copy is to have one. The
-    /// error is a sentence for the queue.
+    /// Returns the header with our signature over this body added, if the copy is to be signed.
+    ///
+    /// # Errors
+    /// Signing failed. The error is a text for the queue.
     async fn reseal(&self, header: Bytes, body: BodyHash) -> Result<Bytes, String>;
 }
 
-/// The bytes of a body, small ones in memory.
+/// The body of a copy.
 pub enum Content {
-    /// All of it.
+    /// In memory.
     Inline(Bytes),
-    /// A stream with its size in octets.
+    /// A stream, and its size in octets.
     Stream(Box<dyn AsyncRead + Send + Unpin>, u64),
-    /// It was begun to be sent: it cannot be sent another way.
+    /// Sending it has begun, so it cannot be sent again.
     Spent,
 }
 
 impl Transaction {
-    /// Nothing of the content was sent yet: another way may be tried.
+    /// Whether no content has been sent yet, so that another upstream may be tried.
     pub fn is_whole(&self) -> bool {
         !matches!(self.body, Content::Spent)
     }
 }
 
-/// How one transaction ended, recipient by recipient (same order as given).
+/// The result of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// One for each recipient of the transaction.
+    /// The fate of each recipient, in the order of the transaction.
     pub recipients: Vec<Fate>,
-    /// The next hop could not be reached or used at all (connect, banner, EHLO, TLS, AUTH, a lost
-    /// connection): what the circuit breaker counts. A refusal of this one mail is none.
+    /// Whether the next hop could not be used at all (connect, banner, EHLO, TLS, AUTH, a lost connection).
+    /// The circuit breaker counts these. A refusal of this particular message does not count.
     pub unreachable: bool,
-    /// The next hop took our wishes about reports (RFC 3461): what was delivered is its to report.
+    /// Whether the next hop supports DSN (RFC 3461) and will report successful delivery itself.
     pub reports: bool,
 }
 
 impl Outcome {
-    /// The same fate for every recipient, over a connection that works.
+    /// The same fate for every recipient; the next hop was usable.
     pub fn all(recipients: usize, fate: &Fate) -> Self {
         Self { recipients: vec![fate.clone(); recipients], unreachable: false, reports: false }
     }
 
-    /// Nobody was served, for the next hop is not there: every recipient `Deferred`.
+    /// Every recipient is `Deferred`, because the next hop could not be used.
     pub fn unreachable(recipients: usize, why: impl Into<String>) -> Self {
         Self { recipients: vec![Fate::Deferred(why.into()); recipients], unreachable: true, reports: false }
     }
 }
 
 impl Outcome {
-    /// What went wrong first.
+    /// The reason of the first deferred or uncertain recipient.
     pub fn reason(&self) -> Option<&str> {
         self.recipients.iter().find_map(|fate| match fate {
             Fate::Deferred(why) | Fate::Uncertain(why) => Some(why.as_str()),
@@ -112,50 +114,54 @@ impl Outcome {
     }
 }
 
-/// What became of one recipient in one transaction.
+/// The result of a transaction for one recipient. The text is the reply or the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// The upstream took it: its answer to the final dot.
+    /// The upstream accepted the copy; the text is its reply to the final dot.
     Delivered(String),
-    /// Not now: 4xx, no connection, a time-out before the final dot. The reply or the reason.
+    /// Temporary failure: 4xx, no connection, or a timeout before the final dot.
     Deferred(String),
-    /// Never: 5xx.
+    /// Permanent failure: 5xx.
     Failed(String),
-    /// The connection was lost after the final dot and before the answer.
+    /// The connection was lost between the final dot and its reply.
     Uncertain(String),
-    /// Not tried in this transaction (452 too many recipients; RFC 5321 §4.5.3.1.10): try the rest at
-    /// once in another.
+    /// Not tried in this transaction, for example because of 452 too many recipients (RFC 5321
+    /// §4.5.3.1.10). To be sent at once in another transaction.
     NotTried(String),
-    /// Not tried, and of no use before that moment: the way out keeps to a rate, or is down. No attempt
-    /// is counted.
+    /// Not tried, and not to be tried before this time: the upstream has reached a rate or connection
+    /// limit, or is suspended. It does not count as an attempt.
     Postponed(String, Timestamp),
 }
 
 impl Fate {
-    /// Nothing was sent, and nothing was refused.
+    /// Whether the recipient was not tried.
     pub fn is_untried(&self) -> bool {
         matches!(self, Self::NotTried(_) | Self::Postponed(..))
     }
 }
 
-/// A way out.
+/// Somewhere to send copies.
 #[async_trait]
 pub trait Upstream: Send + Sync + 'static {
     /// A name for logs and metrics, such as `smtp.example.net:587`.
     fn name(&self) -> &str;
 
-    /// Sends one transaction. `last_look` is called just before the final dot: when it says no (the
-    /// lease is gone), the transaction is broken off and every recipient is `Deferred`. A transaction
-    /// none of whose content was sent is left whole.
+    /// Sends one transaction. `last_look` is called just before the final dot. If it returns false (the
+    /// lease was lost, or the relay drains), the transaction is aborted and every recipient is `Deferred`.
+    /// The body is left in the transaction unless sending it has begun.
     async fn send(
         &self,
         transaction: &mut Transaction,
         last_look: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Outcome;
 
-    /// Connects, greets, secures and authenticates, then leaves: for `check --connect`.
+    /// Connects, does EHLO, TLS and AUTH, then quits; for `check --connect`. Returns a text for the
+    /// administrator.
+    ///
+    /// # Errors
+    /// The upstream cannot be used. The error is a text for the administrator.
     async fn probe(&self) -> Result<String, String>;
 
-    /// Takes leave of the next hop: idle connections are closed. Nothing is sent afterwards.
+    /// Closes idle connections. Nothing is sent afterwards.
     async fn close(&self) {}
 }

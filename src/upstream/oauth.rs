@@ -1,5 +1,5 @@
-//! Access tokens (OAuth 2.0, RFC 6749) for AUTH XOAUTH2: fetched when needed, kept until shortly
-//! before they expire, one fetch at a time.
+//! Access tokens (OAuth 2.0, RFC 6749) for AUTH XOAUTH2. A token is fetched when needed and reused until
+//! shortly before it expires. Only one fetch runs at a time.
 
 #[cfg(test)]
 mod tests;
@@ -13,45 +13,45 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// A token service that takes longer is no help.
+/// Timeout for fetching a token.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Most octets of an answer.
+/// Largest answer in octets.
 const LARGEST: usize = 64 * 1024;
-/// A token is no longer used so long before it expires.
+/// A token is not used any more from this long before it expires.
 const EARLY: Duration = Duration::from_mins(2);
-/// The life of a token whose service does not say.
+/// Lifetime in seconds of a token if the service does not tell it.
 const USUAL_LIFE: u64 = 3_600;
 
-/// How tokens are asked for.
+/// How to request tokens.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The token endpoint.
     pub token_url: String,
-    /// Who we are to it.
+    /// Our client id.
     pub client_id: String,
-    /// What proves that.
+    /// Our client secret.
     pub client_secret: Option<SecretString>,
-    /// By what right.
+    /// The kind of grant.
     pub grant: Grant,
-    /// What for.
+    /// The requested scope.
     pub scope: Option<String>,
 }
 
-/// The right by which tokens are asked for.
+/// The grant by which tokens are requested.
 #[derive(Clone, Debug)]
 pub enum Grant {
-    /// As ourselves (RFC 6749 §4.4).
+    /// Client credentials (RFC 6749 §4.4).
     ClientCredentials,
-    /// For somebody who agreed once (§6).
+    /// A refresh token (§6).
     RefreshToken {
-        /// Given then, or with a later access token.
+        /// The refresh token.
         token: SecretString,
-        /// Where a new one is written when the service replaces it.
+        /// The file to write to when the service replaces the refresh token.
         file: PathBuf,
     },
 }
 
-/// Gives access tokens. Clones share them.
+/// A source of access tokens. Clones share the current token.
 #[derive(Clone)]
 pub struct Tokens {
     settings: Arc<Settings>,
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Tokens {
 
 struct State {
     current: Option<(SecretString, Instant)>,
-    /// The refresh token, where there is one.
+    /// The current refresh token, for [`Grant::RefreshToken`].
     refresh: Option<SecretString>,
 }
 
@@ -83,7 +83,10 @@ struct Answer {
 }
 
 impl Tokens {
-    /// Nothing is fetched yet. The error is a sentence for the admin.
+    /// Sets up the HTTPS client. Fetches nothing.
+    ///
+    /// # Errors
+    /// The client cannot be set up. The error is a text for the administrator.
     pub fn new(settings: Settings, authorities: &Authorities) -> Result<Self, String> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(authorities.client()?)
@@ -99,7 +102,10 @@ impl Tokens {
         Ok(Self { settings: Arc::new(settings), client, state })
     }
 
-    /// A token that is good for a while. The error says what went wrong, without any secret.
+    /// Returns a valid token, fetching one if necessary.
+    ///
+    /// # Errors
+    /// The token service cannot be reached or refuses. The error is a text without any secret.
     pub async fn token(&self) -> Result<SecretString, String> {
         let mut state = self.state.lock().await;
         if let Some((token, until)) = &state.current
@@ -108,7 +114,7 @@ impl Tokens {
             return Ok(token.clone());
         }
         let answer = self.fetch(&state).await.inspect_err(|why| {
-            tracing::warn!(token_url = %self.settings.token_url, why, "no access token could be had");
+            tracing::warn!(token_url = %self.settings.token_url, why, "no access token could be fetched");
         })?;
         let token = answer.access_token.ok_or("the answer has no access_token")?;
         let life = Duration::from_secs(answer.expires_in.as_ref().and_then(seconds).unwrap_or(USUAL_LIFE));
@@ -120,10 +126,10 @@ impl Tokens {
         Ok(token)
     }
 
-    /// A token was refused: it is not given again.
+    /// Call this when the next hop refused the token: it is not returned again.
     pub async fn forget(&self, token: &SecretString) {
         let mut state = self.state.lock().await;
-        // somebody may have fetched another meanwhile
+        // another caller may have fetched a new one meanwhile
         if state.current.as_ref().is_some_and(|(kept, _)| kept.expose_secret() == token.expose_secret()) {
             state.current = None;
         }
@@ -170,7 +176,7 @@ impl Tokens {
         }
     }
 
-    /// The service gave a new refresh token, and the old one may be dead (RFC 6749 §6).
+    /// Stores a new refresh token. The old one may be invalid from now on (RFC 6749 §6).
     async fn replace(&self, state: &mut State, refresh: SecretString) {
         let known = state.refresh.as_ref().map(ExposeSecret::expose_secret);
         if known == Some(refresh.expose_secret()) {
@@ -180,7 +186,7 @@ impl Tokens {
             && let Err(error) = write_secret(file.clone(), refresh.clone()).await
         {
             let file = file.display();
-            tracing::warn!(%file, %error, "the new refresh token could not be kept: after a restart the old one is used");
+            tracing::warn!(%file, %error, "the new refresh token could not be saved: after a restart the old one is used");
         }
         state.refresh = Some(refresh);
     }
@@ -190,12 +196,12 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretStr
     Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
 }
 
-/// A number, which some services write as text.
+/// A number of seconds, which some services send as a string.
 fn seconds(value: &serde_json::Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// Replaces a secret's file at once or not at all; nobody else may read it.
+/// Replaces the file atomically. Only this user may read it.
 async fn write_secret(file: PathBuf, secret: SecretString) -> std::io::Result<()> {
     let write = move || {
         use std::io::Write;

@@ -1,7 +1,7 @@
-//! A way out that keeps to rates: so many transactions or recipients in a span of time.
+//! Keeps an upstream to its rates: a number of transactions or recipients in a period of time.
 //!
-//! Who comes too early is given a moment of their own to come again, and its tokens are taken at once:
-//! a fan-out of 500 spreads over as many moments, which stand in the store and outlive a restart.
+//! A transaction that comes too early is assigned a time to come again, and its tokens are taken at once.
+//! A fan-out of 500 copies thus spreads over 500 times, which are kept in the store across restarts.
 
 use super::rate::{Bucket, Rate};
 use super::tally::Tally;
@@ -12,19 +12,19 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How late one may come for the moment given: afterwards it is anybody's no more.
+/// How long after its time an assignment is still valid.
 const KEPT_FOR: Duration = Duration::from_mins(5);
 
-/// Rates that all hold, and how far they are used up.
+/// The token buckets of an upstream's rates, all of which apply.
 #[derive(Debug)]
 pub struct Pace {
     buckets: Vec<Bucket>,
-    /// Moments given away, with the recipients they are for, the earliest first.
+    /// Assigned times with their numbers of recipients, earliest first.
     promised: VecDeque<(Timestamp, usize)>,
 }
 
 impl Pace {
-    /// Full buckets, but for what was sent lately.
+    /// Buckets that are full except for what was sent recently.
     pub fn new(rates: &[Rate], sent: &[Sent], now: Timestamp) -> Self {
         let buckets = rates.iter().map(|rate| {
             let mut bucket = Bucket::new(*rate, now);
@@ -36,7 +36,7 @@ impl Pace {
         Self { buckets: buckets.collect(), promised: VecDeque::new() }
     }
 
-    /// Whether a transaction with so many recipients may start; else when it may.
+    /// Lets a transaction with this many recipients start. The error is the time assigned to it.
     fn start(&mut self, recipients: usize, now: Timestamp) -> Result<(), Timestamp> {
         while self.promised.front().is_some_and(|(at, _)| at.plus(KEPT_FOR) < now) {
             self.promised.pop_front();
@@ -45,7 +45,7 @@ impl Pace {
             && at <= now
         {
             self.promised.pop_front();
-            // the one who comes need not be the one it was given to
+            // the transaction may differ from the one the time was assigned to, so its price may as well
             self.put_back(paid);
             self.take(recipients);
             return Ok(());
@@ -71,23 +71,23 @@ impl Pace {
         }
     }
 
-    /// How many wait for their moment, and for how long the last of them.
+    /// How many transactions wait for their assigned time, and how long until the last one.
     fn waiting(&self, now: Timestamp) -> (usize, Duration) {
         let last = self.promised.back().map_or(Duration::ZERO, |(at, _)| at.since(now));
         (self.promised.iter().filter(|(at, _)| *at > now).count(), last)
     }
 }
 
-/// What was sent lately under a rate: a restart gives nothing away.
+/// What was sent recently under a rate, so that a restart does not reset it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// Which.
+    /// The rate.
     pub rate: Rate,
-    /// How many of its unit, in its span.
+    /// How many of its unit were sent within its period.
     pub count: usize,
 }
 
-/// See the module.
+/// An upstream kept to rates; see the module documentation.
 pub struct Paced {
     inner: Arc<dyn Upstream>,
     clock: Arc<dyn Clock>,
@@ -97,7 +97,7 @@ pub struct Paced {
 }
 
 impl Paced {
-    /// Keeps `inner` to these rates. `pace` is of the same rates; what was used up of it stays so.
+    /// Keeps `inner` to these rates. `pace` holds the buckets of the same rates, possibly in use already.
     pub fn new(
         inner: Arc<dyn Upstream>,
         rates: &[Rate],
@@ -110,7 +110,7 @@ impl Paced {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pace> {
-        // nothing can panic while it is held
+        // no code that can panic runs while it is held
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,7 +134,7 @@ impl Upstream for Paced {
         };
         self.tally.paced(self.name(), waiting.0, waiting.1);
         if let Err(at) = start {
-            let why = format!("its turn under the rate of {} is at {at}", self.text);
+            let why = format!("postponed to {at} by the rate limit of {}", self.text);
             return Outcome::all(recipients, &Fate::Postponed(why, at));
         }
         let outcome = self.inner.send(transaction, last_look).await;
@@ -183,7 +183,7 @@ mod tests {
             assert!(due.iter().filter(|at| **at < until).count() <= most, "{minute}");
         }
         assert_eq!(pace.waiting(START).0, 470);
-        // they come when they were told to, and nobody is sent away again
+        // each comes at its assigned time and is accepted
         let mut moments = due.clone();
         moments.retain(|at| *at > START);
         for at in moments {
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(pace.start(1, after(60)), Ok(()));
         assert_eq!(pace.start(1, after(120)), Ok(()));
         assert_eq!(pace.start(1, after(120)), Err(after(180)));
-        // a moment nobody comes for is lost, not saved up
+        // an assigned time that is not used is lost, not saved up
         assert_eq!(pace.start(1, after(3_600)), Ok(()));
         assert_eq!(pace.start(1, after(3_600)), Err(after(3_660)));
     }
@@ -211,7 +211,7 @@ mod tests {
         let mut pace = Pace::new(&rates(&["10 recipients/min"]), &[], START);
         assert_eq!(pace.start(8, START), Ok(()));
         assert_eq!(pace.start(8, START), Err(after(36)), "two left, six missing");
-        // more than fit at all start from full, and are paid for afterwards
+        // a transaction larger than the bucket starts from a full one, and later ones wait for the debt
         assert_eq!(pace.start(25, after(1_000)), Ok(()));
         assert!(pace.start(1, after(1_000)).is_err());
     }

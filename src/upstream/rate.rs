@@ -1,5 +1,4 @@
-//! How many transactions may start, or recipients be served, in a span of time: token buckets driven by
-//! the clock they are given.
+//! Rates of transactions or recipients, as token buckets. The caller passes the current time.
 
 use crate::clock::Timestamp;
 use serde::Deserialize;
@@ -7,38 +6,41 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// So many transactions or recipients in a span of time, such as `30/min` or `10000 recipients/day`.
+/// A number of transactions or recipients in a period of time, such as `30/min` or
+/// `10000 recipients/day`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Rate {
-    /// How many.
+    /// The number.
     pub count: u32,
-    /// Of what.
+    /// What is counted.
     pub unit: Unit,
-    /// In which span.
+    /// The period.
     pub per: Duration,
 }
 
 /// What a rate counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
-    /// Transactions: copies, which mostly have one recipient.
+    /// Transactions. Most copies have one recipient each.
     #[default]
     Messages,
     /// Recipients.
     Recipients,
 }
 
-/// The text is no rate.
+/// The text is not a valid rate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no rate: write a number and a span, such as `30/min`, `2000/h` or `10000 recipients/day`")]
-pub struct NoRate(pub String);
+#[error(
+    "`{0}` is not a rate: write a number and a period, such as `30/min`, `2000/h` or `10000 recipients/day`"
+)]
+pub struct InvalidRate(pub String);
 
 impl FromStr for Rate {
-    type Err = NoRate;
+    type Err = InvalidRate;
 
-    fn from_str(text: &str) -> Result<Self, NoRate> {
-        let wrong = || NoRate(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, InvalidRate> {
+        let wrong = || InvalidRate(text.to_owned());
         let (count, span) = text.split_once('/').ok_or_else(wrong)?;
         let (count, unit) = match count.trim().split_once(' ') {
             None => (count.trim(), Unit::Messages),
@@ -62,9 +64,9 @@ impl FromStr for Rate {
 }
 
 impl TryFrom<String> for Rate {
-    type Error = NoRate;
+    type Error = InvalidRate;
 
-    fn try_from(text: String) -> Result<Self, NoRate> {
+    fn try_from(text: String) -> Result<Self, InvalidRate> {
         text.parse()
     }
 }
@@ -83,14 +85,14 @@ impl fmt::Display for Rate {
     }
 }
 
-/// A token bucket: full at first, so that a burst of one span's worth passes; then filled evenly. More
-/// may be taken than is there: what comes next waits until that is made up for.
+/// A token bucket. It starts full, so a burst of one period's worth passes, and is refilled evenly. More
+/// tokens may be taken than it holds; later transactions then wait until the debt is refilled.
 ///
-/// Kept in units of `1/per` of a token, so that no rounding ever gives one away.
+/// The level is counted in fractions of `1/per` of a token, so that rounding never adds tokens.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     rate: Rate,
-    /// Tokens × span in milliseconds.
+    /// Tokens × period in milliseconds.
     level: i128,
     at: Timestamp,
 }
@@ -111,24 +113,25 @@ impl Bucket {
         i128::from(self.rate.count) * self.unit()
     }
 
-    /// What a transaction with so many recipients costs.
+    /// How many tokens a transaction with this many recipients costs.
     pub fn price(&self, recipients: usize) -> usize {
         if self.rate.unit == Unit::Recipients { recipients } else { 1 }
     }
 
-    /// Lets time pass. A clock set back gives nothing, and nothing twice when it goes on.
+    /// Refills the bucket. A clock that is set back adds no tokens, and moving it forward again adds none
+    /// twice.
     fn fill(&mut self, now: Timestamp) {
         let passed = i128::try_from(now.since(self.at).as_millis()).unwrap_or(0);
         self.at = now;
         self.level = self.full().min(self.level + passed * i128::from(self.rate.count));
     }
 
-    /// Takes tokens, there or not.
+    /// Takes tokens, even if that many are not available.
     pub fn take(&mut self, tokens: usize) {
         self.level -= self.worth(tokens);
     }
 
-    /// Gives tokens back that were not used.
+    /// Returns unused tokens.
     pub fn put_back(&mut self, tokens: usize) {
         self.level = self.full().min(self.level + self.worth(tokens));
     }
@@ -137,8 +140,8 @@ impl Bucket {
         i128::try_from(tokens).unwrap_or(i128::MAX / 2).saturating_mul(self.unit())
     }
 
-    /// When a transaction with so many recipients may start; `now` when at once. One that costs more
-    /// than the bucket holds starts from a full one.
+    /// When a transaction with this many recipients may start, `now` if at once. One that costs more than
+    /// the bucket holds may start when the bucket is full.
     pub fn when(&mut self, recipients: usize, now: Timestamp) -> Timestamp {
         self.fill(now);
         let needed = self.worth(self.price(recipients)).min(self.full());

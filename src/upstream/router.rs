@@ -1,21 +1,21 @@
-//! Which mail goes which way, decided each time it is sent.
+//! Chooses the upstream by sender and recipient domain, at each attempt.
 //!
-//! One transaction goes one way. Recipients of other ways come back as not tried: the store parts them,
-//! and each is sent on its own, exactly once.
+//! One transaction goes to one upstream. Recipients for other upstreams are returned as not tried; the
+//! store then splits the delivery, and each part is sent on its own.
 
 use super::{Fate, Outcome, Transaction, Upstream};
 use crate::message::{Address, Recipient};
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// A rule, and the way it leads to.
+/// A routing rule and its upstream.
 pub struct Route {
-    /// Domains of MAIL FROM, lower-case A-labels; `*.` for all below one; none for any.
+    /// Domains of MAIL FROM, as lower-case A-labels. `*.` stands for all subdomains. Empty matches all.
     pub sender_domains: Vec<String>,
-    /// Domains of the recipient, likewise.
+    /// Domains of the recipient, in the same form.
     pub recipient_domains: Vec<String>,
-    /// Where it leads.
-    pub way: Arc<dyn Upstream>,
+    /// Where matching mail is sent.
+    pub upstream: Arc<dyn Upstream>,
 }
 
 impl Route {
@@ -28,29 +28,29 @@ impl Route {
     }
 }
 
-/// See the module.
+/// An upstream that routes to others; see the module documentation.
 pub struct Router {
     usual: Arc<dyn Upstream>,
     routes: Vec<Route>,
 }
 
 impl Router {
-    /// The first route that fits counts; else the usual way.
+    /// Uses the first route that matches, or `usual` if none does.
     pub fn new(usual: Arc<dyn Upstream>, routes: Vec<Route>) -> Self {
         Self { usual, routes }
     }
 
     fn choose(&self, sender: Option<&Address>, recipient: &Address) -> &Arc<dyn Upstream> {
         let fitting = self.routes.iter().find(|route| route.fits(sender, recipient));
-        fitting.map_or(&self.usual, |route| &route.way)
+        fitting.map_or(&self.usual, |route| &route.upstream)
     }
 
-    /// Every way once.
+    /// Every upstream once.
     fn ways(&self) -> Vec<&Arc<dyn Upstream>> {
         let mut ways = vec![&self.usual];
         for route in &self.routes {
-            if !ways.iter().any(|way| Arc::ptr_eq(way, &route.way)) {
-                ways.push(&route.way);
+            if !ways.iter().any(|way| Arc::ptr_eq(way, &route.upstream)) {
+                ways.push(&route.upstream);
             }
         }
         ways
@@ -76,8 +76,8 @@ impl Upstream for Router {
         let goes = |recipient: &Address| Arc::ptr_eq(&choose(recipient), &way);
         let part = Part::take(transaction, goes);
         let outcome = way.send(transaction, last_look).await;
-        // one way that is down says nothing about the others
-        Outcome { unreachable: false, ..part.give_back(transaction, outcome, "it goes another way") }
+        // one upstream that is down must not count as a failure of all
+        Outcome { unreachable: false, ..part.give_back(transaction, outcome, "it goes to another upstream") }
     }
 
     async fn probe(&self) -> Result<String, String> {
@@ -95,14 +95,14 @@ impl Upstream for Router {
     }
 }
 
-/// Some of a transaction's recipients, who go first.
+/// A transaction reduced to some of its recipients.
 pub(super) struct Part {
     all: Vec<Recipient>,
     chosen: Vec<bool>,
 }
 
 impl Part {
-    /// Leaves those in the transaction who go.
+    /// Removes all recipients from the transaction that `goes` does not select.
     pub(super) fn take(transaction: &mut Transaction, goes: impl Fn(&Address) -> bool) -> Self {
         let chosen: Vec<bool> =
             transaction.recipients.iter().map(|recipient| goes(&recipient.address)).collect();
@@ -112,7 +112,7 @@ impl Part {
         Self { all: staying, chosen }
     }
 
-    /// Puts all recipients back; the others were not tried.
+    /// Restores all recipients; those removed count as not tried.
     pub(super) fn give_back(self, transaction: &mut Transaction, outcome: Outcome, why: &str) -> Outcome {
         transaction.recipients = self.all;
         let mut fates = outcome.recipients.into_iter();

@@ -1,4 +1,4 @@
-//! What the ways out count, for the metrics.
+//! Metrics of the upstreams.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -9,18 +9,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Clones count into the same numbers.
+/// Metrics of all upstreams. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     failures: Family<ByReason, Counter>,
     waiting: Family<ByName, Gauge>,
     wait: Family<ByName, Gauge>,
-    closed: Family<ByName, Gauge>,
+    suspended: Family<ByName, Gauge>,
     sessions: Family<ByName, Gauge>,
     limits: Arc<Mutex<BTreeMap<String, Limit>>>,
 }
 
-/// How many sessions an upstream allows, and whether that was told on.
+/// How many concurrent sessions an upstream allows, and whether [`Tally::fresh_limits`] has returned it.
 #[derive(Clone, Copy, Debug)]
 struct Limit {
     most: usize,
@@ -38,16 +38,16 @@ struct ByReason {
     reason: &'static str,
 }
 
-/// Why a connection was of no use.
+/// Why a connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// No connection, or it broke.
+    /// No connection, or it was lost.
     Connection,
-    /// It could not be secured as it has to be: no TLS, or a certificate that is not believed.
+    /// The required TLS is missing: no TLS, or a certificate that does not verify.
     Unverified,
-    /// It refused our credentials, or there is no access token.
+    /// The upstream refused our credentials, or no access token could be fetched.
     Auth,
-    /// It refused us before any mail.
+    /// The upstream refused us before any mail.
     Refused,
 }
 
@@ -63,49 +63,45 @@ impl Trouble {
 }
 
 impl Tally {
-    /// Has the numbers shown.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "upstream_failures",
-            "Connections to an upstream that were of no use, by reason",
+            "Failed connections to an upstream, by reason",
             self.failures.clone(),
         );
-        registry.register(
-            "upstream_paced",
-            "Copies that wait for their turn under a rate",
-            self.waiting.clone(),
-        );
+        registry.register("upstream_paced", "Copies that wait because of a rate limit", self.waiting.clone());
         registry.register(
             "upstream_paced_seconds",
-            "How long the last copy that waits for its turn has to wait",
+            "Seconds until the last copy that waits because of a rate limit is due",
             self.wait.clone(),
         );
         registry.register(
             "upstream_left_alone",
-            "1 while an upstream of several is left alone",
-            self.closed.clone(),
+            "1 while an upstream of several is suspended by its circuit breaker",
+            self.suspended.clone(),
         );
         registry.register(
             "upstream_sessions_limit",
-            "Sessions at once that an upstream was found to allow, where it refused more",
+            "Concurrent sessions that an upstream was found to allow",
             self.sessions.clone(),
         );
     }
 
-    /// Counts a connection that was of no use.
+    /// Counts a failed connection.
     pub(super) fn failed(&self, upstream: &str, trouble: Trouble) {
         let labels = ByReason { upstream: upstream.to_owned(), reason: trouble.word() };
         self.failures.get_or_create(&labels).inc();
     }
 
-    /// Notes how many wait under a rate, and for how long.
+    /// Sets how many copies wait because of a rate, and how long until the last of them is due.
     pub(super) fn paced(&self, upstream: &str, waiting: usize, longest: Duration) {
         let labels = ByName { upstream: upstream.to_owned() };
         self.waiting.get_or_create(&labels).set(i64::try_from(waiting).unwrap_or(i64::MAX));
         self.wait.get_or_create(&labels).set(i64::try_from(longest.as_secs()).unwrap_or(i64::MAX));
     }
 
-    /// Notes how many sessions an upstream allows at once.
+    /// Sets how many concurrent sessions an upstream was found to allow.
     pub(super) fn sessions_limit(&self, upstream: &str, most: usize) {
         self.show_limit(upstream, most);
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +111,7 @@ impl Tally {
         }
     }
 
-    /// Shows a limit that was found before the relay was started.
+    /// Sets a limit that was known before the start.
     pub(super) fn known_limit(&self, upstream: &str, most: usize) {
         self.show_limit(upstream, most);
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,7 +123,7 @@ impl Tally {
         self.sessions.get_or_create(&labels).set(i64::try_from(most).unwrap_or(i64::MAX));
     }
 
-    /// How many sessions upstreams allow at once, where that was found since the last call.
+    /// The limits on concurrent sessions found since the last call: upstream and number.
     pub fn fresh_limits(&self) -> Vec<(String, usize)> {
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = Vec::new();
@@ -139,8 +135,8 @@ impl Tally {
         fresh
     }
 
-    /// Notes whether an upstream is left alone.
-    pub(super) fn left_alone(&self, upstream: &str, alone: bool) {
-        self.closed.get_or_create(&ByName { upstream: upstream.to_owned() }).set(i64::from(alone));
+    /// Sets whether an upstream is suspended by its circuit breaker.
+    pub(super) fn suspended(&self, upstream: &str, suspended: bool) {
+        self.suspended.get_or_create(&ByName { upstream: upstream.to_owned() }).set(i64::from(suspended));
     }
 }

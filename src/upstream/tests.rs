@@ -1,4 +1,4 @@
-//! Ways that stand in for each other, are left alone, part mail, and keep to rates.
+//! Tests of groups, circuit breakers, routing and rates with fake upstreams.
 
 use super::breaker::Limits;
 use super::group::{Group, Member};
@@ -15,11 +15,11 @@ use std::time::Duration;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-/// A way that works or does not, and keeps who was sent to.
+/// An upstream that works or fails, and records its recipients.
 struct Fake {
     name: &'static str,
     up: AtomicBool,
-    /// Breaks in the middle of the content.
+    /// Whether it fails in the middle of the content.
     breaks: AtomicBool,
     tried: AtomicUsize,
     taken: Mutex<Vec<String>>,
@@ -121,7 +121,7 @@ impl Rig {
         let member = |(fake, priority, weight): &(&Arc<Fake>, u16, u16)| Member {
             priority: *priority,
             weight: *weight,
-            way: self.guarded(fake),
+            upstream: self.guarded(fake),
         };
         Group::new(members.iter().map(member).collect(), Arc::new(SystemEntropy) as Arc<dyn Entropy>)
     }
@@ -147,7 +147,7 @@ async fn a_backup_takes_over_and_gives_back() {
         assert_eq!(outcome.recipients, [Fate::Delivered("250 backup".into())]);
     }
     let tries = usize::try_from(Limits::default().failures).unwrap();
-    assert_eq!(main.tried.load(Ordering::Relaxed), 1 + tries, "then it is left alone");
+    assert_eq!(main.tried.load(Ordering::Relaxed), 1 + tries, "then it is suspended");
     main.up.store(true, Ordering::Relaxed);
     rig.pass(Limits::default().pause + Duration::from_secs(1));
     assert_eq!(send(&group, "a@x.jp", &["3@y.jp"]).await.recipients, [Fate::Delivered("250 main".into())]);
@@ -197,8 +197,8 @@ async fn a_way_that_keeps_to_its_rate_has_no_stand_in() {
     let clock = Arc::clone(&rig.clock) as Arc<dyn Clock>;
     let way = Guarded::new(rig.paced(&main, "1/min"), 9, clock, Tally::default());
     let members = vec![
-        Member { priority: 10, weight: 1, way },
-        Member { priority: 20, weight: 1, way: rig.guarded(&backup) },
+        Member { priority: 10, weight: 1, upstream: way },
+        Member { priority: 20, weight: 1, upstream: rig.guarded(&backup) },
     ];
     let group = Group::new(members, Arc::new(SystemEntropy));
     assert!(!send(&group, "a@x.jp", &["1@y.jp"]).await.recipients[0].is_untried());
@@ -223,7 +223,7 @@ async fn what_was_not_used_of_a_rate_is_given_back() {
     postponed(&send(paced.as_ref(), "a@x.jp", &["2@y.jp"]).await);
 }
 
-/// Sends to these until none is left untried, as the store does it: each group by itself.
+/// Sends until no recipient is untried, as the store and the courier do.
 async fn send_all(way: &dyn Upstream, from: &str, to: &[&str]) -> HashMap<String, usize> {
     let mut left: Vec<&str> = to.to_vec();
     let mut counts = HashMap::new();
@@ -251,7 +251,7 @@ async fn each_recipient_goes_the_way_of_its_route_exactly_once() {
     let route = |sender: &[&str], recipient: &[&str], way: &Arc<Fake>| Route {
         sender_domains: domains(sender),
         recipient_domains: domains(recipient),
-        way: Arc::clone(way) as Arc<dyn Upstream>,
+        upstream: Arc::clone(way) as Arc<dyn Upstream>,
     };
     let router = Router::new(
         Arc::clone(&usual) as Arc<dyn Upstream>,
@@ -280,12 +280,12 @@ async fn each_recipient_goes_the_way_of_its_route_exactly_once() {
     );
     assert_eq!(partner.taken(), ["2@partner.example", "3@deep.PARTNER.example"]);
     assert_eq!(own.taken(), ["4@own.example", "7@a.wild.example"]);
-    // another sender, and none: a route that names senders is not theirs
+    // a route with sender domains does not match other senders or the null sender
     for from in ["a@c.jp", ""] {
         send_all(&router, from, &["9@own.example"]).await;
     }
     assert_eq!(own.taken().len(), 2);
-    // one way that is down says nothing about the way of all mail
+    // one upstream that is down does not count as a failure of the router
     partner.up.store(false, Ordering::Relaxed);
     let outcome = send(&router, "a@b.jp", &["2@partner.example", "1@other.example"]).await;
     assert!(!outcome.unreachable);

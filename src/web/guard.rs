@@ -9,7 +9,7 @@
 use super::pages::answer::{self, Turned};
 use super::pages::visit::Chrome;
 use super::{Site, cookies, login};
-use crate::connections::Seat;
+use crate::connections::Slot;
 use crate::desk::principal::Principal;
 use crate::people::Denied;
 use crate::people::scope::{Scope, Scopes};
@@ -261,7 +261,7 @@ async fn gathered(parts: &Parts, body: Body) -> Result<Bytes, Turned> {
     let _turn = if small { None } else { Some(LARGE_BODIES.try_acquire().map_err(|_| Turned::Down)?) };
     match tokio::time::timeout(BODY, to_bytes(body, most)).await {
         Ok(Ok(body)) => {
-            if let Some(seat) = parts.extensions.get::<Seat>() {
+            if let Some(seat) = parts.extensions.get::<Slot>() {
                 seat.working();
             }
             Ok(body)

@@ -2,14 +2,16 @@
 
 use super::Site;
 use super::guard::Client;
-use super::pages::answer;
 use super::pages::risks::{Told, told};
 use super::pages::visit::{Chrome, Open, show};
+use super::pages::{answer, decide};
 use super::routes::Routes;
 use super::words::calm;
 use crate::desk::DeskError;
+use crate::desk::deputies::Stands;
 use crate::desk::links::{Look, Offer, Outcome};
 use crate::desk::taking::was_taken_back;
+use crate::id::Id;
 use crate::people::rates::source;
 use crate::store::{HeldState, LinkAction};
 use askama::Template;
@@ -67,6 +69,10 @@ async fn look(
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Response {
     match site.links.look(&token).await {
+        Ok(Look::Open(offer)) if is_approvers(offer.action) => {
+            let undone = asked.iter().any(|(name, _)| name == "undone");
+            decide::page(&site, c, &offer, StatusCode::OK, undone).await
+        }
         Ok(Look::Open(offer)) if asked.iter().any(|(name, _)| name == "undone") => {
             let next = format!("{} {}", c.t.p("link-did-undone"), c.t.p("link-next-here"));
             show(StatusCode::OK, &Page { next, class: "good", ..open(c, &offer) })
@@ -89,7 +95,7 @@ async fn follow(
     Path(token): Path<String>,
     Form(form): Form<Vec<(String, String)>>,
 ) -> Response {
-    let reason = all(&form, "reason").next().unwrap_or_default();
+    let reason = super::pages::decide::reason(&c.t, &form);
     let ticked: Vec<String> = all(&form, "tick").map(str::to_owned).collect();
     let done = if all(&form, "undo").next().is_some() {
         match site.links.undo(&token).await {
@@ -97,14 +103,17 @@ async fn follow(
             done => done,
         }
     } else {
-        site.links.follow(&token, reason, &ticked).await
+        site.links.follow(&token, &reason, &ticked).await
     };
     match done {
         // The page shows what came of it, and may be loaded again.
         Ok(Look::Over(_)) => Redirect::to(&format!("/l/{token}")).into_response(),
         Ok(look) => answer(&site, c, client, look),
         // The page asks for what is missing.
-        Err(DeskError::Unticked(_)) => match site.links.look(&token).await {
+        Err(DeskError::Unticked(_) | DeskError::NoReason) => match site.links.look(&token).await {
+            Ok(Look::Open(offer)) if is_approvers(offer.action) => {
+                decide::page(&site, c, &offer, StatusCode::UNPROCESSABLE_ENTITY, false).await
+            }
             Ok(Look::Open(offer)) => show(StatusCode::UNPROCESSABLE_ENTITY, &open(c, &offer)),
             Ok(look) => answer(&site, c, client, look),
             Err(error) => failed(c, &error),
@@ -120,6 +129,7 @@ fn answer(site: &Site, c: Chrome, Client(from): Client, look: Look) -> Response 
         }
         Look::Open(offer) => show(StatusCode::OK, &open(c, &offer)),
         Look::Over(outcome) => show(StatusCode::OK, &over(c, &outcome)),
+        Look::NotTheirs { message, stands } => not_theirs(c, message, stands),
         Look::Past => {
             let (title, text) = (c.t.p("link-past-title").to_string(), c.t.p("link-past-text").to_string());
             answer::say(c, StatusCode::GONE, title, text, "")
@@ -135,6 +145,25 @@ fn answer(site: &Site, c: Chrome, Client(from): Client, look: Look) -> Response 
             answer::say(c.clone(), status, title.to_string(), text.to_string(), "")
         }
     }
+}
+
+/// Whether a link is one of those that an approver has.
+fn is_approvers(action: LinkAction) -> bool {
+    matches!(action, LinkAction::ApproveSplit | LinkAction::GiveBack)
+}
+
+/// An approver's link that is not followed now: why, and where to go on.
+fn not_theirs(c: Chrome, message: Id, stands: Option<Stands>) -> Response {
+    let title = c.t.p("link-not-done-title").to_string();
+    let text = match stands {
+        Some(Stands::Away(deputies)) => {
+            let names: Vec<String> = deputies.iter().map(|one| calm(one.as_str(), LONGEST)).collect();
+            c.t.p("link-away-text").s("deputies", names.join(", ")).to_string()
+        }
+        Some(_) => c.t.p("link-no-approver-text").to_string(),
+        None => c.t.p("link-mail-off-text").to_string(),
+    };
+    answer::say(c, StatusCode::FORBIDDEN, title, text, &format!("/held/{message}"))
 }
 
 fn failed(c: Chrome, error: &DeskError) -> Response {
@@ -159,6 +188,8 @@ fn word(action: LinkAction) -> &'static str {
         LinkAction::AskAsIs => "ask",
         LinkAction::AskAgain => "again",
         LinkAction::View => "view",
+        LinkAction::ApproveSplit => "approve-split",
+        LinkAction::GiveBack => "give-back",
     }
 }
 
@@ -237,7 +268,7 @@ fn over(c: Chrome, outcome: &Outcome) -> Page {
         "undone-later" => "link-next-later",
         "split-soon" => "link-next-split-soon",
         "taken-back" if soon => "link-next-undo",
-        "taken-back" | "returned" | "expired" => "link-next-again",
+        "taken-back" | "returned" | "expired" if !is_approvers(outcome.action) => "link-next-again",
         _ => "link-next-done",
     });
     let by = calm(outcome.by.as_deref().unwrap_or_default(), LONGEST);

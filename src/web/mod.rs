@@ -23,6 +23,7 @@ use crate::desk::Desk;
 use crate::desk::links::Links;
 use crate::people::People;
 use crate::people::scope::Scope;
+use crate::policy::verdict::Bilingual;
 use crate::store::Store;
 use assets::Assets;
 use axum::Router;
@@ -54,6 +55,8 @@ pub struct Site {
     pub desk: Desk,
     /// The style sheet and the script.
     pub assets: Assets,
+    /// Whom people ask for help.
+    pub contact: Option<Bilingual>,
     /// Who may come, and as whom.
     pub people: Arc<People>,
     /// Links out of mails.

@@ -4,7 +4,7 @@ use super::THREE;
 use super::rig::{Door, NOW, Rig, Scene, as_is, minutes, one_place, split};
 use sekisho::courier::{Dispatch, Settings};
 use sekisho::store::DeliveryState::{Delivered, Ready, Uncertain};
-use sekisho::store::Store;
+use sekisho::store::prelude::*;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,7 +19,7 @@ async fn before_the_dot_everything_goes_back() {
     let rows = rig.settles(id, &[Ready; 3]).await;
     assert!(rows.iter().all(|row| row.attempts == 0 && !row.possible_duplicate), "{rows:?}");
     assert!(rig.upstream.dotted().is_empty());
-    assert_eq!(rig.courier.reserve(5).places(), 0, "nothing is taken on any more");
+    assert_eq!(rig.courier.reserve(5).slots(), 0, "nothing is taken on any more");
     // The next run finds all of it due.
     assert_eq!(rig.store.claim(NOW, 10, minutes(1)).await.unwrap().len(), 3);
 }

@@ -7,7 +7,8 @@ use sekisho::journal::Event;
 use sekisho::message::Address;
 use sekisho::policy::Disclosure;
 use sekisho::store::DeliveryState::{Delivered, Dropped, Sending};
-use sekisho::store::{HeldFilter, HeldState, HoldKind, NoticeKind, QueueChange, QueueFilter, Store};
+use sekisho::store::prelude::*;
+use sekisho::store::{HeldFilter, HeldState, HoldKind, NoticeKind, QueueChange, QueueFilter};
 use std::time::Duration;
 
 async fn held(rig: &Rig) -> Vec<(HoldKind, HeldState, Vec<String>)> {

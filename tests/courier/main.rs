@@ -12,7 +12,8 @@ use rig::{NOW, Rig, Scene, as_is, minutes, not_now, one_place, settings, split, 
 use sekisho::courier::breaker::Breaker;
 use sekisho::courier::{Dispatch, Settings};
 use sekisho::store::DeliveryState::{Delivered, Failed, Ready, Uncertain, Waiting};
-use sekisho::store::{InitialState, Store};
+use sekisho::store::InitialState;
+use sekisho::store::prelude::*;
 use sekisho::upstream::Fate;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -52,7 +53,7 @@ async fn what_waits_is_sent_when_it_is_due_and_not_before() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_copies_leave_once_each() {
-    let rig = Rig::new(Settings { places: 20, ahead: 60, ..settings() }, |_, _| Scene::Takes);
+    let rig = Rig::new(Settings { workers: 20, ahead: 60, ..settings() }, |_, _| Scene::Takes);
     let to: Vec<String> = (0..500).map(|n| format!("p{n}@d{n}.example.com")).collect();
     let to: Vec<&str> = to.iter().map(String::as_str).collect();
     let id = rig.accept(split(1, &to)).await;
@@ -150,7 +151,7 @@ async fn an_uncertain_copy_is_tried_again_and_marked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_breaker_opens_gives_back_and_closes() {
     let script = |number, _: &[String]| if number < 5 { Scene::Unreachable } else { Scene::Takes };
-    let rig = Rig::new(Settings { places: 1, ahead: 11, ..settings() }, script);
+    let rig = Rig::new(Settings { workers: 1, ahead: 11, ..settings() }, script);
     let mut ids = Vec::new();
     for number in 0..10 {
         let message = as_is(number, &THREE);

@@ -19,7 +19,8 @@ use sekisho::notice::links::LinkMaker;
 use sekisho::notice::{Deps, Letterhead, OwnIntake, Postman};
 use sekisho::policy::Organisation;
 use sekisho::store::DeliveryState::{Delivered, Failed, Waiting};
-use sekisho::store::{LinkAction, NoticeKind, QueueChange, QueueFilter, Store, StoreError, StoredMessage};
+use sekisho::store::prelude::*;
+use sekisho::store::{LinkAction, NoticeKind, QueueChange, QueueFilter, StoreError, StoredMessage};
 use sekisho::upstream::Fate;
 use sekisho::upstream::smarthost::{Security, Smarthost, SmarthostConfig};
 use std::sync::Arc;
@@ -56,6 +57,10 @@ impl LinkMaker for Unlinked {
     fn page(&self, _: &str) -> Option<String> {
         None
     }
+
+    async fn away(&self) -> Result<Vec<sekisho::store::absences::Absence>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 fn postman(relay: &Relay) -> Postman {
@@ -81,6 +86,7 @@ fn postman(relay: &Relay) -> Postman {
         admin: None,
         language: None,
         zone: TimeZone::UTC,
+        contact: None,
         upstream: Some("hop.example.net".to_owned()),
     };
     let bell = intake.bell();

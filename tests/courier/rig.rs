@@ -9,8 +9,9 @@ use sekisho::id::Id;
 use sekisho::message::{Address, Envelope, Recipient};
 use sekisho::policy::{Disclosure, Knowledge, Organisation, Policy};
 use sekisho::rewrite::plan::{Copies, CopyOptions, Stamp};
+use sekisho::store::prelude::*;
 use sekisho::store::sqlite::{Options, SqliteStore};
-use sekisho::store::{Body, DeliveryState, InitialState, NewDelivery, NewMessage, Origin, QueueRow, Store};
+use sekisho::store::{Body, DeliveryState, InitialState, NewDelivery, NewMessage, Origin, QueueRow};
 use sekisho::upstream::{Content, Fate, Outcome, Transaction, Upstream};
 use std::future::Future;
 use std::ops::Deref;
@@ -172,12 +173,12 @@ pub(crate) fn not_now() -> Fate {
 
 /// Numbers for tests: nothing is waited for longer than needed.
 pub(crate) fn settings() -> Settings {
-    Settings { places: 4, ahead: 8, poll: Duration::from_millis(10), ..Settings::default() }
+    Settings { workers: 4, ahead: 8, poll: Duration::from_millis(10), ..Settings::default() }
 }
 
 /// One place, and nothing claimed ahead of it.
 pub(crate) fn one_place() -> Settings {
-    Settings { places: 1, ahead: 0, ..settings() }
+    Settings { workers: 1, ahead: 0, ..settings() }
 }
 
 /// A courier on a store in a temporary folder, under a clock that stands.

@@ -24,7 +24,7 @@ fn who_is_no_source_is_told_so_in_one_line() {
     let mut client = Client::hello(STRANGER, running.address);
     assert!(client.ask("MAIL FROM:<>").starts_with("250 "));
     let reply = client.ask("RCPT TO:<journal@relay.test>");
-    assert_eq!(reply.trim_end(), "550 5.7.1 127.0.0.2 is no source of copies for the journal");
+    assert_eq!(reply.trim_end(), "550 5.7.1 127.0.0.2 may not send copies for the journal here");
     assert!(client.ask("DATA").starts_with("554 5.5.1 "));
     assert!(running.recorder.copies.lock().unwrap().is_empty());
 }

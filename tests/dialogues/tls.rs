@@ -213,7 +213,7 @@ fn a_certificate_with_the_right_name_may_relay_from_anywhere() {
         (STRANGER, None, "550 5.7.1", "not in a network"),
         (STRANGER, Some(issued(&known, "mail.hosts.test")), "250 2.0.0", ""),
         (STRANGER, Some(issued(&known, "SCANNER.test")), "250 2.0.0", ""),
-        (STRANGER, Some(issued(&known, "hosts.test")), "550 5.7.1", "bears no name"),
+        (STRANGER, Some(issued(&known, "hosts.test")), "550 5.7.1", "has no name"),
         (STRANGER, Some(issued(&unknown, "mail.hosts.test")), "550 5.7.1", "does not verify"),
         (FRIEND, Some(issued(&unknown, "mail.hosts.test")), "250 2.0.0", ""),
     ];

@@ -45,7 +45,7 @@ def it_gets_a_certificate_and_keeps_it_over_a_restart():
                 assert any("a certificate will be asked for" in check["text"] for check in checks), checks
                 relay.start()
                 assert wait_until(lambda: served(relay, certificates) == sorted(domains), 60, 0.2), relay.output() + str(authority.log)
-                contains(relay.output(), "a certificate came by ACME")
+                contains(relay.output(), "ACME certificate issued")
                 contains(relay.http("/metrics")[1], 'sekisho_acme_orders_total{result="ok"} 1')
                 for name in ("relay.localhost.example.key", "account.json"):
                     equal((relay.folder / "acme" / name).stat().st_mode & 0o777, 0o600, name)
@@ -79,8 +79,8 @@ def it_serves_on_when_the_authority_does_not_believe_it():
                        certificates.path("authority.key"), free_port()) as authority:
             extra = table(authority, certificates, free_port(), ("relay.localhost.example",))
             with Relay(sink.address, listener='tls = "starttls"', extra=extra) as relay:
-                assert wait_until(lambda: "no certificate came by ACME" in relay.output(), 60), relay.output()
-                contains(relay.output(), "the authority does not believe in relay.localhost.example: found")
+                assert wait_until(lambda: "ACME order failed" in relay.output(), 60), relay.output()
+                contains(relay.output(), "the authority does not authorise relay.localhost.example: found")
                 contains(relay.http("/metrics")[1], 'sekisho_acme_orders_total{result="failed"} 1')
                 equal(served(relay, certificates), None, "the stand-in does not verify")
                 with smtplib.SMTP("127.0.0.1", relay.port, timeout=30) as client:

@@ -259,7 +259,7 @@ def it_lets_nobody_send_as_somebody_else():
             contains(post(client), "250 2.0.0")
         equal(len(sink.wait(taken + 1)), taken + 1)
         assert relay.metric('sekisho_refused_senders_total{why="header"}') == 7, relay.http("/metrics")[1]
-        contains(relay.output(), "refused: not a sender of theirs")
+        contains(relay.output(), "refused: sender address not allowed for this client")
     with Sink() as sink, Relay(sink.address, listener='senders = ["*@example.co.jp"]') as relay:
         with relay.client() as client:
             contains(post(client), "250 2.0.0")
@@ -442,7 +442,7 @@ def it_lets_in_our_tenant_of_a_host_that_many_share():
 def it_names_what_is_wrong_at_start():
     with Sink() as sink:
         for relay, part in (
-            (Guarded(sink.address, users=False), "users.toml: `sekisho user add NAME` makes it"),
+            (Guarded(sink.address, users=False), "users.toml: `sekisho user add NAME` creates it"),
             (Guarded(sink.address, source="upstream"), 'needs `tls` "required" or "implicit"'),
             (Relay(sink.address, start=False, listener='spf = ["spf.test"]\ntenant = { domains = ["example.co.jp"], '
                    'header = "X-Our-Tenant", secret_file = "nowhere" }\n'), "nowhere cannot be read"),

@@ -113,7 +113,7 @@ def it_names_the_true_reason_in_every_place():
                     "page": within(page, r"<h1>(.*?)</h1>"),
                     "first of its list": within(page, r'<ul class="risks"[^>]*>\s*<li[^>]*>(.*?)</li>'),
                     "row": within(type(page)("", 200, [], next(iter(re.findall(
-                        rf'href="/held/{id}".*?</li>', rows, re.S)), "")), r'<span class="row-why[^"]*">(.*?)</bdi>'),
+                        rf'href="/held/{id}[?"].*?</li>', rows, re.S)), "")), r'<span class="row-why[^"]*">(.*?)</bdi>'),
                     "bulk": within(browser.open(f"/bulk?do=return&id={id}"), r'<span class="row-why[^"]*">(.*?)</bdi>'),
                 }
                 for place, said in places.items():

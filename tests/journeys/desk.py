@@ -2,6 +2,8 @@
 with JavaScript and without; axe-core on every page; hostile mail.
 """
 
+import email
+import email.policy
 import http.server
 import os
 import subprocess
@@ -48,7 +50,8 @@ def it_lists_and_releases_individually():
         with Browser() as browser:
             sign_in(browser, desk)
             contains(browser.text("main"), "Autumn exhibition")
-            contains(browser.text("main"), "hanako.sato@example.co.jp → tanaka@tanaka-shoji.example and 11 others")
+            contains(browser.text("main"), "佐藤 花子 → tanaka@tanaka-shoji.example and 11 others")
+            contains(browser.text(".chips"), "12 people, 9 organisations 1 attachment")
             browser.click(".row-subject a")
             contains(browser.text("h1"), "12 people at 9 organisations would see each other's addresses")
             contains(browser.text(".verdict"), "Each would see 11 other addresses (132 in all)")
@@ -115,6 +118,139 @@ def it_leaves_out_and_sends_as_it_is():
             quiet(browser, desk)
 
 
+def bottoms(browser, **css):
+    """Where elements end, in pixels from the top of the page."""
+    return {name: browser.run("return Math.ceil(document.querySelector(arguments[0]).getBoundingClientRect().bottom)", one)
+            for name, one in css.items()}
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def it_shows_what_matters_on_one_screen(note, language):
+    names = [f'"田中 {n}" <{address}>' for n, address in enumerate(TWELVE)]
+    text = "\n".join(f"{n} 行目の本文です。" for n in range(1, 21))
+    with Desk() as desk:
+        id = id_of(desk.send(mail(names, "秋の展示会のご案内", text=text), TWELVE))
+        with Browser(height=800, language=language) as browser:
+            sign_in(browser, desk, path=f"/held/{id}")
+            ends = bottoms(browser, sender=".verdict .facts", risks=".risks", lines=".mail-text", files=".attached",
+                           six=".people .person:nth-child(6)", button=".way .button.main")
+            high = [f"{name} ends at {end}" for name, end in ends.items() if end > 800]
+            equal(high, [], "not on the first screen")
+            contains(browser.text(".mail-text"), "8 行目")
+            contains(browser.text(".people .person"), "田中")
+            tall = browser.run("return document.documentElement.scrollHeight")
+            assert tall <= 1800, f"the page of 12 recipients is {tall} high"
+            # What may be done stays in view.
+            browser.run("scrollTo(0, 700)")
+            top = browser.run("return document.querySelector('.way .button.main').getBoundingClientRect().top")
+            assert 0 <= top <= 800, top
+            note(f"{tall} high; the sixth name ends at {ends['six']}")
+        with Browser(width=390, height=844, language=language) as browser:
+            sign_in(browser, desk, path=f"/held/{id}")
+            for place in (0, 600, 99999):
+                browser.run("scrollTo(0, arguments[0])", place)
+                seen = browser.run("return [...document.querySelectorAll('.at-thumb .button')].map(one => {"
+                                   "const box = one.getBoundingClientRect();"
+                                   "return one === document.elementFromPoint(box.x + box.width / 2, box.y + 10)})")
+                equal(seen, [True, True], f"the two buttons at {place}")
+
+
+def it_shows_the_dangerous_among_many_and_counts_alike():
+    people = [f"person{n}@org{n % 7}.example" for n in range(30)]
+    people += [f"some.one{n}@{domain}" for n in range(8) for domain in ("gmail.com", "yahoo.co.jp")]
+    alike = "ken@examp1e.co.jp"
+    with Desk() as desk:
+        for address in people:
+            desk.send(mail([address], "Before", attach=False), [address])
+        assert wait_until(lambda: len(desk.delivered()) == len(people), 60), "the known are not written to"
+        to = [*people, alike, "new@quite-new.example"]
+        id = id_of(desk.send(mail(to, "Many"), to))
+        with Browser() as browser:
+            sign_in(browser, desk, path=f"/held/{id}")
+            shown = browser.run("return [...document.querySelectorAll('#people')][0].closest('section').innerText")
+            contains(shown, alike)
+            contains(shown, "new@quite-new.example")
+            assert people[0] not in shown, "those who are known are not folded"
+            contains(shown, "Show 46 more")
+            contains(shown, "1 look-alike domain")
+            risks = browser.text(".risks")
+            contains(risks, "48 people at 25 organisations")
+            contains(shown, "48 outside (25 organisations)")
+
+
+def it_goes_from_one_to_the_next_with_the_filters_kept():
+    with Desk() as desk:
+        desk.hold(subject="Something else")
+        ids = [desk.hold(subject=f"Letter {n}") for n in range(3)]
+        with Browser() as browser:
+            sign_in(browser, desk)
+            contains(browser.do("GET", "/title"), "(4) Held mail")
+            browser.open(desk.page("/?q=Letter"))
+            contains(browser.text("h1"), "Held mail (3)")
+            browser.click(".row-subject a")
+            contains(browser.url(), f"/held/{ids[0]}?q=Letter")
+            browser.click(".way .button.main")
+            contains(browser.text(".around"), "Next one waiting (2 left)")
+            browser.click(".around a[rel=next]")
+            contains(browser.url(), f"/held/{ids[1]}?q=Letter")
+            browser.click(".way a.button")
+            browser.click("main .button.main")
+            contains(browser.text(".note"), "Returned by soumu")
+            contains(browser.text(".around"), "Next one waiting (1 left)")
+            browser.click(".back")
+            contains(browser.url(), "/?q=Letter")
+            contains(browser.text("main"), "2 more are in other states.")
+            browser.click(".elsewhere a")
+            contains(browser.text("h1"), "Mail in every state (3)")
+            quiet(browser, desk)
+
+
+def it_says_what_changed_while_one_looks():
+    with Desk() as desk:
+        id = desk.hold()
+        with Browser() as browser:
+            sign_in(browser, desk, path=f"/held/{id}")
+            desk.cli("held", "release", id)
+            assert wait_until(lambda: "This changed after you opened the page: Sent individually by" in
+                              browser.text(".live"), 20), browser.text(".live")
+            equal(browser.run("return [...document.querySelectorAll('.decide button')].every(one => one.disabled)"), True)
+            equal(browser.find(".decide a[href]"), [])
+            browser.click(".live a")
+            assert wait_until(lambda: "12 of 12 delivered." in browser.text(".live"), 30), browser.text(".live")
+            browser.open(desk.page("/"))
+            desk.hold(subject="Another one")
+            assert wait_until(lambda: "1 new mail is held." in browser.text(".live"), 30), browser.text(".live")
+            browser.click(".live a")
+            contains(browser.text(".rows"), "Another one")
+            quiet(browser, desk)
+
+
+def it_previews_attachments_and_finds_them():
+    rows = "氏名,メール\r\n" + "".join(f"会員{n},member{n}@kaiin.example\r\n" for n in range(30))
+    event = ("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:打ち合わせ\r\nDTSTART:20261202T040000Z\r\n"
+             "ORGANIZER;CN=佐藤 花子:mailto:hanako.sato@example.co.jp\r\nATTENDEE:mailto:a@x.example\r\n"
+             "END:VEVENT\r\nEND:VCALENDAR\r\n")
+    message = email.message_from_bytes(mail(TWELVE, "With files"), policy=email.policy.SMTP)
+    message.add_attachment(rows.encode("cp932"), maintype="text", subtype="csv", filename="会員名簿.csv")
+    message.add_attachment("<script>alert(1)</script>\n", subtype="plain", filename="note.txt")
+    message.add_attachment(event, subtype="calendar", filename="invite.ics")
+    with Desk() as desk:
+        id = id_of(desk.send(message.as_bytes(), TWELVE))
+        desk.hold(subject="Without")
+        with Browser(language="ja") as browser:
+            sign_in(browser, desk)
+            browser.open(desk.page("/?q=会員名簿"))
+            equal(len(browser.find(".row")), 1)
+            browser.open(desk.page(f"/held/{id}"))
+            browser.run("document.querySelectorAll('.files details').forEach(one => one.open = true)")
+            text = browser.text(".attached")
+            for part in ("PDF", "表（CSV）", "31行・2列）、メールアドレス30件", "会員0", "member18@kaiin.example",
+                         "<script>alert(1)</script>", "予定", "打ち合わせ", "主催者", "佐藤 花子", "参加者"):
+                contains(text, part)
+            assert "member19@" not in text, "more than twenty rows"
+            quiet(browser, desk)
+
+
 def it_makes_remembers_and_ends_circles():
     with Desk() as desk:
         with Browser() as browser:
@@ -171,7 +307,8 @@ def it_names_each_place_that_the_audit_found():
 def it_tells_the_second_of_two_who_was_first():
     with Desk() as desk:
         id = desk.hold()
-        with Browser() as one, Browser() as two:
+        # With its script the first page would soon say so itself, and close its buttons.
+        with Browser(javascript=False) as one, Browser() as two:
             sign_in(one, desk, "soumu", f"/held/{id}")
             sign_in(two, desk, "bucho", f"/held/{id}")
             two.click(".way .button.main")

@@ -149,7 +149,7 @@ def it_takes_copies_of_named_sources_alone():
                            check=True, capture_output=True, text=True, timeout=60)
         relay.start()
         contains(relay.cli("check").stdout, "copies for the journal; nothing is relayed here")
-        equal(relay.copy(mail(), source="127.0.0.9"), "550 5.7.1 127.0.0.9 is no source of copies for the journal")
+        equal(relay.copy(mail(), source="127.0.0.9"), "550 5.7.1 127.0.0.9 may not send copies for the journal here")
         contains(relay.copy(mail(), source="127.0.0.3"), "250 2.0.0 noted as ")
         for name, said in (("hanako", "550 5.7.1 hanako may not send copies for the journal here"), ("host", "250 2.0.0 noted as ")):
             for source in ("127.0.0.9", "127.0.0.3"):
@@ -181,7 +181,7 @@ def it_changes_who_is_a_source_and_what_a_listener_is_for_by_a_reload():
         reload(config[:at] + config[at:].replace("127.0.0.1/32", "127.0.0.8/32"))
         contains(relay.copy(mail()), "550 5.7.1")
         reload(config[:at] + config[at:].replace('allow = ["127.0.0.1/32"]', ""))  # nobody named: refused as a whole
-        contains(relay.cli("check", ok=False).stderr, "takes copies from named sources alone")
+        contains(relay.cli("check", ok=False).stderr, "accepts copies only from named sources")
         contains(relay.copy(mail(), source="127.0.0.8"), "noted as")
         reload(config.replace('role = "journal"', ""))
         contains(relay.copy(mail("two", author=HANAKO, others=(CAROL, "kenji@partner.example")), sender=HANAKO, recipient=CAROL), "queued as")
@@ -239,7 +239,7 @@ def it_learns_from_archives_while_it_runs_and_forgets():
         (archive / "3.eml").write_bytes(b"\x89PNG\r\n\x1a\n\r\n")
         done = relay.cli("learn", archive)
         contains(done.stdout, "43 mails were read; 42 show who knows whom (0 of them known before)")
-        contains(done.stdout, "1 are older than was asked for")
+        contains(done.stdout, "1 are older than --since")
         contains(done.stderr, f"sent.mbox at octet {(archive / 'sent.mbox').read_bytes().index(damage)}: no mail can be read there")
         contains(done.stderr, "3.eml: no mail can be read there")
         contains(relay.reply(FIVE), "queued as")

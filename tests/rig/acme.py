@@ -133,18 +133,18 @@ class Authority:
 
     @property
     def directory(self):
-        """Where clients begin."""
+        """The directory, where clients begin."""
         return self.base + "/dir"
 
     def nonce(self):
-        """A new one."""
+        """A fresh nonce."""
         with self.lock:
             nonce = secrets.token_urlsafe(12)
             self.nonces.add(nonce)
             return nonce
 
     def get(self, path):
-        """What needs no signature."""
+        """Serves what needs no signature."""
         if path == "/dir":
             return 200, {name: f"{self.base}/{name}" for name in ("newNonce", "newAccount", "newOrder", "revokeCert", "keyChange")}
         if path == "/newNonce":
@@ -152,7 +152,7 @@ class Authority:
         return 404, {"type": "urn:ietf:params:acme:error:malformed", "detail": "nothing here"}
 
     def opened(self, path, body):
-        """The account's key and the payload of a request that is sound."""
+        """Verifies a request; returns the account's key and the payload."""
         jws = json.loads(body)
         header = json.loads(unpack(jws["protected"]))
         with self.lock:
@@ -172,7 +172,7 @@ class Authority:
         return jwk, header.get("kid"), json.loads(payload) if payload else None
 
     def post(self, path, body):
-        """Everything else."""
+        """Serves signed requests."""
         jwk, account, payload = self.opened(path, body)
         self.log.append(path)
         word, _, rest = path.lstrip("/").partition("/")
@@ -196,7 +196,7 @@ class Authority:
         raise Refused("malformed", "nothing here")
 
     def new_account(self, jwk, payload):
-        """An account for a key; the same for the same key."""
+        """The account of a key, which is created if it does not exist."""
         if not payload.get("termsOfServiceAgreed"):
             raise Refused("userActionRequired", "agree to the terms")
         for url, known in self.accounts.items():
@@ -215,7 +215,7 @@ class Authority:
         return 201, self.shown(order), [("Location", f"{self.base}/order/{order['number']}")]
 
     def shown(self, order):
-        """As the client sees it."""
+        """The order as the client sees it."""
         number = order["number"]
         shown = {"status": order["status"], "identifiers": [{"type": "dns", "value": name} for name in order["names"]],
                  "authorizations": [f"{self.base}/authz/{number}/{n}" for n in range(len(order["names"]))],
@@ -225,18 +225,18 @@ class Authority:
         return shown
 
     def authorization(self, order, n):
-        """One name and its challenge."""
+        """The authorization of one name, with its challenge."""
         return {"identifier": {"type": "dns", "value": order["names"][n]}, "status": order["proofs"][n]["status"],
                 "challenges": [{"type": "dns-01", "url": f"{self.base}/none", "status": "pending", "token": "unused"}, self.proof(order, n)]}
 
     def proof(self, order, n):
-        """One challenge."""
+        """One challenge of an order."""
         proof = order["proofs"][n]
         shown = {"type": "http-01", "url": f"{self.base}/challenge/{order['number']}/{n}", "status": proof["status"], "token": proof["token"]}
         return {**shown, "error": proof["error"]} if proof["error"] else shown
 
     def challenge(self, order, n, jwk):
-        """The client is ready: looks for itself."""
+        """The client is ready: fetches the challenge."""
         proof, name = order["proofs"][n], order["names"][n]
         found = ""
         try:
@@ -256,7 +256,7 @@ class Authority:
         return 200, self.proof(order, n)
 
     def finalize(self, order, payload):
-        """Signs what was ordered."""
+        """Issues the ordered certificate."""
         if order["status"] != "ready":
             raise Refused("orderNotReady", order["status"])
         with tempfile.TemporaryDirectory() as name:

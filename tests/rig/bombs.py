@@ -47,7 +47,7 @@ def overlapping(archive, times):
 
 
 def noisy(unit, size, rng, start=""):
-    """A text of one unit, not so regular that its growth alone gives it away."""
+    """A repetitive text, irregular enough to stay below the limit on the compression ratio."""
     text = bytearray((start + unit * (size // len(unit)))[:size].encode())
     for _ in range(size // 400):
         text[rng.randrange(len(start), len(text))] = ord("x")
@@ -95,7 +95,7 @@ def tnef(*attributes):
 
 
 def pdf_pages(count):
-    """A PDF of pages that all say much."""
+    """A PDF of pages with a lot of text."""
     packed = zlib.compress(b"(a@x.jp)Tj " * 700_000, 9)
     page = b"<</Length %d/Filter/FlateDecode>>stream\n%s\nendstream endobj\n" % (len(packed), packed)
     return b"%PDF-1.7\n" + b"".join(b"%d 0 obj" % n + page for n in range(1, count))
@@ -109,7 +109,7 @@ def pdf_fonts():
 
 
 def archives():
-    """Archives, one in another too."""
+    """Archives, also nested."""
     bomb = parts(995, "Content-Type: text/plain; protected-headers=v1\r\nTo: a@x.jp")
     zeros, nested = bytes(100 * MIB), zipped(("0.txt", bytes(16 * MIB)))
     for _ in range(8):
@@ -189,7 +189,7 @@ def texts():
 
 
 def bombs():
-    """All of them."""
+    """All bombs."""
     for made in (archives(), documents(), structures(), texts()):
         for name, (header, body) in made:
             yield name, header, body

@@ -1,4 +1,4 @@
-"""Two words that say more than a bare `assert` when they fail."""
+"""Two assertions with better messages than a bare `assert`."""
 
 
 def equal(got, wanted, what=""):

@@ -28,7 +28,7 @@ FLAGS = [
 
 
 class Failed(Exception):
-    """What the driver said."""
+    """An error of the driver."""
 
 
 class Browser:
@@ -105,21 +105,21 @@ class Browser:
         return self.do("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
     def scheme(self, name):
-        """Light or dark, at once: colours that still change would be measured half way."""
+        """Sets light or dark without transitions, so that colours are not measured half way."""
         self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name},
                                                          {"name": "prefers-reduced-motion", "value": "reduce"}])
 
     def size(self, width, height=900):
-        """Another window."""
+        """Sets the size of the window."""
         self.width, self.height = width, height
         self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def open(self, url):
-        """Goes to a page."""
+        """Opens a page."""
         self.do("POST", "/url", {"url": url})
 
     def url(self):
-        """Where it is."""
+        """The URL of the page."""
         return self.do("GET", "/url")
 
     def source(self):
@@ -138,7 +138,7 @@ class Browser:
         return found[0]
 
     def _on(self, css, method, rest):
-        """A command on an element; once more when the page changed in between."""
+        """A command on an element; repeated once if the page changed in between."""
         for left in (3, 2, 1, 0):
             try:
                 return self.do(method, f"/element/{self.one(css)}/{rest}")
@@ -227,7 +227,7 @@ class Browser:
         return list(self._console)
 
     def axe(self, script):
-        """What axe-core finds wrong, as lines."""
+        """The violations that axe-core finds, as lines."""
         self.run(script)
         found = self.wait(
             "const done = arguments[arguments.length - 1];"
@@ -238,5 +238,5 @@ class Browser:
 
 
 def settle(seconds=0.3):
-    """Lets what a page may still ask for be asked for."""
+    """Waits for requests that the page may still send."""
     time.sleep(seconds)

@@ -38,7 +38,7 @@ class Letter:
     references: tuple = ()
 
     def dice(self):
-        """Random numbers that are the same each time."""
+        """Random numbers from a fixed seed."""
         return random.Random(f"{self.seed}/{self.subject}")
 
     def message_id(self, domain=None):

@@ -53,7 +53,7 @@ def texts(raw):
 
 
 def addresses(raw):
-    """Every address in a message in any form we can think of, lower case."""
+    """Every address in a message, in every form that this parser decodes, in lower case."""
     found = set()
     for text in texts(raw):
         for form in (text, urllib.parse.unquote(text), html.unescape(text), unicodedata.normalize("NFKC", text)):

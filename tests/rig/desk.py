@@ -66,11 +66,11 @@ class Desk(Relay):
             assert done.returncode == 0, done.stderr
 
     def page(self, path="/"):
-        """A page's address."""
+        """The URL of a page."""
         return f"http://127.0.0.1:{self.desk}{path}"
 
     def hold(self, count=12, subject="Autumn exhibition", **more):
-        """A held mail to so many; its id."""
+        """Sends a mail to this many people that is held; returns its id."""
         to = TWELVE[:count] if count <= 12 else [f"person{n}@org{n % 97}.example" for n in range(count)]
         answer = self.send(mail(to, subject, **more), to)
         assert " held as " in answer, answer

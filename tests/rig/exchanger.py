@@ -1,8 +1,8 @@
-"""A mail exchanger that takes what it is given, with STARTTLS or without, and somebody in the middle.
+"""A mail exchanger that accepts everything, with or without STARTTLS, and an attacker in the middle.
 
     with Exchanger(context, "127.0.0.2") as host: … host.taken lists (secured, recipients, content) …
 
-`between` is what somebody on the way does to it: "strip" hides STARTTLS, "refuse" answers it with 454,
+`between` is what the attacker does: "strip" hides STARTTLS, "refuse" answers it with 454,
 "inject" puts a reply behind the answer to STARTTLS, before the handshake. `heard` lists every command
 that came in the clear. The dialogue goes to standard error.
 """

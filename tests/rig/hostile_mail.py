@@ -1,4 +1,4 @@
-"""Two hundred mails that try to act in the browser of whoever looks at them.
+"""Two hundred mails that try to run code or load content in the browser of their reader.
 
     hostile("http://127.0.0.1:1234", recipients)   raw messages; whatever acts asks that address, sets
                                                    `window.sekishoRan`, or puts RAN into the title
@@ -12,7 +12,7 @@ ACT = "window.sekishoRan=1;top.sekishoRan=1;document.title='RAN';fetch('{canary}
 
 
 def bodies(canary):
-    """HTML that acts, asks, or leads elsewhere."""
+    """HTML that runs code, loads content, or navigates away."""
     act = ACT.format(canary=canary)
     quoted = act.replace('"', "&quot;")
     yield f"<script>{act}</script>"
@@ -109,7 +109,7 @@ def bodies(canary):
 
 
 def subjects(canary):
-    """Subjects that would act where they are not written as text."""
+    """Subjects that would run code if they were not escaped."""
     act = ACT.format(canary=canary)
     yield f"<script>{act}</script>"
     yield f"</title><script>{act}</script>"
@@ -153,7 +153,7 @@ def hostile(canary, recipients):
 
 
 def word(text):
-    """A text of any letters, as a header has it."""
+    """A text of any characters as encoded-words."""
     return email.header.Header(text.replace("\r", " ").replace("\n", " "), "utf-8", maxlinelen=70).encode().replace("\n", "\r\n")
 
 

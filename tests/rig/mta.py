@@ -114,7 +114,7 @@ class Mta:
 
 
 class Postfix(Mta):
-    """With Cyrus SASL over a file of its own."""
+    """Postfix with Cyrus SASL and a password file of its own."""
 
     mechanisms = "PLAIN LOGIN SCRAM-SHA-256"
 
@@ -176,7 +176,7 @@ smtpd_sasl_auth_enable = yes
 
 
 class Exim(Mta):
-    """With its own PLAIN and LOGIN."""
+    """Exim with its own PLAIN and LOGIN."""
 
     def configure(self):
         unpack()
@@ -242,7 +242,7 @@ login:
 
 
 class OpenSmtpd(Mta):
-    """With AUTH from a table. Its key is mended on the way to OpenSSL: see opensmtpd_keys.c."""
+    """OpenSMTPD with AUTH from a table. A preloaded library repairs its use of keys: see opensmtpd_keys.c."""
 
     def configure(self):
         unpack()

@@ -40,7 +40,7 @@ SENDER = Person("総務課 佐藤花子", "hanako.sato@example.co.jp")
 
 
 def strangers(count, seed=1, providers=False, plain_share=4):
-    """`count` people with different addresses; every `plain_share`-th stands without a name."""
+    """`count` people with different addresses; every `plain_share`-th has no name."""
     dice = random.Random(f"strangers/{seed}")
     domains = RESERVED + (PROVIDERS if providers else [])
     people = []

@@ -78,6 +78,8 @@ class Relay:
         self.config = self.folder / "sekisho.toml"
         if "grace" not in desk_extra:
             desk_extra += '\ngrace = "0s"'  # what is decided leaves at once
+        if "sender_first" not in policy_extra:
+            policy_extra += '\nsender_first = "0s"'  # approvers are told at once
         self.config.write_text(
             f'[organisation]\ndomains = ["example.co.jp"]\n{organisation}\n'
             f'[[listener]]\naddress = "127.0.0.1:{self.port}"\nallow = ["127.0.0.1/32"]\n{listener}\n'
@@ -120,13 +122,13 @@ class Relay:
             raise AssertionError(f"the relay ended at start with {self.process.returncode}:\n{self.output()}")
 
     def ready(self):
-        """Whether the log says so since the last start."""
+        """Whether the log says `ready` since the last start."""
         with open(self.log, "rb") as log:
             log.seek(self.seen)
             return re.search(rb"\bready\b", log.read()) is not None
 
     def output(self):
-        """What it wrote so far, its last part."""
+        """The last part of what it has logged."""
         return self.log.read_text("utf-8", "replace")[-4000:] if self.log.exists() else ""
 
     def stop(self, seconds=20):

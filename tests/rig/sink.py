@@ -16,7 +16,7 @@ EHLO = ["sink", "PIPELINING", "SIZE 0", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCED
 
 @dataclass
 class Taken:
-    """One transaction the sink said 250 to."""
+    """One transaction that the sink answered with 250."""
 
     sender: str
     recipients: list
@@ -67,7 +67,7 @@ class Sink:
         self.scripts.append([stage, reply, times, match])
 
     def clear(self):
-        """Forgets scripts."""
+        """Removes all scripted answers."""
         self.scripts.clear()
 
     def wait(self, count, seconds=20):
@@ -217,7 +217,7 @@ class Said:
         self.carried, self.crowded = 0, False
 
     def write(self, octets):
-        """Answers."""
+        """Writes and shows a reply."""
         print(f"{self.name} <- {octets.decode('utf-8', 'replace').rstrip()}", file=sys.stderr)
         self.writer.write(octets)
 
@@ -227,7 +227,7 @@ class Said:
 
 
 class Drop(Exception):
-    """The script says: cut the connection."""
+    """Raised to cut the connection, as the script says."""
 
 
 def angle(text):

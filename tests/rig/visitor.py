@@ -1,4 +1,4 @@
-"""A small browser without a screen: keeps cookies, fills forms in, follows nothing by itself."""
+"""A small browser without a screen: keeps cookies, fills forms in, follows no redirects by itself."""
 
 import http.client
 import re
@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 
 class Page:
-    """What came back."""
+    """A response."""
 
     def __init__(self, url, status, headers, body):
         self.url, self.status, self.headers, self.body = url, status, headers, body
@@ -18,17 +18,17 @@ class Page:
 
     @property
     def location(self):
-        """Where it sends on to."""
+        """The Location of a redirect."""
         return urljoin(self.url, self.header("Location"))
 
     @property
     def csrf(self):
-        """What its forms carry."""
+        """The CSRF token of its forms."""
         found = re.search(r'name="csrf" value="([^"]*)"', self.body)
         return unescape(found[1]) if found else ""
 
     def action(self, part=""):
-        """Where its form (the one whose target contains `part`) goes."""
+        """The action of its form (the one whose action contains `part`)."""
         found = [unescape(a) for a in re.findall(r'<form[^>]*action="([^"]*)"', self.body) if part in unescape(a)]
         return urljoin(self.url, found[0]) if found else self.url
 
@@ -40,7 +40,7 @@ class Browser:
         self.base, self.language, self.cookies = base, language, {}
 
     def open(self, url, method="GET", form=None, headers=None, raw=None):
-        """Asks for one page."""
+        """Requests a page."""
         url = urljoin(self.base, url)
         parts = urlsplit(url)
         sent = {"Accept-Language": self.language, **(headers or {})}
@@ -74,7 +74,7 @@ class Browser:
         return self.open(url, "POST", form or {}, **more)
 
     def follow(self, page, most=10):
-        """Goes where it is sent on to, until a page comes."""
+        """Follows redirects until a page comes."""
         while page.status in (301, 302, 303, 307) and most:
             page, most = self.open(page.location), most - 1
         return page

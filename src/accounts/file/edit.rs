@@ -1,4 +1,5 @@
-//! Changes the file of accounts: whole and at once, comments and order kept, for its owner's eyes only.
+//! Edits the file of accounts. Each change is atomic and keeps comments and order. Only the owner can read
+//! the file.
 
 use super::{User, read, scram_text};
 use crate::accounts::password::Hash;
@@ -16,22 +17,25 @@ use std::path::{Path, PathBuf};
 
 /// Octets of a SCRAM salt.
 pub(super) const SALT: usize = 16;
-/// Shortest password.
+/// Shortest password in characters.
 const SHORTEST: usize = 8;
 
-/// The file, for one change at a time.
+/// The file, locked for changes.
 pub struct Editor {
     path: PathBuf,
     text: String,
     users: Vec<User>,
-    /// Whose a new file becomes.
+    /// User and group of a new file.
     owner: Option<(u32, u32)>,
-    /// Locks the folder while the editor lives.
+    /// Keeps the folder locked.
     _lock: File,
 }
 
 impl Editor {
-    /// Reads the file, which need not be there; others who want to change it wait.
+    /// Locks and reads the file, which need not exist. Waits while another process changes it.
+    ///
+    /// # Errors
+    /// The folder cannot be locked, or the file cannot be read or parsed.
     pub fn open(path: &Path) -> Result<Self, String> {
         let folder = folder_of(path);
         let lock = File::open(folder).and_then(|folder| folder.lock().map(|()| folder));
@@ -45,19 +49,22 @@ impl Editor {
         Ok(Self { path: path.to_owned(), text, users, owner: None, _lock: lock })
     }
 
-    /// A new file becomes that of whoever owns `what`, or else the folder of it: the relay's own user must
-    /// be able to read what root writes.
+    /// Gives a new file the owner of `what`, or of its folder if `what` does not exist, so that the relay's
+    /// user can read what root writes.
     pub fn owned_like(&mut self, what: &Path) {
         let meta = fs::metadata(what).or_else(|_| fs::metadata(folder_of(what)));
         self.owner = meta.ok().map(|meta| (meta.uid(), meta.gid()));
     }
 
-    /// Everybody, in order.
+    /// All users in the order of the file.
     pub fn users(&self) -> impl Iterator<Item = &User> {
         self.users.iter()
     }
 
     /// Adds a user at the end.
+    ///
+    /// # Errors
+    /// The name is invalid or exists already, the password is too short, or the file cannot be written.
     pub fn add(
         &mut self,
         name: &str,
@@ -66,7 +73,7 @@ impl Editor {
         password: &SecretString,
     ) -> Result<(), String> {
         if prepared(name).as_deref() != Some(name) || name.trim() != name {
-            return Err(format!("`{name}` is no name for a user"));
+            return Err(format!("`{name}` is not a valid user name"));
         }
         if self.find(name).is_some() {
             return Err(format!("there is a user `{name}` already: `sekisho user passwd` sets a password"));
@@ -88,7 +95,10 @@ impl Editor {
         self.replace(text)
     }
 
-    /// Takes a user out.
+    /// Removes a user.
+    ///
+    /// # Errors
+    /// There is no such user, or the file cannot be written.
     pub fn remove(&mut self, name: &str) -> Result<(), String> {
         let lines: Vec<&str> = self.text.split_inclusive('\n').collect();
         let (from, to) = self.block(&lines, name)?;
@@ -97,7 +107,10 @@ impl Editor {
         self.replace(text)
     }
 
-    /// Sets another password.
+    /// Replaces a user's password.
+    ///
+    /// # Errors
+    /// There is no such user, the password is too short, or the file cannot be written.
     pub fn set_password(&mut self, name: &str, password: &SecretString) -> Result<(), String> {
         let lines: Vec<&str> = self.text.split_inclusive('\n').collect();
         let (from, to) = self.block(&lines, name)?;
@@ -119,7 +132,10 @@ impl Editor {
         self.replace(text)
     }
 
-    /// Gives a user these roles in place of those they had.
+    /// Replaces a user's roles.
+    ///
+    /// # Errors
+    /// There is no such user, or the file cannot be written.
     pub fn set_roles(&mut self, name: &str, roles: &[Role]) -> Result<(), String> {
         let lines: Vec<&str> = self.text.split_inclusive('\n').collect();
         let (from, to) = self.block(&lines, name)?;
@@ -142,7 +158,7 @@ impl Editor {
         self.users.iter().position(|user| key(&user.account.name) == key(name))
     }
 
-    /// The lines of a user: from its header up to the comments above the next one's.
+    /// The lines of a user: from the table header to the comments above the next header.
     fn block(&self, lines: &[&str], name: &str) -> Result<(usize, usize), String> {
         let at = self.find(name).ok_or_else(|| format!("there is no user `{name}`"))?;
         let is_header = |line: &str| line.split('#').next().is_some_and(|text| text.trim() == "[[user]]");
@@ -162,7 +178,7 @@ impl Editor {
         Ok((from, to))
     }
 
-    /// Writes the new text beside the old and puts it in its place.
+    /// Writes the new text to a temporary file and renames that over the old file.
     fn replace(&mut self, text: String) -> Result<(), String> {
         let users = read(&self.path, &text)?;
         let wrong = |error: std::io::Error| format!("{} cannot be written: {error}", self.path.display());
@@ -174,7 +190,7 @@ impl Editor {
             (Ok(old), _) if (old.uid(), old.gid()) != ours => {
                 chown(file.path(), Some(old.uid()), Some(old.gid())).map_err(wrong)?;
             }
-            // Only root may give a file away; whoever else makes it keeps it.
+            // Only root may change the owner; a file created by another user stays theirs.
             (Err(_), Some((user, group))) if ours.0 == 0 => {
                 chown(file.path(), Some(user), Some(group)).map_err(wrong)?;
             }
@@ -194,12 +210,14 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The two lines that come from a password.
+/// The lines `password` and `scram` for a password.
 #[expect(clippy::disallowed_methods, reason = "a salt, which no history depends on")]
 fn secrets(password: &SecretString) -> Result<String, String> {
     let password = prepared(password.expose_secret())
         .filter(|password| password.chars().count() >= SHORTEST)
-        .ok_or_else(|| format!("a password has {SHORTEST} characters or more, and no control characters"))?;
+        .ok_or_else(|| {
+            format!("a password must have at least {SHORTEST} characters and no control characters")
+        })?;
     let hash = Hash::make(&password)?;
     let salt: [u8; SALT] = rand::random();
     let rounds = NonZeroU32::new(ITERATIONS).unwrap_or(NonZeroU32::MIN);

@@ -9,8 +9,8 @@
 //! scram = "SCRAM-SHA-256$32768:SALT$STORED:SERVER"
 //! ```
 //!
-//! [`edit`] changes it. A relay that runs sees a changed file within a second; one that cannot be read
-//! leaves the accounts as they were.
+//! [`edit`] changes the file. A running relay reloads it within a second; if it cannot be read, the
+//! previous accounts stay.
 
 pub mod edit;
 mod scram_text;
@@ -34,9 +34,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Most octets of the file.
+/// Largest file in octets.
 const LARGEST: u64 = 16 << 20;
-/// How often it is looked at for changes.
+/// Interval at which the file is checked for changes.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// One user of the file.
@@ -46,9 +46,9 @@ pub struct User {
     pub account: Account,
     /// The password's hash.
     pub password: Hash,
-    /// The same password's SCRAM keys.
+    /// SCRAM keys of the same password.
     pub scram: Option<Keys>,
-    /// What they may be at the desk.
+    /// Roles at the desk.
     pub roles: Vec<Role>,
 }
 
@@ -84,13 +84,16 @@ struct UserKeys {
     roles: Vec<Role>,
 }
 
-/// Addresses that somebody wrote, which are parsed as such.
+/// Parses addresses from strings.
 fn written<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<Vec<Address>, D::Error> {
     let parse = |text: &String| Address::parse(text).map_err(serde::de::Error::custom);
     Vec::<String>::deserialize(reader)?.iter().map(parse).collect()
 }
 
-/// The users in the text of a file, in order. The error says where and what to do.
+/// Parses the text of a file; returns the users in order.
+///
+/// # Errors
+/// The text is malformed, or a name occurs twice. The error is a text with file and line.
 pub fn read(path: &Path, text: &str) -> Result<Vec<User>, String> {
     let place = |at: usize| {
         let line = text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
@@ -107,10 +110,10 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<User>, String> {
         let keys = spanned.into_inner();
         let wrong = |why: String| format!("{}: user `{}`: {why}", place(start), keys.name);
         if prepared(&keys.name).as_deref() != Some(keys.name.as_str()) {
-            return Err(wrong("the name is empty, or has a character no name can have".to_owned()));
+            return Err(wrong("the name is empty or has an invalid character".to_owned()));
         }
         if !names.insert(key(&keys.name)) {
-            return Err(wrong("there is another of that name".to_owned()));
+            return Err(wrong("there is another user of that name".to_owned()));
         }
         let password = Hash::read(&keys.password).map_err(|why| wrong(format!("`password` {why}")))?;
         let scram = keys.scram.as_deref().map(scram_text::read).transpose();
@@ -128,7 +131,8 @@ pub struct FileAccounts {
     clock: Arc<dyn Clock>,
     hashing: Hashing,
     state: Mutex<State>,
-    /// Salts of users there are not: the same for the same name, and not to be told from others'.
+    /// The key that derives made-up salts for unknown users. The same name always gets the same salt, which
+    /// looks like a real one.
     pretence: hmac::Key,
 }
 
@@ -138,7 +142,7 @@ struct State {
     seen: Option<Seen>,
 }
 
-/// What tells one version of the file from another.
+/// Identifies a version of the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Seen {
     inode: u64,
@@ -149,7 +153,7 @@ struct Seen {
 #[derive(Default)]
 struct Users {
     by_key: HashMap<String, User>,
-    /// What passwords of users there are not are compared with, so that it takes as long.
+    /// A hash to compare passwords of unknown users with, so that the reply takes as long as for known ones.
     decoy: Option<Hash>,
 }
 
@@ -174,10 +178,13 @@ fn load(path: &Path) -> Result<(Users, Seen), String> {
 }
 
 impl FileAccounts {
-    /// Reads the file. The error is a sentence for the admin.
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// The file does not exist, or cannot be read or parsed. The error is a text for the administrator.
     pub fn open(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Self, String> {
         if !path.exists() {
-            return Err(format!("there is no {}: `sekisho user add NAME` makes it", path.display()));
+            return Err(format!("there is no {}: `sekisho user add NAME` creates it", path.display()));
         }
         let (users, seen) = load(&path)?;
         let state = State { users: Arc::new(users), looked: clock.now(), seen: Some(seen) };
@@ -187,7 +194,7 @@ impl FileAccounts {
         Ok(Self { path, clock, hashing: Hashing::default(), state: Mutex::new(state), pretence })
     }
 
-    /// The users, read anew where the file has changed.
+    /// The users; reloads the file if it has changed.
     fn users(&self) -> Arc<Users> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
@@ -205,17 +212,17 @@ impl FileAccounts {
             state.seen = there;
             match load(&self.path) {
                 Ok((users, seen)) => {
-                    tracing::info!(file = %self.path.display(), users = users.by_key.len(), "accounts read anew");
+                    tracing::info!(file = %self.path.display(), users = users.by_key.len(), "accounts reloaded");
                     state.users = Arc::new(users);
                     state.seen = Some(seen);
                 }
-                Err(why) => tracing::error!(%why, "accounts not read anew, the old ones stay"),
+                Err(why) => tracing::error!(%why, "accounts not reloaded, the previous ones stay in use"),
             }
         }
         Arc::clone(&state.users)
     }
 
-    /// Keys that nobody knows the password of.
+    /// Made-up keys for an unknown user; no password matches them.
     fn made_up(&self, user: &str) -> Keys {
         let part = |what: &str| hmac::sign(&self.pretence, format!("{what} {user}").as_bytes());
         let octets = |tag: &hmac::Tag| {

@@ -1,11 +1,11 @@
-//! SCRAM keys as text: `SCRAM-SHA-256$ITERATIONS:SALT$STORED:SERVER`, as PostgreSQL and others write them.
+//! SCRAM keys as text, in the format of PostgreSQL: `SCRAM-SHA-256$ITERATIONS:SALT$STORED:SERVER`.
 
 use crate::smtp::sasl::scram::Keys;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-/// Rounds that a client can be asked for.
-const ROUNDS: std::ops::RangeInclusive<u32> = 4_096..=10_000_000;
+/// Accepted iteration counts.
+const ITERATIONS: std::ops::RangeInclusive<u32> = 4_096..=10_000_000;
 
 pub(super) fn write(keys: &Keys) -> String {
     let [salt, stored, server] =
@@ -23,7 +23,7 @@ fn parts(text: &str) -> Option<Keys> {
     let (stored, server) = keys.split_once(':')?;
     let octets = |text: &str| BASE64.decode(text).ok();
     Some(Keys {
-        iterations: iterations.parse().ok().filter(|rounds| ROUNDS.contains(rounds))?,
+        iterations: iterations.parse().ok().filter(|count| ITERATIONS.contains(count))?,
         salt: octets(salt).filter(|salt| (8..=64).contains(&salt.len()))?,
         stored: octets(stored)?.try_into().ok()?,
         server: octets(server)?.try_into().ok()?,

@@ -1,4 +1,4 @@
-//! The file of accounts: read, changed, read anew; nobody learns who is in it.
+//! Tests of the file of accounts: reading, editing, reloading, and that it does not reveal who has an account.
 
 use super::edit::Editor;
 use super::*;
@@ -53,8 +53,8 @@ fn what_makes_no_sense_changes_nothing() {
     let mut editor = Editor::open(&path).unwrap();
     for (said, part) in [
         (editor.add("Hanako", &[], &[], &secret("pencil-case")), "already"),
-        (editor.add("", &[], &[], &secret("pencil-case")), "no name"),
-        (editor.add("a\nb", &[], &[], &secret("pencil-case")), "no name"),
+        (editor.add("", &[], &[], &secret("pencil-case")), "not a valid user name"),
+        (editor.add("a\nb", &[], &[], &secret("pencil-case")), "not a valid user name"),
         (editor.add("taro", &[], &[], &secret("short")), "8 characters"),
         (editor.remove("taro"), "no user"),
         (editor.set_password("taro", &secret("pencil-case")), "no user"),
@@ -72,11 +72,11 @@ fn mistakes_are_told_with_their_line() {
     let sound = format!("[[user]]\nname = \"a\"\npassword = \"{}\"\n", hash.as_str());
     for (text, part) in [
         ("[[user]]\nname = \"a\"\n".to_owned(), "users.toml:1: missing field `password`"),
-        ("[[user]]\nname = \"a\"\npassword = \"pencil\"\n".to_owned(), "`password` is no argon2id hash"),
-        (format!("{sound}\n{sound}"), "users.toml:5: user `a`: there is another"),
+        ("[[user]]\nname = \"a\"\npassword = \"pencil\"\n".to_owned(), "`password` is not an argon2id hash"),
+        (format!("{sound}\n{sound}"), "users.toml:5: user `a`: there is another user"),
         (format!("{sound}scram = \"x\"\n"), "`scram` is not of the form"),
         (format!("{sound}adresses = []\n"), "users.toml:4: unknown field `adresses`"),
-        (format!("{sound}addresses = [\"x\"]\n"), "users.toml:4: `x` is no mail address"),
+        (format!("{sound}addresses = [\"x\"]\n"), "users.toml:4: `x` is not a mail address"),
     ] {
         let said = read(path, &text).unwrap_err();
         assert!(said.contains(part), "wanted {part}, said {said}");

@@ -1,10 +1,11 @@
-//! `sekisho learn`: who wrote with whom, from mail that is kept; `sekisho forget`: somebody out of it.
+//! `sekisho learn` learns who wrote with whom from archived mail; `sekisho forget` removes a person from
+//! that.
 //!
-//! Mails are read one at a time and looked at here; what they teach goes to the relay in batches, or into the
-//! database while none runs. The same mail again teaches nothing new, so that a run may be broken off and
-//! begun anew at any time; where it stopped is noted after each batch (`place`).
+//! Mails are read one at a time and examined here. What they show is sent to the relay in batches, or written
+//! into the database if none runs. Learning the same mail twice changes nothing, so a run can be interrupted
+//! and repeated at any time; the position is saved after each batch (`checkpoint`).
 
-mod place;
+mod checkpoint;
 
 use super::ask::{answer, runtime, unexpected};
 use super::layout::{clean, count, thousands};
@@ -21,7 +22,7 @@ use crate::message::copied::{self, Reader};
 use crate::message::{Address, Header};
 use crate::policy::Organisation;
 use crate::policy::learned::{Began, Learned, Source, Untaught};
-use place::Place;
+use checkpoint::Checkpoint;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -29,65 +30,65 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// As much of each mail is read: its header, and that of the mail in a journal report.
+/// Octets read of each mail: its header, and that of the mail in a journal report.
 const HEAD: usize = 4 << 20;
-/// Octets given to the reader at once: most headers fit.
+/// Octets given to the reader at a time; most headers fit.
 const PIECE: usize = 16 * 1024;
-/// Most mails of one batch,
+/// Maximum number of mails per batch.
 const BATCH: usize = 1_000;
-/// and most octets of their people: a request has a limit.
+/// Maximum number of octets of addresses per batch, because requests are limited.
 const BATCH_OCTETS: usize = 256 * 1024;
-/// Where an earlier run stopped is noted after so many mails, though none of them taught anything.
+/// The position is saved after this many mails, even if nothing was learned from them.
 const NOTE_EVERY: u64 = 10_000;
 /// How often progress is shown.
 const EVERY: Duration = Duration::from_millis(200);
-/// As many places that cannot be read are named.
+/// Maximum number of warnings about unreadable mails.
 const NAMED: u64 = 100;
 
-/// What `learn` is told.
+/// Options of `learn`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// An mbox, a Maildir, a message, or a folder of any of them
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
-    /// Only mail that is not older
+    /// Only mail not older than this
     #[arg(long, value_name = "SPAN", default_value = "1y")]
     since: Span,
-    /// From the start, though an earlier run on the same paths was broken off
+    /// Start from the beginning, even if an earlier run on the same paths was interrupted
     #[arg(long)]
     again: bool,
 }
 
-/// What `forget` is told.
+/// Options of `forget`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Forget {
-    /// Whom
+    /// The address of the person
     #[arg(value_name = "ADDRESS")]
     address: Address,
 }
 
-/// What came of it all.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Totals {
     /// Mails that were read.
     mails: u64,
-    /// Mails that taught something new.
+    /// Mails from which something new was learned.
     learned: u64,
-    /// Mails that were known from before.
+    /// Mails that were learned before.
     known: u64,
-    /// Older than was asked for.
+    /// Mails older than `--since`.
     older: u64,
-    /// They show no two outsiders.
+    /// Mails with fewer than two outside people.
     few_outsiders: u64,
-    /// Nobody of ours is on them openly.
+    /// Mails with nobody of ours in From, To or Cc.
     nobody_of_ours: u64,
-    /// Our own, from when the relay was there to know what left.
+    /// Our own mails from the time since the relay began to record them.
     own: u64,
-    /// Shown to too many people.
+    /// Mails to too many people.
     mailings: u64,
-    /// Nobody can say when they were written.
+    /// Mails without a usable date.
     undated: u64,
-    /// Places at which no mail could be read for certain.
+    /// Places at which no mail could be read.
     unreadable: u64,
 }
 
@@ -101,8 +102,8 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     let Answer::LearnBefore(began) = relay.ask(&Request::MayLearn)? else { return Err(unexpected()) };
     let paths: Vec<PathBuf> =
         arguments.paths.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
-    let mut place = Place::new(&config.database, &paths, arguments.since);
-    let stopped = if arguments.again { None } else { place.stopped() };
+    let mut checkpoint = Checkpoint::new(&config.database, &paths, arguments.since);
+    let stopped = if arguments.again { None } else { checkpoint.stopped() };
     let mut learning = Learning {
         organisation,
         began: Began(began),
@@ -111,17 +112,17 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
         batch: Vec::new(),
         octets: 0,
         noted: 0,
-        shown: Shown::new(&paths),
+        shown: ProgressBar::new(&paths),
     };
     let mut archive = Archive::new(&paths).heads(HEAD);
     if let Some(stopped) = stopped {
         let mails = thousands(stopped.totals.mails);
-        say(&format!("going on behind {mails} mails, where an earlier run stopped (--again starts over)"));
+        say(&format!("continuing after {mails} mails, where an earlier run stopped (--again starts over)"));
         archive = archive.after(stopped.path, stopped.offset);
     }
     for item in archive {
         match item {
-            Ok(item) => learning.one(&item, &mut relay, &mut place)?,
+            Ok(item) => learning.one(&item, &mut relay, &mut checkpoint)?,
             Err(error) => learning.cannot_read(&error),
         }
     }
@@ -129,7 +130,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     let totals = learning.totals;
     let read = ArchiveRead { mails: totals.mails, learned: totals.learned, unreadable: totals.unreadable };
     relay.ask(&Request::ArchiveRead { read })?;
-    place.done();
+    checkpoint.done();
     drop(learning.shown);
     if context.out.json {
         context.out.json(&totals);
@@ -142,7 +143,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     Ok(())
 }
 
-/// The relay, or the database while none runs.
+/// The running relay, or the database if none runs.
 struct Relay<'a> {
     config: &'a Config,
     runtime: Runtime,
@@ -164,13 +165,18 @@ struct Learning {
     totals: Totals,
     batch: Vec<Met>,
     octets: usize,
-    /// Mails read when it was last noted where the reading stands.
+    /// Number of mails when the position was last saved.
     noted: u64,
-    shown: Shown,
+    shown: ProgressBar,
 }
 
 impl Learning {
-    fn one(&mut self, item: &Item, relay: &mut Relay<'_>, place: &mut Place) -> Result<(), Failure> {
+    fn one(
+        &mut self,
+        item: &Item,
+        relay: &mut Relay<'_>,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<(), Failure> {
         match header(&item.raw) {
             Ok(header) => {
                 self.totals.mails += 1;
@@ -182,7 +188,7 @@ impl Learning {
         if full || self.totals.mails >= self.noted + NOTE_EVERY {
             self.send(relay)?;
             self.noted = self.totals.mails;
-            place.note(&item.path, item.end, self.totals);
+            checkpoint.note(&item.path, item.end, self.totals);
         }
         self.shown.progress(item, &self.totals);
         Ok(())
@@ -221,7 +227,7 @@ impl Learning {
         }
     }
 
-    /// Hands on what was gathered; what the relay answered for is on disk.
+    /// Sends the batch; when the relay has answered, it is on disk.
     fn send(&mut self, relay: &mut Relay<'_>) -> Result<(), Failure> {
         self.octets = 0;
         if self.batch.is_empty() {
@@ -243,12 +249,12 @@ fn at(item: &Item) -> String {
     }
 }
 
-/// The header of the mail itself; no more of it is read than that takes.
+/// The header of the original mail; reads no more than needed.
 fn header(raw: &[u8]) -> Result<Header, copied::Unreadable> {
     let mut reader = Reader::default();
     let mut rest = raw;
     while !rest.is_empty() && !reader.is_done() {
-        // Whole lines, so that no line end falls apart.
+        // Whole lines, so that no CRLF is split.
         let from = rest.len().min(PIECE);
         let end = memchr::memchr(b'\n', &rest[from..]).map_or(rest.len(), |at| from + at + 1);
         let (piece, behind) = rest.split_at(end);
@@ -258,17 +264,17 @@ fn header(raw: &[u8]) -> Result<Header, copied::Unreadable> {
     reader.finish()
 }
 
-/// What is shown while it goes on.
-struct Shown {
+/// Shows progress.
+struct ProgressBar {
     progress: Progress,
     last: Instant,
-    /// Octets in all, and those behind the file that is read now.
+    /// Total octets, and those of the files before the current one.
     all: u64,
     done: u64,
     file: Option<(PathBuf, u64)>,
 }
 
-impl Shown {
+impl ProgressBar {
     fn new(paths: &[PathBuf]) -> Self {
         let all = paths.iter().map(|path| size(path, 0)).sum();
         Self { progress: Progress::new(), last: Instant::now(), all, done: 0, file: None }
@@ -296,7 +302,7 @@ impl Shown {
     }
 }
 
-/// Octets of all files below a path, as far as it is looked into.
+/// Octets of all files below a path.
 fn size(path: &Path, depth: usize) -> u64 {
     let Ok(meta) = path.symlink_metadata() else { return 0 };
     if !meta.is_dir() || depth > 32 {
@@ -316,10 +322,10 @@ fn text(totals: &Totals) -> String {
     let others = [
         (totals.few_outsiders, "show no two people outside"),
         (totals.nobody_of_ours, "have nobody of ours in From, To or Cc"),
-        (totals.own, "are our own, and since the relay is there it knows by itself what left"),
+        (totals.own, "are our own, from the time since the relay records what it sends"),
         (totals.mailings, "are mailings: too many people for a conversation"),
-        (totals.older, "are older than was asked for"),
-        (totals.undated, "bear no date"),
+        (totals.older, "are older than --since"),
+        (totals.undated, "have no date"),
         (totals.unreadable, "places could not be read"),
     ];
     for (number, what) in others.iter().filter(|(number, _)| *number > 0) {

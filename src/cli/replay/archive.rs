@@ -1,4 +1,4 @@
-//! Kept mail, one message at a time: mbox files (RFC 4155, mboxrd), Maildirs, folders of messages.
+//! Reads archived mail one message at a time: mbox files (RFC 4155, mboxrd), Maildirs, folders of messages.
 
 use crate::config::reason;
 use std::collections::VecDeque;
@@ -6,37 +6,37 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Largest message that is read whole; a larger one is an error, and the rest is read on.
+/// Largest message that is read whole, in octets; a larger one is an error, and reading continues after it.
 const LARGEST: usize = 256 << 20;
 /// Longest line read in one piece.
 const LINE: u64 = 1 << 20;
-/// Deepest folder looked into.
+/// Maximum depth of a folder that is searched.
 const DEEPEST: usize = 32;
-/// Octets looked at to tell what a file is.
+/// Octets that are read to detect the type of a file.
 const START: usize = 64 * 1024;
 
 /// One message.
 #[derive(Debug)]
 pub(in crate::cli) struct Item {
-    /// Where it was: a file, or a file and a number.
+    /// Where it was found: a file, or a file and a number.
     pub(in crate::cli) place: String,
     /// The file.
     pub(in crate::cli) path: PathBuf,
     /// Where it begins in the file.
     pub(in crate::cli) offset: u64,
-    /// Where what follows it begins.
+    /// Where the next message begins.
     pub(in crate::cli) end: u64,
-    /// Its bytes; the first of them, where no more were asked for.
+    /// Its octets, or the first of them if a limit was set.
     pub(in crate::cli) raw: Vec<u8>,
 }
 
-/// All messages under some paths, in the order of their names.
+/// All messages below some paths, in the order of their names.
 pub(in crate::cli) struct Archive {
     waiting: VecDeque<(PathBuf, usize)>,
     mbox: Option<Mbox>,
-    /// Most octets of a message that are kept; what lies beyond is skipped unseen.
+    /// Maximum number of octets kept of a message; the rest is skipped.
     heads: Option<usize>,
-    /// Where an earlier reading stopped: files before it are passed over.
+    /// The position at which an earlier run stopped; files before it are skipped.
     stopped: Option<(PathBuf, u64)>,
 }
 
@@ -46,12 +46,12 @@ impl Archive {
         Self { waiting, mbox: None, heads: None, stopped: None }
     }
 
-    /// Only so many octets of each message, from its start; however large it is.
+    /// Reads at most this many octets of each message, however large it is.
     pub(in crate::cli) fn heads(self, most: usize) -> Self {
         Self { heads: Some(most), ..self }
     }
 
-    /// From there on.
+    /// Continues at a position.
     pub(in crate::cli) fn after(self, path: PathBuf, offset: u64) -> Self {
         Self { stopped: Some((path, offset)), ..self }
     }
@@ -65,7 +65,7 @@ impl Archive {
             list.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
         inside.sort();
         for path in inside.into_iter().rev() {
-            // Maildir deliveries in progress, and links that may lead in a circle, are no mail.
+            // Maildir deliveries in progress, and symbolic links, which may form a cycle, are skipped.
             let partial = path.file_name().is_some_and(|name| name == "tmp");
             let link = path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_symlink());
             if !partial && !link {
@@ -105,25 +105,25 @@ impl Archive {
     }
 }
 
-/// A file that is to be read as a mailbox if it looks at all like one.
+/// Whether a file is read as an mbox if it has a separator line anywhere in its beginning.
 fn is_mbox(path: &Path, asked_for: bool) -> bool {
     let named = |name: &std::ffi::OsStr| name.eq_ignore_ascii_case("mbox");
     asked_for || path.extension().is_some_and(named) || path.file_name().is_some_and(named)
 }
 
-/// A mailbox with something else before its first mail.
+/// An mbox with something else before its first mail.
 fn begins_late(start: &[u8]) -> bool {
     field_of(start).is_none() && start.split(|byte| *byte == b'\n').skip(1).any(is_separator)
 }
 
-/// The name of the field that a message begins with.
+/// The name of the field at the start of a message.
 fn field_of(start: &[u8]) -> Option<&[u8]> {
     let name = start.split(|byte| matches!(byte, b':' | b'\n')).next()?;
     let sound = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
     (sound && start.get(name.len()) == Some(&b':')).then_some(name)
 }
 
-/// Within a folder: a message by its name, by a Maildir around it, or by how it starts.
+/// Whether a file in a folder is a message: by its name, by its Maildir, or by its first field.
 fn is_message(path: &Path, start: &[u8]) -> bool {
     let name =
         |path: Option<&Path>| path.and_then(Path::file_name).map(|n| n.to_string_lossy().to_lowercase());
@@ -134,7 +134,7 @@ fn is_message(path: &Path, start: &[u8]) -> bool {
         return !start.is_empty();
     }
     let Some(field) = field_of(start) else { return false };
-    // The last three begin what `readpst` writes as single files.
+    // The last three are the first fields of single files written by `readpst`.
     let names: [&[u8]; 9] = [
         b"received",
         b"return-path",
@@ -179,8 +179,8 @@ impl Iterator for Archive {
     }
 }
 
-/// A line between two mails, by its looks: sender, day and time. What is damaged before it need not end in
-/// an empty line.
+/// Whether a line looks like an mbox separator: sender, day and time. A damaged mail before it need not end
+/// with an empty line.
 fn is_separator(line: &[u8]) -> bool {
     let Some(rest) = line.strip_prefix(b"From ") else { return false };
     let words: Vec<&[u8]> = rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
@@ -191,19 +191,19 @@ fn is_separator(line: &[u8]) -> bool {
     words.len() >= 6 && words.iter().any(|word| time(word)) && words.iter().any(|word| year(word))
 }
 
-/// An mbox, read line by line. A line `From ` after an empty line (or at the start) begins a message;
-/// `>From ` within one lost its first character on the way in (mboxrd).
+/// An mbox, read line by line. A `From ` line after an empty line (or at the start) begins a message; `>From
+/// ` within one is unescaped (mboxrd).
 struct Mbox {
     path: PathBuf,
     reader: BufReader<File>,
     number: usize,
     /// Octets read so far.
     at: u64,
-    /// Where the line stands that began what is read now.
+    /// The offset of the separator of the current message.
     separator: Option<u64>,
-    /// Most octets of a message,
+    /// Maximum number of octets of a message.
     limit: usize,
-    /// and whether one that is larger is an error.
+    /// Whether a larger message is an error; otherwise it is truncated.
     whole: bool,
 }
 

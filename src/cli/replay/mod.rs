@@ -1,7 +1,7 @@
-//! `sekisho replay`: what the policy would have done to mail that was sent already.
+//! `sekisho replay`: what the policy would have done to mail that was already sent.
 //!
-//! Nothing is sent and nothing is stored. Messages are read one at a time, so that years of mail take
-//! no more memory than the largest message.
+//! Nothing is sent or stored. Messages are read one at a time, so that memory is bounded by the largest
+//! message.
 
 pub(super) mod archive;
 
@@ -28,14 +28,14 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Senders and messages shown.
+/// Senders and messages listed.
 const TOP: usize = 10;
-/// Open disclosures remembered, so that a thread's later messages are known as a circle.
+/// Maximum number of disclosures remembered, by which later messages of a thread are recognised.
 const LEDGER: usize = 200_000;
 /// How often progress is shown.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// What `replay` is told.
+/// Options of `replay`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// An mbox, a Maildir, a message, or a folder of any of them
@@ -46,30 +46,30 @@ pub(super) struct Arguments {
     policy: Vec<PathBuf>,
 }
 
-/// What came of it all.
+/// The result of a run.
 #[derive(Debug, Default, Serialize)]
 struct Totals {
-    /// Messages that were decided on.
+    /// Messages that were judged.
     messages: u64,
     /// By action.
     actions: BTreeMap<&'static str, u64>,
-    /// Held, had nothing been known of people who wrote with each other,
+    /// Held, if nothing were known of people who wrote with each other.
     holds_without_knowledge: u64,
-    /// and not held with what the relay had learned by the day of each mail.
+    /// Of those, not held with what the relay had learned by the day of each mail.
     holds_avoided: u64,
     /// Recipients who would not have seen each other: the sum of n×(n−1).
     exposures_prevented: u64,
-    /// Mail from outside: an outgoing relay never sees it.
+    /// Mail from outside, which an outgoing relay never sees.
     not_ours: u64,
     /// Without a recipient in To, Cc or Bcc.
     without_recipients: u64,
-    /// The relay would have refused it (too large, nested too deep, a loop).
+    /// Messages that the relay would have refused (too large, nested too deep, in a loop).
     refused: u64,
     /// Files that could not be read.
     unreadable: u64,
-    /// Who would have exposed most.
+    /// The senders who would have exposed most.
     top_senders: Vec<Sender>,
-    /// The messages with most exposures.
+    /// The messages with the most exposures.
     top_messages: Vec<Message>,
     #[serde(skip)]
     senders: HashMap<String, Sender>,
@@ -148,10 +148,10 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
 struct Replay<'a> {
     examiner: Examiner,
     totals: Totals,
-    /// What was openly disclosed so far, by Message-ID.
+    /// Earlier disclosures, by Message-ID.
     ledger: HashMap<String, Disclosed>,
     now: Timestamp,
-    /// Where what the relay learned is asked for; `None` where there is no relay.
+    /// Used to ask what the relay learned; `None` if there is no relay.
     learned: Option<&'a Context>,
 }
 
@@ -213,8 +213,9 @@ impl Replay<'_> {
 }
 
 impl Replay<'_> {
-    /// What the relay knows of a mail's outsiders, as far as it knew it by then: what came of a mail must not
-    /// speak for it. A mail that it names was there before it; of all others those of earlier days count.
+    /// What the relay knew of a mail's outside recipients at the time, so that a mail is not judged by what
+    /// was learned from itself. Mails that it refers to count if they are not later; all others if they are
+    /// of earlier days.
     fn shared(&mut self, references: Vec<String>, seen: &Examination) -> Vec<Shared> {
         let concerned = seen.facts.concerned.clone();
         let written = seen.index.as_ref().ok().and_then(copied::written);
@@ -228,7 +229,7 @@ impl Replay<'_> {
             shared.retain(|one| if one.cited.is_some() { one.last <= day } else { one.since < day });
             return shared;
         }
-        // No database yet: nothing was learned.
+        // There is no database yet: nothing was learned.
         self.learned = None;
         Vec::new()
     }
@@ -271,7 +272,7 @@ fn text(context: &Context, totals: &Totals) -> String {
     if totals.holds_without_knowledge > 0 {
         let _ = writeln!(
             text,
-            "holds avoided: {} of {}, for their people are known to each other",
+            "holds avoided: {} of {}, because their people are known to each other",
             thousands(totals.holds_avoided),
             thousands(totals.holds_without_knowledge)
         );

@@ -1,4 +1,4 @@
-//! A small mail client: sends one message through the relay's own front door.
+//! A small mail client: sends one message to the relay by SMTP.
 
 use crate::message::Envelope;
 use crate::smtp::stuff::Stuffer;
@@ -10,21 +10,21 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The relay is in this process: an answer that takes longer never comes.
+/// The relay is in this process, so an answer that takes longer never comes.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What the relay said to a message.
+/// The relay's response to a message.
 #[derive(Debug)]
 pub(super) struct Sent {
-    /// Its answer to the final dot, or to the command it refused.
+    /// Its reply to the final dot, or to the command that it refused.
     pub(super) answer: String,
-    /// Whether it took the message.
+    /// Whether it accepted the message.
     pub(super) taken: bool,
-    /// Recipients it refused, with what it said.
+    /// Recipients that it refused, with the reply.
     pub(super) refused: Vec<(String, String)>,
 }
 
-/// Sends a message, in one transaction for all recipients as mail clients do.
+/// Sends a message in one transaction for all recipients, as mail clients do.
 pub(super) async fn send(to: SocketAddr, envelope: &Envelope, message: &[u8]) -> io::Result<Sent> {
     match tokio::time::timeout(PATIENCE, converse(to, envelope, message)).await {
         Ok(result) => result,
@@ -67,7 +67,7 @@ async fn converse(to: SocketAddr, envelope: &Envelope, message: &[u8]) -> io::Re
     }
     let reply = talk.content(message).await?;
     sent = sent.answered(&reply);
-    // The answer is known: whether the farewell is heard does not matter.
+    // The result is known; an error now does not matter.
     let _ = talk.say("QUIT\r\n").await;
     Ok(sent)
 }

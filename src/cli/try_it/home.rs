@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// First line of a configuration that `try` wrote, and may write anew.
+/// The first line of a configuration that `try` wrote, and may overwrite.
 const OURS: &str = "# Written by `sekisho try`, and written anew whenever it runs here.";
 
 /// The folder.
@@ -17,12 +17,12 @@ pub(super) struct Home {
     pub(super) folder: PathBuf,
     /// Its configuration.
     pub(super) config: PathBuf,
-    /// Where the upstream keeps what it gets.
+    /// Where the upstream stores mail.
     pub(super) outbox: PathBuf,
 }
 
 impl Home {
-    /// Makes the folder (a new one where none is named) and writes its configuration and policy.
+    /// Creates the folder (a new one if none is named) and writes its configuration and policy.
     pub(super) fn make(named: Option<&Path>, listen: SocketAddr, desk: SocketAddr) -> Result<Self, Failure> {
         let folder = match named {
             Some(folder) => {
@@ -59,8 +59,7 @@ impl Home {
     }
 }
 
-/// A folder that nobody else may look into, for mail will lie there. One that is there already stays as it
-/// is.
+/// A folder that only its owner can read, because it will contain mail. An existing folder is left as it is.
 fn private_folder(folder: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
@@ -70,7 +69,7 @@ fn cannot(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 fn configuration(listen: SocketAddr, desk: SocketAddr) -> String {
-    // What the desk is reached by is not known before a free port was taken.
+    // The URL of the desk is unknown until a free port is chosen.
     let url = if desk.port() == 0 { String::new() } else { format!("url = \"http://{desk}\"\n") };
     format!(
         r#"{OURS}

@@ -1,7 +1,8 @@
-//! `sekisho try`: everything on this machine with nothing configured.
+//! `sekisho try`: runs everything on this machine without a configuration.
 //!
-//! A relay, its desk, and an upstream that keeps what it gets. The files given go in through the front
-//! door; what happened to each is told; then the relay stays up for any mail client, until Ctrl-C.
+//! It starts a relay, its desk, and an upstream that stores mail in a folder. The given files are sent
+//! through the relay by SMTP and the results are printed; then the relay accepts mail from any client until
+//! Ctrl-C.
 
 mod client;
 mod home;
@@ -25,17 +26,17 @@ use story::Hints;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 
-/// How long the deliveries of one message are waited for.
+/// How long to wait for the deliveries of one message.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How often they are looked at.
+/// How often they are checked at first.
 const LOOK: Duration = Duration::from_millis(50);
-/// How often held messages are looked at, for somebody's decision.
+/// How often held messages are checked for decisions.
 const WATCH: Duration = Duration::from_secs(1);
 
-/// What `try` is told.
+/// Options of `try`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Messages to send through
+    /// Messages to send
     #[arg(value_name = "FILE.eml")]
     files: Vec<PathBuf>,
     /// Where SMTP listens
@@ -44,7 +45,7 @@ pub(super) struct Arguments {
     /// Where HTTP listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8025")]
     desk: SocketAddr,
-    /// Where everything is kept [default: a new folder for temporary files]
+    /// Where everything is stored [default: a new temporary folder]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -92,9 +93,9 @@ struct Trial<'a> {
     running: &'a Running,
     home: &'a Home,
     program: String,
-    /// Messages whose story was told.
+    /// Messages that were reported.
     told: HashSet<Id>,
-    /// Messages last seen in this state.
+    /// Held messages, in the state that was last reported.
     held: HashMap<Id, HeldState>,
 }
 
@@ -155,14 +156,14 @@ impl Trial<'_> {
             Some(link) => {
                 let link = self.context.out.paint.bold(&link);
                 self.out(&format!(
-                    "The desk shows what is held, once, to whoever opens this here:\n  {link}\n"
+                    "Sign in at the desk with this link; it works once, on this machine:\n  {link}\n"
                 ));
             }
-            None => self.out("The desk cannot be signed in to: the system gives no random bits.\n"),
+            None => self.out("There is no link to sign in at the desk: the system gives no random bits.\n"),
         }
     }
 
-    /// A link that opens the desk, signed in: it works once, and on this machine alone.
+    /// A link that signs in at the desk, once, and only on this machine.
     fn sign_in(&self) -> Option<String> {
         let address = self.running.web()?;
         let who = Principal {
@@ -175,7 +176,7 @@ impl Trial<'_> {
         Some(format!("http://{address}{path}"))
     }
 
-    /// Sends one file and tells what happened to it.
+    /// Sends one file and reports what happened to it.
     async fn file(&mut self, number: usize, of: usize, file: &Path) -> Result<(), Failure> {
         let message = mail::read(file)?;
         let envelope = mail::envelope(&message);
@@ -204,7 +205,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Waits until a message's fate is settled, and tells it.
+    /// Waits until all deliveries of a message have ended, and reports them.
     async fn story(&mut self, id: Id) -> Result<(), Failure> {
         self.told.insert(id);
         let mut progress = Progress::new();
@@ -241,7 +242,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Tells of held messages that somebody decided on since.
+    /// Reports held messages that were decided since.
     async fn decisions(&mut self) -> Result<(), Failure> {
         if !self.held.values().any(|state| *state == HeldState::Held) {
             return Ok(());

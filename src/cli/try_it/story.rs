@@ -1,4 +1,4 @@
-//! What happened to one message, told.
+//! The report on one message.
 
 use super::super::layout::{clean, count, local, shorten, some_of, thousands};
 use super::super::out::Out;
@@ -13,16 +13,16 @@ use std::fmt::Write;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Copies shown before "and so many more".
+/// Copies listed before "and so many more".
 const SHOWN: usize = 12;
-/// Most files of the outbox looked at.
+/// Maximum number of files of the outbox that are read.
 const FILES: usize = 10_000;
-/// How a delivery agent writes down whom a copy went to.
+/// The field in which a delivery agent records the recipient of a copy.
 const TO: &str = "Delivered-To: ";
-/// A copy's first octets name its recipient and our id.
+/// Octets read of a copy; they contain its recipient and our id.
 const HEAD: u64 = 8 * 1024;
 
-/// Where the copies of one message lie: by recipient (comparison form).
+/// The files of the copies of one message, by recipient (comparison form).
 pub(super) fn files_of(outbox: &Path, id: &str) -> HashMap<String, PathBuf> {
     let mut files = HashMap::new();
     let Ok(list) = std::fs::read_dir(outbox.join("new")) else { return files };
@@ -44,7 +44,7 @@ pub(super) fn files_of(outbox: &Path, id: &str) -> HashMap<String, PathBuf> {
     files
 }
 
-/// How a person types our commands here.
+/// Names for the commands that are suggested to the user.
 pub(super) struct Hints<'a> {
     /// The program as it was called.
     pub(super) program: &'a str,
@@ -54,7 +54,7 @@ pub(super) struct Hints<'a> {
     pub(super) outbox: &'a Path,
 }
 
-/// The message's story as text.
+/// The report as text.
 pub(super) fn text(out: &Out, look: &Look, hints: &Hints<'_>) -> String {
     let mut text = String::new();
     let id = look.message.id;
@@ -139,7 +139,7 @@ fn copies_text(out: &Out, look: &Look, hints: &Hints<'_>) -> String {
     text
 }
 
-/// What the recipients of a delivery saw.
+/// What the recipients of a delivery see.
 fn view_of<'a>(explained: &'a Explanation, row: &QueueRow) -> Option<&'a CopyView> {
     let copies = match &explained.if_released {
         Some(released) if explained.deliveries.is_empty() => &released.split,
@@ -148,7 +148,7 @@ fn view_of<'a>(explained: &'a Explanation, row: &QueueRow) -> Option<&'a CopyVie
     copies.iter().find(|copy| copy.recipients.first() == row.recipients.first())
 }
 
-/// What became of a delivery, where it is not simply delivered.
+/// The outcome of a delivery, unless it is simply delivered.
 fn outcome(row: &QueueRow) -> String {
     match (row.state, row.due) {
         (DeliveryState::Delivered, _) => String::new(),
@@ -157,7 +157,7 @@ fn outcome(row: &QueueRow) -> String {
     }
 }
 
-/// The message's story as JSON.
+/// The report as JSON.
 pub(super) fn value(look: &Look, hints: &Hints<'_>) -> Value {
     let files = files_of(hints.outbox, look.message.id.as_str());
     let deliveries: Vec<Value> = look

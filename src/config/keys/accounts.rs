@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// `[auth]`
+/// The table `[auth]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Auth {
@@ -13,7 +13,7 @@ pub(in crate::config) struct Auth {
     pub(in crate::config) ldap: Option<Ldap>,
 }
 
-/// `[[auth.send_as]]`
+/// The table `[[auth.send_as]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct SendAs {
@@ -21,14 +21,14 @@ pub(in crate::config) struct SendAs {
     pub(in crate::config) addresses: Vec<String>,
 }
 
-/// `[auth] source`
+/// The value of `[auth] source`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(in crate::config) enum Source {
     File(PathBuf),
     Ldap(String),
     Upstream,
-    /// Nowhere.
+    /// No accounts.
     Off,
 }
 
@@ -50,14 +50,14 @@ impl TryFrom<String> for Source {
                 Ok(Self::Ldap(text.trim_end_matches('/').to_owned()))
             }
             _ => Err(format!(
-                "`{text}` is no source of accounts: write \"file:users.toml\", \"ldaps://ldap.example.co.jp\", \
+                "`{text}` is not a source of accounts: write \"file:users.toml\", \"ldaps://ldap.example.co.jp\", \
                  \"ldap://…\" or \"upstream\""
             )),
         }
     }
 }
 
-/// `[auth.ldap]`
+/// The table `[auth.ldap]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Ldap {
@@ -71,7 +71,7 @@ pub(in crate::config) struct Ldap {
     pub(in crate::config) addresses: Option<Vec<String>>,
 }
 
-/// `[auth.ldap] tls`
+/// The value of `[auth.ldap] tls`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum LdapTls {
@@ -79,20 +79,20 @@ pub(in crate::config) enum LdapTls {
     Off,
 }
 
-/// `[[listener]] auth`
+/// The value of `[[listener]] auth`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ListenerAuth {
     /// Not offered.
     #[default]
     Off,
-    /// Whoever authenticates may relay from anywhere; the networks may without.
+    /// Clients that authenticate may relay from anywhere; clients in the networks need not authenticate.
     Optional,
-    /// Nobody sends without.
+    /// Every client must authenticate.
     Required,
 }
 
-/// `[[listener]] tenant`
+/// The value of `[[listener]] tenant`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Tenant {

@@ -1,9 +1,9 @@
-//! `[[group]]`: senders who have approvers of their own.
+//! `[[group]]`: senders with approvers of their own.
 
 use crate::policy::approvers::Asked;
 use serde::Deserialize;
 
-/// `[[group]]`
+/// The table `[[group]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Group {

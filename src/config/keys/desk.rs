@@ -1,11 +1,12 @@
-//! `[desk]`: where people reach it, who they are, and how they sign in.
+//! `[desk]`: its address, roles, and ways to sign in.
 
 use super::BindOrOff;
 use crate::config::units::{Network, Span};
+use crate::policy::verdict::Bilingual;
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// `[desk]`
+/// The table `[desk]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Desk {
@@ -18,6 +19,8 @@ pub(in crate::config) struct Desk {
     pub(in crate::config) mail_codes: Option<bool>,
     pub(in crate::config) admin_codes: Option<bool>,
     pub(in crate::config) passkeys: Option<bool>,
+    pub(in crate::config) mail_decisions: Option<bool>,
+    pub(in crate::config) contact: Option<Contact>,
     #[serde(default)]
     pub(in crate::config) proxies: Vec<Network>,
     pub(in crate::config) monitoring: Option<Vec<Network>>,
@@ -28,7 +31,15 @@ pub(in crate::config) struct Desk {
     pub(in crate::config) oidc: Option<Oidc>,
 }
 
-/// `[desk.roles]`: who is more than a sender, by name or address.
+/// `contact`: one text, or one per language.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(in crate::config) enum Contact {
+    One(String),
+    Both(Bilingual),
+}
+
+/// `[desk.roles]`: who has a role beyond that of a sender, by name or address.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Roles {
@@ -37,7 +48,7 @@ pub(in crate::config) struct Roles {
     pub(in crate::config) admin: Vec<String>,
 }
 
-/// `[desk.oidc]`
+/// The table `[desk.oidc]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Oidc {

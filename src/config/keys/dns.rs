@@ -4,7 +4,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// `[dns]`
+/// The table `[dns]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Dns {
@@ -14,7 +14,7 @@ pub(in crate::config) struct Dns {
     pub(in crate::config) trust_anchor_file: Option<PathBuf>,
 }
 
-/// A name server: an address, with its port unless that is 53.
+/// A name server: an address, with a port unless it is 53.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(in crate::config) struct Server(pub(in crate::config) SocketAddr);
@@ -25,7 +25,7 @@ impl TryFrom<String> for Server {
         let whole = text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
         let bare = || text.parse().ok().map(|address| SocketAddr::new(address, 53));
         whole.or_else(bare).map(Self).ok_or_else(|| {
-            format!("`{text}` is no name server: write an IP address, or one with a port, such as \"127.0.0.1:5353\"")
+            format!("`{text}` is not a name server: write an IP address, or one with a port, such as \"127.0.0.1:5353\"")
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `[notices]`, `[[approver]]`, `[[webhook]]`: who is told of what, and how.
+//! `[notices]`, `[[approver]]`, `[[webhook]]`: who is notified of what, and how.
 
 use crate::config::units::{Network, Span};
 use crate::message::Address;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use toml::Spanned;
 
-/// `[notices]`
+/// The table `[notices]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Notices {
@@ -22,7 +22,7 @@ pub(in crate::config) struct Notices {
     pub(in crate::config) escalate: Option<Spanned<Escalate>>,
 }
 
-/// `hours`: one text or several.
+/// `hours`: one text, or several.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(in crate::config) enum OneOrMore {
@@ -30,7 +30,7 @@ pub(in crate::config) enum OneOrMore {
     More(Vec<String>),
 }
 
-/// `[notices] escalate`
+/// The value of `[notices] escalate`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Escalate {
@@ -38,7 +38,7 @@ pub(in crate::config) struct Escalate {
     pub(in crate::config) to: Vec<Address>,
 }
 
-/// `[[approver]]`
+/// The table `[[approver]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Approver {
@@ -51,13 +51,26 @@ pub(in crate::config) struct Approver {
     pub(in crate::config) language: Option<Language>,
 }
 
-/// `[[webhook]]`
+/// The value of `[[webhook]] format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::config) enum Format {
+    #[default]
+    Json,
+    Teams,
+    Slack,
+}
+
+/// The table `[[webhook]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Webhook {
     pub(in crate::config) url: Spanned<String>,
     pub(in crate::config) events: Spanned<Vec<String>>,
-    pub(in crate::config) secret_file: PathBuf,
+    #[serde(default)]
+    pub(in crate::config) format: Format,
+    pub(in crate::config) language: Option<Language>,
+    pub(in crate::config) secret_file: Option<PathBuf>,
     #[serde(default)]
     pub(in crate::config) allow: Vec<Network>,
 }

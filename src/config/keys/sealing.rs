@@ -4,7 +4,7 @@ use super::FieldName;
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// `[dkim]`
+/// The table `[dkim]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Dkim {
@@ -34,13 +34,13 @@ impl TryFrom<String> for Selector {
         match crate::config::selector(&text) {
             Some(selector) => Ok(Self(selector)),
             None => Err(format!(
-                "`{text}` is no selector: letters, digits and hyphens, such as \"s1\" or \"sekisho-2026\""
+                "`{text}` is not a selector: letters, digits and hyphens, such as \"s1\" or \"sekisho-2026\""
             )),
         }
     }
 }
 
-/// `[dkim] sign`
+/// The value of `[dkim] sign`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(in crate::config) enum Sign {
@@ -60,7 +60,7 @@ impl TryFrom<String> for Sign {
     }
 }
 
-/// `[marks]`
+/// The table `[marks]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Marks {

@@ -3,7 +3,7 @@
 use crate::config::units::Span;
 use serde::Deserialize;
 
-/// `[store] keep`: how long what is kept.
+/// `[store] keep`: retention times.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Keep {
@@ -12,7 +12,7 @@ pub(in crate::config) struct Keep {
     pub(in crate::config) ledger: Option<Span>,
 }
 
-/// `[knowledge]`: who openly wrote with whom.
+/// `[knowledge]`: who visibly wrote with whom.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Knowledge {

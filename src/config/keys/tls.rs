@@ -5,7 +5,7 @@ use crate::tls::NamePattern;
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// `[tls]`
+/// The table `[tls]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Tls {
@@ -15,7 +15,7 @@ pub(in crate::config) struct Tls {
     pub(in crate::config) acme: Option<Acme>,
 }
 
-/// `[tls.acme]`
+/// The table `[tls.acme]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Acme {
@@ -43,7 +43,7 @@ pub(in crate::config) struct Certificate {
     pub(in crate::config) key: PathBuf,
 }
 
-/// `[[listener]] tls`
+/// The value of `[[listener]] tls`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(in crate::config) enum ListenerTls {

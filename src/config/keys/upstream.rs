@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// `[upstream]`, and every other way out.
+/// `[upstream]` and every other upstream.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Upstream {
@@ -48,7 +48,7 @@ fn some_places<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usiz
     }
 }
 
-/// `[upstream] address`
+/// The value of `[upstream] address`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(in crate::config) enum Route {
@@ -72,7 +72,7 @@ impl TryFrom<String> for Route {
         }
         let wrong = || {
             format!(
-                "`{text}` is no upstream: write a host and a port, such as \"smtp.example.net:587\", \"mx\", or \"capture:DIR\""
+                "`{text}` is not an upstream: write a host and a port, such as \"smtp.example.net:587\", \"mx\", or \"capture:DIR\""
             )
         };
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
@@ -89,7 +89,7 @@ impl TryFrom<String> for Route {
     }
 }
 
-/// `[upstream] tls`
+/// The value of `[upstream] tls`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum UpstreamTls {
@@ -125,13 +125,13 @@ impl TryFrom<String> for UpstreamTls {
 pub(in crate::config) struct PinText(pub(in crate::config) Pin);
 
 impl TryFrom<String> for PinText {
-    type Error = crate::upstream::smarthost::NoPin;
+    type Error = crate::upstream::smarthost::InvalidPin;
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse().map(Self)
     }
 }
 
-/// `auth`
+/// The value of `auth`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(in crate::config) struct Auth(pub(in crate::config) Mechanism);
@@ -151,7 +151,7 @@ impl TryFrom<String> for Auth {
     }
 }
 
-/// `[upstream.oauth]`
+/// The table `[upstream.oauth]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Oauth {
@@ -163,7 +163,7 @@ pub(in crate::config) struct Oauth {
     pub(in crate::config) scope: Option<String>,
 }
 
-/// `grant`
+/// The value of `grant`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::config) enum Grant {
@@ -171,7 +171,7 @@ pub(in crate::config) enum Grant {
     RefreshToken,
 }
 
-/// `token_url`: secrets go there, so it is https, or on this machine.
+/// `token_url`: secrets are sent there, so it must be https or on this machine.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(in crate::config) struct TokenUrl(pub(in crate::config) String);
@@ -187,12 +187,12 @@ impl TryFrom<String> for TokenUrl {
         if sound {
             Ok(Self(text))
         } else {
-            Err(format!("`{text}` is no URL for secrets: it starts with https://"))
+            Err(format!("`{text}` is not a URL for secrets: it starts with https://"))
         }
     }
 }
 
-/// `rate`: one, or several that all hold.
+/// `rate`: one, or several that all apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::config) struct Rates(pub(in crate::config) Vec<Rate>);
 
@@ -202,7 +202,7 @@ impl<'de> Deserialize<'de> for Rates {
     }
 }
 
-/// `budget`: one, or several that all hold.
+/// `budget`: one, or several that all apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::config) struct Budget(pub(in crate::config) Vec<Limit>);
 
@@ -243,7 +243,7 @@ where
     deserializer.deserialize_any(Wanted(expecting, PhantomData))
 }
 
-/// `[[route]]`
+/// The table `[[route]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RouteRule {
@@ -254,7 +254,7 @@ pub(in crate::config) struct RouteRule {
     pub(in crate::config) upstream: String,
 }
 
-/// A domain, or `*.` and a domain: all below it. Lower-case A-labels.
+/// A domain, or `*.` and a domain for all its subdomains, as lower-case A-labels.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(in crate::config) struct Domain(pub(in crate::config) String);
@@ -272,7 +272,7 @@ impl TryFrom<String> for Domain {
             Some(ascii) if below.is_some() => Ok(Self(format!("*.{ascii}"))),
             Some(ascii) => Ok(Self(ascii)),
             None => Err(format!(
-                "`{text}` is no domain: write \"example.co.jp\", or \"*.example.co.jp\" for all below it"
+                "`{text}` is not a domain: write \"example.co.jp\", or \"*.example.co.jp\" for all below it"
             )),
         }
     }

@@ -1,31 +1,32 @@
-//! A second opinion: the same field read by mail-parser. Two readers that see different addresses in
-//! one field are a reason to hold, for nobody knows which of them a recipient's client agrees with.
+//! A second opinion: the same field read by mail-parser. If two readers see different addresses in one field,
+//! the message is held, because nobody knows which of them the recipient's mail program agrees with.
 
 use super::{Address, AddressList, octets};
 use crate::message::charset::Charset;
 use mail_parser::{HeaderValue, parsers::MessageStream};
 use std::collections::HashSet;
 
-/// Longest field that is read twice, in octets; a longer one is not certain.
+/// Longest field that is read by both, in octets. A longer one counts as unreadable.
 const MAX_OCTETS: usize = 512 * 1024;
 
-/// Reads the same field body with mail-parser and says, in words, which address only one of the two
-/// readers sees. `None` when they agree, when our own reading has problems already, and where
-/// mail-parser is known to be wrong.
+/// Reads a field body with mail-parser as well, and describes the first address that only one of the two
+/// readers sees. `None` if they agree, if our own reading has problems already, or where mail-parser is known
+/// to be wrong.
 pub fn cross_check(body: &[u8], ours: &AddressList) -> Option<String> {
     if !ours.problems.is_empty() {
         return None;
     }
     if body.len() > MAX_OCTETS {
-        return Some(format!("with {} octets it is too long to be read for certain", body.len()));
+        return Some(format!("with {} octets it is too long to be read reliably", body.len()));
     }
     if let Some(difference) = octets::other_reading(body, ours) {
         return Some(difference);
     }
     let known: HashSet<&str> = ours.mailboxes.iter().map(|mailbox| mailbox.address.key()).collect();
     let theirs = if body.contains(&0x1b) {
-        // Readers of octets do not know unencoded ISO-2022-JP, whose octets may be any of ASCII: what looks
-        // like an address to them may be two Kanji. One that is written as domains are is none by chance.
+        // Readers that see only octets do not decode ISO-2022-JP, and its octets may be any ASCII: what looks
+        // like an address to them may be two Kanji. Something spelled like a usual address is not there by
+        // chance.
         let hidden = |text: &String| {
             is_plain(text) && Address::parse(text).is_ok_and(|address| !known.contains(address.key()))
         };
@@ -49,7 +50,7 @@ pub fn cross_check(body: &[u8], ours: &AddressList) -> Option<String> {
             _ => garbled = true,
         }
     }
-    // Garbled: it read something that is no address, so what it lacks says nothing.
+    // mail-parser returned something that is not an address, so what it did not find means nothing.
     if garbled || mail_parser_is_unsure(body) {
         return None;
     }
@@ -59,7 +60,7 @@ pub fn cross_check(body: &[u8], ours: &AddressList) -> Option<String> {
 
 /// The addresses that mail-parser sees in a field.
 fn as_octets(body: &[u8]) -> Vec<String> {
-    // It drops the last address of a field without a line end.
+    // mail-parser drops the last address of a field that has no line end.
     let ended = [body, b"\r\n"].concat();
     match MessageStream::new(&ended).parse_address() {
         HeaderValue::Address(address) => {
@@ -69,8 +70,8 @@ fn as_octets(body: &[u8]) -> Vec<String> {
     }
 }
 
-/// Whether a text is written as addresses usually are: letters and digits around the `@`, a dot in the domain,
-/// and letters at its end.
+/// Whether a text is spelled like a usual address: letters and digits around the `@`, a dot in the domain,
+/// letters in the top-level domain.
 fn is_plain(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     let Some((_, last)) = domain.rsplit_once('.') else { return false };
@@ -82,9 +83,9 @@ fn is_plain(text: &str) -> bool {
         && last.chars().all(|c| c.is_ascii_alphabetic())
 }
 
-/// What mail-parser makes of a harmless quoted local part (`"a..b."@c.jp`, `"a b"@c.jp`): it drops or
-/// mistakes what is in the quotes. With specials in the quotes the doubt stands: other readers too
-/// take `"a@b"@c.jp` for something else.
+/// Whether the difference comes from how mail-parser reads a harmless quoted local part (`"a..b."@c.jp`, `"a
+/// b"@c.jp`). With special characters in the quotes the difference counts: other readers misread `"a@b"@c.jp`
+/// too.
 fn is_artefact(address: &Address, ours: &AddressList) -> bool {
     ours.mailboxes.iter().any(|mailbox| {
         let local = mailbox.address.local();

@@ -1,14 +1,14 @@
-//! The tokens of an address field. One pass, no look-back: linear whatever the bytes are.
+//! The tokenizer of address fields. One pass without look-back, so it is linear for any input.
 
 use super::super::encoded_word::{Word, shift_length};
 use std::ops::Range;
 
-/// Deepest comment that is read without complaint; real ones nest once or twice.
+/// Maximum nesting depth of comments that is accepted; real ones nest once or twice.
 const MAX_COMMENT_DEPTH: usize = 20;
-/// Longest address literal.
+/// Longest address literal, in octets.
 const MAX_LITERAL: usize = 100;
 
-/// What a token is.
+/// Kinds of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Characters without special meaning, dots among them; an encoded-word; raw 8-bit.
@@ -19,27 +19,27 @@ pub(super) enum Kind {
     Literal,
     /// One of `< > @ , ; :`.
     Special(u8),
-    /// A byte that has no place here: a stray bracket, backslash, quote or control character.
+    /// A byte that is not allowed here: a stray bracket, backslash, quote or control character.
     Junk(&'static str),
 }
 
-/// A token and where it stands.
+/// A token and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) kind: Kind,
     pub(super) span: Range<usize>,
-    /// White space or a comment stands before it.
+    /// Whether white space or a comment precedes it.
     pub(super) spaced: bool,
 }
 
-/// Reads tokens; comments are passed over.
+/// The tokenizer; it skips comments.
 pub(super) struct Lexer<'a> {
     body: &'a [u8],
     at: usize,
-    /// A quote (or comment) that begins here or later is known never to end.
+    /// It is known that no closing quote (or parenthesis) follows, so the search is not repeated.
     no_closing_quote: bool,
     no_closing_comment: bool,
-    /// Comments nested deeper than anybody means, and where.
+    /// Position of the first comment that is nested too deep.
     pub(super) deep_comment: Option<usize>,
 }
 
@@ -58,7 +58,7 @@ impl<'a> Lexer<'a> {
             match byte {
                 b'"' => return Some(at + 1),
                 b'\\' => at += 2,
-                // Raw ISO-2022-JP has quotes and backslashes among its bytes.
+                // The octets of unencoded ISO-2022-JP include quotes and backslashes.
                 0x1b => at = self.shifted(at),
                 _ => at += 1,
             }
@@ -67,8 +67,8 @@ impl<'a> Lexer<'a> {
         None
     }
 
-    /// Past the ISO-2022-JP text that a shift at `at` begins, up to where it returns to ASCII or the
-    /// line ends; one byte on when there is no shift.
+    /// The position after the ISO-2022-JP text that starts with the shift sequence at `at`: where it returns
+    /// to ASCII or the line ends. One byte further if there is no shift sequence.
     fn shifted(&self, at: usize) -> usize {
         let length = shift_length(&self.body[at..]);
         if length == 0 {
@@ -124,8 +124,9 @@ impl<'a> Lexer<'a> {
         (rest[stop] == b']').then_some(self.at + 1 + stop + 1)
     }
 
-    /// The end of an encoded-word that begins at `at` and is one atom, though its text may hold
-    /// characters that would part it. Text that holds what could be a list of its own is no atom.
+    /// The end of an encoded-word that begins at `at` and counts as one atom, although its text may contain
+    /// characters that would separate tokens. It does not count as an atom if its text could be an address
+    /// list itself.
     fn encoded_word(&self) -> Option<usize> {
         let word = Word::read(self.body, self.at)?;
         let has = |set: &[u8]| word.text().iter().any(|byte| set.contains(byte));
@@ -193,8 +194,8 @@ impl Iterator for Lexer<'_> {
     }
 }
 
-/// Unencoded ISO-2022-JP, as old scripts write names, may hold an `@` octet as half of a character. It is
-/// read as the charset says where it returns to ASCII; where it does not, nobody knows how far it goes.
+/// Unencoded ISO-2022-JP, as old scripts write names, may contain an `@` octet as half of a character. It is
+/// read by its charset if it returns to ASCII; if it does not, nobody knows where it ends.
 fn atom_kind(bytes: &[u8]) -> Kind {
     let last = bytes.iter().rposition(|byte| *byte == 0x1b);
     let open = last.is_some_and(|at| !matches!(bytes.get(at + 1..at + 3), Some([b'(', b'B' | b'J'])));
@@ -206,7 +207,7 @@ fn atom_kind(bytes: &[u8]) -> Kind {
     Kind::Atom
 }
 
-/// Bytes that make up atoms: all but specials, blanks and control characters; dots and 8-bit too.
+/// Bytes that make up atoms: all but specials, white space and control characters; dots and 8-bit octets too.
 fn is_plain(byte: u8) -> bool {
     byte > 0x20
         && byte != 0x7f

@@ -1,24 +1,25 @@
-//! Address fields: every mailbox, and every doubt.
+//! Address fields: finds every mailbox, and reports every problem.
 //!
-//! The tokens of a field are gathered element by element (up to a comma, or a semicolon: Outlook users
-//! type those, and other programs write them), then each element is read as a whole. Whatever has an
-//! `@` is tried as an address, also where an element makes no sense: a doubt holds the message, a lost
-//! mailbox would disclose it.
+//! The tokens of a field are gathered element by element, up to a comma or a semicolon (Outlook users type
+//! those, and other programs write them), and then each element is parsed. Everything with an `@` is tried as
+//! an address, even if the element makes no sense: a problem only holds the message, but a lost mailbox would
+//! expose somebody.
 
 use super::lex::{Kind, Lexer, Token};
 use super::name::Name;
 use super::{Address, AddressList, AddressProblem, Mailbox, printable};
 
-/// Most mailboxes of one field; beyond that the field is not read on, and the message is held.
+/// Maximum number of mailboxes of one field. Beyond that the rest is not read, and the message is held.
 pub(super) const MAX_MAILBOXES: usize = 10_000;
-/// Most tokens of one element: names are some dozens. What is longer is read in pieces, and in doubt.
+/// Maximum number of tokens of one element; names have some dozens. A longer element is read in pieces, with
+/// a problem.
 const MAX_TOKENS: usize = 10_000;
-/// Most problems that are listed of one field.
+/// Maximum number of problems reported for one field.
 const MAX_PROBLEMS: usize = 20;
 
-/// Reads an address field's body (RFC 5322 §3.4 with §4.4 obsolete forms, RFC 6854, RFC 6532),
-/// folding and all. Never loses a mailbox: what is not understood becomes a problem. A semicolon
-/// outside a group parts mailboxes as a comma does, and is no problem.
+/// Parses the body of an address field (RFC 5322 §3.4, with the obsolete forms of §4.4; RFC 6854; RFC 6532),
+/// folding included. It never loses a mailbox: what cannot be parsed becomes a problem. A semicolon outside a
+/// group separates mailboxes like a comma, and is not a problem.
 pub fn parse_list(body: &[u8]) -> AddressList {
     let mut reader = Reader { body, list: AddressList::default(), element: Vec::new(), group: None };
     let mut lexer = Lexer::new(body);
@@ -26,7 +27,7 @@ pub fn parse_list(body: &[u8]) -> AddressList {
     for token in lexer.by_ref() {
         angle = reader.take(token, angle);
         if reader.element.len() > MAX_TOKENS {
-            reader.problem(0, "an address or name is too long to be read for certain");
+            reader.problem(0, "an address or name is too long to be read reliably");
             reader.element_ends();
         }
         if reader.list.mailboxes.len() > MAX_MAILBOXES {
@@ -48,13 +49,13 @@ pub fn parse_list(body: &[u8]) -> AddressList {
     reader.list
 }
 
-/// Where the reading stands as to angle brackets.
+/// The state of the parser with respect to angle brackets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Angle {
     Outside,
     /// Just after `<`.
     Opened,
-    /// Within `<@a,@b:c@d>`, before the colon: commas part hosts here.
+    /// Within `<@a,@b:c@d>`, before the colon: commas separate hosts here.
     Route,
     Inside,
 }
@@ -62,14 +63,14 @@ enum Angle {
 struct Reader<'a> {
     body: &'a [u8],
     list: AddressList,
-    /// The tokens of the element that is being gathered.
+    /// The tokens of the current element.
     element: Vec<Token>,
-    /// An open group: where its colon stands, and whether it has a mailbox.
+    /// The open group: the position of its colon, and whether it has a mailbox.
     group: Option<(usize, bool)>,
 }
 
 impl Reader<'_> {
-    /// Takes a token; says where the reading stands after it.
+    /// Handles a token; returns the state after it.
     fn take(&mut self, token: Token, angle: Angle) -> Angle {
         let Kind::Special(byte) = token.kind else {
             self.element.push(token);
@@ -97,7 +98,7 @@ impl Reader<'_> {
         next
     }
 
-    /// A colon: what came before is the group's name.
+    /// A colon: the tokens before it are the name of the group.
     fn group_begins(&mut self, at: usize) {
         if self.element.iter().any(|token| self.body[token.span.clone()].contains(&b'@')) {
             self.problem(at, "an address stands where a group's name belongs");
@@ -110,7 +111,7 @@ impl Reader<'_> {
         self.group = Some((at, false));
     }
 
-    /// A comma, a semicolon or the end: reads what was gathered.
+    /// A comma, a semicolon or the end: parses the current element.
     fn element_ends(&mut self) {
         let tokens = std::mem::take(&mut self.element);
         if !tokens.is_empty() {
@@ -142,7 +143,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An element without angle brackets: an address, nothing else.
+    /// An element without angle brackets: only an address.
     fn bare(&mut self, tokens: &[Token]) -> Result<(), &'static str> {
         if !tokens.iter().any(|token| token.kind == Kind::Special(b'@')) {
             return Err("no address in it");
@@ -153,7 +154,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// An element with angle brackets: perhaps a name, then `<address>`, then nothing.
+    /// An element with angle brackets: a name if there is one, then `<address>`.
     fn bracketed(&mut self, tokens: &[Token], open: usize) -> Result<(), &'static str> {
         let (words, rest) = tokens.split_at(open);
         let close = rest.iter().position(|token| token.kind == Kind::Special(b'>'));
@@ -192,13 +193,13 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads exactly one address from all of these tokens; blanks are allowed around `@` and dots
-    /// only (obsolete syntax, RFC 5322 §4.4).
+    /// Parses exactly one address from all of these tokens. White space is allowed only around `@` and dots
+    /// (obsolete syntax, RFC 5322 §4.4).
     fn address(&self, tokens: &[Token]) -> Result<Address, &'static str> {
         Address::parse(&self.text(tokens)?).map_err(|error| error.why)
     }
 
-    /// The tokens of one address, put together.
+    /// The tokens of one address, joined.
     fn text(&self, tokens: &[Token]) -> Result<String, &'static str> {
         let mut text = Vec::new();
         for (index, token) in tokens.iter().enumerate() {
@@ -216,8 +217,8 @@ impl Reader<'_> {
         String::from_utf8(text).map_err(|_| "an address with bytes that are not UTF-8")
     }
 
-    /// Tries the neighbours of every `@` as an address: what is found is counted, so that a message
-    /// with a doubt still shows everybody it may reach.
+    /// Tries the tokens around every `@` as an address and counts what is found, so that a message with a
+    /// problem still shows everybody it may reach.
     fn salvage(&mut self, tokens: &[Token]) {
         let ats = tokens.iter().enumerate().filter(|(_, token)| token.kind == Kind::Special(b'@'));
         for (at, _) in ats {
@@ -247,7 +248,7 @@ impl Reader<'_> {
     }
 }
 
-/// What is left of `@a,@b:c@d` after its route, which nobody follows (RFC 5321 §4.1.1.3).
+/// What is left of `@a,@b:c@d` without its source route, which is ignored (RFC 5321 §4.1.1.3).
 fn without_route(tokens: &[Token]) -> Result<&[Token], &'static str> {
     if tokens.first().map(|token| token.kind) != Some(Kind::Special(b'@')) {
         return Ok(tokens);

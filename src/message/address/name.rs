@@ -1,4 +1,4 @@
-//! Display names: how they read, and whether one may be shown in a copy.
+//! Display names: how they are decoded, and whether a copy may show one.
 
 use super::super::encoded_word::decode_words;
 use super::Address;
@@ -6,21 +6,21 @@ use super::lex::{Kind, Token};
 use super::spell::{fold, is_invisible};
 use unicode_normalization::UnicodeNormalization;
 
-/// Longest display name that is decoded and kept, in octets; longer ones are cut, and unsafe.
+/// Longest display name that is decoded, in octets. A longer one is truncated and counts as unsafe.
 const MAX_NAME: usize = 4_096;
 
-/// A display name as it stands in a field.
+/// A display name in an address field.
 pub(super) struct Name {
     /// Decoded.
     pub(super) text: String,
-    /// On one line, as written but for comments and folding.
+    /// On one line, as written, without comments and folding.
     pub(super) raw: Vec<u8>,
-    /// It is what it seems: nothing undecodable, no control characters, not cut.
+    /// Whether the text can be trusted: nothing undecodable, no control characters, not truncated.
     pub(super) clean: bool,
 }
 
 impl Name {
-    /// Puts the words before an address together; `None` when there are none.
+    /// Joins the words before an address; `None` if there are none.
     pub(super) fn read(body: &[u8], words: &[Token]) -> Option<Self> {
         if words.is_empty() {
             return None;
@@ -60,18 +60,18 @@ impl Name {
         Some(Self { text: text.to_owned(), raw, clean: !doubtful })
     }
 
-    /// Whether a copy may show the name beside this address.
+    /// Whether a copy may show the name next to this address.
     pub(super) fn is_safe_for(&self, own: &Address) -> bool {
         self.clean && !holds_other_address(&self.text, own)
     }
 }
 
-/// Characters that make text read in another order than it is stored in.
+/// Characters that change the direction in which text is displayed.
 fn turns_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A quoted string's content, unfolded, escapes undone.
+/// The content of a quoted string, unfolded and unescaped.
 fn unquote(content: &[u8], out: &mut Vec<u8>) {
     let mut bytes = content.iter();
     while let Some(byte) = bytes.next() {
@@ -95,15 +95,15 @@ fn quote(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whether a text has an address in it that is not `own`: looked at in NFKC (full-width `＠`), without
-/// invisible characters, and with blanks around `@` and dots taken out.
+/// Whether a text contains an address other than `own`. It is searched in NFKC (full-width `＠`), without
+/// invisible characters and without white space around `@` and dots.
 pub(super) fn holds_other_address(text: &str, own: &Address) -> bool {
     let tight = tight(text);
     tight.iter().enumerate().filter(|(_, c)| **c == '@').any(|(at, _)| is_other(&tight, at, own))
 }
 
-/// Whether a text names anybody who is not known, seen with the same eyes; an `@` before a domain that
-/// cannot be told counts as somebody.
+/// Whether a text contains an address that is not known, by the same search. An `@` before an address
+/// literal, or an address that cannot be parsed, counts as unknown.
 pub fn names_another(text: &str, known: &dyn Fn(&Address) -> bool) -> bool {
     let tight = tight(text);
     tight.iter().enumerate().filter(|(_, c)| **c == '@').any(|(at, _)| {
@@ -114,8 +114,8 @@ pub fn names_another(text: &str, known: &dyn Fn(&Address) -> bool) -> bool {
     })
 }
 
-/// A text in NFKC, without invisible characters and without blanks around `@` and dots; empty where no
-/// address can be in it.
+/// A text in NFKC, without invisible characters and without white space around `@` and dots. Empty if it
+/// cannot contain an address.
 fn tight(text: &str) -> Vec<char> {
     if text.is_ascii() && !text.contains('@') {
         return Vec::new();
@@ -139,10 +139,10 @@ fn is_joint(c: char) -> bool {
     matches!(c, '@' | '.')
 }
 
-/// Whether the `@` at this place belongs to an address that is not `own`.
+/// Whether the `@` at this position belongs to an address other than `own`.
 fn is_other(text: &[char], at: usize, own: &Address) -> bool {
     let (local, domain) = around(text, at);
-    // `山田＠営業部` is a way to write a department, no address: a domain has a dot.
+    // `山田＠営業部` is a way to write a department, not an address: a domain has a dot.
     if local.is_empty() || !domain.contains('.') {
         return false;
     }
@@ -153,9 +153,9 @@ fn is_other(text: &[char], at: usize, own: &Address) -> bool {
     }
 }
 
-/// The words on both sides of the `@` at this place.
+/// The words on both sides of the `@` at this position.
 fn around(text: &[char], at: usize) -> (String, String) {
-    // Longer runs are no address, and would make many `@` cost the square of their number.
+    // Longer runs cannot be addresses, and would make the search quadratic in the number of `@`.
     let local: String = {
         let run: Vec<char> =
             text[..at].iter().rev().take(100).take_while(|c| is_word(**c)).copied().collect();

@@ -1,25 +1,26 @@
-//! Raw multi-byte characters in an address field: in `Shift_JIS`, GBK and Big5 the second octet of a
-//! character may be one that means something in a header. `"ソ"` in `Shift_JIS` ends in a backslash before
-//! the quote: who reads octets goes on within the quotes, who reads characters does not. Where the two
-//! readings see other mailboxes, nobody can say whom a recipient's program shows.
+//! Unencoded multi-byte characters in an address field. In `Shift_JIS`, GBK and Big5 the second octet of a
+//! character may be a special character of the header syntax. `"ソ"` in `Shift_JIS` ends in a backslash before
+//! the quote: a reader of octets stays inside the quotes, a reader of characters leaves them. If the readings
+//! give different mailboxes, nobody can say which of them the recipient's mail program shows.
 
 use super::{AddressList, parse_list};
 use std::collections::BTreeSet;
 
-/// Whether two octets are one character.
+/// Whether two octets form one character.
 type IsPair = fn(u8, u8) -> bool;
 
-/// `Shift_JIS` (JIS X 0208 appendix 1): half-width katakana (A1–DF) stand alone.
+/// `Shift_JIS` (JIS X 0208 appendix 1). Half-width katakana (A1–DF) are single octets.
 fn shift_jis(first: u8, second: u8) -> bool {
     matches!(first, 0x81..=0x9f | 0xe0..=0xfc) && matches!(second, 0x40..=0x7e | 0x80..=0xfc)
 }
 
-/// GBK and Big5, whose first octets take up the whole upper half.
+/// GBK and Big5: every octet of the upper half can begin a character.
 fn chinese(first: u8, second: u8) -> bool {
     matches!(first, 0x81..=0xfe) && matches!(second, 0x40..=0x7e | 0x80..=0xfe)
 }
 
-/// What a reader of characters sees otherwise than we did; `None` when all readings agree.
+/// The first mailbox that a reader of characters sees and we do not, or the reverse; `None` if all readings
+/// agree.
 pub(super) fn other_reading(body: &[u8], ours: &AddressList) -> Option<String> {
     if std::str::from_utf8(body).is_ok() {
         return None;
@@ -37,7 +38,7 @@ pub(super) fn other_reading(body: &[u8], ours: &AddressList) -> Option<String> {
     None
 }
 
-/// The body with each two-octet character made two letters that mean nothing.
+/// The body with each two-octet character replaced by two letters.
 fn plain(body: &[u8], is_pair: IsPair) -> Vec<u8> {
     let mut out = body.to_vec();
     let mut at = 0;
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_second_octet_that_means_something_is_doubted() {
-        // ソ, 表, 十 in Shift_JIS end in a backslash; so do 許, 功 in Big5, and characters of GBK.
+        // ソ, 表, 十 in Shift_JIS end in a backslash; so do 許, 功 in Big5, and some characters of GBK.
         let ends: [&[u8]; 6] = [b"\x83\x5c", b"\x95\x5c", b"\x8f\x5c", b"\xb3\x5c", b"\xa5\x5c", b"\x81\x5c"];
         for name in ends {
             for hidden in ["a@one.example", "a@one.example, b@two.example", "<a@one.example>"] {
@@ -78,7 +79,7 @@ mod tests {
     #[test]
     fn honest_names_are_read() {
         let bodies: [&[u8]; 4] = [
-            // 山田 in Shift_JIS; ソニー, whose backslash stands within; 山田 in EUC-JP, and in UTF-8
+            // 山田 in Shift_JIS; ソニー, whose backslash is not at the end; 山田 in EUC-JP, and in UTF-8
             b"\"\x8e\x52\x93\x63\" <a@one.example>, b@two.example",
             b"\"\x83\x5c\x83\x6a\x81\x5b\" <a@one.example>",
             b"\"\xbb\xb3\xc5\xc4\" <a@one.example>",

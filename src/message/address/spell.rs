@@ -1,15 +1,15 @@
-//! How one bare address is spelled: what is allowed in it, and the form it is compared in.
+//! The spelling of one bare address: what is allowed in it, and the form in which it is compared.
 
 use crate::message::invisible;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-/// Longest address in octets: a local part of 64, `@` and a domain of 255 (RFC 5321 §4.5.3.1); local
-/// parts longer than 64 do occur (VERP, SRS), so only the sum is held to.
+/// Longest address in octets: a local part of 64, `@` and a domain of 255 (RFC 5321 §4.5.3.1). Local parts
+/// longer than 64 occur (VERP, SRS), so only the total is limited.
 const MAX_OCTETS: usize = 320;
 /// Longest domain in octets (RFC 5321 §4.5.3.1.2).
 const MAX_DOMAIN: usize = 255;
 
-/// Reads `local@domain`: where its `@` stands, and its comparison form.
+/// Parses `local@domain`; returns the position of the `@` and the comparison form.
 pub(super) fn read(text: &str) -> Result<(usize, String), &'static str> {
     if text.len() > MAX_OCTETS {
         return Err("it is longer than any address");
@@ -31,8 +31,8 @@ pub(super) fn read(text: &str) -> Result<(usize, String), &'static str> {
     Ok((at, key))
 }
 
-/// The same for an address that some earlier grammar allowed and this one does not: all it takes is an
-/// `@` with something on both sides, and nothing that could end a line of a protocol.
+/// The same for an address that an earlier version accepted and this one would not. It needs an `@` with
+/// something on both sides, and no character that could end a protocol line.
 pub(super) fn stored(text: &str) -> Option<(usize, String)> {
     let at = text.rfind('@').filter(|at| *at > 0 && *at + 1 < text.len())?;
     if text.chars().any(char::is_control) {
@@ -41,8 +41,8 @@ pub(super) fn stored(text: &str) -> Option<(usize, String)> {
     Some((at, format!("{}@{}", fold(&text[..at]), fold(&text[at + 1..]))))
 }
 
-/// Reads the local part: dot-separated words, each bare or quoted. Empty words are let through, for
-/// Japanese carriers issued `a..b.@…`. Gives the position of the `@`, and the text without quotes.
+/// Parses the local part: words separated by dots, each bare or quoted. Empty words are accepted because
+/// Japanese carriers issued `a..b.@…`. Returns the position of the `@` and the text without quotes.
 fn local_part(text: &str) -> Result<(usize, String), &'static str> {
     let mut bare = String::with_capacity(text.len());
     let mut chars = text.char_indices();
@@ -78,12 +78,12 @@ fn local_part(text: &str) -> Result<(usize, String), &'static str> {
     Err("it has no `@`")
 }
 
-/// Marks that a person may have typed, with a Japanese keyboard, to part two addresses or to frame one.
+/// Punctuation that people type with a Japanese keyboard to separate or to frame addresses.
 fn is_wide_separator(c: char) -> bool {
     matches!(c, '、' | '，' | '；' | '：' | '＠' | '＜' | '＞' | '〈' | '〉' | '（' | '）' | '＂')
 }
 
-/// The comparison form of a domain: lower-case A-labels without the root's dot, or an address literal.
+/// The comparison form of a domain: lower-case A-labels without the final dot, or an address literal.
 fn domain_key(domain: &str) -> Result<String, &'static str> {
     if let Some(literal) = domain.strip_prefix('[') {
         return literal_key(literal);
@@ -102,7 +102,7 @@ fn domain_key(domain: &str) -> Result<String, &'static str> {
     if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) {
         return Err("its domain has a character that no domain has");
     }
-    // Two spellings of one internationalised name must share a key: decode what claims to be encoded.
+    // Two spellings of one internationalised name must have the same key, so A-labels are normalised too.
     if name.contains("xn--") {
         return Ok(idna::domain_to_ascii(name).unwrap_or_else(|_| name.to_owned()));
     }
@@ -110,7 +110,7 @@ fn domain_key(domain: &str) -> Result<String, &'static str> {
 }
 
 fn a_labels(domain: &str) -> Result<String, &'static str> {
-    idna::domain_to_ascii(domain).map_err(|_| "its domain is no valid internationalised name")
+    idna::domain_to_ascii(domain).map_err(|_| "its domain is not a valid internationalised name")
 }
 
 /// An address literal (RFC 5321 §4.1.3) after its `[`.
@@ -123,7 +123,7 @@ fn literal_key(literal: &str) -> Result<String, &'static str> {
     Ok(format!("[{}]", content.to_ascii_lowercase()))
 }
 
-/// NFC and case-folded, character by character, so that folding twice changes nothing.
+/// NFC and case-folded, character by character, so that folding is idempotent.
 pub(super) fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -133,8 +133,8 @@ pub(super) fn fold(text: &str) -> String {
     if is_nfc_quick(folded.chars()) == IsNormalized::Yes { folded } else { folded.nfc().collect() }
 }
 
-/// Characters that show nothing, turn the reading direction, or cannot be printed: they make two
-/// addresses look alike, or one look like another.
+/// Characters that are invisible, change the text direction, or cannot be printed: they make two addresses
+/// look alike.
 pub(in crate::message) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffd}')

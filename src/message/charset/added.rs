@@ -1,29 +1,30 @@
-//! What JIS X 0213 added to EUC-JP and `Shift_JIS` where the Encoding Standard has nothing: the full-width forms of
-//! four ASCII characters that may stand in an address. They are written as ASCII before the rest is decoded.
+//! Four characters that JIS X 0213 added to EUC-JP and `Shift_JIS` and that the Encoding Standard lacks: the
+//! full-width forms of ASCII characters that may be part of an address. They are replaced by ASCII before
+//! decoding.
 
 use encoding_rs::{EUC_JP, Encoding, SHIFT_JIS};
 
-/// Those characters, in the order of their codes.
+/// The ASCII forms, in the order of their codes.
 const PLAIN: [u8; 4] = *b"'\"-~";
 
-/// Octets on their way to a decoder of EUC-JP or `Shift_JIS`.
+/// A filter in front of a decoder of EUC-JP or `Shift_JIS`.
 #[derive(Debug)]
 pub(super) struct Added {
     euc: bool,
-    /// The first octet of a character whose second is to come.
+    /// The first octet of a character whose second octet has not come.
     lead: Option<u8>,
-    /// Octets of a character of three that are to come.
+    /// How many octets of a three-octet character are still to come.
     rest: u8,
 }
 
 impl Added {
-    /// For the encodings that lack these characters.
+    /// For the encodings that lack these characters; `None` for all others.
     pub(super) fn to(encoding: &'static Encoding) -> Option<Self> {
         let euc = encoding == EUC_JP;
         (euc || encoding == SHIFT_JIS).then_some(Self { euc, lead: None, rest: 0 })
     }
 
-    /// Takes the next octets; `last` when none follow.
+    /// Takes the next octets; `last` says that no more follow.
     pub(super) fn feed(&mut self, bytes: &[u8], last: bool, out: &mut Vec<u8>) {
         for &byte in bytes {
             if let Some(lead) = self.lead.take() {

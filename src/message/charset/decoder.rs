@@ -1,4 +1,4 @@
-//! Decodes octets of any known set as they come; where they are cut does not matter.
+//! Streaming decoders for all supported sets. The input may be split anywhere.
 
 use super::added::Added;
 use super::shifted::Shifted;
@@ -6,19 +6,19 @@ use super::utf7::Utf7;
 use super::{Kind, johab, tables};
 use encoding_rs::WINDOWS_1252;
 
-/// Octets decoded at a time by the Encoding Standard's decoders.
+/// Octets given to an `encoding_rs` decoder at a time.
 const STEP: usize = 8 * 1_024;
 
-/// A decoder on its way.
+/// A streaming decoder.
 pub struct Decoder(Machine);
 
 enum Machine {
     Standard(Box<encoding_rs::Decoder>),
-    /// EUC-JP and `Shift_JIS`, with what JIS X 0213 added.
+    /// EUC-JP and `Shift_JIS`, with the additions of JIS X 0213.
     Japanese(Box<(Added, encoding_rs::Decoder)>),
     Table(&'static tables::Table),
     Shifted(Box<Shifted>),
-    /// The lead octet of a character.
+    /// The first octet of a character, if its second is still to come.
     Johab(Option<u8>),
     Utf7(Utf7),
     Wide(Wide),
@@ -46,7 +46,7 @@ impl Decoder {
         })
     }
 
-    /// Decodes the next octets onto the end of `out`; `last` when none follow.
+    /// Decodes the next octets and appends them to `out`; `last` says that no more follow.
     pub fn feed(&mut self, bytes: &[u8], last: bool, out: &mut String) {
         match &mut self.0 {
             Machine::Standard(decoder) => standard(decoder, bytes, last, out),
@@ -79,24 +79,24 @@ fn standard(decoder: &mut encoding_rs::Decoder, mut bytes: &[u8], last: bool, ou
     }
 }
 
-/// Which octet of a character comes first.
+/// Byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     Big,
     Little,
-    /// A byte order mark says it; without one it is taken for [`Order::Little`], as browsers do.
+    /// A byte order mark decides; without one it is [`Order::Little`], as in browsers.
     Unknown,
 }
 
 /// UTF-16 and UTF-32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wide {
-    /// Octets a unit: 2 or 4.
+    /// Octets per code unit: 2 or 4.
     width: u8,
     order: Order,
     unit: [u8; 4],
     filled: u8,
-    /// The first half of a pair.
+    /// The first half of a surrogate pair.
     high: Option<u16>,
 }
 
@@ -105,7 +105,7 @@ impl Wide {
         Self { width, order, unit: [0; 4], filled: 0, high: None }
     }
 
-    /// By the mark that a text begins with.
+    /// By the byte order mark at the start of a text.
     pub(super) fn by_mark(head: &[u8]) -> Option<Self> {
         Some(match head {
             [0xff, 0xfe, 0, 0, ..] => Self::new(4, Order::Little),
@@ -116,7 +116,7 @@ impl Wide {
         })
     }
 
-    /// The order that is not the one taken for want of a mark.
+    /// The opposite of the order that is assumed without a mark.
     pub(super) fn other_order(self) -> Option<Self> {
         (self.order == Order::Unknown).then_some(Self::new(self.width, Order::Big))
     }
@@ -155,7 +155,7 @@ impl Wide {
         }
     }
 
-    /// UTF-16: two units may be one character.
+    /// UTF-16: a character may take two units.
     fn pair(&mut self, unit: u16, out: &mut String) {
         if (0xd800..0xdc00).contains(&unit) && self.high.is_none() {
             self.high = Some(unit);

@@ -1,15 +1,15 @@
-//! Johab (KS X 1001 annex 3, code page 1361): Hangul put together from its letters by five bits each,
-//! everything else in the order of KS X 1001.
+//! Johab (KS X 1001 annex 3, code page 1361): Hangul composed of letters of five bits each; everything else
+//! in the order of KS X 1001.
 
 use super::National;
 
-/// Vowels by their five bits; 99 is none.
+/// Vowels by their five bits; 99 means none.
 const VOWELS: [u8; 32] = [
     99, 99, 99, 0, 1, 2, 3, 4, 99, 99, 5, 6, 7, 8, 9, 10, 99, 99, 11, 12, 13, 14, 15, 16, 99, 99, 17, 18, 19,
     20, 99, 99,
 ];
 
-/// Decodes; `lead` is what the octets before left over.
+/// Decodes; `lead` is a first octet left over from the previous call.
 pub(super) fn feed(lead: &mut Option<u8>, bytes: &[u8], last: bool, out: &mut String) {
     for &byte in bytes {
         match lead.take() {
@@ -36,7 +36,7 @@ fn character(first: u8, second: u8) -> Option<char> {
     if !matches!(first, 0xd9..=0xde | 0xe0..=0xf9) || !matches!(second, 0x31..=0x7e | 0x91..=0xfe) {
         return None;
     }
-    // Two rows of 94 under each first octet.
+    // Each first octet covers two rows of 94.
     let pair = if first < 0xe0 { 2 * (first - 0xd9) } else { 2 * (first - 0xe0) + 0x29 };
     let place = second - if second < 0x91 { 0x31 } else { 0x43 };
     let octets = [0xa1 + pair + place / 94, 0xa1 + place % 94];
@@ -44,7 +44,7 @@ fn character(first: u8, second: u8) -> Option<char> {
     text.chars().next().filter(|letter| *letter != char::REPLACEMENT_CHARACTER)
 }
 
-/// A syllable; single letters are nothing that an address could be written in.
+/// The Hangul syllable with these bits; `None` for a single letter, which no address can be written in.
 fn hangul(bits: u16) -> Option<char> {
     let initial = (bits >> 10 & 31).checked_sub(2).filter(|initial| *initial < 19)?;
     let vowel = VOWELS[usize::from(bits >> 5 & 31)];

@@ -1,12 +1,12 @@
-//! Names of character sets. The Encoding Standard's come first, for browsers and most mail programs go
-//! by it; then the names of Python, ICU and of vendors.
+//! Names of character sets. Those of the Encoding Standard come first, because browsers and most mail
+//! programs follow it; then those of Python, ICU and vendors.
 
 use super::decoder::{Order, Wide};
 use super::shifted::Family;
 use super::{Kind, LONGEST_NAME, tables};
 use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, SHIFT_JIS, UTF_8};
 
-/// What a name means.
+/// Looks a name up.
 pub(super) fn find(label: &[u8]) -> Option<Kind> {
     if label.len() > LONGEST_NAME {
         return None;
@@ -16,7 +16,7 @@ pub(super) fn find(label: &[u8]) -> Option<Kind> {
     let start = label.iter().position(|byte| !blank(byte))?;
     let end = label.iter().rposition(|byte| !blank(byte))? + 1;
     let label = &label[start..end];
-    // The two that most mail is written in, before anything is copied.
+    // The two most frequent sets in mail, before anything is allocated.
     if label.eq_ignore_ascii_case(b"utf-8") {
         return Some(Kind::Standard(UTF_8));
     }
@@ -31,8 +31,8 @@ pub(super) fn find(label: &[u8]) -> Option<Kind> {
         .or_else(|| tables::find(&plain).map(Kind::Table))
 }
 
-/// Letters and digits alone, without `x-`; a code page by its number, whatever vendor it is called by:
-/// `IBM-037`, `x-ms-cp932` and `windows-932` are `cp37`, `cp932`, `cp932`.
+/// Only letters and digits, without `x-`. A code page becomes its number, whatever the vendor calls it:
+/// `IBM-037`, `x-ms-cp932` and `windows-932` become `cp37`, `cp932`, `cp932`.
 fn plain(lower: &[u8]) -> String {
     let mut rest = lower;
     while let [b'x', b'-' | b'_', shorter @ ..] = rest {
@@ -54,10 +54,10 @@ fn plain(lower: &[u8]) -> String {
     plain
 }
 
-/// Sets that the Encoding Standard has not, has under another order of octets, or reads too strictly.
+/// Sets that the Encoding Standard does not have, has in another byte order, or decodes too strictly.
 fn own(plain: &str) -> Option<Kind> {
     Some(match plain {
-        // With the words for not knowing (RFC 1428 §3): such text is read as if nothing were declared.
+        // Includes the names for "unknown" (RFC 1428 §3): such text is read as if no set were declared.
         "ascii" | "usascii" | "csascii" | "646" | "iso646us" | "iso646irv1991" | "isoir6" | "us"
         | "cp367" | "ansix341968" | "ansix341986" | "unknown8bit" | "unknown" | "8bit" | "7bit"
         | "binary" | "none" | "default" | "auto" => Kind::Ascii,
@@ -96,7 +96,7 @@ fn own(plain: &str) -> Option<Kind> {
     })
 }
 
-/// More names of what the Encoding Standard has.
+/// Further names of sets of the Encoding Standard.
 fn standard(plain: &str) -> Option<&'static Encoding> {
     Some(match plain {
         "cp932" | "cp943" | "cp942" | "cp31" | "windows31j" | "cswindows31j" | "sjis" | "sjiswin"

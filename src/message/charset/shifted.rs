@@ -1,12 +1,12 @@
-//! Sets that change within the text: ISO-2022-JP (RFC 1468, 1554, 2237, and what CP50220 to 50222 and
-//! JIS X 0213 added), ISO-2022-KR (RFC 1557), ISO-2022-CN (RFC 1922), HZ (RFC 1843).
+//! Sets that switch within the text: ISO-2022-JP (RFC 1468, 1554, 2237, with the additions of CP50220 to
+//! 50222 and JIS X 0213), ISO-2022-KR (RFC 1557), ISO-2022-CN (RFC 1922), HZ (RFC 1843).
 //!
-//! More lenient than the Encoding Standard: a shift that nothing follows, or that shifts to what is in
-//! force already, is no fault, for programs write both, and readers show nothing of them.
+//! More lenient than the Encoding Standard: a shift sequence that nothing follows, or that selects the
+//! current set, is not an error. Programs write both, and readers show nothing for them.
 
 use super::National;
 
-/// Which set of rules the text begins with. Escapes of all of them are understood everywhere.
+/// The rules by which the text begins. The escape sequences of all families are accepted everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Japanese,
@@ -15,7 +15,7 @@ pub(super) enum Family {
     Hz,
 }
 
-/// What octets stand for.
+/// The set that octets are read in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
     Ascii,
@@ -24,25 +24,25 @@ enum Set {
     Double(National),
     /// JIS X 0212.
     Supplement,
-    /// Two octets a character that cannot be told.
+    /// A two-octet set that is not supported.
     Unknown,
 }
 
-/// The machine.
+/// The state machine.
 #[derive(Debug)]
 pub(super) struct Shifted {
     family: Family,
-    /// What is in force.
+    /// The current set.
     set: Set,
-    /// What SO shifts to, and whether it did.
+    /// The set that SO selects, and whether it is selected.
     out: Set,
     is_out: bool,
-    /// SS2: the next character is of a set that cannot be told.
+    /// SS2: the next character is of an unsupported set.
     single: bool,
-    /// A sequence that is not whole yet.
+    /// An escape sequence that is not complete.
     escape: Vec<u8>,
     lead: Option<u8>,
-    /// Octets of whole characters, high bits set, still to be decoded together.
+    /// Octets of complete characters, high bits set, that are still to be decoded.
     run: Vec<u8>,
 }
 
@@ -144,7 +144,7 @@ impl Shifted {
         }
     }
 
-    /// Decodes what was gathered in one set.
+    /// Decodes the gathered octets, which are all of one set.
     fn flush(&mut self, out: &mut String) {
         if self.run.is_empty() {
             return;
@@ -157,7 +157,7 @@ impl Shifted {
         self.run.clear();
     }
 
-    /// A sequence, once it is whole: shifts, designations, HZ's tildes.
+    /// Interprets an escape sequence once it is complete: shifts, designations, the tildes of HZ.
     fn sequence(&mut self, out: &mut String) {
         let japanese = Set::Double(National::Japanese);
         let (chinese, korean) = (Set::Double(National::Chinese), Set::Double(National::Korean));
@@ -181,7 +181,7 @@ impl Shifted {
                 return self.done(|machine| machine.out = set, out);
             }
             [0x1b, b'N'] => return self.done(|machine| machine.single = true, out),
-            // What a later edition of a set is announced by, and sets that hold no ASCII.
+            // Announcements of a later edition of a set, and sets that contain no ASCII.
             [0x1b, b'&' | b'.' | b'-', _] | [0x1b, b'$', b'*' | b'+', _] | [b'~', b'\n'] => {
                 return self.done(|_| {}, out);
             }
@@ -190,7 +190,7 @@ impl Shifted {
                 return out.push('~');
             }
             other => {
-                // No sequence at all: what stood there is text.
+                // Not an escape sequence: the octets are text.
                 let other = other.to_vec();
                 self.done(|_| {}, out);
                 out.push(if other[0] == b'~' { '~' } else { char::REPLACEMENT_CHARACTER });
@@ -207,13 +207,13 @@ impl Shifted {
     }
 }
 
-/// The full-width letters of ASCII that JIS X 0213 put where JIS X 0208 has nothing.
+/// The full-width forms of ASCII characters that JIS X 0213 added.
 fn added_by_0213(first: u8, second: u8) -> Option<char> {
     let added = ['＇', '＂', '－', '～'];
     (first == 0x22).then(|| added.get(usize::from(second.checked_sub(0x2f)?)).copied()).flatten()
 }
 
-/// JIS X 0201's katakana.
+/// Katakana of JIS X 0201.
 fn katakana(low: u8) -> char {
     match low {
         0x21..=0x5f => char::from_u32(0xff40 + u32::from(low)).unwrap_or(char::REPLACEMENT_CHARACTER),

@@ -1,17 +1,17 @@
-//! Sets of one octet a character that the Encoding Standard leaves out. `tables.txt` is written by
-//! `generate.py` from Python's codecs and iconv; its head says how it is laid out.
+//! Single-octet sets that the Encoding Standard does not have. `generate.py` writes `tables.txt` from
+//! Python's codecs and iconv; its first lines describe the format.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 const TEXT: &str = include_str!("tables.txt");
 
-/// What each octet stands for.
+/// The character of each octet.
 pub(super) type Table = [char; 256];
 
 struct All {
     tables: Vec<Table>,
-    /// Names in letters and digits alone.
+    /// Names reduced to letters and digits.
     names: HashMap<&'static str, usize>,
 }
 
@@ -25,17 +25,17 @@ static ALL: LazyLock<All> = LazyLock::new(|| {
     all
 });
 
-/// The number of the set of this name.
+/// The index of the set of this name.
 pub(super) fn find(name: &str) -> Option<usize> {
     ALL.names.get(name).copied()
 }
 
-/// The set of this number.
+/// The set with this index.
 pub(super) fn get(number: usize) -> &'static Table {
     &ALL.tables[number]
 }
 
-/// Reads a line's digits: for all octets, or for those from 80 on.
+/// Parses the digits of a line: for all octets, or for those from 0x80 on.
 fn table(digits: &str) -> Table {
     let first = 256 - digits.len() / 4;
     std::array::from_fn(|octet| {

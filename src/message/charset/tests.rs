@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Every codec of Python: its names, whether the address is in full-width letters, its octets.
+/// Every codec of Python: its names, whether its address is in full-width letters, and its octets.
 const SAMPLES: &str = include_str!("samples.txt");
 
 fn octets(digits: &str) -> Vec<u8> {
@@ -93,7 +93,7 @@ fn shifts_that_shift_nothing() {
         (b"\x0e1\x0f@x", "ｱ@x"),
         (b"\x1b(I1\x1b(B@x\xb1", "ｱ@xｱ"),
         (b"\x1b&@\x1b$B;3\x1b(B@x", "山@x"),
-        // A line begins in ASCII again.
+        // Each line begins in ASCII again.
         (b"\x1b$B;3\r\na@x", "山\r\na@x"),
         (b"\x1b$B#a\x1b$(Q\"1\x1b$B#x\x1b(B", "ａ－ｘ"),
         (b"~~ ~{;3~} ~\na@x", "~~ ~{;3~} ~\na@x"),

@@ -1,12 +1,12 @@
-//! UTF-7 (RFC 2152), which encoding libraries leave out: old Exchange servers still write it.
+//! UTF-7 (RFC 2152): decoding libraries do not support it, but old Exchange servers still write it.
 
 use crate::message::walk::transfer::base64_value;
 
-/// A decoder with a few bits of state.
+/// A streaming decoder.
 #[derive(Debug, Default)]
 pub(super) struct Utf7 {
     shifted: bool,
-    /// Right behind the `+`.
+    /// Directly after the `+`.
     fresh: bool,
     bits: u32,
     count: u32,
@@ -14,7 +14,7 @@ pub(super) struct Utf7 {
 }
 
 impl Utf7 {
-    /// Decodes a chunk onto the end of `out`.
+    /// Decodes a chunk and appends it to `out`.
     #[allow(clippy::cast_possible_truncation)] // 16 bits are cut out on purpose
     pub(super) fn feed(&mut self, bytes: &[u8], out: &mut String) {
         for &byte in bytes {

@@ -1,11 +1,12 @@
-//! Copies of mail, from a journal or an archive: the header of the mail itself, and nothing of its content.
+//! Copies of mail from a journal or an archive. Only the header of the original mail is read.
 //!
-//! * [`Reader`] takes a copy as it arrives, whole or from its start, and keeps next to nothing of it
-//! * `report` journal reports as Exchange, Microsoft 365 and Google Workspace write them: the mail itself
-//!   stands within as message/rfc822
+//! * [`Reader`] takes a copy as it arrives, all of it or its beginning, and keeps almost none of it in memory
 //!
-//! What a report's text names beside it (blind copies, members of a group) was shown to nobody, and is not
-//! read.
+//! * `report` journal reports as Exchange, Microsoft 365 and Google Workspace write them, with the original
+//!   mail inside as message/rfc822
+//!
+//! The text of a journal report also names blind copies and members of groups. Nobody was shown those, so
+//! they are not read.
 
 mod report;
 #[cfg(test)]
@@ -17,30 +18,30 @@ use bytes::{Bytes, BytesMut};
 use mail_parser::parsers::MessageStream;
 use report::Report;
 
-/// Largest header block, as of a mail that is relayed (`docs/PROMISES.md` promise 4).
+/// Largest header block in octets, the same as for relayed mail (`docs/PROMISES.md` promise 4).
 const HEADER: usize = 1024 * 1024;
-/// No identifier is longer than a line (RFC 5322 §2.1.1).
+/// Longest Message-ID: the longest line (RFC 5322 §2.1.1).
 const LONGEST_ID: usize = 998;
 
-/// Why a copy cannot be read. Says nothing of what stands in it.
+/// Why a copy cannot be read. The texts contain nothing from the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// The header goes on for longer than any mail's.
+    /// The header block is larger than the limit.
     #[error("its header is larger than {HEADER} octets")]
     HeaderTooLarge,
-    /// The header is none.
-    #[error("its header is no mail header")]
+    /// The copy does not begin with a header block.
+    #[error("it does not begin with a mail header")]
     Header,
-    /// Nothing came.
+    /// The copy is empty.
     #[error("it is empty")]
     Empty,
-    /// A journal report, but the mail it is about is not in it.
+    /// A journal report without the mail that it reports.
     #[error("it is a journal report without the mail it reports")]
     NoOriginal,
-    /// A journal report with another mail in it.
+    /// A journal report that contains another mail than the one it names.
     #[error("it is a journal report, and the mail in it has another Message-ID than it says")]
     OtherMail,
-    /// A journal report whose parts cannot be told apart.
+    /// A journal report whose MIME structure is broken.
     #[error("it is a journal report whose parts cannot be told apart")]
     Parts,
 }
@@ -51,11 +52,11 @@ pub struct Reader(State);
 
 #[derive(Debug)]
 enum State {
-    /// The header is not complete.
+    /// The header is incomplete.
     Header { gathered: BytesMut, searched: usize },
-    /// The header says that it may be a report: whether it is, its first parts tell.
+    /// The header may belong to a journal report; the first parts decide.
     Parts { header: Header, report: Box<Report> },
-    /// All is known that is asked for; what follows is not looked at.
+    /// Everything needed is known; further octets are ignored.
     Done(Result<Header, Unreadable>),
 }
 
@@ -66,7 +67,7 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// Takes the next octets. Line ends are CRLF.
+    /// Takes the next octets, with CRLF line ends.
     pub fn feed(&mut self, octets: &[u8]) {
         match &mut self.0 {
             State::Done(_) => {}
@@ -89,12 +90,15 @@ impl Reader {
         }
     }
 
-    /// Whether more octets tell anything more.
+    /// Whether further octets are ignored.
     pub fn is_done(&self) -> bool {
         matches!(self.0, State::Done(_))
     }
 
-    /// The copy is over: the header of the mail itself.
+    /// Ends the copy and returns the header of the original mail.
+    ///
+    /// # Errors
+    /// The copy is empty, has no usable header, or is a journal report that cannot be read.
     pub fn finish(mut self) -> Result<Header, Unreadable> {
         if let State::Header { gathered, .. } = &mut self.0 {
             let block = std::mem::take(gathered).freeze();
@@ -130,7 +134,7 @@ impl Reader {
         }
     }
 
-    /// Ends the reading where the parts that came say all.
+    /// Ends reading if the parts so far are enough.
     fn conclude(&mut self, over: bool) {
         let State::Parts { header, report } = &mut self.0 else { return };
         if over {
@@ -146,7 +150,7 @@ impl Reader {
     }
 }
 
-/// Where the header ends: before the first empty line.
+/// The end of the header: before the first empty line.
 fn end(gathered: &BytesMut, searched: &mut usize) -> Option<usize> {
     if gathered.starts_with(b"\r\n") {
         return Some(0);
@@ -156,12 +160,12 @@ fn end(gathered: &BytesMut, searched: &mut usize) -> Option<usize> {
     memchr::memmem::find(&gathered[from..], b"\r\n\r\n").map(|at| from + at + 2)
 }
 
-/// The one identifier of a Message-ID field, without brackets and folding; as the policy reads it.
+/// The Message-ID without brackets and folding, as the policy reads it.
 fn message_id(header: &Header) -> Option<String> {
     header.named("message-id").next().and_then(|field| identifier(header.body(field)))
 }
 
-/// What stands between angle brackets, else the whole text; without blanks.
+/// The text between angle brackets, or all of it, without white space.
 fn identifier(body: &[u8]) -> Option<String> {
     let inside = memchr::memchr(b'<', body)
         .map(|open| &body[open + 1..])
@@ -172,8 +176,8 @@ fn identifier(body: &[u8]) -> Option<String> {
     (!id.is_empty() && id.len() <= LONGEST_ID).then_some(id)
 }
 
-/// When a mail was written: its Date, else what the topmost Received says behind its last semicolon (RFC
-/// 5322 §3.6.7).
+/// When a mail was written: its Date, or the date of the topmost Received field, after its last semicolon
+/// (RFC 5322 §3.6.7).
 pub fn written(header: &Header) -> Option<Timestamp> {
     let written = header.named("date").next().and_then(|field| moment(header.body(field)));
     written.or_else(|| {

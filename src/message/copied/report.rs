@@ -1,74 +1,74 @@
-//! Journal reports: a text that says who sent what to whom, and the mail itself as message/rfc822.
+//! Journal reports: a text part that says who sent what to whom, and the original mail as message/rfc822.
 //!
-//! Exchange and Microsoft 365 mark them with `X-MS-Journal-Report`; others write the same form unmarked. A
-//! report on mail that is encrypted or protected has two mails in it, as it was and as the host could open
-//! it: both bear the same header. How the text is made up is public (the journal report's ABNF: lines of
-//! `Sender:`, `Subject:`, `Message-ID:`, and one a recipient).
+//! Exchange and Microsoft 365 mark them with `X-MS-Journal-Report`; others write the same form without the
+//! field. A report about encrypted or protected mail contains the mail twice, as it was sent and as the host
+//! decrypted it, with the same header. The form of the text is published: one line each for `Sender:`,
+//! `Subject:`, `Message-ID:`, and one for each recipient.
 
 use super::{HEADER, Unreadable, identifier, message_id};
 use crate::message::Header;
 use crate::message::walk::{Limits, Part, Visitor, WalkError, Walker};
 
-/// The field that marks a report.
+/// The header field that marks a journal report.
 const MARK: &str = "x-ms-journal-report";
-/// As much of a report's text is read: Sender, Subject and Message-ID stand in its first lines.
+/// Octets of the text part that are read. Sender, Subject and Message-ID are on its first lines.
 const TEXT: usize = 16 * 1024;
-/// Parts of a report: its text and two mails; a form of the text in HTML beside it.
+/// Maximum number of parts of a report: its text, two mails, and perhaps the text as HTML.
 const MOST_PARTS: usize = 50;
-/// Reports nest no deeper than the mail in them; what is below its header is not looked at.
+/// Maximum nesting depth that is followed; nothing below the header of the original mail is needed.
 const DEEPEST: usize = 8;
 
-/// A mail that may be a report, part by part.
+/// A mail that may be a journal report, read part by part.
 #[derive(Debug)]
 pub(super) struct Report {
     walker: Walker,
     parts: Parts,
-    /// The walk cannot go on.
+    /// The error that ended the walk, if one did.
     broken: Option<WalkError>,
 }
 
-/// What its parts came to.
+/// What the parts turned out to be.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// No report: a mail like any other.
+    /// Not a report but an ordinary mail.
     Plain,
-    /// The header of the mail in it.
+    /// A report; this is the header of the mail in it.
     Original(Header),
-    /// A report of which nothing can be made.
+    /// A report that cannot be used.
     Unreadable(Unreadable),
 }
 
-/// What was seen of the parts so far.
+/// What is known from the parts so far.
 #[derive(Debug, Default)]
 struct Parts {
-    /// It bears the mark.
+    /// The header has the marking field.
     marked: bool,
     text: Text,
-    /// The path of the text that is read.
+    /// The path of the text part that is being read.
     reading: Option<String>,
     gathered: Vec<u8>,
-    /// The Message-ID that the text gives.
+    /// The Message-ID that the text names.
     id: Option<String>,
-    /// Paths of mails in it, whose header comes next.
+    /// Path of an enclosed mail whose header comes next.
     mail: Option<String>,
-    /// Headers of the mails in it.
+    /// Headers of the enclosed mails.
     originals: Vec<Header>,
 }
 
-/// What is known of the text.
+/// What is known of the text part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Text {
-    /// It did not come yet.
+    /// It has not come yet.
     #[default]
     Awaited,
-    /// It reads like a report's.
+    /// It has the form of a report.
     Report,
-    /// It does not, or the first part is no text.
+    /// It has another form, or the first part is not text.
     Other,
 }
 
 impl Report {
-    /// Whether the header may be a report's.
+    /// `None` if the header cannot belong to a report.
     pub(super) fn begin(header: &Header) -> Option<Self> {
         let marked = header.named(MARK).next().is_some();
         let mut parts = Parts { marked, ..Parts::default() };
@@ -101,7 +101,7 @@ impl Report {
         }
     }
 
-    /// What it came to, once that is certain; `over` when no more comes.
+    /// The result, once it is certain; `over` says that no more octets follow.
     pub(super) fn outcome(&mut self, over: bool) -> Option<Outcome> {
         let parts = &mut self.parts;
         let over = over || self.broken.is_some();
@@ -109,7 +109,7 @@ impl Report {
             return Some(Outcome::Plain);
         }
         let named = parts.id.as_deref();
-        // A report that gives no Message-ID is about the one mail in it.
+        // A report without a Message-ID is about the one mail in it.
         let found = parts.originals.iter().position(|header| match (message_id(header), named) {
             (Some(own), Some(named)) => own == named,
             _ => true,
@@ -126,14 +126,14 @@ impl Report {
             (false, ..) => Outcome::Unreadable(Unreadable::OtherMail),
             (true, true, Some(_)) => Outcome::Unreadable(Unreadable::Parts),
             (true, true, None) => Outcome::Unreadable(Unreadable::NoOriginal),
-            // It reads like a report's first lines, and is none.
+            // It begins like a report but is not one.
             (true, false, _) => Outcome::Plain,
         })
     }
 }
 
 impl Parts {
-    /// The text is over, or as much of it as is read.
+    /// The text part has ended, or its limit is reached.
     fn read_text(&mut self) {
         self.reading = None;
         let text = String::from_utf8_lossy(&self.gathered).into_owned();
@@ -161,7 +161,7 @@ impl Visitor for Parts {
             self.originals.push(header.clone());
             return;
         }
-        // Parts of the mails within are nobody's business.
+        // Parts inside the enclosed mails are not needed.
         if part.path == "0" || part.path.contains('.') && !self.originals.is_empty() {
             return;
         }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::message::address::parse_list;
 
-/// Reads a copy given with LF line ends, in pieces of several sizes; all must agree.
+/// Reads a copy given with LF line ends, in pieces of several sizes. All results must be equal.
 fn read(text: &str) -> Result<Header, Unreadable> {
     let crlf = text.replace('\n', "\r\n").into_bytes();
     let mut all = [1, 7, 64, crlf.len().max(1)].map(|size| {
@@ -54,7 +54,7 @@ Nobody reads this: eve@elsewhere.example
 ";
 const LEARNED: &str = "plan-1@customer.example | carol@customer.example | hanako@example.co.jp dave@partner.example erin@third.example | 1762905600";
 
-/// A report around parts, as Exchange and Microsoft 365 frame it.
+/// A journal report around parts, as Exchange and Microsoft 365 write it.
 fn exchange(text: &str, parts: &[String]) -> String {
     let mut report = format!(
         "Received: from TYAPR01MB1234.apcprd01.prod.outlook.com by relay.example.co.jp; Wed, 12 Nov 2025 09:00:09 +0900
@@ -242,10 +242,10 @@ fn headers_of_all_kinds() {
         ),
         ("From: a@x.example\nTo: b@y.example\n\nMessage-ID: <1@x>\n", " | a@x.example | b@y.example | -"),
         ("", "it is empty"),
-        ("\nbody\n", "its header is no mail header"),
-        ("From: a@x.example\nno field\n\nx\n", "its header is no mail header"),
-        ("%PDF-1.7 rubbish\n\n", "its header is no mail header"),
-        ("From: a\0@x.example\n\n", "its header is no mail header"),
+        ("\nbody\n", "its header is not a mail header"),
+        ("From: a@x.example\nno field\n\nx\n", "its header is not a mail header"),
+        ("%PDF-1.7 rubbish\n\n", "its header is not a mail header"),
+        ("From: a\0@x.example\n\n", "its header is not a mail header"),
     ];
     for (text, expected) in table {
         assert_eq!(said(text), expected, "{text:?}");
@@ -302,7 +302,8 @@ fn said_once(text: &str) -> Result<Header, Unreadable> {
 }
 
 proptest::proptest! {
-    /// However a copy is cut or damaged, nobody is learned who stands in no header's From, To or Cc.
+    /// However a copy is cut or damaged, nobody is learned who is not in the From, To or Cc of some header in
+    /// it.
     #[test]
     fn damage_teaches_nobody_new(cut in 0usize..2_600, at in 0usize..2_600, byte: u8, size in 1usize..300) {
         let mut octets = exchange(TEXT, &[enclosed(ORIGINAL)]).replace('\n', "\r\n").into_bytes();

@@ -1,15 +1,15 @@
-//! Calendars (RFC 5545): who is named in them.
+//! Calendars (RFC 5545): the people named in them.
 
 use crate::message::Address;
 use crate::message::inspect::Calendar;
 use std::collections::HashSet;
 
-/// Most octets of one calendar that are read.
+/// Maximum number of octets read of one calendar.
 pub(super) const LONGEST: usize = 1_024 * 1_024;
-/// Most addresses kept.
+/// Maximum number of addresses kept.
 const MOST: usize = 10_000;
 
-/// Reads method and addresses of an unfolded or folded calendar.
+/// Reads the method and the addresses of a calendar, folded or not.
 pub(super) fn read(text: &str) -> Calendar {
     let text = text.replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "");
     let mut calendar = Calendar::default();
@@ -34,7 +34,7 @@ pub(super) fn read(text: &str) -> Calendar {
     calendar
 }
 
-/// Every address of a line: `mailto:` values, EMAIL, SENT-BY, MEMBER and DIR parameters, bare ones.
+/// Every address on a line: `mailto:` values, the parameters EMAIL, SENT-BY, MEMBER and DIR, and bare ones.
 fn addresses(line: &str) -> Vec<Address> {
     let mut scan = super::written::WrittenScan::default();
     let plain = crate::message::walk::params::percent_decode(line.as_bytes());

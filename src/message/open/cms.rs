@@ -1,16 +1,16 @@
-//! CMS (RFC 5652) as S/MIME sends it: a signed message is opened, an encrypted one shows how many it
-//! is for. A small reader of BER: indefinite lengths and octet strings in pieces, all bounded.
+//! CMS (RFC 5652) as S/MIME uses it: signed messages are opened, and for encrypted ones the recipients are
+//! counted. A small bounded BER reader; it accepts indefinite lengths and segmented octet strings.
 
 use super::Context;
 use super::leaf::{Info, Leaf};
 use super::packed::{is_spent, spent};
 use super::parts::Inner;
-use super::spool::{Kept, copy, length, read_at};
+use super::spool::{SpoolReader, copy, length, read_at};
 use crate::message::inspect::Encrypted;
 use memchr::memmem;
 use std::io;
 
-/// The object identifiers' beginning: 1.2.840.113549.1.7, and what kind follows.
+/// The start of the object identifiers, 1.2.840.113549.1.7; the kind follows.
 const PKCS7: [u8; 10] = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07];
 const AUTH_ENVELOPED: [u8; 11] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x01, 0x17];
 const SEQUENCE: u8 = 0x30;
@@ -31,14 +31,14 @@ pub(super) fn is_cms(head: &[u8]) -> bool {
     head.first() == Some(&SEQUENCE) && head.get(length..).is_some_and(is_pkcs7)
 }
 
-/// Whether an element is the identifier of one of the structures; its length may be written long.
+/// Whether an element is the identifier of one of the structures; its length may be in long form.
 fn is_pkcs7(element: &[u8]) -> bool {
     element.first() == PKCS7.first()
         && memmem::find(&element[..element.len().min(16)], &PKCS7[2..]).is_some_and(|at| at <= 4)
 }
 
-/// Opens it.
-pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
+/// Opens a CMS structure.
+pub(super) fn open(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) {
     let result = length(file).and_then(|end| Ber { file, at: 0, end, steps: 0 }.content_info(info, cx));
     if let Err(error) = result {
         cx.opaque(&info.path, info.label(), "an S/MIME part that cannot be read");
@@ -50,13 +50,13 @@ pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
 }
 
 struct Ber<'a> {
-    file: &'a mut Kept,
+    file: &'a mut SpoolReader,
     at: u64,
     end: u64,
     steps: usize,
 }
 
-/// An element's tag and content length (`None` is indefinite); the content begins at `Ber::at`.
+/// Tag and content length of an element (`None`: indefinite). The content begins at `Ber::at`.
 type Element = (u8, Option<u64>);
 
 impl Ber<'_> {
@@ -84,7 +84,7 @@ impl Ber<'_> {
         }
     }
 
-    /// `SignedData` (RFC 5652 §5.1): down to the content.
+    /// `SignedData` (RFC 5652 §5.1), down to the content.
     fn signed(&mut self, info: &Info, cx: &mut Context<'_>) -> io::Result<()> {
         self.enter(SEQUENCE)?;
         self.skip_one()?; // version
@@ -106,7 +106,7 @@ impl Ber<'_> {
         result
     }
 
-    /// `EnvelopedData` (RFC 5652 §6.1): how many recipients.
+    /// `EnvelopedData` (RFC 5652 §6.1): the number of recipients.
     fn recipient_infos(&mut self) -> io::Result<usize> {
         self.enter(SEQUENCE)?;
         self.skip_one()?; // version
@@ -126,11 +126,11 @@ impl Ber<'_> {
         Ok(count)
     }
 
-    /// Octets of a primitive or constructed string, in order.
+    /// The octets of a primitive or constructed string, in order.
     fn octets(&mut self, depth: usize, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let (tag, length) = self.next()?;
         if depth > DEPTH || tag & !0x20 != OCTETS {
-            return Err(bad("its content is no octet string"));
+            return Err(bad("its content is not an octet string"));
         }
         if tag == OCTETS {
             let length = length.ok_or_else(|| bad("a length is missing"))?;
@@ -145,7 +145,7 @@ impl Ber<'_> {
         Ok(())
     }
 
-    /// Whether a constructed element ends here; the end marker is read over.
+    /// Whether a constructed element ends here; skips its end marker.
     fn over(&mut self, end: Option<u64>) -> io::Result<bool> {
         if let Some(end) = end {
             return Ok(self.at >= end);
@@ -221,10 +221,10 @@ impl Ber<'_> {
     }
 }
 
-/// Octets gathered before it is decided what was signed.
+/// Octets gathered before the type of the signed content is decided.
 const HEAD: usize = 1_024;
 
-/// What was signed: a MIME entity (RFC 8551 §3.1), or a file as signing programs for documents take it
+/// The signed content: a MIME entity (RFC 8551 §3.1), or a file, as programs for signing documents write it
 /// (`order.xml.p7m`).
 struct Content<'a> {
     info: &'a Info,
@@ -288,7 +288,7 @@ impl<'a> Content<'a> {
     }
 }
 
-/// Whether the first line is a header field, or there is none (an entity may begin with an empty line).
+/// Whether the content begins with a header field or an empty line (an entity may have no header).
 fn begins_with_field(head: &[u8]) -> bool {
     let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let name = line.iter().take_while(|byte| byte.is_ascii_graphic() && **byte != b':').count();

@@ -1,38 +1,38 @@
-//! Which formats are opened, which are searched as octets alone, and which of those are named in the
-//! facts. One table: what a leaf is found to be is decided by it, and the manual prints it.
+//! The table of formats: which are opened, which are only searched as octets, and which of those the facts
+//! name. The type of a leaf is decided by this table, and the manual prints it.
 
 use Treatment::{Named, Opened, Searched};
 
-/// What is done with a leaf of some format. Its octets are searched in every case, as 8-bit text and
-/// as UTF-16.
+/// What is done with a leaf of some format. Its octets are searched in every case, as 8-bit text and as
+/// UTF-16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Treatment {
     /// Its text or its members are read.
     Opened,
-    /// Its octets are searched. It is no text, so it is not named: a logo in a signature is no secret.
+    /// Only its octets are searched, and it is not named: it is not text, such as the logo of a signature.
     Searched,
-    /// Its octets are searched, and the part is named, for it can hold text that was not read.
+    /// Only its octets are searched, and it is named because it can contain text that was not read.
     Named,
 }
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Format {
-    /// What people call it.
+    /// The usual name of the format.
     pub name: &'static str,
-    /// The usual endings of its file names.
+    /// The usual file name extensions.
     pub endings: &'static [&'static str],
     /// What is done with it.
     pub treatment: Treatment,
-    /// What that means for it.
+    /// What that means for this format.
     pub note: &'static str,
-    /// Which reader opens it.
+    /// The reader that opens it.
     pub(super) reader: Option<Reader>,
-    /// How its octets begin: where, and with what.
+    /// Its signatures: the offset and the octets there.
     starts: &'static [(usize, &'static [u8])],
 }
 
-/// Readers of formats that are opened at their end.
+/// Readers of formats that are opened once they are complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     Zip,
@@ -71,7 +71,7 @@ const ARCHIVE: &str = "an archive of a kind that is not opened";
 const PICTURE: &str = "a picture; text in its properties (EXIF, XMP) is found, what it shows is not";
 const MEDIA: &str = "sound, video, fonts";
 
-/// All formats, in the order in which they are asked.
+/// All formats, in the order in which they are tried.
 pub const FORMATS: &[Format] = &[
     opened(
         "text, CSV, JSON, source",
@@ -206,10 +206,10 @@ pub const FORMATS: &[Format] = &[
     closed("anything else", &[], Named, &[], UNKNOWN),
 ];
 
-/// What is said of a leaf of no format that is known.
+/// The note for a leaf of an unknown format.
 pub(super) const UNKNOWN: &str = "a format that is not opened; searched as octets only";
 
-/// The format that these first octets show.
+/// The format with this signature.
 pub(super) fn of(head: &[u8]) -> Option<&'static Format> {
     let begins = |(at, start): &(usize, &[u8])| head.get(*at..).is_some_and(|rest| rest.starts_with(start));
     FORMATS.iter().find(|format| format.starts.iter().any(begins))

@@ -1,9 +1,9 @@
-//! What a leaf is, by its first bytes before its declared type: then text is handed on as it comes,
-//! and containers are spooled and opened at their end.
+//! The type of a leaf is taken from its first bytes before its declared type. Text is passed on as it
+//! arrives; containers are spooled and opened when they are complete.
 
 use super::formats::{self, Reader, Treatment};
 use super::parts::Inner;
-use super::spool::{Kept, Spool};
+use super::spool::{Spool, SpoolReader};
 use super::text::TextLeaf;
 use super::{Context, DEPTH, Kind, SPENT, cms, packed, pdf, rtf, seven, tar, tnef, zip};
 use crate::message::charset::Charset;
@@ -12,7 +12,8 @@ use crate::message::walk::{Encoding, Part};
 use memchr::memmem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Bytes gathered before it is decided what a leaf is, and where a page may say its own character set.
+/// Bytes gathered before the type of a leaf is decided, and in which an HTML page may declare its character
+/// set.
 const HEAD: usize = 1_024;
 
 /// What is known of a leaf before its content.
@@ -24,9 +25,9 @@ pub(super) struct Info {
     pub(super) name: String,
     pub(super) content_type: String,
     pub(super) charset: Option<String>,
-    /// How its bytes were written.
+    /// How its bytes were encoded.
     pub(super) form: &'static str,
-    /// How many containers it stands in.
+    /// Number of containers around it.
     pub(super) depth: usize,
 }
 
@@ -90,7 +91,7 @@ impl Info {
         named || self.ends_with(&[".html", ".htm", ".xhtml", ".xml", ".svg", ".rels"])
     }
 
-    /// A document made of XML in an archive: Word and its like.
+    /// XML inside an archive: a Word document or the like.
     pub(super) fn is_document(&self) -> bool {
         self.depth > 0 && self.ends_with(&[".xml"])
     }
@@ -103,7 +104,7 @@ impl Info {
     }
 }
 
-/// A leaf on its way.
+/// A leaf that is being read.
 #[derive(Debug)]
 pub(super) struct Leaf {
     info: Info,
@@ -116,20 +117,20 @@ enum Body {
     Undecided,
     Text(Box<TextLeaf>),
     Message(Box<Inner>),
-    /// Searched as bytes; perhaps kept to be opened.
+    /// Searched as octets; perhaps spooled to be opened.
     Stored {
         stream: usize,
         kept: Option<(Reader, Spool)>,
     },
 }
 
-/// What the first bytes show.
+/// The type that the first bytes indicate.
 enum Sort {
     Open(Reader),
     Text(Kind),
     Calendar,
     Message,
-    /// Neither text nor opened: searched as octets, and named where it may hold text.
+    /// Neither text nor opened: searched as octets, and named if it can contain text.
     Octets(Option<&'static str>),
 }
 
@@ -138,13 +139,13 @@ impl Leaf {
         Self { info, head: Vec::new(), body: Body::Undecided }
     }
 
-    /// A leaf that is text whatever it looks like.
+    /// A leaf that is read as text whatever its first bytes are.
     pub(super) fn text(info: Info, cx: &mut Context<'_>) -> Self {
         let text = TextLeaf::new(info.clone(), Kind::Text, false, b"", cx);
         Self { info, head: Vec::new(), body: Body::Text(Box::new(text)) }
     }
 
-    /// Whether it may be a container, as far as it has come: its end then takes a while.
+    /// Whether it may be a container, so that finishing it takes a while.
     pub(super) fn is_heavy(&self) -> bool {
         match &self.body {
             Body::Undecided => matches!(sort(&self.info, &self.head), Sort::Open(_) | Sort::Message),
@@ -211,7 +212,7 @@ impl Leaf {
             }
             Sort::Message => Body::Message(Box::new(Inner::new(&info.place, info.depth + 1, false, cx))),
             Sort::Open(reader) => {
-                // RTF is text, too: as such it is searched with escapes undone.
+                // RTF is text too, and is also searched as such, with its escapes undone.
                 let kind = if reader == Reader::Rtf { Kind::Text } else { Kind::Bytes };
                 Body::Stored {
                     stream: cx.listener.open(&info.place, info.form, kind),
@@ -229,7 +230,7 @@ impl Leaf {
         self.content(&head, cx);
     }
 
-    /// The leaf is over: containers are opened now.
+    /// The leaf has ended: containers are opened now.
     pub(super) fn finish(mut self, cx: &mut Context<'_>) {
         if matches!(self.body, Body::Undecided) {
             if self.head.is_empty() {
@@ -253,7 +254,7 @@ impl Leaf {
     }
 }
 
-/// A container that is whole, and not opened yet.
+/// A complete container that is not opened yet.
 #[derive(Debug)]
 pub(super) struct Pending {
     info: Info,
@@ -262,8 +263,8 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Waits until the whole message is there: it is opened where that keeps nobody waiting. All that
-    /// wait share a bound on memory.
+    /// Defers opening until the whole message is there, when it delays nobody. All deferred containers share
+    /// a limit on memory.
     fn wait(mut self, cx: &mut Context<'_>) {
         if !cx.budget.wait_in_memory(self.spool.length()) {
             self.spool.move_to_disk();
@@ -276,7 +277,7 @@ impl Pending {
     }
 }
 
-/// Opens a container. A fault in a reader costs what is in the container, and nothing else.
+/// Opens a container. If its reader panics, only the contents of this container are lost.
 fn open(info: &Info, reader: Reader, spool: Spool, cx: &mut Context<'_>) {
     let mut file = match spool.into_reader() {
         Ok(file) => file,
@@ -298,7 +299,7 @@ fn open(info: &Info, reader: Reader, spool: Spool, cx: &mut Context<'_>) {
     }
 }
 
-fn read(info: &Info, reader: Reader, file: &mut Kept, cx: &mut Context<'_>) {
+fn read(info: &Info, reader: Reader, file: &mut SpoolReader, cx: &mut Context<'_>) {
     match reader {
         Reader::Zip => zip::open(info, file, cx),
         Reader::Gzip | Reader::Xz | Reader::Lzma => packed::open(info, reader, file, cx),
@@ -314,7 +315,7 @@ fn read(info: &Info, reader: Reader, file: &mut Kept, cx: &mut Context<'_>) {
     }
 }
 
-/// Several in one message: the worst counts.
+/// Several in one message: the worst result counts.
 fn note_tnef(state: Tnef, cx: &mut Context<'_>) {
     let joined = match (cx.facts.tnef.take(), state) {
         (None | Some(Tnef::Clean), state) => state,
@@ -369,21 +370,21 @@ fn sort(info: &Info, head: &[u8]) -> Sort {
             memmem::find(&start, b"<html").is_some() || memmem::find(&start, b"<!doctype html").is_some();
         return Sort::Text(if html { Kind::Html } else { Kind::Text });
     }
-    // A Word file names its printer in a format of its own.
+    // Word files contain printer settings in a format of their own.
     let printer = info.depth > 0 && info.name.contains("printerSettings");
     let media =
         ["image/", "audio/", "video/", "font/"].iter().any(|main| info.content_type.starts_with(main));
     Sort::Octets((!printer && !media).then_some(formats::UNKNOWN))
 }
 
-/// `BM` and `ID3` begin words too, as do the marks of other formats: only what has octets that text
-/// has not is taken for a binary format. RTF and PDF begin as nothing else does.
+/// Text can begin with `BM`, `ID3` and other signatures too, so a leaf is binary only if it has octets that
+/// text does not have. RTF and PDF have signatures that text does not begin with.
 fn is_binary(head: &[u8]) -> bool {
     let text = [&b"%PDF"[..], b"{\\rtf", b"BEGIN:VCALENDAR"];
     !looks_like_text(head) || text.iter().any(|start| head.trim_ascii_start().starts_with(start))
 }
 
-/// No control characters but those of text; ISO-2022-JP has ESC.
+/// No control characters except those of text; ISO-2022-JP uses ESC.
 fn looks_like_text(head: &[u8]) -> bool {
     head.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\r' | b'\n' | 0x0c | 0x1b | 0x0e | 0x0f))
 }

@@ -1,12 +1,12 @@
-//! Compressed RTF (MS-OXRTFCP): how Outlook keeps a formatted body in winmail.dat.
+//! Compressed RTF (MS-OXRTFCP): the form in which Outlook stores formatted bodies in winmail.dat.
 
-/// What every dictionary begins with (MS-OXRTFCP 2.1.2.1).
+/// The initial dictionary (MS-OXRTFCP 2.1.2.1).
 const START: &[u8] = b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \
 \\fdecor MS Sans SerifSymbolArialTimes New RomanCourier{\\colortbl\\red0\\green0\\blue0\r\n\\par \\pard\\plain\\f0\\fs20\
 \\b\\i\\u\\tab\\tx";
 const DICTIONARY: usize = 4_096;
 
-/// Unpacks; at most `most` octets. `None` when it is no compressed RTF.
+/// Decompresses to at most `most` octets. `None` if it is not compressed RTF.
 pub(super) fn unpack(bytes: &[u8], most: usize) -> Option<Vec<u8>> {
     let kind = bytes.get(8..12)?;
     let packed = bytes.get(16..)?;

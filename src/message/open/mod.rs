@@ -1,12 +1,12 @@
-//! Opens what the MIME walk finds, as far as it can be opened, and hands on the text: character sets,
-//! archives, winmail.dat, signed containers, embedded messages. Notes the facts a policy asks about.
+//! Opens what the MIME walk finds, as far as possible, and passes on the text: character sets, archives,
+//! winmail.dat, signed containers, enclosed messages. Collects the facts that a policy can ask for.
 //!
-//! * [`budget`] what all of it may cost
-//! * [`parts`] what each part is, by its header
-//! * [`leaf`] what a leaf is, by its first bytes; [`formats`] the table of what is done with it
-//! * [`text`] character sets, and the [`readings`] beside the declared one; [`written`] addresses in text;
-//!   [`calendar`]; [`pgp`]
-//! * [`sheet`] the first rows of a workbook, to be looked at
+//! * [`budget`] limits the total cost
+//! * [`parts`] the type of each part, by its header
+//! * [`leaf`] the type of a leaf, by its first bytes; [`formats`] the table of formats
+//! * [`text`] decodes text, and [`readings`] decodes it in other plausible ways; [`written`] finds addresses
+//!   in text; [`calendar`]; [`pgp`]
+//! * [`sheet`] extracts the first rows of a workbook for a preview
 //! * [`zip`], [`packed`] files, [`tar`], [`seven`], [`tnef`], [`cms`], [`rtf`], [`pdf`]: read from a
 //!   [`spool`]
 
@@ -41,33 +41,33 @@ use budget::{Budget, DEPTH};
 use leaf::Pending;
 use parts::Nest;
 
-/// What the bytes of a place are.
+/// What kind of octets a stream has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Anything; UTF-16 may stand in it.
+    /// Anything; they may contain UTF-16.
     Bytes,
-    /// Text in UTF-8, or in bytes that hold ASCII as such.
+    /// Text in UTF-8, or in another superset of ASCII.
     Text,
     /// HTML in the same.
     Html,
 }
 
-/// Who is handed the text of every place that can be opened.
+/// Receives the text of everything that can be opened.
 pub trait Listener {
-    /// A place begins, `part 1.2 (text/html)`; `form` says how its bytes were written. Returns the
-    /// number its content comes under. Several may be open at a time.
+    /// A stream begins, for example of `part 1.2 (text/html)`. `form` says how its bytes were encoded.
+    /// Returns the number under which its content follows. Several streams may be open at a time.
     fn open(&mut self, place: &str, form: &'static str, kind: Kind) -> usize;
-    /// The next bytes of a place.
+    /// The next bytes of a stream.
     fn content(&mut self, stream: usize, bytes: &[u8]);
-    /// The place is over.
+    /// A stream has ended.
     fn close(&mut self, stream: usize);
-    /// A header block inside the body; file names and other short texts come as one too.
+    /// A header block inside the body. File names and other short texts are passed on in this way too.
     fn header(&mut self, place: &str, block: &[u8]);
     /// Bytes that belong to no part.
     fn stray(&mut self, bytes: &[u8]);
 }
 
-/// Most entries kept of each list of facts.
+/// Maximum number of entries kept of each list of facts.
 const FACTS: usize = 1_000;
 
 /// What every step of the inspection needs.
@@ -75,12 +75,12 @@ struct Context<'a> {
     facts: &'a mut BodyFacts,
     listener: &'a mut dyn Listener,
     budget: &'a mut Budget,
-    /// Containers whose turn comes when the whole message is there.
+    /// Containers that are opened once the whole message is there.
     pending: &'a mut Vec<Pending>,
 }
 
 impl Context<'_> {
-    /// Something readers may see differently, or that could not be read.
+    /// Notes something that readers may interpret differently, or that could not be read.
     fn problem(&mut self, place: &str, why: &str) {
         let text = format!("{place}: {why}");
         if self.facts.problems.len() < FACTS
@@ -91,7 +91,7 @@ impl Context<'_> {
         }
     }
 
-    /// A part that cannot be looked into.
+    /// Notes a part that cannot be opened.
     fn opaque(&mut self, path: &str, name: &str, why: &str) {
         let opaque = Opaque { path: path.to_owned(), name: name.to_owned(), why: why.to_owned() };
         if self.facts.opaque.len() < FACTS
@@ -102,27 +102,27 @@ impl Context<'_> {
         }
     }
 
-    /// A part that stays closed because it, or the message, asks for too much: named, and a reason to
-    /// hold the message.
+    /// Notes a part that stays closed because it, or the message, exceeds the budget: it is named, and the
+    /// message is held.
     fn too_much(&mut self, info: &leaf::Info, why: &str) {
         self.opaque(&info.path, info.label(), why);
         self.over_budget(&info.place, why);
     }
 
-    /// A part that stays closed because it stands in more containers than are opened in one another.
+    /// Notes a part that stays closed because it is nested in too many containers.
     fn too_deep(&mut self, info: &leaf::Info, label: &str) {
         self.opaque(&info.path, label, TOO_DEEP);
         self.note_over_budget(&info.place, TOO_DEEP);
     }
 
-    /// A place that is not looked at to its end, for that costs too much.
+    /// Notes a place that is not read to its end because it exceeds the budget.
     fn over_budget(&mut self, place: &str, why: &str) {
         self.problem(place, why);
         self.note_over_budget(place, why);
     }
 
-    /// Notes it among the facts, where that alone holds the message whatever the rules say. The first
-    /// always finds room.
+    /// Records it among the facts that hold the message whatever the rules say. There is always room for the
+    /// first one.
     fn note_over_budget(&mut self, place: &str, why: &str) {
         let text = format!("{place}: {why}");
         let known = &self.facts.over_budget;
@@ -132,7 +132,7 @@ impl Context<'_> {
         }
     }
 
-    /// A header block inside the body, or a name; not searched when there is no budget for it.
+    /// Passes on a header block inside the body, or a name. It is not searched if the budget is spent.
     fn header(&mut self, place: &str, block: &[u8]) {
         if self.budget.charge_header(block.len()) {
             self.listener.header(place, block);
@@ -141,7 +141,7 @@ impl Context<'_> {
         }
     }
 
-    /// Recipients that stand where a split cannot change them.
+    /// Notes recipients in places that a split cannot change.
     fn inner_recipients(&mut self, header: &Header) {
         for address in parts::recipients(header) {
             if self.facts.inner_recipients.len() >= FACTS {
@@ -154,12 +154,12 @@ impl Context<'_> {
     }
 }
 
-/// Why work stopped.
+/// The reason when the budget of work is spent.
 const SPENT: &str = "more is packed in this message than is looked at";
-/// Why a container stays closed.
+/// The reason when a container is nested too deep.
 const TOO_DEEP: &str = "containers nested too deep";
 
-/// The inspection of one body: a visitor of the walk.
+/// The inspection of one body, as a visitor of the walk.
 pub struct Inspector<L: Listener> {
     facts: BodyFacts,
     listener: L,
@@ -169,7 +169,7 @@ pub struct Inspector<L: Listener> {
 }
 
 impl<L: Listener> Inspector<L> {
-    /// An inspection that hands on text to this listener.
+    /// An inspection that passes text to this listener.
     pub fn new(listener: L) -> Self {
         Self {
             facts: BodyFacts::default(),
@@ -185,19 +185,20 @@ impl<L: Listener> Inspector<L> {
         &mut self.listener
     }
 
-    /// Whether the end of the walk and [`Self::finish`] have containers to open, which may take a while. A
-    /// part that nothing has ended yet counts: the message's only one, or one without its last delimiter.
+    /// Whether the end of the walk and [`Self::finish`] still have containers to open, which may take a
+    /// while. A part that has not ended counts too: the only part of a message, or one without its closing
+    /// delimiter.
     pub fn has_pending(&self) -> bool {
         !self.pending.is_empty() || self.nest.is_heavy()
     }
 
-    /// Opens the containers that came by. The facts, and the listener back.
+    /// Opens the deferred containers. Returns the facts and the listener.
     pub fn finish(mut self) -> (BodyFacts, L) {
         for container in std::mem::take(&mut self.pending) {
             let (_, mut cx) = self.split();
             container.open(&mut cx);
         }
-        // A reader may have left out the last of a text, or facts may have been dropped, and nobody said so.
+        // A reader may have left out the rest of a text, or facts may have been dropped, without a note.
         if self.budget.exceeded() && self.facts.over_budget.is_empty() {
             self.facts.over_budget.push(format!("the message: {SPENT}"));
         }
@@ -218,7 +219,7 @@ impl<L: Listener> Inspector<L> {
 impl<L: Listener> Visitor for Inspector<L> {
     fn begin(&mut self, part: &Part, header: &Header) {
         let (nest, mut cx) = self.split();
-        // The walk itself refuses a message with too many parts of its own.
+        // The walk itself rejects a message with too many parts of its own.
         cx.budget.begin_part();
         nest.begin(part, header, &mut cx);
     }

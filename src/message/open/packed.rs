@@ -1,41 +1,41 @@
-//! Packed files: gzip, xz and LZMA hold one file each. What is unpacked goes to a leaf of its own,
-//! within the message's budget.
+//! Compressed files: gzip, xz and LZMA contain one file each. The decompressed file becomes a leaf of its
+//! own, within the budget of the message.
 
 use super::budget::{MEMBER, STEP};
 use super::formats::Reader;
 use super::leaf::{Info, Leaf};
-use super::spool::{Kept, length, read_at};
+use super::spool::{SpoolReader, length, read_at};
 use super::{Context, DEPTH, SPENT};
 use flate2::bufread::GzDecoder;
 use lzma_rust2::{Lzma2Reader, LzmaReader};
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
-/// A file may grow this many times once it is larger than `GROWTH_FROM`.
+/// Highest ratio of unpacked to packed size, checked once a file is larger than `GROWTH_FROM` octets.
 const GROWTH: u64 = 200;
 const GROWTH_FROM: u64 = 4 * 1_024 * 1_024;
-/// Most memory for a dictionary, in octets.
+/// Maximum memory for a dictionary, in octets.
 pub(super) const DICTIONARY: u32 = 32 * 1_024 * 1_024;
-/// Octets unpacked at a time.
+/// Octets decompressed at a time.
 const PIECE: usize = 16 * 1_024;
 
-/// Units of work an unpacked octet costs.
+/// Units of work per unpacked octet.
 pub(super) mod cost {
     /// Stored, or deflated.
     pub(in super::super) const DEFLATE: u64 = 4;
-    /// LZMA and its like.
+    /// LZMA and similar methods.
     pub(in super::super) const LZMA: u64 = 15;
 }
 
 /// Why unpacking stopped.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// It is damaged.
+    /// The data is damaged.
     Broken(io::Error),
-    /// It asks for more than it is given.
+    /// It exceeds a limit.
     TooMuch(&'static str),
 }
 
-/// Opens an archive by its members; names it where that does not go to its end.
+/// Opens an archive by its members; names it if that fails.
 pub(super) fn archive(
     info: &Info,
     cx: &mut Context<'_>,
@@ -63,17 +63,17 @@ pub(super) fn damaged(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// An error of a reader that took more than it is given.
+/// The error of a reader that exceeded a limit.
 pub(super) fn spent(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::QuotaExceeded, why)
 }
 
-/// Whether it is one of [`spent`].
+/// Whether an error was made by [`spent`].
 pub(super) fn is_spent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::QuotaExceeded
 }
 
-/// A file on its way out of a container.
+/// Passes a file from a container to a leaf of its own.
 pub(super) struct Pump {
     info: Info,
     leaf: Leaf,
@@ -82,12 +82,12 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    /// A file that takes `packed` octets in its container.
+    /// A file that occupies `packed` octets in its container.
     pub(super) fn new(info: Info, packed: u64) -> Self {
         Self { leaf: Leaf::new(info.clone()), info, total: 0, packed }
     }
 
-    /// Hands on all that comes, within bounds; `each` is what an octet costs.
+    /// Passes on everything that `from` gives, within the limits; `each` is the cost of an octet.
     pub(super) fn take(&mut self, mut from: impl Read, each: u64, cx: &mut Context<'_>) -> Result<(), Stop> {
         let mut piece = vec![0; PIECE];
         loop {
@@ -113,7 +113,8 @@ impl Pump {
         }
     }
 
-    /// The file is over. What could not be unpacked is named; what was too much holds the message.
+    /// The file has ended. If it could not be unpacked, it is named; if it exceeded a limit, the message is
+    /// held.
     pub(super) fn finish(self, result: Result<(), Stop>, cx: &mut Context<'_>) {
         let Self { info, leaf, .. } = self;
         leaf.finish(cx);
@@ -127,8 +128,8 @@ impl Pump {
     }
 }
 
-/// Opens a packed file.
-pub(super) fn open(info: &Info, reader: Reader, file: &mut Kept, cx: &mut Context<'_>) {
+/// Opens a compressed file.
+pub(super) fn open(info: &Info, reader: Reader, file: &mut SpoolReader, cx: &mut Context<'_>) {
     if info.depth >= DEPTH {
         return cx.too_deep(info, info.label());
     }
@@ -145,7 +146,7 @@ pub(super) fn open(info: &Info, reader: Reader, file: &mut Kept, cx: &mut Contex
     pump.finish(result, cx);
 }
 
-/// What the file in it is called.
+/// The name of the file inside.
 fn inner_name(name: &str) -> String {
     let ending = name.rfind('.').map_or("", |at| name.get(at..).unwrap_or_default());
     let stem = &name[..name.len() - ending.len()];
@@ -157,8 +158,8 @@ fn inner_name(name: &str) -> String {
     if inner.is_empty() { "content".to_owned() } else { inner }
 }
 
-/// Several members may follow one another (RFC 1952 §2.2).
-fn gzip(file: &mut Kept, pump: &mut Pump, cx: &mut Context<'_>) -> Result<(), Stop> {
+/// Several gzip members may follow each other (RFC 1952 §2.2).
+fn gzip(file: &mut SpoolReader, pump: &mut Pump, cx: &mut Context<'_>) -> Result<(), Stop> {
     loop {
         charge(MEMBER, cx)?;
         pump.take(GzDecoder::new(&mut *file), cost::DEFLATE, cx)?;
@@ -168,14 +169,14 @@ fn gzip(file: &mut Kept, pump: &mut Pump, cx: &mut Context<'_>) -> Result<(), St
     }
 }
 
-fn lzma(file: &mut Kept, pump: &mut Pump, cx: &mut Context<'_>) -> Result<(), Stop> {
+fn lzma(file: &mut SpoolReader, pump: &mut Pump, cx: &mut Context<'_>) -> Result<(), Stop> {
     let head = read_at(file, 0, 5)?;
     dictionary(u32::from_le_bytes([head[1], head[2], head[3], head[4]]), cx)?;
     file.seek(SeekFrom::Start(0))?;
     pump.take(LzmaReader::new_mem_limit(&mut *file, u32::MAX, None)?, cost::LZMA, cx)
 }
 
-/// Takes the work of setting up a dictionary of so many octets, if that is not too large.
+/// Charges for setting up a dictionary of this many octets, unless it is too large.
 pub(super) fn dictionary(size: u32, cx: &mut Context<'_>) -> Result<(), Stop> {
     if size > DICTIONARY {
         return Err(damaged("it needs more memory than it is given").into());
@@ -187,9 +188,9 @@ pub(super) fn charge(units: u64, cx: &mut Context<'_>) -> Result<(), Stop> {
     if cx.budget.charge(units) { Ok(()) } else { Err(Stop::TooMuch(SPENT)) }
 }
 
-/// The container of xz: streams of blocks, each with a dictionary of its own. Read by hand, so that
-/// each block is counted before memory is taken for it; checksums are not looked at.
-fn xz(file: &mut Kept, pump: &mut Pump, cx: &mut Context<'_>) -> Result<(), Stop> {
+/// The xz container: streams of blocks, each with a dictionary of its own. We parse it ourselves so that each
+/// block is charged before memory is allocated for it. Checksums are not verified.
+fn xz(file: &mut SpoolReader, pump: &mut Pump, cx: &mut Context<'_>) -> Result<(), Stop> {
     let mut at = 0;
     let end = length(file)?;
     while at + 12 <= end {
@@ -200,7 +201,7 @@ fn xz(file: &mut Kept, pump: &mut Pump, cx: &mut Context<'_>) -> Result<(), Stop
             continue;
         }
         if !head.starts_with(b"\xfd7zXZ\0") {
-            return Err(damaged("it is no xz stream").into());
+            return Err(damaged("it is not an xz stream").into());
         }
         let check = match head[7] & 15 {
             0 => 0,
@@ -211,9 +212,9 @@ fn xz(file: &mut Kept, pump: &mut Pump, cx: &mut Context<'_>) -> Result<(), Stop
     Ok(())
 }
 
-/// The blocks of one stream; gives back where the stream ends.
+/// The blocks of one stream; returns the offset at which the stream ends.
 fn blocks(
-    file: &mut Kept,
+    file: &mut SpoolReader,
     mut at: u64,
     check: u64,
     pump: &mut Pump,
@@ -245,8 +246,8 @@ fn blocks(
     }
 }
 
-/// The index behind the blocks, and the footer: where they end.
-fn index(file: &mut Kept, at: u64) -> io::Result<u64> {
+/// The index after the blocks, and the footer; returns the offset at which they end.
+fn index(file: &mut SpoolReader, at: u64) -> io::Result<u64> {
     file.seek(SeekFrom::Start(at + 1))?;
     let mut used = 1;
     let records = stream_number(file, &mut used)?;
@@ -256,7 +257,7 @@ fn index(file: &mut Kept, at: u64) -> io::Result<u64> {
     Ok(at + used.next_multiple_of(4) + 4 + 12)
 }
 
-fn stream_number(file: &mut Kept, used: &mut u64) -> io::Result<u64> {
+fn stream_number(file: &mut SpoolReader, used: &mut u64) -> io::Result<u64> {
     let mut value = 0;
     for shift in (0..63).step_by(7) {
         let mut byte = [0];

@@ -1,4 +1,4 @@
-//! What each part is, by its header: attachments, signatures, protected and embedded headers.
+//! The type of each part, by its header: attachments, signatures, protected and enclosed headers.
 
 use super::leaf::{Info, Leaf};
 use super::{Context, FACTS, Kind, SPENT};
@@ -10,20 +10,20 @@ use crate::message::{Address, Header};
 use memchr::memmem;
 use std::borrow::Cow;
 
-/// Fields of an inner header that name recipients.
+/// Fields of an enclosed header that name recipients.
 const RECIPIENTS: [&str; 6] = ["to", "cc", "bcc", "resent-to", "resent-cc", "reply-to"];
 
-/// Longest address field of an inner header that is parsed, in octets.
+/// Longest address field of an enclosed header that is parsed, in octets.
 const LONGEST_FIELD: usize = 64 * 1_024;
 
-/// The parts of one message that are open: the message itself, or one found inside a leaf.
+/// The open parts of one message: of the message itself, or of one inside a leaf.
 #[derive(Debug)]
 pub(super) struct Nest {
-    /// What stands before each place: empty for the message itself.
+    /// Precedes the name of each place; empty for the message itself.
     prefix: String,
-    /// How many containers this message stands in.
+    /// Number of containers around this message.
     depth: usize,
-    /// The whole nest is what a signature covers.
+    /// A signature covers all of this message.
     signed: bool,
     frames: Vec<Frame>,
     leaf: Option<Box<Leaf>>,
@@ -33,13 +33,13 @@ pub(super) struct Nest {
 struct Frame {
     signed: bool,
     message: bool,
-    /// The embedded message's own header counts as protected.
+    /// The header of the enclosed message itself counts as protected.
     wrapped: bool,
     attachment: Option<usize>,
 }
 
 impl Nest {
-    /// Whether the part that is open may be a container.
+    /// Whether the current part may be a container.
     pub(super) fn is_heavy(&self) -> bool {
         self.leaf.as_ref().is_some_and(|leaf| leaf.is_heavy())
     }
@@ -68,7 +68,7 @@ impl Nest {
             mailboxes(&place, header, cx);
         }
         if let Some(name) = &part.filename {
-            // Decoded, and whatever the header's own reading makes of it.
+            // Decoded by us, in case the search decodes the header differently.
             cx.header(&place, format!("file name: {name}").as_bytes());
         }
         self.protected(part, header, is_root, cx);
@@ -96,7 +96,7 @@ impl Nest {
         }
     }
 
-    /// Notes recipients in headers that are signed or wrapped (RFC 9788, memory hole).
+    /// Notes recipients in headers that are signed or wrapped (RFC 9788, "memory hole").
     fn protected(&self, part: &Part, header: &Header, is_root: bool, cx: &mut Context<'_>) {
         let parent = self.frames.last();
         let marked = part.parameter("protected-headers").is_some() || part.parameter("hp").is_some();
@@ -109,7 +109,7 @@ impl Nest {
         }
     }
 
-    /// What the declared type says by itself.
+    /// What follows from the declared type alone.
     fn declared(part: &Part, place: &str, cx: &mut Context<'_>) {
         match part.content_type.as_str() {
             "multipart/signed" => cx.facts.signed = true,
@@ -166,7 +166,7 @@ pub(super) fn recipients(header: &Header) -> Vec<Address> {
         .collect()
 }
 
-/// Whether a field's mailboxes are handed on as well as its text.
+/// Whether the mailboxes of a field are passed on, in addition to its text.
 fn is_address_field(name: &str) -> bool {
     const ENDINGS: [&str; 9] =
         ["to", "cc", "bcc", "from", "sender", "recipient", "recipients", "path", "contact"];
@@ -175,8 +175,8 @@ fn is_address_field(name: &str) -> bool {
     })
 }
 
-/// Hands on the mailboxes of a header inside the body as one address each: between the pieces of an
-/// address comments, blanks and folds may stand (RFC 5322 §3.4.1, §4.4), and a local part may be quoted.
+/// Passes on each mailbox of an enclosed header as one address: comments, white space and folds may stand
+/// between the parts of an address (RFC 5322 §3.4.1, §4.4), and a local part may be quoted.
 fn mailboxes(place: &str, header: &Header, cx: &mut Context<'_>) {
     let mut plain = Vec::new();
     for field in header.fields() {
@@ -196,7 +196,7 @@ fn mailboxes(place: &str, header: &Header, cx: &mut Context<'_>) {
     }
 }
 
-/// An embedded message's header: whom it names is written in this message.
+/// The header of an enclosed message: the people it names count as written in this message.
 fn embedded(path: &str, header: &Header, cx: &mut Context<'_>) {
     let mut addresses: Vec<Address> = header
         .named("from")
@@ -213,13 +213,13 @@ fn embedded(path: &str, header: &Header, cx: &mut Context<'_>) {
     }
 }
 
-/// Notes an attachment; its size is counted as its bytes go by.
+/// Notes an attachment; its size is counted as its bytes arrive.
 fn attachment(part: &Part, header: &Header, cx: &mut Context<'_>) -> Option<usize> {
     let named = part.filename.is_some() && !part.is_container();
     if !(part.attachment || named) || cx.facts.attachments.len() >= FACTS {
         return None;
     }
-    // What the message itself names is as long as the message; what is packed in it may be longer.
+    // Names in the message itself are bounded by its size; names inside archives may be longer.
     let kept = part.filename.as_ref().map_or(0, String::len) + part.content_type.len();
     if !cx.facts.attachments.is_empty() && !cx.budget.keep(kept) {
         return None;
@@ -243,7 +243,7 @@ pub(super) struct Inner {
     nest: Nest,
     place: String,
     failed: bool,
-    /// Parts that were open around it.
+    /// Number of parts that were open around it.
     nested: usize,
     returns: Returns,
 }
@@ -251,12 +251,12 @@ pub(super) struct Inner {
 struct Steps<'a, 'b> {
     nest: &'a mut Nest,
     cx: &'a mut Context<'b>,
-    /// The budget is spent: what still comes is not looked at.
+    /// The budget is spent: what still comes is ignored.
     spent: bool,
 }
 
-/// Carriage returns that stand before another: some encoders of quoted-printable double them, and readers of
-/// an embedded message still see lines.
+/// Collapses repeated carriage returns: some quoted-printable encoders double them, and readers of an
+/// enclosed message still see lines.
 #[derive(Debug, Default)]
 struct Returns {
     /// The last octet was a carriage return.
@@ -264,7 +264,7 @@ struct Returns {
 }
 
 impl Returns {
-    /// The octets with one carriage return for several in a row.
+    /// The octets with one carriage return in place of several.
     fn single<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let doubled = (self.open && bytes.first() == Some(&b'\r')) || memmem::find(bytes, b"\r\r").is_some();
         let before = self.open;
@@ -283,7 +283,7 @@ impl Returns {
 }
 
 impl Inner {
-    /// `place` is where the message was found; `signed` whether a signature covers it whole.
+    /// `place` names where the message was found; `signed` says whether a signature covers all of it.
     pub(super) fn new(place: &str, depth: usize, signed: bool, cx: &Context<'_>) -> Self {
         Self {
             walker: Walker::whole("0".to_owned(), cx.budget.limits()),

@@ -1,9 +1,9 @@
-//! PDF (ISO 32000-1): text of pages, links, notes, forms, properties, attached files. Our own reader:
-//! what it needs of the format is little, and it must be bounded. Objects are found by their marks
-//! rather than by the table of references, so that nothing that a damaged table leaves out is missed.
+//! PDF (ISO 32000-1): text of pages, links, annotations, forms, metadata, attached files. We have our own
+//! reader because it needs little of the format and must be bounded. Objects are found by their `obj` keyword
+//! instead of the cross-reference table, so that a damaged table hides nothing.
 //!
-//! * [`lex`] tokens and objects; [`filter`] how streams are packed
-//! * [`cmap`] which letters codes stand for; [`content`] what a page draws
+//! * [`lex`] tokens and objects; [`filter`] decodes streams
+//! * [`cmap`] maps character codes to text; [`content`] extracts the text that a page draws
 
 mod cmap;
 mod content;
@@ -12,7 +12,7 @@ mod lex;
 
 use super::leaf::{Info, Leaf};
 use super::packed::{Stop, damaged};
-use super::spool::{Kept, length, read_at};
+use super::spool::{SpoolReader, length, read_at};
 use super::{Context, DEPTH, SPENT};
 use cmap::Font;
 use content::Page;
@@ -23,17 +23,17 @@ use std::rc::Rc;
 
 /// Longest file that is read.
 const LONGEST: u64 = 32 * 1_024 * 1_024;
-/// Most octets of one stream, unpacked.
+/// Maximum number of octets of one decoded stream.
 const STREAM: usize = 8 * 1_024 * 1_024;
-/// Most objects.
+/// Maximum number of objects.
 const OBJECTS: usize = 100_000;
-/// Units of work a token costs.
+/// Units of work per token.
 const TOKEN: u64 = 150;
-/// Dictionaries that stand around a page, and hand on their fonts.
+/// Maximum number of dictionaries followed upwards from a page to inherit its fonts.
 const PARENTS: usize = 16;
 
-/// Opens a file; what cannot be read is named.
-pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
+/// Opens a file; names it if it cannot be read.
+pub(super) fn open(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) {
     match read(info, file, cx) {
         Ok(()) => {}
         Err(Stop::Broken(error)) => cx.opaque(&info.path, info.label(), &format!("a PDF: {error}")),
@@ -41,7 +41,7 @@ pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
     }
 }
 
-fn read(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Stop> {
+fn read(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) -> Result<(), Stop> {
     let end = length(file)?;
     if end > LONGEST {
         return Err(damaged("too long to be read").into());
@@ -68,19 +68,19 @@ fn read(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Stop> 
     Ok(())
 }
 
-/// Where a stream's octets lie in the file.
+/// The octets of a stream in the file.
 #[derive(Clone, Copy)]
 struct Span {
     start: usize,
     end: usize,
 }
 
-/// What is known of the file's objects.
+/// The objects of a file.
 #[derive(Default)]
 struct Document {
-    /// Every version of every object, in the order of the file.
+    /// Every version of every object, in file order.
     objects: Vec<(u32, Object, Option<Span>)>,
-    /// The newest version of each.
+    /// The index of the newest version of each.
     newest: HashMap<u32, usize>,
     encrypted: bool,
     fonts: HashMap<u32, Rc<Font>>,
@@ -96,7 +96,7 @@ impl Document {
         Ok(())
     }
 
-    /// Finds all objects by their mark, `7 0 obj`, and the trailers.
+    /// Finds all objects by their keyword (`7 0 obj`), and the trailers.
     fn index(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<(), Stop> {
         let mut from = 0;
         while let Some(found) = memmem::find(&bytes[from..], b"obj").map(|at| from + at) {
@@ -123,7 +123,7 @@ impl Document {
         Ok(())
     }
 
-    /// Objects packed together (7.5.7).
+    /// Objects stored in object streams (7.5.7).
     fn object_streams(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<(), Stop> {
         for at in 0..self.objects.len() {
             let (_, Object::Dict(dict), Some(span)) = &self.objects[at] else { continue };
@@ -152,7 +152,7 @@ impl Document {
         Ok(())
     }
 
-    /// The object that this one is, or refers to.
+    /// The object itself, or the one that a reference points to.
     fn at<'a>(&'a self, object: &'a Object) -> Option<(&'a Object, Option<Span>)> {
         match object {
             Object::Reference(number) => {
@@ -170,7 +170,7 @@ impl Document {
         }
     }
 
-    /// Every text in every object: properties, links, notes, what stands in forms.
+    /// Every string in every object: metadata, links, annotations, form values.
     fn strings(&self, out: &mut Page, cx: &mut Context<'_>) {
         for (_, object, _) in &self.objects {
             object.each_string(&mut |text| out.property(text, cx));
@@ -186,7 +186,7 @@ impl Document {
         }
     }
 
-    /// Fonts by the names that a page gives them.
+    /// The fonts by the names that a page uses for them.
     fn named_fonts(
         &mut self,
         bytes: &[u8],
@@ -232,7 +232,7 @@ impl Document {
         Ok(font)
     }
 
-    /// Each page's streams, joined, with its fonts or those of the pages around it.
+    /// The joined streams of each page, drawn with its own or inherited fonts.
     fn pages(&mut self, bytes: &[u8], out: &mut Page, cx: &mut Context<'_>) -> Result<(), Stop> {
         for at in 0..self.objects.len() {
             let (_, Object::Dict(page), _) = &self.objects[at] else { continue };
@@ -278,7 +278,7 @@ impl Document {
         Dict::default()
     }
 
-    /// Streams beside the pages' own: forms, patterns, attached files, descriptions.
+    /// Streams other than those of pages: forms, patterns, attached files, metadata.
     fn other_streams(
         &mut self,
         info: &Info,
@@ -336,7 +336,7 @@ fn pay(lexer: &mut Lexer<'_>, cx: &mut Context<'_>) -> Result<(), Stop> {
     if cx.budget.charge(TOKEN * lexer.tokens()) { Ok(()) } else { Err(Stop::TooMuch(SPENT)) }
 }
 
-/// The object's number in front of its mark: `7 0 `.
+/// The object number before the keyword: `7 0 `.
 fn number_before(before: &[u8]) -> Option<u32> {
     let digits_end =
         |text: &[u8]| text.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |at| at + 1);
@@ -351,7 +351,7 @@ fn number_before(before: &[u8]) -> Option<u32> {
     std::str::from_utf8(&rest[start..]).ok()?.parse().ok()
 }
 
-/// Where a stream ends: by its length where that is true, else by its mark.
+/// The end of a stream: by its length if that is correct, else by the `endstream` keyword.
 fn stream_end(bytes: &[u8], start: usize, object: &Object) -> usize {
     if let Object::Dict(dict) = object
         && let Some(length) = dict.number("Length")

@@ -1,14 +1,14 @@
-//! PGP in armour: whether a text is signed or encrypted, and to how many keys (RFC 4880 §6.2, §5.1).
+//! PGP armour: whether a text is signed or encrypted, and to how many keys (RFC 4880 §6.2, §5.1).
 
 use crate::message::walk::transfer::Base64;
 use memchr::memmem;
 
-/// Bytes kept behind the first line of an encrypted block: some 50 key packets.
+/// Bytes kept after the first line of an encrypted block: about 50 key packets.
 const KEPT: usize = 32 * 1_024;
 const MESSAGE: &[u8] = b"-----BEGIN PGP MESSAGE-----";
 const SIGNED: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----";
 
-/// Looks for armour while a text goes by.
+/// Detects armour in a stream of text.
 #[derive(Debug, Default)]
 pub(super) struct Armour {
     tail: Vec<u8>,
@@ -35,7 +35,7 @@ impl Armour {
         self.tail.drain(..keep);
     }
 
-    /// Whether an encrypted block was seen, and for how many keys.
+    /// The number of keys, if an encrypted block was found.
     pub(super) fn finish(self) -> Option<usize> {
         let block = self.block?;
         let text = memmem::find(&block, b"\n\r\n")
@@ -51,7 +51,7 @@ impl Armour {
     }
 }
 
-/// How many packets are public-key encrypted session keys (tag 1), up to the first that is not.
+/// The number of public-key encrypted session key packets (tag 1) before the first other packet.
 pub(super) fn keys(mut packets: &[u8]) -> usize {
     let mut count = 0;
     while let Some((tag, length, used)) = packet(packets) {

@@ -1,21 +1,20 @@
-//! Other ways to read a text than the one its declared set gives: each that a common reader may take is
-//! searched too.
+//! Additional decodings of a text: each that a common mail program may choose is searched too.
 
 use super::leaf::Info;
 use super::{Context, Kind};
 use crate::message::charset::{Charset, Decoder};
 use memchr::{memchr2, memmem};
 
-/// Octets kept from before the first one that is no UTF-8: longer than any address.
+/// Octets kept from before the first one that is not valid UTF-8: longer than any address.
 const TAIL: usize = 1_024;
-/// Where a page says its own set, as browsers look for it.
+/// Octets in which a page may declare its own set, as browsers search for it.
 const PRESCAN: usize = 1_024;
 
-/// The readings beside the main one.
+/// The decodings other than the main one.
 #[derive(Debug)]
 pub(super) struct Readings {
     open: Vec<(Decoder, usize)>,
-    /// Kept while the text may turn out to be of no declared set.
+    /// Present while the text may still turn out to be in an undeclared set.
     guess: Option<Guess>,
     kind: Kind,
     decoded: String,
@@ -23,7 +22,7 @@ pub(super) struct Readings {
 
 #[derive(Debug, Default)]
 struct Guess {
-    /// The last octets, and how many of them begin a character that is not whole yet.
+    /// The last octets, and an incomplete character at their end.
     tail: Vec<u8>,
     cut: Vec<u8>,
     shifts: bool,
@@ -31,12 +30,12 @@ struct Guess {
 }
 
 impl Readings {
-    /// `guess`: the octets may be of a set that nothing declares.
+    /// `guess`: the octets may be in a set that nothing declares.
     pub(super) fn new(kind: Kind, guess: bool) -> Self {
         Self { open: Vec::new(), guess: guess.then(Guess::default), kind, decoded: String::new() }
     }
 
-    /// One more reading from here on.
+    /// Adds a decoding from here on.
     pub(super) fn add(&mut self, charset: Charset, info: &Info, cx: &mut Context<'_>) {
         let stream = cx.listener.open(&info.place, info.form, self.kind);
         self.open.push((charset.decoder(), stream));
@@ -76,7 +75,7 @@ impl Readings {
 }
 
 impl Guess {
-    /// The readings that these octets are the first reason for.
+    /// The decodings that become plausible with these octets.
     fn wanted(&mut self, piece: &[u8]) -> Vec<Charset> {
         let mut wanted = Vec::new();
         if !self.shifts && memchr2(0x1b, 0x0e, piece).is_some() {
@@ -91,8 +90,8 @@ impl Guess {
         wanted
     }
 
-    /// Whether the text so far is no UTF-8. What is UTF-8 is nothing else that a full-width letter or a
-    /// kanji is written in.
+    /// Whether the text so far is invalid UTF-8. If it is valid, its full-width letters and kanji are in no
+    /// other encoding.
     fn is_no_utf8(&mut self, piece: &[u8]) -> bool {
         if self.cut.is_empty() && piece.is_ascii() {
             return false;
@@ -117,7 +116,7 @@ impl Guess {
     }
 }
 
-/// The set that a page, an XML file or a style sheet declares in its own first octets.
+/// The set that a page, an XML file or a style sheet declares in its first octets.
 pub(super) fn declared_within(head: &[u8], kind: Kind) -> Option<Charset> {
     let head = head[..head.len().min(PRESCAN)].to_ascii_lowercase();
     let xml = head.starts_with(b"<?xml");
@@ -130,6 +129,6 @@ pub(super) fn declared_within(head: &[u8], kind: Kind) -> Option<Charset> {
     let rest = &rest[rest.iter().position(|byte| !quiet(byte))?..];
     let end = rest.iter().position(|byte| quiet(byte) || matches!(byte, b'>' | b'/' | b';' | b'?'));
     let charset = Charset::named(&rest[..end.unwrap_or(rest.len())])?;
-    // What could be read this far is no UTF-16, whatever it says.
+    // The declaration was readable as ASCII, so the text is not UTF-16, whatever it says.
     (!charset.is_wide()).then_some(charset)
 }

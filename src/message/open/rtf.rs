@@ -1,23 +1,23 @@
-//! RTF as a word processor shows it: control words and groups undone, characters decoded, what is
-//! hidden (links, properties) apart. HTML wrapped in RTF (MS-OXRTFEX) is unwrapped.
+//! RTF as a word processor shows it: control words and groups interpreted, characters decoded, and hidden
+//! text (links, metadata) kept apart. HTML wrapped in RTF (MS-OXRTFEX) is unwrapped.
 
 use super::leaf::Info;
-use super::spool::{Kept, copy, length};
+use super::spool::{SpoolReader, copy, length};
 use super::text::TextLeaf;
 use super::{Context, Kind, SPENT};
 use encoding_rs::Encoding;
 use std::collections::HashMap;
 
-/// Units of work an octet costs here, beside the search of what it shows.
+/// Units of work per octet, in addition to searching the resulting text.
 const COST: u64 = 25;
-/// Octets of text gathered before they are handed on.
+/// Octets of text gathered before they are passed on.
 const PIECE: usize = 8 * 1_024;
-/// Deepest nesting of groups that is followed.
+/// Maximum nesting depth of groups that is followed.
 const GROUPS: usize = 1_000;
-/// Fonts whose character set is remembered.
+/// Maximum number of fonts whose character set is remembered.
 const FONTS: usize = 4_096;
 
-/// Groups that are not shown where they stand, beside all that begin with `\*`.
+/// Groups that are not shown in place, in addition to all that begin with `\*`.
 const HIDDEN: [&str; 22] = [
     "fonttbl",
     "colortbl",
@@ -43,8 +43,8 @@ const HIDDEN: [&str; 22] = [
     "nonshppict",
 ];
 
-/// Opens a file kept whole.
-pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
+/// Opens a spooled file.
+pub(super) fn open(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) {
     let mut reader = Rtf::new(info, cx);
     let mut spent = false;
     let result = length(file).and_then(|end| {
@@ -64,7 +64,7 @@ pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
     }
 }
 
-/// Reads a file that is at hand.
+/// Reads a file in memory.
 pub(super) fn read(info: &Info, bytes: &[u8], cx: &mut Context<'_>) {
     if !cx.budget.charge(COST * bytes.len() as u64) {
         return cx.too_much(info, SPENT);
@@ -74,24 +74,24 @@ pub(super) fn read(info: &Info, bytes: &[u8], cx: &mut Context<'_>) {
     reader.finish(cx);
 }
 
-/// What a group inherits from the one around it.
+/// The state that a group inherits from the enclosing one.
 #[derive(Clone, Copy)]
 #[allow(clippy::struct_excessive_bools)] // each is a switch of the format
 struct Group {
-    /// Not shown; the number of groups that began to be hidden.
+    /// Nesting level of hidden groups; 0 means shown.
     hidden: usize,
-    /// Its first control word is still to come.
+    /// Its first control word has not come yet.
     fresh: bool,
-    /// `\*` stood before.
+    /// `\*` came before it.
     starred: bool,
-    /// Characters that stand in for a `\uN`.
+    /// Number of fallback characters after a `\uN`.
     stand_ins: usize,
     encoding: &'static Encoding,
-    /// Inside `\htmlrtf`: shown by RTF readers, no part of the HTML.
+    /// Inside `\htmlrtf`: shown by RTF readers, not part of the HTML.
     rtf_only: bool,
-    /// Inside `\*\htmltag`: HTML as it was.
+    /// Inside `\*\htmltag`: original HTML.
     tag: bool,
-    /// Inside the table of fonts.
+    /// Inside the font table.
     fonts: bool,
 }
 
@@ -100,9 +100,9 @@ enum State {
     /// After a backslash.
     Slash,
     Word(Vec<u8>),
-    /// The blank behind a word belongs to it.
+    /// After `\'`: the hexadecimal digits so far.
     Hex(Vec<u8>),
-    /// Octets as they are.
+    /// Raw octets; the number that is left.
     Binary(u64),
 }
 
@@ -112,10 +112,10 @@ struct Rtf {
     html: Option<Out>,
     info: Info,
     groups: Vec<Group>,
-    /// Groups deeper than are followed.
+    /// Number of open groups beyond the limit.
     deeper: usize,
     state: State,
-    /// Octets in the group's encoding, not decoded yet.
+    /// Octets in the encoding of the group, not decoded yet.
     octets: Vec<u8>,
     high: Option<u16>,
     skip: usize,
@@ -124,7 +124,7 @@ struct Rtf {
     font: i32,
 }
 
-/// A text on its way out.
+/// A text that is being passed on.
 struct Out {
     leaf: TextLeaf,
     text: String,
@@ -186,7 +186,7 @@ impl Rtf {
     }
 
     fn group(&mut self) -> &mut Group {
-        // There is always one: the bottom is never closed.
+        // There is always one: the outermost group is never closed.
         let last = self.groups.len() - 1;
         &mut self.groups[last]
     }
@@ -295,7 +295,7 @@ impl Rtf {
         }
     }
 
-    /// An octet of text, in the encoding of here.
+    /// An octet of text, in the encoding of the current group.
     fn octet(&mut self, octet: u8, cx: &mut Context<'_>) {
         self.group().fresh = false;
         if self.skip > 0 {
@@ -317,7 +317,7 @@ impl Rtf {
         self.show(&text, cx);
     }
 
-    /// A character that is no octet.
+    /// A character that is not an octet of the text.
     fn letter(&mut self, letter: &str, cx: &mut Context<'_>) {
         self.decode(cx);
         if self.skip > 0 {
@@ -405,7 +405,7 @@ impl Rtf {
         self.group().encoding = encoding;
     }
 
-    /// `\uN`: one UTF-16 unit, signed; stand-ins follow that are skipped.
+    /// `\uN`: one UTF-16 unit, signed; the fallback characters after it are skipped.
     fn unicode(&mut self, number: i32, cx: &mut Context<'_>) {
         self.decode(cx);
         let unit = u16::try_from(number & 0xffff).unwrap_or(0);
@@ -419,7 +419,7 @@ impl Rtf {
     }
 }
 
-/// A code page by its number in Windows.
+/// A Windows code page by its number.
 fn code_page(page: i32) -> &'static Encoding {
     let label = match page {
         932 => "shift_jis".to_owned(),

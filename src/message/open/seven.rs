@@ -3,22 +3,22 @@
 use super::Context;
 use super::leaf::Info;
 use super::packed::{self, DICTIONARY, Pump, Stop, charge, cost};
-use super::spool::{Kept, length};
+use super::spool::{SpoolReader, length};
 use crate::message::open::budget::MEMBER;
 use sevenz_rust2::{ArchiveReader, Error, Password};
 use std::io::{Seek, SeekFrom};
 
-/// Memory for unpacking, in KiB: the dictionary and what goes with it.
+/// Memory limit for unpacking, in KiB: the dictionary and some overhead.
 const MEMORY: usize = DICTIONARY as usize / 1_024 + 1_024;
-/// Folders whose dictionaries are all set up anew: each may take the whole memory.
+/// Units of work per folder: each sets up a dictionary, which may take all of the memory.
 const FOLDER: u64 = 400 * MEMBER;
 
-/// Opens an archive; what cannot be opened is named.
-pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
+/// Opens an archive; names what cannot be opened.
+pub(super) fn open(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) {
     packed::archive(info, cx, |cx| members(info, file, cx));
 }
 
-fn members(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Stop> {
+fn members(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) -> Result<(), Stop> {
     let packed = length(file)?;
     file.seek(SeekFrom::Start(0))?;
     charge(FOLDER, cx)?;
@@ -53,7 +53,7 @@ fn members(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Sto
     }
 }
 
-/// The crate's errors are for programmers.
+/// Error texts for administrators; the crate's are for programmers.
 fn told(error: &Error) -> Stop {
     Stop::Broken(super::packed::damaged(match error {
         Error::PasswordRequired | Error::MaybeBadPassword(_) => "encrypted with a password",

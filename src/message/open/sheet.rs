@@ -1,24 +1,24 @@
-//! The first rows of a workbook (OOXML, ECMA-376 part 1 §18), for people to look at. Nothing here is searched or
-//! judged: what leaves is read by [`super`] and its neighbours.
+//! The first rows of a workbook (OOXML, ECMA-376 part 1 §18), for a preview at the desk. This is not the
+//! search of a mail: [`super`] and its modules read everything for that.
 //!
-//! The first sheet alone is read, and of it and of the texts that it refers to no more than a bound each.
+//! Only the first sheet is read, and limited parts of it and of the strings that it refers to.
 
 use super::spool::Spool;
 use super::zip;
 
 /// Largest workbook that is opened, in octets.
 const LARGEST: usize = 16 * 1_024 * 1_024;
-/// Most octets of a member that are unpacked.
+/// Maximum number of octets that are unpacked from a member.
 const UNPACKED: u64 = 2 * 1_024 * 1_024;
-/// Most columns.
+/// Maximum number of columns.
 const COLUMNS: usize = 30;
-/// Most texts that cells refer to.
+/// Maximum number of shared strings.
 const TEXTS: usize = 20_000;
 /// Longest cell, in characters.
 const LONGEST: usize = 200;
 
-/// The first rows of the first sheet that have anything in them, each as the texts of its cells; `None` where
-/// it is no workbook, or cannot be read.
+/// The first non-empty rows of the first sheet, each as the texts of its cells. `None` if it is not a
+/// workbook or cannot be read.
 pub fn first_rows(octets: &[u8], most: usize) -> Option<Vec<Vec<String>>> {
     if octets.len() > LARGEST || !octets.starts_with(b"PK") {
         return None;
@@ -27,7 +27,8 @@ pub fn first_rows(octets: &[u8], most: usize) -> Option<Vec<Vec<String>>> {
     spool.write(octets);
     let mut file = spool.into_reader().ok()?;
     let names = zip::names(&mut file).ok()?;
-    let sheets = names.iter().filter(|name| name.starts_with("xl/worksheets/") && name.ends_with(".xml"));
+    let sheets =
+        names.iter().filter(|name| name.starts_with("xl/worksheets/") && name.strip_suffix(".xml").is_some());
     let sheet = sheets.min_by_key(|name| (name.len(), name.as_str()))?.clone();
     let mut read = |name: &str| zip::beginning(&mut file, name, UNPACKED).ok().flatten();
     let sheet = read(&sheet)?;
@@ -35,9 +36,9 @@ pub fn first_rows(octets: &[u8], most: usize) -> Option<Vec<Vec<String>>> {
     Some(rows(&String::from_utf8_lossy(&sheet), &texts.unwrap_or_default(), most))
 }
 
-/// What stands in a document, piece by piece.
+/// The pieces of an XML document.
 enum Piece<'a> {
-    /// The name of an element without its prefix, its attributes, and whether it ends here.
+    /// The name of an element without its prefix, its attributes, and whether it is an empty element.
     Open(&'a str, &'a str, bool),
     Close(&'a str),
     Text(&'a str),
@@ -88,7 +89,7 @@ fn attribute<'a>(attributes: &'a str, name: &str) -> Option<&'a str> {
     }
 }
 
-/// Adds a text with its references read.
+/// Appends a text with its character references resolved.
 fn add(out: &mut String, text: &str) {
     let mut rest = text;
     while out.len() < LONGEST * 4 {
@@ -114,7 +115,7 @@ fn add(out: &mut String, text: &str) {
     }
 }
 
-/// The texts that cells refer to by number (§18.4.9), without what tells how they are read aloud (§18.4.6).
+/// The shared strings, to which cells refer by number (§18.4.9), without phonetic hints (§18.4.6).
 fn texts(xml: &str) -> Vec<String> {
     let mut all = Vec::new();
     let (mut current, mut inside, mut aloud) = (String::new(), false, false);
@@ -141,7 +142,7 @@ fn texts(xml: &str) -> Vec<String> {
     all
 }
 
-/// The rows of a sheet (§18.3.1.73) that have anything in them.
+/// The non-empty rows of a sheet (§18.3.1.73).
 fn rows(xml: &str, texts: &[String], most: usize) -> Vec<Vec<String>> {
     let mut all: Vec<Vec<String>> = Vec::new();
     let mut row: Vec<String> = Vec::new();

@@ -1,4 +1,4 @@
-//! A container kept until its end has come: small ones in memory, larger ones in an unnamed file.
+//! Spools a container until it is complete: small ones in memory, larger ones in an unnamed file.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use tempfile::SpooledTempFile;
@@ -6,7 +6,7 @@ use tempfile::SpooledTempFile;
 /// Octets kept in memory.
 const IN_MEMORY: usize = 256 * 1_024;
 
-/// What is written while a leaf goes by.
+/// Stores the octets of a leaf as they arrive.
 #[derive(Debug)]
 pub(super) struct Spool {
     file: SpooledTempFile,
@@ -14,15 +14,15 @@ pub(super) struct Spool {
     failed: Option<io::Error>,
 }
 
-/// What is read when it is over.
-pub(super) type Kept = BufReader<SpooledTempFile>;
+/// Reads a spooled container.
+pub(super) type SpoolReader = BufReader<SpooledTempFile>;
 
 impl Spool {
     pub(super) fn new() -> Self {
         Self { file: SpooledTempFile::new(IN_MEMORY), length: 0, failed: None }
     }
 
-    /// Keeps the bytes; the first error is told by [`Self::into_reader`].
+    /// Stores the bytes; [`Self::into_reader`] returns the first error.
     pub(super) fn write(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {
             self.failed = self.file.write_all(bytes).err();
@@ -30,20 +30,20 @@ impl Spool {
         }
     }
 
-    /// How many octets are kept in memory.
+    /// How many octets are in memory.
     pub(super) fn length(&self) -> u64 {
         if self.file.is_rolled() { 0 } else { self.length }
     }
 
-    /// Keeps them in a file from now on.
+    /// Moves the octets to a file, and keeps further ones there.
     pub(super) fn move_to_disk(&mut self) {
         if self.failed.is_none() {
             self.failed = self.file.roll().err();
         }
     }
 
-    /// The whole, from its start.
-    pub(super) fn into_reader(mut self) -> io::Result<Kept> {
+    /// A reader at the start of all that was written.
+    pub(super) fn into_reader(mut self) -> io::Result<SpoolReader> {
         if let Some(error) = self.failed {
             return Err(error);
         }
@@ -52,28 +52,33 @@ impl Spool {
     }
 }
 
-/// Reads `length` octets at `at`; an error when they are not there.
-pub(super) fn read_at(file: &mut Kept, at: u64, length: usize) -> io::Result<Vec<u8>> {
+/// Reads `length` octets at offset `at`; an error if there are fewer.
+pub(super) fn read_at(file: &mut SpoolReader, at: u64, length: usize) -> io::Result<Vec<u8>> {
     seek(file, at)?;
     let mut bytes = vec![0; length];
     file.read_exact(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Goes there without losing what is buffered, for most steps are short.
-fn seek(file: &mut Kept, at: u64) -> io::Result<()> {
+/// Seeks without discarding the buffer, because most steps are short.
+fn seek(file: &mut SpoolReader, at: u64) -> io::Result<()> {
     let here = file.stream_position()?;
     let step = at.checked_signed_diff(here).ok_or(io::ErrorKind::InvalidInput)?;
     file.seek_relative(step)
 }
 
-/// How long the file is.
-pub(super) fn length(file: &mut Kept) -> io::Result<u64> {
+/// The length of the file in octets.
+pub(super) fn length(file: &mut SpoolReader) -> io::Result<u64> {
     file.seek(SeekFrom::End(0))
 }
 
-/// Hands a range of the file to `take`, in pieces.
-pub(super) fn copy(file: &mut Kept, start: u64, length: u64, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+/// Passes a range of the file to `take`, in pieces.
+pub(super) fn copy(
+    file: &mut SpoolReader,
+    start: u64,
+    length: u64,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<()> {
     seek(file, start)?;
     let mut piece = vec![0; 16 * 1_024];
     let mut left = length;

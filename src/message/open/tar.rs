@@ -3,20 +3,20 @@
 use super::Context;
 use super::leaf::Info;
 use super::packed::{self, Pump, Stop, charge, cost, damaged};
-use super::spool::{Kept, length, read_at};
+use super::spool::{SpoolReader, length, read_at};
 use crate::message::open::budget::MEMBER;
 use std::io::{Read, Seek, SeekFrom};
 
 const BLOCK: u64 = 512;
-/// Longest name given in a block of its own.
+/// Longest name in a header block of its own.
 const NAME: u64 = 8 * 1_024;
 
-/// Opens an archive; what cannot be opened is named.
-pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
+/// Opens an archive; names what cannot be opened.
+pub(super) fn open(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) {
     packed::archive(info, cx, |cx| members(info, file, cx));
 }
 
-fn members(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Stop> {
+fn members(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) -> Result<(), Stop> {
     let end = length(file)?;
     let (mut at, mut long) = (0, None);
     while at + BLOCK <= end {
@@ -58,12 +58,12 @@ fn member(
     name: &[u8],
     is_file: bool,
     (start, size): (u64, u64),
-    file: &mut Kept,
+    file: &mut SpoolReader,
     cx: &mut Context<'_>,
 ) -> Result<(), Stop> {
     let shown = match std::str::from_utf8(name) {
         Ok(name) => name.to_owned(),
-        // Windows in Japanese writes its own code page and says nothing.
+        // Japanese Windows writes its own code page without declaring it.
         Err(_) => encoding_rs::SHIFT_JIS.decode_without_bom_handling(name).0.into_owned(),
     };
     let inner = info.inner(&shown, "in an archive");
@@ -79,7 +79,7 @@ fn member(
     Ok(())
 }
 
-/// A size in octal, or in base 256 as GNU writes large ones.
+/// A size in octal, or in base 256 as GNU tar writes large ones.
 fn size(field: &[u8]) -> Option<u64> {
     if field[0] & 0x80 != 0 {
         return Some(field[4..].iter().fold(0, |size, &byte| size << 8 | u64::from(byte)));
@@ -93,7 +93,7 @@ fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
-/// The name in the fixed header, its prefix in front.
+/// The name in the fixed header, with its prefix.
 fn name(head: &[u8]) -> Vec<u8> {
     let (name, prefix) = (until_nul(&head[..100]), until_nul(&head[345..500]));
     if prefix.is_empty() || &head[257..263] != b"ustar\0" {

@@ -1,4 +1,4 @@
-//! The facts that the inspection notes, from messages as the usual clients write them.
+//! The facts that the inspection collects from messages as the usual clients write them.
 
 use super::*;
 use crate::message::Address;
@@ -50,7 +50,7 @@ fn an_ordinary_mail() {
     let names: Vec<(&str, &str, u64)> =
         facts.attachments.iter().map(|a| (a.path.as_str(), a.name.as_str(), a.size)).collect();
     assert_eq!(names, [("2", "あ.png", 8), ("3", "い.pdf", 8)]);
-    // The picture is no text; the PDF has nothing that can be read.
+    // The picture is not text; the PDF has nothing that can be read.
     assert_eq!(facts.opaque.len(), 1);
     assert!(facts.problems.is_empty() && !facts.signed && facts.encrypted.is_none());
 }
@@ -145,7 +145,7 @@ fn smime() {
     assert!(!broken.problems.is_empty() && !broken.opaque.is_empty());
 }
 
-/// Certificates alone, key stores, and signed files: none is a reason to hold.
+/// Certificates alone, key stores and signed files are no reason to hold.
 #[test]
 fn what_signing_programs_write() {
     let oid = |last: u8| der(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, last]);
@@ -225,7 +225,7 @@ fn what_stays_closed_is_named() {
     assert!(facts("Content-Type: multipart/report; boundary=b\r\n\r\n--b--\r\n").report);
 }
 
-/// What is opened is known of before the end: it is done where it keeps nobody waiting.
+/// Containers are announced before the end, so that they are opened where that delays nobody.
 #[test]
 fn containers_are_told_of_before_they_are_opened() {
     let heavy = |message: &str| {

@@ -1,5 +1,4 @@
-//! A text leaf: its character set undone, handed on as it comes; addresses, armour and encoded blocks
-//! in it noted.
+//! A text leaf: decoded and passed on as it arrives. Notes addresses, PGP armour and encoded blocks in it.
 
 use super::leaf::{Info, Leaf};
 use super::pgp::Armour;
@@ -13,38 +12,38 @@ use crate::message::walk::transfer::Uuencode;
 
 /// Octets decoded at a time.
 const STEP: usize = 8 * 1_024;
-/// Most of a name that is shown.
+/// Maximum number of characters of a charset name in a message.
 const SHOWN_NAME: usize = 40;
 
-/// A text on its way.
+/// A text that is being read.
 #[derive(Debug)]
 pub(super) struct TextLeaf {
     info: Info,
     kind: Kind,
-    /// `None` for ASCII and UTF-8, and where nothing is known: octets are taken as they are.
+    /// `None` for ASCII, UTF-8 and unknown sets: the octets are used directly.
     decoder: Option<Decoder>,
-    /// What other readers may see.
+    /// The text as other mail programs may decode it.
     readings: Readings,
-    /// The text; and its bytes, where a reader with another charset would see something else.
+    /// The number of the stream of text, and of the raw bytes if the declared set is not a superset of ASCII.
     text: usize,
     bytes: Option<usize>,
-    /// What a document made of XML shows.
+    /// The visible text of an XML document.
     shown: Option<(usize, Shown)>,
     written: WrittenScan,
     armour: Armour,
     encoded: Uuencode,
     inner: Option<Box<Leaf>>,
-    /// Octets, for a character may lie across two pieces.
+    /// Octets rather than text, because a character may be split between two pieces.
     calendar: Option<Vec<u8>>,
     decoded: String,
 }
 
-/// The set that a text is read in, as far as its label, its mark or its first octets say.
+/// The character set by the label, the byte order mark or the first octets.
 struct Declared {
     charset: Option<Charset>,
-    /// The text itself declares another one than its label.
+    /// The text itself declares a set other than its label.
     within: Option<Charset>,
-    /// Nothing but ASCII, or UTF-8, or a set that nobody knows, is declared: other sets are tried.
+    /// Only ASCII, UTF-8 or an unknown set is declared, so other sets are tried.
     guess: bool,
 }
 
@@ -103,12 +102,12 @@ impl TextLeaf {
         }
     }
 
-    /// Whether a block that is open in it may be a container.
+    /// Whether an encoded block that is open in it may be a container.
     pub(super) fn is_heavy(&self) -> bool {
         self.inner.as_ref().is_some_and(|leaf| leaf.is_heavy())
     }
 
-    /// What its text is.
+    /// The kind of the text.
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }
@@ -146,7 +145,7 @@ impl TextLeaf {
         }
     }
 
-    /// Uuencoded and `yEnc` blocks are leaves of their own.
+    /// Uuencoded and `yEnc` blocks become leaves of their own.
     fn blocks(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
         let mut decoded = Vec::new();
         self.encoded.feed(bytes, &mut decoded);
@@ -201,7 +200,7 @@ impl TextLeaf {
     }
 }
 
-/// Several calendars (the same one as text/calendar and as an .ics file is usual) are joined.
+/// Merges calendars; the same one as text/calendar and as an .ics file is usual.
 fn note_calendar(calendar: Calendar, cx: &mut Context<'_>) {
     match &mut cx.facts.calendar {
         None => cx.facts.calendar = Some(calendar),

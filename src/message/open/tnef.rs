@@ -1,10 +1,10 @@
-//! TNEF (MS-OXTNEF), the winmail.dat of Outlook: recipient tables, display lists, attachments,
-//! embedded messages. Read piece by piece from the spool; nothing is kept whole but short values.
+//! TNEF (MS-OXTNEF), the winmail.dat of Outlook: recipient tables, display lists, attachments, embedded
+//! messages. Read from the spool in pieces; only short values are kept in memory.
 
 use super::budget::STEP;
 use super::leaf::{Info, Leaf};
 use super::packed::{is_spent, spent};
-use super::spool::{Kept, copy, length, read_at};
+use super::spool::{SpoolReader, copy, length, read_at};
 use super::written::WrittenScan;
 use super::{Context, FACTS, SPENT, lzfu, rtf};
 use crate::message::Address;
@@ -17,7 +17,7 @@ const RECIPIENT_TABLE: u32 = 0x0006_9004;
 const MESSAGE_PROPERTIES: u32 = 0x0006_9003;
 const ATTACHMENT_PROPERTIES: u32 = 0x0006_9005;
 const ATTACHMENT_TITLE: u32 = 0x0001_8010;
-/// attBody: the text of messages before properties.
+/// attBody: the text of messages without properties.
 const BODY: u32 = 0x0002_800c;
 const ATTACHMENT_DATA: u32 = 0x0006_800f;
 
@@ -30,15 +30,15 @@ const ATTACH_DATA: u16 = 0x3701;
 
 /// Longest value that is read whole.
 const VALUE: u64 = 64 * 1_024;
-/// Longest compressed body that is read whole, and what it may unpack to.
+/// Longest compressed body that is read whole, in octets; it may unpack to four times that.
 const RTF: u64 = 4 * 1_024 * 1_024;
-/// Attributes and properties read of one file.
+/// Maximum number of attributes and properties read of one file.
 const STEPS: usize = 200_000;
-/// Messages within messages.
+/// Maximum nesting depth of embedded messages.
 const DEPTH: usize = 8;
 
-/// Opens it, and says what it holds.
-pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Tnef {
+/// Opens a winmail.dat; returns what it contains.
+pub(super) fn open(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) -> Tnef {
     let mut reader = Reader {
         file,
         at: 0,
@@ -69,7 +69,7 @@ pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Tnef {
 }
 
 struct Reader<'a> {
-    file: &'a mut Kept,
+    file: &'a mut SpoolReader,
     at: u64,
     end: u64,
     steps: usize,
@@ -78,7 +78,7 @@ struct Reader<'a> {
     display: BTreeSet<String>,
 }
 
-/// A property's tag, and the range of one value.
+/// The tag of a property, and the range of one of its values.
 struct Value {
     id: u16,
     kind: u16,
@@ -87,7 +87,7 @@ struct Value {
 }
 
 impl Reader<'_> {
-    /// One TNEF stream from `at` to `end` (MS-OXTNEF 2.1.3).
+    /// A TNEF stream from `at` to `end` (MS-OXTNEF 2.1.3).
     fn stream(&mut self, info: &Info, cx: &mut Context<'_>) -> io::Result<()> {
         if read_at(self.file, self.at, 4)? != SIGNATURE {
             return Err(bad("it does not begin as winmail.dat does"));
@@ -235,7 +235,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// A text that is more than ASCII, in whichever set: its octets alone do not show it as a reader does.
+    /// A text with characters outside ASCII, in an unknown set: its octets alone may not show what a reader
+    /// shows.
     fn beyond_ascii(&mut self, value: &Value, info: &Info, cx: &mut Context<'_>) -> io::Result<()> {
         let wide = value.kind == 0x1f;
         let mut ascii = true;
@@ -253,7 +254,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// An object: an embedded message is a TNEF stream behind an interface's name.
+    /// An object. An embedded message is a TNEF stream after an interface identifier.
     fn object(&mut self, value: &Value, title: &str, info: &Info, cx: &mut Context<'_>) -> io::Result<()> {
         if value.length < 20 || read_at(self.file, value.start + 16, 4)? != SIGNATURE {
             return self.leaf(info, title, value.start, value.length, cx);
@@ -318,7 +319,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Addresses in a text that names recipients.
+    /// Notes the addresses in a text that names recipients.
     fn note(&mut self, text: &str) {
         let mut scan = WrittenScan::default();
         scan.feed(text.as_bytes());

@@ -1,17 +1,17 @@
-//! Addresses written in a text: found around each `@`, each once, bounded.
+//! Addresses written in a text: found around each `@`, each listed once, bounded.
 
 use crate::message::Address;
 use memchr::memchr_iter;
 use std::collections::HashSet;
 
-/// Most addresses kept of one leaf.
+/// Maximum number of addresses kept of one leaf.
 const MOST: usize = 10_000;
-/// Octets looked at on each side of an `@`.
+/// Octets searched on each side of an `@`.
 const REACH: usize = 320;
-/// Octets gathered before they are looked at.
+/// Octets gathered before they are searched.
 const WINDOW: usize = 16 * 1_024;
 
-/// The addresses of one text so far.
+/// The addresses found so far in one text.
 #[derive(Debug, Default)]
 pub(in crate::message) struct WrittenScan {
     window: Vec<u8>,
@@ -35,7 +35,7 @@ impl WrittenScan {
         }
     }
 
-    /// The text is over: its addresses, in order, at most `most`.
+    /// Ends the text; returns its addresses in order, at most `most`.
     pub(in crate::message) fn finish(mut self, most: usize) -> Vec<Address> {
         self.search(self.window.len());
         self.order.truncate(most);
@@ -59,8 +59,8 @@ impl WrittenScan {
     }
 }
 
-/// What looks like an address around this `@`: plain characters only, and a domain that ends in
-/// letters, so that `image001.png@01DA3F.7C` in a `cid:` link is none.
+/// What looks like an address around this `@`: only plain characters, and a top-level domain of letters, so
+/// that `image001.png@01DA3F.7C` in a `cid:` link does not count.
 fn around(text: &[u8], at: usize) -> Option<&str> {
     let is_local = |byte: &u8| byte.is_ascii_alphanumeric() || b"._%+-'*!#$".contains(byte);
     let is_domain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');

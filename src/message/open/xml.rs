@@ -1,10 +1,10 @@
-//! What documents made of XML show (OOXML, ODF): runs of text joined as the programs join them,
-//! paragraphs, cells and line breaks apart, blanks between tags left out.
+//! The visible text of XML documents (OOXML, ODF): runs are joined as the programs join them; paragraphs,
+//! cells and line breaks are kept apart; white space between tags is dropped.
 
-/// Longest tag or reference that is looked at; of longer ones the beginning is.
+/// Longest tag or reference; of a longer one the beginning is used.
 const TAG: usize = 256;
 
-/// Elements whose end does not end a word: runs, and what stands around and in them.
+/// Elements whose end does not end a word: runs, and the elements around and inside them.
 const INLINE: [&str; 14] = [
     "t",
     "r",
@@ -21,7 +21,7 @@ const INLINE: [&str; 14] = [
     "bookmark-start",
     "rPr",
 ];
-/// Elements at whose end a line ends.
+/// Elements whose end ends a line.
 const BLOCKS: [&str; 9] = ["p", "h", "si", "is", "c", "tc", "table-cell", "rPh", "comment"];
 
 #[derive(Debug, Default)]
@@ -34,23 +34,23 @@ enum State {
     Marked,
 }
 
-/// A document on its way.
+/// Extracts the visible text of a document.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     state: State,
     /// The tag or reference so far.
     word: Vec<u8>,
-    /// Blanks that count only when text follows in the same element.
+    /// White space that counts only if text follows in the same element.
     blanks: Vec<u8>,
-    /// The element that began last had text.
+    /// The current element has text.
     text: bool,
-    /// Inside an element that holds text and nothing else.
+    /// Inside an element that contains only text.
     run: bool,
     out: Vec<u8>,
 }
 
 impl Shown {
-    /// Takes the next octets, in UTF-8; gives back what they show.
+    /// Takes the next octets, in UTF-8; returns the text they show.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> &[u8] {
         self.out.clear();
         for &byte in bytes {
@@ -80,7 +80,7 @@ impl Shown {
                         self.state = State::Marked;
                     }
                 } else {
-                    // What counts is how it begins and ends.
+                    // Only the beginning and the last character matter.
                     self.word[TAG - 1] = byte;
                 }
             }
@@ -97,7 +97,7 @@ impl Shown {
         }
     }
 
-    /// A comment shows nothing, CDATA everything.
+    /// A comment shows nothing; CDATA shows its content.
     fn marked(&mut self, byte: u8) {
         let comment = self.word.starts_with(b"!--");
         if !comment {
@@ -129,7 +129,7 @@ impl Shown {
         self.text = true;
     }
 
-    /// Blanks alone show when they are all of a run, or stand in one line.
+    /// White space alone counts if it fills a run or is within one line.
     fn end_text(&mut self) {
         let mut blanks = std::mem::take(&mut self.blanks);
         if self.run || !blanks.contains(&b'\n') {

@@ -1,24 +1,24 @@
-//! ZIP, and with it OOXML and ODF: every member is a leaf of its own. Our own reader, so that nothing is
-//! allocated by what an archive claims.
+//! ZIP, and with it OOXML and ODF: every member is a leaf of its own. We have our own reader, so that nothing
+//! is allocated by sizes that an archive claims.
 
 use super::Context;
 use super::budget::MEMBER;
 use super::leaf::Info;
 use super::packed::{self, Pump, Stop, charge, cost, damaged, dictionary};
-use super::spool::{Kept, length, read_at};
+use super::spool::{SpoolReader, length, read_at};
 use flate2::read::DeflateDecoder;
 use lzma_rust2::LzmaReader;
 use memchr::memmem;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// The longest comment a directory may end in, with its fixed part.
+/// Longest end-of-directory record, with its comment.
 const TAIL: u64 = 65_535 + 22;
 
-/// A member as the central directory tells it (APPNOTE 4.3.12).
+/// A member by its entry in the central directory (APPNOTE 4.3.12).
 struct Member {
     encrypted: bool,
-    /// Its end is marked in the packed data.
+    /// LZMA: the packed data ends with a marker.
     marked: bool,
     method: u16,
     packed: u64,
@@ -27,12 +27,12 @@ struct Member {
     name: String,
 }
 
-/// Opens an archive; what cannot be opened is named.
-pub(super) fn open(info: &Info, file: &mut Kept, cx: &mut Context<'_>) {
+/// Opens an archive; names what cannot be opened.
+pub(super) fn open(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) {
     packed::archive(info, cx, |cx| members(info, file, cx));
 }
 
-fn members(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Stop> {
+fn members(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) -> Result<(), Stop> {
     let (mut at, end, shift) = directory(file)?;
     let comment = comment(file, end)?;
     cx.header(&info.place, &[b"comment: ", &comment[..]].concat());
@@ -72,16 +72,16 @@ fn members(info: &Info, file: &mut Kept, cx: &mut Context<'_>) -> Result<(), Sto
     Ok(())
 }
 
-/// Most members whose names are read for a look.
+/// Maximum number of members whose names are read for a preview.
 const LOOKED_AT: usize = 2_000;
 
-/// The names of an archive's members, for a look at one of them.
-pub(super) fn names(file: &mut Kept) -> io::Result<Vec<String>> {
+/// The names of an archive's members, to choose one for a preview.
+pub(super) fn names(file: &mut SpoolReader) -> io::Result<Vec<String>> {
     Ok(listed(file)?.into_iter().map(|member| member.name).collect())
 }
 
-/// The first octets of a member, unpacked; `None` where there is none of that name, or it is not opened here.
-pub(super) fn beginning(file: &mut Kept, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+/// The first octets of a member, unpacked; `None` if there is no such member or its method is not supported.
+pub(super) fn beginning(file: &mut SpoolReader, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
     let Some(member) = listed(file)?.into_iter().find(|member| member.name == name && !member.encrypted)
     else {
         return Ok(None);
@@ -96,11 +96,11 @@ pub(super) fn beginning(file: &mut Kept, name: &str, most: u64) -> io::Result<Op
         8 => DeflateDecoder::new(packed).take(most).read_to_end(&mut out),
         _ => return Ok(None),
     };
-    // What came before the damage is shown.
+    // Octets before a damaged place are kept.
     Ok(if out.is_empty() { read.map(|_| None)? } else { Some(out) })
 }
 
-fn listed(file: &mut Kept) -> io::Result<Vec<Member>> {
+fn listed(file: &mut SpoolReader) -> io::Result<Vec<Member>> {
     let (mut at, end, shift) = directory(file)?;
     let mut all = Vec::new();
     while at + 46 <= end && all.len() < LOOKED_AT {
@@ -117,20 +117,20 @@ fn listed(file: &mut Kept) -> io::Result<Vec<Member>> {
     Ok(all)
 }
 
-/// What stands behind the directory (APPNOTE 4.3.16).
-fn comment(file: &mut Kept, end: u64) -> io::Result<Vec<u8>> {
+/// The archive's comment (APPNOTE 4.3.16).
+fn comment(file: &mut SpoolReader, end: u64) -> io::Result<Vec<u8>> {
     let size = length(file)?;
     let from = end.min(size);
     read_at(file, from, usize::try_from((size - from).min(TAIL)).unwrap_or(0))
 }
 
-/// Where members lie in the file: no two may share octets, for then a small file would be as much work
+/// The ranges that members occupy in the file. No two may overlap, or a small file could cause as much work
 /// as a large one.
 #[derive(Default)]
 struct Taken(BTreeMap<u64, u64>);
 
 impl Taken {
-    /// Whether the member there was free, its header included (APPNOTE 4.3.7).
+    /// Whether the range of a member, header included, is free (APPNOTE 4.3.7); then it is taken.
     fn take(&mut self, start: u64, packed: u64) -> bool {
         let end = start.saturating_add(30).saturating_add(packed);
         let before = self.0.range(..=start).next_back().is_some_and(|(_, &until)| until > start);
@@ -140,7 +140,7 @@ impl Taken {
     }
 }
 
-fn unpack(inner: Info, member: &Member, file: &mut Kept, cx: &mut Context<'_>) -> io::Result<()> {
+fn unpack(inner: Info, member: &Member, file: &mut SpoolReader, cx: &mut Context<'_>) -> io::Result<()> {
     let (path, label) = (inner.path.clone(), inner.place.clone());
     if member.encrypted {
         cx.opaque(&path, &label, "encrypted with a password");
@@ -173,14 +173,14 @@ fn lzma(mut packed: impl Read, member: &Member, pump: &mut Pump, cx: &mut Contex
         return Err(damaged("its properties are damaged").into());
     }
     dictionary(size, cx)?;
-    // With an end marker (flag 1) the length may be anything.
+    // With an end marker (flag 1) the recorded length need not be right.
     let length = if member.marked { u64::MAX } else { member.unpacked };
     pump.take(LzmaReader::new_with_props(packed, length, head[4], size, None)?, cost::LZMA, cx)
 }
 
-/// Where the central directory begins and ends, and how far everything is shifted (a program may
-/// stand before an archive). APPNOTE 4.3.14 to 4.3.16.
-fn directory(file: &mut Kept) -> io::Result<(u64, u64, u64)> {
+/// The offsets at which the central directory begins and ends, and by how much all offsets are shifted (a
+/// program may precede the archive). APPNOTE 4.3.14 to 4.3.16.
+fn directory(file: &mut SpoolReader) -> io::Result<(u64, u64, u64)> {
     let size = length(file)?;
     let from = size.saturating_sub(TAIL);
     let tail = read_at(file, from, usize::try_from(size - from).unwrap_or(0))?;
@@ -213,7 +213,7 @@ fn member(fixed: &[u8], name: &[u8], extra: &[u8], shift: u64) -> Member {
         local: u64::from(u32_at(fixed, 42)),
         name: match std::str::from_utf8(name) {
             Ok(name) => name.to_owned(),
-            // Windows in Japanese writes its own code page and says nothing.
+            // Japanese Windows writes its own code page without declaring it.
             Err(_) => encoding_rs::SHIFT_JIS.decode_without_bom_handling(name).0.into_owned(),
         },
     };
@@ -222,7 +222,7 @@ fn member(fixed: &[u8], name: &[u8], extra: &[u8], shift: u64) -> Member {
     member
 }
 
-/// Sizes over 4 GiB stand in an extra field (APPNOTE 4.5.3).
+/// Sizes over 4 GiB are in an extra field (APPNOTE 4.5.3).
 fn wide_sizes(member: &mut Member, mut extra: &[u8]) {
     while extra.len() >= 4 {
         let (id, size) = (u16_at(extra, 0), usize::from(u16_at(extra, 2)));

@@ -1,25 +1,25 @@
-//! Quoted-printable and base64 (RFC 2045 §6.7, §6.8), fed in pieces.
+//! Streaming encoders for quoted-printable and base64 (RFC 2045 §6.7, §6.8).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 /// Longest encoded line, without its end.
 const LINE: usize = 76;
-/// Octets in a line of base64.
+/// Octets per line of base64.
 const GROUP: usize = LINE / 4 * 3;
 
-/// One leaf's encoder.
+/// The encoder of one leaf.
 #[derive(Debug)]
 pub(super) enum Encoder {
     QuotedPrintable(QuotedPrintable),
     Base64(Vec<u8>),
 }
 
-/// What is open between two pieces.
+/// State between two pieces.
 #[derive(Debug, Default)]
 pub(super) struct QuotedPrintable {
     column: usize,
-    /// This line goes on from the one before.
+    /// This line continues the previous one.
     soft: bool,
     /// A space or tab that must be encoded if the line ends here.
     space: Option<u8>,
@@ -52,7 +52,7 @@ impl Encoder {
         }
     }
 
-    /// The leaf is over; no line end is written.
+    /// Ends the leaf; no line end is written.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
         match self {
             Self::QuotedPrintable(state) => state.finish(out),
@@ -117,7 +117,7 @@ impl QuotedPrintable {
             (self.column, self.soft) = (0, true);
         }
         if self.soft && self.column == 0 && token == b"-" {
-            // a line of our making must not look like a delimiter
+            // a line that we broke must not look like a delimiter
             return self.encoded(b'-', out);
         }
         out.extend_from_slice(token);

@@ -1,4 +1,4 @@
-//! What comes out is ASCII, decodes to the same leaves, and nothing sealed is touched.
+//! The output is ASCII and decodes to the same leaves, and nothing signed or encrypted is changed.
 
 use super::{Converted, Refused, SevenBit};
 use crate::message::Header;
@@ -47,7 +47,7 @@ fn convert(message: &[u8], chunk: usize) -> Result<(Converted, Vec<u8>), Refused
     Ok((converted, out))
 }
 
-/// Converts, checks what must always hold, and gives the whole message.
+/// Converts, checks what must always hold, and returns the whole message.
 fn sound(message: &[u8]) -> Vec<u8> {
     let (converted, body) = convert(message, message.len()).unwrap();
     assert!(converted.header.is_ascii() && body.is_ascii());
@@ -137,7 +137,7 @@ fn a_long_ascii_leaf_and_a_long_line_come_through() {
     );
 }
 
-/// Lines that are likely to be read wrongly, and random octets without bare CR or LF.
+/// Lines that are easily misread, and random octets without bare CR or LF.
 fn content() -> impl Strategy<Value = Vec<u8>> {
     let fragment = prop_oneof![
         Just(b"\r\n".to_vec()),

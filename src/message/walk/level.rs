@@ -1,15 +1,15 @@
-//! One stream of lines: boundaries, part headers, content. An embedded message that is itself
-//! transfer-encoded opens a level of its own on the decoded bytes.
+//! One stream of lines: boundaries, part headers, content. An enclosed message that itself has a transfer
+//! encoding opens a nested level on the decoded bytes.
 
 use super::transfer::Decoder;
 use super::{Encoding, Limits, Part, Visitor, WalkError, part};
 use crate::message::Header;
 use memchr::{memchr, memmem};
 
-/// Longest line that may be a boundary delimiter; boundaries have at most 70 characters (RFC 2046
-/// §5.1.1), some writers use more.
+/// Longest line that may be a delimiter. Boundaries have at most 70 characters (RFC 2046 §5.1.1), but some
+/// programs write longer ones.
 const DELIMITER: usize = 2_048;
-/// Longest boundary that is taken for one.
+/// Longest boundary that is accepted.
 const BOUNDARY: usize = 1_000;
 
 /// What all levels of one walk share.
@@ -21,20 +21,20 @@ pub(super) struct Context<'a> {
 
 #[derive(Debug)]
 pub(super) struct Level {
-    /// Parts that are open, outermost first.
+    /// Open parts, outermost first.
     open: Vec<Open>,
-    /// Depth of the part this level stands in.
+    /// Depth of the part that contains this level.
     base: usize,
-    /// Path of the part this level stands in; the path of its first part.
+    /// Path of the first part of this level.
     root: String,
     state: State,
-    /// A line whose end has not come yet, and that may matter.
+    /// A line whose end has not come yet and that may be a delimiter or a header line.
     line: Vec<u8>,
     /// Inside a line that is content whatever follows.
     mid_line: bool,
     /// A line end that belongs to the next delimiter, if one follows (RFC 2046 §5.1.1).
     held: &'static [u8],
-    /// Reused for decoded bytes.
+    /// Buffer for decoded bytes, reused.
     decoded: Vec<u8>,
 }
 
@@ -50,22 +50,22 @@ enum Kind {
     Multipart(Vec<u8>),
     Message,
     Leaf(Decoder),
-    /// An embedded message behind a transfer encoding.
+    /// An enclosed message with a transfer encoding.
     Encoded(Decoder, Box<Level>),
 }
 
 #[derive(Debug)]
 enum State {
-    /// The empty line between header and body is still to come.
+    /// The empty line between header and body has not come yet.
     EmptyLine,
-    /// A part's header block.
+    /// The header block of a part.
     Header(Vec<u8>),
-    /// The innermost open part's content, or preamble and epilogue.
+    /// Content of the innermost open part, or preamble and epilogue.
     Content,
 }
 
 impl Level {
-    /// A level for a body whose header is known.
+    /// A level for a body whose header was parsed already.
     pub(super) fn body() -> Self {
         Self::new("0".to_owned(), 0, State::EmptyLine)
     }
@@ -101,7 +101,7 @@ impl Level {
         Ok(())
     }
 
-    /// Takes some of the bytes; gives back the rest.
+    /// Consumes some of the bytes and returns the rest.
     fn step<'b>(&mut self, bytes: &'b [u8], cx: &mut Context<'_>) -> Result<&'b [u8], WalkError> {
         let in_content = matches!(self.state, State::Content);
         if self.mid_line || (in_content && self.line.is_empty() && bytes[0] != b'-') {
@@ -139,7 +139,7 @@ impl Level {
         Ok(rest)
     }
 
-    /// Content up to the next line that may be a delimiter.
+    /// Consumes content up to the next line that may be a delimiter.
     fn run<'b>(&mut self, bytes: &'b [u8], cx: &mut Context<'_>) -> Result<&'b [u8], WalkError> {
         let delimited = self.open.iter().any(|open| matches!(open.kind, Kind::Multipart(_)));
         let end = if delimited { memmem::find(bytes, b"\n-").map(|at| at + 1) } else { None };
@@ -175,7 +175,7 @@ impl Level {
         }
     }
 
-    /// What comes behind the empty line: content, or an embedded message's header.
+    /// The state after the empty line: content, or the header of an enclosed message.
     fn after_empty_line(&self) -> State {
         match self.open.last().map(|open| &open.kind) {
             Some(Kind::Message) => State::Header(Vec::new()),
@@ -183,7 +183,7 @@ impl Level {
         }
     }
 
-    /// Whether the line is a delimiter of an open multipart; if so, closes what it closes.
+    /// Whether the line is a delimiter of an open multipart; if so, closes the parts that it ends.
     fn delimiter(&mut self, line: &[u8], cx: &mut Context<'_>) -> Result<bool, WalkError> {
         let text = line[2..].trim_ascii_end();
         let mut near = false;
@@ -209,7 +209,7 @@ impl Level {
         };
         self.held = b"";
         if let State::Header(block) = &mut self.state {
-            // The part had a header and no body.
+            // The part has a header but no body.
             let block = std::mem::take(block);
             self.begin_block(&block, cx)?;
             self.held = b"";
@@ -225,12 +225,12 @@ impl Level {
         let (header, bad) = part::index(block);
         if !bad.is_empty() {
             cx.visitor.stray(&bad);
-            // The header of an embedded message is what somebody forwarded: a mailbox's `From ` line, a
-            // field without a colon. It says nothing of how this message is read.
+            // In the header of an enclosed message, a line such as an mbox `From ` line or a field without a
+            // colon was written by somebody else. It does not affect how this message is read.
             let embedded = self.open.last().is_none_or(|open| matches!(open.kind, Kind::Message));
             if !embedded {
                 let path = self.here();
-                cx.visitor.problem(&path, "a part's header has a line that is no field".to_owned());
+                cx.visitor.problem(&path, "a part's header has a line that is not a field".to_owned());
             }
         }
         self.begin(&header, cx)
@@ -241,7 +241,7 @@ impl Level {
         self.open.last().map_or_else(|| self.root.clone(), |open| open.part.path.clone())
     }
 
-    /// A part begins, its header is known.
+    /// A part begins; its header is known.
     fn begin(&mut self, header: &Header, cx: &mut Context<'_>) -> Result<(), WalkError> {
         let depth = self.base + self.open.len();
         if depth >= cx.limits.depth {
@@ -287,8 +287,8 @@ impl Level {
                 cx.visitor.problem(&part.path, "a multipart without a usable boundary".to_owned());
                 return Kind::Leaf(Decoder::new(encoding));
             }
-            // RFC 2045 §6.4 forbids any encoding here. Where quoted-printable is claimed, programs that
-            // write such mail and those that read it take the parts as they stand; of base64 nobody knows.
+            // RFC 2045 §6.4 forbids any encoding here. If quoted-printable is declared, programs write and
+            // read the parts unencoded; for base64 readers differ.
             if !identity && encoding != Encoding::QuotedPrintable {
                 cx.visitor.problem(&part.path, "a multipart with a transfer encoding".to_owned());
             }
@@ -304,7 +304,7 @@ impl Level {
         Kind::Encoded(Decoder::new(encoding), Box::new(level))
     }
 
-    /// Content of the innermost part; its last line end is kept back, for it may be a delimiter's.
+    /// Content of the innermost part. Its last line end is held back, because it may belong to a delimiter.
     fn content(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<(), WalkError> {
         if self.held == b"\r" && bytes == b"\n" {
             self.held = b"\r\n";

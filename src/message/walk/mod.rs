@@ -1,10 +1,10 @@
-//! The MIME walk: bytes in as they arrive, parts and decoded leaves out, everything bounded.
+//! The MIME walk: takes bytes as they arrive and reports parts and decoded leaves, within limits.
 //!
-//! The walk is told the message's header, then fed the body (which starts with the empty line that
-//! ends the header) in chunks of any size. It keeps no part in memory.
+//! The walk is given the header of the message, and then the body (which begins with the empty line after the
+//! header) in chunks of any size. It keeps no part in memory.
 //!
 //! * [`level`] one stream of lines: boundaries, part headers, content
-//! * [`part`] what a part's own header says
+//! * [`part`] what the header of a part says
 //! * [`params`] structured fields with parameters (RFC 2231)
 //! * [`transfer`] Content-Transfer-Encoding
 
@@ -19,14 +19,14 @@ use super::Header;
 use level::{Context, Level};
 pub use transfer::Encoding;
 
-/// Bounds of the walk (`docs/PROMISES.md` promise 4).
+/// Limits of the walk (`docs/PROMISES.md` promise 4).
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Deepest nesting of parts (multipart and message/rfc822 both count).
+    /// Maximum nesting depth of parts; multipart and message/rfc822 both count.
     pub depth: usize,
-    /// Most parts.
+    /// Maximum number of parts.
     pub parts: usize,
-    /// Most octets of one part's header block.
+    /// Maximum number of octets of the header block of a part.
     pub header: usize,
 }
 
@@ -36,13 +36,13 @@ impl Default for Limits {
     }
 }
 
-/// Most octets of one part's header block, where nothing else is asked for.
+/// Default limit of the header block of a part, in octets.
 pub const PART_HEADER: usize = 64 * 1_024;
 
-/// What is known of a part before its content.
+/// What the header of a part says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
-    /// Where it stands: `1`, `2.1`, … ; the root is `0`.
+    /// Path: `1`, `2.1`, …; the root is `0`.
     pub path: String,
     /// Lower-case `type/subtype`; `text/plain` where none is given (RFC 2045 §5.2).
     pub content_type: String,
@@ -62,12 +62,12 @@ impl Part {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether other parts stand inside this one: multipart with a boundary, or an embedded message.
+    /// Whether it contains other parts: a multipart with a boundary, or an enclosed message.
     pub fn is_container(&self) -> bool {
         self.is_message() || (self.is_multipart() && self.parameter("boundary").is_some())
     }
 
-    /// Whether it is an embedded message.
+    /// Whether it is an enclosed message.
     pub fn is_message(&self) -> bool {
         matches!(self.content_type.as_str(), "message/rfc822" | "message/global" | "message/news")
     }
@@ -78,42 +78,42 @@ impl Part {
     }
 }
 
-/// A part as its own header announces it, outside of a walk; its path is empty.
+/// Reads the header of a part outside a walk; its path is empty.
 pub(super) fn read_part(header: &Header, default_type: &str) -> (Part, Encoding) {
     let reading = part::read(header, String::new(), default_type);
     (reading.part, reading.encoding)
 }
 
-/// Who is told of the parts as the walk goes by.
+/// Receives the parts during the walk.
 pub trait Visitor {
-    /// A part begins; `header` is its own header block (the root's is the message's; an embedded
-    /// message's is the embedded header). Called for containers too.
+    /// A part begins. `header` is its own header block: for the root that of the message, for an enclosed
+    /// message the enclosed header. Also called for containers.
     fn begin(&mut self, part: &Part, header: &Header);
-    /// Decoded (Content-Transfer-Encoding undone) bytes of a leaf, in order, in chunks.
+    /// Bytes of a leaf, its Content-Transfer-Encoding decoded, in order, in chunks.
     fn data(&mut self, part: &Part, decoded: &[u8]);
-    /// The part is over.
+    /// The part has ended.
     fn end(&mut self, part: &Part);
-    /// Bytes that belong to no leaf: preamble, epilogue, a part header that cannot be read.
+    /// Bytes that belong to no leaf: preamble, epilogue, an unreadable part header.
     fn stray(&mut self, bytes: &[u8]);
-    /// Something in the part at this path that readers may see differently.
+    /// Something in the part at this path that readers may interpret differently.
     fn problem(&mut self, path: &str, why: String);
 }
 
 /// Why a walk stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WalkError {
-    /// Parts nested deeper than the limit.
+    /// Parts are nested deeper than the limit.
     #[error("MIME parts nested deeper than {0}")]
     TooDeep(usize),
-    /// More parts than the limit.
+    /// There are more parts than the limit.
     #[error("more than {0} MIME parts")]
     TooMany(usize),
-    /// One part's header block is larger than is reasonable.
+    /// The header block of a part is larger than the limit.
     #[error("a MIME part header of more than {0} octets")]
     HeaderTooLarge(usize),
 }
 
-/// A walk on its way.
+/// A walk in progress.
 #[derive(Debug)]
 pub struct Walker {
     level: Level,
@@ -122,7 +122,10 @@ pub struct Walker {
 }
 
 impl Walker {
-    /// Starts with a message whose header was read already; the body is fed next.
+    /// Starts with a message whose header was parsed already; the body follows.
+    ///
+    /// # Errors
+    /// The header itself exceeds a limit.
     pub fn new(header: &Header, limits: Limits, visitor: &mut dyn Visitor) -> Result<Self, WalkError> {
         let mut walker = Self { level: Level::body(), limits, parts: 0 };
         let mut context = Context { visitor, limits, parts: &mut walker.parts };
@@ -130,18 +133,24 @@ impl Walker {
         Ok(walker)
     }
 
-    /// Starts with a message that comes whole, header first; `path` is where it stands.
+    /// Starts with a message that follows as a whole, header first; `path` is its path.
     pub fn whole(path: String, limits: Limits) -> Self {
         Self { level: Level::message(path, 0), limits, parts: 0 }
     }
 
     /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// A limit is exceeded.
     pub fn feed(&mut self, bytes: &[u8], visitor: &mut dyn Visitor) -> Result<(), WalkError> {
         let mut context = Context { visitor, limits: self.limits, parts: &mut self.parts };
         self.level.feed(bytes, &mut context)
     }
 
-    /// The content is over: closes what is open.
+    /// Ends the content and closes the open parts.
+    ///
+    /// # Errors
+    /// A limit is exceeded.
     pub fn finish(&mut self, visitor: &mut dyn Visitor) -> Result<(), WalkError> {
         let mut context = Context { visitor, limits: self.limits, parts: &mut self.parts };
         self.level.finish(&mut context)

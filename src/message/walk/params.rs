@@ -1,33 +1,35 @@
-//! Structured field bodies with parameters: Content-Type, Content-Disposition (RFC 2045 §5.1,
-//! RFC 2231), read leniently and bounded.
+//! Structured field bodies with parameters: Content-Type, Content-Disposition (RFC 2045 §5.1, RFC 2231).
+//! Parsed leniently, within limits.
 
 use crate::message::charset::{Charset, readings};
 use crate::message::encoded_word::decode_raw;
 use crate::message::header::decode_text;
 use std::collections::BTreeMap;
 
-/// Most parameters taken of one field, and most sections of one value.
+/// Maximum number of parameters taken from one field, and of sections of one value.
 const MOST: usize = 256;
 
-/// A field such as `multipart/mixed; boundary="x"`.
+/// A field body such as `multipart/mixed; boundary="x"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Structured {
-    /// What stands before the first semicolon, lower case, blanks removed.
+    /// The text before the first semicolon, in lower case, without white space.
     pub value: String,
-    /// Names in lower case, values decoded (RFC 2231, RFC 2047 where people write it), first wins.
+    /// Names in lower case, values decoded (RFC 2231, and RFC 2047 because people write it); the first of a
+    /// name counts.
     pub parameters: Vec<(String, String)>,
-    /// A parameter is given twice with two values, or a bare value holds blanks: readers differ.
+    /// Set if a parameter is given twice with different values, or an unquoted value contains white space:
+    /// readers differ.
     pub ambiguous: Option<String>,
 }
 
 impl Structured {
-    /// A parameter's value.
+    /// The value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// The body without comments, as text with folding turned into blanks.
+/// The body without comments, as unfolded text.
 pub fn strip_comments(body: &[u8]) -> String {
     let mut out = Vec::with_capacity(body.len());
     let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
@@ -55,7 +57,7 @@ pub fn strip_comments(body: &[u8]) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Reads value and parameters.
+/// Parses the value and the parameters.
 pub fn read(body: &[u8]) -> Structured {
     let text = strip_comments(body);
     let mut pieces = split_quoted(&text);
@@ -70,7 +72,7 @@ pub fn read(body: &[u8]) -> Structured {
         let name = name.trim().to_ascii_lowercase();
         let raw = raw.trim();
         let value = unquote(raw);
-        // Only what decides how the content is read; a sloppy file name is everyday mail.
+        // Only parameters that decide how the content is read matter; careless file names are frequent.
         let decides = matches!(name.as_str(), "boundary" | "charset");
         if decides && !raw.starts_with('"') && value.contains(char::is_whitespace) {
             read.ambiguous = Some(format!("the parameter {name} has blanks outside quotes"));
@@ -90,7 +92,7 @@ pub fn read(body: &[u8]) -> Structured {
         }
     }
     for (name, sections) in sections {
-        // Where nothing says how it is to be read, every reading is listed; the first counts.
+        // If the set is not declared, every decoding is listed; the first is the main one.
         read.parameters.extend(join(&sections).into_iter().map(|value| (name.clone(), value)));
     }
     for (name, value) in plain {
@@ -102,7 +104,7 @@ pub fn read(body: &[u8]) -> Structured {
     read
 }
 
-/// `name*`, `name*0`, `name*0*`: base name, section, and whether it is percent-encoded.
+/// `name*`, `name*0`, `name*0*`: the base name, the section, and whether it is percent-encoded.
 fn section_of(name: &str) -> Option<(&str, usize, bool)> {
     let (base, rest) = name.split_once('*')?;
     let (index, extended) = match rest.strip_suffix('*') {
@@ -115,10 +117,10 @@ fn section_of(name: &str) -> Option<(&str, usize, bool)> {
     Some((base, index.parse().ok()?, extended))
 }
 
-/// Joins the sections of a value; the charset of the first holds for all (RFC 2231 §4.1). Several
-/// readings where none is given, or one that nobody knows.
+/// Joins the sections of a value. The charset of the first applies to all (RFC 2231 §4.1). Returns several
+/// decodings if the charset is missing or unknown.
 fn join(sections: &BTreeMap<usize, (bool, String)>) -> Vec<String> {
-    // An escape may be cut between two sections: neighbours are put together before they are decoded.
+    // An escape may be split between two sections, so adjacent sections are joined before they are decoded.
     let (mut bytes, mut coded) = (Vec::new(), Vec::new());
     let mut charset = String::new();
     for (index, (extended, value)) in sections {
@@ -150,7 +152,7 @@ fn join(sections: &BTreeMap<usize, (bool, String)>) -> Vec<String> {
     }
 }
 
-/// `%41` becomes `A`; anything else stays.
+/// Decodes `%41` to `A`; everything else stays.
 pub fn percent_decode(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut index = 0;

@@ -1,10 +1,10 @@
-//! What a part's own header says of it.
+//! Reads the header of a part.
 
 use super::{Encoding, Part, params};
 use crate::message::Header;
 use bytes::Bytes;
 
-/// A part, how its content is encoded, and what readers may see differently.
+/// A part, its transfer encoding, and what readers may interpret differently.
 pub(super) struct Reading {
     pub(super) part: Part,
     pub(super) encoding: Encoding,
@@ -15,7 +15,7 @@ pub(super) struct Reading {
 pub(super) fn read(header: &Header, path: String, default_type: &str) -> Reading {
     let mut problems = Vec::new();
     let content_type = only(header, "content-type", &mut problems).map(params::read);
-    // Given twice, it changes how a part is shown, not what stands in it: any of its file names will do.
+    // A second one changes how a part is shown, not what it contains; any of the file names will do.
     let dispositions: Vec<params::Structured> =
         header.named("content-disposition").map(|field| params::read(header.body(field))).collect();
     let encoding =
@@ -26,10 +26,10 @@ pub(super) fn read(header: &Header, path: String, default_type: &str) -> Reading
         if let Some(why) = &read.ambiguous {
             problems.push(format!("Content-Type: {why}"));
         }
-        // RFC 2045 §5.2: what is no type at all is text/plain.
+        // RFC 2045 §5.2: if it is not a valid type, text/plain is assumed.
         name = if is_type(&read.value) { read.value.clone() } else { "text/plain".to_owned() };
         if read.value.starts_with("multipart") && !is_type(&read.value) {
-            problems.push(format!("Content-Type: `{}` is no type", printable(&read.value)));
+            problems.push(format!("Content-Type: `{}` is not a type", printable(&read.value)));
         }
     }
     let filename = dispositions
@@ -42,8 +42,8 @@ pub(super) fn read(header: &Header, path: String, default_type: &str) -> Reading
     Reading { part, encoding, problems }
 }
 
-/// The first field of that name; a second one with another body is a problem, for readers differ in
-/// which of them counts.
+/// The first field of that name. A second one with another body is a problem, because readers differ in which
+/// one counts.
 fn only<'a>(header: &'a Header, name: &'a str, problems: &mut Vec<String>) -> Option<&'a [u8]> {
     let mut bodies = header.named(name).map(|field| header.body(field).trim_ascii());
     let first = bodies.next()?;
@@ -61,8 +61,8 @@ fn printable(text: &str) -> String {
     text.chars().take(60).map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
 
-/// Indexes a part's header block. What is no field is left out and given back, so that the rest can
-/// still be used: most readers do so too.
+/// Indexes the header block of a part. Lines that are not fields are left out and returned, so that the rest
+/// can still be used; most readers do the same.
 pub(super) fn index(block: &[u8]) -> (Header, Vec<u8>) {
     let block = crlf(block);
     if let Ok(header) = Header::parse(Bytes::copy_from_slice(&block)) {
@@ -97,7 +97,7 @@ pub(super) fn empty() -> Header {
     Header::default()
 }
 
-/// Every line end as CRLF (a header decoded from base64 may have bare LF).
+/// Converts every line end to CRLF (a header decoded from base64 may have bare LF).
 fn crlf(block: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(block.len() + 16);
     for line in block.split_inclusive(|&byte| byte == b'\n') {

@@ -1,4 +1,4 @@
-//! The walk against the traps of RFC 2046, and in chunks of any size.
+//! The walk with the pitfalls of RFC 2046, in chunks of any size.
 
 // Short messages are built here, where clarity counts more than an allocation.
 #![allow(clippy::format_collect, clippy::format_push_string)]
@@ -7,7 +7,7 @@ use super::*;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-/// Writes down what it is told: parts as `(path type`, data, `)`.
+/// Records what it is told: parts as `(path type`, data, `)`.
 #[derive(Default, Debug, PartialEq, Eq)]
 struct Log {
     parts: Vec<(String, String, Vec<u8>)>,

@@ -1,14 +1,14 @@
-//! Content-Transfer-Encoding, undone as it streams by (RFC 2045 §6; uuencode as Unix mail did it).
+//! Streaming decoders for Content-Transfer-Encoding (RFC 2045 §6; uuencode as used by Unix mail).
 //!
-//! Lenient on purpose: whatever some reader may make sense of is decoded, for what is searched must
-//! be what any recipient could see.
+//! They are lenient on purpose: everything that some reader might decode is decoded, because the search must
+//! see what any recipient could see.
 
 use memchr::{memchr, memchr_iter};
 
-/// How a part's content was encoded for transport.
+/// The transfer encoding of a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// `7bit`, `8bit`, `binary`, or nothing said.
+    /// `7bit`, `8bit`, `binary`, or none declared.
     #[default]
     Identity,
     /// `base64`.
@@ -17,12 +17,12 @@ pub enum Encoding {
     QuotedPrintable,
     /// `x-uuencode` and its other names.
     Uuencode,
-    /// A name nobody knows: the bytes are taken as they are (RFC 2045 §6.4).
+    /// An unknown name: the bytes are used as they are (RFC 2045 §6.4).
     Unknown,
 }
 
 impl Encoding {
-    /// Reads the field's body; comments and blanks are ignored.
+    /// Parses the body of the field; comments and white space are ignored.
     pub fn read(body: &[u8]) -> Self {
         let text = super::params::strip_comments(body).to_ascii_lowercase();
         match text.trim().trim_matches('"').trim_end_matches(';').trim() {
@@ -35,7 +35,7 @@ impl Encoding {
     }
 }
 
-/// A decoder with a few bytes of state.
+/// A streaming decoder with a few bytes of state.
 #[derive(Debug)]
 pub enum Decoder {
     /// Bytes pass unchanged.
@@ -59,7 +59,7 @@ impl Decoder {
         }
     }
 
-    /// Decodes a chunk onto the end of `out`.
+    /// Decodes a chunk and appends it to `out`.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::Identity => out.extend_from_slice(bytes),
@@ -69,7 +69,7 @@ impl Decoder {
         }
     }
 
-    /// What is left when the content ends.
+    /// Ends the content and appends what is left.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         match self {
             Self::Identity => {}
@@ -83,7 +83,7 @@ impl Decoder {
 const SKIP: u8 = 0xff;
 const PAD: u8 = 0xfe;
 
-/// Values of the base64 alphabet, URL-safe letters included; everything else is skipped.
+/// Values of the base64 alphabet, including the URL-safe letters; everything else is skipped.
 const VALUES: [u8; 256] = {
     let mut table = [SKIP; 256];
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -101,28 +101,28 @@ const VALUES: [u8; 256] = {
     table
 };
 
-/// The value of one letter of the base64 alphabet (either one), if it is one.
+/// The value of a letter of the base64 alphabet (standard or URL-safe).
 pub fn base64_value(letter: u8) -> Option<u8> {
     let value = VALUES[usize::from(letter)];
     (value < 64).then_some(value)
 }
 
-/// Fewest octets for which it pays to decode lines together.
+/// Fewest octets for which decoding several lines at once is faster.
 const MANY: usize = 256;
 
-/// Base64 that skips junk and goes on behind padding (blocks one after the other).
+/// Decodes base64; skips other octets and continues after padding (concatenated blocks).
 #[derive(Debug, Default)]
 pub struct Base64 {
     bits: u32,
     letters: u8,
-    /// Lines put together, without their ends.
+    /// Lines joined without their line ends.
     gathered: Vec<u8>,
-    /// Something else than letters of the common alphabet in lines came by: octet by octet from here on.
+    /// The input is not simple lines of the standard alphabet: it is decoded octet by octet from here on.
     odd: bool,
 }
 
 impl Base64 {
-    /// Decodes a chunk onto the end of `out`.
+    /// Decodes a chunk and appends it to `out`.
     #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
     pub fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         out.reserve(bytes.len() / 4 * 3 + 3);
@@ -139,7 +139,7 @@ impl Base64 {
         }
     }
 
-    /// The next octet, whatever it is.
+    /// Handles the next octet.
     #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
     fn letter(&mut self, octet: u8, out: &mut Vec<u8>) {
         match VALUES[usize::from(octet)] {
@@ -157,7 +157,7 @@ impl Base64 {
         }
     }
 
-    /// Decodes lines together, where they are nothing but letters of the common alphabet; whether they were.
+    /// Decodes several lines at once if they contain only the standard alphabet; returns whether they did.
     fn lines(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
         let mut gathered = std::mem::take(&mut self.gathered);
         gathered.clear();
@@ -168,7 +168,7 @@ impl Base64 {
             start = end + 1;
         }
         let last = &bytes[start..];
-        // Half a line end belongs to the next piece; by itself it says nothing.
+        // Half a line end at the end of a chunk can be dropped.
         gathered.extend_from_slice(last.strip_suffix(b"\r").unwrap_or(last));
         let (groups, rest) = gathered.split_at(gathered.len() / 4 * 4);
         let length = out.len();
@@ -185,7 +185,7 @@ impl Base64 {
         decoded
     }
 
-    /// Whole groups of four letters, as long as nothing else is between; returns what is left.
+    /// Decodes whole groups of four letters until something else comes; returns the rest.
     #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
     fn quads<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         let (groups, _) = bytes.as_chunks::<4>();
@@ -202,7 +202,7 @@ impl Base64 {
         &bytes[done..]
     }
 
-    /// A group cut short, by padding or by the end.
+    /// Decodes an incomplete group at padding or at the end.
     #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         match self.letters {
@@ -214,7 +214,7 @@ impl Base64 {
     }
 }
 
-/// Quoted-printable (RFC 2045 §6.7), lower-case digits accepted, what is no escape kept as it is.
+/// Quoted-printable (RFC 2045 §6.7). Lower-case digits are accepted; invalid escapes stay as they are.
 #[derive(Debug, Default)]
 pub struct QuotedPrintable {
     state: Escape,
@@ -228,7 +228,7 @@ enum Escape {
     Equals,
     /// After `=` and one digit.
     Digit(u8),
-    /// After `=` and blanks: a soft break if a line end follows.
+    /// After `=` and white space: a soft line break if a line end follows.
     Blanks,
 }
 
@@ -295,11 +295,11 @@ pub fn hex(digit: u8) -> u8 {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).unwrap_or(0)
 }
 
-/// Longest line taken for one of an encoded block; longer ones are text.
+/// Longest line of an encoded block; longer ones are text.
 const LONGEST: usize = 1_024;
 
-/// Uuencoded blocks (`begin 644 name` … `end`) and `yEnc` blocks (`=ybegin` … `=yend`); text around
-/// them is left out.
+/// Uuencoded blocks (`begin 644 name` … `end`) and `yEnc` blocks (`=ybegin` … `=yend`); the text around them
+/// is skipped.
 #[derive(Debug, Default)]
 pub struct Uuencode {
     line: Vec<u8>,
@@ -316,7 +316,7 @@ enum Block {
 }
 
 impl Uuencode {
-    /// Decodes what stands in blocks, onto the end of `out`.
+    /// Decodes the contents of blocks and appends them to `out`.
     pub fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         while !bytes.is_empty() {
             let end = memchr(b'\n', bytes);
@@ -335,7 +335,7 @@ impl Uuencode {
         }
     }
 
-    /// The last line, when it has no end.
+    /// Handles the last line if it has no line end.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.take_line(out);
     }

@@ -5,12 +5,14 @@ use super::super::mail::Head;
 use super::super::page::{Button, Entered, MAX_LINE, MAX_LISTED, Page, Tone};
 use super::super::people::People;
 use super::super::{Letterhead, Matter, Moment, safe};
-use super::{Desk, Letter, MAX_TITLE, bind, figures, headline, in_languages, lines, risks};
+use super::{Desk, Letter, MAX_TITLE, bind, decided_by, figures, headline, in_languages, lines, risks};
+use crate::desk::taking::was_taken_back;
 use crate::message::Address;
+use crate::policy::Disclosure;
 use crate::policy::risks::Kind;
 use crate::policy::risks::places::in_words;
 use crate::policy::verdict::Language;
-use crate::store::{AskWhy, HeldRow, HoldKind};
+use crate::store::{AskWhy, HeldRow, HeldState, HoldKind};
 
 /// Most messages that a digest tells of; the rest is counted.
 const MOST_ENTRIES: usize = 50;
@@ -24,6 +26,9 @@ impl Desk<'_> {
         words: Option<&str>,
         urgent: bool,
     ) -> Option<Letter> {
+        if why == AskWhy::Settled {
+            return self.settled(to);
+        }
         let held = self.still_held()?;
         let people = self.people();
         let tone = if why == AskWhy::Stopped { Tone::Alarm } else { Tone::Waiting };
@@ -32,7 +37,7 @@ impl Desk<'_> {
         for page in &mut pages {
             self.why_now(page, held, why, words, &people);
             risks(page, held);
-            self.ways(page, held);
+            self.ways(page, held, why);
             self.facts(page, &people);
             hits(page, held);
             by_organisation(page, &people);
@@ -43,6 +48,7 @@ impl Desk<'_> {
             AskWhy::Expiring => "expiring-approver-subject",
             AskWhy::AsIs => "as-is-subject",
             AskWhy::Stopped => "stopped-subject",
+            AskWhy::Settled => "settled-subject",
         };
         Some(self.close(subject, vec![to.clone()], &pages, urgent || why == AskWhy::Stopped))
     }
@@ -90,15 +96,56 @@ impl Desk<'_> {
         page.paragraph(key, &values);
     }
 
-    /// Where to decide: the page, or the commands where there is none.
-    fn ways(&self, page: &mut Page, held: &HeldRow) {
-        match &self.matter.links.view {
-            Some(url) => {
-                let (label, hint) = (page.say("button-view", &[]), page.say("button-view-hint", &[]));
-                page.buttons(vec![Button { label, hint, url: url.clone(), first: true }]);
+    /// Who was told of it is told who decided, and how, in a few lines.
+    fn settled(&self, to: &Address) -> Option<Letter> {
+        let held = self.decided()?;
+        let only = self.letterhead.language_for(to, self.matter.details.chosen);
+        let mut pages = in_languages(self.language_of_mail(), only, Tone::Done);
+        for page in &mut pages {
+            let (key, by) = (outcome(held.state, held.decision.as_deref()), decided_by(page, held));
+            page.lead(key, &[("by", text(&by))]);
+            if let Some(words) = returned_with(held) {
+                page.quote(&lines(words));
             }
-            None => self.commands(page, held.kind),
+            page.paragraph("settled-nothing", &[]);
+            let (subject, sender) = (self.subject(page, MAX_TITLE), self.sender(page));
+            page.labelled("label-subject", &subject);
+            page.labelled("label-sender", &sender);
+            page.labelled("label-reference", held.id.as_str());
+            if let Some(url) = &self.matter.links.view {
+                let label = page.say("button-view-settled", &[]);
+                page.buttons(vec![Button { label, hint: String::new(), url: url.clone(), first: false }]);
+            }
         }
+        Some(self.close("settled-subject", vec![to.clone()], &pages, false))
+    }
+
+    fn decided(&self) -> Option<&HeldRow> {
+        self.matter.message.held.as_ref().filter(|held| held.state != HeldState::Held)
+    }
+
+    /// Where to decide: by links of their own, on the page, or by commands where there is none.
+    fn ways(&self, page: &mut Page, held: &HeldRow, why: AskWhy) {
+        let links = self.matter.links;
+        let Some(view) = &links.view else { return self.commands(page, held.kind) };
+        let one = |page: &Page, key: &str, url: &String, first| Button {
+            label: page.say(key, &[]),
+            hint: page.say(&format!("{key}-hint"), &[]),
+            url: url.clone(),
+            first,
+        };
+        let split = links.approve_split.as_ref().map(|url| ("button-approve-split", url));
+        let back = links.give_back.as_ref().map(|url| ("button-give-back", url));
+        let here = Some(("button-view", view));
+        // What cures everything comes first; else what sends nothing. As it is takes the desk.
+        let cured = held.risks.iter().all(|risk| risk.is_cured_by(Disclosure::Split));
+        let order = match why {
+            AskWhy::AsIs => [here, split, back],
+            _ if cured => [split, back, here],
+            _ => [back, split, here],
+        };
+        let buttons = order.into_iter().flatten().enumerate();
+        page.buttons(buttons.map(|(at, (key, url))| one(page, key, url, at == 0)).collect());
     }
 
     /// The exact commands, as far as this kind of hold allows them.
@@ -128,6 +175,8 @@ pub(in super::super) struct Entry<'a> {
     pub(in super::super) matter: Matter<'a>,
     /// Why it is told.
     pub(in super::super) why: AskWhy,
+    /// What the sender says who asks that it leave as it is.
+    pub(in super::super) words: Option<&'a str>,
 }
 
 /// All that waits for one person, in one mail.
@@ -140,14 +189,24 @@ pub(in super::super) fn digest(
     let first = entries.first()?;
     let only = letterhead.language_for(to, first.matter.details.chosen);
     let mut pages = in_languages(only.unwrap_or_default(), only, Tone::Waiting);
-    let count = [("count", number(entries.len()))];
+    let (done, waiting): (Vec<&Entry<'_>>, Vec<&Entry<'_>>) =
+        entries.iter().partition(|entry| entry.why == AskWhy::Settled);
+    let (kind, count) = if waiting.is_empty() {
+        ("digest-settled", [("count", number(done.len()))])
+    } else {
+        ("digest", [("count", number(waiting.len()))])
+    };
     let mut titles = Vec::new();
     for page in &mut pages {
-        titles.push(page.say("digest-subject", &count));
-        page.lead("digest-lead", &count);
-        for entry in entries.iter().take(MOST_ENTRIES) {
+        titles.push(page.say(&format!("{kind}-subject"), &count));
+        page.lead(&format!("{kind}-lead"), &count);
+        for entry in waiting.iter().chain(&done).take(MOST_ENTRIES) {
             let desk = Desk { matter: &entry.matter, letterhead, moment };
-            desk.in_digest(page, entry.why);
+            if entry.why == AskWhy::Settled {
+                desk.settled_in_digest(page);
+            } else {
+                desk.in_digest(page, entry);
+            }
         }
         if entries.len() > MOST_ENTRIES {
             page.paragraph("digest-more", &[("count", number(entries.len() - MOST_ENTRIES))]);
@@ -170,7 +229,7 @@ pub(in super::super) fn digest(
 
 impl Desk<'_> {
     /// One message among others: a line, and what is dangerous about it.
-    fn in_digest(&self, page: &mut Page, why: AskWhy) {
+    fn in_digest(&self, page: &mut Page, entry: &Entry<'_>) {
         let Some(held) = self.still_held() else { return };
         let (subject, sender) = (self.subject(page, MAX_TITLE), self.sender(page));
         let mut said = Vec::new();
@@ -180,15 +239,51 @@ impl Desk<'_> {
         }
         let expires = self.moment_text(page, held.expires);
         let mut about = vec![sender, page.say("digest-until", &[("expires", text(&expires))])];
-        if why == AskWhy::Deputy {
-            about.push(page.say("digest-deputy", &[]));
-        }
+        let note = match entry.why {
+            AskWhy::Deputy => Some("digest-deputy"),
+            AskWhy::AsIs => Some("digest-as-is"),
+            AskWhy::Expiring => Some("digest-expiring"),
+            _ => None,
+        };
+        about.extend(note.map(|key| page.say(key, &[])));
         let url = self.matter.links.view.clone();
         if url.is_none() {
             about.push(format!("{} {}", page.say("label-reference", &[]), held.id));
         }
         page.entry(Entered { title: subject, url, said: said.join(" / "), about: about.join(" · ") });
+        if let Some(words) = entry.words {
+            page.quote(&lines(words));
+        }
     }
+}
+
+impl Desk<'_> {
+    /// One message that is decided, among others.
+    fn settled_in_digest(&self, page: &mut Page) {
+        let Some(held) = self.decided() else { return };
+        let by = decided_by(page, held);
+        let title = self.subject(page, MAX_TITLE);
+        let said = page.say(outcome(held.state, held.decision.as_deref()), &[("by", text(&by))]);
+        page.entry(Entered { title, url: None, said, about: String::new() });
+    }
+}
+
+/// What was decided, as a phrase.
+pub(crate) fn outcome(state: HeldState, decision: Option<&str>) -> &'static str {
+    match (state, decision) {
+        (HeldState::Released, Some("split")) => "settled-split",
+        (HeldState::Released, Some("bcc")) => "settled-bcc",
+        (HeldState::Released, _) => "settled-as-is",
+        (HeldState::Returned, Some(decision)) if was_taken_back(decision) => "settled-taken-back",
+        (HeldState::Expired, _) => "settled-expired",
+        _ => "settled-returned",
+    }
+}
+
+/// Why it was given back, in the words of who did.
+fn returned_with(held: &HeldRow) -> Option<&str> {
+    let words = held.decision.as_deref().filter(|words| !words.trim().is_empty())?;
+    (held.state == HeldState::Returned && !was_taken_back(words)).then_some(words)
 }
 
 /// All recipients, by organisation; of many, as many of each as there is room for. Who is left is counted.

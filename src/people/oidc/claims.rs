@@ -1,4 +1,4 @@
-//! Judges an ID token (OpenID Connect Core 1.0 §3.1.3.7): signature, issuer, audience, time, nonce.
+//! Verifies an ID token (OpenID Connect Core 1.0 §3.1.3.7): signature, issuer, audience, time, nonce.
 
 use crate::clock::Timestamp;
 use crate::message::Address;
@@ -7,13 +7,14 @@ use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
-/// How far clocks may be apart, in seconds.
+/// Tolerated difference between clocks, in seconds.
 const LEEWAY: i64 = 60;
-/// Longest token.
+/// Longest token, in octets.
 const LONGEST: usize = 64 * 1024;
-/// How long ago a token may have been made, in seconds.
+/// Oldest accepted `iat`, in seconds.
 const OLDEST: i64 = 3_600;
-/// Signatures that are believed: by public keys only, so that nobody makes one of a key that all know.
+/// Accepted algorithms: public keys only, because a token signed with a public key as HMAC secret could be
+/// forged.
 const SOUND: [Algorithm; 9] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -26,22 +27,22 @@ const SOUND: [Algorithm; 9] = [
     Algorithm::EdDSA,
 ];
 
-/// What a token must say.
+/// What a token must contain.
 pub struct Expected<'a> {
-    /// Who made it.
+    /// The issuer.
     pub issuer: &'a str,
-    /// For whom.
+    /// The audience.
     pub client_id: &'a str,
-    /// In answer to what.
+    /// The nonce of the request.
     pub nonce: &'a str,
-    /// When it is looked at.
+    /// The time of the check.
     pub now: Timestamp,
 }
 
-/// Why a token is not believed.
+/// Why a token is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is signed with a key that is not known (yet).
+    /// It is signed with an unknown key; the provider may have published it since.
     #[error("the ID token is signed with a key that the provider does not show")]
     UnknownKey,
     /// Anything else.
@@ -49,11 +50,14 @@ pub enum Refused {
     Wrong(&'static str),
 }
 
-/// What a token says that is believed.
+/// The claims of a verified token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claims(Map<String, Value>);
 
-/// Judges a token by these keys.
+/// Verifies a token with these keys.
+///
+/// # Errors
+/// The signature or a claim is wrong, or the key is unknown.
 pub fn judge(token: &str, keys: &[Jwk], expected: &Expected<'_>) -> Result<Claims, Refused> {
     if token.len() > LONGEST {
         return Err(Refused::Wrong("is too long"));
@@ -71,14 +75,14 @@ pub fn judge(token: &str, keys: &[Jwk], expected: &Expected<'_>) -> Result<Claim
     let key = if let Some(kid) = &header.kid {
         keys.iter().filter(fits).find(|key| key.common.key_id.as_ref() == Some(kid))
     } else {
-        // Without a name it must be the only one.
+        // If it names no key, there must be only one that fits.
         let mut all = keys.iter().filter(fits);
         all.next().filter(|_| all.next().is_none())
     };
     let key = DecodingKey::from_jwk(key.ok_or(Refused::UnknownKey)?)
         .map_err(|_| Refused::Wrong("names a key that cannot be used"))?;
     let mut validation = Validation::new(algorithm);
-    // What it says is judged below, at the time that is given.
+    // The claims are checked below, at the given time.
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_aud = false;
@@ -95,7 +99,7 @@ impl Claims {
         self.0.get(name)?.as_str()
     }
 
-    /// A moment in seconds; fractions, which RFC 7519 allows, are cut off.
+    /// A time in seconds; fractions (RFC 7519 allows them) are dropped.
     fn moment(&self, name: &str) -> Option<i64> {
         let text = self.0.get(name)?.as_number()?.to_string();
         text.split('.').next()?.parse().ok()
@@ -152,11 +156,11 @@ impl Claims {
         Ok(())
     }
 
-    /// The person's address, if it was verified, or if the provider is trusted with addresses.
+    /// The person's address, if it was verified or the provider is trusted with addresses.
     ///
-    /// Microsoft puts no `email_verified` into its tokens, but `xms_edov` (the owner of the domain verified
-    /// it), and often no `email` but a `preferred_username`; whoever administers a tenant can write any
-    /// address into both, so without `xms_edov` they count only where the configuration says so.
+    /// Microsoft's tokens have no `email_verified` but `xms_edov` (the owner of the domain verified it), and
+    /// often no `email` but a `preferred_username`. The administrator of any tenant can set both addresses
+    /// freely, so without `xms_edov` they count only if the configuration says so.
     pub fn address(&self, trusted: bool) -> Option<Address> {
         let yes = |name: &str| match self.0.get(name) {
             Some(Value::Bool(yes)) => *yes,
@@ -182,7 +186,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_760_000_000_000);
 
-    /// A provider's key, with the set that shows it.
+    /// The key of a provider, and the key set that publishes it.
     struct Signer {
         pair: EcdsaKeyPair,
         jwk: Value,
@@ -244,7 +248,7 @@ mod tests {
         };
         let seconds = NOW.0 / 1000;
         let none = format!("{}.{}.", B64.encode(r#"{"alg":"none"}"#), B64.encode(claims().to_string()));
-        // The public key taken for a shared secret.
+        // The public key used as a shared secret.
         let text =
             format!("{}.{}", B64.encode(r#"{"alg":"HS256","kid":"k1"}"#), B64.encode(claims().to_string()));
         let secret =

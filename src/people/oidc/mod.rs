@@ -1,11 +1,13 @@
-//! OpenID Connect: code flow with PKCE (RFC 7636), as a relying party (OpenID Connect Core 1.0 §3.1).
+//! OpenID Connect as a relying party: the code flow with PKCE (RFC 7636; OpenID Connect Core 1.0 §3.1).
 //!
-//! * [`Provider`] finds the provider's endpoints, sends people there, and redeems what they come back with
-//! * [`claims`] judges an ID token
-//! * [`Flow`] binds one attempt to one browser: a secret in a cookie of which state, nonce and the code
-//!   verifier follow, so that nothing is kept here
+//! * [`Provider`] finds the endpoints, starts the flow and redeems the code
 //!
-//! RFC 9700 names what goes wrong otherwise: mixed-up providers, injected codes, replayed states.
+//! * [`claims`] verifies an ID token
+//!
+//! * [`Flow`] binds one attempt to one browser: state, nonce and code verifier are derived from a secret in a
+//!   cookie, so that the server keeps no state
+//!
+//! RFC 9700 describes the attacks that this prevents: mix-up of providers, injected codes, replayed state.
 
 pub mod claims;
 
@@ -26,66 +28,66 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// Most octets of an answer.
+/// Largest response, in octets.
 const LARGEST: usize = 512 * 1024;
-/// How long what a provider says of itself is good for.
+/// How long metadata and keys are cached.
 const FRESH: Duration = Duration::from_hours(1);
-/// Keys are not asked for again sooner, however many tokens name unknown ones.
+/// Shortest time between two requests for keys, however many tokens name unknown ones.
 const AGAIN: Duration = Duration::from_secs(30);
-/// Most keys of a provider.
+/// Maximum number of keys of a provider.
 const MOST_KEYS: usize = 100;
-/// Longest code or state that is looked at.
+/// Longest code or state that is accepted.
 const LONGEST: usize = 4_096;
 
 /// How a provider is used.
 #[derive(Clone)]
 pub struct Wanted {
-    /// What the button says.
+    /// The label of the button.
     pub name: String,
-    /// What it calls itself.
+    /// The issuer identifier.
     pub issuer: String,
-    /// Our name there.
+    /// Our client id.
     pub client_id: String,
-    /// Our secret there.
+    /// Our client secret.
     pub client_secret: Option<SecretString>,
-    /// What is asked for, beside `openid`.
+    /// Scopes that are requested, besides `openid`.
     pub scopes: Vec<String>,
     /// The claim that lists groups.
     pub claim: String,
-    /// Which groups are which role.
+    /// Which groups give which role.
     pub roles: RoleNames,
-    /// Addresses count though the provider does not say that they were verified.
+    /// Addresses are trusted although the provider does not say that it verified them.
     pub trust_addresses: bool,
-    /// Where people come back to.
+    /// Our redirect URI.
     pub redirect: String,
 }
 
 /// Why nobody was signed in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
-    /// The provider cannot be asked, or says nothing that makes sense; for the log.
+    /// The provider does not respond, or its response is invalid; for the log.
     #[error("the provider cannot be asked: {0}")]
     Away(String),
-    /// What came back is not what was asked for; for the log.
+    /// The response does not belong to the request, or is refused; for the log.
     #[error("what came back is refused: {0}")]
     Refused(String),
-    /// It is known who it is, but not by an address that was verified.
+    /// The person is identified, but not by a verified address.
     #[error("the provider does not say that the address was verified")]
     NoAddress,
 }
 
-/// Somebody a provider vouches for.
+/// A person whom the provider identified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// What the record calls them.
+    /// The name in the journal.
     pub name: String,
     /// Their addresses, verified.
     pub addresses: Vec<Address>,
-    /// Their roles by groups.
+    /// Roles by groups.
     pub roles: Roles,
 }
 
-/// What a provider says of itself (OpenID Connect Discovery 1.0 §3).
+/// The provider's metadata (OpenID Connect Discovery 1.0 §3).
 #[derive(Clone, Debug, Deserialize)]
 struct Metadata {
     issuer: String,
@@ -95,7 +97,7 @@ struct Metadata {
     end_session_endpoint: Option<String>,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    /// RFC 9207: the provider names itself when it sends people back.
+    /// RFC 9207: the provider sends `iss` with its response.
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
 }
@@ -111,16 +113,16 @@ struct Redeemed {
     error: Option<String>,
 }
 
-/// What people come back with.
+/// The query of the redirect back to us.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Return {
-    /// The code.
+    /// The authorization code.
     pub code: Option<String>,
-    /// What we sent along.
+    /// The state that we sent.
     pub state: Option<String>,
-    /// Who sends them (RFC 9207).
+    /// The issuer that responds (RFC 9207).
     pub iss: Option<String>,
-    /// Why there is no code.
+    /// The error, if there is no code.
     pub error: Option<String>,
 }
 
@@ -129,7 +131,7 @@ pub struct Return {
 pub struct Flow(Token);
 
 impl Flow {
-    /// Of the secret in the browser's cookie.
+    /// From the secret in the browser's cookie.
     pub fn of(secret: Token) -> Self {
         Self(secret)
     }
@@ -146,7 +148,7 @@ impl Flow {
         self.0.derived("code verifier")
     }
 
-    /// `S256` of RFC 7636 §4.2.
+    /// The `S256` challenge (RFC 7636 §4.2).
     fn challenge(&self) -> String {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.verifier().as_bytes());
         URL_SAFE_NO_PAD.encode(digest.as_ref())
@@ -154,31 +156,31 @@ impl Flow {
 }
 
 #[derive(Default)]
-struct Known {
+struct Cached {
     metadata: Option<(Arc<Metadata>, Timestamp)>,
     keys: Option<(Arc<Vec<Jwk>>, Timestamp)>,
 }
 
-/// A provider.
+/// An OpenID Connect provider.
 pub struct Provider {
     wanted: Wanted,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
-    known: Mutex<Known>,
+    cached: Mutex<Cached>,
 }
 
 impl Provider {
-    /// Nothing is asked for yet. The client follows no redirects and gives up in good time.
+    /// Sends no request yet. `client` must not follow redirects, and must have a timeout.
     pub fn new(wanted: Wanted, client: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
-        Self { wanted, client, clock, known: Mutex::default() }
+        Self { wanted, client, clock, cached: Mutex::default() }
     }
 
-    /// What the button says.
+    /// The label of the button.
     pub fn name(&self) -> &str {
         &self.wanted.name
     }
 
-    /// What it is trusted with, hashed: a session ends when it changes.
+    /// A hash of what the provider is trusted with; sessions end when it changes.
     pub fn stamp(&self) -> String {
         let wanted = &self.wanted;
         let roles = format!("{:?} {}", wanted.roles, wanted.trust_addresses);
@@ -191,7 +193,10 @@ impl Provider {
         .text()
     }
 
-    /// Asks it what it says of itself, and for its keys; how many there are.
+    /// Fetches the metadata and the keys; returns how many keys can be used.
+    ///
+    /// # Errors
+    /// The provider does not respond, or has no key that can be used.
     pub async fn probe(&self) -> Result<usize, Failed> {
         let metadata = self.metadata().await?;
         match self.keys(&metadata, AGAIN).await?.len() {
@@ -200,7 +205,10 @@ impl Provider {
         }
     }
 
-    /// Where to send somebody to sign in.
+    /// The URL at which somebody signs in.
+    ///
+    /// # Errors
+    /// The metadata cannot be fetched, or its endpoint is invalid.
     pub async fn start(&self, flow: &Flow) -> Result<String, Failed> {
         let metadata = self.metadata().await?;
         let mut scope = "openid".to_owned();
@@ -221,10 +229,13 @@ impl Provider {
         ];
         Url::parse_with_params(&metadata.authorization_endpoint, query)
             .map(String::from)
-            .map_err(|error| Failed::Away(format!("its authorization_endpoint is no URL: {error}")))
+            .map_err(|error| Failed::Away(format!("its authorization_endpoint is not a URL: {error}")))
     }
 
-    /// Who came back.
+    /// Identifies the person who came back.
+    ///
+    /// # Errors
+    /// The response is refused, the provider does not respond, or it gives no verified address.
     pub async fn finish(&self, back: &Return, flow: &Flow) -> Result<Person, Failed> {
         let refused = |why: &str| Failed::Refused(why.to_owned());
         let state = back.state.as_deref().unwrap_or_default();
@@ -251,8 +262,8 @@ impl Provider {
         self.person(&claims)
     }
 
-    /// Where somebody signs out at the provider too (OpenID Connect RP-Initiated Logout 1.0), to come back
-    /// to `back`.
+    /// The URL that also signs out at the provider (OpenID Connect RP-Initiated Logout 1.0) and leads back to
+    /// `back`.
     pub async fn sign_out(&self, back: &str) -> Option<String> {
         let metadata = self.metadata().await.ok()?;
         let query = [("client_id", self.wanted.client_id.as_str()), ("post_logout_redirect_uri", back)];
@@ -271,7 +282,7 @@ impl Provider {
         let mut request = self.client.post(&metadata.token_endpoint);
         if let Some(secret) = &self.wanted.client_secret {
             let methods = metadata.token_endpoint_auth_methods_supported.as_deref();
-            // Where nothing is said it is client_secret_basic (Discovery §3).
+            // The default is client_secret_basic (Discovery §3).
             if methods.is_none_or(|methods| methods.iter().any(|method| method == "client_secret_basic")) {
                 let part = |text: &str| {
                     let pair = Url::parse_with_params("x:", [("", text)]);
@@ -294,7 +305,7 @@ impl Provider {
         }
     }
 
-    /// Judges the ID token; keys are asked for anew when it names one that is not known.
+    /// Verifies the ID token; fetches the keys again if it names an unknown one.
     async fn judge(&self, metadata: &Metadata, token: &str, flow: &Flow) -> Result<Claims, Failed> {
         let nonce = flow.nonce();
         let expected = Expected {
@@ -325,9 +336,9 @@ impl Provider {
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, Failed> {
-        let mut known = self.known.lock().await;
+        let mut cached = self.cached.lock().await;
         let now = self.clock.now();
-        if let Some((metadata, at)) = &known.metadata
+        if let Some((metadata, at)) = &cached.metadata
             && *at <= now
             && now.since(*at) < FRESH
         {
@@ -349,32 +360,32 @@ impl Provider {
             return Err(Failed::Away(format!("its endpoint {} is not https", word(wrong))));
         }
         let metadata = Arc::new(metadata);
-        known.metadata = Some((Arc::clone(&metadata), now));
+        cached.metadata = Some((Arc::clone(&metadata), now));
         Ok(metadata)
     }
 
-    /// The provider's keys, no older than that.
+    /// The provider's keys, no older than `fresh`.
     async fn keys(&self, metadata: &Metadata, fresh: Duration) -> Result<Arc<Vec<Jwk>>, Failed> {
-        let mut known = self.known.lock().await;
+        let mut cached = self.cached.lock().await;
         let now = self.clock.now();
-        if let Some((keys, at)) = &known.keys
+        if let Some((keys, at)) = &cached.keys
             && *at <= now
             && now.since(*at) < fresh
         {
             return Ok(Arc::clone(keys));
         }
         let set: KeySet = read(self.client.get(&metadata.jwks_uri)).await?;
-        // Keys of kinds that are not known here are not for us.
+        // Keys of unknown types are skipped.
         let keys = set.keys.into_iter().take(MOST_KEYS).filter_map(|key| serde_json::from_value(key).ok());
         let keys: Arc<Vec<Jwk>> = Arc::new(keys.collect());
-        known.keys = Some((Arc::clone(&keys), now));
+        cached.keys = Some((Arc::clone(&keys), now));
         Ok(keys)
     }
 }
 
-/// What an endpoint answers, as JSON of bounded size, whatever its status.
+/// Reads a JSON response of bounded size, whatever its status.
 async fn read<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T, Failed> {
-    // The address may hold a secret.
+    // The URL may contain a secret.
     let away = |error: reqwest::Error| Failed::Away(error.without_url().to_string());
     let mut response = request.header("Accept", "application/json").send().await.map_err(away)?;
     let status = response.status();
@@ -389,7 +400,7 @@ async fn read<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T
         .map_err(|error| Failed::Away(format!("its answer ({status}) makes no sense: {error}")))
 }
 
-/// A word of the provider's for the log: short and plain.
+/// A text from the provider for the log: short and printable.
 fn word(text: &str) -> String {
     text.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

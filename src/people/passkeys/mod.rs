@@ -1,16 +1,16 @@
-//! Passkeys: a key that stays with its owner's device, bound to the desk's own host, in place of something
-//! that can be read, guessed or passed on.
+//! Passkeys: key pairs that stay on their owner's device and are bound to the desk's host name, so that
+//! nothing can be read, guessed or passed on.
 //!
-//! * [`verify`] what browsers say, verified
+//! * [`verify`] verifies the responses of browsers
 //!
-//! Whoever is signed in makes one; it stands for the way in by which it was made, and for no more: an account
-//! that changed ends it, and one made after a code by mail gives what a code gives, but that it cannot be read
-//! in a mailbox. Keys of people whom no account of ours names end after [`LASTS`], for nobody would tell us
-//! that they left.
+//! A passkey is added by somebody who is signed in, and gives no more than the way they had signed in by. It
+//! ends with the account behind it. One that was added after a code by mail gives what a code gives, except
+//! that nobody can read it in a mailbox. Passkeys of people without an account here end after [`LASTS`],
+//! because nobody would tell us that they left.
 
 pub mod verify;
 
-use super::session::{By, Kept, Signed};
+use super::session::{By, Signed, StoredLogin};
 use super::{Denied, People};
 use crate::clock::Timestamp;
 use crate::desk::principal::Roles;
@@ -26,18 +26,18 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use verify::{Key, Party};
 
-/// How long a question may stay unanswered.
+/// How long a challenge may stay unanswered.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// Most questions that are open at once; the oldest are forgotten first.
+/// Maximum number of open challenges; the oldest are dropped first.
 const MOST_OPEN: usize = 10_000;
-/// How long a key lasts that no account stands behind.
+/// How long a passkey without an account behind it is valid.
 pub const LASTS: Duration = Duration::from_hours(24 * 180);
-/// Most keys of one person.
+/// Maximum number of passkeys of one person.
 const MOST: usize = 20;
-/// Longest name of one, in characters.
+/// Longest label, in characters.
 const LONGEST: usize = 60;
 
-/// Questions that were put to browsers: each is answered once.
+/// Challenges sent to browsers; each can be answered once.
 #[derive(Default)]
 pub struct Questions(Mutex<HashMap<Digest, (Token, Timestamp)>>);
 
@@ -62,27 +62,27 @@ impl Questions {
     }
 }
 
-/// What is kept of whom a key is.
+/// Whose passkey it is, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Owner {
     addresses: Vec<Address>,
-    /// How they had signed in when they made it.
+    /// How they were signed in when they added it.
     how: How,
 }
 
-/// What stands behind a key.
+/// What a passkey is backed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum How {
     /// An account with a password.
     Account,
-    /// A provider.
+    /// An OpenID provider.
     Provider,
     /// A code by mail.
     Code,
 }
 
-/// What a browser says of a key that it made, each in base64url.
+/// The response of a browser that created a passkey; the octets are in base64url.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Made {
@@ -92,13 +92,13 @@ pub struct Made {
     pub data: String,
     /// The public key.
     pub key: String,
-    /// Its algorithm.
+    /// Its COSE algorithm.
     pub algorithm: i64,
-    /// What its owner calls it.
+    /// The label that its owner chose.
     pub label: String,
 }
 
-/// What a browser says of a key that it used, each in base64url.
+/// The response of a browser that used a passkey; the octets are in base64url.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Used {
@@ -108,7 +108,7 @@ pub struct Used {
     pub client: String,
     /// The authenticator data.
     pub data: String,
-    /// The signature over both.
+    /// The signature over the authenticator data and the hash of the client data.
     pub signature: String,
 }
 
@@ -117,12 +117,15 @@ fn octets(text: &str) -> Result<Vec<u8>, Denied> {
 }
 
 impl People {
-    /// Whom passkeys are for, where browsers would make them.
+    /// The party that passkeys are made for; `None` if browsers would make none.
     pub fn passkeys(&self) -> Option<Party> {
         self.settings().passkeys.clone()
     }
 
-    /// A question to a browser: what it signs with the answer. `whom` is the session or the browser.
+    /// A new challenge for a browser. `whom` identifies the session or the browser.
+    ///
+    /// # Errors
+    /// Passkeys are off, there were too many challenges, or there is no randomness.
     pub fn passkey_question(&self, whom: Digest, from: IpAddr) -> Result<(Token, Party), Denied> {
         let party = self.passkeys().ok_or(Denied::Off)?;
         if !self.rates.admit("passkey", &super::rates::source(from), 200, Duration::from_hours(1)) {
@@ -131,14 +134,17 @@ impl People {
         Ok((self.questions.put(whom, self.clock.now())?, party))
     }
 
-    /// Keeps a key of whoever is signed in. Whoever has one already, and came by a code that was mailed, signs
-    /// in with that one first: who reads a mailbox adds none of their own.
+    /// Stores a passkey of somebody who is signed in. Who has one already and signed in by a mailed code must
+    /// use that one first, so that somebody with access to the mailbox cannot add their own.
+    ///
+    /// # Errors
+    /// Passkeys are off, the response is not valid, the person may not add one, or the store failed.
     pub async fn add_passkey(&self, signed: &Signed, made: &Made) -> Result<(), Denied> {
         let party = self.passkeys().ok_or(Denied::Off)?;
         let now = self.clock.now();
         let challenge = self.questions.take(signed.session, now).ok_or(Denied::Wrong)?;
         let session = self.store.session(signed.session, now).await?.ok_or(Denied::Wrong)?;
-        let kept: Kept = serde_json::from_str(&session.who).map_err(|_| Denied::Wrong)?;
+        let kept: StoredLogin = serde_json::from_str(&session.who).map_err(|_| Denied::Wrong)?;
         let how = match &kept.by {
             By::Password { .. } | By::Passkey { stamp: Some(_), .. } => How::Account,
             By::Provider { .. } => How::Provider,
@@ -178,11 +184,14 @@ impl People {
         if !self.store.add_passkey(row).await? {
             return Err(Denied::Wrong);
         }
-        tracing::info!(name, "a passkey was made");
+        tracing::info!(name, "a passkey was added");
         Ok(())
     }
 
-    /// Signs in by a passkey.
+    /// Signs in with a passkey.
+    ///
+    /// # Errors
+    /// Passkeys are off, the response is not valid, the passkey has ended, or the store failed.
     pub async fn by_passkey(&self, browser: &Token, used: &Used) -> Result<Token, Denied> {
         let party = self.passkeys().ok_or(Denied::Off)?;
         let now = self.clock.now();
@@ -197,7 +206,7 @@ impl People {
             return Err(Denied::Wrong);
         }
         let owner: Owner = serde_json::from_str(&row.who).map_err(|_| Denied::Wrong)?;
-        let mut kept = Kept {
+        let mut kept = StoredLogin {
             name: row.name.clone(),
             addresses: owner.addresses,
             roles: Roles::default(),
@@ -226,12 +235,18 @@ impl People {
         self.sign_in(kept).await
     }
 
-    /// Keys of whoever is signed in.
+    /// The passkeys of somebody who is signed in.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn own_passkeys(&self, signed: &Signed) -> Result<Vec<PasskeyRow>, StoreError> {
         self.store.passkeys_of(&signed.who.name, &keys(&signed.who.addresses)).await
     }
 
-    /// Takes a key away: one of their own, or, for an administrator, anybody's. Sessions that it opened end.
+    /// Removes a passkey: one's own or, for an administrator, anybody's. Sessions that it opened end.
+    ///
+    /// # Errors
+    /// There is no such passkey, it is somebody else's, or the store failed.
     pub async fn remove_passkey(&self, signed: &Signed, id: &str) -> Result<bool, Denied> {
         let id = octets(id)?;
         let row = self.store.passkey(id.clone()).await?.ok_or(Denied::Wrong)?;
@@ -241,17 +256,17 @@ impl People {
         }
         let removed = self.store.remove_passkey(id).await?;
         for session in self.store.sessions_of(&row.name, self.clock.now()).await? {
-            let kept: Option<Kept> = serde_json::from_str(&session.who).ok();
-            let opened = |kept: Kept| matches!(kept.by, By::Passkey { id, .. } if octets(&id).is_ok_and(|id| id == row.id));
+            let kept: Option<StoredLogin> = serde_json::from_str(&session.who).ok();
+            let opened = |kept: StoredLogin| matches!(kept.by, By::Passkey { id, .. } if octets(&id).is_ok_and(|id| id == row.id));
             if session.hash != signed.session && kept.is_some_and(opened) {
                 self.store.end_session(session.hash).await?;
             }
         }
-        tracing::info!(by = signed.who.name, of = row.name, "a passkey was taken away");
+        tracing::info!(by = signed.who.name, of = row.name, "a passkey was removed");
         Ok(removed)
     }
 
-    /// Whether a better way in than a code by mail exists for somebody.
+    /// Whether somebody has a better way to sign in than a code by mail.
     pub(super) async fn has_better(&self, name: &str, addresses: &[Address]) -> Result<bool, StoreError> {
         if self.provider().is_some() {
             return Ok(true);
@@ -265,7 +280,7 @@ impl People {
     }
 }
 
-/// Whether a key's time is over: nobody would say that its owner left.
+/// Whether a passkey without an account has reached its age limit.
 fn over(row: &PasskeyRow, now: Timestamp) -> bool {
     let owner: Option<Owner> = serde_json::from_str(&row.who).ok();
     owner.is_none_or(|owner| owner.how != How::Account && now.since(row.made) >= LASTS)
@@ -276,7 +291,7 @@ fn keys(addresses: &[Address]) -> Vec<String> {
 }
 
 fn unsound(name: &str, why: verify::Unsound) -> Denied {
-    tracing::warn!(name, %why, "a passkey was not taken");
+    tracing::warn!(name, %why, "a passkey was refused");
     Denied::Wrong
 }
 

@@ -1,7 +1,7 @@
-//! What browsers say when a passkey is made or used (`WebAuthn` Level 3), verified: the client data (§5.8.1), the
-//! authenticator data (§6.1) and the signature over both (§7.2). Nothing else of the protocol is spoken here:
-//! no attestation is asked for, and the public key comes from the browser as `SubjectPublicKeyInfo` (§5.2.1.1),
-//! so that nothing has to be decoded from CBOR.
+//! Verifies what browsers send when a passkey is created or used (`WebAuthn` Level 3): the client data
+//! (§5.8.1), the authenticator data (§6.1) and the signature over both (§7.2). Attestation is not requested,
+//! and the public key is taken as the `SubjectPublicKeyInfo` that browsers provide (§5.2.1.1), so that no
+//! CBOR has to be decoded.
 
 use crate::token::{Token, same};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -10,29 +10,28 @@ use aws_lc_rs::signature::{
 };
 use serde::Deserialize;
 
-/// Algorithms that a passkey may sign with (RFC 9053, RFC 8812): ES256, `EdDSA`, RS256.
+/// COSE algorithms that are accepted (RFC 9053, RFC 8812): ES256, `EdDSA`, RS256.
 pub const ALGORITHMS: [i64; 3] = [-7, -8, -257];
 /// Longest credential id (§4, credential ID).
 const LONGEST_ID: usize = 1_023;
-/// Longest key: RSA of 8,192 bits.
+/// Longest public key: RSA with 8,192 bits.
 const LONGEST_KEY: usize = 1_200;
-/// What stands before a point of P-256, uncompressed, in its `SubjectPublicKeyInfo` (RFC 5480).
+/// The `SubjectPublicKeyInfo` of a P-256 key up to the uncompressed point (RFC 5480).
 const P256: &[u8] = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
-/// The same of Ed25519 (RFC 8410).
+/// The same for Ed25519 (RFC 8410).
 const EDWARDS: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 
-/// Whom passkeys are for: the desk, as browsers know it.
+/// The relying party: the desk as browsers know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Party {
-    /// The host, which keys are bound to.
+    /// The relying party id: the host name.
     pub id: String,
-    /// The origin that the desk's pages have.
+    /// The origin of the desk's pages.
     pub origin: String,
 }
 
 impl Party {
-    /// Of what the desk is reached by. Browsers make passkeys for hosts with a name through https alone, and
-    /// for `localhost`.
+    /// By the URL of the desk. Browsers create passkeys only for host names over https, and for `localhost`.
     pub fn of(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
         let authority = rest.split(['/', '?', '#']).next()?.to_ascii_lowercase();
@@ -52,25 +51,25 @@ impl Party {
     }
 }
 
-/// Why something a browser said counts for nothing.
+/// Why a response is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsound {
-    /// It cannot be read.
+    /// It cannot be parsed.
     #[error("it cannot be read")]
     Form,
-    /// It answers another question than ours, or was said to another site.
+    /// It answers another challenge, or was made for another site.
     #[error("it answers another question")]
     Question,
-    /// Nobody proved to be there.
+    /// The user was not verified.
     #[error("nobody was verified to be present")]
     Absent,
-    /// The key is of no kind that is taken.
-    #[error("the key is of no kind that is taken")]
+    /// The key is of an unsupported type.
+    #[error("the key is of an unsupported type")]
     Key,
-    /// The signature is not this key's.
+    /// The signature is not valid for this key.
     #[error("the signature is wrong")]
     Signature,
-    /// The counter went back: the key was copied.
+    /// The counter went back: the passkey may have been cloned.
     #[error("the counter went back")]
     Copied,
 }
@@ -80,12 +79,12 @@ pub enum Unsound {
 pub struct Key {
     /// One of [`ALGORITHMS`].
     pub algorithm: i64,
-    /// `SubjectPublicKeyInfo`.
+    /// The key as `SubjectPublicKeyInfo` (DER).
     pub info: Vec<u8>,
 }
 
 impl Key {
-    /// How its signatures are verified, and the key in the form that this takes.
+    /// The algorithm of its signatures, and the key in the form that it needs.
     fn parts(&self) -> Result<(&'static dyn VerificationAlgorithm, &[u8]), Unsound> {
         let after = |start: &[u8], octets: usize| {
             self.info.strip_prefix(start).filter(|rest| rest.len() == octets).ok_or(Unsound::Key)
@@ -99,7 +98,7 @@ impl Key {
     }
 }
 
-/// What the browser says it was asked (§5.8.1). Members that are added later are no concern of ours.
+/// The client data (§5.8.1). Unknown members are ignored.
 #[derive(Deserialize)]
 struct ClientData {
     #[serde(rename = "type")]
@@ -110,10 +109,10 @@ struct ClientData {
     cross_origin: bool,
 }
 
-/// The authenticator data (§6.1), as far as it is looked at.
+/// The parts of the authenticator data (§6.1) that are used.
 struct Presence<'a> {
     count: u32,
-    /// The id of a credential that was made.
+    /// The id of a new credential.
     credential: Option<&'a [u8]>,
 }
 
@@ -141,7 +140,7 @@ fn presence<'a>(data: &'a [u8], party: &Party) -> Result<Presence<'a>, Unsound> 
     }
     let mut credential = None;
     if flags & MADE != 0 {
-        // The authenticator's model, then the length of the id.
+        // The AAGUID of the authenticator, then the length of the id.
         let (_, rest) = rest.split_at_checked(16).ok_or(Unsound::Form)?;
         let (length, rest) = rest.split_first_chunk::<2>().ok_or(Unsound::Form)?;
         let id = rest.get(..usize::from(u16::from_be_bytes(*length))).ok_or(Unsound::Form)?;
@@ -150,7 +149,10 @@ fn presence<'a>(data: &'a [u8], party: &Party) -> Result<Presence<'a>, Unsound> 
     Ok(Presence { count: u32::from_be_bytes(*count), credential })
 }
 
-/// A credential that was made (§7.1); its id and its counter.
+/// Verifies a new credential (§7.1); returns its id and its counter.
+///
+/// # Errors
+/// The response cannot be parsed, answers another challenge, or has no supported key.
 pub fn made(
     client_data: &[u8],
     data: &[u8],
@@ -165,7 +167,10 @@ pub fn made(
     Ok((id.to_vec(), presence.count))
 }
 
-/// A credential that was used (§7.2); its counter now. `before` is what it was.
+/// Verifies the use of a credential (§7.2); returns its new counter. `before` is the previous one.
+///
+/// # Errors
+/// The response cannot be parsed, answers another challenge, has a wrong signature, or its counter went back.
 pub fn used(
     client_data: &[u8],
     data: &[u8],
@@ -180,7 +185,7 @@ pub fn used(
     let (algorithm, public) = key.parts()?;
     let signed = [data, digest(&SHA256, client_data).as_ref()].concat();
     UnparsedPublicKey::new(algorithm, public).verify(&signed, signature).map_err(|_| Unsound::Signature)?;
-    // §6.1.1: passkeys that are kept on several devices do not count, and say 0.
+    // §6.1.1: passkeys that are synchronised between devices have no counter and say 0.
     if (presence.count != 0 || before != 0) && presence.count <= before {
         return Err(Unsound::Copied);
     }

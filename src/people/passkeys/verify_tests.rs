@@ -1,4 +1,4 @@
-//! An authenticator of our own: what it says is taken, and nothing that differs in any one respect.
+//! A simulated authenticator: its responses are accepted, and none that differs in any one respect is.
 
 use super::*;
 use aws_lc_rs::rand::SystemRandom;
@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
 };
 
-/// What signs, of each kind.
+/// A key pair of each type.
 enum Pair {
     Curve(EcdsaKeyPair),
     Edwards(Ed25519KeyPair),

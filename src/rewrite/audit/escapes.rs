@@ -17,6 +17,9 @@ pub(super) enum Digits {
     Css,
     /// In octal, as in C and its kin; there `\b` and `\f` are control characters.
     Octal,
+    /// Not at all: what a text holds is read again when it is taken out. But line ends and blanks are, `\n`,
+    /// `=0A`, `%0A+`.
+    Lines,
 }
 
 /// A machine that undoes one layer of escapes.
@@ -57,17 +60,14 @@ impl Unescape {
                 return bytes;
             }
             let piece = &bytes[..bytes.len().min(LONGEST)];
-            let read = match bytes[0] {
-                b'&' => reference(piece),
-                b'\\' => self.backslash(piece),
-                b'%' => octet(piece, 1).map(|(used, value)| (used, Plain::Octet(value))),
-                // Only what is printable: `local=domain` must stay as it is, and the search knows
-                // that `=0A` before an address ends a word.
-                _ => octet(piece, 1)
-                    .filter(|(_, value)| value.is_ascii_graphic())
-                    .map(|(used, value)| (used, Plain::Octet(value))),
-            };
-            if let Some((used, plain)) = read {
+            if let Some((mut used, mut plain)) = self.escape(piece) {
+                // The halves of UTF-16 that JSON, Java and others write for a letter.
+                if let Plain::Half(high @ 0xd800..=0xdbff) = plain
+                    && let Some((more, Plain::Half(low @ 0xdc00..=0xdfff))) = self.escape(&piece[used..])
+                {
+                    used += more;
+                    plain = Plain::letter(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00));
+                }
                 plain.write(out);
                 bytes = &bytes[used..];
             } else {
@@ -77,19 +77,56 @@ impl Unescape {
         }
     }
 
+    /// The escape with which the text begins: octets it takes, and what it stands for.
+    fn escape(&self, text: &[u8]) -> Option<(usize, Plain)> {
+        let lines = self.digits == Digits::Lines;
+        match text.first()? {
+            // One whose semicolon is escaped, or in the next line, is read when that was undone.
+            b'&' => reference(text)
+                .filter(|(end, _)| !lines || matches!(text[..*end], [.., last, b';'] if last != b'\\')),
+            b'\\' => self.backslash(text),
+            b'%' => match text {
+                [_, b'0', b'A' | b'a', b'+', ..] if lines => Some((4, Plain::Letters('\n', ' '))),
+                // As JavaScript's `escape` wrote it.
+                [_, b'u' | b'U', ..] => number(text, 2, 16, 4)
+                    .filter(|(end, _)| *end == 6)
+                    .map(|(end, code)| (end, Plain::letter(code))),
+                _ => octet(text, 1).map(|(used, value)| (used, Plain::Octet(value))),
+            },
+            // Only what is printable: `local=domain` must stay as it is, and the search knows
+            // that `=0A` before an address ends a word.
+            b'=' => octet(text, 1)
+                .filter(|(_, value)| {
+                    value.is_ascii_graphic() || (lines && matches!(value, b'\r' | b'\n' | b'\t' | b' '))
+                })
+                .map(|(used, value)| (used, Plain::Octet(value))),
+            _ => None,
+        }
+    }
+
     /// `\u0040`, `\u{40}`, `\x40`, CSS's `\40 ` or C's `\100`, and a backslash before punctuation.
     /// `\n` and its like stay: the search takes them for an escape and for a backslash and a letter.
     fn backslash(&self, text: &[u8]) -> Option<(usize, Plain)> {
         let next = *text.get(1)?;
         match next {
-            b'u' if text.get(2) == Some(&b'{') => {
+            b'u' | b'x' if text.get(2) == Some(&b'{') => {
                 let (end, code) = number(text, 3, 16, 8)?;
                 (text.get(end) == Some(&b'}')).then(|| (end + 1, Plain::letter(code)))
             }
             b'u' | b'U' => {
+                // C, Python and YAML write eight digits after a capital.
+                let long = number(text, 2, 16, 8).filter(|(end, code)| *end == 10 && *code <= 0x0010_ffff);
+                if let Some((end, code)) = long.filter(|_| next == b'U') {
+                    return Some((end, Plain::letter(code)));
+                }
                 let (end, code) = number(text, 2, 16, 4)?;
                 (end == 6).then(|| (end, Plain::letter(code)))
             }
+            // The backslash that continues a line, whose end is `=0A`.
+            b'=' | b'%' if self.digits == Digits::Lines && octet(text, 2).is_some() => None,
+            b'n' | b'N' if self.digits == Digits::Lines => Some((2, Plain::Octet(b'\n'))),
+            b'r' if self.digits == Digits::Lines => Some((2, Plain::Octet(b'\r'))),
+            b't' if self.digits == Digits::Lines => Some((2, Plain::Octet(b'\t'))),
             // RTF writes `\'40`.
             b'x' | b'\'' if octet(text, 2).is_some() => {
                 octet(text, 2).map(|(end, value)| (end, Plain::Octet(value)))
@@ -135,11 +172,16 @@ enum Plain {
     Octet(u8),
     Letter(char),
     Letters(char, char),
+    /// Half of a letter in UTF-16.
+    Half(u32),
 }
 
 impl Plain {
     fn letter(code: u32) -> Self {
-        Self::Letter(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
+        match code {
+            0xd800..=0xdfff => Self::Half(code),
+            _ => Self::Letter(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)),
+        }
     }
 
     fn write(self, out: &mut Vec<u8>) {
@@ -147,6 +189,7 @@ impl Plain {
         match self {
             Self::Octet(value) => out.push(value),
             Self::Letter(letter) => push(letter),
+            Self::Half(_) => push(char::REPLACEMENT_CHARACTER),
             Self::Letters(one, two) => {
                 push(one);
                 push(two);
@@ -250,6 +293,12 @@ mod tests {
             ("a&shy;b&zwnj;", "a\u{ad}b\u{200c}"),
             ("&ltx&gtx&ampx&nbspa@x.jp&copycat", "<x>x&x\u{a0}a@x.jp©cat"),
             ("&#128;&#x99;&#0;&NotEqualTilde;", "€™\0≂\u{338}"),
+            (
+                "\\ud835\\udc1a@x.jp \\uD83E\\uDFF2 \\u{d835}\\u{dc1a} %uD835%uDC1A",
+                "\u{1d41a}@x.jp \u{1fbf2} \u{1d41a} \u{1d41a}",
+            ),
+            ("\\U0001d41a\\x{1d41a} \\U0040 %u0040 \\1d41a x", "\u{1d41a}\u{1d41a} @ @ \u{1d41a}x"),
+            ("\\ud835 \\udc1a\\ud835", "\u{fffd} \u{fffd}\u{fffd}"),
             ("R&D 100% C:\\temp x=y &unknown; \\n=0A", "R&D 100% C:\\temp x=y &unknown; \\n=0A"),
         ] {
             assert_eq!(undone(Digits::Css, text), plain);
@@ -258,6 +307,12 @@ mod tests {
             [("a\\100x\\56jp", "a@x.jp"), ("\\fa\\ba\\0", "\\fa\\ba\0"), ("\\u0040\\x40", "@@")]
         {
             assert_eq!(undone(Digits::Octal, text), plain);
+        }
+        for (text, plain) in [
+            (r"ta\r\n ro@x=0D=0A=20.jp%0A+\Nx\ty", "ta\r\n ro@x\r\n .jp\n \nx\ty"),
+            (r"\\\n\\x40\\r\100\40\b\v=82", "\\\n\\x40\\r\\100\\40\\b\\v=82"),
+        ] {
+            assert_eq!(undone(Digits::Lines, text), plain);
         }
     }
 }

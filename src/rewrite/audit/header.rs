@@ -10,7 +10,7 @@ use crate::message::header::decode_text;
 use crate::message::walk::params;
 use memchr::{memchr, memchr_iter, memchr3, memmem};
 
-const LOOK: Look = Look { verp: true, tokens: true };
+const LOOK: Look = Look { verp: true, tokens: true, raw: false };
 /// Longest field that is decoded in every way; longer ones are decoded in pieces of this size.
 const PIECE: usize = 64 * 1_024;
 

@@ -3,7 +3,7 @@
 //! breaks of quoted-printable (RFC 2045 §6.7) and a backslash at the end of a line; and flowed text with
 //! `DelSp` (RFC 3676 §4.1, §4.5).
 
-use memchr::{memchr_iter, memchr3_iter, memmem};
+use memchr::memchr_iter;
 
 /// Octets behind a line end that decide what it is: quote marks.
 const AHEAD: usize = 24;
@@ -17,9 +17,6 @@ pub(super) enum Lines {
     Folded,
     /// A blank ends this one.
     Flowed,
-    /// Folded, or softly broken, before the whole was escaped (`\r\n` and a blank, `=\n`, `%0D%0A%20`): a
-    /// calendar within JSON, within another, within a link.
-    Escaped,
 }
 
 /// A machine that drops line ends that are none, and what belongs to them.
@@ -55,21 +52,6 @@ impl Join {
     /// Joins at every line end before `until`; gives how much of the text was used up.
     fn join(&self, text: &[u8], until: usize, out: &mut Vec<u8>) -> usize {
         let mut done = 0;
-        if self.lines == Lines::Escaped {
-            for at in memchr3_iter(b'\\', b'=', b'%', &text[..until]) {
-                let Some(way) = Escape::at(&text[at..]).filter(|_| at >= done) else { continue };
-                let line = &text[done..at];
-                let line = line.strip_suffix(way.carriage).unwrap_or(line);
-                let soft = line.strip_suffix(way.soft);
-                let blank = way.blank(&text[at + way.feed.len()..]);
-                if blank == 0 && soft.is_none() {
-                    continue;
-                }
-                out.extend_from_slice(soft.unwrap_or(line));
-                done = at + way.feed.len() + blank;
-            }
-            return done;
-        }
         for at in memchr_iter(b'\n', &text[..until]) {
             if at < done {
                 continue;
@@ -91,38 +73,6 @@ impl Join {
             done = at + 1 + dropped;
         }
         done
-    }
-}
-
-/// How a line end is written in another text, and what stands around it.
-struct Escape {
-    feed: &'static [u8],
-    carriage: &'static [u8],
-    /// The soft line break's sign.
-    soft: &'static [u8],
-    /// Blanks, beside the two that are written as they are.
-    blanks: &'static [&'static [u8]],
-}
-
-/// As JSON, scripts and calendars write it; quoted-printable; links and forms.
-const ESCAPES: [Escape; 3] = [
-    Escape { feed: b"\\n", carriage: b"\\r", soft: b"=", blanks: &[b"\\t"] },
-    Escape { feed: b"=0A", carriage: b"=0D", soft: b"=3D", blanks: &[b"=20", b"=09"] },
-    Escape { feed: b"%0A", carriage: b"%0D", soft: b"%3D", blanks: &[b"%20", b"%09", b"+"] },
-];
-
-impl Escape {
-    /// The line end that is written here.
-    fn at(text: &[u8]) -> Option<&'static Self> {
-        ESCAPES.iter().find(|way| text.starts_with(way.feed))
-    }
-
-    /// Octets of the blank that begins a folded line.
-    fn blank(&self, after: &[u8]) -> usize {
-        match after {
-            [b' ' | b'\t', ..] => 1,
-            _ => self.blanks.iter().find(|blank| after.starts_with(blank)).map_or(0, |blank| blank.len()),
-        }
     }
 }
 
@@ -160,18 +110,6 @@ pub(super) fn may_join(lines: Lines, before: &[u8], bytes: &[u8]) -> bool {
 
 fn joins_within(lines: Lines, text: &[u8]) -> bool {
     let shows = |byte: u8| byte.is_ascii_graphic() || byte >= 0x80;
-    if lines == Lines::Escaped {
-        return ESCAPES.iter().any(|way| {
-            memmem::find_iter(text, way.feed).any(|at| {
-                let after = &text[at + way.feed.len()..];
-                let blank = way.blank(after);
-                let next = after.get(blank).copied();
-                let line = text[..at].strip_suffix(way.carriage).unwrap_or(&text[..at]);
-                let ends = line.last().copied().is_some_and(shows);
-                line.ends_with(way.soft) || (blank > 0 && ends && next.is_some_and(shows))
-            })
-        });
-    }
     memchr_iter(b'\n', text).any(|at| {
         let (before, after) = around(text, at);
         // No address has a blank in it, nor an empty line.
@@ -202,11 +140,6 @@ mod tests {
             (Lines::Folded, "taro\\\n@x\\\r\n   .jp", "taro~@x~.jp"),
             (Lines::Folded, "to:\\\r\n ntaro@x\r\r\n\t.jp", "to:\\~ntaro@x~.jp"),
             (Lines::Folded, "one \r\ntwo\nthree\n\n> four", "one \r\ntwo\nthree\n\n> four"),
-            (Lines::Escaped, r"EMAIL:taro@exam\r\n ple.\n\tcom\r\nEND", r"EMAIL:taro@exam~ple.~com\r\nEND"),
-            (Lines::Escaped, r"C:\new C:\n x", r"C:\new C:~x"),
-            (Lines::Escaped, r"taro=\r\n@x=\n.jp", r"taro~@x~.jp"),
-            (Lines::Escaped, "taro%0D%0A%20@x%0A+.jp%0D%0Ax", "taro~@x~.jp%0D%0Ax"),
-            (Lines::Escaped, "taro=0D=0A @x=0A=09.jp=3D=0D=0A.z=0Ax", "taro~@x~.jp~.z=0Ax"),
             (Lines::Flowed, "to: \r\n  taro \r\n@x. \r\njp\r\n", "to:~ taro~@x.~jp\r\n"),
             (Lines::Flowed, ">> taro \r\n>> @x \r\n>>.jp\r\n>> z", ">> taro~@x~.jp\r\n>> z"),
             (Lines::Flowed, "one\r\n two=\nthree\n\n> four", "one\r\n two=\nthree\n\n> four"),

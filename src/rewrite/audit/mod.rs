@@ -6,7 +6,7 @@
 //! * [`needles`] the addresses, and what counts as one of them being written somewhere
 //! * [`stream`] a view searched as it streams by; [`tokens`] base64 inside it
 //! * [`reading`] the views of a text, each a chain of machines: [`fold`] look-alike and invisible characters,
-//!   [`join`] cut lines, [`escapes`], [`tags`] and [`page`] markup; most are [`lazy`]
+//!   [`join`] cut lines, [`lines`] in other texts, [`escapes`], [`tags`] and [`page`] markup; most are [`lazy`]
 //! * [`header`] header blocks
 //! * [`places`] every place of a body, in every view
 //! * [`hits`] what was found
@@ -23,6 +23,7 @@ mod header;
 mod hits;
 mod join;
 mod lazy;
+mod lines;
 mod needles;
 mod page;
 mod places;

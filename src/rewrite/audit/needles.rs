@@ -61,6 +61,9 @@ pub(super) struct Spot<'a> {
     pub(super) text: &'a [u8],
     /// Where the separator is.
     pub(super) at: usize,
+    /// Octets as they came, of whatever encoding: a soft line break of quoted-printable ends no word, for the
+    /// words stand in the decoded text, too.
+    pub(super) is_raw: bool,
 }
 
 impl Needles {
@@ -111,6 +114,9 @@ impl Needles {
         if !self.starts.0[usize::from(*spot.text.get(start)?)] {
             return None;
         }
+        if spot.is_raw && goes_on(&spot.text[start..]) {
+            return None;
+        }
         self.domains_at(&spot.text[start..])
             .into_iter()
             .flatten()
@@ -142,7 +148,11 @@ impl Needles {
             return [self.domain(&String::from_utf8_lossy(literal).to_lowercase()), None, None];
         }
         let end = text.iter().position(|&byte| !is_domain(byte)).unwrap_or(text.len());
-        let ascii = &text[..end];
+        // In a zip file, the next entry begins right behind a name.
+        let ascii = match text.get(end) {
+            Some(1..=8) => text[..end].strip_suffix(b"PK").unwrap_or(&text[..end]),
+            _ => &text[..end],
+        };
         let wide = text.get(end).is_some_and(|&byte| byte >= 0x80);
         let mut found = [None; 3];
         if wide && self.wide_domains {
@@ -173,6 +183,10 @@ impl Needles {
                 return Some(domain);
             }
             let (before, last) = run.rsplit_once('.')?;
+            if let Some(end) = ends_before_capital(&written[..run.len()], before.len() + 1) {
+                run = &run[..end];
+                continue;
+            }
             if is_top_level(last) && !begins_sentence(written, before.len()) {
                 return None;
             }
@@ -217,7 +231,7 @@ impl Needles {
         let start = end - run;
         let is_verp = text[spot.at] != b'@';
         let wide = self.wide_locals && !text[start..end].is_ascii();
-        self.longest_of(text, start..end, domain, (wide, is_verp))
+        self.longest_of(text, start..end, domain, (wide, is_verp, spot.is_raw))
     }
 
     /// The longest ending of the run that is a known local part and begins at an edge.
@@ -228,10 +242,11 @@ impl Needles {
         text: &[u8],
         run: Range<usize>,
         domain: &str,
-        (wide, is_verp): (bool, bool),
+        (wide, is_verp, is_raw): (bool, bool, bool),
     ) -> Option<u32> {
         let mut key = String::with_capacity(run.len() + 1 + domain.len());
-        run.clone().filter(|&start| is_edge(text, start, is_verp)).find_map(|start| {
+        let is_edge = |start| is_edge(text, start, is_verp) && !(is_raw && goes_before(&text[..start]));
+        run.clone().filter(|&start| is_edge(start)).find_map(|start| {
             key.clear();
             let local = &text[start..run.end];
             if wide {
@@ -307,6 +322,32 @@ fn begins_sentence(written: &[u8], dot: usize) -> bool {
     let label = written[..dot].rsplit(|&byte| byte == b'.').next().unwrap_or_default();
     let small = label.first().is_some_and(u8::is_ascii_lowercase);
     small && written.get(dot + 1).is_some_and(u8::is_ascii_uppercase)
+}
+
+/// Where the last label, which begins at `start`, ends if the next word follows without a blank: `p@x.jpTel`.
+fn ends_before_capital(written: &[u8], start: usize) -> Option<usize> {
+    let pairs = written.get(start..)?.windows(2);
+    let end =
+        pairs.take_while(|pair| pair[0].is_ascii_lowercase()).position(|pair| pair[1].is_ascii_uppercase());
+    end.map(|at| start + at + 1)
+}
+
+/// Whether the domain at the beginning of this text goes on behind a soft line break of quoted-printable.
+fn goes_on(text: &[u8]) -> bool {
+    let end = text.iter().take(DOMAIN).take_while(|byte| is_domain(**byte)).count();
+    match &text[end..] {
+        [b'=', b'\r', b'\n', next, ..] | [b'=', b'\n', next, ..] => is_domain(*next),
+        _ => false,
+    }
+}
+
+/// Whether a soft line break of quoted-printable ends here, within a word, or before what joins one.
+fn goes_before(text: &[u8]) -> bool {
+    let joins = |byte: u8| b"._-+".contains(&byte);
+    let text = text.split_last().filter(|(last, _)| joins(**last)).map_or(text, |(_, before)| before);
+    let line = text.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let last = line.and_then(|line| line.strip_suffix(b"=")).and_then(<[u8]>::last);
+    last.is_some_and(|byte| byte.is_ascii_alphanumeric() || joins(*byte))
 }
 
 /// Whether an address may begin here. Letters and digits before it make it another address, and so

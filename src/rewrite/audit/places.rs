@@ -111,7 +111,8 @@ impl Place {
 
 impl Places {
     pub(super) fn new(needles: Arc<Needles>) -> Self {
-        let raw = Place::new(RAW, "as text", Kind::Bytes);
+        let stream = Stream::new(Look { raw: true, ..Look::default() });
+        let raw = Place { name: Arc::from(RAW), views: Views::Bytes("as text", stream), block: Vec::new() };
         let stray = Place::new(STRAY, "as text", Kind::Text);
         Self { needles, hits: Hits::default(), open: Vec::new(), raw, stray }
     }

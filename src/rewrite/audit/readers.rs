@@ -266,7 +266,11 @@ const OUTERS: [(&str, &str, Outer); 9] = [
     ("json", "application/json", |text| format!("{{\"m\":\"x {}\"}}", quoted(text))),
     ("json in ASCII", "application/json", |text| {
         let text = quoted(text).replace('<', "\\u003c").replace('>', "\\u003E").replace('&', "\\u0026");
-        format!("[\"x {text}\"]")
+        let letter = |letter: char| match letter {
+            ' '..='~' => letter.to_string(),
+            _ => letter.encode_utf16(&mut [0; 2]).iter().map(|half| format!("\\u{half:04x}")).collect(),
+        };
+        format!("[\"x {}\"]", text.replace('=', "\\u003d").chars().map(letter).collect::<String>())
     }),
     ("javascript", "javascript", |text| format!("m = \"x {}\";", quoted(text).replace('<', "\\x3c"))),
     ("calendar", "calendar", |text| {
@@ -301,25 +305,137 @@ const OUTERS: [(&str, &str, Outer); 9] = [
 /// Every text in every other, two deep: a page in which the address is cut by what a browser does not show.
 #[test]
 fn texts_in_texts() {
+    in_all_texts(
+        2,
+        BETWEEN.iter().flat_map(|between| {
+            let page = format!("<p>x</p>\r\n<p>taro{between}@example.com</p>\n");
+            // What looks like a page is read as one, whatever it stands in.
+            [format!("<html><head></head><body>{page}</body></html>"), page]
+        }),
+    );
+}
+
+/// The same of lines that are cut, in every way of which there are readers.
+#[test]
+fn cut_lines_in_texts() {
+    let cuts = ["\r\n ", "\n\t", "=\r\n", "=\n", "\\\n", "\\\r\n", " \r\n", " \n"];
+    let text = |cut: &str| format!("x:\r\nto: ta{cut}ro@exam{cut}ple.com\r\n");
+    in_all_texts(2, cuts.map(text));
+    // Base64 of cards and directories is folded, too.
+    in_all_texts(1, ["\r\n ", "\n "].map(|cut| format!("mail::{cut}dGFyb0Bl{cut}eGFtcGxl{cut}LmNvbQ==\r\n")));
+    in_all_texts(1, ["\\\n    ", "\\\r\n  "].map(text));
+}
+
+/// The same of letters that are escaped, and of letters that take two halves of UTF-16.
+#[test]
+fn letters_in_texts() {
+    in_all_texts(2, ["\u{1d42d}aro@\u{1d41e}xample.com", "ｔaro@exampl\u{1d556}.com"].map(str::to_owned));
+    in_all_texts(
+        1,
+        [
+            "x\\vt\\x61ro\\u{40}exam\\\nple.com",
+            "x\\ntaro\\u0040example.com",
+            "ta=72o=40example.com",
+            "ta%72o%40example.com",
+            "ta&#114;o&commat;example.com",
+        ]
+        .map(str::to_owned),
+    );
+}
+
+/// Asks that the address is found in these texts in every other, so deep.
+fn in_all_texts(depth: usize, texts: impl IntoIterator<Item = String>) {
     let mut missed = Vec::new();
-    for between in BETWEEN {
-        let page = format!("<p>x</p>\r\n<p>taro{between}@example.com</p>\n");
+    for text in texts {
         for (first, kind, wrap) in OUTERS {
-            let once = wrap(&page);
+            let once = wrap(&text);
             let mut cases = vec![(first.to_owned(), kind, once.clone())];
             let around = |(name, kind, wrap): (&str, &'static str, Outer)| {
                 (format!("{first} > {name}"), kind, wrap(&once))
             };
-            cases.extend(OUTERS.map(around));
+            if depth > 1 {
+                cases.extend(OUTERS.map(around));
+            }
             for (name, kind, body) in cases {
                 let message = message_of(kind, &body);
                 if scan_in(&message, &needles(&[NEEDLE]), 4_096).unwrap().hits.is_empty() {
-                    missed.push(format!("{name}: {between:?}"));
+                    missed.push(format!("{name}: {text:?}"));
                 }
             }
         }
     }
     assert!(missed.is_empty(), "{} missed:\n{}", missed.len(), missed.join("\n"));
+}
+
+/// Wherever an encoder cuts a line of quoted-printable, the octets must not show another address than the text.
+#[test]
+fn soft_breaks_anywhere() {
+    let longer =
+        ["customer-taro@example.com", "xtaro@example.com", "the.taro@example.com", "old_taro@example.com"];
+    let longer = longer.into_iter().chain(["taro@example.com.au", "taro@example.community"]);
+    for (address, expected) in longer.map(|address| (address, false)).chain([(NEEDLE, true)]) {
+        for (at, end) in (1..address.len()).flat_map(|at| [(at, "\r\n"), (at, "\n")]) {
+            let (one, other) = address.split_at(at);
+            let body = format!("to {one}={end}{other} x");
+            let message = format!(
+                "Content-Type: text/csv\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{body}\r\n"
+            );
+            let hits = scan_in(message.as_bytes(), &needles(&[NEEDLE]), 4_096).unwrap().hits;
+            assert_eq!(!hits.is_empty(), expected, "{body:?}");
+        }
+    }
+    // Where nothing is quoted-printable, `=` at the end of a line is one.
+    assert_eq!(found(&message_of("plain", "to=\r\ntaro@example.com=\r\nx"), &[NEEDLE]), [NEEDLE]);
+}
+
+/// Strings of older programs' files, in UTF-16 at odd and even places, between letters of any half.
+#[test]
+fn utf_16_in_octets() {
+    let texts =
+        ["担当 参加者、", "the new ", "会場は本社三階です ご返信 へ", "「参加」 「担当」", "各位 宛先 "];
+    for (before, after) in texts.iter().flat_map(|one| texts.iter().map(move |other| (one, other))) {
+        for (address, low_first, shift) in [(NEEDLE, true), (NEEDLE, false), ("xtaro@example.com", true)]
+            .into_iter()
+            .flat_map(|(address, low_first)| [(address, low_first, 0), (address, low_first, 1)])
+        {
+            let text = format!("{}{before}{address} {after}\0", "各位 宛先 参加者 ".repeat(3));
+            let units = text.encode_utf16();
+            let wide: Vec<u8> = if low_first {
+                units.flat_map(u16::to_le_bytes).collect()
+            } else {
+                units.flat_map(u16::to_be_bytes).collect()
+            };
+            let content = [&b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x05\x01\x02"[..10 + shift], &wide].concat();
+            let message = super::tests::attached("application/vnd.ms-excel", "list.xls", &content);
+            let hits = scan_in(&message, &needles(&[NEEDLE]), 4_096).unwrap().hits;
+            assert_eq!(hits.is_empty(), address != NEEDLE, "{text} {low_first} {shift}");
+        }
+    }
+}
+
+/// What stands behind a domain without a blank: the next word, the structure of an archive.
+#[test]
+fn words_and_octets_behind_a_domain() {
+    for (name, expected) in [
+        ("taro@example.com", true),
+        ("taro@example.comTel", true),
+        ("taro@example.comTEL03", true),
+        ("taro@Example.Com", true),
+        ("taro@example.com.au", false),
+        ("taro@example.com.auTel", false),
+        ("taro@example.co", false),
+        ("taro@example.comte", false),
+    ] {
+        let zip = super::tests::zipped(&format!("mails/x {name}"), b"x");
+        for message in [
+            message_of("plain", &format!("to {name} x")),
+            super::tests::attached("application/zip", "x.zip", &zip),
+            super::tests::attached("application/octet-stream", "x.bin", &zip[zip.len() / 2..]),
+        ] {
+            let hits = scan_in(&message, &needles(&[NEEDLE]), 4_096).unwrap().hits;
+            assert_eq!(!hits.is_empty(), expected, "{name} in {}", String::from_utf8_lossy(&message));
+        }
+    }
 }
 
 /// What stands inside an address on a page, and is not shown.

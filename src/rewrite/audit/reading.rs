@@ -6,6 +6,7 @@ use super::escapes::{self, Digits, Unescape};
 use super::fold::Fold;
 use super::join::{self, Join, Lines};
 use super::lazy::{Found, History, Lazy, Machine};
+use super::lines;
 use super::page::Page;
 use super::stream::{Look, Stream};
 use super::tags::StripTags;
@@ -26,6 +27,8 @@ pub(super) struct Plan {
     pub(super) joins: bool,
     /// How deep markup within escapes, and `data:` within markup, is followed.
     pub(super) depth: u8,
+    /// How deep lines that were cut before the text was escaped are followed.
+    pub(super) lines: u8,
     /// The text's own tags are read elsewhere.
     pub(super) is_html: bool,
 }
@@ -33,12 +36,12 @@ pub(super) struct Plan {
 impl Plan {
     /// A text that is not part of another.
     pub(super) fn text(form: &'static str, is_html: bool) -> Self {
-        Self { form, tokens: true, joins: true, depth: 2, is_html }
+        Self { form, tokens: true, joins: true, depth: 2, lines: 2, is_html }
     }
 
     /// A text that was made of another.
     fn derived(form: &'static str, depth: u8) -> Self {
-        Self { form, tokens: false, joins: false, depth, is_html: false }
+        Self { form, tokens: false, joins: false, depth, lines: depth, is_html: false }
     }
 }
 
@@ -66,7 +69,7 @@ impl Letters {
         Self {
             form,
             fold: Fold::default(),
-            stream: Stream::new(Look { verp: true, tokens }),
+            stream: Stream::new(Look { verp: true, tokens, raw: false }),
             parted: Lazy::default(),
             before: History::default(),
             text: Vec::new(),
@@ -83,7 +86,7 @@ impl Machine for Letters {
         let make = || Parted {
             form,
             fold: Fold::with_blanks(),
-            stream: Stream::new(Look { verp: true, tokens: false }),
+            stream: Stream::new(Look { verp: true, ..Look::default() }),
             text: Vec::new(),
         };
         self.parted.feed(needles, (&self.before, bytes, self.fold.take_seen()), make, found);
@@ -129,8 +132,8 @@ pub(super) struct Reading {
     form: Lazy<Escapes>,
     folded: Lazy<Joined>,
     flowed: Lazy<Joined>,
-    /// Lines that were folded before the text was escaped.
-    escaped: Lazy<Joined>,
+    /// Lines that were cut before the text was escaped.
+    within: Lazy<Within>,
 }
 
 impl Reading {
@@ -145,7 +148,7 @@ impl Reading {
             form: Lazy::default(),
             folded: Lazy::default(),
             flowed: Lazy::default(),
-            escaped: Lazy::default(),
+            within: Lazy::default(),
         }
     }
 
@@ -160,10 +163,9 @@ impl Reading {
         let hot = escapes::may_be_octal(text);
         let make = || Escapes::new(Digits::Octal, false, Plan { depth: 0, ..plan });
         self.octal.feed(needles, (&self.plain, text, hot), make, found);
-        if plan.depth > 0 {
-            let hot = join::may_join(Lines::Escaped, self.plain.tail(), text);
-            let make = || Joined::new(Lines::Escaped, Plan { depth: plan.depth - 1, ..plan });
-            self.escaped.feed(needles, (&self.plain, text, hot), make, found);
+        if plan.lines > 0 {
+            let hot = lines::may_join(self.plain.tail(), text);
+            self.within.feed(needles, (&self.plain, text, hot), || Within::new(plan), found);
         }
         let hot = may_be_form(self.plain.tail(), text);
         let make = || Escapes::new(Digits::Css, true, Plan { depth: 0, ..plan });
@@ -194,7 +196,7 @@ impl Machine for Reading {
         self.form.finish(needles, found);
         self.folded.finish(needles, found);
         self.flowed.finish(needles, found);
-        self.escaped.finish(needles, found);
+        self.within.finish(needles, found);
     }
 }
 
@@ -214,7 +216,9 @@ struct Joined {
 
 impl Joined {
     fn new(lines: Lines, plan: Plan) -> Self {
-        let plan = Plan { form: JOINED, joins: false, is_html: false, ..plan };
+        // A text is flowed once.
+        let lines_left = if lines == Lines::Flowed { plan.lines.min(1) } else { plan.lines };
+        let plan = Plan { form: JOINED, joins: false, lines: lines_left, is_html: false, ..plan };
         Self { join: Join::new(lines), reading: Box::new(Reading::new(plan)), text: Vec::new() }
     }
 }
@@ -231,6 +235,63 @@ impl Machine for Joined {
         self.join.finish(&mut self.text);
         self.reading.feed(needles, &self.text, found);
         self.reading.finish(needles, found);
+    }
+}
+
+/// A text that stood in another: escapes are undone, line ends among them, and lines that were cut are read,
+/// here and in a text within it. All else the view of escapes shows.
+struct Within {
+    plan: Plan,
+    unescape: Unescape,
+    before: History,
+    folded: Lazy<Joined>,
+    flowed: Lazy<Joined>,
+    within: Lazy<Within>,
+    text: Vec<u8>,
+}
+
+impl Within {
+    fn new(plan: Plan) -> Self {
+        let (depth, lines) = (plan.depth.saturating_sub(1), plan.lines - 1);
+        Self {
+            plan: Plan { depth, lines, is_html: false, ..plan },
+            unescape: Unescape::new(Digits::Lines),
+            before: History::default(),
+            folded: Lazy::default(),
+            flowed: Lazy::default(),
+            within: Lazy::default(),
+            text: Vec::new(),
+        }
+    }
+
+    fn views(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        let (plan, text) = (self.plan, self.text.as_slice());
+        for (lines, view) in [(Lines::Folded, &mut self.folded), (Lines::Flowed, &mut self.flowed)] {
+            let hot = join::may_join(lines, self.before.tail(), text);
+            view.feed(needles, (&self.before, text, hot), || Joined::new(lines, plan), found);
+        }
+        if plan.lines > 0 {
+            let hot = lines::may_join(self.before.tail(), text);
+            self.within.feed(needles, (&self.before, text, hot), || Self::new(plan), found);
+        }
+        self.before.push(text);
+    }
+}
+
+impl Machine for Within {
+    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
+        self.text.clear();
+        self.unescape.feed(bytes, &mut self.text);
+        self.views(needles, found);
+    }
+
+    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        self.text.clear();
+        self.unescape.finish(&mut self.text);
+        self.views(needles, found);
+        self.folded.finish(needles, found);
+        self.flowed.finish(needles, found);
+        self.within.finish(needles, found);
     }
 }
 
@@ -285,7 +346,7 @@ impl Machine for Escapes {
             self.once.feed(bytes, first);
         }
         self.twice.feed(first, second);
-        let escaped_tags = !self.plan.is_html || may_escape_tag(bytes);
+        let escaped_tags = !self.plan.is_html || may_escape_tag(bytes) || doubles_quotes(bytes);
         self.read(needles, escaped_tags, found);
     }
 
@@ -320,6 +381,14 @@ fn may_escape_tag(text: &[u8]) -> bool {
         | [b'\\', ..] => true,
         // Cut off by the end of the piece.
         _ => text.len() - at < 6,
+    })
+}
+
+/// Whether the quotes of a value are doubled: what looks like a page stands in a table, in SQL, in YAML.
+fn doubles_quotes(text: &[u8]) -> bool {
+    lines::pairs(text, |one, other| (one == other) & ((one == b'"') | (one == b'\''))).any(|at| {
+        let ends = |next: &u8| next.is_ascii_whitespace() || b">/".contains(next);
+        at > 0 && text[at - 1] == b'=' && !text.get(at + 2).is_some_and(ends)
     })
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Look {
     pub(super) verp: bool,
     /// Base64 inside the text.
     pub(super) tokens: bool,
+    /// Octets as they came, not decoded: see [`Spot::is_raw`].
+    pub(super) raw: bool,
 }
 
 /// How a needle was written where it was found.
@@ -93,11 +95,11 @@ fn search(
     let region = &text[range.clone()];
     if look.verp {
         for at in memchr3_iter(b'@', b'=', b'%', region) {
-            separator(needles, text, range.start + at, found);
+            separator(needles, &Spot { text, at: range.start + at, is_raw: look.raw }, found);
         }
     } else {
         for at in memchr_iter(b'@', region) {
-            separator(needles, text, range.start + at, found);
+            separator(needles, &Spot { text, at: range.start + at, is_raw: look.raw }, found);
         }
     }
     if look.tokens {
@@ -106,18 +108,58 @@ fn search(
 }
 
 /// The address around the separator at `at`, as octets or as UTF-16.
-pub(super) fn separator(needles: &Needles, text: &[u8], at: usize, found: &mut impl FnMut(u32, Form)) {
+pub(super) fn separator(needles: &Needles, spot: &Spot<'_>, found: &mut impl FnMut(u32, Form)) {
+    let (text, at) = (spot.text, spot.at);
     let form = if text[at] == b'@' { Form::Plain } else { Form::Verp };
-    if let Some(index) = needles.at(&Spot { text, at }) {
+    if let Some(index) = needles.at(spot) {
         found(index, form);
     } else if form == Form::Plain && (text.get(at + 1) == Some(&0) || (at > 0 && text[at - 1] == 0)) {
-        for low_first in [true, false] {
-            let (narrow, at) = narrow(text, at, low_first, needles.reach());
-            if let Some(index) = needles.at(&Spot { text: &narrow, at }) {
-                found(index, Form::Utf16);
-            }
+        let (word, low) = utf16(needles, text, at, true);
+        let (_, high) = utf16(needles, text, at, false);
+        let high = high.filter(|&index| low != Some(index) && !is_longer(needles, text, (at, word), index));
+        low.into_iter().chain(high).for_each(|index| found(index, Form::Utf16));
+    }
+}
+
+/// The address around an `@` in one order of UTF-16, and how many octets the word has before the sign.
+fn utf16(needles: &Needles, text: &[u8], at: usize, low_first: bool) -> (usize, Option<u32>) {
+    let (narrow, at) = narrow(text, at, low_first, needles.reach());
+    (at, needles.at(&Spot { text: &narrow, at, is_raw: false }))
+}
+
+/// Octets around an `@` that are asked for the order of UTF-16.
+const VICINITY: usize = 96;
+/// How many of them must agree.
+const VOTES: usize = 2;
+
+/// Whether an address that was read with the high octet first certainly is a longer one with the low octet
+/// first, `xtaro@`, of which the other order takes `x` for half of a letter. `low` is the sign's place and the
+/// length of the word before it, read that way.
+///
+/// Within a word, a letter with a zero behind it and one with a zero before it look the same. They differ where
+/// words meet letters beyond ASCII: the wrong order makes control characters of these.
+fn is_longer(needles: &Needles, text: &[u8], (at, low): (usize, usize), index: u32) -> bool {
+    let address = usize::try_from(index).ok().and_then(|index| needles.addresses().get(index));
+    if address.is_none_or(|address| low <= address.local().len()) {
+        return false;
+    }
+    let is_letter = |byte: u8| matches!(byte, 9 | 10 | 13 | 0x20..0x7f | 0xa0..);
+    // Those below the blank are what files are built of, and say nothing.
+    let is_half = |byte: u8| (0x7f..0xa0).contains(&byte);
+    let start = at.saturating_sub(VICINITY);
+    let (mut low, mut high) = (0, 0);
+    for (index, three) in text[start..text.len().min(at + VICINITY)].windows(3).enumerate() {
+        // The zeros of this word all stand at odd distances from the sign.
+        if (start + index + 1).abs_diff(at) % 2 == 0 {
+            continue;
+        }
+        match *three {
+            [before, 0, after] if is_letter(before) && is_half(after) => low += 1,
+            [before, 0, after] if is_half(before) && is_letter(after) => high += 1,
+            _ => {}
         }
     }
+    high == 0 && low >= VOTES
 }
 
 /// The text around an `@` read as UTF-16; characters beyond ASCII become one octet that ends a word.

@@ -4,7 +4,7 @@
 //! of one letter and two of the next, or four and four, or two and six (RFC 4648 §4). The search looks for these
 //! pairs, and decodes what stands around one only where a domain that matters may follow.
 
-use super::needles::Needles;
+use super::needles::{Needles, Spot};
 use crate::message::walk::transfer::base64_value;
 use memchr::memchr_iter;
 use std::ops::Range;
@@ -128,7 +128,11 @@ fn around(search: &mut Search<'_>, at: usize, place: usize, found: &mut impl FnM
     if start.len() + all.len() >= TOKEN {
         decode(&all, &mut octets);
         for spot in memchr_iter(b'@', &octets[first..]) {
-            super::stream::separator(needles, &octets, first + spot, &mut |index, _| found(index));
+            super::stream::separator(
+                needles,
+                &Spot { text: &octets, at: first + spot, is_raw: false },
+                &mut |index, _| found(index),
+            );
         }
     }
 }
@@ -281,7 +285,11 @@ mod tests {
                 let mut octets = Vec::new();
                 decode(run.get(offset..).unwrap_or_default(), &mut octets);
                 for spot in memchr::memchr_iter(b'@', &octets).filter(|_| run.len() >= TOKEN) {
-                    super::super::stream::separator(needles, &octets, spot, &mut |index, _| found(index));
+                    super::super::stream::separator(
+                        needles,
+                        &Spot { text: &octets, at: spot, is_raw: false },
+                        &mut |index, _| found(index),
+                    );
                 }
             }
             let mut end = Forward { text, at, run: at };

@@ -1,10 +1,10 @@
-//! SASL (RFC 4422), the server's side, sans I/O: what a client sends after AUTH, read step by step.
+//! The server side of SASL (RFC 4422) without I/O: reads what a client sends after AUTH, step by step.
 //!
 //! * [`Exchange`] one exchange: responses in, challenges and a [`Claim`] out
 //! * [`scram`] SCRAM-SHA-256 (RFC 5802, RFC 7677)
-//! * [`prepare`] names and passwords in the one form they are compared in
+//! * [`prepare`] normalises names and passwords for comparison
 //!
-//! Nothing here knows an account: a claim is for others to believe.
+//! This module has no access to accounts; whoever drives the session verifies the claim.
 
 pub mod prepare;
 pub mod scram;
@@ -12,34 +12,34 @@ pub mod scram;
 use prepare::prepared;
 use secrecy::{ExposeSecret, SecretString};
 
-/// Most octets of one line of an exchange, CRLF included (RFC 4954 §4 asks for 12,288).
+/// Longest line of an exchange in octets, CRLF included (RFC 4954 §4 requires 12,288).
 pub const MAX_LINE: usize = 12_288;
 /// Longest user name in octets.
 const MAX_USER: usize = 320;
 /// Longest password in octets.
 const MAX_PASSWORD: usize = 1_024;
 
-/// A way to say who one is.
+/// A SASL mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mechanism {
-    /// RFC 7677, without channel binding.
+    /// SCRAM-SHA-256 without channel binding (RFC 7677).
     ScramSha256,
-    /// RFC 4616.
+    /// PLAIN (RFC 4616).
     Plain,
-    /// User name and password, asked for one after the other.
+    /// LOGIN: asks for user name and password one after the other. It has no RFC.
     Login,
-    /// RFC 7628.
+    /// OAUTHBEARER (RFC 7628).
     OauthBearer,
-    /// What came before RFC 7628, and is still used more.
+    /// XOAUTH2, the predecessor of OAUTHBEARER, which is still more common.
     Xoauth2,
 }
 
 impl Mechanism {
-    /// All of them, the best first.
+    /// All mechanisms, in order of preference.
     pub const ALL: [Self; 5] =
         [Self::ScramSha256, Self::Plain, Self::Login, Self::OauthBearer, Self::Xoauth2];
 
-    /// Its registered name.
+    /// The name it has in SMTP.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ScramSha256 => "SCRAM-SHA-256",
@@ -50,7 +50,7 @@ impl Mechanism {
         }
     }
 
-    /// The mechanism of that name, in any case.
+    /// The mechanism with this name, compared case-insensitively.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
     }
@@ -65,62 +65,63 @@ impl Mechanism {
 pub struct Mechanisms(u8);
 
 impl Mechanisms {
-    /// These.
+    /// The set of these mechanisms.
     pub fn of(list: &[Mechanism]) -> Self {
         Self(list.iter().fold(0, |set, mechanism| set | mechanism.bit()))
     }
 
-    /// Whether it is among them.
+    /// Whether `mechanism` is in the set.
     pub const fn contains(self, mechanism: Mechanism) -> bool {
         self.0 & mechanism.bit() != 0
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Each, the best first.
+    /// The mechanisms in the set, in order of preference.
     pub fn iter(self) -> impl Iterator<Item = Mechanism> {
         Mechanism::ALL.into_iter().filter(move |mechanism| self.contains(*mechanism))
     }
 }
 
-/// What a client claims, for the driver to believe or not.
+/// What a client claims about itself. The driver has to verify it.
 #[derive(Clone, Debug)]
 pub enum Claim {
-    /// A name and a password, both in prepared form.
+    /// A user name and a password, both in prepared form (see [`prepare`]).
     Password {
-        /// Who.
+        /// User name.
         user: String,
-        /// Never empty.
+        /// Password; never empty.
         password: SecretString,
     },
-    /// A bearer token, for whoever issued it to judge.
+    /// A bearer token, to be verified by its issuer.
     Token {
-        /// Which of the two forms.
+        /// OAUTHBEARER or XOAUTH2.
         mechanism: Mechanism,
-        /// Who.
+        /// User name.
         user: String,
-        /// The token alone.
+        /// The token, without the word `Bearer`.
         token: SecretString,
     },
-    /// SCRAM begins: the driver looks the keys up.
+    /// SCRAM has begun: the driver looks up the user's keys and calls
+    /// [`Session::keys`](super::Session::keys).
     Lookup {
-        /// Whose.
+        /// User name.
         user: String,
     },
-    /// SCRAM ended.
+    /// SCRAM has ended.
     Proof {
-        /// Who.
+        /// User name.
         user: String,
-        /// Whether the client knows the password.
+        /// Whether the client has proved that it knows the password.
         proven: bool,
     },
 }
 
 impl Claim {
-    /// Who it is about.
+    /// The user name that is claimed.
     pub fn user(&self) -> &str {
         match self {
             Self::Password { user, .. }
@@ -131,18 +132,18 @@ impl Claim {
     }
 }
 
-/// What follows from one response.
+/// What to do after a response.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Send this, wait for the next response.
+    /// Send this challenge and wait for the next response.
     Challenge(Vec<u8>),
-    /// Ask the driver.
+    /// Ask the driver to verify this claim.
     Claim(Claim),
-    /// It makes no sense: the reply.
+    /// End the exchange with this reply: code with enhanced code, and text.
     Wrong(&'static str, &'static str),
 }
 
-/// One exchange, at the point where the client's next response is due.
+/// The state of an exchange that waits for the client's next response.
 #[derive(Debug)]
 pub(super) enum Exchange {
     Plain,
@@ -151,25 +152,25 @@ pub(super) enum Exchange {
         user: String,
     },
     ScramFirst,
-    /// The driver looks the keys up.
+    /// The driver is looking up the user's keys.
     ScramLookup(scram::ClientFirst),
     ScramFinal(Box<scram::Server>),
-    /// The server's signature is sent, the client has to take note of it.
+    /// The server's signature was sent; the client acknowledges it with an empty response.
     ScramDone {
         user: String,
     },
     Token(Mechanism),
-    /// A token was refused and the client was told why; whatever it answers, it is refused.
+    /// A token was refused and the error was sent as a challenge. Any response fails the exchange.
     Refused,
 }
 
-/// What a client whose token is refused is told (RFC 7628 §3.2.2).
+/// The error sent to a client whose token is refused (RFC 7628 §3.2.2).
 pub(super) const INVALID_TOKEN: &[u8] = br#"{"status":"invalid_token"}"#;
 
-/// Something is wrong with the form.
-const MALFORMED: Step = Step::Wrong("501 5.5.2", "the response is not of the mechanism's form");
-/// Names and passwords that no account can have.
-const NOBODY: Step = Step::Wrong("535 5.7.8", "the credentials are not right");
+/// The reply to a malformed response.
+const MALFORMED: Step = Step::Wrong("501 5.5.2", "the response is malformed for this mechanism");
+/// The reply to a name or password that no account can have.
+const NOBODY: Step = Step::Wrong("535 5.7.8", "the credentials are wrong");
 
 impl Exchange {
     pub(super) fn new(mechanism: Mechanism) -> Self {
@@ -181,12 +182,12 @@ impl Exchange {
         }
     }
 
-    /// What the server says where the client sent no initial response.
+    /// The first challenge, sent if the client gave no initial response.
     pub(super) fn opening(&self) -> &'static [u8] {
         if matches!(self, Self::LoginUser) { b"Username:" } else { b"" }
     }
 
-    /// The next response, decoded.
+    /// Processes the client's next response, already decoded from base64.
     pub(super) fn step(&mut self, response: &[u8]) -> Step {
         match self {
             Self::Plain => plain(response),
@@ -216,14 +217,14 @@ impl Exchange {
             Self::ScramDone { user } if response.is_empty() => {
                 Step::Claim(Claim::Proof { user: std::mem::take(user), proven: true })
             }
-            // While the session waits for the driver no response comes here.
+            // ScramLookup: the session passes no response on while it waits for the driver.
             Self::ScramLookup(_) | Self::ScramDone { .. } => MALFORMED,
             Self::Token(mechanism) => token(*mechanism, response),
             Self::Refused => NOBODY,
         }
     }
 
-    /// The driver found keys (or made some up): the server's first message.
+    /// Continues SCRAM with the keys from the driver; returns the server's first message.
     pub(super) fn keys(&mut self, keys: scram::Keys, nonce: &str) -> Option<Vec<u8>> {
         let Self::ScramLookup(first) = self else { return None };
         let user = prepared(&first.user)?;
@@ -242,9 +243,9 @@ fn plain(response: &[u8]) -> Step {
         return MALFORMED;
     };
     let Some(name) = user(name) else { return NOBODY };
-    // Acting for somebody else is no right of anybody here.
+    // No user may act for another one.
     if !acting.is_empty() && user(acting).as_ref() != Some(&name) {
-        return Step::Wrong("535 5.7.8", "nobody may act for another here");
+        return Step::Wrong("535 5.7.8", "acting for another user is not allowed");
     }
     password(name, secret)
 }
@@ -254,8 +255,8 @@ fn user(name: &[u8]) -> Option<String> {
     prepared(name)
 }
 
-/// An empty password proves nothing, and to a directory it would mean an anonymous bind
-/// (RFC 4513 §5.1.2): it goes no further than this.
+/// Rejects an empty password here: an LDAP server would accept it as an unauthenticated bind
+/// (RFC 4513 §5.1.2).
 fn password(user: String, password: &[u8]) -> Step {
     let password = std::str::from_utf8(password).ok().filter(|text| text.len() <= MAX_PASSWORD);
     match password.and_then(prepared) {
@@ -264,7 +265,8 @@ fn password(user: String, password: &[u8]) -> Step {
     }
 }
 
-/// `user=NAME ^A auth=Bearer TOKEN ^A ^A`, or RFC 7628 §3.1: `n,a=NAME, ^A … auth=Bearer TOKEN ^A ^A`.
+/// Parses `user=NAME ^A auth=Bearer TOKEN ^A ^A` (XOAUTH2) or
+/// `n,a=NAME, ^A … auth=Bearer TOKEN ^A ^A` (OAUTHBEARER, RFC 7628 §3.1).
 fn token(mechanism: Mechanism, response: &[u8]) -> Step {
     let Ok(text) = std::str::from_utf8(response) else { return MALFORMED };
     let Some(text) = text.strip_suffix("\u{1}\u{1}") else { return MALFORMED };
@@ -287,13 +289,13 @@ fn token(mechanism: Mechanism, response: &[u8]) -> Step {
     }
 }
 
-/// The user in a GS2 header without channel binding: `n,a=NAME,`.
+/// The user name in a GS2 header without channel binding: `n,a=NAME,`.
 fn bearer_user(header: &str) -> Option<String> {
     let name = header.strip_prefix("n,a=").or_else(|| header.strip_prefix("y,a="))?.strip_suffix(',')?;
     scram::read_name(name)
 }
 
-/// The client's initial response for a token, as another server reads it.
+/// The initial response that a client sends for a token.
 pub fn token_response(mechanism: Mechanism, user: &str, token: &SecretString) -> SecretString {
     let token = token.expose_secret();
     SecretString::from(match mechanism {
@@ -309,7 +311,7 @@ pub fn token_response(mechanism: Mechanism, user: &str, token: &SecretString) ->
 mod tests {
     use super::*;
 
-    /// What one response in a fresh exchange comes to, in words.
+    /// Sends one response to a new exchange; returns a description of the result.
     fn one(mechanism: Mechanism, response: &[u8]) -> String {
         told(Exchange::new(mechanism).step(response))
     }

@@ -1,11 +1,11 @@
-//! Names and passwords in the one form they are compared in: the profile of RFC 4013.
+//! Normalises user names and passwords for comparison, after `SASLprep` (RFC 4013).
 //!
-//! Plain ASCII stays as it is. Else: blanks outside ASCII become blanks, invisible characters go, and
-//! NFKC makes one text of its spellings (full-width and half-width, composed and not).
+//! ASCII text stays as it is. In other text, non-ASCII spaces become ASCII spaces, invisible characters
+//! are removed, and NFKC unifies spellings (full-width and half-width, composed and decomposed).
 
 use unicode_normalization::UnicodeNormalization;
 
-/// The prepared form; `None` for what is empty or has a control character.
+/// The normalised form. `None` if it is empty or contains a control character.
 pub fn prepared(text: &str) -> Option<String> {
     let text: String = if text.is_ascii() {
         text.to_owned()
@@ -16,14 +16,14 @@ pub fn prepared(text: &str) -> Option<String> {
     sound.then_some(text)
 }
 
-/// RFC 3454 table B.1.
+/// Whether the character is removed (RFC 3454 table B.1).
 fn mapped_to_nothing(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{1806}' | '\u{180b}'..='\u{180d}' | '\u{200b}'..='\u{200d}'
         | '\u{2060}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
 }
 
-/// RFC 3454 table C.1.2: blanks outside ASCII.
+/// Maps non-ASCII spaces to the ASCII space (RFC 3454 table C.1.2).
 fn blank(c: char) -> char {
     let odd =
         matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200b}' | '\u{202f}' | '\u{205f}' | '\u{3000}');

@@ -1,5 +1,5 @@
-//! SCRAM-SHA-256 (RFC 5802, RFC 7677), the server's side: the client proves that it knows the password,
-//! and learns that we know it too, without the password being sent or kept.
+//! The server side of SCRAM-SHA-256 (RFC 5802, RFC 7677). Client and server prove to each other that they
+//! know the password; it is neither sent nor stored.
 
 use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
 use base64::Engine as _;
@@ -7,23 +7,24 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use std::fmt;
 use std::num::NonZeroU32;
 
-/// Octets of SHA-256.
+/// Length of a SHA-256 hash in octets.
 const HASH: usize = 32;
-/// Iterations of new keys. RFC 7677 §4 asks for at least 4,096.
+/// PBKDF2 iterations for new keys. RFC 7677 §4 asks for at least 4,096.
 pub const ITERATIONS: u32 = 32_768;
-/// Longest nonce of a client that is taken.
+/// Longest client nonce that is accepted, in octets.
 const MAX_NONCE: usize = 512;
 
-/// What is kept of a password (RFC 5802 §3): enough to verify, not enough to sign in elsewhere.
+/// What is stored in place of a password (RFC 5802 §3). It can verify a client, but cannot be used to
+/// authenticate as the user.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keys {
-    /// Random, a user each.
+    /// Random salt, different for each user.
     pub salt: Vec<u8>,
-    /// Rounds of PBKDF2.
+    /// PBKDF2 iterations.
     pub iterations: u32,
-    /// H(ClientKey).
+    /// `StoredKey`: H(ClientKey).
     pub stored: [u8; HASH],
-    /// HMAC(SaltedPassword, "Server Key").
+    /// `ServerKey`: HMAC(SaltedPassword, "Server Key").
     pub server: [u8; HASH],
 }
 
@@ -34,7 +35,7 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// The keys of a prepared password.
+    /// Derives the keys from a prepared password (see [`prepared`](super::prepare::prepared)).
     pub fn derive(password: &str, salt: Vec<u8>, iterations: NonZeroU32) -> Self {
         let mut salted = [0; HASH];
         pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, password.as_bytes(), &mut salted);
@@ -59,20 +60,20 @@ fn octets(from: &[u8]) -> [u8; HASH] {
     all
 }
 
-/// The client's first message, read.
+/// The client's first message, parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientFirst {
-    /// Who, as sent.
+    /// User name as sent.
     pub user: String,
-    /// `n,,` or the like: comes again in the final message.
+    /// The GS2 header, such as `n,,`. The final message repeats it.
     header: String,
-    /// All behind it.
+    /// The message without the GS2 header.
     bare: String,
     nonce: String,
 }
 
 impl ClientFirst {
-    /// Reads `n,,n=USER,r=NONCE`.
+    /// Parses `n,,n=USER,r=NONCE`.
     pub(super) fn read(message: &[u8]) -> Result<Self, &'static str> {
         let text = std::str::from_utf8(message).map_err(|_| "SCRAM's first message is not UTF-8")?;
         let mut parts = text.splitn(3, ',');
@@ -84,13 +85,13 @@ impl ClientFirst {
         }
         let mut attributes = bare.split(',');
         let user = attributes.next().and_then(|part| part.strip_prefix("n=")).and_then(read_name);
-        let user = user.ok_or("SCRAM's first message has no user name of its form")?;
+        let user = user.ok_or("SCRAM's first message has no valid user name")?;
         let nonce = attributes.next().and_then(|part| part.strip_prefix("r="));
         let nonce = nonce.filter(|nonce| is_nonce(nonce)).ok_or("SCRAM's first message has no nonce")?;
         let acts_for_itself = acting.is_empty()
             || acting.strip_prefix("a=").and_then(read_name).is_some_and(|name| name == user);
         if !acts_for_itself {
-            return Err("nobody may act for another here");
+            return Err("acting for another user is not allowed");
         }
         let header = format!("{flag},{acting},");
         Ok(Self { user, header, nonce: nonce.to_owned(), bare: bare.to_owned() })
@@ -101,13 +102,14 @@ fn is_nonce(nonce: &str) -> bool {
     (1..=MAX_NONCE).contains(&nonce.len()) && nonce.bytes().all(|octet| octet.is_ascii_graphic())
 }
 
-/// A `saslname`: `=2C` is a comma, `=3D` an equals sign, and no other `=` may stand in it.
+/// Decodes a `saslname` (RFC 5802 §5.1): `=2C` is a comma and `=3D` an equals sign; any other `=` makes
+/// it invalid.
 pub(super) fn read_name(text: &str) -> Option<String> {
     let decoded = text.replace("=2C", ",").replace("=3D", "\0");
     (!decoded.contains('=') && !text.contains('\0')).then(|| decoded.replace('\0', "="))
 }
 
-/// The server in the middle of an exchange: its first message is sent.
+/// The server's state after its first message.
 pub struct Server {
     first: ClientFirst,
     user: String,
@@ -123,7 +125,8 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// With the user's keys and our part of the nonce; also the server's first message.
+    /// Creates the state from the user's keys and the server's part of the nonce; also returns the
+    /// server's first message.
     pub(super) fn new(first: ClientFirst, user: String, keys: Keys, nonce: &str) -> (Self, Vec<u8>) {
         let nonce = format!("{}{nonce}", first.nonce);
         let sent = format!("r={nonce},s={},i={}", BASE64.encode(&keys.salt), keys.iterations);
@@ -131,12 +134,12 @@ impl Server {
         (Self { first, user, keys, nonce, sent }, challenge)
     }
 
-    /// Whose.
+    /// The user name in prepared form.
     pub(super) fn user(&self) -> &str {
         &self.user
     }
 
-    /// The client's final message: the server's signature, or `None` where the proof is wrong.
+    /// Checks the client's final message. Returns the server's signature, or `None` if the proof is wrong.
     pub(super) fn verify(&self, message: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
         let text = std::str::from_utf8(message).map_err(|_| "SCRAM's final message is not UTF-8")?;
         let (without_proof, proof) = text.rsplit_once(",p=").ok_or("SCRAM's final message has no proof")?;
@@ -144,13 +147,13 @@ impl Server {
         let binding = attributes.next().and_then(|part| part.strip_prefix("c="));
         let header = binding.and_then(|binding| BASE64.decode(binding).ok());
         if header.as_deref() != Some(self.first.header.as_bytes()) {
-            return Err("SCRAM's final message does not go with the first");
+            return Err("SCRAM's final message does not match the first");
         }
         if attributes.next().and_then(|part| part.strip_prefix("r=")) != Some(self.nonce.as_str()) {
             return Err("SCRAM's final message has another nonce");
         }
         let proof = BASE64.decode(proof).ok().filter(|proof| proof.len() == HASH);
-        let proof = proof.ok_or("SCRAM's proof is not of its form")?;
+        let proof = proof.ok_or("SCRAM's proof is malformed")?;
         let all = format!("{},{},{without_proof}", self.first.bare, self.sent);
         let signature = mac(&self.keys.stored, all.as_bytes());
         let client: Vec<u8> = proof.iter().zip(signature).map(|(one, other)| one ^ other).collect();
@@ -193,9 +196,9 @@ mod tests {
         let zero = BASE64.encode([0; HASH]);
         let cases = [
             (format!("c=biws,r={NONCE},p={zero}"), Ok(None)),
-            (format!("c=eSws,r={NONCE},p={zero}"), Err("SCRAM's final message does not go with the first")),
+            (format!("c=eSws,r={NONCE},p={zero}"), Err("SCRAM's final message does not match the first")),
             (format!("c=biws,r={NONCE}x,p={zero}"), Err("SCRAM's final message has another nonce")),
-            (format!("c=biws,r={NONCE},p=AAAA"), Err("SCRAM's proof is not of its form")),
+            (format!("c=biws,r={NONCE},p=AAAA"), Err("SCRAM's proof is malformed")),
             (format!("c=biws,r={NONCE}"), Err("SCRAM's final message has no proof")),
         ];
         for (message, expected) in cases {

@@ -17,9 +17,11 @@ mod observed;
 mod people;
 
 use super::*;
-use crate::journal::Event;
+use crate::journal::{Entry, Event};
 use crate::message::{Address, Envelope, HeaderEdits, Recipient};
+use crate::policy::facts::Disclosed;
 use crate::rewrite::Delivery;
+use bytes::Bytes;
 pub(super) use circles::*;
 pub(super) use deliveries::*;
 pub(super) use desk::*;
@@ -33,6 +35,7 @@ pub(super) use notices::*;
 pub(super) use observed::*;
 pub(super) use people::*;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Opens the engine under test; every time on the same data.
 pub(super) trait Harness: Send + Sync {

@@ -21,6 +21,7 @@ pub(in crate::store) async fn asks_are_answered_once(harness: &impl Harness) {
     let plan = AskPlan {
         asks: vec![ask("Boss@example.co.jp", false, NOW), ask("ceo@example.co.jp", false, at(9))],
         notices: vec![NewNotice { kind: NoticeKind::Expiring, due: at(45) }],
+        assigned: Vec::new(),
     };
     store.plan_asks(notice, plan.clone()).await.unwrap();
     assert!(matches!(store.plan_asks(notice, plan).await, Err(StoreError::Fenced)));
@@ -60,7 +61,7 @@ pub(in crate::store) async fn digests_take_all_that_waits(harness: &impl Harness
     for (random, due) in [(1, at(5)), (2, at(9))] {
         let (_, notice) = held_with_notice(&*store, random).await;
         let asks = vec![ask("boss@example.co.jp", true, due), ask("other@example.co.jp", true, at(30))];
-        store.plan_asks(notice, AskPlan { asks, notices: Vec::new() }).await.unwrap();
+        store.plan_asks(notice, AskPlan { asks, ..AskPlan::default() }).await.unwrap();
     }
     assert_eq!(store.due_asks(at(4), 9).await.unwrap(), []);
     let due = store.due_asks(at(5), 9).await.unwrap();
@@ -123,4 +124,79 @@ pub(in crate::store) async fn hooks_are_told(harness: &impl Harness) {
     assert_eq!(store.due_hooks(at(20), 9).await.unwrap().len(), 1);
     drop(store);
     assert_eq!(harness.open().due_hooks(at(20), 9).await.unwrap().len(), 1, "it outlives a restart");
+}
+
+/// An absence lasts until its last day, or until it is ended or said anew.
+pub(in crate::store) async fn absences_come_and_go(harness: &impl Harness) {
+    use crate::store::absences::Absence;
+    let store = harness.open();
+    let absence = |approver: &str, deputy: &str, until: &str| Absence {
+        approver: address(approver),
+        deputy: address(deputy),
+        until: until.to_owned(),
+        made_by: "soumu".to_owned(),
+        made_at: NOW,
+    };
+    let first = absence("Boss@example.co.jp", "hosa@example.co.jp", "2026-12-04");
+    store.set_absence(first.clone()).await.unwrap();
+    store.set_absence(absence("ceo@example.co.jp", "hosa@example.co.jp", "2026-12-31")).await.unwrap();
+    assert_eq!(store.absences("2026-12-04").await.unwrap()[0], first);
+    assert_eq!(store.absences("2026-12-05").await.unwrap().len(), 1);
+    let anew = absence("boss@example.co.jp", "other@example.co.jp", "2026-12-10");
+    store.set_absence(anew.clone()).await.unwrap();
+    assert_eq!(store.absences("2026-12-01").await.unwrap()[0], anew);
+    let boss = address("BOSS@example.co.jp");
+    assert!(store.end_absence(&boss, "soumu", at(9)).await.unwrap());
+    assert!(!store.end_absence(&boss, "soumu", at(9)).await.unwrap());
+    assert_eq!(harness.open().absences("2026-12-01").await.unwrap().len(), 1);
+}
+
+/// Who was told of an item by a mail is known, without those who decided; deputies may decide at once.
+pub(in crate::store) async fn who_was_told_is_known(harness: &impl Harness) {
+    let store = harness.open();
+    let (id, notice) = held_with_notice(&*store, 1).await;
+    let asks = ["boss@example.co.jp", "ceo@example.co.jp", "late@example.co.jp"];
+    let plan = AskPlan {
+        asks: asks
+            .iter()
+            .map(|one| ask(one, false, if one.starts_with("late") { at(99) } else { NOW }))
+            .collect(),
+        assigned: vec![address("hosa@example.co.jp")],
+        ..AskPlan::default()
+    };
+    store.plan_asks(notice, plan).await.unwrap();
+    let held = store.message(id).await.unwrap().held.unwrap();
+    assert!(held.approvers.iter().any(|one| one == "hosa@example.co.jp"));
+    assert_eq!(store.told(id).await.unwrap(), []);
+    for (random, due) in store.due_asks(NOW, 9).await.unwrap().into_iter().enumerate() {
+        let mut mail = message(70 + random as u64, &[&["boss@example.co.jp"]], InitialState::Ready);
+        mail.origin = Origin::Own { about: Some(id) };
+        store.accept_telling(mail, vec![due.row]).await.unwrap();
+    }
+    assert_eq!(store.told(id).await.unwrap(), addresses(&["boss@example.co.jp", "ceo@example.co.jp"]));
+    let decision = HeldDecision {
+        deciders: addresses(&["Boss@example.co.jp"]),
+        notices: vec![NewNotice { kind: NoticeKind::Settled, due: at(1) }],
+        ..HeldDecision::new(id, HeldState::Returned, "boss", at(1), "no")
+    };
+    store.decide(decision).await.unwrap();
+    assert_eq!(store.told(id).await.unwrap(), addresses(&["ceo@example.co.jp"]));
+    let due = store.due_notices(at(1), 9).await.unwrap();
+    assert_eq!(due.iter().map(|notice| notice.kind).collect::<Vec<_>>(), [NoticeKind::Settled]);
+}
+
+/// What its sender asks to be sent as it is has a mark, and is found by it.
+pub(in crate::store) async fn asked_as_is_is_found(harness: &impl Harness) {
+    let store = harness.open();
+    let (asked, _) = held_with_notice(&*store, 1).await;
+    held_with_notice(&*store, 2).await;
+    let event =
+        Event::Asked { by: "sato@example.co.jp".to_owned(), reason: "they know each other".to_owned() };
+    let notice = NewNotice { kind: NoticeKind::AskedAsIs, due: at(1) };
+    store.note_held(asked, at(1), event, vec![notice]).await.unwrap();
+    let query = HeldQuery { as_is: true, state: Some(HeldState::Held), ..HeldQuery::new(Scope::All) };
+    let found = store.held_page(&query).await.unwrap().lines;
+    assert_eq!(found.iter().map(|line| (line.id, line.asked)).collect::<Vec<_>>(), [(asked, true)]);
+    let all = store.held_page(&HeldQuery::new(Scope::All)).await.unwrap().lines;
+    assert_eq!(all.iter().map(|line| line.asked).collect::<Vec<_>>(), [false, true]);
 }

@@ -1,6 +1,6 @@
 //! Accepting a message: its rows, in one transaction.
 
-use super::encode::{self, CopyRow, HoldRow, LedgerRow, MessageRows};
+use super::encode::{self, CopyRow, HoldRow, LedgerRow, MessageRows, to_json};
 use super::error::Failure;
 use super::groups;
 use super::repeats::{self, First, Repeats};
@@ -102,6 +102,7 @@ fn insert_rows(
     let answered = rows.answers.map(|notice| notices::open(tx, notice)).transpose()?;
     let item = rows.hold.as_ref().and_then(|hold| hold.place.joins);
     let joined = item.map(|item| read::row_of(tx, item)).transpose()?;
+    let counts = rows.counts.clone().once(first.is_none());
     tx.prepare_cached(
         "INSERT INTO messages (row, id, received, people, keys, message_id, subject, action, exposures, \
          prevented, events, fork, sealed) VALUES (1 + max(coalesce((SELECT max(row) FROM messages), 0), \
@@ -114,24 +115,23 @@ fn insert_rows(
         whom.keys,
         rows.message_id,
         rows.subject,
-        rows.action,
-        rows.exposures,
-        // What a mail discloses counts once, in however many transactions it comes.
-        rows.prevented && first.is_none(),
+        counts.action,
+        codes::from_count(counts.exposures),
+        counts.prevented,
         rows.events,
         rows.fork.map(|fork| fork.octets()),
         rows.sealed,
     ])?;
     let message = tx.last_insert_rowid();
-    if let Some(observed) = &rows.observed {
+    if let Some(observed) = &counts.observed {
         tx.prepare_cached(
             "INSERT INTO observed (message, action, prevented, rules) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute(params![
             message,
             observed.action,
-            if first.is_none() { observed.prevented } else { 0 },
-            observed.rules
+            codes::from_count(observed.prevented),
+            to_json(&observed.rules)?
         ])?;
     }
     chain::accepted(tx, message, rows, whom.people)?;

@@ -26,6 +26,7 @@ fn code(why: AskWhy) -> i64 {
         AskWhy::Expiring => 3,
         AskWhy::AsIs => 4,
         AskWhy::Stopped => 5,
+        AskWhy::Settled => 6,
     }
 }
 
@@ -37,6 +38,7 @@ fn why(code: i64) -> Result<AskWhy, StoreError> {
         3 => AskWhy::Expiring,
         4 => AskWhy::AsIs,
         5 => AskWhy::Stopped,
+        6 => AskWhy::Settled,
         _ => return Err(StoreError::Unreadable(format!("there is no reason {code} to ask"))),
     })
 }
@@ -57,9 +59,12 @@ pub(super) fn plan(tx: &Connection, notice: i64, plan: &AskPlan) -> Result<(), F
     for ask in &plan.asks {
         let approver = ask.approver.as_str();
         insert.execute(params![message, approver, code(ask.why), ask.digest, ask.due.0, OPEN])?;
-        if held {
+        if held && ask.why != AskWhy::Settled {
             assign.execute(params![ask.approver.key(), message])?;
         }
+    }
+    for approver in plan.assigned.iter().filter(|_| held) {
+        assign.execute(params![approver.key(), message])?;
     }
     for notice in &plan.notices {
         notices::put(tx, message, notice.kind, Some(notice.due.0))?;
@@ -91,6 +96,59 @@ pub(super) fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<A
         Ok(Ask { row, message: read::id(&id)?, approver, why: why(reason)?, digest })
     })
     .collect()
+}
+
+/// Who was told of an item, each once.
+pub(super) fn told(db: &Connection, item: Id) -> Result<Vec<Address>, Failure> {
+    let message = read::row_of(db, item)?;
+    let mut people: Vec<Address> = Vec::new();
+    for (_, person) in told_rows(db, message)? {
+        if people.iter().all(|one| one.key() != person.key()) {
+            people.push(person);
+        }
+    }
+    Ok(people)
+}
+
+fn told_rows(db: &Connection, message: i64) -> Result<Vec<(i64, Address)>, Failure> {
+    let mut select =
+        db.prepare_cached("SELECT row, approver FROM asks WHERE message = ?1 AND state = ?2 ORDER BY row")?;
+    let rows =
+        select.query_map([message, SENT], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (row, text) = row?;
+        // Who cannot be read cannot be told again either.
+        found.extend(Address::parse(&text).ok().map(|person| (row, person)));
+    }
+    Ok(found)
+}
+
+/// Whoever has one of these addresses decided: they need not be told that somebody has.
+pub(super) fn decided(tx: &Connection, message: i64, deciders: &[Address]) -> Result<(), Failure> {
+    for (row, person) in told_rows(tx, message)? {
+        if deciders.iter().any(|one| one.key() == person.key()) {
+            tx.prepare_cached("UPDATE asks SET state = ?2 WHERE row = ?1")?.execute([row, DROPPED])?;
+        }
+    }
+    Ok(())
+}
+
+/// An item waits again whose decision was undone: they are told who were not yet, or who were told that it
+/// is decided.
+pub(super) fn again(tx: &Connection, message: i64, now: Timestamp) -> Result<(), Failure> {
+    let (asked, settled): (bool, bool) = tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM asks WHERE message = ?1 AND state = ?2), \
+             EXISTS (SELECT 1 FROM asks WHERE message = ?1 AND state = ?2 AND why = ?3)",
+        )?
+        .query_row([message, SENT, code(AskWhy::Settled)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if settled || !asked {
+        notices::put(tx, message, NoticeKind::HeldApprovers, Some(now.0))?;
+    }
+    tx.prepare_cached("UPDATE notices SET state = ?3 WHERE message = ?1 AND kind = ?2 AND state = 0")?
+        .execute([message, codes::notice(NoticeKind::Settled), DROPPED])?;
+    Ok(())
 }
 
 /// Moves open asks over to a clock that was set.

@@ -19,9 +19,9 @@ use super::{codes, cut, foreign, read, schema, verify};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::store::StoreError;
+use crate::store::chain::format::{self, DECIDED, DELIVERED, ENTRY, FOREIGN, Link, hex};
 use crate::store::chain::{ChainStore, Head, Verified};
 use async_trait::async_trait;
-use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -32,15 +32,6 @@ use std::path::Path;
 
 /// Octets of the key.
 const KEY: usize = 32;
-
-/// Kinds of entries: an acceptance, a journal entry or a purge, as the key says;
-pub(super) const ENTRY: i64 = 0;
-/// what was decided on a held message;
-pub(super) const DECIDED: i64 = 1;
-/// how a delivery succeeded;
-pub(super) const DELIVERED: i64 = 2;
-/// what somebody else wrote, and an admin has looked at (see `foreign`).
-pub(super) const FOREIGN: i64 = 3;
 
 /// The key in this file; made there when there is none.
 pub(super) fn key(path: &Path) -> Result<hmac::Key, StoreError> {
@@ -71,18 +62,6 @@ fn make(path: &Path) -> Result<Vec<u8>, StoreError> {
     Ok(key)
 }
 
-/// Hashes texts so that no two lists of them look alike.
-pub(super) fn digest(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    let mut all = [0; 32];
-    all.copy_from_slice(context.finish().as_ref());
-    all
-}
-
 /// Has this connection note every row of which the chain keeps the state. Whatever others write to the
 /// database is noted nowhere.
 pub(super) fn watch(connection: &Connection) -> Result<(), rusqlite::Error> {
@@ -110,35 +89,14 @@ pub(super) fn accepted(
     rows: &MessageRows,
     people: &str,
 ) -> Result<(), Failure> {
-    let texts = [rows.id.as_str(), people, &rows.message_id, &rows.action, &rows.events, &rows.subject];
-    add(tx, ENTRY, schema::base(message), &of_message(texts, rows.received, Some(&rows.sealed)))
-}
-
-/// The hash of an acceptance: id, people, Message-ID, action, events, subject. The last was not covered
-/// before headers were `sealed`.
-fn of_message(texts: [&str; 6], received: i64, sealed: Option<&[u8]>) -> [u8; 32] {
-    let [id, people, message_id, action, events, subject] = texts.map(str::as_bytes);
-    let received = received.to_be_bytes();
-    match sealed {
-        None => digest(&[b"accepted", id, &received, people, message_id, action, events]),
-        Some(sealed) => {
-            digest(&[b"accepted, sealed", id, &received, people, message_id, action, events, subject, sealed])
-        }
-    }
-}
-
-/// The hash of a header.
-pub(super) fn seal(header: &[u8]) -> [u8; 32] {
-    digest(&[b"header", header])
+    let texts =
+        [rows.id.as_str(), people, &rows.message_id, &rows.counts.action, &rows.events, &rows.subject];
+    add(tx, ENTRY, schema::base(message), &format::accepted(texts, rows.received, Some(&rows.sealed)))
 }
 
 /// A journal entry.
 pub(super) fn entered(tx: &Connection, row: i64, at: i64, event: &str) -> Result<(), Failure> {
-    add(tx, ENTRY, row, &of_entry(row, at, event))
-}
-
-fn of_entry(row: i64, at: i64, event: &str) -> [u8; 32] {
-    digest(&[b"entry", &row.to_be_bytes(), &at.to_be_bytes(), event.as_bytes()])
+    add(tx, ENTRY, row, &format::entered(row, at, event))
 }
 
 /// A purge of these messages.
@@ -149,11 +107,7 @@ pub(super) fn purged(tx: &Connection, messages: &[i64]) -> Result<(), Failure> {
     let list = to_json(messages)?;
     tx.prepare_cached("INSERT INTO purges (messages) VALUES (?1)")?.execute([&list])?;
     let row = tx.last_insert_rowid();
-    add(tx, ENTRY, -row, &of_purge(row, &list))
-}
-
-pub(super) fn of_purge(row: i64, messages: &str) -> [u8; 32] {
-    digest(&[b"purge", &row.to_be_bytes(), messages.as_bytes()])
+    add(tx, ENTRY, -row, &format::purged(row, &list))
 }
 
 pub(super) fn add(tx: &Connection, kind: i64, entry: i64, digest: &[u8; 32]) -> Result<(), Failure> {
@@ -230,15 +184,14 @@ pub(super) fn is_linked(db: &Connection, key: &hmac::Key, seq: i64, link: &[u8])
         Some(former) => former,
         None => cut::last(db)?.map_or((0, Vec::new()), |cut| (cut.seq, cut.mac)),
     };
-    let mut mac = hmac::Context::with_key(key);
-    mac.update(&before);
+    let mut made = Link::behind(key, &before);
     let mut select =
         db.prepare_cached("SELECT entry, digest FROM chain WHERE seq > ?1 AND seq <= ?2 ORDER BY seq")?;
     let mut rows = select.query([after, seq])?;
     while let Some(row) = rows.next()? {
-        take(&mut mac, row)?;
+        take(&mut made, row)?;
     }
-    Ok(mac.sign().as_ref() == link)
+    Ok(made.made() == link)
 }
 
 /// The last entry, and its link.
@@ -259,22 +212,20 @@ pub(super) fn link(tx: &Connection, key: &hmac::Key, ours: &Ours) -> Result<Ours
 /// Links the entries behind this end of the chain; the new end.
 pub(super) fn link_entries(tx: &Connection, key: &hmac::Key, ours: &Ours) -> Result<Ours, Failure> {
     let Some((seq, _)) = end(tx)?.filter(|(seq, _)| *seq > ours.seq) else { return Ok(ours.clone()) };
-    let mut mac = hmac::Context::with_key(key);
-    mac.update(&ours.mac);
+    let mut link = Link::behind(key, &ours.mac);
     let mut select = tx.prepare_cached("SELECT entry, digest FROM chain WHERE seq > ?1 ORDER BY seq")?;
     let mut rows = select.query([ours.seq])?;
     while let Some(row) = rows.next()? {
-        take(&mut mac, row)?;
+        take(&mut link, row)?;
     }
-    let mac = mac.sign().as_ref().to_vec();
+    let mac = link.made();
     tx.prepare_cached("UPDATE chain SET mac = ?2 WHERE seq = ?1")?.execute(params![seq, mac])?;
     Ok(Ours { seq, mac })
 }
 
 /// Takes an entry's key and hash (columns 0 and 1) into a link.
-pub(super) fn take(mac: &mut hmac::Context, row: &Row<'_>) -> Result<(), rusqlite::Error> {
-    mac.update(&row.get::<_, i64>(0)?.to_be_bytes());
-    mac.update(row.get_ref(1)?.as_blob()?);
+pub(super) fn take(link: &mut Link, row: &Row<'_>) -> Result<(), rusqlite::Error> {
+    link.take(row.get(0)?, row.get_ref(1)?.as_blob()?);
     Ok(())
 }
 
@@ -285,14 +236,6 @@ pub(super) fn head(db: &Connection) -> Result<Head, Failure> {
         .optional()?;
     let Some((seq, mac)) = found else { return Ok(Head::default()) };
     Ok(Head { entries: codes::count(seq), link: hex(&mac.unwrap_or_default()) })
-}
-
-pub(super) fn hex(octets: &[u8]) -> String {
-    octets
-        .iter()
-        .flat_map(|octet| [octet >> 4, octet & 15])
-        .filter_map(|n| char::from_digit(n.into(), 16))
-        .collect()
 }
 
 /// The hash of an entry as it stands now; `None` when it is not there.
@@ -310,12 +253,12 @@ pub(super) fn content(db: &Connection, kind: i64, entry: i64) -> Result<Option<[
             .prepare_cached("SELECT messages FROM purges WHERE row = ?1")?
             .query_row([-entry], |row| row.get(0))
             .optional()?;
-        return Ok(list.map(|list| of_purge(-entry, &list)));
+        return Ok(list.map(|list| format::purged(-entry, &list)));
     }
     if schema::number_of(entry) > 0 {
         return Ok(db
             .prepare_cached("SELECT at, event FROM journal WHERE row = ?1")?
-            .query_row([entry], |row| Ok(of_entry(entry, row.get(0)?, row.get_ref(1)?.as_str()?)))
+            .query_row([entry], |row| Ok(format::entered(entry, row.get(0)?, row.get_ref(1)?.as_str()?)))
             .optional()?);
     }
     let text = |row: &Row<'_>, at: usize| row.get::<_, String>(at);
@@ -328,14 +271,14 @@ pub(super) fn content(db: &Connection, kind: i64, entry: i64) -> Result<Option<[
             let sealed: Option<Vec<u8>> = row.get(7)?;
             // The header itself goes before the message does.
             if let (Some(sealed), Some(header)) = (&sealed, row.get_ref(8)?.as_blob_or_null()?)
-                && seal(header).as_slice() != sealed.as_slice()
+                && format::sealed(header).as_slice() != sealed.as_slice()
             {
                 return Ok([0; 32]);
             }
             let [id, people, message_id, action, events, subject] =
                 [text(row, 0)?, text(row, 1)?, text(row, 2)?, text(row, 3)?, text(row, 4)?, text(row, 5)?];
             let texts = [&*id, &people, &message_id, &action, &events, &subject];
-            Ok(of_message(texts, row.get(6)?, sealed.as_deref()))
+            Ok(format::accepted(texts, row.get(6)?, sealed.as_deref()))
         })
         .optional()?)
 }
@@ -349,12 +292,9 @@ fn decision(db: &Connection, entry: i64) -> Result<Option<[u8; 32]>, Failure> {
             "SELECT item, state, decided_at, decided_by, decision, way FROM held WHERE message = ?1",
         )?
         .query_row([schema::message_of(entry)], |row| {
-            let numbers = [number(row, 0)?, number(row, 1)?, number(row, 2)?]
-                .map(|number| number.map(i64::to_be_bytes));
+            let numbers = [number(row, 0)?, number(row, 1)?, number(row, 2)?];
             let texts = [text(row, 3)?, text(row, 4)?, text(row, 5)?];
-            let numbers = numbers.iter().map(|number| number.as_ref().map(<[u8; 8]>::as_slice));
-            let texts = texts.iter().map(|text| text.as_deref().map(str::as_bytes));
-            Ok(of_row(b"decided", entry, numbers.chain(texts)))
+            Ok(format::decided(entry, numbers, texts.each_ref().map(Option::as_deref)))
         })
         .optional()?)
 }
@@ -366,26 +306,12 @@ fn success(db: &Connection, entry: i64) -> Result<Option<[u8; 32]>, Failure> {
             "SELECT state, ended, attempts, duplicate, recipients, reply, copy FROM deliveries WHERE row = ?1",
         )?
         .query_row([entry], |row| {
-            let mut numbers = Vec::new();
-            for column in 0..5 {
-                numbers.push(row.get::<_, Option<i64>>(column)?.map(i64::to_be_bytes));
-            }
-            let numbers = numbers.iter().map(|number| number.as_ref().map(<[u8; 8]>::as_slice));
+            let number = |column| row.get::<_, Option<i64>>(column);
+            let numbers = [number(0)?, number(1)?, number(2)?, number(3)?, number(4)?];
             let (reply, copy) = (row.get_ref(5)?.as_str()?.as_bytes(), row.get_ref(6)?.as_blob()?);
-            Ok(of_row(b"delivered", entry, numbers.chain([Some(reply), Some(copy)])))
+            Ok(format::delivered(entry, numbers, reply, copy))
         })
         .optional()?)
-}
-
-/// Hashes a row's columns; one that is NULL is no empty one.
-fn of_row<'a>(label: &[u8], entry: i64, columns: impl Iterator<Item = Option<&'a [u8]>>) -> [u8; 32] {
-    let entry = entry.to_be_bytes();
-    let mut parts: Vec<&[u8]> = vec![label, &entry];
-    for column in columns {
-        parts.push(if column.is_some() { b"+" } else { b"-" });
-        parts.push(column.unwrap_or_default());
-    }
-    digest(&parts)
 }
 
 /// What an entry is, for people.

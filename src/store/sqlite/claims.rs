@@ -8,8 +8,7 @@ use super::error::Failure;
 use super::{codes, journal, read, schema};
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::journal::Event;
-use crate::lifecycle::delivery::Progress;
+use crate::lifecycle::delivery::{self as rules, Progress};
 use crate::rewrite::Delivery;
 use crate::store::{Claim, DeliveryState, Lease};
 use rusqlite::{Connection, params};
@@ -66,14 +65,7 @@ pub(super) fn put_aside(tx: &Connection, unread: &[Unread], now: Timestamp) -> R
         let Some(ours) = ours.filter(|ours| ours.state == DeliveryState::Sending) else { continue };
         let aside = ours.put_aside(reply);
         deliveries::put(tx, one.row, &aside)?;
-        let event = Event::Attempt {
-            delivery: schema::number_of(one.row),
-            recipients: Vec::new(),
-            state: aside.state.to_string(),
-            reply: aside.reply,
-            attempt: one.attempt,
-            possible_duplicate: false,
-        };
+        let event = rules::aside(schema::number_of(one.row), &aside, one.attempt);
         journal::append(tx, schema::message_of(one.row), now, &event)?;
     }
     Ok(())
@@ -93,7 +85,7 @@ pub(super) fn claim(
     let mut claims = due(tx, now, limit)?;
     for claim in &mut claims {
         if claim.progress.state == DeliveryState::Sending {
-            interrupted(tx, claim, now, "the lease ran out before the attempt was recorded")?;
+            interrupted(tx, claim, now, rules::LEASE_LOST)?;
         }
         claim.progress = claim.progress.clone().claimed(until);
         deliveries::put(tx, claim.row, &claim.progress)?;
@@ -129,14 +121,8 @@ fn collect(rows: &mut rusqlite::Rows<'_>) -> Result<Vec<RawClaim>, Failure> {
 
 /// Writes down that nobody knows how an attempt ended.
 fn interrupted(tx: &Connection, claim: &RawClaim, now: Timestamp, why: &str) -> Result<(), Failure> {
-    let event = Event::Attempt {
-        delivery: schema::number_of(claim.row),
-        recipients: read::recipients_or_none(&claim.copy),
-        state: DeliveryState::Uncertain.to_string(),
-        reply: why.to_owned(),
-        attempt: claim.progress.attempts,
-        possible_duplicate: claim.progress.duplicate,
-    };
+    let recipients = read::recipients_or_none(&claim.copy);
+    let event = rules::interrupted(schema::number_of(claim.row), recipients, &claim.progress, why);
     journal::append(tx, schema::message_of(claim.row), now, &event)
 }
 
@@ -166,7 +152,7 @@ pub(super) fn recover(tx: &Connection, now: Timestamp) -> Result<usize, Failure>
         collect(&mut rows)?
     };
     for claim in &left {
-        interrupted(tx, claim, now, "the relay stopped while this copy was on its way")?;
+        interrupted(tx, claim, now, rules::RELAY_STOPPED)?;
         deliveries::put(tx, claim.row, &claim.progress.clone().recovered(now))?;
     }
     Ok(left.len())

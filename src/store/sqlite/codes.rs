@@ -110,6 +110,7 @@ pub(super) fn notice(kind: NoticeKind) -> i64 {
         NoticeKind::Escalated => 13,
         NoticeKind::Delivered => 14,
         NoticeKind::Released => 15,
+        NoticeKind::Settled => 16,
     }
 }
 
@@ -131,6 +132,7 @@ pub(super) fn to_notice(code: i64) -> Option<NoticeKind> {
         13 => NoticeKind::Escalated,
         14 => NoticeKind::Delivered,
         15 => NoticeKind::Released,
+        16 => NoticeKind::Settled,
         _ => return None,
     })
 }

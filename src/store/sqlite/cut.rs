@@ -9,6 +9,7 @@ use super::chain;
 use super::encode::from_json;
 use super::error::Failure;
 use super::{foreign, schema};
+use crate::store::chain::format::{self, ENTRY, FOREIGN, Link};
 use aws_lc_rs::hmac;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashSet;
@@ -28,18 +29,9 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    fn seal(key: &hmac::Key, seq: i64, first: i64, mac: &[u8]) -> hmac::Tag {
-        let mut seal = hmac::Context::with_key(key);
-        seal.update(b"the chain was cut");
-        seal.update(&seq.to_be_bytes());
-        seal.update(&first.to_be_bytes());
-        seal.update(mac);
-        seal.sign()
-    }
-
     /// Whether whoever cut had the key.
     pub(super) fn is_ours(&self, key: &hmac::Key) -> bool {
-        Self::seal(key, self.seq, self.first, &self.mac).as_ref() == self.seal.as_slice()
+        format::cut_seal(key, self.seq, self.first, &self.mac) == self.seal
     }
 }
 
@@ -66,13 +58,13 @@ pub(super) fn cut(tx: &Connection, key: &hmac::Key, new: &Cut) -> Result<usize, 
     tx.prepare_cached(
         "DELETE FROM foreign_accepted WHERE row IN (SELECT entry FROM chain WHERE seq <= ?1 AND kind = ?2)",
     )?
-    .execute([new.seq, chain::FOREIGN])?;
+    .execute([new.seq, FOREIGN])?;
     let removed = tx.prepare_cached("DELETE FROM chain WHERE seq <= ?1")?.execute([new.seq])?;
-    let seal = Cut::seal(key, new.seq, new.first, &new.mac);
+    let seal = format::cut_seal(key, new.seq, new.first, &new.mac);
     tx.prepare_cached(
         "INSERT OR REPLACE INTO chain_cut (one, seq, mac, first, seal) VALUES (1, ?1, ?2, ?3, ?4)",
     )?
-    .execute(params![new.seq, new.mac, new.first, seal.as_ref()])?;
+    .execute(params![new.seq, new.mac, new.first, seal])?;
     Ok(removed)
 }
 
@@ -92,8 +84,7 @@ pub(super) fn reach(tx: &Connection, key: &hmac::Key) -> Result<Option<Cut>, Fai
         former.map_or_else(|| (Vec::new(), 1), |former| (former.mac.clone(), former.seq + 1));
     let mut first = former.map(|former| former.first);
     let mut reached = None;
-    let mut mac = hmac::Context::with_key(key);
-    mac.update(&before);
+    let mut link = Link::behind(key, &before);
     let mut select =
         tx.prepare_cached("SELECT entry, digest, mac, seq, kind FROM chain WHERE seq < ?1 ORDER BY seq")?;
     let mut rows = select.query([newest])?;
@@ -102,9 +93,7 @@ pub(super) fn reach(tx: &Connection, key: &hmac::Key) -> Result<Option<Cut>, Fai
         let (entry, seq, kind): (i64, i64, i64) = (row.get(0)?, row.get(3)?, row.get(4)?);
         let digest = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
         let over = match chain::content(tx, kind, entry)? {
-            Some(content) if kind == chain::FOREIGN => {
-                content.as_slice() == digest && foreign::is_over(tx, entry)?
-            }
+            Some(content) if kind == FOREIGN => content.as_slice() == digest && foreign::is_over(tx, entry)?,
             Some(content) => entry < 0 && content.as_slice() == digest,
             None => gone.contains(&schema::message_of(entry)),
         };
@@ -112,17 +101,16 @@ pub(super) fn reach(tx: &Connection, key: &hmac::Key) -> Result<Option<Cut>, Fai
             break;
         }
         (next, entries) = (next + 1, entries + 1);
-        if kind == chain::ENTRY && entry > 0 && schema::number_of(entry) == 0 {
+        if kind == ENTRY && entry > 0 && schema::number_of(entry) == 0 {
             first = first.or(Some(schema::message_of(entry)));
         }
-        chain::take(&mut mac, row)?;
-        let Some(link) = row.get::<_, Option<Vec<u8>>>(2)? else { continue };
-        let made = std::mem::replace(&mut mac, hmac::Context::with_key(key)).sign();
-        if made.as_ref() != link.as_slice() {
+        chain::take(&mut link, row)?;
+        let Some(found) = row.get::<_, Option<Vec<u8>>>(2)? else { continue };
+        if link.made() != found {
             break;
         }
-        before = link;
-        mac.update(&before);
+        before = found;
+        link = Link::behind(key, &before);
         reached = first.map(|first| Cut { seq, mac: before.clone(), first, seal: Vec::new() });
         if entries >= BATCH {
             break;
@@ -141,7 +129,7 @@ fn recorded(tx: &Connection) -> Result<HashSet<i64>, Failure> {
     while let Some(row) = rows.next()? {
         let list: String = row.get(1)?;
         let digest = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
-        if chain::of_purge(row.get(0)?, &list).as_slice() == digest {
+        if format::purged(row.get(0)?, &list).as_slice() == digest {
             let list: Vec<i64> = from_json(&list)?;
             gone.extend(list);
         }

@@ -2,7 +2,7 @@
 
 use super::encode::{CopyRow, HoldRow, LedgerRow, to_json};
 use super::error::Failure;
-use super::{accept, deliveries, effects, encode, groups, read, schema, terms};
+use super::{accept, asks, deliveries, effects, encode, groups, read, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::lifecycle::deciding::{self, Hold};
@@ -80,6 +80,7 @@ pub(super) fn decide(tx: &Connection, rows: &DecisionRows) -> Result<(), Failure
     for (one, member) in rows.leaving.iter().zip(&leaving) {
         leave(tx, *member, one)?;
     }
+    asks::decided(tx, item, &decision.deciders)?;
     effects::write(tx, effects, decision.at)
 }
 

@@ -1,14 +1,15 @@
 //! A message as rows: made by whoever asks, so that the writer only binds and steps.
 
-use super::{chain, codes, schema, terms};
+use super::{codes, schema, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::journal::Event;
+use crate::lifecycle::counting::{self, Counts};
 use crate::lifecycle::delivery::{FIRST_CLAIM, Progress};
 use crate::message::{Address, Envelope, Fork};
+use crate::policy::Verdict;
 use crate::policy::facts::Disclosed;
-use crate::policy::{Demand, Verdict};
 use crate::rewrite::Delivery;
+use crate::store::chain::format;
 use crate::store::{
     Body, Claim, InitialState, Lease, NewDelivery, NewHold, NewMessage, NewNotice, Origin, Place, StoreError,
 };
@@ -57,13 +58,6 @@ pub(super) struct HoldRow {
     pub(super) files: String,
 }
 
-/// What would have been done to a message that passed in observe mode.
-pub(super) struct ObservedRow {
-    pub(super) action: String,
-    pub(super) prevented: i64,
-    pub(super) rules: String,
-}
-
 /// A ledger entry's row.
 pub(super) struct LedgerRow {
     pub(super) week: i64,
@@ -79,10 +73,7 @@ pub(super) struct MessageRows {
     pub(super) keys: Option<String>,
     pub(super) message_id: String,
     pub(super) subject: String,
-    pub(super) action: String,
-    pub(super) exposures: i64,
-    pub(super) prevented: bool,
-    pub(super) observed: Option<ObservedRow>,
+    pub(super) counts: Counts,
     pub(super) events: String,
     pub(super) meta: String,
     pub(super) needles: String,
@@ -103,7 +94,6 @@ pub(super) struct MessageRows {
 impl MessageRows {
     pub(super) fn of(message: &NewMessage) -> Result<Self, StoreError> {
         let (people, keys) = people(&message.envelope);
-        let (action, exposures) = decided(message);
         let meta = MetaRef {
             origin: &message.origin,
             envelope: &message.envelope,
@@ -116,15 +106,12 @@ impl MessageRows {
             keys,
             message_id: message.message_id.clone(),
             subject: message.subject.clone(),
-            action,
-            exposures,
-            prevented: message.deliveries.iter().any(|new| new.delivery.is_rewritten()),
-            observed: observed(message)?,
+            counts: counting::counts(message),
             events: to_json(&message.events)?,
             meta: to_json(&meta)?,
             needles: to_json(&message.needles)?,
             header: message.header.clone(),
-            sealed: chain::seal(&message.header),
+            sealed: format::sealed(&message.header),
             body: message.body.clone(),
             copies: copies(&message.deliveries, message.received),
             hold: message.held.as_ref().map(hold).transpose()?,
@@ -179,32 +166,6 @@ pub(super) fn from_people(people: &str) -> (String, Vec<String>) {
 /// The sender alone: a queue's listing asks for it in every row, and the lines may be thousands.
 pub(super) fn sender_of(people: &str) -> &str {
     people.strip_prefix('\n').unwrap_or(people).lines().next().unwrap_or_default()
-}
-
-fn decided(message: &NewMessage) -> (String, i64) {
-    for event in &message.events {
-        if let Event::Accepted { action, exposures, .. } = event {
-            return (action.clone(), i64::try_from(*exposures).unwrap_or(i64::MAX));
-        }
-    }
-    ("own".to_owned(), 0)
-}
-
-fn observed(message: &NewMessage) -> Result<Option<ObservedRow>, StoreError> {
-    let would = message.events.iter().find_map(|event| match event {
-        Event::Accepted { would, .. } => would.as_ref(),
-        _ => None,
-    });
-    let Some(would) = would else { return Ok(None) };
-    let rules = message.verdict.iter().flat_map(|verdict| &verdict.rules);
-    let demanding = rules.filter(|rule| rule.matched && rule.demand != Demand::default());
-    let said: Vec<(&str, &str, &str)> =
-        demanding.map(|rule| (rule.name.as_str(), rule.why.as_str(), rule.why_ja.as_str())).collect();
-    Ok(Some(ObservedRow {
-        action: would.action.clone(),
-        prevented: i64::try_from(would.exposures_prevented).unwrap_or(i64::MAX),
-        rules: to_json(&said)?,
-    }))
 }
 
 /// Rows of copies that are first due at `now`.

@@ -6,7 +6,7 @@
 //! entry of the chain. From then on [`super::verify`] takes what a record names for known, as long as it is
 //! as it was then, and says so each time.
 
-use super::chain::{self, FOREIGN};
+use super::chain;
 use super::encode::{from_json, to_json};
 use super::error::Failure;
 use super::open;
@@ -14,6 +14,7 @@ use super::verify::{Finding, Step, Walk, What};
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 use crate::store::chain::Accepted;
+use crate::store::chain::format::{self, FOREIGN};
 use aws_lc_rs::hmac;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,7 @@ impl Known {
             self.last = row.get(0)?;
             let (at, by, why, text): (i64, String, String, String) =
                 (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-            if digest(self.last, at, &by, &why, &text).as_slice()
+            if format::foreign(self.last, at, &by, &why, &text).as_slice()
                 != row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?
             {
                 continue;
@@ -77,7 +78,7 @@ impl Known {
     /// Whether a record names this as it is now.
     pub(super) fn has(&self, kind: i64, entry: i64, now: Option<&[u8; 32]>) -> bool {
         let named = self.differs.get(&(kind, entry));
-        named.is_some_and(|(_, hash)| *hash == now.map(|now| chain::hex(now)))
+        named.is_some_and(|(_, hash)| *hash == now.map(|now| format::hex(now)))
     }
 
     /// Whether a record names this as gone.
@@ -91,18 +92,13 @@ impl Known {
     }
 }
 
-fn digest(row: i64, at: i64, by: &str, why: &str, found: &str) -> [u8; 32] {
-    let (row, at) = (row.to_be_bytes(), at.to_be_bytes());
-    chain::digest(&[b"foreign", &row, &at, by.as_bytes(), why.as_bytes(), found.as_bytes()])
-}
-
 /// The hash of a record as it stands now.
 pub(super) fn content(db: &Connection, row: i64) -> Result<Option<[u8; 32]>, Failure> {
     Ok(db
         .prepare_cached("SELECT at, by, why, found FROM foreign_accepted WHERE row = ?1")?
         .query_row([row], |found| {
             let text = |at| found.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
-            Ok(digest(row, found.get(0)?, text(1)?, text(2)?, text(3)?))
+            Ok(format::foreign(row, found.get(0)?, text(1)?, text(2)?, text(3)?))
         })
         .optional()?)
 }
@@ -165,7 +161,7 @@ fn record(
     }
     for finding in findings {
         if let What::Content { kind, entry, now } = finding.what {
-            found.differs.push((kind, entry, now.map(|now| chain::hex(&now))));
+            found.differs.push((kind, entry, now.map(|now| format::hex(&now))));
         }
     }
     let entries = found.taken_off.len() + found.differs.len();
@@ -188,7 +184,7 @@ fn record(
         [FOREIGN],
     )?;
     let end = chain::Ours::load(tx, key)?.map_err(StoreError::Unavailable)?;
-    chain::add(tx, FOREIGN, row, &digest(row, at.0, by, why, &text))?;
+    chain::add(tx, FOREIGN, row, &format::foreign(row, at.0, by, why, &text))?;
     chain::link_entries(tx, key, &end)?;
     Ok(Some(Accepted { at, by: by.to_owned(), why: why.to_owned(), entries: entries as u64 }))
 }
@@ -231,7 +227,13 @@ fn take_off(tx: &Connection, key: &hmac::Key, from: i64) -> Result<Vec<Row>, Fai
             return Err(hopeless(from, &why).into());
         }
         let digest: Vec<u8> = row.get(3)?;
-        taken.push((seq, row.get(1)?, row.get(2)?, chain::hex(&digest), link.map(|link| chain::hex(&link))));
+        taken.push((
+            seq,
+            row.get(1)?,
+            row.get(2)?,
+            format::hex(&digest),
+            link.map(|link| format::hex(&link)),
+        ));
     }
     if taken.is_empty() {
         return Err(hopeless(from, "entries were taken out").into());

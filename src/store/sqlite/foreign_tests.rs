@@ -3,10 +3,11 @@
 
 use super::*;
 use crate::id::Id;
-use crate::store::chain::{ChainStore, Verified};
+use crate::store::chain::Verified;
 use crate::store::contract::{LEASE, NOW, at, held_message, message, result};
+use crate::store::prelude::*;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{DeliveryState, HeldDecision, HeldState, InitialState, Retention, Store};
+use crate::store::{DeliveryState, HeldDecision, HeldState, InitialState, Retention};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -130,7 +131,7 @@ async fn a_record_is_no_licence() {
     relay.sql(&subject("other"));
     let found = relay.verify().await.broken.unwrap();
     let text = r#"{"taken_off":[],"differs":[]}"#;
-    let hash = chain::hex(&digest(1, 1, "root", "fine", text));
+    let hash = format::hex(&format::foreign(1, 1, "root", "fine", text));
     relay.sql(&format!(
         "INSERT INTO foreign_accepted VALUES (1, 1, 'root', 'fine', '{text}');
          INSERT INTO chain (entry, digest, kind) VALUES (1, x'{hash}', 3)"

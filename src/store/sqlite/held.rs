@@ -6,14 +6,14 @@
 
 use super::encode::{from_json, from_people};
 use super::error::Failure;
-use super::terms::{EVERYTHING, LONGEST, MOST_ADDRESSES, Phrase, folded, person, phrase, scope_terms};
+use super::terms::{AS_IS, EVERYTHING, LONGEST, MOST_ADDRESSES, Phrase, folded, person, phrase, scope_terms};
 use super::{codes, read};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::records::{Reason, told};
 use crate::store::{HeldLine, HeldPage, HeldQuery, HeldRow, HeldState, Order, Scope, StoreError};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -50,6 +50,9 @@ fn conditions(query: &HeldQuery) -> Result<Vec<Condition>, Impossible> {
     }
     if let Some(rule) = query.rule.as_deref().filter(|text| !text.trim().is_empty()) {
         all.push(by(vec![format!("u:{}", rule.trim())]));
+    }
+    if query.as_is {
+        all.push(by(vec![AS_IS.to_owned()]));
     }
     if let Some(found) = query.subject.as_deref().and_then(phrase) {
         all.push(Condition { phrase: Some(found), ..Condition::default() });
@@ -330,10 +333,12 @@ fn rarest(
 fn line(db: &Connection, message: i64) -> Result<Option<HeldLine>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT m.id, m.people, m.subject, m.received, m.exposures, h.kind, h.expires, h.reasons, h.state, \
-         h.decided_by, h.decided_at, h.decision, h.members, h.author, h.files FROM held h JOIN messages m ON m.row = h.message \
+         h.decided_by, h.decided_at, h.decision, h.members, h.author, h.files, \
+         EXISTS (SELECT 1 FROM held_terms t WHERE t.message = h.message AND t.term = ?2) \
+         FROM held h JOIN messages m ON m.row = h.message \
          WHERE h.message = ?1",
     )?;
-    let mut rows = select.query([message])?;
+    let mut rows = select.query(params![message, AS_IS])?;
     rows.next()?.map(|row| read_line(db, message, row)).transpose()
 }
 
@@ -372,6 +377,7 @@ fn read_line(db: &Connection, message: i64, row: &Row<'_>) -> Result<HeldLine, F
         decided_by: row.get(9)?,
         decided_at: row.get::<_, Option<i64>>(10)?.map(Timestamp),
         decision: row.get(11)?,
+        asked: row.get(15)?,
     })
 }
 

@@ -5,16 +5,17 @@
 //! * [`writer`] one thread commits what all ask for, in groups; [`health`] what stops it
 //! * [`readers`] connections that only read
 //! * [`encode`] a message as rows; [`codes`] states as numbers; [`error`] what SQLite's errors mean
-//! * [`accept`], [`claims`], [`record`], [`decide`], [`queue`], [`notices`], [`journal`], [`purge`],
-//!   [`read`], [`known`] what the trait's methods do inside a transaction; [`telling`], [`asks`],
-//!   [`hooks`] those of [`NoticeStore`](super::NoticeStore)
-//! * [`repeats`] what came within the last day; [`groups`] items and their members; [`forks`] the
-//!   trait's methods about both
+//! * [`sending`], [`deciding`], [`telling`] the traits of the courier, the desk and the notices
+//! * [`accept`], [`claims`], [`record`], [`decide`], [`taken`], [`queue`], [`notices`], [`asks`], [`hooks`],
+//!   [`journal`], [`purge`], [`read`], [`known`] what their methods do inside a transaction;
+//!   [`deliveries`] and [`effects`] write what becomes of a message
+//! * [`repeats`] what came within the last day; [`groups`] items and their members
 //! * [`observed`] what observe mode would have done, and totals that a purge takes nothing from
 //! * [`chain`] what makes a change to the journal seen; [`circles`] people who may see each other;
 //!   [`learned`] who openly wrote with whom
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 
+mod absences;
 mod accept;
 mod asks;
 mod bodies;
@@ -24,12 +25,12 @@ mod claims;
 mod codes;
 mod cut;
 mod decide;
+mod deciding;
 mod deliveries;
 mod effects;
 mod encode;
 mod error;
 mod foreign;
-mod forks;
 mod groups;
 mod health;
 mod held;
@@ -53,6 +54,7 @@ mod recent;
 mod record;
 mod repeats;
 mod schema;
+mod sending;
 mod taken;
 mod telling;
 mod terms;
@@ -65,14 +67,14 @@ use super::chain::Accepted;
 use super::known::{Activity, Correspondents, KnownStore, Tally, Totals, Would};
 use super::lock::beside;
 use super::{
-    AttemptResult, Body, BodyWriter, Claim, DueNotice, HeldDecision, HeldFilter, HeldRow, Histogram, Lease,
-    MessageRow, NewMessage, Purged, QueueChange, QueueFilter, QueueRow, Recovered, Retention, Spent, Stop,
-    Store, StoreError, StoredMessage, Summary,
+    Body, BodyWriter, Claim, GroupStanding, Histogram, IntakeStore, JournalStore, MessageRow, NewMessage,
+    Purged, Recovered, Retention, Store, StoreError, StoredMessage, Summary, UpkeepStore,
 };
 use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::Address;
+use crate::message::fork::Group;
 use crate::policy::facts::Disclosed;
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
@@ -244,12 +246,22 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn new_body(&self) -> Result<Box<dyn BodyWriter>, StoreError> {
-        Ok(self.bodies.writer())
+    async fn message(&self, id: Id) -> Result<StoredMessage, StoreError> {
+        match self.recent.get(id) {
+            Some(message) => Ok(StoredMessage::clone(&message)),
+            None => self.mail.read(move |db| read::message(db, id)).await,
+        }
     }
 
     async fn open_body(&self, body: &Body) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
         self.bodies.read(body).await
+    }
+}
+
+#[async_trait]
+impl IntakeStore for SqliteStore {
+    async fn new_body(&self) -> Result<Box<dyn BodyWriter>, StoreError> {
+        Ok(self.bodies.writer())
     }
 
     async fn accept(&self, mut message: NewMessage) -> Result<Vec<Claim>, StoreError> {
@@ -278,45 +290,21 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn claim_beside(
-        &self,
-        now: Timestamp,
-        limit: usize,
-        lease: Duration,
-        mine: &[Lease],
-    ) -> Result<Vec<Claim>, StoreError> {
-        let (until, mine) = (now.plus(lease), mine.to_vec());
-        let raw = self.write(move |tx| claims::claim(tx, now, limit, until, &mine)).await?;
-        let (mut claims, mut unread) = (Vec::new(), Vec::new());
-        for one in raw {
-            match one.decode() {
-                Ok(claim) => claims.push(claim),
-                Err(one) => unread.push(one),
-            }
+    async fn standing(&self, group: Group) -> Result<GroupStanding, StoreError> {
+        self.mail.read(move |db| groups::standing(db, &group)).await
+    }
+
+    async fn disclosed(&self, message_ids: &[String]) -> Result<Vec<Disclosed>, StoreError> {
+        if message_ids.is_empty() {
+            return Ok(Vec::new());
         }
-        if !unread.is_empty() {
-            let aside = self.write(move |tx| claims::put_aside(tx, &unread, now)).await;
-            if let Err(error) = aside {
-                // They are claimed again when their lease runs out.
-                tracing::warn!(%error, "copies that cannot be read back could not be put aside");
-            }
-        }
-        Ok(claims)
+        let message_ids = message_ids.to_vec();
+        self.mail.read(move |db| read::disclosed(db, &message_ids)).await
     }
+}
 
-    async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<Lease>, StoreError> {
-        let leases = leases.to_vec();
-        self.write(move |tx| claims::renew(tx, &leases, until)).await
-    }
-
-    async fn record(&self, result: AttemptResult) -> Result<(), StoreError> {
-        self.write(move |tx| record::record(tx, &result)).await
-    }
-
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.mail.read(claims::next_due).await
-    }
-
+#[async_trait]
+impl UpkeepStore for SqliteStore {
     async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError> {
         self.write(move |tx| time::carry_over(tx, now)).await?;
         let uncertain = self.write(move |tx| claims::recover(tx, now)).await?;
@@ -330,111 +318,6 @@ impl Store for SqliteStore {
 
     async fn note_time(&self, now: Timestamp, wall: Timestamp) -> Result<(), StoreError> {
         self.write(move |tx| time::note(tx, now, wall)).await
-    }
-
-    async fn message(&self, id: Id) -> Result<StoredMessage, StoreError> {
-        match self.recent.get(id) {
-            Some(message) => Ok(StoredMessage::clone(&message)),
-            None => self.mail.read(move |db| read::message(db, id)).await,
-        }
-    }
-
-    async fn disclosed(&self, message_ids: &[String]) -> Result<Vec<Disclosed>, StoreError> {
-        if message_ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let message_ids = message_ids.to_vec();
-        self.mail.read(move |db| read::disclosed(db, &message_ids)).await
-    }
-
-    async fn held(&self, filter: &HeldFilter) -> Result<Vec<HeldRow>, StoreError> {
-        let filter = filter.clone();
-        self.readers.read(move |db| read::held(db, &filter)).await
-    }
-
-    async fn decide(&self, decision: HeldDecision) -> Result<(), StoreError> {
-        let ids: Vec<Id> =
-            std::iter::once(decision.id).chain(decision.siblings.iter().map(|one| one.id)).collect();
-        let rows = decide::DecisionRows::of(decision)?;
-        let decided = self.writer.submit(rows.weight(), move |tx| decide::decide(tx, &rows)).await;
-        for id in ids {
-            self.recent.forget(id);
-        }
-        decided
-    }
-
-    async fn queue(&self, filter: &QueueFilter) -> Result<Vec<QueueRow>, StoreError> {
-        let filter = filter.clone();
-        let list = move |db: &Connection| {
-            let mut rows = queue::list(db, &filter)?;
-            observed::tell(db, &mut rows)?;
-            Ok(rows)
-        };
-        self.readers.read(list).await
-    }
-
-    async fn change_queue(
-        &self,
-        filter: &QueueFilter,
-        change: QueueChange,
-        by: &str,
-        now: Timestamp,
-    ) -> Result<usize, StoreError> {
-        // Looking for them is left to a reader, for it may take long; the writer looks at each once more.
-        let wanted = filter.clone();
-        let picked = self.readers.read(move |db| queue::pick(db, &wanted, change)).await?;
-        let mut changed = 0;
-        for rows in picked.chunks(queue::BATCH) {
-            let (filter, by, rows) = (filter.clone(), by.to_owned(), rows.to_vec());
-            changed += self.write(move |tx| queue::change(tx, &filter, change, &by, now, &rows)).await?;
-        }
-        Ok(changed)
-    }
-
-    async fn stop(&self, stop: Stop) -> Result<(), StoreError> {
-        let id = stop.id;
-        let hold = encode::hold(&stop.hold())?;
-        let stopped = self.write(move |tx| decide::stop(tx, &stop, &hold)).await;
-        self.recent.forget(id);
-        stopped
-    }
-
-    async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<DueNotice>, StoreError> {
-        self.readers.read(move |db| notices::due(db, now, limit)).await
-    }
-
-    async fn drop_notice(&self, notice: i64) -> Result<(), StoreError> {
-        self.write(move |tx| notices::drop_open(tx, notice)).await
-    }
-
-    async fn find(&self, text: &str, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
-        let text = text.to_owned();
-        self.readers.read(move |db| read::find(db, &text, limit)).await
-    }
-
-    async fn journal(&self, id: Id) -> Result<Vec<Entry>, StoreError> {
-        self.readers.read(move |db| journal::of(db, id)).await
-    }
-
-    async fn deliveries(&self, id: Id) -> Result<Vec<QueueRow>, StoreError> {
-        let list = move |db: &Connection| {
-            let mut rows = queue::of_message(db, id)?;
-            observed::tell(db, &mut rows)?;
-            Ok(rows)
-        };
-        self.readers.read(list).await
-    }
-
-    async fn sent_since(&self, since: Timestamp) -> Result<(usize, usize), StoreError> {
-        self.readers.read(move |db| read::sent_since(db, since)).await
-    }
-
-    async fn spent_since(&self, since: Timestamp) -> Result<Vec<Spent>, StoreError> {
-        self.readers.read(move |db| read::spent_since(db, since)).await
-    }
-
-    async fn summary(&self, since: Timestamp) -> Result<Summary, StoreError> {
-        self.readers.read(move |db| read::summary(db, since)).await
     }
 
     async fn purge(&self, now: Timestamp, keep: Retention) -> Result<Purged, StoreError> {
@@ -468,6 +351,22 @@ impl Store for SqliteStore {
 
     fn request_seconds(&self) -> Histogram {
         self.seconds.clone()
+    }
+}
+
+#[async_trait]
+impl JournalStore for SqliteStore {
+    async fn find(&self, text: &str, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
+        let text = text.to_owned();
+        self.readers.read(move |db| read::find(db, &text, limit)).await
+    }
+
+    async fn journal(&self, id: Id) -> Result<Vec<Entry>, StoreError> {
+        self.readers.read(move |db| journal::of(db, id)).await
+    }
+
+    async fn summary(&self, since: Timestamp) -> Result<Summary, StoreError> {
+        self.readers.read(move |db| read::summary(db, since)).await
     }
 }
 

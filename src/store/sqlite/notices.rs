@@ -43,6 +43,9 @@ pub(super) fn put(tx: &Connection, message: i64, kind: NoticeKind, due: Option<i
     }
     tx.prepare_cached("INSERT INTO notices (message, kind, due, state) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![message, kind, due, OPEN])?;
+    if kind == codes::notice(NoticeKind::AskedAsIs) {
+        super::terms::mark_asked(tx, message)?;
+    }
     Ok(())
 }
 

@@ -275,6 +275,8 @@ fn action(action: LinkAction) -> i64 {
         LinkAction::AskAsIs => 3,
         LinkAction::View => 4,
         LinkAction::AskAgain => 5,
+        LinkAction::ApproveSplit => 6,
+        LinkAction::GiveBack => 7,
     }
 }
 
@@ -286,6 +288,8 @@ fn to_action(code: i64) -> Result<LinkAction, StoreError> {
         3 => LinkAction::AskAsIs,
         4 => LinkAction::View,
         5 => LinkAction::AskAgain,
+        6 => LinkAction::ApproveSplit,
+        7 => LinkAction::GiveBack,
         _ => return Err(StoreError::Unreadable(format!("there is no link that does {code}"))),
     })
 }

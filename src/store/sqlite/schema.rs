@@ -32,7 +32,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema-13.sql"),
     include_str!("schema-14.sql"),
     include_str!("schema-15.sql"),
+    include_str!("schema-16.sql"),
 ];
+
+/// What puts right what a step left behind, in a database that was brought up.
+const REPAIR: &str = include_str!("schema-repair.sql");
 
 /// The first key of a message's range: its rows are numbered from 1 above this.
 pub(super) fn base(message: i64) -> i64 {
@@ -56,10 +60,15 @@ pub(super) fn number_of(key: i64) -> i64 {
 
 /// Creates the tables in an empty database, or brings an older one up to date, in one transaction.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    migrate_by(connection, path, MIGRATIONS)
+    migrate_by(connection, path, MIGRATIONS, REPAIR)
 }
 
-fn migrate_by(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), StoreError> {
+fn migrate_by(
+    connection: &mut Connection,
+    path: &Path,
+    steps: &[&str],
+    repair: &str,
+) -> Result<(), StoreError> {
     let transaction = connection
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .map_err(|error| sentence(path, &error))?;
@@ -89,6 +98,9 @@ fn migrate_by(connection: &mut Connection, path: &Path, steps: &[&str]) -> Resul
         tracing::debug!(version = index + 1, "database schema brought up");
     }
     if done < steps.len() {
+        if done > 0 {
+            transaction.execute_batch(repair).map_err(|error| sentence(path, &error))?;
+        }
         transaction
             .pragma_update(None, "user_version", super::codes::number(steps.len()))
             .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION_ID))
@@ -114,23 +126,23 @@ mod tests {
         let mut db = Connection::open_in_memory().unwrap();
         let path = Path::new("x.db");
         for steps in [&[ONE][..], &[ONE], &[ONE, TWO], &[ONE, TWO]] {
-            migrate_by(&mut db, path, steps).unwrap();
+            migrate_by(&mut db, path, steps, "").unwrap();
             assert_eq!(version(&db), i64::try_from(steps.len()).unwrap());
         }
         let kept: (i64, i64) =
             db.query_row("SELECT a, b FROM one", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(kept, (1, 2));
-        assert!(migrate_by(&mut db, path, &[ONE]).unwrap_err().to_string().contains("newer sekisho"));
+        assert!(migrate_by(&mut db, path, &[ONE], "").unwrap_err().to_string().contains("newer sekisho"));
     }
 
     #[test]
     fn a_step_that_fails_changes_nothing() {
         let mut db = Connection::open_in_memory().unwrap();
         let path = Path::new("x.db");
-        migrate_by(&mut db, path, &[ONE]).unwrap();
-        assert!(migrate_by(&mut db, path, &[ONE, TWO, BROKEN]).is_err());
+        migrate_by(&mut db, path, &[ONE], "").unwrap();
+        assert!(migrate_by(&mut db, path, &[ONE, TWO, BROKEN], "").is_err());
         assert_eq!(version(&db), 1);
-        migrate_by(&mut db, path, &[ONE, TWO]).unwrap();
+        migrate_by(&mut db, path, &[ONE, TWO], "").unwrap();
         let rows: i64 = db.query_row("SELECT count(*) FROM one", [], |row| row.get(0)).unwrap();
         assert_eq!(rows, 1);
     }

@@ -3,7 +3,9 @@
 
 use super::encode::HoldRow;
 use super::error::Failure;
-use super::{accept, decide, deliveries, effects, groups, hooks, journal, notices, read, repeats, terms};
+use super::{
+    accept, asks, decide, deliveries, effects, groups, hooks, journal, notices, read, repeats, terms,
+};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -166,7 +168,11 @@ pub(super) fn hold_again(tx: &Connection, again: &Again) -> Result<(), Failure> 
     }
     let waiting = groups::waiting_beside(tx, item)?;
     let effects = deciding::hold_again(item, &hold, members, undo(again), anew, waiting);
-    effects::write(tx, effects.map_err(StoreError::from)?, again.at)
+    effects::write(tx, effects.map_err(StoreError::from)?, again.at)?;
+    if waiting.is_none() {
+        asks::again(tx, item, again.at)?;
+    }
+    Ok(())
 }
 
 fn undo(again: &Again) -> Undo<'_> {
@@ -187,5 +193,6 @@ pub(super) fn undo_release(tx: &Connection, again: &Again) -> Result<(), Failure
         members.push((member, copies));
     }
     let effects = deciding::undo_release(item, &hold, &members, undo(again));
-    effects::write(tx, effects.map_err(StoreError::from)?, again.at)
+    effects::write(tx, effects.map_err(StoreError::from)?, again.at)?;
+    asks::again(tx, item, again.at)
 }

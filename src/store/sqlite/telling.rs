@@ -1,20 +1,36 @@
 //! [`NoticeStore`] over SQLite.
 
-use super::{SqliteStore, accept, asks, encode, hooks};
+use super::{SqliteStore, accept, asks, encode, hooks, notices};
 use crate::clock::Timestamp;
-use crate::store::{Ask, AskPlan, Claim, HookCall, HookTarget, NewMessage, NoticeStore, StoreError};
+use crate::id::Id;
+use crate::message::Address;
+use crate::store::{
+    Ask, AskPlan, Claim, DueNotice, HookCall, HookTarget, NewMessage, NoticeStore, StoreError,
+};
 use async_trait::async_trait;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 #[async_trait]
 impl NoticeStore for SqliteStore {
+    async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<DueNotice>, StoreError> {
+        self.readers.read(move |db| notices::due(db, now, limit)).await
+    }
+
+    async fn drop_notice(&self, notice: i64) -> Result<(), StoreError> {
+        self.write(move |tx| notices::drop_open(tx, notice)).await
+    }
+
     async fn plan_asks(&self, notice: i64, plan: AskPlan) -> Result<(), StoreError> {
         self.write(move |tx| asks::plan(tx, notice, &plan)).await
     }
 
     async fn due_asks(&self, now: Timestamp, limit: usize) -> Result<Vec<Ask>, StoreError> {
         self.readers.read(move |db| asks::due(db, now, limit)).await
+    }
+
+    async fn told(&self, item: Id) -> Result<Vec<Address>, StoreError> {
+        self.readers.read(move |db| asks::told(db, item)).await
     }
 
     async fn accept_telling(&self, mail: NewMessage, asks: Vec<i64>) -> Result<Vec<Claim>, StoreError> {

@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 
 /// The term of every held message.
 pub(super) const EVERYTHING: &str = "*";
+/// The term of what its sender asks to be sent as it is.
+pub(super) const AS_IS: &str = "q:as-is";
 /// Most characters of a subject, or of the names of attachments, that are searched, and of a text that is
 /// searched for.
 pub(super) const LONGEST: usize = 400;
@@ -75,6 +77,16 @@ pub(super) fn describe(
         tx.prepare_cached("INSERT OR REPLACE INTO held_files (rowid, pairs) VALUES (?1, ?2)")?
             .execute(params![message, pairs(&files).join(" ")])?;
     }
+    Ok(())
+}
+
+/// Lets a held message be found as one whose sender asks that it leave as it is.
+pub(super) fn mark_asked(tx: &Connection, message: i64) -> Result<(), Failure> {
+    tx.prepare_cached(
+        "INSERT OR IGNORE INTO held_terms (term, state, message) \
+         SELECT ?2, state, message FROM held WHERE message = ?1",
+    )?
+    .execute(params![message, AS_IS])?;
     Ok(())
 }
 

@@ -5,9 +5,11 @@ use super::*;
 use crate::message::Header;
 use crate::message::fork::{Fork, Leaves};
 use crate::message::walk::Part;
-use crate::store::chain::ChainStore;
 use crate::store::contract::{LEASE, NOW, at, held_message, message, result, states};
-use crate::store::{DeliveryState, HeldState, InitialState, PeopleStore, RecipientResult};
+use crate::store::prelude::*;
+use crate::store::{
+    DeliveryState, HeldFilter, HeldState, InitialState, Lease, QueueChange, QueueFilter, RecipientResult,
+};
 use bytes::Bytes;
 use std::time::Instant;
 use tempfile::TempDir;

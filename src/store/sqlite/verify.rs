@@ -5,12 +5,13 @@
 //! bound. What the relay writes meanwhile is read as well: each step first takes in what the chain got
 //! since, so that it compares tables and chain of one moment.
 
-use super::chain::{self, DECIDED, DELIVERED, ENTRY};
+use super::chain;
 use super::error::Failure;
 use super::foreign::Known;
 use super::readers::Readers;
 use super::{codes, cut, schema};
 use crate::store::StoreError;
+use crate::store::chain::format::{self, DECIDED, DELIVERED, ENTRY, Link};
 use crate::store::chain::{Head, Verified};
 use aws_lc_rs::hmac;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -48,8 +49,7 @@ pub(super) struct Walk {
     /// The entry to read next, and the first since the last link.
     next: i64,
     pending: i64,
-    before: Vec<u8>,
-    mac: hmac::Context,
+    link: Link,
     /// The first message that was ever in the chain.
     first: Option<i64>,
     seen: HashSet<(i64, i64)>,
@@ -122,8 +122,7 @@ impl Walk {
             all,
             next: 1,
             pending: 1,
-            before: Vec::new(),
-            mac: hmac::Context::with_key(key),
+            link: Link::behind(key, &[]),
             first: None,
             seen: HashSet::new(),
             decided: BTreeMap::new(),
@@ -217,8 +216,7 @@ impl Walk {
             self.first = self.first.or(Some(cut.first));
             (self.next, self.pending) = (cut.seq + 1, cut.seq + 1);
             self.verified.cut = codes::count(cut.seq);
-            self.before = cut.mac;
-            self.mac = hmac::Context::with_key(&self.key);
+            self.link = Link::behind(&self.key, &cut.mac);
         }
         let mut select = db.prepare_cached("SELECT row, messages FROM purges WHERE row > ?1 ORDER BY row")?;
         let mut rows = select.query([self.purges])?;
@@ -246,14 +244,10 @@ impl Walk {
         } else {
             self.compare_content(db, kind, entry, seq, digest)?;
         }
-        if self.pending == seq {
-            self.mac.update(&self.before);
-        }
-        chain::take(&mut self.mac, row)?;
-        if let Some(link) = row.get::<_, Option<Vec<u8>>>(2)? {
-            let fresh = hmac::Context::with_key(&self.key);
-            let made = std::mem::replace(&mut self.mac, fresh).sign();
-            if made.as_ref() != link.as_slice() {
+        chain::take(&mut self.link, row)?;
+        if let Some(found) = row.get::<_, Option<Vec<u8>>>(2)? {
+            let next = Link::behind(&self.key, &found);
+            if std::mem::replace(&mut self.link, next).made() != found {
                 let at = self.pending;
                 let why = format!("the link over entries {at} to {seq} is not what the key makes of them");
                 // What its entries say is no finding of its own: somebody made them up.
@@ -261,7 +255,7 @@ impl Walk {
                 self.findings.push(Finding { at, why, what: What::Chain(at) });
                 return Ok(());
             }
-            (self.before, self.pending) = (link, self.next);
+            self.pending = self.next;
         }
         if kind == ENTRY && entry > 0 && schema::number_of(entry) == 0 {
             self.first = self.first.or(Some(schema::message_of(entry)));
@@ -383,7 +377,7 @@ fn compare(db: &Connection, earlier: &Head, mut verified: Verified) -> Result<Ve
             .flatten(),
     };
     verified.compared = true;
-    if link.map(|link| chain::hex(&link)).as_deref() != Some(earlier.link.as_str()) {
+    if link.map(|link| format::hex(&link)).as_deref() != Some(earlier.link.as_str()) {
         let why = "its link is not the one that was put out: all up to it was written anew".to_owned();
         verified.broken = Some((earlier.entries, why));
     }

@@ -1,9 +1,9 @@
-//! Certificates by ACME (RFC 8555): asked for, put into files, and renewed in time.
+//! Obtains certificates by ACME (RFC 8555) and renews them.
 //!
-//! The certificate and its key stand in a folder of the relay's own, and are loaded from there like any
-//! other. Until the first one comes, a self-signed one stands in their place, so that a relay starts and
-//! serves whatever the authority does. A certificate is renewed when a third of its life is left; an
-//! order that fails is told in one line and tried again, less and less often, while the old one stays.
+//! Certificate and key are stored in a folder of the relay and loaded from there like any other. Until the
+//! first certificate is issued, a self-signed one takes its place, so that the relay can start even if
+//! the authority is unavailable. A certificate is renewed when a third of its lifetime is left. A failed
+//! order is logged and tried again at growing intervals; the old certificate stays in use.
 
 mod order;
 mod responder;
@@ -17,35 +17,35 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often it is looked at whether a certificate is due.
+/// Interval at which certificates are checked for renewal.
 const EVERY: Duration = Duration::from_hours(1);
-/// How long one order may take.
+/// Timeout for one order.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// How long after a failed order the next is made; twice as long each time. Authorities count failures.
+/// Pause after a failed order; doubled each time, because authorities limit failed orders.
 const PAUSE: Duration = Duration::from_mins(5);
 const LONGEST_PAUSE: Duration = Duration::from_hours(6);
-/// Days that a stand-in is valid.
+/// Validity of the temporary self-signed certificate, in days.
 const STAND_IN: u32 = 30;
 
-/// What is asked for, and of whom.
+/// ACME settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The authority's directory (https).
+    /// URL of the authority's directory (https).
     pub directory: String,
-    /// Names of the certificate, at least one.
+    /// Host names of the certificate; at least one.
     pub domains: Vec<String>,
-    /// Mail addresses for the authority, without `mailto:`.
+    /// Contact addresses for the authority, without `mailto:`.
     pub contact: Vec<String>,
-    /// Where the certificate, its key and the account are kept.
+    /// The folder for certificate, key and account.
     pub cache: PathBuf,
-    /// Where challenges (http-01) are answered; what comes to port 80 of each domain must come here.
+    /// The address that answers http-01 challenges. Requests to port 80 of each domain must arrive here.
     pub address: SocketAddr,
-    /// The authority's own certificate is verified with this one (PEM); `None` for the system's.
+    /// PEM file to verify the authority's own TLS certificate with; `None` uses the system's authorities.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Settings {
-    /// Where the certificate and its key are.
+    /// The files of certificate and key.
     pub fn files(&self) -> PairFiles {
         let name = self.domains.first().map_or("certificate", String::as_str);
         PairFiles {
@@ -54,7 +54,7 @@ impl Settings {
         }
     }
 
-    /// Whether something stands there already, be it a stand-in.
+    /// Whether both files exist, even with the temporary certificate.
     pub fn exists(&self) -> bool {
         let files = self.files();
         files.chain.exists() && files.key.exists()
@@ -65,7 +65,10 @@ impl Settings {
     }
 }
 
-/// Makes the folder, and a stand-in where there is no certificate yet.
+/// Creates the folder, and a temporary self-signed certificate if there is none yet.
+///
+/// # Errors
+/// The folder or a file cannot be written, or a domain is not a valid name.
 pub fn prepare(settings: &Settings, now: Timestamp) -> Result<(), Trouble> {
     if settings.exists() {
         return Ok(());
@@ -74,14 +77,15 @@ pub fn prepare(settings: &Settings, now: Timestamp) -> Result<(), Trouble> {
         .recursive(true)
         .mode(0o700)
         .create(&settings.cache)
-        .map_err(|error| Trouble::new(&settings.cache, format!("it cannot be made: {error}")))?;
+        .map_err(|error| Trouble::new(&settings.cache, format!("it cannot be created: {error}")))?;
     let files = settings.files();
     let made =
         selfsigned::make(&settings.domains, STAND_IN, now).map_err(|why| Trouble::new(&files.chain, why))?;
     selfsigned::write(&made, &files)
 }
 
-/// Asks for certificates and renews them, until the task is stopped. `told` learns how each order ended.
+/// Obtains and renews the certificate until the task is stopped. Calls `told` after each order with
+/// whether it succeeded.
 pub async fn renew(settings: Settings, server: Server, clock: Arc<dyn Clock>, told: impl Fn(bool)) {
     let mut pause = PAUSE;
     loop {
@@ -91,13 +95,13 @@ pub async fn renew(settings: Settings, server: Server, clock: Arc<dyn Clock>, to
             match once(&settings, &server, &*clock).await {
                 Ok(()) => {
                     told(true);
-                    tracing::info!(domains = ?settings.domains, "a certificate came by ACME");
+                    tracing::info!(domains = ?settings.domains, "ACME certificate issued");
                     pause = PAUSE;
                     EVERY
                 }
                 Err(why) => {
                     told(false);
-                    tracing::error!(domains = ?settings.domains, why, "no certificate came by ACME");
+                    tracing::error!(domains = ?settings.domains, why, "ACME order failed");
                     let wait = pause;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     wait
@@ -110,7 +114,8 @@ pub async fn renew(settings: Settings, server: Server, clock: Arc<dyn Clock>, to
     }
 }
 
-/// A stand-in, one for other names, or one with a third of its life left.
+/// Whether a certificate must be replaced: it is self-signed, lacks a name, or has less than a third of its
+/// lifetime left.
 fn due(pair: &Pair, settings: &Settings, now: Timestamp) -> bool {
     let life = pair.facts.until.since(pair.facts.from);
     pair.facts.self_signed
@@ -118,18 +123,18 @@ fn due(pair: &Pair, settings: &Settings, now: Timestamp) -> bool {
         || now > pair.facts.until.minus(life / 3)
 }
 
-/// One order, into the files, into use.
+/// Runs one order, stores the certificate and puts it into use.
 async fn once(settings: &Settings, server: &Server, clock: &dyn Clock) -> Result<(), String> {
     let made = match tokio::time::timeout(PATIENCE, order::order(settings)).await {
         Ok(made) => made?,
         Err(_) => return Err("the authority took too long".to_owned()),
     };
     let files = settings.files();
-    // Looked at before it stands in the place of one that works.
+    // Check the new certificate before it replaces one that works.
     let pair = Pair::of(&files, made.chain.as_bytes(), made.key.as_bytes(), &aws_lc_rs::default_provider())
-        .map_err(|trouble| format!("what came is of no use: {trouble}"))?;
+        .map_err(|trouble| format!("the issued certificate cannot be used: {trouble}"))?;
     if let Some(why) = super::stale(&pair, clock.now()) {
-        return Err(format!("what came is of no use: {why}"));
+        return Err(format!("the issued certificate cannot be used: {why}"));
     }
     selfsigned::write(&made, &files).map_err(|trouble| trouble.to_string())?;
     server.replace(server.source(), clock.now()).map_err(|trouble| trouble.to_string())

@@ -1,4 +1,4 @@
-//! One order: account, challenges, certificate.
+//! One ACME order: account, challenges, certificate.
 
 use super::Settings;
 use super::responder::Responder;
@@ -12,35 +12,35 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Most octets of the file with the account.
+/// Largest account file in octets.
 const LARGEST_ACCOUNT: u64 = 64 * 1024;
 
-/// How the authority is asked whether it has come to a conclusion.
+/// How to poll the authority for the state of an order.
 fn patience() -> RetryPolicy {
     RetryPolicy::new().initial_delay(Duration::from_millis(500)).timeout(Duration::from_mins(2))
 }
 
-/// The account, as it is kept: with the directory it belongs to.
+/// The account as stored, with the directory it belongs to.
 #[derive(Deserialize, Serialize)]
-struct Kept {
+struct StoredAccount {
     directory: String,
     credentials: AccountCredentials,
 }
 
-/// Orders a certificate and waits for it. The error is a sentence.
+/// Orders a certificate and waits for it. The error is a text for the log.
 pub(super) async fn order(settings: &Settings) -> Result<Made, String> {
     let account = account(settings).await?;
     let names: Vec<Identifier> = settings.domains.iter().cloned().map(Identifier::Dns).collect();
     let said = |error: Error| said(&error);
     let mut order = account.new_order(&NewOrder::new(&names)).await.map_err(said)?;
-    // Answers as long as it lives.
+    // Answers challenges until it is dropped.
     let responder = Responder::bind(settings.address).await?;
     take_up(&mut order, &responder).await?;
     match order.poll_ready(&patience()).await.map_err(said)? {
         OrderStatus::Ready | OrderStatus::Valid => {}
         _ => return Err(refusal(&mut order).await),
     }
-    let key = KeyPair::generate().map_err(|error| format!("no key could be made: {error}"))?;
+    let key = KeyPair::generate().map_err(|error| format!("no key could be generated: {error}"))?;
     let request = request(&settings.domains, &key).map_err(|error| error.to_string())?;
     order.finalize_csr(&request).await.map_err(said)?;
     let chain = order.poll_certificate(&patience()).await.map_err(said)?;
@@ -53,7 +53,7 @@ fn request(domains: &[String], key: &KeyPair) -> Result<Vec<u8>, rcgen::Error> {
     Ok(params.serialize_request(key)?.der().to_vec())
 }
 
-/// Takes up the http-01 challenge of every name that is not proven yet.
+/// Answers the http-01 challenge of every name that is not authorised yet.
 async fn take_up(order: &mut Order, responder: &Responder) -> Result<(), String> {
     let mut authorizations = order.authorizations();
     while let Some(next) = authorizations.next().await {
@@ -66,15 +66,15 @@ async fn take_up(order: &mut Order, responder: &Responder) -> Result<(), String>
         };
         responder.answer(&challenge.token, challenge.key_authorization().as_str());
         let name = challenge.identifier().to_string();
-        let doubts = |error| format!("the authority does not believe in {name}: {}", said(&error));
+        let doubts = |error| format!("the authority does not authorise {name}: {}", said(&error));
         challenge.set_ready().await.map_err(doubts)?;
     }
     Ok(())
 }
 
-/// Why the authority did not believe us.
+/// Why the authority did not authorise the names.
 async fn refusal(order: &mut Order) -> String {
-    let mut text = "the authority does not believe us".to_owned();
+    let mut text = "the authority does not authorise the names".to_owned();
     let mut authorizations = order.authorizations();
     while let Some(next) = authorizations.next().await {
         let Ok(mut authorization) = next else { continue };
@@ -87,7 +87,7 @@ async fn refusal(order: &mut Order) -> String {
     printable(&text)
 }
 
-/// The account kept, or a new one.
+/// The stored account, or a new one.
 async fn account(settings: &Settings) -> Result<Account, String> {
     if let Some(kept) = kept(settings)? {
         return builder(settings)?.from_credentials(kept).await.map_err(|error| said(&error));
@@ -99,7 +99,7 @@ async fn account(settings: &Settings) -> Result<Account, String> {
         .create(&new, settings.directory.clone(), None)
         .await
         .map_err(|error| said(&error))?;
-    let kept = Kept { directory: settings.directory.clone(), credentials };
+    let kept = StoredAccount { directory: settings.directory.clone(), credentials };
     let text = serde_json::to_string(&kept).map_err(|error| error.to_string())?;
     replace(&settings.account(), &text, 0o600).map_err(|trouble| trouble.to_string())?;
     Ok(account)
@@ -113,10 +113,10 @@ fn builder(settings: &Settings) -> Result<AccountBuilder, String> {
     }
 }
 
-/// The account of this directory, if one is kept.
+/// The stored account for this directory.
 fn kept(settings: &Settings) -> Result<Option<AccountCredentials>, String> {
     let file = settings.account();
-    let wrong = |why: String| format!("{}: {why}; take it away to have a new account", file.display());
+    let wrong = |why: String| format!("{}: {why}; remove it to create a new account", file.display());
     match std::fs::metadata(&file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(wrong(error.to_string())),
@@ -124,12 +124,13 @@ fn kept(settings: &Settings) -> Result<Option<AccountCredentials>, String> {
         Ok(_) => {}
     }
     let text = std::fs::read(&file).map_err(|error| wrong(error.to_string()))?;
-    // The reader's own words could quote the key.
-    let kept: Kept = serde_json::from_slice(&text).map_err(|_| wrong("it holds no account".to_owned()))?;
+    // The parser's error might quote the private key, so it is not shown.
+    let kept: StoredAccount =
+        serde_json::from_slice(&text).map_err(|_| wrong("it does not contain an account".to_owned()))?;
     Ok((kept.directory == settings.directory).then_some(kept.credentials))
 }
 
-/// What went wrong, in the authority's words where there are some.
+/// The text of an error; the authority's own text if there is one.
 fn said(error: &Error) -> String {
     let mut text = match error {
         Error::Api(problem) => problem.detail.clone().unwrap_or_else(|| error.to_string()),
@@ -146,7 +147,7 @@ fn said(error: &Error) -> String {
     printable(&text)
 }
 
-/// It comes from outside: bounded, and one line.
+/// Makes a text from outside a single line of limited length.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1_000).collect()
 }

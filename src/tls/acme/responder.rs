@@ -1,5 +1,5 @@
-//! Answers http-01 challenges (RFC 8555 §8.3), and nothing else. It listens while an order is under way
-//! only.
+//! Answers http-01 challenges (RFC 8555 §8.3) and nothing else. It listens only while an order is in
+//! progress.
 
 use crate::connections::{self, Bounds};
 use axum::Router;
@@ -16,18 +16,18 @@ use tokio::task::JoinHandle;
 
 type Answers = Arc<RwLock<HashMap<String, String>>>;
 
-/// Dropped, it listens no more.
+/// A listening responder. Dropping it stops listening.
 pub(super) struct Responder {
     answers: Answers,
     task: JoinHandle<()>,
 }
 
 impl Responder {
-    /// Listens. The error says where it could not.
+    /// Starts to listen. The error is a text that names the address.
     pub(super) async fn bind(address: SocketAddr) -> Result<Self, String> {
-        let socket = TcpListener::bind(address)
-            .await
-            .map_err(|error| format!("challenges cannot be answered: cannot listen on {address}: {error}"))?;
+        let socket = TcpListener::bind(address).await.map_err(|error| {
+            format!("ACME challenges cannot be answered: cannot listen on {address}: {error}")
+        })?;
         let answers = Answers::default();
         let router = Router::new()
             .route("/.well-known/acme-challenge/{token}", get(answer))
@@ -36,13 +36,13 @@ impl Responder {
             if let Err(error) =
                 connections::serve(socket, router, bounds(), connections::Tally::default()).await
             {
-                tracing::warn!(%error, "challenges are not answered any more");
+                tracing::warn!(%error, "ACME challenges cannot be answered any more");
             }
         });
         Ok(Self { answers, task })
     }
 
-    /// From now on this token is answered so.
+    /// Answers requests for this token with `authorization` from now on.
     pub(super) fn answer(&self, token: &str, authorization: &str) {
         let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
         answers.insert(token.to_owned(), authorization.to_owned());
@@ -55,7 +55,8 @@ impl Drop for Responder {
     }
 }
 
-/// An authority asks from a handful of addresses, one request each; whoever else comes in is anybody.
+/// Limits for the responder: an authority sends one request from each of a few addresses, but the port is
+/// open to everybody.
 fn bounds() -> Bounds {
     Bounds {
         all: 64,
@@ -94,7 +95,7 @@ mod tests {
         answer
     }
 
-    /// The port is open to the world while an order lasts: the authority is answered all the same.
+    /// Anybody can connect while an order is in progress; the authority must still be answered.
     #[tokio::test]
     async fn silent_clients_do_not_keep_the_authority_out() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -1,10 +1,10 @@
 //! Delivery to the mail exchangers of each recipient's domain, without a smarthost.
 //!
-//! * `plan` which hosts in which order, and how each must be secured
-//! * `sts` policies of MTA-STS (RFC 8461)
+//! * `plan` which hosts to try in which order, and the TLS required of each
+//! * `sts` MTA-STS policies (RFC 8461)
 //!
-//! DANE (RFC 7672) wins over MTA-STS; without either TLS is opportunistic. One transaction goes to one
-//! domain; recipients of others come back as not tried.
+//! DANE (RFC 7672) takes precedence over MTA-STS; without either, TLS is opportunistic. One transaction
+//! goes to one domain; recipients of other domains are returned as not tried.
 
 mod plan;
 mod sts;
@@ -19,7 +19,7 @@ use super::{Fate, Outcome, Transaction, Upstream};
 use crate::clock::{Clock, Entropy};
 use crate::dns::Resolver;
 use async_trait::async_trait;
-use plan::{Demand, Exchanger, NoWay};
+use plan::{Exchanger, TlsRequirement, Undeliverable};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,47 +28,47 @@ use sts::Policies;
 pub use sts::{KnownPolicy, PolicyMemory};
 use tokio::time::Instant;
 
-/// Most hosts whose connections and breakers are kept.
+/// Most hosts whose connections and circuit breakers are kept.
 const KEPT: usize = 2_000;
-/// How long a host is kept that nothing is sent to.
+/// How long an unused host is kept.
 const IDLE: Duration = Duration::from_mins(15);
-/// Transactions with one host at once.
+/// Concurrent transactions with one host.
 const AT_ONCE: usize = 10;
 
-/// What delivery by MX is told.
+/// Settings of delivery by MX.
 pub struct Settings {
-    /// What we call ourselves.
+    /// Our host name in EHLO.
     pub hello: String,
-    /// Where mail exchangers listen: 25, but in tests.
+    /// SMTP port of mail exchangers: 25, except in tests.
     pub port: u16,
-    /// Where policies of MTA-STS are: 443, but in tests.
+    /// HTTPS port of MTA-STS policy hosts: 443, except in tests.
     pub policy_port: u16,
-    /// Who is asked.
+    /// DNS resolver.
     pub resolver: Resolver,
-    /// Who vouches for certificates where a domain's policy asks for that.
+    /// Certificate authorities, used if an MTA-STS policy requires a verified certificate.
     pub authorities: Authorities,
-    /// Where failures are counted.
+    /// Metrics.
     pub tally: Tally,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// For the order among equals.
+    /// Randomness for the order among exchangers of the same preference.
     pub entropy: Arc<dyn Entropy>,
-    /// Changes how hosts are spoken to: time-outs, in tests.
+    /// Template for the configuration of each host.
     pub model: SmarthostConfig,
-    /// Policies that were known before.
+    /// MTA-STS policies known from before the start.
     pub known: Vec<KnownPolicy>,
-    /// Who keeps policies over a restart.
+    /// Stores MTA-STS policies for the next start.
     pub memory: Option<Arc<dyn PolicyMemory>>,
 }
 
-/// See the module.
+/// Delivery by MX; see the module documentation.
 pub struct MxDelivery {
     settings: Settings,
     policies: Policies,
     hosts: Mutex<HashMap<Key, (Arc<Guarded>, Instant)>>,
 }
 
-/// A host as it is spoken to: another certificate that is asked for is another connection.
+/// Identifies connections to a host. Connections with different TLS requirements are not shared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     host: String,
@@ -77,18 +77,21 @@ struct Key {
 }
 
 impl MxDelivery {
-    /// Nothing is looked up yet. The error is a sentence for the admin.
+    /// Sets up delivery by MX without any look-up.
+    ///
+    /// # Errors
+    /// The HTTPS client for MTA-STS cannot be set up. The error is a text for the administrator.
     pub fn new(settings: Settings) -> Result<Self, String> {
         let policies = Policies::new(&settings)?;
         Ok(Self { settings, policies, hosts: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, (Arc<Guarded>, Instant)>> {
-        // nothing can panic while it is held
+        // no code that can panic runs while it is held
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All recipients have this domain.
+    /// Sends a transaction whose recipients all have this domain.
     async fn deliver(
         &self,
         domain: &str,
@@ -97,9 +100,9 @@ impl MxDelivery {
     ) -> Outcome {
         let count = transaction.recipients.len();
         if let Some(address) = literal(domain) {
-            let demand = Demand::Opportunistic { watched: false };
+            let requirement = TlsRequirement::Opportunistic { watched: false };
             let host = address.to_string();
-            return self.try_host(&host, domain, vec![address], &demand, transaction, last_look).await;
+            return self.try_host(&host, domain, vec![address], &requirement, transaction, last_look).await;
         }
         let settings = &self.settings;
         let (exchangers, policy) = tokio::join!(
@@ -108,43 +111,45 @@ impl MxDelivery {
         );
         let exchangers = match exchangers {
             Ok(exchangers) => exchangers,
-            Err(no_way) => return Outcome::all(count, &fate(no_way)),
+            Err(undeliverable) => return Outcome::all(count, &fate(undeliverable)),
         };
         let mut last: Option<Outcome> = None;
-        let mut never: Option<NoWay> = None;
+        let mut never: Option<Undeliverable> = None;
         for exchanger in exchangers {
-            let outcome =
-                match plan::target(&exchanger, settings.port, policy.as_ref(), &settings.resolver).await {
-                    Ok((addresses, demand)) => {
-                        let look = Arc::clone(&last_look);
-                        self.try_host(&exchanger.host, domain, addresses, &demand, transaction, look).await
-                    }
-                    Err(no_way @ NoWay::Never(_)) => {
-                        never.get_or_insert(no_way);
-                        continue;
-                    }
-                    Err(no_way) => {
-                        self.unusable(&exchanger, &no_way);
-                        Outcome { unreachable: true, ..Outcome::all(count, &fate(no_way)) }
-                    }
-                };
+            let outcome = match plan::target(&exchanger, settings.port, policy.as_ref(), &settings.resolver)
+                .await
+            {
+                Ok((addresses, requirement)) => {
+                    let look = Arc::clone(&last_look);
+                    self.try_host(&exchanger.host, domain, addresses, &requirement, transaction, look).await
+                }
+                Err(undeliverable @ Undeliverable::Permanent(_)) => {
+                    never.get_or_insert(undeliverable);
+                    continue;
+                }
+                Err(undeliverable) => {
+                    self.unusable(&exchanger, &undeliverable);
+                    Outcome { unreachable: true, ..Outcome::all(count, &fate(undeliverable)) }
+                }
+            };
             let nothing_done = outcome.unreachable || outcome.recipients.iter().all(Fate::is_untried);
             if !(nothing_done && transaction.is_whole()) {
                 return Outcome { unreachable: false, ..outcome };
             }
-            // of several reasons the first that something was tried for
+            // report the first host that was tried, rather than one that was not
             if last.as_ref().is_none_or(|kept| !kept.unreachable && outcome.unreachable) {
                 last = Some(outcome);
             }
         }
-        // a host that is down says nothing about mail for other domains
+        // one host that is down must not count as a failure of the whole upstream
         let last = last.map(|outcome| Outcome { unreachable: false, ..outcome });
-        let nowhere = || NoWay::Never(format!("5.4.4 {domain} has no mail exchanger with an address"));
+        let nowhere =
+            || Undeliverable::Permanent(format!("5.4.4 {domain} has no mail exchanger with an address"));
         last.unwrap_or_else(|| Outcome::all(count, &fate(never.unwrap_or_else(nowhere))))
     }
 
-    fn unusable(&self, exchanger: &Exchanger, no_way: &NoWay) {
-        let NoWay::NotNow(why) = no_way else { return };
+    fn unusable(&self, exchanger: &Exchanger, undeliverable: &Undeliverable) {
+        let Undeliverable::Temporary(why) = undeliverable else { return };
         tracing::warn!(host = %exchanger.host, why, "a mail exchanger cannot be used");
         self.settings.tally.failed("mx", super::tally::Trouble::Unverified);
     }
@@ -154,30 +159,30 @@ impl MxDelivery {
         host: &str,
         domain: &str,
         addresses: Vec<IpAddr>,
-        demand: &Demand,
+        requirement: &TlsRequirement,
         transaction: &mut Transaction,
         last_look: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Outcome {
-        match self.host(host, domain, addresses, demand) {
+        match self.host(host, domain, addresses, requirement) {
             Ok(way) => way.send(transaction, last_look).await,
             Err(why) => Outcome::unreachable(transaction.recipients.len(), format!("4.3.5 {why}")),
         }
     }
 
-    /// The host with its connections, made when it is met first.
+    /// The host with its connections, created on first use.
     fn host(
         &self,
         host: &str,
         domain: &str,
         addresses: Vec<IpAddr>,
-        demand: &Demand,
+        requirement: &TlsRequirement,
     ) -> Result<Arc<Guarded>, String> {
         let key = Key {
             host: host.to_owned(),
             addresses,
-            // what DANE compares includes the domain the mail is for
-            security: match demand {
-                Demand::Dane(_) => format!("{domain} {demand:?}"),
+            // with DANE, the recipient domain is among the accepted names
+            security: match requirement {
+                TlsRequirement::Dane(_) => format!("{domain} {requirement:?}"),
                 other => format!("{other:?}"),
             },
         };
@@ -199,15 +204,15 @@ impl MxDelivery {
             port: settings.port,
             helo: settings.hello.clone(),
             addresses: Addresses::Known(key.addresses.clone()),
-            security: demand.security(),
-            trust: Some(match demand {
-                Demand::Dane(records) => {
+            security: requirement.security(),
+            trust: Some(match requirement {
+                TlsRequirement::Dane(records) => {
                     Trust::Dane { records: records.clone().into(), names: vec![domain.to_owned()].into() }
                 }
-                Demand::Any => Trust::Nothing,
+                TlsRequirement::Any => Trust::Nothing,
                 _ => Trust::Authorities(settings.authorities.clone()),
             }),
-            watch: matches!(demand, Demand::Opportunistic { watched: true }),
+            watch: matches!(requirement, TlsRequirement::Opportunistic { watched: true }),
             tally_as: Some("mx"),
             tally: settings.tally.clone(),
             ..settings.model.clone()
@@ -221,14 +226,14 @@ impl MxDelivery {
     }
 }
 
-fn fate(no_way: NoWay) -> Fate {
-    match no_way {
-        NoWay::Never(why) => Fate::Failed(why),
-        NoWay::NotNow(why) => Fate::Deferred(why),
+fn fate(undeliverable: Undeliverable) -> Fate {
+    match undeliverable {
+        Undeliverable::Permanent(why) => Fate::Failed(why),
+        Undeliverable::Temporary(why) => Fate::Deferred(why),
     }
 }
 
-/// An address literal (RFC 5321 §4.1.3).
+/// The IP address of an address literal (RFC 5321 §4.1.3).
 fn literal(domain: &str) -> Option<IpAddr> {
     let inner = domain.strip_prefix('[')?.strip_suffix(']')?;
     let six = inner.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:")).and(inner.get(5..));
@@ -268,7 +273,7 @@ impl Upstream for MxDelivery {
     }
 }
 
-/// How mail exchangers are spoken to: they are many, and mail for others waits less when one is slow.
+/// The configuration template for mail exchangers.
 pub fn model() -> SmarthostConfig {
     SmarthostConfig { security: Security::Opportunistic, ..SmarthostConfig::new("mx", 25, "localhost") }
 }

@@ -1,4 +1,4 @@
-//! Where a domain's mail may go: its mail exchangers in order, and how each must be secured.
+//! The mail exchangers of a domain in order, and the TLS required of each.
 
 use super::sts::{Mode, Policy};
 use crate::clock::Entropy;
@@ -6,49 +6,52 @@ use crate::dns::{DnsError, Found, Mx, Resolver, Tlsa};
 use crate::upstream::smarthost::{Security, is_usable_tlsa};
 use std::net::IpAddr;
 
-/// Most hosts of a domain that are tried.
+/// Most hosts of a domain to try.
 const MOST_HOSTS: usize = 10;
 
-/// Why mail for a domain goes nowhere.
+/// Why mail for a domain cannot be sent. The text begins with an enhanced status code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NoWay {
-    /// Never.
-    Never(String),
-    /// Not now.
-    NotNow(String),
+pub(super) enum Undeliverable {
+    /// It can never be sent.
+    Permanent(String),
+    /// It cannot be sent now.
+    Temporary(String),
 }
 
 /// One mail exchanger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Exchanger {
     pub(super) host: String,
-    /// DNSSEC vouches for the way to it so far: TLSA records of it count.
+    /// Whether DNSSEC secures the records that lead to this host, so that its TLSA records may be used.
     pub(super) secure: bool,
 }
 
-/// The mail exchangers of a domain, the first to be tried first: by preference, and by lot where that
-/// is equal (RFC 5321 §5.1).
+/// The mail exchangers of a domain in the order to try them: by preference, and at random among equal
+/// ones (RFC 5321 §5.1). `own` is our host name.
 pub(super) async fn exchangers(
     domain: &str,
     own: &str,
     resolver: &Resolver,
     entropy: &dyn Entropy,
-) -> Result<Vec<Exchanger>, NoWay> {
+) -> Result<Vec<Exchanger>, Undeliverable> {
     let found = match resolver.mx(domain).await {
         Ok(found) => found,
-        // the domain itself, where it names none (§5.1); whether that is secure its address tells
+        // without MX records the domain itself is the host (§5.1); `target` checks whether its address
+        // record is secure
         Err(DnsError::NotFound { exists: true, .. }) => {
             return Ok(vec![Exchanger { host: domain.to_owned(), secure: true }]);
         }
-        Err(error) => return Err(no_way(&error)),
+        Err(error) => return Err(undeliverable(&error)),
     };
     if found.value.iter().all(|mx| mx.host.is_empty()) {
         // RFC 7505 §4.1
-        return Err(NoWay::Never(format!("556 5.1.10 {domain} takes no mail (null MX)")));
+        return Err(Undeliverable::Permanent(format!("556 5.1.10 {domain} accepts no mail (null MX)")));
     }
     let order = in_order(found, own, entropy);
     if order.is_empty() {
-        return Err(NoWay::Never(format!("5.4.6 the mail exchanger of {domain} is this very host")));
+        return Err(Undeliverable::Permanent(format!(
+            "5.4.6 the mail exchanger of {domain} is this host itself"
+        )));
     }
     Ok(order)
 }
@@ -61,7 +64,7 @@ fn in_order(found: Found<Vec<Mx>>, own: &str, entropy: &dyn Entropy) -> Vec<Exch
         .map(|mx| (mx.preference, entropy.bits(), mx.host))
         .collect();
     records.sort();
-    // mail that reached us goes to those only who are nearer (§5.1)
+    // if we are an exchanger ourselves, only hosts with a better preference may follow (§5.1)
     if let Some(at) = records.iter().position(|(_, _, host)| host.eq_ignore_ascii_case(own)) {
         let ours = records[at].0;
         records.retain(|(preference, ..)| *preference < ours);
@@ -70,29 +73,29 @@ fn in_order(found: Found<Vec<Mx>>, own: &str, entropy: &dyn Entropy) -> Vec<Exch
     records.into_iter().take(MOST_HOSTS).map(|(_, _, host)| Exchanger { host, secure }).collect()
 }
 
-fn no_way(error: &DnsError) -> NoWay {
+fn undeliverable(error: &DnsError) -> Undeliverable {
     match error {
-        DnsError::NotFound { exists: false, .. } => NoWay::Never(format!("5.1.2 {error}")),
-        DnsError::NotFound { .. } => NoWay::Never(format!("5.4.4 {error}")),
-        DnsError::Temporary { .. } => NoWay::NotNow(format!("4.4.3 {error}")),
-        DnsError::Bogus { .. } => NoWay::NotNow(format!("4.7.0 {error}")),
+        DnsError::NotFound { exists: false, .. } => Undeliverable::Permanent(format!("5.1.2 {error}")),
+        DnsError::NotFound { .. } => Undeliverable::Permanent(format!("5.4.4 {error}")),
+        DnsError::Temporary { .. } => Undeliverable::Temporary(format!("4.4.3 {error}")),
+        DnsError::Bogus { .. } => Undeliverable::Temporary(format!("4.7.0 {error}")),
     }
 }
 
-/// How a host must be secured.
+/// The TLS required of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Demand {
-    /// TLS where it is offered. `watched`: a policy in testing would ask for more.
+pub(super) enum TlsRequirement {
+    /// TLS if offered. `watched`: log if an MTA-STS policy in testing mode would require more.
     Opportunistic { watched: bool },
-    /// A certificate that authorities vouch for (MTA-STS).
+    /// TLS with a certificate signed by a certificate authority (MTA-STS).
     Authorities,
-    /// What these records say (DANE).
+    /// TLS with a certificate that matches one of these TLSA records (DANE).
     Dane(Vec<Tlsa>),
-    /// TLS without a certificate to compare (RFC 7672 §2.2: none of the records can be used).
+    /// TLS with any certificate: TLSA records exist but none is usable (RFC 7672 §2.2).
     Any,
 }
 
-impl Demand {
+impl TlsRequirement {
     pub(super) fn security(&self) -> Security {
         match self {
             Self::Opportunistic { .. } => Security::Opportunistic,
@@ -102,38 +105,41 @@ impl Demand {
     }
 }
 
-/// A host's addresses, and how it must be secured. DANE wins over MTA-STS (RFC 8461 §2).
+/// A host's addresses, and the TLS required of it. DANE takes precedence over MTA-STS (RFC 8461 §2).
 pub(super) async fn target(
     exchanger: &Exchanger,
     port: u16,
     policy: Option<&Policy>,
     resolver: &Resolver,
-) -> Result<(Vec<IpAddr>, Demand), NoWay> {
+) -> Result<(Vec<IpAddr>, TlsRequirement), Undeliverable> {
     let host = &exchanger.host;
-    let found = resolver.addresses(host).await.map_err(|error| no_way(&error))?;
+    let found = resolver.addresses(host).await.map_err(|error| undeliverable(&error))?;
     if exchanger.secure && found.secure {
         match resolver.tlsa(host, port).await {
             Ok(tlsa) => {
                 let usable: Vec<Tlsa> = tlsa.value.into_iter().filter(is_usable_tlsa).collect();
-                let demand = if usable.is_empty() { Demand::Any } else { Demand::Dane(usable) };
-                return Ok((found.value, demand));
+                let requirement =
+                    if usable.is_empty() { TlsRequirement::Any } else { TlsRequirement::Dane(usable) };
+                return Ok((found.value, requirement));
             }
             Err(DnsError::NotFound { .. }) => {}
-            // RFC 7672 §2.1.1: a host whose records cannot be had is not used
-            Err(error) => return Err(no_way(&error)),
+            // a host whose TLSA records cannot be looked up is skipped (RFC 7672 §2.1.1)
+            Err(error) => return Err(undeliverable(&error)),
         }
     }
-    let demand = match policy.map(|policy| (policy.mode, policy.names(host))) {
-        Some((Mode::Enforce, true)) => Demand::Authorities,
+    let requirement = match policy.map(|policy| (policy.mode, policy.names(host))) {
+        Some((Mode::Enforce, true)) => TlsRequirement::Authorities,
         Some((Mode::Enforce, false)) => {
-            return Err(NoWay::NotNow(format!("4.7.0 {host} is not in the domain's MTA-STS policy")));
+            return Err(Undeliverable::Temporary(format!(
+                "4.7.0 {host} is not in the domain's MTA-STS policy"
+            )));
         }
-        Some((Mode::Testing, true)) => Demand::Opportunistic { watched: true },
+        Some((Mode::Testing, true)) => TlsRequirement::Opportunistic { watched: true },
         Some((Mode::Testing, false)) => {
             tracing::warn!(host, "is not in the domain's MTA-STS policy, which is in testing");
-            Demand::Opportunistic { watched: false }
+            TlsRequirement::Opportunistic { watched: false }
         }
-        Some((Mode::None, _)) | None => Demand::Opportunistic { watched: false },
+        Some((Mode::None, _)) | None => TlsRequirement::Opportunistic { watched: false },
     };
-    Ok((found.value, demand))
+    Ok((found.value, requirement))
 }

@@ -1,6 +1,6 @@
-//! MTA-STS (RFC 8461): what a domain says about TLS of its mail exchangers. Policies are fetched over
-//! HTTPS with a verified certificate, kept for as long as they say, and asked for again when the
-//! domain's record names another.
+//! MTA-STS (RFC 8461): a domain's policy about the TLS of its mail exchangers. Policies are fetched over
+//! HTTPS with a verified certificate, cached for their `max_age`, and fetched again when the id in the
+//! domain's DNS record changes.
 
 use crate::clock::{Clock, Timestamp};
 use crate::dns::{DnsError, Resolver};
@@ -10,25 +10,25 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A policy host that takes longer is no help (RFC 8461 §3.3 suggests a minute).
+/// Timeout for fetching a policy (RFC 8461 §3.3 suggests a minute).
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Most octets of a policy (§3.3).
+/// Largest policy in octets (§3.3).
 const LARGEST: usize = 64 * 1024;
-/// Longest life of a policy (§3.2).
+/// Longest `max_age` in seconds (§3.2).
 const LONGEST: u64 = 31_557_600;
-/// A policy that could not be fetched is not asked for again before (§3.3).
+/// How long to wait before fetching again after a failure (§3.3).
 const AGAIN: Duration = Duration::from_mins(5);
-/// Most policies kept; those that say nothing any more go first.
+/// Most policies in the cache. Expired ones and failed fetches are dropped first.
 const KEPT: usize = 10_000;
 
-/// What a policy asks for.
+/// The mode of a policy (§5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Mail goes to the named hosts over verified TLS, or waits.
+    /// Mail is sent only to the named hosts, over verified TLS.
     Enforce,
-    /// As `Enforce` would, to be looked at only.
+    /// Failures that `Enforce` would cause are only logged.
     Testing,
-    /// Nothing.
+    /// No requirement.
     None,
 }
 
@@ -41,14 +41,14 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    /// Reads the text of a policy (§3.2). The error is for the log.
+    /// Parses the text of a policy (§3.2). The error is a text for the log.
     pub(super) fn read(text: &str) -> Result<Self, &'static str> {
         let (mut version, mut mode, mut max_age, mut mx) = (None, None, None, Vec::new());
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let (key, value) = line.split_once(':').ok_or("a line without a colon")?;
             let value = value.trim();
             match key.trim() {
-                // of keys that stand twice the first counts
+                // if a key is repeated, the first one counts
                 "version" => version = version.or(Some(value)),
                 "mode" => mode = mode.or(Some(value)),
                 "max_age" => max_age = max_age.or(Some(value)),
@@ -72,7 +72,7 @@ impl Policy {
         Ok(Self { mode, mx, max_age: Duration::from_secs(age.min(LONGEST)) })
     }
 
-    /// The policy as a text that [`Self::read`] understands.
+    /// The policy as text, to be parsed by [`Self::read`].
     fn text(&self) -> String {
         let mode = match self.mode {
             Mode::Enforce => "enforce",
@@ -83,7 +83,7 @@ impl Policy {
         self.mx.iter().fold(start, |text, host| text + "mx: " + host + "\n")
     }
 
-    /// Whether the policy names this host (§4.1): `*.` stands for one label.
+    /// Whether the policy names this host (§4.1). `*.` stands for exactly one label.
     pub(super) fn names(&self, host: &str) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         self.mx.iter().any(|pattern| match pattern.strip_prefix("*.") {
@@ -95,7 +95,7 @@ impl Policy {
     }
 }
 
-/// The id in a domain's TXT records at `_mta-sts.` (§3.1); several records count as none.
+/// The id in a domain's TXT records at `_mta-sts.` (§3.1). More than one record counts as none.
 fn record_id(texts: &[String]) -> Option<&str> {
     let mut records = texts
         .iter()
@@ -106,60 +106,61 @@ fn record_id(texts: &[String]) -> Option<&str> {
     sound.then_some(id)
 }
 
-struct Kept {
-    /// The record's id when it was fetched.
+struct Cached {
+    /// The id in the DNS record when the policy was fetched.
     id: String,
-    /// `None`: it could not be fetched.
+    /// The policy; `None` if it could not be fetched.
     policy: Option<Policy>,
+    /// When the entry expires.
     until: Timestamp,
 }
 
-/// A policy as it is kept over a restart.
+/// A policy as stored across restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownPolicy {
     /// The domain.
     pub domain: String,
-    /// The id of its record, and on the lines behind it the policy.
+    /// The id of the DNS record on the first line, then the policy.
     pub text: String,
-    /// When it expires.
+    /// When the policy expires.
     pub until: Timestamp,
 }
 
-/// Keeps policies over a restart. An attacker who hides a policy has nothing to gain from one.
+/// Stores policies across restarts, so that an attacker who blocks a policy gains nothing from a restart.
 #[async_trait]
 pub trait PolicyMemory: Send + Sync + 'static {
-    /// Keeps one.
+    /// Stores a policy.
     async fn keep(&self, policy: KnownPolicy);
 }
 
-/// Policies of domains.
+/// The cache of policies, with what is needed to fetch them.
 pub(super) struct Policies {
     resolver: Resolver,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
     port: u16,
-    kept: Mutex<HashMap<String, Kept>>,
+    kept: Mutex<HashMap<String, Cached>>,
     memory: Option<Arc<dyn PolicyMemory>>,
 }
 
 impl Policies {
-    /// Nothing is fetched yet; what was known before holds on.
+    /// A cache with the policies in `settings.known`. Fetches nothing.
     pub(super) fn new(settings: &super::Settings) -> Result<Self, String> {
         let super::Settings { resolver, authorities, .. } = settings;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(authorities.client()?)
             .dns_resolver(Arc::new(Names(resolver.clone())))
-            // §3.3: redirects are not followed
+            // redirects must not be followed (§3.3)
             .redirect(reqwest::redirect::Policy::none())
             .https_only(true)
             .timeout(PATIENCE)
             .pool_max_idle_per_host(0)
             .build()
-            .map_err(|error| format!("policies of MTA-STS cannot be asked for: {error}"))?;
+            .map_err(|error| format!("MTA-STS policies cannot be fetched: {error}"))?;
         let kept = settings.known.iter().filter_map(|known| {
             let (id, text) = known.text.split_once('\n')?;
             let policy = Policy::read(text).ok()?;
-            let kept = Kept { id: id.to_owned(), policy: Some(policy), until: known.until };
+            let kept = Cached { id: id.to_owned(), policy: Some(policy), until: known.until };
             Some((known.domain.clone(), kept))
         });
         Ok(Self {
@@ -172,13 +173,13 @@ impl Policies {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
-        // nothing can panic while it is held
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Cached>> {
+        // no code that can panic runs while it is held
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The policy of a domain, as far as there is one. A policy once known holds until it expires, even
-    /// when its record is gone or cannot be read (§5.1).
+    /// The policy of a domain, if there is one. A known policy applies until it expires, even if the DNS
+    /// record disappears or cannot be looked up (§5.1).
     pub(super) async fn of(&self, domain: &str) -> Option<Policy> {
         let now = self.clock.now();
         let known = {
@@ -189,7 +190,7 @@ impl Policies {
         };
         let texts = self.resolver.txt(&format!("_mta-sts.{domain}")).await;
         if let Err(error @ (DnsError::Temporary { .. } | DnsError::Bogus { .. })) = &texts {
-            tracing::debug!(domain, %error, "the record of MTA-STS could not be read");
+            tracing::debug!(domain, %error, "the MTA-STS record could not be looked up");
         }
         let texts = texts.map(|found| found.value).unwrap_or_default();
         let id = record_id(&texts);
@@ -207,14 +208,14 @@ impl Policies {
     async fn renew(&self, domain: &str, id: &str, before: Option<Policy>, now: Timestamp) -> Option<Policy> {
         let fetched = self.fetch(domain).await;
         let kept = match fetched {
-            Ok(policy) => Kept { id: id.to_owned(), until: now.plus(policy.max_age), policy: Some(policy) },
+            Ok(policy) => Cached { id: id.to_owned(), until: now.plus(policy.max_age), policy: Some(policy) },
             Err(why) => {
-                tracing::warn!(domain, why, "the policy of MTA-STS could not be had");
+                tracing::warn!(domain, why, "the MTA-STS policy could not be fetched");
                 if before.is_some() {
-                    // the old one holds until it expires
+                    // the old policy applies until it expires
                     return before;
                 }
-                Kept { id: id.to_owned(), policy: None, until: now.plus(AGAIN) }
+                Cached { id: id.to_owned(), policy: None, until: now.plus(AGAIN) }
             }
         };
         let policy = kept.policy.clone();
@@ -255,12 +256,12 @@ impl Policies {
                 return Err("it is too large".to_owned());
             }
         }
-        let text = String::from_utf8(octets).map_err(|_| "it is no text")?;
+        let text = String::from_utf8(octets).map_err(|_| "it is not UTF-8 text")?;
         Ok(Policy::read(&text)?)
     }
 }
 
-/// Resolves policy hosts by the same name servers as all else.
+/// Resolves policy hosts with the relay's own resolver.
 struct Names(Resolver);
 
 impl reqwest::dns::Resolve for Names {

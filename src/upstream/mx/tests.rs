@@ -1,5 +1,5 @@
-//! Delivery by MX with real name servers, signed where it matters, mail hosts with TLS, and a policy
-//! host, all on loopback.
+//! Tests of delivery by MX with name servers (with DNSSEC where it matters), mail hosts with TLS and a
+//! policy host, all on loopback.
 
 use super::*;
 use crate::clock::{SystemClock, SystemEntropy};
@@ -17,10 +17,10 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// What a mail host took: over TLS or not, and for whom.
+/// The mail a host received: whether over TLS, and the recipient.
 type Taken = Arc<Mutex<Vec<(bool, String)>>>;
 
-/// A certificate with its key, and the authority's in a file.
+/// A certificate authority, with its certificate in a file.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     file: tempfile::NamedTempFile,
@@ -59,7 +59,7 @@ impl Authority {
     }
 }
 
-/// The TLSA record of a certificate's key (3 1 1), as a zone file has it.
+/// The TLSA record (3 1 1) of a certificate's key in zone file format.
 fn tlsa(leaf: &Leaf) -> String {
     use x509_parser::prelude::{FromDer, X509Certificate};
     let (_, parsed) = X509Certificate::from_der(&leaf.certificate).unwrap();
@@ -70,7 +70,7 @@ fn tlsa(leaf: &Leaf) -> String {
     })
 }
 
-/// Mail hosts at 127.0.0.1, .2, … on one port, each with TLS or without.
+/// Mail hosts at 127.0.0.1, .2, … on one port, each with or without TLS.
 struct Hosts {
     port: u16,
     taken: Vec<Taken>,
@@ -118,7 +118,7 @@ async fn greet(mut stream: TcpStream, acceptor: Option<TlsAcceptor>, taken: Take
     converse(&mut stream, false, true, &taken).await.map(|_| ())
 }
 
-/// Whether STARTTLS was asked for.
+/// Runs an SMTP session; returns whether the client asked for STARTTLS.
 async fn converse(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     offers: bool,
@@ -158,7 +158,7 @@ async fn converse(
     }
 }
 
-/// A policy host that says this to whoever asks.
+/// A policy host that always gives this answer.
 async fn policy_host(leaf: Leaf, status: &'static str, policy: String) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -214,7 +214,7 @@ async fn send(way: &MxDelivery, to: &[&str]) -> Outcome {
     way.send(&mut transaction, Arc::new(|| true)).await
 }
 
-/// The fate of one recipient as a word and its text.
+/// The fate of one recipient: a word, and the text.
 async fn fate_of(way: &MxDelivery, to: &str) -> (&'static str, String) {
     let outcome = send(way, &[to]).await;
     assert!(!outcome.unreachable, "one domain says nothing about others");
@@ -338,7 +338,7 @@ good.elsewhere.test. 60 IN A 127.0.0.1
 none.test. 60 IN MX 10 bad.sts.test.
 ";
 
-/// Hosts with a good certificate, with one for another name, and without TLS; a policy host.
+/// Starts three hosts (with a good certificate, with one for another name, without TLS) and a policy host.
 async fn sts(status: &'static str, mode: &str) -> (NameServer, Hosts, u16, Authority) {
     let authority = Authority::new();
     let good = authority.leaf(&["good.sts.test", "good.elsewhere.test"]).acceptor;
@@ -371,7 +371,7 @@ async fn a_policy_of_mta_sts_is_kept_to() {
 
 #[tokio::test]
 async fn a_policy_in_testing_or_out_of_reach_stops_nothing() {
-    // a redirect is no policy; nor is one from a host whose certificate nobody vouches for
+    // a redirect is not a policy, nor is the answer of a host with an unverified certificate
     for (status, mode, trusted) in
         [("200 OK", "testing", true), ("301 Moved", "enforce", true), ("200 OK", "enforce", false)]
     {
@@ -411,7 +411,7 @@ async fn dane_decides_where_dnssec_vouches_for_it() {
     let server = NameServer::start(&zone, true).await;
     let way = delivery(server.resolver(), &hosts, policy_port, Some(authority.file.path()));
     for (to, word, text) in [
-        // the policy of MTA-STS names another host: DANE wins
+        // the MTA-STS policy names another host, but DANE takes precedence
         ("a@dane.test", "delivered", "250"),
         ("a@wrong.test", "deferred", "TLSA"),
         ("a@unusable.test", "delivered", "250"),
@@ -424,7 +424,7 @@ async fn dane_decides_where_dnssec_vouches_for_it() {
     }
     assert!(hosts.taken(1).iter().all(|(secured, _)| *secured));
     assert_eq!(hosts.taken(2), [(false, "RCPT TO:<a@plain.test>".to_owned())]);
-    // without signatures the records say nothing, and the policy counts again
+    // without DNSSEC the TLSA records are ignored, and the policy applies
     let server = NameServer::start(&zone, false).await;
     let way = delivery(server.resolver(), &hosts, policy_port, Some(authority.file.path()));
     assert_eq!(fate_of(&way, "a@wrong.test").await.0, "delivered");

@@ -1,11 +1,11 @@
-//! Tokens from a small token service of the tests.
+//! Tests with a small token service.
 
 use super::*;
 use std::sync::Mutex as StdMutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// Answers each request with the next of these; keeps the bodies that came.
+/// Answers each request with the next of these answers; records the request bodies.
 async fn service(answers: Vec<(u16, String)>) -> (String, Arc<StdMutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! What the next hop says it can do (EHLO, RFC 5321 §4.1.1.1).
+//! The extensions that the next hop offers in its reply to EHLO (RFC 5321 §4.1.1.1).
 
 use crate::smtp::Reply;
 
@@ -6,34 +6,34 @@ use crate::smtp::Reply;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // keywords, each offered or not
 pub(super) struct Capabilities {
-    /// RFC 2920.
+    /// PIPELINING (RFC 2920).
     pub(super) pipelining: bool,
-    /// RFC 1870: the largest message; `Some(0)` names no limit.
+    /// SIZE (RFC 1870): the largest message in octets; `Some(0)` if offered without a limit.
     pub(super) size: Option<u64>,
-    /// RFC 6152.
+    /// 8BITMIME (RFC 6152).
     pub(super) eight_bit: bool,
-    /// RFC 6531.
+    /// SMTPUTF8 (RFC 6531).
     pub(super) smtputf8: bool,
-    /// RFC 3461.
+    /// DSN (RFC 3461).
     pub(super) dsn: bool,
-    /// RFC 3207.
+    /// STARTTLS (RFC 3207).
     pub(super) starttls: bool,
-    /// RFC 4954 with PLAIN.
+    /// AUTH PLAIN (RFC 4954).
     pub(super) auth_plain: bool,
-    /// RFC 4954 with LOGIN.
+    /// AUTH LOGIN.
     pub(super) auth_login: bool,
-    /// RFC 4954 with SCRAM-SHA-256.
+    /// AUTH SCRAM-SHA-256.
     pub(super) auth_scram: bool,
-    /// RFC 4954 with XOAUTH2.
+    /// AUTH XOAUTH2.
     pub(super) auth_xoauth2: bool,
 }
 
 impl Capabilities {
-    /// Reads the lines after the first of an answer to EHLO.
+    /// Parses a reply to EHLO. The first line is the host's name and is skipped.
     pub(super) fn read(reply: &Reply) -> Self {
         let mut found = Self::default();
         for line in reply.lines().iter().skip(1) {
-            // `AUTH=LOGIN` is how old servers wrote it
+            // old servers wrote `AUTH=LOGIN`
             let mut words = line.split([' ', '=']).filter(|word| !word.is_empty());
             let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
             match keyword.as_str() {
@@ -57,7 +57,7 @@ impl Capabilities {
         found
     }
 
-    /// The largest message in octets, where the next hop names a limit.
+    /// The largest message in octets, if the next hop names a limit.
     pub(super) fn size_limit(&self) -> Option<u64> {
         self.size.filter(|&limit| limit > 0)
     }

@@ -1,11 +1,11 @@
-//! MAIL and RCPT as they are written for one next hop, and whether a copy can go there at all.
+//! Writes MAIL and RCPT according to what the next hop offers, and checks whether it can take a copy.
 
 use super::capabilities::Capabilities;
 use crate::message::envelope::{Notify, Ret};
 use crate::message::{Address, Recipient};
 use crate::upstream::{Content, Transaction};
 
-/// Size of the content in octets, before dot-stuffing (RFC 1870 §5 counts it so).
+/// Size of the content in octets before dot-stuffing, as RFC 1870 §5 counts it.
 fn content_size(transaction: &Transaction) -> u64 {
     let body = match &transaction.body {
         Content::Inline(body) => body.len() as u64,
@@ -19,23 +19,25 @@ fn needs_utf8(transaction: &Transaction) -> bool {
     transaction.smtputf8 || has_utf8_address(transaction)
 }
 
-/// Whether an address of the envelope itself is beyond ASCII.
+/// Whether an envelope address contains non-ASCII characters.
 pub(super) fn has_utf8_address(transaction: &Transaction) -> bool {
     transaction.sender.as_ref().is_some_and(Address::needs_utf8)
         || transaction.recipients.iter().any(|recipient| recipient.address.needs_utf8())
 }
 
-/// Why this copy can never go to a next hop that offers no more than this; a sentence with its
-/// enhanced status code. Nothing is downgraded silently.
+/// Why a next hop with these extensions can never take this copy: an enhanced status code and a text.
+/// Nothing is downgraded silently.
 pub(super) fn misfit(transaction: &Transaction, offers: &Capabilities) -> Option<String> {
     let size = content_size(transaction);
     if let Some(limit) = offers.size_limit().filter(|limit| size > *limit) {
         return Some(format!(
-            "5.3.4 the message has {size} octets, and the upstream takes no more than {limit}"
+            "5.3.4 the message has {size} octets, and the upstream accepts at most {limit}"
         ));
     }
     if needs_utf8(transaction) && !offers.smtputf8 {
-        return Some("5.6.7 an address or the header needs SMTPUTF8, which the upstream lacks".to_owned());
+        return Some(
+            "5.6.7 an address or the header needs SMTPUTF8, which the upstream does not offer".to_owned(),
+        );
     }
     None
 }
@@ -94,12 +96,14 @@ fn notify_words(notify: Notify) -> String {
     if notify.never || words.is_empty() { "NEVER".to_owned() } else { words.join(",") }
 }
 
-/// Whether a parameter's value is one word of printable ASCII: the second lock against a second command.
+/// Whether a parameter's value is a single word of printable ASCII. A second check against injected
+/// commands; intake makes the first.
 fn is_parameter(value: &str, most: usize) -> bool {
     (1..=most).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether an ORCPT names this very recipient: any other would disclose who the mail was first for.
+/// Whether an ORCPT names this same recipient. Any other address could disclose another recipient, so it
+/// is not sent.
 fn names(orcpt: &str, address: &Address) -> bool {
     is_parameter(orcpt, 500)
         && orcpt
@@ -110,7 +114,7 @@ fn names(orcpt: &str, address: &Address) -> bool {
             .is_some_and(|named| named == *address)
 }
 
-/// Undoes xtext (RFC 3461 §4).
+/// Decodes xtext (RFC 3461 §4).
 fn from_xtext(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

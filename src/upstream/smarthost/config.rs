@@ -1,4 +1,4 @@
-//! What the admin says about the next hop, and the time-outs.
+//! Configuration of a next hop, and the timeouts.
 
 use super::auth::Mechanism;
 use super::tls::{Authorities, Trust};
@@ -11,54 +11,60 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How the way to the next hop is secured.
+/// TLS towards the next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Security {
-    /// STARTTLS with a verified certificate, or nothing is sent (the default).
+    /// Require STARTTLS with a verified certificate (the default).
     #[default]
     Required,
-    /// STARTTLS where offered, whatever the certificate; else in the clear.
+    /// Use STARTTLS if offered, with any certificate; otherwise send in plain text.
     Opportunistic,
-    /// STARTTLS, whatever the certificate, or nothing is sent (RFC 7672 §2.2: TLSA records that cannot
-    /// be used).
+    /// Require STARTTLS, with any certificate. Used with DANE if no TLSA record is usable (RFC 7672 §2.2).
     Unverified,
-    /// In the clear.
+    /// Send in plain text.
     Off,
-    /// TLS from the first octet (RFC 8314 §3.3), with a verified certificate.
+    /// Implicit TLS (RFC 8314 §3.3) with a verified certificate.
     Implicit,
 }
 
-/// Who we are to the next hop, for AUTH.
+/// Our credentials at the next hop, for AUTH.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// User name.
     pub username: String,
-    /// What proves it; never shown.
+    /// Password or token source. Not shown by `Debug`.
     pub secret: Secret,
 }
 
-/// What proves who we are.
+/// A password, or a source of access tokens.
 #[derive(Clone, Debug)]
 pub enum Secret {
     /// A password.
     Password(SecretString),
-    /// Access tokens.
+    /// A source of OAuth access tokens.
     Tokens(Tokens),
 }
 
 impl Credentials {
-    /// With a password.
+    /// Credentials with a password.
     pub fn password(username: impl Into<String>, password: impl Into<SecretString>) -> Self {
         Self { username: username.into(), secret: Secret::Password(password.into()) }
     }
 
-    /// With the password that stands on the first line of a file. The error says what is wrong with it.
+    /// Credentials with the password on the first line of a file.
+    ///
+    /// # Errors
+    /// See [`read_secret`].
     pub fn from_file(username: impl Into<String>, file: &Path) -> Result<Self, String> {
         Ok(Self::password(username, read_secret(file, "password")?))
     }
 }
 
-/// The secret on the first line of a file; what it is, for the error.
+/// Reads the secret on the first line of a file. `what` names the secret in errors.
+///
+/// # Errors
+/// The file cannot be read, or its first line is empty or contains a NUL. The error is a text for the
+/// administrator.
 pub fn read_secret(file: &Path, what: &str) -> Result<SecretString, String> {
     let text = std::fs::read_to_string(file)
         .map(SecretString::from)
@@ -70,36 +76,36 @@ pub fn read_secret(file: &Path, what: &str) -> Result<SecretString, String> {
     Ok(SecretString::from(secret.to_owned()))
 }
 
-/// Where the addresses of the next hop come from.
+/// How the next hop's name is resolved.
 #[derive(Clone, Debug, Default)]
 pub enum Addresses {
-    /// The system: `/etc/hosts`, then its name servers.
+    /// By the system: `/etc/hosts`, then its name servers.
     #[default]
     System,
-    /// Name servers of the admin's choice.
+    /// By the configured name servers.
     Dns(Box<Resolver>),
-    /// They are known.
+    /// Not at all: these are its addresses.
     Known(Vec<IpAddr>),
 }
 
-/// How long each step may take (RFC 5321 §4.5.3.2).
+/// Timeouts of each step (RFC 5321 §4.5.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// The TCP connection, for each address.
+    /// TCP connection, for each address.
     pub connect: Duration,
-    /// The banner, and each step of the greeting: EHLO, STARTTLS, AUTH (§4.5.3.2.1).
+    /// The greeting (§4.5.3.2.1), and each reply to EHLO, STARTTLS and AUTH.
     pub greeting: Duration,
-    /// The answer to MAIL, and to RSET (§4.5.3.2.2).
+    /// The reply to MAIL (§4.5.3.2.2), and to RSET.
     pub mail: Duration,
-    /// The answer to RCPT (§4.5.3.2.3).
+    /// The reply to RCPT (§4.5.3.2.3).
     pub rcpt: Duration,
-    /// The 354 (§4.5.3.2.4).
+    /// The 354 reply to DATA (§4.5.3.2.4).
     pub data: Duration,
     /// Each write of content (§4.5.3.2.5).
     pub block: Duration,
-    /// The answer to the final dot (§4.5.3.2.6).
+    /// The reply to the final dot (§4.5.3.2.6).
     pub end: Duration,
-    /// The answer to QUIT: nothing depends on it.
+    /// The reply to QUIT. Short, because nothing depends on it.
     pub quit: Duration,
 }
 
@@ -119,49 +125,49 @@ impl Default for Timeouts {
     }
 }
 
-/// One next hop.
+/// Configuration of a next hop.
 #[derive(Clone, Debug)]
 pub struct SmarthostConfig {
-    /// Host name (what the certificate must name) or address.
+    /// Host name, which the certificate must contain, or address.
     pub host: String,
     /// Port.
     pub port: u16,
-    /// What we call ourselves in EHLO.
+    /// Our host name in EHLO.
     pub helo: String,
-    /// Where its addresses come from.
+    /// How the host name is resolved.
     pub addresses: Addresses,
     /// TLS.
     pub security: Security,
-    /// Certificate authorities trusted beside the system's, PEM.
+    /// PEM file of certificate authorities trusted in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// What its certificate is compared with in place of the authorities.
+    /// How its certificate is verified, if not by certificate authorities.
     pub trust: Option<Trust>,
-    /// The certificate we show, where we are asked for one.
+    /// Our client certificate, presented if the next hop asks for one.
     pub identity: Option<Identity>,
-    /// AUTH.
+    /// Credentials for AUTH.
     pub credentials: Option<Credentials>,
-    /// By this mechanism only; else by the best that is offered.
+    /// The only AUTH mechanism to use; `None` uses the best one offered.
     pub mechanism: Option<Mechanism>,
-    /// Allows AUTH in the clear, with `Security::Off` only.
+    /// Whether AUTH in plain text is allowed; only applies with [`Security::Off`].
     pub plain_auth: bool,
-    /// Says in the log where a certificate would not have been believed (MTA-STS in testing).
+    /// Whether to log certificates that do not verify (an MTA-STS policy in testing mode).
     pub watch: bool,
-    /// Where failures are counted.
+    /// Metrics.
     pub tally: Tally,
-    /// Under this name in place of its own, where there are many.
+    /// The name to use in metrics, if not its own.
     pub tally_as: Option<&'static str>,
-    /// Time-outs.
+    /// Timeouts.
     pub timeouts: Timeouts,
-    /// How many sessions at once it was found to allow, before this start.
+    /// The limit on concurrent sessions found before the start.
     pub sessions_limit: Option<usize>,
-    /// Most transactions over one connection.
+    /// Most transactions per connection.
     pub transactions: u32,
-    /// How long an unused connection is kept.
+    /// How long an idle connection is kept.
     pub idle: Duration,
 }
 
 impl SmarthostConfig {
-    /// A next hop with every default.
+    /// A next hop with default settings.
     pub fn new(host: impl Into<String>, port: u16, helo: impl Into<String>) -> Self {
         Self {
             host: host.into(),
@@ -185,8 +191,8 @@ impl SmarthostConfig {
         }
     }
 
-    /// What certificates are compared with. Without any authority nothing verifies, which
-    /// opportunistic TLS can live with.
+    /// How certificates are verified. Opportunistic TLS works without any certificate authority; then no
+    /// certificate verifies.
     pub(super) fn trust(&self) -> Result<Trust, String> {
         if let Some(trust) = &self.trust {
             return Ok(trust.clone());

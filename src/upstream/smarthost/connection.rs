@@ -1,7 +1,7 @@
-//! One connection to the next hop: octets out, replies in, every wait bounded.
+//! One connection to the next hop: sends commands and content, receives replies, each with a timeout.
 
 use super::capabilities::Capabilities;
-use super::sessions::Open;
+use super::sessions::SessionSlot;
 use super::tls::Tls;
 use crate::smtp::{BadReply, Reply, ReplyReader};
 use crate::upstream::tally::Trouble;
@@ -13,40 +13,40 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-/// Why a connection is of no more use.
+/// Why a connection can no longer be used. The second value of most variants is the stage of the session.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
-    /// Nothing came, or went, in time.
+    /// A read or write timed out.
     #[error("4.4.1 no answer within {0:?} {1}")]
     Timeout(Duration, &'static str),
-    /// The other side closed.
+    /// The next hop closed the connection.
     #[error("4.4.2 the connection was closed {0}")]
     Closed(&'static str),
-    /// The network failed.
+    /// A network error.
     #[error("4.4.2 the connection was lost {1}: {0}")]
     Io(io::Error, &'static str),
-    /// The other side speaks something else.
+    /// The next hop sent something that is not a valid reply.
     #[error("4.5.0 {0} {1}")]
     Bad(BadReply, &'static str),
-    /// A reply that makes no sense at this point.
-    #[error("4.5.0 an answer that makes no sense {1}: {0}")]
+    /// A reply with a code that is not allowed at this stage.
+    #[error("4.5.0 unexpected reply {1}: {0}")]
     Unexpected(Reply, &'static str),
-    /// A refusal of the whole connection.
+    /// The next hop refused the connection, not a particular message.
     #[error("{0} ({1})")]
     Refused(Reply, &'static str),
-    /// TLS was begun and not agreed on.
-    #[error("4.7.5 TLS could not be agreed on: {0}")]
+    /// The TLS handshake failed.
+    #[error("4.7.5 the TLS handshake failed: {0}")]
     Tls(io::Error),
-    /// Nothing is wrong with the next hop: we broke off ourselves.
+    /// We aborted for a reason of our own; nothing is wrong with the next hop.
     #[error("{0}")]
     Local(String),
-    /// We will not go on with it.
+    /// The next hop does not meet our requirements.
     #[error("{1}")]
     Unfit(Trouble, String),
 }
 
 impl Broken {
-    /// What it counts as.
+    /// The category in metrics.
     pub(super) fn trouble(&self) -> Trouble {
         match self {
             Self::Tls(_) => Trouble::Unverified,
@@ -58,7 +58,7 @@ impl Broken {
     }
 }
 
-/// In the clear, or not.
+/// A socket, or TLS over one.
 enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -83,7 +83,7 @@ impl Wire {
     }
 }
 
-/// Octets in and out, with the replies that wait to be read.
+/// The stream, with received octets and the reply being assembled.
 pub(super) struct Line {
     wire: Wire,
     input: BytesMut,
@@ -91,7 +91,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// In the clear.
+    /// Communicates in plain text.
     pub(super) fn plain(stream: TcpStream) -> Self {
         Self::over(Wire::Plain(stream))
     }
@@ -100,13 +100,13 @@ impl Line {
         Self { wire, input: BytesMut::new(), replies: ReplyReader::new() }
     }
 
-    /// Shakes hands; also says whether the certificate is one we trust for this host. What was read
-    /// in the clear and not used is a reason to stop (RFC 3207 §6: an injection).
+    /// Does the TLS handshake; also returns whether the certificate verified. Fails if unread octets from
+    /// before TLS are left, because they may have been injected (RFC 3207 §6).
     pub(super) async fn secure(self, tls: &Tls, limit: Duration) -> Result<(Self, bool), Broken> {
         if self.has_unread() {
             return Err(Broken::Unfit(
                 Trouble::Unverified,
-                "4.7.0 the upstream sent more behind its answer to STARTTLS".to_owned(),
+                "4.7.0 the upstream sent more after its reply to STARTTLS".to_owned(),
             ));
         }
         let Wire::Plain(stream) = self.wire else {
@@ -119,7 +119,7 @@ impl Line {
         }
     }
 
-    /// Writes all of it; `stage` says where we are, for the error.
+    /// Writes all octets. `stage` is for the error.
     pub(super) async fn write(
         &mut self,
         octets: &[u8],
@@ -133,7 +133,7 @@ impl Line {
         }
     }
 
-    /// The next reply.
+    /// Reads the next reply.
     pub(super) async fn reply(&mut self, limit: Duration, stage: &'static str) -> Result<Reply, Broken> {
         if let Some(reply) = self.buffered(stage)? {
             return Ok(reply);
@@ -167,7 +167,7 @@ impl Line {
         }
     }
 
-    /// One command and its reply.
+    /// Sends a command and reads its reply.
     pub(super) async fn ask(
         &mut self,
         command: &str,
@@ -178,37 +178,38 @@ impl Line {
         self.reply(limit, stage).await
     }
 
-    /// Octets came that no reply has used: the two sides no longer agree where they are.
+    /// Whether octets were received beyond the last reply. The two sides then disagree about the state of
+    /// the session.
     pub(super) fn has_unread(&self) -> bool {
         !self.input.is_empty() || self.replies.is_midway()
     }
 }
 
-/// A greeted, secured, authenticated connection, good for transactions.
+/// A connection ready for transactions: EHLO, TLS and AUTH are done.
 pub(super) struct Connection {
     pub(super) line: Line,
     pub(super) offers: Capabilities,
-    /// Transactions begun over it.
+    /// Transactions started over it.
     pub(super) used: u32,
-    /// A transaction was begun and not ended: RSET before the next.
+    /// Whether a transaction was started and not finished, so that RSET must precede the next.
     pub(super) dirty: bool,
-    /// What is sent is put together here, again and again.
+    /// A reusable buffer for outgoing commands.
     pub(super) out: Vec<u8>,
-    /// How it is secured, for `check`.
+    /// A description of its TLS and AUTH, for `check`.
     pub(super) about: String,
-    /// Which of our certificates it was made with.
+    /// The generation of our client certificate it was opened with.
     pub(super) shown: Option<u64>,
-    /// Its place among the sessions that the next hop allows.
-    pub(super) open: Option<Open>,
+    /// Its slot among the sessions that the next hop allows.
+    pub(super) slot: Option<SessionSlot>,
 }
 
 impl Connection {
-    /// Says goodbye, politely but briefly: nothing depends on it any more.
+    /// Sends QUIT and waits briefly for the reply.
     pub(super) async fn quit(mut self, limit: Duration) {
-        if let Some(open) = &mut self.open {
-            open.leaves();
+        if let Some(slot) = &mut self.slot {
+            slot.leaves();
         }
-        // the transactions are over; whether the other side says 221 changes nothing
+        // all transactions are finished, so the reply does not matter
         let _ = self.line.ask("QUIT", limit, "after QUIT").await;
     }
 }

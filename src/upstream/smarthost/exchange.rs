@@ -1,8 +1,8 @@
 //! One mail transaction over an open connection: envelope, content, and a fate for each recipient.
 //!
-//! With PIPELINING (RFC 2920) MAIL, the RCPTs and DATA leave in one write, the content and its final
-//! dot in another: two round trips. Whatever goes wrong, every recipient ends with a fate, and
-//! `Uncertain` only when the final dot had left.
+//! With PIPELINING (RFC 2920), MAIL, the RCPTs and DATA are sent in one write, content and final dot in
+//! another: two round trips. Whatever goes wrong, every recipient gets a fate. `Uncertain` is possible
+//! only after the final dot was sent.
 
 use super::command;
 use super::config::Timeouts;
@@ -13,13 +13,13 @@ use crate::upstream::{Content, Fate, Transaction};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
-/// Most RCPTs in one write: their answers must fit the socket's buffers while we still write.
+/// Most RCPTs in one write. Their replies must fit the socket's buffers while we are still writing.
 const BATCH: usize = 100;
 /// Octets read from a streamed body at a time.
 const CHUNK: usize = 64 * 1024;
-/// How long the upstream's last words are listened for when it hangs up on the content.
+/// How long to wait for a reply after the upstream closed the connection during the content.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Most characters of a reply that are kept for the queue and for reports.
+/// Longest reply text kept for the queue and for reports, in characters.
 const KEPT: usize = 1_000;
 
 /// A transaction in progress.
@@ -28,21 +28,22 @@ pub(super) struct Exchange<'a> {
     pub(super) transaction: &'a mut Transaction,
     pub(super) timeouts: &'a Timeouts,
     pub(super) last_look: &'a (dyn Fn() -> bool + Send + Sync),
-    /// One for each recipient; `None` while it is open.
+    /// The fate of each recipient; `None` until it is decided.
     pub(super) fates: Vec<Option<Fate>>,
-    /// Content was begun: the body is used up.
+    /// Whether sending the content has begun, so that the body is used up.
     pub(super) content_begun: bool,
-    /// The final dot has left.
+    /// Whether the final dot was sent.
     pub(super) dotted: bool,
-    /// The upstream refused more recipients.
+    /// Whether the upstream refused more recipients.
     pub(super) too_many: bool,
-    /// The upstream refused for the session's sake: its words, and the copy is as good as not tried.
+    /// The reply by which the upstream refused the session rather than the copy. The copy then counts as
+    /// not tried.
     pub(super) crowded: Option<Reply>,
 }
 
 impl Exchange<'_> {
-    /// The whole transaction. After an error the connection is of no more use; open fates are settled
-    /// by the caller.
+    /// Runs the transaction. After an error the connection can no longer be used, and the caller decides
+    /// the fates still open.
     pub(super) async fn run(&mut self) -> Result<(), Broken> {
         self.connection.used += 1;
         let pipelined = self.envelope().await?;
@@ -64,14 +65,15 @@ impl Exchange<'_> {
         self.verdict(&reply, "after DATA")
     }
 
-    /// The fate of all whose fate is open.
+    /// Gives `fate` to all recipients whose fate is open.
     pub(super) fn settle(&mut self, fate: &Fate) {
         for open in self.fates.iter_mut().filter(|open| open.is_none()) {
             *open = Some(fate.clone());
         }
     }
 
-    /// RSET if needed, MAIL, all RCPTs; with PIPELINING also DATA, whose answer is given back.
+    /// Sends RSET if needed, MAIL and all RCPTs. With PIPELINING it also sends DATA and returns the reply
+    /// to it.
     async fn envelope(&mut self) -> Result<Option<Reply>, Broken> {
         let pipelining = self.connection.offers.pipelining;
         let batch = if pipelining { BATCH } else { 1 };
@@ -106,7 +108,7 @@ impl Exchange<'_> {
         self.fates.iter().all(Option::is_some)
     }
 
-    /// Puts RSET and MAIL together; without PIPELINING also sends them.
+    /// Prepares RSET and MAIL; without PIPELINING it also sends them and reads the replies.
     async fn begin(&mut self, pipelining: bool) -> Result<(), Broken> {
         let Connection { line, out, offers, dirty, .. } = &mut *self.connection;
         out.clear();
@@ -141,7 +143,7 @@ impl Exchange<'_> {
         sent
     }
 
-    /// The answers to RSET and MAIL. A refused MAIL settles everybody.
+    /// Reads the replies to RSET and MAIL. If MAIL is refused, that decides the fate of all recipients.
     async fn read_beginning(&mut self) -> Result<(), Broken> {
         if std::mem::take(&mut self.connection.dirty) {
             let reply = self.connection.line.reply(self.timeouts.mail, "after RSET").await?;
@@ -154,7 +156,7 @@ impl Exchange<'_> {
             self.connection.dirty = true;
             return Ok(());
         }
-        // who asks for authentication or TLS at this point refuses us, not the mail
+        // a demand for authentication or TLS refuses the session, not the message
         if matches!(reply.code(), 530 | 535 | 538) {
             return Err(Broken::Refused(reply, "after MAIL"));
         }
@@ -164,7 +166,7 @@ impl Exchange<'_> {
     async fn read_rcpt(&mut self, at: usize) -> Result<(), Broken> {
         let reply = self.connection.line.reply(self.timeouts.rcpt, "after RCPT").await?;
         if self.fates[at].is_some() {
-            // MAIL was refused: its answer counts, not the 503 that follows from it
+            // MAIL was refused: the reply to MAIL counts, not the 503 that follows from it
             return Ok(());
         }
         if reply.code() == 421 {
@@ -176,7 +178,7 @@ impl Exchange<'_> {
         }
         self.fates[at] = match reply.code() {
             200..=299 => None,
-            // 552 counts as 452 here (RFC 5321 §4.5.3.1.10)
+            // 552 is treated as 452 here (RFC 5321 §4.5.3.1.10)
             452 | 552 if self.is_too_many(at, &reply) => {
                 self.too_many = true;
                 Some(Fate::NotTried(shown(&reply)))
@@ -189,15 +191,16 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Too many recipients, or a full mailbox? The enhanced code says so (x.5.3); without one it is too
-    /// many when others were accepted before, for then another transaction gets further.
+    /// Whether a 452 or 552 means too many recipients and not a full mailbox. The enhanced code tells
+    /// (x.5.3). Without one it counts as too many if other recipients were accepted before, because then
+    /// another transaction makes progress.
     fn is_too_many(&self, at: usize, reply: &Reply) -> bool {
         let others = self.fates[..at].iter().any(Option::is_none);
         others && reply.enhanced().is_none_or(|code| code.subject == 5 && code.detail == 3)
     }
 
-    /// Nobody was accepted: no content. A 354 that came all the same gets the lone dot, and what is
-    /// said to that means nothing (RFC 2920 §3.1).
+    /// Ends a transaction without accepted recipients. If DATA got a 354 all the same, sends a lone dot and
+    /// ignores the reply (RFC 2920 §3.1).
     async fn leave_without_content(&mut self, data: Option<Reply>) -> Result<(), Broken> {
         if data.is_some_and(|reply| reply.code() == 354) {
             let limit = self.timeouts.end;
@@ -208,7 +211,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Header, body and final dot; the answer to them.
+    /// Sends header, body and final dot; returns the reply.
     async fn content(&mut self) -> Result<Reply, Broken> {
         self.content_begun = true;
         let mut stuffer = Stuffer::new();
@@ -237,23 +240,23 @@ impl Exchange<'_> {
                 }
                 if seen != size {
                     return Err(Broken::Local(format!(
-                        "4.3.0 the stored body has {seen} octets in place of {size}"
+                        "4.3.0 the stored body has {seen} octets instead of {size}"
                     )));
                 }
             }
         }
         out.extend_from_slice(stuffer.finish().map_err(|_| bare_line_end())?);
         if !(self.last_look)() {
-            return Err(Broken::Local("4.3.2 broken off before the final dot".to_owned()));
+            return Err(Broken::Local("4.3.2 aborted before the final dot".to_owned()));
         }
         self.write_content(&out).await?;
-        // a write that failed did not carry the last octet, so up to here nothing was handed over
+        // a failed write did not send the last octet, so until here the message was not handed over
         self.dotted = true;
         self.connection.out = out;
         self.connection.line.reply(self.timeouts.end, "after the final dot").await
     }
 
-    /// Writes content. An upstream that hangs up on it may have said why: that answer counts.
+    /// Writes content. If the upstream closes the connection meanwhile, a reply it sent before counts.
     async fn write_content(&mut self, octets: &[u8]) -> Result<(), Broken> {
         let line = &mut self.connection.line;
         let stage = "while the content was sent";
@@ -269,13 +272,13 @@ impl Exchange<'_> {
         }
     }
 
-    /// A refusal for the session's sake.
+    /// Notes that the upstream refused the session rather than the copy.
     fn crowd(&mut self, reply: &Reply) -> Fate {
         self.crowded = Some(reply.clone());
         Fate::NotTried(shown(reply))
     }
 
-    /// What an answer means for all whose fate is open.
+    /// Decides the fate of all open recipients by a reply.
     fn verdict(&mut self, reply: &Reply, stage: &'static str) -> Result<(), Broken> {
         let fate = match reply.code() {
             200..=299 if self.dotted => Fate::Delivered(shown(reply)),
@@ -293,18 +296,19 @@ fn append(stuffer: &mut Stuffer, octets: &[u8], out: &mut Vec<u8>) -> Result<(),
     stuffer.append(octets, out).map_err(|_| bare_line_end())
 }
 
-/// Intake lets none in, so this is damage: deferred and loud, never sent.
+/// A bare CR or LF in stored content. Intake accepts none, so the store is damaged: the copy is deferred
+/// and never sent.
 fn bare_line_end() -> Broken {
     Broken::Local("4.6.0 the stored content has a bare CR or LF; it is not sent".to_owned())
 }
 
-/// A refusal with what it answered, where it says so little itself that a report could only guess.
+/// The text of a refusal. The stage is added if there is no enhanced code that tells the cause.
 fn placed(reply: &Reply, stage: &str) -> String {
     let said = shown(reply);
     if reply.enhanced().is_some() { said } else { format!("{said} ({stage})") }
 }
 
-/// A reply for the queue and for reports.
+/// The text of a reply for the queue and for reports.
 pub(super) fn shown(reply: &Reply) -> String {
     let mut text = reply.to_string();
     if let Some((end, _)) = text.char_indices().nth(KEPT) {

@@ -1,4 +1,4 @@
-//! From nothing to a connection that takes mail: connect, banner, EHLO, STARTTLS, AUTH.
+//! Opens a connection ready for mail: connect, greeting, EHLO, STARTTLS, AUTH.
 
 use super::auth;
 use super::capabilities::Capabilities;
@@ -11,10 +11,10 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Most addresses of one host that are tried in a row.
+/// Most addresses of a host to try.
 const MOST_ADDRESSES: usize = 8;
 
-/// How far a connection is secured.
+/// Whether a connection uses TLS, and whether the certificate verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Channel {
     Clear,
@@ -22,11 +22,11 @@ enum Channel {
     Verified,
 }
 
-/// Opens a connection. Where TLS is opportunistic and the handshake fails, once more without.
+/// Opens a connection. If opportunistic TLS fails in the handshake, connects again without TLS.
 pub(super) async fn open(config: &SmarthostConfig, tls: Option<&Tls>) -> Result<Connection, Broken> {
     match attempt(config, tls, config.security).await {
         Err(Broken::Tls(error)) if config.security == Security::Opportunistic => {
-            tracing::warn!(host = %config.host, %error, "TLS failed; going on in the clear, for it is opportunistic");
+            tracing::warn!(host = %config.host, %error, "TLS failed; continuing in plain text, because TLS is opportunistic");
             attempt(config, tls, Security::Off).await
         }
         Err(Broken::Tls(error) | Broken::Io(error, _)) if refused_certificate(&error).is_some() => {
@@ -36,13 +36,13 @@ pub(super) async fn open(config: &SmarthostConfig, tls: Option<&Tls>) -> Result<
     }
 }
 
-/// The next hop wants to know who we are, and does not take what we show.
+/// The error if the next hop requires a client certificate and does not accept ours.
 fn unwelcome(config: &SmarthostConfig, tls: Option<&Tls>, error: &std::io::Error) -> Broken {
     let host = &config.host;
     let why = match tls.and_then(Tls::identity) {
         Some(identity) => {
             let file = identity.files().chain.display();
-            format!("4.7.0 {host} does not take our certificate in {file}: {error}")
+            format!("4.7.0 {host} does not accept our certificate in {file}: {error}")
         }
         None => format!("4.7.0 {host} asks for our certificate: set `certificate` for it ({error})"),
     };
@@ -71,7 +71,7 @@ async fn attempt(
             let reply = line.ask("STARTTLS", limit, "after STARTTLS").await?;
             if reply.code() == 220 {
                 (line, channel) = secure(line, tls, config).await?;
-                // what was said in the clear counts for nothing (RFC 3207 §4.2)
+                // what the server offered before TLS must be discarded (RFC 3207 §4.2)
                 offers = hello(&mut line, config).await?;
             } else if must {
                 return Err(refused(reply, "after STARTTLS"));
@@ -84,7 +84,7 @@ async fn attempt(
         }
     }
     if config.watch && channel != Channel::Verified {
-        tracing::warn!(host = %config.host, ?channel, "a policy of MTA-STS in testing would have stopped this");
+        tracing::warn!(host = %config.host, ?channel, "an MTA-STS policy in testing mode would have prevented this");
     }
     let mut about = match channel {
         Channel::Clear => "in the clear",
@@ -97,10 +97,10 @@ async fn attempt(
         let mechanism = auth::authenticate(&mut line, &offers, credentials, config).await?;
         about = format!("{about}, AUTH {mechanism}");
     }
-    Ok(Connection { line, offers, used: 0, dirty: false, out: Vec::new(), about, shown: None, open: None })
+    Ok(Connection { line, offers, used: 0, dirty: false, out: Vec::new(), about, shown: None, slot: None })
 }
 
-/// The first address that answers.
+/// Connects to the first address that answers.
 async fn connect(config: &SmarthostConfig) -> Result<TcpStream, Broken> {
     let limit = config.timeouts.connect;
     let addresses = match timeout(limit, addresses(config)).await {
@@ -111,7 +111,7 @@ async fn connect(config: &SmarthostConfig) -> Result<TcpStream, Broken> {
     for address in addresses.into_iter().take(MOST_ADDRESSES) {
         match timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // each write is a whole step of the dialogue: waiting for more only costs time
+                // each write is a complete step of the session, so delaying it gains nothing
                 stream.set_nodelay(true).map_err(|error| Broken::Io(error, "while connecting"))?;
                 return Ok(stream);
             }
@@ -145,7 +145,7 @@ async fn addresses(config: &SmarthostConfig) -> Result<Vec<SocketAddr>, Broken> 
     }
 }
 
-/// Both families in turn, so that a broken one costs little (RFC 8305 §4).
+/// Alternates IPv6 and IPv4 addresses, so that a broken family costs little time (RFC 8305 §4).
 fn alternating(addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {
     let (six, four): (Vec<IpAddr>, Vec<IpAddr>) = addresses.iter().partition(|address| address.is_ipv6());
     let longest = six.len().max(four.len());
@@ -161,7 +161,7 @@ async fn secure(line: Line, tls: Option<&Tls>, config: &SmarthostConfig) -> Resu
     Ok((line, if verified { Channel::Verified } else { Channel::Unverified }))
 }
 
-/// EHLO, or HELO where EHLO is not known (RFC 5321 §3.2).
+/// Sends EHLO, or HELO if the next hop does not know EHLO (RFC 5321 §3.2).
 async fn hello(line: &mut Line, config: &SmarthostConfig) -> Result<Capabilities, Broken> {
     let limit = config.timeouts.greeting;
     let reply = line.ask(&format!("EHLO {}", config.helo), limit, "after EHLO").await?;
@@ -175,7 +175,8 @@ async fn hello(line: &mut Line, config: &SmarthostConfig) -> Result<Capabilities
     if reply.is_positive() { Ok(Capabilities::default()) } else { Err(refused(reply, "after HELO")) }
 }
 
-/// Credentials go over a verified channel, or in the clear where the admin says so in as many words.
+/// Allows AUTH only over TLS with a verified certificate, or in plain text if the configuration says so
+/// explicitly.
 fn may_authenticate(config: &SmarthostConfig, channel: Channel) -> Result<(), Broken> {
     match channel {
         Channel::Verified => Ok(()),
@@ -187,7 +188,8 @@ fn may_authenticate(config: &SmarthostConfig, channel: Channel) -> Result<(), Br
     }
 }
 
-/// A refusal before any mail was offered concerns no mail: it is tried again later, even after a 5xx.
+/// The error for a refusal before any message was offered. It does not concern the message, which is tried
+/// again later even after a 5xx.
 pub(super) fn refused(reply: Reply, stage: &'static str) -> Broken {
     if reply.is_transient() || reply.is_permanent() {
         Broken::Refused(reply, stage)

@@ -1,13 +1,14 @@
-//! One next hop over SMTP (RFC 5321, client side): TLS, AUTH, connections used again, pipelining.
+//! One next hop over SMTP (RFC 5321, client side): TLS, AUTH, connection reuse, pipelining.
 //!
-//! * [`config`] what the admin says, and the time-outs
-//! * `greet` connect, banner, EHLO, STARTTLS, AUTH; `tls` who is trusted; `auth` the mechanisms
+//! * [`config`] configuration and timeouts
+//! * `greet` connect, greeting, EHLO, STARTTLS, AUTH; `tls` certificates; `auth` AUTH mechanisms
 //! * `exchange` one transaction
 //! * `pool` idle connections
-//! * `sessions` how many of them the next hop allows at once
-//! * `narrow` re-encodes for a next hop without 8BITMIME
+//! * `sessions` how many sessions the next hop allows at once
+//! * `narrow` re-encodes for a next hop without 8BITMIME or SMTPUTF8
+//! * `verify` verifies other people's credentials at the next hop
 //!
-//! How many transactions run at once is up to the courier, and so is how many start in a minute.
+//! The courier decides how many transactions run at once.
 
 mod auth;
 mod capabilities;
@@ -33,54 +34,58 @@ pub use config::{Addresses, Credentials, Secret, Security, SmarthostConfig, Time
 use connection::{Broken, Connection};
 use exchange::Exchange;
 use pool::Pool;
-use sessions::{Open, Sessions};
+use sessions::{SessionSlot, Sessions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 use tls::Tls;
 pub(super) use tls::is_usable_tlsa;
-pub use tls::{Authorities, NoPin, Pin, Trust};
+pub use tls::{Authorities, InvalidPin, Pin, Trust};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
-pub use verify::Shown;
+pub use verify::ForeignCredentials;
 
-/// Recipients a transaction once the next hop refused more: every server takes as many
+/// Most recipients per transaction after the next hop refused more. Every server must accept 100
 /// (RFC 5321 §4.5.3.1.8).
 const CAUTIOUS_RECIPIENTS: usize = 100;
 
-/// How long a transaction waits for a session, where the next hop allows few, before it makes way.
+/// How long a transaction waits for a free session if the next hop limits them.
 const TURN: Duration = Duration::from_secs(20);
 
-/// A next hop.
+/// One next hop; see the module documentation.
 pub struct Smarthost {
     name: String,
     config: SmarthostConfig,
     tls: Option<Tls>,
     pool: Arc<Pool>,
-    /// Most recipients in one transaction, as far as we know.
+    /// Most recipients per transaction, as far as is known.
     most: AtomicUsize,
-    /// Most transactions over one connection, as far as we know.
+    /// Most transactions per connection, as far as is known.
     per_session: AtomicU32,
     sessions: Arc<Sessions>,
-    /// Where transactions wait in order for one of few sessions.
+    /// Makes transactions wait in order if sessions are limited.
     line: Mutex<()>,
 }
 
-/// What a transaction is sent over.
+/// A connection, or permission to open one.
 enum Turn {
     Kept(Box<Connection>),
-    Fresh(Open),
+    Fresh(SessionSlot),
 }
 
 impl Smarthost {
-    /// Sets up TLS; does not connect. The error is a sentence for the admin.
+    /// Sets up TLS; does not connect.
+    ///
+    /// # Errors
+    /// The CA file cannot be read, or TLS cannot be set up for this host. The error is a text for the
+    /// administrator.
     pub fn new(config: SmarthostConfig) -> Result<Self, String> {
         let tls = match config.security {
             Security::Off => None,
             security => Some(Tls::new(&config.host, config.trust()?, security, config.identity.clone())?),
         };
         let name = format!("{}:{}", config.host, config.port);
-        // too many to have a line each in the metrics are counted under one name: a limit is of one
+        // hosts that share a name in the metrics do not report a limit, which is per host
         let shown = config.tally_as.is_none().then(|| (config.tally.clone(), name.clone()));
         Ok(Self {
             tls,
@@ -94,8 +99,8 @@ impl Smarthost {
         })
     }
 
-    /// One transaction over this connection. `Err` when the connection had died idle: nothing of the
-    /// transaction was used up.
+    /// Sends one transaction over this connection. The error means that an idle connection had died, and
+    /// that the transaction can be sent over another one.
     async fn over(
         &self,
         mut connection: Connection,
@@ -154,20 +159,20 @@ impl Smarthost {
         Ok(Outcome { recipients, unreachable, reports })
     }
 
-    /// Open fates; those beyond what the next hop takes at once are not tried.
+    /// One open fate for each recipient. Recipients beyond the next hop's limit count as not tried.
     fn untried(&self, recipients: usize) -> Vec<Option<Fate>> {
         let most = self.most.load(Ordering::Relaxed);
-        let beyond = || Fate::NotTried(format!("the upstream takes {most} recipients at once"));
+        let beyond = || Fate::NotTried(format!("the upstream accepts {most} recipients at once"));
         (0..recipients).map(|at| (at >= most).then(beyond)).collect()
     }
 
-    /// A connection was refused for the session's sake. Whether the copy may be tried again at once: with
-    /// fewer sessions, or over another one.
+    /// Handles a refusal of the session rather than the copy: learns the limit. Returns whether the copy
+    /// may be tried again at once, with fewer sessions or over another one.
     fn makes_room(&self, reply: &Reply, connection: &Connection) -> bool {
         let earlier = connection.used.saturating_sub(1);
         if earlier > 0 && sessions::is_per_session(reply) {
             if self.per_session.swap(earlier, Ordering::Relaxed) != earlier {
-                tracing::info!(upstream = %self.name, %reply, mails = earlier, "the upstream takes so many mails a session");
+                tracing::info!(upstream = %self.name, %reply, mails = earlier, "the upstream limits messages per session");
             }
             return self.sessions.believes();
         }
@@ -175,18 +180,18 @@ impl Smarthost {
         (others || earlier > 0) && self.sessions.believes()
     }
 
-    /// Takes in that the next hop allows no more sessions than are open beside this one, which it had
-    /// `greeted` or not. False when there are no others.
+    /// Learns that the next hop allows no more sessions than are open besides this one. `greeted` says
+    /// whether it had accepted this one. Returns false if there are no others.
     fn learn(&self, reply: &Reply, greeted: bool) -> bool {
         let known = self.sessions.most();
         let Some(most) = self.sessions.crowded(greeted, Instant::now()) else { return false };
         if known != Some(most) {
-            tracing::info!(upstream = %self.name, %reply, most, "the upstream allows so many sessions at once");
+            tracing::info!(upstream = %self.name, %reply, most, "the upstream limits concurrent sessions");
         }
         true
     }
 
-    /// A connection that is kept, and was made with the certificate we show now.
+    /// An idle connection that was opened with our current client certificate.
     fn kept(&self) -> Option<Connection> {
         loop {
             let connection = self.pool.take()?;
@@ -197,16 +202,16 @@ impl Smarthost {
         }
     }
 
-    /// Which of our certificates is shown now.
+    /// The generation of our current client certificate.
     fn shown(&self) -> Option<u64> {
         self.config.identity.as_ref().map(Identity::generation)
     }
 
-    /// A connection for this transaction: one that is kept, or leave to open one; `None` where the next
-    /// hop allows few and none came free in time.
+    /// An idle connection, or permission to open one. If `fresh`, prefers to open one. `None` if sessions
+    /// are limited and none became free in time.
     async fn turn(&self, fresh: bool) -> Option<Turn> {
         let deadline = Instant::now() + TURN;
-        // in the order they came, or one place could take every turn
+        // in order of arrival, or one worker could get every session
         let _line = match self.sessions.most() {
             Some(_) => Some(timeout_at(deadline, self.line.lock()).await.ok()?),
             None => None,
@@ -223,32 +228,32 @@ impl Smarthost {
             if now >= deadline {
                 return None;
             }
-            // now and then one more may be tried: nobody rings for that
+            // wake up every second, because trying one session more becomes allowed without a notification
             let _ = timeout_at(deadline.min(now + Duration::from_secs(1)), freed).await;
         }
     }
 
-    /// Opens a connection. The error is of a kind with what a session that breaks off says.
-    async fn open(&self, mut open: Open) -> Result<Connection, Broken> {
+    /// Opens a connection; logs and counts a failure.
+    async fn open(&self, mut slot: SessionSlot) -> Result<Connection, Broken> {
         let shown = self.shown();
         match greet::open(&self.config, self.tls.as_ref()).await {
             Ok(mut connection) => {
                 connection.shown = shown;
-                open.greeted();
-                connection.open = Some(open);
+                slot.greeted();
+                connection.slot = Some(slot);
                 Ok(connection)
             }
             Err(broken) => {
                 let trouble = broken.trouble();
-                tracing::warn!(upstream = %self.name, ?trouble, why = %broken, "a connection to the upstream is of no use");
+                tracing::warn!(upstream = %self.name, ?trouble, why = %broken, "cannot connect to the upstream");
                 self.config.tally.failed(self.config.tally_as.unwrap_or(&self.name), trouble);
                 Err(broken)
             }
         }
     }
 
-    /// What a refused connection means for a copy that it saw nothing of. 421 while others of ours are
-    /// open can only be about their number, whatever its words.
+    /// The outcome for a copy if opening a connection failed. A 421 while other sessions of ours are open is
+    /// taken to be about their number, whatever its text.
     fn turned_away(&self, recipients: usize, broken: &Broken) -> Outcome {
         if let Broken::Refused(reply, stage) = broken
             && (sessions::is_about_sessions(reply) || (reply.code() == 421 && *stage != auth::STAGE))
@@ -275,7 +280,8 @@ impl Smarthost {
     }
 }
 
-/// A refusal for the session's sake that nothing of ours explains is waited for like any other.
+/// Treats a refusal of the session as a temporary failure of the copy, because the limits we know do not
+/// explain it.
 fn wait_as_told(fates: &mut [Fate], reply: &Reply) {
     let said = exchange::shown(reply);
     for fate in fates.iter_mut().filter(|fate| matches!(fate, Fate::NotTried(why) if *why == said)) {
@@ -283,7 +289,8 @@ fn wait_as_told(fates: &mut [Fate], reply: &Reply) {
     }
 }
 
-/// Makes the transaction fit what the next hop offers, where that can be done; else its fate.
+/// Re-encodes the transaction if the next hop lacks an extension. The error is the fate if that is not
+/// possible.
 async fn fit(transaction: &mut Transaction, connection: &Connection) -> Result<(), Fate> {
     let fits = |transaction: &Transaction| {
         command::misfit(transaction, &connection.offers).map_or(Ok(()), |why| Err(Fate::Failed(why)))
@@ -294,14 +301,14 @@ async fn fit(transaction: &mut Transaction, connection: &Connection) -> Result<(
     };
     let lacks_utf8 = transaction.smtputf8 && !connection.offers.smtputf8;
     let narrows = transaction.eight_bit && !connection.offers.eight_bit;
-    // the text of a header has a form that needs no extension; an address has none
+    // header text can be encoded as ASCII, an envelope address cannot
     if (lacks_utf8 || narrows && !transaction.header.is_ascii()) && !command::has_utf8_address(transaction) {
         narrow::spell_out(transaction).await.map_err(failed)?;
     }
     fits(transaction)?;
     if narrows {
         narrow::narrow(transaction).await.map_err(failed)?;
-        // it may have grown beyond what the next hop takes
+        // it may have grown beyond the size limit of the next hop
         fits(transaction)?;
     }
     Ok(())
@@ -334,9 +341,9 @@ impl Upstream for Smarthost {
             };
             match self.over(connection, transaction, last_look.as_ref()).await {
                 Ok(outcome) => return outcome,
-                // only one that was kept ends so
+                // only an idle connection fails in this way
                 Err(broken) => {
-                    tracing::debug!(upstream = %self.name, %broken, "a kept connection is gone; a fresh one is made");
+                    tracing::debug!(upstream = %self.name, %broken, "an idle connection was closed; opening a new one");
                     fresh = true;
                 }
             }
@@ -350,10 +357,10 @@ impl Upstream for Smarthost {
             greet::open(&self.config, self.tls.as_ref()).await.map_err(|broken| broken.to_string())?;
         let ours = match (before, asked()) {
             (None, _) | (_, None) => "",
-            (Some(before), Some(after)) if after > before => ", our certificate shown",
-            _ => ", our certificate not asked for",
+            (Some(before), Some(after)) if after > before => ", our certificate was presented",
+            _ => ", our certificate was not requested",
         };
-        let about = format!("{} takes mail ({}{ours})", self.name, connection.about);
+        let about = format!("{} accepts connections ({}{ours})", self.name, connection.about);
         connection.quit(self.config.timeouts.quit).await;
         Ok(about)
     }

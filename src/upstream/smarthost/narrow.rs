@@ -1,4 +1,4 @@
-//! A transaction re-encoded for a next hop without 8BITMIME or SMTPUTF8, and signed anew where it was
+//! Re-encodes a transaction for a next hop without 8BITMIME or SMTPUTF8, and signs it again if it was
 //! signed.
 
 use crate::dkim::{BodyHash, BodyHasher};
@@ -11,20 +11,20 @@ use std::io::SeekFrom;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
-/// A converted body above this goes to a temporary file.
+/// A converted body larger than this, in octets, is written to a temporary file.
 const IN_MEMORY: usize = 1 << 20;
 /// Octets read at a time.
 const CHUNK: usize = 64 * 1024;
 
 /// Why a transaction could not be re-encoded.
 pub(super) enum Failure {
-    /// It never can be: a sentence with its enhanced status code.
+    /// It can never be re-encoded. The text begins with an enhanced status code.
     Never(String),
-    /// Not now: the body cannot be read, or there is no room for the other one.
+    /// It failed for now: the body cannot be read, or there is no room for the converted one.
     NotNow(String),
 }
 
-/// Makes header and body 7-bit. After an error the body is used up.
+/// Converts header and body to 7-bit. After an error the body is used up.
 pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure> {
     let never = |why| Failure::Never(format!("5.6.3 the upstream lacks 8BITMIME, and {why}"));
     let mut machine = SevenBit::new(&transaction.header).map_err(never)?;
@@ -44,7 +44,7 @@ pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure>
                 spool.spill().await?;
             }
             if seen != size {
-                let why = format!("4.3.0 the stored body has {seen} octets in place of {size}");
+                let why = format!("4.3.0 the stored body has {seen} octets instead of {size}");
                 return Err(Failure::NotNow(why));
             }
         }
@@ -54,7 +54,7 @@ pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure>
     transaction.body = body;
     transaction.eight_bit = false;
     transaction.header = match &transaction.reseal {
-        // the signatures went with the octets they covered
+        // the earlier signatures were removed, because the signed octets changed
         Some(seal) if converted.changed => {
             let sealed = seal.reseal(converted.header, hash).await;
             sealed.map_err(|why| Failure::NotNow(format!("4.3.0 {why}")))?
@@ -64,15 +64,15 @@ pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure>
     Ok(())
 }
 
-/// Writes the header in ASCII, where it is not. After an error the body is used up.
+/// Encodes the header as ASCII if it is not. After an error the body is used up.
 pub(super) async fn spell_out(transaction: &mut Transaction) -> Result<(), Failure> {
     let never = |why: String| Failure::Never(format!("5.6.7 the upstream lacks SMTPUTF8, and {why}"));
     let header = Header::parse(transaction.header.clone())
-        .map_err(|_| never("the header cannot be read for certain".to_owned()))?;
+        .map_err(|_| never("the header cannot be parsed".to_owned()))?;
     let spelt = spelling::spell_out(&header).map_err(|why| never(why.to_string()))?;
     transaction.smtputf8 = false;
     let Some(spelt) = spelt else { return Ok(()) };
-    // the signatures went with the octets they covered
+    // remove the signatures, because the signed octets changed
     let spelt = Bytes::from(unsigned(spelt));
     transaction.header = match transaction.reseal.clone() {
         Some(seal) => {
@@ -85,7 +85,7 @@ pub(super) async fn spell_out(transaction: &mut Transaction) -> Result<(), Failu
     Ok(())
 }
 
-/// Reads the body for its hash; it can be read once more afterwards.
+/// Computes the body hash. The body in the transaction is replaced, so that it can be read again.
 async fn rehash(transaction: &mut Transaction) -> Result<BodyHash, Failure> {
     let mut spool = Spool { out: Vec::new(), file: None, size: 0, hasher: BodyHasher::default() };
     match std::mem::replace(&mut transaction.body, Content::Spent) {
@@ -103,7 +103,7 @@ async fn rehash(transaction: &mut Transaction) -> Result<BodyHash, Failure> {
                 spool.spill().await?;
             }
             if seen != size {
-                let why = format!("4.3.0 the stored body has {seen} octets in place of {size}");
+                let why = format!("4.3.0 the stored body has {seen} octets instead of {size}");
                 return Err(Failure::NotNow(why));
             }
         }
@@ -121,7 +121,8 @@ fn no_room(error: &std::io::Error) -> Failure {
     Failure::NotNow(format!("4.3.1 no room to re-encode the message: {error}"))
 }
 
-/// The converted body, in memory while it is small, hashed as it comes: its header leaves before it.
+/// Collects the converted body, in memory or in a temporary file, and hashes it, because the signature in
+/// the header is sent before the body.
 struct Spool {
     out: Vec<u8>,
     file: Option<File>,

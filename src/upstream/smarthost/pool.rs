@@ -1,23 +1,23 @@
-//! Connections that wait for their next transaction.
+//! The pool of idle connections.
 
 use super::connection::Connection;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Idle connections, the freshest taken first.
+/// Idle connections. The most recently used one is taken first.
 pub(super) struct Pool {
     idle: Mutex<Idle>,
-    /// How long an unused connection is kept.
+    /// How long an idle connection is kept.
     keep: Duration,
-    /// How long the answer to QUIT is waited for.
+    /// Timeout of QUIT.
     farewell: Duration,
 }
 
 #[derive(Default)]
 struct Idle {
     waiting: Vec<(Connection, Instant)>,
-    /// A task looks after those that wait too long.
+    /// Whether a task is running that closes expired connections.
     watched: bool,
     closed: bool,
 }
@@ -28,18 +28,18 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {
-        // nothing can panic while it is held
+        // no code that can panic runs while it is held
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that was not idle for too long.
+    /// Takes a connection that has not expired.
     pub(super) fn take(&self) -> Option<Connection> {
         let (connection, since) = self.lock().waiting.pop()?;
-        // the freshest is too old: so are all others, and the watch takes leave of them
+        // if the most recent one has expired, so have all others; the task closes them
         (since.elapsed() < self.keep).then_some(connection)
     }
 
-    /// Keeps a connection for the next transaction.
+    /// Adds an idle connection.
     pub(super) fn put(self: &Arc<Self>, connection: Connection) {
         let mut idle = self.lock();
         if idle.closed {
@@ -54,7 +54,7 @@ impl Pool {
         }
     }
 
-    /// Takes out those that waited too long; when the next will have, or `None` when none is left.
+    /// Removes expired connections. Also returns when the next one expires, `None` if none is left.
     fn expire(&self) -> (Vec<Connection>, Option<Instant>) {
         let mut idle = self.lock();
         let now = Instant::now();
@@ -65,7 +65,7 @@ impl Pool {
         (old, next)
     }
 
-    /// Closes all that wait, and keeps none from now on.
+    /// Closes all idle connections. Connections added later are closed at once.
     pub(super) async fn close(&self) {
         let waiting = {
             let mut idle = self.lock();
@@ -76,7 +76,7 @@ impl Pool {
     }
 }
 
-/// Takes leave of connections as they grow old; ends with the last of them, or with the pool.
+/// Closes connections as they expire. Ends when none is left or the pool is dropped.
 async fn watch(pool: Weak<Pool>, keep: Duration) {
     let mut next = Instant::now() + keep;
     loop {

@@ -1,8 +1,8 @@
-//! How many sessions the next hop lets us have at once, as far as its answers have told.
+//! Learns how many concurrent sessions the next hop allows.
 //!
-//! A next hop that refuses one session more while others of ours are open has said nothing about the mail:
-//! from then on there are as many as were open. Now and then one more is tried; each refusal doubles the
-//! time until the next try.
+//! If the next hop refuses a session while others of ours are open, the refusal is about the number of
+//! sessions and not about the message. The number then open becomes the limit. After a while one session
+//! more is tried; each refusal doubles the time until the next try.
 
 use crate::smtp::Reply;
 use crate::upstream::tally::Tally;
@@ -12,52 +12,54 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
-/// How long a limit stands before one session more is tried.
+/// How long a limit applies before one session more is tried.
 const TRY_MORE: Duration = Duration::from_mins(1);
-/// The longest of these spans.
+/// The longest such time.
 const TRY_MORE_MOST: Duration = Duration::from_hours(1);
-/// Refusals so close together tell the same thing.
+/// Refusals within this time count as one.
 const ONE_BURST: Duration = Duration::from_secs(10);
-/// Refusals in a row, with no mail taken in between, after which they are no longer believed to be about
-/// sessions: else a next hop that says so to everything would be asked without a pause.
+/// After this many consecutive refusals without an accepted message, refusals are no longer taken to be
+/// about sessions. Otherwise a next hop that refuses everything in this way would be tried without pause.
 const UNBELIEVABLE: usize = 64;
 
-/// See the module.
+/// The sessions with one next hop; see the module documentation.
 pub(super) struct Sessions {
     state: Mutex<State>,
     freed: Notify,
-    /// Where the limit is shown, and under which name.
+    /// The metrics and the name under which the limit is shown.
     shown: Option<(Tally, String)>,
 }
 
 struct State {
-    /// Connections that may count at the next hop: being opened, in use, idle, being closed.
+    /// Connections that the next hop may count: being opened, in use, idle, being closed.
     open: usize,
-    /// Those of them that were greeted and are not being closed.
+    /// Open connections that the next hop has accepted and that are not being closed.
     greeted: usize,
-    /// The most at once, once it is known.
+    /// The limit, once known.
     most: Option<usize>,
+    /// When the limit changed last.
     changed: Instant,
+    /// How long until one session more is tried.
     wait: Duration,
-    /// Refusals in a row.
+    /// Consecutive refusals.
     refused: usize,
 }
 
-/// A connection that counts; dropped, it counts no more.
-pub(super) struct Open {
+/// The slot of one connection. Dropping it frees the slot.
+pub(super) struct SessionSlot {
     of: Arc<Sessions>,
     greeted: bool,
 }
 
-impl Open {
-    /// The next hop took the session.
+impl SessionSlot {
+    /// The next hop accepted the session.
     pub(super) fn greeted(&mut self) {
         if !std::mem::replace(&mut self.greeted, true) {
             self.of.greeted();
         }
     }
 
-    /// The connection is about to be closed: it is no proof any more that so many are allowed.
+    /// The connection is about to be closed, so it no longer shows how many sessions are allowed.
     pub(super) fn leaves(&mut self) {
         if std::mem::take(&mut self.greeted) {
             self.of.lock().greeted -= 1;
@@ -65,7 +67,7 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for SessionSlot {
     fn drop(&mut self) {
         self.leaves();
         self.of.lock().open -= 1;
@@ -74,7 +76,8 @@ impl Drop for Open {
 }
 
 impl Sessions {
-    /// Shows its limit under this name, where there is one. `most` is what was found before.
+    /// Tracks the sessions with one next hop. `shown` are the metrics and the name for the limit; `most` is
+    /// the limit found before the start.
     pub(super) fn new(shown: Option<(Tally, String)>, most: Option<usize>) -> Arc<Self> {
         if let (Some((tally, name)), Some(most)) = (&shown, most) {
             tally.known_limit(name, most);
@@ -84,17 +87,17 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // nothing can panic while it is held
+        // no code that can panic runs while it is held
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The most at once, where the next hop has told.
+    /// The limit, if known.
     pub(super) fn most(&self) -> Option<usize> {
         self.lock().most
     }
 
-    /// Leave to open one more, unless there are as many as are allowed.
-    pub(super) fn enter(self: &Arc<Self>, now: Instant) -> Option<Open> {
+    /// A slot for one connection more; `None` if the limit is reached.
+    pub(super) fn enter(self: &Arc<Self>, now: Instant) -> Option<SessionSlot> {
         let mut state = self.lock();
         if let Some(most) = state.most
             && state.open >= most
@@ -106,15 +109,15 @@ impl Sessions {
             state.changed = now;
         }
         state.open += 1;
-        Some(Open { of: Arc::clone(self), greeted: false })
+        Some(SessionSlot { of: Arc::clone(self), greeted: false })
     }
 
-    /// Until a session may be free.
+    /// Waits until a session may be free.
     pub(super) fn freed(&self) -> Notified<'_> {
         self.freed.notified()
     }
 
-    /// A connection waits for its next transaction.
+    /// Notes that a connection became idle.
     pub(super) fn free(&self) {
         self.freed.notify_one();
     }
@@ -122,32 +125,31 @@ impl Sessions {
     fn greeted(&self) {
         let mut state = self.lock();
         state.greeted += 1;
-        // those that were refused at the same moment told of a limit that is not so low, or one more that
-        // was tried was let in
+        // the limit was learned too low from concurrent refusals, or a try of one session more succeeded
         if state.most.is_some_and(|most| most <= state.greeted) {
             state.most = Some(state.greeted);
             self.show(state.greeted);
         }
     }
 
-    /// Mail was taken.
+    /// Notes that the next hop accepted a message.
     pub(super) fn served(&self) {
         self.lock().refused = 0;
     }
 
-    /// Whether a refusal may be taken for one about sessions, and not be waited for.
+    /// Counts a refusal; returns whether it may still be taken to be about sessions.
     pub(super) fn believes(&self) -> bool {
         let mut state = self.lock();
         state.refused += 1;
         state.refused <= UNBELIEVABLE
     }
 
-    /// The next hop refused a session, be it one that was `greeted`. The limit that follows from those of
-    /// ours that are open beside it; `None` where there are none, and nothing follows.
+    /// The next hop refused a session, which it had accepted before if `greeted`. Returns the limit that
+    /// follows from our other open sessions; `None` if there are none.
     pub(super) fn crowded(&self, greeted: bool, now: Instant) -> Option<usize> {
         let mut state = self.lock();
         let own = usize::from(greeted);
-        // those that are being opened count: their answers are on the way, and raise the limit again
+        // connections being opened count as others; if they are accepted, they raise the limit again
         if state.open <= own {
             return None;
         }
@@ -172,9 +174,9 @@ impl Sessions {
     }
 }
 
-/// Whether a reply speaks of sessions, connections, or how many mails one of them may carry, and not of
-/// the mail: 432 (RFC 4468's "thread limit" at large hosts), X.4.5 (RFC 3463: congestion), or words to
-/// that effect. A host that is slow to trust (greylisting) says 4xx as well: its words are no such words.
+/// Whether a reply is about the number of sessions or of messages per session, and not about the message:
+/// 432 (a "thread limit" at large hosts), X.4.5 (congestion, RFC 3463), or a text that says so.
+/// Greylisting also uses 4xx, but with other texts.
 pub(super) fn is_about_sessions(reply: &Reply) -> bool {
     if !reply.is_transient() {
         return false;
@@ -188,7 +190,7 @@ pub(super) fn is_about_sessions(reply: &Reply) -> bool {
     has(&["too many", "limit", "exceed", "maximum"]) && has(&["connection", "session", "thread", "concurren"])
 }
 
-/// Whether it speaks of how many mails one session may carry.
+/// Whether a reply is about the number of messages per session.
 pub(super) fn is_per_session(reply: &Reply) -> bool {
     let text = reply.lines().join(" ").to_ascii_lowercase();
     let one = ["per session", "per connection", "this session", "this connection"];
@@ -232,10 +234,10 @@ mod tests {
     fn the_limit_is_what_was_open_and_grows_again_slowly() {
         let sessions = Sessions::new(None, None);
         let mut now = Instant::now();
-        let mut open: Vec<Open> = (0..20).map(|_| sessions.enter(now).unwrap()).collect();
+        let mut open: Vec<SessionSlot> = (0..20).map(|_| sessions.enter(now).unwrap()).collect();
         open[0].greeted();
         assert_eq!(sessions.crowded(false, now), Some(1));
-        // two more of the burst got in: the limit is three
+        // two more of the concurrent connections were accepted, so the limit is three
         open[1].greeted();
         open[2].greeted();
         open.truncate(3);
@@ -264,9 +266,9 @@ mod tests {
         let tally = Tally::default();
         let sessions = Sessions::new(Some((tally.clone(), "mx:25".to_owned())), Some(2));
         let now = Instant::now();
-        let mut open: Vec<Open> = (0..2).map(|_| sessions.enter(now).unwrap()).collect();
+        let mut open: Vec<SessionSlot> = (0..2).map(|_| sessions.enter(now).unwrap()).collect();
         assert!(sessions.enter(now).is_none());
-        open.iter_mut().for_each(Open::greeted);
+        open.iter_mut().for_each(SessionSlot::greeted);
         assert_eq!(tally.fresh_limits(), [], "that is known already");
         let mut third = sessions.enter(now + TRY_MORE).unwrap();
         third.greeted();

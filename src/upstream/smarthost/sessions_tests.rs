@@ -1,4 +1,4 @@
-//! Many copies at once, through a next hop that allows few sessions and says so in each way there is.
+//! Sends many copies at once through a next hop that limits sessions and refuses in various ways.
 
 use super::*;
 use crate::message::{Address, Recipient};
@@ -10,14 +10,14 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// How the next hop says that it is too much.
+/// How the next hop refuses.
 #[derive(Clone, Copy, Debug)]
 enum Says {
-    /// In place of the banner.
+    /// In place of the greeting.
     Banner(&'static str),
-    /// In place of the answer to this verb (`.` is the final dot).
+    /// In place of the reply to this command (`.` is the final dot).
     At(&'static str, &'static str),
-    /// To MAIL, when the session has carried so many.
+    /// To MAIL, after this many messages in the session.
     PerSession(usize, &'static str),
 }
 
@@ -99,7 +99,7 @@ async fn hop(says: Says) -> (u16, Arc<Lock<Seen>>) {
             let (stream, _) = listener.accept().await.unwrap();
             let seen = Arc::clone(&shared);
             tokio::spawn(async move {
-                // what breaks here shows in what was taken
+                // an error here shows in the number of messages received
                 let _ = session(stream, says, &seen).await;
                 seen.lock().unwrap().open -= 1;
             });
@@ -127,7 +127,7 @@ fn smarthost(port: u16) -> Smarthost {
     Smarthost::new(SmarthostConfig { security: Security::Off, ..config }).unwrap()
 }
 
-/// Sends until it is neither untried nor refused, as the courier does with what was not tried.
+/// Sends until the copy was tried, as the courier does.
 async fn resumed(way: &Smarthost, number: usize) -> Fate {
     loop {
         let outcome = way.send(&mut copy(number), Arc::new(|| true)).await;

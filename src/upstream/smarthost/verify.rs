@@ -1,5 +1,5 @@
-//! Asks the next hop whether somebody else's credentials are right: over TLS with a verified certificate,
-//! or not at all.
+//! Verifies somebody else's credentials by trying them at the next hop, only over TLS with a verified
+//! certificate.
 
 use super::config::{Credentials, Security};
 use super::connection::Broken;
@@ -8,32 +8,35 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret, SecretString};
 
-/// What somebody shows.
+/// Credentials to verify.
 #[derive(Clone, Debug)]
-pub enum Shown {
+pub enum ForeignCredentials {
     /// A user name and a password.
     Password(String, SecretString),
-    /// A mechanism's name and its initial response, handed on as it is.
+    /// A mechanism's name, and the initial response to send unchanged.
     Response(&'static str, SecretString),
 }
 
 impl Smarthost {
-    /// Whether the next hop takes these credentials (235) or not (535). The error is that it cannot be
-    /// known now.
-    pub async fn takes(&self, shown: Shown) -> Result<bool, String> {
+    /// Returns whether the next hop accepts these credentials (235) or refuses them (535).
+    ///
+    /// # Errors
+    /// They cannot be verified now, or this next hop is not configured to require verified TLS. The error
+    /// is a text for the log.
+    pub async fn takes(&self, shown: ForeignCredentials) -> Result<bool, String> {
         let mut config = self.config.clone();
         if !matches!(config.security, Security::Required | Security::Implicit) {
-            return Err(format!("{}: no verified TLS is asked of it", self.name));
+            return Err(format!("{}: TLS with a verified certificate is not required for it", self.name));
         }
         config.plain_auth = false;
-        // ours, and by which mechanism, is no matter of theirs
+        // our own credentials and mechanism must not be used
         (config.credentials, config.mechanism) = (None, None);
         let (mechanism, response) = match shown {
-            Shown::Password(username, password) => {
+            ForeignCredentials::Password(username, password) => {
                 config.credentials = Some(Credentials::password(username, password));
                 (None, SecretString::default())
             }
-            Shown::Response(mechanism, response) => (Some(mechanism), response),
+            ForeignCredentials::Response(mechanism, response) => (Some(mechanism), response),
         };
         let opened = greet::open(&config, self.tls.as_ref()).await;
         let mut connection = match opened {
@@ -48,7 +51,8 @@ impl Smarthost {
                 let limit = config.timeouts.greeting;
                 let mut reply = connection.line.ask(command.expose_secret(), limit, "during AUTH").await;
                 if reply.as_ref().is_ok_and(|reply| reply.code() == 334) {
-                    // The reason in JSON (RFC 7628 §3.2.3); an empty answer lets the server refuse.
+                    // The challenge tells the reason in JSON; after an empty response the server refuses
+                    // (RFC 7628 §3.2.3).
                     reply = connection.line.ask("", limit, "during AUTH").await;
                 }
                 match reply {
@@ -64,7 +68,7 @@ impl Smarthost {
     }
 }
 
-/// 535 says that the credentials are wrong; anything else that nobody knows.
+/// 535 means that the credentials are wrong; any other failure is inconclusive.
 fn refused(broken: &Broken) -> Result<bool, String> {
     match broken {
         Broken::Refused(reply, "during AUTH") if reply.code() == 535 => Ok(false),

@@ -7,6 +7,7 @@ use super::super::routes::Routes;
 use super::super::words::calm;
 use super::super::{Site, cookies, login};
 use super::answer;
+use super::away::{self, Away};
 use super::visit::{Chrome, Open, Visit, show};
 use crate::clock::Timestamp;
 use crate::people::Denied;
@@ -33,6 +34,8 @@ pub(super) fn routes() -> Routes {
         .post("/account/passkey", add)
         .post("/account/passkey/remove", remove)
         .post("/account/out", everywhere)
+        .post("/account/away", away::go)
+        .post("/account/back", away::back)
         .post("/login/passkey/question", login_question)
         .post("/login/passkey", sign_in)
 }
@@ -48,6 +51,8 @@ struct Account {
     offered: bool,
     passkeys: Vec<Passkey>,
     sessions: Vec<SessionLine>,
+    /// Their addresses that are asked to decide.
+    away: Vec<Away>,
     note: String,
 }
 
@@ -74,11 +79,21 @@ async fn page(State(site): State<Arc<Site>>, visit: Visit, Extension(signed): Ex
     shown(&site, visit.at("account"), &signed, StatusCode::OK, String::new()).await
 }
 
-async fn shown(site: &Site, visit: Visit, signed: &Signed, status: StatusCode, note: String) -> Response {
+pub(super) async fn shown(
+    site: &Site,
+    visit: Visit,
+    signed: &Signed,
+    status: StatusCode,
+    note: String,
+) -> Response {
     let Visit { who, c } = visit;
     let found = tokio::try_join!(site.people.own_passkeys(signed), site.people.sessions(signed));
     let (passkeys, sessions) = match found {
         Ok(found) => found,
+        Err(error) => return unavailable(c, &error),
+    };
+    let away = match away::of(&site.desk, &who).await {
+        Ok(away) => away,
         Err(error) => return unavailable(c, &error),
     };
     let roles =
@@ -90,13 +105,14 @@ async fn shown(site: &Site, visit: Visit, signed: &Signed, status: StatusCode, n
         offered: site.people.passkeys().is_some(),
         passkeys: passkeys.iter().map(|row| passkey(&c, row)).collect(),
         sessions,
+        away,
         note,
         c,
     };
     show(status, &account)
 }
 
-fn unavailable(c: Chrome, error: &dyn std::fmt::Display) -> Response {
+pub(super) fn unavailable(c: Chrome, error: &dyn std::fmt::Display) -> Response {
     tracing::warn!(%error, "an account could not be shown or changed");
     let p = |key| c.t.p(key).to_string();
     let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));

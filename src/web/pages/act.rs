@@ -32,7 +32,7 @@ const LONGEST_REASON: usize = 1_000;
 const MOST_FIELDS: usize = 5_100;
 
 /// A form's fields, in order; a name may stand there more than once.
-pub(super) type Fields = Vec<(String, String)>;
+pub(in crate::web) type Fields = Vec<(String, String)>;
 
 /// The first value of a field.
 pub(super) fn value<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {

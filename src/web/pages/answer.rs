@@ -184,6 +184,9 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
             let text = p("desk-no-recipient-text").s("address", address).to_string();
             page(StatusCode::UNPROCESSABLE_ENTITY, nothing, text)
         }
+        DeskError::NoReason => {
+            page(StatusCode::UNPROCESSABLE_ENTITY, nothing, p("decide-reason-missing").to_string())
+        }
         DeskError::NobodyDropped => {
             page(StatusCode::UNPROCESSABLE_ENTITY, nothing, p("desk-nobody-dropped-text").to_string())
         }

@@ -214,6 +214,7 @@ async fn left(desk: &Desk, who: &Principal, c: &Chrome, id: Id, error: &DeskErro
             let first = told(&c.t, risks).into_iter().next().map(|risk| risk.said).unwrap_or_default();
             p("desk-left-risk").s("risk", first).to_string()
         }
+        DeskError::NoReason => p("decide-reason-missing").to_string(),
         DeskError::NoRecipient(_) | DeskError::NobodyLeft | DeskError::NobodyDropped => {
             p("desk-nobody-left-text").to_string()
         }

@@ -3,6 +3,7 @@
 use super::super::Site;
 use super::super::words::{Tongue, Words, calm};
 use super::answer;
+use super::asking::{Request, may_ask, request};
 use super::circles::USUAL;
 use super::copies::{self, Pair};
 use super::list::{self, as_line, counted};
@@ -92,6 +93,8 @@ struct Held {
     company: Company,
     ways: Ways,
     hits: Vec<String>,
+    /// What its sender asks for.
+    request: Option<Request>,
     approvers: Vec<String>,
     rules: Vec<Rule>,
     example: Option<Pair>,
@@ -124,6 +127,7 @@ struct Offer {
 
 /// What the visitor may do, and what is open.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 struct Ways {
     split: Way,
     bcc: Way,
@@ -132,6 +136,8 @@ struct Ways {
     give_back: bool,
     /// It is theirs: giving it back is taking it back.
     own: bool,
+    /// They may ask that it leave as it is.
+    ask: bool,
     /// What sending individually leaves: each has to be ticked, and going back comes first.
     ticks: Vec<Told>,
     /// Why something is missing, in sentences.
@@ -320,6 +326,7 @@ async fn make(
         company: company(t, met, &row.subject),
         ways: ways(t, &who, &dossier, &row, individual.as_ref().err()),
         hits: hits(t, &row.hits),
+        request: request(&dossier.journal, &row),
         approvers,
         rules: rules(t, &dossier),
         example,
@@ -423,6 +430,7 @@ fn ways(
         drop: may(How::Split, true) && open && dossier.message.envelope.recipients.len() > 1,
         give_back: who.may_return(&what),
         own: who.sent(&what),
+        ask: may_ask(who, &dossier.whose, row) && !may(How::AsIs, false),
         ticks: to_tick(t, &row.risks, How::Split),
         notes: Vec::new(),
     };

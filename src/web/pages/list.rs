@@ -41,6 +41,9 @@ pub(super) struct Asked {
     /// A rule's name.
     #[serde(default)]
     rule: String,
+    /// `yes`: only what its sender asks to be sent as it is.
+    #[serde(default)]
+    asked: String,
     /// Text to search for.
     #[serde(default)]
     q: String,
@@ -70,7 +73,11 @@ impl Asked {
 
     fn filtered(&self) -> bool {
         let usual = matches!(self.state.as_str(), "" | "held");
-        !(usual && self.q.is_empty() && self.rule.is_empty() && self.whose.is_empty())
+        !(usual
+            && self.q.is_empty()
+            && self.rule.is_empty()
+            && self.whose.is_empty()
+            && self.asked.is_empty())
     }
 
     /// More than the text is asked for.
@@ -81,9 +88,13 @@ impl Asked {
     /// The filters as a query, to be carried from page to page: empty, or with its question mark.
     pub(super) fn carried(&self) -> String {
         let mut query = String::new();
-        for (name, value) in
-            [("state", &self.state), ("whose", &self.whose), ("rule", &self.rule), ("q", &self.q)]
-        {
+        for (name, value) in [
+            ("state", &self.state),
+            ("whose", &self.whose),
+            ("rule", &self.rule),
+            ("asked", &self.asked),
+            ("q", &self.q),
+        ] {
             if !value.is_empty() {
                 let mark = if query.is_empty() { '?' } else { '&' };
                 // Writing to a text cannot fail.
@@ -109,6 +120,7 @@ impl Asked {
             state,
             order,
             rule: filled(&self.rule),
+            as_is: self.asked == "yes",
             text: filled(self.q.trim()).map(|text| text.chars().take(LONGEST_SEARCH).collect()),
             after: self.after.parse().ok(),
             limit: ON_A_PAGE,
@@ -158,8 +170,6 @@ impl List {
 pub(super) struct Line {
     pub(super) id: Id,
     pub(super) whom: String,
-    /// The sender by name, where that is known.
-    pub(super) author: String,
     pub(super) subject: String,
     /// How many people, and at how many organisations where that is known; how many attachments.
     pub(super) crowd: String,
@@ -178,6 +188,8 @@ pub(super) struct Line {
     pub(super) decided: Option<String>,
     /// Its deadline is near.
     pub(super) soon: bool,
+    /// Its sender asks that it leave as it is.
+    pub(super) asked: bool,
 }
 
 /// `GET /`
@@ -305,8 +317,11 @@ pub(super) async fn now(
 /// A message as a line.
 pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
     let first = row.recipients.first().map(|one| calm(one, 80)).unwrap_or_default();
-    let sender =
-        if row.sender.is_empty() { t.p("desk-no-sender").to_string() } else { calm(&row.sender, LONGEST) };
+    let sender = match (row.author.as_str(), row.sender.as_str()) {
+        ("", "") => t.p("desk-no-sender").to_string(),
+        ("", address) => calm(address, LONGEST),
+        (name, _) => calm(name, LONGEST),
+    };
     let more = row.recipient_count.saturating_sub(1);
     let whom = if more == 0 { t.p("desk-line-one") } else { t.p("desk-line-more").n("more", more) };
     let risks = told(t, &row.risks);
@@ -324,7 +339,6 @@ pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
     Line {
         id: row.id,
         whom: whom.s("sender", sender).s("first", first).to_string(),
-        author: calm(if row.author.is_empty() { &row.sender } else { &row.author }, LONGEST),
         subject: super::held::subject(t, &row.subject),
         crowd,
         files: row.files,
@@ -336,6 +350,7 @@ pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
         expires: row.expires,
         state: row.state,
         decided: super::sentence::decided(t, row),
+        asked: row.asked && row.state == HeldState::Held,
         soon: row.state == HeldState::Held && row.expires.since(t.now).as_secs() < 24 * 3600,
     }
 }
@@ -361,5 +376,6 @@ pub(super) fn as_line(row: &HeldRow) -> HeldLine {
         decided_by: row.decided_by.clone(),
         decided_at: row.decided_at,
         decision: row.decision.clone(),
+        asked: false,
     }
 }

@@ -7,7 +7,8 @@
 //! * `risks` what is dangerous about it, and the ticks that are asked for
 //! * `people` its recipients; `mailtext` its text and attachments as the page shows them; `content` its HTML in
 //!   a frame of its own, and attachments to be saved
-//! * `account` passkeys, and where somebody is signed in
+//! * `account` passkeys, and where somebody is signed in; `away` who decides while they are away
+//! * `asking` the sender asks that it leave as it is; `decide` an approver's link out of a mail
 //! * `circles` who may see each other; `mine` one's own mail; `admin` the relay, its queue, users, tokens
 //! * `trace` what happened to a message, `timeline` in words; `report` numbers, with its `chart` and `csv`
 //! * `answer` pages for what did not work out
@@ -16,12 +17,15 @@ mod account;
 mod act;
 mod admin;
 pub(super) mod answer;
+mod asking;
+mod away;
 mod bulk;
 mod chart;
 mod circles;
 mod content;
 pub(super) mod copies;
 mod csv;
+pub(super) mod decide;
 mod held;
 mod list;
 mod live;
@@ -53,6 +57,8 @@ pub(super) fn routes() -> Routes {
         .post("/held/{id}/return", act::give_back)
         .post("/held/{id}/take-back", act::take_back)
         .post("/held/{id}/undo", act::undo)
+        .get("/held/{id}/ask", asking::form)
+        .post("/held/{id}/ask", asking::ask)
         .get("/held/{id}/copies", copies::page)
         .get("/held/{id}/html", content::html)
         .get("/held/{id}/attachment/{number}", content::attachment)

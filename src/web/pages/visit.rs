@@ -7,6 +7,7 @@ use super::super::routes::page_of;
 use super::super::words::{Tongue, Words, calm};
 use super::answer;
 use crate::desk::principal::Principal;
+use crate::policy::verdict::Language;
 use askama::Template;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
@@ -35,6 +36,8 @@ pub struct Chrome {
     /// Where it can be read again: its own path and query, or, of the answer to a form, the page that the
     /// form stood on.
     pub path: String,
+    /// Whom people ask for help; empty where nobody is named.
+    pub contact: String,
     /// The style sheet.
     pub css: String,
     /// The script.
@@ -53,6 +56,7 @@ impl Chrome {
             csrf: parts.extensions.get::<FormToken>().cloned().unwrap_or_default().0,
             here: "",
             path: again(parts),
+            contact: contact(site, tongue),
             css: site.assets.css.clone(),
             js: site.assets.js.clone(),
             icon: site.assets.icon.clone(),
@@ -93,6 +97,15 @@ impl Chrome {
     pub fn decides(&self) -> bool {
         self.who.as_ref().is_some_and(|who| who.roles.approver || who.roles.auditor || who.roles.admin)
     }
+}
+
+/// Whom people ask for help, in their language.
+fn contact(site: &Site, tongue: Tongue) -> String {
+    let language = match tongue {
+        Tongue::En => Language::En,
+        Tongue::Ja => Language::Ja,
+    };
+    site.contact.as_ref().map(|contact| contact.text(language).to_owned()).unwrap_or_default()
 }
 
 /// Where what a request answers can be read again.

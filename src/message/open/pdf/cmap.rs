@@ -1,5 +1,5 @@
-//! Which letters the codes of a font stand for: `ToUnicode` maps (ISO 32000-1 9.10.3), encodings by name,
-//! names of glyphs.
+//! Maps the character codes of a font to text: `ToUnicode` maps (ISO 32000-1 9.10.3), named encodings, glyph
+//! names.
 
 use super::super::Context;
 use super::super::packed::Stop;
@@ -8,24 +8,24 @@ use super::{SPENT, TOKEN};
 use encoding_rs::Encoding;
 use std::collections::HashMap;
 
-/// Most ranges of one map.
+/// Maximum number of ranges of one map.
 const RANGES: usize = 70_000;
 
-/// What is known of a font's codes.
+/// How to read the codes of a font.
 #[derive(Debug, Default)]
 pub(super) struct Font {
     /// Codes have two octets.
     wide: bool,
-    /// First and last code, and what the first stands for; sorted.
+    /// First and last code, and the text of the first; sorted.
     ranges: Vec<(u32, u32, Vec<u16>)>,
-    /// The font's text in an encoding of its own.
+    /// A known encoding of the codes.
     encoding: Option<&'static Encoding>,
-    /// Codes whose glyphs are named.
+    /// Text of codes that have glyph names.
     names: HashMap<u8, String>,
 }
 
 impl Font {
-    /// A font by its encoding.
+    /// A font with this encoding.
     pub(super) fn new(composite: bool, encoding: Option<&Object>) -> Self {
         let mut font = Self { wide: composite, ..Self::default() };
         match encoding {
@@ -113,7 +113,7 @@ impl Font {
         }
     }
 
-    /// The letters a text shows; how many of its codes stand for nothing that is known.
+    /// Appends the text of these codes; returns how many of them are unknown.
     pub(super) fn show(&self, text: &[u8], out: &mut String) -> usize {
         if self.ranges.is_empty()
             && let Some(encoding) = self.encoding
@@ -134,7 +134,7 @@ impl Font {
                 out.push_str(&encoding_rs::WINDOWS_1252.decode_without_bom_handling(code).0);
             } else {
                 unknown += 1;
-                // Many writers number glyphs as Unicode does.
+                // Many writers use Unicode values as glyph numbers.
                 out.extend(char::from_u32(value).filter(|letter| !letter.is_control()));
             }
         }
@@ -156,7 +156,7 @@ impl Font {
     }
 }
 
-/// Predefined maps whose text is in a known encoding (9.7.5.2).
+/// The encoding of the codes of a predefined `CMap`, by its name (9.7.5.2).
 fn by_name(name: &str) -> Option<&'static Encoding> {
     const BEGINNINGS: [(&str, &Encoding); 12] = [
         ("UniJIS", encoding_rs::UTF_16BE),
@@ -175,7 +175,7 @@ fn by_name(name: &str) -> Option<&'static Encoding> {
     BEGINNINGS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, encoding)| *encoding)
 }
 
-/// Names of glyphs that are no letters.
+/// Text of glyph names that are not single letters.
 const NAMES: [(&str, &str); 39] = [
     ("space", " "),
     ("at", "@"),
@@ -218,7 +218,7 @@ const NAMES: [(&str, &str); 39] = [
     ("asciitilde", "~"),
 ];
 
-/// What a glyph of that name shows (Adobe Glyph List, the part that addresses need).
+/// The text of a glyph name (Adobe Glyph List; only the part that addresses need).
 fn glyph(name: &str) -> Option<String> {
     let base = name.split('.').next().unwrap_or(name);
     let mut letters = base.chars();

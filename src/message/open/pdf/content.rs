@@ -1,5 +1,5 @@
-//! What a page draws (ISO 32000-1 9.4): its texts in order. Twice: with line ends where the pen goes to
-//! another line, and as one, for a word may be drawn in pieces anywhere.
+//! The text that a page draws (ISO 32000-1 9.4), in order. It is produced twice: with line breaks where the
+//! text position moves to another line, and without any, because a word may be drawn in pieces.
 
 use super::super::leaf::Info;
 use super::super::packed::Stop;
@@ -11,20 +11,20 @@ use super::{SPENT, TOKEN};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// Octets gathered before they are handed on.
+/// Octets gathered before they are passed on.
 const PIECE: usize = 8 * 1_024;
-/// Operands of one operator; more are forgotten.
+/// Maximum number of operands of one operator; further ones are ignored.
 const OPERANDS: usize = 64;
-/// A gap in a drawn text, in thousandths of its size, from which it shows a blank.
+/// The adjustment within a text, in thousandths of the font size, from which it counts as a space.
 const GAP: f64 = -180.0;
 
-/// The texts of a whole document.
+/// The text of a whole document.
 pub(super) struct Page {
     lines: Out,
     joined: Out,
     /// Streams that were drawn as pages.
     pub(super) drawn: BTreeSet<u32>,
-    /// Codes that stand for nothing that is known.
+    /// Number of codes without known text.
     pub(super) unread: usize,
     height: f64,
 }
@@ -69,7 +69,7 @@ impl Page {
         self.joined.finish(cx);
     }
 
-    /// A text outside of pages (7.9.2.2): UTF-16, UTF-8, or one octet a letter.
+    /// A text string outside page contents (7.9.2.2): UTF-16, UTF-8, or one octet per character.
     pub(super) fn property(&mut self, text: &[u8], cx: &mut Context<'_>) {
         let shown = match text {
             [0xfe, 0xff, rest @ ..] => encoding_rs::UTF_16BE.decode_without_bom_handling(rest).0,
@@ -96,7 +96,7 @@ impl Page {
         }
     }
 
-    /// Draws a stream.
+    /// Interprets a content stream.
     pub(super) fn draw(
         &mut self,
         data: &[u8],
@@ -130,7 +130,7 @@ impl Page {
             }
         }
         self.new_line();
-        // Not to be joined with what the next page begins with.
+        // Keeps it apart from the beginning of the next page.
         self.joined.text.push('\n');
         Ok(())
     }

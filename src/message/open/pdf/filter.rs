@@ -1,5 +1,5 @@
-//! How streams are packed (ISO 32000-1 7.4): Flate and LZW with predictors, `ASCII85`, `ASCIIHex`, run
-//! lengths. Pictures are left as they are.
+//! Stream filters (ISO 32000-1 7.4): Flate and LZW with predictors, `ASCII85`, `ASCIIHex`, run lengths. Image
+//! filters are not decoded.
 
 use super::super::Context;
 use super::super::packed::{Stop, cost};
@@ -7,8 +7,7 @@ use super::SPENT;
 use super::lex::{Dict, Object};
 use std::io::Read;
 
-/// Unpacks a stream to at most `most` octets, as far as it goes. `None` for what is a picture, or packed
-/// in a way that is not known.
+/// Decodes a stream to at most `most` octets, as far as possible. `None` for an image or an unknown filter.
 pub(super) fn unpack(
     dict: &Dict,
     packed: &[u8],
@@ -55,7 +54,7 @@ pub(super) fn unpack(
 
 fn flate(data: &[u8], most: usize) -> Vec<u8> {
     let mut out = Vec::new();
-    // What came before damage is kept.
+    // What was decoded before an error is kept.
     let _ = flate2::read::ZlibDecoder::new(data).take(most as u64).read_to_end(&mut out);
     if out.is_empty() {
         let _ = flate2::read::DeflateDecoder::new(data).take(most as u64).read_to_end(&mut out);
@@ -63,7 +62,7 @@ fn flate(data: &[u8], most: usize) -> Vec<u8> {
     out
 }
 
-/// Differences undone (7.4.4.4): PNG's, for lines that were packed so.
+/// Undoes PNG predictors (7.4.4.4).
 fn predicted(data: Vec<u8>, parameters: Option<&Dict>) -> Vec<u8> {
     let Some(parameters) = parameters else { return data };
     if parameters.number("Predictor").unwrap_or(1) < 10 {
@@ -106,11 +105,11 @@ fn paeth(left: u8, above: u8, corner: u8) -> u8 {
     }
 }
 
-/// LZW (7.4.4.2): codes of 9 to 12 bits, 256 clears, 257 ends.
+/// LZW (7.4.4.2): codes of 9 to 12 bits; 256 clears the table, 257 ends the data.
 fn lzw(data: &[u8], most: usize, parameters: Option<&Dict>) -> Vec<u8> {
     let early = parameters.and_then(|found| found.number("EarlyChange")).unwrap_or(1);
     let mut out: Vec<u8> = Vec::new();
-    // Where each code's text stands in what is out already.
+    // The position of each code's text in the output.
     let mut table: Vec<(usize, usize)> = Vec::new();
     let (mut bits, mut count, mut width) = (0u32, 0, 9);
     let mut last: Option<(usize, usize)> = None;

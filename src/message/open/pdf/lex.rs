@@ -1,12 +1,13 @@
 //! Tokens and objects of PDF (ISO 32000-1 7.2, 7.3), read leniently.
 
-/// Deepest nesting of arrays and dictionaries.
+/// Maximum nesting depth of arrays and dictionaries.
 const DEPTH: usize = 32;
 
-/// Numbers and the like that are kept of one array: each takes some thirty octets, and is written in two.
+/// Maximum number of numbers and nulls kept of one array: each takes some thirty octets of memory, and two in
+/// the file.
 const MOST: usize = 100_000;
 
-/// An object; what is none of these does not matter here.
+/// An object; types that are not needed are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Object {
     Null,
@@ -22,7 +23,7 @@ pub(super) enum Object {
     End,
 }
 
-/// A dictionary, in the order it was written.
+/// A dictionary, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Dict(Vec<(String, Object)>);
 
@@ -51,7 +52,7 @@ impl Dict {
 }
 
 impl Object {
-    /// Hands every text within to `take`.
+    /// Calls `take` for every string inside.
     pub(super) fn each_string(&self, take: &mut impl FnMut(&[u8])) {
         match self {
             Self::Text(text) => take(text),
@@ -62,13 +63,13 @@ impl Object {
     }
 }
 
-/// A number as a length: what is negative, or no number, is nothing.
+/// A number as a length; negative ones and NaN become 0.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates
 pub(super) fn whole(number: f64) -> usize {
     number as usize
 }
 
-/// A reader of tokens.
+/// The tokenizer.
 pub(super) struct Lexer<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -88,12 +89,12 @@ impl<'a> Lexer<'a> {
         Self { bytes, at: at.min(bytes.len()), tokens: 0 }
     }
 
-    /// Where the next token begins, or blanks before it.
+    /// The position of the next token, or of white space before it.
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
-    /// How many tokens were read since this was last asked.
+    /// The number of tokens read since the last call.
     pub(super) fn tokens(&mut self) -> u64 {
         std::mem::take(&mut self.tokens)
     }
@@ -127,7 +128,7 @@ impl<'a> Lexer<'a> {
         Some(self.at + 6 + skip)
     }
 
-    /// Goes behind the next such mark.
+    /// Skips to the position after the next such keyword.
     pub(super) fn skip_to(&mut self, mark: &[u8]) {
         let rest = &self.bytes[self.at..];
         self.at += memchr::memmem::find(rest, mark).map_or(rest.len(), |at| at + mark.len());
@@ -201,7 +202,7 @@ impl<'a> Lexer<'a> {
         if text == b"null" { Object::Null } else { Object::Word(text.to_vec()) }
     }
 
-    /// `7 0 R`, seen at its 7.
+    /// A reference such as `7 0 R`, after its first number was read.
     fn reference(&mut self, number: f64) -> Option<Object> {
         let rest = self.bytes.get(self.at..)?;
         let rest = &rest[..rest.len().min(16)];
@@ -226,7 +227,7 @@ impl<'a> Lexer<'a> {
                 Object::Word(word) if word == b"]" => break,
                 Object::Word(word) if matches!(word.as_slice(), b"endobj" | b">>") => break,
                 Object::End => break,
-                // Text is kept, however much of it there is.
+                // All strings are kept.
                 Object::Null | Object::Number(_) if list.len() >= MOST => {}
                 object => list.push(object),
             }
@@ -255,7 +256,7 @@ impl<'a> Lexer<'a> {
         Object::Dict(dict)
     }
 
-    /// `(text)`: balanced, with escapes (7.3.4.2).
+    /// A literal string `(text)`: balanced parentheses, with escapes (7.3.4.2).
     fn literal(&mut self) -> Vec<u8> {
         let mut text = Vec::new();
         let mut open = 1;

@@ -1,5 +1,5 @@
-//! AUTH (RFC 4954): which mechanism, and its dialogue. Credentials only ever leave over a channel
-//! that was looked at before.
+//! AUTH as a client (RFC 4954): chooses a mechanism and carries it out. The caller has checked that
+//! credentials may be sent over this connection.
 
 mod scram;
 
@@ -17,21 +17,21 @@ use std::fmt;
 
 pub(super) const STAGE: &str = "during AUTH";
 
-/// A way to authenticate.
+/// A SASL mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
-    /// RFC 7677: the server proves that it knows the password, too.
+    /// SCRAM-SHA-256 (RFC 7677). The server proves that it knows the password, too.
     ScramSha256,
-    /// RFC 4616.
+    /// PLAIN (RFC 4616).
     Plain,
-    /// What came before it.
+    /// LOGIN, the predecessor of PLAIN.
     Login,
-    /// An OAuth 2.0 access token in place of a password.
+    /// XOAUTH2: an OAuth 2.0 access token in place of a password.
     Xoauth2,
 }
 
 impl Mechanism {
-    /// Those that need a password, the best first.
+    /// The mechanisms that use a password, in order of preference.
     const BY_PASSWORD: [Self; 3] = [Self::ScramSha256, Self::Plain, Self::Login];
 
     fn is_offered(self, offers: &Capabilities) -> bool {
@@ -55,7 +55,7 @@ impl fmt::Display for Mechanism {
     }
 }
 
-/// Authenticates by the mechanism the admin names, else by the best that is offered.
+/// Authenticates with the configured mechanism, or with the best one offered.
 pub(super) async fn authenticate(
     line: &mut Line,
     offers: &Capabilities,
@@ -95,7 +95,7 @@ impl Dialogue<'_> {
         self.line.ask(command.expose_secret(), self.config.timeouts.greeting, STAGE).await
     }
 
-    /// With an initial response.
+    /// Sends AUTH with an initial response.
     async fn begin(&mut self, mechanism: Mechanism, response: &SecretString) -> Result<Reply, Broken> {
         let response = encoded(response.expose_secret());
         self.say(&SecretString::from(format!("AUTH {mechanism} {}", response.expose_secret()))).await
@@ -122,23 +122,24 @@ impl Dialogue<'_> {
         let reply = self.begin(Mechanism::ScramSha256, &SecretString::from(first.message())).await?;
         let challenge = challenge(reply)?;
         let password = password.clone();
-        // thousands of rounds: not on a thread that serves others
+        // thousands of PBKDF2 iterations take too long for a thread of the runtime
         let proven = tokio::task::spawn_blocking(move || first.prove(&challenge, &password))
             .await
             .map_err(|error| Broken::Local(format!("4.3.0 {error}")))?
             .map_err(|why| self.distrusted(why))?;
         let reply = self.say(&encoded(proven.message.expose_secret())).await?;
         if reply.code() == 235 {
-            return Err(self.distrusted("it does not prove that it knows the password"));
+            return Err(self.distrusted("the server did not prove that it knows the password"));
         }
         proven.verify(&challenge_text(reply)?).map_err(|why| self.distrusted(why))?;
         done(self.say(&SecretString::from(String::new())).await?)
     }
 
-    /// A refused token is fetched anew, once: it may have been revoked before its time.
+    /// Authenticates with a token. If it is refused, fetches a new one and tries once more: the token may
+    /// have been revoked early.
     async fn xoauth2(&mut self, tokens: &crate::upstream::oauth::Tokens) -> Result<(), Broken> {
         let no_token =
-            |why| Broken::Unfit(Trouble::Auth, format!("4.7.0 no access token could be had: {why}"));
+            |why| Broken::Unfit(Trouble::Auth, format!("4.7.0 no access token could be fetched: {why}"));
         let token = tokens.token().await.map_err(no_token)?;
         let reply = self.bearer(&token).await?;
         if reply.code() != 535 {
@@ -153,14 +154,14 @@ impl Dialogue<'_> {
         let response = format!("user={}\x01auth=Bearer {}\x01\x01", self.username, token.expose_secret());
         let reply = self.begin(Mechanism::Xoauth2, &SecretString::from(response)).await?;
         if reply.code() == 334 {
-            // the reason in JSON; an empty answer lets the server refuse
+            // the challenge tells the reason in JSON; after an empty response the server refuses
             return self.say(&SecretString::from(String::new())).await;
         }
         Ok(reply)
     }
 
     fn distrusted(&self, why: &str) -> Broken {
-        Broken::Unfit(Trouble::Auth, format!("4.7.0 AUTH with {} was broken off: {why}", self.config.host))
+        Broken::Unfit(Trouble::Auth, format!("4.7.0 AUTH with {} was aborted: {why}", self.config.host))
     }
 }
 
@@ -168,7 +169,7 @@ fn done(reply: Reply) -> Result<(), Broken> {
     if reply.code() == 235 { Ok(()) } else { Err(refused(reply, STAGE)) }
 }
 
-/// What stands behind a 334.
+/// The decoded text of a 334 reply.
 fn challenge(reply: Reply) -> Result<String, Broken> {
     if reply.code() == 334 { challenge_text(reply) } else { Err(refused(reply, STAGE)) }
 }

@@ -1,4 +1,4 @@
-//! SCRAM-SHA-256, client side (RFC 5802, RFC 7677), without channel binding. Pure: texts in, texts out.
+//! The client side of SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding and without I/O.
 
 use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
 use base64::Engine as _;
@@ -7,18 +7,19 @@ use secrecy::{ExposeSecret, SecretString};
 use std::num::NonZeroU32;
 use unicode_normalization::UnicodeNormalization;
 
-/// Rounds we take from a server: fewer protect nothing (RFC 7677 §4), more only cost us time.
-const ROUNDS: std::ops::RangeInclusive<u32> = 4_096..=2_000_000;
-/// "n,," in base64: no channel binding, no other identity.
+/// PBKDF2 iterations that we accept from a server. Fewer are insecure (RFC 7677 §4), and more would cost
+/// too much time.
+const ITERATIONS: std::ops::RangeInclusive<u32> = 4_096..=2_000_000;
+/// `n,,` in base64: no channel binding, no separate authorisation identity.
 const NO_BINDING: &str = "biws";
 
-/// Our first message; the server's answer to it turns it into [`Proven`].
+/// Our first message. [`Self::prove`] turns it and the server's answer into [`Proven`].
 pub(super) struct First {
     bare: String,
     nonce: String,
 }
 
-/// What remains to be compared once the server has its turn.
+/// Our final message, and the signature expected from the server.
 #[derive(Debug)]
 pub(super) struct Proven {
     /// Our final message.
@@ -27,31 +28,32 @@ pub(super) struct Proven {
 }
 
 impl First {
-    /// For this user. The nonce is printable ASCII without a comma.
+    /// The first message for this user. The nonce must be printable ASCII without a comma.
     pub(super) fn new(username: &str, nonce: String) -> Self {
         let name = username.nfkc().collect::<String>().replace('=', "=3D").replace(',', "=2C");
         Self { bare: format!("n={name},r={nonce}"), nonce }
     }
 
-    /// The message itself.
+    /// The text of the message.
     pub(super) fn message(&self) -> String {
         format!("n,,{}", self.bare)
     }
 
-    /// Proves that we know the password. Takes as long as the server's number of rounds asks for.
+    /// Proves that we know the password. Runs the number of PBKDF2 iterations that the server asks for.
     pub(super) fn prove(&self, server_first: &str, password: &SecretString) -> Result<Proven, &'static str> {
-        let (nonce, salt, rounds) = challenge(server_first).ok_or("its challenge cannot be read")?;
+        let (nonce, salt, iterations) =
+            challenge(server_first).ok_or("the server's challenge is malformed")?;
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
-            return Err("its nonce is not a continuation of ours");
+            return Err("the server's nonce does not begin with ours");
         }
-        if !ROUNDS.contains(&rounds) {
-            return Err("its number of rounds is out of bounds");
+        if !ITERATIONS.contains(&iterations) {
+            return Err("the server's iteration count is out of bounds");
         }
-        let rounds = NonZeroU32::new(rounds).ok_or("its number of rounds is zero")?;
+        let iterations = NonZeroU32::new(iterations).ok_or("the server's iteration count is zero")?;
         let prepared = SecretString::from(password.expose_secret().nfkc().collect::<String>());
         let mut salted = [0; 32];
         let secret = prepared.expose_secret().as_bytes();
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, secret, &mut salted);
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, secret, &mut salted);
 
         let without_proof = format!("c={NO_BINDING},r={nonce}");
         let all = format!("{},{server_first},{without_proof}", self.bare);
@@ -68,26 +70,26 @@ impl First {
 }
 
 impl Proven {
-    /// Whether the server knows the password as well.
+    /// Checks the server's proof that it knows the password.
     pub(super) fn verify(&self, server_final: &str) -> Result<(), &'static str> {
         let signature = server_final
             .split(',')
             .next()
             .and_then(|first| first.strip_prefix("v="))
             .and_then(|text| BASE64.decode(text).ok())
-            .ok_or("it does not prove that it knows the password")?;
+            .ok_or("the server did not prove that it knows the password")?;
         constant_time::verify_slices_are_equal(&signature, &self.signature)
-            .map_err(|_| "its proof that it knows the password is wrong")
+            .map_err(|_| "the server's proof that it knows the password is wrong")
     }
 }
 
-/// Nonce, salt and rounds. An unknown mandatory extension (`m=`) is none of ours.
+/// Parses nonce, salt and iterations. `None` for a mandatory extension (`m=`), which we do not support.
 fn challenge(text: &str) -> Option<(&str, Vec<u8>, u32)> {
     let mut fields = text.split(',');
     let nonce = fields.next()?.strip_prefix("r=")?;
     let salt = BASE64.decode(fields.next()?.strip_prefix("s=")?).ok().filter(|salt| !salt.is_empty())?;
-    let rounds = fields.next()?.strip_prefix("i=")?.parse().ok()?;
-    Some((nonce, salt, rounds))
+    let iterations = fields.next()?.strip_prefix("i=")?.parse().ok()?;
+    Some((nonce, salt, iterations))
 }
 
 fn mac(key: &[u8], text: &[u8]) -> [u8; 32] {

@@ -1,4 +1,4 @@
-//! DANE for SMTP (RFC 7672): which TLSA records count, and whether a chain matches one.
+//! DANE for SMTP (RFC 7672): which TLSA records are usable, and whether a certificate chain matches one.
 
 use super::refused;
 use crate::dns::Tlsa;
@@ -14,8 +14,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 const DANE_TA: u8 = 2;
 const DANE_EE: u8 = 3;
 
-/// Whether a record can be used at all: SMTP knows the usages DANE-TA and DANE-EE only
-/// (RFC 7672 §3.1.3), selectors 0 and 1, and three ways of matching.
+/// Whether a record is usable: usage DANE-TA or DANE-EE (RFC 7672 §3.1.3), selector 0 or 1, matching type
+/// 0 to 2 with data of the right length.
 pub(in crate::upstream) fn is_usable(record: &Tlsa) -> bool {
     let length = match record.matching {
         0 => !record.data.is_empty(),
@@ -26,7 +26,8 @@ pub(in crate::upstream) fn is_usable(record: &Tlsa) -> bool {
     matches!(record.usage, DANE_TA | DANE_EE) && record.selector <= 1 && length
 }
 
-/// Whether a chain is one that the records vouch for.
+/// Verifies a certificate chain by the TLSA records. `name` is the host; `names` are further accepted
+/// names.
 pub(super) fn verify(
     records: &[Tlsa],
     leaf: &CertificateDer<'_>,
@@ -35,10 +36,10 @@ pub(super) fn verify(
     names: &[String],
     now: UnixTime,
 ) -> Result<(), Error> {
-    let mut last = refused("it is not what the domain's TLSA records name");
+    let mut last = refused("the certificate does not match the TLSA records");
     for record in records.iter().filter(|record| is_usable(record)) {
         if record.usage == DANE_EE {
-            // neither names nor dates matter: the record binds the key to the host (§3.1.1)
+            // names and validity dates are ignored: the record binds the key to the host (§3.1.1)
             if matches(record, leaf) {
                 return Ok(());
             }
@@ -54,7 +55,7 @@ pub(super) fn verify(
     Err(last)
 }
 
-/// A chain up to an anchor that the record names (§3.1.2).
+/// Verifies a chain up to a trust anchor that a record matches (§3.1.2).
 fn signed_by(
     anchor: &CertificateDer<'_>,
     leaf: &CertificateDer<'_>,
@@ -68,9 +69,9 @@ fn signed_by(
     let provider = Arc::new(provider::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
-        .map_err(|_| refused("its anchor cannot be used"))?;
+        .map_err(|_| refused("the trust anchor cannot be used"))?;
     let others = names.iter().filter_map(|name| ServerName::try_from(name.clone()).ok());
-    let mut last = refused("it names another host");
+    let mut last = refused("the certificate is for another host");
     for name in std::iter::once(name.to_owned()).chain(others) {
         match verifier.verify_server_cert(leaf, rest, &name, &[], now) {
             Ok(_) => return Ok(()),
@@ -92,7 +93,7 @@ fn matches(record: &Tlsa, certificate: &CertificateDer<'_>) -> bool {
     })
 }
 
-/// A certificate's `SubjectPublicKeyInfo`, DER.
+/// A certificate's `SubjectPublicKeyInfo` in DER.
 pub(super) fn public_key<'a>(certificate: &'a CertificateDer<'_>) -> Option<&'a [u8]> {
     let (_, parsed) = X509Certificate::from_der(certificate.as_ref()).ok()?;
     Some(parsed.tbs_certificate.subject_pki.raw)

@@ -1,7 +1,7 @@
-//! TLS towards the next hop: who is believed to be the host that was meant.
+//! TLS towards the next hop, and verification of its certificate.
 //!
-//! * [`Trust`] certificate authorities, pinned keys, or what DANE says
-//! * `dane` matching TLSA records
+//! * [`Trust`] by what a certificate is verified: certificate authorities, pinned keys, or DANE
+//! * `dane` matches certificates with TLSA records
 
 mod dane;
 #[cfg(test)]
@@ -32,19 +32,19 @@ use tokio_rustls::client::TlsStream;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pin([u8; 32]);
 
-/// The text is no pin.
+/// The text is not a valid pin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no pin: write \"sha256:\" and the 64 hexadecimal digits of the SHA-256 of the public key \
+    "`{0}` is not a pin: write \"sha256:\" and the 64 hexadecimal digits of the SHA-256 of the public key \
      (openssl x509 -pubkey -noout | openssl pkey -pubin -outform DER | sha256sum)"
 )]
-pub struct NoPin(pub String);
+pub struct InvalidPin(pub String);
 
 impl FromStr for Pin {
-    type Err = NoPin;
+    type Err = InvalidPin;
 
-    fn from_str(text: &str) -> Result<Self, NoPin> {
-        let wrong = || NoPin(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, InvalidPin> {
+        let wrong = || InvalidPin(text.to_owned());
         let digits = text.strip_prefix("sha256:").ok_or_else(wrong)?;
         let digits: Vec<u8> = digits.bytes().filter(|byte| *byte != b':').collect();
         let mut pin = [0; 32];
@@ -59,46 +59,54 @@ impl FromStr for Pin {
     }
 }
 
-/// The certificate authorities that are trusted: the system's, and those of a file. Clones are the same.
+/// The trusted certificate authorities: the system's and those of a file. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Authorities(Arc<Verifier>);
 
 impl Authorities {
-    /// Reads the system's, and a PEM file beside them. The error is a sentence for the admin.
+    /// Loads the system's authorities and, if given, those of a PEM file.
+    ///
+    /// # Errors
+    /// The file cannot be read or has no certificate, or there is no authority at all. The error is a text
+    /// for the administrator.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, String> {
         let extra = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
         let provider = Arc::new(aws_lc_rs::default_provider());
         Verifier::new_with_extra_roots(extra, provider).map(|verifier| Self(Arc::new(verifier))).map_err(
             |error| {
                 format!(
-                    "no certificate authority to verify others with ({error}): install the system's \
+                    "no certificate authorities to verify certificates with ({error}): install the system's \
                      (ca-certificates) or name a ca_file"
                 )
             },
         )
     }
 
-    /// A TLS client that takes certificates of these authorities only.
+    /// A TLS client that accepts only certificates signed by these authorities.
+    ///
+    /// # Errors
+    /// TLS cannot be set up. The error is a text for the administrator.
     pub fn client(&self) -> Result<ClientConfig, String> {
         client(Arc::clone(&self.0) as Arc<dyn ServerCertVerifier>, None)
     }
 }
 
-/// What makes a certificate a good one.
+/// How a server certificate is verified.
 #[derive(Clone, Debug)]
 pub enum Trust {
-    /// It names the host, and an authority signed it.
+    /// It must name the host and be signed by an authority.
     Authorities(Authorities),
-    /// Its public key is one of these, whoever signed it, whatever it names.
+    /// Its public key must be one of these; names and issuer are ignored.
     Pins(Vec<Pin>),
-    /// It is what DANE says (RFC 7672 §3); for usage DANE-TA it names the host or one of `names`.
+    /// It must match a TLSA record (DANE, RFC 7672 §3). With usage DANE-TA it must also name the host or
+    /// one of `names`.
     Dane {
-        /// The TLSA records, secure.
+        /// The TLSA records, secured by DNSSEC.
         records: Arc<[Tlsa]>,
-        /// Names it may be for beside the host's: the domain that mail is for.
+        /// Accepted names in addition to the host's: the recipient domain.
         names: Arc<[String]>,
     },
-    /// None is: nothing to compare with.
+    /// No certificate verifies, because there is nothing to verify it with.
     Nothing,
 }
 
@@ -115,15 +123,15 @@ impl Trust {
             Self::Pins(pins) => {
                 let known = dane::public_key(leaf)
                     .is_some_and(|key| pins.iter().any(|pin| pin.0 == dane::sha256(key)));
-                if known { Ok(()) } else { Err(refused("its public key is not one that is pinned")) }
+                if known { Ok(()) } else { Err(refused("the public key is not among the pinned ones")) }
             }
             Self::Dane { records, names } => dane::verify(records, leaf, rest, name, names, now),
-            Self::Nothing => Err(refused("there is nothing to verify it with")),
+            Self::Nothing => Err(refused("there is nothing to verify the certificate with")),
         }
     }
 }
 
-/// A refusal in words of our own.
+/// A certificate error with this text.
 fn refused(why: &'static str) -> Error {
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]
@@ -132,13 +140,13 @@ fn refused(why: &'static str) -> Error {
     Error::InvalidCertificate(CertificateError::Other(other))
 }
 
-/// Secures connections to one host.
+/// Does TLS handshakes with one host.
 pub(super) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
-    /// Who we are, where we are asked.
+    /// Our client certificate.
     identity: Option<Identity>,
-    /// Looked at after the handshake where any certificate was taken in it.
+    /// Verification after the handshake, if the handshake accepts any certificate.
     afterwards: Option<Trust>,
 }
 
@@ -149,7 +157,7 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// For this host. The error is a sentence for the admin.
+    /// TLS with this host. The error is a text for the administrator.
     pub(super) fn new(
         host: &str,
         trust: Trust,
@@ -157,21 +165,21 @@ impl Tls {
         identity: Option<Identity>,
     ) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| format!("`{host}` is no host name that a certificate could name"))?;
+            .map_err(|_| format!("`{host}` is not a host name that a certificate can contain"))?;
         let strict = !matches!(security, Security::Opportunistic | Security::Unverified);
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let judge = Judge { trust: strict.then(|| trust.clone()), provider };
-        let config = client(Arc::new(judge), identity.clone())?;
+        let verification = Verification { trust: strict.then(|| trust.clone()), provider };
+        let config = client(Arc::new(verification), identity.clone())?;
         let connector = TlsConnector::from(Arc::new(config));
         Ok(Self { connector, name, identity, afterwards: (!strict).then_some(trust) })
     }
 
-    /// Our certificate, where there is one.
+    /// Our client certificate.
     pub(super) fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
     }
 
-    /// Shakes hands; also says whether the certificate is one we trust for this host.
+    /// Does the handshake; also returns whether the certificate verified.
     pub(super) async fn secure(&self, stream: TcpStream) -> std::io::Result<(TlsStream<TcpStream>, bool)> {
         let stream = self.connector.connect(self.name.clone(), stream).await?;
         let verified = match &self.afterwards {
@@ -187,22 +195,25 @@ impl Tls {
     }
 }
 
-fn client(judge: Arc<dyn ServerCertVerifier>, identity: Option<Identity>) -> Result<ClientConfig, String> {
+fn client(
+    verification: Arc<dyn ServerCertVerifier>,
+    identity: Option<Identity>,
+) -> Result<ClientConfig, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be set up: {error}"))?
         .dangerous()
-        .with_custom_certificate_verifier(judge);
+        .with_custom_certificate_verifier(verification);
     let Some(identity) = identity else { return Ok(builder.with_no_client_auth()) };
     let mut config = builder.with_client_cert_resolver(Arc::new(identity));
-    // A session that is resumed goes on as whoever began it, whatever certificate is in use by then.
+    // A resumed session keeps the client certificate it began with, even if ours was replaced since.
     config.resumption = Resumption::disabled();
     Ok(config)
 }
 
-/// Whether the other side broke off for the sake of our certificate, or for the lack of one. TLS 1.3 says so
-/// only once the handshake is over for us (RFC 8446 §4.4.2.4).
+/// The alert, if the server closed the connection because of our client certificate or its absence. With
+/// TLS 1.3 the alert arrives only after the handshake has finished for us (RFC 8446 §4.4.2.4).
 pub(super) fn refused_certificate(error: &std::io::Error) -> Option<AlertDescription> {
     let inner = error.get_ref()?.downcast_ref::<Error>()?;
     let Error::AlertReceived(alert) = inner else { return None };
@@ -220,24 +231,28 @@ pub(super) fn refused_certificate(error: &std::io::Error) -> Option<AlertDescrip
     .then_some(*alert)
 }
 
-/// The authorities in a PEM file.
+/// Reads the certificate authorities in a PEM file.
 fn read_authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let wrong = |why: String| format!("ca_file {}: {why}", file.display());
     let certificates = CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| wrong(error.to_string()))?;
-    if certificates.is_empty() { Err(wrong("no certificate in it".to_owned())) } else { Ok(certificates) }
+    if certificates.is_empty() {
+        Err(wrong("it contains no certificate".to_owned()))
+    } else {
+        Ok(certificates)
+    }
 }
 
-/// Judges certificates in the handshake. Without trust it takes any, which is what opportunistic TLS
-/// is (RFC 7435), but still makes the other side prove that it holds the key.
+/// Verifies certificates in the handshake. Without `trust` it accepts any, as opportunistic TLS does (RFC
+/// 7435), but the server must still prove that it holds the key.
 #[derive(Debug)]
-struct Judge {
+struct Verification {
     trust: Option<Trust>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Judge {
+impl ServerCertVerifier for Verification {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,

@@ -1,4 +1,4 @@
-//! Chains of our own making against each kind of trust.
+//! Tests of each kind of trust with generated certificate chains.
 
 use super::*;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -8,7 +8,7 @@ struct Chain {
     leaf: CertificateDer<'static>,
 }
 
-/// A certificate for `mail.example`, and its authority's.
+/// A certificate for `mail.example`, and that of its authority.
 fn chain() -> Chain {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,4 +1,4 @@
-//! One place of the courier: takes a job, sends it, records what came of it, takes the next.
+//! One worker of the courier: takes a job, sends it, records the result, takes the next.
 
 use super::board::Job;
 use super::copy::{self, Refusal};
@@ -17,25 +17,25 @@ use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-/// The first pause before a result is recorded again that the store could not take; doubled each time.
+/// Pause before recording a result again after the store failed; doubled each time.
 const RECORD_PAUSE: Duration = Duration::from_millis(100);
-/// The longest of these pauses.
+/// The longest such pause.
 const RECORD_PAUSE_MOST: Duration = Duration::from_secs(5);
 
-/// Works until the courier drains.
+/// Processes jobs until the courier drains.
 pub(super) async fn work(courier: Arc<Courier>) {
     while let Some(job) = courier.board.next().await {
         if let Err(breakdown) = caught(courier.process(&job)).await
             && let Err(again) = caught(courier.broke_down(&job, &breakdown)).await
         {
-            tracing::error!(message = %job.claim.message, again, "nor could that be written down");
+            tracing::error!(message = %job.claim.message, again, "the failure of the delivery could not be recorded either");
         }
         courier.board.done(job.claim.lease);
     }
 }
 
-/// Runs work to its end or to its panic, whose words it gives: a place that was lost with one delivery
-/// would be missing until the next start. What the work shares is locks that forgive being left.
+/// Runs `work` and catches a panic, whose message is the error: without this, each panic would cost a
+/// worker until the next start. The locks shared with other tasks ignore poisoning.
 async fn caught(work: impl Future<Output = ()>) -> Result<(), String> {
     let mut work = std::pin::pin!(work);
     std::future::poll_fn(|context| {
@@ -48,17 +48,17 @@ async fn caught(work: impl Future<Output = ()>) -> Result<(), String> {
     .await
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn words(cause: &(dyn Any + Send)) -> String {
     let fixed = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
     fixed.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-/// What became of the sending.
+/// How an attempt to send ended.
 enum Sent {
-    /// The upstream's word on each recipient, or the reason there is none.
+    /// The upstream's answer for each recipient, or the reason why there is none.
     Outcome(Outcome),
-    /// Broken off before the final dot, for the relay stops or the lease is gone.
+    /// Aborted before the final dot, because the relay stops or the lease was lost.
     Withdrawn,
 }
 
@@ -67,7 +67,7 @@ impl Courier {
         let message = job.claim.message;
         let loaded = match job.message.clone() {
             Some(loaded) => Ok(loaded),
-            None => self.shelf.get(message, self.store.as_ref()).await,
+            None => self.cache.get(message, self.store.as_ref()).await,
         };
         let prepared = match &loaded {
             Ok(loaded) => copy::prepare(self, loaded, &job.claim).await,
@@ -95,30 +95,31 @@ impl Courier {
         }
     }
 
-    /// A fault of our own ended a delivery. It is tried again later; once its dot was let go, as one
-    /// that the upstream may have.
+    /// Records a delivery that ended in a panic. It is tried again later. If the final dot may have been
+    /// sent, it counts as uncertain.
     async fn broke_down(&self, job: &Job, words: &str) {
         let (message, delivery) = (job.claim.message, job.claim.lease.delivery);
-        tracing::error!(%message, delivery, words, "a delivery broke down: a fault in the relay");
-        let why = "4.3.0 a fault in the relay itself; its log has the details".to_owned();
-        let fate = if job.hold.is_dotted() { Fate::Uncertain(why) } else { Fate::Deferred(why) };
-        // for whoever is to be told, should it be given up
-        let loaded = self.shelf.get(message, self.store.as_ref()).await.ok();
+        tracing::error!(%message, delivery, words, "a delivery failed because of a bug in the relay");
+        let why = "4.3.0 a bug in the relay; its log has the details".to_owned();
+        let fate = if job.status.is_dotted() { Fate::Uncertain(why) } else { Fate::Deferred(why) };
+        // needed for the notice, in case the delivery is given up
+        let loaded = self.cache.get(message, self.store.as_ref()).await.ok();
         self.settle(&job.claim, loaded.as_deref(), |_| fate.clone()).await;
     }
 
-    /// Sends; a drain breaks it off before the final dot, and waits a while after it.
+    /// Sends a copy. A drain aborts it before the final dot, and after it waits for the reply for a limited
+    /// time.
     async fn send(&self, job: &Job, mut transaction: crate::upstream::Transaction) -> Sent {
         let recipients = transaction.recipients.len();
         let refused = Arc::new(AtomicBool::new(false));
         let look = {
             let refused = Arc::clone(&refused);
-            let (hold, clock, board) =
-                (Arc::clone(&job.hold), Arc::clone(&self.clock), Arc::clone(&self.board));
+            let (status, clock, board) =
+                (Arc::clone(&job.status), Arc::clone(&self.clock), Arc::clone(&self.board));
             Arc::new(move || {
-                let go = hold.is_ours(clock.now()) && !board.is_draining();
+                let go = status.is_ours(clock.now()) && !board.is_draining();
                 if go {
-                    hold.dot();
+                    status.dot();
                 } else {
                     refused.store(true, Ordering::Release);
                 }
@@ -133,8 +134,8 @@ impl Courier {
         };
         let outcome = match outcome {
             Some(outcome) => outcome,
-            // nothing ran in between: whether the dot left is settled
-            None if !job.hold.is_dotted() => return Sent::Withdrawn,
+            // the sending future is not polled any more, so this cannot change
+            None if !job.status.is_dotted() => return Sent::Withdrawn,
             None => {
                 let uncertain = || {
                     let why = "4.4.1 the relay stopped before the upstream answered to the final dot";
@@ -146,7 +147,7 @@ impl Courier {
         if refused.load(Ordering::Acquire) { Sent::Withdrawn } else { Sent::Outcome(outcome) }
     }
 
-    /// Tells the breaker, records.
+    /// Reports to the circuit breaker and records the outcome.
     async fn finish(&self, job: &Job, loaded: Option<&Loaded>, outcome: Outcome) {
         let event = if outcome.unreachable {
             breaker::Event::Unreachable(outcome.reason().unwrap_or_default().to_owned())
@@ -155,7 +156,7 @@ impl Courier {
         };
         let returned = self.board.report(event, self.clock.now());
         let mut fates = outcome.recipients.into_iter();
-        // an upstream that forgets a recipient must not lose it
+        // a recipient missing from the outcome must not get lost
         let forgotten = || Fate::Deferred("4.3.0 the upstream gave no answer for this recipient".to_owned());
         let fate = |_: &Address| fates.next().unwrap_or_else(forgotten);
         self.settle_delivered(&job.claim, loaded, outcome.reports, fate).await;
@@ -165,13 +166,13 @@ impl Courier {
         }
     }
 
-    /// Records a fate for each recipient where none was delivered.
+    /// Records a fate for each recipient when none was delivered.
     async fn settle(&self, claim: &Claim, loaded: Option<&Loaded>, fate: impl FnMut(&Address) -> Fate) {
         self.settle_delivered(claim, loaded, true, fate).await;
     }
 
-    /// Records a fate for each recipient. Who asked to hear of success hears it from the next hop where
-    /// that `reports`, else from us (RFC 3461 §5.2.1, §5.2.2).
+    /// Records a fate for each recipient. A sender who asked for a report of success gets it from the next
+    /// hop if that `reports` (supports DSN), otherwise from us (RFC 3461 §5.2.1, §5.2.2).
     async fn settle_delivered(
         &self,
         claim: &Claim,
@@ -223,7 +224,7 @@ impl Courier {
         }
     }
 
-    /// Puts a delivery back that was claimed and not tried.
+    /// Gives a delivery back to the store that was claimed and not tried.
     pub(super) async fn give_back(&self, claim: &Claim, why: &str) {
         let at = self.clock.now();
         let ready = || RecipientResult { state: DeliveryState::Ready, reply: why.to_owned(), due: Some(at) };
@@ -240,8 +241,8 @@ impl Courier {
         self.board.wake();
     }
 
-    /// Records, again and again while the store is away: what the upstream said must not be forgotten,
-    /// and nothing new is begun at this place before.
+    /// Records a result, retrying while the store is unavailable: the upstream's answer must not be lost.
+    /// This worker starts no other delivery before.
     async fn record(&self, result: AttemptResult) {
         let mut pause = RECORD_PAUSE;
         let began = tokio::time::Instant::now();
@@ -249,7 +250,7 @@ impl Courier {
             let (message, delivery) = (result.message, result.lease.delivery);
             match self.store.record(result.clone()).await {
                 Ok(()) => return,
-                // where it was kept after all, the second time is fenced
+                // if an uncertain write did succeed, the next one gets `Fenced`
                 Err(StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Uncertain(_))
                     if !self.board.is_draining() || began.elapsed() < self.settings.drain =>
                 {
@@ -258,7 +259,7 @@ impl Courier {
                     pause = (pause * 2).min(RECORD_PAUSE_MOST);
                 }
                 Err(StoreError::Fenced) => {
-                    // stopped, dropped or taken over meanwhile: the store knows better
+                    // the delivery was stopped, dropped or taken over meanwhile: the store's state stands
                     tracing::warn!(%message, delivery, "a result came after the lease was lost");
                     return;
                 }
@@ -270,20 +271,20 @@ impl Courier {
         }
     }
 
-    /// The second lock: nothing more of this message leaves, somebody must look.
+    /// The second lock: stops all deliveries of the message until an approver decides.
     async fn stop(&self, claim: &Claim, hits: Vec<crate::rewrite::Hit>) {
         let places: Vec<&str> = hits.iter().map(|hit| hit.place.as_str()).collect();
         tracing::error!(
             message = %claim.message,
             ?places,
-            "a copy was stopped: a hidden recipient's address stands in it, or it does not fit its message"
+            "a copy was stopped: it contains a hidden recipient's address or does not match its message"
         );
-        self.shelf.forget(claim.message);
+        self.cache.forget(claim.message);
         let at = self.clock.now();
         let (term, approvers) = self.stopping.read().unwrap_or_else(PoisonError::into_inner).clone();
         let expires = term.ends(at);
         let mut pause = RECORD_PAUSE;
-        // a stop that is not written down would leave the copy to be sent by another attempt
+        // without the stop on record, another attempt would send the copy
         let stop = Stop { id: claim.message, at, hits, expires, approvers };
         while let Err(error) = self.store.stop(stop.clone()).await {
             tracing::error!(message = %claim.message, %error, "the stop could not be recorded");
@@ -298,7 +299,8 @@ impl Courier {
     }
 }
 
-/// Nobody is told of the fate of our own mail, or of mail without a sender (RFC 5321 §6.1).
+/// Whether notices about this message may be sent: not for our own mail, nor for mail with the null sender
+/// (RFC 5321 §6.1).
 fn may_be_told(loaded: &Loaded) -> bool {
     loaded.stored.envelope.sender.is_some() && !matches!(loaded.stored.origin, Origin::Own { .. })
 }

@@ -1,5 +1,5 @@
-//! What a message's header must be before anything of it is kept: From belongs to whoever sends, the
-//! tenant's secret is there, and no secret goes any further.
+//! Checks a message's header before any of it reaches intake: the author addresses must belong to the
+//! client, and a required tenant secret must be present. Removes fields that carry secrets.
 
 use crate::accounts::{Counts, Senders, Tenant};
 use crate::intake::{Answer, Reception};
@@ -12,33 +12,33 @@ use std::sync::Arc;
 /// Largest header block in octets (`docs/PROMISES.md` promise 4).
 const MAX_HEADER: usize = 1024 * 1024;
 
-/// What is asked of one message.
+/// The checks for one message.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Demands {
-    /// From where, for the log.
+pub(super) struct HeaderChecks {
+    /// The client, for the log.
     pub(super) client: Option<SocketAddr>,
-    /// Who sends, for the log.
+    /// The authenticated user, for the log.
     pub(super) identity: Option<String>,
-    /// As whom.
+    /// Addresses the message may be from; `None` allows all.
     pub(super) senders: Option<Senders>,
-    /// The secret of which tenant.
+    /// The tenant whose secret the message must carry.
     pub(super) tenant: Option<Arc<Tenant>>,
-    /// Fields that are taken out.
+    /// Names of the fields to remove.
     pub(super) stripped: Arc<[String]>,
     /// Counts for the metrics.
     pub(super) counts: Counts,
 }
 
-impl Demands {
-    /// A reception that looks at the header first, where there is anything to look at.
-    pub(super) fn before(self, inner: Box<dyn Reception>) -> Box<dyn Reception> {
+impl HeaderChecks {
+    /// Wraps `inner` so that these checks come first. Returns `inner` itself if there is nothing to check.
+    pub(super) fn wrap(self, inner: Box<dyn Reception>) -> Box<dyn Reception> {
         if self.senders.is_none() && self.tenant.is_none() && self.stripped.is_empty() {
             return inner;
         }
-        Box::new(Guarded { inner, demands: self, gathered: Some(BytesMut::new()), searched: 0 })
+        Box::new(HeaderChecked { inner, checks: self, gathered: Some(BytesMut::new()), searched: 0 })
     }
 
-    /// Looks at a whole header block; what of it goes on.
+    /// Checks a complete header block; returns it without the fields that carry secrets.
     fn examine(&self, block: &Bytes) -> Result<Bytes, Answer> {
         let Ok(header) = Header::parse(block.clone()) else {
             return self.unreadable(block);
@@ -47,7 +47,7 @@ impl Demands {
             && !tenant.vouched(&header)
         {
             return Err(
-                self.refuse("tenant", "the message does not bear the secret of a tenant that may send here")
+                self.refuse("tenant", "the message does not carry the secret of a tenant that may send here")
             );
         }
         if let Some(senders) = &self.senders
@@ -58,7 +58,8 @@ impl Demands {
         Ok(self.strip(&header))
     }
 
-    /// A header that cannot be read is held, if anybody may have written it: the intake sees to that.
+    /// Handles a header that cannot be parsed. If no check applies, intake will hold the message;
+    /// otherwise it is refused.
     fn unreadable(&self, block: &Bytes) -> Result<Bytes, Answer> {
         let lower = block.to_ascii_lowercase();
         let secret = self
@@ -66,9 +67,7 @@ impl Demands {
             .iter()
             .any(|name| memchr::memmem::find(&lower, name.to_ascii_lowercase().as_bytes()).is_some());
         if self.senders.is_some() || self.tenant.is_some() || secret {
-            return Err(
-                self.refuse("header", "the header cannot be read for certain, so nobody knows whose it is")
-            );
+            return Err(self.refuse("header", "the header cannot be parsed, so its author cannot be checked"));
         }
         Ok(block.clone())
     }
@@ -88,24 +87,24 @@ impl Demands {
     }
 
     fn refuse(&self, why: &'static str, text: &str) -> Answer {
-        tracing::info!(client = ?self.client, identity = self.identity, why, text, "refused: not a sender of theirs");
+        tracing::info!(client = ?self.client, identity = self.identity, why, text, "refused: sender address not allowed for this client");
         self.counts.refused(why);
         Answer::Rejected(text.to_owned())
     }
 }
 
-struct Guarded {
+struct HeaderChecked {
     inner: Box<dyn Reception>,
-    demands: Demands,
-    /// The header as far as it has come; `None` once it went on.
+    checks: HeaderChecks,
+    /// The part of the header received so far; `None` once the header was passed on.
     gathered: Option<BytesMut>,
     searched: usize,
 }
 
-impl Guarded {
+impl HeaderChecked {
     async fn pass(&mut self, mut gathered: BytesMut, end: usize) -> Result<(), Answer> {
         let block = gathered.split_to(end).freeze();
-        let header = self.demands.examine(&block)?;
+        let header = self.checks.examine(&block)?;
         for part in [header, gathered.freeze()] {
             if !part.is_empty() {
                 self.inner.write(part).await?;
@@ -114,7 +113,7 @@ impl Guarded {
         Ok(())
     }
 
-    /// Where the header ends: before the first empty line.
+    /// The offset of the empty line that ends the header.
     fn end(&mut self, gathered: &BytesMut) -> Option<usize> {
         if gathered.starts_with(b"\r\n") {
             return Some(0);
@@ -126,7 +125,7 @@ impl Guarded {
 }
 
 #[async_trait]
-impl Reception for Guarded {
+impl Reception for HeaderChecked {
     async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
         let Some(mut gathered) = self.gathered.take() else { return self.inner.write(content).await };
         gathered.extend_from_slice(&content);
@@ -159,11 +158,11 @@ mod tests {
     use secrecy::SecretString;
     use std::sync::Mutex;
 
-    /// Keeps what it gets.
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    /// Stores what it receives.
+    struct Recorder(Arc<Mutex<Vec<u8>>>);
 
     #[async_trait]
-    impl Reception for Kept {
+    impl Reception for Recorder {
         async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
             self.0.lock().unwrap().extend_from_slice(&content);
             Ok(())
@@ -173,17 +172,17 @@ mod tests {
         }
     }
 
-    /// What is kept of a message that comes in pieces of `size`, or why it is refused.
-    async fn kept(demands: Demands, message: &[u8], size: usize) -> Result<Vec<u8>, String> {
+    /// Sends a message in pieces of `size` octets; returns what reaches intake, or why it is refused.
+    async fn kept(checks: HeaderChecks, message: &[u8], size: usize) -> Result<Vec<u8>, String> {
         let all = Arc::new(Mutex::new(Vec::new()));
-        let mut guarded = demands.before(Box::new(Kept(Arc::clone(&all))));
+        let mut checked = checks.wrap(Box::new(Recorder(Arc::clone(&all))));
         for piece in message.chunks(size) {
-            if let Err(answer) = guarded.write(Bytes::copy_from_slice(piece)).await {
-                assert!(all.lock().unwrap().is_empty(), "something was kept before the header was looked at");
+            if let Err(answer) = checked.write(Bytes::copy_from_slice(piece)).await {
+                assert!(all.lock().unwrap().is_empty(), "something was stored before the header was checked");
                 return Err(format!("{answer:?}"));
             }
         }
-        match guarded.finish().await {
+        match checked.finish().await {
             Answer::Queued(_) => Ok(all.lock().unwrap().clone()),
             answer => {
                 assert!(all.lock().unwrap().is_empty());
@@ -192,18 +191,21 @@ mod tests {
         }
     }
 
-    fn hanako() -> Demands {
-        Demands { senders: Some(Senders::of(["hanako@example.co.jp"]).unwrap()), ..Demands::default() }
+    fn hanako() -> HeaderChecks {
+        HeaderChecks {
+            senders: Some(Senders::of(["hanako@example.co.jp"]).unwrap()),
+            ..HeaderChecks::default()
+        }
     }
 
-    fn tenant() -> Demands {
+    fn tenant() -> HeaderChecks {
         let secrets = vec![SecretString::from("0123456789abcdef".to_owned())];
         let tenant = Tenant::new(&["example.co.jp".into()], "X-Sekisho-Tenant", secrets).unwrap();
         let stripped = Arc::from(["X-Sekisho-Tenant".to_owned()]);
-        Demands { tenant: Some(Arc::new(tenant)), stripped, ..Demands::default() }
+        HeaderChecks { tenant: Some(Arc::new(tenant)), stripped, ..HeaderChecks::default() }
     }
 
-    type Case<'a> = (Demands, &'a [u8], Result<&'a [u8], &'a str>);
+    type Case<'a> = (HeaderChecks, &'a [u8], Result<&'a [u8], &'a str>);
 
     #[tokio::test]
     async fn the_header_is_looked_at_before_anything_is_kept() {
@@ -214,7 +216,7 @@ mod tests {
             (hanako(), b"From: hanako@example.co.jp\r\n", Ok(b"From: hanako@example.co.jp\r\n")),
             (hanako(), b"From: taro@example.co.jp\r\n", Err("is not an address of yours")),
             (hanako(), b"\r\nFrom: hanako@example.co.jp\r\n", Err("exactly one From")),
-            (hanako(), b"From: hanako@example.co.jp\r\nno field\r\n\r\nx\r\n", Err("cannot be read")),
+            (hanako(), b"From: hanako@example.co.jp\r\nno field\r\n\r\nx\r\n", Err("cannot be parsed")),
             (
                 tenant(),
                 b"A: 1\r\nx-sekisho-TENANT: 0123456789abcdef\r\nB: 2\r\n\r\nX-Sekisho-Tenant: 0123456789abcdef\r\n",
@@ -223,21 +225,21 @@ mod tests {
             (tenant(), b"A: 1\r\nX-Sekisho-Tenant: 0123456789abcdee\r\n\r\nx\r\n", Err("secret of a tenant")),
             (tenant(), b"A: 1\r\n\r\nX-Sekisho-Tenant: 0123456789abcdef\r\n", Err("secret of a tenant")),
             (
-                Demands { tenant: None, ..tenant() },
+                HeaderChecks { tenant: None, ..tenant() },
                 b"X-Sekisho-Tenant: whatever\r\n folded\r\nB: 2\r\n\r\nx\r\n",
                 Ok(b"B: 2\r\n\r\nx\r\n"),
             ),
-            (Demands { tenant: None, ..tenant() }, b"no field\r\n\r\nx\r\n", Ok(b"no field\r\n\r\nx\r\n")),
+            (HeaderChecks { tenant: None, ..tenant() }, b"no field\r\n\r\nx\r\n", Ok(b"no field\r\n\r\nx\r\n")),
             (
-                Demands { tenant: None, ..tenant() },
+                HeaderChecks { tenant: None, ..tenant() },
                 b"no field\r\nX-Sekisho-Tenant: y\r\n\r\nx\r\n",
-                Err("cannot be read"),
+                Err("cannot be parsed"),
             ),
         ];
-        for (demands, message, expected) in cases {
+        for (checks, message, expected) in cases {
             for size in [1, 7, message.len()] {
                 let text = String::from_utf8_lossy(message);
-                match (kept(demands.clone(), message, size).await, expected) {
+                match (kept(checks.clone(), message, size).await, expected) {
                     (Ok(kept), Ok(wanted)) => assert_eq!(kept, *wanted, "{text}"),
                     (Err(said), Err(part)) => assert!(said.contains(part), "{text}: {said}"),
                     (said, _) => panic!("{text}: {said:?}"),

@@ -1,4 +1,4 @@
-//! Where a run was broken off: a small file beside the database, gone once the run has ended.
+//! The position of an interrupted run: a small file next to the database, removed when the run ends.
 
 use super::Totals;
 use crate::config::units::Span;
@@ -7,11 +7,11 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Largest such file.
+/// Largest checkpoint file, in octets.
 const LARGEST: u64 = 1 << 20;
 
-/// The file.
-pub(super) struct Place {
+/// The checkpoint file.
+pub(super) struct Checkpoint {
     file: PathBuf,
     paths: Vec<PathBuf>,
     since: u64,
@@ -34,14 +34,14 @@ struct Noted {
     totals: Totals,
 }
 
-impl Place {
+impl Checkpoint {
     pub(super) fn new(database: &Path, paths: &[PathBuf], since: Span) -> Self {
         let mut file = OsString::from(database);
         file.push(".learning");
         Self { file: PathBuf::from(file), paths: paths.to_vec(), since: since.0.as_secs() }
     }
 
-    /// Where an earlier run stopped, if it was on the same and its place is still there.
+    /// The saved position, if it belongs to a run on the same paths and still exists.
     pub(super) fn stopped(&self) -> Option<Stopped> {
         let meta = std::fs::metadata(&self.file).ok()?;
         let text = (meta.len() <= LARGEST).then(|| std::fs::read_to_string(&self.file).ok())??;
@@ -52,7 +52,8 @@ impl Place {
         (same && there).then_some(Stopped { path: noted.path, offset: noted.offset, totals: noted.totals })
     }
 
-    /// All up to there is learned. A place that cannot be noted costs time at the next run, and no more.
+    /// Saves a position: everything before it is learned. If it cannot be saved, the next run merely takes
+    /// longer.
     pub(super) fn note(&mut self, path: &Path, offset: u64, totals: Totals) {
         let noted =
             Noted { paths: self.paths.clone(), since: self.since, path: path.to_owned(), offset, totals };
@@ -63,15 +64,15 @@ impl Place {
             .and_then(|text| std::fs::File::create(&new)?.write_all(&text))
             .and_then(|()| std::fs::rename(&new, &self.file));
         if let Err(error) = written {
-            tracing::debug!(%error, "where the reading stands could not be noted");
+            tracing::debug!(%error, "the checkpoint could not be saved");
         }
     }
 
-    /// The run has come to its end.
+    /// The run has ended: removes the file.
     pub(super) fn done(&self) {
         match std::fs::remove_file(&self.file) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                tracing::debug!(%error, "the note of where the reading stood could not be removed");
+                tracing::debug!(%error, "the checkpoint could not be removed");
             }
             _ => {}
         }
@@ -89,7 +90,7 @@ mod tests {
         let mbox = folder.path().join("mbox");
         std::fs::write(&mbox, "0123456789").unwrap();
         let year = Span(Duration::from_hours(365 * 24));
-        let of = |paths: &[PathBuf], since| Place::new(&folder.path().join("db"), paths, since);
+        let of = |paths: &[PathBuf], since| Checkpoint::new(&folder.path().join("db"), paths, since);
         let mut place = of(std::slice::from_ref(&mbox), year);
         assert_eq!(place.stopped(), None);
         let totals = Totals { mails: 7, ..Totals::default() };

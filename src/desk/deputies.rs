@@ -1,0 +1,221 @@
+//! Approvers who are away: who stands in for them, by their own word or by the configuration; and whether
+//! somebody decides on a message as things stand now.
+
+use super::principal::{Principal, Whose};
+use super::{Desk, DeskError};
+use crate::message::Address;
+use crate::policy::Approvers;
+use crate::policy::approvers::Asked;
+use crate::store::StoredMessage;
+use crate::store::absences::Absence;
+use jiff::civil::Date;
+
+/// Longest absence, in days.
+pub const LONGEST: i32 = 366;
+
+/// How somebody stands to a message that waits, now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// They decide.
+    Decides,
+    /// They are away: these decide in their place.
+    Away(Vec<Address>),
+    /// They do not decide on it: not any more, or never.
+    Not,
+}
+
+/// Why an absence was not put down.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAway {
+    /// This address is not asked to decide, or is not theirs.
+    #[error("{0} is no approver whose absence you can set")]
+    NotTheirs(Address),
+    /// The deputy may not stand in.
+    #[error("{deputy} cannot stand in for {approver}: a deputy decides on the same mail")]
+    Deputy {
+        /// Who is away.
+        approver: Address,
+        /// Who was named.
+        deputy: Address,
+    },
+    /// The last day is past, or too far away.
+    #[error("the last day is today at the earliest, and {LONGEST} days from now at the latest")]
+    Day,
+    /// The desk's word.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+}
+
+impl Desk {
+    /// Today, in the zone of working hours.
+    pub fn today(&self) -> Date {
+        self.asking.borrow().hours.day(self.now())
+    }
+
+    /// Who is away now by their own word, with deputies who may still stand in.
+    pub async fn absences(&self) -> Result<Vec<Absence>, DeskError> {
+        let today = self.today().to_string();
+        let mut all = self.store.absences(&today).await?;
+        all.retain(|one| self.deputies_of(&one.approver).iter().any(|may| may.key() == one.deputy.key()));
+        Ok(all)
+    }
+
+    /// Who may stand in for an approver: those asked about all the same mail, whom the configuration names
+    /// as a deputy, and those behind the approvers. Nobody for who is no approver.
+    pub fn deputies_of(&self, approver: &Address) -> Vec<Address> {
+        let approvers = std::sync::Arc::clone(&self.examiner.borrow().approvers);
+        let own = self.asking.borrow().approvers.get(approver.key()).map(|own| own.deputies.clone());
+        candidates(&approvers, approver, &own.unwrap_or_default())
+    }
+
+    /// Those addresses of somebody that are asked to decide.
+    pub fn decides_as(&self, who: &Principal) -> Vec<Address> {
+        let approvers = std::sync::Arc::clone(&self.examiner.borrow().approvers);
+        let is_asked = |one: &&Address| approvers.all().any(|asked| asked.key() == one.key());
+        who.addresses.iter().filter(is_asked).cloned().collect()
+    }
+
+    /// Puts down that an approver is away until a day, that day included, and who decides meanwhile: by
+    /// themselves, or by an administrator for them.
+    pub async fn go_away(
+        &self,
+        who: &Principal,
+        approver: &Address,
+        deputy: &Address,
+        until: Date,
+    ) -> Result<(), NotAway> {
+        self.may_set(who, approver)?;
+        let today = self.today();
+        let days = until.since(today).map_or(-1, |span| span.get_days());
+        if !(0..=LONGEST).contains(&days) {
+            return Err(NotAway::Day);
+        }
+        let deputy = self
+            .deputies_of(approver)
+            .into_iter()
+            .find(|one| one.key() == deputy.key())
+            .ok_or_else(|| NotAway::Deputy { approver: approver.clone(), deputy: deputy.clone() })?;
+        let absence = Absence {
+            approver: approver.clone(),
+            deputy,
+            until: until.to_string(),
+            made_by: who.name.clone(),
+            made_at: self.now(),
+        };
+        self.store.set_absence(absence).await.map_err(DeskError::from)?;
+        tracing::info!(by = who.name, "an approver is away: a deputy decides meanwhile");
+        Ok(())
+    }
+
+    /// An approver is back; whether they were away.
+    pub async fn come_back(&self, who: &Principal, approver: &Address) -> Result<bool, NotAway> {
+        self.may_set(who, approver)?;
+        let ended = self.store.end_absence(approver, &who.name, self.now()).await.map_err(DeskError::from)?;
+        if ended {
+            tracing::info!(by = who.name, "an approver is back");
+        }
+        Ok(ended)
+    }
+
+    fn may_set(&self, who: &Principal, approver: &Address) -> Result<(), NotAway> {
+        let theirs = who.addresses.iter().any(|own| own.key() == approver.key());
+        let approvers = std::sync::Arc::clone(&self.examiner.borrow().approvers);
+        let asked = approvers.all().any(|one| one.key() == approver.key());
+        if asked && (theirs || who.roles.admin) { Ok(()) } else { Err(NotAway::NotTheirs(approver.clone())) }
+    }
+
+    /// Whether somebody decides on a message by the configuration and the absences of this moment.
+    pub async fn decides_now(&self, person: &Address, message: &StoredMessage) -> Result<Stands, DeskError> {
+        let senders = Whose::of(message).senders;
+        let is = |one: &Address| one.key() == person.key();
+        if senders.iter().any(is) {
+            return Ok(Stands::Not);
+        }
+        let approvers = std::sync::Arc::clone(&self.examiner.borrow().approvers);
+        let borrowed: Vec<&Address> = senders.iter().collect();
+        let asked = match &message.verdict {
+            Some(verdict) => approvers.of(verdict, &borrowed),
+            None => approvers.otherwise(&borrowed),
+        };
+        let now = self.now();
+        let absences = self.absences().await?;
+        let asking = self.asking.borrow().with(&absences, now);
+        let told: Vec<Address> =
+            asking.plan(&asked, &senders, true, now).into_iter().map(|ask| ask.approver).collect();
+        if told.iter().any(is) || approvers.behind.iter().any(is) {
+            return Ok(Stands::Decides);
+        }
+        if asked.iter().any(is) {
+            let own = asking.plan(std::slice::from_ref(person), &senders, true, now);
+            return Ok(Stands::Away(own.into_iter().map(|ask| ask.approver).collect()));
+        }
+        Ok(Stands::Not)
+    }
+}
+
+/// Who may stand in for an approver.
+fn candidates(approvers: &Approvers, approver: &Address, configured: &[Address]) -> Vec<Address> {
+    let mut found: Vec<Address> = Vec::new();
+    let mut add = |one: &Address| {
+        if one.key() != approver.key() && found.iter().all(|known| known.key() != one.key()) {
+            found.push(one.clone());
+        }
+    };
+    if !approvers.all().any(|one| one.key() == approver.key()) {
+        return found;
+    }
+    let lists = std::iter::once(&approvers.everything).chain(approvers.by_rule.values());
+    let lists = lists.chain(approvers.groups.iter().map(|group| &group.approvers));
+    let addresses = |list: &[Asked]| list.iter().filter_map(Asked::address).cloned().collect::<Vec<_>>();
+    let holds = |list: &[Address], one: &Address| list.iter().any(|known| known.key() == one.key());
+    let mine: Vec<Vec<Address>> =
+        lists.map(|list| addresses(list)).filter(|list| holds(list, approver)).collect();
+    let same = match mine.split_first() {
+        Some((first, rest)) => {
+            first.iter().filter(|one| rest.iter().all(|list| holds(list, one))).cloned().collect()
+        }
+        // A manager alone stands on no list: those who decide on everything may stand in.
+        None => addresses(&approvers.everything),
+    };
+    same.iter().chain(configured).chain(&approvers.behind).for_each(&mut add);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::approvers::Group;
+    use std::collections::HashMap;
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    fn asked(texts: &[&str]) -> Vec<Asked> {
+        texts.iter().map(|text| Asked::try_from((*text).to_owned()).unwrap()).collect()
+    }
+
+    #[test]
+    fn deputies_decide_on_the_same_mail() {
+        let group =
+            |name: &str, who: &[&str]| Group::new(name, &["x@example.jp".into()], asked(who)).unwrap();
+        let approvers = Approvers {
+            everything: asked(&["a@x.jp", "b@x.jp", "c@x.jp"]),
+            by_rule: HashMap::from([("r".to_owned(), asked(&["a@x.jp", "b@x.jp", "manager"]))]),
+            groups: vec![group("g", &["d@x.jp", "e@x.jp"])],
+            behind: vec![address("admin@x.jp")],
+            ..Approvers::default()
+        };
+        for (who, configured, expected) in [
+            ("a@x.jp", &[][..], &["b@x.jp", "admin@x.jp"][..]),
+            ("A@X.jp", &["z@x.jp"], &["b@x.jp", "z@x.jp", "admin@x.jp"]),
+            ("c@x.jp", &[], &["a@x.jp", "b@x.jp", "admin@x.jp"]),
+            ("d@x.jp", &[], &["e@x.jp", "admin@x.jp"]),
+            ("nobody@x.jp", &["z@x.jp"], &[]),
+        ] {
+            let configured: Vec<Address> = configured.iter().map(|one| address(one)).collect();
+            let found = candidates(&approvers, &address(who), &configured);
+            assert_eq!(found.iter().map(Address::as_str).collect::<Vec<_>>(), expected, "{who}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The page of an approver's link: the mail with its text, its names and its risks, and one safe decision.
+//! Two presses decide: the one in the mail, the one here. As it is, nothing is sent from here.
+
+use super::super::Site;
+use super::super::words::{Words, calm};
+use super::act::{self, CANNED};
+use super::answer;
+use super::held::{MOST_READ, subject};
+use super::mailtext::{self, Shown};
+use super::people::{LONGEST, People, people};
+use super::risks::{Told, told};
+use super::visit::{Chrome, show};
+use crate::desk::DeskError;
+use crate::desk::contents;
+use crate::desk::links::{Offer, as_whom};
+use crate::store::{HeldRow, LinkAction, StoreError};
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+#[derive(Template)]
+#[template(path = "decide.html")]
+struct Decide {
+    c: Chrome,
+    row: HeldRow,
+    /// It sends individually; else it gives the mail back.
+    sends: bool,
+    /// Something that was asked for is missing.
+    missing: bool,
+    undone: bool,
+    subject: String,
+    sender: String,
+    /// The sender asks that it leave as it is: with these words.
+    request: Option<String>,
+    risks: Vec<Told>,
+    /// What is left when it is sent: each has to be ticked.
+    ticks: Vec<Told>,
+    count: usize,
+    people: People,
+    contents: Option<Shown>,
+    canned: [&'static str; 3],
+}
+
+/// Why it goes back: the reason of the button that was pressed, then what was written.
+pub(in crate::web) fn reason(t: &Words, form: &act::Fields) -> String {
+    act::reason(t, form)
+}
+
+/// The page; `status` says whether something was missing in a form.
+pub(in crate::web) async fn page(
+    site: &Site,
+    c: Chrome,
+    offer: &Offer,
+    status: StatusCode,
+    undone: bool,
+) -> Response {
+    match make(site, c.clone(), offer, status != StatusCode::OK, undone).await {
+        Ok(page) => show(status, &page),
+        Err(DeskError::Store(StoreError::NotFound(_))) => answer::gone(c),
+        Err(error) => {
+            tracing::warn!(%error, "an approver's page could not be made");
+            let p = |key| c.t.p(key).to_string();
+            let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));
+            answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")
+        }
+    }
+}
+
+async fn make(
+    site: &Site,
+    c: Chrome,
+    offer: &Offer,
+    missing: bool,
+    undone: bool,
+) -> Result<Decide, DeskError> {
+    let who = as_whom(offer.action, &offer.person);
+    let dossier = site.desk.dossier(&who, offer.message).await?;
+    let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(offer.message))?;
+    let known = site.desk.known(&dossier.message).await?;
+    let written = site.desk.written(&who, &dossier.message, MOST_READ).await?;
+    let contents = match written {
+        Some(written) => {
+            let raw = written.raw().clone();
+            let read = tokio::task::spawn_blocking(move || contents::looked_into(&raw)).await;
+            read.ok().map(|contents| mailtext::shown(&c.t, contents))
+        }
+        None => None,
+    };
+    Ok(Decide {
+        sends: offer.action == LinkAction::ApproveSplit,
+        missing,
+        undone,
+        subject: subject(&c.t, &row.subject),
+        sender: calm(&row.sender, LONGEST),
+        request: super::asking::request(&dossier.journal, &row).map(|request| request.words),
+        risks: told(&c.t, &row.risks),
+        ticks: told(&c.t, &offer.left),
+        count: dossier.message.envelope.recipients.len(),
+        people: people(&c.t, &dossier, &known),
+        contents,
+        canned: CANNED,
+        row,
+        c,
+    })
+}
