@@ -22,6 +22,7 @@ mod tls;
 mod upstream;
 
 use crate::accounts::guesses::Guesses;
+use crate::clock::hours::Term;
 use crate::clock::{Clock, RelayClock, SystemClock, SystemEntropy};
 use crate::config::{Config, reason};
 use crate::connections;
@@ -185,7 +186,7 @@ impl App {
         );
         let (examiner, current) = watch::channel(examiner);
         let shown = watch::Sender::new(seals::shown(&config));
-        let hold_for = watch::Sender::new(config.policy.expiry);
+        let hold_for = watch::Sender::new(config.term());
         let asking = watch::Sender::new(Arc::new(config.notices.asking.clone()));
         let desk = Desk {
             store,
@@ -218,7 +219,7 @@ impl App {
 struct Changing {
     examiner: watch::Sender<Examiner>,
     shown: watch::Sender<Arc<Shown>>,
-    hold_for: watch::Sender<Duration>,
+    hold_for: watch::Sender<Term>,
     asking: watch::Sender<Arc<Asking>>,
     acme: watch::Sender<Option<crate::tls::acme::Settings>>,
     /// The ways out that stand; locked by a reload as long as it takes.
@@ -331,7 +332,6 @@ impl Running {
                 store: Arc::clone(&desk.store),
                 desk: desk.clone(),
                 assets: web::assets::Assets::new(),
-                zone: config.notices.zone.clone(),
                 contact: config.desk.contact.clone(),
                 people: Arc::clone(&people),
                 links: Links::new(desk.clone(), config.desk.url.as_deref()),
@@ -476,11 +476,11 @@ impl Running {
         self.people.replace(signing_in);
         self.postman.replace_letterhead(parts::letterhead(config));
         self.intake.replace_examiner(examiner.clone());
-        self.intake.replace_hold_for(config.policy.expiry);
-        self.changing.hold_for.send_replace(config.policy.expiry);
+        self.intake.replace_hold_for(config.term());
+        self.changing.hold_for.send_replace(config.term());
         self.changing.asking.send_replace(Arc::new(config.notices.asking.clone()));
         let courier = parts::courier(config);
-        self.courier.replace_stopping(courier.hold_expiry, courier.approvers);
+        self.courier.replace_stopping(courier.hold_for, courier.approvers);
         self.intake.replace_seals(Arc::clone(&seals));
         self.courier.replace_seals(seals);
         self.courier.replace_upstream(Arc::clone(&ways.way));
@@ -597,7 +597,7 @@ pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
         hostname: Arc::from(config.hostname.as_str()),
         shown,
         grace: config.desk.grace,
-        hold_for: watch::channel(config.policy.expiry).1,
+        hold_for: watch::channel(config.term()).1,
         asking: watch::channel(Arc::new(config.notices.asking.clone())).1,
     };
     Ok(OfflineDesk { desk, _lock: lock })

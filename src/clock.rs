@@ -6,10 +6,13 @@
 //! clock.
 
 mod day;
+pub mod hours;
 mod relay;
+mod said;
 
 pub use day::Day;
 pub use relay::{OperatingSystem, RelayClock, Sources};
+pub use said::{Unit, rounded, set_zone, zone};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -43,14 +46,9 @@ impl Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 
-    /// The time to the minute in the system's time zone, for texts.
-    pub fn to_local_minute(self) -> String {
-        self.to_jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M %z").to_string()
-    }
-
-    /// The time as an RFC 5322 date in the system's time zone, for `Date` and `Received`.
+    /// The time as an RFC 5322 date in the configured time zone, for `Date` and `Received`.
     pub fn to_rfc5322(self) -> String {
-        let zoned = self.to_jiff().to_zoned(jiff::tz::TimeZone::system());
+        let zoned = self.to_jiff().to_zoned(zone());
         zoned.strftime("%a, %d %b %Y %H:%M:%S %z").to_string()
     }
 }

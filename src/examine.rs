@@ -7,8 +7,10 @@
 
 use crate::message::{Address, Envelope, Fork, Header};
 use crate::policy::learned::Shared;
+use crate::policy::risks::places::in_words;
 use crate::policy::risks::{self, Risk};
-use crate::policy::verdict::{Bilingual, RuleOutcome};
+use crate::policy::rules::{builtin_title as title, plain};
+use crate::policy::verdict::{Language, RuleOutcome};
 use crate::policy::{
     Action, Approvers, Budgets, Demand, Disclosure, Facts, Knowledge, Mode, Organisation, Policy, Timing,
     Verdict,
@@ -233,14 +235,14 @@ fn not_audited() -> RuleOutcome {
         demand: Demand { timing: Timing::Hold, ..Demand::default() },
         why: "the copies cannot be made and audited reliably".to_owned(),
         why_ja: "個別のメールを安全に作って検査することができません".to_owned(),
-        title: Some(audit_title()),
+        title: title(AUDIT_RULE),
         risks: vec![Risk::new(risks::Kind::Unreadable)],
     }
 }
 
 /// A remark among the rules that demands nothing.
 fn note(name: &str, why: String, why_ja: String) -> RuleOutcome {
-    RuleOutcome { name: name.to_owned(), why, why_ja, ..RuleOutcome::default() }
+    RuleOutcome { name: name.to_owned(), why, why_ja, title: title(name), ..RuleOutcome::default() }
 }
 
 /// Names the fields that were removed although the message passed.
@@ -250,7 +252,7 @@ fn left_out(names: &[String]) -> Option<RuleOutcome> {
         note(
             LEFT_OUT,
             format!("left out, for they name a recipient who stands in no To or Cc: {list}"),
-            format!("To・Cc にない宛先を示すため、次のヘッダー欄を除きました: {list}"),
+            format!("To・Cc にない宛先を示すため、次のヘッダー欄を除きました：{list}"),
         )
     })
 }
@@ -260,16 +262,15 @@ fn form_note(notes: &[String]) -> Option<RuleOutcome> {
     let first = notes.first()?;
     Some(note(
         FORM,
-        format!("an odd header that names nobody but its one recipient, its author and us: {first}"),
         format!(
-            "ヘッダーの書き方に不備がありますが、唯一の宛先・差出人・自組織のほかに示される人はいません: {first}"
+            "an odd header that names nobody but its one recipient, its author and us: {}",
+            plain(first).en
+        ),
+        format!(
+            "ヘッダーの書き方に不備がありますが、宛先は1名だけで、ほかの宛先のアドレスが見えることはありません：{}",
+            plain(first).ja
         ),
     ))
-}
-
-/// The title of the audit's rule.
-fn audit_title() -> Bilingual {
-    Bilingual::new("Addresses inside the mail", "メールの中身にアドレス")
 }
 
 /// The result of the audit, among the rules.
@@ -284,11 +285,14 @@ fn audit_outcome(hits: &[Hit]) -> RuleOutcome {
             (
                 format!(
                     "{people} hidden recipient address(es) stand in what others would get, first {} in {} ({})",
-                    first.address, first.place, first.form
+                    first.address,
+                    in_words(&first.place, Language::En),
+                    first.form
                 ),
                 format!(
-                    "隠すべき宛先{people}名のアドレスが、ほかの人に届く内容に含まれています（最初は {}、場所は {}、{}）",
-                    first.address, first.place, first.form
+                    "隠すべき宛先{people}名のアドレスが、ほかの人に届く内容に含まれています（最初は {}、場所は {}）",
+                    first.address,
+                    in_words(&first.place, Language::Ja)
                 ),
             )
         }
@@ -297,15 +301,7 @@ fn audit_outcome(hits: &[Hit]) -> RuleOutcome {
     let timing = if matched { Timing::Hold } else { Timing::Now };
     let demand = Demand { timing, ..Demand::default() };
     let risks = if matched { vec![Risk::inside(hits.iter().map(Hit::whose_and_where))] } else { Vec::new() };
-    RuleOutcome {
-        name: AUDIT_RULE.to_owned(),
-        matched,
-        demand,
-        why,
-        why_ja,
-        title: Some(audit_title()),
-        risks,
-    }
+    RuleOutcome { name: AUDIT_RULE.to_owned(), matched, demand, why, why_ja, title: title(AUDIT_RULE), risks }
 }
 
 #[cfg(test)]

@@ -287,7 +287,7 @@ impl Caller {
                     Err(StoreError::NotFound(_)) => None,
                     Err(error) => return Err(error.to_string()),
                 };
-                let told = chat.told(call, message.as_ref());
+                let told = chat.told(call, message.as_ref(), self.clock.now());
                 ready
                     .post(&match chat.room {
                         Room::Teams => chat::teams(&told),
@@ -380,11 +380,11 @@ async fn send(request: reqwest::RequestBuilder) -> Result<(), String> {
 
 impl Chat {
     /// What a call tells, with what is still known of its message.
-    fn told(&self, call: &HookCall, message: Option<&StoredMessage>) -> chat::Told {
+    fn told(&self, call: &HookCall, message: Option<&StoredMessage>, now: Timestamp) -> chat::Told {
         let held = message.and_then(|message| message.held.as_ref());
         let news = match call.event {
             crate::store::HookEvent::Held => chat::News::Held {
-                deadline: moment(call.expires, &self.zone, self.language),
+                deadline: moment(call.expires, &self.zone, now, self.language),
                 alone: call.kind == HoldKind::Ask,
             },
             crate::store::HookEvent::Decided => chat::News::Decided {
@@ -408,15 +408,10 @@ impl Chat {
 }
 
 /// A moment as people write it.
-fn moment(at: Timestamp, zone: &TimeZone, language: Language) -> String {
-    const DAYS: [&str; 7] = ["月", "火", "水", "木", "金", "土", "日"];
-    let zoned = at.to_jiff().to_zoned(zone.clone());
+fn moment(at: Timestamp, zone: &TimeZone, now: Timestamp, language: Language) -> String {
     match language {
-        Language::En => zoned.strftime("%a %-d %b %H:%M").to_string(),
-        Language::Ja => {
-            let day = usize::try_from(zoned.weekday().to_monday_zero_offset()).unwrap_or_default();
-            format!("{}月{}日（{}）{}", zoned.month(), zoned.day(), DAYS[day % 7], zoned.strftime("%H:%M"))
-        }
+        Language::En => at.english(zone, now),
+        Language::Ja => at.japanese(zone, now),
     }
 }
 

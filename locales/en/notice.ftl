@@ -13,7 +13,6 @@ organisations = { $count ->
     [one] 1 organisation
    *[other] { $count } organisations
 }
-and-more = and { $count } more
 and-more-people = and { $count } more
 or = or
 
@@ -31,7 +30,8 @@ recipients-outside = { recipients }, { $outside } of them outside
 no-subject = (no subject)
 null-sender = (none)
 internal = internal
-bcc-mark = (Bcc)
+bcc-mark = {" "}(Bcc)
+group = { $name } ({ $count })
 heading-why = Why
 heading-who = Who would see whom
 heading-next = What happens now
@@ -40,7 +40,7 @@ heading-hits = Where a hidden address was found
 heading-saw = What each of them sees
 heading-got = Who gets a copy
 heading-gets = Who will get a copy
-heading-failed = What the mail server said
+heading-undelivered = Not delivered so far
 in-place-of = This notice comes to you because the sender ({ $sender }) cannot be told.
 
 # To the sender: held
@@ -76,11 +76,11 @@ button-undo-hint = The mail is as it was before you took it back.
 button-view = Look at it and decide
 button-view-hint = You will be asked to sign in.
 expiring-subject = [Still held] { $subject }
-expiring-lead = Nobody has decided about your mail yet. It is returned to you unsent at { $expires }.
+expiring-lead = Nobody has decided about your mail yet. It is returned to you unsent on { $expires }.
 
 # To the sender: it leaves later, taken back
 waits-subject = [Leaves later] { $subject }
-waits-lead = Your mail leaves at { $leaves }. Until then you can take it back.
+waits-lead = Your mail leaves on { $leaves }. Until then you can take it back.
 waits-individually = It will be sent to each recipient without showing them the others' addresses.
 waits-ask = To stop it, write to { $admin }.
 taken-subject = [Taken back] { $subject }
@@ -91,9 +91,9 @@ approve-subject = [Approval needed] { $subject }
 approve-lead = A mail is held and waits for your decision.
 approve-risk = { $risk }.
 approve-sum = Each would see { $others } other addresses ({ $count } in all).
-figure-people = recipients
-figure-organisations = organisations
-figure-disclosures = addresses seen in all
+figure-people = Recipients
+figure-organisations = Organisations
+figure-disclosures = Addresses seen (in all)
 approve-waits =
     It has not been sent to anyone. If nobody decides by { $expires },
     it is returned to the sender.
@@ -103,13 +103,13 @@ approve-again =
     { $expires }, that does not happen, and the sender is told.
 again-before = The copies that were sent individually before are not concerned.
 approve-deputy =
-    You are asked because an approver is away. Nothing has been sent to
-    anybody. If nobody decides by { $expires }, it is returned to the sender.
+    You are asked because an approver is away. It has not been sent to
+    anyone. If nobody decides by { $expires }, it is returned to the sender.
 approve-escalated =
-    Nobody who was asked has decided so far. Nothing has been sent to
-    anybody. If nobody decides by { $expires }, it is returned to the sender.
+    Nobody who was asked has decided so far. It has not been sent to
+    anyone. If nobody decides by { $expires }, it is returned to the sender.
 approve-expiring =
-    Nobody has decided so far. At { $expires } it is returned to the sender
+    Nobody has decided so far. On { $expires } it is returned to the sender
     unsent.
 approve-exposed = Sent as written, { people } outside would see each other's addresses.
 escalated-subject = [Approval overdue] { $subject }
@@ -138,8 +138,7 @@ digest-more = { $count ->
    *[other] { $count } more mails wait.
 }
 digest-deputy = you are asked because an approver is away
-label-exposed = What to check
-label-expires = Decide by
+digest-until = decide by { $expires }
 label-note = Note
 
 # To the sender: sent individually
@@ -174,6 +173,10 @@ returned-reason = The reason given:
 returned-next =
     To send it after all, put the addresses into Bcc, or send it to fewer
     people.
+returned-next-file = To send it after all, check the attachments, remove what must not leave, and send it again.
+returned-next-invitation = To invite them after all, send an invitation of their own to each, or invite colleagues only.
+returned-next-address = To send it after all, check each address, and send it again.
+returned-next-unreadable = To send it after all, write a new mail and enter the recipients anew.
 returned-next-otherwise = To send it after all, correct what is said above and send it again.
 returned-enclosed = Your mail is enclosed with this one.
 expired-subject = [Not sent] { $subject }
@@ -196,9 +199,25 @@ failure-next =
 delayed-subject = [Delayed] { $subject }
 delayed-lead = Your mail has not reached { recipients } of { $total } yet:
 delayed-next =
-    It is tried again by itself. You need not do anything, and should not
-    send it a second time.
+    It is tried again automatically. You don't need to do anything; please
+    do not send it a second time.
 no-answer = no answer from the mail server
+
+# Why a mail server refused (RFC 3463)
+bounce-reply = Details: { $reply }
+bounce-no-address = The address does not exist
+bounce-bad-address = The address is malformed
+bounce-no-host = No mail server was found for the address
+bounce-sender = The sender's address was not accepted
+bounce-disabled = The mailbox cannot be used at present
+bounce-full = The mailbox is full
+bounce-too-large = The mail is too large
+bounce-no-answer = The mail server cannot be reached
+bounce-expired = It could not be delivered in time
+bounce-content = The mail server did not accept the content
+bounce-policy = Refused by the other side's rules
+bounce-later = The mail server does not take it for now
+bounce-refused = The mail server refused it
 
 delivered-subject = [Sent on] { $subject }
 delivered-lead = Your mail was handed on for { recipients } of { $total }:
@@ -239,7 +258,6 @@ digest-settled-lead = { $count ->
 }
 digest-as-is = its sender asks to send it unchanged:
 digest-expiring = it goes back unsent soon
-label-done = Decided
 foot-contact = Need help? { $contact }
 
 # Chat messages (Teams, Slack)

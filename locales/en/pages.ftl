@@ -81,10 +81,6 @@ desk-people = { $count ->
     [one] 1 person
    *[other] { $count } people
 }
-desk-organisations = { $count ->
-    [one] 1 organisation
-   *[other] { $count } organisations
-}
 desk-span-moment = less than a minute
 desk-span-minutes = { $count ->
     [one] 1 minute
@@ -226,9 +222,10 @@ desk-note-audit = Addresses stand in an invitation or attachment, so sending ind
 desk-note-unreadable = Its recipients cannot be read reliably, so no safe copies can be made.
 desk-note-own = This is your own mail: sending it needs someone else's approval.
 desk-note-own-ask = This is your own mail: showing the recipients to each other needs someone else's approval.
+desk-note-mailbox = You signed in with a code by mail, so you cannot send this unchanged. Sign in with a passkey or your organisation’s account to do that.
 desk-note-auditor = You can see this message, but not decide on it.
-desk-late = It was decided on already. Nothing more was done.
-desk-late-own = You decided on it already. Nothing more was done.
+desk-late = This mail was already decided on. Nothing more was done.
+desk-late-own = You already decided on this mail. Nothing more was done.
 desk-decided-split = Sent individually by { $by }, { $at }
 desk-decided-bcc = Sent as Bcc by { $by }, { $at }
 desk-decided-as-is = Sent unchanged by { $by }, { $at }
@@ -239,7 +236,7 @@ desk-decided-taken-back = Taken back by its sender ({ $by }), { $at }
 desk-decided-taken-back-for = Taken back for its sender by { $by }, { $at }
 desk-undo = Undo
 desk-undo-release = Undo, do not send
-desk-undo-leaves = It will be sent at { $at }. Until then you can undo this.
+desk-undo-leaves = It will be sent on { $at }. Until then you can undo this.
 desk-undo-taken = For 24 hours you can undo this: the mail then waits for a decision again.
 desk-undone = Undone. The mail waits for a decision again.
 desk-progress = { $delivered } of { $total } delivered.
@@ -306,7 +303,6 @@ desk-hits = { $count ->
    *[other] { $count } places where addresses were found
 }
 desk-hit = { $address } ({ $place })
-desk-place-calendar = in the invitation
 desk-asked = Asked to decide
 desk-asked-nobody = nobody by name; an administrator decides
 desk-timeline = What happened
@@ -428,6 +424,9 @@ desk-event-returned = Returned by { $by }
 desk-event-returned-because = Returned by { $by }: { $reason }
 desk-event-expired = Returned: nobody decided in time
 desk-event-noticed = Notice sent: { $kind }
+desk-event-noticed-asked = Asked { $who } to decide
+desk-event-noticed-wish = Told { $who } of the request to send it unchanged
+desk-event-noticed-soon = Reminded { $who } that it goes back soon
 desk-event-queue = { $count ->
     [one] 1 delivery
    *[other] { $count } deliveries
@@ -478,7 +477,7 @@ desk-report-days = { $count } days
 desk-report-prevented = addresses kept from being seen (in all)
 desk-report-passed = sent unchanged
 desk-report-apart = split automatically
-desk-report-known = of these, because one mail had shown their people to each other
+desk-report-known = of these, because one mail had shown their people to each other: { $count }
 desk-report-waiting = waiting for a decision now
 desk-report-released = held, then sent
 desk-report-returned = held, then returned

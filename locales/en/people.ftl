@@ -6,8 +6,8 @@ code-mail-lead =
     It is valid for ten minutes, in the browser that asked for it:
 code-mail-link = In that browser, this link fills the code in for you:
 code-mail-end =
-    Nobody needs this code but you: do not pass it on.
-    If you did not ask for it, you need not do anything.
+    Do not pass this code on to anyone.
+    If you did not ask for it, you don't need to do anything.
 
 # Signing in
 people-login-title = Sign in

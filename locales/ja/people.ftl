@@ -1,6 +1,6 @@
 # ログインと、メールのリンク
 
-code-mail-subject = Sekisho のログインコード: { $code }
+code-mail-subject = Sekisho のログインコード：{ $code }
 code-mail-lead =
     メール承認デスクへのログインコードをお送りします。
     コードは、ログイン画面を開いたブラウザーで10分間有効です。
@@ -29,12 +29,12 @@ people-passkey-label = パスキーの名前
 people-passkey-label-help = 例：会社のノートパソコン
 people-passkey-not-made = パスキーを登録できませんでした。すでにパスキーがある場合は、そのパスキーでログインしてから登録してください。
 people-passkey-unnamed = 名前のないパスキー
-people-passkey-made = 登録: { $at }
-people-passkey-used = 最終使用: { $at }
+people-passkey-made = 登録：{ $at }
+people-passkey-used = 最終使用：{ $at }
 people-passkey-script = パスキーの登録には JavaScript が必要です。
 people-sessions = ログイン中の端末
 people-session-here = この端末
-people-session-began = { $at } から（最終操作: { $ago }）
+people-session-began = { $at }から（最終操作：{ $ago }）
 people-sessions-end = すべての端末からログアウトする
 people-by-password = パスワード
 people-by-code = メールのコード
@@ -43,7 +43,7 @@ people-by-passkey = パスキー
 people-by-once = 起動時のリンク
 people-stronger-title = より確実な方法でログインしてください
 people-stronger-text = 操作は行っていません。メールのコードでログインしている間は、元のまま送信できません。パスキーまたは組織のアカウントでログインし直してください。
-people-too-many = 試行回数が上限に達しました。1 時間ほど待ってからもう一度お試しになるか、管理者にご連絡ください。
+people-too-many = 試行回数が上限に達しました。1時間ほど待ってからもう一度お試しになるか、管理者にご連絡ください。
 people-down = 現在ログインできません。しばらくしてからもう一度お試しください。
 people-off = このログイン方法は使用できません。
 people-cookies = ブラウザーの Cookie が無効になっています。このページの Cookie を許可し、再読み込みしてからもう一度お試しください。
@@ -55,7 +55,7 @@ people-address = メールアドレス
 people-code-send = コードを送信
 people-code-page-title = コードの入力
 people-code-page-lead = このデスクを利用できるアドレスであれば、8桁のコードを記載したメールが届きます。10分以内に、このブラウザーで入力してください。
-people-code-sent-to = 送信先: { $address }
+people-code-sent-to = 送信先：{ $address }
 people-code-field = コード
 people-code-wrong = コードが正しくないか、有効期限が切れています。
 people-code-tries = あと{ $count }回入力できます。
@@ -69,7 +69,7 @@ people-provider-refused = 認証サービスからの応答を確認できませ
 people-provider-no-address = 認証は完了しましたが、このデスクを利用できるメールアドレスを確認できませんでした。管理者にご連絡ください。
 people-provider-out = 認証サービスからもログアウトする
 people-signed-out = ログアウトしました。
-people-once-over = このリンクは使用済みか、有効期限が切れています。もう一度 `sekisho try` を実行してください。
+people-once-over = このリンクは使用済みか、有効期限が切れています。もう一度 sekisho try を実行してください。
 
 # メールのリンク
 link-title-split = 個別に送信
@@ -110,8 +110,8 @@ link-next-asked-admin = 管理者が判断します。それまでメールは�
 link-next-waits = まだ誰にも送信していません。届いた通知のボタンで、個別に送信する、取り消す、元のまま送る承認を申請することができます。
 link-next-here = このページのボタンをもう一度使えます。ほかの操作は、届いた通知のボタンでできます。
 link-next-later = それまでは、届いた通知のボタンで取り消せます。
-link-next-split-soon = { $until } までは取り消せます。ほかの社外の宛先は表示されません。
-link-next-undo = 誰にも送信していません。{ $until } までは元に戻せます。
+link-next-split-soon = { $until }までは取り消せます。ほかの社外の宛先は表示されません。
+link-next-undo = 誰にも送信していません。{ $until }までは元に戻せます。
 link-next-again = 誰にも送信していません。必要な場合は、直して送り直してください。
 link-next-done = 操作は必要ありません。
 link-over-by = 判断した人：{ $by }（{ $at }）

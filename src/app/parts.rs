@@ -101,7 +101,7 @@ pub(super) fn courier(config: &Config) -> courier::Settings {
     courier::Settings {
         workers: places,
         ahead: 3 * places,
-        hold_expiry: config.policy.expiry,
+        hold_for: config.term(),
         // A file of managers that cannot be read is told of when the examiner is made.
         approvers: config.approvers().map(|known| known.otherwise(&[])).unwrap_or_default(),
         ..courier::Settings::default()
@@ -112,7 +112,7 @@ pub(super) fn courier(config: &Config) -> courier::Settings {
 pub(super) fn intake(config: &Config) -> intake::Settings {
     intake::Settings {
         hostname: config.hostname.clone(),
-        hold_for: config.policy.expiry,
+        hold_for: config.term(),
         lease: courier::Settings::default().lease,
     }
 }

@@ -128,9 +128,9 @@ pub(super) fn thousands(number: u64) -> String {
     text
 }
 
-/// A time in the system's time zone, to the second.
+/// A time in the configured time zone, to the second.
 pub(super) fn local(at: Timestamp) -> String {
-    at.to_jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    at.to_jiff().to_zoned(crate::clock::zone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// `<>` for the null sender.

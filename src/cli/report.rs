@@ -9,7 +9,6 @@ use crate::control::{Answer, Request};
 use crate::desk::report::{Decisions, Numbers};
 use crate::store::HeldState;
 use crate::store::known::{Tally, WouldBe};
-use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -27,8 +26,8 @@ pub(super) struct Arguments {
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let now = SystemClock.now();
     let since = now.minus(arguments.since.0);
-    // Days are those of the local time zone.
-    let offset = i64::from(TimeZone::system().to_offset(now.to_jiff()).seconds()) * 1_000;
+    // Days are those of the zone that the configuration names.
+    let offset = i64::from(context.config()?.notices.zone.to_offset(now.to_jiff()).seconds()) * 1_000;
     let Answer::Report(numbers) = ask(context, &Request::Report { since, offset })? else {
         return Err(unexpected());
     };

@@ -38,8 +38,13 @@ pub(super) fn headline(out: &Out, explained: &Explanation) -> String {
     if verdict.reasons.is_empty() {
         let _ = writeln!(text, "  no rule asks for anything");
     }
-    for reason in &verdict.reasons {
-        let _ = writeln!(text, "  {}", clean(reason));
+    // The dangers say what the reasons say, and what cures them.
+    let said: Vec<&String> = match explained.risks.as_slice() {
+        [] => verdict.reasons.iter().collect(),
+        risks => risks.iter().map(|risk| &risk.en).collect(),
+    };
+    for line in said {
+        let _ = writeln!(text, "  {}", clean(line));
     }
     text
 }
@@ -170,7 +175,8 @@ fn rule_line(out: &Out, rule: &RuleView) -> String {
     let paint = out.paint;
     let demand =
         if rule.demand.is_empty() { String::new() } else { format!(" → {}", rule.demand.join(", ")) };
-    let line = format!("{}: {}{demand}", clean(&rule.name), clean(&rule.why));
+    let title = rule.title.as_ref().map(|title| format!("{} ", clean(&title.en))).unwrap_or_default();
+    let line = format!("{title}[{}]: {}{demand}", clean(&rule.name), clean(&rule.why));
     if rule.matched {
         format!("  {} {line}\n", paint.warn("✓"))
     } else {

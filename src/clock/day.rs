@@ -2,14 +2,13 @@
 
 use super::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{Timestamp as Moment, ToSpan};
 use serde::{Deserialize, Serialize};
 
 /// Seconds in a day.
 const SECONDS: i64 = 24 * 3_600;
 
-/// A calendar day in the system's time zone, counted from 1 January 1970.
+/// A calendar day in the configured time zone, counted from 1 January 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Day(pub i32);
@@ -18,7 +17,7 @@ impl Day {
     /// The day of a point in time.
     pub fn of(at: Timestamp) -> Self {
         let moment: Moment = at.to_jiff();
-        let offset = i64::from(TimeZone::system().to_offset(moment).seconds());
+        let offset = i64::from(super::zone().to_offset(moment).seconds());
         Self(i32::try_from((moment.as_second() + offset).div_euclid(SECONDS)).unwrap_or_default())
     }
 

@@ -16,6 +16,7 @@ mod tls;
 pub mod units;
 mod upstream;
 
+use crate::clock::hours::Term;
 use crate::diagnostic::{Diagnostic, read_toml};
 use crate::listener::{Role, TlsMode};
 use crate::policy::approvers::{Asked, Group};
@@ -200,7 +201,15 @@ impl Config {
                 .ok_or_else(|| ConfigError::NotFound { here: here() })?,
         };
         let text = read_file(&found, "the configuration")?;
-        Ok(Self::parse(&found, &text)?)
+        let config = Self::parse(&found, &text)?;
+        // Whatever is told to people from here on is told in its zone.
+        crate::clock::set_zone(config.notices.zone.clone());
+        Ok(config)
+    }
+
+    /// How long a hold waits for a decision, in the hours in which people answer.
+    pub fn term(&self) -> Term {
+        Term { span: self.policy.expiry, hours: self.notices.asking.hours.clone() }
     }
 
     /// Parses the text of a configuration; `path` is its file, for messages and relative paths.
@@ -234,7 +243,7 @@ impl Config {
             notices::notices(keys.notices, keys.approver, first_domain.as_deref(), &hostname, &place)?;
         notices.asking.sender_first = policy.sender_first;
         notices.asking.by_mail = desk.mail_decisions && desk.url.is_some();
-        let webhooks = notices::webhooks(keys.webhook, notices.language, &base, &place)?;
+        let webhooks = notices::webhooks(keys.webhook, notices.language.unwrap_or_default(), &base, &place)?;
         let database = base.join(&keys.store.url.clone().map_or_else(|| "sekisho.db".into(), |url| url.0));
         Ok(Self {
             file: path.to_owned(),

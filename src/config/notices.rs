@@ -25,8 +25,8 @@ pub struct Notices {
     pub from: Address,
     /// Who gets notices that have no other recipient.
     pub admin: Option<Address>,
-    /// The language of notices.
-    pub language: Language,
+    /// The language of notices, where it is set.
+    pub language: Option<Language>,
     /// The time zone of dates.
     pub zone: TimeZone,
     /// How approvers are asked.
@@ -88,7 +88,7 @@ pub(super) fn notices(
     let digest = keys.digest.map_or(Ok(Digest::AtOnce), |text| digest(&text, place))?;
     let asking =
         Asking { approvers: by_address(approvers, place)?, digest, escalation, ..Asking::plain(hours) };
-    Ok(Notices { from, admin: keys.admin, language: keys.language.unwrap_or_default(), zone, asking })
+    Ok(Notices { from, admin: keys.admin, language: keys.language, zone, asking })
 }
 
 fn here(place: &Place<'_>, span: std::ops::Range<usize>, said: impl Into<String>) -> Diagnostic {

@@ -15,6 +15,7 @@ pub mod schedule;
 mod seal;
 mod worker;
 
+use crate::clock::hours::Term;
 use crate::clock::{Clock, Entropy};
 use crate::message::Address;
 use crate::store::{Claim, Store, StoredMessage};
@@ -80,7 +81,7 @@ pub struct Settings {
     /// How long a drain waits for the reply to a final dot.
     pub drain: Duration,
     /// How long a message stopped by the second lock is held before it is returned to the sender.
-    pub hold_expiry: Duration,
+    pub hold_for: Term,
     /// Who decides about a message stopped by the second lock, if it has no approver yet.
     pub approvers: Vec<Address>,
     /// Retry schedule.
@@ -99,7 +100,7 @@ impl Default for Settings {
             renew: seconds(15),
             poll: seconds(1),
             drain: seconds(60),
-            hold_expiry: seconds(3 * 86_400),
+            hold_for: Term::always(seconds(3 * 86_400)),
             approvers: Vec::new(),
             schedule: Schedule::default(),
             breaker: breaker::Limits::default(),
@@ -115,7 +116,7 @@ pub struct Courier {
     entropy: Arc<dyn Entropy>,
     settings: Settings,
     /// How long a stopped message is held, and who decides about it.
-    stopping: RwLock<(Duration, Vec<Address>)>,
+    stopping: RwLock<(Term, Vec<Address>)>,
     board: Arc<Board>,
     cache: MessageCache,
     sealer: Sealer,
@@ -153,7 +154,7 @@ impl Courier {
             upstream: RwLock::new(upstream),
             clock,
             entropy,
-            stopping: RwLock::new((settings.hold_expiry, settings.approvers.clone())),
+            stopping: RwLock::new((settings.hold_for.clone(), settings.approvers.clone())),
             settings,
         });
         let mut tasks = JoinSet::new();
@@ -240,9 +241,9 @@ impl CourierHandle {
     }
 
     /// Replaces how long messages stopped by the second lock are held, and who decides about them.
-    pub fn replace_stopping(&self, hold_expiry: Duration, approvers: Vec<Address>) {
+    pub fn replace_stopping(&self, hold_for: Term, approvers: Vec<Address>) {
         let mut stopping = self.courier.stopping.write().unwrap_or_else(PoisonError::into_inner);
-        *stopping = (hold_expiry, approvers);
+        *stopping = (hold_for, approvers);
     }
 
     /// Replaces the upstream. Deliveries in progress finish over the old one. The circuit breaker is reset,

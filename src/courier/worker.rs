@@ -281,8 +281,8 @@ impl Courier {
         );
         self.cache.forget(claim.message);
         let at = self.clock.now();
-        let (hold_expiry, approvers) = self.stopping.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let expires = at.plus(hold_expiry);
+        let (term, approvers) = self.stopping.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let expires = term.ends(at);
         let mut pause = RECORD_PAUSE;
         // without the stop on record, another attempt would send the copy
         let stop = Stop { id: claim.message, at, hits, expires, approvers };

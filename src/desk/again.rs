@@ -44,9 +44,9 @@ struct Left {
 impl Desk {
     /// A request to send something as it is: it waits as long as any hold, and the approvers are told.
     pub(super) fn request(&self, now: Timestamp) -> Request {
-        let span = *self.hold_for.borrow();
-        let expires = now.plus(span);
-        let soon = expires.minus(span / 4);
+        let term = self.hold_for.borrow();
+        let expires = term.ends(now);
+        let soon = term.hours.warning(now, expires);
         let due = |kind, due| NewNotice { kind, due };
         let notices = vec![
             due(NoticeKind::AskedAsIs, now),

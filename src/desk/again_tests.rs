@@ -1,6 +1,7 @@
 //! Sending again openly: the real intake, desk and store, without sockets.
 
 use super::*;
+use crate::clock::hours::Term;
 use crate::clock::{Clock, ManualClock};
 use crate::courier::{Dispatch, Reservation};
 use crate::desk::decide::How;
@@ -70,8 +71,11 @@ impl World {
             approvers: Arc::default(),
             budgets: Arc::default(),
         };
-        let settings =
-            Settings { hostname: "relay.example".to_owned(), hold_for: HOLD, lease: Duration::from_mins(1) };
+        let settings = Settings {
+            hostname: "relay.example".to_owned(),
+            hold_for: Term::always(HOLD),
+            lease: Duration::from_mins(1),
+        };
         let (entropy, seals) = (Arc::new(SystemEntropy), Arc::default());
         let intake = Intake::new(
             examiner.clone(),
@@ -90,7 +94,7 @@ impl World {
             clock: clock.clone(),
             hostname: Arc::from("relay.example"),
             shown: watch::channel(Arc::default()).1,
-            hold_for: watch::channel(HOLD).1,
+            hold_for: watch::channel(Term::always(HOLD)).1,
             asking: watch::channel(Arc::new(crate::notice::asking::Asking::plain(
                 crate::notice::hours::Hours::always(jiff::tz::TimeZone::UTC),
             )))

@@ -8,7 +8,8 @@ use crate::examine::{Examination, Examiner, Settled};
 use crate::message::Header;
 use crate::policy::budget::BUDGET_RULE;
 use crate::policy::learned::Acquaintance;
-use crate::policy::verdict::{Language, RuleOutcome};
+use crate::policy::risks::{self, Risk};
+use crate::policy::verdict::{Bilingual, Language, RuleOutcome};
 use crate::policy::{Action, Disclosure, Facts, Mode, Timing, Verdict};
 use crate::rewrite::plan::Stamp;
 use crate::rewrite::{Delivery, Hit};
@@ -26,6 +27,9 @@ pub struct Explanation {
     pub would: Option<Action>,
     /// What it stands on.
     pub facts: FactsView,
+    /// What is dangerous about it, the strongest first, each with what cures it; nothing where it passes.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub risks: Vec<Bilingual>,
     /// Every rule's word.
     pub rules: Vec<RuleView>,
     /// The copies that leave now (or after a delay); none while it is held, or when it is rejected.
@@ -63,6 +67,9 @@ pub struct VerdictView {
 pub struct RuleView {
     /// Its name.
     pub name: String,
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub title: Option<Bilingual>,
     /// Whether it matched.
     pub matched: bool,
     /// Why, or why not.
@@ -236,6 +243,7 @@ impl Explanation {
         Self {
             verdict: VerdictView::of(&settled.verdict),
             would: settled.verdict.would(),
+            risks: if held { dangers(&settled, seen) } else { Vec::new() },
             facts: FactsView::of(&seen.facts),
             rules: settled.verdict.rules.iter().map(RuleView::of).collect(),
             deliveries: settled.copies.as_ref().map(|copies| views(&copies.deliveries)).unwrap_or_default(),
@@ -270,12 +278,22 @@ impl RuleView {
     fn of(rule: &RuleOutcome) -> Self {
         Self {
             name: rule.name.clone(),
+            title: rule.title.clone(),
             matched: rule.matched,
             why: rule.why.clone(),
             why_ja: rule.why_ja.clone(),
             demand: if rule.matched { demand_words(rule) } else { Vec::new() },
         }
     }
+}
+
+/// The same lines as on the page of a held mail.
+fn dangers(settled: &Settled, seen: &Examination) -> Vec<Bilingual> {
+    let found = risks::of(&settled.verdict, settled.hits.iter().map(Hit::whose_and_where));
+    let (people, organisations) = (seen.facts.external_addresses.len(), seen.facts.external_organisations);
+    let counted = found.into_iter().map(|risk| risk.counted(people, organisations)).collect();
+    let lines = |risk: Risk| Bilingual::new(risk.line(Language::En), risk.line(Language::Ja));
+    risks::arranged(counted).into_iter().map(lines).collect()
 }
 
 fn demand_words(rule: &RuleOutcome) -> Vec<String> {

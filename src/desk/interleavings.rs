@@ -7,6 +7,7 @@
 use super::decide::How;
 use super::principal::{Principal, Roles, Via};
 use super::{Desk, DeskError};
+use crate::clock::hours::Term;
 use crate::clock::{Clock, ManualClock, SystemEntropy, Timestamp};
 use crate::courier::{Dispatch, Reservation};
 use crate::examine::Examiner;
@@ -118,7 +119,7 @@ impl World {
         };
         let settings = Settings {
             hostname: "relay.example.co.jp".to_owned(),
-            hold_for: HOLD,
+            hold_for: Term::always(HOLD),
             lease: Duration::from_mins(1),
         };
         let dispatch = Arc::new(Nowhere);
@@ -134,7 +135,7 @@ impl World {
             hostname: Arc::from("relay.example.co.jp"),
             shown: watch::channel(Arc::default()).1,
             grace: std::time::Duration::ZERO,
-            hold_for: watch::channel(HOLD).1,
+            hold_for: watch::channel(Term::always(HOLD)).1,
             asking: watch::channel(Arc::new(crate::notice::asking::Asking::plain(
                 crate::notice::hours::Hours::always(jiff::tz::TimeZone::UTC),
             )))

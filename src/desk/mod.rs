@@ -41,6 +41,7 @@ mod sent;
 pub mod taking;
 pub mod waiting;
 
+use crate::clock::hours::Term;
 use crate::clock::{Clock, Timestamp};
 use crate::courier::Dispatch;
 use crate::examine::{Examination, Examiner, Refusal};
@@ -90,7 +91,7 @@ pub struct Desk {
     /// How long a release that a person makes on a page, or by a link, can be undone before it leaves.
     pub grace: Duration,
     /// How long a hold waits for a decision (a reload changes it).
-    pub hold_for: watch::Receiver<Duration>,
+    pub hold_for: watch::Receiver<Term>,
     /// How those who decide are told (a reload changes it).
     pub asking: watch::Receiver<Arc<Asking>>,
 }

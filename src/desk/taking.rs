@@ -215,8 +215,9 @@ impl Desk {
             undecided(held)?;
             return Err(DeskError::NothingToUndo(id));
         }
-        let span = Duration::from_millis(u64::try_from(held.expires.0 - held.received.0).unwrap_or(0));
-        let mut again = Again { id: item.id, by: who.name.clone(), at: now, expires: now.plus(span) };
+        // As much time to decide as any mail has that is held now.
+        let expires = self.hold_for.borrow().ends(now);
+        let mut again = Again { id: item.id, by: who.name.clone(), at: now, expires };
         if held.state == HeldState::Released {
             // Its time to decide goes on: nothing has left.
             again.expires = held.expires.max(now.plus(LEFT));

@@ -1,6 +1,7 @@
 //! Carries out a verdict: commits a message with everything that belongs to it in one transaction.
 
 use super::{Answer, budget, forks};
+use crate::clock::hours::Term;
 use crate::clock::{Clock, Entropy, Timestamp};
 use crate::courier::{Dispatch, Seals};
 use crate::desk::known::known_to;
@@ -31,7 +32,7 @@ pub struct Settings {
     /// Our host name, for trace fields and Message-IDs.
     pub hostname: String,
     /// How long a message is held for a decision.
-    pub hold_for: Duration,
+    pub hold_for: Term,
     /// The first lease of deliveries that go directly to the courier.
     pub lease: Duration,
 }
@@ -48,7 +49,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: Settings,
-    hold_for: RwLock<Duration>,
+    hold_for: RwLock<Term>,
     bell: Arc<Notify>,
     copies: super::copies::Tally,
 }
@@ -74,7 +75,7 @@ impl Intake {
     ) -> Self {
         let bell = Arc::new(Notify::new());
         let (examiner, seals) = (RwLock::new(Arc::new(examiner)), RwLock::new(seals));
-        let hold_for = RwLock::new(settings.hold_for);
+        let hold_for = RwLock::new(settings.hold_for.clone());
         let copies = super::copies::Tally::default();
         Self(Arc::new(Inner {
             examiner,
@@ -101,12 +102,12 @@ impl Intake {
     }
 
     /// Changes how long messages are held from now on.
-    pub fn replace_hold_for(&self, hold_for: Duration) {
+    pub fn replace_hold_for(&self, hold_for: Term) {
         *self.0.hold_for.write().unwrap_or_else(PoisonError::into_inner) = hold_for;
     }
 
-    fn hold_for(&self) -> Duration {
-        *self.0.hold_for.read().unwrap_or_else(PoisonError::into_inner)
+    fn hold_ends(&self, now: Timestamp) -> Timestamp {
+        self.0.hold_for.read().unwrap_or_else(PoisonError::into_inner).ends(now)
     }
 
     /// The marks that identify our own mail.
@@ -318,7 +319,7 @@ impl Intake {
             kind,
             reasons,
             hits: settled.hits.clone(),
-            expires: now.plus(self.hold_for()),
+            expires: self.hold_ends(now),
             approvers: examiner
                 .approvers
                 .of(&settled.verdict, &whose(origin, seen).iter().collect::<Vec<_>>()),

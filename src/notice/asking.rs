@@ -13,9 +13,6 @@ use jiff::civil::Date;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Longest before the end of a hold that a warning of it is sent.
-const WARN_AT_MOST: Duration = Duration::from_hours(24);
-
 /// How approvers are told.
 #[derive(Clone, Debug)]
 pub struct Asking {
@@ -133,7 +130,7 @@ impl Asking {
 
     /// When those behind the approvers are told.
     pub fn escalates(&self, now: Timestamp) -> Option<Timestamp> {
-        self.escalation.as_ref().map(|escalation| self.hours.after(now, escalation.after))
+        self.escalation.as_ref().map(|escalation| self.hours.due(now, escalation.after))
     }
 
     /// The language that somebody is told in, where it is set.
@@ -173,11 +170,6 @@ pub fn in_time(asks: Vec<NewAsk>, expires: Timestamp, now: Timestamp) -> Vec<New
         if ask.due < expires { ask } else { NewAsk { digest: false, due: now, ..ask } }
     };
     asks.into_iter().map(hurry).collect()
-}
-
-/// When it is told that a hold ends soon: a quarter of its time before, a day at most.
-pub fn warning(since: Timestamp, expires: Timestamp) -> Timestamp {
-    expires.minus((expires.since(since) / 4).min(WARN_AT_MOST))
 }
 
 #[cfg(test)]
@@ -316,14 +308,5 @@ mod tests {
             let asks = in_time(asking.plan(&[address("a@x.jp")], &[], false, now), at(expires), now);
             assert_eq!((asks[0].digest, asks[0].due), (digest, due), "{expires}");
         }
-    }
-
-    #[test]
-    fn warnings_come_in_time() {
-        let hours = |hours: u64| Timestamp(0).plus(Duration::from_hours(hours));
-        for (span, warned) in [(72, 54), (4, 3), (240, 216)] {
-            assert_eq!(warning(Timestamp(0), hours(span)), hours(warned));
-        }
-        assert_eq!(warning(hours(9), hours(3)), hours(3));
     }
 }

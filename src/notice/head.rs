@@ -22,7 +22,8 @@ fn compose(head: &chain::Head, to: &Address, letterhead: &Letterhead, moment: Mo
     let shown = head.to_string();
     let number = head.entries.to_string();
     let values = [("host", text(&letterhead.hostname)), ("entry", text(&number))];
-    let said = |key| say(letterhead.language, key, &values);
+    let language = letterhead.language.unwrap_or_default();
+    let said = |key| say(language, key, &values);
     let body = format!(
         "{}\n\n    {shown}\n\n{}\n\n    sekisho audit verify --head {shown}\n\n{}\n",
         said("head-lead"),
@@ -30,8 +31,8 @@ fn compose(head: &chain::Head, to: &Address, letterhead: &Letterhead, moment: Mo
         said("head-end")
     );
     let help = letterhead.contact.as_ref().map(|contact| {
-        let values = [("contact", text(contact.text(letterhead.language)))];
-        format!("\n-- \n{}\n", say(letterhead.language, "foot-contact", &values))
+        let values = [("contact", text(contact.text(language)))];
+        format!("\n-- \n{}\n", say(language, "foot-contact", &values))
     });
     let body = body + &help.unwrap_or_default();
     let to = [to.clone()];
@@ -61,8 +62,8 @@ mod tests {
         let link = "0123456789abcdef".repeat(4);
         let head = chain::Head { entries: 4_711, link: link.clone() };
         let to = Address::parse("kansa@example.co.jp").unwrap();
-        for (language, word) in [(Language::En, "every hour"), (Language::Ja, "1 時間ごと")] {
-            let letterhead = Letterhead { language, ..letterhead() };
+        for (language, word) in [(Language::En, "every hour"), (Language::Ja, "1時間ごと")] {
+            let letterhead = Letterhead { language: Some(language), ..letterhead() };
             let mail = compose(&head, &to, &letterhead, Moment { now: Timestamp(0), bits: 7 });
             let parsed = mail_parser::MessageParser::default().parse(&mail.message[..]).unwrap();
             let text = parsed.body_text(0).unwrap();

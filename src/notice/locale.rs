@@ -59,8 +59,9 @@ fn identifier(language: Language) -> LanguageIdentifier {
     }
 }
 
-/// The language to speak to a message's sender in: Japanese when its Subject or a name in its From has
-/// kana or kanji, or when it is written in a Japanese charset; else `otherwise`.
+/// The language that a mail is written in, as far as its header tells: Japanese when its Subject or a name
+/// in its From has kana or kanji, when it is written in a Japanese charset, or when it says so
+/// (Content-Language, RFC 3282); else `otherwise`.
 pub fn language_of(header: &[u8], subject: &str, otherwise: Language) -> Language {
     if subject.chars().any(is_japanese) {
         return Language::Ja;
@@ -81,7 +82,12 @@ pub fn language_of(header: &[u8], subject: &str, otherwise: Language) -> Languag
             return Language::Ja;
         }
     }
-    otherwise
+    let said = index.text("Content-Language").unwrap_or_default().to_ascii_lowercase();
+    match said.trim_start().split([',', '-', ' ', ';']).next() {
+        Some("ja") => Language::Ja,
+        Some("en") => Language::En,
+        _ => otherwise,
+    }
 }
 
 /// Kana (half-width too) and kanji.
@@ -119,11 +125,13 @@ mod tests {
 
     #[test]
     fn the_senders_language() {
-        let cases: [(&str, &str, Language); 6] = [
+        let cases: [(&str, &str, Language); 8] = [
             ("From: a@x.jp\r\n", "Hello", Language::En),
             ("From: a@x.jp\r\n", "お知らせ", Language::Ja),
             ("From: =?utf-8?B?5bGx55Sw?= <a@x.jp>\r\n", "Hello", Language::Ja),
             ("From: a@x.jp\r\nContent-Type: text/plain; charset=\"ISO-2022-JP\"\r\n", "Hello", Language::Ja),
+            ("From: a@x.jp\r\nContent-Language: ja-JP, en\r\n", "Hello", Language::Ja),
+            ("From: a@x.jp\r\nContent-Language: en-GB\r\n", "Hello", Language::En),
             ("no header at all", "", Language::En),
             ("壊れた", "", Language::Ja),
         ];

@@ -10,7 +10,7 @@
 //! * `pages` what is said, `people` the facts it names, [`links`] what can be done by a press
 //! * `page` a mail apart from how it looks, `html` how it looks
 //! * `head` the journal's head, kept outside
-//! * `report` delivery status notifications (RFC 3464)
+//! * `report` delivery status notifications (RFC 3464), `bounce` what a refusal says in words
 //! * `back` the mail itself, with the notice that it was not sent
 //! * `round` what becomes of a notice that is due
 //! * `mail`, `safe` bytes that are sound whatever others wrote
@@ -19,8 +19,8 @@
 
 pub mod asking;
 mod back;
+mod bounce;
 mod head;
-pub mod hours;
 mod html;
 pub mod links;
 mod locale;
@@ -34,6 +34,7 @@ mod round;
 mod safe;
 mod whom;
 
+pub use crate::clock::hours;
 pub use locale::language_of;
 
 /// What messages in chat rooms are written with.
@@ -68,8 +69,8 @@ pub struct Letterhead {
     pub asking: asking::Asking,
     /// Who is told where there is no one else.
     pub admin: Option<Address>,
-    /// The language for people whose own cannot be told from their mail.
-    pub language: Language,
+    /// The language for people who chose none, where it is set.
+    pub language: Option<Language>,
     /// The zone that dates are written in.
     pub zone: TimeZone,
     /// Whom people ask for help, as it stands in the foot of each mail.
@@ -88,6 +89,12 @@ pub struct Moment {
 }
 
 impl Letterhead {
+    /// The language that somebody is told in, where it is known: as they chose, as the configuration says
+    /// of them, as it says of everybody.
+    fn language_for(&self, address: &Address, chosen: Option<Language>) -> Option<Language> {
+        chosen.or_else(|| self.asking.language(address)).or(self.language)
+    }
+
     /// Somebody as the configuration spells them, known in comparison form.
     fn spelled(&self, key: &str) -> Option<Address> {
         let known = self.approvers.iter().chain(&self.admin).find(|address| address.key() == key).cloned();
@@ -125,6 +132,8 @@ pub struct Details {
     pub siblings: Vec<String>,
     /// It was made anew from a mail that was sent individually.
     pub again: bool,
+    /// The language that who is told chose for themselves.
+    pub chosen: Option<Language>,
 }
 
 /// How much of a mail goes back with the notice that it was not sent.
@@ -141,7 +150,7 @@ pub enum Encloses {
 
 /// Nothing beside.
 pub static NO_DETAILS: Details =
-    Details { encloses: None, dropped: Vec::new(), siblings: Vec::new(), again: false };
+    Details { encloses: None, dropped: Vec::new(), siblings: Vec::new(), again: false, chosen: None };
 
 /// Composes the mail that tells one of those who decide about one message; `None` when nothing waits
 /// any more. `words` are the sender's, who asks for it to be sent as it is.

@@ -35,6 +35,8 @@ pub(super) enum Block {
     /// Labels and values.
     Facts(Vec<(String, String)>),
     Section(Section),
+    /// One of many mails, in a line or two.
+    Entry(Entered),
     /// Words of a person.
     Quote(String),
     /// What can be done, by a press.
@@ -61,6 +63,19 @@ impl Item {
     pub(super) fn inset(&self) -> usize {
         self.depth.saturating_sub(2) * 6
     }
+}
+
+/// One of many mails.
+#[derive(Clone, Debug)]
+pub(super) struct Entered {
+    /// Its subject.
+    pub(super) title: String,
+    /// Where it is decided on, where there is a page.
+    pub(super) url: Option<String>,
+    /// What is dangerous about it.
+    pub(super) said: String,
+    /// From whom, and until when.
+    pub(super) about: String,
 }
 
 #[derive(Clone, Debug)]
@@ -111,9 +126,9 @@ impl Page {
         }
     }
 
-    /// The same, as the first of a new group.
-    pub(super) fn labelled_anew(&mut self, key: &str, value: &str) {
-        self.blocks.push(Block::Facts(vec![(self.say(key, &[]), value.to_owned())]));
+    /// One of many mails.
+    pub(super) fn entry(&mut self, entry: Entered) {
+        self.blocks.push(Block::Entry(entry));
     }
 
     /// A line, or a phrase of several, of the section at hand.
@@ -141,7 +156,7 @@ impl Page {
             self.exact(depth + indent, &safe::line(&entry, MAX_LINE));
         }
         if more > 0 {
-            let text = self.say("and-more", &[("count", number(more))]);
+            let text = self.say("and-more-people", &[("count", number(more))]);
             self.item(depth, &text);
         }
     }
@@ -164,6 +179,10 @@ impl Page {
     /// The page as plain text. Figures are left out: the sentences say them.
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
+        let (colon, open, close) = match self.language {
+            Language::En => (": ", "(", ")"),
+            Language::Ja => ("：", "（", "）"),
+        };
         for block in &self.blocks {
             match block {
                 Block::Lead(text) | Block::Paragraph(text) => {
@@ -172,7 +191,7 @@ impl Page {
                 Block::Figures(_) => {}
                 Block::Facts(facts) => {
                     for (label, value) in facts {
-                        let _ = writeln!(out, "{label}: {value}");
+                        let _ = writeln!(out, "{label}{colon}{value}");
                     }
                     out.push('\n');
                 }
@@ -188,6 +207,16 @@ impl Page {
                     }
                     out.push('\n');
                 }
+                Block::Entry(entry) => {
+                    let url = entry.url.as_deref().unwrap_or_default();
+                    for (depth, line) in [(0, &*entry.title), (2, &*entry.said), (2, &*entry.about), (2, url)]
+                    {
+                        if !line.is_empty() {
+                            let _ = writeln!(out, "{:depth$}{line}", "");
+                        }
+                    }
+                    out.push('\n');
+                }
                 Block::Quote(words) => {
                     for line in words.lines() {
                         let _ = writeln!(out, "> {line}");
@@ -196,9 +225,9 @@ impl Page {
                 }
                 Block::Buttons(buttons) => {
                     for button in buttons {
-                        let _ = writeln!(out, "  {}:\n    {}", button.label, button.url);
+                        let _ = writeln!(out, "  {}{}\n    {}", button.label, colon.trim_end(), button.url);
                         for line in button.hint.lines() {
-                            let _ = writeln!(out, "    ({line})");
+                            let _ = writeln!(out, "    {open}{line}{close}");
                         }
                     }
                     out.push('\n');

@@ -22,8 +22,13 @@ use crate::message::Address;
 use crate::policy::risks::Kind;
 use crate::policy::risks::words::grouped;
 use crate::policy::verdict::Language;
-use crate::store::{DeliveryState, HeldRow};
+use crate::store::{DeliveryState, HeldRow, StoredMessage};
+use std::collections::HashSet;
 use std::fmt::Write as _;
+
+/// Longest subject of a mail that a title names, and that stands among its facts: in characters.
+pub(super) const MAX_TITLE: usize = 70;
+pub(super) const MAX_SUBJECT: usize = 140;
 
 /// A mail: who gets it, and its bytes.
 pub(super) type Letter = (Vec<Address>, String);
@@ -39,7 +44,7 @@ impl Desk<'_> {
     /// Who is told in the sender's place, and a page in their language.
     fn to_sender(&self, tone: Tone) -> Option<(Told, Page)> {
         let told = sender_of(self.matter.message, self.letterhead)?;
-        let mut page = Page::new(self.language(), tone);
+        let mut page = Page::new(self.language(&told.address), tone);
         if !told.is_sender {
             let sender = self.sender(&page);
             page.paragraph("in-place-of", &[("sender", text(&sender))]);
@@ -47,9 +52,15 @@ impl Desk<'_> {
         Some((told, page))
     }
 
-    fn language(&self) -> Language {
+    /// The language to tell the sender in: theirs where it is known, else that of the mail.
+    fn language(&self, told: &Address) -> Language {
+        let known = self.letterhead.language_for(told, self.matter.details.chosen);
+        known.unwrap_or_else(|| self.language_of_mail())
+    }
+
+    fn language_of_mail(&self) -> Language {
         let message = self.matter.message;
-        language_of(&message.header, &message.subject, self.letterhead.language)
+        language_of(&message.header, &message.subject, Language::default())
     }
 
     fn sender(&self, page: &Page) -> String {
@@ -57,13 +68,12 @@ impl Desk<'_> {
         sender.map_or_else(|| page.say("null-sender", &[]), |sender| safe::line(sender.as_str(), MAX_LINE))
     }
 
-    fn subject(&self, page: &Page) -> String {
-        let subject = safe::line(&self.matter.message.subject, MAX_LINE);
-        if subject.is_empty() { page.say("no-subject", &[]) } else { subject }
+    fn subject(&self, page: &Page, longest: usize) -> String {
+        subject(page, self.matter.message, longest)
     }
 
-    fn moment_text(&self, at: Timestamp) -> String {
-        moment_text(at, self.letterhead)
+    fn moment_text(&self, page: &Page, at: Timestamp) -> String {
+        moment_text(page, at, self.letterhead, self.moment.now)
     }
 
     fn people(&self) -> People {
@@ -80,10 +90,11 @@ impl Desk<'_> {
         let recipients = if of_all.is_empty() { of_one.collect() } else { of_all };
         let outside = recipients.iter().filter(|address| !people.is_internal(address)).count();
         let counts = [("count", number(recipients.len())), ("outside", number(outside))];
-        let (subject, sender) = (self.subject(page), self.sender(page));
+        let (subject, sender) = (self.subject(page, MAX_SUBJECT), self.sender(page));
         page.labelled("label-subject", &subject);
         page.labelled("label-sender", &sender);
-        page.labelled("label-received", &self.moment_text(message.received));
+        let received = self.moment_text(page, message.received);
+        page.labelled("label-received", &received);
         let counted = page.say("recipients-outside", &counts);
         page.labelled("label-recipients", &counted);
         let awaited = message.held.as_ref().map_or(0, |held| held.awaited.len());
@@ -131,8 +142,10 @@ impl Desk<'_> {
 
     /// Puts header, pages and foot together; the first page's language is the subject's.
     fn close(&self, subject: &str, to: Vec<Address>, pages: &[Page], urgent: bool) -> Letter {
-        let titles: Vec<String> =
-            pages.iter().map(|page| page.say(subject, &[("subject", text(&self.subject(page)))])).collect();
+        let titles: Vec<String> = pages
+            .iter()
+            .map(|page| page.say(subject, &[("subject", text(&self.subject(page, MAX_TITLE)))]))
+            .collect();
         let head = Head {
             letterhead: self.letterhead,
             moment: self.moment,
@@ -148,6 +161,12 @@ impl Desk<'_> {
     }
 }
 
+/// A mail's subject, cut where it is longer than that.
+pub(super) fn subject(page: &Page, message: &StoredMessage, longest: usize) -> String {
+    let subject = safe::line(&message.subject, longest);
+    if subject.is_empty() { page.say("no-subject", &[]) } else { subject }
+}
+
 /// Each page in a language, the first one's before the others'.
 fn in_languages(first: Language, only: Option<Language>, tone: Tone) -> Vec<Page> {
     if let Some(language) = only {
@@ -159,6 +178,11 @@ fn in_languages(first: Language, only: Option<Language>, tone: Tone) -> Vec<Page
 
 /// The whole mail: header, then the pages as text and as HTML.
 fn bind(head: &Head<'_>, pages: &[Page], titles: &[String]) -> String {
+    head.render() + &body(head, pages, titles)
+}
+
+/// What stands below the header: its MIME fields, the pages as text and as HTML, the foot.
+pub(super) fn body(head: &Head<'_>, pages: &[Page], titles: &[String]) -> String {
     let mut body = String::new();
     for (index, page) in pages.iter().enumerate() {
         if index > 0 {
@@ -180,16 +204,26 @@ fn bind(head: &Head<'_>, pages: &[Page], titles: &[String]) -> String {
         let _ = writeln!(body, "{foot}");
     }
     let html = html::render(pages, titles, &feet);
-    head.render() + &alternative(&body, html.as_deref(), head.about, head.moment)
+    alternative(&body, html.as_deref(), head.about, head.moment)
 }
 
-fn moment_text(at: Timestamp, letterhead: &Letterhead) -> String {
-    at.to_jiff().to_zoned(letterhead.zone.clone()).strftime("%Y-%m-%d %H:%M (%:z)").to_string()
+fn moment_text(page: &Page, at: Timestamp, letterhead: &Letterhead, now: Timestamp) -> String {
+    match page.language {
+        Language::En => at.english(&letterhead.zone, now),
+        Language::Ja => at.japanese(&letterhead.zone, now),
+    }
 }
 
 /// The sentences that say why.
 fn why<'a>(page: &mut Page, sentences: impl Iterator<Item = &'a str>) {
-    let sentences: Vec<String> = sentences.take(20).map(|reason| safe::line(reason, MAX_LINE)).collect();
+    let mut met = HashSet::new();
+    // Of two rules that found the same by different limits, one is enough.
+    let found = |reason: &&str| {
+        let found = reason.split("（基準：").next().and_then(|reason| reason.split(" (").next());
+        met.insert(found.unwrap_or_default().to_owned())
+    };
+    let sentences: Vec<String> =
+        sentences.filter(found).take(20).map(|reason| safe::line(reason, MAX_LINE)).collect();
     if sentences.is_empty() {
         return;
     }

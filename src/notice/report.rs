@@ -6,13 +6,15 @@
 //! (RFC 3461 §4.1). A sender outside is told of nothing but its own recipients: of the original's
 //! header it gets the fields that name nobody else.
 
-use super::locale::{Values, language_of, number, say, text};
-use super::mail::{Head, text_part};
-use super::pages::Letter;
+use super::locale::{language_of, number, text};
+use super::mail::Head;
+use super::page::{Page, Tone};
+use super::pages::{Letter, MAX_SUBJECT, MAX_TITLE, body, subject};
 use super::whom::is_ours;
-use super::{Letterhead, Matter, Moment, safe};
+use super::{Letterhead, Matter, Moment, bounce, safe};
 use crate::message::seven_bit::quoted_printable;
 use crate::message::{Address, Header, Recipient};
+use crate::policy::verdict::Language;
 use crate::store::{DeliveryState, Origin, QueueRow};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -59,14 +61,12 @@ pub(super) fn compose(
         return None;
     }
     let report = Report { matter, letterhead, moment, form, lines };
-    let language = language_of(&message.header, &message.subject, letterhead.language);
-    let phrase = |key: &str, values: &Values<'_>| say(language, key, values);
-    let boundary = format!("=_sekisho_{}_{:016x}", message.id, moment.bits);
-    let subject = match safe::line(&message.subject, MAX_REPLY) {
-        subject if subject.is_empty() => phrase("no-subject", &[]),
-        subject => subject,
-    };
-    let title = phrase(report.key("subject"), &[("subject", text(&subject))]);
+    let known = letterhead.language_for(&sender, matter.details.chosen);
+    let language =
+        known.unwrap_or_else(|| language_of(&message.header, &message.subject, Language::default()));
+    let boundary = format!("=_sekisho_report_{}_{:016x}", message.id, moment.bits);
+    let page = report.for_people(language);
+    let title = page.say(report.key("subject"), &[("subject", text(&subject(&page, message, MAX_TITLE)))]);
     let to = vec![sender];
     let head = Head {
         letterhead,
@@ -79,13 +79,11 @@ pub(super) fn compose(
         urgent: false,
     };
     // Whom to ask is told to our own.
-    let contact = letterhead.contact.as_ref().filter(|_| is_ours(&to[0], letterhead));
-    let help = contact.map(|contact| phrase("foot-contact", &[("contact", text(contact.text(language)))]));
+    let contact = letterhead.contact.clone().filter(|_| is_ours(&to[0], letterhead));
+    let known = Letterhead { contact, ..letterhead.clone() };
+    let head = Head { letterhead: &known, ..head };
     let mut parts = vec![
-        text_part(
-            "text/plain; charset=utf-8",
-            report.for_people(&phrase, &subject, help.as_deref()).as_bytes(),
-        ),
+        body(&head, &[page], std::slice::from_ref(&title)),
         // RFC 3464 §2.1: in 7bit, never encoded; `for_programs` is ASCII with lines far below 998.
         format!(
             "Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{}",
@@ -176,36 +174,42 @@ impl Report<'_> {
     }
 
     /// The part that a person reads.
-    fn for_people(
-        &self,
-        phrase: &dyn Fn(&str, &Values<'_>) -> String,
-        subject: &str,
-        help: Option<&str>,
-    ) -> String {
+    fn for_people(&self, language: Language) -> Page {
         let message = self.matter.message;
+        let tone = match self.form {
+            Form::Failed => Tone::Alarm,
+            Form::Delayed => Tone::Waiting,
+            Form::Relayed => Tone::Done,
+        };
+        let mut page = Page::new(language, tone);
         let total = message.envelope.recipients.len();
         let counts = [("count", number(self.lines.len())), ("total", number(total))];
-        let mut out = phrase(self.key("lead"), &counts) + "\n\n";
+        page.lead(self.key("lead"), &counts);
+        page.heading(if self.form == Form::Relayed { "heading-got" } else { "heading-undelivered" });
         for line in self.lines.iter().take(MAX_LISTED) {
-            let reply = match safe::line(line.reply, MAX_REPLY) {
-                reply if reply.is_empty() => phrase("no-answer", &[]),
-                reply => reply,
-            };
-            let _ = write!(out, "  {}\n    {reply}\n", line.recipient.address);
+            page.exact(2, &safe::line(line.recipient.address.as_str(), MAX_REPLY));
+            if self.form != Form::Relayed {
+                let said = page.say(bounce::phrase(&status(line.reply, self.form)), &[]);
+                page.item(4, &said);
+            }
+            let reply = safe::line(line.reply, MAX_REPLY);
+            if reply.is_empty() {
+                let none = page.say("no-answer", &[]);
+                page.item(4, &none);
+            } else {
+                let details = page.say("bounce-reply", &[("reply", text(&reply))]);
+                page.exact(4, &details);
+            }
         }
         if self.lines.len() > MAX_LISTED {
-            let more = phrase("and-more", &[("count", number(self.lines.len() - MAX_LISTED))]);
-            let _ = writeln!(out, "  {more}");
+            let more = page.say("and-more-people", &[("count", number(self.lines.len() - MAX_LISTED))]);
+            page.item(2, &more);
         }
-        let _ = write!(out, "\n{}\n\n", phrase(self.key("next"), &[]));
-        let _ = writeln!(out, "{}: {subject}", phrase("label-subject", &[]));
-        let _ = writeln!(out, "{}: {}", phrase("label-reference", &[]), message.id);
-        let foot = phrase("foot", &[("hostname", text(&self.letterhead.hostname))]);
-        let _ = write!(out, "\n-- \n{foot}\n");
-        if let Some(help) = help {
-            let _ = writeln!(out, "{help}");
-        }
-        out
+        page.paragraph(self.key("next"), &[]);
+        let subject = subject(&page, message, MAX_SUBJECT);
+        page.labelled("label-subject", &subject);
+        page.labelled("label-reference", message.id.as_str());
+        page
     }
 
     /// The part that programs read (RFC 3464 §2).

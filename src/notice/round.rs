@@ -4,12 +4,12 @@
 //! with the first go the notices that follow from a hold: the warning before it ends, and the call to
 //! those behind the approvers when nobody answers.
 
-use super::asking::{in_time, warning};
+use super::asking::in_time;
 use super::links::{Links, NO_LINKS, offered, offered_to_decide};
 use super::pages::{self, Entry};
 use super::postman::Postman;
 use super::whom::{alerted, deciders_of, owners, sender_of};
-use super::{Details, Encloses, Letterhead, Matter, Moment, NO_DETAILS, compose, compose_ask};
+use super::{Details, Encloses, Letterhead, Matter, Moment, compose, compose_ask};
 use crate::clock::Timestamp;
 use crate::intake::OwnMail;
 use crate::journal::{Entry as Noted, Event};
@@ -61,8 +61,9 @@ impl Postman {
                     None => self.store.drop_notice(notice.notice).await,
                 }
             }
-            NoticeKind::Expiring if too_early(&message, now).is_some() => {
-                let plan = AskPlan { notices: again(notice.kind, &message, now), ..AskPlan::default() };
+            NoticeKind::Expiring if too_early(&message, &letterhead, now).is_some() => {
+                let plan =
+                    AskPlan { notices: again(notice.kind, &message, &letterhead, now), ..AskPlan::default() };
                 self.store.plan_asks(notice.notice, plan).await
             }
             _ => self.tell_sender(notice, &message, &letterhead, now).await,
@@ -112,7 +113,7 @@ impl Postman {
             }
         }
         let moment = Moment { now, bits: self.entropy.bits() };
-        let details = self.details(notice.kind, message).await?;
+        let details = self.details(notice.kind, message, letterhead).await?;
         let without = Matter { message, deliveries: &deliveries, links: &NO_LINKS, details: &details };
         // Links are made for what is sent, and for nothing else.
         if compose(notice, &without, letterhead, moment).is_none() {
@@ -129,8 +130,17 @@ impl Postman {
     }
 
     /// What a notice of this kind tells beside.
-    async fn details(&self, kind: NoticeKind, message: &StoredMessage) -> Result<Details, StoreError> {
-        let mut details = Details::default();
+    async fn details(
+        &self,
+        kind: NoticeKind,
+        message: &StoredMessage,
+        letterhead: &Letterhead,
+    ) -> Result<Details, StoreError> {
+        let chosen = match sender_of(message, letterhead) {
+            Some(told) => self.store.chosen_language(told.address.key()).await?,
+            None => None,
+        };
+        let mut details = Details { chosen, ..Details::default() };
         match kind {
             NoticeKind::Returned | NoticeKind::Expired => {
                 details.encloses = Some(self.encloses(message).await?);
@@ -221,7 +231,8 @@ impl Postman {
         };
         let journal = self.store.journal(ask.message).await?;
         let words = if ask.why == AskWhy::AsIs { wish(&journal) } else { None };
-        let details = Details { again: made_anew(&journal), ..Details::default() };
+        let chosen = self.store.chosen_language(ask.approver.key()).await?;
+        let details = Details { again: made_anew(&journal), chosen, ..Details::default() };
         let deliveries = self.store.deliveries(ask.message).await?;
         let letterhead = self.letterhead();
         let links = self.links_to_decide(ask, &message, &letterhead).await?;
@@ -255,12 +266,17 @@ impl Postman {
         if !over.is_empty() {
             self.store.drop_asks(over).await?;
         }
+        let chosen = match asks.first() {
+            Some(ask) => self.store.chosen_language(ask.approver.key()).await?,
+            None => None,
+        };
+        let details = Details { chosen, ..Details::default() };
         let links: Vec<Links> = waiting.iter().map(|(message, ..)| self.decider_links(message)).collect();
         let entries: Vec<Entry<'_>> = waiting
             .iter()
             .zip(&links)
             .map(|((message, why, words), links)| Entry {
-                matter: Matter { message, deliveries: &[], links, details: &NO_DETAILS },
+                matter: Matter { message, deliveries: &[], links, details: &details },
                 why: *why,
                 words: words.as_deref(),
             })
@@ -379,7 +395,7 @@ fn plan(
     let first = kind == NoticeKind::HeldApprovers && alone != Alone::No;
     if first && alone == Alone::Yes && now < told_at {
         let assigned = those(false, None).into_iter().map(|ask| ask.approver).collect();
-        let mut notices = following(held, now);
+        let mut notices = following(held, letterhead, now);
         notices.push(NewNotice { kind, due: told_at });
         return Some(AskPlan { asks: Vec::new(), notices, assigned });
     }
@@ -399,14 +415,14 @@ fn plan(
             at_once(behind.cloned().collect(), AskWhy::Escalated)
         }
         // Those who are asked anew are told in the place of who is away now.
-        NoticeKind::ExpiringApprovers if too_early(message, now).is_some() => Vec::new(),
+        NoticeKind::ExpiringApprovers if too_early(message, letterhead, now).is_some() => Vec::new(),
         NoticeKind::ExpiringApprovers => those(urgent, Some(AskWhy::Expiring)),
         NoticeKind::AskedAsIs => those(urgent, Some(AskWhy::AsIs)),
         _ => Vec::new(),
     };
     let mut notices = match kind {
-        NoticeKind::HeldApprovers | NoticeKind::Stopped => following(held, now),
-        NoticeKind::ExpiringApprovers => again(kind, message, now),
+        NoticeKind::HeldApprovers | NoticeKind::Stopped => following(held, letterhead, now),
+        NoticeKind::ExpiringApprovers => again(kind, message, letterhead, now),
         _ => Vec::new(),
     };
     // It is counted from when they are told.
@@ -424,22 +440,28 @@ fn renamed(asks: Vec<NewAsk>, why: AskWhy) -> Vec<NewAsk> {
 }
 
 /// What comes after a hold that nobody decides: a warning to both sides.
-fn following(held: &HeldRow, now: Timestamp) -> Vec<NewNotice> {
-    let due = warning(held.received.max(now.minus(held.expires.since(now))), held.expires);
+fn following(held: &HeldRow, letterhead: &Letterhead, now: Timestamp) -> Vec<NewNotice> {
+    let since = held.received.max(now.minus(held.expires.since(now)));
+    let due = letterhead.asking.hours.warning(since, held.expires);
     let kinds = [NoticeKind::Expiring, NoticeKind::ExpiringApprovers];
     kinds.map(|kind| NewNotice { kind, due }).into()
 }
 
 /// When the warning of a hold is really due, if that is not yet: the message was held anew since it was
 /// put down.
-fn too_early(message: &StoredMessage, now: Timestamp) -> Option<Timestamp> {
+fn too_early(message: &StoredMessage, letterhead: &Letterhead, now: Timestamp) -> Option<Timestamp> {
     let held = is_held(message)?;
-    let due = warning(held.received, held.expires);
+    let due = letterhead.asking.hours.warning(held.received, held.expires);
     (due > now.plus(EARLY)).then_some(due)
 }
 
-fn again(kind: NoticeKind, message: &StoredMessage, now: Timestamp) -> Vec<NewNotice> {
-    too_early(message, now).map(|due| NewNotice { kind, due }).into_iter().collect()
+fn again(
+    kind: NoticeKind,
+    message: &StoredMessage,
+    letterhead: &Letterhead,
+    now: Timestamp,
+) -> Vec<NewNotice> {
+    too_early(message, letterhead, now).map(|due| NewNotice { kind, due }).into_iter().collect()
 }
 
 /// Whether the sender marked it as urgent (RFC 4021 §2.1.54, RFC 2156 §5.3.6).

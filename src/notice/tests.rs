@@ -28,7 +28,7 @@ pub(super) fn letterhead() -> Letterhead {
         approvers: vec![address("soumu@example.co.jp")],
         asking: asking::Asking::plain(hours::Hours::always(TimeZone::fixed(jiff::tz::offset(9)))),
         admin: Some(address("admin@example.co.jp")),
-        language: Language::En,
+        language: None,
         zone: TimeZone::fixed(jiff::tz::offset(9)),
         contact: None,
         upstream: Some("smtp.example.net".to_owned()),
@@ -414,8 +414,8 @@ fn the_html_says_what_the_text_says() {
             let (_, parts) = opened(&mail);
             let html = plain(&unescaped(&parts[1]));
             for line in parts[0].lines().map(str::trim).filter(|line| !line.is_empty()) {
-                let bare = line.trim_start_matches(['>', ' ']).trim_matches(['(', ')']);
-                let said = bare.split(": ").all(|piece| html.contains(&plain(piece.trim_end_matches(':'))));
+                let bare = line.trim_start_matches(['>', ' ']).trim_matches(['(', ')', '（', '）']);
+                let said = bare.split([':', '：']).all(|piece| html.contains(&plain(piece)));
                 let frame = line.starts_with("--");
                 assert!(said || frame, "{name}: the HTML does not say `{line}`");
             }
@@ -458,7 +458,9 @@ fn an_unsafe_hold_offers_no_split() {
     hold(&mut message, HoldKind::Unsafe);
     let text = readable(&asked(AskWhy::Asked, &message, &[], &links::NO_LINKS).unwrap());
     assert!(
-        !text.contains("--as bcc") && text.contains("--as as-is") && text.contains("part 1 (text/plain)")
+        !text.contains("--as bcc")
+            && text.contains("--as as-is")
+            && text.contains("hidden@delta.example.com (the text")
     );
     assert!(!text.contains("\nX-Evil"), "a place is shown on one line");
     for (kind, split) in [(HoldKind::Ask, true), (HoldKind::Rule, false), (HoldKind::Unsafe, false)] {
@@ -466,6 +468,48 @@ fn an_unsafe_hold_offers_no_split() {
         let offered = links::offered(NoticeKind::Held, &message);
         assert_eq!(offered.contains(&LinkAction::Split), split, "{kind:?}");
         assert!(offered.contains(&LinkAction::TakeBack) && !offered.contains(&LinkAction::View));
+    }
+}
+
+#[test]
+fn each_is_told_in_their_own_language() {
+    let (en, ja) = (Some(Language::En), Some(Language::Ja));
+    // The mail is in Japanese, what is set, who is told chose: what the mail to the sender begins with.
+    let table = [
+        (true, None, None, Language::Ja),
+        (false, None, None, Language::En),
+        (false, ja, None, Language::Ja),
+        (true, en, None, Language::En),
+        (true, en, ja, Language::Ja),
+        (false, None, ja, Language::Ja),
+        (true, ja, en, Language::En),
+    ];
+    for (japanese, language, chosen, expected) in table {
+        let mut message = message(japanese);
+        hold(&mut message, HoldKind::Ask);
+        let letterhead = Letterhead { language, ..letterhead() };
+        let details = Details { chosen, ..Details::default() };
+        let matter =
+            Matter { message: &message, deliveries: &[], links: &links::NO_LINKS, details: &details };
+        let notice = DueNotice { notice: 1, message: message.id, kind: NoticeKind::Held };
+        let text = readable(&compose(&notice, &matter, &letterhead, moment()).unwrap());
+        let (word, other) = match expected {
+            Language::En => ("Not sent yet.", "まだ送信していません。"),
+            Language::Ja => ("まだ送信していません。", "Not sent yet."),
+        };
+        assert!(text.contains(word) && !text.contains(other), "{japanese} {language:?} {chosen:?}: {text}");
+        // Those who decide are told in both languages where theirs is not known, and in one where it is.
+        let ask = Ask {
+            row: 1,
+            message: message.id,
+            approver: address("soumu@example.co.jp"),
+            why: AskWhy::Asked,
+            digest: false,
+        };
+        let text = readable(&compose_ask(&ask, &matter, None, &letterhead, moment()).unwrap());
+        let both =
+            text.contains("It has not been sent to anyone") && text.contains("まだ誰にも送信していません");
+        assert_eq!(both, language.is_none() && chosen.is_none(), "{language:?} {chosen:?}: {text}");
     }
 }
 

@@ -11,9 +11,11 @@ mod limit;
 mod tests;
 
 use super::organisation::{Organisation, Standing};
-use super::verdict::RuleOutcome;
+use super::risks::{Kind, Risk};
+use super::rules::builtin_title;
+use super::verdict::{Bilingual, RuleOutcome};
 use super::{Demand, Timing};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, zone};
 use crate::message::Address;
 pub use ledger::Reserved;
 use ledger::{Account, Ledger};
@@ -238,26 +240,35 @@ impl Over<'_> {
         } else {
             (format!(" at the upstream {way}"), format!("、送信先 {way}"))
         };
-        let (room, room_ja) = match self.room.map(|room| clock.shown(room).to_local_minute()) {
-            Some(room) => (format!("room again at {room}"), format!("{room} 以降に空きます")),
+        let (zone, now) = (zone(), clock.shown(clock.now()));
+        let (room, room_ja) = match self.room.map(|room| clock.shown(room)) {
+            Some(room) => (
+                format!("room again on {}", room.english(&zone, now)),
+                format!("{}以降に空きます", room.japanese(&zone, now)),
+            ),
             None => (
                 format!("it will not fit at any time, for it is more than one {span} allows"),
                 "1回分の上限を超えているため、待っても空きません".to_owned(),
             ),
         };
+        let said = Bilingual::new(
+            format!(
+                "over the budget of {count} {outside}recipients a {span} {whose}{at}: this mail goes to {wanted}; \
+                 {used} of {count} used in {last}; {room}"
+            ),
+            format!(
+                "送信数の上限（{span_ja}に{outside_ja}宛先{count}名、{whose_ja}{at_ja}）を超えます：\
+                 このメールの宛先は{wanted}名、{last_ja}に{count}名中{used}名分を使用済みです。{room_ja}"
+            ),
+        );
         RuleOutcome {
             name: BUDGET_RULE.to_owned(),
             matched: true,
             demand: Demand { timing: Timing::Hold, ..Demand::default() },
-            why: format!(
-                "over the budget of {count} {outside}recipients a {span} {whose}{at}: this mail goes to {wanted}; \
-                 {used} of {count} used in {last}; {room}"
-            ),
-            why_ja: format!(
-                "送信数の上限（{span_ja}に{outside_ja}宛先{count}件、{whose_ja}{at_ja}）を超えます：\
-                 このメールの宛先は{wanted}件、{last_ja}に{count}件中{used}件を使用済みです。{room_ja}"
-            ),
-            ..RuleOutcome::default()
+            why: said.en.clone(),
+            why_ja: said.ja.clone(),
+            title: builtin_title(BUDGET_RULE),
+            risks: vec![Risk { text: Some(said), ..Risk::new(Kind::Rule) }],
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What is dangerous about a held mail: one list, the strongest first, told alike wherever people decide.
 //!
 //! Each rule that matched says what it found as risks, and keeps them with its outcome. [`of`] gathers them
-//! with what the audit found; [`arranged`] puts them in order, each once. [`words`] says them.
+//! with what the audit found; [`arranged`] puts them in order, each once. [`words`] says them, [`places`]
+//! where something was found.
 
+pub mod places;
 pub mod words;
 
 use super::Disclosure;

@@ -9,6 +9,7 @@ use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
 use crate::policy::risks::Risk;
+use crate::policy::verdict::Language;
 use crate::token::Digest;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -355,6 +356,12 @@ pub trait PeopleStore {
 
     /// Takes a passkey away; whether there was one.
     async fn remove_passkey(&self, id: Vec<u8>) -> Result<bool, StoreError>;
+
+    /// Keeps the language that somebody chose, for all their addresses (in comparison form).
+    async fn choose_language(&self, people: &[String], language: Language) -> Result<(), StoreError>;
+
+    /// The language that somebody chose, by an address in comparison form.
+    async fn chosen_language(&self, person: &str) -> Result<Option<Language>, StoreError>;
 
     /// Keeps a token of the API; false when there is one of that name.
     async fn add_api_token(&self, token: ApiTokenRow) -> Result<bool, StoreError>;

@@ -3,10 +3,11 @@
 
 use super::guard::{Browser, Client};
 use super::pages::answer;
-use super::pages::visit::{Chrome, Open, show, way_back};
+use super::pages::visit::{self, Chrome, Open, show, way_back};
 use super::routes::Routes;
 use super::words::{Tongue, calm};
 use super::{Site, cookies};
+use crate::desk::principal::Roles;
 use crate::message::Address;
 use crate::people::Denied;
 use crate::people::oidc::{Failed, Flow, Return};
@@ -470,8 +471,21 @@ pub(super) async fn signed_in(site: &Site, headers: &HeaderMap, token: &Token, b
     {
         tracing::warn!(%error, "a session before this one could not be ended");
     }
-    let mut response = Redirect::to(way_back(back)).into_response();
+    let signed = site.people.signed(token).await.ok().flatten();
+    let mut to = way_back(back);
+    // Who decides nothing has no list of what waits for them: their own mail is what they come for.
+    if to == "/" && signed.as_ref().is_some_and(|signed| signed.who.roles == Roles::default()) {
+        to = "/mine";
+    }
+    let mut response = Redirect::to(to).into_response();
     set(&mut response, cookies::set(cookies::SESSION, token.text(), site.secure));
+    // A new browser is spoken to as they once chose.
+    if visit::chosen(headers).is_none()
+        && let Some(address) = signed.as_ref().and_then(|signed| signed.who.addresses.first())
+        && let Ok(Some(language)) = site.store.chosen_language(address.key()).await
+    {
+        set(&mut response, visit::keep(Tongue::of(language), site.secure));
+    }
     response
 }
 

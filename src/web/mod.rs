@@ -55,8 +55,6 @@ pub struct Site {
     pub desk: Desk,
     /// The style sheet and the script.
     pub assets: Assets,
-    /// The zone that pages tell moments in.
-    pub zone: jiff::tz::TimeZone,
     /// Whom people ask for help.
     pub contact: Option<Bilingual>,
     /// Who may come, and as whom.
@@ -206,3 +204,6 @@ fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Response {
     ];
     (status, headers, body.into()).into_response()
 }
+
+#[cfg(test)]
+mod glossary_tests;

@@ -1,7 +1,8 @@
 //! The words that pages are made of (`locales/*/pages.ftl` and its neighbours): which language a visitor
 //! reads, phrases with their numbers and names, moments and spans of time.
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, Unit, rounded};
+use crate::policy::verdict::Language;
 use fluent_templates::fluent_bundle::FluentValue;
 use fluent_templates::{LanguageIdentifier, Loader, langid};
 use jiff::tz::TimeZone;
@@ -99,6 +100,22 @@ impl Tongue {
         best.map(|(_, tongue)| tongue)
     }
 
+    /// The language as rules and mails know it.
+    pub fn language(self) -> Language {
+        match self {
+            Self::En => Language::En,
+            Self::Ja => Language::Ja,
+        }
+    }
+
+    /// The same the other way round.
+    pub fn of(language: Language) -> Self {
+        match language {
+            Language::En => Self::En,
+            Language::Ja => Self::Ja,
+        }
+    }
+
     fn identifier(self) -> LanguageIdentifier {
         match self {
             Self::En => langid!("en"),
@@ -139,6 +156,14 @@ impl Words {
         PHRASES.try_lookup(&self.tongue.identifier(), &format!("{stem}{word}")).unwrap_or(word)
     }
 
+    /// What stands between the names of a list.
+    pub fn list(&self) -> &'static str {
+        match self.tongue {
+            Tongue::En => ", ",
+            Tongue::Ja => "、",
+        }
+    }
+
     /// The language's tag.
     pub fn lang(&self) -> &'static str {
         self.tongue.tag()
@@ -146,10 +171,9 @@ impl Words {
 
     /// A moment, to the minute.
     pub fn moment(&self, at: &Timestamp) -> String {
-        let zoned = at.to_jiff().to_zoned(self.zone.clone());
         match self.tongue {
-            Tongue::En => zoned.strftime("%-d %b %Y, %H:%M").to_string(),
-            Tongue::Ja => zoned.strftime("%Y年%-m月%-d日 %H:%M").to_string(),
+            Tongue::En => at.english(&self.zone, self.now),
+            Tongue::Ja => at.japanese(&self.zone, self.now),
         }
     }
 
@@ -158,14 +182,14 @@ impl Words {
         at.to_jiff().to_string()
     }
 
-    /// How long, in its largest unit.
+    /// How long, in its largest unit, rounded.
     pub fn span(&self, span: Duration) -> String {
-        let minutes = span.as_secs() / 60;
-        let (key, count) = match minutes {
-            0 => return self.p("desk-span-moment").to_string(),
-            1..60 => ("desk-span-minutes", minutes),
-            60..2_880 => ("desk-span-hours", minutes / 60),
-            _ => ("desk-span-days", minutes / 1_440),
+        let (unit, count) = rounded(span);
+        let key = match unit {
+            Unit::Moment => return self.p("desk-span-moment").to_string(),
+            Unit::Minutes => "desk-span-minutes",
+            Unit::Hours => "desk-span-hours",
+            Unit::Days => "desk-span-days",
         };
         self.p(key).n("count", count).to_string()
     }
@@ -178,7 +202,7 @@ impl Words {
     /// `3 hours ago`.
     pub fn ago(&self, at: &Timestamp) -> String {
         let span = self.now.since(*at);
-        if span.as_secs() < 60 {
+        if span.as_secs() < 30 {
             return self.p("desk-ago-moment").to_string();
         }
         self.p("desk-ago").s("span", self.span(span)).to_string()

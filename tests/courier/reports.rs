@@ -18,7 +18,6 @@ use sekisho::notice::hours::Hours;
 use sekisho::notice::links::LinkMaker;
 use sekisho::notice::{Deps, Letterhead, OwnIntake, Postman};
 use sekisho::policy::Organisation;
-use sekisho::policy::verdict::Language;
 use sekisho::store::DeliveryState::{Delivered, Failed, Waiting};
 use sekisho::store::prelude::*;
 use sekisho::store::{LinkAction, NoticeKind, QueueChange, QueueFilter, StoreError, StoredMessage};
@@ -73,7 +72,7 @@ fn postman(relay: &Relay) -> Postman {
         Arc::new(SystemEntropy),
         sekisho::intake::Settings {
             hostname: "relay.example.co.jp".to_owned(),
-            hold_for: minutes(60),
+            hold_for: sekisho::clock::hours::Term::always(minutes(60)),
             lease: minutes(1),
         },
         Arc::default(),
@@ -85,7 +84,7 @@ fn postman(relay: &Relay) -> Postman {
         approvers: Vec::new(),
         asking: Asking::plain(Hours::always(TimeZone::UTC)),
         admin: None,
-        language: Language::En,
+        language: None,
         zone: TimeZone::UTC,
         contact: None,
         upstream: Some("hop.example.net".to_owned()),

@@ -39,7 +39,7 @@ impl Desk<'_> {
         let held = self.matter.message.held.as_ref()?;
         let (told, mut page) = self.to_sender(Tone::Ended)?;
         let people = self.people();
-        let expires = self.moment_text(held.expires);
+        let expires = self.moment_text(&page, held.expires);
         page.lead("expired-lead", &[("expires", text(&expires))]);
         self.partly_sent(&mut page);
         self.was_sent_alone(&mut page);
@@ -52,9 +52,7 @@ impl Desk<'_> {
         self.facts(page, people);
         risks(page, held);
         page.heading("heading-next");
-        // Bcc or fewer recipients help where that was the reason.
-        let shown = held.risks.first().is_none_or(|risk| risk.kind == Kind::Exposed);
-        let next = page.say(if shown { "returned-next" } else { "returned-next-otherwise" }, &[]);
+        let next = page.say(advice(held.risks.first().map(|risk| risk.kind)), &[]);
         page.item(2, &next);
         if told.is_sender && matches!(self.matter.details.encloses, Some(Encloses::Whole { .. })) {
             let enclosed = page.say("returned-enclosed", &[]);
@@ -70,5 +68,19 @@ impl Desk<'_> {
             Some(encloses) => back::with_original(letter, encloses, why, self),
             None => (letter, None),
         }
+    }
+}
+
+/// What helps, by the strongest reason: Bcc or fewer recipients only where addresses would be shown.
+fn advice(reason: Option<Kind>) -> &'static str {
+    match reason {
+        None | Some(Kind::Exposed) => "returned-next",
+        Some(Kind::ListOfPeople | Kind::File | Kind::Opaque | Kind::Attachment | Kind::WinmailDat) => {
+            "returned-next-file"
+        }
+        Some(Kind::Invitation) => "returned-next-invitation",
+        Some(Kind::LookAlike | Kind::LargeBcc) => "returned-next-address",
+        Some(Kind::Unreadable) => "returned-next-unreadable",
+        Some(_) => "returned-next-otherwise",
     }
 }

@@ -2,15 +2,16 @@
 
 use super::super::locale::{number, text};
 use super::super::mail::Head;
-use super::super::page::{Button, MAX_LINE, MAX_LISTED, Page, Tone};
+use super::super::page::{Button, Entered, MAX_LINE, MAX_LISTED, Page, Tone};
 use super::super::people::People;
 use super::super::{Letterhead, Matter, Moment, safe};
-use super::{Desk, Letter, bind, decided_by, figures, headline, in_languages, lines, moment_text, risks};
+use super::{Desk, Letter, MAX_TITLE, bind, decided_by, figures, headline, in_languages, lines, risks};
 use crate::desk::taking::was_taken_back;
 use crate::message::Address;
 use crate::policy::Disclosure;
 use crate::policy::risks::Kind;
-use crate::policy::risks::words::grouped;
+use crate::policy::risks::places::in_words;
+use crate::policy::verdict::Language;
 use crate::store::{AskWhy, HeldRow, HeldState, HoldKind};
 
 /// Most messages that a digest tells of; the rest is counted.
@@ -31,8 +32,8 @@ impl Desk<'_> {
         let held = self.still_held()?;
         let people = self.people();
         let tone = if why == AskWhy::Stopped { Tone::Alarm } else { Tone::Waiting };
-        let only = self.letterhead.asking.language(to);
-        let mut pages = in_languages(self.language(), only, tone);
+        let only = self.letterhead.language_for(to, self.matter.details.chosen);
+        let mut pages = in_languages(self.language_of_mail(), only, tone);
         for page in &mut pages {
             self.why_now(page, held, why, words, &people);
             risks(page, held);
@@ -54,7 +55,7 @@ impl Desk<'_> {
 
     /// What would happen, and why they are told of it now.
     fn why_now(&self, page: &mut Page, held: &HeldRow, why: AskWhy, words: Option<&str>, people: &People) {
-        let expires = self.moment_text(held.expires);
+        let expires = self.moment_text(page, held.expires);
         let sender = self.sender(page);
         let values = [("expires", text(&expires)), ("sender", text(&sender))];
         match why {
@@ -98,8 +99,8 @@ impl Desk<'_> {
     /// Who was told of it is told who decided, and how, in a few lines.
     fn settled(&self, to: &Address) -> Option<Letter> {
         let held = self.decided()?;
-        let only = self.letterhead.asking.language(to);
-        let mut pages = in_languages(self.language(), only, Tone::Done);
+        let only = self.letterhead.language_for(to, self.matter.details.chosen);
+        let mut pages = in_languages(self.language_of_mail(), only, Tone::Done);
         for page in &mut pages {
             let (key, by) = (outcome(held.state, held.decision.as_deref()), decided_by(page, held));
             page.lead(key, &[("by", text(&by))]);
@@ -107,7 +108,7 @@ impl Desk<'_> {
                 page.quote(&lines(words));
             }
             page.paragraph("settled-nothing", &[]);
-            let (subject, sender) = (self.subject(page), self.sender(page));
+            let (subject, sender) = (self.subject(page, MAX_TITLE), self.sender(page));
             page.labelled("label-subject", &subject);
             page.labelled("label-sender", &sender);
             page.labelled("label-reference", held.id.as_str());
@@ -186,8 +187,8 @@ pub(in super::super) fn digest(
     moment: Moment,
 ) -> Option<Letter> {
     let first = entries.first()?;
-    let only = letterhead.asking.language(to);
-    let mut pages = in_languages(only.unwrap_or(letterhead.language), only, Tone::Waiting);
+    let only = letterhead.language_for(to, first.matter.details.chosen);
+    let mut pages = in_languages(only.unwrap_or_default(), only, Tone::Waiting);
     let (done, waiting): (Vec<&Entry<'_>>, Vec<&Entry<'_>>) =
         entries.iter().partition(|entry| entry.why == AskWhy::Settled);
     let (kind, count) = if waiting.is_empty() {
@@ -227,35 +228,31 @@ pub(in super::super) fn digest(
 }
 
 impl Desk<'_> {
-    /// One message among others.
+    /// One message among others: a line, and what is dangerous about it.
     fn in_digest(&self, page: &mut Page, entry: &Entry<'_>) {
         let Some(held) = self.still_held() else { return };
-        let (subject, sender) = (self.subject(page), self.sender(page));
-        page.labelled_anew("label-subject", &subject);
-        page.labelled("label-sender", &sender);
+        let (subject, sender) = (self.subject(page, MAX_TITLE), self.sender(page));
+        let mut said = Vec::new();
         if let Some(first) = held.risks.first() {
-            let line = safe::line(&first.line(page.language), MAX_LINE);
-            let others = held.risks.iter().skip(1).map(|risk| risk.label(page.language)).take(3);
-            let said = std::iter::once(line).chain(others).collect::<Vec<_>>().join(" / ");
-            page.labelled("label-exposed", &said);
+            said.push(safe::line(&first.line(page.language), MAX_LINE));
+            said.extend(held.risks.iter().skip(1).map(|risk| risk.label(page.language)).take(3));
         }
-        page.labelled("label-expires", &moment_text(held.expires, self.letterhead));
+        let expires = self.moment_text(page, held.expires);
+        let mut about = vec![sender, page.say("digest-until", &[("expires", text(&expires))])];
         let note = match entry.why {
             AskWhy::Deputy => Some("digest-deputy"),
             AskWhy::AsIs => Some("digest-as-is"),
             AskWhy::Expiring => Some("digest-expiring"),
             _ => None,
         };
-        if let Some(note) = note.map(|key| page.say(key, &[])) {
-            page.labelled("label-note", &note);
+        about.extend(note.map(|key| page.say(key, &[])));
+        let url = self.matter.links.view.clone();
+        if url.is_none() {
+            about.push(format!("{} {}", page.say("label-reference", &[]), held.id));
         }
-        page.labelled("label-reference", held.id.as_str());
+        page.entry(Entered { title: subject, url, said: said.join(" / "), about: about.join(" · ") });
         if let Some(words) = entry.words {
             page.quote(&lines(words));
-        }
-        if let Some(url) = &self.matter.links.view {
-            let label = page.say("button-view", &[]);
-            page.buttons(vec![Button { label, hint: String::new(), url: url.clone(), first: false }]);
         }
     }
 }
@@ -265,12 +262,9 @@ impl Desk<'_> {
     fn settled_in_digest(&self, page: &mut Page) {
         let Some(held) = self.decided() else { return };
         let by = decided_by(page, held);
-        let (subject, done) = (
-            self.subject(page),
-            page.say(outcome(held.state, held.decision.as_deref()), &[("by", text(&by))]),
-        );
-        page.labelled_anew("label-subject", &subject);
-        page.labelled("label-done", &done);
+        let title = self.subject(page, MAX_TITLE);
+        let said = page.say(outcome(held.state, held.decision.as_deref()), &[("by", text(&by))]);
+        page.entry(Entered { title, url: None, said, about: String::new() });
     }
 }
 
@@ -309,11 +303,11 @@ fn by_organisation(page: &mut Page, people: &People) {
         // A mailbox of a provider is an organisation of its own: its name is an address that nobody wrote.
         let alone = organisation.contains('@');
         if !alone {
-            said.push(format!("{name} ({})", grouped(members.len())));
+            said.push(page.say("group", &[("name", text(name)), ("count", number(members.len()))]));
         }
         let indent = if alone { "" } else { "  " };
         for (address, visible) in members.iter().take(room) {
-            let mark = if *visible { String::new() } else { format!(" {hidden}") };
+            let mark = if *visible { String::new() } else { hidden.clone() };
             said.push(format!("{indent}{address}{mark}"));
         }
         listed += members.len().min(room);
@@ -334,6 +328,13 @@ fn hits(page: &mut Page, held: &HeldRow) {
         return;
     }
     page.heading("heading-hits");
-    let line = |hit: &crate::rewrite::Hit| format!("{}: {} ({})", hit.address, hit.place, hit.form);
+    let language = page.language;
+    let line = |hit: &crate::rewrite::Hit| {
+        let place = in_words(&hit.place, language);
+        match language {
+            Language::En => format!("{} ({place})", hit.address),
+            Language::Ja => format!("{}（{place}）", hit.address),
+        }
+    };
     page.list(2, held.hits.iter().map(line));
 }

@@ -33,7 +33,7 @@ impl Desk<'_> {
         let held = self.still_held()?;
         let (told, mut page) = self.to_sender(Tone::Waiting)?;
         let people = self.people();
-        let expires = self.moment_text(held.expires);
+        let expires = self.moment_text(&page, held.expires);
         page.lead("expiring-lead", &[("expires", text(&expires))]);
         self.was_sent_alone(&mut page);
         risks(&mut page, held);
@@ -51,7 +51,7 @@ impl Desk<'_> {
     fn options(&self, page: &mut Page, held: &HeldRow) {
         let links = self.matter.links;
         let deciders = self.deciders(page);
-        let expires = self.moment_text(held.expires);
+        let expires = self.moment_text(page, held.expires);
         let values = [("deciders", text(&deciders)), ("expires", text(&expires))];
         let safe_to_split = held.kind == HoldKind::Ask;
         page.heading("heading-next");
@@ -70,7 +70,8 @@ impl Desk<'_> {
         let cures = held.risks.iter().all(|risk| risk.is_cured_by(Disclosure::Split));
         let buttons = [
             button(page, "button-split", split, cures),
-            button(page, "button-take-back", links.take_back.as_ref(), !safe_to_split || !cures),
+            // Where others decide nothing needs to be done: no button presses itself on the reader.
+            button(page, "button-take-back", links.take_back.as_ref(), safe_to_split && !cures),
             button(page, "button-as-is", links.as_is.as_ref(), false),
         ];
         page.buttons(buttons.into_iter().flatten().collect());
@@ -84,7 +85,7 @@ impl Desk<'_> {
         }
         let (told, mut page) = self.to_sender(Tone::Waiting)?;
         let people = self.people();
-        let leaves = self.moment_text(leaves);
+        let leaves = self.moment_text(&page, leaves);
         page.lead("waits-lead", &[("leaves", text(&leaves))]);
         if individually(self.matter.message) {
             page.paragraph("waits-individually", &[]);
@@ -92,7 +93,7 @@ impl Desk<'_> {
         let links = self.matter.links;
         let take_back = button(&page, "button-take-back", links.take_back.as_ref(), false);
         let others = [
-            button(&page, "button-now", links.split.as_ref(), true),
+            button(&page, "button-now", links.split.as_ref(), false),
             button(&page, "button-know", links.as_is.as_ref(), false),
         ];
         if take_back.is_none() {
@@ -115,7 +116,7 @@ impl Desk<'_> {
         let people = self.people();
         page.lead("taken-lead", &[]);
         self.partly_sent(&mut page);
-        let undo = button(&page, "button-undo", self.matter.links.undo.as_ref(), true);
+        let undo = button(&page, "button-undo", self.matter.links.undo.as_ref(), false);
         page.buttons(undo.into_iter().collect());
         self.facts(&mut page, &people);
         Some(self.close("taken-subject", vec![told.address], &[page], false))
@@ -226,7 +227,7 @@ impl Desk<'_> {
                 .map(|address| safe::line(address.as_str(), MAX_LINE))
                 .collect();
             let more = people.colleagues.len().saturating_sub(MAX_LISTED);
-            names.extend((more > 0).then(|| page.say("and-more", &[("count", number(more))])));
+            names.extend((more > 0).then(|| page.say("and-more-people", &[("count", number(more))])));
             let names = names.join(", ");
             let colleagues = page.say("split-saw-colleagues", &[("colleagues", text(&names))]);
             page.item(2, &colleagues);

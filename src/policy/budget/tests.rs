@@ -64,7 +64,7 @@ fn each_sender_has_a_budget_and_all_together_have_another() {
     send(&budgets, "a@example.co.jp", &out[..20], hours(1)).unwrap();
     let over = send(&budgets, "b@example.co.jp", &out[..51], hours(2)).unwrap_err();
     assert!(over.why.starts_with("over the budget of 150 outside recipients a day in all: "), "{}", over.why);
-    assert!(over.why_ja.contains("社外宛先150件、全体") && over.why_ja.contains("51件"), "{}", over.why_ja);
+    assert!(over.why_ja.contains("社外宛先150名、全体") && over.why_ja.contains("51名"), "{}", over.why_ja);
     assert_eq!((over.name.as_str(), over.demand.timing, over.matched), (BUDGET_RULE, Timing::Hold, true));
     // colleagues count for the sender alone
     send(&budgets, "b@example.co.jp", &people(100, "sub.example.co.jp"), hours(2)).unwrap();

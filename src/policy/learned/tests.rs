@@ -279,7 +279,7 @@ fn it_is_said_in_two_languages() {
         (rule.why, rule.why_ja)
     };
     let (_, ja) = why(&format!("From: sato@example.co.jp\nTo: {SIX}\nIn-Reply-To: <first@one.example>\n"));
-    assert_eq!(ja, "適用除外：社外の6人は全員、返信元の2026年11月12日のメールで互いに見えています");
+    assert_eq!(ja, "適用除外：社外の6名は全員、返信元の2026年11月12日のメールで互いに見えています");
     // Where most are strangers nobody is named.
     let (en, _) = why(
         "From: sato@example.co.jp\nTo: a@one.example, b@two.example, v@v.example, w@w.example, x@x.example, y@y.example\n",

@@ -2,6 +2,7 @@
 //!
 //! Whatever a mail brings is made one calm line: these words stand in lists, subjects and pages.
 
+use super::places::called;
 use super::{Kind, Risk};
 use crate::policy::Disclosure;
 use crate::policy::verdict::Language;
@@ -56,7 +57,7 @@ impl Risk {
         let said = match (self.kind, language) {
             (Kind::Exposed, Language::Ja) if self.text.is_none() => {
                 let organisations = grouped(self.organisations);
-                format!("{}: {}名/{organisations}組織", self.label(language), grouped(self.people))
+                format!("{}：{}名/{organisations}組織", self.label(language), grouped(self.people))
             }
             _ => self.headline(language),
         };
@@ -91,7 +92,8 @@ impl Risk {
     /// `Label: detail`
     fn named(&self, language: Language) -> String {
         let (label, detail) = (self.label(language), self.detail(language));
-        if detail.is_empty() { label } else { format!("{label}: {detail}") }
+        let colon = pick(language, ": ", "：");
+        if detail.is_empty() { label } else { format!("{label}{colon}{detail}") }
     }
 
     fn detail(&self, language: Language) -> String {
@@ -147,7 +149,8 @@ impl Risk {
 
     /// `a@x, b@y and 3 more`
     fn names(&self, language: Language) -> String {
-        let names: Vec<String> = self.about.iter().map(|one| short(one, LONGEST)).collect();
+        let names: Vec<String> =
+            self.about.iter().map(|one| short(&called(one, language), LONGEST)).collect();
         let more = self.total.saturating_sub(names.len());
         let joined = names.join(pick(language, ", ", "、"));
         match (more, language) {
@@ -170,7 +173,7 @@ impl Risk {
     }
 }
 
-fn pick<'a>(language: Language, en: &'a str, ja: &'a str) -> &'a str {
+pub(super) fn pick<'a>(language: Language, en: &'a str, ja: &'a str) -> &'a str {
     match language {
         Language::En => en,
         Language::Ja => ja,
@@ -191,7 +194,7 @@ pub fn grouped(number: usize) -> String {
 }
 
 /// A text of the mail on one line, cut where it is too long. What moves or hides its neighbours goes.
-fn short(text: &str, most: usize) -> String {
+pub(super) fn short(text: &str, most: usize) -> String {
     let shown = |c: &char| !c.is_control() && !is_unseen(*c);
     let words: Vec<&str> = text.split_whitespace().collect();
     let one_line: Vec<char> = words.join(" ").chars().filter(shown).collect();

@@ -36,9 +36,23 @@ const TITLES: [(&str, &str); 8] = [
     ("A part cannot be read reliably", "読み取れない部分"),
 ];
 
-/// Their titles, by their names.
+/// The other words among the rules: what budgets, the audit and the making of copies say.
+const OTHERS: [(&str, (&str, &str)); 4] = [
+    ("builtin:budget", ("Sending limit reached", "送信数の上限を超過")),
+    ("builtin:audit", ("Addresses inside the mail", "メールの中身にアドレス")),
+    ("builtin:left-out", ("Header fields left out", "除いたヘッダー欄")),
+    ("builtin:form", ("Odd header", "ヘッダーの書き方の不備")),
+];
+
+/// The titles of all built-in words, by their names.
 pub(super) fn titles() -> impl Iterator<Item = (String, Bilingual)> {
-    NAMES.iter().zip(TITLES).map(|(name, (en, ja))| ((*name).to_owned(), Bilingual::new(en, ja)))
+    let all = NAMES.into_iter().zip(TITLES).chain(OTHERS);
+    all.map(|(name, (en, ja))| (name.to_owned(), Bilingual::new(en, ja)))
+}
+
+/// What people call a built-in word.
+pub fn title(name: &str) -> Option<Bilingual> {
+    titles().find(|(known, _)| known == name).map(|(_, title)| title)
 }
 
 /// The risk that one of them stands for, where it matched.
@@ -81,7 +95,7 @@ pub(super) fn outcomes(facts: &Facts, disclosure: Disclosure) -> Vec<RuleOutcome
         let found = match test(facts) {
             Ok(_) if disclosure < Disclosure::Ask => Err(Phrase::new(
                 "no rule asks who may see whom here",
-                "宛先同士の公開を問うルールに該当しません",
+                "宛先どうしが見えてよいかを問うルールに該当しません",
             )),
             found => found,
         };
@@ -151,10 +165,10 @@ fn foreign_from(facts: &Facts) -> Found {
             let few = few(&names, names.len());
             Phrase::new(
                 format!("a mail whose sender is not ours is not split: {}", few.en),
-                format!("差出人が自組織でないメールは個別送信にできません：{}", few.ja),
+                format!("差出人が社外のメールは個別送信にできません：{}", few.ja),
             )
         },
-        ("its From is ours", "差出人は自組織です"),
+        ("its From is ours", "差出人は社内です"),
     )
 }
 
@@ -169,7 +183,7 @@ fn calendar(facts: &Facts) -> Found {
                 format!("招待状（予定表）に社外の参加者{number}名が書かれています{}", names.ja),
             )
         },
-        ("no invitation that names two or more outsiders", "社外の2件以上を含む招待はありません"),
+        ("no invitation that names two or more outsiders", "社外の2名以上が書かれた招待状はありません"),
     )
 }
 
@@ -188,7 +202,7 @@ fn tnef(facts: &Facts) -> Found {
         }
         Some(Tnef::Unreadable { why }) => Ok(Phrase::new(
             format!("its winmail.dat cannot be read and may name recipients ({why})"),
-            format!("winmail.dat を読み取れず、宛先が含まれている可能性があります（{why}）"),
+            format!("winmail.dat を読み取れず、宛先が含まれている可能性があります"),
         )),
     }
 }

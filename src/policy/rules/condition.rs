@@ -6,6 +6,8 @@ use super::values::{Range, TextTest};
 use crate::message::Address;
 use crate::message::inspect::Attachment;
 use crate::policy::Facts;
+use crate::policy::risks::places::in_words;
+use crate::policy::verdict::Language;
 
 /// What one condition found.
 #[derive(Clone, Debug)]
@@ -99,9 +101,9 @@ impl Condition {
             Self::Present { field, wanted } => {
                 let there = facts.header_texts_named(field).next().is_some();
                 let phrase = if there {
-                    Phrase::new(format!("it has a {field} field"), format!("{field} フィールドがあります"))
+                    Phrase::new(format!("it has a {field} field"), format!("{field} 欄があります"))
                 } else {
-                    Phrase::new(format!("it has no {field} field"), format!("{field} フィールドはありません"))
+                    Phrase::new(format!("it has no {field} field"), format!("{field} 欄はありません"))
                 };
                 Check { holds: there == *wanted, phrase }
             }
@@ -225,7 +227,7 @@ fn size(size: u64, range: Range) -> Check {
         holds: range.holds(size),
         phrase: Phrase::new(
             format!("the message has {now} ({})", words.en),
-            format!("メールの大きさは{now}です（条件：{}）", words.ja),
+            format!("メールの大きさは{now}です（基準：{}）", words.ja),
         ),
     }
 }
@@ -239,7 +241,7 @@ fn addresses(facts: &Facts, who: Who, patterns: &Patterns, written: &str) -> Che
         Who::Sender => {
             let holds = patterns.holds(facts.mail_from.as_ref());
             let sender = said(facts.mail_from.as_ref());
-            (holds, format!("the sender {sender}"), format!("送信者 {sender}"))
+            (holds, format!("the sender {sender}"), format!("差出人 {sender}"))
         }
         Who::From => {
             let found = from().find(inside);
@@ -269,17 +271,20 @@ fn addresses(facts: &Facts, who: Who, patterns: &Patterns, written: &str) -> Che
 
 /// A field, as people call it.
 fn field_ja(field: &str) -> String {
-    if field.eq_ignore_ascii_case("subject") {
-        "件名".to_owned()
-    } else {
-        format!("{field} フィールド")
-    }
+    if field.eq_ignore_ascii_case("subject") { "件名".to_owned() } else { format!("{field} 欄") }
 }
 
 fn text(facts: &Facts, field: &str, test: &TextTest) -> Check {
     let holds = facts.header_texts_named(field).any(|text| test.holds(text));
     let words = &test.words;
-    let phrase = if holds {
+    // What was found, not all that would have been.
+    let found = facts.header_texts_named(field).find_map(|text| test.found(text));
+    let phrase = if let Some(word) = found {
+        Phrase::new(
+            format!("the {field} contains “{word}”"),
+            format!("{}に「{word}」を含みます", field_ja(field)),
+        )
+    } else if holds {
         Phrase::new(
             format!("the {field} {}", words.en),
             format!("{}が「{}」に該当します", field_ja(field), words.ja),
@@ -368,10 +373,14 @@ impl Flag {
                 )
             }
             (Self::Opaque, true) => {
-                let few = names(facts.body.opaque.iter().map(|one| one.name.as_str()).collect());
+                let said = |language| {
+                    let places = facts.body.opaque.iter().map(|one| in_words(&one.name, language));
+                    let places: Vec<String> = places.collect();
+                    few(&places, places.len())
+                };
                 Phrase::new(
-                    format!("it has files that cannot be inspected: {}", few.en),
-                    format!("中身を検査できないファイルがあります：{}", few.ja),
+                    format!("it has files that cannot be inspected: {}", said(Language::En).en),
+                    format!("中身を検査できないファイルがあります：{}", said(Language::Ja).ja),
                 )
             }
             (Self::Unparseable, true) => {
@@ -396,15 +405,15 @@ impl Flag {
             ),
             (Self::Circle, false) => (
                 "these outsiders were not openly together on this thread before",
-                "社外の宛先同士は、これまでこのスレッドで互いに見えていません",
+                "社外の宛先どうしは、これまでこのスレッドで互いに見えていません",
             ),
-            (Self::Report, true) => ("it is a report or an automatic answer", "配送通知または自動応答です"),
-            (Self::Report, false) => ("it is no report", "配送通知ではありません"),
+            (Self::Report, true) => ("it is a report or an automatic answer", "配信通知または自動応答です"),
+            (Self::Report, false) => ("it is no report", "配信通知ではありません"),
             (Self::AutoForward, true) => ("it is forwarded automatically", "自動転送されたメールです"),
             (Self::AutoForward, false) => ("it is not forwarded automatically", "自動転送ではありません"),
             (Self::Attachment, _) => ("it has no attachment", "添付ファイルはありません"),
-            (Self::Calendar, true) => ("it has a calendar part", "予定表（招待）を含みます"),
-            (Self::Calendar, false) => ("it has no calendar part", "予定表を含みません"),
+            (Self::Calendar, true) => ("it has a calendar part", "招待状（予定表）を含みます"),
+            (Self::Calendar, false) => ("it has no calendar part", "招待状（予定表）を含みません"),
             (Self::Tnef, true) => ("it has a winmail.dat", "winmail.dat を含みます"),
             (Self::Tnef, false) => ("it has no winmail.dat", "winmail.dat を含みません"),
             (Self::Encrypted, true) => ("it is encrypted", "暗号化されています"),
@@ -414,8 +423,8 @@ impl Flag {
             (Self::Opaque, _) => ("every part can be looked into", "すべての部分を確認できます"),
             (Self::InternalOnly, true) => ("nobody outside gets it", "社外の宛先はありません"),
             (Self::InternalOnly, false) => ("somebody outside gets it", "社外の宛先があります"),
-            (Self::FromIsOurs, true) => ("its From is ours", "差出人は自組織です"),
-            (Self::FromIsOurs, false) => ("its From is not ours", "差出人が自組織ではありません"),
+            (Self::FromIsOurs, true) => ("its From is ours", "差出人は社内です"),
+            (Self::FromIsOurs, false) => ("its From is not ours", "差出人は社外です"),
             (Self::Unparseable, _) => ("it can be read", "正しく読み取れます"),
         }
     }

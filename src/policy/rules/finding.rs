@@ -124,7 +124,7 @@ pub(super) fn unreadable(facts: &Facts) -> Risk {
 }
 
 /// What a parser says of a problem, for people: where it is, in their words, and no positions in octets.
-pub(super) fn plain(problem: &str) -> Bilingual {
+pub fn plain(problem: &str) -> Bilingual {
     const KNOWN: [(&str, &str, &str); 12] = [
         ("a quote is never closed", "a quotation mark is not closed", "引用符が閉じられていません"),
         ("its quote is never closed", "a quotation mark is not closed", "引用符が閉じられていません"),

@@ -9,7 +9,7 @@ pub(super) fn told(facts: &Facts) -> (bool, Phrase) {
     let Some(known) = &facts.acquaintance else {
         return (
             false,
-            Phrase::new("fewer than two outsiders are concerned", "関係する社外の人は2人未満です"),
+            Phrase::new("fewer than two outsiders are concerned", "関係する社外の人は2名未満です"),
         );
     };
     let number = number(known.people);
@@ -25,14 +25,14 @@ pub(super) fn told(facts: &Facts) -> (bool, Phrase) {
                 true,
                 Phrase::new(
                     format!("{all} were on {en}"),
-                    format!("社外の{}人は全員、{ja}で互いに見えています", known.people),
+                    format!("社外の{}名は全員、{ja}で互いに見えています", known.people),
                 ),
             )
         }
         Some(_) => (false, nearly(facts).unwrap_or_default()),
         None => {
             let en = format!("no mail is known that showed these {number} outsiders to each other");
-            let ja = format!("社外の{}人が互いに見えていたメールは記録にありません", known.people);
+            let ja = format!("社外の{}名が互いに見えていたメールは記録にありません", known.people);
             (false, Phrase::new(en, ja))
         }
     }
@@ -49,7 +49,7 @@ pub(super) fn nearly(facts: &Facts) -> Option<Phrase> {
     Some(Phrase::new(
         format!("{} {was} not on {en}, which the {others} on", names.en),
         format!(
-            "{}は、ほかの{}人が互いに見えている{ja}に含まれていません",
+            "{}は、ほかの{}名が互いに見えている{ja}に含まれていません",
             names.ja,
             known.people - known.strangers.len()
         ),

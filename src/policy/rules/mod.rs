@@ -29,6 +29,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub use builtin::NAMES as BUILTIN_NAMES;
+pub use builtin::title as builtin_title;
+pub use finding::plain;
 
 /// How the outsiders of a message stand to each other, in English and in Japanese.
 pub fn acquaintance(facts: &Facts) -> (String, String) {

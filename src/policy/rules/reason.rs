@@ -86,5 +86,5 @@ pub(super) fn octets(size: u64) -> String {
             return if rest == 0 { format!("{whole} {unit}") } else { format!("{whole}.{rest} {unit}") };
         }
     }
-    format!("{size} bytes")
+    format!("{size} B")
 }

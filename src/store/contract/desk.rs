@@ -1,6 +1,7 @@
 //! People in the store: sessions, links, codes, tokens, and lists as far as a scope reaches.
 
 use super::*;
+use crate::policy::verdict::Language;
 use crate::token::{Digest, Token};
 use std::collections::BTreeMap;
 
@@ -67,6 +68,18 @@ pub(in crate::store) async fn codes_are_good_once(harness: &impl Harness) {
     assert_eq!(sent("three", at(10)).await, None, "too late");
     assert_eq!(attempt("two", "1234", at(1)).await, None, "too many tries");
     assert_eq!(attempt("three", "1234", at(10)).await, None, "too late");
+}
+
+/// The language that somebody chose is theirs under each of their addresses, and the last choice counts.
+pub(in crate::store) async fn languages_are_kept(harness: &impl Harness) {
+    let store = harness.open();
+    let both = ["sato@example.co.jp".to_owned(), "hanako@example.co.jp".to_owned()];
+    assert_eq!(store.chosen_language("sato@example.co.jp").await.unwrap(), None);
+    store.choose_language(&both, Language::En).await.unwrap();
+    store.choose_language(&both[..1], Language::Ja).await.unwrap();
+    assert_eq!(store.chosen_language("sato@example.co.jp").await.unwrap(), Some(Language::Ja));
+    assert_eq!(store.chosen_language("hanako@example.co.jp").await.unwrap(), Some(Language::En));
+    assert_eq!(store.chosen_language("sato").await.unwrap(), None);
 }
 
 /// A passkey reads back, is found by its owner's name and addresses, counts, and goes.

@@ -1,11 +1,13 @@
 //! Sessions, links, codes, tokens.
 
+use super::encode::{from_json, to_json};
 use super::error::Failure;
 use super::{SqliteStore, held, journal, mine, notices, passkeys, read};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
+use crate::policy::verdict::Language;
 use crate::store::{
     ApiTokenRow, CodeRow, HeldPage, HeldQuery, HeldRow, HeldState, LinkAction, LinkRow, NewNotice,
     PasskeyRow, PeopleStore, RecentRow, Scope, SessionRow, StoreError,
@@ -124,6 +126,30 @@ impl PeopleStore for SqliteStore {
 
     async fn use_passkey(&self, id: Vec<u8>, count: u32, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |tx| passkeys::used(tx, &id, count, now)).await
+    }
+
+    async fn choose_language(&self, people: &[String], language: Language) -> Result<(), StoreError> {
+        let people = people.to_vec();
+        self.write(move |tx| {
+            let mut keep =
+                tx.prepare_cached("INSERT OR REPLACE INTO languages (person, language) VALUES (?1, ?2)")?;
+            for person in &people {
+                keep.execute(params![person, to_json(&language)?])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn chosen_language(&self, person: &str) -> Result<Option<Language>, StoreError> {
+        let person = person.to_owned();
+        self.readers
+            .read(move |db| {
+                let mut select = db.prepare_cached("SELECT language FROM languages WHERE person = ?1")?;
+                let found: Option<String> = select.query_row([&person], |row| row.get(0)).optional()?;
+                Ok(found.map(|text| from_json(&text)).transpose()?)
+            })
+            .await
     }
 
     async fn remove_passkey(&self, id: Vec<u8>) -> Result<bool, StoreError> {

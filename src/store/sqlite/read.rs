@@ -209,7 +209,7 @@ pub(super) fn held(db: &Connection, filter: &HeldFilter) -> Result<Vec<HeldRow>,
 pub(super) fn unreadable(error: &dyn std::fmt::Display) -> Reason {
     Reason::said(
         format!("Part of this held message cannot be read back from the database: {error}"),
-        format!("この保留メールの一部をデータベースから読み戻せません: {error}"),
+        "この保留メールの一部をデータベースから読み戻せません".to_owned(),
     )
 }
 

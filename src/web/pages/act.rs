@@ -16,6 +16,7 @@ use crate::desk::{Desk, DeskError};
 use crate::id::Id;
 use crate::message::Address;
 use crate::policy::risks;
+use crate::policy::risks::places::in_words;
 use askama::Template;
 use axum::Form;
 use axum::extract::rejection::QueryRejection;
@@ -213,7 +214,10 @@ enum Kind {
 }
 
 struct Place {
+    /// As the audit writes it: what a tick stands for.
     name: String,
+    /// As people say it.
+    said: String,
     addresses: Vec<String>,
 }
 
@@ -284,7 +288,7 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
         } else {
             Vec::new()
         },
-        places: if kind == Kind::AsIs { places(&dossier) } else { Vec::new() },
+        places: if kind == Kind::AsIs { places(&dossier, &c.t) } else { Vec::new() },
         together: if kind == Kind::AsIs && makes(&who) { together(&dossier) } else { 0 },
         canned: CANNED,
         spans: SPANS,
@@ -305,7 +309,7 @@ fn together(dossier: &Dossier) -> usize {
 }
 
 /// The places where the audit found something in the message as it is, in order.
-fn places(dossier: &Dossier) -> Vec<Place> {
+fn places(dossier: &Dossier, t: &Words) -> Vec<Place> {
     let hits = dossier.copies(How::AsIs, &[]).map(|(_, hits)| hits).unwrap_or_default();
     let mut places: Vec<Place> = Vec::new();
     for hit in hits {
@@ -313,7 +317,10 @@ fn places(dossier: &Dossier) -> Vec<Place> {
         match places.iter_mut().find(|place| place.name == hit.place) {
             Some(place) if place.addresses.len() < 20 => place.addresses.push(address),
             Some(_) => {}
-            None => places.push(Place { name: hit.place, addresses: vec![address] }),
+            None => {
+                let said = in_words(&hit.place, t.tongue.language());
+                places.push(Place { name: hit.place, said, addresses: vec![address] });
+            }
         }
     }
     places

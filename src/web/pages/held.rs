@@ -12,7 +12,7 @@ use super::mailtext::{self, Shown};
 use super::people::{LONGEST, People, people};
 use super::risks::{Told, language, to_tick, told};
 use super::sentence::{Headline, decided, headline, reason_given};
-use super::timeline::{Moment, timeline};
+use super::timeline::{Moment, happened};
 use super::visit::{Chrome, Visit, show};
 use crate::clock::{Day, Timestamp};
 use crate::desk;
@@ -22,11 +22,13 @@ use crate::desk::contents;
 use crate::desk::decide::How;
 use crate::desk::dossier::{Closed, Dossier};
 use crate::desk::known::Known;
+use crate::desk::principal::Via;
 use crate::desk::taking::undoes;
 use crate::desk::waiting::Progress;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
+use crate::policy::risks::places::in_words;
 use crate::policy::verdict::{Language, RuleOutcome};
 use crate::rewrite::Hit;
 use crate::store::{HeldRow, HeldState};
@@ -333,7 +335,7 @@ async fn make(
             Raw::TooLarge => Reading::TooLarge,
             Raw::Open(contents) => Reading::Open(mailtext::shown(t, contents)),
         },
-        timeline: timeline(t, &dossier.journal, MOST_ENTRIES),
+        timeline: happened(site, t, &dossier.journal, MOST_ENTRIES).await,
         sending: sending.map(|progress| told_progress(t, &progress)),
         id,
         row,
@@ -393,16 +395,14 @@ async fn standing(site: &Site, dossier: &Dossier, row: &HeldRow) -> Result<Known
     }
 }
 
+/// Whose address was found, and where.
+pub(super) fn found(t: &Words, hit: &Hit) -> String {
+    let place = in_words(&hit.place, t.tongue.language());
+    t.p("desk-hit").s("address", calm(hit.address.as_str(), LONGEST)).s("place", place).to_string()
+}
+
 fn hits(t: &Words, hits: &[Hit]) -> Vec<String> {
-    let one = |hit: &Hit| {
-        let place = if hit.place.contains("text/calendar") {
-            t.p("desk-place-calendar").to_string()
-        } else {
-            calm(&hit.place, LONGEST)
-        };
-        t.p("desk-hit").s("address", calm(hit.address.as_str(), LONGEST)).s("place", place).to_string()
-    };
-    let mut all: Vec<String> = hits.iter().map(one).collect();
+    let mut all: Vec<String> = hits.iter().map(|hit| found(t, hit)).collect();
     all.dedup();
     all.truncate(MOST_ENTRIES);
     all
@@ -446,6 +446,11 @@ fn ways(
         ways.notes.push(t.p(key).to_string());
     } else if !ways.any() {
         ways.notes.push(t.p("desk-note-auditor").to_string());
+    }
+    // Signed in another way they could: that has to be said, or the button is looked for in vain.
+    let stronger = crate::desk::principal::Principal { via: Via::Login, ..who.clone() };
+    if who.via == Via::Mailbox && !ways.as_is.allowed && stronger.may_release(&what, How::AsIs, false) {
+        ways.notes.push(t.p("desk-note-mailbox").to_string());
     }
     ways
 }

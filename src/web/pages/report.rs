@@ -11,6 +11,7 @@ use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
 use crate::desk::DeskError;
 use crate::desk::report::Numbers;
+use crate::policy::verdict::Bilingual;
 use crate::store::HeldState;
 use crate::store::known::{Tally, Would, WouldBe};
 use askama::Template;
@@ -19,7 +20,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +93,8 @@ struct WouldHave {
 /// Of one rule, or one sender.
 struct WouldRow {
     name: String,
+    /// Its name in the policy, where `name` is a title.
+    slug: String,
     messages: u64,
     exposures: u64,
 }
@@ -99,6 +102,8 @@ struct WouldRow {
 /// Held messages of one rule, group or person.
 struct Held {
     name: String,
+    /// Its name in the policy, where `name` is a title.
+    slug: String,
     /// The list that has them.
     link: String,
     total: u64,
@@ -120,7 +125,10 @@ pub(super) async fn page(
     let days = asked.map(|Query(asked)| asked.days).unwrap_or_default();
     let days = if SPANS.contains(&days) { days } else { SPANS[1] };
     match site.desk.numbers_compared(&who, since(&c.t, days), offset(&c.t)).await {
-        Ok(numbers) => show(StatusCode::OK, &make(c, days, &numbers)),
+        Ok(numbers) => {
+            let titles = site.desk.examiner.borrow().policy.titles();
+            show(StatusCode::OK, &make(c, days, &numbers, &titles))
+        }
         Err(error) => unavailable(c, &error),
     }
 }
@@ -169,14 +177,18 @@ fn unavailable(c: Chrome, error: &DeskError) -> Response {
     answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")
 }
 
-fn make(c: Chrome, days: u64, numbers: &Numbers) -> Report {
+fn make(c: Chrome, days: u64, numbers: &Numbers, titles: &HashMap<String, Bilingual>) -> Report {
     let span = |seconds: Option<u64>| seconds.map(|seconds| c.t.span(Duration::from_secs(seconds)));
     let rule = |name: &str| format!("/?state=all&rule={}", answer::encoded(name));
     let sender = |name: &str| format!("/?state=all&q={}", answer::encoded(name));
+    let called = |name: &str| titles.get(name).map(|title| title.text(c.t.tongue.language()).to_owned());
     let mut rules = listed(&numbers.rules, rule);
     for one in &mut rules {
         one.unchanged =
             share(numbers.unchanged.get(&one.name).copied().unwrap_or(0), one.counts[1] + one.counts[2]);
+        if let Some(title) = called(&one.name) {
+            one.slug = std::mem::replace(&mut one.name, title);
+        }
     }
     Report {
         days,
@@ -191,7 +203,7 @@ fn make(c: Chrome, days: u64, numbers: &Numbers) -> Report {
         approvers: listed(&numbers.approvers, |_| String::new()),
         senders: listed(&numbers.senders, sender),
         paces: paces(&numbers.paces),
-        would: would_have(&c.t, &numbers.would),
+        would: would_have(&c.t, &numbers.would, &called),
         c,
     }
 }
@@ -226,8 +238,8 @@ fn figures(t: &Words, numbers: &Numbers) -> Vec<Figure> {
     if !numbers.knowledge.mails.is_empty()
         && let Some(passed) = figures.get_mut(3)
     {
-        passed.change =
-            format!("{} {}: {}", passed.change, t.p("desk-report-known"), numbers.knowledge.passed);
+        let known = t.p("desk-report-known").n("count", numbers.knowledge.passed);
+        passed.change = format!("{} {known}", passed.change).trim().to_owned();
     }
     figures
 }
@@ -277,7 +289,7 @@ fn paces(all: &BTreeMap<String, [u64; 4]>) -> Vec<Pace> {
     paces
 }
 
-fn would_have(t: &Words, would: &Would) -> Option<WouldHave> {
+fn would_have(t: &Words, would: &Would, called: &dyn Fn(&str) -> Option<String>) -> Option<WouldHave> {
     if would.accepted.is_empty() {
         return None;
     }
@@ -286,6 +298,7 @@ fn would_have(t: &Words, would: &Would) -> Option<WouldHave> {
             .iter()
             .map(|(name, be)| WouldRow {
                 name: if name.is_empty() { "<>".to_owned() } else { calm(name, LONGEST) },
+                slug: String::new(),
                 messages: be.messages,
                 exposures: be.exposures_prevented,
             })
@@ -294,12 +307,20 @@ fn would_have(t: &Words, would: &Would) -> Option<WouldHave> {
         rows.truncate(MOST);
         rows
     };
+    let titled = |mut rows: Vec<WouldRow>| {
+        for row in &mut rows {
+            if let Some(title) = called(&row.name) {
+                row.slug = std::mem::replace(&mut row.name, title);
+            }
+        }
+        rows
+    };
     let counts = ACTIONS.map(|action| (action, would.accepted.get(action).copied().unwrap_or(0)));
     let some = counts.into_iter().filter(|(_, count)| *count > 0);
     Some(WouldHave {
         prevented: would.exposures_prevented,
         actions: some.map(|(action, count)| (t.of("desk-would-", action), count)).collect(),
-        rules: rows(&would.rules),
+        rules: titled(rows(&would.rules)),
         senders: rows(&would.senders),
     })
 }
@@ -313,7 +334,7 @@ fn listed(all: &Tally, link: impl Fn(&str) -> String) -> Vec<Held> {
             let (total, unchanged) = (counts.iter().sum(), String::new());
             let link = if name.is_empty() { String::new() } else { link(name) };
             let name = if name.is_empty() { "<>".to_owned() } else { calm(name, LONGEST) };
-            Held { name, link, total, counts, unchanged }
+            Held { name, slug: String::new(), link, total, counts, unchanged }
         })
         .collect();
     held.sort_by_key(|one| std::cmp::Reverse(one.total));

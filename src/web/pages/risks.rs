@@ -1,6 +1,6 @@
 //! Risks as pages show them: what is dangerous, what cures it, and the ticks that a decision asks for.
 
-use super::super::words::{Tongue, Words};
+use super::super::words::Words;
 use crate::desk::decide::{How, Wish};
 use crate::policy::Disclosure;
 use crate::policy::risks::Risk;
@@ -25,10 +25,7 @@ pub(in crate::web) struct Told {
 
 /// The language of a visitor, as the rules know it.
 pub(in crate::web) fn language(t: &Words) -> Language {
-    match t.tongue {
-        Tongue::En => Language::En,
-        Tongue::Ja => Language::Ja,
-    }
+    t.tongue.language()
 }
 
 /// These, the strongest first.

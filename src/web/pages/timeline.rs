@@ -1,13 +1,19 @@
 //! What happened to a message, in words; what is alike and happened together is told once.
 
+use super::super::Site;
 use super::super::words::{Words, one_line};
 use super::held::LINE;
 use crate::clock::Timestamp;
+use crate::id::Id;
 use crate::journal::{Entry, Event};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// What happens within such a time happens together.
 const TOGETHER: Duration = Duration::from_mins(1);
+
+/// As many notices, and people told by one, are named.
+const MOST_ASKED: usize = 20;
 
 /// One entry of a timeline.
 pub(super) struct Moment {
@@ -15,13 +21,48 @@ pub(super) struct Moment {
     pub(super) text: String,
 }
 
+/// Who was told by notices to those who decide: by the notice.
+type Asked = HashMap<Id, Vec<String>>;
+
+/// What happened, with who was asked by name.
+pub(super) async fn happened(site: &Site, t: &Words, entries: &[Entry], most: usize) -> Vec<Moment> {
+    timeline(t, entries, asked(site, entries).await, most)
+}
+
+/// Reads who was asked, while the notices themselves are kept.
+async fn asked(site: &Site, entries: &[Entry]) -> Asked {
+    let mut found = Asked::new();
+    for entry in entries {
+        let Event::Noticed { kind, notice } = &entry.event else { continue };
+        if phrase_of(kind).is_none() || found.len() == MOST_ASKED {
+            continue;
+        }
+        // One that is gone is told without names.
+        if let Ok(mail) = site.store.message(*notice).await {
+            let to = mail.envelope.recipients.iter().map(|one| one.address.to_string());
+            found.insert(*notice, to.collect());
+        }
+    }
+    found
+}
+
+/// What is said of a notice to those who decide.
+fn phrase_of(kind: &str) -> Option<&'static str> {
+    match kind {
+        "held-approvers" | "escalated" => Some("desk-event-noticed-asked"),
+        "asked-as-is" => Some("desk-event-noticed-wish"),
+        "expiring-approvers" => Some("desk-event-noticed-soon"),
+        _ => None,
+    }
+}
+
 /// At most so many entries, oldest first.
-pub(super) fn timeline(t: &Words, entries: &[Entry], most: usize) -> Vec<Moment> {
+fn timeline(t: &Words, entries: &[Entry], mut asked: Asked, most: usize) -> Vec<Moment> {
     let mut all: Vec<(Timestamp, Event)> = Vec::new();
     for entry in entries {
-        let joined = all
-            .last_mut()
-            .is_some_and(|(at, event)| entry.at.since(*at) < TOGETHER && join(event, &entry.event));
+        let joined = all.last_mut().is_some_and(|(at, event)| {
+            entry.at.since(*at) < TOGETHER && join(event, &entry.event, &mut asked)
+        });
         if joined {
             continue;
         }
@@ -30,12 +71,12 @@ pub(super) fn timeline(t: &Words, entries: &[Entry], most: usize) -> Vec<Moment>
         }
         all.push((entry.at, entry.event.clone()));
     }
-    all.into_iter().map(|(at, event)| Moment { at, text: told(t, &event) }).collect()
+    all.into_iter().map(|(at, event)| Moment { at, text: told(t, &event, &asked) }).collect()
 }
 
 /// Takes an event into one that it is alike to. What servers said of copies that arrived may differ: then
 /// it is left out.
-fn join(known: &mut Event, next: &Event) -> bool {
+fn join(known: &mut Event, next: &Event, asked: &mut Asked) -> bool {
     match (known, next) {
         (
             Event::Attempt { recipients, state, reply, .. },
@@ -47,19 +88,29 @@ fn join(known: &mut Event, next: &Event) -> bool {
             }
             true
         }
-        (Event::Noticed { kind, .. }, Event::Noticed { kind: same, .. }) => kind == same,
+        (Event::Noticed { kind, notice }, Event::Noticed { kind: same, notice: other }) if kind == same => {
+            let more = asked.remove(other).unwrap_or_default();
+            asked.entry(*notice).or_default().extend(more);
+            true
+        }
         _ => false,
     }
 }
 
+/// Where a client came from, without how it called itself: `client ([192.0.2.7])` is 192.0.2.7.
+fn host(client: &str) -> &str {
+    let inside = client.rsplit_once("([").and_then(|(_, rest)| rest.split_once(']'));
+    inside.map_or(client, |(host, _)| host)
+}
+
 /// One event in words.
-fn told(t: &Words, event: &Event) -> String {
+fn told(t: &Words, event: &Event, asked: &Asked) -> String {
     let line = |text: &str| one_line(text, LINE);
     let phrase = match event {
         Event::Accepted { recipients, action, client, would, .. } => {
             let action = t.of("desk-action-", action);
             let accepted = t.p("desk-event-accepted").n("count", *recipients);
-            let accepted = accepted.s("action", action).s("client", line(client));
+            let accepted = accepted.s("action", action).s("client", line(host(client)));
             match would {
                 None => accepted,
                 Some(would) => {
@@ -87,7 +138,16 @@ fn told(t: &Words, event: &Event) -> String {
             t.p("desk-event-returned-because").s("by", line(by)).s("reason", line(reason))
         }
         Event::Expired {} => t.p("desk-event-expired"),
-        Event::Noticed { kind, .. } => t.p("desk-event-noticed").s("kind", t.of("desk-notice-", kind)),
+        Event::Noticed { kind, notice } => {
+            let who = asked.get(notice).filter(|who| !who.is_empty());
+            match phrase_of(kind).zip(who) {
+                Some((key, who)) => {
+                    let names = who.iter().take(MOST_ASKED).map(|one| line(one)).collect::<Vec<_>>();
+                    t.p(key).s("who", names.join(t.list()))
+                }
+                None => t.p("desk-event-noticed").s("kind", t.of("desk-notice-", kind)),
+            }
+        }
         Event::Queue { by, verb, deliveries } => {
             let verb = t.of("desk-verb-", verb);
             t.p("desk-event-queue").s("by", line(by)).s("verb", verb).n("count", *deliveries)
@@ -115,7 +175,6 @@ fn told(t: &Words, event: &Event) -> String {
 mod tests {
     use super::super::super::words::Tongue;
     use super::*;
-    use crate::id::Id;
     use jiff::tz::TimeZone;
 
     fn attempt(second: i64, recipient: &str, state: &str, reply: &str) -> Entry {
@@ -134,7 +193,7 @@ mod tests {
     fn what_is_alike_and_happened_together_is_told_once() {
         let t = Words { tongue: Tongue::En, now: Timestamp(0), zone: TimeZone::UTC };
         let texts = |entries: &[Entry], most| -> Vec<String> {
-            timeline(&t, entries, most).into_iter().map(|moment| moment.text).collect()
+            timeline(&t, entries, Asked::new(), most).into_iter().map(|moment| moment.text).collect()
         };
         let delivered = |second, recipient, reply| attempt(second, recipient, "delivered", reply);
         let same = [delivered(0, "a@x.example", "250 ok"), delivered(5, "b@x.example", "250 ok")];

@@ -6,7 +6,7 @@ use super::act::{Fields, value};
 use super::answer;
 use super::held::LINE;
 use super::people::LONGEST;
-use super::timeline::{Moment, timeline};
+use super::timeline::{Moment, happened};
 use super::visit::{Chrome, Visit, show};
 use crate::desk::principal::Whose;
 use crate::id::Id;
@@ -77,7 +77,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
             held: message.held.is_some(),
             again: message.goes_individually() && who.sent(&Whose::of(&message).standing()),
             would: would_have(&c, message.verdict.as_ref()),
-            timeline: timeline(&c.t, &journal, MOST),
+            timeline: happened(&site, &c.t, &journal, MOST).await,
             copies: copies.iter().take(MOST).map(|row| copy(&c, row)).collect(),
             all_copies,
             id,

@@ -9,11 +9,11 @@ use super::answer;
 use crate::desk::principal::Principal;
 use crate::policy::verdict::Language;
 use askama::Template;
-use axum::Form;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::{Extension, Form};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl Chrome {
     pub fn of(parts: &Parts, site: &Site) -> Self {
         let tongue = tongue(&parts.headers).unwrap_or_default();
         Self {
-            t: Words { tongue, now: site.desk.clock.now(), zone: site.zone.clone() },
+            t: Words { tongue, now: site.desk.clock.now(), zone: crate::clock::zone() },
             who: parts.extensions.get::<Principal>().cloned(),
             csrf: parts.extensions.get::<FormToken>().cloned().unwrap_or_default().0,
             here: "",
@@ -118,12 +118,16 @@ fn again(parts: &Parts) -> String {
 
 /// The language chosen by hand, else the browser's.
 fn tongue(headers: &HeaderMap) -> Option<Tongue> {
+    chosen(headers).or_else(|| Tongue::accepted(headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?))
+}
+
+/// The language that this browser keeps as chosen by hand.
+pub(in crate::web) fn chosen(headers: &HeaderMap) -> Option<Tongue> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let chosen = cookies.flat_map(|field| field.split(';')).find_map(|pair| {
+    cookies.flat_map(|field| field.split(';')).find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
         (name == COOKIE).then(|| Tongue::of_tag(value)).flatten()
-    });
-    chosen.or_else(|| Tongue::accepted(headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?))
+    })
 }
 
 /// Somebody who signed in, on a page.
@@ -197,20 +201,37 @@ pub(super) struct Choice {
     back: String,
 }
 
-/// `POST /language`: keeps a language chosen by hand.
-pub(super) async fn language(State(site): State<Arc<Site>>, Form(choice): Form<Choice>) -> Response {
-    let back = Redirect::to(way_back(&choice.back));
-    match Tongue::of_tag(&choice.to) {
-        Some(tongue) => {
-            let secure = if site.secure { "; Secure" } else { "" };
-            let cookie = format!(
-                "{COOKIE}={}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}",
-                tongue.tag()
-            );
-            ([(header::SET_COOKIE, cookie)], back).into_response()
-        }
-        None => back.into_response(),
+/// The cookie that keeps a language chosen by hand.
+pub(in crate::web) fn keep(tongue: Tongue, secure: bool) -> Option<HeaderValue> {
+    let secure = if secure { "; Secure" } else { "" };
+    let tag = tongue.tag();
+    HeaderValue::from_str(&format!(
+        "{COOKIE}={tag}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}"
+    ))
+    .ok()
+}
+
+/// `POST /language`: keeps a language chosen by hand, in the browser and for whoever is signed in: mails to
+/// them are written in it as well.
+pub(super) async fn language(
+    State(site): State<Arc<Site>>,
+    who: Option<Extension<Principal>>,
+    Form(choice): Form<Choice>,
+) -> Response {
+    let mut response = Redirect::to(way_back(&choice.back)).into_response();
+    let Some(tongue) = Tongue::of_tag(&choice.to) else { return response };
+    let of = who.map(|Extension(who)| who.addresses).unwrap_or_default();
+    let people: Vec<String> = of.iter().map(|address| address.key().to_owned()).collect();
+    if !people.is_empty()
+        && let Err(error) = site.store.choose_language(&people, tongue.language()).await
+    {
+        // The page is told in it all the same.
+        tracing::warn!(%error, "a language could not be kept for mails");
     }
+    if let Some(cookie) = keep(tongue, site.secure) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 #[cfg(test)]

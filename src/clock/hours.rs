@@ -1,9 +1,10 @@
-//! When people are at work, and when a digest is due: pure functions of the moment.
+//! When people are at work, how long they have to decide, and when a digest is due: pure functions of the
+//! moment.
 //!
 //! `"Mon-Fri 09:00-18:00"` is open from 09:00 up to 18:00 on working days that are no holidays, in one
 //! time zone. A span that counts working time passes only while it is open.
 
-use crate::clock::Timestamp;
+use super::Timestamp;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 /// How many days ahead an open hour is looked for.
 const HORIZON: usize = 400;
+const DAY: Duration = Duration::from_hours(24);
+/// A span of more days than this is counted by the calendar.
+const MOST_DAYS: u64 = 1_000;
 const WEEK: [(&str, Weekday); 7] = [
     ("mon", Weekday::Monday),
     ("tue", Weekday::Tuesday),
@@ -30,6 +34,15 @@ pub struct Hours {
     zone: TimeZone,
 }
 
+/// How long something waits for a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// Whole days of it are working days, the rest is working time.
+    pub span: Duration,
+    /// When people answer.
+    pub hours: Hours,
+}
+
 /// When a digest is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Digest {
@@ -41,6 +54,18 @@ pub enum Digest {
     Daily(Vec<Time>),
     /// So long after the first that it tells of.
     Every(Duration),
+}
+
+impl Term {
+    /// A term that passes day and night.
+    pub fn always(span: Duration) -> Self {
+        Self { span, hours: Hours::always(TimeZone::UTC) }
+    }
+
+    /// When it is over for what begins to wait now.
+    pub fn ends(&self, now: Timestamp) -> Timestamp {
+        self.hours.due(now, self.span)
+    }
 }
 
 impl Hours {
@@ -111,6 +136,60 @@ impl Hours {
             }
         }
         at
+    }
+
+    fn is_always(&self) -> bool {
+        self.spans.is_empty() && self.holidays.is_empty()
+    }
+
+    /// The moment when a span has passed: its whole days are working days, counted from one hour of the day
+    /// to the same hour of another, and the rest is working time. "3d" from Friday noon is Wednesday noon.
+    pub fn due(&self, from: Timestamp, span: Duration) -> Timestamp {
+        let days = span.as_secs() / DAY.as_secs();
+        if self.is_always() || days > MOST_DAYS {
+            return from.plus(span);
+        }
+        let mut at = self.open_from(from);
+        for _ in 0..days {
+            at = self.open_from(self.next_day(at));
+        }
+        let rest = span.saturating_sub(DAY * u32::try_from(days).unwrap_or(u32::MAX));
+        if rest.is_zero() { at } else { self.after(at, rest) }
+    }
+
+    /// The same hour of the next day on which somebody is there.
+    fn next_day(&self, at: Timestamp) -> Timestamp {
+        let time = at.to_jiff().to_zoned(self.zone.clone()).time();
+        let next = self.days(at).skip(1).find(|day| !self.of_day(*day).is_empty());
+        let zoned = next.and_then(|day| day.to_datetime(time).to_zoned(self.zone.clone()).ok());
+        zoned.map_or(at.plus(DAY), |zoned| Timestamp(zoned.timestamp().as_millisecond()))
+    }
+
+    /// How much working time lies between two moments.
+    fn between(&self, from: Timestamp, until: Timestamp) -> Duration {
+        let last = self.day(until);
+        let mut passed = from;
+        let mut sum = Duration::ZERO;
+        for day in self.days(from).take_while(|day| *day <= last) {
+            for (open, close) in self.of_day(day) {
+                let (start, end) = (open.max(passed), close.min(until));
+                sum += end.since(start);
+                passed = passed.max(end);
+            }
+        }
+        sum
+    }
+
+    /// When it is told that a term ends soon: a quarter of its working time before, a day's at most.
+    pub fn warning(&self, since: Timestamp, expires: Timestamp) -> Timestamp {
+        if self.is_always() {
+            return expires.minus((expires.since(since) / 4).min(DAY));
+        }
+        let whole = self.between(since, expires);
+        if whole.is_zero() {
+            return expires;
+        }
+        self.after(since, whole - (whole / 4).min(DAY)).min(expires)
     }
 
     /// The moment when so much working time has passed.
@@ -283,6 +362,43 @@ mod tests {
     }
 
     #[test]
+    fn days_to_decide_are_working_days() {
+        let office = hours(&["Mon-Fri 09:00-12:00", "Mon-Fri 13:00-18:00"], &["2026-11-23"]);
+        let saturdays = hours(&["Mon-Fri 09:00-18:00", "Sat 10:00-12:00"], &[]);
+        let holidays = hours(&[], &["2026-11-23"]);
+        let table = [
+            (&office, "2026-11-20T11:00", 72, "2026-11-26T11:00"),
+            (&office, "2026-11-20T17:00", 24, "2026-11-24T17:00"),
+            (&office, "2026-11-21T12:00", 24, "2026-11-25T09:00"),
+            (&office, "2026-11-20T12:30", 24, "2026-11-24T13:00"),
+            (&office, "2026-11-20T17:00", 4, "2026-11-24T12:00"),
+            (&office, "2026-11-20T17:00", 28, "2026-11-25T12:00"),
+            (&saturdays, "2026-11-20T17:00", 24, "2026-11-23T09:00"),
+            (&holidays, "2026-11-21T10:00", 48, "2026-11-24T10:00"),
+        ];
+        for (hours, from, span, until) in table {
+            let term = Term { span: span * HOUR, hours: hours.clone() };
+            assert_eq!(term.ends(at(from)), at(until), "{from} + {span}h");
+            let warned = hours.warning(at(from), at(until));
+            assert!(at(from) <= warned && warned <= at(until), "{from}: {warned}");
+            assert_eq!(hours.open_from(warned), warned, "a warning at night is read too late: {warned}");
+        }
+        // Three working days of eight hours: six hours before.
+        assert_eq!(office.warning(at("2026-11-20T11:00"), at("2026-11-26T11:00")), at("2026-11-25T13:00"));
+        assert_eq!(Term::always(72 * HOUR).ends(at("2026-11-20T11:00")), at("2026-11-23T11:00"));
+    }
+
+    #[test]
+    fn warnings_come_in_time() {
+        let hours = |hours: u64| Timestamp(0).plus(Duration::from_hours(hours));
+        let always = Hours::always(TimeZone::UTC);
+        for (span, warned) in [(72, 54), (4, 3), (240, 216)] {
+            assert_eq!(always.warning(Timestamp(0), hours(span)), hours(warned));
+        }
+        assert_eq!(always.warning(hours(9), hours(3)), hours(3));
+    }
+
+    #[test]
     fn digests_are_due_at_work() {
         let office = hours(&["Mon-Fri 09:00-18:00"], &["2026-11-23"]);
         let always = Hours::always(office.zone().clone());
@@ -354,6 +470,9 @@ mod tests {
             if let Ok(hours) = Hours::new(&[text], BTreeSet::new(), TimeZone::UTC) {
                 prop_assert!(hours.after(now, Duration::from_secs(u64::from(span))) >= now);
                 prop_assert!(hours.open_from(now) >= now);
+                let ends = hours.due(now, Duration::from_secs(u64::from(span)));
+                prop_assert!(ends >= now);
+                prop_assert!((now..=ends).contains(&hours.warning(now, ends)));
                 for digest in [Digest::Hourly, Digest::Every(HOUR), Digest::Daily(vec![Time::midnight()])] {
                     prop_assert!(digest.next(now, &hours) >= now);
                 }
