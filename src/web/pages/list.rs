@@ -167,6 +167,7 @@ impl List {
 }
 
 /// One message.
+#[expect(clippy::struct_excessive_bools, reason = "each says whether one mark stands in the row")]
 pub(super) struct Line {
     pub(super) id: Id,
     pub(super) whom: String,

@@ -239,6 +239,7 @@ fn figures(t: &Words, numbers: &Numbers) -> Vec<Figure> {
         && let Some(passed) = figures.get_mut(3)
     {
         let known = t.p("desk-report-known").n("count", numbers.knowledge.passed);
+        #[expect(clippy::assigning_clones, reason = "it is made of itself")]
         passed.change = format!("{} {known}", passed.change).trim().to_owned();
     }
     figures
