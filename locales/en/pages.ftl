@@ -81,6 +81,10 @@ desk-people = { $count ->
     [one] 1 person
    *[other] { $count } people
 }
+desk-organisations = { $count ->
+    [one] 1 organisation
+   *[other] { $count } organisations
+}
 desk-span-moment = less than a minute
 desk-span-minutes = { $count ->
     [one] 1 minute

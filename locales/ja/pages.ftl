@@ -78,6 +78,7 @@ desk-page-first = 最初へ
 
 # Counting
 desk-people = { $count }名
+desk-organisations = { $count }組織
 desk-span-moment = 1分未満
 desk-span-minutes = { $count }分
 desk-span-hours = { $count }時間

@@ -215,6 +215,37 @@ fn japanese_is_written_as_japanese_is() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What is said by name in the program or a page is there to be said; a name that ends in `-` is a stem.
+#[test]
+fn no_phrase_is_missing() {
+    let known: Vec<String> = phrases("en")
+        .into_iter()
+        .map(|(key, _)| key.split(' ').nth(1).unwrap_or_default().to_owned())
+        .collect();
+    let mut all = sources();
+    for entry in std::fs::read_dir(root().join("templates")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            all.push((path.clone(), std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    let mut wrong = Vec::new();
+    for (path, text) in all {
+        for literal in text.split('"') {
+            let named = literal.strip_prefix("desk-").or_else(|| literal.strip_prefix("people-"));
+            let is_key = |rest: &str| {
+                !rest.is_empty()
+                    && rest.bytes().all(|c| c.is_ascii_lowercase() || c == b'-')
+                    && !rest.ends_with('-')
+            };
+            if named.is_some_and(is_key) && !known.iter().any(|key| key == literal) {
+                wrong.push(format!("{}: {literal}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "nothing is said by {}", wrong.join("\n"));
+}
+
 #[test]
 fn every_rule_that_is_shipped_or_built_in_has_a_title() {
     let mut wrong = Vec::new();
