@@ -189,7 +189,7 @@ impl Hours {
         if whole.is_zero() {
             return expires;
         }
-        self.after(since, whole - (whole / 4).min(DAY)).min(expires)
+        self.after(since, whole.saturating_sub((whole / 4).min(DAY))).min(expires)
     }
 
     /// The moment when so much working time has passed.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 /// The table `[desk]`.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the file")]
 pub struct Desk {
     /// The address that HTTP listens on; `None` if the desk is off.
     pub address: Option<SocketAddr>,

@@ -63,7 +63,9 @@ pub fn looked_into(raw: &[u8]) -> Contents {
         if content.len() > octets {
             continue;
         }
-        let charset = part.content_type().and_then(|kind| kind.attribute("charset"));
+        // A text that was read by its declared set is UTF-8 by now.
+        let is_read = matches!((&part.body, &content), (PartType::Text(_), Cow::Borrowed(_)));
+        let charset = part.content_type().filter(|_| !is_read).and_then(|kind| kind.attribute("charset"));
         file.preview = preview::of(file.sort, &file.name, charset, &content);
         if file.preview.is_some() {
             (left, octets) = (left - 1, octets - content.len());

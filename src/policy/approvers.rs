@@ -343,9 +343,9 @@ mod tests {
         assert_eq!(read.of(&address("Sato@EXAMPLE.jp")), Some(&address("boss@example.jp")));
         let table = [
             ("m.csv", "a@x.jp,b@x.jp\nnobody\n", "no comma", 2),
-            ("m.csv", "a@x.jp,b@x.jp\n\nc@x.jp,boss\n", "no mail address", 3),
+            ("m.csv", "a@x.jp,b@x.jp\n\nc@x.jp,boss\n", "is not a mail address", 3),
             ("m.csv", "a@x.jp,b@x.jp\nA@x.jp,c@x.jp\n", "second time", 2),
-            ("m.toml", "\"a@x.jp\" = \"b@x.jp\"\n\"c@x.jp\" = \"boss\"\n", "no mail address", 2),
+            ("m.toml", "\"a@x.jp\" = \"b@x.jp\"\n\"c@x.jp\" = \"boss\"\n", "is not a mail address", 2),
             ("m.toml", "\"a@x.jp\" = 5\n", "", 1),
         ];
         for (path, text, said, line) in table {

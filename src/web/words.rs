@@ -351,6 +351,8 @@ mod tests {
 
     #[test]
     fn both_languages_have_the_same_phrases() {
+        /// What a phrase of the pages begins with: the files of one language are read together.
+        const ROOMS: [&str; 5] = ["desk-", "asked-", "away-", "decide-", "link-"];
         let keys = |language: &str| -> BTreeSet<String> {
             let path = format!("{}/../../locales/{language}/pages.ftl", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(path).unwrap();
@@ -362,7 +364,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(keys("en"), keys("ja"));
-        assert!(keys("en").iter().all(|key| key.starts_with("desk-")));
+        assert!(keys("en").iter().all(|key| ROOMS.iter().any(|room| key.starts_with(room))));
     }
 
     #[test]

@@ -202,7 +202,7 @@ fn tnef(facts: &Facts) -> Found {
         }
         Some(Tnef::Unreadable { why }) => Ok(Phrase::new(
             format!("its winmail.dat cannot be read and may name recipients ({why})"),
-            format!("winmail.dat を読み取れず、宛先が含まれている可能性があります"),
+            "winmail.dat を読み取れず、宛先が含まれている可能性があります".to_owned(),
         )),
     }
 }

@@ -469,7 +469,7 @@ fn a_rule_names_its_approvers() {
     let policy = read(rule("\"hold\"", "[\"privacy@example.jp\", \"manager\"]")).unwrap();
     assert_eq!(policy.approvers()["x"].len(), 2);
     for (demand, approvers, said, line) in [
-        ("\"hold\"", "[\"privacy\"]", "no mail address", 5),
+        ("\"hold\"", "[\"privacy\"]", "is not a mail address", 5),
         ("\"split\"", "[\"a@example.jp\"]", "holds nothing", 4),
         ("\"ask\"", "\"a@example.jp\"", "", 5),
     ] {

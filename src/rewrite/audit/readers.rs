@@ -268,7 +268,10 @@ const OUTERS: [(&str, &str, Outer); 9] = [
         let text = quoted(text).replace('<', "\\u003c").replace('>', "\\u003E").replace('&', "\\u0026");
         let letter = |letter: char| match letter {
             ' '..='~' => letter.to_string(),
-            _ => letter.encode_utf16(&mut [0; 2]).iter().map(|half| format!("\\u{half:04x}")).collect(),
+            _ => letter
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .fold(String::new(), |all, half| all + &format!("\\u{half:04x}")),
         };
         format!("[\"x {}\"]", text.replace('=', "\\u003d").chars().map(letter).collect::<String>())
     }),

@@ -303,7 +303,9 @@ pub(in crate::store) async fn taking_held_mail_back_is_undone(harness: &impl Har
     store.hold_again(again(59)).await.unwrap();
     let held = store.message(item.id).await.unwrap().held.unwrap();
     assert_eq!((held.state, held.expires, held.decided_by), (HeldState::Held, at(500), None));
-    assert_eq!(store.due_notices(at(500), 9).await.unwrap(), []);
+    // nobody was asked yet, and it waits again: those who decide are told
+    let due = store.due_notices(at(500), 9).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.kind).collect::<Vec<_>>(), [NoticeKind::HeldApprovers]);
     assert!(matches!(store.hold_again(again(59)).await, Err(StoreError::Decided { .. })));
     store.decide(HeldDecision { undo_until: None, ..back }).await.unwrap();
     assert!(matches!(store.hold_again(again(11)).await, Err(StoreError::Decided { .. })));

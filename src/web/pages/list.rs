@@ -31,6 +31,7 @@ const LONGEST_SEARCH: usize = 200;
 
 /// What the page was asked for in its address.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "named as in the query")]
 pub(super) struct Asked {
     /// `held` (the default), `released`, `returned`, `expired`, `all`.
     #[serde(default)]
@@ -167,6 +168,7 @@ impl List {
 }
 
 /// One message.
+#[expect(clippy::struct_excessive_bools, reason = "each says whether one mark stands in the row")]
 pub(super) struct Line {
     pub(super) id: Id,
     pub(super) whom: String,

@@ -239,7 +239,8 @@ fn figures(t: &Words, numbers: &Numbers) -> Vec<Figure> {
         && let Some(passed) = figures.get_mut(3)
     {
         let known = t.p("desk-report-known").n("count", numbers.knowledge.passed);
-        passed.change = format!("{} {known}", passed.change).trim().to_owned();
+        let both = format!("{} {known}", passed.change);
+        both.trim().clone_into(&mut passed.change);
     }
     figures
 }
