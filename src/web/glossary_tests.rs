@@ -231,7 +231,14 @@ fn no_phrase_is_missing() {
     }
     let mut wrong = Vec::new();
     for (path, text) in all {
-        for literal in text.split('"') {
+        let page = path.extension().is_some_and(|kind| kind == "html");
+        let pieces: Vec<&str> = text.split('"').collect();
+        for pair in pieces.windows(2) {
+            let (before, literal) = (pair[0], pair[1]);
+            // On a page ids of elements stand in quotes too.
+            if page && !before.ends_with("p(") {
+                continue;
+            }
             let named = literal.strip_prefix("desk-").or_else(|| literal.strip_prefix("people-"));
             let is_key = |rest: &str| {
                 !rest.is_empty()

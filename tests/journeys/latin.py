@@ -44,6 +44,7 @@ def foreign(text, known):
     text = re.sub(r"https?://\S+", " ", text)
     text = re.sub(r"\S+@\S+", " ", text)
     text = re.sub(r"\b[a-z0-9-]+(\.[a-z0-9-]+)+\b", " ", text)  # hosts, and names of files
+    text = re.sub(r"\.[a-z0-9]{2,4}\b", " ", text)
     text = re.sub(r"\b[0-9][0-9a-z]{9,}\b", " ", text)
     words = [word.strip("'’-") for word in WORD.findall(text)]
     return [word for word in words if word not in ALLOWED and word not in known]
