@@ -384,7 +384,7 @@ mod tests {
             assert_eq!(hours.open_from(warned), warned, "a warning at night is read too late: {warned}");
         }
         // Three working days of eight hours: six hours before.
-        assert_eq!(office.warning(at("2026-11-20T11:00"), at("2026-11-26T11:00")), at("2026-11-25T13:00"));
+        assert_eq!(office.warning(at("2026-11-20T11:00"), at("2026-11-26T11:00")), at("2026-11-25T14:00"));
         assert_eq!(Term::always(72 * HOUR).ends(at("2026-11-20T11:00")), at("2026-11-23T11:00"));
     }
 

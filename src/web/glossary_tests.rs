@@ -97,7 +97,10 @@ fn sources() -> Vec<(PathBuf, String)> {
             continue;
         }
         let name = path.to_string_lossy().into_owned();
-        if path.extension().is_some_and(|ending| ending == "rs") && !name.contains("tests") && !name.contains("contract") {
+        if path.extension().is_some_and(|ending| ending == "rs")
+            && !name.contains("tests")
+            && !name.contains("contract")
+        {
             let text = std::fs::read_to_string(&path).unwrap();
             let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
             files.push((path, text));

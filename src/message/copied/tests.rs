@@ -243,9 +243,9 @@ fn headers_of_all_kinds() {
         ("From: a@x.example\nTo: b@y.example\n\nMessage-ID: <1@x>\n", " | a@x.example | b@y.example | -"),
         ("", "it is empty"),
         ("\nbody\n", "it does not begin with a mail header"),
-        ("From: a@x.example\nno field\n\nx\n", "its header is not a mail header"),
-        ("%PDF-1.7 rubbish\n\n", "its header is not a mail header"),
-        ("From: a\0@x.example\n\n", "its header is not a mail header"),
+        ("From: a@x.example\nno field\n\nx\n", "it does not begin with a mail header"),
+        ("%PDF-1.7 rubbish\n\n", "it does not begin with a mail header"),
+        ("From: a\0@x.example\n\n", "it does not begin with a mail header"),
     ];
     for (text, expected) in table {
         assert_eq!(said(text), expected, "{text:?}");
