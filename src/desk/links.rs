@@ -2,7 +2,8 @@
 //!
 //! A link is 256 random bits, bound to a person, a message, what it does, and the message's content as
 //! it was. Whoever follows it acts as that person *by link*, who may only ever do what is safe: mail
-//! scanners follow links and press buttons. It ends with the hold, and is dead after any decision; then
+//! scanners follow links and press buttons. An approver's link acts as who has their mailbox, as with a code
+//! that is mailed, and is judged by who decides on the message when it is followed. It ends with the hold, and is dead after any decision; then
 //! it shows what was decided.
 
 use super::decide::Wish;
