@@ -314,7 +314,7 @@ def it_tells_the_second_of_two_who_was_first():
             two.click(".way .button.main")
             contains(two.text(".note"), "Sent individually by bucho")
             one.click("button[value=bcc]")
-            contains(one.text(".note"), "It was decided on already. Nothing more was done.")
+            contains(one.text(".note"), "This mail was already decided on. Nothing more was done.")
             contains(one.text(".note"), "Sent individually by bucho")
 
 

@@ -169,7 +169,7 @@ def it_keeps_to_mta_sts():
             for name, secured in (("tested", True), ("downgraded", False)):
                 comes_to(relay, post(relay, f"{name}.test"), "delivered")
                 equal(hosts.taken(name), [(secured, [f"a@{name}.test"])])
-            equal(relay.output().count("a policy of MTA-STS in testing would have stopped this"), 2)
+            equal(relay.output().count("an MTA-STS policy in testing mode would have prevented this"), 2)
             numbers = relay.http("/metrics")[1]
             assert 'sekisho_upstream_failures_total{upstream="mx",reason="unverified"}' in numbers, numbers
             # who hides the record, or the policy, gains nothing while the policy is known

@@ -171,7 +171,7 @@ def it_delivers_once_what_a_client_sends_again():
                 contains(second, "held as")
                 relay.cli("held", "release", id_of(first))
             once_each(settle(sink, before + len(people))[before:], people)
-            contains(relay.cli("trace", id_of(first)).stdout, "came again")
+            contains(relay.cli("trace", id_of(first)).stdout, "received again")
 
 
 def it_delivers_once_when_the_answer_was_lost_over_a_kill():

@@ -112,7 +112,7 @@ def it_finds_nothing_missing_in_any_guide(note):
         with Home(guide) as home:
             found = home.checked()
             equal([one for one in found if one[0] == "error"], [], guide.name)
-            assert any(area == "upstream" and "takes mail" in text for _, area, text in found), (guide.name, found)
+            assert any(area == "upstream" and "accepts connections" in text for _, area, text in found), (guide.name, found)
             # each thing that a guide's checklist asks for is named when it is not there
             missing = [path for path in home.folder.iterdir() if path.suffix in (".pem", "") and path.is_file() and path.name.endswith(("secret", "password", ".pem"))]
             for path in missing:

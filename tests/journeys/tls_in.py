@@ -355,7 +355,7 @@ def it_believes_balancers_and_nobody_else():
             first = file.readline()
             assert first.startswith(b"554") or file.readline().startswith(b"500"), first
         contains(relay.http("/metrics")[1], 'reason="proxy"} 1')
-        contains(relay.output(), "a broken PROXY header")
+        contains(relay.output(), "malformed PROXY header")
 
 
 def it_stands_behind_haproxy():

@@ -101,7 +101,7 @@ def it_waits_where_postfix_refuses_or_cannot_be_believed():
             assert any('reason="unverified"' in line for line in metric(relay, "sekisho_upstream_failures_total")), "no metric"
             equal(relay.output().count("cannot connect to the upstream"), 1, "log lines")
         with Relay(postfix.address, upstream_extra=f'{LOGIN}pins = ["sha256:{AUTHORITY.key_hash("ca")}"]') as relay:
-            waits(relay, one(relay), "not one that is pinned")
+            waits(relay, one(relay), "is not among the pinned ones")
         # opportunistic: mail may go anywhere, credentials may not
         with Relay(postfix.address, upstream_extra=f'{LOGIN}tls = "opportunistic"') as relay:
             waits(relay, one(relay), "credentials for localhost are sent over verified TLS only")
@@ -351,7 +351,7 @@ def it_shows_an_upstream_the_certificate_that_is_in_force():
         with Relay(f"localhost:{host.port}", upstream_extra=shown) as relay:
             delivered(relay, one(relay))
             equal(set(host.shown), {("one", "localhost")}, "certificate and name asked for")
-            contains(relay.cli("check", "--connect", ok=False).stdout, "our certificate shown")
+            contains(relay.cli("check", "--connect", ok=False).stdout, "our certificate was presented")
             [line] = metric(relay, "sekisho_upstream_certificate_expires_seconds{")
             contains(line, "client.pem")
             # a reload shows the next one, over connections that were kept, too
@@ -420,7 +420,7 @@ def it_holds_what_would_pass_a_budget_with_the_forecast():
         contains(held, "held as")
         contains(held, "over the budget of 10 recipients a day for each sender")
         [row] = relay.held()
-        contains(" ".join(row["reasons"]), "this mail goes to 3; 8 of 10 used in the last 24 hours; room again at ")
+        contains(" ".join(row["reasons"]), "this mail goes to 3; 8 of 10 used in the last 24 hours; room again on ")
         [used, *_] = metric(relay, 'sekisho_upstream_budget_used{upstream="upstream",budget="10/day sender"}')
         equal(used.split()[-1], "8")
         # a restart gives nothing away
