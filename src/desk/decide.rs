@@ -221,7 +221,7 @@ impl Desk {
                 return Err(DeskError::NoRecipient(stranger.clone()));
             }
         }
-        // Who releases his own mail knows of it.
+        // Senders who release their own mail know of it.
         let told = !who.sent(&whose.standing());
         let due = leaves.unwrap_or(now);
         let mut notices = vec![NewNotice { kind: NoticeKind::Settled, due }];

@@ -392,7 +392,7 @@ fn undone(journal: &[Entry]) -> Option<Timestamp> {
     journal.iter().rev().find(|entry| matches!(entry.event, Event::Undone { .. })).map(|entry| entry.at)
 }
 
-/// When the sender took it back, where that was the last that he did.
+/// When the sender took it back, where that was the last that they did.
 fn taken_back(journal: &[Entry]) -> Option<Timestamp> {
     journal.iter().rev().find_map(|entry| match &entry.event {
         Event::TakenBack { .. } => Some(Some(entry.at)),

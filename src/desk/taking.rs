@@ -1,4 +1,4 @@
-//! What a sender may do alone: take back what is still here, and change his mind about it.
+//! What a sender may do alone: take back what is still here, and change their mind about it.
 
 use super::again::Request;
 use super::decide::{Wish, undecided};
@@ -30,7 +30,7 @@ pub fn was_taken_back(decision: &str) -> bool {
 }
 
 /// Whether somebody takes this back, or changes their mind about it: the sender, or an administrator for
-/// him.
+/// them.
 fn takes_back(who: &Principal, whose: &Whose) -> bool {
     who.sent(&whose.standing()) || who.roles.admin
 }
@@ -55,7 +55,7 @@ fn not_theirs(who: &Principal) -> DeskError {
 }
 
 impl Desk {
-    /// Takes a mail back for its sender: a held one goes back to him; of a delayed one nothing leaves.
+    /// Takes a mail back for its sender: a held one goes back to them; of a delayed one nothing leaves.
     /// Either can be undone for 24 hours.
     pub async fn take_back(&self, who: &Principal, id: Id) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;

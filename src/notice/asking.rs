@@ -24,7 +24,7 @@ pub struct Asking {
     pub hours: Hours,
     /// What happens when nobody does.
     pub escalation: Option<Escalation>,
-    /// So much working time a sender has to settle alone what he may settle alone, before anybody else is told.
+    /// So much working time a sender has to settle what they may settle alone, before anybody else is told.
     pub sender_first: Duration,
     /// Whether the mails to those who decide have links that decide.
     pub by_mail: bool,
@@ -113,7 +113,7 @@ impl Asking {
         all
     }
 
-    /// Until when the sender is left alone with what he may settle alone.
+    /// Until when the sender is left alone with what they may settle.
     pub fn patience(&self, received: Timestamp) -> Timestamp {
         if self.sender_first.is_zero() { received } else { self.hours.after(received, self.sender_first) }
     }

@@ -89,7 +89,7 @@ impl Postman {
     ) -> Result<Alone, StoreError> {
         let ask = is_held(message).is_some_and(|held| held.kind == HoldKind::Ask && held.hits.is_empty());
         let told = sender_of(message, letterhead).is_some_and(|told| told.is_sender);
-        // Without the desk's URL his mail has no links.
+        // Without the desk's URL their mail has no links.
         if !ask || !told || self.links.page("/").is_none() {
             return Ok(Alone::No);
         }
@@ -331,9 +331,9 @@ fn is_held(message: &StoredMessage) -> Option<&HeldRow> {
 enum Alone {
     /// Not at all: another person has to decide.
     No,
-    /// He may send it individually, and has asked for nothing.
+    /// They may send it individually, and have asked for nothing.
     Yes,
-    /// The same, but he asked that it leave as it is: those who decide know of it.
+    /// The same, but they asked that it leave as it is: those who decide know of it.
     Asked,
 }
 
@@ -390,7 +390,7 @@ fn plan(
             None => asks,
         }
     };
-    // What he may settle alone goes to the sender first; he asked them himself where he wants more.
+    // What senders may settle alone goes to them first; they ask for more themselves.
     let told_at = asking.patience(held.received);
     let first = kind == NoticeKind::HeldApprovers && alone != Alone::No;
     if first && alone == Alone::Yes && now < told_at {

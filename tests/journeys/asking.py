@@ -45,7 +45,7 @@ def sign_in(relay, name, language="en"):
 
 
 def it_asks_the_sender_first():
-    """Nobody else hears of what the sender settles alone, until he does not answer."""
+    """Nobody else hears of what the sender settles alone, until they do not answer."""
     sink, relay = office(sender_first="6s")
     with sink, relay:
         relay.start()
@@ -60,12 +60,12 @@ def it_asks_the_sender_first():
         equal(letters(sink, SOUMU, "drei"), [])
         (asked,) = waited(sink, SOUMU, "drei", seconds=20)
         contains(asked.text, "総務部 内線1234")
-        equal(letters(sink, SOUMU, "eins"), [], "he had answered")
+        equal(letters(sink, SOUMU, "eins"), [], "they had answered")
         equal({row["id"] for row in relay.held()}, {held, silent})
 
 
 def it_counts_that_time_in_working_hours():
-    """Out of hours the sender's time stands still; what he asks for is told all the same."""
+    """Out of hours the sender's time stands still; what they ask for is told all the same."""
     closed = f'[notices]\nhours = "{(datetime.date.today() + datetime.timedelta(days=2)):%a} 09:00-10:00"'
     sink, relay = office(sender_first="1s", extra=closed)
     with sink, relay:

@@ -208,7 +208,7 @@ def it_tells_the_sender_who_released_it_and_how():
             found = wait_until(lambda: [x for x in letters(sink, SENDER.address, "送信承認") if subject[6:10] in x.subject], 30, 0.2)
             equal(len(found), 1, subject)
             contains(found[0].text, said)
-        # Who releases his own mail knows of it.
+        # Senders who release their own mail know of it.
         hold(relay, "[ask] selbst")
         letter = next(x for x in wait_until(lambda: [x for x in letters(sink, SENDER.address, "保留") if "selbst" in x.subject], 30, 0.2))
         press(link_under(letter, "個別に送信する"))

@@ -1,4 +1,4 @@
-//! What the sender is told when his mail was not sent: who returned it and why, or that nobody decided
+//! What the sender is told when their mail was not sent: who returned it and why, or that nobody decided
 //! in time; and the mail itself.
 
 use super::super::back;
