@@ -173,7 +173,7 @@ def seven_zip_encrypted(document, rng):
 def member_name(address, rng):
     """A file in an archive is called after somebody."""
     members = [
-        (f"{words(rng, 2, 'ja')}/{words(rng, 2, 'en')} {address}{rng.choice(['.pdf', '.txt', ''])}", b"x" * rng.randrange(99)),
+        (f"{words(rng, 2, 'ja')}/{words(rng, 2, 'en')} {address}{rng.choice(['.pdf', '.txt', ''])}", b"%PDF-1.7 " + b"x" * rng.randrange(99)),
         ("a.txt", b"a"),
     ]
     if rng.random() < 0.5:
