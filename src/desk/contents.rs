@@ -5,7 +5,7 @@
 
 use super::preview::{self, Preview, Sort};
 use base64::Engine;
-use mail_parser::{Encoding, MessageParser, MessagePart, MimeHeaders, PartType};
+use mail_parser::{Encoding, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 use std::borrow::Cow;
 
 /// Most characters of text.
@@ -52,8 +52,8 @@ pub struct File {
 
 /// Reads a message, with the beginnings of its attachments.
 pub fn looked_into(raw: &[u8]) -> Contents {
-    let mut contents = read(raw);
-    let Some(message) = MessageParser::default().parse(raw) else { return contents };
+    let Some(message) = MessageParser::default().parse(raw) else { return Contents::default() };
+    let mut contents = of(&message);
     let (mut left, mut octets) = (MOST_PREVIEWS, MOST_PREVIEWED);
     for (file, part) in contents.files.iter_mut().zip(message.attachments()) {
         if left == 0 || file.inline {
@@ -95,7 +95,10 @@ fn octets_of<'a>(part: &'a MessagePart<'_>, raw: &[u8]) -> Cow<'a, [u8]> {
 
 /// Reads a message.
 pub fn read(raw: &[u8]) -> Contents {
-    let Some(message) = MessageParser::default().parse(raw) else { return Contents::default() };
+    MessageParser::default().parse(raw).as_ref().map(of).unwrap_or_default()
+}
+
+fn of(message: &Message<'_>) -> Contents {
     let mut contents = Contents::default();
     let mut texts = Vec::new();
     for number in 0..message.text_body_count() {
@@ -133,8 +136,8 @@ pub fn read(raw: &[u8]) -> Contents {
 
 /// One attachment's decoded octets.
 pub fn file(raw: &[u8], number: usize) -> Option<(File, Vec<u8>)> {
-    let file = read(raw).files.into_iter().nth(number)?;
     let message = MessageParser::default().parse(raw)?;
+    let file = of(&message).files.into_iter().nth(number)?;
     let part = message.attachments().nth(number)?;
     Some((file, part.contents().to_vec()))
 }

@@ -95,7 +95,7 @@ async fn follow(
     Path(token): Path<String>,
     Form(form): Form<Vec<(String, String)>>,
 ) -> Response {
-    let reason = super::pages::decide::reason(&c.t, &form);
+    let reason = super::pages::act::reason(&c.t, &form);
     let ticked: Vec<String> = all(&form, "tick").map(str::to_owned).collect();
     let done = if all(&form, "undo").next().is_some() {
         match site.links.undo(&token).await {

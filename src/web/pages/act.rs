@@ -135,7 +135,7 @@ pub(super) async fn give_back_or_take(
 pub(super) const CANNED: [&str; 3] = ["list", "bcc", "recipients"];
 
 /// Why it goes back: the reason that was chosen, then what was written.
-pub(super) fn reason(t: &Words, fields: &Fields) -> String {
+pub(in crate::web) fn reason(t: &Words, fields: &Fields) -> String {
     let chosen = value(fields, "canned").filter(|word| CANNED.contains(word));
     let chosen = chosen.map(|word| t.of("desk-canned-", word)).unwrap_or_default();
     let written = value(fields, "reason").unwrap_or_default().trim();

@@ -2,8 +2,8 @@
 //! Two presses decide: the one in the mail, the one here. As it is, nothing is sent from here.
 
 use super::super::Site;
-use super::super::words::{Words, calm};
-use super::act::{self, CANNED};
+use super::super::words::calm;
+use super::act::CANNED;
 use super::answer;
 use super::held::{MOST_READ, subject};
 use super::mailtext::{self, Shown};
@@ -39,11 +39,6 @@ struct Decide {
     people: People,
     contents: Option<Shown>,
     canned: [&'static str; 3],
-}
-
-/// Why it goes back: the reason of the button that was pressed, then what was written.
-pub(in crate::web) fn reason(t: &Words, form: &act::Fields) -> String {
-    act::reason(t, form)
 }
 
 /// The page; `status` says whether something was missing in a form.

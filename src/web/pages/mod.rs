@@ -14,7 +14,7 @@
 //! * `answer` pages for what did not work out
 
 mod account;
-mod act;
+pub(super) mod act;
 mod admin;
 pub(super) mod answer;
 mod asking;
