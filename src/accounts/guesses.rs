@@ -130,7 +130,7 @@ pub struct Guess {
 }
 
 impl Guesses {
-    /// Without any guesses or known sources.
+    /// Creates counts without guesses or known sources.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, hasher: RandomState::new(), state: Mutex::default() }
     }

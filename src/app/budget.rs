@@ -1,4 +1,4 @@
-//! Budgets: what the configuration says of them, what the store knows was spent, and the metrics.
+//! Sending budgets: built from the configuration, restored from the store, shown in metrics.
 
 use super::StartError;
 use crate::clock::{Clock, Timestamp};
@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Which mail goes which way, and what each way allows.
+/// The routes and budgets of the configuration.
 pub(super) fn ways(config: &Config) -> Ways {
     let named = config.upstreams.iter().map(|(name, way)| (name.clone(), way.budgets.clone()));
     let route = |rule: &crate::config::RouteRule| Route {
@@ -32,8 +32,8 @@ pub(super) fn ways(config: &Config) -> Ways {
     }
 }
 
-/// Budgets of this configuration: those that were in force, where nothing about them changed; else with
-/// what the store knows of copies that left or wait to.
+/// The budgets of this configuration. If nothing about them changed, the current ones are kept; otherwise
+/// their usage is restored from the store: copies that were sent or wait.
 pub(super) async fn budgets(
     config: &Config,
     former: Option<Arc<Budgets>>,
@@ -62,12 +62,12 @@ pub(super) async fn budgets(
     Ok(Arc::new(budgets))
 }
 
-/// Who is ours for mail of this sender, where that depends on it.
+/// The organisation for mail of this sender, if it depends on the sender.
 fn ours(configured: &Organisation, sender: Option<&Address>) -> Option<Organisation> {
     configured.depends_on_sender().then(|| configured.for_sender(sender))
 }
 
-/// Has it shown how far budgets are used up.
+/// Registers the metric that shows the usage of budgets.
 pub(super) fn register(examiner: watch::Receiver<Examiner>, clock: Arc<dyn Clock>, registry: &mut Registry) {
     registry.register_collector(Box::new(Used { examiner, now: Now(clock) }));
 }

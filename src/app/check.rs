@@ -1,4 +1,4 @@
-//! `sekisho check`: everything that can be known to be wrong before mail shows it.
+//! `sekisho check`: finds mistakes in configuration and environment before they affect mail.
 
 mod accounts;
 mod own;
@@ -22,35 +22,35 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A name server that takes longer is no help.
+/// Timeout of a DNS query.
 const DNS_PATIENCE: Duration = Duration::from_secs(10);
-/// An upstream that takes longer to greet is no help.
+/// Timeout of an upstream's greeting.
 const PROBE_PATIENCE: Duration = Duration::from_mins(1);
 
-/// How one thing stands.
+/// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
-    /// As it should be.
+    /// It is correct.
     Ok,
-    /// It works, and is probably not what is wanted.
+    /// It works, but is probably not intended.
     Warning,
     /// It does not work.
     Error,
 }
 
-/// One thing that was looked at.
+/// One checked item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// `configuration`, `policy`, `store`, `listener`, `upstream`, …
     pub area: &'static str,
-    /// How it stands.
+    /// The result.
     pub standing: Standing,
-    /// In a sentence.
+    /// A sentence about it.
     pub text: String,
 }
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Debug, Default)]
 struct Findings(Vec<Finding>);
 
@@ -66,7 +66,8 @@ impl Findings {
     }
 }
 
-/// Checks everything a relay with this configuration needs; with `connect` the upstream is greeted.
+/// Checks everything that a relay with this configuration needs; with `connect`, connects to the upstreams
+/// too.
 pub async fn check(config: &Config, connect: bool) -> Vec<Finding> {
     let mut found = Findings::default();
     found.ok("configuration", config.file.display().to_string());
@@ -94,7 +95,7 @@ pub async fn check(config: &Config, connect: bool) -> Vec<Finding> {
     found.0
 }
 
-/// Programs of others that are told. They are not called: they would take it for an event.
+/// Checks the hooks without calling them, because a call would be taken for an event.
 fn hooks(config: &Config, found: &mut Findings) {
     match parts::hooks(config) {
         Ok(hooks) if hooks.is_empty() => {}
@@ -109,7 +110,7 @@ fn hooks(config: &Config, found: &mut Findings) {
     }
 }
 
-/// What others see of us. Name servers are asked where there is something to compare, or with `connect`.
+/// Checks what others see of us. DNS is queried if there is something to compare, or with `connect`.
 async fn others(config: &Config, connect: bool, running: bool, found: &mut Findings) {
     let asks = connect || !config.dkim.keys.is_empty() || !config.egress.is_empty();
     let resolver = match asks.then(|| Resolver::new(&config.dns)).transpose() {
@@ -140,7 +141,7 @@ fn approvers(config: &Config, found: &mut Findings) {
     let sure = config.first_domain.is_some();
     let named: BTreeSet<Address> = match config.approvers() {
         Ok(approvers) => approvers.all().cloned().collect(),
-        // Loading the policy told of the file.
+        // loading the policy has reported the file already
         Err(_) => BTreeSet::new(),
     };
     for approver in named.iter().filter(|approver| sure && !config.organisation.is_internal(approver)) {
@@ -178,7 +179,7 @@ fn policy(config: &Config, found: &mut Findings) {
     }
 }
 
-/// Looks at the store; whether a relay runs on it.
+/// Checks the store; returns whether a relay is using it.
 async fn store(config: &Config, found: &mut Findings) -> bool {
     let path = config.database.display();
     match parts::lock(config) {
@@ -245,7 +246,7 @@ fn relaying(config: &Config, found: &mut Findings) {
 async fn ports(config: &Config, found: &mut Findings) {
     let smtp = config.listeners.iter().map(|listener| ("listener", listener.address));
     let web = config.desk.address.map(|address| ("desk", address));
-    // Bound during an order only; it must be possible then.
+    // it is bound only during an order, but must be free then
     let acme = config.tls.acme.iter().map(|acme| ("tls", acme.address));
     for (area, address) in smtp.chain(web).chain(acme) {
         match tokio::net::TcpListener::bind(address).await {
@@ -316,7 +317,7 @@ async fn one_upstream(
     }
 }
 
-/// By the name servers that the relay will ask.
+/// Resolves a host with the name servers that the relay will use.
 async fn resolve(config: &Config, host: &str, port: u16, found: &mut Findings) -> Option<Vec<SocketAddr>> {
     match tokio::time::timeout(DNS_PATIENCE, addresses(config, host, port)).await {
         Ok(Ok(addresses)) => {
@@ -344,7 +345,7 @@ async fn addresses(config: &Config, host: &str, port: u16) -> Result<Vec<SocketA
     Ok(found.value.into_iter().map(|address| SocketAddr::new(address, port)).collect())
 }
 
-/// On this machine or in a private network (RFC 1918, RFC 4193).
+/// Whether the address is on this machine or in a private network (RFC 1918, RFC 4193).
 fn is_near(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),

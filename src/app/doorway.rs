@@ -1,4 +1,4 @@
-//! The doorway with somebody watching: answers are counted and told to whoever listens.
+//! Wraps the intake: counts its answers, and reports them to subscribers.
 
 use crate::config::Config;
 use crate::desk::links::Links;
@@ -31,7 +31,7 @@ struct Watcher {
 impl Watcher {
     fn saw(&self, answer: &Answer) {
         self.answers.count(answer);
-        // Nobody listening is the normal case.
+        // usually there are no subscribers
         if self.arrivals.receiver_count() > 0 {
             let _ = self.arrivals.send(answer.clone());
         }
@@ -84,7 +84,7 @@ impl Reception for Watched {
     }
 }
 
-/// What makes the links in our mails.
+/// Creates the links in our mails.
 pub(super) fn links(desk: &Desk, config: &Config) -> Arc<dyn LinkMaker> {
     Arc::new(Linked(Links::new(desk.clone(), config.desk.url.as_deref())))
 }
@@ -117,7 +117,7 @@ impl LinkMaker for Linked {
     }
 }
 
-/// The doorway for mail of our own making.
+/// Passes our own mail to the intake.
 pub(super) struct Back(pub(super) Intake);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Keys and marks, read from the files that the configuration names.
+//! Reads DKIM keys and marks from the files that the configuration names.
 
 use super::StartError;
 use crate::config::{Config, DkimKey, read_file, reason};
@@ -14,10 +14,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Fewest characters of a secret that a rule compares.
+/// Fewest characters of a secret that a mail host's rule compares.
 const SHORTEST_SECRET: usize = 16;
 
-/// Reads every key and secret; the key of the loop marks is made where there is none yet.
+/// Reads every key and secret; creates the key of the loop mark if there is none yet.
 pub(super) fn read(config: &Config) -> Result<Arc<Seals>, StartError> {
     Ok(Arc::new(Seals {
         keys: keyring(config)?,
@@ -26,8 +26,8 @@ pub(super) fn read(config: &Config) -> Result<Arc<Seals>, StartError> {
     }))
 }
 
-/// Keys and marks for copies that people look at. What cannot be read is left out, and said; nothing is
-/// made; the secret of the marking header is neither read nor shown.
+/// Keys and marks for copies that are only previewed. What cannot be read is left out and listed; no key is
+/// created; the secret of the marking header is neither read nor shown.
 pub fn shown(config: &Config) -> Arc<Shown> {
     let mut lacking = Vec::new();
     let mut keys = Vec::new();
@@ -54,13 +54,19 @@ pub fn shown(config: &Config) -> Arc<Shown> {
     Arc::new(Shown { seals: Seals { keys, signed, marks }, lacking })
 }
 
-/// The keys that sign.
+/// Reads the DKIM keys.
+///
+/// # Errors
+/// A key cannot be read, or two keys conflict.
 pub fn keyring(config: &Config) -> Result<Keyring, StartError> {
     let keys = config.dkim.keys.iter().map(signing_key).collect::<Result<Vec<_>, _>>()?;
     Keyring::new(keys).map_err(|why| wrong(&config.file, &why))
 }
 
-/// One key, read from its file.
+/// Reads one DKIM key.
+///
+/// # Errors
+/// The file cannot be read, or has no usable key.
 pub fn signing_key(key: &DkimKey) -> Result<SigningKey, StartError> {
     let what = format!("the DKIM key of {} (selector {})", key.domain, key.selector);
     let pem = read_file(&key.file, &what).map_err(|error| StartError::Configuration(error.to_string()))?;
@@ -95,7 +101,8 @@ pub(super) fn mark_header(config: &Config) -> Result<Option<(String, SecretStrin
     header.map(|(name, file)| Ok((name.clone(), secret(file)?))).transpose()
 }
 
-/// The secret of the mail host's rule: one line, of characters that a header and a rule take unchanged.
+/// Reads the secret of the mail host's rule: one line, with characters that neither a header nor a rule
+/// changes.
 fn secret(file: &Path) -> Result<SecretString, StartError> {
     let text = read_file(file, "the secret of the mark")
         .map_err(|error| StartError::Configuration(error.to_string()))?;
@@ -110,7 +117,7 @@ fn secret(file: &Path) -> Result<SecretString, StartError> {
     Ok(SecretString::from(text))
 }
 
-/// The key in that file; `None` where there is no file.
+/// Reads the key of the loop mark; `None` if the file does not exist.
 fn loop_key(file: &Path) -> Result<Option<[u8; KEY]>, StartError> {
     match std::fs::read(file) {
         Ok(octets) => <[u8; KEY]>::try_from(octets.as_slice()).map(Some).map_err(|_| {
@@ -131,7 +138,10 @@ fn make_loop_key(file: &Path) -> Result<[u8; KEY], StartError> {
     Ok(key)
 }
 
-/// Writes a file that only we may read, and that was not there before; durably.
+/// Writes a new file that only we can read, durably.
+///
+/// # Errors
+/// The file exists already, or cannot be written.
 pub fn write_private(file: &Path, octets: &[u8]) -> std::io::Result<()> {
     let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     new.write_all(octets)?;

@@ -1,9 +1,9 @@
-//! Budgets: how many recipients whoever runs an upstream lets one sender, or all together, write to in a
-//! sliding span of time. What would pass one is held with a forecast, for the upstream would refuse it, and
-//! everything after it.
+//! Sending budgets. An upstream's operator limits how many recipients one sender, or all senders together,
+//! may write to in a sliding period. A message that would exceed a budget is held, with a forecast of when it
+//! would fit, because the upstream would refuse it and all mail after it.
 //!
-//! What was spent is kept in memory, by slots of ten minutes, and read back from the record of deliveries
-//! when the relay starts. A copy is spent when it is planned; one that waits, when it is due.
+//! Usage is kept in memory in ten-minute slots, and restored from the stored deliveries at start. A copy
+//! counts from the moment it is planned, or, if it is delayed, from the moment it is due.
 
 mod ledger;
 mod limit;
@@ -24,33 +24,33 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The rule under which a message is held because a budget would be passed.
+/// The rule that holds a message because it would exceed a budget.
 pub const BUDGET_RULE: &str = "builtin:budget";
 
-/// Which mail goes which way, and what each way allows.
+/// Which mail takes which route, and the budgets of each route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ways {
-    /// Of the usual way out.
+    /// Budgets of the default upstream.
     pub usual: Vec<Limit>,
-    /// Of those that routes name.
+    /// Budgets of the upstreams that routes name.
     pub named: BTreeMap<String, Vec<Limit>>,
-    /// The first that fits counts.
+    /// The routes in order; the first that matches is taken.
     pub routes: Vec<Route>,
 }
 
-/// Which mail goes another way: all that is said must hold.
+/// Selects an upstream; every condition given must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Domains of MAIL FROM; `*.` for all below one; none for any.
+    /// Domains of MAIL FROM; `*.example.jp` includes all subdomains; empty matches every sender.
     pub sender_domains: Vec<String>,
-    /// Domains of the recipient, likewise.
+    /// Domains of the recipient, in the same form.
     pub recipient_domains: Vec<String>,
-    /// The way.
+    /// Name of the upstream.
     pub way: String,
 }
 
 impl Ways {
-    /// The way of one recipient: its name, empty for the usual one, and its limits.
+    /// The upstream of one recipient: its name (empty for the default) and its budgets.
     fn of(&self, sender: Option<&Address>, recipient: &Address) -> (&str, &[Limit]) {
         let fits = |domains: &[String], address: Option<&Address>| {
             domains.is_empty()
@@ -70,38 +70,38 @@ impl Ways {
         self.usual.iter().map(|one| ("", one)).chain(named)
     }
 
-    /// The longest span of any budget; `None` where there is none.
+    /// The longest period of any budget; `None` if there is no budget.
     pub fn longest(&self) -> Option<Duration> {
         self.limits().map(|(_, limit)| limit.per).max()
     }
 }
 
-/// What may be spent, and what was.
+/// The budgets and their current usage.
 #[derive(Debug, Default)]
 pub struct Budgets {
     ways: Ways,
     ledger: Arc<Mutex<Ledger>>,
 }
 
-/// Recipients that leave together.
+/// Recipients of copies that are sent together.
 #[derive(Clone, Copy, Debug)]
 pub struct Sending<'a> {
     /// MAIL FROM.
     pub sender: Option<&'a Address>,
-    /// Everybody a copy goes to.
+    /// The recipients of all copies.
     pub recipients: &'a [&'a Address],
-    /// Who is ours.
+    /// Decides which recipients are outside.
     pub organisation: &'a Organisation,
 }
 
-/// What leaves over one way.
+/// The recipients of one upstream.
 struct Asked<'a> {
     limits: &'a [Limit],
     all: u64,
     outside: u64,
 }
 
-/// What is asked of one limit.
+/// What a mail costs of one budget.
 struct Cost<'a> {
     way: &'a str,
     limit: &'a Limit,
@@ -109,7 +109,7 @@ struct Cost<'a> {
     wanted: u64,
 }
 
-/// One limit that does not hold what is asked of it.
+/// A budget that would be exceeded.
 struct Over<'a> {
     way: &'a str,
     limit: &'a Limit,
@@ -119,23 +119,24 @@ struct Over<'a> {
 }
 
 impl Budgets {
-    /// With nothing spent.
+    /// Creates budgets with nothing used.
     pub fn new(ways: Ways) -> Self {
         Self { ways, ledger: Arc::default() }
     }
 
-    /// What they stand on.
+    /// The routes and budgets.
     pub fn ways(&self) -> &Ways {
         &self.ways
     }
 
-    /// There is none: nothing is counted.
+    /// Whether no budget is configured, so that nothing is counted.
     pub fn is_idle(&self) -> bool {
         self.ways.limits().next().is_none()
     }
 
-    /// Takes what these recipients cost, due at that moment, if all budgets allow it; else the rule that
-    /// holds them, with the forecast. What is taken comes back unless it is kept.
+    /// Reserves what these recipients cost at the given time if every budget allows it; otherwise returns the
+    /// rule that holds the message, with a forecast. The reservation is given back when dropped unless it is
+    /// kept.
     pub fn reserve(
         &self,
         sending: Sending<'_>,
@@ -151,21 +152,22 @@ impl Budgets {
         }
     }
 
-    /// The rule that would hold them, if any.
+    /// The rule that would hold a message to these recipients, if any.
     pub fn forecast(&self, sending: Sending<'_>, clock: &dyn Clock) -> Option<RuleOutcome> {
         let costs = self.costs(sending);
         over(&self.lock(), &costs, clock.now()).map(|over| over.outcome(clock))
     }
 
-    /// Takes it whatever the budgets allow: somebody said so, or it has left already.
+    /// Counts these recipients even if a budget is exceeded, because a person released them or they were sent
+    /// already.
     pub fn spend(&self, sending: Sending<'_>, at: Timestamp) {
         let costs = self.costs(sending);
         let taken = self.taken(&mut self.lock(), &costs, at);
         taken.keep();
     }
 
-    /// How far each budget is used up: its way, the budget, and how much of it; of those of each sender, the
-    /// most that any has used.
+    /// Usage of every budget: upstream, budget and recipients used. For a budget per sender, the highest
+    /// usage of any sender.
     pub fn used(&self, now: Timestamp) -> Vec<(String, Limit, u64)> {
         let ledger = self.lock();
         let used = |way: &str, limit: &Limit| ledger.most_used(way, limit, now);
@@ -173,11 +175,11 @@ impl Budgets {
     }
 
     fn lock(&self) -> MutexGuard<'_, Ledger> {
-        // nothing can panic while it is held
+        // no code can panic while the lock is held, so the data is consistent
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is asked of each limit.
+    /// The cost for each budget.
     fn costs(&self, sending: Sending<'_>) -> Vec<Cost<'_>> {
         let mut ways: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
         for recipient in sending.recipients {
@@ -190,7 +192,7 @@ impl Budgets {
         let mut costs = Vec::new();
         for (way, asked) in ways {
             for limit in asked.limits {
-                // reports and the like have no sender whose mailbox could be full
+                // a report has the null sender, and so no account that a budget per sender could limit
                 let Some(account) = Account::of(way, limit, sending.sender) else { continue };
                 let wanted = if limit.outside { asked.outside } else { asked.all };
                 if wanted > 0 {
@@ -201,14 +203,14 @@ impl Budgets {
         costs
     }
 
-    /// Two limits of one account (an hour's and a day's) share what is counted.
+    /// Budgets of the same account (hourly and daily) share one count.
     fn taken(&self, ledger: &mut Ledger, costs: &[Cost<'_>], at: Timestamp) -> Reserved {
         let sums = costs.iter().map(|cost| (cost.account.clone(), cost.wanted)).collect();
         ledger.take(&self.ledger, sums, at)
     }
 }
 
-/// The limit that has room for this last, if one has not.
+/// Of the budgets that would be exceeded, the one that has room again last.
 fn over<'a>(ledger: &Ledger, costs: &[Cost<'a>], at: Timestamp) -> Option<Over<'a>> {
     let over = costs.iter().filter_map(|cost| {
         let Cost { way, limit, account, wanted } = cost;
@@ -273,7 +275,7 @@ impl Over<'_> {
     }
 }
 
-/// `22,059`
+/// A number with thousands separators: `22,059`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

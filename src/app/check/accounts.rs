@@ -1,4 +1,4 @@
-//! Who may send: accounts, tenants and the networks of SPF records, looked at before mail shows it.
+//! Checks who may send: accounts, tenants and the networks of SPF records.
 
 use super::{Findings, PROBE_PATIENCE};
 use crate::app::accounts::{accounts, tenant};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 const AUTH: &str = "auth";
 
-/// Looks at all of it; with `connect` a directory is greeted.
+/// Checks all of these; with `connect`, connects to a directory too.
 pub(super) async fn check(config: &Config, connect: bool, found: &mut Findings) {
     source(config, connect, found).await;
     for listener in &config.listeners {

@@ -1,5 +1,5 @@
-//! What others see of us: the records that publish our keys, the name we greet with, and what our own
-//! listeners say.
+//! Checks what others see of us: the DNS records of our keys, our host name, and the greetings of our own
+//! listeners.
 
 use super::{DNS_PATIENCE, Findings};
 use crate::app::seals;
@@ -16,24 +16,24 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-/// A listener of ours that takes longer to greet does not work.
+/// Timeout for the greeting of our own listener.
 const GREETING_PATIENCE: Duration = Duration::from_secs(10);
-/// A record with ten includes takes its time.
+/// Timeout for an SPF record, which may have ten includes.
 const SPF_PATIENCE: Duration = Duration::from_secs(30);
 /// Most octets read from one of our own listeners.
 const MOST_SAID: usize = 16 * 1024;
 
-/// Most names of one address that are looked at.
+/// Most names of one address that are checked.
 const MOST_NAMES: usize = 5;
 
-/// Whether an answer to a DNS question came, whatever it says.
+/// The result of a DNS query: a record, none, or no answer from any name server.
 enum Asked<T> {
     Found(T),
     Nothing,
     NoAnswer,
 }
 
-/// Looks at keys and marks; with a name server also at the records that publish them.
+/// Checks keys and marks; with a resolver also their DNS records.
 pub(super) async fn signatures(config: &Config, resolver: Option<&Resolver>, found: &mut Findings) {
     let ring = match seals::keyring(config) {
         Ok(ring) => ring,
@@ -60,14 +60,14 @@ pub(super) async fn signatures(config: &Config, resolver: Option<&Resolver>, fou
     if let Some(resolver) = resolver {
         for key in ring.keys() {
             if !published(key, resolver, found).await {
-                // nobody answers: the others would wait as long
+                // no name server answers; the other keys would only time out too
                 break;
             }
         }
     }
 }
 
-/// Compares a key with its record; whether a name server answered.
+/// Compares a key with its DNS record; returns whether a name server answered.
 async fn published(key: &SigningKey, resolver: &Resolver, found: &mut Findings) -> bool {
     let record = match Record::of(key) {
         Ok(record) => record,
@@ -95,7 +95,7 @@ async fn published(key: &SigningKey, resolver: &Resolver, found: &mut Findings) 
     true
 }
 
-/// The answer to a question; that there is none is noted.
+/// The answer to a query; a failure is reported.
 async fn ask<T>(
     question: impl Future<Output = Result<T, DnsError>>,
     name: &str,
@@ -111,7 +111,7 @@ async fn ask<T>(
     Asked::NoAnswer
 }
 
-/// Whether a secret is ours alone.
+/// Checks that only we can read a secret.
 pub(super) fn private(file: &Path, area: &'static str, found: &mut Findings) {
     match std::fs::metadata(file) {
         Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
@@ -122,7 +122,7 @@ pub(super) fn private(file: &Path, area: &'static str, found: &mut Findings) {
     }
 }
 
-/// The mark of the mail host: its secret is there, fit, and private.
+/// Checks the mail host's marking header: its secret exists, is valid, and is private.
 pub(super) fn mark(config: &Config, found: &mut Findings) {
     match seals::mark_header(config) {
         Ok(None) => {}
@@ -140,7 +140,7 @@ pub(super) fn mark(config: &Config, found: &mut Findings) {
     }
 }
 
-/// Whether SPF lets our mail leave from where it does, as far as that was named.
+/// Checks whether SPF allows our mail from the addresses it is sent from, if those are configured.
 pub(super) async fn spf(config: &Config, resolver: &Resolver, found: &mut Findings) {
     for (domain, _) in config.organisation.domains().iter().filter(|_| !config.egress.is_empty()) {
         let set = match tokio::time::timeout(SPF_PATIENCE, follow(resolver, domain)).await {
@@ -172,7 +172,7 @@ pub(super) async fn spf(config: &Config, resolver: &Resolver, found: &mut Findin
     }
 }
 
-/// The name we greet with, as others look it up.
+/// Checks that our host name resolves.
 pub(super) async fn name(config: &Config, resolver: &Resolver, found: &mut Findings) {
     let host = &config.hostname;
     if !host.contains('.') || host.starts_with('[') {
@@ -197,8 +197,8 @@ pub(super) async fn name(config: &Config, resolver: &Resolver, found: &mut Findi
     }
 }
 
-/// Whether the addresses that mail leaves from go by names that lead back to them: receivers refuse or
-/// distrust mail from others.
+/// Checks that the addresses we send from have names that resolve back to them: receivers reject or distrust
+/// mail from others.
 pub(super) async fn addresses(config: &Config, resolver: &Resolver, found: &mut Findings) {
     for address in &config.egress {
         let asked = ask(resolver.names(*address), &format!("the name of {address}"), found).await;
@@ -228,9 +228,9 @@ pub(super) async fn addresses(config: &Config, resolver: &Resolver, found: &mut 
     }
 }
 
-/// Greets our own listeners, where a relay runs.
+/// Connects to our own listeners if a relay is running.
 pub(super) async fn listeners(config: &Config, found: &mut Findings) {
-    // Behind a balancer nobody else is listened to.
+    // a listener with PROXY accepts only the load balancer
     for listener in config.listeners.iter().filter(|listener| listener.proxy.is_empty()) {
         let implicit = listener.tls == Some(crate::listener::TlsMode::Implicit);
         let address = reachable(listener.address);
@@ -252,7 +252,7 @@ pub(super) async fn listeners(config: &Config, found: &mut Findings) {
     }
 }
 
-/// Where a listener on all addresses is reached from here.
+/// The local address at which a listener on all addresses is reached.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
@@ -261,7 +261,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// What one of our listeners offers; nothing, where it speaks TLS from the first byte.
+/// The EHLO keywords that one of our listeners offers; empty for implicit TLS.
 async fn greet(address: SocketAddr, implicit: bool, hostname: &str) -> std::io::Result<Vec<String>> {
     let mut stream = TcpStream::connect(address).await?;
     if implicit {

@@ -1,4 +1,4 @@
-//! What `sekisho check` says of certificates, keys, and who may relay by them.
+//! Checks certificates, keys, and which clients may relay by certificate.
 
 use super::Findings;
 use crate::app::tls::source;
@@ -8,7 +8,7 @@ use crate::tls::facts::Validity;
 use crate::tls::{Pair, PairFiles, Server, Trouble, stale};
 use std::os::unix::fs::PermissionsExt;
 
-/// A certificate with fewer whole days left is a warning.
+/// Days before expiry at which a certificate becomes a warning.
 const SOON: u64 = 30;
 
 pub(super) fn check(config: &Config, found: &mut Findings) {
@@ -20,7 +20,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     let now = SystemClock.now();
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let mut pairs = Vec::new();
-    // Before the first start there is nothing of it, and nothing wrong with that.
+    // before the first start there is no certificate yet, which is correct
     let missing = config.tls.acme.as_ref().filter(|acme| !acme.exists());
     if let Some(acme) = missing {
         let (names, authority) = (acme.domains.join(", "), &acme.directory);
@@ -44,7 +44,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     if secured && !pairs.iter().any(|pair| pair.facts.covers(host)) {
         found.warn("tls", format!("no certificate bears `{host}`, the name that clients are greeted with"));
     }
-    // What is left to go wrong are the authorities of clients.
+    // what remains are the certificate authorities of clients
     if let Err(trouble) = Server::load(source(config)) {
         found.error("tls", trouble.to_string());
     }
@@ -73,7 +73,7 @@ fn pair_stands(pair: &Pair, now: Timestamp, found: &mut Findings) {
     }
 }
 
-/// The certificate we show to an upstream; whether it can be used.
+/// Checks a client certificate for an upstream; returns whether it can be used.
 pub(super) fn towards_upstream(certificate: &ClientCertificate, found: &mut Findings) -> bool {
     let area = "upstream";
     let (files, place) = (&certificate.files, &certificate.place);
@@ -102,7 +102,7 @@ pub(super) fn towards_upstream(certificate: &ClientCertificate, found: &mut Find
     true
 }
 
-/// A group may read it (Debian's `ssl-cert`); the world may not.
+/// Checks that the key is not readable by everybody; a group may read it (Debian's `ssl-cert`).
 fn key_is_private(files: &PairFiles, area: &'static str, place: &str, found: &mut Findings) {
     if let Ok(meta) = std::fs::metadata(&files.key)
         && meta.permissions().mode() & 0o007 != 0

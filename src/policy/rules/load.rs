@@ -1,4 +1,4 @@
-//! Policy files into rules. Every mistake is told at its place, all of them at once.
+//! Loads policy files. All mistakes are reported at once, each with its place.
 
 use super::condition::{AttachmentTest, Condition, Count, Flag, Who};
 use super::pattern::{Names, Patterns};
@@ -14,10 +14,10 @@ use toml::Spanned;
 
 /// Longest list file, in octets.
 const LONGEST_LIST: usize = 64 << 20;
-/// What a rule may demand, as it is written.
+/// The valid demands of a rule.
 const DEMANDS: [&str; 7] = ["observe", "ask", "bcc", "split", "delay", "hold", "reject"];
 
-/// A mistake at a place of the file at hand, or one that already knows its own file.
+/// A mistake at a position in the current file, or one that already names its file.
 enum Mistake {
     Here(std::ops::Range<usize>, String, Option<String>),
     Elsewhere(Diagnostic),
@@ -77,7 +77,7 @@ struct Loader<'a> {
     read_file: ReadFile<'a>,
 }
 
-/// Conditions as they are gathered, with what was wrong among them.
+/// Conditions that were read so far, and the mistakes among them.
 #[derive(Default)]
 struct Gathered {
     conditions: Vec<Condition>,
@@ -94,7 +94,7 @@ impl Gathered {
 }
 
 impl Loader<'_> {
-    /// `None` is a rule that is switched off, but read all the same.
+    /// Reads one rule. A rule that is switched off is checked too, and gives `None`.
     fn rule(&self, raw: RawRule) -> Result<Option<Rule>, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         if raw.name.get_ref().trim().is_empty() || raw.name.get_ref().starts_with("builtin:") {
@@ -175,7 +175,7 @@ impl Loader<'_> {
         patterns.finish().map_err(here)
     }
 
-    /// The patterns in a file of their own, relative to the policy's folder.
+    /// Reads the patterns of a list file, relative to the policy's folder.
     fn list_file(&self, name: &str, list: &Spanned<Texts>, patterns: &mut Patterns) -> Result<(), Mistake> {
         let path = self.path.parent().unwrap_or(Path::new("")).join(name.trim());
         let text = (self.read_file)(&path).map_err(|error| {
@@ -208,7 +208,7 @@ fn shortened(texts: &[String]) -> String {
     if texts.len() > SHOWN { format!("{shown}, …") } else { shown }
 }
 
-/// Who is asked about what a rule holds, and what is wrong with how they are named.
+/// The approvers that a rule names, and mistakes among them.
 fn approvers(
     raw: Option<Vec<Spanned<String>>>,
     demand: Demand,
@@ -232,7 +232,7 @@ fn approvers(
     (asked, mistakes)
 }
 
-/// Both counts of outsiders make one sentence where both must hold; under `unless` each exempts alone.
+/// Under `when`, both counts of outsiders make one condition; under `unless`, each exempts on its own.
 fn outside(raw: &mut RawConditions, all: bool, gathered: &mut Gathered) {
     let mut read = |range: Option<Spanned<RawRange>>| -> Option<Range> {
         let range = range?;
@@ -359,7 +359,7 @@ impl RawAttachment {
     }
 }
 
-/// The point on both axes that the words of a demand mean, or what is wrong and what to do.
+/// The demand that the words describe, or what is wrong and a hint.
 fn demand(words: &[String]) -> Result<Demand, (String, Option<String>)> {
     if words.is_empty() {
         return Err(("nothing is demanded".to_owned(), Some("for nothing write \"observe\"".to_owned())));

@@ -303,7 +303,7 @@ fn the_reasons_say_what_was_found() {
     assert!(verdict.short_reason().len() <= 100);
 }
 
-/// Something done to the facts.
+/// A change to the facts.
 type Change<'a> = Box<dyn Fn(&mut Facts) + 'a>;
 
 #[test]
@@ -318,7 +318,7 @@ fn built_in_holds_bite_where_disclosure_is_asked() {
         facts
     };
     let calendar = |method: &str| Some(Calendar { method: method.into(), addresses: two.clone() });
-    // (change, name, bites when split, bites always)
+    // (change, name, holds if split, always holds)
     let cases: Vec<(Change<'_>, &str, bool, bool)> = vec![
         (
             Box::new(|facts: &mut Facts| facts.problems.push("To: odd".into())),
@@ -446,7 +446,7 @@ fn no_policy_and_no_exemption_lets_pass_what_was_over_the_budget() {
             assert_eq!(verdict.action(), Action::Hold, "{policy}: {shape}");
             let rule = verdict.rules.iter().find(|rule| rule.name == "builtin:over-budget").unwrap();
             assert!(rule.matched && rule.why.contains(place) && rule.why_ja.contains(place), "{rule:?}");
-            // a part that cannot be read holds no more than it did
+            // an unreadable part is not counted as a person
             let mut unread = facts.clone();
             unread.body.problems.push("part 2: an S/MIME part that cannot be read".to_owned());
             let (unread, plain) = (policy_of.decide(&unread), policy_of.decide(facts));
