@@ -1,9 +1,9 @@
-//! "Send again openly": a mail that went to each without showing the others is made anew, and waits for
-//! somebody else than its sender to let everybody see everybody.
+//! "Send again openly": a mail that was sent individually is created again as a new message. It is held until
+//! somebody other than its sender agrees to show the recipients to each other.
 //!
-//! What is made is the stored mail with a Message-ID of its own, for all who got a copy of it, in however
-//! many transactions it came. That Message-ID follows from the first transaction and from how often it
-//! was asked: whoever asks twice at once makes the same mail, and the store keeps that once.
+//! The new message is the stored mail with a new Message-ID, for everybody who got a copy, over all of its
+//! transactions. The Message-ID is derived from the first transaction and the number of earlier requests, so
+//! that two concurrent requests create the same mail, which the store keeps once.
 
 use super::principal::{Principal, Whose};
 use super::{CHUNK, Desk, DeskError};
@@ -23,26 +23,27 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 
-/// What every hold that a sender asks for has in common.
+/// The parts that every hold requested by a sender has.
 pub(super) struct Request {
-    /// When somebody has to have decided.
+    /// When the hold expires.
     pub(super) expires: Timestamp,
-    /// Who is told, and when.
+    /// Notices for the approvers.
     pub(super) notices: Vec<NewNotice>,
 }
 
-/// A mail that left, in all its transactions.
+/// A mail that was sent, with all its transactions.
 struct Left {
-    /// Its first transaction, by which it is known.
+    /// Its first transaction, which identifies it.
     first: Id,
-    /// Sender, and everybody for whom a copy was made.
+    /// Its sender, and everybody who got a copy.
     envelope: Envelope,
-    /// As what it was asked for before, the latest last.
+    /// The messages created by earlier requests, the latest last.
     before: Vec<Id>,
 }
 
 impl Desk {
-    /// A request to send something as it is: it waits as long as any hold, and the approvers are told.
+    /// The hold of a request to send something as it is: it lasts as long as any hold, and the approvers are
+    /// told.
     pub(super) fn request(&self, now: Timestamp) -> Request {
         let term = self.hold_for.borrow();
         let expires = term.ends(now);
@@ -56,8 +57,8 @@ impl Desk {
         Request { expires, notices }
     }
 
-    /// Asks to send a mail again openly that went to each without showing the others; the new mail, or the
-    /// one that was made of it when somebody asked before.
+    /// Requests to send a mail again openly. Returns the new message, or the one that an earlier request
+    /// created.
     pub(super) async fn ask_again(
         &self,
         who: &Principal,
@@ -78,7 +79,7 @@ impl Desk {
             Err(StoreError::Known { original, .. }) => original,
             Err(error) => return Err(error.into()),
         };
-        // The new mail names the old one already: should this fail, asking again makes up for it.
+        // the new message already names the old one; if this fails, the next request repeats it
         if !self.asked_as(left.first).await?.contains(&anew) {
             let event = Event::AskedAgain { by: who.name.clone(), anew };
             self.store.enter(left.first, at, event.clone(), Vec::new()).await?;
@@ -91,7 +92,7 @@ impl Desk {
         Ok(anew)
     }
 
-    /// The whole mail, with everybody for whom a copy was made that nobody took back.
+    /// The whole mail, with everybody who got a copy that was not taken back.
     async fn left(&self, message: &StoredMessage) -> Result<Left, DeskError> {
         let mut envelope = Envelope { recipients: Vec::new(), ..message.envelope.clone() };
         let (mut first, mut seen) = (message.id, HashSet::new());
@@ -110,7 +111,7 @@ impl Desk {
             }
             let part = match self.store.message(id).await {
                 Ok(part) => part.envelope,
-                // Its content went before that of the others.
+                // the contents of this transaction were purged before those of the others
                 Err(StoreError::NotFound(_)) => continue,
                 Err(error) => return Err(error.into()),
             };
@@ -122,7 +123,7 @@ impl Desk {
         Ok(Left { first, envelope, before: self.asked_as(first).await? })
     }
 
-    /// As what a mail was asked for again.
+    /// The messages that were created from a mail.
     async fn asked_as(&self, id: Id) -> Result<Vec<Id>, DeskError> {
         let journal = self.store.journal(id).await?;
         Ok(journal
@@ -134,7 +135,8 @@ impl Desk {
             .collect())
     }
 
-    /// What was made of it before, where that waits or was sent. What went back may be asked for anew.
+    /// The latest message created from it that is held or was sent. If it was returned, the sender may ask
+    /// again.
     async fn asked_before(&self, left: &Left) -> Result<Option<Id>, DeskError> {
         let Some(latest) = left.before.last() else { return Ok(None) };
         match self.store.message(*latest).await {
@@ -147,7 +149,7 @@ impl Desk {
         }
     }
 
-    /// The new mail, held.
+    /// Creates the new message, held.
     async fn made_again(
         &self,
         old: &StoredMessage,
@@ -181,14 +183,14 @@ impl Desk {
             disclosure: "as-is".to_owned(),
             recipients: new.envelope.recipients.len(),
             copies: 0,
-            // They were counted when it came.
+            // they were counted when the mail was accepted
             exposures: 0,
             would: None,
             known: false,
         };
         let hits = examiner.copies(&seen, Disclosure::AsIs, &stamp, &[]).err().unwrap_or_default();
         let readable = seen.index.is_ok() && seen.facts.problems.is_empty();
-        // What can be sent as it is without anything to acknowledge is an approver's to decide, like a rule.
+        // if nothing has to be acknowledged, an approver decides as they would for a rule
         let kind = if hits.is_empty() && readable { HoldKind::Rule } else { HoldKind::Unsafe };
         let Request { expires, notices } = self.request(now);
         new.verdict = Some(seen.verdict.clone());
@@ -221,7 +223,7 @@ impl Desk {
         })
     }
 
-    /// The body once more: each message has one of its own, and takes it along when it is removed.
+    /// A copy of the body, because each message owns its body and removes it with itself.
     async fn copy_of(&self, message: &StoredMessage) -> Result<Body, StoreError> {
         let unreadable = |error| StoreError::Unavailable(format!("the body of {}: {error}", message.id));
         let mut from = self.store.open_body(&message.body).await?;
@@ -236,13 +238,13 @@ impl Desk {
     }
 }
 
-/// Who decides on it.
+/// The approvers of the new message.
 fn approvers(examiner: &Examiner, message: &StoredMessage, seen: &Examination) -> Vec<Address> {
     let senders = Whose::of(message).senders;
     examiner.approvers.of(&seen.verdict, &senders.iter().collect::<Vec<_>>())
 }
 
-/// Why it is held (English, Japanese).
+/// Why it is held.
 fn reasons(old: Id) -> Reason {
     Reason::said(
         format!(

@@ -1,5 +1,5 @@
-//! How recipients stand to a sender: written to before, a stranger, or somebody at a domain that only
-//! looks like one the sender knows.
+//! The sender's relation to each recipient: written to before, a stranger, or at a domain that looks like one
+//! the sender knows.
 
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
@@ -12,46 +12,45 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Most recipients looked up for one message.
 const MOST_RECIPIENTS: usize = 5_000;
-/// Most domains that look-alikes are compared with.
+/// Most known domains that others are compared with.
 const MOST_DOMAINS: usize = 5_000;
-/// Shortest domain of which one letter more or less is suspicious.
+/// Shortest domain for which a difference of one letter is suspicious.
 const SHORTEST: usize = 7;
 
-/// Where a registry checks who may have a domain: nobody gets one there to be taken for somebody else, and
-/// `go.jp` is not a mistake for `co.jp`.
+/// Registries that verify who may have a domain. Nobody can register a look-alike there, and `go.jp` is not a
+/// mistake for `co.jp`.
 const CHECKED: [&str; 4] = [".ac.jp", ".ed.jp", ".go.jp", ".lg.jp"];
 
-/// How one recipient stands to the sender.
+/// The sender's relation to one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acquaintance<'a> {
     /// Never written to, as far as the record goes back.
     Stranger {
-        /// The address looks like a list's: there are more people behind it.
+        /// Whether the address looks like a mailing list, with more people behind it.
         list: bool,
     },
-    /// Written to, last at this moment.
+    /// Written to before.
     Written {
         /// When a mail last reached them.
         last: Timestamp,
-        /// The address looks like a list's.
+        /// Whether the address looks like a mailing list.
         list: bool,
     },
-    /// Never written to, and the domain is easily taken for this one, which the sender knows.
+    /// Never written to, and the domain looks like this one, which the sender knows.
     LookAlike(&'a str),
 }
 
-/// How the recipients of one message stand to its sender.
+/// The sender's relation to the recipients of one message.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// When each was last written to, by comparison key.
+    /// When each recipient was last written to, by comparison key.
     last: HashMap<String, Timestamp>,
-    /// Domains that are taken for known ones: theirs, and the known one.
+    /// Domains that look like known ones, each with the known domain.
     alike: HashMap<String, String>,
 }
 
 impl Known {
-    /// Puts together what is known: when each recipient was last written to, and the domains that the
-    /// sender knows.
+    /// Combines when each recipient was last written to with the domains that the sender knows.
     pub fn new(recipients: &[Address], last: HashMap<String, Timestamp>, domains: &[String]) -> Self {
         let known: HashSet<&str> = domains.iter().map(String::as_str).collect();
         let index = Alike::new(domains);
@@ -69,7 +68,7 @@ impl Known {
         Self { last, alike }
     }
 
-    /// How this recipient stands to the sender.
+    /// The relation to one recipient.
     pub fn of(&self, recipient: &Address) -> Acquaintance<'_> {
         let list = looks_like_a_list(recipient);
         match (self.last.get(recipient.key()), self.alike.get(recipient.domain_key())) {
@@ -81,7 +80,7 @@ impl Known {
 }
 
 impl Known {
-    /// The recipients whose domains are taken for others, as risks.
+    /// The recipients at look-alike domains, as risks.
     pub fn look_alikes(&self, recipients: &[Address]) -> Vec<Risk> {
         let mut by_domain: BTreeMap<&str, Vec<&Address>> = BTreeMap::new();
         for recipient in recipients {
@@ -92,14 +91,14 @@ impl Known {
         by_domain.into_iter().map(|(original, people)| Risk::look_alike(&people, original)).collect()
     }
 
-    /// When each of these was last written to, for the record.
+    /// When each recipient was last written to, for the journal.
     fn stood(&self) -> Vec<(String, Timestamp)> {
         let mut all: Vec<_> = self.last.iter().map(|(key, at)| (key.clone(), *at)).collect();
         all.sort();
         all
     }
 
-    /// What the record of a decision says, with the domains that its risks name.
+    /// Restored from the journal entry of a decision, and the domains that its risks name.
     pub fn then(stood: &[(String, Timestamp)], risks: &[Risk]) -> Self {
         let alike = risks.iter().filter(|risk| risk.kind == Kind::LookAlike).flat_map(|risk| {
             let domains = risk.about.iter().filter_map(|text| Address::parse(text).ok());
@@ -109,8 +108,8 @@ impl Known {
     }
 }
 
-/// How recipients stand to a sender, from what was delivered for that sender; the organisation's own domains
-/// are known to everybody.
+/// A sender's relation to recipients, from the mail delivered for that sender. Everybody knows the
+/// organisation's own domains.
 pub async fn known_to(
     store: &dyn Store,
     examiner: &Examiner,
@@ -126,7 +125,10 @@ pub async fn known_to(
 }
 
 impl Desk {
-    /// How the recipients of a message stand to its sender.
+    /// The sender's relation to the recipients of a message.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn known(&self, message: &StoredMessage) -> Result<Known, DeskError> {
         let recipients = message.envelope.recipients.iter();
         let recipients: Vec<Address> = recipients.map(|recipient| recipient.address.clone()).collect();
@@ -134,13 +136,13 @@ impl Desk {
         Ok(known_to(&*self.store, &examiner, message.envelope.sender.as_ref(), &recipients).await?)
     }
 
-    /// The same for the record of a decision. What cannot be told is not said.
+    /// The same for the journal entry of a decision; `None` if the store failed.
     pub(super) async fn stood(&self, message: &StoredMessage) -> Option<Vec<(String, Timestamp)>> {
         self.known(message).await.ok().map(|known| known.stood())
     }
 }
 
-/// Whether an address is one of a list, by the names that lists go by.
+/// Whether an address looks like a mailing list, by names that lists commonly have.
 fn looks_like_a_list(address: &Address) -> bool {
     let (local, domain) = (address.local_key(), address.domain_key());
     let words = || local.split(['-', '_', '.', '+']);
@@ -150,12 +152,12 @@ fn looks_like_a_list(address: &Address) -> bool {
         || matches!(domain, "googlegroups.com" | "groups.io" | "freeml.com")
 }
 
-/// Known domains, found by what they are taken for.
+/// Known domains, indexed for look-alikes.
 struct Alike<'a> {
-    /// By what is left when letters that look alike are made the same.
+    /// By their skeleton, in which characters that look alike are the same.
     skeletons: HashMap<String, &'a str>,
-    /// By what is left when one letter is taken out: two words of which one letter differs, is missing,
-    /// or changed places with its neighbour share one of these.
+    /// By each form with one letter removed. Two words share such a form if one letter differs or is missing,
+    /// or two neighbours are swapped.
     without_one: HashMap<String, Vec<&'a str>>,
 }
 
@@ -173,7 +175,7 @@ impl<'a> Alike<'a> {
         alike
     }
 
-    /// The known domain that this unknown one is taken for.
+    /// The known domain that an unknown one looks like.
     fn taken_for(&self, domain: &str) -> Option<&'a str> {
         if CHECKED.iter().any(|suffix| domain.ends_with(suffix)) {
             return None;
@@ -198,8 +200,8 @@ fn without_one(word: &str) -> impl Iterator<Item = String> + '_ {
     }))
 }
 
-/// A domain with letters that look alike made the same: digits for letters, pairs for single letters,
-/// letters of other alphabets (a domain in xn-- form is read as it is shown).
+/// The skeleton of a domain: characters that look alike become the same (digits for letters, pairs for single
+/// letters, letters of other alphabets). An xn-- domain is decoded first.
 fn skeleton(domain: &str) -> String {
     let (shown, _) = idna::domain_to_unicode(domain);
     let single: String = shown

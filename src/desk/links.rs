@@ -1,10 +1,10 @@
-//! Links out of a mail: what each may do, and what becomes of it.
+//! Links in mails: what each may do, and what happens when it is followed.
 //!
-//! A link is 256 random bits, bound to a person, a message, what it does, and the message's content as
-//! it was. Whoever follows it acts as that person *by link*, who may only ever do what is safe: mail
-//! scanners follow links and press buttons. An approver's link acts as who has their mailbox, as with a code
-//! that is mailed, and is judged by who decides on the message when it is followed. It ends with the hold, and is dead after any decision; then
-//! it shows what was decided.
+//! A link is 256 random bits, bound to a person, a message and its contents, and an action. Whoever follows
+//! it acts as that person *by link*, and can only do what is safe, because mail scanners follow links and
+//! press buttons. An approver's link gives the rights of somebody who signed in by a mailed code, if they are
+//! an approver of the message when it is followed. A link ends with the hold, or with any decision; after
+//! that it shows what was decided.
 
 use super::decide::Wish;
 use super::deputies::Stands;
@@ -26,18 +26,19 @@ use crate::token::{Digest, Token};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a link to a mail that is not held can be followed.
+/// How long a link about a mail that is not held is valid.
 const OTHERWISE: Duration = Duration::from_hours(24);
-/// How long a mail that was sent individually can be asked for again: by default as long as contents are kept.
+/// How long a mail that was sent individually can be asked for again; by default as long as contents are
+/// kept.
 const AGAIN: Duration = Duration::from_hours(24 * 30);
-/// What stands in the record before the id of the mail that was made anew.
+/// The text in the record before the id of the new message.
 const ANEW: &str = "asked for as ";
 
-/// Makes links and follows them. Cheap to clone.
+/// Creates and follows links. Cheap to clone.
 #[derive(Clone)]
 pub struct Links {
     desk: Desk,
-    /// What people reach the desk by, without a slash at the end; without it there are no links.
+    /// The base URL of the desk, without a slash at the end. Without it there are no links.
     url: Option<Arc<str>>,
 }
 
@@ -46,29 +47,29 @@ pub struct Links {
 pub enum Look {
     /// It can be followed.
     Open(Box<Offer>),
-    /// It is over: what became of the message.
+    /// It is no longer valid; shows the outcome of the message.
     Over(Box<Outcome>),
-    /// What it is about was sent, and its content is past its time.
+    /// Its mail was sent, and the contents have been purged.
     Past,
-    /// It is an approver's, who does not decide on the message as things stand now.
+    /// It belongs to an approver who currently does not decide on the message.
     NotTheirs {
-        /// Which message.
+        /// The message.
         message: Id,
-        /// How they stand; `None` where mails decide nothing any more.
+        /// Their role in the decision; `None` if decisions by mail are switched off.
         stands: Option<Stands>,
     },
-    /// There is no such link, or it ended, or it does not fit what is here.
+    /// There is no such link, or it has expired.
     Nothing,
 }
 
 /// A link that can be followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// What it does.
+    /// The action.
     pub action: LinkAction,
-    /// Whom it was sent to.
+    /// The person it was sent to.
     pub person: Address,
-    /// Which message.
+    /// The message.
     pub message: Id,
     /// Its decoded subject.
     pub subject: String,
@@ -76,65 +77,68 @@ pub struct Offer {
     pub recipients: Vec<String>,
     /// When it was received.
     pub received: Timestamp,
-    /// When the link ends.
+    /// When the link expires.
     pub expires: Timestamp,
-    /// What is dangerous about it and left when the link is followed: each has to be ticked.
+    /// The risks that remain when the link is followed; each has to be ticked.
     pub left: Vec<Risk>,
 }
 
-/// What became of a message whose link is over.
+/// The outcome of a message whose link is no longer valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What the link would have done.
+    /// The action of the link.
     pub action: LinkAction,
-    /// Which message.
+    /// The message.
     pub message: Id,
     /// Its decoded subject.
     pub subject: String,
-    /// Its state, where it was ever held.
+    /// Its state, if it was ever held.
     pub state: Option<HeldState>,
     /// Who decided.
     pub by: Option<String>,
-    /// When.
+    /// When it was decided.
     pub at: Option<Timestamp>,
     /// How it was released, or why it was returned.
     pub decision: Option<String>,
-    /// Set when this very link did it: when.
+    /// When this link was followed, if it made the decision.
     pub followed: Option<Timestamp>,
-    /// Whom it was sent to.
+    /// The person it was sent to.
     pub person: Address,
-    /// Whom it waits for, where it does.
+    /// The approvers it waits for, if any.
     pub approvers: Vec<String>,
-    /// Until when what was done can be undone by this link.
+    /// Until when the action of this link can be undone.
     pub undo_until: Option<Timestamp>,
-    /// In how many copies it was, or is, sent.
+    /// The number of copies that were sent or will be.
     pub copies: usize,
-    /// The mail that it made anew.
+    /// The new message that it created.
     pub anew: Option<Id>,
 }
 
 impl Links {
-    /// Links of this desk, below this URL.
+    /// Creates links below this URL.
     pub fn new(desk: Desk, url: Option<&str>) -> Self {
         Self { desk, url: url.map(|url| Arc::from(url.trim_end_matches('/'))) }
     }
 
-    /// Whether there are links at all.
+    /// Whether links are enabled.
     pub fn enabled(&self) -> bool {
         self.url.is_some()
     }
 
-    /// The desk's page at this path, for mails: `/held/ID`. `None` where no URL is configured.
+    /// The URL of a path of the desk (`/held/ID`); `None` if no URL is configured.
     pub fn page(&self, path: &str) -> Option<String> {
         self.url.as_ref().map(|url| format!("{url}{path}"))
     }
 
-    /// Who is away now by their own word.
+    /// The current absences that approvers entered themselves.
     pub async fn away(&self) -> Result<Vec<Absence>, DeskError> {
         self.desk.absences().await
     }
 
-    /// A new link for this person, kept; its whole URL. `None` where no URL is configured.
+    /// Creates and stores a link for a person; returns its URL, or `None` if no URL is configured.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn new_link(
         &self,
         person: &Address,
@@ -144,7 +148,7 @@ impl Links {
         Ok(self.new_links(person, message, &[action]).await?.into_iter().next())
     }
 
-    /// The same for several at once, in order; empty where no URL is configured.
+    /// The same for several actions, in order; empty if no URL is configured.
     pub async fn new_links(
         &self,
         person: &Address,
@@ -172,7 +176,10 @@ impl Links {
         Ok(urls)
     }
 
-    /// What a link would do, or what became of its message. Changes nothing.
+    /// What a link would do, or the outcome of its message. Changes nothing.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn look(&self, token: &str) -> Result<Look, DeskError> {
         Ok(match self.find(token).await? {
             Found::Here(found) => self.judge(&found),
@@ -181,9 +188,11 @@ impl Links {
         })
     }
 
-    /// Follows a link: does what it is for, once. `reason` is what the sender says who asks for the mail
-    /// to be sent as it is. What became of it, or `Nothing`.
-    /// `ticked` are the risks that they ticked.
+    /// Follows a link: performs its action once, and returns the outcome, or `Nothing`. `reason` is the text
+    /// of a sender who asks to send the mail as it is, `ticked` are the risks that they ticked.
+    ///
+    /// # Errors
+    /// The action was refused, or the store failed.
     pub async fn follow(&self, token: &str, reason: &str, ticked: &[String]) -> Result<Look, DeskError> {
         let found = match self.find(token).await? {
             Found::Here(found) => found,
@@ -197,7 +206,7 @@ impl Links {
                 self.desk.store.use_link(found.row.hash, self.desk.now(), &outcome).await?;
                 tracing::info!(id = %offer.message, action = ?offer.action, "a link was followed");
             }
-            // Of what somebody else decided first, the page tells.
+            // somebody else decided first; the page shows the outcome
             Ok(None) | Err(DeskError::Store(StoreError::Decided { .. })) => {}
             Err(DeskError::Store(StoreError::NotFound(_))) => return Ok(Look::Nothing),
             Err(error) => return Err(error),
@@ -205,7 +214,7 @@ impl Links {
         self.look(token).await
     }
 
-    /// Does it; a word for the record, `None` for what can be followed again and again.
+    /// Performs the action; returns text for the record, or `None` for an action that can be repeated.
     async fn act(&self, offer: &Offer, reason: &str, ticked: &[String]) -> Result<Option<String>, DeskError> {
         let who = as_whom(offer.action, &offer.person);
         let id = offer.message;
@@ -239,7 +248,10 @@ impl Links {
         Ok(Some(done.to_owned()))
     }
 
-    /// Undoes what this link did, while that can be: it was taken back, or has not left yet.
+    /// Undoes the action of a link while that is possible: the mail was taken back, or is not sent yet.
+    ///
+    /// # Errors
+    /// The action cannot be undone, or the store failed.
     pub async fn undo(&self, token: &str) -> Result<Look, DeskError> {
         let Found::Here(found) = self.find(token).await? else { return self.look(token).await };
         let Look::Over(outcome) = self.judge(&found) else { return self.look(token).await };
@@ -262,14 +274,14 @@ impl Links {
                 let bars = self.bars(&row, &message).await?;
                 Ok(Found::Here(Box::new(Linked { row, message, deliveries, back, undone, bars })))
             }
-            // The link knows of the message, so only its content is gone.
+            // the link was kept longer than the contents of its message
             Err(StoreError::NotFound(_)) if row.action == LinkAction::AskAgain => Ok(Found::Past),
             Err(StoreError::NotFound(_)) => Ok(Found::Nothing),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// What keeps an approver from deciding by their link, as things stand now.
+    /// What currently prevents an approver from deciding by their link.
     async fn bars(&self, row: &LinkRow, message: &StoredMessage) -> Result<Option<Bar>, DeskError> {
         if !decides(row.action) {
             return Ok(None);
@@ -280,7 +292,7 @@ impl Links {
         let what = Whose::of(message);
         let who = as_whom(row.action, &row.person);
         let stands = match self.desk.decides_now(&row.person, message).await? {
-            // Who was never asked about this one is not let in by a configuration that came later.
+            // a newer configuration does not give access to somebody who was never asked about this message
             Stands::Decides if !who.decides(&what.standing()) => Stands::Not,
             stands => stands,
         };
@@ -293,7 +305,7 @@ impl Links {
         if row.content != content(message) {
             return Look::Nothing;
         }
-        // Who does not decide on it any more is told nothing of what became of it.
+        // somebody who no longer decides on the message does not learn its outcome
         if let Some(Bar(Some(Stands::Not))) = &found.bars {
             return Look::NotTheirs { message: row.message, stands: Some(Stands::Not) };
         }
@@ -344,13 +356,13 @@ impl Links {
     }
 }
 
-/// What there is behind a token.
+/// What a token refers to.
 enum Found {
     /// A link, and its message.
     Here(Box<Linked>),
-    /// A link to a message whose content is past its time.
+    /// A link to a message whose contents have been purged.
     Past,
-    /// No link, or none to a message that is kept.
+    /// No link, or no message.
     Nothing,
 }
 
@@ -358,29 +370,29 @@ struct Linked {
     row: LinkRow,
     message: StoredMessage,
     deliveries: Vec<QueueRow>,
-    /// When a mail that was never held was taken back, and not undone since.
+    /// When a mail that was never held was taken back, unless that was undone.
     back: Option<Timestamp>,
-    /// When what was done with it was last undone.
+    /// When the action of the link was last undone.
     undone: Option<Timestamp>,
-    /// What keeps its person from deciding.
+    /// What prevents the person from deciding.
     bars: Option<Bar>,
 }
 
-/// Why an approver's link is not followed: how they stand; `None` where mails decide nothing.
+/// Why an approver's link cannot be followed: their role; `None` if decisions by mail are switched off.
 struct Bar(Option<Stands>);
 
-/// Whether a link is one of those of approvers.
+/// Whether this is an approver's action.
 fn decides(action: LinkAction) -> bool {
     matches!(action, LinkAction::ApproveSplit | LinkAction::GiveBack)
 }
 
-/// As whom somebody acts who follows a link.
+/// The rights of a person who follows a link.
 pub fn as_whom(action: LinkAction, person: &Address) -> Principal {
     if decides(action) { Principal::approver_by_link(person) } else { Principal::by_link(person) }
 }
 
 impl Linked {
-    /// When the link was followed, unless what it did was undone since: then it can be followed again.
+    /// When the link was followed. `None` if its action was undone since; then it can be followed again.
     fn used(&self) -> Option<Timestamp> {
         let at = self.row.used.as_ref().map(|(at, _)| *at);
         at.filter(|at| self.row.action == LinkAction::Undo || self.undone.is_none_or(|undone| undone < *at))
@@ -392,7 +404,7 @@ fn undone(journal: &[Entry]) -> Option<Timestamp> {
     journal.iter().rev().find(|entry| matches!(entry.event, Event::Undone { .. })).map(|entry| entry.at)
 }
 
-/// When the sender took it back, where that was the last that they did.
+/// When the sender took the mail back, unless they undid that.
 fn taken_back(journal: &[Entry]) -> Option<Timestamp> {
     journal.iter().rev().find_map(|entry| match &entry.event {
         Event::TakenBack { .. } => Some(Some(entry.at)),
@@ -401,8 +413,8 @@ fn taken_back(journal: &[Entry]) -> Option<Timestamp> {
     })?
 }
 
-/// Until when what a link did can be undone: where it was decided by the person of the link, or taken back
-/// of a mail that only waited.
+/// Until when the action of a link can be undone: the link's person made the decision, or took back a mail
+/// that was only delayed.
 fn undoable(
     row: &LinkRow,
     held: Option<&HeldRow>,
@@ -417,7 +429,7 @@ fn undoable(
     until.filter(|until| *until > now)
 }
 
-/// The risks that following a link leaves.
+/// The risks that remain when the link is followed.
 fn left(action: LinkAction, held: Option<&HeldRow>) -> Vec<Risk> {
     match (action, held) {
         (LinkAction::Split | LinkAction::ApproveSplit, Some(held)) => {
@@ -427,7 +439,7 @@ fn left(action: LinkAction, held: Option<&HeldRow>) -> Vec<Risk> {
     }
 }
 
-/// When a link ends in any case: with the hold, or with the time in which it can be undone.
+/// When a link expires at the latest: with the hold, or with the time for undoing.
 fn end(action: LinkAction, message: &StoredMessage, now: Timestamp) -> Timestamp {
     match (action, &message.held) {
         (LinkAction::Undo, Some(held)) => held.decided_at.unwrap_or(now).plus(UNDO),
@@ -438,25 +450,24 @@ fn end(action: LinkAction, message: &StoredMessage, now: Timestamp) -> Timestamp
     }
 }
 
-/// The hash of a message as it is kept.
+/// The hash of the stored message.
 fn content(message: &StoredMessage) -> Digest {
     let id = message.id.as_str().as_bytes();
     match &message.body {
         Body::Inline(bytes) => Digest::of(&[id, &message.header, bytes]),
-        // The name is random, and a file that is finished never changes.
+        // the name is random, and a finished file never changes
         Body::Stored { name, size } => {
             Digest::of(&[id, &message.header, name.as_bytes(), &size.to_be_bytes()])
         }
     }
 }
 
-/// Most characters of what a sender says who asks.
+/// Longest reason of a sender's request, in characters.
 const LONGEST_REASON: usize = 2_000;
 
 impl Desk {
-    /// The sender asks that a mail be sent as it is, and says why: the approvers are told. One that is held,
-    /// or waits, is asked for itself; one that went to each without showing the others is made anew, and
-    /// that one is asked for: its id.
+    /// Asks the approvers, with a reason, to send a mail as it is. If the mail is held or delayed, the
+    /// request is about it; if it was sent individually, a new message is created, whose id is returned.
     pub async fn ask_as_is(&self, who: &Principal, id: Id, reason: &str) -> Result<Option<Id>, DeskError> {
         let message = self.item_seen_by(who, id).await?;
         let id = message.id;

@@ -1,4 +1,4 @@
-//! What somebody sees of the mail they sent: how each stands, and what can still be done about it.
+//! The mail that a person sent: its state, and what they can still do.
 
 use super::principal::Principal;
 use super::{Desk, DeskError};
@@ -8,57 +8,60 @@ use crate::store::{DeliveryState, HeldState, RecentRow};
 /// Most mails that are shown.
 const MOST: usize = 50;
 
-/// How a mail stands, for its sender.
+/// The state of a mail, for its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stands {
-    /// It went as it was written.
+    /// It was sent as it was written.
     AsWritten,
-    /// Each recipient got a copy of their own, or nobody outside is named in it.
+    /// It was sent individually, or names nobody outside.
     Apart,
-    /// It is on its way.
+    /// It is being sent.
     Leaving,
-    /// It leaves at this moment.
+    /// It will be sent at this time.
     Waits(Timestamp),
-    /// So many copies could not be delivered.
+    /// This many copies could not be delivered.
     Undelivered(usize),
-    /// It waits for a decision.
+    /// It is held.
     Held,
-    /// Whoever decides gave it back.
+    /// An approver returned it.
     Returned,
-    /// Nobody decided in time.
+    /// The hold expired.
     Expired,
-    /// Its sender took it back.
+    /// The sender took it back.
     TakenBack,
-    /// It was refused when it came, or taken out of the queue.
+    /// It was rejected when it came, or removed from the queue.
     Refused,
 }
 
-/// What its sender can still do.
+/// What the sender can still do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Can {
     /// Take it back.
     TakeBack,
-    /// Let it leave now.
+    /// Send it now.
     SendNow,
     /// Undo the taking back.
     Undo,
-    /// See what it waits for, and decide where that is theirs.
+    /// See the hold, and decide if they may.
     Decide,
 }
 
-/// A mail of theirs.
+/// One of a person's own mails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Own {
     /// The mail.
     pub row: RecentRow,
-    /// How it stands.
+    /// Its state.
     pub stands: Stands,
     /// What can still be done.
     pub can: Vec<Can>,
 }
 
 impl Desk {
-    /// The newest mails that somebody sent themselves.
+    /// The newest mails of a person.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn own(&self, who: &Principal) -> Result<Vec<Own>, DeskError> {
         let keys: Vec<String> = who.addresses.iter().map(|address| address.key().to_owned()).collect();
         let now = self.clock.now();

@@ -1,4 +1,4 @@
-//! What a sender may do alone: take back what is still here, and change their mind about it.
+//! What senders can do alone: take back mail that has not been sent, and undo that.
 
 use super::again::Request;
 use super::decide::{Wish, undecided};
@@ -17,25 +17,25 @@ use crate::store::{
 };
 use std::time::Duration;
 
-/// A decision is waited for so long at least, once a release was undone.
+/// Time left for a decision, at least, after a release was undone.
 const LEFT: Duration = Duration::from_hours(1);
-/// What stands as the decision on a held mail that its sender took back,
+/// The decision recorded when the sender took a held mail back.
 pub const TAKEN_BACK: &str = "taken back by its sender";
-/// or that somebody took back for its sender.
+/// The decision recorded when an administrator took it back for the sender.
 pub const TAKEN_BACK_FOR: &str = "taken back for its sender";
 
-/// Whether a decision in words is that the mail was taken back.
+/// Whether a recorded decision means that the mail was taken back.
 pub fn was_taken_back(decision: &str) -> bool {
     [TAKEN_BACK, TAKEN_BACK_FOR].contains(&decision)
 }
 
-/// Whether somebody takes this back, or changes their mind about it: the sender, or an administrator for
-/// them.
+/// Whether a person may take this mail back, or undo that: the sender, or an administrator for them.
 fn takes_back(who: &Principal, whose: &Whose) -> bool {
     who.sent(&whose.standing()) || who.roles.admin
 }
 
-/// Whether somebody undoes what was decided: what was taken back, its sender; a release, whoever made it.
+/// Whether a person may undo the decision: the sender for a take-back, the person who released it for a
+/// release.
 pub fn undoes(who: &Principal, whose: &Whose, held: &HeldRow) -> bool {
     match held.state {
         HeldState::Released => {
@@ -45,7 +45,7 @@ pub fn undoes(who: &Principal, whose: &Whose, held: &HeldRow) -> bool {
     }
 }
 
-/// Whether an address as it was written is this one.
+/// Whether the text is this address.
 fn is_same(text: &str, address: &Address) -> bool {
     Address::parse(text).is_ok_and(|one| one == *address)
 }
@@ -55,8 +55,11 @@ fn not_theirs(who: &Principal) -> DeskError {
 }
 
 impl Desk {
-    /// Takes a mail back for its sender: a held one goes back to them; of a delayed one nothing leaves.
-    /// Either can be undone for 24 hours.
+    /// Takes a mail back for its sender: a held one is returned, a delayed one is not sent. Both can be
+    /// undone for 24 hours.
+    ///
+    /// # Errors
+    /// The person may not do this, it is too late, or the store failed.
     pub async fn take_back(&self, who: &Principal, id: Id) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         let now = self.now();
@@ -93,8 +96,11 @@ impl Desk {
         Ok(())
     }
 
-    /// Sends individually: a held mail is released so, once each risk that is left is ticked; of a delayed
-    /// one that is split what waits leaves now.
+    /// Sends individually: a held mail is released once each remaining risk is ticked; the waiting copies of
+    /// a delayed mail that is split are sent now.
+    ///
+    /// # Errors
+    /// A risk was not ticked, the person may not do this, it is too late, or the store failed.
     pub async fn split_now(&self, who: &Principal, id: Id, ticked: &[String]) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         if item.held.is_some() {
@@ -114,7 +120,8 @@ impl Desk {
         }
     }
 
-    /// Ends the circle that was made with a release that is undone: nobody was shown to anybody.
+    /// Ends the circle that a release created, because the release was undone and nobody was shown to
+    /// anybody.
     async fn forget_circle(&self, who: &Principal, held: &HeldRow) {
         let Ok(circles) = self.circles(who).await else { return };
         let Some(since) = held.decided_at else { return };
@@ -130,7 +137,7 @@ impl Desk {
         }
     }
 
-    /// Holds a delayed mail for its sender, who says why everybody may see everybody: an approver decides.
+    /// Holds a delayed mail for a sender who asks to send it as it is: an approver decides.
     pub(super) async fn hold_and_ask(
         &self,
         who: &Principal,
@@ -186,8 +193,11 @@ impl Desk {
         }
     }
 
-    /// Undoes [`Desk::take_back`] within 24 hours: a held mail is held again, with its time to decide
-    /// renewed; a delayed one is due when it was, or now. Undoes a release that has not left yet.
+    /// Undoes [`Desk::take_back`] within 24 hours: a held mail is held again with a new deadline; a delayed
+    /// one is due at its original time, or now. Also undoes a release that has not been sent yet.
+    ///
+    /// # Errors
+    /// There is nothing to undo, the person may not do this, or the store failed.
     pub async fn undo(&self, who: &Principal, id: Id) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         let now = self.now();
@@ -215,11 +225,11 @@ impl Desk {
             undecided(held)?;
             return Err(DeskError::NothingToUndo(id));
         }
-        // As much time to decide as any mail has that is held now.
+        // the deadline is that of a mail held now
         let expires = self.hold_for.borrow().ends(now);
         let mut again = Again { id: item.id, by: who.name.clone(), at: now, expires };
         if held.state == HeldState::Released {
-            // Its time to decide goes on: nothing has left.
+            // the old deadline still counts, because nothing was sent
             again.expires = held.expires.max(now.plus(LEFT));
             self.store.undo_release(again).await?;
             self.forget_circle(who, held).await;
