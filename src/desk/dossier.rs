@@ -1,9 +1,9 @@
 //! Everything needed to decide on one message: its facts and rules, the copies that each way of sending would
 //! create, earlier mail to its recipients, its contents.
 
-use super::decide::How;
 use super::explain::{Leaving, Shown};
 use super::principal::{Principal, Whose};
+use super::wish::How;
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
 use crate::dkim::{BodyHash, BodyHasher};

@@ -4,8 +4,8 @@
 //! Invariants: nobody gets the same contents twice; exactly the recipients of released transactions get them;
 //! no item is decided twice; one mail never waits as two items, and the list has one line for each.
 
-use super::decide::How;
 use super::principal::{Principal, Roles, Via};
+use super::wish::How;
 use super::{Desk, DeskError};
 use crate::clock::hours::Term;
 use crate::clock::{Clock, ManualClock, SystemEntropy, Timestamp};

@@ -6,9 +6,9 @@
 //! an approver of the message when it is followed. A link ends with the hold, or with any decision; after
 //! that it shows what was decided.
 
-use super::decide::Wish;
 use super::deputies::Stands;
 use super::principal::{Principal, Whose};
+use super::wish::Wish;
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
 use crate::id::Id;

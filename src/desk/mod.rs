@@ -2,7 +2,7 @@
 //!
 //! * [`again`] sending again, openly, what was sent individually
 //! * [`contents`] the displayable contents of a message
-//! * [`decide`] who may release what; release, return
+//! * [`decide`] who may release what; release, return; [`wish`] what a release asks for
 //! * [`deputies`] absent approvers and their deputies
 //! * [`dossier`] everything about one message that a decision needs
 //! * [`expiry`] returns messages that were not decided in time
@@ -40,6 +40,7 @@ pub mod report;
 mod sent;
 pub mod taking;
 pub mod waiting;
+pub mod wish;
 
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Timestamp};

@@ -2,7 +2,7 @@
 //!
 //! All permissions are decided in this file, so that pages, links, API and command line agree.
 
-use super::decide::How;
+use super::wish::How;
 use crate::message::address::parse_list;
 use crate::message::{Address, Header};
 use crate::store::{HoldKind, Origin, StoredMessage};

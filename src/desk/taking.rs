@@ -1,8 +1,9 @@
 //! What senders can do alone: take back mail that has not been sent, and undo that.
 
 use super::again::Request;
-use super::decide::{Wish, undecided};
+use super::decide::undecided;
 use super::principal::{Principal, Whose};
+use super::wish::Wish;
 use super::{Desk, DeskError};
 use crate::id::Id;
 use crate::journal::Event;

@@ -11,7 +11,7 @@
 //! * `head` the head of the journal's chain
 //! * `report` delivery status notifications (RFC 3464), `bounce` explains failures
 //! * `back` returns the mail itself
-//! * `round` processes a due notice
+//! * `round` processes a due notice, `plan` decides whom it asks and what follows
 //! * `mail`, `safe` bytes that are valid whatever text from outside they contain
 //!
 //! A notice has the null sender and `Auto-Submitted`, so that nothing replies to it (RFC 3834 §5).
@@ -27,6 +27,7 @@ mod mail;
 mod page;
 mod pages;
 mod people;
+mod plan;
 mod postman;
 mod report;
 mod round;
@@ -161,7 +162,7 @@ pub fn compose_ask(
     moment: Moment,
 ) -> Option<OwnMail> {
     let desk = pages::Desk { matter, letterhead, moment };
-    let urgent = round::is_urgent(matter.message);
+    let urgent = plan::is_urgent(matter.message);
     let (to, message) = desk.to_decide(&ask.approver, ask.why, words, urgent)?;
     Some(OwnMail {
         about: Some(matter.message.id),
