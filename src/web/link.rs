@@ -1,4 +1,4 @@
-//! `/l/{token}`: a link out of a mail. GET shows what it would do, with one button; POST does it.
+//! `/l/{token}`: a link in a mail. GET shows what it would do, with one button; POST does it.
 
 use super::Site;
 use super::guard::Client;
@@ -26,33 +26,33 @@ use std::time::Duration;
 const SHOWN: usize = 10;
 /// Longest subject, in characters.
 const LONGEST: usize = 300;
-/// Links that are none, from one source within an hour.
+/// Invalid links that one source may try within an hour.
 const WRONG: usize = 100;
 
-/// The route of links.
+/// The routes of links.
 pub(super) fn routes() -> Routes {
     Routes::new().get("/l/{token}", look).post("/l/{token}", follow)
 }
 
-/// What a link would do.
+/// The page of a link.
 #[derive(Template)]
 #[template(path = "link.html")]
 struct Page {
     c: Chrome,
     title: String,
     text: String,
-    /// What stands on the button; nothing where there is nothing to do.
+    /// The label of the button; empty if there is nothing to do.
     button: String,
     subject: String,
     recipients: Vec<String>,
     more: usize,
-    /// A reason is asked for.
+    /// Whether it asks for a reason.
     asks: bool,
-    /// What is left when the link is followed: each has to be ticked.
+    /// The risks that remain; each has to be ticked.
     ticks: Vec<Told>,
-    /// What was done can be undone here.
+    /// Whether the action can be undone here.
     undo: bool,
-    /// Its state as a class of the note: `good`, `warn`, or nothing.
+    /// The CSS class of the note: `good`, `warn`, or empty.
     class: &'static str,
     /// What happens next.
     next: String,
@@ -82,7 +82,7 @@ async fn look(
     }
 }
 
-/// The values of a field.
+/// All values of a field.
 fn all<'a>(form: &'a [(String, String)], name: &'a str) -> impl Iterator<Item = &'a str> {
     form.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
 }
@@ -106,10 +106,10 @@ async fn follow(
         site.links.follow(&token, &reason, &ticked).await
     };
     match done {
-        // The page shows what came of it, and may be loaded again.
+        // redirects to the page of the outcome, which can be reloaded
         Ok(Look::Over(_)) => Redirect::to(&format!("/l/{token}")).into_response(),
         Ok(look) => answer(&site, c, client, look),
-        // The page asks for what is missing.
+        // the page asks for what is missing
         Err(DeskError::Unticked(_) | DeskError::NoReason) => match site.links.look(&token).await {
             Ok(Look::Open(offer)) if is_approvers(offer.action) => {
                 decide::page(&site, c, &offer, StatusCode::UNPROCESSABLE_ENTITY, false).await
@@ -147,12 +147,12 @@ fn answer(site: &Site, c: Chrome, Client(from): Client, look: Look) -> Response 
     }
 }
 
-/// Whether a link is one of those that an approver has.
+/// Whether this is an approver's action.
 fn is_approvers(action: LinkAction) -> bool {
     matches!(action, LinkAction::ApproveSplit | LinkAction::GiveBack)
 }
 
-/// An approver's link that is not followed now: why, and where to go on.
+/// The page of an approver's link that cannot be followed now: why, and where to continue.
 fn not_theirs(c: Chrome, message: Id, stands: Option<Stands>) -> Response {
     let title = c.t.p("link-not-done-title").to_string();
     let text = match stands {
@@ -212,8 +212,7 @@ fn open(c: Chrome, offer: &Offer) -> Page {
     }
 }
 
-/// What became of the message, and what is left to do about it: a title that says what was done, by whom
-/// and what happens next.
+/// The outcome of a message: what was done, by whom, and what happens next.
 fn over(c: Chrome, outcome: &Outcome) -> Page {
     let t = &c.t;
     let took = outcome.decision.as_deref().is_some_and(was_taken_back);

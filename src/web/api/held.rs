@@ -1,4 +1,4 @@
-//! Held messages and decisions.
+//! The API's routes for held messages and decisions.
 
 use super::super::guard::Bearer;
 use super::super::pages::copies::pairs;
@@ -21,14 +21,14 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-/// Most messages of a page.
+/// Most messages on one page.
 const MOST: u16 = 500;
-/// Messages of a page, and copies, unless told.
+/// Default number of messages or copies on one page.
 const USUAL: u16 = 50;
 /// Longest text searched for, in characters.
 const LONGEST: usize = 200;
 
-/// A number of entries within its bounds.
+/// The limit of a request, within its bounds.
 pub(super) fn limit(asked: Option<u16>) -> Result<usize, Response> {
     match asked.unwrap_or(USUAL) {
         limit @ 1..=MOST => Ok(usize::from(limit)),
@@ -46,7 +46,7 @@ impl From<Way> for How {
     }
 }
 
-/// Held messages
+/// List held messages
 ///
 /// Newest first. Scope: `held:read`.
 #[utoipa::path(
@@ -86,9 +86,9 @@ pub(super) async fn list(
     Ok(Json(HeldList { items, next: page.next.map(|id| id.to_string()) }).into_response())
 }
 
-/// One held message
+/// Show a held message
 ///
-/// Without what is written in it. Scope: `held:read`.
+/// Without its contents. Scope: `held:read`.
 #[utoipa::path(
     get, path = "/api/v1/held/{id}", tag = "held", params(("id" = String, Path, description = "Its id")),
     responses(
@@ -133,7 +133,8 @@ pub(super) async fn show(
 
 /// Release a held message
 ///
-/// As individual copies unless told. What the audit found has to be acknowledged place by place for `as-is`. Scope: `held:decide`.
+/// As individual copies by default. For `as-is`, every place where the audit found something has to be
+/// acknowledged. Scope: `held:decide`.
 #[utoipa::path(
     post, path = "/api/v1/held/{id}/release", tag = "held", params(("id" = String, Path, description = "Its id")),
     request_body = ReleaseWish,
@@ -197,7 +198,8 @@ pub(super) async fn give_back(
 
 /// Take a mail back for its sender
 ///
-/// A held one goes back to the sender; of a delayed one nothing leaves. For 24 hours this can be undone. Scope: `held:decide`.
+/// A held mail is returned to its sender; a delayed one is not sent. This can be undone for 24 hours. Scope:
+/// `held:decide`.
 #[utoipa::path(
     post, path = "/api/v1/held/{id}/take-back", tag = "held", params(("id" = String, Path, description = "Its id")),
     responses(
@@ -222,7 +224,8 @@ pub(super) async fn take_back(
 
 /// Undo taking a mail back
 ///
-/// Within 24 hours. A held one is held again; a delayed one leaves when it was due, or now. Scope: `held:decide`.
+/// Within 24 hours. A held mail is held again; a delayed one is sent at its original time, or now. Scope:
+/// `held:decide`.
 #[utoipa::path(
     post, path = "/api/v1/held/{id}/undo", tag = "held", params(("id" = String, Path, description = "Its id")),
     responses(
@@ -245,9 +248,9 @@ pub(super) async fn undo(
     Ok(Json(TakenBack { id: id.to_string(), taken_back: false }).into_response())
 }
 
-/// What each recipient would get
+/// Preview the copies
 ///
-/// Before and after, for one way of sending. Scope: `held:decide`.
+/// What each recipient would get, before and after, for one way of sending. Scope: `held:decide`.
 #[utoipa::path(
     get, path = "/api/v1/held/{id}/copies", tag = "held",
     params(("id" = String, Path, description = "Its id"), CopiesAsked),
@@ -301,7 +304,7 @@ pub(super) async fn copies(
     Ok(Json(CopyList { items, total: recipients.len() }).into_response())
 }
 
-/// A body that is none of ours.
+/// The request body is not the expected JSON.
 pub(super) fn not_json(error: &JsonRejection) -> Response {
     let status = match error {
         JsonRejection::MissingJsonContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,

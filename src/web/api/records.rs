@@ -1,4 +1,4 @@
-//! The queue, what happened to each message, numbers, the end of the chain.
+//! The API's routes for the queue, the history of messages, the report, and the head of the journal's chain.
 
 use super::super::guard::Bearer;
 use super::Here;
@@ -19,12 +19,12 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use std::time::Duration;
 
-/// Most days that a report reaches back.
+/// Most days that a report can cover.
 const MOST_DAYS: u32 = 3_650;
-/// Most deliveries changed at once.
+/// Most deliveries changed by one request.
 const MOST_CHANGED: usize = 500;
 
-/// Deliveries that are not final
+/// List deliveries that are not final
 ///
 /// Oldest first. Scope: `queue:read`.
 #[utoipa::path(
@@ -53,7 +53,8 @@ pub(super) async fn queue(
 
 /// Change deliveries
 ///
-/// Each is named; nothing that is final changes but by `retry`. Dropping is left to the command line. Scope: `queue:change`.
+/// They are named one by one. Final deliveries change only by `retry`. Dropping is possible only on the
+/// command line. Scope: `queue:change`.
 #[utoipa::path(
     post, path = "/api/v1/queue", tag = "records", request_body = QueueWish,
     responses(
@@ -79,7 +80,7 @@ pub(super) async fn change_queue(
 
 /// Find messages
 ///
-/// By our id, Message-ID, an address or words of the subject, newest first. Scope: `message:read`.
+/// By id, Message-ID, address or words of the subject, newest first. Scope: `message:read`.
 #[utoipa::path(
     get, path = "/api/v1/messages", tag = "records", params(TraceAsked),
     responses(
@@ -102,7 +103,7 @@ pub(super) async fn trace(
     Ok(Json(MessageList { items: rows.into_iter().map(MessageItem::of).collect() }).into_response())
 }
 
-/// What happened to one message
+/// Show the history of a message
 ///
 /// Scope: `message:read`.
 #[utoipa::path(
@@ -132,9 +133,9 @@ pub(super) async fn message(
     Ok(Json(history).into_response())
 }
 
-/// Numbers
+/// Get statistics
 ///
-/// The same as `sekisho report` gives. Scope: `report:read`.
+/// The same as `sekisho report`. Scope: `report:read`.
 #[utoipa::path(
     get, path = "/api/v1/report", tag = "records", params(ReportAsked),
     responses(
@@ -158,9 +159,9 @@ pub(super) async fn report(
     Ok(Json(Report::of(numbers)).into_response())
 }
 
-/// The end of the chain
+/// Get the head of the chain
 ///
-/// The same as `sekisho audit verify` names, without a look at the rest. Scope: `report:read`.
+/// The same as `sekisho audit verify` reports, without verifying the chain. Scope: `report:read`.
 #[utoipa::path(
     get, path = "/api/v1/audit/head", tag = "records",
     responses(

@@ -1,4 +1,4 @@
-//! The refusals that many routes share, as the document describes them: each is named once.
+//! Error responses that many routes share, described once for the OpenAPI document.
 
 use std::collections::BTreeMap;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
@@ -6,10 +6,10 @@ use utoipa::{IntoResponses, ToSchema};
 
 use super::shapes::Problem;
 
-/// What every route may answer. Named in descriptions; there are no values of it.
+/// Errors that every route can return. Used only for the document.
 pub(super) enum Always {}
 
-/// What every route that changes something may answer beside that.
+/// Errors that every route which changes something can return in addition.
 pub(super) enum Changing {}
 
 type Responses = BTreeMap<String, RefOr<Response>>;

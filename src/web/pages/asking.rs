@@ -1,4 +1,5 @@
-//! `/held/ID/ask`: the sender asks that a held mail leave as it is; and that request, as the mail's page shows it.
+//! `/held/ID/ask`: a sender asks to send a held mail as it is. Also shows that request on the page of the
+//! mail.
 
 use super::super::Site;
 use super::super::words::calm_lines;
@@ -19,17 +20,17 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use std::sync::Arc;
 
-/// What a sender asked for.
+/// A sender's request.
 pub(super) struct Request {
     /// Who asked.
     pub by: String,
-    /// Why, in their words.
+    /// Their reason.
     pub words: String,
-    /// When.
+    /// When they asked.
     pub at: Timestamp,
 }
 
-/// The last request of a mail that waits.
+/// The last request, if the mail is still held.
 pub(super) fn request(journal: &[Entry], row: &HeldRow) -> Option<Request> {
     if row.state != HeldState::Held {
         return None;
@@ -42,7 +43,7 @@ pub(super) fn request(journal: &[Entry], row: &HeldRow) -> Option<Request> {
     })
 }
 
-/// Whether somebody may ask: for mail of their own that waits, and of which they may not decide that.
+/// Whether a person may ask: for their own held mail that they may not send as is themselves.
 pub(super) fn may_ask(who: &Principal, whose: &Whose, row: &HeldRow) -> bool {
     row.state == HeldState::Held && who.sent(&whose.standing())
 }

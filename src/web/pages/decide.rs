@@ -1,5 +1,5 @@
-//! The page of an approver's link: the mail with its text, its names and its risks, and one safe decision.
-//! Two presses decide: the one in the mail, the one here. As it is, nothing is sent from here.
+//! The page of an approver's link: the mail with its text, people and risks, and one safe decision. It takes
+//! two clicks: one in the mail, one here. "As is" is not possible here.
 
 use super::super::Site;
 use super::super::words::calm;
@@ -23,17 +23,17 @@ use axum::response::Response;
 struct Decide {
     c: Chrome,
     row: HeldRow,
-    /// It sends individually; else it gives the mail back.
+    /// Whether it sends individually; otherwise it returns the mail.
     sends: bool,
-    /// Something that was asked for is missing.
+    /// Whether the form lacked something.
     missing: bool,
     undone: bool,
     subject: String,
     sender: String,
-    /// The sender asks that it leave as it is: with these words.
+    /// The reason of a sender who asks to send it as it is.
     request: Option<String>,
     risks: Vec<Told>,
-    /// What is left when it is sent: each has to be ticked.
+    /// The risks that remain when it is sent; each has to be ticked.
     ticks: Vec<Told>,
     count: usize,
     people: People,
@@ -41,7 +41,7 @@ struct Decide {
     canned: [&'static str; 3],
 }
 
-/// The page; `status` says whether something was missing in a form.
+/// The page; `status` says whether the form lacked something.
 pub(in crate::web) async fn page(
     site: &Site,
     c: Chrome,

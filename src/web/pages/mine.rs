@@ -1,4 +1,4 @@
-//! `/mine`: the newest mails that somebody sent, how each stands, and what can still be done about it.
+//! `/mine`: the newest mails that a person sent, with their state and what can still be done.
 
 use super::super::Site;
 use super::super::words::{Words, calm};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
-    /// What was done just now: `taken`, `sent`, `undone`.
+    /// The last action: `taken`, `sent`, `undone`.
     #[serde(default)]
     done: String,
 }
@@ -39,7 +39,7 @@ struct Line {
     received: Timestamp,
     state: String,
     class: &'static str,
-    /// Its own page.
+    /// The URL of its page.
     link: String,
     can: Vec<Can>,
 }
@@ -144,10 +144,10 @@ pub(super) async fn undo(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
     told(visit.c, id, done, "undone")
 }
 
-/// `POST /m/{id}/now`: lets a delayed mail leave.
+/// `POST /m/{id}/now`: sends a delayed mail now.
 pub(super) async fn now(State(site): State<Arc<Site>>, visit: Visit, Path(id): Path<String>) -> Response {
     let Ok(id) = id.parse::<Id>() else { return answer::gone(visit.c) };
-    // A held mail with a risk that stays is refused here: its own page has what is to be ticked.
+    // a held mail with remaining risks is refused here; its own page has the checkboxes
     let done = site.desk.split_now(&visit.who, id, &[]).await;
     told(visit.c, id, done, "sent")
 }

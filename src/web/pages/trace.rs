@@ -1,4 +1,4 @@
-//! `/m/ID`: what happened to one message, held or not.
+//! `/m/ID`: the history of one message, held or not.
 
 use super::super::Site;
 use super::super::words::calm;
@@ -20,7 +20,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use std::sync::Arc;
 
-/// Most entries, and most copies, that the page lists.
+/// Most entries, and most copies, on the page.
 const MOST: usize = 500;
 
 #[derive(Template)]
@@ -33,9 +33,9 @@ struct Trace {
     recipients: usize,
     received: crate::clock::Timestamp,
     held: bool,
-    /// Its sender looks at it, and may ask to send it again openly.
+    /// Whether the visitor is its sender and may ask to send it again openly.
     again: bool,
-    /// In observe mode: what would have been done, and why.
+    /// In observe mode: what enforce mode would have done, and why.
     would: Option<(String, Vec<String>)>,
     timeline: Vec<Moment>,
     copies: Vec<Copy>,
