@@ -80,7 +80,7 @@ impl App {
             tracing::warn!(
                 uncertain = recovered.uncertain,
                 orphans = recovered.orphans,
-                "the last run did not end well: deliveries that were under way are tried again"
+                "the last run ended unexpectedly: interrupted deliveries are tried again"
             );
         }
         let courier = Courier::start(Deps {

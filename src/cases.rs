@@ -160,7 +160,7 @@ pub fn run(folder: &Path) -> Result<Report, Vec<Diagnostic>> {
 
 fn case_files(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
     let missing = |why: &str| {
-        let help = "name a folder that holds case files, such as `policy`".to_owned();
+        let help = "name a folder with case files, such as `policy`".to_owned();
         Diagnostic::of_file(folder, why, Some(help))
     };
     let entries = std::fs::read_dir(folder).map_err(|_| missing("the folder cannot be read"))?;
@@ -169,7 +169,7 @@ fn case_files(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
         .collect();
     paths.sort();
-    if paths.is_empty() { Err(missing("no case files stand here")) } else { Ok(paths) }
+    if paths.is_empty() { Err(missing("there are no case files here")) } else { Ok(paths) }
 }
 
 fn run_file(path: &Path) -> Result<Vec<CaseOutcome>, Vec<Diagnostic>> {

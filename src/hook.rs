@@ -214,7 +214,7 @@ impl Caller {
                 Ok(BATCH..) => continue,
                 Ok(_) => EVERY,
                 Err(error) => {
-                    tracing::warn!(%error, "calls to hooks wait");
+                    tracing::warn!(%error, "calls to hooks are delayed");
                     AFTER_FAILURE
                 }
             };
@@ -252,7 +252,7 @@ impl Caller {
         while let Some(ended) = tasks.join_next().await {
             match ended {
                 Ok(result) => result?,
-                Err(error) => tracing::error!(%error, "a call to a hook did not end well"),
+                Err(error) => tracing::error!(%error, "a task that calls a hook failed"),
             }
         }
         Ok(looked)
@@ -267,7 +267,7 @@ impl Caller {
             }
             match &failed {
                 None => {
-                    tracing::info!(id = %call.message, url = ready.shown(), event = ?call.event, "a hook was told");
+                    tracing::info!(id = %call.message, url = ready.shown(), event = ?call.event, "a hook was called");
                     self.tally.count("ok");
                     self.store.end_hook(call.row).await?;
                 }
@@ -301,11 +301,11 @@ impl Caller {
     async fn put_off(&self, ready: &Ready, call: &HookCall, why: &str) -> Result<(), StoreError> {
         let (id, url, attempt) = (call.message, ready.shown(), call.attempts + 1);
         if attempt >= TRIES {
-            tracing::error!(%id, url, attempt, why, "a hook could not be told: given up");
+            tracing::error!(%id, url, attempt, why, "a call to a hook was given up");
             self.tally.count("given-up");
             return self.store.end_hook(call.row).await;
         }
-        tracing::warn!(%id, url, attempt, why, "a hook could not be told yet");
+        tracing::warn!(%id, url, attempt, why, "a call to a hook failed and will be repeated");
         self.tally.count("failed");
         self.store.retry_hook(call.row, self.clock.now().plus(wait(call.attempts))).await
     }

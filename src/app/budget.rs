@@ -98,7 +98,7 @@ impl Collector for Used {
         if used.is_empty() {
             return Ok(());
         }
-        let help = "Recipients that a budget of an upstream is used up by; of each sender's, the most of any";
+        let help = "Recipients counted by a budget of an upstream; for a budget per sender, the highest of any sender";
         let mut metric = encoder.encode_descriptor("upstream_budget_used", help, None, MetricType::Gauge)?;
         for (way, limit, used) in used {
             let way = if way.is_empty() { "upstream".to_owned() } else { way };

@@ -106,7 +106,7 @@ fn hooks(config: &Config, found: &mut Findings) {
         Err(error) => found.error("webhooks", error.to_string()),
     }
     if config.desk.url.is_none() {
-        found.warn("notices", "[desk] url is not set: mails to people carry no links");
+        found.warn("notices", "[desk] url is not set: mails to people have no links");
     }
 }
 
@@ -147,7 +147,7 @@ fn approvers(config: &Config, found: &mut Findings) {
     for approver in named.iter().filter(|approver| sure && !config.organisation.is_internal(approver)) {
         found.warn(
             "policy",
-            format!("the approver {approver} is outside: what is held would be told to others"),
+            format!("the approver {approver} is outside the organisation: others would be told what is held"),
         );
     }
     if let Some(admin) =
@@ -164,7 +164,7 @@ fn policy(config: &Config, found: &mut Findings) {
             let files = config.policy.files.len();
             found.ok("policy", format!("{rules} rules in {files} files"));
             if rules == 0 {
-                found.warn("policy", "there is no rule: everything passes");
+                found.warn("policy", "there are no rules: every message passes");
             }
         }
         Err(StartError::Policy(diagnostics)) => {
@@ -175,7 +175,7 @@ fn policy(config: &Config, found: &mut Findings) {
         Err(error) => found.error("policy", error.to_string()),
     }
     if config.policy.mode == Mode::Observe {
-        found.warn("policy", "`mode` is \"observe\": verdicts are recorded, and everything passes");
+        found.warn("policy", "`mode` is \"observe\": verdicts are recorded, and every message passes");
     }
 }
 
@@ -194,8 +194,10 @@ async fn store(config: &Config, found: &mut Findings) -> bool {
                 }
             } else {
                 match tempfile::tempfile_in(folder) {
-                    Ok(_) => found.ok("store", format!("{path} will be made at the first start")),
-                    Err(error) => found.error("store", format!("{path} cannot be made: {}", reason(&error))),
+                    Ok(_) => found.ok("store", format!("{path} will be created at the first start")),
+                    Err(error) => {
+                        found.error("store", format!("{path} cannot be created: {}", reason(&error)))
+                    }
                 }
             }
             drop(lock);
@@ -205,9 +207,9 @@ async fn store(config: &Config, found: &mut Findings) -> bool {
             match client::ask(&socket_path(&config.database), &Request::Ping).await {
                 Ok(Some(Answer::Pong(version))) => {
                     found.ok("store", config.keep.to_string());
-                    found.ok("store", format!("{path}: a relay runs on it (version {version})"));
+                    found.ok("store", format!("{path}: a relay is using it (version {version})"));
                 }
-                _ => found.warn("store", format!("{path}: somebody works on it, but does not answer")),
+                _ => found.warn("store", format!("{path}: another process is using it, but does not answer")),
             }
             true
         }
@@ -224,7 +226,7 @@ fn relaying(config: &Config, found: &mut Findings) {
         let sending = &listener.sending;
         let others = listener.client_certificates.is_empty() && sending.spf.is_empty();
         if matches!(listener.role, Role::Journal { .. }) {
-            let text = format!("{address}: copies for the journal; nothing is relayed here");
+            let text = format!("{address}: journal copies only; nothing is relayed here");
             found.ok("listener", text);
             if !listener.client_certificates.is_empty() && sending.tenant.is_none() {
                 let why = "a host that many share has one certificate for all of them; add `tenant`, unless it is \
@@ -235,7 +237,10 @@ fn relaying(config: &Config, found: &mut Findings) {
             found.warn("listener", format!("{address}: `allow` is empty, so nobody may relay"));
         }
         for net in listener.allow.iter().filter(|net| net.prefix_len() == 0) {
-            found.error("listener", format!("{address}: `allow` names {net}: the whole world could relay"));
+            found.error(
+                "listener",
+                format!("{address}: `allow` names {net}: every host on the internet could relay"),
+            );
         }
     }
     if config.listeners.iter().all(|listener| matches!(listener.role, Role::Journal { .. })) {
@@ -295,13 +300,17 @@ async fn one_upstream(
         let near = addresses.iter().all(|address| is_near(address.ip()));
         if wanted.tls == UpstreamTls::Off && !near {
             let password = if wanted.credentials.is_some() { ", the password too" } else { "" };
-            found
-                .warn("upstream", format!("`tls` is \"off\": mail{password} travels to {name} in the clear"));
+            found.warn(
+                "upstream",
+                format!("`tls` is \"off\": mail{password} is sent to {name} in plain text"),
+            );
         }
         if wanted.tls == UpstreamTls::Opportunistic {
             found.warn(
                 "upstream",
-                format!("`tls` is \"opportunistic\": whoever sits between here and {name} can read the mail"),
+                format!(
+                    "`tls` is \"opportunistic\": anybody on the network path to {name} can read the mail"
+                ),
             );
         }
     }

@@ -44,7 +44,7 @@ impl PolicyMemory for Keeper {
         let known = Memory { name: policy.domain, value: policy.text, until: policy.until };
         let kept = self.store.remember(MemoryKind::StsPolicy, vec![known], self.clock.now());
         if let Err(error) = kept.await {
-            tracing::warn!(%error, "a policy of MTA-STS could not be kept over a restart");
+            tracing::warn!(%error, "an MTA-STS policy could not be stored");
         }
     }
 }
@@ -73,7 +73,7 @@ async fn save_sources(guesses: &Guesses, store: &dyn Store, now: Timestamp) {
     };
     let all = fresh.into_iter().map(memory).collect();
     if let Err(error) = store.remember(MemoryKind::KnownSource, all, now).await {
-        tracing::warn!(%error, "the networks that accounts are used from could not be kept over a restart");
+        tracing::warn!(%error, "the known sources of accounts could not be stored");
     }
 }
 
@@ -93,7 +93,7 @@ async fn save_limits(tally: &Tally, store: &dyn Store, now: Timestamp) {
     let memory = |(name, most): (String, usize)| Memory { name, value: most.to_string(), until };
     let all = fresh.into_iter().map(memory).collect();
     if let Err(error) = store.remember(MemoryKind::SessionsLimit, all, now).await {
-        tracing::warn!(%error, "how many sessions upstreams allow could not be kept over a restart");
+        tracing::warn!(%error, "the connection limits of upstreams could not be stored");
     }
 }
 

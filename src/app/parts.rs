@@ -59,7 +59,7 @@ fn approvers(config: &Config, rules: &Policy) -> Result<Approvers, StartError> {
         && let Some((name, _)) = by_rule.iter().find(|(_, asked)| asked.contains(&Asked::Manager))
     {
         return Err(StartError::Configuration(format!(
-            "the rule `{name}` asks the sender's manager, and no file says who that is: set `managers` in [policy]"
+            "the rule `{name}` asks the sender's manager, but no file names the managers: set `managers` in [policy]"
         )));
     }
     Ok(Approvers { by_rule, ..found })
@@ -128,7 +128,7 @@ pub(super) fn listeners(config: &Config, secured: &Secured, access: Vec<Access>)
         tracing::info!(
             wanted,
             most,
-            "fewer sessions a listener than `sessions` in [limits] says: the process may open too few files \
+            "fewer sessions per listener than `sessions` in [limits]: the process may open too few files \
              (LimitNOFILE=, ulimit -n)"
         );
     }
@@ -178,7 +178,7 @@ pub(super) fn hooks(config: &Config) -> Result<Vec<Hook>, StartError> {
                 if secret.expose_secret().len() < 16 {
                     let file = file.display();
                     return Err(format!(
-                        "the webhook secret in {file} is too short: 16 characters are the least"
+                        "the webhook secret in {file} is too short: it must have at least 16 characters"
                     ));
                 }
                 hook::Format::Json(secret)

@@ -35,7 +35,7 @@ pub(super) fn settings(
         Some(path) if !path.exists() => {
             tracing::warn!(
                 file = %path.display(),
-                "there are no accounts of the desk yet: `sekisho user add` makes the file, and a restart reads it"
+                "there are no accounts for the desk yet: `sekisho user add` creates the file, and a restart reads it"
             );
             None
         }

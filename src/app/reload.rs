@@ -50,7 +50,7 @@ impl Running {
         self.changing.hooks.replace(&hooks).await.map_err(StartError::Configuration)?;
         self.secured.reload(config, self.desk.clock.wall())?;
         for what in self.beyond_a_reload(config) {
-            tracing::warn!("{what} changed as well: that takes a restart");
+            tracing::warn!("{what} changed too, which takes effect only after a restart");
         }
         for (settings, (address, reload)) in
             parts::listeners(config, &self.secured, access).into_iter().zip(&self.listeners)

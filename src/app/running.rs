@@ -119,7 +119,7 @@ impl Running {
         let bounds = parts::desk_bounds(&self.config);
         self.tasks.background("http", async move {
             if let Err(error) = web::serve(socket, site, bounds).await {
-                tracing::error!(%error, "the HTTP side ended");
+                tracing::error!(%error, "the HTTP server ended");
             }
         });
     }
@@ -137,7 +137,7 @@ impl Running {
             self.intake.copies().register(registry);
             registry.register(
                 "store_request_seconds",
-                "How long requests held the store's writer",
+                "Time that requests occupied the store's writer",
                 desk.store.request_seconds(),
             );
             log::register(registry);

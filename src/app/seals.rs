@@ -85,7 +85,7 @@ fn marks(config: &Config) -> Result<Marks, StartError> {
         Some(key) => key,
         None if wanted.key_named => {
             let why = format!(
-                "the key of the loop marks is not there; make one with `head -c {KEY} /dev/urandom > {}`",
+                "the key of the loop mark does not exist; create one with `head -c {KEY} /dev/urandom > {}`",
                 wanted.key_file.display()
             );
             return Err(wrong(&wanted.key_file, &why));
@@ -109,7 +109,7 @@ fn secret(file: &Path) -> Result<SecretString, StartError> {
     let text = text.trim();
     if text.len() < SHORTEST_SECRET || text.len() > 200 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         let why = format!(
-            "the secret of the mark is one line of {SHORTEST_SECRET} to 200 letters, digits and signs, such as \
+            "the secret of the mark must be one line of {SHORTEST_SECRET} to 200 letters, digits and signs, such as \
              `openssl rand -hex 24` prints"
         );
         return Err(wrong(file, &why));
@@ -121,17 +121,17 @@ fn secret(file: &Path) -> Result<SecretString, StartError> {
 fn loop_key(file: &Path) -> Result<Option<[u8; KEY]>, StartError> {
     match std::fs::read(file) {
         Ok(octets) => <[u8; KEY]>::try_from(octets.as_slice()).map(Some).map_err(|_| {
-            wrong(file, &format!("the key of the loop marks has {} octets in place of {KEY}", octets.len()))
+            wrong(file, &format!("the key of the loop mark has {} octets instead of {KEY}", octets.len()))
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => {
-            Err(wrong(file, &format!("the key of the loop marks cannot be read: {}", reason(&error))))
+            Err(wrong(file, &format!("the key of the loop mark cannot be read: {}", reason(&error))))
         }
     }
 }
 
 fn make_loop_key(file: &Path) -> Result<[u8; KEY], StartError> {
-    let failed = |why: String| wrong(file, &format!("the key of the loop marks cannot be made: {why}"));
+    let failed = |why: String| wrong(file, &format!("the key of the loop mark cannot be created: {why}"));
     let mut key = [0; KEY];
     SystemRandom::new().fill(&mut key).map_err(|_| failed("no random numbers".to_owned()))?;
     write_private(file, &key).map_err(|error| failed(reason(&error)))?;
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(make_loop_key(&file).is_err(), "an existing key was overwritten");
         std::fs::write(&file, b"short").unwrap();
-        assert!(loop_key(&file).unwrap_err().to_string().contains("5 octets in place of 32"));
+        assert!(loop_key(&file).unwrap_err().to_string().contains("5 octets instead of 32"));
     }
 
     #[test]

@@ -55,8 +55,8 @@ impl Tasks {
             drop(guard);
             let why = match ended {
                 Ok(()) if draining.load(Ordering::Relaxed) => return,
-                Ok(()) => format!("the listener on {address} ended by itself"),
-                Err(error) => format!("the listener on {address} broke down: {error}"),
+                Ok(()) => format!("the listener on {address} ended unexpectedly"),
+                Err(error) => format!("the listener on {address} failed: {error}"),
             };
             failure.send_replace(Some(why));
         });
@@ -74,8 +74,8 @@ impl Tasks {
             let work = tokio::spawn(work);
             let guard = AbortOnDrop(work.abort_handle());
             let why = match work.await {
-                Ok(()) => format!("a part of the relay ended by itself: {name}"),
-                Err(error) => format!("a part of the relay broke down: {name}: {error}"),
+                Ok(()) => format!("a task of the relay ended unexpectedly: {name}"),
+                Err(error) => format!("a task of the relay failed: {name}: {error}"),
             };
             drop(guard);
             failure.send_replace(Some(why));
@@ -97,7 +97,7 @@ impl Tasks {
     pub(super) async fn listeners_end(&mut self) {
         while let Some(ended) = self.listeners.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "a listener did not end well");
+                tracing::error!(%error, "a listener ended with an error");
             }
         }
     }
@@ -145,7 +145,7 @@ pub(super) async fn log_head(desk: &Desk) {
 pub(super) async fn time(desk: Desk) {
     loop {
         if let Err(error) = desk.store.note_time(desk.clock.now(), desk.clock.wall()).await {
-            tracing::warn!(%error, "what time it is could not be noted");
+            tracing::warn!(%error, "the current time could not be stored");
         }
         tokio::time::sleep(TIME_EVERY).await;
     }
@@ -190,8 +190,8 @@ pub(super) async fn purge(desk: Desk, keep: Retention, heads: Heads) {
         heads.mail(&desk).await;
         tokio::time::sleep(PURGE_EVERY).await;
         match desk.store.purge(desk.clock.now(), keep).await {
-            Ok(purged) => tracing::info!(?purged, "removed what is past its time"),
-            Err(error) => tracing::warn!(%error, "what is past its time could not be removed"),
+            Ok(purged) => tracing::info!(?purged, "purged what has passed its retention"),
+            Err(error) => tracing::warn!(%error, "the purge failed"),
         }
     }
 }

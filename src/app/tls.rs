@@ -44,7 +44,7 @@ impl Secured {
         for pair in self.server.pairs() {
             if let Some(why) = stale(&pair, now) {
                 let file = pair.files.chain.display();
-                tracing::warn!("{file}: {why}: clients that verify it will not send");
+                tracing::warn!("{file}: {why}: clients that verify it will refuse to send");
             }
         }
     }
@@ -76,7 +76,7 @@ struct Expiries(Server);
 
 impl Collector for Expiries {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "When a certificate towards clients expires, since the epoch";
+        let help = "When a certificate of ours for clients expires, in seconds since the epoch";
         let metric = encoder.encode_descriptor(
             "certificate_expires",
             help,
@@ -99,7 +99,7 @@ impl Collector for OwnExpiries {
         if pairs.is_empty() {
             return Ok(());
         }
-        let help = "When a certificate that we show to an upstream expires, since the epoch";
+        let help = "When a client certificate for an upstream expires, in seconds since the epoch";
         let metric = encoder.encode_descriptor(
             "upstream_certificate_expires",
             help,

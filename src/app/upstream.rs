@@ -227,7 +227,7 @@ impl<'a> Builder<'a> {
             if same.any(|former| stale(&former.pair(), now).is_none()) {
                 return Err(told);
             }
-            tracing::warn!("{told}: an upstream that verifies it takes no mail");
+            tracing::warn!("{told}: an upstream that verifies it will refuse mail");
         }
         self.identities.add(&identity);
         Ok(Some(identity))

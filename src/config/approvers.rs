@@ -63,7 +63,7 @@ pub(super) fn managers_named(
 ) -> Result<(), Diagnostic> {
     let mut all = asked.iter().chain(groups.iter().flat_map(|group| &group.approvers));
     if !file && all.any(|one| *one == Asked::Manager) {
-        let said = "\"manager\" is asked, and no file says who that is: set `managers` in [policy]";
+        let said = "\"manager\" is asked, but no file names the managers: set `managers` in [policy]";
         return Err(place.wrong("[policy]", "approvers", said));
     }
     Ok(())

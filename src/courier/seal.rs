@@ -276,7 +276,7 @@ pub(super) async fn hash(body: &Body, store: &dyn Store) -> Result<BodyHash, Sto
     if seen == body.size() {
         Ok(hasher.finish())
     } else {
-        Err(StoreError::Unavailable(format!("the body has {seen} octets in place of {}", body.size())))
+        Err(StoreError::Unavailable(format!("the body has {seen} octets instead of {}", body.size())))
     }
 }
 

@@ -87,7 +87,7 @@ impl Desk {
                 self.store.enter(message.id, at, event, Vec::new()).await?;
             }
         }
-        tracing::info!(id = %message.id, %anew, "its sender asks to send it again openly: that is held");
+        tracing::info!(id = %message.id, %anew, "its sender asks to send it again openly: the new message is held");
         self.wake();
         Ok(anew)
     }

@@ -37,7 +37,7 @@ impl CircleWish {
         self.members.retain(|member| seen.insert(member.key().to_owned()));
         lasting(&self.name, self.seconds)?;
         if self.members.len() < 2 || self.members.len() > MOST {
-            let why = format!("a circle has 2 to {MOST} members, not {}", self.members.len());
+            let why = format!("a circle must have 2 to {MOST} members, not {}", self.members.len());
             return Err(DeskError::NoCircle(why));
         }
         Ok(self)
@@ -49,10 +49,10 @@ fn lasting(name: &str, seconds: u64) -> Result<(), DeskError> {
     let refused = |why: String| Err(DeskError::NoCircle(why));
     let name = name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
-        return refused(format!("a circle needs a name of at most {LONGEST_NAME} characters"));
+        return refused(format!("a circle must have a name of at most {LONGEST_NAME} characters"));
     }
     if seconds == 0 || seconds > LONGEST.as_secs() {
-        return refused("a circle lasts at most two years, and longer than no time".to_owned());
+        return refused("a circle must last for at least a second and at most two years".to_owned());
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ fn lasting(name: &str, seconds: u64) -> Result<(), DeskError> {
 /// the release, so everything else is checked before.
 pub(super) fn may_remember(who: &Principal, name: &str, seconds: u64) -> Result<(), DeskError> {
     if !makes(who) {
-        return Err(DeskError::NotAllowed(format!("{} may not make circles", who.name)));
+        return Err(DeskError::NotAllowed(format!("{} may not create circles", who.name)));
     }
     lasting(name, seconds)
 }
@@ -98,7 +98,7 @@ impl Desk {
     /// The person may not create circles, the circle exceeds a limit, or the store failed.
     pub async fn make_circle(&self, who: &Principal, wish: CircleWish) -> Result<i64, DeskError> {
         if !makes(who) {
-            return Err(DeskError::NotAllowed(format!("{} may not make circles", who.name)));
+            return Err(DeskError::NotAllowed(format!("{} may not create circles", who.name)));
         }
         let wish = wish.sound()?;
         let now = self.now();
@@ -113,7 +113,7 @@ impl Desk {
                 at: now,
             })
             .await?;
-        tracing::info!(circle = id, by = %who.name, "a circle was made");
+        tracing::info!(circle = id, by = %who.name, "a circle was created");
         Ok(id)
     }
 

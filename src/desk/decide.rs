@@ -72,7 +72,7 @@ impl Desk {
             return;
         }
         if let Err(error) = self.store.let_together(&released.together, self.now()).await {
-            tracing::warn!(id = %released.id, %error, "released; for whom is not counted");
+            tracing::warn!(id = %released.id, %error, "released, but the recipients could not be counted");
         }
     }
 
@@ -83,7 +83,7 @@ impl Desk {
         let members: Vec<Address> = released.together.clone();
         let circle = CircleWish { name: name.clone(), members, seconds: *seconds };
         if let Err(error) = self.make_circle(who, circle).await {
-            tracing::warn!(id = %released.id, %error, "released, but not remembered as a circle");
+            tracing::warn!(id = %released.id, %error, "released, but no circle was created");
         }
     }
 

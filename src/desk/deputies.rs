@@ -28,10 +28,10 @@ pub enum Stands {
 #[derive(Debug, thiserror::Error)]
 pub enum NotAway {
     /// This address is not an approver's, or not the person's own.
-    #[error("{0} is no approver whose absence you can set")]
+    #[error("you cannot set an absence for {0}")]
     NotTheirs(Address),
     /// The named deputy may not stand in.
-    #[error("{deputy} cannot stand in for {approver}: a deputy decides on the same mail")]
+    #[error("{deputy} cannot stand in for {approver}: a deputy must be an approver of the same mail")]
     Deputy {
         /// The absent approver.
         approver: Address,
@@ -39,7 +39,7 @@ pub enum NotAway {
         deputy: Address,
     },
     /// The last day is in the past, or too far in the future.
-    #[error("the last day is today at the earliest, and {LONGEST} days from now at the latest")]
+    #[error("the last day must be today or later, and at most {LONGEST} days from now")]
     Day,
     /// Another error of the desk.
     #[error(transparent)]

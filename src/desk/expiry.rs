@@ -58,7 +58,7 @@ impl Desk {
         loop {
             match self.expire().await {
                 Ok(0) => {}
-                Ok(expired) => tracing::info!(expired, "held messages expired and went back"),
+                Ok(expired) => tracing::info!(expired, "held messages expired and were returned"),
                 Err(error) => tracing::warn!(%error, "held messages could not be expired"),
             }
             tokio::time::sleep(EVERY).await;

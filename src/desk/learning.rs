@@ -30,7 +30,7 @@ impl Desk {
     /// # Errors
     /// The person may not, or the store failed.
     pub async fn may_learn(&self, who: &Principal) -> Result<Began, DeskError> {
-        admin(who, "teach the relay who knows whom")?;
+        admin(who, "teach the relay from archives")?;
         Ok(self.store.began().await?)
     }
 
@@ -39,7 +39,7 @@ impl Desk {
     /// # Errors
     /// The person may not, or the store failed.
     pub async fn learn(&self, who: &Principal, mails: Vec<Learned>) -> Result<Taught, DeskError> {
-        admin(who, "teach the relay who knows whom")?;
+        admin(who, "teach the relay from archives")?;
         Ok(self.store.learn(mails, self.now()).await?)
     }
 
@@ -48,7 +48,7 @@ impl Desk {
     /// # Errors
     /// The person may not, or the store failed.
     pub async fn archive_read(&self, who: &Principal, read: ArchiveRead) -> Result<(), DeskError> {
-        admin(who, "teach the relay who knows whom")?;
+        admin(who, "teach the relay from archives")?;
         let ArchiveRead { mails, learned, unreadable } = read;
         let by = who.name.clone();
         tracing::info!(mails, learned, unreadable, by, "an archive was learned from");
@@ -61,14 +61,14 @@ impl Desk {
     /// # Errors
     /// The person may not do this, or the store failed.
     pub async fn forget(&self, who: &Principal, address: &Address) -> Result<usize, DeskError> {
-        admin(who, "take people out of what was learned")?;
+        admin(who, "remove people from what was learned")?;
         let sets = self.store.forget(address).await?;
         let by = who.name.clone();
         // without the address, because that is what is to be forgotten
-        tracing::info!(sets, by, "somebody was taken out of what was learned");
+        tracing::info!(sets, by, "a person was removed from what was learned");
         if sets > 0 {
             let event = Event::Forgotten { by, sets };
-            self.put_on_record("somebody was taken out of what was learned", event).await?;
+            self.put_on_record("a person was removed from what was learned", event).await?;
         }
         Ok(sets)
     }

@@ -259,7 +259,7 @@ impl Links {
             return Err(DeskError::NothingToUndo(outcome.message));
         }
         self.desk.undo(&as_whom(outcome.action, &outcome.person), outcome.message).await?;
-        tracing::info!(id = %outcome.message, "what a link did was undone by it");
+        tracing::info!(id = %outcome.message, "the action of a link was undone");
         self.look(token).await
     }
 

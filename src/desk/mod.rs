@@ -155,7 +155,7 @@ fn acknowledge_text(hits: &[Hit]) -> String {
     places.sort_unstable();
     places.dedup();
     format!(
-        "nothing was released: others would see hidden recipients' addresses in {}; each of these places has to \
+        "nothing was released: others would see the addresses of hidden recipients in {}; each of these places has to \
          be acknowledged",
         places.join(", ")
     )
@@ -170,7 +170,7 @@ fn audit_text(hits: &[Hit]) -> String {
     let more = hits.len().saturating_sub(places.len());
     let rest = if more > 0 { format!("\n  and {more} more") } else { String::new() };
     format!(
-        "nothing was released: others would see hidden recipients' addresses\n{}{rest}\n\
+        "nothing was released: others would see the addresses of hidden recipients\n{}{rest}\n\
          `--as as-is` sends it all the same, and records that these places were acknowledged",
         places.join("\n")
     )

@@ -70,10 +70,10 @@ impl Desk {
     /// # Errors
     /// The person may not remove tokens, or the store failed.
     pub async fn remove_token(&self, who: &Principal, name: &str) -> Result<bool, DeskError> {
-        only(who.roles.admin, who, "take tokens away")?;
+        only(who.roles.admin, who, "remove tokens")?;
         let removed = self.store.remove_api_token(name).await?;
         if removed {
-            tracing::info!(by = who.name, token = name, "a token of the API was taken away");
+            tracing::info!(by = who.name, token = name, "an API token was removed");
         }
         Ok(removed)
     }

@@ -16,7 +16,7 @@ impl Desk {
         loop {
             tokio::time::sleep(EVERY).await;
             if let Err(error) = self.learn_sent().await {
-                tracing::warn!(%error, "what was delivered could not be learned from");
+                tracing::warn!(%error, "learning from delivered mail failed");
             }
         }
     }

@@ -114,7 +114,7 @@ impl Desk {
         match self.store.send_now(id, &who.name, self.now()).await? {
             0 => Err(DeskError::TooLate(id)),
             copies => {
-                tracing::info!(%id, copies, "delayed mail leaves before its time");
+                tracing::info!(%id, copies, "delayed mail is sent early");
                 self.wake();
                 Ok(())
             }
@@ -133,7 +133,7 @@ impl Desk {
         };
         for circle in circles.iter().filter(made) {
             if let Err(error) = self.end_circle(who, circle.id).await {
-                tracing::warn!(%error, circle = circle.id, "a release was undone, but not its circle");
+                tracing::warn!(%error, circle = circle.id, "a release was undone, but its circle could not be ended");
             }
         }
     }
@@ -234,7 +234,7 @@ impl Desk {
             again.expires = held.expires.max(now.plus(LEFT));
             self.store.undo_release(again).await?;
             self.forget_circle(who, held).await;
-            tracing::info!(id = %item.id, "a release was undone before it left");
+            tracing::info!(id = %item.id, "a release was undone before it was sent");
         } else {
             self.store.hold_again(again).await?;
             tracing::info!(id = %item.id, "taking held mail back was undone");

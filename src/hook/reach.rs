@@ -26,12 +26,12 @@ impl Reach {
 
     /// Checks an IP address in the URL itself, which is never resolved.
     pub(super) fn literal(&self, url: &str) -> Result<(), String> {
-        let parsed = Url::parse(url).map_err(|error| format!("`{url}` is no URL: {error}"))?;
+        let parsed = Url::parse(url).map_err(|error| format!("`{url}` is not a URL: {error}"))?;
         let host = parsed.host_str().unwrap_or_default();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         match bare.parse::<IpAddr>() {
             Ok(ip) if !self.may(ip) => Err(format!(
-                "the webhook {url} lies in a private network: name that in its `allow`, such as [\"{ip}\"]"
+                "the webhook {url} is in a private network: add the network to its `allow`, such as [\"{ip}\"]"
             )),
             _ => Ok(()),
         }
@@ -48,7 +48,7 @@ impl Resolve for Reach {
             if public.is_empty() {
                 let why = match private.first() {
                     Some(address) => format!(
-                        "{} lies in a private network ({}): name that in the hook's `allow`",
+                        "{} is in a private network ({}): add the network to the hook's `allow`",
                         name.as_str(),
                         address.ip()
                     ),

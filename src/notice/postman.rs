@@ -122,7 +122,7 @@ impl Postman {
         }
         let late = self.store.note_untried(now, LATE).await?;
         if late > 0 {
-            info!(messages = late, "mail waits and was never tried: its senders are told");
+            info!(messages = late, "mail waits without an attempt: its senders are notified");
         }
         Ok(())
     }
@@ -141,7 +141,7 @@ impl Postman {
             match self.deal_with(notice, now).await {
                 Ok(()) => {}
                 // the message changed while the notice was composed; it is composed again
-                Err(StoreError::Fenced) => debug!(about = %notice.message, "notice written anew"),
+                Err(StoreError::Fenced) => debug!(about = %notice.message, "notice composed again"),
                 Err(error) => {
                     warn!(about = %notice.message, kind = ?notice.kind, %error, "notice not sent");
                     failed.get_or_insert(error);

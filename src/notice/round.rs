@@ -207,7 +207,7 @@ impl Postman {
             // Fenced: it was told meanwhile.
             Ok(()) | Err(StoreError::Fenced) => {}
             Err(error) => {
-                tracing::warn!(%error, "those who decide could not be told");
+                tracing::warn!(%error, "an approver could not be told");
                 failed.get_or_insert(error);
             }
         };

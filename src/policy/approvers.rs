@@ -97,8 +97,14 @@ impl Managers {
         let mut managers = HashMap::new();
         for Pair { sender, manager, at } in pairs? {
             if managers.insert(sender.key().to_owned(), manager).is_some() {
-                let said = format!("{sender} stands here for the second time");
-                return Err(Diagnostic::at(path, text, at, said, Some("each has one manager".to_owned())));
+                let said = format!("{sender} occurs twice");
+                return Err(Diagnostic::at(
+                    path,
+                    text,
+                    at,
+                    said,
+                    Some("each sender has one manager".to_owned()),
+                ));
             }
         }
         Ok(Self(managers))
@@ -145,7 +151,7 @@ fn csv(path: &Path, text: &str) -> Result<Vec<Pair>, Diagnostic> {
             continue;
         }
         let wrong = |said: String| {
-            let help = "each line is `sender,manager`".to_owned();
+            let help = "each line must be `sender,manager`".to_owned();
             Diagnostic::at(path, text, at.clone(), said, Some(help))
         };
         let (sender, manager) =
@@ -347,7 +353,7 @@ mod tests {
         let table = [
             ("m.csv", "a@x.jp,b@x.jp\nnobody\n", "no comma", 2),
             ("m.csv", "a@x.jp,b@x.jp\n\nc@x.jp,boss\n", "is not a mail address", 3),
-            ("m.csv", "a@x.jp,b@x.jp\nA@x.jp,c@x.jp\n", "second time", 2),
+            ("m.csv", "a@x.jp,b@x.jp\nA@x.jp,c@x.jp\n", "occurs twice", 2),
             ("m.toml", "\"a@x.jp\" = \"b@x.jp\"\n\"c@x.jp\" = \"boss\"\n", "is not a mail address", 2),
             ("m.toml", "\"a@x.jp\" = 5\n", "", 1),
         ];

@@ -51,16 +51,16 @@ pub struct Learned {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Untaught {
     /// It cannot be told reliably who was visible.
-    #[error("its header cannot be read for certain: {0}")]
+    #[error("its header cannot be read reliably: {0}")]
     Unreadable(String),
     /// It shows fewer than two outsiders.
     #[error("it shows fewer than two outsiders")]
     FewOutsiders,
     /// Nobody of ours is in From, To or Cc, so it says nothing about our contacts.
-    #[error("nobody of this organisation stands in From, To or Cc")]
+    #[error("nobody of this organisation is in From, To or Cc")]
     NobodyOfOurs,
     /// One of ours wrote it after the relay was installed, and only the relay knows whether it was sent.
-    #[error("one of this organisation wrote it, and only what the relay delivers of that counts")]
+    #[error("it is from this organisation, and such mail counts only if the relay delivered it")]
     OwnMail,
     /// It is a mailing.
     #[error(

@@ -201,18 +201,18 @@ pub fn counting_key(address: &Address) -> String {
 pub fn domain_key(name: &str) -> Result<String, String> {
     let trimmed = name.trim().trim_end_matches('.');
     if trimmed.is_empty() || trimmed.contains(['@', '*', '/', ' ']) || trimmed.starts_with('.') {
-        return Err(format!("`{name}` is no domain name: write it as `example.co.jp`"));
+        return Err(format!("`{name}` is not a domain name: write it as `example.co.jp`"));
     }
     idna::domain_to_ascii(trimmed)
         .ok()
         .filter(|ascii| !ascii.is_empty())
-        .ok_or_else(|| format!("`{name}` is no domain name: write it as `example.co.jp`"))
+        .ok_or_else(|| format!("`{name}` is not a domain name: write it as `example.co.jp`"))
 }
 
 fn mailbox_key(name: &str) -> Result<String, String> {
     let address = Address::parse(name.trim()).ok().filter(|_| !name.contains('*'));
     address.map(|address| address.key().to_owned()).ok_or_else(|| {
-        format!("`{name}` is no partner: write a domain, as `example.com`, or a mailbox, as `a@example.com`")
+        format!("`{name}` is not a partner: write a domain, such as `example.com`, or a mailbox, as `a@example.com`")
     })
 }
 

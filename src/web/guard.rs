@@ -132,20 +132,20 @@ async fn admit(site: &Arc<Site>, mut request: Request, path: &str) -> Result<Req
     request.extensions_mut().insert(client);
     let unsafe_method = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if unsafe_method && crosses(request.headers()) {
-        tracing::warn!(path = shown(path), "a request that another site sent was refused");
+        tracing::warn!(path = shown(path), "a cross-site request was refused");
         return Err(turned(site, &request.into_parts().0, Turned::Crossed));
     }
     if path.starts_with(API) {
         // the token itself is checked by the handler; without one the body is not read
         if unsafe_method && !request.headers().contains_key(header::AUTHORIZATION) {
-            return Err(problem(StatusCode::UNAUTHORIZED, "show a token of the API", Some("Bearer")));
+            return Err(problem(StatusCode::UNAUTHORIZED, "send an API token", Some("Bearer")));
         }
         return if unsafe_method { bounded(site, request, None).await } else { Ok(request) };
     }
     let expected = match visitor(site, &mut request, path).await {
         Ok(expected) => expected,
         Err(error) => {
-            tracing::warn!(%error, "it cannot be said who is signed in");
+            tracing::warn!(%error, "a session could not be looked up");
             return Err(turned(site, &request.into_parts().0, Turned::Down));
         }
     };
@@ -348,7 +348,7 @@ impl Bearer {
             return Ok(());
         }
         let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
-        let text = format!("the token is not good for {scope}");
+        let text = format!("the token does not have the scope {scope}");
         Err(problem(StatusCode::FORBIDDEN, &text, Some(&challenge)))
     }
 }
@@ -363,21 +363,21 @@ impl FromRequestParts<Arc<Site>> for Bearer {
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
         let Some(token) = token else {
-            return Err(problem(StatusCode::UNAUTHORIZED, "show a token of the API", Some("Bearer")));
+            return Err(problem(StatusCode::UNAUTHORIZED, "send an API token", Some("Bearer")));
         };
         let Client(from) = parts.extensions.get().copied().unwrap_or(Client(Ipv4Addr::UNSPECIFIED.into()));
         match site.people.by_token(token, from).await {
             Ok((who, scopes)) => Ok(Self { who, scopes }),
             Err(Denied::Wrong) => {
                 let challenge = "Bearer error=\"invalid_token\"";
-                Err(problem(StatusCode::UNAUTHORIZED, "this is no token, or it ended", Some(challenge)))
+                Err(problem(StatusCode::UNAUTHORIZED, "the token is invalid or has expired", Some(challenge)))
             }
             Err(Denied::TooMany) => {
                 Err(problem(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens: try again later", None))
             }
             Err(error) => {
                 tracing::warn!(%error, "a token cannot be looked up");
-                Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the desk cannot answer just now", None))
+                Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the desk is unavailable at the moment", None))
             }
         }
     }

@@ -263,7 +263,7 @@ pub(super) async fn signed_in(site: &Site, headers: &HeaderMap, token: &Token, b
     if let Some(before) = cookies::token(headers, cookies::SESSION, site.secure)
         && let Err(error) = site.people.sign_out(&before).await
     {
-        tracing::warn!(%error, "a session before this one could not be ended");
+        tracing::warn!(%error, "the previous session could not be ended");
     }
     let signed = site.people.signed(token).await.ok().flatten();
     let mut to = way_back(back);
@@ -296,7 +296,7 @@ fn why(denied: &Denied, wrong: &'static str) -> (StatusCode, &'static str) {
         Denied::TooMany => (StatusCode::TOO_MANY_REQUESTS, "people-too-many"),
         Denied::Off => (StatusCode::NOT_FOUND, "people-off"),
         Denied::Down(_) | Denied::Store(_) => {
-            tracing::warn!(why = %denied, "nobody can sign in just now");
+            tracing::warn!(why = %denied, "signing in is not possible at the moment");
             (StatusCode::SERVICE_UNAVAILABLE, "people-down")
         }
     }

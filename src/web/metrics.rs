@@ -153,23 +153,35 @@ impl Metrics {
             clock,
             probes,
         };
-        registry.register("build_info", "The version that runs", build);
-        registry.register("answers", "Final answers to clients", metrics.answers.0.clone());
+        registry.register("build_info", "The running version", build);
+        registry.register("answers", "Final replies to clients", metrics.answers.0.clone());
         let Counts { accepted, exposures } = metrics.done.clone();
         registry.register("accepted", "Messages accepted, by action", accepted);
         let help = "Disclosures prevented: the sum of n*(n-1)";
         registry.register("exposures_prevented", help, exposures);
         let Counts { accepted, exposures } = metrics.would.clone();
-        let help = "Messages that passed in observe mode, by the action that would have been";
+        let help = "Messages that passed in observe mode, by the action of enforce mode";
         registry.register("would_accepted", help, accepted);
-        let help = "Disclosures that would have been prevented in observe mode";
+        let help = "Disclosures that enforce mode would have prevented";
         registry.register("would_exposures_prevented", help, exposures);
-        registry.register("held", "Held messages of 31 days, by state now", metrics.held.clone());
-        let help = "Deliveries that are not final, by state now";
+        registry.register(
+            "held",
+            "Held messages of the last 31 days, by current state",
+            metrics.held.clone(),
+        );
+        let help = "Deliveries that are not final, by current state";
         registry.register("deliveries", help, metrics.deliveries.clone());
-        registry.register("deliveries_ended", "Deliveries that ended, by state", metrics.ended.clone());
-        registry.register("deliveries_under_way", "Transactions open now", metrics.under_way.clone());
-        registry.register("breaker_open", "1 while the upstream is left alone", metrics.breaker.clone());
+        registry.register(
+            "deliveries_ended",
+            "Deliveries that became final, by state",
+            metrics.ended.clone(),
+        );
+        registry.register("deliveries_under_way", "Open transactions", metrics.under_way.clone());
+        registry.register(
+            "breaker_open",
+            "1 while the circuit breaker of the upstream is open",
+            metrics.breaker.clone(),
+        );
         more(&mut registry);
         Self { registry, ..metrics }
     }
@@ -182,7 +194,7 @@ impl Metrics {
         self.breaker.clear();
         self.breaker.get_or_create(&ByUpstream { upstream }).set(open);
         if let Err(error) = self.read(store).await {
-            tracing::warn!(%error, "the store's numbers could not be read");
+            tracing::warn!(%error, "the store's counts could not be read");
         }
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {

@@ -163,7 +163,7 @@ async fn show_metrics(State(site): State<Arc<Site>>, request: Request) -> Respon
     if !is_monitor(&site, &request) {
         let (mut parts, _) = request.into_parts();
         if !parts.headers.contains_key(header::AUTHORIZATION) {
-            let why = "numbers are for the networks in [desk] monitoring, and for tokens with report:read\n";
+            let why = "metrics are only for networks in [desk] monitoring and for tokens with report:read\n";
             return text(StatusCode::FORBIDDEN, why);
         }
         let allowed = Bearer::from_request_parts(&mut parts, &site).await;
@@ -195,7 +195,7 @@ async fn not_this_way(method: Method, uri: Uri) -> Response {
     match (guard::is_page(uri.path()), method) {
         (true, Method::GET | Method::HEAD) => Redirect::to(routes::page_of(uri.path())).into_response(),
         (true, _) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
-        (false, _) => guard::problem(StatusCode::METHOD_NOT_ALLOWED, "not by this method", None),
+        (false, _) => guard::problem(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", None),
     }
 }
 

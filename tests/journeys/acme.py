@@ -42,7 +42,7 @@ def it_gets_a_certificate_and_keeps_it_over_a_restart():
             with relay:
                 equal(relay.json("cert", "show"), [])
                 checks = relay.json("check")["checks"]
-                assert any("a certificate will be asked for" in check["text"] for check in checks), checks
+                assert any("a certificate will be ordered" in check["text"] for check in checks), checks
                 relay.start()
                 assert wait_until(lambda: served(relay, certificates) == sorted(domains), 60, 0.2), relay.output() + str(authority.log)
                 contains(relay.output(), "ACME certificate issued")

@@ -103,7 +103,7 @@ def it_names_what_is_wrong_with_keys_and_domains():
             os.chmod(keys.made[0]["file"], 0o644)
             said = str(areas(checked(relay), "dkim"))
             contains(said, "chmod 600")
-            contains(said, "put an RSA key beside it")
+            contains(said, "add an RSA key")
             Path(keys.made[0]["file"]).unlink()
             contains(str(areas(checked(relay), "dkim")), keys.made[0]["file"])
         with Relay(sink.address, start=False) as relay:
@@ -120,7 +120,7 @@ def it_greets_its_own_listeners_and_looks_up_its_name():
             contains(str(areas(said, "dns")), "relay.example.co.jp is 192.0.2.7")
             contains(str(areas(said, "dns")), "is not 192.0.2.8, which mail leaves from")
             contains(str(areas(said, "spf")), "example.co.jp: ")
-            contains(str(areas(said, "dns")), "192.0.2.8, which mail leaves from, has no name")
+            contains(str(areas(said, "dns")), "192.0.2.8, from which mail is sent, has no name")
             dns.records["8.2.0.192.in-addr.arpa"] = {"PTR": ["relay.example.co.jp"]}
             contains(str(areas(checked(relay, "--connect"), "dns")), "is relay.example.co.jp, which is not 192.0.2.8")
             dns.records["relay.example.co.jp"] = {"A": ["192.0.2.8"]}

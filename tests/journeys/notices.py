@@ -447,12 +447,12 @@ def it_never_calls_a_private_address_that_was_not_named():
         (relay.folder / "hook-secret").write_text(SECRET + "\n")
         relay.start(wait=False)
         wait_until(lambda: relay.process.poll() is not None, 30)
-        contains(relay.output(), "lies in a private network")
+        contains(relay.output(), "is in a private network")
         # behind a name it is refused at each call
         relay.config.write_text(relay.config.read_text().replace("//127.0.0.1:" + str(receiver.server.server_port), f"//localhost:{receiver.server.server_port}"))
         relay.start()
         hold(relay)
-        wait_until(lambda: "a hook could not be told yet" in relay.output(), 30)
+        wait_until(lambda: "a call to a hook failed and will be repeated" in relay.output(), 30)
         contains(relay.output(), "private network")
         equal(receiver.calls, [])
 

@@ -390,7 +390,7 @@ def it_checks_the_provider_before_anybody_needs_it():
         secret = desk.folder / "oidc-secret"
         secret.write_text("a secret of some length\n")
         secret.chmod(0o600)
-        check("which --connect asks")
+        check("--connect checks it")
         check("which has 1 keys", "--connect")
         provider.issuer = "https://login.microsoftonline.com/{tenantid}/v2.0"
         check("it calls itself https://login.microsoftonline.com/{tenantid}/v2.0", "--connect")

@@ -64,7 +64,7 @@ async fn source(config: &Config, connect: bool, found: &mut Findings) {
 
 fn private(path: &Path, area: &'static str, found: &mut Findings) {
     if std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0) {
-        found.warn(area, format!("{} can be read by others: chmod 600 it", path.display()));
+        found.warn(area, format!("{}: others can read it; run `chmod 600` on it", path.display()));
     }
 }
 

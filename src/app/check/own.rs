@@ -54,8 +54,8 @@ pub(super) async fn signatures(config: &Config, resolver: Option<&Resolver>, fou
         }
     }
     for domain in ring.without_rsa() {
-        let why = "many receivers do not verify Ed25519 yet: put an RSA key beside it";
-        found.warn("dkim", format!("{domain} has an Ed25519 key alone: {why}"));
+        let why = "many receivers do not verify Ed25519 yet: add an RSA key";
+        found.warn("dkim", format!("{domain} has only an Ed25519 key: {why}"));
     }
     if let Some(resolver) = resolver {
         for key in ring.keys() {
@@ -83,12 +83,14 @@ async fn published(key: &SigningKey, resolver: &Resolver, found: &mut Findings) 
             Published::But(what) => found.warn("dkim", format!("{name} publishes the key, but {what}")),
             Published::Wrong(why) => found.error(
                 "dkim",
-                format!("{name}: {why}: what is signed would not verify; `sekisho dkim show` prints the record"),
+                format!("{name}: {why}: signatures would not verify; `sekisho dkim show` prints the record"),
             ),
         },
         Asked::Nothing => found.error(
             "dkim",
-            format!("{name} is not published: what is signed would not verify; `sekisho dkim show` prints the record"),
+            format!(
+                "{name} is not published: signatures would not verify; `sekisho dkim show` prints the record"
+            ),
         ),
         Asked::NoAnswer => return false,
     }
@@ -115,7 +117,7 @@ async fn ask<T>(
 pub(super) fn private(file: &Path, area: &'static str, found: &mut Findings) {
     match std::fs::metadata(file) {
         Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
-            found.warn(area, format!("{} can be read by others: chmod 600 it", file.display()));
+            found.warn(area, format!("{}: others can read it; run `chmod 600` on it", file.display()));
         }
         Ok(_) => {}
         Err(error) => found.error(area, format!("{}: {}", file.display(), reason(&error))),
@@ -130,10 +132,10 @@ pub(super) fn mark(config: &Config, found: &mut Findings) {
             if let Some((_, file)) = &config.marks.header {
                 private(file, "marks", found);
             }
-            found.ok("marks", format!("mail leaves with {name}, for the rule of your mail host to remove"));
+            found.ok("marks", format!("mail is sent with {name}, which the rule of your mail host removes"));
             if !config.upstreams.is_empty() || !config.upstream.also.is_empty() {
-                let why = "every one of them must lead to that mail host, or others see the secret";
-                found.warn("marks", format!("there are several ways out: {why}"));
+                let why = "each of them must be that mail host, or others see the secret";
+                found.warn("marks", format!("there are several upstreams: {why}"));
             }
         }
         Err(error) => found.error("marks", error.to_string()),
@@ -186,12 +188,15 @@ pub(super) async fn name(config: &Config, resolver: &Resolver, found: &mut Findi
             if let Some(address) = strange {
                 found.warn(
                     "dns",
-                    format!("{host} is not {address}, which mail leaves from: receivers compare"),
+                    format!("{host} is not {address}, from which mail is sent: receivers compare them"),
                 );
             }
         }
         Asked::Nothing => {
-            found.warn("dns", format!("{host} has no address: receivers may refuse who greets with it"));
+            found.warn(
+                "dns",
+                format!("{host} has no address: receivers may refuse mail from a host with that name"),
+            );
         }
         Asked::NoAnswer => {}
     }
@@ -205,7 +210,7 @@ pub(super) async fn addresses(config: &Config, resolver: &Resolver, found: &mut 
         let names = match asked {
             Asked::Found(names) => names,
             Asked::Nothing => {
-                found.warn("dns", format!("{address}, which mail leaves from, has no name (PTR record)"));
+                found.warn("dns", format!("{address}, from which mail is sent, has no name (PTR record)"));
                 continue;
             }
             Asked::NoAnswer => continue,
@@ -222,7 +227,7 @@ pub(super) async fn addresses(config: &Config, resolver: &Resolver, found: &mut 
             found.ok("dns", format!("{address} is {name}, and back"));
         } else {
             let names = names.value.join(", ");
-            let why = format!("{address}, which mail leaves from, is {names}, which is not {address}");
+            let why = format!("{address}, from which mail is sent, is {names}, which is not {address}");
             found.warn("dns", why);
         }
     }

@@ -18,7 +18,7 @@ pub(super) async fn check(config: &Config, connect: bool, found: &mut Findings) 
     };
     let issuer = &wanted.issuer;
     if !connect {
-        return found.ok(DESK, format!("people sign in at {issuer}, which --connect asks"));
+        return found.ok(DESK, format!("people sign in at {issuer}; --connect checks it"));
     }
     match provider.probe().await {
         Ok(keys) => found.ok(DESK, format!("people sign in at {issuer}, which has {keys} keys")),

@@ -15,7 +15,8 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     let secured = config.listeners.iter().any(|listener| listener.tls.is_some());
     let mut wanted = config.tls.pairs();
     if !secured && !wanted.is_empty() {
-        found.warn("tls", "there are certificates, and no listener has `tls`: mail comes in plain text");
+        found
+            .warn("tls", "there are certificates, but no listener has `tls`: mail is received in plain text");
     }
     let now = SystemClock.now();
     let provider = rustls::crypto::aws_lc_rs::default_provider();
@@ -24,7 +25,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     let missing = config.tls.acme.as_ref().filter(|acme| !acme.exists());
     if let Some(acme) = missing {
         let (names, authority) = (acme.domains.join(", "), &acme.directory);
-        found.ok("tls", format!("{names}: a certificate will be asked for at {authority}"));
+        found.ok("tls", format!("{names}: a certificate will be ordered from {authority}"));
         wanted.retain(|files| *files != acme.files());
     }
     for files in &wanted {
@@ -42,7 +43,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     }
     let host = &config.hostname;
     if secured && !pairs.iter().any(|pair| pair.facts.covers(host)) {
-        found.warn("tls", format!("no certificate bears `{host}`, the name that clients are greeted with"));
+        found.warn("tls", format!("no certificate has the name `{host}`, with which clients are greeted"));
     }
     // what remains are the certificate authorities of clients
     if let Err(trouble) = Server::load(source(config)) {
@@ -61,14 +62,14 @@ fn pair_stands(pair: &Pair, now: Timestamp, found: &mut Findings) {
         _ => found.ok("tls", format!("{file}: {}, until {}", facts.names.join(", "), facts.until)),
     }
     if facts.names.is_empty() {
-        found.warn("tls", format!("{file}: its certificate bears no host name"));
+        found.warn("tls", format!("{file}: its certificate has no host name"));
     }
     if facts.self_signed {
         found.warn("tls", format!("{file}: it is self-signed: only clients told to trust it can verify it"));
     } else if pair.length == 1 {
         found.warn(
             "tls",
-            format!("{file}: its issuer's certificate does not follow: many clients cannot verify it"),
+            format!("{file}: it does not contain the issuer's certificate: many clients cannot verify it"),
         );
     }
 }
@@ -95,7 +96,7 @@ pub(super) fn towards_upstream(certificate: &ClientCertificate, found: &mut Find
         _ => found.ok(area, told(format!("{}, until {}", facts.subject, facts.until))),
     }
     if !facts.for_clients {
-        let why = "it is for servers alone (its extended key usage has no clientAuth): many that ask for a \
+        let why = "it is only for servers (its extended key usage has no clientAuth): many that ask for a \
                    client's certificate refuse it";
         found.warn(area, told(why.to_owned()));
     }
@@ -108,6 +109,6 @@ fn key_is_private(files: &PairFiles, area: &'static str, place: &str, found: &mu
         && meta.permissions().mode() & 0o007 != 0
     {
         let file = files.key.display();
-        found.warn(area, format!("{place}{file} can be read by everybody: chmod 600 it"));
+        found.warn(area, format!("{place}{file}: everybody can read it; run `chmod 600` on it"));
     }
 }

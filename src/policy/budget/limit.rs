@@ -34,7 +34,7 @@ pub enum Whose {
 /// The text is not a valid budget.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no budget: write recipients and a span (`hour` or `day`), such as \"10000/day\" for each sender, or \
+    "`{0}` is not a budget: write recipients and a span (`hour` or `day`), such as \"10000/day\" for each sender, or \
      \"22059/day outside\" for outside recipients of all together; the words `sender` and `all` say it in full"
 )]
 pub struct NoLimit(pub String);

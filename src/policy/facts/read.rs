@@ -34,7 +34,7 @@ const HIDDEN: [&str; 2] = ["bcc", "resent-bcc"];
 const MOST_MAILBOXES: usize = 10_000;
 
 /// The problem that is noted beyond that limit.
-const TOO_MANY: &str = "the header holds more mailboxes than are read";
+const TOO_MANY: &str = "the header has more mailboxes than are read";
 
 /// Most problems that are noted.
 const MOST_PROBLEMS: usize = 20;

@@ -45,8 +45,8 @@ pub(super) fn rules(
             if let Some(earlier) = names.insert(raw.name.get_ref().clone(), path) {
                 mistakes.push(Mistake::Here(
                     name_span,
-                    format!("the name `{}` is taken by a rule in {}", raw.name.get_ref(), earlier.display()),
-                    Some("every rule has a name of its own: the reasons are told by it".to_owned()),
+                    format!("a rule in {} has the name `{}` already", raw.name.get_ref(), earlier.display()),
+                    Some("give every rule a name of its own: reasons refer to it".to_owned()),
                 ));
             }
             match loader.rule(raw) {
@@ -100,7 +100,7 @@ impl Loader<'_> {
         if raw.name.get_ref().trim().is_empty() || raw.name.get_ref().starts_with("builtin:") {
             mistakes.push(Mistake::Here(
                 raw.name.span(),
-                format!("`{}` is no name for a rule", raw.name.get_ref()),
+                format!("`{}` is not a valid name for a rule", raw.name.get_ref()),
                 Some("a name is a few words; `builtin:` is kept for the relay's own rules".to_owned()),
             ));
         }
@@ -136,7 +136,7 @@ impl Loader<'_> {
         if gathered.conditions.is_empty() && gathered.mistakes.is_empty() {
             gathered.mistakes.push(Mistake::Here(
                 whole,
-                "no condition stands here".to_owned(),
+                "there is no condition here".to_owned(),
                 Some("for every message write { recipients = { at_least = 1 } }".to_owned()),
             ));
         }
@@ -217,8 +217,8 @@ fn approvers(
     let Some(raw) = raw else { return (Vec::new(), Vec::new()) };
     let mut mistakes = Vec::new();
     if demand.action() != Action::Hold && !raw.is_empty() {
-        let help = "approvers are asked where a rule demands \"ask\" or \"hold\"".to_owned();
-        let said = "the rule names approvers and holds nothing".to_owned();
+        let help = "approvers are asked if a rule demands \"ask\" or \"hold\"".to_owned();
+        let said = "the rule names approvers, but does not hold mail".to_owned();
         mistakes.push(Mistake::Here(demand_span, said, Some(help)));
     }
     let mut asked = Vec::new();
@@ -319,12 +319,14 @@ impl RawHeader {
         let Self { name, matches, contains, present } = self;
         let is_name = |byte: u8| byte.is_ascii_graphic() && byte != b':';
         if name.is_empty() || !name.bytes().all(is_name) {
-            return Err(format!("`{name}` is no name of a header field"));
+            return Err(format!("`{name}` is not the name of a header field"));
         }
         let field = name.to_ascii_lowercase();
         match (present, matches.is_some() || contains.is_some()) {
             (Some(wanted), false) => Ok(Condition::Present { field, wanted }),
-            (Some(_), true) => Err("`present` stands alone: a field that matches is present".to_owned()),
+            (Some(_), true) => {
+                Err("`present` cannot be combined: a field that matches is present".to_owned())
+            }
             (None, _) => TextTest::new(matches.as_deref(), contains.as_ref())
                 .map(|test| Condition::Text { field, test }),
         }
@@ -362,11 +364,14 @@ impl RawAttachment {
 /// The demand that the words describe, or what is wrong and a hint.
 fn demand(words: &[String]) -> Result<Demand, (String, Option<String>)> {
     if words.is_empty() {
-        return Err(("nothing is demanded".to_owned(), Some("for nothing write \"observe\"".to_owned())));
+        return Err((
+            "there is no demand".to_owned(),
+            Some("to demand nothing, write \"observe\"".to_owned()),
+        ));
     }
     if words.len() > 1 && words.iter().any(|word| word.trim() == "observe") {
         let help = "it means that the rule demands nothing".to_owned();
-        return Err(("`observe` stands alone".to_owned(), Some(help)));
+        return Err(("`observe` cannot be combined".to_owned(), Some(help)));
     }
     words.iter().try_fold(Demand::default(), |sum, word| Ok(sum.join(one_demand(word)?)))
 }

@@ -144,7 +144,7 @@ impl Patterns {
 }
 
 fn unreadable(pattern: &str) -> String {
-    format!("`{pattern}` is no address pattern: write `user@example.jp`, `example.jp` or `*.example.jp`")
+    format!("`{pattern}` is not an address pattern: write `user@example.jp`, `example.jp` or `*.example.jp`")
 }
 
 /// The regular expression of a pattern; `any` replaces the star.
@@ -164,7 +164,7 @@ impl Names {
     /// Compiles patterns that match any of these; case and compatibility forms are ignored.
     pub(super) fn new(patterns: &[String]) -> Result<Self, String> {
         if patterns.is_empty() || patterns.iter().any(|pattern| pattern.trim().is_empty()) {
-            return Err("an empty name never matches: write it as `*.xlsx`".to_owned());
+            return Err("an empty name never matches: write a pattern such as `*.xlsx`".to_owned());
         }
         let each: Vec<String> =
             patterns.iter().map(|pattern| glob(&super::values::fold(pattern.trim()), ".*")).collect();

@@ -43,7 +43,7 @@ impl Range {
         match (at_least, at_most) {
             (None, None) => Err("the range is empty: give at_least, at_most or both".to_owned()),
             (Some(least), Some(most)) if least > most => {
-                Err(format!("no number is at least {least} and at most {most}"))
+                Err(format!("the range is empty: no number is at least {least} and at most {most}"))
             }
             _ => Ok(Self { at_least, at_most }),
         }
@@ -114,7 +114,7 @@ impl<'de> Deserialize<'de> for RawSize {
                 f.write_str("a size such as \"10MB\" or 4096")
             }
             fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<RawSize, E> {
-                u64::try_from(number).map(RawSize).map_err(|_| E::custom("a size is not negative"))
+                u64::try_from(number).map(RawSize).map_err(|_| E::custom("a size cannot be negative"))
             }
             fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<RawSize, E> {
                 Ok(RawSize(number))
@@ -129,7 +129,7 @@ impl<'de> Deserialize<'de> for RawSize {
 
 /// A size: `512`, `64KB`, `10 MB`, `1GiB`. All units are powers of 1,024, as in mail programs.
 fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no size: write it as \"10MB\"");
+    let wrong = || format!("`{text}` is not a size: write it as \"10MB\"");
     let text = text.trim();
     let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
@@ -145,7 +145,7 @@ fn size(text: &str) -> Result<u64, String> {
 
 /// A duration: `30s`, `5m`, `2h`, `1d`.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no span of time: write it as `delay 5m` (s, m, h or d)");
+    let wrong = || format!("`{text}` is not a duration: write it as `delay 5m` (s, m, h or d)");
     let text = text.trim();
     let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
@@ -158,7 +158,7 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
     };
     let span = Duration::from_secs(number.checked_mul(factor).ok_or_else(wrong)?);
     if span.is_zero() || span > LONGEST_DELAY {
-        return Err(format!("a delay is between 1s and 7d, not `{text}`"));
+        return Err(format!("a delay must be between 1s and 7d, not `{text}`"));
     }
     Ok(span)
 }
@@ -223,7 +223,7 @@ impl TextTest {
         }
         if let Some(texts) = contains {
             if texts.0.is_empty() || texts.0.iter().any(|text| text.trim().is_empty()) {
-                return Err("an empty text is in everything: say what to look for".to_owned());
+                return Err("an empty text would match everything: say what to look for".to_owned());
             }
             en.push(format!("contains {}", quoted(&texts.0, " or ")));
             ja.push(format!("{} を含む", quoted(&texts.0, " か ")));

@@ -32,7 +32,7 @@ const LONGEST: usize = 200;
 pub(super) fn limit(asked: Option<u16>) -> Result<usize, Response> {
     match asked.unwrap_or(USUAL) {
         limit @ 1..=MOST => Ok(usize::from(limit)),
-        _ => Err(bad("limit is between 1 and 500")),
+        _ => Err(bad("limit must be between 1 and 500")),
     }
 }
 
@@ -52,7 +52,7 @@ impl From<Way> for How {
 #[utoipa::path(
     get, path = "/api/v1/held", tag = "held", params(HeldAsked),
     responses(
-        (status = 200, description = "A page of them", body = HeldList),
+        (status = 200, description = "One page of messages", body = HeldList),
         Always
     )
 )]
@@ -192,7 +192,7 @@ pub(super) async fn give_back(
     let id: Id = id.parse().map_err(|_| nothing())?;
     let reason: String = asked.reason.chars().take(1_000).collect();
     site.desk.give_back(&caller.who, id, reason.trim()).await.map_err(|error| refused(&error))?;
-    tracing::info!(%id, by = caller.who.name, "given back by the API");
+    tracing::info!(%id, by = caller.who.name, "returned by the API");
     Ok(Json(ReturnDone { id: id.to_string(), state: "returned".to_owned() }).into_response())
 }
 
@@ -257,7 +257,7 @@ pub(super) async fn undo(
     responses(
         (status = 200, description = "The copies", body = CopyList),
         (status = 404, description = "No such message", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "No such copies can be made", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Such copies cannot be created", body = Problem, content_type = "application/problem+json"),
         Always
     )
 )]
@@ -272,7 +272,7 @@ pub(super) async fn copies(
     let limit = limit(asked.limit)?;
     let offset = usize::try_from(asked.offset.unwrap_or(0)).unwrap_or(usize::MAX);
     if offset > 100_000 {
-        return Err(bad("offset is between 0 and 100000"));
+        return Err(bad("offset must be between 0 and 100000"));
     }
     let id: Id = id.parse().map_err(|_| nothing())?;
     let dossier = site.desk.dossier(&caller.who, id).await.map_err(|error| refused(&error))?;
@@ -284,11 +284,11 @@ pub(super) async fn copies(
     let pairs = pairs(&dossier, asked.how.into(), &wanted).map_err(|closed| match closed {
         Closed::Audit(_) => problem(
             StatusCode::CONFLICT,
-            "copies that hide the recipients cannot be made: the audit found addresses",
+            "copies that hide the recipients cannot be created: the audit found addresses",
             None,
         ),
         Closed::Unreadable(why) => {
-            problem(StatusCode::CONFLICT, "the message cannot be read for certain", Some(why))
+            problem(StatusCode::CONFLICT, "the message cannot be read reliably", Some(why))
         }
     })?;
     let items = pairs
@@ -310,5 +310,5 @@ pub(super) fn not_json(error: &JsonRejection) -> Response {
         JsonRejection::MissingJsonContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         _ => StatusCode::BAD_REQUEST,
     };
-    problem(status, "the request cannot be understood", Some(error.body_text()))
+    problem(status, "the request is malformed", Some(error.body_text()))
 }

@@ -37,7 +37,7 @@ pub(super) struct Forgotten {
 #[utoipa::path(
     post, path = "/api/v1/knowledge/forget", tag = "knowledge", request_body = Forget,
     responses(
-        (status = 200, description = "Forgotten, if anything was known", body = Forgotten),
+        (status = 200, description = "Forgotten; nothing changed if the address was unknown", body = Forgotten),
         (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
         Always,
         Changing

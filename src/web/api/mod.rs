@@ -30,7 +30,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
     info(
         title = "Sekisho",
         version = "1",
-        description = "Held messages, decisions and what happened to each message. Every request shows a token \
+        description = "Held messages, decisions and what happened to each message. Every request carries a token \
                        (`Authorization: Bearer …`) made by `sekisho token add`; the scope that a route needs is \
                        named in its description. Errors are problem documents (RFC 9457)."
     ),

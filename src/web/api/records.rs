@@ -72,7 +72,7 @@ pub(super) async fn change_queue(
     caller.allow(Scope::QueueChange)?;
     let Json(wish) = body.map_err(|error| not_json(&error))?;
     if wish.ids.is_empty() || wish.ids.len() > MOST_CHANGED {
-        return Err(bad("ids has 1 to 500 deliveries"));
+        return Err(bad("ids must have 1 to 500 deliveries"));
     }
     let changed = site.desk.change_deliveries(&caller.who, &wish.ids, wish.change.into()).await;
     Ok(Json(QueueDone { changed: changed.map_err(|error| refused(&error))? }).into_response())
@@ -97,7 +97,7 @@ pub(super) async fn trace(
     let Query(asked) = asked.map_err(bad)?;
     let limit = limit(asked.limit)?;
     if asked.q.is_empty() || asked.q.chars().count() > 1_000 {
-        return Err(bad("q has 1 to 1000 characters"));
+        return Err(bad("q must have 1 to 1000 characters"));
     }
     let rows = site.store.find(&asked.q, limit).await.map_err(|error| refused(&error.into()))?;
     Ok(Json(MessageList { items: rows.into_iter().map(MessageItem::of).collect() }).into_response())
@@ -152,7 +152,7 @@ pub(super) async fn report(
     let Query(asked) = asked.map_err(bad)?;
     let days = asked.days.unwrap_or(30);
     if !(1..=MOST_DAYS).contains(&days) {
-        return Err(bad("days is between 1 and 3650"));
+        return Err(bad("days must be between 1 and 3650"));
     }
     let since = site.desk.clock.now().minus(Duration::from_hours(24 * u64::from(days)));
     let numbers = site.desk.numbers(&caller.who, since, 0).await.map_err(|error| refused(&error))?;
@@ -165,7 +165,7 @@ pub(super) async fn report(
 #[utoipa::path(
     get, path = "/api/v1/audit/head", tag = "records",
     responses(
-        (status = 200, description = "The end of the chain", body = ChainHead),
+        (status = 200, description = "The head of the chain", body = ChainHead),
         Always
     )
 )]

@@ -25,9 +25,9 @@ fn problem(status: u16, description: &str) -> (String, RefOr<Response>) {
 impl IntoResponses for Always {
     fn responses() -> Responses {
         Responses::from([
-            problem(400, "The request cannot be understood"),
+            problem(400, "The request is malformed"),
             problem(401, "No token"),
-            problem(403, "Not this token"),
+            problem(403, "The token lacks the scope"),
             problem(429, "Too often"),
             problem(503, "Not now"),
         ])

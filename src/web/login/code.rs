@@ -104,7 +104,7 @@ pub(super) async fn code_sent(site: &Site, browser: Option<&Token>) -> Option<(S
     match site.people.code_sent(browser?).await {
         Ok(sent) => sent.map(|(address, left)| (calm(address.as_str(), LONGEST_ADDRESS), left)),
         Err(error) => {
-            tracing::warn!(%error, "it cannot be said where a code was sent");
+            tracing::warn!(%error, "a code could not be sent");
             None
         }
     }

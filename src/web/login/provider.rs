@@ -54,7 +54,7 @@ pub(super) async fn back_from_provider(
     let cookie = cookies::value(&headers, cookies::AWAY, site.secure).and_then(|text| text.split_once('.'));
     let secret = cookie.and_then(|(secret, _)| Token::read(secret));
     let Some(secret) = secret else {
-        let failed = Failed::Refused("the browser did not set out from here".to_owned());
+        let failed = Failed::Refused("the browser did not come from the login page".to_owned());
         return not_by_provider(&site, c, &failed);
     };
     let on = cookie.and_then(|(_, back)| URL_SAFE_NO_PAD.decode(back).ok());
@@ -73,7 +73,7 @@ pub(super) async fn back_from_provider(
 }
 
 fn not_by_provider(site: &Site, c: Chrome, failed: &Failed) -> Response {
-    tracing::warn!(why = %failed, "nobody was signed in by the provider");
+    tracing::warn!(why = %failed, "signing in with the provider failed");
     let (status, key) = match failed {
         Failed::Away(_) => (StatusCode::BAD_GATEWAY, "people-provider-away"),
         Failed::Refused(_) => (StatusCode::FORBIDDEN, "people-provider-refused"),

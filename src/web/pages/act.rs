@@ -109,7 +109,7 @@ pub(super) async fn give_back(
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
     match give_back_or_take(&site.desk, &who, id, &reason(&c.t, &fields)).await {
         Ok(()) => {
-            tracing::info!(%id, by = who.name, "given back on a page");
+            tracing::info!(%id, by = who.name, "returned on a page");
             Redirect::to(&format!("/held/{id}{}", carried(filters))).into_response()
         }
         Err(error) => answer::refused(c, id, &error),
@@ -197,7 +197,7 @@ struct Act {
     places: Vec<Place>,
     /// Whether individual copies are safe.
     open: bool,
-    /// The number of outsiders for whom a circle can be made; 0 if the person may not make circles.
+    /// The number of outsiders for whom a circle can be made; 0 if the person may not create circles.
     together: usize,
     /// The usual reasons for a return.
     canned: [&'static str; 3],

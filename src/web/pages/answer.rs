@@ -84,11 +84,11 @@ impl Turned {
     /// The title of a problem document.
     pub(in crate::web) fn title(self) -> &'static str {
         match self {
-            Self::Crossed => "another site sent this: nothing was done",
+            Self::Crossed => "another site sent this request: nothing was done",
             Self::OldForm => "this form is too old: nothing was done",
-            Self::TooLarge => "this is too much at once: nothing was done",
-            Self::TooSlow => "this took too long: nothing was done",
-            Self::Down => "the desk cannot answer just now",
+            Self::TooLarge => "the request is too large: nothing was done",
+            Self::TooSlow => "the request took too long: nothing was done",
+            Self::Down => "the desk is unavailable at the moment",
         }
     }
 
@@ -209,7 +209,7 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
             page(StatusCode::UNPROCESSABLE_ENTITY, nothing, p("desk-nobody-left-text").to_string())
         }
         DeskError::Store(error) => {
-            tracing::warn!(%error, %id, "the desk could not answer");
+            tracing::warn!(%error, %id, "a page could not be shown");
             let text = p("desk-unavailable-text").to_string();
             page(StatusCode::SERVICE_UNAVAILABLE, p("desk-unavailable-title").to_string(), text)
         }

@@ -123,11 +123,11 @@ pub(super) async fn act(State(site): State<Arc<Site>>, visit: Visit, Form(fields
     for id in ids(&fields, "id") {
         let name = match decide(&site.desk, &who, id, what, &reason).await {
             Ok(()) => {
-                tracing::info!(%id, by = who.name, what = what.word(), "decided among several on a page");
+                tracing::info!(%id, by = who.name, what = what.word(), "decided in bulk on a page");
                 "id"
             }
             Err(error) => {
-                tracing::info!(%id, by = who.name, %error, "left as it is among several on a page");
+                tracing::info!(%id, by = who.name, %error, "left unchanged in bulk on a page");
                 "left"
             }
         };

@@ -231,7 +231,7 @@ fn refused(c: Chrome, error: &DeskError) -> Response {
             answer::say(c, StatusCode::NOT_FOUND, title, text, "/circles")
         }
         error => {
-            tracing::warn!(%error, "the desk could not answer about circles");
+            tracing::warn!(%error, "circles could not be shown or changed");
             let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));
             answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "/circles")
         }

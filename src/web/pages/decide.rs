@@ -53,7 +53,7 @@ pub(in crate::web) async fn page(
         Ok(page) => show(status, &page),
         Err(DeskError::Store(StoreError::NotFound(_))) => answer::gone(c),
         Err(error) => {
-            tracing::warn!(%error, "an approver's page could not be made");
+            tracing::warn!(%error, "an approver's page could not be shown");
             let p = |key| c.t.p(key).to_string();
             let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));
             answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")

@@ -226,7 +226,7 @@ pub(super) async fn page(
             show(StatusCode::OK, &list)
         }
         Err(error) => {
-            tracing::warn!(%error, "the list could not be made");
+            tracing::warn!(%error, "the list could not be shown");
             let (title, text) =
                 (c.t.p("desk-unavailable-title").to_string(), c.t.p("desk-unavailable-text").to_string());
             answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")
@@ -310,7 +310,7 @@ pub(super) async fn now(
         }
         .response(),
         Err(error) => {
-            tracing::warn!(%error, "what is new could not be told");
+            tracing::warn!(%error, "new messages could not be counted");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
     }

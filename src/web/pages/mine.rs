@@ -80,7 +80,7 @@ pub(super) async fn page(
             show(StatusCode::OK, &Mine { c, lines, note })
         }
         Err(error) => {
-            tracing::warn!(%error, "somebody's own mail could not be listed");
+            tracing::warn!(%error, "a person's own mail could not be listed");
             let p = |key| c.t.p(key).to_string();
             let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));
             answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")

@@ -171,7 +171,7 @@ fn offset(t: &Words) -> i64 {
 }
 
 fn unavailable(c: Chrome, error: &DeskError) -> Response {
-    tracing::warn!(%error, "the report could not be made");
+    tracing::warn!(%error, "the report could not be shown");
     let p = |key| c.t.p(key).to_string();
     let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));
     answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")

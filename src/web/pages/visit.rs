@@ -175,7 +175,7 @@ pub fn show(status: StatusCode, page: &impl Template) -> Response {
     match page.render() {
         Ok(text) => (status, [(header::CACHE_CONTROL, "no-store")], Html(text)).into_response(),
         Err(error) => {
-            tracing::error!(%error, "a page could not be made");
+            tracing::error!(%error, "a page could not be rendered");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
@@ -224,7 +224,7 @@ pub(super) async fn language(
         && let Err(error) = site.store.choose_language(&people, tongue.language()).await
     {
         // the page itself still changes its language
-        tracing::warn!(%error, "a language could not be kept for mails");
+        tracing::warn!(%error, "a chosen language could not be stored");
     }
     if let Some(cookie) = keep(tongue, site.secure) {
         response.headers_mut().append(header::SET_COOKIE, cookie);

@@ -51,7 +51,7 @@ fn refused(c: Chrome, error: &DeskError) -> Response {
     if matches!(error, DeskError::NotAllowed(_)) {
         return answer::gone(c);
     }
-    tracing::warn!(%error, "the desk could not answer an administrator");
+    tracing::warn!(%error, "an administration page could not be shown");
     unavailable(c, None)
 }
 
