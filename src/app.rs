@@ -1,10 +1,11 @@
-//! The wiring: builds every stage from the configuration and gives each a small struct of its own.
+//! Builds every stage of the relay from the configuration.
 //!
-//! * [`App::start`] a relay, whole; [`Running`] what it is then, `reload` what a new configuration changes
-//! * [`examiner`], [`offline_desk`], [`check`] facades for commands that run without a relay
+//! * [`App::start`] starts a whole relay; [`Running`] is the result, `reload` applies a new configuration
+//! * [`examiner`], [`offline_desk`], [`check`] serve commands that run without a relay
 //!
-//! Start: policy → lock → store → sockets → recovery → courier → doorway → listeners. Shutdown goes the
-//! way mail goes: listeners drain first, then what speaks to people, then the courier; the store last.
+//! Start order: policy → lock → store → sockets → recovery → courier → intake → listeners. Shutdown follows
+//! the way of a mail: the listeners drain first, then the desk and notices stop, then the courier; the store
+//! is closed last.
 
 mod accounts;
 mod budget;
@@ -46,14 +47,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 
-/// How long a relay that starts waits for the database: a command works on it for moments.
+/// How long a starting relay waits for the database, which a command may be using for a moment.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A relay.
 pub struct App;
 
 impl App {
-    /// Starts a relay; everything listens when this returns.
+    /// Starts a relay. When this returns, every socket is listening.
+    ///
+    /// # Errors
+    /// Says why the relay cannot start.
     pub async fn start(config: Config) -> Result<Running, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(RelayClock::start());
         let examiner = parts::examiner(Some(&config), &[])?;

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Each layer with what it may use of ours. What is not listed here knows everything (the wiring).
+/// The imports that each module may use. A module that is not listed may import everything (the wiring).
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("connections", &[]),
@@ -83,7 +83,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Crates and modules that the pure layers must not use: they neither wait nor store.
+/// Crates and modules that the pure modules must not use, because they wait or store.
 const PURE: [&str; 8] = ["message", "smtp", "policy", "rewrite", "dkim", "marks", "records", "lifecycle"];
 const NOT_PURE: [&str; 4] = ["tokio", "rusqlite", "SystemTime", "Instant::now"];
 
@@ -108,7 +108,7 @@ fn layer(path: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// The production part of a file, empty for one of tests: those may use what they like.
+/// The production part of a file. Empty for test files, which may import anything.
 fn production<'a>(path: &Path, text: &'a str) -> &'a str {
     let name = path.file_stem().unwrap().to_string_lossy();
     let in_tests = path.components().any(|part| part.as_os_str() == "tests");

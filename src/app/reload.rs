@@ -1,4 +1,4 @@
-//! A new configuration put into force while the relay runs.
+//! Applies a new configuration while the relay is running.
 
 use super::{Running, StartError, budget, parts, people, seals, upstream};
 use crate::clock::hours::Term;
@@ -12,27 +12,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 
-/// What a reload changes, beside what stages take up by themselves.
+/// The parts that a reload replaces.
 pub(super) struct Changing {
     pub(super) examiner: watch::Sender<Examiner>,
     pub(super) shown: watch::Sender<Arc<Shown>>,
     pub(super) hold_for: watch::Sender<Term>,
     pub(super) asking: watch::Sender<Arc<Asking>>,
     pub(super) acme: watch::Sender<Option<crate::tls::acme::Settings>>,
-    /// The ways out that stand; locked by a reload as long as it takes.
+    /// The current upstreams; locked for the duration of a reload.
     pub(super) ways: Mutex<Vec<upstream::Kept>>,
-    /// What signing in begins with.
+    /// The sign-in settings.
     pub(super) signing_in: crate::people::Settings,
     pub(super) hooks: hook::Caller,
-    /// Our certificates towards upstreams.
+    /// Our client certificates for upstreams.
     pub(super) identities: Identities,
 }
 
 impl Running {
-    /// Puts the organisation, the policy with its approvers, how copies are made and signed, who may relay,
-    /// who may come to the desk and how they are told, hooks, the ways out and the certificates into force
-    /// anew. What is under way ends as it began; rates stay used up as far as
-    /// they are. An error changes nothing. What takes a restart is named in the log.
+    /// Applies a new configuration: organisation, policy and approvers, rewriting and signing, who may relay,
+    /// the desk's accounts, notices, hooks, upstreams and certificates. Work in progress ends with the old
+    /// settings; the usage of rates is kept. Settings that need a restart are named in the log.
+    ///
+    /// # Errors
+    /// Says what is wrong; nothing has changed then.
     pub async fn reload(&self, config: &Config) -> Result<(), StartError> {
         let mut former = self.changing.ways.lock().await;
         let examiner = parts::examiner(Some(config), &[])?;
@@ -82,7 +84,7 @@ impl Running {
         Ok(())
     }
 
-    /// What is not as the relay was started with, and stays until it is started again.
+    /// The changed settings that take effect only after a restart.
     fn beyond_a_reload(&self, config: &Config) -> Vec<&'static str> {
         let began = &self.config;
         let addresses = |config: &Config| -> Vec<SocketAddr> {

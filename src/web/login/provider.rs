@@ -1,4 +1,4 @@
-//! Signing in at a provider: the way there, and back.
+//! Signing in with an identity provider: the redirect there, and the return.
 
 use super::{Asked, login, set, signed_in};
 use crate::people::Denied;
@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 
-/// `GET /login/oidc`: to the provider. What binds the way there and back stands in a cookie.
+/// `GET /login/oidc`: redirects to the provider. A cookie binds the return to this browser.
 pub(super) async fn away(
     State(site): State<Arc<Site>>,
     Open(c): Open,
@@ -39,7 +39,7 @@ pub(super) async fn away(
     }
 }
 
-/// `GET /login/oidc/return`: back from the provider.
+/// `GET /login/oidc/return`: the return from the provider.
 pub(super) async fn back_from_provider(
     State(site): State<Arc<Site>>,
     Open(c): Open,
@@ -67,7 +67,7 @@ pub(super) async fn back_from_provider(
         },
         Err(failed) => not_by_provider(&site, c, &failed),
     };
-    // One way there, one way back.
+    // the cookie is valid for one return
     set(&mut response, cookies::clear(cookies::AWAY, site.secure));
     response
 }

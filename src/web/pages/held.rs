@@ -1,4 +1,4 @@
-//! `/held/ID`: one message, what would happen, and what may be done.
+//! `/held/ID`: the page of one message: what would happen, and what the visitor can do.
 
 pub(super) mod now;
 mod ways;
@@ -43,20 +43,20 @@ use serde::Deserialize;
 use std::sync::Arc;
 use ways::{Ways, ways};
 
-/// Largest body in octets of which text and attachments are shown.
+/// Largest body whose text and attachments are shown, in octets.
 pub(super) const MOST_READ: u64 = 64 * 1024 * 1024;
-/// Most entries of the timeline, and hits, that a page lists.
+/// Most entries of the timeline, and hits, on a page.
 const MOST_ENTRIES: usize = 200;
-/// Longest line of somebody else's text, in characters.
+/// Longest line of text from outside, in characters.
 pub(super) const LINE: usize = 1_000;
 
-/// What the page was told in its address.
+/// The query of the page.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
-    /// Somebody else decided first.
+    /// Set if somebody else decided first.
     #[serde(default)]
     late: Option<u8>,
-    /// What was decided was undone just now.
+    /// Set after a decision was undone.
     #[serde(default)]
     undone: Option<u8>,
 }
@@ -68,24 +68,24 @@ pub(super) struct Asked {
 struct Held {
     c: Chrome,
     id: Id,
-    /// The filters of the list that one came from, as a query.
+    /// The list's filters, as a query.
     filters: String,
-    /// What waits next, and how many more.
+    /// The next message, and how many more there are.
     next: Option<(Id, String)>,
-    /// When a script asks for news, in milliseconds; none where nothing changes any more.
+    /// The polling interval of the script in milliseconds; `None` if nothing will change.
     every: Option<u32>,
     row: HeldRow,
     headline: Headline,
     late: bool,
     undone: bool,
-    /// It was the visitor who decided.
+    /// Whether the visitor made the decision.
     own_decision: bool,
     decided: Option<String>,
-    /// Why it went back, in the words of who sent it back.
+    /// The reason of a return.
     reason: String,
-    /// When it leaves, while the release can be undone.
+    /// When it is sent, while the release can be undone.
     leaves: Option<Timestamp>,
-    /// The visitor may undo what was decided.
+    /// Whether the visitor may undo the decision.
     undo: bool,
     risks: Vec<Told>,
     subject: String,
@@ -96,7 +96,7 @@ struct Held {
     company: Company,
     ways: Ways,
     hits: Vec<String>,
-    /// What its sender asks for.
+    /// The sender's request.
     request: Option<Request>,
     approvers: Vec<String>,
     rules: Vec<Rule>,
@@ -106,7 +106,7 @@ struct Held {
     sending: Option<String>,
 }
 
-/// Who knows whom, in the visitor's language.
+/// Earlier contact between the outsiders, in the visitor's language.
 #[derive(Default)]
 struct Company {
     sentence: String,
@@ -114,13 +114,13 @@ struct Company {
     offer: Option<Offer>,
 }
 
-/// One outsider: how many of the others they know.
+/// One outsider, with the number of others they know.
 struct Companion {
     address: String,
     told: String,
 }
 
-/// A circle that is offered.
+/// A suggested circle.
 struct Offer {
     why: String,
     name: String,
@@ -134,11 +134,11 @@ struct Rule {
     why: String,
 }
 
-/// What the visitor can read of it.
+/// What the visitor can read of the message.
 enum Reading {
-    /// Not theirs to read.
+    /// They may not read it.
     Closed,
-    /// Larger than what is shown.
+    /// It is too large to show.
     TooLarge,
     /// Text and attachments.
     Open(Shown),
@@ -177,7 +177,7 @@ async fn make(
     let met = site.desk.company(&who, &dossier).await?;
     let t = &c.t;
     let example = dossier.message.envelope.recipients.iter().find(|to| !dossier.is_internal(&to.address));
-    // Planning the copies of hundreds of recipients takes its time: it is done once.
+    // planning copies for hundreds of recipients takes time, so it is done once
     let individual = dossier.copies(How::Split, &[]);
     let example = example.zip(individual.as_ref().ok()).and_then(|(to, (made, _))| {
         copies::compared(&dossier, made, &[&to.address]).ok()?.into_iter().next()
@@ -275,12 +275,12 @@ fn company(t: &Words, met: desk::company::Company, subject: &str) -> Company {
     }
 }
 
-/// A subject as a line; what stands for none.
+/// A subject on one line, or a placeholder.
 pub(super) fn subject(t: &Words, subject: &str) -> String {
     if subject.trim().is_empty() { t.p("desk-no-subject").to_string() } else { calm(subject, 300) }
 }
 
-/// How the recipients stand to the sender; of what was decided, how they stood then.
+/// The sender's relation to the recipients; for a decided message, as it was then.
 async fn standing(site: &Site, dossier: &Dossier, row: &HeldRow) -> Result<Known, DeskError> {
     let then = dossier.journal.iter().rev().find_map(|entry| match &entry.event {
         Event::Released { stood, .. } => stood.as_ref(),
@@ -292,7 +292,7 @@ async fn standing(site: &Site, dossier: &Dossier, row: &HeldRow) -> Result<Known
     }
 }
 
-/// Whose address was found, and where.
+/// A found address and its place, in words.
 pub(super) fn found(t: &Words, hit: &Hit) -> String {
     let place = in_words(&hit.place, t.tongue.language());
     t.p("desk-hit").s("address", calm(hit.address.as_str(), LONGEST)).s("place", place).to_string()
@@ -339,13 +339,13 @@ async fn reading(
     let Some(written) = site.desk.written(who, &dossier.message, MOST_READ).await? else {
         return Ok(Raw::TooLarge);
     };
-    // Decoding a large message takes its time: it must not keep other requests waiting.
+    // decoding a large message takes time and must not block other requests
     let raw = written.raw().clone();
     let read = tokio::task::spawn_blocking(move || contents::looked_into(&raw)).await;
     Ok(Raw::Open(read.unwrap_or_default()))
 }
 
-/// What stands in it, before it is put into words.
+/// The contents, before they are put into words.
 enum Raw {
     Closed,
     TooLarge,
