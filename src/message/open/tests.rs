@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 struct Nobody;
 
-impl Listener for Nobody {
+impl TextSink for Nobody {
     fn open(&mut self, _: &str, _: &'static str, _: Kind) -> usize {
         0
     }
