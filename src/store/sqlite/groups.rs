@@ -9,12 +9,12 @@ use crate::journal::Event;
 use crate::lifecycle::QUIET;
 use crate::lifecycle::forks::{self, Grounds};
 use crate::message::Fork;
-use crate::message::fork::{Group, Variant};
+use crate::message::fork::{ForkGroup, Variant};
 use crate::store::{Awaited, GroupStanding, HeldState, ItemStanding, NoticeKind, Place, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// What was held of a mail, and what became of it.
-pub(super) fn standing(db: &Connection, group: &Group) -> Result<GroupStanding, Failure> {
+pub(super) fn standing(db: &Connection, group: &ForkGroup) -> Result<GroupStanding, Failure> {
     let mut select = db.prepare_cached(
         "SELECT h.message, m.id, h.state, h.adds_to, h.way, h.decided_at FROM held h \
          JOIN messages m ON m.row = h.message WHERE h.mail = ?1 ORDER BY h.message",
