@@ -3,11 +3,11 @@
 use super::{Config, Place, keys, read_file};
 use crate::diagnostic::Diagnostic;
 use crate::policy::Approvers;
-use crate::policy::approvers::{Asked, Group, Managers};
+use crate::policy::approvers::{Asked, SenderGroup, Managers};
 
 /// The groups. Each name may occur only once.
-pub(super) fn groups(keys: Vec<keys::Group>, place: &Place<'_>) -> Result<Vec<Group>, Diagnostic> {
-    let mut groups: Vec<Group> = Vec::new();
+pub(super) fn groups(keys: Vec<keys::Group>, place: &Place<'_>) -> Result<Vec<SenderGroup>, Diagnostic> {
+    let mut groups: Vec<SenderGroup> = Vec::new();
     for group in keys {
         let wrong = |span, said: String| Diagnostic::at(place.path, place.text, span, said, None);
         if groups.iter().any(|other| other.name == group.name) {
@@ -20,7 +20,7 @@ pub(super) fn groups(keys: Vec<keys::Group>, place: &Place<'_>) -> Result<Vec<Gr
             return Err(wrong(asked, format!("the group `{}` names no approvers", group.name)));
         }
         let span = group.senders.span();
-        let made = Group::new(&group.name, group.senders.get_ref(), approvers);
+        let made = SenderGroup::new(&group.name, group.senders.get_ref(), approvers);
         groups.push(made.map_err(|said| wrong(span, said))?);
     }
     Ok(groups)
@@ -57,7 +57,7 @@ impl Config {
 /// `manager` needs a file that says who the managers are.
 pub(super) fn managers_named(
     asked: &[Asked],
-    groups: &[Group],
+    groups: &[SenderGroup],
     file: bool,
     place: &Place<'_>,
 ) -> Result<(), Diagnostic> {

@@ -19,7 +19,7 @@ mod upstream;
 use crate::clock::hours::Term;
 use crate::diagnostic::{Diagnostic, read_toml};
 use crate::listener::{Role, TlsMode};
-use crate::policy::approvers::{Asked, Group};
+use crate::policy::approvers::{Asked, SenderGroup};
 use crate::policy::{Mode, Organisation};
 use crate::rewrite::plan::CopyOptions;
 use crate::store::Retention;
@@ -77,7 +77,7 @@ pub struct Config {
     /// The policy.
     pub policy: PolicyFiles,
     /// Senders with approvers of their own.
-    pub groups: Vec<Group>,
+    pub groups: Vec<SenderGroup>,
     /// The SQLite database.
     pub database: PathBuf,
     /// How long data is kept.

@@ -196,7 +196,7 @@ fn candidates(approvers: &Approvers, approver: &Address, configured: &[Address])
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::approvers::Group;
+    use crate::policy::approvers::SenderGroup;
     use std::collections::HashMap;
 
     fn address(text: &str) -> Address {
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn deputies_decide_on_the_same_mail() {
         let group =
-            |name: &str, who: &[&str]| Group::new(name, &["x@example.jp".into()], asked(who)).unwrap();
+            |name: &str, who: &[&str]| SenderGroup::new(name, &["x@example.jp".into()], asked(who)).unwrap();
         let approvers = Approvers {
             everything: asked(&["a@x.jp", "b@x.jp", "c@x.jp"]),
             by_rule: HashMap::from([("r".to_owned(), asked(&["a@x.jp", "b@x.jp", "manager"]))]),

@@ -205,7 +205,7 @@ fn grouped(approvers: &Approvers, senders: &Tally) -> Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::approvers::Group;
+    use crate::policy::approvers::SenderGroup;
     use crate::store::HeldState;
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn senders_count_in_every_group_of_theirs() {
-        let group = |name: &str, sender: &str| Group::new(name, &[sender.to_owned()], Vec::new()).unwrap();
+        let group = |name: &str, sender: &str| SenderGroup::new(name, &[sender.to_owned()], Vec::new()).unwrap();
         let groups = vec![group("sales", "sales-*@example.jp"), group("all", "example.jp")];
         let approvers = Approvers { groups, ..Approvers::default() };
         let held = |count| BTreeMap::from([(HeldState::Held, count)]);

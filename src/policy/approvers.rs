@@ -49,7 +49,7 @@ impl TryFrom<String> for Asked {
 
 /// Senders who have their own approvers.
 #[derive(Clone, Debug)]
-pub struct Group {
+pub struct SenderGroup {
     /// Display name.
     pub name: String,
     senders: Patterns,
@@ -57,7 +57,7 @@ pub struct Group {
     pub approvers: Vec<Asked>,
 }
 
-impl Group {
+impl SenderGroup {
     /// Creates a group of the senders that match one of these patterns: addresses, domains,
     /// `sales-*@example.jp`.
     ///
@@ -172,7 +172,7 @@ pub struct Approvers {
     /// Approvers of the mail that a rule holds, by the name of the rule.
     pub by_rule: HashMap<String, Vec<Asked>>,
     /// Groups of senders. If a sender belongs to several, the approvers of all are asked.
-    pub groups: Vec<Group>,
+    pub groups: Vec<SenderGroup>,
     /// The manager of each sender.
     pub managers: Managers,
     /// Fallback: asked when nobody else is left. These are the people to whom holds escalate, and the
@@ -278,13 +278,13 @@ mod tests {
                 ("ask".to_owned(), asked(&["ask@example.jp"])),
             ]),
             groups: vec![
-                Group::new(
+                SenderGroup::new(
                     "sales",
                     &["*.sales.example.jp".into(), "eigyo-*@example.jp".into()],
                     asked(&["sales@example.jp"]),
                 )
                 .unwrap(),
-                Group::new("led", &["sato@example.jp".into()], asked(&["manager"])).unwrap(),
+                SenderGroup::new("led", &["sato@example.jp".into()], asked(&["manager"])).unwrap(),
             ],
             managers: Managers::parse(Path::new("managers.csv"), managers).unwrap(),
             behind: vec![address("admin@example.jp")],
@@ -362,7 +362,7 @@ mod tests {
             assert!(mistake.to_string().contains(said), "{mistake}");
             assert_eq!(mistake.position().map(|at| at.0), Some(line), "{mistake}");
         }
-        assert!(Group::new("g", &[], Vec::new()).is_err());
-        assert!(Group::new("g", &["a*b".into()], Vec::new()).unwrap_err().contains("wildcard"));
+        assert!(SenderGroup::new("g", &[], Vec::new()).is_err());
+        assert!(SenderGroup::new("g", &["a*b".into()], Vec::new()).unwrap_err().contains("wildcard"));
     }
 }
