@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::tls::{Identities, Identity, Trouble, stale};
 use crate::upstream::Upstream;
 use crate::upstream::capture::Capture;
-use crate::upstream::group::{Group, Member};
+use crate::upstream::group::{UpstreamGroup, Member};
 use crate::upstream::guard::Guarded;
 use crate::upstream::mx::{self, KnownPolicy, MxDelivery, PolicyMemory};
 use crate::upstream::oauth::{self, Grant, Tokens};
@@ -162,7 +162,7 @@ impl<'a> Builder<'a> {
             let way = self.guarded(self.one(wanted)?, wanted);
             members.push(Member { priority: wanted.priority, weight: wanted.weight, upstream: way });
         }
-        Ok(Arc::new(Group::new(members, Arc::new(SystemEntropy))))
+        Ok(Arc::new(UpstreamGroup::new(members, Arc::new(SystemEntropy))))
     }
 
     fn guarded(&self, way: Way, wanted: &Wanted) -> Guarded {
