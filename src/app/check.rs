@@ -30,7 +30,7 @@ const PROBE_PATIENCE: Duration = Duration::from_mins(1);
 /// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
+pub enum Severity {
     /// It is correct.
     Ok,
     /// It works, but is probably not intended.
@@ -45,7 +45,8 @@ pub struct Finding {
     /// `configuration`, `policy`, `store`, `listener`, `upstream`, …
     pub area: &'static str,
     /// The result.
-    pub standing: Standing,
+    #[serde(rename = "standing")]
+    pub severity: Severity,
     /// A sentence about it.
     pub text: String,
 }
@@ -56,13 +57,13 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn ok(&mut self, area: &'static str, text: impl Into<String>) {
-        self.0.push(Finding { area, standing: Standing::Ok, text: text.into() });
+        self.0.push(Finding { area, severity: Severity::Ok, text: text.into() });
     }
     fn warn(&mut self, area: &'static str, text: impl Into<String>) {
-        self.0.push(Finding { area, standing: Standing::Warning, text: text.into() });
+        self.0.push(Finding { area, severity: Severity::Warning, text: text.into() });
     }
     fn error(&mut self, area: &'static str, text: impl Into<String>) {
-        self.0.push(Finding { area, standing: Standing::Error, text: text.into() });
+        self.0.push(Finding { area, severity: Severity::Error, text: text.into() });
     }
 }
 
