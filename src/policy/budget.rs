@@ -10,7 +10,7 @@ mod limit;
 #[cfg(test)]
 mod tests;
 
-use super::organisation::{Organisation, Standing};
+use super::organisation::{Organisation, Affiliation};
 use super::risks::{Kind, Risk};
 use super::rules::builtin_title;
 use super::verdict::{Bilingual, RuleOutcome};
@@ -184,7 +184,7 @@ impl Budgets {
         let mut ways: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
         for recipient in sending.recipients {
             let (way, limits) = self.ways.of(sending.sender, recipient);
-            let outside = sending.organisation.standing(recipient) != Standing::Internal;
+            let outside = sending.organisation.affiliation(recipient) != Affiliation::Internal;
             let asked = ways.entry(way).or_insert(Asked { limits, all: 0, outside: 0 });
             asked.all += 1;
             asked.outside += u64::from(outside);

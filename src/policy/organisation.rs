@@ -27,7 +27,7 @@ pub struct Organisation {
 
 /// The relation of an address to the organisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Affiliation {
     /// One of ours.
     Internal,
     /// Outside, and counted.
@@ -101,10 +101,10 @@ impl Organisation {
 
     /// Classifies an address. `individuals` takes precedence over `not_ours`, that over `domains`, and
     /// `domains` over `partners`.
-    pub fn standing(&self, address: &Address) -> Standing {
+    pub fn affiliation(&self, address: &Address) -> Affiliation {
         let domain = address.domain_key();
         if self.is_individual(domain) {
-            return Standing::External;
+            return Affiliation::External;
         }
         let ours = || {
             self.domains
@@ -112,17 +112,17 @@ impl Organisation {
                 .any(|(name, subdomains)| domain == name || (*subdomains && below(domain, name)))
         };
         if self.mailbox.as_deref() == Some(address.key()) {
-            return Standing::Internal;
+            return Affiliation::Internal;
         }
         if !self.not_ours.iter().any(|name| within(domain, name)) && ours() {
-            return Standing::Internal;
+            return Affiliation::Internal;
         }
         if self.partners.iter().any(|name| within(domain, name))
             || self.partner_mailboxes.iter().any(|mailbox| mailbox == address.key())
         {
-            return Standing::Partner;
+            return Affiliation::Partner;
         }
-        Standing::External
+        Affiliation::External
     }
 
     fn is_individual(&self, domain: &str) -> bool {
@@ -147,7 +147,7 @@ impl Organisation {
 
     /// Whether the address is ours.
     pub fn is_internal(&self, address: &Address) -> bool {
-        self.standing(address) == Standing::Internal
+        self.affiliation(address) == Affiliation::Internal
     }
 }
 
@@ -358,12 +358,12 @@ mod tests {
         .unwrap()
         .with_individuals(&list(&["ST.example.ac.jp", "alumni.example"]))
         .unwrap();
-        for (text, standing) in [
-            ("a@example.ac.jp", Standing::Internal),
-            ("a@st.example.ac.jp", Standing::External),
-            ("a@m.st.example.ac.jp", Standing::External),
-            ("a@alumni.example", Standing::External),
-            ("a@best.example.ac.jp", Standing::Internal),
+        for (text, affiliation) in [
+            ("a@example.ac.jp", Affiliation::Internal),
+            ("a@st.example.ac.jp", Affiliation::External),
+            ("a@m.st.example.ac.jp", Affiliation::External),
+            ("a@alumni.example", Affiliation::External),
+            ("a@best.example.ac.jp", Affiliation::Internal),
         ] {
             assert_eq!(university.standing(&address(text)), standing, "{text}");
         }
@@ -399,19 +399,19 @@ mod tests {
         )
         .unwrap();
         let cases = [
-            ("a@example.co.jp", Standing::Internal),
-            ("a@MAIL.example.co.jp", Standing::Internal),
-            ("a@notexample.co.jp", Standing::External),
-            ("a@example.co.jp.evil.example", Standing::External),
-            ("a@students.example.co.jp", Standing::External),
-            ("a@x.students.example.co.jp", Standing::External),
-            ("a@alumni.example.co.jp", Standing::Partner),
-            ("a@xn--r8jz45g.jp", Standing::Internal),
-            ("a@sub.xn--r8jz45g.jp", Standing::External),
-            ("a@sub.partner.example", Standing::Partner),
-            ("accountant@office.example", Standing::Partner),
-            ("other@office.example", Standing::External),
-            ("accountant@sub.office.example", Standing::External),
+            ("a@example.co.jp", Affiliation::Internal),
+            ("a@MAIL.example.co.jp", Affiliation::Internal),
+            ("a@notexample.co.jp", Affiliation::External),
+            ("a@example.co.jp.evil.example", Affiliation::External),
+            ("a@students.example.co.jp", Affiliation::External),
+            ("a@x.students.example.co.jp", Affiliation::External),
+            ("a@alumni.example.co.jp", Affiliation::Partner),
+            ("a@xn--r8jz45g.jp", Affiliation::Internal),
+            ("a@sub.xn--r8jz45g.jp", Affiliation::External),
+            ("a@sub.partner.example", Affiliation::Partner),
+            ("accountant@office.example", Affiliation::Partner),
+            ("other@office.example", Affiliation::External),
+            ("accountant@sub.office.example", Affiliation::External),
         ];
         for (text, wanted) in cases {
             assert_eq!(ours.standing(&address(text)), wanted, "{text}");

@@ -10,7 +10,7 @@ mod read;
 
 use super::Organisation;
 use super::learned::{Acquaintance, Shared};
-use super::organisation::Standing;
+use super::organisation::Affiliation;
 use crate::message::{Address, BodyFacts, Envelope, Header, Mailbox};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -243,7 +243,7 @@ impl Preface {
         facts.report = facts.report_envelope
             && (body.report || facts.auto_submitted)
             && read::shows_nobody_else(&facts, organisation);
-        let outside = |address: &&Address| organisation.standing(address) != Standing::Internal;
+        let outside = |address: &&Address| organisation.affiliation(address) != Affiliation::Internal;
         if let Some(calendar) = &body.calendar {
             let distinct: BTreeSet<&Address> = calendar.addresses.iter().filter(outside).collect();
             facts.calendar_outside = distinct.into_iter().cloned().collect();

@@ -6,7 +6,7 @@ use crate::message::header::decode_text;
 use crate::message::named::named;
 use crate::message::{Address, Envelope, Header, Mailbox};
 use crate::policy::Organisation;
-use crate::policy::organisation::{Standing, counting_key};
+use crate::policy::organisation::{Affiliation, counting_key};
 use std::collections::{HashMap, HashSet};
 
 /// Visible fields of which every mailbox counts.
@@ -172,8 +172,8 @@ impl Reader<'_> {
         let kept = all.into_iter().zip(first).filter(|(_, first)| *first);
         self.facts.visible = kept
             .map(|((mailbox, field), _)| {
-                let standing = self.organisation.standing(&mailbox.address);
-                let (internal, partner) = (standing == Standing::Internal, standing == Standing::Partner);
+                let affiliation = self.organisation.affiliation(&mailbox.address);
+                let (internal, partner) = (affiliation == Affiliation::Internal, affiliation == Affiliation::Partner);
                 Visible { mailbox, field, internal, partner }
             })
             .collect();
@@ -278,7 +278,7 @@ impl Reader<'_> {
         let mut seen: HashSet<String> = facts.external_addresses.iter().map(counting_key).collect();
         let more: Vec<Address> = authors
             .chain(&facts.recipients)
-            .filter(|address| self.organisation.standing(address) == Standing::External)
+            .filter(|address| self.organisation.affiliation(address) == Affiliation::External)
             .filter(|address| seen.insert(counting_key(address)))
             .cloned()
             .collect();
