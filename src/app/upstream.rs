@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::tls::{Identities, Identity, Trouble, stale};
 use crate::upstream::Upstream;
 use crate::upstream::capture::Capture;
-use crate::upstream::group::{UpstreamGroup, Member};
+use crate::upstream::group::{Member, UpstreamGroup};
 use crate::upstream::guard::Guarded;
 use crate::upstream::mx::{self, KnownPolicy, MxDelivery, PolicyMemory};
 use crate::upstream::oauth::{self, Grant, Tokens};

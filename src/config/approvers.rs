@@ -3,7 +3,7 @@
 use super::{Config, Place, keys, read_file};
 use crate::diagnostic::Diagnostic;
 use crate::policy::Approvers;
-use crate::policy::approvers::{Asked, SenderGroup, Managers};
+use crate::policy::approvers::{Asked, Managers, SenderGroup};
 
 /// The groups. Each name may occur only once.
 pub(super) fn groups(keys: Vec<keys::Group>, place: &Place<'_>) -> Result<Vec<SenderGroup>, Diagnostic> {

@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn senders_count_in_every_group_of_theirs() {
-        let group = |name: &str, sender: &str| SenderGroup::new(name, &[sender.to_owned()], Vec::new()).unwrap();
+        let group =
+            |name: &str, sender: &str| SenderGroup::new(name, &[sender.to_owned()], Vec::new()).unwrap();
         let groups = vec![group("sales", "sales-*@example.jp"), group("all", "example.jp")];
         let approvers = Approvers { groups, ..Approvers::default() };
         let held = |count| BTreeMap::from([(HeldState::Held, count)]);

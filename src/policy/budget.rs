@@ -10,7 +10,7 @@ mod limit;
 #[cfg(test)]
 mod tests;
 
-use super::organisation::{Organisation, Affiliation};
+use super::organisation::{Affiliation, Organisation};
 use super::risks::{Kind, Risk};
 use super::rules::builtin_title;
 use super::verdict::{Bilingual, RuleOutcome};

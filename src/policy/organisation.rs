@@ -365,7 +365,7 @@ mod tests {
             ("a@alumni.example", Affiliation::External),
             ("a@best.example.ac.jp", Affiliation::Internal),
         ] {
-            assert_eq!(university.standing(&address(text)), standing, "{text}");
+            assert_eq!(university.affiliation(&address(text)), affiliation, "{text}");
         }
         let of = |text: &str| university.of(&address(text));
         assert_ne!(of("a@st.example.ac.jp"), of("b@st.example.ac.jp"));
@@ -414,7 +414,7 @@ mod tests {
             ("accountant@sub.office.example", Affiliation::External),
         ];
         for (text, wanted) in cases {
-            assert_eq!(ours.standing(&address(text)), wanted, "{text}");
+            assert_eq!(ours.affiliation(&address(text)), wanted, "{text}");
         }
         for bad in ["", "a@b.jp", "*.example.jp", ".example.jp", "a b.jp"] {
             assert!(Organisation::new(&[(bad.into(), true)], &[], &[]).is_err(), "{bad:?}");

@@ -1,7 +1,7 @@
 //! Tests of groups, circuit breakers, routing and rates with fake upstreams.
 
 use super::breaker::Limits;
-use super::group::{UpstreamGroup, Member};
+use super::group::{Member, UpstreamGroup};
 use super::guard::Guarded;
 use super::pace::Paced;
 use super::router::{Route, Router};

@@ -82,9 +82,8 @@ impl TextLeaf {
         for charset in declared.charset.and_then(Charset::other_order).into_iter().chain(declared.within) {
             readings.add(charset, &info, cx);
         }
-        let shown = info
-            .is_document()
-            .then(|| (cx.sink.open(&info.place, info.form, Kind::Text), Shown::default()));
+        let shown =
+            info.is_document().then(|| (cx.sink.open(&info.place, info.form, Kind::Text), Shown::default()));
         Self {
             info,
             kind,

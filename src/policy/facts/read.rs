@@ -173,7 +173,8 @@ impl Reader<'_> {
         self.facts.visible = kept
             .map(|((mailbox, field), _)| {
                 let affiliation = self.organisation.affiliation(&mailbox.address);
-                let (internal, partner) = (affiliation == Affiliation::Internal, affiliation == Affiliation::Partner);
+                let (internal, partner) =
+                    (affiliation == Affiliation::Internal, affiliation == Affiliation::Partner);
                 Visible { mailbox, field, internal, partner }
             })
             .collect();
