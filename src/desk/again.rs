@@ -5,7 +5,7 @@
 //! transactions. The Message-ID is derived from the first transaction and the number of earlier requests, so
 //! that two concurrent requests create the same mail, which the store keeps once.
 
-use super::principal::{Principal, Whose};
+use super::principal::{Parties, Principal};
 use super::{CHUNK, Desk, DeskError};
 use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use crate::examine::{Examination, Examiner};
@@ -240,7 +240,7 @@ impl Desk {
 
 /// The approvers of the new message.
 fn approvers(examiner: &Examiner, message: &StoredMessage, seen: &Examination) -> Vec<Address> {
-    let senders = Whose::of(message).senders;
+    let senders = Parties::of(message).senders;
     examiner.approvers.of(&seen.verdict, &senders.iter().collect::<Vec<_>>())
 }
 

@@ -7,7 +7,7 @@
 //! | the audit, unparseable | take back | as-is, acknowledging each named place; split or bcc only if the audit is clean |
 
 use super::circles::{CircleWish, may_remember};
-use super::principal::{Principal, Via, Whose};
+use super::principal::{Parties, Principal, Via};
 use super::wish::{How, Released, Wish};
 use super::{Desk, DeskError};
 use crate::clock::{Clock, Timestamp};
@@ -95,8 +95,8 @@ impl Desk {
     async fn release_once(&self, who: &Principal, id: Id, wish: &Wish) -> Result<Released, DeskError> {
         let item = self.item_seen_by(who, id).await?;
         let held = item.held.clone().ok_or(DeskError::NeverHeld(id))?;
-        let whose = Whose::of(&item);
-        permitted(who, &whose, &held, wish)?;
+        let parties = Parties::of(&item);
+        permitted(who, &parties, &held, wish)?;
         let examiner = self.examiner.borrow().clone();
         let now = self.now();
         let leaves = wish.ticked.as_ref().map(|_| now.plus(self.grace)).filter(|leaves| *leaves > now);
@@ -111,7 +111,7 @@ impl Desk {
             }
         }
         // a sender who releases their own mail is not notified
-        let told = !who.sent(&whose.standing());
+        let told = !who.sent(&parties);
         let due = leaves.unwrap_or(now);
         let mut notices = vec![NewNotice { kind: NoticeKind::Settled, due }];
         notices.extend(told.then_some(NewNotice { kind: NoticeKind::Released, due }));
@@ -120,7 +120,7 @@ impl Desk {
             all_acknowledged(&released.acknowledged, &wish.acknowledge)?;
         }
         let spending = Spending::of(&examiner, &members);
-        if who.sent(&whose.standing())
+        if who.sent(&parties)
             && who.via != Via::Console
             && let Some(over) = spending.forecast(&examiner, &*self.clock)
         {
@@ -217,7 +217,7 @@ impl Desk {
     pub async fn give_back(&self, who: &Principal, id: Id, reason: &str) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         let held = item.held.as_ref().ok_or(DeskError::NeverHeld(id))?;
-        if !who.may_return(&Whose::of(&item).standing()) {
+        if !who.may_return(&Parties::of(&item)) {
             undecided(held)?;
             return Err(DeskError::NotAllowed(format!("{} may not give this message back", who.name)));
         }
@@ -249,10 +249,10 @@ impl Desk {
 }
 
 /// Checks that the person may release it in this way, before anything is planned.
-fn permitted(who: &Principal, whose: &Whose, held: &HeldRow, wish: &Wish) -> Result<(), DeskError> {
+fn permitted(who: &Principal, parties: &Parties, held: &HeldRow, wish: &Wish) -> Result<(), DeskError> {
     // a decision that was made already is reported first
     undecided(held)?;
-    if !who.may_release(&whose.standing(), wish.how, !wish.drop.is_empty()) {
+    if !who.may_release(parties, wish.how, !wish.drop.is_empty()) {
         return Err(DeskError::NotAllowed(format!(
             "{} may not release this message as {}: another person has to",
             who.name, wish.how

@@ -1,7 +1,7 @@
 //! Absent approvers and their deputies, as configured or as approvers entered themselves; and whether a
 //! person currently decides on a message.
 
-use super::principal::{Principal, Whose};
+use super::principal::{Parties, Principal};
 use super::{Desk, DeskError};
 use crate::message::Address;
 use crate::policy::Approvers;
@@ -138,7 +138,7 @@ impl Desk {
     /// # Errors
     /// The store failed.
     pub async fn decides_now(&self, person: &Address, message: &StoredMessage) -> Result<Stands, DeskError> {
-        let senders = Whose::of(message).senders;
+        let senders = Parties::of(message).senders;
         let is = |one: &Address| one.key() == person.key();
         if senders.iter().any(is) {
             return Ok(Stands::Not);

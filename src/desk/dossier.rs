@@ -2,7 +2,7 @@
 //! create, earlier mail to its recipients, its contents.
 
 use super::explain::{Leaving, Shown};
-use super::principal::{Principal, Whose};
+use super::principal::{Parties, Principal};
 use super::wish::How;
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
@@ -25,7 +25,7 @@ pub struct Dossier {
     /// The message.
     pub message: StoredMessage,
     /// Its senders and approvers.
-    pub whose: Whose,
+    pub parties: Parties,
     /// The examiner that was used.
     examiner: Examiner,
     stamp: Stamp,
@@ -71,7 +71,7 @@ impl Desk {
         let passes = |octets: &[u8]| hasher.iter_mut().for_each(|hasher| hasher.feed(octets));
         let seen = self.examine_and(&examiner, &message, passes).await.map_err(|error| error.to_string());
         Ok(Dossier {
-            whose: Whose::of(&message),
+            parties: Parties::of(&message),
             stamp: self.stamp(&message),
             body: hasher.map(BodyHasher::finish),
             message,
@@ -93,7 +93,7 @@ impl Desk {
         message: &StoredMessage,
         most: u64,
     ) -> Result<Option<Written>, DeskError> {
-        if !who.may_read(&Whose::of(message).standing()) {
+        if !who.may_read(&Parties::of(message)) {
             return Err(DeskError::NotAllowed(format!("{} may not read this message", who.name)));
         }
         if message.body.size() > most {

@@ -7,7 +7,7 @@
 //! that it shows what was decided.
 
 use super::deputies::Stands;
-use super::principal::{Principal, Whose};
+use super::principal::{Parties, Principal};
 use super::wish::Wish;
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
@@ -289,11 +289,11 @@ impl Links {
         if !self.desk.asking.borrow().by_mail {
             return Ok(Some(Bar(None)));
         }
-        let what = Whose::of(message);
+        let parties = Parties::of(message);
         let who = as_whom(row.action, &row.person);
         let stands = match self.desk.decides_now(&row.person, message).await? {
             // a newer configuration does not give access to somebody who was never asked about this message
-            Stands::Decides if !who.decides(&what.standing()) => Stands::Not,
+            Stands::Decides if !who.decides(&parties) => Stands::Not,
             stands => stands,
         };
         Ok((stands != Stands::Decides).then_some(Bar(Some(stands))))
@@ -472,7 +472,7 @@ impl Desk {
         let message = self.item_seen_by(who, id).await?;
         let id = message.id;
         let reason: String = reason.trim().chars().take(LONGEST_REASON).collect();
-        if !who.sent(&Whose::of(&message).standing()) {
+        if !who.sent(&Parties::of(&message)) {
             return Err(StoreError::NotFound(id.to_string()).into());
         }
         if reason.is_empty() {

@@ -59,7 +59,7 @@ use crate::rewrite::plan::Stamp;
 use crate::store::{HeldFilter, HeldRow, HeldState, Origin, QueueRow, Store, StoreError, StoredMessage};
 use bytes::Bytes;
 use explain::{Explanation, Shown};
-use principal::{Principal, Whose};
+use principal::{Parties, Principal};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -224,7 +224,7 @@ impl Desk {
     /// A message that this person may see; for everybody else it is not found.
     pub async fn seen_by(&self, who: &Principal, id: Id) -> Result<StoredMessage, DeskError> {
         let message = self.store.message(id).await?;
-        if who.may_see(&Whose::of(&message).standing()) {
+        if who.may_see(&Parties::of(&message)) {
             Ok(message)
         } else {
             Err(StoreError::NotFound(id.to_string()).into())

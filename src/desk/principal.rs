@@ -61,20 +61,9 @@ pub enum Via {
     Console,
 }
 
-/// A held message, as far as permissions depend on it.
-#[derive(Clone, Copy, Debug)]
-pub struct Standing<'a> {
-    /// The kind of hold.
-    pub kind: HoldKind,
-    /// Its senders: MAIL FROM, every From, and the address of the authenticated identity.
-    pub senders: &'a [Address],
-    /// Its approvers.
-    pub approvers: &'a [Address],
-}
-
-/// The owned form of [`Standing`].
+/// The people of a message, as far as permissions depend on them, and the kind of its hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Whose {
+pub struct Parties {
     /// The kind of hold; `Rule` if it is not held, in which case the sender may only take it back.
     pub kind: HoldKind,
     /// Its senders: MAIL FROM, every From, and the address of the authenticated identity.
@@ -83,7 +72,7 @@ pub struct Whose {
     pub approvers: Vec<Address>,
 }
 
-impl Whose {
+impl Parties {
     /// Taken from a stored message.
     pub fn of(message: &StoredMessage) -> Self {
         let mut senders: Vec<Address> = message.envelope.sender.iter().cloned().collect();
@@ -101,11 +90,6 @@ impl Whose {
             senders,
             approvers: approvers.iter().filter_map(|text| Address::parse(text).ok()).collect(),
         }
-    }
-
-    /// Borrowed.
-    pub fn standing(&self) -> Standing<'_> {
-        Standing { kind: self.kind, senders: &self.senders, approvers: &self.approvers }
     }
 }
 
@@ -143,37 +127,37 @@ impl Principal {
     }
 
     /// Whether it is their own mail.
-    pub fn sent(&self, what: &Standing<'_>) -> bool {
-        self.is_one_of(what.senders)
+    pub fn sent(&self, parties: &Parties) -> bool {
+        self.is_one_of(&parties.senders)
     }
 
     /// Whether they are an approver of it, or decide on everything.
-    pub fn decides(&self, what: &Standing<'_>) -> bool {
-        self.roles.admin || (self.roles.approver && self.is_one_of(what.approvers))
+    pub fn decides(&self, parties: &Parties) -> bool {
+        self.roles.admin || (self.roles.approver && self.is_one_of(&parties.approvers))
     }
 
     /// Whether they may know that it exists; otherwise it is not found (404).
-    pub fn may_see(&self, what: &Standing<'_>) -> bool {
-        self.roles.auditor || self.sent(what) || self.decides(what)
+    pub fn may_see(&self, parties: &Parties) -> bool {
+        self.roles.auditor || self.sent(parties) || self.decides(parties)
     }
 
     /// Whether they may read its contents.
-    pub fn may_read(&self, what: &Standing<'_>) -> bool {
-        self.sent(what) || self.decides(what)
+    pub fn may_read(&self, parties: &Parties) -> bool {
+        self.sent(parties) || self.decides(parties)
     }
 
     /// Whether they may release it in this way. To disclose, or to decide what an approver was asked, takes a
     /// person other than the sender, and more than a link.
-    pub fn may_release(&self, what: &Standing<'_>, how: How, drops: bool) -> bool {
-        let safe = what.kind == HoldKind::Ask && how == How::Split && !drops;
+    pub fn may_release(&self, parties: &Parties, how: How, drops: bool) -> bool {
+        let safe = parties.kind == HoldKind::Ask && how == How::Split && !drops;
         let weak = self.via == Via::Link || (self.via == Via::Mailbox && how == How::AsIs);
-        let another = self.via == Via::Console || (!weak && self.decides(what) && !self.sent(what));
-        another || (safe && (self.sent(what) || (self.decides(what) && self.via != Via::Link)))
+        let another = self.via == Via::Console || (!weak && self.decides(parties) && !self.sent(parties));
+        another || (safe && (self.sent(parties) || (self.decides(parties) && self.via != Via::Link)))
     }
 
     /// Whether they may take it back (as the sender) or return it (as an approver).
-    pub fn may_return(&self, what: &Standing<'_>) -> bool {
-        self.sent(what) || (self.decides(what) && self.via != Via::Link)
+    pub fn may_return(&self, parties: &Parties) -> bool {
+        self.sent(parties) || (self.decides(parties) && self.via != Via::Link)
     }
 }
 
@@ -195,7 +179,7 @@ mod tests {
 
     #[test]
     fn who_may_release_what() {
-        let (senders, approvers) = ([address("sato@example.jp")], [address("soumu@example.jp")]);
+        let (senders, approvers) = (vec![address("sato@example.jp")], vec![address("soumu@example.jp")]);
         let people = [
             (person("sato@example.jp", Roles::default(), Via::Link), "sender by link"),
             (person("SATO@example.jp", Roles::default(), Via::Login), "sender"),
@@ -209,7 +193,7 @@ mod tests {
             (Principal::console("root"), "console"),
         ];
         for kind in [HoldKind::Ask, HoldKind::Rule, HoldKind::Unsafe] {
-            let what = Standing { kind, senders: &senders, approvers: &approvers };
+            let parties = Parties { kind, senders: senders.clone(), approvers: approvers.clone() };
             for how in [How::Split, How::Bcc, How::AsIs] {
                 for drops in [false, true] {
                     let safe = kind == HoldKind::Ask && how == How::Split && !drops;
@@ -221,7 +205,7 @@ mod tests {
                             _ => false,
                         };
                         assert_eq!(
-                            who.may_release(&what, how, drops),
+                            who.may_release(&parties, how, drops),
                             expected,
                             "{name} {kind:?} {how} {drops}"
                         );
@@ -230,10 +214,10 @@ mod tests {
             }
             for (who, name) in &people {
                 let stranger = *name == "another's approver";
-                assert_eq!(who.may_see(&what), !stranger, "{name}");
-                assert_eq!(who.may_read(&what), !stranger && *name != "auditor", "{name}");
+                assert_eq!(who.may_see(&parties), !stranger, "{name}");
+                assert_eq!(who.may_read(&parties), !stranger && *name != "auditor", "{name}");
                 let returns = !["another's approver", "auditor", "approver by link"].contains(name);
-                assert_eq!(who.may_return(&what), returns, "{name}");
+                assert_eq!(who.may_return(&parties), returns, "{name}");
             }
         }
     }

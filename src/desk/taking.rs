@@ -2,7 +2,7 @@
 
 use super::again::Request;
 use super::decide::undecided;
-use super::principal::{Principal, Whose};
+use super::principal::{Parties, Principal};
 use super::wish::Wish;
 use super::{Desk, DeskError};
 use crate::id::Id;
@@ -31,18 +31,18 @@ pub fn was_taken_back(decision: &str) -> bool {
 }
 
 /// Whether a person may take this mail back, or undo that: the sender, or an administrator for them.
-fn takes_back(who: &Principal, whose: &Whose) -> bool {
-    who.sent(&whose.standing()) || who.roles.admin
+fn takes_back(who: &Principal, parties: &Parties) -> bool {
+    who.sent(parties) || who.roles.admin
 }
 
 /// Whether a person may undo the decision: the sender for a take-back, the person who released it for a
 /// release.
-pub fn undoes(who: &Principal, whose: &Whose, held: &HeldRow) -> bool {
+pub fn undoes(who: &Principal, parties: &Parties, held: &HeldRow) -> bool {
     match held.state {
         HeldState::Released => {
-            held.decided_by.as_deref() == Some(who.name.as_str()) && who.may_return(&whose.standing())
+            held.decided_by.as_deref() == Some(who.name.as_str()) && who.may_return(parties)
         }
-        _ => takes_back(who, whose),
+        _ => takes_back(who, parties),
     }
 }
 
@@ -64,8 +64,8 @@ impl Desk {
     pub async fn take_back(&self, who: &Principal, id: Id) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         let now = self.now();
-        let whose = Whose::of(&item);
-        if !takes_back(who, &whose) {
+        let parties = Parties::of(&item);
+        if !takes_back(who, &parties) {
             return Err(DeskError::NotAllowed(format!("{} did not send this message", who.name)));
         }
         if item.held.is_none() {
@@ -78,7 +78,7 @@ impl Desk {
                 }
             };
         }
-        let own = who.sent(&whose.standing());
+        let own = who.sent(&parties);
         let why = if own { TAKEN_BACK } else { TAKEN_BACK_FOR };
         self.store
             .decide(HeldDecision {
@@ -108,7 +108,7 @@ impl Desk {
             let wish = Wish { ticked: Some(ticked.to_vec()), ..Wish::default() };
             return self.release_as(who, id, &wish).await.map(|_| ());
         }
-        if !takes_back(who, &Whose::of(&item)) {
+        if !takes_back(who, &Parties::of(&item)) {
             return Err(DeskError::NotAllowed(format!("{} did not send this message", who.name)));
         }
         match self.store.send_now(id, &who.name, self.now()).await? {
@@ -148,7 +148,7 @@ impl Desk {
         let now = self.now();
         let verdict = item.verdict.as_ref();
         let examiner = self.examiner.borrow().clone();
-        let senders = Whose::of(item).senders;
+        let senders = Parties::of(item).senders;
         let approvers = verdict.map(|verdict| {
             let senders: Vec<&Address> = senders.iter().collect();
             examiner.approvers.of(verdict, &senders)
@@ -202,9 +202,9 @@ impl Desk {
     pub async fn undo(&self, who: &Principal, id: Id) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         let now = self.now();
-        let whose = Whose::of(&item);
+        let parties = Parties::of(&item);
         let Some(held) = &item.held else {
-            if !takes_back(who, &whose) {
+            if !takes_back(who, &parties) {
                 return Err(not_theirs(who));
             }
             return match self.store.undo_take_back(id, &who.name, now).await? {
@@ -216,7 +216,7 @@ impl Desk {
                 }
             };
         };
-        if !undoes(who, &whose, held) {
+        if !undoes(who, &parties, held) {
             return Err(not_theirs(who));
         }
         if held.undo_until.is_none_or(|until| until <= now) {

@@ -10,7 +10,7 @@ use super::risks::{Told, to_tick};
 use super::visit::{Chrome, Visit, show};
 use crate::desk::circles::makes;
 use crate::desk::dossier::Dossier;
-use crate::desk::principal::{Principal, Whose};
+use crate::desk::principal::{Parties, Principal};
 use crate::desk::wish::{How, Wish};
 use crate::desk::{Desk, DeskError};
 use crate::id::Id;
@@ -124,7 +124,7 @@ pub(super) async fn give_back_or_take(
     reason: &str,
 ) -> Result<(), DeskError> {
     let item = desk.item_seen_by(who, id).await?;
-    if who.sent(&Whose::of(&item).standing()) {
+    if who.sent(&Parties::of(&item)) {
         desk.take_back(who, id).await
     } else {
         desk.give_back(who, id, reason).await
@@ -264,11 +264,11 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
     let dossier = desk.dossier(&who, id).await?;
     let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
     crate::desk::decide::undecided(&row)?;
-    let what = dossier.whose.standing();
+    let parties = &dossier.parties;
     let allowed = match kind {
-        Kind::AsIs => who.may_release(&what, How::AsIs, false),
-        Kind::LeaveOut => who.may_release(&what, How::Split, true),
-        Kind::GiveBack => who.may_return(&what),
+        Kind::AsIs => who.may_release(parties, How::AsIs, false),
+        Kind::LeaveOut => who.may_release(parties, How::Split, true),
+        Kind::GiveBack => who.may_return(parties),
     };
     if !allowed {
         return Err(DeskError::NotAllowed(format!("{} may not do that", who.name)));

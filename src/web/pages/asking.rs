@@ -9,7 +9,7 @@ use super::held::subject;
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
 use crate::desk::DeskError;
-use crate::desk::principal::{Principal, Whose};
+use crate::desk::principal::{Parties, Principal};
 use crate::id::Id;
 use crate::journal::{Entry, Event};
 use crate::store::{HeldRow, HeldState};
@@ -44,8 +44,8 @@ pub(super) fn request(journal: &[Entry], row: &HeldRow) -> Option<Request> {
 }
 
 /// Whether a person may ask: for their own held mail that they may not send as is themselves.
-pub(super) fn may_ask(who: &Principal, whose: &Whose, row: &HeldRow) -> bool {
-    row.state == HeldState::Held && who.sent(&whose.standing())
+pub(super) fn may_ask(who: &Principal, parties: &Parties, row: &HeldRow) -> bool {
+    row.state == HeldState::Held && who.sent(parties)
 }
 
 #[derive(Template)]
@@ -78,7 +78,7 @@ async fn prepare(site: &Site, who: &Principal, id: Id) -> Result<HeldRow, DeskEr
     let item = site.desk.item_seen_by(who, id).await?;
     let row = item.held.clone().ok_or(DeskError::NeverHeld(id))?;
     crate::desk::decide::undecided(&row)?;
-    if may_ask(who, &Whose::of(&item), &row) {
+    if may_ask(who, &Parties::of(&item), &row) {
         Ok(row)
     } else {
         Err(DeskError::NotAllowed(format!("{} did not send this message", who.name)))

@@ -143,10 +143,10 @@ async fn look(desk: &Desk, who: &Principal, id: Id, what: Do) -> Result<(HeldRow
     let dossier = desk.dossier(who, id).await?;
     let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
     crate::desk::decide::undecided(&row)?;
-    let standing = dossier.whose.standing();
+    let parties = &dossier.parties;
     let allowed = match what {
-        Do::Split => who.may_release(&standing, How::Split, false),
-        Do::Return => who.may_return(&standing),
+        Do::Split => who.may_release(parties, How::Split, false),
+        Do::Return => who.may_return(parties),
     };
     if !allowed {
         return Err(DeskError::NotAllowed(String::new()));

@@ -95,7 +95,7 @@ pub(super) async fn page(
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
     let dossier = match site.desk.dossier(&who, id).await {
-        Ok(dossier) if who.may_read(&dossier.whose.standing()) => dossier,
+        Ok(dossier) if who.may_read(&dossier.parties) => dossier,
         Ok(_) => return answer::refused(c, id, &DeskError::NotAllowed(String::new())),
         Err(error) => return answer::refused(c, id, &error),
     };

@@ -213,7 +213,7 @@ async fn make(
         decided: decided(t, &as_line(&row)),
         reason: reason_given(&row),
         leaves,
-        undo: row.undo_until.is_some_and(|until| until > now) && undoes(&who, &dossier.whose, &row),
+        undo: row.undo_until.is_some_and(|until| until > now) && undoes(&who, &dossier.parties, &row),
         risks: told(t, &row.risks),
         subject: subject(t, &row.subject),
         sender: calm(&row.sender, LONGEST),
@@ -333,7 +333,7 @@ async fn reading(
     who: &crate::desk::principal::Principal,
     dossier: &Dossier,
 ) -> Result<Raw, DeskError> {
-    if !who.may_read(&dossier.whose.standing()) {
+    if !who.may_read(&dossier.parties) {
         return Ok(Raw::Closed);
     }
     let Some(written) = site.desk.written(who, &dossier.message, MOST_READ).await? else {

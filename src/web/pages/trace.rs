@@ -8,7 +8,7 @@ use super::held::LINE;
 use super::people::LONGEST;
 use super::timeline::{Moment, happened};
 use super::visit::{Chrome, Visit, show};
-use crate::desk::principal::Whose;
+use crate::desk::principal::Parties;
 use crate::id::Id;
 use crate::policy::Verdict;
 use crate::policy::verdict::Language;
@@ -75,7 +75,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
             recipients: message.envelope.recipients.len(),
             received: message.received,
             held: message.held.is_some(),
-            again: message.goes_individually() && who.sent(&Whose::of(&message).standing()),
+            again: message.goes_individually() && who.sent(&Parties::of(&message)),
             would: would_have(&c, message.verdict.as_ref()),
             timeline: happened(&site, &c.t, &journal, MOST).await,
             copies: copies.iter().take(MOST).map(|row| copy(&c, row)).collect(),

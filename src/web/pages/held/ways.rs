@@ -66,8 +66,8 @@ pub(super) fn ways(
     if row.state != HeldState::Held {
         return Ways::default();
     }
-    let what = dossier.whose.standing();
-    let may = |how, drops| who.may_release(&what, how, drops);
+    let parties = &dossier.parties;
+    let may = |how, drops| who.may_release(parties, how, drops);
     let open = closed.is_none();
     let way = |how| Way { allowed: may(how, false), open };
     let mut ways = Ways {
@@ -76,9 +76,9 @@ pub(super) fn ways(
         as_is: Way { allowed: may(How::AsIs, false), open: true },
         // if this transaction cannot be copied safely, its siblings cannot either
         drop: may(How::Split, true) && open && dossier.message.envelope.recipients.len() > 1,
-        give_back: who.may_return(&what),
-        own: who.sent(&what),
-        ask: may_ask(who, &dossier.whose, row) && !may(How::AsIs, false),
+        give_back: who.may_return(parties),
+        own: who.sent(parties),
+        ask: may_ask(who, &dossier.parties, row) && !may(How::AsIs, false),
         ticks: to_tick(t, &row.risks, How::Split),
         notes: Vec::new(),
     };
@@ -97,7 +97,7 @@ pub(super) fn ways(
     }
     // says so if another way of signing in would allow it, because the visitor would look for the button
     let stronger = Principal { via: Via::Login, ..who.clone() };
-    if who.via == Via::Mailbox && !ways.as_is.allowed && stronger.may_release(&what, How::AsIs, false) {
+    if who.via == Via::Mailbox && !ways.as_is.allowed && stronger.may_release(parties, How::AsIs, false) {
         ways.notes.push(t.p("desk-note-mailbox").to_string());
     }
     ways
