@@ -15,7 +15,7 @@ pub const LONGEST: i32 = 366;
 
 /// A person's current role in the decision on a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stands {
+pub enum DecisionRole {
     /// They decide.
     Decides,
     /// They are away, and these deputies decide instead.
@@ -137,11 +137,11 @@ impl Desk {
     ///
     /// # Errors
     /// The store failed.
-    pub async fn decides_now(&self, person: &Address, message: &StoredMessage) -> Result<Stands, DeskError> {
+    pub async fn decides_now(&self, person: &Address, message: &StoredMessage) -> Result<DecisionRole, DeskError> {
         let senders = Parties::of(message).senders;
         let is = |one: &Address| one.key() == person.key();
         if senders.iter().any(is) {
-            return Ok(Stands::Not);
+            return Ok(DecisionRole::Not);
         }
         let approvers = std::sync::Arc::clone(&self.examiner.borrow().approvers);
         let borrowed: Vec<&Address> = senders.iter().collect();
@@ -155,13 +155,13 @@ impl Desk {
         let told: Vec<Address> =
             asking.plan(&asked, &senders, true, now).into_iter().map(|ask| ask.approver).collect();
         if told.iter().any(is) || approvers.behind.iter().any(is) {
-            return Ok(Stands::Decides);
+            return Ok(DecisionRole::Decides);
         }
         if asked.iter().any(is) {
             let own = asking.plan(std::slice::from_ref(person), &senders, true, now);
-            return Ok(Stands::Away(own.into_iter().map(|ask| ask.approver).collect()));
+            return Ok(DecisionRole::Away(own.into_iter().map(|ask| ask.approver).collect()));
         }
-        Ok(Stands::Not)
+        Ok(DecisionRole::Not)
     }
 }
 

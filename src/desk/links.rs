@@ -6,7 +6,7 @@
 //! an approver of the message when it is followed. A link ends with the hold, or with any decision; after
 //! that it shows what was decided.
 
-use super::deputies::Stands;
+use super::deputies::DecisionRole;
 use super::principal::{Parties, Principal};
 use super::wish::Wish;
 use super::{Desk, DeskError};
@@ -56,7 +56,7 @@ pub enum Look {
         /// The message.
         message: Id,
         /// Their role in the decision; `None` if decisions by mail are switched off.
-        stands: Option<Stands>,
+        stands: Option<DecisionRole>,
     },
     /// There is no such link, or it has expired.
     Nothing,
@@ -293,10 +293,10 @@ impl Links {
         let who = as_whom(row.action, &row.person);
         let stands = match self.desk.decides_now(&row.person, message).await? {
             // a newer configuration does not give access to somebody who was never asked about this message
-            Stands::Decides if !who.decides(&parties) => Stands::Not,
+            DecisionRole::Decides if !who.decides(&parties) => DecisionRole::Not,
             stands => stands,
         };
-        Ok((stands != Stands::Decides).then_some(Bar(Some(stands))))
+        Ok((stands != DecisionRole::Decides).then_some(Bar(Some(stands))))
     }
 
     fn judge(&self, found: &Linked) -> Look {
@@ -306,8 +306,8 @@ impl Links {
             return Look::Nothing;
         }
         // somebody who no longer decides on the message does not learn its outcome
-        if let Some(Bar(Some(Stands::Not))) = &found.bars {
-            return Look::NotTheirs { message: row.message, stands: Some(Stands::Not) };
+        if let Some(Bar(Some(DecisionRole::Not))) = &found.bars {
+            return Look::NotTheirs { message: row.message, stands: Some(DecisionRole::Not) };
         }
         let held = message.held.as_ref();
         let state = held.map(|held| held.state);
@@ -379,7 +379,7 @@ struct Linked {
 }
 
 /// Why an approver's link cannot be followed: their role; `None` if decisions by mail are switched off.
-struct Bar(Option<Stands>);
+struct Bar(Option<DecisionRole>);
 
 /// Whether this is an approver's action.
 fn decides(action: LinkAction) -> bool {

@@ -10,7 +10,7 @@ const MOST: usize = 50;
 
 /// The state of a mail, for its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stands {
+pub enum MailState {
     /// It was sent as it was written.
     AsWritten,
     /// It was sent individually, or names nobody outside.
@@ -52,7 +52,7 @@ pub struct Own {
     /// The mail.
     pub row: RecentRow,
     /// Its state.
-    pub stands: Stands,
+    pub stands: MailState,
     /// What can still be done.
     pub can: Vec<Can>,
 }
@@ -74,20 +74,20 @@ fn own(row: RecentRow, now: Timestamp) -> Own {
     let stands = stands(&row, now);
     let undo = row.undo_until.is_some_and(|until| now < until);
     let can = match stands {
-        Stands::Waits(_) => vec![Can::TakeBack, Can::SendNow],
-        Stands::Held => vec![Can::Decide, Can::TakeBack],
-        Stands::TakenBack if undo => vec![Can::Undo],
+        MailState::Waits(_) => vec![Can::TakeBack, Can::SendNow],
+        MailState::Held => vec![Can::Decide, Can::TakeBack],
+        MailState::TakenBack if undo => vec![Can::Undo],
         _ => Vec::new(),
     };
     Own { row, stands, can }
 }
 
-fn stands(row: &RecentRow, now: Timestamp) -> Stands {
+fn stands(row: &RecentRow, now: Timestamp) -> MailState {
     match &row.held {
-        Some((HeldState::Held, ..)) => return Stands::Held,
-        Some((HeldState::Returned, ..)) if row.undo_until.is_some() => return Stands::TakenBack,
-        Some((HeldState::Returned, ..)) => return Stands::Returned,
-        Some((HeldState::Expired, ..)) => return Stands::Expired,
+        Some((HeldState::Held, ..)) => return MailState::Held,
+        Some((HeldState::Returned, ..)) if row.undo_until.is_some() => return MailState::TakenBack,
+        Some((HeldState::Returned, ..)) => return MailState::Returned,
+        Some((HeldState::Expired, ..)) => return MailState::Expired,
         Some((HeldState::Released, ..)) | None => {}
     }
     let copies =
@@ -96,22 +96,22 @@ fn stands(row: &RecentRow, now: Timestamp) -> Stands {
     let failed = copies(&[DeliveryState::Failed]);
     let delivered = copies(&[DeliveryState::Delivered]);
     if let Some(leaves) = row.leaves.filter(|leaves| now < *leaves) {
-        return Stands::Waits(leaves);
+        return MailState::Waits(leaves);
     }
     if row.held.is_none() && row.undo_until.is_some() {
-        return Stands::TakenBack;
+        return MailState::TakenBack;
     }
     if failed > 0 {
-        return Stands::Undelivered(failed);
+        return MailState::Undelivered(failed);
     }
     if all == 0 || copies(&[DeliveryState::Dropped]) == all {
-        return Stands::Refused;
+        return MailState::Refused;
     }
     if delivered < all {
-        return Stands::Leaving;
+        return MailState::Leaving;
     }
     let way = row.held.as_ref().map_or(Some(row.action.as_str()), |(_, decision, _)| decision.as_deref());
-    if matches!(way, Some("split" | "bcc")) { Stands::Apart } else { Stands::AsWritten }
+    if matches!(way, Some("split" | "bcc")) { MailState::Apart } else { MailState::AsWritten }
 }
 
 #[cfg(test)]
@@ -149,31 +149,31 @@ mod tests {
             row
         };
         for (row, wanted, can) in [
-            (row("pass", None, &[(Delivered, 1)]), Stands::AsWritten, vec![]),
-            (row("split", None, &[(Delivered, 2)]), Stands::Apart, vec![]),
-            (row("split", None, &[(Delivered, 1), (Ready, 1)]), Stands::Leaving, vec![]),
-            (row("pass", None, &[(Delivered, 1), (Failed, 1)]), Stands::Undelivered(1), vec![]),
-            (row("pass", None, &[(Dropped, 1)]), Stands::Refused, vec![]),
-            (row("reject", None, &[]), Stands::Refused, vec![]),
+            (row("pass", None, &[(Delivered, 1)]), MailState::AsWritten, vec![]),
+            (row("split", None, &[(Delivered, 2)]), MailState::Apart, vec![]),
+            (row("split", None, &[(Delivered, 1), (Ready, 1)]), MailState::Leaving, vec![]),
+            (row("pass", None, &[(Delivered, 1), (Failed, 1)]), MailState::Undelivered(1), vec![]),
+            (row("pass", None, &[(Dropped, 1)]), MailState::Refused, vec![]),
+            (row("reject", None, &[]), MailState::Refused, vec![]),
             (
                 with(row("delay", None, &[(Waiting, 1)]), soon, None),
-                Stands::Waits(soon.unwrap()),
+                MailState::Waits(soon.unwrap()),
                 vec![Can::TakeBack, Can::SendNow],
             ),
-            (with(row("delay", None, &[(Waiting, 1)]), before, None), Stands::Leaving, vec![]),
-            (with(row("delay", None, &[(Dropped, 1)]), None, later), Stands::TakenBack, vec![Can::Undo]),
-            (with(row("delay", None, &[(Dropped, 1)]), None, before), Stands::TakenBack, vec![]),
-            (row("hold", Some((HeldState::Held, "")), &[]), Stands::Held, vec![Can::Decide, Can::TakeBack]),
-            (row("hold", Some((HeldState::Returned, "no")), &[]), Stands::Returned, vec![]),
+            (with(row("delay", None, &[(Waiting, 1)]), before, None), MailState::Leaving, vec![]),
+            (with(row("delay", None, &[(Dropped, 1)]), None, later), MailState::TakenBack, vec![Can::Undo]),
+            (with(row("delay", None, &[(Dropped, 1)]), None, before), MailState::TakenBack, vec![]),
+            (row("hold", Some((HeldState::Held, "")), &[]), MailState::Held, vec![Can::Decide, Can::TakeBack]),
+            (row("hold", Some((HeldState::Returned, "no")), &[]), MailState::Returned, vec![]),
             (
                 with(row("hold", Some((HeldState::Returned, "")), &[]), None, later),
-                Stands::TakenBack,
+                MailState::TakenBack,
                 vec![Can::Undo],
             ),
-            (row("hold", Some((HeldState::Expired, "")), &[]), Stands::Expired, vec![]),
-            (row("hold", Some((HeldState::Released, "split")), &[(Delivered, 2)]), Stands::Apart, vec![]),
-            (row("hold", Some((HeldState::Released, "as-is")), &[(Delivered, 1)]), Stands::AsWritten, vec![]),
-            (row("hold", Some((HeldState::Released, "as-is")), &[(Ready, 1)]), Stands::Leaving, vec![]),
+            (row("hold", Some((HeldState::Expired, "")), &[]), MailState::Expired, vec![]),
+            (row("hold", Some((HeldState::Released, "split")), &[(Delivered, 2)]), MailState::Apart, vec![]),
+            (row("hold", Some((HeldState::Released, "as-is")), &[(Delivered, 1)]), MailState::AsWritten, vec![]),
+            (row("hold", Some((HeldState::Released, "as-is")), &[(Ready, 1)]), MailState::Leaving, vec![]),
         ] {
             let found = own(row.clone(), NOW);
             assert_eq!((found.stands, found.can), (wanted, can), "{row:?}");

@@ -8,7 +8,7 @@ use super::pages::{answer, decide};
 use super::routes::Routes;
 use super::words::calm;
 use crate::desk::DeskError;
-use crate::desk::deputies::Stands;
+use crate::desk::deputies::DecisionRole;
 use crate::desk::links::{Look, Offer, Outcome};
 use crate::desk::taking::was_taken_back;
 use crate::id::Id;
@@ -153,10 +153,10 @@ fn is_approvers(action: LinkAction) -> bool {
 }
 
 /// The page of an approver's link that cannot be followed now: why, and where to continue.
-fn not_theirs(c: Chrome, message: Id, stands: Option<Stands>) -> Response {
+fn not_theirs(c: Chrome, message: Id, stands: Option<DecisionRole>) -> Response {
     let title = c.t.p("link-not-done-title").to_string();
     let text = match stands {
-        Some(Stands::Away(deputies)) => {
+        Some(DecisionRole::Away(deputies)) => {
             let names: Vec<String> = deputies.iter().map(|one| calm(one.as_str(), LONGEST)).collect();
             c.t.p("link-away-text").s("deputies", names.join(", ")).to_string()
         }

@@ -7,7 +7,7 @@ use super::people::LONGEST;
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
 use crate::desk::DeskError;
-use crate::desk::own::{Can, Own, Stands};
+use crate::desk::own::{Can, Own, MailState};
 use crate::id::Id;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
@@ -110,19 +110,19 @@ fn line(t: &Words, own: &Own) -> Line {
     }
 }
 
-fn stands(t: &Words, stands: Stands) -> (String, &'static str) {
+fn stands(t: &Words, stands: MailState) -> (String, &'static str) {
     let p = |key| t.p(key).to_string();
     match stands {
-        Stands::AsWritten => (p("desk-mine-as-written"), ""),
-        Stands::Apart => (p("desk-mine-apart"), "good"),
-        Stands::Leaving => (p("desk-mine-leaving"), ""),
-        Stands::Waits(at) => (t.p("desk-mine-waits").s("at", t.moment(&at)).to_string(), "key"),
-        Stands::Undelivered(count) => (t.p("desk-mine-undelivered").n("count", count).to_string(), "stop"),
-        Stands::Held => (p("desk-mine-held"), "warn"),
-        Stands::Returned => (p("desk-mine-returned"), "stop"),
-        Stands::Expired => (p("desk-mine-expired"), "stop"),
-        Stands::TakenBack => (p("desk-mine-taken-back"), ""),
-        Stands::Refused => (p("desk-mine-refused"), "stop"),
+        MailState::AsWritten => (p("desk-mine-as-written"), ""),
+        MailState::Apart => (p("desk-mine-apart"), "good"),
+        MailState::Leaving => (p("desk-mine-leaving"), ""),
+        MailState::Waits(at) => (t.p("desk-mine-waits").s("at", t.moment(&at)).to_string(), "key"),
+        MailState::Undelivered(count) => (t.p("desk-mine-undelivered").n("count", count).to_string(), "stop"),
+        MailState::Held => (p("desk-mine-held"), "warn"),
+        MailState::Returned => (p("desk-mine-returned"), "stop"),
+        MailState::Expired => (p("desk-mine-expired"), "stop"),
+        MailState::TakenBack => (p("desk-mine-taken-back"), ""),
+        MailState::Refused => (p("desk-mine-refused"), "stop"),
     }
 }
 
