@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::hours::Term;
 use crate::clock::{Clock, ManualClock};
 use crate::courier::{Dispatch, Reservation};
-use crate::desk::links::{Links, Look};
+use crate::desk::links::{Links, LinkState};
 use crate::desk::principal::{Principal, Roles, Via};
 use crate::desk::wish::How;
 use crate::intake::{Answer, Doorway, Intake, Settings};
@@ -312,14 +312,14 @@ fn its_link_asks_once_and_says_when_the_content_is_past_its_time() {
         let other = links.new_link(&address("x@example.co.jp"), &message, LinkAction::AskAgain).await;
         let other = other.unwrap().unwrap();
         let stranger = links.follow(other.rsplit('/').next().unwrap(), "why not", &[]).await.unwrap();
-        assert_eq!(stranger, Look::Nothing, "none of theirs");
-        assert!(matches!(links.look(token).await.unwrap(), Look::Open(_)));
+        assert_eq!(stranger, LinkState::Nothing, "none of theirs");
+        assert!(matches!(links.look(token).await.unwrap(), LinkState::Open(_)));
         assert!(links.follow(token, " ", &[]).await.is_err(), "a reason is asked for");
-        let Look::Over(done) = links.follow(token, "they know each other", &[]).await.unwrap() else {
+        let LinkState::Over(done) = links.follow(token, "they know each other", &[]).await.unwrap() else {
             panic!()
         };
         assert_eq!(world.state(done.anew.unwrap()).await, Some(HeldState::Held));
-        let Look::Over(again) = links.follow(token, "once more", &[]).await.unwrap() else { panic!() };
+        let LinkState::Over(again) = links.follow(token, "once more", &[]).await.unwrap() else { panic!() };
         assert_eq!(again.anew, done.anew);
 
         let later = links.new_link(&address(SENDER), &message, LinkAction::AskAgain).await.unwrap().unwrap();
@@ -332,8 +332,8 @@ fn its_link_asks_once_and_says_when_the_content_is_past_its_time() {
         }
         let keep = Retention { contents: Duration::from_hours(7 * 24), ..Retention::default() };
         assert_eq!(world.desk.store.purge(world.clock.now(), keep).await.unwrap().contents, 1);
-        assert_eq!(links.look(token).await.unwrap(), Look::Past);
-        assert_eq!(links.follow(token, "why not", &[]).await.unwrap(), Look::Past);
+        assert_eq!(links.look(token).await.unwrap(), LinkState::Past);
+        assert_eq!(links.follow(token, "why not", &[]).await.unwrap(), LinkState::Past);
     });
 }
 

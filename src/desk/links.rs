@@ -44,7 +44,7 @@ pub struct Links {
 
 /// What a link would do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum LinkState {
     /// It can be followed.
     Open(Box<Offer>),
     /// It is no longer valid; shows the outcome of the message.
@@ -180,11 +180,11 @@ impl Links {
     ///
     /// # Errors
     /// The store failed.
-    pub async fn look(&self, token: &str) -> Result<Look, DeskError> {
+    pub async fn look(&self, token: &str) -> Result<LinkState, DeskError> {
         Ok(match self.find(token).await? {
             Found::Here(found) => self.judge(&found),
-            Found::Past => Look::Past,
-            Found::Nothing => Look::Nothing,
+            Found::Past => LinkState::Past,
+            Found::Nothing => LinkState::Nothing,
         })
     }
 
@@ -193,13 +193,13 @@ impl Links {
     ///
     /// # Errors
     /// The action was refused, or the store failed.
-    pub async fn follow(&self, token: &str, reason: &str, ticked: &[String]) -> Result<Look, DeskError> {
+    pub async fn follow(&self, token: &str, reason: &str, ticked: &[String]) -> Result<LinkState, DeskError> {
         let found = match self.find(token).await? {
             Found::Here(found) => found,
-            Found::Past => return Ok(Look::Past),
-            Found::Nothing => return Ok(Look::Nothing),
+            Found::Past => return Ok(LinkState::Past),
+            Found::Nothing => return Ok(LinkState::Nothing),
         };
-        let Look::Open(offer) = self.judge(&found) else { return Ok(self.judge(&found)) };
+        let LinkState::Open(offer) = self.judge(&found) else { return Ok(self.judge(&found)) };
         let done = self.act(&offer, reason, ticked).await;
         match done {
             Ok(Some(outcome)) => {
@@ -208,7 +208,7 @@ impl Links {
             }
             // somebody else decided first; the page shows the outcome
             Ok(None) | Err(DeskError::Store(StoreError::Decided { .. })) => {}
-            Err(DeskError::Store(StoreError::NotFound(_))) => return Ok(Look::Nothing),
+            Err(DeskError::Store(StoreError::NotFound(_))) => return Ok(LinkState::Nothing),
             Err(error) => return Err(error),
         }
         self.look(token).await
@@ -252,9 +252,9 @@ impl Links {
     ///
     /// # Errors
     /// The action cannot be undone, or the store failed.
-    pub async fn undo(&self, token: &str) -> Result<Look, DeskError> {
+    pub async fn undo(&self, token: &str) -> Result<LinkState, DeskError> {
         let Found::Here(found) = self.find(token).await? else { return self.look(token).await };
-        let Look::Over(outcome) = self.judge(&found) else { return self.look(token).await };
+        let LinkState::Over(outcome) = self.judge(&found) else { return self.look(token).await };
         if outcome.undo_until.is_none() {
             return Err(DeskError::NothingToUndo(outcome.message));
         }
@@ -299,15 +299,15 @@ impl Links {
         Ok((stands != DecisionRole::Decides).then_some(Bar(Some(stands))))
     }
 
-    fn judge(&self, found: &Linked) -> Look {
+    fn judge(&self, found: &Linked) -> LinkState {
         let Linked { row, message, deliveries, back, .. } = found;
         let used = found.used();
         if row.content != content(message) {
-            return Look::Nothing;
+            return LinkState::Nothing;
         }
         // somebody who no longer decides on the message does not learn its outcome
         if let Some(Bar(Some(DecisionRole::Not))) = &found.bars {
-            return Look::NotTheirs { message: row.message, stands: Some(DecisionRole::Not) };
+            return LinkState::NotTheirs { message: row.message, stands: Some(DecisionRole::Not) };
         }
         let held = message.held.as_ref();
         let state = held.map(|held| held.state);
@@ -321,9 +321,9 @@ impl Links {
         let now = self.desk.now();
         if alive && used.is_none() && now < row.expires {
             if let Some(Bar(stands)) = &found.bars {
-                return Look::NotTheirs { message: row.message, stands: stands.clone() };
+                return LinkState::NotTheirs { message: row.message, stands: stands.clone() };
             }
-            return Look::Open(Box::new(Offer {
+            return LinkState::Open(Box::new(Offer {
                 action: row.action,
                 person: row.person.clone(),
                 message: row.message,
@@ -336,9 +336,9 @@ impl Links {
         }
         let decided = |held: &HeldRow| held.state != HeldState::Held;
         if row.used.is_none() && !held.is_some_and(decided) {
-            return Look::Nothing;
+            return LinkState::Nothing;
         }
-        Look::Over(Box::new(Outcome {
+        LinkState::Over(Box::new(Outcome {
             action: row.action,
             message: row.message,
             subject: message.subject.clone(),

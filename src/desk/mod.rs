@@ -189,7 +189,7 @@ pub struct HeldDetail {
 
 /// Any stored message.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct MessageDetail {
     /// The message.
     pub message: StoredMessage,
     /// The message, its verdict and copies, or why they cannot be shown.
@@ -255,7 +255,7 @@ impl Desk {
     ///
     /// # Errors
     /// There is no such message for this person, or the store failed.
-    pub async fn look(&self, who: &Principal, id: Id) -> Result<Look, DeskError> {
+    pub async fn look(&self, who: &Principal, id: Id) -> Result<MessageDetail, DeskError> {
         let message = self.seen_by(who, id).await?;
         let mut deliveries = Vec::new();
         match &message.held {
@@ -277,7 +277,7 @@ impl Desk {
             }
             Err(error) => Err(error.to_string()),
         };
-        Ok(Look { message, explanation, deliveries })
+        Ok(MessageDetail { message, explanation, deliveries })
     }
 
     /// The budgets' current result for a release to everybody.

@@ -9,7 +9,7 @@ use super::routes::Routes;
 use super::words::calm;
 use crate::desk::DeskError;
 use crate::desk::deputies::DecisionRole;
-use crate::desk::links::{Look, Offer, Outcome};
+use crate::desk::links::{LinkState, Offer, Outcome};
 use crate::desk::taking::was_taken_back;
 use crate::id::Id;
 use crate::people::rates::source;
@@ -69,11 +69,11 @@ async fn look(
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Response {
     match site.links.look(&token).await {
-        Ok(Look::Open(offer)) if is_approvers(offer.action) => {
+        Ok(LinkState::Open(offer)) if is_approvers(offer.action) => {
             let undone = asked.iter().any(|(name, _)| name == "undone");
             decide::page(&site, c, &offer, StatusCode::OK, undone).await
         }
-        Ok(Look::Open(offer)) if asked.iter().any(|(name, _)| name == "undone") => {
+        Ok(LinkState::Open(offer)) if asked.iter().any(|(name, _)| name == "undone") => {
             let next = format!("{} {}", c.t.p("link-did-undone"), c.t.p("link-next-here"));
             show(StatusCode::OK, &Page { next, class: "good", ..open(c, &offer) })
         }
@@ -99,7 +99,7 @@ async fn follow(
     let ticked: Vec<String> = all(&form, "tick").map(str::to_owned).collect();
     let done = if all(&form, "undo").next().is_some() {
         match site.links.undo(&token).await {
-            Ok(Look::Open(_)) => return Redirect::to(&format!("/l/{token}?undone=1")).into_response(),
+            Ok(LinkState::Open(_)) => return Redirect::to(&format!("/l/{token}?undone=1")).into_response(),
             done => done,
         }
     } else {
@@ -107,14 +107,14 @@ async fn follow(
     };
     match done {
         // redirects to the page of the outcome, which can be reloaded
-        Ok(Look::Over(_)) => Redirect::to(&format!("/l/{token}")).into_response(),
+        Ok(LinkState::Over(_)) => Redirect::to(&format!("/l/{token}")).into_response(),
         Ok(look) => answer(&site, c, client, look),
         // the page asks for what is missing
         Err(DeskError::Unticked(_) | DeskError::NoReason) => match site.links.look(&token).await {
-            Ok(Look::Open(offer)) if is_approvers(offer.action) => {
+            Ok(LinkState::Open(offer)) if is_approvers(offer.action) => {
                 decide::page(&site, c, &offer, StatusCode::UNPROCESSABLE_ENTITY, false).await
             }
-            Ok(Look::Open(offer)) => show(StatusCode::UNPROCESSABLE_ENTITY, &open(c, &offer)),
+            Ok(LinkState::Open(offer)) => show(StatusCode::UNPROCESSABLE_ENTITY, &open(c, &offer)),
             Ok(look) => answer(&site, c, client, look),
             Err(error) => failed(c, &error),
         },
@@ -122,19 +122,19 @@ async fn follow(
     }
 }
 
-fn answer(site: &Site, c: Chrome, Client(from): Client, look: Look) -> Response {
+fn answer(site: &Site, c: Chrome, Client(from): Client, look: LinkState) -> Response {
     match look {
-        Look::Open(offer) if offer.action == LinkAction::View => {
+        LinkState::Open(offer) if offer.action == LinkAction::View => {
             Redirect::to(&format!("/held/{}", offer.message)).into_response()
         }
-        Look::Open(offer) => show(StatusCode::OK, &open(c, &offer)),
-        Look::Over(outcome) => show(StatusCode::OK, &over(c, &outcome)),
-        Look::NotTheirs { message, stands } => not_theirs(c, message, stands),
-        Look::Past => {
+        LinkState::Open(offer) => show(StatusCode::OK, &open(c, &offer)),
+        LinkState::Over(outcome) => show(StatusCode::OK, &over(c, &outcome)),
+        LinkState::NotTheirs { message, stands } => not_theirs(c, message, stands),
+        LinkState::Past => {
             let (title, text) = (c.t.p("link-past-title").to_string(), c.t.p("link-past-text").to_string());
             answer::say(c, StatusCode::GONE, title, text, "")
         }
-        Look::Nothing => {
+        LinkState::Nothing => {
             let hour = Duration::from_hours(1);
             let status = if site.people.rates().admit("link-wrong", &source(from), WRONG, hour) {
                 StatusCode::NOT_FOUND
