@@ -178,9 +178,9 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    struct Captured(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Kept {
+    impl Write for Captured {
         fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(octets);
             Ok(octets.len())
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_error_is_written_before_anything_else_happens() {
-        let kept = Kept::default();
+        let kept = Captured::default();
         let lines = Lines::to(kept.clone());
         say(&lines, 100);
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();

@@ -20,7 +20,7 @@ pub(super) struct Changing {
     pub(super) asking: watch::Sender<Arc<Asking>>,
     pub(super) acme: watch::Sender<Option<crate::tls::acme::Settings>>,
     /// The current upstreams; locked for the duration of a reload.
-    pub(super) ways: Mutex<Vec<upstream::Kept>>,
+    pub(super) ways: Mutex<Vec<upstream::BuiltUpstream>>,
     /// The sign-in settings.
     pub(super) signing_in: crate::people::Settings,
     pub(super) hooks: hook::Caller,

@@ -46,14 +46,14 @@ pub(super) struct Builder<'a> {
     /// Our client certificates, which are watched for renewal.
     identities: Identities,
     /// Upstreams of the previous configuration.
-    before: Mutex<Vec<Kept>>,
+    before: Mutex<Vec<BuiltUpstream>>,
     /// Upstreams of this configuration.
-    built: Mutex<Vec<Kept>>,
+    built: Mutex<Vec<BuiltUpstream>>,
 }
 
 /// An upstream in use, and what it was built from.
 #[derive(Clone)]
-pub(super) struct Kept {
+pub(super) struct BuiltUpstream {
     print: String,
     way: Way,
     pace: Option<Used>,
@@ -65,12 +65,12 @@ type Used = (UpstreamRoute, Vec<Rate>, Arc<Mutex<Pace>>);
 /// What the courier sends through, and its upstreams.
 pub(super) struct Ways {
     pub(super) way: Way,
-    pub(super) kept: Vec<Kept>,
+    pub(super) kept: Vec<BuiltUpstream>,
 }
 
 impl Ways {
     /// Closes the previous upstreams that are not reused.
-    pub(super) async fn replace(&self, former: Vec<Kept>) {
+    pub(super) async fn replace(&self, former: Vec<BuiltUpstream>) {
         for old in former {
             if !self.kept.iter().any(|kept| Arc::ptr_eq(&kept.way, &old.way)) {
                 old.way.close().await;
@@ -97,7 +97,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Reuses unchanged upstreams of the previous configuration.
-    pub(super) fn after(self, before: &[Kept]) -> Self {
+    pub(super) fn after(self, before: &[BuiltUpstream]) -> Self {
         Self { before: Mutex::new(before.to_vec()), ..self }
     }
 
@@ -190,7 +190,7 @@ impl<'a> Builder<'a> {
             }
         };
         let (way, pace) = self.paced(way, wanted);
-        lock(&self.built).push(Kept { print, way: Arc::clone(&way), pace });
+        lock(&self.built).push(BuiltUpstream { print, way: Arc::clone(&way), pace });
         Ok(way)
     }
 
@@ -199,7 +199,7 @@ impl<'a> Builder<'a> {
         if wanted.rates.is_empty() {
             return (way, None);
         }
-        let same = |kept: &Kept| {
+        let same = |kept: &BuiltUpstream| {
             kept.pace
                 .as_ref()
                 .is_some_and(|(route, rates, _)| *route == wanted.route && *rates == wanted.rates)
@@ -234,7 +234,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Takes a previous upstream out of the list, so that it is reused only once.
-    fn stood(&self, wanted: impl Fn(&Kept) -> bool) -> Option<Kept> {
+    fn stood(&self, wanted: impl Fn(&BuiltUpstream) -> bool) -> Option<BuiltUpstream> {
         let mut before = lock(&self.before);
         let at = before.iter().position(wanted)?;
         Some(before.swap_remove(at))
@@ -325,7 +325,7 @@ pub(super) fn smarthost(config: &Config, identities: &Identities) -> Result<Opti
     builder.smarthost(host, *port, &wanted, identity).map(Some)
 }
 
-fn lock(kept: &Mutex<Vec<Kept>>) -> MutexGuard<'_, Vec<Kept>> {
+fn lock(kept: &Mutex<Vec<BuiltUpstream>>) -> MutexGuard<'_, Vec<BuiltUpstream>> {
     // no code can panic while the lock is held, so the data is consistent
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
