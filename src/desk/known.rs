@@ -23,7 +23,7 @@ const CHECKED: [&str; 4] = [".ac.jp", ".ed.jp", ".go.jp", ".lg.jp"];
 
 /// The sender's relation to one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acquaintance<'a> {
+pub enum Relation<'a> {
     /// Never written to, as far as the record goes back.
     Stranger {
         /// Whether the address looks like a mailing list, with more people behind it.
@@ -42,14 +42,14 @@ pub enum Acquaintance<'a> {
 
 /// The sender's relation to the recipients of one message.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct RecipientHistory {
     /// When each recipient was last written to, by comparison key.
     last: HashMap<String, Timestamp>,
     /// Domains that look like known ones, each with the known domain.
     alike: HashMap<String, String>,
 }
 
-impl Known {
+impl RecipientHistory {
     /// Combines when each recipient was last written to with the domains that the sender knows.
     pub fn new(recipients: &[Address], last: HashMap<String, Timestamp>, domains: &[String]) -> Self {
         let known: HashSet<&str> = domains.iter().map(String::as_str).collect();
@@ -69,22 +69,22 @@ impl Known {
     }
 
     /// The relation to one recipient.
-    pub fn of(&self, recipient: &Address) -> Acquaintance<'_> {
+    pub fn of(&self, recipient: &Address) -> Relation<'_> {
         let list = looks_like_a_list(recipient);
         match (self.last.get(recipient.key()), self.alike.get(recipient.domain_key())) {
-            (Some(&moment), _) => Acquaintance::Written { last: moment, list },
-            (None, Some(original)) => Acquaintance::LookAlike(original),
-            (None, None) => Acquaintance::Stranger { list },
+            (Some(&moment), _) => Relation::Written { last: moment, list },
+            (None, Some(original)) => Relation::LookAlike(original),
+            (None, None) => Relation::Stranger { list },
         }
     }
 }
 
-impl Known {
+impl RecipientHistory {
     /// The recipients at look-alike domains, as risks.
     pub fn look_alikes(&self, recipients: &[Address]) -> Vec<Risk> {
         let mut by_domain: BTreeMap<&str, Vec<&Address>> = BTreeMap::new();
         for recipient in recipients {
-            if let Acquaintance::LookAlike(original) = self.of(recipient) {
+            if let Relation::LookAlike(original) = self.of(recipient) {
                 by_domain.entry(original).or_default().push(recipient);
             }
         }
@@ -115,13 +115,13 @@ pub async fn known_to(
     examiner: &Examiner,
     sender: Option<&Address>,
     recipients: &[Address],
-) -> Result<Known, StoreError> {
+) -> Result<RecipientHistory, StoreError> {
     let recipients = &recipients[..recipients.len().min(MOST_RECIPIENTS)];
-    let Some(sender) = sender else { return Ok(Known::new(recipients, HashMap::new(), &[])) };
+    let Some(sender) = sender else { return Ok(RecipientHistory::new(recipients, HashMap::new(), &[])) };
     let found = store.correspondents(sender, recipients, MOST_DOMAINS).await?;
     let mut domains = found.domains;
     domains.extend(examiner.organisation.domains().iter().map(|(domain, _)| domain.clone()));
-    Ok(Known::new(recipients, found.last, &domains))
+    Ok(RecipientHistory::new(recipients, found.last, &domains))
 }
 
 impl Desk {
@@ -129,7 +129,7 @@ impl Desk {
     ///
     /// # Errors
     /// The store failed.
-    pub async fn known(&self, message: &StoredMessage) -> Result<Known, DeskError> {
+    pub async fn known(&self, message: &StoredMessage) -> Result<RecipientHistory, DeskError> {
         let recipients = message.envelope.recipients.iter();
         let recipients: Vec<Address> = recipients.map(|recipient| recipient.address.clone()).collect();
         let examiner = self.examiner.borrow().clone();
@@ -152,7 +152,7 @@ fn looks_like_a_list(address: &Address) -> bool {
         || matches!(domain, "googlegroups.com" | "groups.io" | "freeml.com")
 }
 
-/// Known domains, indexed for look-alikes.
+/// RecipientHistory domains, indexed for look-alikes.
 struct Alike<'a> {
     /// By their skeleton, in which characters that look alike are the same.
     skeletons: HashMap<String, &'a str>,
@@ -271,11 +271,11 @@ mod tests {
             ["a@tanaka.example", "b@tanaca.example", "c@new.example", "ml-all@lists.example", "d@gmail.com"];
         let people = people.map(address);
         let last = HashMap::from([(people[0].key().to_owned(), Timestamp(5))]);
-        let known = Known::new(&people, last, &["tanaka.example".to_owned(), "gmai1.com".to_owned()]);
-        assert_eq!(known.of(&people[0]), Acquaintance::Written { last: Timestamp(5), list: false });
-        assert_eq!(known.of(&people[1]), Acquaintance::LookAlike("tanaka.example"));
-        assert_eq!(known.of(&people[2]), Acquaintance::Stranger { list: false });
-        assert_eq!(known.of(&people[3]), Acquaintance::Stranger { list: true });
-        assert_eq!(known.of(&people[4]), Acquaintance::Stranger { list: false });
+        let known = RecipientHistory::new(&people, last, &["tanaka.example".to_owned(), "gmai1.com".to_owned()]);
+        assert_eq!(known.of(&people[0]), Relation::Written { last: Timestamp(5), list: false });
+        assert_eq!(known.of(&people[1]), Relation::LookAlike("tanaka.example"));
+        assert_eq!(known.of(&people[2]), Relation::Stranger { list: false });
+        assert_eq!(known.of(&people[3]), Relation::Stranger { list: true });
+        assert_eq!(known.of(&people[4]), Relation::Stranger { list: false });
     }
 }

@@ -22,7 +22,7 @@ use crate::desk::DeskError;
 use crate::desk::circles::LASTS;
 use crate::desk::contents;
 use crate::desk::dossier::Dossier;
-use crate::desk::known::Known;
+use crate::desk::known::RecipientHistory;
 use crate::desk::taking::undoes;
 use crate::desk::waiting::Progress;
 use crate::desk::wish::How;
@@ -281,13 +281,13 @@ pub(super) fn subject(t: &Words, subject: &str) -> String {
 }
 
 /// The sender's relation to the recipients; for a decided message, as it was then.
-async fn standing(site: &Site, dossier: &Dossier, row: &HeldRow) -> Result<Known, DeskError> {
+async fn standing(site: &Site, dossier: &Dossier, row: &HeldRow) -> Result<RecipientHistory, DeskError> {
     let then = dossier.journal.iter().rev().find_map(|entry| match &entry.event {
         Event::Released { stood, .. } => stood.as_ref(),
         _ => None,
     });
     match then.filter(|_| row.state == HeldState::Released) {
-        Some(stood) => Ok(Known::then(stood, &row.risks)),
+        Some(stood) => Ok(RecipientHistory::then(stood, &row.risks)),
         None => site.desk.known(&dossier.message).await,
     }
 }

@@ -3,7 +3,7 @@
 
 use super::super::words::{Words, calm};
 use crate::desk::dossier::Dossier;
-use crate::desk::known::{Acquaintance, Known};
+use crate::desk::known::{Relation, RecipientHistory};
 use crate::message::Address;
 use std::collections::{HashMap, HashSet};
 
@@ -55,7 +55,7 @@ impl Person {
 }
 
 /// All recipients of a message.
-pub(super) fn people(t: &Words, dossier: &Dossier, known: &Known) -> People {
+pub(super) fn people(t: &Words, dossier: &Dossier, known: &RecipientHistory) -> People {
     let facts = dossier.seen.as_ref().ok().map(|seen| &seen.facts);
     let hidden: HashSet<&Address> = facts.iter().flat_map(|facts| &facts.envelope_only).collect();
     let visible = facts.iter().flat_map(|facts| &facts.visible);
@@ -120,14 +120,14 @@ fn summary(t: &Words, dossier: &Dossier, all: &[Person]) -> Vec<String> {
     parts.into_iter().filter_map(part).collect()
 }
 
-fn stand(t: &Words, acquaintance: Acquaintance<'_>) -> (String, &'static str) {
-    match acquaintance {
-        Acquaintance::LookAlike(domain) => {
+fn stand(t: &Words, relation: Relation<'_>) -> (String, &'static str) {
+    match relation {
+        Relation::LookAlike(domain) => {
             (t.p("desk-stand-look-alike").s("domain", calm(domain, LONGEST)).to_string(), "danger")
         }
-        Acquaintance::Stranger { list: true } => (t.p("desk-stand-new-list").to_string(), "new"),
-        Acquaintance::Stranger { list: false } => (t.p("desk-stand-new").to_string(), "new"),
-        Acquaintance::Written { last, list } => {
+        Relation::Stranger { list: true } => (t.p("desk-stand-new-list").to_string(), "new"),
+        Relation::Stranger { list: false } => (t.p("desk-stand-new").to_string(), "new"),
+        Relation::Written { last, list } => {
             let ago = t.ago(&last);
             let key = if list { "desk-stand-written-list" } else { "desk-stand-written" };
             (t.p(key).s("ago", ago).to_string(), "")
