@@ -57,7 +57,7 @@ impl KnownSource {
     }
 }
 
-/// Counts guesses. The counts are lost with the process. Known sources can be stored ([`Self::fresh`]) and
+/// Counts guesses. The counts are lost with the process. KnownEntry sources can be stored ([`Self::fresh`]) and
 /// loaded again ([`Self::learn`]).
 pub struct Guesses {
     clock: Arc<dyn Clock>,
@@ -75,14 +75,14 @@ impl std::fmt::Debug for Guesses {
 struct State {
     accounts: HashMap<u64, Window>,
     sources: HashMap<u64, Window>,
-    known: HashMap<u64, Known>,
+    known: HashMap<u64, KnownEntry>,
 }
 
 /// The times of guesses within the last hour.
 #[derive(Default)]
 struct Window(Vec<Timestamp>);
 
-struct Known {
+struct KnownEntry {
     account: Box<str>,
     network: IpAddr,
     last: Timestamp,
@@ -182,8 +182,8 @@ impl Guesses {
     pub fn fresh(&self) -> Vec<KnownSource> {
         let mut state = self.lock();
         let due =
-            |known: &&mut Known| known.written.is_none_or(|written| known.last.since(written) >= WRITTEN_FOR);
-        let tell = |known: &mut Known| {
+            |known: &&mut KnownEntry| known.written.is_none_or(|written| known.last.since(written) >= WRITTEN_FOR);
+        let tell = |known: &mut KnownEntry| {
             known.written = Some(known.last);
             KnownSource { account: known.account.to_string(), network: known.network, last: known.last }
         };
@@ -201,7 +201,7 @@ impl Guesses {
             oldest.and_then(|pair| state.known.remove(&pair));
         }
         let last = source.last;
-        let known = state.known.entry(pair).or_insert_with(|| Known {
+        let known = state.known.entry(pair).or_insert_with(|| KnownEntry {
             account: source.account.into(),
             network: source.network,
             last,
