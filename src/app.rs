@@ -41,7 +41,7 @@ pub use offline::{OfflineDesk, accept_foreign, offline_desk};
 pub use parts::examiner;
 use reload::Changing;
 pub use running::Running;
-pub use seals::{keyring, shown, signing_key, write_private};
+pub use seals::{keyring, preview_seals, signing_key, write_private};
 use sockets::Sockets;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +106,7 @@ impl App {
             seals,
         );
         let (examiner, current) = watch::channel(examiner);
-        let shown = watch::Sender::new(seals::shown(&config));
+        let preview_seals = watch::Sender::new(seals::preview_seals(&config));
         let hold_for = watch::Sender::new(config.term());
         let asking = watch::Sender::new(Arc::new(config.notices.asking.clone()));
         let desk = Desk {
@@ -116,14 +116,14 @@ impl App {
             bell: Some(intake.bell()),
             clock,
             hostname: Arc::from(config.hostname.as_str()),
-            shown: shown.subscribe(),
+            preview_seals: preview_seals.subscribe(),
             grace: config.desk.grace,
             hold_for: hold_for.subscribe(),
             asking: asking.subscribe(),
         };
         let changing = Changing {
             examiner,
-            shown,
+            preview_seals,
             hold_for,
             asking,
             acme: watch::Sender::new(config.tls.acme.clone()),

@@ -181,8 +181,9 @@ impl Guesses {
     /// earlier and used since.
     pub fn fresh(&self) -> Vec<KnownSource> {
         let mut state = self.lock();
-        let due =
-            |known: &&mut KnownEntry| known.written.is_none_or(|written| known.last.since(written) >= WRITTEN_FOR);
+        let due = |known: &&mut KnownEntry| {
+            known.written.is_none_or(|written| known.last.since(written) >= WRITTEN_FOR)
+        };
         let tell = |known: &mut KnownEntry| {
             known.written = Some(known.last);
             KnownSource { account: known.account.to_string(), network: known.network, last: known.last }

@@ -41,7 +41,7 @@ pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
     let examiner = Examiner { budgets, ..examiner };
     // a command never reloads its policy, so the sender can be dropped
     let (_, current) = watch::channel(examiner);
-    let (_, shown) = watch::channel(seals::shown(config));
+    let (_, preview_seals) = watch::channel(seals::preview_seals(config));
     let desk = Desk {
         store,
         examiner: current,
@@ -49,7 +49,7 @@ pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
         bell: None,
         clock: Arc::new(SystemClock),
         hostname: Arc::from(config.hostname.as_str()),
-        shown,
+        preview_seals,
         grace: config.desk.grace,
         hold_for: watch::channel(config.term()).1,
         asking: watch::channel(Arc::new(config.notices.asking.clone())).1,

@@ -3,7 +3,7 @@
 use super::{Running, StartError, budget, parts, people, seals, upstream};
 use crate::clock::hours::Term;
 use crate::config::Config;
-use crate::desk::explain::Shown;
+use crate::desk::explain::PreviewSeals;
 use crate::examine::Examiner;
 use crate::hook;
 use crate::notice::asking::Asking;
@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, watch};
 /// The parts that a reload replaces.
 pub(super) struct Changing {
     pub(super) examiner: watch::Sender<Examiner>,
-    pub(super) shown: watch::Sender<Arc<Shown>>,
+    pub(super) preview_seals: watch::Sender<Arc<PreviewSeals>>,
     pub(super) hold_for: watch::Sender<Term>,
     pub(super) asking: watch::Sender<Arc<Asking>>,
     pub(super) acme: watch::Sender<Option<crate::tls::acme::Settings>>,
@@ -73,7 +73,7 @@ impl Running {
         self.courier.replace_seals(seals);
         self.courier.replace_upstream(Arc::clone(&ways.way));
         self.changing.examiner.send_replace(examiner);
-        self.changing.shown.send_replace(seals::shown(config));
+        self.changing.preview_seals.send_replace(seals::preview_seals(config));
         self.changing.acme.send_if_modified(|acme| {
             let differs = *acme != config.tls.acme;
             acme.clone_from(&config.tls.acme);

@@ -3,7 +3,7 @@
 use super::StartError;
 use crate::config::{Config, DkimKey, read_file, reason};
 use crate::courier::{Seals, Signed};
-use crate::desk::explain::Shown;
+use crate::desk::explain::PreviewSeals;
 use crate::dkim::{Keyring, SigningKey};
 use crate::marks::{KEY, Marks};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -28,7 +28,7 @@ pub(super) fn read(config: &Config) -> Result<Arc<Seals>, StartError> {
 
 /// Keys and marks for copies that are only previewed. What cannot be read is left out and listed; no key is
 /// created; the secret of the marking header is neither read nor shown.
-pub fn shown(config: &Config) -> Arc<Shown> {
+pub fn preview_seals(config: &Config) -> Arc<PreviewSeals> {
     let mut lacking = Vec::new();
     let mut keys = Vec::new();
     for key in &config.dkim.keys {
@@ -51,7 +51,7 @@ pub fn shown(config: &Config) -> Arc<Shown> {
     });
     let marks = Marks::shown(config.hostname.clone(), key.as_ref(), header);
     let signed = if config.dkim.sign_all { Signed::All } else { Signed::Ours };
-    Arc::new(Shown { seals: Seals { keys, signed, marks }, lacking })
+    Arc::new(PreviewSeals { seals: Seals { keys, signed, marks }, lacking })
 }
 
 /// Reads the DKIM keys.

@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::hours::Term;
 use crate::clock::{Clock, ManualClock};
 use crate::courier::{Dispatch, Reservation};
-use crate::desk::links::{Links, LinkState};
+use crate::desk::links::{LinkState, Links};
 use crate::desk::principal::{Principal, Roles, Via};
 use crate::desk::wish::How;
 use crate::intake::{Answer, Doorway, Intake, Settings};
@@ -93,7 +93,7 @@ impl World {
             bell: None,
             clock: clock.clone(),
             hostname: Arc::from("relay.example"),
-            shown: watch::channel(Arc::default()).1,
+            preview_seals: watch::channel(Arc::default()).1,
             hold_for: watch::channel(Term::always(HOLD)).1,
             asking: watch::channel(Arc::new(crate::notice::asking::Asking::plain(
                 crate::notice::hours::Hours::always(jiff::tz::TimeZone::UTC),

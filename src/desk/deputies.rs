@@ -137,7 +137,11 @@ impl Desk {
     ///
     /// # Errors
     /// The store failed.
-    pub async fn decides_now(&self, person: &Address, message: &StoredMessage) -> Result<DecisionRole, DeskError> {
+    pub async fn decides_now(
+        &self,
+        person: &Address,
+        message: &StoredMessage,
+    ) -> Result<DecisionRole, DeskError> {
         let senders = Parties::of(message).senders;
         let is = |one: &Address| one.key() == person.key();
         if senders.iter().any(is) {

@@ -1,7 +1,7 @@
 //! Everything needed to decide on one message: its facts and rules, the copies that each way of sending would
 //! create, earlier mail to its recipients, its contents.
 
-use super::explain::{Leaving, Shown};
+use super::explain::{Leaving, PreviewSeals};
 use super::principal::{Parties, Principal};
 use super::wish::How;
 use super::{Desk, DeskError};
@@ -30,7 +30,7 @@ pub struct Dossier {
     examiner: Examiner,
     stamp: Stamp,
     /// Keys and marks for previews of copies.
-    shown: Arc<Shown>,
+    preview_seals: Arc<PreviewSeals>,
     /// The hash of its body, if there are keys to sign with.
     body: Option<BodyHash>,
     /// The result of the examination, or why it failed.
@@ -66,8 +66,8 @@ impl Desk {
         let deliveries = self.store.deliveries(id).await?;
         let journal = self.store.journal(id).await?;
         let examiner = self.examiner.borrow().clone();
-        let shown = Arc::clone(&self.shown.borrow());
-        let mut hasher = (!shown.seals.keys.is_empty()).then(BodyHasher::default);
+        let preview_seals = Arc::clone(&self.preview_seals.borrow());
+        let mut hasher = (!preview_seals.seals.keys.is_empty()).then(BodyHasher::default);
         let passes = |octets: &[u8]| hasher.iter_mut().for_each(|hasher| hasher.feed(octets));
         let seen = self.examine_and(&examiner, &message, passes).await.map_err(|error| error.to_string());
         Ok(Dossier {
@@ -76,7 +76,7 @@ impl Desk {
             body: hasher.map(BodyHasher::finish),
             message,
             examiner,
-            shown,
+            preview_seals,
             seen,
             deliveries,
             journal,
@@ -168,7 +168,7 @@ impl Dossier {
         };
         // without keys the hash is not used
         let body = || self.body.unwrap_or_default();
-        match leaving.header(&self.shown.seals, &message.header, body) {
+        match leaving.header(&self.preview_seals.seals, &message.header, body) {
             Ok(block) => Header::parse(block).ok(),
             Err(why) => {
                 tracing::warn!(id = %message.id, why, "a copy cannot be shown");

@@ -371,7 +371,7 @@ impl CopyView {
 
 /// Keys and marks for previews, without the secret of the marking header.
 #[derive(Debug, Default)]
-pub struct Shown {
+pub struct PreviewSeals {
     /// The keys and marks.
     pub seals: Seals,
     /// What a preview lacks compared with the copy that is sent, in sentences.
@@ -383,8 +383,13 @@ pub struct Shown {
 ///
 /// # Errors
 /// Says why the copy cannot be built.
-pub fn render(shown: &Shown, copy: &Leaving<'_>, header: &[u8], body: &[u8]) -> Result<Bytes, String> {
-    let block = copy.header(&shown.seals, header, || BodyHasher::whole(body))?;
+pub fn render(
+    preview_seals: &PreviewSeals,
+    copy: &Leaving<'_>,
+    header: &[u8],
+    body: &[u8],
+) -> Result<Bytes, String> {
+    let block = copy.header(&preview_seals.seals, header, || BodyHasher::whole(body))?;
     let mut copy = bytes::BytesMut::with_capacity(block.len() + body.len());
     copy.extend_from_slice(&block);
     copy.extend_from_slice(body);

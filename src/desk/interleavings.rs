@@ -133,7 +133,7 @@ impl World {
             bell: None,
             clock: clock.clone(),
             hostname: Arc::from("relay.example.co.jp"),
-            shown: watch::channel(Arc::default()).1,
+            preview_seals: watch::channel(Arc::default()).1,
             grace: std::time::Duration::ZERO,
             hold_for: watch::channel(Term::always(HOLD)).1,
             asking: watch::channel(Arc::new(crate::notice::asking::Asking::plain(

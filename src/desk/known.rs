@@ -271,7 +271,8 @@ mod tests {
             ["a@tanaka.example", "b@tanaca.example", "c@new.example", "ml-all@lists.example", "d@gmail.com"];
         let people = people.map(address);
         let last = HashMap::from([(people[0].key().to_owned(), Timestamp(5))]);
-        let known = RecipientHistory::new(&people, last, &["tanaka.example".to_owned(), "gmai1.com".to_owned()]);
+        let known =
+            RecipientHistory::new(&people, last, &["tanaka.example".to_owned(), "gmai1.com".to_owned()]);
         assert_eq!(known.of(&people[0]), Relation::Written { last: Timestamp(5), list: false });
         assert_eq!(known.of(&people[1]), Relation::LookAlike("tanaka.example"));
         assert_eq!(known.of(&people[2]), Relation::Stranger { list: false });

@@ -58,7 +58,7 @@ use crate::rewrite::Hit;
 use crate::rewrite::plan::Stamp;
 use crate::store::{HeldFilter, HeldRow, HeldState, Origin, QueueRow, Store, StoreError, StoredMessage};
 use bytes::Bytes;
-use explain::{Explanation, Shown};
+use explain::{Explanation, PreviewSeals};
 use principal::{Parties, Principal};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -88,7 +88,7 @@ pub struct Desk {
     /// Our host name, for trace fields.
     pub hostname: Arc<str>,
     /// Keys and marks for previews, replaced by a reload.
-    pub shown: watch::Receiver<Arc<Shown>>,
+    pub preview_seals: watch::Receiver<Arc<PreviewSeals>>,
     /// How long a release on a page or by a link can be undone before it is sent.
     pub grace: Duration,
     /// How long a hold lasts, replaced by a reload.

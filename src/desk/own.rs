@@ -163,7 +163,11 @@ mod tests {
             (with(row("delay", None, &[(Waiting, 1)]), before, None), MailState::Leaving, vec![]),
             (with(row("delay", None, &[(Dropped, 1)]), None, later), MailState::TakenBack, vec![Can::Undo]),
             (with(row("delay", None, &[(Dropped, 1)]), None, before), MailState::TakenBack, vec![]),
-            (row("hold", Some((HeldState::Held, "")), &[]), MailState::Held, vec![Can::Decide, Can::TakeBack]),
+            (
+                row("hold", Some((HeldState::Held, "")), &[]),
+                MailState::Held,
+                vec![Can::Decide, Can::TakeBack],
+            ),
             (row("hold", Some((HeldState::Returned, "no")), &[]), MailState::Returned, vec![]),
             (
                 with(row("hold", Some((HeldState::Returned, "")), &[]), None, later),
@@ -172,7 +176,11 @@ mod tests {
             ),
             (row("hold", Some((HeldState::Expired, "")), &[]), MailState::Expired, vec![]),
             (row("hold", Some((HeldState::Released, "split")), &[(Delivered, 2)]), MailState::Apart, vec![]),
-            (row("hold", Some((HeldState::Released, "as-is")), &[(Delivered, 1)]), MailState::AsWritten, vec![]),
+            (
+                row("hold", Some((HeldState::Released, "as-is")), &[(Delivered, 1)]),
+                MailState::AsWritten,
+                vec![],
+            ),
             (row("hold", Some((HeldState::Released, "as-is")), &[(Ready, 1)]), MailState::Leaving, vec![]),
         ] {
             let found = own(row.clone(), NOW);

@@ -51,8 +51,8 @@ impl ServerCertVerifier for Any {
 }
 
 /// A client's certificate and key.
-type Shown = (CertificateDer<'static>, Vec<u8>);
-type Own = Option<Shown>;
+type ClientPair = (CertificateDer<'static>, Vec<u8>);
+type Own = Option<ClientPair>;
 
 fn config(own: Own) -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -193,7 +193,7 @@ fn authority(name: &str) -> (Issuer<'static, KeyPair>, String) {
     (Issuer::new(params, key), pem)
 }
 
-fn issued(issuer: &Issuer<'static, KeyPair>, name: &str) -> Shown {
+fn issued(issuer: &Issuer<'static, KeyPair>, name: &str) -> ClientPair {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, issuer).unwrap();

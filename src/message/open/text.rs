@@ -4,7 +4,7 @@ use super::leaf::{Info, Leaf};
 use super::pgp::Armour;
 use super::readings::{Readings, declared_within};
 use super::written::WrittenScan;
-use super::xml::Shown;
+use super::xml::VisibleText;
 use super::{Context, FACTS, Kind, calendar};
 use crate::message::charset::{Charset, Decoder};
 use crate::message::inspect::{Calendar, Encrypted, Written};
@@ -28,7 +28,7 @@ pub(super) struct TextLeaf {
     text: usize,
     bytes: Option<usize>,
     /// The visible text of an XML document.
-    shown: Option<(usize, Shown)>,
+    shown: Option<(usize, VisibleText)>,
     written: WrittenScan,
     armour: Armour,
     encoded: Uuencode,
@@ -82,8 +82,9 @@ impl TextLeaf {
         for charset in declared.charset.and_then(Charset::other_order).into_iter().chain(declared.within) {
             readings.add(charset, &info, cx);
         }
-        let shown =
-            info.is_document().then(|| (cx.sink.open(&info.place, info.form, Kind::Text), Shown::default()));
+        let shown = info
+            .is_document()
+            .then(|| (cx.sink.open(&info.place, info.form, Kind::Text), VisibleText::default()));
         Self {
             info,
             kind,

@@ -6,7 +6,7 @@ use super::super::words::calm;
 use super::act::CANNED;
 use super::answer;
 use super::held::{MOST_READ, subject};
-use super::mailtext::{self, Shown};
+use super::mailtext::{self, ContentsView};
 use super::people::{LONGEST, People, people};
 use super::risks::{Told, told};
 use super::visit::{Chrome, show};
@@ -37,7 +37,7 @@ struct Decide {
     ticks: Vec<Told>,
     count: usize,
     people: People,
-    contents: Option<Shown>,
+    contents: Option<ContentsView>,
     canned: [&'static str; 3],
 }
 

@@ -10,7 +10,7 @@ use super::asking::{Request, request};
 use super::circles::USUAL;
 use super::copies::{self, Pair};
 use super::list::{self, as_line, counted};
-use super::mailtext::{self, Shown};
+use super::mailtext::{self, ContentsView};
 use super::people::{LONGEST, People, people};
 use super::risks::{Told, language, told};
 use super::sentence::{Headline, decided, headline, reason_given};
@@ -141,7 +141,7 @@ enum Reading {
     /// It is too large to show.
     TooLarge,
     /// Text and attachments.
-    Open(Shown),
+    Open(ContentsView),
 }
 
 /// `GET /held/{id}`

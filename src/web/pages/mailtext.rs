@@ -15,7 +15,7 @@ const CHARACTERS: usize = 700;
 const FILES: usize = 4;
 
 /// The contents of a message.
-pub(super) struct Shown {
+pub(super) struct ContentsView {
     /// The first lines of its text.
     pub(super) text: String,
     /// The remaining lines.
@@ -49,12 +49,12 @@ pub(super) struct Attached {
 }
 
 /// Prepares contents for this visitor.
-pub(super) fn shown(t: &Words, contents: Contents) -> Shown {
+pub(super) fn shown(t: &Words, contents: Contents) -> ContentsView {
     let whole = calm_lines(contents.text.trim());
     let (text, rest) = beginning(&whole);
     let mut files: Vec<Attached> = contents.files.into_iter().map(|file| attached(t, file)).collect();
     let more_files = if files.len() > FILES + 1 { files.split_off(FILES) } else { Vec::new() };
-    Shown {
+    ContentsView {
         rest_lines: rest.lines().count(),
         text: text.to_owned(),
         rest: rest.to_owned(),

@@ -7,7 +7,7 @@ use super::people::LONGEST;
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
 use crate::desk::DeskError;
-use crate::desk::own::{Can, Own, MailState};
+use crate::desk::own::{Can, MailState, Own};
 use crate::id::Id;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;

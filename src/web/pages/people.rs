@@ -3,7 +3,7 @@
 
 use super::super::words::{Words, calm};
 use crate::desk::dossier::Dossier;
-use crate::desk::known::{Relation, RecipientHistory};
+use crate::desk::known::{RecipientHistory, Relation};
 use crate::message::Address;
 use std::collections::{HashMap, HashSet};
 
