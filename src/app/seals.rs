@@ -2,7 +2,7 @@
 
 use super::StartError;
 use crate::config::{Config, DkimKey, read_file, reason};
-use crate::courier::{Seals, Signed};
+use crate::courier::{SealSettings, Signed};
 use crate::desk::explain::PreviewSeals;
 use crate::dkim::{Keyring, SigningKey};
 use crate::marks::{KEY, Marks};
@@ -18,8 +18,8 @@ use std::sync::Arc;
 const SHORTEST_SECRET: usize = 16;
 
 /// Reads every key and secret; creates the key of the loop mark if there is none yet.
-pub(super) fn read(config: &Config) -> Result<Arc<Seals>, StartError> {
-    Ok(Arc::new(Seals {
+pub(super) fn read(config: &Config) -> Result<Arc<SealSettings>, StartError> {
+    Ok(Arc::new(SealSettings {
         keys: keyring(config)?,
         signed: if config.dkim.sign_all { Signed::All } else { Signed::Ours },
         marks: marks(config)?,
@@ -51,7 +51,7 @@ pub fn preview_seals(config: &Config) -> Arc<PreviewSeals> {
     });
     let marks = Marks::shown(config.hostname.clone(), key.as_ref(), header);
     let signed = if config.dkim.sign_all { Signed::All } else { Signed::Ours };
-    Arc::new(PreviewSeals { seals: Seals { keys, signed, marks }, lacking })
+    Arc::new(PreviewSeals { seals: SealSettings { keys, signed, marks }, lacking })
 }
 
 /// Reads the DKIM keys.

@@ -26,7 +26,7 @@ use breaker::Breaker;
 use message::{Loaded, MessageCache};
 use schedule::Schedule;
 use seal::Sealer;
-pub use seal::{Leaving, Seals, Signed};
+pub use seal::{Leaving, SealSettings, Signed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
@@ -60,7 +60,7 @@ pub struct Deps {
     /// Randomness for the jitter.
     pub entropy: Arc<dyn Entropy>,
     /// DKIM keys and loop marks.
-    pub seals: Arc<Seals>,
+    pub seals: Arc<SealSettings>,
     /// Settings.
     pub settings: Settings,
 }
@@ -236,7 +236,7 @@ impl CourierHandle {
     }
 
     /// Replaces keys and marks for copies sent from now on.
-    pub fn replace_seals(&self, seals: Arc<Seals>) {
+    pub fn replace_seals(&self, seals: Arc<SealSettings>) {
         self.courier.sealer.replace(seals);
     }
 

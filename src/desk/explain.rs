@@ -2,7 +2,7 @@
 //! would be sent. `explain`, `held show` and `try` all show it.
 
 pub use crate::courier::Leaving;
-use crate::courier::Seals;
+use crate::courier::SealSettings;
 use crate::dkim::BodyHasher;
 use crate::examine::{Examination, Examiner, Settled};
 use crate::message::Header;
@@ -373,7 +373,7 @@ impl CopyView {
 #[derive(Debug, Default)]
 pub struct PreviewSeals {
     /// The keys and marks.
-    pub seals: Seals,
+    pub seals: SealSettings,
     /// What a preview lacks compared with the copy that is sent, in sentences.
     pub lacking: Vec<String>,
 }

@@ -3,7 +3,7 @@
 use super::{Answer, budget, forks};
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Entropy, Timestamp};
-use crate::courier::{Dispatch, Seals};
+use crate::courier::{Dispatch, SealSettings};
 use crate::desk::known::known_to;
 use crate::examine::{Examination, Examiner, Settled};
 use crate::id::Id;
@@ -43,7 +43,7 @@ pub struct Intake(Arc<Inner>);
 
 struct Inner {
     examiner: RwLock<Arc<Examiner>>,
-    seals: RwLock<Arc<Seals>>,
+    seals: RwLock<Arc<SealSettings>>,
     store: Arc<dyn Store>,
     dispatch: Arc<dyn Dispatch>,
     clock: Arc<dyn Clock>,
@@ -71,7 +71,7 @@ impl Intake {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         settings: Settings,
-        seals: Arc<Seals>,
+        seals: Arc<SealSettings>,
     ) -> Self {
         let bell = Arc::new(Notify::new());
         let (examiner, seals) = (RwLock::new(Arc::new(examiner)), RwLock::new(seals));
@@ -111,12 +111,12 @@ impl Intake {
     }
 
     /// The marks that identify our own mail.
-    pub(super) fn seals(&self) -> Arc<Seals> {
+    pub(super) fn seals(&self) -> Arc<SealSettings> {
         Arc::clone(&self.0.seals.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Replaces the marks.
-    pub fn replace_seals(&self, seals: Arc<Seals>) {
+    pub fn replace_seals(&self, seals: Arc<SealSettings>) {
         *self.0.seals.write().unwrap_or_else(PoisonError::into_inner) = seals;
     }
 
