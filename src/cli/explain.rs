@@ -6,7 +6,7 @@ use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, reason};
 use crate::control::{Answer, Request};
-use crate::desk::explain::{Explanation, Leaving, PreviewSeals, render};
+use crate::desk::explain::{Explanation, OutgoingCopy, PreviewSeals, render};
 use crate::examine::{Examiner, Examining};
 use crate::id::Id;
 use crate::message::{Address, Envelope, Recipient};
@@ -185,7 +185,7 @@ fn write_copies(
     let (header, body) = message.split_at(mail::header_length(message));
     for (index, delivery) in deliveries.iter().enumerate() {
         let path = folder.join(file_name(index + 1, delivery));
-        let leaving = Leaving { id: stamp.id, sender, delivery, own: false, received: stamp.received };
+        let leaving = OutgoingCopy { id: stamp.id, sender, delivery, own: false, received: stamp.received };
         let copy = render(preview_seals, &leaving, header, body)
             .map_err(|why| Failure::failed(format!("a copy could not be rendered: {why}")))?;
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);

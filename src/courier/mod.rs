@@ -26,7 +26,7 @@ use breaker::Breaker;
 use message::{Loaded, MessageCache};
 use schedule::Schedule;
 use seal::Sealer;
-pub use seal::{Leaving, SealSettings, Signed};
+pub use seal::{OutgoingCopy, SealSettings, Signed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};

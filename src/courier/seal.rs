@@ -79,7 +79,7 @@ impl Sealer {
     ) -> Result<(Bytes, Option<Arc<dyn Reseal>>), SealError> {
         let seals = Arc::clone(&self.seals.read().unwrap_or_else(PoisonError::into_inner));
         let stored = &copy.loaded.stored;
-        let leaving = Leaving {
+        let leaving = OutgoingCopy {
             id: stored.id,
             sender: stored.envelope.sender.as_ref(),
             delivery: &copy.claim.delivery,
@@ -113,7 +113,7 @@ pub(super) struct Copy<'a> {
 
 /// What marks and signatures of a copy depend on, apart from its header.
 #[derive(Clone, Copy, Debug)]
-pub struct Leaving<'a> {
+pub struct OutgoingCopy<'a> {
     /// The message.
     pub id: Id,
     /// MAIL FROM.
@@ -126,7 +126,7 @@ pub struct Leaving<'a> {
     pub received: Timestamp,
 }
 
-impl Leaving<'_> {
+impl OutgoingCopy<'_> {
     /// The copy's header block as it would be sent, for display. `header` is the header of the stored
     /// message. `body` is called only if the copy is signed.
     ///

@@ -1,7 +1,7 @@
 //! Everything needed to decide on one message: its facts and rules, the copies that each way of sending would
 //! create, earlier mail to its recipients, its contents.
 
-use super::explain::{Leaving, PreviewSeals};
+use super::explain::{OutgoingCopy, PreviewSeals};
 use super::principal::{Parties, Principal};
 use super::wish::How;
 use super::{Desk, DeskError};
@@ -159,7 +159,7 @@ impl Dossier {
     /// A copy's header as it would be sent: with our marks, and signed if there is a key.
     pub fn header_of(&self, delivery: &Delivery) -> Option<Header> {
         let message = &self.message;
-        let leaving = Leaving {
+        let leaving = OutgoingCopy {
             id: message.id,
             sender: message.envelope.sender.as_ref(),
             delivery,

@@ -1,7 +1,7 @@
 //! Explains one message: the verdict, the facts it is based on, the result of each rule, and every copy as it
 //! would be sent. `explain`, `held show` and `try` all show it.
 
-pub use crate::courier::Leaving;
+pub use crate::courier::OutgoingCopy;
 use crate::courier::SealSettings;
 use crate::dkim::BodyHasher;
 use crate::examine::{Examination, Examiner, Settled};
@@ -385,7 +385,7 @@ pub struct PreviewSeals {
 /// Says why the copy cannot be built.
 pub fn render(
     preview_seals: &PreviewSeals,
-    copy: &Leaving<'_>,
+    copy: &OutgoingCopy<'_>,
     header: &[u8],
     body: &[u8],
 ) -> Result<Bytes, String> {
