@@ -15,8 +15,8 @@ use crate::message::{Address, Envelope, Header};
 use crate::policy::{Action, Disclosure};
 use crate::rewrite::again::renamed;
 use crate::store::{
-    Body, DeliveryState, Glance, HeldState, HoldKind, NewHold, NewMessage, NewNotice, NoticeKind, Place,
-    Reason, StoreError, StoredMessage,
+    Body, DeliveryState, ForkRelation, Glance, HeldState, HoldKind, NewHold, NewMessage, NewNotice,
+    NoticeKind, Reason, StoreError, StoredMessage,
 };
 use bytes::BytesMut;
 use std::collections::HashSet;
@@ -201,7 +201,7 @@ impl Desk {
                 hits,
                 expires,
                 approvers: approvers(&examiner, &new, &seen),
-                place: Place::default(),
+                relation: ForkRelation::default(),
                 glance: Glance::of(&seen.facts),
             }),
             id: new.id,

@@ -13,7 +13,7 @@ use crate::policy::risks;
 use crate::store::circles::Circle;
 use crate::store::forks::{Again, HoldWaiting};
 use crate::store::{
-    Glance, HeldDecision, HeldRow, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Place, Reason,
+    ForkRelation, Glance, HeldDecision, HeldRow, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Reason,
     StoredMessage,
 };
 use std::time::Duration;
@@ -174,7 +174,7 @@ impl Desk {
             hits: Vec::new(),
             expires,
             approvers: approvers.unwrap_or_default(),
-            place: Place::default(),
+            relation: ForkRelation::default(),
             glance,
         };
         let wish = HoldWaiting {

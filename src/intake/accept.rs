@@ -17,8 +17,8 @@ use crate::rewrite::plan::{Copies, Stamp};
 use crate::rewrite::{Delivery, Hit};
 use crate::smtp::trace_client;
 use crate::store::{
-    Body, BodyWriter, Glance, HoldKind, InitialState, NewDelivery, NewHold, NewMessage, NewNotice,
-    NoticeKind, Origin, Place, Reason, Store, StoreError, StoredMessage,
+    Body, BodyWriter, ForkRelation, Glance, HoldKind, InitialState, NewDelivery, NewHold, NewMessage,
+    NewNotice, NoticeKind, Origin, Reason, Store, StoreError, StoredMessage,
 };
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -323,7 +323,7 @@ impl Intake {
             approvers: examiner
                 .approvers
                 .of(&settled.verdict, &whose(origin, seen).iter().collect::<Vec<_>>()),
-            place: Place::default(),
+            relation: ForkRelation::default(),
             glance: Glance::of(&seen.facts),
         }
     }

@@ -14,7 +14,9 @@ use crate::journal::Event;
 use crate::message::Address;
 use crate::policy::Disclosure;
 use crate::rewrite::plan::{Copies, Stamp};
-use crate::store::{HeldState, InitialState, NewMessage, NewNotice, NoticeKind, Place, StoreError, Way};
+use crate::store::{
+    ForkRelation, HeldState, InitialState, NewMessage, NewNotice, NoticeKind, StoreError, Way,
+};
 
 /// How often a plan is made again before the client is asked to retry.
 const ROUNDS: usize = 100;
@@ -42,7 +44,7 @@ impl Intake {
             let (course, copies) = carried_out(examiner, seen, stamp, course);
             let mut planned = message.clone();
             if let Some(hold) = &mut planned.held {
-                hold.place = Place {
+                hold.relation = ForkRelation {
                     joins: joins(&course),
                     adds_to: if let Course::Addendum(item) = &course { Some(*item) } else { None },
                     awaited: forks::awaited(seen),
@@ -101,7 +103,7 @@ impl Intake {
                     if *state == HeldState::Expired { NoticeKind::Expired } else { NoticeKind::Returned };
                 let due = self.clock().now().plus(forks::QUIET);
                 // If the header names everybody, the notice has listed them already.
-                let told = planned.held.as_ref().is_some_and(|hold| hold.place.awaited.is_empty());
+                let told = planned.held.as_ref().is_some_and(|hold| hold.relation.awaited.is_empty());
                 planned.notices = if told { Vec::new() } else { vec![NewNotice { kind, due }] };
                 planned.events.push(joined(item, *state));
                 Answer::Held(planned.id, "its mail was already returned to the sender".to_owned())

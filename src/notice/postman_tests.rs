@@ -7,7 +7,7 @@ use crate::message::Address;
 use crate::store::prelude::*;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{
-    HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Place, Reason, StoredMessage,
+    ForkRelation, HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Reason, StoredMessage,
 };
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -113,7 +113,7 @@ impl Office {
                 hits: Vec::new(),
                 expires: Timestamp(RECEIVED.0 + 1_000_000),
                 approvers: Vec::new(),
-                place: Place::default(),
+                relation: ForkRelation::default(),
                 glance: crate::store::Glance::default(),
             }),
             ledger: None,

@@ -40,7 +40,7 @@ pub struct NewHold {
     /// Who is asked to decide.
     pub approvers: Vec<Address>,
     /// How it belongs to the other forks of its mail.
-    pub place: Place,
+    pub relation: ForkRelation,
     /// What a list shows of it besides its people.
     pub glance: Glance,
 }
@@ -114,7 +114,7 @@ pub fn told(reasons: Vec<Reason>, kind: HoldKind) -> (Vec<Risk>, Vec<String>, Ve
 
 /// How a held message belongs to the other forks of its mail. The default is an item of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct ForkRelation {
     /// The item that it joins, whose decision (if any) it shares.
     pub joins: Option<Id>,
     /// The item to which it is an addendum: it does not share that item's decision.
@@ -357,7 +357,7 @@ impl Stop {
             hits: self.hits.clone(),
             expires: self.expires,
             approvers: self.approvers.clone(),
-            place: Place::default(),
+            relation: ForkRelation::default(),
             // the message is not examined again; what the store has is kept
             glance: Glance::default(),
         }
