@@ -1,15 +1,18 @@
 //! Groups of senders and the file of managers, as typed values: who is asked about whose mail.
 
-use super::{Config, Place, keys, read_file};
+use super::{Config, Reporter, keys, read_file};
 use crate::diagnostic::Diagnostic;
 use crate::policy::Approvers;
 use crate::policy::approvers::{Asked, Managers, SenderGroup};
 
 /// The groups. Each name may occur only once.
-pub(super) fn groups(keys: Vec<keys::Group>, place: &Place<'_>) -> Result<Vec<SenderGroup>, Diagnostic> {
+pub(super) fn groups(
+    keys: Vec<keys::Group>,
+    reporter: &Reporter<'_>,
+) -> Result<Vec<SenderGroup>, Diagnostic> {
     let mut groups: Vec<SenderGroup> = Vec::new();
     for group in keys {
-        let wrong = |span, said: String| Diagnostic::at(place.path, place.text, span, said, None);
+        let wrong = |span, said: String| Diagnostic::at(reporter.path, reporter.text, span, said, None);
         if groups.iter().any(|other| other.name == group.name) {
             let said = format!("there is already a [[group]] `{}`", group.name);
             return Err(wrong(group.senders.span(), said));
@@ -59,12 +62,12 @@ pub(super) fn managers_named(
     asked: &[Asked],
     groups: &[SenderGroup],
     file: bool,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<(), Diagnostic> {
     let mut all = asked.iter().chain(groups.iter().flat_map(|group| &group.approvers));
     if !file && all.any(|one| *one == Asked::Manager) {
         let said = "\"manager\" is asked, but no file names the managers: set `managers` in [policy]";
-        return Err(place.wrong("[policy]", "approvers", said));
+        return Err(reporter.wrong("[policy]", "approvers", said));
     }
     Ok(())
 }
