@@ -270,7 +270,7 @@ mod tests {
                 evaluated.push(clock.now());
             }
             if number % 100 == 0 {
-                let guess = guesses.begin("hanako", home).expect("whoever is known is not locked out");
+                let guess = guesses.begin("hanako", home).expect("a known source is not locked out");
                 guesses.right(&guess);
             }
             clock.advance_millis(3 * 3_600_000 / 10_000);

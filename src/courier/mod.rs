@@ -80,9 +80,9 @@ pub struct Settings {
     pub poll: Duration,
     /// How long a drain waits for the reply to a final dot.
     pub drain: Duration,
-    /// How long a message stopped by the second lock is held before it is returned to the sender.
+    /// How long a message stopped by the final check is held before it is returned to the sender.
     pub hold_for: Term,
-    /// Who decides about a message stopped by the second lock, if it has no approver yet.
+    /// Who decides about a message stopped by the final check, if it has no approver yet.
     pub approvers: Vec<Address>,
     /// Retry schedule.
     pub schedule: Schedule,
@@ -240,7 +240,7 @@ impl CourierHandle {
         self.courier.sealer.replace(seals);
     }
 
-    /// Replaces how long messages stopped by the second lock are held, and who decides about them.
+    /// Replaces how long messages stopped by the final check are held, and who decides about them.
     pub fn replace_stopping(&self, hold_for: Term, approvers: Vec<Address>) {
         let mut stopping = self.courier.stopping.write().unwrap_or_else(PoisonError::into_inner);
         *stopping = (hold_for, approvers);

@@ -1,6 +1,6 @@
 //! Links in mails: what each may do, and what happens when it is followed.
 //!
-//! A link is 256 random bits, bound to a person, a message and its contents, and an action. Whoever follows
+//! A link is 256 random bits, bound to a person, a message and its contents, and an action. A person who follows
 //! it acts as that person *by link*, and can only do what is safe, because mail scanners follow links and
 //! press buttons. An approver's link gives the rights of somebody who signed in by a mailed code, if they are
 //! an approver of the message when it is followed. A link ends with the hold, or with any decision; after

@@ -138,7 +138,7 @@ fn no_accident_passes_under_any_shipped_policy() {
         .and_then(|ours| ours.with_individuals(&["st.example.co.jp".to_owned()]))
         .unwrap();
     let policies = shipped();
-    assert_eq!(policies.len(), 3, "a policy that is shipped stands in this table");
+    assert_eq!(policies.len(), 3, "every shipped policy is in this table");
     let mut table = String::from("| accident | addresses | organisations |");
     for (name, _) in &policies {
         write!(table, " {name} | as a reply |").unwrap();

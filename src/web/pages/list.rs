@@ -168,7 +168,7 @@ impl List {
 }
 
 /// One line of the list.
-#[expect(clippy::struct_excessive_bools, reason = "each says whether one mark stands in the row")]
+#[expect(clippy::struct_excessive_bools, reason = "each is one mark in the row")]
 pub(super) struct Line {
     pub(super) id: Id,
     pub(super) whom: String,
