@@ -20,7 +20,7 @@ def table(authority, certificates, port, domains):
 
 
 def served(relay, certificates):
-    """The names of the certificate that a verifying client sees; none when it does not verify."""
+    """The names in the certificate that a verifying client sees; empty if verification fails."""
     context = ssl.create_default_context(cafile=str(certificates.path("ca.pem")))
     with smtplib.SMTP("127.0.0.1", relay.port, timeout=30) as client:
         client._host = "relay.localhost.example"
