@@ -41,6 +41,8 @@ mod sent;
 pub mod taking;
 pub mod waiting;
 
+pub use crate::notice::canned;
+
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Timestamp};
 use crate::courier::Dispatch;
