@@ -5,6 +5,7 @@ use super::super::guard::FormToken;
 use super::super::routes::page_of;
 use super::super::words::{Tongue, Words, calm};
 use super::answer;
+use super::list::Asked;
 use crate::desk::principal::Principal;
 use crate::policy::verdict::Language;
 use askama::Template;
@@ -34,6 +35,8 @@ pub struct Chrome {
     pub here: &'static str,
     /// The URL to reload: path and query of the request, or of the page of the form if the request is one.
     pub path: String,
+    /// The filters of the list that the visitor came from, kept from page to page.
+    pub asked: Asked,
     /// Whom people can ask for help; empty if nobody is configured.
     pub contact: String,
     /// The URL of the style sheet.
@@ -54,6 +57,7 @@ impl Chrome {
             csrf: parts.extensions.get::<FormToken>().cloned().unwrap_or_default().0,
             here: "",
             path: again(parts),
+            asked: Asked::of(&parts.uri),
             contact: contact(site, tongue),
             css: site.assets.css.clone(),
             js: site.assets.js.clone(),
@@ -73,6 +77,17 @@ impl Chrome {
     pub fn printed(&self) -> String {
         let who = self.who.as_ref().map(|who| self.calm(&who.name)).unwrap_or_default();
         self.t.p("desk-printed").s("at", self.t.moment(&self.t.now)).s("who", who).to_string()
+    }
+
+    /// The filters of the list as a query: empty, or with its question mark.
+    pub fn filters(&self) -> String {
+        self.asked.carried()
+    }
+
+    /// The filters with an additional parameter.
+    pub fn filters_and(&self, part: &str) -> String {
+        let filters = self.filters();
+        format!("{filters}{}{part}", if filters.is_empty() { '?' } else { '&' })
     }
 
     /// A page's title; it says so if the form has errors.
