@@ -11,7 +11,7 @@ use crate::store::absences::Absence;
 use crate::store::{AskWhy, HeldQuery, HeldState, Order, Scope, StoredMessage};
 use jiff::civil::Date;
 
-/// Waiting mails that a deputy is asked about in one transaction.
+/// Held mails that a deputy is asked about in one transaction.
 const HAND_OVER: usize = 100;
 /// Longest absence, in days.
 pub const LONGEST: i32 = 366;
@@ -117,8 +117,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Asks the deputies of an approver who is away about what waits already and what the approver was asked
-    /// about.
+    /// Asks the deputies of an absent approver about held mail that the approver was asked about.
     async fn hand_over(&self, approver: &Address) -> Result<(), DeskError> {
         let absences = self.absences().await?;
         let asking = self.asking.borrow().with(&absences, self.now());

@@ -61,7 +61,7 @@ pub(super) fn few<T: Display>(items: &[T], total: usize) -> Phrase {
     shortened(items, total, "件")
 }
 
-/// The same of people, whom Japanese counts by another word.
+/// The same for people, for whom Japanese has another counter.
 pub(super) fn few_people<T: Display>(people: &[T], total: usize) -> Phrase {
     shortened(people, total, "名")
 }

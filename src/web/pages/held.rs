@@ -75,7 +75,7 @@ struct Held {
     row: HeldRow,
     headline: Headline,
     late: bool,
-    /// The state that it shows, for a script that asks whether it has changed.
+    /// The state that the page shows, for the polling script.
     shown: String,
     undone: bool,
     /// Whether the visitor made the decision.

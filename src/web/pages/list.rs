@@ -54,7 +54,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// As an address says it; none where it cannot be read.
+    /// The filters in the query of a URL; none if it is malformed.
     pub(super) fn of(uri: &Uri) -> Self {
         Query::try_from_uri(uri).map(|Query(asked)| asked).unwrap_or_default()
     }
@@ -102,7 +102,7 @@ impl Asked {
         query
     }
 
-    /// The filters that are set, as fields of a form.
+    /// The filters that are set, as names and values.
     fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all = [
             ("state", &self.state),
