@@ -110,6 +110,9 @@ impl RecipientHistory {
 
 /// A sender's relation to recipients, from the mail delivered for that sender. Everybody knows the
 /// organisation's own domains.
+///
+/// # Errors
+/// The store failed.
 pub async fn known_to(
     store: &dyn Store,
     examiner: &Examiner,

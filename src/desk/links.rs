@@ -131,6 +131,9 @@ impl Links {
     }
 
     /// The current absences that approvers entered themselves.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn away(&self) -> Result<Vec<Absence>, DeskError> {
         self.desk.absences().await
     }
@@ -149,6 +152,9 @@ impl Links {
     }
 
     /// The same for several actions, in order; empty if no URL is configured.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn new_links(
         &self,
         person: &Address,
@@ -468,6 +474,9 @@ const LONGEST_REASON: usize = 2_000;
 impl Desk {
     /// Asks the approvers, with a reason, to send a mail as it is. If the mail is held or delayed, the
     /// request is about it; if it was sent individually, a new message is created, whose id is returned.
+    ///
+    /// # Errors
+    /// There is no reason, the person did not send the mail or may not ask for it, it is too late, or the store failed.
     pub async fn ask_as_is(&self, who: &Principal, id: Id, reason: &str) -> Result<Option<Id>, DeskError> {
         let message = self.item_seen_by(who, id).await?;
         let id = message.id;

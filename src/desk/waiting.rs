@@ -55,6 +55,9 @@ pub struct Now {
 
 impl Desk {
     /// The current state of a message, for people who may see it, without reading or examining it.
+    ///
+    /// # Errors
+    /// There is no such message for this person, it was never held, or the store failed.
     pub async fn stands(&self, who: &Principal, id: Id) -> Result<Now, DeskError> {
         let row = self.seen_by(who, id).await?.held.ok_or(DeskError::NeverHeld(id))?;
         let copies = match row.state {
@@ -66,6 +69,9 @@ impl Desk {
     }
 
     /// The next message of a query other than `but`, and how many more there are; `None` if there are none.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn waits_next(&self, query: &HeldQuery, but: Id) -> Result<Option<(Id, usize)>, DeskError> {
         let waiting =
             HeldQuery { state: Some(HeldState::Held), order: Order::Deadline, after: None, ..query.clone() };
@@ -77,12 +83,18 @@ impl Desk {
     }
 
     /// The latest message of a query; later ones are new.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn latest(&self, query: &HeldQuery) -> Result<Option<Id>, DeskError> {
         let latest = HeldQuery { order: Order::Newest, after: None, limit: 1, ..query.clone() };
         Ok(self.store.held_page(&latest).await?.lines.first().map(|line| line.id))
     }
 
     /// How many messages of a query came after that one; all if there is none.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn came_after(&self, query: &HeldQuery, latest: Option<Id>) -> Result<usize, DeskError> {
         let since = HeldQuery { order: Order::Deadline, after: latest, ..query.clone() };
         Ok(self.store.held_count(&since, MOST_COUNTED + 1).await?)

@@ -126,6 +126,9 @@ impl Learned {
     }
 
     /// Records that these outsiders saw each other.
+    ///
+    /// # Errors
+    /// Says why this teaches nothing.
     pub fn together(
         message_id: Option<String>,
         date: Timestamp,

@@ -342,7 +342,10 @@ pub struct Bearer {
 }
 
 impl Bearer {
-    /// Checks a scope; `Err` is the response (403).
+    /// Checks that the token has this scope.
+    ///
+    /// # Errors
+    /// The token lacks the scope: the response to return (403).
     pub fn allow(&self, scope: Scope) -> Result<(), Response> {
         if self.scopes.allow(scope) {
             return Ok(());
