@@ -1,3 +1,5 @@
+//! A sender asks to send a mail as it is, or to send it again openly.
+//!
 //! "Send again openly": a mail that was sent individually is created again as a new message. It is held until
 //! somebody other than its sender agrees to show the recipients to each other.
 //!
@@ -23,6 +25,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 
+/// Longest reason of a sender's request, in characters.
+pub(super) const LONGEST_REASON: usize = 2_000;
+
 /// The parts that every hold requested by a sender has.
 pub(super) struct Request {
     /// When the hold expires.
@@ -42,6 +47,39 @@ struct Left {
 }
 
 impl Desk {
+    /// Asks the approvers, with a reason, to send a mail as it is. If the mail is held or delayed, the
+    /// request is about it; if it was sent individually, a new message is created, whose id is returned.
+    ///
+    /// # Errors
+    /// There is no reason, the person did not send the mail or may not ask for it, it is too late, or the store failed.
+    pub async fn ask_as_is(&self, who: &Principal, id: Id, reason: &str) -> Result<Option<Id>, DeskError> {
+        let message = self.item_seen_by(who, id).await?;
+        let id = message.id;
+        let reason: String = reason.trim().chars().take(LONGEST_REASON).collect();
+        if !who.sent(&Parties::of(&message)) {
+            return Err(StoreError::NotFound(id.to_string()).into());
+        }
+        if reason.is_empty() {
+            return Err(DeskError::NotAllowed("say why everybody may see everybody's address".to_owned()));
+        }
+        let delayed = message.verdict.as_ref().is_some_and(|verdict| verdict.action() == Action::Delay);
+        if message.held.is_none() && delayed {
+            return match self.hold_and_ask(who, &message, reason.clone()).await {
+                Err(DeskError::TooLate(_)) => self.ask_again(who, &message, reason).await.map(Some),
+                asked => asked.map(|()| None),
+            };
+        }
+        if message.held.is_none() || message.goes_individually() {
+            return self.ask_again(who, &message, reason).await.map(Some);
+        }
+        let now = self.now();
+        let event = Event::Asked { by: who.name.clone(), reason };
+        let notice = NewNotice { kind: NoticeKind::AskedAsIs, due: now };
+        self.store.note_held(id, now, event, vec![notice]).await?;
+        self.wake();
+        Ok(None)
+    }
+
     /// The hold of a request to send something as it is: it lasts as long as any hold, and the approvers are
     /// told.
     pub(super) fn request(&self, now: Timestamp) -> Request {

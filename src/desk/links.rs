@@ -6,6 +6,7 @@
 //! an approver of the message when it is followed. A link ends with the hold, or with any decision; after
 //! that it shows what was decided.
 
+use super::again::LONGEST_REASON;
 use super::deputies::DecisionRole;
 use super::principal::{Parties, Principal};
 use super::wish::Wish;
@@ -15,12 +16,10 @@ use crate::id::Id;
 use crate::journal::{Entry, Event};
 use crate::lifecycle::UNDO;
 use crate::message::Address;
-use crate::policy::Action;
 use crate::policy::risks::Risk;
 use crate::store::absences::Absence;
 use crate::store::{
-    Body, DeliveryState, HeldRow, HeldState, LinkAction, LinkRow, NewNotice, NoticeKind, QueueRow,
-    StoreError, StoredMessage,
+    Body, DeliveryState, HeldRow, HeldState, LinkAction, LinkRow, QueueRow, StoreError, StoredMessage,
 };
 use crate::token::{Digest, Token};
 use std::sync::Arc;
@@ -465,43 +464,5 @@ fn content(message: &StoredMessage) -> Digest {
         Body::Stored { name, size } => {
             Digest::of(&[id, &message.header, name.as_bytes(), &size.to_be_bytes()])
         }
-    }
-}
-
-/// Longest reason of a sender's request, in characters.
-const LONGEST_REASON: usize = 2_000;
-
-impl Desk {
-    /// Asks the approvers, with a reason, to send a mail as it is. If the mail is held or delayed, the
-    /// request is about it; if it was sent individually, a new message is created, whose id is returned.
-    ///
-    /// # Errors
-    /// There is no reason, the person did not send the mail or may not ask for it, it is too late, or the store failed.
-    pub async fn ask_as_is(&self, who: &Principal, id: Id, reason: &str) -> Result<Option<Id>, DeskError> {
-        let message = self.item_seen_by(who, id).await?;
-        let id = message.id;
-        let reason: String = reason.trim().chars().take(LONGEST_REASON).collect();
-        if !who.sent(&Parties::of(&message)) {
-            return Err(StoreError::NotFound(id.to_string()).into());
-        }
-        if reason.is_empty() {
-            return Err(DeskError::NotAllowed("say why everybody may see everybody's address".to_owned()));
-        }
-        let delayed = message.verdict.as_ref().is_some_and(|verdict| verdict.action() == Action::Delay);
-        if message.held.is_none() && delayed {
-            return match self.hold_and_ask(who, &message, reason.clone()).await {
-                Err(DeskError::TooLate(_)) => self.ask_again(who, &message, reason).await.map(Some),
-                asked => asked.map(|()| None),
-            };
-        }
-        if message.held.is_none() || message.goes_individually() {
-            return self.ask_again(who, &message, reason).await.map(Some);
-        }
-        let now = self.now();
-        let event = Event::Asked { by: who.name.clone(), reason };
-        let notice = NewNotice { kind: NoticeKind::AskedAsIs, due: now };
-        self.store.note_held(id, now, event, vec![notice]).await?;
-        self.wake();
-        Ok(None)
     }
 }
