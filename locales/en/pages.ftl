@@ -673,3 +673,4 @@ away-nobody = Nobody else decides on the same mail as you. Ask the administrator
 away-day = Nothing was changed. Choose a day from today on, within a year.
 away-deputy = Nothing was changed. Choose a deputy from the list.
 away-not-yours = Nothing was changed. You can only set your own absence.
+desk-report-rule-name = Name in the policy

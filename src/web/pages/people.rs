@@ -89,7 +89,7 @@ pub(super) fn people(t: &Words, dossier: &Dossier, known: &RecipientHistory) -> 
     People { summary, open: all, folded }
 }
 
-/// How many of many recipients are shown: all who are dangerous, and as many new ones as of few.
+/// How many recipients of a long list are shown at once: all who are dangerous, and new ones up to [`ALL_SHOWN`].
 fn shown_of_many(sorted: &[Person]) -> usize {
     let dangerous = sorted.iter().filter(|person| person.class == "danger").count();
     let new = sorted.iter().filter(|person| person.class == "new").count();
