@@ -63,8 +63,8 @@ impl App {
         let examiner = parts::examiner(Some(&config), &[])?;
         let tally = Tally::default();
         let identities = Identities::default();
-        let ways = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?;
-        let ways = ways.looked_after(&identities);
+        let upstreams = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?;
+        let upstreams = upstreams.looked_after(&identities);
         let secured = tls::Secured::load(&config, clock.wall())?;
         let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock), identities.clone());
         let access = gatekeeper.admit(&config)?;
@@ -73,7 +73,7 @@ impl App {
         let store = parts::open(&config).await?;
         let budgets = budget::budgets(&config, None, store.as_ref(), &*clock).await?;
         let examiner = Examiner { budgets, ..examiner };
-        let ways = ways.remember(&store).await?.all()?;
+        let upstreams = upstreams.remember(&store).await?.all()?;
         gatekeeper.learn(memory::sources(store.as_ref(), clock.now()).await?);
         let seals = seals::read(&config)?;
         let hooks = hook::Caller::new(Arc::clone(&store), Arc::clone(&clock), hook::Tally::default());
@@ -89,7 +89,7 @@ impl App {
         }
         let courier = Courier::start(Deps {
             store: Arc::clone(&store),
-            upstream: Arc::clone(&ways.way),
+            upstream: Arc::clone(&upstreams.upstream),
             clock: Arc::clone(&clock),
             entropy: Arc::new(SystemEntropy),
             seals: Arc::clone(&seals),
@@ -127,7 +127,7 @@ impl App {
             hold_for,
             asking,
             acme: watch::Sender::new(config.tls.acme.clone()),
-            ways: Mutex::new(ways.kept),
+            upstreams: Mutex::new(upstreams.kept),
             signing_in,
             hooks,
             identities,

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::examine::Examiner;
 use crate::message::Address;
 use crate::policy::Organisation;
-use crate::policy::budget::{Budgets, Route, Sending, Ways};
+use crate::policy::budget::{Budgets, Route, RouteBudgets, Sending};
 use crate::store::Store;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -18,14 +18,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// The routes and budgets of the configuration.
-pub(super) fn ways(config: &Config) -> Ways {
-    let named = config.upstreams.iter().map(|(name, way)| (name.clone(), way.budgets.clone()));
+pub(super) fn by_route(config: &Config) -> RouteBudgets {
+    let named = config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.budgets.clone()));
     let route = |rule: &crate::config::RouteRule| Route {
         sender_domains: rule.sender_domains.clone(),
         recipient_domains: rule.recipient_domains.clone(),
-        way: rule.upstream.clone(),
+        upstream: rule.upstream.clone(),
     };
-    Ways {
+    RouteBudgets {
         usual: config.upstream.budgets.clone(),
         named: named.collect(),
         routes: config.routes.iter().map(route).collect(),
@@ -40,12 +40,12 @@ pub(super) async fn budgets(
     store: &dyn Store,
     clock: &dyn Clock,
 ) -> Result<Arc<Budgets>, StartError> {
-    let ways = ways(config);
-    if let Some(former) = former.filter(|former| *former.ways() == ways) {
+    let by_route = by_route(config);
+    if let Some(former) = former.filter(|former| *former.by_route() == by_route) {
         return Ok(former);
     }
-    let longest = ways.longest();
-    let budgets = Budgets::new(ways);
+    let longest = by_route.longest();
+    let budgets = Budgets::new(by_route);
     if let Some(longest) = longest {
         let now = clock.now();
         for spent in store.spent_since(now.minus(longest)).await? {
@@ -100,9 +100,9 @@ impl Collector for Used {
         }
         let help = "Recipients counted by a budget of an upstream; for a budget per sender, the highest of any sender";
         let mut metric = encoder.encode_descriptor("upstream_budget_used", help, None, MetricType::Gauge)?;
-        for (way, limit, used) in used {
-            let way = if way.is_empty() { "upstream".to_owned() } else { way };
-            let labels = [("upstream", way), ("budget", limit.to_string())];
+        for (upstream, limit, used) in used {
+            let upstream = if upstream.is_empty() { "upstream".to_owned() } else { upstream };
+            let labels = [("upstream", upstream), ("budget", limit.to_string())];
             let used = i64::try_from(used).unwrap_or(i64::MAX);
             ConstGauge::new(used).encode(metric.encode_family(&labels)?)?;
         }

@@ -263,8 +263,9 @@ async fn ports(config: &Config, found: &mut Findings) {
 }
 
 fn secrets(config: &Config, found: &mut Findings) {
-    let ways = std::iter::once(&config.upstream).chain(config.upstreams.values()).flat_map(Upstream::all);
-    for file in ways.flat_map(Upstream::secret_files) {
+    let upstreams =
+        std::iter::once(&config.upstream).chain(config.upstreams.values()).flat_map(Upstream::all);
+    for file in upstreams.flat_map(Upstream::secret_files) {
         own::private(file, "upstream", found);
     }
 }
@@ -275,8 +276,8 @@ async fn upstream(config: &Config, connect: bool, found: &mut Findings) {
         Ok(builder) => builder,
         Err(error) => return found.error("upstream", error.to_string()),
     };
-    let ways = std::iter::once(&config.upstream).chain(config.upstreams.values());
-    for wanted in ways.flat_map(Upstream::all) {
+    let upstreams = std::iter::once(&config.upstream).chain(config.upstreams.values());
+    for wanted in upstreams.flat_map(Upstream::all) {
         if wanted.certificate.as_ref().is_some_and(|shown| !tls::towards_upstream(shown, found)) {
             continue;
         }

@@ -47,7 +47,7 @@ pub fn examiner(config: Option<&Config>, policy: &[PathBuf]) -> Result<Examiner,
         policy: Arc::new(rules.in_mode(mode)),
         options: Arc::new(config.map_or_else(CopyOptions::default, |config| config.copies.clone())),
         approvers: Arc::new(approvers),
-        budgets: Arc::new(Budgets::new(config.map(super::budget::ways).unwrap_or_default())),
+        budgets: Arc::new(Budgets::new(config.map(super::budget::by_route).unwrap_or_default())),
     })
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Changing {
     pub(super) asking: watch::Sender<Arc<Asking>>,
     pub(super) acme: watch::Sender<Option<crate::tls::acme::Settings>>,
     /// The current upstreams; locked for the duration of a reload.
-    pub(super) ways: Mutex<Vec<upstream::BuiltUpstream>>,
+    pub(super) upstreams: Mutex<Vec<upstream::BuiltUpstream>>,
     /// The sign-in settings.
     pub(super) signing_in: crate::people::Settings,
     pub(super) hooks: hook::Caller,
@@ -36,16 +36,16 @@ impl Running {
     /// # Errors
     /// Says what is wrong; nothing has changed then.
     pub async fn reload(&self, config: &Config) -> Result<(), StartError> {
-        let mut former = self.changing.ways.lock().await;
+        let mut former = self.changing.upstreams.lock().await;
         let examiner = parts::examiner(Some(config), &[])?;
         let former_budgets = Some(Arc::clone(&self.intake.examiner().budgets));
         let (store, clock) = (self.desk.store.as_ref(), &*self.desk.clock);
         let budgets = budget::budgets(config, former_budgets, store, clock).await?;
         let examiner = Examiner { budgets, ..examiner };
         let seals = seals::read(config)?;
-        let ways = upstream::Builder::new(config, Arc::clone(&self.desk.clock), self.tally.clone())?;
-        let ways = ways.looked_after(&self.changing.identities);
-        let ways = ways.after(&former).remember(&self.desk.store).await?.all()?;
+        let upstreams = upstream::Builder::new(config, Arc::clone(&self.desk.clock), self.tally.clone())?;
+        let upstreams = upstreams.looked_after(&self.changing.identities);
+        let upstreams = upstreams.after(&former).remember(&self.desk.store).await?.all()?;
         let hooks = parts::hooks(config)?;
         let access = self.gatekeeper.admit(config)?;
         let signing_in = people::settings(config, &examiner.approvers, &self.desk.clock)?;
@@ -71,7 +71,7 @@ impl Running {
         self.courier.replace_stopping(courier.hold_for, courier.approvers);
         self.intake.replace_seals(Arc::clone(&seals));
         self.courier.replace_seals(seals);
-        self.courier.replace_upstream(Arc::clone(&ways.way));
+        self.courier.replace_upstream(Arc::clone(&upstreams.upstream));
         self.changing.examiner.send_replace(examiner);
         self.changing.preview_seals.send_replace(seals::preview_seals(config));
         self.changing.acme.send_if_modified(|acme| {
@@ -79,8 +79,8 @@ impl Running {
             acme.clone_from(&config.tls.acme);
             differs
         });
-        ways.replace(std::mem::take(&mut *former)).await;
-        *former = ways.kept;
+        upstreams.replace(std::mem::take(&mut *former)).await;
+        *former = upstreams.kept;
         Ok(())
     }
 

@@ -26,7 +26,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-type Way = Arc<dyn Upstream>;
+type SharedUpstream = Arc<dyn Upstream>;
 
 /// The port for MTA-STS policies.
 const HTTPS: u16 = 443;
@@ -55,7 +55,7 @@ pub(super) struct Builder<'a> {
 #[derive(Clone)]
 pub(super) struct BuiltUpstream {
     print: String,
-    way: Way,
+    upstream: SharedUpstream,
     pace: Option<Used>,
 }
 
@@ -63,17 +63,17 @@ pub(super) struct BuiltUpstream {
 type Used = (UpstreamRoute, Vec<Rate>, Arc<Mutex<Pace>>);
 
 /// What the courier sends through, and its upstreams.
-pub(super) struct Ways {
-    pub(super) way: Way,
+pub(super) struct Upstreams {
+    pub(super) upstream: SharedUpstream,
     pub(super) kept: Vec<BuiltUpstream>,
 }
 
-impl Ways {
+impl Upstreams {
     /// Closes the previous upstreams that are not reused.
     pub(super) async fn replace(&self, former: Vec<BuiltUpstream>) {
         for old in former {
-            if !self.kept.iter().any(|kept| Arc::ptr_eq(&kept.way, &old.way)) {
-                old.way.close().await;
+            if !self.kept.iter().any(|kept| Arc::ptr_eq(&kept.upstream, &old.upstream)) {
+                old.upstream.close().await;
             }
         }
     }
@@ -104,8 +104,9 @@ impl<'a> Builder<'a> {
     /// Loads recent deliveries for the rates (they count for every upstream, because the route taken is not
     /// stored), known MTA-STS policies, and connection limits.
     pub(super) async fn remember(mut self, store: &Arc<dyn Store>) -> Result<Self, StartError> {
-        let ways = std::iter::once(&self.config.upstream).chain(self.config.upstreams.values());
-        let rates: Vec<Rate> = ways.flat_map(Wanted::all).flat_map(|way| way.rates.clone()).collect();
+        let upstreams = std::iter::once(&self.config.upstream).chain(self.config.upstreams.values());
+        let rates: Vec<Rate> =
+            upstreams.flat_map(Wanted::all).flat_map(|upstream| upstream.rates.clone()).collect();
         for rate in rates {
             let (messages, recipients) = store.sent_since(self.clock.now().minus(rate.per)).await?;
             let count = if rate.unit == Unit::Recipients { recipients } else { messages };
@@ -121,30 +122,30 @@ impl<'a> Builder<'a> {
     }
 
     /// Builds everything that the courier sends through.
-    pub(super) fn all(self) -> Result<Ways, StartError> {
-        let way = self.whole()?;
-        Ok(Ways { way, kept: self.built.into_inner().unwrap_or_else(PoisonError::into_inner) })
+    pub(super) fn all(self) -> Result<Upstreams, StartError> {
+        let upstream = self.whole()?;
+        Ok(Upstreams { upstream, kept: self.built.into_inner().unwrap_or_else(PoisonError::into_inner) })
     }
 
-    fn whole(&self) -> Result<Way, StartError> {
+    fn whole(&self) -> Result<SharedUpstream, StartError> {
         let config = self.config;
         let alone = config.routes.is_empty();
-        let usual = self.way(&config.upstream, alone)?;
+        let usual = self.upstream(&config.upstream, alone)?;
         if alone {
             return Ok(usual);
         }
         let mut named = BTreeMap::new();
         for (name, wanted) in &config.upstreams {
-            named.insert(name.as_str(), self.way(wanted, false)?);
+            named.insert(name.as_str(), self.upstream(wanted, false)?);
         }
         let mut routes = Vec::new();
         for rule in &config.routes {
             // the configuration was checked, so every route names an existing upstream
-            if let Some(way) = named.get(rule.upstream.as_str()) {
+            if let Some(upstream) = named.get(rule.upstream.as_str()) {
                 routes.push(Route {
                     sender_domains: rule.sender_domains.clone(),
                     recipient_domains: rule.recipient_domains.clone(),
-                    upstream: Arc::clone(way),
+                    upstream: Arc::clone(upstream),
                 });
             }
         }
@@ -152,33 +153,33 @@ impl<'a> Builder<'a> {
     }
 
     /// An upstream with its alternatives. If it is the only one, the courier's circuit breaker suffices.
-    fn way(&self, wanted: &Wanted, alone: bool) -> Result<Way, StartError> {
+    fn upstream(&self, wanted: &Wanted, alone: bool) -> Result<SharedUpstream, StartError> {
         if wanted.also.is_empty() {
-            let way = self.one(wanted)?;
-            return Ok(if alone { way } else { Arc::new(self.guarded(way, wanted)) });
+            let upstream = self.one(wanted)?;
+            return Ok(if alone { upstream } else { Arc::new(self.guarded(upstream, wanted)) });
         }
         let mut members = Vec::new();
         for wanted in wanted.all() {
-            let way = self.guarded(self.one(wanted)?, wanted);
-            members.push(Member { priority: wanted.priority, weight: wanted.weight, upstream: way });
+            let upstream = self.guarded(self.one(wanted)?, wanted);
+            members.push(Member { priority: wanted.priority, weight: wanted.weight, upstream });
         }
         Ok(Arc::new(UpstreamGroup::new(members, Arc::new(SystemEntropy))))
     }
 
-    fn guarded(&self, way: Way, wanted: &Wanted) -> Guarded {
-        Guarded::new(way, wanted.connections, Arc::clone(&self.clock), self.tally.clone())
+    fn guarded(&self, upstream: SharedUpstream, wanted: &Wanted) -> Guarded {
+        Guarded::new(upstream, wanted.connections, Arc::clone(&self.clock), self.tally.clone())
     }
 
     /// One upstream with its rates.
-    pub(super) fn one(&self, wanted: &Wanted) -> Result<Way, StartError> {
+    pub(super) fn one(&self, wanted: &Wanted) -> Result<SharedUpstream, StartError> {
         let print = self.print(wanted);
         if let Some(kept) = self.stood(|kept| kept.print == print) {
-            let way = Arc::clone(&kept.way);
+            let upstream = Arc::clone(&kept.upstream);
             lock(&self.built).push(kept);
-            return Ok(way);
+            return Ok(upstream);
         }
         let identity = self.identity(wanted).map_err(StartError::Configuration)?;
-        let way: Way = match &wanted.route {
+        let upstream: SharedUpstream = match &wanted.route {
             UpstreamRoute::Capture(folder) => {
                 Arc::new(Capture::new(folder.clone(), Arc::clone(&self.clock), Arc::new(SystemEntropy)))
             }
@@ -189,15 +190,15 @@ impl<'a> Builder<'a> {
                 Arc::new(self.mx(*port, wanted).map_err(StartError::Configuration)?)
             }
         };
-        let (way, pace) = self.paced(way, wanted);
-        lock(&self.built).push(BuiltUpstream { print, way: Arc::clone(&way), pace });
-        Ok(way)
+        let (upstream, pace) = self.paced(upstream, wanted);
+        lock(&self.built).push(BuiltUpstream { print, upstream: Arc::clone(&upstream), pace });
+        Ok(upstream)
     }
 
     /// Applies the rates to an upstream. If host and rates are the same as before, their usage is kept.
-    fn paced(&self, way: Way, wanted: &Wanted) -> (Way, Option<Used>) {
+    fn paced(&self, upstream: SharedUpstream, wanted: &Wanted) -> (SharedUpstream, Option<Used>) {
         if wanted.rates.is_empty() {
-            return (way, None);
+            return (upstream, None);
         }
         let same = |kept: &BuiltUpstream| {
             kept.pace
@@ -208,7 +209,7 @@ impl<'a> Builder<'a> {
         let fresh = || Arc::new(Mutex::new(Pace::new(&wanted.rates, &self.sent, self.clock.now())));
         let pace = known.unwrap_or_else(fresh);
         let clock = Arc::clone(&self.clock);
-        let paced = Paced::new(way, &wanted.rates, Arc::clone(&pace), clock, self.tally.clone());
+        let paced = Paced::new(upstream, &wanted.rates, Arc::clone(&pace), clock, self.tally.clone());
         (Arc::new(paced), Some((wanted.route.clone(), wanted.rates.clone(), pace)))
     }
 
@@ -348,6 +349,6 @@ fn tokens(wanted: &Oauth, ca_file: Option<&Path>) -> Result<Tokens, String> {
 
 /// Most concurrent deliveries: the sum over all upstreams.
 pub(super) fn places(config: &Config) -> usize {
-    let ways = std::iter::once(&config.upstream).chain(config.upstreams.values());
-    ways.flat_map(Wanted::all).map(|way| way.connections).sum::<usize>().min(2_000)
+    let upstreams = std::iter::once(&config.upstream).chain(config.upstreams.values());
+    upstreams.flat_map(Wanted::all).map(|upstream| upstream.connections).sum::<usize>().min(2_000)
 }

@@ -38,7 +38,7 @@ pub use tls::Tls;
 pub use upstream::{
     ClientCertificate, Credentials, Oauth, RouteRule, SecretFile, Upstream, UpstreamRoute, UpstreamTls,
 };
-use upstream::{Reading, Ways};
+use upstream::{Reading, Upstreams};
 
 /// Where the configuration is searched if the command line names none.
 pub const PLACES: [&str; 2] = ["sekisho.toml", "/etc/sekisho/sekisho.toml"];
@@ -225,7 +225,7 @@ impl Config {
         let auth = accounts::auth(keys.auth, &base, &reporter)?;
         let hostname = hostname(keys.hostname, &reporter)?;
         let reading = Reading { base: &base, hostname: &hostname, reporter: &reporter };
-        let Ways { upstream, upstreams, routes } =
+        let Upstreams { upstream, upstreams, routes } =
             upstream::ways(keys.upstream, keys.upstreams, keys.route, &reading)?;
         let first_domain = match &keys.organisation.get_ref().domains {
             Domains::Listed(domains) => domains.first().cloned(),

@@ -161,7 +161,7 @@ pub struct RouteRule {
 
 /// All upstreams and routes.
 #[derive(Clone, Debug)]
-pub(super) struct Ways {
+pub(super) struct Upstreams {
     /// The default upstream.
     pub(super) upstream: Upstream,
     /// Upstreams that routes name.
@@ -175,7 +175,7 @@ pub(super) fn ways(
     upstreams: BTreeMap<String, keys::Upstream>,
     routes: Vec<keys::RouteRule>,
     reading: &Reading<'_>,
-) -> Result<Ways, Diagnostic> {
+) -> Result<Upstreams, Diagnostic> {
     let usual = reading.upstream("[upstream]", upstream)?;
     let mut named = BTreeMap::new();
     for (name, keys) in upstreams {
@@ -210,7 +210,7 @@ pub(super) fn ways(
         let table = format!("[upstreams.{idle}]");
         return Err(reading.reporter.wrong(&table, "address", format!("no [[route]] leads to `{idle}`")));
     }
-    Ok(Ways { upstream: usual, upstreams: named, routes: rules })
+    Ok(Upstreams { upstream: usual, upstreams: named, routes: rules })
 }
 
 /// What is needed to read an upstream.

@@ -29,7 +29,7 @@ pub const BUDGET_RULE: &str = "builtin:budget";
 
 /// Which mail takes which route, and the budgets of each route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ways {
+pub struct RouteBudgets {
     /// Budgets of the default upstream.
     pub usual: Vec<Limit>,
     /// Budgets of the upstreams that routes name.
@@ -46,10 +46,10 @@ pub struct Route {
     /// Domains of the recipient, in the same form.
     pub recipient_domains: Vec<String>,
     /// Name of the upstream.
-    pub way: String,
+    pub upstream: String,
 }
 
-impl Ways {
+impl RouteBudgets {
     /// The upstream of one recipient: its name (empty for the default) and its budgets.
     fn of(&self, sender: Option<&Address>, recipient: &Address) -> (&str, &[Limit]) {
         let fits = |domains: &[String], address: Option<&Address>| {
@@ -60,13 +60,16 @@ impl Ways {
             fits(&route.sender_domains, sender) && fits(&route.recipient_domains, Some(recipient))
         });
         match route {
-            Some(route) => (&route.way, self.named.get(&route.way).map_or(&[], Vec::as_slice)),
+            Some(route) => (&route.upstream, self.named.get(&route.upstream).map_or(&[], Vec::as_slice)),
             None => ("", &self.usual),
         }
     }
 
     fn limits(&self) -> impl Iterator<Item = (&str, &Limit)> {
-        let named = self.named.iter().flat_map(|(way, limits)| limits.iter().map(|one| (way.as_str(), one)));
+        let named = self
+            .named
+            .iter()
+            .flat_map(|(upstream, limits)| limits.iter().map(|one| (upstream.as_str(), one)));
         self.usual.iter().map(|one| ("", one)).chain(named)
     }
 
@@ -79,7 +82,7 @@ impl Ways {
 /// The budgets and their current usage.
 #[derive(Debug, Default)]
 pub struct Budgets {
-    ways: Ways,
+    by_route: RouteBudgets,
     ledger: Arc<Mutex<Ledger>>,
 }
 
@@ -103,7 +106,7 @@ struct Asked<'a> {
 
 /// What a mail costs of one budget.
 struct Cost<'a> {
-    way: &'a str,
+    upstream: &'a str,
     limit: &'a Limit,
     account: Account,
     wanted: u64,
@@ -111,7 +114,7 @@ struct Cost<'a> {
 
 /// A budget that would be exceeded.
 struct Over<'a> {
-    way: &'a str,
+    upstream: &'a str,
     limit: &'a Limit,
     used: u64,
     wanted: u64,
@@ -120,18 +123,18 @@ struct Over<'a> {
 
 impl Budgets {
     /// Creates budgets with nothing used.
-    pub fn new(ways: Ways) -> Self {
-        Self { ways, ledger: Arc::default() }
+    pub fn new(by_route: RouteBudgets) -> Self {
+        Self { by_route, ledger: Arc::default() }
     }
 
     /// The routes and budgets.
-    pub fn ways(&self) -> &Ways {
-        &self.ways
+    pub fn by_route(&self) -> &RouteBudgets {
+        &self.by_route
     }
 
     /// Whether no budget is configured, so that nothing is counted.
     pub fn is_idle(&self) -> bool {
-        self.ways.limits().next().is_none()
+        self.by_route.limits().next().is_none()
     }
 
     /// Reserves what these recipients cost at the given time if every budget allows it; otherwise returns the
@@ -145,7 +148,7 @@ impl Budgets {
     ) -> Result<Reserved, RuleOutcome> {
         let costs = self.costs(sending);
         let mut ledger = self.lock();
-        ledger.sweep(clock.now(), self.ways.longest().unwrap_or_default());
+        ledger.sweep(clock.now(), self.by_route.longest().unwrap_or_default());
         match over(&ledger, &costs, at) {
             Some(over) => Err(over.outcome(clock)),
             None => Ok(self.taken(&mut ledger, &costs, at)),
@@ -170,8 +173,11 @@ impl Budgets {
     /// usage of any sender.
     pub fn used(&self, now: Timestamp) -> Vec<(String, Limit, u64)> {
         let ledger = self.lock();
-        let used = |way: &str, limit: &Limit| ledger.most_used(way, limit, now);
-        self.ways.limits().map(|(way, limit)| (way.to_owned(), *limit, used(way, limit))).collect()
+        let used = |upstream: &str, limit: &Limit| ledger.most_used(upstream, limit, now);
+        self.by_route
+            .limits()
+            .map(|(upstream, limit)| (upstream.to_owned(), *limit, used(upstream, limit)))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Ledger> {
@@ -181,22 +187,22 @@ impl Budgets {
 
     /// The cost for each budget.
     fn costs(&self, sending: Sending<'_>) -> Vec<Cost<'_>> {
-        let mut ways: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
+        let mut by_route: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
         for recipient in sending.recipients {
-            let (way, limits) = self.ways.of(sending.sender, recipient);
+            let (upstream, limits) = self.by_route.of(sending.sender, recipient);
             let outside = sending.organisation.affiliation(recipient) != Affiliation::Internal;
-            let asked = ways.entry(way).or_insert(Asked { limits, all: 0, outside: 0 });
+            let asked = by_route.entry(upstream).or_insert(Asked { limits, all: 0, outside: 0 });
             asked.all += 1;
             asked.outside += u64::from(outside);
         }
         let mut costs = Vec::new();
-        for (way, asked) in ways {
+        for (upstream, asked) in by_route {
             for limit in asked.limits {
                 // a report has the null sender, and so no account that a budget per sender could limit
-                let Some(account) = Account::of(way, limit, sending.sender) else { continue };
+                let Some(account) = Account::of(upstream, limit, sending.sender) else { continue };
                 let wanted = if limit.outside { asked.outside } else { asked.all };
                 if wanted > 0 {
-                    costs.push(Cost { way, limit, account, wanted });
+                    costs.push(Cost { upstream, limit, account, wanted });
                 }
             }
         }
@@ -213,18 +219,18 @@ impl Budgets {
 /// Of the budgets that would be exceeded, the one that has room again last.
 fn over<'a>(ledger: &Ledger, costs: &[Cost<'a>], at: Timestamp) -> Option<Over<'a>> {
     let over = costs.iter().filter_map(|cost| {
-        let Cost { way, limit, account, wanted } = cost;
+        let Cost { upstream, limit, account, wanted } = cost;
         let used = ledger.used(account, limit.per, at);
         let fits = used + wanted <= u64::from(limit.count);
         let room = || ledger.room(account, limit, *wanted, at);
-        (!fits).then(|| Over { way, limit, used, wanted: *wanted, room: room() })
+        (!fits).then(|| Over { upstream, limit, used, wanted: *wanted, room: room() })
     });
     over.max_by_key(|over| over.room.unwrap_or(Timestamp(i64::MAX)))
 }
 
 impl Over<'_> {
     fn outcome(&self, clock: &dyn Clock) -> RuleOutcome {
-        let Self { way, limit, used, wanted, .. } = self;
+        let Self { upstream, limit, used, wanted, .. } = self;
         let (count, used, wanted) = (grouped(u64::from(limit.count)), grouped(*used), grouped(*wanted));
         let (span, span_ja) = if limit.per > limit::HOUR { ("day", "24時間") } else { ("hour", "1時間") };
         let (last, last_ja) = if limit.per > limit::HOUR {
@@ -237,10 +243,10 @@ impl Over<'_> {
             Whose::Sender => ("for each sender", "差出人ごと"),
             Whose::All => ("in all", "全体"),
         };
-        let (at, at_ja) = if way.is_empty() {
+        let (at, at_ja) = if upstream.is_empty() {
             (String::new(), String::new())
         } else {
-            (format!(" at the upstream {way}"), format!("、送信先 {way}"))
+            (format!(" at the upstream {upstream}"), format!("、送信先 {upstream}"))
         };
         let (zone, now) = (zone(), clock.shown(clock.now()));
         let (room, room_ja) = match self.room.map(|room| clock.shown(room)) {

@@ -13,7 +13,7 @@ const SLOT: i64 = 10 * 60 * 1_000;
 /// Whose recipients are counted, for which upstream.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Account {
-    way: String,
+    upstream: String,
     /// MAIL FROM in comparison form; `None` counts all senders together.
     sender: Option<String>,
     outside: bool,
@@ -21,12 +21,12 @@ pub(super) struct Account {
 
 impl Account {
     /// The account that a budget counts on; `None` for a mail without sender if the budget is per sender.
-    pub(super) fn of(way: &str, limit: &Limit, sender: Option<&Address>) -> Option<Self> {
+    pub(super) fn of(upstream: &str, limit: &Limit, sender: Option<&Address>) -> Option<Self> {
         let sender = match limit.whose {
             Whose::All => None,
             Whose::Sender => Some(sender?.key().to_owned()),
         };
-        Some(Self { way: way.to_owned(), sender, outside: limit.outside })
+        Some(Self { upstream: upstream.to_owned(), sender, outside: limit.outside })
     }
 }
 
@@ -75,9 +75,9 @@ impl Ledger {
     }
 
     /// The highest usage of any account of a budget.
-    pub(super) fn most_used(&self, way: &str, limit: &Limit, now: Timestamp) -> u64 {
+    pub(super) fn most_used(&self, upstream: &str, limit: &Limit, now: Timestamp) -> u64 {
         let same = |account: &&Account| {
-            account.way == way
+            account.upstream == upstream
                 && account.outside == limit.outside
                 && account.sender.is_some() == (limit.whose == Whose::Sender)
         };

@@ -16,8 +16,11 @@ fn people(number: usize, domain: &str) -> Vec<Address> {
     (0..number).map(|at| address(&format!("p{at}@{domain}"))).collect()
 }
 
-fn usual(limits: &[&str]) -> Ways {
-    Ways { usual: limits.iter().map(|text| text.parse().unwrap()).collect(), ..Ways::default() }
+fn usual(limits: &[&str]) -> RouteBudgets {
+    RouteBudgets {
+        usual: limits.iter().map(|text| text.parse().unwrap()).collect(),
+        ..RouteBudgets::default()
+    }
 }
 
 fn ours() -> Organisation {
@@ -103,14 +106,14 @@ fn the_span_slides_and_the_forecast_says_when_there_is_room() {
 
 #[test]
 fn each_way_has_budgets_of_its_own() {
-    let mut ways = usual(&["10/day"]);
-    ways.named.insert("other".to_owned(), vec!["5/hour all".parse().unwrap()]);
-    ways.routes.push(Route {
+    let mut by_route = usual(&["10/day"]);
+    by_route.named.insert("other".to_owned(), vec!["5/hour all".parse().unwrap()]);
+    by_route.routes.push(Route {
         sender_domains: Vec::new(),
         recipient_domains: vec!["*.far.example".to_owned(), "far.example".to_owned()],
-        way: "other".to_owned(),
+        upstream: "other".to_owned(),
     });
-    let budgets = Budgets::new(ways);
+    let budgets = Budgets::new(by_route);
     let both = [people(10, "near.example"), people(5, "sub.far.example")].concat();
     send(&budgets, "a@example.co.jp", &both, BEGIN).unwrap();
     let over = send(&budgets, "b@example.co.jp", &people(1, "far.example"), BEGIN).unwrap_err();
