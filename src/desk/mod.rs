@@ -6,7 +6,7 @@
 //! * [`deputies`] approvers who are away, and who stands in for them
 //! * [`dossier`] everything about one message that a decision needs
 //! * [`expiry`] messages nobody decided on go back to their senders
-//! * [`known`] how recipients stand to the sender
+//! * `known` how recipients stand to the sender
 //! * [`explain`] a message, its verdict and its copies, for people to look at
 //! * [`report`] numbers over a span of time
 //! * [`preview`] what an attachment is, and its beginning; [`waiting`] what waits next, what is new, how far it is
@@ -29,7 +29,7 @@ pub mod expiry;
 pub mod explain;
 #[cfg(test)]
 mod interleavings;
-pub mod known;
+mod known;
 pub mod learning;
 pub mod links;
 pub mod operate;
@@ -44,9 +44,9 @@ pub mod wish;
 
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Timestamp};
-use crate::courier::Dispatch;
 use crate::examine::{Examination, Examiner, Refusal};
 use crate::id::Id;
+use crate::intake::Dispatch;
 use crate::intake::openings::apart;
 use crate::message::Address;
 use crate::notice::asking::Asking;
@@ -292,8 +292,8 @@ impl Desk {
         message: &StoredMessage,
         mut passes: impl FnMut(&[u8]) + Send,
     ) -> Result<Examination, DeskError> {
-        let mut examining = examiner.begin(message.envelope.clone()).received_at(message.received);
-        examining.feed(&message.header)?;
+        let mut examining =
+            examiner.open(message.envelope.clone(), Some(message.received), message.header.clone())?;
         let mut body = self.store.open_body(&message.body).await?;
         loop {
             let mut chunk = bytes::BytesMut::with_capacity(CHUNK);
@@ -308,7 +308,6 @@ impl Desk {
             passes(&chunk);
             examining.feed(&chunk)?;
         }
-        examining.end()?;
         let threads = self.store.disclosed(examining.references()).await?;
         let circles = self.store.circles_in_force(self.now()).await?;
         let shared = self.store.shared(examining.references(), examining.concerned()).await?;

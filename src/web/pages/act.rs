@@ -278,7 +278,7 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
     let recipients = dossier.message.envelope.recipients.iter();
     Ok(Act {
         filters: String::new(),
-        subject: super::held::subject(&c.t, &row.subject),
+        subject: super::parts::subject(&c.t, &row.subject),
         sentence: headline.text,
         sum: headline.sum,
         ticks: to_tick(&c.t, &row.risks, how),
