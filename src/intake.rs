@@ -223,14 +223,18 @@ impl Intake {
 
     /// The contents of our trace field (Received) for a message.
     pub fn stamp(&self, id: Id, received: Timestamp, origin: &Origin) -> Stamp {
-        let client = match origin {
-            Origin::Client { peer, helo, .. } => trace_client(helo, peer),
-            Origin::Own { .. } => String::new(),
-        };
-        let hostname = self.0.settings.hostname.clone();
-        let received = self.0.clock.shown(received);
-        Stamp { id, received, hostname, client, protocol: origin.protocol().to_owned() }
+        stamp(self.clock(), &self.0.settings.hostname, id, received, origin)
     }
+}
+
+/// The contents of our trace field (Received) for a message that this host received.
+pub fn stamp(clock: &dyn Clock, hostname: &str, id: Id, received: Timestamp, origin: &Origin) -> Stamp {
+    let client = match origin {
+        Origin::Client { peer, helo, .. } => trace_client(helo, peer),
+        Origin::Own { .. } => String::new(),
+    };
+    let (received, hostname) = (clock.shown(received), hostname.to_owned());
+    Stamp { id, received, hostname, client, protocol: origin.protocol().to_owned() }
 }
 
 /// Mail of our own: null sender, no rules, no notice about it.

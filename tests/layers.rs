@@ -130,7 +130,6 @@ const ROOMS: &[Room] = &[
         ("notice", "who is asked, and when"),
         ("policy", "verdicts, risks, budgets and approvers"),
         ("rewrite", "copies as they would leave"),
-        ("smtp", "how a client is named in Received"),
         ("store", "decisions are committed there"),
         ("token", "links are secrets"),
     ]),

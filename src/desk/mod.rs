@@ -46,8 +46,8 @@ use crate::clock::hours::Term;
 use crate::clock::{Clock, Timestamp};
 use crate::examine::{Examination, Examiner, Refusal};
 use crate::id::Id;
-use crate::intake::Dispatch;
 use crate::intake::openings::apart;
+use crate::intake::{Dispatch, stamp};
 use crate::message::Address;
 use crate::notice::asking::Asking;
 use crate::policy::Knowledge;
@@ -56,7 +56,7 @@ use crate::policy::risks::Risk;
 use crate::policy::verdict::{Language, RuleOutcome};
 use crate::rewrite::Hit;
 use crate::rewrite::plan::Stamp;
-use crate::store::{HeldFilter, HeldRow, HeldState, Origin, QueueRow, Store, StoreError, StoredMessage};
+use crate::store::{HeldFilter, HeldRow, HeldState, QueueRow, Store, StoreError, StoredMessage};
 use bytes::Bytes;
 use explain::{Explanation, Shown};
 use principal::{Principal, Whose};
@@ -319,17 +319,7 @@ impl Desk {
 
     /// Our trace fields for a stored message: the same that it would have left with.
     fn stamp(&self, message: &StoredMessage) -> Stamp {
-        let client = match &message.origin {
-            Origin::Client { peer, helo, .. } => crate::smtp::trace_client(helo, peer),
-            Origin::Own { .. } => String::new(),
-        };
-        Stamp {
-            id: message.id,
-            received: self.clock.shown(message.received),
-            hostname: self.hostname.to_string(),
-            client,
-            protocol: message.origin.protocol().to_owned(),
-        }
+        stamp(&*self.clock, &self.hostname, message.id, message.received, &message.origin)
     }
 
     fn now(&self) -> Timestamp {
