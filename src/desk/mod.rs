@@ -42,6 +42,8 @@ pub mod taking;
 pub mod waiting;
 pub mod wish;
 
+pub use crate::notice::canned;
+
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Timestamp};
 use crate::examine::{Examination, Examiner, Refusal};

@@ -147,3 +147,118 @@ impl Reception {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::id::Id;
+    use crate::message::gathering::MAX_HEADER;
+    use std::sync::Mutex;
+
+    /// What came of a reception: header and body that the content got, and the answers that were seen.
+    #[derive(Default)]
+    struct Log {
+        header: Option<Vec<u8>>,
+        body: Vec<u8>,
+        seen: Vec<Answer>,
+    }
+
+    struct Recorder {
+        log: Arc<Mutex<Log>>,
+        /// A header that is too large is taken on all the same, as of a journal copy.
+        lenient: bool,
+    }
+
+    #[async_trait]
+    impl Content for Recorder {
+        async fn header(&mut self, header: Bytes) -> Result<(), Answer> {
+            if header.starts_with(b"Loop") {
+                return Err(Answer::Loop("again".to_owned()));
+            }
+            let before = self.log.lock().unwrap().header.replace(header.to_vec());
+            assert!(before.is_none(), "a header comes once");
+            Ok(())
+        }
+
+        fn header_too_large(&mut self, why: HeaderTooLarge) -> Result<(), Answer> {
+            if self.lenient { Ok(()) } else { Err(Answer::TooLarge(why.to_string())) }
+        }
+
+        async fn body(&mut self, octets: Bytes) -> Result<(), Answer> {
+            let mut log = self.log.lock().unwrap();
+            assert!(log.header.is_some(), "the header comes first");
+            log.body.extend_from_slice(&octets);
+            Ok(())
+        }
+
+        async fn finish(self: Box<Self>) -> Answer {
+            Answer::Queued(Id::new(Timestamp(0), 0))
+        }
+    }
+
+    impl Watcher for Mutex<Log> {
+        fn saw(&self, answer: &Answer) {
+            self.lock().unwrap().seen.push(answer.clone());
+        }
+    }
+
+    /// Sends a message in pieces; returns the answer and what came of it.
+    async fn taken(message: &[u8], size: usize, check: Option<HeaderCheck>, lenient: bool) -> (Answer, Log) {
+        let log = Arc::new(Mutex::new(Log::default()));
+        let content = Recorder { log: Arc::clone(&log), lenient };
+        let mut reception = Reception::new(Box::new(content), check, log.clone());
+        for piece in message.chunks(size) {
+            if let Err(answer) = reception.write(Bytes::copy_from_slice(piece)).await {
+                return (answer, std::mem::take(&mut *log.lock().unwrap()));
+            }
+        }
+        let answer = reception.finish().await;
+        let log = std::mem::take(&mut *log.lock().unwrap());
+        (answer, log)
+    }
+
+    #[tokio::test]
+    async fn header_and_body_come_apart_however_they_arrive() {
+        for (message, header, body) in [
+            (&b"A: 1\r\nB: 2\r\n\r\nC: 3\r\n\r\n"[..], &b"A: 1\r\nB: 2\r\n"[..], &b"\r\nC: 3\r\n\r\n"[..]),
+            (b"\r\nA: 1\r\n", b"", b"\r\nA: 1\r\n"),
+            (b"A: 1\r\n", b"A: 1\r\n", b""),
+            (b"", b"", b""),
+        ] {
+            for size in [1, 3, 64] {
+                let (answer, log) = taken(message, size, None, false).await;
+                assert_eq!((log.header.as_deref(), &log.body[..]), (Some(header), body));
+                assert_eq!(log.seen, [answer], "it is told of the answer, once");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_what_a_check_refuses() {
+        let no = || -> Option<HeaderCheck> { Some(Box::new(|_| Err(Answer::Rejected("no".to_owned())))) };
+        for message in [&b"A: 1\r\n\r\nbody\r\n"[..], b"A: 1\r\n"] {
+            let (answer, log) = taken(message, 4, no(), false).await;
+            assert_eq!(answer, Answer::Rejected("no".to_owned()));
+            assert!(log.header.is_none() && log.body.is_empty() && log.seen.is_empty());
+        }
+        let strips = Some(Box::new(|_| Ok(Bytes::from_static(b"B: 2\r\n"))) as HeaderCheck);
+        let (_, log) = taken(b"A: 1\r\n\r\nbody\r\n", 4, strips, false).await;
+        assert_eq!((log.header.as_deref(), &log.body[..]), (Some(&b"B: 2\r\n"[..]), &b"\r\nbody\r\n"[..]));
+        let (answer, log) = taken(b"Loop: 1\r\n\r\nbody\r\n", 4, None, false).await;
+        assert_eq!(log.seen, [answer]);
+    }
+
+    #[tokio::test]
+    async fn a_header_over_its_limit_is_refused_unless_nobody_checks_and_the_content_takes_it() {
+        let message = vec![b'x'; MAX_HEADER + 1];
+        let yes = || -> Option<HeaderCheck> { Some(Box::new(Ok)) };
+        for (check, lenient, refused) in
+            [(None, false, true), (None, true, false), (yes(), false, true), (yes(), true, true)]
+        {
+            let (answer, log) = taken(&message, 65_536, check, lenient).await;
+            assert_eq!(matches!(answer, Answer::TooLarge(_)), refused, "{answer:?}");
+            assert!(log.header.is_none() && log.body.is_empty());
+        }
+    }
+}

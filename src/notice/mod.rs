@@ -20,6 +20,7 @@
 pub mod asking;
 mod back;
 mod bounce;
+pub mod canned;
 mod head;
 mod html;
 pub mod links;

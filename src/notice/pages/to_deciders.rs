@@ -1,5 +1,6 @@
 //! What those who decide are told: of one message, or of all that wait for them.
 
+use super::super::canned::in_language;
 use super::super::locale::{number, text};
 use super::super::mail::Head;
 use super::super::page::{Button, Entered, MAX_LINE, MAX_LISTED, Page, Tone};
@@ -105,7 +106,7 @@ impl Desk<'_> {
             let (key, by) = (outcome(held.state, held.decision.as_deref()), decided_by(page, held));
             page.lead(key, &[("by", text(&by))]);
             if let Some(words) = returned_with(held) {
-                page.quote(&lines(words));
+                page.quote(&lines(&in_language(words, page.language)));
             }
             page.paragraph("settled-nothing", &[]);
             let (subject, sender) = (self.subject(page, MAX_TITLE), self.sender(page));

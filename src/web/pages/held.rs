@@ -9,7 +9,7 @@ use super::answer;
 use super::asking::{Request, request};
 use super::circles::USUAL;
 use super::copies::{self, Pair};
-use super::list::{self, as_line, counted};
+use super::list::{as_line, counted};
 use super::mailtext::{self, Shown};
 use super::parts::{self, LINE, MOST_READ, found, subject};
 use super::people::{LONGEST, People, people};
@@ -63,8 +63,6 @@ pub(super) struct Asked {
 struct Held {
     c: Chrome,
     id: Id,
-    /// The filters of the list that one came from, as a query.
-    filters: String,
     /// What waits next, and how many more.
     next: Option<(Id, String)>,
     /// When a script asks for news, in milliseconds; none where nothing changes any more.
@@ -72,6 +70,8 @@ struct Held {
     row: HeldRow,
     headline: Headline,
     late: bool,
+    /// The state that it shows, for a script that asks whether it has changed.
+    shown: String,
     undone: bool,
     /// It was the visitor who decided.
     own_decision: bool,
@@ -145,25 +145,17 @@ pub(super) async fn page(
     visit: Visit,
     Path(id): Path<String>,
     asked: Result<Query<Asked>, QueryRejection>,
-    filters: Result<Query<list::Asked>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit.at("list");
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
-    let filters = filters.map(|Query(filters)| filters).unwrap_or_default();
-    match make(&site, Visit { who, c: c.clone() }, id, &asked, &filters).await {
+    match make(&site, Visit { who, c: c.clone() }, id, &asked).await {
         Ok(held) => show(StatusCode::OK, &held),
         Err(error) => answer::refused(c, id, &error),
     }
 }
 
-async fn make(
-    site: &Site,
-    visit: Visit,
-    id: Id,
-    asked: &Asked,
-    filters: &list::Asked,
-) -> Result<Held, DeskError> {
+async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, DeskError> {
     let Visit { who, c } = visit;
     let dossier = site.desk.dossier(&who, id).await?;
     let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
@@ -188,7 +180,7 @@ async fn make(
     let people = people(t, &dossier, &known);
     let next = match row.state {
         HeldState::Held => None,
-        _ => site.desk.waits_next(&filters.query(&who), id).await?,
+        _ => site.desk.waits_next(&c.asked.query(&who), id).await?,
     };
     let sending = Progress::of(&dossier.deliveries).filter(|_| row.state == HeldState::Released);
     let leaves = row.undo_until.filter(|until| row.state == HeldState::Released && *until > now);
@@ -199,14 +191,14 @@ async fn make(
     };
     Ok(Held {
         next: next.map(|(next, count)| (next, counted(t, count))),
-        filters: filters.carried(),
         every,
+        shown: format!("shown={}", row.state),
         headline: headline(t, &row),
         late: asked.late.is_some(),
         undone: asked.undone.is_some() && row.state == HeldState::Held,
         own_decision: row.decided_by.as_deref() == Some(who.name.as_str()),
         decided: decided(t, &as_line(&row)),
-        reason: reason_given(&row),
+        reason: reason_given(t, &row),
         leaves,
         undo: row.undo_until.is_some_and(|until| until > now) && undoes(&who, &dossier.whose, &row),
         risks: told(t, &row.risks),

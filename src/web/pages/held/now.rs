@@ -30,7 +30,7 @@ pub(in super::super) async fn now(
 ) -> Response {
     let Visit { who, c } = visit;
     let Ok(id) = id.parse::<Id>() else { return StatusCode::NOT_FOUND.into_response() };
-    let shown = shown.map(|Query(shown)| shown.state).unwrap_or_default();
+    let shown = shown.map(|Query(shown)| shown.shown).unwrap_or_default();
     let now = match site.desk.stands(&who, id).await {
         Ok(now) => now,
         Err(error) => return answer::refused(c, id, &error),
@@ -40,7 +40,7 @@ pub(in super::super) async fn now(
         let text = decided(t, &as_line(&now.row)).unwrap_or_else(|| t.p("desk-undone").to_string());
         let changed = Live {
             text: t.p("desk-live-changed").s("what", text).to_string(),
-            link: format!("/held/{id}"),
+            link: format!("/held/{id}{}", c.filters()),
             label: t.p("desk-live-show").to_string(),
             stale: true,
             over: true,
@@ -62,7 +62,7 @@ pub(in super::super) async fn now(
 #[derive(Debug, Default, Deserialize)]
 pub(in super::super) struct ShownState {
     #[serde(default)]
-    state: String,
+    shown: String,
 }
 
 /// How far the sending is, in words.
