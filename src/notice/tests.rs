@@ -246,6 +246,62 @@ fn of_a_release_is_told_while_it_stands() {
     assert!(!told(&message, NoticeKind::Held) && told(&message, NoticeKind::Released));
 }
 
+/// A mail says that sending individually helps only where it does, and offers it only where it can be done:
+/// whatever the risks are.
+#[test]
+fn what_a_mail_offers_and_says_fits_its_risks() {
+    use crate::policy::risks::Kind;
+    let kinds = [
+        Kind::LookAlike,
+        Kind::ListOfPeople,
+        Kind::File,
+        Kind::Words,
+        Kind::Unreadable,
+        Kind::Invitation,
+        Kind::SignedContent,
+        Kind::Encrypted,
+        Kind::WinmailDat,
+        Kind::Inside,
+        Kind::Opaque,
+        Kind::UnreadablePart,
+        Kind::ForeignSender,
+        Kind::Rule,
+        Kind::Attachment,
+        Kind::LargeBcc,
+        Kind::Exposed,
+    ];
+    let url = |word: &str| Some(format!("https://desk.example/l/{word}"));
+    for kind in kinds {
+        for japanese in [false, true] {
+            let mut message = message(japanese);
+            hold(&mut message, HoldKind::Ask);
+            let risk = Risk::new(kind).about(["a@alpha.example.com"]);
+            let (copies, cured) = (!risk.allows_no_copies(), risk.is_cured_by(Disclosure::Split));
+            message.held.as_mut().unwrap().risks = vec![Risk::exposed(3, 3), risk];
+            let offered = links::offered(NoticeKind::Held, &message);
+            assert_eq!(offered.contains(&LinkAction::Split), copies, "{kind:?}");
+            let held = message.held.as_ref().unwrap();
+            let to_decide = links::offered_to_decide(held, AskWhy::Asked);
+            assert_eq!(to_decide.contains(&LinkAction::ApproveSplit), copies, "{kind:?}");
+            let links = links::Links {
+                split: url("split").filter(|_| copies),
+                take_back: url("take-back"),
+                as_is: url("as-is"),
+                ..links::Links::default()
+            };
+            let text = readable(&composed_with(NoticeKind::Held, &message, &[], &links).unwrap());
+            let promised = if japanese {
+                "個別に送れば、互いのアドレスは見えません"
+            } else {
+                "so that nobody sees"
+            };
+            assert_eq!(text.contains(promised), cured, "{kind:?}: {text}");
+            let commands = readable(&asked(AskWhy::Asked, &message, &[], &links::NO_LINKS).unwrap());
+            assert_eq!(commands.contains("--as bcc"), copies, "{kind:?}");
+        }
+    }
+}
+
 #[test]
 fn an_unsafe_hold_offers_no_split() {
     let mut message = message(false);
