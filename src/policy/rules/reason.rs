@@ -1,6 +1,5 @@
 //! The sentences: why a rule matched, why not, in English and Japanese, with the numbers that count.
 
-use super::condition::Check;
 use crate::message::Address;
 use crate::policy::verdict::Bilingual;
 use std::fmt::Display;
@@ -24,6 +23,13 @@ impl Phrase {
             None => self,
         }
     }
+}
+
+/// What one condition found.
+#[derive(Clone, Debug)]
+pub(super) struct Check {
+    pub(super) holds: bool,
+    pub(super) phrase: Phrase,
 }
 
 /// A rule matched: what its conditions found, after the author's own words.

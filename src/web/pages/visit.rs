@@ -2,8 +2,8 @@
 //! token that its forms carry.
 
 use super::super::Site;
-use super::super::guard::FormToken;
 use super::super::routes::page_of;
+use super::super::visitor::FormToken;
 use super::super::words::{Tongue, Words, calm};
 use super::answer;
 use super::list::Asked;
