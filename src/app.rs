@@ -33,9 +33,11 @@ use crate::courier::{Courier, Deps};
 use crate::desk::Desk;
 use crate::examine::Examiner;
 use crate::hook;
-use crate::intake::Intake;
+use crate::intake::{self, Intake};
 use crate::tls::Identities;
 use crate::upstream::tally::Tally;
+use crate::web::metrics::Answers;
+use doorway::Answered;
 pub use error::StartError;
 pub use offline::{OfflineDesk, accept_foreign, offline_desk};
 pub use parts::examiner;
@@ -45,7 +47,7 @@ pub use seals::{keyring, preview_seals, signing_key, write_private};
 use sockets::Sockets;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, broadcast, watch};
 
 /// How long a starting relay waits for the database, which a command may be using for a moment.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -96,15 +98,17 @@ impl App {
             settings: parts::courier(&config),
         });
         let dispatch = Arc::new(courier.clone());
-        let intake = Intake::new(
-            examiner.clone(),
-            Arc::clone(&store),
-            dispatch.clone(),
-            Arc::clone(&clock),
-            Arc::new(SystemEntropy),
-            parts::intake(&config),
-            seals,
-        );
+        let answered = Answered { answers: Answers::default(), arrivals: broadcast::Sender::new(4_096) };
+        let intake = Intake::new(intake::Deps {
+            examiner: examiner.clone(),
+            store: Arc::clone(&store),
+            dispatch: dispatch.clone(),
+            clock: Arc::clone(&clock),
+            entropy: Arc::new(SystemEntropy),
+            marks: Arc::clone(&seals.marks),
+            watcher: Arc::new(answered.clone()),
+            settings: parts::intake(&config),
+        });
         let (examiner, current) = watch::channel(examiner);
         let preview_seals = watch::Sender::new(seals::preview_seals(&config));
         let hold_for = watch::Sender::new(config.term());
@@ -132,6 +136,6 @@ impl App {
             hooks,
             identities,
         };
-        Ok(Running::launch(config, sockets, desk, intake, courier, changing, lock))
+        Ok(Running::launch(config, sockets, desk, intake, courier, changing, answered, lock))
     }
 }

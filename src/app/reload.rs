@@ -69,7 +69,7 @@ impl Running {
         self.changing.asking.send_replace(Arc::new(config.notices.asking.clone()));
         let courier = parts::courier(config);
         self.courier.replace_stopping(courier.hold_for, courier.approvers);
-        self.intake.replace_seals(Arc::clone(&seals));
+        self.intake.replace_marks(Arc::clone(&seals.marks));
         self.courier.replace_seals(seals);
         self.courier.replace_upstream(Arc::clone(&upstreams.upstream));
         self.changing.examiner.send_replace(examiner);

@@ -1,6 +1,6 @@
 //! A running relay: its tasks, access to its parts, and its shutdown.
 
-use super::doorway::{self, Back, Observed};
+use super::doorway::{self, Answered, Back};
 use super::reload::Changing;
 use super::sockets::Sockets;
 use super::tasks::{self, Tasks};
@@ -59,6 +59,7 @@ impl Running {
         intake: Intake,
         courier: CourierHandle,
         changing: Changing,
+        answered: Answered,
         lock: Lock,
     ) -> Self {
         let people = Arc::new(People::new(
@@ -85,23 +86,21 @@ impl Running {
             draining: Arc::new(AtomicBool::new(false)),
             stop: watch::Sender::new(false),
             tasks: Tasks::default(),
-            arrivals: broadcast::Sender::new(4_096),
+            arrivals: answered.arrivals,
             _lock: lock,
         };
-        let answers = Answers::default();
-        let alive = running.listen(sockets.listeners, &answers);
+        let alive = running.listen(sockets.listeners);
         if let Some((address, socket)) = sockets.web {
             running.web = Some(address);
-            running.serve(socket, alive, answers);
+            running.serve(socket, alive, answered.answers);
         }
         running.look_after(sockets.control);
         running
     }
 
     /// Starts the listeners; returns handles that tell whether each still accepts connections.
-    fn listen(&mut self, listeners: Vec<Listener>, answers: &Answers) -> Vec<Alive> {
-        let doorway: Arc<dyn Doorway> =
-            Arc::new(Observed::new(self.intake.clone(), answers.clone(), self.arrivals.clone()));
+    fn listen(&mut self, listeners: Vec<Listener>) -> Vec<Alive> {
+        let doorway: Arc<dyn Doorway> = Arc::new(self.intake.clone());
         let mut alive = Vec::new();
         for listener in listeners {
             let address = listener.address();

@@ -22,7 +22,7 @@ pub(super) fn read(config: &Config) -> Result<Arc<SealSettings>, StartError> {
     Ok(Arc::new(SealSettings {
         keys: keyring(config)?,
         signed: if config.dkim.sign_all { Signed::All } else { Signed::Ours },
-        marks: marks(config)?,
+        marks: Arc::new(marks(config)?),
     }))
 }
 
@@ -49,7 +49,7 @@ pub fn preview_seals(config: &Config) -> Arc<PreviewSeals> {
         lacking.push(format!("{name} is shown without its secret"));
         (name.clone(), SecretString::from("(secret)"))
     });
-    let marks = Marks::shown(config.hostname.clone(), key.as_ref(), header);
+    let marks = Arc::new(Marks::shown(config.hostname.clone(), key.as_ref(), header));
     let signed = if config.dkim.sign_all { Signed::All } else { Signed::Ours };
     Arc::new(PreviewSeals { seals: SealSettings { keys, signed, marks }, lacking })
 }

@@ -29,7 +29,7 @@ pub mod expiry;
 pub mod explain;
 #[cfg(test)]
 mod interleavings;
-pub mod known;
+mod known;
 pub mod learning;
 pub mod links;
 pub mod operate;
@@ -46,10 +46,10 @@ pub use crate::notice::canned;
 
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Timestamp};
-use crate::courier::Dispatch;
 use crate::examine::{Examination, Examiner, Refusal};
 use crate::id::Id;
 use crate::intake::openings::apart;
+use crate::intake::{Dispatch, stamp};
 use crate::message::Address;
 use crate::notice::asking::Asking;
 use crate::policy::Knowledge;
@@ -58,7 +58,7 @@ use crate::policy::risks::Risk;
 use crate::policy::verdict::{Language, RuleOutcome};
 use crate::rewrite::Hit;
 use crate::rewrite::plan::Stamp;
-use crate::store::{HeldFilter, HeldRow, HeldState, Origin, QueueRow, Store, StoreError, StoredMessage};
+use crate::store::{HeldFilter, HeldRow, HeldState, QueueRow, Store, StoreError, StoredMessage};
 use bytes::Bytes;
 use explain::{Explanation, PreviewSeals};
 use principal::{Parties, Principal};
@@ -303,8 +303,8 @@ impl Desk {
         message: &StoredMessage,
         mut passes: impl FnMut(&[u8]) + Send,
     ) -> Result<Examination, DeskError> {
-        let mut examining = examiner.begin(message.envelope.clone()).received_at(message.received);
-        examining.feed(&message.header)?;
+        let mut examining =
+            examiner.open(message.envelope.clone(), Some(message.received), message.header.clone())?;
         let mut body = self.store.open_body(&message.body).await?;
         loop {
             let mut chunk = bytes::BytesMut::with_capacity(CHUNK);
@@ -319,7 +319,6 @@ impl Desk {
             passes(&chunk);
             examining.feed(&chunk)?;
         }
-        examining.end()?;
         let threads = self.store.disclosed(examining.references()).await?;
         let circles = self.store.circles_in_force(self.now()).await?;
         let shared = self.store.shared(examining.references(), examining.concerned()).await?;
@@ -331,17 +330,7 @@ impl Desk {
 
     /// Our trace fields for a stored message, the same as when it was accepted.
     fn stamp(&self, message: &StoredMessage) -> Stamp {
-        let client = match &message.origin {
-            Origin::Client { peer, helo, .. } => crate::smtp::trace_client(helo, peer),
-            Origin::Own { .. } => String::new(),
-        };
-        Stamp {
-            id: message.id,
-            received: self.clock.shown(message.received),
-            hostname: self.hostname.to_string(),
-            client,
-            protocol: message.origin.protocol().to_owned(),
-        }
+        stamp(&*self.clock, &self.hostname, message.id, message.received, &message.origin)
     }
 
     fn now(&self) -> Timestamp {

@@ -16,20 +16,11 @@ use crate::store::{
     ForkRelation, Glance, HeldDecision, HeldRow, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Reason,
     StoredMessage,
 };
+use crate::store::{TAKEN_BACK, TAKEN_BACK_FOR};
 use std::time::Duration;
 
 /// Time left for a decision, at least, after a release was undone.
 const LEFT: Duration = Duration::from_hours(1);
-/// The decision recorded when the sender took a held mail back.
-pub const TAKEN_BACK: &str = "taken back by its sender";
-/// The decision recorded when an administrator took it back for the sender.
-pub const TAKEN_BACK_FOR: &str = "taken back for its sender";
-
-/// Whether a recorded decision means that the mail was taken back.
-pub fn was_taken_back(decision: &str) -> bool {
-    [TAKEN_BACK, TAKEN_BACK_FOR].contains(&decision)
-}
-
 /// Whether a person may take this mail back, or undo that: the sender, or an administrator for them.
 fn takes_back(who: &Principal, parties: &Parties) -> bool {
     who.sent(parties) || who.roles.admin

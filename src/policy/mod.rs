@@ -15,6 +15,7 @@ mod accidents;
 pub mod approvers;
 pub mod budget;
 pub mod facts;
+pub mod known;
 pub mod learned;
 pub mod organisation;
 pub mod risks;

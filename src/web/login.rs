@@ -4,10 +4,10 @@
 mod code;
 mod provider;
 
-use super::guard::{Browser, Client};
 use super::pages::answer;
 use super::pages::visit::{self, Chrome, Open, show, way_back};
 use super::routes::Routes;
+use super::visitor::{Browser, Client};
 use super::words::Tongue;
 use super::{Site, cookies};
 use crate::desk::principal::Roles;

@@ -16,6 +16,7 @@ mod login;
 pub mod metrics;
 pub mod pages;
 pub mod routes;
+pub mod visitor;
 pub mod words;
 
 use crate::connections::{self, Bounds};
@@ -30,7 +31,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use guard::{Bearer, Client};
+use guard::Bearer;
 use ipnet::IpNet;
 use metrics::Metrics;
 use routes::Routes;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use visitor::Client;
 
 /// Timeout of the store in the readiness check.
 const PATIENCE: Duration = Duration::from_secs(5);

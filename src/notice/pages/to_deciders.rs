@@ -8,12 +8,12 @@ use super::super::page::{Button, Entered, MAX_LINE, MAX_LISTED, Page, Tone};
 use super::super::people::People;
 use super::super::{Letterhead, Matter, Moment, safe};
 use super::{Desk, Letter, MAX_TITLE, bind, decided_by, figures, headline, in_languages, lines, risks};
-use crate::desk::taking::was_taken_back;
 use crate::message::Address;
 use crate::policy::Disclosure;
 use crate::policy::risks::Kind;
 use crate::policy::risks::places::in_words;
 use crate::policy::verdict::Language;
+use crate::store::was_taken_back;
 use crate::store::{AskWhy, HeldRow, HeldState, HoldKind};
 
 /// Most messages listed in a digest; the rest is counted.

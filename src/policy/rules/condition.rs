@@ -1,20 +1,13 @@
 //! Evaluates one condition: whether it holds for the facts, and what was found, in words.
 
 use super::pattern::{Names, Patterns};
-use super::reason::{Phrase, counted, few, few_people, named};
+use super::reason::{Check, Phrase, counted, few, few_people, named};
 use super::values::{Range, TextTest};
 use crate::message::Address;
 use crate::message::inspect::Attachment;
 use crate::policy::Facts;
 use crate::policy::risks::places::in_words;
 use crate::policy::verdict::Language;
-
-/// The result of one condition.
-#[derive(Clone, Debug)]
-pub(super) struct Check {
-    pub(super) holds: bool,
-    pub(super) phrase: Phrase,
-}
 
 /// A condition of a rule.
 #[derive(Clone, Debug)]

@@ -1,6 +1,5 @@
 //! Sentences that say why a rule matched or not, in English and Japanese, with the relevant numbers.
 
-use super::condition::Check;
 use crate::message::Address;
 use crate::policy::verdict::Bilingual;
 use std::fmt::Display;
@@ -24,6 +23,13 @@ impl Phrase {
             None => self,
         }
     }
+}
+
+/// The result of one condition.
+#[derive(Clone, Debug)]
+pub(super) struct Check {
+    pub(super) holds: bool,
+    pub(super) phrase: Phrase,
 }
 
 /// Why a rule matched: the author's own words, then what its conditions found.

@@ -1,8 +1,8 @@
 //! `/account`: a person's passkeys and sessions, and a button that ends all sessions. `/login/passkey`:
 //! signing in with a passkey. Only passkeys need a script; every other login works without one.
 
-use super::super::guard::{Browser, Client};
 use super::super::routes::Routes;
+use super::super::visitor::{Browser, Client};
 use super::super::words::calm;
 use super::super::{Site, cookies, login};
 use super::answer;

@@ -259,7 +259,7 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
     let how = if kind == Kind::AsIs { How::AsIs } else { How::Split };
     let recipients = dossier.message.envelope.recipients.iter();
     Ok(Act {
-        subject: super::held::subject(&c.t, &row.subject),
+        subject: super::parts::subject(&c.t, &row.subject),
         sentence: headline.text,
         sum: headline.sum,
         ticks: to_tick(&c.t, &row.risks, how),

@@ -1,6 +1,6 @@
 //! Error pages: each says what happened, that nothing was done, and where to continue.
 
-use super::held;
+use super::parts;
 use super::visit::{Chrome, show};
 use crate::desk::DeskError;
 use crate::desk::principal::Via;
@@ -165,7 +165,7 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
             p("desk-not-yours-text").to_string(),
         ),
         DeskError::Audit(hits) | DeskError::Unacknowledged(hits) => {
-            let mut items: Vec<String> = hits.iter().take(50).map(|hit| held::found(&c.t, hit)).collect();
+            let mut items: Vec<String> = hits.iter().take(50).map(|hit| parts::found(&c.t, hit)).collect();
             items.dedup();
             let text = if matches!(error, DeskError::Audit(_)) {
                 p("desk-audit-text")

@@ -5,7 +5,7 @@ use super::super::Site;
 use super::super::words::calm_lines;
 use super::act::{Fields, value};
 use super::answer;
-use super::held::subject;
+use super::parts::subject;
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
 use crate::desk::DeskError;

@@ -222,6 +222,6 @@ async fn left(desk: &Desk, who: &Principal, c: &Chrome, id: Id, error: &DeskErro
         }
         DeskError::Store(_) => p("desk-unavailable-title").to_string(),
     };
-    let subject = desk.seen_by(who, id).await.map(|message| super::held::subject(&c.t, &message.subject));
+    let subject = desk.seen_by(who, id).await.map(|message| super::parts::subject(&c.t, &message.subject));
     Left { id, name: subject.unwrap_or_else(|_| id.to_string()), why }
 }

@@ -4,8 +4,8 @@
 use super::super::Site;
 use super::super::words::calm;
 use super::answer;
-use super::held::{MOST_READ, subject};
 use super::mailtext::{self, ContentsView};
+use super::parts::{MOST_READ, subject};
 use super::people::{LONGEST, People, people};
 use super::risks::{Told, told};
 use super::visit::{Chrome, show};

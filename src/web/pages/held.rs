@@ -11,6 +11,7 @@ use super::circles::USUAL;
 use super::copies::{self, Pair};
 use super::list::{as_line, counted};
 use super::mailtext::{self, ContentsView};
+use super::parts::{self, LINE, MOST_READ, found, subject};
 use super::people::{LONGEST, People, people};
 use super::risks::{Told, language, told};
 use super::sentence::{Headline, decided, headline, reason_given};
@@ -22,14 +23,13 @@ use crate::desk::DeskError;
 use crate::desk::circles::LASTS;
 use crate::desk::contents;
 use crate::desk::dossier::Dossier;
-use crate::desk::known::RecipientHistory;
 use crate::desk::taking::undoes;
 use crate::desk::waiting::Progress;
 use crate::desk::wish::How;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
-use crate::policy::risks::places::in_words;
+use crate::policy::known::RecipientHistory;
 use crate::policy::verdict::{Language, RuleOutcome};
 use crate::rewrite::Hit;
 use crate::store::{HeldRow, HeldState};
@@ -43,13 +43,8 @@ use serde::Deserialize;
 use std::sync::Arc;
 use ways::{Ways, ways};
 
-/// Largest body whose text and attachments are shown, in octets.
-pub(super) const MOST_READ: u64 = 64 * 1024 * 1024;
 /// Most entries of the timeline, and hits, on a page.
 const MOST_ENTRIES: usize = 200;
-/// Longest line of text from outside, in characters.
-pub(super) const LINE: usize = 1_000;
-
 /// The query of the page.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
@@ -255,7 +250,7 @@ fn company(t: &Words, met: desk::company::Company, subject: &str) -> Company {
         let members: Vec<&str> = met.outsiders.iter().map(Address::as_str).collect();
         Offer {
             why: t.p("desk-offer").n("count", times).s("until", until).to_string(),
-            name: self::subject(t, subject),
+            name: parts::subject(t, subject),
             members: members.join("\n"),
             days: USUAL,
         }
@@ -265,11 +260,6 @@ fn company(t: &Words, met: desk::company::Company, subject: &str) -> Company {
         people: people.collect(),
         offer,
     }
-}
-
-/// A subject on one line, or a placeholder.
-pub(super) fn subject(t: &Words, subject: &str) -> String {
-    if subject.trim().is_empty() { t.p("desk-no-subject").to_string() } else { calm(subject, 300) }
 }
 
 /// The sender's relation to the recipients; for a decided message, as it was then.
@@ -282,12 +272,6 @@ async fn standing(site: &Site, dossier: &Dossier, row: &HeldRow) -> Result<Recip
         Some(stood) => Ok(RecipientHistory::then(stood, &row.risks)),
         None => site.desk.known(&dossier.message).await,
     }
-}
-
-/// A found address and its place, in words.
-pub(super) fn found(t: &Words, hit: &Hit) -> String {
-    let place = in_words(&hit.place, t.tongue.language());
-    t.p("desk-hit").s("address", calm(hit.address.as_str(), LONGEST)).s("place", place).to_string()
 }
 
 fn hits(t: &Words, hits: &[Hit]) -> Vec<String> {

@@ -346,7 +346,7 @@ pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
     Line {
         id: row.id,
         whom: whom.s("sender", sender).s("first", first).to_string(),
-        subject: super::held::subject(t, &row.subject),
+        subject: super::parts::subject(t, &row.subject),
         crowd,
         files: row.files,
         why: why.unwrap_or_default(),

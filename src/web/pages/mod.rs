@@ -31,6 +31,7 @@ mod list;
 mod live;
 mod mailtext;
 mod mine;
+mod parts;
 mod people;
 mod report;
 pub(super) mod risks;

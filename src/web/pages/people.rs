@@ -3,8 +3,8 @@
 
 use super::super::words::{Words, calm};
 use crate::desk::dossier::Dossier;
-use crate::desk::known::{RecipientHistory, Relation};
 use crate::message::Address;
+use crate::policy::known::{RecipientHistory, Relation};
 use std::collections::{HashMap, HashSet};
 
 /// Longest address or name shown, in characters.
@@ -120,8 +120,8 @@ fn summary(t: &Words, dossier: &Dossier, all: &[Person]) -> Vec<String> {
     parts.into_iter().filter_map(part).collect()
 }
 
-fn stand(t: &Words, relation: Relation<'_>) -> (String, &'static str) {
-    match relation {
+fn stand(t: &Words, acquaintance: Relation<'_>) -> (String, &'static str) {
+    match acquaintance {
         Relation::LookAlike(domain) => {
             (t.p("desk-stand-look-alike").s("domain", calm(domain, LONGEST)).to_string(), "danger")
         }

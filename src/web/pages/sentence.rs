@@ -2,13 +2,13 @@
 //! which words.
 
 use super::super::words::{Words, calm, calm_lines, one_line};
-use super::held::LINE;
+use super::parts::LINE;
 use super::people::LONGEST;
 use super::risks::language;
 use crate::desk::canned::in_language;
-use crate::desk::taking::{TAKEN_BACK, was_taken_back};
 use crate::policy::risks::Kind;
 use crate::store::{HeldLine, HeldRow, HeldState};
+use crate::store::{TAKEN_BACK, was_taken_back};
 
 /// One sentence that says what would happen.
 pub(super) struct Headline {

@@ -2,7 +2,7 @@
 
 use super::super::Site;
 use super::super::words::{Words, one_line};
-use super::held::LINE;
+use super::parts::LINE;
 use crate::clock::Timestamp;
 use crate::desk::canned::in_language;
 use crate::id::Id;

@@ -4,7 +4,7 @@ use super::super::Site;
 use super::super::words::calm;
 use super::act::{Fields, value};
 use super::answer;
-use super::held::LINE;
+use super::parts::LINE;
 use super::people::LONGEST;
 use super::timeline::{Moment, happened};
 use super::visit::{Chrome, Visit, show};
@@ -66,7 +66,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
     show(
         StatusCode::OK,
         &Trace {
-            subject: super::held::subject(&c.t, &message.subject),
+            subject: super::parts::subject(&c.t, &message.subject),
             sender: message
                 .envelope
                 .sender

@@ -1,8 +1,8 @@
 //! The visitor of a page, their language, and what every page has: head, style sheet, form token.
 
 use super::super::Site;
-use super::super::guard::FormToken;
 use super::super::routes::page_of;
+use super::super::visitor::FormToken;
 use super::super::words::{Tongue, Words, calm};
 use super::answer;
 use super::list::Asked;
