@@ -110,6 +110,7 @@ fn conditions_hold_as_written() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn mistakes_are_told_at_their_place() {
     let base = "[[rule]]\nname = \"r\"\n";
     let cases = [
