@@ -8,6 +8,8 @@
 
 mod accounts;
 mod budget;
+mod copying;
+
 pub mod check;
 mod descriptors;
 mod doorway;
@@ -41,14 +43,15 @@ use crate::listener::{Listener, Reload, Role};
 use crate::notice::asking::Asking;
 use crate::notice::{self, Postman};
 use crate::people::People;
-use crate::store::StoreError;
 use crate::store::chain::Accepted;
 use crate::store::lock::Lock;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{NodeRow, StoreError};
 use crate::tls::Identities;
 use crate::upstream::tally::Tally;
 use crate::web::metrics::{Answers, Metrics, Probes};
 use crate::web::{self, Site};
+pub use copying::copy;
 use doorway::{Back, Observed};
 pub use parts::examiner;
 pub use seals::{keyring, shown, signing_key, write_private};
@@ -149,7 +152,7 @@ impl App {
         let access = gatekeeper.admit(&config)?;
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
-        let store = parts::open(&config).await?;
+        let store = parts::open(&config, parts::Opener::Relay).await?;
         let budgets = budget::budgets(&config, None, store.as_ref(), &*clock).await?;
         let examiner = Examiner { budgets, ..examiner };
         let ways = ways.remember(&store).await?.all()?;
@@ -378,6 +381,7 @@ impl Running {
         let identities = changing.identities.clone();
         tasks.background("own certificates", identities.watch(Arc::new(SystemClock)));
         tasks.background("time", tasks::time(desk.clone()));
+        tasks.background("other nodes", tasks::others(desk.clone()));
         tasks.background("hooks", changing.hooks.clone().run());
         let postman = postman(&desk, &intake, &config);
         let heads = tasks::Heads { to: config.journal_head_to.clone(), postman: Arc::clone(&postman) };
@@ -504,7 +508,7 @@ impl Running {
         };
         let changes = [
             (addresses(config) != addresses(began), "the addresses of [[listener]]"),
-            (config.database != began.database, "[store] url"),
+            (config.database != began.database || config.postgres != began.postgres, "[store] url"),
             (config.keep != began.keep, "[store] keep or [knowledge] keep"),
             (config.journal_key != began.journal_key, "[store] journal_key_file"),
             (config.journal_head_to != began.journal_head_to, "[store] journal_head_to"),
@@ -574,15 +578,36 @@ pub struct OfflineDesk {
 /// it was written. No relay may run meanwhile.
 pub fn accept_foreign(config: &Config, by: &str, why: &str) -> Result<Option<Accepted>, StartError> {
     let _lock = parts::lock(config)?;
+    if let Some(found) = &config.postgres {
+        let why = format!(
+            "{}: foreign rows are not recorded in a PostgreSQL database in this version: restore a backup",
+            found.place
+        );
+        return Err(StoreError::Unavailable(why).into());
+    }
     let (database, key) = (&config.database, config.journal_key.as_deref());
     Ok(SqliteStore::accept_foreign(database, key, by, why, SystemClock.now())?)
+}
+
+/// The relays that share the database.
+pub async fn nodes(config: &Config) -> Result<Vec<NodeRow>, StartError> {
+    if config.postgres.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(parts::open(config, parts::Opener::Command).await?.nodes().await?)
+}
+
+/// Makes the database's tables, or brings them up to date. With SQLite no relay may run meanwhile.
+pub async fn migrate(config: &Config) -> Result<(), StartError> {
+    let _lock = if config.postgres.is_none() { Some(parts::lock(config)?) } else { None };
+    parts::open(config, parts::Opener::Command).await.map(drop)
 }
 
 /// Opens the store for one command.
 pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
     let lock = parts::lock(config)?;
     let examiner = parts::examiner(Some(config), &[])?;
-    let store = parts::open(config).await?;
+    let store = parts::open(config, parts::Opener::Command).await?;
     let budgets = budget::budgets(config, None, store.as_ref(), &SystemClock).await?;
     let examiner = Examiner { budgets, ..examiner };
     // Nobody changes the policy while a command runs: the sender may go.

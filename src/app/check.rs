@@ -186,9 +186,11 @@ async fn store(config: &Config, found: &mut Findings) -> bool {
             found.ok("store", config.keep.to_string());
             let existed = config.database.exists();
             let folder = config.database.parent().unwrap_or(Path::new("."));
-            if existed {
-                match parts::open(config).await {
-                    Ok(_) => found.ok("store", format!("{path}")),
+            if existed || config.postgres.is_some() {
+                let shown =
+                    config.postgres.as_ref().map_or(path.to_string(), |found| found.place.to_string());
+                match parts::open(config, parts::Opener::Command).await {
+                    Ok(_) => found.ok("store", shown),
                     Err(error) => found.error("store", error.to_string()),
                 }
             } else {
