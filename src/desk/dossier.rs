@@ -1,9 +1,9 @@
 //! Everything a person needs to decide on one message, looked at once: facts, rules, what each way of
 //! sending would make of it, how its recipients stand to the sender, what is written in it.
 
-use super::decide::How;
 use super::explain::{Leaving, Shown};
 use super::principal::{Principal, Whose};
+use super::wish::How;
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
 use crate::dkim::{BodyHash, BodyHasher};

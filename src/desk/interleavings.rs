@@ -4,8 +4,8 @@
 //! What must hold: nobody gets a content twice; whoever's transaction was released gets it, and nobody
 //! else; no item is decided twice; one mail never waits as two items, and a list shows one line for each.
 
-use super::decide::How;
 use super::principal::{Principal, Roles, Via};
+use super::wish::How;
 use super::{Desk, DeskError};
 use crate::clock::hours::Term;
 use crate::clock::{Clock, ManualClock, SystemEntropy, Timestamp};

@@ -2,7 +2,7 @@
 //!
 //! * [`again`] sending again, openly, what was sent individually
 //! * [`contents`] what stands in a message, to be read
-//! * [`decide`] who may release what; release, return
+//! * [`decide`] who may release what; release, return; [`wish`] how they wish it
 //! * [`deputies`] approvers who are away, and who stands in for them
 //! * [`dossier`] everything about one message that a decision needs
 //! * [`expiry`] messages nobody decided on go back to their senders
@@ -40,6 +40,9 @@ pub mod report;
 mod sent;
 pub mod taking;
 pub mod waiting;
+pub mod wish;
+
+pub use crate::notice::canned;
 
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Timestamp};

@@ -1,8 +1,9 @@
 //! What a sender may do alone: take back what is still here, and change their mind about it.
 
 use super::again::Request;
-use super::decide::{Wish, undecided};
+use super::decide::undecided;
 use super::principal::{Principal, Whose};
+use super::wish::Wish;
 use super::{Desk, DeskError};
 use crate::id::Id;
 use crate::journal::Event;

@@ -85,4 +85,5 @@ contract_tests! { Database::new();
     two_nodes_claim_apart, a_lease_is_of_one_node, two_nodes_keep_the_same_once, two_nodes_make_one_item,
     what_one_node_changes_the_other_sees, two_nodes_tell_once,
     what_was_delivered_teaches, answers_are_those_of_a_plain_look, knowledge_is_shown,
+    deputies_are_asked_about_what_waits,
 }

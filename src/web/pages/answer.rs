@@ -144,7 +144,7 @@ pub(in crate::web) fn gone(c: Chrome) -> Response {
 
 /// What the desk did not do, for the page of this message.
 pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response {
-    let back = format!("/held/{id}");
+    let back = format!("/held/{id}{}", c.filters());
     let page = |status, title: String, text: String| say(c.clone(), status, title, text, &back);
     let p = |key| c.t.p(key);
     let nothing = p("desk-nothing-done").to_string();
@@ -152,7 +152,7 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
         DeskError::Store(StoreError::NotFound(_)) | DeskError::NeverHeld(_) => gone(c),
         // The message's own page says who was first.
         DeskError::Store(StoreError::Decided { .. }) => {
-            Redirect::to(&format!("{back}?late=1")).into_response()
+            Redirect::to(&format!("/held/{id}{}", c.filters_and("late=1"))).into_response()
         }
         DeskError::NotAllowed(_) if c.who.as_ref().is_some_and(|who| who.via == Via::Mailbox) => page(
             StatusCode::FORBIDDEN,

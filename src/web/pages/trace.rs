@@ -111,8 +111,7 @@ fn would_have(c: &Chrome, verdict: Option<&Verdict>) -> Option<(String, Vec<Stri
 fn copy(c: &Chrome, row: &QueueRow) -> Copy {
     let first = row.recipients.first().map(|one| calm(one, LONGEST)).unwrap_or_default();
     let more = row.recipients.len().saturating_sub(1);
-    let more =
-        if more == 0 { String::new() } else { format!(" {}", c.t.p("desk-and-more").n("count", more)) };
+    let more = if more == 0 { String::new() } else { format!(" {}", c.t.p("link-more").n("count", more)) };
     Copy {
         recipients: first + &more,
         state: c.t.of("desk-delivery-", row.state),
