@@ -51,6 +51,8 @@ const TABLES: &[(&str, &str)] = &[
 ];
 /// Tables whose rows an engine makes by itself, when it is made or when others are filled.
 const MADE: [&str; 5] = ["held_terms", "last_purged", "learning", "totals", "clocks"];
+/// Columns that only PostgreSQL has.
+const OWN: [(&str, &str); 3] = [("deliveries", "node"), ("hook_calls", "node"), ("hook_calls", "claimed")];
 /// Rows that are read at once.
 const PAGE: i64 = 500;
 
@@ -172,7 +174,7 @@ fn columns(db: &Connection, table: &str) -> Result<Vec<String>, Failure> {
     };
     let mut select = db.prepare_cached(text)?;
     let mut names: Vec<String> = select.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    names.retain(|name| (table, name.as_str()) != ("deliveries", "node"));
+    names.retain(|name| !OWN.contains(&(table, name.as_str())));
     Ok(names)
 }
 

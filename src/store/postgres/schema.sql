@@ -316,7 +316,9 @@ CREATE TABLE hook_calls (
     decision TXT,
     at       BIGINT NOT NULL,
     due      BIGINT NOT NULL,
-    attempts BIGINT NOT NULL DEFAULT 0
+    attempts BIGINT NOT NULL DEFAULT 0,
+    node     TXT,                 -- who makes the call,
+    claimed  BIGINT               -- unless it is not over by then
 );
 CREATE INDEX hook_calls_due ON hook_calls (due);
 CREATE INDEX hook_calls_message ON hook_calls (message);

@@ -5,9 +5,12 @@ use super::encode::from_people;
 use super::error::Failure;
 use super::{codes, read};
 use crate::clock::Timestamp;
-use crate::store::sql::db::{Connection, Row, params};
+use crate::store::sql::db::{Connection, Row, Rows, params};
 use crate::store::{HeldState, HookCall, HookEvent, HookTarget, StoreError};
 use std::collections::HashSet;
+
+/// A call that a node took upon itself is another's when it is not over after so long, in milliseconds.
+const CLAIM: i64 = 120_000;
 
 /// The hooks that are told from now on.
 pub(in crate::store) fn set(tx: &Connection, hooks: &[HookTarget]) -> Result<(), Failure> {
@@ -44,12 +47,30 @@ pub(in crate::store) fn decided(tx: &Connection, item: i64) -> Result<(), Failur
 
 /// Calls that are due.
 pub(in crate::store) fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<HookCall>, Failure> {
-    let mut select = db.prepare_cached(
-        "SELECT c.row, c.url, c.state, c.at, c.attempts, m.id, m.received, m.people, c.kind, c.expires, \
-         c.decider, c.decision, c.message FROM hook_calls c JOIN messages m ON m.row = c.message \
-         WHERE c.due <= ?1 ORDER BY c.due, c.row LIMIT ?2",
-    )?;
-    let mut rows = select.query(params![now.0, codes::number(limit)])?;
+    let mut select = db.prepare_cached(&format!("{DUE} ORDER BY c.due, c.row LIMIT ?2"))?;
+    calls(db, &mut select.query(params![now.0, codes::number(limit)])?)
+}
+
+const DUE: &str = "SELECT c.row, c.url, c.state, c.at, c.attempts, m.id, m.received, m.people, c.kind, c.expires, \
+    c.decider, c.decision, c.message FROM hook_calls c JOIN messages m ON m.row = c.message WHERE c.due <= ?1";
+
+/// The same where there are several nodes: calls that no other has taken upon itself, for this one to make.
+pub(in crate::store) fn claim(
+    tx: &Connection,
+    node: &str,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<HookCall>, Failure> {
+    tx.prepare_cached(
+        "UPDATE hook_calls SET node = ?2, claimed = now_in_millis() + ?4 WHERE row IN (SELECT row FROM hook_calls \
+         WHERE due <= ?1 AND (node IS NULL OR node = ?2 OR claimed < now_in_millis()) ORDER BY due, row LIMIT ?3)",
+    )?
+    .execute(params![now.0, node, codes::number(limit), CLAIM])?;
+    let mut select = tx.prepare_cached(&format!("{DUE} AND c.node = ?2 ORDER BY c.due, c.row LIMIT ?3"))?;
+    calls(tx, &mut select.query(params![now.0, node, codes::number(limit)])?)
+}
+
+fn calls(db: &Connection, rows: &mut Rows<'_>) -> Result<Vec<HookCall>, Failure> {
     let mut calls = Vec::new();
     while let Some(row) = rows.next()? {
         calls.push(call(db, &row)?);

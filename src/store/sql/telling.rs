@@ -63,7 +63,9 @@ impl NoticeStore for SqlStore {
     }
 
     async fn due_hooks(&self, now: Timestamp, limit: usize) -> Result<Vec<HookCall>, StoreError> {
-        self.readers.read(move |db| hooks::due(db, now, limit)).await
+        let due = self.readers.read(move |db| hooks::due(db, now, limit)).await?;
+        let Some(node) = self.node.clone().filter(|_| !due.is_empty()) else { return Ok(due) };
+        self.write(move |tx| hooks::claim(tx, node.name(), now, limit)).await
     }
 
     async fn end_hook(&self, row: i64) -> Result<(), StoreError> {
