@@ -2,7 +2,7 @@
 
 use super::keys::store::{Keep, Knowledge};
 use super::keys::{Store, StoreUrl};
-use super::{Base, Place};
+use super::{Base, Reporter};
 use crate::diagnostic::Diagnostic;
 use crate::store::{Retention, postgres};
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ pub(super) fn database(
     store: &Store,
     base: &Base,
     hostname: &str,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<(PathBuf, Option<Postgres>), Diagnostic> {
     let url = match &store.url {
         Some(StoreUrl::Postgres(url)) => url.clone(),
@@ -48,7 +48,7 @@ pub(super) fn database(
                 (store.state.is_some(), "state"),
             ] {
                 if set {
-                    return Err(place.wrong(
+                    return Err(reporter.wrong(
                         "[store]",
                         key,
                         format!("`{key}` is for a PostgreSQL database alone"),
@@ -64,10 +64,10 @@ pub(super) fn database(
     };
     let password_file = store.password_file.as_ref().map(|file| base.join(file));
     let found = postgres::Place::parse(&url, password_file)
-        .map_err(|why| place.wrong("[store]", "url", why.to_string()))?;
+        .map_err(|why| reporter.wrong("[store]", "url", why.to_string()))?;
     let node = store.node.clone().unwrap_or_else(|| hostname.to_owned());
     if node.is_empty() || node.len() > 60 || node.chars().any(char::is_control) {
-        return Err(place.wrong("[store]", "node", "a node's name has 1 to 60 characters"));
+        return Err(reporter.wrong("[store]", "node", "a node's name has 1 to 60 characters"));
     }
     let state = match (&store.state, std::env::var_os("STATE_DIRECTORY")) {
         (Some(folder), _) => base.join(folder),
@@ -80,7 +80,7 @@ pub(super) fn database(
 pub(super) fn retention(
     keep: Keep,
     knowledge: &Knowledge,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<Retention, Diagnostic> {
     let usual = Retention::default();
     let span = |wish: Option<super::units::Span>, usual| wish.map_or(usual, |span| span.0);
@@ -95,15 +95,15 @@ pub(super) fn retention(
     if retention.messages < LEAST {
         let why =
             "`messages` are kept for at least 7d: late mail follows decisions that are up to a week old";
-        return Err(place.wrong("[store]", "keep", why));
+        return Err(reporter.wrong("[store]", "keep", why));
     }
     if retention.knowledge < DAY {
         let why = "knowledge is recorded by day: keep it for at least 1d";
-        return Err(place.wrong("[knowledge]", "keep", why));
+        return Err(reporter.wrong("[knowledge]", "keep", why));
     }
     if retention.contents > retention.messages {
         let why = "`contents` cannot be kept longer than `messages`, to which they belong";
-        return Err(place.wrong("[store]", "keep", why));
+        return Err(reporter.wrong("[store]", "keep", why));
     }
     Ok(retention)
 }

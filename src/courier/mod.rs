@@ -3,13 +3,14 @@
 //! * `claims` claims due deliveries and renews their leases
 //! * `worker` sends one delivery after another and records the results
 //! * `copy` renders and audits one copy; `seal` adds our marks and signatures
-//! * `message` the cache of messages
+//! * `message` the cache of messages; `hashes` the DKIM hashes of their bodies
 //! * [`schedule`] when a copy is tried again, and which notices follow (pure functions)
 //! * `board` the state shared by these tasks
 
 mod board;
 mod claims;
 mod copy;
+mod hashes;
 mod message;
 pub mod schedule;
 mod seal;
@@ -17,6 +18,7 @@ mod worker;
 
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Entropy};
+use crate::intake::{Dispatch, Reservation};
 use crate::message::Address;
 use crate::store::{Claim, Store, StoredMessage};
 use crate::upstream::Upstream;
@@ -26,28 +28,11 @@ use breaker::Breaker;
 use message::{Loaded, MessageCache};
 use schedule::Schedule;
 use seal::Sealer;
-pub use seal::{Leaving, Seals, Signed};
+pub use seal::{OutgoingCopy, SealSettings, Signed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
-
-/// The courier as intake sees it. New deliveries can go directly to it.
-pub trait Dispatch: Send + Sync + 'static {
-    /// Reserves up to `wanted` free slots for deliveries. Deliveries without a slot wait in the store.
-    fn reserve(&self, wanted: usize) -> Box<dyn Reservation>;
-    /// Tells the courier that a delivery became due.
-    fn wake(&self);
-}
-
-/// Reserved slots in the courier. Dropping the reservation releases them.
-pub trait Reservation: Send {
-    /// The number of slots reserved.
-    fn slots(&self) -> usize;
-    /// Fills the slots with these claims, at most [`Self::slots`]. All are deliveries of `message`, which
-    /// the courier then need not read from the store.
-    fn dispatch(self: Box<Self>, message: Arc<StoredMessage>, claims: Vec<Claim>);
-}
 
 /// What the courier works with.
 pub struct Deps {
@@ -60,7 +45,7 @@ pub struct Deps {
     /// Randomness for the jitter.
     pub entropy: Arc<dyn Entropy>,
     /// DKIM keys and loop marks.
-    pub seals: Arc<Seals>,
+    pub seals: Arc<SealSettings>,
     /// Settings.
     pub settings: Settings,
 }
@@ -80,9 +65,9 @@ pub struct Settings {
     pub poll: Duration,
     /// How long a drain waits for the reply to a final dot.
     pub drain: Duration,
-    /// How long a message stopped by the second lock is held before it is returned to the sender.
+    /// How long a message stopped by the final check is held before it is returned to the sender.
     pub hold_for: Term,
-    /// Who decides about a message stopped by the second lock, if it has no approver yet.
+    /// Who decides about a message stopped by the final check, if it has no approver yet.
     pub approvers: Vec<Address>,
     /// Retry schedule.
     pub schedule: Schedule,
@@ -236,11 +221,11 @@ impl CourierHandle {
     }
 
     /// Replaces keys and marks for copies sent from now on.
-    pub fn replace_seals(&self, seals: Arc<Seals>) {
+    pub fn replace_seals(&self, seals: Arc<SealSettings>) {
         self.courier.sealer.replace(seals);
     }
 
-    /// Replaces how long messages stopped by the second lock are held, and who decides about them.
+    /// Replaces how long messages stopped by the final check are held, and who decides about them.
     pub fn replace_stopping(&self, hold_for: Term, approvers: Vec<Address>) {
         let mut stopping = self.courier.stopping.write().unwrap_or_else(PoisonError::into_inner);
         *stopping = (hold_for, approvers);

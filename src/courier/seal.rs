@@ -5,21 +5,17 @@
 
 use super::message::{Loaded, MessageCache};
 use crate::clock::Timestamp;
-use crate::dkim::{self, BodyHash, BodyHasher, Keyring};
+use crate::dkim::{self, BodyHash, Keyring};
 use crate::id::Id;
 use crate::marks::Marks;
 use crate::message::{Address, Field, Header, address};
 use crate::rewrite::Delivery;
-use crate::store::{Body, Claim, Origin, Store, StoreError};
+use crate::store::{Claim, Origin, Store, StoreError};
 use crate::upstream::Reseal;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
-
-/// Octets of a stored body read at a time.
-const CHUNK: usize = 128 * 1024;
 
 /// Which mail is signed, if there is a key for the domain of its From.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,13 +29,13 @@ pub enum Signed {
 
 /// What is added to every copy just before it is sent: DKIM signatures and loop marks.
 #[derive(Debug, Default)]
-pub struct Seals {
+pub struct SealSettings {
     /// DKIM keys.
     pub keys: Keyring,
     /// Which mail is signed.
     pub signed: Signed,
     /// Loop marks.
-    pub marks: Marks,
+    pub marks: Arc<Marks>,
 }
 
 /// Why a copy cannot be sealed now.
@@ -55,17 +51,17 @@ pub(super) enum SealError {
 
 /// The current seals, and the limit on concurrent signing.
 pub(super) struct Sealer {
-    seals: RwLock<Arc<Seals>>,
+    seals: RwLock<Arc<SealSettings>>,
     cores: Arc<Semaphore>,
 }
 
 impl Sealer {
-    pub(super) fn new(seals: Arc<Seals>) -> Self {
+    pub(super) fn new(seals: Arc<SealSettings>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self { seals: RwLock::new(seals), cores: Arc::new(Semaphore::new(cores)) }
     }
 
-    pub(super) fn replace(&self, seals: Arc<Seals>) {
+    pub(super) fn replace(&self, seals: Arc<SealSettings>) {
         *self.seals.write().unwrap_or_else(PoisonError::into_inner) = seals;
     }
 
@@ -79,7 +75,7 @@ impl Sealer {
     ) -> Result<(Bytes, Option<Arc<dyn Reseal>>), SealError> {
         let seals = Arc::clone(&self.seals.read().unwrap_or_else(PoisonError::into_inner));
         let stored = &copy.loaded.stored;
-        let leaving = Leaving {
+        let leaving = OutgoingCopy {
             id: stored.id,
             sender: stored.envelope.sender.as_ref(),
             delivery: &copy.claim.delivery,
@@ -113,7 +109,7 @@ pub(super) struct Copy<'a> {
 
 /// What marks and signatures of a copy depend on, apart from its header.
 #[derive(Clone, Copy, Debug)]
-pub struct Leaving<'a> {
+pub struct OutgoingCopy<'a> {
     /// The message.
     pub id: Id,
     /// MAIL FROM.
@@ -126,7 +122,7 @@ pub struct Leaving<'a> {
     pub received: Timestamp,
 }
 
-impl Leaving<'_> {
+impl OutgoingCopy<'_> {
     /// The copy's header block as it would be sent, for display. `header` is the header of the stored
     /// message. `body` is called only if the copy is signed.
     ///
@@ -134,7 +130,7 @@ impl Leaving<'_> {
     /// The delivery's edits do not match the header, or signing failed. The error is a text for people.
     pub fn header(
         &self,
-        seals: &Seals,
+        seals: &SealSettings,
         header: &[u8],
         body: impl FnOnce() -> BodyHash,
     ) -> Result<Bytes, String> {
@@ -149,7 +145,7 @@ impl Leaving<'_> {
         }
     }
 
-    fn marked(&self, seals: &Seals, header: &Bytes) -> Bytes {
+    fn marked(&self, seals: &SealSettings, header: &Bytes) -> Bytes {
         seals.marks.put(header, self.id, self.sender, self.delivery.recipients())
     }
 
@@ -179,7 +175,7 @@ type Wanted = (Header, String);
 
 impl About {
     /// Returns the parsed header if a copy with it is to be signed.
-    fn wanted(&self, seals: &Seals, header: &Bytes) -> Option<Wanted> {
+    fn wanted(&self, seals: &SealSettings, header: &Bytes) -> Option<Wanted> {
         let index = Header::parse(header.clone()).ok()?;
         let from = index.named("from").next()?;
         let author = address::parse_list(index.body(from)).mailboxes.into_iter().next()?;
@@ -196,7 +192,7 @@ impl About {
     /// The header with our signatures before it.
     fn sign(
         &self,
-        seals: &Seals,
+        seals: &SealSettings,
         (index, domain): &Wanted,
         header: &Bytes,
         body: &BodyHash,
@@ -210,7 +206,7 @@ impl About {
 
 /// Signs one copy on a blocking thread.
 struct Signer {
-    seals: Arc<Seals>,
+    seals: Arc<SealSettings>,
     about: About,
     cores: Arc<Semaphore>,
 }
@@ -255,55 +251,9 @@ fn is_by(header: &Header, field: &Field, domain: &str) -> bool {
     })
 }
 
-/// Reads a body and computes its DKIM hash.
-pub(super) async fn hash(body: &Body, store: &dyn Store) -> Result<BodyHash, StoreError> {
-    if let Body::Inline(bytes) = body {
-        return Ok(BodyHasher::whole(bytes));
-    }
-    let mut hasher = BodyHasher::default();
-    let mut reader = store.open_body(body).await?;
-    let mut chunk = vec![0; CHUNK];
-    let mut seen = 0;
-    loop {
-        let count =
-            reader.read(&mut chunk).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        if count == 0 {
-            break;
-        }
-        seen += count as u64;
-        hasher.feed(&chunk[..count]);
-    }
-    if seen == body.size() {
-        Ok(hasher.finish())
-    } else {
-        Err(StoreError::Unavailable(format!("the body has {seen} octets in place of {}", body.size())))
-    }
-}
-
-/// A cache of body hashes by message. A body never changes.
-#[derive(Debug, Default)]
-pub(super) struct Hashes(std::collections::VecDeque<(Id, Arc<tokio::sync::OnceCell<BodyHash>>)>);
-
-/// Most hashes in the cache. Many messages can be in progress at once when an upstream limits the rate.
-const KEPT: usize = 512;
-
-impl Hashes {
-    /// The cache entry of a message.
-    pub(super) fn of(&mut self, id: Id) -> Arc<tokio::sync::OnceCell<BodyHash>> {
-        if let Some((_, cell)) = self.0.iter().find(|(known, _)| *known == id) {
-            return Arc::clone(cell);
-        }
-        let cell = Arc::default();
-        self.0.truncate(KEPT - 1);
-        self.0.push_front((id, Arc::clone(&cell)));
-        cell
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
 
     #[test]
     fn aligned_signatures_are_known() {
@@ -312,18 +262,5 @@ mod tests {
         let by: Vec<bool> = signatures(&header).map(|field| is_by(&header, field, "example.jp")).collect();
         assert_eq!(by, [true, false]);
         assert!(!is_by(&header, &header.fields()[0], "west.example.jp"));
-    }
-
-    #[test]
-    fn hashes_are_kept_for_the_latest_messages() {
-        let mut hashes = Hashes::default();
-        let id = |number: u64| Id::new(Timestamp(1), number);
-        let first = hashes.of(id(0));
-        assert!(Arc::ptr_eq(&first, &hashes.of(id(0))));
-        for number in 1..=KEPT as u64 {
-            hashes.of(id(number));
-        }
-        assert!(!Arc::ptr_eq(&first, &hashes.of(id(0))));
-        assert!(hashes.0.len() <= KEPT);
     }
 }

@@ -1,12 +1,11 @@
-//! A doorway that records what comes in, and answers as the sender's local part says; and a listener
-//! in front of it.
+//! A doorway that records messages and replies as the sender's local part says; and a listener that uses it.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use sekisho::clock::Timestamp;
 use sekisho::clock::{Clock, SystemClock};
 use sekisho::id::Id;
-use sekisho::intake::{Answer, Doorway, Reception};
+use sekisho::intake::{Answer, Content, Doorway, HeaderCheck, Reception};
 use sekisho::listener::{Limits, Listener, Role, Settings, Tally, Tls, TlsMode};
 use sekisho::message::Envelope;
 use sekisho::store::Origin;
@@ -16,24 +15,24 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Where allowed clients come from.
+/// The address of allowed clients.
 pub(crate) const FRIEND: &str = "127.0.0.1";
-/// Where clients come from that may not relay.
+/// The address of clients that may not relay.
 pub(crate) const STRANGER: &str = "127.0.0.2";
-/// Allowed, and its bare LFs are made CRLF.
+/// Allowed; bare LFs are converted to CRLF.
 pub(crate) const OLD_DEVICE: &str = "127.0.0.3";
 
-/// Says in a PROXY header who the client is.
+/// A load balancer, which sends the client's address in a PROXY header.
 pub(crate) const BALANCER: &str = "127.0.0.4";
 
-/// One message that was taken in.
+/// One accepted message.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) envelope: Envelope,
     pub(crate) content: Vec<u8>,
 }
 
-/// The id that every copy for the journal gets here: another than mail that is relayed.
+/// The id of every journal copy; differs from that of relayed mail.
 pub(crate) fn copy_id() -> Id {
     Id::new(Timestamp(0), 1)
 }
@@ -41,7 +40,7 @@ pub(crate) fn copy_id() -> Id {
 #[derive(Default)]
 pub(crate) struct Recorder {
     pub(crate) messages: Mutex<Vec<Message>>,
-    /// Copies for the journal.
+    /// Journal copies.
     pub(crate) copies: Mutex<Vec<Vec<u8>>>,
     pub(crate) octets: std::sync::atomic::AtomicU64,
 }
@@ -53,7 +52,7 @@ struct Recording {
     keep: bool,
 }
 
-/// The id that every message gets here.
+/// The id of every message.
 pub(crate) fn id() -> Id {
     Id::new(Timestamp(0), 0)
 }
@@ -66,19 +65,27 @@ pub(crate) struct Door(pub(crate) Arc<Recorder>);
 
 #[async_trait]
 impl Doorway for Door {
-    async fn begin(&self, _: Origin, envelope: Envelope) -> Result<Box<dyn Reception>, Answer> {
+    async fn begin(
+        &self,
+        _: Origin,
+        envelope: Envelope,
+        check: Option<HeaderCheck>,
+    ) -> Result<Reception, Answer> {
         match scripted(&envelope) {
             "full" => Err(Answer::Full),
             "away" => Err(Answer::Unavailable),
             other => {
                 let keep = other != "discard";
-                Ok(Box::new(Recording { recorder: Arc::clone(&self.0), envelope, content: Vec::new(), keep }))
+                let recorder = Arc::clone(&self.0);
+                let content = Recording { recorder, envelope, content: Vec::new(), keep };
+                Ok(Reception::new(Box::new(content), check, Arc::new(())))
             }
         }
     }
 
-    async fn copied(&self, _: Origin) -> Result<Box<dyn Reception>, Answer> {
-        Ok(Box::new(Copying { recorder: Arc::clone(&self.0), content: Vec::new() }))
+    async fn copied(&self, _: Origin, check: Option<HeaderCheck>) -> Result<Reception, Answer> {
+        let content = Copying { recorder: Arc::clone(&self.0), content: Vec::new() };
+        Ok(Reception::new(Box::new(content), check, Arc::new(())))
     }
 }
 
@@ -88,9 +95,13 @@ struct Copying {
 }
 
 #[async_trait]
-impl Reception for Copying {
-    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
-        self.content.extend_from_slice(&content);
+impl Content for Copying {
+    async fn header(&mut self, header: Bytes) -> Result<(), Answer> {
+        self.body(header).await
+    }
+
+    async fn body(&mut self, octets: Bytes) -> Result<(), Answer> {
+        self.content.extend_from_slice(&octets);
         Ok(())
     }
 
@@ -101,14 +112,18 @@ impl Reception for Copying {
 }
 
 #[async_trait]
-impl Reception for Recording {
-    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
-        self.recorder.octets.fetch_add(content.len() as u64, std::sync::atomic::Ordering::Relaxed);
+impl Content for Recording {
+    async fn header(&mut self, header: Bytes) -> Result<(), Answer> {
+        self.body(header).await
+    }
+
+    async fn body(&mut self, octets: Bytes) -> Result<(), Answer> {
+        self.recorder.octets.fetch_add(octets.len() as u64, std::sync::atomic::Ordering::Relaxed);
         if scripted(&self.envelope) == "mime" {
             return Err(Answer::Mime("MIME parts nested deeper than 50".into()));
         }
         if self.keep {
-            self.content.extend_from_slice(&content);
+            self.content.extend_from_slice(&octets);
         }
         Ok(())
     }
@@ -127,8 +142,7 @@ impl Reception for Recording {
     }
 }
 
-/// A certificate for `relay.test`, and who may relay by a certificate of their own: one of an authority
-/// whose file is given, with such a name.
+/// A certificate for `relay.test`, and the clients that may relay by certificate: CA file and name.
 pub(crate) fn certificate(mode: TlsMode, clients: &[(&std::path::Path, &str)]) -> Tls {
     let folder = tempfile::tempdir().unwrap();
     let files = PairFiles { chain: folder.path().join("c.pem"), key: folder.path().join("c.key") };
@@ -141,7 +155,7 @@ pub(crate) fn certificate(mode: TlsMode, clients: &[(&std::path::Path, &str)]) -
     Tls { mode, server, client_names }
 }
 
-/// A running listener. Dropped, it drains.
+/// A running listener, which drains when dropped.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) recorder: Arc<Recorder>,

@@ -5,7 +5,7 @@ use super::lazy::{Found, Machine};
 use super::reading::{Markup, Plan, Reading};
 use super::stream::{Look, Stream};
 use super::{Hit, Needles, header};
-use crate::message::open::{Kind, Listener};
+use crate::message::open::{Kind, TextSink};
 use std::sync::Arc;
 
 /// Where bytes stand that belong to no part.
@@ -133,7 +133,7 @@ impl Places {
     }
 }
 
-impl Listener for Places {
+impl TextSink for Places {
     fn open(&mut self, place: &str, form: &'static str, kind: Kind) -> usize {
         if self.needles.addresses().is_empty() {
             return usize::MAX;

@@ -65,7 +65,7 @@ pub(super) mod verify;
 pub(super) mod writer;
 
 use super::Scope;
-use super::known::{Activity, Correspondents, KnownStore, Tally, Totals, Would};
+use super::known::{Activity, Correspondents, Day, KnownStore, Tally, Totals, Would};
 use super::postgres::nodes::Node;
 use super::{
     Body, BodyWriter, Claim, GroupStanding, Histogram, IntakeStore, JournalStore, MessageRow, NewMessage,
@@ -75,7 +75,7 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::Address;
-use crate::message::fork::Group;
+use crate::message::fork::ForkGroup;
 use crate::policy::facts::Disclosed;
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
@@ -243,7 +243,7 @@ impl IntakeStore for SqlStore {
         }
     }
 
-    async fn standing(&self, group: Group) -> Result<GroupStanding, StoreError> {
+    async fn standing(&self, group: ForkGroup) -> Result<GroupStanding, StoreError> {
         self.mail.read(move |db| groups::standing(db, &group)).await
     }
 
@@ -367,6 +367,11 @@ impl KnownStore for SqlStore {
     async fn activity(&self, scope: &Scope, since: Timestamp, offset: i64) -> Result<Activity, StoreError> {
         let scope = scope.clone();
         self.readers.read(move |db| numbers::activity(db, &scope, since, offset)).await
+    }
+
+    async fn days(&self, scope: &Scope, since: Timestamp, offset: i64) -> Result<Vec<Day>, StoreError> {
+        let scope = scope.clone();
+        self.readers.read(move |db| numbers::days_since(db, &scope, since, offset)).await
     }
 
     async fn would(&self, since: Timestamp) -> Result<Would, StoreError> {

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::lifecycle::repeats::{Before, Earlier, SPAN};
 use crate::message::Fork;
-use crate::message::fork::Group;
+use crate::message::fork::ForkGroup;
 use crate::rewrite::Delivery;
 use crate::store::sql::db::{Connection, OptionalExtension, params};
 use std::collections::hash_map::{Entry, RandomState};
@@ -165,7 +165,7 @@ impl Repeats {
     pub(in crate::store) fn first_of(
         &self,
         tx: &Connection,
-        group: &Group,
+        group: &ForkGroup,
     ) -> Result<Option<First>, Failure> {
         let Some(row) = self.find(&Key::Mail(group)) else { return Ok(None) };
         Ok(earlier(tx, row)?.filter(|earlier| earlier.fork.group == *group))
@@ -175,7 +175,7 @@ impl Repeats {
     pub(in crate::store) fn namesake(
         &self,
         tx: &Connection,
-        group: &Group,
+        group: &ForkGroup,
     ) -> Result<Option<First>, Failure> {
         let Some(row) = self.find(&Key::Name(group.name())) else { return Ok(None) };
         let same =
@@ -187,7 +187,7 @@ impl Repeats {
 #[derive(Hash)]
 enum Key<'a> {
     Recipient(&'a Fork, &'a str),
-    Mail(&'a Group),
+    Mail(&'a ForkGroup),
     Name(&'a [u8]),
 }
 
