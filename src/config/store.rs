@@ -72,7 +72,7 @@ pub(super) fn database(
     let state = match (&store.state, std::env::var_os("STATE_DIRECTORY")) {
         (Some(folder), _) => base.join(folder),
         (None, Some(folder)) => PathBuf::from(folder),
-        (None, None) => base.join(".".as_ref()),
+        (None, None) => base.join("".as_ref()),
     };
     Ok((state.join("sekisho"), Some(Postgres { url, place: found, node })))
 }
