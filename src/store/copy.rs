@@ -1,6 +1,8 @@
 //! Copying a store whole, from SQLite to PostgreSQL and back: table by table, in one transaction on the other
 //! side, so that a copy that fails leaves nothing behind. No relay may work on either side meanwhile.
 
+#![allow(clippy::similar_names, reason = "two sides, and what each is told, have names alike")]
+
 use super::chain::{ChainStore, Verified};
 use super::sql::db::{Connection, Dialect, Owned};
 use super::sql::error::{Failure, io_error};
@@ -58,6 +60,7 @@ const PAGE: i64 = 500;
 
 /// One side of a copy.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are two of them")]
 pub enum Side {
     /// SQLite's file.
     Sqlite(PathBuf),

@@ -16,7 +16,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// What one statement of the writer may take.
 const WRITE: Duration = Duration::from_secs(15);
 /// What people search for may take longer,
-const READ: Duration = Duration::from_secs(60);
+const READ: Duration = Duration::from_mins(1);
 /// and bringing a large database up to date longest.
 const SETUP: Duration = Duration::from_hours(1);
 /// The oldest PostgreSQL that has all that is asked of it.
@@ -232,7 +232,7 @@ impl Place {
             } else if error.to_string().contains("TLS") {
                 "the connection cannot be secured: switch TLS on in the server (ssl = on), or say sslmode=disable \
                  where nobody can listen"
-            } else if matches!(self.password_file, None) && text.contains("password") {
+            } else if self.password_file.is_none() && text.contains("password") {
                 "it asks for a password: put it in a file, and name that as `password_file` in [store]"
             } else {
                 "is the server up, and does it listen there?"

@@ -10,6 +10,8 @@
 //! [`super::sql`], which may look and then write. The lock is held for a few round trips, and a group of
 //! requests shares it.
 
+#![allow(clippy::similar_names, reason = "two sides, and what each is told, have names alike")]
+
 pub(super) mod bodies;
 mod committer;
 mod connect;

@@ -1,6 +1,8 @@
 //! The relays that share a database: each has its name by a lock that ends with its connection, says now and
 //! then that it is there, and hears from the others that something is due.
 
+#![allow(clippy::similar_names, reason = "two sides, and what each is told, have names alike")]
+
 use super::connect::{Messages, Place, runtime};
 use crate::clock::Timestamp;
 use crate::store::sql::db::{Connection, params};

@@ -4,6 +4,8 @@
 //! parameters as `?1`); where they differ, [`Connection::dialect`] tells which one is asked. It has the shape
 //! of rusqlite, so that nothing is between a statement and SQLite but a branch.
 
+#![allow(clippy::needless_pass_by_value, reason = "parameters are given as rusqlite takes them")]
+
 use super::error::Error;
 use crate::store::postgres::session::{self, Session};
 use rusqlite::types::{ToSqlOutput, ValueRef};
