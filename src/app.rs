@@ -45,6 +45,7 @@ pub use offline::{OfflineDesk, accept_foreign, migrate, nodes, offline_desk};
 pub use parts::examiner;
 use reload::Changing;
 pub use running::Running;
+use running::Stages;
 pub use seals::{keyring, preview_seals, signing_key, write_private};
 use sockets::Sockets;
 use std::sync::Arc;
@@ -138,6 +139,7 @@ impl App {
             hooks,
             identities,
         };
-        Ok(Running::launch(config, sockets, desk, intake, courier, changing, answered, lock))
+        let stages = Stages { desk, intake, courier, changing, answered, lock };
+        Ok(Running::launch(config, sockets, stages))
     }
 }

@@ -200,7 +200,7 @@ async fn store(config: &Config, found: &mut Findings) -> bool {
                 match tempfile::tempfile_in(folder) {
                     Ok(_) => found.ok("store", format!("{path} will be created at the first start")),
                     Err(error) => {
-                        found.error("store", format!("{path} cannot be created: {}", reason(&error)))
+                        found.error("store", format!("{path} cannot be created: {}", reason(&error)));
                     }
                 }
             }
