@@ -177,6 +177,7 @@ impl Running {
         let identities = changing.identities.clone();
         tasks.background("own certificates", identities.watch(Arc::new(SystemClock)));
         tasks.background("time", tasks::time(desk.clone()));
+        tasks.background("other nodes", tasks::others(desk.clone()));
         tasks.background("hooks", changing.hooks.clone().run());
         let heads =
             tasks::Heads { to: self.config.journal_head_to.clone(), postman: Arc::clone(&self.postman) };

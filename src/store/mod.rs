@@ -9,6 +9,7 @@ pub mod chain;
 pub mod circles;
 #[cfg(test)]
 mod contract;
+pub mod copy;
 mod courier;
 mod desk;
 pub mod forks;
@@ -20,6 +21,8 @@ pub mod lock;
 pub mod memory;
 mod notices;
 pub mod people;
+pub mod postgres;
+mod sql;
 pub mod sqlite;
 mod upkeep;
 
@@ -35,6 +38,7 @@ pub use journal::JournalStore;
 pub use notices::*;
 pub use people::*;
 pub use prometheus_client::metrics::histogram::Histogram;
+pub use sql::SqlStore;
 use tokio::io::AsyncRead;
 pub use upkeep::UpkeepStore;
 

@@ -1,6 +1,6 @@
 //! What keeps a store in order.
 
-use super::{Histogram, Purged, Recovered, Retention, StoreError};
+use super::{Histogram, NodeRow, Purged, Recovered, Retention, StoreError};
 use crate::clock::Timestamp;
 use async_trait::async_trait;
 
@@ -21,6 +21,12 @@ pub trait UpkeepStore: Send + Sync {
     /// Removes what is past its time and has nothing left to do: no open delivery, no hold, no open
     /// notice. To be called now and then (hourly is plenty).
     async fn purge(&self, now: Timestamp, keep: Retention) -> Result<Purged, StoreError>;
+
+    /// The relays that share the database; none where one relay alone can have it.
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError>;
+
+    /// Changes whenever another relay may have put down what is due; `None` where there is no other.
+    fn heard(&self) -> Option<tokio::sync::watch::Receiver<u64>>;
 
     /// Whether a write could be committed now (for `/readyz`).
     async fn ready(&self) -> Result<(), StoreError>;

@@ -60,7 +60,7 @@ pub(in crate::store) async fn the_same_is_kept_once(harness: &impl Harness) {
     store.accept(more.clone()).await.unwrap();
     assert_eq!(states(&*store, more.id).await, [(Ready, "c@z.example".to_owned())]);
     let kept = store.message(more.id).await.unwrap();
-    assert_eq!(kept.envelope.recipients.len(), 2, "what is in memory is what came");
+    assert!(kept.envelope.recipients.iter().any(|to| to.address.key() == "c@z.example"));
 
     // who was left out there is still known
     assert_eq!(original(&store.accept(passed(9, &["a@x.example"])).await), Some(first.id));

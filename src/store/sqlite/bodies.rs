@@ -4,9 +4,9 @@
 //! the next one gathers. It is flushed, and its folder with it, before the commit that names it. A
 //! file that no commit names is removed when its writer is dropped, or swept later.
 
-use super::error::io_error;
 use crate::clock::Entropy;
 use crate::store::lock::private;
+use crate::store::sql::error::io_error;
 use crate::store::{Body, BodyWriter, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -29,7 +29,7 @@ const ORPHAN_AGE: Duration = Duration::from_hours(24);
 
 /// The folder of large bodies.
 #[derive(Clone)]
-pub(super) struct Bodies {
+pub(in crate::store) struct Bodies {
     folder: Arc<PathBuf>,
     entropy: Arc<dyn Entropy>,
     /// Files that no message named when they were looked through last, and since when.
@@ -38,7 +38,7 @@ pub(super) struct Bodies {
 
 impl Bodies {
     /// Opens the folder, and makes it (durably) if it is not there.
-    pub(super) fn open(folder: PathBuf, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open(folder: PathBuf, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
         if !folder.is_dir() {
             let mut builder = std::fs::DirBuilder::new();
             #[cfg(unix)]
@@ -53,25 +53,23 @@ impl Bodies {
         Ok(Self { folder: Arc::new(folder), entropy, suspects: Arc::default() })
     }
 
-    pub(super) fn writer(&self) -> Box<dyn BodyWriter> {
+    pub(in crate::store) fn writer(&self) -> Box<dyn BodyWriter> {
         Box::new(Incoming { bodies: self.clone(), pending: Vec::new(), size: 0, file: None })
     }
 
-    pub(super) async fn read(&self, body: &Body) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
-        match body {
-            Body::Inline(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
-            Body::Stored { name, .. } => {
-                let path = self.path(name)?;
-                let opened = tokio::fs::File::open(&path).await;
-                let mut file = opened.map_err(|error| io_error("read the body", &path, &error))?;
-                file.set_max_buf_size(PIECE);
-                Ok(Box::new(BufReader::with_capacity(PIECE, file)))
-            }
-        }
+    pub(in crate::store) async fn read(
+        &self,
+        name: &str,
+    ) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
+        let path = self.path(name)?;
+        let opened = tokio::fs::File::open(&path).await;
+        let mut file = opened.map_err(|error| io_error("read the body", &path, &error))?;
+        file.set_max_buf_size(PIECE);
+        Ok(Box::new(BufReader::with_capacity(PIECE, file)))
     }
 
     /// Removes the file of a body that no message names (its commit failed, or it was purged).
-    pub(super) fn remove(&self, name: &str) {
+    pub(in crate::store) fn remove(&self, name: &str) {
         if let Ok(path) = self.path(name)
             && let Err(error) = std::fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
@@ -82,7 +80,7 @@ impl Bodies {
 
     /// Removes `all` files that are not among `named`; else those that were not among them a day ago
     /// either, by the time that really went by: what is on its way in must not go because a clock was set.
-    pub(super) fn sweep(&self, named: &HashSet<String>, all: bool) -> Result<usize, StoreError> {
+    pub(in crate::store) fn sweep(&self, named: &HashSet<String>, all: bool) -> Result<usize, StoreError> {
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seen = HashMap::new();
         let fail = |error: io::Error| io_error("look through", &self.folder, &error);
@@ -124,7 +122,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Makes the names in a folder durable.
-pub(super) fn flush_folder(folder: &Path) -> Result<(), StoreError> {
+pub(in crate::store) fn flush_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(|error| io_error("flush the folder", folder, &error))

@@ -2,13 +2,16 @@
 //! relay runs and afterwards.
 
 use super::*;
+use crate::id::Id;
 use crate::journal::Event;
 use crate::store::HeldState;
 use crate::store::InitialState;
 use crate::store::chain::Head;
 use crate::store::contract::{LEASE, NOW, at, held_message, message, result};
 use crate::store::prelude::*;
+use crate::store::*;
 use crate::store::{DeliveryState, HeldDecision};
+use rusqlite::Connection;
 use std::path::PathBuf;
 use tempfile::TempDir;
 

@@ -2,32 +2,10 @@
 
 use crate::store::StoreError;
 use rusqlite::{Error, ErrorCode, ffi};
-use std::io;
 use std::path::Path;
 
-/// Why a request to the writer came to nothing.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The answer is no, and nothing was written for it.
-    Refused(StoreError),
-    /// SQLite failed; the transaction may hold half of the request.
-    Sql(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(error)
-    }
-}
-
 /// The error as the trait names it.
-pub(super) fn classify(error: &Error) -> StoreError {
+pub(in crate::store) fn classify(error: &Error) -> StoreError {
     let text = error.to_string();
     match error.sqlite_error() {
         // That the shared-memory file cannot grow says the same: there is no room on the disk.
@@ -68,15 +46,4 @@ pub(super) fn corrupt(path: &Path, why: &str) -> StoreError {
          `sqlite3 '{file}' .recover | sqlite3 '{file}.rescued'` and put that file in its place, or \
          put a backup in its place"
     ))
-}
-
-/// An error of the file system.
-pub(super) fn io_error(what: &str, path: &Path, error: &io::Error) -> StoreError {
-    let text = format!("cannot {what} {}: {error}", path.display());
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            StoreError::Full(text)
-        }
-        _ => StoreError::Unavailable(text),
-    }
 }

@@ -4,10 +4,13 @@
 use super::*;
 use crate::id::Id;
 use crate::store::chain::Verified;
+use crate::store::chain::format;
 use crate::store::contract::{LEASE, NOW, at, held_message, message, result};
 use crate::store::prelude::*;
 use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::*;
 use crate::store::{DeliveryState, HeldDecision, HeldState, InitialState, Retention};
+use rusqlite::Connection;
 use std::path::PathBuf;
 use tempfile::TempDir;
 

@@ -1,11 +1,16 @@
 //! The contract, and what is SQLite's own: damage, full disks, old and foreign files.
 
 use super::*;
+use crate::id::Id;
 use crate::store::InitialState;
 use crate::store::contract::{Harness, NOW, at, contract_tests, message};
 use crate::store::prelude::*;
+use crate::store::sql::{accept, encode, repeats};
+use crate::store::*;
 use crate::store::{HeldFilter, QueueFilter};
+use rusqlite::Connection;
 use std::sync::Mutex;
+use std::time::Duration;
 use tempfile::TempDir;
 
 struct Folder(TempDir);
@@ -189,7 +194,7 @@ async fn nothing_is_promised_after_a_failed_flush() {
     let store = SqliteStore::open(folder.database(), Options { on_fatal, ..Options::default() }).unwrap();
     let flush = || {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
-        Failure::Sql(rusqlite::Error::SqliteFailure(code, None))
+        Failure::from(rusqlite::Error::SqliteFailure(code, None))
     };
     let failed: Result<(), StoreError> = store.write(move |_| Err(flush())).await;
     assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");

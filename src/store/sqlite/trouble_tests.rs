@@ -2,15 +2,22 @@
 //! damage, a writer that panics, files that go away.
 
 use super::*;
+use crate::id::Id;
+use crate::message::Address;
 use crate::message::Header;
 use crate::message::fork::{Fork, Leaves};
 use crate::message::walk::Part;
 use crate::store::contract::{LEASE, NOW, at, held_message, message, result, states};
 use crate::store::prelude::*;
+use crate::store::sql::{accept, claims, encode, read, taken};
+use crate::store::*;
 use crate::store::{
     DeliveryState, HeldFilter, HeldState, InitialState, Lease, QueueChange, QueueFilter, RecipientResult,
 };
 use bytes::Bytes;
+use rusqlite::Connection;
+use std::sync::Mutex;
+use std::time::Duration;
 use std::time::Instant;
 use tempfile::TempDir;
 
@@ -143,7 +150,7 @@ async fn refused_means_unwritten() {
                 encode::MessageRows::of(&message(random, &[&["a@x.example"]], InitialState::Ready)).unwrap();
             let refused: Result<(), StoreError> = store
                 .write(move |tx| {
-                    accept::insert(tx, &rows, &mut Repeats::default())?;
+                    accept::insert(tx, &rows, &mut crate::store::sql::repeats::Repeats::default())?;
                     Err(StoreError::Fenced.into())
                 })
                 .await;
@@ -227,7 +234,7 @@ async fn damage_stops_everything() {
     store.accept(message(1, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
     let damaged = || {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-        Failure::Sql(rusqlite::Error::SqliteFailure(code, None))
+        Failure::from(rusqlite::Error::SqliteFailure(code, None))
     };
     let found: Result<(), StoreError> = store.readers.read(move |_| Err(damaged())).await;
     assert!(matches!(found, Err(StoreError::Corrupt(_))));

@@ -2,12 +2,16 @@
 //! schema knew, and with addresses that the grammar for input would refuse today.
 
 use super::*;
+use crate::id::Id;
 use crate::message::HeaderEdits;
 use crate::store::contract::{LEASE, NOW, at, result};
 use crate::store::prelude::*;
+use crate::store::sql::encode;
+use crate::store::*;
 use crate::store::{
     AskWhy, DeliveryState, HeldDecision, HeldFilter, HeldState, HookEvent, NoticeKind, QueueFilter,
 };
+use rusqlite::Connection;
 
 /// Stored by an earlier grammar: the present one takes none but the first.
 const ADDRESSES: [&str; 5] =
