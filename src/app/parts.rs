@@ -118,12 +118,11 @@ pub(super) async fn open(config: &Config, opener: Opener) -> Result<Arc<dyn Stor
         on_fatal: Arc::clone(&options.on_fatal),
         journal_key: journal_key(config),
     });
-    let opened = tokio::task::spawn_blocking(move || match postgres {
+    let opening = tokio::task::spawn_blocking(move || match postgres {
         Some(options) => SqlStore::open_postgres(options),
         None => SqlStore::open(path, options),
-    })
-    .await;
-    let store = opened.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+    });
+    let store = opening.await.map_err(|error| StoreError::Unavailable(error.to_string()))??;
     Ok(Arc::new(store))
 }
 

@@ -230,6 +230,23 @@ pub(super) async fn acme(
     }
 }
 
+/// Wakes the courier and the notices when another node has stored something that may be due. Without this they
+/// poll every few seconds.
+pub(super) async fn others(desk: Desk) {
+    if let Some(mut heard) = desk.store.heard() {
+        while heard.changed().await.is_ok() {
+            if let Some(courier) = &desk.courier {
+                courier.wake();
+            }
+            if let Some(bell) = &desk.bell {
+                bell.notify_one();
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,21 +279,4 @@ mod tests {
         tasks.listeners_end().await;
         assert_eq!(told(&tasks).await, None, "what was stopped");
     }
-}
-
-/// Tells the courier and whoever writes notices that another node put down what may be due: without it they
-/// look every few seconds.
-pub(super) async fn others(desk: Desk) {
-    if let Some(mut heard) = desk.store.heard() {
-        while heard.changed().await.is_ok() {
-            if let Some(courier) = &desk.courier {
-                courier.wake();
-            }
-            if let Some(bell) = &desk.bell {
-                bell.notify_one();
-            }
-            tokio::time::sleep(BETWEEN).await;
-        }
-    }
-    std::future::pending().await
 }

@@ -11,7 +11,7 @@ use clap::Subcommand;
 pub(super) enum Verb {
     /// Copy everything into a new database, and verify it there; no relay may run meanwhile
     Copy {
-        /// From where: sqlite:FILE or postgres://USER@HOST/DATABASE
+        #[arg(help = "From where: sqlite:FILE or postgres://USER@HOST/DATABASE")]
         from: String,
         /// To where, written in the same way; the configuration says where a password is
         to: String,
