@@ -27,7 +27,7 @@ const OLDEST: i32 = 130_000;
 pub enum WrongPlace {
     /// Not the form of one.
     #[error(
-        "`{0}` is no address of a PostgreSQL database: it is postgres://USER@HOST/DATABASE?sslmode=verify-full"
+        "`{0}` is not the address of a PostgreSQL database: write it as postgres://USER@HOST/DATABASE?sslmode=verify-full"
     )]
     Form(String),
     /// A password does not belong there.
