@@ -62,6 +62,8 @@ impl Join {
                 // A fold may cut an escape in two (`\` and `n`); scripts indent what they continue by more.
                 (Lines::Folded, Some(b'\\'), _) if blanks(after) == 1 => (0, 1),
                 (Lines::Folded, Some(b'\\'), _) => (1, blanks(after)),
+                // The same of `=` and its digits; the other reading, a soft break and a blank, joins no address.
+                (Lines::Folded, Some(b'='), _) if begins_with_digits(after) => (0, 1),
                 (Lines::Folded, Some(b'='), _) => (1, 0),
                 (Lines::Folded, _, Some(b' ' | b'\t')) => (0, 1),
                 // Lines that would look like something else begin with a blank too much (§4.4).
@@ -94,6 +96,12 @@ fn quote_marks(line: &[u8]) -> usize {
 
 fn blanks(line: &[u8]) -> usize {
     line.iter().take(AHEAD - 1).take_while(|byte| is_blank(**byte)).count()
+}
+
+/// Whether a line begins with one blank, and then the digits of an octet in quoted-printable.
+fn begins_with_digits(line: &[u8]) -> bool {
+    matches!(line, [blank, first, second, ..]
+        if is_blank(*blank) && first.is_ascii_hexdigit() && second.is_ascii_hexdigit())
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -137,6 +145,7 @@ mod tests {
             (Lines::Folded, "t\n a\n r\n o\n @\n x\n .\n jp\n\nx", "t~a~r~o~@~x~.~jp\n\nx"),
             (Lines::Folded, "to \r\n ta\r\n ro@x.jp", "to ~ta~ro@x.jp"),
             (Lines::Folded, "taro=\r\n@x=\n.jp", "taro~@x~.jp"),
+            (Lines::Folded, "x=0D=\r\n 0Ataro=\r\n @x.jp=\n\t0A", "x=0D=~0Ataro~ @x.jp=~0A"),
             (Lines::Folded, "taro\\\n@x\\\r\n   .jp", "taro~@x~.jp"),
             (Lines::Folded, "to:\\\r\n ntaro@x\r\r\n\t.jp", "to:\\~ntaro@x~.jp"),
             (Lines::Folded, "one \r\ntwo\nthree\n\n> four", "one \r\ntwo\nthree\n\n> four"),
