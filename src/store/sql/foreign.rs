@@ -153,7 +153,7 @@ pub(in crate::store) fn record(
         params![at.0, by, why, text],
         |row| row.get(0),
     )?;
-    // Row numbers are never reused, because the chain identifies messages by them; this includes messages that
+    // Row numbers must never be reused, because the chain identifies messages by them; this includes messages that
     // somebody removed.
     tx.execute(
         "UPDATE last_purged SET message = highest FROM (SELECT coalesce(max(entry >> 24), 0) AS highest FROM chain \

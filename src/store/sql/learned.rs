@@ -109,7 +109,7 @@ impl LearnedStore for SqlStore {
             let (all, digests) = (some.len(), self.digests.clone());
             let rows: Vec<Row> =
                 blocking(move || some.iter().map(|one| Row::of(one, &digests, now)).collect()).await?;
-            // Lists only grow, so only one caller at a time may number sets and add them to lists.
+            // The numbers in a list ascend, so only one caller at a time may number sets and add them to lists.
             let turn = self.learning.lock().await;
             let learned = if rows.iter().map(Row::people).sum::<usize>() <= PEOPLE_AT_ONCE {
                 self.write(move |tx| taking::whole(tx, &rows)).await?

@@ -54,8 +54,8 @@ pub(super) fn add(tx: &Connection, person: i64, number: i64) -> Result<(), Failu
     {
         let highest = unpack(first, &numbers).last().copied().unwrap_or(first);
         let Some(distance) = number.checked_sub(highest).filter(|distance| *distance > 0) else {
-            // It would be read back as another number. A person who is missing from a list is only treated as a
-            // stranger.
+            // The list would be read back with another number. A person who is missing from it is only treated
+            // as a stranger.
             return Ok(());
         };
         pack(&mut numbers, distance.unsigned_abs());

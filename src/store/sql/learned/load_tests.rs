@@ -1,5 +1,4 @@
-//! A million mails: how much disk space one takes, and what a query costs. Run by hand, because it takes
-//! minutes:
+//! A million mails: how much disk space one takes, and what a query costs. This takes minutes; run it by hand:
 //! `cargo test -p sekisho-storage --lib a_million_mails -- --ignored --nocapture`, with fewer by `MAILS=100000`.
 
 use super::search::{self, Asked};
