@@ -1,4 +1,4 @@
-//! [`AbsenceStore`] over SQLite.
+//! Implements [`AbsenceStore`] for the SQL store.
 
 use super::SqlStore;
 use super::error::Failure;

@@ -12,15 +12,15 @@ use crate::store::sql::db::{Connection, params};
 use crate::store::{Body, StoreError};
 use std::collections::HashSet;
 
-/// What became of a message.
+/// The result of accepting a message.
 pub(in crate::store) struct Accepted {
     /// Its row number.
     pub(in crate::store) row: i64,
-    /// Recipients left out because the same came for them before, in comparison form.
+    /// Recipients that were left out because they had the same message before, in comparison form.
     pub(in crate::store) known: HashSet<String>,
 }
 
-/// Inserts the message, but for recipients for whom the same came before.
+/// Inserts the message, without the recipients that had the same message before.
 pub(in crate::store) fn insert(
     tx: &Connection,
     rows: &MessageRows,
@@ -49,26 +49,26 @@ pub(in crate::store) fn insert(
             journal::append(tx, row, Timestamp(rows.received), &event)?;
         }
         let people = rows.keys.as_ref().unwrap_or(&rows.people);
-        // Who was left out is found where the fork came for them, and nowhere else.
+        // A recipient that was left out is found only with the earlier message.
         let kept = repeats::recipients(people).filter(|line| !known.contains(*line));
         repeats.put(row, rows.received, fork, kept, again);
     }
     Ok(Accepted { row, known })
 }
 
-/// What a message has to do with what came before.
+/// How a message relates to earlier ones.
 #[derive(Default)]
 struct Found {
-    /// Recipients for whom this fork came before.
+    /// Recipients for whom this fork was received before.
     known: HashSet<String>,
     /// The first transaction of this mail.
     first: Option<First>,
-    /// It went back to its sender, and was sent again: nothing of what came before bears on it.
+    /// It was returned to its sender and sent again, so earlier messages do not matter.
     again: bool,
 }
 
-/// Looks for what came before. Refuses what came whole, and what was planned on something that is not so
-/// any more.
+/// Looks for earlier messages. Refuses a message if all its recipients had it before, or if what its plan was
+/// based on has changed.
 fn before(tx: &Connection, rows: &MessageRows, repeats: &Repeats) -> Result<Found, Failure> {
     let Some(fork) = &rows.fork else { return Ok(Found::default()) };
     let people = rows.keys.as_ref().unwrap_or(&rows.people);
@@ -85,7 +85,7 @@ fn before(tx: &Connection, rows: &MessageRows, repeats: &Repeats) -> Result<Foun
     Ok(Found { known: before.known, first, again: before.back })
 }
 
-/// Whom a message is for, wherever that is written.
+/// The recipients of a message, in every form in which they are stored.
 struct Whom<'a> {
     people: &'a str,
     keys: Option<&'a str>,
@@ -186,7 +186,7 @@ fn content(tx: &Connection, message: i64, rows: &MessageRows, meta: &str) -> Res
     Ok(())
 }
 
-/// Inserts copies, numbered on from `number`.
+/// Inserts copies, numbered after `number`.
 pub(in crate::store) fn deliveries(
     tx: &Connection,
     message: i64,
@@ -219,7 +219,7 @@ pub(in crate::store) fn deliveries(
     Ok(())
 }
 
-/// Holds the message, or holds it again: then the hold is a new one.
+/// Holds the message. If it was held before, it gets a new hold.
 pub(in crate::store) fn held(tx: &Connection, message: i64, hold: &HoldRow) -> Result<(), Failure> {
     tx.prepare_cached(
         "INSERT INTO held (message, item, state, kind, expires, reasons, hits, author, files) \

@@ -1,4 +1,4 @@
-//! Who is told of what waits for a decision.
+//! Who is told about items that wait for a decision.
 
 use super::error::Failure;
 use super::{codes, journal, keys, notices, read};
@@ -15,7 +15,7 @@ use std::time::Duration;
 const OPEN: i64 = 0;
 const SENT: i64 = 1;
 const DROPPED: i64 = 2;
-/// Most messages that a notice of a delay is put down for at once.
+/// The maximum number of notices of a delay made at once.
 const LATE_AT_ONCE: i64 = 500;
 
 fn code(why: AskWhy) -> i64 {
@@ -43,7 +43,7 @@ fn why(code: i64) -> Result<AskWhy, StoreError> {
     })
 }
 
-/// Carries a notice over into asks.
+/// Replaces a notice by asks.
 pub(in crate::store) fn plan(tx: &Connection, notice: i64, plan: &AskPlan) -> Result<(), Failure> {
     let (message, _) = notices::open(tx, notice)?;
     notices::mark_sent(tx, notice)?;
@@ -65,8 +65,8 @@ pub(in crate::store) fn plan(tx: &Connection, notice: i64, plan: &AskPlan) -> Re
     Ok(())
 }
 
-/// Asks a deputy about an item that waits and of which an approver was told, or is to be; whether they had
-/// not been asked before.
+/// Asks a deputy about an item that waits, if the approver was asked or is going to be. Returns whether the
+/// deputy had not been asked before.
 pub(in crate::store) fn hand_over(
     tx: &Connection,
     message: i64,
@@ -100,7 +100,7 @@ fn put(tx: &Connection, message: i64, ask: &NewAsk) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Who is told may decide, too.
+/// People who are asked may also decide.
 fn assign(tx: &Connection, message: i64, key: &str) -> Result<(), Failure> {
     tx.prepare_cached(
         "INSERT INTO held_approvers (approver, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
@@ -109,7 +109,7 @@ fn assign(tx: &Connection, message: i64, key: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks that are due; with a digest that is due comes all that waits for that person's digest.
+/// Asks that are due. A digest that is due includes everything that waits for that person's digest.
 pub(in crate::store) fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<Ask>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT a.row, m.id, a.approver, a.why, a.digest FROM asks a JOIN messages m ON m.row = a.message \
@@ -135,7 +135,7 @@ pub(in crate::store) fn due(db: &Connection, now: Timestamp, limit: usize) -> Re
     .collect()
 }
 
-/// Who was told of an item, each once.
+/// The people who were told about an item, each once.
 pub(in crate::store) fn told(db: &Connection, item: Id) -> Result<Vec<Address>, Failure> {
     let message = read::row_of(db, item)?;
     let mut people: Vec<Address> = Vec::new();
@@ -155,13 +155,13 @@ fn told_rows(db: &Connection, message: i64) -> Result<Vec<(i64, Address)>, Failu
     let mut found = Vec::new();
     for row in rows {
         let (row, text) = row?;
-        // Who cannot be read cannot be told again either.
+        // A person whose address cannot be read cannot be told again either.
         found.extend(Address::parse(&text).ok().map(|person| (row, person)));
     }
     Ok(found)
 }
 
-/// Whoever has one of these addresses decided: they need not be told that somebody has.
+/// The people with these addresses decided, so they need not be told that somebody did.
 pub(in crate::store) fn decided(tx: &Connection, message: i64, deciders: &[Address]) -> Result<(), Failure> {
     for (row, person) in told_rows(tx, message)? {
         if deciders.iter().any(|one| one.key() == person.key()) {
@@ -171,8 +171,8 @@ pub(in crate::store) fn decided(tx: &Connection, message: i64, deciders: &[Addre
     Ok(())
 }
 
-/// An item waits again whose decision was undone: they are told who were not yet, or who were told that it
-/// is decided.
+/// After a decision was undone, the item waits again. This tells those who had not been told, and those who
+/// were told that it was decided.
 pub(in crate::store) fn again(tx: &Connection, message: i64, now: Timestamp) -> Result<(), Failure> {
     let (asked, settled): (bool, bool) = tx
         .prepare_cached(
@@ -188,7 +188,7 @@ pub(in crate::store) fn again(tx: &Connection, message: i64, now: Timestamp) -> 
     Ok(())
 }
 
-/// Moves open asks over to a clock that was set.
+/// Adjusts open asks to a clock that was set.
 pub(in crate::store) fn shift(tx: &Connection, moved: Moved) -> Result<(), Failure> {
     let mut update = tx.prepare_cached("UPDATE asks SET due = due + ?2 WHERE state = 0 AND why = ?1")?;
     for (code, why) in (0..).map_while(|code| why(code).ok().map(|why| (code, why))) {
@@ -236,8 +236,8 @@ pub(in crate::store) fn next(db: &Connection) -> Result<Option<Timestamp>, Failu
     Ok(next.map(Timestamp))
 }
 
-/// Puts down the notice of a delay for mail that waits untried since that moment. What was tried once
-/// has it from then; and so has what was told of already.
+/// Adds a notice of a delay for mail that has waited for this long without an attempt. Mail with an attempt
+/// gets the notice from that; mail that has the notice gets no second one.
 pub(in crate::store) fn note_untried(
     tx: &Connection,
     now: Timestamp,

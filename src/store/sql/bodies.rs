@@ -1,4 +1,4 @@
-//! Bodies that are too large for a row: files beside SQLite's database, chunks in PostgreSQL's.
+//! Bodies that are too large for a row: files beside the SQLite database, or chunks in PostgreSQL.
 
 use crate::store::postgres::bodies::Chunks;
 use crate::store::sqlite::bodies::Bodies as FileBodies;
@@ -6,7 +6,7 @@ use crate::store::{Body, BodyWriter, StoreError};
 use std::io;
 use tokio::io::AsyncRead;
 
-/// Where they are.
+/// Where bodies are stored.
 pub(in crate::store) enum Bodies {
     Files(FileBodies),
     Chunks(Chunks),
@@ -31,7 +31,7 @@ impl Bodies {
         }
     }
 
-    /// Removes bodies that no message names (their commit failed, or they were purged).
+    /// Removes bodies that no message refers to (because their commit failed, or they were purged).
     pub(in crate::store) async fn remove(&self, names: Vec<String>) -> Result<(), StoreError> {
         if names.is_empty() {
             return Ok(());

@@ -1,16 +1,16 @@
-//! The chain in its table.
+//! The hash chain and its table.
 //!
-//! Every acceptance and every journal entry adds its SHA-256 as it is written. Before a group is
-//! committed, its last entry gets a link: an HMAC, under a key that is not in the database, over the link
-//! before and all hashes since. What a purge removes leaves its hash, and the purge is an entry itself;
-//! where nothing else is left of the oldest entries, they are cut off (see `cut`).
+//! Every acceptance and every journal entry adds its SHA-256 when it is written. Before a group is committed,
+//! its last entry gets a link: an HMAC, under a key that is not in the database, over the previous link and all
+//! hashes since. When a purge removes an entry, its hash stays, and the purge is itself an entry. Once only
+//! hashes are left of the oldest entries, they are cut off (see `cut`).
 //!
-//! What was decided on a held message, and how a delivery succeeded, stands in their rows alone: whenever
-//! such a row changes through the writer's connection, its hash is an entry too ([`watch`]).
+//! What was decided on a held message, and how a delivery succeeded, is recorded only in their rows. So
+//! whenever such a row changes through the writer's connection, its hash becomes an entry too ([`watch`]).
 //!
-//! Only what the relay itself wrote is linked. The writer keeps the end of the chain in memory, and before
-//! each group it must find it as it left it ([`Ours`]): entries that somebody else put there, or took
-//! away, stop the relay. `audit verify` names them.
+//! Only what the relay itself wrote is linked. The writer keeps the end of the chain in memory, and before each
+//! group it checks that the end is unchanged ([`Ours`]). If somebody else added or removed entries, the relay
+//! stops, and `audit verify` names them.
 
 use super::SqlStore;
 use super::encode::{MessageRows, to_json};
@@ -30,10 +30,10 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Octets of the key.
+/// Length of the key, in octets.
 const KEY: usize = 32;
 
-/// The key in this file; made there when there is none.
+/// Reads the key from this file, or creates it.
 pub(in crate::store) fn key(path: &Path) -> Result<hmac::Key, StoreError> {
     let octets = match std::fs::read(path) {
         Ok(octets) if octets.len() == KEY => octets,
@@ -62,8 +62,8 @@ fn make(path: &Path) -> Result<Vec<u8>, StoreError> {
     Ok(key)
 }
 
-/// Has this connection note every row of which the chain keeps the state. Whatever others write to the
-/// database is noted nowhere.
+/// Makes this connection record every row whose state the chain covers. What others write to the database is
+/// not recorded.
 pub(in crate::store) fn watch(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "CREATE TEMP TABLE touched (kind INTEGER NOT NULL, entry INTEGER NOT NULL);
@@ -82,7 +82,7 @@ pub(in crate::store) fn watch(connection: &rusqlite::Connection) -> rusqlite::Re
     )
 }
 
-/// An acceptance.
+/// Adds an acceptance.
 pub(in crate::store) fn accepted(
     tx: &Connection,
     message: i64,
@@ -94,12 +94,12 @@ pub(in crate::store) fn accepted(
     add(tx, ENTRY, keys::base(message), &format::accepted(texts, rows.received, Some(&rows.sealed)))
 }
 
-/// A journal entry.
+/// Adds a journal entry.
 pub(in crate::store) fn entered(tx: &Connection, row: i64, at: i64, event: &str) -> Result<(), Failure> {
     add(tx, ENTRY, row, &format::entered(row, at, event))
 }
 
-/// A purge of these messages.
+/// Adds a purge of these messages.
 pub(in crate::store) fn purged(tx: &Connection, messages: &[i64]) -> Result<(), Failure> {
     if messages.is_empty() {
         return Ok(());
@@ -122,7 +122,7 @@ pub(in crate::store) fn add(
     Ok(())
 }
 
-/// Adds the rows that a group touched, as they stand at its end.
+/// Adds the rows that a group changed, in their final state.
 fn add_touched(tx: &Connection) -> Result<(), Failure> {
     let mut select = tx.prepare_cached("SELECT DISTINCT kind, entry FROM touched ORDER BY kind, entry")?;
     let touched: Vec<(i64, i64)> =
@@ -147,8 +147,8 @@ pub(in crate::store) struct Ours {
 }
 
 impl Ours {
-    /// The end of the chain at start. An error says that it is not as a relay with this key left it:
-    /// something was written that was never linked, or the last link was made up.
+    /// The end of the chain at start. The inner error says why no relay with this key can have left it:
+    /// something was written and never linked, or the last link is forged.
     pub(in crate::store) fn load(db: &Connection, key: &hmac::Key) -> Result<Result<Self, String>, Failure> {
         let Some((seq, mac)) = end(db)? else { return Ok(Ok(Self::default())) };
         let Some(mac) = mac else {
@@ -160,8 +160,8 @@ impl Ours {
         Ok(Err(format!("the link at entry {seq} of the chain is not of this relay: {FOREIGN_ROWS}")))
     }
 
-    /// Within the transaction, where other nodes write as well: the end as they left it. An error says what
-    /// somebody else did: what this relay left is not there any more, or the end is not one that a relay made.
+    /// The end of the chain as the other nodes left it, read within the transaction. The inner error says how
+    /// somebody else changed it: the end that this relay left is missing, or no relay made the new one.
     pub(in crate::store) fn adopt(
         &self,
         tx: &Connection,
@@ -181,7 +181,8 @@ impl Ours {
         if kept && seq > self.seq { Self::load(tx, key) } else { Ok(Err(self.moved(seq))) }
     }
 
-    /// Within the transaction, before anything is written: says what somebody else did.
+    /// Says how somebody else changed the end of the chain. Runs within the transaction, before anything is
+    /// written.
     pub(in crate::store) fn differs(
         &self,
         tx: &Connection,
@@ -201,12 +202,12 @@ impl Ours {
     }
 }
 
-/// What to do about it.
+/// The effect, and what the administrator can do.
 const FOREIGN_ROWS: &str = "somebody else wrote to the database. Nothing is accepted, decided or sent any \
      more. `sekisho audit verify` names what was written or taken away; stop the relay and put back what it \
      was, from a backup if there is one, or record what was found with `sekisho audit accept-foreign`";
 
-/// Whether the link at an entry is what the key makes of all entries since the link before it.
+/// Whether the link at an entry is the HMAC of all entries since the previous link.
 pub(in crate::store) fn is_linked(
     db: &Connection,
     key: &hmac::Key,
@@ -233,7 +234,7 @@ pub(in crate::store) fn is_linked(
     Ok(made.made() == link)
 }
 
-/// The last entry, and its link.
+/// The number of the last entry, and its link.
 type End = (i64, Option<Vec<u8>>);
 
 fn end(db: &Connection) -> Result<Option<End>, crate::store::sql::error::Error> {
@@ -242,13 +243,13 @@ fn end(db: &Connection) -> Result<Option<End>, crate::store::sql::error::Error> 
         .optional()
 }
 
-/// Links what a group added onto the end that this relay left, before it is committed; the new end.
+/// Before a commit, links what a group added to the end that this relay left. Returns the new end.
 pub(in crate::store) fn link(tx: &Connection, key: &hmac::Key, ours: &Ours) -> Result<Ours, Failure> {
     add_touched(tx)?;
     link_entries(tx, key, ours)
 }
 
-/// Links the entries behind this end of the chain; the new end.
+/// Links the entries after this end of the chain. Returns the new end.
 pub(in crate::store) fn link_entries(tx: &Connection, key: &hmac::Key, ours: &Ours) -> Result<Ours, Failure> {
     let Some((seq, _)) = end(tx)?.filter(|(seq, _)| *seq > ours.seq) else { return Ok(ours.clone()) };
     let mut link = Link::behind(key, &ours.mac);
@@ -262,7 +263,7 @@ pub(in crate::store) fn link_entries(tx: &Connection, key: &hmac::Key, ours: &Ou
     Ok(Ours { seq, mac })
 }
 
-/// Takes an entry's key and hash (columns 0 and 1) into a link.
+/// Adds an entry's key and hash (columns 0 and 1) to a link.
 pub(in crate::store) fn take(link: &mut Link, row: &Row<'_>) -> Result<(), crate::store::sql::error::Error> {
     link.take(row.get(0)?, row.get_ref(1)?.as_blob()?);
     Ok(())
@@ -277,14 +278,14 @@ pub(in crate::store) fn head(db: &Connection) -> Result<Head, Failure> {
     Ok(Head { entries: codes::count(seq), link: hex(&mac.unwrap_or_default()) })
 }
 
-/// The hash of an entry as it stands now; `None` when it is not there.
+/// The hash of an entry's present content; `None` if the entry is missing.
 pub(in crate::store) fn content(db: &Connection, kind: i64, entry: i64) -> Result<Option<[u8; 32]>, Failure> {
     match kind {
         ENTRY => {}
         DECIDED => return decision(db, entry),
         DELIVERED => return success(db, entry),
         FOREIGN => return foreign::content(db, entry),
-        // Nobody of us wrote that.
+        // No relay writes entries of other kinds.
         _ => return Ok(Some([0; 32])),
     }
     if entry < 0 {
@@ -308,7 +309,7 @@ pub(in crate::store) fn content(db: &Connection, kind: i64, entry: i64) -> Resul
         )?
         .query_row([keys::message_of(entry)], |row| {
             let sealed: Option<Vec<u8>> = row.get(7)?;
-            // The header itself goes before the message does.
+            // A purge removes the header before the message.
             if let (Some(sealed), Some(header)) = (&sealed, row.get_ref(8)?.as_blob_or_null()?)
                 && format::sealed(header).as_slice() != sealed.as_slice()
             {
@@ -322,7 +323,7 @@ pub(in crate::store) fn content(db: &Connection, kind: i64, entry: i64) -> Resul
         .optional()?)
 }
 
-/// The hash of what stands decided on a held message.
+/// The hash of the decision on a held message.
 fn decision(db: &Connection, entry: i64) -> Result<Option<[u8; 32]>, Failure> {
     let text = |row: &Row<'_>, at: usize| row.get::<_, Option<String>>(at);
     let number = |row: &Row<'_>, at: usize| row.get::<_, Option<i64>>(at);
@@ -353,7 +354,7 @@ fn success(db: &Connection, entry: i64) -> Result<Option<[u8; 32]>, Failure> {
         .optional()?)
 }
 
-/// What an entry is, for people.
+/// What an entry is, in words.
 pub(in crate::store) fn name(db: &Connection, kind: i64, entry: i64) -> Result<String, Failure> {
     if entry < 0 {
         return Ok(format!("the record of purge {}", -entry));

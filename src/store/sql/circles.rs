@@ -1,4 +1,4 @@
-//! Circles in their table, and those in force in memory: every message asks for them.
+//! The table of circles, and a copy in memory of those in force, because every message needs them.
 
 use super::SqlStore;
 use super::encode::{from_json, to_json};
@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What is known of the table: read once, and anew after every change. Where others may end a circle it is
-/// read every time, for an ended circle exempts nobody from that moment.
+/// The contents of the table, read once and again after every change. If other nodes may end a circle, the
+/// table is read every time, because a circle must exempt nobody from the moment it ends.
 pub(in crate::store) struct Known {
     kept: bool,
     snapshot: Mutex<Option<Snapshot>>,
@@ -24,7 +24,7 @@ pub(in crate::store) struct Known {
 struct Snapshot {
     all: Arc<Vec<Circle>>,
     in_force: Arc<Vec<KnownCircle>>,
-    /// The next of them ends then.
+    /// When the next of them ends.
     until: Timestamp,
 }
 
@@ -53,14 +53,14 @@ impl Known {
     }
 }
 
-/// Who is in a circle, and whose word it is, as they are kept.
+/// The members of a circle, and the people who made it, as stored.
 #[derive(Serialize, Deserialize)]
 struct People {
     members: Vec<Address>,
     makers: Vec<Address>,
 }
 
-/// Circles made before the makers' addresses were kept have the members alone.
+/// Circles that were made before the makers' addresses were stored have only members.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Kept {

@@ -1,7 +1,8 @@
-//! Claims: taking due deliveries under a lease, and what becomes of leases.
+//! Claims: taking due deliveries under a lease, and what happens to leases.
 //!
-//! A copy that cannot be read back is put aside when it would be sent: paused, with the reason as its
-//! last reply and in the journal. `queue list` shows it; resumed (after an update, say) it is tried again.
+//! A copy that cannot be read is set aside when it is due: it is paused, with the reason as its last reply and
+//! in the journal, and `queue list` shows it. If it is resumed (after an update, for example), it is tried
+//! again.
 
 use super::deliveries::{self, progress_columns};
 use super::error::Failure;
@@ -13,7 +14,7 @@ use crate::rewrite::Delivery;
 use crate::store::sql::db::{Connection, params};
 use crate::store::{Claim, DeliveryState, Lease};
 
-/// A claim as the writer hands it over: the copy is decoded by whoever asked.
+/// A claim from the writer. The caller decodes the copy.
 #[derive(Debug)]
 pub(in crate::store) struct RawClaim {
     row: i64,
@@ -48,7 +49,7 @@ impl RawClaim {
     }
 }
 
-/// A claimed copy that cannot be read back.
+/// A claimed copy that cannot be read.
 #[derive(Debug)]
 pub(in crate::store) struct Unread {
     row: i64,
@@ -57,7 +58,7 @@ pub(in crate::store) struct Unread {
     why: String,
 }
 
-/// Puts copies aside that cannot be read back.
+/// Sets copies aside that cannot be read.
 pub(in crate::store) fn put_aside(tx: &Connection, unread: &[Unread], now: Timestamp) -> Result<(), Failure> {
     for one in unread {
         let reply = format!("the copy cannot be read back from the database: {}", one.why);
@@ -71,9 +72,9 @@ pub(in crate::store) fn put_aside(tx: &Connection, unread: &[Unread], now: Times
     Ok(())
 }
 
-/// Takes due deliveries, oldest first. One whose lease ran out is taken too: nobody knows how that
-/// attempt ended. But the `mine` are still under way, whatever the store was too slow to renew: theirs
-/// are lengthened.
+/// Claims due deliveries, oldest first. This includes deliveries whose lease expired, because the outcome of
+/// their attempt is unknown. First it renews the leases in `mine`: those attempts are still running, even if
+/// the store was too slow to renew their leases.
 pub(in crate::store) fn claim(
     tx: &Connection,
     now: Timestamp,
@@ -119,14 +120,14 @@ fn collect(rows: &mut crate::store::sql::db::Rows<'_>) -> Result<Vec<RawClaim>, 
     Ok(claims)
 }
 
-/// Writes down that nobody knows how an attempt ended.
+/// Records that the outcome of an attempt is unknown.
 fn interrupted(tx: &Connection, claim: &RawClaim, now: Timestamp, why: &str) -> Result<(), Failure> {
     let recipients = read::recipients_or_none(&claim.copy);
     let event = rules::interrupted(keys::number_of(claim.row), recipients, &claim.progress, why);
     journal::append(tx, keys::message_of(claim.row), now, &event)
 }
 
-/// Lengthens leases; gives back those that are no longer ours.
+/// Renews leases. Returns those that were lost.
 pub(in crate::store) fn renew(
     tx: &Connection,
     leases: &[Lease],
@@ -150,8 +151,8 @@ const LEASED: &str = concat!(
      WHERE d.state < 5 AND d.state = ?1"
 );
 
-/// After a crash: whatever was being sent (by this node, where there are several) is uncertain, and due at
-/// once.
+/// After a crash: makes every delivery that was being sent (by this node, if there are several) uncertain, and
+/// due at once.
 pub(in crate::store) fn recover(
     tx: &Connection,
     now: Timestamp,
@@ -175,8 +176,8 @@ pub(in crate::store) const NEXT_DUE: &str = "SELECT (SELECT due FROM deliveries 
      WHERE state < 5 AND due IS NOT NULL ORDER BY due LIMIT 1), (SELECT due FROM notices \
      WHERE state = 0 AND due IS NOT NULL ORDER BY due LIMIT 1)";
 
-/// When the next delivery or notice becomes due (the end of a lease counts: after it the delivery
-/// can be claimed).
+/// When the next delivery or notice is due. The end of a lease counts, because the delivery can then be
+/// claimed.
 pub(in crate::store) fn next_due(db: &Connection) -> Result<Option<Timestamp>, Failure> {
     let (delivery, notice): (Option<i64>, Option<i64>) =
         db.prepare_cached(NEXT_DUE)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;

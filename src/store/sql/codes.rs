@@ -1,8 +1,8 @@
-//! The numbers that states and kinds have in the database. They never change their meaning.
+//! The numbers of states and kinds in the database. Their meaning never changes.
 
 use crate::store::{DeliveryState, HeldState, HoldKind, NoticeKind};
 
-/// Deliveries below this are not final; the index of what is due holds only them.
+/// Deliveries with a lower state are not final; the index of due deliveries contains only these.
 pub(in crate::store) const FIRST_FINAL: i64 = 5;
 
 pub(in crate::store) const READY: i64 = 0;
@@ -14,17 +14,17 @@ pub(in crate::store) const DELIVERED: i64 = 5;
 pub(in crate::store) const FAILED: i64 = 6;
 pub(in crate::store) const DROPPED: i64 = 7;
 
-/// A count as SQLite knows numbers.
+/// A count as a number of the database.
 pub(in crate::store) fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The same for a count of 64 bits.
+/// A 64-bit count as a number of the database.
 pub(in crate::store) fn from_count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// A count that SQLite gave.
+/// A number of the database as a count.
 pub(in crate::store) fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }

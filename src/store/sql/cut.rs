@@ -1,9 +1,9 @@
 //! Where the chain was cut.
 //!
-//! What a purge removed leaves its hashes in the chain. Once everything up to a link is gone in this way,
-//! those rows say nothing any more: they go, with the records of the purges and of foreign rows among them,
-//! and the last link is kept under a seal made with the chain's key. What follows is verified from there. Nothing is
-//! cut that does not verify, so that a change is never cut away with what it was made to.
+//! The hashes of purged entries stay in the chain. Once all entries up to a link are gone, their hashes are
+//! useless. They are removed together with the records of purges and of foreign rows among them, and the last
+//! link is kept, sealed with the chain's key. Verification starts from it. Only entries that verify are cut
+//! off, so a cut never removes the evidence of a change.
 
 use super::chain;
 use super::encode::from_json;
@@ -14,10 +14,10 @@ use crate::store::sql::db::{Connection, OptionalExtension, params};
 use aws_lc_rs::hmac;
 use std::collections::HashSet;
 
-/// At most so many entries are cut in one transaction, but for the rest of a commit.
+/// A cut ends at the first link after this many entries, because it is one transaction.
 pub(in crate::store) const BATCH: usize = 2_000;
 
-/// A cut, as it is kept.
+/// A stored cut.
 pub(in crate::store) struct Cut {
     /// The last entry that was cut off.
     pub(in crate::store) seq: i64,
@@ -29,13 +29,12 @@ pub(in crate::store) struct Cut {
 }
 
 impl Cut {
-    /// Whether whoever cut had the key.
+    /// Whether the cut was made with this key.
     pub(in crate::store) fn is_ours(&self, key: &hmac::Key) -> bool {
         format::cut_seal(key, self.seq, self.first, &self.mac) == self.seal
     }
 }
 
-/// The last cut.
 pub(in crate::store) fn last(db: &Connection) -> Result<Option<Cut>, Failure> {
     Ok(db
         .prepare_cached("SELECT seq, mac, first, seal FROM chain_cut")?
@@ -45,8 +44,8 @@ pub(in crate::store) fn last(db: &Connection) -> Result<Option<Cut>, Failure> {
         .optional()?)
 }
 
-/// Cuts off what [`reach`] found to be past its time; how many entries. Entries are only ever added
-/// behind those, so that what a reader found still holds.
+/// Makes the cut that [`reach`] found. Returns the number of entries removed. Entries are only ever added at
+/// the end of the chain, so what a reader found is still valid.
 pub(in crate::store) fn cut(tx: &Connection, key: &hmac::Key, new: &Cut) -> Result<usize, Failure> {
     if last(tx)?.is_some_and(|former| !former.is_ours(key) || former.seq >= new.seq) {
         return Ok(0);
@@ -69,8 +68,9 @@ pub(in crate::store) fn cut(tx: &Connection, key: &hmac::Key, new: &Cut) -> Resu
     Ok(removed)
 }
 
-/// How far everything is gone and verifies, up to a link and at least the last one, which stays: the
-/// next is made over it. It looks at every purge's record, so it is work for a reader.
+/// Finds how far the chain can be cut: up to a link such that everything before it is gone and verifies. The
+/// last link stays, because the next one continues it. This reads every purge's record, so it is work for a
+/// reader.
 pub(in crate::store) fn reach(tx: &Connection, key: &hmac::Key) -> Result<Option<Cut>, Failure> {
     let former = last(tx)?;
     let former = former.as_ref();
@@ -120,7 +120,7 @@ pub(in crate::store) fn reach(tx: &Connection, key: &hmac::Key) -> Result<Option
     Ok(reached)
 }
 
-/// Messages that purges removed whose records stand in the chain as they were written.
+/// Messages removed by those purges whose records are unchanged in the chain.
 fn recorded(tx: &Connection) -> Result<HashSet<i64>, Failure> {
     let mut select = tx.prepare_cached(
         "SELECT p.row, p.messages, c.digest FROM chain c JOIN purges p ON p.row = -c.entry WHERE c.entry < 0",

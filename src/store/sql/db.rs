@@ -1,8 +1,8 @@
-//! One way to ask either engine: a connection, its statements, their rows.
+//! One interface to both engines: connections, statements and rows.
 //!
-//! Statements are written once, in what SQLite and PostgreSQL have in common (`ON CONFLICT`, `RETURNING`,
-//! parameters as `?1`); where they differ, [`Connection::dialect`] tells which one is asked. It has the shape
-//! of rusqlite, so that nothing is between a statement and SQLite but a branch.
+//! Each statement is written once, in the SQL that SQLite and PostgreSQL share (`ON CONFLICT`, `RETURNING`,
+//! parameters such as `?1`). Where they differ, the code asks [`Connection::dialect`]. The interface follows
+//! rusqlite, so that it costs SQLite only a branch.
 
 #![allow(clippy::needless_pass_by_value, reason = "parameters are given as rusqlite takes them")]
 
@@ -10,7 +10,7 @@ use super::error::Error;
 use crate::store::postgres::session::{self, Session};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-/// Whose SQL is spoken.
+/// The SQL dialect of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Dialect {
     Sqlite,
@@ -31,7 +31,7 @@ impl Connection {
         }
     }
 
-    /// A statement that is kept prepared.
+    /// Prepares a statement and caches it.
     pub(in crate::store) fn prepare_cached(&self, sql: &str) -> Result<Statement<'_>, Error> {
         Ok(match self {
             Self::Sqlite(connection) => Statement::Sqlite(connection.prepare_cached(sql)?),
@@ -39,12 +39,12 @@ impl Connection {
         })
     }
 
-    /// Does one thing; how many rows it wrote.
+    /// Executes a statement and returns the number of rows it wrote.
     pub(in crate::store) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Error> {
         self.prepare_cached(sql)?.execute(params)
     }
 
-    /// The first row.
+    /// Reads the first row.
     pub(in crate::store) fn query_row<T>(
         &self,
         sql: &str,
@@ -54,7 +54,8 @@ impl Connection {
         self.prepare_cached(sql)?.query_row(params, read)
     }
 
-    /// Begins, ends or marks a place in a transaction. PostgreSQL is told with whatever comes next.
+    /// Begins or ends a transaction, or sets a savepoint. PostgreSQL receives it together with the next
+    /// statement.
     pub(in crate::store) fn control(&self, sql: &'static str) -> Result<(), Error> {
         match self {
             Self::Sqlite(connection) => drop(connection.prepare_cached(sql)?.execute([])?),
@@ -63,7 +64,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether a transaction is open, as far as is known here.
+    /// Whether a transaction is open, as far as this side knows.
     pub(in crate::store) fn in_transaction(&self) -> bool {
         match self {
             Self::Sqlite(connection) => !connection.is_autocommit(),
@@ -71,7 +72,7 @@ impl Connection {
         }
     }
 
-    /// Nothing more can be asked here.
+    /// Whether the connection is unusable.
     pub(in crate::store) fn is_over(&self) -> bool {
         match self {
             Self::Sqlite(_) => false,
@@ -79,7 +80,7 @@ impl Connection {
         }
     }
 
-    /// What is to be written is written, or its error comes now.
+    /// Waits until everything sent so far has been executed, and reports any error.
     pub(in crate::store) fn settle(&self) -> Result<(), Error> {
         match self {
             Self::Sqlite(_) => Ok(()),
@@ -95,7 +96,7 @@ pub(in crate::store) enum Statement<'a> {
 }
 
 impl Statement<'_> {
-    /// How many rows it wrote.
+    /// Returns the number of rows written.
     pub(in crate::store) fn execute(&mut self, params: impl Params) -> Result<usize, Error> {
         params.with(|values| match self {
             Self::Sqlite(statement) => Ok(statement.execute(rusqlite::params_from_iter(values))?),
@@ -103,8 +104,7 @@ impl Statement<'_> {
         })
     }
 
-    /// Writes, and leaves it at that: PostgreSQL's answer is waited for with the next that is asked, and an
-    /// error comes then.
+    /// Writes without waiting: PostgreSQL's answer, and any error, is read with the next query.
     pub(in crate::store) fn put(&mut self, params: impl Params) -> Result<(), Error> {
         params.with(|values| match self {
             Self::Sqlite(statement) => {
@@ -124,7 +124,7 @@ impl Statement<'_> {
         })
     }
 
-    /// The first row; [`Error::NoRows`] where there is none.
+    /// Reads the first row; [`Error::NoRows`] if there is none.
     pub(in crate::store) fn query_row<T>(
         &mut self,
         params: impl Params,
@@ -135,7 +135,7 @@ impl Statement<'_> {
         read(&row)
     }
 
-    /// All rows, read.
+    /// Reads all rows.
     pub(in crate::store) fn query_map<T>(
         &mut self,
         params: impl Params,
@@ -154,7 +154,6 @@ impl Statement<'_> {
     }
 }
 
-/// The rows of an answer.
 pub(in crate::store) enum Rows<'a> {
     Sqlite(rusqlite::Rows<'a>),
     Postgres(std::vec::IntoIter<tokio_postgres::Row>, Option<tokio_postgres::Row>),
@@ -172,14 +171,13 @@ impl Rows<'_> {
     }
 }
 
-/// One row.
 pub(in crate::store) enum Row<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
     Postgres(&'a tokio_postgres::Row),
 }
 
 impl Row<'_> {
-    /// A column, as what it is read into.
+    /// Reads a column into the type asked for.
     pub(in crate::store) fn get<C: Column, T: FromValue>(&self, column: C) -> Result<T, Error> {
         let at = column.at();
         T::from_value(self.get_ref(at)?).ok_or_else(|| Error::Column(at))
@@ -202,7 +200,7 @@ impl Row<'_> {
     }
 }
 
-/// Columns are counted.
+/// A column, by number.
 pub(in crate::store) trait Column {
     fn at(&self) -> usize;
 }
@@ -213,14 +211,14 @@ impl Column for usize {
     }
 }
 
-/// What stands in a column, or for a parameter.
+/// The value of a column or of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Value<'a> {
     Null,
     Integer(i64),
     Text(&'a str),
     Blob(&'a [u8]),
-    /// A text that is no UTF-8.
+    /// A text that is not valid UTF-8.
     Broken(&'a [u8]),
 }
 
@@ -241,7 +239,7 @@ impl<'a> Value<'a> {
         if self == Value::Null { Ok(None) } else { self.as_blob().map(Some) }
     }
 
-    /// A text's octets, whatever they are.
+    /// The octets of a text, valid UTF-8 or not.
     pub(in crate::store) fn as_bytes(self) -> Result<&'a [u8], Error> {
         match self {
             Value::Text(text) => Ok(text.as_bytes()),
@@ -263,7 +261,7 @@ impl rusqlite::ToSql for Value<'_> {
     }
 }
 
-/// What a column is read into.
+/// A type that a column can be read into.
 pub(in crate::store) trait FromValue: Sized {
     fn from_value(value: Value<'_>) -> Option<Self>;
 }
@@ -316,7 +314,7 @@ impl<T: FromValue> FromValue for Option<T> {
     }
 }
 
-/// What stands for a parameter.
+/// A type that can be a parameter.
 pub(in crate::store) trait ToValue {
     fn value(&self) -> Value<'_>;
 }
@@ -402,7 +400,7 @@ impl Params for &[Value<'_>] {
     }
 }
 
-/// Parameters of different kinds.
+/// Builds parameters of different types.
 macro_rules! params {
     ($($param:expr),* $(,)?) => {
         &[$($crate::store::sql::db::ToValue::value(&$param)),*][..]
@@ -410,7 +408,7 @@ macro_rules! params {
 }
 pub(in crate::store) use params;
 
-/// A value that outlives its row, or stands for a parameter of a statement that is put together.
+/// A value that outlives its row, or a parameter of a statement built at run time.
 #[derive(Clone, Debug)]
 pub(in crate::store) enum Owned {
     Null,
@@ -460,7 +458,7 @@ impl Params for &Vec<Owned> {
     }
 }
 
-/// What is not there is no error.
+/// Turns a missing row into `None`.
 pub(in crate::store) trait OptionalExtension<T> {
     fn optional(self) -> Result<Option<T>, Error>;
 }

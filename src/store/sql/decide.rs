@@ -1,4 +1,4 @@
-//! Decisions on held messages, and the second lock's stop.
+//! Decisions on held messages, and the stop by the final check.
 
 use super::encode::{CopyRow, HoldRow, LedgerRow, to_json};
 use super::error::Failure;
@@ -18,7 +18,7 @@ pub(in crate::store) struct DecisionRows {
     rewritten: bool,
 }
 
-/// What leaves of one member.
+/// What one member sends.
 struct Leaving {
     id: Id,
     copies: Vec<CopyRow>,
@@ -55,7 +55,7 @@ impl DecisionRows {
         })
     }
 
-    /// Roughly how many octets this adds to a transaction.
+    /// Approximately how many octets this adds to a transaction.
     pub(in crate::store) fn weight(&self) -> usize {
         let copies = self.leaving.iter().flat_map(|one| &one.copies);
         copies.map(|row| row.copy.len() + 64).sum::<usize>()
@@ -63,7 +63,7 @@ impl DecisionRows {
     }
 }
 
-/// Decides, unless somebody was first.
+/// Decides, unless somebody else was first.
 pub(in crate::store) fn decide(tx: &Connection, rows: &DecisionRows) -> Result<(), Failure> {
     let decision = &rows.decision;
     let item = read::row_of(tx, decision.id)?;
@@ -84,7 +84,6 @@ pub(in crate::store) fn decide(tx: &Connection, rows: &DecisionRows) -> Result<(
     effects::write(tx, effects, decision.at)
 }
 
-/// The hold of an item.
 pub(in crate::store) fn hold(tx: &Connection, item: i64, id: Id) -> Result<Hold, Failure> {
     let mut select = tx.prepare_cached(
         "SELECT state, expires, decided_by, decided_at, undo_until FROM held WHERE message = ?1",
@@ -102,7 +101,7 @@ pub(in crate::store) fn hold(tx: &Connection, item: i64, id: Id) -> Result<Hold,
     })
 }
 
-/// The copies of one member leave.
+/// Adds the copies of one member to the queue.
 fn leave(tx: &Connection, message: i64, leaving: &Leaving) -> Result<(), Failure> {
     if !leaving.copies.is_empty() {
         tx.prepare_cached("UPDATE contents SET needles = ?2 WHERE message = ?1")?
@@ -116,8 +115,8 @@ fn leave(tx: &Connection, message: i64, leaving: &Leaving) -> Result<(), Failure
     Ok(())
 }
 
-/// Takes back what is unsent of a message and holds it. A copy that is on its way just now keeps its
-/// token: should it turn out to be delivered, that is recorded.
+/// Stops the unsent copies of a message and holds it. A copy that is being sent keeps its token, so that its
+/// delivery can still be recorded.
 pub(in crate::store) fn stop(tx: &Connection, stop: &Stop, hold: &HoldRow) -> Result<(), Failure> {
     let message = read::row_of(tx, stop.id)?;
     let range = [keys::base(message), keys::last(message)];
@@ -128,7 +127,7 @@ pub(in crate::store) fn stop(tx: &Connection, stop: &Stop, hold: &HoldRow) -> Re
         )?
         .query_row(range, |row| Ok((row.get(0)?, row.get(1)?)))?;
     if deliveries::change(tx, message, Progress::stopped)? == 0 {
-        // Another copy's stop was first, or all had left.
+        // Another copy was stopped first, or all copies had left.
         return Ok(());
     }
     accept::held(tx, message, hold)?;

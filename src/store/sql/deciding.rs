@@ -1,4 +1,4 @@
-//! [`DeskStore`] over SQLite.
+//! Implements [`DeskStore`] for the SQL store.
 
 use super::{SqlStore, decide, encode, groups, journal, notices, observed, queue, read, taken};
 use crate::clock::Timestamp;
@@ -109,7 +109,7 @@ impl DeskStore for SqlStore {
         by: &str,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
-        // Looking for them is left to a reader, for it may take long; the writer looks at each once more.
+        // A reader finds the deliveries, because that may take long; the writer checks each one again.
         let wanted = filter.clone();
         let picked = self.readers.read(move |db| queue::pick(db, &wanted, change)).await?;
         let mut changed = 0;

@@ -1,4 +1,4 @@
-//! Deliveries as rows: reading what is known of their progress, and writing what becomes of it.
+//! Deliveries as rows: reading their progress and writing its changes.
 
 use super::error::Failure;
 use super::{codes, keys};
@@ -15,7 +15,7 @@ macro_rules! progress_columns {
 }
 pub(in crate::store) use progress_columns;
 
-/// The progress in a row whose columns begin there.
+/// Reads the progress from a row, with its columns from `first` on.
 pub(in crate::store) fn progress(row: &Row<'_>, first: usize) -> Result<Progress, Failure> {
     let state = codes::to_delivery(row.get(first)?)
         .ok_or_else(|| StoreError::Unreadable("a delivery has an unknown state".to_owned()))?;
@@ -30,7 +30,7 @@ pub(in crate::store) fn progress(row: &Row<'_>, first: usize) -> Result<Progress
     })
 }
 
-/// One delivery, if somebody holds it under this token.
+/// The progress of a delivery, if it is leased with this token.
 pub(in crate::store) fn leased(tx: &Connection, row: i64, token: i64) -> Result<Option<Progress>, Failure> {
     let mut select = tx.prepare_cached(concat!(
         "SELECT ",
@@ -41,7 +41,7 @@ pub(in crate::store) fn leased(tx: &Connection, row: i64, token: i64) -> Result<
     rows.next()?.map(|row| progress(&row, 0)).transpose()
 }
 
-/// All deliveries of a message, by their rows.
+/// All deliveries of a message, with their rows.
 pub(in crate::store) fn of_message(tx: &Connection, message: i64) -> Result<Vec<(i64, Progress)>, Failure> {
     let mut select = tx.prepare_cached(concat!(
         "SELECT d.row, ",
@@ -56,7 +56,7 @@ pub(in crate::store) fn of_message(tx: &Connection, message: i64) -> Result<Vec<
     Ok(all)
 }
 
-/// Writes what became of a delivery.
+/// Writes the progress of a delivery.
 pub(in crate::store) fn put(tx: &Connection, row: i64, progress: &Progress) -> Result<(), Failure> {
     tx.prepare_cached(
         "UPDATE deliveries SET state = ?2, due = ?3, token = ?4, attempts = ?5, duplicate = ?6, queued = ?7, \
@@ -75,7 +75,7 @@ pub(in crate::store) fn put(tx: &Connection, row: i64, progress: &Progress) -> R
     Ok(())
 }
 
-/// Changes those deliveries of a message of which something becomes; how many.
+/// Changes those deliveries of a message for which `becomes` returns a new progress. Returns how many.
 pub(in crate::store) fn change(
     tx: &Connection,
     message: i64,
@@ -91,7 +91,7 @@ pub(in crate::store) fn change(
     Ok(changed)
 }
 
-/// The highest number given to a delivery of this message.
+/// The highest number of a delivery of this message.
 pub(in crate::store) fn highest_number(tx: &Connection, message: i64) -> Result<i64, Failure> {
     let highest: Option<i64> = tx
         .prepare_cached("SELECT max(row) FROM deliveries WHERE row BETWEEN ?1 AND ?2")?

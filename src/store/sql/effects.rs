@@ -1,4 +1,4 @@
-//! Writing what follows from an event, as [`crate::lifecycle`] says it.
+//! Writes what follows from an event, as [`crate::lifecycle`] determines it.
 
 use super::encode::{self, to_json};
 use super::error::Failure;
@@ -8,7 +8,7 @@ use crate::lifecycle::{Becomes, Effect};
 use crate::store::sql::db::{Connection, params};
 use crate::store::{HeldState, HookEvent};
 
-/// Writes all of them, in order.
+/// Writes all effects, in order.
 pub(in crate::store) fn write(
     tx: &Connection,
     effects: Vec<Effect<i64>>,

@@ -1,4 +1,5 @@
-//! A message as rows: made by whoever asks, so that the writer only binds and steps.
+//! A message as rows. The caller encodes them, so that the writer only binds parameters and executes
+//! statements.
 
 use super::{codes, keys, terms};
 use crate::clock::Timestamp;
@@ -19,11 +20,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// Most attachments that are named beside a hold, and most characters of a name.
+/// The maximum number of attachments named for a hold, and the maximum length of a name in characters.
 const FILES: usize = 100;
 const LONGEST_NAME: usize = 200;
 
-/// What the content row keeps of a message beside its bytes.
+/// The metadata in the content row.
 #[derive(Serialize)]
 struct MetaRef<'a> {
     origin: &'a Origin,
@@ -31,7 +32,7 @@ struct MetaRef<'a> {
     verdict: Option<&'a Verdict>,
 }
 
-/// The same, read back.
+/// The metadata as it is read.
 #[derive(Deserialize)]
 pub(in crate::store) struct Meta {
     pub(in crate::store) origin: Origin,
@@ -39,14 +40,12 @@ pub(in crate::store) struct Meta {
     pub(in crate::store) verdict: Option<Verdict>,
 }
 
-/// One delivery's row.
 pub(in crate::store) struct CopyRow {
     pub(in crate::store) progress: Progress,
     pub(in crate::store) recipients: usize,
     pub(in crate::store) copy: Vec<u8>,
 }
 
-/// A hold's row.
 pub(in crate::store) struct HoldRow {
     pub(in crate::store) kind: i64,
     pub(in crate::store) expires: i64,
@@ -59,7 +58,6 @@ pub(in crate::store) struct HoldRow {
     pub(in crate::store) files: String,
 }
 
-/// A ledger entry's row.
 pub(in crate::store) struct LedgerRow {
     pub(in crate::store) week: i64,
     pub(in crate::store) message_id: String,
@@ -87,7 +85,7 @@ pub(in crate::store) struct MessageRows {
     pub(in crate::store) ledger: Option<LedgerRow>,
     pub(in crate::store) notices: Vec<NewNotice>,
     pub(in crate::store) answers: Option<i64>,
-    /// What a held message is found by in lists.
+    /// The terms by which lists find a held message.
     pub(in crate::store) terms: Vec<String>,
     pub(in crate::store) fork: Option<Fork>,
 }
@@ -124,7 +122,7 @@ impl MessageRows {
         })
     }
 
-    /// Roughly how many octets this adds to a transaction.
+    /// Approximately how many octets this adds to a transaction.
     pub(in crate::store) fn weight(&self) -> usize {
         let body = match &self.body {
             Body::Inline(bytes) => bytes.len(),
@@ -135,8 +133,8 @@ impl MessageRows {
     }
 }
 
-/// MAIL FROM and every RCPT TO, each on a line, first as written, then in comparison form where that
-/// is another text. A line break can stand in no address.
+/// MAIL FROM and every RCPT TO, one per line: first as written, then in comparison form if that differs. No
+/// address contains a line break.
 fn people(envelope: &Envelope) -> (String, Option<String>) {
     let all = || envelope.sender.iter().chain(envelope.recipients.iter().map(|to| &to.address));
     let lines = |text: &dyn Fn(&Address) -> String| {
@@ -157,14 +155,14 @@ fn people(envelope: &Envelope) -> (String, Option<String>) {
     (written, keys)
 }
 
-/// Sender and recipients out of the lines of [`people`].
+/// Sender and recipients from the lines of [`people`].
 pub(in crate::store) fn from_people(people: &str) -> (String, Vec<String>) {
     let mut lines = people.strip_prefix('\n').unwrap_or(people).lines().map(str::to_owned);
     let sender = lines.next().unwrap_or_default();
     (sender, lines.collect())
 }
 
-/// The sender alone: a queue's listing asks for it in every row, and the lines may be thousands.
+/// Only the sender: a listing of the queue needs it for every row, and there may be thousands of lines.
 pub(in crate::store) fn sender_of(people: &str) -> &str {
     people.strip_prefix('\n').unwrap_or(people).lines().next().unwrap_or_default()
 }
@@ -174,7 +172,7 @@ pub(in crate::store) fn copies(deliveries: &[NewDelivery], now: Timestamp) -> Ve
     deliveries.iter().map(|new| copy(new, now)).collect()
 }
 
-/// A copy without these recipients (comparison form); `None` when nobody is left.
+/// A copy without these recipients (comparison form); `None` if none are left.
 pub(in crate::store) fn without(
     row: &CopyRow,
     known: &HashSet<String>,
@@ -190,14 +188,14 @@ pub(in crate::store) fn without(
     }))
 }
 
-/// What the content row keeps, without these recipients.
+/// The metadata of the content row without these recipients.
 pub(in crate::store) fn meta_without(meta: &str, known: &HashSet<String>) -> Result<String, StoreError> {
     let mut meta: Meta = from_json(meta)?;
     meta.envelope.recipients.retain(|to| !known.contains(to.address.key()));
     to_json(&MetaRef { origin: &meta.origin, envelope: &meta.envelope, verdict: meta.verdict.as_ref() })
 }
 
-/// The lines of [`people`] without these.
+/// The lines of [`people`] without these recipients.
 pub(in crate::store) fn people_without(people: &str, known: &HashSet<String>) -> String {
     let mut lines = people.strip_prefix('\n').unwrap_or(people).lines();
     let mut rest = format!("\n{}\n", lines.next().unwrap_or_default());
@@ -216,7 +214,7 @@ fn copy(new: &NewDelivery, now: Timestamp) -> CopyRow {
     }
 }
 
-/// Leaves recipients (comparison form) out of a message's copies.
+/// Removes recipients (comparison form) from a message's copies.
 pub(in crate::store) fn leave_out(message: &mut NewMessage, known: &HashSet<String>) {
     if known.is_empty() {
         return;
@@ -227,7 +225,7 @@ pub(in crate::store) fn leave_out(message: &mut NewMessage, known: &HashSet<Stri
     message.deliveries.retain(|new| !new.delivery.recipients().is_empty());
 }
 
-/// The claims on the deliveries that were accepted as `Sending`, taken out of the message.
+/// The claims on those deliveries of a message that were accepted as `Sending`.
 pub(in crate::store) fn fresh_claims(row: i64, message: &NewMessage) -> Vec<Claim> {
     let queued = message.received;
     let id = message.id;
@@ -260,7 +258,7 @@ pub(in crate::store) fn hold(hold: &NewHold) -> Result<HoldRow, StoreError> {
     })
 }
 
-/// Names on a line each: a line break within one is a blank. Those without a name are counted, too.
+/// One name per line; a line break within a name becomes a blank. An attachment without a name counts, too.
 fn files(names: &[String]) -> String {
     names.iter().take(FILES).map(|name| line_of(name) + "\n").collect()
 }
@@ -273,7 +271,7 @@ pub(in crate::store) fn ledger(entry: &Disclosed, at: Timestamp) -> Result<Ledge
     Ok(LedgerRow { week: week(at), message_id: entry.message_id.clone(), disclosed: to_json(entry)? })
 }
 
-/// The week a moment lies in, counted from the Unix epoch.
+/// The week of a time, counted from the Unix epoch.
 pub(in crate::store) fn week(at: Timestamp) -> i64 {
     at.0.div_euclid(7 * 24 * 3_600_000)
 }

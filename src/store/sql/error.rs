@@ -1,17 +1,17 @@
-//! What goes wrong in an engine, and what that means for the relay.
+//! Errors of the engines, and what they mean for the relay.
 
 use crate::store::{StoreError, postgres, sqlite};
 use std::io;
 use std::path::Path;
 
-/// An error of an engine, or of what it gave.
+/// An error of an engine, or of a value it returned.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::store) enum Error {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     #[error("{}", postgres::error::text(.0))]
     Postgres(#[from] tokio_postgres::Error),
-    /// PostgreSQL did not answer in time, or the connection is gone.
+    /// PostgreSQL did not answer in time, or the connection was lost.
     #[error("{0}")]
     Gone(&'static str),
     #[error("there is no such row")]
@@ -23,7 +23,7 @@ pub(in crate::store) enum Error {
 }
 
 impl Error {
-    /// The engine failed, and not what was found in a row.
+    /// Whether the engine failed, as opposed to a row with unexpected contents.
     pub(in crate::store) fn is_of_engine(&self) -> bool {
         match self {
             Self::Sqlite(error) => error.sqlite_error().is_some(),
@@ -33,12 +33,12 @@ impl Error {
     }
 }
 
-/// Why a request to the writer came to nothing.
+/// Why a request to the writer failed.
 #[derive(Debug)]
 pub(in crate::store) enum Failure {
-    /// The answer is no, and nothing was written for it.
+    /// The request was refused, and nothing was written for it.
     Refused(StoreError),
-    /// The engine failed; the transaction may hold half of the request.
+    /// The engine failed; the transaction may contain part of the request.
     Sql(Error),
 }
 
@@ -55,7 +55,7 @@ impl From<StoreError> for Failure {
 }
 
 impl Failure {
-    /// As the trait names it.
+    /// As the store's error.
     pub(in crate::store) fn named(self) -> StoreError {
         match self {
             Self::Refused(why) => why,
@@ -64,7 +64,7 @@ impl Failure {
     }
 }
 
-/// The error as the trait names it.
+/// Maps an engine's error to the store's.
 pub(in crate::store) fn classify(error: &Error) -> StoreError {
     match error {
         Error::Sqlite(error) => sqlite::error::classify(error),
@@ -73,7 +73,7 @@ pub(in crate::store) fn classify(error: &Error) -> StoreError {
     }
 }
 
-/// An error of the file system.
+/// Maps an error of the file system to the store's.
 pub(in crate::store) fn io_error(what: &str, path: &Path, error: &io::Error) -> StoreError {
     let text = format!("cannot {what} {}: {error}", path.display());
     match error.kind() {

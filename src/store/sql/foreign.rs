@@ -1,10 +1,10 @@
-//! What somebody else wrote to the database, once an admin has looked at it.
+//! Records of what somebody else wrote to the database, made after an administrator has examined it.
 //!
-//! A relay that finds foreign rows stops, and nothing ever links them. [`record`] puts down what was found,
-//! who looked at it and why it may stay so: entries behind the chain's last good link are taken off it and
-//! kept in the record; what else differs from the chain is named in it by its hash. The record itself is an
-//! entry of the chain. From then on [`super::verify`] takes what a record names for known, as long as it is
-//! as it was then, and says so each time.
+//! A relay that finds foreign rows stops, and nothing ever links them. [`record`] stores what was found, who
+//! examined it and why it may stay. Entries after the chain's last valid link are removed from the chain and
+//! kept in the record. Anything else that differs from the chain is named in the record by its hash. The record
+//! itself is an entry of the chain. From then on [`super::verify`] accepts what a record names as known while
+//! it is unchanged, and reports it each time.
 
 use super::chain;
 use super::encode::{from_json, to_json};
@@ -19,33 +19,35 @@ use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// Most that one record names: what is more is no slip, and a backup is the better answer.
+/// The maximum number of entries in one record: more than that is not an accident, and a backup is the better
+/// answer.
 const MOST: usize = 10_000;
 
-/// What a record says.
+/// The contents of a record.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Found {
-    /// Entries that were taken off the chain's end, as they stood there.
+    /// Entries that were removed from the end of the chain, unchanged.
     taken_off: Vec<Row>,
-    /// What differs from the chain: kind, entry, and its hash as it was found (nothing where it is gone).
+    /// What differs from the chain: kind, entry, and the hash that was found (`None` if the content was
+    /// missing).
     differs: Vec<(i64, i64, Option<String>)>,
 }
 
 /// A row of the chain: number, kind, entry, hash, link.
 type Row = (i64, i64, i64, String, Option<String>);
 
-/// What records name.
+/// What the records name.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Known {
     /// The last record that was read.
     last: i64,
     records: Vec<Accepted>,
-    /// By kind and entry: which record, and the hash.
+    /// By kind and entry: the record, and the hash.
     differs: HashMap<(i64, i64), (usize, Option<String>)>,
 }
 
 impl Known {
-    /// Reads records that came since, as far as the chain has them as they are.
+    /// Reads new records, if the chain contains them unchanged.
     pub(in crate::store) fn take_in(&mut self, db: &Connection) -> Result<(), Failure> {
         let mut select = db.prepare_cached(
             "SELECT f.row, f.at, f.by, f.why, f.found, c.digest FROM foreign_accepted f \
@@ -71,24 +73,23 @@ impl Known {
         Ok(())
     }
 
-    /// Whether a record names this as it is now.
+    /// Whether a record names this content with its present hash.
     pub(in crate::store) fn has(&self, kind: i64, entry: i64, now: Option<&[u8; 32]>) -> bool {
         let named = self.differs.get(&(kind, entry));
         named.is_some_and(|(_, hash)| *hash == now.map(|now| format::hex(now)))
     }
 
-    /// Whether a record names this as gone.
+    /// Whether a record names this content as missing.
     pub(in crate::store) fn is_gone(&self, kind: i64, entry: i64) -> bool {
         self.differs.get(&(kind, entry)).is_some_and(|(_, hash)| hash.is_none())
     }
 
-    /// All records.
     pub(in crate::store) fn records(self) -> Vec<Accepted> {
         self.records
     }
 }
 
-/// The hash of a record as it stands now.
+/// The hash of a record's present content.
 pub(in crate::store) fn content(db: &Connection, row: i64) -> Result<Option<[u8; 32]>, Failure> {
     Ok(db
         .prepare_cached("SELECT at, by, why, found FROM foreign_accepted WHERE row = ?1")?
@@ -99,7 +100,7 @@ pub(in crate::store) fn content(db: &Connection, row: i64) -> Result<Option<[u8;
         .optional()?)
 }
 
-/// Whether nothing is left of what a record names, so that the record may go as well.
+/// Whether nothing is left of what a record names, so that the record may be removed too.
 pub(in crate::store) fn is_over(db: &Connection, row: i64) -> Result<bool, Failure> {
     let text: Option<String> = db
         .prepare_cached("SELECT found FROM foreign_accepted WHERE row = ?1")?
@@ -115,8 +116,8 @@ pub(in crate::store) fn is_over(db: &Connection, row: i64) -> Result<bool, Failu
     Ok(true)
 }
 
-/// Records what is found in the database of a relay that does not run; see the module. `Ok(None)` where
-/// all is as it was written.
+/// Records what differs in the database of a relay that is not running (see the module). Returns `Ok(None)` if
+/// nothing differs.
 pub(in crate::store) fn record(
     tx: &Connection,
     key: &hmac::Key,
@@ -152,7 +153,8 @@ pub(in crate::store) fn record(
         params![at.0, by, why, text],
         |row| row.get(0),
     )?;
-    // Rows are given once, for the chain knows messages by them: also those that somebody removed.
+    // Row numbers must never be reused, because the chain identifies messages by them; this includes messages that
+    // somebody removed.
     tx.execute(
         "UPDATE last_purged SET message = highest FROM (SELECT coalesce(max(entry >> 24), 0) AS highest FROM chain \
          WHERE kind < ?1) c WHERE message < highest",
@@ -164,7 +166,7 @@ pub(in crate::store) fn record(
     Ok(Some(Accepted { at, by: by.to_owned(), why: why.to_owned(), entries: entries as u64 }))
 }
 
-/// Everything that differs, with the chain's own faults last.
+/// Everything that differs, with faults of the chain itself last.
 fn look(tx: &Connection, key: &hmac::Key) -> Result<Vec<Finding>, Failure> {
     let (mut walk, mut at) = (Walk::new(key, true), Step::Chain);
     while walk.goes_on() && at != Step::End {
@@ -173,7 +175,7 @@ fn look(tx: &Connection, key: &hmac::Key) -> Result<Vec<Finding>, Failure> {
     Ok(walk.findings)
 }
 
-/// From which entry on the chain itself is not as it was written.
+/// The entry from which on the chain itself differs from what was written.
 fn broken_from(findings: &[Finding]) -> Result<Option<i64>, StoreError> {
     for finding in findings {
         match finding.what {
@@ -185,8 +187,8 @@ fn broken_from(findings: &[Finding]) -> Result<Option<i64>, StoreError> {
     Ok(None)
 }
 
-/// Takes all from this entry on off the chain. Not where the relay itself wrote behind it: what it linked
-/// is evidence, and stays.
+/// Removes the chain's entries from this one on. Refuses if the relay itself linked a later entry: what it
+/// linked is evidence, and stays.
 fn take_off(tx: &Connection, key: &hmac::Key, from: i64) -> Result<Vec<Row>, Failure> {
     let mut select = tx.prepare_cached(
         "SELECT seq, kind, entry, digest, mac FROM chain WHERE seq >= ?1 ORDER BY seq LIMIT ?2",

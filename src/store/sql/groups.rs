@@ -1,4 +1,4 @@
-//! Items: what people decide on, with the transactions that brought it.
+//! Items: what people decide on, with its forks.
 
 use super::encode::{HoldRow, from_json, to_json};
 use super::error::Failure;
@@ -13,7 +13,7 @@ use crate::message::fork::{ForkGroup, Variant};
 use crate::store::sql::db::{Connection, OptionalExtension, params};
 use crate::store::{Awaited, ForkRelation, GroupStanding, HeldState, ItemStanding, NoticeKind, StoreError};
 
-/// What was held of a mail, and what became of it.
+/// The held messages of a mail, and what was decided on them.
 pub(in crate::store) fn standing(db: &Connection, group: &ForkGroup) -> Result<GroupStanding, Failure> {
     let mut select = db.prepare_cached(
         "SELECT h.message, m.id, h.state, h.adds_to, h.way, h.decided_at FROM held h \
@@ -40,7 +40,7 @@ pub(in crate::store) fn state_of(code: i64) -> Result<HeldState, StoreError> {
         .ok_or_else(|| StoreError::Unreadable("a held message has an unknown state".to_owned()))
 }
 
-/// The contents that an item's members have.
+/// The different contents of an item's members.
 fn variants(db: &Connection, item: i64) -> Result<Vec<Variant>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT DISTINCT m.fork FROM held h JOIN messages m ON m.row = h.message WHERE h.item = ?1",
@@ -63,7 +63,7 @@ pub(in crate::store) fn members(db: &Connection, item: i64, state: HeldState) ->
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The ids of an item's members that share its state, itself first.
+/// The ids of an item's members that share its state, starting with the item itself.
 pub(in crate::store) fn member_ids(db: &Connection, item: Id) -> Result<Vec<Id>, Failure> {
     let item = read::row_of(db, item)?;
     let mut select = db.prepare_cached(
@@ -99,7 +99,7 @@ pub(in crate::store) fn begin(
     Ok(())
 }
 
-/// What an item takes over from a member that joins: reasons and hits as they are kept.
+/// What joining an item depends on. Its reasons and hits are in stored form.
 struct Item {
     state: HeldState,
     received: Timestamp,
@@ -122,7 +122,7 @@ pub(in crate::store) fn join(
          WHERE i.message = ?2) WHERE message = ?1",
     )?
     .execute([message, item])?;
-    // The people of one mail are disclosed to each other once, however it is brought.
+    // The disclosures of a mail count once, however many forks it has.
     tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([message])?;
     let Item { state, received, grounds: own, awaited } = load(tx, item)?;
     let awaited = forks::still_awaited(awaited, &repeats::recipients(people).collect());
@@ -143,7 +143,7 @@ pub(in crate::store) fn join(
          WHERE message = ?1 ON CONFLICT DO NOTHING",
     )?
     .execute([message, item])?;
-    // Lists show items: what a member is found by leads to its item.
+    // Lists show items, so the terms of a member must lead to its item.
     tx.prepare_cached(
         "INSERT INTO held_terms (term, state, message) SELECT t.term, i.state, i.message \
          FROM held_terms t, held i WHERE t.message = ?1 AND i.message = ?2 ON CONFLICT DO NOTHING",
@@ -167,7 +167,7 @@ pub(in crate::store) fn waiting_beside(db: &Connection, item: i64) -> Result<Opt
     Ok(select.query_row([item], |row| row.get(0)).optional()?)
 }
 
-/// Makes the members of an item members of another, which waits; it is no item any more.
+/// Moves the members of an item to another item, which waits; the first one is no longer an item.
 pub(in crate::store) fn move_into(
     tx: &Connection,
     members: &[i64],
@@ -227,7 +227,7 @@ fn grounds(kind: i64, reasons: &str, hits: &str) -> Result<Grounds<serde_json::V
     Ok(Grounds { kind, reasons: from_json(reasons)?, hits: from_json(hits)? })
 }
 
-/// Tells of a split or a delay once a mail: the notice stands with the mail's first transaction.
+/// Makes a notice of a split or a delay once for each mail: it belongs to the mail's first transaction.
 pub(in crate::store) fn told_once(
     tx: &Connection,
     first: &repeats::First,

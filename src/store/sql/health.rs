@@ -1,5 +1,4 @@
-//! Whether the database can still be relied on: damage stops everything, and the file must stay where
-//! it is.
+//! Whether the database can still be relied on: damage stops everything, and its files must stay in place.
 
 use crate::store::StoreError;
 use std::io;
@@ -7,7 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// Why nothing is served any more. Set once, by whoever finds out; all who write and read ask it.
+/// Why the store has stopped. The code that finds the fault sets it once; everything that reads or writes
+/// checks it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct Health(Arc<OnceLock<Fault>>);
 
@@ -29,13 +29,13 @@ impl Health {
         }
     }
 
-    /// Nothing is written from now on.
+    /// Stops all writing from now on.
     pub(in crate::store) fn stop(&self, why: &str) {
         let _ = self.0.set(Fault::Stopped(why.to_owned()));
     }
 
-    /// An error of SQLite: after damage nothing is served until somebody has looked. (A single row that
-    /// cannot be understood is [`StoreError::Unreadable`], and stops nothing.)
+    /// Notes an error of SQLite: after damage, nothing is served until a person has examined it. (A single row
+    /// that cannot be decoded is [`StoreError::Unreadable`], and stops nothing.)
     pub(in crate::store) fn note(&self, error: &StoreError) {
         if let StoreError::Corrupt(why) = error
             && self.0.set(Fault::Damaged(why.clone())).is_ok()
@@ -45,21 +45,21 @@ impl Health {
     }
 }
 
-/// Which file a name stood for.
+/// The device and inode of a file.
 type Inode = (u64, u64);
 
 fn inode(path: &Path) -> io::Result<Inode> {
     std::fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-/// The files of the database as they were opened. A file that was renamed, removed or replaced is still
-/// written to without an error, and everything in it is gone at the next start.
+/// The files of the database as they were opened. SQLite continues to write to a file that was renamed, removed
+/// or replaced without an error, and its contents are lost at the next start.
 pub(in crate::store) struct Files {
     files: Vec<(PathBuf, Inode)>,
 }
 
 impl Files {
-    /// The files as they stand now; those that are not there yet are not watched.
+    /// The files as they are now; those that do not exist yet are not watched.
     pub(in crate::store) fn of(path: &Path) -> Self {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
@@ -67,7 +67,7 @@ impl Files {
         Self { files: [path.to_owned(), log.into()].into_iter().filter_map(there).collect() }
     }
 
-    /// Says which file is not where it was.
+    /// Returns an error that names a file that is no longer in place.
     pub(in crate::store) fn in_place(&self) -> Result<(), String> {
         for (path, opened) in &self.files {
             if inode(path).ok().as_ref() != Some(opened) {

@@ -1,8 +1,8 @@
-//! Lists of held messages: pages of what a scope and filters leave.
+//! Lists of held messages: pages of those that match a scope and filters.
 //!
-//! A condition is a list of terms, and a term in one state is a range of rows in the order of messages.
-//! One condition leads: its ranges are merged newest first, and each message they give is looked up under
-//! the others, until the page is full. The one that leads is the rarest, so that few are looked up.
+//! A condition is a list of terms, and a term in one state is a range of rows in the order of messages. One
+//! condition leads: its ranges are merged, newest first, and each message they yield is checked against the
+//! others until the page is full. The rarest condition leads, so that few messages need to be checked.
 
 use super::encode::{from_json, from_people};
 use super::error::Failure;
@@ -16,26 +16,26 @@ use crate::store::{HeldLine, HeldPage, HeldQuery, HeldRow, HeldState, Order, Sco
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// A condition with fewer rows than this leads.
+/// A condition with fewer rows than this is rare, and leads.
 const FEW: i64 = 2_000;
-/// Recipients that a line shows.
+/// The number of recipients that a line shows.
 const SHOWN: usize = 5;
-/// Most rows of a page.
+/// The maximum number of rows in a page.
 const MOST: usize = 500;
-/// Most that are counted.
+/// The maximum that is counted.
 const MOST_COUNTED: usize = 10_000;
 const STATES: [HeldState; 4] =
     [HeldState::Held, HeldState::Released, HeldState::Returned, HeldState::Expired];
 
-/// What of a query's conditions cannot be met by anything.
+/// A query has a condition that nothing can meet.
 struct Impossible;
 
-/// One condition: one of these terms is there, or this text stands in the subject.
+/// One condition: the message has one of these terms, or its subject contains this text.
 #[derive(Default)]
 struct Condition {
     terms: Vec<String>,
     phrase: Option<Phrase>,
-    /// The text may stand in the names of attachments, too.
+    /// Whether the names of attachments may contain the text, too.
     files: bool,
 }
 
@@ -64,7 +64,7 @@ fn conditions(query: &HeldQuery) -> Result<Vec<Condition>, Impossible> {
     Ok(all)
 }
 
-/// A statement in the making: text, and the values of its parameters.
+/// A statement under construction: its text and its parameters.
 struct Sql {
     dialect: Dialect,
     text: String,
@@ -85,11 +85,11 @@ impl Sql {
         self.text.push_str(text);
     }
 
-    /// That a phrase stands among the pairs of a table.
+    /// An expression: the pairs of a table contain a phrase.
     fn matches(&self, table: &str, phrase: &str) -> String {
         match self.dialect {
             Dialect::Sqlite => format!("{table} MATCH {phrase}"),
-            // The first part is the index's; the second sees to their order.
+            // The first part uses the index; the second checks the order of the pairs.
             Dialect::Postgres => {
                 format!(
                     "pairs_of({table}.pairs) @> pairs_of({phrase}) AND strpos(' ' || pairs || ' ', {phrase}) > 0"
@@ -98,8 +98,8 @@ impl Sql {
         }
     }
 
-    /// Messages that a condition leads to within the bounds, newest first: one range for each term and
-    /// state, merged.
+    /// Adds a query for the messages that meet a condition within the bounds, newest first: one range for each
+    /// term and state, merged.
     fn lead(&mut self, condition: &Condition, states: &[HeldState], bounds: (i64, i64)) {
         let (low, high) = (self.value(bounds.0), self.value(bounds.1));
         let mut first = true;
@@ -133,7 +133,7 @@ impl Sql {
         }
     }
 
-    /// That a message has one of a condition's terms.
+    /// Adds an expression: a message has one of a condition's terms.
     fn has(&mut self, condition: &Condition, message: &str, states: &[HeldState]) {
         self.push("(FALSE");
         for term in &condition.terms {
@@ -150,7 +150,7 @@ impl Sql {
         self.push(")");
     }
 
-    /// That a message meets a condition.
+    /// Adds an expression: a message meets a condition.
     fn meets(&mut self, condition: &Condition, message: &str, states: &[HeldState]) {
         self.push("(");
         self.has(condition, message, states);
@@ -166,17 +166,17 @@ impl Sql {
 }
 
 impl Condition {
-    /// Nothing can meet it: somebody without an address has no mail.
+    /// Whether nothing can meet it: a person without an address has no mail.
     fn is_empty(&self) -> bool {
         self.terms.is_empty() && self.phrase.is_none()
     }
 
-    /// Where its text is looked up.
+    /// The tables in which its text is looked up.
     fn tables(&self) -> &'static [&'static str] {
         if self.files { &["held_subjects", "held_files"] } else { &["held_subjects"] }
     }
 
-    /// Whether a subject, or the names of attachments, meet it; both folded.
+    /// Whether a subject, or the names of attachments, meet it; both are folded.
     fn is_in(&self, subject: &str, files: &str) -> bool {
         self.phrase.as_ref().is_some_and(|phrase| {
             subject.contains(&phrase.text) || (self.files && files.contains(&phrase.text))
@@ -184,7 +184,7 @@ impl Condition {
     }
 }
 
-/// A page of held messages, in the order that is asked for.
+/// A page of held messages, in the order asked for.
 pub(in crate::store) fn page(db: &Connection, query: &HeldQuery) -> Result<HeldPage, Failure> {
     let limit = query.limit.clamp(1, MOST);
     let found = found(db, query, limit + 1)?;
@@ -194,19 +194,19 @@ pub(in crate::store) fn page(db: &Connection, query: &HeldQuery) -> Result<HeldP
     }
     let next = if found.len() > limit { lines.last().map(|line| line.id) } else { None };
     if query.order == Order::Deadline {
-        // They come in nearly as they have to be decided on: a hold lasts as long as any other, unless that was
-        // changed, or a decision was undone.
+        // They already come nearly in the order of their deadlines: holds last equally long, unless that
+        // setting was changed or a decision was undone.
         lines.sort_by_key(|line| line.expires);
     }
     Ok(HeldPage { lines, next })
 }
 
-/// How many there are, counted up to so many.
+/// How many match, counted up to `most`.
 pub(in crate::store) fn count(db: &Connection, query: &HeldQuery, most: usize) -> Result<usize, Failure> {
     Ok(found(db, query, most.clamp(1, MOST_COUNTED))?.len())
 }
 
-/// The first messages that meet a query, at most so many.
+/// The first messages that match a query, at most `most`.
 fn found(db: &Connection, query: &HeldQuery, most: usize) -> Result<Vec<i64>, Failure> {
     let Ok(mut conditions) = conditions(query) else { return Ok(Vec::new()) };
     if conditions.iter().any(Condition::is_empty) {
@@ -216,8 +216,8 @@ fn found(db: &Connection, query: &HeldQuery, most: usize) -> Result<Vec<i64>, Fa
     let states: Vec<HeldState> = query.state.map_or(STATES.to_vec(), |state| vec![state]);
     let lead = rarest(db, &conditions, &states, bounds)?;
     conditions.swap(0, lead.at);
-    // The index of subjects gives all that match, however few of them are asked about: of few messages the
-    // subjects are read.
+    // The index of subjects yields all matches, even if only few messages are in question. For few messages,
+    // their subjects are read instead.
     let read = if lead.rare { conditions.split_off(1) } else { Vec::new() };
     let (read, looked_up): (Vec<_>, Vec<_>) = read.into_iter().partition(|one| one.phrase.is_some());
     conditions.extend(looked_up);
@@ -232,12 +232,12 @@ fn found(db: &Connection, query: &HeldQuery, most: usize) -> Result<Vec<i64>, Fa
     }
     sql.push(" FROM (");
     sql.lead(&conditions[0], &states, bounds);
-    // A limit keeps the order and the subquery as they are.
+    // The limit keeps the planner from changing the subquery or its order.
     let order = if query.order == Order::Deadline { "ASC" } else { "DESC" };
     let _ = write!(sql.text, " ORDER BY 1 {order} LIMIT 9223372036854775807) l");
     if !read.is_empty() {
         sql.push(match db.dialect() {
-            // SQLite keeps the order of these two, and asks for a message only where one was found.
+            // SQLite never reorders a CROSS JOIN, so it reads a message only for a row of the subquery.
             Dialect::Sqlite => " CROSS JOIN messages m ON m.row = l.message",
             Dialect::Postgres => " JOIN messages m ON m.row = l.message",
         });
@@ -248,7 +248,7 @@ fn found(db: &Connection, query: &HeldQuery, most: usize) -> Result<Vec<i64>, Fa
         sql.meets(condition, "l.message", &states);
     }
     if let (Some(_), Some(state)) = (&conditions[0].phrase, query.state) {
-        // A subject has no state.
+        // The index of subjects does not know states.
         let everything = sql.value(EVERYTHING.to_owned());
         let _ = write!(
             sql.text,
@@ -270,10 +270,9 @@ fn found(db: &Connection, query: &HeldQuery, most: usize) -> Result<Vec<i64>, Fa
     Ok(found)
 }
 
-/// The rows that the moments and the page of a query leave; `None` when there are none.
+/// The rows within the times and the page of a query; `None` if there are none.
 fn bounds(db: &Connection, query: &HeldQuery) -> Result<Option<(i64, i64)>, Failure> {
     let (mut low, mut high) = (0, i64::MAX);
-    // Ids begin with the time.
     let mut first_from = db.prepare_cached("SELECT row FROM messages WHERE id >= ?1 ORDER BY id LIMIT 1")?;
     let mut first = |at: Timestamp| -> Result<Option<i64>, Failure> {
         Ok(first_from.query_row([Id::new(at, 0).as_str()], |row| row.get(0)).optional()?)
@@ -296,8 +295,8 @@ fn bounds(db: &Connection, query: &HeldQuery) -> Result<Option<(i64, i64)>, Fail
     Ok((low <= high).then_some((low, high)))
 }
 
-/// Whether a message, its subject, its attachments and which conditions its terms meet, meets all that are
-/// read.
+/// Whether a row meets all conditions that are checked by reading. It has the message, its subject, its
+/// attachments, and which of the conditions its terms meet.
 fn meets_all(row: &Row<'_>, read: &[Condition]) -> Result<bool, Failure> {
     if read.is_empty() {
         return Ok(true);
@@ -316,11 +315,11 @@ fn meets_all(row: &Row<'_>, read: &[Condition]) -> Result<bool, Failure> {
 /// The condition that leads.
 struct Lead {
     at: usize,
-    /// Few messages meet it.
+    /// Whether few messages meet it.
     rare: bool,
 }
 
-/// The condition that few messages meet; when none is rare that of the subject, or else the scope.
+/// Chooses the rarest condition; if none is rare, the one about the subject, or else the scope.
 fn rarest(
     db: &Connection,
     conditions: &[Condition],
@@ -330,7 +329,7 @@ fn rarest(
     if conditions.len() == 1 {
         return Ok(Lead { at: 0, rare: false });
     }
-    // Looked up one by one, subjects are slow.
+    // Looking up subjects one by one is slow.
     let by_subject = conditions.iter().position(|condition| condition.phrase.is_some());
     let mut best = (by_subject.unwrap_or(0), FEW);
     for (at, condition) in conditions.iter().enumerate() {
@@ -398,7 +397,7 @@ fn read_line(db: &Connection, message: i64, row: &Row<'_>) -> Result<HeldLine, F
     })
 }
 
-/// How many there are in each state.
+/// The number of items in each state.
 pub(in crate::store) fn counts(
     db: &Connection,
     scope: &Scope,
@@ -419,7 +418,7 @@ pub(in crate::store) fn counts(
     Ok(counts)
 }
 
-/// These in full, as far as the scope reaches.
+/// These items in full, if they are within the scope.
 pub(in crate::store) fn rows(db: &Connection, scope: &Scope, ids: &[Id]) -> Result<Vec<HeldRow>, Failure> {
     let condition = Condition { terms: scope_terms(scope), ..Condition::default() };
     let mut found = Vec::new();
@@ -437,7 +436,7 @@ pub(in crate::store) fn rows(db: &Connection, scope: &Scope, ids: &[Id]) -> Resu
     Ok(found)
 }
 
-/// Whether one of these was ever asked.
+/// Whether one of these approvers was ever asked to decide.
 pub(in crate::store) fn was_asked(db: &Connection, addresses: &[String]) -> Result<bool, Failure> {
     let mut select = db.prepare_cached("SELECT EXISTS (SELECT 1 FROM held_approvers WHERE approver = ?1)")?;
     for address in addresses.iter().take(MOST_ADDRESSES) {

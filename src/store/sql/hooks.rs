@@ -1,5 +1,5 @@
-//! Calls to hooks: put down in the transaction of the change they tell of, one for an item, in however
-//! many transactions its mail comes.
+//! Calls to hooks. They are recorded in the database transaction of the change they report: one for an item,
+//! however many forks its mail has.
 
 use super::encode::from_people;
 use super::error::Failure;
@@ -9,10 +9,10 @@ use crate::store::sql::db::{Connection, Row, Rows, params};
 use crate::store::{HeldState, HookCall, HookEvent, HookTarget, StoreError};
 use std::collections::HashSet;
 
-/// A call that a node took upon itself is another's when it is not over after so long, in milliseconds.
+/// After this time, in milliseconds, another node may claim a call that a node claimed and did not finish.
 const CLAIM: i64 = 120_000;
 
-/// The hooks that are told from now on.
+/// Sets the hooks that are called from now on.
 pub(in crate::store) fn set(tx: &Connection, hooks: &[HookTarget]) -> Result<(), Failure> {
     tx.prepare_cached("DELETE FROM hooks")?.execute([])?;
     for hook in hooks {
@@ -23,7 +23,7 @@ pub(in crate::store) fn set(tx: &Connection, hooks: &[HookTarget]) -> Result<(),
     Ok(())
 }
 
-/// An item came to be held.
+/// Adds calls for an item that is now held.
 pub(in crate::store) fn held(tx: &Connection, item: i64, at: i64) -> Result<(), Failure> {
     tx.prepare_cached(
         "INSERT INTO hook_calls (message, url, state, kind, expires, at, due) \
@@ -34,7 +34,7 @@ pub(in crate::store) fn held(tx: &Connection, item: i64, at: i64) -> Result<(), 
     Ok(())
 }
 
-/// An item was decided on.
+/// Adds calls for an item that was decided.
 pub(in crate::store) fn decided(tx: &Connection, item: i64) -> Result<(), Failure> {
     tx.prepare_cached(
         "INSERT INTO hook_calls (message, url, state, kind, expires, decider, decision, at, due) \
@@ -54,7 +54,7 @@ pub(in crate::store) fn due(db: &Connection, now: Timestamp, limit: usize) -> Re
 const DUE: &str = "SELECT c.row, c.url, c.state, c.at, c.attempts, m.id, m.received, m.people, c.kind, c.expires, \
     c.decider, c.decision, c.message FROM hook_calls c JOIN messages m ON m.row = c.message WHERE c.due <= ?1";
 
-/// The same where there are several nodes: calls that no other has taken upon itself, for this one to make.
+/// Claims due calls for this node that no other node has claimed. Used if there are several nodes.
 pub(in crate::store) fn claim(
     tx: &Connection,
     node: &str,
@@ -102,7 +102,7 @@ fn call(db: &Connection, row: &Row<'_>) -> Result<HookCall, Failure> {
     })
 }
 
-/// How many recipients the members of an item have; `None` where it is none.
+/// The number of recipients of an item's members; `None` if it is not an item.
 fn of_all(db: &Connection, item: i64) -> Result<Option<usize>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT m.people FROM held h JOIN messages m ON m.row = h.message WHERE h.item = ?1",

@@ -1,5 +1,5 @@
-//! The journal of a message: what came with it stands in its own row, what happened later has rows
-//! of its own, and a successful delivery is told by the delivery's row.
+//! The journal of a message: the entries from its acceptance are in the message's row, later ones have rows of
+//! their own, and a successful delivery is recorded by the delivery's row.
 
 use super::encode::{from_json, to_json};
 use super::error::Failure;
@@ -26,8 +26,8 @@ pub(in crate::store) fn append(
     chain::entered(tx, row, at.0, &event)
 }
 
-/// All entries of a message, oldest first. Rows keep the order in which they were committed, whatever
-/// the times in them: what is to be reported still is told by it.
+/// All entries of a message, oldest first. Rows keep the order in which they were committed, whatever their
+/// times are: what remains to be reported depends on that order.
 pub(in crate::store) fn of(db: &Connection, id: Id) -> Result<Vec<Entry>, Failure> {
     let message = read::row_of(db, id)?;
     let (received, first): (i64, String) = db
@@ -48,7 +48,7 @@ pub(in crate::store) fn of(db: &Connection, id: Id) -> Result<Vec<Entry>, Failur
         latest = latest.max(at);
         match from_json(&row.get::<_, String>(1)?) {
             Ok(event) => entries.push((latest, entry(at, event))),
-            // One entry that cannot be understood must not hide the others.
+            // One entry that cannot be read must not hide the others.
             Err(error) => tracing::error!(%id, %error, "an entry of the journal cannot be read back"),
         }
     }
@@ -78,7 +78,7 @@ pub(in crate::store) fn of(db: &Connection, id: Id) -> Result<Vec<Entry>, Failur
 mod tests {
     use super::*;
 
-    /// Entries of databases out there are read, and written again as they were: the chain is over their text.
+    /// Entries in existing databases can be read, and are written back unchanged: the chain covers their text.
     #[test]
     fn entries_from_before_observe_mode_was_told_apart_are_read() {
         let text = r#"{"event":"accepted","client":"c","action":"pass","disclosure":"as-is","recipients":1,"copies":1,"exposures":0}"#;

@@ -1,11 +1,11 @@
-//! Rows of one message lie together: the key of a delivery and of a journal entry is the message's row number
-//! shifted left by 24 bits plus a number within the message. So all deliveries of a message are one range of
-//! the table, and no index has to be kept for it.
+//! Keys that keep the rows of a message together: the key of a delivery or journal entry is the message's row
+//! number, shifted left by 24 bits, plus a number within the message. So the deliveries of a message are one
+//! range of the table, and need no index.
 
-/// Bits of a delivery's or journal entry's key that number it within its message.
+/// The number of low bits in the key of a delivery or journal entry that number it within its message.
 pub(in crate::store) const NUMBER_BITS: u32 = 24;
 
-/// The first key of a message's range: its rows are numbered from 1 above this.
+/// The key just below a message's range: its rows are numbered from 1.
 pub(in crate::store) fn base(message: i64) -> i64 {
     message << NUMBER_BITS
 }

@@ -1,4 +1,4 @@
-//! Whom each sender's mail reached before: one row a pair, written at most once a day.
+//! Which recipients each sender's mail reached before: one row for each pair, written at most once a day.
 
 use super::encode::sender_of;
 use super::error::Failure;
@@ -9,10 +9,10 @@ use crate::store::known::Correspondents;
 use crate::store::sql::db::{Connection, OptionalExtension, params};
 use crate::store::{AttemptResult, DeliveryState};
 
-/// A pair is written again only when its day is over: what is asked is how many days ago.
+/// A pair is written again only after a day, because queries ask only how many days ago it was.
 const DAY: i64 = 24 * 3600 * 1000;
 
-/// Notes whom an attempt reached. Mail of our own making, and mail without a sender, is nobody's.
+/// Records which recipients an attempt reached. Our own mail, and mail without a sender, is left out.
 pub(in crate::store) fn note(tx: &Connection, result: &AttemptResult) -> Result<(), Failure> {
     let reached = || result.recipients.iter().filter(|(_, one)| one.state == DeliveryState::Delivered);
     if reached().next().is_none() {
@@ -66,7 +66,7 @@ pub(in crate::store) fn correspondents(
     Ok(found)
 }
 
-/// Forgets pairs not written to since a moment.
+/// Forgets pairs whose last mail was before this time.
 pub(in crate::store) fn forget(tx: &Connection, before: Timestamp) -> Result<usize, Failure> {
     Ok(tx.prepare_cached("DELETE FROM correspondents WHERE last < ?1")?.execute([before.0])?)
 }

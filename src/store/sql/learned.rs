@@ -1,6 +1,6 @@
-//! Who openly wrote with whom, as small as it goes: people and mails are digests of eight octets, a set of
-//! people is kept once however many mails show it, and each person has a list of the sets they are in. No
-//! address and no Message-ID stands here: whoever asks has them.
+//! Who openly wrote to whom, as compactly as possible. People and mails are digests of eight octets. A set of
+//! people is stored once, however many mails show it, and each person has a list of the sets they are in. No
+//! address and no Message-ID is stored: callers supply them.
 
 mod lists;
 mod purge;
@@ -26,21 +26,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use taking::Row;
 
-/// Mails that show so many people, all counted, are written in one transaction.
+/// Mails that show at most this many people in total are written in one transaction.
 const PEOPLE_AT_ONCE: usize = 200;
-/// More are taken in together, so many at most: the more, the fewer pages are written for each.
+/// Otherwise up to this many mails are learned together: the more, the fewer pages are written for each.
 const MAILS_AT_ONCE: usize = 5_000;
-/// Of these so many rows are written in one transaction; mail goes in between.
+/// The number of rows of such a batch written in one transaction; mail is committed in between.
 const PART: usize = 500;
-/// A person is taken out of so many sets in one transaction.
+/// The maximum number of sets that a person is removed from in one transaction.
 const SETS_AT_ONCE: usize = 500;
 
-/// Makes digests that nobody who lacks the database can aim at.
+/// Makes digests. Without the database, nobody can craft input that collides with one.
 #[derive(Clone)]
 pub(in crate::store) struct Digests(Arc<hmac::Key>);
 
 impl Digests {
-    /// With the salt of this database.
+    /// Uses the salt of this database.
     pub(in crate::store) fn load(db: &Connection) -> Result<Self, super::error::Error> {
         let salt: Vec<u8> = db.query_row("SELECT salt FROM learning", [], |row| row.get(0))?;
         Ok(Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &salt))))
@@ -71,7 +71,7 @@ impl Digests {
         self.set(&self.people(people))
     }
 
-    /// Digests of eight octets, sorted, nobody twice.
+    /// The digests of these people, eight octets each, sorted and without duplicates.
     fn people(&self, people: &[Address]) -> Vec<u8> {
         let mut people: Vec<i64> = people.iter().map(|one| self.person(one)).collect();
         people.sort_unstable();
@@ -80,7 +80,7 @@ impl Digests {
     }
 }
 
-/// Parts of so many things, each of which one transaction may write.
+/// Splits `all` items into ranges, each of which one transaction may write.
 fn parts(all: usize) -> impl Iterator<Item = Range<usize>> {
     (0..all).step_by(PART).map(move |start| start..all.min(start + PART))
 }
@@ -88,7 +88,7 @@ fn parts(all: usize) -> impl Iterator<Item = Range<usize>> {
 /// The source of our own mail.
 const SENT: i64 = 3;
 
-/// Codes of sources, as they are told.
+/// The codes of sources, with their names.
 const SOURCES: [(i64, &str); 3] = [(1, "journal"), (2, "archive"), (SENT, "sent")];
 
 fn code(source: Source) -> i64 {
@@ -109,7 +109,7 @@ impl LearnedStore for SqlStore {
             let (all, digests) = (some.len(), self.digests.clone());
             let rows: Vec<Row> =
                 blocking(move || some.iter().map(|one| Row::of(one, &digests, now)).collect()).await?;
-            // Numbers of sets are given and listed by one at a time, for lists only grow.
+            // The numbers in a list ascend, so only one caller at a time may number sets and add them to lists.
             let turn = self.learning.lock().await;
             let learned = if rows.iter().map(Row::people).sum::<usize>() <= PEOPLE_AT_ONCE {
                 self.write(move |tx| taking::whole(tx, &rows)).await?
@@ -167,7 +167,7 @@ impl LearnedStore for SqlStore {
         batch: Vec<Learned>,
         now: Timestamp,
     ) -> Result<Taught, StoreError> {
-        // Learned twice counts once, so that a crash in between costs nothing.
+        // A mail that is learned twice counts once, so a crash between these steps does no harm.
         let taught = self.learn(batch, now).await?;
         self.write(move |tx| sent::done(tx, &numbers)).await?;
         Ok(taught)
@@ -196,7 +196,7 @@ impl LearnedStore for SqlStore {
 }
 
 impl SqlStore {
-    /// Learns from many mails, a part of the work at a time; how many were new.
+    /// Learns from many mails in several transactions. Returns how many were new.
     async fn learn_many(&self, rows: Vec<Row>) -> Result<usize, StoreError> {
         let plan = Arc::new(self.readers.read(move |db| taking::plan(db, &rows)).await?);
         let mut numbers = Vec::with_capacity(plan.sets.len());
@@ -223,7 +223,7 @@ impl SqlStore {
         Ok(learned)
     }
 
-    /// Forgets what is from before a moment; how many mails.
+    /// Forgets what is older than this time. Returns the number of mails removed.
     pub(in crate::store) async fn purge_learned(&self, before: Timestamp) -> Result<usize, StoreError> {
         self.write(move |tx| Ok(tx.execute("DELETE FROM released_sets WHERE at < ?1", [before.0])?)).await?;
         let before = i64::from(Day::of(before).0);
@@ -259,7 +259,7 @@ fn stock(db: &Connection, since: Timestamp) -> Result<Stock, Failure> {
         let name = SOURCES.iter().find(|(code, _)| *code == source).map_or("other", |(_, name)| name);
         mails.insert(name.to_owned(), codes::count(row.get(1)?));
     }
-    // As for the other numbers, an hour more covers a clock that was set back.
+    // As for the other figures, one more hour covers a clock that was set back.
     let from = Id::new(since.minus(Duration::from_hours(1)), 0);
     let passed = db
         .prepare_cached(

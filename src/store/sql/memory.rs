@@ -1,4 +1,4 @@
-//! Knowledge that outlives a restart: one table, by kind and name.
+//! State that survives a restart: one table, keyed by kind and name.
 
 use super::SqlStore;
 use crate::clock::Timestamp;

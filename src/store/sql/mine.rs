@@ -1,4 +1,4 @@
-//! What is somebody's own: their sessions, and the newest mails that they sent.
+//! What belongs to one person: their sessions, and the newest mails that they sent.
 
 use super::encode::from_people;
 use super::error::Failure;
@@ -10,10 +10,10 @@ use crate::store::{RecentRow, SessionRow};
 use crate::token::Digest;
 use std::collections::BTreeMap;
 
-/// Recipients that a line names.
+/// The number of recipients that a line names.
 const NAMED: usize = 3;
 
-/// As in the index of senders, word for word, or it is not used.
+/// The expression must be the same, word for word, as in the index of senders, or the index is not used.
 pub(in crate::store) const OF_SENDER: &str = "SELECT m.row, m.id, m.received, m.people, m.subject, m.action FROM messages m \
      WHERE substr(coalesce(keys, people), 2, instr(substr(coalesce(keys, people), 2), char(10)) - 1) = ?1 \
      AND action <> 'own' ORDER BY m.row DESC LIMIT ?2";

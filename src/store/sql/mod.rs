@@ -1,21 +1,21 @@
-//! The store in a database that speaks SQL: what both engines share.
+//! The SQL store: what both engines share.
 //!
-//! * [`db`] one way to ask either engine; [`keys`] how rows are numbered; [`error`] what goes wrong
-//! * [`writer`] one thread commits what all ask for, in groups; [`readers`] connections that only read;
-//!   [`health`] what stops them
+//! * [`db`] one interface to both engines; [`keys`] how rows are numbered; [`error`] errors and their meaning
+//! * [`writer`] one thread that commits requests in groups; [`readers`] read-only connections; [`health`]
+//!   faults that stop them
 //! * [`encode`] a message as rows; [`codes`] states as numbers
-//! * [`sending`], [`deciding`], [`telling`] the traits of the courier, the desk and the notices
+//! * [`sending`], [`deciding`], [`telling`] implement the traits of the courier, the desk and the notices
 //! * [`accept`], [`claims`], [`record`], [`decide`], [`taken`], [`queue`], [`notices`], [`asks`], [`hooks`],
-//!   [`journal`], [`purge`], [`read`], [`known`] what their methods do inside a transaction;
-//!   [`deliveries`] and [`effects`] write what becomes of a message
-//! * [`repeats`] what came within the last day; [`groups`] items and their members
-//! * [`observed`] what observe mode would have done, and totals that a purge takes nothing from
-//! * [`chain`] what makes a change to the journal seen; [`circles`] people who may see each other;
-//!   [`learned`] who openly wrote with whom
+//!   [`journal`], [`purge`], [`read`], [`known`] what those methods do inside a database transaction;
+//!   [`deliveries`] and [`effects`] write the outcome
+//! * [`repeats`] what was received within the last day; [`groups`] items and their members
+//! * [`observed`] what observe mode would have done, and totals that no purge reduces
+//! * [`chain`] makes changes to the journal detectable; [`circles`] people who may see each other; [`learned`]
+//!   who openly wrote to whom
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 //!
-//! Requests that write come one after the other, in either engine: SQLite has one writer, and with PostgreSQL
-//! the writers of all nodes take turns. So every rule here may look and then write.
+//! Both engines run requests that write one after another: SQLite has one writer, and with PostgreSQL the
+//! writers of all nodes take turns. So every rule here can check first and write afterwards.
 
 mod absences;
 pub(super) mod accept;
@@ -90,17 +90,17 @@ use std::time::Duration;
 use tokio::io::AsyncRead;
 use writer::Writer;
 
-/// What a request that carries no content weighs in a group, roughly, in octets.
+/// The approximate weight, in octets, of a request without content.
 const SMALL: usize = 512;
 /// A probe that takes longer than this counts as a failure.
 const PROBE: Duration = Duration::from_secs(5);
 
 /// The store in a database.
 pub struct SqlStore {
-    // Closed before the writer: whoever closes SQLite's database last tidies up after it, and only the
-    // writer can.
+    // Dropped before the writer: the last connection to a SQLite database cleans up when it closes, and only
+    // the writer can do that.
     pub(super) readers: Readers,
-    /// For what a client's answer or a delivery waits for.
+    /// For reads that an SMTP reply or a delivery waits for.
     pub(super) mail: Readers,
     pub(super) seconds: Histogram,
     pub(super) writer: Writer,
@@ -109,14 +109,14 @@ pub struct SqlStore {
     pub(super) repeats: Arc<Mutex<Repeats>>,
     pub(super) circles: circles::Known,
     pub(super) digests: learned::Digests,
-    /// Held while mails are taken in.
+    /// Locked while mails are learned.
     pub(super) learning: tokio::sync::Mutex<()>,
     pub(super) key: hmac::Key,
-    /// This relay among those that share the database; `None` where nobody else has it.
+    /// This relay's node; `None` if it shares the database with no other.
     pub(super) node: Option<Node>,
 }
 
-/// What an engine brings.
+/// What an engine provides.
 pub(super) struct Engine {
     pub(super) readers: Readers,
     pub(super) mail: Readers,
@@ -132,7 +132,8 @@ pub(super) struct Engine {
 impl SqlStore {
     pub(super) fn over(engine: Engine) -> Self {
         let Engine { readers, mail, seconds, writer, bodies, repeats, digests, key, node } = engine;
-        // What others write nobody here hears of at once: with them nothing is remembered in memory.
+        // Without a node, this process is the only writer. With other writers, an in-memory copy would go
+        // stale, so none is kept.
         let (recent, circles) = (Recent::new(node.is_none()), circles::Known::new(node.is_none()));
         let learning = tokio::sync::Mutex::default();
         Self {
@@ -158,7 +159,6 @@ impl SqlStore {
         self.writer.submit(SMALL, work).await
     }
 
-    /// Purges in batches until nothing is left to purge.
     async fn purge_all(
         &self,
         before: Timestamp,
@@ -176,7 +176,8 @@ impl SqlStore {
         }
     }
 
-    /// Removes bodies that no message names: `all` of them that this relay began, at start; else old ones.
+    /// Removes bodies that no message refers to. At start (`all`), these are all bodies that this relay began;
+    /// later, only old ones.
     async fn sweep(&self, all: bool) -> Result<usize, StoreError> {
         match &self.bodies {
             Bodies::Files(files) => {
@@ -232,7 +233,7 @@ impl IntakeStore for SqlStore {
                 self.recent.put(message);
                 Ok(claims)
             }
-            // The same body is committed with another plan, or perhaps is.
+            // The body must stay: it is, or may be, committed with another plan.
             Err(error @ (StoreError::Moved | StoreError::SentAgain | StoreError::Uncertain(_))) => Err(error),
             Err(error) => {
                 if let Body::Stored { name, .. } = message.body {
@@ -261,7 +262,7 @@ impl UpkeepStore for SqlStore {
     async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError> {
         let node = self.node.as_ref().map(|node| node.name().to_owned());
         self.write(move |tx| {
-            // Where others are at work, theirs is the time.
+            // If other nodes are running, their clock is authoritative.
             if node.is_none() || super::postgres::nodes::is_alone(tx)? {
                 time::carry_over(tx, now)?;
             }

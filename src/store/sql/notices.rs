@@ -1,8 +1,8 @@
-//! Notices: what people are still to be told.
+//! Notices: what people still have to be told.
 //!
-//! A notice that is still open takes in a second one of its kind and becomes due at the earlier of
-//! both. It gets a new number then: whoever was just writing it from what was known before is told
-//! that it changed (`Fenced`), and writes it anew with everything in it.
+//! A second notice of the same kind is merged into one that is still open, which becomes due at the earlier of
+//! both times. The merged notice gets a new number. So code that is just writing it from outdated information
+//! is told that it changed (`Fenced`), and writes it again with everything in it.
 
 use super::error::Failure;
 use super::{codes, keys};
@@ -15,7 +15,7 @@ const OPEN: i64 = 0;
 const SENT: i64 = 1;
 const DROPPED: i64 = 2;
 
-/// What an open notice is about; `Fenced` when it is not open (any more).
+/// The message and kind of an open notice; `Fenced` if it is not open any more.
 pub(in crate::store) fn open(tx: &Connection, notice: i64) -> Result<(i64, NoticeKind), Failure> {
     let found: Option<(i64, i64)> = tx
         .prepare_cached("SELECT message, kind FROM notices WHERE row = ?1 AND state = ?2")?
@@ -29,7 +29,7 @@ fn to_kind(code: i64) -> Result<NoticeKind, StoreError> {
     codes::to_notice(code).ok_or_else(|| StoreError::Unreadable(format!("there is no kind {code} of notice")))
 }
 
-/// Puts a notice on the list; `None` makes it due once every delivery of the message is final.
+/// Adds a notice; with `None` it becomes due once every delivery of the message is final.
 pub(in crate::store) fn put(
     tx: &Connection,
     message: i64,
@@ -63,7 +63,7 @@ pub(in crate::store) fn was_sent(tx: &Connection, message: i64, kind: NoticeKind
         .query_row([message, codes::notice(kind), SENT], |row| row.get(0))?)
 }
 
-/// When the last delivery of a message is final, reports need not wait any longer.
+/// Makes waiting reports due once the last delivery of a message is final.
 pub(in crate::store) fn settle(tx: &Connection, message: i64, now: Timestamp) -> Result<(), Failure> {
     let kinds = rules::AT_THE_END.map(codes::notice);
     let waiting: bool = tx
@@ -75,7 +75,7 @@ pub(in crate::store) fn settle(tx: &Connection, message: i64, now: Timestamp) ->
     if !waiting {
         return Ok(());
     }
-    // Copies are sent from the first to the last: what is open is found soonest from the end.
+    // Copies are sent from the first to the last, so an open one is found fastest from the end.
     let open: Option<i64> = tx
         .prepare_cached(
             "SELECT row FROM deliveries WHERE row BETWEEN ?1 AND ?2 AND state < ?3 ORDER BY row DESC LIMIT 1",
@@ -103,14 +103,14 @@ pub(in crate::store) fn drop_open(tx: &Connection, notice: i64) -> Result<(), Fa
     Ok(())
 }
 
-/// Takes the open notice of this kind about a message off the list.
+/// Drops the open notice of this kind about a message.
 pub(in crate::store) fn drop_kind(tx: &Connection, message: i64, kind: NoticeKind) -> Result<(), Failure> {
     tx.prepare_cached("UPDATE notices SET state = ?3 WHERE message = ?1 AND kind = ?2 AND state = 0")?
         .execute([message, codes::notice(kind), DROPPED])?;
     Ok(())
 }
 
-/// Moves the open notice of this kind about a message to when `due` says; `None` leaves it.
+/// Changes when the open notice of this kind about a message is due, as `due` says; `None` leaves it unchanged.
 pub(in crate::store) fn move_kind(
     tx: &Connection,
     message: i64,
@@ -129,7 +129,7 @@ pub(in crate::store) fn move_kind(
     Ok(())
 }
 
-/// Open notices that are due, the longest due first.
+/// Open notices that are due, in the order in which they became due.
 pub(in crate::store) fn due(
     db: &Connection,
     now: Timestamp,
@@ -149,7 +149,7 @@ pub(in crate::store) fn due(
     .collect()
 }
 
-/// The kind's name, as it is written in the journal.
+/// The name of the kind in the journal.
 pub(in crate::store) fn name(kind: NoticeKind) -> String {
     serde_json::to_value(kind).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -1,5 +1,4 @@
-//! Numbers over a span of time, as far as a scope reaches: days, held messages by what they have in common,
-//! how long decisions took.
+//! Figures for a span of time, within a scope: days, held messages by their terms, and how long decisions took.
 
 use super::encode::{sender_of, to_json};
 use super::error::Failure;
@@ -12,26 +11,26 @@ use crate::store::{HeldState, Scope};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Milliseconds of a day.
+/// One day, in milliseconds.
 const DAY: i64 = 24 * 3600 * 1000;
-/// Most decisions whose time is looked at.
+/// The maximum number of decisions whose duration is evaluated.
 const MOST_WAITS: usize = 100_000;
 
 /// What is counted.
 pub(in crate::store) struct Span {
-    /// The terms that messages are found by, as a list in JSON; `None` counts everything.
+    /// The terms of the messages, as a JSON list; `None` counts everything.
     terms: Option<String>,
-    /// When it begins,
+    /// When it begins.
     since: Timestamp,
-    /// the first id that may lie in it,
+    /// The first id that may be in it.
     from: Id,
-    /// and its first message.
+    /// Its first message.
     pub(in crate::store) first: i64,
 }
 
 impl Span {
     pub(in crate::store) fn of(db: &Connection, scope: &Scope, since: Timestamp) -> Result<Self, Failure> {
-        // As in the summary: ids begin with the time, and an hour more covers a clock that was set back.
+        // As in the summary: ids begin with the time, and one more hour covers a clock that was set back.
         let from = Id::new(since.minus(Duration::from_hours(1)), 0);
         let first: Option<i64> = db
             .prepare_cached("SELECT row FROM messages WHERE id >= ?1 AND received >= ?2 ORDER BY id LIMIT 1")?
@@ -84,7 +83,7 @@ pub(in crate::store) fn activity(
     Ok(activity)
 }
 
-/// Held messages of the span that were released as they were, by rule.
+/// Held messages of the span that were released as is, by rule.
 fn unchanged(db: &Connection, span: &Span) -> Result<BTreeMap<String, u64>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT t.term, count(*) FROM held_terms t JOIN held h ON h.message = t.message \
@@ -159,7 +158,7 @@ fn days(db: &Connection, span: &Span, offset: i64) -> Result<Vec<Day>, Failure> 
     Ok(days)
 }
 
-/// Held messages of the span by a kind of term and their state.
+/// Held messages of the span, by the terms of one kind and by state.
 fn by_term(db: &Connection, span: &Span, from: &str, to: &str) -> Result<Tally, Failure> {
     let mut select = db.prepare_cached(
         "SELECT term, state, count(*) FROM held_terms WHERE term >= ?1 AND term < ?2 AND message >= ?3 AND \
@@ -172,7 +171,7 @@ fn by_term(db: &Connection, span: &Span, from: &str, to: &str) -> Result<Tally, 
         let term: String = row.get(0)?;
         let Some(state) = codes::to_held(row.get(1)?) else { continue };
         let name = term.get(from.len()..).unwrap_or_default().to_owned();
-        // Terms of whole domains stand beside those of addresses.
+        // Terms of whole domains are among those of addresses.
         if name.starts_with('@') {
             continue;
         }

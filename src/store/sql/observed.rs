@@ -1,5 +1,5 @@
-//! What observe mode would have done: of one message, and over a span of time; and the totals that a
-//! purge takes nothing from.
+//! What observe mode would have done, for one message and over a span of time; and the totals, which no purge
+//! reduces.
 
 use super::encode::{from_json, sender_of};
 use super::error::Failure;
@@ -10,13 +10,13 @@ use crate::store::known::{Counted, Totals, Would, WouldBe};
 use crate::store::sql::db::{Connection, OptionalExtension, params};
 use crate::store::{QueueRow, Scope};
 
-/// Most senders in one answer: those with most exposures.
+/// The maximum number of senders in one answer; those with the most exposures are chosen.
 const MOST_SENDERS: usize = 1_000;
 
-/// The rules that demanded something, each with why, in English and in Japanese.
+/// The rules that demanded something, each with its reason in English and in Japanese.
 type Rules = Vec<(String, String, String)>;
 
-/// What would have been done to a message, and why in English; nothing where its verdict was carried out.
+/// What would have been done with a message, and why, in English; `None` if its verdict was carried out.
 pub(in crate::store) fn of(db: &Connection, message: i64) -> Result<Option<(String, Vec<String>)>, Failure> {
     let found: Option<(String, String)> = db
         .prepare_cached("SELECT action, rules FROM observed WHERE message = ?1")?
@@ -27,14 +27,14 @@ pub(in crate::store) fn of(db: &Connection, message: i64) -> Result<Option<(Stri
     Ok(Some((action, rules.into_iter().map(|(_, why, _)| why).collect())))
 }
 
-/// Adds to each copy what would have been done to its message.
+/// Adds to each copy what would have been done with its message.
 pub(in crate::store) fn tell(db: &Connection, rows: &mut [QueueRow]) -> Result<(), Failure> {
     let mut select = db.prepare_cached(
         "SELECT o.action FROM observed o JOIN messages m ON m.row = o.message WHERE m.id = ?1",
     )?;
     let mut last = None;
     for row in rows {
-        // The copies of one message stand beside each other.
+        // The copies of one message are adjacent.
         let would = match last.take() {
             Some((message, would)) if message == row.message => would,
             _ => select.query_row([row.message.as_str()], |found| found.get(0)).optional()?,

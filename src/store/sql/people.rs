@@ -1,4 +1,4 @@
-//! Sessions, links, codes, tokens.
+//! Sessions, links, codes and tokens.
 
 use super::encode::{from_json, to_json};
 use super::error::Failure;

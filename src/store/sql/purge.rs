@@ -1,4 +1,4 @@
-//! Removing what is past its time, a little at a time, so that commits of mail do not wait.
+//! Removes what has expired, in small batches so that commits of mail do not wait.
 
 use super::encode::week;
 use super::error::Failure;
@@ -8,21 +8,21 @@ use crate::id::Id;
 use crate::store::sql::db::{Connection, params};
 use std::collections::HashSet;
 
-/// At most so many messages are purged in one transaction.
+/// The maximum number of messages purged in one transaction.
 pub(in crate::store) const BATCH: usize = 200;
-/// A batch ends when it removed so many rows of messages,
+/// A batch ends when it has removed this many rows of messages,
 const ROWS: usize = 4_000;
-/// or so many octets of content.
+/// or this many octets of content.
 const OCTETS: i64 = 4 << 20;
 
-/// Nothing is left to do for a message `m`: no open delivery, no hold, no open notice.
+/// A condition: nothing is left to do for message `m`, that is, no open delivery, no hold and no open notice.
 const FINISHED: &str = "NOT EXISTS (SELECT 1 FROM deliveries WHERE row BETWEEN m.row << 24 \
      AND (m.row << 24) + 16777215 AND state < 5) \
      AND NOT EXISTS (SELECT 1 FROM held WHERE message = m.row AND state = 0) \
      AND NOT EXISTS (SELECT 1 FROM notices WHERE message = m.row AND state = 0)";
 
-/// Rows come in the order of acceptance, so a search may end where the first message begins that is
-/// too young; ids begin with the time and are indexed.
+/// A condition: message `m` is old. Rows are in the order of acceptance, so a search may end at the first
+/// message that is too young. Ids begin with the time and are indexed.
 const OLD: &str = "m.id < ?2 AND m.row < coalesce((SELECT row FROM messages WHERE id >= ?2 ORDER BY id \
      LIMIT 1), 9223372036854775807)";
 
@@ -32,11 +32,11 @@ pub(in crate::store) struct Batch {
     pub(in crate::store) removed: usize,
     /// Files to remove once the transaction is on disk.
     pub(in crate::store) files: Vec<String>,
-    /// The last message looked at, if there may be more behind it.
+    /// The last message that was checked, if there may be more after it.
     pub(in crate::store) more_after: Option<i64>,
 }
 
-/// Removes contents of finished messages that were received before this moment.
+/// Removes the contents of finished messages received before this time.
 pub(in crate::store) fn contents(tx: &Connection, before: Timestamp, after: i64) -> Result<Batch, Failure> {
     let due = {
         let mut select = tx.prepare_cached(&format!(
@@ -57,7 +57,7 @@ pub(in crate::store) fn contents(tx: &Connection, before: Timestamp, after: i64)
     Ok(batch(due, done))
 }
 
-/// Removes finished messages that were received before this moment, with all that belongs to them.
+/// Removes finished messages received before this time, with everything that belongs to them.
 pub(in crate::store) fn messages(tx: &Connection, before: Timestamp, after: i64) -> Result<Batch, Failure> {
     let due = {
         let mut select = tx.prepare_cached(&format!(
@@ -104,7 +104,7 @@ fn rows(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The batch of which the first `removed` were dealt with.
+/// A batch whose first `removed` messages were removed.
 fn batch(mut due: Vec<Due>, removed: usize) -> Batch {
     let more = due.len() == BATCH || removed < due.len();
     due.truncate(removed);
@@ -112,12 +112,12 @@ fn batch(mut due: Vec<Due>, removed: usize) -> Batch {
     Batch { removed, more_after, files: due.into_iter().filter_map(|one| one.file).collect() }
 }
 
-/// Removes what the ledger has from before this moment's week.
+/// Removes the ledger's entries from before the week of this time.
 pub(in crate::store) fn ledger(tx: &Connection, before: Timestamp) -> Result<usize, Failure> {
     Ok(tx.prepare_cached("DELETE FROM ledger WHERE week < ?1")?.execute([week(before)])?)
 }
 
-/// Every body file that a message names.
+/// Every body file that a message refers to.
 pub(in crate::store) fn named_files(db: &Connection) -> Result<HashSet<String>, Failure> {
     let mut select = db.prepare_cached("SELECT file FROM contents WHERE file IS NOT NULL")?;
     let names = select.query_map([], |row| row.get(0))?;

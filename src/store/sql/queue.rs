@@ -1,4 +1,4 @@
-//! The queue as operators see it: lists, and the verbs retry, drop, pause, resume.
+//! The queue for operators: lists, and the commands retry, drop, pause and resume.
 
 use super::deliveries::{self, progress_columns};
 use super::encode::sender_of;
@@ -13,17 +13,17 @@ use crate::store::sql::db::{Connection, Row, params};
 use crate::store::{DeliveryState, QueueChange, QueueFilter, QueueRow, StoreError};
 use std::collections::BTreeMap;
 
-/// One change touches at most so many deliveries in one transaction, so that commits of mail do not
-/// wait long behind it.
+/// The maximum number of deliveries changed in one transaction, so that commits of mail do not wait long for
+/// it.
 pub(in crate::store) const BATCH: usize = 250;
 
 const COLUMNS: &str =
     concat!("SELECT d.row, m.id, m.people, m.received, d.copy, ", progress_columns!(), " FROM deliveries d");
-/// Where the columns of its progress begin in these.
+/// The index of the first progress column among these.
 const PROGRESS: usize = 5;
 const JOIN: &str = "JOIN messages m ON m.row = d.row >> 24";
 
-/// A filter with its texts understood.
+/// A parsed filter.
 pub(in crate::store) struct Wanted {
     /// Keys of deliveries, both ends included.
     range: (i64, i64),
@@ -51,7 +51,7 @@ impl Wanted {
         })
     }
 
-    /// Whether a row is wanted; the copy is decoded only where a recipient is asked for.
+    /// Whether a row matches. The copy is decoded only if the filter names a recipient.
     fn matches(&self, row: &Row<'_>) -> Result<bool, Failure> {
         let state: i64 = row.get(PROGRESS)?;
         if self.state.is_some_and(|wanted| wanted != state)
@@ -71,13 +71,13 @@ impl Wanted {
     }
 }
 
-/// The comparison form of an address, or of what was typed instead of one (`<>` is the null sender).
+/// The comparison form of an address, or of other text that was typed (`<>` is the null sender).
 pub(in crate::store) fn key(text: &str) -> String {
     let bare = text.trim().trim_start_matches('<').trim_end_matches('>');
     Address::parse(bare).map_or_else(|_| bare.to_lowercase(), |address| address.key().to_owned())
 }
 
-/// The deliveries that `MESSAGE` or `MESSAGE.N` names.
+/// The deliveries that `MESSAGE` or `MESSAGE.N` refers to.
 fn range(db: &Connection, text: &str) -> Result<(i64, i64), Failure> {
     let unknown = || StoreError::NotFound(text.to_owned());
     let (message, number) = match text.split_once('.') {
@@ -95,8 +95,8 @@ fn range(db: &Connection, text: &str) -> Result<(i64, i64), Failure> {
     }
 }
 
-/// Calls `take` for each wanted delivery, oldest first, until it says stop. It may look at every row:
-/// work for a reader.
+/// Calls `take` for each matching delivery, oldest first, until it returns `false`. This may read every row, so
+/// it is work for a reader.
 fn each(
     db: &Connection,
     wanted: &Wanted,
@@ -104,7 +104,7 @@ fn each(
 ) -> Result<(), Failure> {
     let everything = wanted.range == (0, i64::MAX);
     let text = if everything && wanted.open_only {
-        // The index of open deliveries is small however much history there is.
+        // The index of open deliveries stays small, however long the history is.
         format!(
             "{COLUMNS} INDEXED BY deliveries_open {JOIN} WHERE d.state < 5 AND d.row BETWEEN ?1 AND ?2 \
              ORDER BY d.row"
@@ -122,7 +122,7 @@ fn each(
     Ok(())
 }
 
-/// Deliveries that the filter names, oldest first.
+/// Deliveries that match the filter, oldest first.
 pub(in crate::store) fn list(db: &Connection, filter: &QueueFilter) -> Result<Vec<QueueRow>, Failure> {
     let wanted = Wanted::of(db, filter)?;
     let limit = filter.limit.unwrap_or(usize::MAX);
@@ -153,7 +153,7 @@ fn queue_row(row: &Row<'_>) -> Result<QueueRow, Failure> {
         state,
         attempts,
         last_reply: reply,
-        // While it is being sent this is the end of the lease.
+        // While a delivery is being sent, this is the end of its lease.
         due: due.filter(|_| state != DeliveryState::Sending),
         received: Timestamp(row.get(3)?),
         possible_duplicate: duplicate,
@@ -161,7 +161,7 @@ fn queue_row(row: &Row<'_>) -> Result<QueueRow, Failure> {
     })
 }
 
-/// Deliveries that the filter names and a change concerns: their keys, oldest first.
+/// The keys of the deliveries that match the filter and that a change applies to, oldest first.
 pub(in crate::store) fn pick(
     db: &Connection,
     filter: &QueueFilter,
@@ -171,7 +171,7 @@ pub(in crate::store) fn pick(
     let limit = filter.limit.unwrap_or(usize::MAX);
     let mut picked = Vec::new();
     each(db, &wanted, |row| {
-        // Whether a change concerns a delivery is the same at any time.
+        // Whether a change applies does not depend on the time.
         let concerned = deliveries::progress(row, PROGRESS)?.changed(change, Timestamp(0)).is_some();
         if concerned && picked.len() < limit {
             picked.push(row.get(0)?);
@@ -181,7 +181,7 @@ pub(in crate::store) fn pick(
     Ok(picked)
 }
 
-/// Changes those of these deliveries that the filter still names; how many.
+/// Changes those of these deliveries that still match the filter. Returns how many.
 pub(in crate::store) fn change(
     tx: &Connection,
     filter: &QueueFilter,
@@ -224,7 +224,7 @@ fn verb(change: QueueChange) -> &'static str {
     }
 }
 
-/// The probe behind `ready`: a write like any other.
+/// The write that `ready` tests the store with.
 pub(in crate::store) fn probe(tx: &Connection) -> Result<(), Failure> {
     tx.prepare_cached("UPDATE probe SET beat = beat + 1 WHERE row = 1")?.execute(params![])?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Reading: one message, lists, searches, numbers.
+//! Queries: one message, lists, searches, figures.
 
 use super::encode::{Meta, from_json, from_people, sender_of};
 use super::error::Failure;
@@ -20,27 +20,26 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Of one Message-ID at most so many entries of the ledger are read.
+/// The maximum number of ledger entries read for one Message-ID.
 const ENTRIES_OF_ONE_ID: usize = 1_000;
 
-/// An id as it stands in a row.
+/// Parses an id from a row.
 pub(in crate::store) fn id(text: &str) -> Result<Id, StoreError> {
     text.parse().map_err(|error| StoreError::Unreadable(format!("{error}")))
 }
 
-/// The recipients of an encoded copy.
 pub(in crate::store) fn recipients(copy: &[u8]) -> Result<Vec<String>, StoreError> {
     let delivery =
         Delivery::from_bytes(copy).map_err(|error| StoreError::Unreadable(format!("the copy: {error}")))?;
     Ok(delivery.recipients().iter().map(|to| to.address.as_str().to_owned()).collect())
 }
 
-/// The same for a list, where one copy that cannot be read must not hide the others: nobody then.
+/// The recipients of an encoded copy for a list; none if the copy cannot be read, so that it does not hide the
+/// others.
 pub(in crate::store) fn recipients_or_none(copy: &[u8]) -> Vec<String> {
     recipients(copy).unwrap_or_default()
 }
 
-/// The row number of a message.
 pub(in crate::store) fn row_of(db: &Connection, id: Id) -> Result<i64, Failure> {
     let row = db
         .prepare_cached("SELECT row FROM messages WHERE id = ?1")?
@@ -49,7 +48,6 @@ pub(in crate::store) fn row_of(db: &Connection, id: Id) -> Result<i64, Failure> 
     row.ok_or_else(|| StoreError::NotFound(id.to_string()).into())
 }
 
-/// The id of a message.
 pub(in crate::store) fn id_of(db: &Connection, row: i64) -> Result<Id, Failure> {
     let text: String = db
         .prepare_cached("SELECT id FROM messages WHERE row = ?1")?
@@ -57,7 +55,7 @@ pub(in crate::store) fn id_of(db: &Connection, row: i64) -> Result<Id, Failure> 
     Ok(id(&text)?)
 }
 
-/// One message, whole.
+/// Reads a whole message.
 pub(in crate::store) fn message(db: &Connection, id: Id) -> Result<StoredMessage, Failure> {
     struct Raw {
         row: i64,
@@ -170,7 +168,7 @@ fn held_row(db: &Connection, row: &Row<'_>) -> Result<HeldRow, Failure> {
     })
 }
 
-/// Everybody an item came for, in however many transactions, each once.
+/// All recipients of an item, in all its transactions, each once.
 pub(in crate::store) fn all_recipients(db: &Connection, item: i64) -> Result<Vec<String>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT m.people FROM held h JOIN messages m ON m.row = h.message WHERE h.item = ?1 \
@@ -188,7 +186,7 @@ pub(in crate::store) fn all_recipients(db: &Connection, item: i64) -> Result<Vec
     Ok(all)
 }
 
-/// Held items, newest first; a member only where it is asked for by its id.
+/// Held items, newest first. Other members are found only by their id.
 pub(in crate::store) fn held(db: &Connection, filter: &HeldFilter) -> Result<Vec<HeldRow>, Failure> {
     let mut select = db.prepare_cached(&held_text(filter))?;
     let limit = filter.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(i64::MAX);
@@ -205,7 +203,7 @@ pub(in crate::store) fn held(db: &Connection, filter: &HeldFilter) -> Result<Vec
     Ok(found)
 }
 
-/// What stands in the place of reasons that cannot be read, in both languages.
+/// The reason shown in place of reasons that cannot be read, in both languages.
 pub(in crate::store) fn unreadable(error: &dyn std::fmt::Display) -> Reason {
     Reason::said(
         format!("Part of this held message cannot be read back from the database: {error}"),
@@ -213,8 +211,8 @@ pub(in crate::store) fn unreadable(error: &dyn std::fmt::Display) -> Reason {
     )
 }
 
-/// The statement for a filter, which uses each of its four parameters. What is asked for every half
-/// minute (what expired) must find its rows by an index: a condition that may be absent hides it.
+/// The statement for a filter; it uses each of its four parameters. The query for expired holds runs every half
+/// minute and must find its rows by an index, which a condition that may be absent would prevent.
 pub(in crate::store) fn held_text(filter: &HeldFilter) -> String {
     let which = match (&filter.id, filter.state, filter.expired_by) {
         (Some(_), ..) => {
@@ -231,8 +229,8 @@ pub(in crate::store) fn held_text(filter: &HeldFilter) -> String {
     format!("{HELD} WHERE {which} ORDER BY h.message DESC LIMIT ?4")
 }
 
-/// One of a list. What cannot be read of it is said in the place of its reasons, and its columns still
-/// decide when it expires; only a row without an id is left out.
+/// One row of a list. If part of it cannot be read, its reasons say so, and its columns still determine when it
+/// expires. Only a row without a readable id is left out.
 fn held_or_put_aside(db: &Connection, row: &Row<'_>) -> Result<Option<HeldRow>, Failure> {
     let error = match held_row(db, row) {
         Ok(found) => return Ok(Some(found)),
@@ -270,8 +268,8 @@ fn held_or_put_aside(db: &Connection, row: &Row<'_>) -> Result<Option<HeldRow>, 
     }))
 }
 
-/// What the ledger has for these Message-IDs. A mail of which every copy was taken back or failed showed
-/// nobody to anybody.
+/// The ledger's entries for these Message-IDs. A mail whose copies were all taken back or failed disclosed
+/// nobody.
 pub(in crate::store) fn disclosed(
     db: &Connection,
     message_ids: &[String],
@@ -297,10 +295,10 @@ pub(in crate::store) fn disclosed(
     Ok(found)
 }
 
-/// A search looks at so many messages, the newest, and no more.
+/// A search reads at most this many messages, the newest ones.
 const LOOKED_AT: i64 = 500_000;
 
-/// Messages by our id, or else by Message-ID, an address, or words of the subject; newest first.
+/// Finds messages by our id, or else by Message-ID, an address, or words of the subject; newest first.
 pub(in crate::store) fn find(db: &Connection, text: &str, limit: usize) -> Result<Vec<MessageRow>, Failure> {
     const COLUMNS: &str = "SELECT row, id, received, people, subject, message_id, action, keys FROM messages";
     let text = text.trim();
@@ -330,7 +328,7 @@ pub(in crate::store) fn find(db: &Connection, text: &str, limit: usize) -> Resul
 struct Sought {
     message_id: String,
     line: String,
-    /// As subjects are compared; nothing where nothing was asked for.
+    /// Folded like subjects; empty if nothing was asked for.
     words: String,
 }
 
@@ -371,10 +369,10 @@ fn message_row(db: &Connection, row: &Row<'_>) -> Result<MessageRow, Failure> {
     })
 }
 
-/// Numbers since a moment.
+/// Figures since a time.
 pub(in crate::store) fn summary(db: &Connection, since: Timestamp) -> Result<Summary, Failure> {
-    // Ids begin with the time and are indexed, so they find where to begin; an hour more covers a
-    // clock that was set back.
+    // Ids begin with the time and are indexed, so they find the first row. One more hour covers a clock that
+    // was set back.
     let from = Id::new(since.minus(Duration::from_hours(1)), 0);
     let mut summary = Summary::default();
     let mut actions = db.prepare_cached(
@@ -396,7 +394,7 @@ pub(in crate::store) fn summary(db: &Connection, since: Timestamp) -> Result<Sum
     Ok(summary)
 }
 
-/// Held items by state: all that wait, and those decided on from a message on.
+/// Held items by state: all that wait, and those decided from a message on.
 pub(in crate::store) fn held_by_state(db: &Connection, first: i64) -> Result<BTreeMap<String, u64>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT state, count(*) FROM held WHERE item = message AND (state = 0 OR message >= ?1) GROUP BY state",
@@ -410,7 +408,7 @@ pub(in crate::store) fn held_by_state(db: &Connection, first: i64) -> Result<BTr
     Ok(found)
 }
 
-/// Copies delivered since a moment, and their recipients.
+/// The number of copies delivered since a time, and of their recipients.
 pub(in crate::store) fn sent_since(db: &Connection, since: Timestamp) -> Result<(usize, usize), Failure> {
     let number = |number: i64| usize::try_from(number).unwrap_or(0);
     let found = db
@@ -423,7 +421,7 @@ pub(in crate::store) fn sent_since(db: &Connection, since: Timestamp) -> Result<
     Ok(found)
 }
 
-/// Copies of clients' mail delivered since a moment, and those that are open.
+/// Copies of clients' mail: those delivered since a time, and the open ones.
 pub(in crate::store) fn spent_since(db: &Connection, since: Timestamp) -> Result<Vec<Spent>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT row, ended, due, state, copy FROM deliveries WHERE state < ?1 OR (state = ?2 AND ended >= ?3) \
@@ -431,7 +429,7 @@ pub(in crate::store) fn spent_since(db: &Connection, since: Timestamp) -> Result
     )?;
     let mut rows = select.query(params![codes::FIRST_FINAL, codes::DELIVERED, since.0])?;
     let mut found = Vec::new();
-    // The lines of a message's people may be thousands: they are read once for all its copies.
+    // A message may have thousands of address lines, so they are read once for all its copies.
     let mut of: Option<(i64, Writer)> = None;
     while let Some(row) = rows.next()? {
         let message = keys::message_of(row.get(0)?);
@@ -447,7 +445,7 @@ pub(in crate::store) fn spent_since(db: &Connection, since: Timestamp) -> Result
             }
         };
         of = Some((message, writer));
-        // One that waits for its time leaves then; of others nobody knows better than that it is now.
+        // A waiting copy leaves when it is due; for other open copies, now is the best estimate.
         let waits = row.get::<_, i64>(3)? == codes::WAITING;
         let due: Option<i64> = if waits { row.get(2)? } else { None };
         let moment: Option<i64> = row.get(1)?;
@@ -461,11 +459,11 @@ pub(in crate::store) fn spent_since(db: &Connection, since: Timestamp) -> Result
     Ok(found)
 }
 
-/// Whose a message is.
+/// Who a message is from.
 enum Writer {
-    /// A client's: its MAIL FROM, if that is not the null sender.
+    /// A client. The address is MAIL FROM, unless that is the null sender.
     Client(Option<Address>),
-    /// A notice or report of our own.
+    /// This relay: a notice or report.
     Ourselves,
 }
 
@@ -477,7 +475,7 @@ fn writer_of(db: &Connection, message: i64) -> Result<Writer, Failure> {
     Ok(Writer::Client(Address::stored(sender_of(people)).ok()))
 }
 
-/// Open deliveries of any age, and final ones of messages from `first` on.
+/// Counts open deliveries of any age, and final ones of messages from `first` on.
 fn deliveries(db: &Connection, first: i64, summary: &mut Summary) -> Result<(), Failure> {
     let from = if first == i64::MAX { first } else { keys::base(first) };
     let mut select = db.prepare_cached(

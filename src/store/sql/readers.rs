@@ -1,4 +1,5 @@
-//! Reading connections: a pool for the mail path, and one for what people ask. Neither waits for the writer.
+//! Connections that read: one pool for the mail path and one for people's queries. Neither waits for the
+//! writer.
 
 use super::db::{Connection, Dialect};
 use super::error::Failure;
@@ -8,25 +9,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// A connection to a server that was idle for so long is asked whether it still stands.
+/// A connection to a server that has been idle for this long is checked before it is used.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Makes a connection that only reads.
+/// Makes a read-only connection.
 pub(in crate::store) type Connect = Arc<dyn Fn() -> Result<Connection, StoreError> + Send + Sync>;
 
-/// A pool. There are two, so that people's searches never keep mail waiting.
+/// A pool of connections. There are two, so that people's searches never delay mail.
 #[derive(Clone)]
 pub(in crate::store) struct Readers {
     connect: Connect,
     idle: Arc<Mutex<Vec<(Connection, Instant)>>>,
     places: Arc<Semaphore>,
     health: Health,
-    /// What is done is committed.
+    /// Whether work is committed.
     commits: bool,
 }
 
 impl Readers {
-    /// A pool of at most so many connections, some of which are made now.
+    /// A pool of at most `most` connections, `now` of which are opened now.
     pub(in crate::store) fn open(
         most: usize,
         now: usize,
@@ -39,7 +40,7 @@ impl Readers {
         Ok(Self { connect, idle, places, health, commits: false })
     }
 
-    /// A pool whose connections write: what is done on one is committed.
+    /// A pool of connections that write: each piece of work is committed.
     pub(in crate::store) fn committing(
         most: usize,
         connect: Connect,
@@ -71,7 +72,7 @@ impl Readers {
                 Err(error) if pool.commits && result.is_ok() => Err(Failure::from(error).named()),
                 _ => result,
             };
-            // One whose transaction cannot be ended is of no use to anybody.
+            // A connection whose transaction cannot be ended is discarded.
             if is_ended && !connection.is_over() {
                 pool.give_back(connection);
             }
@@ -80,7 +81,7 @@ impl Readers {
         task.await.map_err(|error| gone(&error))?
     }
 
-    /// A connection with its snapshot: an idle one, or a new one.
+    /// An idle connection or a new one, with its snapshot begun.
     fn begin(&self) -> Result<Connection, StoreError> {
         loop {
             let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();

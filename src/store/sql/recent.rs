@@ -1,14 +1,14 @@
-//! Messages accepted a moment ago, kept in memory: the courier asks for them at once, and need not
-//! read back what was just written.
+//! Messages that were accepted a moment ago, kept in memory: the courier needs them at once, and does not have
+//! to read back what was just written.
 
 use crate::id::Id;
 use crate::store::{Body, NewMessage, StoredMessage};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// At most so many messages are kept.
+/// The maximum number of messages kept.
 const MESSAGES: usize = 1_024;
-/// At most so many octets of them (header and body).
+/// The maximum size of the messages kept (header and body), in octets.
 const OCTETS: usize = 16 << 20;
 
 pub(in crate::store) struct Recent {
@@ -24,12 +24,12 @@ struct Inner {
 }
 
 impl Recent {
-    /// Keeps nothing where others may change what is known of a message.
+    /// With `kept` false, nothing is kept, because other nodes may change messages.
     pub(in crate::store) fn new(kept: bool) -> Self {
         Self { kept, inner: Mutex::default() }
     }
 
-    /// Keeps a message that was just committed. Held ones are left out: what is known of them changes.
+    /// Keeps a message that was just committed. Held messages are left out, because their stored data changes.
     pub(in crate::store) fn put(&self, message: NewMessage) {
         if !self.kept || message.held.is_some() || message.deliveries.is_empty() {
             return;
@@ -68,13 +68,13 @@ impl Recent {
         inner.messages.get(&id).cloned()
     }
 
-    /// Something about the message changes (its hold, its needles).
+    /// Forgets a message whose stored data changes (its hold, its needles).
     pub(in crate::store) fn forget(&self, id: Id) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.messages.remove(&id);
     }
 
-    /// Nothing that was purged may be found here.
+    /// Forgets everything, so that no purged message is found.
     pub(in crate::store) fn clear(&self) {
         *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = Inner::default();
     }

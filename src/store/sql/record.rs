@@ -1,6 +1,6 @@
-//! Recording how an attempt ended: [`crate::lifecycle::attempt`] says what follows, this writes it.
+//! Records how an attempt ended: [`crate::lifecycle::attempt`] determines what follows, this module writes it.
 //!
-//! The common case, every recipient of the row delivered, is one statement.
+//! The usual case, in which every recipient of the row was delivered, takes one statement.
 
 use super::error::Failure;
 use super::{codes, deliveries, journal, keys, known, notices};
@@ -23,7 +23,7 @@ pub(in crate::store) fn record(tx: &Connection, result: &AttemptResult) -> Resul
     notices::settle(tx, message, result.at)
 }
 
-/// Whether all recipients of the row were delivered, and then writes that down: the states are those of
+/// If all recipients of the row were delivered, records that and returns `true`. The states are those of
 /// [`attempt::is_awaited`].
 fn whole_delivered(tx: &Connection, result: &AttemptResult) -> Result<bool, Failure> {
     let Some(reply) = attempt::all_delivered(result) else { return Ok(false) };

@@ -1,9 +1,9 @@
-//! What came within the last 24 hours, so that the same is not taken twice.
+//! What was received within the last 24 hours, so that the same message is not accepted twice.
 //!
-//! The truth stands in the rows of messages; here is a way to find them, in memory: a short hash for
-//! each recipient of each fork, an hour's in one table. So a passed mail costs no row and no index of
-//! its own. What is found is looked up before it counts: a hash that two share, or a message that was
-//! rolled back, does no harm.
+//! The rows of messages are authoritative. This is an index of them in memory: a short hash for each recipient
+//! of each fork, in one table for each hour. So a mail that passes needs neither a row nor an index of its own
+//! for this. A match is checked against the row before it counts, so a collision of hashes or a message that
+//! was rolled back does no harm.
 
 use super::error::Failure;
 use super::{codes, keys, read};
@@ -19,7 +19,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
 
 const HOUR: i64 = 3_600_000;
-/// At most so many entries (some 100 MiB); beyond them the oldest hour is forgotten first.
+/// The maximum number of entries (some 100 MiB); beyond it, the oldest hour is forgotten first.
 const ENTRIES: usize = 4_000_000;
 
 /// The hashes of the last hours.
@@ -29,24 +29,24 @@ pub(in crate::store) struct Repeats {
     /// Each hour's entries, the newest last.
     hours: VecDeque<(i64, HashMap<u64, i64>)>,
     entries: usize,
-    /// Where other nodes write as well: the last message that is known to be committed and is in the tables,
-    /// and the last that was put there.
+    /// If other nodes write too: the last message in the tables that is known to be committed, and the last one
+    /// that was added.
     caught_up: i64,
     highest: i64,
 }
 
-/// The first transaction of a mail, or another mail of its name.
+/// The first transaction of a mail, or another mail with its name.
 pub(in crate::store) struct First {
     pub(in crate::store) row: i64,
     pub(in crate::store) id: Id,
     fork: Fork,
     pub(in crate::store) received: Timestamp,
-    /// Its people in comparison form, a line each.
+    /// Its addresses in comparison form, one per line.
     people: String,
 }
 
 impl Repeats {
-    /// Fills the tables with what came within the last 24 hours.
+    /// Fills the tables with the last 24 hours.
     pub(in crate::store) fn load(&mut self, db: &Connection, now: Timestamp) -> Result<(), Failure> {
         let since = now.minus(SPAN);
         let first = Id::new(since, 0);
@@ -65,8 +65,8 @@ impl Repeats {
         Ok(())
     }
 
-    /// Takes in what other nodes accepted since, and at first what came within the last 24 hours. To be called
-    /// where nobody else can write.
+    /// Adds what other nodes accepted since the last call, or, at first, the last 24 hours. Must be called
+    /// while nobody else can write.
     pub(in crate::store) fn catch_up(&mut self, db: &Connection) -> Result<(), Failure> {
         let newest: Option<(i64, i64)> = db
             .prepare_cached("SELECT row, received FROM messages ORDER BY row DESC LIMIT 1")?
@@ -89,12 +89,12 @@ impl Repeats {
         Ok(())
     }
 
-    /// What was put since is committed.
+    /// Marks everything added so far as committed.
     pub(in crate::store) fn committed(&mut self) {
         self.caught_up = self.caught_up.max(self.highest);
     }
 
-    /// Remembers a message; one that was sent `again` after it went back is the first of a new mail.
+    /// Adds a message. One that was sent `again` after it was returned is the first transaction of a new mail.
     pub(in crate::store) fn put<'a>(
         &mut self,
         row: i64,
@@ -105,7 +105,7 @@ impl Repeats {
     ) {
         self.highest = self.highest.max(row);
         let hour = received.div_euclid(HOUR);
-        // A clock that was set back adds to the newest hour.
+        // After the clock was set back, entries go to the newest hour.
         if self.hours.back().is_none_or(|(newest, _)| *newest < hour) {
             self.hours.push_back((hour, HashMap::new()));
         }
@@ -116,7 +116,8 @@ impl Repeats {
         let hash = |key: &Key<'_>| self.state.hash_one(key);
         let mut keys: Vec<u64> = recipients.map(|to| hash(&Key::Recipient(fork, to))).collect();
         let firsts = [hash(&Key::Mail(&fork.group)), hash(&Key::Name(fork.group.name()))];
-        // Rows are given upwards: one that is not below this one was rolled back, and stands for nothing.
+        // Row numbers only grow, so an entry whose row is not below this one was rolled back, and does not
+        // count.
         let stands = |key: &u64| {
             self.hours.iter().rev().find_map(|(_, hour)| hour.get(key)).is_some_and(|first| *first < row)
         };
@@ -134,8 +135,7 @@ impl Repeats {
         self.hours.iter().rev().find_map(|(_, hour)| hour.get(&hash).copied())
     }
 
-    /// What of this fork came before. A message that came before is read once, for however many
-    /// recipients.
+    /// The earlier messages with this fork. Each is read once, however many of the recipients it had.
     pub(in crate::store) fn known<'a>(
         &self,
         tx: &Connection,
@@ -171,7 +171,7 @@ impl Repeats {
         Ok(earlier(tx, row)?.filter(|earlier| earlier.fork.group == *group))
     }
 
-    /// A message with the same MAIL FROM and Message-ID that is another mail.
+    /// Another mail with the same MAIL FROM and Message-ID.
     pub(in crate::store) fn namesake(
         &self,
         tx: &Connection,
@@ -191,7 +191,7 @@ enum Key<'a> {
     Name(&'a [u8]),
 }
 
-/// The recipients among the lines of a message's people.
+/// The recipients in the address lines of a message.
 pub(in crate::store) fn recipients(people: &str) -> impl Iterator<Item = &str> {
     people.strip_prefix('\n').unwrap_or(people).lines().skip(1)
 }
@@ -207,7 +207,7 @@ fn earlier(tx: &Connection, row: i64) -> Result<Option<First>, Failure> {
     Ok(Some(First { row, id, fork, received: Timestamp(found.get(2)?), people: found.get(3)? }))
 }
 
-/// A message that came before, with what became of it.
+/// Reads an earlier message and its outcome.
 fn look(tx: &Connection, row: i64) -> Result<Option<Earlier>, Failure> {
     let Some(First { id, fork, received, people, .. }) = earlier(tx, row)? else { return Ok(None) };
     let held: Option<i64> = tx
@@ -228,7 +228,7 @@ fn look(tx: &Connection, row: i64) -> Result<Option<Earlier>, Failure> {
     }))
 }
 
-/// Recipients (comparison form) of copies that were given up: the states are those of [`is_given_up`].
+/// Recipients (comparison form) of copies that were given up. The states are those of [`is_given_up`].
 ///
 /// [`is_given_up`]: crate::lifecycle::repeats::is_given_up
 fn given_up(tx: &Connection, message: i64) -> Result<HashSet<String>, Failure> {

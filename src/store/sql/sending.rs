@@ -1,4 +1,4 @@
-//! [`CourierStore`] over SQLite.
+//! Implements [`CourierStore`] for the SQL store.
 
 use super::{SqlStore, claims, decide, encode, read, record};
 use crate::clock::Timestamp;
@@ -27,7 +27,7 @@ impl CourierStore for SqlStore {
         if !unread.is_empty() {
             let aside = self.write(move |tx| claims::put_aside(tx, &unread, now)).await;
             if let Err(error) = aside {
-                // They are claimed again when their lease runs out.
+                // They are claimed again when their leases expire.
                 tracing::warn!(%error, "copies that cannot be read back could not be put aside");
             }
         }

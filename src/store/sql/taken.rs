@@ -1,5 +1,4 @@
-//! Taking back what is still here: delayed mail, and the undoing of it; the undoing of a held mail's
-//! return.
+//! Taking back delayed mail that has not left, and undoing that; undoing the return of a held mail.
 
 use super::encode::HoldRow;
 use super::error::Failure;
@@ -19,11 +18,11 @@ use crate::store::forks::{Again, HoldWaiting};
 use crate::store::sql::db::{Connection, OptionalExtension, params};
 use crate::store::{HeldState, StoreError};
 
-/// Reads from the index of ids: by their rows it would begin with the oldest message there is.
+/// The `+` makes SQLite use the index of ids: in the order of rows it would begin with the oldest message.
 pub(in crate::store) const WHOLE_MAIL: &str =
     "SELECT row FROM messages WHERE id >= ?1 AND id < ?3 AND substr(fork, 1, 24) = ?2 ORDER BY +row";
 
-/// All transactions of the mail that a message is one of.
+/// All transactions of the mail that a message belongs to.
 fn whole_mail(tx: &Connection, id: Id) -> Result<Vec<i64>, Failure> {
     let message = read::row_of(tx, id)?;
     let (received, fork): (i64, Option<Vec<u8>>) = tx
@@ -38,12 +37,13 @@ fn whole_mail(tx: &Connection, id: Id) -> Result<Vec<i64>, Failure> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The same as ids.
+/// The ids of these transactions.
 pub(in crate::store) fn transactions(db: &Connection, id: Id) -> Result<Vec<Id>, Failure> {
     whole_mail(db, id)?.into_iter().map(|row| read::id_of(db, row)).collect()
 }
 
-/// Takes back what waits of a delayed mail: it was never tried, and is not yet due. How many copies.
+/// Takes back the waiting copies of a delayed mail: those without an attempt that are not yet due. Returns how
+/// many.
 pub(in crate::store) fn take(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<usize, Failure> {
     let mut copies = Vec::new();
     for message in whole_mail(tx, id)? {
@@ -57,7 +57,8 @@ fn withdraw(tx: &Connection, message: i64, at: Timestamp) -> Result<usize, Failu
     deliveries::change(tx, message, |copy| copy.withdrawn(at, TAKEN_BACK))
 }
 
-/// Lets what waits of a delayed mail go now: it was never tried, and is not yet due. How many copies.
+/// Sends the waiting copies of a delayed mail now: those without an attempt that are not yet due. Returns how
+/// many.
 pub(in crate::store) fn send_now(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<usize, Failure> {
     let mut all = 0;
     for message in whole_mail(tx, id)? {
@@ -70,7 +71,7 @@ pub(in crate::store) fn send_now(tx: &Connection, id: Id, by: &str, at: Timestam
     Ok(all)
 }
 
-/// Holds what waits of a delayed mail: its first transaction becomes the item, the others its members.
+/// Holds the waiting copies of a delayed mail: its first transaction becomes the item, the others its members.
 pub(in crate::store) fn hold_waiting(
     tx: &Connection,
     wish: &HoldWaiting,
@@ -109,7 +110,7 @@ pub(in crate::store) fn hold_waiting(
     Ok(all)
 }
 
-/// A sibling of a delayed mail that was taken back is taken back as it comes.
+/// Takes back a fork that arrives after its delayed mail was taken back.
 pub(in crate::store) fn like_its_first(
     tx: &Connection,
     message: i64,
@@ -125,7 +126,7 @@ pub(in crate::store) fn like_its_first(
     effects::write(tx, taking::taken_back_late(message, copies, &by, at), at)
 }
 
-/// Whether a message was sent again since, with one of these transactions of its mail.
+/// Whether a message was sent again since, in one of these transactions of its mail.
 fn sent_again(tx: &Connection, message: i64, whole_mail: &[i64]) -> Result<bool, Failure> {
     let mut select = tx.prepare_cached("SELECT fork, coalesce(keys, people) FROM messages WHERE row = ?1")?;
     let mut load = |row: i64| -> Result<(Option<Fork>, String), Failure> {
@@ -140,7 +141,7 @@ fn sent_again(tx: &Connection, message: i64, whole_mail: &[i64]) -> Result<bool,
     Ok(rules::sent_again(fork, &repeats::recipients(&people).collect(), later))
 }
 
-/// Lets a delayed mail that was taken back go after all: due when it was, or now. How many copies.
+/// Sends a delayed mail that was taken back after all: when it was due before, or now. Returns how many copies.
 pub(in crate::store) fn untake(tx: &Connection, id: Id, by: &str, at: Timestamp) -> Result<usize, Failure> {
     let mut all = 0;
     let whole = whole_mail(tx, id)?;
@@ -163,7 +164,7 @@ pub(in crate::store) fn hold_again(tx: &Connection, again: &Again) -> Result<(),
     let item = read::row_of(tx, again.id)?;
     let hold = decide::hold(tx, item, again.id)?;
     let members = groups::members(tx, item, HeldState::Returned)?;
-    // Of the transactions that came to it after it was taken back, too, some may have been sent again since.
+    // Transactions that joined the item after it was taken back may have been sent again since, too.
     let mut others = whole_mail(tx, again.id)?;
     others.retain(|message| !members.contains(message));
     let mut anew = false;
@@ -183,7 +184,7 @@ fn undo(again: &Again) -> Undo<'_> {
     Undo { by: &again.by, at: again.at, expires: again.expires }
 }
 
-/// Holds an item again whose release has not left: its copies are withdrawn, and what was to follow from it.
+/// Holds an item again whose release has not left: withdraws its copies, and what was to follow from it.
 pub(in crate::store) fn undo_release(tx: &Connection, again: &Again) -> Result<(), Failure> {
     let item = read::row_of(tx, again.id)?;
     let hold = decide::hold(tx, item, again.id)?;

@@ -1,4 +1,4 @@
-//! [`NoticeStore`] over SQLite.
+//! Implements [`NoticeStore`] for the SQL store.
 
 use super::{SqlStore, accept, asks, encode, hooks, notices};
 use crate::clock::Timestamp;

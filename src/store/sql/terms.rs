@@ -1,4 +1,4 @@
-//! What held messages are found by: terms for people and rules, pairs of letters for subjects.
+//! How held messages are found: by terms for people and rules, and by pairs of characters for subjects.
 
 use super::encode::{Meta, from_json};
 use super::error::Failure;
@@ -13,21 +13,21 @@ use std::collections::BTreeSet;
 
 /// The term of every held message.
 pub(in crate::store) const EVERYTHING: &str = "*";
-/// The term of what its sender asks to be sent as it is.
+/// The term of messages whose senders ask that they be sent as is.
 pub(in crate::store) const AS_IS: &str = "q:as-is";
-/// Most characters of a subject, or of the names of attachments, that are searched, and of a text that is
-/// searched for.
+/// The maximum length, in characters, of the part of a subject or of attachment names that is searched, and of
+/// a text to search for.
 pub(in crate::store) const LONGEST: usize = 400;
-/// Most addresses of one person.
+/// The maximum number of addresses of one person.
 pub(in crate::store) const MOST_ADDRESSES: usize = 50;
 
-/// What a message that is being accepted is found by.
+/// The terms of a message that is being accepted.
 pub(in crate::store) fn terms_of_new(message: &NewMessage) -> Vec<String> {
     terms(&message.origin, &message.envelope, message.verdict.as_ref(), &message.header)
 }
 
-/// Senders are MAIL FROM, every From, and who was authenticated: the same that a person's standing to a
-/// message is judged by.
+/// Senders are MAIL FROM, every From address and the authenticated identity: those that a person's permissions
+/// for a message depend on.
 fn terms(origin: &Origin, envelope: &Envelope, verdict: Option<&Verdict>, header: &Bytes) -> Vec<String> {
     let mut terms = BTreeSet::new();
     let mut add = |part: &str, address: &Address| {
@@ -55,7 +55,7 @@ fn terms(origin: &Origin, envelope: &Envelope, verdict: Option<&Verdict>, header
     terms.into_iter().collect()
 }
 
-/// Lets a message be found by these terms, by its subject and by what is attached, from now on.
+/// Makes a message searchable by these terms, its subject and the names of its attachments.
 pub(in crate::store) fn describe(
     tx: &Connection,
     message: i64,
@@ -74,7 +74,7 @@ pub(in crate::store) fn describe(
     index(tx, message, subject, &files)
 }
 
-/// Lets a message be found by the words of its subject and of what is attached.
+/// Makes a message searchable by its subject and the names of its attachments.
 pub(in crate::store) fn index(
     tx: &Connection,
     message: i64,
@@ -92,7 +92,7 @@ pub(in crate::store) fn index(
     Ok(())
 }
 
-/// Lets a held message be found as one whose sender asks that it leave as it is.
+/// Marks a held message as one whose sender asks that it be sent as is.
 pub(in crate::store) fn mark_asked(tx: &Connection, message: i64) -> Result<(), Failure> {
     tx.prepare_cached(
         "INSERT INTO held_terms (term, state, message) \
@@ -102,7 +102,7 @@ pub(in crate::store) fn mark_asked(tx: &Connection, message: i64) -> Result<(), 
     Ok(())
 }
 
-/// The same for a message that is held only now, after it was accepted.
+/// Makes a message searchable that is held only after it was accepted.
 pub(in crate::store) fn describe_stored(tx: &Connection, message: i64) -> Result<(), Failure> {
     let found: Option<(String, Vec<u8>, String)> = tx
         .prepare_cached(
@@ -117,14 +117,14 @@ pub(in crate::store) fn describe_stored(tx: &Connection, message: i64) -> Result
     describe(tx, message, &terms, &subject)
 }
 
-/// Pairs of letters that stand beside each other, written in hexadecimal: any script can be searched so,
-/// from two letters on.
+/// Pairs of adjacent characters, in hexadecimal. They make texts in any script searchable, from two characters
+/// on.
 fn pairs(text: &str) -> Vec<String> {
     let letters: Vec<char> = folded(text).chars().take(LONGEST).collect();
     letters.windows(2).map(|two| format!("{:x}g{:x}", u32::from(two[0]), u32::from(two[1]))).collect()
 }
 
-/// As texts are compared: compatibility forms and case make no difference.
+/// The form in which texts are compared, without regard to compatibility forms and case.
 pub(in crate::store) fn folded(text: &str) -> String {
     use unicode_normalization::UnicodeNormalization;
     if text.is_ascii() {
@@ -133,20 +133,20 @@ pub(in crate::store) fn folded(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).collect()
 }
 
-/// A text to look for in subjects.
+/// A text to search for in subjects.
 pub(in crate::store) struct Phrase {
-    /// As it is looked up among pairs of letters.
+    /// Its pairs of characters, as a search expression.
     pub(in crate::store) pairs: String,
-    /// Itself, folded.
+    /// The folded text.
     pub(in crate::store) text: String,
 }
 
 impl Phrase {
-    /// As an engine is asked for it.
+    /// The search expression for an engine.
     pub(in crate::store) fn sought(&self, dialect: Dialect) -> String {
         match dialect {
             Dialect::Sqlite => self.pairs.clone(),
-            // Blanks stand around pairs, and only before what pairs begin with.
+            // A stored pair has a blank on both sides; the beginning of a pair has one only before it.
             Dialect::Postgres => match self.pairs.strip_suffix('*') {
                 Some(begins) => format!(" {begins}"),
                 None => format!(" {} ", self.pairs.trim_matches('"')),
@@ -155,7 +155,7 @@ impl Phrase {
     }
 }
 
-/// The terms that a scope reaches.
+/// The terms within a scope.
 pub(in crate::store) fn scope_terms(scope: &Scope) -> Vec<String> {
     match scope {
         Scope::All => vec![EVERYTHING.to_owned()],
@@ -166,7 +166,7 @@ pub(in crate::store) fn scope_terms(scope: &Scope) -> Vec<String> {
     }
 }
 
-/// `taro@x.example`, `@x.example` or `x.example` as it stands in a term.
+/// The form of `taro@x.example`, `@x.example` or `x.example` in a term.
 pub(in crate::store) fn person(text: &str) -> Option<String> {
     let text = text.trim().trim_start_matches('<').trim_end_matches('>');
     if let Ok(address) = Address::parse(text) {
@@ -177,13 +177,13 @@ pub(in crate::store) fn person(text: &str) -> Option<String> {
     Some(format!("@{}", sample.domain_key()))
 }
 
-/// A text to look for; nothing where there is no letter in it.
+/// A text to search for; `None` if it is empty.
 pub(in crate::store) fn phrase(text: &str) -> Option<Phrase> {
     let text: String = folded(text.trim()).chars().take(LONGEST).collect();
     let pairs = pairs(&text);
     let pairs = match (pairs.is_empty(), text.chars().next()) {
         (true, None) => return None,
-        // One letter alone: every pair that begins with it.
+        // A single character matches every pair that begins with it.
         (true, Some(letter)) => format!("{:x}g*", u32::from(letter)),
         (false, _) => format!("\"{}\"", pairs.join(" ")),
     };

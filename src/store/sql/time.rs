@@ -1,4 +1,4 @@
-//! Moves what is stored over to a clock that was set: [`crate::lifecycle::stored`] says by how much.
+//! Adjusts stored times after the clock was set: [`crate::lifecycle::stored`] determines by how much.
 
 use super::error::Failure;
 use super::{asks, codes};
@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::lifecycle::stored::{self, Moved};
 use crate::store::sql::db::{Connection, OptionalExtension};
 
-/// Notes the relay's time and the system's.
+/// Records the relay's time and the system's.
 pub(in crate::store) fn note(tx: &Connection, now: Timestamp, wall: Timestamp) -> Result<(), Failure> {
     tx.prepare_cached(
         "INSERT INTO clocks (one, relay, wall) VALUES (1, ?1, ?2) \
@@ -16,7 +16,7 @@ pub(in crate::store) fn note(tx: &Connection, now: Timestamp, wall: Timestamp) -
     Ok(())
 }
 
-/// Moves what was stored over to a clock that begins at `now`, which is what the system's says.
+/// Adjusts stored times to a clock that begins at `now`, which is the system's time.
 pub(in crate::store) fn carry_over(tx: &Connection, now: Timestamp) -> Result<(), Failure> {
     let last: Option<(i64, i64)> = tx
         .prepare_cached("SELECT relay, wall FROM clocks")?

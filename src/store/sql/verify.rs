@@ -1,9 +1,9 @@
-//! A look at the whole chain: its links, its hashes, the entries themselves, and what stands outside of it.
+//! Verifies the whole chain: links, hashes, the entries themselves, and rows that are not in the chain.
 //!
-//! It reads a little at a time, each in a snapshot of its own: a snapshot that lasted as long as the whole
-//! look would keep the write-ahead log from being moved into the database, and it would grow without a
-//! bound. What the relay writes meanwhile is read as well: each step first takes in what the chain got
-//! since, so that it compares tables and chain of one moment.
+//! It reads in small steps, each in its own snapshot. One snapshot for the whole run would keep SQLite from
+//! moving the write-ahead log into the database, and the log would grow without bound. What the relay writes
+//! meanwhile is read as well: each step first reads the new entries of the chain, so that it compares tables
+//! and chain of the same moment.
 
 use super::chain;
 use super::error::Failure;
@@ -17,10 +17,10 @@ use crate::store::sql::db::{Connection, OptionalExtension, Row, params};
 use aws_lc_rs::hmac;
 use std::collections::{BTreeMap, HashSet};
 
-/// Rows that one step reads.
+/// The number of rows that one step reads.
 const STEP: usize = if cfg!(test) { 3 } else { 2_000 };
 
-/// Something that is not as the relay wrote it.
+/// Something that differs from what the relay wrote.
 #[derive(Debug)]
 pub(in crate::store) struct Finding {
     /// The number of the entry.
@@ -33,27 +33,27 @@ pub(in crate::store) struct Finding {
 /// What a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum What {
-    /// The content of an entry; this is its hash now, if it is there.
+    /// The content of an entry; `now` is its present hash, if the entry exists.
     Content { kind: i64, entry: i64, now: Option<[u8; 32]> },
     /// The chain from this entry on.
     Chain(i64),
-    /// The cut: nothing behind it can be relied on.
+    /// The cut: nothing after it can be trusted.
     Cut,
 }
 
-/// The look, as far as it has come.
+/// The state of a verification.
 pub(in crate::store) struct Walk {
     key: hmac::Key,
-    /// Goes on behind a content that differs; else the first finding ends it.
+    /// Whether to continue after an entry whose content differs; otherwise the first finding is the last.
     all: bool,
-    /// The entry to read next, and the first since the last link.
+    /// The entry to read next, and the first entry since the last link.
     next: i64,
     pending: i64,
     link: Link,
     /// The first message that was ever in the chain.
     first: Option<i64>,
     seen: HashSet<(i64, i64)>,
-    /// What was decided may change (it is undone, say): the last entry counts.
+    /// A decision may change (it may be undone, for example), so the last entry counts.
     decided: BTreeMap<i64, (i64, Vec<u8>)>,
     /// Messages that purges removed, and the last record of a purge that was read.
     gone: HashSet<i64>,
@@ -63,7 +63,7 @@ pub(in crate::store) struct Walk {
     pub(in crate::store) findings: Vec<Finding>,
 }
 
-/// Checks everything, and that the chain goes on from a head that was put out earlier.
+/// Checks everything, and that the chain continues a head that was published earlier.
 pub(in crate::store) async fn whole(
     readers: &Readers,
     key: &hmac::Key,
@@ -86,20 +86,20 @@ pub(in crate::store) async fn whole(
     Ok(verified)
 }
 
-/// What is to be looked at next.
+/// What to check next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Step {
     Chain,
     Purges,
-    /// Decisions behind this entry.
+    /// Decisions after this entry.
     Decided(i64),
-    /// Rows of one of the tables in [`OUTSIDE`], behind this one.
+    /// Rows of one of the tables in [`OUTSIDE`], after this row.
     Outside(usize, i64),
     End,
 }
 
-/// Where entries stand, and what has to be in the chain since it began: kind, and a row and its entry behind
-/// `?2`, of messages from `?1` on.
+/// The tables whose rows must be in the chain, for messages from its first one (`?1`) on: the kind of the
+/// entries, and a query for rows and their entries after `?2`.
 const OUTSIDE: [(i64, &str); 4] = [
     (ENTRY, "SELECT row, row << 24 FROM messages WHERE row >= ?1 AND row > ?2 ORDER BY row LIMIT ?3"),
     (ENTRY, "SELECT row, row FROM journal WHERE row >= ?1 << 24 AND row > ?2 ORDER BY row LIMIT ?3"),
@@ -134,7 +134,7 @@ impl Walk {
         }
     }
 
-    /// Whether there is any use in going on.
+    /// Whether continuing is useful.
     pub(in crate::store) fn goes_on(&self) -> bool {
         self.findings.is_empty()
             || self.all && self.findings.iter().all(|found| matches!(found.what, What::Content { .. }))
@@ -147,13 +147,13 @@ impl Walk {
         verified
     }
 
-    /// Does one step within a snapshot; what comes next.
+    /// Does one step within a snapshot. Returns the next one.
     pub(in crate::store) fn step(&mut self, db: &Connection, at: Step) -> Result<Step, Failure> {
         if at == Step::Chain {
             let more = self.catch_up(db, STEP)?;
             return Ok(if more { Step::Chain } else { Step::Purges });
         }
-        // Whatever was written since belongs to this snapshot too.
+        // Entries written since the last step belong to this snapshot too.
         while self.goes_on() && self.catch_up(db, STEP)? {}
         if !self.goes_on() {
             return Ok(Step::End);
@@ -176,7 +176,7 @@ impl Walk {
         }
     }
 
-    /// Takes in up to so many entries of the chain; whether there are more.
+    /// Reads at most `most` new entries of the chain. Returns whether there are more.
     fn catch_up(&mut self, db: &Connection, most: usize) -> Result<bool, Failure> {
         if !self.begin(db)? {
             return Ok(false);
@@ -204,8 +204,8 @@ impl Walk {
         Ok(false)
     }
 
-    /// Takes in what moved since the last snapshot: where the chain was cut, what was purged, and which
-    /// foreign rows are known. False when the cut cannot be relied on.
+    /// Reads what changed since the last snapshot: cuts of the chain, purges, and known foreign rows. Returns
+    /// `false` if the cut cannot be trusted.
     fn begin(&mut self, db: &Connection) -> Result<bool, Failure> {
         if let Some(cut) = cut::last(db)?.filter(|cut| cut.seq >= self.next) {
             if !cut.is_ours(&self.key) {
@@ -229,7 +229,7 @@ impl Walk {
         Ok(true)
     }
 
-    /// One entry of the chain: its place, its content, its link.
+    /// Checks one entry of the chain: its number, its content and its link.
     fn entry(&mut self, db: &Connection, row: &Row<'_>) -> Result<(), Failure> {
         let (entry, seq, kind): (i64, i64, i64) = (row.get(0)?, row.get(3)?, row.get(4)?);
         if seq != self.next {
@@ -250,7 +250,8 @@ impl Walk {
             if std::mem::replace(&mut self.link, next).made() != found {
                 let at = self.pending;
                 let why = format!("the link over entries {at} to {seq} is not what the key makes of them");
-                // What its entries say is no finding of its own: somebody made them up.
+                // Findings about the contents of these entries would be misleading, because the entries are
+                // forged.
                 self.findings.retain(|found| found.at < at);
                 self.findings.push(Finding { at, why, what: What::Chain(at) });
                 return Ok(());
@@ -264,7 +265,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Whether an entry is what its hash was made of.
+    /// Compares an entry with its hash.
     fn compare_content(
         &mut self,
         db: &Connection,
@@ -284,7 +285,7 @@ impl Walk {
             None => "is gone, and no purge removed it",
         };
         let anew = match now {
-            // Its number was given again after somebody had removed it.
+            // The entry's number was reused after somebody had removed it.
             Some(now) if self.known.is_gone(kind, entry) => is_chained(db, kind, entry, &now, seq)?,
             _ => false,
         };
@@ -295,7 +296,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Decisions that are not as their last entry says, of some; the last one looked at, if there are more.
+    /// Checks some decisions against their last entries. Returns the last one checked if there are more.
     fn changed_decisions(&mut self, db: &Connection, behind: i64) -> Result<Option<i64>, Failure> {
         let from = behind.saturating_add(i64::from(behind != i64::MIN));
         let some: Vec<(i64, i64, Vec<u8>)> = (self.decided.range(from..).take(STEP))
@@ -307,7 +308,7 @@ impl Walk {
         Ok(some.last().filter(|_| some.len() == STEP).map(|(entry, ..)| *entry))
     }
 
-    /// Rows of a table that were written past the chain, of some; the last one looked at, if there are more.
+    /// Looks for rows of a table that are not in the chain. Returns the last row checked if there are more.
     fn outside(&mut self, db: &Connection, table: usize, behind: i64) -> Result<Option<i64>, Failure> {
         let (Some(first), Some((kind, text))) = (self.first, OUTSIDE.get(table)) else { return Ok(None) };
         let mut select = db.prepare_cached(text)?;
@@ -324,7 +325,7 @@ impl Walk {
         Ok(last.filter(|_| read == STEP))
     }
 
-    /// Records of purges that are not in the chain.
+    /// Looks for records of purges that are not in the chain.
     fn unrecorded_purges(&mut self, db: &Connection) -> Result<(), Failure> {
         let mut select = db.prepare_cached("SELECT row FROM purges ORDER BY row")?;
         let mut rows = select.query([])?;
@@ -347,7 +348,7 @@ impl Walk {
     }
 }
 
-/// Whether this stands in the chain behind a place.
+/// Whether the chain contains this content after an entry.
 fn is_chained(db: &Connection, kind: i64, entry: i64, digest: &[u8], behind: i64) -> Result<bool, Failure> {
     let found = db
         .prepare_cached("SELECT 1 FROM chain WHERE kind = ?1 AND entry = ?2 AND digest = ?3 AND seq > ?4")?
@@ -355,7 +356,7 @@ fn is_chained(db: &Connection, kind: i64, entry: i64, digest: &[u8], behind: i64
     Ok(found)
 }
 
-/// Compares the chain with a head that was put out earlier.
+/// Compares the chain with a head that was published earlier.
 fn compare(db: &Connection, earlier: &Head, mut verified: Verified) -> Result<Verified, Failure> {
     let seq = codes::from_count(earlier.entries);
     if earlier.entries > verified.head.entries {

@@ -1,16 +1,15 @@
-//! The one writer: a thread that owns the writing connection and commits requests in groups.
+//! The single writer: a thread that owns the writing connection and commits requests in groups.
 //!
-//! Whatever was asked while the last flush to disk ran is the next group. On a disk whose flushes are
-//! quick nobody waits for a group to fill; on a slow one the writer listens a fraction of a flush longer
-//! while more comes in, for whoever misses a group waits a whole one. All of it becomes durable with one
-//! flush, and only then is anybody answered. A request that is refused is undone by itself. Should one
-//! fail half-way, the group is rolled back and its requests are done one by one, so that only the one
-//! that fails is refused.
+//! The requests that arrive during one flush to disk form the next group. On a disk with fast flushes, nothing
+//! waits for a group to fill. On a slow disk, the writer waits a fraction of a flush longer while more requests
+//! arrive, because a request that misses a group waits for a whole flush. One flush makes the whole group
+//! durable, and only then are its requests answered. A refused request is undone by itself. If a request fails
+//! half-way, the group is rolled back and its requests run one by one, so that only the failing one is refused.
 //!
-//! A request has [`BUDGET`] of the writer's time, for every other client's 250 waits behind it: nothing
-//! that runs here may scan what grows, or do more than a little for each row it was asked to write.
+//! A request has [`BUDGET`] of the writer's time, because the 250 replies of all other clients wait behind it.
+//! So nothing that runs here may scan a table that grows, or do much work for each row it was asked to write.
 //!
-//! How a group is committed is the engine's own.
+//! The engine determines how a group is committed.
 
 use super::db::Connection;
 use super::error::Failure;
@@ -22,39 +21,39 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// At most so many requests share one commit.
+/// The maximum number of requests in one commit.
 pub(in crate::store) const GROUP_REQUESTS: usize = 512;
-/// At most so many octets (roughly) share one commit.
+/// The approximate maximum number of octets in one commit.
 const GROUP_OCTETS: usize = 8 << 20;
-/// Flushes are slow from here on: a group is waited for.
+/// From this duration on, flushes count as slow, and the writer waits for a group to fill.
 const SLOW: Duration = Duration::from_millis(1);
-/// The wait ends when nothing came for this part of a flush,
+/// The wait ends if no request arrives for this fraction of a flush (a divisor),
 const QUIET: u32 = 8;
-/// and at the latest after this part of one.
+/// and at the latest after this fraction of a flush (a divisor).
 const LINGER: u32 = 3;
 
-/// What one request may take, as a rule; one that takes longer is counted and named in the log.
+/// The time one request should take at most. One that takes longer is counted, and named in the log.
 pub(in crate::store) const BUDGET: Duration = Duration::from_millis(50);
-/// Upper bounds, in seconds, of the histogram of what requests take.
+/// Upper bounds, in seconds, of the histogram of request durations.
 const BOUNDS: [f64; 8] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 
-/// An empty histogram of what requests take.
+/// An empty histogram of request durations.
 pub(in crate::store) fn histogram() -> Histogram {
     Histogram::new(BOUNDS)
 }
 
-/// What happens when a flush to disk fails; by default the process ends.
+/// Called when a flush to disk fails; by default the process exits.
 pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// A request, with the way back to whoever asked.
+/// A request, with the channel for its answer.
 pub(in crate::store) trait Job: Send {
-    /// Does it within the open transaction. May be called again after a rollback.
+    /// Runs it within the open transaction. May be called again after a rollback.
     fn run(&mut self, tx: &Connection) -> Result<(), Failure>;
     /// Answers, once the transaction is on disk (`None`) or has failed.
     fn answer(self: Box<Self>, failed: Option<StoreError>);
-    /// Roughly how many octets it writes.
+    /// Approximately how many octets it writes.
     fn weight(&self) -> usize;
-    /// What it is, for the log: the code that asked.
+    /// Its name for the log: the code that submitted it.
     fn name(&self) -> &'static str;
 }
 
@@ -94,7 +93,7 @@ where
             (Some(why), _) => Err(why),
             (None, None) => Err(StoreError::Unavailable("the writer did not run this".to_owned())),
         };
-        // Whoever asked may be gone (a client that hung up): what was committed stays committed.
+        // The caller may be gone (a client that hung up); what was committed stays committed.
         let _ = self.reply.send(outcome);
     }
 
@@ -103,14 +102,14 @@ where
     }
 }
 
-/// The handle through which requests reach the writer.
+/// The handle that submits requests to the writer.
 pub(in crate::store) struct Writer {
     inbox: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
-    /// Starts the thread, which does `run` with what is asked; should that panic, `fatal` hears of it.
+    /// Starts the thread, which calls `run` with the requests; if that panics, `fatal` is called.
     pub(in crate::store) fn start(
         run: impl FnOnce(Receiver<Box<dyn Job>>) + Send + 'static,
         fatal: impl FnOnce(&str) + Send + 'static,
@@ -119,7 +118,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
-                // Without its writer the relay can only say 451 for ever: it ends, and is started again.
+                // Without a writer the relay could only answer 451 for ever. So it exits and is restarted.
                 if catch_unwind(AssertUnwindSafe(|| run(requests))).is_err() {
                     fatal("the store's writer panicked");
                 }
@@ -128,8 +127,8 @@ impl Writer {
         Ok(Self { inbox: Some(inbox), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Has `work` done in a transaction; returns once it is on disk. The queue holds one request a
-    /// caller, so sessions and sending places bound it.
+    /// Runs `work` in a transaction and returns once it is on disk. The queue holds one request for each
+    /// caller, so the numbers of sessions and of slots limit its length.
     pub(in crate::store) async fn submit<T, F>(&self, weight: usize, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -155,10 +154,10 @@ impl Drop for Writer {
     }
 }
 
-/// The requests that are waiting, and how a group of them is gathered.
+/// The waiting requests, and how a group of them is collected.
 pub(in crate::store) struct Requests {
     inbox: Receiver<Box<dyn Job>>,
-    /// What a flush takes, as the last ones did.
+    /// The moving average of the duration of a flush.
     flush: Duration,
     seconds: Histogram,
 }
@@ -168,18 +167,18 @@ impl Requests {
         Self { inbox, flush: Duration::ZERO, seconds }
     }
 
-    /// The first of a group.
+    /// Waits for the first request of a group.
     pub(in crate::store) fn first(&self, within: Duration) -> Result<Box<dyn Job>, mpsc::RecvTimeoutError> {
         self.inbox.recv_timeout(within)
     }
 
-    /// A flush took so long.
+    /// Records the duration of a flush.
     pub(in crate::store) fn flushed(&mut self, took: Duration) {
         self.flush = (self.flush * 7 + took) / 8;
     }
 
-    /// Does what is in the group and what comes meanwhile, up to `most`. Each is done as it comes, so that
-    /// waiting for more costs nothing.
+    /// Runs the requests of the group, and those that arrive meanwhile, up to `most`. Each runs when it
+    /// arrives, so that waiting for more costs nothing.
     pub(in crate::store) fn run(
         &self,
         connection: &Connection,
@@ -202,7 +201,7 @@ impl Requests {
         Ok(())
     }
 
-    /// What is there; on a slow disk what comes soon.
+    /// The next request if one is waiting; on a slow disk, also one that arrives soon.
     fn next(&self, latest: Instant) -> Option<Box<dyn Job>> {
         if let Ok(next) = self.inbox.try_recv() {
             return Some(next);
@@ -229,7 +228,7 @@ pub(in crate::store) fn answer(group: Vec<Box<dyn Job>>, failed: Option<&StoreEr
     }
 }
 
-/// The same error for each request of a group (only those that an engine's errors become).
+/// A copy of the error for each request of a group (only of the errors that an engine's errors are mapped to).
 fn copy(error: &StoreError) -> StoreError {
     match error {
         StoreError::Full(why) => StoreError::Full(why.clone()),

@@ -1,13 +1,13 @@
-//! The sets that a person is in: a list of growing numbers in pieces.
+//! The sets that a person is in: a list of ascending numbers, stored in pieces.
 
 use crate::store::sql::db::{Connection, OptionalExtension, params};
 use crate::store::sql::error::Failure;
 
-/// A piece that is longer takes nothing more. It stays below the quarter of a page from which on SQLite would
-/// put it on pages of its own.
+/// A piece longer than this many octets takes no more numbers. So it stays below a quarter of a page, from
+/// which on SQLite would store it in pages of its own.
 const LONGEST: usize = 700;
 
-/// Numbers after the first of a piece, as they are kept.
+/// Appends a number to a piece, as its distance from the previous one.
 fn pack(into: &mut Vec<u8>, mut distance: u64) {
     while distance > 0x7f {
         into.push(u8::try_from(distance & 0x7f).unwrap_or_default() | 0x80);
@@ -41,7 +41,7 @@ fn packed(numbers: &[i64]) -> Vec<u8> {
     blob
 }
 
-/// Adds a number, which is greater than all in the list.
+/// Adds a number that is greater than all in the list.
 pub(super) fn add(tx: &Connection, person: i64, number: i64) -> Result<(), Failure> {
     let last: Option<(i64, Vec<u8>)> = tx
         .prepare_cached(
@@ -54,7 +54,8 @@ pub(super) fn add(tx: &Connection, person: i64, number: i64) -> Result<(), Failu
     {
         let highest = unpack(first, &numbers).last().copied().unwrap_or(first);
         let Some(distance) = number.checked_sub(highest).filter(|distance| *distance > 0) else {
-            // It would stand for another number: whoever is not in a list is a stranger.
+            // The list would be read back with another number. A person who is missing from it is only treated
+            // as a stranger.
             return Ok(());
         };
         pack(&mut numbers, distance.unsigned_abs());
@@ -67,7 +68,7 @@ pub(super) fn add(tx: &Connection, person: i64, number: i64) -> Result<(), Failu
     Ok(())
 }
 
-/// Takes a number out of a person's list.
+/// Removes a number from a person's list.
 pub(super) fn remove(tx: &Connection, person: i64, number: i64) -> Result<(), Failure> {
     let piece: Option<(i64, Vec<u8>)> = tx
         .prepare_cached(
@@ -99,7 +100,7 @@ fn put_back(tx: &Connection, person: i64, was: i64, left: &[i64]) -> Result<(), 
     Ok(())
 }
 
-/// Takes a person out of at most so many sets: those stay, with whoever is left in them. How many.
+/// Removes a person from at most `most` sets, which keep their other members. Returns how many.
 pub(super) fn take_out(tx: &Connection, person: i64, most: usize) -> Result<usize, Failure> {
     let mut done = 0;
     while done < most {
@@ -121,7 +122,7 @@ pub(super) fn take_out(tx: &Connection, person: i64, most: usize) -> Result<usiz
     Ok(done)
 }
 
-/// The set without this person. It is no longer the set of any mail that comes, so it has no digest.
+/// Removes this person from a set. No future mail shows exactly that set, so it loses its digest.
 fn leave(tx: &Connection, number: i64, person: i64) -> Result<(), Failure> {
     let people: Option<Vec<u8>> = tx
         .prepare_cached("SELECT people FROM known_sets WHERE number = ?1")?

@@ -1,4 +1,4 @@
-//! A million mails: what one takes on disk, and what asking costs. Run by hand, for it takes minutes:
+//! A million mails: how much disk space one takes, and what a query costs. This takes minutes; run it by hand:
 //! `cargo test -p sekisho-storage --lib a_million_mails -- --ignored --nocapture`, with fewer by `MAILS=100000`.
 
 use super::search::{self, Asked};
@@ -15,7 +15,7 @@ const PEOPLE: u64 = 200_000;
 const ROUNDS: u32 = 20_000;
 const NOW: Timestamp = Timestamp(1_794_000_000_000);
 
-/// Numbers that look random, and are the same for the same seed.
+/// Numbers that look random, but are the same for the same seed.
 fn mixed(seed: u64) -> u64 {
     let mut value = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,13 +23,13 @@ fn mixed(seed: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// How many there are.
+/// The number of mails.
 #[expect(clippy::disallowed_methods, reason = "how much a test does")]
 fn mails() -> u64 {
     std::env::var("MAILS").ok().and_then(|number| number.parse().ok()).unwrap_or(MILLION)
 }
 
-/// What this thread had of a processor so far: what asking costs where others keep the machine busy.
+/// The processor time of this thread so far: the cost of a query on a machine that others keep busy.
 fn worked() -> Duration {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(told.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or_default())
@@ -46,7 +46,7 @@ fn message_id(mail: u64) -> String {
     format!("{mail}.{:x}@mail.example", mixed(mail))
 }
 
-/// Five people of whom no two need know each other, all of them in other sets, as a mailing would have them.
+/// Five people who need not know each other, each in other sets, like the recipients of a mailing.
 fn strangers(round: u64) -> Vec<Address> {
     (0..5).map(|n| people(mixed(round * 7 + n) % mails()).swap_remove(0)).collect()
 }
@@ -68,7 +68,7 @@ async fn fill(store: &SqliteStore) {
     }
 }
 
-/// What asking takes: of a processor on the average, and of the clock half of the time.
+/// The cost of a query: average processor time, and median elapsed time.
 async fn measured(store: &SqliteStore, what: &str, asked: impl Fn(u64) -> (Vec<String>, Vec<Address>)) {
     let questions: Vec<Asked> = (0..u64::from(ROUNDS))
         .map(|round| {

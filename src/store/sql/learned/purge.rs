@@ -1,13 +1,13 @@
-//! Forgetting what is past its time: looked for by a reader, removed a little at a time.
+//! Forgets what has expired: a reader finds it, and it is removed in small batches.
 
 use super::lists;
 use crate::store::sql::codes;
 use crate::store::sql::db::{Connection, OptionalExtension, params};
 use crate::store::sql::error::Failure;
 
-/// At most so many mails, or sets, are removed in one transaction.
+/// The maximum number of mails, or sets, removed in one transaction.
 pub(super) const BATCH: usize = 500;
-/// A batch of sets ends when so many people were in them.
+/// A batch of sets ends when they contained this many people.
 const PEOPLE: usize = 500;
 
 /// Mails from before this day.
@@ -17,7 +17,6 @@ pub(super) fn old_mails(db: &Connection, before: i64) -> Result<Vec<i64>, Failur
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Removes mails.
 pub(super) fn mails(tx: &Connection, mails: &[i64]) -> Result<(), Failure> {
     let mut delete = tx.prepare_cached("DELETE FROM known_mails WHERE mail = ?1")?;
     for mail in mails {
@@ -26,14 +25,15 @@ pub(super) fn mails(tx: &Connection, mails: &[i64]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets of which the last mail is from before this day.
+/// Sets whose last mail is from before this day.
 pub(super) fn old_sets(db: &Connection, before: i64) -> Result<Vec<i64>, Failure> {
     let mut select = db.prepare_cached("SELECT number FROM known_sets WHERE last < ?1 LIMIT ?2")?;
     let found = select.query_map([before, codes::number(BATCH)], |row| row.get(0))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Removes the first of these sets, as many as one transaction may, unless a mail came to one meanwhile.
+/// Removes the first of these sets, as many as one transaction may, except those that a mail has shown
+/// meanwhile.
 pub(super) fn sets(tx: &Connection, sets: &[i64], before: i64) -> Result<(), Failure> {
     let mut removed = 0;
     for number in sets {

@@ -1,5 +1,5 @@
-//! What brought people together: the mails a message names, else one set that holds them all, found by
-//! cutting each person's list of sets with the others'. All of it is bounded, for mail waits.
+//! What brought people together: the mails that a message refers to, or else one set that contains all of them,
+//! found by intersecting their lists of sets. All work is bounded, because mail waits for it.
 
 use super::Digests;
 use super::lists::unpack;
@@ -11,11 +11,12 @@ use crate::store::sql::db::{Connection, OptionalExtension};
 use crate::store::sql::error::Failure;
 use std::collections::{HashMap, HashSet};
 
-/// So many of the mails named are looked up: the first, which is the one answered, and the last ones.
+/// The maximum number of referenced mails looked up: the first, which is the one answered, and the last ones.
 const MAILS: usize = 32;
-/// So many pieces of a person's list are read, the latest first; each holds some hundred sets.
+/// The maximum number of pieces read of a person's list, the latest first; each holds some hundred sets.
 const PIECES: usize = 8;
-/// Where nothing holds all, what holds most is looked for among so many entries of lists.
+/// If no set contains everybody, the one that contains most is searched for among at most this many list
+/// entries.
 const ENTRIES: usize = 20_000;
 
 /// What is asked.
@@ -66,7 +67,7 @@ fn day(number: i64) -> Day {
     Day(i32::try_from(number).unwrap_or_default())
 }
 
-/// A set of people as it is kept.
+/// A set of people, as stored.
 struct Set {
     since: i64,
     last: i64,
@@ -92,7 +93,7 @@ impl Set {
     }
 }
 
-/// The latest sets that a person is in, growing.
+/// The latest sets that a person is in, in ascending order.
 fn list(db: &Connection, person: i64) -> Result<Vec<i64>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT first, numbers FROM known_lists WHERE person = ?1 ORDER BY first DESC LIMIT ?2",
@@ -129,13 +130,13 @@ pub(super) fn pairs(db: &Connection, asked: &Asked) -> Result<Vec<Pair>, Failure
     Ok(found)
 }
 
-/// The latest set that holds everybody.
+/// The latest set that contains everybody.
 fn within_all(lists: &[Vec<i64>]) -> Option<i64> {
     let shortest = lists.iter().min_by_key(|list| list.len())?;
     shortest.iter().rev().copied().find(|number| lists.iter().all(|list| list.binary_search(number).is_ok()))
 }
 
-/// The latest of the sets that hold most of them, and two at least.
+/// The latest of the sets that contain the most of these people, and at least two.
 fn within_most(lists: &[Vec<i64>]) -> Option<i64> {
     if lists.iter().map(Vec::len).sum::<usize>() > ENTRIES {
         return None;

@@ -1,4 +1,4 @@
-//! What the relay itself delivered: mails in the ledger, once all of their copies are through.
+//! What the relay itself delivered: mails in the ledger, once none of their copies is open.
 
 use crate::clock::Timestamp;
 use crate::message::Address;
@@ -12,9 +12,9 @@ use crate::store::sql::error::Failure;
 use crate::store::sql::{keys, read};
 use std::collections::HashSet;
 
-/// Mails looked at for one page.
+/// The number of mails checked for one page.
 const PAGE: usize = 200;
-/// Transactions of one mail that are added up.
+/// The maximum number of transactions of one mail that are combined.
 const TRANSACTIONS: usize = 500;
 
 /// See [`crate::store::learned::LearnedStore::through`].
@@ -31,7 +31,7 @@ pub(super) fn through(db: &Connection, after: i64) -> Result<Through, Failure> {
     Ok(Through { mails, after })
 }
 
-/// A mail, if it is through.
+/// A mail, if none of its copies is open.
 fn look(db: &Connection, number: i64) -> Result<Option<Sent>, Failure> {
     let Some(got) = reached(db, number)? else { return Ok(None) };
     let head: Option<(String, i64)> = db
@@ -51,14 +51,14 @@ fn look(db: &Connection, number: i64) -> Result<Option<Sent>, Failure> {
     let mut people: Vec<Address> = own.addresses.iter().filter(|one| got.contains(*one)).cloned().collect();
     let others = entries.iter().filter(|(message, one)| *message != number && one.mail == own.mail);
     for (message, other) in others.filter(|_| !own.mail.is_empty()) {
-        // What of it is still on its way comes with its own turn.
+        // Other transactions that are still open follow in their own turn.
         let got = reached(db, *message)?.unwrap_or_default();
         people.extend(other.addresses.iter().filter(|one| got.contains(*one)).cloned());
     }
     Ok(Some(Sent { number, message_id, received: Timestamp(received), reached: people }))
 }
 
-/// Whom a mail's copies reached; `None` while one is on its way.
+/// The recipients that a mail's copies reached; `None` while one is open.
 fn reached(db: &Connection, number: i64) -> Result<Option<HashSet<Address>>, Failure> {
     let mut select = db.prepare_cached("SELECT state, copy FROM deliveries WHERE row BETWEEN ?1 AND ?2")?;
     let mut rows = select.query([keys::base(number), keys::last(number)])?;
@@ -77,7 +77,7 @@ fn reached(db: &Connection, number: i64) -> Result<Option<HashSet<Address>>, Fai
     Ok(Some(got))
 }
 
-/// The ledger's entries of one Message-ID from the week of this moment on, and the mails they are of.
+/// The ledger's entries for one Message-ID from the week of this time on, with their messages.
 fn entries(db: &Connection, message_id: &str, received: i64) -> Result<Vec<(i64, Disclosed)>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT message, disclosed FROM ledger WHERE week BETWEEN ?1 AND ?1 + 1 AND message_id = ?2 LIMIT ?3",
@@ -92,7 +92,7 @@ fn entries(db: &Connection, message_id: &str, received: i64) -> Result<Vec<(i64,
     Ok(found)
 }
 
-/// Asks no more for these.
+/// Marks these mails as done.
 pub(super) fn done(tx: &Connection, numbers: &[i64]) -> Result<(), Failure> {
     let mut delete = tx.prepare_cached("DELETE FROM untaught WHERE message = ?1")?;
     for number in numbers {

@@ -1,9 +1,9 @@
-//! Taking mails in: what is new of them, and how it is written.
+//! Learning mails: what is new about them, and how it is written.
 //!
-//! First the sets of people, then everybody's lists, then the digests by which a set and a mail are found
-//! again. Of a few mails all of it is one transaction. Of many each part is written for all of them, in the
-//! order in which it lies in its table, so that a page is written once for many mails; should the relay end in
-//! between, the mails are still new, and the sets that were written are found by nobody's digest.
+//! The sets of people are written first, then everybody's lists, then the digests by which a set and a mail are
+//! found. For a few mails, all of this is one transaction. For many mails, each step is done for all of them,
+//! in the order of its table, so that a page is written once for many mails. If the relay ends in between, the
+//! mails are still new, and no digest leads to the sets that were written.
 
 use super::{Digests, SENT, code, lists};
 use crate::clock::{Day, Timestamp};
@@ -24,25 +24,25 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// A date that lies ahead is a wrong clock's.
+    /// A date in the future comes from a wrong clock, and counts as now.
     pub(super) fn of(learned: &Learned, digests: &Digests, now: Timestamp) -> Self {
         let people = digests.people(learned.people());
         let (set, day) = (digests.set(&people), i64::from(Day::of(learned.date().min(now)).0));
         let mail = match learned.message_id() {
             Some(id) => digests.mail(id),
-            // No Message-ID holds a line end.
+            // No Message-ID contains a line end.
             None => digests.mail(&format!("\n{day} {set}")),
         };
         Self { mail, set, day, source: code(learned.source()), people }
     }
 
-    /// How many people it shows.
+    /// The number of people it shows.
     pub(super) fn people(&self) -> usize {
         self.people.len() / 8
     }
 }
 
-/// What is new of some mails.
+/// What is new about some mails.
 #[derive(Default)]
 pub(super) struct Plan {
     pub(super) sets: Vec<NewSet>,
@@ -62,7 +62,7 @@ struct NewMail {
     day: i64,
     source: i64,
     set: Place,
-    /// It is known, and showed more people to each other.
+    /// Whether the mail is known, and has now shown more people to each other.
     grows: bool,
 }
 
@@ -70,11 +70,11 @@ struct NewMail {
 #[derive(Clone, Copy)]
 enum Place {
     Number(i64),
-    /// Among the new ones.
+    /// The index among the new sets.
     New(usize),
 }
 
-/// A mail as it is filed.
+/// A mail as it is stored.
 pub(super) struct Filed {
     mail: i64,
     number: i64,
@@ -83,7 +83,7 @@ pub(super) struct Filed {
     grows: bool,
 }
 
-/// What is new of these mails.
+/// What is new about these mails.
 pub(super) fn plan(db: &Connection, rows: &[Row]) -> Result<Plan, Failure> {
     let mut plan = Plan::default();
     let (mut places, mut seen) = (HashMap::new(), HashSet::new());
@@ -114,8 +114,8 @@ pub(super) fn plan(db: &Connection, rows: &[Row]) -> Result<Plan, Failure> {
     Ok(plan)
 }
 
-/// `None` for a mail that is known; else whether it is known and grows: another transaction of a mail of ours
-/// is through, which showed more people to each other.
+/// `None` for a known mail without news; otherwise whether it is known and grows: another transaction of our
+/// own mail was delivered, which showed more people to each other.
 fn is_new(db: &Connection, row: &Row) -> Result<Option<bool>, Failure> {
     let known: Option<(i64, Option<i64>)> = db
         .prepare_cached(
@@ -141,7 +141,7 @@ fn numbered(db: &Connection, digest: i64) -> Result<Option<i64>, Failure> {
     Ok(number)
 }
 
-/// Writes sets that nobody's digest finds yet; their numbers, which grow.
+/// Writes sets that no digest leads to yet. Returns their numbers, which ascend.
 pub(super) fn insert(tx: &Connection, sets: &[NewSet]) -> Result<Vec<i64>, Failure> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO known_sets (digest, since, last, people) VALUES (NULL, ?1, ?2, ?3) RETURNING number",
@@ -154,7 +154,7 @@ pub(super) fn insert(tx: &Connection, sets: &[NewSet]) -> Result<Vec<i64>, Failu
 }
 
 impl Plan {
-    /// Everybody who is in a new set, and its number, in the order of the lists.
+    /// The members of the new sets with the sets' numbers, in the order of the lists.
     pub(super) fn members(&self, numbers: &[i64]) -> Vec<(i64, i64)> {
         let of_set = |(set, number): (&NewSet, &i64)| {
             let number = *number;
@@ -196,7 +196,7 @@ impl Plan {
     }
 }
 
-/// Adds people to lists.
+/// Adds sets to people's lists.
 pub(super) fn list(tx: &Connection, members: &[(i64, i64)]) -> Result<(), Failure> {
     members.iter().try_for_each(|(person, number)| lists::add(tx, *person, *number))
 }
@@ -212,7 +212,7 @@ pub(super) fn name(tx: &Connection, digests: &[(i64, i64)]) -> Result<(), Failur
     Ok(())
 }
 
-/// Makes mails known; how many were new.
+/// Makes mails known. Returns how many were new.
 pub(super) fn file(tx: &Connection, mails: &[Filed]) -> Result<usize, Failure> {
     let mut new = 0;
     let mut insert = tx.prepare_cached(
@@ -234,7 +234,7 @@ pub(super) fn file(tx: &Connection, mails: &[Filed]) -> Result<usize, Failure> {
     Ok(new)
 }
 
-/// A few mails in one transaction; how many were new.
+/// Learns a few mails in one transaction. Returns how many were new.
 pub(super) fn whole(tx: &Connection, rows: &[Row]) -> Result<usize, Failure> {
     let plan = plan(tx, rows)?;
     let numbers = insert(tx, &plan.sets)?;
