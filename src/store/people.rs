@@ -204,12 +204,12 @@ pub struct HeldLine {
     pub recipient_count: usize,
     /// The number of disclosures: pairs of strangers who would see each other.
     pub exposures: u64,
-    /// The risks, the most serious first.
+    /// What is dangerous about it, most serious first.
     #[serde(default)]
     pub risks: Vec<Risk>,
-    /// The reasons for holding it, as sentences in English.
+    /// The same as sentences, in English.
     pub reasons: Vec<String>,
-    /// The reasons in Japanese.
+    /// The same as sentences, in Japanese.
     pub reasons_ja: Vec<String>,
     /// The kind of reason.
     pub kind: HoldKind,
