@@ -73,8 +73,8 @@ const FORGED_PURGE: &str = "INSERT INTO purges (messages) VALUES ('[3]');
     DELETE FROM contents WHERE message = 3; DELETE FROM deliveries WHERE row >> 24 = 3;
     DELETE FROM messages WHERE row = 3;";
 
-/// Every kind of foreign row stops the relay or is found; after it is recorded the relay serves again, and every
-/// later verification mentions it.
+/// Every kind of foreign row is found, and some stop the relay. Once it is recorded, the relay serves again, and
+/// every later verification mentions it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_found_is_recorded_and_told_of_for_ever() {
     for (forged, stops) in [

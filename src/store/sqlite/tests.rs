@@ -245,7 +245,7 @@ async fn the_log_stays_bounded() {
     let store = Arc::new(folder.open().unwrap());
     let log = || std::fs::metadata(folder.0.path().join("sekisho.db-wal")).map_or(0, |log| log.len());
     let (mut written, mut bounded) = (0_u64, false);
-    // This does not depend on the speed of the machine: much more was written than the log may hold.
+    // The test stops once much more was written than the log holds, however slow the machine is.
     for round in 0..20_u64 {
         let mut tasks = tokio::task::JoinSet::new();
         for task in 0..8_u64 {

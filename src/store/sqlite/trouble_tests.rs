@@ -61,8 +61,8 @@ async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
     done
 }
 
-/// Requests about a mail with 4,500 recipients take linear time, not quadratic: each recipient is refused with a text
-/// of its own, sent to again, refused again, and sent to once more.
+/// Requests about a mail with 4,500 recipients take linear time, not quadratic: all recipients are refused, each with
+/// a text of its own, and the mail is repeated several times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_requests_hold_nobody_up() {
     let (_folder, database) = folder();
@@ -244,7 +244,7 @@ async fn damage_stops_everything() {
     assert!(matches!(refused, Err(StoreError::Corrupt(_))));
 }
 
-/// A writer that panics ends the process; if that is not configured, nothing is reported as ready.
+/// A writer that panics ends the process; if `on_fatal` does not end it, nothing is reported as ready.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_panics_ends_the_relay() {
     let (_folder, database) = folder();
@@ -265,8 +265,8 @@ async fn a_writer_that_panics_ends_the_relay() {
     assert_eq!(*heard.lock().unwrap(), ["the store's writer panicked"]);
 }
 
-/// A file that was renamed, removed or replaced is noticed at the next commit, even if that happens after the commit
-/// began. When the file is back, everything works.
+/// A file that was renamed, removed or replaced is noticed at the next commit and by later requests. When the file is
+/// back, everything works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_went_away_takes_nothing() {
     for name in ["sekisho.db", "sekisho.db-wal"] {
