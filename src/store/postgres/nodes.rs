@@ -154,7 +154,7 @@ async fn named(
 const HERE: &str = "SELECT l.objid::bigint FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted \
      AND l.classid = 1399155561 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
-/// Whether no other node is running. If so, this node's clock is the one that counts.
+/// Whether no other node is running, so that this node's clock is the only one.
 pub(in crate::store) fn is_alone(tx: &Connection) -> Result<bool, Failure> {
     let text = format!(
         "SELECT count(*) FROM ({HERE}) h (key) WHERE key IS DISTINCT FROM \
