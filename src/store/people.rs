@@ -239,7 +239,7 @@ pub struct HeldPage {
     pub next: Option<Id>,
 }
 
-/// A passkey (WebAuthn credential) with which somebody signs in.
+/// A passkey with which somebody signs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasskeyRow {
     /// The credential ID.
