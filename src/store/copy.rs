@@ -1,5 +1,5 @@
-//! Copying a store whole, from SQLite to PostgreSQL and back: table by table, in one transaction on the other
-//! side, so that a copy that fails leaves nothing behind. No relay may work on either side meanwhile.
+//! Copies a whole store from SQLite to PostgreSQL or back: table by table, in one transaction on the target, so that
+//! a copy that fails leaves nothing behind. No relay may run on either side meanwhile.
 
 #![allow(clippy::similar_names, reason = "two sides, and what each is told, have names alike")]
 
@@ -10,7 +10,8 @@ use super::sql::{SqlStore, terms};
 use super::{StoreError, postgres, sqlite};
 use std::path::{Path, PathBuf};
 
-/// Every table with rows of its own and what they are found by, each behind those that its rows refer to.
+/// Every table with data of its own, with the columns that identify a row. A table comes after those that its rows
+/// refer to.
 const TABLES: &[(&str, &str)] = &[
     ("messages", "row"),
     ("contents", "message"),
@@ -48,21 +49,21 @@ const TABLES: &[(&str, &str)] = &[
     ("known_lists", "person, first"),
     ("released_sets", "digest, at"),
     ("untaught", "message"),
-    // Counted by triggers while the others were filled, and put right at the end.
+    // Triggers count while the other tables are filled; the copied values replace theirs at the end.
     ("totals", "kind, name"),
 ];
-/// Tables whose rows an engine makes by itself, when it is made or when others are filled.
+/// Tables that an engine fills itself, when they are created or when others are filled.
 const MADE: [&str; 5] = ["held_terms", "last_purged", "learning", "totals", "clocks"];
 /// Columns that only PostgreSQL has.
 const OWN: [(&str, &str); 3] = [("deliveries", "node"), ("hook_calls", "node"), ("hook_calls", "claimed")];
-/// Rows that are read at once.
+/// How many rows are read at once.
 const PAGE: i64 = 500;
 
 /// One side of a copy.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there are two of them")]
 pub enum Side {
-    /// SQLite's file.
+    /// An SQLite file.
     Sqlite(PathBuf),
     /// A PostgreSQL database.
     Postgres(postgres::Place),
@@ -80,17 +81,17 @@ impl std::fmt::Display for Side {
 /// What was copied.
 #[derive(Clone, Debug, Default)]
 pub struct Copied {
-    /// Rows of each table that has any.
+    /// The number of rows of each table that has any.
     pub rows: Vec<(&'static str, u64)>,
-    /// Large bodies.
+    /// The number of large bodies.
     pub bodies: u64,
 }
 
 /// Copies everything. It blocks, and must not be called on a thread of an async runtime.
 ///
 /// # Errors
-/// `Unavailable`, a sentence that says what to do, where the other side is not empty or either is not there;
-/// nothing of it stands on the other side then.
+/// `Unavailable`, as a sentence that says what to do, if the target is not empty or either side cannot be opened. The
+/// target's database is then unchanged.
 pub fn copy(from: &Side, to: &Side) -> Result<Copied, StoreError> {
     let (source, target) = (open(from, false)?, open(to, true)?);
     let copied = whole(&source, &target, from, to).map_err(Failure::named)?;
@@ -105,10 +106,10 @@ pub fn copy(from: &Side, to: &Side) -> Result<Copied, StoreError> {
     Ok(copied)
 }
 
-/// A look at the whole chain of a store that was opened: the end of a copy.
+/// Verifies the whole chain of an open store: the last step of a copy.
 ///
 /// # Errors
-/// `Corrupt` where an entry is not as it was written.
+/// `Corrupt` if an entry differs from what was written.
 pub async fn verify(store: &SqlStore) -> Result<Verified, StoreError> {
     let verified = store.verify_chain().await?;
     match &verified.broken {
@@ -166,7 +167,7 @@ fn count(db: &Connection, table: &str) -> Result<u64, Failure> {
     Ok(super::sql::codes::count(rows))
 }
 
-/// The columns of a table, but for those that only one engine has.
+/// The columns of a table, without those that only one engine has.
 fn columns(db: &Connection, table: &str) -> Result<Vec<String>, Failure> {
     let text = match db.dialect() {
         Dialect::Sqlite => "SELECT name FROM pragma_table_info(?1)",
@@ -192,7 +193,7 @@ fn rows(source: &Connection, target: &Connection, table: &str, key: &str) -> Res
         "SELECT {list} FROM {table} WHERE ({key}) > ({}) ORDER BY {key} LIMIT {PAGE}",
         places(keys.len())
     );
-    // Terms that a trigger made are there already.
+    // Some terms already exist, because a trigger made them.
     let insert =
         format!("INSERT INTO {table} ({list}) VALUES ({}) ON CONFLICT DO NOTHING", places(names.len()));
     let (mut all, mut last): (u64, Option<Vec<Owned>>) = (0, None);
@@ -218,7 +219,7 @@ fn rows(source: &Connection, target: &Connection, table: &str, key: &str) -> Res
     }
 }
 
-/// What held messages are found by their words by is each engine's own, and made anew.
+/// Rebuilds the index for searching held messages: each engine has its own.
 fn found_again(target: &Connection) -> Result<(), Failure> {
     let mut select = target.prepare_cached(
         "SELECT h.message, m.subject, h.files FROM held h JOIN messages m ON m.row = h.message \
@@ -229,7 +230,7 @@ fn found_again(target: &Connection) -> Result<(), Failure> {
     all.iter().try_for_each(|(message, subject, files)| terms::index(target, *message, subject, files))
 }
 
-/// Lets numbers go on behind the highest.
+/// Sets each identity sequence to continue after the highest number.
 fn numbers(target: &Connection) -> Result<(), Failure> {
     let mut select = target.prepare_cached(
         "SELECT table_name::text, column_name::text FROM information_schema.columns \
@@ -238,7 +239,7 @@ fn numbers(target: &Connection) -> Result<(), Failure> {
     let all: Vec<(String, String)> =
         select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     for (table, column) in all {
-        // The names are the schema's.
+        // Safe to format into the statement: the names come from the schema.
         let text = format!(
             "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), coalesce(max({column}), 0) + 1, false) \
              FROM {table}"
@@ -248,7 +249,7 @@ fn numbers(target: &Connection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Large bodies: files on one side, chunks on the other; or files on both, or chunks.
+/// Copies large bodies, which are files or chunks of rows on either side.
 fn bodies(source: &Connection, target: &Connection, from: &Side, to: &Side) -> Result<u64, Failure> {
     let mut select =
         source.prepare_cached("SELECT file, size FROM contents WHERE file IS NOT NULL ORDER BY file")?;

@@ -1,5 +1,5 @@
-//! Large bodies as chunks of rows: committed piece by piece as they come, invisible until a message names
-//! them, and swept when none does.
+//! Large bodies as rows of chunks: each chunk is committed as it comes, is invisible until a message names the body,
+//! and is swept if none does.
 
 use crate::clock::Entropy;
 use crate::store::sql::db::{Connection, OptionalExtension, params};
@@ -16,25 +16,25 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::RwLock;
 
-/// Up to this size a body stays in memory and goes into the row.
+/// The largest body, in bytes, that stays in memory and is stored in the row.
 const INLINE: usize = 256 << 10;
-/// Pieces are about so large.
+/// The approximate size of a chunk, in bytes.
 const PIECE: usize = 256 << 10;
-/// A body that no message names is swept only when it is so old, in milliseconds by the database's clock:
-/// its message may be about to be committed, by any node.
+/// How old a body that no message names must be before it is swept, in milliseconds by the database's clock: its
+/// message may be about to be committed, by any node.
 const ORPHAN_AGE: i64 = 24 * 3_600_000;
-/// At most so many bodies are removed in one transaction.
+/// How many bodies are removed at most in one transaction.
 const BATCH: i64 = 20;
 
-/// Where large bodies are.
+/// The store of large bodies.
 #[derive(Clone)]
 pub(in crate::store) struct Chunks {
-    /// Commits each piece.
+    /// The connections that commit chunks.
     pool: Readers,
     readers: Readers,
     entropy: Arc<dyn Entropy>,
     node: Arc<str>,
-    /// Held by those who remove what was dropped.
+    /// Held while a dropped body is removed.
     removing: Arc<RwLock<()>>,
 }
 
@@ -43,12 +43,12 @@ impl Chunks {
         Self { pool, readers, entropy, node: node.into(), removing: Arc::default() }
     }
 
-    /// Whose bodies are swept whatever their age: this node's own, where it has only just started.
+    /// The node whose bodies are swept whatever their age: this node, when it starts.
     pub(in crate::store) fn node(&self, starting: bool) -> Option<String> {
         starting.then(|| self.node.to_string())
     }
 
-    /// What was dropped is removed.
+    /// Waits until dropped bodies are removed.
     pub(in crate::store) async fn settled(&self) {
         drop(self.removing.write().await);
     }
@@ -65,7 +65,7 @@ impl Chunks {
     ) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
         let (readers, name) = (self.readers.clone(), Arc::from(name));
         let mut body = Outgoing { readers, name, number: 0, left: size, piece: Bytes::new(), coming: None };
-        // Whether it is there is told at once.
+        // Reads the first chunk, so that a missing body is reported at once.
         let piece = body.next().await?;
         body.taken(piece).map_err(|error| StoreError::Unreadable(error.to_string()))?;
         Ok(Box::new(body))
@@ -82,7 +82,8 @@ impl Chunks {
     }
 }
 
-/// Removes bodies that no message names: of a node that starts all, else those that are old. How many.
+/// Removes bodies that no message names: all bodies of `node`, which is starting, or else the old ones. Returns how
+/// many.
 pub(in crate::store) fn sweep(tx: &Connection, node: Option<&str>) -> Result<usize, Failure> {
     let orphan = "NOT EXISTS (SELECT 1 FROM contents c WHERE c.file = b.name)";
     let text = format!(
@@ -99,7 +100,7 @@ pub(in crate::store) fn sweep(tx: &Connection, node: Option<&str>) -> Result<usi
     }
 }
 
-/// All of a body, for a copy.
+/// Reads a whole body, for a copy of the store.
 pub(in crate::store) fn read_whole(db: &Connection, name: &str) -> Result<Vec<u8>, Failure> {
     let mut whole = Vec::new();
     let mut select = db.prepare_cached("SELECT octets FROM chunks WHERE name = ?1 ORDER BY number")?;
@@ -110,7 +111,7 @@ pub(in crate::store) fn read_whole(db: &Connection, name: &str) -> Result<Vec<u8
     Ok(whole)
 }
 
-/// The other way round.
+/// Writes a whole body, for a copy of the store.
 pub(in crate::store) fn write_whole(tx: &Connection, name: &str, body: &[u8]) -> Result<(), Failure> {
     tx.prepare_cached("INSERT INTO bodies (name, node) VALUES (?1, '')")?.execute([name])?;
     for (number, piece) in (0_i64..).zip(body.chunks(PIECE)) {
@@ -120,7 +121,7 @@ pub(in crate::store) fn write_whole(tx: &Connection, name: &str, body: &[u8]) ->
     Ok(())
 }
 
-/// A body on its way in.
+/// A body that is being received.
 struct Incoming {
     chunks: Chunks,
     pending: Vec<Bytes>,
@@ -128,7 +129,7 @@ struct Incoming {
     stored: Option<Stored>,
 }
 
-/// What of it is in the database.
+/// The part of a body that is in the database.
 #[derive(Clone)]
 struct Stored {
     name: String,
@@ -137,8 +138,8 @@ struct Stored {
 }
 
 impl Incoming {
-    /// Commits what is pending. Only the last piece waits for the disk: what was committed before it is on
-    /// the disk then, too.
+    /// Commits what is pending. Only the last chunk waits for the disk; then all chunks that were committed before it
+    /// are on the disk, too.
     async fn spill(&mut self, last: bool) -> Result<Stored, StoreError> {
         let entropy = &self.chunks.entropy;
         let fresh = || format!("{:016x}{:016x}", entropy.bits(), entropy.bits());
@@ -185,7 +186,7 @@ impl BodyWriter for Incoming {
             return Ok(Body::Inline(body.into()));
         }
         let Stored { name, size, .. } = self.spill(true).await?;
-        // Nobody removes it any more but whoever sweeps.
+        // From here on only a sweep removes it.
         self.stored = None;
         Ok(Body::Stored { name, size })
     }
@@ -209,7 +210,7 @@ impl Drop for Incoming {
 
 type Coming = Pin<Box<dyn Future<Output = Result<Bytes, StoreError>> + Send>>;
 
-/// A body on its way out, a piece at a time.
+/// A body that is being read, a chunk at a time.
 struct Outgoing {
     readers: Readers,
     name: Arc<str>,

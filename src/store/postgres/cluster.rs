@@ -1,5 +1,5 @@
-//! A cluster of PostgreSQL for tests: made in a temporary folder, run by an unprivileged user, stopped when
-//! the tests end. Commits are flushed to disk as anywhere else.
+//! A PostgreSQL cluster for tests: created in a temporary folder, run by an unprivileged user, stopped when the tests
+//! end. Commits are flushed to disk as in production.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,18 +8,17 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use tempfile::TempDir;
 
-/// What is said where there is no PostgreSQL.
 const MISSING: &str =
     "the tests of the PostgreSQL engine need Debian's `postgresql` (apt-get install postgresql)";
 
-/// One server for all tests of this process; each has databases of its own.
+/// One server for all tests of this process; each test has databases of its own.
 pub(super) struct Cluster {
     folder: TempDir,
     server: Mutex<Option<(u32, JoinHandle<()>)>>,
     databases: AtomicU32,
 }
 
-/// Whose server it is: root may not run one.
+/// The user who runs the server; root may not.
 const USER: &str = "nobody";
 
 fn programs() -> PathBuf {
@@ -36,7 +35,7 @@ fn is_root() -> bool {
         .is_ok_and(|text| text.lines().any(|line| line.starts_with("Uid:\t0\t")))
 }
 
-/// A program of PostgreSQL, as an unprivileged user.
+/// A PostgreSQL program, run by an unprivileged user.
 fn program(name: &str) -> Command {
     let path = programs().join(name);
     let mut command = if is_root() {
@@ -55,13 +54,13 @@ fn program(name: &str) -> Command {
 }
 
 impl Cluster {
-    /// The cluster, started by whoever asks first.
+    /// The shared cluster, which the first caller starts.
     pub(super) fn get() -> &'static Self {
         static ONE: OnceLock<Cluster> = OnceLock::new();
         ONE.get_or_init(Self::start)
     }
 
-    /// A cluster of its own.
+    /// Starts a separate cluster.
     pub(super) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         if is_root() {
@@ -88,12 +87,12 @@ impl Cluster {
         cluster
     }
 
-    /// Where its socket is.
+    /// The folder of its socket.
     pub(super) fn socket(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Runs the server, and waits until it answers.
+    /// Starts the server, and waits until it answers.
     #[expect(clippy::disallowed_methods, reason = "a test waits for a server")]
     pub(super) fn run(&self) {
         let log = std::fs::OpenOptions::new()
@@ -110,7 +109,7 @@ impl Cluster {
             .arg(self.folder.path())
             .stderr(log.try_clone().unwrap())
             .stdout(log);
-        // The server ends with the thread that started it: this one lasts as long as the process.
+        // The server ends with the thread that started it, so this thread lasts as long as the process.
         let (tell, told) = std::sync::mpsc::channel();
         let waiting = std::thread::spawn(move || {
             let mut server = server.spawn().unwrap();
@@ -132,7 +131,7 @@ impl Cluster {
         );
     }
 
-    /// Stops the server: whoever is connected is thrown out.
+    /// Stops the server, which ends all connections.
     pub(super) fn stop(&self) {
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((id, waiting)) = server {
@@ -141,7 +140,6 @@ impl Cluster {
         }
     }
 
-    /// Runs SQL in a database.
     pub(super) fn sql(&self, database: &str, text: &str) -> String {
         let done = program("psql")
             .args([
@@ -166,14 +164,14 @@ impl Cluster {
         String::from_utf8_lossy(&done.stdout).trim().to_owned()
     }
 
-    /// A database that nobody else has.
+    /// Creates a database that no other test uses.
     pub(super) fn database(&self) -> String {
         let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
         name
     }
 
-    /// Its address.
+    /// The URL of a database.
     pub(super) fn url(&self, database: &str) -> String {
         let socket = self.socket().display().to_string().replace('/', "%2F");
         format!("postgres://sekisho@{socket}/{database}")

@@ -1,8 +1,8 @@
-//! Commits groups of requests to PostgreSQL, the writers of all nodes taking turns.
+//! Commits groups of requests to PostgreSQL; the writers of all nodes take turns.
 //!
-//! A group begins by taking the writers' lock, which ends with its transaction, however that ends: the
-//! server ends a transaction whose node stops in the middle. So each group sees all that was committed, and
-//! nobody writes between what it saw and what it writes.
+//! A group begins by taking the writers' lock, which ends with its transaction, however that ends: if a node stops in
+//! the middle, the server ends its transaction. So each group sees everything that was committed, and nobody writes
+//! between its reads and its writes.
 
 use crate::store::StoreError;
 use crate::store::sql::chain::{self, Ours};
@@ -17,20 +17,20 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the writer sleeps where nobody asks.
+/// How long the writer sleeps if there are no requests.
 const IDLE: Duration = Duration::from_secs(10);
-/// While there is no connection, one is tried for no sooner than so long after the last time.
+/// How long after a failed attempt to connect the next one may be made.
 const PAUSE: Duration = Duration::from_millis(500);
-/// An idle connection is asked whether it still stands after so long.
+/// After how long without use a connection is tested.
 const STALE: Duration = Duration::from_secs(1);
 
-/// Who commits.
+/// The writer.
 pub(super) struct Committer {
     connection: Option<Connection>,
     connect: Connect,
-    /// When the connection last answered, or was last tried for.
+    /// When the connection last answered, or was last attempted.
     asked: Instant,
-    /// Why there was none then.
+    /// Why that attempt failed.
     missing: Option<StoreError>,
     requests: Requests,
     health: Health,
@@ -39,11 +39,11 @@ pub(super) struct Committer {
     repeats: Arc<Mutex<Repeats>>,
 }
 
-/// What becomes of a group.
+/// Why a group was not committed.
 enum Ended {
     /// Nothing of it is in the database.
     Not(Failure),
-    /// The connection was lost before the server said that it is committed.
+    /// The connection was lost before the server confirmed the commit.
     Unknown(String),
 }
 
@@ -67,7 +67,7 @@ impl Committer {
         Self { connection, connect, asked, missing, requests, health, key, ours, repeats }
     }
 
-    /// Until nobody asks any more.
+    /// Runs until there can be no more requests.
     pub(super) fn run(mut self) {
         loop {
             match self.requests.first(IDLE) {
@@ -78,7 +78,7 @@ impl Committer {
         }
     }
 
-    /// Commits a request with all that come meanwhile.
+    /// Commits a request together with those that arrive meanwhile.
     fn commit(&mut self, first: Box<dyn Job>) {
         let mut group = vec![first];
         match self.transact(&mut group, GROUP_REQUESTS) {
@@ -100,7 +100,7 @@ impl Committer {
         }
     }
 
-    /// Runs a group in one transaction; it grows to `most`.
+    /// Runs a group in one transaction; it grows to at most `most` requests.
     fn transact(&mut self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<(), StoreError> {
         self.health.check()?;
         let connection = self.connected()?;
@@ -116,7 +116,8 @@ impl Committer {
             Err(Ended::Unknown(why)) => return Err(StoreError::Uncertain(why)),
             Err(Ended::Not(failure)) => failure.named(),
         };
-        // What was sent ahead may fail once more: the transaction is over in any case, or the connection is.
+        // Statements that were sent ahead may fail once more. Either way the transaction is over, or the connection
+        // is.
         let _ = connection.settle();
         if !connection.is_over() && connection.control("ROLLBACK").and_then(|()| connection.settle()).is_ok()
         {
@@ -128,7 +129,7 @@ impl Committer {
         Err(error)
     }
 
-    /// The connection, or a new one; one that was idle is asked first.
+    /// The connection, or a new one. A connection that was idle is tested first.
     fn connected(&mut self) -> Result<Connection, StoreError> {
         if let Some(connection) = self.connection.take() {
             let stands = self.asked.elapsed() < STALE
@@ -159,7 +160,7 @@ impl Committer {
         }
     }
 
-    /// How long the commit took, and the new end of the chain.
+    /// Returns how long the commit took, and the new end of the chain.
     fn try_transact(
         &self,
         connection: &Connection,
@@ -178,7 +179,7 @@ impl Committer {
         }
         self.requests.run(connection, group, most)?;
         let ours = chain::link(connection, &self.key, &ours)?;
-        // Nothing is under way any more: what fails from here on is the commit.
+        // No statement is pending now, so a later failure is that of the commit.
         connection.settle()?;
         let began = Instant::now();
         connection.control("COMMIT")?;

@@ -1,4 +1,4 @@
-//! Connecting: the address as it is configured, the password beside it, and what a server must be like.
+//! Connecting: the configured address, the password beside it, and the requirements on a server.
 
 use super::error;
 use super::session::Session;
@@ -11,31 +11,31 @@ use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
-/// A server that is there answers sooner.
+/// How long a server may take to answer a new connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// What one statement of the writer may take.
+/// How long one statement of the writer may take.
 const WRITE: Duration = Duration::from_secs(15);
-/// What people search for may take longer,
+/// How long one statement of a reader may take: searches by people take longer.
 const READ: Duration = Duration::from_mins(1);
-/// and bringing a large database up to date longest.
+/// How long one statement of the setup may take: bringing a large database up to date takes longest.
 const SETUP: Duration = Duration::from_hours(1);
-/// The oldest PostgreSQL that has all that is asked of it.
+/// The oldest supported version of PostgreSQL, as in `server_version_num`.
 const OLDEST: i32 = 130_000;
 
-/// Why an address of a database is none.
+/// Why the address of a database is not valid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WrongPlace {
-    /// Not the form of one.
+    /// It does not have the form of one.
     #[error(
         "`{0}` is not the address of a PostgreSQL database: write it as postgres://USER@HOST/DATABASE?sslmode=verify-full"
     )]
     Form(String),
-    /// A password does not belong there.
+    /// It contains a password.
     #[error(
         "a password must not stand in the address: put it in a file, and name that as `password_file` in [store]"
     )]
     Password,
-    /// Some other `sslmode`.
+    /// It has an unknown or unsupported `sslmode`.
     #[error("sslmode is `{0}`: it may be verify-full, require (encrypted, with any certificate) or disable")]
     Mode(String),
 }
@@ -48,12 +48,12 @@ pub(super) enum Mode {
     VerifyFull,
 }
 
-/// Where a database is.
+/// The address of a database, and how to connect to it.
 #[derive(Clone)]
 pub struct Place {
     config: Config,
     mode: Mode,
-    /// Whose signature a certificate needs; `None` for those that the system trusts.
+    /// The file with the trusted certificate authorities; `None` for those that the system trusts.
     roots: Option<PathBuf>,
     password_file: Option<PathBuf>,
 }
@@ -64,7 +64,7 @@ impl std::fmt::Debug for Place {
     }
 }
 
-/// Host and database, as they are named in messages.
+/// Host and database, for log lines and errors.
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let host = match self.config.get_hosts().first() {
@@ -87,10 +87,10 @@ pub(super) enum Use {
 }
 
 impl Place {
-    /// An address with its password in a file beside it.
+    /// Parses an address. The password is in a file of its own.
     ///
     /// # Errors
-    /// A sentence that says what to write.
+    /// A sentence that says what to write instead.
     pub fn parse(url: &str, password_file: Option<PathBuf>) -> Result<Self, WrongPlace> {
         let form = || WrongPlace::Form(without_password(url));
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
@@ -130,7 +130,7 @@ impl Place {
         Ok(Self { config, mode, roots, password_file })
     }
 
-    /// The configuration as it is now: a password that was changed is read anew.
+    /// The present configuration: the password file is read again, because the password may have changed.
     fn current(&self) -> Result<(Config, Tls), StoreError> {
         let mut config = self.config.clone();
         if let Some(path) = &self.password_file {
@@ -143,7 +143,7 @@ impl Place {
         Ok((config, Tls::new(self.mode, self.roots.as_deref())?))
     }
 
-    /// A connection, and what drives it.
+    /// Opens a connection. Returns it with the future that drives it.
     pub(super) async fn open(&self, name: &str) -> Result<(Client, impl Messages + use<>), StoreError> {
         let (mut config, tls) = self.current()?;
         config.application_name(name);
@@ -154,7 +154,7 @@ impl Place {
         opened.map_err(|error| self.refused(&error))
     }
 
-    /// A session with its settings.
+    /// Opens a session with its settings.
     pub(super) fn connect(&self, purpose: Use, node: &str) -> Result<Session, StoreError> {
         let runtime = runtime()?;
         let opened = runtime.block_on(async {
@@ -174,7 +174,7 @@ impl Place {
         prepared.map(|()| session)
     }
 
-    /// Whether the server keeps what it confirms, and is one that can be written to.
+    /// Checks that the server keeps what it confirms, and can be written to.
     fn fits(&self, session: &Session) -> Result<(), StoreError> {
         let found = session.query(
             "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), \
@@ -221,7 +221,7 @@ impl Place {
         StoreError::Unavailable(format!("the database {self}: {error}"))
     }
 
-    /// Why there is no connection, and what to do.
+    /// Explains why there is no connection, and what to do.
     fn refused(&self, error: &tokio_postgres::Error) -> StoreError {
         let text = error::text(error);
         let user = self.config.get_user().unwrap_or_default();
@@ -259,12 +259,12 @@ impl Place {
     }
 }
 
-/// What drives a connection.
+/// The part of a connection that drives it.
 pub(super) trait Messages: Send + 'static {
-    /// Until it is over.
+    /// Drives the connection until it ends.
     fn drive(self) -> impl Future<Output = ()> + Send;
 
-    /// The same, telling of what other nodes say.
+    /// The same, and passes on the notifications of other nodes.
     fn tell(self, heard: impl Fn(&str) + Send + 'static) -> impl Future<Output = ()> + Send;
 }
 
@@ -282,14 +282,14 @@ where
             match message {
                 Ok(tokio_postgres::AsyncMessage::Notification(said)) => heard(said.payload()),
                 Ok(_) => {}
-                // Whoever asks next is told.
+                // The next request reports the error.
                 Err(_) => return,
             }
         }
     }
 }
 
-/// A runtime of one thread: whoever waits drives it.
+/// A runtime without threads of its own: the waiting thread drives it.
 pub(super) fn runtime() -> Result<Runtime, StoreError> {
     Builder::new_current_thread()
         .enable_all()
@@ -297,7 +297,8 @@ pub(super) fn runtime() -> Result<Runtime, StoreError> {
         .map_err(|error| StoreError::Unavailable(format!("cannot begin to talk to the database: {error}")))
 }
 
-/// Whoever stops in the middle of a transaction must not hold up the others: the server ends it.
+/// Applies the settings of a session. The server ends a transaction whose client stops in the middle, so that it does
+/// not block the others.
 fn settings(session: &Session, purpose: Use, node: &str) -> Result<(), crate::store::sql::error::Error> {
     session.batch("SET jit = off; SET default_transaction_isolation = 'read committed'")?;
     if purpose != Use::Setup {
@@ -316,7 +317,7 @@ fn settings(session: &Session, purpose: Use, node: &str) -> Result<(), crate::st
     Ok(())
 }
 
-/// An address as it may be shown.
+/// An address without its password, for errors.
 fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((before, host))) => {

@@ -4,7 +4,7 @@ use crate::store::StoreError;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-/// The server's own words where it said any, else the connection's, with their cause.
+/// The server's message if there is one, else the connection's error with its causes.
 pub(in crate::store) fn text(error: &Error) -> String {
     if let Some(said) = error.as_db_error() {
         return format!("{} ({})", said.message(), said.code().code());
@@ -21,7 +21,7 @@ pub(in crate::store) fn text(error: &Error) -> String {
     text
 }
 
-/// The error as the trait names it.
+/// Classifies an error.
 pub(in crate::store) fn classify(error: &Error) -> StoreError {
     let text = text(error);
     let Some(code) = error.code() else { return StoreError::Unavailable(text) };
@@ -34,7 +34,7 @@ pub(in crate::store) fn classify(error: &Error) -> StoreError {
     }
 }
 
-/// Whether the connection cannot be used any more: it is gone, or the server ended it.
+/// Whether the connection can no longer be used, because it was lost or the server ended it.
 pub(in crate::store) fn is_over(error: &Error) -> bool {
     error.is_closed()
         || error.as_db_error().is_none()

@@ -1,14 +1,13 @@
 //! The store in PostgreSQL, which several relays (nodes) may share.
 //!
-//! * [`connect`] the address, the password, what a server must be like; [`tls`] whose certificate is taken
+//! * [`connect`] the address, the password, the requirements on a server; [`tls`] certificates
 //! * [`session`] one connection; [`error`] what PostgreSQL's errors mean
 //! * [`schema`] tables and migrations
-//! * [`committer`] commits groups of requests, the nodes taking turns
-//! * [`bodies`] large bodies in chunks; [`nodes`] who shares the database, and the word that something is due
+//! * [`committer`] commits groups of requests; the nodes take turns
+//! * [`bodies`] large bodies in chunks; [`nodes`] who shares the database, and notifications that something is due
 //!
-//! Whatever writes holds one lock from the first look to the commit, on every node: the rules are those of
-//! [`super::sql`], which may look and then write. The lock is held for a few round trips, and a group of
-//! requests shares it.
+//! Every writer, on every node, holds one lock from its first read to the commit, because the rules of [`super::sql`]
+//! read and then write. The lock is held for a few round trips, and a group of requests shares it.
 
 #![allow(clippy::similar_names, reason = "two sides, and what each is told, have names alike")]
 
@@ -37,33 +36,33 @@ use nodes::Node;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Reading connections of each pool: one for the mail path, and one for what people ask.
+/// The number of connections in each pool of readers: one pool serves the mail path, the other people's requests.
 const READERS: usize = 4;
-/// Connections that write large bodies.
+/// The number of connections that write large bodies.
 const BODIES: usize = 4;
 
-/// How the store is run.
+/// Options of the store.
 pub struct Options {
-    /// Where the database is.
+    /// The address of the database.
     pub place: Place,
-    /// What this relay is called among those that share the database.
+    /// The name of this relay among those that share the database.
     pub node: String,
-    /// Where the names of large bodies come from.
+    /// The source of the names of large bodies.
     pub entropy: Arc<dyn Entropy>,
     /// What to do when the writer panics.
     pub on_fatal: OnFatal,
-    /// Where the key of the journal's chain is: every node has the same. It is made where there is none, by the
-    /// first node alone.
+    /// The file with the key of the journal's chain, which is the same on every node. Only the first node creates it
+    /// if there is none.
     pub journal_key: PathBuf,
 }
 
 impl SqlStore {
-    /// Opens a database of PostgreSQL, with its tables made or brought up to date if need be. It blocks, and
-    /// must not be called on a thread of an async runtime.
+    /// Opens a PostgreSQL database, whose tables are created or brought up to date if necessary. It blocks, and must
+    /// not be called on a thread of an async runtime.
     ///
     /// # Errors
-    /// `Unavailable`, a sentence that says what to do, when the server is not there, refuses us, is a replica,
-    /// does not keep what it confirms, or has a database that is not ours, too new, or not in UTF-8.
+    /// `Unavailable`, as a sentence that says what to do, if the server cannot be reached, refuses us, is a replica,
+    /// or does not keep what it confirms; or if its database is not ours, is too new, or is not in UTF-8.
     pub fn open_postgres(options: Options) -> Result<Self, StoreError> {
         let Options { place, node, entropy, on_fatal, journal_key } = options;
         let place = Arc::new(place);
@@ -113,7 +112,7 @@ impl SqlStore {
     }
 }
 
-/// A connection to a database that is copied, its tables made or brought up to date if need be.
+/// A connection for copying; the tables are created or brought up to date if necessary.
 pub(super) fn for_copying(place: &Place) -> Result<Connection, StoreError> {
     let session = place.connect(connect::Use::Setup, "copy")?;
     schema::prepare(&session, place)?;

@@ -1,5 +1,5 @@
-//! The relays that share a database: each has its name by a lock that ends with its connection, says now and
-//! then that it is there, and hears from the others that something is due.
+//! The relays that share a database. Each reserves its name by a lock that ends with its connection, regularly
+//! records that it is running, and is notified by the others when something is due.
 
 #![allow(clippy::similar_names, reason = "two sides, and what each is told, have names alike")]
 
@@ -12,23 +12,23 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
-/// How long a relay that starts waits for its name: the one before may be ending.
+/// How long a starting relay waits for its name: a predecessor of that name may be stopping.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// This relay among those that share the database.
+/// This relay, as one of those that share the database.
 #[derive(Clone)]
 pub(in crate::store) struct Node(Arc<Inner>);
 
 struct Inner {
     name: String,
     heard: watch::Receiver<u64>,
-    /// Dropped, it ends the connection that has the name.
+    /// When this is dropped, the connection that holds the name ends.
     _end: oneshot::Sender<()>,
 }
 
 impl Node {
-    /// Takes the name, and listens from now on.
+    /// Reserves the name, and starts to listen.
     pub(super) fn begin(place: Arc<Place>, name: String) -> Result<Self, StoreError> {
         let (end, ended) = oneshot::channel();
         let (hears, heard) = watch::channel(0);
@@ -47,12 +47,12 @@ impl Node {
         &self.0.name
     }
 
-    /// Changes whenever another node said that something is due.
+    /// Changes whenever another node notifies that something is due.
     pub(in crate::store) fn heard(&self) -> watch::Receiver<u64> {
         self.0.heard.clone()
     }
 
-    /// Says that it is there.
+    /// Records that this node is running.
     pub(in crate::store) fn seen(&self, tx: &Connection) -> Result<(), Failure> {
         tx.prepare_cached(
             "INSERT INTO nodes (name, version, started, seen) \
@@ -64,7 +64,7 @@ impl Node {
     }
 }
 
-/// Keeps the name, and listens, until the relay ends; connects again when the connection is lost.
+/// Holds the name and listens until the relay ends. Reconnects when the connection is lost.
 async fn stay(
     place: &Place,
     name: &str,
@@ -90,7 +90,7 @@ async fn stay(
                 if let Some(began) = first {
                     let _ = began.send(Ok(()));
                 }
-                // What was said meanwhile nobody heard.
+                // Notifications may have been missed meanwhile.
                 hears.send_modify(|count| *count += 1);
                 connected
             }
@@ -120,7 +120,7 @@ async fn stay(
     }
 }
 
-/// A connection that has the name, and what drives it.
+/// Opens a connection that holds the name. Returns it with the future that drives it.
 async fn named(
     place: &Place,
     name: &str,
@@ -150,11 +150,11 @@ async fn named(
     Ok((client, driven))
 }
 
-/// Those who have a name now, as the second part of its lock's key.
+/// The nodes that hold a name now, as the second part of the lock's key.
 const HERE: &str = "SELECT l.objid::bigint FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted \
      AND l.classid = 1399155561 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
-/// Whether no other node is at work: then its time is the time.
+/// Whether no other node is running, so that this node's clock is the only one.
 pub(in crate::store) fn is_alone(tx: &Connection) -> Result<bool, Failure> {
     let text = format!(
         "SELECT count(*) FROM ({HERE}) h (key) WHERE key IS DISTINCT FROM \
@@ -164,7 +164,7 @@ pub(in crate::store) fn is_alone(tx: &Connection) -> Result<bool, Failure> {
     Ok(others == 0)
 }
 
-/// All that were ever there, by name.
+/// All nodes that ever ran, by name.
 pub(in crate::store) fn list(db: &Connection) -> Result<Vec<NodeRow>, Failure> {
     let mut select = db.prepare_cached(&format!(
         "SELECT n.name, n.version, n.started, n.seen, (hashtext(n.name)::bigint & 4294967295) IN ({HERE}), \

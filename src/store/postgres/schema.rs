@@ -1,8 +1,8 @@
-//! The tables in PostgreSQL, and how an older database is brought up to them.
+//! The tables in PostgreSQL, and how an older database is brought up to date.
 //!
-//! A step only adds what programs of the version before do not look at (it *expands*), or takes away what
-//! those no longer use (it *contracts*, and says so by `oldest`): a node of the version before and one of this
-//! version work side by side.
+//! A step either adds what programs of the previous version do not look at (it *expands*), or removes what they no
+//! longer use (it *contracts*, and says so by `oldest`). So a node of the previous version and one of this version
+//! can run side by side.
 
 use super::connect::Place;
 use super::session::Session;
@@ -16,19 +16,19 @@ use std::path::Path;
 /// A version of the tables.
 struct Step {
     version: i64,
-    /// The oldest program, by its version, that can work with them.
+    /// The oldest version of the program that can work with them.
     oldest: i64,
     text: &'static str,
 }
 
-/// What brings a database from each version to the next; the first makes it.
+/// The step from each version to the next. The first creates the tables.
 const STEPS: &[Step] = &[Step { version: 16, oldest: 16, text: include_str!("schema.sql") }];
 
-/// Makes the tables, or brings them up to date, one node at a time.
+/// Creates the tables, or brings them up to date, one node at a time.
 pub(super) fn prepare(session: &Session, place: &Place) -> Result<(), StoreError> {
     let done = prepare_by(session, place, STEPS);
     if done.is_err() {
-        // The session is dropped, and what it began with it.
+        // The caller drops the session, which also ends its transaction.
         tracing::debug!("the tables were not made or brought up");
     }
     done
@@ -71,7 +71,7 @@ fn prepare_by(session: &Session, place: &Place, steps: &[Step]) -> Result<(), St
     session.batch("COMMIT").map_err(failed)
 }
 
-/// The version of the tables, and the oldest program that can work with them.
+/// The version of the tables, and the oldest version of the program that can work with them.
 fn found(session: &Session) -> Result<Option<(i64, i64)>, Error> {
     let there = session.query("SELECT 1 WHERE to_regclass('sekisho_schema') IS NOT NULL", &[])?;
     if there.is_empty() {
@@ -81,14 +81,14 @@ fn found(session: &Session) -> Result<Option<(i64, i64)>, Error> {
     Ok(rows.first().map(|row| (row.get(0), row.get(1))))
 }
 
-/// How many tables there are beside ours.
+/// The number of tables in the schema.
 fn others(session: &Session) -> Result<i64, Error> {
     let rows = session.query("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()", &[])?;
     Ok(rows.first().map_or(0, |row| row.get(0)))
 }
 
-/// The key of the journal's chain, which all nodes have: made by the first, and named in the database by a
-/// hash, so that nobody begins with another.
+/// The key of the journal's chain, which all nodes share. The first node creates it and stores its hash in the
+/// database, so that no node starts with another key.
 pub(super) fn key(session: &Session, path: &Path) -> Result<hmac::Key, StoreError> {
     let failed = |error: Error| crate::store::sql::error::classify(&error);
     let rows = session.query("SELECT key FROM sekisho_schema", &[]).map_err(failed)?;

@@ -1,8 +1,9 @@
 //! One connection to PostgreSQL, used by one thread at a time.
 //!
-//! It has a runtime of its own and is driven only while somebody waits for an answer. What needs none is
-//! sent along with what does ([`Session::put`], [`Session::control`]): a request of ten statements of which two
-//! are answered takes two round trips. The first error of those comes with the next answer.
+//! It has a runtime of its own and is driven only while its thread waits for an answer. Statements whose answers
+//! nobody needs are sent ahead of the next one whose answer is needed ([`Session::put`], [`Session::control`]): ten
+//! statements, of which two need an answer, take two round trips. The first error of those that were sent ahead is
+//! returned with the next answer.
 
 use crate::store::sql::db::{Owned, ToValue, Value};
 use crate::store::sql::error::Error;
@@ -18,21 +19,20 @@ use tokio::runtime::Runtime;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Row, Statement};
 
-/// Most statements that are kept prepared; some are put together, and there is no end to them.
+/// How many prepared statements are kept at most. The text of some statements varies without limit.
 const STATEMENTS: usize = 256;
-/// Most statements under way that nobody waits for.
+/// How many statements are sent ahead at most.
 const AHEAD: usize = 64;
 
 type Sent = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
 
 /// A connection.
 pub(in crate::store) struct Session {
-    /// Given back without waiting when the session is dropped.
+    /// Shut down without waiting when the session is dropped.
     runtime: Option<Runtime>,
     client: Arc<Client>,
     statements: RefCell<HashMap<String, Statement>>,
     sent: RefCell<VecDeque<Sent>>,
-    /// How long an answer may take.
     patience: Duration,
     over: Cell<bool>,
 }
@@ -49,12 +49,12 @@ impl Session {
         }
     }
 
-    /// Nothing more can be asked here.
+    /// Whether the session can no longer be used.
     pub(in crate::store) fn is_over(&self) -> bool {
         self.over.get() || self.client.is_closed()
     }
 
-    /// Statements that return nothing, one after the other.
+    /// Runs several statements that return nothing.
     pub(in crate::store) fn batch(&self, sql: &str) -> Result<(), Error> {
         self.settle()?;
         self.wait(self.client.batch_execute(sql))
@@ -88,7 +88,10 @@ impl Session {
         self.ask(self.client.query(&statement, &params))
     }
 
-    /// Waits for what was sent ahead; its first error.
+    /// Waits for the statements that were sent ahead.
+    ///
+    /// # Errors
+    /// The first error of these statements.
     pub(in crate::store) fn settle(&self) -> Result<(), Error> {
         if self.sent.borrow().is_empty() {
             return Ok(());
@@ -112,7 +115,7 @@ impl Session {
         Ok(statement)
     }
 
-    /// Sends something on its way: polled once, its request stands in the connection's queue.
+    /// Sends a request without waiting: polling it once puts it into the connection's queue.
     fn send(&self, mut what: Sent) {
         let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
         match what.as_mut().poll(&mut nobody) {
@@ -171,16 +174,16 @@ impl Drop for Session {
     }
 }
 
-/// What SQLite calls by another name.
+/// Functions that have another name in SQLite.
 const NAMES: [(&str, &str); 4] = [
     ("group_concat(", "string_agg("),
     ("instr(", "strpos("),
     ("char(10)", "chr(10)"),
-    // A function of the schema.
+    // Defined in our schema.
     ("json_each(", "texts_of("),
 ];
 
-/// The same statement as PostgreSQL writes it: its parameters, its names, and no advice about indexes.
+/// Translates a statement from SQLite's dialect: parameters and function names; hints about indexes are removed.
 fn translated(sql: &str) -> String {
     let mut text = String::with_capacity(sql.len());
     let mut words = sql.split(' ').peekable();
@@ -232,7 +235,7 @@ impl ToSql for Value<'_> {
             Value::Integer(number) if *ty == Type::INT4 => i32::try_from(*number)?.to_sql(ty, out),
             Value::Integer(number) if *ty == Type::BOOL => (*number != 0).to_sql(ty, out),
             Value::Integer(number) => number.to_sql(ty, out),
-            // PostgreSQL keeps no NUL in a text.
+            // PostgreSQL does not allow NUL in a text.
             Value::Text(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").to_sql(ty, out),
             Value::Text(text) => text.to_sql(ty, out),
             Value::Blob(octets) | Value::Broken(octets) => octets.to_sql(ty, out),
@@ -246,13 +249,13 @@ impl ToSql for Value<'_> {
     to_sql_checked!();
 }
 
-/// What stands in a column.
+/// The value of a column.
 pub(in crate::store) fn cell(row: &Row, column: usize) -> Result<Value<'_>, Error> {
     let Raw(value) = row.try_get(column)?;
     value.ok_or(Error::Column(column))
 }
 
-/// A column of any of the few types that there are.
+/// A column of any of the types that we use.
 struct Raw<'a>(Option<Value<'a>>);
 
 impl<'a> FromSql<'a> for Raw<'a> {
@@ -279,7 +282,7 @@ impl<'a> FromSql<'a> for Raw<'a> {
     }
 }
 
-/// A whole number out of a `numeric`, which sums are: digits to the base of 10,000.
+/// Decodes an integer from the binary form of a `numeric`, the type of sums: digits to the base 10,000.
 fn whole(octets: &[u8]) -> Option<i64> {
     let word = |at: usize| Some(u16::from_be_bytes(octets.get(at..at + 2)?.try_into().ok()?));
     let (digits, weight, sign) = (word(0)?, i64::from(word(2)?.cast_signed()), word(4)?);

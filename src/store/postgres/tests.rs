@@ -1,5 +1,5 @@
-//! The contract, with two handles open at once, and what is PostgreSQL's own: servers that are not fit, and
-//! servers that go away.
+//! The contract, with two handles open at once, and what is specific to PostgreSQL: unsuitable servers, and servers
+//! that stop.
 
 use super::cluster::Cluster;
 use super::*;
@@ -12,7 +12,7 @@ struct Database {
     cluster: &'static Cluster,
     name: String,
     folder: TempDir,
-    /// The last that was opened, and how many were.
+    /// The last store that was opened as `one`, and how many were opened.
     open: std::sync::Mutex<(Option<std::sync::Weak<dyn Store>>, u32)>,
 }
 
@@ -47,7 +47,7 @@ impl Harness for Database {
     fn open(&self) -> Arc<dyn Store> {
         let mut open = self.open.lock().unwrap();
         open.1 += 1;
-        // A node that goes on has its name; one that was closed is started again under it.
+        // A running node keeps its name; one that was closed is started again under it.
         let taken = open.0.as_ref().is_some_and(|open| open.strong_count() > 0);
         let name = if taken { format!("one, again {}", open.1) } else { "one".to_owned() };
         let store: Arc<dyn Store> = Arc::new(self.open_as(&name).unwrap());

@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL, by rustls.
+//! TLS connections to PostgreSQL, with rustls.
 
 use super::connect::Mode;
 use crate::store::StoreError;
@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::{TlsConnector, client};
 
-/// Secures connections.
+/// Makes TLS connections.
 #[derive(Clone)]
 pub(super) struct Tls(Option<Arc<ClientConfig>>);
 
@@ -57,7 +57,7 @@ fn trusted(path: &Path) -> Result<RootCertStore, String> {
     if roots.is_empty() { Err(said(&"no certificate is in it")) } else { Ok(roots) }
 }
 
-/// Takes any certificate: `sslmode=require` keeps out listeners, and nobody else.
+/// Accepts any certificate: `sslmode=require` protects against eavesdropping only.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 
@@ -102,7 +102,7 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// Secures the connection to one host.
+/// Makes the TLS connection to one host.
 pub(super) struct ToHost {
     config: Option<Arc<ClientConfig>>,
     host: String,
@@ -133,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for ToHos
     }
 }
 
-/// A secured connection.
+/// A TLS connection.
 pub(super) struct Secured<S>(Box<client::TlsStream<S>>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Secured<S> {

@@ -13,30 +13,30 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Idle for so long, the writer moves what the log holds into the database.
+/// How long the writer is idle before it moves the contents of the log into the database.
 const IDLE: Duration = Duration::from_secs(1);
-/// How often (in commits) the writer looks at the length of the log.
+/// After how many commits the writer checks the length of the log.
 const LOOK_EVERY: u32 = 16;
-/// From so many pages on the log is moved into the database.
+/// From how many pages on the log is moved into the database.
 const LOG_PAGES: i64 = 4_000;
-/// What is left of the log may be moved between two commits when it has no more than so many pages.
+/// How many pages of the log may be left for the writer to move between two commits.
 const LAST_PAGES: i64 = 500;
 
-/// What the writer works with beside its connection.
+/// What the writer needs besides its connection.
 pub(super) struct With {
     pub(super) on_fatal: OnFatal,
-    /// Set once a flush failed, for one: nothing is written any more.
+    /// Set, for example, once a flush failed: nothing is written any more.
     pub(super) health: Health,
     pub(super) files: Files,
-    /// What links the journal's chain.
+    /// The key of the journal's chain.
     pub(super) key: hmac::Key,
-    /// Its end, as this relay left it.
+    /// The end of the chain, as this relay left it.
     pub(super) ours: Ours,
 }
 
-/// Who commits.
+/// The writer.
 pub(super) struct Committer {
-    /// Dropped, and its thread's connection closed, before the writer's own connection.
+    /// Dropped first, so that its thread's connection is closed before the writer's own.
     log: Log,
     connection: Connection,
     requests: Requests,
@@ -44,12 +44,12 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    /// With the writing connection, and one that moves the log.
+    /// Takes the connection for writing, and the log, which has a connection of its own.
     pub(super) fn new(connection: Connection, log: Log, requests: Requests, with: With) -> Self {
         Self { log, connection, requests, with }
     }
 
-    /// Until nobody asks any more.
+    /// Runs until there can be no more requests.
     pub(super) fn run(mut self) {
         loop {
             match self.requests.first(IDLE) {
@@ -66,7 +66,7 @@ impl Committer {
         }
     }
 
-    /// Commits a request with all that come meanwhile.
+    /// Commits a request together with those that arrive meanwhile.
     fn commit(&mut self, first: Box<dyn Job>) {
         let mut group = vec![first];
         match self.transact(&mut group, GROUP_REQUESTS) {
@@ -88,7 +88,7 @@ impl Committer {
         }
     }
 
-    /// Runs a group in one transaction; it grows to `most`. After an error nothing of it is in the
+    /// Runs a group in one transaction; it grows to at most `most` requests. After an error, none of it is in the
     /// database.
     fn transact(&mut self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<(), StoreError> {
         self.with.health.check()?;
@@ -116,7 +116,7 @@ impl Committer {
         })
     }
 
-    /// How long the flush took, and the new end of the chain.
+    /// Returns how long the flush took, and the new end of the chain.
     fn try_transact(&self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<(Duration, Ours), Failure> {
         self.connection.control("BEGIN IMMEDIATE")?;
         if let Some(why) = self.with.ours.differs(&self.connection)? {
@@ -137,9 +137,8 @@ impl Committer {
     }
 }
 
-/// Keeps the write-ahead log short without holding up commits: a second thread moves the bulk of it
-/// into the database while commits go on, and the writer moves the little that came meanwhile, after
-/// which the log starts over.
+/// Keeps the write-ahead log short without delaying commits: a second thread moves most of it into the database while
+/// commits go on. The writer then moves the few pages that were added meanwhile, after which the log starts over.
 pub(super) struct Log {
     kick: Option<mpsc::SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -187,7 +186,8 @@ impl Log {
         }
     }
 
-    /// Moves what came since the other thread began; a long rest is left to another round.
+    /// Moves the pages that were added since the other thread started. If there are many, they are left to another
+    /// round.
     fn finish(&mut self, connection: &Connection) {
         if self.pending(connection) <= LAST_PAGES {
             checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)", &self.on_fatal);
@@ -202,7 +202,7 @@ impl Log {
         }
     }
 
-    /// Pages in the log that are not yet in the database.
+    /// The number of pages in the log that are not yet in the database.
     fn pending(&self, connection: &Connection) -> i64 {
         let (log, moved) = checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)", &self.on_fatal);
         log - moved
@@ -220,9 +220,11 @@ impl Drop for Log {
     }
 }
 
-/// Runs one of the checkpoint pragmas: pages in the log, and how many of them are in the database.
-/// A failure is harmless (the log stays valid and is only longer), so it is only logged; but not one of a
-/// flush to disk, after which nobody knows what the disk holds.
+/// Runs one of the checkpoint pragmas. Returns the number of pages in the log, and how many of them are in the
+/// database.
+///
+/// A failure is only logged, because the log stays valid and is merely longer. A failed flush is fatal: after it,
+/// nobody knows what is on the disk.
 fn checkpoint(connection: &Connection, pragma: &'static str, on_fatal: &OnFatal) -> (i64, i64) {
     let counts = connection.prepare_cached(pragma).and_then(|mut statement| {
         statement.query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))

@@ -4,11 +4,11 @@ use crate::store::StoreError;
 use rusqlite::{Error, ErrorCode, ffi};
 use std::path::Path;
 
-/// The error as the trait names it.
+/// Classifies an error.
 pub(in crate::store) fn classify(error: &Error) -> StoreError {
     let text = error.to_string();
     match error.sqlite_error() {
-        // That the shared-memory file cannot grow says the same: there is no room on the disk.
+        // If the shared-memory file cannot grow, the disk is full too.
         Some(
             ffi::Error { code: ErrorCode::DiskFull, .. }
             | ffi::Error { extended_code: ffi::SQLITE_IOERR_SHMSIZE, .. },
@@ -20,8 +20,8 @@ pub(in crate::store) fn classify(error: &Error) -> StoreError {
     }
 }
 
-/// Whether a flush to disk failed. After that nobody knows what is on the disk, and a second try may
-/// report success for pages that the kernel has already given up: it is never retried.
+/// Whether a flush to disk failed. It is never retried: after a failure nobody knows what is on the disk, and a
+/// second flush may report success for pages that the kernel has already discarded.
 pub(super) fn is_fsync(error: &Error) -> bool {
     matches!(
         error.sqlite_error(),
@@ -29,7 +29,7 @@ pub(super) fn is_fsync(error: &Error) -> bool {
     )
 }
 
-/// An error while opening, as a sentence with the file's name.
+/// Classifies an error while opening the database, as a sentence with the file's name.
 pub(super) fn sentence(path: &Path, error: &Error) -> StoreError {
     match classify(error) {
         StoreError::Corrupt(why) => corrupt(path, &why),
@@ -38,7 +38,7 @@ pub(super) fn sentence(path: &Path, error: &Error) -> StoreError {
     }
 }
 
-/// A damaged file, with what to run.
+/// Damage to the file, with the command that rescues what can be read.
 pub(super) fn corrupt(path: &Path, why: &str) -> StoreError {
     let file = path.display();
     StoreError::Corrupt(format!(

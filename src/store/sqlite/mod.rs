@@ -1,6 +1,6 @@
 //! The store in one SQLite file, with large bodies beside it: the default engine.
 //!
-//! * [`open`] settings asserted, damage found, file made
+//! * [`open`] creates and opens the database, asserts settings, finds damage
 //! * [`schema`] tables and migrations
 //! * [`committer`] commits groups of requests, and keeps the log short
 //! * [`bodies`] files of large bodies; [`error`] what SQLite's errors mean
@@ -28,18 +28,18 @@ use committer::{Committer, Log, With};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How the store is run.
+/// Options of the store.
 #[derive(Clone)]
 pub struct Options {
-    /// Where the names of body files come from.
+    /// The source of the names of body files.
     pub entropy: Arc<dyn Entropy>,
-    /// What to do when a flush to disk fails. The default logs it and aborts the process: nobody
-    /// knows then what is on the disk, and only a restart finds out.
+    /// What to do when a flush to disk fails. The default logs it and aborts the process: nobody knows what is on the
+    /// disk then, and only a restart finds out.
     pub on_fatal: OnFatal,
-    /// The database grows to at most so many pages of 4 KiB; `None` for as many as the disk holds.
+    /// The largest size of the database, in pages of 4 KiB; `None` for no limit but the disk.
     pub max_pages: Option<u32>,
-    /// Where the key of the journal's chain is; `None` for a file beside the database. It is made where
-    /// there is none.
+    /// The file with the key of the journal's chain; `None` for a file beside the database. It is created if there is
+    /// none.
     pub journal_key: Option<PathBuf>,
 }
 
@@ -60,21 +60,21 @@ impl Default for Options {
 /// The store in one SQLite file.
 pub type SqliteStore = SqlStore;
 
-/// A connection to a database that is copied, made or brought up to date if need be.
+/// A connection for copying; the database is created or brought up to date if necessary.
 pub(super) fn for_copying(path: &Path) -> Result<Connection, StoreError> {
     open::writer(path, None).map(Connection::Sqlite)
 }
 
-/// Reading connections of each pool: one for the mail path, and one for what people ask.
+/// The number of connections in each pool of readers: one pool serves the mail path, the other people's requests.
 const READERS: usize = 3;
 
 impl SqlStore {
-    /// Opens the database, made or brought up to date if need be; its folder must exist. Large bodies
-    /// go to `<path>.bodies/`.
+    /// Opens the database, which is created or brought up to date if necessary; its folder must exist. Large bodies
+    /// are stored in `<path>.bodies/`.
     ///
     /// # Errors
-    /// `Unavailable` when it cannot be written, is not ours or too new; `Corrupt` when it is damaged;
-    /// each a sentence that says what to do.
+    /// `Unavailable` if the database cannot be written, is not ours or is too new; `Corrupt` if it is damaged. The
+    /// text is a sentence that says what to do.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let connection = open::writer(path, options.max_pages)?;
@@ -114,11 +114,11 @@ impl SqlStore {
         Ok(Self::over(Engine { readers, mail, seconds, writer, bodies, repeats, digests, key, node: None }))
     }
 
-    /// Records what somebody else wrote to the database of a relay that does not run, so that it serves
-    /// again: by whom it was looked at, and why it may stay. `None` where all is as it was written.
+    /// Records foreign changes to the database of a relay that does not run, so that it serves again: who looked at
+    /// them, and why they may stay. Returns `None` if there are none.
     ///
     /// # Errors
-    /// `Corrupt` where no record can mend the chain; else as [`Self::open`].
+    /// `Corrupt` if no record can mend the chain; otherwise as for [`Self::open`].
     pub fn accept_foreign(
         path: &Path,
         journal_key: Option<&Path>,

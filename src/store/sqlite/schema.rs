@@ -1,4 +1,4 @@
-//! The tables, and how an older database is brought up to them.
+//! The tables, and how an older database is brought up to date.
 
 use super::error::{corrupt, sentence};
 use crate::store::StoreError;
@@ -8,7 +8,7 @@ use std::path::Path;
 /// Marks a file as ours (`PRAGMA application_id`): "Seki".
 const APPLICATION_ID: i64 = 0x5365_6b69;
 
-/// What brings a database from each version to the next; the last version is their number.
+/// The step from each version to the next. The number of steps is the latest version.
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
@@ -28,7 +28,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema-16.sql"),
 ];
 
-/// What puts right what a step left behind, in a database that was brought up.
+/// Repairs what an earlier form of a step left behind in a database that was brought up to date.
 const REPAIR: &str = include_str!("schema-repair.sql");
 
 /// Creates the tables in an empty database, or brings an older one up to date, in one transaction.
