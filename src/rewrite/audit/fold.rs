@@ -49,6 +49,9 @@ impl Fold {
             let plain = rest.iter().position(|&byte| CHANGES[usize::from(byte)]).unwrap_or(rest.len());
             out.extend_from_slice(&rest[..plain]);
             at += plain;
+            let east = bytes[at..].chunks_exact(3).take_while(|octets| is_east_asian(octets)).count() * 3;
+            out.extend_from_slice(&bytes[at..at + east]);
+            at += east;
             let Some(&lead) = bytes.get(at) else { return at };
             let length = match lead {
                 0xc2..=0xdf => 2,
@@ -96,6 +99,15 @@ impl Fold {
     }
 }
 
+/// Whether these three octets are one letter in UTF-8 that stays as it is: most Japanese text in one look.
+/// The ranges are those of [`Fold::letter`].
+fn is_east_asian(octets: &[u8]) -> bool {
+    let &[0xe3..=0xed, second @ 0x80..=0xbf, third @ 0x80..=0xbf] = octets else { return false };
+    let bits = |octet: u8, mask: u8| u32::from(octet & mask);
+    let letter = bits(octets[0], 0x0f) << 12 | bits(second, 0x3f) << 6 | bits(third, 0x3f);
+    matches!(letter, 0x3040..=0x30ff | 0x3400..=0x9fff | 0xac00..=0xd7a3)
+}
+
 /// Bytes that are not simply copied: those beyond ASCII, and control characters that show nothing.
 const CHANGES: [bool; 256] = {
     let mut table = [false; 256];
@@ -111,6 +123,29 @@ const CHANGES: [bool; 256] = {
 mod tests {
     use super::super::lazy::tests::in_chunks;
     use super::*;
+
+    /// What is copied in one look is what is copied letter by letter.
+    #[test]
+    fn east_asian_letters_stay() {
+        for letter in ('\u{800}'..=char::MAX).filter(|letter| letter.len_utf8() == 3) {
+            let mut octets = [0; 3];
+            letter.encode_utf8(&mut octets);
+            if is_east_asian(&octets) {
+                let mut out = Vec::new();
+                Fold::default().letter(letter, &octets, &mut out);
+                assert_eq!(out, octets, "{letter}");
+            }
+        }
+        for octets in [
+            [0xed, 0xa0, 0x80],
+            [0xe3, 0x81, 0x41],
+            [0xe3, 0xc1, 0x81],
+            [0xe0, 0x81, 0x81],
+            [0xff, 0x81, 0x81],
+        ] {
+            assert!(!is_east_asian(&octets), "{octets:02x?} is no letter");
+        }
+    }
 
     #[test]
     fn folding() {
