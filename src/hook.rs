@@ -244,7 +244,7 @@ impl Caller {
                 // it was removed from the configuration just now
                 None => {
                     for call in calls {
-                        self.store.end_hook(call.row).await?;
+                        self.store.end_hook(call.id).await?;
                     }
                 }
             }
@@ -269,7 +269,7 @@ impl Caller {
                 None => {
                     tracing::info!(id = %call.message, url = ready.shown(), event = ?call.event, "a hook was called");
                     self.tally.count("ok");
-                    self.store.end_hook(call.row).await?;
+                    self.store.end_hook(call.id).await?;
                 }
                 Some(why) => self.put_off(ready, &call, why).await?,
             }
@@ -303,11 +303,11 @@ impl Caller {
         if attempt >= TRIES {
             tracing::error!(%id, url, attempt, why, "a call to a hook was given up");
             self.tally.count("given-up");
-            return self.store.end_hook(call.row).await;
+            return self.store.end_hook(call.id).await;
         }
         tracing::warn!(%id, url, attempt, why, "a call to a hook failed and will be repeated");
         self.tally.count("failed");
-        self.store.retry_hook(call.row, self.clock.now().plus(wait(call.attempts))).await
+        self.store.retry_hook(call.id, self.clock.now().plus(wait(call.attempts))).await
     }
 }
 
@@ -364,7 +364,7 @@ impl Ready {
             .post(&self.hook.target.url)
             .header("Content-Type", "application/json")
             .header("Sekisho-Event", event)
-            .header("Sekisho-Delivery", call.row.to_string())
+            .header("Sekisho-Delivery", call.id.to_string())
             .header("Sekisho-Signature", signature)
             .body(body);
         send(request).await

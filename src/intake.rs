@@ -38,7 +38,7 @@ use crate::marks::Marks;
 use crate::message::{Address, Envelope};
 use crate::rewrite::plan::Stamp;
 use crate::smtp::trace_client;
-use crate::store::{Body, Origin, Store};
+use crate::store::{Body, NoticeId, Origin, Store};
 use bytes::Bytes;
 pub use commit::{Dispatch, Reservation};
 pub use reception::{Content, HeaderCheck, Reception};
@@ -245,8 +245,8 @@ pub struct OwnMail {
     pub to: Vec<Address>,
     /// The whole message: header (with From, To, Date, Message-ID, Auto-Submitted), empty line, body; CRLF.
     pub message: Bytes,
-    /// The notice row that it answers; the row is marked as sent in the same transaction.
-    pub answers: Option<i64>,
+    /// The notice that this mail is; it is marked as sent in the same transaction.
+    pub answers: Option<NoticeId>,
     /// An enclosed mail, appended to `message`.
     pub enclosed: Option<Enclosed>,
 }

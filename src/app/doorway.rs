@@ -9,7 +9,7 @@ use crate::message::Address;
 use crate::notice::OwnIntake;
 use crate::notice::links::LinkMaker;
 use crate::store::absences::Absence;
-use crate::store::{LinkAction, StoreError, StoredMessage};
+use crate::store::{AskId, LinkAction, StoreError, StoredMessage};
 use crate::web::metrics::Answers;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ impl OwnIntake for Back {
         self.0.own(mail).await
     }
 
-    async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError> {
+    async fn tell(&self, mail: OwnMail, asks: Vec<AskId>) -> Result<Id, StoreError> {
         self.0.tell(mail, asks).await
     }
 }

@@ -327,7 +327,7 @@ fn its_link_asks_once_and_says_when_the_content_is_past_its_time() {
         world.clock.advance_millis(8 * 24 * 3_600_000);
         // a message is kept until its notices are sent
         for notice in world.desk.store.due_notices(world.clock.now(), 100).await.unwrap() {
-            world.desk.store.drop_notice(notice.notice).await.unwrap();
+            world.desk.store.drop_notice(notice.id).await.unwrap();
         }
         let keep = Retention { contents: Duration::from_hours(7 * 24), ..Retention::default() };
         assert_eq!(world.desk.store.purge(world.clock.now(), keep).await.unwrap().contents, 1);

@@ -2,7 +2,7 @@
 
 use super::Intake;
 use crate::rewrite::Delivery;
-use crate::store::{Claim, InitialState, NewDelivery, NewMessage, StoreError, StoredMessage};
+use crate::store::{AskId, Claim, InitialState, NewDelivery, NewMessage, StoreError, StoredMessage};
 use std::sync::Arc;
 
 /// The courier as intake sees it. New deliveries can go directly to it.
@@ -24,8 +24,8 @@ pub trait Reservation: Send {
 
 impl Intake {
     /// Commits a message. New deliveries go directly to the courier as far as it has room. `asks` are the
-    /// rows that one of our own mails answers.
-    pub(super) async fn commit(&self, mut message: NewMessage, asks: Vec<i64>) -> Result<(), StoreError> {
+    /// asks that one of our own mails answers.
+    pub(super) async fn commit(&self, mut message: NewMessage, asks: Vec<AskId>) -> Result<(), StoreError> {
         let due = message.deliveries.iter().filter(|new| new.state == InitialState::Ready).count();
         let reservation = self.0.dispatch.reserve(due);
         let places = reservation.slots().min(due);

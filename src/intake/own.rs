@@ -7,7 +7,7 @@ use crate::message::gathering::header_length;
 use crate::message::{Envelope, Header, Recipient};
 use crate::rewrite::Delivery;
 use crate::rewrite::plan;
-use crate::store::{BodyWriter, InitialState, NewMessage, Origin, StoreError};
+use crate::store::{AskId, BodyWriter, InitialState, NewMessage, Origin, StoreError};
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
@@ -28,7 +28,7 @@ impl Intake {
     ///
     /// # Errors
     /// The store cannot accept the mail, or its header cannot be parsed.
-    pub async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError> {
+    pub async fn tell(&self, mail: OwnMail, asks: Vec<AskId>) -> Result<Id, StoreError> {
         let received = self.clock().now();
         let id = self.new_id(received);
         let origin = Origin::Own { about: mail.about };

@@ -7,7 +7,7 @@ use super::links::LinkMaker;
 use crate::clock::{Clock, Entropy, Timestamp};
 use crate::id::Id;
 use crate::intake::OwnMail;
-use crate::store::{Store, StoreError};
+use crate::store::{AskId, Store, StoreError};
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub trait OwnIntake: Send + Sync + 'static {
     async fn own(&self, mail: OwnMail) -> Result<Id, StoreError>;
 
     /// Commits a mail to an approver, and marks these asks as sent.
-    async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError>;
+    async fn tell(&self, mail: OwnMail, asks: Vec<AskId>) -> Result<Id, StoreError>;
 }
 
 /// Sends notices as they become due.

@@ -7,7 +7,8 @@ use crate::message::Address;
 use crate::store::prelude::*;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{
-    ForkRelation, HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Reason, StoredMessage,
+    AskId, ForkRelation, HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Reason,
+    StoredMessage,
 };
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -30,7 +31,7 @@ impl OwnIntake for Scripted {
         Ok(Id::new(RECEIVED, 99))
     }
 
-    async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError> {
+    async fn tell(&self, mail: OwnMail, asks: Vec<AskId>) -> Result<Id, StoreError> {
         if let Some(Some(error)) = self.script.lock().unwrap().pop_front() {
             return Err(error);
         }

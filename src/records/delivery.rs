@@ -1,6 +1,6 @@
 //! Deliveries: their states, leases and attempts, and the queue as operators see it.
 
-use super::NewNotice;
+use super::{DeliveryId, NewNotice};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::message::Address;
@@ -84,8 +84,8 @@ pub struct Claim {
 /// A lease with a fencing token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// The delivery's row.
-    pub delivery: i64,
+    /// The delivery.
+    pub delivery: DeliveryId,
     /// Increases with every claim of the delivery.
     pub token: i64,
 }

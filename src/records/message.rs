@@ -1,6 +1,6 @@
 //! Messages: their origin, what is committed with them, and what is read back.
 
-use super::{HeldRow, HeldState, NewHold, NewNotice};
+use super::{HeldRow, HeldState, NewHold, NewNotice, NoticeId};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -110,9 +110,9 @@ pub struct NewMessage {
     pub ledger: Option<Disclosed>,
     /// Notices that become due with it.
     pub notices: Vec<NewNotice>,
-    /// The row of the notice that this message is (origin `Own`); it is marked as sent in the same
+    /// The notice that this message is (origin `Own`); it is marked as sent in the same
     /// transaction.
-    pub answers: Option<i64>,
+    pub answers: Option<NoticeId>,
     /// Journal entries.
     pub events: Vec<Event>,
     /// The mail of which it is a transaction; `None` if that is unknown, and for the relay's own mail.

@@ -20,7 +20,7 @@ use sekisho::notice::{Deps, Letterhead, OwnIntake, Postman};
 use sekisho::policy::Organisation;
 use sekisho::store::DeliveryState::{Delivered, Failed, Waiting};
 use sekisho::store::prelude::*;
-use sekisho::store::{LinkAction, NoticeKind, QueueChange, QueueFilter, StoreError, StoredMessage};
+use sekisho::store::{AskId, LinkAction, NoticeKind, QueueChange, QueueFilter, StoreError, StoredMessage};
 use sekisho::upstream::Fate;
 use sekisho::upstream::smarthost::{Security, Smarthost, SmarthostConfig};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl OwnIntake for Back {
         self.0.own(mail).await
     }
 
-    async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError> {
+    async fn tell(&self, mail: OwnMail, asks: Vec<AskId>) -> Result<Id, StoreError> {
         self.0.tell(mail, asks).await
     }
 }

@@ -134,7 +134,7 @@ pub(in crate::store) async fn two_nodes_tell_once(harness: &impl Harness) {
     let mut done = Vec::new();
     for (random, (store, found)) in [&one, &two].into_iter().zip(&found).enumerate() {
         let mut mail = message(50 + random as u64, &[&["sato@example.co.jp"]], InitialState::Ready);
-        mail.answers = Some(found[0].notice);
+        mail.answers = Some(found[0].id);
         done.push(store.accept(mail).await);
     }
     assert!(matches!(done.as_slice(), [Ok(_), Err(StoreError::Fenced)]), "{done:?}");
