@@ -293,7 +293,7 @@ fn what_was_released_individually_is_asked_for_without_who_was_taken_off() {
         let held = world.comes(&all[..6], &all[..6]).await;
         world.desk.release(&world.approver, held, How::Split, &[address(&all[0])]).await.unwrap();
         let new = world.asks(held).await.unwrap().unwrap();
-        let got = world.message(new).await.envelope.recipients;
+        let got = world.message(new).await.message.envelope.recipients;
         assert_eq!(got.iter().map(|to| to.address.as_str()).collect::<Vec<_>>(), all[1..6]);
     });
 }

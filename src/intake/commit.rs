@@ -34,7 +34,8 @@ impl Intake {
             new.state = InitialState::Sending { until };
         }
         let rings = !message.notices.is_empty() || message.held.is_some();
-        let stored = (places > 0).then(|| Arc::new(as_stored(&message)));
+        let stored =
+            (places > 0).then(|| Arc::new(StoredMessage { message: message.message.clone(), held: None }));
         let claims = if asks.is_empty() {
             self.0.store.accept(message).await?
         } else {
@@ -56,21 +57,4 @@ impl Intake {
 /// Copies as they are committed.
 pub(super) fn born(deliveries: Vec<Delivery>, state: InitialState) -> Vec<NewDelivery> {
     deliveries.into_iter().map(|delivery| NewDelivery { delivery, state }).collect()
-}
-
-/// The message as the courier would read it from the store.
-fn as_stored(message: &NewMessage) -> StoredMessage {
-    StoredMessage {
-        id: message.id,
-        received: message.received,
-        origin: message.origin.clone(),
-        envelope: message.envelope.clone(),
-        header: message.header.clone(),
-        body: message.body.clone(),
-        subject: message.subject.clone(),
-        message_id: message.message_id.clone(),
-        verdict: None,
-        needles: Arc::new(message.needles.clone()),
-        held: None,
-    }
 }

@@ -97,17 +97,6 @@ impl Office {
     async fn hold(&self, message: StoredMessage) {
         let due = |kind| NewNotice { kind, due: RECEIVED };
         let held = NewMessage {
-            id: message.id,
-            received: message.received,
-            origin: message.origin,
-            envelope: message.envelope,
-            header: message.header,
-            body: message.body,
-            subject: message.subject,
-            message_id: message.message_id,
-            verdict: message.verdict,
-            needles: Vec::new(),
-            deliveries: Vec::new(),
             held: Some(NewHold {
                 kind: HoldKind::Ask,
                 reasons: vec![Reason::said("strangers", "他人")],
@@ -117,11 +106,8 @@ impl Office {
                 relation: ForkRelation::default(),
                 glance: crate::store::Glance::default(),
             }),
-            ledger: None,
             notices: vec![due(NoticeKind::Held), due(NoticeKind::HeldApprovers)],
-            answers: None,
-            events: Vec::new(),
-            fork: None,
+            ..NewMessage::of(message.message)
         };
         self.store.accept(held).await.unwrap();
     }

@@ -11,7 +11,7 @@ use crate::policy::verdict::{Mode, RuleOutcome};
 use crate::policy::{Demand, Disclosure, Timing, Verdict};
 use crate::rewrite::Hit;
 use crate::store::{
-    AskId, AskWhy, Body, DeliveryState, HeldRow, HeldState, HoldKind, LinkAction, NoticeId, Origin,
+    AskId, AskWhy, Body, DeliveryState, HeldRow, HeldState, HoldKind, LinkAction, Message, NoticeId, Origin,
 };
 use bytes::Bytes;
 
@@ -61,39 +61,41 @@ pub(super) fn message(japanese: bool) -> StoredMessage {
         "hidden@delta.example.com",
     ];
     StoredMessage {
-        id: Id::new(RECEIVED, 7),
-        received: RECEIVED,
-        origin: Origin::Client {
-            peer: "192.0.2.9:4025".to_owned(),
-            helo: "pc".to_owned(),
-            identity: None,
-            secured: false,
-        },
-        envelope: Envelope {
-            sender: Some(address("yamada@example.co.jp")),
-            recipients: recipients.iter().map(|text| Recipient::plain(address(text))).collect(),
-            smtputf8: false,
-            eight_bit: false,
-            ret: None,
-            envid: Some("QQ+2B1".to_owned()),
-        },
-        header: Bytes::from(header),
-        body: Body::Inline(Bytes::from_static(b"\r\nHello\r\n")),
-        subject: subject.to_owned(),
-        message_id: "m1@pc.example.co.jp".to_owned(),
-        verdict: Some(Verdict {
-            demand: Demand { disclosure: Disclosure::Split, timing: Timing::Now },
-            mode: Mode::Enforce,
-            rules: vec![RuleOutcome {
-                name: "strangers-see-each-other".to_owned(),
-                matched: true,
+        message: Message {
+            id: Id::new(RECEIVED, 7),
+            received: RECEIVED,
+            origin: Origin::Client {
+                peer: "192.0.2.9:4025".to_owned(),
+                helo: "pc".to_owned(),
+                identity: None,
+                secured: false,
+            },
+            envelope: Envelope {
+                sender: Some(address("yamada@example.co.jp")),
+                recipients: recipients.iter().map(|text| Recipient::plain(address(text))).collect(),
+                smtputf8: false,
+                eight_bit: false,
+                ret: None,
+                envid: Some("QQ+2B1".to_owned()),
+            },
+            header: Bytes::from(header),
+            body: Body::Inline(Bytes::from_static(b"\r\nHello\r\n")),
+            subject: subject.to_owned(),
+            message_id: "m1@pc.example.co.jp".to_owned(),
+            verdict: Some(Verdict {
                 demand: Demand { disclosure: Disclosure::Split, timing: Timing::Now },
-                why: "3 outside addresses of 3 organisations would see each other".to_owned(),
-                why_ja: "社外の 3 名（3 組織）に互いのアドレスが見えます".to_owned(),
-                ..RuleOutcome::default()
-            }],
-        }),
-        needles: Arc::new(Vec::new()),
+                mode: Mode::Enforce,
+                rules: vec![RuleOutcome {
+                    name: "strangers-see-each-other".to_owned(),
+                    matched: true,
+                    demand: Demand { disclosure: Disclosure::Split, timing: Timing::Now },
+                    why: "3 outside addresses of 3 organisations would see each other".to_owned(),
+                    why_ja: "社外の 3 名（3 組織）に互いのアドレスが見えます".to_owned(),
+                    ..RuleOutcome::default()
+                }],
+            }),
+            needles: Arc::new(Vec::new()),
+        },
         held: None,
     }
 }

@@ -75,11 +75,8 @@ pub(in crate::store) async fn the_same_is_kept_once(harness: &impl Harness) {
     let namesake = store.journal(Id::new(NOW, 6)).await.unwrap();
     assert_eq!(namesake[1].event, Event::Namesake { of: first.id });
 
-    let late = NewMessage {
-        id: Id::new(at(24 * 60 + 1), 8),
-        received: at(24 * 60 + 1),
-        ..passed(8, &["a@x.example"])
-    };
+    let mut late = passed(8, &["a@x.example"]);
+    (late.received, late.id) = (at(24 * 60 + 1), Id::new(at(24 * 60 + 1), 8));
     store.accept(late.clone()).await.unwrap();
     assert_eq!(states(&*store, late.id).await.len(), 1);
 }

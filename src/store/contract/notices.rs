@@ -40,7 +40,8 @@ pub(in crate::store) async fn asks_are_answered_once(harness: &impl Harness) {
     let mut mail = message(7, &[&["boss@example.co.jp"]], InitialState::Ready);
     mail.origin = Origin::Own { about: Some(id) };
     store.accept_telling(mail.clone(), vec![due[0].id]).await.unwrap();
-    let again = NewMessage { id: Id::new(NOW, 8), ..mail };
+    let mut again = mail;
+    again.id = Id::new(NOW, 8);
     assert!(matches!(store.accept_telling(again.clone(), vec![due[0].id]).await, Err(StoreError::Fenced)));
     assert!(store.message(again.id).await.is_err(), "a mail that answers nothing is not taken in");
     let noted = store.journal(id).await.unwrap();

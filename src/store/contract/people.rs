@@ -44,7 +44,7 @@ pub(in crate::store) async fn holds_and_releases(harness: &impl Harness) {
     }];
     store.decide(verdict.clone()).await.unwrap();
     let kept = store.message(new.id).await.unwrap();
-    let hold = kept.held.unwrap();
+    let hold = kept.held.as_ref().unwrap();
     assert_eq!((hold.state, hold.decided_at), (HeldState::Released, Some(at(10))));
     assert_eq!(hold.decided_by.as_deref(), Some("soumu@example.co.jp"));
     assert_eq!(*kept.needles, addresses(&["a@x.example"]));

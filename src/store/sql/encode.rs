@@ -108,7 +108,7 @@ impl MessageRows {
             counts: counting::counts(message),
             events: to_json(&message.events)?,
             meta: to_json(&meta)?,
-            needles: to_json(&message.needles)?,
+            needles: to_json(message.needles.as_ref())?,
             header: message.header.clone(),
             sealed: format::sealed(&message.header),
             body: message.body.clone(),

@@ -236,7 +236,7 @@ impl IntakeStore for SqlStore {
             // The body must stay: it is, or may be, committed with another plan.
             Err(error @ (StoreError::Moved | StoreError::SentAgain | StoreError::Uncertain(_))) => Err(error),
             Err(error) => {
-                if let Body::Stored { name, .. } = message.body {
+                if let Body::Stored { name, .. } = message.message.body {
                     self.bodies.remove(vec![name]).await?;
                 }
                 Err(error)
