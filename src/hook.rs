@@ -380,7 +380,7 @@ async fn send(request: reqwest::RequestBuilder) -> Result<(), String> {
 
 impl Chat {
     /// What a message to a chat room says, with what is still known about the held message.
-    fn told(&self, call: &HookCall, message: Option<&StoredMessage>, now: Timestamp) -> chat::Told {
+    fn told(&self, call: &HookCall, message: Option<&StoredMessage>, now: Timestamp) -> chat::ChatNews {
         let held = message.and_then(|message| message.held.as_ref());
         let news = match call.event {
             crate::store::HookEvent::Held => chat::News::Held {
@@ -394,7 +394,7 @@ impl Chat {
         };
         let risks = held.map(|held| held.risks.as_slice()).unwrap_or_default();
         let people = held.map(|held| held.recipients.as_slice()).unwrap_or_default();
-        chat::Told {
+        chat::ChatNews {
             language: self.language,
             subject: message.map(|message| message.subject.clone()).unwrap_or_default(),
             sender: call.sender.clone(),

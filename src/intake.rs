@@ -69,9 +69,9 @@ pub enum Answer {
     Unavailable,
 }
 
-/// The intake as sessions see it. The listener's tests use a fake.
+/// The intake as SMTP sessions use it: mail from clients. The listener's tests use a fake.
 #[async_trait::async_trait]
-pub trait Doorway: Send + Sync + 'static {
+pub trait ClientIntake: Send + Sync + 'static {
     /// Begins the content of a transaction (after DATA, before 354). An `Err` is sent instead of the 354.
     /// `check` is asked about the header before anything of it is kept.
     async fn begin(

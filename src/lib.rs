@@ -4,7 +4,7 @@
 //!
 //! A mail client or the organisation's mail host connects. The [`listener`] runs the session: it passes bytes
 //! to [`smtp`], which implements the protocol without I/O and returns commands, replies and content. After
-//! DATA the session asks the [`intake::Doorway`] for an [`intake::Reception`], and writes the content into it
+//! DATA the session asks the [`intake::ClientIntake`] for an [`intake::Reception`], and writes the content into it
 //! as it arrives.
 //!
 //! Clients may send because of their network, their certificate ([`tls`]), the SPF record of a mail host

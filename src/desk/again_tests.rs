@@ -6,7 +6,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::desk::links::{LinkState, Links};
 use crate::desk::principal::{Principal, Roles, Via};
 use crate::desk::wish::How;
-use crate::intake::{Answer, Deps, Dispatch, Doorway, Intake, Reservation, Settings};
+use crate::intake::{Answer, ClientIntake, Deps, Dispatch, Intake, Reservation, Settings};
 use crate::message::Recipient;
 use crate::policy::{Organisation, Policy};
 use crate::store::sqlite::{Options, SqliteStore};

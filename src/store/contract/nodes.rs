@@ -83,7 +83,7 @@ pub(in crate::store) async fn two_nodes_make_one_item(harness: &impl Harness) {
         ForkRelation { expected: Some(String::new()), ..ForkRelation::default() },
     );
     assert!(matches!(two.accept(stale).await, Err(StoreError::Moved)), "it was planned on what is over");
-    let token = two.standing(group).await.unwrap().token;
+    let token = two.group_items(group).await.unwrap().token;
     two.accept(in_place(2, &["b@y.example"], joining(item.id, &token))).await.unwrap();
     assert_eq!(one.members(item.id).await.unwrap().len(), 2);
     let back = |by: &str| HeldDecision::new(item.id, HeldState::Returned, by, at(1), "no");

@@ -5,7 +5,7 @@ use super::super::words::{Words, calm};
 use super::answer;
 use super::circles::{SPANS, USUAL, remembered};
 use super::people::LONGEST;
-use super::risks::{Told, to_tick};
+use super::risks::{RiskText, to_tick};
 use super::visit::{Chrome, Visit, show};
 use crate::desk::canned::{self, CANNED};
 use crate::desk::circles::makes;
@@ -177,7 +177,7 @@ struct Act {
     sentence: String,
     sum: String,
     /// The risks that remain in this way of sending; each has to be ticked.
-    ticks: Vec<Told>,
+    ticks: Vec<RiskText>,
     /// Whether outsiders would see each other.
     shows: bool,
     /// Recipients that can be removed.

@@ -32,7 +32,7 @@ const DAY: u64 = 24 * 3_600;
 
 /// The query of the page.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct PageQuery {
     /// Page number, from 1.
     #[serde(default)]
     page: usize,
@@ -117,7 +117,7 @@ pub(super) fn remembered(fields: &Fields) -> Option<(String, u64)> {
 pub(super) async fn page(
     State(site): State<Arc<Site>>,
     visit: Visit,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<PageQuery>, QueryRejection>,
 ) -> Response {
     let visit = visit.at("circles");
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
@@ -130,7 +130,7 @@ pub(super) async fn page(
 }
 
 /// The result of the last action.
-fn news(t: &Words, asked: &Asked, all: &[Circle]) -> String {
+fn news(t: &Words, asked: &PageQuery, all: &[Circle]) -> String {
     let named = |id: Option<CircleId>, in_force: bool, key: &'static str| {
         let found = all.iter().find(|one| Some(one.id) == id && one.in_force(t.now) == in_force)?;
         Some(t.p(key).s("name", calm(&found.name, LONGEST)).to_string())

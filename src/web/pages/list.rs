@@ -32,7 +32,7 @@ const LONGEST_SEARCH: usize = 200;
 /// The query of the page.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "named as in the query")]
-pub struct Asked {
+pub struct PageQuery {
     /// `held` (the default), `released`, `returned`, `expired`, `all`.
     #[serde(default)]
     state: String,
@@ -53,7 +53,7 @@ pub struct Asked {
     after: String,
 }
 
-impl Asked {
+impl PageQuery {
     /// The filters in the query of a URL; none if it is malformed.
     pub(super) fn of(uri: &Uri) -> Self {
         Query::try_from_uri(uri).map(|Query(asked)| asked).unwrap_or_default()
@@ -144,7 +144,7 @@ impl Asked {
 #[template(path = "list.html")]
 struct List {
     c: Chrome,
-    asked: Asked,
+    asked: PageQuery,
     lines: Vec<Line>,
     /// The total number, formatted.
     count: String,
@@ -205,7 +205,7 @@ pub(super) struct Line {
 pub(super) async fn page(
     State(site): State<Arc<Site>>,
     visit: Visit,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<PageQuery>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit.at("list");
     let mut asked = asked.map(|Query(asked)| asked).unwrap_or_default();
@@ -223,7 +223,7 @@ pub(super) async fn page(
             let bulk = lines.iter().any(|line| line.state == HeldState::Held && line.theirs);
             let rules = rules(&site, &c.t);
             let count = counted(&c.t, count);
-            let all = Asked { state: "all".to_owned(), after: String::new(), ..asked.clone() };
+            let all = PageQuery { state: "all".to_owned(), after: String::new(), ..asked.clone() };
             let elsewhere_path = format!("/{}", all.carried());
             let latest = latest.map(|id| id.to_string()).unwrap_or_default();
             let live = format!("/now{}", asked.with("since", &latest));
@@ -260,7 +260,7 @@ struct Found {
     latest: Option<Id>,
 }
 
-async fn gathered(site: &Site, who: &Principal, asked: &Asked) -> Result<Found, DeskError> {
+async fn gathered(site: &Site, who: &Principal, asked: &PageQuery) -> Result<Found, DeskError> {
     let query = asked.query(who);
     let page = site.store.held_page(&query).await?;
     let whole = HeldQuery { after: None, ..query };
@@ -299,7 +299,7 @@ pub(super) struct Since {
 pub(super) async fn now(
     State(site): State<Arc<Site>>,
     visit: Visit,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<PageQuery>, QueryRejection>,
     since: Result<Query<Since>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit;

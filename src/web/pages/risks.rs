@@ -10,7 +10,7 @@ use crate::policy::verdict::Language;
 const MOST: usize = 30;
 
 /// One risk, in the visitor's language.
-pub(in crate::web) struct Told {
+pub(in crate::web) struct RiskText {
     /// Its label.
     pub label: String,
     /// Its description.
@@ -29,9 +29,9 @@ pub(in crate::web) fn language(t: &Words) -> Language {
 }
 
 /// These risks, most serious first.
-pub(in crate::web) fn told<'a>(t: &Words, risks: impl IntoIterator<Item = &'a Risk>) -> Vec<Told> {
+pub(in crate::web) fn told<'a>(t: &Words, risks: impl IntoIterator<Item = &'a Risk>) -> Vec<RiskText> {
     let language = language(t);
-    let one = |risk: &Risk| Told {
+    let one = |risk: &Risk| RiskText {
         label: risk.label(language),
         said: risk.headline(language),
         cure: risk.cure(language),
@@ -42,6 +42,6 @@ pub(in crate::web) fn told<'a>(t: &Words, risks: impl IntoIterator<Item = &'a Ri
 }
 
 /// The risks that have to be ticked for this way of sending.
-pub(super) fn to_tick(t: &Words, risks: &[Risk], how: How) -> Vec<Told> {
+pub(super) fn to_tick(t: &Words, risks: &[Risk], how: How) -> Vec<RiskText> {
     told(t, Wish { how, ..Wish::default() }.left(risks))
 }
