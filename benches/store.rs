@@ -131,7 +131,7 @@ async fn round_trips(folder: &PathBuf, writers: u64) -> Anything<f64> {
     while let Some(done) = tasks.join_next().await {
         done??;
     }
-    #[allow(clippy::cast_precision_loss)] // far below 2^52
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     Ok(next.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64())
 }
 

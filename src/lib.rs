@@ -58,7 +58,7 @@
 //! upstreams), `relay.rs` (intake, courier, desk, notices), `pages.rs` (web), and this one. Their manifests are
 //! in `crates/`. Every path in this documentation works here, because each crate re-exports the ones below it.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]
 
 pub use sekisho_pages::web;
 pub use sekisho_relay::{

@@ -2,7 +2,12 @@
 //! that says what it is. The compiler enforces the borders between crates; this test enforces the finer ones
 //! within them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "a test fails by panicking, and has no users"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

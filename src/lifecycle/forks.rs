@@ -81,8 +81,8 @@ fn merged<T: PartialEq>(mut known: Vec<T>, more: Vec<T>) -> Vec<T> {
 
 /// The recipients that an item still waits for, after a transaction for these arrived.
 #[must_use]
-#[allow(clippy::implicit_hasher)] // callers collect into it
-pub fn still_awaited(mut awaited: Vec<Awaited>, came: &HashSet<&str>) -> Vec<Awaited> {
+pub fn still_awaited<'a>(mut awaited: Vec<Awaited>, came: impl IntoIterator<Item = &'a str>) -> Vec<Awaited> {
+    let came: HashSet<&str> = came.into_iter().collect();
     awaited.retain(|one| !came.contains(one.key.as_str()));
     awaited
 }
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn colleagues_are_not_waited_for() {
         let one = |key: &str, outside| Awaited { key: key.to_owned(), outside };
-        let left = still_awaited(vec![one("a", true), one("b", false)], &HashSet::from(["a"]));
+        let left = still_awaited(vec![one("a", true), one("b", false)], ["a"]);
         assert_eq!(left, [one("b", false)]);
         assert!(is_complete(&left) && !is_complete(&[one("c", true)]));
     }

@@ -140,11 +140,14 @@ pub struct QueueFilter {
 /// What an operator can do with deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
 pub enum QueueChange {
+    /// Tries them now; failed ones start a new schedule.
     Retry,
+    /// Takes them out of the queue for good.
     Drop,
+    /// Keeps them until they are resumed.
     Pause,
+    /// Tries paused ones now.
     Resume,
 }
 

@@ -176,11 +176,14 @@ pub struct GroupItem {
 /// State of a held message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
 pub enum HeldState {
+    /// It waits for a decision.
     Held,
+    /// Its copies are sent.
     Released,
+    /// It is not sent; its sender has it back.
     Returned,
+    /// Nobody decided in time; it is not sent.
     Expired,
 }
 

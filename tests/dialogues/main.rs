@@ -6,7 +6,12 @@
 //! * `relay` who may relay, in every form of an address
 //! * `tls` handshakes, client certificates, and load balancers
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // a test: a panic is its way to fail
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking"
+)] // a test: a panic is its way to fail
 
 mod fake_intake;
 mod journal;

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The contents of the table, read once and again after every change. If other nodes may end a circle, the
-/// table is read every time, because a circle must exempt nobody from the moment it ends.
+/// The contents of the table, which people fill by hand; read once and again after every change. With two nodes it
+/// keeps nothing and the table is read every time, because a circle must exempt nobody from the moment it ends.
 pub(in crate::store) struct Known {
     kept: bool,
     snapshot: Mutex<Option<Snapshot>>,

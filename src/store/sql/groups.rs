@@ -125,7 +125,7 @@ pub(in crate::store) fn join(
     // The disclosures of a mail count once, however many forks it has.
     tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([message])?;
     let Item { state, received, grounds: own, awaited } = load(tx, item)?;
-    let awaited = forks::still_awaited(awaited, &repeats::recipients(people).collect());
+    let awaited = forks::still_awaited(awaited, repeats::recipients(people));
     let grounds = forks::joined(own, state, grounds(hold.kind, &hold.reasons, &hold.hits)?);
     tx.prepare_cached(
         "UPDATE held SET members = members + 1, awaited = ?2, reasons = ?3, hits = ?4, kind = ?5 \

@@ -11,6 +11,7 @@ const MESSAGES: usize = 1_024;
 /// The maximum size of the messages kept (header and body), in octets.
 const OCTETS: usize = 16 << 20;
 
+/// Bounded by [`MESSAGES`] and [`OCTETS`]; with two nodes it keeps nothing, because the other may change a message.
 pub(in crate::store) struct Recent {
     kept: bool,
     inner: Mutex<Inner>,

@@ -59,7 +59,7 @@ pub(super) struct PageQuery {
 /// The page.
 #[derive(Template)]
 #[template(path = "held.html")]
-#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Held {
     c: Chrome,
     id: Id,

@@ -31,7 +31,6 @@ const LONGEST_SEARCH: usize = 200;
 
 /// The query of the page.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "named as in the query")]
 pub struct PageQuery {
     /// `held` (the default), `released`, `returned`, `expired`, `all`.
     #[serde(default)]

@@ -64,7 +64,7 @@ impl Object {
 }
 
 /// A number as a length; negative ones and NaN become 0.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
 pub(super) fn whole(number: f64) -> usize {
     number as usize
 }

@@ -10,7 +10,7 @@ use crate::web::words::Words;
 
 /// The actions that the visitor may take and that are possible.
 #[derive(Default)]
-#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct ReleaseOptions {
     pub(super) split: ReleaseOption,
     pub(super) bcc: ReleaseOption,
