@@ -3,6 +3,7 @@
 //! They are lenient on purpose: everything that some reader might decode is decoded, because the search must
 //! see what any recipient could see.
 
+use super::digits::hex_digit;
 use memchr::{memchr, memchr_iter};
 
 /// The transfer encoding of a part.
@@ -253,7 +254,7 @@ impl QuotedPrintable {
                 Escape::Digit(first) => {
                     self.state = Escape::None;
                     if byte.is_ascii_hexdigit() {
-                        out.push(hex(first) << 4 | hex(byte));
+                        out.push(hex_digit(first) << 4 | hex_digit(byte));
                     } else {
                         out.extend_from_slice(&[b'=', first]);
                         continue;
@@ -281,11 +282,6 @@ impl QuotedPrintable {
         }
         self.state = Escape::None;
     }
-}
-
-/// The value of a hexadecimal digit (0 for anything else).
-pub fn hex(digit: u8) -> u8 {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).unwrap_or(0)
 }
 
 /// Longest line of an encoded block; longer ones are text.

@@ -2,8 +2,8 @@
 
 use super::super::Site;
 use super::super::words::{Words, calm};
-use super::act::{Fields, value};
 use super::answer;
+use super::form::{Fields, value};
 use super::people::LONGEST;
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
