@@ -83,6 +83,8 @@ pub(crate) struct Mail {
     pub(crate) items: Vec<Item>,
     /// Its transactions: id, and when they were taken back.
     pub(crate) came: Vec<(Id, Option<Timestamp>)>,
+    /// Who was new in each of them.
+    new: Vec<Vec<usize>>,
     /// The first transaction since it last went back.
     first: usize,
     pub(crate) began: Timestamp,
@@ -94,6 +96,12 @@ pub(crate) struct Model {
     leases: HashMap<DeliveryId, (i64, Timestamp)>,
     /// Returned, expired or taken back: the mails of our own about a message that the upstream took.
     pub(crate) told: HashMap<Id, u32>,
+}
+
+impl Person {
+    pub(crate) fn is_leased(&self) -> bool {
+        self.lease.is_some()
+    }
 }
 
 impl Mail {
@@ -114,7 +122,16 @@ impl Mail {
             came: 0,
         };
         let people = people.iter().map(person).collect();
-        Self { kind, people, named, items: Vec::new(), came: Vec::new(), first: 0, began: now }
+        Self {
+            kind,
+            people,
+            named,
+            items: Vec::new(),
+            came: Vec::new(),
+            new: Vec::new(),
+            first: 0,
+            began: now,
+        }
     }
 
     pub(crate) fn each(&mut self, state: State, mut act: impl FnMut(&mut Person)) -> usize {
@@ -144,6 +161,7 @@ impl Mail {
         let again = is(State::Back);
         let taken = !again && self.came.get(self.first).is_some_and(|first| first.1.is_some());
         self.came.push((id, None));
+        self.new.push(fresh.clone());
         let came = self.came.len() - 1;
         if again {
             self.first = came;
@@ -265,6 +283,7 @@ impl Mail {
         };
         let whole = self.people.iter().filter(unsent).all(|person| {
             person.state == State::Removed
+                || person.state == State::Dropped && person.attempts == 0
                 || person.state == State::Going && person.due > now && person.attempts == 0
         });
         self.items[item].undo_until.is_some_and(|until| until > now) && whole
@@ -277,7 +296,7 @@ impl Mail {
         for person in &mut self.people {
             let with = match state {
                 State::Back => person.state == State::Back,
-                _ => matches!(person.state, State::Going | State::Removed),
+                _ => matches!(person.state, State::Going | State::Removed | State::Dropped),
             };
             if with && person.item == item {
                 (person.state, person.item) = (State::Held, into);
@@ -318,17 +337,19 @@ impl Mail {
 
     /// Taking back was undone where nothing was sent again since; returns how many people that concerns.
     pub(crate) fn untaken(&mut self, now: Timestamp) -> usize {
-        let mut count = 0;
-        for person in &mut self.people {
-            let at = self.came.get(person.came).and_then(|came| came.1);
-            let in_time = at.is_some_and(|at| at > now.minus(Duration::from_hours(24)));
-            if person.state == State::Back && in_time {
+        let (mut count, day) = (0, Duration::from_hours(24));
+        for came in 0..self.came.len() {
+            let again = self.new[came + 1..].iter().flatten().any(|one| self.new[came].contains(one));
+            let in_time = self.came[came].1.is_some_and(|at| at > now.minus(day));
+            if again || !in_time {
+                continue;
+            }
+            self.came[came].1 = None;
+            let taken = |person: &&mut Person| person.state == State::Back && person.came == came;
+            for person in self.people.iter_mut().filter(taken) {
                 (person.state, person.due) = (State::Going, person.queued.max(now));
                 count += 1;
             }
-        }
-        for came in &mut self.came {
-            came.1 = came.1.filter(|at| *at <= now.minus(Duration::from_hours(24)));
         }
         count
     }

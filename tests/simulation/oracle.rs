@@ -3,7 +3,9 @@
 use crate::model::State;
 use crate::world::{START, World};
 use sekisho::journal::Event;
-use sekisho::store::DeliveryState::{self, Delivered, Dropped, Failed, Paused, Ready, Sending, Uncertain, Waiting};
+use sekisho::store::DeliveryState::{
+    self, Delivered, Dropped, Failed, Paused, Ready, Sending, Uncertain, Waiting,
+};
 use sekisho::store::QueueFilter;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -94,9 +96,8 @@ impl World {
     async fn journals(&self, mail: &crate::model::Mail) {
         for (id, _) in &mail.came {
             let journal = self.store.journal(*id).await.unwrap();
-            let count = |wanted: fn(&Event) -> bool| {
-                journal.iter().filter(|entry| wanted(&entry.event)).count()
-            };
+            let count =
+                |wanted: fn(&Event) -> bool| journal.iter().filter(|entry| wanted(&entry.event)).count();
             assert_eq!(count(|event| matches!(event, Event::Accepted { .. })), 1, "{id}");
             let ended = count(|event| {
                 matches!(event, Event::Released { .. } | Event::Returned { .. } | Event::Expired {})

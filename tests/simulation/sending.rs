@@ -79,7 +79,8 @@ impl World {
                 self.model.took(to.address.as_str(), claim.lease, &shows);
             }
         }
-        if let (Origin::Own { about }, true, Body::Inline(body)) = (&message.origin, scene.took[0], &message.body)
+        if let (Origin::Own { about }, true, Body::Inline(body)) =
+            (&message.origin, scene.took[0], &message.body)
         {
             if let Some(about) = about {
                 *self.model.told.entry(*about).or_default() += 1;
@@ -138,8 +139,7 @@ impl World {
         let Job { claim, answer, .. } = self.nodes[node].jobs.swap_remove(job);
         let fates = answer.unwrap();
         let now = self.now();
-        let attempt =
-            Attempt { number: claim.attempt, queued: claim.queued, now, random: self.dice.bits() };
+        let attempt = Attempt { number: claim.attempt, queued: claim.queued, now, random: self.dice.bits() };
         let recipients = claim.delivery.recipients();
         let results: Vec<RecipientResult> =
             fates.iter().map(|fate| self.schedule.after(fate.clone(), &attempt)).collect();

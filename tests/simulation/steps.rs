@@ -67,7 +67,8 @@ impl World {
         let number = if known == 0 || known < 5 && self.dice.percent(40) {
             let kind = self.dice.pick(&[Kind::Pass, Kind::Split, Kind::Delay, Kind::Hold, Kind::Hold]);
             let count = 1 + self.dice.below(6);
-            let people: Vec<String> = (0..count).map(|one| format!("u{one}m{known}@o{one}.example")).collect();
+            let people: Vec<String> =
+                (0..count).map(|one| format!("u{one}m{known}@o{one}.example")).collect();
             let named = count - self.dice.below(2).min(count - 1);
             self.model.mails.push(Mail::new(kind, &people, named, now));
             known
@@ -151,8 +152,9 @@ impl World {
         let new = mail.arrives(to, id, now, now.plus(HOLD));
         assert_eq!(!new, mail.came.iter().all(|came| came.0 != id) || !new, "a repeat gets an id of its own");
         if new {
-            let waits =
-                to.iter().any(|one| mail.people[*one].came + 1 == mail.came.len() && is_held(&mail.people[*one]));
+            let waits = to
+                .iter()
+                .any(|one| mail.people[*one].came + 1 == mail.came.len() && is_held(&mail.people[*one]));
             let back = mail.kind == Kind::Hold && !waits && held;
             assert!(waits == held || back, "the answer, while {:?}", mail.people);
         }
@@ -195,12 +197,10 @@ impl World {
 
     async fn decide(&mut self) {
         let now = self.now();
-        let waiting: Vec<usize> = (0..self.model.mails.len())
-            .filter(|mail| self.model.mails[*mail].waiting().is_some())
-            .collect();
-        let put_off: Vec<usize> = (0..self.model.mails.len())
-            .filter(|mail| self.model.mails[*mail].kind == Kind::Delay)
-            .collect();
+        let waiting: Vec<usize> =
+            (0..self.model.mails.len()).filter(|mail| self.model.mails[*mail].waiting().is_some()).collect();
+        let put_off: Vec<usize> =
+            (0..self.model.mails.len()).filter(|mail| self.model.mails[*mail].kind == Kind::Delay).collect();
         if !put_off.is_empty() && self.dice.percent(40) {
             let number = self.dice.pick(&put_off);
             return self.take_back_or_send(number, now).await;
@@ -255,7 +255,9 @@ impl World {
             wish.ticked = Some(left);
             leaves = Some(now.plus(self.grace));
         }
-        self.say(format_args!("the approver releases {number} as {how} without {dropped:?}, leaves {leaves:?}"));
+        self.say(format_args!(
+            "the approver releases {number} as {how} without {dropped:?}, leaves {leaves:?}"
+        ));
         self.desk.release_as(&self.approver, id, &wish).await.unwrap();
         self.model.mails[number].released(how, &dropped, leaves, now);
     }
@@ -316,26 +318,34 @@ impl World {
         }
     }
 
-    /// An operator drops what is open of a mail.
+    /// An operator drops what is open of a transaction, or has it tried at once.
     async fn operate(&mut self) {
         if self.model.mails.is_empty() {
             return;
         }
-        let number = self.dice.below(self.model.mails.len());
-        let Some((id, _)) = self.model.mails[number].came.last().copied() else { return };
-        let came = self.model.mails[number].came.len() - 1;
+        let (number, now) = (self.dice.below(self.model.mails.len()), self.now());
+        let mail = &mut self.model.mails[number];
+        let Some((id, _)) = mail.came.last().copied() else { return };
+        let came = mail.came.len() - 1;
+        let change = self.dice.pick(&[QueueChange::Drop, QueueChange::Retry]);
         let filter = QueueFilter { id: Some(id.to_string()), ..QueueFilter::default() };
-        let now = self.now();
-        let count = self.store.change_queue(&filter, QueueChange::Drop, "root", now).await.unwrap();
-        self.say(format_args!("an operator drops {count} copies of {number}"));
         let mut people = 0;
-        self.model.mails[number].each(State::Going, |person| {
-            if person.came == came {
-                person.state = State::Dropped;
-                people += 1;
+        let here = |one: &Person| one.came == came && one.state == State::Going;
+        if change == QueueChange::Drop && mail.people.iter().any(|one| here(one) && one.is_leased()) {
+            // A copy that is dropped on its way may arrive, and the mail may be sent again.
+            return;
+        }
+        for person in mail.people.iter_mut().filter(|one| one.came == came && one.state == State::Going) {
+            match change {
+                QueueChange::Drop => person.state = State::Dropped,
+                _ if person.is_leased() => continue,
+                _ => person.due = person.due.min(now),
             }
-        });
-        assert_eq!(count > 0, people > 0, "dropped");
+            people += 1;
+        }
+        let count = self.store.change_queue(&filter, change, "root", now).await.unwrap();
+        self.say(format_args!("an operator: {change:?} {count} copies of {number}"));
+        assert_eq!(count > 0, people > 0, "{people} people");
     }
 
     pub(crate) async fn tell(&mut self) {

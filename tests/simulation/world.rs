@@ -239,12 +239,7 @@ fn desk(store: &Arc<dyn Store>, clock: &Arc<ManualClock>, examiner: &Examiner, g
     }
 }
 
-fn postman(
-    store: &Arc<dyn Store>,
-    clock: &Arc<ManualClock>,
-    entropy: &Arc<Dice>,
-    node: &Node,
-) -> Postman {
+fn postman(store: &Arc<dyn Store>, clock: &Arc<ManualClock>, entropy: &Arc<Dice>, node: &Node) -> Postman {
     let letterhead = Letterhead {
         hostname: HOST.to_owned(),
         from: address("postmaster@example.co.jp"),
