@@ -1,4 +1,4 @@
-//! The only source of chance: a small generator (SplitMix64), so that one number replays a whole history.
+//! The only source of chance: a small generator (`SplitMix64`), so that one number replays a whole history.
 
 use sekisho::clock::Entropy;
 use std::sync::atomic::{AtomicU64, Ordering};

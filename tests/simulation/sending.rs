@@ -112,7 +112,6 @@ impl World {
         let dead = self.seed.is_multiple_of(16) && !own && age < 500_000;
         match draw {
             _ if dead && self.settling => same("451", Fate::Deferred("451 4.7.1 not now".to_owned()), false),
-            0..40 => same("taken", taken(), true),
             40..55 => same("451", Fate::Deferred("451 4.7.1 not now".to_owned()), false),
             55..62 if !own => same("550", Fate::Failed("550 5.1.1 nobody".to_owned()), false),
             62..70 => same("lost before the dot", Fate::Deferred("4.4.2 lost".to_owned()), false),
@@ -130,6 +129,7 @@ impl World {
                 }
                 scene
             }
+            // Also below 40: the usual case.
             _ => same("taken", taken(), true),
         }
     }
