@@ -299,7 +299,9 @@ impl World {
         } else if !mail.items.is_empty() {
             let item = self.dice.below(mail.items.len());
             let Item { state, id, expires, .. } = mail.items[item].clone();
-            if state == State::Held || mail.moved(item) {
+            // A release that is undone while an addendum waits leaves two items; the model knows one of a mail.
+            let two = state != State::Back && mail.waiting().is_some();
+            if state == State::Held || two || mail.moved(item) {
                 return;
             }
             let who = if state == State::Back { &self.sender } else { &self.approver };
