@@ -99,7 +99,6 @@ def it_finds_in_a_dump_all_that_got_a_250_before(note):
         dumping = time.time() - began
         time.sleep(1)
         here.end_load()
-        arrived = taken(here.folder)
         for relay in here.relays:
             relay.kill()
         with Cluster() as fresh:
@@ -112,15 +111,16 @@ def it_finds_in_a_dump_all_that_got_a_250_before(note):
                 kept = int(fresh.sql("SELECT count(*) FROM messages WHERE action <> 'own'"))
                 acks = sum(map(len, before.values()))
                 assert kept >= acks, f"{acks} were acknowledged before the dump, it has {kept}"
-                with one, two:
-                    assert wait_until(lambda: one.cli("queue", "retry", ok=False) and one.queue() == [], 120, 1), one.queue()[:3]
-                    held = Counter(r for row in two.held() for r in row["recipients"])
-                    arrived += taken(here.folder)
-                    lost = [r for name, mails in before.items() for recipients in mails.values() for r in recipients
-                            if not (held if name == "hold" else arrived)[r]]
-                    assert not lost, lost[:5]
-                    assert two.send(mail("x", strangers(1, 7)), ["after@example.jp"]).startswith("250")
-                    assert wait_until(lambda: taken(here.folder)["after@example.jp"] == 1, 20), two.output()
-                    one.cli("audit", "verify", seconds=120)
+                one.start()
+                two.start()
+                assert wait_until(lambda: one.cli("queue", "retry", ok=False) and one.queue() == [], 120, 1), one.queue()[:3]
+                held = Counter(r for row in two.held() for r in row["recipients"])
+                arrived = taken(here.folder)
+                lost = [r for name, mails in before.items() for recipients in mails.values() for r in recipients
+                        if not (held if name == "hold" else arrived)[r]]
+                assert not lost, lost[:5]
+                assert two.send(mail("x", strangers(1, 7)), ["after@example.jp"]).startswith("250")
+                assert wait_until(lambda: taken(here.folder)["after@example.jp"] == 1, 20), two.output()
+                one.cli("audit", "verify", seconds=120)
     note(f"{acks} acknowledged before the dump, {kept} in it ({len(dump) >> 10} KiB); dumped in {dumping:.1f} s under load, restored in "
          f"{restoring:.1f} s; lost 0; {verified.strip().splitlines()[0]}")
