@@ -28,7 +28,7 @@ mod tasks;
 mod tls;
 mod upstream;
 
-use crate::clock::{Clock, RelayClock, SystemEntropy};
+use crate::clock::SystemEntropy;
 use crate::config::Config;
 use crate::courier::{Courier, Deps};
 use crate::desk::Desk;
@@ -64,7 +64,7 @@ impl App {
     /// # Errors
     /// Says why the relay cannot start.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let clock: Arc<dyn Clock> = Arc::new(RelayClock::start());
+        let clock = parts::clock(&config).await?;
         let examiner = parts::examiner(Some(&config), &[])?;
         let tally = Tally::default();
         let identities = Identities::default();

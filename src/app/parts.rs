@@ -2,6 +2,7 @@
 
 use super::tls::Secured;
 use super::{StartError, descriptors};
+use crate::clock::{Clock, RelayClock, SystemClock};
 use crate::config::{Config, UpstreamRoute, Webhook, WebhookFormat as Format};
 use crate::connections::Bounds;
 use crate::courier;
@@ -93,6 +94,27 @@ pub(super) async fn lock_within(config: &Config, patience: Duration) -> Result<L
 /// Where the key of a PostgreSQL database's journal is: every relay that shares it has the same.
 pub(super) fn journal_key(config: &Config) -> PathBuf {
     config.journal_key.clone().unwrap_or_else(|| config.database.with_extension("journal-key"))
+}
+
+/// A difference of fewer milliseconds between two hosts' clocks does no harm, and may be that of the network.
+const SAME_TIME: u64 = 2_000;
+
+/// The relay's clock. Relays that share a database take its time: one whose own clock is wrong would expire what the
+/// others hold, and take over what they are sending.
+pub(super) async fn clock(config: &Config) -> Result<Arc<dyn Clock>, StartError> {
+    let Some(found) = &config.postgres else { return Ok(Arc::new(RelayClock::start())) };
+    let (place, node) = (found.place.clone(), found.node.clone());
+    let asking = tokio::task::spawn_blocking(move || place.ahead_of(&SystemClock, &node));
+    let ahead = asking.await.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+    if ahead.unsigned_abs() < SAME_TIME {
+        return Ok(Arc::new(RelayClock::start()));
+    }
+    tracing::warn!(
+        seconds = ahead / 1_000,
+        "the database's clock is ahead of this host's by so much: the relay goes by the database's until it is \
+         started again; set the clocks right"
+    );
+    Ok(Arc::new(RelayClock::start_ahead(ahead)))
 }
 
 /// Who opens the store.

@@ -28,20 +28,25 @@ pub trait Sources: Send + Sync + 'static {
 
 /// The clocks of the operating system.
 #[derive(Clone, Copy, Debug)]
-pub struct OperatingSystem(Instant);
+pub struct OperatingSystem {
+    began: Instant,
+    /// How far the right time is ahead of the system clock, in nanoseconds.
+    ahead: i128,
+}
 
 impl Sources for OperatingSystem {
     fn monotonic(&self) -> Duration {
-        self.0.elapsed()
+        self.began.elapsed()
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn system(&self) -> i128 {
         let signed = |span: Duration| i128::try_from(span.as_nanos()).unwrap_or(i128::MAX);
-        match SystemTime::now().duration_since(UNIX_EPOCH) {
+        let system = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => signed(since),
             Err(before) => -signed(before.duration()),
-        }
+        };
+        system.saturating_add(self.ahead)
     }
 }
 
@@ -63,7 +68,13 @@ struct State {
 impl RelayClock {
     /// Starts a clock at the system time.
     pub fn start() -> Self {
-        Self::over(OperatingSystem(Instant::now()))
+        Self::start_ahead(0)
+    }
+
+    /// Starts a clock that is so many milliseconds ahead of the system clock, and stays so: on one of several relays
+    /// that share a database, whose time all of them take.
+    pub fn start_ahead(millis: i64) -> Self {
+        Self::over(OperatingSystem { began: Instant::now(), ahead: i128::from(millis) * 1_000_000 })
     }
 }
 
@@ -153,6 +164,14 @@ mod tests {
         let hands = Arc::new(Hands::default());
         hands.set(START);
         (Arc::clone(&hands), RelayClock::over(hands))
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_stays_so() {
+        let (here, ahead) = (RelayClock::start(), RelayClock::start_ahead(-3_600_000));
+        for (ours, theirs) in [(here.now(), ahead.now()), (here.wall(), ahead.wall())] {
+            assert!((ours.0 - theirs.0).abs_diff(3_600_000) < 60_000, "{ours:?} {theirs:?}");
+        }
     }
 
     /// However the system clock is set, durations are correct to 5 %.
