@@ -1,6 +1,6 @@
 """Relays that share a PostgreSQL database, under load, while nodes, the network or the database fail.
 
-    NODES_ROUNDS=5 (of each kind of fault; 50 before a release), NODES_PAUSE=20 (seconds; 60), NODES_LEASE=ended (`real`
+    NODES_ROUNDS=3 (of each kind of fault; 50 before a release), NODES_PAUSE=20 (seconds; 60), NODES_LEASE=ended (`real`
     waits for a minute instead of ending a stopped node's leases in the database), CRASH_SEED=…
 
 Clients send to all relays in turn and send again what got no 250, as mail servers do: mail that passes, is split in
@@ -27,7 +27,7 @@ from tests.rig.postgres import Cluster
 from tests.rig.proxy import Proxy
 from tests.rig.relay import Relay, tool, wait_until
 
-ROUNDS = int(os.environ.get("NODES_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("NODES_ROUNDS", "3"))
 PAUSE = float(os.environ.get("NODES_PAUSE", "20"))
 LEASE = os.environ.get("NODES_LEASE", "ended")
 NAMES = ("one", "two", "three")
@@ -180,7 +180,7 @@ def it_loses_nothing_over_a_bad_network_to_the_database(note):
         with site(2, cluster, urls) as here:
             here.goes_on()
             for number in range(ROUNDS):
-                faults = [misfortune for name, misfortune in MISFORTUNES.items()]
+                faults = list(MISFORTUNES.values())
                 moments.shuffle(faults)
                 for fault in faults if ROUNDS > 5 or number == 0 else faults[:2]:
                     fault(proxy, moments)
@@ -326,5 +326,9 @@ def it_confirms_nothing_that_the_replica_does_not_have(note):
             proxy.port = replica.port
             proxy.reset()
             took = here.goes_on()
+            # What was claimed by commits whose end nobody heard of waits until its lease is over.
+            if LEASE == "ended":
+                for name in NAMES[:2]:
+                    ended(replica, name)
             acks, said = here.verdict()
     note(f"no 250 in {PAUSE:.0f} s without the replica, on again {took:.1f} s after the failover; {said}")
