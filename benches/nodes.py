@@ -79,7 +79,6 @@ def site(kind, sink):
             names = ("one", "two") if kind == "two" else ("one",)
             relays = [stack.enter_context(Relay(sink.address, store=cluster.store(name, key), **more)) for name in names]
         for relay in relays:
-            relay.patience = 60
             relay.start()
         yield [f"127.0.0.1:{relay.port}" for relay in relays], relays[0], cluster
 

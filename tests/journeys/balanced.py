@@ -130,7 +130,6 @@ def it_goes_on_behind_the_balancer_while_a_relay_is_drained_or_killed(note):
         folder = Path(folder)
         one, two = relays(cluster, sink, folder)
         with one, two, balancer(one, two, folder) as (port, desk):
-            one.patience = two.patience = 60
             one.start()
             two.start()
             ready = lambda: urllib.request.urlopen(f"http://127.0.0.1:{desk}/readyz", timeout=10).status == 200

@@ -97,7 +97,6 @@ def site(count, cluster, urls=None, load=True, start=True):
         for number in range(count):
             store = cluster.store(NAMES[number], one.key, url=urls[number] if urls else None)
             relay = Relay(address, RULES, start=False, upstream_extra='tls = "off"\nconnections = 20', store=store)
-            relay.patience = 60  # a database that is busy or starting answers late
             one.relays.append(stack.enter_context(relay))
             if start:
                 relay.start()

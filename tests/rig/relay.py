@@ -91,7 +91,6 @@ class Relay:
         )
         self.log = Path(tempfile.mkstemp(prefix="sekisho-log-")[1])  # not on the store's disk, which may be full
         self.process, self.through = None, []  # a program, such as strace, that starts `serve`
-        self.patience = 20  # seconds in which it has to be ready
         self.sent = {}  # how often each Message-ID went
         self._start = start
 
@@ -118,7 +117,7 @@ class Relay:
                 [*self.through, binary(), "serve", "--config", str(self.config)], stdout=out, stderr=out, stdin=subprocess.DEVNULL,
                 env={**os.environ, **self.env},
             )
-        if wait and not wait_until(lambda: self.ready() or self.process.poll() is not None, self.patience, 0.005):
+        if wait and not wait_until(lambda: self.ready() or self.process.poll() is not None, 60, 0.005):
             raise AssertionError(f"the relay is not ready:\n{self.output()}")
         if wait and self.process.poll() is not None:
             raise AssertionError(f"the relay ended at start with {self.process.returncode}:\n{self.output()}")
