@@ -173,7 +173,12 @@ def it_has_a_compose_file_that_is_understood():
     equal(sorted(services), ["balancer", "database", "relay1", "relay2"])
     # What the files say of each other.
     haproxy, config = (COMPOSE / "haproxy.cfg").read_text(), (COMPOSE / "sekisho.toml").read_text()
-    equal(sorted(set(re.findall(r"server (\w+) \1:", haproxy))), [services[name]["hostname"] for name in ("relay1", "relay2")])
+    equal(sorted(set(re.findall(r"server (\w+) \1:", haproxy))), [name for name in sorted(services) if "build" in services[name]])
+    assert services["relay1"]["hostname"] != services["relay2"]["hostname"], "two relays of one name do not start"
+    for name in ("relay1", "relay2"):
+        own = [volume for volume in map(str, services[name]["volumes"]) if "/var/lib/sekisho" in volume]
+        assert len(own) == 1 and f"state{name[-1]}" in own[0], own
+        equal(len(services[name]["secrets"]), 3)
     contains(config, f'proxy = ["{services["balancer"]["networks"]["mail"]["ipv4_address"]}/32"]')
     contains(config, "@database/")
     for volume in services["relay1"]["volumes"] + services["balancer"]["volumes"]:

@@ -201,7 +201,7 @@ def a_database_on_such_a_disk(through=()):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def cut_database(here, disk, dice):
+def cut_database(here, disk, dice, patience=60):
     """Lets it run for a moment, cuts the database's power, and restarts its machine; how long mail took to go on."""
     time.sleep(dice.uniform(0.3, 1.5))
     disk.cut()
@@ -209,7 +209,7 @@ def cut_database(here, disk, dice):
     here.cluster.kill(everything=True)
     disk.recover()
     here.cluster.start()
-    return here.goes_on()
+    return here.goes_on(patience)
 
 
 @pytest.mark.root
@@ -233,7 +233,7 @@ def it_would_see_a_database_that_does_not_flush(note):
     for cut in range(1, CONTROL_CUTS + 1):
         with a_database_on_such_a_disk(through=["eatmydata"]) as (here, disk):
             try:
-                cut_database(here, disk, dice)
+                cut_database(here, disk, dice, patience=15)
                 here.verdict()
             except AssertionError as error:
                 note(f"found at cut {cut}: {str(error).splitlines()[0][:200]}")
