@@ -83,7 +83,7 @@ pub(in crate::store) async fn two_nodes_make_one_item(harness: &impl Harness) {
         ForkRelation { expected: Some(String::new()), ..ForkRelation::default() },
     );
     assert!(matches!(two.accept(stale).await, Err(StoreError::Moved)), "it was planned on what is over");
-    let token = two.standing(group).await.unwrap().token;
+    let token = two.group_items(group).await.unwrap().token;
     two.accept(in_place(2, &["b@y.example"], joining(item.id, &token))).await.unwrap();
     assert_eq!(one.members(item.id).await.unwrap().len(), 2);
     let back = |by: &str| HeldDecision::new(item.id, HeldState::Returned, by, at(1), "no");
@@ -134,7 +134,7 @@ pub(in crate::store) async fn two_nodes_tell_once(harness: &impl Harness) {
     let mut done = Vec::new();
     for (random, (store, found)) in [&one, &two].into_iter().zip(&found).enumerate() {
         let mut mail = message(50 + random as u64, &[&["sato@example.co.jp"]], InitialState::Ready);
-        mail.answers = Some(found[0].notice);
+        mail.answers = Some(found[0].id);
         done.push(store.accept(mail).await);
     }
     assert!(matches!(done.as_slice(), [Ok(_), Err(StoreError::Fenced)]), "{done:?}");
