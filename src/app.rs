@@ -75,7 +75,7 @@ impl App {
         let access = gatekeeper.admit(&config)?;
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
-        let store = parts::open(&config, parts::Opener::Relay).await?;
+        let store = parts::open(&config, parts::Opener::Relay, Arc::clone(&clock)).await?;
         let budgets = budget::budgets(&config, None, store.as_ref(), &*clock).await?;
         let examiner = Examiner { budgets, ..examiner };
         let upstreams = upstreams.remember(&store).await?.all()?;

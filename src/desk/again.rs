@@ -258,6 +258,7 @@ impl Desk {
             answers: None,
             events: vec![accepted, Event::Again { of: old.id }, asked],
             fork: seen.fork,
+            circles: None,
         })
     }
 

@@ -103,6 +103,7 @@ impl Desk {
             answers: None,
             events: vec![event],
             fork: None,
+            circles: None,
         };
         self.store.accept(record).await.map(drop)
     }

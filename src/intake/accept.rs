@@ -28,6 +28,8 @@ pub(super) struct Judged {
     pub(super) received: Timestamp,
     pub(super) origin: Origin,
     pub(super) seen: Examination,
+    /// How many circles had ended when it was judged.
+    pub(super) circles: Option<i64>,
 }
 
 /// A judged message whose copies were planned and audited, and for which budgets were asked. If it is held, its
@@ -206,8 +208,9 @@ impl Planned {
 
     /// What is committed: the message, and what becomes of it.
     pub(super) fn into_new(self, body: Body, accepted: Event, outcome: Outcome) -> NewMessage {
-        let Self { judged: Judged { id, received, origin, seen }, stamp, settled } = self;
+        let Self { judged: Judged { id, received, origin, seen, circles }, stamp, settled } = self;
         let Outcome { copies, state, held, notices, event } = outcome;
+        let circles = circles.filter(|_| seen.facts.circle && held.is_none());
         let Copies { deliveries, needles, ledger, left_out: _ } = copies;
         NewMessage {
             id,
@@ -227,6 +230,7 @@ impl Planned {
             answers: None,
             events: std::iter::once(accepted).chain(event).collect(),
             fork: seen.fork,
+            circles,
         }
     }
 }

@@ -72,6 +72,7 @@ impl Intake {
             answers: mail.answers,
             events: Vec::new(),
             fork: None,
+            circles: None,
         };
         self.commit(message, asks).await?;
         Ok(id)

@@ -68,11 +68,17 @@ impl NoticeStore for SqlStore {
         self.write(move |tx| hooks::claim(tx, node.name(), now, limit)).await
     }
 
+    async fn keep_hook(&self, row: i64) -> Result<bool, StoreError> {
+        let Some(node) = self.node.clone() else { return Ok(true) };
+        self.write(move |tx| hooks::keep(tx, row, node.name())).await
+    }
+
     async fn end_hook(&self, row: i64) -> Result<(), StoreError> {
         self.write(move |tx| hooks::end(tx, row)).await
     }
 
     async fn retry_hook(&self, row: i64, due: Timestamp) -> Result<(), StoreError> {
-        self.write(move |tx| hooks::retry(tx, row, due)).await
+        let shared = self.node.is_some();
+        self.write(move |tx| hooks::retry(tx, row, due, shared)).await
     }
 }
