@@ -76,6 +76,7 @@ fn held(number: u64) -> Anything<NewMessage> {
         notices: Vec::new(),
         answers: None,
         fork: None,
+        circles: None,
         events: Vec::new(),
     })
 }

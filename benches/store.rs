@@ -81,6 +81,7 @@ fn message(number: u64, to: &[Address], body: Bytes) -> Anything<NewMessage> {
             known: false,
         }],
         fork: None,
+        circles: None,
         envelope,
     })
 }

@@ -23,6 +23,7 @@ mod people;
 mod reload;
 mod running;
 mod seals;
+mod shared;
 mod sockets;
 mod tasks;
 mod tls;
@@ -76,6 +77,9 @@ impl App {
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
         let store = parts::open(&config, parts::Opener::Relay, Arc::clone(&clock)).await?;
+        if let Some(shared) = shared::Shared::of(&store, &clock) {
+            gatekeeper.guesses().share(shared);
+        }
         let budgets = budget::budgets(&config, None, store.as_ref(), &*clock).await?;
         let examiner = Examiner { budgets, ..examiner };
         let upstreams = upstreams.remember(&store).await?.all()?;

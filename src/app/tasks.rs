@@ -1,5 +1,6 @@
 //! The tasks of a running relay, and what happens if one ends unexpectedly.
 
+use super::shared::Shared;
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::listener::Tally;
@@ -205,6 +206,7 @@ pub(super) async fn acme(
     mut wanted: watch::Receiver<Option<acme::Settings>>,
     server: Server,
     clock: Arc<dyn Clock>,
+    shared: Option<Arc<Shared>>,
     tally: Tally,
 ) {
     loop {
@@ -213,7 +215,9 @@ pub(super) async fn acme(
         let renewing = async {
             match settings {
                 Some(settings) => {
-                    acme::renew(settings, server.clone(), Arc::clone(&clock), move |ok| told.order(ok)).await;
+                    let shared = shared.clone().map(|shared| shared as Arc<dyn acme::Shared>);
+                    let (server, clock) = (server.clone(), Arc::clone(&clock));
+                    acme::renew(settings, server, clock, shared, move |ok| told.order(ok)).await;
                 }
                 None => std::future::pending().await,
             }

@@ -62,7 +62,7 @@ impl Intake {
         judged: Judged,
         body: Box<dyn BodyWriter>,
     ) -> Result<Answer, Answer> {
-        let (planned, reserved) = self.plan(examiner, judged);
+        let (planned, reserved) = self.plan(examiner, judged).await;
         let (id, settled) = (planned.judged.id, &planned.settled);
         if settled.verdict.action() == Action::Reject {
             info!(%id, action = "reject", "refused by a rule");
@@ -89,10 +89,11 @@ impl Intake {
     }
 
     /// Plans and audits the copies, and asks budgets for room; the reservation is kept once all is committed.
-    fn plan(&self, examiner: &Examiner, judged: Judged) -> (Planned, Option<Reserved>) {
+    async fn plan(&self, examiner: &Examiner, judged: Judged) -> (Planned, Option<Reserved>) {
         let stamp = self.stamp(judged.id, judged.received, &judged.origin);
         let settled = examiner.settle(&judged.seen, &stamp);
-        let (settled, reserved) = budget::within(examiner, &judged.seen, settled, self.clock());
+        let (settled, reserved) =
+            budget::within(examiner, &judged.seen, settled, self.store(), self.clock()).await;
         (Planned { judged, stamp, settled }, reserved)
     }
 

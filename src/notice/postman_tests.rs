@@ -121,6 +121,7 @@ impl Office {
             answers: None,
             events: Vec::new(),
             fork: None,
+            circles: None,
         };
         self.store.accept(held).await.unwrap();
     }

@@ -6,6 +6,7 @@
 
 use super::StoreError;
 use crate::clock::Timestamp;
+use crate::policy::budget::Ask;
 use crate::token::Digest;
 use async_trait::async_trait;
 use std::time::Duration;
@@ -76,6 +77,21 @@ pub struct SpendAsk {
     pub known: Vec<(i64, u64)>,
     /// It counts even if a budget has no room: a person released it.
     pub forced: bool,
+}
+
+impl SpendAsk {
+    /// What a message asks of an account; `forced` if a person has released it.
+    pub fn of(ask: &Ask, forced: bool) -> Self {
+        Self {
+            account: ask.name.clone(),
+            slot: ask.slot,
+            wanted: ask.wanted,
+            block: ask.block,
+            limits: ask.limits.clone(),
+            known: ask.known.clone(),
+            forced,
+        }
+    }
 }
 
 /// What an account has given out.

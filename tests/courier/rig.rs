@@ -364,6 +364,7 @@ impl Mail {
             answers: None,
             events: Vec::new(),
             fork: None,
+            circles: None,
         }
     }
 }

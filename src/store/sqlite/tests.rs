@@ -73,7 +73,7 @@ fn refusal(result: Result<SqliteStore, StoreError>) -> (String, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_survived() {
     let folder = Folder::new();
-    let small = Options { max_pages: Some(150), ..Options::default() };
+    let small = Options { max_pages: Some(170), ..Options::default() };
     let store = Arc::new(SqliteStore::open(folder.database(), small).unwrap());
     let mut tasks = tokio::task::JoinSet::new();
     for random in 0..200 {
