@@ -65,7 +65,8 @@ impl App {
     /// # Errors
     /// Says why the relay cannot start.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let clock: Arc<dyn Clock> = Arc::new(RelayClock::start());
+        let relays = Arc::new(RelayClock::start());
+        let clock: Arc<dyn Clock> = relays.clone();
         let examiner = parts::examiner(Some(&config), &[])?;
         let tally = Tally::default();
         let identities = Identities::default();
@@ -77,6 +78,7 @@ impl App {
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
         let store = parts::open(&config, parts::Opener::Relay, Arc::clone(&clock)).await?;
+        relays.jump(store.apart().await?);
         if let Some(shared) = shared::Shared::of(&store, &clock) {
             gatekeeper.guesses().share(shared);
         }

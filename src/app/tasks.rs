@@ -148,6 +148,10 @@ pub(super) async fn log_head(desk: &Desk) {
 /// relay was down.
 pub(super) async fn time(desk: Desk) {
     loop {
+        match desk.store.apart().await {
+            Ok(ahead) => desk.clock.agree(ahead),
+            Err(error) => tracing::debug!(%error, "the database's clock cannot be read"),
+        }
         if let Err(error) = desk.store.note_time(desk.clock.now(), desk.clock.wall()).await {
             tracing::warn!(%error, "the current time could not be stored");
         }

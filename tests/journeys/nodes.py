@@ -51,7 +51,7 @@ def nodes(cluster, sink, *names):
 
 def body_of(taken):
     """Its text, decoded."""
-    parsed = email.message_from_bytes(taken.data, policy=email.policy.default)
+    parsed = email.message_from_bytes(taken.content, policy=email.policy.default)
     return "\n".join(part.get_content() for part in parsed.walk() if part.get_content_type() == "text/plain").encode()
 
 

@@ -306,6 +306,13 @@ impl UpkeepStore for SqlStore {
         self.node.as_ref().map(Node::heard)
     }
 
+    async fn apart(&self) -> Result<i64, StoreError> {
+        if self.node.is_none() {
+            return Ok(0);
+        }
+        self.write(|tx| Ok(tx.apart()?)).await
+    }
+
     async fn purge(&self, now: Timestamp, keep: Retention) -> Result<Purged, StoreError> {
         let contents = self.purge_all(now.minus(keep.contents), purge::contents).await?;
         let messages = self.purge_all(now.minus(keep.messages), purge::messages).await?;
