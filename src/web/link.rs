@@ -1,7 +1,7 @@
 //! `/l/{token}`: a link in a mail. GET shows what it would do, with one button; POST does it.
 
 use super::Site;
-use super::pages::risks::{Told, told};
+use super::pages::risks::{Told, every};
 use super::pages::visit::{Chrome, Open, show};
 use super::pages::{answer, decide};
 use super::routes::Routes;
@@ -201,7 +201,7 @@ fn open(c: Chrome, offer: &Offer) -> Page {
         recipients: offer.recipients.iter().take(SHOWN).map(|one| calm(one, LONGEST)).collect(),
         more: offer.recipients.len().saturating_sub(SHOWN),
         asks: matches!(offer.action, LinkAction::AskAsIs | LinkAction::AskAgain),
-        ticks: told(&c.t, &offer.left),
+        ticks: every(&c.t, &offer.left),
         undo: false,
         class: "",
         next: String::new(),

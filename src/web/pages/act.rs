@@ -27,8 +27,8 @@ use std::sync::Arc;
 
 /// Longest reason, in characters.
 const LONGEST_REASON: usize = 1_000;
-/// Most fields of a form, enough for a checkbox for every recipient.
-const MOST_FIELDS: usize = 5_100;
+/// Most fields of a form, enough for a checkbox for every recipient and for a risk at each of them.
+const MOST_FIELDS: usize = 10_100;
 
 /// A form's fields in order; names can repeat.
 pub(in crate::web) type Fields = Vec<(String, String)>;

@@ -13,7 +13,7 @@ use super::list::{as_line, counted};
 use super::mailtext::{self, ContentsView};
 use super::parts::{self, LINE, MOST_READ, found, subject};
 use super::people::{LONGEST, People, people};
-use super::risks::{Told, language, told};
+use super::risks::{Told, language, more, told};
 use super::sentence::{Headline, decided, headline, reason_given};
 use super::timeline::{Moment, happened};
 use super::visit::{Chrome, Visit, show};
@@ -83,6 +83,7 @@ struct Held {
     /// Whether the visitor may undo the decision.
     undo: bool,
     risks: Vec<Told>,
+    more_risks: usize,
     subject: String,
     sender: String,
     from: String,
@@ -202,6 +203,7 @@ async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, 
         leaves,
         undo: row.undo_until.is_some_and(|until| until > now) && undoes(&who, &dossier.parties, &row),
         risks: told(t, &row.risks),
+        more_risks: more(row.risks.len()),
         subject: subject(t, &row.subject),
         sender: calm(&row.sender, LONGEST),
         from: calm(&from.unwrap_or_default(), LONGEST),
