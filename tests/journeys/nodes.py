@@ -400,3 +400,26 @@ def it_refuses_a_certificate_that_is_not_the_databases():
                     for word in words:
                         contains(relay.output(), word)
                     assert "panicked" not in relay.output()
+
+
+def it_shows_the_same_totals_at_two_relays():
+    with Cluster() as cluster, Sink() as sink:
+        one, two = nodes(cluster, sink, "one", "two")
+        with one, two:
+            for number in range(6):
+                to = f"totals{number}@x.example"
+                contains((one, one, two)[number % 3].send(mail([to]), [to]), "250")
+            contains(two.send(mail(FIVE), FIVE), "held as")
+            assert wait_until(lambda: len(real(sink)) == 6, 20)
+
+            def lines(relay, *names):
+                text = relay.http("/metrics")[1].splitlines()
+                return sorted(line for line in text if line.startswith(tuple(f"sekisho_{name}" for name in names)))
+
+            read = ("accepted_total", "exposures_prevented_total", "would_", "held{", "deliveries{", "deliveries_ended_total")
+            assert wait_until(lambda: lines(one, *read) == lines(two, *read) and lines(one, *read), 20, 0.5), \
+                (lines(one, *read), lines(two, *read))
+            contains("\n".join(lines(one, *read)), 'sekisho_accepted_total{action="pass"} 6')
+            queued = [int(line.rsplit(" ", 1)[1]) for relay in (one, two)
+                      for line in lines(relay, 'answers_total{answer="queued"')]
+            equal(queued, [4, 2])
