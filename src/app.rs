@@ -8,11 +8,11 @@
 //! is closed last.
 
 mod accounts;
+mod answered;
 mod budget;
 pub mod check;
 mod copying;
 mod descriptors;
-mod doorway;
 mod error;
 mod health;
 pub mod log;
@@ -39,8 +39,8 @@ use crate::intake::{self, Intake};
 use crate::tls::Identities;
 use crate::upstream::tally::Tally;
 use crate::web::metrics::Answers;
+use answered::Answered;
 pub use copying::copy;
-use doorway::Answered;
 pub use error::StartError;
 pub use offline::{OfflineDesk, accept_foreign, migrate, nodes, offline_desk};
 pub use parts::examiner;

@@ -23,7 +23,7 @@ use crate::rewrite::plan::{Copies, Stamp};
 use crate::store::shared::SpendAsk;
 use crate::store::{
     DeliveryState, HeldDecision, HeldRow, HeldState, InitialState, NewDelivery, NewNotice, NoticeKind,
-    Sibling, StoreError, StoredMessage, Way,
+    Release, Sibling, StoreError, StoredMessage,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -133,7 +133,7 @@ impl Desk {
             dropped: released.dropped.clone(),
             stood: self.stood(&item).await,
         };
-        let way = Way {
+        let release = Release {
             disclosure: wish.how.disclosure(),
             dropped: wish.drop.clone(),
             acknowledged: released.acknowledged.iter().map(|hit| hit.place.clone()).collect(),
@@ -147,7 +147,7 @@ impl Desk {
                 needles: first.needles,
                 ledger: first.ledger,
                 siblings: leaving.collect(),
-                way: Some(way),
+                release: Some(release),
                 events: vec![event],
                 notices,
                 undo_until: leaves,

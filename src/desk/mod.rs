@@ -31,6 +31,7 @@ pub mod explain;
 mod interleavings;
 mod known;
 pub mod learning;
+mod link_maker;
 pub mod links;
 pub mod operate;
 pub mod own;

@@ -16,9 +16,10 @@ use crate::rewrite::Hit;
 use crate::rewrite::compose::synthesised_message_id;
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::store::{
-    Body, BodyWriter, ForkRelation, Glance, HoldKind, InitialState, NewHold, NewMessage, NewNotice,
+    Body, BodyWriter, ForkRelation, Glance, HoldKind, InitialState, Message, NewHold, NewMessage, NewNotice,
     NoticeKind, Origin, Reason, StoreError,
 };
+use std::sync::Arc;
 use tracing::{info, warn};
 
 /// A message that arrived completely and was judged; only its body has still to be closed in the store.
@@ -214,24 +215,25 @@ impl Planned {
         let circles = circles.filter(|_| seen.facts.circle && held.is_none());
         let Copies { deliveries, needles, ledger, left_out: _ } = copies;
         NewMessage {
-            id,
-            received,
-            origin,
-            message_id: seen.facts.message_id.unwrap_or_else(|| synthesised_message_id(&stamp)),
-            subject: seen.facts.subject,
-            envelope: seen.envelope,
-            header: seen.header,
-            body,
-            verdict: Some(settled.verdict),
-            needles,
             deliveries: born(deliveries, state),
             held,
             ledger,
             notices,
-            answers: None,
             events: std::iter::once(accepted).chain(event).collect(),
             fork: seen.fork,
             circles,
+            ..NewMessage::of(Message {
+                id,
+                received,
+                origin,
+                message_id: seen.facts.message_id.unwrap_or_else(|| synthesised_message_id(&stamp)),
+                subject: seen.facts.subject,
+                envelope: seen.envelope,
+                header: seen.header,
+                body,
+                verdict: Some(settled.verdict),
+                needles: Arc::new(needles),
+            })
         }
     }
 }

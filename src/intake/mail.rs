@@ -2,7 +2,7 @@
 
 use super::accept::{Judged, refused};
 use super::openings::apart;
-use super::{Answer, Content, Doorway, HeaderCheck, Intake, Reception};
+use super::{Answer, ClientIntake, Content, HeaderCheck, Intake, Reception};
 use crate::clock::Timestamp;
 use crate::examine::{Examination, Examiner, Examining, Refusal};
 use crate::id::Id;
@@ -33,7 +33,7 @@ struct Mail {
 }
 
 #[async_trait]
-impl Doorway for Intake {
+impl ClientIntake for Intake {
     async fn begin(
         &self,
         origin: Origin,

@@ -25,7 +25,7 @@ pub mod taking;
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
-use crate::records::{HeldState, HookEvent, NoticeKind, Way};
+use crate::records::{HeldState, HookEvent, NoticeKind, Release};
 use std::time::Duration;
 
 /// How long taking back can be undone, so that a mail scanner that follows a link loses nothing.
@@ -115,7 +115,7 @@ pub struct Becomes {
     /// How it was released, or why it was returned.
     pub decision: Option<String>,
     /// How it was released, for transactions that arrive late.
-    pub way: Option<Way>,
+    pub release: Option<Release>,
     /// Until when that can be undone.
     pub undo_until: Option<Timestamp>,
 }
@@ -128,7 +128,7 @@ impl Becomes {
             expires: Some(expires),
             decided: None,
             decision: None,
-            way: None,
+            release: None,
             undo_until: None,
         }
     }

@@ -3,7 +3,7 @@
 use super::StoreError;
 use crate::clock::Timestamp;
 use crate::policy::facts::KnownCircle;
-pub use crate::records::{Circle, NewCircle};
+pub use crate::records::{Circle, CircleId, NewCircle};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -34,12 +34,12 @@ pub trait CircleStore {
     /// The circles in force: from memory, unless another relay may end one.
     async fn circles_in_force(&self, now: Timestamp) -> Result<InForce, StoreError>;
 
-    /// Creates a circle. Returns its number.
-    async fn make_circle(&self, circle: NewCircle) -> Result<i64, StoreError>;
+    /// Creates a circle. Returns its id.
+    async fn make_circle(&self, circle: NewCircle) -> Result<CircleId, StoreError>;
 
     /// Ends a circle before its time.
     ///
     /// # Errors
     /// `NotFound` if no circle with this number is in force.
-    async fn end_circle(&self, id: i64, by: &str, at: Timestamp) -> Result<(), StoreError>;
+    async fn end_circle(&self, id: CircleId, by: &str, at: Timestamp) -> Result<(), StoreError>;
 }

@@ -1,7 +1,7 @@
 //! `/l/{token}`: a link in a mail. GET shows what it would do, with one button; POST does it.
 
 use super::Site;
-use super::pages::risks::{Told, every};
+use super::pages::risks::{RiskText, every};
 use super::pages::visit::{Chrome, Open, show};
 use super::pages::{answer, decide};
 use super::routes::Routes;
@@ -49,7 +49,7 @@ struct Page {
     /// Whether it asks for a reason.
     asks: bool,
     /// The risks that remain; each has to be ticked.
-    ticks: Vec<Told>,
+    ticks: Vec<RiskText>,
     /// Whether the action can be undone here.
     undo: bool,
     /// The CSS class of the note: `good`, `warn`, or empty.

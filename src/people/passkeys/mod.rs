@@ -3,9 +3,9 @@
 //!
 //! * [`verify`] verifies the responses of browsers
 //!
-//! A passkey is added by somebody who is signed in, and gives no more than the way they had signed in by. It
-//! ends with the account behind it. One that was added after a code by mail gives what a code gives, except
-//! that nobody can read it in a mailbox. Passkeys of people without an account here end after [`LASTS`],
+//! A passkey is added by somebody who is signed in, and allows no more than that session did: one that was
+//! added after signing in with a code by mail allows what such a code allows. It ends with the account behind
+//! it. Passkeys of people without an account here end after [`LASTS`],
 //! because nobody would tell us that they left.
 
 pub mod verify;

@@ -83,7 +83,7 @@ pub(in crate::store) async fn two_nodes_make_one_item(harness: &impl Harness) {
         ForkRelation { expected: Some(String::new()), ..ForkRelation::default() },
     );
     assert!(matches!(two.accept(stale).await, Err(StoreError::Moved)), "it was planned on what is over");
-    let token = two.standing(group).await.unwrap().token;
+    let token = two.group_items(group).await.unwrap().token;
     two.accept(in_place(2, &["b@y.example"], joining(item.id, &token))).await.unwrap();
     assert_eq!(one.members(item.id).await.unwrap().len(), 2);
     let back = |by: &str| HeldDecision::new(item.id, HeldState::Returned, by, at(1), "no");
@@ -134,7 +134,7 @@ pub(in crate::store) async fn two_nodes_tell_once(harness: &impl Harness) {
     let mut done = Vec::new();
     for (random, (store, found)) in [&one, &two].into_iter().zip(&found).enumerate() {
         let mut mail = message(50 + random as u64, &[&["sato@example.co.jp"]], InitialState::Ready);
-        mail.answers = Some(found[0].notice);
+        mail.answers = Some(found[0].id);
         done.push(store.accept(mail).await);
     }
     assert!(matches!(done.as_slice(), [Ok(_), Err(StoreError::Fenced)]), "{done:?}");
@@ -175,17 +175,19 @@ pub(in crate::store) async fn an_ended_circle_exempts_nowhere(harness: &impl Har
 pub(in crate::store) async fn two_nodes_look_after_it_at_once(harness: &impl Harness) {
     let one = harness.open();
     let two = harness.beside(&one);
+    let later = |mut message: NewMessage, random| {
+        (message.id, message.received) = (Id::new(at(300), random), at(300));
+        message
+    };
     for random in 0..40 {
         one.accept(message(random, &[], InitialState::Ready)).await.unwrap();
     }
     let late = minutes(240);
     for random in 100..120 {
-        let one_copy = message(random, &[&["a@x.example"]], InitialState::Ready);
-        one.accept(NewMessage { received: at(300), id: Id::new(at(300), random), ..one_copy }).await.unwrap();
+        one.accept(later(message(random, &[&["a@x.example"]], InitialState::Ready), random)).await.unwrap();
     }
     for random in 200..220 {
-        let held = held_message(random, &["a@x.example"]);
-        one.accept(NewMessage { received: at(300), id: Id::new(at(300), random), ..held }).await.unwrap();
+        one.accept(later(held_message(random, &["a@x.example"]), random)).await.unwrap();
     }
 
     // A body that one node is still receiving is not swept by the other.
@@ -198,10 +200,8 @@ pub(in crate::store) async fn two_nodes_look_after_it_at_once(harness: &impl Har
     let (first, second) = (purged.0.unwrap(), purged.1.unwrap());
     assert_eq!(first.messages + second.messages, 40);
     body.write(octets).await.unwrap();
-    let large = NewMessage {
-        body: body.finish().await.unwrap(),
-        ..message(300, &[&["a@x.example"]], InitialState::Waiting(at(900)))
-    };
+    let mut large = message(300, &[&["a@x.example"]], InitialState::Waiting(at(900)));
+    large.body = body.finish().await.unwrap();
     two.accept(large.clone()).await.unwrap();
     let mut read = Vec::new();
     let mut stored = one.open_body(&large.body).await.unwrap();
@@ -249,12 +249,12 @@ pub(in crate::store) async fn two_nodes_call_once(harness: &impl Harness) {
     let (first, second) = (due.0.unwrap(), due.1.unwrap());
     assert_eq!(first.len() + second.len(), 10, "each is one node's");
     let (theirs, mine, other) = if first.is_empty() { (second, &two, &one) } else { (first, &one, &two) };
-    assert!(mine.keep_hook(theirs[0].row).await.unwrap());
-    assert!(!other.keep_hook(theirs[0].row).await.unwrap());
-    mine.retry_hook(theirs[0].row, at(2)).await.unwrap();
+    assert!(mine.keep_hook(theirs[0].id).await.unwrap());
+    assert!(!other.keep_hook(theirs[0].id).await.unwrap());
+    mine.retry_hook(theirs[0].id, at(2)).await.unwrap();
     let again = other.due_hooks(at(3), 99).await.unwrap();
-    assert_eq!(again.iter().map(|call| call.row).collect::<Vec<_>>(), [theirs[0].row]);
-    assert!(!mine.keep_hook(theirs[0].row).await.unwrap());
-    other.end_hook(theirs[0].row).await.unwrap();
-    assert!(mine.due_hooks(at(9), 99).await.unwrap().iter().all(|call| call.row != theirs[0].row));
+    assert_eq!(again.iter().map(|call| call.id).collect::<Vec<_>>(), [theirs[0].id]);
+    assert!(!mine.keep_hook(theirs[0].id).await.unwrap());
+    other.end_hook(theirs[0].id).await.unwrap();
+    assert!(mine.due_hooks(at(9), 99).await.unwrap().iter().all(|call| call.id != theirs[0].id));
 }

@@ -79,7 +79,7 @@ fn before(tx: &Connection, rows: &MessageRows, repeats: &Repeats) -> Result<Foun
     before.something_new(repeats::recipients(people)).map_err(StoreError::from)?;
     if let Some(hold) = &rows.hold {
         if let Some(expected) = &hold.relation.expected {
-            forks::unmoved(expected, &groups::standing(tx, &fork.group)?).map_err(StoreError::from)?;
+            forks::unmoved(expected, &groups::group_items(tx, &fork.group)?).map_err(StoreError::from)?;
         }
         let item = groups::state_of_item(tx, hold)?;
         forks::joinable(item, before.back).map_err(StoreError::from)?;

@@ -12,7 +12,7 @@ use crate::id::Id;
 use crate::lifecycle::delivery::{self as rules, Progress};
 use crate::rewrite::Delivery;
 use crate::store::sql::db::{Connection, params};
-use crate::store::{Claim, DeliveryState, Lease};
+use crate::store::{Claim, DeliveryId, DeliveryState, Lease};
 
 /// A claim from the writer. The caller decodes the copy.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl RawClaim {
             }
         };
         Ok(Claim {
-            lease: Lease { delivery: self.row, token: self.progress.token },
+            lease: Lease { delivery: DeliveryId::from_engine(self.row), token: self.progress.token },
             message: self.message,
             delivery,
             attempt: self.progress.attempts,
@@ -157,7 +157,7 @@ fn extend(tx: &Connection, leases: &[Lease], until: Timestamp) -> Result<Vec<Lea
         tx.prepare_cached("UPDATE deliveries SET due = ?4 WHERE row = ?1 AND token = ?2 AND state = ?3")?;
     let mut lost = Vec::new();
     for lease in leases {
-        if update.execute([lease.delivery, lease.token, codes::SENDING, until.0])? == 0 {
+        if update.execute([lease.delivery.for_engine(), lease.token, codes::SENDING, until.0])? == 0 {
             lost.push(*lease);
         }
     }

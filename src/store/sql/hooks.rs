@@ -6,7 +6,7 @@ use super::error::Failure;
 use super::{codes, read};
 use crate::clock::Timestamp;
 use crate::store::sql::db::{Connection, Row, Rows, params};
-use crate::store::{HeldState, HookCall, HookEvent, HookTarget, StoreError};
+use crate::store::{HeldState, HookCall, HookCallId, HookEvent, HookTarget, StoreError};
 use std::collections::HashSet;
 
 /// After this time, in milliseconds, another node may claim a call that a node claimed and did not finish.
@@ -85,7 +85,7 @@ fn call(db: &Connection, row: &Row<'_>) -> Result<HookCall, Failure> {
         .ok_or_else(|| StoreError::Unreadable("a hook tells of an unknown kind".to_owned()))?;
     let (sender, own) = from_people(&row.get::<_, String>(7)?);
     Ok(HookCall {
-        row: row.get(0)?,
+        id: HookCallId::from_engine(row.get(0)?),
         url: row.get(1)?,
         event: if state == HeldState::Held { HookEvent::Held } else { HookEvent::Decided },
         at: Timestamp(row.get(3)?),

@@ -71,7 +71,7 @@ use super::Scope;
 use super::known::{Activity, Correspondents, Day, KnownStore, Tally, Totals, Would};
 use super::postgres::nodes::Node;
 use super::{
-    Body, BodyWriter, Claim, GroupStanding, Histogram, IntakeStore, JournalStore, MessageRow, NewMessage,
+    Body, BodyWriter, Claim, GroupItems, Histogram, IntakeStore, JournalStore, MessageRow, NewMessage,
     NodeRow, Purged, Recovered, Retention, Store, StoreError, StoredMessage, Summary, UpkeepStore,
 };
 use crate::clock::Timestamp;
@@ -239,7 +239,7 @@ impl IntakeStore for SqlStore {
             // The body must stay: it is, or may be, committed with another plan.
             Err(error @ (StoreError::Moved | StoreError::SentAgain | StoreError::Uncertain(_))) => Err(error),
             Err(error) => {
-                if let Body::Stored { name, .. } = message.body {
+                if let Body::Stored { name, .. } = message.message.body {
                     self.bodies.remove(vec![name]).await?;
                 }
                 Err(error)
@@ -247,8 +247,8 @@ impl IntakeStore for SqlStore {
         }
     }
 
-    async fn standing(&self, group: ForkGroup) -> Result<GroupStanding, StoreError> {
-        self.mail.read(move |db| groups::standing(db, &group)).await
+    async fn group_items(&self, group: ForkGroup) -> Result<GroupItems, StoreError> {
+        self.mail.read(move |db| groups::group_items(db, &group)).await
     }
 
     async fn disclosed(&self, message_ids: &[String]) -> Result<Vec<Disclosed>, StoreError> {

@@ -329,16 +329,14 @@ async fn the_chain_is_cut_behind_what_is_past_its_time() {
     let after = store.verify_chain().await.unwrap();
     assert_eq!((after.head.entries, after.cut, after.purged, after.broken.clone()), (31, 30, 0, None));
     assert_ne!(after.head.link, before.head.link);
-    let young = NewMessage {
-        received: at(100),
-        id: Id::new(at(100), 1),
-        ..crate::store::contract::held_message(1, &["a@x.example"])
-    };
+    let mut young = crate::store::contract::held_message(1, &["a@x.example"]);
+    (young.received, young.id) = (at(100), Id::new(at(100), 1));
     store.accept(young.clone()).await.unwrap();
     assert_eq!(store.purge(at(101), keep).await.unwrap().chain, 1, "now the record is past its time too");
     store.enter(young.id, at(102), crate::journal::Event::Expired {}, Vec::new()).await.unwrap();
     // A mail that is still stored keeps its entries, and those after them.
-    let late = NewMessage { received: at(102), id: Id::new(at(102), 2), ..old(99) };
+    let mut late = old(99);
+    (late.received, late.id) = (at(102), Id::new(at(102), 2));
     store.accept(late).await.unwrap();
     assert_eq!(store.purge(at(102 + 60), keep).await.unwrap().chain, 0);
     let end = store.verify_chain().await.unwrap();

@@ -7,7 +7,7 @@ use super::answer;
 use super::mailtext::{self, ContentsView};
 use super::parts::{MOST_READ, subject};
 use super::people::{LONGEST, People, people};
-use super::risks::{Told, every, more, told};
+use super::risks::{RiskText, every, more, told};
 use super::visit::{Chrome, show};
 use crate::desk::DeskError;
 use crate::desk::canned::CANNED;
@@ -32,10 +32,10 @@ struct Decide {
     sender: String,
     /// The reason of a sender who asks to send it as it is.
     request: Option<String>,
-    risks: Vec<Told>,
+    risks: Vec<RiskText>,
     more_risks: usize,
     /// The risks that remain when it is sent; each has to be ticked.
-    ticks: Vec<Told>,
+    ticks: Vec<RiskText>,
     count: usize,
     people: People,
     contents: Option<ContentsView>,

@@ -10,7 +10,7 @@ use crate::policy::verdict::Language;
 const MOST: usize = 30;
 
 /// One risk, in the visitor's language.
-pub(in crate::web) struct Told {
+pub(in crate::web) struct RiskText {
     /// Its label.
     pub label: String,
     /// Its description.
@@ -29,14 +29,14 @@ pub(in crate::web) fn language(t: &Words) -> Language {
 }
 
 /// The first of these risks, most serious first, for a list that is only read.
-pub(in crate::web) fn told<'a>(t: &Words, risks: impl IntoIterator<Item = &'a Risk>) -> Vec<Told> {
+pub(in crate::web) fn told<'a>(t: &Words, risks: impl IntoIterator<Item = &'a Risk>) -> Vec<RiskText> {
     every(t, risks.into_iter().take(MOST))
 }
 
 /// All of these risks. A decision needs a tick for each, so a form must not leave any out.
-pub(in crate::web) fn every<'a>(t: &Words, risks: impl IntoIterator<Item = &'a Risk>) -> Vec<Told> {
+pub(in crate::web) fn every<'a>(t: &Words, risks: impl IntoIterator<Item = &'a Risk>) -> Vec<RiskText> {
     let language = language(t);
-    let one = |risk: &Risk| Told {
+    let one = |risk: &Risk| RiskText {
         label: risk.label(language),
         said: risk.headline(language),
         cure: risk.cure(language),
@@ -52,7 +52,7 @@ pub(in crate::web) fn more(risks: usize) -> usize {
 }
 
 /// The risks that have to be ticked for this way of sending.
-pub(super) fn to_tick(t: &Words, risks: &[Risk], how: How) -> Vec<Told> {
+pub(super) fn to_tick(t: &Words, risks: &[Risk], how: How) -> Vec<RiskText> {
     every(t, Wish { how, ..Wish::default() }.left(risks))
 }
 
