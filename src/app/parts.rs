@@ -2,6 +2,7 @@
 
 use super::tls::Secured;
 use super::{StartError, descriptors};
+use crate::clock::Clock;
 use crate::config::{Config, UpstreamRoute, Webhook, WebhookFormat as Format};
 use crate::connections::Bounds;
 use crate::courier;
@@ -105,7 +106,11 @@ pub(super) enum Opener {
 }
 
 /// Opens the store.
-pub(super) async fn open(config: &Config, opener: Opener) -> Result<Arc<dyn Store>, StartError> {
+pub(super) async fn open(
+    config: &Config,
+    opener: Opener,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, StartError> {
     let path = config.database.clone();
     let options = Options { journal_key: config.journal_key.clone(), ..Options::default() };
     let postgres = config.postgres.clone().map(|found| postgres::Options {
@@ -114,6 +119,7 @@ pub(super) async fn open(config: &Config, opener: Opener) -> Result<Arc<dyn Stor
             Opener::Relay => found.node,
             Opener::Command => format!("{} (command {})", found.node, std::process::id()),
         },
+        clock,
         entropy: Arc::clone(&options.entropy),
         on_fatal: Arc::clone(&options.on_fatal),
         journal_key: journal_key(config),

@@ -7,6 +7,7 @@
 
 mod ledger;
 mod limit;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::message::Address;
 pub use ledger::Reserved;
 use ledger::{Account, Ledger};
 pub use limit::{Limit, NoLimit, Whose};
+pub use sharing::{Ask, Given};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
