@@ -23,12 +23,13 @@ mod people;
 mod reload;
 mod running;
 mod seals;
+mod shared;
 mod sockets;
 mod tasks;
 mod tls;
 mod upstream;
 
-use crate::clock::SystemEntropy;
+use crate::clock::{Clock, RelayClock, SystemEntropy};
 use crate::config::Config;
 use crate::courier::{Courier, Deps};
 use crate::desk::Desk;
@@ -64,7 +65,8 @@ impl App {
     /// # Errors
     /// Says why the relay cannot start.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let clock = parts::clock(&config).await?;
+        let relays = Arc::new(RelayClock::start());
+        let clock: Arc<dyn Clock> = relays.clone();
         let examiner = parts::examiner(Some(&config), &[])?;
         let tally = Tally::default();
         let identities = Identities::default();
@@ -75,7 +77,11 @@ impl App {
         let access = gatekeeper.admit(&config)?;
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
-        let store = parts::open(&config, parts::Opener::Relay).await?;
+        let store = parts::open(&config, parts::Opener::Relay, Arc::clone(&clock)).await?;
+        relays.jump(store.apart().await?);
+        if let Some(shared) = shared::Shared::of(&store, &clock) {
+            gatekeeper.guesses().share(shared);
+        }
         let budgets = budget::budgets(&config, None, store.as_ref(), &*clock).await?;
         let examiner = Examiner { budgets, ..examiner };
         let upstreams = upstreams.remember(&store).await?.all()?;

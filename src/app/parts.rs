@@ -2,7 +2,7 @@
 
 use super::tls::Secured;
 use super::{StartError, descriptors};
-use crate::clock::{Clock, RelayClock, SystemClock};
+use crate::clock::Clock;
 use crate::config::{Config, UpstreamRoute, Webhook, WebhookFormat as Format};
 use crate::connections::Bounds;
 use crate::courier;
@@ -12,7 +12,7 @@ use crate::intake;
 use crate::listener;
 use crate::listener::access::Access;
 use crate::notice::Letterhead;
-use crate::policy::approvers::Asked;
+use crate::policy::approvers::NamedApprover;
 use crate::policy::{Approvers, Budgets, Organisation, Policy};
 use crate::rewrite::plan::CopyOptions;
 use crate::store::lock::Lock;
@@ -58,7 +58,7 @@ fn approvers(config: &Config, rules: &Policy) -> Result<Approvers, StartError> {
     let found = config.approvers().map_err(|mistake| StartError::Policy(vec![mistake]))?;
     let by_rule = rules.approvers();
     if config.policy.managers.is_none()
-        && let Some((name, _)) = by_rule.iter().find(|(_, asked)| asked.contains(&Asked::Manager))
+        && let Some((name, _)) = by_rule.iter().find(|(_, asked)| asked.contains(&NamedApprover::Manager))
     {
         return Err(StartError::Configuration(format!(
             "the rule `{name}` asks the sender's manager, but no file names the managers: set `managers` in [policy]"
@@ -96,27 +96,6 @@ pub(super) fn journal_key(config: &Config) -> PathBuf {
     config.journal_key.clone().unwrap_or_else(|| config.database.with_extension("journal-key"))
 }
 
-/// A difference of fewer milliseconds between two hosts' clocks does no harm, and may be that of the network.
-const SAME_TIME: u64 = 2_000;
-
-/// The relay's clock. Relays that share a database take its time: one whose own clock is wrong would expire what the
-/// others hold, and take over what they are sending.
-pub(super) async fn clock(config: &Config) -> Result<Arc<dyn Clock>, StartError> {
-    let Some(found) = &config.postgres else { return Ok(Arc::new(RelayClock::start())) };
-    let (place, node) = (found.place.clone(), found.node.clone());
-    let asking = tokio::task::spawn_blocking(move || place.ahead_of(&SystemClock, &node));
-    let ahead = asking.await.map_err(|error| StoreError::Unavailable(error.to_string()))??;
-    if ahead.unsigned_abs() < SAME_TIME {
-        return Ok(Arc::new(RelayClock::start()));
-    }
-    tracing::warn!(
-        seconds = ahead / 1_000,
-        "the database's clock is ahead of this host's by so much: the relay goes by the database's until it is \
-         started again; set the clocks right"
-    );
-    Ok(Arc::new(RelayClock::start_ahead(ahead)))
-}
-
 /// Who opens the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opener {
@@ -127,7 +106,11 @@ pub(super) enum Opener {
 }
 
 /// Opens the store.
-pub(super) async fn open(config: &Config, opener: Opener) -> Result<Arc<dyn Store>, StartError> {
+pub(super) async fn open(
+    config: &Config,
+    opener: Opener,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, StartError> {
     let path = config.database.clone();
     let options = Options { journal_key: config.journal_key.clone(), ..Options::default() };
     let postgres = config.postgres.clone().map(|found| postgres::Options {
@@ -136,6 +119,7 @@ pub(super) async fn open(config: &Config, opener: Opener) -> Result<Arc<dyn Stor
             Opener::Relay => found.node,
             Opener::Command => format!("{} (command {})", found.node, std::process::id()),
         },
+        clock,
         entropy: Arc::clone(&options.entropy),
         on_fatal: Arc::clone(&options.on_fatal),
         journal_key: journal_key(config),
@@ -252,7 +236,7 @@ pub(super) fn letterhead(config: &Config) -> Letterhead {
         hostname: config.hostname.clone(),
         from: config.notices.from.clone(),
         organisation: Arc::new(config.organisation.clone()),
-        approvers: config.policy.approvers.iter().filter_map(Asked::address).cloned().collect(),
+        approvers: config.policy.approvers.iter().filter_map(NamedApprover::address).cloned().collect(),
         asking: config.notices.asking.clone(),
         admin: config.notices.admin.clone(),
         language: config.notices.language,

@@ -3,7 +3,6 @@
 use super::error;
 use super::session::Session;
 use super::tls::Tls;
-use crate::clock::Clock;
 use crate::store::StoreError;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -173,22 +172,6 @@ impl Place {
         let prepared =
             self.fits(&session).and_then(|()| settings(&session, purpose, node).map_err(|e| self.failed(&e)));
         prepared.map(|()| session)
-    }
-
-    /// How many milliseconds the database's clock is ahead of this one. It blocks, and must not be called on a thread
-    /// of an async runtime.
-    ///
-    /// # Errors
-    /// As for [`SqlStore::open_postgres`](crate::store::sql::SqlStore::open_postgres).
-    pub fn ahead_of(&self, clock: &dyn Clock, node: &str) -> Result<i64, StoreError> {
-        let session = self.connect(Use::Read, node)?;
-        let before = clock.wall();
-        let said = session.query("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", &[]);
-        let after = clock.wall();
-        let rows = said.map_err(|error| self.failed(&error))?;
-        let theirs = rows.first().map(|row| row.get::<_, i64>(0));
-        let theirs = theirs.ok_or_else(|| self.wrong("said nothing about its clock"))?;
-        Ok(theirs - before.0.midpoint(after.0))
     }
 
     /// Checks that the server keeps what it confirms, and can be written to.
