@@ -356,7 +356,7 @@ def it_orders_one_certificate_for_two_relays():
         ports = [free_port(), free_port()]
         # the authority asks the second relay, whichever ordered
         with Authority(certificates.path("ca.pem"), certificates.path("ca.key"), certificates.path("authority.pem"),
-                       certificates.path("authority.key"), ports[1]) as authority:
+                       certificates.path("authority.key"), ports[1], patience=60) as authority:
             shared, domains = key(), ("relay.localhost.example",)
             one, two = [Relay(sink.address, listener='tls = "starttls"', store=cluster.store(name, shared),
                               extra=table(authority, certificates, port, domains))
