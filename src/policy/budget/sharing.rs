@@ -67,7 +67,7 @@ impl Budgets {
     /// its answer [learnt](Self::learn).
     pub fn at_hand(&self, asks: &[Ask]) -> bool {
         let sums: Vec<_> = asks.iter().map(|ask| (&ask.account, ask.slot, ask.wanted)).collect();
-        self.lock().from_hands(&sums)
+        self.lock().take_from_hands(&sums)
     }
 
     /// Takes over what the store gave for these.
