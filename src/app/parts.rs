@@ -12,7 +12,7 @@ use crate::intake;
 use crate::listener;
 use crate::listener::access::Access;
 use crate::notice::Letterhead;
-use crate::policy::approvers::Asked;
+use crate::policy::approvers::NamedApprover;
 use crate::policy::{Approvers, Budgets, Organisation, Policy};
 use crate::rewrite::plan::CopyOptions;
 use crate::store::lock::Lock;
@@ -58,7 +58,7 @@ fn approvers(config: &Config, rules: &Policy) -> Result<Approvers, StartError> {
     let found = config.approvers().map_err(|mistake| StartError::Policy(vec![mistake]))?;
     let by_rule = rules.approvers();
     if config.policy.managers.is_none()
-        && let Some((name, _)) = by_rule.iter().find(|(_, asked)| asked.contains(&Asked::Manager))
+        && let Some((name, _)) = by_rule.iter().find(|(_, asked)| asked.contains(&NamedApprover::Manager))
     {
         return Err(StartError::Configuration(format!(
             "the rule `{name}` asks the sender's manager, but no file names the managers: set `managers` in [policy]"
@@ -236,7 +236,7 @@ pub(super) fn letterhead(config: &Config) -> Letterhead {
         hostname: config.hostname.clone(),
         from: config.notices.from.clone(),
         organisation: Arc::new(config.organisation.clone()),
-        approvers: config.policy.approvers.iter().filter_map(Asked::address).cloned().collect(),
+        approvers: config.policy.approvers.iter().filter_map(NamedApprover::address).cloned().collect(),
         asking: config.notices.asking.clone(),
         admin: config.notices.admin.clone(),
         language: config.notices.language,

@@ -100,7 +100,7 @@ pub struct Sending<'a> {
 }
 
 /// The recipients of one upstream.
-struct Asked<'a> {
+struct RouteRecipients<'a> {
     limits: &'a [Limit],
     all: u64,
     outside: u64,
@@ -189,11 +189,11 @@ impl Budgets {
 
     /// The cost for each budget.
     fn costs(&self, sending: Sending<'_>) -> Vec<Cost<'_>> {
-        let mut by_route: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
+        let mut by_route: BTreeMap<&str, RouteRecipients<'_>> = BTreeMap::new();
         for recipient in sending.recipients {
             let (upstream, limits) = self.by_route.of(sending.sender, recipient);
             let outside = sending.organisation.affiliation(recipient) != Affiliation::Internal;
-            let asked = by_route.entry(upstream).or_insert(Asked { limits, all: 0, outside: 0 });
+            let asked = by_route.entry(upstream).or_insert(RouteRecipients { limits, all: 0, outside: 0 });
             asked.all += 1;
             asked.outside += u64::from(outside);
         }
