@@ -68,8 +68,7 @@ impl App {
         let relays = Arc::new(RelayClock::start());
         let clock: Arc<dyn Clock> = relays.clone();
         let examiner = parts::examiner(Some(&config), &[])?;
-        let tally = Tally::default();
-        let identities = Identities::default();
+        let (tally, identities) = (Tally::default(), Identities::default());
         let upstreams = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?;
         let upstreams = upstreams.looked_after(&identities);
         let secured = tls::Secured::load(&config, clock.wall())?;
@@ -78,10 +77,7 @@ impl App {
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
         let store = parts::open(&config, parts::Opener::Relay, Arc::clone(&clock)).await?;
-        relays.jump(store.apart().await?);
-        if let Some(shared) = shared::Shared::of(&store, &clock) {
-            gatekeeper.guesses().share(shared);
-        }
+        together(&store, &relays, &clock, &gatekeeper).await?;
         let budgets = budget::budgets(&config, None, store.as_ref(), &*clock).await?;
         let examiner = Examiner { budgets, ..examiner };
         let upstreams = upstreams.remember(&store).await?.all()?;
@@ -148,4 +144,18 @@ impl App {
         let stages = Stages { desk, intake, courier, changing, answered, lock };
         Ok(Running::launch(config, sockets, stages))
     }
+}
+
+/// Agrees with the relays that share the database, if there are any, on the time, and on guesses at passwords.
+async fn together(
+    store: &Arc<dyn crate::store::Store>,
+    relays: &RelayClock,
+    clock: &Arc<dyn Clock>,
+    gatekeeper: &accounts::Gatekeeper,
+) -> Result<(), StartError> {
+    relays.jump(store.apart().await?);
+    if let Some(shared) = shared::Shared::of(store, clock) {
+        gatekeeper.guesses().share(shared);
+    }
+    Ok(())
 }

@@ -346,7 +346,10 @@ mod tests {
 
     /// Counts in one place for several relays.
     #[derive(Default)]
-    struct Together(Mutex<(HashMap<String, usize>, Vec<Vec<String>>)>);
+    struct Together(Mutex<Counted>);
+
+    /// How often each name was counted, and the names of each guess.
+    type Counted = (HashMap<String, usize>, Vec<Vec<String>>);
 
     #[async_trait]
     impl SharedGuesses for Together {
@@ -355,7 +358,9 @@ mod tests {
             if names.iter().any(|(name, most)| counts.get(name).is_some_and(|count| count >= most)) {
                 return Ok(None);
             }
-            names.iter().for_each(|(name, _)| *counts.entry(name.clone()).or_default() += 1);
+            for (name, _) in &names {
+                *counts.entry(name.clone()).or_default() += 1;
+            }
             made.push(names.into_iter().map(|(name, _)| name).collect());
             Ok(Some(vec![i64::try_from(made.len() - 1).unwrap()]))
         }
@@ -363,7 +368,9 @@ mod tests {
         async fn retract(&self, guess: Vec<i64>) {
             let (counts, made) = &mut *self.0.lock().unwrap();
             let names = &made[usize::try_from(guess[0]).unwrap()];
-            names.iter().for_each(|name| *counts.get_mut(name).unwrap() -= 1);
+            for name in names {
+                *counts.get_mut(name).unwrap() -= 1;
+            }
         }
     }
 
@@ -371,7 +378,9 @@ mod tests {
     async fn two_relays_count_together() {
         let shared = Arc::new(Together::default());
         let relays: Vec<Guesses> = (0..2).map(|_| guesses().0).collect();
-        relays.iter().for_each(|relay| relay.share(shared.clone()));
+        for relay in &relays {
+            relay.share(shared.clone());
+        }
         let home = v4(9_999);
         let right = relays[0].open("hanako", home).await.unwrap();
         relays[0].right(&right);

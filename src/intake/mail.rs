@@ -95,7 +95,7 @@ impl Content for Mail {
     }
 
     async fn finish(self: Box<Self>) -> Answer {
-        match self.conclude().await {
+        match Box::pin(self.conclude()).await {
             Ok(answer) | Err(answer) => answer,
         }
     }

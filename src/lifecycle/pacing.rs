@@ -100,10 +100,7 @@ mod tests {
         }
         assert_eq!(given, 30 + 299);
         bucket.fill(Timestamp(0));
-        assert_eq!(
-            bucket.when(1, begin.plus(Duration::from_secs(599))),
-            begin.plus(Duration::from_secs(600))
-        );
+        assert_eq!(bucket.when(1, begin.plus(Duration::from_secs(599))), begin.plus(Duration::from_mins(10)));
         bucket.put_back(1_000);
         assert_eq!(bucket.level, refill.full());
         assert_eq!(bucket.when(99, begin), begin, "more than it holds begins with a full one");

@@ -327,8 +327,8 @@ impl People {
     /// The link is wrong, expired or used, or the store failed.
     pub async fn by_once(&self, token: &str, from: IpAddr) -> Result<Token, Denied> {
         let token = Token::read(token).filter(|_| from.to_canonical().is_loopback()).ok_or(Denied::Wrong)?;
-        let taken = self.store.take_once(Once::Login, token.digest(), self.clock.now()).await?;
-        let login = taken.and_then(|text| serde_json::from_str::<StoredLogin>(&text).ok());
+        let kept = self.store.take_once(Once::Login, token.digest(), self.clock.now()).await?;
+        let login = kept.and_then(|text| serde_json::from_str::<StoredLogin>(&text).ok());
         self.sign_in(login.ok_or(Denied::Wrong)?).await
     }
 

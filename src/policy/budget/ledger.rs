@@ -120,7 +120,7 @@ impl Ledger {
     }
 
     /// Takes these amounts out of the hands if all are there.
-    pub(super) fn from_hands(&mut self, sums: &[(&Account, i64, u64)]) -> bool {
+    pub(super) fn take_from_hands(&mut self, sums: &[(&Account, i64, u64)]) -> bool {
         let there = |(account, slot, sum): &(&Account, i64, u64)| {
             self.hands.get(&((*account).clone(), *slot)).is_some_and(|hand| hand >= sum)
         };

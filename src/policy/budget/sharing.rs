@@ -67,7 +67,7 @@ impl Budgets {
     /// its answer [learnt](Self::learn).
     pub fn at_hand(&self, asks: &[Ask]) -> bool {
         let sums: Vec<_> = asks.iter().map(|ask| (&ask.account, ask.slot, ask.wanted)).collect();
-        self.lock().from_hands(&sums)
+        self.lock().take_from_hands(&sums)
     }
 
     /// Takes over what the store gave for these.
@@ -165,15 +165,15 @@ mod tests {
             }
             done
         };
-        let mut sent = 0;
+        let mut count = 0;
         for number in 0..600 {
             if number % 5 == 4 {
                 send(&relays[number % 2], false);
             } else {
-                sent += usize::from(send(&relays[number % 2], true));
+                count += usize::from(send(&relays[number % 2], true));
             }
         }
-        assert!((392..=400).contains(&sent), "{sent} of 400");
+        assert!((392..=400).contains(&count), "{count} of 400");
         clock.advance_millis(2 * 3_600_000);
         let more = (0..300).filter(|number| send(&relays[number % 2], true)).count();
         assert_eq!(more, 300);

@@ -18,7 +18,7 @@ impl Clock for Wrong {
 }
 
 const HOUR: i64 = 3_600_000;
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 const SHORT: Duration = Duration::from_secs(2);
 
 fn open(database: &Database, node: &str, wrong: i64) -> SqlStore {

@@ -87,6 +87,7 @@ async fn a_day(store: &dyn Store) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "a test reads where to write")]
 #[ignore = "records a version; set SEKISHO_RECORD to the file, and run it alone"]
 async fn record_what_this_version_says() {
     let path = std::env::var("SEKISHO_RECORD").expect("SEKISHO_RECORD names the file");
