@@ -32,7 +32,7 @@ impl Shared {
     }
 }
 
-fn said(error: StoreError) -> String {
+fn said(error: &StoreError) -> String {
     error.to_string()
 }
 
@@ -48,7 +48,7 @@ impl SharedPace for Shared {
             block: one.block,
         });
         let draw = PaceDraw { upstream: upstream.to_owned(), rates: rates.collect(), now };
-        Ok(match self.store.draw(draw).await.map_err(said)? {
+        Ok(match self.store.draw(draw).await.map_err(|error| said(&error))? {
             Drawn::Block => Turn::Block,
             Drawn::Once => Turn::Once,
             Drawn::Later { at, waiting, last } => Turn::Later { at, waiting, last },
@@ -62,7 +62,7 @@ impl SharedGuesses for Shared {
         let limited =
             |(name, most): (String, usize)| Limited { name: Digest::of(&[b"guess", name.as_bytes()]), most };
         let names = names.into_iter().map(limited).collect();
-        self.store.attempt(names, self.clock.now()).await.map_err(said)
+        self.store.attempt(names, self.clock.now()).await.map_err(|error| said(&error))
     }
 
     async fn retract(&self, guess: Vec<i64>) {
@@ -75,15 +75,15 @@ impl SharedGuesses for Shared {
 #[async_trait]
 impl TokenStore for Shared {
     async fn load(&self, name: &str) -> Result<Option<String>, String> {
-        self.store.secret(name).await.map_err(said)
+        self.store.secret(name).await.map_err(|error| said(&error))
     }
 
     async fn replace(&self, name: &str, was: Option<String>, new: String) -> Result<bool, String> {
-        self.store.replace_secret(name, was, new).await.map_err(said)
+        self.store.replace_secret(name, was, new).await.map_err(|error| said(&error))
     }
 
     async fn turn(&self, name: &str, lasts: Duration) -> Result<bool, String> {
-        self.store.lead(name, lasts).await.map_err(said)
+        self.store.lead(name, lasts).await.map_err(|error| said(&error))
     }
 }
 
@@ -105,13 +105,13 @@ fn challenged(token: &str) -> Digest {
 #[async_trait]
 impl acme::Shared for Shared {
     async fn turn(&self, domain: &str, lasts: Duration) -> Result<bool, String> {
-        self.store.lead(&named(domain), lasts).await.map_err(said)
+        self.store.lead(&named(domain), lasts).await.map_err(|error| said(&error))
     }
 
     async fn challenge(&self, token: &str, authorization: &str) -> Result<(), String> {
         let (name, now) = (challenged(token), self.clock.now());
         let until = now.plus(CHALLENGED_FOR);
-        self.store.put_once(Once::Acme, name, authorization.to_owned(), until, now).await.map_err(said)
+        self.store.put_once(Once::Acme, name, authorization.to_owned(), until, now).await.map_err(|error| said(&error))
     }
 
     async fn answer(&self, token: &str) -> Option<String> {
@@ -120,7 +120,7 @@ impl acme::Shared for Shared {
     }
 
     async fn certificate(&self, domain: &str) -> Result<Option<Made>, String> {
-        let Some(text) = self.store.secret(&named(domain)).await.map_err(said)? else { return Ok(None) };
+        let Some(text) = self.store.secret(&named(domain)).await.map_err(|error| said(&error))? else { return Ok(None) };
         // The parser's error might quote the private key, so it is not shown.
         let kept: Certificate =
             serde_json::from_str(&text).map_err(|_| "the stored certificate cannot be read".to_owned())?;
@@ -130,7 +130,7 @@ impl acme::Shared for Shared {
     async fn keep(&self, domain: &str, made: &Made) -> Result<(), String> {
         let kept = Certificate { chain: made.chain.clone(), key: made.key.clone() };
         let text = serde_json::to_string(&kept).map_err(|error| error.to_string())?;
-        let was = self.store.secret(&named(domain)).await.map_err(said)?;
-        self.store.replace_secret(&named(domain), was, text).await.map(drop).map_err(said)
+        let was = self.store.secret(&named(domain)).await.map_err(|error| said(&error))?;
+        self.store.replace_secret(&named(domain), was, text).await.map(drop).map_err(|error| said(&error))
     }
 }
