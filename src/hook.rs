@@ -262,6 +262,9 @@ impl Caller {
     async fn call_all(&self, ready: &Ready, calls: Vec<HookCall>) -> Result<(), StoreError> {
         let mut failed: Option<String> = None;
         for call in calls {
+            if !self.store.keep_hook(call.id).await? {
+                continue;
+            }
             if failed.is_none() {
                 failed = self.call(ready, &call).await.err();
             }

@@ -85,6 +85,7 @@ const ROOMS: &[Room] = &[
         ("dns", "exchangers, their addresses and TLSA records"),
         ("smtp", "replies and parameters of the protocol"),
         ("tls", "our certificate towards upstreams"),
+        ("token", "a refresh token is told apart by its hash"),
     ]),
     ("intake", &[
         ("examine", "content is read and judged"),
@@ -204,6 +205,7 @@ const ROOMS: &[Room] = &[
         ("spf", "wired"),
         ("store", "wired"),
         ("tls", "wired"),
+        ("token", "what is shared is named by hashes"),
         ("upstream", "wired"),
         ("web", "wired"),
     ]),
@@ -361,12 +363,20 @@ fn pure_layers_neither_wait_nor_store_nor_read_the_clock() {
 
 /// Where the records and the traits of the store may have a bare 64-bit number, and what it is. Everything else that
 /// the store numbers is one of the types of `records/ids.rs`, so that nobody but an engine computes with it.
-const NUMBERS: [(&str, &str); 5] = [
+const NUMBERS: [(&str, &str); 13] = [
     ("pub struct $name(i64);", "the ids themselves"),
     ("pub token: i64,", "the fencing token of a lease counts claims; `lifecycle` increases it"),
     ("pub algorithm: i64,", "a number that COSE assigns (RFC 9053)"),
     ("offset: i64", "milliseconds between a time zone and UTC"),
     ("content: i64", "what an engine makes an id of"),
+    ("slot: i64", "ten minutes that a budget counts, since the epoch"),
+    ("(u64, i64)", "a limit, and the first slot that it counts"),
+    ("(i64, u64)", "a slot, and what was spent in it"),
+    ("oldest: i64", "a slot"),
+    ("Vec<i64>", "the receipt of an attempt, which the network layer hands back and knows no ids"),
+    ("ended: i64", "a count of circles"),
+    ("circles: Option<i64>", "that count, as it was when a mail was judged"),
+    ("fn apart(&self) -> Result<i64", "milliseconds between two clocks"),
 ];
 
 /// Whether a file says what the store keeps, in types or traits.

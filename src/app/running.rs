@@ -2,6 +2,7 @@
 
 use super::answered::Answered;
 use super::reload::Changing;
+use super::shared::Shared;
 use super::sockets::Sockets;
 use super::tasks::{self, Tasks};
 use super::{accounts, budget, health, log, memory, parts, tls};
@@ -170,9 +171,10 @@ impl Running {
         tasks.background("expiry", desk.clone().expire_forever());
         remember(tasks, self.gatekeeper.guesses(), self.tally.clone(), desk);
         let server = self.secured.server.clone();
+        let shared = Shared::of(&desk.store, &desk.clock);
         let (acme, tally) = (changing.acme.subscribe(), self.secured.tally.clone());
         // certificates expire by real time, so this uses the system's clock
-        tasks.background("acme", tasks::acme(acme, server.clone(), Arc::new(SystemClock), tally));
+        tasks.background("acme", tasks::acme(acme, server.clone(), Arc::new(SystemClock), shared, tally));
         tasks.background("certificates", crate::tls::watch::watch(server, Arc::new(SystemClock)));
         let identities = changing.identities.clone();
         tasks.background("own certificates", identities.watch(Arc::new(SystemClock)));

@@ -36,14 +36,21 @@ impl Intake {
         let rings = !message.notices.is_empty() || message.held.is_some();
         let stored =
             (places > 0).then(|| Arc::new(StoredMessage { message: message.message.clone(), held: None }));
-        let claims = if asks.is_empty() {
-            self.0.store.accept(message).await?
-        } else {
-            self.0.store.accept_telling(message, asks).await?
-        };
-        if let Some(stored) = stored {
-            reservation.dispatch(stored, claims);
-        }
+        let store = Arc::clone(&self.0.store);
+        // a task of its own: if the caller is stopped meanwhile, the claims must still reach the courier, which
+        // gives them back in a drain; nobody else would before their leases end
+        let committed = tokio::spawn(async move {
+            let claims = if asks.is_empty() {
+                store.accept(message).await?
+            } else {
+                store.accept_telling(message, asks).await?
+            };
+            if let Some(stored) = stored {
+                reservation.dispatch(stored, claims);
+            }
+            Ok::<(), StoreError>(())
+        });
+        committed.await.map_err(|error| StoreError::Unavailable(format!("the commit ended: {error}")))??;
         if due > places {
             self.0.dispatch.wake();
         }

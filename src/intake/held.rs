@@ -65,7 +65,7 @@ impl Intake {
                 Err(StoreError::SentAgain) => again = true,
                 done => {
                     if done.is_ok() {
-                        budget::follow(examiner, seen, &following, self.clock().now());
+                        budget::follow(examiner, seen, &following, self.store(), self.clock().now()).await;
                         tracing::info!(id = %planned.judged.id, ?action, "a further transaction of a held mail");
                     }
                     return done.map(|()| answer);

@@ -6,6 +6,7 @@
 //! * [`repeats`] repeated messages; [`forks`] how the transactions of one mail become one item
 //! * [`deciding`] decisions on held messages, and the stop by the final check; [`taking`] taking back, and undoing
 //! * [`notices`] when people are told; [`counting`] what a message adds to the numbers
+//! * [`pacing`] rates that several relays share
 //! * [`stored`] stored times after the clock was set
 //!
 //! The key that an engine uses for messages is a type parameter here.
@@ -16,6 +17,7 @@ pub mod deciding;
 pub mod delivery;
 pub mod forks;
 pub mod notices;
+pub mod pacing;
 pub mod repeats;
 pub mod stored;
 pub mod taking;

@@ -125,6 +125,9 @@ pub struct NewMessage {
     pub events: Vec<Event>,
     /// The mail of which it is a transaction; `None` if that is unknown, and for the relay's own mail.
     pub fork: Option<Fork>,
+    /// If a circle exempts it: how many circles had ended when it was judged. The commit is refused (`Moved`) if
+    /// another has ended since.
+    pub circles: Option<i64>,
 }
 
 impl NewMessage {
@@ -139,6 +142,7 @@ impl NewMessage {
             answers: None,
             events: Vec::new(),
             fork: None,
+            circles: None,
         }
     }
 }

@@ -54,6 +54,10 @@ pub trait NoticeStore: Send + Sync + 'static {
     /// Calls that are due, oldest first.
     async fn due_hooks(&self, now: Timestamp, limit: usize) -> Result<Vec<HookCall>, StoreError>;
 
+    /// Whether a call is still this relay's to make; if so, it stays so for the next two minutes. Another relay takes
+    /// over the calls of one that is too slow.
+    async fn keep_hook(&self, call: HookCallId) -> Result<bool, StoreError>;
+
     /// Ends a call that was made or is given up.
     async fn end_hook(&self, call: HookCallId) -> Result<(), StoreError>;
 

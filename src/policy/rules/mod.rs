@@ -20,7 +20,7 @@ mod raw;
 mod reason;
 mod values;
 
-use super::approvers::Asked;
+use super::approvers::NamedApprover;
 use super::risks::{Kind, Risk};
 use super::verdict::{Bilingual, RuleOutcome};
 use super::{Demand, Disclosure, Facts, Mode, Verdict};
@@ -65,7 +65,7 @@ struct Rule {
     /// The author's reason.
     reason: Option<Bilingual>,
     /// Who is asked about the mail that it holds, if it says so.
-    approvers: Vec<Asked>,
+    approvers: Vec<NamedApprover>,
 }
 
 impl Policy {
@@ -134,7 +134,7 @@ impl Policy {
     }
 
     /// The approvers of the rules that name some, by rule.
-    pub fn approvers(&self) -> HashMap<String, Vec<Asked>> {
+    pub fn approvers(&self) -> HashMap<String, Vec<NamedApprover>> {
         let named = self.rules.iter().filter(|rule| !rule.approvers.is_empty());
         named.map(|rule| (rule.name.clone(), rule.approvers.clone())).collect()
     }

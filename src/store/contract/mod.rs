@@ -14,6 +14,7 @@ mod nodes;
 mod notices;
 mod observed;
 mod people;
+mod shared;
 
 use super::*;
 use crate::journal::{Entry, Event};
@@ -33,6 +34,7 @@ pub(super) use nodes::*;
 pub(super) use notices::*;
 pub(super) use observed::*;
 pub(super) use people::*;
+pub(super) use shared::*;
 use std::sync::Arc;
 use std::time::Duration;
 

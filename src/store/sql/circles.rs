@@ -1,13 +1,13 @@
 //! The table of circles, and a copy in memory of those in force, because every message needs them.
 
-use super::SqlStore;
 use super::encode::{from_json, to_json};
 use super::error::Failure;
+use super::{SqlStore, codes};
 use crate::clock::Timestamp;
 use crate::message::Address;
 use crate::policy::facts::KnownCircle;
 use crate::store::StoreError;
-use crate::store::circles::{Circle, CircleId, CircleStore, NewCircle};
+use crate::store::circles::{Circle, CircleId, CircleStore, InForce, NewCircle};
 use crate::store::sql::db::{Connection, params};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -83,13 +83,14 @@ impl CircleStore for SqlStore {
         self.mail.read(all).await
     }
 
-    async fn circles_in_force(&self, now: Timestamp) -> Result<Arc<Vec<KnownCircle>>, StoreError> {
+    async fn circles_in_force(&self, now: Timestamp) -> Result<InForce, StoreError> {
         let known = match self.circles.get() {
             Some(known) if now < known.until => known,
             Some(known) => Snapshot::of(known.all, now),
             None => Snapshot::of(Arc::new(self.circles().await?), now),
         };
-        let in_force = Arc::clone(&known.in_force);
+        let ended = known.all.iter().filter(|circle| circle.ended_at.is_some()).count();
+        let in_force = InForce { circles: Arc::clone(&known.in_force), ended: codes::number(ended) };
         self.circles.set(Some(known));
         Ok(in_force)
     }
@@ -133,6 +134,14 @@ impl CircleStore for SqlStore {
         self.circles.set(None);
         ended
     }
+}
+
+/// Refuses mail that a circle exempted if one has ended since: it exempts nowhere from that moment.
+pub(in crate::store) fn unchanged(tx: &Connection, ended: i64) -> Result<(), Failure> {
+    let now: i64 = tx
+        .prepare_cached("SELECT count(*) FROM circles WHERE ended_at IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    if now == ended { Ok(()) } else { Err(StoreError::Moved.into()) }
 }
 
 fn all(db: &Connection) -> Result<Vec<Circle>, Failure> {

@@ -88,6 +88,7 @@ pub(in crate::store) struct MessageRows {
     /// The terms by which lists find a held message.
     pub(in crate::store) terms: Vec<String>,
     pub(in crate::store) fork: Option<Fork>,
+    pub(in crate::store) circles: Option<i64>,
 }
 
 impl MessageRows {
@@ -119,6 +120,7 @@ impl MessageRows {
             answers: message.answers.map(NoticeId::for_engine),
             terms: if message.held.is_some() { terms::terms_of_new(message) } else { Vec::new() },
             fork: message.fork,
+            circles: message.circles,
         })
     }
 

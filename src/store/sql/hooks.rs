@@ -120,8 +120,25 @@ pub(in crate::store) fn end(tx: &Connection, row: i64) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(in crate::store) fn retry(tx: &Connection, row: i64, due: Timestamp) -> Result<(), Failure> {
-    tx.prepare_cached("UPDATE hook_calls SET due = ?2, attempts = attempts + 1 WHERE row = ?1")?
-        .execute([row, due.0])?;
+/// Keeps a claim, unless another node has taken the call over.
+pub(in crate::store) fn keep(tx: &Connection, row: i64, node: &str) -> Result<bool, Failure> {
+    let kept = tx
+        .prepare_cached("UPDATE hook_calls SET claimed = now_in_millis() + ?3 WHERE row = ?1 AND node = ?2")?
+        .execute(params![row, node, CLAIM])?;
+    Ok(kept > 0)
+}
+
+/// Reschedules a call; among several nodes, any may make it then.
+pub(in crate::store) fn retry(
+    tx: &Connection,
+    row: i64,
+    due: Timestamp,
+    shared: bool,
+) -> Result<(), Failure> {
+    let released = if shared { ", node = NULL" } else { "" };
+    tx.prepare_cached(&format!(
+        "UPDATE hook_calls SET due = ?2, attempts = attempts + 1{released} WHERE row = ?1"
+    ))?
+    .execute([row, due.0])?;
     Ok(())
 }

@@ -127,7 +127,7 @@ impl LearnedStore for SqlStore {
         if people.len() < 2 || people.len() > MOST_PEOPLE {
             return Ok(Vec::new());
         }
-        let asked = search::Asked::new(&self.digests, references, people);
+        let asked = search::Query::new(&self.digests, references, people);
         self.mail.read(move |db| search::shared(db, &asked)).await
     }
 
@@ -135,7 +135,7 @@ impl LearnedStore for SqlStore {
         if people.len() < 2 || people.len() > MOST_PAIRED {
             return Ok(Vec::new());
         }
-        let asked = search::Asked::new(&self.digests, &[], people);
+        let asked = search::Query::new(&self.digests, &[], people);
         self.readers.read(move |db| search::pairs(db, &asked)).await
     }
 

@@ -12,6 +12,7 @@
 //! * [`observed`] what observe mode would have done, and totals that no purge reduces
 //! * [`chain`] makes changes to the journal detectable; [`circles`] people who may see each other; [`learned`]
 //!   who openly wrote to whom
+//! * [`shared`] and [`pacing`] what decides for all relays that share a database
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 //!
 //! Both engines run requests that write one after another: SQLite has one writer, and with PostgreSQL the
@@ -47,6 +48,7 @@ pub(super) mod mine;
 pub(super) mod notices;
 mod numbers;
 mod observed;
+mod pacing;
 mod passkeys;
 mod people;
 pub(super) mod purge;
@@ -57,6 +59,7 @@ mod recent;
 mod record;
 pub(super) mod repeats;
 mod sending;
+mod shared;
 pub(super) mod taken;
 mod telling;
 pub(super) mod terms;
@@ -301,6 +304,13 @@ impl UpkeepStore for SqlStore {
 
     fn heard(&self) -> Option<tokio::sync::watch::Receiver<u64>> {
         self.node.as_ref().map(Node::heard)
+    }
+
+    async fn apart(&self) -> Result<i64, StoreError> {
+        if self.node.is_none() {
+            return Ok(0);
+        }
+        self.write(|tx| Ok(tx.apart()?)).await
     }
 
     async fn purge(&self, now: Timestamp, keep: Retention) -> Result<Purged, StoreError> {

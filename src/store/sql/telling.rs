@@ -69,11 +69,17 @@ impl NoticeStore for SqlStore {
         self.write(move |tx| hooks::claim(tx, node.name(), now, limit)).await
     }
 
+    async fn keep_hook(&self, call: HookCallId) -> Result<bool, StoreError> {
+        let Some(node) = self.node.clone() else { return Ok(true) };
+        self.write(move |tx| hooks::keep(tx, call.for_engine(), node.name())).await
+    }
+
     async fn end_hook(&self, call: HookCallId) -> Result<(), StoreError> {
         self.write(move |tx| hooks::end(tx, call.for_engine())).await
     }
 
     async fn retry_hook(&self, call: HookCallId, due: Timestamp) -> Result<(), StoreError> {
-        self.write(move |tx| hooks::retry(tx, call.for_engine(), due)).await
+        let shared = self.node.is_some();
+        self.write(move |tx| hooks::retry(tx, call.for_engine(), due, shared)).await
     }
 }
