@@ -404,3 +404,25 @@ pub(in crate::store) async fn a_release_is_undone_before_it_leaves(harness: &imp
     );
     assert_eq!(store.message(item.id).await.unwrap().held.unwrap().state, HeldState::Released);
 }
+
+/// The copies of an undone release have not failed: after the next decision, nobody gets the mail again who has it,
+/// and what was returned may be sent again.
+pub(in crate::store) async fn an_undone_release_is_no_failure(harness: &impl Harness) {
+    for (text, returned) in [("goes", false), ("returns", true)] {
+        let store = harness.open();
+        let with = |new: NewMessage| NewMessage { fork: Some(fork("one", text)), ..new };
+        let seed = text.len() as u64 * 1_000;
+        let item = with(in_place(seed, &["a@x.example"], ForkRelation::default()));
+        store.accept(item.clone()).await.unwrap();
+        let put_off = HeldDecision { undo_until: Some(at(20)), ..released(&item, &[]) };
+        let mut waiting = put_off.clone();
+        waiting.deliveries.iter_mut().for_each(|new| new.state = InitialState::Waiting(at(20)));
+        store.decide(waiting).await.unwrap();
+        let undo = Again { id: item.id, by: "soumu".to_owned(), at: at(11), expires: at(60) };
+        store.undo_release(undo).await.unwrap();
+        let state = if returned { HeldState::Returned } else { HeldState::Released };
+        store.decide(HeldDecision { state, ..released(&item, &[]) }).await.unwrap();
+        let again = store.accept(with(passed(seed + 1, &["a@x.example"]))).await;
+        assert_eq!(original(&again), (!returned).then_some(item.id), "{text}: {again:?}");
+    }
+}

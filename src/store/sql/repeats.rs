@@ -229,20 +229,37 @@ fn look(tx: &Connection, row: i64) -> Result<Option<Earlier>, Failure> {
     }))
 }
 
-/// Recipients (comparison form) of copies that were given up. The states are those of [`is_given_up`].
+/// Recipients (comparison form) whose copies were all given up: after a release was undone, those of the next one
+/// stand beside the withdrawn ones. The states are those of [`is_given_up`].
 ///
 /// [`is_given_up`]: crate::lifecycle::repeats::is_given_up
 fn given_up(tx: &Connection, message: i64) -> Result<HashSet<String>, Failure> {
-    let mut given_up =
-        tx.prepare_cached("SELECT copy FROM deliveries WHERE row BETWEEN ?1 AND ?2 AND state IN (?3, ?4)")?;
-    let mut rows =
-        given_up.query([keys::base(message), keys::last(message), codes::FAILED, codes::DROPPED])?;
     let mut failed = HashSet::new();
-    while let Some(row) = rows.next()? {
-        let copy = row.get_ref(0)?.as_blob()?;
-        if let Ok(copy) = Delivery::from_bytes(copy) {
-            failed.extend(copy.recipients().iter().map(|to| to.address.key().to_owned()));
-        }
+    let range = [keys::base(message), keys::last(message)];
+    each_recipient(tx, "state IN (?3, ?4)", range, |to| failed.extend([to.to_owned()]))?;
+    if !failed.is_empty() {
+        let mut standing = HashSet::new();
+        each_recipient(tx, "state NOT IN (?3, ?4)", range, |to| standing.extend([to.to_owned()]))?;
+        failed.retain(|one| !standing.contains(one));
     }
     Ok(failed)
+}
+
+/// The recipients of the copies in this range for which a condition on the given-up states (`?3`, `?4`) holds.
+fn each_recipient(
+    tx: &Connection,
+    condition: &str,
+    [first, last]: [i64; 2],
+    mut act: impl FnMut(&str),
+) -> Result<(), Failure> {
+    let mut select = tx.prepare_cached(&format!(
+        "SELECT copy FROM deliveries WHERE row BETWEEN ?1 AND ?2 AND {condition}"
+    ))?;
+    let mut rows = select.query([first, last, codes::FAILED, codes::DROPPED])?;
+    while let Some(row) = rows.next()? {
+        if let Ok(copy) = Delivery::from_bytes(row.get_ref(0)?.as_blob()?) {
+            copy.recipients().iter().for_each(|to| act(to.address.key()));
+        }
+    }
+    Ok(())
 }
