@@ -1,5 +1,5 @@
-//! What relays that share a database decide together, as the parts of the relay ask for it: rates of upstreams,
-//! guesses at passwords, refresh tokens, and the certificate from an authority.
+//! Uses the store for what relays that share a database decide together: rates of upstreams, limits on
+//! password guesses, refresh tokens, and the certificate from an ACME authority.
 
 use crate::accounts::guesses::SharedGuesses;
 use crate::clock::Clock;
@@ -15,17 +15,17 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the answer to a challenge of an authority is kept.
+/// How long the answer to an ACME challenge is kept.
 const CHALLENGED_FOR: Duration = Duration::from_hours(1);
 
-/// The store, for what is decided together.
+/// Uses the store for what the relays decide together.
 pub(super) struct Shared {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
 }
 
 impl Shared {
-    /// `None` if no other relay has this database.
+    /// `None` if this database is not shared with other relays.
     pub(super) fn of(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Option<Arc<Self>> {
         let shared = || Arc::new(Self { store: Arc::clone(store), clock: Arc::clone(clock) });
         store.is_shared().then(shared)
@@ -87,7 +87,7 @@ impl TokenStore for Shared {
     }
 }
 
-/// A certificate as it is stored.
+/// The stored form of a certificate.
 #[derive(Serialize, Deserialize)]
 struct Certificate {
     chain: String,
