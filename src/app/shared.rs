@@ -111,7 +111,10 @@ impl acme::Shared for Shared {
     async fn challenge(&self, token: &str, authorization: &str) -> Result<(), String> {
         let (name, now) = (challenged(token), self.clock.now());
         let until = now.plus(CHALLENGED_FOR);
-        self.store.put_once(Once::Acme, name, authorization.to_owned(), until, now).await.map_err(|error| said(&error))
+        self.store
+            .put_once(Once::Acme, name, authorization.to_owned(), until, now)
+            .await
+            .map_err(|error| said(&error))
     }
 
     async fn answer(&self, token: &str) -> Option<String> {
@@ -120,7 +123,9 @@ impl acme::Shared for Shared {
     }
 
     async fn certificate(&self, domain: &str) -> Result<Option<Made>, String> {
-        let Some(text) = self.store.secret(&named(domain)).await.map_err(|error| said(&error))? else { return Ok(None) };
+        let Some(text) = self.store.secret(&named(domain)).await.map_err(|error| said(&error))? else {
+            return Ok(None);
+        };
         // The parser's error might quote the private key, so it is not shown.
         let kept: Certificate =
             serde_json::from_str(&text).map_err(|_| "the stored certificate cannot be read".to_owned())?;
