@@ -65,9 +65,9 @@ impl Budgets {
 
     /// Takes room for these requests from what the store has already given to this relay, if that is enough.
     /// If not, it returns false, and the caller asks the store and passes its answer to [`Self::learn`].
-    pub fn at_hand(&self, asks: &[Ask]) -> bool {
+    pub fn take_granted(&self, asks: &[Ask]) -> bool {
         let sums: Vec<_> = asks.iter().map(|ask| (&ask.account, ask.slot, ask.wanted)).collect();
-        self.lock().take_from_hands(&sums)
+        self.lock().take_granted(&sums)
     }
 
     /// Records what the store gave for these requests.
@@ -83,7 +83,7 @@ impl Budgets {
             }
             ledger.learn(&ask.account, &slots);
             if given.given > ask.wanted {
-                ledger.hand(&ask.account, ask.slot, given.given - ask.wanted);
+                ledger.grant(&ask.account, ask.slot, given.given - ask.wanted);
             }
         }
     }
@@ -156,7 +156,7 @@ mod tests {
         let mut send = |relay: &Budgets, keeps: bool| {
             let now = clock.now();
             let asks = relay.asks(sending, now);
-            if !relay.at_hand(&asks) {
+            if !relay.take_granted(&asks) {
                 relay.learn(&asks, &store.give(&asks));
             }
             let reserved = relay.reserve_shared(sending, now, &clock);

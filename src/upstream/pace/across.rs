@@ -57,7 +57,7 @@ pub trait SharedPace: Send + Sync {
 
 /// Tokens that this relay has taken from the store and not used yet.
 #[derive(Debug, Default)]
-struct Hand {
+struct Granted {
     tokens: Vec<u64>,
     until: Option<Timestamp>,
 }
@@ -67,7 +67,7 @@ pub struct Across {
     store: Arc<dyn SharedPace>,
     upstream: String,
     rates: Vec<(Rate, u64)>,
-    hand: Mutex<Hand>,
+    granted: Mutex<Granted>,
 }
 
 impl Across {
@@ -78,12 +78,12 @@ impl Across {
             same.map_or(0, |sent| u64::try_from(sent.count).unwrap_or(u64::MAX))
         };
         let rates = rates.iter().map(|rate| (*rate, sent(rate))).collect();
-        Self { store, upstream, rates, hand: Mutex::default() }
+        Self { store, upstream, rates, granted: Mutex::default() }
     }
 
-    fn hand(&self) -> MutexGuard<'_, Hand> {
+    fn granted(&self) -> MutexGuard<'_, Granted> {
         // no code that can panic runs while it is held
-        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wanted(&self, recipients: usize) -> Vec<Wanted> {
@@ -108,13 +108,13 @@ impl Across {
         now: Timestamp,
     ) -> (Result<(), Timestamp>, (usize, Duration)) {
         let wanted = self.wanted(recipients);
-        if self.hand().take(&wanted, now) {
+        if self.granted().take(&wanted, now) {
             return (Ok(()), (0, Duration::ZERO));
         }
         match self.store.draw(&self.upstream, &wanted, now).await {
             Ok(Turn::Block) => {
                 let rest: Vec<u64> = wanted.iter().map(|one| one.block - one.price).collect();
-                self.hand().add(&rest, now, self.span());
+                self.granted().add(&rest, now, self.span());
                 (Ok(()), (0, Duration::ZERO))
             }
             Ok(Turn::Once) => (Ok(()), (0, Duration::ZERO)),
@@ -126,14 +126,14 @@ impl Across {
         }
     }
 
-    /// Puts the tokens of a transaction that did not take place back into this relay's hand.
+    /// Puts the tokens of a transaction that did not take place back into what was granted to this relay.
     pub(super) fn put_back(&self, recipients: usize, now: Timestamp) {
         let prices: Vec<u64> = self.wanted(recipients).iter().map(|one| one.price).collect();
-        self.hand().add(&prices, now, self.span());
+        self.granted().add(&prices, now, self.span());
     }
 }
 
-impl Hand {
+impl Granted {
     fn take(&mut self, wanted: &[Wanted], now: Timestamp) -> bool {
         let enough = self.until.is_some_and(|until| now < until)
             && self.tokens.iter().zip(wanted).all(|(tokens, one)| *tokens >= one.price);
