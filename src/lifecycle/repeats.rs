@@ -44,7 +44,7 @@ impl Earlier {
     }
 
     /// Whether it was returned to its sender. If the sender sends it again, that is a new mail.
-    fn went_back(&self) -> bool {
+    pub fn went_back(&self) -> bool {
         self.taken_back || self.held.is_some_and(went_back)
     }
 

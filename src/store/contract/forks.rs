@@ -269,13 +269,20 @@ pub(in crate::store) async fn what_went_back_may_come_again(harness: &impl Harne
     assert_eq!(store.take_back(one.id, "sato", at(4)).await.unwrap(), 1);
     store.accept(two.clone()).await.unwrap();
     assert_eq!(states(&*store, two.id).await, [(Waiting, "a@x.example".to_owned())]);
+    // Its further transactions belong to the new mail, also after a restart, or on another node.
     let sibling = delayed(9_003, &["b@y.example"]);
     store.accept(sibling.clone()).await.unwrap();
-    assert_eq!(
-        states(&*store, sibling.id).await,
-        [(Waiting, "b@y.example".to_owned())],
-        "it is not taken back"
-    );
+    let beside = harness.beside(&store);
+    let third = delayed(9_004, &["c@z.example"]);
+    beside.accept(third.clone()).await.unwrap();
+    drop((store, beside));
+    let store = harness.open();
+    store.recover(at(4)).await.unwrap();
+    let last = delayed(9_005, &["d@z.example"]);
+    store.accept(last.clone()).await.unwrap();
+    for new in [&sibling, &third, &last] {
+        assert_eq!(states(&*store, new.id).await[0].0, Waiting, "{} was taken back", new.id);
+    }
     assert_eq!(store.undo_take_back(one.id, "sato", at(4)).await.unwrap(), 0, "it would come twice");
     assert_eq!(states(&*store, one.id).await[0].0, Dropped);
 }

@@ -59,8 +59,7 @@ impl Repeats {
         while let Some(row) = rows.next()? {
             let fork = row.get_ref(2)?.as_blob()?;
             if let Some(fork) = Fork::from_octets(fork) {
-                let people = row.get_ref(3)?.as_str()?;
-                self.put(row.get(0)?, row.get(1)?, &fork, recipients(people), false);
+                self.put_stored(db, row.get(0)?, row.get(1)?, &fork, row.get_ref(3)?.as_str()?)?;
             }
         }
         Ok(())
@@ -82,8 +81,7 @@ impl Repeats {
         let mut rows = select.query(params![self.caught_up, since.as_str()])?;
         while let Some(row) = rows.next()? {
             if let Some(fork) = Fork::from_octets(row.get_ref(2)?.as_blob()?) {
-                let people = row.get_ref(3)?.as_str()?;
-                self.put(row.get(0)?, row.get(1)?, &fork, recipients(people), false);
+                self.put_stored(db, row.get(0)?, row.get(1)?, &fork, row.get_ref(3)?.as_str()?)?;
             }
         }
         (self.caught_up, self.highest) = (newest, newest);
@@ -93,6 +91,38 @@ impl Repeats {
     /// Marks everything added so far as committed.
     pub(in crate::store) fn committed(&mut self) {
         self.caught_up = self.caught_up.max(self.highest);
+    }
+
+    /// Adds a stored message, as it was added when it was accepted.
+    fn put_stored(
+        &mut self,
+        db: &Connection,
+        row: i64,
+        received: i64,
+        fork: &Fork,
+        people: &str,
+    ) -> Result<(), Failure> {
+        let again = self.was_sent_again(db, row, fork, people)?;
+        self.put(row, received, fork, recipients(people), again);
+        Ok(())
+    }
+
+    /// Whether a stored message was sent again after it was returned. Rows name only the recipients who did not have
+    /// it, so the earlier one of such a recipient went back (and stays so: then that cannot be undone), or its copy
+    /// was given up.
+    fn was_sent_again(&self, db: &Connection, row: i64, fork: &Fork, people: &str) -> Result<bool, Failure> {
+        // Most mails come once.
+        if self.find(&Key::Mail(&fork.group)).is_none_or(|first| first >= row) {
+            return Ok(false);
+        }
+        let earlier: HashSet<i64> =
+            recipients(people).filter_map(|to| self.find(&Key::Recipient(fork, to))).collect();
+        for one in earlier.into_iter().filter(|one| *one < row) {
+            if look(db, one)?.is_some_and(|one| one.fork == *fork && one.went_back()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Adds a message. One that was sent `again` after it was returned is the first transaction of a new mail.
