@@ -95,6 +95,36 @@ pub(in crate::store) async fn what_failed_may_come_again(harness: &impl Harness)
     assert_eq!(states(&*store, again.id).await, [(Ready, "a@x.example".to_owned())]);
 }
 
+/// A copy that an operator drops while it is being sent may arrive: nobody is sent another one before its attempt has
+/// ended.
+pub(in crate::store) async fn what_is_dropped_on_its_way_may_come_again_later(harness: &impl Harness) {
+    let store = harness.open();
+    for (seed, to, recorded) in [(1, "a@x.example", true), (11, "b@x.example", false)] {
+        let first = passed(seed, &[to]);
+        store.accept(first.clone()).await.unwrap();
+        let claim = store.claim(NOW, 1, LEASE).await.unwrap().remove(0);
+        let one = QueueFilter { id: Some(first.id.to_string()), ..QueueFilter::default() };
+        assert_eq!(store.change_queue(&one, QueueChange::Drop, "root", NOW).await.unwrap(), 1);
+        assert_eq!(
+            original(&store.accept(passed(seed + 1, &[to])).await),
+            Some(first.id),
+            "it is on its way"
+        );
+        let mut again = passed(seed + 2, &[to]);
+        if recorded {
+            store.record(result(&claim, NOW, &[(to, Waiting)])).await.unwrap();
+        } else {
+            // Its lease has run out.
+            (again.received, again.id) = (at(1), Id::new(at(1), seed + 2));
+        }
+        store.accept(again.clone()).await.unwrap();
+        assert_eq!(states(&*store, first.id).await[0].0, Dropped);
+        assert_eq!(states(&*store, again.id).await, [(Ready, to.to_owned())]);
+        let claim = store.claim(at(1), 1, LEASE).await.unwrap().remove(0);
+        store.record(result(&claim, at(1), &[(to, DeliveryState::Delivered)])).await.unwrap();
+    }
+}
+
 /// Of many concurrent repeats one is stored.
 pub(in crate::store) async fn of_many_the_same_one_is_kept(harness: &impl Harness) {
     let store = harness.open();
@@ -410,6 +440,64 @@ pub(in crate::store) async fn a_release_is_undone_before_it_leaves(harness: &imp
         "one is on its way"
     );
     assert_eq!(store.message(item.id).await.unwrap().held.unwrap().state, HeldState::Released);
+
+    // Nor once an operator had one tried before its time, whatever came of that.
+    for (seed, outcome) in [(2, DeliveryState::Delivered), (3, Failed), (4, Waiting)] {
+        let item = held_message(seed, &["a@x.example"]);
+        store.accept(item.clone()).await.unwrap();
+        let copies = message(seed, &[&["a@x.example"]], InitialState::Waiting(at(90))).deliveries;
+        let release = HeldDecision { id: item.id, deliveries: copies, undo_until: Some(at(90)), ..release() };
+        store.decide(release).await.unwrap();
+        let one = QueueFilter { id: Some(item.id.to_string()), ..QueueFilter::default() };
+        assert_eq!(store.change_queue(&one, QueueChange::Retry, "root", at(30)).await.unwrap(), 1);
+        let mut claims = store.claim(at(30), 9, LEASE).await.unwrap();
+        claims.retain(|claim| claim.message == item.id);
+        store.record(result(&claims[0], at(30), &[("a@x.example", outcome)])).await.unwrap();
+        store.change_queue(&one, QueueChange::Drop, "root", at(30)).await.unwrap();
+        let undone = store.undo_release(Again { id: item.id, ..undo(31) }).await;
+        assert!(matches!(undone, Err(StoreError::Decided { .. })), "{outcome}: {undone:?}");
+    }
+}
+
+/// A release is undone while an addendum waits: both wait as one item, which what comes later joins. If a copy was
+/// dropped and sent again meanwhile, the release stands.
+pub(in crate::store) async fn an_undone_release_joins_what_waits(harness: &impl Harness) {
+    let put_off = |item: &NewMessage| {
+        let mut release = HeldDecision { undo_until: Some(at(20)), ..released(item, &[]) };
+        release.deliveries.iter_mut().for_each(|new| new.state = InitialState::Waiting(at(20)));
+        release
+    };
+    let undo = |id| Again { id, by: "soumu".to_owned(), at: at(11), expires: at(60) };
+    let store = harness.open();
+    let group = fork("one", "text").group;
+    let item = in_place(1, &["a@x.example"], ForkRelation::default());
+    store.accept(item.clone()).await.unwrap();
+    store.decide(put_off(&item)).await.unwrap();
+    let token = store.group_items(group).await.unwrap().token;
+    let relation = ForkRelation { adds_to: Some(item.id), expected: Some(token), ..ForkRelation::default() };
+    let addendum = in_place(2, &["q@q.example"], relation);
+    store.accept(addendum.clone()).await.unwrap();
+    store.undo_release(undo(item.id)).await.unwrap();
+    let waiting = store.held(&HeldFilter { state: Some(HeldState::Held), ..HeldFilter::default() }).await;
+    assert_eq!(waiting.unwrap().iter().map(|row| row.id).collect::<Vec<_>>(), [addendum.id]);
+    let group = store.group_items(group).await.unwrap();
+    assert_eq!(
+        group.items.iter().map(|one| (one.id, one.addendum)).collect::<Vec<_>>(),
+        [(addendum.id, false)]
+    );
+    assert!(store.claim(at(30), 9, LEASE).await.unwrap().is_empty(), "nothing is left to send");
+    store.decide(released(&addendum, &[&item])).await.unwrap();
+    assert_eq!(store.claim(at(30), 9, LEASE).await.unwrap().len(), 2);
+
+    let with = |new: NewMessage| NewMessage { fork: Some(fork("one", "again")), ..new };
+    let item = with(in_place(3, &["a@x.example"], ForkRelation::default()));
+    store.accept(item.clone()).await.unwrap();
+    store.decide(put_off(&item)).await.unwrap();
+    let one = QueueFilter { id: Some(item.id.to_string()), ..QueueFilter::default() };
+    assert_eq!(store.change_queue(&one, QueueChange::Drop, "root", at(10)).await.unwrap(), 1);
+    store.accept(with(passed(4, &["a@x.example"]))).await.unwrap();
+    let undone = store.undo_release(undo(item.id)).await;
+    assert!(matches!(undone, Err(StoreError::Decided { .. })), "{undone:?}");
 }
 
 /// The copies of an undone release have not failed: after the next decision, nobody gets the mail again who has it,
@@ -419,7 +507,7 @@ pub(in crate::store) async fn an_undone_release_is_no_failure(harness: &impl Har
         let store = harness.open();
         let with = |new: NewMessage| NewMessage { fork: Some(fork("one", text)), ..new };
         let seed = text.len() as u64 * 1_000;
-        let item = with(in_place(seed, &["a@x.example"], ForkRelation::default()));
+        let item = with(in_place(seed, &["a@x.example", "b@x.example"], ForkRelation::default()));
         store.accept(item.clone()).await.unwrap();
         let put_off = HeldDecision { undo_until: Some(at(20)), ..released(&item, &[]) };
         let mut waiting = put_off.clone();
@@ -428,7 +516,12 @@ pub(in crate::store) async fn an_undone_release_is_no_failure(harness: &impl Har
         let undo = Again { id: item.id, by: "soumu".to_owned(), at: at(11), expires: at(60) };
         store.undo_release(undo).await.unwrap();
         let state = if returned { HeldState::Returned } else { HeldState::Released };
-        store.decide(HeldDecision { state, ..released(&item, &[]) }).await.unwrap();
+        let mut next = HeldDecision { state, ..released(&item, &[]) };
+        next.deliveries.truncate(1);
+        store.decide(next).await.unwrap();
+        // Nor has the copy failed of somebody whom the next decision took off.
+        let off = store.accept(with(passed(seed + 2, &["b@x.example"]))).await;
+        assert_eq!(original(&off), (!returned).then_some(item.id), "{text}: {off:?}");
         let again = store.accept(with(passed(seed + 1, &["a@x.example"]))).await;
         assert_eq!(original(&again), (!returned).then_some(item.id), "{text}: {again:?}");
     }
