@@ -1,10 +1,11 @@
-//! Look-alike characters made plain, invisible ones left out.
+//! Replaces compatibility forms of characters with the plain ones, and removes invisible characters.
 
 use crate::message::invisible::{is_invisible, parts_words};
 use unicode_normalization::UnicodeNormalization;
 
-/// Compatibility forms made plain (fullwidth `ａ＠ｘ．ｊｐ`), invisible characters left out, or made
-/// blanks: what stands on both sides of one may be one word or two.
+/// Replaces compatibility forms of characters, such as fullwidth `ａ＠ｘ．ｊｐ`, with the plain ones. It either
+/// removes invisible characters or replaces each with a blank, because the text on the two sides of one may
+/// be one word or two.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     carry: Vec<u8>,
@@ -14,12 +15,12 @@ pub(super) struct Fold {
 }
 
 impl Fold {
-    /// One that makes invisible characters blanks.
+    /// A fold that replaces each invisible character with a blank.
     pub(super) fn with_blanks() -> Self {
         Self { blanks: true, ..Self::default() }
     }
 
-    /// Folds UTF-8; what is not UTF-8 passes as it is.
+    /// Folds the next octets of a UTF-8 text. Octets that are not UTF-8 are copied unchanged.
     pub(super) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if self.carry.is_empty() {
             let cut = self.fold(bytes, out);
@@ -41,7 +42,8 @@ impl Fold {
         std::mem::take(&mut self.seen)
     }
 
-    /// Folds all but a character that is cut off at the end, and says where that begins.
+    /// Folds everything except an incomplete character at the end. Returns where that character begins, or
+    /// the length of `bytes` if there is none.
     fn fold(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
         let mut at = 0;
         loop {
@@ -76,11 +78,12 @@ impl Fold {
 
     fn letter(&mut self, letter: char, bytes: &[u8], out: &mut Vec<u8>) {
         match letter {
-            // Kana, ideographs, Hangul: most text, and their own compatibility form.
+            // Kana, ideographs and Hangul are copied as they are, which is faster: most Japanese text
+            // consists of them, and NFKC changes almost none of them.
             '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' => {
                 out.extend_from_slice(bytes);
             }
-            // RFC 3490 §3.1 takes these for dots between labels.
+            // RFC 3490 §3.1 treats these as dots between labels.
             '\u{3002}' | '\u{ff61}' => out.push(b'.'),
             _ if parts_words(letter) => out.extend_from_slice(bytes),
             _ if letter.is_control() || is_invisible(letter) => {
@@ -99,8 +102,9 @@ impl Fold {
     }
 }
 
-/// Whether these three octets are one letter in UTF-8 that stays as it is: most Japanese text in one look.
-/// The ranges are those of [`Fold::letter`].
+/// Whether these three octets are the UTF-8 form of a character that [`Fold::letter`] copies unchanged. The
+/// ranges are the same as there. This check allows many such characters to be copied at once, which matters
+/// because most Japanese text consists of them.
 fn is_east_asian(octets: &[u8]) -> bool {
     let &[0xe3..=0xed, second @ 0x80..=0xbf, third @ 0x80..=0xbf] = octets else { return false };
     let bits = |octet: u8, mask: u8| u32::from(octet & mask);
@@ -108,7 +112,8 @@ fn is_east_asian(octets: &[u8]) -> bool {
     matches!(letter, 0x3040..=0x30ff | 0x3400..=0x9fff | 0xac00..=0xd7a3)
 }
 
-/// Bytes that are not simply copied: those beyond ASCII, and control characters that show nothing.
+/// Bytes that are not simply copied: those beyond ASCII, and control characters except those that
+/// [`parts_words`] accepts.
 const CHANGES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -124,7 +129,7 @@ mod tests {
     use super::super::lazy::tests::in_chunks;
     use super::*;
 
-    /// What is copied in one look is what is copied letter by letter.
+    /// Every character that [`is_east_asian`] accepts is copied unchanged by [`Fold::letter`], too.
     #[test]
     fn east_asian_letters_stay() {
         for letter in ('\u{800}'..=char::MAX).filter(|letter| letter.len_utf8() == 3) {

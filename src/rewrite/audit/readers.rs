@@ -1,5 +1,5 @@
-//! What readers' programs make of a text: cases of every format, and random addresses through encoders of
-//! the tests' own, cut at random.
+//! Tests: an address is found if the program of some reader would show it. The tests use examples of each
+//! format, and random addresses that encoders in this module write, in chunks of random size.
 
 use super::tests::{address, found, needles, scan_in};
 use base64::Engine;
@@ -126,7 +126,7 @@ fn neighbours_are_not_hit() {
     }
 }
 
-/// An encoder, and what it is given to choose by.
+/// An encoder. The function that it receives makes its choices: it returns a number below its argument.
 type Encoder = fn(&str, &mut dyn FnMut(usize) -> usize) -> String;
 
 fn letters(
@@ -139,7 +139,7 @@ fn letters(
         .collect()
 }
 
-/// Puts something between some letters.
+/// Inserts some of the pieces between letters, as `chance` decides.
 fn between(text: &str, chance: &mut dyn FnMut(usize) -> usize, pieces: &[&str]) -> String {
     text.chars().fold(String::new(), |mut out, letter| {
         if !out.is_empty() && chance(4) == 0 {
@@ -237,7 +237,8 @@ proptest! {
         prop_assert!(!hits.is_empty(), "{} {}", name, String::from_utf8_lossy(&message));
         let whole = scan_in(&message, &needles(&[&text]), message.len()).unwrap().hits;
         prop_assert_eq!(&hits, &whole);
-        // Somebody whose address is longer; where it is cut, the octets show the shorter one.
+        // A longer address, which belongs to someone else, must not be a hit. This is required only of these
+        // encoders: the others can split the longer address so that the octets show the shorter one.
         if !["quoted-printable", "json", "percent"].contains(&name) {
             return Ok(());
         }
@@ -253,10 +254,10 @@ proptest! {
     }
 }
 
-/// Ways to put a text into another, each undone by the program that reads it.
+/// Puts a text into another text. The program that reads the outer text undoes this.
 type Outer = fn(&str) -> String;
 
-/// As JSON, scripts and the like write a string.
+/// Escapes a text as in a string of JSON, JavaScript and similar languages.
 fn quoted(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('/', "\\/");
     text.replace('\r', "\\r").replace('\n', "\\n").replace('\t', "\\t")
@@ -305,31 +306,33 @@ const OUTERS: [(&str, &str, Outer); 9] = [
     }),
 ];
 
-/// Every text in every other, two deep: a page in which the address is cut by what a browser does not show.
+/// An address on a page is split by something that a browser does not show. The page is put into each format,
+/// and the result into each format again.
 #[test]
 fn texts_in_texts() {
     in_all_texts(
         2,
         BETWEEN.iter().flat_map(|between| {
             let page = format!("<p>x</p>\r\n<p>taro{between}@example.com</p>\n");
-            // What looks like a page is read as one, whatever it stands in.
+            // Text that looks like a page is read as a page, whatever contains it.
             [format!("<html><head></head><body>{page}</body></html>"), page]
         }),
     );
 }
 
-/// The same of lines that are cut, in every way of which there are readers.
+/// Like [`texts_in_texts`], for an address that is split across lines, in each way that some program joins
+/// again.
 #[test]
 fn cut_lines_in_texts() {
     let cuts = ["\r\n ", "\n\t", "=\r\n", "=\n", "\\\n", "\\\r\n", " \r\n", " \n"];
     let text = |cut: &str| format!("x:\r\nto: ta{cut}ro@exam{cut}ple.com\r\n");
     in_all_texts(2, cuts.map(text));
-    // Base64 of cards and directories is folded, too.
+    // Base64 in vCards and LDIF files is folded, too.
     in_all_texts(1, ["\r\n ", "\n "].map(|cut| format!("mail::{cut}dGFyb0Bl{cut}eGFtcGxl{cut}LmNvbQ==\r\n")));
     in_all_texts(1, ["\\\n    ", "\\\r\n  "].map(text));
 }
 
-/// The same of letters that are escaped, and of letters that take two halves of UTF-16.
+/// Like [`texts_in_texts`], for letters that are escaped or that UTF-16 writes as two surrogates.
 #[test]
 fn letters_in_texts() {
     in_all_texts(2, ["\u{1d42d}aro@\u{1d41e}xample.com", "ｔaro@exampl\u{1d556}.com"].map(str::to_owned));
@@ -346,7 +349,8 @@ fn letters_in_texts() {
     );
 }
 
-/// Asks that the address is found in these texts in every other, so deep.
+/// Asserts that the address is found when each text is put into each of [`OUTERS`], and, if `depth` is 2, the
+/// result into each of them again.
 fn in_all_texts(depth: usize, texts: impl IntoIterator<Item = String>) {
     let mut missed = Vec::new();
     for text in texts {
@@ -370,7 +374,9 @@ fn in_all_texts(depth: usize, texts: impl IntoIterator<Item = String>) {
     assert!(missed.is_empty(), "{} missed:\n{}", missed.len(), missed.join("\n"));
 }
 
-/// Wherever an encoder cuts a line of quoted-printable, the octets must not show another address than the text.
+/// Wherever an encoder inserts a soft line break of quoted-printable, an address in the decoded text is
+/// found. It is not found if the decoded text has a longer address, of which the undecoded octets show only a
+/// part.
 #[test]
 fn soft_breaks_anywhere() {
     let longer =
@@ -387,11 +393,12 @@ fn soft_breaks_anywhere() {
             assert_eq!(!hits.is_empty(), expected, "{body:?}");
         }
     }
-    // Where nothing is quoted-printable, `=` at the end of a line is one.
+    // In a text that is not quoted-printable, `=` at the end of a line is an equals sign, which ends a word.
     assert_eq!(found(&message_of("plain", "to=\r\ntaro@example.com=\r\nx"), &[NEEDLE]), [NEEDLE]);
 }
 
-/// Strings of older programs' files, in UTF-16 at odd and even places, between letters of any half.
+/// Strings in files of older programs: UTF-16 in both byte orders, at odd and even offsets, between Japanese
+/// and English words. Read in the wrong byte order, `xtaro@` looks like `taro@`.
 #[test]
 fn utf_16_in_octets() {
     let texts =
@@ -416,7 +423,7 @@ fn utf_16_in_octets() {
     }
 }
 
-/// What stands behind a domain without a blank: the next word, the structure of an archive.
+/// What can follow a domain without a space: the next word, or the structure of an archive.
 #[test]
 fn words_and_octets_behind_a_domain() {
     for (name, expected) in [
@@ -441,7 +448,7 @@ fn words_and_octets_behind_a_domain() {
     }
 }
 
-/// What stands inside an address on a page, and is not shown.
+/// What can stand inside an address on a page although a browser does not show it.
 const BETWEEN: [&str; 16] = [
     "<b>",
     "<b\nclass=\"x\"\n>",
@@ -461,7 +468,8 @@ const BETWEEN: [&str; 16] = [
     "&#8203;<span\n>&#x200b;</span>",
 ];
 
-/// Twice the text, no more than about twice the time, in whatever state of the machines.
+/// The time grows about linearly with the length of the text, whatever state the text puts the views in.
+/// Quadratic work would take 64 times as long for a text that is eight times as long.
 #[test]
 fn time_grows_with_the_text() {
     let units = [

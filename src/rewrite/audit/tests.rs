@@ -1,5 +1,6 @@
-//! Every form of an address in every carrier, written by encoders of the tests' own; what must not
-//! be taken for a hit; bombs.
+//! Tests that the audit finds every form of an address in every part of a message that can carry it, and that
+//! similar addresses are no hits. The messages are encoded by libraries or by code in this module, not by the
+//! code under test.
 
 #![allow(
     clippy::format_collect,
@@ -77,32 +78,9 @@ fn utf16(text: &str, low_first: bool) -> Vec<u8> {
         .collect()
 }
 
-/// A winmail.dat of the tests' own making.
-mod winmail {
-    pub(super) fn attribute(level: u8, id: u32, data: &[u8]) -> Vec<u8> {
-        let sum = data.iter().fold(0u16, |sum, &byte| sum.wrapping_add(u16::from(byte)));
-        let length = u32::try_from(data.len()).unwrap();
-        [&[level][..], &id.to_le_bytes(), &length.to_le_bytes(), data, &sum.to_le_bytes()].concat()
-    }
+mod winmail;
 
-    pub(super) fn file(attributes: &[Vec<u8>]) -> Vec<u8> {
-        [&[0x78, 0x9f, 0x3e, 0x22, 1, 0][..], &attributes.concat()].concat()
-    }
-
-    pub(super) fn variable(tag: u32, data: &[u8]) -> Vec<u8> {
-        let mut property = [&tag.to_le_bytes()[..], &1u32.to_le_bytes()].concat();
-        property.extend(u32::try_from(data.len()).unwrap().to_le_bytes());
-        property.extend_from_slice(data);
-        property.resize(property.len().next_multiple_of(4), 0);
-        property
-    }
-
-    pub(super) fn properties(list: &[Vec<u8>]) -> Vec<u8> {
-        [&u32::try_from(list.len()).unwrap().to_le_bytes()[..], &list.concat()].concat()
-    }
-}
-
-/// DER and BER by hand.
+/// Encodes one DER element. Its length always takes four octets, which is allowed only in BER.
 fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len()).unwrap();
     [&[tag, 0x84][..], &length.to_be_bytes(), content].concat()
@@ -128,7 +106,7 @@ fn cms_signed(content: &[u8], indefinite: bool) -> Vec<u8> {
 
 const NEEDLE: &str = "tanaka@example.jp";
 
-/// Ways to write the address in a text.
+/// The ways to write [`NEEDLE`] in a text, each with a name.
 fn forms() -> Vec<(&'static str, String)> {
     let hex = |prefix: &str, suffix: &str| -> String {
         NEEDLE.bytes().map(|byte| format!("{prefix}{byte:02x}{suffix}")).collect()
@@ -161,10 +139,10 @@ fn forms() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Puts a text into a message.
+/// Builds a message that contains a text.
 type Carry = fn(&str) -> Vec<u8>;
 
-/// Ways to carry a text.
+/// The ways to put a text into a message, each with a name.
 fn carriers() -> Vec<(&'static str, Carry)> {
     fn eml(text: &str) -> Vec<u8> {
         format!("Subject: x\r\nMIME-Version: 1.0\r\n\r\n{text}\r\n").into_bytes()
@@ -316,7 +294,7 @@ fn edges() {
         ("a@x.jp_old", true),
         ("a@x.jp.Thanks", true),
         ("a@x.jp.thanks for", true),
-        // No top-level domain, so the domain ends before it.
+        // `example` is not a top-level domain, so the domain ends before it.
         ("a@x.jp.example", true),
         ("a@x.jp.It is", true),
         ("a@x.jp.Best-regards", true),
@@ -371,7 +349,7 @@ fn the_longer_address_wins() {
     let list = ["sales@x.jp", "info-sales@x.jp", "info+sales@x.jp"];
     assert_eq!(found(&plain("to info-sales@x.jp"), &list), ["info-sales@x.jp"]);
     assert_eq!(found(&plain("to info+sales@x.jp"), &list), ["info+sales@x.jp"]);
-    // Somebody else's, and no reason to hold a mail.
+    // This is the address of somebody else, and no reason to hold the mail.
     assert_eq!(found(&plain("to new-sales@x.jp"), &list), [""; 0]);
     assert_eq!(found(&plain("bounce-sales=x.jp@list.example"), &list), ["sales@x.jp"]);
 }
