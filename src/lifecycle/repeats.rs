@@ -5,18 +5,12 @@ use super::Refusal;
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::message::Fork;
-use crate::records::{DeliveryState, HeldState};
+use crate::records::HeldState;
 use std::collections::HashSet;
 use std::time::Duration;
 
 /// How long a repeat is recognised.
 pub const SPAN: Duration = Duration::from_hours(24);
-
-/// Whether the recipients of a copy in this state did not get it and may be sent it again: it failed, or was dropped
-/// from the queue.
-pub fn is_given_up(state: DeliveryState) -> bool {
-    matches!(state, DeliveryState::Failed | DeliveryState::Dropped)
-}
 
 /// An earlier message, as far as a repeat depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +23,7 @@ pub struct Earlier {
     pub received: Timestamp,
     /// Its recipients, in comparison form.
     pub people: HashSet<String>,
-    /// The recipients whose copies were all [given up](is_given_up).
+    /// The recipients whose copies were all [given up](super::delivery::Progress::is_given_up).
     pub given_up: HashSet<String>,
     /// The state of its hold, if it was ever held.
     pub held: Option<HeldState>,
@@ -44,7 +38,7 @@ impl Earlier {
     }
 
     /// Whether it was returned to its sender. If the sender sends it again, that is a new mail.
-    fn went_back(&self) -> bool {
+    pub fn went_back(&self) -> bool {
         self.taken_back || self.held.is_some_and(went_back)
     }
 

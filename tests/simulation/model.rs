@@ -51,6 +51,8 @@ pub(crate) struct Person {
     /// An attempt ended without an answer on record: the next may be the second.
     lost: bool,
     lease: Option<Lease>,
+    /// It was dropped while it was being sent: until then that may go on, if its end is not recorded before.
+    dropped_until: Option<Timestamp>,
     /// Copies that the upstream took.
     pub(crate) took: u32,
     pub(crate) reports: u32,
@@ -83,6 +85,8 @@ pub(crate) struct Mail {
     pub(crate) items: Vec<Item>,
     /// Its transactions: id, and when they were taken back.
     pub(crate) came: Vec<(Id, Option<Timestamp>)>,
+    /// When each of them came.
+    times: Vec<Timestamp>,
     /// Who was new in each of them.
     new: Vec<Vec<usize>>,
     /// The first transaction since it last went back.
@@ -93,7 +97,7 @@ pub(crate) struct Mail {
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) mails: Vec<Mail>,
-    leases: HashMap<DeliveryId, (i64, Timestamp)>,
+    pub(crate) leases: HashMap<DeliveryId, (i64, Timestamp)>,
     /// Returned, expired or taken back: the mails of our own about a message that the upstream took.
     pub(crate) told: HashMap<Id, u32>,
 }
@@ -101,6 +105,16 @@ pub(crate) struct Model {
 impl Person {
     pub(crate) fn is_leased(&self) -> bool {
         self.lease.is_some()
+    }
+
+    /// Whether an operator dropped it while it was being sent, and that may still go on.
+    fn is_dropped_on_its_way(&self, now: Timestamp) -> bool {
+        self.state == State::Dropped && self.dropped_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether it was dropped while it was being sent, and nobody will know how that ended.
+    pub(crate) fn ended_unknown(&self, now: Timestamp) -> bool {
+        self.state == State::Dropped && self.dropped_until.is_some_and(|until| until <= now)
     }
 }
 
@@ -116,6 +130,7 @@ impl Mail {
             acked: false,
             lost: false,
             lease: None,
+            dropped_until: None,
             took: 0,
             reports: 0,
             item: 0,
@@ -128,6 +143,7 @@ impl Mail {
             named,
             items: Vec::new(),
             came: Vec::new(),
+            times: Vec::new(),
             new: Vec::new(),
             first: 0,
             began: now,
@@ -155,12 +171,15 @@ impl Mail {
         let new = [State::Absent, State::Back, State::Failed, State::Dropped];
         let fresh: Vec<usize> =
             to.iter().copied().filter(|one| new.contains(&self.people[*one].state)).collect();
+        let fresh: Vec<usize> =
+            fresh.into_iter().filter(|one| !self.people[*one].is_dropped_on_its_way(now)).collect();
         if fresh.is_empty() {
             return false;
         }
         let again = is(State::Back);
         let taken = !again && self.came.get(self.first).is_some_and(|first| first.1.is_some());
         self.came.push((id, None));
+        self.times.push(now);
         self.new.push(fresh.clone());
         let came = self.came.len() - 1;
         if again {
@@ -187,6 +206,7 @@ impl Mail {
                 attempts: 0,
                 lost: false,
                 lease: None,
+                dropped_until: None,
                 item,
                 came,
                 took: 0,
@@ -216,7 +236,7 @@ impl Mail {
             moved: false,
             came_then: 0,
         };
-        let root = self.items.iter().rposition(|item| !item.addendum);
+        let root = self.items.iter().rposition(|item| !item.addendum && !item.moved);
         let waiting = self.waiting();
         let begin = |items: &mut Vec<Item>, addendum| {
             items.push(item(addendum));
@@ -231,7 +251,7 @@ impl Mail {
                 None => (State::Back, How::Split, now, root),
             },
             _ => {
-                let seen = self.items.iter().rposition(|item| item.state == State::Going);
+                let seen = self.items.iter().rposition(|item| item.state == State::Going && !item.moved);
                 if let Some(seen) = seen.filter(|_| named) {
                     let item = &self.items[seen];
                     let due = item.leaves.map_or(now, |leaves| leaves.max(now));
@@ -303,6 +323,10 @@ impl Mail {
             }
         }
         self.items[item].moved = into != item;
+        if !self.items[item].addendum {
+            // What was an addendum to it is the mail's item now.
+            self.items[into].addendum = false;
+        }
         if into == item {
             self.items[item].state = State::Held;
             (self.items[item].undo_until, self.items[item].expires) = (None, expires);
@@ -335,10 +359,15 @@ impl Mail {
         count
     }
 
-    /// Taking back was undone where nothing was sent again since; returns how many people that concerns.
-    pub(crate) fn untaken(&mut self, now: Timestamp) -> usize {
+    /// Taking back was undone by this transaction: for all that came from an hour before it on, where nothing was sent
+    /// again since. Returns how many people that concerns.
+    pub(crate) fn untaken(&mut self, by: usize, now: Timestamp) -> usize {
         let (mut count, day) = (0, Duration::from_hours(24));
+        let since = self.times[by].minus(Duration::from_hours(1));
         for came in 0..self.came.len() {
+            if self.times[came] < since {
+                continue;
+            }
             let again = self.new[came + 1..].iter().flatten().any(|one| self.new[came].contains(one));
             let in_time = self.came[came].1.is_some_and(|at| at > now.minus(day));
             if again || !in_time {
@@ -401,6 +430,13 @@ impl Model {
         }
     }
 
+    /// An operator drops a copy.
+    pub(crate) fn dropped(person: &mut Person, leases: &HashMap<DeliveryId, (i64, Timestamp)>) {
+        person.state = State::Dropped;
+        person.dropped_until =
+            person.lease.and_then(|lease| leases.get(&lease.delivery)).map(|(_, until)| *until);
+    }
+
     /// Every node lost what it had in memory, and recovered.
     pub(crate) fn recovered(&mut self, now: Timestamp) {
         let leases = std::mem::take(&mut self.leases);
@@ -419,7 +455,9 @@ impl Model {
         let me = mail.people.iter().find(|person| person.address == to).expect("it is one of them");
         assert!(matches!(me.state, State::Going | State::Dropped), "sent to {to}, who is {:?}", me.state);
         for (number, other) in mail.people.iter().enumerate().filter(|(_, other)| other.address != to) {
-            let hidden = me.how != How::AsIs || number >= mail.named || other.state == State::Removed;
+            // As-is shows what the sender wrote, without those whom the approver of this item took off.
+            let off = other.state == State::Removed && other.item == me.item;
+            let hidden = me.how != How::AsIs || number >= mail.named || off;
             assert!(!hidden || !shows.contains(&other.address), "{to} sees {}", other.address);
         }
         let person = self.person(to).expect("it was found");
@@ -436,7 +474,7 @@ impl Model {
         self.leases.remove(&claim.lease.delivery);
         for (to, fate) in claim.delivery.recipients().iter().zip(fates) {
             let Some(person) = self.person(to.address.as_str()) else { continue };
-            person.lease = None;
+            (person.lease, person.dropped_until) = (None, None);
             let old = now.since(person.queued) >= GIVE_UP;
             let number = usize::try_from(person.attempts).unwrap().clamp(1, WAITS.len());
             let again = now.plus(Duration::from_mins(WAITS[number - 1]));
@@ -445,7 +483,7 @@ impl Model {
                 Fate::Delivered(_) => person.state = State::Delivered,
                 Fate::Failed(_) => person.state = State::Failed,
                 Fate::Deferred(_) | Fate::Uncertain(_) if old => person.state = State::Failed,
-                _ if dropped => {}
+                Fate::Deferred(_) | Fate::Uncertain(_) if dropped => {}
                 Fate::Deferred(_) => person.due = again,
                 Fate::Uncertain(_) => (person.due, person.lost) = (again, true),
                 Fate::NotTried(_) | Fate::Postponed(..) => {

@@ -15,6 +15,7 @@ mod notices;
 mod observed;
 mod people;
 mod shared;
+mod undoing;
 
 use super::*;
 use crate::journal::{Entry, Event};
@@ -35,6 +36,7 @@ pub(super) use notices::*;
 pub(super) use observed::*;
 pub(super) use people::*;
 pub(super) use shared::*;
+pub(super) use undoing::*;
 use std::sync::Arc;
 use std::time::Duration;
 
