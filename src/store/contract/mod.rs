@@ -36,9 +36,9 @@ pub(super) use notices::*;
 pub(super) use observed::*;
 pub(super) use people::*;
 pub(super) use shared::*;
-pub(super) use undoing::*;
 use std::sync::Arc;
 use std::time::Duration;
+pub(super) use undoing::*;
 
 /// Opens the engine under test, always on the same data.
 pub(super) trait Harness: Send + Sync {
