@@ -112,10 +112,6 @@ impl Person {
         self.state == State::Dropped && self.dropped_until.is_some_and(|until| until > now)
     }
 
-    /// Whether it was dropped while it was being sent, and nobody will know how that ended.
-    pub(crate) fn ended_unknown(&self, now: Timestamp) -> bool {
-        self.state == State::Dropped && self.dropped_until.is_some_and(|until| until <= now)
-    }
 }
 
 impl Mail {
@@ -204,12 +200,12 @@ impl Mail {
                 due,
                 queued: due,
                 attempts: 0,
-                lost: false,
+                // It was dropped while it was being sent, and nobody recorded how that ended.
+                lost: person.lost || person.dropped_until.is_some(),
                 lease: None,
                 dropped_until: None,
                 item,
                 came,
-                took: 0,
                 ..person.clone()
             };
         }
@@ -283,7 +279,7 @@ impl Mail {
                 let off = dropped.contains(&number);
                 person.state = if off { State::Removed } else { State::Going };
                 (person.how, person.due, person.queued) = (how, due, due);
-                (person.attempts, person.lost) = (0, false);
+                person.attempts = 0;
             }
         }
     }
@@ -474,6 +470,10 @@ impl Model {
         self.leases.remove(&claim.lease.delivery);
         for (to, fate) in claim.delivery.recipients().iter().zip(fates) {
             let Some(person) = self.person(to.address.as_str()) else { continue };
+            if person.lease != Some(claim.lease) {
+                // It has another copy since.
+                continue;
+            }
             (person.lease, person.dropped_until) = (None, None);
             let old = now.since(person.queued) >= GIVE_UP;
             let number = usize::try_from(person.attempts).unwrap().clamp(1, WAITS.len());

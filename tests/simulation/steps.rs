@@ -81,11 +81,6 @@ impl World {
         }
         let everybody: Vec<usize> = (0..mail.people.len()).collect();
         let to = self.dice.some(&everybody, 60);
-        // A copy that was dropped on its way, and whose node then died, may have arrived: if the client sends it again
-        // later, that copy is not marked as a possible duplicate.
-        if to.iter().any(|one| mail.people[*one].ended_unknown(now)) {
-            return;
-        }
         let dies = match self.dice.below(20) {
             0 => Dies::BeforeTheCommit,
             1 => Dies::BeforeTheReply,

@@ -232,7 +232,7 @@ impl IntakeStore for SqlStore {
         match stored {
             Ok(accepted) => {
                 encode::leave_out(&mut message, &accepted.known);
-                let claims = encode::fresh_claims(accepted.row, &message);
+                let claims = encode::fresh_claims(accepted.row, &message, &accepted.uncertain);
                 self.recent.put(message);
                 Ok(claims)
             }

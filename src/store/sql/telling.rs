@@ -42,7 +42,8 @@ impl NoticeStore for SqlStore {
             asks::answer(tx, &asks, id, at)?;
             accept::insert(tx, &rows, &mut repeats.lock().unwrap_or_else(PoisonError::into_inner))
         });
-        let claims = encode::fresh_claims(stored.await?.row, &mail);
+        let stored = stored.await?;
+        let claims = encode::fresh_claims(stored.row, &mail, &stored.uncertain);
         self.recent.put(mail);
         Ok(claims)
     }
