@@ -5,7 +5,7 @@ use crate::message::Header;
 use crate::message::fork::{Fork, Leaves};
 use crate::message::walk::Part;
 use crate::store::forks::{Again, HoldWaiting};
-use DeliveryState::{Dropped, Failed, Ready, Waiting};
+use DeliveryState::{Dropped, Failed, Ready, Uncertain, Waiting};
 
 /// The fork of a mail with this subject and text.
 pub(super) fn fork(subject: &str, text: &str) -> Fork {
@@ -162,8 +162,9 @@ pub(in crate::store) async fn what_may_have_arrived_is_sent_again_marked(harness
 
         // It waits for a decision: the next transaction is an addendum, the one after that is for somebody else.
         let late = |random, to: &[&str]| {
-            let new = with(in_place(random, to, ForkRelation::default()));
-            NewMessage { received: at(10), id: Id::new(at(10), random), ..new }
+            let mut new = with(in_place(random, to, ForkRelation::default()));
+            (new.received, new.id) = (at(10), Id::new(at(10), random));
+            new
         };
         let held = late(seed + 1, &["a@x.example"]);
         store.accept(held.clone()).await.unwrap();
@@ -173,7 +174,8 @@ pub(in crate::store) async fn what_may_have_arrived_is_sent_again_marked(harness
         store.record(result(&claim, at(11), &[("a@x.example", Failed)])).await.unwrap();
 
         let until = at(12);
-        let mut direct = with(message(seed + 2, &[&["a@x.example", "c@z.example"]], InitialState::Sending { until }));
+        let mut direct =
+            with(message(seed + 2, &[&["a@x.example", "c@z.example"]], InitialState::Sending { until }));
         (direct.received, direct.id) = (at(11), Id::new(at(11), seed + 2));
         let claim = store.accept(direct.clone()).await.unwrap().remove(0);
         assert_eq!(claim.possible_duplicate, marked, "{text}, then sent at once");

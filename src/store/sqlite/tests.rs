@@ -58,7 +58,7 @@ contract_tests! { Folder::new();
     circles_come_and_go, the_chain_holds,
     what_is_learned_counts_once, strangers_are_told_apart, people_are_forgotten, knowledge_has_its_time,
     two_nodes_claim_apart, a_lease_is_of_one_node, two_nodes_keep_the_same_once, two_nodes_make_one_item,
-    what_one_node_changes_the_other_sees, two_nodes_tell_once,
+    what_one_node_changes_the_other_sees, two_nodes_tell_once, two_nodes_escalate_once,
     an_ended_circle_exempts_nowhere, two_nodes_look_after_it_at_once, two_nodes_call_once,
     a_rate_is_one_for_all_nodes, blocks_add_up_to_the_rate, a_budget_is_one_for_all_nodes,
     attempts_count_at_all_nodes, once_is_once_for_all_nodes, secrets_are_replaced_by_one, a_task_is_led_by_one,
