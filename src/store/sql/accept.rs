@@ -13,6 +13,7 @@ use crate::store::{Body, DeliveryState, StoreError};
 use std::collections::HashSet;
 
 /// The result of accepting a message.
+#[derive(Clone, Debug)]
 pub(in crate::store) struct Accepted {
     /// Its row number.
     pub(in crate::store) row: i64,
@@ -40,8 +41,11 @@ pub(in crate::store) fn insert(
         let people = encode::people_without(&rows.people, &known);
         let keys = rows.keys.as_ref().map(|keys| encode::people_without(keys, &known));
         let meta = encode::meta_without(&rows.meta, &known)?;
-        let copies: Vec<Option<CopyRow>> =
-            rows.copies.iter().map(|copy| encode::without(copy, &known, &uncertain)).collect::<Result<_, _>>()?;
+        let copies: Vec<Option<CopyRow>> = rows
+            .copies
+            .iter()
+            .map(|copy| encode::without(copy, &known, &uncertain))
+            .collect::<Result<_, _>>()?;
         let copies: Vec<CopyRow> = copies.into_iter().flatten().collect();
         let rest = Whom { people: &people, keys: keys.as_deref(), meta: &meta, copies: &copies };
         insert_rows(tx, rows, first.as_ref(), &rest)?
