@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How the relay slows down with what it keeps, and what one recipient more costs.
 
-    python3 benches/growth.py [--delivered 1000000] [--queued 100000] [--held 100000] [--rounds 3] [--built]
+    python3 benches/growth.py [--delivered 1000000] [--queued 100000] [--held 100000] [--rounds 3] [--built] [--postgres]
 
 1. The same measures with a store that is empty but for one page of held mail, and again with a full one:
    delivered, queued and held messages come in by SMTP. No median may grow by more than 20 %, no 99th of a hundred
@@ -11,6 +11,9 @@
 
 Prints two tables and ends with status 1 if something grew more than that: it compares figures of one run, never
 with a time. Builds the release binaries first; `--built` takes what `SEKISHO_BIN` and `SEKISHO_TOOLS` name.
+
+`--postgres` measures a relay on a PostgreSQL of its own (Debian's, root). Its store is filled by SQL from mail that came
+by SMTP, as `filling.py` says, because a million messages would take too long.
 """
 
 import argparse
@@ -23,14 +26,17 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP))
 
+from benches import filling  # noqa: E402
 from benches import run as bench  # noqa: E402
 from tests.rig.desk import PASSWORD, TWELVE, Desk, mail  # noqa: E402
+from tests.rig.postgres import Cluster  # noqa: E402
 from tests.rig.relay import id_of, wait_until  # noqa: E402
 from tests.rig.visitor import Browser  # noqa: E402
 
@@ -58,8 +64,11 @@ LOOK = "look@example.co.jp"
 class Full(Desk):
     """A relay in front of a sink, without notices, with people who decide."""
 
-    def __init__(self, sink):
-        super().__init__(policy=POLICY, env={"RUST_LOG": "warn"})
+    def __init__(self, sink, cluster=None):
+        self.cluster = cluster
+        # beside the server's files, for they are the same on every node
+        store = {"store": cluster.store("one", Path(tempfile.mkdtemp(dir=cluster.folder)) / "journal-key")} if cluster else {}
+        super().__init__(policy=POLICY, env={"RUST_LOG": "warn"}, **store)
         text = self.config.read_text("utf-8").replace('address = "capture:out"', f'address = "{sink}"\ntls = "off"\nconnections = 50')
         self.config.write_text(text + '\n[notices]\ndigest = "daily 09:00"\n', "utf-8")
         self.address = f"127.0.0.1:{self.port}"
@@ -81,8 +90,11 @@ class Full(Desk):
     def without_notices(self):
         """Removes notices that wait to be written, which would come into the way of the measures for long."""
         self.stop(60)
-        with contextlib.closing(sqlite3.connect(self.folder / "sekisho.db")) as db, db:
-            db.execute("DELETE FROM notices")
+        if self.cluster:
+            self.cluster.sql("DELETE FROM notices")
+        else:
+            with contextlib.closing(sqlite3.connect(self.folder / "sekisho.db")) as db, db:
+                db.execute("DELETE FROM notices")
         self.start()
 
     def idle(self):
@@ -91,7 +103,8 @@ class Full(Desk):
         for _ in range(600):
             time.sleep(0.1)
             now = self.spent()
-            if now - before < 0.002:
+            # with PostgreSQL, the relay listens and looks now and then
+            if now - before < (0.005 if self.cluster else 0.002):
                 return
             before = now
         raise AssertionError("the relay does not come to rest")
@@ -174,6 +187,8 @@ def decide(desk, sink, browser):
 
 def fill(desk, options):
     """Fills the store; says how fast."""
+    if desk.cluster:
+        return fill_by_sql(desk, options)
     for what, number, subject in (("delivered", options.delivered, "load"), ("queued", options.queued, "send later"), ("held", options.held, "load")):
         began = time.monotonic()
         done = 0
@@ -187,6 +202,25 @@ def fill(desk, options):
     desk.idle()
 
 
+def fill_by_sql(desk, options):
+    """Fills a store in PostgreSQL from a thousand messages of each kind."""
+    bench.generate(desk.address, count=1000, sessions=20, size=2000, subject="send later", prefix="model")
+    bench.generate(desk.address, count=1000, sessions=20, size=2000, subject="load", prefix="model", **{"from": LOOK})
+    desk.idle()
+    desk.stop(60)
+    for what, number, which in (
+        ("delivered", options.delivered, "EXISTS (SELECT 1 FROM deliveries d WHERE d.row >> 24 = messages.row AND d.state = 5) "
+         "AND NOT EXISTS (SELECT 1 FROM held h WHERE h.message = messages.row)"),
+        ("queued", options.queued, "subject = 'send later'"),
+        ("held", options.held, "EXISTS (SELECT 1 FROM held h WHERE h.message = messages.row AND h.state = 0)"),
+    ):
+        if number:
+            filling.multiply(desk.cluster, what, number, which)
+    desk.start()
+    desk.without_notices()
+    desk.idle()
+
+
 def sign_in(desk):
     """A browser with an administrator signed in."""
     browser = Browser(desk.page())
@@ -196,7 +230,10 @@ def sign_in(desk):
 
 def stored(options):
     """Part one; returns what grew too much."""
-    with bench.Sink() as sink, Full(sink.address) as desk:
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(Cluster(["max_wal_size=8GB", "checkpoint_timeout=30min"])) if options.postgres else None
+        sink = stack.enter_context(bench.Sink())
+        desk = stack.enter_context(Full(sink.address, cluster))
         browser = sign_in(desk)
         # so that the list is a full page in both
         bench.generate(desk.address, count=60, sessions=10, size=2000, prefix="page", **{"from": LOOK})
@@ -320,6 +357,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=["stored", "recipients"])
     parser.add_argument("--built", action="store_true")
+    parser.add_argument("--postgres", action="store_true", help="a relay on PostgreSQL; only the first part")
     options = parser.parse_args()
     if options.built:
         bench.RELEASE = Path(os.environ["SEKISHO_TOOLS"]).parent
@@ -329,7 +367,7 @@ def main():
     worse = []
     if options.only != "recipients":
         worse += stored(options)
-    if options.only != "stored":
+    if options.only != "stored" and not options.postgres:
         worse += recipients(options)
     for line in worse:
         print(f"GREW: {line}")

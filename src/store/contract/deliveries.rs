@@ -104,6 +104,52 @@ pub(in crate::store) async fn stale_leases_are_fenced(harness: &impl Harness) {
     assert_eq!(states, ["uncertain", "delivered"]);
 }
 
+/// Of results that come at the same time as each other and as new mail, those under a lost lease are refused by
+/// themselves, also if one of them comes twice; the others are recorded, and the journal's chain holds.
+pub(in crate::store) async fn results_and_mail_come_at_once(harness: &impl Harness) {
+    let store = harness.open();
+    let mut claims = Vec::new();
+    for random in 1..=40 {
+        let new = message(random, &[&["a@x.example"]], InitialState::Sending { until: at(5) });
+        claims.extend(store.accept(new).await.unwrap());
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for (index, mut claim) in claims.into_iter().enumerate() {
+        claim.lease.token += i64::from(index % 5 == 1);
+        let fate = if index % 5 == 2 { Waiting } else { Delivered };
+        let (one, two) = (store.clone(), store.clone());
+        let record = move |store: Arc<dyn Store>, claim: Claim| async move {
+            store.record(result(&claim, at(1), &[("a@x.example", fate)])).await.is_ok()
+        };
+        tasks.spawn(async move {
+            let ok = match index % 5 {
+                3 => {
+                    let (one, two) = tokio::join!(record(one, claim.clone()), record(two, claim));
+                    usize::from(one) + usize::from(two)
+                }
+                _ => record(one, claim).await.into(),
+            };
+            (ok, usize::from(index % 5 != 1))
+        });
+        let (store, random) = (store.clone(), 100 + index as u64);
+        tasks.spawn(async move {
+            // Every fourth has the id of one that was accepted before.
+            let new =
+                message(if index % 4 == 0 { 1 } else { random }, &[&["b@x.example"]], InitialState::Ready);
+            (store.accept(new).await.is_ok().into(), usize::from(index % 4 != 0))
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        let (ok, wanted) = done.unwrap();
+        assert_eq!(ok, wanted);
+    }
+    let all = store.queue(&QueueFilter { all: true, ..QueueFilter::default() }).await.unwrap();
+    let count = |state| all.iter().filter(|row| row.state == state).count();
+    assert_eq!([Delivered, Waiting, Sending, Ready].map(count), [24, 8, 8, 30]);
+    let verified = store.verify_chain().await.unwrap();
+    assert_eq!((verified.broken, verified.head.entries), (None, 40 + 30 + 24 + 8));
+}
+
 /// The recipients of one copy have different results: each result has a row of its own, and no recipient is lost or
 /// duplicated.
 pub(in crate::store) async fn recipients_part_ways(harness: &impl Harness) {

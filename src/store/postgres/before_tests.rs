@@ -102,7 +102,7 @@ async fn record_what_this_version_says() {
 /// Every statement of every earlier version reads or writes as many rows as it did.
 #[test]
 fn a_node_of_every_earlier_version_goes_on_beside_this_one() {
-    for (version, lines) in [(16, include_str!("before/16.jsonl"))] {
+    for (version, lines) in [(16, include_str!("before/16.jsonl")), (17, include_str!("before/17.jsonl"))] {
         let cluster = Cluster::get();
         let place = Place::parse(&cluster.url(&cluster.database()), None).unwrap();
         schema::prepare(&place.connect(connect::Use::Setup, "new").unwrap(), &place).unwrap();
@@ -121,6 +121,7 @@ fn a_node_of_every_earlier_version_goes_on_beside_this_one() {
             assert!(one.rows.is_none_or(|wanted| wanted == rows), "version {version}: {}: {rows}", one.sql);
             said += 1;
         }
-        assert!(said > 100, "version {version} said {said} statements");
+        // From version 17 on, a group of requests says less.
+        assert!(said > 90, "version {version} said {said} statements");
     }
 }

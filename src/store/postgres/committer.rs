@@ -3,6 +3,9 @@
 //! A group begins by taking the writers' lock, which ends with its transaction, however that ends: if a node stops in
 //! the middle, the server ends its transaction. So each group sees everything that was committed, and nobody writes
 //! between its reads and its writes.
+//!
+//! A group is first run quickly (see [`draft`](super::draft)); if that fails, once more with a savepoint for each
+//! request, waiting for each answer; and if that fails, its requests run one by one.
 
 use crate::store::StoreError;
 use crate::store::sql::chain::{self, Ours};
@@ -34,14 +37,34 @@ pub(super) struct Committer {
     key: hmac::Key,
     ours: Ours,
     repeats: Arc<Mutex<Repeats>>,
+    /// How many groups are not tried quickly.
+    careful: u32,
 }
+
+/// After a quick group that failed, so many groups are not tried quickly.
+const CAREFUL: u32 = 16;
 
 /// Why a group was not committed.
 enum Ended {
+    /// It did not begin, so that its requests would not begin one by one, either.
+    Before(Failure),
     /// Nothing of it is in the database.
     Not(Failure),
     /// The connection was lost before the server confirmed the commit.
     Unknown(String),
+}
+
+/// A group that was not committed.
+struct Failed {
+    why: StoreError,
+    /// Whether it may be run again.
+    again: bool,
+}
+
+impl Failed {
+    fn for_good(why: StoreError) -> Self {
+        Self { why, again: false }
+    }
 }
 
 impl<E: Into<Failure>> From<E> for Ended {
@@ -61,7 +84,7 @@ impl Committer {
         repeats: Arc<Mutex<Repeats>>,
     ) -> Self {
         let (connection, asked, reconnect) = (Some(connection), Instant::now(), Reconnect::new(connect));
-        Self { connection, reconnect, asked, requests, health, key, ours, repeats }
+        Self { connection, reconnect, asked, requests, health, key, ours, repeats, careful: 0 }
     }
 
     /// Runs until there can be no more requests.
@@ -78,52 +101,62 @@ impl Committer {
     /// Commits a request together with those that arrive meanwhile.
     fn commit(&mut self, first: Box<dyn Job>) {
         let mut group = vec![first];
-        match self.transact(&mut group, GROUP_REQUESTS) {
-            Ok(()) => answer(group, None),
-            Err(why)
-                if group.len() == 1
-                    || matches!(why, StoreError::Uncertain(_))
-                    || self.connection.is_none() =>
-            {
-                answer(group, Some(&why));
-            }
-            Err(_) => {
-                for job in group {
-                    let mut alone = vec![job];
-                    let failed = self.transact(&mut alone, 1).err();
-                    answer(alone, failed.as_ref());
-                }
-            }
+        let quick = self.careful == 0;
+        self.careful = self.careful.saturating_sub(1);
+        let mut ended = self.transact(&mut group, GROUP_REQUESTS, quick);
+        if quick && self.may_repeat(&ended) {
+            self.careful = CAREFUL;
+            let most = group.len();
+            ended = self.transact(&mut group, most, false);
+        }
+        if group.len() == 1 || !self.may_repeat(&ended) {
+            return answer(group, ended.err().map(|ended| ended.why).as_ref());
+        }
+        for job in group {
+            let mut alone = vec![job];
+            let failed = self.transact(&mut alone, 1, false).err().map(|ended| ended.why);
+            answer(alone, failed.as_ref());
         }
     }
 
+    /// Whether nothing of a group is in the database, and its requests may be run again.
+    fn may_repeat(&self, ended: &Result<(), Failed>) -> bool {
+        self.connection.is_some() && ended.as_ref().is_err_and(|failed| failed.again)
+    }
+
     /// Runs a group in one transaction; it grows to at most `most` requests.
-    fn transact(&mut self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<(), StoreError> {
-        self.health.check()?;
-        let connection = self.connected()?;
-        let ended = self.try_transact(&connection, group, most);
+    fn transact(&mut self, group: &mut Vec<Box<dyn Job>>, most: usize, quick: bool) -> Result<(), Failed> {
+        self.health.check().map_err(Failed::for_good)?;
+        let connection = self.connected().map_err(Failed::for_good)?;
+        let ended = self.try_transact(&connection, group, most, quick);
         self.asked = Instant::now();
-        let error = match ended {
+        let (failure, again) = match ended {
             Ok((took, ours)) => {
                 self.requests.flushed(took);
                 self.ours = ours;
                 self.connection = Some(connection);
                 return Ok(());
             }
-            Err(Ended::Unknown(why)) => return Err(StoreError::Uncertain(why)),
-            Err(Ended::Not(failure)) => failure.named(),
+            Err(Ended::Unknown(why)) => return Err(Failed::for_good(StoreError::Uncertain(why))),
+            Err(Ended::Before(failure)) => (failure, false),
+            Err(Ended::Not(failure)) => (failure, true),
         };
+        let why = failure.named();
         // Statements that were sent ahead may fail once more. Either way the transaction is over, or the connection
         // is.
+        connection.begin_group(false);
+        connection.forget_numbers();
         let _ = connection.settle();
         if !connection.is_over() && connection.control("ROLLBACK").and_then(|()| connection.settle()).is_ok()
         {
             self.connection = Some(connection);
         } else {
-            tracing::warn!(%error, "the connection to the database is lost");
+            tracing::warn!(error = %why, "the connection to the database is lost");
         }
-        self.health.note(&error);
-        Err(error)
+        if !quick || !again {
+            self.health.note(&why);
+        }
+        Err(Failed { why, again })
     }
 
     /// The connection, or a new one. A connection that was idle is tested first.
@@ -144,17 +177,10 @@ impl Committer {
         connection: &Connection,
         group: &mut Vec<Box<dyn Job>>,
         most: usize,
+        quick: bool,
     ) -> Result<(Duration, Ours), Ended> {
-        connection.control("BEGIN")?;
-        connection.control(super::WRITERS_LOCK)?;
-        let ours = self.ours.adopt(connection, &self.key)?.map_err(|why| {
-            tracing::error!(%why, "the journal was changed by somebody else");
-            self.health.stop(&why);
-            StoreError::Unavailable(why)
-        })?;
-        if ours != self.ours {
-            self.repeats().catch_up(connection)?;
-        }
+        connection.begin_group(quick);
+        let ours = self.begin(connection).map_err(Ended::Before)?;
         self.requests.run(connection, group, most)?;
         let ours = chain::link(connection, &self.key, &ours)?;
         // No statement is pending now, so a later failure is that of the commit.
@@ -170,6 +196,22 @@ impl Committer {
         }
         self.repeats().committed();
         Ok((began.elapsed(), ours))
+    }
+
+    /// Begins a transaction with the writers' lock, and takes in what other nodes wrote. Returns the end of the chain.
+    fn begin(&self, connection: &Connection) -> Result<Ours, Failure> {
+        connection.control("BEGIN")?;
+        connection.control(super::WRITERS_LOCK)?;
+        let ours = self.ours.adopt(connection, &self.key)?.map_err(|why| {
+            tracing::error!(%why, "the journal was changed by somebody else");
+            self.health.stop(&why);
+            StoreError::Unavailable(why)
+        })?;
+        if ours != self.ours {
+            connection.forget_numbers();
+            self.repeats().catch_up(connection)?;
+        }
+        Ok(ours)
     }
 
     fn repeats(&self) -> std::sync::MutexGuard<'_, Repeats> {

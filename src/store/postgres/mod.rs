@@ -1,7 +1,7 @@
 //! The store in PostgreSQL, which several relays (nodes) may share.
 //!
 //! * [`connect`] the address, the password, the requirements on a server; [`tls`] certificates
-//! * [`session`] one connection; [`error`] what PostgreSQL's errors mean
+//! * [`session`] one connection; [`draft`] what a group writes before it is sent; [`error`] what PostgreSQL's errors mean
 //! * [`schema`] tables and migrations
 //! * [`committer`] commits groups of requests; the nodes take turns
 //! * [`bodies`] large bodies in chunks; [`nodes`] who shares the database, and notifications that something is due
@@ -14,6 +14,7 @@
 pub(super) mod bodies;
 mod committer;
 mod connect;
+pub(super) mod draft;
 pub(super) mod error;
 pub(super) mod nodes;
 mod schema;

@@ -25,6 +25,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step { version: 16, oldest: 16, text: include_str!("schema.sql") },
     Step { version: 17, oldest: 16, text: include_str!("schema-17.sql") },
+    Step { version: 18, oldest: 16, text: include_str!("schema-18.sql") },
 ];
 
 /// Creates the tables, or brings them up to date, one node at a time.

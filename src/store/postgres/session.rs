@@ -3,8 +3,10 @@
 //! It has a runtime of its own and is driven only while its thread waits for an answer. Statements whose answers
 //! nobody needs are sent ahead of the next one whose answer is needed ([`Session::put`], [`Session::control`]): ten
 //! statements, of which two need an answer, take two round trips. The first error of those that were sent ahead is
-//! returned with the next answer.
+//! returned with the next answer. In a quick group (see [`draft`](super::draft)) rows of the same statement are
+//! collected, and go as one.
 
+use super::draft::{self, Draft, Rows};
 use crate::clock::Clock;
 use crate::store::sql::db::{Owned, ToValue, Value};
 use crate::store::sql::error::Error;
@@ -47,7 +49,7 @@ impl Warnings {
     }
 }
 
-type Sent = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
+type Sent = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// A connection.
 pub(in crate::store) struct Session {
@@ -56,6 +58,7 @@ pub(in crate::store) struct Session {
     client: Arc<Client>,
     statements: RefCell<HashMap<String, Statement>>,
     sent: RefCell<VecDeque<Sent>>,
+    pub(in crate::store) draft: Draft,
     patience: Duration,
     over: Cell<bool>,
     /// The relay's clock, for a session that takes leases.
@@ -72,6 +75,7 @@ impl Session {
             client: Arc::new(client),
             statements: RefCell::default(),
             sent: RefCell::default(),
+            draft: Draft::default(),
             patience,
             over: Cell::new(false),
             clock: None,
@@ -112,28 +116,96 @@ impl Session {
     /// Runs several statements that return nothing.
     pub(in crate::store) fn batch(&self, sql: &str) -> Result<(), Error> {
         self.settle()?;
-        self.wait(self.client.batch_execute(sql))
+        self.wait(async { Ok(self.client.batch_execute(sql).await?) })
     }
 
-    pub(in crate::store) fn control(&self, sql: &'static str) {
+    pub(in crate::store) fn control(&self, sql: &'static str) -> Result<(), Error> {
+        self.send_rows()?;
         let client = Arc::clone(&self.client);
-        self.send(Box::pin(async move { client.batch_execute(sql).await }));
-    }
-
-    pub(in crate::store) fn put(&self, sql: &str, values: &[Value<'_>]) -> Result<(), Error> {
-        if self.sent.borrow().len() >= AHEAD {
-            self.settle()?;
-        }
-        let statement = self.statement(sql, values)?;
-        let (client, owned) =
-            (Arc::clone(&self.client), values.iter().map(|value| Owned::of(*value)).collect::<Vec<_>>());
-        #[cfg(test)]
-        super::before_tests::note(sql, values, None);
-        self.send(Box::pin(async move { client.execute_raw(&statement, owned).await.map(drop) }));
+        self.send(Box::pin(async move { Ok(client.batch_execute(sql).await?) }));
         Ok(())
     }
 
+    pub(in crate::store) fn put(&self, sql: &str, values: &[Value<'_>]) -> Result<(), Error> {
+        self.draft.writes();
+        self.send_rows()?;
+        self.send_one(sql, values.iter().map(|value| Owned::of(*value)).collect(), None)
+    }
+
+    /// Writes without waiting; in a quick group, together with other rows of the same statement, and after those of
+    /// the statements that were used this way before it.
+    pub(in crate::store) fn put_row(&self, sql: &str, values: &[Value<'_>]) -> Result<(), Error> {
+        if !self.draft.is_quick() {
+            return self.put(sql, values);
+        }
+        self.draft.add(sql, values, false);
+        Ok(())
+    }
+
+    /// The same, for a statement that writes one row if that is as it should be. Returns whether it was, which a
+    /// quick group assumes.
+    pub(in crate::store) fn write_one(&self, sql: &str, values: &[Value<'_>]) -> Result<bool, Error> {
+        if !self.draft.is_quick() {
+            return Ok(self.execute(sql, values)? == 1);
+        }
+        self.draft.add(sql, values, true);
+        Ok(true)
+    }
+
+    /// Sends the rows that were collected.
+    fn send_rows(&self) -> Result<(), Error> {
+        for Rows { sql, mut rows, one_each } in self.draft.take() {
+            let expected = one_each.then_some(rows.len() as u64);
+            match rows.pop() {
+                Some(row) if rows.is_empty() => self.send_one(&sql, row, expected)?,
+                Some(row) => {
+                    rows.push(row);
+                    self.send_many(&sql, &rows, expected)?;
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn send_one(&self, sql: &str, values: Vec<Owned>, expected: Option<u64>) -> Result<(), Error> {
+        self.not_too_far_ahead()?;
+        let borrowed: Vec<Value<'_>> = values.iter().map(ToValue::value).collect();
+        let statement = self.statement(sql, &borrowed)?;
+        #[cfg(test)]
+        super::before_tests::note(sql, &borrowed, expected);
+        let client = Arc::clone(&self.client);
+        self.send(Box::pin(
+            async move { as_expected(client.execute_raw(&statement, values).await?, expected) },
+        ));
+        Ok(())
+    }
+
+    fn send_many(&self, sql: &str, rows: &[Vec<Owned>], expected: Option<u64>) -> Result<(), Error> {
+        self.not_too_far_ahead()?;
+        let (text, columns) = draft::many(&translated(sql), rows);
+        let statement =
+            self.prepared(&text, &text, || columns.iter().map(|column| column.array.clone()).collect())?;
+        #[cfg(test)]
+        for row in rows {
+            let row: Vec<Value<'_>> = row.iter().map(ToValue::value).collect();
+            super::before_tests::note(sql, &row, expected.map(|_| 1));
+        }
+        let client = Arc::clone(&self.client);
+        let params: Vec<draft::Array> = columns.iter().map(|column| column.of(rows)).collect();
+        self.send(Box::pin(
+            async move { as_expected(client.execute_raw(&statement, params).await?, expected) },
+        ));
+        Ok(())
+    }
+
+    fn not_too_far_ahead(&self) -> Result<(), Error> {
+        if self.sent.borrow().len() >= AHEAD { self.wait_for_sent() } else { Ok(()) }
+    }
+
     pub(in crate::store) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, Error> {
+        self.draft.writes();
+        self.send_rows()?;
         let statement = self.statement(sql, values)?;
         let written = self.ask(self.client.execute_raw(&statement, values.iter().copied()))?;
         #[cfg(test)]
@@ -142,6 +214,10 @@ impl Session {
     }
 
     pub(in crate::store) fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Error> {
+        if !sql.starts_with("SELECT") {
+            self.draft.writes();
+        }
+        self.send_rows()?;
         let statement = self.statement(sql, values)?;
         let params: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
         let rows = self.ask(self.client.query(&statement, &params))?;
@@ -155,6 +231,11 @@ impl Session {
     /// # Errors
     /// The first error of these statements.
     pub(in crate::store) fn settle(&self) -> Result<(), Error> {
+        self.send_rows()?;
+        self.wait_for_sent()
+    }
+
+    fn wait_for_sent(&self) -> Result<(), Error> {
         if self.sent.borrow().is_empty() {
             return Ok(());
         }
@@ -169,9 +250,12 @@ impl Session {
     /// # Errors
     /// [`Error::Unconfirmed`] after a warning: it is not known whether what was committed will last.
     pub(in crate::store) fn commit(&self) -> Result<(), Error> {
+        if self.draft.must_write() {
+            self.control("SELECT pg_logical_emit_message(true, 'sekisho', '')")?;
+        }
         self.settle()?;
         self.warnings.last().take();
-        self.control("COMMIT");
+        self.control("COMMIT")?;
         self.settle()?;
         let warned = self.warnings.last().take();
         warned.map_or(Ok(()), |why| Err(Error::Unconfirmed(why)))
@@ -181,15 +265,27 @@ impl Session {
         if let Some(statement) = self.statements.borrow().get(sql) {
             return Ok(statement.clone());
         }
-        self.settle()?;
-        let types: Vec<Type> = values.iter().map(of_value).collect();
-        let text = translated(sql);
-        let statement = self.wait(self.client.prepare_typed(&text, &types))?;
+        self.prepared(sql, &translated(sql), || values.iter().map(of_value).collect())
+    }
+
+    /// The statement that was prepared under this name, or now from this text.
+    fn prepared(
+        &self,
+        name: &str,
+        text: &str,
+        types: impl FnOnce() -> Vec<Type>,
+    ) -> Result<Statement, Error> {
+        if let Some(statement) = self.statements.borrow().get(name) {
+            return Ok(statement.clone());
+        }
+        self.wait_for_sent()?;
+        let types = types();
+        let statement = self.wait(async { Ok(self.client.prepare_typed(text, &types).await?) })?;
         let mut statements = self.statements.borrow_mut();
         if statements.len() >= STATEMENTS {
             statements.clear();
         }
-        statements.insert(sql.to_owned(), statement.clone());
+        statements.insert(name.to_owned(), statement.clone());
         Ok(statement)
     }
 
@@ -221,11 +317,14 @@ impl Session {
                 Some(done) => done,
                 None => request.await,
             };
-            failed.map_or(answer, Err)
+            match failed {
+                Some(failed) => Err(failed),
+                None => Ok(answer?),
+            }
         })
     }
 
-    fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+    fn wait<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let Some(runtime) = self.runtime.as_ref().filter(|_| !self.over.get()) else {
             return Err(Error::Gone("the connection to the database is gone"));
         };
@@ -233,8 +332,9 @@ impl Session {
         match runtime.block_on(async move { tokio::time::timeout(patience, answer).await }) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                self.over.set(self.over.get() || super::error::is_over(&error));
-                Err(error.into())
+                let over = matches!(&error, Error::Postgres(error) if super::error::is_over(error));
+                self.over.set(self.over.get() || over);
+                Err(error)
             }
             Err(_) => {
                 self.over.set(true);
@@ -250,6 +350,10 @@ impl Drop for Session {
             runtime.shutdown_background();
         }
     }
+}
+
+fn as_expected(written: u64, expected: Option<u64>) -> Result<(), Error> {
+    if expected.is_none_or(|expected| expected == written) { Ok(()) } else { Err(Error::Assumed) }
 }
 
 /// Functions that have another name in SQLite.

@@ -114,13 +114,13 @@ fn insert_rows(
     let item = rows.hold.as_ref().and_then(|hold| hold.relation.joins);
     let joined = item.map(|item| read::row_of(tx, item)).transpose()?;
     let counts = rows.counts.clone().once(first.is_none());
-    let message: i64 = tx.prepare_cached(
+    let message = next_row(tx)?;
+    tx.prepare_cached(
         "INSERT INTO messages (row, id, received, people, keys, message_id, subject, action, exposures, \
-         prevented, events, fork, sealed) VALUES (1 + (SELECT max(row) FROM (SELECT max(row) AS row FROM messages \
-         UNION ALL SELECT message FROM last_purged) r), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
-         RETURNING row",
+         prevented, events, fork, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
-    .query_row(params![
+    .put_row(params![
+        message,
         rows.id.as_str(),
         rows.received,
         whom.people,
@@ -133,12 +133,12 @@ fn insert_rows(
         rows.events,
         rows.fork.map(|fork| fork.octets()),
         rows.sealed,
-    ], |row| row.get(0))?;
+    ])?;
     if let Some(observed) = &counts.observed {
         tx.prepare_cached(
             "INSERT INTO observed (message, action, prevented, rules) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![
+        .put_row(params![
             message,
             observed.action,
             codes::from_count(observed.prevented),
@@ -183,6 +183,24 @@ fn insert_rows(
     Ok(message)
 }
 
+/// The number of the next message. Numbers are never given twice, not even after a purge.
+fn next_row(tx: &Connection) -> Result<i64, Failure> {
+    let next = tx.draft().map(|draft| &draft.next_message);
+    let row = match next.and_then(std::cell::Cell::get) {
+        Some(row) => row,
+        None => tx
+            .prepare_cached(
+                "SELECT 1 + max(row) FROM (SELECT max(row) AS row FROM messages UNION ALL SELECT message FROM \
+                 last_purged) r",
+            )?
+            .query_row([], |row| row.get(0))?,
+    };
+    if let Some(next) = next {
+        next.set(Some(row + 1));
+    }
+    Ok(row)
+}
+
 fn content(tx: &Connection, message: i64, rows: &MessageRows, meta: &str) -> Result<(), Failure> {
     let (file, body) = match &rows.body {
         Body::Inline(bytes) => (None, Some(bytes.as_ref())),
@@ -193,7 +211,7 @@ fn content(tx: &Connection, message: i64, rows: &MessageRows, meta: &str) -> Res
         "INSERT INTO contents (message, file, size, meta, needles, header, body) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
-    .execute(params![message, file, size, meta, rows.needles, rows.header.as_ref(), body])?;
+    .put_row(params![message, file, size, meta, rows.needles, rows.header.as_ref(), body])?;
     Ok(())
 }
 
@@ -216,7 +234,7 @@ pub(in crate::store) fn deliveries(
         if keys::message_of(row) != message {
             return Err(StoreError::Unavailable("a message has too many deliveries".to_owned()).into());
         }
-        insert.execute(params![
+        insert.put_row(params![
             row,
             codes::delivery(copy.progress.state),
             copy.progress.due.map(|due| if leased(copy) { due.0 + apart } else { due.0 }),
@@ -241,7 +259,7 @@ pub(in crate::store) fn held(tx: &Connection, message: i64, hold: &HoldRow) -> R
          files = CASE WHEN ?7 = '' THEN held.files ELSE ?7 END, decided_by = NULL, decided_at = NULL, \
          decision = NULL, way = NULL, undo_until = NULL, awaited = '[]'",
     )?
-    .execute(params![
+    .put(params![
         message,
         hold.kind,
         hold.expires,
@@ -253,12 +271,12 @@ pub(in crate::store) fn held(tx: &Connection, message: i64, hold: &HoldRow) -> R
     tx.prepare_cached(
         "INSERT INTO held_terms (term, state, message) VALUES ('*', 0, ?1) ON CONFLICT DO NOTHING",
     )?
-    .execute([message])?;
+    .put([message])?;
     let mut assign = tx.prepare_cached(
         "INSERT INTO held_approvers (approver, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
     )?;
     for approver in &hold.approvers {
-        assign.execute(params![approver, message])?;
+        assign.put(params![approver, message])?;
     }
     Ok(())
 }
@@ -268,8 +286,7 @@ pub(in crate::store) fn ledger(tx: &Connection, message: i64, entry: &LedgerRow)
         "INSERT INTO ledger (week, message_id, message, disclosed) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (week, message_id, message) DO UPDATE SET disclosed = ?4",
     )?
-    .execute(params![entry.week, entry.message_id, message, entry.disclosed])?;
-    tx.prepare_cached("INSERT INTO untaught (message) VALUES (?1) ON CONFLICT DO NOTHING")?
-        .execute([message])?;
+    .put(params![entry.week, entry.message_id, message, entry.disclosed])?;
+    tx.prepare_cached("INSERT INTO untaught (message) VALUES (?1) ON CONFLICT DO NOTHING")?.put([message])?;
     Ok(())
 }

@@ -96,7 +96,7 @@ fn put(tx: &Connection, message: i64, ask: &NewAsk) -> Result<(), Failure> {
     tx.prepare_cached(
         "INSERT INTO asks (message, approver, why, digest, due, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
-    .execute(params![message, ask.approver.as_str(), code(ask.why), ask.digest, ask.due.0, OPEN])?;
+    .put(params![message, ask.approver.as_str(), code(ask.why), ask.digest, ask.due.0, OPEN])?;
     Ok(())
 }
 
@@ -105,7 +105,7 @@ fn assign(tx: &Connection, message: i64, key: &str) -> Result<(), Failure> {
     tx.prepare_cached(
         "INSERT INTO held_approvers (approver, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
     )?
-    .execute(params![key, message])?;
+    .put(params![key, message])?;
     Ok(())
 }
 
@@ -165,7 +165,7 @@ fn told_rows(db: &Connection, message: i64) -> Result<Vec<(i64, Address)>, Failu
 pub(in crate::store) fn decided(tx: &Connection, message: i64, deciders: &[Address]) -> Result<(), Failure> {
     for (row, person) in told_rows(tx, message)? {
         if deciders.iter().any(|one| one.key() == person.key()) {
-            tx.prepare_cached("UPDATE asks SET state = ?2 WHERE row = ?1")?.execute([row, DROPPED])?;
+            tx.prepare_cached("UPDATE asks SET state = ?2 WHERE row = ?1")?.put([row, DROPPED])?;
         }
     }
     Ok(())
@@ -184,7 +184,7 @@ pub(in crate::store) fn again(tx: &Connection, message: i64, now: Timestamp) -> 
         notices::put(tx, message, NoticeKind::HeldApprovers, Some(now.0))?;
     }
     tx.prepare_cached("UPDATE notices SET state = ?3 WHERE message = ?1 AND kind = ?2 AND state = 0")?
-        .execute([message, codes::notice(NoticeKind::Settled), DROPPED])?;
+        .put([message, codes::notice(NoticeKind::Settled), DROPPED])?;
     Ok(())
 }
 
@@ -192,7 +192,7 @@ pub(in crate::store) fn again(tx: &Connection, message: i64, now: Timestamp) -> 
 pub(in crate::store) fn shift(tx: &Connection, moved: Moved) -> Result<(), Failure> {
     let mut update = tx.prepare_cached("UPDATE asks SET due = due + ?2 WHERE state = 0 AND why = ?1")?;
     for (code, why) in (0..).map_while(|code| why(code).ok().map(|why| (code, why))) {
-        update.execute([code, moved.ask(why)])?;
+        update.put([code, moved.ask(why)])?;
     }
     Ok(())
 }
@@ -210,7 +210,7 @@ pub(in crate::store) fn answer(
             .query_row([ask.for_engine()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let (message, reason) = found.ok_or(StoreError::Fenced)?;
-        tx.prepare_cached("UPDATE asks SET state = ?2 WHERE row = ?1")?.execute([ask.for_engine(), SENT])?;
+        tx.prepare_cached("UPDATE asks SET state = ?2 WHERE row = ?1")?.put([ask.for_engine(), SENT])?;
         let event = Event::Noticed { kind: notices::name(of_ask(why(reason)?)), notice: mail };
         journal::append(tx, message, at, &event)?;
     }
@@ -220,7 +220,7 @@ pub(in crate::store) fn answer(
 pub(in crate::store) fn drop_open(tx: &Connection, asks: &[AskId]) -> Result<(), Failure> {
     let mut update = tx.prepare_cached("UPDATE asks SET state = ?2 WHERE row = ?1 AND state = 0")?;
     for ask in asks {
-        update.execute([ask.for_engine(), DROPPED])?;
+        update.put([ask.for_engine(), DROPPED])?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::id::Id;
 use crate::store::StoreError;
 use crate::store::chain::format::{self, DECIDED, DELIVERED, ENTRY, FOREIGN, Link, hex};
 use crate::store::chain::{ChainStore, Head, Verified};
-use crate::store::sql::db::{Connection, OptionalExtension, Row, params};
+use crate::store::sql::db::{Connection, OptionalExtension, Row, Value, params};
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -111,31 +111,60 @@ pub(in crate::store) fn purged(tx: &Connection, messages: &[i64]) -> Result<(), 
     add(tx, ENTRY, -row, &format::purged(row, &list))
 }
 
+/// An entry that is numbered and linked when its group ends.
+pub(in crate::store) struct Added {
+    kind: i64,
+    entry: i64,
+    digest: [u8; 32],
+}
+
 pub(in crate::store) fn add(
     tx: &Connection,
     kind: i64,
     entry: i64,
     digest: &[u8; 32],
 ) -> Result<(), Failure> {
+    if let Some(draft) = tx.draft() {
+        draft.added.borrow_mut().push(Added { kind, entry, digest: *digest });
+        return Ok(());
+    }
     tx.prepare_cached("INSERT INTO chain (kind, entry, digest) VALUES (?1, ?2, ?3)")?
         .put(params![kind, entry, digest])?;
     Ok(())
 }
 
+/// The rows that a group changed, with the success of those that are deliveries.
+const TOUCHED: &str = "SELECT t.kind, t.entry, d.state, d.ended, d.attempts, d.duplicate, d.recipients, d.reply, d.copy \
+     FROM (SELECT DISTINCT kind, entry FROM touched) t LEFT JOIN deliveries d ON t.kind = 2 AND d.row = t.entry \
+     ORDER BY t.kind, t.entry";
+
 /// Adds the rows that a group changed, in their final state.
 fn add_touched(tx: &Connection) -> Result<(), Failure> {
-    let mut select = tx.prepare_cached("SELECT DISTINCT kind, entry FROM touched ORDER BY kind, entry")?;
-    let touched: Vec<(i64, i64)> =
-        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    if touched.is_empty() {
-        return Ok(());
+    let mut select = tx.prepare_cached(TOUCHED)?;
+    let mut rows = select.query([])?;
+    let (mut touched, mut decided, mut succeeded) = (0, Vec::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        touched += 1;
+        let (kind, entry): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if kind == DELIVERED {
+            if row.get_ref(2)? != Value::Null {
+                succeeded.push((entry, success_of(entry, &row, 2)?));
+            }
+        } else {
+            decided.push((kind, entry));
+        }
     }
-    for (kind, entry) in touched {
+    for (kind, entry) in decided {
         if let Some(digest) = content(tx, kind, entry)? {
             add(tx, kind, entry, &digest)?;
         }
     }
-    tx.prepare_cached("DELETE FROM touched")?.execute([])?;
+    for (entry, digest) in succeeded {
+        add(tx, DELIVERED, entry, &digest)?;
+    }
+    if touched > 0 {
+        tx.forget_touched(touched)?;
+    }
     Ok(())
 }
 
@@ -251,6 +280,9 @@ pub(in crate::store) fn link(tx: &Connection, key: &hmac::Key, ours: &Ours) -> R
 
 /// Links the entries after this end of the chain. Returns the new end.
 pub(in crate::store) fn link_entries(tx: &Connection, key: &hmac::Key, ours: &Ours) -> Result<Ours, Failure> {
+    if let Some(draft) = tx.draft() {
+        return link_added(tx, key, ours, &std::mem::take(&mut *draft.added.borrow_mut()));
+    }
     let Some((seq, _)) = end(tx)?.filter(|(seq, _)| *seq > ours.seq) else { return Ok(ours.clone()) };
     let mut link = Link::behind(key, &ours.mac);
     let mut select = tx.prepare_cached("SELECT entry, digest FROM chain WHERE seq > ?1 ORDER BY seq")?;
@@ -259,7 +291,36 @@ pub(in crate::store) fn link_entries(tx: &Connection, key: &hmac::Key, ours: &Ou
         take(&mut link, &row)?;
     }
     let mac = link.made();
-    tx.prepare_cached("UPDATE chain SET mac = ?2 WHERE seq = ?1")?.execute(params![seq, mac])?;
+    tx.prepare_cached("UPDATE chain SET mac = ?2 WHERE seq = ?1")?.put(params![seq, mac])?;
+    Ok(Ours { seq, mac })
+}
+
+/// Writes what a group added behind this end of the chain, the last entry with its link. Returns the new end. Nobody
+/// else writes meanwhile, so the numbers follow from the end; only the first entry of an empty table is numbered by the
+/// database, which knows whether the chain was cut.
+fn link_added(tx: &Connection, key: &hmac::Key, ours: &Ours, added: &[Added]) -> Result<Ours, Failure> {
+    let Some(last) = added.len().checked_sub(1) else { return Ok(ours.clone()) };
+    let mut link = Link::behind(key, &ours.mac);
+    for Added { entry, digest, .. } in added {
+        link.take(*entry, digest);
+    }
+    let (mac, mut seq) = (link.made(), ours.seq);
+    for (index, Added { kind, entry, digest }) in added.iter().enumerate() {
+        let link = (index == last).then_some(&mac);
+        if seq == 0 {
+            seq = tx
+                .prepare_cached(
+                    "INSERT INTO chain (kind, entry, digest, mac) VALUES (?1, ?2, ?3, ?4) RETURNING seq",
+                )?
+                .query_row(params![kind, entry, digest, link], |row| row.get(0))?;
+        } else {
+            seq += 1;
+            tx.prepare_cached(
+                "INSERT INTO chain (seq, kind, entry, digest, mac) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .put_row(params![seq, kind, entry, digest, link])?;
+        }
+    }
     Ok(Ours { seq, mac })
 }
 
@@ -345,13 +406,16 @@ fn success(db: &Connection, entry: i64) -> Result<Option<[u8; 32]>, Failure> {
         .prepare_cached(
             "SELECT state, ended, attempts, duplicate, recipients, reply, copy FROM deliveries WHERE row = ?1",
         )?
-        .query_row([entry], |row| {
-            let number = |column| row.get::<_, Option<i64>>(column);
-            let numbers = [number(0)?, number(1)?, number(2)?, number(3)?, number(4)?];
-            let (reply, copy) = (row.get_ref(5)?.as_str()?.as_bytes(), row.get_ref(6)?.as_blob()?);
-            Ok(format::delivered(entry, numbers, reply, copy))
-        })
+        .query_row([entry], |row| success_of(entry, row, 0))
         .optional()?)
+}
+
+/// The same from a row, with its columns from `first` on.
+fn success_of(entry: i64, row: &Row<'_>, first: usize) -> Result<[u8; 32], crate::store::sql::error::Error> {
+    let number = |column: usize| row.get::<_, Option<i64>>(first + column);
+    let numbers = [number(0)?, number(1)?, number(2)?, number(3)?, number(4)?];
+    let (reply, copy) = (row.get_ref(first + 5)?.as_str()?.as_bytes(), row.get_ref(first + 6)?.as_blob()?);
+    Ok(format::delivered(entry, numbers, reply, copy))
 }
 
 /// What an entry is, in words.

@@ -2,6 +2,7 @@
 
 use super::encode::{from_json, to_json};
 use super::error::Failure;
+use super::joined::Joined;
 use super::{SqlStore, codes};
 use crate::clock::Timestamp;
 use crate::message::Address;
@@ -18,6 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(in crate::store) struct Known {
     kept: bool,
     snapshot: Mutex<Option<Snapshot>>,
+    /// Messages that are judged at the same time share a read.
+    reads: Joined<Arc<Vec<Circle>>>,
 }
 
 #[derive(Clone)]
@@ -39,7 +42,7 @@ impl Snapshot {
 
 impl Known {
     pub(in crate::store) fn new(kept: bool) -> Self {
-        Self { kept, snapshot: Mutex::default() }
+        Self { kept, snapshot: Mutex::default(), reads: Joined::default() }
     }
 
     fn get(&self) -> Option<Snapshot> {
@@ -80,14 +83,17 @@ impl From<Kept> for People {
 #[async_trait]
 impl CircleStore for SqlStore {
     async fn circles(&self) -> Result<Vec<Circle>, StoreError> {
-        self.mail.read(all).await
+        self.mail.read_one(all).await
     }
 
     async fn circles_in_force(&self, now: Timestamp) -> Result<InForce, StoreError> {
         let known = match self.circles.get() {
             Some(known) if now < known.until => known,
             Some(known) => Snapshot::of(known.all, now),
-            None => Snapshot::of(Arc::new(self.circles().await?), now),
+            None => {
+                let read = || async { Ok(Arc::new(self.circles().await?)) };
+                Snapshot::of(self.circles.reads.read(read).await?, now)
+            }
         };
         let ended = known.all.iter().filter(|circle| circle.ended_at.is_some()).count();
         let in_force = InForce { circles: Arc::clone(&known.in_force), ended: codes::number(ended) };

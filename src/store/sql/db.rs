@@ -7,6 +7,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "parameters are given as rusqlite takes them")]
 
 use super::error::Error;
+use crate::store::postgres::draft::Draft;
 use crate::store::postgres::session::{self, Session};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use std::time::Duration;
@@ -16,6 +17,11 @@ use std::time::Duration;
 pub(in crate::store) enum Dialect {
     Sqlite,
     Postgres,
+}
+
+/// A request that has begun: how many entries of the chain there were before it.
+pub(in crate::store) struct Request {
+    added: usize,
 }
 
 /// A connection, used by one thread at a time.
@@ -60,9 +66,71 @@ impl Connection {
     pub(in crate::store) fn control(&self, sql: &'static str) -> Result<(), Error> {
         match self {
             Self::Sqlite(connection) => drop(connection.prepare_cached(sql)?.execute([])?),
-            Self::Postgres(session) => session.control(sql),
+            Self::Postgres(session) => session.control(sql)?,
         }
         Ok(())
+    }
+
+    /// Begins a group of requests. PostgreSQL runs a quick one with as few round trips as possible: without savepoints,
+    /// and on assumptions. [`Error::Assumed`] says that it must be run again, and not quickly.
+    pub(in crate::store) fn begin_group(&self, quick: bool) {
+        if let Self::Postgres(session) = self {
+            session.draft.begin(quick);
+        }
+    }
+
+    /// Begins a request, which can be undone by itself.
+    pub(in crate::store) fn begin_request(&self) -> Result<Request, Error> {
+        match self.quick_draft() {
+            Some(draft) => draft.begin_request(),
+            None => self.control("SAVEPOINT request")?,
+        }
+        Ok(Request { added: self.draft().map_or(0, |draft| draft.added.borrow().len()) })
+    }
+
+    /// Undoes a request that was refused.
+    pub(in crate::store) fn undo_request(&self, request: &Request) -> Result<(), Error> {
+        if let Some(draft) = self.quick_draft() {
+            return if draft.wrote() { Err(Error::Assumed) } else { Ok(()) };
+        }
+        if let Some(draft) = self.draft() {
+            draft.added.borrow_mut().truncate(request.added);
+            draft.next_message.set(None);
+        }
+        self.control("ROLLBACK TO request")
+    }
+
+    /// Ends a request.
+    pub(in crate::store) fn end_request(&self) -> Result<(), Error> {
+        if self.quick_draft().is_some() { Ok(()) } else { self.control("RELEASE request") }
+    }
+
+    /// Empties the table of the rows that a group touched, which are so many. PostgreSQL cannot vacuum a temporary
+    /// table by itself, and each read of it passes what was deleted: now and then it starts anew.
+    pub(in crate::store) fn forget_touched(&self, rows: usize) -> Result<(), Error> {
+        match self.draft() {
+            Some(draft) if draft.forgets(rows) => self.control("TRUNCATE touched"),
+            _ => self.prepare_cached("DELETE FROM touched")?.put([]),
+        }
+    }
+
+    /// What a group on PostgreSQL keeps until it ends.
+    pub(in crate::store) fn draft(&self) -> Option<&Draft> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(session) => Some(&session.draft),
+        }
+    }
+
+    /// Forgets which number the next message has, because another node may have used it.
+    pub(in crate::store) fn forget_numbers(&self) {
+        if let Some(draft) = self.draft() {
+            draft.next_message.set(None);
+        }
+    }
+
+    fn quick_draft(&self) -> Option<&Draft> {
+        self.draft().filter(|draft| draft.is_quick())
     }
 
     /// Commits, and waits until the engine has confirmed it.
@@ -79,10 +147,9 @@ impl Connection {
     /// Makes the commit of this transaction wait for everything that it may have read, even if it writes nothing else.
     /// With PostgreSQL a row can be read before the synchronous replica has it (its commit's wait was cancelled, or the
     /// server was restarted meanwhile), and only a transaction that writes waits for the replica.
-    pub(in crate::store) fn write_something(&self) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(_) => Ok(()),
-            Self::Postgres(_) => self.control("SELECT pg_logical_emit_message(true, 'sekisho', '')"),
+    pub(in crate::store) fn write_something(&self) {
+        if let Some(draft) = self.draft() {
+            draft.write_something();
         }
     }
 
@@ -151,6 +218,27 @@ impl Statement<'_> {
                 Ok(())
             }
             Self::Postgres(session, sql) => session.put(sql, values),
+        })
+    }
+
+    /// Writes rows whose order among those of other statements does not matter, without waiting. PostgreSQL writes
+    /// those of a quick group together: the statement has one `VALUES` tuple of parameters, or one `WHERE`, by which
+    /// each set of parameters writes rows of its own.
+    pub(in crate::store) fn put_row(&mut self, params: impl Params) -> Result<(), Error> {
+        params.with(|values| match self {
+            Self::Sqlite(statement) => {
+                statement.execute(rusqlite::params_from_iter(values))?;
+                Ok(())
+            }
+            Self::Postgres(session, sql) => session.put_row(sql, values),
+        })
+    }
+
+    /// The same for one row. Returns whether it was written, which a quick group assumes.
+    pub(in crate::store) fn write_one(&mut self, params: impl Params) -> Result<bool, Error> {
+        params.with(|values| match self {
+            Self::Sqlite(statement) => Ok(statement.execute(rusqlite::params_from_iter(values))? == 1),
+            Self::Postgres(session, sql) => session.write_one(sql, values),
         })
     }
 

@@ -107,7 +107,7 @@ pub(in crate::store) fn hold(tx: &Connection, item: i64, id: Id) -> Result<Hold,
 fn leave(tx: &Connection, message: i64, leaving: &Leaving, at: Timestamp) -> Result<(), Failure> {
     if !leaving.copies.is_empty() {
         tx.prepare_cached("UPDATE contents SET needles = ?2 WHERE message = ?1")?
-            .execute(params![message, leaving.needles])?;
+            .put(params![message, leaving.needles])?;
         let number = deliveries::highest_number(tx, message)?;
         let uncertain = repeats::uncertain(tx, message, &taken::whole_mail(tx, leaving.id)?, at)?;
         if uncertain.is_empty() {

@@ -62,7 +62,7 @@ pub(in crate::store) fn put(tx: &Connection, row: i64, progress: &Progress) -> R
         "UPDATE deliveries SET state = ?2, due = ?3, token = ?4, attempts = ?5, duplicate = ?6, queued = ?7, \
          reply = ?8 WHERE row = ?1",
     )?
-    .execute(params![
+    .put(params![
         row,
         codes::delivery(progress.state),
         progress.due.map(|due| due.0),

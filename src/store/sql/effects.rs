@@ -20,14 +20,14 @@ pub(in crate::store) fn write(
             Effect::MoveInto { members, item } => groups::move_into(tx, &members, item, now)?,
             Effect::Prevented(message, prevented) => {
                 tx.prepare_cached("UPDATE messages SET prevented = ?2 WHERE row = ?1")?
-                    .execute(params![message, prevented])?;
+                    .put(params![message, prevented])?;
             }
             Effect::TakenBack { message, by, at } => {
                 tx.prepare_cached(
                     "INSERT INTO taken (message, at, by) VALUES (?1, ?2, ?3) \
                      ON CONFLICT (message) DO UPDATE SET at = ?2, by = ?3, undone = 0",
                 )?
-                .execute(params![message, at.0, by])?;
+                .put(params![message, at.0, by])?;
             }
             Effect::Notice(message, kind, due) => notices::put(tx, message, kind, due.map(|due| due.0))?,
             Effect::Drop(message, kinds) => {
@@ -42,7 +42,7 @@ pub(in crate::store) fn write(
                     "DELETE FROM ledger WHERE message = ?1 AND week = ?2 AND message_id = \
                      (SELECT message_id FROM messages WHERE row = ?1)",
                 )?
-                .execute([message, encode::week(at)])?;
+                .put([message, encode::week(at)])?;
             }
             Effect::Enter(message, at, event) => journal::append(tx, message, at, &event)?,
         }
@@ -56,7 +56,7 @@ fn hold(tx: &Connection, item: i64, from: HeldState, to: &Becomes) -> Result<(),
         "UPDATE held SET state = ?3, expires = coalesce(?4, expires), decided_by = ?5, decided_at = ?6, \
          decision = ?7, way = ?8, undo_until = ?9 WHERE item = ?1 AND state = ?2",
     )?
-    .execute(params![
+    .put(params![
         item,
         codes::held(from),
         codes::held(to.state),

@@ -14,6 +14,9 @@ pub(in crate::store) enum Error {
     /// PostgreSQL did not answer in time, or the connection was lost.
     #[error("{0}")]
     Gone(&'static str),
+    /// A quick group was run on an assumption that does not hold: it is run again, waiting for each answer.
+    #[error("a statement did not write as many rows as was assumed")]
+    Assumed,
     /// PostgreSQL committed, but stopped waiting for its synchronous replica.
     #[error("{0}")]
     Unconfirmed(String),
@@ -31,7 +34,7 @@ impl Error {
         match self {
             Self::Sqlite(error) => error.sqlite_error().is_some(),
             Self::Postgres(_) | Self::Gone(_) | Self::Unconfirmed(_) => true,
-            Self::NoRows | Self::Column(_) | Self::Kind(_) => false,
+            Self::Assumed | Self::NoRows | Self::Column(_) | Self::Kind(_) => false,
         }
     }
 }

@@ -93,7 +93,7 @@ pub(in crate::store) fn begin(
     fork: Option<&Fork>,
 ) -> Result<(), Failure> {
     let adds_to = hold.relation.adds_to.map(|item| read::row_of(tx, item)).transpose()?;
-    tx.prepare_cached("UPDATE held SET mail = ?2, adds_to = ?3, awaited = ?4 WHERE message = ?1")?.execute(
+    tx.prepare_cached("UPDATE held SET mail = ?2, adds_to = ?3, awaited = ?4 WHERE message = ?1")?.put(
         params![message, fork.map(|fork| fork.group.octets()), adds_to, to_json(&hold.relation.awaited)?],
     )?;
     Ok(())
@@ -121,9 +121,9 @@ pub(in crate::store) fn join(
          (SELECT i.state, i.expires, i.decided_by, i.decided_at, i.decision, i.undo_until FROM held i \
          WHERE i.message = ?2) WHERE message = ?1",
     )?
-    .execute([message, item])?;
+    .put([message, item])?;
     // The disclosures of a mail count once, however many forks it has.
-    tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([message])?;
+    tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.put([message])?;
     let Item { state, received, grounds: own, awaited } = load(tx, item)?;
     let awaited = forks::still_awaited(awaited, repeats::recipients(people));
     let grounds = forks::joined(own, state, grounds(hold.kind, &hold.reasons, &hold.hits)?);
@@ -131,7 +131,7 @@ pub(in crate::store) fn join(
         "UPDATE held SET members = members + 1, awaited = ?2, reasons = ?3, hits = ?4, kind = ?5 \
          WHERE message = ?1",
     )?
-    .execute(params![
+    .put(params![
         item,
         to_json(&awaited)?,
         to_json(&grounds.reasons)?,
@@ -142,15 +142,15 @@ pub(in crate::store) fn join(
         "INSERT INTO held_approvers (approver, message) SELECT approver, ?2 FROM held_approvers \
          WHERE message = ?1 ON CONFLICT DO NOTHING",
     )?
-    .execute([message, item])?;
+    .put([message, item])?;
     // Lists show items, so the terms of a member must lead to its item.
     tx.prepare_cached(
         "INSERT INTO held_terms (term, state, message) SELECT t.term, i.state, i.message \
          FROM held_terms t, held i WHERE t.message = ?1 AND i.message = ?2 ON CONFLICT DO NOTHING",
     )?
-    .execute([message, item])?;
-    tx.prepare_cached("DELETE FROM held_terms WHERE message = ?1")?.execute([message])?;
-    tx.prepare_cached("DELETE FROM held_subjects WHERE rowid = ?1")?.execute([message])?;
+    .put([message, item])?;
+    tx.prepare_cached("DELETE FROM held_terms WHERE message = ?1")?.put([message])?;
+    tx.prepare_cached("DELETE FROM held_subjects WHERE rowid = ?1")?.put([message])?;
     let complete = forks::is_complete(&awaited);
     for kind in forks::WAIT_FOR_ITEM {
         notices::move_kind(tx, item, kind, |due| forks::put_off(due, received, now, complete))?;
@@ -198,10 +198,10 @@ pub(in crate::store) fn move_into(
             "UPDATE held SET mail = NULL, adds_to = NULL, awaited = '[]', members = 1, way = NULL \
              WHERE message = ?1",
         )?
-        .execute([member])?;
+        .put([member])?;
         // What an addendum adds to is a part of it now: it is the mail's item.
         tx.prepare_cached("UPDATE held SET adds_to = NULL WHERE message = ?1 AND adds_to = ?2")?
-            .execute([item, *member])?;
+            .put([item, *member])?;
         join(tx, *member, item, &hold, &people, now)?;
         let joined = Event::Joined { item: other, state: HeldState::Held.to_string() };
         journal::append(tx, *member, now, &joined)?;

@@ -14,12 +14,12 @@ const CLAIM: i64 = 120_000;
 
 /// Sets the hooks that are called from now on.
 pub(in crate::store) fn set(tx: &Connection, hooks: &[HookTarget]) -> Result<(), Failure> {
-    tx.prepare_cached("DELETE FROM hooks")?.execute([])?;
+    tx.prepare_cached("DELETE FROM hooks")?.put([])?;
     for hook in hooks {
         tx.prepare_cached("INSERT INTO hooks (url, events) VALUES (?1, ?2)")?
-            .execute(params![hook.url, i64::from(hook.held) | (i64::from(hook.decided) << 1)])?;
+            .put(params![hook.url, i64::from(hook.held) | (i64::from(hook.decided) << 1)])?;
     }
-    tx.prepare_cached("DELETE FROM hook_calls WHERE url NOT IN (SELECT url FROM hooks)")?.execute([])?;
+    tx.prepare_cached("DELETE FROM hook_calls WHERE url NOT IN (SELECT url FROM hooks)")?.put([])?;
     Ok(())
 }
 
@@ -30,7 +30,7 @@ pub(in crate::store) fn held(tx: &Connection, item: i64, at: i64) -> Result<(), 
          SELECT h.message, url, h.state, h.kind, h.expires, ?2, 0 FROM held h, hooks \
          WHERE h.message = ?1 AND events & 1 <> 0",
     )?
-    .execute([item, at])?;
+    .put([item, at])?;
     Ok(())
 }
 
@@ -41,7 +41,7 @@ pub(in crate::store) fn decided(tx: &Connection, item: i64) -> Result<(), Failur
          SELECT h.message, url, h.state, h.kind, h.expires, h.decided_by, h.decision, \
          coalesce(h.decided_at, 0), 0 FROM held h, hooks WHERE h.message = ?1 AND events & 2 <> 0",
     )?
-    .execute([item])?;
+    .put([item])?;
     Ok(())
 }
 
@@ -65,7 +65,7 @@ pub(in crate::store) fn claim(
         "UPDATE hook_calls SET node = ?2, claimed = now_in_millis() + ?4 WHERE row IN (SELECT row FROM hook_calls \
          WHERE due <= ?1 AND (node IS NULL OR node = ?2 OR claimed < now_in_millis()) ORDER BY due, row LIMIT ?3)",
     )?
-    .execute(params![now.0, node, codes::number(limit), CLAIM])?;
+    .put(params![now.0, node, codes::number(limit), CLAIM])?;
     let mut select = tx.prepare_cached(&format!("{DUE} AND c.node = ?2 ORDER BY c.due, c.row LIMIT ?3"))?;
     calls(tx, &mut select.query(params![now.0, node, codes::number(limit)])?)
 }
@@ -116,7 +116,7 @@ fn of_all(db: &Connection, item: i64) -> Result<Option<usize>, Failure> {
 }
 
 pub(in crate::store) fn end(tx: &Connection, row: i64) -> Result<(), Failure> {
-    tx.prepare_cached("DELETE FROM hook_calls WHERE row = ?1")?.execute([row])?;
+    tx.prepare_cached("DELETE FROM hook_calls WHERE row = ?1")?.put([row])?;
     Ok(())
 }
 
@@ -139,6 +139,6 @@ pub(in crate::store) fn retry(
     tx.prepare_cached(&format!(
         "UPDATE hook_calls SET due = ?2, attempts = attempts + 1{released} WHERE row = ?1"
     ))?
-    .execute([row, due.0])?;
+    .put([row, due.0])?;
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! Which recipients each sender's mail reached before: one row for each pair, written at most once a day.
 
-use super::encode::sender_of;
 use super::error::Failure;
 use super::{codes, keys};
 use crate::clock::Timestamp;
@@ -9,31 +8,20 @@ use crate::store::known::Correspondents;
 use crate::store::sql::db::{Connection, OptionalExtension, params};
 use crate::store::{AttemptResult, DeliveryState};
 
-/// A pair is written again only after a day, because queries ask only how many days ago it was.
-const DAY: i64 = 24 * 3600 * 1000;
+/// Adds a pair if the message has a sender and is not our own. The sender is the first line of its addresses in
+/// comparison form. A pair is written again only after a day, because queries ask only how many days ago it was.
+const NOTE: &str = "INSERT INTO correspondents (sender, recipient, last) \
+     SELECT substr(coalesce(keys, people), 2, instr(substr(coalesce(keys, people), 2), char(10)) - 1), ?2, max(?3) \
+     FROM messages WHERE row = ?1 AND action <> 'own' AND substr(coalesce(keys, people), 2, 1) <> char(10) \
+     GROUP BY 1, 2 ON CONFLICT (sender, recipient) DO UPDATE SET last = excluded.last \
+     WHERE correspondents.last < excluded.last - 86400000";
 
 /// Records which recipients an attempt reached. Our own mail, and mail without a sender, is left out.
 pub(in crate::store) fn note(tx: &Connection, result: &AttemptResult) -> Result<(), Failure> {
-    let reached = || result.recipients.iter().filter(|(_, one)| one.state == DeliveryState::Delivered);
-    if reached().next().is_none() {
-        return Ok(());
-    }
     let message = keys::message_of(result.lease.delivery.for_engine());
-    let people: Option<(String, String)> = tx
-        .prepare_cached("SELECT people, action FROM messages WHERE row = ?1")?
-        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((people, action)) = people else { return Ok(()) };
-    let Ok(sender) = Address::parse(sender_of(&people)) else { return Ok(()) };
-    if action == "own" {
-        return Ok(());
-    }
-    let mut put = tx.prepare_cached(
-        "INSERT INTO correspondents (sender, recipient, last) VALUES (?1, ?2, ?3) \
-         ON CONFLICT (sender, recipient) DO UPDATE SET last = excluded.last WHERE correspondents.last < excluded.last - ?4",
-    )?;
-    for (recipient, _) in reached() {
-        put.execute(params![sender.key(), recipient.key(), result.at.0, DAY])?;
+    let mut put = tx.prepare_cached(NOTE)?;
+    for (recipient, _) in result.recipients.iter().filter(|(_, one)| one.state == DeliveryState::Delivered) {
+        put.put_row(params![message, recipient.key(), result.at.0])?;
     }
     Ok(())
 }

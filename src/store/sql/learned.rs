@@ -143,7 +143,7 @@ impl LearnedStore for SqlStore {
         let digest = self.digests.set_of(people);
         let insert = "INSERT INTO released_sets (digest, at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
         self.write(move |tx| {
-            tx.prepare_cached(insert)?.execute([digest, at.0])?;
+            tx.prepare_cached(insert)?.put([digest, at.0])?;
             Ok(())
         })
         .await

@@ -14,7 +14,7 @@
 //!   who openly wrote to whom
 //! * [`shared`] and [`pacing`] what decides for all relays that share a database
 //! * [`unsure`] leases whose commit ended without an answer
-//! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
+//! * [`bodies`] large bodies; [`joined`] one read for all who ask meanwhile; [`recent`] what was accepted a moment ago
 //!
 //! Both engines run requests that write one after another: SQLite has one writer, and with PostgreSQL the
 //! writers of all nodes take turns. So every rule here can check first and write afterwards.
@@ -40,6 +40,7 @@ pub(super) mod groups;
 pub(super) mod health;
 mod held;
 mod hooks;
+mod joined;
 mod journal;
 pub(super) mod keys;
 mod known;

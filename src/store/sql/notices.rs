@@ -4,8 +4,8 @@
 //! both times. The merged notice gets a new number. So code that is just writing it from outdated information
 //! is told that it changed (`Fenced`), and writes it again with everything in it.
 
+use super::codes;
 use super::error::Failure;
-use super::{codes, keys};
 use crate::clock::Timestamp;
 use crate::lifecycle::notices as rules;
 use crate::store::sql::db::{Connection, OptionalExtension, params};
@@ -44,10 +44,10 @@ pub(in crate::store) fn put(
     let mut due = due;
     if let Some((row, earlier)) = pending {
         due = rules::merged(earlier.map(Timestamp), due.map(Timestamp)).map(|due| due.0);
-        tx.prepare_cached("DELETE FROM notices WHERE row = ?1")?.execute([row])?;
+        tx.prepare_cached("DELETE FROM notices WHERE row = ?1")?.put([row])?;
     }
     tx.prepare_cached("INSERT INTO notices (message, kind, due, state) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![message, kind, due, OPEN])?;
+        .put(params![message, kind, due, OPEN])?;
     if kind == codes::notice(NoticeKind::AskedAsIs) {
         super::terms::mark_asked(tx, message)?;
     }
@@ -63,50 +63,33 @@ pub(in crate::store) fn was_sent(tx: &Connection, message: i64, kind: NoticeKind
         .query_row([message, codes::notice(kind), SENT], |row| row.get(0))?)
 }
 
+/// Copies are sent from the first to the last, so an open one is found fastest from the end.
+const SETTLE: &str = "UPDATE notices SET due = ?2 WHERE message = ?1 AND kind IN (?3, ?4) AND state = 0 \
+     AND (due IS NULL OR due > ?2) AND (SELECT d.row FROM deliveries d WHERE d.row > notices.message << 24 \
+     AND d.row < (notices.message + 1) << 24 AND d.state < 5 ORDER BY d.row DESC LIMIT 1) IS NULL";
+
 /// Makes waiting reports due once the last delivery of a message is final.
 pub(in crate::store) fn settle(tx: &Connection, message: i64, now: Timestamp) -> Result<(), Failure> {
     let kinds = rules::AT_THE_END.map(codes::notice);
-    let waiting: bool = tx
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM notices WHERE message = ?1 AND kind IN (?2, ?3) AND state = 0 \
-             AND (due IS NULL OR due > ?4))",
-        )?
-        .query_row([message, kinds[0], kinds[1], now.0], |row| row.get(0))?;
-    if !waiting {
-        return Ok(());
-    }
-    // Copies are sent from the first to the last, so an open one is found fastest from the end.
-    let open: Option<i64> = tx
-        .prepare_cached(
-            "SELECT row FROM deliveries WHERE row BETWEEN ?1 AND ?2 AND state < ?3 ORDER BY row DESC LIMIT 1",
-        )?
-        .query_row([keys::base(message), keys::last(message), codes::FIRST_FINAL], |row| row.get(0))
-        .optional()?;
-    if open.is_none() {
-        tx.prepare_cached(
-            "UPDATE notices SET due = ?4 WHERE message = ?1 AND kind IN (?2, ?3) AND state = 0 \
-             AND (due IS NULL OR due > ?4)",
-        )?
-        .execute([message, kinds[0], kinds[1], now.0])?;
-    }
+    tx.prepare_cached(SETTLE)?.put_row([message, now.0, kinds[0], kinds[1]])?;
     Ok(())
 }
 
 pub(in crate::store) fn mark_sent(tx: &Connection, notice: i64) -> Result<(), Failure> {
-    tx.prepare_cached("UPDATE notices SET state = ?2 WHERE row = ?1")?.execute([notice, SENT])?;
+    tx.prepare_cached("UPDATE notices SET state = ?2 WHERE row = ?1")?.put([notice, SENT])?;
     Ok(())
 }
 
 pub(in crate::store) fn drop_open(tx: &Connection, notice: i64) -> Result<(), Failure> {
     tx.prepare_cached("UPDATE notices SET state = ?2 WHERE row = ?1 AND state = 0")?
-        .execute([notice, DROPPED])?;
+        .put([notice, DROPPED])?;
     Ok(())
 }
 
 /// Drops the open notice of this kind about a message.
 pub(in crate::store) fn drop_kind(tx: &Connection, message: i64, kind: NoticeKind) -> Result<(), Failure> {
     tx.prepare_cached("UPDATE notices SET state = ?3 WHERE message = ?1 AND kind = ?2 AND state = 0")?
-        .execute([message, codes::notice(kind), DROPPED])?;
+        .put([message, codes::notice(kind), DROPPED])?;
     Ok(())
 }
 
@@ -123,7 +106,7 @@ pub(in crate::store) fn move_kind(
     while let Some(row) = rows.next()? {
         let (notice, now): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
         if let Some(then) = due(now.map(Timestamp)) {
-            tx.prepare_cached("UPDATE notices SET due = ?2 WHERE row = ?1")?.execute([notice, then.0])?;
+            tx.prepare_cached("UPDATE notices SET due = ?2 WHERE row = ?1")?.put([notice, then.0])?;
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ pub(in crate::store) fn draw(tx: &Connection, draw: &PaceDraw) -> Result<Drawn, 
         draw.rates.iter().map(|rate| bucket(tx, &draw.upstream, rate, now)).collect::<Result<Vec<_>, _>>()?;
     let prices: Vec<u64> = draw.rates.iter().map(|rate| rate.price).collect();
     tx.prepare_cached("DELETE FROM promises WHERE upstream = ?1 AND at < ?2")?
-        .execute(params![draw.upstream, now.minus(PROMISED_FOR).0])?;
+        .put(params![draw.upstream, now.minus(PROMISED_FOR).0])?;
     let first: Option<(i64, i64, String)> = tx
         .prepare_cached("SELECT row, at, prices FROM promises WHERE upstream = ?1 ORDER BY at, row LIMIT 1")?
         .query_row(params![draw.upstream], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -26,7 +26,7 @@ pub(in crate::store) fn draw(tx: &Connection, draw: &PaceDraw) -> Result<Drawn, 
     {
         // The transaction may differ from the one that the time was promised for, and so may its price.
         let paid: Vec<u64> = from_json(paid)?;
-        tx.prepare_cached("DELETE FROM promises WHERE row = ?1")?.execute([*row])?;
+        tx.prepare_cached("DELETE FROM promises WHERE row = ?1")?.put([*row])?;
         for (bucket, paid) in buckets.iter_mut().zip(paid) {
             bucket.put_back(paid);
         }
@@ -84,8 +84,11 @@ fn promise(
     prices: &[u64],
     apart: i64,
 ) -> Result<Drawn, Failure> {
-    tx.prepare_cached("INSERT INTO promises (upstream, at, prices) VALUES (?1, ?2, ?3)")?
-        .execute(params![draw.upstream, at.0, to_json(&prices)?])?;
+    tx.prepare_cached("INSERT INTO promises (upstream, at, prices) VALUES (?1, ?2, ?3)")?.put(params![
+        draw.upstream,
+        at.0,
+        to_json(&prices)?
+    ])?;
     let (waiting, last): (i64, i64) = tx
         .prepare_cached("SELECT count(*), max(at) FROM promises WHERE upstream = ?1")?
         .query_row(params![draw.upstream], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -99,7 +102,7 @@ pub(in crate::store) fn spend(
     asks: &[SpendAsk],
     oldest: i64,
 ) -> Result<Vec<SpentNow>, Failure> {
-    tx.prepare_cached("DELETE FROM spent WHERE slot < ?1")?.execute([oldest])?;
+    tx.prepare_cached("DELETE FROM spent WHERE slot < ?1")?.put([oldest])?;
     let mut all = asks.iter().map(|ask| slots(tx, ask, oldest)).collect::<Result<Vec<_>, Failure>>()?;
     let fits = |ask: &SpendAsk, slots: &[(i64, u64)], more: u64| {
         ask.limits.iter().all(|(most, first)| {
@@ -147,6 +150,6 @@ fn add(tx: &Connection, account: &str, slot: i64, used: u64) -> Result<(), Failu
         "INSERT INTO spent AS s (account, slot, used) VALUES (?1, ?2, ?3) \
          ON CONFLICT (account, slot) DO UPDATE SET used = s.used + excluded.used",
     )?
-    .execute(params![account, slot, codes::from_count(used)])?;
+    .put(params![account, slot, codes::from_count(used)])?;
     Ok(())
 }

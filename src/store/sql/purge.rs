@@ -48,7 +48,7 @@ pub(in crate::store) fn contents(tx: &Connection, before: Timestamp, after: i64)
     let mut delete = tx.prepare_cached("DELETE FROM contents WHERE message = ?1")?;
     let (mut done, mut octets) = (0, 0);
     for one in &due {
-        delete.execute([one.message])?;
+        delete.put([one.message])?;
         (done, octets) = (done + 1, octets + if one.file.is_some() { 0 } else { one.size });
         if octets > OCTETS {
             break;
@@ -80,7 +80,7 @@ pub(in crate::store) fn messages(tx: &Connection, before: Timestamp, after: i64)
     }
     chain::purged(tx, &removed)?;
     if let Some(highest) = removed.iter().max() {
-        tx.prepare_cached("UPDATE last_purged SET message = ?1 WHERE message < ?1")?.execute([highest])?;
+        tx.prepare_cached("UPDATE last_purged SET message = ?1 WHERE message < ?1")?.put([highest])?;
     }
     Ok(batch(due, removed.len()))
 }

@@ -226,6 +226,6 @@ fn verb(change: QueueChange) -> &'static str {
 
 /// The write that `ready` tests the store with.
 pub(in crate::store) fn probe(tx: &Connection) -> Result<(), Failure> {
-    tx.prepare_cached("UPDATE probe SET beat = beat + 1 WHERE row = 1")?.execute(params![])?;
+    tx.prepare_cached("UPDATE probe SET beat = beat + 1 WHERE row = 1")?.put(params![])?;
     Ok(())
 }

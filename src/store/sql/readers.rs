@@ -59,15 +59,34 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     {
+        self.run(work, true).await
+    }
+
+    /// The same for work that is one statement, which sees one snapshot without a transaction.
+    pub(in crate::store) async fn read_one<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
+        self.run(work, false).await
+    }
+
+    async fn run<T, F>(&self, work: F, snapshot: bool) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
         let gone = |why: &dyn std::fmt::Display| StoreError::Unavailable(format!("cannot read: {why}"));
         let place = self.places.clone().acquire_owned().await.map_err(|error| gone(&error))?;
         let pool = self.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _place = place;
-            let connection = pool.begin()?;
+            let connection = pool.begin(snapshot)?;
             let began = Instant::now();
             let result = work(&connection).map_err(Failure::named);
-            let ended = if pool.commits {
+            let ended = if !snapshot {
+                connection.settle()
+            } else if pool.commits {
                 connection.commit()
             } else {
                 connection.control("ROLLBACK").and_then(|()| connection.settle())
@@ -92,18 +111,18 @@ impl Readers {
     }
 
     /// An idle connection or a new one, with its snapshot begun.
-    fn begin(&self) -> Result<Connection, StoreError> {
+    fn begin(&self, snapshot: bool) -> Result<Connection, StoreError> {
         loop {
             let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some((connection, since)) = taken else {
                 let connection = self.reconnect.connection()?;
-                return match self.begins(&connection, false) {
+                return match self.begins(&connection, snapshot, false) {
                     Ok(()) => Ok(connection),
                     Err(failure) => Err(failure.named()),
                 };
             };
             let asked = Instant::now();
-            match self.begins(&connection, since.elapsed() > IDLE) {
+            match self.begins(&connection, snapshot, since.elapsed() > IDLE) {
                 Ok(()) => return Ok(connection),
                 Err(_) if connection.is_over() => self.lost(asked),
                 Err(failure) => return Err(failure.named()),
@@ -123,11 +142,15 @@ impl Readers {
         idle.push((connection, Instant::now()));
     }
 
-    fn begins(&self, connection: &Connection, ask: bool) -> Result<(), Failure> {
-        connection.control(match connection.dialect() {
-            Dialect::Postgres if !self.commits => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            _ => "BEGIN",
-        })?;
+    fn begins(&self, connection: &Connection, snapshot: bool, ask: bool) -> Result<(), Failure> {
+        match connection.dialect() {
+            _ if !snapshot && !ask => {}
+            _ if !snapshot => connection.control("SELECT 1")?,
+            Dialect::Postgres if !self.commits => {
+                connection.control("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+            }
+            _ => connection.control("BEGIN")?,
+        }
         if ask {
             connection.settle()?;
         }

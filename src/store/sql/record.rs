@@ -27,20 +27,19 @@ pub(in crate::store) fn record(tx: &Connection, result: &AttemptResult) -> Resul
 /// [`attempt::is_awaited`].
 fn whole_delivered(tx: &Connection, result: &AttemptResult) -> Result<bool, Failure> {
     let Some(reply) = attempt::all_delivered(result) else { return Ok(false) };
-    let updated = tx
+    Ok(tx
         .prepare_cached(
             "UPDATE deliveries SET state = ?4, due = NULL, ended = ?5, reply = ?6 \
              WHERE row = ?1 AND token = ?2 AND recipients = ?3 AND state IN (3, 7)",
         )?
-        .execute(params![
+        .write_one(params![
             result.lease.delivery.for_engine(),
             result.lease.token,
             codes::number(result.recipients.len()),
             codes::DELIVERED,
             result.at.0,
             reply,
-        ])?;
-    Ok(updated == 1)
+        ])?)
 }
 
 fn in_parts(tx: &Connection, message: i64, result: &AttemptResult) -> Result<(), Failure> {
@@ -80,7 +79,7 @@ fn write(tx: &Connection, row: i64, part: &Part) -> Result<(), Failure> {
          SET state = ?2, due = ?3, attempts = ?5, duplicate = ?6, ended = ?8, recipients = ?9, \
          reply = ?10, copy = ?11",
     )?
-    .execute(params![
+    .put(params![
         row,
         codes::delivery(progress.state),
         progress.due.map(|due| due.0),

@@ -152,7 +152,7 @@ pub(in crate::store) fn untake(tx: &Connection, id: Id, by: &str, at: Timestamp)
         if !taking::can_be_undone(taken, at, sent_again(tx, message, &whole)?) {
             continue;
         }
-        tx.prepare_cached("UPDATE taken SET undone = 1 WHERE message = ?1")?.execute([message])?;
+        tx.prepare_cached("UPDATE taken SET undone = 1 WHERE message = ?1")?.put([message])?;
         all += deliveries::change(tx, message, |copy| copy.restored(at))?;
         journal::append(tx, message, at, &Event::Undone { by: by.to_owned() })?;
     }

@@ -69,7 +69,7 @@ pub(in crate::store) fn describe(
         "INSERT INTO held_terms (term, state, message) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     )?;
     for term in terms {
-        insert.execute(params![term, state, message])?;
+        insert.put(params![term, state, message])?;
     }
     index(tx, message, subject, &files)
 }
@@ -81,13 +81,13 @@ pub(in crate::store) fn index(
     subject: &str,
     files: &str,
 ) -> Result<(), Failure> {
-    tx.prepare_cached("DELETE FROM held_subjects WHERE rowid = ?1")?.execute([message])?;
+    tx.prepare_cached("DELETE FROM held_subjects WHERE rowid = ?1")?.put([message])?;
     tx.prepare_cached("INSERT INTO held_subjects (rowid, pairs) VALUES (?1, ?2)")?
-        .execute(params![message, pairs(subject).join(" ")])?;
+        .put(params![message, pairs(subject).join(" ")])?;
     if !files.is_empty() {
-        tx.prepare_cached("DELETE FROM held_files WHERE rowid = ?1")?.execute([message])?;
+        tx.prepare_cached("DELETE FROM held_files WHERE rowid = ?1")?.put([message])?;
         tx.prepare_cached("INSERT INTO held_files (rowid, pairs) VALUES (?1, ?2)")?
-            .execute(params![message, pairs(files).join(" ")])?;
+            .put(params![message, pairs(files).join(" ")])?;
     }
     Ok(())
 }
@@ -98,7 +98,7 @@ pub(in crate::store) fn mark_asked(tx: &Connection, message: i64) -> Result<(), 
         "INSERT INTO held_terms (term, state, message) \
          SELECT ?2, state, message FROM held WHERE message = ?1 ON CONFLICT DO NOTHING",
     )?
-    .execute(params![message, AS_IS])?;
+    .put(params![message, AS_IS])?;
     Ok(())
 }
 

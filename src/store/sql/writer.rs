@@ -70,18 +70,18 @@ where
     T: Send,
 {
     fn run(&mut self, tx: &Connection) -> Result<(), Failure> {
-        tx.control("SAVEPOINT request")?;
+        let request = tx.begin_request()?;
         self.outcome = match (self.work)(tx) {
             Ok(value) => Some(Ok(value)),
             Err(Failure::Refused(why)) => {
-                tx.control("ROLLBACK TO request")?;
+                tx.undo_request(&request)?;
                 // A client is told 250 if the store has its message already, so that must last, too.
-                tx.write_something()?;
+                tx.write_something();
                 Some(Err(why))
             }
             Err(sql @ Failure::Sql(_)) => return Err(sql),
         };
-        tx.control("RELEASE request")?;
+        tx.end_request()?;
         Ok(())
     }
 

@@ -60,10 +60,10 @@ pub(super) fn add(tx: &Connection, person: i64, number: i64) -> Result<(), Failu
         };
         pack(&mut numbers, distance.unsigned_abs());
         tx.prepare_cached("UPDATE known_lists SET numbers = ?3 WHERE person = ?1 AND first = ?2")?
-            .execute(params![person, first, numbers])?;
+            .put(params![person, first, numbers])?;
     } else {
         tx.prepare_cached("INSERT INTO known_lists (person, first, numbers) VALUES (?1, ?2, ?3)")?
-            .execute(params![person, number, Vec::new()])?;
+            .put(params![person, number, Vec::new()])?;
     }
     Ok(())
 }
@@ -90,11 +90,11 @@ fn put_back(tx: &Connection, person: i64, was: i64, left: &[i64]) -> Result<(), 
             tx.prepare_cached(
                 "UPDATE known_lists SET first = ?3, numbers = ?4 WHERE person = ?1 AND first = ?2",
             )?
-            .execute(params![person, was, first, packed(left)])?;
+            .put(params![person, was, first, packed(left)])?;
         }
         None => {
             tx.prepare_cached("DELETE FROM known_lists WHERE person = ?1 AND first = ?2")?
-                .execute([person, was])?;
+                .put([person, was])?;
         }
     }
     Ok(())
@@ -132,6 +132,6 @@ fn leave(tx: &Connection, number: i64, person: i64) -> Result<(), Failure> {
     let digest = person.to_le_bytes();
     let left: Vec<u8> = people.chunks_exact(8).filter(|one| *one != digest).flatten().copied().collect();
     tx.prepare_cached("UPDATE known_sets SET people = ?2, digest = NULL WHERE number = ?1")?
-        .execute(params![number, left])?;
+        .put(params![number, left])?;
     Ok(())
 }

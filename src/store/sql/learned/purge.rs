@@ -20,7 +20,7 @@ pub(super) fn old_mails(db: &Connection, before: i64) -> Result<Vec<i64>, Failur
 pub(super) fn mails(tx: &Connection, mails: &[i64]) -> Result<(), Failure> {
     let mut delete = tx.prepare_cached("DELETE FROM known_mails WHERE mail = ?1")?;
     for mail in mails {
-        delete.execute([mail])?;
+        delete.put([mail])?;
     }
     Ok(())
 }

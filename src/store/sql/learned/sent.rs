@@ -98,7 +98,7 @@ fn entries(db: &Connection, message_id: &str, received: i64) -> Result<Vec<(i64,
 pub(super) fn done(tx: &Connection, ids: &[SentId]) -> Result<(), Failure> {
     let mut delete = tx.prepare_cached("DELETE FROM untaught WHERE message = ?1")?;
     for id in ids {
-        delete.execute([id.for_engine()])?;
+        delete.put([id.for_engine()])?;
     }
     Ok(())
 }

@@ -207,7 +207,7 @@ pub(super) fn name(tx: &Connection, digests: &[(i64, i64)]) -> Result<(), Failur
         "UPDATE known_sets SET digest = ?1 WHERE number = ?2 AND NOT EXISTS (SELECT 1 FROM known_sets WHERE digest = ?1)",
     )?;
     for (digest, number) in digests {
-        update.execute([digest, number])?;
+        update.put([digest, number])?;
     }
     Ok(())
 }
@@ -224,9 +224,9 @@ pub(super) fn file(tx: &Connection, mails: &[Filed]) -> Result<usize, Failure> {
          last = CASE WHEN ?2 > last THEN ?2 ELSE last END WHERE number = ?1 AND ?2 NOT BETWEEN since AND last",
     )?;
     for one in mails {
-        lasts.execute([one.number, one.day])?;
+        lasts.put([one.number, one.day])?;
         if one.grows {
-            grow.execute([one.mail, one.number])?;
+            grow.put([one.mail, one.number])?;
         } else {
             new += insert.execute([one.mail, one.number, one.day, one.source])?;
         }
