@@ -87,6 +87,9 @@ impl Delivery {
     }
 
     /// From the store: bytes that [`Self::to_bytes`] made, or that it made before there were versions.
+    ///
+    /// # Errors
+    /// They are of a later version, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
         let copy = match bytes {
             [VERSIONED, VERSION, copy @ ..] => copy,

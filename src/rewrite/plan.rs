@@ -35,8 +35,10 @@ pub fn needles(facts: &Facts, organisation: &Organisation) -> Vec<Address> {
     hidden
 }
 
-/// Plans and audits the copies (`ask` is no way to send: it counts as split). The error is what the
-/// audit found: such a message is held.
+/// Plans and audits the copies (`ask` is no way to send: it counts as split).
+///
+/// # Errors
+/// The audit found hidden addresses, which are given: such a message is held.
 pub fn copies(draft: &Draft<'_>, disclosure: Disclosure) -> Result<Copies, Vec<Hit>> {
     let recipients: Vec<&Recipient> = draft
         .envelope

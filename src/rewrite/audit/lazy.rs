@@ -20,19 +20,31 @@ pub(super) trait Machine {
 }
 
 /// The last octets of a text, for views that wake.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct History {
+    /// How many octets a view that wakes is given, and how long without a sign it goes on.
+    reach: usize,
     tail: Vec<u8>,
     /// Some octets before the tail are forgotten.
     cut: bool,
 }
 
+impl Default for History {
+    fn default() -> Self {
+        Self::with_reach(CONTEXT)
+    }
+}
+
 impl History {
+    pub(super) fn with_reach(reach: usize) -> Self {
+        Self { reach, tail: Vec::new(), cut: false }
+    }
+
     /// Keeps octets that all views have had.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
-        if self.tail.len() > 3 * CONTEXT {
-            let forgotten = self.tail.len() - CONTEXT;
+        if self.tail.len() > 3 * self.reach {
+            let forgotten = self.tail.len() - self.reach;
             self.tail.drain(..forgotten);
             self.cut = true;
         }
@@ -40,12 +52,12 @@ impl History {
 
     /// What a view that wakes is given of them.
     fn context(&self) -> &[u8] {
-        &self.tail[self.tail.len().saturating_sub(CONTEXT)..]
+        &self.tail[self.tail.len().saturating_sub(self.reach)..]
     }
 
     /// Whether something stood before the context.
     fn is_cut(&self) -> bool {
-        self.cut || self.tail.len() > CONTEXT
+        self.cut || self.tail.len() > self.reach
     }
 
     /// The last octets.
@@ -87,7 +99,7 @@ impl<M: Machine> Lazy<M> {
         let Some(machine) = &mut self.machine else { return };
         machine.feed(needles, bytes, found);
         self.quiet = if hot { 0 } else { self.quiet + bytes.len() };
-        if self.quiet >= CONTEXT {
+        if self.quiet >= before.reach {
             machine.feed(needles, CUT, found);
             machine.finish(needles, found);
             self.machine = None;

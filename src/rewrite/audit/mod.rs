@@ -6,7 +6,8 @@
 //! * [`needles`] the addresses, and what counts as one of them being written somewhere
 //! * [`stream`] a view searched as it streams by; [`tokens`] base64 inside it
 //! * [`reading`] the views of a text, each a chain of machines: [`fold`] look-alike and invisible characters,
-//!   [`join`] cut lines, [`lines`] in other texts, [`escapes`], [`tags`] and [`page`] markup; most are [`lazy`]
+//!   [`join`] cut lines, [`lines`] in other texts, [`escapes`], [`markup`] by [`tags`] and [`page`]; most are
+//!   [`lazy`], and none runs before the [`gate`] saw what an address could be written with, and what [`follow`]s it
 //! * [`header`] header blocks
 //! * [`places`] every place of a body, in every view
 //! * [`hits`] what was found
@@ -19,11 +20,14 @@ mod escapes;
 #[cfg(test)]
 mod files;
 mod fold;
+mod follow;
+mod gate;
 mod header;
 mod hits;
 mod join;
 mod lazy;
 mod lines;
+mod markup;
 mod needles;
 mod page;
 mod places;
@@ -139,6 +143,9 @@ impl BodyScan {
 
     /// Takes the next bytes of the body, in chunks of any size. The first bytes are those right
     /// after the header block (so the empty line comes first).
+    ///
+    /// # Errors
+    /// The body exceeds a limit of the MIME walk.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), WalkError> {
         let walker = self.walker.as_mut().map_err(|error| *error)?;
         for piece in chunk.chunks(PIECE) {
@@ -154,6 +161,9 @@ impl BodyScan {
     }
 
     /// Ends the scan: opens the containers that came by.
+    ///
+    /// # Errors
+    /// The body exceeds a limit of the MIME walk.
     pub fn finish(self) -> Result<BodyReport, WalkError> {
         let Self { walker, mut inspector } = self;
         walker?.finish(&mut inspector)?;

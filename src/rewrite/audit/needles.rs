@@ -36,6 +36,8 @@ pub struct Needles {
     longest_local: usize,
     /// The octets with which a domain that matters may begin.
     starts: Starts,
+    /// The first letters of all domains, as many as [`Self::START`] and fewer; whether they are all it has.
+    beginnings: HashMap<[u8; Needles::START], bool>,
 }
 
 /// A set of octets.
@@ -89,6 +91,14 @@ impl Needles {
         for domain in needles.domains.keys() {
             domain.bytes().take(1).for_each(|octet| needles.starts.add(octet));
         }
+        for domain in needles.domains.keys().map(|domain| domain.as_bytes()) {
+            for length in 1..=domain.len().min(Self::START) {
+                let mut start = [0; Self::START];
+                start[..length].copy_from_slice(&domain[..length]);
+                let is_whole = length == domain.len() || length == Self::START;
+                *needles.beginnings.entry(start).or_default() |= is_whole;
+            }
+        }
         if needles.wide_domains {
             // Forms of a letter that fold to another.
             (0x80..=0xff).for_each(|octet| needles.starts.add(octet));
@@ -121,6 +131,48 @@ impl Needles {
             .into_iter()
             .flatten()
             .find_map(|domain| self.local_before(spot, domain))
+    }
+
+    /// Letters of a domain by which most others are told from it.
+    pub(super) const START: usize = 4;
+
+    /// Whether a domain that matters may begin with these letters, at most [`Self::START`]: `None` if not, whether
+    /// no more need be seen if so. A zero may be half of a letter of UTF-16.
+    pub(super) fn may_start(&self, letters: &[u8]) -> Option<bool> {
+        let first = *letters.first()?;
+        if first == 0 || (self.wide_domains && self.starts.0[usize::from(first)]) {
+            // Behind the first, letters may be composed of several.
+            return Some(true);
+        }
+        if !self.starts.0[usize::from(first)] {
+            return None;
+        }
+        let mut start = [0; Self::START];
+        start[..letters.len()].copy_from_slice(letters);
+        start.make_ascii_lowercase();
+        self.beginnings.get(&start).copied()
+    }
+
+    /// Whether these octets may be the beginning of a domain that matters, behind blanks; `goes_on` says that more
+    /// octets follow.
+    pub(super) fn may_begin(&self, octets: &[u8], goes_on: bool) -> bool {
+        let domain = &octets[skip_blanks(octets, 0)..];
+        if let [0, rest @ ..] = domain {
+            return rest.first().map_or(goes_on, |first| self.starts.0[usize::from(*first)]);
+        }
+        for length in 1..=domain.len().min(Self::START) {
+            match self.may_start(&domain[..length]) {
+                None => return false,
+                Some(true) => return true,
+                Some(false) => {}
+            }
+        }
+        goes_on
+    }
+
+    /// Whether a domain of these letters may begin with this octet.
+    pub(super) fn starts_with(&self, octet: u8) -> bool {
+        self.starts.0[usize::from(octet)]
     }
 
     /// Whether the beginning of a domain that matters may stand here, or is too far to be seen. UTF-16 has a

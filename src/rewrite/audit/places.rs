@@ -2,10 +2,11 @@
 
 use super::hits::Hits;
 use super::lazy::{Found, Machine};
-use super::reading::{Markup, Plan, Reading};
+use super::markup::Markup;
+use super::reading::{Plan, Reading};
 use super::stream::{Look, Stream};
 use super::{Hit, Needles, header};
-use crate::message::open::{Kind, Listener};
+use crate::message::open::{Kind, Listener, UNHEARD};
 use std::sync::Arc;
 
 /// Where bytes stand that belong to no part.
@@ -79,6 +80,9 @@ impl Place {
 
     /// Views wake and sleep by blocks: those are the same however the place comes.
     fn feed(&mut self, needles: &Needles, hits: &mut Hits, mut bytes: &[u8]) {
+        if needles.addresses().is_empty() {
+            return;
+        }
         let place = Arc::clone(&self.name);
         let mut found = |index, how, form| hits.add(index, &place, how, form);
         if let Views::Bytes(..) = self.views {
@@ -136,7 +140,7 @@ impl Places {
 impl Listener for Places {
     fn open(&mut self, place: &str, form: &'static str, kind: Kind) -> usize {
         if self.needles.addresses().is_empty() {
-            return usize::MAX;
+            return UNHEARD;
         }
         let place = Place::new(place, form, kind);
         if let Some(free) = self.open.iter().position(Option::is_none) {

@@ -4,16 +4,15 @@
 use super::Needles;
 use super::escapes::{self, Digits, Unescape};
 use super::fold::Fold;
+use super::gate::{Gate, Holds};
 use super::join::{self, Join, Lines};
 use super::lazy::{Found, History, Lazy, Machine};
 use super::lines;
-use super::page::Page;
+use super::markup::Markup;
 use super::stream::{Look, Stream};
-use super::tags::StripTags;
 use memchr::{memchr_iter, memchr3_iter, memmem};
 
-const ESCAPED: &str = "escaped";
-const TAGS: &str = "between tags";
+pub(super) const ESCAPED: &str = "escaped";
 const JOINED: &str = "folded";
 
 /// What a reading looks for.
@@ -40,7 +39,7 @@ impl Plan {
     }
 
     /// A text that was made of another.
-    fn derived(form: &'static str, depth: u8) -> Self {
+    pub(super) fn derived(form: &'static str, depth: u8) -> Self {
         Self { form, tokens: false, joins: false, depth, lines: depth, is_html: false }
     }
 }
@@ -120,8 +119,44 @@ impl Machine for Parted {
     }
 }
 
-/// The reading of a text.
+/// Octets before and behind a place where an address may stand that all views are given: an address of which
+/// each letter takes dozens.
+pub(super) const CONTEXT: usize = 8 * 1_024;
+
+/// The reading of a text: its views run only where an address could be written in it at all.
 pub(super) struct Reading {
+    plan: Plan,
+    gate: Gate,
+    before: History,
+    views: Lazy<Views>,
+}
+
+impl Reading {
+    pub(super) fn new(plan: Plan) -> Self {
+        // Pages within the text, and what their attributes hold.
+        let holds = Holds { tokens: plan.tokens, pages: plan.depth > 1 };
+        Self { plan, gate: Gate::new(holds), before: History::with_reach(CONTEXT), views: Lazy::default() }
+    }
+}
+
+impl Machine for Reading {
+    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
+        let hot = self.gate.feed(needles, bytes);
+        let plan = self.plan;
+        self.views.feed(needles, (&self.before, bytes, hot), || Views::new(plan), found);
+        self.before.push(bytes);
+    }
+
+    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        let hot = self.gate.finish(needles);
+        let plan = self.plan;
+        self.views.feed(needles, (&self.before, b"", hot), || Views::new(plan), found);
+        self.views.finish(needles, found);
+    }
+}
+
+/// All views of a text.
+struct Views {
     plan: Plan,
     /// The last octets as they came, and as letters.
     raw: History,
@@ -136,8 +171,8 @@ pub(super) struct Reading {
     within: Lazy<Within>,
 }
 
-impl Reading {
-    pub(super) fn new(plan: Plan) -> Self {
+impl Views {
+    fn new(plan: Plan) -> Self {
         Self {
             plan,
             raw: History::default(),
@@ -174,7 +209,7 @@ impl Reading {
     }
 }
 
-impl Machine for Reading {
+impl Machine for Views {
     fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
         self.letters.feed(needles, bytes, found);
         self.views(needles, found);
@@ -394,92 +429,4 @@ fn doubles_quotes(text: &[u8]) -> bool {
         let ends = |next: &u8| next.is_ascii_whitespace() || b">/".contains(next);
         at > 0 && text[at - 1] == b'=' && !text.get(at + 2).is_some_and(ends)
     })
-}
-
-/// A text with its tags dropped as a browser does, and, where that differs, as a coarser reader who shows
-/// more. Values of attributes that are texts of their own are read, too.
-pub(super) struct Markup {
-    depth: u8,
-    page: Page,
-    shown: Reading,
-    aside: Option<Box<Reading>>,
-    before: History,
-    coarse: Lazy<Coarse>,
-    scratch: [Vec<u8>; 2],
-}
-
-impl Markup {
-    /// A page.
-    pub(super) fn new(depth: u8) -> Self {
-        Self::of(depth, Page::default())
-    }
-
-    /// A page that stood in another text.
-    fn within(depth: u8) -> Self {
-        Self::of(depth, Page::within())
-    }
-
-    fn of(depth: u8, page: Page) -> Self {
-        Self {
-            depth,
-            page,
-            shown: Reading::new(Plan::derived(TAGS, 0)),
-            aside: None,
-            before: History::default(),
-            coarse: Lazy::default(),
-            scratch: Default::default(),
-        }
-    }
-}
-
-impl Machine for Markup {
-    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
-        let [shown, aside] = &mut self.scratch;
-        shown.clear();
-        aside.clear();
-        self.page.feed(bytes, shown, aside);
-        self.shown.feed(needles, shown, found);
-        if self.depth > 0 && !aside.is_empty() {
-            let plan = Plan { tokens: true, ..Plan::derived(ESCAPED, self.depth - 1) };
-            let reading = self.aside.get_or_insert_with(|| Box::new(Reading::new(plan)));
-            reading.feed(needles, aside, found);
-        }
-        let differs = self.page.take_differs();
-        self.coarse.feed(needles, (&self.before, bytes, differs), Coarse::default, found);
-        self.before.push(bytes);
-    }
-
-    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
-        self.shown.finish(needles, found);
-        self.coarse.finish(needles, found);
-        if let Some(mut aside) = self.aside.take() {
-            aside.finish(needles, found);
-        }
-    }
-}
-
-/// A text without anything that looks like a tag.
-struct Coarse {
-    tags: StripTags,
-    reading: Reading,
-    text: Vec<u8>,
-}
-
-impl Default for Coarse {
-    fn default() -> Self {
-        let reading = Reading::new(Plan::derived(TAGS, 0));
-        Self { tags: StripTags::default(), reading, text: Vec::new() }
-    }
-}
-
-impl Machine for Coarse {
-    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
-        self.text.clear();
-        self.tags.feed(bytes, &mut self.text);
-        self.reading.feed(needles, &self.text, found);
-    }
-
-    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
-        self.reading.finish(needles, found);
-    }
 }

@@ -19,12 +19,12 @@ const MANY: usize = 16;
 const FEW: usize = 24;
 
 /// The `@` is the first octet of its group, the second, the third: one bit each.
-const PLACES: [u8; 3] = [1, 2, 4];
+pub(super) const PLACES: [u8; 3] = [1, 2, 4];
 
 /// For each octet, the places for which it may be the earlier letter of the pair.
-static EARLIER: [u8; 256] = letters(true);
+pub(super) static EARLIER: [u8; 256] = letters(true);
 /// For each octet, the places for which it may be the later letter. A line end may be followed by one.
-static LATER: [u8; 256] = letters(false);
+pub(super) static LATER: [u8; 256] = letters(false);
 
 const fn letters(earlier: bool) -> [u8; 256] {
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_";
@@ -87,7 +87,7 @@ fn look(search: &mut Search<'_>, at: usize, places: u8, found: &mut impl FnMut(u
 
 /// Whether the octet behind the `@` may begin a domain that matters, as far as that is seen at once.
 #[allow(clippy::cast_possible_truncation)] // an octet is cut out of two letters on purpose
-fn next_may_begin(needles: &Needles, text: &[u8], at: usize, place: usize) -> bool {
+pub(super) fn next_may_begin(needles: &Needles, text: &[u8], at: usize, place: usize) -> bool {
     let Some(letters) = text.get(at..at + 4) else { return true };
     let value = |index: usize| base64_value(letters[index]).map(u32::from);
     // The octet takes the low bits of one letter and the high bits of the next.
