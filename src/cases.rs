@@ -10,6 +10,7 @@ use crate::examine::Examiner;
 use crate::id::Id;
 use crate::message::address::parse_list;
 use crate::message::envelope::Recipient;
+use crate::message::gathering::header_length;
 use crate::message::{Address, Envelope, Header};
 use crate::policy::facts::Disclosed;
 use crate::policy::learned::Shared;
@@ -276,8 +277,7 @@ impl Runner<'_> {
     }
 
     fn envelope(&self, case: &RawCase, message: &[u8]) -> Result<Envelope, Diagnostic> {
-        let end = memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2);
-        let header = Header::parse(Bytes::copy_from_slice(&message[..end])).ok();
+        let header = Header::parse(Bytes::copy_from_slice(&message[..header_length(message)])).ok();
         let named = |names: &[&str]| -> Vec<Address> {
             let fields = names.iter().flat_map(|name| {
                 header.iter().flat_map(|header| {

@@ -5,6 +5,8 @@
 //! are known. The body is walked, decoded and searched as it arrives. Then the rules decide, and the copies
 //! are planned and audited.
 
+use crate::clock::Timestamp;
+use crate::message::gathering::{HeaderTooLarge, split};
 use crate::message::{Address, Envelope, Fork, Header};
 use crate::policy::learned::Shared;
 use crate::policy::risks::places::in_words;
@@ -25,8 +27,6 @@ mod examining;
 
 pub use examining::Examining;
 
-/// Largest header block in octets (`docs/PROMISES.md` promise 4).
-pub const MAX_HEADER: usize = 1024 * 1024;
 /// Maximum number of Received fields before a message counts as looping (RFC 5321 §6.3).
 pub const MAX_RECEIVED: usize = 100;
 /// The rule by which a message is held if the audit finds a hidden address.
@@ -55,8 +55,8 @@ pub struct Examiner {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The header block is over its limit: 552 5.3.4.
-    #[error("the header is larger than {0} octets")]
-    HeaderTooLarge(usize),
+    #[error(transparent)]
+    HeaderTooLarge(#[from] HeaderTooLarge),
     /// MIME over the limits: 554 5.6.0.
     #[error("{0}")]
     Mime(String),
@@ -104,9 +104,28 @@ pub struct Settled {
 }
 
 impl Examiner {
-    /// Begins with a message for this envelope.
-    pub fn begin(&self, envelope: Envelope) -> Examining {
-        Examining::new(Arc::clone(&self.policy), Arc::clone(&self.organisation), envelope)
+    /// Begins with the complete header block of a message for this envelope, received at this time.
+    ///
+    /// # Errors
+    /// The header has too many Received fields.
+    pub fn open(
+        &self,
+        envelope: Envelope,
+        received: Option<Timestamp>,
+        header: Bytes,
+    ) -> Result<Examining, Refusal> {
+        Examining::open(Arc::clone(&self.policy), &self.organisation, envelope, received, header)
+    }
+
+    /// Reads a whole message in memory, up to its verdict.
+    ///
+    /// # Errors
+    /// A session would refuse the message: it is too large, too deeply nested, or in a loop.
+    pub fn read(&self, envelope: Envelope, message: &Bytes) -> Result<Examining, Refusal> {
+        let (header, body) = split(message)?;
+        let mut examining = self.open(envelope, None, header)?;
+        examining.feed(&body)?;
+        Ok(examining)
     }
 
     /// Examines a whole message in memory.
@@ -119,9 +138,7 @@ impl Examiner {
         message: &[u8],
         knowledge: &Knowledge,
     ) -> Result<Examination, Refusal> {
-        let mut examining = self.begin(envelope);
-        examining.feed(&Bytes::copy_from_slice(message))?;
-        examining.finish(knowledge)
+        self.read(envelope, &Bytes::copy_from_slice(message))?.finish(knowledge)
     }
 
     /// Judges the message again, as if these mails had shown its outside recipients to each other before.

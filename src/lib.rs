@@ -6,14 +6,15 @@
 //! A mail client (or the organisation's mail host) connects. The [`listener`] runs one client's
 //! conversation: bytes go through [`smtp`], which knows the protocol and does no I/O, and come out as
 //! commands, replies and content. After DATA the session asks the one [`intake::Doorway`] for a
-//! [`intake::Reception`] and writes the content into it as it arrives.
+//! [`intake::Reception`] and writes the content into it as it arrives. The reception gathers the header block
+//! up to its end ([`message::gathering`]).
 //!
 //! Who may send is known by the network a client comes from, by its certificate ([`tls`]), by the SPF
 //! record of a mail host ([`spf`]), or by AUTH ([`accounts`]); and whoever is somebody sends as nobody
-//! else: the listener looks at MAIL FROM, and at the header before anything of it is kept.
+//! else: the listener looks at MAIL FROM, and the reception asks it about the header before anything of it is
+//! kept.
 //!
-//! The reception feeds [`examine::Examining`]. It gathers the header block, indexes it
-//! ([`message::Header`]), takes the facts that need no body ([`policy::facts::Preface`]), and from then
+//! Header and body go on to [`examine::Examining`]. It indexes the header ([`message::Header`]), takes the facts that need no body ([`policy::facts::Preface`]), and from then
 //! on knows whose addresses may have to be hidden ([`rewrite::plan::needles`]). The body goes two ways
 //! at once: into the store's keeping ([`store::BodyWriter`]), and through
 //! [`rewrite::audit::BodyScan`], which walks its MIME parts, decodes them, collects what rules ask

@@ -55,6 +55,14 @@ held-next-yourself =
     You can send it now to each recipient individually, so that nobody sees
     anybody else's address. No approval needed. To let them see each other,
     { $deciders } has to approve.
+held-next-yourself-risk =
+    You can send it now to each recipient individually; no approval needed.
+    That does not prevent everything above: what it leaves is asked about first.
+    To send it as it is, { $deciders } has to approve.
+held-next-no-copies =
+    For this reason it cannot be sent individually: a copy would not be safe.
+    Take it back, remove the cause and send it again.
+    To send it as it is, { $deciders } has to approve.
 held-next-others =
     { $deciders } will decide. You don't need to do anything.
 held-ends = If nobody decides by { $expires }, it is returned to you unsent.

@@ -1,86 +1,34 @@
-//! The doorway with somebody watching: answers are counted and told to whoever listens.
+//! What intake and notices are given by the rest of the relay: who watches answers, links, a way in for our own mail.
 
 use crate::config::Config;
 use crate::desk::links::Links;
 use crate::desk::{Desk, DeskError};
 use crate::id::Id;
-use crate::intake::{Answer, Doorway, Intake, OwnMail, Reception};
-use crate::message::{Address, Envelope};
+use crate::intake::{Answer, Intake, OwnMail, Watcher};
+use crate::message::Address;
 use crate::notice::OwnIntake;
 use crate::notice::links::LinkMaker;
 use crate::store::absences::Absence;
-use crate::store::{LinkAction, Origin, StoreError, StoredMessage};
+use crate::store::{LinkAction, StoreError, StoredMessage};
 use crate::web::metrics::Answers;
 use async_trait::async_trait;
-use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
-/// Passes everything on to the intake.
-pub(super) struct Observed {
-    intake: Intake,
-    watcher: Watcher,
-}
-
+/// Counts answers, and tells them to whoever listens.
 #[derive(Clone)]
-struct Watcher {
-    answers: Answers,
-    arrivals: broadcast::Sender<Answer>,
+pub(super) struct Answered {
+    pub(super) answers: Answers,
+    pub(super) arrivals: broadcast::Sender<Answer>,
 }
 
-impl Watcher {
+impl Watcher for Answered {
     fn saw(&self, answer: &Answer) {
         self.answers.count(answer);
         // Nobody listening is the normal case.
         if self.arrivals.receiver_count() > 0 {
             let _ = self.arrivals.send(answer.clone());
         }
-    }
-}
-
-impl Observed {
-    pub(super) fn new(intake: Intake, answers: Answers, arrivals: broadcast::Sender<Answer>) -> Self {
-        Self { intake, watcher: Watcher { answers, arrivals } }
-    }
-}
-
-#[async_trait]
-impl Doorway for Observed {
-    async fn begin(&self, origin: Origin, envelope: Envelope) -> Result<Box<dyn Reception>, Answer> {
-        match self.intake.begin(origin, envelope).await {
-            Ok(inner) => Ok(Box::new(Watched { inner, watcher: self.watcher.clone() })),
-            Err(answer) => {
-                self.watcher.saw(&answer);
-                Err(answer)
-            }
-        }
-    }
-
-    async fn copied(&self, origin: Origin) -> Result<Box<dyn Reception>, Answer> {
-        let inner = self.intake.copied(origin).await?;
-        Ok(Box::new(Watched { inner, watcher: self.watcher.clone() }))
-    }
-}
-
-struct Watched {
-    inner: Box<dyn Reception>,
-    watcher: Watcher,
-}
-
-#[async_trait]
-impl Reception for Watched {
-    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
-        let result = self.inner.write(content).await;
-        if let Err(answer) = &result {
-            self.watcher.saw(answer);
-        }
-        result
-    }
-
-    async fn finish(self: Box<Self>) -> Answer {
-        let answer = self.inner.finish().await;
-        self.watcher.saw(&answer);
-        answer
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn read(config: &Config) -> Result<Arc<Seals>, StartError> {
     Ok(Arc::new(Seals {
         keys: keyring(config)?,
         signed: if config.dkim.sign_all { Signed::All } else { Signed::Ours },
-        marks: marks(config)?,
+        marks: Arc::new(marks(config)?),
     }))
 }
 
@@ -49,7 +49,7 @@ pub fn shown(config: &Config) -> Arc<Shown> {
         lacking.push(format!("{name} is shown without its secret"));
         (name.clone(), SecretString::from("(secret)"))
     });
-    let marks = Marks::shown(config.hostname.clone(), key.as_ref(), header);
+    let marks = Arc::new(Marks::shown(config.hostname.clone(), key.as_ref(), header));
     let signed = if config.dkim.sign_all { Signed::All } else { Signed::Ours };
     Arc::new(Shown { seals: Seals { keys, signed, marks }, lacking })
 }

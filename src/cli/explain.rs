@@ -9,6 +9,7 @@ use crate::control::{Answer, Request};
 use crate::desk::explain::{Explanation, Leaving, Shown, render};
 use crate::examine::{Examiner, Examining};
 use crate::id::Id;
+use crate::message::gathering::header_length;
 use crate::message::{Address, Envelope, Recipient};
 use crate::policy::Knowledge;
 use crate::policy::verdict::RuleOutcome;
@@ -87,9 +88,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     };
     let refused =
         |refusal| Failure::failed(format!("the relay would refuse this message at once: {refusal}"));
-    let mut examining = ground.examiner.begin(envelope);
-    examining.feed(&message).map_err(refused)?;
-    examining.end().map_err(refused)?;
+    let examining = ground.examiner.read(envelope, &message).map_err(refused)?;
     let known = known(context, ground.note.is_none(), &examining);
     let seen = examining.finish(&known).map_err(refused)?;
     let (explained, deliveries) = Explanation::of(&ground.examiner, &seen, &stamp, |copies| {
@@ -182,7 +181,7 @@ fn write_copies(
     // Copies are mail: only their owner may read them.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| wrong(folder, &error))?;
-    let (header, body) = message.split_at(mail::header_length(message));
+    let (header, body) = message.split_at(header_length(message));
     for (index, delivery) in deliveries.iter().enumerate() {
         let path = folder.join(file_name(index + 1, delivery));
         let leaving = Leaving { id: stamp.id, sender, delivery, own: false, received: stamp.received };

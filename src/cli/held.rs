@@ -7,7 +7,7 @@ use super::{Context, Failure};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{Answer, Request};
 use crate::desk::HeldDetail;
-use crate::desk::decide::How;
+use crate::desk::wish::How;
 use crate::id::Id;
 use crate::message::Address;
 use crate::store::{HeldRow, HeldState, HoldKind};

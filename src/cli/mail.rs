@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::config::reason;
 use crate::message::address::parse_list;
+use crate::message::gathering::header_length;
 use crate::message::{Address, Envelope, Header, Recipient};
 use bytes::Bytes;
 use std::collections::HashSet;
@@ -42,14 +43,6 @@ pub(super) fn crlf(raw: &[u8]) -> Bytes {
         text.extend_from_slice(b"\r\n");
     }
     Bytes::from(text)
-}
-
-/// The length of the header: the body begins with the empty line after it.
-pub(super) fn header_length(message: &[u8]) -> usize {
-    if message.starts_with(b"\r\n") {
-        return 0;
-    }
-    memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2)
 }
 
 /// The envelope that a mail client would use: From, and To, Cc and Bcc.

@@ -1,6 +1,6 @@
 //! A cache of messages, so that what the copies of one message share is read and built once.
 
-use super::seal::{self, Hashes};
+use super::hashes::{Hashes, hash};
 use crate::dkim::BodyHash;
 use crate::id::Id;
 use crate::message::Header;
@@ -103,7 +103,7 @@ impl MessageCache {
         store: &dyn Store,
     ) -> Result<BodyHash, StoreError> {
         let cell = self.hashes.lock().unwrap_or_else(PoisonError::into_inner).of(id);
-        cell.get_or_try_init(|| seal::hash(body, store)).await.copied()
+        cell.get_or_try_init(|| hash(body, store)).await.copied()
     }
 
     /// Removes a message whose state changed.

@@ -3,13 +3,14 @@
 //! * `claims` claims due deliveries and renews their leases
 //! * `worker` sends one delivery after another and records the results
 //! * `copy` renders and audits one copy; `seal` adds our marks and signatures
-//! * `message` the cache of messages
+//! * `message` the cache of messages; `hashes` the DKIM hashes of their bodies
 //! * [`schedule`] when a copy is tried again, and which notices follow (pure functions)
 //! * `board` the state shared by these tasks
 
 mod board;
 mod claims;
 mod copy;
+mod hashes;
 mod message;
 pub mod schedule;
 mod seal;
@@ -17,6 +18,7 @@ mod worker;
 
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Entropy};
+use crate::intake::{Dispatch, Reservation};
 use crate::message::Address;
 use crate::store::{Claim, Store, StoredMessage};
 use crate::upstream::Upstream;
@@ -31,23 +33,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
-
-/// The courier as intake sees it. New deliveries can go directly to it.
-pub trait Dispatch: Send + Sync + 'static {
-    /// Reserves up to `wanted` free slots for deliveries. Deliveries without a slot wait in the store.
-    fn reserve(&self, wanted: usize) -> Box<dyn Reservation>;
-    /// Tells the courier that a delivery became due.
-    fn wake(&self);
-}
-
-/// Reserved slots in the courier. Dropping the reservation releases them.
-pub trait Reservation: Send {
-    /// The number of slots reserved.
-    fn slots(&self) -> usize;
-    /// Fills the slots with these claims, at most [`Self::slots`]. All are deliveries of `message`, which
-    /// the courier then need not read from the store.
-    fn dispatch(self: Box<Self>, message: Arc<StoredMessage>, claims: Vec<Claim>);
-}
 
 /// What the courier works with.
 pub struct Deps {

@@ -5,21 +5,17 @@
 
 use super::message::{Loaded, MessageCache};
 use crate::clock::Timestamp;
-use crate::dkim::{self, BodyHash, BodyHasher, Keyring};
+use crate::dkim::{self, BodyHash, Keyring};
 use crate::id::Id;
 use crate::marks::Marks;
 use crate::message::{Address, Field, Header, address};
 use crate::rewrite::Delivery;
-use crate::store::{Body, Claim, Origin, Store, StoreError};
+use crate::store::{Claim, Origin, Store, StoreError};
 use crate::upstream::Reseal;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
-
-/// Octets of a stored body read at a time.
-const CHUNK: usize = 128 * 1024;
 
 /// Which mail is signed, if there is a key for the domain of its From.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +35,7 @@ pub struct Seals {
     /// Which mail is signed.
     pub signed: Signed,
     /// Loop marks.
-    pub marks: Marks,
+    pub marks: Arc<Marks>,
 }
 
 /// Why a copy cannot be sealed now.
@@ -255,55 +251,9 @@ fn is_by(header: &Header, field: &Field, domain: &str) -> bool {
     })
 }
 
-/// Reads a body and computes its DKIM hash.
-pub(super) async fn hash(body: &Body, store: &dyn Store) -> Result<BodyHash, StoreError> {
-    if let Body::Inline(bytes) = body {
-        return Ok(BodyHasher::whole(bytes));
-    }
-    let mut hasher = BodyHasher::default();
-    let mut reader = store.open_body(body).await?;
-    let mut chunk = vec![0; CHUNK];
-    let mut seen = 0;
-    loop {
-        let count =
-            reader.read(&mut chunk).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        if count == 0 {
-            break;
-        }
-        seen += count as u64;
-        hasher.feed(&chunk[..count]);
-    }
-    if seen == body.size() {
-        Ok(hasher.finish())
-    } else {
-        Err(StoreError::Unavailable(format!("the body has {seen} octets in place of {}", body.size())))
-    }
-}
-
-/// A cache of body hashes by message. A body never changes.
-#[derive(Debug, Default)]
-pub(super) struct Hashes(std::collections::VecDeque<(Id, Arc<tokio::sync::OnceCell<BodyHash>>)>);
-
-/// Most hashes in the cache. Many messages can be in progress at once when an upstream limits the rate.
-const KEPT: usize = 512;
-
-impl Hashes {
-    /// The cache entry of a message.
-    pub(super) fn of(&mut self, id: Id) -> Arc<tokio::sync::OnceCell<BodyHash>> {
-        if let Some((_, cell)) = self.0.iter().find(|(known, _)| *known == id) {
-            return Arc::clone(cell);
-        }
-        let cell = Arc::default();
-        self.0.truncate(KEPT - 1);
-        self.0.push_front((id, Arc::clone(&cell)));
-        cell
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
 
     #[test]
     fn aligned_signatures_are_known() {
@@ -312,18 +262,5 @@ mod tests {
         let by: Vec<bool> = signatures(&header).map(|field| is_by(&header, field, "example.jp")).collect();
         assert_eq!(by, [true, false]);
         assert!(!is_by(&header, &header.fields()[0], "west.example.jp"));
-    }
-
-    #[test]
-    fn hashes_are_kept_for_the_latest_messages() {
-        let mut hashes = Hashes::default();
-        let id = |number: u64| Id::new(Timestamp(1), number);
-        let first = hashes.of(id(0));
-        assert!(Arc::ptr_eq(&first, &hashes.of(id(0))));
-        for number in 1..=KEPT as u64 {
-            hashes.of(id(number));
-        }
-        assert!(!Arc::ptr_eq(&first, &hashes.of(id(0))));
-        assert!(hashes.0.len() <= KEPT);
     }
 }

@@ -3,11 +3,10 @@
 use super::*;
 use crate::clock::hours::Term;
 use crate::clock::{Clock, ManualClock};
-use crate::courier::{Dispatch, Reservation};
-use crate::desk::decide::How;
 use crate::desk::links::{Links, Look};
 use crate::desk::principal::{Principal, Roles, Via};
-use crate::intake::{Answer, Doorway, Intake, Settings};
+use crate::desk::wish::How;
+use crate::intake::{Answer, Deps, Dispatch, Doorway, Intake, Reservation, Settings};
 use crate::message::Recipient;
 use crate::policy::{Organisation, Policy};
 use crate::store::sqlite::{Options, SqliteStore};
@@ -76,16 +75,16 @@ impl World {
             hold_for: Term::always(HOLD),
             lease: Duration::from_mins(1),
         };
-        let (entropy, seals) = (Arc::new(SystemEntropy), Arc::default());
-        let intake = Intake::new(
-            examiner.clone(),
-            store.clone(),
-            Arc::new(Nowhere),
-            clock.clone(),
-            entropy,
+        let intake = Intake::new(Deps {
+            examiner: examiner.clone(),
+            store: store.clone(),
+            dispatch: Arc::new(Nowhere),
+            clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+            marks: Arc::default(),
+            watcher: Arc::new(()),
             settings,
-            seals,
-        );
+        });
         let desk = Desk {
             store,
             examiner: watch::channel(examiner).1,
@@ -129,7 +128,7 @@ impl World {
              Content-Transfer-Encoding: 8bit\r\n{BODY}",
             shown.join(",\r\n ")
         );
-        let Ok(mut reception) = self.intake.begin(origin, envelope).await else { panic!("refused") };
+        let Ok(mut reception) = self.intake.begin(origin, envelope, None).await else { panic!("refused") };
         reception.write(Bytes::from(text)).await.unwrap();
         match reception.finish().await {
             Answer::Queued(id) | Answer::Held(id, _) => id,

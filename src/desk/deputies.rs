@@ -4,12 +4,15 @@
 use super::principal::{Principal, Whose};
 use super::{Desk, DeskError};
 use crate::message::Address;
+use crate::notice::asking::in_time;
 use crate::policy::Approvers;
 use crate::policy::approvers::Asked;
-use crate::store::StoredMessage;
 use crate::store::absences::Absence;
+use crate::store::{AskWhy, HeldQuery, HeldState, Order, Scope, StoredMessage};
 use jiff::civil::Date;
 
+/// Waiting mails that a deputy is asked about in one transaction.
+const HAND_OVER: usize = 100;
 /// Longest absence, in days.
 pub const LONGEST: i32 = 366;
 
@@ -104,6 +107,41 @@ impl Desk {
         };
         self.store.set_absence(absence).await.map_err(DeskError::from)?;
         tracing::info!(by = who.name, "an approver is away: a deputy decides meanwhile");
+        self.hand_over(approver).await?;
+        Ok(())
+    }
+
+    /// Asks the deputies of an approver who is away about what waits already and what the approver was asked
+    /// about.
+    async fn hand_over(&self, approver: &Address) -> Result<(), DeskError> {
+        let absences = self.absences().await?;
+        let asking = self.asking.borrow().with(&absences, self.now());
+        let scope = Scope::Of { senders: Vec::new(), approvers: vec![approver.key().to_owned()] };
+        let mut waiting = HeldQuery {
+            state: Some(HeldState::Held),
+            order: Order::Deadline,
+            limit: HAND_OVER,
+            ..HeldQuery::new(scope)
+        };
+        let mut asked = 0;
+        loop {
+            let page = self.store.held_page(&waiting).await?;
+            let now = self.now();
+            let mut asks = Vec::new();
+            for line in &page.lines {
+                let senders = Whose::of(&self.store.message(line.id).await?).senders;
+                let plan = asking.plan(std::slice::from_ref(approver), &senders, false, now);
+                let deputies = plan.into_iter().filter(|ask| ask.why == AskWhy::Deputy).collect();
+                asks.extend(in_time(deputies, line.expires, now).into_iter().map(|ask| (line.id, ask)));
+            }
+            asked += self.store.ask_deputies(approver, asks).await?;
+            let Some(next) = page.next else { break };
+            waiting.after = Some(next);
+        }
+        if asked > 0 {
+            tracing::info!(mails = asked, "a deputy is asked about mail that waits already");
+            self.wake();
+        }
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! Everything a person needs to decide on one message, looked at once: facts, rules, what each way of
 //! sending would make of it, how its recipients stand to the sender, what is written in it.
 
-use super::decide::How;
 use super::explain::{Leaving, Shown};
 use super::principal::{Principal, Whose};
+use super::wish::How;
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
 use crate::dkim::{BodyHash, BodyHasher};
@@ -11,7 +11,6 @@ use crate::examine::{Examination, Examiner};
 use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::{Address, Header};
-use crate::policy::Disclosure;
 use crate::policy::organisation::{is_shared, organisation_of};
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::rewrite::{Delivery, Hit};
@@ -128,17 +127,12 @@ impl Dossier {
     /// not close the way: it comes beside the copies, to be acknowledged.
     pub fn copies(&self, how: How, drop: &[Address]) -> Result<(Copies, Vec<Hit>), Closed> {
         let seen = self.seen.as_ref().map_err(|why| Closed::Unreadable(why.clone()))?;
-        let disclosure = match how {
-            How::Split => Disclosure::Split,
-            How::Bcc => Disclosure::Bcc,
-            How::AsIs => Disclosure::AsIs,
-        };
         if how != How::AsIs
             && let Some(why) = seen.index.as_ref().err().or(seen.facts.problems.first())
         {
             return Err(Closed::Unreadable(why.clone()));
         }
-        match self.examiner.copies(seen, disclosure, &self.stamp, drop) {
+        match self.examiner.copies(seen, how.disclosure(), &self.stamp, drop) {
             Ok(copies) => Ok((copies, Vec::new())),
             Err(hits) if how == How::AsIs => Ok((self.examiner.as_written(seen, &self.stamp, drop), hits)),
             Err(hits) => Err(Closed::Audit(hits)),

@@ -4,15 +4,14 @@
 //! What must hold: nobody gets a content twice; whoever's transaction was released gets it, and nobody
 //! else; no item is decided twice; one mail never waits as two items, and a list shows one line for each.
 
-use super::decide::How;
 use super::principal::{Principal, Roles, Via};
+use super::wish::How;
 use super::{Desk, DeskError};
 use crate::clock::hours::Term;
 use crate::clock::{Clock, ManualClock, SystemEntropy, Timestamp};
-use crate::courier::{Dispatch, Reservation};
 use crate::examine::Examiner;
 use crate::id::Id;
-use crate::intake::{Answer, Doorway, Intake, Settings};
+use crate::intake::{Answer, Deps, Dispatch, Doorway, Intake, Reservation, Settings};
 use crate::journal::Event;
 use crate::message::{Address, Envelope, Recipient};
 use crate::policy::{Organisation, Policy};
@@ -122,10 +121,16 @@ impl World {
             hold_for: Term::always(HOLD),
             lease: Duration::from_mins(1),
         };
-        let dispatch = Arc::new(Nowhere);
-        let (entropy, seals) = (Arc::new(SystemEntropy), Arc::default());
-        let intake =
-            Intake::new(examiner.clone(), store.clone(), dispatch, clock.clone(), entropy, settings, seals);
+        let intake = Intake::new(Deps {
+            examiner: examiner.clone(),
+            store: store.clone(),
+            dispatch: Arc::new(Nowhere),
+            clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+            marks: Arc::default(),
+            watcher: Arc::new(()),
+            settings,
+        });
         let desk = Desk {
             store,
             examiner: watch::channel(examiner).1,
@@ -211,7 +216,7 @@ impl World {
              Date: Thu, 15 Oct 2026 01:46:40 +0900\r\n\r\nHello {content}\r\n",
             PEOPLE[..5].join(", ")
         );
-        let Ok(mut reception) = self.intake.begin(origin, envelope).await else { panic!("refused") };
+        let Ok(mut reception) = self.intake.begin(origin, envelope, None).await else { panic!("refused") };
         reception.write(Bytes::from(text)).await.unwrap();
         let id = match reception.finish().await {
             Answer::Queued(id) | Answer::Held(id, _) => id,

@@ -6,9 +6,9 @@
 //! that is mailed, and is judged by who decides on the message when it is followed. It ends with the hold, and is dead after any decision; then
 //! it shows what was decided.
 
-use super::decide::Wish;
 use super::deputies::Stands;
 use super::principal::{Principal, Whose};
+use super::wish::Wish;
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
 use crate::id::Id;

@@ -2,11 +2,11 @@
 //!
 //! * [`again`] sending again, openly, what was sent individually
 //! * [`contents`] what stands in a message, to be read
-//! * [`decide`] who may release what; release, return
+//! * [`decide`] who may release what; release, return; [`wish`] how they wish it
 //! * [`deputies`] approvers who are away, and who stands in for them
 //! * [`dossier`] everything about one message that a decision needs
 //! * [`expiry`] messages nobody decided on go back to their senders
-//! * [`known`] how recipients stand to the sender
+//! * `known` how recipients stand to the sender
 //! * [`explain`] a message, its verdict and its copies, for people to look at
 //! * [`report`] numbers over a span of time
 //! * [`preview`] what an attachment is, and its beginning; [`waiting`] what waits next, what is new, how far it is
@@ -29,7 +29,7 @@ pub mod expiry;
 pub mod explain;
 #[cfg(test)]
 mod interleavings;
-pub mod known;
+mod known;
 pub mod learning;
 pub mod links;
 pub mod operate;
@@ -40,13 +40,16 @@ pub mod report;
 mod sent;
 pub mod taking;
 pub mod waiting;
+pub mod wish;
+
+pub use crate::notice::canned;
 
 use crate::clock::hours::Term;
 use crate::clock::{Clock, Timestamp};
-use crate::courier::Dispatch;
 use crate::examine::{Examination, Examiner, Refusal};
 use crate::id::Id;
 use crate::intake::openings::apart;
+use crate::intake::{Dispatch, stamp};
 use crate::message::Address;
 use crate::notice::asking::Asking;
 use crate::policy::Knowledge;
@@ -55,7 +58,7 @@ use crate::policy::risks::Risk;
 use crate::policy::verdict::{Language, RuleOutcome};
 use crate::rewrite::Hit;
 use crate::rewrite::plan::Stamp;
-use crate::store::{HeldFilter, HeldRow, HeldState, Origin, QueueRow, Store, StoreError, StoredMessage};
+use crate::store::{HeldFilter, HeldRow, HeldState, QueueRow, Store, StoreError, StoredMessage};
 use bytes::Bytes;
 use explain::{Explanation, Shown};
 use principal::{Principal, Whose};
@@ -291,8 +294,8 @@ impl Desk {
         message: &StoredMessage,
         mut passes: impl FnMut(&[u8]) + Send,
     ) -> Result<Examination, DeskError> {
-        let mut examining = examiner.begin(message.envelope.clone()).received_at(message.received);
-        examining.feed(&message.header)?;
+        let mut examining =
+            examiner.open(message.envelope.clone(), Some(message.received), message.header.clone())?;
         let mut body = self.store.open_body(&message.body).await?;
         loop {
             let mut chunk = bytes::BytesMut::with_capacity(CHUNK);
@@ -307,7 +310,6 @@ impl Desk {
             passes(&chunk);
             examining.feed(&chunk)?;
         }
-        examining.end()?;
         let threads = self.store.disclosed(examining.references()).await?;
         let circles = self.store.circles_in_force(self.now()).await?;
         let shared = self.store.shared(examining.references(), examining.concerned()).await?;
@@ -319,17 +321,7 @@ impl Desk {
 
     /// Our trace fields for a stored message: the same that it would have left with.
     fn stamp(&self, message: &StoredMessage) -> Stamp {
-        let client = match &message.origin {
-            Origin::Client { peer, helo, .. } => crate::smtp::trace_client(helo, peer),
-            Origin::Own { .. } => String::new(),
-        };
-        Stamp {
-            id: message.id,
-            received: self.clock.shown(message.received),
-            hostname: self.hostname.to_string(),
-            client,
-            protocol: message.origin.protocol().to_owned(),
-        }
+        stamp(&*self.clock, &self.hostname, message.id, message.received, &message.origin)
     }
 
     fn now(&self) -> Timestamp {

@@ -3,7 +3,7 @@
 //! What a person may see and do is decided here and nowhere else, so that every surface (pages, links,
 //! API, command line) gives the same answer.
 
-use super::decide::How;
+use super::wish::How;
 use crate::message::address::parse_list;
 use crate::message::{Address, Header};
 use crate::store::{HoldKind, Origin, StoredMessage};

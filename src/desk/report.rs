@@ -174,8 +174,8 @@ impl Desk {
     ) -> Result<Numbers, DeskError> {
         let mut numbers = self.numbers(who, since, offset).await?;
         let longer = since.minus(self.clock.now().since(since));
-        let activity = self.store.activity(&who.scope(false), longer, offset).await?;
-        numbers.before = Some(Before::of(&activity.days, since));
+        let days = self.store.days(&who.scope(false), longer, offset).await?;
+        numbers.before = Some(Before::of(&days, since));
         Ok(numbers)
     }
 }

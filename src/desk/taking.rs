@@ -1,8 +1,9 @@
 //! What a sender may do alone: take back what is still here, and change their mind about it.
 
 use super::again::Request;
-use super::decide::{Wish, undecided};
+use super::decide::undecided;
 use super::principal::{Principal, Whose};
+use super::wish::Wish;
 use super::{Desk, DeskError};
 use crate::id::Id;
 use crate::journal::Event;
@@ -15,20 +16,11 @@ use crate::store::{
     Glance, HeldDecision, HeldRow, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Place, Reason,
     StoredMessage,
 };
+use crate::store::{TAKEN_BACK, TAKEN_BACK_FOR};
 use std::time::Duration;
 
 /// A decision is waited for so long at least, once a release was undone.
 const LEFT: Duration = Duration::from_hours(1);
-/// What stands as the decision on a held mail that its sender took back,
-pub const TAKEN_BACK: &str = "taken back by its sender";
-/// or that somebody took back for its sender.
-pub const TAKEN_BACK_FOR: &str = "taken back for its sender";
-
-/// Whether a decision in words is that the mail was taken back.
-pub fn was_taken_back(decision: &str) -> bool {
-    [TAKEN_BACK, TAKEN_BACK_FOR].contains(&decision)
-}
-
 /// Whether somebody takes this back, or changes their mind about it: the sender, or an administrator for
 /// them.
 fn takes_back(who: &Principal, whose: &Whose) -> bool {

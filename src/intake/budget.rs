@@ -12,13 +12,12 @@ use crate::rewrite::Delivery;
 pub(super) fn within(
     examiner: &Examiner,
     seen: &Examination,
-    settled: &mut Settled,
+    settled: Settled,
     clock: &dyn Clock,
-) -> Option<Reserved> {
-    if examiner.budgets.is_idle() {
-        return None;
-    }
-    let copies = settled.copies.as_ref()?;
+) -> (Settled, Option<Reserved>) {
+    let Some(copies) = settled.copies.as_ref().filter(|_| !examiner.budgets.is_idle()) else {
+        return (settled, None);
+    };
     let now = clock.now();
     let at = match settled.verdict.demand.timing {
         Timing::Delay(span) if settled.verdict.mode == Mode::Enforce => now.plus(span),
@@ -27,17 +26,16 @@ pub(super) fn within(
     let recipients = of(copies.deliveries.iter());
     let sending = sending(seen, &recipients);
     match examiner.budgets.reserve(sending, at, clock) {
-        Ok(reserved) => Some(reserved),
-        Err(outcome) if settled.verdict.mode == Mode::Observe => {
-            examiner.budgets.spend(sending, at);
-            settled.verdict.add(outcome);
-            None
-        }
+        Ok(reserved) => (settled, Some(reserved)),
         Err(outcome) => {
-            settled.verdict.add(outcome);
-            settled.copies = None;
-            settled.prevents = true;
-            None
+            let observed = settled.verdict.mode == Mode::Observe;
+            if observed {
+                examiner.budgets.spend(sending, at);
+            }
+            let Settled { mut verdict, copies, hits, prevents } = settled;
+            verdict.add(outcome);
+            let copies = copies.filter(|_| observed);
+            (Settled { verdict, copies, hits, prevents: prevents || !observed }, None)
         }
     }
 }

@@ -4,12 +4,13 @@
 //! sender could do nothing about it, and a bounce would come back as the next copy. The host must retry only
 //! if the store cannot record what was learned.
 
-use super::accept::{Intake, refused};
-use super::{Answer, Reception};
+use super::accept::refused;
+use super::{Answer, Content, Intake};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::message::Header;
 use crate::message::copied::Reader;
+use crate::message::gathering::HeaderTooLarge;
 use crate::policy::learned::{Began, Learned, Source, Untaught};
 use crate::store::Origin;
 use async_trait::async_trait;
@@ -59,8 +60,8 @@ struct Copied {
 }
 
 impl Intake {
-    /// Begins the content of a copy.
-    pub(super) fn begin_copy(&self, origin: &Origin) -> Box<dyn Reception> {
+    /// The content of a copy.
+    pub(super) fn copy(&self, origin: &Origin) -> Box<dyn Content> {
         let received = self.clock().now();
         let client = match origin {
             Origin::Client { peer, .. } => peer.clone(),
@@ -72,9 +73,22 @@ impl Intake {
 }
 
 #[async_trait]
-impl Reception for Copied {
-    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
-        self.reader.feed(&content);
+impl Content for Copied {
+    async fn header(&mut self, header: Bytes) -> Result<(), Answer> {
+        // An empty copy has no header at all.
+        if !header.is_empty() {
+            self.reader.open(header, b"");
+        }
+        Ok(())
+    }
+
+    fn header_too_large(&mut self, _: HeaderTooLarge) -> Result<(), Answer> {
+        self.reader.header_too_large();
+        Ok(())
+    }
+
+    async fn body(&mut self, octets: Bytes) -> Result<(), Answer> {
+        self.reader.feed(&octets);
         Ok(())
     }
 

@@ -4,17 +4,18 @@
 //! since. So twelve concurrent sessions make one item, and a fork that arrives during a decision is either
 //! included in it or follows it.
 
-use super::Answer;
-use super::accept::{Intake, born};
+use super::accept::{Outcome, Planned};
 use super::budget;
 use super::forks::{self, Course};
+use super::{Answer, Intake};
+use crate::clock::Timestamp;
 use crate::examine::{Examination, Examiner};
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
 use crate::policy::Disclosure;
 use crate::rewrite::plan::{Copies, Stamp};
-use crate::store::{HeldState, InitialState, NewMessage, NewNotice, NoticeKind, Place, StoreError, Way};
+use crate::store::{Body, HeldState, InitialState, NewHold, NewNotice, NoticeKind, Place, StoreError, Way};
 
 /// How often a plan is made again before the client is asked to retry.
 const ROUNDS: usize = 100;
@@ -24,12 +25,18 @@ impl Intake {
     pub(super) async fn commit_held(
         &self,
         examiner: &Examiner,
-        seen: &Examination,
-        stamp: &Stamp,
-        message: NewMessage,
-        answer: Answer,
+        planned: &Planned,
+        body: &Body,
     ) -> Result<Answer, StoreError> {
-        let Some(fork) = seen.fork else { return self.commit(message, Vec::new()).await.map(|()| answer) };
+        let seen = &planned.judged.seen;
+        let alike = self.look_alikes(examiner, seen).await?;
+        let now = self.clock().now();
+        let hold = planned.hold(examiner, alike, self.hold_ends(now));
+        let Some(fork) = seen.fork else {
+            let (outcome, answer) = self.outcome(planned, hold, &Course::Begin, None, now);
+            let message = planned.clone().into_new(body.clone(), planned.accepted(), outcome);
+            return self.commit(message, Vec::new()).await.map(|()| answer);
+        };
         let mut again = false;
         for _ in 0..ROUNDS {
             let standing = self.store().standing(fork.group).await?;
@@ -39,26 +46,25 @@ impl Intake {
                 Course::Back(..) if again => Course::Begin,
                 course => course,
             };
-            let (course, copies) = carried_out(examiner, seen, stamp, course);
-            let mut planned = message.clone();
-            if let Some(hold) = &mut planned.held {
-                hold.place = Place {
-                    joins: joins(&course),
-                    adds_to: if let Course::Addendum(item) = &course { Some(*item) } else { None },
-                    awaited: forks::awaited(seen),
-                    expected: Some(standing.token),
-                };
-            }
-            let answer = self.as_planned(&mut planned, &course, copies, &answer);
-            let following = budget::of(planned.deliveries.iter().map(|new| &new.delivery));
+            let (course, copies) = carried_out(examiner, seen, &planned.stamp, course);
+            let place = Place {
+                joins: joins(&course),
+                adds_to: if let Course::Addendum(item) = &course { Some(*item) } else { None },
+                awaited: forks::awaited(seen),
+                expected: Some(standing.token),
+            };
+            let hold = NewHold { place, ..hold.clone() };
+            let (outcome, answer) = self.outcome(planned, hold, &course, copies, now);
+            let following = budget::of(outcome.copies.deliveries.iter());
             let following: Vec<Address> = following.into_iter().cloned().collect();
-            match self.commit(planned, Vec::new()).await {
+            let message = planned.clone().into_new(body.clone(), planned.accepted(), outcome);
+            match self.commit(message, Vec::new()).await {
                 Err(StoreError::Moved) => {}
                 Err(StoreError::SentAgain) => again = true,
                 done => {
                     if done.is_ok() {
                         budget::follow(examiner, seen, &following, self.clock().now());
-                        tracing::info!(id = %message.id, ?course, "a further transaction of a held mail");
+                        tracing::info!(id = %planned.judged.id, ?course, "a further transaction of a held mail");
                     }
                     return done.map(|()| answer);
                 }
@@ -67,46 +73,45 @@ impl Intake {
         Err(StoreError::Unavailable("too many transactions of one mail at once".to_owned()))
     }
 
-    /// Changes the message as its plan requires; returns the answer to the client.
-    fn as_planned(
+    /// What becomes of a held message that takes this course, and the answer to the client. `copies` are those of
+    /// a message that follows an earlier release.
+    fn outcome(
         &self,
-        planned: &mut NewMessage,
+        planned: &Planned,
+        hold: NewHold,
         course: &Course,
         copies: Option<Copies>,
-        answer: &Answer,
-    ) -> Answer {
-        let joined = |item: &Id, state: HeldState| Event::Joined { item: *item, state: state.to_string() };
-        match course {
-            Course::Begin | Course::Addendum(_) => answer.clone(),
-            Course::Join(item) => {
-                planned.notices.clear();
-                planned.events.push(joined(item, HeldState::Held));
-                answer.clone()
-            }
-            Course::Follow(item, way) => {
-                planned.notices.clear();
-                planned.events.push(joined(item, HeldState::Released));
-                if let Some(copies) = copies {
-                    // If the release can still be undone, this leaves together with the rest.
-                    let later = way.leaves.filter(|leaves| *leaves > self.clock().now());
-                    let state = later.map_or(InitialState::Ready, InitialState::Waiting);
-                    planned.deliveries = born(copies.deliveries, state);
-                    planned.needles = copies.needles;
-                    planned.ledger = copies.ledger;
-                }
-                Answer::Queued(planned.id)
-            }
+        now: Timestamp,
+    ) -> (Outcome, Answer) {
+        let id = planned.judged.id;
+        let held = Answer::Held(id, planned.settled.verdict.short_reason());
+        let joined =
+            |item: &Id, state: HeldState| Some(Event::Joined { item: *item, state: state.to_string() });
+        let (notices, event, answer) = match course {
+            Course::Begin | Course::Addendum(_) => (planned.hold_notices(now), None, held),
+            Course::Join(item) => (Vec::new(), joined(item, HeldState::Held), held),
+            Course::Follow(item, _) => (Vec::new(), joined(item, HeldState::Released), Answer::Queued(id)),
             Course::Back(item, state) => {
                 let kind =
                     if *state == HeldState::Expired { NoticeKind::Expired } else { NoticeKind::Returned };
                 let due = self.clock().now().plus(forks::QUIET);
                 // If the header names everybody, the notice has listed them already.
-                let told = planned.held.as_ref().is_some_and(|hold| hold.place.awaited.is_empty());
-                planned.notices = if told { Vec::new() } else { vec![NewNotice { kind, due }] };
-                planned.events.push(joined(item, *state));
-                Answer::Held(planned.id, "its mail was already returned to the sender".to_owned())
+                let told = hold.place.awaited.is_empty();
+                let notices = if told { Vec::new() } else { vec![NewNotice { kind, due }] };
+                let text = "its mail was already returned to the sender".to_owned();
+                (notices, joined(item, *state), Answer::Held(id, text))
             }
-        }
+        };
+        // If the release can still be undone, this leaves together with the rest.
+        let state = match course {
+            Course::Follow(_, way) => {
+                let later = way.leaves.filter(|leaves| *leaves > self.clock().now());
+                later.map_or(InitialState::Ready, InitialState::Waiting)
+            }
+            _ => InitialState::Ready,
+        };
+        let copies = copies.unwrap_or_default();
+        (Outcome { copies, state, held: Some(hold), notices, event }, answer)
     }
 }
 

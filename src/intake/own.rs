@@ -1,13 +1,14 @@
 //! Mail of our own making on its way in: notices, reports, mail with a code.
 
-use super::accept::{Intake, born};
-use super::{Enclosed, OwnMail};
+use super::commit::born;
+use super::{Enclosed, Intake, OwnMail};
 use crate::id::Id;
+use crate::message::gathering::header_length;
 use crate::message::{Envelope, Header, Recipient};
 use crate::rewrite::Delivery;
 use crate::rewrite::plan;
 use crate::store::{BodyWriter, InitialState, NewMessage, Origin, StoreError};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
 /// Octets of an enclosed mail copied at a time.
@@ -90,9 +91,4 @@ impl Intake {
         }
         into.write(enclosed.closing.clone()).await
     }
-}
-
-/// The length of the header: the body begins with the empty line after it.
-fn header_length(message: &Bytes) -> usize {
-    memchr::memmem::find(message, b"\r\n\r\n").map_or(message.len(), |at| at + 2)
 }

@@ -1,160 +1,264 @@
-//! Receives the content of one message: gathers the header, and scans and stores the body at the same time.
+//! The content of one message while it is received: the end of its header is found here, the header is checked
+//! before anything of it is kept, and then header and body go on to what the message is for.
 
-use super::accept::{Arrived, Intake, refused};
-use super::openings::apart;
-use super::{Answer, Doorway, Reception};
-use crate::clock::Timestamp;
-use crate::examine::{Examination, Examiner, Examining, Refusal};
-use crate::id::Id;
-use crate::message::Envelope;
-use crate::policy::Knowledge;
-use crate::store::{BodyWriter, Origin};
+use super::share::Share;
+use super::{Answer, Watcher};
+use crate::message::gathering::{Gathering, HeaderTooLarge};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Messages above this size, and those with containers to open, are finished on a blocking thread, so that
-/// they do not delay other sessions.
-const HEAVY: u64 = 256 * 1024;
-
 /// Octets processed before other tasks get a turn: a few milliseconds of work.
 const TURN: usize = 64 * 1024;
 
-struct Incoming {
-    intake: Intake,
-    examiner: Arc<Examiner>,
-    id: Id,
-    received: Timestamp,
-    origin: Origin,
-    examining: Option<Examining>,
-    body: Box<dyn BodyWriter>,
-    size: u64,
-    eight_bit: bool,
-    /// Whether the message was checked for a loop.
-    looked: bool,
+/// What a session asks of a header: whether this client may send it. Returns the header as it is taken on, or
+/// the answer that refuses the message.
+pub type HeaderCheck = Box<dyn FnOnce(Bytes) -> Result<Bytes, Answer> + Send>;
+
+/// What becomes of the content of a message: a mail to relay, or a journal copy to learn from. After an `Err`
+/// nothing more comes. Dropping it discards everything.
+#[async_trait]
+pub trait Content: Send {
+    /// Takes the complete header block, once, before any of the body.
+    async fn header(&mut self, header: Bytes) -> Result<(), Answer>;
+
+    /// The header block is over its limit. Header and body never come.
+    fn header_too_large(&mut self, why: HeaderTooLarge) -> Result<(), Answer> {
+        Err(Answer::TooLarge(why.to_string()))
+    }
+
+    /// Takes the next octets of the body, which begins with the empty line after the header.
+    async fn body(&mut self, octets: Bytes) -> Result<(), Answer>;
+
+    /// The final dot has come: decides, plans and commits; returns the answer to the client.
+    async fn finish(self: Box<Self>) -> Answer;
+}
+
+/// The content of one message while it is received. Dropping it discards everything.
+pub struct Reception {
+    stage: Stage,
+    content: Box<dyn Content>,
+    watcher: Arc<dyn Watcher>,
+    /// Its share of the memory for headers, until it is finished.
+    share: Share,
     /// Octets processed since other tasks had a turn.
-    looked_at: usize,
+    processed: usize,
 }
 
-#[async_trait]
-impl Doorway for Intake {
-    async fn begin(&self, origin: Origin, envelope: Envelope) -> Result<Box<dyn Reception>, Answer> {
-        let received = self.clock().now();
-        let body = self.store().new_body().await.map_err(|error| refused(&error))?;
-        let examiner = self.examiner();
-        let examining = Some(examiner.begin(envelope).received_at(received));
-        Ok(Box::new(Incoming {
-            id: self.new_id(received),
-            intake: self.clone(),
-            examiner,
-            received,
-            origin,
-            examining,
-            body,
-            size: 0,
-            eight_bit: false,
-            looked: false,
-            looked_at: 0,
-        }))
-    }
-
-    async fn copied(&self, origin: Origin) -> Result<Box<dyn Reception>, Answer> {
-        Ok(self.begin_copy(&origin))
-    }
+enum Stage {
+    /// The header is incomplete, and not checked.
+    Header(Gathering, Option<HeaderCheck>),
+    /// The header was taken on.
+    Body,
+    /// Whatever comes is ignored, up to the final dot.
+    Ignored,
 }
 
-impl From<Refusal> for Answer {
-    fn from(refusal: Refusal) -> Self {
-        let text = refusal.to_string();
-        match refusal {
-            Refusal::HeaderTooLarge(_) => Self::TooLarge(text),
-            Refusal::Mime(_) => Self::Mime(text),
-            Refusal::Loop(_) => Self::Loop(text),
-        }
+impl Reception {
+    /// Content that goes on to `content` once `check` has allowed its header. `watcher` is told of every answer
+    /// that `content` gives.
+    pub fn new(content: Box<dyn Content>, check: Option<HeaderCheck>, watcher: Arc<dyn Watcher>) -> Self {
+        let stage = Stage::Header(Gathering::default(), check);
+        Self { stage, content, watcher, share: Share::default(), processed: 0 }
     }
-}
 
-#[async_trait]
-impl Reception for Incoming {
-    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
-        let Some(examining) = &mut self.examining else { return Err(Answer::Unavailable) };
-        self.size += content.len() as u64;
-        self.eight_bit |= !content.is_ascii();
-        let body = examining.feed(&content)?;
-        if !self.looked {
-            self.looked = look_for_loop(&self.intake, examining)?;
+    /// Takes the next octets of the content: dots unstuffed, CRLF line ends, no bare CR, LF or NUL, without
+    /// the final dot.
+    ///
+    /// # Errors
+    /// The answer that refuses the message. Nothing more is written then; the session reads on to the final dot
+    /// and sends the answer.
+    pub async fn write(&mut self, octets: Bytes) -> Result<(), Answer> {
+        self.processed += octets.len();
+        match &mut self.stage {
+            Stage::Ignored => {}
+            Stage::Body => self.body(octets).await?,
+            Stage::Header(gathering, check) => {
+                let complete = gathering.feed(&octets);
+                let gathered = match &complete {
+                    Ok(Some((header, _))) => header.len(),
+                    _ => gathering.octets(),
+                };
+                if !self.share.covers(gathered) {
+                    tracing::warn!("refused: memory limit for incoming headers reached");
+                    return Err(Answer::Unavailable);
+                }
+                match complete {
+                    Ok(None) => {}
+                    Ok(Some((header, body))) => {
+                        let check = check.take();
+                        self.header(header, check).await?;
+                        self.body(body).await?;
+                    }
+                    // What cannot be checked is not taken on.
+                    Err(why) if check.is_some() => return Err(Answer::TooLarge(why.to_string())),
+                    Err(why) => {
+                        self.stage = Stage::Ignored;
+                        let taken = self.content.header_too_large(why);
+                        self.watched(taken)?;
+                    }
+                }
+            }
         }
-        if !body.is_empty() {
-            self.body.write(body).await.map_err(|error| refused(&error))?;
-        }
-        self.looked_at += content.len();
-        if self.looked_at >= TURN {
+        if self.processed >= TURN {
             // A fast client would keep this task running: let others run.
-            self.looked_at = 0;
+            self.processed = 0;
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    async fn finish(self: Box<Self>) -> Answer {
-        match self.settle().await {
-            Ok(answer) | Err(answer) => answer,
+    /// The final dot has come: decides, plans and commits; returns the answer to the client.
+    pub async fn finish(mut self) -> Answer {
+        if let Stage::Header(gathering, check) = &mut self.stage {
+            // No empty line came: all of it is header.
+            let (header, check) = (gathering.end(), check.take());
+            if let Err(answer) = self.header(header, check).await {
+                return answer;
+            }
+        }
+        let answer = self.content.finish().await;
+        self.watcher.saw(&answer);
+        answer
+    }
+
+    async fn header(&mut self, header: Bytes, check: Option<HeaderCheck>) -> Result<(), Answer> {
+        let header = match check {
+            Some(check) => check(header)?,
+            None => header,
+        };
+        self.stage = Stage::Body;
+        let taken = self.content.header(header).await;
+        self.watched(taken)
+    }
+
+    async fn body(&mut self, octets: Bytes) -> Result<(), Answer> {
+        if octets.is_empty() {
+            return Ok(());
+        }
+        let taken = self.content.body(octets).await;
+        self.watched(taken)
+    }
+
+    fn watched(&self, taken: Result<(), Answer>) -> Result<(), Answer> {
+        if let Err(answer) = &taken {
+            self.watcher.saw(answer);
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::id::Id;
+    use crate::message::gathering::MAX_HEADER;
+    use std::sync::Mutex;
+
+    /// What came of a reception: header and body that the content got, and the answers that were seen.
+    #[derive(Default)]
+    struct Log {
+        header: Option<Vec<u8>>,
+        body: Vec<u8>,
+        seen: Vec<Answer>,
+    }
+
+    struct Recorder {
+        log: Arc<Mutex<Log>>,
+        /// A header that is too large is taken on all the same, as of a journal copy.
+        lenient: bool,
+    }
+
+    #[async_trait]
+    impl Content for Recorder {
+        async fn header(&mut self, header: Bytes) -> Result<(), Answer> {
+            if header.starts_with(b"Loop") {
+                return Err(Answer::Loop("again".to_owned()));
+            }
+            let before = self.log.lock().unwrap().header.replace(header.to_vec());
+            assert!(before.is_none(), "a header comes once");
+            Ok(())
+        }
+
+        fn header_too_large(&mut self, why: HeaderTooLarge) -> Result<(), Answer> {
+            if self.lenient { Ok(()) } else { Err(Answer::TooLarge(why.to_string())) }
+        }
+
+        async fn body(&mut self, octets: Bytes) -> Result<(), Answer> {
+            let mut log = self.log.lock().unwrap();
+            assert!(log.header.is_some(), "the header comes first");
+            log.body.extend_from_slice(&octets);
+            Ok(())
+        }
+
+        async fn finish(self: Box<Self>) -> Answer {
+            Answer::Queued(Id::new(Timestamp(0), 0))
         }
     }
-}
 
-impl Incoming {
-    async fn settle(mut self) -> Result<Answer, Answer> {
-        let Some(mut examining) = self.examining.take() else { return Err(Answer::Unavailable) };
-        examining.end()?;
-        if !self.looked {
-            look_for_loop(&self.intake, &examining)?;
+    impl Watcher for Mutex<Log> {
+        fn saw(&self, answer: &Answer) {
+            self.lock().unwrap().seen.push(answer.clone());
         }
-        let knowledge = knowledge(&self.intake, &examining, self.origin.identity()).await?;
-        let heavy = self.size > HEAVY || examining.is_heavy();
-        let mut seen = conclude(examining, knowledge, heavy).await?;
-        // The actual content, not what the client declared, decides whether 8BITMIME is needed.
-        seen.envelope.eight_bit = self.eight_bit;
-        let arrived = Arrived { id: self.id, received: self.received, origin: self.origin, seen };
-        self.intake.accept(&self.examiner, arrived, self.body).await
     }
-}
 
-/// The verdict; for heavy messages it is computed on a blocking thread.
-async fn conclude(examining: Examining, knowledge: Knowledge, heavy: bool) -> Result<Examination, Answer> {
-    if heavy {
-        return Ok(apart(move || examining.finish(&knowledge)).await.map_err(|_| Answer::Unavailable)??);
+    /// Sends a message in pieces; returns the answer and what came of it.
+    async fn taken(message: &[u8], size: usize, check: Option<HeaderCheck>, lenient: bool) -> (Answer, Log) {
+        let log = Arc::new(Mutex::new(Log::default()));
+        let content = Recorder { log: Arc::clone(&log), lenient };
+        let mut reception = Reception::new(Box::new(content), check, log.clone());
+        for piece in message.chunks(size) {
+            if let Err(answer) = reception.write(Bytes::copy_from_slice(piece)).await {
+                return (answer, std::mem::take(&mut *log.lock().unwrap()));
+            }
+        }
+        let answer = reception.finish().await;
+        let log = std::mem::take(&mut *log.lock().unwrap());
+        (answer, log)
     }
-    Ok(examining.finish(&knowledge)?)
-}
 
-/// Refuses a message that is in a loop, once its header is complete; returns whether it was checked. A header
-/// that cannot be parsed is held anyway.
-fn look_for_loop(intake: &Intake, examining: &Examining) -> Result<bool, Answer> {
-    let Some((header, envelope)) = examining.opened() else { return Ok(false) };
-    match header.ok().and_then(|header| intake.seals().marks.loops(header, envelope)) {
-        Some(found) => Err(Answer::Loop(found.to_string())),
-        None => Ok(true),
+    #[tokio::test]
+    async fn header_and_body_come_apart_however_they_arrive() {
+        for (message, header, body) in [
+            (&b"A: 1\r\nB: 2\r\n\r\nC: 3\r\n\r\n"[..], &b"A: 1\r\nB: 2\r\n"[..], &b"\r\nC: 3\r\n\r\n"[..]),
+            (b"\r\nA: 1\r\n", b"", b"\r\nA: 1\r\n"),
+            (b"A: 1\r\n", b"A: 1\r\n", b""),
+            (b"", b"", b""),
+        ] {
+            for size in [1, 3, 64] {
+                let (answer, log) = taken(message, size, None, false).await;
+                assert_eq!((log.header.as_deref(), &log.body[..]), (Some(header), body));
+                assert_eq!(log.seen, [answer], "it is told of the answer, once");
+            }
+        }
     }
-}
 
-/// What the store knows about this message: disclosures in the threads it belongs to, the circles in force,
-/// and mails that showed its outside recipients to each other.
-async fn knowledge(
-    intake: &Intake,
-    examining: &Examining,
-    identity: Option<String>,
-) -> Result<Knowledge, Answer> {
-    let now = intake.clock().now();
-    let circles = intake.store().circles_in_force(now).await.map_err(|error| refused(&error))?;
-    let (references, concerned) = (examining.references(), examining.concerned());
-    let threads = match references {
-        [] => Vec::new(),
-        _ => intake.store().disclosed(references).await.map_err(|error| refused(&error))?,
-    };
-    let shared = match concerned {
-        [] => Vec::new(),
-        _ => intake.store().shared(references, concerned).await.map_err(|error| refused(&error))?,
-    };
-    Ok(Knowledge { threads, circles, shared, identity })
+    #[tokio::test]
+    async fn nothing_is_kept_of_what_a_check_refuses() {
+        let no = || -> Option<HeaderCheck> { Some(Box::new(|_| Err(Answer::Rejected("no".to_owned())))) };
+        for message in [&b"A: 1\r\n\r\nbody\r\n"[..], b"A: 1\r\n"] {
+            let (answer, log) = taken(message, 4, no(), false).await;
+            assert_eq!(answer, Answer::Rejected("no".to_owned()));
+            assert!(log.header.is_none() && log.body.is_empty() && log.seen.is_empty());
+        }
+        let strips = Some(Box::new(|_| Ok(Bytes::from_static(b"B: 2\r\n"))) as HeaderCheck);
+        let (_, log) = taken(b"A: 1\r\n\r\nbody\r\n", 4, strips, false).await;
+        assert_eq!((log.header.as_deref(), &log.body[..]), (Some(&b"B: 2\r\n"[..]), &b"\r\nbody\r\n"[..]));
+        let (answer, log) = taken(b"Loop: 1\r\n\r\nbody\r\n", 4, None, false).await;
+        assert_eq!(log.seen, [answer]);
+    }
+
+    #[tokio::test]
+    async fn a_header_over_its_limit_is_refused_unless_nobody_checks_and_the_content_takes_it() {
+        let message = vec![b'x'; MAX_HEADER + 1];
+        let yes = || -> Option<HeaderCheck> { Some(Box::new(Ok)) };
+        for (check, lenient, refused) in
+            [(None, false, true), (None, true, false), (yes(), false, true), (yes(), true, true)]
+        {
+            let (answer, log) = taken(&message, 65_536, check, lenient).await;
+            assert_eq!(matches!(answer, Answer::TooLarge(_)), refused, "{answer:?}");
+            assert!(log.header.is_none() && log.body.is_empty());
+        }
+    }
 }

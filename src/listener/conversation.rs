@@ -3,7 +3,6 @@
 
 use super::access::Admission;
 use super::header_check::HeaderChecks;
-use super::share::Share;
 use super::stream::Stream;
 use super::transaction::Transaction;
 use super::wire::{Over, Patience, Wire};
@@ -40,12 +39,10 @@ pub(super) struct Client {
 /// A message whose content is being received.
 struct Incoming {
     /// Where the content goes, or the answer if it was refused before its end.
-    reception: Result<Box<dyn Reception>, Answer>,
+    reception: Result<Reception, Answer>,
     recipients: usize,
     began: Instant,
     octets: u64,
-    /// Its share of the memory for headers.
-    share: Share,
 }
 
 /// One session from greeting to close.
@@ -357,23 +354,16 @@ impl Conversation {
             identity: self.label(),
             secured: self.session.is_secured(),
         };
+        let check = self.checks().check();
         let reception = if self.shared.settings.role.is_journal() {
-            self.doorway.copied(origin).await
+            self.doorway.copied(origin, check).await
         } else {
-            self.doorway.begin(origin, envelope).await
+            self.doorway.begin(origin, envelope, check).await
         };
         match reception {
             Ok(reception) => {
-                let reception = self.checks().wrap(reception);
-                let began = Instant::now();
-                let share = Share::default();
-                self.incoming = Some(Box::new(Incoming {
-                    reception: Ok(reception),
-                    recipients,
-                    began,
-                    octets: 0,
-                    share,
-                }));
+                let (reception, began) = (Ok(reception), Instant::now());
+                self.incoming = Some(Box::new(Incoming { reception, recipients, began, octets: 0 }));
                 self.session.accept();
             }
             Err(answer) => {
@@ -392,10 +382,7 @@ impl Conversation {
         let Some(incoming) = &mut self.incoming else { return };
         incoming.octets += octets.len() as u64;
         let Ok(reception) = &mut incoming.reception else { return };
-        if !incoming.share.grows(&octets) {
-            tracing::warn!(client = %self.client.peer, "refused: memory limit for incoming headers reached");
-            incoming.reception = Err(Answer::Unavailable);
-        } else if let Err(answer) = reception.write(octets).await {
+        if let Err(answer) = reception.write(octets).await {
             incoming.reception = Err(answer);
         }
     }

@@ -2,15 +2,11 @@
 //! client, and a required tenant secret must be present. Removes fields that carry secrets.
 
 use crate::accounts::{Counts, Senders, Tenant};
-use crate::intake::{Answer, Reception};
+use crate::intake::{Answer, HeaderCheck};
 use crate::message::Header;
-use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use std::net::SocketAddr;
 use std::sync::Arc;
-
-/// Largest header block in octets (`docs/PROMISES.md` promise 4).
-const MAX_HEADER: usize = 1024 * 1024;
 
 /// The checks for one message.
 #[derive(Clone, Debug, Default)]
@@ -30,12 +26,12 @@ pub(super) struct HeaderChecks {
 }
 
 impl HeaderChecks {
-    /// Wraps `inner` so that these checks come first. Returns `inner` itself if there is nothing to check.
-    pub(super) fn wrap(self, inner: Box<dyn Reception>) -> Box<dyn Reception> {
+    /// What intake asks before it keeps anything of the header; `None` if there is nothing to check.
+    pub(super) fn check(self) -> Option<HeaderCheck> {
         if self.senders.is_none() && self.tenant.is_none() && self.stripped.is_empty() {
-            return inner;
+            return None;
         }
-        Box::new(HeaderChecked { inner, checks: self, gathered: Some(BytesMut::new()), searched: 0 })
+        Some(Box::new(move |header| self.examine(&header)))
     }
 
     /// Checks a complete header block; returns it without the fields that carry secrets.
@@ -93,68 +89,14 @@ impl HeaderChecks {
     }
 }
 
-struct HeaderChecked {
-    inner: Box<dyn Reception>,
-    checks: HeaderChecks,
-    /// The part of the header received so far; `None` once the header was passed on.
-    gathered: Option<BytesMut>,
-    searched: usize,
-}
-
-impl HeaderChecked {
-    async fn pass(&mut self, mut gathered: BytesMut, end: usize) -> Result<(), Answer> {
-        let block = gathered.split_to(end).freeze();
-        let header = self.checks.examine(&block)?;
-        for part in [header, gathered.freeze()] {
-            if !part.is_empty() {
-                self.inner.write(part).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The offset of the empty line that ends the header.
-    fn end(&mut self, gathered: &BytesMut) -> Option<usize> {
-        if gathered.starts_with(b"\r\n") {
-            return Some(0);
-        }
-        let from = self.searched.saturating_sub(3);
-        self.searched = gathered.len();
-        memchr::memmem::find(&gathered[from..], b"\r\n\r\n").map(|at| from + at + 2)
-    }
-}
-
-#[async_trait]
-impl Reception for HeaderChecked {
-    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
-        let Some(mut gathered) = self.gathered.take() else { return self.inner.write(content).await };
-        gathered.extend_from_slice(&content);
-        match self.end(&gathered) {
-            Some(end) if end <= MAX_HEADER => self.pass(gathered, end).await,
-            None if gathered.len() <= MAX_HEADER => {
-                self.gathered = Some(gathered);
-                Ok(())
-            }
-            _ => Err(Answer::TooLarge(format!("the header is larger than {MAX_HEADER} octets"))),
-        }
-    }
-
-    async fn finish(mut self: Box<Self>) -> Answer {
-        if let Some(gathered) = self.gathered.take() {
-            let end = gathered.len();
-            if let Err(answer) = self.pass(gathered, end).await {
-                return answer;
-            }
-        }
-        self.inner.finish().await
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::id::Id;
+    use crate::intake::{Content, Reception};
+    use crate::message::gathering::MAX_HEADER;
+    use async_trait::async_trait;
     use secrecy::SecretString;
     use std::sync::Mutex;
 
@@ -162,9 +104,13 @@ mod tests {
     struct Recorder(Arc<Mutex<Vec<u8>>>);
 
     #[async_trait]
-    impl Reception for Recorder {
-        async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
-            self.0.lock().unwrap().extend_from_slice(&content);
+    impl Content for Recorder {
+        async fn header(&mut self, header: Bytes) -> Result<(), Answer> {
+            self.0.lock().unwrap().extend_from_slice(&header);
+            Ok(())
+        }
+        async fn body(&mut self, octets: Bytes) -> Result<(), Answer> {
+            self.0.lock().unwrap().extend_from_slice(&octets);
             Ok(())
         }
         async fn finish(self: Box<Self>) -> Answer {
@@ -175,7 +121,8 @@ mod tests {
     /// Sends a message in pieces of `size` octets; returns what reaches intake, or why it is refused.
     async fn kept(checks: HeaderChecks, message: &[u8], size: usize) -> Result<Vec<u8>, String> {
         let all = Arc::new(Mutex::new(Vec::new()));
-        let mut checked = checks.wrap(Box::new(Recorder(Arc::clone(&all))));
+        let recorder = Box::new(Recorder(Arc::clone(&all)));
+        let mut checked = Reception::new(recorder, checks.check(), Arc::new(()));
         for piece in message.chunks(size) {
             if let Err(answer) = checked.write(Bytes::copy_from_slice(piece)).await {
                 assert!(all.lock().unwrap().is_empty(), "something was stored before the header was checked");

@@ -52,7 +52,7 @@ impl Conversation {
 /// Finishes a copy whose content has a fault, such as a bare CR. The sender is not the author and could
 /// not repair it. A NUL stands for the content after the fault, so that a truncated header cannot be
 /// mistaken for a complete one.
-pub(super) async fn despite_a_fault(mut reception: Box<dyn Reception>) -> Answer {
+pub(super) async fn despite_a_fault(mut reception: Reception) -> Answer {
     match reception.write(Bytes::from_static(b"\0")).await {
         Ok(()) => reception.finish().await,
         Err(answer) => answer,

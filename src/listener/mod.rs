@@ -9,7 +9,7 @@
 //!   the message header
 //! * `journal` what differs on a listener for journal copies
 //! * `wire` reads and writes with deadlines; `stream` a socket, or TLS over one
-//! * `share` the memory limit for headers; `transaction` the envelope
+//! * `transaction` the envelope
 //! * `answers` the answers of intake as SMTP replies; [`tally`] metrics
 //!
 //! **Who may relay.** A client is known by its network, by a name in its certificate, or by AUTH. Every
@@ -26,7 +26,6 @@ mod header_check;
 mod journal;
 mod proxy;
 pub mod settings;
-mod share;
 mod stream;
 pub mod tally;
 mod transaction;

@@ -1,8 +1,7 @@
 //! Builds the envelope from MAIL and RCPT.
 
-use crate::message::envelope::{Notify, Ret};
 use crate::message::{Address, Envelope, Recipient};
-use crate::smtp::params::{self, RcptParams};
+use crate::smtp::params::RcptParams;
 use crate::smtp::{Mail, Rcpt};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -34,10 +33,7 @@ impl Transaction {
             recipients: Vec::new(),
             smtputf8: params.smtputf8,
             eight_bit: params.eight_bit == Some(true),
-            ret: params.ret.map(|ret| match ret {
-                params::Ret::Full => Ret::Full,
-                params::Ret::Hdrs => Ret::Hdrs,
-            }),
+            ret: params.ret,
             envid: params.envid,
         };
         Ok(Self { envelope, known: HashSet::new(), hasher: RandomState::new() })
@@ -68,12 +64,6 @@ impl Transaction {
             self.known.insert(hash);
         }
         let RcptParams { notify, orcpt } = rcpt.params;
-        let notify = notify.map(|notify| Notify {
-            never: notify.never,
-            success: notify.success,
-            failure: notify.failure,
-            delay: notify.delay,
-        });
         recipients.push(Recipient { address, notify, orcpt });
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! * [`encoded_word`] encoded-words, parameters and unencoded 8-bit text
 //! * [`envelope`] sender and recipients of a transaction
 //! * [`fork`] recognises one mail that arrives in several transactions
+//! * [`gathering`] where the header ends
 //! * [`header`] the header block as byte ranges
 //! * [`copied`] the header of the original mail in a copy from a journal or an archive
 //! * [`edit`] header edits: byte ranges kept, bytes inserted
@@ -23,6 +24,7 @@ pub mod edit;
 pub mod encoded_word;
 pub mod envelope;
 pub mod fork;
+pub mod gathering;
 pub mod header;
 pub mod inspect;
 pub mod invisible;

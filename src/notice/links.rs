@@ -2,6 +2,7 @@
 
 use crate::message::Address;
 use crate::policy::Disclosure;
+use crate::policy::risks::Risk;
 use crate::store::absences::Absence;
 use crate::store::{AskWhy, HeldRow, HoldKind, LinkAction, NoticeKind, StoreError, StoredMessage};
 use async_trait::async_trait;
@@ -76,7 +77,7 @@ impl Links {
 /// audit can be taken back and nothing else: sending it takes another person.
 pub(super) fn offered(kind: NoticeKind, message: &StoredMessage) -> &'static [LinkAction] {
     match (kind, message.held.as_ref().map(|held| held.kind)) {
-        (NoticeKind::Held | NoticeKind::Expiring, Some(HoldKind::Ask)) => {
+        (NoticeKind::Held | NoticeKind::Expiring, Some(HoldKind::Ask)) if makes_copies(message) => {
             &[LinkAction::Split, LinkAction::TakeBack, LinkAction::AskAsIs]
         }
         (NoticeKind::Held | NoticeKind::Expiring, Some(_)) => &[LinkAction::TakeBack, LinkAction::AskAsIs],
@@ -94,11 +95,21 @@ pub(super) fn offered(kind: NoticeKind, message: &StoredMessage) -> &'static [Li
 
 /// What a mail to somebody who decides offers: what is safe, and what they may do by it. Never as it is.
 pub(super) fn offered_to_decide(held: &HeldRow, why: AskWhy) -> &'static [LinkAction] {
-    match (why, held.kind) {
+    match (why, can_be_copied(held)) {
         (AskWhy::Settled | AskWhy::Stopped, _) => &[],
-        (_, HoldKind::Unsafe) => &[LinkAction::GiveBack],
-        _ => &[LinkAction::ApproveSplit, LinkAction::GiveBack],
+        (_, false) => &[LinkAction::GiveBack],
+        (_, true) => &[LinkAction::ApproveSplit, LinkAction::GiveBack],
     }
+}
+
+/// Whether safe copies of a held mail can be made: not where the audit found addresses that every copy would
+/// show, and not of what cannot be read.
+pub(super) fn can_be_copied(held: &HeldRow) -> bool {
+    held.kind != HoldKind::Unsafe && !held.risks.iter().any(Risk::allows_no_copies)
+}
+
+fn makes_copies(message: &StoredMessage) -> bool {
+    message.held.as_ref().is_some_and(can_be_copied)
 }
 
 /// Whether a mail is sent to each without showing the others.

@@ -12,7 +12,7 @@
 //! * `head` the journal's head, kept outside
 //! * `report` delivery status notifications (RFC 3464), `bounce` what a refusal says in words
 //! * `back` the mail itself, with the notice that it was not sent
-//! * `round` what becomes of a notice that is due
+//! * `round` what becomes of a notice that is due, `plan` whom it asks and what follows
 //! * `mail`, `safe` bytes that are sound whatever others wrote
 //!
 //! A notice has the null sender and `Auto-Submitted`, so that nothing answers it (RFC 3834 §5).
@@ -20,6 +20,7 @@
 pub mod asking;
 mod back;
 mod bounce;
+pub mod canned;
 mod head;
 mod html;
 pub mod links;
@@ -28,6 +29,7 @@ mod mail;
 mod page;
 mod pages;
 mod people;
+mod plan;
 mod postman;
 mod report;
 mod round;
@@ -162,7 +164,7 @@ pub fn compose_ask(
     moment: Moment,
 ) -> Option<OwnMail> {
     let desk = pages::Desk { matter, letterhead, moment };
-    let urgent = round::is_urgent(matter.message);
+    let urgent = plan::is_urgent(matter.message);
     let (to, message) = desk.to_decide(&ask.approver, ask.why, words, urgent)?;
     Some(OwnMail {
         about: Some(matter.message.id),

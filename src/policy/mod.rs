@@ -4,6 +4,7 @@
 //! * [`approvers`] who is asked about a held message
 //! * [`budget`] how much an upstream lets through in a span of time
 //! * [`facts`] what one message is, counted as `docs/MAIL.md` §5 says
+//! * [`known`] how recipients stand to a sender; domains that are taken for others
 //! * [`learned`] who openly wrote with whom
 //! * [`risks`] what is dangerous about a held mail, in one list
 //! * [`rules`] TOML sets of conditions, and the holds that are built in
@@ -14,6 +15,7 @@ mod accidents;
 pub mod approvers;
 pub mod budget;
 pub mod facts;
+pub mod known;
 pub mod learned;
 pub mod organisation;
 pub mod risks;

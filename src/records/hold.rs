@@ -391,3 +391,13 @@ pub struct Again {
     /// When it expires now.
     pub expires: Timestamp,
 }
+
+/// What stands as the decision on a held mail that its sender took back,
+pub const TAKEN_BACK: &str = "taken back by its sender";
+/// or that somebody took back for its sender.
+pub const TAKEN_BACK_FOR: &str = "taken back for its sender";
+
+/// Whether a decision in words is that the mail was taken back.
+pub fn was_taken_back(decision: &str) -> bool {
+    [TAKEN_BACK, TAKEN_BACK_FOR].contains(&decision)
+}

@@ -1,35 +1,14 @@
 //! ESMTP parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), AUTH
 //! (RFC 4954), and RET, ENVID, NOTIFY, ORCPT (RFC 3461).
 
+use crate::message::envelope::{Notify, Ret};
+
 /// The reply that refuses parameters: code with enhanced code, and text.
 pub(super) type Refused = (&'static str, &'static str);
 
 const MALFORMED: &str = "501 5.5.4";
 const UNKNOWN: Refused = ("555 5.5.4", "a parameter that this relay does not know");
 const TWICE: Refused = (MALFORMED, "a parameter given twice");
-
-/// How much of the message a failure report is to return (RFC 3461 §4.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ret {
-    /// The whole message.
-    Full,
-    /// Its header.
-    Hdrs,
-}
-
-/// Which events the sender wants reports about for one recipient (RFC 3461 §4.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)] // the four keywords of RFC 3461, each on or off
-pub struct Notify {
-    /// `NEVER`, alone.
-    pub never: bool,
-    /// `SUCCESS`.
-    pub success: bool,
-    /// `FAILURE`.
-    pub failure: bool,
-    /// `DELAY`.
-    pub delay: bool,
-}
 
 /// Parameters of MAIL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,9 @@
 
 use super::StoreError;
 use crate::clock::Timestamp;
+use crate::id::Id;
 use crate::message::Address;
+use crate::records::NewAsk;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,10 @@ pub trait AbsenceStore: Send + Sync + 'static {
 
     /// Puts one down; an earlier one of the same approver ends.
     async fn set_absence(&self, absence: Absence) -> Result<(), StoreError>;
+
+    /// Asks deputies about mail that waits already and of which the approver was told, or is to be: once each,
+    /// and about nothing that was decided meanwhile. The number of mails that somebody is asked about now.
+    async fn ask_deputies(&self, approver: &Address, asks: Vec<(Id, NewAsk)>) -> Result<usize, StoreError>;
 
     /// Ends an approver's; whether there was one.
     async fn end_absence(&self, approver: &Address, by: &str, at: Timestamp) -> Result<bool, StoreError>;

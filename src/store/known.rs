@@ -117,6 +117,9 @@ pub trait KnownStore {
     /// those of UTC.
     async fn activity(&self, scope: &Scope, since: Timestamp, offset: i64) -> Result<Activity, StoreError>;
 
+    /// The days of that alone.
+    async fn days(&self, scope: &Scope, since: Timestamp, offset: i64) -> Result<Vec<Day>, StoreError>;
+
     /// What the policy would have done since a moment to mail that passed in observe mode.
     async fn would(&self, since: Timestamp) -> Result<Would, StoreError>;
 

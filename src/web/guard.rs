@@ -8,6 +8,7 @@
 
 use super::pages::answer::{self, Turned};
 use super::pages::visit::Chrome;
+use super::visitor::{Browser, Client, FormToken};
 use super::{Site, cookies, login};
 use crate::connections::Slot;
 use crate::desk::principal::Principal;
@@ -24,7 +25,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use ipnet::IpNet;
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,18 +66,6 @@ const HEADERS: [(&str, &str); 8] = [
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
-
-/// Where a request comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Client(pub IpAddr);
-
-/// What forms carry so that no other site can send them.
-#[derive(Clone, Debug, Default)]
-pub struct FormToken(pub String);
-
-/// Whose browser signs in, or follows a link.
-#[derive(Clone, Debug)]
-pub struct Browser(pub Token);
 
 /// The cookie of a browser that comes for the first time.
 #[derive(Clone)]
@@ -321,14 +309,6 @@ fn shown(path: &str) -> &str {
         "/login/once/"
     } else {
         path
-    }
-}
-
-impl FromRequestParts<Arc<Site>> for Client {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<Site>) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Self>().copied().unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
     }
 }
 

@@ -1,18 +1,18 @@
 //! `/l/{token}`: a link out of a mail. GET shows what it would do, with one button; POST does it.
 
 use super::Site;
-use super::guard::Client;
 use super::pages::risks::{Told, told};
 use super::pages::visit::{Chrome, Open, show};
 use super::pages::{answer, decide};
 use super::routes::Routes;
+use super::visitor::Client;
 use super::words::calm;
 use crate::desk::DeskError;
 use crate::desk::deputies::Stands;
 use crate::desk::links::{Look, Offer, Outcome};
-use crate::desk::taking::was_taken_back;
 use crate::id::Id;
 use crate::people::rates::source;
+use crate::store::was_taken_back;
 use crate::store::{HeldState, LinkAction};
 use askama::Template;
 use axum::Form;

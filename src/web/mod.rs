@@ -1,6 +1,6 @@
 //! HTTP on the desk's address: `/healthz`, `/readyz`, `/metrics`, and the desk's [`pages`].
 //!
-//! * [`guard`] what stands before every page: who visits, and whether a form is one of ours
+//! * [`guard`] what stands before every page: whether a form is one of ours; [`visitor`] who visits
 //! * [`connections`](crate::connections) how many clients at once, and how long each may take
 //! * [`routes`] every route, counted; [`cookies`] what browsers keep
 //! * `login` signing in and out; `link` links out of mails
@@ -16,6 +16,7 @@ mod login;
 pub mod metrics;
 pub mod pages;
 pub mod routes;
+pub mod visitor;
 pub mod words;
 
 use crate::connections::{self, Bounds};
@@ -30,7 +31,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use guard::{Bearer, Client};
+use guard::Bearer;
 use ipnet::IpNet;
 use metrics::Metrics;
 use routes::Routes;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use visitor::Client;
 
 /// A store that does not answer for so long is not ready.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -2,7 +2,8 @@
 
 use super::THREE;
 use super::rig::{Door, NOW, Rig, Scene, as_is, minutes, one_place, split};
-use sekisho::courier::{Dispatch, Settings};
+use sekisho::courier::Settings;
+use sekisho::intake::Dispatch;
 use sekisho::store::DeliveryState::{Delivered, Ready, Uncertain};
 use sekisho::store::prelude::*;
 use std::time::Duration;

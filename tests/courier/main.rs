@@ -9,8 +9,9 @@ mod reports;
 mod rig;
 
 use rig::{NOW, Rig, Scene, as_is, minutes, not_now, one_place, settings, split, taken};
+use sekisho::courier::Settings;
 use sekisho::courier::breaker::Breaker;
-use sekisho::courier::{Dispatch, Settings};
+use sekisho::intake::Dispatch;
 use sekisho::store::DeliveryState::{Delivered, Failed, Ready, Uncertain, Waiting};
 use sekisho::store::InitialState;
 use sekisho::store::prelude::*;

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use mail_parser::MessageParser;
 use sekisho::clock::SystemEntropy;
-use sekisho::courier::Dispatch;
 use sekisho::id::Id;
+use sekisho::intake::Dispatch;
 use sekisho::intake::{Intake, OwnMail};
 use sekisho::message::Address;
 use sekisho::notice::asking::Asking;
@@ -64,19 +64,20 @@ impl LinkMaker for Unlinked {
 }
 
 fn postman(relay: &Relay) -> Postman {
-    let intake = Intake::new(
-        examiner(),
-        relay.store.clone(),
-        Arc::new(relay.courier.clone()),
-        relay.clock.clone(),
-        Arc::new(SystemEntropy),
-        sekisho::intake::Settings {
+    let intake = Intake::new(sekisho::intake::Deps {
+        examiner: examiner(),
+        store: relay.store.clone(),
+        dispatch: Arc::new(relay.courier.clone()),
+        clock: relay.clock.clone(),
+        entropy: Arc::new(SystemEntropy),
+        marks: Arc::default(),
+        watcher: Arc::new(()),
+        settings: sekisho::intake::Settings {
             hostname: "relay.example.co.jp".to_owned(),
             hold_for: sekisho::clock::hours::Term::always(minutes(60)),
             lease: minutes(1),
         },
-        Arc::default(),
-    );
+    });
     let letterhead = Letterhead {
         hostname: "relay.example.co.jp".to_owned(),
         from: Address::parse("postmaster@example.co.jp").unwrap(),

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use sekisho::clock::{Clock, Entropy, ManualClock, Timestamp};
-use sekisho::courier::{Courier, CourierHandle, Deps, Dispatch, Settings};
+use sekisho::courier::{Courier, CourierHandle, Deps, Settings};
 use sekisho::examine::{Examination, Examiner};
 use sekisho::id::Id;
+use sekisho::intake::Dispatch;
 use sekisho::message::{Address, Envelope, Recipient};
 use sekisho::policy::{Disclosure, Knowledge, Organisation, Policy};
 use sekisho::rewrite::plan::{Copies, CopyOptions, Stamp};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sekisho::clock::Timestamp;
 use sekisho::clock::{Clock, SystemClock};
 use sekisho::id::Id;
-use sekisho::intake::{Answer, Doorway, Reception};
+use sekisho::intake::{Answer, Content, Doorway, HeaderCheck, Reception};
 use sekisho::listener::{Limits, Listener, Role, Settings, Tally, Tls, TlsMode};
 use sekisho::message::Envelope;
 use sekisho::store::Origin;
@@ -66,19 +66,27 @@ pub(crate) struct Door(pub(crate) Arc<Recorder>);
 
 #[async_trait]
 impl Doorway for Door {
-    async fn begin(&self, _: Origin, envelope: Envelope) -> Result<Box<dyn Reception>, Answer> {
+    async fn begin(
+        &self,
+        _: Origin,
+        envelope: Envelope,
+        check: Option<HeaderCheck>,
+    ) -> Result<Reception, Answer> {
         match scripted(&envelope) {
             "full" => Err(Answer::Full),
             "away" => Err(Answer::Unavailable),
             other => {
                 let keep = other != "discard";
-                Ok(Box::new(Recording { recorder: Arc::clone(&self.0), envelope, content: Vec::new(), keep }))
+                let recorder = Arc::clone(&self.0);
+                let content = Recording { recorder, envelope, content: Vec::new(), keep };
+                Ok(Reception::new(Box::new(content), check, Arc::new(())))
             }
         }
     }
 
-    async fn copied(&self, _: Origin) -> Result<Box<dyn Reception>, Answer> {
-        Ok(Box::new(Copying { recorder: Arc::clone(&self.0), content: Vec::new() }))
+    async fn copied(&self, _: Origin, check: Option<HeaderCheck>) -> Result<Reception, Answer> {
+        let content = Copying { recorder: Arc::clone(&self.0), content: Vec::new() };
+        Ok(Reception::new(Box::new(content), check, Arc::new(())))
     }
 }
 
@@ -88,9 +96,13 @@ struct Copying {
 }
 
 #[async_trait]
-impl Reception for Copying {
-    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
-        self.content.extend_from_slice(&content);
+impl Content for Copying {
+    async fn header(&mut self, header: Bytes) -> Result<(), Answer> {
+        self.body(header).await
+    }
+
+    async fn body(&mut self, octets: Bytes) -> Result<(), Answer> {
+        self.content.extend_from_slice(&octets);
         Ok(())
     }
 
@@ -101,14 +113,18 @@ impl Reception for Copying {
 }
 
 #[async_trait]
-impl Reception for Recording {
-    async fn write(&mut self, content: Bytes) -> Result<(), Answer> {
-        self.recorder.octets.fetch_add(content.len() as u64, std::sync::atomic::Ordering::Relaxed);
+impl Content for Recording {
+    async fn header(&mut self, header: Bytes) -> Result<(), Answer> {
+        self.body(header).await
+    }
+
+    async fn body(&mut self, octets: Bytes) -> Result<(), Answer> {
+        self.recorder.octets.fetch_add(octets.len() as u64, std::sync::atomic::Ordering::Relaxed);
         if scripted(&self.envelope) == "mime" {
             return Err(Answer::Mime("MIME parts nested deeper than 50".into()));
         }
         if self.keep {
-            self.content.extend_from_slice(&content);
+            self.content.extend_from_slice(&octets);
         }
         Ok(())
     }

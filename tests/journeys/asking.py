@@ -112,7 +112,7 @@ def it_shows_a_request_on_top_and_lists_it():
         page = soumu.open(f"/held/{held}")
         top = page.body.index("<blockquote")
         assert page.body.index("<h1>") < top < page.body.index('class="card'), "it stands on top"
-        for words in ("申請あり", "承認して元のまま送る", "断る（理由を伝える）", "総務部 内線1234"):
+        for words in ("申請あり", "承認して元のまま送る", "理由を付けて差し戻す", "総務部 内線1234"):
             contains(page.body, words)
         rows = soumu.open("/?asked=yes").body
         assert held in rows and other not in rows
@@ -171,7 +171,7 @@ def it_lets_approvers_decide_out_of_their_mail():
         (mine,) = waited(sink, SOUMU, "zwei")
         nobody.post(own_links(mine)[1], {"canned": "list"})
         (returned,) = waited(sink, SENDER.address, "差し戻し")
-        contains(returned.text, "Remove the list")  # as the page said it that the approver saw
+        contains(returned.text, "名簿など")  # in the language of who reads it, whatever the page spoke that it was chosen on
 
 
 def it_refuses_the_link_of_who_decides_no_more():
@@ -220,6 +220,7 @@ def it_sends_mails_to_the_deputy_whom_an_approver_names():
         refused = Browser().post(split, {})
         equal(refused.status, 403)
         contains(refused.body, BUCHO)
+        waited(sink, BUCHO, "vorher")
         hold(relay, "[ask] nachher")
         waited(sink, BUCHO, "nachher")
         equal(letters(sink, SOUMU, "nachher"), [])

@@ -100,9 +100,8 @@ def it_shows_nothing_foreign_on_japanese_pages_and_in_japanese_mails():
         for id in ids.values():
             for path in (f"/held/{id}", f"/held/{id}/return", f"/held/{id}/as-is", f"/m/{id}"):
                 look(admin, path, (200, 403, 409))
-        # The page of copies shows header fields as they are: it is read apart from them.
         one = ids["twelve"]
-        for path in (f"/held/{one}/drop", "/?state=all", "/?q=nothing", "/mine", "/report",
+        for path in (f"/held/{one}/drop", f"/held/{one}/copies", f"/held/{one}/copies?as=bcc", f"/held/{one}/copies?as=as-is", "/?state=all", "/?q=nothing", "/mine", "/report",
                      "/circles", "/queue", "/users", "/tokens", "/node", "/account", "/no/such/page", "/held/none",
                      f"/bulk?do=split&id={one}", f"/bulk?do=return&id={one}"):
             look(admin, path, (200, 404))

@@ -163,8 +163,7 @@ impl Replay<'_> {
             self.totals.without_recipients += 1;
             return;
         }
-        let mut examining = self.examiner.begin(envelope);
-        let Ok(()) = examining.feed(&message).map(drop).and_then(|()| examining.end()) else {
+        let Ok(examining) = self.examiner.read(envelope, &message) else {
             self.totals.refused += 1;
             return;
         };

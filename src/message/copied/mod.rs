@@ -13,13 +13,12 @@ mod report;
 mod tests;
 
 use super::Header;
+use super::gathering::{Gathering, MAX_HEADER};
 use crate::clock::Timestamp;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use mail_parser::parsers::MessageStream;
 use report::Report;
 
-/// Largest header block in octets, the same as for relayed mail (`docs/PROMISES.md` promise 4).
-const HEADER: usize = 1024 * 1024;
 /// Longest Message-ID: the longest line (RFC 5322 §2.1.1).
 const LONGEST_ID: usize = 998;
 
@@ -27,7 +26,7 @@ const LONGEST_ID: usize = 998;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// The header block is larger than the limit.
-    #[error("its header is larger than {HEADER} octets")]
+    #[error("its header is larger than {MAX_HEADER} octets")]
     HeaderTooLarge,
     /// The copy does not begin with a header block.
     #[error("it does not begin with a mail header")]
@@ -53,7 +52,7 @@ pub struct Reader(State);
 #[derive(Debug)]
 enum State {
     /// The header is incomplete.
-    Header { gathered: BytesMut, searched: usize },
+    Header(Gathering),
     /// The header may belong to a journal report; the first parts decide.
     Parts { header: Header, report: Box<Report> },
     /// Everything needed is known; further octets are ignored.
@@ -62,7 +61,7 @@ enum State {
 
 impl Default for Reader {
     fn default() -> Self {
-        Self(State::Header { gathered: BytesMut::new(), searched: 0 })
+        Self(State::Header(Gathering::default()))
     }
 }
 
@@ -75,18 +74,11 @@ impl Reader {
                 report.feed(octets);
                 self.conclude(false);
             }
-            State::Header { gathered, searched } => {
-                gathered.extend_from_slice(octets);
-                match end(gathered, searched) {
-                    Some(end) if end <= HEADER => {
-                        let mut whole = std::mem::take(gathered);
-                        let body = whole.split_off(end);
-                        self.opened(whole.freeze(), &body);
-                    }
-                    None if gathered.len() <= HEADER => {}
-                    _ => self.0 = State::Done(Err(Unreadable::HeaderTooLarge)),
-                }
-            }
+            State::Header(gathering) => match gathering.feed(octets) {
+                Ok(Some((header, body))) => self.open(header, &body),
+                Ok(None) => {}
+                Err(_) => self.header_too_large(),
+            },
         }
     }
 
@@ -100,22 +92,23 @@ impl Reader {
     /// # Errors
     /// The copy is empty, has no usable header, or is a journal report that cannot be read.
     pub fn finish(mut self) -> Result<Header, Unreadable> {
-        if let State::Header { gathered, .. } = &mut self.0 {
-            let block = std::mem::take(gathered).freeze();
+        if let State::Header(gathering) = &mut self.0 {
+            let block = gathering.end();
             if block.is_empty() {
                 return Err(Unreadable::Empty);
             }
-            self.opened(block, b"");
+            self.open(block, b"");
         }
         self.conclude(true);
         match self.0 {
             State::Done(result) => result,
-            State::Header { .. } | State::Parts { .. } => Err(Unreadable::Header),
+            State::Header(_) | State::Parts { .. } => Err(Unreadable::Header),
         }
     }
 
-    /// The header is complete.
-    fn opened(&mut self, block: Bytes, body: &[u8]) {
+    /// Takes the complete header block where somebody else found its end, and the octets of the body that came
+    /// with it. [`Self::feed`] takes the rest.
+    pub fn open(&mut self, block: Bytes, body: &[u8]) {
         let Ok(header) = Header::parse(block) else {
             self.0 = State::Done(Err(Unreadable::Header));
             return;
@@ -134,6 +127,11 @@ impl Reader {
         }
     }
 
+    /// The header block is larger than its limit: further octets are ignored.
+    pub fn header_too_large(&mut self) {
+        self.0 = State::Done(Err(Unreadable::HeaderTooLarge));
+    }
+
     /// Ends reading if the parts so far are enough.
     fn conclude(&mut self, over: bool) {
         let State::Parts { header, report } = &mut self.0 else { return };
@@ -148,16 +146,6 @@ impl Reader {
         };
         self.0 = State::Done(outcome);
     }
-}
-
-/// The end of the header: before the first empty line.
-fn end(gathered: &BytesMut, searched: &mut usize) -> Option<usize> {
-    if gathered.starts_with(b"\r\n") {
-        return Some(0);
-    }
-    let from = searched.saturating_sub(3);
-    *searched = gathered.len();
-    memchr::memmem::find(&gathered[from..], b"\r\n\r\n").map(|at| from + at + 2)
 }
 
 /// The Message-ID without brackets and folding, as the policy reads it.

@@ -5,8 +5,9 @@
 //! decrypted it, with the same header. The form of the text is published: one line each for `Sender:`,
 //! `Subject:`, `Message-ID:`, and one for each recipient.
 
-use super::{HEADER, Unreadable, identifier, message_id};
+use super::{Unreadable, identifier, message_id};
 use crate::message::Header;
+use crate::message::gathering::MAX_HEADER;
 use crate::message::walk::{Limits, Part, Visitor, WalkError, Walker};
 
 /// The header field that marks a journal report.
@@ -72,7 +73,7 @@ impl Report {
     pub(super) fn begin(header: &Header) -> Option<Self> {
         let marked = header.named(MARK).next().is_some();
         let mut parts = Parts { marked, ..Parts::default() };
-        let limits = Limits { depth: DEEPEST, parts: MOST_PARTS, header: HEADER };
+        let limits = Limits { depth: DEEPEST, parts: MOST_PARTS, header: MAX_HEADER };
         let mut broken = None;
         let (part, _) = crate::message::walk::read_part(header, "text/plain");
         let mixed = part.content_type == "multipart/mixed" && part.is_container();

@@ -2,6 +2,7 @@
 //! in time; and the mail itself.
 
 use super::super::back;
+use super::super::canned::in_language;
 use super::super::locale::text;
 use super::super::page::{Page, Tone};
 use super::super::people::People;
@@ -23,7 +24,7 @@ impl Desk<'_> {
         let people = self.people();
         let by = decided_by(&page, held);
         page.lead("returned-lead", &[("by", text(&by))]);
-        let reason = held.decision.as_deref().map(|reason| lines(reason.trim()));
+        let reason = held.decision.as_deref().map(|reason| lines(&in_language(reason.trim(), page.language)));
         if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
             page.paragraph("returned-reason", &[]);
             page.quote(&reason);

@@ -1,17 +1,19 @@
 //! What those who decide are told: of one message, or of all that wait for them.
 
+use super::super::canned::in_language;
+use super::super::links::can_be_copied;
 use super::super::locale::{number, text};
 use super::super::mail::Head;
 use super::super::page::{Button, Entered, MAX_LINE, MAX_LISTED, Page, Tone};
 use super::super::people::People;
 use super::super::{Letterhead, Matter, Moment, safe};
 use super::{Desk, Letter, MAX_TITLE, bind, decided_by, figures, headline, in_languages, lines, risks};
-use crate::desk::taking::was_taken_back;
 use crate::message::Address;
 use crate::policy::Disclosure;
 use crate::policy::risks::Kind;
 use crate::policy::risks::places::in_words;
 use crate::policy::verdict::Language;
+use crate::store::was_taken_back;
 use crate::store::{AskWhy, HeldRow, HeldState, HoldKind};
 
 /// Most messages that a digest tells of; the rest is counted.
@@ -105,7 +107,7 @@ impl Desk<'_> {
             let (key, by) = (outcome(held.state, held.decision.as_deref()), decided_by(page, held));
             page.lead(key, &[("by", text(&by))]);
             if let Some(words) = returned_with(held) {
-                page.quote(&lines(words));
+                page.quote(&lines(&in_language(words, page.language)));
             }
             page.paragraph("settled-nothing", &[]);
             let (subject, sender) = (self.subject(page, MAX_TITLE), self.sender(page));
@@ -127,7 +129,7 @@ impl Desk<'_> {
     /// Where to decide: by links of their own, on the page, or by commands where there is none.
     fn ways(&self, page: &mut Page, held: &HeldRow, why: AskWhy) {
         let links = self.matter.links;
-        let Some(view) = &links.view else { return self.commands(page, held.kind) };
+        let Some(view) = &links.view else { return self.commands(page, held) };
         let one = |page: &Page, key: &str, url: &String, first| Button {
             label: page.say(key, &[]),
             hint: page.say(&format!("{key}-hint"), &[]),
@@ -149,13 +151,13 @@ impl Desk<'_> {
     }
 
     /// The exact commands, as far as this kind of hold allows them.
-    fn commands(&self, page: &mut Page, kind: HoldKind) {
+    fn commands(&self, page: &mut Page, held: &HeldRow) {
         let id = self.matter.message.id;
         page.heading("heading-commands");
-        let as_is = if kind == HoldKind::Unsafe { "command-as-is-unsafe" } else { "command-as-is" };
+        let as_is = if held.kind == HoldKind::Unsafe { "command-as-is-unsafe" } else { "command-as-is" };
         let reason = page.say("command-reason", &[]);
         let mut commands = vec![("command-show", format!("sekisho held show {id}"))];
-        if kind != HoldKind::Unsafe {
+        if can_be_copied(held) {
             commands.push(("command-split", format!("sekisho held release {id}")));
             commands.push(("command-bcc", format!("sekisho held release {id} --as bcc")));
         }

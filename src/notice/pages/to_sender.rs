@@ -1,7 +1,7 @@
 //! What the sender is told: that it is held, leaves later, was split, went back. The buttons do only
 //! what is safe; everything else asks another person.
 
-use super::super::links::individually;
+use super::super::links::{can_be_copied, individually};
 use super::super::locale::{number, text};
 use super::super::page::{MAX_LINE, MAX_LISTED, Page, Tone};
 use super::super::people::People;
@@ -53,25 +53,29 @@ impl Desk<'_> {
         let deciders = self.deciders(page);
         let expires = self.moment_text(page, held.expires);
         let values = [("deciders", text(&deciders)), ("expires", text(&expires))];
-        let safe_to_split = held.kind == HoldKind::Ask;
+        let safe_to_split = held.kind == HoldKind::Ask && can_be_copied(held);
+        // Where sending individually leaves a risk, the page behind the button asks about it, and taking it
+        // back comes first.
+        let cures = held.risks.iter().all(|risk| risk.is_cured_by(Disclosure::Split));
         page.heading("heading-next");
         let key = match (links.take_back.is_some(), safe_to_split) {
-            (true, true) => "held-next-yourself",
+            (true, true) if cures => "held-next-yourself",
+            (true, true) => "held-next-yourself-risk",
+            (true, false) if held.kind == HoldKind::Ask => "held-next-no-copies",
             (true, false) => "held-next-others",
-            (false, _) => "held-next",
+            (false, _) if can_be_copied(held) => "held-next",
+            (false, _) => "held-next-others",
         };
         let next = page.say(key, &values);
         page.item(2, &next);
         let ends = page.say("held-ends", &values);
         page.item(2, &ends);
         let split = links.split.as_ref().filter(|_| safe_to_split);
-        // Where sending individually leaves a risk, the page behind the button asks about it, and taking it
-        // back comes first.
-        let cures = held.risks.iter().all(|risk| risk.is_cured_by(Disclosure::Split));
+        let own = held.kind == HoldKind::Ask;
         let buttons = [
             button(page, "button-split", split, cures),
             // Where others decide nothing needs to be done: no button presses itself on the reader.
-            button(page, "button-take-back", links.take_back.as_ref(), safe_to_split && !cures),
+            button(page, "button-take-back", links.take_back.as_ref(), own && !cures),
             button(page, "button-as-is", links.as_is.as_ref(), false),
         ];
         page.buttons(buttons.into_iter().flatten().collect());

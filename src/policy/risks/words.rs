@@ -156,7 +156,10 @@ impl Risk {
         match (more, language) {
             (0, _) => joined,
             (_, Language::En) => format!("{joined} and {} more", grouped(more)),
-            (_, Language::Ja) => format!("{joined} ほか{}件", grouped(more)),
+            (_, Language::Ja) => {
+                let people = self.about.iter().all(|one| one.contains('@'));
+                format!("{joined} ほか{}{}", grouped(more), if people { "名" } else { "件" })
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 //! make safe.
 
 use super::finding::{invitation, plain, unreadable, winmail};
-use super::reason::{Phrase, few, named};
+use super::reason::{Phrase, few, few_people, named};
 use crate::message::inspect::Tnef;
 use crate::policy::risks::{Kind, Risk};
 use crate::policy::verdict::{Bilingual, RuleOutcome};
@@ -162,7 +162,7 @@ fn foreign_from(facts: &Facts) -> Found {
         || {
             let mailboxes = facts.from.iter().map(|mailbox| &mailbox.address).chain(&facts.mail_from);
             let names: Vec<String> = mailboxes.map(ToString::to_string).collect();
-            let few = few(&names, names.len());
+            let few = few_people(&names, names.len());
             Phrase::new(
                 format!("a mail whose sender is not ours is not split: {}", few.en),
                 format!("差出人が社外のメールは個別送信にできません：{}", few.ja),
@@ -194,7 +194,7 @@ fn tnef(facts: &Facts) -> Found {
         Some(Tnef::Recipients { addresses, display }) => {
             let mut names: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             names.extend(display.iter().cloned());
-            let few = few(&names, names.len());
+            let few = few_people(&names, names.len());
             Ok(Phrase::new(
                 format!("its winmail.dat names recipients: {}", few.en),
                 format!("winmail.dat に宛先が含まれています：{}", few.ja),

@@ -1,20 +1,13 @@
 //! One condition held against the facts: whether it holds, and what was found, in words.
 
 use super::pattern::{Names, Patterns};
-use super::reason::{Phrase, counted, few, named};
+use super::reason::{Check, Phrase, counted, few, few_people, named};
 use super::values::{Range, TextTest};
 use crate::message::Address;
 use crate::message::inspect::Attachment;
 use crate::policy::Facts;
 use crate::policy::risks::places::in_words;
 use crate::policy::verdict::Language;
-
-/// What one condition found.
-#[derive(Clone, Debug)]
-pub(super) struct Check {
-    pub(super) holds: bool,
-    pub(super) phrase: Phrase,
-}
 
 /// A condition of a rule.
 #[derive(Clone, Debug)]
@@ -198,7 +191,7 @@ fn count(facts: &Facts, what: Count, range: Range) -> Check {
         }
         Count::WrittenAddresses => {
             let place = written.map_or_else(Phrase::default, |part| {
-                let few = few(&part.examples, part.count);
+                let few = few_people(&part.examples, part.count);
                 let (en, ja) = super::finding::file_of(facts, &part.path).map_or_else(
                     || ("the text".to_owned(), "本文".to_owned()),
                     |file| (file.to_owned(), format!("{file} ")),

@@ -1,6 +1,6 @@
 //! `known_to_each_other` in words: who was on which mail, and who was not.
 
-use super::reason::{Phrase, counted, few};
+use super::reason::{Phrase, counted, few_people};
 use crate::policy::Facts;
 use crate::policy::learned::Nearest;
 
@@ -42,7 +42,7 @@ pub(super) fn told(facts: &Facts) -> (bool, Phrase) {
 pub(super) fn nearly(facts: &Facts) -> Option<Phrase> {
     let known = facts.acquaintance.as_ref()?;
     let nearest = known.nearest.as_ref().filter(|_| !known.strangers.is_empty())?;
-    let names = few(&known.strangers, known.strangers.len());
+    let names = few_people(&known.strangers, known.strangers.len());
     let (en, ja) = mail(nearest);
     let was = if known.strangers.len() == 1 { "was" } else { "were" };
     let others = counted((known.people - known.strangers.len()) as u64, "other was", "others were");

@@ -1,6 +1,5 @@
 //! The sentences: why a rule matched, why not, in English and Japanese, with the numbers that count.
 
-use super::condition::Check;
 use crate::message::Address;
 use crate::policy::verdict::Bilingual;
 use std::fmt::Display;
@@ -24,6 +23,13 @@ impl Phrase {
             None => self,
         }
     }
+}
+
+/// What one condition found.
+#[derive(Clone, Debug)]
+pub(super) struct Check {
+    pub(super) holds: bool,
+    pub(super) phrase: Phrase,
 }
 
 /// A rule matched: what its conditions found, after the author's own words.
@@ -58,13 +64,25 @@ pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
 
 /// The first few of a list, and how many more.
 pub(super) fn few<T: Display>(items: &[T], total: usize) -> Phrase {
+    shortened(items, total, "件")
+}
+
+/// The same of people, whom Japanese counts by another word.
+pub(super) fn few_people<T: Display>(people: &[T], total: usize) -> Phrase {
+    shortened(people, total, "名")
+}
+
+fn shortened<T: Display>(items: &[T], total: usize, counter: &str) -> Phrase {
     const SHOWN: usize = 3;
     let names: Vec<String> = items.iter().take(SHOWN).map(T::to_string).collect();
     let more = total.saturating_sub(names.len());
     if more == 0 {
         return Phrase::new(names.join(", "), names.join("、"));
     }
-    Phrase::new(format!("{} and {more} more", names.join(", ")), format!("{} ほか{more}件", names.join("、")))
+    Phrase::new(
+        format!("{} and {more} more", names.join(", ")),
+        format!("{} ほか{more}{counter}", names.join("、")),
+    )
 }
 
 /// Addresses at the end of a sentence: `: a@x, b@y and 3 more`.
@@ -72,7 +90,7 @@ pub(super) fn named(addresses: &[Address]) -> Phrase {
     if addresses.is_empty() {
         return Phrase::default();
     }
-    let few = few(addresses, addresses.len());
+    let few = few_people(addresses, addresses.len());
     Phrase::new(format!(": {}", few.en), format!("：{}", few.ja))
 }
 

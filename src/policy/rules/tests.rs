@@ -283,7 +283,7 @@ fn the_reasons_say_what_was_found() {
     assert_eq!(
         matched.why_ja,
         "社外の12名（9組織）のアドレスが互いに見えます（基準：5名以上かつ2組織以上）：\
-         p0@club0.example、p1@club1.example、p2@club2.example ほか9件"
+         p0@club0.example、p1@club1.example、p2@club2.example ほか9名"
     );
     assert_eq!(
         why(&strangers(1, 1, "")).why,

@@ -43,6 +43,7 @@ pub(in crate::store) async fn days_and_waits_are_counted(harness: &impl Harness)
     store.decide(decision).await.unwrap();
     let since = NOW.minus(minutes(60));
     let found = store.activity(&Scope::All, since, 0).await.unwrap();
+    assert_eq!(store.days(&Scope::All, since, 0).await.unwrap(), found.days);
     assert_eq!(found.days.len(), 1);
     assert_eq!(found.days[0].accepted.values().sum::<u64>(), 2);
     assert_eq!(found.waits, [minutes(7)]);
@@ -62,6 +63,7 @@ pub(in crate::store) async fn days_and_waits_are_counted(harness: &impl Harness)
     // Whoever was asked sees what was held, and nobody else anything.
     let of = |asked: &str| Scope::Of { senders: Vec::new(), approvers: vec![asked.to_owned()] };
     let theirs = store.activity(&of("soumu@example.co.jp"), since, 0).await.unwrap();
+    assert_eq!(store.days(&of("soumu@example.co.jp"), since, 0).await.unwrap(), theirs.days);
     assert_eq!(theirs.days[0].accepted.values().sum::<u64>(), 1);
     assert_eq!(theirs.days[0].prevented, summary.exposures_prevented);
     assert_eq!((&theirs.held, &theirs.rules, &theirs.waits), (&found.held, &found.rules, &found.waits));

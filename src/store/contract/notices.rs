@@ -69,6 +69,41 @@ pub(in crate::store) async fn digests_take_all_that_waits(harness: &impl Harness
     assert!(due.iter().all(|ask| ask.digest && ask.approver == address("boss@example.co.jp")));
 }
 
+/// A deputy is asked about what waits and what the approver was told of, or is to be: once.
+pub(in crate::store) async fn deputies_are_asked_about_what_waits(harness: &impl Harness) {
+    let store = harness.open();
+    let boss = address("boss@example.co.jp");
+    let told = ["Boss@example.co.jp", "Boss@example.co.jp", "ceo@example.co.jp", "boss@example.co.jp"];
+    let mut items = Vec::new();
+    for (random, approver) in (1..).zip(told) {
+        let (id, notice) = held_with_notice(&*store, random).await;
+        let asks = vec![ask(approver, false, NOW)];
+        store.plan_asks(notice, AskPlan { asks, ..AskPlan::default() }).await.unwrap();
+        items.push(id);
+    }
+    let first = store.due_asks(NOW, 9).await.unwrap().into_iter().find(|ask| ask.message == items[0]);
+    let mut mail = message(9, &[&["boss@example.co.jp"]], InitialState::Ready);
+    mail.origin = Origin::Own { about: Some(items[0]) };
+    store.accept_telling(mail, vec![first.unwrap().row]).await.unwrap();
+    let decision = HeldDecision::new(items[3], HeldState::Returned, "soumu", at(1), "please not");
+    store.decide(decision).await.unwrap();
+    let asks: Vec<(Id, NewAsk)> = items
+        .iter()
+        .map(|item| {
+            let ask = ask("hosa@example.co.jp", false, at(2));
+            (*item, NewAsk { why: AskWhy::Deputy, ..ask })
+        })
+        .collect();
+    assert_eq!(store.ask_deputies(&boss, asks.clone()).await.unwrap(), 2, "one is another's, one is decided");
+    assert_eq!(harness.open().ask_deputies(&boss, asks).await.unwrap(), 0, "they were asked");
+    let due = store.due_asks(at(2), 99).await.unwrap();
+    let theirs = due.iter().filter(|ask| ask.approver == address("hosa@example.co.jp"));
+    let theirs: Vec<_> = theirs.map(|ask| (ask.message, ask.why)).collect();
+    assert_eq!(theirs, [(items[0], AskWhy::Deputy), (items[1], AskWhy::Deputy)]);
+    let held = store.message(items[0]).await.unwrap().held.unwrap();
+    assert!(held.approvers.iter().any(|one| one == "hosa@example.co.jp"), "{:?}", held.approvers);
+}
+
 /// What has waited untried gets one notice of its delay.
 pub(in crate::store) async fn untried_mail_is_noted(harness: &impl Harness) {
     let store = harness.open();

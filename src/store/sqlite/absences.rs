@@ -2,8 +2,11 @@
 
 use super::SqliteStore;
 use super::error::Failure;
+use super::{asks, read};
 use crate::clock::Timestamp;
+use crate::id::Id;
 use crate::message::Address;
+use crate::records::NewAsk;
 use crate::store::StoreError;
 use crate::store::absences::{Absence, AbsenceStore};
 use async_trait::async_trait;
@@ -32,6 +35,18 @@ impl AbsenceStore for SqliteStore {
                 absence.made_at.0
             ])?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn ask_deputies(&self, approver: &Address, asks: Vec<(Id, NewAsk)>) -> Result<usize, StoreError> {
+        let approver = approver.key().to_owned();
+        self.write(move |tx| {
+            let mut asked = 0;
+            for (item, ask) in &asks {
+                asked += usize::from(asks::hand_over(tx, read::row_of(tx, *item)?, &approver, ask)?);
+            }
+            Ok(asked)
         })
         .await
     }

@@ -8,7 +8,7 @@ use crate::journal::Event;
 use crate::lifecycle::notices::of_ask;
 use crate::lifecycle::stored::Moved;
 use crate::message::Address;
-use crate::store::{Ask, AskPlan, AskWhy, NoticeKind, StoreError};
+use crate::store::{Ask, AskPlan, AskWhy, HeldState, NewAsk, NoticeKind, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
@@ -43,32 +43,69 @@ fn why(code: i64) -> Result<AskWhy, StoreError> {
     })
 }
 
-/// Carries a notice over into asks. Who is told may decide, too.
+/// Carries a notice over into asks.
 pub(super) fn plan(tx: &Connection, notice: i64, plan: &AskPlan) -> Result<(), Failure> {
     let (message, _) = notices::open(tx, notice)?;
     notices::mark_sent(tx, notice)?;
     let held: bool = tx
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM held WHERE message = ?1)")?
         .query_row([message], |row| row.get(0))?;
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO asks (message, approver, why, digest, due, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    let mut assign = tx.prepare_cached(
-        "INSERT INTO held_approvers (approver, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-    )?;
     for ask in &plan.asks {
-        let approver = ask.approver.as_str();
-        insert.execute(params![message, approver, code(ask.why), ask.digest, ask.due.0, OPEN])?;
+        put(tx, message, ask)?;
         if held && ask.why != AskWhy::Settled {
-            assign.execute(params![ask.approver.key(), message])?;
+            assign(tx, message, ask.approver.key())?;
         }
     }
     for approver in plan.assigned.iter().filter(|_| held) {
-        assign.execute(params![approver.key(), message])?;
+        assign(tx, message, approver.key())?;
     }
     for notice in &plan.notices {
         notices::put(tx, message, notice.kind, Some(notice.due.0))?;
     }
+    Ok(())
+}
+
+/// Asks a deputy about an item that waits and of which an approver was told, or is to be; whether they had
+/// not been asked before.
+pub(super) fn hand_over(
+    tx: &Connection,
+    message: i64,
+    approver: &str,
+    ask: &NewAsk,
+) -> Result<bool, Failure> {
+    let waits: bool = tx
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM held WHERE message = ?1 AND state = ?2)")?
+        .query_row([message, codes::held(HeldState::Held)], |row| row.get(0))?;
+    if !waits {
+        return Ok(false);
+    }
+    let mut select = tx
+        .prepare_cached("SELECT approver FROM asks WHERE message = ?1 AND state IN (?2, ?3) AND why != ?4")?;
+    let rows = select.query_map(params![message, OPEN, SENT, code(AskWhy::Settled)], |row| row.get(0))?;
+    let asked: Vec<String> = rows.collect::<Result<_, _>>()?;
+    let is_asked = |key: &str| asked.iter().any(|one| Address::parse(one).is_ok_and(|one| one.key() == key));
+    if !is_asked(approver) || is_asked(ask.approver.key()) {
+        return Ok(false);
+    }
+    put(tx, message, ask)?;
+    assign(tx, message, ask.approver.key())?;
+    Ok(true)
+}
+
+fn put(tx: &Connection, message: i64, ask: &NewAsk) -> Result<(), Failure> {
+    tx.prepare_cached(
+        "INSERT INTO asks (message, approver, why, digest, due, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![message, ask.approver.as_str(), code(ask.why), ask.digest, ask.due.0, OPEN])?;
+    Ok(())
+}
+
+/// Who is told may decide, too.
+fn assign(tx: &Connection, message: i64, key: &str) -> Result<(), Failure> {
+    tx.prepare_cached(
+        "INSERT INTO held_approvers (approver, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![key, message])?;
     Ok(())
 }
 

@@ -64,7 +64,7 @@ mod writer;
 
 use super::Scope;
 use super::chain::Accepted;
-use super::known::{Activity, Correspondents, KnownStore, Tally, Totals, Would};
+use super::known::{Activity, Correspondents, Day, KnownStore, Tally, Totals, Would};
 use super::lock::beside;
 use super::{
     Body, BodyWriter, Claim, GroupStanding, Histogram, IntakeStore, JournalStore, MessageRow, NewMessage,
@@ -385,6 +385,11 @@ impl KnownStore for SqliteStore {
     async fn activity(&self, scope: &Scope, since: Timestamp, offset: i64) -> Result<Activity, StoreError> {
         let scope = scope.clone();
         self.readers.read(move |db| numbers::activity(db, &scope, since, offset)).await
+    }
+
+    async fn days(&self, scope: &Scope, since: Timestamp, offset: i64) -> Result<Vec<Day>, StoreError> {
+        let scope = scope.clone();
+        self.readers.read(move |db| numbers::days_since(db, &scope, since, offset)).await
     }
 
     async fn would(&self, since: Timestamp) -> Result<Would, StoreError> {

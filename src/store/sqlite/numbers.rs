@@ -126,6 +126,16 @@ fn paces(db: &Connection, span: &Span) -> Result<BTreeMap<String, [u64; 4]>, Fai
     Ok(found)
 }
 
+/// See [`crate::store::known::KnownStore::days`].
+pub(super) fn days_since(
+    db: &Connection,
+    scope: &Scope,
+    since: Timestamp,
+    offset: i64,
+) -> Result<Vec<Day>, Failure> {
+    days(db, &Span::of(db, scope, since)?, offset)
+}
+
 fn days(db: &Connection, span: &Span, offset: i64) -> Result<Vec<Day>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT (received + ?3) / ?4 AS day, action, count(*), sum(exposures * prevented) FROM messages \

@@ -43,7 +43,7 @@ contract_tests! { Folder::new();
     the_ledger_remembers, summarises,
     what_would_have_been_stands_apart, totals_never_fall, finds_by_subject,
     keeps_sessions, languages_are_kept, codes_are_good_once, tokens_have_names, links_are_used_once, lists_within_a_scope,
-    absences_come_and_go, who_was_told_is_known, asked_as_is_is_found,
+    absences_come_and_go, deputies_are_asked_about_what_waits, who_was_told_is_known, asked_as_is_is_found,
     asks_are_answered_once, digests_take_all_that_waits, untried_mail_is_noted, hooks_are_told,
     the_same_is_kept_once, what_failed_may_come_again, what_went_back_may_come_again, of_many_the_same_one_is_kept,
     transactions_are_one_item, an_item_is_decided_whole, taking_held_mail_back_is_undone,

@@ -1,7 +1,7 @@
 //! Configuration of a next hop, and the timeouts.
 
-use super::auth::Mechanism;
-use super::tls::{Authorities, Trust};
+use super::mechanism::Mechanism;
+use super::tls::{Authorities, Security, Trust};
 use crate::dns::Resolver;
 use crate::tls::Identity;
 use crate::upstream::oauth::Tokens;
@@ -10,22 +10,6 @@ use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// TLS towards the next hop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Security {
-    /// Require STARTTLS with a verified certificate (the default).
-    #[default]
-    Required,
-    /// Use STARTTLS if offered, with any certificate; otherwise send in plain text.
-    Opportunistic,
-    /// Require STARTTLS, with any certificate. Used with DANE if no TLSA record is usable (RFC 7672 §2.2).
-    Unverified,
-    /// Send in plain text.
-    Off,
-    /// Implicit TLS (RFC 8314 §3.3) with a verified certificate.
-    Implicit,
-}
 
 /// Our credentials at the next hop, for AUTH.
 #[derive(Clone, Debug)]

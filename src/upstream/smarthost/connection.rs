@@ -1,6 +1,7 @@
 //! One connection to the next hop: sends commands and content, receives replies, each with a timeout.
 
 use super::capabilities::Capabilities;
+use super::mechanism::AUTH_STAGE;
 use super::sessions::SessionSlot;
 use super::tls::Tls;
 use crate::smtp::{BadReply, Reply, ReplyReader};
@@ -51,7 +52,7 @@ impl Broken {
         match self {
             Self::Tls(_) => Trouble::Unverified,
             Self::Unfit(trouble, _) => *trouble,
-            Self::Refused(_, super::auth::STAGE) => Trouble::Auth,
+            Self::Refused(_, AUTH_STAGE) => Trouble::Auth,
             Self::Refused(..) => Trouble::Refused,
             _ => Trouble::Connection,
         }
@@ -211,5 +212,15 @@ impl Connection {
         }
         // all transactions are finished, so the reply does not matter
         let _ = self.line.ask("QUIT", limit, "after QUIT").await;
+    }
+}
+
+/// The error for a refusal before any message was offered. It does not concern the message, which is tried
+/// again later even after a 5xx.
+pub(super) fn refused(reply: Reply, stage: &'static str) -> Broken {
+    if reply.is_transient() || reply.is_permanent() {
+        Broken::Refused(reply, stage)
+    } else {
+        Broken::Unexpected(reply, stage)
     }
 }

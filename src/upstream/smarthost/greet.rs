@@ -2,10 +2,9 @@
 
 use super::auth;
 use super::capabilities::Capabilities;
-use super::config::{Addresses, Security, SmarthostConfig};
-use super::connection::{Broken, Connection, Line};
-use super::tls::{Tls, refused_certificate};
-use crate::smtp::Reply;
+use super::config::{Addresses, SmarthostConfig};
+use super::connection::{Broken, Connection, Line, refused};
+use super::tls::{Security, Tls, refused_certificate};
 use crate::upstream::tally::Trouble;
 use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;
@@ -185,15 +184,5 @@ fn may_authenticate(config: &SmarthostConfig, channel: Channel) -> Result<(), Br
             Trouble::Unverified,
             format!("4.7.11 credentials for {} are sent over verified TLS only", config.host),
         )),
-    }
-}
-
-/// The error for a refusal before any message was offered. It does not concern the message, which is tried
-/// again later even after a 5xx.
-pub(super) fn refused(reply: Reply, stage: &'static str) -> Broken {
-    if reply.is_transient() || reply.is_permanent() {
-        Broken::Refused(reply, stage)
-    } else {
-        Broken::Unexpected(reply, stage)
     }
 }

@@ -17,6 +17,7 @@ pub mod config;
 mod connection;
 mod exchange;
 mod greet;
+mod mechanism;
 mod narrow;
 mod pool;
 mod sessions;
@@ -29,10 +30,10 @@ use super::{Fate, Outcome, Transaction, Upstream};
 use crate::smtp::Reply;
 use crate::tls::Identity;
 use async_trait::async_trait;
-pub use auth::Mechanism;
-pub use config::{Addresses, Credentials, Secret, Security, SmarthostConfig, Timeouts, read_secret};
+pub use config::{Addresses, Credentials, Secret, SmarthostConfig, Timeouts, read_secret};
 use connection::{Broken, Connection};
 use exchange::Exchange;
+pub use mechanism::Mechanism;
 use pool::Pool;
 use sessions::{SessionSlot, Sessions};
 use std::sync::Arc;
@@ -40,7 +41,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 use tls::Tls;
 pub(super) use tls::is_usable_tlsa;
-pub use tls::{Authorities, InvalidPin, Pin, Trust};
+pub use tls::{Authorities, InvalidPin, Pin, Security, Trust};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 pub use verify::ForeignCredentials;
@@ -256,7 +257,8 @@ impl Smarthost {
     /// taken to be about their number, whatever its text.
     fn turned_away(&self, recipients: usize, broken: &Broken) -> Outcome {
         if let Broken::Refused(reply, stage) = broken
-            && (sessions::is_about_sessions(reply) || (reply.code() == 421 && *stage != auth::STAGE))
+            && (sessions::is_about_sessions(reply)
+                || (reply.code() == 421 && *stage != mechanism::AUTH_STAGE))
             && self.learn(reply, false)
             && self.sessions.believes()
         {

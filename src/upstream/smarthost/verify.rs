@@ -1,8 +1,9 @@
 //! Verifies somebody else's credentials by trying them at the next hop, only over TLS with a verified
 //! certificate.
 
-use super::config::{Credentials, Security};
+use super::config::Credentials;
 use super::connection::Broken;
+use super::tls::Security;
 use super::{Smarthost, greet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

@@ -9,8 +9,8 @@ use super::shapes::{
     Addressed, CopiesAsked, CopyItem, CopyList, Found, HeldAsked, HeldItem, HeldList, HeldWhole, Problem,
     ReleaseDone, ReleaseWish, ReturnDone, ReturnWish, Rule, State as Wanted, TakenBack, Way,
 };
-use crate::desk::decide::{How, Wish};
 use crate::desk::dossier::Closed;
+use crate::desk::wish::{How, Wish};
 use crate::id::Id;
 use crate::message::Address;
 use crate::people::scope::Scope;

@@ -5,7 +5,7 @@
 pub(super) mod records;
 
 use crate::clock::Timestamp;
-use crate::desk::decide::Released;
+use crate::desk::wish::Released;
 use crate::store::{HeldLine, HeldRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

@@ -2,8 +2,8 @@
 //! that ends them all. `/login/passkey`: signing in by a passkey. Browsers make and use passkeys by script
 //! alone; every other way in works without.
 
-use super::super::guard::{Browser, Client};
 use super::super::routes::Routes;
+use super::super::visitor::{Browser, Client};
 use super::super::words::calm;
 use super::super::{Site, cookies, login};
 use super::answer;

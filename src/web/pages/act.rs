@@ -4,14 +4,14 @@ use super::super::Site;
 use super::super::words::{Words, calm};
 use super::answer;
 use super::circles::{SPANS, USUAL, remembered};
-use super::list;
 use super::people::LONGEST;
 use super::risks::{Told, to_tick};
 use super::visit::{Chrome, Visit, show};
+use crate::desk::canned::{self, CANNED};
 use crate::desk::circles::makes;
-use crate::desk::decide::{How, Wish};
 use crate::desk::dossier::Dossier;
 use crate::desk::principal::{Principal, Whose};
+use crate::desk::wish::{How, Wish};
 use crate::desk::{Desk, DeskError};
 use crate::id::Id;
 use crate::message::Address;
@@ -19,8 +19,7 @@ use crate::policy::risks;
 use crate::policy::risks::places::in_words;
 use askama::Template;
 use axum::Form;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use std::collections::HashSet;
@@ -44,11 +43,9 @@ pub(super) fn values<'a>(fields: &'a Fields, name: &str) -> impl Iterator<Item =
     fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
 }
 
-/// The filters of the list that one came from: they go along from page to page.
-type Filters = Result<Query<list::Asked>, QueryRejection>;
-
-fn carried(filters: Filters) -> String {
-    filters.map(|Query(filters)| filters.carried()).unwrap_or_default()
+/// On to the page of a message, with the filters of the list.
+fn onward(c: &Chrome, id: Id) -> Response {
+    Redirect::to(&format!("/held/{id}{}", c.filters())).into_response()
 }
 
 /// What a release form asks for.
@@ -78,7 +75,6 @@ pub(super) async fn release(
     State(site): State<Arc<Site>>,
     visit: Visit,
     Path(id): Path<String>,
-    filters: Filters,
     Form(fields): Form<Fields>,
 ) -> Response {
     let Visit { who, c } = visit;
@@ -91,7 +87,7 @@ pub(super) async fn release(
     match site.desk.release_as(&who, id, &wish).await {
         Ok(released) => {
             tracing::info!(%id, by = who.name, how = %released.how, copies = released.copies, "released on a page");
-            Redirect::to(&format!("/held/{id}{}", carried(filters))).into_response()
+            onward(&c, id)
         }
         Err(error) => answer::refused(c, id, &error),
     }
@@ -102,7 +98,6 @@ pub(super) async fn give_back(
     State(site): State<Arc<Site>>,
     visit: Visit,
     Path(id): Path<String>,
-    filters: Filters,
     Form(fields): Form<Fields>,
 ) -> Response {
     let Visit { who, c } = visit;
@@ -110,7 +105,7 @@ pub(super) async fn give_back(
     match give_back_or_take(&site.desk, &who, id, &reason(&c.t, &fields)).await {
         Ok(()) => {
             tracing::info!(%id, by = who.name, "given back on a page");
-            Redirect::to(&format!("/held/{id}{}", carried(filters))).into_response()
+            onward(&c, id)
         }
         Err(error) => answer::refused(c, id, &error),
     }
@@ -131,13 +126,10 @@ pub(super) async fn give_back_or_take(
     }
 }
 
-/// The reasons for which mail mostly goes back.
-pub(super) const CANNED: [&str; 3] = ["list", "bcc", "recipients"];
-
 /// Why it goes back: the reason that was chosen, then what was written.
 pub(in crate::web) fn reason(t: &Words, fields: &Fields) -> String {
-    let chosen = value(fields, "canned").filter(|word| CANNED.contains(word));
-    let chosen = chosen.map(|word| t.of("desk-canned-", word)).unwrap_or_default();
+    let chosen = value(fields, "canned").and_then(|name| canned::sentence(name, t.tongue.language()));
+    let chosen = chosen.unwrap_or_default();
     let written = value(fields, "reason").unwrap_or_default().trim();
     let whole =
         [chosen.as_str(), written].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>();
@@ -149,14 +141,13 @@ pub(super) async fn take_back(
     State(site): State<Arc<Site>>,
     visit: Visit,
     Path(id): Path<String>,
-    filters: Filters,
 ) -> Response {
     let Visit { who, c } = visit;
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
     match site.desk.take_back(&who, id).await {
         Ok(()) => {
             tracing::info!(%id, by = who.name, "taken back on a page");
-            Redirect::to(&format!("/held/{id}{}", carried(filters))).into_response()
+            onward(&c, id)
         }
         Err(error) => answer::refused(c, id, &error),
     }
@@ -169,7 +160,7 @@ pub(super) async fn undo(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
     match site.desk.undo(&who, id).await {
         Ok(()) => {
             tracing::info!(%id, by = who.name, "undone on a page");
-            Redirect::to(&format!("/held/{id}?undone=1")).into_response()
+            Redirect::to(&format!("/held/{id}{}", c.filters_and("undone=1"))).into_response()
         }
         Err(error) => answer::refused(c, id, &error),
     }
@@ -181,8 +172,6 @@ pub(super) async fn undo(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
 struct Act {
     c: Chrome,
     id: Id,
-    /// The filters of the list that one came from, as a query.
-    filters: String,
     subject: String,
     kind: Kind,
     sentence: String,
@@ -222,13 +211,8 @@ struct Place {
 }
 
 /// `GET /held/{id}/as-is`
-pub(super) async fn as_is(
-    State(site): State<Arc<Site>>,
-    visit: Visit,
-    Path(id): Path<String>,
-    filters: Filters,
-) -> Response {
-    ask(&site, visit, &id, Kind::AsIs, filters).await
+pub(super) async fn as_is(State(site): State<Arc<Site>>, visit: Visit, Path(id): Path<String>) -> Response {
+    ask(&site, visit, &id, Kind::AsIs).await
 }
 
 /// `GET /held/{id}/drop`
@@ -236,9 +220,8 @@ pub(super) async fn leave_out(
     State(site): State<Arc<Site>>,
     visit: Visit,
     Path(id): Path<String>,
-    filters: Filters,
 ) -> Response {
-    ask(&site, visit, &id, Kind::LeaveOut, filters).await
+    ask(&site, visit, &id, Kind::LeaveOut).await
 }
 
 /// `GET /held/{id}/return`
@@ -246,15 +229,14 @@ pub(super) async fn return_form(
     State(site): State<Arc<Site>>,
     visit: Visit,
     Path(id): Path<String>,
-    filters: Filters,
 ) -> Response {
-    ask(&site, visit, &id, Kind::GiveBack, filters).await
+    ask(&site, visit, &id, Kind::GiveBack).await
 }
 
-async fn ask(site: &Site, visit: Visit, id: &str, kind: Kind, filters: Filters) -> Response {
+async fn ask(site: &Site, visit: Visit, id: &str, kind: Kind) -> Response {
     let Ok(id) = id.parse::<Id>() else { return answer::gone(visit.c) };
     match prepare(&site.desk, &visit, id, kind).await {
-        Ok(act) => show(StatusCode::OK, &Act { filters: carried(filters), ..act }),
+        Ok(act) => show(StatusCode::OK, &act),
         Err(error) => answer::refused(visit.c, id, &error),
     }
 }
@@ -277,8 +259,7 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
     let how = if kind == Kind::AsIs { How::AsIs } else { How::Split };
     let recipients = dossier.message.envelope.recipients.iter();
     Ok(Act {
-        filters: String::new(),
-        subject: super::held::subject(&c.t, &row.subject),
+        subject: super::parts::subject(&c.t, &row.subject),
         sentence: headline.text,
         sum: headline.sum,
         ticks: to_tick(&c.t, &row.risks, how),

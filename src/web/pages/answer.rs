@@ -1,6 +1,6 @@
 //! Pages for what did not work out: each says what happened, that nothing was done, and where to go on.
 
-use super::held;
+use super::parts;
 use super::visit::{Chrome, show};
 use crate::desk::DeskError;
 use crate::desk::principal::Via;
@@ -144,7 +144,7 @@ pub(in crate::web) fn gone(c: Chrome) -> Response {
 
 /// What the desk did not do, for the page of this message.
 pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response {
-    let back = format!("/held/{id}");
+    let back = format!("/held/{id}{}", c.filters());
     let page = |status, title: String, text: String| say(c.clone(), status, title, text, &back);
     let p = |key| c.t.p(key);
     let nothing = p("desk-nothing-done").to_string();
@@ -152,7 +152,7 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
         DeskError::Store(StoreError::NotFound(_)) | DeskError::NeverHeld(_) => gone(c),
         // The message's own page says who was first.
         DeskError::Store(StoreError::Decided { .. }) => {
-            Redirect::to(&format!("{back}?late=1")).into_response()
+            Redirect::to(&format!("/held/{id}{}", c.filters_and("late=1"))).into_response()
         }
         DeskError::NotAllowed(_) if c.who.as_ref().is_some_and(|who| who.via == Via::Mailbox) => page(
             StatusCode::FORBIDDEN,
@@ -165,7 +165,7 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
             p("desk-not-yours-text").to_string(),
         ),
         DeskError::Audit(hits) | DeskError::Unacknowledged(hits) => {
-            let mut items: Vec<String> = hits.iter().take(50).map(|hit| held::found(&c.t, hit)).collect();
+            let mut items: Vec<String> = hits.iter().take(50).map(|hit| parts::found(&c.t, hit)).collect();
             items.dedup();
             let text = if matches!(error, DeskError::Audit(_)) {
                 p("desk-audit-text")

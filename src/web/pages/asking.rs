@@ -4,7 +4,7 @@ use super::super::Site;
 use super::super::words::calm_lines;
 use super::act::{Fields, value};
 use super::answer;
-use super::held::subject;
+use super::parts::subject;
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
 use crate::desk::DeskError;
@@ -102,7 +102,7 @@ pub(super) async fn ask(
     match site.desk.ask_as_is(&visit.who, id, &reason).await {
         Ok(anew) => {
             tracing::info!(%id, by = visit.who.name, "asked on a page to send it as it is");
-            Redirect::to(&format!("/held/{}", anew.unwrap_or(id))).into_response()
+            Redirect::to(&format!("/held/{}{}", anew.unwrap_or(id), visit.c.filters())).into_response()
         }
         Err(error) => answer::refused(visit.c, id, &error),
     }

@@ -2,14 +2,15 @@
 //! done to those alone; what changed meanwhile, or is not theirs to decide, is left as it is and named.
 
 use super::super::Site;
-use super::act::{CANNED, Fields, give_back_or_take, reason, value, values};
+use super::act::{Fields, give_back_or_take, reason, value, values};
 use super::answer;
 use super::list::{Line, as_line, line};
 use super::risks::told;
 use super::visit::{Chrome, Visit, show};
-use crate::desk::decide::{How, Wish};
+use crate::desk::canned::CANNED;
 use crate::desk::dossier::Closed;
 use crate::desk::principal::Principal;
+use crate::desk::wish::{How, Wish};
 use crate::desk::{Desk, DeskError};
 use crate::id::Id;
 use crate::store::{HeldRow, HeldState, StoreError};
@@ -118,7 +119,7 @@ pub(super) async fn act(State(site): State<Arc<Site>>, visit: Visit, Form(fields
     let Visit { who, c } = visit.at("list");
     let Some(what) = Do::of(&fields) else { return answer::bad_form(c) };
     let reason = reason(&c.t, &fields);
-    let mut path = format!("/bulk?do={}&done=1", what.word());
+    let mut path = format!("/bulk{}", c.filters_and(&format!("do={}&done=1", what.word())));
     for id in ids(&fields, "id") {
         let name = match decide(&site.desk, &who, id, what, &reason).await {
             Ok(()) => {
@@ -220,6 +221,6 @@ async fn left(desk: &Desk, who: &Principal, c: &Chrome, id: Id, error: &DeskErro
         }
         DeskError::Store(_) => p("desk-unavailable-title").to_string(),
     };
-    let subject = desk.seen_by(who, id).await.map(|message| super::held::subject(&c.t, &message.subject));
+    let subject = desk.seen_by(who, id).await.map(|message| super::parts::subject(&c.t, &message.subject));
     Left { id, name: subject.unwrap_or_else(|_| id.to_string()), why }
 }

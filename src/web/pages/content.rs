@@ -8,7 +8,7 @@
 use super::super::Site;
 use super::super::words::calm;
 use super::answer;
-use super::held::MOST_READ;
+use super::parts::MOST_READ;
 use super::visit::Visit;
 use crate::desk::contents;
 use crate::id::Id;

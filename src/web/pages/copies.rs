@@ -5,8 +5,8 @@ use super::super::words::calm;
 use super::answer;
 use super::visit::{Chrome, Visit, show};
 use crate::desk::DeskError;
-use crate::desk::decide::How;
 use crate::desk::dossier::{Closed, Dossier};
+use crate::desk::wish::How;
 use crate::id::Id;
 use crate::message::header::decode_text;
 use crate::message::{Address, Header};
@@ -111,7 +111,7 @@ pub(super) async fn page(
         Err(Closed::Audit(_)) => (Vec::new(), Some(c.t.p("desk-note-audit").to_string())),
         Err(Closed::Unreadable(_)) => (Vec::new(), Some(c.t.p("desk-note-unreadable").to_string())),
     };
-    let subject = super::held::subject(&c.t, &row.subject);
+    let subject = super::parts::subject(&c.t, &row.subject);
     let first = page * ON_A_PAGE + 1;
     let last = (page * ON_A_PAGE + shown.len()).max(first);
     show(

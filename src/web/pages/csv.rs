@@ -4,8 +4,10 @@
 use super::super::words::Words;
 use super::chart::day;
 use crate::desk::report::Numbers;
+use crate::policy::verdict::Bilingual;
 use crate::store::HeldState;
 use crate::store::known::Tally;
+use std::collections::{BTreeMap, HashMap};
 
 /// Which tables there are.
 pub(super) const WORDS: [&str; 3] = ["days", "rules", "senders"];
@@ -16,11 +18,11 @@ const STATES: [HeldState; 4] =
     [HeldState::Held, HeldState::Released, HeldState::Returned, HeldState::Expired];
 
 /// One of the tables.
-pub(super) fn table(t: &Words, of: &str, numbers: &Numbers) -> String {
+pub(super) fn table(t: &Words, of: &str, numbers: &Numbers, titles: &HashMap<String, Bilingual>) -> String {
     let mut out = String::from("\u{feff}");
     match of {
-        "rules" => held(t, &mut out, "desk-filter-rule", &numbers.rules),
-        "senders" => held(t, &mut out, "desk-from", &numbers.senders),
+        "rules" => rules(t, &mut out, &numbers.rules, titles),
+        "senders" => senders(t, &mut out, &numbers.senders),
         _ => days(t, &mut out, numbers),
     }
     out
@@ -40,15 +42,38 @@ fn days(t: &Words, out: &mut String, numbers: &Numbers) {
     }
 }
 
-fn held(t: &Words, out: &mut String, what: &'static str, tally: &Tally) {
-    let mut head = vec![t.p(what).to_string()];
-    head.extend(STATES.iter().map(|state| t.of("desk-state-", state)));
+/// Rules by what people call them, and by their names in the policy.
+fn rules(t: &Words, out: &mut String, tally: &Tally, titles: &HashMap<String, Bilingual>) {
+    let mut head = vec![t.p("desk-filter-rule").to_string()];
+    head.extend(states(t));
+    head.push(t.p("desk-report-rule-name").to_string());
     line(out, &head);
-    for (name, states) in tally {
-        let mut cells = vec![name.clone()];
-        cells.extend(STATES.iter().map(|state| states.get(state).copied().unwrap_or(0).to_string()));
+    for (name, counts) in tally {
+        let title = titles.get(name).map_or(name.as_str(), |title| title.text(t.tongue.language()));
+        let mut cells = vec![title.to_owned()];
+        cells.extend(counted(counts));
+        cells.push(name.clone());
         line(out, &cells);
     }
+}
+
+fn senders(t: &Words, out: &mut String, tally: &Tally) {
+    let mut head = vec![t.p("desk-from").to_string()];
+    head.extend(states(t));
+    line(out, &head);
+    for (address, counts) in tally {
+        let mut cells = vec![address.clone()];
+        cells.extend(counted(counts));
+        line(out, &cells);
+    }
+}
+
+fn states(t: &Words) -> impl Iterator<Item = String> {
+    STATES.iter().map(|state| t.of("desk-state-", state))
+}
+
+fn counted(counts: &BTreeMap<HeldState, u64>) -> impl Iterator<Item = String> {
+    STATES.iter().map(|state| counts.get(state).copied().unwrap_or(0).to_string())
 }
 
 fn line(out: &mut String, cells: &[String]) {

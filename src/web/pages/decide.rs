@@ -3,14 +3,14 @@
 
 use super::super::Site;
 use super::super::words::calm;
-use super::act::CANNED;
 use super::answer;
-use super::held::{MOST_READ, subject};
 use super::mailtext::{self, Shown};
+use super::parts::{MOST_READ, subject};
 use super::people::{LONGEST, People, people};
 use super::risks::{Told, told};
 use super::visit::{Chrome, show};
 use crate::desk::DeskError;
+use crate::desk::canned::CANNED;
 use crate::desk::contents;
 use crate::desk::links::{Offer, as_whom};
 use crate::store::{HeldRow, LinkAction, StoreError};

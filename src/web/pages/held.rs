@@ -1,16 +1,19 @@
 //! `/held/ID`: one message, what would happen, and what may be done.
 
+pub(super) mod now;
+mod ways;
+
 use super::super::Site;
 use super::super::words::{Tongue, Words, calm};
 use super::answer;
-use super::asking::{Request, may_ask, request};
+use super::asking::{Request, request};
 use super::circles::USUAL;
 use super::copies::{self, Pair};
-use super::list::{self, as_line, counted};
-use super::live::Live;
+use super::list::{as_line, counted};
 use super::mailtext::{self, Shown};
+use super::parts::{self, LINE, MOST_READ, found, subject};
 use super::people::{LONGEST, People, people};
-use super::risks::{Told, language, to_tick, told};
+use super::risks::{Told, language, told};
 use super::sentence::{Headline, decided, headline, reason_given};
 use super::timeline::{Moment, happened};
 use super::visit::{Chrome, Visit, show};
@@ -19,16 +22,14 @@ use crate::desk;
 use crate::desk::DeskError;
 use crate::desk::circles::LASTS;
 use crate::desk::contents;
-use crate::desk::decide::How;
-use crate::desk::dossier::{Closed, Dossier};
-use crate::desk::known::Known;
-use crate::desk::principal::Via;
+use crate::desk::dossier::Dossier;
 use crate::desk::taking::undoes;
 use crate::desk::waiting::Progress;
+use crate::desk::wish::How;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
-use crate::policy::risks::places::in_words;
+use crate::policy::known::Known;
 use crate::policy::verdict::{Language, RuleOutcome};
 use crate::rewrite::Hit;
 use crate::store::{HeldRow, HeldState};
@@ -36,17 +37,14 @@ use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use now::{SENDING, WAITING, told_progress};
 use serde::Deserialize;
 use std::sync::Arc;
+use ways::{Ways, ways};
 
-/// Largest body in octets of which text and attachments are shown.
-pub(super) const MOST_READ: u64 = 64 * 1024 * 1024;
 /// Most entries of the timeline, and hits, that a page lists.
 const MOST_ENTRIES: usize = 200;
-/// Longest line of somebody else's text, in characters.
-pub(super) const LINE: usize = 1_000;
-
 /// What the page was told in its address.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
@@ -65,8 +63,6 @@ pub(super) struct Asked {
 struct Held {
     c: Chrome,
     id: Id,
-    /// The filters of the list that one came from, as a query.
-    filters: String,
     /// What waits next, and how many more.
     next: Option<(Id, String)>,
     /// When a script asks for news, in milliseconds; none where nothing changes any more.
@@ -74,6 +70,8 @@ struct Held {
     row: HeldRow,
     headline: Headline,
     late: bool,
+    /// The state that it shows, for a script that asks whether it has changed.
+    shown: String,
     undone: bool,
     /// It was the visitor who decided.
     own_decision: bool,
@@ -125,53 +123,6 @@ struct Offer {
     days: u64,
 }
 
-/// What the visitor may do, and what is open.
-#[derive(Default)]
-#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
-struct Ways {
-    split: Way,
-    bcc: Way,
-    as_is: Way,
-    drop: bool,
-    give_back: bool,
-    /// It is theirs: giving it back is taking it back.
-    own: bool,
-    /// They may ask that it leave as it is.
-    ask: bool,
-    /// What sending individually leaves: each has to be ticked, and going back comes first.
-    ticks: Vec<Told>,
-    /// Why something is missing, in sentences.
-    notes: Vec<String>,
-}
-
-impl Ways {
-    /// Sending individually leaves no risk.
-    fn cures(&self) -> bool {
-        self.ticks.is_empty()
-    }
-
-    /// Whether copies can be made for each.
-    fn copies(&self) -> bool {
-        self.split.shown() || self.bcc.shown()
-    }
-
-    fn any(&self) -> bool {
-        self.split.allowed || self.bcc.allowed || self.as_is.allowed || self.give_back
-    }
-}
-
-#[derive(Default)]
-struct Way {
-    allowed: bool,
-    open: bool,
-}
-
-impl Way {
-    fn shown(&self) -> bool {
-        self.allowed && self.open
-    }
-}
-
 struct Rule {
     name: String,
     title: String,
@@ -194,84 +145,17 @@ pub(super) async fn page(
     visit: Visit,
     Path(id): Path<String>,
     asked: Result<Query<Asked>, QueryRejection>,
-    filters: Result<Query<list::Asked>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit.at("list");
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
-    let filters = filters.map(|Query(filters)| filters).unwrap_or_default();
-    match make(&site, Visit { who, c: c.clone() }, id, &asked, &filters).await {
+    match make(&site, Visit { who, c: c.clone() }, id, &asked).await {
         Ok(held) => show(StatusCode::OK, &held),
         Err(error) => answer::refused(c, id, &error),
     }
 }
 
-/// How often a script asks about a mail that is being sent, and about any other, in milliseconds.
-const SENDING: u32 = 2_000;
-const WAITING: u32 = 5_000;
-
-/// `GET /held/{id}/now`: how it stands, for a script to say. What the page shows itself is asked along.
-pub(super) async fn now(
-    State(site): State<Arc<Site>>,
-    visit: Visit,
-    Path(id): Path<String>,
-    shown: Result<Query<ShownState>, QueryRejection>,
-) -> Response {
-    let Visit { who, c } = visit;
-    let Ok(id) = id.parse::<Id>() else { return StatusCode::NOT_FOUND.into_response() };
-    let shown = shown.map(|Query(shown)| shown.state).unwrap_or_default();
-    let now = match site.desk.stands(&who, id).await {
-        Ok(now) => now,
-        Err(error) => return answer::refused(c, id, &error),
-    };
-    let t = &c.t;
-    if now.row.state.to_string() != shown {
-        let text = decided(t, &as_line(&now.row)).unwrap_or_else(|| t.p("desk-undone").to_string());
-        let changed = Live {
-            text: t.p("desk-live-changed").s("what", text).to_string(),
-            link: format!("/held/{id}"),
-            label: t.p("desk-live-show").to_string(),
-            stale: true,
-            over: true,
-            ..Live::default()
-        };
-        return changed.response();
-    }
-    let text = match (&now.progress, now.leaves) {
-        (_, Some(_)) | (None, _) => String::new(),
-        (Some(progress), None) => told_progress(t, progress),
-    };
-    let sent = now.progress.is_some_and(|progress| progress.is_over());
-    let over = now.leaves.is_none() && now.row.state != HeldState::Held && (sent || now.progress.is_none());
-    let left = now.row.state == HeldState::Released && now.leaves.is_none();
-    Live { text, left, over, ..Live::default() }.response()
-}
-
-/// What the page shows that a script asks for.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct ShownState {
-    #[serde(default)]
-    state: String,
-}
-
-/// How far the sending is, in words.
-fn told_progress(t: &Words, progress: &Progress) -> String {
-    let mut text =
-        t.p("desk-progress").n("delivered", progress.delivered).n("total", progress.total).to_string();
-    if progress.failed > 0 {
-        text += " ";
-        text += &t.p("desk-progress-failed").n("count", progress.failed).to_string();
-    }
-    text
-}
-
-async fn make(
-    site: &Site,
-    visit: Visit,
-    id: Id,
-    asked: &Asked,
-    filters: &list::Asked,
-) -> Result<Held, DeskError> {
+async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, DeskError> {
     let Visit { who, c } = visit;
     let dossier = site.desk.dossier(&who, id).await?;
     let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
@@ -296,7 +180,7 @@ async fn make(
     let people = people(t, &dossier, &known);
     let next = match row.state {
         HeldState::Held => None,
-        _ => site.desk.waits_next(&filters.query(&who), id).await?,
+        _ => site.desk.waits_next(&c.asked.query(&who), id).await?,
     };
     let sending = Progress::of(&dossier.deliveries).filter(|_| row.state == HeldState::Released);
     let leaves = row.undo_until.filter(|until| row.state == HeldState::Released && *until > now);
@@ -307,14 +191,14 @@ async fn make(
     };
     Ok(Held {
         next: next.map(|(next, count)| (next, counted(t, count))),
-        filters: filters.carried(),
         every,
+        shown: format!("shown={}", row.state),
         headline: headline(t, &row),
         late: asked.late.is_some(),
         undone: asked.undone.is_some() && row.state == HeldState::Held,
         own_decision: row.decided_by.as_deref() == Some(who.name.as_str()),
         decided: decided(t, &as_line(&row)),
-        reason: reason_given(&row),
+        reason: reason_given(t, &row),
         leaves,
         undo: row.undo_until.is_some_and(|until| until > now) && undoes(&who, &dossier.whose, &row),
         risks: told(t, &row.risks),
@@ -366,7 +250,7 @@ fn company(t: &Words, met: desk::company::Company, subject: &str) -> Company {
         let members: Vec<&str> = met.outsiders.iter().map(Address::as_str).collect();
         Offer {
             why: t.p("desk-offer").n("count", times).s("until", until).to_string(),
-            name: self::subject(t, subject),
+            name: parts::subject(t, subject),
             members: members.join("\n"),
             days: USUAL,
         }
@@ -376,11 +260,6 @@ fn company(t: &Words, met: desk::company::Company, subject: &str) -> Company {
         people: people.collect(),
         offer,
     }
-}
-
-/// A subject as a line; what stands for none.
-pub(super) fn subject(t: &Words, subject: &str) -> String {
-    if subject.trim().is_empty() { t.p("desk-no-subject").to_string() } else { calm(subject, 300) }
 }
 
 /// How the recipients stand to the sender; of what was decided, how they stood then.
@@ -395,64 +274,11 @@ async fn standing(site: &Site, dossier: &Dossier, row: &HeldRow) -> Result<Known
     }
 }
 
-/// Whose address was found, and where.
-pub(super) fn found(t: &Words, hit: &Hit) -> String {
-    let place = in_words(&hit.place, t.tongue.language());
-    t.p("desk-hit").s("address", calm(hit.address.as_str(), LONGEST)).s("place", place).to_string()
-}
-
 fn hits(t: &Words, hits: &[Hit]) -> Vec<String> {
     let mut all: Vec<String> = hits.iter().map(|hit| found(t, hit)).collect();
     all.dedup();
     all.truncate(MOST_ENTRIES);
     all
-}
-
-fn ways(
-    t: &Words,
-    who: &crate::desk::principal::Principal,
-    dossier: &Dossier,
-    row: &HeldRow,
-    closed: Option<&Closed>,
-) -> Ways {
-    if row.state != HeldState::Held {
-        return Ways::default();
-    }
-    let what = dossier.whose.standing();
-    let may = |how, drops| who.may_release(&what, how, drops);
-    let open = closed.is_none();
-    let way = |how| Way { allowed: may(how, false), open };
-    let mut ways = Ways {
-        split: way(How::Split),
-        bcc: way(How::Bcc),
-        as_is: Way { allowed: may(How::AsIs, false), open: true },
-        // Where no safe copies can be made, none can be made for the others either.
-        drop: may(How::Split, true) && open && dossier.message.envelope.recipients.len() > 1,
-        give_back: who.may_return(&what),
-        own: who.sent(&what),
-        ask: may_ask(who, &dossier.whose, row) && !may(How::AsIs, false),
-        ticks: to_tick(t, &row.risks, How::Split),
-        notes: Vec::new(),
-    };
-    match closed {
-        Some(Closed::Audit(_)) if ways.split.allowed => ways.notes.push(t.p("desk-note-audit").to_string()),
-        Some(Closed::Unreadable(_)) if ways.split.allowed => {
-            ways.notes.push(t.p("desk-note-unreadable").to_string());
-        }
-        _ => {}
-    }
-    if ways.own && !ways.as_is.allowed {
-        let key = if ways.split.allowed { "desk-note-own-ask" } else { "desk-note-own" };
-        ways.notes.push(t.p(key).to_string());
-    } else if !ways.any() {
-        ways.notes.push(t.p("desk-note-auditor").to_string());
-    }
-    // Signed in another way they could: that has to be said, or the button is looked for in vain.
-    let stronger = crate::desk::principal::Principal { via: Via::Login, ..who.clone() };
-    if who.via == Via::Mailbox && !ways.as_is.allowed && stronger.may_release(&what, How::AsIs, false) {
-        ways.notes.push(t.p("desk-note-mailbox").to_string());
-    }
-    ways
 }
 
 fn rules(t: &Words, dossier: &Dossier) -> Vec<Rule> {

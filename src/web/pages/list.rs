@@ -17,7 +17,7 @@ use crate::store::{HeldLine, HeldPage, HeldQuery, HeldRow, HeldState, Order};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ const LONGEST_SEARCH: usize = 200;
 /// What the page was asked for in its address.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "named as in the query")]
-pub(super) struct Asked {
+pub struct Asked {
     /// `held` (the default), `released`, `returned`, `expired`, `all`.
     #[serde(default)]
     state: String,
@@ -54,6 +54,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// As an address says it; none where it cannot be read.
+    pub(super) fn of(uri: &Uri) -> Self {
+        Query::try_from_uri(uri).map(|Query(asked)| asked).unwrap_or_default()
+    }
+
     fn state(&self) -> Option<HeldState> {
         match self.state.as_str() {
             "all" => None,
@@ -89,20 +94,24 @@ impl Asked {
     /// The filters as a query, to be carried from page to page: empty, or with its question mark.
     pub(super) fn carried(&self) -> String {
         let mut query = String::new();
-        for (name, value) in [
+        for (name, value) in self.parts() {
+            let mark = if query.is_empty() { '?' } else { '&' };
+            // Writing to a text cannot fail.
+            let _ = write!(query, "{mark}{name}={}", answer::encoded(value));
+        }
+        query
+    }
+
+    /// The filters that are set, as fields of a form.
+    fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
             ("state", &self.state),
             ("whose", &self.whose),
             ("rule", &self.rule),
             ("asked", &self.asked),
             ("q", &self.q),
-        ] {
-            if !value.is_empty() {
-                let mark = if query.is_empty() { '?' } else { '&' };
-                // Writing to a text cannot fail.
-                let _ = write!(query, "{mark}{name}={}", answer::encoded(value));
-            }
-        }
-        query
+        ];
+        all.into_iter().map(|(name, value)| (name, value.as_str())).filter(|(_, value)| !value.is_empty())
     }
 
     /// The filters with one more part.
@@ -135,8 +144,6 @@ impl Asked {
 #[template(path = "list.html")]
 struct List {
     c: Chrome,
-    /// The filters as a query.
-    filters: String,
     asked: Asked,
     lines: Vec<Line>,
     /// How many there are in all, as people read it.
@@ -220,9 +227,7 @@ pub(super) async fn page(
             let elsewhere_path = format!("/{}", all.carried());
             let latest = latest.map(|id| id.to_string()).unwrap_or_default();
             let live = format!("/now{}", asked.with("since", &latest));
-            let filters = asked.carried();
-            let list =
-                List { c, filters, asked, lines, count, elsewhere, elsewhere_path, live, rules, next, bulk };
+            let list = List { c, asked, lines, count, elsewhere, elsewhere_path, live, rules, next, bulk };
             show(StatusCode::OK, &list)
         }
         Err(error) => {
@@ -341,7 +346,7 @@ pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
     Line {
         id: row.id,
         whom: whom.s("sender", sender).s("first", first).to_string(),
-        subject: super::held::subject(t, &row.subject),
+        subject: super::parts::subject(t, &row.subject),
         crowd,
         files: row.files,
         why: why.unwrap_or_default(),

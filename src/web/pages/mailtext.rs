@@ -5,7 +5,8 @@ use super::super::words::{Tongue, Words, calm, calm_lines};
 use super::people::LONGEST;
 use crate::clock::Timestamp;
 use crate::desk::contents::{Contents, File};
-use crate::desk::preview::{Invitation, Preview, When};
+use crate::desk::preview::Preview;
+use crate::desk::preview::calendar::{Invitation, When};
 
 /// Lines of the text that are shown at once, and most characters of them.
 const LINES: usize = 8;

@@ -97,7 +97,7 @@ fn line(t: &Words, own: &Own) -> Line {
     let (state, class) = stands(t, own.stands);
     Line {
         id: row.id,
-        subject: super::held::subject(t, &row.subject),
+        subject: super::parts::subject(t, &row.subject),
         whom,
         received: row.received,
         state,

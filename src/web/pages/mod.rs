@@ -31,6 +31,7 @@ mod list;
 mod live;
 mod mailtext;
 mod mine;
+mod parts;
 mod people;
 mod report;
 pub(super) mod risks;
@@ -49,7 +50,7 @@ pub(super) fn routes() -> Routes {
         .get("/bulk", bulk::confirm)
         .post("/bulk", bulk::act)
         .get("/held/{id}", held::page)
-        .get("/held/{id}/now", held::now)
+        .get("/held/{id}/now", held::now::now)
         .post("/held/{id}/release", act::release)
         .get("/held/{id}/as-is", act::as_is)
         .get("/held/{id}/drop", act::leave_out)

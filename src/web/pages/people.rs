@@ -4,8 +4,8 @@
 
 use super::super::words::{Words, calm};
 use crate::desk::dossier::Dossier;
-use crate::desk::known::{Acquaintance, Known};
 use crate::message::Address;
+use crate::policy::known::{Known, Relation};
 use std::collections::{HashMap, HashSet};
 
 /// Most characters of an address or a name.
@@ -121,14 +121,14 @@ fn summary(t: &Words, dossier: &Dossier, all: &[Person]) -> Vec<String> {
     parts.into_iter().filter_map(part).collect()
 }
 
-fn stand(t: &Words, acquaintance: Acquaintance<'_>) -> (String, &'static str) {
+fn stand(t: &Words, acquaintance: Relation<'_>) -> (String, &'static str) {
     match acquaintance {
-        Acquaintance::LookAlike(domain) => {
+        Relation::LookAlike(domain) => {
             (t.p("desk-stand-look-alike").s("domain", calm(domain, LONGEST)).to_string(), "danger")
         }
-        Acquaintance::Stranger { list: true } => (t.p("desk-stand-new-list").to_string(), "new"),
-        Acquaintance::Stranger { list: false } => (t.p("desk-stand-new").to_string(), "new"),
-        Acquaintance::Written { last, list } => {
+        Relation::Stranger { list: true } => (t.p("desk-stand-new-list").to_string(), "new"),
+        Relation::Stranger { list: false } => (t.p("desk-stand-new").to_string(), "new"),
+        Relation::Written { last, list } => {
             let ago = t.ago(&last);
             let key = if list { "desk-stand-written-list" } else { "desk-stand-written" };
             (t.p(key).s("ago", ago).to_string(), "")

@@ -152,7 +152,8 @@ pub(super) async fn table(
                 (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
                 (header::CONTENT_DISPOSITION, format!("attachment; filename=\"sekisho-{name}-{days}d.csv\"")),
             ];
-            (headers, csv::table(&c.t, name, &numbers)).into_response()
+            let titles = site.desk.examiner.borrow().policy.titles();
+            (headers, csv::table(&c.t, name, &numbers, &titles)).into_response()
         }
         Err(error) => unavailable(c, &error),
     }

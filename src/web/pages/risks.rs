@@ -1,7 +1,7 @@
 //! Risks as pages show them: what is dangerous, what cures it, and the ticks that a decision asks for.
 
 use super::super::words::Words;
-use crate::desk::decide::{How, Wish};
+use crate::desk::wish::{How, Wish};
 use crate::policy::Disclosure;
 use crate::policy::risks::Risk;
 use crate::policy::verdict::Language;

@@ -2,12 +2,13 @@
 //! and with which words.
 
 use super::super::words::{Words, calm, calm_lines, one_line};
-use super::held::LINE;
+use super::parts::LINE;
 use super::people::LONGEST;
 use super::risks::language;
-use crate::desk::taking::{TAKEN_BACK, was_taken_back};
+use crate::desk::canned::in_language;
 use crate::policy::risks::Kind;
 use crate::store::{HeldLine, HeldRow, HeldState};
+use crate::store::{TAKEN_BACK, was_taken_back};
 
 /// One sentence that says what would happen.
 pub(super) struct Headline {
@@ -72,17 +73,19 @@ pub(super) fn decided(t: &Words, row: &HeldLine) -> Option<String> {
         HeldState::Returned if decision == TAKEN_BACK => t.p("desk-decided-taken-back"),
         HeldState::Returned if was_taken_back(decision) => t.p("desk-decided-taken-back-for"),
         HeldState::Returned if decision.trim().is_empty() => t.p("desk-decided-returned"),
-        HeldState::Returned => t.p("desk-decided-returned-because").s("reason", one_line(decision, LINE)),
+        HeldState::Returned => t
+            .p("desk-decided-returned-because")
+            .s("reason", one_line(&in_language(decision, t.tongue.language()), LINE)),
         HeldState::Expired => t.p("desk-decided-expired"),
     };
     Some(phrase.s("by", by).s("at", ago).to_string())
 }
 
 /// The words with which it was sent back, on their lines; none where nobody wrote any.
-pub(super) fn reason_given(row: &HeldRow) -> String {
+pub(super) fn reason_given(t: &Words, row: &HeldRow) -> String {
     let said = row.decision.as_deref().unwrap_or_default().trim();
     if row.state != HeldState::Returned || was_taken_back(said) {
         return String::new();
     }
-    calm_lines(said).chars().take(LINE).collect()
+    calm_lines(&in_language(said, t.tongue.language())).chars().take(LINE).collect()
 }

@@ -2,8 +2,9 @@
 
 use super::super::Site;
 use super::super::words::{Words, one_line};
-use super::held::LINE;
+use super::parts::LINE;
 use crate::clock::Timestamp;
+use crate::desk::canned::in_language;
 use crate::id::Id;
 use crate::journal::{Entry, Event};
 use std::collections::HashMap;
@@ -135,7 +136,8 @@ fn told(t: &Words, event: &Event, asked: &Asked) -> String {
             t.p("desk-event-returned").s("by", line(by))
         }
         Event::Returned { by, reason } => {
-            t.p("desk-event-returned-because").s("by", line(by)).s("reason", line(reason))
+            let reason = in_language(reason, t.tongue.language());
+            t.p("desk-event-returned-because").s("by", line(by)).s("reason", line(&reason))
         }
         Event::Expired {} => t.p("desk-event-expired"),
         Event::Noticed { kind, notice } => {

@@ -4,7 +4,7 @@ use super::super::Site;
 use super::super::words::calm;
 use super::act::{Fields, value};
 use super::answer;
-use super::held::LINE;
+use super::parts::LINE;
 use super::people::LONGEST;
 use super::timeline::{Moment, happened};
 use super::visit::{Chrome, Visit, show};
@@ -66,7 +66,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
     show(
         StatusCode::OK,
         &Trace {
-            subject: super::held::subject(&c.t, &message.subject),
+            subject: super::parts::subject(&c.t, &message.subject),
             sender: message
                 .envelope
                 .sender
@@ -111,8 +111,7 @@ fn would_have(c: &Chrome, verdict: Option<&Verdict>) -> Option<(String, Vec<Stri
 fn copy(c: &Chrome, row: &QueueRow) -> Copy {
     let first = row.recipients.first().map(|one| calm(one, LONGEST)).unwrap_or_default();
     let more = row.recipients.len().saturating_sub(1);
-    let more =
-        if more == 0 { String::new() } else { format!(" {}", c.t.p("desk-and-more").n("count", more)) };
+    let more = if more == 0 { String::new() } else { format!(" {}", c.t.p("link-more").n("count", more)) };
     Copy {
         recipients: first + &more,
         state: c.t.of("desk-delivery-", row.state),

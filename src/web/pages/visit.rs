@@ -2,10 +2,11 @@
 //! token that its forms carry.
 
 use super::super::Site;
-use super::super::guard::FormToken;
 use super::super::routes::page_of;
+use super::super::visitor::FormToken;
 use super::super::words::{Tongue, Words, calm};
 use super::answer;
+use super::list::Asked;
 use crate::desk::principal::Principal;
 use crate::policy::verdict::Language;
 use askama::Template;
@@ -36,6 +37,8 @@ pub struct Chrome {
     /// Where it can be read again: its own path and query, or, of the answer to a form, the page that the
     /// form stood on.
     pub path: String,
+    /// The filters of the list that one came from: they go along from page to page.
+    pub asked: Asked,
     /// Whom people ask for help; empty where nobody is named.
     pub contact: String,
     /// The style sheet.
@@ -56,6 +59,7 @@ impl Chrome {
             csrf: parts.extensions.get::<FormToken>().cloned().unwrap_or_default().0,
             here: "",
             path: again(parts),
+            asked: Asked::of(&parts.uri),
             contact: contact(site, tongue),
             css: site.assets.css.clone(),
             js: site.assets.js.clone(),
@@ -75,6 +79,17 @@ impl Chrome {
     pub fn printed(&self) -> String {
         let who = self.who.as_ref().map(|who| self.calm(&who.name)).unwrap_or_default();
         self.t.p("desk-printed").s("at", self.t.moment(&self.t.now)).s("who", who).to_string()
+    }
+
+    /// The filters of the list as a query: empty, or with its question mark.
+    pub fn filters(&self) -> String {
+        self.asked.carried()
+    }
+
+    /// The filters with one more part.
+    pub fn filters_and(&self, part: &str) -> String {
+        let filters = self.filters();
+        format!("{filters}{}{part}", if filters.is_empty() { '?' } else { '&' })
     }
 
     /// A page's title, which says so where something on the page is to be put right.

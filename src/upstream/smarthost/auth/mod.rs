@@ -5,55 +5,14 @@ mod scram;
 
 use super::capabilities::Capabilities;
 use super::config::{Credentials, Secret, SmarthostConfig};
-use super::connection::{Broken, Line};
-use super::greet::refused;
+use super::connection::{Broken, Line, refused};
+use super::mechanism::{AUTH_STAGE, Mechanism};
 use crate::smtp::Reply;
 use crate::upstream::tally::Trouble;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use scram::First;
 use secrecy::{ExposeSecret, SecretString};
-use std::fmt;
-
-pub(super) const STAGE: &str = "during AUTH";
-
-/// A SASL mechanism.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
-    /// SCRAM-SHA-256 (RFC 7677). The server proves that it knows the password, too.
-    ScramSha256,
-    /// PLAIN (RFC 4616).
-    Plain,
-    /// LOGIN, the predecessor of PLAIN.
-    Login,
-    /// XOAUTH2: an OAuth 2.0 access token in place of a password.
-    Xoauth2,
-}
-
-impl Mechanism {
-    /// The mechanisms that use a password, in order of preference.
-    const BY_PASSWORD: [Self; 3] = [Self::ScramSha256, Self::Plain, Self::Login];
-
-    fn is_offered(self, offers: &Capabilities) -> bool {
-        match self {
-            Self::ScramSha256 => offers.auth_scram,
-            Self::Plain => offers.auth_plain,
-            Self::Login => offers.auth_login,
-            Self::Xoauth2 => offers.auth_xoauth2,
-        }
-    }
-}
-
-impl fmt::Display for Mechanism {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ScramSha256 => "SCRAM-SHA-256",
-            Self::Plain => "PLAIN",
-            Self::Login => "LOGIN",
-            Self::Xoauth2 => "XOAUTH2",
-        })
-    }
-}
 
 /// Authenticates with the configured mechanism, or with the best one offered.
 pub(super) async fn authenticate(
@@ -92,7 +51,7 @@ struct Dialogue<'a> {
 
 impl Dialogue<'_> {
     async fn say(&mut self, command: &SecretString) -> Result<Reply, Broken> {
-        self.line.ask(command.expose_secret(), self.config.timeouts.greeting, STAGE).await
+        self.line.ask(command.expose_secret(), self.config.timeouts.greeting, AUTH_STAGE).await
     }
 
     /// Sends AUTH with an initial response.
@@ -110,7 +69,7 @@ impl Dialogue<'_> {
         let mut reply = self.say(&SecretString::from("AUTH LOGIN".to_owned())).await?;
         for answer in [self.username, password.expose_secret()] {
             if reply.code() != 334 {
-                return Err(refused(reply, STAGE));
+                return Err(refused(reply, AUTH_STAGE));
             }
             reply = self.say(&encoded(answer)).await?;
         }
@@ -166,21 +125,21 @@ impl Dialogue<'_> {
 }
 
 fn done(reply: Reply) -> Result<(), Broken> {
-    if reply.code() == 235 { Ok(()) } else { Err(refused(reply, STAGE)) }
+    if reply.code() == 235 { Ok(()) } else { Err(refused(reply, AUTH_STAGE)) }
 }
 
 /// The decoded text of a 334 reply.
 fn challenge(reply: Reply) -> Result<String, Broken> {
-    if reply.code() == 334 { challenge_text(reply) } else { Err(refused(reply, STAGE)) }
+    if reply.code() == 334 { challenge_text(reply) } else { Err(refused(reply, AUTH_STAGE)) }
 }
 
 fn challenge_text(reply: Reply) -> Result<String, Broken> {
     if reply.code() != 334 {
-        return Err(refused(reply, STAGE));
+        return Err(refused(reply, AUTH_STAGE));
     }
     let text = reply.lines().first().map(String::as_str).unwrap_or_default();
     let decoded = BASE64.decode(text.trim()).ok().and_then(|octets| String::from_utf8(octets).ok());
-    decoded.ok_or(Broken::Unexpected(reply, STAGE))
+    decoded.ok_or(Broken::Unexpected(reply, AUTH_STAGE))
 }
 
 fn encoded(text: &str) -> SecretString {

@@ -7,7 +7,6 @@ mod dane;
 #[cfg(test)]
 mod tests;
 
-use super::config::Security;
 use crate::dns::Tlsa;
 use crate::tls::Identity;
 pub(in crate::upstream) use dane::is_usable as is_usable_tlsa;
@@ -27,6 +26,22 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+/// TLS towards the next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Security {
+    /// Require STARTTLS with a verified certificate (the default).
+    #[default]
+    Required,
+    /// Use STARTTLS if offered, with any certificate; otherwise send in plain text.
+    Opportunistic,
+    /// Require STARTTLS, with any certificate. Used with DANE if no TLSA record is usable (RFC 7672 §2.2).
+    Unverified,
+    /// Send in plain text.
+    Off,
+    /// Implicit TLS (RFC 8314 §3.3) with a verified certificate.
+    Implicit,
+}
 
 /// The SHA-256 of a public key (`SubjectPublicKeyInfo`, DER), written `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

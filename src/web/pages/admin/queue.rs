@@ -5,7 +5,7 @@ use super::super::super::Site;
 use super::super::super::words::calm;
 use super::super::act::{Fields, value, values};
 use super::super::answer;
-use super::super::held::LINE;
+use super::super::parts::LINE;
 use super::super::people::LONGEST;
 use super::super::visit::{Chrome, Visit, show};
 use super::{Tab, refused, tabs};
@@ -119,8 +119,7 @@ pub(super) async fn page(
 fn line(c: &Chrome, row: &QueueRow) -> Line {
     let first = row.recipients.first().map(|one| calm(one, LONGEST)).unwrap_or_default();
     let more = row.recipients.len().saturating_sub(1);
-    let more =
-        if more == 0 { String::new() } else { format!(" {}", c.t.p("desk-and-more").n("count", more)) };
+    let more = if more == 0 { String::new() } else { format!(" {}", c.t.p("link-more").n("count", more)) };
     Line {
         id: row.id.clone(),
         message: row.message,
