@@ -237,7 +237,7 @@ impl<'a> Text<'a> {
     /// domain that matters.
     pub(super) fn holds_token(&self, needles: &Needles, mut at: usize, place: usize) -> bool {
         let mut bits = 0_u64;
-        let mut letters = 0;
+        let mut letters = 0_usize;
         let mut is_unknown = false;
         while letters < 9 {
             let (next, end) = self.next(at, true);
@@ -257,9 +257,10 @@ impl<'a> Text<'a> {
         }
         // The sign begins two bits later for each octet before it.
         let skipped = 2 * place;
-        let octets = (6 * letters as usize).saturating_sub(skipped) / 8;
-        let used = 6 * letters as usize - skipped.min(6 * letters as usize);
-        let octet = |index: usize| (bits >> (used - 8 * (index + 1)) & 0xff) as u8;
+        let used = (6 * letters).saturating_sub(skipped);
+        let octets = used / 8;
+        #[allow(clippy::cast_possible_truncation)] // octets are cut out of the letters' bits on purpose
+        let octet = |index: usize| (bits >> (used - 8 * (index + 1))) as u8;
         if octets == 0 {
             return is_unknown;
         }

@@ -229,6 +229,7 @@ fn is_any(octets: &[u8]) -> u8 {
 
 /// Whether any two octets may be the letters of base64 that an `@` begins with: what [`EARLIER`] and [`LATER`] say,
 /// in a form that is asked of many octets at once.
+#[allow(clippy::needless_bitwise_bool)] // without branches it is asked of many at once
 fn is_any_pair(ones: &[u8], others: &[u8]) -> u8 {
     ones.iter().zip(others).fold(0, |any, (&one, &other)| {
         let value = other.wrapping_sub(b'A');

@@ -91,7 +91,8 @@ impl Needles {
         for domain in needles.domains.keys() {
             domain.bytes().take(1).for_each(|octet| needles.starts.add(octet));
         }
-        for domain in needles.domains.keys().map(|domain| domain.as_bytes()) {
+        for domain in needles.domains.keys() {
+            let domain = domain.as_bytes();
             for length in 1..=domain.len().min(Self::START) {
                 let mut start = [0; Self::START];
                 start[..length].copy_from_slice(&domain[..length]);

@@ -292,11 +292,9 @@ fn of_code(code: u32, end: usize) -> Escape {
         (Ok(letter), _) if letter.is_ascii_graphic() || is_white(letter) => Escape::Letter(letter, end),
         (Ok(0xa0), _) => Escape::Letter(b' ', end),
         (_, Some(letter)) => {
-            let mut plain = std::iter::once(letter).nfkc().filter(char::is_ascii).map(|letter| letter as u8);
-            match plain.find(|&letter| is_sign(letter)) {
-                Some(_) => Escape::Unknown,
-                None => Escape::Other,
-            }
+            let may_be_sign =
+                std::iter::once(letter).nfkc().any(|plain| u8::try_from(plain).is_ok_and(is_sign));
+            if may_be_sign { Escape::Unknown } else { Escape::Other }
         }
         _ => Escape::Other,
     }

@@ -80,7 +80,7 @@ fn spelled(letter: char, way: usize) -> String {
         25 => format!("&#x{:x};", code + 0x1_d400 - 0x41),
         26 if letter == '@' => "&commat;".to_owned(),
         27 if letter == '.' => "&period;".to_owned(),
-        28 => format!("&#{:08};", code),
+        28 => format!("&#{code:08};"),
         29 => format!("&#x26;#{code};"),
         30 => format!("＆#{code};"),
         31 => format!("％{code:02X}"),
@@ -240,7 +240,11 @@ proptest! {
         let message = format!("Content-Type: text/{}\r\n\r\n{body}\r\n", KINDS[kind]);
         let size = if body.len() > 20_000 { size.max(97) } else { size };
         let (gated, all) = both(message.as_bytes(), &needles(addresses), size);
-        prop_assert_eq!(gated, all, "{}", body.escape_debug());
+        // A page in another text is read from where its view wakes, so that a comment that began long before may
+        // show more: only that nothing is missed is asked.
+        let found = |hits: &[Hit]| -> Vec<_> { hits.iter().map(|hit| hit.whose_and_where().0.clone()).collect() };
+        let (gated, all) = (found(&gated), found(&all));
+        prop_assert!(all.iter().all(|address| gated.contains(address)), "{gated:?} {all:?} {}", body.escape_debug());
     }
 }
 
@@ -292,6 +296,31 @@ fn characters_that_are_signs() {
             assert!(super::super::follow::is_sign_name(name.trim_end_matches(';').as_bytes()), "{name}");
         }
     }
+}
+
+#[path = "../../../../benches/kinds/mod.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod kinds;
+
+/// Mail that people really send, to nobody who is hidden, opens next to no gate.
+#[test]
+fn most_mail_opens_no_gate() {
+    let list: Vec<String> = (0..50).map(|index| format!("user{index}@customer{index}.example")).collect();
+    let needles = needles(&list.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut often = Vec::new();
+    // Links of percent-encoded words still open it, and so do pages of them; the octets of shifted sets are no text.
+    let open_it = ["links", "html", "html-qp", "iso-2022-jp", "newsletter"];
+    for kind in kinds::KINDS.into_iter().filter(|kind| !open_it.contains(kind)) {
+        let mail = kinds::mail(kind, 7, 512 * 1_024);
+        let mut gate = super::Gate::new(super::Holds { tokens: true, pages: true });
+        let pieces = mail.body.chunks(4_096);
+        let all = pieces.len();
+        let open = pieces.filter(|piece| gate.feed(&needles, piece)).count();
+        if open * 20 > all {
+            often.push(format!("{kind}: {open} of {all}"));
+        }
+    }
+    assert!(often.is_empty(), "{often:?}");
 }
 
 /// Messages of the fuzzer's seeds and of other programs' files, as they are and within others.
