@@ -69,7 +69,7 @@ fn held(number: u64) -> Anything<NewMessage> {
             hits: Vec::new(),
             expires: received.plus(Duration::from_hours(72)),
             approvers: vec![Address::parse(&format!("approver{}@example.co.jp", number % 20))?],
-            place: sekisho::store::Place::default(),
+            relation: sekisho::store::ForkRelation::default(),
             glance: sekisho::store::Glance::default(),
         }),
         ledger: None,

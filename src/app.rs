@@ -1,10 +1,11 @@
-//! The wiring: builds every stage from the configuration and gives each a small struct of its own.
+//! Builds every stage of the relay from the configuration.
 //!
-//! * [`App::start`] a relay, whole; [`Running`] what it is then, `reload` what a new configuration changes
-//! * [`examiner`], [`offline_desk`], [`check`] facades for commands that run without a relay
+//! * [`App::start`] starts a whole relay; [`Running`] is the result, `reload` applies a new configuration
+//! * [`examiner`], [`offline_desk`], [`check`] serve commands that run without a relay
 //!
-//! Start: policy → lock → store → sockets → recovery → courier → doorway → listeners. Shutdown goes the
-//! way mail goes: listeners drain first, then what speaks to people, then the courier; the store last.
+//! Start order: policy → lock → store → sockets → recovery → courier → intake → listeners. Shutdown follows
+//! the way of a mail: the listeners drain first, then the desk and notices stop, then the courier; the store
+//! is closed last.
 
 mod accounts;
 mod budget;
@@ -42,27 +43,30 @@ pub use offline::{OfflineDesk, accept_foreign, offline_desk};
 pub use parts::examiner;
 use reload::Changing;
 pub use running::Running;
-pub use seals::{keyring, shown, signing_key, write_private};
+pub use seals::{keyring, preview_seals, signing_key, write_private};
 use sockets::Sockets;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, broadcast, watch};
 
-/// How long a relay that starts waits for the database: a command works on it for moments.
+/// How long a starting relay waits for the database, which a command may be using for a moment.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A relay.
 pub struct App;
 
 impl App {
-    /// Starts a relay; everything listens when this returns.
+    /// Starts a relay. When this returns, every socket is listening.
+    ///
+    /// # Errors
+    /// Says why the relay cannot start.
     pub async fn start(config: Config) -> Result<Running, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(RelayClock::start());
         let examiner = parts::examiner(Some(&config), &[])?;
         let tally = Tally::default();
         let identities = Identities::default();
-        let ways = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?;
-        let ways = ways.looked_after(&identities);
+        let upstreams = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?;
+        let upstreams = upstreams.looked_after(&identities);
         let secured = tls::Secured::load(&config, clock.wall())?;
         let gatekeeper = accounts::Gatekeeper::new(Arc::clone(&clock), identities.clone());
         let access = gatekeeper.admit(&config)?;
@@ -71,7 +75,7 @@ impl App {
         let store = parts::open(&config).await?;
         let budgets = budget::budgets(&config, None, store.as_ref(), &*clock).await?;
         let examiner = Examiner { budgets, ..examiner };
-        let ways = ways.remember(&store).await?.all()?;
+        let upstreams = upstreams.remember(&store).await?.all()?;
         gatekeeper.learn(memory::sources(store.as_ref(), clock.now()).await?);
         let seals = seals::read(&config)?;
         let hooks = hook::Caller::new(Arc::clone(&store), Arc::clone(&clock), hook::Tally::default());
@@ -82,12 +86,12 @@ impl App {
             tracing::warn!(
                 uncertain = recovered.uncertain,
                 orphans = recovered.orphans,
-                "the last run did not end well: deliveries that were under way are tried again"
+                "the last run ended unexpectedly: interrupted deliveries are tried again"
             );
         }
         let courier = Courier::start(Deps {
             store: Arc::clone(&store),
-            upstream: Arc::clone(&ways.way),
+            upstream: Arc::clone(&upstreams.upstream),
             clock: Arc::clone(&clock),
             entropy: Arc::new(SystemEntropy),
             seals: Arc::clone(&seals),
@@ -106,7 +110,7 @@ impl App {
             settings: parts::intake(&config),
         });
         let (examiner, current) = watch::channel(examiner);
-        let shown = watch::Sender::new(seals::shown(&config));
+        let preview_seals = watch::Sender::new(seals::preview_seals(&config));
         let hold_for = watch::Sender::new(config.term());
         let asking = watch::Sender::new(Arc::new(config.notices.asking.clone()));
         let desk = Desk {
@@ -116,18 +120,18 @@ impl App {
             bell: Some(intake.bell()),
             clock,
             hostname: Arc::from(config.hostname.as_str()),
-            shown: shown.subscribe(),
+            preview_seals: preview_seals.subscribe(),
             grace: config.desk.grace,
             hold_for: hold_for.subscribe(),
             asking: asking.subscribe(),
         };
         let changing = Changing {
             examiner,
-            shown,
+            preview_seals,
             hold_for,
             asking,
             acme: watch::Sender::new(config.tls.acme.clone()),
-            ways: Mutex::new(ways.kept),
+            upstreams: Mutex::new(upstreams.kept),
             signing_in,
             hooks,
             identities,

@@ -36,13 +36,13 @@ pub struct CaseOutcome {
     pub file: PathBuf,
     /// The line at which it starts.
     pub line: usize,
-    /// The case's name.
+    /// Name of the case.
     pub name: String,
-    /// Whether everything was as expected.
+    /// Whether every expectation was met.
     pub passed: bool,
-    /// What was not as expected, one sentence each.
+    /// The expectations that were not met, one sentence each.
     pub differences: Vec<String>,
-    /// What would be done with the message.
+    /// What would be done with the message; `None` if it could not be examined.
     pub action: Option<Action>,
     /// The rules that matched.
     pub matched: Vec<String>,
@@ -63,7 +63,7 @@ impl Report {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
-    /// Policy files, relative to the case file; default `../NAME.toml`.
+    /// Policy files, relative to the case file; defaults to `../NAME.toml`.
     policy: Option<Vec<PathBuf>>,
     organisation: Spanned<RawOrganisation>,
     #[serde(default)]
@@ -86,17 +86,17 @@ struct RawOrganisation {
 #[serde(deny_unknown_fields)]
 struct RawCase {
     name: Spanned<String>,
-    /// MAIL FROM; default is the From address. Empty is the null sender.
+    /// MAIL FROM; defaults to the From address. Empty means the null sender.
     sender: Option<Spanned<String>>,
-    /// RCPT TO; default is everybody in To, Cc and Bcc.
+    /// RCPT TO; defaults to every address in To, Cc and Bcc.
     recipients: Option<Spanned<Vec<String>>>,
-    /// Further recipients that are in no header field.
+    /// Further recipients, which no header field names.
     #[serde(default)]
     envelope_only: Option<Spanned<Vec<String>>>,
-    /// Earlier disclosures.
+    /// Entries of the disclosure ledger.
     #[serde(default)]
     disclosed: Vec<RawDisclosed>,
-    /// Mails that showed people to each other, for `known_to_each_other`.
+    /// Mails that showed people to each other, for the condition `known_to_each_other`.
     #[serde(default)]
     known: Vec<RawKnown>,
     /// The message itself; line ends are converted to CRLF.
@@ -128,7 +128,7 @@ struct RawExpect {
     action: Action,
     disclosure: Option<Disclosure>,
     timing: Option<TimingName>,
-    /// Exactly these rules match.
+    /// The rules that must match, and no others.
     matched: Option<Vec<String>>,
 }
 
@@ -144,7 +144,7 @@ enum TimingName {
 /// Runs every case file in `folder`, or in its subfolder `cases` if there is one.
 ///
 /// # Errors
-/// The case files or policies have mistakes; each is listed.
+/// Lists every mistake in the case files and policies.
 pub fn run(folder: &Path) -> Result<Report, Vec<Diagnostic>> {
     let inner = folder.join("cases");
     let folder = if inner.is_dir() { inner.as_path() } else { folder };
@@ -161,7 +161,7 @@ pub fn run(folder: &Path) -> Result<Report, Vec<Diagnostic>> {
 
 fn case_files(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
     let missing = |why: &str| {
-        let help = "name a folder that holds case files, such as `policy`".to_owned();
+        let help = "name a folder with case files, such as `policy`".to_owned();
         Diagnostic::of_file(folder, why, Some(help))
     };
     let entries = std::fs::read_dir(folder).map_err(|_| missing("the folder cannot be read"))?;
@@ -170,7 +170,7 @@ fn case_files(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
         .collect();
     paths.sort();
-    if paths.is_empty() { Err(missing("no case files stand here")) } else { Ok(paths) }
+    if paths.is_empty() { Err(missing("there are no case files here")) } else { Ok(paths) }
 }
 
 fn run_file(path: &Path) -> Result<Vec<CaseOutcome>, Vec<Diagnostic>> {
@@ -252,7 +252,7 @@ impl Runner<'_> {
         Diagnostic::at(self.path, self.text, span, message, None)
     }
 
-    /// The message as transmitted by SMTP: CRLF line ends.
+    /// The message in its SMTP form, with CRLF line ends.
     fn message(&self, case: &RawCase) -> Result<Vec<u8>, Diagnostic> {
         let bytes = match (&case.message, &case.file) {
             (Some(text), None) => text.get_ref().clone().into_bytes(),
@@ -343,7 +343,7 @@ impl Runner<'_> {
     }
 }
 
-/// Trace fields that are the same in every run.
+/// Fixed trace fields, so that every run gives the same result.
 fn stamp() -> Stamp {
     Stamp {
         id: Id::new(Timestamp(0), 0),

@@ -165,7 +165,7 @@ impl Examiner {
         match verdict.demand.action() {
             Action::Reject => return unsent(verdict, Vec::new()),
             Action::Hold => {
-                // What sending individually would disclose, for whoever has to decide.
+                // what sending individually would disclose, for the approver
                 let hits = self.copies(seen, Disclosure::Split, stamp, &[]).err().unwrap_or_default();
                 return unsent(verdict, hits);
             }
@@ -268,7 +268,7 @@ fn left_out(names: &[String]) -> Option<RuleOutcome> {
     (!names.is_empty()).then(|| {
         note(
             LEFT_OUT,
-            format!("left out, for they name a recipient who stands in no To or Cc: {list}"),
+            format!("left out because they name a recipient who is in neither To nor Cc: {list}"),
             format!("To・Cc にない宛先を示すため、次のヘッダー欄を除きました：{list}"),
         )
     })
@@ -294,7 +294,7 @@ fn form_note(notes: &[String]) -> Option<RuleOutcome> {
 fn audit_outcome(hits: &[Hit]) -> RuleOutcome {
     let (why, why_ja) = match hits {
         [] => (
-            "no hidden recipient's address stands in any copy".to_owned(),
+            "no copy contains the address of a hidden recipient".to_owned(),
             "どの個別のメールにも、隠すべき宛先のアドレスは含まれていません".to_owned(),
         ),
         [first, ..] => {

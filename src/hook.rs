@@ -1,17 +1,17 @@
-//! Programs of others are told of what is held and decided: calls by HTTP, signed, tried again until
-//! they are taken or too old.
+//! Hooks tell other programs about held messages and decisions: signed HTTP calls, repeated until they
+//! succeed or expire.
 //!
-//! The store puts a call down in the transaction of the change it tells of; this task makes it. A call
-//! is a POST of JSON that holds no contents: neither text nor subject nor recipients. Its header
-//! `Sekisho-Signature: t=SECONDS,v1=HEX` has the HMAC-SHA-256 of `SECONDS.BODY` under the hook's secret;
-//! `Sekisho-Delivery` is the same at every try, so that a receiver knows a call that came twice.
+//! The store adds a call in the transaction of the change it is about; this task makes it. A call is a POST
+//! of JSON without contents: no text, no subject, no recipients. Its header `Sekisho-Signature:
+//! t=SECONDS,v1=HEX` has the HMAC-SHA-256 of `SECONDS.BODY` with the hook's secret; `Sekisho-Delivery` is the
+//! same for every attempt, so that a receiver recognises a repeated call.
 //!
-//! A hook for people in a chat room (`format` of Teams or Slack) is told in their words instead: who, how many,
-//! what is dangerous, until when, and a button to the page; a second message says what was decided. It has no
-//! signature: its URL is the secret, and stands in no log.
+//! A hook for a chat room (`format` Teams or Slack) gets a readable message instead: sender, number of
+//! recipients, risks, deadline, and a button to the page. A second message tells the decision. These have no
+//! signature: the URL is the secret, and is not logged.
 //!
 //! * `chat` messages for chat rooms
-//! * `reach` where a hook may lie: never in a private network that was not named
+//! * `reach` the addresses that a hook may have: none in a private network that is not listed
 
 mod chat;
 mod reach;
@@ -37,31 +37,31 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// How often calls that are due are looked for.
+/// Interval at which due calls are looked for.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long it waits after the store failed.
+/// Pause after an error of the store.
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
-/// How long a receiver may take.
+/// Timeout of one call.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Most calls taken from the store at once.
 const BATCH: usize = 200;
-/// After how long a call that failed is made again; the last goes on.
+/// Seconds to wait before the next attempt; the last value repeats.
 const WAITS: [u64; 6] = [5, 30, 120, 600, 1_800, 3_600];
-/// Tries until a call is given up: about a day and a half.
+/// Attempts before a call is given up, after about a day and a half.
 const TRIES: u32 = 40;
 
 /// One hook.
 #[derive(Clone, Debug)]
 pub struct Hook {
-    /// Where, and of what it is told.
+    /// Its URL and events.
     pub target: HookTarget,
-    /// What it is told in.
+    /// The format of its calls.
     pub format: Format,
-    /// Private networks that it may lie in.
+    /// Private networks that its address may be in.
     pub allow: Vec<IpNet>,
 }
 
-/// What a hook is told in.
+/// The format of calls.
 #[derive(Clone, Debug)]
 pub enum Format {
     /// JSON for programs, signed with this key.
@@ -70,20 +70,20 @@ pub enum Format {
     Chat(Chat),
 }
 
-/// How a chat room is told.
+/// Settings of a chat room.
 #[derive(Clone, Debug)]
 pub struct Chat {
-    /// Whose messages they are.
+    /// The product whose format is used.
     pub room: Room,
-    /// In which language.
+    /// The language of messages.
     pub language: Language,
-    /// What people reach the desk by.
+    /// The URL of the desk.
     pub desk: Option<String>,
-    /// The zone of deadlines.
+    /// The time zone of deadlines.
     pub zone: TimeZone,
 }
 
-/// A kind of chat room.
+/// A chat product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     /// A workflow of Microsoft Teams.
@@ -92,7 +92,7 @@ pub enum Room {
     Slack,
 }
 
-/// What was counted. Clones count into the same numbers.
+/// Metrics. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Tally(Family<ByResult, Counter>);
 
@@ -102,7 +102,7 @@ struct ByResult {
 }
 
 impl Tally {
-    /// Has the numbers shown.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("webhook_calls", "Calls to hooks, by result", self.0.clone());
     }
@@ -112,7 +112,7 @@ impl Tally {
     }
 }
 
-/// The task that makes calls. Cheap to clone; clones are the same.
+/// The task that makes the calls. Clones share one state.
 #[derive(Clone)]
 pub struct Caller {
     store: Arc<dyn Store>,
@@ -121,15 +121,15 @@ pub struct Caller {
     tally: Tally,
 }
 
-/// Whether all of these hooks could be put in force; nobody is called.
+/// Checks whether these hooks can be used, without calling them.
 ///
 /// # Errors
-/// Why one of them cannot, in a sentence.
+/// Says what is wrong with one of them.
 pub fn try_out(hooks: &[Hook]) -> Result<(), String> {
     ready(hooks).map(drop)
 }
 
-/// The hooks by their addresses, each with what it is called through.
+/// Prepares the hooks, by URL.
 fn ready(hooks: &[Hook]) -> Result<BTreeMap<String, Ready>, String> {
     if hooks.is_empty() {
         return Ok(BTreeMap::new());
@@ -138,14 +138,14 @@ fn ready(hooks: &[Hook]) -> Result<BTreeMap<String, Ready>, String> {
     hooks.iter().map(|hook| Ok((hook.target.url.clone(), Ready::new(hook, &authorities)?))).collect()
 }
 
-/// A hook that can be called.
+/// A hook that is ready to be called.
 #[derive(Clone)]
 struct Ready {
     hook: Hook,
     client: reqwest::Client,
 }
 
-/// What a call says.
+/// The JSON of a call.
 #[derive(Serialize)]
 struct Body<'a> {
     event: crate::store::HookEvent,
@@ -159,14 +159,14 @@ struct Body<'a> {
     recipients: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'a str>,
-    /// `split`, `bcc`, `as-is` for what was released.
+    /// How it was released: `split`, `bcc` or `as-is`.
     #[serde(skip_serializing_if = "Option::is_none")]
     released: Option<&'a str>,
 }
 
 impl<'a> Body<'a> {
     fn of(call: &'a HookCall) -> Self {
-        // Why it was returned is a person's word about the mail: it stays here.
+        // the reason of a return is a person's words about the mail, so it is not passed on
         let released = call.state == crate::store::HeldState::Released;
         Self {
             event: call.event,
@@ -185,20 +185,20 @@ impl<'a> Body<'a> {
 }
 
 impl Caller {
-    /// A caller that knows no hooks yet.
+    /// Creates a caller without hooks.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, tally: Tally) -> Self {
         Self { store, clock, hooks: Arc::default(), tally }
     }
 
-    /// What is counted.
+    /// The metrics.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Puts these hooks in force; calls to others are forgotten.
+    /// Replaces the hooks; queued calls to others are dropped.
     ///
     /// # Errors
-    /// A hook that cannot be called, in a sentence; nothing has changed then.
+    /// Says what is wrong with a hook; nothing has changed then.
     pub async fn replace(&self, hooks: &[Hook]) -> Result<(), String> {
         let ready = ready(hooks)?;
         let targets = hooks.iter().map(|hook| hook.target.clone()).collect();
@@ -207,14 +207,14 @@ impl Caller {
         Ok(())
     }
 
-    /// Makes what calls are due, until the task is stopped.
+    /// Makes due calls until the task is stopped.
     pub async fn run(self) {
         loop {
             let pause = match self.round().await {
                 Ok(BATCH..) => continue,
                 Ok(_) => EVERY,
                 Err(error) => {
-                    tracing::warn!(%error, "calls to hooks wait");
+                    tracing::warn!(%error, "calls to hooks are delayed");
                     AFTER_FAILURE
                 }
             };
@@ -222,7 +222,7 @@ impl Caller {
         }
     }
 
-    /// Makes what calls are due now, hooks beside each other; how many it looked at.
+    /// Makes the calls that are due now, the hooks concurrently; returns how many it processed.
     async fn round(&self) -> Result<usize, StoreError> {
         let hooks = self.hooks.read().unwrap_or_else(PoisonError::into_inner).clone();
         if hooks.is_empty() {
@@ -241,7 +241,7 @@ impl Caller {
                     let (caller, ready) = (self.clone(), ready.clone());
                     tasks.spawn(async move { caller.call_all(&ready, calls).await });
                 }
-                // It left the configuration a moment ago.
+                // it was removed from the configuration just now
                 None => {
                     for call in calls {
                         self.store.end_hook(call.row).await?;
@@ -252,13 +252,13 @@ impl Caller {
         while let Some(ended) = tasks.join_next().await {
             match ended {
                 Ok(result) => result?,
-                Err(error) => tracing::error!(%error, "a call to a hook did not end well"),
+                Err(error) => tracing::error!(%error, "a task that calls a hook failed"),
             }
         }
         Ok(looked)
     }
 
-    /// Makes a hook's calls in their order. When one fails the others wait with it.
+    /// Makes the calls of one hook in order. When one fails, the others wait too.
     async fn call_all(&self, ready: &Ready, calls: Vec<HookCall>) -> Result<(), StoreError> {
         let mut failed: Option<String> = None;
         for call in calls {
@@ -267,7 +267,7 @@ impl Caller {
             }
             match &failed {
                 None => {
-                    tracing::info!(id = %call.message, url = ready.shown(), event = ?call.event, "a hook was told");
+                    tracing::info!(id = %call.message, url = ready.shown(), event = ?call.event, "a hook was called");
                     self.tally.count("ok");
                     self.store.end_hook(call.row).await?;
                 }
@@ -277,7 +277,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Makes one call; what went wrong, without secrets.
+    /// Makes one call; the error says what went wrong, without secrets.
     async fn call(&self, ready: &Ready, call: &HookCall) -> Result<(), String> {
         match &ready.hook.format {
             Format::Json(secret) => ready.signed(secret, call, self.clock.now()).await,
@@ -301,17 +301,17 @@ impl Caller {
     async fn put_off(&self, ready: &Ready, call: &HookCall, why: &str) -> Result<(), StoreError> {
         let (id, url, attempt) = (call.message, ready.shown(), call.attempts + 1);
         if attempt >= TRIES {
-            tracing::error!(%id, url, attempt, why, "a hook could not be told: given up");
+            tracing::error!(%id, url, attempt, why, "a call to a hook was given up");
             self.tally.count("given-up");
             return self.store.end_hook(call.row).await;
         }
-        tracing::warn!(%id, url, attempt, why, "a hook could not be told yet");
+        tracing::warn!(%id, url, attempt, why, "a call to a hook failed and will be repeated");
         self.tally.count("failed");
         self.store.retry_hook(call.row, self.clock.now().plus(wait(call.attempts))).await
     }
 }
 
-/// How long to wait after so many earlier tries.
+/// How long to wait after this many attempts.
 fn wait(attempts: u32) -> Duration {
     let index = usize::try_from(attempts).unwrap_or(usize::MAX).min(WAITS.len() - 1);
     Duration::from_secs(WAITS[index])
@@ -335,7 +335,7 @@ impl Ready {
         Ok(Self { hook: hook.clone(), client })
     }
 
-    /// Its URL as logs may show it: that of a chat room is a secret but for its host.
+    /// The URL for logs; for a chat room only its host, because the rest is secret.
     fn shown(&self) -> String {
         let url = &self.hook.target.url;
         match &self.hook.format {
@@ -347,14 +347,14 @@ impl Ready {
         }
     }
 
-    /// One message to a chat room.
+    /// Sends one message to a chat room.
     async fn post(&self, payload: &serde_json::Value) -> Result<(), String> {
         let body = serde_json::to_vec(payload).map_err(|error| error.to_string())?;
         let request = self.client.post(&self.hook.target.url).header("Content-Type", "application/json");
         send(request.body(body)).await
     }
 
-    /// One signed call.
+    /// Makes one signed call.
     async fn signed(&self, secret: &SecretString, call: &HookCall, now: Timestamp) -> Result<(), String> {
         let body = serde_json::to_vec(&Body::of(call)).map_err(|error| error.to_string())?;
         let signature = signature(secret, now, &body);
@@ -371,7 +371,7 @@ impl Ready {
     }
 }
 
-/// What the receiver answers is not read: its status says all.
+/// Sends a request. Only the status of the response counts; the body is not read.
 async fn send(request: reqwest::RequestBuilder) -> Result<(), String> {
     let answer = request.send().await.map_err(|error| causes(&error.without_url()))?;
     let status = answer.status();
@@ -379,7 +379,7 @@ async fn send(request: reqwest::RequestBuilder) -> Result<(), String> {
 }
 
 impl Chat {
-    /// What a call tells, with what is still known of its message.
+    /// What a message to a chat room says, with what is still known about the held message.
     fn told(&self, call: &HookCall, message: Option<&StoredMessage>, now: Timestamp) -> chat::Told {
         let held = message.and_then(|message| message.held.as_ref());
         let news = match call.event {
@@ -415,7 +415,7 @@ fn moment(at: Timestamp, zone: &TimeZone, now: Timestamp, language: Language) ->
     }
 }
 
-/// An error with what lies behind it.
+/// An error with its causes.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! The journal: append-only events of each message. Traces, timelines and reports are derived from it.
+//! The journal: events of each message, only ever appended. Traces, timelines and reports are read from it.
 
 use crate::clock::Timestamp;
 use crate::id::Id;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// One event of one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The message.
+    /// The message it belongs to.
     pub message: Id,
     /// When it happened.
     pub at: Timestamp,
@@ -16,21 +16,21 @@ pub struct Entry {
     pub event: Event,
 }
 
-/// What would have happened to a message that passed in observe mode.
+/// What enforce mode would have done with a message that passed in observe mode.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Would {
-    /// `pass`, `split`, …
+    /// The action: `pass`, `split`, …
     pub action: String,
-    /// The disclosures that it would have prevented.
+    /// How many disclosures that would have prevented.
     pub exposures_prevented: u64,
 }
 
-/// What can happen to a message, with details.
+/// What can happen to a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 #[allow(missing_docs)] // each field says what its name says
 pub enum Event {
-    /// Accepted from a client (or from ourselves) with this verdict.
+    /// The message was accepted, from a client or from the relay itself, with this verdict.
     Accepted {
         client: String,
         action: String,
@@ -38,10 +38,10 @@ pub enum Event {
         recipients: usize,
         copies: usize,
         exposures: u64,
-        /// In observe mode: what would have been done.
+        /// In observe mode: what enforce mode would have done.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         would: Option<Would>,
-        /// It passed because one known mail showed its outside recipients to each other.
+        /// It passed because an earlier mail had shown its outside recipients to each other.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         known: bool,
     },
@@ -54,44 +54,44 @@ pub enum Event {
         attempt: u32,
         possible_duplicate: bool,
     },
-    /// Released by a person, as `split`, `bcc` or `as-is`.
+    /// A person released it, as `split`, `bcc` or `as-is`.
     Released {
         by: String,
         how: String,
         dropped: Vec<String>,
-        /// Which recipients the sender had written to before, and when last; `None` if this was not looked
-        /// up.
+        /// The recipients to whom the sender had written before, with the last time; `None` if this was not
+        /// looked up.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stood: Option<Vec<(String, Timestamp)>>,
     },
-    /// Returned to the sender by a person.
+    /// A person returned it to the sender.
     Returned { by: String, reason: String },
-    /// The sender asked for it to be sent as it is, with a reason.
+    /// The sender asked the approver to send it as it is, and gave a reason.
     Asked { by: String, reason: String },
-    /// It was sent individually, and its sender asks to send it again openly, as a mail of its own (`anew`).
+    /// After it was sent individually, its sender asked to send it again openly, as the new message `anew`.
     AskedAgain { by: String, anew: Id },
-    /// Made again from a mail that was sent individually.
+    /// It was made from a mail that had been sent individually.
     Again { of: Id },
-    /// Nobody decided in time.
+    /// The hold expired without a decision.
     Expired {},
-    /// The same mail came again from this client within a day; nothing was delivered for it.
+    /// The same mail came again from this client within a day, and was not delivered again.
     Repeated { client: String, recipients: usize },
-    /// It has the MAIL FROM and Message-ID of another mail, but other visible header fields.
+    /// It has the MAIL FROM and Message-ID of another mail, but different visible header fields.
     Namesake { of: Id },
-    /// Taken back by its sender.
+    /// The sender took it back.
     TakenBack { by: String },
-    /// Taking it back was undone.
+    /// The sender undid taking it back.
     Undone { by: String },
-    /// A further transaction of a held mail: it joined the item, or followed its decision.
+    /// Another transaction of a held mail: it joined the held item, or followed the decision on it.
     Joined { item: Id, state: String },
-    /// A notice about the message was queued as a message of its own.
+    /// A notice about this message was queued; it is a message of its own.
     Noticed { kind: String, notice: Id },
     /// A person dropped, paused, resumed or retried deliveries.
     Queue { by: String, verb: String, deliveries: usize },
-    /// It was learned from an archive of this many mails who wrote with whom.
+    /// `sekisho learn` read an archive of this many mails.
     Learned { by: String, mails: u64, learned: u64, unreadable: u64 },
-    /// A person was removed from this many sets of people that were learned. Who it was is not recorded.
+    /// A person was removed from this many learned sets of people. The entry does not say who.
     Forgotten { by: String, sets: usize },
-    /// The last check before sending stopped deliveries: a copy contained a hidden address.
+    /// The final check before sending stopped deliveries because a copy contained a hidden address.
     Stopped { places: Vec<String>, left: usize, total: usize },
 }

@@ -1,6 +1,6 @@
-//! The lowest layer, as a crate of its own: what mail is made of, and the protocol it travels by.
+//! The lowest layer, a crate of its own: messages and SMTP.
 //!
-//! It knows nothing of what Sekisho decides, stores or sends: messages ([`message`]), SMTP without I/O
+//! It knows nothing of what Sekisho decides, stores or sends. It has messages ([`message`]), SMTP without I/O
 //! ([`smtp`]), signatures ([`dkim`]), loop marks ([`marks`]), and the small values that every layer shares.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]

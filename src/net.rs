@@ -1,6 +1,6 @@
-//! The network layer, as a crate of its own: names, certificates, credentials, and the way to upstreams.
+//! The network layer, a crate of its own: DNS, certificates, accounts, and connections to upstreams.
 //!
-//! It carries messages and knows who may connect; it decides nothing about a message and stores none.
+//! It transfers messages and knows who may connect; it neither decides on a message nor stores one.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

@@ -1,4 +1,4 @@
-//! The desk's pages and the API, as a crate of their own: HTTP in front of [`desk`] and [`people`].
+//! The desk's pages and the API, a crate of their own: HTTP in front of [`desk`] and [`people`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

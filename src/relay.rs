@@ -1,5 +1,4 @@
-//! The relay's services, as a crate of their own: taking mail in, sending it out, and whoever is asked
-//! or told about it on the way.
+//! The relay's services, a crate of their own: accepting and sending mail, decisions, and notices to people.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

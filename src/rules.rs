@@ -1,4 +1,4 @@
-//! The deciding layer, as a crate of its own: from a message to a verdict, and from a verdict to copies.
+//! The policy layer, a crate of its own: from a message to a verdict, and from a verdict to copies.
 //!
 //! Everything here is a pure function of its inputs: no socket, no database, no clock.
 

@@ -1,4 +1,4 @@
-//! The storage layer, as a crate of its own: what is kept, and how it outlives a crash.
+//! The storage layer, a crate of its own: what is stored, and how it survives a crash.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

@@ -273,7 +273,7 @@ fn open_to_others(folder: &Path) -> Vec<String> {
     found
 }
 
-/// Captured mail contains mail, codes and links: only its owner may read it, whatever the umask.
+/// Captured mail contains private mail, codes and links: only its owner may read it, whatever the umask.
 #[test]
 fn captured_mail_is_for_its_owner_alone() {
     let home = home();

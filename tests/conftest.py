@@ -11,7 +11,7 @@ import pytest
 
 from tests.rig.relay import Relay
 
-# What a failed test shows of each stream, at most, and of each of its lines.
+# The most that a failed test shows of each stream, and of each line.
 SHOWN, LINE = 30_000, 300
 
 smtplib.SMTP.debuglevel = 1
@@ -24,7 +24,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(items):
-    """Every test bears its kind."""
+    """Marks every test with its kind."""
     for item in items:
         folder, name = item.path.parent.name, item.path.stem
         item.add_marker("incidents" if (folder, name) == ("journeys", "incidents") else folder)
@@ -32,13 +32,13 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def note(record_property):
-    """Says something beside the test's name when all is over: a count, a measure."""
+    """Adds a note beside the test's name in the summary: a count, a measurement."""
     return lambda text: record_property("note", text)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failed test shows the log of each relay that still runs, and no stream without end."""
+    """Shows the log of each relay that still runs when a test fails, shortened."""
     report = yield
     if report.failed:
         for relay in list(Relay.running):
@@ -48,7 +48,7 @@ def pytest_runtest_makereport(item, call):
 
 
 def shortened(text):
-    """The beginning and the end, long lines cut."""
+    """The beginning and the end of a text, with long lines cut."""
     lines = [line if len(line) <= LINE else f"{line[:LINE]}… ({len(line)} characters)" for line in text.splitlines()]
     text = "\n".join(lines) + "\n"
     if len(text) <= SHOWN:

@@ -223,7 +223,7 @@ const ROOMS: &[Room] = &[
     ]),
 ];
 
-/// Crates and modules that the pure layers must not use: they neither wait nor store.
+/// Crates and modules that the pure modules must not use, because they wait or store.
 const PURE: [&str; 8] = ["message", "smtp", "policy", "rewrite", "dkim", "marks", "records", "lifecycle"];
 const NOT_PURE: [&str; 4] = ["tokio", "rusqlite", "SystemTime", "Instant::now"];
 
@@ -248,7 +248,7 @@ fn layer(path: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// The production part of a file, empty for one of tests: those may use what they like.
+/// The production part of a file. Empty for test files, which may import anything.
 fn production<'a>(path: &Path, text: &'a str) -> &'a str {
     let name = path.file_stem().unwrap().to_string_lossy();
     let in_tests = path.components().any(|part| part.as_os_str() == "tests");

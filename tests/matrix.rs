@@ -1,7 +1,7 @@
-//! Every route × every role × a message of others: who may know of a held message, read it, decide on it.
+//! Every route × every role × another person's message: who may see a held message, read it, decide on it.
 //!
-//! The routes are those of the router itself; a route that is missing in the table below fails the test. Each
-//! is requested over HTTP in each role, about a message that the role may see or not, and the responses are
+//! The routes are those of the router itself; a route that is missing in the table fails the test. Each is
+//! requested over HTTP in each role, about a message that the role may see or not, and the responses are
 //! searched for what they must not contain.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 /// A circle, as its form sends it.
 const CIRCLE: &str = "name=Board&members=a%40x.example%0D%0Ab%40y.example&days=30";
 
-/// A link works for anybody who has it: it does one safe thing, once. GET and HEAD change nothing.
+/// A link works for anybody who has it, for one safe action, once. GET and HEAD change nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_do_only_what_they_are_for() {
     let rig = Box::pin(Rig::start()).await;
@@ -63,7 +63,7 @@ async fn links_do_only_what_they_are_for() {
     rig.running.shutdown().await;
 }
 
-/// A link of an approver: it decides for who decides now, once, what is safe; nobody else's does anything.
+/// An approver's link works for the current approvers, once, for what is safe; other links do nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn approvers_links_decide_what_is_safe() {
     let rig = Box::pin(Rig::start()).await;
@@ -75,9 +75,9 @@ async fn approvers_links_decide_what_is_safe() {
         (LinkAction::GiveBack, "soumu", "canned=list", 303, HeldState::Returned),
         (LinkAction::GiveBack, "soumu", "reason=no", 303, HeldState::Returned),
         (LinkAction::GiveBack, "soumu", "canned=none-such", 422, HeldState::Held),
-        // as it is, nothing is sent by a link, whatever its form says
+        // a link never releases as is, whatever the form says
         (LinkAction::GiveBack, "soumu", "as=as-is", 422, HeldState::Held),
-        // who was never asked, who does not decide on this, whose mail it is
+        // somebody who was never asked; an approver of other mail; the sender
         (LinkAction::ApproveSplit, "jinji", "x=1", 403, HeldState::Held),
         (LinkAction::ApproveSplit, "taro.suzuki", "x=1", 403, HeldState::Held),
         (LinkAction::GiveBack, "hanako.sato", "reason=x", 403, HeldState::Held),
@@ -106,7 +106,7 @@ async fn approvers_links_decide_what_is_safe() {
         }
         let held = store.message(id).await.unwrap().held.unwrap();
         assert_eq!(held.decided_by.as_deref(), Some("soumu@example.co.jp"));
-        // What is decided is told, and no other link decides any more.
+        // the outcome is shown, and other links no longer decide
         let other = links.new_link(&address("soumu"), &message, LinkAction::GiveBack).await.unwrap().unwrap();
         let other = other.strip_prefix("http://desk.example").unwrap();
         assert_eq!(rig.ask("POST", other, &[], Some("reason=late")).await.status, 303);
@@ -115,7 +115,7 @@ async fn approvers_links_decide_what_is_safe() {
     rig.running.shutdown().await;
 }
 
-/// An approver's link respects absences: while its person is away their deputy's decides, and only then.
+/// Approvers' links respect absences: while a person is away, only their deputy's link works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn approvers_links_respect_absences() {
     let rig = Box::pin(Rig::start()).await;
@@ -170,7 +170,7 @@ async fn circles_belong_to_those_who_decide() {
             let wrong = rig.ask("POST", "/circles", &headers, Some(&format!("csrf={csrf}&{bad}"))).await;
             assert_eq!(wrong.status == 422, decides, "{role:?}: {}", wrong.status);
         }
-        // Who may not end a circle may not end one made by somebody else either.
+        // a person who may not end circles cannot end another person's circle either
         let by = "somebody".to_owned();
         let now = SystemClock.now();
         let expires = now.plus(std::time::Duration::from_hours(1));
@@ -196,8 +196,8 @@ async fn circles_belong_to_those_who_decide() {
     rig.running.shutdown().await;
 }
 
-/// A release as written remembers those who see each other, if the form says so. If the circle cannot be
-/// made, the message stays held.
+/// A release as is creates a circle of those who see each other, if the form asks for it. If the circle is
+/// invalid, the message stays held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_remembers_a_circle() {
     let rig = Box::pin(Rig::start()).await;
@@ -226,8 +226,8 @@ async fn a_release_remembers_a_circle() {
     rig.running.shutdown().await;
 }
 
-/// After three releases for exactly these people a circle is offered, with the day on which it ends, and only
-/// to those who may make circles. Once there is one, it is not offered any more.
+/// After three releases to exactly these people a circle is suggested, with its end date, to those who may
+/// create circles. Once it exists, it is not suggested any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_circle_is_offered_after_three_releases() {
     let rig = Box::pin(Rig::start()).await;

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 /// Inputs above this length are truncated, as the fuzzer does.
 const LONGEST: usize = 65_536;
-/// Longest time for one input, even on the slowest machine; an input takes milliseconds.
+/// Longest time for one input, even on a slow machine; usually it takes milliseconds.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Fragments that mean something to one of the parsers.

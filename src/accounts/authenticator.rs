@@ -252,7 +252,7 @@ mod tests {
         let stranger: IpAddr = "10.0.0.7".parse().unwrap();
         assert_eq!(authenticator.judge(&claim("hanako", "pencil"), stranger).await, Decision::TooMany);
         let at_home = authenticator.judge(&claim("hanako", "pencil"), home).await;
-        assert!(matches!(at_home, Decision::Right(_)), "whoever comes from where they always do is let in");
+        assert!(matches!(at_home, Decision::Right(_)), "a user from their usual source may sign in");
     }
 
     #[tokio::test]

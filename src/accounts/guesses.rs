@@ -57,7 +57,7 @@ impl KnownSource {
     }
 }
 
-/// Counts guesses. The counts are lost with the process. Known sources can be stored ([`Self::fresh`]) and
+/// Counts guesses. The counts are lost with the process. KnownEntry sources can be stored ([`Self::fresh`]) and
 /// loaded again ([`Self::learn`]).
 pub struct Guesses {
     clock: Arc<dyn Clock>,
@@ -75,14 +75,14 @@ impl std::fmt::Debug for Guesses {
 struct State {
     accounts: HashMap<u64, Window>,
     sources: HashMap<u64, Window>,
-    known: HashMap<u64, Known>,
+    known: HashMap<u64, KnownEntry>,
 }
 
 /// The times of guesses within the last hour.
 #[derive(Default)]
 struct Window(Vec<Timestamp>);
 
-struct Known {
+struct KnownEntry {
     account: Box<str>,
     network: IpAddr,
     last: Timestamp,
@@ -130,7 +130,7 @@ pub struct Guess {
 }
 
 impl Guesses {
-    /// Without any guesses or known sources.
+    /// Creates counts without guesses or known sources.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, hasher: RandomState::new(), state: Mutex::default() }
     }
@@ -181,9 +181,10 @@ impl Guesses {
     /// earlier and used since.
     pub fn fresh(&self) -> Vec<KnownSource> {
         let mut state = self.lock();
-        let due =
-            |known: &&mut Known| known.written.is_none_or(|written| known.last.since(written) >= WRITTEN_FOR);
-        let tell = |known: &mut Known| {
+        let due = |known: &&mut KnownEntry| {
+            known.written.is_none_or(|written| known.last.since(written) >= WRITTEN_FOR)
+        };
+        let tell = |known: &mut KnownEntry| {
             known.written = Some(known.last);
             KnownSource { account: known.account.to_string(), network: known.network, last: known.last }
         };
@@ -201,7 +202,7 @@ impl Guesses {
             oldest.and_then(|pair| state.known.remove(&pair));
         }
         let last = source.last;
-        let known = state.known.entry(pair).or_insert_with(|| Known {
+        let known = state.known.entry(pair).or_insert_with(|| KnownEntry {
             account: source.account.into(),
             network: source.network,
             last,
@@ -269,7 +270,7 @@ mod tests {
                 evaluated.push(clock.now());
             }
             if number % 100 == 0 {
-                let guess = guesses.begin("hanako", home).expect("whoever is known is not locked out");
+                let guess = guesses.begin("hanako", home).expect("a known source is not locked out");
                 guesses.right(&guess);
             }
             clock.advance_millis(3 * 3_600_000 / 10_000);

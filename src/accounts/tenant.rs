@@ -22,12 +22,12 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// A tenant with these domains, the name of the header field, and all valid secrets: two during a
-    /// change of secret.
+    /// A tenant with these domains, the name of the header field, and all valid secrets: two during a change
+    /// of secret.
     ///
     /// # Errors
-    /// A domain is malformed, a secret is too short, or there is not a domain or secret. The error is a text
-    /// for the administrator.
+    /// A domain is malformed, a secret is too short, or there are no domains or no secrets. The error is a
+    /// text for the administrator.
     pub fn new(domains: &[String], header: &str, secrets: Vec<SecretString>) -> Result<Self, String> {
         let key = |domain: &String| {
             let address = Address::parse(&format!("x@{domain}"));

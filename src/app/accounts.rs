@@ -1,4 +1,4 @@
-//! Who may send: from the configuration to what each listener is told.
+//! Builds the access settings of each listener (accounts, tenants, networks) from the configuration.
 
 use super::StartError;
 use crate::accounts::file::FileAccounts;
@@ -18,7 +18,7 @@ use crate::upstream::smarthost::{ForeignCredentials, Smarthost, read_secret};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// What outlives a reload: guesses that were made, networks that are known, numbers that were counted.
+/// State that survives a reload: counted guesses, known sources, metrics.
 pub(super) struct Gatekeeper {
     clock: Arc<dyn Clock>,
     guesses: Arc<Guesses>,
@@ -33,29 +33,33 @@ impl Gatekeeper {
         Self { clock, guesses, counts: Counts::default(), identities, ranges: Mutex::default() }
     }
 
-    /// Guesses that were made: signing in at the desk counts among them.
+    /// The counted guesses; signing in at the desk uses the same counts.
     pub(super) fn guesses(&self) -> Arc<Guesses> {
         Arc::clone(&self.guesses)
     }
 
-    /// Takes sources for known that were before.
+    /// Adds sources that were known before the restart.
     pub(super) fn learn(&self, sources: Vec<KnownSource>) {
         self.guesses.learn(sources);
     }
 
-    /// Numbers for the metrics.
+    /// The metrics.
     pub(super) fn counts(&self) -> Counts {
         self.counts.clone()
     }
 
-    /// What each listener is told of who may send, in order. SPF records are asked for from now on: must
-    /// be called within a runtime.
+    /// The access settings of each listener, in order. Starts fetching SPF records, so it must be called
+    /// within a runtime.
+    ///
+    /// # Errors
+    /// An account source or a secret cannot be read.
     pub(super) fn admit(&self, config: &Config) -> Result<Vec<access::Access>, StartError> {
         let authenticator = match &config.auth {
             Some(auth) => Some(Arc::new(self.authenticator(auth, config)?)),
             None => None,
         };
-        // What tells the sources of copies is taken out of nothing that is relayed: it need not be a secret.
+        // the secret of a journal listener is not removed from relayed mail: it only identifies the source of
+        // copies
         let relays = config.listeners.iter().filter(|listener| matches!(listener.role, Role::Relay));
         let tenants = relays.filter_map(|listener| listener.sending.tenant.as_ref());
         let stripped: Arc<[String]> = tenants.map(|tenant| tenant.header.clone()).collect();
@@ -93,7 +97,7 @@ impl Gatekeeper {
         Ok(Authenticator::new(accounts, Arc::clone(&self.guesses), send_as, self.counts.clone()))
     }
 
-    /// The networks of these names: those that are known already, where anybody holds them.
+    /// The networks of these names; reused if another listener has them already.
     fn ranges(&self, names: &[String], config: &Config) -> Result<Option<Arc<Ranges>>, StartError> {
         if names.is_empty() {
             return Ok(None);
@@ -112,7 +116,7 @@ impl Gatekeeper {
     }
 }
 
-/// The tenant a listener asks for.
+/// The tenant that a listener requires.
 pub(super) fn tenant(sending: &Sending) -> Result<Option<Tenant>, StartError> {
     let Some(wanted) = &sending.tenant else { return Ok(None) };
     let tenant = Tenant::read_secrets(&wanted.secret_file)
@@ -123,7 +127,10 @@ pub(super) fn tenant(sending: &Sending) -> Result<Option<Tenant>, StartError> {
     tenant.map(Some).map_err(told)
 }
 
-/// The source of accounts. The error is a sentence for the admin.
+/// The configured source of accounts.
+///
+/// # Errors
+/// Says what is wrong, for the administrator.
 pub(super) fn accounts(
     source: &AuthSource,
     config: &Config,
@@ -157,7 +164,7 @@ fn directory(wanted: &Ldap) -> Result<ldap::Settings, String> {
     })
 }
 
-/// The upstream, as a judge of others' credentials.
+/// Verifies credentials at the upstream.
 struct AtUpstream(Smarthost);
 
 #[async_trait::async_trait]

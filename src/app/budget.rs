@@ -1,4 +1,4 @@
-//! Budgets: what the configuration says of them, what the store knows was spent, and the metrics.
+//! Sending budgets: built from the configuration, restored from the store, shown in metrics.
 
 use super::StartError;
 use crate::clock::{Clock, Timestamp};
@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::examine::Examiner;
 use crate::message::Address;
 use crate::policy::Organisation;
-use crate::policy::budget::{Budgets, Route, Sending, Ways};
+use crate::policy::budget::{Budgets, Route, RouteBudgets, Sending};
 use crate::store::Store;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -17,35 +17,35 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Which mail goes which way, and what each way allows.
-pub(super) fn ways(config: &Config) -> Ways {
-    let named = config.upstreams.iter().map(|(name, way)| (name.clone(), way.budgets.clone()));
+/// The routes and budgets of the configuration.
+pub(super) fn by_route(config: &Config) -> RouteBudgets {
+    let named = config.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.budgets.clone()));
     let route = |rule: &crate::config::RouteRule| Route {
         sender_domains: rule.sender_domains.clone(),
         recipient_domains: rule.recipient_domains.clone(),
-        way: rule.upstream.clone(),
+        upstream: rule.upstream.clone(),
     };
-    Ways {
+    RouteBudgets {
         usual: config.upstream.budgets.clone(),
         named: named.collect(),
         routes: config.routes.iter().map(route).collect(),
     }
 }
 
-/// Budgets of this configuration: those that were in force, where nothing about them changed; else with
-/// what the store knows of copies that left or wait to.
+/// The budgets of this configuration. If nothing about them changed, the current ones are kept; otherwise
+/// their usage is restored from the store: copies that were sent or wait.
 pub(super) async fn budgets(
     config: &Config,
     former: Option<Arc<Budgets>>,
     store: &dyn Store,
     clock: &dyn Clock,
 ) -> Result<Arc<Budgets>, StartError> {
-    let ways = ways(config);
-    if let Some(former) = former.filter(|former| *former.ways() == ways) {
+    let by_route = by_route(config);
+    if let Some(former) = former.filter(|former| *former.by_route() == by_route) {
         return Ok(former);
     }
-    let longest = ways.longest();
-    let budgets = Budgets::new(ways);
+    let longest = by_route.longest();
+    let budgets = Budgets::new(by_route);
     if let Some(longest) = longest {
         let now = clock.now();
         for spent in store.spent_since(now.minus(longest)).await? {
@@ -62,12 +62,12 @@ pub(super) async fn budgets(
     Ok(Arc::new(budgets))
 }
 
-/// Who is ours for mail of this sender, where that depends on it.
+/// The organisation for mail of this sender, if it depends on the sender.
 fn ours(configured: &Organisation, sender: Option<&Address>) -> Option<Organisation> {
     configured.depends_on_sender().then(|| configured.for_sender(sender))
 }
 
-/// Has it shown how far budgets are used up.
+/// Registers the metric that shows the usage of budgets.
 pub(super) fn register(examiner: watch::Receiver<Examiner>, clock: Arc<dyn Clock>, registry: &mut Registry) {
     registry.register_collector(Box::new(Used { examiner, now: Now(clock) }));
 }
@@ -98,11 +98,11 @@ impl Collector for Used {
         if used.is_empty() {
             return Ok(());
         }
-        let help = "Recipients that a budget of an upstream is used up by; of each sender's, the most of any";
+        let help = "Recipients counted by a budget of an upstream; for a budget per sender, the highest of any sender";
         let mut metric = encoder.encode_descriptor("upstream_budget_used", help, None, MetricType::Gauge)?;
-        for (way, limit, used) in used {
-            let way = if way.is_empty() { "upstream".to_owned() } else { way };
-            let labels = [("upstream", way), ("budget", limit.to_string())];
+        for (upstream, limit, used) in used {
+            let upstream = if upstream.is_empty() { "upstream".to_owned() } else { upstream };
+            let labels = [("upstream", upstream), ("budget", limit.to_string())];
             let used = i64::try_from(used).unwrap_or(i64::MAX);
             ConstGauge::new(used).encode(metric.encode_family(&labels)?)?;
         }

@@ -1,4 +1,4 @@
-//! `sekisho check`: everything that can be known to be wrong before mail shows it.
+//! `sekisho check`: finds mistakes in configuration and environment before they affect mail.
 
 mod accounts;
 mod own;
@@ -22,51 +22,53 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A name server that takes longer is no help.
+/// Timeout of a DNS query.
 const DNS_PATIENCE: Duration = Duration::from_secs(10);
-/// An upstream that takes longer to greet is no help.
+/// Timeout of an upstream's greeting.
 const PROBE_PATIENCE: Duration = Duration::from_mins(1);
 
-/// How one thing stands.
+/// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
-    /// As it should be.
+pub enum Severity {
+    /// It is correct.
     Ok,
-    /// It works, and is probably not what is wanted.
+    /// It works, but is probably not intended.
     Warning,
     /// It does not work.
     Error,
 }
 
-/// One thing that was looked at.
+/// One checked item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// `configuration`, `policy`, `store`, `listener`, `upstream`, …
     pub area: &'static str,
-    /// How it stands.
-    pub standing: Standing,
-    /// In a sentence.
+    /// The result.
+    #[serde(rename = "standing")]
+    pub severity: Severity,
+    /// A sentence about it.
     pub text: String,
 }
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Debug, Default)]
 struct Findings(Vec<Finding>);
 
 impl Findings {
     fn ok(&mut self, area: &'static str, text: impl Into<String>) {
-        self.0.push(Finding { area, standing: Standing::Ok, text: text.into() });
+        self.0.push(Finding { area, severity: Severity::Ok, text: text.into() });
     }
     fn warn(&mut self, area: &'static str, text: impl Into<String>) {
-        self.0.push(Finding { area, standing: Standing::Warning, text: text.into() });
+        self.0.push(Finding { area, severity: Severity::Warning, text: text.into() });
     }
     fn error(&mut self, area: &'static str, text: impl Into<String>) {
-        self.0.push(Finding { area, standing: Standing::Error, text: text.into() });
+        self.0.push(Finding { area, severity: Severity::Error, text: text.into() });
     }
 }
 
-/// Checks everything a relay with this configuration needs; with `connect` the upstream is greeted.
+/// Checks everything that a relay with this configuration needs; with `connect`, connects to the upstreams
+/// too.
 pub async fn check(config: &Config, connect: bool) -> Vec<Finding> {
     let mut found = Findings::default();
     found.ok("configuration", config.file.display().to_string());
@@ -94,7 +96,7 @@ pub async fn check(config: &Config, connect: bool) -> Vec<Finding> {
     found.0
 }
 
-/// Programs of others that are told. They are not called: they would take it for an event.
+/// Checks the hooks without calling them, because a call would be taken for an event.
 fn hooks(config: &Config, found: &mut Findings) {
     match parts::hooks(config) {
         Ok(hooks) if hooks.is_empty() => {}
@@ -105,11 +107,11 @@ fn hooks(config: &Config, found: &mut Findings) {
         Err(error) => found.error("webhooks", error.to_string()),
     }
     if config.desk.url.is_none() {
-        found.warn("notices", "[desk] url is not set: mails to people carry no links");
+        found.warn("notices", "[desk] url is not set: mails to people have no links");
     }
 }
 
-/// What others see of us. Name servers are asked where there is something to compare, or with `connect`.
+/// Checks what others see of us. DNS is queried if there is something to compare, or with `connect`.
 async fn others(config: &Config, connect: bool, running: bool, found: &mut Findings) {
     let asks = connect || !config.dkim.keys.is_empty() || !config.egress.is_empty();
     let resolver = match asks.then(|| Resolver::new(&config.dns)).transpose() {
@@ -140,13 +142,13 @@ fn approvers(config: &Config, found: &mut Findings) {
     let sure = config.first_domain.is_some();
     let named: BTreeSet<Address> = match config.approvers() {
         Ok(approvers) => approvers.all().cloned().collect(),
-        // Loading the policy told of the file.
+        // loading the policy has reported the file already
         Err(_) => BTreeSet::new(),
     };
     for approver in named.iter().filter(|approver| sure && !config.organisation.is_internal(approver)) {
         found.warn(
             "policy",
-            format!("the approver {approver} is outside: what is held would be told to others"),
+            format!("the approver {approver} is outside the organisation: others would be told what is held"),
         );
     }
     if let Some(admin) =
@@ -163,7 +165,7 @@ fn policy(config: &Config, found: &mut Findings) {
             let files = config.policy.files.len();
             found.ok("policy", format!("{rules} rules in {files} files"));
             if rules == 0 {
-                found.warn("policy", "there is no rule: everything passes");
+                found.warn("policy", "there are no rules: every message passes");
             }
         }
         Err(StartError::Policy(diagnostics)) => {
@@ -174,11 +176,11 @@ fn policy(config: &Config, found: &mut Findings) {
         Err(error) => found.error("policy", error.to_string()),
     }
     if config.policy.mode == Mode::Observe {
-        found.warn("policy", "`mode` is \"observe\": verdicts are recorded, and everything passes");
+        found.warn("policy", "`mode` is \"observe\": verdicts are recorded, and every message passes");
     }
 }
 
-/// Looks at the store; whether a relay runs on it.
+/// Checks the store; returns whether a relay is using it.
 async fn store(config: &Config, found: &mut Findings) -> bool {
     let path = config.database.display();
     match parts::lock(config) {
@@ -193,8 +195,10 @@ async fn store(config: &Config, found: &mut Findings) -> bool {
                 }
             } else {
                 match tempfile::tempfile_in(folder) {
-                    Ok(_) => found.ok("store", format!("{path} will be made at the first start")),
-                    Err(error) => found.error("store", format!("{path} cannot be made: {}", reason(&error))),
+                    Ok(_) => found.ok("store", format!("{path} will be created at the first start")),
+                    Err(error) => {
+                        found.error("store", format!("{path} cannot be created: {}", reason(&error)))
+                    }
                 }
             }
             drop(lock);
@@ -204,9 +208,9 @@ async fn store(config: &Config, found: &mut Findings) -> bool {
             match client::ask(&socket_path(&config.database), &Request::Ping).await {
                 Ok(Some(Answer::Pong(version))) => {
                     found.ok("store", config.keep.to_string());
-                    found.ok("store", format!("{path}: a relay runs on it (version {version})"));
+                    found.ok("store", format!("{path}: a relay is using it (version {version})"));
                 }
-                _ => found.warn("store", format!("{path}: somebody works on it, but does not answer")),
+                _ => found.warn("store", format!("{path}: another process is using it, but does not answer")),
             }
             true
         }
@@ -223,7 +227,7 @@ fn relaying(config: &Config, found: &mut Findings) {
         let sending = &listener.sending;
         let others = listener.client_certificates.is_empty() && sending.spf.is_empty();
         if matches!(listener.role, Role::Journal { .. }) {
-            let text = format!("{address}: copies for the journal; nothing is relayed here");
+            let text = format!("{address}: journal copies only; nothing is relayed here");
             found.ok("listener", text);
             if !listener.client_certificates.is_empty() && sending.tenant.is_none() {
                 let why = "a host that many share has one certificate for all of them; add `tenant`, unless it is \
@@ -234,7 +238,10 @@ fn relaying(config: &Config, found: &mut Findings) {
             found.warn("listener", format!("{address}: `allow` is empty, so nobody may relay"));
         }
         for net in listener.allow.iter().filter(|net| net.prefix_len() == 0) {
-            found.error("listener", format!("{address}: `allow` names {net}: the whole world could relay"));
+            found.error(
+                "listener",
+                format!("{address}: `allow` names {net}: every host on the internet could relay"),
+            );
         }
     }
     if config.listeners.iter().all(|listener| matches!(listener.role, Role::Journal { .. })) {
@@ -245,7 +252,7 @@ fn relaying(config: &Config, found: &mut Findings) {
 async fn ports(config: &Config, found: &mut Findings) {
     let smtp = config.listeners.iter().map(|listener| ("listener", listener.address));
     let web = config.desk.address.map(|address| ("desk", address));
-    // Bound during an order only; it must be possible then.
+    // it is bound only during an order, but must be free then
     let acme = config.tls.acme.iter().map(|acme| ("tls", acme.address));
     for (area, address) in smtp.chain(web).chain(acme) {
         match tokio::net::TcpListener::bind(address).await {
@@ -256,8 +263,9 @@ async fn ports(config: &Config, found: &mut Findings) {
 }
 
 fn secrets(config: &Config, found: &mut Findings) {
-    let ways = std::iter::once(&config.upstream).chain(config.upstreams.values()).flat_map(Upstream::all);
-    for file in ways.flat_map(Upstream::secret_files) {
+    let upstreams =
+        std::iter::once(&config.upstream).chain(config.upstreams.values()).flat_map(Upstream::all);
+    for file in upstreams.flat_map(Upstream::secret_files) {
         own::private(file, "upstream", found);
     }
 }
@@ -268,8 +276,8 @@ async fn upstream(config: &Config, connect: bool, found: &mut Findings) {
         Ok(builder) => builder,
         Err(error) => return found.error("upstream", error.to_string()),
     };
-    let ways = std::iter::once(&config.upstream).chain(config.upstreams.values());
-    for wanted in ways.flat_map(Upstream::all) {
+    let upstreams = std::iter::once(&config.upstream).chain(config.upstreams.values());
+    for wanted in upstreams.flat_map(Upstream::all) {
         if wanted.certificate.as_ref().is_some_and(|shown| !tls::towards_upstream(shown, found)) {
             continue;
         }
@@ -294,13 +302,17 @@ async fn one_upstream(
         let near = addresses.iter().all(|address| is_near(address.ip()));
         if wanted.tls == UpstreamTls::Off && !near {
             let password = if wanted.credentials.is_some() { ", the password too" } else { "" };
-            found
-                .warn("upstream", format!("`tls` is \"off\": mail{password} travels to {name} in the clear"));
+            found.warn(
+                "upstream",
+                format!("`tls` is \"off\": mail{password} is sent to {name} in plain text"),
+            );
         }
         if wanted.tls == UpstreamTls::Opportunistic {
             found.warn(
                 "upstream",
-                format!("`tls` is \"opportunistic\": whoever sits between here and {name} can read the mail"),
+                format!(
+                    "`tls` is \"opportunistic\": anybody on the network path to {name} can read the mail"
+                ),
             );
         }
     }
@@ -316,7 +328,7 @@ async fn one_upstream(
     }
 }
 
-/// By the name servers that the relay will ask.
+/// Resolves a host with the name servers that the relay will use.
 async fn resolve(config: &Config, host: &str, port: u16, found: &mut Findings) -> Option<Vec<SocketAddr>> {
     match tokio::time::timeout(DNS_PATIENCE, addresses(config, host, port)).await {
         Ok(Ok(addresses)) => {
@@ -344,7 +356,7 @@ async fn addresses(config: &Config, host: &str, port: u16) -> Result<Vec<SocketA
     Ok(found.value.into_iter().map(|address| SocketAddr::new(address, port)).collect())
 }
 
-/// On this machine or in a private network (RFC 1918, RFC 4193).
+/// Whether the address is on this machine or in a private network (RFC 1918, RFC 4193).
 fn is_near(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),

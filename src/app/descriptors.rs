@@ -1,17 +1,16 @@
-//! File descriptors, of which the process has so many: shared out, so that neither the desk nor silent
-//! clients leave none for the mail that is under way, for its store and for the way out.
+//! Divides the limit of file descriptors, so that neither the desk nor idle clients use up those needed for
+//! mail in progress, for the store and for upstreams.
 
-/// What each may have open at once.
+/// The limits on open connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shares {
     /// Connections to the desk.
     pub(super) desk: usize,
-    /// Sessions of clients with one listener.
+    /// Sessions per listener.
     pub(super) sessions: usize,
 }
 
-/// The shares under the limit that the process runs with; a quarter stays for the store, the way out and
-/// what comes and goes.
+/// Divides the process's limit; a quarter stays for the store, upstream connections and temporary files.
 pub(super) fn shares(listeners: usize) -> Shares {
     of(limit().unwrap_or(usize::MAX), listeners)
 }
@@ -20,7 +19,7 @@ fn of(limit: usize, listeners: usize) -> Shares {
     Shares { desk: (limit / 8).max(8), sessions: (limit / 8 * 5 / listeners.max(1)).max(8) }
 }
 
-/// `RLIMIT_NOFILE`. It needs no unsafe call to be read from here.
+/// Reads `RLIMIT_NOFILE` from procfs, which needs no unsafe call.
 fn limit() -> Option<usize> {
     parse(&std::fs::read_to_string("/proc/self/limits").ok()?)
 }

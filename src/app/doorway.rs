@@ -1,4 +1,4 @@
-//! What intake and notices are given by the rest of the relay: who watches answers, links, a way in for our own mail.
+//! Wraps the intake: counts its answers, and reports them to subscribers.
 
 use crate::config::Config;
 use crate::desk::links::Links;
@@ -25,14 +25,14 @@ pub(super) struct Answered {
 impl Watcher for Answered {
     fn saw(&self, answer: &Answer) {
         self.answers.count(answer);
-        // Nobody listening is the normal case.
+        // usually there are no subscribers
         if self.arrivals.receiver_count() > 0 {
             let _ = self.arrivals.send(answer.clone());
         }
     }
 }
 
-/// What makes the links in our mails.
+/// Creates the links in our mails.
 pub(super) fn links(desk: &Desk, config: &Config) -> Arc<dyn LinkMaker> {
     Arc::new(Linked(Links::new(desk.clone(), config.desk.url.as_deref())))
 }
@@ -65,7 +65,7 @@ impl LinkMaker for Linked {
     }
 }
 
-/// The doorway for mail of our own making.
+/// Passes our own mail to the intake.
 pub(super) struct Back(pub(super) Intake);
 
 #[async_trait]

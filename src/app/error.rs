@@ -1,37 +1,37 @@
-//! Why a relay does not start.
+//! Errors at the start of a relay.
 
 use crate::config::reason;
 use crate::diagnostic::Diagnostic;
 use crate::store::StoreError;
 use std::path::PathBuf;
 
-/// Why a relay does not start (or a command cannot work in its place).
+/// Why a relay, or a command that works without one, cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Mistakes in policy files.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Policy(Vec<Diagnostic>),
-    /// The configuration asks for what cannot be had (a password file that cannot be read, …).
+    /// A setting that cannot be carried out, for example an unreadable password file.
     #[error("{0}")]
     Configuration(String),
-    /// Another relay, or a command in its place, works on the database.
+    /// Another relay or a command is using the database.
     #[error("another relay works on the database {}: stop it first, or configure another one", .0.display())]
     Locked(PathBuf),
-    /// The store.
+    /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A socket.
+    /// A socket could not be bound.
     #[error("cannot listen on {address}: {why}")]
     Listen {
-        /// Where.
+        /// Its address.
         address: String,
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }
 
 impl StartError {
-    /// Somebody else holds the database's lock.
+    /// Whether another process holds the lock of the database.
     pub fn is_locked(&self) -> bool {
         matches!(self, Self::Locked(_))
     }

@@ -1,4 +1,4 @@
-//! Whether each part of a running relay works, for `/readyz`.
+//! The health of each part of a running relay, for `/readyz`.
 
 use crate::courier::CourierHandle;
 use crate::listener::Alive;
@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use tokio::sync::watch;
 
-/// The parts that are asked, beside the store.
+/// The parts besides the store.
 pub(super) struct Parts {
     listeners: Vec<Alive>,
     courier: CourierHandle,

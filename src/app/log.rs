@@ -1,9 +1,9 @@
-//! Where log lines go: to stderr, on a thread of its own, so that a log that cannot be written costs lines
-//! and never mail.
+//! Writes log lines to stderr in a separate thread, so that a log that cannot be written loses lines but
+//! never stops mail.
 //!
-//! stderr may be a pipe whose reader has gone, a file on a full disk, or a pipe that nobody empties. The
-//! first two fail, the third blocks; none of them may stop the thread that had something to say. Lines wait
-//! in a queue of bounded length; what does not fit or cannot be written is lost and counted.
+//! stderr can be a closed pipe, a file on a full disk, or a pipe that nobody reads. The first two fail, the
+//! third blocks; none may stop a thread that logs. Lines wait in a bounded queue; what does not fit or cannot
+//! be written is dropped and counted.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
@@ -14,24 +14,24 @@ use std::time::Duration;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait to be written, at most.
+/// Most lines in the queue.
 const WAITING: usize = 8_192;
-/// How long an error waits until it is written: the process may end right behind it.
+/// How long logging an error waits until it is written, because the process may end right after it.
 const ERROR_WAIT: Duration = Duration::from_millis(500);
 /// How long the end of the process waits for the last lines.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 static LINES: OnceLock<Lines> = OnceLock::new();
 
-/// What the writing thread is given.
+/// A job of the writing thread.
 enum Job {
     /// A line, with its end.
     Line(Vec<u8>),
-    /// Answer when everything before is written.
+    /// Answers when everything before it has been written.
     Flush(SyncSender<()>),
 }
 
-/// The queue in front of a log, and the count of what it lost. Clones are the same log.
+/// The queue of a log, and the number of lines lost. Clones share both.
 #[derive(Clone, Debug)]
 pub struct Lines {
     queue: SyncSender<Job>,
@@ -39,7 +39,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Starts the thread that writes lines to `target`.
+    /// Starts the thread that writes to `target`.
     fn to(target: impl Write + Send + 'static) -> Self {
         Self::with_room(target, WAITING)
     }
@@ -49,16 +49,16 @@ impl Lines {
         let lost = Counter::default();
         let counted = lost.clone();
         let writer = std::thread::Builder::new().name("log".to_owned());
-        // Without the thread every line is lost, and counted: the relay can do without its log.
+        // without the thread every line is dropped and counted; the relay works without its log
         drop(writer.spawn(move || write_all(&jobs, target, &counted)));
         Self { queue, lost }
     }
 
-    /// Waits until what was said so far is written, but not for ever.
+    /// Waits until the queue has been written, up to `most`.
     fn flush(&self, most: Duration) {
         let (done, written) = sync_channel(1);
         if self.queue.try_send(Job::Flush(done)).is_ok() {
-            // Too slow or gone: then the lines are lost.
+            // on a timeout the lines are lost
             let _ = written.recv_timeout(most);
         }
     }
@@ -72,7 +72,7 @@ fn write_all(jobs: &Receiver<Job>, mut target: impl Write, lost: &Counter) {
                     lost.inc();
                 }
             }
-            // Whoever asked may have stopped waiting.
+            // the receiver may have stopped waiting
             Job::Flush(done) => drop(done.try_send(())),
         }
     }
@@ -83,20 +83,20 @@ pub fn stderr() -> Lines {
     LINES.get_or_init(|| Lines::to(io::stderr())).clone()
 }
 
-/// Writes out what waits, before the process ends.
+/// Writes the queue before the process ends.
 pub fn finish() {
     if let Some(lines) = LINES.get() {
         lines.flush(LAST_WAIT);
     }
 }
 
-/// Has the number of lost lines shown.
+/// Registers the metric that counts lost lines.
 pub fn register(registry: &mut Registry) {
     let lost = LINES.get().map(|lines| lines.lost.clone()).unwrap_or_default();
     registry.register("log_lines_lost", "Log lines that could not be written", lost);
 }
 
-/// One event on its way into the queue.
+/// One log event on its way to the queue.
 pub struct Line {
     lines: Lines,
     text: Vec<u8>,
@@ -147,7 +147,7 @@ mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
     use std::time::Instant;
 
-    /// A log of each kind that cannot be written.
+    /// The kinds of log that cannot be written.
     enum Broken {
         Pipe,
         FullDisk,
@@ -178,9 +178,9 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    struct Captured(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Kept {
+    impl Write for Captured {
         fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(octets);
             Ok(octets.len())
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_error_is_written_before_anything_else_happens() {
-        let kept = Kept::default();
+        let kept = Captured::default();
         let lines = Lines::to(kept.clone());
         say(&lines, 100);
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();

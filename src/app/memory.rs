@@ -1,5 +1,6 @@
-//! What the relay knows again after a restart: policies of MTA-STS, networks that accounts are used from, and
-//! how many sessions upstreams allow. Losing it costs a detour, so that a store that is away holds nothing up.
+//! State that the relay stores to restore after a restart: MTA-STS policies, known sources of accounts, and
+//! connection limits of upstreams. It can all be learned again, so nothing waits when the store is
+//! unavailable.
 
 use super::StartError;
 use crate::accounts::guesses::{Guesses, KnownSource};
@@ -13,19 +14,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often new sources are written down.
+/// Interval at which new state is stored.
 const EVERY: Duration = Duration::from_mins(1);
-/// How long the number of sessions that an upstream allows is known. It grows again by itself.
+/// How long an upstream's connection limit is remembered. It also rises by itself.
 const LIMITS_KEPT: Duration = Duration::from_hours(7 * 24);
 
-/// The policies that hold.
+/// The MTA-STS policies that are still valid.
 pub(super) async fn policies(store: &dyn Store, now: Timestamp) -> Result<Vec<KnownPolicy>, StartError> {
     let known = store.remembered(MemoryKind::StsPolicy, now).await?;
     let policy = |known: Memory| KnownPolicy { domain: known.name, text: known.value, until: known.until };
     Ok(known.into_iter().map(policy).collect())
 }
 
-/// Keeps policies in the store.
+/// Stores MTA-STS policies.
 pub(super) struct Keeper {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -43,12 +44,12 @@ impl PolicyMemory for Keeper {
         let known = Memory { name: policy.domain, value: policy.text, until: policy.until };
         let kept = self.store.remember(MemoryKind::StsPolicy, vec![known], self.clock.now());
         if let Err(error) = kept.await {
-            tracing::warn!(%error, "a policy of MTA-STS could not be kept over a restart");
+            tracing::warn!(%error, "an MTA-STS policy could not be stored");
         }
     }
 }
 
-/// The sources that are known. One that cannot be read any more is known no more.
+/// The known sources; rows that cannot be read are skipped.
 pub(super) async fn sources(store: &dyn Store, now: Timestamp) -> Result<Vec<KnownSource>, StartError> {
     let known = store.remembered(MemoryKind::KnownSource, now).await?;
     let source = |known: Memory| {
@@ -59,7 +60,7 @@ pub(super) async fn sources(store: &dyn Store, now: Timestamp) -> Result<Vec<Kno
     Ok(known.into_iter().filter_map(source).collect())
 }
 
-/// Writes down what is new among the sources.
+/// Stores the sources that are new.
 async fn save_sources(guesses: &Guesses, store: &dyn Store, now: Timestamp) {
     let fresh = guesses.fresh();
     if fresh.is_empty() {
@@ -72,17 +73,17 @@ async fn save_sources(guesses: &Guesses, store: &dyn Store, now: Timestamp) {
     };
     let all = fresh.into_iter().map(memory).collect();
     if let Err(error) = store.remember(MemoryKind::KnownSource, all, now).await {
-        tracing::warn!(%error, "the networks that accounts are used from could not be kept over a restart");
+        tracing::warn!(%error, "the known sources of accounts could not be stored");
     }
 }
 
-/// How many sessions upstreams were found to allow.
+/// The connection limits that were found for upstreams.
 pub(super) async fn limits(store: &dyn Store, now: Timestamp) -> Result<BTreeMap<String, usize>, StartError> {
     let known = store.remembered(MemoryKind::SessionsLimit, now).await?;
     Ok(known.into_iter().filter_map(|known| Some((known.name, known.value.parse().ok()?))).collect())
 }
 
-/// Writes down how many sessions upstreams allow, as far as that is news.
+/// Stores connection limits that changed.
 async fn save_limits(tally: &Tally, store: &dyn Store, now: Timestamp) {
     let fresh = tally.fresh_limits();
     if fresh.is_empty() {
@@ -92,25 +93,25 @@ async fn save_limits(tally: &Tally, store: &dyn Store, now: Timestamp) {
     let memory = |(name, most): (String, usize)| Memory { name, value: most.to_string(), until };
     let all = fresh.into_iter().map(memory).collect();
     if let Err(error) = store.remember(MemoryKind::SessionsLimit, all, now).await {
-        tracing::warn!(%error, "how many sessions upstreams allow could not be kept over a restart");
+        tracing::warn!(%error, "the connection limits of upstreams could not be stored");
     }
 }
 
-/// What is found out while the relay runs.
+/// State that is found while the relay runs.
 pub(super) struct Found {
     pub(super) guesses: Arc<Guesses>,
     pub(super) tally: Tally,
 }
 
 impl Found {
-    /// Writes down what is new.
+    /// Stores what is new.
     pub(super) async fn save(&self, store: &dyn Store, now: Timestamp) {
         save_sources(&self.guesses, store, now).await;
         save_limits(&self.tally, store, now).await;
     }
 }
 
-/// Does so now and then, until the task is stopped.
+/// Stores what is new at intervals, until the task is stopped.
 pub(super) async fn keep(found: Found, store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
     loop {
         tokio::time::sleep(EVERY).await;

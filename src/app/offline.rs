@@ -1,4 +1,4 @@
-//! What commands do to the database while no relay runs.
+//! Access to the database for commands while no relay is running.
 
 use super::{StartError, budget, parts, seals};
 use crate::clock::{Clock, SystemClock};
@@ -11,15 +11,18 @@ use crate::store::sqlite::SqliteStore;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// A desk for a command that works while no relay runs. It keeps the lock as long as it lives.
+/// A desk for a command that works while no relay is running. It holds the lock as long as it exists.
 pub struct OfflineDesk {
     /// The desk.
     pub desk: Desk,
     _lock: Lock,
 }
 
-/// Records what somebody else wrote to the database, so that a relay serves again; nothing where all is as
-/// it was written. No relay may run meanwhile.
+/// Accepts rows that another program wrote to the database, so that a relay starts again. `None` if there are
+/// none. No relay may be running.
+///
+/// # Errors
+/// The database is in use, or cannot be read or written.
 pub fn accept_foreign(config: &Config, by: &str, why: &str) -> Result<Option<Accepted>, StartError> {
     let _lock = parts::lock(config)?;
     let (database, key) = (&config.database, config.journal_key.as_deref());
@@ -27,15 +30,18 @@ pub fn accept_foreign(config: &Config, by: &str, why: &str) -> Result<Option<Acc
 }
 
 /// Opens the store for one command.
+///
+/// # Errors
+/// The database is in use or cannot be opened, or a setting cannot be carried out.
 pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
     let lock = parts::lock(config)?;
     let examiner = parts::examiner(Some(config), &[])?;
     let store = parts::open(config).await?;
     let budgets = budget::budgets(config, None, store.as_ref(), &SystemClock).await?;
     let examiner = Examiner { budgets, ..examiner };
-    // Nobody changes the policy while a command runs: the sender may go.
+    // a command never reloads its policy, so the sender can be dropped
     let (_, current) = watch::channel(examiner);
-    let (_, shown) = watch::channel(seals::shown(config));
+    let (_, preview_seals) = watch::channel(seals::preview_seals(config));
     let desk = Desk {
         store,
         examiner: current,
@@ -43,7 +49,7 @@ pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
         bell: None,
         clock: Arc::new(SystemClock),
         hostname: Arc::from(config.hostname.as_str()),
-        shown,
+        preview_seals,
         grace: config.desk.grace,
         hold_for: watch::channel(config.term()).1,
         asking: watch::channel(Arc::new(config.notices.asking.clone())).1,

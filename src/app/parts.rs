@@ -1,4 +1,4 @@
-//! Each stage's small struct, made from the whole configuration.
+//! Builds the settings of each part from the configuration.
 
 use super::tls::Secured;
 use super::{StartError, descriptors};
@@ -23,11 +23,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often a lock is asked for that somebody has.
+/// Interval between attempts to get the lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
-/// How messages are looked at. With no configuration the sender's own domain is ours and the shipped
-/// policy decides; `policy` replaces the configured files.
+/// Builds the examiner. Without a configuration, the sender's own domain is ours and the default policy
+/// applies; `policy` replaces the configured policy files.
+///
+/// # Errors
+/// A policy or organisation file cannot be loaded.
 pub fn examiner(config: Option<&Config>, policy: &[PathBuf]) -> Result<Examiner, StartError> {
     let files = match (policy, config) {
         ([], Some(config)) => config.policy.files.as_slice(),
@@ -44,11 +47,11 @@ pub fn examiner(config: Option<&Config>, policy: &[PathBuf]) -> Result<Examiner,
         policy: Arc::new(rules.in_mode(mode)),
         options: Arc::new(config.map_or_else(CopyOptions::default, |config| config.copies.clone())),
         approvers: Arc::new(approvers),
-        budgets: Arc::new(Budgets::new(config.map(super::budget::ways).unwrap_or_default())),
+        budgets: Arc::new(Budgets::new(config.map(super::budget::by_route).unwrap_or_default())),
     })
 }
 
-/// Who is asked to decide: whom rules, groups and the policy name, else the admin.
+/// Who is asked to decide: approvers named by rules, groups and the configuration, otherwise the admin.
 fn approvers(config: &Config, rules: &Policy) -> Result<Approvers, StartError> {
     let found = config.approvers().map_err(|mistake| StartError::Policy(vec![mistake]))?;
     let by_rule = rules.approvers();
@@ -56,13 +59,13 @@ fn approvers(config: &Config, rules: &Policy) -> Result<Approvers, StartError> {
         && let Some((name, _)) = by_rule.iter().find(|(_, asked)| asked.contains(&Asked::Manager))
     {
         return Err(StartError::Configuration(format!(
-            "the rule `{name}` asks the sender's manager, and no file says who that is: set `managers` in [policy]"
+            "the rule `{name}` asks the sender's manager, but no file names the managers: set `managers` in [policy]"
         )));
     }
     Ok(Approvers { by_rule, ..found })
 }
 
-/// Takes the database's lock.
+/// Takes the lock of the database.
 pub(super) fn lock(config: &Config) -> Result<Lock, StartError> {
     match Lock::acquire(&config.database)? {
         Some(lock) => Ok(lock),
@@ -70,7 +73,7 @@ pub(super) fn lock(config: &Config) -> Result<Lock, StartError> {
     }
 }
 
-/// Takes the database's lock; waits a while where a command or a relay that is stopping has it.
+/// Takes the lock of the database; waits for up to `patience` if a command or a stopping relay has it.
 pub(super) async fn lock_within(config: &Config, patience: Duration) -> Result<Lock, StartError> {
     let began = Instant::now();
     let mut told = false;
@@ -95,20 +98,20 @@ pub(super) async fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> 
     Ok(Arc::new(store))
 }
 
-/// The courier's numbers.
+/// Settings of the courier.
 pub(super) fn courier(config: &Config) -> courier::Settings {
     let places = super::upstream::places(config);
     courier::Settings {
         workers: places,
         ahead: 3 * places,
         hold_for: config.term(),
-        // A file of managers that cannot be read is told of when the examiner is made.
+        // an unreadable file of managers is reported when the examiner is built
         approvers: config.approvers().map(|known| known.otherwise(&[])).unwrap_or_default(),
         ..courier::Settings::default()
     }
 }
 
-/// What the intake is told.
+/// Settings of the intake.
 pub(super) fn intake(config: &Config) -> intake::Settings {
     intake::Settings {
         hostname: config.hostname.clone(),
@@ -117,7 +120,7 @@ pub(super) fn intake(config: &Config) -> intake::Settings {
     }
 }
 
-/// What each listener is told.
+/// Settings of each listener.
 pub(super) fn listeners(config: &Config, secured: &Secured, access: Vec<Access>) -> Vec<listener::Settings> {
     let most = descriptors::shares(config.listeners.len()).sessions;
     if most < config.limits.sessions {
@@ -125,7 +128,7 @@ pub(super) fn listeners(config: &Config, secured: &Secured, access: Vec<Access>)
         tracing::info!(
             wanted,
             most,
-            "fewer sessions a listener than `sessions` in [limits] says: the process may open too few files \
+            "fewer sessions per listener than `sessions` in [limits]: the process may open too few files \
              (LimitNOFILE=, ulimit -n)"
         );
     }
@@ -155,7 +158,7 @@ pub(super) fn listeners(config: &Config, secured: &Secured, access: Vec<Access>)
         .collect()
 }
 
-/// How many may reach the desk at once.
+/// Connection limits of the desk.
 pub(super) fn desk_bounds(config: &Config) -> Bounds {
     let most = descriptors::shares(config.listeners.len()).desk;
     Bounds {
@@ -166,7 +169,7 @@ pub(super) fn desk_bounds(config: &Config) -> Bounds {
     }
 }
 
-/// Programs of others that are told, with their secrets read.
+/// The hooks, with their secrets read from files.
 pub(super) fn hooks(config: &Config) -> Result<Vec<Hook>, StartError> {
     let hook = |wanted: &Webhook| {
         let format = match &wanted.format {
@@ -175,7 +178,7 @@ pub(super) fn hooks(config: &Config) -> Result<Vec<Hook>, StartError> {
                 if secret.expose_secret().len() < 16 {
                     let file = file.display();
                     return Err(format!(
-                        "the webhook secret in {file} is too short: 16 characters are the least"
+                        "the webhook secret in {file} is too short: it must have at least 16 characters"
                     ));
                 }
                 hook::Format::Json(secret)
@@ -193,7 +196,7 @@ pub(super) fn hooks(config: &Config) -> Result<Vec<Hook>, StartError> {
     config.webhooks.iter().map(hook).collect::<Result<_, _>>().map_err(StartError::Configuration)
 }
 
-/// Who writes the relay's own mail.
+/// The letterhead of the relay's own mail.
 pub(super) fn letterhead(config: &Config) -> Letterhead {
     Letterhead {
         hostname: config.hostname.clone(),

@@ -1,4 +1,4 @@
-//! Who may come to the desk: from the configuration to what signing in is told.
+//! Builds the sign-in settings of the desk from the configuration.
 
 use super::StartError;
 use super::accounts::accounts;
@@ -21,10 +21,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A provider that takes longer is no help.
+/// Timeout of requests to the identity provider.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What holds for signing in.
+/// The sign-in settings.
 pub(super) fn settings(
     config: &Config,
     approvers: &Approvers,
@@ -35,7 +35,7 @@ pub(super) fn settings(
         Some(path) if !path.exists() => {
             tracing::warn!(
                 file = %path.display(),
-                "there are no accounts of the desk yet: `sekisho user add` makes the file, and a restart reads it"
+                "there are no accounts for the desk yet: `sekisho user add` creates the file, and a restart reads it"
             );
             None
         }
@@ -84,7 +84,7 @@ pub(super) fn settings(
     })
 }
 
-/// Accounts of the desk beside those that send: whoever is in the first is not looked for in the second.
+/// Two sources of accounts: the second is asked only for users that the first does not have.
 struct Beside {
     own: Arc<dyn Accounts>,
     sending: Arc<dyn Accounts>,
@@ -115,9 +115,8 @@ impl Accounts for Beside {
     }
 }
 
-/// Whom the configuration names: those in `[desk.roles]`, everybody who is ever asked to decide (by rules,
-/// groups, the file of managers, as a deputy, when nobody answers), and who is told where there is no one
-/// else.
+/// The roles from the configuration: `[desk.roles]`, everybody who can be asked to decide (by rules, groups,
+/// the file of managers, as a deputy, by escalation), and the admin.
 fn roles(config: &Config, approvers: &Approvers) -> RoleNames {
     let mut roles = config.desk.roles.clone();
     let deputies = config.notices.asking.approvers.values().flat_map(|one| &one.deputies);
@@ -127,7 +126,7 @@ fn roles(config: &Config, approvers: &Approvers) -> RoleNames {
     roles
 }
 
-/// The provider that people sign in with. Nothing is asked of it yet.
+/// Sets up the identity provider; does not connect.
 pub(super) fn provider(wanted: &Oidc, url: &str) -> Result<Provider, StartError> {
     let told = |why: String| StartError::Configuration(format!("[desk.oidc]: {why}"));
     let secret = wanted.client_secret_file.as_ref().map(|file| read_secret(file, "client secret"));
@@ -149,6 +148,6 @@ pub(super) fn provider(wanted: &Oidc, url: &str) -> Result<Provider, StartError>
         trust_addresses: wanted.trust_addresses,
         redirect: format!("{url}/login/oidc/return"),
     };
-    // The provider says by its own clock until when its tokens are good.
+    // uses the system's clock, because the provider's tokens expire by real time
     Ok(Provider::new(wanted, client, Arc::new(SystemClock)))
 }

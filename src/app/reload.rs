@@ -1,9 +1,9 @@
-//! A new configuration put into force while the relay runs.
+//! Applies a new configuration while the relay is running.
 
 use super::{Running, StartError, budget, parts, people, seals, upstream};
 use crate::clock::hours::Term;
 use crate::config::Config;
-use crate::desk::explain::Shown;
+use crate::desk::explain::PreviewSeals;
 use crate::examine::Examiner;
 use crate::hook;
 use crate::notice::asking::Asking;
@@ -12,45 +12,47 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 
-/// What a reload changes, beside what stages take up by themselves.
+/// The parts that a reload replaces.
 pub(super) struct Changing {
     pub(super) examiner: watch::Sender<Examiner>,
-    pub(super) shown: watch::Sender<Arc<Shown>>,
+    pub(super) preview_seals: watch::Sender<Arc<PreviewSeals>>,
     pub(super) hold_for: watch::Sender<Term>,
     pub(super) asking: watch::Sender<Arc<Asking>>,
     pub(super) acme: watch::Sender<Option<crate::tls::acme::Settings>>,
-    /// The ways out that stand; locked by a reload as long as it takes.
-    pub(super) ways: Mutex<Vec<upstream::Kept>>,
-    /// What signing in begins with.
+    /// The current upstreams; locked for the duration of a reload.
+    pub(super) upstreams: Mutex<Vec<upstream::BuiltUpstream>>,
+    /// The sign-in settings.
     pub(super) signing_in: crate::people::Settings,
     pub(super) hooks: hook::Caller,
-    /// Our certificates towards upstreams.
+    /// Our client certificates for upstreams.
     pub(super) identities: Identities,
 }
 
 impl Running {
-    /// Puts the organisation, the policy with its approvers, how copies are made and signed, who may relay,
-    /// who may come to the desk and how they are told, hooks, the ways out and the certificates into force
-    /// anew. What is under way ends as it began; rates stay used up as far as
-    /// they are. An error changes nothing. What takes a restart is named in the log.
+    /// Applies a new configuration: organisation, policy and approvers, rewriting and signing, who may relay,
+    /// the desk's accounts, notices, hooks, upstreams and certificates. Work in progress ends with the old
+    /// settings; the usage of rates is kept. Settings that need a restart are named in the log.
+    ///
+    /// # Errors
+    /// Says what is wrong; nothing has changed then.
     pub async fn reload(&self, config: &Config) -> Result<(), StartError> {
-        let mut former = self.changing.ways.lock().await;
+        let mut former = self.changing.upstreams.lock().await;
         let examiner = parts::examiner(Some(config), &[])?;
         let former_budgets = Some(Arc::clone(&self.intake.examiner().budgets));
         let (store, clock) = (self.desk.store.as_ref(), &*self.desk.clock);
         let budgets = budget::budgets(config, former_budgets, store, clock).await?;
         let examiner = Examiner { budgets, ..examiner };
         let seals = seals::read(config)?;
-        let ways = upstream::Builder::new(config, Arc::clone(&self.desk.clock), self.tally.clone())?;
-        let ways = ways.looked_after(&self.changing.identities);
-        let ways = ways.after(&former).remember(&self.desk.store).await?.all()?;
+        let upstreams = upstream::Builder::new(config, Arc::clone(&self.desk.clock), self.tally.clone())?;
+        let upstreams = upstreams.looked_after(&self.changing.identities);
+        let upstreams = upstreams.after(&former).remember(&self.desk.store).await?.all()?;
         let hooks = parts::hooks(config)?;
         let access = self.gatekeeper.admit(config)?;
         let signing_in = people::settings(config, &examiner.approvers, &self.desk.clock)?;
         self.changing.hooks.replace(&hooks).await.map_err(StartError::Configuration)?;
         self.secured.reload(config, self.desk.clock.wall())?;
         for what in self.beyond_a_reload(config) {
-            tracing::warn!("{what} changed as well: that takes a restart");
+            tracing::warn!("{what} changed too, which takes effect only after a restart");
         }
         for (settings, (address, reload)) in
             parts::listeners(config, &self.secured, access).into_iter().zip(&self.listeners)
@@ -69,20 +71,20 @@ impl Running {
         self.courier.replace_stopping(courier.hold_for, courier.approvers);
         self.intake.replace_marks(Arc::clone(&seals.marks));
         self.courier.replace_seals(seals);
-        self.courier.replace_upstream(Arc::clone(&ways.way));
+        self.courier.replace_upstream(Arc::clone(&upstreams.upstream));
         self.changing.examiner.send_replace(examiner);
-        self.changing.shown.send_replace(seals::shown(config));
+        self.changing.preview_seals.send_replace(seals::preview_seals(config));
         self.changing.acme.send_if_modified(|acme| {
             let differs = *acme != config.tls.acme;
             acme.clone_from(&config.tls.acme);
             differs
         });
-        ways.replace(std::mem::take(&mut *former)).await;
-        *former = ways.kept;
+        upstreams.replace(std::mem::take(&mut *former)).await;
+        *former = upstreams.kept;
         Ok(())
     }
 
-    /// What is not as the relay was started with, and stays until it is started again.
+    /// The changed settings that take effect only after a restart.
     fn beyond_a_reload(&self, config: &Config) -> Vec<&'static str> {
         let began = &self.config;
         let addresses = |config: &Config| -> Vec<SocketAddr> {

@@ -1,4 +1,4 @@
-//! A relay that runs: its tasks, what can be asked of it, and its end.
+//! A running relay: its tasks, access to its parts, and its shutdown.
 
 use super::doorway::{self, Answered, Back};
 use super::reload::Changing;
@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 
-/// A relay that runs.
+/// A running relay.
 pub struct Running {
     pub(super) desk: Desk,
     pub(super) intake: Intake,
@@ -46,12 +46,12 @@ pub struct Running {
     pub(super) stop: watch::Sender<bool>,
     pub(super) tasks: Tasks,
     pub(super) arrivals: broadcast::Sender<Answer>,
-    /// Held until everything else is over.
+    /// Released after everything else has stopped.
     pub(super) _lock: Lock,
 }
 
 impl Running {
-    /// Runs every stage: what listens first, then what people see, then what nobody waits for.
+    /// Starts every stage: listeners first, then the desk, then background tasks.
     pub(super) fn launch(
         config: Config,
         sockets: Sockets,
@@ -98,7 +98,7 @@ impl Running {
         running
     }
 
-    /// Takes mail in; gives what tells whether each listener still accepts.
+    /// Starts the listeners; returns handles that tell whether each still accepts connections.
     fn listen(&mut self, listeners: Vec<Listener>) -> Vec<Alive> {
         let doorway: Arc<dyn Doorway> = Arc::new(self.intake.clone());
         let mut alive = Vec::new();
@@ -112,13 +112,13 @@ impl Running {
         alive
     }
 
-    /// Serves the desk's pages and the API.
+    /// Serves the pages and the API.
     fn serve(&mut self, socket: TcpListener, alive: Vec<Alive>, answers: Answers) {
         let site = Arc::new(self.site(alive, answers));
         let bounds = parts::desk_bounds(&self.config);
         self.tasks.background("http", async move {
             if let Err(error) = web::serve(socket, site, bounds).await {
-                tracing::error!(%error, "the HTTP side ended");
+                tracing::error!(%error, "the HTTP server ended");
             }
         });
     }
@@ -136,7 +136,7 @@ impl Running {
             self.intake.copies().register(registry);
             registry.register(
                 "store_request_seconds",
-                "How long requests held the store's writer",
+                "Time that requests occupied the store's writer",
                 desk.store.request_seconds(),
             );
             log::register(registry);
@@ -159,7 +159,8 @@ impl Running {
         }
     }
 
-    /// Runs what nobody waits for: the courier's watch, commands, time limits, certificates, notices.
+    /// Starts the background tasks: supervision of the courier, control socket, expiry, certificates,
+    /// notices.
     fn look_after(&mut self, control: ControlSocket) {
         let (tasks, desk, changing) = (&mut self.tasks, &self.desk, &self.changing);
         tasks.background("courier", self.courier.clone().broken());
@@ -168,7 +169,7 @@ impl Running {
         remember(tasks, self.gatekeeper.guesses(), self.tally.clone(), desk);
         let server = self.secured.server.clone();
         let (acme, tally) = (changing.acme.subscribe(), self.secured.tally.clone());
-        // Certificates are good by the world's clock.
+        // certificates expire by real time, so this uses the system's clock
         tasks.background("acme", tasks::acme(acme, server.clone(), Arc::new(SystemClock), tally));
         tasks.background("certificates", crate::tls::watch::watch(server, Arc::new(SystemClock)));
         let identities = changing.identities.clone();
@@ -182,7 +183,7 @@ impl Running {
         tasks.background("notices", async move { writer.run().await });
     }
 
-    /// What was bound, for the log: `smtp=127.0.0.1:2525 desk=127.0.0.1:8025`.
+    /// The bound addresses, for the log: `smtp=127.0.0.1:2525 desk=127.0.0.1:8025`.
     pub fn addresses(&self) -> String {
         let mut text = String::new();
         for ((address, _), wanted) in self.listeners.iter().zip(&self.config.listeners) {
@@ -195,17 +196,17 @@ impl Running {
         text.trim_end().to_owned()
     }
 
-    /// Where SMTP listens.
+    /// The address of the first SMTP listener.
     pub fn smtp(&self) -> Option<SocketAddr> {
         self.listeners.first().map(|(address, _)| *address)
     }
 
-    /// Where HTTP listens.
+    /// The address of the desk.
     pub fn web(&self) -> Option<SocketAddr> {
         self.web
     }
 
-    /// Who may come to the desk.
+    /// Accounts and sessions of the desk.
     pub fn people(&self) -> &People {
         &self.people
     }
@@ -215,23 +216,23 @@ impl Running {
         &self.desk
     }
 
-    /// Final answers as they are given to clients from now on.
+    /// A subscription to the final replies to clients, from now on.
     pub fn arrivals(&self) -> broadcast::Receiver<Answer> {
         self.arrivals.subscribe()
     }
 
-    /// Waits for a task that must not end to end; what to tell the operator.
+    /// Waits until a task ends unexpectedly; returns a description for the operator.
     pub async fn failed(&self) -> String {
         self.tasks.failed().await
     }
 
-    /// Drains: nothing new is taken, what is under way ends, everything is stored.
+    /// Shuts down: accepts nothing new, finishes work in progress, stores everything.
     pub async fn shutdown(mut self) {
         self.draining.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
         self.tasks.listeners_end().await;
-        // Whoever may still hand mail to the courier goes before it: what came behind its drain would be
-        // left claimed, and look uncertain at the next start.
+        // these tasks can still pass mail to the courier, so they stop before it: a copy passed after the
+        // courier has drained would stay claimed and be reported as uncertain after the restart
         for part in ["notices", "http", "control"] {
             self.tasks.stop(part).await;
         }
@@ -243,7 +244,7 @@ impl Running {
     }
 }
 
-/// What outlives a restart: found on the way, and learned from what was delivered.
+/// Starts the tasks that store state for a restart, and that learn from delivered mail.
 fn remember(tasks: &mut Tasks, guesses: Arc<Guesses>, tally: Tally, desk: &Desk) {
     let found = memory::Found { guesses, tally };
     let keeping = memory::keep(found, Arc::clone(&desk.store), Arc::clone(&desk.clock));
@@ -251,7 +252,7 @@ fn remember(tasks: &mut Tasks, guesses: Arc<Guesses>, tally: Tally, desk: &Desk)
     tasks.background("learning", desk.clone().learn_forever());
 }
 
-/// Who writes notices.
+/// The task that sends notices.
 fn postman(desk: &Desk, intake: &Intake, config: &Config) -> Arc<Postman> {
     let deps = notice::Deps {
         store: Arc::clone(&desk.store),
@@ -264,7 +265,7 @@ fn postman(desk: &Desk, intake: &Intake, config: &Config) -> Arc<Postman> {
     Arc::new(Postman::new(deps, parts::letterhead(config)))
 }
 
-/// What the metrics ask at the moment they are read.
+/// Values that the metrics read at each scrape.
 fn probes(courier: &CourierHandle) -> Probes {
     let sessions = courier.clone();
     let breaker = courier.clone();

@@ -1,9 +1,9 @@
-//! Keys and marks, read from the files that the configuration names.
+//! Reads DKIM keys and marks from the files that the configuration names.
 
 use super::StartError;
 use crate::config::{Config, DkimKey, read_file, reason};
-use crate::courier::{Seals, Signed};
-use crate::desk::explain::Shown;
+use crate::courier::{SealSettings, Signed};
+use crate::desk::explain::PreviewSeals;
 use crate::dkim::{Keyring, SigningKey};
 use crate::marks::{KEY, Marks};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -14,21 +14,21 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Fewest characters of a secret that a rule compares.
+/// Fewest characters of a secret that a mail host's rule compares.
 const SHORTEST_SECRET: usize = 16;
 
-/// Reads every key and secret; the key of the loop marks is made where there is none yet.
-pub(super) fn read(config: &Config) -> Result<Arc<Seals>, StartError> {
-    Ok(Arc::new(Seals {
+/// Reads every key and secret; creates the key of the loop mark if there is none yet.
+pub(super) fn read(config: &Config) -> Result<Arc<SealSettings>, StartError> {
+    Ok(Arc::new(SealSettings {
         keys: keyring(config)?,
         signed: if config.dkim.sign_all { Signed::All } else { Signed::Ours },
         marks: Arc::new(marks(config)?),
     }))
 }
 
-/// Keys and marks for copies that people look at. What cannot be read is left out, and said; nothing is
-/// made; the secret of the marking header is neither read nor shown.
-pub fn shown(config: &Config) -> Arc<Shown> {
+/// Keys and marks for copies that are only previewed. What cannot be read is left out and listed; no key is
+/// created; the secret of the marking header is neither read nor shown.
+pub fn preview_seals(config: &Config) -> Arc<PreviewSeals> {
     let mut lacking = Vec::new();
     let mut keys = Vec::new();
     for key in &config.dkim.keys {
@@ -51,16 +51,22 @@ pub fn shown(config: &Config) -> Arc<Shown> {
     });
     let marks = Arc::new(Marks::shown(config.hostname.clone(), key.as_ref(), header));
     let signed = if config.dkim.sign_all { Signed::All } else { Signed::Ours };
-    Arc::new(Shown { seals: Seals { keys, signed, marks }, lacking })
+    Arc::new(PreviewSeals { seals: SealSettings { keys, signed, marks }, lacking })
 }
 
-/// The keys that sign.
+/// Reads the DKIM keys.
+///
+/// # Errors
+/// A key cannot be read, or two keys conflict.
 pub fn keyring(config: &Config) -> Result<Keyring, StartError> {
     let keys = config.dkim.keys.iter().map(signing_key).collect::<Result<Vec<_>, _>>()?;
     Keyring::new(keys).map_err(|why| wrong(&config.file, &why))
 }
 
-/// One key, read from its file.
+/// Reads one DKIM key.
+///
+/// # Errors
+/// The file cannot be read, or has no usable key.
 pub fn signing_key(key: &DkimKey) -> Result<SigningKey, StartError> {
     let what = format!("the DKIM key of {} (selector {})", key.domain, key.selector);
     let pem = read_file(&key.file, &what).map_err(|error| StartError::Configuration(error.to_string()))?;
@@ -79,7 +85,7 @@ fn marks(config: &Config) -> Result<Marks, StartError> {
         Some(key) => key,
         None if wanted.key_named => {
             let why = format!(
-                "the key of the loop marks is not there; make one with `head -c {KEY} /dev/urandom > {}`",
+                "the key of the loop mark does not exist; create one with `head -c {KEY} /dev/urandom > {}`",
                 wanted.key_file.display()
             );
             return Err(wrong(&wanted.key_file, &why));
@@ -95,14 +101,15 @@ pub(super) fn mark_header(config: &Config) -> Result<Option<(String, SecretStrin
     header.map(|(name, file)| Ok((name.clone(), secret(file)?))).transpose()
 }
 
-/// The secret of the mail host's rule: one line, of characters that a header and a rule take unchanged.
+/// Reads the secret of the mail host's rule: one line, with characters that neither a header nor a rule
+/// changes.
 fn secret(file: &Path) -> Result<SecretString, StartError> {
     let text = read_file(file, "the secret of the mark")
         .map_err(|error| StartError::Configuration(error.to_string()))?;
     let text = text.trim();
     if text.len() < SHORTEST_SECRET || text.len() > 200 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         let why = format!(
-            "the secret of the mark is one line of {SHORTEST_SECRET} to 200 letters, digits and signs, such as \
+            "the secret of the mark must be one line of {SHORTEST_SECRET} to 200 letters, digits and signs, such as \
              `openssl rand -hex 24` prints"
         );
         return Err(wrong(file, &why));
@@ -110,28 +117,31 @@ fn secret(file: &Path) -> Result<SecretString, StartError> {
     Ok(SecretString::from(text))
 }
 
-/// The key in that file; `None` where there is no file.
+/// Reads the key of the loop mark; `None` if the file does not exist.
 fn loop_key(file: &Path) -> Result<Option<[u8; KEY]>, StartError> {
     match std::fs::read(file) {
         Ok(octets) => <[u8; KEY]>::try_from(octets.as_slice()).map(Some).map_err(|_| {
-            wrong(file, &format!("the key of the loop marks has {} octets in place of {KEY}", octets.len()))
+            wrong(file, &format!("the key of the loop mark has {} octets instead of {KEY}", octets.len()))
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => {
-            Err(wrong(file, &format!("the key of the loop marks cannot be read: {}", reason(&error))))
+            Err(wrong(file, &format!("the key of the loop mark cannot be read: {}", reason(&error))))
         }
     }
 }
 
 fn make_loop_key(file: &Path) -> Result<[u8; KEY], StartError> {
-    let failed = |why: String| wrong(file, &format!("the key of the loop marks cannot be made: {why}"));
+    let failed = |why: String| wrong(file, &format!("the key of the loop mark cannot be created: {why}"));
     let mut key = [0; KEY];
     SystemRandom::new().fill(&mut key).map_err(|_| failed("no random numbers".to_owned()))?;
     write_private(file, &key).map_err(|error| failed(reason(&error)))?;
     Ok(key)
 }
 
-/// Writes a file that only we may read, and that was not there before; durably.
+/// Writes a new file that only we can read, durably.
+///
+/// # Errors
+/// The file exists already, or cannot be written.
 pub fn write_private(file: &Path, octets: &[u8]) -> std::io::Result<()> {
     let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     new.write_all(octets)?;
@@ -157,7 +167,7 @@ mod tests {
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(make_loop_key(&file).is_err(), "an existing key was overwritten");
         std::fs::write(&file, b"short").unwrap();
-        assert!(loop_key(&file).unwrap_err().to_string().contains("5 octets in place of 32"));
+        assert!(loop_key(&file).unwrap_err().to_string().contains("5 octets instead of 32"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Every socket of a relay, bound before anything starts.
+//! Binds every socket of a relay before anything else starts.
 
 use super::{StartError, accounts, parts, tls};
 use crate::config::Config;
@@ -10,7 +10,7 @@ use crate::upstream::tally::Tally;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
-/// Every socket, bound before anything starts.
+/// The sockets of a relay.
 pub(super) struct Sockets {
     pub(super) listeners: Vec<Listener>,
     pub(super) secured: tls::Secured,

@@ -1,4 +1,4 @@
-//! The tasks of a running relay, and who is told when one ends that must not.
+//! The tasks of a running relay, and what happens if one ends unexpectedly.
 
 use crate::clock::Clock;
 use crate::desk::Desk;
@@ -16,14 +16,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// How often what is past its time is removed.
+/// Interval of the purge.
 const PURGE_EVERY: Duration = Duration::from_hours(1);
 
-/// The journal's head is mailed once in this time: a little less than the hour, which is not kept to the
-/// moment.
+/// Shortest time between mails with the journal's head: a little less than the purge interval, which is not
+/// exact.
 const MAIL_EVERY: Duration = Duration::from_mins(59);
 
-/// How often the time is noted.
+/// Interval at which the current time is stored.
 const TIME_EVERY: Duration = Duration::from_secs(20);
 
 /// All tasks.
@@ -40,7 +40,7 @@ impl Default for Tasks {
 }
 
 impl Tasks {
-    /// Runs a listener: it ends by itself when the relay drains, and at no other time.
+    /// Runs a listener. It may only end when the relay drains.
     pub(super) fn listener(
         &mut self,
         address: SocketAddr,
@@ -55,27 +55,27 @@ impl Tasks {
             drop(guard);
             let why = match ended {
                 Ok(()) if draining.load(Ordering::Relaxed) => return,
-                Ok(()) => format!("the listener on {address} ended by itself"),
-                Err(error) => format!("the listener on {address} broke down: {error}"),
+                Ok(()) => format!("the listener on {address} ended unexpectedly"),
+                Err(error) => format!("the listener on {address} failed: {error}"),
             };
             failure.send_replace(Some(why));
         });
     }
 
-    /// Why the relay is about to end, where a part of it has died.
+    /// The reason why the relay has to stop, once a task has died.
     pub(super) fn failure(&self) -> watch::Receiver<Option<String>> {
         self.failure.subscribe()
     }
 
-    /// Runs what never ends by itself. A relay that lost such a task is of no use: it is told.
+    /// Runs a task that must never end. If it does, the relay stops with an error.
     pub(super) fn background(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let failure = self.failure.clone();
         let task = tokio::spawn(async move {
             let work = tokio::spawn(work);
             let guard = AbortOnDrop(work.abort_handle());
             let why = match work.await {
-                Ok(()) => format!("a part of the relay ended by itself: {name}"),
-                Err(error) => format!("a part of the relay broke down: {name}: {error}"),
+                Ok(()) => format!("a task of the relay ended unexpectedly: {name}"),
+                Err(error) => format!("a task of the relay failed: {name}: {error}"),
             };
             drop(guard);
             failure.send_replace(Some(why));
@@ -83,21 +83,21 @@ impl Tasks {
         self.background.push((name, task));
     }
 
-    /// Waits for the first task that ended and must not have.
+    /// Waits for the first task that ended unexpectedly.
     pub(super) async fn failed(&self) -> String {
         let mut failure = self.failure.subscribe();
         match failure.wait_for(Option::is_some).await {
             Ok(why) => why.clone().unwrap_or_default(),
-            // The sender lives as long as `self`.
+            // the sender lives as long as `self`
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Waits until every listener is over.
+    /// Waits until every listener has ended.
     pub(super) async fn listeners_end(&mut self) {
         while let Some(ended) = self.listeners.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "a listener did not end well");
+                tracing::error!(%error, "a listener ended with an error");
             }
         }
     }
@@ -109,7 +109,7 @@ impl Tasks {
         end(stopped).await;
     }
 
-    /// Stops the rest.
+    /// Stops the remaining tasks.
     pub(super) async fn stop_all(&mut self) {
         end(std::mem::take(&mut self.background)).await;
     }
@@ -118,12 +118,12 @@ impl Tasks {
 async fn end(tasks: Vec<(&'static str, JoinHandle<()>)>) {
     for (_, task) in tasks {
         task.abort();
-        // Cancelled, as was just asked.
+        // it was cancelled just now
         let _ = task.await;
     }
 }
 
-/// Ends the inner task with the outer one.
+/// Aborts the inner task when dropped.
 struct AbortOnDrop(tokio::task::AbortHandle);
 
 impl Drop for AbortOnDrop {
@@ -132,8 +132,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Writes the end of the journal's chain into the log: kept elsewhere, it shows later that nothing before
-/// was changed.
+/// Logs the head of the journal's chain. Kept elsewhere, it proves later that no earlier entry was changed.
 pub(super) async fn log_head(desk: &Desk) {
     match desk.store.chain_head().await {
         Ok(head) => tracing::info!(%head, "journal head"),
@@ -141,26 +140,26 @@ pub(super) async fn log_head(desk: &Desk) {
     }
 }
 
-/// Notes what time it is, until the task is stopped: after a restart it tells how long the relay was
-/// down, as far as anybody can know.
+/// Stores the current time at intervals, until the task is stopped: after a restart it tells how long the
+/// relay was down.
 pub(super) async fn time(desk: Desk) {
     loop {
         if let Err(error) = desk.store.note_time(desk.clock.now(), desk.clock.wall()).await {
-            tracing::warn!(%error, "what time it is could not be noted");
+            tracing::warn!(%error, "the current time could not be stored");
         }
         tokio::time::sleep(TIME_EVERY).await;
     }
 }
 
-/// Who is mailed the end of the journal's chain, and by whom.
+/// Who gets the head of the journal's chain by mail.
 pub(super) struct Heads {
     pub(super) to: Option<Address>,
     pub(super) postman: Arc<Postman>,
 }
 
 impl Heads {
-    /// Mails it, unless that was done within this hour already: a relay that is started again and again
-    /// writes no more mails than one that runs.
+    /// Mails it unless that was done within the last hour, so that a relay that restarts often sends no more
+    /// mails than one that runs.
     async fn mail(&self, desk: &Desk) {
         let Some(to) = &self.to else { return };
         let now = desk.clock.now();
@@ -183,22 +182,22 @@ impl Heads {
     }
 }
 
-/// Removes what is past its time, now and then, until the task is stopped. The journal's head is put out
-/// as often.
+/// Purges what has passed its retention, at intervals until the task is stopped; also logs and mails the
+/// journal's head.
 pub(super) async fn purge(desk: Desk, keep: Retention, heads: Heads) {
     loop {
         log_head(&desk).await;
         heads.mail(&desk).await;
         tokio::time::sleep(PURGE_EVERY).await;
         match desk.store.purge(desk.clock.now(), keep).await {
-            Ok(purged) => tracing::info!(?purged, "removed what is past its time"),
-            Err(error) => tracing::warn!(%error, "what is past its time could not be removed"),
+            Ok(purged) => tracing::info!(?purged, "purged what has passed its retention"),
+            Err(error) => tracing::warn!(%error, "the purge failed"),
         }
     }
 }
 
-/// Asks for certificates as the configuration says, until the task is stopped; anew when a reload changed
-/// what it says.
+/// Orders certificates by ACME as configured, until the task is stopped; uses the new settings after a
+/// reload.
 pub(super) async fn acme(
     mut wanted: watch::Receiver<Option<acme::Settings>>,
     server: Server,
@@ -220,7 +219,7 @@ pub(super) async fn acme(
             () = renewing => {}
             changed = wanted.changed() => {
                 if changed.is_err() {
-                    // the relay is going: nobody changes it any more
+                    // the relay is stopping, so there will be no other settings
                     std::future::pending::<()>().await;
                 }
             }

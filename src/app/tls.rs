@@ -1,4 +1,4 @@
-//! Certificates and handshakes, made from the configuration.
+//! Builds TLS settings from the configuration.
 
 use super::StartError;
 use crate::clock::Timestamp;
@@ -12,15 +12,15 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 
-/// What listeners need for TLS, and where they count.
+/// TLS settings and metrics of listeners.
 pub(super) struct Secured {
     pub(super) server: Server,
     pub(super) tally: Tally,
 }
 
 impl Secured {
-    /// Reads all certificates. One that is not valid now is told and used: most clients of a relay do
-    /// not verify, and a relay that does not start takes no mail at all.
+    /// Reads all certificates. One that is not valid now is reported and used: most SMTP clients do not
+    /// verify it, and a relay that does not start accepts no mail at all.
     pub(super) fn load(config: &Config, now: Timestamp) -> Result<Self, StartError> {
         prepare(config, now)?;
         let server = Server::load(source(config))
@@ -30,7 +30,7 @@ impl Secured {
         Ok(secured)
     }
 
-    /// Reads them anew; an error changes nothing.
+    /// Reads them again; on an error nothing changes.
     pub(super) fn reload(&self, config: &Config, now: Timestamp) -> Result<(), StartError> {
         prepare(config, now)?;
         self.server
@@ -44,18 +44,18 @@ impl Secured {
         for pair in self.server.pairs() {
             if let Some(why) = stale(&pair, now) {
                 let file = pair.files.chain.display();
-                tracing::warn!("{file}: {why}: clients that verify it will not send");
+                tracing::warn!("{file}: {why}: clients that verify it will refuse to send");
             }
         }
     }
 
-    /// Names what is counted, and when certificates expire, to the metrics.
+    /// Registers the metrics: handshakes, and expiry of certificates.
     pub(super) fn register(&self, registry: &mut Registry) {
         self.tally.register(registry);
         registry.register_collector(Box::new(Expiries(self.server.clone())));
     }
 
-    /// What a listener is told.
+    /// The TLS settings of one listener.
     pub(super) fn of(&self, listener: &Listener) -> Option<Tls> {
         listener.tls.map(|mode| Tls {
             mode,
@@ -65,18 +65,18 @@ impl Secured {
     }
 }
 
-/// Has it shown when our certificates towards upstreams expire.
+/// Registers the metric of when our client certificates expire.
 pub(super) fn register_own(identities: &Identities, registry: &mut Registry) {
     registry.register_collector(Box::new(OwnExpiries(identities.clone())));
 }
 
-/// When each certificate in use expires, read at the moment it is asked for.
+/// The expiry of each certificate in use, read at every scrape.
 #[derive(Debug)]
 struct Expiries(Server);
 
 impl Collector for Expiries {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "When a certificate towards clients expires, since the epoch";
+        let help = "When a certificate of ours for clients expires, in seconds since the epoch";
         let metric = encoder.encode_descriptor(
             "certificate_expires",
             help,
@@ -93,13 +93,13 @@ struct OwnExpiries(Identities);
 impl Collector for OwnExpiries {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut pairs: Vec<Pair> = self.0.all().iter().map(Identity::pair).collect();
-        // one for each file, whichever ways show it
+        // one for each file, even if several upstreams use it
         pairs.sort_by(|one, other| one.files.chain.cmp(&other.files.chain));
         pairs.dedup_by(|one, other| one.files.chain == other.files.chain);
         if pairs.is_empty() {
             return Ok(());
         }
-        let help = "When a certificate that we show to an upstream expires, since the epoch";
+        let help = "When a client certificate for an upstream expires, in seconds since the epoch";
         let metric = encoder.encode_descriptor(
             "upstream_certificate_expires",
             help,
@@ -118,7 +118,7 @@ fn expiries(mut metric: MetricEncoder<'_>, pairs: Vec<Pair>) -> fmt::Result {
     Ok(())
 }
 
-/// A certificate by ACME stands somewhere before it comes.
+/// Creates a placeholder for a certificate that ACME has not issued yet.
 fn prepare(config: &Config, now: Timestamp) -> Result<(), StartError> {
     match &config.tls.acme {
         Some(wanted) => acme::prepare(wanted, now)
@@ -127,7 +127,7 @@ fn prepare(config: &Config, now: Timestamp) -> Result<(), StartError> {
     }
 }
 
-/// Where everything comes from.
+/// The files of certificates and keys.
 pub(super) fn source(config: &Config) -> Source {
     let asks = config.listeners.iter().any(|listener| !listener.client_certificates.is_empty());
     Source {

@@ -1,6 +1,6 @@
-//! Ways out, built from the configuration: each smarthost paced and, where there are several, looked
-//! after; groups of those that stand in for each other; routes. A reload builds those anew about which
-//! something changed; the others go on with their connections, breakers and rates.
+//! Builds upstreams from the configuration: each smarthost with its rates and, if there are several, a
+//! circuit breaker; groups of alternatives; routes. A reload rebuilds only those that changed; the others
+//! keep their connections, breakers and rates.
 
 use super::{StartError, memory};
 use crate::clock::{Clock, SystemClock, SystemEntropy};
@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::tls::{Identities, Identity, Trouble, stale};
 use crate::upstream::Upstream;
 use crate::upstream::capture::Capture;
-use crate::upstream::group::{Group, Member};
+use crate::upstream::group::{Member, UpstreamGroup};
 use crate::upstream::guard::Guarded;
 use crate::upstream::mx::{self, KnownPolicy, MxDelivery, PolicyMemory};
 use crate::upstream::oauth::{self, Grant, Tokens};
@@ -26,61 +26,61 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-type Way = Arc<dyn Upstream>;
+type SharedUpstream = Arc<dyn Upstream>;
 
-/// Where policies of MTA-STS are.
+/// The port for MTA-STS policies.
 const HTTPS: u16 = 443;
 
-/// What ways out are built with.
+/// What upstreams are built with.
 pub(super) struct Builder<'a> {
     config: &'a Config,
     clock: Arc<dyn Clock>,
     tally: Tally,
-    /// What was sent lately, for the rates.
+    /// Recent deliveries, for the rates.
     sent: Vec<Sent>,
     resolver: Option<Resolver>,
-    /// How many sessions upstreams allow, as far as it was found.
+    /// Connection limits that were found for upstreams.
     limits: BTreeMap<String, usize>,
-    /// Policies of MTA-STS that are known, and who keeps them.
+    /// Known MTA-STS policies, and where new ones are stored.
     policies: (Vec<KnownPolicy>, Option<Arc<dyn PolicyMemory>>),
-    /// Our certificates, whose files are looked after.
+    /// Our client certificates, which are watched for renewal.
     identities: Identities,
-    /// Ways that stood before.
-    before: Mutex<Vec<Kept>>,
-    /// Ways that stand now.
-    built: Mutex<Vec<Kept>>,
+    /// Upstreams of the previous configuration.
+    before: Mutex<Vec<BuiltUpstream>>,
+    /// Upstreams of this configuration.
+    built: Mutex<Vec<BuiltUpstream>>,
 }
 
-/// A way that stands, and what it was built from.
+/// An upstream in use, and what it was built from.
 #[derive(Clone)]
-pub(super) struct Kept {
+pub(super) struct BuiltUpstream {
     print: String,
-    way: Way,
+    upstream: SharedUpstream,
     pace: Option<Used>,
 }
 
-/// Where a way leads, its rates, and how far they are used up.
+/// The route to an upstream, its rates, and their usage.
 type Used = (UpstreamRoute, Vec<Rate>, Arc<Mutex<Pace>>);
 
-/// What the courier sends through, and the ways it is made of.
-pub(super) struct Ways {
-    pub(super) way: Way,
-    pub(super) kept: Vec<Kept>,
+/// What the courier sends through, and its upstreams.
+pub(super) struct Upstreams {
+    pub(super) upstream: SharedUpstream,
+    pub(super) kept: Vec<BuiltUpstream>,
 }
 
-impl Ways {
-    /// Takes leave of those of the former ways that are none of these.
-    pub(super) async fn replace(&self, former: Vec<Kept>) {
+impl Upstreams {
+    /// Closes the previous upstreams that are not reused.
+    pub(super) async fn replace(&self, former: Vec<BuiltUpstream>) {
         for old in former {
-            if !self.kept.iter().any(|kept| Arc::ptr_eq(&kept.way, &old.way)) {
-                old.way.close().await;
+            if !self.kept.iter().any(|kept| Arc::ptr_eq(&kept.upstream, &old.upstream)) {
+                old.upstream.close().await;
             }
         }
     }
 }
 
 impl<'a> Builder<'a> {
-    /// Name servers are set up where the configuration names some.
+    /// Creates a builder; sets up a resolver if name servers are configured.
     pub(super) fn new(config: &'a Config, clock: Arc<dyn Clock>, tally: Tally) -> Result<Self, StartError> {
         let wanted = !config.dns.servers.is_empty();
         let resolver = if wanted { Some(Resolver::new(&config.dns)) } else { None };
@@ -91,21 +91,22 @@ impl<'a> Builder<'a> {
         Ok(Self { config, clock, tally, sent, resolver, limits, policies, identities, before, built })
     }
 
-    /// Our certificates towards upstreams are looked after with these.
+    /// Uses these client certificates.
     pub(super) fn looked_after(self, identities: &Identities) -> Self {
         Self { identities: identities.clone(), ..self }
     }
 
-    /// These stood before: what nothing changed about is used again.
-    pub(super) fn after(self, before: &[Kept]) -> Self {
+    /// Reuses unchanged upstreams of the previous configuration.
+    pub(super) fn after(self, before: &[BuiltUpstream]) -> Self {
         Self { before: Mutex::new(before.to_vec()), ..self }
     }
 
-    /// Looks up what was sent lately, for the rates. It may have gone any way, so it counts for each. And
-    /// which policies of MTA-STS are known, and how many sessions upstreams allow.
+    /// Loads recent deliveries for the rates (they count for every upstream, because the route taken is not
+    /// stored), known MTA-STS policies, and connection limits.
     pub(super) async fn remember(mut self, store: &Arc<dyn Store>) -> Result<Self, StartError> {
-        let ways = std::iter::once(&self.config.upstream).chain(self.config.upstreams.values());
-        let rates: Vec<Rate> = ways.flat_map(Wanted::all).flat_map(|way| way.rates.clone()).collect();
+        let upstreams = std::iter::once(&self.config.upstream).chain(self.config.upstreams.values());
+        let rates: Vec<Rate> =
+            upstreams.flat_map(Wanted::all).flat_map(|upstream| upstream.rates.clone()).collect();
         for rate in rates {
             let (messages, recipients) = store.sent_since(self.clock.now().minus(rate.per)).await?;
             let count = if rate.unit == Unit::Recipients { recipients } else { messages };
@@ -120,65 +121,65 @@ impl<'a> Builder<'a> {
         Ok(self)
     }
 
-    /// All of it: what the courier sends through.
-    pub(super) fn all(self) -> Result<Ways, StartError> {
-        let way = self.whole()?;
-        Ok(Ways { way, kept: self.built.into_inner().unwrap_or_else(PoisonError::into_inner) })
+    /// Builds everything that the courier sends through.
+    pub(super) fn all(self) -> Result<Upstreams, StartError> {
+        let upstream = self.whole()?;
+        Ok(Upstreams { upstream, kept: self.built.into_inner().unwrap_or_else(PoisonError::into_inner) })
     }
 
-    fn whole(&self) -> Result<Way, StartError> {
+    fn whole(&self) -> Result<SharedUpstream, StartError> {
         let config = self.config;
         let alone = config.routes.is_empty();
-        let usual = self.way(&config.upstream, alone)?;
+        let usual = self.upstream(&config.upstream, alone)?;
         if alone {
             return Ok(usual);
         }
         let mut named = BTreeMap::new();
         for (name, wanted) in &config.upstreams {
-            named.insert(name.as_str(), self.way(wanted, false)?);
+            named.insert(name.as_str(), self.upstream(wanted, false)?);
         }
         let mut routes = Vec::new();
         for rule in &config.routes {
-            // the configuration was checked: every route leads somewhere
-            if let Some(way) = named.get(rule.upstream.as_str()) {
+            // the configuration was checked, so every route names an existing upstream
+            if let Some(upstream) = named.get(rule.upstream.as_str()) {
                 routes.push(Route {
                     sender_domains: rule.sender_domains.clone(),
                     recipient_domains: rule.recipient_domains.clone(),
-                    upstream: Arc::clone(way),
+                    upstream: Arc::clone(upstream),
                 });
             }
         }
         Ok(Arc::new(Router::new(usual, routes)))
     }
 
-    /// One way with those that stand in for it. Alone, it is the courier's breaker that looks after it.
-    fn way(&self, wanted: &Wanted, alone: bool) -> Result<Way, StartError> {
+    /// An upstream with its alternatives. If it is the only one, the courier's circuit breaker suffices.
+    fn upstream(&self, wanted: &Wanted, alone: bool) -> Result<SharedUpstream, StartError> {
         if wanted.also.is_empty() {
-            let way = self.one(wanted)?;
-            return Ok(if alone { way } else { Arc::new(self.guarded(way, wanted)) });
+            let upstream = self.one(wanted)?;
+            return Ok(if alone { upstream } else { Arc::new(self.guarded(upstream, wanted)) });
         }
         let mut members = Vec::new();
         for wanted in wanted.all() {
-            let way = self.guarded(self.one(wanted)?, wanted);
-            members.push(Member { priority: wanted.priority, weight: wanted.weight, upstream: way });
+            let upstream = self.guarded(self.one(wanted)?, wanted);
+            members.push(Member { priority: wanted.priority, weight: wanted.weight, upstream });
         }
-        Ok(Arc::new(Group::new(members, Arc::new(SystemEntropy))))
+        Ok(Arc::new(UpstreamGroup::new(members, Arc::new(SystemEntropy))))
     }
 
-    fn guarded(&self, way: Way, wanted: &Wanted) -> Guarded {
-        Guarded::new(way, wanted.connections, Arc::clone(&self.clock), self.tally.clone())
+    fn guarded(&self, upstream: SharedUpstream, wanted: &Wanted) -> Guarded {
+        Guarded::new(upstream, wanted.connections, Arc::clone(&self.clock), self.tally.clone())
     }
 
-    /// One way by itself, kept to its rates.
-    pub(super) fn one(&self, wanted: &Wanted) -> Result<Way, StartError> {
+    /// One upstream with its rates.
+    pub(super) fn one(&self, wanted: &Wanted) -> Result<SharedUpstream, StartError> {
         let print = self.print(wanted);
         if let Some(kept) = self.stood(|kept| kept.print == print) {
-            let way = Arc::clone(&kept.way);
+            let upstream = Arc::clone(&kept.upstream);
             lock(&self.built).push(kept);
-            return Ok(way);
+            return Ok(upstream);
         }
         let identity = self.identity(wanted).map_err(StartError::Configuration)?;
-        let way: Way = match &wanted.route {
+        let upstream: SharedUpstream = match &wanted.route {
             UpstreamRoute::Capture(folder) => {
                 Arc::new(Capture::new(folder.clone(), Arc::clone(&self.clock), Arc::new(SystemEntropy)))
             }
@@ -189,18 +190,17 @@ impl<'a> Builder<'a> {
                 Arc::new(self.mx(*port, wanted).map_err(StartError::Configuration)?)
             }
         };
-        let (way, pace) = self.paced(way, wanted);
-        lock(&self.built).push(Kept { print, way: Arc::clone(&way), pace });
-        Ok(way)
+        let (upstream, pace) = self.paced(upstream, wanted);
+        lock(&self.built).push(BuiltUpstream { print, upstream: Arc::clone(&upstream), pace });
+        Ok(upstream)
     }
 
-    /// The way kept to its rates. Where it leads to the same place under the same rates as before, what
-    /// was used up of them stays so.
-    fn paced(&self, way: Way, wanted: &Wanted) -> (Way, Option<Used>) {
+    /// Applies the rates to an upstream. If host and rates are the same as before, their usage is kept.
+    fn paced(&self, upstream: SharedUpstream, wanted: &Wanted) -> (SharedUpstream, Option<Used>) {
         if wanted.rates.is_empty() {
-            return (way, None);
+            return (upstream, None);
         }
-        let same = |kept: &Kept| {
+        let same = |kept: &BuiltUpstream| {
             kept.pace
                 .as_ref()
                 .is_some_and(|(route, rates, _)| *route == wanted.route && *rates == wanted.rates)
@@ -209,12 +209,12 @@ impl<'a> Builder<'a> {
         let fresh = || Arc::new(Mutex::new(Pace::new(&wanted.rates, &self.sent, self.clock.now())));
         let pace = known.unwrap_or_else(fresh);
         let clock = Arc::clone(&self.clock);
-        let paced = Paced::new(way, &wanted.rates, Arc::clone(&pace), clock, self.tally.clone());
+        let paced = Paced::new(upstream, &wanted.rates, Arc::clone(&pace), clock, self.tally.clone());
         (Arc::new(paced), Some((wanted.route.clone(), wanted.rates.clone(), pace)))
     }
 
-    /// The certificate we show on this way. One that is not valid now is told of and shown, but takes the
-    /// place of none that is: what goes wrong with a renewal is no reason to be nobody.
+    /// The client certificate for this upstream. One that is not valid now is reported and used, unless an
+    /// earlier one is still valid: a failed renewal should not leave us without a certificate.
     fn identity(&self, wanted: &Wanted) -> Result<Option<Identity>, String> {
         let Some(certificate) = &wanted.certificate else { return Ok(None) };
         let identity =
@@ -228,20 +228,20 @@ impl<'a> Builder<'a> {
             if same.any(|former| stale(&former.pair(), now).is_none()) {
                 return Err(told);
             }
-            tracing::warn!("{told}: an upstream that verifies it takes no mail");
+            tracing::warn!("{told}: an upstream that verifies it will refuse mail");
         }
         self.identities.add(&identity);
         Ok(Some(identity))
     }
 
-    /// A way that stood before, taken out, for it is used once.
-    fn stood(&self, wanted: impl Fn(&Kept) -> bool) -> Option<Kept> {
+    /// Takes a previous upstream out of the list, so that it is reused only once.
+    fn stood(&self, wanted: impl Fn(&BuiltUpstream) -> bool) -> Option<BuiltUpstream> {
         let mut before = lock(&self.before);
         let at = before.iter().position(wanted)?;
         Some(before.swap_remove(at))
     }
 
-    /// All that a way is built from: what stands in the configuration, and in the files it names.
+    /// A fingerprint of everything an upstream is built from: its settings and the files that they name.
     fn print(&self, wanted: &Wanted) -> String {
         let alone =
             Wanted { also: Vec::new(), priority: 0, weight: 0, budgets: Vec::new(), ..wanted.clone() };
@@ -250,7 +250,7 @@ impl<'a> Builder<'a> {
         let files = files.chain(certificate.map(PathBuf::as_path));
         let mut hasher = DefaultHasher::new();
         for file in files.chain(self.config.dns.trust_anchor_file.as_deref()) {
-            // one that cannot be read is told of when the way is built
+            // an unreadable file is reported when the upstream is built
             std::fs::read(file).unwrap_or_default().hash(&mut hasher);
         }
         format!("{alone:?} {:?} {:x}", self.config.dns, hasher.finish())
@@ -305,15 +305,18 @@ impl<'a> Builder<'a> {
                 SecretFile::Oauth(oauth) => Secret::Tokens(tokens(oauth, wanted.ca_file.as_deref())?),
             };
             smarthost.credentials = Some(Credentials { username: credentials.username.clone(), secret });
-            // whoever writes `tls = "off"` beside a user name asked for it in the clear
+            // `tls = "off"` beside a user name means that passwords may be sent in plain text
             smarthost.plain_auth = wanted.tls == UpstreamTls::Off;
         }
         Smarthost::new(smarthost)
     }
 }
 
-/// The usual way out where it is a smarthost, as somebody who can be asked whether credentials are
-/// right; it is not logged in to. The error is a sentence for the admin.
+/// The default upstream, if it is a smarthost, for verifying users' credentials. The relay does not log in
+/// there itself.
+///
+/// # Errors
+/// Says what is wrong, for the administrator.
 pub(super) fn smarthost(config: &Config, identities: &Identities) -> Result<Option<Smarthost>, String> {
     let UpstreamRoute::Smarthost { host, port } = &config.upstream.route else { return Ok(None) };
     let builder = Builder::new(config, Arc::new(SystemClock), Tally::default());
@@ -323,8 +326,8 @@ pub(super) fn smarthost(config: &Config, identities: &Identities) -> Result<Opti
     builder.smarthost(host, *port, &wanted, identity).map(Some)
 }
 
-fn lock(kept: &Mutex<Vec<Kept>>) -> MutexGuard<'_, Vec<Kept>> {
-    // nothing can panic while it is held
+fn lock(kept: &Mutex<Vec<BuiltUpstream>>) -> MutexGuard<'_, Vec<BuiltUpstream>> {
+    // no code can panic while the lock is held, so the data is consistent
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -344,8 +347,8 @@ fn tokens(wanted: &Oauth, ca_file: Option<&Path>) -> Result<Tokens, String> {
     Tokens::new(settings, &Authorities::new(ca_file)?)
 }
 
-/// Transactions under way at once: as many as all ways together may have.
+/// Most concurrent deliveries: the sum over all upstreams.
 pub(super) fn places(config: &Config) -> usize {
-    let ways = std::iter::once(&config.upstream).chain(config.upstreams.values());
-    ways.flat_map(Wanted::all).map(|way| way.connections).sum::<usize>().min(2_000)
+    let upstreams = std::iter::once(&config.upstream).chain(config.upstreams.values());
+    upstreams.flat_map(Wanted::all).map(|upstream| upstream.connections).sum::<usize>().min(2_000)
 }

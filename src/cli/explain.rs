@@ -6,7 +6,7 @@ use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, reason};
 use crate::control::{Answer, Request};
-use crate::desk::explain::{Explanation, Leaving, Shown, render};
+use crate::desk::explain::{Explanation, OutgoingCopy, PreviewSeals, render};
 use crate::examine::{Examiner, Examining};
 use crate::id::Id;
 use crate::message::gathering::header_length;
@@ -51,7 +51,7 @@ pub(super) struct Ground {
     /// A note for the user if no configuration was found.
     pub(super) note: Option<&'static str>,
     /// Keys and marks, as far as they can be read here.
-    pub(super) shown: Arc<Shown>,
+    pub(super) preview_seals: Arc<PreviewSeals>,
 }
 
 /// The configured examiner. Without a configuration, the sender's own domain is internal and the shipped
@@ -69,7 +69,7 @@ pub(super) fn ground(context: &Context, policy: &[PathBuf]) -> Result<Ground, Fa
         examiner,
         hostname: config.as_ref().map_or_else(|| "localhost".to_owned(), |config| config.hostname.clone()),
         note: config.is_none().then_some(note),
-        shown: config.as_ref().map_or_else(Arc::default, app::shown),
+        preview_seals: config.as_ref().map_or_else(Arc::default, app::preview_seals),
     })
 }
 
@@ -96,7 +96,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     });
     let written = match &arguments.copies {
         Some(folder) => {
-            Some(write_copies(folder, &deliveries, &message, &ground.shown, &stamp, sender.as_ref())?)
+            Some(write_copies(folder, &deliveries, &message, &ground.preview_seals, &stamp, sender.as_ref())?)
         }
         None => None,
     };
@@ -107,7 +107,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
     let mut text = show::explanation(&context.out, &explained);
     if let (Some(number), Some(folder)) = (written, &arguments.copies) {
         let _ = writeln!(text, "\n{number} copies written to {}", folder.display());
-        for lacking in &ground.shown.lacking {
+        for lacking in &ground.preview_seals.lacking {
             let _ = writeln!(text, "  {lacking}");
         }
     }
@@ -171,7 +171,7 @@ fn write_copies(
     folder: &Path,
     deliveries: &[Delivery],
     message: &[u8],
-    shown: &Shown,
+    preview_seals: &PreviewSeals,
     stamp: &Stamp,
     sender: Option<&Address>,
 ) -> Result<usize, Failure> {
@@ -184,8 +184,8 @@ fn write_copies(
     let (header, body) = message.split_at(header_length(message));
     for (index, delivery) in deliveries.iter().enumerate() {
         let path = folder.join(file_name(index + 1, delivery));
-        let leaving = Leaving { id: stamp.id, sender, delivery, own: false, received: stamp.received };
-        let copy = render(shown, &leaving, header, body)
+        let leaving = OutgoingCopy { id: stamp.id, sender, delivery, own: false, received: stamp.received };
+        let copy = render(preview_seals, &leaving, header, body)
             .map_err(|why| Failure::failed(format!("a copy could not be rendered: {why}")))?;
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
         file.and_then(|mut file| file.write_all(&copy)).map_err(|error| wrong(&path, &error))?;

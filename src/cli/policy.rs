@@ -2,7 +2,7 @@
 
 use super::layout::{clean, count};
 use super::{Context, Failure};
-use crate::app::check::{Finding, Standing};
+use crate::app::check::{Finding, Severity};
 use crate::cases::{CaseOutcome, run as run_cases};
 use crate::config::{Config, ConfigError};
 use clap::Subcommand;
@@ -80,24 +80,24 @@ fn line(context: &Context, case: &CaseOutcome) -> String {
 pub(super) fn check_cases(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for folder in folders(config).iter().filter(|folder| folder.join("cases").is_dir()) {
-        let mut found = |standing, text| findings.push(Finding { area: "policy", standing, text });
+        let mut found = |severity, text| findings.push(Finding { area: "policy", severity, text });
         match run_cases(folder) {
             Ok(report) => {
                 let all = count(report.cases.len(), "case", "cases");
                 if report.passed() {
-                    found(Standing::Ok, format!("{all} decided as expected"));
+                    found(Severity::Ok, format!("{all} decided as expected"));
                 }
                 for case in report.failed() {
                     let why = case.differences.join("; ");
                     found(
-                        Standing::Error,
+                        Severity::Error,
                         format!("{}:{}: {}: {why}", case.file.display(), case.line, case.name),
                     );
                 }
             }
             Err(mistakes) => {
                 for mistake in mistakes {
-                    found(Standing::Error, mistake.to_string());
+                    found(Severity::Error, mistake.to_string());
                 }
             }
         }

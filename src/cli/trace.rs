@@ -97,7 +97,7 @@ fn sentence(event: &Event) -> String {
             format!("received again from {client} for {recipients}: nothing was delivered for it")
         }
         Event::AskedAgain { by, anew } => format!("{by} asks to send it again openly, as {anew}"),
-        Event::Again { of } => format!("made anew from {of}, which was sent individually"),
+        Event::Again { of } => format!("created from {of}, which had been sent individually"),
         Event::Namesake { of } => format!("has the same Message-ID as {of}, which is another mail"),
         Event::Learned { by, mails, learned, unreadable } => format!(
             "{by} had {mails} mails of an archive learned from: {learned} taught something new, {unreadable} places \
@@ -113,7 +113,7 @@ fn sentence(event: &Event) -> String {
         Event::Noticed { kind, notice } => format!("notice `{kind}` sent as {notice}"),
         Event::Queue { by, verb, deliveries } => format!("{verb} by {by}: {deliveries} deliveries"),
         Event::Stopped { places, left, total } => format!(
-            "STOPPED at sending: a hidden address stands in {}; {left} of {total} had left",
+            "STOPPED at sending: there is a hidden address in {}; {left} of {total} had left",
             some_of(places, 3)
         ),
     }

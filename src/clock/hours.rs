@@ -1,8 +1,7 @@
-//! When people are at work, how long they have to decide, and when a digest is due: pure functions of the
-//! moment.
+//! Working hours, deadlines in working time, and the times of digests. Pure functions of the time.
 //!
-//! `"Mon-Fri 09:00-18:00"` is open from 09:00 up to 18:00 on working days that are no holidays, in one
-//! time zone. A span that counts working time passes only while it is open.
+//! `"Mon-Fri 09:00-18:00"` is open from 09:00 until 18:00 on these days except holidays, in one time zone.
+//! Durations in working time pass only during open hours.
 
 use super::Timestamp;
 use jiff::civil::{Date, Time, Weekday};
@@ -10,10 +9,10 @@ use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How many days ahead an open hour is looked for.
+/// How many days ahead the next open hour is searched for.
 const HORIZON: usize = 400;
 const DAY: Duration = Duration::from_hours(24);
-/// A span of more days than this is counted by the calendar.
+/// Durations of more days than this are calendar time.
 const MOST_DAYS: u64 = 1_000;
 const WEEK: [(&str, Weekday); 7] = [
     ("mon", Weekday::Monday),
@@ -25,75 +24,75 @@ const WEEK: [(&str, Weekday); 7] = [
     ("sun", Weekday::Sunday),
 ];
 
-/// The hours of a week in which people answer.
+/// The working hours of a week.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hours {
-    /// On which days (from Monday) from when until when; none at all: always.
+    /// Weekdays (from Monday) with opening and closing time. Empty means always open.
     spans: Vec<(BTreeSet<i8>, Time, Time)>,
     holidays: BTreeSet<Date>,
     zone: TimeZone,
 }
 
-/// How long something waits for a decision.
+/// How long something may wait for a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
-    /// Whole days of it are working days, the rest is working time.
+    /// The duration: whole days are working days, the rest is working time.
     pub span: Duration,
-    /// When people answer.
+    /// The working hours.
     pub hours: Hours,
 }
 
 /// When a digest is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Digest {
-    /// None: everything is told as it comes.
+    /// No digest: everything is sent at once.
     AtOnce,
     /// At every full hour.
     Hourly,
     /// At these times of a day.
     Daily(Vec<Time>),
-    /// So long after the first that it tells of.
+    /// This long after the first event in it.
     Every(Duration),
 }
 
 impl Term {
-    /// A term that passes day and night.
+    /// A term in calendar time.
     pub fn always(span: Duration) -> Self {
         Self { span, hours: Hours::always(TimeZone::UTC) }
     }
 
-    /// When it is over for what begins to wait now.
+    /// When the term ends if it begins now.
     pub fn ends(&self, now: Timestamp) -> Timestamp {
         self.hours.due(now, self.span)
     }
 }
 
 impl Hours {
-    /// Always, in this zone.
+    /// Always open, in this time zone.
     pub fn always(zone: TimeZone) -> Self {
         Self { spans: Vec::new(), holidays: BTreeSet::new(), zone }
     }
 
-    /// The hours that these texts name (`"Mon-Fri 09:00-18:00"`, `"Sat 10:00-12:00"`, `"09:00-18:00"`).
+    /// Parses working hours (`"Mon-Fri 09:00-18:00"`, `"Sat 10:00-12:00"`, `"09:00-18:00"`).
     ///
     /// # Errors
-    /// A sentence about the text that cannot be read.
+    /// Says which text is invalid.
     pub fn new(texts: &[String], holidays: BTreeSet<Date>, zone: TimeZone) -> Result<Self, String> {
         let spans = texts.iter().map(|text| span(text)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { spans, holidays, zone })
     }
 
-    /// The zone they are meant in.
+    /// The time zone.
     pub fn zone(&self) -> &TimeZone {
         &self.zone
     }
 
-    /// The day that a moment lies on.
+    /// The day of a point in time.
     pub fn day(&self, at: Timestamp) -> Date {
         at.to_jiff().to_zoned(self.zone.clone()).date()
     }
 
-    /// The open spans of a day, in order. A clock that is put forward can make one empty.
+    /// The open periods of a day, in order. One may be empty on a day when the clock is put forward.
     fn of_day(&self, day: Date) -> Vec<(Timestamp, Timestamp)> {
         if self.holidays.contains(&day) {
             return Vec::new();
@@ -104,7 +103,7 @@ impl Hours {
             Some(Timestamp(zoned.timestamp().as_millisecond()))
         };
         let mut spans: Vec<_> = if self.spans.is_empty() {
-            // A holiday closes what is otherwise always open.
+            // a holiday is closed even if every other day is open all day
             let next = day.tomorrow().ok().and_then(|next| next.to_zoned(self.zone.clone()).ok());
             let end = next.map(|next| Timestamp(next.timestamp().as_millisecond()));
             at(Time::midnight()).zip(end).into_iter().collect()
@@ -126,11 +125,11 @@ impl Hours {
         .take(HORIZON)
     }
 
-    /// This moment if somebody is there, else the next when somebody is. With no open hour in sight it
-    /// is this moment: nothing waits for ever.
+    /// This time if it is an open hour, otherwise the beginning of the next one; this time if there is none
+    /// within reach, so that nothing waits forever.
     pub fn open_from(&self, at: Timestamp) -> Timestamp {
         for day in self.days(at) {
-            // The last moment belongs to it: a digest at the end of the day is still read.
+            // the closing time counts as open: a digest at the end of the day is still read
             if let Some((from, _)) = self.of_day(day).into_iter().find(|(_, until)| *until >= at) {
                 return from.max(at);
             }
@@ -142,8 +141,8 @@ impl Hours {
         self.spans.is_empty() && self.holidays.is_empty()
     }
 
-    /// The moment when a span has passed: its whole days are working days, counted from one hour of the day
-    /// to the same hour of another, and the rest is working time. "3d" from Friday noon is Wednesday noon.
+    /// The time after a duration. Whole days are working days, from one time of day to the same time of a
+    /// later day; the rest is working time. Three days from Friday noon is Wednesday noon.
     pub fn due(&self, from: Timestamp, span: Duration) -> Timestamp {
         let days = span.as_secs() / DAY.as_secs();
         if self.is_always() || days > MOST_DAYS {
@@ -157,7 +156,7 @@ impl Hours {
         if rest.is_zero() { at } else { self.after(at, rest) }
     }
 
-    /// The same hour of the next day on which somebody is there.
+    /// The same time on the next working day.
     fn next_day(&self, at: Timestamp) -> Timestamp {
         let time = at.to_jiff().to_zoned(self.zone.clone()).time();
         let next = self.days(at).skip(1).find(|day| !self.of_day(*day).is_empty());
@@ -165,7 +164,7 @@ impl Hours {
         zoned.map_or(at.plus(DAY), |zoned| Timestamp(zoned.timestamp().as_millisecond()))
     }
 
-    /// How much working time lies between two moments.
+    /// The working time between two points in time.
     fn between(&self, from: Timestamp, until: Timestamp) -> Duration {
         let last = self.day(until);
         let mut passed = from;
@@ -180,7 +179,7 @@ impl Hours {
         sum
     }
 
-    /// When it is told that a term ends soon: a quarter of its working time before, a day's at most.
+    /// When to warn that a term ends: a quarter of its working time before the end, at most a day.
     pub fn warning(&self, since: Timestamp, expires: Timestamp) -> Timestamp {
         if self.is_always() {
             return expires.minus((expires.since(since) / 4).min(DAY));
@@ -192,13 +191,13 @@ impl Hours {
         self.after(since, whole.saturating_sub((whole / 4).min(DAY))).min(expires)
     }
 
-    /// The moment when so much working time has passed.
+    /// The time at which this much working time has passed.
     pub fn after(&self, from: Timestamp, span: Duration) -> Timestamp {
         let mut left = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         let mut passed = from;
         for day in self.days(from) {
             for (open, close) in self.of_day(day) {
-                // Spans may overlap: no hour counts twice.
+                // periods may overlap; no hour counts twice
                 let start = open.max(passed);
                 passed = passed.max(close);
                 let room = close.0 - start.0;
@@ -216,10 +215,10 @@ impl Hours {
 }
 
 impl Digest {
-    /// `"hourly"`, `"daily 09:00"`, `"daily 09:00 15:00"`, or a span such as `"2h"`.
+    /// Parses `"hourly"`, `"daily 09:00"`, `"daily 09:00 15:00"`, or a duration such as `"2h"`.
     ///
     /// # Errors
-    /// A sentence that says what may stand there.
+    /// Says what is allowed.
     pub fn parse(text: &str, span: impl Fn(&str) -> Option<Duration>) -> Result<Self, String> {
         let wrong = || {
             format!(
@@ -246,7 +245,7 @@ impl Digest {
         Ok(Self::Every(every))
     }
 
-    /// When what happens now is told.
+    /// When a digest with an event of now is sent.
     pub fn next(&self, now: Timestamp, hours: &Hours) -> Timestamp {
         match self {
             Self::AtOnce => now,
@@ -262,7 +261,8 @@ impl Digest {
                         let zoned = day.to_datetime(*time).to_zoned(hours.zone.clone()).ok()?;
                         Some(Timestamp(zoned.timestamp().as_millisecond()))
                     };
-                    // On a day when nobody is there, none; a time outside of the hours is meant all the same.
+                    // none on closed days; on open days also outside the hours, because the time was set
+                    // explicitly
                     times.iter().filter_map(at).filter(move |_| !open.is_empty()).collect::<Vec<_>>()
                 });
                 due.into_iter().find(|due| *due > now).unwrap_or(now)
@@ -300,7 +300,7 @@ fn span(text: &str) -> Result<(BTreeSet<i8>, Time, Time), String> {
     Ok((set, from, until))
 }
 
-/// Days from Monday. `Mon` and `Monday` are the same.
+/// A day from Monday; `Mon` and `Monday` are the same.
 fn weekday(text: &str) -> Option<i8> {
     let text = text.trim().to_ascii_lowercase();
     let known = text.len() >= 3 && text.bytes().all(|byte| byte.is_ascii_lowercase());
@@ -308,7 +308,7 @@ fn weekday(text: &str) -> Option<i8> {
     Some(found.1.to_monday_zero_offset())
 }
 
-/// `09:00`, and `24:00` for the last moment of a day.
+/// A time such as `09:00`; `24:00` is the end of the day.
 fn clock(text: &str) -> Option<Time> {
     let (hour, minute) = text.trim().split_once(':')?;
     let number = |text: &str| (1..=2).contains(&text.len()).then(|| text.parse::<i8>().ok()).flatten();
@@ -336,7 +336,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    // 2026-11-20 is a Friday, the 23rd a holiday in Japan.
+    // 2026-11-20 is a Friday, the 23rd a holiday in Japan
     #[test]
     fn working_time_passes_only_while_somebody_is_there() {
         let office = hours(&["Mon-Fri 09:00-12:00", "Mon-Fri 13:00-18:00"], &["2026-11-23"]);
@@ -383,7 +383,7 @@ mod tests {
             assert!(at(from) <= warned && warned <= at(until), "{from}: {warned}");
             assert_eq!(hours.open_from(warned), warned, "a warning at night is read too late: {warned}");
         }
-        // Three working days of eight hours: six hours before.
+        // three working days of eight hours: a warning six hours before
         assert_eq!(office.warning(at("2026-11-20T11:00"), at("2026-11-26T11:00")), at("2026-11-25T14:00"));
         assert_eq!(Term::always(72 * HOUR).ends(at("2026-11-20T11:00")), at("2026-11-23T11:00"));
     }

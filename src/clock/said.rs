@@ -1,4 +1,4 @@
-//! Moments as people write them, in the one zone that the configuration names.
+//! Formats times for people, in the configured time zone.
 
 use super::Timestamp;
 use jiff::Zoned;
@@ -6,17 +6,17 @@ use jiff::tz::TimeZone;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-/// The zone that moments are told in; the system's where none is configured.
+/// The time zone; the system's if none is configured.
 static ZONE: RwLock<Option<TimeZone>> = RwLock::new(None);
-/// A moment so far away is told with its year.
+/// Times further away than this are shown with their year.
 const FAR: Duration = Duration::from_hours(24 * 180);
 
-/// The zone that moments are told in.
+/// The time zone of times shown to people.
 pub fn zone() -> TimeZone {
     ZONE.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_else(TimeZone::system)
 }
 
-/// Tells moments in this zone from now on: a configuration was read.
+/// Sets the time zone, once the configuration has been read.
 pub fn set_zone(zone: TimeZone) {
     *ZONE.write().unwrap_or_else(PoisonError::into_inner) = Some(zone);
 }
@@ -30,13 +30,13 @@ impl Timestamp {
         self.since(now).max(now.since(self)) > FAR
     }
 
-    /// `Wed 2 Dec, 12:25`; with its year where that is not plain.
+    /// `Wed 2 Dec, 12:25`; with the year if it is not obvious.
     pub fn english(self, zone: &TimeZone, now: Self) -> String {
         let form = if self.is_far(now) { "%a %-d %b %Y, %H:%M" } else { "%a %-d %b, %H:%M" };
         self.zoned(zone).strftime(form).to_string()
     }
 
-    /// `12月2日（水）12:25`; with its year where that is not plain.
+    /// `12月2日（水）12:25`; with the year if it is not obvious.
     pub fn japanese(self, zone: &TimeZone, now: Self) -> String {
         const DAYS: [char; 7] = ['月', '火', '水', '木', '金', '土', '日'];
         let zoned = self.zoned(zone);
@@ -47,19 +47,19 @@ impl Timestamp {
     }
 }
 
-/// A span in its largest unit, rounded: what is four minutes short of three days are three days.
+/// A duration in its largest unit, rounded: four minutes less than three days is three days.
 pub fn rounded(span: Duration) -> (Unit, u64) {
     let minutes = (span.as_secs() + 30) / 60;
     match minutes {
         0 => (Unit::Moment, 0),
         1..60 => (Unit::Minutes, minutes),
-        // Up to a day and a half hours say more than "1 day".
+        // up to a day and a half, hours are more precise than "1 day"
         60..2_160 => (Unit::Hours, (minutes + 30) / 60),
         _ => (Unit::Days, (minutes + 720) / 1_440),
     }
 }
 
-/// What a span is counted in.
+/// The unit of a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Less than half a minute.

@@ -1,7 +1,7 @@
 //! Who may send: `[auth]`, and a listener's `auth`, `senders`, `spf` and `tenant`.
 
 use super::keys::accounts::{self as keys, LdapTls, Source};
-use super::{Base, Place};
+use super::{Base, Reporter};
 use crate::accounts::Senders;
 use crate::accounts::ldap::Security;
 use crate::diagnostic::Diagnostic;
@@ -89,20 +89,20 @@ const LDAP: &str = "[auth.ldap]";
 pub(super) fn auth(
     keys: Option<keys::Auth>,
     base: &Base,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<Option<Auth>, Diagnostic> {
     let Some(keys) = keys else { return Ok(None) };
     let source = match (keys.source, keys.ldap) {
-        (Source::Ldap(url), Some(ldap)) => AuthSource::Ldap(directory(url, ldap, base, place)?),
+        (Source::Ldap(url), Some(ldap)) => AuthSource::Ldap(directory(url, ldap, base, reporter)?),
         (Source::Ldap(_), None) => {
-            return Err(place.wrong(
+            return Err(reporter.wrong(
                 "[auth]",
                 "source",
                 "a directory needs [auth.ldap] with `bind`, such as \"uid={user},ou=people,dc=example\", or `base`",
             ));
         }
         (_, Some(_)) => {
-            return Err(place.wrong("[auth]", "source", "[auth.ldap] means nothing with this `source`"));
+            return Err(reporter.wrong("[auth]", "source", "[auth.ldap] means nothing with this `source`"));
         }
         (Source::File(path), None) => AuthSource::File(base.join(&path)),
         (Source::Upstream, None) => AuthSource::Upstream,
@@ -111,21 +111,27 @@ pub(super) fn auth(
     let mut send_as = Vec::new();
     for entry in keys.send_as {
         let senders = Senders::of(entry.addresses.iter().map(String::as_str));
-        send_as.push((entry.user, senders.map_err(|why| place.wrong("[[auth.send_as]]", "addresses", why))?));
+        send_as
+            .push((entry.user, senders.map_err(|why| reporter.wrong("[[auth.send_as]]", "addresses", why))?));
     }
     Ok(Some(Auth { source, send_as }))
 }
 
-fn directory(url: String, keys: keys::Ldap, base: &Base, place: &Place<'_>) -> Result<Ldap, Diagnostic> {
+fn directory(
+    url: String,
+    keys: keys::Ldap,
+    base: &Base,
+    reporter: &Reporter<'_>,
+) -> Result<Ldap, Diagnostic> {
     let tls = match (url.starts_with("ldaps://"), keys.tls) {
         (true, None) => Security::Implicit,
-        (true, Some(_)) => return Err(place.wrong(LDAP, "tls", "`tls` means nothing with ldaps://")),
+        (true, Some(_)) => return Err(reporter.wrong(LDAP, "tls", "`tls` means nothing with ldaps://")),
         (false, None | Some(LdapTls::StartTls)) => Security::StartTls,
         (false, Some(LdapTls::Off)) => Security::Off,
     };
     let needs_user = |key: &str, text: &str| {
         let wrong = || {
-            place.wrong(
+            reporter.wrong(
                 LDAP,
                 key,
                 format!("`{key}` does not contain {{user}}: everybody would be the same user"),
@@ -140,7 +146,7 @@ fn directory(url: String, keys: keys::Ldap, base: &Base, place: &Place<'_>) -> R
                 .into_iter()
                 .find_map(|(key, there)| there.then_some(key))
             {
-                return Err(place.wrong(LDAP, key, format!("`{key}` goes with `base`, not with `bind`")));
+                return Err(reporter.wrong(LDAP, key, format!("`{key}` goes with `base`, not with `bind`")));
             }
             LdapFind::Bind(bind)
         }
@@ -151,14 +157,14 @@ fn directory(url: String, keys: keys::Ldap, base: &Base, place: &Place<'_>) -> R
                 (None, None) => None,
                 (Some(dn), Some(file)) => Some((dn, base.join(&file))),
                 (Some(_), None) => {
-                    return Err(place.wrong(
+                    return Err(reporter.wrong(
                         LDAP,
                         "service_dn",
                         "`service_dn` needs a `service_password_file`",
                     ));
                 }
                 (None, Some(_)) => {
-                    return Err(place.wrong(
+                    return Err(reporter.wrong(
                         LDAP,
                         "service_password_file",
                         "it needs a `service_dn` beside it",
@@ -167,7 +173,7 @@ fn directory(url: String, keys: keys::Ldap, base: &Base, place: &Place<'_>) -> R
             };
             LdapFind::Search { base: below, filter, service }
         }
-        _ => return Err(place.wrong(LDAP, "bind", "[auth.ldap] has either `bind` or `base`")),
+        _ => return Err(reporter.wrong(LDAP, "bind", "[auth.ldap] has either `bind` or `base`")),
     };
     let addresses = keys.addresses.unwrap_or_else(|| vec!["mail".to_owned()]);
     Ok(Ldap { url, tls, ca_file: keys.ca_file.map(|file| base.join(&file)), find, addresses })
@@ -178,36 +184,36 @@ pub(super) fn sending(
     keys: SendingKeys,
     has_accounts: bool,
     base: &Base,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<Sending, Diagnostic> {
     if keys.auth != ListenerAuth::Off && !has_accounts {
-        return Err(place.wrong(
+        return Err(reporter.wrong(
             LISTENER,
             "auth",
             "`auth` needs an [auth] table: source = \"file:users.toml\", \"ldaps://…\" or \"upstream\"",
         ));
     }
     if keys.auth != ListenerAuth::Off && !keys.tls {
-        return Err(place.wrong(
+        return Err(reporter.wrong(
             LISTENER,
             "auth",
             "`auth` needs `tls`: passwords are accepted only through TLS",
         ));
     }
     let senders = keys.senders.map(|list| Senders::of(list.iter().map(String::as_str))).transpose();
-    let senders = senders.map_err(|why| place.wrong(LISTENER, "senders", why))?;
+    let senders = senders.map_err(|why| reporter.wrong(LISTENER, "senders", why))?;
     let sound = |name: &String| {
         name.contains('.') && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
     };
     if let Some(name) = keys.spf.iter().find(|name| !sound(name)) {
-        return Err(place.wrong(
+        return Err(reporter.wrong(
             LISTENER,
             "spf",
             format!("`{name}` is not a name with an SPF record, such as \"_spf.google.com\""),
         ));
     }
     if keys.tenant.is_some() && !keys.shared {
-        return Err(place.wrong(
+        return Err(reporter.wrong(
             LISTENER,
             "tenant",
             "`tenant` is for mail that comes by `spf` or `client_certificates`, and there is neither",

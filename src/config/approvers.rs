@@ -1,15 +1,18 @@
 //! Groups of senders and the file of managers, as typed values: who is asked about whose mail.
 
-use super::{Config, Place, keys, read_file};
+use super::{Config, Reporter, keys, read_file};
 use crate::diagnostic::Diagnostic;
 use crate::policy::Approvers;
-use crate::policy::approvers::{Asked, Group, Managers};
+use crate::policy::approvers::{Asked, Managers, SenderGroup};
 
 /// The groups. Each name may occur only once.
-pub(super) fn groups(keys: Vec<keys::Group>, place: &Place<'_>) -> Result<Vec<Group>, Diagnostic> {
-    let mut groups: Vec<Group> = Vec::new();
+pub(super) fn groups(
+    keys: Vec<keys::Group>,
+    reporter: &Reporter<'_>,
+) -> Result<Vec<SenderGroup>, Diagnostic> {
+    let mut groups: Vec<SenderGroup> = Vec::new();
     for group in keys {
-        let wrong = |span, said: String| Diagnostic::at(place.path, place.text, span, said, None);
+        let wrong = |span, said: String| Diagnostic::at(reporter.path, reporter.text, span, said, None);
         if groups.iter().any(|other| other.name == group.name) {
             let said = format!("there is already a [[group]] `{}`", group.name);
             return Err(wrong(group.senders.span(), said));
@@ -20,7 +23,7 @@ pub(super) fn groups(keys: Vec<keys::Group>, place: &Place<'_>) -> Result<Vec<Gr
             return Err(wrong(asked, format!("the group `{}` names no approvers", group.name)));
         }
         let span = group.senders.span();
-        let made = Group::new(&group.name, group.senders.get_ref(), approvers);
+        let made = SenderGroup::new(&group.name, group.senders.get_ref(), approvers);
         groups.push(made.map_err(|said| wrong(span, said))?);
     }
     Ok(groups)
@@ -57,14 +60,14 @@ impl Config {
 /// `manager` needs a file that says who the managers are.
 pub(super) fn managers_named(
     asked: &[Asked],
-    groups: &[Group],
+    groups: &[SenderGroup],
     file: bool,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<(), Diagnostic> {
     let mut all = asked.iter().chain(groups.iter().flat_map(|group| &group.approvers));
     if !file && all.any(|one| *one == Asked::Manager) {
-        let said = "\"manager\" is asked, and no file says who that is: set `managers` in [policy]";
-        return Err(place.wrong("[policy]", "approvers", said));
+        let said = "\"manager\" is asked, but no file names the managers: set `managers` in [policy]";
+        return Err(reporter.wrong("[policy]", "approvers", said));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::keys::BindOrOff;
 use super::keys::desk::{self as keys};
-use super::{Base, Place};
+use super::{Base, Reporter};
 use crate::diagnostic::Diagnostic;
 use crate::people::RoleNames;
 use crate::policy::verdict::Bilingual;
@@ -94,39 +94,39 @@ const LONGEST_CONTACT: usize = 200;
 /// Least `session` and `idle`.
 const SHORTEST: Duration = Duration::from_mins(1);
 
-pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<Desk, Diagnostic> {
+pub(super) fn desk(keys: keys::Desk, base: &Base, reporter: &Reporter<'_>) -> Result<Desk, Diagnostic> {
     let default = BindOrOff(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8025))));
     if let Some(url) = &keys.url
         && !(url.starts_with("http://") || url.starts_with("https://"))
     {
         let why = format!("`{url}` is not a URL: it starts with http:// or https://");
-        return Err(place.wrong("[desk]", "url", why));
+        return Err(reporter.wrong("[desk]", "url", why));
     }
     let session = keys.session.map_or(SESSION, |span| span.0);
     let idle = keys.idle.map_or(IDLE.min(session), |span| span.0);
     for (key, span) in [("session", session), ("idle", idle)] {
         if span < SHORTEST {
-            return Err(place.wrong("[desk]", key, format!("`{key}` is at least \"1m\"")));
+            return Err(reporter.wrong("[desk]", key, format!("`{key}` is at least \"1m\"")));
         }
     }
     let connections = keys.connections.unwrap_or(CONNECTIONS);
     let connections_per_client = keys.connections_per_client.unwrap_or(CONNECTIONS_PER_CLIENT);
     for (key, number) in [("connections", connections), ("connections_per_client", connections_per_client)] {
         if number < FEWEST_CONNECTIONS {
-            return Err(place.wrong("[desk]", key, format!("`{key}` is at least {FEWEST_CONNECTIONS}")));
+            return Err(reporter.wrong("[desk]", key, format!("`{key}` is at least {FEWEST_CONNECTIONS}")));
         }
     }
     let oidc = match keys.oidc {
-        Some(wanted) if keys.url.is_some() => Some(oidc(wanted, base, place)?),
+        Some(wanted) if keys.url.is_some() => Some(oidc(wanted, base, reporter)?),
         Some(_) => {
             let why = "[desk.oidc] needs `url` in [desk]: the provider sends people back there";
-            return Err(place.wrong("[desk.oidc]", "issuer", why));
+            return Err(reporter.wrong("[desk.oidc]", "issuer", why));
         }
         None => None,
     };
     let grace = keys.grace.map_or(GRACE, |span| span.0);
     if grace > LONGEST_GRACE {
-        return Err(place.wrong(
+        return Err(reporter.wrong(
             "[desk]",
             "grace",
             "`grace` is at most 10m: released messages wait that long".to_owned(),
@@ -143,7 +143,7 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
         admin_codes: keys.admin_codes.unwrap_or(false),
         passkeys: keys.passkeys.unwrap_or(true),
         mail_decisions: keys.mail_decisions.unwrap_or_else(|| keys.mail_codes.unwrap_or(true)),
-        contact: keys.contact.map(|contact| contact_line(contact, place)).transpose()?,
+        contact: keys.contact.map(|contact| contact_line(contact, reporter)).transpose()?,
         proxies: keys.proxies.into_iter().map(|net| net.0).collect(),
         monitoring: keys.monitoring.map_or_else(local, |nets| nets.into_iter().map(|net| net.0).collect()),
         connections,
@@ -154,7 +154,7 @@ pub(super) fn desk(keys: keys::Desk, base: &Base, place: &Place<'_>) -> Result<D
 }
 
 /// One text per language.
-fn contact_line(contact: keys::Contact, place: &Place<'_>) -> Result<Bilingual, Diagnostic> {
+fn contact_line(contact: keys::Contact, reporter: &Reporter<'_>) -> Result<Bilingual, Diagnostic> {
     let both = match contact {
         keys::Contact::One(text) => Bilingual::new(text.clone(), text),
         keys::Contact::Both(both) => both,
@@ -165,7 +165,7 @@ fn contact_line(contact: keys::Contact, place: &Place<'_>) -> Result<Bilingual, 
             || text.chars().any(char::is_control)
         {
             let why = format!("`contact` is one line of {LONGEST_CONTACT} characters at most");
-            return Err(place.wrong("[desk]", "contact", why));
+            return Err(reporter.wrong("[desk]", "contact", why));
         }
     }
     Ok(both)
@@ -193,7 +193,7 @@ fn everybody(issuer: &str) -> Option<&str> {
     .then_some(tenant)
 }
 
-fn oidc(keys: keys::Oidc, base: &Base, place: &Place<'_>) -> Result<Oidc, Diagnostic> {
+fn oidc(keys: keys::Oidc, base: &Base, reporter: &Reporter<'_>) -> Result<Oidc, Diagnostic> {
     let table = "[desk.oidc]";
     let rest = keys.issuer.strip_prefix("https://");
     let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
@@ -207,21 +207,21 @@ fn oidc(keys: keys::Oidc, base: &Base, place: &Place<'_>) -> Result<Oidc, Diagno
             "`{}` is not an issuer: write the provider's issuer identifier, such as \"https://login.example.com\"",
             keys.issuer
         );
-        return Err(place.wrong(table, "issuer", why));
+        return Err(reporter.wrong(table, "issuer", why));
     }
     if let Some(word) = everybody(&keys.issuer) {
         let why = format!(
             "`{word}` at Microsoft stands for every organisation in the world, not for yours: write your tenant's \
              id, as in \"https://login.microsoftonline.com/TENANT-ID/v2.0\""
         );
-        return Err(place.wrong(table, "issuer", why));
+        return Err(reporter.wrong(table, "issuer", why));
     }
     if keys.client_id.is_empty() {
-        return Err(place.wrong(table, "client_id", "`client_id` is empty: the provider gives it"));
+        return Err(reporter.wrong(table, "client_id", "`client_id` is empty: the provider gives it"));
     }
     let scopes = keys.scopes.unwrap_or_else(|| ["email", "profile"].map(str::to_owned).to_vec());
     if let Some(wrong) = scopes.iter().find(|scope| scope.is_empty() || scope.contains(char::is_whitespace)) {
-        return Err(place.wrong(table, "scopes", format!("`{wrong}` is not a scope")));
+        return Err(reporter.wrong(table, "scopes", format!("`{wrong}` is not a scope")));
     }
     Ok(Oidc {
         name: keys.name.unwrap_or_else(|| "OpenID Connect".to_owned()),

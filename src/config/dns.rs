@@ -1,14 +1,14 @@
 //! `[dns]`: the name servers.
 
 use super::keys::dns::Dns;
-use super::{Base, Place};
+use super::{Base, Reporter};
 use crate::diagnostic::Diagnostic;
 use crate::dns::Settings;
 
-pub(super) fn dns(keys: Dns, base: &Base, place: &Place<'_>) -> Result<Settings, Diagnostic> {
+pub(super) fn dns(keys: Dns, base: &Base, reporter: &Reporter<'_>) -> Result<Settings, Diagnostic> {
     let dnssec = keys.dnssec.unwrap_or(true);
     if !dnssec && keys.trust_anchor_file.is_some() {
-        return Err(place.wrong(
+        return Err(reporter.wrong(
             "[dns]",
             "trust_anchor_file",
             "`trust_anchor_file` means nothing with `dnssec = false`",

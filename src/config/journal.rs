@@ -1,6 +1,6 @@
 //! Listeners for journal copies. Copies are trusted, so their sources must be named.
 
-use super::Place;
+use super::Reporter;
 use super::accounts::ListenerAuth;
 use super::keys::{self, Listener};
 use crate::diagnostic::Diagnostic;
@@ -9,8 +9,8 @@ use crate::listener::Role;
 const LISTENER: &str = "role = \"journal\"";
 
 /// The role of a listener.
-pub(super) fn role(keys: &Listener, place: &Place<'_>) -> Result<Role, Diagnostic> {
-    let wrong = |key: &str, why: &str| Err(place.wrong(LISTENER, key, why));
+pub(super) fn role(keys: &Listener, reporter: &Reporter<'_>) -> Result<Role, Diagnostic> {
+    let wrong = |key: &str, why: &str| Err(reporter.wrong(LISTENER, key, why));
     if keys.role == keys::Role::Relay {
         return match keys.users.as_slice() {
             [] => Ok(Role::Relay),

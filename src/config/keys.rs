@@ -84,7 +84,7 @@ const fn yes() -> bool {
     true
 }
 
-/// `domains`: a list, or `"sender"` for the domain of whoever sends.
+/// `domains`: a list, or `"sender"` for the domain of each sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Domains {
     Listed(Vec<String>),

@@ -19,7 +19,7 @@ mod upstream;
 use crate::clock::hours::Term;
 use crate::diagnostic::{Diagnostic, read_toml};
 use crate::listener::{Role, TlsMode};
-use crate::policy::approvers::{Asked, Group};
+use crate::policy::approvers::{Asked, SenderGroup};
 use crate::policy::{Mode, Organisation};
 use crate::rewrite::plan::CopyOptions;
 use crate::store::Retention;
@@ -38,7 +38,7 @@ pub use tls::Tls;
 pub use upstream::{
     ClientCertificate, Credentials, Oauth, RouteRule, SecretFile, Upstream, UpstreamRoute, UpstreamTls,
 };
-use upstream::{Reading, Ways};
+use upstream::{Reading, Upstreams};
 
 /// Where the configuration is searched if the command line names none.
 pub const PLACES: [&str; 2] = ["sekisho.toml", "/etc/sekisho/sekisho.toml"];
@@ -77,7 +77,7 @@ pub struct Config {
     /// The policy.
     pub policy: PolicyFiles,
     /// Senders with approvers of their own.
-    pub groups: Vec<Group>,
+    pub groups: Vec<SenderGroup>,
     /// The SQLite database.
     pub database: PathBuf,
     /// How long data is kept.
@@ -220,12 +220,12 @@ impl Config {
         let keys: File = read_toml(path, text)?;
         let folder = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let base = Base(folder.parent().unwrap_or(Path::new("/")).to_owned());
-        let place = Place { path, text };
-        let tls = tls::tls(keys.tls, &base, &place)?;
-        let auth = accounts::auth(keys.auth, &base, &place)?;
-        let hostname = hostname(keys.hostname, &place)?;
-        let reading = Reading { base: &base, hostname: &hostname, place: &place };
-        let Ways { upstream, upstreams, routes } =
+        let reporter = Reporter { path, text };
+        let tls = tls::tls(keys.tls, &base, &reporter)?;
+        let auth = accounts::auth(keys.auth, &base, &reporter)?;
+        let hostname = hostname(keys.hostname, &reporter)?;
+        let reading = Reading { base: &base, hostname: &hostname, reporter: &reporter };
+        let Upstreams { upstream, upstreams, routes } =
             upstream::ways(keys.upstream, keys.upstreams, keys.route, &reading)?;
         let first_domain = match &keys.organisation.get_ref().domains {
             Domains::Listed(domains) => domains.first().cloned(),
@@ -235,20 +235,21 @@ impl Config {
             .chain(upstreams.values())
             .flat_map(Upstream::all)
             .any(|way| matches!(way.route, UpstreamRoute::Mx { .. }));
-        let groups = approvers::groups(keys.group, &place)?;
-        let policy = policy(keys.policy, &base, &place)?;
-        approvers::managers_named(&policy.approvers, &groups, policy.managers.is_some(), &place)?;
-        let desk = desk::desk(keys.desk, &base, &place)?;
+        let groups = approvers::groups(keys.group, &reporter)?;
+        let policy = policy(keys.policy, &base, &reporter)?;
+        approvers::managers_named(&policy.approvers, &groups, policy.managers.is_some(), &reporter)?;
+        let desk = desk::desk(keys.desk, &base, &reporter)?;
         let mut notices =
-            notices::notices(keys.notices, keys.approver, first_domain.as_deref(), &hostname, &place)?;
+            notices::notices(keys.notices, keys.approver, first_domain.as_deref(), &hostname, &reporter)?;
         notices.asking.sender_first = policy.sender_first;
         notices.asking.by_mail = desk.mail_decisions && desk.url.is_some();
-        let webhooks = notices::webhooks(keys.webhook, notices.language.unwrap_or_default(), &base, &place)?;
+        let webhooks =
+            notices::webhooks(keys.webhook, notices.language.unwrap_or_default(), &base, &reporter)?;
         let database = base.join(&keys.store.url.clone().map_or_else(|| "sekisho.db".into(), |url| url.0));
         Ok(Self {
             file: path.to_owned(),
-            organisation: organisation(&keys.organisation, &place)?,
-            listeners: listeners(keys.listener, &tls, auth.is_some(), &base, &place)?,
+            organisation: organisation(&keys.organisation, &reporter)?,
+            listeners: listeners(keys.listener, &tls, auth.is_some(), &base, &reporter)?,
             tls,
             auth,
             upstream,
@@ -257,14 +258,14 @@ impl Config {
             policy,
             groups,
             egress: keys.organisation.get_ref().egress.clone(),
-            dkim: sealing::dkim(keys.dkim, &base, &place)?,
-            marks: sealing::marks(keys.marks, &base, &database, by_mx, &place)?,
+            dkim: sealing::dkim(keys.dkim, &base, &reporter)?,
+            marks: sealing::marks(keys.marks, &base, &database, by_mx, &reporter)?,
             database,
-            keep: store::retention(keys.store.keep, &keys.knowledge, &place)?,
+            keep: store::retention(keys.store.keep, &keys.knowledge, &reporter)?,
             journal_key: keys.store.journal_key_file.map(|file| base.join(&file)),
             journal_head_to: keys.store.journal_head_to,
             desk,
-            limits: limits(&keys.limits, &place)?,
+            limits: limits(&keys.limits, &reporter)?,
             copies: CopyOptions {
                 also_keep: keys.rewrite.also_keep.into_iter().map(|name| name.0).collect(),
                 hide_internal: keys.rewrite.hide_internal,
@@ -272,7 +273,7 @@ impl Config {
             },
             notices,
             webhooks,
-            dns: dns::dns(keys.dns, &base, &place)?,
+            dns: dns::dns(keys.dns, &base, &reporter)?,
             first_domain,
             hostname,
         })
@@ -299,13 +300,13 @@ impl Base {
     }
 }
 
-/// The file that is being read, for mistakes that are found after parsing.
-struct Place<'a> {
+/// Reports mistakes that are found after parsing, with their line in the file.
+struct Reporter<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
-impl Place<'_> {
+impl Reporter<'_> {
     /// A mistake at the line of `key` in `table`, or in the whole file if that line is not found.
     fn wrong(&self, table: &str, key: &str, message: impl Into<String>) -> Diagnostic {
         let from = self.text.find(table).unwrap_or(0);
@@ -349,7 +350,7 @@ pub fn reason(error: &std::io::Error) -> String {
     }
 }
 
-fn hostname(configured: Option<String>, place: &Place<'_>) -> Result<String, Diagnostic> {
+fn hostname(configured: Option<String>, reporter: &Reporter<'_>) -> Result<String, Diagnostic> {
     let sound = |name: &str| {
         !name.is_empty()
             && name.len() <= 255
@@ -359,7 +360,7 @@ fn hostname(configured: Option<String>, place: &Place<'_>) -> Result<String, Dia
     };
     match configured {
         Some(name) if sound(&name) => Ok(name),
-        Some(name) => Err(place.wrong(
+        Some(name) => Err(reporter.wrong(
             "",
             "hostname",
             format!("`{name}` is not a host name: letters, digits, dots and hyphens"),
@@ -373,7 +374,7 @@ fn hostname(configured: Option<String>, place: &Place<'_>) -> Result<String, Dia
 
 fn organisation(
     keys: &toml::Spanned<keys::Organisation>,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<Organisation, Diagnostic> {
     let inner = keys.get_ref();
     match &inner.domains {
@@ -382,9 +383,9 @@ fn organisation(
             let domains: Vec<(String, bool)> =
                 domains.iter().map(|domain| (domain.clone(), inner.include_subdomains)).collect();
             Organisation::new(&domains, &inner.partners, &inner.not_ours)
-                .map_err(|why| place.wrong("[organisation]", "domains", why))?
+                .map_err(|why| reporter.wrong("[organisation]", "domains", why))?
                 .with_individuals(&inner.individuals)
-                .map_err(|why| place.wrong("[organisation]", "individuals", why))
+                .map_err(|why| reporter.wrong("[organisation]", "individuals", why))
         }
     }
 }
@@ -394,17 +395,21 @@ fn listeners(
     tls: &Tls,
     has_accounts: bool,
     base: &Base,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<Vec<Listener>, Diagnostic> {
     if keys.is_empty() {
-        return Err(Diagnostic::of_file(place.path, "there is no [[listener]]: mail cannot come in", None));
+        return Err(Diagnostic::of_file(
+            reporter.path,
+            "there is no [[listener]]: mail cannot come in",
+            None,
+        ));
     }
     let nets = |list: Vec<units::Network>| list.into_iter().map(|net| net.0).collect();
     keys.into_iter()
         .map(|listener| {
-            let role = journal::role(&listener, place)?;
+            let role = journal::role(&listener, reporter)?;
             let names = listener.client_certificates;
-            let mode = tls::mode(listener.tls, !names.is_empty(), tls, place)?;
+            let mode = tls::mode(listener.tls, !names.is_empty(), tls, reporter)?;
             let sending = accounts::SendingKeys {
                 auth: listener.auth,
                 senders: listener.senders,
@@ -419,17 +424,17 @@ fn listeners(
                 allow: nets(listener.allow),
                 normalise_line_ends: nets(listener.normalise_line_ends),
                 tls: mode,
-                sending: accounts::sending(sending, has_accounts, base, place)?,
+                sending: accounts::sending(sending, has_accounts, base, reporter)?,
                 client_certificates: names.into_iter().map(|name| name.0).collect(),
-                proxy: tls::balancers(nets(listener.proxy), place)?,
+                proxy: tls::balancers(nets(listener.proxy), reporter)?,
             })
         })
         .collect()
 }
 
-fn policy(keys: keys::Policy, base: &Base, place: &Place<'_>) -> Result<PolicyFiles, Diagnostic> {
+fn policy(keys: keys::Policy, base: &Base, reporter: &Reporter<'_>) -> Result<PolicyFiles, Diagnostic> {
     if keys.files.is_empty() {
-        return Err(place.wrong("[policy]", "files", "`files` is empty: name at least one policy file"));
+        return Err(reporter.wrong("[policy]", "files", "`files` is empty: name at least one policy file"));
     }
     Ok(PolicyFiles {
         files: keys.files.iter().map(|file| base.join(file)).collect(),
@@ -444,7 +449,7 @@ fn policy(keys: keys::Policy, base: &Base, place: &Place<'_>) -> Result<PolicyFi
     })
 }
 
-fn limits(keys: &keys::Limits, place: &Place<'_>) -> Result<Limits, Diagnostic> {
+fn limits(keys: &keys::Limits, reporter: &Reporter<'_>) -> Result<Limits, Diagnostic> {
     let default = Limits::default();
     let limits = Limits {
         size: keys.size.map_or(default.size, |size| size.0),
@@ -453,19 +458,19 @@ fn limits(keys: &keys::Limits, place: &Place<'_>) -> Result<Limits, Diagnostic> 
         sessions_per_client: keys.sessions_per_client.unwrap_or(default.sessions_per_client),
     };
     if limits.recipients < 100 {
-        return Err(place.wrong(
+        return Err(reporter.wrong(
             "[limits]",
             "recipients",
             "`recipients` is at least 100 (RFC 5321 §4.5.3.1.8)",
         ));
     }
     if limits.size < 65_536 {
-        return Err(place.wrong("[limits]", "size", "`size` is at least \"64KB\" (RFC 5321 §4.5.3.1.7)"));
+        return Err(reporter.wrong("[limits]", "size", "`size` is at least \"64KB\" (RFC 5321 §4.5.3.1.7)"));
     }
     for (key, number) in [("sessions", limits.sessions), ("sessions_per_client", limits.sessions_per_client)]
     {
         if number == 0 {
-            return Err(place.wrong("[limits]", key, format!("`{key}` is at least 1")));
+            return Err(reporter.wrong("[limits]", key, format!("`{key}` is at least 1")));
         }
     }
     Ok(limits)

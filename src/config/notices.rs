@@ -1,7 +1,7 @@
 //! The relay's own mail and webhooks as typed values: who is notified of what, when, and by which deputies.
 
 use super::units::Span;
-use super::{Base, Place, keys};
+use super::{Base, Reporter, keys};
 use crate::diagnostic::Diagnostic;
 use crate::hook::Room;
 use crate::message::Address;
@@ -62,16 +62,16 @@ pub(super) fn notices(
     approvers: Vec<keys::Approver>,
     first_domain: Option<&str>,
     hostname: &str,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<Notices, Diagnostic> {
     let from = match keys.from {
         Some(from) => from,
         None => Address::parse(&format!("sekisho@{}", first_domain.unwrap_or(hostname)))
             .or_else(|_| Address::parse("sekisho@localhost"))
-            .map_err(|error| place.wrong("[notices]", "from", error.to_string()))?,
+            .map_err(|error| reporter.wrong("[notices]", "from", error.to_string()))?,
     };
-    let zone = keys.zone.map_or_else(|| Ok(TimeZone::system()), |name| zone(&name, place))?;
-    let holidays = keys.holidays.iter().map(|day| date(day.get_ref(), day.span(), place));
+    let zone = keys.zone.map_or_else(|| Ok(TimeZone::system()), |name| zone(&name, reporter))?;
+    let holidays = keys.holidays.iter().map(|day| date(day.get_ref(), day.span(), reporter));
     let holidays = holidays.collect::<Result<BTreeSet<_>, _>>()?;
     let (hours_span, texts) = match keys.hours {
         Some(texts) => (
@@ -83,73 +83,76 @@ pub(super) fn notices(
         ),
         None => (0..0, Vec::new()),
     };
-    let hours = Hours::new(&texts, holidays, zone.clone()).map_err(|why| here(place, hours_span, why))?;
-    let escalation = keys.escalate.map(|escalate| escalation(escalate, place)).transpose()?;
-    let digest = keys.digest.map_or(Ok(Digest::AtOnce), |text| digest(&text, place))?;
+    let hours = Hours::new(&texts, holidays, zone.clone()).map_err(|why| here(reporter, hours_span, why))?;
+    let escalation = keys.escalate.map(|escalate| escalation(escalate, reporter)).transpose()?;
+    let digest = keys.digest.map_or(Ok(Digest::AtOnce), |text| digest(&text, reporter))?;
     let asking =
-        Asking { approvers: by_address(approvers, place)?, digest, escalation, ..Asking::plain(hours) };
+        Asking { approvers: by_address(approvers, reporter)?, digest, escalation, ..Asking::plain(hours) };
     Ok(Notices { from, admin: keys.admin, language: keys.language, zone, asking })
 }
 
-fn here(place: &Place<'_>, span: std::ops::Range<usize>, said: impl Into<String>) -> Diagnostic {
-    Diagnostic::at(place.path, place.text, span, said, None)
+fn here(reporter: &Reporter<'_>, span: std::ops::Range<usize>, said: impl Into<String>) -> Diagnostic {
+    Diagnostic::at(reporter.path, reporter.text, span, said, None)
 }
 
-fn zone(name: &Spanned<String>, place: &Place<'_>) -> Result<TimeZone, Diagnostic> {
+fn zone(name: &Spanned<String>, reporter: &Reporter<'_>) -> Result<TimeZone, Diagnostic> {
     TimeZone::get(name.get_ref()).map_err(|_| {
         let said = format!("`{}` is not a time zone: write one such as \"Asia/Tokyo\"", name.get_ref());
-        here(place, name.span(), said)
+        here(reporter, name.span(), said)
     })
 }
 
-fn date(text: &str, span: std::ops::Range<usize>, place: &Place<'_>) -> Result<Date, Diagnostic> {
+fn date(text: &str, span: std::ops::Range<usize>, reporter: &Reporter<'_>) -> Result<Date, Diagnostic> {
     let parsed = (text.len() == 10).then(|| text.parse::<Date>().ok()).flatten();
-    parsed.ok_or_else(|| here(place, span, format!("`{text}` is not a date: write it as \"2026-11-23\"")))
+    parsed.ok_or_else(|| here(reporter, span, format!("`{text}` is not a date: write it as \"2026-11-23\"")))
 }
 
-fn escalation(escalate: Spanned<keys::Escalate>, place: &Place<'_>) -> Result<Escalation, Diagnostic> {
+fn escalation(escalate: Spanned<keys::Escalate>, reporter: &Reporter<'_>) -> Result<Escalation, Diagnostic> {
     let span = escalate.span();
     let keys::Escalate { after, to } = escalate.into_inner();
     if to.is_empty() {
-        return Err(here(place, span, "`to` is empty: name who is told when nobody answers"));
+        return Err(here(reporter, span, "`to` is empty: name who is told when nobody answers"));
     }
     Ok(Escalation { after: after.0, to })
 }
 
-fn digest(text: &Spanned<String>, place: &Place<'_>) -> Result<Digest, Diagnostic> {
+fn digest(text: &Spanned<String>, reporter: &Reporter<'_>) -> Result<Digest, Diagnostic> {
     let span = |text: &str| text.parse::<Span>().ok().map(|span| span.0);
-    Digest::parse(text.get_ref(), span).map_err(|why| here(place, text.span(), why))
+    Digest::parse(text.get_ref(), span).map_err(|why| here(reporter, text.span(), why))
 }
 
-fn by_address(keys: Vec<keys::Approver>, place: &Place<'_>) -> Result<HashMap<String, Approver>, Diagnostic> {
+fn by_address(
+    keys: Vec<keys::Approver>,
+    reporter: &Reporter<'_>,
+) -> Result<HashMap<String, Approver>, Diagnostic> {
     let mut approvers = HashMap::new();
     for one in keys {
         let span = one.address.span();
         let address = one.address.into_inner();
         if one.deputies.iter().any(|deputy| deputy.key() == address.key()) {
-            return Err(here(place, span, format!("{address} cannot be their own deputy")));
+            return Err(here(reporter, span, format!("{address} cannot be their own deputy")));
         }
-        let away = one.away.iter().map(|text| absence(text, place)).collect::<Result<Vec<_>, _>>()?;
+        let away = one.away.iter().map(|text| absence(text, reporter)).collect::<Result<Vec<_>, _>>()?;
         let approver = Approver {
             address: address.clone(),
             deputies: one.deputies,
             away,
-            digest: one.digest.map(|text| digest(&text, place)).transpose()?,
+            digest: one.digest.map(|text| digest(&text, reporter)).transpose()?,
             language: one.language,
         };
         if approvers.insert(address.key().to_owned(), approver).is_some() {
-            return Err(here(place, span, format!("there is already an [[approver]] {address}")));
+            return Err(here(reporter, span, format!("there is already an [[approver]] {address}")));
         }
     }
     Ok(approvers)
 }
 
 /// `2026-12-28..2027-01-04`, or a single day.
-fn absence(text: &Spanned<String>, place: &Place<'_>) -> Result<(Date, Date), Diagnostic> {
+fn absence(text: &Spanned<String>, reporter: &Reporter<'_>) -> Result<(Date, Date), Diagnostic> {
     let (from, to) = text.get_ref().split_once("..").unwrap_or((text.get_ref(), text.get_ref()));
-    let (from, to) = (date(from.trim(), text.span(), place)?, date(to.trim(), text.span(), place)?);
+    let (from, to) = (date(from.trim(), text.span(), reporter)?, date(to.trim(), text.span(), reporter)?);
     if from > to {
-        return Err(here(place, text.span(), format!("`{}` ends before it begins", text.get_ref())));
+        return Err(here(reporter, text.span(), format!("`{}` ends before it begins", text.get_ref())));
     }
     Ok((from, to))
 }
@@ -158,7 +161,7 @@ pub(super) fn webhooks(
     keys: Vec<keys::Webhook>,
     language: Language,
     base: &Base,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<Vec<Webhook>, Diagnostic> {
     let mut hooks: Vec<Webhook> = Vec::new();
     for hook in keys {
@@ -166,32 +169,36 @@ pub(super) fn webhooks(
         if !is_url(url) {
             let said =
                 format!("`{url}` is not a URL for a hook: it starts with https:// (or http://) and a host");
-            return Err(here(place, hook.url.span(), said));
+            return Err(here(reporter, hook.url.span(), said));
         }
         if hooks.iter().any(|other| other.url == *url) {
-            return Err(here(place, hook.url.span(), format!("there is already a [[webhook]] for {url}")));
+            return Err(here(reporter, hook.url.span(), format!("there is already a [[webhook]] for {url}")));
         }
         if hooks.len() == MOST_HOOKS {
-            return Err(here(place, hook.url.span(), format!("there are more than {MOST_HOOKS} hooks")));
+            return Err(here(reporter, hook.url.span(), format!("there are more than {MOST_HOOKS} hooks")));
         }
         let events = hook.events.get_ref();
         if let Some(unknown) = events.iter().find(|event| !["held", "decided"].contains(&event.as_str())) {
             let said = format!("there is no event `{unknown}`: the events are \"held\" and \"decided\"");
-            return Err(here(place, hook.events.span(), said));
+            return Err(here(reporter, hook.events.span(), said));
         }
         if events.is_empty() {
-            return Err(here(place, hook.events.span(), "`events` is empty: the hook would never be called"));
+            return Err(here(
+                reporter,
+                hook.events.span(),
+                "`events` is empty: the hook would never be called",
+            ));
         }
         let told_in = hook.language.unwrap_or(language);
         let format = match (hook.format, &hook.secret_file) {
             (keys::Format::Json, Some(file)) => Format::Json(base.join(file)),
             (keys::Format::Json, None) => {
                 let said = "the hook has no `secret_file`: JSON is signed with the key in it";
-                return Err(here(place, hook.url.span(), said));
+                return Err(here(reporter, hook.url.span(), said));
             }
             (_, Some(_)) => {
                 let said = "a chat room checks no signature: leave `secret_file` out, the URL is the secret";
-                return Err(here(place, hook.url.span(), said));
+                return Err(here(reporter, hook.url.span(), said));
             }
             (keys::Format::Teams, None) => Format::Chat(Room::Teams, told_in),
             (keys::Format::Slack, None) => Format::Chat(Room::Slack, told_in),

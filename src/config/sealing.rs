@@ -1,6 +1,6 @@
 //! DKIM keys and marks as typed values. The files that they name are read when the relay starts.
 
-use super::{Base, Place, keys};
+use super::{Base, Reporter, keys};
 use crate::diagnostic::Diagnostic;
 use crate::policy::organisation::domain_key;
 use std::path::{Path, PathBuf};
@@ -56,10 +56,10 @@ pub fn selector(text: &str) -> Option<String> {
     (text.len() <= 253 && text.split('.').all(label)).then(|| text.to_ascii_lowercase())
 }
 
-pub(super) fn dkim(keys: keys::Dkim, base: &Base, place: &Place<'_>) -> Result<Dkim, Diagnostic> {
+pub(super) fn dkim(keys: keys::Dkim, base: &Base, reporter: &Reporter<'_>) -> Result<Dkim, Diagnostic> {
     let mut typed: Vec<DkimKey> = Vec::new();
     for key in keys.keys {
-        let wrong = |why: String| place.wrong("[dkim]", "keys", why);
+        let wrong = |why: String| reporter.wrong("[dkim]", "keys", why);
         let domain = signing_domain(&key.domain).map_err(wrong)?;
         let key = DkimKey { domain, selector: key.selector.0, file: base.join(&key.key) };
         if typed.iter().any(|other| other.domain == key.domain && other.selector == key.selector) {
@@ -76,25 +76,25 @@ pub(super) fn marks(
     base: &Base,
     database: &Path,
     by_mx: bool,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<Marks, Diagnostic> {
     let header = match (keys.header, keys.secret_file) {
         (None, None) => None,
         (Some(name), Some(_)) if !name.0.starts_with("x-") => {
             let why = format!("`{}` may mean something to others: choose a name that begins with X-", name.0);
-            return Err(place.wrong("[marks]", "header", why));
+            return Err(reporter.wrong("[marks]", "header", why));
         }
         (Some(_), Some(_)) if by_mx => {
             let why = "mail that goes to the world by \"mx\" would show the secret to everybody: a mark is for one \
                        mail host that removes it";
-            return Err(place.wrong("[marks]", "header", why));
+            return Err(reporter.wrong("[marks]", "header", why));
         }
         (Some(name), Some(file)) => Some((name.0, base.join(&file))),
         (Some(_), None) => {
-            return Err(place.wrong("[marks]", "header", "`header` needs a `secret_file` beside it"));
+            return Err(reporter.wrong("[marks]", "header", "`header` needs a `secret_file` beside it"));
         }
         (None, Some(_)) => {
-            return Err(place.wrong("[marks]", "secret_file", "`secret_file` needs a `header` beside it"));
+            return Err(reporter.wrong("[marks]", "secret_file", "`secret_file` needs a `header` beside it"));
         }
     };
     let beside = || {

@@ -1,6 +1,6 @@
 //! `[store]` and `[knowledge]`: how long data is kept.
 
-use super::Place;
+use super::Reporter;
 use super::keys::store::{Keep, Knowledge};
 use crate::diagnostic::Diagnostic;
 use crate::store::Retention;
@@ -15,7 +15,7 @@ const DAY: Duration = Duration::from_hours(24);
 pub(super) fn retention(
     keep: Keep,
     knowledge: &Knowledge,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<Retention, Diagnostic> {
     let usual = Retention::default();
     let span = |wish: Option<super::units::Span>, usual| wish.map_or(usual, |span| span.0);
@@ -30,15 +30,15 @@ pub(super) fn retention(
     if retention.messages < LEAST {
         let why =
             "`messages` are kept for at least 7d: late mail follows decisions that are up to a week old";
-        return Err(place.wrong("[store]", "keep", why));
+        return Err(reporter.wrong("[store]", "keep", why));
     }
     if retention.knowledge < DAY {
         let why = "knowledge is recorded by day: keep it for at least 1d";
-        return Err(place.wrong("[knowledge]", "keep", why));
+        return Err(reporter.wrong("[knowledge]", "keep", why));
     }
     if retention.contents > retention.messages {
         let why = "`contents` cannot be kept longer than `messages`, to which they belong";
-        return Err(place.wrong("[store]", "keep", why));
+        return Err(reporter.wrong("[store]", "keep", why));
     }
     Ok(retention)
 }

@@ -1,7 +1,7 @@
 //! TLS for clients, and load balancers, as typed values.
 
 use super::keys::tls::{self as keys, ListenerTls};
-use super::{Base, Place};
+use super::{Base, Reporter};
 use crate::diagnostic::Diagnostic;
 use crate::listener::TlsMode;
 use crate::tls::{PairFiles, acme};
@@ -30,18 +30,18 @@ impl Tls {
     }
 }
 
-pub(super) fn tls(keys: keys::Tls, base: &Base, place: &Place<'_>) -> Result<Tls, Diagnostic> {
+pub(super) fn tls(keys: keys::Tls, base: &Base, reporter: &Reporter<'_>) -> Result<Tls, Diagnostic> {
     let pair =
         |files: keys::Certificate| PairFiles { chain: base.join(&files.chain), key: base.join(&files.key) };
     Ok(Tls {
         certificates: keys.certificates.into_iter().map(pair).collect(),
         client_ca_file: keys.client_ca_file.map(|file| base.join(&file)),
-        acme: keys.acme.map(|keys| acme(keys, base, place)).transpose()?,
+        acme: keys.acme.map(|keys| acme(keys, base, reporter)).transpose()?,
     })
 }
 
-fn acme(keys: keys::Acme, base: &Base, place: &Place<'_>) -> Result<acme::Settings, Diagnostic> {
-    let wrong = |key: &str, why: String| Err(place.wrong("[tls.acme]", key, why));
+fn acme(keys: keys::Acme, base: &Base, reporter: &Reporter<'_>) -> Result<acme::Settings, Diagnostic> {
+    let wrong = |key: &str, why: String| Err(reporter.wrong("[tls.acme]", key, why));
     if !keys.directory.starts_with("https://") {
         let directory = &keys.directory;
         return wrong(
@@ -87,7 +87,7 @@ pub(super) fn mode(
     wanted: ListenerTls,
     has_names: bool,
     tls: &Tls,
-    place: &Place<'_>,
+    reporter: &Reporter<'_>,
 ) -> Result<Option<TlsMode>, Diagnostic> {
     let mode = match wanted {
         ListenerTls::Off => None,
@@ -96,7 +96,7 @@ pub(super) fn mode(
         ListenerTls::Implicit => Some(TlsMode::Implicit),
     };
     if mode.is_some() && tls.certificates.is_empty() && tls.acme.is_none() {
-        return Err(place.wrong(
+        return Err(reporter.wrong(
             "[[listener]]",
             "tls",
             "`tls` needs a certificate: add `[tls]` with `certificates = [{ chain = \"…\", key = \"…\" }]`; \
@@ -104,7 +104,7 @@ pub(super) fn mode(
         ));
     }
     if mode.is_none() && has_names {
-        return Err(place.wrong(
+        return Err(reporter.wrong(
             "[[listener]]",
             "client_certificates",
             "`client_certificates` needs `tls` in the same listener: a certificate is shown within TLS only",
@@ -114,9 +114,9 @@ pub(super) fn mode(
 }
 
 /// Load balancers must be named, because they are trusted to say where each client comes from.
-pub(super) fn balancers(nets: Vec<IpNet>, place: &Place<'_>) -> Result<Vec<IpNet>, Diagnostic> {
+pub(super) fn balancers(nets: Vec<IpNet>, reporter: &Reporter<'_>) -> Result<Vec<IpNet>, Diagnostic> {
     match nets.iter().find(|net| net.prefix_len() == 0) {
-        Some(net) => Err(place.wrong(
+        Some(net) => Err(reporter.wrong(
             "[[listener]]",
             "proxy",
             format!("`proxy` names {net}: anybody could claim any client address; name the balancers"),

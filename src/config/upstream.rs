@@ -1,7 +1,7 @@
 //! Upstreams: `[upstream]` with its alternatives, `[upstreams.NAME]`, `[[route]]`.
 
 use super::keys::upstream as keys;
-use super::{Base, Place};
+use super::{Base, Reporter};
 use crate::diagnostic::Diagnostic;
 use crate::policy::budget::Limit;
 use crate::tls::{self, PairFiles};
@@ -161,7 +161,7 @@ pub struct RouteRule {
 
 /// All upstreams and routes.
 #[derive(Clone, Debug)]
-pub(super) struct Ways {
+pub(super) struct Upstreams {
     /// The default upstream.
     pub(super) upstream: Upstream,
     /// Upstreams that routes name.
@@ -175,7 +175,7 @@ pub(super) fn ways(
     upstreams: BTreeMap<String, keys::Upstream>,
     routes: Vec<keys::RouteRule>,
     reading: &Reading<'_>,
-) -> Result<Ways, Diagnostic> {
+) -> Result<Upstreams, Diagnostic> {
     let usual = reading.upstream("[upstream]", upstream)?;
     let mut named = BTreeMap::new();
     for (name, keys) in upstreams {
@@ -186,14 +186,14 @@ pub(super) fn ways(
     for route in routes {
         if !named.contains_key(&route.upstream) {
             let name = &route.upstream;
-            return Err(reading.place.wrong(
+            return Err(reading.reporter.wrong(
                 "[[route]]",
                 "upstream",
                 format!("there is no [upstreams.{name}] for this route"),
             ));
         }
         if route.sender_domains.is_empty() && route.recipient_domains.is_empty() {
-            return Err(reading.place.wrong(
+            return Err(reading.reporter.wrong(
                 "[[route]]",
                 "upstream",
                 "a route names `sender_domains`, `recipient_domains` or both; for all mail there is [upstream]",
@@ -208,16 +208,16 @@ pub(super) fn ways(
     }
     if let Some(idle) = named.keys().find(|name| rules.iter().all(|rule| rule.upstream != **name)) {
         let table = format!("[upstreams.{idle}]");
-        return Err(reading.place.wrong(&table, "address", format!("no [[route]] leads to `{idle}`")));
+        return Err(reading.reporter.wrong(&table, "address", format!("no [[route]] leads to `{idle}`")));
     }
-    Ok(Ways { upstream: usual, upstreams: named, routes: rules })
+    Ok(Upstreams { upstream: usual, upstreams: named, routes: rules })
 }
 
 /// What is needed to read an upstream.
 pub(super) struct Reading<'a> {
     pub(super) base: &'a Base,
     pub(super) hostname: &'a str,
-    pub(super) place: &'a Place<'a>,
+    pub(super) reporter: &'a Reporter<'a>,
 }
 
 impl Reading<'_> {
@@ -226,11 +226,11 @@ impl Reading<'_> {
         let inner = format!("[{}.also]]", table.trim_end_matches(']'));
         for other in keys.also {
             if !other.also.is_empty() {
-                return Err(self.place.wrong(&inner, "address", "`also` cannot be nested in `also`"));
+                return Err(self.reporter.wrong(&inner, "address", "`also` cannot be nested in `also`"));
             }
             if !other.budget.0.is_empty() {
                 let why = "a budget applies to an upstream with all its alternatives: set it next to the first address";
-                return Err(self.place.wrong(&inner, "budget", why));
+                return Err(self.reporter.wrong(&inner, "budget", why));
             }
             let default_priority = other.priority.unwrap_or(20);
             also.push(Upstream {
@@ -243,7 +243,7 @@ impl Reading<'_> {
         if has_also && !matches!(upstream.route, UpstreamRoute::Smarthost { .. })
             || also.iter().any(|other| !matches!(other.route, UpstreamRoute::Smarthost { .. }))
         {
-            return Err(self.place.wrong(
+            return Err(self.reporter.wrong(
                 &inner,
                 "address",
                 "only smarthosts can be alternatives of each other",
@@ -253,7 +253,7 @@ impl Reading<'_> {
     }
 
     fn one(&self, table: &str, keys: Keys) -> Result<Upstream, Diagnostic> {
-        let wrong = |key: &str, message: &str| Err(self.place.wrong(table, key, message));
+        let wrong = |key: &str, message: &str| Err(self.reporter.wrong(table, key, message));
         if matches!(keys.address, Route::Mx { .. }) {
             for (key, set) in [
                 ("username", keys.username.is_some()),
@@ -321,7 +321,7 @@ impl Reading<'_> {
         oauth: Option<keys::Oauth>,
         auth: Option<keys::Auth>,
     ) -> Result<Option<Credentials>, Diagnostic> {
-        let wrong = |key: &str, message: &str| Err(self.place.wrong(table, key, message));
+        let wrong = |key: &str, message: &str| Err(self.reporter.wrong(table, key, message));
         let by_token = auth.is_some_and(|auth| auth.0 == Mechanism::Xoauth2);
         match (username, password_file, oauth) {
             (None, None, None) if auth.is_some() => wrong("auth", "`auth` needs a `username` beside it"),
@@ -349,7 +349,7 @@ impl Reading<'_> {
     }
 
     fn oauth(&self, table: &str, keys: keys::Oauth) -> Result<Oauth, Diagnostic> {
-        let wrong = |key: &str, message: &str| Err(self.place.wrong(table, key, message));
+        let wrong = |key: &str, message: &str| Err(self.reporter.wrong(table, key, message));
         match (keys.grant, &keys.refresh_token_file, &keys.client_secret_file) {
             (Grant::RefreshToken, None, _) => {
                 return wrong("grant", "the grant \"refresh_token\" needs a `refresh_token_file`");

@@ -29,7 +29,7 @@ pub async fn execute(desk: &Desk, request: Request, user: &str) -> Answer {
     }
 }
 
-/// Why an absence was not put down.
+/// Why an absence was refused.
 fn not_away(why: NotAway) -> Result<Answer, DeskError> {
     match why {
         NotAway::Desk(error) => Err(error),

@@ -73,7 +73,7 @@ pub enum Request {
         /// The change.
         change: QueueChange,
     },
-    /// Finds messages and tells everything about them.
+    /// Finds messages and returns everything about them.
     Trace {
         /// Our id, a Message-ID, an address or words of the subject.
         text: String,
@@ -110,13 +110,13 @@ pub enum Request {
         /// The circle.
         wish: CircleWish,
     },
-    /// Who is away, and who stands in.
+    /// Lists absences and deputies.
     Absences,
     /// An approver is away until a day.
     Away {
         /// Who.
         approver: Address,
-        /// Who decides meanwhile.
+        /// The deputy.
         deputy: Address,
         /// The last day, `YYYY-MM-DD`.
         until: String,
@@ -170,11 +170,11 @@ pub enum Request {
     },
     /// Returns journal entries.
     Journal {
-        /// Of messages received since then.
+        /// Messages received since then.
         since: Timestamp,
-        /// Of messages after this one.
+        /// Messages after this one.
         after: Option<Id>,
-        /// Of at most this many messages.
+        /// Most messages to return.
         limit: usize,
     },
     /// Asks whether a relay answers.
@@ -213,9 +213,9 @@ pub enum Answer {
     Made(i64),
     /// The circle was ended.
     Ended(i64),
-    /// Who is away.
+    /// The absences.
     Absences(Vec<Absence>),
-    /// An absence was put down; or one was ended, where there was one.
+    /// Whether an absence was stored, or existed and was ended.
     Absent(bool),
     /// What is known.
     Knowledge {

@@ -1,4 +1,4 @@
-//! Renders a copy and searches it once more for hidden addresses: the second lock before anything is sent.
+//! Renders a copy and searches it once more for hidden addresses: the final check before it is sent.
 
 use super::Courier;
 use super::message::Loaded;

@@ -33,7 +33,7 @@ impl Loaded {
         Self { stored, eight_bit, needles: OnceLock::new(), signatures: OnceLock::new() }
     }
 
-    /// The search of the second lock for hidden addresses.
+    /// The search for hidden addresses.
     pub(super) fn needles(&self) -> &Needles {
         self.needles.get_or_init(|| Needles::new(self.stored.needles.as_ref().clone()))
     }

@@ -28,7 +28,7 @@ use breaker::Breaker;
 use message::{Loaded, MessageCache};
 use schedule::Schedule;
 use seal::Sealer;
-pub use seal::{Leaving, Seals, Signed};
+pub use seal::{OutgoingCopy, SealSettings, Signed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
@@ -45,7 +45,7 @@ pub struct Deps {
     /// Randomness for the jitter.
     pub entropy: Arc<dyn Entropy>,
     /// DKIM keys and loop marks.
-    pub seals: Arc<Seals>,
+    pub seals: Arc<SealSettings>,
     /// Settings.
     pub settings: Settings,
 }
@@ -65,9 +65,9 @@ pub struct Settings {
     pub poll: Duration,
     /// How long a drain waits for the reply to a final dot.
     pub drain: Duration,
-    /// How long a message stopped by the second lock is held before it is returned to the sender.
+    /// How long a message stopped by the final check is held before it is returned to the sender.
     pub hold_for: Term,
-    /// Who decides about a message stopped by the second lock, if it has no approver yet.
+    /// Who decides about a message stopped by the final check, if it has no approver yet.
     pub approvers: Vec<Address>,
     /// Retry schedule.
     pub schedule: Schedule,
@@ -221,11 +221,11 @@ impl CourierHandle {
     }
 
     /// Replaces keys and marks for copies sent from now on.
-    pub fn replace_seals(&self, seals: Arc<Seals>) {
+    pub fn replace_seals(&self, seals: Arc<SealSettings>) {
         self.courier.sealer.replace(seals);
     }
 
-    /// Replaces how long messages stopped by the second lock are held, and who decides about them.
+    /// Replaces how long messages stopped by the final check are held, and who decides about them.
     pub fn replace_stopping(&self, hold_for: Term, approvers: Vec<Address>) {
         let mut stopping = self.courier.stopping.write().unwrap_or_else(PoisonError::into_inner);
         *stopping = (hold_for, approvers);

@@ -29,7 +29,7 @@ pub enum Signed {
 
 /// What is added to every copy just before it is sent: DKIM signatures and loop marks.
 #[derive(Debug, Default)]
-pub struct Seals {
+pub struct SealSettings {
     /// DKIM keys.
     pub keys: Keyring,
     /// Which mail is signed.
@@ -51,17 +51,17 @@ pub(super) enum SealError {
 
 /// The current seals, and the limit on concurrent signing.
 pub(super) struct Sealer {
-    seals: RwLock<Arc<Seals>>,
+    seals: RwLock<Arc<SealSettings>>,
     cores: Arc<Semaphore>,
 }
 
 impl Sealer {
-    pub(super) fn new(seals: Arc<Seals>) -> Self {
+    pub(super) fn new(seals: Arc<SealSettings>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self { seals: RwLock::new(seals), cores: Arc::new(Semaphore::new(cores)) }
     }
 
-    pub(super) fn replace(&self, seals: Arc<Seals>) {
+    pub(super) fn replace(&self, seals: Arc<SealSettings>) {
         *self.seals.write().unwrap_or_else(PoisonError::into_inner) = seals;
     }
 
@@ -75,7 +75,7 @@ impl Sealer {
     ) -> Result<(Bytes, Option<Arc<dyn Reseal>>), SealError> {
         let seals = Arc::clone(&self.seals.read().unwrap_or_else(PoisonError::into_inner));
         let stored = &copy.loaded.stored;
-        let leaving = Leaving {
+        let leaving = OutgoingCopy {
             id: stored.id,
             sender: stored.envelope.sender.as_ref(),
             delivery: &copy.claim.delivery,
@@ -109,7 +109,7 @@ pub(super) struct Copy<'a> {
 
 /// What marks and signatures of a copy depend on, apart from its header.
 #[derive(Clone, Copy, Debug)]
-pub struct Leaving<'a> {
+pub struct OutgoingCopy<'a> {
     /// The message.
     pub id: Id,
     /// MAIL FROM.
@@ -122,7 +122,7 @@ pub struct Leaving<'a> {
     pub received: Timestamp,
 }
 
-impl Leaving<'_> {
+impl OutgoingCopy<'_> {
     /// The copy's header block as it would be sent, for display. `header` is the header of the stored
     /// message. `body` is called only if the copy is signed.
     ///
@@ -130,7 +130,7 @@ impl Leaving<'_> {
     /// The delivery's edits do not match the header, or signing failed. The error is a text for people.
     pub fn header(
         &self,
-        seals: &Seals,
+        seals: &SealSettings,
         header: &[u8],
         body: impl FnOnce() -> BodyHash,
     ) -> Result<Bytes, String> {
@@ -145,7 +145,7 @@ impl Leaving<'_> {
         }
     }
 
-    fn marked(&self, seals: &Seals, header: &Bytes) -> Bytes {
+    fn marked(&self, seals: &SealSettings, header: &Bytes) -> Bytes {
         seals.marks.put(header, self.id, self.sender, self.delivery.recipients())
     }
 
@@ -175,7 +175,7 @@ type Wanted = (Header, String);
 
 impl About {
     /// Returns the parsed header if a copy with it is to be signed.
-    fn wanted(&self, seals: &Seals, header: &Bytes) -> Option<Wanted> {
+    fn wanted(&self, seals: &SealSettings, header: &Bytes) -> Option<Wanted> {
         let index = Header::parse(header.clone()).ok()?;
         let from = index.named("from").next()?;
         let author = address::parse_list(index.body(from)).mailboxes.into_iter().next()?;
@@ -192,7 +192,7 @@ impl About {
     /// The header with our signatures before it.
     fn sign(
         &self,
-        seals: &Seals,
+        seals: &SealSettings,
         (index, domain): &Wanted,
         header: &Bytes,
         body: &BodyHash,
@@ -206,7 +206,7 @@ impl About {
 
 /// Signs one copy on a blocking thread.
 struct Signer {
-    seals: Arc<Seals>,
+    seals: Arc<SealSettings>,
     about: About,
     cores: Arc<Semaphore>,
 }

@@ -271,7 +271,7 @@ impl Courier {
         }
     }
 
-    /// The second lock: stops all deliveries of the message until an approver decides.
+    /// The final check: stops all deliveries of the message until an approver decides.
     async fn stop(&self, claim: &Claim, hits: Vec<crate::rewrite::Hit>) {
         let places: Vec<&str> = hits.iter().map(|hit| hit.place.as_str()).collect();
         tracing::error!(

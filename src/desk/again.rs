@@ -1,11 +1,13 @@
-//! "Send again openly": a mail that went to each without showing the others is made anew, and waits for
-//! somebody else than its sender to let everybody see everybody.
+//! A sender asks to send a mail as it is, or to send it again openly.
 //!
-//! What is made is the stored mail with a Message-ID of its own, for all who got a copy of it, in however
-//! many transactions it came. That Message-ID follows from the first transaction and from how often it
-//! was asked: whoever asks twice at once makes the same mail, and the store keeps that once.
+//! "Send again openly": a mail that was sent individually is created again as a new message. It is held until
+//! somebody other than its sender agrees to show the recipients to each other.
+//!
+//! The new message is the stored mail with a new Message-ID, for everybody who got a copy, over all of its
+//! transactions. The Message-ID is derived from the first transaction and the number of earlier requests, so
+//! that two concurrent requests create the same mail, which the store keeps once.
 
-use super::principal::{Principal, Whose};
+use super::principal::{Parties, Principal};
 use super::{CHUNK, Desk, DeskError};
 use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use crate::examine::{Examination, Examiner};
@@ -15,34 +17,71 @@ use crate::message::{Address, Envelope, Header};
 use crate::policy::{Action, Disclosure};
 use crate::rewrite::again::renamed;
 use crate::store::{
-    Body, DeliveryState, Glance, HeldState, HoldKind, NewHold, NewMessage, NewNotice, NoticeKind, Place,
-    Reason, StoreError, StoredMessage,
+    Body, DeliveryState, ForkRelation, Glance, HeldState, HoldKind, NewHold, NewMessage, NewNotice,
+    NoticeKind, Reason, StoreError, StoredMessage,
 };
 use bytes::BytesMut;
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 
-/// What every hold that a sender asks for has in common.
+/// Longest reason of a sender's request, in characters.
+pub(super) const LONGEST_REASON: usize = 2_000;
+
+/// The parts that every hold requested by a sender has.
 pub(super) struct Request {
-    /// When somebody has to have decided.
+    /// When the hold expires.
     pub(super) expires: Timestamp,
-    /// Who is told, and when.
+    /// Notices for the approvers.
     pub(super) notices: Vec<NewNotice>,
 }
 
-/// A mail that left, in all its transactions.
+/// A mail that was sent, with all its transactions.
 struct Left {
-    /// Its first transaction, by which it is known.
+    /// Its first transaction, which identifies it.
     first: Id,
-    /// Sender, and everybody for whom a copy was made.
+    /// Its sender, and everybody who got a copy.
     envelope: Envelope,
-    /// As what it was asked for before, the latest last.
+    /// The messages created by earlier requests, the latest last.
     before: Vec<Id>,
 }
 
 impl Desk {
-    /// A request to send something as it is: it waits as long as any hold, and the approvers are told.
+    /// Asks the approvers, with a reason, to send a mail as it is. If the mail is held or delayed, the
+    /// request is about it; if it was sent individually, a new message is created, whose id is returned.
+    ///
+    /// # Errors
+    /// There is no reason, the person did not send the mail or may not ask for it, it is too late, or the store failed.
+    pub async fn ask_as_is(&self, who: &Principal, id: Id, reason: &str) -> Result<Option<Id>, DeskError> {
+        let message = self.item_seen_by(who, id).await?;
+        let id = message.id;
+        let reason: String = reason.trim().chars().take(LONGEST_REASON).collect();
+        if !who.sent(&Parties::of(&message)) {
+            return Err(StoreError::NotFound(id.to_string()).into());
+        }
+        if reason.is_empty() {
+            return Err(DeskError::NotAllowed("say why everybody may see everybody's address".to_owned()));
+        }
+        let delayed = message.verdict.as_ref().is_some_and(|verdict| verdict.action() == Action::Delay);
+        if message.held.is_none() && delayed {
+            return match self.hold_and_ask(who, &message, reason.clone()).await {
+                Err(DeskError::TooLate(_)) => self.ask_again(who, &message, reason).await.map(Some),
+                asked => asked.map(|()| None),
+            };
+        }
+        if message.held.is_none() || message.goes_individually() {
+            return self.ask_again(who, &message, reason).await.map(Some);
+        }
+        let now = self.now();
+        let event = Event::Asked { by: who.name.clone(), reason };
+        let notice = NewNotice { kind: NoticeKind::AskedAsIs, due: now };
+        self.store.note_held(id, now, event, vec![notice]).await?;
+        self.wake();
+        Ok(None)
+    }
+
+    /// The hold of a request to send something as it is: it lasts as long as any hold, and the approvers are
+    /// told.
     pub(super) fn request(&self, now: Timestamp) -> Request {
         let term = self.hold_for.borrow();
         let expires = term.ends(now);
@@ -56,8 +95,8 @@ impl Desk {
         Request { expires, notices }
     }
 
-    /// Asks to send a mail again openly that went to each without showing the others; the new mail, or the
-    /// one that was made of it when somebody asked before.
+    /// Requests to send a mail again openly. Returns the new message, or the one that an earlier request
+    /// created.
     pub(super) async fn ask_again(
         &self,
         who: &Principal,
@@ -78,7 +117,7 @@ impl Desk {
             Err(StoreError::Known { original, .. }) => original,
             Err(error) => return Err(error.into()),
         };
-        // The new mail names the old one already: should this fail, asking again makes up for it.
+        // the new message already names the old one; if this fails, the next request repeats it
         if !self.asked_as(left.first).await?.contains(&anew) {
             let event = Event::AskedAgain { by: who.name.clone(), anew };
             self.store.enter(left.first, at, event.clone(), Vec::new()).await?;
@@ -86,12 +125,12 @@ impl Desk {
                 self.store.enter(message.id, at, event, Vec::new()).await?;
             }
         }
-        tracing::info!(id = %message.id, %anew, "its sender asks to send it again openly: that is held");
+        tracing::info!(id = %message.id, %anew, "its sender asks to send it again openly: the new message is held");
         self.wake();
         Ok(anew)
     }
 
-    /// The whole mail, with everybody for whom a copy was made that nobody took back.
+    /// The whole mail, with everybody who got a copy that was not taken back.
     async fn left(&self, message: &StoredMessage) -> Result<Left, DeskError> {
         let mut envelope = Envelope { recipients: Vec::new(), ..message.envelope.clone() };
         let (mut first, mut seen) = (message.id, HashSet::new());
@@ -110,7 +149,7 @@ impl Desk {
             }
             let part = match self.store.message(id).await {
                 Ok(part) => part.envelope,
-                // Its content went before that of the others.
+                // the contents of this transaction were purged before those of the others
                 Err(StoreError::NotFound(_)) => continue,
                 Err(error) => return Err(error.into()),
             };
@@ -122,7 +161,7 @@ impl Desk {
         Ok(Left { first, envelope, before: self.asked_as(first).await? })
     }
 
-    /// As what a mail was asked for again.
+    /// The messages that were created from a mail.
     async fn asked_as(&self, id: Id) -> Result<Vec<Id>, DeskError> {
         let journal = self.store.journal(id).await?;
         Ok(journal
@@ -134,7 +173,8 @@ impl Desk {
             .collect())
     }
 
-    /// What was made of it before, where that waits or was sent. What went back may be asked for anew.
+    /// The latest message created from it that is held or was sent. If it was returned, the sender may ask
+    /// again.
     async fn asked_before(&self, left: &Left) -> Result<Option<Id>, DeskError> {
         let Some(latest) = left.before.last() else { return Ok(None) };
         match self.store.message(*latest).await {
@@ -147,7 +187,7 @@ impl Desk {
         }
     }
 
-    /// The new mail, held.
+    /// Creates the new message, held.
     async fn made_again(
         &self,
         old: &StoredMessage,
@@ -181,14 +221,14 @@ impl Desk {
             disclosure: "as-is".to_owned(),
             recipients: new.envelope.recipients.len(),
             copies: 0,
-            // They were counted when it came.
+            // they were counted when the mail was accepted
             exposures: 0,
             would: None,
             known: false,
         };
         let hits = examiner.copies(&seen, Disclosure::AsIs, &stamp, &[]).err().unwrap_or_default();
         let readable = seen.index.is_ok() && seen.facts.problems.is_empty();
-        // What can be sent as it is without anything to acknowledge is an approver's to decide, like a rule.
+        // if nothing has to be acknowledged, an approver decides as they would for a rule
         let kind = if hits.is_empty() && readable { HoldKind::Rule } else { HoldKind::Unsafe };
         let Request { expires, notices } = self.request(now);
         new.verdict = Some(seen.verdict.clone());
@@ -199,7 +239,7 @@ impl Desk {
                 hits,
                 expires,
                 approvers: approvers(&examiner, &new, &seen),
-                place: Place::default(),
+                relation: ForkRelation::default(),
                 glance: Glance::of(&seen.facts),
             }),
             id: new.id,
@@ -221,7 +261,7 @@ impl Desk {
         })
     }
 
-    /// The body once more: each message has one of its own, and takes it along when it is removed.
+    /// A copy of the body, because each message owns its body and removes it with itself.
     async fn copy_of(&self, message: &StoredMessage) -> Result<Body, StoreError> {
         let unreadable = |error| StoreError::Unavailable(format!("the body of {}: {error}", message.id));
         let mut from = self.store.open_body(&message.body).await?;
@@ -236,13 +276,13 @@ impl Desk {
     }
 }
 
-/// Who decides on it.
+/// The approvers of the new message.
 fn approvers(examiner: &Examiner, message: &StoredMessage, seen: &Examination) -> Vec<Address> {
-    let senders = Whose::of(message).senders;
+    let senders = Parties::of(message).senders;
     examiner.approvers.of(&seen.verdict, &senders.iter().collect::<Vec<_>>())
 }
 
-/// Why it is held (English, Japanese).
+/// Why it is held.
 fn reasons(old: Id) -> Reason {
     Reason::said(
         format!(

@@ -1,9 +1,9 @@
-//! Sending again openly: the real intake, desk and store, without sockets.
+//! Sending again openly, with the real intake, desk and store, without sockets.
 
 use super::*;
 use crate::clock::hours::Term;
 use crate::clock::{Clock, ManualClock};
-use crate::desk::links::{Links, Look};
+use crate::desk::links::{LinkState, Links};
 use crate::desk::principal::{Principal, Roles, Via};
 use crate::desk::wish::How;
 use crate::intake::{Answer, Deps, Dispatch, Doorway, Intake, Reservation, Settings};
@@ -19,10 +19,10 @@ use tokio::sync::watch;
 
 const SENDER: &str = "sato@example.co.jp";
 const HOLD: Duration = Duration::from_hours(5);
-/// No ASCII, a line that begins with a dot, and no line end at the end.
+/// Not ASCII, with a line that begins with a dot, and without a line end at the end.
 const BODY: &str = "\r\n会議のご案内\r\n.\r\nlast line";
 
-/// A courier with no place: copies wait in the store.
+/// A courier without slots: copies wait in the store.
 struct Nowhere;
 
 impl Dispatch for Nowhere {
@@ -43,7 +43,7 @@ fn address(text: &str) -> Address {
     Address::parse(text).unwrap()
 }
 
-/// Twelve people of as many organisations: split at once.
+/// Twelve people at as many organisations: split at once.
 fn people() -> Vec<String> {
     (0..12).map(|one| format!("p{one}@org{one}.example")).collect()
 }
@@ -92,7 +92,7 @@ impl World {
             bell: None,
             clock: clock.clone(),
             hostname: Arc::from("relay.example"),
-            shown: watch::channel(Arc::default()).1,
+            preview_seals: watch::channel(Arc::default()).1,
             hold_for: watch::channel(Term::always(HOLD)).1,
             asking: watch::channel(Arc::new(crate::notice::asking::Asking::plain(
                 crate::notice::hours::Hours::always(jiff::tz::TimeZone::UTC),
@@ -109,7 +109,7 @@ impl World {
         Self { clock, intake, desk, sender: Principal::by_link(&address(SENDER)), approver, _folder: folder }
     }
 
-    /// One transaction of a mail that names all of `shown`, for some of them.
+    /// One transaction, to some recipients, of a mail that names all of `shown`.
     async fn comes(&self, shown: &[String], to: &[String]) -> Id {
         self.clock.advance_millis(1_000);
         let envelope = Envelope {
@@ -159,7 +159,7 @@ impl World {
         self.desk.store.deliveries(id).await.unwrap()
     }
 
-    /// The first so many copies that are due reach their people.
+    /// Delivers up to this many of the copies that are due.
     async fn leave(&self, most: usize) {
         let now = self.clock.now();
         for claim in self.desk.store.claim(now, most, Duration::from_mins(1)).await.unwrap() {
@@ -210,7 +210,7 @@ fn it_is_the_same_mail_under_another_message_id_and_waits_for_somebody_else() {
             assert!(matches!(tried, Err(DeskError::NotAllowed(_))), "{how}");
         }
 
-        // the records name each other
+        // the journals of both name each other
         let journal = world.desk.store.journal(old).await.unwrap();
         assert!(
             journal.iter().any(|entry| matches!(entry.event, Event::AskedAgain { anew, .. } if anew == new))
@@ -244,7 +244,7 @@ fn asked_twice_it_is_one_and_what_went_back_may_be_asked_for_anew() {
             (Some(HeldState::Returned), Some(HeldState::Held))
         );
 
-        // neither is taken for a repetition of the old one, and the old one's repetition is none of theirs
+        // neither is a repeat of the old mail, and a repeat of the old mail is still recognised
         assert_eq!(world.comes(&all, &all).await, old);
         assert_eq!(world.state(second).await, Some(HeldState::Held));
     });
@@ -273,10 +273,11 @@ fn what_was_not_sent_individually_is_not_asked_for() {
     run(async {
         let world = World::new();
         let all = people();
-        // three see each other: passed as it is
+        // three people see each other: passed as it is
         let passed = world.comes(&all[..3], &all[..3]).await;
         assert!(matches!(world.asks(passed).await, Err(DeskError::TooLate(_))));
-        // five wait for a decision: that one is asked for itself, and released openly there is nothing to ask
+        // with five, the mail is held: the request is about that hold; once it is released openly there is
+        // nothing to ask for
         let held = world.comes(&all[..6], &all[..6]).await;
         assert_eq!(world.asks(held).await.unwrap(), None);
         world.desk.release(&world.approver, held, How::AsIs, &[]).await.unwrap();
@@ -310,28 +311,28 @@ fn its_link_asks_once_and_says_when_the_content_is_past_its_time() {
         let other = links.new_link(&address("x@example.co.jp"), &message, LinkAction::AskAgain).await;
         let other = other.unwrap().unwrap();
         let stranger = links.follow(other.rsplit('/').next().unwrap(), "why not", &[]).await.unwrap();
-        assert_eq!(stranger, Look::Nothing, "none of theirs");
-        assert!(matches!(links.look(token).await.unwrap(), Look::Open(_)));
+        assert_eq!(stranger, LinkState::Nothing, "none of theirs");
+        assert!(matches!(links.look(token).await.unwrap(), LinkState::Open(_)));
         assert!(links.follow(token, " ", &[]).await.is_err(), "a reason is asked for");
-        let Look::Over(done) = links.follow(token, "they know each other", &[]).await.unwrap() else {
+        let LinkState::Over(done) = links.follow(token, "they know each other", &[]).await.unwrap() else {
             panic!()
         };
         assert_eq!(world.state(done.anew.unwrap()).await, Some(HeldState::Held));
-        let Look::Over(again) = links.follow(token, "once more", &[]).await.unwrap() else { panic!() };
+        let LinkState::Over(again) = links.follow(token, "once more", &[]).await.unwrap() else { panic!() };
         assert_eq!(again.anew, done.anew);
 
         let later = links.new_link(&address(SENDER), &message, LinkAction::AskAgain).await.unwrap().unwrap();
         let token = later.rsplit('/').next().unwrap();
         world.leave(100).await;
         world.clock.advance_millis(8 * 24 * 3_600_000);
-        // What is still to be told keeps its message.
+        // a message is kept until its notices are sent
         for notice in world.desk.store.due_notices(world.clock.now(), 100).await.unwrap() {
             world.desk.store.drop_notice(notice.notice).await.unwrap();
         }
         let keep = Retention { contents: Duration::from_hours(7 * 24), ..Retention::default() };
         assert_eq!(world.desk.store.purge(world.clock.now(), keep).await.unwrap().contents, 1);
-        assert_eq!(links.look(token).await.unwrap(), Look::Past);
-        assert_eq!(links.follow(token, "why not", &[]).await.unwrap(), Look::Past);
+        assert_eq!(links.look(token).await.unwrap(), LinkState::Past);
+        assert_eq!(links.follow(token, "why not", &[]).await.unwrap(), LinkState::Past);
     });
 }
 
@@ -339,7 +340,7 @@ fn its_link_asks_once_and_says_when_the_content_is_past_its_time() {
 fn a_delayed_mail_is_asked_for_itself_until_it_leaves_and_waits_as_long_as_any_hold() {
     run(async {
         let world = World::new();
-        // Twelve people of four firms leave after ten minutes.
+        // twelve people of four companies: sent after ten minutes
         let team: Vec<String> = (0..12).map(|one| format!("p{one}@firm{}.example", one % 4)).collect();
         let first = world.comes(&team, &team).await;
         assert_eq!(world.asks(first).await.unwrap(), None);

@@ -1,4 +1,4 @@
-//! Circles: an approver says that these people may see each other, until a day.
+//! Circles: an approver allows people to see each other, until a given day.
 
 use super::principal::{Principal, Via};
 use super::{Desk, DeskError};
@@ -9,70 +9,73 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// How long a circle lasts where nothing else is said.
+/// How long a circle lasts by default.
 pub const LASTS: Duration = Duration::from_hours(24 * 90);
-/// How long one may last.
+/// The longest time that a circle can last.
 const LONGEST: Duration = Duration::from_hours(24 * 731);
-/// Most members of one.
+/// Most members of one circle.
 const MOST: usize = 1_000;
 /// Longest name, in characters.
 const LONGEST_NAME: usize = 200;
 
-/// A circle that somebody wishes for.
+/// A circle to be created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CircleWish {
-    /// What people shall call it.
+    /// Display name.
     pub name: String,
-    /// Who shall be in it.
+    /// Members.
     pub members: Vec<Address>,
     /// How long it lasts, in seconds.
     pub seconds: u64,
 }
 
 impl CircleWish {
-    /// With what is asked too much said, and nobody twice.
+    /// Checks the limits and removes duplicates.
     fn sound(mut self) -> Result<Self, DeskError> {
         self.name = String::from(self.name.trim());
         let mut seen = HashSet::new();
         self.members.retain(|member| seen.insert(member.key().to_owned()));
         lasting(&self.name, self.seconds)?;
         if self.members.len() < 2 || self.members.len() > MOST {
-            let why = format!("a circle has 2 to {MOST} members, not {}", self.members.len());
+            let why = format!("a circle must have 2 to {MOST} members, not {}", self.members.len());
             return Err(DeskError::NoCircle(why));
         }
         Ok(self)
     }
 }
 
-/// A name and a time that a circle may have.
+/// Checks the name and the duration of a circle.
 fn lasting(name: &str, seconds: u64) -> Result<(), DeskError> {
     let refused = |why: String| Err(DeskError::NoCircle(why));
     let name = name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
-        return refused(format!("a circle needs a name of at most {LONGEST_NAME} characters"));
+        return refused(format!("a circle must have a name of at most {LONGEST_NAME} characters"));
     }
     if seconds == 0 || seconds > LONGEST.as_secs() {
-        return refused("a circle lasts at most two years, and longer than no time".to_owned());
+        return refused("a circle must last for at least a second and at most two years".to_owned());
     }
     Ok(())
 }
 
-/// Whether a release may ask for a circle of this name, for so many seconds, to be remembered. Its
-/// members are known only once it is released, so that everything else is asked before.
+/// Checks whether a release may create a circle with this name and duration. The members are known only after
+/// the release, so everything else is checked before.
 pub(super) fn may_remember(who: &Principal, name: &str, seconds: u64) -> Result<(), DeskError> {
     if !makes(who) {
-        return Err(DeskError::NotAllowed(format!("{} may not make circles", who.name)));
+        return Err(DeskError::NotAllowed(format!("{} may not create circles", who.name)));
     }
     lasting(name, seconds)
 }
 
-/// Whether somebody decides who may see whom.
+/// Whether a person may create circles.
 pub fn makes(who: &Principal) -> bool {
     (who.roles.admin || who.roles.approver) && who.via != Via::Link
 }
 
 impl Desk {
-    /// All circles, the newest first: for those who make them, and for auditors.
+    /// All circles, newest first; for those who may create circles and for auditors.
+    ///
+    /// # Errors
+    /// The person may not see circles, or the store failed.
     pub async fn circles(&self, who: &Principal) -> Result<Vec<Circle>, DeskError> {
         if !makes(who) && !who.roles.auditor {
             return Err(DeskError::NotAllowed(format!("{} may not see circles", who.name)));
@@ -81,15 +84,21 @@ impl Desk {
     }
 
     /// One circle.
+    ///
+    /// # Errors
+    /// There is no such circle, the person may not see circles, or the store failed.
     pub async fn circle(&self, who: &Principal, id: i64) -> Result<Circle, DeskError> {
         let found = self.circles(who).await?.into_iter().find(|circle| circle.id == id);
         found.ok_or_else(|| StoreError::NotFound(format!("circle {id}")).into())
     }
 
-    /// Makes a circle; its number.
+    /// Creates a circle and returns its number.
+    ///
+    /// # Errors
+    /// The person may not create circles, the circle exceeds a limit, or the store failed.
     pub async fn make_circle(&self, who: &Principal, wish: CircleWish) -> Result<i64, DeskError> {
         if !makes(who) {
-            return Err(DeskError::NotAllowed(format!("{} may not make circles", who.name)));
+            return Err(DeskError::NotAllowed(format!("{} may not create circles", who.name)));
         }
         let wish = wish.sound()?;
         let now = self.now();
@@ -104,11 +113,14 @@ impl Desk {
                 at: now,
             })
             .await?;
-        tracing::info!(circle = id, by = %who.name, "a circle was made");
+        tracing::info!(circle = id, by = %who.name, "a circle was created");
         Ok(id)
     }
 
-    /// Ends a circle before its time.
+    /// Ends a circle early.
+    ///
+    /// # Errors
+    /// There is no such circle, the person may not end it, or the store failed.
     pub async fn end_circle(&self, who: &Principal, id: i64) -> Result<(), DeskError> {
         if !makes(who) {
             return Err(DeskError::NotAllowed(format!("{} may not end circles", who.name)));

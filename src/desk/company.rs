@@ -1,5 +1,5 @@
-//! Who of a message's outsiders knows whom, since when; and a circle that is offered for people who are let see
-//! each other again and again.
+//! Earlier contact between the outsiders of a message; and the suggestion of a circle for people who are
+//! released openly again and again.
 
 use super::dossier::Dossier;
 use super::principal::Principal;
@@ -11,38 +11,41 @@ use crate::policy::rules;
 use crate::store::learned::MOST_PAIRED;
 use std::collections::HashSet;
 
-/// After so many releases of just these people a circle is offered.
+/// Number of open releases to the same people after which a circle is suggested.
 const RELEASES: usize = 3;
 
-/// How the outsiders of one message stand to each other.
+/// What is known of earlier contact between the outsiders of one message.
 #[derive(Clone, Debug, Default)]
 pub struct Company {
-    /// In one sentence, English and Japanese; nothing for fewer than two outsiders.
+    /// A sentence in English and Japanese; `None` for fewer than two outsiders.
     pub sentence: Option<(String, String)>,
-    /// Each of them; nobody where they are too many.
+    /// The outsiders one by one; empty if there are too many.
     pub people: Vec<Companion>,
-    /// A circle is offered: they were let see each other so often, and are in none.
+    /// The number of open releases to these people, if a circle is suggested.
     pub releases: Option<usize>,
-    /// For these.
+    /// The people of the suggested circle.
     pub outsiders: Vec<Address>,
 }
 
-/// One of them.
+/// One of the outsiders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Companion {
-    /// Who.
+    /// Their address.
     pub address: Address,
-    /// How many of the others a mail showed to them, and them to it.
+    /// How many of the others were shown to them by an earlier mail.
     pub knows: usize,
-    /// How many others there are.
+    /// The number of others.
     pub others: usize,
-    /// The first day of such a mail.
+    /// The day of the first such mail.
     pub since: Option<Day>,
 }
 
 impl Desk {
-    /// Who knows whom in a message, for those who decide on such things and for auditors: others have
-    /// nothing to learn about who wrote with whom.
+    /// Earlier contact between the outsiders of a message. Only for approvers and auditors, because it says
+    /// who wrote with whom.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn company(&self, who: &Principal, dossier: &Dossier) -> Result<Company, DeskError> {
         let Ok(seen) = &dossier.seen else { return Ok(Company::default()) };
         if !circles::makes(who) && !who.roles.auditor {
@@ -69,7 +72,7 @@ impl Desk {
         })
     }
 
-    /// How often these were let see each other, where that is often enough and no circle holds them all.
+    /// The number of open releases to these people, if it is high enough and no circle contains them all.
     async fn offered(&self, outsiders: &[Address]) -> Result<Option<usize>, DeskError> {
         let releases = self.store.times_let_together(outsiders).await?;
         if outsiders.len() < 2 || releases < RELEASES {
@@ -84,7 +87,7 @@ impl Desk {
     }
 }
 
-/// The outsiders whom everybody sees: those whom a release as it is lets see each other.
+/// The outsiders whom a release as is would show to each other.
 fn together(dossier: &Dossier) -> Vec<Address> {
     let facts = dossier.seen.iter().map(|seen| &seen.facts);
     let outside = facts.flat_map(|facts| &facts.visible).filter(|shown| !shown.internal);

@@ -1,7 +1,7 @@
-//! What stands in a message, for people to read: its text, its HTML, its attachments.
+//! Reads the text, HTML and attachments of a message for display.
 //!
-//! The text shown first is the one a mail client without HTML would show; where there is none, the HTML
-//! is turned into text. Everything is bounded.
+//! The text is the one that a mail program without HTML would show; if there is none, the HTML is converted.
+//! Every size is limited.
 
 use super::preview::{self, Preview, Sort};
 use base64::Engine;
@@ -14,43 +14,43 @@ const MOST_TEXT: usize = 200_000;
 const MOST_HTML: usize = 2 * 1024 * 1024;
 /// Most attachments listed.
 const MOST_FILES: usize = 500;
-/// Most attachments whose beginnings are shown, and most octets of all of those.
+/// Most attachments with a preview, and most octets of all of them.
 const MOST_PREVIEWS: usize = 20;
 const MOST_PREVIEWED: usize = 32 * 1024 * 1024;
 
-/// What stands in a message.
+/// The displayable contents of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// Its text.
+    /// The text.
     pub text: String,
-    /// The text goes on beyond what is given here.
+    /// Whether the text was cut.
     pub text_goes_on: bool,
-    /// It has HTML, as the sender wrote it: never to be shown as it is.
+    /// The HTML as the sender wrote it. It must not be shown without sanitising.
     pub html: Option<String>,
-    /// Its attachments, in order.
+    /// The attachments, in order.
     pub files: Vec<File>,
 }
 
 /// An attachment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Its place among the attachments, from 0.
+    /// Its index among the attachments, from 0.
     pub number: usize,
-    /// Its name as the sender gave it; empty when there is none.
+    /// Its name as the sender gave it; empty if there is none.
     pub name: String,
     /// Its type in lower case, as the sender gave it.
     pub kind: String,
     /// Decoded size in octets.
     pub size: u64,
-    /// The HTML shows it (an image in the text).
+    /// Whether the HTML embeds it (an image in the text).
     pub inline: bool,
-    /// What sort of file it is.
+    /// What kind of file it is.
     pub sort: Sort,
-    /// Its beginning, where it was asked for and has one.
+    /// Its preview, if one was requested and is possible.
     pub preview: Option<Preview>,
 }
 
-/// Reads a message, with the beginnings of its attachments.
+/// Reads a message, with previews of its attachments.
 pub fn looked_into(raw: &[u8]) -> Contents {
     let Some(message) = MessageParser::default().parse(raw) else { return Contents::default() };
     let mut contents = of(&message);
@@ -63,7 +63,7 @@ pub fn looked_into(raw: &[u8]) -> Contents {
         if content.len() > octets {
             continue;
         }
-        // A text that was read by its declared set is UTF-8 by now.
+        // text whose charset was declared has already been decoded to UTF-8
         let is_read = matches!((&part.body, &content), (PartType::Text(_), Cow::Borrowed(_)));
         let charset = part.content_type().filter(|_| !is_read).and_then(|kind| kind.attribute("charset"));
         file.preview = preview::of(file.sort, &file.name, charset, &content);
@@ -74,7 +74,7 @@ pub fn looked_into(raw: &[u8]) -> Contents {
     contents
 }
 
-/// A part's octets, as they were before anybody took them for text of some set.
+/// A part's octets before any conversion of the charset.
 fn octets_of<'a>(part: &'a MessagePart<'_>, raw: &[u8]) -> Cow<'a, [u8]> {
     let PartType::Text(text) = &part.body else { return Cow::Borrowed(part.contents()) };
     if text.contains('\u{fffd}')
@@ -93,7 +93,7 @@ fn octets_of<'a>(part: &'a MessagePart<'_>, raw: &[u8]) -> Cow<'a, [u8]> {
     Cow::Borrowed(text.as_bytes())
 }
 
-/// Reads a message.
+/// Reads a message without previews.
 pub fn read(raw: &[u8]) -> Contents {
     MessageParser::default().parse(raw).as_ref().map(of).unwrap_or_default()
 }
@@ -134,7 +134,7 @@ fn of(message: &Message<'_>) -> Contents {
     contents
 }
 
-/// One attachment's decoded octets.
+/// The decoded octets of one attachment.
 pub fn file(raw: &[u8], number: usize) -> Option<(File, Vec<u8>)> {
     let message = MessageParser::default().parse(raw)?;
     let file = of(&message).files.into_iter().nth(number)?;

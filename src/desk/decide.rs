@@ -1,13 +1,13 @@
-//! Decisions on held messages: who may release what, release and return.
+//! Decisions on held messages: who may release what; release and return.
 //!
-//! | held for | sender, by link | another person |
+//! | held because of | sender, by link | another person |
 //! |---|---|---|
-//! | only `ask` | split, take back | also bcc, as-is, drop recipients |
+//! | `ask` only | split, take back | also bcc, as-is, removing recipients |
 //! | a `hold` rule | take back | everything |
 //! | the audit, unparseable | take back | as-is, acknowledging each named place; split or bcc only if the audit is clean |
 
 use super::circles::{CircleWish, may_remember};
-use super::principal::{Principal, Via, Whose};
+use super::principal::{Parties, Principal, Via};
 use super::wish::{How, Released, Wish};
 use super::{Desk, DeskError};
 use crate::clock::{Clock, Timestamp};
@@ -27,11 +27,14 @@ use crate::store::{
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// So often a decision is planned anew because a sibling joined.
+/// How often a decision is planned again because another fork joined.
 const ROUNDS: usize = 50;
 
 impl Desk {
-    /// Releases a held message in this way, acknowledging nothing. See [`Desk::release_as`].
+    /// Releases a held message without acknowledging anything. See [`Desk::release_as`].
+    ///
+    /// # Errors
+    /// The same as [`Desk::release_as`].
     pub async fn release(
         &self,
         who: &Principal,
@@ -42,12 +45,15 @@ impl Desk {
         self.release_as(who, id, &Wish { how, drop: drop.to_vec(), ..Wish::default() }).await
     }
 
-    /// Releases a held item with all its members: each is examined, planned and audited anew, and the
-    /// copies are committed with the decision in one transaction. When the audit finds something,
-    /// nothing changes. A sibling that joins meanwhile is made part of it.
+    /// Releases a held item with all its members. Each is examined, planned and audited again, and the copies
+    /// are committed with the decision in one transaction. A fork that joins meanwhile is included.
+    ///
+    /// # Errors
+    /// The audit found something, the person may not release it in this way, it has been decided already, or
+    /// the store failed. Nothing has changed then.
     pub async fn release_as(&self, who: &Principal, id: Id, wish: &Wish) -> Result<Released, DeskError> {
         if let Some((name, seconds)) = &wish.circle {
-            // Of a message that is none of theirs nobody is told but that there is none.
+            // a person who may not see the message only learns that it is not found
             self.item_seen_by(who, id).await?;
             may_remember(who, name, *seconds)?;
         }
@@ -65,33 +71,32 @@ impl Desk {
         Err(StoreError::Moved.into())
     }
 
-    /// Notes who was let see each other, so that a circle can be offered for them. It is a convenience: what
-    /// fails here is told, and costs no more.
+    /// Records who was shown to whom, so that a circle can be suggested. A failure is only logged.
     async fn note_together(&self, released: &Released) {
         if released.together.len() < 2 {
             return;
         }
         if let Err(error) = self.store.let_together(&released.together, self.now()).await {
-            tracing::warn!(id = %released.id, %error, "released; for whom is not counted");
+            tracing::warn!(id = %released.id, %error, "released, but the recipients could not be counted");
         }
     }
 
-    /// Remembers those who see each other now as a circle. The mail has left: what fails here is told,
-    /// and can be made up for.
+    /// Creates a circle of those who see each other now. The mail is released already, so a failure is only
+    /// logged.
     async fn remember(&self, who: &Principal, released: &Released, wish: &Wish) {
         let Some((name, seconds)) = &wish.circle else { return };
         let members: Vec<Address> = released.together.clone();
         let circle = CircleWish { name: name.clone(), members, seconds: *seconds };
         if let Err(error) = self.make_circle(who, circle).await {
-            tracing::warn!(id = %released.id, %error, "released, but not remembered as a circle");
+            tracing::warn!(id = %released.id, %error, "released, but no circle was created");
         }
     }
 
     async fn release_once(&self, who: &Principal, id: Id, wish: &Wish) -> Result<Released, DeskError> {
         let item = self.item_seen_by(who, id).await?;
         let held = item.held.clone().ok_or(DeskError::NeverHeld(id))?;
-        let whose = Whose::of(&item);
-        permitted(who, &whose, &held, wish)?;
+        let parties = Parties::of(&item);
+        permitted(who, &parties, &held, wish)?;
         let examiner = self.examiner.borrow().clone();
         let now = self.now();
         let leaves = wish.ticked.as_ref().map(|_| now.plus(self.grace)).filter(|leaves| *leaves > now);
@@ -105,8 +110,8 @@ impl Desk {
                 return Err(DeskError::NoRecipient(stranger.clone()));
             }
         }
-        // Senders who release their own mail know of it.
-        let told = !who.sent(&whose.standing());
+        // a sender who releases their own mail is not notified
+        let told = !who.sent(&parties);
         let due = leaves.unwrap_or(now);
         let mut notices = vec![NewNotice { kind: NoticeKind::Settled, due }];
         notices.extend(told.then_some(NewNotice { kind: NoticeKind::Released, due }));
@@ -115,7 +120,7 @@ impl Desk {
             all_acknowledged(&released.acknowledged, &wish.acknowledge)?;
         }
         let spending = Spending::of(&examiner, &members);
-        if who.sent(&whose.standing())
+        if who.sent(&parties)
             && who.via != Via::Console
             && let Some(over) = spending.forecast(&examiner, &*self.clock)
         {
@@ -155,7 +160,10 @@ impl Desk {
         Ok(released)
     }
 
-    /// In how many copies a held item is sent, or was.
+    /// The number of copies in which a held item is sent, or was.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn copies_of(&self, item: &HeldRow) -> Result<usize, DeskError> {
         let mut copies = 0;
         for member in self.store.members(item.id).await? {
@@ -202,11 +210,14 @@ impl Desk {
         })
     }
 
-    /// Gives a held message back to its sender.
+    /// Returns a held message to its sender.
+    ///
+    /// # Errors
+    /// The person may not do this, it has been decided already, or the store failed.
     pub async fn give_back(&self, who: &Principal, id: Id, reason: &str) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         let held = item.held.as_ref().ok_or(DeskError::NeverHeld(id))?;
-        if !who.may_return(&Whose::of(&item).standing()) {
+        if !who.may_return(&Parties::of(&item)) {
             undecided(held)?;
             return Err(DeskError::NotAllowed(format!("{} may not give this message back", who.name)));
         }
@@ -228,8 +239,8 @@ impl Desk {
         Ok(())
     }
 
-    /// Who has a copy already: after the second lock stopped a message half way, a release concerns
-    /// only the rest.
+    /// Recipients who have a copy already. If the final check stopped a message half way, a release concerns
+    /// only the others.
     async fn delivered_already(&self, id: Id) -> Result<HashSet<Address>, DeskError> {
         let rows = self.store.deliveries(id).await?;
         let delivered = rows.into_iter().filter(|row| row.state == DeliveryState::Delivered);
@@ -237,12 +248,11 @@ impl Desk {
     }
 }
 
-/// Refuses what this person may not release in this way, before anything is planned.
-fn permitted(who: &Principal, whose: &Whose, held: &HeldRow, wish: &Wish) -> Result<(), DeskError> {
-    // Of a decision that was made already everybody is told before what they may not do, or what is
-    // left to do.
+/// Checks that the person may release it in this way, before anything is planned.
+fn permitted(who: &Principal, parties: &Parties, held: &HeldRow, wish: &Wish) -> Result<(), DeskError> {
+    // a decision that was made already is reported first
     undecided(held)?;
-    if !who.may_release(&whose.standing(), wish.how, !wish.drop.is_empty()) {
+    if !who.may_release(parties, wish.how, !wish.drop.is_empty()) {
         return Err(DeskError::NotAllowed(format!(
             "{} may not release this message as {}: another person has to",
             who.name, wish.how
@@ -268,7 +278,7 @@ struct Member {
     together: Vec<Address>,
 }
 
-/// What a release costs of budgets.
+/// What a release costs of the budgets.
 struct Spending {
     sender: Option<Address>,
     organisation: Arc<Organisation>,
@@ -276,7 +286,7 @@ struct Spending {
 }
 
 impl Spending {
-    /// All transactions of a mail have one sender.
+    /// From all transactions of a mail, which have the same sender.
     fn of(examiner: &Examiner, members: &[Member]) -> Self {
         let leaving = members.iter().flat_map(|member| &member.leaving.deliveries);
         let recipients = leaving.flat_map(|new| new.delivery.recipients()).map(|to| to.address.clone());
@@ -305,13 +315,13 @@ impl Spending {
     }
 }
 
-/// Who sees each other through a release: those whom the header shows, and who got a copy.
+/// Who sees each other after a release: those whom the header shows and who got a copy.
 fn together(first: &Member, members: &[Member]) -> Vec<Address> {
     let got = |address: &&Address| members.iter().any(|member| member.recipients.contains(*address));
     first.together.iter().filter(got).cloned().collect()
 }
 
-/// What a release of these did; nobody may be left over.
+/// The result of a release; at least one recipient must be left.
 fn released(id: Id, wish: &Wish, members: &[Member]) -> Result<Released, DeskError> {
     let mut acknowledged: Vec<Hit> = Vec::new();
     for hit in members.iter().flat_map(|member| &member.acknowledged) {
@@ -359,7 +369,7 @@ fn plan(
     }
 }
 
-/// How a release is written down: with the places that were acknowledged.
+/// The text of a release in the journal, with the places that were acknowledged.
 fn how_recorded(released: &Released) -> String {
     let mut places: Vec<&str> = released.acknowledged.iter().map(|hit| hit.place.as_str()).collect();
     places.dedup();
@@ -370,7 +380,10 @@ fn how_recorded(released: &Released) -> String {
     }
 }
 
-/// Tells who decided, where somebody has.
+/// Returns an error that says who decided, if the message has been decided.
+///
+/// # Errors
+/// The message has been decided already.
 pub fn undecided(held: &HeldRow) -> Result<(), DeskError> {
     match held.state {
         HeldState::Held => Ok(()),
@@ -382,7 +395,7 @@ pub fn undecided(held: &HeldRow) -> Result<(), DeskError> {
     }
 }
 
-/// Whether each place where the audit found something was named.
+/// Checks that each place where the audit found something was acknowledged.
 fn all_acknowledged(hits: &[Hit], named: &[String]) -> Result<(), DeskError> {
     if hits.iter().all(|hit| named.contains(&hit.place)) {
         Ok(())

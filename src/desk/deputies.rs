@@ -1,7 +1,7 @@
-//! Approvers who are away: who stands in for them, by their own word or by the configuration; and whether
-//! somebody decides on a message as things stand now.
+//! Absent approvers and their deputies, as configured or as approvers entered themselves; and whether a
+//! person currently decides on a message.
 
-use super::principal::{Principal, Whose};
+use super::principal::{Parties, Principal};
 use super::{Desk, DeskError};
 use crate::message::Address;
 use crate::notice::asking::in_time;
@@ -11,51 +11,54 @@ use crate::store::absences::Absence;
 use crate::store::{AskWhy, HeldQuery, HeldState, Order, Scope, StoredMessage};
 use jiff::civil::Date;
 
-/// Waiting mails that a deputy is asked about in one transaction.
+/// Held mails that a deputy is asked about in one transaction.
 const HAND_OVER: usize = 100;
 /// Longest absence, in days.
 pub const LONGEST: i32 = 366;
 
-/// How somebody stands to a message that waits, now.
+/// A person's current role in the decision on a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stands {
+pub enum DecisionRole {
     /// They decide.
     Decides,
-    /// They are away: these decide in their place.
+    /// They are away, and these deputies decide instead.
     Away(Vec<Address>),
-    /// They do not decide on it: not any more, or never.
+    /// They do not decide on it, or no longer.
     Not,
 }
 
-/// Why an absence was not put down.
+/// Why an absence was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAway {
-    /// This address is not asked to decide, or is not theirs.
-    #[error("{0} is no approver whose absence you can set")]
+    /// This address is not an approver's, or not the person's own.
+    #[error("you cannot set an absence for {0}")]
     NotTheirs(Address),
-    /// The deputy may not stand in.
-    #[error("{deputy} cannot stand in for {approver}: a deputy decides on the same mail")]
+    /// The named deputy may not stand in.
+    #[error("{deputy} cannot stand in for {approver}: a deputy must be an approver of the same mail")]
     Deputy {
-        /// Who is away.
+        /// The absent approver.
         approver: Address,
-        /// Who was named.
+        /// The named deputy.
         deputy: Address,
     },
-    /// The last day is past, or too far away.
-    #[error("the last day is today at the earliest, and {LONGEST} days from now at the latest")]
+    /// The last day is in the past, or too far in the future.
+    #[error("the last day must be today or later, and at most {LONGEST} days from now")]
     Day,
-    /// The desk's word.
+    /// Another error of the desk.
     #[error(transparent)]
     Desk(#[from] DeskError),
 }
 
 impl Desk {
-    /// Today, in the zone of working hours.
+    /// Today in the time zone of working hours.
     pub fn today(&self) -> Date {
         self.asking.borrow().hours.day(self.now())
     }
 
-    /// Who is away now by their own word, with deputies who may still stand in.
+    /// The current absences that approvers entered themselves, each with the deputies who are still allowed.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn absences(&self) -> Result<Vec<Absence>, DeskError> {
         let today = self.today().to_string();
         let mut all = self.store.absences(&today).await?;
@@ -63,23 +66,26 @@ impl Desk {
         Ok(all)
     }
 
-    /// Who may stand in for an approver: those asked about all the same mail, whom the configuration names
-    /// as a deputy, and those behind the approvers. Nobody for who is no approver.
+    /// Who may stand in for an approver: those who are asked about all the same mail, the configured
+    /// deputies, and the fallback approvers. Empty if the address is not an approver's.
     pub fn deputies_of(&self, approver: &Address) -> Vec<Address> {
         let approvers = std::sync::Arc::clone(&self.examiner.borrow().approvers);
         let own = self.asking.borrow().approvers.get(approver.key()).map(|own| own.deputies.clone());
         candidates(&approvers, approver, &own.unwrap_or_default())
     }
 
-    /// Those addresses of somebody that are asked to decide.
+    /// The addresses of a person that are asked to decide.
     pub fn decides_as(&self, who: &Principal) -> Vec<Address> {
         let approvers = std::sync::Arc::clone(&self.examiner.borrow().approvers);
         let is_asked = |one: &&Address| approvers.all().any(|asked| asked.key() == one.key());
         who.addresses.iter().filter(is_asked).cloned().collect()
     }
 
-    /// Puts down that an approver is away until a day, that day included, and who decides meanwhile: by
-    /// themselves, or by an administrator for them.
+    /// Stores that an approver is away until a day (inclusive), and who decides meanwhile. Approvers do this
+    /// for themselves, administrators for anybody.
+    ///
+    /// # Errors
+    /// The approver, the deputy or the day is refused, or the store failed.
     pub async fn go_away(
         &self,
         who: &Principal,
@@ -111,8 +117,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Asks the deputies of an approver who is away about what waits already and what the approver was asked
-    /// about.
+    /// Asks the deputies of an absent approver about held mail that the approver was asked about.
     async fn hand_over(&self, approver: &Address) -> Result<(), DeskError> {
         let absences = self.absences().await?;
         let asking = self.asking.borrow().with(&absences, self.now());
@@ -129,7 +134,7 @@ impl Desk {
             let now = self.now();
             let mut asks = Vec::new();
             for line in &page.lines {
-                let senders = Whose::of(&self.store.message(line.id).await?).senders;
+                let senders = Parties::of(&self.store.message(line.id).await?).senders;
                 let plan = asking.plan(std::slice::from_ref(approver), &senders, false, now);
                 let deputies = plan.into_iter().filter(|ask| ask.why == AskWhy::Deputy).collect();
                 asks.extend(in_time(deputies, line.expires, now).into_iter().map(|ask| (line.id, ask)));
@@ -145,7 +150,10 @@ impl Desk {
         Ok(())
     }
 
-    /// An approver is back; whether they were away.
+    /// Ends an approver's absence; returns whether they were away.
+    ///
+    /// # Errors
+    /// The address is not the person's own, or the store failed.
     pub async fn come_back(&self, who: &Principal, approver: &Address) -> Result<bool, NotAway> {
         self.may_set(who, approver)?;
         let ended = self.store.end_absence(approver, &who.name, self.now()).await.map_err(DeskError::from)?;
@@ -162,12 +170,19 @@ impl Desk {
         if asked && (theirs || who.roles.admin) { Ok(()) } else { Err(NotAway::NotTheirs(approver.clone())) }
     }
 
-    /// Whether somebody decides on a message by the configuration and the absences of this moment.
-    pub async fn decides_now(&self, person: &Address, message: &StoredMessage) -> Result<Stands, DeskError> {
-        let senders = Whose::of(message).senders;
+    /// A person's role in the decision on a message, by the configuration and the current absences.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn decides_now(
+        &self,
+        person: &Address,
+        message: &StoredMessage,
+    ) -> Result<DecisionRole, DeskError> {
+        let senders = Parties::of(message).senders;
         let is = |one: &Address| one.key() == person.key();
         if senders.iter().any(is) {
-            return Ok(Stands::Not);
+            return Ok(DecisionRole::Not);
         }
         let approvers = std::sync::Arc::clone(&self.examiner.borrow().approvers);
         let borrowed: Vec<&Address> = senders.iter().collect();
@@ -181,13 +196,13 @@ impl Desk {
         let told: Vec<Address> =
             asking.plan(&asked, &senders, true, now).into_iter().map(|ask| ask.approver).collect();
         if told.iter().any(is) || approvers.behind.iter().any(is) {
-            return Ok(Stands::Decides);
+            return Ok(DecisionRole::Decides);
         }
         if asked.iter().any(is) {
             let own = asking.plan(std::slice::from_ref(person), &senders, true, now);
-            return Ok(Stands::Away(own.into_iter().map(|ask| ask.approver).collect()));
+            return Ok(DecisionRole::Away(own.into_iter().map(|ask| ask.approver).collect()));
         }
-        Ok(Stands::Not)
+        Ok(DecisionRole::Not)
     }
 }
 
@@ -212,7 +227,7 @@ fn candidates(approvers: &Approvers, approver: &Address, configured: &[Address])
         Some((first, rest)) => {
             first.iter().filter(|one| rest.iter().all(|list| holds(list, one))).cloned().collect()
         }
-        // A manager alone stands on no list: those who decide on everything may stand in.
+        // a manager is not in any list; the approvers for everything may stand in
         None => addresses(&approvers.everything),
     };
     same.iter().chain(configured).chain(&approvers.behind).for_each(&mut add);
@@ -222,7 +237,7 @@ fn candidates(approvers: &Approvers, approver: &Address, configured: &[Address])
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::approvers::Group;
+    use crate::policy::approvers::SenderGroup;
     use std::collections::HashMap;
 
     fn address(text: &str) -> Address {
@@ -236,7 +251,7 @@ mod tests {
     #[test]
     fn deputies_decide_on_the_same_mail() {
         let group =
-            |name: &str, who: &[&str]| Group::new(name, &["x@example.jp".into()], asked(who)).unwrap();
+            |name: &str, who: &[&str]| SenderGroup::new(name, &["x@example.jp".into()], asked(who)).unwrap();
         let approvers = Approvers {
             everything: asked(&["a@x.jp", "b@x.jp", "c@x.jp"]),
             by_rule: HashMap::from([("r".to_owned(), asked(&["a@x.jp", "b@x.jp", "manager"]))]),

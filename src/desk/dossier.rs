@@ -1,8 +1,8 @@
-//! Everything a person needs to decide on one message, looked at once: facts, rules, what each way of
-//! sending would make of it, how its recipients stand to the sender, what is written in it.
+//! Everything needed to decide on one message: its facts and rules, the copies that each way of sending would
+//! create, earlier mail to its recipients, its contents.
 
-use super::explain::{Leaving, Shown};
-use super::principal::{Principal, Whose};
+use super::explain::{OutgoingCopy, PreviewSeals};
+use super::principal::{Parties, Principal};
 use super::wish::How;
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
@@ -19,75 +19,80 @@ use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 
-/// One message, looked at.
+/// One message with its examination.
 pub struct Dossier {
     /// The message.
     pub message: StoredMessage,
-    /// Whose it is.
-    pub whose: Whose,
-    /// How it is looked at.
+    /// Its senders and approvers.
+    pub parties: Parties,
+    /// The examiner that was used.
     examiner: Examiner,
     stamp: Stamp,
-    /// Keys and marks of copies that people look at.
-    shown: Arc<Shown>,
-    /// The hash of its body, where there are keys to sign with.
+    /// Keys and marks for previews of copies.
+    preview_seals: Arc<PreviewSeals>,
+    /// The hash of its body, if there are keys to sign with.
     body: Option<BodyHash>,
-    /// What it is; or why that cannot be told.
+    /// The result of the examination, or why it failed.
     pub seen: Result<Examination, String>,
-    /// Copies that exist already.
+    /// The copies that exist already.
     pub deliveries: Vec<QueueRow>,
-    /// What happened to it, oldest first.
+    /// Its journal, oldest first.
     pub journal: Vec<Entry>,
 }
 
-/// Why a way of sending is not open.
+/// Why the message cannot be sent in some way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// Others would see hidden recipients' addresses there.
+    /// The recipients would see addresses that are hidden from them.
     Audit(Vec<Hit>),
-    /// The message cannot be read for certain.
+    /// The message cannot be read reliably.
     Unreadable(String),
 }
 
-/// What a person reads in a message: only for whoever may read it.
+/// The contents of a message; only for people who may read them.
 pub struct Written {
     /// Header and body.
     raw: Bytes,
 }
 
 impl Desk {
-    /// Looks at a message that this person may know of.
+    /// Examines a message that this person may see.
+    ///
+    /// # Errors
+    /// There is no such message for this person, or the store failed.
     pub async fn dossier(&self, who: &Principal, id: Id) -> Result<Dossier, DeskError> {
         let message = self.seen_by(who, id).await?;
         let deliveries = self.store.deliveries(id).await?;
         let journal = self.store.journal(id).await?;
         let examiner = self.examiner.borrow().clone();
-        let shown = Arc::clone(&self.shown.borrow());
-        let mut hasher = (!shown.seals.keys.is_empty()).then(BodyHasher::default);
+        let preview_seals = Arc::clone(&self.preview_seals.borrow());
+        let mut hasher = (!preview_seals.seals.keys.is_empty()).then(BodyHasher::default);
         let passes = |octets: &[u8]| hasher.iter_mut().for_each(|hasher| hasher.feed(octets));
         let seen = self.examine_and(&examiner, &message, passes).await.map_err(|error| error.to_string());
         Ok(Dossier {
-            whose: Whose::of(&message),
+            parties: Parties::of(&message),
             stamp: self.stamp(&message),
             body: hasher.map(BodyHasher::finish),
             message,
             examiner,
-            shown,
+            preview_seals,
             seen,
             deliveries,
             journal,
         })
     }
 
-    /// What is written in a message, for whoever may read it; `None` where it is larger than `most`
-    /// octets.
+    /// The contents of a message, for people who may read them; `None` if it is larger than `most` octets.
+    ///
+    /// # Errors
+    /// The person may not read it, or the store failed.
     pub async fn written(
         &self,
         who: &Principal,
         message: &StoredMessage,
         most: u64,
     ) -> Result<Option<Written>, DeskError> {
-        if !who.may_read(&Whose::of(message).standing()) {
+        if !who.may_read(&Parties::of(message)) {
             return Err(DeskError::NotAllowed(format!("{} may not read this message", who.name)));
         }
         if message.body.size() > most {
@@ -103,7 +108,10 @@ impl Desk {
         Ok(Some(Written { raw: raw.freeze() }))
     }
 
-    /// A message that this person may read, by its id.
+    /// The contents of a message by its id.
+    ///
+    /// # Errors
+    /// There is no such message for this person, they may not read it, or the store failed.
     pub async fn written_by_id(
         &self,
         who: &Principal,
@@ -116,15 +124,18 @@ impl Desk {
 }
 
 impl Written {
-    /// Header and body as they came.
+    /// Header and body as received.
     pub fn raw(&self) -> &Bytes {
         &self.raw
     }
 }
 
 impl Dossier {
-    /// The copies that this way of sending would make, audited. As it is, what the audit found does
-    /// not close the way: it comes beside the copies, to be acknowledged.
+    /// The copies that this way of sending would create, after the audit. For `as is`, findings of the audit
+    /// are returned with the copies, to be acknowledged.
+    ///
+    /// # Errors
+    /// The message cannot be sent in this way.
     pub fn copies(&self, how: How, drop: &[Address]) -> Result<(Copies, Vec<Hit>), Closed> {
         let seen = self.seen.as_ref().map_err(|why| Closed::Unreadable(why.clone()))?;
         if how != How::AsIs
@@ -139,19 +150,19 @@ impl Dossier {
         }
     }
 
-    /// A copy's header as it would leave: with our marks, and signed where there is a key.
+    /// A copy's header as it would be sent: with our marks, and signed if there is a key.
     pub fn header_of(&self, delivery: &Delivery) -> Option<Header> {
         let message = &self.message;
-        let leaving = Leaving {
+        let leaving = OutgoingCopy {
             id: message.id,
             sender: message.envelope.sender.as_ref(),
             delivery,
             own: matches!(message.origin, Origin::Own { .. }),
             received: message.received,
         };
-        // Without keys nobody asks for the hash.
+        // without keys the hash is not used
         let body = || self.body.unwrap_or_default();
-        match leaving.header(&self.shown.seals, &message.header, body) {
+        match leaving.header(&self.preview_seals.seals, &message.header, body) {
             Ok(block) => Header::parse(block).ok(),
             Err(why) => {
                 tracing::warn!(id = %message.id, why, "a copy cannot be shown");
@@ -160,12 +171,12 @@ impl Dossier {
         }
     }
 
-    /// Who is ours, for this message.
+    /// Whether an address is ours, for this message.
     pub fn is_internal(&self, address: &Address) -> bool {
         self.seen.as_ref().is_ok_and(|seen| seen.organisation.is_internal(address))
     }
 
-    /// The organisation that an outside address belongs to, and whether strangers share its domain.
+    /// The organisation of an outside address, and whether its domain is shared by strangers.
     pub fn organisation_of(&self, address: &Address) -> (String, bool) {
         let domain = address.domain_key();
         match &self.seen {

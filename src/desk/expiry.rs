@@ -1,21 +1,24 @@
-//! Expiry: a message nobody decided on in time goes back to its sender, with a notice.
+//! Expiry: a held message that is not decided in time is returned to its sender, with a notice.
 
 use super::{Desk, DeskError};
 use crate::journal::Event;
 use crate::store::{HeldDecision, HeldFilter, HeldRow, HeldState, NewNotice, NoticeKind, StoreError};
 use std::time::Duration;
 
-/// How often the desk looks for expired messages.
+/// Interval of the search for expired messages.
 const EVERY: Duration = Duration::from_secs(30);
 
 /// Most messages expired in one round.
 const ROUND: usize = 200;
 
-/// Who decided, in the record.
+/// The name of the decider in the journal.
 const BY: &str = "expiry";
 
 impl Desk {
-    /// Expires what is due; how many.
+    /// Returns the messages whose hold has expired; the result is their number.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn expire(&self) -> Result<usize, DeskError> {
         let now = self.now();
         let due = HeldFilter {
@@ -28,9 +31,9 @@ impl Desk {
         for row in self.store.held(&due).await? {
             match self.expire_one(&row).await {
                 Ok(()) => expired += 1,
-                // Somebody decided in the very last moment: their word stands.
+                // a person decided in the last moment, which takes precedence
                 Err(DeskError::Store(StoreError::Decided { .. })) => {}
-                // One that cannot expire must not keep the others here.
+                // one failure must not stop the others
                 Err(error) => tracing::error!(id = %row.id, %error, "a held message could not be expired"),
             }
         }
@@ -50,12 +53,12 @@ impl Desk {
         Ok(self.store.decide(decision).await?)
     }
 
-    /// Expires messages as their time comes, until the task is stopped.
+    /// Returns expired messages until the task is stopped.
     pub async fn expire_forever(self) {
         loop {
             match self.expire().await {
                 Ok(0) => {}
-                Ok(expired) => tracing::info!(expired, "held messages expired and went back"),
+                Ok(expired) => tracing::info!(expired, "held messages expired and were returned"),
                 Err(error) => tracing::warn!(%error, "held messages could not be expired"),
             }
             tokio::time::sleep(EVERY).await;

@@ -1,8 +1,8 @@
-//! One message explained: the verdict, the facts it stands on, each rule's word, and every copy as it
-//! would leave. `explain`, `held show` and `try` show the same thing.
+//! Explains one message: the verdict, the facts it is based on, the result of each rule, and every copy as it
+//! would be sent. `explain`, `held show` and `try` all show it.
 
-pub use crate::courier::Leaving;
-use crate::courier::Seals;
+pub use crate::courier::OutgoingCopy;
+use crate::courier::SealSettings;
 use crate::dkim::BodyHasher;
 use crate::examine::{Examination, Examiner, Settled};
 use crate::message::Header;
@@ -17,31 +17,31 @@ use crate::store::StoredMessage;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// A message explained.
+/// The explanation of a message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Explanation {
-    /// What happens.
+    /// The verdict.
     pub verdict: VerdictView,
-    /// In observe mode: what would happen if verdicts were carried out.
+    /// In observe mode: what enforce mode would do.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub would: Option<Action>,
-    /// What it stands on.
+    /// The facts.
     pub facts: FactsView,
-    /// What is dangerous about it, the strongest first, each with what cures it; nothing where it passes.
+    /// The risks, most serious first, each with what removes it; empty if the message passes.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub risks: Vec<Bilingual>,
-    /// Every rule's word.
+    /// The result of every rule.
     pub rules: Vec<RuleView>,
-    /// The copies that leave now (or after a delay); none while it is held, or when it is rejected.
+    /// The copies that are sent now or after the delay; empty if the message is held or rejected.
     pub deliveries: Vec<CopyView>,
-    /// What a release would make of a held message.
+    /// What a release of a held message would send.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub if_released: Option<IfReleased>,
     /// What the audit found.
     pub hits: Vec<Hit>,
 }
 
-/// What happens to the message now.
+/// The verdict, for display.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerdictView {
     /// `pass`, `bcc`, `split`, `delay`, `hold`, `reject`.
@@ -50,108 +50,108 @@ pub struct VerdictView {
     pub disclosure: Disclosure,
     /// `now`, `delay`, `hold`, `reject`.
     pub timing: String,
-    /// How long, for `delay`.
+    /// The delay in seconds, for `delay`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub delay_seconds: Option<u64>,
-    /// In observe mode: the action that would be.
+    /// In observe mode: the action of enforce mode.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub would: Option<Action>,
-    /// Whether verdicts are carried out.
+    /// Whether verdicts are enforced.
     pub mode: Mode,
-    /// Why, in sentences.
+    /// The reasons, in sentences.
     pub reasons: Vec<String>,
 }
 
-/// One rule's word.
+/// The result of one rule, for display.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleView {
     /// Its name.
     pub name: String,
-    /// What people call it.
+    /// Its title.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub title: Option<Bilingual>,
     /// Whether it matched.
     pub matched: bool,
-    /// Why, or why not.
+    /// Why it matched, or why not.
     pub why: String,
     /// The same in Japanese.
     pub why_ja: String,
-    /// What it demands, where it matched: `ask`, `split`, `hold`, …
+    /// What it demands if it matched: `ask`, `split`, `hold`, …
     pub demand: Vec<String>,
 }
 
-/// The facts, as far as they are worth showing.
+/// The facts, for display.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub struct FactsView {
     /// MAIL FROM; empty for the null sender.
     pub sender: String,
-    /// From.
+    /// The From mailboxes.
     pub from: Vec<String>,
-    /// Every From is ours.
+    /// Whether every From is ours.
     pub from_is_ours: bool,
     /// Decoded subject.
     pub subject: String,
     /// Message-ID.
     pub message_id: Option<String>,
-    /// Octets.
+    /// Size in octets.
     pub size: u64,
     /// Envelope recipients.
     pub recipients: Vec<String>,
-    /// Mailboxes every recipient would see.
+    /// Mailboxes that every recipient would see.
     pub visible: Vec<String>,
     /// Outside addresses that count.
     pub external_addresses: Vec<String>,
-    /// How many outside organisations they are.
+    /// The number of outside organisations.
     pub external_organisations: usize,
-    /// Recipients that stand in the envelope alone.
+    /// Recipients in no header field.
     pub envelope_only: Vec<String>,
     /// Mailboxes in Bcc fields.
     pub bcc_header: Vec<String>,
-    /// n×(n−1) over the outside addresses: who would see whom.
+    /// n×(n−1) over the outside addresses: the number of disclosures.
     pub exposures: u64,
-    /// A reply.
+    /// Whether it is a reply.
     pub reply: bool,
-    /// These people were already openly together on this thread.
+    /// Whether these people were openly together on this thread before, or are in a circle.
     pub circle: bool,
-    /// One known mail showed all outsiders to each other.
+    /// Whether one earlier mail showed all outsiders to each other.
     #[serde(default)]
     pub known_to_each_other: bool,
-    /// The known mail that most of them were on, all of them where they know each other.
+    /// The earlier mail that most of them were on; all of them, if they know each other.
     #[serde(default)]
     pub nearest_mail: Option<KnownView>,
-    /// A report in transit.
+    /// Whether it is a report in transit.
     pub report: bool,
-    /// An automatic forward.
+    /// Whether it is an automatic forward.
     pub auto_forward: bool,
     /// Names of attachments.
     pub attachments: Vec<String>,
-    /// Parts nobody but their recipient can open: `name: why`.
+    /// Parts that cannot be opened: `name: why`.
     pub opaque_parts: Vec<String>,
-    /// A calendar part's method; empty text for one without.
+    /// The method of a calendar part; empty if it has none.
     pub calendar: Option<String>,
-    /// A winmail.dat.
+    /// Whether there is a winmail.dat.
     pub tnef: bool,
     /// `smime` or `pgp`.
     pub encrypted: Option<String>,
-    /// Signed.
+    /// Whether it is signed.
     pub signed: bool,
-    /// What could not be read for certain.
+    /// What could not be read reliably.
     pub problems: Vec<String>,
 }
 
-/// What showed the outsiders of a message to each other.
+/// An earlier mail that showed outsiders to each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownView {
-    /// How many they are.
+    /// How many of the outsiders it showed.
     pub people: usize,
-    /// The message answers that very mail.
+    /// Whether the message answers it.
     pub answered: bool,
-    /// The first day of a mail to just these people.
+    /// The day of the first mail to exactly these people.
     pub since: String,
-    /// The day of the mail.
+    /// The day of that mail.
     pub last: String,
-    /// Those who were not on it; nobody where all know each other.
+    /// The outsiders who were not on it; empty if all know each other.
     pub strangers: Vec<String>,
 }
 
@@ -168,29 +168,29 @@ impl KnownView {
     }
 }
 
-/// One copy as it would leave.
+/// One copy as it would be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyView {
-    /// Who gets it.
+    /// Its recipients.
     pub recipients: Vec<String>,
     /// Its To, decoded.
     pub to: String,
     /// Its Cc, decoded.
     pub cc: String,
-    /// Its header was rewritten.
+    /// Whether its header was rewritten.
     pub rewritten: bool,
 }
 
-/// What a release would make of a held message.
+/// What a release of a held message would send.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IfReleased {
-    /// The copies of `release --as split`; none where the audit forbids it.
+    /// The copies of `release --as split`; empty if the audit forbids it.
     pub split: Vec<CopyView>,
 }
 
 impl Explanation {
-    /// Explains a message that was just looked at; the second value holds the copies themselves. `room`
-    /// says whether budgets have any for copies.
+    /// Explains a message that was examined just now; the second value has the copies. `room` is the rule of
+    /// an exceeded budget, if any.
     pub fn of(
         examiner: &Examiner,
         seen: &Examination,
@@ -208,7 +208,7 @@ impl Explanation {
         (Self::build(examiner, seen, stamp, settled), deliveries)
     }
 
-    /// Explains a stored message: the verdict is the one it was stored with.
+    /// Explains a stored message with the verdict that was stored.
     pub fn of_stored(
         examiner: &Examiner,
         seen: &Examination,
@@ -225,7 +225,7 @@ impl Explanation {
         Self::build(examiner, seen, stamp, settled)
     }
 
-    /// Takes in what budgets say now, in place of what they said when the message came.
+    /// Replaces the budgets' result from when the message was accepted by the current one.
     pub(super) fn with_budget(&mut self, now: Option<&RuleOutcome>) {
         self.rules.retain(|rule| rule.name != BUDGET_RULE);
         self.rules.extend(now.map(RuleView::of));
@@ -254,7 +254,7 @@ impl Explanation {
 }
 
 impl VerdictView {
-    /// The verdict as it is shown.
+    /// The verdict, for display.
     pub fn of(verdict: &Verdict) -> Self {
         let (timing, delay) = match verdict.demand.timing {
             Timing::Now => ("now", None),
@@ -287,7 +287,7 @@ impl RuleView {
     }
 }
 
-/// The same lines as on the page of a held mail.
+/// The risks, in the words of the page of a held mail.
 fn dangers(settled: &Settled, seen: &Examination) -> Vec<Bilingual> {
     let found = risks::of(&settled.verdict, settled.hits.iter().map(Hit::whose_and_where));
     let (people, organisations) = (seen.facts.external_addresses.len(), seen.facts.external_organisations);
@@ -317,7 +317,7 @@ fn texts<T: ToString>(list: &[T]) -> Vec<String> {
 }
 
 impl FactsView {
-    /// The facts as they are shown.
+    /// The facts, for display.
     pub fn of(facts: &Facts) -> Self {
         let outside = facts.external_addresses.len() as u64;
         let body = &facts.body;
@@ -369,19 +369,27 @@ impl CopyView {
     }
 }
 
-/// Keys and marks as previews show them: the secret of the marking header is not among them.
+/// Keys and marks for previews, without the secret of the marking header.
 #[derive(Debug, Default)]
-pub struct Shown {
-    /// Keys and marks.
-    pub seals: Seals,
-    /// What a copy that leaves has and the preview has not, in sentences.
+pub struct PreviewSeals {
+    /// The keys and marks.
+    pub seals: SealSettings,
+    /// What a preview lacks compared with the copy that is sent, in sentences.
     pub lacking: Vec<String>,
 }
 
-/// A copy's bytes as it would leave: its own header with marks and signatures, and the shared body (from
-/// the empty line on). The error says why there is none.
-pub fn render(shown: &Shown, copy: &Leaving<'_>, header: &[u8], body: &[u8]) -> Result<Bytes, String> {
-    let block = copy.header(&shown.seals, header, || BodyHasher::whole(body))?;
+/// A copy's bytes as they would be sent: its own header with marks and signatures, then the shared body (from
+/// the empty line on).
+///
+/// # Errors
+/// Says why the copy cannot be built.
+pub fn render(
+    preview_seals: &PreviewSeals,
+    copy: &OutgoingCopy<'_>,
+    header: &[u8],
+    body: &[u8],
+) -> Result<Bytes, String> {
+    let block = copy.header(&preview_seals.seals, header, || BodyHasher::whole(body))?;
     let mut copy = bytes::BytesMut::with_capacity(block.len() + body.len());
     copy.extend_from_slice(&block);
     copy.extend_from_slice(body);

@@ -1,8 +1,8 @@
-//! Any order of things: transactions of one mail come, again and late, and between them people decide,
-//! take back, undo, let time pass, while copies leave. The real intake, desk and store, without sockets.
+//! Random orders of events: transactions of one mail arrive, repeatedly and late, while people decide, take
+//! back and undo, time passes, and copies are sent. With the real intake, desk and store, without sockets.
 //!
-//! What must hold: nobody gets a content twice; whoever's transaction was released gets it, and nobody
-//! else; no item is decided twice; one mail never waits as two items, and a list shows one line for each.
+//! Invariants: nobody gets the same contents twice; exactly the recipients of released transactions get them;
+//! no item is decided twice; one mail never waits as two items, and the list has one line for each.
 
 use super::principal::{Principal, Roles, Via};
 use super::wish::How;
@@ -30,15 +30,15 @@ use tokio::sync::watch;
 const START: Timestamp = Timestamp(1_760_000_000_000);
 const SENDER: &str = "sato@example.co.jp";
 const APPROVER: &str = "soumu@example.co.jp";
-/// Whom the header names, five organisations; the last stands only in the envelope.
+/// The people in the header, at five organisations; the last is only an envelope recipient.
 const PEOPLE: [&str; 6] =
     ["a@a.example", "b@b.example", "c@c.example", "d@d.example", "e@e.example", "x@x.example"];
 const HOLD: Duration = Duration::from_hours(1);
 
-/// Something that happens.
+/// An event.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A transaction for these people comes, with this content.
+    /// A transaction arrives for these people, with this content.
     Comes {
         people: Vec<usize>,
         content: usize,
@@ -47,9 +47,9 @@ enum Step {
     Return,
     TakeBack,
     Undo,
-    /// So many minutes pass, and what is due expires.
+    /// This many minutes pass, and what is due expires.
     Wait(u64),
-    /// Copies that are due leave.
+    /// Copies that are due are sent.
     Leave,
 }
 
@@ -68,7 +68,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..16)
 }
 
-/// A courier with no place: copies wait in the store.
+/// A courier without slots: copies wait in the store.
 struct Nowhere;
 
 impl Dispatch for Nowhere {
@@ -95,7 +95,7 @@ struct World {
     desk: Desk,
     sender: Principal,
     approver: Principal,
-    /// What came: the message that it was answered with, and its content.
+    /// The content of each accepted message.
     came: BTreeMap<Id, usize>,
     sent: BTreeSet<(usize, usize)>,
     /// How often each person got each content.
@@ -138,7 +138,7 @@ impl World {
             bell: None,
             clock: clock.clone(),
             hostname: Arc::from("relay.example.co.jp"),
-            shown: watch::channel(Arc::default()).1,
+            preview_seals: watch::channel(Arc::default()).1,
             grace: std::time::Duration::ZERO,
             hold_for: watch::channel(Term::always(HOLD)).1,
             asking: watch::channel(Arc::new(crate::notice::asking::Asking::plain(
@@ -180,7 +180,7 @@ impl World {
             }
             Step::Undo => {
                 for item in self.items(HeldState::Returned).await {
-                    // What an approver returned stays so.
+                    // what an approver returned cannot be undone by the sender
                     let _ = self.desk.undo(&self.sender, item).await;
                 }
             }
@@ -193,9 +193,9 @@ impl World {
         self.holds().await;
     }
 
-    /// One transaction.
+    /// Receives one transaction.
     async fn comes(&mut self, people: &[usize], content: usize) {
-        // Clocks tick between two transactions: ids are made of the time.
+        // ids are made from the time, so the clock must advance between transactions
         self.clock.advance_millis(1_000);
         let envelope = Envelope {
             sender: Some(address(SENDER)),
@@ -232,7 +232,7 @@ impl World {
         self.desk.store.held(&filter).await.unwrap().iter().map(|row| row.id).collect()
     }
 
-    /// Of a decided item nothing else can be made.
+    /// Checks that a decided item cannot be changed.
     async fn refuses_everything(&self, item: Id) {
         let decided = |result: Result<(), DeskError>| {
             let why = result.expect_err("decided twice").to_string();
@@ -245,7 +245,7 @@ impl World {
         decided(self.desk.take_back(&self.sender, item).await);
     }
 
-    /// Everything that is due reaches its people.
+    /// Delivers every copy that is due.
     async fn leave(&mut self) {
         let now = self.clock.now();
         for claim in self.desk.store.claim(now, 1_000, Duration::from_mins(1)).await.unwrap() {
@@ -272,7 +272,7 @@ impl World {
         }
     }
 
-    /// What holds after every step.
+    /// Checks the invariants.
     async fn holds(&self) {
         let held = self.items(HeldState::Held).await;
         assert!(held.len() <= 1, "one mail waits as {} items", held.len());
@@ -301,7 +301,7 @@ impl World {
         }
     }
 
-    /// In the end, when all is decided and has left.
+    /// Decides and sends everything that is left, at the end.
     async fn settle(&mut self) {
         self.step(&Step::Release(How::Split)).await;
         self.leave().await;
@@ -310,7 +310,7 @@ impl World {
             let row = self.desk.store.find(id.as_str(), 1).await.unwrap().remove(0);
             let held = self.desk.store.message(*id).await.unwrap().held.expect("all of it is held");
             for recipient in row.recipients {
-                // What went back may be sent again, and is a mail of its own then: one of them stands.
+                // a returned mail may be sent again as a new mail, so only one of them counts
                 let back = |state| matches!(state, HeldState::Returned | HeldState::Expired);
                 match kept.get(&(*content, recipient.clone())) {
                     Some(stands) if !back(*stands) => assert!(back(held.state), "kept twice"),
@@ -349,7 +349,7 @@ proptest! {
     }
 }
 
-/// Taking an addendum back, another that comes meanwhile, and undoing the first.
+/// An addendum is taken back, another one arrives meanwhile, and the first take-back is undone.
 #[test]
 fn an_addendum_that_comes_back_joins_the_one_that_waits() {
     let comes = |people: &[usize]| Step::Comes { people: people.to_vec(), content: 0 };
@@ -366,7 +366,8 @@ fn an_addendum_that_comes_back_joins_the_one_that_waits() {
     ]);
 }
 
-/// Of a transaction for two, one of whom had it: a third for that one is known.
+/// After a transaction for two people, one of whom had the mail already, another one for that person is
+/// recognised.
 #[test]
 fn who_was_left_out_once_is_left_out_again() {
     let comes = |people: &[usize]| Step::Comes { people: people.to_vec(), content: 0 };

@@ -1,4 +1,4 @@
-//! What is learned from archives of who wrote with whom, and somebody taken out of all that was learned.
+//! Learning from archives who wrote with whom, and removing a person from everything that was learned.
 
 use super::principal::{Principal, Via};
 use super::{Desk, DeskError};
@@ -12,33 +12,43 @@ use crate::store::{NewMessage, Origin, StoreError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// What a whole archive came to, for the record.
+/// The result of reading an archive, for the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveRead {
     /// Mails that were read.
     pub mails: u64,
-    /// Mails that taught something new.
+    /// Mails that added something new.
     pub learned: u64,
     /// Places at which no mail could be read.
     pub unreadable: u64,
 }
 
 impl Desk {
-    /// Since when the relay keeps account of what leaves; and that this person may teach it what was before.
+    /// Checks that a person may teach the relay from archives; returns when the relay began to record what is
+    /// sent.
+    ///
+    /// # Errors
+    /// The person may not, or the store failed.
     pub async fn may_learn(&self, who: &Principal) -> Result<Began, DeskError> {
-        admin(who, "teach the relay who knows whom")?;
+        admin(who, "teach the relay from archives")?;
         Ok(self.store.began().await?)
     }
 
-    /// Keeps what these mails teach.
+    /// Stores what these mails teach.
+    ///
+    /// # Errors
+    /// The person may not, or the store failed.
     pub async fn learn(&self, who: &Principal, mails: Vec<Learned>) -> Result<Taught, DeskError> {
-        admin(who, "teach the relay who knows whom")?;
+        admin(who, "teach the relay from archives")?;
         Ok(self.store.learn(mails, self.now()).await?)
     }
 
-    /// An archive was read to its end.
+    /// Records that an archive was read to its end.
+    ///
+    /// # Errors
+    /// The person may not, or the store failed.
     pub async fn archive_read(&self, who: &Principal, read: ArchiveRead) -> Result<(), DeskError> {
-        admin(who, "teach the relay who knows whom")?;
+        admin(who, "teach the relay from archives")?;
         let ArchiveRead { mails, learned, unreadable } = read;
         let by = who.name.clone();
         tracing::info!(mails, learned, unreadable, by, "an archive was learned from");
@@ -46,22 +56,25 @@ impl Desk {
         Ok(self.put_on_record("an archive was learned from", event).await?)
     }
 
-    /// Takes somebody out of all that was learned; out of how many sets of people.
+    /// Removes a person from everything that was learned; returns the number of sets of people they were in.
+    ///
+    /// # Errors
+    /// The person may not do this, or the store failed.
     pub async fn forget(&self, who: &Principal, address: &Address) -> Result<usize, DeskError> {
-        admin(who, "take people out of what was learned")?;
+        admin(who, "remove people from what was learned")?;
         let sets = self.store.forget(address).await?;
         let by = who.name.clone();
-        // Whom it was about is what they wanted forgotten.
-        tracing::info!(sets, by, "somebody was taken out of what was learned");
+        // without the address, because that is what is to be forgotten
+        tracing::info!(sets, by, "a person was removed from what was learned");
         if sets > 0 {
             let event = Event::Forgotten { by, sets };
-            self.put_on_record("somebody was taken out of what was learned", event).await?;
+            self.put_on_record("a person was removed from what was learned", event).await?;
         }
         Ok(sets)
     }
 
-    /// What somebody did that is about no mail stands in the journal as a message of ours that goes to nobody:
-    /// chained, shown and kept as long as any other.
+    /// Writes an event that belongs to no mail into the journal, as a message of ours without recipients:
+    /// chained, shown and kept as any other.
     async fn put_on_record(&self, what: &str, event: Event) -> Result<(), StoreError> {
         let received = self.now();
         let id = Id::new(received, SystemEntropy.bits());
@@ -95,8 +108,8 @@ impl Desk {
     }
 }
 
-/// What is known of who knows whom loosens verdicts: only an admin changes it. What a token is good for is
-/// asked where it is shown.
+/// Only an admin may do this, because knowledge loosens verdicts. The scopes of tokens are checked by the
+/// API.
 fn admin(who: &Principal, what: &str) -> Result<(), DeskError> {
     if who.via == Via::Token || (who.roles.admin && who.via != Via::Link) {
         return Ok(());

@@ -1,13 +1,14 @@
-//! Links out of a mail: what each may do, and what becomes of it.
+//! Links in mails: what each may do, and what happens when it is followed.
 //!
-//! A link is 256 random bits, bound to a person, a message, what it does, and the message's content as
-//! it was. Whoever follows it acts as that person *by link*, who may only ever do what is safe: mail
-//! scanners follow links and press buttons. An approver's link acts as who has their mailbox, as with a code
-//! that is mailed, and is judged by who decides on the message when it is followed. It ends with the hold, and is dead after any decision; then
-//! it shows what was decided.
+//! A link is 256 random bits, bound to a person, a message and its contents, and an action. A person who follows
+//! it acts as that person *by link*, and can only do what is safe, because mail scanners follow links and
+//! press buttons. An approver's link gives the rights of somebody who signed in by a mailed code, if they are
+//! an approver of the message when it is followed. A link ends with the hold, or with any decision; after
+//! that it shows what was decided.
 
-use super::deputies::Stands;
-use super::principal::{Principal, Whose};
+use super::again::LONGEST_REASON;
+use super::deputies::DecisionRole;
+use super::principal::{Parties, Principal};
 use super::wish::Wish;
 use super::{Desk, DeskError};
 use crate::clock::Timestamp;
@@ -15,60 +16,59 @@ use crate::id::Id;
 use crate::journal::{Entry, Event};
 use crate::lifecycle::UNDO;
 use crate::message::Address;
-use crate::policy::Action;
 use crate::policy::risks::Risk;
 use crate::store::absences::Absence;
 use crate::store::{
-    Body, DeliveryState, HeldRow, HeldState, LinkAction, LinkRow, NewNotice, NoticeKind, QueueRow,
-    StoreError, StoredMessage,
+    Body, DeliveryState, HeldRow, HeldState, LinkAction, LinkRow, QueueRow, StoreError, StoredMessage,
 };
 use crate::token::{Digest, Token};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a link to a mail that is not held can be followed.
+/// How long a link about a mail that is not held is valid.
 const OTHERWISE: Duration = Duration::from_hours(24);
-/// How long a mail that was sent individually can be asked for again: by default as long as contents are kept.
+/// How long a mail that was sent individually can be asked for again; by default as long as contents are
+/// kept.
 const AGAIN: Duration = Duration::from_hours(24 * 30);
-/// What stands in the record before the id of the mail that was made anew.
+/// The text in the record before the id of the new message.
 const ANEW: &str = "asked for as ";
 
-/// Makes links and follows them. Cheap to clone.
+/// Creates and follows links. Cheap to clone.
 #[derive(Clone)]
 pub struct Links {
     desk: Desk,
-    /// What people reach the desk by, without a slash at the end; without it there are no links.
+    /// The base URL of the desk, without a slash at the end. Without it there are no links.
     url: Option<Arc<str>>,
 }
 
 /// What a link would do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum LinkState {
     /// It can be followed.
     Open(Box<Offer>),
-    /// It is over: what became of the message.
+    /// It is no longer valid; shows the outcome of the message.
     Over(Box<Outcome>),
-    /// What it is about was sent, and its content is past its time.
+    /// Its mail was sent, and the contents have been purged.
     Past,
-    /// It is an approver's, who does not decide on the message as things stand now.
+    /// It belongs to an approver who currently does not decide on the message.
     NotTheirs {
-        /// Which message.
+        /// The message.
         message: Id,
-        /// How they stand; `None` where mails decide nothing any more.
-        stands: Option<Stands>,
+        /// Their role in the decision; `None` if decisions by mail are switched off.
+        stands: Option<DecisionRole>,
     },
-    /// There is no such link, or it ended, or it does not fit what is here.
+    /// There is no such link, or it has expired.
     Nothing,
 }
 
 /// A link that can be followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// What it does.
+    /// The action.
     pub action: LinkAction,
-    /// Whom it was sent to.
+    /// The person it was sent to.
     pub person: Address,
-    /// Which message.
+    /// The message.
     pub message: Id,
     /// Its decoded subject.
     pub subject: String,
@@ -76,65 +76,71 @@ pub struct Offer {
     pub recipients: Vec<String>,
     /// When it was received.
     pub received: Timestamp,
-    /// When the link ends.
+    /// When the link expires.
     pub expires: Timestamp,
-    /// What is dangerous about it and left when the link is followed: each has to be ticked.
+    /// The risks that remain when the link is followed; each has to be ticked.
     pub left: Vec<Risk>,
 }
 
-/// What became of a message whose link is over.
+/// The outcome of a message whose link is no longer valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What the link would have done.
+    /// The action of the link.
     pub action: LinkAction,
-    /// Which message.
+    /// The message.
     pub message: Id,
     /// Its decoded subject.
     pub subject: String,
-    /// Its state, where it was ever held.
+    /// Its state, if it was ever held.
     pub state: Option<HeldState>,
     /// Who decided.
     pub by: Option<String>,
-    /// When.
+    /// When it was decided.
     pub at: Option<Timestamp>,
     /// How it was released, or why it was returned.
     pub decision: Option<String>,
-    /// Set when this very link did it: when.
+    /// When this link was followed, if it made the decision.
     pub followed: Option<Timestamp>,
-    /// Whom it was sent to.
+    /// The person it was sent to.
     pub person: Address,
-    /// Whom it waits for, where it does.
+    /// The approvers it waits for, if any.
     pub approvers: Vec<String>,
-    /// Until when what was done can be undone by this link.
+    /// Until when the action of this link can be undone.
     pub undo_until: Option<Timestamp>,
-    /// In how many copies it was, or is, sent.
+    /// The number of copies that were sent or will be.
     pub copies: usize,
-    /// The mail that it made anew.
+    /// The new message that it created.
     pub anew: Option<Id>,
 }
 
 impl Links {
-    /// Links of this desk, below this URL.
+    /// Creates links below this URL.
     pub fn new(desk: Desk, url: Option<&str>) -> Self {
         Self { desk, url: url.map(|url| Arc::from(url.trim_end_matches('/'))) }
     }
 
-    /// Whether there are links at all.
+    /// Whether links are enabled.
     pub fn enabled(&self) -> bool {
         self.url.is_some()
     }
 
-    /// The desk's page at this path, for mails: `/held/ID`. `None` where no URL is configured.
+    /// The URL of a path of the desk (`/held/ID`); `None` if no URL is configured.
     pub fn page(&self, path: &str) -> Option<String> {
         self.url.as_ref().map(|url| format!("{url}{path}"))
     }
 
-    /// Who is away now by their own word.
+    /// The current absences that approvers entered themselves.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn away(&self) -> Result<Vec<Absence>, DeskError> {
         self.desk.absences().await
     }
 
-    /// A new link for this person, kept; its whole URL. `None` where no URL is configured.
+    /// Creates and stores a link for a person; returns its URL, or `None` if no URL is configured.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn new_link(
         &self,
         person: &Address,
@@ -144,7 +150,10 @@ impl Links {
         Ok(self.new_links(person, message, &[action]).await?.into_iter().next())
     }
 
-    /// The same for several at once, in order; empty where no URL is configured.
+    /// The same for several actions, in order; empty if no URL is configured.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn new_links(
         &self,
         person: &Address,
@@ -172,40 +181,45 @@ impl Links {
         Ok(urls)
     }
 
-    /// What a link would do, or what became of its message. Changes nothing.
-    pub async fn look(&self, token: &str) -> Result<Look, DeskError> {
+    /// What a link would do, or the outcome of its message. Changes nothing.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn look(&self, token: &str) -> Result<LinkState, DeskError> {
         Ok(match self.find(token).await? {
             Found::Here(found) => self.judge(&found),
-            Found::Past => Look::Past,
-            Found::Nothing => Look::Nothing,
+            Found::Past => LinkState::Past,
+            Found::Nothing => LinkState::Nothing,
         })
     }
 
-    /// Follows a link: does what it is for, once. `reason` is what the sender says who asks for the mail
-    /// to be sent as it is. What became of it, or `Nothing`.
-    /// `ticked` are the risks that they ticked.
-    pub async fn follow(&self, token: &str, reason: &str, ticked: &[String]) -> Result<Look, DeskError> {
+    /// Follows a link: performs its action once, and returns the outcome, or `Nothing`. `reason` is the text
+    /// of a sender who asks to send the mail as it is, `ticked` are the risks that they ticked.
+    ///
+    /// # Errors
+    /// The action was refused, or the store failed.
+    pub async fn follow(&self, token: &str, reason: &str, ticked: &[String]) -> Result<LinkState, DeskError> {
         let found = match self.find(token).await? {
             Found::Here(found) => found,
-            Found::Past => return Ok(Look::Past),
-            Found::Nothing => return Ok(Look::Nothing),
+            Found::Past => return Ok(LinkState::Past),
+            Found::Nothing => return Ok(LinkState::Nothing),
         };
-        let Look::Open(offer) = self.judge(&found) else { return Ok(self.judge(&found)) };
+        let LinkState::Open(offer) = self.judge(&found) else { return Ok(self.judge(&found)) };
         let done = self.act(&offer, reason, ticked).await;
         match done {
             Ok(Some(outcome)) => {
                 self.desk.store.use_link(found.row.hash, self.desk.now(), &outcome).await?;
                 tracing::info!(id = %offer.message, action = ?offer.action, "a link was followed");
             }
-            // Of what somebody else decided first, the page tells.
+            // somebody else decided first; the page shows the outcome
             Ok(None) | Err(DeskError::Store(StoreError::Decided { .. })) => {}
-            Err(DeskError::Store(StoreError::NotFound(_))) => return Ok(Look::Nothing),
+            Err(DeskError::Store(StoreError::NotFound(_))) => return Ok(LinkState::Nothing),
             Err(error) => return Err(error),
         }
         self.look(token).await
     }
 
-    /// Does it; a word for the record, `None` for what can be followed again and again.
+    /// Performs the action; returns text for the record, or `None` for an action that can be repeated.
     async fn act(&self, offer: &Offer, reason: &str, ticked: &[String]) -> Result<Option<String>, DeskError> {
         let who = as_whom(offer.action, &offer.person);
         let id = offer.message;
@@ -239,15 +253,18 @@ impl Links {
         Ok(Some(done.to_owned()))
     }
 
-    /// Undoes what this link did, while that can be: it was taken back, or has not left yet.
-    pub async fn undo(&self, token: &str) -> Result<Look, DeskError> {
+    /// Undoes the action of a link while that is possible: the mail was taken back, or is not sent yet.
+    ///
+    /// # Errors
+    /// The action cannot be undone, or the store failed.
+    pub async fn undo(&self, token: &str) -> Result<LinkState, DeskError> {
         let Found::Here(found) = self.find(token).await? else { return self.look(token).await };
-        let Look::Over(outcome) = self.judge(&found) else { return self.look(token).await };
+        let LinkState::Over(outcome) = self.judge(&found) else { return self.look(token).await };
         if outcome.undo_until.is_none() {
             return Err(DeskError::NothingToUndo(outcome.message));
         }
         self.desk.undo(&as_whom(outcome.action, &outcome.person), outcome.message).await?;
-        tracing::info!(id = %outcome.message, "what a link did was undone by it");
+        tracing::info!(id = %outcome.message, "the action of a link was undone");
         self.look(token).await
     }
 
@@ -262,14 +279,14 @@ impl Links {
                 let bars = self.bars(&row, &message).await?;
                 Ok(Found::Here(Box::new(Linked { row, message, deliveries, back, undone, bars })))
             }
-            // The link knows of the message, so only its content is gone.
+            // the link was kept longer than the contents of its message
             Err(StoreError::NotFound(_)) if row.action == LinkAction::AskAgain => Ok(Found::Past),
             Err(StoreError::NotFound(_)) => Ok(Found::Nothing),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// What keeps an approver from deciding by their link, as things stand now.
+    /// What currently prevents an approver from deciding by their link.
     async fn bars(&self, row: &LinkRow, message: &StoredMessage) -> Result<Option<Bar>, DeskError> {
         if !decides(row.action) {
             return Ok(None);
@@ -277,25 +294,25 @@ impl Links {
         if !self.desk.asking.borrow().by_mail {
             return Ok(Some(Bar(None)));
         }
-        let what = Whose::of(message);
+        let parties = Parties::of(message);
         let who = as_whom(row.action, &row.person);
         let stands = match self.desk.decides_now(&row.person, message).await? {
-            // Who was never asked about this one is not let in by a configuration that came later.
-            Stands::Decides if !who.decides(&what.standing()) => Stands::Not,
+            // a newer configuration does not give access to somebody who was never asked about this message
+            DecisionRole::Decides if !who.decides(&parties) => DecisionRole::Not,
             stands => stands,
         };
-        Ok((stands != Stands::Decides).then_some(Bar(Some(stands))))
+        Ok((stands != DecisionRole::Decides).then_some(Bar(Some(stands))))
     }
 
-    fn judge(&self, found: &Linked) -> Look {
+    fn judge(&self, found: &Linked) -> LinkState {
         let Linked { row, message, deliveries, back, .. } = found;
         let used = found.used();
         if row.content != content(message) {
-            return Look::Nothing;
+            return LinkState::Nothing;
         }
-        // Who does not decide on it any more is told nothing of what became of it.
-        if let Some(Bar(Some(Stands::Not))) = &found.bars {
-            return Look::NotTheirs { message: row.message, stands: Some(Stands::Not) };
+        // somebody who no longer decides on the message does not learn its outcome
+        if let Some(Bar(Some(DecisionRole::Not))) = &found.bars {
+            return LinkState::NotTheirs { message: row.message, stands: Some(DecisionRole::Not) };
         }
         let held = message.held.as_ref();
         let state = held.map(|held| held.state);
@@ -309,9 +326,9 @@ impl Links {
         let now = self.desk.now();
         if alive && used.is_none() && now < row.expires {
             if let Some(Bar(stands)) = &found.bars {
-                return Look::NotTheirs { message: row.message, stands: stands.clone() };
+                return LinkState::NotTheirs { message: row.message, stands: stands.clone() };
             }
-            return Look::Open(Box::new(Offer {
+            return LinkState::Open(Box::new(Offer {
                 action: row.action,
                 person: row.person.clone(),
                 message: row.message,
@@ -324,9 +341,9 @@ impl Links {
         }
         let decided = |held: &HeldRow| held.state != HeldState::Held;
         if row.used.is_none() && !held.is_some_and(decided) {
-            return Look::Nothing;
+            return LinkState::Nothing;
         }
-        Look::Over(Box::new(Outcome {
+        LinkState::Over(Box::new(Outcome {
             action: row.action,
             message: row.message,
             subject: message.subject.clone(),
@@ -344,13 +361,13 @@ impl Links {
     }
 }
 
-/// What there is behind a token.
+/// What a token refers to.
 enum Found {
     /// A link, and its message.
     Here(Box<Linked>),
-    /// A link to a message whose content is past its time.
+    /// A link to a message whose contents have been purged.
     Past,
-    /// No link, or none to a message that is kept.
+    /// No link, or no message.
     Nothing,
 }
 
@@ -358,29 +375,29 @@ struct Linked {
     row: LinkRow,
     message: StoredMessage,
     deliveries: Vec<QueueRow>,
-    /// When a mail that was never held was taken back, and not undone since.
+    /// When a mail that was never held was taken back, unless that was undone.
     back: Option<Timestamp>,
-    /// When what was done with it was last undone.
+    /// When the action of the link was last undone.
     undone: Option<Timestamp>,
-    /// What keeps its person from deciding.
+    /// What prevents the person from deciding.
     bars: Option<Bar>,
 }
 
-/// Why an approver's link is not followed: how they stand; `None` where mails decide nothing.
-struct Bar(Option<Stands>);
+/// Why an approver's link cannot be followed: their role; `None` if decisions by mail are switched off.
+struct Bar(Option<DecisionRole>);
 
-/// Whether a link is one of those of approvers.
+/// Whether this is an approver's action.
 fn decides(action: LinkAction) -> bool {
     matches!(action, LinkAction::ApproveSplit | LinkAction::GiveBack)
 }
 
-/// As whom somebody acts who follows a link.
+/// The rights of a person who follows a link.
 pub fn as_whom(action: LinkAction, person: &Address) -> Principal {
     if decides(action) { Principal::approver_by_link(person) } else { Principal::by_link(person) }
 }
 
 impl Linked {
-    /// When the link was followed, unless what it did was undone since: then it can be followed again.
+    /// When the link was followed. `None` if its action was undone since; then it can be followed again.
     fn used(&self) -> Option<Timestamp> {
         let at = self.row.used.as_ref().map(|(at, _)| *at);
         at.filter(|at| self.row.action == LinkAction::Undo || self.undone.is_none_or(|undone| undone < *at))
@@ -392,7 +409,7 @@ fn undone(journal: &[Entry]) -> Option<Timestamp> {
     journal.iter().rev().find(|entry| matches!(entry.event, Event::Undone { .. })).map(|entry| entry.at)
 }
 
-/// When the sender took it back, where that was the last that they did.
+/// When the sender took the mail back, unless they undid that.
 fn taken_back(journal: &[Entry]) -> Option<Timestamp> {
     journal.iter().rev().find_map(|entry| match &entry.event {
         Event::TakenBack { .. } => Some(Some(entry.at)),
@@ -401,8 +418,8 @@ fn taken_back(journal: &[Entry]) -> Option<Timestamp> {
     })?
 }
 
-/// Until when what a link did can be undone: where it was decided by the person of the link, or taken back
-/// of a mail that only waited.
+/// Until when the action of a link can be undone: the link's person made the decision, or took back a mail
+/// that was only delayed.
 fn undoable(
     row: &LinkRow,
     held: Option<&HeldRow>,
@@ -417,7 +434,7 @@ fn undoable(
     until.filter(|until| *until > now)
 }
 
-/// The risks that following a link leaves.
+/// The risks that remain when the link is followed.
 fn left(action: LinkAction, held: Option<&HeldRow>) -> Vec<Risk> {
     match (action, held) {
         (LinkAction::Split | LinkAction::ApproveSplit, Some(held)) => {
@@ -427,7 +444,7 @@ fn left(action: LinkAction, held: Option<&HeldRow>) -> Vec<Risk> {
     }
 }
 
-/// When a link ends in any case: with the hold, or with the time in which it can be undone.
+/// When a link expires at the latest: with the hold, or with the time for undoing.
 fn end(action: LinkAction, message: &StoredMessage, now: Timestamp) -> Timestamp {
     match (action, &message.held) {
         (LinkAction::Undo, Some(held)) => held.decided_at.unwrap_or(now).plus(UNDO),
@@ -438,50 +455,14 @@ fn end(action: LinkAction, message: &StoredMessage, now: Timestamp) -> Timestamp
     }
 }
 
-/// The hash of a message as it is kept.
+/// The hash of the stored message.
 fn content(message: &StoredMessage) -> Digest {
     let id = message.id.as_str().as_bytes();
     match &message.body {
         Body::Inline(bytes) => Digest::of(&[id, &message.header, bytes]),
-        // The name is random, and a file that is finished never changes.
+        // the name is random, and a finished file never changes
         Body::Stored { name, size } => {
             Digest::of(&[id, &message.header, name.as_bytes(), &size.to_be_bytes()])
         }
-    }
-}
-
-/// Most characters of what a sender says who asks.
-const LONGEST_REASON: usize = 2_000;
-
-impl Desk {
-    /// The sender asks that a mail be sent as it is, and says why: the approvers are told. One that is held,
-    /// or waits, is asked for itself; one that went to each without showing the others is made anew, and
-    /// that one is asked for: its id.
-    pub async fn ask_as_is(&self, who: &Principal, id: Id, reason: &str) -> Result<Option<Id>, DeskError> {
-        let message = self.item_seen_by(who, id).await?;
-        let id = message.id;
-        let reason: String = reason.trim().chars().take(LONGEST_REASON).collect();
-        if !who.sent(&Whose::of(&message).standing()) {
-            return Err(StoreError::NotFound(id.to_string()).into());
-        }
-        if reason.is_empty() {
-            return Err(DeskError::NotAllowed("say why everybody may see everybody's address".to_owned()));
-        }
-        let delayed = message.verdict.as_ref().is_some_and(|verdict| verdict.action() == Action::Delay);
-        if message.held.is_none() && delayed {
-            return match self.hold_and_ask(who, &message, reason.clone()).await {
-                Err(DeskError::TooLate(_)) => self.ask_again(who, &message, reason).await.map(Some),
-                asked => asked.map(|()| None),
-            };
-        }
-        if message.held.is_none() || message.goes_individually() {
-            return self.ask_again(who, &message, reason).await.map(Some);
-        }
-        let now = self.now();
-        let event = Event::Asked { by: who.name.clone(), reason };
-        let notice = NewNotice { kind: NoticeKind::AskedAsIs, due: now };
-        self.store.note_held(id, now, event, vec![notice]).await?;
-        self.wake();
-        Ok(None)
     }
 }

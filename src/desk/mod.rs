@@ -1,22 +1,22 @@
-//! The desk: what becomes of held messages. The same functions stand behind every surface.
+//! The desk: decisions on held messages. All user interfaces call the same functions.
 //!
 //! * [`again`] sending again, openly, what was sent individually
-//! * [`contents`] what stands in a message, to be read
-//! * [`decide`] who may release what; release, return; [`wish`] how they wish it
-//! * [`deputies`] approvers who are away, and who stands in for them
+//! * [`contents`] the displayable contents of a message
+//! * [`decide`] who may release what; release, return; [`wish`] what a release asks for
+//! * [`deputies`] absent approvers and their deputies
 //! * [`dossier`] everything about one message that a decision needs
-//! * [`expiry`] messages nobody decided on go back to their senders
-//! * `known` how recipients stand to the sender
-//! * [`explain`] a message, its verdict and its copies, for people to look at
-//! * [`report`] numbers over a span of time
-//! * [`preview`] what an attachment is, and its beginning; [`waiting`] what waits next, what is new, how far it is
-//! * [`principal`] who asks, and what they may
-//! * [`learning`] who wrote with whom, from archives; somebody taken out of it
-//! * [`links`] what links out of a mail do
-//! * [`own`] mail of one's own, and what can still be done; [`operate`] the queue and tokens
+//! * [`expiry`] returns messages that were not decided in time
+//! * [`known`] the sender's relation to the recipients
+//! * [`explain`] a message, its verdict and its copies, for display
+//! * [`report`] statistics over a period
+//! * [`preview`] kinds and previews of attachments; [`waiting`] the next message, new messages, progress
+//! * [`principal`] who asks, and what they may do
+//! * [`learning`] learning from archives, and removing a person
+//! * [`links`] links in mails
+//! * [`own`] a person's own mail, and what they can do with it; [`operate`] the queue and tokens
 //!
-//! A release never goes straight to the courier: the message is examined and its copies are planned
-//! and audited anew, and all of it is committed in one transaction.
+//! A release never goes straight to the courier: the message is examined again, its copies are planned and
+//! audited again, and everything is committed in one transaction.
 
 pub mod again;
 pub mod circles;
@@ -60,18 +60,18 @@ use crate::rewrite::Hit;
 use crate::rewrite::plan::Stamp;
 use crate::store::{HeldFilter, HeldRow, HeldState, QueueRow, Store, StoreError, StoredMessage};
 use bytes::Bytes;
-use explain::{Explanation, Shown};
-use principal::{Principal, Whose};
+use explain::{Explanation, PreviewSeals};
+use principal::{Parties, Principal};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::sync::{Notify, watch};
 
-/// Octets of a body read at a time.
+/// Octets of a body read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// Most decided messages that a list shows below those still held.
+/// Most decided messages that a list shows after those that are held.
 const DECIDED_SHOWN: usize = 200;
 
 /// The desk. Cheap to clone.
@@ -79,75 +79,75 @@ const DECIDED_SHOWN: usize = 200;
 pub struct Desk {
     /// The store.
     pub store: Arc<dyn Store>,
-    /// How messages are looked at now (a reload changes it).
+    /// The current examiner, replaced by a reload.
     pub examiner: watch::Receiver<Examiner>,
-    /// The courier, where a relay runs in this process.
+    /// The courier, if a relay runs in this process.
     pub courier: Option<Arc<dyn Dispatch>>,
-    /// Rung when a notice became due, where a relay runs in this process.
+    /// Wakes the task that sends notices, if a relay runs in this process.
     pub bell: Option<Arc<Notify>>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Our host name, for trace fields.
     pub hostname: Arc<str>,
-    /// Keys and marks for copies that people look at (a reload changes them).
-    pub shown: watch::Receiver<Arc<Shown>>,
-    /// How long a release that a person makes on a page, or by a link, can be undone before it leaves.
+    /// Keys and marks for previews, replaced by a reload.
+    pub preview_seals: watch::Receiver<Arc<PreviewSeals>>,
+    /// How long a release on a page or by a link can be undone before it is sent.
     pub grace: Duration,
-    /// How long a hold waits for a decision (a reload changes it).
+    /// How long a hold lasts, replaced by a reload.
     pub hold_for: watch::Receiver<Term>,
-    /// How those who decide are told (a reload changes it).
+    /// How approvers are told, replaced by a reload.
     pub asking: watch::Receiver<Arc<Asking>>,
 }
 
-/// Why the desk did not do what it was asked.
+/// Why the desk refused a request.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
-    /// The store's word: not found, decided already, unavailable.
+    /// An error of the store: not found, decided already, unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The message was never held.
     #[error("{0} is not held: it was passed on when it came; `sekisho trace {0}` shows what happened to it")]
     NeverHeld(Id),
-    /// This person may not do that.
+    /// The person may not do that.
     #[error("{0}")]
     NotAllowed(String),
-    /// The audit found hidden addresses: nothing was released.
+    /// The audit found hidden addresses, so nothing was released.
     #[error("{}", audit_text(.0))]
     Audit(Vec<Hit>),
-    /// The message cannot be parsed: no safe copies can be made of it.
+    /// The message cannot be parsed, so no safe copies can be created.
     #[error(
         "nothing was released: the message cannot be read reliably ({0}); it can leave with `--as as-is` only, \
          or go back with `return`"
     )]
     Unreadable(String),
-    /// It is released in this way only by somebody who ticks each risk that the way does not cure.
+    /// The risks that this way of sending leaves were not all ticked.
     #[error("nothing was released: {} is left whatever way it is sent", .0.iter().map(|risk| risk.headline(Language::En)).collect::<Vec<_>>().join("; "))]
     Unticked(Vec<Risk>),
-    /// It is given back by a link only with a reason.
+    /// Returning a message by a link requires a reason.
     #[error("say why it goes back: nothing was done")]
     NoReason,
-    /// Nobody was left out by somebody who asked to leave some out.
+    /// The request was to remove recipients, but named none.
     #[error("choose at least one recipient to leave out")]
     NobodyDropped,
-    /// It is released as it is only by somebody who names the places where the audit found something.
+    /// Sending as is requires acknowledging the places where the audit found something.
     #[error("{}", acknowledge_text(.0))]
     Unacknowledged(Vec<Hit>),
-    /// A circle cannot be made as it was asked for.
+    /// The circle exceeds a limit.
     #[error("{0}")]
     NoCircle(String),
-    /// It left already, or was never delayed.
+    /// It was sent already, or was never delayed.
     #[error("it is too late: {0} cannot be taken back any more")]
     TooLate(Id),
-    /// There is nothing to undo, or the time for it is over.
+    /// There is nothing to undo, or the time for it has passed.
     #[error("there is nothing to undo on {0}, or the time for it is over")]
     NothingToUndo(Id),
-    /// An address to drop is no recipient.
+    /// An address to remove is not a recipient.
     #[error("{0} is no recipient of this message")]
     NoRecipient(Address),
-    /// Nobody would be left.
+    /// No recipient would be left.
     #[error("no recipient would be left; give the message back with `return` instead")]
     NobodyLeft,
-    /// The stored message is refused when looked at again (limits).
+    /// The stored message exceeds a limit when it is examined again.
     #[error("the stored message cannot be examined: {0}")]
     Refused(#[from] Refusal),
 }
@@ -157,7 +157,7 @@ fn acknowledge_text(hits: &[Hit]) -> String {
     places.sort_unstable();
     places.dedup();
     format!(
-        "nothing was released: others would see hidden recipients' addresses in {}; each of these places has to \
+        "nothing was released: others would see the addresses of hidden recipients in {}; each of these places has to \
          be acknowledged",
         places.join(", ")
     )
@@ -172,7 +172,7 @@ fn audit_text(hits: &[Hit]) -> String {
     let more = hits.len().saturating_sub(places.len());
     let rest = if more > 0 { format!("\n  and {more} more") } else { String::new() };
     format!(
-        "nothing was released: others would see hidden recipients' addresses\n{}{rest}\n\
+        "nothing was released: others would see the addresses of hidden recipients\n{}{rest}\n\
          `--as as-is` sends it all the same, and records that these places were acknowledged",
         places.join("\n")
     )
@@ -183,25 +183,28 @@ fn audit_text(hits: &[Hit]) -> String {
 pub struct HeldDetail {
     /// Its line in the list.
     pub row: HeldRow,
-    /// The message, its verdict and copies; or why they cannot be shown.
+    /// The message, its verdict and copies, or why they cannot be shown.
     pub explanation: Result<Explanation, String>,
-    /// Copies that exist already (released, or left before the second lock stopped the rest).
+    /// The copies that exist already (released, or sent before the final check stopped the rest).
     pub deliveries: Vec<QueueRow>,
 }
 
-/// Any message that is kept.
+/// Any stored message.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct MessageDetail {
     /// The message.
     pub message: StoredMessage,
-    /// What it is, its verdict and copies; or why they cannot be shown.
+    /// The message, its verdict and copies, or why they cannot be shown.
     pub explanation: Result<Explanation, String>,
     /// Its copies.
     pub deliveries: Vec<QueueRow>,
 }
 
 impl Desk {
-    /// Held messages: those still held first, then the latest that were decided; each newest first.
+    /// Held messages: first those that are still held, then the latest decided ones; each newest first.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn list(
         &self,
         state: Option<HeldState>,
@@ -220,17 +223,17 @@ impl Desk {
         Ok(rows)
     }
 
-    /// A message that this person may know of; to everybody else there is none.
+    /// A message that this person may see; for everybody else it is not found.
     pub async fn seen_by(&self, who: &Principal, id: Id) -> Result<StoredMessage, DeskError> {
         let message = self.store.message(id).await?;
-        if who.may_see(&Whose::of(&message).standing()) {
+        if who.may_see(&Parties::of(&message)) {
             Ok(message)
         } else {
             Err(StoreError::NotFound(id.to_string()).into())
         }
     }
 
-    /// The item that a message is, or is a member of, for a person who may know of it.
+    /// The item of a message (itself, or the item it is a member of) that this person may see.
     pub async fn item_seen_by(&self, who: &Principal, id: Id) -> Result<StoredMessage, DeskError> {
         let message = self.store.message(id).await?;
         match &message.held {
@@ -239,7 +242,10 @@ impl Desk {
         }
     }
 
-    /// One held item with everything an approver needs to see; a member's id names its item.
+    /// One held item with everything an approver needs; the id of a member gives its item.
+    ///
+    /// # Errors
+    /// There is no such item for this person, or the store failed.
     pub async fn show(&self, who: &Principal, id: Id) -> Result<HeldDetail, DeskError> {
         let item = self.item_seen_by(who, id).await?.id;
         let look = self.look(who, item).await?;
@@ -247,8 +253,11 @@ impl Desk {
         Ok(HeldDetail { row, explanation: look.explanation, deliveries: look.deliveries })
     }
 
-    /// Any message that is kept, explained anew.
-    pub async fn look(&self, who: &Principal, id: Id) -> Result<Look, DeskError> {
+    /// Any stored message, examined again.
+    ///
+    /// # Errors
+    /// There is no such message for this person, or the store failed.
+    pub async fn look(&self, who: &Principal, id: Id) -> Result<MessageDetail, DeskError> {
         let message = self.seen_by(who, id).await?;
         let mut deliveries = Vec::new();
         match &message.held {
@@ -270,10 +279,10 @@ impl Desk {
             }
             Err(error) => Err(error.to_string()),
         };
-        Ok(Look { message, explanation, deliveries })
+        Ok(MessageDetail { message, explanation, deliveries })
     }
 
-    /// What budgets would say of a release to everybody now.
+    /// The budgets' current result for a release to everybody.
     fn forecast(&self, examiner: &Examiner, seen: &Examination) -> Option<RuleOutcome> {
         let envelope = &seen.envelope;
         let recipients: Vec<&Address> = envelope.recipients.iter().map(|to| &to.address).collect();
@@ -282,12 +291,12 @@ impl Desk {
         examiner.budgets.forecast(sending, &*self.clock)
     }
 
-    /// Looks at a stored message again, with what is known now.
+    /// Examines a stored message again with current knowledge.
     async fn examine(&self, examiner: &Examiner, message: &StoredMessage) -> Result<Examination, DeskError> {
         self.examine_and(examiner, message, |_| ()).await
     }
 
-    /// The same, while somebody else takes the body's octets as they pass.
+    /// The same, while another reader consumes the body.
     async fn examine_and(
         &self,
         examiner: &Examiner,
@@ -313,13 +322,13 @@ impl Desk {
         let threads = self.store.disclosed(examining.references()).await?;
         let circles = self.store.circles_in_force(self.now()).await?;
         let shared = self.store.shared(examining.references(), examining.concerned()).await?;
-        // Archives and the like are opened now, which may take a while.
+        // this opens archives and may take a while
         let knowledge = Knowledge { threads, circles, shared, identity: message.origin.identity() };
         let done = apart(move || examining.finish(&knowledge)).await;
         Ok(done.map_err(|error| StoreError::Unavailable(error.to_string()))??)
     }
 
-    /// Our trace fields for a stored message: the same that it would have left with.
+    /// Our trace fields for a stored message, the same as when it was accepted.
     fn stamp(&self, message: &StoredMessage) -> Stamp {
         stamp(&*self.clock, &self.hostname, message.id, message.received, &message.origin)
     }
@@ -328,7 +337,7 @@ impl Desk {
         self.clock.now()
     }
 
-    /// Tells the courier, and whoever sends notices, that something became due.
+    /// Tells the courier and the task that sends notices that something is due.
     pub fn wake(&self) {
         if let Some(courier) = &self.courier {
             courier.wake();

@@ -1,16 +1,16 @@
-//! What administrators look at and change beside mail that is held: the queue, and tokens of the API.
-//! Auditors see the queue, which has no contents; everybody else is told nothing.
+//! The queue and the API tokens. Administrators see and change them; auditors see the queue, which has no
+//! contents; everybody else is refused.
 
 use super::principal::{Principal, Via};
 use super::{Desk, DeskError};
 use crate::store::{ApiTokenRow, QueueChange, QueueFilter, QueueRow};
 
-/// Whether somebody may look at what runs. Of a token, the API has looked at its scope.
+/// Whether a person may see the queue. The scopes of a token are checked by the API.
 pub fn looks(who: &Principal) -> bool {
     who.roles.admin || who.roles.auditor || who.via == Via::Token
 }
 
-/// Whether somebody may change it.
+/// Whether a person may change the queue and tokens.
 pub fn operates(who: &Principal) -> bool {
     who.roles.admin || who.via == Via::Token
 }
@@ -20,14 +20,20 @@ fn only(may: bool, who: &Principal, what: &str) -> Result<(), DeskError> {
 }
 
 impl Desk {
-    /// Deliveries that a filter names, oldest first.
+    /// The deliveries that match a filter, oldest first.
+    ///
+    /// # Errors
+    /// The person may not see the queue, or the store failed.
     pub async fn queue(&self, who: &Principal, filter: &QueueFilter) -> Result<Vec<QueueRow>, DeskError> {
         only(looks(who), who, "look at the queue")?;
         Ok(self.store.queue(filter).await?)
     }
 
-    /// Changes these deliveries (`MESSAGE.N`); how many. Each is named: nothing is changed by a filter that
-    /// may have come to mean others.
+    /// Changes these deliveries (`MESSAGE.N`); returns how many. They are named one by one, because a filter
+    /// could match others by now.
+    ///
+    /// # Errors
+    /// The person may not change the queue, or the store failed.
     pub async fn change_deliveries(
         &self,
         who: &Principal,
@@ -40,7 +46,7 @@ impl Desk {
             let filter = QueueFilter { id: Some(id.clone()), all: true, ..QueueFilter::default() };
             match self.store.change_queue(&filter, change, &who.name, self.clock.now()).await {
                 Ok(count) => changed += count,
-                // What was purged meanwhile needs no change.
+                // it was purged meanwhile and needs no change
                 Err(crate::store::StoreError::NotFound(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -50,18 +56,24 @@ impl Desk {
         Ok(changed)
     }
 
-    /// Tokens of the API, by name.
+    /// The API tokens, by name.
+    ///
+    /// # Errors
+    /// The person may not see them, or the store failed.
     pub async fn tokens(&self, who: &Principal) -> Result<Vec<ApiTokenRow>, DeskError> {
         only(who.roles.admin, who, "look at tokens")?;
         Ok(self.store.api_tokens().await?)
     }
 
-    /// Takes a token away; whether there was one.
+    /// Removes a token; returns whether it existed.
+    ///
+    /// # Errors
+    /// The person may not remove tokens, or the store failed.
     pub async fn remove_token(&self, who: &Principal, name: &str) -> Result<bool, DeskError> {
-        only(who.roles.admin, who, "take tokens away")?;
+        only(who.roles.admin, who, "remove tokens")?;
         let removed = self.store.remove_api_token(name).await?;
         if removed {
-            tracing::info!(by = who.name, token = name, "a token of the API was taken away");
+            tracing::info!(by = who.name, token = name, "an API token was removed");
         }
         Ok(removed)
     }

@@ -1,4 +1,4 @@
-//! What somebody sees of the mail they sent: how each stands, and what can still be done about it.
+//! The mail that a person sent: its state, and what they can still do.
 
 use super::principal::Principal;
 use super::{Desk, DeskError};
@@ -8,57 +8,60 @@ use crate::store::{DeliveryState, HeldState, RecentRow};
 /// Most mails that are shown.
 const MOST: usize = 50;
 
-/// How a mail stands, for its sender.
+/// The state of a mail, for its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stands {
-    /// It went as it was written.
+pub enum MailState {
+    /// It was sent as it was written.
     AsWritten,
-    /// Each recipient got a copy of their own, or nobody outside is named in it.
+    /// It was sent individually, or names nobody outside.
     Apart,
-    /// It is on its way.
+    /// It is being sent.
     Leaving,
-    /// It leaves at this moment.
+    /// It will be sent at this time.
     Waits(Timestamp),
-    /// So many copies could not be delivered.
+    /// This many copies could not be delivered.
     Undelivered(usize),
-    /// It waits for a decision.
+    /// It is held.
     Held,
-    /// Whoever decides gave it back.
+    /// An approver returned it.
     Returned,
-    /// Nobody decided in time.
+    /// The hold expired.
     Expired,
-    /// Its sender took it back.
+    /// The sender took it back.
     TakenBack,
-    /// It was refused when it came, or taken out of the queue.
+    /// It was rejected when it came, or removed from the queue.
     Refused,
 }
 
-/// What its sender can still do.
+/// What the sender can still do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Can {
     /// Take it back.
     TakeBack,
-    /// Let it leave now.
+    /// Send it now.
     SendNow,
     /// Undo the taking back.
     Undo,
-    /// See what it waits for, and decide where that is theirs.
+    /// See the hold, and decide if they may.
     Decide,
 }
 
-/// A mail of theirs.
+/// One of a person's own mails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Own {
     /// The mail.
     pub row: RecentRow,
-    /// How it stands.
-    pub stands: Stands,
+    /// Its state.
+    pub stands: MailState,
     /// What can still be done.
     pub can: Vec<Can>,
 }
 
 impl Desk {
-    /// The newest mails that somebody sent themselves.
+    /// The newest mails of a person.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn own(&self, who: &Principal) -> Result<Vec<Own>, DeskError> {
         let keys: Vec<String> = who.addresses.iter().map(|address| address.key().to_owned()).collect();
         let now = self.clock.now();
@@ -71,20 +74,20 @@ fn own(row: RecentRow, now: Timestamp) -> Own {
     let stands = stands(&row, now);
     let undo = row.undo_until.is_some_and(|until| now < until);
     let can = match stands {
-        Stands::Waits(_) => vec![Can::TakeBack, Can::SendNow],
-        Stands::Held => vec![Can::Decide, Can::TakeBack],
-        Stands::TakenBack if undo => vec![Can::Undo],
+        MailState::Waits(_) => vec![Can::TakeBack, Can::SendNow],
+        MailState::Held => vec![Can::Decide, Can::TakeBack],
+        MailState::TakenBack if undo => vec![Can::Undo],
         _ => Vec::new(),
     };
     Own { row, stands, can }
 }
 
-fn stands(row: &RecentRow, now: Timestamp) -> Stands {
+fn stands(row: &RecentRow, now: Timestamp) -> MailState {
     match &row.held {
-        Some((HeldState::Held, ..)) => return Stands::Held,
-        Some((HeldState::Returned, ..)) if row.undo_until.is_some() => return Stands::TakenBack,
-        Some((HeldState::Returned, ..)) => return Stands::Returned,
-        Some((HeldState::Expired, ..)) => return Stands::Expired,
+        Some((HeldState::Held, ..)) => return MailState::Held,
+        Some((HeldState::Returned, ..)) if row.undo_until.is_some() => return MailState::TakenBack,
+        Some((HeldState::Returned, ..)) => return MailState::Returned,
+        Some((HeldState::Expired, ..)) => return MailState::Expired,
         Some((HeldState::Released, ..)) | None => {}
     }
     let copies =
@@ -93,22 +96,22 @@ fn stands(row: &RecentRow, now: Timestamp) -> Stands {
     let failed = copies(&[DeliveryState::Failed]);
     let delivered = copies(&[DeliveryState::Delivered]);
     if let Some(leaves) = row.leaves.filter(|leaves| now < *leaves) {
-        return Stands::Waits(leaves);
+        return MailState::Waits(leaves);
     }
     if row.held.is_none() && row.undo_until.is_some() {
-        return Stands::TakenBack;
+        return MailState::TakenBack;
     }
     if failed > 0 {
-        return Stands::Undelivered(failed);
+        return MailState::Undelivered(failed);
     }
     if all == 0 || copies(&[DeliveryState::Dropped]) == all {
-        return Stands::Refused;
+        return MailState::Refused;
     }
     if delivered < all {
-        return Stands::Leaving;
+        return MailState::Leaving;
     }
     let way = row.held.as_ref().map_or(Some(row.action.as_str()), |(_, decision, _)| decision.as_deref());
-    if matches!(way, Some("split" | "bcc")) { Stands::Apart } else { Stands::AsWritten }
+    if matches!(way, Some("split" | "bcc")) { MailState::Apart } else { MailState::AsWritten }
 }
 
 #[cfg(test)]
@@ -146,31 +149,39 @@ mod tests {
             row
         };
         for (row, wanted, can) in [
-            (row("pass", None, &[(Delivered, 1)]), Stands::AsWritten, vec![]),
-            (row("split", None, &[(Delivered, 2)]), Stands::Apart, vec![]),
-            (row("split", None, &[(Delivered, 1), (Ready, 1)]), Stands::Leaving, vec![]),
-            (row("pass", None, &[(Delivered, 1), (Failed, 1)]), Stands::Undelivered(1), vec![]),
-            (row("pass", None, &[(Dropped, 1)]), Stands::Refused, vec![]),
-            (row("reject", None, &[]), Stands::Refused, vec![]),
+            (row("pass", None, &[(Delivered, 1)]), MailState::AsWritten, vec![]),
+            (row("split", None, &[(Delivered, 2)]), MailState::Apart, vec![]),
+            (row("split", None, &[(Delivered, 1), (Ready, 1)]), MailState::Leaving, vec![]),
+            (row("pass", None, &[(Delivered, 1), (Failed, 1)]), MailState::Undelivered(1), vec![]),
+            (row("pass", None, &[(Dropped, 1)]), MailState::Refused, vec![]),
+            (row("reject", None, &[]), MailState::Refused, vec![]),
             (
                 with(row("delay", None, &[(Waiting, 1)]), soon, None),
-                Stands::Waits(soon.unwrap()),
+                MailState::Waits(soon.unwrap()),
                 vec![Can::TakeBack, Can::SendNow],
             ),
-            (with(row("delay", None, &[(Waiting, 1)]), before, None), Stands::Leaving, vec![]),
-            (with(row("delay", None, &[(Dropped, 1)]), None, later), Stands::TakenBack, vec![Can::Undo]),
-            (with(row("delay", None, &[(Dropped, 1)]), None, before), Stands::TakenBack, vec![]),
-            (row("hold", Some((HeldState::Held, "")), &[]), Stands::Held, vec![Can::Decide, Can::TakeBack]),
-            (row("hold", Some((HeldState::Returned, "no")), &[]), Stands::Returned, vec![]),
+            (with(row("delay", None, &[(Waiting, 1)]), before, None), MailState::Leaving, vec![]),
+            (with(row("delay", None, &[(Dropped, 1)]), None, later), MailState::TakenBack, vec![Can::Undo]),
+            (with(row("delay", None, &[(Dropped, 1)]), None, before), MailState::TakenBack, vec![]),
+            (
+                row("hold", Some((HeldState::Held, "")), &[]),
+                MailState::Held,
+                vec![Can::Decide, Can::TakeBack],
+            ),
+            (row("hold", Some((HeldState::Returned, "no")), &[]), MailState::Returned, vec![]),
             (
                 with(row("hold", Some((HeldState::Returned, "")), &[]), None, later),
-                Stands::TakenBack,
+                MailState::TakenBack,
                 vec![Can::Undo],
             ),
-            (row("hold", Some((HeldState::Expired, "")), &[]), Stands::Expired, vec![]),
-            (row("hold", Some((HeldState::Released, "split")), &[(Delivered, 2)]), Stands::Apart, vec![]),
-            (row("hold", Some((HeldState::Released, "as-is")), &[(Delivered, 1)]), Stands::AsWritten, vec![]),
-            (row("hold", Some((HeldState::Released, "as-is")), &[(Ready, 1)]), Stands::Leaving, vec![]),
+            (row("hold", Some((HeldState::Expired, "")), &[]), MailState::Expired, vec![]),
+            (row("hold", Some((HeldState::Released, "split")), &[(Delivered, 2)]), MailState::Apart, vec![]),
+            (
+                row("hold", Some((HeldState::Released, "as-is")), &[(Delivered, 1)]),
+                MailState::AsWritten,
+                vec![],
+            ),
+            (row("hold", Some((HeldState::Released, "as-is")), &[(Ready, 1)]), MailState::Leaving, vec![]),
         ] {
             let found = own(row.clone(), NOW);
             assert_eq!((found.stands, found.can), (wanted, can), "{row:?}");

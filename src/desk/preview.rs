@@ -1,5 +1,5 @@
-//! What an attachment is, and its beginning, for people to look at: rows of a table, lines of a text, an
-//! invitation. Never more than a bound of octets is read, and nothing is ever run or drawn.
+//! The kind of an attachment, and a preview of its beginning: rows of a table, lines of a text, an
+//! invitation. The size that is read is limited, and nothing is executed or rendered.
 
 pub mod calendar;
 pub mod table;
@@ -11,50 +11,51 @@ use table::{Rows, separated, table};
 
 /// Rows of a table, and lines of a text, that are shown.
 const ROWS: usize = 20;
-/// Most octets of a text that are read.
+/// Most octets that are read.
 const OCTETS: usize = 512 * 1_024;
-/// Longest cell and line, in characters.
+/// Longest cell or line, in characters.
 const LONGEST: usize = 200;
 
-/// What sort of file it is: people say so, not by its type.
+/// The kind of a file, in people's terms rather than MIME types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sort {
-    /// Pages as they are printed.
+    /// A PDF file.
     Pdf,
-    /// A document of a word processor.
+    /// A word processor document.
     Document,
-    /// A workbook.
+    /// A spreadsheet.
     Workbook,
-    /// Slides.
+    /// A presentation.
     Slides,
-    /// Rows of values, as text.
+    /// A table as text (CSV).
     Table,
     /// Text.
     Text,
-    /// A picture.
+    /// An image.
     Picture,
-    /// Sound.
+    /// Audio.
     Sound,
-    /// Moving pictures.
+    /// Video.
     Film,
     /// Several files in one.
     Archive,
-    /// An invitation, or other dates.
+    /// A calendar file, such as an invitation.
     Calendar,
     /// A mail.
     Mail,
-    /// Cards of an address book.
+    /// Contacts (vCard).
     Cards,
-    /// A page of the web.
+    /// A web page.
     Page,
-    /// Something that is run.
+    /// An executable or script.
     Program,
     /// Anything else.
     #[default]
     Other,
 }
 
-/// Endings of names, and what they mean. They say more than the type, which is often that of any octets.
+/// File name extensions by kind. They are more reliable than the declared type, which is often
+/// application/octet-stream.
 const ENDINGS: &[(Sort, &[&str])] = &[
     (Sort::Pdf, &["pdf"]),
     (Sort::Document, &["doc", "docx", "docm", "odt", "rtf", "jtd"]),
@@ -80,7 +81,7 @@ const ENDINGS: &[(Sort, &[&str])] = &[
 ];
 
 impl Sort {
-    /// By its name, else by the type that the sender gave it.
+    /// The kind by the file name, otherwise by the declared type.
     pub fn of(name: &str, kind: &str) -> Self {
         let ending = name.trim_end().rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
         let named = ending.and_then(|ending| {
@@ -111,7 +112,7 @@ impl Sort {
         }
     }
 
-    /// The word that its name in each language goes by.
+    /// The key of its name in each language.
     pub fn word(self) -> &'static str {
         match self {
             Self::Pdf => "pdf",
@@ -145,7 +146,7 @@ pub enum Preview {
     Invitation(Invitation),
 }
 
-/// The beginning of a file, where it is of a sort that has one.
+/// The preview of a file; `None` if there is none for its kind.
 pub fn of(sort: Sort, name: &str, charset: Option<&str>, octets: &[u8]) -> Option<Preview> {
     let text = || decoded(charset, octets);
     match sort {
@@ -165,8 +166,8 @@ pub fn of(sort: Sort, name: &str, charset: Option<&str>, octets: &[u8]) -> Optio
     })
 }
 
-/// The text of octets: by their mark, as they are declared, else in the set of those that are usual here in which
-/// it looks most like a text; UTF-8 first.
+/// Decodes text: by its byte order mark, or the declared charset; otherwise with the common charset for which
+/// the result looks most like text, UTF-8 first.
 fn decoded(charset: Option<&str>, octets: &[u8]) -> String {
     let octets = &octets[..octets.len().min(OCTETS)];
     let declared = charset.and_then(|label| Charset::named(label.as_bytes()));
@@ -180,8 +181,8 @@ fn decoded(charset: Option<&str>, octets: &[u8]) -> String {
     sets.map(|set| set.decode(octets)).min_by_key(|text| strangeness(text)).unwrap_or_default()
 }
 
-/// How unlikely it is that somebody wrote this: what is malformed, what nobody types, and kana of half the width,
-/// which octets of other sets are taken for. One character may be cut where reading ends.
+/// How unlikely a text is: malformed sequences, characters that nobody types, and half-width kana, which
+/// often come from another charset. One character may be cut at the end.
 fn strangeness(text: &str) -> usize {
     let broken = text.chars().filter(|c| *c == '\u{fffd}' || (c.is_control() && !c.is_whitespace())).count();
     let narrow = text.chars().filter(|c| matches!(c, '\u{ff61}'..='\u{ff9f}')).count();

@@ -1,7 +1,6 @@
-//! Who asks something of the desk: their addresses, their roles, and how they came to be known.
+//! Who makes a request to the desk: their addresses, their roles, and how they signed in.
 //!
-//! What a person may see and do is decided here and nowhere else, so that every surface (pages, links,
-//! API, command line) gives the same answer.
+//! All permissions are decided in this file, so that pages, links, API and command line agree.
 
 use super::wish::How;
 use crate::message::address::parse_list;
@@ -9,33 +8,33 @@ use crate::message::{Address, Header};
 use crate::store::{HoldKind, Origin, StoredMessage};
 use serde::{Deserialize, Serialize};
 
-/// Somebody, as far as the desk knows them.
+/// A person, as the desk knows them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
-    /// What the record calls them: a login, an address, or the operating system's user.
+    /// Their name in the journal: a login, an address, or the user name of the operating system.
     pub name: String,
-    /// Their own addresses: whose mail is their own.
+    /// Their own addresses; mail from these is their own.
     pub addresses: Vec<Address>,
-    /// What they may be beyond a sender of their own mail.
+    /// Their roles.
     pub roles: Roles,
-    /// How they came to be known.
+    /// How they were authenticated.
     pub via: Via,
 }
 
-/// What somebody may be beyond a sender of their own mail.
+/// The roles of a person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Roles {
-    /// Decides on what is assigned to one of their addresses.
+    /// Decides on messages assigned to one of their addresses.
     pub approver: bool,
-    /// Sees everything but contents; decides nothing.
+    /// Sees everything except contents; decides nothing.
     pub auditor: bool,
     /// Sees and does everything.
     pub admin: bool,
 }
 
 impl Roles {
-    /// What either gives.
+    /// The roles of both.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -46,7 +45,7 @@ impl Roles {
     }
 }
 
-/// How somebody came to be known. A link may be followed by a mail scanner: it never discloses.
+/// How a person was authenticated. Mail scanners follow links, so a link never discloses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Via {
@@ -54,38 +53,27 @@ pub enum Via {
     Link,
     /// A login.
     Login,
-    /// A login by a code that was mailed, where there is a better way in: it discloses nothing.
+    /// A code sent by mail although a safer login exists. It must not disclose.
     Mailbox,
-    /// A token of the API.
+    /// An API token.
     Token,
     /// The command line on this machine.
     Console,
 }
 
-/// A held message, as far as it bears on who may see and decide it.
-#[derive(Clone, Copy, Debug)]
-pub struct Standing<'a> {
-    /// Why it is held.
-    pub kind: HoldKind,
-    /// Whose it is: MAIL FROM, every From, and the address of who was authenticated.
-    pub senders: &'a [Address],
-    /// Who was asked to decide.
-    pub approvers: &'a [Address],
-}
-
-/// What [`Standing`] borrows, taken from a message that is kept.
+/// The people of a message, as far as permissions depend on them, and the kind of its hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Whose {
-    /// Why it is held; `Rule`, which allows the sender nothing but to take it back, where it is not.
+pub struct Parties {
+    /// The kind of hold; `Rule` if it is not held, in which case the sender may only take it back.
     pub kind: HoldKind,
-    /// MAIL FROM, every From, and the address of who was authenticated.
+    /// Its senders: MAIL FROM, every From, and the address of the authenticated identity.
     pub senders: Vec<Address>,
-    /// Who was asked to decide.
+    /// Its approvers.
     pub approvers: Vec<Address>,
 }
 
-impl Whose {
-    /// Of this message.
+impl Parties {
+    /// Taken from a stored message.
     pub fn of(message: &StoredMessage) -> Self {
         let mut senders: Vec<Address> = message.envelope.sender.iter().cloned().collect();
         if let Ok(header) = Header::parse(message.header.clone()) {
@@ -103,11 +91,6 @@ impl Whose {
             approvers: approvers.iter().filter_map(|text| Address::parse(text).ok()).collect(),
         }
     }
-
-    /// As it is asked about.
-    pub fn standing(&self) -> Standing<'_> {
-        Standing { kind: self.kind, senders: &self.senders, approvers: &self.approvers }
-    }
 }
 
 impl Principal {
@@ -121,7 +104,7 @@ impl Principal {
         }
     }
 
-    /// Whoever follows a link that was sent to this address.
+    /// A person who follows a link that was sent to this address.
     pub fn by_link(address: &Address) -> Self {
         Self {
             name: address.to_string(),
@@ -131,8 +114,8 @@ impl Principal {
         }
     }
 
-    /// Whoever follows a link that was sent to this address, as one of those who decide: they have its mailbox,
-    /// as who signs in with a code that was mailed; and it shows nobody to anybody.
+    /// An approver who follows a link that was sent to this address. They have the mailbox, as after signing
+    /// in with a mailed code, and cannot disclose.
     pub fn approver_by_link(address: &Address) -> Self {
         let roles = Roles { approver: true, ..Roles::default() };
         Self { roles, via: Via::Mailbox, ..Self::by_link(address) }
@@ -143,38 +126,38 @@ impl Principal {
         self.addresses.iter().any(|own| addresses.iter().any(|other| other.key() == own.key()))
     }
 
-    /// It is their own mail.
-    pub fn sent(&self, what: &Standing<'_>) -> bool {
-        self.is_one_of(what.senders)
+    /// Whether it is their own mail.
+    pub fn sent(&self, parties: &Parties) -> bool {
+        self.is_one_of(&parties.senders)
     }
 
-    /// They were asked to decide, or decide on everything.
-    pub fn decides(&self, what: &Standing<'_>) -> bool {
-        self.roles.admin || (self.roles.approver && self.is_one_of(what.approvers))
+    /// Whether they are an approver of it, or decide on everything.
+    pub fn decides(&self, parties: &Parties) -> bool {
+        self.roles.admin || (self.roles.approver && self.is_one_of(&parties.approvers))
     }
 
-    /// Whether they may know that it exists. To everybody else it does not (404).
-    pub fn may_see(&self, what: &Standing<'_>) -> bool {
-        self.roles.auditor || self.sent(what) || self.decides(what)
+    /// Whether they may know that it exists; otherwise it is not found (404).
+    pub fn may_see(&self, parties: &Parties) -> bool {
+        self.roles.auditor || self.sent(parties) || self.decides(parties)
     }
 
-    /// Whether they may read what is written in it.
-    pub fn may_read(&self, what: &Standing<'_>) -> bool {
-        self.sent(what) || self.decides(what)
+    /// Whether they may read its contents.
+    pub fn may_read(&self, parties: &Parties) -> bool {
+        self.sent(parties) || self.decides(parties)
     }
 
-    /// Whether they may release it in this way. What discloses, and what an approver was asked about,
-    /// takes another person than the sender, and more than a link.
-    pub fn may_release(&self, what: &Standing<'_>, how: How, drops: bool) -> bool {
-        let safe = what.kind == HoldKind::Ask && how == How::Split && !drops;
+    /// Whether they may release it in this way. To disclose, or to decide what an approver was asked, takes a
+    /// person other than the sender, and more than a link.
+    pub fn may_release(&self, parties: &Parties, how: How, drops: bool) -> bool {
+        let safe = parties.kind == HoldKind::Ask && how == How::Split && !drops;
         let weak = self.via == Via::Link || (self.via == Via::Mailbox && how == How::AsIs);
-        let another = self.via == Via::Console || (!weak && self.decides(what) && !self.sent(what));
-        another || (safe && (self.sent(what) || (self.decides(what) && self.via != Via::Link)))
+        let another = self.via == Via::Console || (!weak && self.decides(parties) && !self.sent(parties));
+        another || (safe && (self.sent(parties) || (self.decides(parties) && self.via != Via::Link)))
     }
 
-    /// Whether they may take it back (the sender) or give it back (who decides).
-    pub fn may_return(&self, what: &Standing<'_>) -> bool {
-        self.sent(what) || (self.decides(what) && self.via != Via::Link)
+    /// Whether they may take it back (as the sender) or return it (as an approver).
+    pub fn may_return(&self, parties: &Parties) -> bool {
+        self.sent(parties) || (self.decides(parties) && self.via != Via::Link)
     }
 }
 
@@ -196,7 +179,7 @@ mod tests {
 
     #[test]
     fn who_may_release_what() {
-        let (senders, approvers) = ([address("sato@example.jp")], [address("soumu@example.jp")]);
+        let (senders, approvers) = (vec![address("sato@example.jp")], vec![address("soumu@example.jp")]);
         let people = [
             (person("sato@example.jp", Roles::default(), Via::Link), "sender by link"),
             (person("SATO@example.jp", Roles::default(), Via::Login), "sender"),
@@ -210,7 +193,7 @@ mod tests {
             (Principal::console("root"), "console"),
         ];
         for kind in [HoldKind::Ask, HoldKind::Rule, HoldKind::Unsafe] {
-            let what = Standing { kind, senders: &senders, approvers: &approvers };
+            let parties = Parties { kind, senders: senders.clone(), approvers: approvers.clone() };
             for how in [How::Split, How::Bcc, How::AsIs] {
                 for drops in [false, true] {
                     let safe = kind == HoldKind::Ask && how == How::Split && !drops;
@@ -222,7 +205,7 @@ mod tests {
                             _ => false,
                         };
                         assert_eq!(
-                            who.may_release(&what, how, drops),
+                            who.may_release(&parties, how, drops),
                             expected,
                             "{name} {kind:?} {how} {drops}"
                         );
@@ -231,10 +214,10 @@ mod tests {
             }
             for (who, name) in &people {
                 let stranger = *name == "another's approver";
-                assert_eq!(who.may_see(&what), !stranger, "{name}");
-                assert_eq!(who.may_read(&what), !stranger && *name != "auditor", "{name}");
+                assert_eq!(who.may_see(&parties), !stranger, "{name}");
+                assert_eq!(who.may_read(&parties), !stranger && *name != "auditor", "{name}");
                 let returns = !["another's approver", "auditor", "approver by link"].contains(name);
-                assert_eq!(who.may_return(&what), returns, "{name}");
+                assert_eq!(who.may_return(&parties), returns, "{name}");
             }
         }
     }

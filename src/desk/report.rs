@@ -1,4 +1,4 @@
-//! Numbers over a span of time: counted once, for the report page, the API and the command line.
+//! Statistics over a period, for the report page, the API and the command line.
 
 use super::principal::Principal;
 use super::{Desk, DeskError};
@@ -12,47 +12,48 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Numbers over a span of time, as far as whoever asks may know.
+/// Statistics over a period, limited to what the reader may see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Numbers {
-    /// When the span begins.
+    /// Start of the period.
     pub since: Timestamp,
-    /// All mail is counted; else only what was held and the reader may know of.
+    /// Whether all mail is counted; otherwise only held messages that the reader may see.
     pub everything: bool,
-    /// Messages accepted from clients, by the action decided: `pass`, `split`, …
+    /// Messages accepted from clients, by action: `pass`, `split`, …
     pub accepted: BTreeMap<String, u64>,
-    /// Held messages by state now.
+    /// Held messages by current state.
     pub held: BTreeMap<String, u64>,
-    /// Deliveries by state now; none unless all mail is counted.
+    /// Deliveries by current state; empty unless all mail is counted.
     pub deliveries: BTreeMap<String, u64>,
     /// Disclosures prevented: the sum of n×(n−1) over rewritten or returned mail.
     pub exposures_prevented: u64,
-    /// How long decisions took that people made.
+    /// How long people took to decide.
     pub decisions: Decisions,
-    /// Held messages by the rule that held them and their state now.
+    /// Held messages by rule and current state.
     pub rules: Tally,
-    /// Held messages by the sender's group and their state now; a sender may be in several.
+    /// Held messages by the sender's group and current state; a sender can be in several groups.
     pub groups: Tally,
-    /// Held messages by who was asked and their state now; none unless all mail is counted.
+    /// Held messages by approver and current state; empty unless all mail is counted.
     pub approvers: Tally,
-    /// What would have been done to mail that passed in observe mode; nothing unless all mail is counted.
+    /// What enforce mode would have done with mail that passed in observe mode; empty unless all mail is
+    /// counted.
     #[serde(default)]
     pub would: Would,
-    /// Held messages by their sender and their state now.
+    /// Held messages by sender and current state.
     #[serde(default)]
     pub senders: Tally,
-    /// Held messages that were released as they were, by the rule that held them.
+    /// Held messages that were released as is, by rule.
     #[serde(default)]
     pub unchanged: BTreeMap<String, u64>,
-    /// How many decisions each person made within an hour, four, a day, and later; only those of whoever
-    /// asks unless all mail is counted.
+    /// How many decisions each person made within an hour, four hours, a day, and later; only the reader's
+    /// own unless all mail is counted.
     #[serde(default)]
     pub paces: BTreeMap<String, [u64; 4]>,
-    /// What was accepted in the span of the same length before, by the action decided, and the disclosures
-    /// prevented then; nothing where it was not asked for.
+    /// The previous period of the same length: accepted messages by action, and disclosures prevented. `None`
+    /// if it was not requested.
     #[serde(default)]
     pub before: Option<Before>,
-    /// Who openly wrote with whom: how much is known, and what passed for it; nothing unless all mail is
+    /// What is known of who wrote with whom, and how much mail passed because of it; empty unless all mail is
     /// counted.
     #[serde(default)]
     pub knowledge: Stock,
@@ -60,17 +61,17 @@ pub struct Numbers {
     pub days: Vec<Day>,
 }
 
-/// The span before.
+/// The previous period.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {
-    /// Messages accepted from clients, by the action decided.
+    /// Messages accepted from clients, by action.
     pub accepted: BTreeMap<String, u64>,
     /// Disclosures prevented.
     pub exposures_prevented: u64,
 }
 
 impl Before {
-    /// Of days that begin before a moment. The day that a span begins in counts where it begins.
+    /// Sums up days that begin before a moment. The day in which a period begins counts towards that period.
     fn of(days: &[Day], since: Timestamp) -> Self {
         let mut before = Self::default();
         for day in days.iter().filter(|day| day.begins < since) {
@@ -86,16 +87,16 @@ impl Before {
 /// How long decisions took.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decisions {
-    /// How many there were.
+    /// Number of decisions.
     pub count: usize,
-    /// Half took at most so many seconds,
+    /// The median, in seconds.
     pub median_seconds: Option<u64>,
-    /// and nine of ten so many.
+    /// The 90th percentile, in seconds.
     pub nine_of_ten_seconds: Option<u64>,
 }
 
 impl Decisions {
-    /// Of these spans, shortest first.
+    /// From durations, shortest first.
     fn of(waits: &[Duration]) -> Self {
         let within = |part: usize| waits.get((waits.len() * part).div_ceil(100).saturating_sub(1));
         Self {
@@ -107,7 +108,7 @@ impl Decisions {
 }
 
 impl Principal {
-    /// Whose held messages they may know of; `own` leaves only their own mail.
+    /// Which held messages the person may see; with `own`, only their own mail.
     pub fn scope(&self, own: bool) -> Scope {
         if (self.roles.admin || self.roles.auditor) && !own {
             return Scope::All;
@@ -119,8 +120,11 @@ impl Principal {
 }
 
 impl Desk {
-    /// Numbers since a moment, as far as this person may know; days begin `offset` milliseconds before
+    /// Statistics since a moment, as far as this person may see; days begin `offset` milliseconds before
     /// those of UTC.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn numbers(
         &self,
         who: &Principal,
@@ -165,7 +169,10 @@ impl Desk {
         })
     }
 
-    /// The same, with the span of the same length before it.
+    /// The same, with the previous period of the same length.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn numbers_compared(
         &self,
         who: &Principal,
@@ -180,7 +187,7 @@ impl Desk {
     }
 }
 
-/// Held messages by the groups that their senders are in.
+/// Held messages by the groups of their senders.
 fn grouped(approvers: &Approvers, senders: &Tally) -> Tally {
     let mut tally = Tally::new();
     for (sender, states) in senders {
@@ -198,7 +205,7 @@ fn grouped(approvers: &Approvers, senders: &Tally) -> Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::approvers::Group;
+    use crate::policy::approvers::SenderGroup;
     use crate::store::HeldState;
 
     #[test]
@@ -230,7 +237,8 @@ mod tests {
 
     #[test]
     fn senders_count_in_every_group_of_theirs() {
-        let group = |name: &str, sender: &str| Group::new(name, &[sender.to_owned()], Vec::new()).unwrap();
+        let group =
+            |name: &str, sender: &str| SenderGroup::new(name, &[sender.to_owned()], Vec::new()).unwrap();
         let groups = vec![group("sales", "sales-*@example.jp"), group("all", "example.jp")];
         let approvers = Approvers { groups, ..Approvers::default() };
         let held = |count| BTreeMap::from([(HeldState::Held, count)]);

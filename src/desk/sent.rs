@@ -1,4 +1,4 @@
-//! What the relay itself delivered, learned from a little later, so that no mail waits for it.
+//! Learns from what the relay delivered itself. It runs later in a task, so that no mail waits for it.
 
 use super::Desk;
 use crate::policy::Organisation;
@@ -7,21 +7,24 @@ use crate::store::StoreError;
 use crate::store::learned::Sent;
 use std::time::Duration;
 
-/// How often is looked whether mail is through.
+/// Interval of the search for finished mail.
 const EVERY: Duration = Duration::from_secs(10);
 
 impl Desk {
-    /// Learns from mail that is through, until the task is stopped.
+    /// Learns from finished mail until the task is stopped.
     pub async fn learn_forever(self) {
         loop {
             tokio::time::sleep(EVERY).await;
             if let Err(error) = self.learn_sent().await {
-                tracing::warn!(%error, "what was delivered could not be learned from");
+                tracing::warn!(%error, "learning from delivered mail failed");
             }
         }
     }
 
-    /// Learns from all mail that is through; from how many mails.
+    /// Learns from all finished mail; returns how many mails that were.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn learn_sent(&self) -> Result<usize, StoreError> {
         let organisation = self.examiner.borrow().organisation.clone();
         let (mut after, mut learned) = (0, 0);
@@ -40,7 +43,7 @@ impl Desk {
     }
 }
 
-/// What one mail teaches; nothing where it showed no two outsiders to each other.
+/// What one mail teaches; `None` if it did not show outsiders to each other.
 fn teaches(organisation: &Organisation, mail: Sent) -> Option<Learned> {
     let outside = mail.reached.into_iter().filter(|address| !organisation.is_internal(address));
     Learned::together(Some(mail.message_id), mail.received, outside, Source::Sent).ok()

@@ -1,8 +1,8 @@
-//! What a sender may do alone: take back what is still here, and change their mind about it.
+//! What senders can do alone: take back mail that has not been sent, and undo that.
 
 use super::again::Request;
 use super::decide::undecided;
-use super::principal::{Principal, Whose};
+use super::principal::{Parties, Principal};
 use super::wish::Wish;
 use super::{Desk, DeskError};
 use crate::id::Id;
@@ -13,31 +13,31 @@ use crate::policy::risks;
 use crate::store::circles::Circle;
 use crate::store::forks::{Again, HoldWaiting};
 use crate::store::{
-    Glance, HeldDecision, HeldRow, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Place, Reason,
+    ForkRelation, Glance, HeldDecision, HeldRow, HeldState, HoldKind, NewHold, NewNotice, NoticeKind, Reason,
     StoredMessage,
 };
 use crate::store::{TAKEN_BACK, TAKEN_BACK_FOR};
 use std::time::Duration;
 
-/// A decision is waited for so long at least, once a release was undone.
+/// Time left for a decision, at least, after a release was undone.
 const LEFT: Duration = Duration::from_hours(1);
-/// Whether somebody takes this back, or changes their mind about it: the sender, or an administrator for
-/// them.
-fn takes_back(who: &Principal, whose: &Whose) -> bool {
-    who.sent(&whose.standing()) || who.roles.admin
+/// Whether a person may take this mail back, or undo that: the sender, or an administrator for them.
+fn takes_back(who: &Principal, parties: &Parties) -> bool {
+    who.sent(parties) || who.roles.admin
 }
 
-/// Whether somebody undoes what was decided: what was taken back, its sender; a release, whoever made it.
-pub fn undoes(who: &Principal, whose: &Whose, held: &HeldRow) -> bool {
+/// Whether a person may undo the decision: the sender for a take-back, the person who released it for a
+/// release.
+pub fn undoes(who: &Principal, parties: &Parties, held: &HeldRow) -> bool {
     match held.state {
         HeldState::Released => {
-            held.decided_by.as_deref() == Some(who.name.as_str()) && who.may_return(&whose.standing())
+            held.decided_by.as_deref() == Some(who.name.as_str()) && who.may_return(parties)
         }
-        _ => takes_back(who, whose),
+        _ => takes_back(who, parties),
     }
 }
 
-/// Whether an address as it was written is this one.
+/// Whether the text is this address.
 fn is_same(text: &str, address: &Address) -> bool {
     Address::parse(text).is_ok_and(|one| one == *address)
 }
@@ -47,13 +47,16 @@ fn not_theirs(who: &Principal) -> DeskError {
 }
 
 impl Desk {
-    /// Takes a mail back for its sender: a held one goes back to them; of a delayed one nothing leaves.
-    /// Either can be undone for 24 hours.
+    /// Takes a mail back for its sender: a held one is returned, a delayed one is not sent. Both can be
+    /// undone for 24 hours.
+    ///
+    /// # Errors
+    /// The person may not do this, it is too late, or the store failed.
     pub async fn take_back(&self, who: &Principal, id: Id) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         let now = self.now();
-        let whose = Whose::of(&item);
-        if !takes_back(who, &whose) {
+        let parties = Parties::of(&item);
+        if !takes_back(who, &parties) {
             return Err(DeskError::NotAllowed(format!("{} did not send this message", who.name)));
         }
         if item.held.is_none() {
@@ -66,7 +69,7 @@ impl Desk {
                 }
             };
         }
-        let own = who.sent(&whose.standing());
+        let own = who.sent(&parties);
         let why = if own { TAKEN_BACK } else { TAKEN_BACK_FOR };
         self.store
             .decide(HeldDecision {
@@ -85,28 +88,32 @@ impl Desk {
         Ok(())
     }
 
-    /// Sends individually: a held mail is released so, once each risk that is left is ticked; of a delayed
-    /// one that is split what waits leaves now.
+    /// Sends individually: a held mail is released once each remaining risk is ticked; the waiting copies of
+    /// a delayed mail that is split are sent now.
+    ///
+    /// # Errors
+    /// A risk was not ticked, the person may not do this, it is too late, or the store failed.
     pub async fn split_now(&self, who: &Principal, id: Id, ticked: &[String]) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         if item.held.is_some() {
             let wish = Wish { ticked: Some(ticked.to_vec()), ..Wish::default() };
             return self.release_as(who, id, &wish).await.map(|_| ());
         }
-        if !takes_back(who, &Whose::of(&item)) {
+        if !takes_back(who, &Parties::of(&item)) {
             return Err(DeskError::NotAllowed(format!("{} did not send this message", who.name)));
         }
         match self.store.send_now(id, &who.name, self.now()).await? {
             0 => Err(DeskError::TooLate(id)),
             copies => {
-                tracing::info!(%id, copies, "delayed mail leaves before its time");
+                tracing::info!(%id, copies, "delayed mail is sent early");
                 self.wake();
                 Ok(())
             }
         }
     }
 
-    /// Ends the circle that was made with a release that is undone: nobody was shown to anybody.
+    /// Ends the circle that a release created, because the release was undone and nobody was shown to
+    /// anybody.
     async fn forget_circle(&self, who: &Principal, held: &HeldRow) {
         let Ok(circles) = self.circles(who).await else { return };
         let Some(since) = held.decided_at else { return };
@@ -117,12 +124,12 @@ impl Desk {
         };
         for circle in circles.iter().filter(made) {
             if let Err(error) = self.end_circle(who, circle.id).await {
-                tracing::warn!(%error, circle = circle.id, "a release was undone, but not its circle");
+                tracing::warn!(%error, circle = circle.id, "a release was undone, but its circle could not be ended");
             }
         }
     }
 
-    /// Holds a delayed mail for its sender, who says why everybody may see everybody: an approver decides.
+    /// Holds a delayed mail for a sender who asks to send it as it is: an approver decides.
     pub(super) async fn hold_and_ask(
         &self,
         who: &Principal,
@@ -132,7 +139,7 @@ impl Desk {
         let now = self.now();
         let verdict = item.verdict.as_ref();
         let examiner = self.examiner.borrow().clone();
-        let senders = Whose::of(item).senders;
+        let senders = Parties::of(item).senders;
         let approvers = verdict.map(|verdict| {
             let senders: Vec<&Address> = senders.iter().collect();
             examiner.approvers.of(verdict, &senders)
@@ -158,7 +165,7 @@ impl Desk {
             hits: Vec::new(),
             expires,
             approvers: approvers.unwrap_or_default(),
-            place: Place::default(),
+            relation: ForkRelation::default(),
             glance,
         };
         let wish = HoldWaiting {
@@ -178,14 +185,17 @@ impl Desk {
         }
     }
 
-    /// Undoes [`Desk::take_back`] within 24 hours: a held mail is held again, with its time to decide
-    /// renewed; a delayed one is due when it was, or now. Undoes a release that has not left yet.
+    /// Undoes [`Desk::take_back`] within 24 hours: a held mail is held again with a new deadline; a delayed
+    /// one is due at its original time, or now. Also undoes a release that has not been sent yet.
+    ///
+    /// # Errors
+    /// There is nothing to undo, the person may not do this, or the store failed.
     pub async fn undo(&self, who: &Principal, id: Id) -> Result<(), DeskError> {
         let item = self.item_seen_by(who, id).await?;
         let now = self.now();
-        let whose = Whose::of(&item);
+        let parties = Parties::of(&item);
         let Some(held) = &item.held else {
-            if !takes_back(who, &whose) {
+            if !takes_back(who, &parties) {
                 return Err(not_theirs(who));
             }
             return match self.store.undo_take_back(id, &who.name, now).await? {
@@ -197,7 +207,7 @@ impl Desk {
                 }
             };
         };
-        if !undoes(who, &whose, held) {
+        if !undoes(who, &parties, held) {
             return Err(not_theirs(who));
         }
         if held.undo_until.is_none_or(|until| until <= now) {
@@ -207,15 +217,15 @@ impl Desk {
             undecided(held)?;
             return Err(DeskError::NothingToUndo(id));
         }
-        // As much time to decide as any mail has that is held now.
+        // the deadline is that of a mail held now
         let expires = self.hold_for.borrow().ends(now);
         let mut again = Again { id: item.id, by: who.name.clone(), at: now, expires };
         if held.state == HeldState::Released {
-            // Its time to decide goes on: nothing has left.
+            // the old deadline still counts, because nothing was sent
             again.expires = held.expires.max(now.plus(LEFT));
             self.store.undo_release(again).await?;
             self.forget_circle(who, held).await;
-            tracing::info!(id = %item.id, "a release was undone before it left");
+            tracing::info!(id = %item.id, "a release was undone before it was sent");
         } else {
             self.store.hold_again(again).await?;
             tracing::info!(id = %item.id, "taking held mail back was undone");

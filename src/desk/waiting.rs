@@ -1,5 +1,5 @@
-//! What waits for somebody: what comes next, how much there is, what came meanwhile; and how far a message is
-//! that somebody looks at.
+//! What waits for a person: the next message, how many there are, which are new; and the progress of a
+//! message.
 
 use super::principal::Principal;
 use super::{Desk, DeskError};
@@ -7,22 +7,22 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::store::{DeliveryState, HeldQuery, HeldRow, HeldState, Order, QueueRow};
 
-/// Most that are counted: of more it is said that there are more.
+/// Most that are counted; above this, only "more" is shown.
 pub const MOST_COUNTED: usize = 999;
 
-/// How far the sending of a message is, by recipients.
+/// The progress of sending a message, in recipients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Those who have it.
+    /// Recipients who have it.
     pub delivered: usize,
-    /// Those who will not get it.
+    /// Recipients who will not get it.
     pub failed: usize,
-    /// All for whom a copy was made.
+    /// Recipients of all copies.
     pub total: usize,
 }
 
 impl Progress {
-    /// Of these copies; `None` where there are none.
+    /// From these copies; `None` if there are none.
     pub fn of(copies: &[QueueRow]) -> Option<Self> {
         if copies.is_empty() {
             return None;
@@ -36,25 +36,28 @@ impl Progress {
         })
     }
 
-    /// Nothing more will come of it.
+    /// Whether nothing more will happen.
     pub fn is_over(&self) -> bool {
         self.delivered + self.failed >= self.total
     }
 }
 
-/// How a held message stands now.
+/// The current state of a held message.
 #[derive(Clone, Debug)]
 pub struct Now {
     /// Its row.
     pub row: HeldRow,
-    /// How far its sending is, once it was released.
+    /// The progress of sending, once it was released.
     pub progress: Option<Progress>,
-    /// It leaves then, and can be called back until then.
+    /// When it is sent, if the release can still be undone.
     pub leaves: Option<Timestamp>,
 }
 
 impl Desk {
-    /// How a message stands, for whoever may know of it: nothing of it is read or examined.
+    /// The current state of a message, for people who may see it, without reading or examining it.
+    ///
+    /// # Errors
+    /// There is no such message for this person, it was never held, or the store failed.
     pub async fn stands(&self, who: &Principal, id: Id) -> Result<Now, DeskError> {
         let row = self.seen_by(who, id).await?.held.ok_or(DeskError::NeverHeld(id))?;
         let copies = match row.state {
@@ -65,7 +68,10 @@ impl Desk {
         Ok(Now { progress: Progress::of(&copies), leaves, row })
     }
 
-    /// What waits next by a query, that message aside, and how many more there are; `None` where nothing is left.
+    /// The next message of a query other than `but`, and how many more there are; `None` if there are none.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn waits_next(&self, query: &HeldQuery, but: Id) -> Result<Option<(Id, usize)>, DeskError> {
         let waiting =
             HeldQuery { state: Some(HeldState::Held), order: Order::Deadline, after: None, ..query.clone() };
@@ -76,13 +82,19 @@ impl Desk {
         Ok(next.map(|id| (id, count.saturating_sub(itself))))
     }
 
-    /// The latest that a query finds: what comes behind it is new.
+    /// The latest message of a query; later ones are new.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn latest(&self, query: &HeldQuery) -> Result<Option<Id>, DeskError> {
         let latest = HeldQuery { order: Order::Newest, after: None, limit: 1, ..query.clone() };
         Ok(self.store.held_page(&latest).await?.lines.first().map(|line| line.id))
     }
 
-    /// How many a query finds that came after that message; all where there was none.
+    /// How many messages of a query came after that one; all if there is none.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn came_after(&self, query: &HeldQuery, latest: Option<Id>) -> Result<usize, DeskError> {
         let since = HeldQuery { order: Order::Deadline, after: latest, ..query.clone() };
         Ok(self.store.held_count(&since, MOST_COUNTED + 1).await?)

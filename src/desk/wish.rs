@@ -1,4 +1,4 @@
-//! How somebody wishes a held message to leave, and what came of it.
+//! A request to release a held message, and its result.
 
 use crate::id::Id;
 use crate::message::Address;
@@ -8,21 +8,21 @@ use crate::rewrite::Hit;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How a message is released.
+/// The way in which a message is released.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
-    /// A copy of one's own for each.
+    /// A separate copy for each recipient.
     #[default]
     Split,
-    /// One text for all, nobody named.
+    /// One text for all, without the recipients' names.
     Bcc,
-    /// As the sender wrote it: everybody sees everybody.
+    /// As the sender wrote it: all recipients see each other.
     AsIs,
 }
 
 impl How {
-    /// What it means for who sees whom.
+    /// The corresponding demand on the disclosure axis.
     pub fn disclosure(self) -> Disclosure {
         match self {
             Self::Split => Disclosure::Split,
@@ -42,31 +42,31 @@ impl fmt::Display for How {
     }
 }
 
-/// How a release is wished for.
+/// A request to release a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wish {
-    /// How.
+    /// The way of sending.
     pub how: How,
-    /// Recipients taken off, out of To and Cc too.
+    /// Recipients to remove, also from To and Cc.
     #[serde(default)]
     pub drop: Vec<Address>,
-    /// Places where the audit found hidden addresses, named by whoever releases it as it is all the
-    /// same. On the command line the release itself acknowledges them.
+    /// Places where the audit found hidden addresses, acknowledged by a person who releases as is. On the
+    /// command line the release itself acknowledges them.
     #[serde(default)]
     pub acknowledge: Vec<String>,
-    /// Remember those who see each other through it as a circle: its name, and how many seconds it lasts.
+    /// A circle to create of those who see each other: its name, and its duration in seconds.
     #[serde(default)]
     pub circle: Option<(String, u64)>,
-    /// The risks that a person ticked who decides on a page or by a link ([`Risk::key`]): each that this way
-    /// does not cure has to be there, and the release can be undone for a moment. `None` where a program
-    /// decides: nothing is asked of it, and nothing waits.
+    /// The risks that a person ticked on a page or after following a link ([`Risk::key`]). Every risk that
+    /// remains must be among them, and the release can be undone for a short time. `None` for programs, which
+    /// tick nothing and cannot undo.
     #[serde(default)]
     pub ticked: Option<Vec<String>>,
 }
 
 impl Wish {
-    /// The risks that are left when it is sent in this way, of those a person has to tick. As it is, that
-    /// all see all is what is asked for, and places inside the mail are acknowledged by themselves.
+    /// The risks that remain in this way of sending and have to be ticked. For "as is", recipients seeing
+    /// each other is what was requested, and places inside the mail are acknowledged separately.
     pub fn left<'a>(&self, risks: &'a [Risk]) -> Vec<&'a Risk> {
         risks.iter().filter(|risk| !self.cures(risk)).collect()
     }
@@ -86,24 +86,24 @@ impl Wish {
     }
 }
 
-/// What a release did.
+/// The result of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
-    /// Which message.
+    /// The message.
     pub id: Id,
-    /// How.
+    /// The way of sending.
     pub how: How,
-    /// How many copies leave.
+    /// The number of copies.
     pub copies: usize,
-    /// To whom.
+    /// The recipients of the copies.
     pub recipients: Vec<String>,
-    /// Who was taken off.
+    /// The recipients who were removed.
     pub dropped: Vec<String>,
-    /// Who had it already, before the second lock stopped the rest.
+    /// Recipients who had it already when the final check stopped the rest.
     pub had_it_already: Vec<String>,
     /// Places with hidden addresses that were acknowledged.
     pub acknowledged: Vec<Hit>,
-    /// Outside people who see each other through it.
+    /// Outsiders who see each other because of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub together: Vec<Address>,
 }

@@ -1,9 +1,9 @@
-//! Messages for chat rooms: Adaptive Cards for Teams workflows, Block Kit for Slack. Pure.
+//! Messages for chat rooms: Adaptive Cards for Teams workflows, Block Kit for Slack. Pure functions.
 //!
-//! What stands in a mail must not become a mention, a link or a format. It is put where nothing is read as
-//! markup: a `TextRun` in Teams (other texts of a card are Markdown), a `plain_text` object in Slack. Slack's
-//! three control characters are escaped there too, and what a client could turn into a link or a mention by
-//! itself is broken by a space of no width. The notification's own text is always ours.
+//! Text from a mail must not become a mention, a link or formatting. It is put where no markup is
+//! interpreted: a `TextRun` in Teams (other texts of a card are Markdown), a `plain_text` object in Slack.
+//! Slack's three control characters are escaped there too, and a zero-width space breaks what a client could
+//! turn into a link or a mention. The notification text contains only our own words.
 
 use crate::notice::words::{clean, number, say, text};
 use crate::policy::verdict::Language;
@@ -11,51 +11,51 @@ use serde_json::{Value, json};
 
 /// Most recipients that are named.
 pub(super) const NAMED: usize = 6;
-/// Most risks that are told.
+/// Most risks that are listed.
 const RISKS: usize = 6;
 /// Longest subject or address, in characters.
 const LONGEST: usize = 200;
 
-/// What is told of a mail.
+/// The contents of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Told {
-    /// In which language.
+    /// The language.
     pub(super) language: Language,
-    /// Its decoded subject.
+    /// Decoded subject of the mail.
     pub(super) subject: String,
     /// MAIL FROM.
     pub(super) sender: String,
     /// The first recipients.
     pub(super) people: Vec<String>,
-    /// How many there are.
+    /// The number of recipients.
     pub(super) recipients: usize,
-    /// What is dangerous about it, in words, the strongest first.
+    /// The risks in words, most serious first.
     pub(super) risks: Vec<String>,
-    /// What happens, or happened.
+    /// The event.
     pub(super) news: News,
-    /// The desk's page of it.
+    /// The URL of the mail's page.
     pub(super) page: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// It is held.
+    /// The mail is held.
     Held {
-        /// Until when, as people write it.
+        /// The deadline, as people write it.
         deadline: String,
-        /// Its sender may settle it alone.
+        /// Whether its sender can decide alone.
         alone: bool,
     },
-    /// It was decided: the phrase that says how, and who did.
+    /// The mail has been decided.
     Decided {
-        /// The phrase's key.
+        /// The key of the phrase that says how.
         key: &'static str,
-        /// Who.
+        /// Who decided.
         by: String,
     },
 }
 
-/// One line of facts: what it is called, and what it says.
+/// A fact: label and value.
 struct Fact {
     label: String,
     lines: Vec<String>,
@@ -101,7 +101,7 @@ impl Told {
         facts
     }
 
-    /// Who acts now, or what was done.
+    /// The last line: who acts now, or what was done.
     fn last(&self) -> String {
         match &self.news {
             News::Held { alone: true, .. } => self.say("hook-who-sender"),
@@ -119,7 +119,7 @@ impl Told {
     }
 }
 
-/// A space of no width stands in what a client might make a link or a mention of.
+/// Inserts a zero-width space where a client might detect a link or a mention.
 fn unlinked(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text.chars().peekable();
@@ -139,7 +139,7 @@ fn unlinked(text: &str) -> String {
     out
 }
 
-/// A workflow of Teams takes a message with a card (schema 1.4).
+/// A card for a Teams workflow (Adaptive Cards 1.4).
 pub(super) fn teams(told: &Told) -> Value {
     let run = |text: &str, weight: &str, subtle: bool| json!({ "type": "TextRun", "text": text, "weight": weight, "isSubtle": subtle });
     let rich = |runs: Vec<Value>| json!({ "type": "RichTextBlock", "inlines": runs, "spacing": "Small" });
@@ -181,7 +181,7 @@ pub(super) fn teams(told: &Told) -> Value {
     })
 }
 
-/// An incoming webhook of Slack takes blocks.
+/// Blocks for an incoming webhook of Slack.
 pub(super) fn slack(told: &Told) -> Value {
     let plain = |text: &str| json!({ "type": "plain_text", "text": escaped(text), "emoji": false });
     let section = |text: &str| json!({ "type": "section", "text": plain(text) });
@@ -209,7 +209,7 @@ pub(super) fn slack(told: &Told) -> Value {
     })
 }
 
-/// Slack's control characters as it wants them written.
+/// Escapes Slack's control characters.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test is told to write what it expects")]
-    /// Compares with a file; `SEKISHO_GOLDEN=write` writes it.
+    /// Compares with a golden file; `SEKISHO_GOLDEN=write` writes it.
     fn golden(name: &str, value: &Value) {
         let path = format!("{}/../../src/hook/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let made = serde_json::to_string_pretty(value).unwrap() + "\n";
@@ -274,7 +274,7 @@ mod tests {
         golden("slack-decided", &slack(&en));
     }
 
-    /// Every text of a payload, with the object that it stands in.
+    /// Every text of a payload, with the object that contains it.
     fn texts(value: &Value, out: &mut Vec<(Value, String)>) {
         match value {
             Value::Object(map) => {
@@ -327,14 +327,14 @@ mod tests {
                     text.split('&').skip(1).all(|rest| entities.iter().any(|end| rest.starts_with(end)));
                 let calm = !text.contains(['\r', '\u{202e}', '\u{2028}']);
                 prop_assert!(sound && calm, "{text}");
-                // The notification's text is ours.
+                // the notification text is ours
                 prop_assert!(object["type"] == "plain_text" || *text == payload["text"].as_str().unwrap());
             }
             prop_assert!(!payload["text"].as_str().unwrap().contains("QQ"));
             found.clear();
             texts(&teams(&told), &mut found);
             for (object, text) in &found {
-                // Whatever is not a run of text has nothing of the mail in it.
+                // nothing but a `TextRun` contains text of the mail
                 prop_assert!(object["type"] == "TextRun" || !text.contains("QQ"), "{text}");
             }
             let all: String =
@@ -365,7 +365,7 @@ mod tests {
         told.people = vec![long.clone(); 500];
         told.risks = vec![long.clone(); 50];
         told.recipients = 500;
-        // Teams takes 28 KB; a text of Slack 3,000 characters, its header 150.
+        // Teams accepts 28 KB; Slack accepts texts of 3,000 characters and headers of 150
         assert!(teams(&told).to_string().len() < 28 * 1024);
         let mut found = Vec::new();
         texts(&slack(&told), &mut found);

@@ -1,5 +1,5 @@
-//! Where a hook may lie. A URL in a configuration is trusted, what its name resolves to is not: a name
-//! that comes to point into our own network must not let the relay knock on doors there.
+//! Checks the address of a hook. The configured URL is trusted, but not what its name resolves to: if the
+//! name is changed to point into our own network, the relay must not call services there.
 
 use ipnet::IpNet;
 use reqwest::Url;
@@ -18,20 +18,20 @@ impl Reach {
         Self { allow: allow.into() }
     }
 
-    /// Whether this address is public, or was named.
+    /// Whether the address is public or in a listed network.
     fn may(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         is_public(ip) || self.allow.iter().any(|net| net.contains(&ip))
     }
 
-    /// An address that stands in the URL itself is looked at at once: it is never resolved.
+    /// Checks an IP address in the URL itself, which is never resolved.
     pub(super) fn literal(&self, url: &str) -> Result<(), String> {
-        let parsed = Url::parse(url).map_err(|error| format!("`{url}` is no URL: {error}"))?;
+        let parsed = Url::parse(url).map_err(|error| format!("`{url}` is not a URL: {error}"))?;
         let host = parsed.host_str().unwrap_or_default();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         match bare.parse::<IpAddr>() {
             Ok(ip) if !self.may(ip) => Err(format!(
-                "the webhook {url} lies in a private network: name that in its `allow`, such as [\"{ip}\"]"
+                "the webhook {url} is in a private network: add the network to its `allow`, such as [\"{ip}\"]"
             )),
             _ => Ok(()),
         }
@@ -48,7 +48,7 @@ impl Resolve for Reach {
             if public.is_empty() {
                 let why = match private.first() {
                     Some(address) => format!(
-                        "{} lies in a private network ({}): name that in the hook's `allow`",
+                        "{} is in a private network ({}): add the network to the hook's `allow`",
                         name.as_str(),
                         address.ip()
                     ),
@@ -61,7 +61,7 @@ impl Resolve for Reach {
     }
 }
 
-/// Whether an address is one of the internet at large (RFC 6890 and its registries).
+/// Whether an address is globally reachable (RFC 6890 and its registries).
 fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
@@ -87,7 +87,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let segments = ip.segments();
-    // 6to4 and NAT64 carry an IPv4 address: what they reach is that.
+    // 6to4 and NAT64 addresses embed an IPv4 address, which decides
     let embedded = match segments {
         [0x2002, high, low, ..] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -98,7 +98,7 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     if let Some(ip) = embedded {
         return is_public_v4(ip);
     }
-    // Global unicast is 2000::/3; of it Teredo and the documentation are not.
+    // global unicast is 2000::/3, without Teredo and documentation
     let teredo = segments[0] == 0x2001 && segments[1] == 0;
     let documentation = (segments[0] == 0x2001 && segments[1] == 0xdb8) || segments[0] == 0x3fff;
     (segments[0] & 0xe000) == 0x2000 && !teredo && !documentation

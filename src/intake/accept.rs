@@ -16,8 +16,8 @@ use crate::rewrite::Hit;
 use crate::rewrite::compose::synthesised_message_id;
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::store::{
-    Body, BodyWriter, Glance, HoldKind, InitialState, NewHold, NewMessage, NewNotice, NoticeKind, Origin,
-    Place, Reason, StoreError,
+    Body, BodyWriter, ForkRelation, Glance, HoldKind, InitialState, NewHold, NewMessage, NewNotice,
+    NoticeKind, Origin, Reason, StoreError,
 };
 use tracing::{info, warn};
 
@@ -199,7 +199,7 @@ impl Planned {
             approvers: examiner
                 .approvers
                 .of(&settled.verdict, &whose(&self.judged.origin, seen).iter().collect::<Vec<_>>()),
-            place: Place::default(),
+            relation: ForkRelation::default(),
             glance: Glance::of(&seen.facts),
         }
     }

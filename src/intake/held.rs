@@ -15,7 +15,9 @@ use crate::journal::Event;
 use crate::message::Address;
 use crate::policy::Disclosure;
 use crate::rewrite::plan::{Copies, Stamp};
-use crate::store::{Body, HeldState, InitialState, NewHold, NewNotice, NoticeKind, Place, StoreError, Way};
+use crate::store::{
+    Body, ForkRelation, HeldState, InitialState, NewHold, NewNotice, NoticeKind, StoreError, Way,
+};
 
 /// How often a plan is made again before the client is asked to retry.
 const ROUNDS: usize = 100;
@@ -47,13 +49,13 @@ impl Intake {
                 course => course,
             };
             let (course, copies) = carried_out(examiner, seen, &planned.stamp, course);
-            let place = Place {
+            let relation = ForkRelation {
                 joins: joins(&course),
                 adds_to: if let Course::Addendum(item) = &course { Some(*item) } else { None },
                 awaited: forks::awaited(seen),
                 expected: Some(standing.token),
             };
-            let hold = NewHold { place, ..hold.clone() };
+            let hold = NewHold { relation, ..hold.clone() };
             let (outcome, answer) = self.outcome(planned, hold, &course, copies, now);
             let following = budget::of(outcome.copies.deliveries.iter());
             let following: Vec<Address> = following.into_iter().cloned().collect();
@@ -96,7 +98,7 @@ impl Intake {
                     if *state == HeldState::Expired { NoticeKind::Expired } else { NoticeKind::Returned };
                 let due = self.clock().now().plus(forks::QUIET);
                 // If the header names everybody, the notice has listed them already.
-                let told = hold.place.awaited.is_empty();
+                let told = hold.relation.awaited.is_empty();
                 let notices = if told { Vec::new() } else { vec![NewNotice { kind, due }] };
                 let text = "its mail was already returned to the sender".to_owned();
                 (notices, joined(item, *state), Answer::Held(id, text))

@@ -3,7 +3,7 @@
 use super::Intake;
 use crate::examine::{Examination, Examiner};
 use crate::message::Address;
-use crate::policy::known::{Known, MOST_DOMAINS};
+use crate::policy::known::{MOST_DOMAINS, RecipientHistory};
 use crate::policy::risks::Risk;
 use crate::store::{Store, StoreError};
 use std::collections::{HashMap, HashSet};
@@ -11,20 +11,20 @@ use std::collections::{HashMap, HashSet};
 /// Most recipients looked up for one message.
 const MOST_RECIPIENTS: usize = 5_000;
 
-/// How recipients stand to a sender, from what was delivered for that sender; the organisation's own domains
-/// are known to everybody.
+/// A sender's relation to recipients, from the mail delivered for that sender. Everybody knows the
+/// organisation's own domains.
 pub async fn known_to(
     store: &dyn Store,
     examiner: &Examiner,
     sender: Option<&Address>,
     recipients: &[Address],
-) -> Result<Known, StoreError> {
+) -> Result<RecipientHistory, StoreError> {
     let recipients = &recipients[..recipients.len().min(MOST_RECIPIENTS)];
-    let Some(sender) = sender else { return Ok(Known::new(recipients, HashMap::new(), &[])) };
+    let Some(sender) = sender else { return Ok(RecipientHistory::new(recipients, HashMap::new(), &[])) };
     let found = store.correspondents(sender, recipients, MOST_DOMAINS).await?;
     let mut domains = found.domains;
     domains.extend(examiner.organisation.domains().iter().map(|(domain, _)| domain.clone()));
-    Ok(Known::new(recipients, found.last, &domains))
+    Ok(RecipientHistory::new(recipients, found.last, &domains))
 }
 
 impl Intake {

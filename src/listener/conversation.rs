@@ -268,7 +268,7 @@ impl Conversation {
     fn opened(&self, mail: crate::smtp::Mail) -> Result<Transaction, (&'static str, String)> {
         let transaction = Transaction::open(mail)?;
         if self.shared.settings.role.is_journal() {
-            // A copy for the journal has the sender address of whoever wrote the original.
+            // a journal copy has the sender address of the original mail
             return Ok(transaction);
         }
         let access = &self.shared.settings.access;

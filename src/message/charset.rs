@@ -3,12 +3,11 @@
 //!
 //! The table has every name of the Encoding Standard and of Python's codecs, and the code pages of older and
 //! larger systems.
-//! older and larger systems is written in.
+//!
 //! * [`names`] what each name means
 //! * [`decoder`] streaming decoders: octets in, text out
 //! * [`shifted`] ISO-2022 and HZ, which switch between sets within the text; [`johab`]; [`utf7`]
 //! * [`tables`] single-octet sets that the Encoding Standard does not have, such as EBCDIC
-//! * [`tables`] sets of one octet a character that the Encoding Standard leaves out, EBCDIC among them
 
 mod added;
 mod decoder;

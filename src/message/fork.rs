@@ -1,6 +1,6 @@
 //! Forks: one mail that arrives in several transactions, because mail hosts split it.
 //!
-//! A fork is identified by its mail (the [`Group`]: MAIL FROM, Message-ID and a hash of the visible header
+//! A fork is identified by its mail (the [`ForkGroup`]: MAIL FROM, Message-ID and a hash of the visible header
 //! fields) and by its contents (the [`Variant`]: a hash of the decoded leaves). Trace fields, signatures,
 //! boundaries and transfer encodings differ between forks and are not part of either. The Date distinguishes
 //! a deliberate resend with the same Message-ID from a fork.
@@ -33,7 +33,7 @@ const VARIANT: usize = 16;
 
 /// Identifies a mail: MAIL FROM, Message-ID, and a hash of the visible header fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Group([u8; GROUP]);
+pub struct ForkGroup([u8; GROUP]);
 
 /// Identifies the contents: a hash of the decoded leaves. All zero if there were none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,12 +43,12 @@ pub struct Variant([u8; VARIANT]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fork {
     /// The mail.
-    pub group: Group,
+    pub group: ForkGroup,
     /// Its content.
     pub variant: Variant,
 }
 
-impl Group {
+impl ForkGroup {
     /// The octets, for the store.
     pub fn octets(&self) -> &[u8] {
         &self.0
@@ -115,7 +115,7 @@ impl Fork {
         let mut group = [0; GROUP];
         group[..NAME].copy_from_slice(&name[..NAME]);
         group[NAME..].copy_from_slice(&whole.finish()[..GROUP - NAME]);
-        Some(Self { group: Group(group), variant })
+        Some(Self { group: ForkGroup(group), variant })
     }
 
     /// As octets, for the store: the group, then the variant.
@@ -129,7 +129,7 @@ impl Fork {
     /// The inverse of [`Fork::octets`].
     pub fn from_octets(octets: &[u8]) -> Option<Self> {
         let (group, variant) = octets.split_at_checked(GROUP)?;
-        Some(Self { group: Group(group.try_into().ok()?), variant: Variant(variant.try_into().ok()?) })
+        Some(Self { group: ForkGroup(group.try_into().ok()?), variant: Variant(variant.try_into().ok()?) })
     }
 }
 

@@ -1,7 +1,7 @@
-//! Who is told of what waits for a decision, when, and in whose place: pure.
+//! Decides who is told about a held message, when, and who stands in for whom. Pure functions.
 //!
-//! A held message names those who are asked. Each is told at once or in a digest; who is away is told
-//! through their deputies; what is urgent waits for no digest.
+//! A held message has assigned approvers. Each is told at once or in a digest; for an approver who is away,
+//! the deputies are told; urgent messages do not wait for a digest.
 
 use super::hours::{Digest, Hours};
 use crate::clock::Timestamp;
@@ -13,49 +13,49 @@ use jiff::civil::Date;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// How approvers are told.
+/// The settings for telling approvers.
 #[derive(Clone, Debug)]
 pub struct Asking {
-    /// Those who are told in a way of their own, by the comparison form of their address.
+    /// Approvers with settings of their own, by their address in comparison form.
     pub approvers: HashMap<String, Approver>,
-    /// How the others are told.
+    /// When all others are told.
     pub digest: Digest,
-    /// When people answer.
+    /// The working hours.
     pub hours: Hours,
-    /// What happens when nobody does.
+    /// Who is asked next if nobody answers; `None` means nobody.
     pub escalation: Option<Escalation>,
-    /// So much working time a sender has to settle what they may settle alone, before anybody else is told.
+    /// Working time in which the sender of an `ask` can decide alone, before approvers are told.
     pub sender_first: Duration,
-    /// Whether the mails to those who decide have links that decide.
+    /// Whether mails to approvers have links that decide.
     pub by_mail: bool,
 }
 
-/// One approver's own way.
+/// One approver's own settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approver {
-    /// Whose.
+    /// The approver.
     pub address: Address,
     /// Who is told while they are away.
     pub deputies: Vec<Address>,
-    /// From when until when, both days included.
+    /// Absences, first to last day, both inclusive.
     pub away: Vec<(Date, Date)>,
-    /// How they are told; `None`: like the others.
+    /// When they are told; `None` for the general setting.
     pub digest: Option<Digest>,
-    /// In which language; `None`: in both.
+    /// The language of their mails; `None` for both languages.
     pub language: Option<Language>,
 }
 
-/// Who is told when nobody answered for so long.
+/// Who is asked next if nobody answers in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Escalation {
-    /// Working time.
+    /// Working time to wait.
     pub after: Duration,
-    /// Whom.
+    /// Who is asked then.
     pub to: Vec<Address>,
 }
 
 impl Asking {
-    /// Everybody at once, nobody away.
+    /// Tells everybody at once; nobody is away.
     pub fn plain(hours: Hours) -> Self {
         Self {
             approvers: HashMap::new(),
@@ -67,7 +67,7 @@ impl Asking {
         }
     }
 
-    /// Who is told of one message, and when. `senders` never are.
+    /// Who is told about one message, and when. `senders` are never told.
     pub fn plan(&self, asked: &[Address], senders: &[Address], urgent: bool, now: Timestamp) -> Vec<NewAsk> {
         let mut asks: Vec<NewAsk> = Vec::new();
         let own = |address: &Address| senders.iter().any(|sender| sender.key() == address.key());
@@ -91,7 +91,7 @@ impl Asking {
         asks
     }
 
-    /// The same with what approvers say themselves: an absence stands in the place of what is configured.
+    /// These settings with the absences that approvers entered themselves, which replace the configured ones.
     #[must_use]
     pub fn with(&self, absences: &[Absence], now: Timestamp) -> Self {
         let mut all = self.clone();
@@ -113,12 +113,12 @@ impl Asking {
         all
     }
 
-    /// Until when the sender is left alone with what they may settle.
+    /// Until when only the sender is asked.
     pub fn patience(&self, received: Timestamp) -> Timestamp {
         if self.sender_first.is_zero() { received } else { self.hours.after(received, self.sender_first) }
     }
 
-    /// These people themselves, each in their own way, be they away or not.
+    /// Tells these people themselves, even if they are away, with each one's own settings.
     pub fn each(&self, people: &[Address], now: Timestamp) -> Vec<NewAsk> {
         let one = |person: &Address| {
             let digest = self.digest(person);
@@ -128,17 +128,17 @@ impl Asking {
         people.iter().map(one).collect()
     }
 
-    /// When those behind the approvers are told.
+    /// When the next people are asked.
     pub fn escalates(&self, now: Timestamp) -> Option<Timestamp> {
         self.escalation.as_ref().map(|escalation| self.hours.due(now, escalation.after))
     }
 
-    /// The language that somebody is told in, where it is set.
+    /// The configured language of a person.
     pub fn language(&self, address: &Address) -> Option<Language> {
         self.approvers.get(address.key()).and_then(|approver| approver.language)
     }
 
-    /// The spelling of an address that is known in comparison form.
+    /// The configured spelling of an address that is given in comparison form.
     pub fn spelled(&self, key: &str) -> Option<Address> {
         let own = self.approvers.values();
         let mut known = own.flat_map(|one| std::iter::once(&one.address).chain(&one.deputies));
@@ -150,7 +150,7 @@ impl Asking {
         own.unwrap_or(&self.digest)
     }
 
-    /// Who stands in for an approver who is away: deputies who are not away themselves.
+    /// The deputies of an approver who is away; without those who are away themselves.
     fn deputies(&self, approver: &Address, now: Timestamp) -> Vec<Address> {
         let day = self.hours.day(now);
         let away = |address: &Address| {
@@ -164,7 +164,7 @@ impl Asking {
     }
 }
 
-/// A digest that would come when the hold is over comes too late: they are told at once.
+/// Tells people at once if their digest would come after the hold has expired.
 pub fn in_time(asks: Vec<NewAsk>, expires: Timestamp, now: Timestamp) -> Vec<NewAsk> {
     let hurry = |ask: NewAsk| {
         if ask.due < expires { ask } else { NewAsk { digest: false, due: now, ..ask } }
@@ -196,7 +196,7 @@ mod tests {
         (address(text).key().to_owned(), own)
     }
 
-    /// A line of the table below.
+    /// A row of the table below.
     type Row<'a> = (&'a [&'a str], &'a [&'a str], &'a str, &'a [(&'a str, AskWhy)]);
 
     #[test]
@@ -218,10 +218,10 @@ mod tests {
                 &[("d@x.jp", AskWhy::Deputy), ("e@x.jp", AskWhy::Deputy)],
             ),
             (&["A@x.jp"], &[], "2026-11-21T12:00:00Z", &[("d@x.jp", AskWhy::Deputy)]),
-            // the deputy is asked already; the sender is not
+            // the deputy is asked already; the sender is never asked
             (&["d@x.jp", "a@x.jp"], &["e@x.jp"], "2026-11-20T12:00:00Z", &[("d@x.jp", AskWhy::Asked)]),
             (&["a@x.jp"], &["a@x.jp"], "2026-11-19T12:00:00Z", &[]),
-            // nobody stands in: they are told all the same
+            // there is no deputy, so they are told although they are away
             (&["alone@x.jp"], &[], "2026-11-19T12:00:00Z", &[("alone@x.jp", AskWhy::Asked)]),
         ];
         for (asked, senders, now, expected) in table {
@@ -265,7 +265,7 @@ mod tests {
         };
         let said = [absence("A@x.jp", "e@x.jp", "2026-11-20"), absence("b@x.jp", "a@x.jp", "2026-11-20")];
         for (now, a, b) in [
-            // a's deputy is the one they named; b's deputy a is away too, so that b is told
+            // a's deputy is the one they entered; b's deputy a is away too, so b is told
             ("2026-11-20T12:00:00Z", "e@x.jp", "b@x.jp"),
             ("2026-11-21T00:00:00Z", "d@x.jp", "b@x.jp"),
         ] {
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(asking.with(&[], at("2026-11-20T12:00:00Z")).approvers, asking.approvers);
     }
 
-    // 2026-11-20 is a Friday.
+    // 2026-11-20 is a Friday
     #[test]
     fn senders_have_working_time_of_their_own() {
         let office = Hours::new(&["Mon-Fri 09:00-18:00".to_owned()], [].into(), TimeZone::UTC).unwrap();

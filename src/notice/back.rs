@@ -1,8 +1,7 @@
-//! The mail itself, with the notice that it was not sent: a delivery report (RFC 3464, RFC 6522) whose
-//! first part is the notice that a person reads, whose second tells programs of each recipient, and
-//! whose third is the mail.
+//! Returns a mail that was not sent: a delivery report (RFC 3464, RFC 6522) whose first part is the notice
+//! for the sender, the second is for programs, and the third is the mail.
 //!
-//! As in other reports Bcc does not stand in it: reports are forwarded as they are.
+//! As in other reports, Bcc is removed, because people forward reports as they are.
 
 use super::pages::{Desk, Letter};
 use super::report::{Form, original_header, typed, wanted};
@@ -14,17 +13,17 @@ use bytes::Bytes;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-/// Why it was not sent.
+/// Why the mail was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// Somebody returned it.
+    /// A person returned it.
     Refused,
-    /// Nobody decided in time.
+    /// The hold expired.
     Expired,
 }
 
 impl Why {
-    /// Status (RFC 3463 §3.8, §3.5) and words for programs.
+    /// The status code (RFC 3463 §3.8, §3.5) and diagnostic text.
     fn status(self) -> (&'static str, &'static str) {
         match self {
             Self::Refused => ("5.7.1", "held by policy, then returned to its sender"),
@@ -33,7 +32,7 @@ impl Why {
     }
 }
 
-/// Puts the mail behind a notice.
+/// Adds the mail to a notice.
 pub(super) fn with_original(
     letter: Letter,
     how_much: Encloses,
@@ -43,7 +42,7 @@ pub(super) fn with_original(
     let message = desk.matter.message;
     let Some(header) = original_header(&message.header, true) else { return (letter, None) };
     let (to, notice) = letter;
-    // The notice's own MIME fields begin with its type: they become the first part's.
+    // the notice's MIME fields, from Content-Type on, become those of the first part
     let Some(at) = notice.find("\r\nContent-Type: ").map(|at| at + 2) else { return ((to, notice), None) };
     let boundary = format!("=_sekisho_back_{}_{:016x}", message.id, desk.moment.bits);
     let status = for_programs(desk, why);
@@ -51,7 +50,7 @@ pub(super) fn with_original(
     let mut out = notice[..at].to_owned();
     out.push_str(&safe::field("Content-Type", &format!("multipart/{kind}; boundary=\"{boundary}\"")));
     let eight_bit = how_much == Encloses::Whole { eight_bit: true };
-    // RFC 2045 §6.4: what holds an 8-bit part is 8-bit itself.
+    // RFC 2045 §6.4: a multipart with an 8-bit part is 8-bit itself
     let encoding = safe::field("Content-Transfer-Encoding", if eight_bit { "8bit" } else { "7bit" });
     out.push_str(&encoding);
     let _ = write!(out, "\r\n--{boundary}\r\n{}", &notice[at..]);
@@ -74,7 +73,7 @@ pub(super) fn with_original(
     ((to, out), Some(enclosed))
 }
 
-/// The part that programs read (RFC 3464 §2); none where nobody is to be reported on.
+/// The part for programs (RFC 3464 §2); `None` if there is no recipient to report on.
 fn for_programs(desk: &Desk<'_>, why: Why) -> Option<String> {
     let (message, zone) = (desk.matter.message, &desk.letterhead.zone);
     let recipients = unsent(desk);
@@ -97,7 +96,7 @@ fn for_programs(desk: &Desk<'_>, why: Why) -> Option<String> {
     Some(out)
 }
 
-/// Who did not get it and is to be reported on: of a mail in several transactions the recipients of all.
+/// The recipients to report on; of a mail in several transactions, those of all.
 fn unsent(desk: &Desk<'_>) -> Vec<Address> {
     let message: &StoredMessage = desk.matter.message;
     let rows = desk.matter.deliveries.iter().filter(|row| row.state == DeliveryState::Delivered);

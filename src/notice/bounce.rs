@@ -1,12 +1,12 @@
-//! Why a mail was not delivered, in words, by the status code of the refusal (RFC 3463, RFC 5248).
+//! Explains a failed delivery in words, by the enhanced status code of the reply (RFC 3463, RFC 5248).
 
-/// The phrase for an enhanced status code; a code that says nothing in particular has the words of its class.
+/// The phrase for an enhanced status code. Unspecific codes get the phrase of their class.
 pub(super) fn phrase(status: &str) -> &'static str {
     let mut parts = status.split('.');
     let (class, subject, detail) = (parts.next(), parts.next(), parts.next());
     let temporary = class == Some("4");
     match (subject, detail) {
-        // 5.1.10: the domain says that it takes no mail (RFC 7505 §4.2).
+        // 5.1.10: the domain accepts no mail (RFC 7505 §4.2)
         (Some("1"), Some("2" | "10")) | (Some("4"), Some("3" | "4")) => "bounce-no-host",
         (Some("1"), Some("1" | "6")) => "bounce-no-address",
         (Some("1"), Some("3" | "4")) => "bounce-bad-address",
@@ -17,7 +17,7 @@ pub(super) fn phrase(status: &str) -> &'static str {
         (Some("4"), Some("1" | "2")) => "bounce-no-answer",
         (Some("4"), Some("7")) => "bounce-expired",
         (Some("6"), _) if !temporary => "bounce-content",
-        // Greylisting and limits of the other side have codes of policy too.
+        // temporary policy codes are used for greylisting and rate limits too
         (Some("7"), _) if !temporary => "bounce-policy",
         _ if temporary => "bounce-later",
         _ => "bounce-refused",

@@ -1,18 +1,18 @@
-//! The reasons that people choose from when they return a mail. A reason is kept as it was said; who reads it
-//! reads it in their own language.
+//! The usual reasons for returning a mail. A reason is stored in the language in which it was chosen, and shown in
+//! the language of its reader.
 
 use super::locale::{LANGUAGES, say};
 use crate::policy::verdict::Language;
 
-/// What a form calls them.
+/// Their names in forms.
 pub const CANNED: [&str; 3] = ["list", "bcc", "recipients"];
 
-/// A reason in words; nothing for a name that no form has.
+/// A reason in words; `None` for an unknown name.
 pub fn sentence(name: &str, language: Language) -> Option<String> {
     CANNED.contains(&name).then(|| say(language, &format!("desk-canned-{name}"), &[]))
 }
 
-/// A text that somebody wrote, with each line that is one of these reasons in this language.
+/// A reason text in which each line that is one of these reasons is translated into this language.
 pub fn in_language(text: &str, language: Language) -> String {
     let line = |line: &str| {
         let bare = line.trim();

@@ -1,5 +1,5 @@
-//! The mail with the journal's head: kept where the relay cannot reach, it shows later that nothing before it
-//! was changed or taken away.
+//! Mails the head of the journal's chain. Kept outside the relay, it proves later that no earlier entry was
+//! changed or removed.
 
 use super::locale::{say, text};
 use super::mail::{Head, text_part};
@@ -11,7 +11,10 @@ use crate::store::StoreError;
 use crate::store::chain;
 
 impl Postman {
-    /// Mails the journal's head to somebody.
+    /// Mails the head of the journal's chain to an address.
+    ///
+    /// # Errors
+    /// The intake could not commit the mail.
     pub async fn mail_head(&self, head: &chain::Head, to: &Address) -> Result<Id, StoreError> {
         let moment = Moment { now: self.clock.now(), bits: self.entropy.bits() };
         self.intake.own(compose(head, to, &self.letterhead(), moment)).await

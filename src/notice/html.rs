@@ -1,5 +1,5 @@
-//! The same pages as HTML: tables and inline styles, as Word's engine in Outlook needs them, nothing
-//! from elsewhere, no script; colours that stay readable where a client turns them dark.
+//! Renders pages as HTML for mail programs: tables and inline styles, which Outlook's Word engine needs; no
+//! external content, no script; colours that stay readable in dark mode.
 
 use super::page::{Block, Page, Tone};
 use crate::policy::verdict::Language;
@@ -11,13 +11,13 @@ use askama::Template;
 struct Mail<'a> {
     title: &'a str,
     language: &'static str,
-    /// What the list of mails shows beside the subject.
+    /// The preview text that lists of mails show beside the subject.
     preview: &'a str,
     sheets: Vec<Sheet<'a>>,
     feet: &'a [String],
 }
 
-/// One language of it.
+/// The content in one language.
 struct Sheet<'a> {
     language: &'static str,
     fonts: &'static str,
@@ -27,7 +27,7 @@ struct Sheet<'a> {
     japanese: bool,
 }
 
-/// A colour for its bar, and a tint.
+/// A bar colour and a background tint.
 #[derive(Clone, Copy)]
 struct Colours {
     strong: &'static str,
@@ -36,8 +36,7 @@ struct Colours {
 }
 
 impl Sheet<'_> {
-    /// A phrase without the line breaks that it has in plain text: a blank in their place, but between
-    /// Japanese letters.
+    /// A phrase without its line breaks: they become spaces, except between Japanese characters.
     fn flow(&self, text: &str) -> String {
         if self.japanese { joined(text) } else { text.replace('\n', " ") }
     }
@@ -83,7 +82,7 @@ fn fonts(language: Language) -> &'static str {
     }
 }
 
-/// The HTML of a mail. `titles` has one for each page.
+/// Renders the HTML of a mail; `titles` has one for each page. `None` if rendering fails.
 pub(super) fn render(pages: &[Page], titles: &[String], feet: &[String]) -> Option<String> {
     let sheets: Vec<Sheet<'_>> = pages
         .iter()
@@ -104,6 +103,6 @@ pub(super) fn render(pages: &[Page], titles: &[String], feet: &[String]) -> Opti
     });
     let language = first.language;
     let title = first.title;
-    // A mail whose HTML cannot be written still has its text.
+    // if the HTML cannot be rendered, the mail has only its text
     Mail { title, language, preview: preview.unwrap_or_default(), sheets, feet }.render().ok()
 }

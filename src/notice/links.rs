@@ -1,4 +1,4 @@
-//! The links that a mail may carry: only ever what is safe, or what asks another person.
+//! The links in mails. They only do what is safe, or ask another person.
 
 use crate::message::Address;
 use crate::policy::Disclosure;
@@ -7,10 +7,10 @@ use crate::store::absences::Absence;
 use crate::store::{AskWhy, HeldRow, HoldKind, LinkAction, NoticeKind, StoreError, StoredMessage};
 use async_trait::async_trait;
 
-/// Makes links, and keeps what they are good for.
+/// Creates links and stores what they do.
 #[async_trait]
 pub trait LinkMaker: Send + Sync + 'static {
-    /// Links for this person, in the order asked for; none at all where the desk has no URL.
+    /// Creates links for a person, in the order given; empty if the desk has no URL.
     async fn links(
         &self,
         person: &Address,
@@ -18,10 +18,10 @@ pub trait LinkMaker: Send + Sync + 'static {
         wanted: &[LinkAction],
     ) -> Result<Vec<String>, StoreError>;
 
-    /// The desk's page at this path (`/held/ID`), where it has a URL.
+    /// The URL of a path of the desk (`/held/ID`); `None` if the desk has no URL.
     fn page(&self, path: &str) -> Option<String>;
 
-    /// Who is away now by their own word, with who may stand in for them.
+    /// The absences that people entered themselves, with their deputies.
     async fn away(&self) -> Result<Vec<Absence>, StoreError>;
 }
 
@@ -36,11 +36,11 @@ pub struct Links {
     pub again: Option<String>,
     pub approve_split: Option<String>,
     pub give_back: Option<String>,
-    /// The page of the message; it asks who comes.
+    /// The message's page, where people have to sign in.
     pub view: Option<String>,
 }
 
-/// No links.
+/// A mail without links.
 pub static NO_LINKS: Links = Links {
     split: None,
     take_back: None,
@@ -53,7 +53,7 @@ pub static NO_LINKS: Links = Links {
 };
 
 impl Links {
-    /// Links that were made, by what they do.
+    /// The created links, by what they do.
     pub(super) fn of(wanted: &[LinkAction], made: Vec<String>) -> Self {
         let mut links = Self::default();
         for (action, url) in wanted.iter().zip(made) {
@@ -73,8 +73,8 @@ impl Links {
     }
 }
 
-/// What a notice of this kind offers to the sender of a message. What was held by a rule or for the
-/// audit can be taken back and nothing else: sending it takes another person.
+/// The links that a notice offers to the sender. If a rule or the audit holds the message, the sender can
+/// only take it back: sending it takes another person.
 pub(super) fn offered(kind: NoticeKind, message: &StoredMessage) -> &'static [LinkAction] {
     match (kind, message.held.as_ref().map(|held| held.kind)) {
         (NoticeKind::Held | NoticeKind::Expiring, Some(HoldKind::Ask)) if makes_copies(message) => {
@@ -93,7 +93,7 @@ pub(super) fn offered(kind: NoticeKind, message: &StoredMessage) -> &'static [Li
     }
 }
 
-/// What a mail to somebody who decides offers: what is safe, and what they may do by it. Never as it is.
+/// The links that a mail offers to an approver: what is safe and they may do. Never "as is".
 pub(super) fn offered_to_decide(held: &HeldRow, why: AskWhy) -> &'static [LinkAction] {
     match (why, can_be_copied(held)) {
         (AskWhy::Settled | AskWhy::Stopped, _) => &[],
@@ -102,8 +102,8 @@ pub(super) fn offered_to_decide(held: &HeldRow, why: AskWhy) -> &'static [LinkAc
     }
 }
 
-/// Whether safe copies of a held mail can be made: not where the audit found addresses that every copy would
-/// show, and not of what cannot be read.
+/// Whether safe copies of a held mail can be made: not if the audit found addresses that every copy would
+/// show, and not if the mail cannot be read.
 pub(super) fn can_be_copied(held: &HeldRow) -> bool {
     held.kind != HoldKind::Unsafe && !held.risks.iter().any(Risk::allows_no_copies)
 }
@@ -112,7 +112,7 @@ fn makes_copies(message: &StoredMessage) -> bool {
     message.held.as_ref().is_some_and(can_be_copied)
 }
 
-/// Whether a mail is sent to each without showing the others.
+/// Whether the recipients of the message do not see each other.
 pub(super) fn individually(message: &StoredMessage) -> bool {
     let disclosure = message.verdict.as_ref().map(|verdict| verdict.demand.disclosure);
     disclosure.is_some_and(|disclosure| disclosure >= Disclosure::Bcc)

@@ -1,4 +1,4 @@
-//! The words that mails to people are made of, in their languages (`locales/*/notice.ftl`).
+//! The phrases of mails to people, in their languages (`locales/*/notice.ftl`).
 
 use crate::message::encoded_word::decode_words;
 use crate::message::{Header, header::decode_text};
@@ -13,7 +13,7 @@ fluent_templates::static_loader! {
     static WORDS = {
         locales: "../../locales",
         fallback_language: "en",
-        // The marks that keep right-to-left names apart have no place in plain text mail.
+        // no isolation marks for right-to-left text: they are not usual in plain text mail
         customise: |bundle| {
             bundle.set_use_isolating(false);
             bundle.set_formatter(Some(apart));
@@ -21,7 +21,7 @@ fluent_templates::static_loader! {
     };
 }
 
-/// Numbers of four digits and more have their thousands apart.
+/// Numbers of four and more digits have thousands separators.
 fn apart<M>(value: &FluentValue<'_>, _: &M) -> Option<String> {
     match value {
         FluentValue::Number(number) => number.as_string().parse().ok().map(grouped),
@@ -32,22 +32,22 @@ fn apart<M>(value: &FluentValue<'_>, _: &M) -> Option<String> {
 /// Both languages.
 pub(super) const LANGUAGES: [Language; 2] = [Language::En, Language::Ja];
 
-/// What a phrase speaks of: names of its variables, and their values.
+/// The variables of a phrase, with their values.
 pub(crate) type Values<'a> = [(&'static str, FluentValue<'a>)];
 
-/// Says a phrase in a language.
+/// A phrase in a language.
 pub(crate) fn say(language: Language, key: &str, values: &Values<'_>) -> String {
     let values: HashMap<Cow<'static, str>, FluentValue<'_>> =
         values.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect();
     WORDS.lookup_with_args(&identifier(language), key, &values)
 }
 
-/// A number for a phrase.
+/// A number as a value.
 pub(crate) fn number<'a>(count: usize) -> FluentValue<'a> {
     FluentValue::from(count)
 }
 
-/// A text for a phrase.
+/// A text as a value.
 pub(crate) fn text(text: &str) -> FluentValue<'_> {
     FluentValue::from(text)
 }
@@ -59,15 +59,14 @@ fn identifier(language: Language) -> LanguageIdentifier {
     }
 }
 
-/// The language that a mail is written in, as far as its header tells: Japanese when its Subject or a name
-/// in its From has kana or kanji, when it is written in a Japanese charset, or when it says so
-/// (Content-Language, RFC 3282); else `otherwise`.
+/// The language of a mail, judged by its header: Japanese if Subject or the names in From contain kana or
+/// kanji, if its charset is a Japanese one, or if Content-Language says so (RFC 3282); otherwise `otherwise`.
 pub fn language_of(header: &[u8], subject: &str, otherwise: Language) -> Language {
     if subject.chars().any(is_japanese) {
         return Language::Ja;
     }
     let Ok(index) = Header::parse(bytes::Bytes::copy_from_slice(header)) else {
-        // A header that cannot be read still tells by its letters.
+        // the characters of an unreadable header still show the language
         let japanese = decode_words(header).chars().any(is_japanese);
         return if japanese { Language::Ja } else { otherwise };
     };

@@ -1,5 +1,5 @@
-//! A mail of our own as bytes: header fields, encoded subject, text parts. Everything that could differ
-//! from run to run (date, random bits, time zone) comes in as a value.
+//! Builds the bytes of our own mails: header fields, encoded subject, text parts. Whatever differs from run
+//! to run (date, random bits, time zone) is passed in.
 
 use super::safe;
 use super::{Letterhead, Moment};
@@ -10,24 +10,24 @@ use base64::engine::general_purpose::STANDARD;
 
 /// Longest subject in characters.
 const MAX_SUBJECT: usize = 200;
-/// Octets of text in one encoded-word: 64 characters with its frame, so that it fits behind `Subject:`.
+/// Octets of text in one encoded-word. With its frame it has 64 characters, which fits after `Subject:`.
 const WORD_OCTETS: usize = 39;
-/// Octets in one line of base64 (RFC 2045 §6.8).
+/// Octets encoded in one line of base64 (RFC 2045 §6.8).
 const BASE64_OCTETS: usize = 57;
 
-/// What the header of one of our mails says.
+/// The header of one of our mails.
 pub(super) struct Head<'a> {
     pub(super) letterhead: &'a Letterhead,
     pub(super) moment: Moment,
     /// The message it is about.
     pub(super) about: Id,
-    /// That message's Message-ID: the notice joins its thread.
+    /// The Message-ID of that message, so that the notice joins its thread.
     pub(super) thread: &'a str,
     pub(super) to: &'a [Address],
     pub(super) subject: &'a str,
     /// `auto-generated`, or `auto-replied` for a report (RFC 3834 §5).
     pub(super) auto_submitted: &'a str,
-    /// It should be read before others (RFC 4021 §2.1.54).
+    /// Whether it is marked as important (RFC 4021 §2.1.54).
     pub(super) urgent: bool,
 }
 
@@ -55,13 +55,13 @@ impl Head<'_> {
     }
 }
 
-/// Whether a Message-ID that a client chose may stand in a header of ours.
+/// Whether a Message-ID chosen by a client is safe in our header.
 fn is_message_id(text: &str) -> bool {
     let sound = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>');
     (3..=250).contains(&text.len()) && text.bytes().all(sound)
 }
 
-/// Header text: as it is where ASCII allows, else as encoded-words of UTF-8 (RFC 2047).
+/// Header text: unchanged if ASCII allows it, otherwise as encoded-words in UTF-8 (RFC 2047).
 fn encode_text(text: &str) -> String {
     if text.is_ascii() && !text.contains("=?") {
         return text.to_owned();
@@ -79,7 +79,7 @@ fn encode_text(text: &str) -> String {
     words.join(" ")
 }
 
-/// The same said twice, as text and as HTML (RFC 2046 §5.1.4); without HTML the text stands alone.
+/// A multipart/alternative of text and HTML (RFC 2046 §5.1.4); only the text part if there is no HTML.
 pub(super) fn alternative(text: &str, html: Option<&str>, about: Id, moment: Moment) -> String {
     let text = text_part("text/plain; charset=utf-8", text.as_bytes());
     let Some(html) = html else { return text };
@@ -90,8 +90,8 @@ pub(super) fn alternative(text: &str, html: Option<&str>, about: Id, moment: Mom
         + &format!("\r\n--{boundary}\r\n{text}\r\n--{boundary}\r\n{html}\r\n--{boundary}--\r\n")
 }
 
-/// A text part: its MIME fields, an empty line, its content. As it is where every client shows it
-/// right, else base64. Lines of `text` end in LF or CRLF.
+/// A text part: MIME fields, an empty line, the content. It is not encoded if every client displays it
+/// correctly as it is, otherwise base64. Lines of `text` end in LF or CRLF.
 pub(super) fn text_part(content_type: &str, text: &[u8]) -> String {
     let plain = text.is_ascii() && text.split(|byte| *byte == b'\n').all(|line| line.len() <= 200);
     let lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -100,7 +100,7 @@ pub(super) fn text_part(content_type: &str, text: &[u8]) -> String {
         content.extend_from_slice(line);
         content.extend_from_slice(b"\r\n");
     }
-    // A text that ends in a line end has an empty piece after it.
+    // text that ends in a line end has an empty last piece
     if text.ends_with(b"\n") {
         content.truncate(content.len() - 2);
     }

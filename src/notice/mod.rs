@@ -1,21 +1,20 @@
-//! Mails to people: what became of their mail, and why. Pure composition, and the task that sends
-//! what is due.
+//! Mails to people about what happened to their mail. Composition is pure; a task sends what is due.
 //!
-//! [`compose`] turns a due notice and what it is about into a mail of our own, or into nothing where
-//! nobody is to be told. Time, random bits and time zone come in as values. [`Postman`] is the task
-//! that takes due notices from the store, composes them and hands them to the intake.
+//! [`compose`] turns a due notice into a mail, or into nothing if nobody is to be told. Time, random bits and
+//! time zone are passed in. [`Postman`] is the task that takes due notices from the store, composes them and
+//! passes them to the intake.
 //!
-//! * `locale` the words, in Japanese and English
-//! * `whom` who is told, [`asking`] and [`hours`] when those who decide are
-//! * `pages` what is said, `people` the facts it names, [`links`] what can be done by a press
-//! * `page` a mail apart from how it looks, `html` how it looks
-//! * `head` the journal's head, kept outside
-//! * `report` delivery status notifications (RFC 3464), `bounce` what a refusal says in words
-//! * `back` the mail itself, with the notice that it was not sent
-//! * `round` what becomes of a notice that is due, `plan` whom it asks and what follows
-//! * `mail`, `safe` bytes that are sound whatever others wrote
+//! * `locale` the phrases, in Japanese and English
+//! * `whom` who is told; [`asking`] and [`hours`] when approvers are told
+//! * `pages` the contents, `people` the people named, [`links`] the actions offered
+//! * `page` a mail independent of its format, `html` its HTML
+//! * `head` the head of the journal's chain
+//! * `report` delivery status notifications (RFC 3464), `bounce` explains failures
+//! * `back` returns the mail itself
+//! * `round` processes a due notice, `plan` decides whom it asks and what follows
+//! * `mail`, `safe` bytes that are valid whatever text from outside they contain
 //!
-//! A notice has the null sender and `Auto-Submitted`, so that nothing answers it (RFC 3834 §5).
+//! A notice has the null sender and `Auto-Submitted`, so that nothing replies to it (RFC 3834 §5).
 
 pub mod asking;
 mod back;
@@ -39,7 +38,7 @@ mod whom;
 pub use crate::clock::hours;
 pub use locale::language_of;
 
-/// What messages in chat rooms are written with.
+/// Used for messages to chat rooms too.
 pub(crate) mod words {
     pub(crate) use super::locale::{number, say, text};
     pub(crate) use super::pages::outcome;
@@ -56,48 +55,48 @@ use crate::store::{Ask, DueNotice, NoticeKind, QueueRow, StoredMessage};
 use jiff::tz::TimeZone;
 use std::sync::Arc;
 
-/// Who writes, and who is there to be told.
+/// The sender of our mails, and general settings about who is told.
 #[derive(Clone, Debug)]
 pub struct Letterhead {
-    /// Our host name: Reporting-MTA and the right side of Message-IDs.
+    /// Our host name, for Reporting-MTA and Message-IDs.
     pub hostname: String,
-    /// From of our mails.
+    /// The From address of our mails.
     pub from: Address,
-    /// Who is ours.
+    /// Decides which addresses are ours.
     pub organisation: Arc<Organisation>,
-    /// Who is asked about what was assigned to nobody.
+    /// The approvers of messages that have none assigned.
     pub approvers: Vec<Address>,
-    /// How those who decide are told.
+    /// How approvers are told.
     pub asking: asking::Asking,
-    /// Who is told where there is no one else.
+    /// The administrator, who is told when nobody else can be.
     pub admin: Option<Address>,
-    /// The language for people who chose none, where it is set.
+    /// The language for people who have not chosen one; `None` for both.
     pub language: Option<Language>,
-    /// The zone that dates are written in.
+    /// The time zone of dates.
     pub zone: TimeZone,
-    /// Whom people ask for help, as it stands in the foot of each mail.
+    /// Whom people can ask for help, for the foot of each mail.
     pub contact: Option<Bilingual>,
-    /// The upstream's host name, for reports.
+    /// The host name of the upstream, for reports.
     pub upstream: Option<String>,
 }
 
-/// Now, and random bits for a Message-ID and a MIME boundary.
+/// The current time, and random bits for a Message-ID and a MIME boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
-    /// Random.
+    /// Random bits.
     pub bits: u64,
 }
 
 impl Letterhead {
-    /// The language that somebody is told in, where it is known: as they chose, as the configuration says
-    /// of them, as it says of everybody.
+    /// The language for a person: the one they chose, otherwise the one configured for them, otherwise the
+    /// general one.
     fn language_for(&self, address: &Address, chosen: Option<Language>) -> Option<Language> {
         chosen.or_else(|| self.asking.language(address)).or(self.language)
     }
 
-    /// Somebody as the configuration spells them, known in comparison form.
+    /// The configured spelling of an address in comparison form.
     fn spelled(&self, key: &str) -> Option<Address> {
         let known = self.approvers.iter().chain(&self.admin).find(|address| address.key() == key).cloned();
         known.or_else(|| self.asking.spelled(key)).or_else(|| Address::parse(key).ok())
@@ -110,52 +109,52 @@ impl Moment {
     }
 }
 
-/// What a notice is about.
+/// The input of a notice.
 #[derive(Clone, Copy, Debug)]
 pub struct Matter<'a> {
     /// The message.
     pub message: &'a StoredMessage,
     /// All its deliveries, in order.
     pub deliveries: &'a [QueueRow],
-    /// What its reader can do by a press.
+    /// The links that its reader gets.
     pub links: &'a links::Links,
-    /// What it tells beside.
+    /// Further details.
     pub details: &'a Details,
 }
 
-/// What a notice tells beside the message itself.
+/// Details of a notice beyond the message itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
-    /// The mail goes back with it.
+    /// How much of the mail is returned with it.
     pub encloses: Option<Encloses>,
-    /// Recipients whom an approver took off.
+    /// Recipients whom an approver removed.
     pub dropped: Vec<String>,
-    /// For whom it came in other transactions.
+    /// Recipients of the mail's other transactions.
     pub siblings: Vec<String>,
-    /// It was made anew from a mail that was sent individually.
+    /// Whether it was made from a mail that had been sent individually.
     pub again: bool,
-    /// The language that who is told chose for themselves.
+    /// The language that the reader chose.
     pub chosen: Option<Language>,
 }
 
-/// How much of a mail goes back with the notice that it was not sent.
+/// How much of a mail is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encloses {
     /// All of it.
     Whole {
-        /// It has octets beyond ASCII.
+        /// Whether it has octets outside ASCII.
         eight_bit: bool,
     },
-    /// Its header: it is too large, or could not stand in a mail as it is.
+    /// Only its header, because the mail is too large or cannot be enclosed as it is.
     Header,
 }
 
-/// Nothing beside.
+/// No details.
 pub static NO_DETAILS: Details =
     Details { encloses: None, dropped: Vec::new(), siblings: Vec::new(), again: false, chosen: None };
 
-/// Composes the mail that tells one of those who decide about one message; `None` when nothing waits
-/// any more. `words` are the sender's, who asks for it to be sent as it is.
+/// Composes the mail that tells an approver about one message; `None` if it is no longer held. `words` is the
+/// reason of a sender who asks to send it as it is.
 pub fn compose_ask(
     ask: &Ask,
     matter: &Matter<'_>,
@@ -175,7 +174,7 @@ pub fn compose_ask(
     })
 }
 
-/// Composes the mail that a notice to the sender calls for; `None` when there is nobody to tell or nothing to say.
+/// Composes the mail for a notice to the sender; `None` if there is nobody to tell or nothing to say.
 pub fn compose(
     notice: &DueNotice,
     matter: &Matter<'_>,
@@ -197,7 +196,7 @@ pub fn compose(
     })
 }
 
-/// What goes along with nothing.
+/// A notice without an enclosed mail.
 fn told(kind: NoticeKind, desk: &pages::Desk<'_>) -> Option<pages::Letter> {
     let report = |form| report::compose(desk.matter, desk.letterhead, desk.moment, form);
     match kind {
@@ -210,7 +209,7 @@ fn told(kind: NoticeKind, desk: &pages::Desk<'_>) -> Option<pages::Letter> {
         NoticeKind::Failure => report(report::Form::Failed),
         NoticeKind::Delayed => report(report::Form::Delayed),
         NoticeKind::Delivered => report(report::Form::Relayed),
-        // Of these more is told; and those who decide are told one by one: see `round`.
+        // the first two enclose the mail, the others go to each approver separately; see `round`
         NoticeKind::Returned
         | NoticeKind::Expired
         | NoticeKind::HeldApprovers

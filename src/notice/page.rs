@@ -1,5 +1,4 @@
-//! What a mail to people says, apart from how it looks: blocks that grow in one language, and are
-//! written as text or as HTML. Both say the same.
+//! The content of a mail as blocks in one language, which are rendered as text or as HTML. Both say the same.
 
 use super::locale::{Values, number, say};
 use super::safe;
@@ -8,38 +7,38 @@ use std::fmt::Write as _;
 
 /// Most addresses listed in one mail; the rest is counted.
 pub(super) const MAX_LISTED: usize = 30;
-/// Longest subject, reason, place and address, in characters.
+/// Longest subject, reason, place or address, in characters.
 pub(super) const MAX_LINE: usize = 300;
 
-/// What a mail is about, which gives it its colour.
+/// The tone of a mail, which sets its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
-    /// Something waits.
+    /// A decision is pending.
     Waiting,
-    /// All is well.
+    /// Everything went well.
     Done,
-    /// It did not leave.
+    /// It was not sent.
     Ended,
     /// Something is wrong.
     Alarm,
 }
 
-/// A piece of a mail.
+/// A block of a mail.
 #[derive(Clone, Debug)]
 pub(super) enum Block {
-    /// The one sentence that matters.
+    /// The most important sentence.
     Lead(String),
     Paragraph(String),
-    /// Numbers with what they count: a picture of what the lead says.
+    /// Numbers with captions, which illustrate the lead.
     Figures(Vec<(String, String)>),
     /// Labels and values.
     Facts(Vec<(String, String)>),
     Section(Section),
-    /// One of many mails, in a line or two.
+    /// One of several messages in a digest.
     Entry(Entered),
-    /// Words of a person.
+    /// A person's own words.
     Quote(String),
-    /// What can be done, by a press.
+    /// Actions as buttons.
     Buttons(Vec<Button>),
 }
 
@@ -49,46 +48,46 @@ pub(super) struct Section {
     pub(super) items: Vec<Item>,
 }
 
-/// A line of a section, set in by so many blanks.
+/// A line of a section, with its indentation in spaces.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     pub(super) depth: usize,
     pub(super) text: String,
-    /// Shown in letters of one width: an address, a command.
+    /// Whether it is shown in a monospaced font: an address, a command.
     pub(super) exact: bool,
 }
 
 impl Item {
-    /// How far it is set in, in pixels.
+    /// The indentation in pixels.
     pub(super) fn inset(&self) -> usize {
         self.depth.saturating_sub(2) * 6
     }
 }
 
-/// One of many mails.
+/// One of several messages in a digest.
 #[derive(Clone, Debug)]
 pub(super) struct Entered {
-    /// Its subject.
+    /// Subject.
     pub(super) title: String,
-    /// Where it is decided on, where there is a page.
+    /// The page where it is decided, if there is one.
     pub(super) url: Option<String>,
     /// What is dangerous about it.
     pub(super) said: String,
-    /// From whom, and until when.
+    /// Its sender and its deadline.
     pub(super) about: String,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Button {
     pub(super) label: String,
-    /// What it means, where the label does not say it all.
+    /// An explanation, if the label is not enough.
     pub(super) hint: String,
     pub(super) url: String,
-    /// The one that most want.
+    /// Whether it is the primary button.
     pub(super) first: bool,
 }
 
-/// A mail in one language.
+/// The content of a mail in one language.
 pub(super) struct Page {
     pub(super) language: Language,
     pub(super) tone: Tone,
@@ -126,17 +125,17 @@ impl Page {
         }
     }
 
-    /// One of many mails.
+    /// Adds one of several messages.
     pub(super) fn entry(&mut self, entry: Entered) {
         self.blocks.push(Block::Entry(entry));
     }
 
-    /// A line, or a phrase of several, of the section at hand.
+    /// Adds a phrase of one or more lines to the current section.
     pub(super) fn item(&mut self, depth: usize, text: &str) {
         self.push(Item { depth, text: text.to_owned(), exact: false });
     }
 
-    /// A line of the section at hand that is shown letter by letter.
+    /// Adds a line in a monospaced font to the current section.
     pub(super) fn exact(&mut self, depth: usize, text: &str) {
         self.push(Item { depth, text: text.to_owned(), exact: true });
     }
@@ -148,7 +147,7 @@ impl Page {
         }
     }
 
-    /// As many of these as are listed, each on one line, and how many more there are.
+    /// Adds entries up to the limit, one per line, and how many more there are.
     pub(super) fn list(&mut self, depth: usize, entries: impl ExactSizeIterator<Item = String>) {
         let more = entries.len().saturating_sub(MAX_LISTED);
         for entry in entries.take(MAX_LISTED) {
@@ -169,14 +168,14 @@ impl Page {
         self.blocks.push(Block::Figures(figures));
     }
 
-    /// Puts buttons down, where there are any.
+    /// Adds the buttons, if there are any.
     pub(super) fn buttons(&mut self, buttons: Vec<Button>) {
         if !buttons.is_empty() {
             self.blocks.push(Block::Buttons(buttons));
         }
     }
 
-    /// The page as plain text. Figures are left out: the sentences say them.
+    /// Renders the page as plain text. Figures are left out, since the sentences contain them.
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
         let (colon, open, close) = match self.language {

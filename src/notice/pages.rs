@@ -1,7 +1,7 @@
-//! What all mails to people have in common: which message it is, who is concerned, why; and how a mail
-//! is put together from its pages.
+//! What all mails to people have in common: the message, the people concerned, the reasons; and how a mail is
+//! assembled from its pages.
 //!
-//! * `to_sender` what the sender is told, `ended` when it was not sent, `to_deciders` what approvers are told
+//! * `to_sender` mails to the sender, `ended` when the mail was not sent, `to_deciders` mails to approvers
 
 mod ended;
 mod to_deciders;
@@ -26,14 +26,14 @@ use crate::store::{DeliveryState, HeldRow, StoredMessage};
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-/// Longest subject of a mail that a title names, and that stands among its facts: in characters.
+/// Longest subject in a title and among the facts, in characters.
 pub(super) const MAX_TITLE: usize = 70;
 pub(super) const MAX_SUBJECT: usize = 140;
 
-/// A mail: who gets it, and its bytes.
+/// A mail: its recipients and its bytes.
 pub(super) type Letter = (Vec<Address>, String);
 
-/// What a notice is written from.
+/// Everything a notice is composed from.
 pub(super) struct Desk<'a> {
     pub(super) matter: &'a Matter<'a>,
     pub(super) letterhead: &'a Letterhead,
@@ -41,7 +41,7 @@ pub(super) struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Who is told in the sender's place, and a page in their language.
+    /// Who is told in the sender's place, and an empty page in their language.
     fn to_sender(&self, tone: Tone) -> Option<(Told, Page)> {
         let told = sender_of(self.matter.message, self.letterhead)?;
         let mut page = Page::new(self.language(&told.address), tone);
@@ -52,7 +52,7 @@ impl Desk<'_> {
         Some((told, page))
     }
 
-    /// The language to tell the sender in: theirs where it is known, else that of the mail.
+    /// The language for the sender: their own if it is known, otherwise that of the mail.
     fn language(&self, told: &Address) -> Language {
         let known = self.letterhead.language_for(told, self.matter.details.chosen);
         known.unwrap_or_else(|| self.language_of_mail())
@@ -80,10 +80,10 @@ impl Desk<'_> {
         People::of(self.matter.message, self.letterhead)
     }
 
-    /// Which message it is.
+    /// Adds the facts that identify the message.
     fn facts(&self, page: &mut Page, people: &People) {
         let message = self.matter.message;
-        // A held mail may have come in several transactions: its row has the recipients of all.
+        // a held mail may have come in several transactions; its row has the recipients of all
         let of_all = message.held.iter().flat_map(|held| &held.recipients);
         let of_all: Vec<Address> = of_all.filter_map(|text| Address::parse(text).ok()).collect();
         let of_one = self.everybody().into_iter().filter_map(|text| Address::parse(text).ok());
@@ -105,7 +105,7 @@ impl Desk<'_> {
         page.labelled("label-reference", message.id.as_str());
     }
 
-    /// How many recipients' copies have left, of how many.
+    /// How many recipients were sent their copies, and how many there are.
     fn left(&self) -> (usize, usize) {
         let count = |delivered: bool| {
             let rows = self.matter.deliveries.iter();
@@ -122,14 +122,14 @@ impl Desk<'_> {
         }
     }
 
-    /// Of a mail that was asked for again: the copies of before are not concerned.
+    /// For a mail that was asked for again: says that the copies sent before are not affected.
     fn was_sent_alone(&self, page: &mut Page) {
         if self.matter.details.again {
             page.paragraph("again-before", &[]);
         }
     }
 
-    /// Who decides on this message, by name: those it was assigned to, without whose mail it is.
+    /// The names of the approvers of this message: those assigned to it, without its senders.
     fn deciders(&self, page: &Page) -> String {
         let names: Vec<String> = super::whom::deciders_of(self.matter.message, self.letterhead)
             .iter()
@@ -140,7 +140,7 @@ impl Desk<'_> {
         if names.is_empty() { page.say("the-administrator", &[]) } else { names.join(&format!(" {or} ")) }
     }
 
-    /// Puts header, pages and foot together; the first page's language is the subject's.
+    /// Assembles header, pages and foot. The subject is in the language of the first page.
     fn close(&self, subject: &str, to: Vec<Address>, pages: &[Page], urgent: bool) -> Letter {
         let titles: Vec<String> = pages
             .iter()
@@ -161,13 +161,13 @@ impl Desk<'_> {
     }
 }
 
-/// A mail's subject, cut where it is longer than that.
+/// A mail's subject, shortened to `longest` characters.
 pub(super) fn subject(page: &Page, message: &StoredMessage, longest: usize) -> String {
     let subject = safe::line(&message.subject, longest);
     if subject.is_empty() { page.say("no-subject", &[]) } else { subject }
 }
 
-/// Each page in a language, the first one's before the others'.
+/// An empty page in each language, `first` before the others.
 fn in_languages(first: Language, only: Option<Language>, tone: Tone) -> Vec<Page> {
     if let Some(language) = only {
         return vec![Page::new(language, tone)];
@@ -176,12 +176,12 @@ fn in_languages(first: Language, only: Option<Language>, tone: Tone) -> Vec<Page
     std::iter::once(first).chain(others).map(|language| Page::new(language, tone)).collect()
 }
 
-/// The whole mail: header, then the pages as text and as HTML.
+/// The whole mail: header, and the pages as text and as HTML.
 fn bind(head: &Head<'_>, pages: &[Page], titles: &[String]) -> String {
     head.render() + &body(head, pages, titles)
 }
 
-/// What stands below the header: its MIME fields, the pages as text and as HTML, the foot.
+/// Everything after our header fields: MIME fields, the pages as text and as HTML, the foot.
 pub(super) fn body(head: &Head<'_>, pages: &[Page], titles: &[String]) -> String {
     let mut body = String::new();
     for (index, page) in pages.iter().enumerate() {
@@ -198,7 +198,7 @@ pub(super) fn body(head: &Head<'_>, pages: &[Page], titles: &[String]) -> String
         std::iter::once(foot).chain(help)
     };
     let feet: Vec<String> = pages.iter().flat_map(foot).collect();
-    // What follows two hyphens and a blank is shown as a signature (RFC 3676 §4.3).
+    // two hyphens and a space begin a signature (RFC 3676 §4.3)
     body.push_str("-- \n");
     for foot in &feet {
         let _ = writeln!(body, "{foot}");
@@ -214,10 +214,10 @@ fn moment_text(page: &Page, at: Timestamp, letterhead: &Letterhead, now: Timesta
     }
 }
 
-/// The sentences that say why.
+/// Adds the sentences that say why.
 fn why<'a>(page: &mut Page, sentences: impl Iterator<Item = &'a str>) {
     let mut met = HashSet::new();
-    // Of two rules that found the same by different limits, one is enough.
+    // if two rules found the same with different limits, one sentence is enough
     let found = |reason: &&str| {
         let found = reason.split("（基準：").next().and_then(|reason| reason.split(" (").next());
         met.insert(found.unwrap_or_default().to_owned())
@@ -233,33 +233,33 @@ fn why<'a>(page: &mut Page, sentences: impl Iterator<Item = &'a str>) {
     }
 }
 
-/// What is dangerous about it, the strongest first, each with what cures it: the same lines as on the desk.
+/// Adds the risks, most serious first, each with what removes it, in the same words as the desk.
 fn risks(page: &mut Page, held: &HeldRow) {
     let lines: Vec<String> = held.risks.iter().map(|risk| risk.line(page.language)).collect();
     why(page, lines.iter().map(String::as_str));
 }
 
-/// The strongest risk in one sentence; `otherwise` where none is known.
+/// The most serious risk in one sentence; `otherwise` if there is none.
 fn headline(page: &Page, held: &HeldRow, otherwise: &str) -> String {
     let first = held.risks.first().map(|risk| safe::line(&risk.headline(page.language), MAX_LINE));
     let said = first.unwrap_or_else(|| page.say(otherwise, &[]));
     said.trim_end_matches(['.', '。']).to_owned()
 }
 
-/// A person's words, line by line, as many as a mail needs.
+/// A person's own words, line by line, shortened for a mail.
 fn lines(words: &str) -> String {
     const MOST: usize = 20;
     let lines: Vec<String> = words.lines().take(MOST).map(|line| safe::line(line, MAX_LINE)).collect();
     lines.join("\n")
 }
 
-/// Who decided, by name.
+/// The name of the person who decided.
 fn decided_by(page: &Page, held: &HeldRow) -> String {
     let by = held.decided_by.as_deref().map(|by| safe::line(by, MAX_LINE));
     by.filter(|by| !by.is_empty()).unwrap_or_else(|| page.say("the-administrator", &[]))
 }
 
-/// Who would see whom, as numbers, where that is what is dangerous.
+/// Adds how many people would see each other, if that is a risk.
 fn figures(page: &mut Page, held: &HeldRow, people: &People) {
     if held.risks.first().is_some_and(|risk| risk.kind != Kind::Exposed) {
         return;
@@ -277,7 +277,7 @@ fn figures(page: &mut Page, held: &HeldRow, people: &People) {
     page.figures(figures.into());
 }
 
-/// A button, where there is a link for it.
+/// A button, if there is a link for it.
 fn button(page: &Page, key: &str, url: Option<&String>, first: bool) -> Option<Button> {
     let url = url?.clone();
     Some(Button { label: page.say(key, &[]), hint: page.say(&format!("{key}-hint"), &[]), url, first })

@@ -1,5 +1,4 @@
-//! The people a message names: who would see whom, which organisations they belong to, who stands in
-//! nobody's To or Cc.
+//! The people that a message names: who would see whom, their organisations, and who is in neither To nor Cc.
 
 use super::Letterhead;
 use crate::message::address::parse_list;
@@ -8,17 +7,17 @@ use crate::policy::Organisation;
 use crate::store::StoredMessage;
 use std::collections::{BTreeMap, HashSet};
 
-/// Everybody a message names, as far as notices tell of them.
+/// The people that a message names, as notices show them.
 pub(super) struct People {
-    /// Who is ours, for this message.
+    /// Decides which addresses are ours, for this message.
     organisation: Organisation,
-    /// Addresses outside in To and Cc: who would see each other, in order, each once.
+    /// Outside addresses in To and Cc, who would see each other; in order, each once.
     pub(super) exposed: Vec<Address>,
     /// Our own addresses in To and Cc.
     pub(super) colleagues: Vec<Address>,
-    /// Everybody it goes to or names: envelope first, each once.
+    /// All recipients and people named, recipients first, each once.
     all: Vec<Address>,
-    /// In To or Cc.
+    /// The addresses in To or Cc.
     visible: HashSet<Address>,
 }
 
@@ -50,13 +49,13 @@ impl People {
         self.organisation.is_internal(address)
     }
 
-    /// How many organisations the exposed belong to.
+    /// The number of organisations of the exposed people.
     pub(super) fn organisations(&self) -> usize {
         self.exposed.iter().map(|address| self.organisation.of(address)).collect::<HashSet<_>>().len()
     }
 
-    /// Everybody, by organisation; our own under the empty name, which sorts first. Each with whether
-    /// To or Cc names them.
+    /// Everybody by organisation, each with whether To or Cc names them. Our own are under the empty name,
+    /// which sorts first.
     pub(super) fn by_organisation(&self) -> BTreeMap<String, Vec<(&Address, bool)>> {
         let mut out: BTreeMap<String, Vec<(&Address, bool)>> = BTreeMap::new();
         for address in &self.all {
@@ -68,12 +67,12 @@ impl People {
     }
 }
 
-/// Who wrote it, as From says.
+/// The addresses in From.
 pub(super) fn authors(message: &StoredMessage) -> Vec<Address> {
     addresses(message, &["From"])
 }
 
-/// The addresses in all fields of these names, in order; none when the header cannot be read.
+/// The addresses in all fields with these names, in order; empty if the header cannot be read.
 fn addresses(message: &StoredMessage, names: &[&str]) -> Vec<Address> {
     let Ok(header) = Header::parse(message.header.clone()) else { return Vec::new() };
     let fields = names.iter().flat_map(|name| header.named(name));

@@ -1,5 +1,5 @@
-//! Who is asked about a held message and when, and what follows: from a notice that is due to the rows that the
-//! store keeps of it. Nothing here waits or stores.
+//! Decides who is asked about a held message and when, and what follows: turns a due notice into rows for the
+//! store. Pure functions.
 
 use super::Letterhead;
 use super::asking::in_time;
@@ -9,25 +9,25 @@ use crate::message::{Address, Header};
 use crate::store::{AskPlan, AskWhy, HeldRow, HeldState, NewAsk, NewNotice, NoticeKind, StoredMessage};
 use std::time::Duration;
 
-/// A warning that would come so much too early belongs to an earlier hold of the same message.
+/// A warning that is due this much too early was scheduled for an earlier hold of the same message.
 const EARLY: Duration = Duration::from_mins(1);
 
 pub(super) fn is_held(message: &StoredMessage) -> Option<&HeldRow> {
     message.held.as_ref().filter(|held| held.state == HeldState::Held)
 }
 
-/// How far a sender settles alone what is held.
+/// Whether a sender can decide on a held message alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alone {
-    /// Not at all: another person has to decide.
+    /// No: an approver has to decide.
     No,
-    /// They may send it individually, and have asked for nothing.
+    /// Yes: they may send it individually, and have asked for nothing.
     Yes,
-    /// The same, but they asked that it leave as it is: those who decide know of it.
+    /// Yes, but they asked to send it as it is, so the approvers know of it.
     Asked,
 }
 
-/// Those who were told of it are told that somebody decided: in their digest, where they have one.
+/// Tells the approvers who know of a message that it was decided; in their digest, if they have one.
 pub(super) fn settled(
     message: &StoredMessage,
     told: Vec<Address>,
@@ -42,7 +42,7 @@ pub(super) fn settled(
     (!asks.is_empty()).then_some(AskPlan { asks, ..AskPlan::default() })
 }
 
-/// Who is told, and what follows; `None` when nothing waits any more.
+/// Who is told, and what follows; `None` if the message is no longer held.
 pub(super) fn plan(
     kind: NoticeKind,
     message: &StoredMessage,
@@ -61,7 +61,7 @@ pub(super) fn plan(
             None => asks,
         }
     };
-    // What senders may settle alone goes to them first; they ask for more themselves.
+    // what senders can decide alone is left to them first; they can still ask for more
     let told_at = asking.patience(held.received);
     let first = kind == NoticeKind::HeldApprovers && alone != Alone::No;
     if first && alone == Alone::Yes && now < told_at {
@@ -85,7 +85,7 @@ pub(super) fn plan(
             let behind = behind.filter(|one| owners.iter().all(|owner| owner.key() != one.key()));
             at_once(behind.cloned().collect(), AskWhy::Escalated)
         }
-        // Those who are asked anew are told in the place of who is away now.
+        // those who are asked again include the current deputies
         NoticeKind::ExpiringApprovers if too_early(message, letterhead, now).is_some() => Vec::new(),
         NoticeKind::ExpiringApprovers => those(urgent, Some(AskWhy::Expiring)),
         NoticeKind::AskedAsIs => those(urgent, Some(AskWhy::AsIs)),
@@ -96,7 +96,7 @@ pub(super) fn plan(
         NoticeKind::ExpiringApprovers => again(kind, message, letterhead, now),
         _ => Vec::new(),
     };
-    // It is counted from when they are told.
+    // the time for an answer starts when they are told
     if matches!(kind, NoticeKind::HeldApprovers | NoticeKind::Stopped | NoticeKind::AskedAsIs)
         && !asks.is_empty()
     {
@@ -110,7 +110,7 @@ fn renamed(asks: Vec<NewAsk>, why: AskWhy) -> Vec<NewAsk> {
     asks.into_iter().map(|ask| NewAsk { why, ..ask }).collect()
 }
 
-/// What comes after a hold that nobody decides: a warning to both sides.
+/// Schedules the warnings before a hold expires.
 fn following(held: &HeldRow, letterhead: &Letterhead, now: Timestamp) -> Vec<NewNotice> {
     let since = held.received.max(now.minus(held.expires.since(now)));
     let due = letterhead.asking.hours.warning(since, held.expires);
@@ -118,8 +118,8 @@ fn following(held: &HeldRow, letterhead: &Letterhead, now: Timestamp) -> Vec<New
     kinds.map(|kind| NewNotice { kind, due }).into()
 }
 
-/// When the warning of a hold is really due, if that is not yet: the message was held anew since it was
-/// put down.
+/// When the warning is due, if that is still to come: the message was held again after the warning was
+/// scheduled.
 pub(super) fn too_early(
     message: &StoredMessage,
     letterhead: &Letterhead,

@@ -1,6 +1,6 @@
-//! The task that sends what is due: takes notices from the store, composes them, hands them to the
-//! intake. A notice leaves the list in the transaction that takes its mail in, so that a crash between
-//! the two can lose none.
+//! The task that sends notices: takes those that are due from the store, composes them and passes them to the
+//! intake. A notice is marked as sent in the transaction that commits its mail, so a crash between the two
+//! loses none.
 
 use super::Letterhead;
 use super::links::LinkMaker;
@@ -16,26 +16,27 @@ use tracing::{debug, info, warn};
 
 /// Most notices taken from the store at once.
 const BATCH: usize = 50;
-/// Most asks taken at once: a digest tells of many.
+/// Most asks taken from the store at once; more than notices, because a digest has many.
 const ASKS: usize = 200;
-/// How long the task sleeps when nothing rings: notices that become due by time alone wait as long.
+/// How long the task sleeps when it is not woken; also the longest delay of notices that become due by time.
 const EVERY: Duration = Duration::from_secs(5);
-/// How long it sleeps at least when something is due before long.
+/// Shortest sleep when something is due soon.
 const SOON: Duration = Duration::from_millis(100);
-/// How long it waits after the store or the intake failed.
+/// Pause after an error of the store or the intake.
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
-/// How often mail is looked for that waits and was never tried.
+/// Interval of the search for mail that waits without an attempt.
 const LATE_EVERY: Duration = Duration::from_mins(2);
-/// How old it is then (RFC 5321 §4.5.4.1 leaves it to us; the same as for mail that was tried).
+/// Age at which such mail is reported as delayed (RFC 5321 §4.5.4.1 leaves it to us); the same as after an
+/// attempt.
 const LATE: Duration = Duration::from_hours(4);
 
-/// The intake as the postman sees it.
+/// The intake as the postman uses it.
 #[async_trait]
 pub trait OwnIntake: Send + Sync + 'static {
-    /// Takes in a mail of our own making, durably, and marks the notice it answers as sent.
+    /// Commits a mail of our own durably, and marks its notice as sent.
     async fn own(&self, mail: OwnMail) -> Result<Id, StoreError>;
 
-    /// The same for a mail to somebody who decides: it answers these asks.
+    /// Commits a mail to an approver, and marks these asks as sent.
     async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError>;
 }
 
@@ -48,28 +49,28 @@ pub struct Postman {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     bell: Arc<Notify>,
-    /// When mail that was never tried was looked for last.
+    /// The last search for mail without an attempt.
     looked: Mutex<Option<Timestamp>>,
 }
 
-/// What a postman works between.
+/// What a postman works with.
 pub struct Deps {
-    /// Where notices wait.
+    /// The store with the notices.
     pub store: Arc<dyn Store>,
-    /// Where mails go in.
+    /// The intake that commits our mails.
     pub intake: Arc<dyn OwnIntake>,
-    /// What makes their links.
+    /// Creates the links in them.
     pub links: Arc<dyn LinkMaker>,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// For boundaries and Message-IDs.
+    /// Random bits for boundaries and Message-IDs.
     pub entropy: Arc<dyn Entropy>,
-    /// Rung when a notice becomes due.
+    /// Wakes the task when a notice becomes due.
     pub bell: Arc<Notify>,
 }
 
 impl Postman {
-    /// A postman that writes as this letterhead says.
+    /// Creates a postman with this letterhead.
     pub fn new(deps: Deps, letterhead: Letterhead) -> Self {
         let Deps { store, intake, links, clock, entropy, bell } = deps;
         let letterhead = RwLock::new(Arc::new(letterhead));
@@ -80,12 +81,12 @@ impl Postman {
         Arc::clone(&self.letterhead.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Writes from now on as this says: a configuration was loaded anew.
+    /// Uses a new letterhead from now on, after a reload of the configuration.
     pub fn replace_letterhead(&self, letterhead: Letterhead) {
         *self.letterhead.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(letterhead);
     }
 
-    /// Sends what is due, until the task is stopped.
+    /// Sends what is due until the task is stopped.
     pub async fn run(&self) {
         loop {
             let pause = match self.round().await {
@@ -103,14 +104,14 @@ impl Postman {
         }
     }
 
-    /// How long nothing will be due, as far as is known now.
+    /// How long to sleep: until the next notice is due, as far as is known.
     async fn until_next(&self) -> Duration {
         let next = self.store.next_notice().await.ok().flatten();
         next.map_or(EVERY, |due| due.since(self.clock.now()).clamp(SOON, EVERY))
     }
 
-    /// Mail that waits behind an upstream that cannot be reached was never tried: no attempt puts the
-    /// notice of its delay down.
+    /// Adds delay notices for mail that waits without an attempt because its upstream is unreachable;
+    /// otherwise an attempt adds them.
     async fn look_for_late(&self, now: Timestamp) -> Result<(), StoreError> {
         {
             let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,13 +122,16 @@ impl Postman {
         }
         let late = self.store.note_untried(now, LATE).await?;
         if late > 0 {
-            info!(messages = late, "mail waits and was never tried: its senders are told");
+            info!(messages = late, "mail waits without an attempt: its senders are notified");
         }
         Ok(())
     }
 
-    /// Sends what is due now, once; how many notices it looked at. One that cannot be sent does not
-    /// keep the others; the first error is told when all were tried.
+    /// Sends everything that is due now; returns how many notices it processed. A notice that fails does not
+    /// stop the others.
+    ///
+    /// # Errors
+    /// The first error, after all were tried.
     pub async fn round(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         self.look_for_late(now).await?;
@@ -136,8 +140,8 @@ impl Postman {
         for notice in &due {
             match self.deal_with(notice, now).await {
                 Ok(()) => {}
-                // It changed while it was being written: a newer one is on the list.
-                Err(StoreError::Fenced) => debug!(about = %notice.message, "notice written anew"),
+                // the message changed while the notice was composed; it is composed again
+                Err(StoreError::Fenced) => debug!(about = %notice.message, "notice composed again"),
                 Err(error) => {
                     warn!(about = %notice.message, kind = ?notice.kind, %error, "notice not sent");
                     failed.get_or_insert(error);

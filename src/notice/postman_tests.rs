@@ -1,4 +1,4 @@
-//! The postman between the real store and a scripted intake.
+//! The postman with the real store and a scripted intake.
 
 use super::super::tests::{RECEIVED, address, letterhead, message};
 use super::*;
@@ -7,12 +7,12 @@ use crate::message::Address;
 use crate::store::prelude::*;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{
-    HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Place, Reason, StoredMessage,
+    ForkRelation, HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Reason, StoredMessage,
 };
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-/// Takes mails as the script says (`None`: takes it), and marks what they answer as sent.
+/// Answers with scripted results (`None`: commits), and marks notices as sent.
 struct Scripted {
     store: Arc<SqliteStore>,
     script: Mutex<VecDeque<Option<StoreError>>>,
@@ -40,7 +40,7 @@ impl OwnIntake for Scripted {
     }
 }
 
-/// No desk: no links.
+/// A desk without URL: no links.
 struct Unlinked;
 
 #[async_trait]
@@ -113,7 +113,7 @@ impl Office {
                 hits: Vec::new(),
                 expires: Timestamp(RECEIVED.0 + 1_000_000),
                 approvers: Vec::new(),
-                place: Place::default(),
+                relation: ForkRelation::default(),
                 glance: crate::store::Glance::default(),
             }),
             ledger: None,
@@ -139,7 +139,7 @@ impl Office {
 async fn what_is_due_is_sent_once() {
     let office = Office::new(letterhead(), Vec::new());
     office.hold(message(false)).await;
-    // two notices, and the ask that one of them becomes
+    // two notices, and the ask that one of them creates
     assert_eq!(office.postman.round().await.unwrap(), 3);
     let mut told = office.told();
     told.sort();
@@ -200,7 +200,7 @@ async fn a_hold_that_nobody_decides_is_told_again() {
     office.clock.advance_millis(101_000);
     office.postman.round().await.unwrap();
     assert_eq!(told(&office), ["bucho@example.co.jp"]);
-    // the hold ends soon: a quarter of its thousand seconds before
+    // the warning is due 250 s before the hold of 1,000 s expires
     office.clock.advance_millis(600_000);
     office.postman.round().await.unwrap();
     assert_eq!(told(&office), Vec::<String>::new());

@@ -1,10 +1,10 @@
-//! Delivery status notifications (RFC 3464): one report to the original sender for all recipients that
-//! failed, or that are late. A person reads the first part, programs the second; the third is the
-//! original's header, so that the sender knows which mail it was.
+//! Delivery status notifications (RFC 3464): one report to the original sender for all recipients that failed
+//! or are delayed. The first part is for people, the second for programs; the third is the original's header,
+//! which identifies the mail.
 //!
-//! Never for the null sender and never about mail of our own (RFC 5321 §6.1); NOTIFY is heeded
-//! (RFC 3461 §4.1). A sender outside is told of nothing but its own recipients: of the original's
-//! header it gets the fields that name nobody else.
+//! No reports go to the null sender or about our own mail (RFC 5321 §6.1). NOTIFY is respected (RFC 3461
+//! §4.1). An outside sender learns only about recipients that the sender itself gave, and gets back only
+//! header fields that name nobody else.
 
 use super::locale::{language_of, number, text};
 use super::mail::Head;
@@ -20,31 +20,31 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-/// Most recipients listed in the part for people; the part for programs has them all.
+/// Most recipients listed in the part for people; the part for programs lists all.
 const MAX_LISTED: usize = 100;
-/// Longest reply that is repeated, in characters.
+/// Longest reply that is quoted, in characters.
 const MAX_REPLY: usize = 500;
 /// Longest line in octets, its CR included (RFC 5322 §2.1.1).
 const MAX_LINE: usize = 999;
 /// Most octets of the original's header that are returned.
 const MAX_HEADER: usize = 128 * 1024;
 
-/// What is reported.
+/// The kind of report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Failed,
     Delayed,
-    /// Handed on to a host that reports no delivery (RFC 3464 §2.3.3).
+    /// Relayed to a host that does not report deliveries (RFC 3464 §2.3.3).
     Relayed,
 }
 
-/// One recipient that is reported on.
+/// One reported recipient.
 struct Line<'a> {
     recipient: &'a Recipient,
     reply: &'a str,
 }
 
-/// Composes the report; `None` when nobody is to have one.
+/// Composes the report; `None` if nobody is to get one.
 pub(super) fn compose(
     matter: &Matter<'_>,
     letterhead: &Letterhead,
@@ -78,13 +78,13 @@ pub(super) fn compose(
         auto_submitted: "auto-replied",
         urgent: false,
     };
-    // Whom to ask is told to our own.
+    // the contact is only for our own people
     let contact = letterhead.contact.clone().filter(|_| is_ours(&to[0], letterhead));
     let known = Letterhead { contact, ..letterhead.clone() };
     let head = Head { letterhead: &known, ..head };
     let mut parts = vec![
         body(&head, &[page], std::slice::from_ref(&title)),
-        // RFC 3464 §2.1: in 7bit, never encoded; `for_programs` is ASCII with lines far below 998.
+        // RFC 3464 §2.1: 7bit, never encoded; `for_programs` is ASCII with lines far below 998 octets
         format!(
             "Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{}",
             report.for_programs()
@@ -103,7 +103,7 @@ pub(super) fn compose(
     Some((to, out))
 }
 
-/// The recipients that this form is about and that want to hear of it.
+/// The recipients for this kind of report, as far as their NOTIFY asks for it.
 fn lines<'a>(matter: &Matter<'a>, form: Form) -> Vec<Line<'a>> {
     let envelope = &matter.message.envelope.recipients;
     let known: HashMap<&str, &Recipient> =
@@ -134,9 +134,9 @@ fn concerns(row: &QueueRow, form: Form) -> bool {
     }
 }
 
-/// RFC 3461 §4.1: without NOTIFY failures and delays are reported; with it, what it names.
+/// RFC 3461 §4.1: without NOTIFY, failures and delays are reported; with it, only what it names.
 pub(super) fn wanted(recipient: &Recipient, form: Form) -> bool {
-    // Success is reported to who asked for it, and to nobody else.
+    // success is reported only on request
     if form == Form::Relayed {
         return recipient.notify.is_some_and(|notify| notify.success && !notify.never);
     }
@@ -173,7 +173,7 @@ impl Report<'_> {
         }
     }
 
-    /// The part that a person reads.
+    /// The part for people.
     fn for_people(&self, language: Language) -> Page {
         let message = self.matter.message;
         let tone = match self.form {
@@ -212,7 +212,7 @@ impl Report<'_> {
         page
     }
 
-    /// The part that programs read (RFC 3464 §2).
+    /// The part for programs (RFC 3464 §2).
     fn for_programs(&self) -> String {
         let message = self.matter.message;
         let zone = &self.letterhead.zone;
@@ -248,14 +248,14 @@ impl Report<'_> {
         out
     }
 
-    /// The original's header as the sender may have it back. A sender of ours gets what it wrote, but
-    /// for Bcc, for a report is often forwarded as it is; one outside gets what names nobody.
+    /// The part of the original's header that the sender may get back.
     fn original_header(&self, ours: bool) -> Option<Vec<u8>> {
         original_header(&self.matter.message.header, ours)
     }
 }
 
-/// A mail's header as its sender may have it back: ours without Bcc; others with what names nobody.
+/// The header that a sender may get back: our own senders get all but Bcc, because people forward reports as
+/// they are; others get the fields that name nobody.
 pub(super) fn original_header(header: &Bytes, ours: bool) -> Option<Vec<u8>> {
     let header = Header::parse(header.clone()).ok()?;
     let mut out = Vec::new();
@@ -277,7 +277,8 @@ pub(super) fn original_header(header: &Bytes, ours: bool) -> Option<Vec<u8>> {
     (!out.is_empty()).then_some(out)
 }
 
-/// `rfc822; a@b`, or for an internationalised address `utf-8; …` in its ASCII form (RFC 6533 §3).
+/// An address with its type: `rfc822; a@b`, or `utf-8; …` in ASCII form for an internationalised one (RFC
+/// 6533 §3).
 pub(super) fn typed(address: &Address) -> String {
     if !address.needs_utf8() {
         return format!("rfc822; {}", safe::ascii(address.as_str(), 400));
@@ -293,7 +294,7 @@ pub(super) fn typed(address: &Address) -> String {
     out
 }
 
-/// ORCPT as sent (`rfc822;a+40b`) as the field's value: type, and the xtext decoded.
+/// ORCPT as it was sent (`rfc822;a+40b`) as a field value: the type, and the decoded xtext.
 fn original_recipient(orcpt: &str) -> Option<String> {
     let (kind, address) = orcpt.split_once(';')?;
     let sound = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
@@ -321,23 +322,21 @@ fn xtext(text: &str) -> String {
     safe::ascii(&String::from_utf8_lossy(&out), 400)
 }
 
-/// The basic code that a reply begins with.
+/// The basic status code at the beginning of a reply.
 fn reply_code(reply: &str) -> Option<u16> {
     let code = reply.get(..3)?.parse().ok()?;
     let ends = reply.as_bytes().get(3).is_none_or(|byte| matches!(byte, b' ' | b'-'));
     (ends && (200..600).contains(&code)).then_some(code)
 }
 
-/// The status code (RFC 3463): the upstream's own where its class fits, else one that says as much as
-/// is known.
+/// The status code (RFC 3463): the upstream's own if its class fits, otherwise one chosen from what is known.
 fn status(reply: &str, form: Form) -> String {
     if form == Form::Relayed {
         return "2.0.0".to_owned();
     }
     let class = if form == Form::Failed { '5' } else { '4' };
     let Some(code) = reply_code(reply) else {
-        // Our own words, which begin with a code where there is more to say than that time ran out, or that
-        // there is no answer yet.
+        // our own text has a code at the beginning, unless the delivery timed out or had no answer yet
         return match enhanced(reply) {
             Some(own) if own.starts_with(class) => own.to_owned(),
             _ if form == Form::Failed => "5.4.7".to_owned(),
@@ -346,14 +345,14 @@ fn status(reply: &str, form: Form) -> String {
     };
     match reply.get(4..).and_then(enhanced) {
         Some(own) if own.starts_with(class) => own.to_owned(),
-        // A temporary failure that was given up: its time expired (RFC 3463 §3.5).
+        // a temporary failure until the delivery expired (RFC 3463 §3.5)
         _ if form == Form::Failed && code < 500 => "5.4.7".to_owned(),
         _ if form == Form::Failed => bare(code, staged(reply).1).to_owned(),
         _ => format!("{class}.0.0"),
     }
 }
 
-/// The enhanced status code (RFC 3463) that a text begins with.
+/// The enhanced status code (RFC 3463) at the beginning of a text.
 fn enhanced(text: &str) -> Option<&str> {
     let word = text.split([' ', '\r', '\n']).next()?;
     let parts: Vec<&str> = word.split('.').collect();
@@ -362,7 +361,7 @@ fn enhanced(text: &str) -> Option<&str> {
     (parts.len() == 3 && matches!(parts[0], "4" | "5") && parts.iter().all(number)).then_some(word)
 }
 
-/// What the upstream was answering: a reply without an enhanced code is kept with it.
+/// The command that the upstream replied to; stored with replies that have no enhanced code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Sender,
@@ -370,7 +369,7 @@ enum Stage {
     Content,
 }
 
-/// A reply as it came, and what it answered.
+/// A stored reply, and the command it replied to.
 fn staged(reply: &str) -> (&str, Stage) {
     let at = |stage: &str| reply.strip_suffix(stage).and_then(|rest| rest.strip_suffix(' '));
     if let Some(said) = at("(after MAIL)") {
@@ -382,8 +381,9 @@ fn staged(reply: &str) -> (&str, Stage) {
     }
 }
 
-/// What a permanent refusal without an enhanced code says, by what it refused (RFC 5321 §4.3.2): an address
-/// is blamed only where it was what was asked about, for lists drop it on that word.
+/// The status code for a permanent failure without an enhanced code, by the rejected command (RFC 5321
+/// §4.3.2). Only a rejected RCPT blames the address, because mailing lists unsubscribe an address because of
+/// such a code.
 fn bare(code: u16, stage: Stage) -> &'static str {
     match (code, stage) {
         (550, Stage::Recipient) => "5.1.1",
@@ -397,8 +397,8 @@ fn bare(code: u16, stage: Stage) -> &'static str {
     }
 }
 
-/// The original's header as a part: as it is up to the longest line there may be, else in quoted-printable,
-/// which programs that look for the Message-ID can still read (RFC 6522 §4).
+/// The original's header as a part: unchanged if its lines are short enough, otherwise in quoted-printable,
+/// in which programs can still find the Message-ID (RFC 6522 §4).
 fn header_part(header: &[u8]) -> String {
     let mut lines = header.split(|byte| *byte == b'\n');
     let plain = header.is_ascii() && lines.all(|line| line.len() <= MAX_LINE);

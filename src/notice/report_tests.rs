@@ -1,4 +1,4 @@
-//! Golden reports, hostile replies, and who hears of what.
+//! Golden reports, hostile replies, and who is reported to.
 
 use super::super::tests::{address, letterhead, message, moment, row};
 use super::*;
@@ -20,7 +20,7 @@ fn reported(message: &StoredMessage, rows: &[QueueRow], form: Form) -> Option<St
     compose(&matter, &letterhead(), moment(), form).map(|(_, text)| text)
 }
 
-/// The report with its base64 parts decoded; of what is said twice, as text and as HTML, the text.
+/// The report with its base64 parts decoded; of text and HTML, only the text.
 fn readable(report: &str) -> String {
     let (head, rest) = report.split_once("\r\n\r\n").unwrap();
     let boundary = rest.split_once("--").unwrap().1.split_once("\r\n").unwrap().0;
@@ -137,13 +137,13 @@ fn statuses() {
         ("550 4.1.1 confused", Form::Failed, "5.1.1"),
         ("550 5.1.1111 x", Form::Failed, "5.1.1"),
         ("5501 x", Form::Failed, "5.4.7"),
-        // our own words
+        // our own text
         ("5.3.4 the message has 9 octets", Form::Failed, "5.3.4"),
         ("5.6.7 an address needs SMTPUTF8", Form::Failed, "5.6.7"),
         ("4.4.1 no answer within 30s", Form::Failed, "5.4.7"),
         ("4.7.5 the TLS handshake failed", Form::Delayed, "4.7.5"),
         ("5.3 is no code", Form::Failed, "5.4.7"),
-        // the upstream's, without an enhanced code: by what was refused
+        // the upstream's replies without an enhanced code, by rejected command
         ("550 no (after MAIL)", Form::Failed, "5.1.8"),
         ("553 no (after MAIL)", Form::Failed, "5.1.7"),
         ("552 too big (after MAIL)", Form::Failed, "5.3.4"),
@@ -171,7 +171,7 @@ fn address_types() {
 }
 
 proptest! {
-    /// Whatever an upstream says, the report has its own parts and no field of the upstream's making.
+    /// Whatever an upstream replies, the report has only its own parts and no field that the upstream added.
     #[test]
     fn replies_inject_nothing(reply in "[45][0-9]{2}[ -](\\PC|\r|\n|--|Bcc: |=_sekisho){0,60}") {
         let message = message(false);
@@ -180,7 +180,7 @@ proptest! {
         prop_assert!(report.is_ascii());
         prop_assert!(!report.replace("\r\n", "").contains(['\r', '\n', '\0']));
         let parsed = mail_parser::MessageParser::default().parse(report.as_bytes()).unwrap();
-        // The report, what a person reads (as text and as HTML), what programs read, the header.
+        // the report; text and HTML for people; the part for programs; the header
         prop_assert_eq!(parsed.parts.len(), 6);
         let status = readable(&report);
         let status = status.split("=== Content-Type: message/delivery-status").nth(1).unwrap();

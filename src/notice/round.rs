@@ -1,8 +1,8 @@
-//! What becomes of a notice that is due: a mail to the sender, or those who decide told one by one.
+//! Processes a due notice: sends a mail to the sender, or tells the approvers.
 //!
-//! A notice to those who decide is carried over into asks, a row for each of them with its own moment;
-//! with the first go the notices that follow from a hold: the warning before it ends, and the call to
-//! those behind the approvers when nobody answers.
+//! A notice to approvers is turned into asks, one row for each approver with its own time. The first of them
+//! also schedules the notices that follow from a hold: the warning before it expires, and the escalation if
+//! nobody answers.
 
 use super::links::{Links, NO_LINKS, offered, offered_to_decide};
 use super::pages::{self, Entry};
@@ -21,15 +21,15 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tracing::debug;
 
-/// [`NoticeKind::Failure`] as the journal names it.
+/// [`NoticeKind::Failure`] in the journal.
 const FAILURE: &str = "failure";
-/// Largest mail that goes back whole with the notice that it was not sent: what mailboxes take.
+/// Largest mail that is returned as a whole; most mailboxes accept this size.
 const MAX_ENCLOSED: u64 = 20 * 1024 * 1024;
-/// Octets of a body looked at at once.
+/// Octets of a body examined at once.
 const CHUNK: usize = 64 * 1024;
 
 impl Postman {
-    /// Sends one notice, carries it over, or lets it go.
+    /// Sends a notice, turns it into asks, or discards it.
     pub(super) async fn deal_with(&self, notice: &DueNotice, now: Timestamp) -> Result<(), StoreError> {
         let message = match self.store.message(notice.message).await {
             Ok(message) => message,
@@ -65,7 +65,7 @@ impl Postman {
         }
     }
 
-    /// The letterhead with who is away now.
+    /// The letterhead with the current absences.
     async fn letterhead_now(&self, now: Timestamp) -> Result<Arc<Letterhead>, StoreError> {
         let letterhead = self.letterhead();
         let away = self.links.away().await?;
@@ -76,7 +76,7 @@ impl Postman {
         Ok(Arc::new(Letterhead { asking, ..Letterhead::clone(&letterhead) }))
     }
 
-    /// How far the sender settles this alone.
+    /// Whether the sender can decide on this alone.
     async fn settles_alone(
         &self,
         message: &StoredMessage,
@@ -84,7 +84,7 @@ impl Postman {
     ) -> Result<Alone, StoreError> {
         let ask = is_held(message).is_some_and(|held| held.kind == HoldKind::Ask && held.hits.is_empty());
         let told = sender_of(message, letterhead).is_some_and(|told| told.is_sender);
-        // Without the desk's URL their mail has no links.
+        // without the desk's URL the mail to the sender has no links
         if !ask || !told || self.links.page("/").is_none() {
             return Ok(Alone::No);
         }
@@ -101,7 +101,8 @@ impl Postman {
     ) -> Result<(), StoreError> {
         let mut deliveries = self.store.deliveries(notice.message).await?;
         if notice.kind == NoticeKind::Failure {
-            // read after the deliveries: a failure in between replaces the notice, so this report is not sent
+            // reads the journal after the deliveries: a failure in between replaces the notice, so this
+            // report is not sent
             let new = unreported(&self.store.journal(notice.message).await?);
             for row in deliveries.iter_mut().filter(|row| row.state == DeliveryState::Failed) {
                 row.recipients.retain(|recipient| new.contains(recipient));
@@ -110,7 +111,7 @@ impl Postman {
         let moment = Moment { now, bits: self.entropy.bits() };
         let details = self.details(notice.kind, message, letterhead).await?;
         let without = Matter { message, deliveries: &deliveries, links: &NO_LINKS, details: &details };
-        // Links are made for what is sent, and for nothing else.
+        // links are created only for mail that is sent
         if compose(notice, &without, letterhead, moment).is_none() {
             return self.store.drop_notice(notice.notice).await;
         }
@@ -124,7 +125,7 @@ impl Postman {
         Ok(())
     }
 
-    /// What a notice of this kind tells beside.
+    /// The details of a notice.
     async fn details(
         &self,
         kind: NoticeKind,
@@ -152,7 +153,7 @@ impl Postman {
         Ok(details)
     }
 
-    /// For whom a mail came in other transactions than this.
+    /// Recipients of the mail's other transactions.
     async fn siblings(&self, message: &StoredMessage) -> Result<Vec<String>, StoreError> {
         let mut all = Vec::new();
         for id in self.store.transactions(message.id).await? {
@@ -163,8 +164,8 @@ impl Postman {
         Ok(all)
     }
 
-    /// How much of a mail can go back: all of it, unless it is too large for a notice, or its header has
-    /// octets that only `message/global` may have (RFC 6532 §3.7).
+    /// How much of a mail can be returned: all of it, unless it is too large, or its header has octets that
+    /// are allowed only in `message/global` (RFC 6532 §3.7).
     async fn encloses(&self, message: &StoredMessage) -> Result<Encloses, StoreError> {
         let size = message.body.size().saturating_add(message.header.len() as u64);
         if size > MAX_ENCLOSED || !message.header.is_ascii() {
@@ -191,23 +192,23 @@ impl Postman {
         letterhead: &Letterhead,
     ) -> Result<Links, StoreError> {
         let wanted = offered(kind, message);
-        // Who stands in for a sender that cannot be told may look, and no more.
+        // a person who is told in the sender's place may see the message, but gets no action
         match sender_of(message, letterhead).filter(|told| told.is_sender && !wanted.is_empty()) {
             Some(told) => Ok(Links::of(wanted, self.links.links(&told.address, message, wanted).await?)),
             None => Ok(Links::default()),
         }
     }
 
-    /// Tells those who decide and are due; how many asks it looked at.
+    /// Tells the approvers who are due; returns the number of asks processed.
     pub(super) async fn ask_who_is_due(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let due = self.store.due_asks(now, limit).await?;
         let (digests, single): (Vec<&Ask>, Vec<&Ask>) = due.iter().partition(|ask| ask.digest);
         let mut failed = None;
         let mut keep = |result: Result<(), StoreError>| match result {
-            // Fenced: it was told meanwhile.
+            // `Fenced`: they were told meanwhile
             Ok(()) | Err(StoreError::Fenced) => {}
             Err(error) => {
-                tracing::warn!(%error, "those who decide could not be told");
+                tracing::warn!(%error, "an approver could not be told");
                 failed.get_or_insert(error);
             }
         };
@@ -286,7 +287,7 @@ impl Postman {
         Ok(())
     }
 
-    /// The message of an ask, while nobody has decided; to tell of a decision, while that stands.
+    /// The message of an ask, if it is still held; for news of a decision, if that still stands.
     async fn waiting(&self, ask: &Ask) -> Result<Option<StoredMessage>, StoreError> {
         let settled = ask.why == AskWhy::Settled;
         match self.store.message(ask.message).await {
@@ -296,7 +297,7 @@ impl Postman {
         }
     }
 
-    /// The links of a mail to one who decides, of their own.
+    /// An approver's personal links.
     async fn links_to_decide(
         &self,
         ask: &Ask,
@@ -317,7 +318,7 @@ impl Postman {
     }
 }
 
-/// Puts a message into a digest; once, for the reason that says most.
+/// Adds a message to a digest once, with the most important reason.
 fn put_in(
     waiting: &mut Vec<(StoredMessage, AskWhy, Option<String>)>,
     message: StoredMessage,
@@ -336,7 +337,7 @@ fn put_in(
     }
 }
 
-/// The last words with which the sender asked for it to be sent as it is.
+/// The sender's last reason for asking to send it as it is.
 fn wish(journal: &[Noted]) -> Option<String> {
     journal.iter().rev().find_map(|entry| match &entry.event {
         Event::Asked { reason, .. } => Some(reason.clone()),
@@ -344,12 +345,12 @@ fn wish(journal: &[Noted]) -> Option<String> {
     })
 }
 
-/// Whether it was made anew from a mail that was sent individually.
+/// Whether it was made from a mail that had been sent individually.
 fn made_anew(journal: &[Noted]) -> bool {
     journal.iter().any(|entry| matches!(entry.event, Event::Again { .. }))
 }
 
-/// Whom the last release took off.
+/// The recipients whom the last release removed.
 fn taken_off(journal: &[Noted]) -> Vec<String> {
     let last = journal.iter().rev().find_map(|entry| match &entry.event {
         Event::Released { dropped, .. } => Some(dropped.clone()),
@@ -358,7 +359,7 @@ fn taken_off(journal: &[Noted]) -> Vec<String> {
     last.unwrap_or_default()
 }
 
-/// Recipients that failed since the last failure report was sent: all that failed, before the first.
+/// Recipients that failed since the last failure report.
 pub(super) fn unreported(journal: &[Noted]) -> HashSet<String> {
     let failed = DeliveryState::Failed.to_string();
     let mut new = HashSet::new();

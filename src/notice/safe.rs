@@ -1,8 +1,8 @@
-//! Words of others, made safe to repeat: an upstream's replies and a sender's subject may hold line
-//! ends, control characters and worse, and must not become header or MIME lines of ours.
+//! Makes text from outside safe to quote: replies of an upstream and subjects of a sender may contain line
+//! ends and control characters, and must not become header or MIME lines of ours.
 
-/// Text on one line, for a person: controls become blanks, marks that turn the reading direction go,
-/// runs of blanks are one, and what is longer than `max` characters is cut with `…`.
+/// Text as one line for people: control characters become spaces, direction marks are removed, runs of spaces
+/// become one, and text longer than `max` characters is cut with `…`.
 pub(crate) fn line(text: &str, max: usize) -> String {
     let mut out = String::new();
     let mut length = 0;
@@ -24,13 +24,13 @@ pub(crate) fn line(text: &str, max: usize) -> String {
     out.trim_end().to_owned()
 }
 
-/// The same in ASCII, for the fields of a delivery status (RFC 3464 §2.1.1): others become `?`.
+/// The same in ASCII, for the fields of a delivery status (RFC 3464 §2.1.1): other characters become `?`.
 pub(super) fn ascii(text: &str, max: usize) -> String {
     line(text, max).chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
 }
 
-/// A header field, folded between words at 76 columns (RFC 5322 §2.2.3), with its CRLF. The body has
-/// no line ends of its own.
+/// A header field with its CRLF, folded between words at 76 columns (RFC 5322 §2.2.3). `body` must not
+/// contain line ends.
 pub(super) fn field(name: &str, body: &str) -> String {
     let mut out = format!("{name}:");
     let mut column = out.len();

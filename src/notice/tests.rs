@@ -1,4 +1,4 @@
-//! Notices as they are composed: who is told, what, and in which language.
+//! Composed notices: who is told what, in which language.
 
 mod hostile;
 mod looks;
@@ -39,7 +39,7 @@ pub(super) fn moment() -> Moment {
     Moment { now: Timestamp(RECEIVED.0 + 5_000), bits: 0x0123_4567_89ab_cdef }
 }
 
-/// A mail from one of ours to people outside, a colleague in Cc, and one in Bcc.
+/// A mail from one of ours to outsiders, with a colleague in Cc and a recipient in Bcc.
 pub(super) fn message(japanese: bool) -> StoredMessage {
     let (from, subject) = if japanese {
         ("=?ISO-2022-JP?B?GyRCOzNFRBsoQg==?= <yamada@example.co.jp>", "説明会のご案内")
@@ -161,7 +161,7 @@ fn readable(mail: &OwnMail) -> String {
     format!("[to {}]\n[subject {subject}]\n{header}\n\n{text}", to.join(", ")).replace('\r', "")
 }
 
-/// The header, and the content of each part as a program of others reads it.
+/// The header, and the content of each part as another parser reads it.
 fn opened(mail: &OwnMail) -> (String, Vec<String>) {
     let text = String::from_utf8(mail.message.to_vec()).unwrap();
     let (header, _) = text.split_once("\r\n\r\n").unwrap();
@@ -181,7 +181,7 @@ fn opened(mail: &OwnMail) -> (String, Vec<String>) {
     (header.to_owned(), parts)
 }
 
-/// Links as they are made for whom a notice goes to.
+/// The links that a notice of this kind gets.
 fn links(kind: NoticeKind, message: &StoredMessage) -> links::Links {
     let wanted = links::offered(kind, message);
     let made = wanted.iter().map(|action| format!("https://desk.example.co.jp/l/{action:?}-token")).collect();
@@ -208,7 +208,7 @@ fn composed_as(kind: NoticeKind, message: &StoredMessage, details: &Details) -> 
     compose(&notice, &matter, &letterhead(), moment())
 }
 
-/// A held message, let go in this way.
+/// A held message that was released in this way.
 fn released(message: &StoredMessage, way: &str) -> StoredMessage {
     let mut message = message.clone();
     let held = message.held.as_mut().unwrap();
@@ -217,7 +217,7 @@ fn released(message: &StoredMessage, way: &str) -> StoredMessage {
     message
 }
 
-/// The mail to one of those who decide.
+/// The mail to an approver.
 fn asked(
     why: AskWhy,
     message: &StoredMessage,
@@ -246,8 +246,8 @@ fn of_a_release_is_told_while_it_stands() {
     assert!(!told(&message, NoticeKind::Held) && told(&message, NoticeKind::Released));
 }
 
-/// A mail says that sending individually helps only where it does, and offers it only where it can be done:
-/// whatever the risks are.
+/// Whatever the risks are, a mail says that sending individually helps only if it does, and offers it only if it is
+/// possible.
 #[test]
 fn what_a_mail_offers_and_says_fits_its_risks() {
     use crate::policy::risks::Kind;
@@ -324,7 +324,7 @@ fn an_unsafe_hold_offers_no_split() {
 #[test]
 fn each_is_told_in_their_own_language() {
     let (en, ja) = (Some(Language::En), Some(Language::Ja));
-    // The mail is in Japanese, what is set, who is told chose: what the mail to the sender begins with.
+    // (mail in Japanese, configured language, chosen language, first language of the mail)
     let table = [
         (true, None, None, Language::Ja),
         (false, None, None, Language::En),
@@ -348,7 +348,7 @@ fn each_is_told_in_their_own_language() {
             Language::Ja => ("まだ送信していません。", "Not sent yet."),
         };
         assert!(text.contains(word) && !text.contains(other), "{japanese} {language:?} {chosen:?}: {text}");
-        // Those who decide are told in both languages where theirs is not known, and in one where it is.
+        // approvers are told in both languages unless theirs is known
         let ask = Ask {
             row: 1,
             message: message.id,
@@ -374,30 +374,30 @@ fn who_is_told() {
     let names = |people: Vec<Address>| people.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(names(whom::deciders_of(&message, &letterhead())), ["soumu@example.co.jp"]);
     assert_eq!(names(whom::alerted(&message, &letterhead())), ["soumu@example.co.jp", "admin@example.co.jp"]);
-    // Whom it was assigned to; never the sender.
+    // the assigned approvers; never the sender
     message.held.as_mut().unwrap().approvers =
         vec!["boss@example.co.jp".into(), "yamada@example.co.jp".into()];
     assert_eq!(names(whom::deciders_of(&message, &letterhead())), ["boss@example.co.jp"]);
     message.held.as_mut().unwrap().approvers = vec!["yamada@example.co.jp".into()];
     assert_eq!(names(whom::deciders_of(&message, &letterhead())), ["soumu@example.co.jp"]);
-    // A stranger's MAIL FROM: the admin, with a word why.
+    // an outside MAIL FROM: the admin is told, with the reason
     message.envelope.sender = Some(address("stranger@alpha.example.com"));
     assert_eq!(told(&message, NoticeKind::Held).unwrap(), ["admin@example.co.jp"]);
     let text = readable(&composed(NoticeKind::Held, &message, &[]).unwrap());
     assert!(text.contains("because the sender (stranger@alpha.example.com) cannot be told"), "{text}");
-    // An authenticated identity comes before MAIL FROM.
+    // the authenticated identity takes precedence over MAIL FROM
     if let Origin::Client { identity, .. } = &mut message.origin {
         *identity = Some("ito@example.co.jp".to_owned());
     }
     assert_eq!(told(&message, NoticeKind::Held).unwrap(), ["ito@example.co.jp"]);
-    // Our own mail: nobody.
+    // our own mail: nobody is told
     message.origin = Origin::Own { about: None };
     assert_eq!(told(&message, NoticeKind::Held), None);
-    // Nobody named at all.
+    // nobody is configured
     let nobody = Letterhead { approvers: Vec::new(), admin: None, ..letterhead() };
     message.held.as_mut().unwrap().approvers = Vec::new();
     assert!(whom::deciders_of(&message, &nobody).is_empty());
-    // Nothing waits any more.
+    // no longer held
     message.held.as_mut().unwrap().state = HeldState::Released;
     assert!(asked(AskWhy::Asked, &message, &[], &links::NO_LINKS).is_none());
 }
@@ -422,7 +422,7 @@ fn long_lists_are_cut_and_counted() {
     message.held.as_mut().unwrap().risks = vec![Risk::exposed(4_500, 300)];
     let text = readable(&composed(NoticeKind::Held, &message, &[]).unwrap());
     assert!(text.contains("4,500 people at 300 organisations") && text.contains("and 4,470 more"), "{text}");
-    // Whom an approver's mail does not list is counted by heads, whatever lines stand above them.
+    // recipients who are not listed are counted, not the lines above them
     let text = readable(&asked(AskWhy::Asked, &message, &[], &links::NO_LINKS).unwrap());
     assert!(text.contains("example.org (4,500)") && text.contains("and 4,470 more"), "{text}");
     assert!(asked(AskWhy::Asked, &message, &[], &links::NO_LINKS).unwrap().message.len() < 100_000);

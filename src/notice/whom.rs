@@ -1,19 +1,19 @@
-//! Who is told about a message: the authenticated identity, else MAIL FROM if it is ours, else the
-//! admin. Never a stranger: an outside MAIL FROM can be forged by whoever may relay here.
+//! Who is told about a message: the authenticated identity, otherwise MAIL FROM if it is ours, otherwise the
+//! admin. Never an outside MAIL FROM, which any client may have forged.
 
 use super::Letterhead;
 use super::people::authors;
 use crate::message::Address;
 use crate::store::{Origin, StoredMessage};
 
-/// Who is told in the sender's place, and whether it is the sender.
+/// Who is told in the sender's place.
 pub(super) struct Told {
     pub(super) address: Address,
-    /// False: the admin, because the sender cannot be told.
+    /// False if it is the admin, because the sender cannot be told.
     pub(super) is_sender: bool,
 }
 
-/// Who is told what concerns the sender; `None` when there is nobody, and for our own mail.
+/// Who is told about what concerns the sender; `None` if there is nobody, and for our own mail.
 pub(super) fn sender_of(message: &StoredMessage, letterhead: &Letterhead) -> Option<Told> {
     let Origin::Client { identity, .. } = &message.origin else { return None };
     if let Some(address) = identity.as_deref().and_then(|identity| Address::parse(identity).ok()) {
@@ -25,7 +25,7 @@ pub(super) fn sender_of(message: &StoredMessage, letterhead: &Letterhead) -> Opt
     letterhead.admin.clone().map(|address| Told { address, is_sender: false })
 }
 
-/// Whose mail it is: nobody decides on their own.
+/// The senders of a message, who may not decide on it.
 pub(super) fn owners(message: &StoredMessage) -> Vec<Address> {
     let identity = match &message.origin {
         Origin::Client { identity, .. } => identity.as_deref().and_then(|text| Address::parse(text).ok()),
@@ -34,9 +34,8 @@ pub(super) fn owners(message: &StoredMessage) -> Vec<Address> {
     message.envelope.sender.iter().cloned().chain(authors(message)).chain(identity).collect()
 }
 
-/// Who decides on a message: those it was assigned to, else whoever decides on everything, else the
-/// admin; never whose mail it is. They are named in the configuration, so they are told wherever they
-/// are.
+/// The approvers of a message: those assigned to it, otherwise the general approvers, otherwise the admin;
+/// never its senders. They may be outside addresses, since the configuration names them.
 pub(super) fn deciders_of(message: &StoredMessage, letterhead: &Letterhead) -> Vec<Address> {
     let owners = owners(message);
     let keys = message.held.iter().flat_map(|held| &held.approvers);
@@ -51,14 +50,14 @@ pub(super) fn deciders_of(message: &StoredMessage, letterhead: &Letterhead) -> V
     Vec::new()
 }
 
-/// Who is alerted: who decides, and the admin.
+/// Who is alerted: the approvers and the admin.
 pub(super) fn alerted(message: &StoredMessage, letterhead: &Letterhead) -> Vec<Address> {
     let mut all = deciders_of(message, letterhead);
     all.extend(letterhead.admin.clone());
     others(all, &[])
 }
 
-/// These without the owners, each once.
+/// The candidates without the senders, each once.
 fn others(candidates: Vec<Address>, owners: &[Address]) -> Vec<Address> {
     let mut out: Vec<Address> = Vec::new();
     for address in candidates {
@@ -69,7 +68,8 @@ fn others(candidates: Vec<Address>, owners: &[Address]) -> Vec<Address> {
     out
 }
 
-/// Whether an address is ours, seen for itself where the organisation depends on who sends.
+/// Whether an address is ours. If the organisation depends on the sender, the address itself is taken as the
+/// sender.
 pub(super) fn is_ours(address: &Address, letterhead: &Letterhead) -> bool {
     letterhead.organisation.for_sender(Some(address)).is_internal(address)
 }

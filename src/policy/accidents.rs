@@ -1,5 +1,5 @@
-//! The accidents that happened, and those of one domain, under every shipped policy: what the rules make
-//! of each, as a table. Nobody's address may be shown to strangers, at once and unasked.
+//! Real accidents, as a table of what each shipped policy decides on them. No policy may show the addresses
+//! to strangers without asking.
 
 use super::{Action, Disclosure, Facts, Knowledge, Organisation, Policy, Timing, Verdict};
 use crate::message::envelope::Recipient;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Where a published report gives no number.
+/// The number of recipients assumed where a published report gives none.
 const ASSUMED: usize = 60;
 const ACCIDENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/incidents.toml");
 
@@ -27,14 +27,14 @@ struct Incident {
     exposed: Option<usize>,
 }
 
-/// Who is addressed: how many, and where they have their mailboxes.
+/// The recipients: how many there are, and where they have their mailboxes.
 struct Crowd {
     name: String,
     field: &'static str,
     people: Vec<String>,
 }
 
-/// As strangers are: two of three at a company of their own, one at a provider.
+/// A typical crowd of strangers: two of three at a company of their own, one at a provider.
 fn strangers(count: usize) -> Vec<String> {
     const PROVIDERS: [&str; 5] = ["gmail.com", "docomo.ne.jp", "yahoo.co.jp", "i.softbank.jp", "nifty.com"];
     let one = |n: usize| match n % 3 {
@@ -109,7 +109,7 @@ fn shipped() -> Vec<(String, Policy)> {
     paths.iter().map(|path| (name(path), Policy::read(std::slice::from_ref(path)).unwrap())).collect()
 }
 
-/// `hold (ask)`, `split`, `delay (split, 600 s)`.
+/// A verdict in short: `hold (ask)`, `split`, `delay (split, 600 s)`.
 fn told(verdict: &Verdict) -> String {
     let demand = verdict.demand;
     let name = |disclosure| match disclosure {
@@ -130,15 +130,15 @@ fn told(verdict: &Verdict) -> String {
     }
 }
 
-/// Every accident under every shipped policy, sent fresh and as a reply: the addresses are never shown as
-/// they were written.
+/// Every accident under every shipped policy, as a new mail and as a reply: no address is shown as it was
+/// written.
 #[test]
 fn no_accident_passes_under_any_shipped_policy() {
     let organisation = Organisation::new(&[("example.co.jp".to_owned(), true)], &[], &[])
         .and_then(|ours| ours.with_individuals(&["st.example.co.jp".to_owned()]))
         .unwrap();
     let policies = shipped();
-    assert_eq!(policies.len(), 3, "a policy that is shipped stands in this table");
+    assert_eq!(policies.len(), 3, "every shipped policy is in this table");
     let mut table = String::from("| accident | addresses | organisations |");
     for (name, _) in &policies {
         write!(table, " {name} | as a reply |").unwrap();
@@ -166,7 +166,7 @@ fn no_accident_passes_under_any_shipped_policy() {
     assert_eq!(passed, Vec::<String>::new(), "\n{table}");
 }
 
-/// The default's thresholds, each with its neighbours: (addresses, organisations, reply, verdict).
+/// The default thresholds and the values next to them: (addresses, organisations, reply, verdict).
 #[test]
 fn the_thresholds_of_the_default_policy() {
     let organisation = Organisation::new(&[("example.co.jp".to_owned(), true)], &[], &[]).unwrap();

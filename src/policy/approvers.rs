@@ -1,8 +1,8 @@
-//! Who is asked to decide on a held message: pure.
+//! Who is asked to decide on a held message. Pure functions.
 //!
-//! The rules that hold it may name who is asked; else the sender's group does; else whoever decides on
-//! everything. Each may name addresses, or `manager`: whom a file names for the sender. Nobody is asked
-//! about mail of their own; where that leaves nobody, those behind them are asked.
+//! The rules that hold a message can name its approvers; otherwise the groups of its sender do, and otherwise
+//! the approvers for everything are asked. Each can name addresses, or `manager`, which a file resolves for
+//! the sender. Nobody is asked about their own mail; if that leaves nobody, the fallback approvers are asked.
 
 use super::rules::pattern::Patterns;
 use super::{Demand, Disclosure, Timing, Verdict};
@@ -12,21 +12,21 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// The word that stands for the sender's manager.
+/// The word that means the sender's manager in the configuration.
 const MANAGER: &str = "manager";
 
-/// Somebody who is asked, as the configuration names them.
+/// An approver as the configuration names them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Asked {
     /// This address.
     Address(Address),
-    /// Whoever is the sender's manager.
+    /// The manager of the sender.
     Manager,
 }
 
 impl Asked {
-    /// The address, where it is one.
+    /// The address, unless this is [`Asked::Manager`].
     pub fn address(&self) -> Option<&Address> {
         match self {
             Self::Address(address) => Some(address),
@@ -47,21 +47,22 @@ impl TryFrom<String> for Asked {
     }
 }
 
-/// Senders who have approvers of their own.
+/// Senders who have their own approvers.
 #[derive(Clone, Debug)]
-pub struct Group {
-    /// Its name, for people.
+pub struct SenderGroup {
+    /// Display name.
     pub name: String,
     senders: Patterns,
-    /// Who is asked about its mail.
+    /// Who is asked about its senders' mail.
     pub approvers: Vec<Asked>,
 }
 
-impl Group {
-    /// A group of the senders that one of these patterns names: addresses, domains, `sales-*@example.jp`.
+impl SenderGroup {
+    /// Creates a group of the senders that match one of these patterns: addresses, domains,
+    /// `sales-*@example.jp`.
     ///
     /// # Errors
-    /// A sentence about the pattern that cannot be read.
+    /// Describes the pattern that cannot be parsed.
     pub fn new(name: &str, senders: &[String], approvers: Vec<Asked>) -> Result<Self, String> {
         let mut patterns = Patterns::default();
         for sender in senders {
@@ -71,22 +72,22 @@ impl Group {
         Ok(Self { name: name.to_owned(), senders, approvers })
     }
 
-    /// Whether this sender belongs to it.
+    /// Whether the sender belongs to the group.
     pub fn holds(&self, sender: &Address) -> bool {
         self.senders.holds(Some(sender))
     }
 }
 
-/// Who is whose manager.
+/// The manager of each sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Managers(HashMap<String, Address>);
 
 impl Managers {
-    /// Reads a file: TOML (`"sato@example.jp" = "boss@example.jp"`) where its name ends so, else a line
-    /// `sender,manager` each. Blank lines, `#` comments and a first line of headings are passed over.
+    /// Reads a file: TOML (`"sato@example.jp" = "boss@example.jp"`) if its name ends in `.toml`, otherwise
+    /// lines of `sender,manager`. Blank lines, `#` comments and a line of column titles are skipped.
     ///
     /// # Errors
-    /// The first mistake, with its line.
+    /// Describes the first mistake, with its line.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Diagnostic> {
         let pairs = if path.extension().is_some_and(|end| end == "toml") {
             toml(path, text)
@@ -96,20 +97,26 @@ impl Managers {
         let mut managers = HashMap::new();
         for Pair { sender, manager, at } in pairs? {
             if managers.insert(sender.key().to_owned(), manager).is_some() {
-                let said = format!("{sender} stands here for the second time");
-                return Err(Diagnostic::at(path, text, at, said, Some("each has one manager".to_owned())));
+                let said = format!("{sender} occurs twice");
+                return Err(Diagnostic::at(
+                    path,
+                    text,
+                    at,
+                    said,
+                    Some("each sender has one manager".to_owned()),
+                ));
             }
         }
         Ok(Self(managers))
     }
 
-    /// The manager of a sender.
+    /// The manager of a sender, if the file names one.
     pub fn of(&self, sender: &Address) -> Option<&Address> {
         self.0.get(sender.key())
     }
 }
 
-/// One line of the file, and where it stands.
+/// One entry of the file, with its line.
 struct Pair {
     sender: Address,
     manager: Address,
@@ -144,7 +151,7 @@ fn csv(path: &Path, text: &str) -> Result<Vec<Pair>, Diagnostic> {
             continue;
         }
         let wrong = |said: String| {
-            let help = "each line is `sender,manager`".to_owned();
+            let help = "each line must be `sender,manager`".to_owned();
             Diagnostic::at(path, text, at.clone(), said, Some(help))
         };
         let (sender, manager) =
@@ -157,24 +164,25 @@ fn csv(path: &Path, text: &str) -> Result<Vec<Pair>, Diagnostic> {
     Ok(pairs)
 }
 
-/// The approvers that are configured, and who of them is asked about which mail.
+/// All configured approvers.
 #[derive(Clone, Debug, Default)]
 pub struct Approvers {
-    /// Asked about everything that names nobody else.
+    /// Asked about mail for which no rule or group names an approver.
     pub everything: Vec<Asked>,
-    /// Asked about what these rules hold.
+    /// Approvers of the mail that a rule holds, by the name of the rule.
     pub by_rule: HashMap<String, Vec<Asked>>,
-    /// Groups of senders; every one that a sender belongs to counts.
-    pub groups: Vec<Group>,
-    /// Who is whose manager.
+    /// Groups of senders. If a sender belongs to several, the approvers of all are asked.
+    pub groups: Vec<SenderGroup>,
+    /// The manager of each sender.
     pub managers: Managers,
-    /// Asked where nobody else is left: whom an escalation goes to, the admin.
+    /// Fallback: asked when nobody else is left. These are the people to whom holds escalate, and the
+    /// administrators.
     pub behind: Vec<Address>,
 }
 
 impl Approvers {
-    /// Who is asked about a message that was held by this verdict; each once. `senders` are those whose
-    /// mail it is (MAIL FROM first, From, whoever was authenticated): never they themselves.
+    /// The approvers of a message that this verdict holds, each once. `senders` are the people whose mail it
+    /// is (MAIL FROM, From, authenticated identity); they are never included.
     pub fn of(&self, verdict: &Verdict, senders: &[&Address]) -> Vec<Address> {
         let holds = |demand: Demand| {
             demand.timing == Timing::Hold
@@ -194,13 +202,14 @@ impl Approvers {
         found
     }
 
-    /// Who is asked where no verdict says (the second lock stopped it).
+    /// The approvers of a message that the final check before sending stopped, where no rule says who is
+    /// asked.
     pub fn otherwise(&self, senders: &[&Address]) -> Vec<Address> {
         let found = self.named(self.everything.iter(), senders);
         if found.is_empty() { others(self.behind.iter(), senders) } else { found }
     }
 
-    /// Every address that is ever asked: the configured ones, managers and those behind them.
+    /// Every address that can be asked: approvers, managers and the fallback.
     pub fn all(&self) -> impl Iterator<Item = &Address> {
         let named = self.everything.iter().chain(self.by_rule.values().flatten());
         let named = named.chain(self.groups.iter().flat_map(|group| &group.approvers));
@@ -220,7 +229,7 @@ impl Approvers {
     }
 }
 
-/// These without the senders, each once, in order.
+/// The given addresses without the senders, each once, in order.
 fn others<'a>(found: impl Iterator<Item = &'a Address>, senders: &[&Address]) -> Vec<Address> {
     let mut out: Vec<Address> = Vec::new();
     for address in found {
@@ -269,20 +278,20 @@ mod tests {
                 ("ask".to_owned(), asked(&["ask@example.jp"])),
             ]),
             groups: vec![
-                Group::new(
+                SenderGroup::new(
                     "sales",
                     &["*.sales.example.jp".into(), "eigyo-*@example.jp".into()],
                     asked(&["sales@example.jp"]),
                 )
                 .unwrap(),
-                Group::new("led", &["sato@example.jp".into()], asked(&["manager"])).unwrap(),
+                SenderGroup::new("led", &["sato@example.jp".into()], asked(&["manager"])).unwrap(),
             ],
             managers: Managers::parse(Path::new("managers.csv"), managers).unwrap(),
             behind: vec![address("admin@example.jp")],
         }
     }
 
-    /// A line of the table below.
+    /// A row of the table below.
     type Row<'a> = (&'a [(&'a str, bool, Disclosure, Timing)], &'a str, &'a [&'a str]);
 
     #[test]
@@ -310,10 +319,10 @@ mod tests {
                 "t@example.jp",
                 &["privacy@example.jp", "ask@example.jp"],
             ),
-            // a split elsewhere settles what `ask` asks
+            // a stricter rule (split) settles the `ask`, so its approver is not asked
             (&[("ask", true, Ask, Hold), ("x", true, Split, Now)], "t@example.jp", &["ask@example.jp"]),
             (&[("ask", true, Ask, Now), ("x", true, Split, Hold)], "t@example.jp", &["soumu@example.jp"]),
-            // nobody decides on their own
+            // nobody decides on their own mail
             (&[("ask", true, Ask, Now)], "ASK@example.jp", &["soumu@example.jp"]),
             (&[("x", true, Ask, Now)], "soumu@example.jp", &["admin@example.jp"]),
             (&[("x", true, Ask, Now)], "boss@example.jp", &["soumu@example.jp"]),
@@ -344,7 +353,7 @@ mod tests {
         let table = [
             ("m.csv", "a@x.jp,b@x.jp\nnobody\n", "no comma", 2),
             ("m.csv", "a@x.jp,b@x.jp\n\nc@x.jp,boss\n", "is not a mail address", 3),
-            ("m.csv", "a@x.jp,b@x.jp\nA@x.jp,c@x.jp\n", "second time", 2),
+            ("m.csv", "a@x.jp,b@x.jp\nA@x.jp,c@x.jp\n", "occurs twice", 2),
             ("m.toml", "\"a@x.jp\" = \"b@x.jp\"\n\"c@x.jp\" = \"boss\"\n", "is not a mail address", 2),
             ("m.toml", "\"a@x.jp\" = 5\n", "", 1),
         ];
@@ -353,7 +362,7 @@ mod tests {
             assert!(mistake.to_string().contains(said), "{mistake}");
             assert_eq!(mistake.position().map(|at| at.0), Some(line), "{mistake}");
         }
-        assert!(Group::new("g", &[], Vec::new()).is_err());
-        assert!(Group::new("g", &["a*b".into()], Vec::new()).unwrap_err().contains("wildcard"));
+        assert!(SenderGroup::new("g", &[], Vec::new()).is_err());
+        assert!(SenderGroup::new("g", &["a*b".into()], Vec::new()).unwrap_err().contains("wildcard"));
     }
 }

@@ -1,16 +1,16 @@
-//! Budgets: how many recipients whoever runs an upstream lets one sender, or all together, write to in a
-//! sliding span of time. What would pass one is held with a forecast, for the upstream would refuse it, and
-//! everything after it.
+//! Sending budgets. An upstream's operator limits how many recipients one sender, or all senders together,
+//! may write to in a sliding period. A message that would exceed a budget is held, with a forecast of when it
+//! would fit, because the upstream would refuse it and all mail after it.
 //!
-//! What was spent is kept in memory, by slots of ten minutes, and read back from the record of deliveries
-//! when the relay starts. A copy is spent when it is planned; one that waits, when it is due.
+//! Usage is kept in memory in ten-minute slots, and restored from the stored deliveries at start. A copy
+//! counts from the moment it is planned, or, if it is delayed, from the moment it is due.
 
 mod ledger;
 mod limit;
 #[cfg(test)]
 mod tests;
 
-use super::organisation::{Organisation, Standing};
+use super::organisation::{Affiliation, Organisation};
 use super::risks::{Kind, Risk};
 use super::rules::builtin_title;
 use super::verdict::{Bilingual, RuleOutcome};
@@ -24,33 +24,33 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The rule under which a message is held because a budget would be passed.
+/// The rule that holds a message because it would exceed a budget.
 pub const BUDGET_RULE: &str = "builtin:budget";
 
-/// Which mail goes which way, and what each way allows.
+/// Which mail takes which route, and the budgets of each route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ways {
-    /// Of the usual way out.
+pub struct RouteBudgets {
+    /// Budgets of the default upstream.
     pub usual: Vec<Limit>,
-    /// Of those that routes name.
+    /// Budgets of the upstreams that routes name.
     pub named: BTreeMap<String, Vec<Limit>>,
-    /// The first that fits counts.
+    /// The routes in order; the first that matches is taken.
     pub routes: Vec<Route>,
 }
 
-/// Which mail goes another way: all that is said must hold.
+/// Selects an upstream; every condition given must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Domains of MAIL FROM; `*.` for all below one; none for any.
+    /// Domains of MAIL FROM; `*.example.jp` includes all subdomains; empty matches every sender.
     pub sender_domains: Vec<String>,
-    /// Domains of the recipient, likewise.
+    /// Domains of the recipient, in the same form.
     pub recipient_domains: Vec<String>,
-    /// The way.
-    pub way: String,
+    /// Name of the upstream.
+    pub upstream: String,
 }
 
-impl Ways {
-    /// The way of one recipient: its name, empty for the usual one, and its limits.
+impl RouteBudgets {
+    /// The upstream of one recipient: its name (empty for the default) and its budgets.
     fn of(&self, sender: Option<&Address>, recipient: &Address) -> (&str, &[Limit]) {
         let fits = |domains: &[String], address: Option<&Address>| {
             domains.is_empty()
@@ -60,58 +60,61 @@ impl Ways {
             fits(&route.sender_domains, sender) && fits(&route.recipient_domains, Some(recipient))
         });
         match route {
-            Some(route) => (&route.way, self.named.get(&route.way).map_or(&[], Vec::as_slice)),
+            Some(route) => (&route.upstream, self.named.get(&route.upstream).map_or(&[], Vec::as_slice)),
             None => ("", &self.usual),
         }
     }
 
     fn limits(&self) -> impl Iterator<Item = (&str, &Limit)> {
-        let named = self.named.iter().flat_map(|(way, limits)| limits.iter().map(|one| (way.as_str(), one)));
+        let named = self
+            .named
+            .iter()
+            .flat_map(|(upstream, limits)| limits.iter().map(|one| (upstream.as_str(), one)));
         self.usual.iter().map(|one| ("", one)).chain(named)
     }
 
-    /// The longest span of any budget; `None` where there is none.
+    /// The longest period of any budget; `None` if there is no budget.
     pub fn longest(&self) -> Option<Duration> {
         self.limits().map(|(_, limit)| limit.per).max()
     }
 }
 
-/// What may be spent, and what was.
+/// The budgets and their current usage.
 #[derive(Debug, Default)]
 pub struct Budgets {
-    ways: Ways,
+    by_route: RouteBudgets,
     ledger: Arc<Mutex<Ledger>>,
 }
 
-/// Recipients that leave together.
+/// Recipients of copies that are sent together.
 #[derive(Clone, Copy, Debug)]
 pub struct Sending<'a> {
     /// MAIL FROM.
     pub sender: Option<&'a Address>,
-    /// Everybody a copy goes to.
+    /// The recipients of all copies.
     pub recipients: &'a [&'a Address],
-    /// Who is ours.
+    /// Decides which recipients are outside.
     pub organisation: &'a Organisation,
 }
 
-/// What leaves over one way.
+/// The recipients of one upstream.
 struct Asked<'a> {
     limits: &'a [Limit],
     all: u64,
     outside: u64,
 }
 
-/// What is asked of one limit.
+/// What a mail costs of one budget.
 struct Cost<'a> {
-    way: &'a str,
+    upstream: &'a str,
     limit: &'a Limit,
     account: Account,
     wanted: u64,
 }
 
-/// One limit that does not hold what is asked of it.
+/// A budget that would be exceeded.
 struct Over<'a> {
-    way: &'a str,
+    upstream: &'a str,
     limit: &'a Limit,
     used: u64,
     wanted: u64,
@@ -119,23 +122,24 @@ struct Over<'a> {
 }
 
 impl Budgets {
-    /// With nothing spent.
-    pub fn new(ways: Ways) -> Self {
-        Self { ways, ledger: Arc::default() }
+    /// Creates budgets with nothing used.
+    pub fn new(by_route: RouteBudgets) -> Self {
+        Self { by_route, ledger: Arc::default() }
     }
 
-    /// What they stand on.
-    pub fn ways(&self) -> &Ways {
-        &self.ways
+    /// The routes and budgets.
+    pub fn by_route(&self) -> &RouteBudgets {
+        &self.by_route
     }
 
-    /// There is none: nothing is counted.
+    /// Whether no budget is configured, so that nothing is counted.
     pub fn is_idle(&self) -> bool {
-        self.ways.limits().next().is_none()
+        self.by_route.limits().next().is_none()
     }
 
-    /// Takes what these recipients cost, due at that moment, if all budgets allow it; else the rule that
-    /// holds them, with the forecast. What is taken comes back unless it is kept.
+    /// Reserves what these recipients cost at the given time if every budget allows it; otherwise returns the
+    /// rule that holds the message, with a forecast. The reservation is given back when dropped unless it is
+    /// kept.
     pub fn reserve(
         &self,
         sending: Sending<'_>,
@@ -144,85 +148,89 @@ impl Budgets {
     ) -> Result<Reserved, RuleOutcome> {
         let costs = self.costs(sending);
         let mut ledger = self.lock();
-        ledger.sweep(clock.now(), self.ways.longest().unwrap_or_default());
+        ledger.sweep(clock.now(), self.by_route.longest().unwrap_or_default());
         match over(&ledger, &costs, at) {
             Some(over) => Err(over.outcome(clock)),
             None => Ok(self.taken(&mut ledger, &costs, at)),
         }
     }
 
-    /// The rule that would hold them, if any.
+    /// The rule that would hold a message to these recipients, if any.
     pub fn forecast(&self, sending: Sending<'_>, clock: &dyn Clock) -> Option<RuleOutcome> {
         let costs = self.costs(sending);
         over(&self.lock(), &costs, clock.now()).map(|over| over.outcome(clock))
     }
 
-    /// Takes it whatever the budgets allow: somebody said so, or it has left already.
+    /// Counts these recipients even if a budget is exceeded, because a person released them or they were sent
+    /// already.
     pub fn spend(&self, sending: Sending<'_>, at: Timestamp) {
         let costs = self.costs(sending);
         let taken = self.taken(&mut self.lock(), &costs, at);
         taken.keep();
     }
 
-    /// How far each budget is used up: its way, the budget, and how much of it; of those of each sender, the
-    /// most that any has used.
+    /// Usage of every budget: upstream, budget and recipients used. For a budget per sender, the highest
+    /// usage of any sender.
     pub fn used(&self, now: Timestamp) -> Vec<(String, Limit, u64)> {
         let ledger = self.lock();
-        let used = |way: &str, limit: &Limit| ledger.most_used(way, limit, now);
-        self.ways.limits().map(|(way, limit)| (way.to_owned(), *limit, used(way, limit))).collect()
+        let used = |upstream: &str, limit: &Limit| ledger.most_used(upstream, limit, now);
+        self.by_route
+            .limits()
+            .map(|(upstream, limit)| (upstream.to_owned(), *limit, used(upstream, limit)))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Ledger> {
-        // nothing can panic while it is held
+        // no code can panic while the lock is held, so the data is consistent
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is asked of each limit.
+    /// The cost for each budget.
     fn costs(&self, sending: Sending<'_>) -> Vec<Cost<'_>> {
-        let mut ways: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
+        let mut by_route: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
         for recipient in sending.recipients {
-            let (way, limits) = self.ways.of(sending.sender, recipient);
-            let outside = sending.organisation.standing(recipient) != Standing::Internal;
-            let asked = ways.entry(way).or_insert(Asked { limits, all: 0, outside: 0 });
+            let (upstream, limits) = self.by_route.of(sending.sender, recipient);
+            let outside = sending.organisation.affiliation(recipient) != Affiliation::Internal;
+            let asked = by_route.entry(upstream).or_insert(Asked { limits, all: 0, outside: 0 });
             asked.all += 1;
             asked.outside += u64::from(outside);
         }
         let mut costs = Vec::new();
-        for (way, asked) in ways {
+        for (upstream, asked) in by_route {
             for limit in asked.limits {
-                // reports and the like have no sender whose mailbox could be full
-                let Some(account) = Account::of(way, limit, sending.sender) else { continue };
+                // a report has the null sender, and so no account that a budget per sender could limit
+                let Some(account) = Account::of(upstream, limit, sending.sender) else { continue };
                 let wanted = if limit.outside { asked.outside } else { asked.all };
                 if wanted > 0 {
-                    costs.push(Cost { way, limit, account, wanted });
+                    costs.push(Cost { upstream, limit, account, wanted });
                 }
             }
         }
         costs
     }
 
-    /// Two limits of one account (an hour's and a day's) share what is counted.
+    /// Budgets of the same account (hourly and daily) share one count.
     fn taken(&self, ledger: &mut Ledger, costs: &[Cost<'_>], at: Timestamp) -> Reserved {
         let sums = costs.iter().map(|cost| (cost.account.clone(), cost.wanted)).collect();
         ledger.take(&self.ledger, sums, at)
     }
 }
 
-/// The limit that has room for this last, if one has not.
+/// Of the budgets that would be exceeded, the one that has room again last.
 fn over<'a>(ledger: &Ledger, costs: &[Cost<'a>], at: Timestamp) -> Option<Over<'a>> {
     let over = costs.iter().filter_map(|cost| {
-        let Cost { way, limit, account, wanted } = cost;
+        let Cost { upstream, limit, account, wanted } = cost;
         let used = ledger.used(account, limit.per, at);
         let fits = used + wanted <= u64::from(limit.count);
         let room = || ledger.room(account, limit, *wanted, at);
-        (!fits).then(|| Over { way, limit, used, wanted: *wanted, room: room() })
+        (!fits).then(|| Over { upstream, limit, used, wanted: *wanted, room: room() })
     });
     over.max_by_key(|over| over.room.unwrap_or(Timestamp(i64::MAX)))
 }
 
 impl Over<'_> {
     fn outcome(&self, clock: &dyn Clock) -> RuleOutcome {
-        let Self { way, limit, used, wanted, .. } = self;
+        let Self { upstream, limit, used, wanted, .. } = self;
         let (count, used, wanted) = (grouped(u64::from(limit.count)), grouped(*used), grouped(*wanted));
         let (span, span_ja) = if limit.per > limit::HOUR { ("day", "24時間") } else { ("hour", "1時間") };
         let (last, last_ja) = if limit.per > limit::HOUR {
@@ -235,10 +243,10 @@ impl Over<'_> {
             Whose::Sender => ("for each sender", "差出人ごと"),
             Whose::All => ("in all", "全体"),
         };
-        let (at, at_ja) = if way.is_empty() {
+        let (at, at_ja) = if upstream.is_empty() {
             (String::new(), String::new())
         } else {
-            (format!(" at the upstream {way}"), format!("、送信先 {way}"))
+            (format!(" at the upstream {upstream}"), format!("、送信先 {upstream}"))
         };
         let (zone, now) = (zone(), clock.shown(clock.now()));
         let (room, room_ja) = match self.room.map(|room| clock.shown(room)) {
@@ -273,7 +281,7 @@ impl Over<'_> {
     }
 }
 
-/// `22,059`
+/// A number with thousands separators: `22,059`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

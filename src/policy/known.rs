@@ -1,5 +1,5 @@
-//! How recipients stand to a sender: written to before, a stranger, or somebody at a domain that only
-//! looks like one the sender knows.
+//! The sender's relation to each recipient: written to before, a stranger, or at a domain that looks like one
+//! the sender knows.
 
 use super::organisation::is_shared;
 use super::risks::{Kind, Risk};
@@ -7,46 +7,45 @@ use crate::clock::Timestamp;
 use crate::message::Address;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Most domains that look-alikes are compared with.
+/// Most known domains that others are compared with.
 pub const MOST_DOMAINS: usize = 5_000;
-/// Shortest domain of which one letter more or less is suspicious.
+/// Shortest domain for which a difference of one letter is suspicious.
 const SHORTEST: usize = 7;
 
-/// Where a registry checks who may have a domain: nobody gets one there to be taken for somebody else, and
-/// `go.jp` is not a mistake for `co.jp`.
+/// Registries that verify who may have a domain. Nobody can register a look-alike there, and `go.jp` is not a
+/// mistake for `co.jp`.
 const CHECKED: [&str; 4] = [".ac.jp", ".ed.jp", ".go.jp", ".lg.jp"];
 
-/// How one recipient stands to the sender.
+/// The sender's relation to one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation<'a> {
     /// Never written to, as far as the record goes back.
     Stranger {
-        /// The address looks like a list's: there are more people behind it.
+        /// Whether the address looks like a mailing list, with more people behind it.
         list: bool,
     },
-    /// Written to, last at this moment.
+    /// Written to before.
     Written {
         /// When a mail last reached them.
         last: Timestamp,
-        /// The address looks like a list's.
+        /// Whether the address looks like a mailing list.
         list: bool,
     },
-    /// Never written to, and the domain is easily taken for this one, which the sender knows.
+    /// Never written to, and the domain looks like this one, which the sender knows.
     LookAlike(&'a str),
 }
 
-/// How the recipients of one message stand to its sender.
+/// The sender's relation to the recipients of one message.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
-    /// When each was last written to, by comparison key.
+pub struct RecipientHistory {
+    /// When each recipient was last written to, by comparison key.
     last: HashMap<String, Timestamp>,
-    /// Domains that are taken for known ones: theirs, and the known one.
+    /// Domains that look like known ones, each with the known domain.
     alike: HashMap<String, String>,
 }
 
-impl Known {
-    /// Puts together what is known: when each recipient was last written to, and the domains that the
-    /// sender knows.
+impl RecipientHistory {
+    /// Combines when each recipient was last written to with the domains that the sender knows.
     pub fn new(recipients: &[Address], last: HashMap<String, Timestamp>, domains: &[String]) -> Self {
         let known: HashSet<&str> = domains.iter().map(String::as_str).collect();
         let index = Alike::new(domains);
@@ -64,7 +63,7 @@ impl Known {
         Self { last, alike }
     }
 
-    /// How this recipient stands to the sender.
+    /// The relation to one recipient.
     pub fn of(&self, recipient: &Address) -> Relation<'_> {
         let list = looks_like_a_list(recipient);
         match (self.last.get(recipient.key()), self.alike.get(recipient.domain_key())) {
@@ -75,8 +74,8 @@ impl Known {
     }
 }
 
-impl Known {
-    /// The recipients whose domains are taken for others, as risks.
+impl RecipientHistory {
+    /// The recipients at look-alike domains, as risks.
     pub fn look_alikes(&self, recipients: &[Address]) -> Vec<Risk> {
         let mut by_domain: BTreeMap<&str, Vec<&Address>> = BTreeMap::new();
         for recipient in recipients {
@@ -87,14 +86,14 @@ impl Known {
         by_domain.into_iter().map(|(original, people)| Risk::look_alike(&people, original)).collect()
     }
 
-    /// When each of these was last written to, for the record.
+    /// When each recipient was last written to, for the journal.
     pub fn stood(&self) -> Vec<(String, Timestamp)> {
         let mut all: Vec<_> = self.last.iter().map(|(key, at)| (key.clone(), *at)).collect();
         all.sort();
         all
     }
 
-    /// What the record of a decision says, with the domains that its risks name.
+    /// Restored from the journal entry of a decision, and the domains that its risks name.
     pub fn then(stood: &[(String, Timestamp)], risks: &[Risk]) -> Self {
         let alike = risks.iter().filter(|risk| risk.kind == Kind::LookAlike).flat_map(|risk| {
             let domains = risk.about.iter().filter_map(|text| Address::parse(text).ok());
@@ -104,7 +103,7 @@ impl Known {
     }
 }
 
-/// Whether an address is one of a list, by the names that lists go by.
+/// Whether an address looks like a mailing list, by names that lists commonly have.
 fn looks_like_a_list(address: &Address) -> bool {
     let (local, domain) = (address.local_key(), address.domain_key());
     let words = || local.split(['-', '_', '.', '+']);
@@ -114,12 +113,12 @@ fn looks_like_a_list(address: &Address) -> bool {
         || matches!(domain, "googlegroups.com" | "groups.io" | "freeml.com")
 }
 
-/// Known domains, found by what they are taken for.
+/// Known domains, indexed for look-alikes.
 struct Alike<'a> {
-    /// By what is left when letters that look alike are made the same.
+    /// By their skeleton, in which characters that look alike are the same.
     skeletons: HashMap<String, &'a str>,
-    /// By what is left when one letter is taken out: two words of which one letter differs, is missing,
-    /// or changed places with its neighbour share one of these.
+    /// By each form with one letter removed. Two words share such a form if one letter differs or is missing,
+    /// or two neighbours are swapped.
     without_one: HashMap<String, Vec<&'a str>>,
 }
 
@@ -137,7 +136,7 @@ impl<'a> Alike<'a> {
         alike
     }
 
-    /// The known domain that this unknown one is taken for.
+    /// The known domain that an unknown one looks like.
     fn taken_for(&self, domain: &str) -> Option<&'a str> {
         if CHECKED.iter().any(|suffix| domain.ends_with(suffix)) {
             return None;
@@ -162,8 +161,8 @@ fn without_one(word: &str) -> impl Iterator<Item = String> + '_ {
     }))
 }
 
-/// A domain with letters that look alike made the same: digits for letters, pairs for single letters,
-/// letters of other alphabets (a domain in xn-- form is read as it is shown).
+/// The skeleton of a domain: characters that look alike become the same (digits for letters, pairs for single
+/// letters, letters of other alphabets). An xn-- domain is decoded first.
 fn skeleton(domain: &str) -> String {
     let (shown, _) = idna::domain_to_unicode(domain);
     let single: String = shown
@@ -233,7 +232,8 @@ mod tests {
             ["a@tanaka.example", "b@tanaca.example", "c@new.example", "ml-all@lists.example", "d@gmail.com"];
         let people = people.map(address);
         let last = HashMap::from([(people[0].key().to_owned(), Timestamp(5))]);
-        let known = Known::new(&people, last, &["tanaka.example".to_owned(), "gmai1.com".to_owned()]);
+        let known =
+            RecipientHistory::new(&people, last, &["tanaka.example".to_owned(), "gmai1.com".to_owned()]);
         assert_eq!(known.of(&people[0]), Relation::Written { last: Timestamp(5), list: false });
         assert_eq!(known.of(&people[1]), Relation::LookAlike("tanaka.example"));
         assert_eq!(known.of(&people[2]), Relation::Stranger { list: false });

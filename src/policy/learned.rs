@@ -1,8 +1,9 @@
 //! Who openly wrote with whom: what one mail teaches, and what is known of people who were shown to each
 //! other.
 //!
-//! Only what a header shows to everybody counts (From, To, Cc), only of mail that somebody of ours was on,
-//! and never what one of ours merely wrote: whether such a mail left is the relay's own to know.
+//! Only header fields that everybody sees count (From, To, Cc), and only mail that somebody of ours was on. A
+//! mail that one of ours wrote does not count as such, since it may never have been sent; the relay records
+//! what it sends.
 
 use super::Organisation;
 use super::facts::{Facts, Preface, ShownIn};
@@ -13,24 +14,24 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// A mail that showed more outsiders than this is a mailing, and nobody's acquaintance.
+/// A mail that shows more outsiders than this is a mailing and says nothing about who knows whom.
 pub const MOST_PEOPLE: usize = 500;
 
-/// Mail of our own people that showed more outsiders than this, before the relay was there, may have been the
-/// very accident that it is there for: it is nobody's word that these people know each other.
+/// The limit for mail that our own people sent before the relay was installed: with more outsiders than this
+/// it may have been an accident, and so does not show that they know each other.
 pub const MOST_OF_OURS: usize = 9;
 
-/// So long before the relay was there is what a Date of ours must be from: clocks are wrong, and a Date has no
-/// parts of a second.
+/// A mail of ours counts as sent before the relay was installed only if its Date is this much earlier: clocks
+/// can be wrong, and a Date has no fractions of a second.
 const CLOCKS: Duration = Duration::from_hours(24);
 
 /// Where a mail was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// A mail host sent a copy of it to the journal.
+    /// A mail host sent a journal copy of it.
     Journal,
-    /// An archive that was read.
+    /// It was read from an archive.
     Archive,
     /// The relay delivered it as it was written.
     Sent,
@@ -49,17 +50,17 @@ pub struct Learned {
 /// Why a mail teaches nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Untaught {
-    /// Who is shown cannot be told for certain.
-    #[error("its header cannot be read for certain: {0}")]
+    /// It cannot be told reliably who was visible.
+    #[error("its header cannot be read reliably: {0}")]
     Unreadable(String),
-    /// It shows no two outsiders.
+    /// It shows fewer than two outsiders.
     #[error("it shows fewer than two outsiders")]
     FewOutsiders,
-    /// Nobody of ours stands in From, To or Cc: it is not for our people to build on.
-    #[error("nobody of this organisation stands in From, To or Cc")]
+    /// Nobody of ours is in From, To or Cc, so it says nothing about our contacts.
+    #[error("nobody of this organisation is in From, To or Cc")]
     NobodyOfOurs,
-    /// One of ours wrote it after the relay was there to know whether it left.
-    #[error("one of this organisation wrote it, and only what the relay delivers of that counts")]
+    /// One of ours wrote it after the relay was installed, and only the relay knows whether it was sent.
+    #[error("it is from this organisation, and such mail counts only if the relay delivered it")]
     OwnMail,
     /// It is a mailing.
     #[error(
@@ -68,16 +69,21 @@ pub enum Untaught {
     TooMany(usize),
 }
 
-/// Since when copies of our own people's mail prove nothing; see [`Learned::read`].
+/// When the relay began to record what is sent. From then on, copies of our own people's mail prove nothing;
+/// see [`Learned::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Began(pub Timestamp);
 
 impl Learned {
-    /// What a mail with this header teaches. `date` is when it was written or received; `began` is since
-    /// when the relay keeps account of what leaves.
+    /// What a mail with this header teaches. `date` is when it was written or received; `began` is when the
+    /// relay began to record what is sent.
     ///
-    /// A copy of our own people's mail shows what they wrote, which may be held, taken back or refused: it
-    /// counts only from an archive, from a day before the relay was there, and with a few people.
+    /// A copy of our own people's mail only proves that it was written: it can be held, taken back or refused
+    /// later. It counts only if it comes from an archive, is at least a day older than the relay's records,
+    /// and shows few people.
+    ///
+    /// # Errors
+    /// Says why the mail teaches nothing.
     pub fn read(
         organisation: &Organisation,
         header: &Header,
@@ -119,7 +125,10 @@ impl Learned {
         Ok(Self { from: Some(from.address.clone()), ..learned })
     }
 
-    /// These outsiders saw each other.
+    /// Records that these outsiders saw each other.
+    ///
+    /// # Errors
+    /// Says why this teaches nothing.
     pub fn together(
         message_id: Option<String>,
         date: Timestamp,
@@ -145,12 +154,12 @@ impl Learned {
         self.date
     }
 
-    /// Who wrote it, where it was read from a header.
+    /// The author, if it was read from a header.
     pub fn from(&self) -> Option<&Address> {
         self.from.as_ref()
     }
 
-    /// The outsiders whom it showed to each other, each mailbox once.
+    /// The outsiders who were shown to each other, each mailbox once.
     pub fn people(&self) -> &[Address] {
         &self.people
     }
@@ -161,49 +170,49 @@ impl Learned {
     }
 }
 
-/// A set of people whom one mail showed to each other, as far as it bears on a message at hand.
+/// People whom one mail showed to each other, as far as they matter for the current message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shared {
-    /// The mail itself, where the message at hand names it in In-Reply-To or References.
+    /// That mail's id, if the current message names it in In-Reply-To or References.
     pub cited: Option<String>,
-    /// The first day of a mail to just this set.
+    /// The day of the first mail to exactly these people.
     pub since: Day,
-    /// The day of the mail that is named; else the last day of such a mail.
+    /// The day of the mail that is named; otherwise the day of the last mail to exactly these people.
     pub last: Day,
-    /// Those of the people asked about whom it showed.
+    /// Those of the current message's people whom it showed.
     pub met: Vec<Address>,
 }
 
-/// How the outsiders of one message stand to each other.
+/// What is known of earlier contact between the outsiders of one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acquaintance {
-    /// How many outsiders see somebody, or are seen.
+    /// Number of outsiders who see somebody or are seen.
     pub people: usize,
-    /// What brought them, or most of them, together; `None` where nothing is known.
+    /// The mail that showed the most of them to each other; `None` if there is none.
     pub nearest: Option<Nearest>,
-    /// Those who were not there.
+    /// Those who were not on that mail.
     pub strangers: Vec<Address>,
 }
 
-/// What brought people together.
+/// A mail that showed people to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nearest {
-    /// It is a mail that the message at hand answers.
+    /// Whether the current message answers it.
     pub answered: bool,
-    /// The first day of a mail to just these people.
+    /// The day of the first mail to exactly these people.
     pub since: Day,
     /// The day of the mail.
     pub last: Day,
 }
 
 impl Acquaintance {
-    /// Whether one mail showed all of them to each other. Of fewer than two nobody asks.
+    /// Whether one mail showed all of them to each other. Not meaningful for fewer than two.
     pub fn complete(&self) -> bool {
         self.people >= 2 && self.nearest.is_some() && self.strangers.is_empty()
     }
 
-    /// What is known of the outsiders of a message: one mail must account for all of them, for two that
-    /// showed some each showed nobody all of them.
+    /// Finds the mail that showed the most outsiders of a message to each other. Several mails are not added
+    /// up: two that each showed some of them did not show all of them to each other.
     pub(super) fn of(facts: &Facts, shared: &[Shared]) -> Option<Self> {
         let people = &facts.concerned;
         if people.len() < 2 {
@@ -220,7 +229,7 @@ impl Acquaintance {
             .min_by_key(|(strangers, one)| {
                 (strangers.len(), one.cited.is_none(), std::cmp::Reverse(one.last))
             })
-            // Of two who met among ten strangers nobody learns anything, nor of one among others.
+            // a mail that showed only two of ten, or one, says nothing
             .filter(|(strangers, _)| {
                 strangers.len() + 2 <= people.len() && strangers.len() * 2 <= people.len()
             });

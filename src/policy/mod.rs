@@ -1,14 +1,14 @@
-//! Policy: facts of one message × rules → verdict. Pure: no clock, no database, no network.
+//! Policy: rules turn the facts of one message into a verdict. Pure functions: no clock, no database, no
+//! network.
 //!
 //! * [`organisation`] which domains are ours, what counts as one outside organisation
 //! * [`approvers`] who is asked about a held message
-//! * [`budget`] how much an upstream lets through in a span of time
-//! * [`facts`] what one message is, counted as `docs/MAIL.md` §5 says
-//! * [`known`] how recipients stand to a sender; domains that are taken for others
+//! * [`budget`] how many recipients an upstream accepts in a period
+//! * [`facts`] the facts of one message, counted as `docs/MAIL.md` §5 says
 //! * [`learned`] who openly wrote with whom
-//! * [`risks`] what is dangerous about a held mail, in one list
-//! * [`rules`] TOML sets of conditions, and the holds that are built in
-//! * [`verdict`] demands, their join, the verdict with its reasons
+//! * [`risks`] what is dangerous about a held mail
+//! * [`rules`] the rules from policy files, and the built-in holds
+//! * [`verdict`] demands, their join, and the verdict with its reasons
 
 #[cfg(test)]
 mod accidents;

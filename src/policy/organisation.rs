@@ -4,42 +4,44 @@ use crate::message::Address;
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-/// The organisation's view of the world (`[organisation]` in the configuration).
+/// The addresses and domains of `[organisation]` in the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Organisation {
     /// Our domains as lower-case A-labels, each with whether its subdomains are ours too.
     domains: Vec<(String, bool)>,
-    /// Subdomains that are not ours (students, members), each with its own subdomains.
+    /// Domains that are not ours although a parent is (students, members), with their subdomains.
     not_ours: Vec<String>,
-    /// Domains, each with its subdomains, in which every mailbox is an outsider of its own (students,
-    /// members): they win over `domains` and `not_ours`.
+    /// Domains, with their subdomains, in which every mailbox is an outsider of its own (students, members).
+    /// They take precedence over `domains` and `not_ours`.
     individuals: Vec<String>,
-    /// Outside domains that are not counted, each with its subdomains.
+    /// Outside domains that are not counted, with their subdomains.
     partners: Vec<String>,
     /// Outside mailboxes that are not counted (key form).
     partner_mailboxes: Vec<String>,
-    /// With nothing configured (`try`, `explain`, `replay`): the sender's own domain is ours; for a
-    /// free-mail sender only the sender itself is.
+    /// Without configuration (`try`, `explain`, `replay`): the sender's own domain is ours; for a free-mail
+    /// sender, only that mailbox.
     of_sender: bool,
-    /// Whose mailbox alone is ours, where the domain is shared with strangers (key form).
+    /// The only mailbox that is ours, if its domain is shared with strangers (key form).
     mailbox: Option<String>,
 }
 
-/// How an address stands to the organisation.
+/// The relation of an address to the organisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Affiliation {
     /// One of ours.
     Internal,
-    /// Outside, counted.
+    /// Outside, and counted.
     External,
-    /// Outside, hidden and audited like any other, but not counted.
+    /// Outside: hidden and audited like any other, but not counted.
     Partner,
 }
 
 impl Organisation {
-    /// An organisation with these domains (each with whether its subdomains are ours too); names are
-    /// turned into A-labels. Partners are domains, or single mailboxes. The error names the first that is
-    /// neither.
+    /// Creates an organisation with these domains (each with whether its subdomains are ours too); names are
+    /// converted to A-labels. Partners are domains or single mailboxes.
+    ///
+    /// # Errors
+    /// Names the first entry that is invalid.
     pub fn new(domains: &[(String, bool)], partners: &[String], not_ours: &[String]) -> Result<Self, String> {
         let names = |list: &[String]| list.iter().map(|name| domain_key(name)).collect::<Result<_, _>>();
         let (mailboxes, partners): (Vec<String>, Vec<String>) =
@@ -58,25 +60,27 @@ impl Organisation {
         })
     }
 
-    /// The same, where each mailbox of these domains is an organisation of its own. The error names the
-    /// first that is no domain.
+    /// Adds domains in which each mailbox is an organisation of its own.
+    ///
+    /// # Errors
+    /// Names the first entry that is not a domain.
     pub fn with_individuals(mut self, domains: &[String]) -> Result<Self, String> {
         self.individuals = domains.iter().map(|name| domain_key(name)).collect::<Result<_, _>>()?;
         Ok(self)
     }
 
-    /// The organisation of whoever sends: for commands that run with no configuration.
+    /// The organisation of each message's sender, for commands that run without configuration.
     pub fn of_sender() -> Self {
         Self { of_sender: true, ..Self::default() }
     }
 
-    /// Whether who is ours depends on who sends: see [`Self::of_sender`].
+    /// Whether it depends on the sender which addresses are ours; see [`Self::of_sender`].
     pub fn depends_on_sender(&self) -> bool {
         self.of_sender
     }
 
-    /// The same, fixed for one message: `of_sender` turns into that sender's organisation. With no
-    /// sender nobody is ours.
+    /// This organisation for one message: resolves `of_sender` to the organisation of that sender. Without a
+    /// sender, no address is ours.
     #[must_use]
     pub fn for_sender(&self, sender: Option<&Address>) -> Self {
         if !self.of_sender {
@@ -95,12 +99,12 @@ impl Organisation {
         &self.domains
     }
 
-    /// How an address stands to us. `individuals` wins over `not_ours`, that over `domains`, `domains` over
-    /// `partners`.
-    pub fn standing(&self, address: &Address) -> Standing {
+    /// Classifies an address. `individuals` takes precedence over `not_ours`, that over `domains`, and
+    /// `domains` over `partners`.
+    pub fn affiliation(&self, address: &Address) -> Affiliation {
         let domain = address.domain_key();
         if self.is_individual(domain) {
-            return Standing::External;
+            return Affiliation::External;
         }
         let ours = || {
             self.domains
@@ -108,25 +112,25 @@ impl Organisation {
                 .any(|(name, subdomains)| domain == name || (*subdomains && below(domain, name)))
         };
         if self.mailbox.as_deref() == Some(address.key()) {
-            return Standing::Internal;
+            return Affiliation::Internal;
         }
         if !self.not_ours.iter().any(|name| within(domain, name)) && ours() {
-            return Standing::Internal;
+            return Affiliation::Internal;
         }
         if self.partners.iter().any(|name| within(domain, name))
             || self.partner_mailboxes.iter().any(|mailbox| mailbox == address.key())
         {
-            return Standing::Partner;
+            return Affiliation::Partner;
         }
-        Standing::External
+        Affiliation::External
     }
 
     fn is_individual(&self, domain: &str) -> bool {
         self.individuals.iter().any(|name| within(domain, name))
     }
 
-    /// The outside organisation an address belongs to, as [`organisation_of`] has it, but for the domains
-    /// in which every mailbox is one.
+    /// The outside organisation of an address: [`organisation_of`], or the mailbox itself in the domains of
+    /// individuals.
     pub fn of(&self, address: &Address) -> String {
         if self.is_individual(address.domain_key()) {
             counting_key(address)
@@ -135,20 +139,21 @@ impl Organisation {
         }
     }
 
-    /// Whether each mailbox of the domain is an organisation of its own: a provider's, or configured so.
+    /// Whether each mailbox of the domain is an organisation of its own: at a provider, or because it is
+    /// configured so.
     pub fn shares(&self, domain: &str) -> bool {
         self.is_individual(domain) || is_shared(domain)
     }
 
     /// Whether the address is ours.
     pub fn is_internal(&self, address: &Address) -> bool {
-        self.standing(address) == Standing::Internal
+        self.affiliation(address) == Affiliation::Internal
     }
 }
 
-/// The outside organisation an address belongs to: the registrable domain (public suffix list, ICANN
-/// and private), or the whole mailbox for free-mail and provider domains (`docs/MAIL.md` §5). A tenant
-/// of onmicrosoft.com is an organisation, though that domain is in no suffix list.
+/// The outside organisation of an address: its registrable domain (public suffix list, ICANN and private
+/// section), or the whole mailbox at free-mail and internet providers (`docs/MAIL.md` §5). A tenant of
+/// onmicrosoft.com is an organisation too, although that domain is not in the suffix list.
 pub fn organisation_of(address: &Address) -> String {
     let domain = address.domain_key();
     if let Some(tenant) = domain.strip_suffix(".onmicrosoft.com") {
@@ -164,7 +169,8 @@ pub fn organisation_of(address: &Address) -> String {
     }
     match psl::domain(domain.as_bytes()) {
         Some(registrable) => String::from_utf8_lossy(registrable.as_bytes()).into_owned(),
-        // Mail at a suffix that customers share is a provider's; at an ICANN one, a registry's own.
+        // a mailbox directly at a private suffix belongs to a provider's customer; at an ICANN suffix, to the
+        // registry
         None if psl::suffix(domain.as_bytes())
             .is_some_and(|suffix| suffix.typ() == Some(psl::Type::Private)) =>
         {
@@ -174,8 +180,8 @@ pub fn organisation_of(address: &Address) -> String {
     }
 }
 
-/// What two addresses share when they are counted as one mailbox: the comparison key, with what is
-/// known of the provider's own ways undone (`docs/MAIL.md` §5). For counting alone.
+/// The form in which two addresses count as one mailbox: the comparison key, without the variants that the
+/// provider ignores (`docs/MAIL.md` §5). Only for counting.
 pub fn counting_key(address: &Address) -> String {
     let (local, domain) = (address.local_key(), address.domain_key());
     let gmail = matches!(domain, "gmail.com" | "googlemail.com");
@@ -188,22 +194,25 @@ pub fn counting_key(address: &Address) -> String {
     if gmail { format!("{}@gmail.com", bare.replace('.', "")) } else { format!("{bare}@{domain}") }
 }
 
-/// A domain name as the configuration has it, in the form addresses are compared by.
+/// A configured domain name, in the form in which addresses are compared.
+///
+/// # Errors
+/// The text is not a domain name.
 pub fn domain_key(name: &str) -> Result<String, String> {
     let trimmed = name.trim().trim_end_matches('.');
     if trimmed.is_empty() || trimmed.contains(['@', '*', '/', ' ']) || trimmed.starts_with('.') {
-        return Err(format!("`{name}` is no domain name: write it as `example.co.jp`"));
+        return Err(format!("`{name}` is not a domain name: write it as `example.co.jp`"));
     }
     idna::domain_to_ascii(trimmed)
         .ok()
         .filter(|ascii| !ascii.is_empty())
-        .ok_or_else(|| format!("`{name}` is no domain name: write it as `example.co.jp`"))
+        .ok_or_else(|| format!("`{name}` is not a domain name: write it as `example.co.jp`"))
 }
 
 fn mailbox_key(name: &str) -> Result<String, String> {
     let address = Address::parse(name.trim()).ok().filter(|_| !name.contains('*'));
     address.map(|address| address.key().to_owned()).ok_or_else(|| {
-        format!("`{name}` is no partner: write a domain, as `example.com`, or a mailbox, as `a@example.com`")
+        format!("`{name}` is not a partner: write a domain, such as `example.com`, or a mailbox, as `a@example.com`")
     })
 }
 
@@ -215,15 +224,14 @@ fn below(domain: &str, name: &str) -> bool {
     domain.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'))
 }
 
-/// Providers whose mailboxes belong to people who have nothing to do with each other, as
-/// `freemail.txt` lists them.
+/// Providers whose mailboxes belong to unrelated people, as listed in `freemail.txt`.
 #[derive(Default)]
 struct Shared {
-    /// Domains, their subdomains too.
+    /// Domains, with their subdomains.
     domains: HashSet<&'static str>,
-    /// Names below any public suffix: `yahoo` for `yahoo.*`.
+    /// Names under any public suffix: `yahoo` for `yahoo.*`.
     names: HashSet<&'static str>,
-    /// Public suffixes below which every name is a provider's: `ne.jp` for `*.ne.jp`.
+    /// Public suffixes under which every name is a provider's: `ne.jp` for `*.ne.jp`.
     suffixes: HashSet<&'static str>,
 }
 
@@ -248,7 +256,7 @@ pub fn is_shared(domain: &str) -> bool {
         return true;
     }
     let Some(suffix) = psl::suffix(domain.as_bytes()) else { return false };
-    // Below a suffix that customers share the subdomain is the customer's own.
+    // under a private suffix, the subdomain is a customer's own
     if suffix.typ() == Some(psl::Type::Private) {
         return false;
     }
@@ -298,8 +306,8 @@ mod tests {
         }
     }
 
-    /// Domains that are likely to be many strangers', each with whether the list may miss it: no more
-    /// than one in twenty is taken for a company.
+    /// Domains that probably belong to many strangers, each with whether the list may miss it. At most one in
+    /// twenty may be taken for a company.
     #[test]
     fn mailboxes_of_providers_are_strangers() {
         let likely: Vec<&str> = include_str!("providers_tests.txt").split_whitespace().collect();
@@ -350,14 +358,14 @@ mod tests {
         .unwrap()
         .with_individuals(&list(&["ST.example.ac.jp", "alumni.example"]))
         .unwrap();
-        for (text, standing) in [
-            ("a@example.ac.jp", Standing::Internal),
-            ("a@st.example.ac.jp", Standing::External),
-            ("a@m.st.example.ac.jp", Standing::External),
-            ("a@alumni.example", Standing::External),
-            ("a@best.example.ac.jp", Standing::Internal),
+        for (text, affiliation) in [
+            ("a@example.ac.jp", Affiliation::Internal),
+            ("a@st.example.ac.jp", Affiliation::External),
+            ("a@m.st.example.ac.jp", Affiliation::External),
+            ("a@alumni.example", Affiliation::External),
+            ("a@best.example.ac.jp", Affiliation::Internal),
         ] {
-            assert_eq!(university.standing(&address(text)), standing, "{text}");
+            assert_eq!(university.affiliation(&address(text)), affiliation, "{text}");
         }
         let of = |text: &str| university.of(&address(text));
         assert_ne!(of("a@st.example.ac.jp"), of("b@st.example.ac.jp"));
@@ -391,22 +399,22 @@ mod tests {
         )
         .unwrap();
         let cases = [
-            ("a@example.co.jp", Standing::Internal),
-            ("a@MAIL.example.co.jp", Standing::Internal),
-            ("a@notexample.co.jp", Standing::External),
-            ("a@example.co.jp.evil.example", Standing::External),
-            ("a@students.example.co.jp", Standing::External),
-            ("a@x.students.example.co.jp", Standing::External),
-            ("a@alumni.example.co.jp", Standing::Partner),
-            ("a@xn--r8jz45g.jp", Standing::Internal),
-            ("a@sub.xn--r8jz45g.jp", Standing::External),
-            ("a@sub.partner.example", Standing::Partner),
-            ("accountant@office.example", Standing::Partner),
-            ("other@office.example", Standing::External),
-            ("accountant@sub.office.example", Standing::External),
+            ("a@example.co.jp", Affiliation::Internal),
+            ("a@MAIL.example.co.jp", Affiliation::Internal),
+            ("a@notexample.co.jp", Affiliation::External),
+            ("a@example.co.jp.evil.example", Affiliation::External),
+            ("a@students.example.co.jp", Affiliation::External),
+            ("a@x.students.example.co.jp", Affiliation::External),
+            ("a@alumni.example.co.jp", Affiliation::Partner),
+            ("a@xn--r8jz45g.jp", Affiliation::Internal),
+            ("a@sub.xn--r8jz45g.jp", Affiliation::External),
+            ("a@sub.partner.example", Affiliation::Partner),
+            ("accountant@office.example", Affiliation::Partner),
+            ("other@office.example", Affiliation::External),
+            ("accountant@sub.office.example", Affiliation::External),
         ];
         for (text, wanted) in cases {
-            assert_eq!(ours.standing(&address(text)), wanted, "{text}");
+            assert_eq!(ours.affiliation(&address(text)), wanted, "{text}");
         }
         for bad in ["", "a@b.jp", "*.example.jp", ".example.jp", "a b.jp"] {
             assert!(Organisation::new(&[(bad.into(), true)], &[], &[]).is_err(), "{bad:?}");

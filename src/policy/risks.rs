@@ -1,8 +1,8 @@
-//! What is dangerous about a held mail: one list, the strongest first, told alike wherever people decide.
+//! What is dangerous about a held mail: one ordered list, the same on every screen.
 //!
-//! Each rule that matched says what it found as risks, and keeps them with its outcome. [`of`] gathers them
-//! with what the audit found; [`arranged`] puts them in order, each once. [`words`] says them, [`places`]
-//! where something was found.
+//! Each matching rule describes what it found as risks, and stores them with its outcome. [`of`] combines
+//! them with the findings of the audit; [`arranged`] sorts them and removes duplicates. [`words`] has the
+//! sentences, [`places`] describes where something was found.
 
 pub mod places;
 pub mod words;
@@ -13,75 +13,75 @@ use crate::message::Address;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// As many addresses or files are named with a risk; the rest is counted.
+/// Most addresses or files that are named with a risk; the rest is counted.
 pub const NAMED: usize = 3;
 
-/// What may go wrong, the gravest first: what no way of sending cures stands before what one does.
+/// The kinds of risk, most serious first. Those that no way of sending removes come before the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A recipient's domain is easily taken for one the sender knows.
+    /// A recipient's domain is easily confused with one that the sender knows.
     LookAlike,
-    /// The text or a file lists people.
+    /// The text or a file contains a list of people.
     ListOfPeople,
-    /// A file's name, kind or size met a rule.
+    /// A file's name, type or size matched a rule.
     File,
-    /// The subject, or another field, has words that a rule looks for.
+    /// The subject or another field contains words that a rule looks for.
     Words,
     /// The header cannot be read reliably: no safe copies can be made.
     Unreadable,
     /// An invitation names its attendees.
     Invitation,
-    /// Recipients stand inside signed content.
+    /// Recipients' addresses are inside signed content.
     SignedContent,
-    /// Encryption shows who else gets it.
+    /// The encryption shows who else gets the message.
     Encrypted,
     /// A winmail.dat names recipients, or cannot be read.
     WinmailDat,
-    /// Recipients' addresses stand in what others would get, however it is sent.
+    /// Recipients' addresses are inside the content that others would get, in every way of sending.
     Inside,
-    /// Files that cannot be looked into.
+    /// There are files that cannot be opened.
     Opaque,
     /// A part of the body cannot be read reliably.
     UnreadablePart,
-    /// The mail is not from us.
+    /// The mail is not from our organisation.
     ForeignSender,
-    /// A rule of the organisation holds it, in its own words.
+    /// A rule of the organisation holds it, in that rule's words.
     #[default]
     Rule,
-    /// Files leave.
+    /// It has attachments.
     Attachment,
-    /// Many recipients stand in nobody's To or Cc.
+    /// Many recipients are in neither To nor Cc.
     LargeBcc,
     /// Outsiders would see each other's addresses.
     Exposed,
 }
 
-/// One risk, with what is known of it.
+/// One risk, with its details.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Risk {
-    /// What may go wrong.
+    /// The kind of risk.
     pub kind: Kind,
-    /// What the rule that found it calls it.
+    /// The title of the rule that found it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<Bilingual>,
-    /// What it is about: the first addresses, files or words.
+    /// The first addresses, files or words that it is about.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub about: Vec<String>,
-    /// How many those are in all.
+    /// The total number of those.
     #[serde(skip_serializing_if = "is_zero")]
     pub total: usize,
-    /// How many people it concerns.
+    /// The number of people affected.
     #[serde(skip_serializing_if = "is_zero")]
     pub people: usize,
-    /// At how many organisations.
+    /// The number of their organisations.
     #[serde(skip_serializing_if = "is_zero")]
     pub organisations: usize,
-    /// The domain that another is taken for; the part of the mail.
+    /// The domain that another is confused with, or the part of the mail.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub place: String,
-    /// What is said of it where the rest says nothing.
+    /// The sentence to show, if the other fields are not enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Bilingual>,
 }
@@ -92,12 +92,12 @@ fn is_zero(number: &usize) -> bool {
 }
 
 impl Risk {
-    /// A risk of this kind of which nothing else is known.
+    /// Creates a risk without details.
     pub fn new(kind: Kind) -> Self {
         Self { kind, ..Self::default() }
     }
 
-    /// About these: the first are named, all are counted.
+    /// Adds what it is about: the first items are named, all are counted.
     #[must_use]
     pub fn about<T: ToString>(mut self, items: impl IntoIterator<Item = T>) -> Self {
         for item in items {
@@ -114,7 +114,7 @@ impl Risk {
         Self { people, organisations, ..Self::new(Kind::Exposed) }
     }
 
-    /// The same with how many would see each other, where a rule asked without counting them.
+    /// The same risk with the number of people affected, for a rule that did not count them.
     #[must_use]
     pub fn counted(self, people: usize, organisations: usize) -> Self {
         if self.kind == Kind::Exposed && self.people == 0 {
@@ -124,7 +124,7 @@ impl Risk {
         }
     }
 
-    /// Recipients whose addresses stand in what others would get: whose was found, and where.
+    /// Recipients whose addresses are inside what others would get: each address with its place.
     pub fn inside<'a>(found: impl IntoIterator<Item = (&'a Address, &'a str)>) -> Self {
         let mut found = found.into_iter().peekable();
         let place = found.peek().map(|(_, place)| (*place).to_owned()).unwrap_or_default();
@@ -134,30 +134,30 @@ impl Risk {
         Self { people: people.len(), place, ..Self::new(Kind::Inside).about(people) }
     }
 
-    /// A recipient at a domain that is taken for another, which the sender knows.
+    /// A recipient at a domain that can be confused with a known one.
     pub fn look_alike(addresses: &[&Address], known: &str) -> Self {
         Self { place: known.to_owned(), ..Self::new(Kind::LookAlike).about(addresses) }
     }
 
-    /// Whether nothing is left of it when the mail is sent in this way.
+    /// Whether sending the mail in this way removes the risk.
     pub fn is_cured_by(&self, way: Disclosure) -> bool {
         self.kind == Kind::Exposed && way >= Disclosure::Bcc
     }
 
-    /// Whether no safe copies can be made: it can go back, or as it is.
+    /// Whether the mail cannot be rewritten safely: it can only be returned, or sent as is.
     pub fn allows_no_copies(&self) -> bool {
         matches!(self.kind, Kind::Unreadable | Kind::Inside)
     }
 
-    /// What a tick for this risk is called in a form: it says what was seen, so that a tick for one thing
-    /// never stands for another.
+    /// The name of its checkbox in a form. It contains what was shown, so that a tick for one risk never
+    /// counts for another.
     pub fn key(&self) -> String {
         let word = serde_word(self.kind);
         if self.about.is_empty() { word } else { format!("{word} {} {}", self.total, self.about.join(" ")) }
     }
 }
 
-/// A kind as it is written in JSON.
+/// The JSON name of a kind.
 fn serde_word(kind: Kind) -> String {
     let mut out = String::new();
     for c in format!("{kind:?}").chars() {
@@ -169,7 +169,7 @@ fn serde_word(kind: Kind) -> String {
     out
 }
 
-/// The risks of a mail that was held by this verdict, with what the audit found: whose address, and where.
+/// The risks of a mail that this verdict holds, with the audit's findings: each address with its place.
 pub fn of<'a>(verdict: &Verdict, found: impl IntoIterator<Item = (&'a Address, &'a str)>) -> Vec<Risk> {
     let mut all: Vec<Risk> = verdict.rules.iter().filter(|rule| rule.matched).flat_map(from_rule).collect();
     let mut found = found.into_iter().peekable();
@@ -180,8 +180,8 @@ pub fn of<'a>(verdict: &Verdict, found: impl IntoIterator<Item = (&'a Address, &
     arranged(all)
 }
 
-/// What a rule that matched adds: what only delays a mail holds nothing, and what only asks who may see
-/// whom is about that alone.
+/// The risks of one matching rule. A rule that only delays adds none; one that only asks who may see whom
+/// adds only risks about that.
 fn from_rule(rule: &RuleOutcome) -> Vec<Risk> {
     let holds = rule.demand.timing >= Timing::Hold;
     let asks = rule.demand.disclosure >= Disclosure::Ask;
@@ -199,7 +199,7 @@ fn from_rule(rule: &RuleOutcome) -> Vec<Risk> {
     }
 }
 
-/// In order, each once: of two that say the same, the one that says more.
+/// Sorts risks and removes duplicates; of two that say the same, the more detailed one is kept.
 pub fn arranged(mut risks: Vec<Risk>) -> Vec<Risk> {
     risks.sort_by_key(|risk| (risk.kind, std::cmp::Reverse(says(risk))));
     let mut kept: Vec<Risk> = Vec::new();
@@ -211,18 +211,18 @@ pub fn arranged(mut risks: Vec<Risk>) -> Vec<Risk> {
     kept
 }
 
-/// How much a risk says.
+/// How much detail a risk has.
 fn says(risk: &Risk) -> (usize, usize, bool) {
     (risk.people, risk.total, risk.title.is_some())
 }
 
-/// Whether the earlier says all that the later does.
+/// Whether the earlier risk says everything that the later one does.
 fn covers(earlier: &Risk, later: &Risk) -> bool {
     if earlier.kind == Kind::ListOfPeople && later.kind == Kind::File {
         return earlier.about == later.about;
     }
     if earlier.kind != later.kind {
-        // What lists people, is named by a rule or cannot be looked into is an attachment as well.
+        // these kinds are about attachments too, so a general "has attachments" is redundant
         let files = matches!(earlier.kind, Kind::ListOfPeople | Kind::File | Kind::Opaque);
         return files
             && later.kind == Kind::Attachment

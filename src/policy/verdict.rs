@@ -1,60 +1,60 @@
 //! Demands, their join, and the verdict.
 //!
-//! A demand is a point on two axes; the join of any set of demands is the strictest on each axis, so
-//! the order of rules never matters.
+//! A demand is a point on two axes. The join of demands is the strictest on each axis, so the order of rules
+//! never matters.
 
 use super::risks::Risk;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// May the recipients see each other?
+/// The disclosure axis: whether recipients may see each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Disclosure {
     /// As the sender wrote it.
     #[default]
     AsIs,
-    /// Only if somebody says so.
+    /// Only if a person allows it.
     Ask,
-    /// One text for all, nobody named.
+    /// One text for all, without the recipients' names.
     Bcc,
-    /// A copy of one's own for each.
+    /// A separate copy for each recipient.
     Split,
 }
 
-/// When may it leave?
+/// The timing axis: when the message may be sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Timing {
     /// At once.
     #[default]
     Now,
-    /// After a while; the longest wins.
+    /// After this time; the longest delay is the strictest.
     Delay(Duration),
-    /// When an approver says so.
+    /// After an approver's decision.
     Hold,
-    /// Never.
+    /// Never: it is refused.
     Reject,
 }
 
-/// What one rule asks for: a point on both axes.
+/// What one rule demands: a point on both axes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Demand {
-    /// On the axis of disclosure.
+    /// The demand on the disclosure axis.
     pub disclosure: Disclosure,
-    /// On the axis of timing.
+    /// The demand on the timing axis.
     pub timing: Timing,
 }
 
 impl Demand {
-    /// The strictest of both on each axis.
+    /// The stricter of both on each axis.
     #[must_use]
     pub fn join(self, other: Self) -> Self {
         Self { disclosure: self.disclosure.max(other.disclosure), timing: self.timing.max(other.timing) }
     }
 
-    /// What happens now: reject, else hold (`ask` not settled by something stricter holds too), else
-    /// delay, else the disclosure.
+    /// The resulting action: reject, otherwise hold (also for an `ask` that nothing stricter settles),
+    /// otherwise delay, otherwise the disclosure.
     pub fn action(self) -> Action {
         match (self.timing, self.disclosure) {
             (Timing::Reject, _) => Action::Reject,
@@ -81,7 +81,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// As it is written in JSON and in the record.
+    /// Its name in JSON and in the journal.
     pub fn word(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -94,18 +94,18 @@ impl Action {
     }
 }
 
-/// Whether verdicts are carried out.
+/// Whether verdicts are enforced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// They are.
+    /// Verdicts are enforced.
     #[default]
     Enforce,
-    /// They are recorded, and everything passes.
+    /// Verdicts are recorded, and every message passes.
     Observe,
 }
 
-/// The languages that people are spoken to in.
+/// The languages of the user interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
@@ -115,7 +115,7 @@ pub enum Language {
     Ja,
 }
 
-/// One thing said in both languages.
+/// One text in both languages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Bilingual {
@@ -124,12 +124,12 @@ pub struct Bilingual {
 }
 
 impl Bilingual {
-    /// In both languages.
+    /// Creates a text in both languages.
     pub fn new(en: impl Into<String>, ja: impl Into<String>) -> Self {
         Self { en: en.into(), ja: ja.into() }
     }
 
-    /// In one language.
+    /// The text in one language.
     pub fn text(&self, language: Language) -> &str {
         match language {
             Language::En => &self.en,
@@ -138,35 +138,35 @@ impl Bilingual {
     }
 }
 
-/// What one rule had to say.
+/// The result of one rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleOutcome {
     /// The rule's name; built-in ones start with `builtin:`.
     pub name: String,
     /// Whether it matched.
     pub matched: bool,
-    /// What it demands (when it matches).
+    /// Its demand if it matches.
     pub demand: Demand,
-    /// Why it matched, or why not, in English: a sentence a person understands.
+    /// A sentence in English that says why it matched, or why not.
     pub why: String,
     /// The same in Japanese.
     pub why_ja: String,
-    /// What people call the rule; its name where it has no title.
+    /// The title of the rule, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Bilingual>,
-    /// What it found, for whoever decides.
+    /// The risks that it found, for the approver.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub risks: Vec<Risk>,
 }
 
-/// The decision on one message, with what it stands on.
+/// The decision on one message, with every rule's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The join of all demands.
     pub demand: Demand,
-    /// Whether it is carried out.
+    /// Whether it is enforced.
     pub mode: Mode,
-    /// Every rule, in the order of the files, built-in ones last.
+    /// Every rule in the order of the files, built-in ones last.
     pub rules: Vec<RuleOutcome>,
 }
 
@@ -179,12 +179,12 @@ impl Verdict {
         }
     }
 
-    /// What would happen if verdicts were carried out; nothing where they are.
+    /// In observe mode: what enforce mode would do.
     pub fn would(&self) -> Option<Action> {
         (self.mode == Mode::Observe).then(|| self.demand.action())
     }
 
-    /// Why, in one language: the sentences of the rules that matched and demanded something.
+    /// The reasons in one language: the sentences of the rules that matched and demanded something.
     pub fn reasons(&self, language: Language) -> Vec<&str> {
         self.rules
             .iter()
@@ -196,8 +196,8 @@ impl Verdict {
             .collect()
     }
 
-    /// Why, in at most 100 ASCII characters that are complete in themselves: for the SMTP answer, of
-    /// which a mail program shows no more (`docs/MAIL.md` §8).
+    /// The reason in at most 100 ASCII characters that are complete in themselves, for the SMTP reply; mail
+    /// programs show no more of it (`docs/MAIL.md` §8).
     pub fn short_reason(&self) -> String {
         let Some(rule) = self.decisive() else { return "a rule of the organisation".to_owned() };
         let why = rule.why.as_str();
@@ -211,14 +211,14 @@ impl Verdict {
         "a rule of the organisation".to_owned()
     }
 
-    /// The rule that speaks for the verdict: the first whose own demand leads to what happens, else
-    /// the first that demanded anything.
+    /// The rule that explains the verdict: the first whose own demand leads to the action, otherwise the
+    /// first that demanded anything.
     fn decisive(&self) -> Option<&RuleOutcome> {
         let matched = || self.rules.iter().filter(|rule| rule.matched && rule.demand != Demand::default());
         matched().find(|rule| rule.demand.action() == self.demand.action()).or_else(|| matched().next())
     }
 
-    /// Adds what another stage found, and joins its demand.
+    /// Adds the finding of a later stage, and joins its demand.
     pub fn add(&mut self, outcome: RuleOutcome) {
         if outcome.matched {
             self.demand = self.demand.join(outcome.demand);
@@ -227,7 +227,7 @@ impl Verdict {
     }
 }
 
-/// As much of an SMTP answer as people see.
+/// Longest reason in an SMTP reply, in characters; mail programs cut longer ones.
 const SHORT: usize = 100;
 
 fn is_plain(text: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Circles: people who may see each other by an approver's word.
+//! Circles: people who may see each other because an approver allowed it.
 
 use crate::clock::Timestamp;
 use crate::message::Address;
@@ -8,29 +8,29 @@ use serde::{Deserialize, Serialize};
 /// A circle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Circle {
-    /// Its number.
+    /// Row number.
     pub id: i64,
-    /// What people call it.
+    /// Display name.
     pub name: String,
-    /// Who is in it.
+    /// Members.
     pub members: Vec<Address>,
-    /// When it is no more.
+    /// When it ends.
     pub expires: Timestamp,
     /// Who made it.
     pub made_by: String,
-    /// When.
+    /// When it was made.
     pub made_at: Timestamp,
-    /// The maker's addresses: their own mail it does not exempt.
+    /// The maker's addresses: a circle does not exempt its maker's own mail.
     #[serde(default, skip_serializing)]
     pub makers: Vec<Address>,
-    /// Who ended it before its time.
+    /// Who ended it early.
     pub ended_by: Option<String>,
-    /// When.
+    /// When it was ended early.
     pub ended_at: Option<Timestamp>,
 }
 
 impl Circle {
-    /// What the policy asks of it.
+    /// The part that the policy needs.
     pub fn known(&self) -> KnownCircle {
         let (members, made_by, makers) = (self.members.clone(), self.made_by.clone(), self.makers.clone());
         KnownCircle { members, made_by, makers }
@@ -45,16 +45,16 @@ impl Circle {
 /// A circle to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewCircle {
-    /// What people call it.
+    /// Display name.
     pub name: String,
-    /// Who is in it.
+    /// Members.
     pub members: Vec<Address>,
-    /// When it is no more.
+    /// When it ends.
     pub expires: Timestamp,
     /// Who makes it.
     pub by: String,
     /// The maker's addresses.
     pub makers: Vec<Address>,
-    /// When.
+    /// When it is made.
     pub at: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! Deliveries: claimed under a lease, tried, and shown in the queue.
+//! Deliveries: their states, leases and attempts, and the queue as operators see it.
 
 use super::NewNotice;
 use crate::clock::Timestamp;
@@ -8,14 +8,14 @@ use crate::rewrite::Delivery;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A copy that left, or waits to.
+/// A copy that counts for the sending budgets: it was sent, or waits to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spent {
-    /// When it left, or is due; `None` where that is now.
+    /// When it was sent or is due; `None` means now.
     pub at: Option<Timestamp>,
     /// MAIL FROM; `None` for the null sender.
     pub sender: Option<Address>,
-    /// Whom it is for.
+    /// Its recipients.
     pub recipients: Vec<Address>,
 }
 
@@ -23,27 +23,27 @@ pub struct Spent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeliveryState {
-    /// Due.
+    /// Due now.
     Ready,
-    /// Under a lease.
+    /// Leased by a worker.
     Sending,
-    /// Taken by the upstream.
+    /// Accepted by the upstream.
     Delivered,
-    /// To be tried again later.
+    /// Will be tried again later.
     Waiting,
-    /// Refused for good, or given up.
+    /// Rejected permanently, or given up.
     Failed,
-    /// The connection was lost after the final dot and before the answer; it is tried again, flagged
-    /// as a possible duplicate (RFC 5321 §4.5.4.2 asks for the retry).
+    /// The connection was lost between the final dot and the reply. The delivery is tried again and flagged
+    /// as a possible duplicate (RFC 5321 §4.5.4.2 demands the retry).
     Uncertain,
-    /// Held back by an operator.
+    /// Paused by an operator.
     Paused,
-    /// Taken out of the queue by an operator.
+    /// Removed from the queue by an operator.
     Dropped,
 }
 
 impl DeliveryState {
-    /// Whether nothing follows by itself: delivered, failed or dropped.
+    /// Whether the state is final: delivered, failed or dropped.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Delivered | Self::Failed | Self::Dropped)
     }
@@ -67,9 +67,9 @@ impl fmt::Display for DeliveryState {
 /// A claim on one delivery: work for the courier.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// The lease it is held under.
+    /// The lease of this claim.
     pub lease: Lease,
-    /// Which message.
+    /// The message.
     pub message: Id,
     /// The copy.
     pub delivery: Delivery,
@@ -77,67 +77,67 @@ pub struct Claim {
     pub attempt: u32,
     /// An earlier attempt ended `uncertain`: this one may be a duplicate.
     pub possible_duplicate: bool,
-    /// When the copy was first due (hold and delay do not count): for the schedule.
+    /// When the copy was first due, after any hold and delay: the start of the retry schedule.
     pub queued: Timestamp,
 }
 
-/// A fenced lease: a delivery and the token that this claim gave it.
+/// A lease with a fencing token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// The delivery's row.
     pub delivery: i64,
-    /// Grows with every claim of that row.
+    /// Increases with every claim of the delivery.
     pub token: i64,
 }
 
-/// How one attempt on one copy ended.
+/// The result of one attempt at one copy.
 #[derive(Clone, Debug)]
 pub struct AttemptResult {
-    /// Whose.
+    /// The lease of the attempt.
     pub lease: Lease,
-    /// Which message.
+    /// The message.
     pub message: Id,
-    /// When.
+    /// When the attempt ended.
     pub at: Timestamp,
-    /// How each recipient fared. Recipients of one row may part ways: the store splits the row.
+    /// The result for each recipient. If the results differ, the store splits the delivery.
     pub recipients: Vec<(Address, RecipientResult)>,
-    /// Which attempt it was.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// Notices that follow (a failure report, a delay notice).
+    /// Notices that become due (a failure report, a delay notice).
     pub notices: Vec<NewNotice>,
 }
 
-/// How one recipient fared in one attempt.
+/// The result of one attempt for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RecipientResult {
-    /// The state it leaves: `Delivered`, `Waiting`, `Failed`, `Uncertain`, or `Ready` (not tried).
+    /// The new state: `Delivered`, `Waiting`, `Failed`, `Uncertain`, or `Ready` (not tried).
     pub state: DeliveryState,
-    /// The upstream's reply, or why there was none; shown by `queue list` and quoted in reports.
+    /// The upstream's reply, or why there was none; `queue list` shows it and reports quote it.
     pub reply: String,
-    /// When it is due again, for the states that are.
+    /// When it is due again, if it is to be tried again.
     pub due: Option<Timestamp>,
 }
 
-/// Which deliveries.
+/// Selects deliveries; every field that is set must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueFilter {
-    /// One message's, or one delivery's (`MESSAGE` or `MESSAGE.N` as `queue list` shows it).
+    /// A message or a delivery (`MESSAGE` or `MESSAGE.N` as `queue list` shows it).
     pub id: Option<String>,
     /// MAIL FROM.
     pub sender: Option<String>,
     /// One of its recipients.
     pub recipient: Option<String>,
-    /// State; `None` means all that are not final.
+    /// The state; `None` selects all that are not final.
     pub state: Option<DeliveryState>,
-    /// Received before.
+    /// Received before this time.
     pub before: Option<Timestamp>,
-    /// Final ones too.
+    /// Include final states.
     pub all: bool,
-    /// At most so many.
+    /// Most rows to return.
     pub limit: Option<usize>,
 }
 
-/// What an operator does to deliveries.
+/// What an operator can do with deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
@@ -163,15 +163,15 @@ pub struct QueueRow {
     pub state: DeliveryState,
     /// Attempts so far.
     pub attempts: u32,
-    /// The upstream's last words.
+    /// The upstream's last reply.
     pub last_reply: String,
     /// When it is due again.
     pub due: Option<Timestamp>,
     /// When the message was received.
     pub received: Timestamp,
-    /// It may have been delivered once already.
+    /// It may already have been delivered once.
     pub possible_duplicate: bool,
-    /// In observe mode: what would have been done to the message.
+    /// In observe mode: what enforce mode would have done with the message.
     #[serde(default)]
     pub would: Option<String>,
 }

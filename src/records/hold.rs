@@ -1,4 +1,4 @@
-//! Held messages: why, in which place among the transactions of a mail, and what decisions do.
+//! Held messages: why they are held, how the forks of a mail belong together, and what decisions change.
 
 use super::{NewDelivery, NewNotice};
 use crate::clock::Timestamp;
@@ -18,20 +18,20 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HoldKind {
-    /// Only `ask`: the sender may split it or take it back.
+    /// Only a demand of `ask`: the sender may split it or take it back.
     Ask,
-    /// A `hold` rule: an approver decides.
+    /// A rule demands a hold: an approver decides.
     Rule,
     /// The audit found a hidden address, or the message cannot be parsed.
     Unsafe,
 }
 
-/// A hold to commit.
+/// A new hold to commit.
 #[derive(Clone, Debug)]
 pub struct NewHold {
-    /// Why.
+    /// The kind of hold.
     pub kind: HoldKind,
-    /// What is dangerous about it, the strongest first; or sentences alone.
+    /// What is dangerous about it, most serious first; or only sentences.
     pub reasons: Vec<Reason>,
     /// What the audit found.
     pub hits: Vec<Hit>,
@@ -39,23 +39,23 @@ pub struct NewHold {
     pub expires: Timestamp,
     /// Who is asked to decide.
     pub approvers: Vec<Address>,
-    /// Where it stands among the forks of its mail.
-    pub place: Place,
-    /// What a list shows of it beside its people.
+    /// How it belongs to the other forks of its mail.
+    pub relation: ForkRelation,
+    /// What a list shows of it besides its people.
     pub glance: Glance,
 }
 
-/// What a list shows of a held message beside its people, and finds it by.
+/// What a list shows of a held message besides its people, and what it is searched by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Glance {
-    /// What its author goes by: the display name of From.
+    /// The display name in From.
     pub author: String,
-    /// The names of its attachments, pictures in the text aside.
+    /// The names of its attachments, without images embedded in the text.
     pub files: Vec<String>,
 }
 
 impl Glance {
-    /// Of a message that was looked at.
+    /// Taken from the facts of a message.
     pub fn of(facts: &Facts) -> Self {
         let author = facts.from.first().and_then(|mailbox| mailbox.name.clone());
         let files = facts.body.attachments.iter().filter(|file| !file.in_text);
@@ -63,28 +63,28 @@ impl Glance {
     }
 }
 
-/// One reason to hold a message: what people read, and the risk that it tells of.
+/// One reason to hold a message: its sentences, and the risk behind it.
 ///
-/// It is kept as a list of two or three: what was kept before there were risks has the sentences alone.
+/// Serialised as a list of two or three; entries from before risks existed have only the sentences.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason(
-    /// In English.
+    /// The sentence in English.
     pub String,
-    /// In Japanese.
+    /// The sentence in Japanese.
     pub String,
-    /// What it tells of.
+    /// The risk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub Option<Risk>,
 );
 
 impl Reason {
-    /// A sentence in English and in Japanese.
+    /// Creates a reason without a risk.
     pub fn said(en: impl Into<String>, ja: impl Into<String>) -> Self {
         Self(en.into(), ja.into(), None)
     }
 
-    /// The risk that it tells of: a sentence alone is a rule's word, which individual copies settle where
-    /// it was only asked who may see whom.
+    /// The risk behind this reason. For a sentence alone it is "a rule holds it", which sending individual
+    /// copies removes if the rule only asked who may see whom.
     fn into_risk(self, kind: HoldKind) -> Risk {
         let text = Some(Bilingual::new(self.0, self.1));
         let told = if kind == HoldKind::Ask { Kind::Exposed } else { Kind::Rule };
@@ -98,8 +98,8 @@ impl From<Risk> for Reason {
     }
 }
 
-/// What is dangerous about a held message, from the reasons that were kept, in order and each once; and the
-/// same in sentences (English, Japanese).
+/// What is dangerous about a held message, in order and without duplicates; and the same as sentences
+/// (English, Japanese).
 pub fn told(reasons: Vec<Reason>, kind: HoldKind) -> (Vec<Risk>, Vec<String>, Vec<String>) {
     let risks = reasons.into_iter().map(|reason| reason.into_risk(kind)).collect();
     let risks = risks::arranged(risks);
@@ -112,49 +112,49 @@ pub fn told(reasons: Vec<Reason>, kind: HoldKind) -> (Vec<Risk>, Vec<String>, Ve
     (risks, en, ja)
 }
 
-/// Where a held message stands among the forks of its mail. By default it is an item of its own.
+/// How a held message belongs to the other forks of its mail. The default is an item of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// The item it becomes a member of, and whose decision (if one was made) it shares.
+pub struct ForkRelation {
+    /// The item that it joins, whose decision (if any) it shares.
     pub joins: Option<Id>,
-    /// The item whose decision it does not share: it is an addendum to it.
+    /// The item to which it is an addendum: it does not share that item's decision.
     pub adds_to: Option<Id>,
-    /// Whom its header names beyond those it came for.
+    /// People whom its header names and who are not among its recipients.
     pub awaited: Vec<Awaited>,
-    /// What was known of the mail when this was planned: a commit is refused (`Moved`) when that
-    /// changed since.
+    /// The state of the forks when this was planned. The commit is refused (`Moved`) if it has changed since.
     pub expected: Option<String>,
 }
 
-/// Somebody whom the header of a held message names, and whom no transaction brought so far.
+/// A person whom the header of a held message names, but no transaction has brought yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Awaited {
     /// The address in comparison form.
     pub key: String,
-    /// Notices wait (a little) for their transaction. Mail to colleagues may never come this way.
+    /// Whether they are outside. Notices wait a short time for their transaction; mail to colleagues may
+    /// never pass the relay.
     pub outside: bool,
 }
 
-/// How a mail was released: what is done with siblings that come late.
+/// How a mail was released, for forks that come later.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Way {
     /// Who may see whom.
     pub disclosure: Disclosure,
-    /// Recipients taken off.
+    /// Recipients who were removed.
     pub dropped: Vec<Address>,
-    /// Places with hidden addresses that were acknowledged.
+    /// Places with hidden addresses that the approver acknowledged.
     pub acknowledged: Vec<String>,
-    /// When its copies leave, where that was put off so that it could be undone.
+    /// When its copies are sent, if there is a grace period for undoing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaves: Option<Timestamp>,
 }
 
-/// What is known of a mail some of whose transactions were held.
+/// What is known of a mail of which some transactions were held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupStanding {
-    /// Its items, the oldest first.
+    /// Its items, oldest first.
     pub items: Vec<ItemStanding>,
-    /// Changes with every item and every decision.
+    /// A token that changes with every new item and every decision.
     pub token: String,
 }
 
@@ -163,13 +163,13 @@ pub struct GroupStanding {
 pub struct ItemStanding {
     /// The item.
     pub id: Id,
-    /// Its state.
+    /// State of the item.
     pub state: HeldState,
-    /// It is an addendum to an earlier one.
+    /// Whether it is an addendum to an earlier item.
     pub addendum: bool,
     /// How it was released.
     pub way: Option<Way>,
-    /// The contents that were seen when it was decided on.
+    /// The variants of the contents that were shown when it was decided.
     pub variants: Vec<Variant>,
 }
 
@@ -206,14 +206,14 @@ pub struct HeldRow {
     pub subject: String,
     /// Envelope recipients.
     pub recipients: Vec<String>,
-    /// What is dangerous about it, the strongest first.
+    /// What is dangerous about it, most serious first.
     #[serde(default)]
     pub risks: Vec<Risk>,
-    /// The same in sentences.
+    /// The same as sentences, in English.
     pub reasons: Vec<String>,
-    /// The same in Japanese.
+    /// The same as sentences, in Japanese.
     pub reasons_ja: Vec<String>,
-    /// Why, as a kind.
+    /// The kind of hold.
     pub kind: HoldKind,
     /// What the audit found.
     pub hits: Vec<Hit>,
@@ -223,83 +223,83 @@ pub struct HeldRow {
     pub expires: Timestamp,
     /// Who was asked to decide, in comparison form.
     pub approvers: Vec<String>,
-    /// State.
+    /// State of the hold.
     pub state: HeldState,
     /// Who decided.
     pub decided_by: Option<String>,
-    /// When.
+    /// When it was decided.
     pub decided_at: Option<Timestamp>,
     /// How it was released (`split`, `bcc`, `as-is`), or why it was returned.
     pub decision: Option<String>,
-    /// The item it belongs to: its own id, unless it joined another.
+    /// The item it belongs to; its own id unless it joined another.
     pub item: Id,
-    /// The item it is an addendum to: somebody the approver did not see, or another content.
+    /// The item to which it is an addendum, because it has recipients or contents that the approver did not
+    /// see.
     pub addendum_to: Option<Id>,
-    /// In how many transactions it came so far.
+    /// Number of transactions that have come so far.
     pub members: usize,
-    /// Whom the header names and no transaction brought so far, in comparison form.
+    /// People whom the header names and no transaction has brought yet, in comparison form.
     pub awaited: Vec<String>,
-    /// Until when the decision may be undone: taking it back by its sender, a release by whoever made it.
+    /// Until when the decision can be undone: a take-back by the sender, a release by the approver.
     pub undo_until: Option<Timestamp>,
 }
 
 impl HeldRow {
-    /// Of how many recipients the mail has come: the second number has those that its header names
-    /// beyond them.
+    /// How many recipients have come, and how many are expected in all.
     pub fn received_of(&self) -> (usize, usize) {
         (self.recipients.len(), self.recipients.len() + self.awaited.len())
     }
 }
 
-/// Which held messages.
+/// Selects held messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldFilter {
-    /// Only this one, be it an item or a member of one. Without, items alone.
+    /// Only this item or member. `None` lists items only.
     pub id: Option<Id>,
     /// Only in this state.
     pub state: Option<HeldState>,
-    /// Only those whose deadline lies before this moment.
+    /// Only those that expire before this time.
     pub expired_by: Option<Timestamp>,
-    /// At most so many.
+    /// Most rows to return.
     pub limit: Option<usize>,
 }
 
-/// A decision on a held item, with all its members.
+/// A decision on a held item and all its members.
 #[derive(Clone, Debug)]
 pub struct HeldDecision {
-    /// Which item.
+    /// The item.
     pub id: Id,
-    /// The state it comes to.
+    /// The new state.
     pub state: HeldState,
     /// Who decides.
     pub by: String,
-    /// When.
+    /// When it was decided.
     pub at: Timestamp,
-    /// How, or why.
+    /// How it is released, or why it is returned.
     pub decision: String,
-    /// The copies that leave (for `Released`).
+    /// The copies to send (for `Released`).
     pub deliveries: Vec<NewDelivery>,
-    /// What the second lock searches for from now on.
+    /// Addresses that the final check before sending searches for from now on.
     pub needles: Vec<Address>,
     /// What is disclosed, for the ledger.
     pub ledger: Option<Disclosed>,
-    /// Notices that follow.
+    /// Notices that become due.
     pub notices: Vec<NewNotice>,
-    /// Journal, of each member.
+    /// Journal entry, for each member.
     pub events: Vec<Event>,
-    /// What leaves of the item's other members (for `Released`): all of them, or the decision is
-    /// refused (`Moved`).
+    /// What is sent of the item's other members (for `Released`). It must list all of them, or the decision
+    /// is refused (`Moved`).
     pub siblings: Vec<Sibling>,
-    /// How it is released, for siblings that come late.
+    /// How it is released, for forks that come later.
     pub way: Option<Way>,
-    /// Until when this may be undone.
+    /// Until when this can be undone.
     pub undo_until: Option<Timestamp>,
-    /// The addresses of who decides: they are not told that somebody did.
+    /// The addresses of the person who decides; they are not told of their own decision.
     pub deciders: Vec<Address>,
 }
 
 impl HeldDecision {
-    /// A decision of which nothing follows yet.
+    /// Creates a decision without deliveries, notices or events.
     pub fn new(id: Id, state: HeldState, by: &str, at: Timestamp, decision: &str) -> Self {
         Self {
             id,
@@ -320,36 +320,36 @@ impl HeldDecision {
     }
 }
 
-/// What leaves of a member of a released item.
+/// What is sent of one member of a released item.
 #[derive(Clone, Debug)]
 pub struct Sibling {
-    /// Which.
+    /// The member.
     pub id: Id,
-    /// The copies that leave.
+    /// The copies to send.
     pub deliveries: Vec<NewDelivery>,
-    /// What the second lock searches for from now on.
+    /// Addresses that the final check before sending searches for from now on.
     pub needles: Vec<Address>,
     /// What is disclosed, for the ledger.
     pub ledger: Option<Disclosed>,
 }
 
-/// The second lock's finding.
+/// A finding of the final check before sending.
 #[derive(Clone, Debug)]
 pub struct Stop {
     /// The message.
     pub id: Id,
-    /// When.
+    /// When it was found.
     pub at: Timestamp,
     /// What was found.
     pub hits: Vec<Hit>,
     /// When the hold expires.
     pub expires: Timestamp,
-    /// Who is asked to decide, where nobody was before.
+    /// Who is asked to decide, if the message had no approvers.
     pub approvers: Vec<Address>,
 }
 
 impl Stop {
-    /// The hold that this makes of the message.
+    /// The hold that results.
     pub fn hold(&self) -> NewHold {
         NewHold {
             kind: HoldKind::Unsafe,
@@ -357,38 +357,38 @@ impl Stop {
             hits: self.hits.clone(),
             expires: self.expires,
             approvers: self.approvers.clone(),
-            place: Place::default(),
-            // Nobody looks into it again: what is known of it stays.
+            relation: ForkRelation::default(),
+            // the message is not examined again; what the store has is kept
             glance: Glance::default(),
         }
     }
 }
 
-/// A delayed mail is to be held.
+/// Holds a mail that waits because of a delay.
 #[derive(Clone, Debug)]
 pub struct HoldWaiting {
-    /// Any transaction of it.
+    /// Any transaction of the mail.
     pub id: Id,
-    /// When.
+    /// When it is held.
     pub at: Timestamp,
-    /// How it is held.
+    /// The hold.
     pub hold: NewHold,
-    /// What is written down.
+    /// Journal entry.
     pub event: Event,
-    /// Notices that it makes due.
+    /// Notices that become due.
     pub notices: Vec<NewNotice>,
 }
 
-/// A held item that was taken back is to be held again.
+/// Holds an item again that was taken back.
 #[derive(Clone, Debug)]
 pub struct Again {
-    /// Which.
+    /// The item.
     pub id: Id,
     /// Who asks for it.
     pub by: String,
-    /// When.
+    /// When they ask.
     pub at: Timestamp,
-    /// When it expires now.
+    /// The new end of the hold.
     pub expires: Timestamp,
 }
 

@@ -1,45 +1,45 @@
-//! Calls to programs of others (hooks): where, of what, and those still to be made.
+//! Hooks: calls to other programs, and the queue of calls still to be made.
 
 use super::{HeldState, HoldKind};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use serde::{Deserialize, Serialize};
 
-/// Something a hook is told of.
+/// An event that hooks are called for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HookEvent {
-    /// A message came to be held.
+    /// A message was held.
     Held,
-    /// It was decided: released, returned or expired.
+    /// A held message was decided: released, returned or expired.
     Decided,
 }
 
-/// A hook, as the store knows it: where, and of what it is told.
+/// A hook as the store knows it: its URL and its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookTarget {
-    /// Its URL, which is its name.
+    /// Its URL, which identifies it.
     pub url: String,
-    /// Told of what comes to be held.
+    /// Called for new holds.
     pub held: bool,
-    /// Told of decisions.
+    /// Called for decisions.
     pub decided: bool,
 }
 
 /// A call that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookCall {
-    /// Its row: the same at every try.
+    /// The row number, the same for every attempt.
     pub row: i64,
-    /// Where.
+    /// The hook's URL.
     pub url: String,
-    /// Of what.
+    /// The event.
     pub event: HookEvent,
-    /// When that was.
+    /// When the event happened.
     pub at: Timestamp,
-    /// Tries so far.
+    /// Attempts so far.
     pub attempts: u32,
-    /// Which message.
+    /// The message.
     pub message: Id,
     /// When it was received.
     pub received: Timestamp,
@@ -49,7 +49,7 @@ pub struct HookCall {
     pub recipients: usize,
     /// Why it is (or was) held.
     pub kind: HoldKind,
-    /// The state that the event led to.
+    /// The state of the message after the event.
     pub state: HeldState,
     /// When the hold expires.
     pub expires: Timestamp,

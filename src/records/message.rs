@@ -1,4 +1,4 @@
-//! Messages: where one came from, what is committed with it, and what is read back.
+//! Messages: their origin, what is committed with them, and what is read back.
 
 use super::{HeldRow, HeldState, NewHold, NewNotice};
 use crate::clock::Timestamp;
@@ -12,14 +12,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Where a message's body is: from the empty line that ends the header to the end.
+/// A message's body: everything after the empty line that ends the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// In memory, in the row.
+    /// Inside the message's row.
     Inline(Bytes),
-    /// Beside the database, under this name.
+    /// In a file beside the database.
     Stored {
-        /// The engine's name for it.
+        /// Name of the file.
         name: String,
         /// Its size in octets.
         size: u64,
@@ -46,21 +46,21 @@ pub enum Origin {
         peer: String,
         /// What it called itself.
         helo: String,
-        /// The authenticated identity, once there is AUTH.
+        /// The authenticated identity, if the client authenticated.
         identity: Option<String>,
-        /// It came through TLS.
+        /// Whether the connection used TLS.
         #[serde(default)]
         secured: bool,
     },
-    /// The relay itself: a notice or report about this message. No rules, no notices about it.
+    /// The relay itself: a notice or report. No rules apply to it, and no notices are sent about it.
     Own {
-        /// What it is about.
+        /// The message that it is about.
         about: Option<Id>,
     },
 }
 
 impl Origin {
-    /// Who was authenticated: a login or an address.
+    /// The authenticated identity: a login or an address.
     pub fn identity(&self) -> Option<String> {
         match self {
             Self::Client { identity, .. } => identity.clone(),
@@ -68,7 +68,7 @@ impl Origin {
         }
     }
 
-    /// How it came, for `with` in our trace field (RFC 3848): `ESMTP`, `ESMTPS`, `ESMTPA`, `ESMTPSA`.
+    /// The protocol for `with` in our trace field (RFC 3848): `ESMTP`, `ESMTPS`, `ESMTPA`, `ESMTPSA`.
     pub fn protocol(&self) -> &'static str {
         match self {
             Self::Client { secured: true, identity: Some(_), .. } => "ESMTPSA",
@@ -79,42 +79,43 @@ impl Origin {
     }
 }
 
-/// A message to commit, with all that belongs to it.
+/// A message to commit, with everything that belongs to it.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
     /// Our id.
     pub id: Id,
     /// When it was received.
     pub received: Timestamp,
-    /// From where.
+    /// Where it came from.
     pub origin: Origin,
-    /// Envelope.
+    /// The envelope.
     pub envelope: Envelope,
-    /// The header block as it came.
+    /// The header block as received.
     pub header: Bytes,
     /// The body.
     pub body: Body,
-    /// Decoded subject, for lists.
+    /// The decoded subject, for lists.
     pub subject: String,
-    /// Message-ID without angle brackets (synthesised when there was none).
+    /// The Message-ID without angle brackets; a new one if it had none.
     pub message_id: String,
-    /// The decision (`None` for our own mail).
+    /// The verdict; `None` for the relay's own mail.
     pub verdict: Option<Verdict>,
-    /// Addresses that the second lock searches rendered headers for.
+    /// Addresses that the final check before sending searches rendered headers for.
     pub needles: Vec<Address>,
-    /// Its copies; none while it is held.
+    /// Its copies; empty while it is held.
     pub deliveries: Vec<NewDelivery>,
-    /// Set when it is held.
+    /// The hold, if it is held.
     pub held: Option<NewHold>,
-    /// What it discloses openly, for the ledger.
+    /// What it openly discloses, for the ledger.
     pub ledger: Option<Disclosed>,
     /// Notices that become due with it.
     pub notices: Vec<NewNotice>,
-    /// The notice that this message is (origin `Own`): marked as sent in the same transaction.
+    /// The row of the notice that this message is (origin `Own`); it is marked as sent in the same
+    /// transaction.
     pub answers: Option<i64>,
     /// Journal entries.
     pub events: Vec<Event>,
-    /// Which mail it is a transaction of; `None` where that cannot be told, and for our own mail.
+    /// The mail of which it is a transaction; `None` if that is unknown, and for the relay's own mail.
     pub fork: Option<Fork>,
 }
 
@@ -123,20 +124,20 @@ pub struct NewMessage {
 pub struct NewDelivery {
     /// The copy.
     pub delivery: Delivery,
-    /// Where it starts.
+    /// Its initial state.
     pub state: InitialState,
 }
 
-/// The state a delivery is born in.
+/// The initial state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitialState {
-    /// Due at once.
+    /// Due now.
     Ready,
     /// Due later (`delay`).
     Waiting(Timestamp),
-    /// Handed straight to the courier, which has a free place for it: saves a claim.
+    /// Handed to a worker that has a free slot, which saves a claim.
     Sending {
-        /// End of the lease.
+        /// When the lease ends.
         until: Timestamp,
     },
 }
@@ -148,29 +149,29 @@ pub struct StoredMessage {
     pub id: Id,
     /// When it was received.
     pub received: Timestamp,
-    /// From where.
+    /// Where it came from.
     pub origin: Origin,
-    /// Envelope.
+    /// The envelope.
     pub envelope: Envelope,
-    /// The header block as it came.
+    /// The header block as received.
     pub header: Bytes,
     /// The body.
     pub body: Body,
-    /// Decoded subject.
+    /// The decoded subject.
     pub subject: String,
     /// Message-ID without angle brackets.
     pub message_id: String,
-    /// The decision.
+    /// The verdict; `None` for the relay's own mail.
     pub verdict: Option<Verdict>,
-    /// What the second lock searches for.
+    /// Addresses that the final check before sending searches for.
     pub needles: Arc<Vec<Address>>,
     /// The hold, if it was ever held.
     pub held: Option<HeldRow>,
 }
 
 impl StoredMessage {
-    /// Whether its recipients were not shown to each other when it left, or are not to be: it was split, or
-    /// sent as Bcc, by its verdict or by a decision.
+    /// Whether its recipients were hidden from each other when it was sent, or will be: it was split, or sent
+    /// as Bcc, by its verdict or by a decision.
     pub fn goes_individually(&self) -> bool {
         if let Some(held) = &self.held {
             let way = held.decision.as_deref().and_then(|decision| decision.split(',').next());
@@ -182,12 +183,12 @@ impl StoredMessage {
     }
 }
 
-/// One line of `trace`.
+/// One line of the output of `trace`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageRow {
     /// Our id.
     pub id: Id,
-    /// When.
+    /// When it was received.
     pub received: Timestamp,
     /// MAIL FROM; empty for the null sender.
     pub sender: String,
@@ -197,12 +198,12 @@ pub struct MessageRow {
     pub subject: String,
     /// Message-ID.
     pub message_id: String,
-    /// What was done when it came.
+    /// What was done when it was received.
     pub action: String,
-    /// In observe mode: what would have been done,
+    /// In observe mode: what enforce mode would have done.
     #[serde(default)]
     pub would: Option<String>,
-    /// and why, a sentence for each rule that demanded something.
+    /// The reasons for that, a sentence for each rule that demanded something.
     #[serde(default)]
     pub would_reasons: Vec<String>,
 }

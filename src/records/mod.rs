@@ -1,12 +1,12 @@
-//! What is kept about a message, as types: states are enums, and every state has its reason. No engine of
-//! the store is known here, and nothing here decides; [`crate::lifecycle`] does.
+//! What is stored about a message, as types: states are enums, and every state has a reason. These types know
+//! nothing of the database and decide nothing; [`crate::lifecycle`] does.
 //!
 //! * `message` messages, their origin and bodies
-//! * `hold` what waits for a decision, and what decisions do
-//! * `delivery` copies: claimed under a lease, tried, shown in the queue
-//! * `notice` what people are told; `hook` what programs are told
+//! * `hold` held messages and decisions
+//! * `delivery` copies: leases, attempts, the queue
+//! * `notice` notices to people; `hook` calls to programs
 //! * `circle` people who may see each other
-//! * `upkeep` numbers, and how long all of it is kept
+//! * `upkeep` statistics and retention
 
 mod circle;
 mod delivery;

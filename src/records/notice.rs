@@ -1,17 +1,17 @@
-//! Notices: what people are still to be told, and who is told of what waits for a decision.
+//! Notices that are still to be sent, and who is told about a held message.
 
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::message::Address;
 use serde::{Deserialize, Serialize};
 
-/// What a notice tells, and to whom.
+/// The kind of a notice, and to whom it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NoticeKind {
-    /// To the sender: it is held, and why.
+    /// To the sender: the message is held, and why.
     Held,
-    /// To the approvers: it is held.
+    /// To the approvers: the message is held.
     HeldApprovers,
     /// To the sender: it was split without asking.
     Split,
@@ -23,104 +23,103 @@ pub enum NoticeKind {
     Failure,
     /// To the sender (RFC 3464): not delivered yet.
     Delayed,
-    /// To the approvers: the second lock stopped a copy.
+    /// To the approvers: the final check before sending stopped a copy.
     Stopped,
-    /// To the sender: it leaves later, and can be taken back until then.
+    /// To the sender: it is sent later, and can be taken back until then.
     Waits,
     /// To the sender: they took it back, and can undo that.
     TakenBack,
-    /// To the approvers: the sender asks that it leave as it is, and says why.
+    /// To the approvers: the sender asks to send it as it is, with a reason.
     AskedAsIs,
-    /// To the sender: it is held, and soon nobody can decide any more.
+    /// To the sender: the hold will expire soon.
     Expiring,
-    /// To the approvers: the same.
+    /// To the approvers: the hold will expire soon.
     ExpiringApprovers,
-    /// To those behind the approvers: nobody answered.
+    /// To those who are asked next: the approvers have not answered.
     Escalated,
-    /// To the sender (RFC 3461): some recipients have it, as was asked to be told.
+    /// To the sender (RFC 3461): some recipients have received it, as requested.
     Delivered,
-    /// To the sender: somebody else let it go.
+    /// To the sender: somebody else released it.
     Released,
-    /// To the approvers who were told of it: somebody decided.
+    /// To the approvers who were told of it: it has been decided.
     Settled,
 }
 
 /// A notice that becomes due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewNotice {
-    /// What.
+    /// The kind.
     pub kind: NoticeKind,
-    /// When. A second notice of the same kind for a message that is still due moves it to the earlier
-    /// of both.
+    /// When it is due. If a notice of the same kind for this message is already due, the earlier time counts.
     pub due: Timestamp,
 }
 
 /// A notice that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueNotice {
-    /// Its row.
+    /// Row number.
     pub notice: i64,
-    /// What it is about.
+    /// The message that it is about.
     pub message: Id,
-    /// What.
+    /// The kind.
     pub kind: NoticeKind,
 }
 
-/// Why somebody is told of a message that waits for a decision.
+/// Why a person is told about a held message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AskWhy {
     /// They are asked to decide.
     Asked,
-    /// The same, in the place of somebody who is away.
+    /// They are asked to decide in place of a person who is away.
     Deputy,
-    /// Nobody answered.
+    /// The approvers did not answer.
     Escalated,
-    /// The hold ends soon.
+    /// The hold expires soon.
     Expiring,
-    /// The sender asks that it leave as it is.
+    /// The sender asks to send it as it is.
     AsIs,
-    /// The second lock stopped it.
+    /// The final check before sending stopped it.
     Stopped,
-    /// Somebody decided.
+    /// It has been decided.
     Settled,
 }
 
-/// Somebody to be told.
+/// A person to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewAsk {
-    /// Whom.
+    /// The person.
     pub approver: Address,
-    /// Why.
+    /// Why they are told.
     pub why: AskWhy,
-    /// Together with what else they are told of; else in a mail of its own.
+    /// Whether this goes into a digest; otherwise it is a mail of its own.
     pub digest: bool,
-    /// When.
+    /// When they are told.
     pub due: Timestamp,
 }
 
-/// Somebody who is due to be told.
+/// A person who is due to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Its row.
+    /// Row number.
     pub row: i64,
-    /// Of which message.
+    /// The message.
     pub message: Id,
-    /// Whom, as it is written.
+    /// The person, as the address is written.
     pub approver: Address,
-    /// Why.
+    /// Why they are told.
     pub why: AskWhy,
-    /// Together with what else they are told of.
+    /// Whether this goes into a digest.
     pub digest: bool,
 }
 
-/// What becomes of a notice to those who decide: who is told, and what comes later.
+/// What follows from a notice to the approvers: who is told, and which notices come later.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AskPlan {
-    /// Who is told, and when. They may decide from now on, too.
+    /// Who is told, and when. They may decide from now on.
     pub asks: Vec<NewAsk>,
-    /// Notices that follow, each put down unless one of its kind waits.
+    /// Notices that follow; each is added unless one of its kind is already waiting.
     pub notices: Vec<NewNotice>,
-    /// Who may decide from now on although they are told later, if at all.
+    /// Who may decide from now on although they are told later or not at all.
     pub assigned: Vec<Address>,
 }

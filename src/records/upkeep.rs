@@ -1,30 +1,30 @@
-//! Numbers over a span of time, and the end of what is kept.
+//! Statistics over a period, and retention.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// Numbers over a span of time.
+/// Statistics over a period.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Messages accepted from clients, by the action decided: `pass`, `split`, …
+    /// Messages accepted from clients, by action: `pass`, `split`, …
     pub accepted: std::collections::BTreeMap<String, u64>,
-    /// Held messages by state now.
+    /// Held messages by current state.
     pub held: std::collections::BTreeMap<String, u64>,
-    /// Deliveries by state now.
+    /// Deliveries by current state.
     pub deliveries: std::collections::BTreeMap<String, u64>,
     /// Disclosures prevented: the sum of n×(n−1) over rewritten or returned mail.
     pub exposures_prevented: u64,
 }
 
-/// How long a message is kept once nothing of it is left to do.
+/// How long a message is kept after its last delivery or decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Header and body, counted from when the message was received.
     pub contents: Duration,
     /// Everything else about it: envelope, deliveries, journal.
     pub messages: Duration,
-    /// The ledger of open disclosures: how far back a thread's circle is known.
+    /// The ledger of open disclosures: how far back the people of a thread are known.
     pub ledger: Duration,
     /// Who openly wrote with whom.
     pub knowledge: Duration,
@@ -39,7 +39,7 @@ impl Default for Retention {
 }
 
 impl fmt::Display for Retention {
-    /// In a sentence, for the log at start and for `check`.
+    /// A sentence for the log at start and for `check`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (contents, messages, ledger) = (span(self.contents), span(self.messages), span(self.ledger));
         let knowledge = span(self.knowledge);
@@ -51,7 +51,7 @@ impl fmt::Display for Retention {
     }
 }
 
-/// A span in its largest unit that it is whole in.
+/// A duration in the largest unit that divides it.
 fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     for (unit, length) in [("day", 24 * 3_600), ("hour", 3_600), ("minute", 60), ("second", 1)] {
@@ -70,20 +70,20 @@ pub struct Purged {
     pub contents: usize,
     /// Messages, with their deliveries and journal.
     pub messages: usize,
-    /// Entries of the journal's chain of which nothing else was left.
+    /// Journal entries whose message has been removed already.
     pub chain: usize,
     /// Entries of the ledger.
     pub ledger: usize,
-    /// Body files that no message names.
+    /// Body files that no message refers to.
     pub orphans: usize,
 }
 
 /// What was found at start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Deliveries that a crash left in `sending`.
+    /// Deliveries that were in `sending` when the relay crashed.
     pub uncertain: usize,
-    /// Body files that no message names.
+    /// Body files that no message refers to.
     pub orphans: usize,
 }
 

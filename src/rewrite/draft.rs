@@ -3,7 +3,7 @@
 use super::{Delivery, Hit, Needles};
 use crate::clock::Timestamp;
 use crate::id::Id;
-use crate::message::fork::Group;
+use crate::message::fork::ForkGroup;
 use crate::message::{Address, Envelope, Header};
 use crate::policy::facts::Disclosed;
 use crate::policy::{Facts, Organisation};
@@ -67,7 +67,7 @@ pub struct Draft<'a> {
     /// Our trace fields.
     pub stamp: &'a Stamp,
     /// Which mail this is a transaction of, for the ledger.
-    pub mail: Option<&'a Group>,
+    pub mail: Option<&'a ForkGroup>,
     /// It leaves because a rule was exempted from, and nobody looked at it: it enters no ledger.
     pub exempt: bool,
     /// Recipients an approver dropped: out of the envelope, and out of To and Cc.

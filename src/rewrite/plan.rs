@@ -6,7 +6,7 @@ pub use super::draft::{Copies, CopyOptions, Draft, Stamp};
 use super::fields;
 use super::template::{Addressees, Template};
 use super::{Delivery, Hit, Needles};
-use crate::message::fork::Group;
+use crate::message::fork::ForkGroup;
 use crate::message::{Address, Envelope, Field, Header, HeaderEdits, Recipient};
 use crate::policy::facts::{Disclosed, ShownIn, Visible};
 use crate::policy::{Disclosure, Facts, Organisation};
@@ -214,7 +214,7 @@ fn disclosed(draft: &Draft<'_>, recipients: &[&Recipient]) -> Option<Disclosed> 
     })
 }
 
-fn hexadecimal(group: &Group) -> String {
+fn hexadecimal(group: &ForkGroup) -> String {
     use std::fmt::Write as _;
     group.octets().iter().fold(String::new(), |mut text, octet| {
         let _ = write!(text, "{octet:02x}");

@@ -1,7 +1,7 @@
 //! What taking mail in asks of a store.
 
 use super::{Claim, GroupStanding, NewMessage, StoreError};
-use crate::message::fork::Group;
+use crate::message::fork::ForkGroup;
 use crate::policy::facts::Disclosed;
 use crate::records::Body;
 use async_trait::async_trait;
@@ -31,7 +31,7 @@ pub trait IntakeStore: Send + Sync {
     async fn accept(&self, message: NewMessage) -> Result<Vec<Claim>, StoreError>;
 
     /// What was held of a mail, and what became of it.
-    async fn standing(&self, group: Group) -> Result<GroupStanding, StoreError>;
+    async fn standing(&self, group: ForkGroup) -> Result<GroupStanding, StoreError>;
 
     /// What the ledger of open disclosures has for these Message-IDs.
     async fn disclosed(&self, message_ids: &[String]) -> Result<Vec<Disclosed>, StoreError>;

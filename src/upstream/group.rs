@@ -18,13 +18,13 @@ pub struct Member {
 }
 
 /// A group of upstreams; see the module documentation.
-pub struct Group {
+pub struct UpstreamGroup {
     /// Sorted by priority.
     members: Vec<Member>,
     entropy: Arc<dyn Entropy>,
 }
 
-impl Group {
+impl UpstreamGroup {
     /// A group of these members, of which there must be at least one.
     pub fn new(mut members: Vec<Member>, entropy: Arc<dyn Entropy>) -> Self {
         members.sort_by_key(|member| member.priority);
@@ -56,7 +56,7 @@ impl Group {
 }
 
 #[async_trait]
-impl Upstream for Group {
+impl Upstream for UpstreamGroup {
     fn name(&self) -> &str {
         self.members.first().map_or("", |member| member.upstream.name())
     }

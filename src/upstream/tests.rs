@@ -1,7 +1,7 @@
 //! Tests of groups, circuit breakers, routing and rates with fake upstreams.
 
 use super::breaker::Limits;
-use super::group::{Group, Member};
+use super::group::{Member, UpstreamGroup};
 use super::guard::Guarded;
 use super::pace::Paced;
 use super::router::{Route, Router};
@@ -117,13 +117,13 @@ impl Rig {
         Arc::new(Paced::new(Arc::clone(fake) as Arc<dyn Upstream>, &rates, pace, clock, Tally::default()))
     }
 
-    fn group(&self, members: &[(&Arc<Fake>, u16, u16)]) -> Group {
+    fn group(&self, members: &[(&Arc<Fake>, u16, u16)]) -> UpstreamGroup {
         let member = |(fake, priority, weight): &(&Arc<Fake>, u16, u16)| Member {
             priority: *priority,
             weight: *weight,
             upstream: self.guarded(fake),
         };
-        Group::new(members.iter().map(member).collect(), Arc::new(SystemEntropy) as Arc<dyn Entropy>)
+        UpstreamGroup::new(members.iter().map(member).collect(), Arc::new(SystemEntropy) as Arc<dyn Entropy>)
     }
 }
 
@@ -200,7 +200,7 @@ async fn a_way_that_keeps_to_its_rate_has_no_stand_in() {
         Member { priority: 10, weight: 1, upstream: way },
         Member { priority: 20, weight: 1, upstream: rig.guarded(&backup) },
     ];
-    let group = Group::new(members, Arc::new(SystemEntropy));
+    let group = UpstreamGroup::new(members, Arc::new(SystemEntropy));
     assert!(!send(&group, "a@x.jp", &["1@y.jp"]).await.recipients[0].is_untried());
     let until = postponed(&send(&group, "a@x.jp", &["2@y.jp"]).await);
     assert_eq!(until, NOW.plus(Duration::from_mins(1)));

@@ -1,5 +1,5 @@
-//! The style sheet, the script and the icon: part of the program, each under a name that its content
-//! gives it, so that browsers may keep them for good.
+//! The style sheet, the script and the icon. They are part of the program; their names contain a hash of the
+//! content, so that browsers can cache them forever.
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -8,14 +8,14 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// What is served, with its type.
+/// The files, with their types.
 const FILES: [(&str, &str, &[u8]); 3] = [
     ("desk.css", "text/css; charset=utf-8", include_bytes!("../../assets/desk.css")),
     ("desk.js", "text/javascript; charset=utf-8", include_bytes!("../../assets/desk.js")),
     ("icon.svg", "image/svg+xml", include_bytes!("../../assets/icon.svg")),
 ];
 
-/// Every file under its public name.
+/// The files by public name.
 #[derive(Clone, Debug)]
 pub struct Assets {
     /// The style sheet's path.
@@ -27,7 +27,7 @@ pub struct Assets {
 }
 
 impl Assets {
-    /// Names them.
+    /// Computes the public names.
     pub fn new() -> Self {
         let [css, js, icon] = FILES.map(|(name, _, content)| format!("/static/{}", public(name, content)));
         Self { css, js, icon }
@@ -40,11 +40,11 @@ impl Default for Assets {
     }
 }
 
-/// `desk.0123456789ab.css`
+/// The public name: `desk.0123456789ab.css`.
 fn public(name: &str, content: &[u8]) -> String {
     let mut hash = String::new();
     for byte in &Sha256::digest(content)[..6] {
-        // Writing to a text cannot fail.
+        // writing to a string cannot fail
         let _ = write!(hash, "{byte:02x}");
     }
     let (stem, ending) = name.split_once('.').unwrap_or((name, ""));

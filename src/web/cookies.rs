@@ -1,18 +1,18 @@
-//! Cookies: one for the session, one that names the browser before anybody signed in, one for the way to
-//! a provider and back.
+//! Cookies: one for the session, one that identifies the browser before signing in, one for the time at an
+//! identity provider.
 //!
-//! Where the desk is reached through https their names begin with `__Host-`: no neighbouring host can set
-//! them then, and they go over TLS alone (RFC 6265bis §4.1.3). `SameSite=Lax`, for `Strict` would sign
-//! people out whenever they follow a link from their mail.
+//! If the desk uses https, their names begin with `__Host-`: other hosts of the domain cannot set them, and
+//! they are sent only over TLS (RFC 6265bis §4.1.3). They are `SameSite=Lax`, because with `Strict` a person
+//! who follows a link from a mail would appear signed out.
 
 use crate::token::Token;
 use axum::http::{HeaderMap, HeaderValue, header};
 
-/// The session.
+/// The session cookie.
 pub const SESSION: &str = "sekisho";
-/// The browser.
+/// The browser cookie.
 pub const BROWSER: &str = "sekisho-browser";
-/// The way to a provider and back.
+/// The cookie for the time at an identity provider.
 pub const AWAY: &str = "sekisho-away";
 
 /// Most octets of a Cookie field that are read.
@@ -32,19 +32,19 @@ pub fn value<'a>(headers: &'a HeaderMap, plain: &str, secure: bool) -> Option<&'
     })
 }
 
-/// A cookie that is a secret.
+/// A cookie's value as a token.
 pub fn token(headers: &HeaderMap, plain: &str, secure: bool) -> Option<Token> {
     Token::read(value(headers, plain, secure)?)
 }
 
-/// Sets a cookie for as long as the browser runs.
+/// Sets a cookie until the browser closes.
 pub fn set(plain: &str, value: &str, secure: bool) -> Option<HeaderValue> {
     let also = if secure { "; Secure" } else { "" };
     HeaderValue::from_str(&format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{also}", name(plain, secure)))
         .ok()
 }
 
-/// Takes a cookie away.
+/// Removes a cookie.
 pub fn clear(plain: &str, secure: bool) -> Option<HeaderValue> {
     let also = if secure { "; Secure" } else { "" };
     let text = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{also}", name(plain, secure));

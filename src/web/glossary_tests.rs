@@ -1,8 +1,8 @@
-//! The words of `locales/GLOSSARY.md` against everything that people read: each thing has one word.
+//! Checks everything that people read against `locales/GLOSSARY.md`: each thing has one word.
 
 use std::path::{Path, PathBuf};
 
-/// What may stand in Latin letters among Japanese.
+/// Latin words that are allowed in Japanese.
 const LATIN: &[&str] = &[
     "Sekisho",
     "Bcc",
@@ -39,7 +39,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The phrases of one language, by file and key; what continues a phrase is joined to it.
+/// The phrases of one language by file and key, with continuation lines joined.
 fn phrases(language: &str) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = Vec::new();
     for file in ["pages.ftl", "notice.ftl", "people.ftl"] {
@@ -67,7 +67,7 @@ fn bare(said: &str) -> String {
     let mut out = String::new();
     let mut depth = 0_usize;
     for line in said.lines() {
-        // `*[other] words`: the words of a variant, not its name.
+        // `*[other] words`: the words of a variant, without its name
         let line = line.trim_start_matches('*');
         let line =
             if line.starts_with('[') { line.split_once(']').map_or(line, |(_, words)| words) } else { line };
@@ -79,7 +79,7 @@ fn bare(said: &str) -> String {
                 _ => {}
             }
         }
-        // What stands in a selector are words again.
+        // the variants of a selector contain words again
         if line.trim_end().ends_with("->") {
             depth = depth.saturating_sub(1);
         }
@@ -113,7 +113,7 @@ fn is_japanese(c: char) -> bool {
     matches!(c, '\u{3041}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}')
 }
 
-/// Japanese sentences of the program: string literals with kana or kanji, outside of comments.
+/// Japanese sentences in the code: string literals with kana or kanji, outside comments.
 fn sentences() -> Vec<(String, String)> {
     let mut all = Vec::new();
     for (path, text) in sources() {
@@ -135,7 +135,7 @@ fn sentences() -> Vec<(String, String)> {
     all
 }
 
-/// The glossary's rows: Japanese, English, not in Japanese, not in English.
+/// The rows of the glossary: Japanese, English, forbidden in Japanese, forbidden in English.
 fn glossary() -> Vec<[Vec<String>; 4]> {
     let words = |cell: &str| -> Vec<String> {
         cell.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -218,7 +218,7 @@ fn japanese_is_written_as_japanese_is() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What is said by name in the program or a page is there to be said; a name that ends in `-` is a stem.
+/// Every phrase that the code or a page names exists; a name that ends in `-` is a prefix.
 #[test]
 fn no_phrase_is_missing() {
     let known: Vec<String> = phrases("en")
@@ -238,7 +238,7 @@ fn no_phrase_is_missing() {
         let pieces: Vec<&str> = text.split('"').collect();
         for pair in pieces.windows(2) {
             let (before, literal) = (pair[0], pair[1]);
-            // On a page ids of elements stand in quotes too.
+            // ids of elements on a page are quoted too
             if page && !before.ends_with("p(") {
                 continue;
             }

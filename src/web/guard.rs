@@ -1,10 +1,10 @@
-//! What stands before every page: who visits, whether a form is one of ours, how much may come, and what
-//! every answer says to browsers.
+//! The middleware of every page: identifies the visitor, checks that a form is one of ours, limits the size,
+//! and sets response headers.
 //!
-//! The visitor is put into the request's extensions: [`Client`], and where they are signed in their
-//! [`Principal`] and [`Signed`]; [`FormToken`] is what forms must carry. A request that changes something
-//! is refused when a browser says that another site sent it, and when a form does not carry its token. The
-//! API knows no cookies: whoever asks there shows a token, which no browser adds by itself.
+//! The visitor is added to the request's extensions: [`Client`], and for a person who is signed in their
+//! [`Principal`] and [`Signed`]; [`FormToken`] is for the forms of the page. A request that changes something
+//! is refused if the browser says that another site sent it, or if a form lacks its token. The API uses no
+//! cookies: requests carry a token, which no browser adds by itself.
 
 use super::pages::answer::{self, Turned};
 use super::pages::visit::Chrome;
@@ -30,32 +30,32 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Most octets that a form or a request of the API may have.
+/// Most octets of a form or an API request.
 const LARGEST: usize = 1 << 20;
-/// Most octets of a refused body that are read before it is answered.
+/// Most octets of a refused body that are read before the response is sent.
 const READ_AWAY: usize = 64 * 1_024 * 1_024;
-/// Most octets of a form of somebody who has not signed in.
+/// Most octets of a form of a visitor who is not signed in.
 const LARGEST_OF_STRANGERS: usize = 16 << 10;
-/// How long a body may take.
+/// Timeout for reading a body.
 const BODY: Duration = Duration::from_secs(20);
-/// Bodies of the larger kind that are gathered at once.
+/// Limits how many large bodies are in memory at once.
 static LARGE_BODIES: Semaphore = Semaphore::const_new(32);
-/// Paths of the API.
+/// Path prefix of the API.
 const API: &str = "/api/";
-/// Paths of links: their secret stands in the path, and they do only what is safe.
+/// Path prefix of links in mails, which contain a secret and do only what is safe.
 const LINKS: &str = "/l/";
-/// Paths where somebody is who has not signed in yet.
+/// Path prefix of pages for visitors who are not signed in.
 const LOGIN: &str = "/login";
-/// What a form's token is called, in the form or in a field of the header.
+/// The name of a form's token, as a form field or a header field.
 const CSRF_FIELD: &str = "csrf";
 const CSRF_HEADER: &str = "x-csrf-token";
 
-/// Nothing but what comes from the desk itself; forms go nowhere else, and nobody frames it.
+/// Allows only content of the desk itself; forms can only be sent to it, and no site can frame it.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; \
      script-src 'self'; connect-src 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'none'; \
      base-uri 'none'";
 
-/// What every answer says, unless it says something else itself.
+/// Header fields of every response, unless it sets them itself.
 const HEADERS: [(&str, &str); 8] = [
     ("content-security-policy", POLICY),
     ("referrer-policy", "no-referrer"),
@@ -67,22 +67,22 @@ const HEADERS: [(&str, &str); 8] = [
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
 
-/// The cookie of a browser that comes for the first time.
+/// A new cookie for a browser that had none.
 #[derive(Clone)]
 struct Fresh(HeaderValue);
 
-/// Whether people open this path; else programs do.
+/// Whether people open this path in a browser; otherwise it is for programs.
 pub fn is_page(path: &str) -> bool {
     let machines = [API, "/static/", "/healthz", "/readyz", "/metrics"];
     !machines.iter().any(|start| path.starts_with(start))
 }
 
-/// Whether an open page asks for this by itself: that keeps nobody signed in.
+/// Whether a script of an open page requests this path. Such requests do not extend the session.
 fn asks_by_itself(path: &str) -> bool {
     path == "/now" || (path.starts_with("/held/") && path.ends_with("/now"))
 }
 
-/// Stands before every page.
+/// The middleware.
 pub async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let mut response = match admit(&site, request, &path).await {
@@ -112,7 +112,7 @@ pub async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) 
     response
 }
 
-/// The request with what is known of the visitor, or why it is not answered.
+/// Adds the visitor to the request, or refuses it.
 async fn admit(site: &Arc<Site>, mut request: Request, path: &str) -> Result<Request, Response> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
@@ -120,20 +120,20 @@ async fn admit(site: &Arc<Site>, mut request: Request, path: &str) -> Result<Req
     request.extensions_mut().insert(client);
     let unsafe_method = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if unsafe_method && crosses(request.headers()) {
-        tracing::warn!(path = shown(path), "a request that another site sent was refused");
+        tracing::warn!(path = shown(path), "a cross-site request was refused");
         return Err(turned(site, &request.into_parts().0, Turned::Crossed));
     }
     if path.starts_with(API) {
-        // A token is looked up where the request is answered; without one nothing more is read.
+        // the token itself is checked by the handler; without one the body is not read
         if unsafe_method && !request.headers().contains_key(header::AUTHORIZATION) {
-            return Err(problem(StatusCode::UNAUTHORIZED, "show a token of the API", Some("Bearer")));
+            return Err(problem(StatusCode::UNAUTHORIZED, "send an API token", Some("Bearer")));
         }
         return if unsafe_method { bounded(site, request, None).await } else { Ok(request) };
     }
     let expected = match visitor(site, &mut request, path).await {
         Ok(expected) => expected,
         Err(error) => {
-            tracing::warn!(%error, "it cannot be said who is signed in");
+            tracing::warn!(%error, "a session could not be looked up");
             return Err(turned(site, &request.into_parts().0, Turned::Down));
         }
     };
@@ -144,7 +144,7 @@ async fn admit(site: &Arc<Site>, mut request: Request, path: &str) -> Result<Req
     bounded(site, request, checked.as_deref()).await
 }
 
-/// What is answered to a request that no page looks at: a page for people, a problem for programs.
+/// The response to a refused request: a page for people, a problem document for programs.
 fn turned(site: &Site, parts: &Parts, why: Turned) -> Response {
     if is_page(parts.uri.path()) {
         return answer::turned(Chrome::of(parts, site), why);
@@ -152,7 +152,7 @@ fn turned(site: &Site, parts: &Parts, why: Turned) -> Response {
     problem(why.status(), why.title(), None)
 }
 
-/// Puts the visitor into the request; what its forms must carry.
+/// Adds the visitor to the request; returns the token of their forms.
 async fn visitor(site: &Arc<Site>, request: &mut Request, path: &str) -> Result<String, StoreError> {
     let mut expected = String::new();
     let by_itself = *request.method() == Method::GET && asks_by_itself(path);
@@ -167,7 +167,7 @@ async fn visitor(site: &Arc<Site>, request: &mut Request, path: &str) -> Result<
         request.extensions_mut().insert(signed.who.clone());
         request.extensions_mut().insert(signed);
     }
-    // Who signs in has no session yet: their forms are bound to the browser.
+    // a visitor who is signing in has no session yet, so the token is bound to the browser
     let signing_in = path.starts_with(LOGIN);
     if expected.is_empty() || signing_in {
         let mut browser = cookies::token(request.headers(), cookies::BROWSER, site.secure);
@@ -186,7 +186,7 @@ async fn visitor(site: &Arc<Site>, request: &mut Request, path: &str) -> Result<
     Ok(expected)
 }
 
-/// The request with its body read, which is within bounds and carries the token.
+/// Reads the body within its limits and checks the form token.
 async fn bounded(site: &Site, request: Request, expected: Option<&str>) -> Result<Request, Response> {
     let (parts, body) = request.into_parts();
     if expected.is_some_and(str::is_empty) {
@@ -210,8 +210,8 @@ async fn bounded(site: &Site, request: Request, expected: Option<&str>) -> Resul
     Ok(Request::from_parts(parts, Body::from(body)))
 }
 
-/// What is answered to a form that does not carry its token: whoever is not signed in, or not any more,
-/// can do so at once, and goes on where the form stood.
+/// The response to a form without a valid token. A visitor who is not signed in any more can sign in and
+/// return to the page of the form.
 fn formless(site: &Site, mut parts: Parts) -> Response {
     tracing::warn!(path = shown(parts.uri.path()), "a form without its token was refused");
     let signed = parts.extensions.get::<Signed>().is_some();
@@ -231,15 +231,15 @@ fn formless(site: &Site, mut parts: Parts) -> Response {
     response
 }
 
-/// All of a body, unless it is too large or too slow. What it says of its own size is looked at before any
-/// of it is read.
+/// Reads a body, unless it is too large or too slow. A declared length is checked before reading.
 async fn gathered(parts: &Parts, body: Body) -> Result<Bytes, Turned> {
     let known = parts.extensions.get::<Signed>().is_some() || parts.uri.path().starts_with(API);
     let most = if known { LARGEST } else { LARGEST_OF_STRANGERS };
     let said = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let said = said.and_then(|text| text.parse::<usize>().ok());
     if let Some(octets) = said.filter(|octets| *octets > most) {
-        // A browser that still sends reads no answer: of somebody known, the rest is read away first.
+        // a browser reads the response only after it has sent everything, so the rest is read if the visitor
+        // is known
         if known && octets <= READ_AWAY {
             let _ = tokio::time::timeout(BODY, read_away(body)).await;
         }
@@ -259,13 +259,13 @@ async fn gathered(parts: &Parts, body: Body) -> Result<Bytes, Turned> {
     }
 }
 
-/// Reads a body to its end and keeps nothing of it.
+/// Reads a body to its end and discards it.
 async fn read_away(mut body: Body) {
     while let Some(Ok(_)) = body.frame().await {}
 }
 
-/// Whether a browser says that another site sent the request. Those that say nothing (RFC 9110 has no such
-/// field; programs) are held by the form's token alone.
+/// Whether the browser says that another site sent the request. For clients that say nothing, the form token
+/// is the only protection.
 fn crosses(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     if let Some(site) = text("sec-fetch-site") {
@@ -281,8 +281,8 @@ fn crosses(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Who asks: the peer, or, behind proxies of ours, the last address in X-Forwarded-For that is none of
-/// theirs.
+/// The client's address: the peer, or, behind our proxies, the last address in X-Forwarded-For that is not
+/// one of them.
 fn client(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let ours = |address: IpAddr| proxies.iter().any(|net| net.contains(&address.to_canonical()));
     if !ours(peer) {
@@ -301,7 +301,7 @@ fn client(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     last
 }
 
-/// A path in the log: the secrets of links do not stand there.
+/// A path for the log, without the secrets of links.
 fn shown(path: &str) -> &str {
     if path.starts_with(LINKS) {
         LINKS
@@ -312,23 +312,26 @@ fn shown(path: &str) -> &str {
     }
 }
 
-/// Whoever shows a token of the API (RFC 6750).
+/// A client that authenticated with an API token (RFC 6750).
 #[derive(Clone, Debug)]
 pub struct Bearer {
-    /// Who, as far as the desk is concerned: without `held:decide` it can neither read nor decide.
+    /// The rights at the desk. Without the scope `held:decide` it can neither read nor decide.
     pub who: Principal,
-    /// What the token is good for.
+    /// The scopes of the token.
     pub scopes: Scopes,
 }
 
 impl Bearer {
-    /// Whether the token is good for this; else the answer to give (403).
+    /// Checks that the token has this scope.
+    ///
+    /// # Errors
+    /// The token lacks the scope: the response to return (403).
     pub fn allow(&self, scope: Scope) -> Result<(), Response> {
         if self.scopes.allow(scope) {
             return Ok(());
         }
         let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
-        let text = format!("the token is not good for {scope}");
+        let text = format!("the token does not have the scope {scope}");
         Err(problem(StatusCode::FORBIDDEN, &text, Some(&challenge)))
     }
 }
@@ -343,27 +346,27 @@ impl FromRequestParts<Arc<Site>> for Bearer {
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
         let Some(token) = token else {
-            return Err(problem(StatusCode::UNAUTHORIZED, "show a token of the API", Some("Bearer")));
+            return Err(problem(StatusCode::UNAUTHORIZED, "send an API token", Some("Bearer")));
         };
         let Client(from) = parts.extensions.get().copied().unwrap_or(Client(Ipv4Addr::UNSPECIFIED.into()));
         match site.people.by_token(token, from).await {
             Ok((who, scopes)) => Ok(Self { who, scopes }),
             Err(Denied::Wrong) => {
                 let challenge = "Bearer error=\"invalid_token\"";
-                Err(problem(StatusCode::UNAUTHORIZED, "this is no token, or it ended", Some(challenge)))
+                Err(problem(StatusCode::UNAUTHORIZED, "the token is invalid or has expired", Some(challenge)))
             }
             Err(Denied::TooMany) => {
                 Err(problem(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens: try again later", None))
             }
             Err(error) => {
                 tracing::warn!(%error, "a token cannot be looked up");
-                Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the desk cannot answer just now", None))
+                Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the desk is unavailable at the moment", None))
             }
         }
     }
 }
 
-/// What went wrong, for programs (RFC 9457).
+/// A problem document (RFC 9457).
 pub fn problem(status: StatusCode, title: &str, challenge: Option<&str>) -> Response {
     let body = serde_json::json!({ "status": status.as_u16(), "title": title }).to_string();
     let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();

@@ -1,4 +1,4 @@
-//! `/l/{token}`: a link out of a mail. GET shows what it would do, with one button; POST does it.
+//! `/l/{token}`: a link in a mail. GET shows what it would do, with one button; POST does it.
 
 use super::Site;
 use super::pages::risks::{Told, told};
@@ -8,8 +8,8 @@ use super::routes::Routes;
 use super::visitor::Client;
 use super::words::calm;
 use crate::desk::DeskError;
-use crate::desk::deputies::Stands;
-use crate::desk::links::{Look, Offer, Outcome};
+use crate::desk::deputies::DecisionRole;
+use crate::desk::links::{LinkState, Offer, Outcome};
 use crate::id::Id;
 use crate::people::rates::source;
 use crate::store::was_taken_back;
@@ -26,33 +26,33 @@ use std::time::Duration;
 const SHOWN: usize = 10;
 /// Longest subject, in characters.
 const LONGEST: usize = 300;
-/// Links that are none, from one source within an hour.
+/// Invalid links that one source may try within an hour.
 const WRONG: usize = 100;
 
-/// The route of links.
+/// The routes of links.
 pub(super) fn routes() -> Routes {
     Routes::new().get("/l/{token}", look).post("/l/{token}", follow)
 }
 
-/// What a link would do.
+/// The page of a link.
 #[derive(Template)]
 #[template(path = "link.html")]
 struct Page {
     c: Chrome,
     title: String,
     text: String,
-    /// What stands on the button; nothing where there is nothing to do.
+    /// The label of the button; empty if there is nothing to do.
     button: String,
     subject: String,
     recipients: Vec<String>,
     more: usize,
-    /// A reason is asked for.
+    /// Whether it asks for a reason.
     asks: bool,
-    /// What is left when the link is followed: each has to be ticked.
+    /// The risks that remain; each has to be ticked.
     ticks: Vec<Told>,
-    /// What was done can be undone here.
+    /// Whether the action can be undone here.
     undo: bool,
-    /// Its state as a class of the note: `good`, `warn`, or nothing.
+    /// The CSS class of the note: `good`, `warn`, or empty.
     class: &'static str,
     /// What happens next.
     next: String,
@@ -69,11 +69,11 @@ async fn look(
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Response {
     match site.links.look(&token).await {
-        Ok(Look::Open(offer)) if is_approvers(offer.action) => {
+        Ok(LinkState::Open(offer)) if is_approvers(offer.action) => {
             let undone = asked.iter().any(|(name, _)| name == "undone");
             decide::page(&site, c, &offer, StatusCode::OK, undone).await
         }
-        Ok(Look::Open(offer)) if asked.iter().any(|(name, _)| name == "undone") => {
+        Ok(LinkState::Open(offer)) if asked.iter().any(|(name, _)| name == "undone") => {
             let next = format!("{} {}", c.t.p("link-did-undone"), c.t.p("link-next-here"));
             show(StatusCode::OK, &Page { next, class: "good", ..open(c, &offer) })
         }
@@ -82,7 +82,7 @@ async fn look(
     }
 }
 
-/// The values of a field.
+/// All values of a field.
 fn all<'a>(form: &'a [(String, String)], name: &'a str) -> impl Iterator<Item = &'a str> {
     form.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
 }
@@ -99,22 +99,22 @@ async fn follow(
     let ticked: Vec<String> = all(&form, "tick").map(str::to_owned).collect();
     let done = if all(&form, "undo").next().is_some() {
         match site.links.undo(&token).await {
-            Ok(Look::Open(_)) => return Redirect::to(&format!("/l/{token}?undone=1")).into_response(),
+            Ok(LinkState::Open(_)) => return Redirect::to(&format!("/l/{token}?undone=1")).into_response(),
             done => done,
         }
     } else {
         site.links.follow(&token, &reason, &ticked).await
     };
     match done {
-        // The page shows what came of it, and may be loaded again.
-        Ok(Look::Over(_)) => Redirect::to(&format!("/l/{token}")).into_response(),
+        // redirects to the page of the outcome, which can be reloaded
+        Ok(LinkState::Over(_)) => Redirect::to(&format!("/l/{token}")).into_response(),
         Ok(look) => answer(&site, c, client, look),
-        // The page asks for what is missing.
+        // the page asks for what is missing
         Err(DeskError::Unticked(_) | DeskError::NoReason) => match site.links.look(&token).await {
-            Ok(Look::Open(offer)) if is_approvers(offer.action) => {
+            Ok(LinkState::Open(offer)) if is_approvers(offer.action) => {
                 decide::page(&site, c, &offer, StatusCode::UNPROCESSABLE_ENTITY, false).await
             }
-            Ok(Look::Open(offer)) => show(StatusCode::UNPROCESSABLE_ENTITY, &open(c, &offer)),
+            Ok(LinkState::Open(offer)) => show(StatusCode::UNPROCESSABLE_ENTITY, &open(c, &offer)),
             Ok(look) => answer(&site, c, client, look),
             Err(error) => failed(c, &error),
         },
@@ -122,19 +122,19 @@ async fn follow(
     }
 }
 
-fn answer(site: &Site, c: Chrome, Client(from): Client, look: Look) -> Response {
+fn answer(site: &Site, c: Chrome, Client(from): Client, look: LinkState) -> Response {
     match look {
-        Look::Open(offer) if offer.action == LinkAction::View => {
+        LinkState::Open(offer) if offer.action == LinkAction::View => {
             Redirect::to(&format!("/held/{}", offer.message)).into_response()
         }
-        Look::Open(offer) => show(StatusCode::OK, &open(c, &offer)),
-        Look::Over(outcome) => show(StatusCode::OK, &over(c, &outcome)),
-        Look::NotTheirs { message, stands } => not_theirs(c, message, stands),
-        Look::Past => {
+        LinkState::Open(offer) => show(StatusCode::OK, &open(c, &offer)),
+        LinkState::Over(outcome) => show(StatusCode::OK, &over(c, &outcome)),
+        LinkState::NotTheirs { message, stands } => not_theirs(c, message, stands),
+        LinkState::Past => {
             let (title, text) = (c.t.p("link-past-title").to_string(), c.t.p("link-past-text").to_string());
             answer::say(c, StatusCode::GONE, title, text, "")
         }
-        Look::Nothing => {
+        LinkState::Nothing => {
             let hour = Duration::from_hours(1);
             let status = if site.people.rates().admit("link-wrong", &source(from), WRONG, hour) {
                 StatusCode::NOT_FOUND
@@ -147,16 +147,16 @@ fn answer(site: &Site, c: Chrome, Client(from): Client, look: Look) -> Response 
     }
 }
 
-/// Whether a link is one of those that an approver has.
+/// Whether this is an approver's action.
 fn is_approvers(action: LinkAction) -> bool {
     matches!(action, LinkAction::ApproveSplit | LinkAction::GiveBack)
 }
 
-/// An approver's link that is not followed now: why, and where to go on.
-fn not_theirs(c: Chrome, message: Id, stands: Option<Stands>) -> Response {
+/// The page of an approver's link that cannot be followed now: why, and where to continue.
+fn not_theirs(c: Chrome, message: Id, stands: Option<DecisionRole>) -> Response {
     let title = c.t.p("link-not-done-title").to_string();
     let text = match stands {
-        Some(Stands::Away(deputies)) => {
+        Some(DecisionRole::Away(deputies)) => {
             let names: Vec<String> = deputies.iter().map(|one| calm(one.as_str(), LONGEST)).collect();
             c.t.p("link-away-text").s("deputies", names.join(", ")).to_string()
         }
@@ -212,8 +212,7 @@ fn open(c: Chrome, offer: &Offer) -> Page {
     }
 }
 
-/// What became of the message, and what is left to do about it: a title that says what was done, by whom
-/// and what happens next.
+/// The outcome of a message: what was done, by whom, and what happens next.
 fn over(c: Chrome, outcome: &Outcome) -> Page {
     let t = &c.t;
     let took = outcome.decision.as_deref().is_some_and(was_taken_back);

@@ -1,5 +1,5 @@
-//! Signing in and out: by password, by a code that is mailed, by a provider, by the link that
-//! `sekisho try` prints.
+//! Signing in and out: with a password, a mailed code, an identity provider, or the link that `sekisho try`
+//! prints.
 
 mod code;
 mod provider;
@@ -39,37 +39,37 @@ pub(super) fn routes() -> Routes {
         .post("/logout", sign_out)
 }
 
-/// The page with every way in.
+/// The page with every way to sign in.
 #[derive(Template)]
 #[template(path = "login.html")]
 struct Login {
     c: Chrome,
-    /// What happened; empty when nothing did.
+    /// The note on the page; empty if there is none.
     note: String,
-    /// The note is about something that went wrong.
+    /// Whether the note is an error.
     wrong: bool,
     offers: Offers,
     provider: Option<String>,
-    /// Where somebody signs out at the provider too.
+    /// The URL for signing out at the provider too.
     provider_out: Option<String>,
     user: String,
-    /// Where a code is sent, as far as it was said before.
+    /// The address that was entered for a code.
     address: String,
-    /// The field that is wrong: `user`, `address`, or nothing.
+    /// The field with the error: `user`, `address`, or empty.
     field: &'static str,
     back: String,
 }
 
-/// Ways in beside a provider.
+/// The ways to sign in other than the provider.
 struct Offers {
     passwords: bool,
     codes: bool,
-    /// Browsers that can are asked for a passkey.
+    /// Whether the script offers passkeys.
     passkeys: bool,
 }
 
 impl Login {
-    /// The field that is most likely the next to be filled in: what is wrong, else the first.
+    /// The field to focus: the one with the error, otherwise the first.
     fn focus(&self) -> &'static str {
         match (self.field, self.offers.passwords) {
             ("user", _) => "password",
@@ -79,19 +79,19 @@ impl Login {
     }
 }
 
-/// What the pages of signing in are asked for in their address.
+/// The query of the login pages.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Asked {
-    /// Where to go on afterwards.
+    /// The path to continue to.
     back: String,
-    /// Somebody just signed out.
+    /// Set after signing out.
     out: String,
     /// A code to fill in.
     code: String,
 }
 
-/// What is known of the visitor, and may not be known yet.
+/// What is known of a visitor who may not be signed in.
 struct Visitor {
     client: Client,
     browser: Option<Token>,
@@ -151,8 +151,8 @@ async fn page(
     show(StatusCode::OK, &page)
 }
 
-/// For a form of somebody who is not signed in, or not any more: the page with every way in, which leads
-/// back to where the form stood.
+/// For a form of a visitor who is not signed in any more: the login page, which leads back to the page of the
+/// form.
 pub(super) fn first(site: &Site, mut c: Chrome) -> Response {
     let again = format!("/login?back={}", answer::encoded(&c.path));
     let back = std::mem::replace(&mut c.path, again);
@@ -162,7 +162,7 @@ pub(super) fn first(site: &Site, mut c: Chrome) -> Response {
     show(StatusCode::UNAUTHORIZED, &page)
 }
 
-/// The page with every way in, for somebody whose way did not work.
+/// The login page after a failed attempt.
 pub(super) fn refused(site: &Site, c: Chrome, back: &str, denied: &Denied, wrong: &'static str) -> Response {
     let mut page = login(site, c, back);
     let (status, key) = why(denied, wrong);
@@ -208,7 +208,7 @@ async fn by_password(
     }
 }
 
-/// `GET /login/once/{token}`: the link that `sekisho try` prints, from this machine and once.
+/// `GET /login/once/{token}`: the link that `sekisho try` prints; works once, and only from this machine.
 async fn by_once(
     State(site): State<Arc<Site>>,
     Open(c): Open,
@@ -258,22 +258,22 @@ async fn sign_out(
     response
 }
 
-/// On to where they wanted to go, with a session of their own; the one before, if any, has ended.
+/// Redirects to the requested page with a new session; a previous session ends.
 pub(super) async fn signed_in(site: &Site, headers: &HeaderMap, token: &Token, back: &str) -> Response {
     if let Some(before) = cookies::token(headers, cookies::SESSION, site.secure)
         && let Err(error) = site.people.sign_out(&before).await
     {
-        tracing::warn!(%error, "a session before this one could not be ended");
+        tracing::warn!(%error, "the previous session could not be ended");
     }
     let signed = site.people.signed(token).await.ok().flatten();
     let mut to = way_back(back);
-    // Who decides nothing has no list of what waits for them: their own mail is what they come for.
+    // visitors without a role see their own mail instead of an empty list
     if to == "/" && signed.as_ref().is_some_and(|signed| signed.who.roles == Roles::default()) {
         to = "/mine";
     }
     let mut response = Redirect::to(to).into_response();
     set(&mut response, cookies::set(cookies::SESSION, token.text(), site.secure));
-    // A new browser is spoken to as they once chose.
+    // a new browser gets the language that the person chose before
     if visit::chosen(headers).is_none()
         && let Some(address) = signed.as_ref().and_then(|signed| signed.who.addresses.first())
         && let Ok(Some(language)) = site.store.chosen_language(address.key()).await
@@ -289,14 +289,14 @@ fn set(response: &mut Response, cookie: Option<HeaderValue>) {
     }
 }
 
-/// The status and the words for somebody who was not let in.
+/// The status and the error message for a refused visitor.
 fn why(denied: &Denied, wrong: &'static str) -> (StatusCode, &'static str) {
     match denied {
         Denied::Wrong => (StatusCode::UNAUTHORIZED, wrong),
         Denied::TooMany => (StatusCode::TOO_MANY_REQUESTS, "people-too-many"),
         Denied::Off => (StatusCode::NOT_FOUND, "people-off"),
         Denied::Down(_) | Denied::Store(_) => {
-            tracing::warn!(why = %denied, "nobody can sign in just now");
+            tracing::warn!(why = %denied, "signing in is not possible at the moment");
             (StatusCode::SERVICE_UNAVAILABLE, "people-down")
         }
     }

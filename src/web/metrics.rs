@@ -1,37 +1,37 @@
-//! Numbers for Prometheus.
+//! Metrics for Prometheus.
 //!
-//! | name | what |
+//! | name | meaning |
 //! |---|---|
 //! | `sekisho_build_info{version}` | 1 |
-//! | `sekisho_answers_total{answer}` | final answers to clients: `queued`, `held`, `noted` (a copy for the journal), `rejected`, `loop`, `too-large`, `mime`, `full`, `unavailable` |
-//! | `sekisho_accepted_total{action}` | messages accepted since the store was made, by what was done |
+//! | `sekisho_answers_total{answer}` | final replies to clients: `queued`, `held`, `noted` (a journal copy), `rejected`, `loop`, `too-large`, `mime`, `full`, `unavailable` |
+//! | `sekisho_accepted_total{action}` | messages accepted since the store was created, by action |
 //! | `sekisho_exposures_prevented_total` | disclosures prevented since then: the sum of n×(n−1) |
-//! | `sekisho_would_accepted_total{action}` | messages that passed in observe mode, by what would have been done |
-//! | `sekisho_would_exposures_prevented_total` | disclosures that would have been prevented |
-//! | `sekisho_held{state}` | held messages of the last 31 days, by state now |
-//! | `sekisho_deliveries{state}` | deliveries that are not final, by state now |
-//! | `sekisho_deliveries_ended_total{state}` | deliveries that ended since the store was made, by how |
-//! | `sekisho_deliveries_under_way` | transactions with the upstream open now |
-//! | `sekisho_breaker_open{upstream}` | 1 while the circuit breaker keeps the upstream alone |
-//! | `sekisho_acme_orders_total{result}` | certificates asked for by ACME, `ok` or `failed` |
-//! | `sekisho_certificate_expires_seconds{file}` | when a certificate towards clients expires, since the epoch |
+//! | `sekisho_would_accepted_total{action}` | messages that passed in observe mode, by the action of enforce mode |
+//! | `sekisho_would_exposures_prevented_total` | disclosures that enforce mode would have prevented |
+//! | `sekisho_held{state}` | held messages of the last 31 days, by current state |
+//! | `sekisho_deliveries{state}` | deliveries that are not final, by current state |
+//! | `sekisho_deliveries_ended_total{state}` | deliveries that became final since the store was created, by state |
+//! | `sekisho_deliveries_under_way` | open transactions with upstreams |
+//! | `sekisho_breaker_open{upstream}` | 1 while the circuit breaker of the upstream is open |
+//! | `sekisho_acme_orders_total{result}` | certificates ordered by ACME, `ok` or `failed` |
+//! | `sekisho_certificate_expires_seconds{file}` | when a certificate of ours expires, in seconds since the epoch |
 //! | `sekisho_tls_handshakes_total{result}` | TLS handshakes with clients, `ok` or `failed` |
-//! | `sekisho_upstream_failures_total{upstream,reason}` | connections of no use: `connection`, `unverified`, `auth`, `refused` |
-//! | `sekisho_upstream_paced{upstream}` | copies that wait for their turn under a rate |
+//! | `sekisho_upstream_failures_total{upstream,reason}` | failed connections: `connection`, `unverified`, `auth`, `refused` |
+//! | `sekisho_upstream_paced{upstream}` | copies that wait because of a rate |
 //! | `sekisho_upstream_paced_seconds{upstream}` | how long the last of them has to wait |
-//! | `sekisho_upstream_sessions_limit{upstream}` | sessions at once that an upstream was found to allow, where it refused more |
-//! | `sekisho_upstream_left_alone{upstream}` | 1 while one upstream of several is left alone |
-//! | `sekisho_desk_connections` | connections to the desk open now |
-//! | `sekisho_desk_connections_dropped_total` | connections to the desk closed or refused to make room |
+//! | `sekisho_upstream_sessions_limit{upstream}` | the connection limit that was found when an upstream refused more |
+//! | `sekisho_upstream_left_alone{upstream}` | 1 while one upstream of several is suspended |
+//! | `sekisho_desk_connections` | open connections to the desk |
+//! | `sekisho_desk_connections_dropped_total` | connections to the desk closed or refused because of a limit |
 //! | `sekisho_log_lines_lost_total` | log lines that could not be written |
-//! | `sekisho_sessions` | sessions with clients open now |
-//! | `sekisho_connections_refused_total{reason}` | clients broken off before a transaction: `proxy` (no sound PROXY header from a balancer), `starttls` (something sent behind STARTTLS), `early` (spoke before the greeting), `sessions` (too many) |
-//! | `sekisho_journal_copies_total{result}` | copies that mail hosts sent to the journal: `learned`, `known` (had before), `nothing` (it shows no two outsiders, is our own mail or a mailing), `unreadable` |
-//! | `sekisho_auth_total{result}` | claims of clients to be somebody: `right`, `wrong`, `too-many` (not looked at), `down` (the source of accounts cannot answer) |
-//! | `sekisho_refused_senders_total{why}` | transactions refused for their sender: `mail-from`, `header` (From or Sender), `tenant`, and recipients refused to strangers: `relay`, `journal` |
+//! | `sekisho_sessions` | open sessions with clients |
+//! | `sekisho_connections_refused_total{reason}` | clients disconnected before a transaction: `proxy` (no valid PROXY header from a load balancer), `starttls` (data sent after STARTTLS in plain text), `early` (data sent before the greeting), `sessions` (too many) |
+//! | `sekisho_journal_copies_total{result}` | journal copies from mail hosts: `learned`, `known` (seen before), `nothing` (shows no two outsiders, is our own mail or a mailing), `unreadable` |
+//! | `sekisho_auth_total{result}` | authentication attempts of clients: `right`, `wrong`, `too-many` (not checked), `down` (the source of accounts is unavailable) |
+//! | `sekisho_refused_senders_total{why}` | transactions refused because of the sender: `mail-from`, `header` (From or Sender), `tenant`; and recipients refused because the client may not relay: `relay`, `journal` |
 //!
-//! What the store counts is read when it is asked for, at most every five seconds. Its totals are kept as
-//! things happen: they outlive the relay, and what is removed after its time is not taken off.
+//! The store's counts are read at a scrape, at most every five seconds. Totals are stored as events happen,
+//! so they survive a restart and the purge of messages.
 
 use crate::clock::{Clock, Timestamp};
 use crate::intake::Answer;
@@ -48,9 +48,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// How far back the gauge of held messages looks.
+/// The period of the gauge of held messages.
 const WINDOW: Duration = Duration::from_hours(31 * 24);
-/// How long numbers read from the store are good for.
+/// How long values read from the store are reused.
 const FRESH: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,10 +78,10 @@ struct ByUpstream {
     upstream: String,
 }
 
-/// A number read at the moment it is asked for.
+/// A value read at every scrape.
 pub type Probe = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// All numbers.
+/// All metrics.
 pub struct Metrics {
     registry: Registry,
     answers: Answers,
@@ -97,21 +97,21 @@ pub struct Metrics {
     probes: Probes,
 }
 
-/// Where the numbers come from that neither the doorway nor the store counts.
+/// Values that neither the intake nor the store counts.
 #[derive(Clone)]
 pub struct Probes {
-    /// Transactions with the upstream open now.
+    /// Open transactions with upstreams.
     pub busy: Probe,
-    /// The upstream's name, and 1 while its breaker is open.
+    /// The upstream's name, and 1 while its circuit breaker is open.
     pub breaker: Arc<dyn Fn() -> (String, i64) + Send + Sync>,
 }
 
-/// Counts the answers given to clients. Cheap to clone.
+/// Counts replies to clients. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Answers(Family<ByAnswer, Counter>);
 
 impl Answers {
-    /// Counts one.
+    /// Counts one reply.
     pub fn count(&self, answer: &Answer) {
         let answer = match answer {
             Answer::Queued(_) => "queued",
@@ -129,7 +129,7 @@ impl Answers {
 }
 
 impl Metrics {
-    /// Numbers that start now; `more` registers what other rooms count.
+    /// Creates the metrics; `more` registers those of other modules.
     pub fn new(
         clock: Arc<dyn Clock>,
         answers: Answers,
@@ -153,36 +153,48 @@ impl Metrics {
             clock,
             probes,
         };
-        registry.register("build_info", "The version that runs", build);
-        registry.register("answers", "Final answers to clients", metrics.answers.0.clone());
+        registry.register("build_info", "The running version", build);
+        registry.register("answers", "Final replies to clients", metrics.answers.0.clone());
         let Counts { accepted, exposures } = metrics.done.clone();
         registry.register("accepted", "Messages accepted, by action", accepted);
         let help = "Disclosures prevented: the sum of n*(n-1)";
         registry.register("exposures_prevented", help, exposures);
         let Counts { accepted, exposures } = metrics.would.clone();
-        let help = "Messages that passed in observe mode, by the action that would have been";
+        let help = "Messages that passed in observe mode, by the action of enforce mode";
         registry.register("would_accepted", help, accepted);
-        let help = "Disclosures that would have been prevented in observe mode";
+        let help = "Disclosures that enforce mode would have prevented";
         registry.register("would_exposures_prevented", help, exposures);
-        registry.register("held", "Held messages of 31 days, by state now", metrics.held.clone());
-        let help = "Deliveries that are not final, by state now";
+        registry.register(
+            "held",
+            "Held messages of the last 31 days, by current state",
+            metrics.held.clone(),
+        );
+        let help = "Deliveries that are not final, by current state";
         registry.register("deliveries", help, metrics.deliveries.clone());
-        registry.register("deliveries_ended", "Deliveries that ended, by state", metrics.ended.clone());
-        registry.register("deliveries_under_way", "Transactions open now", metrics.under_way.clone());
-        registry.register("breaker_open", "1 while the upstream is left alone", metrics.breaker.clone());
+        registry.register(
+            "deliveries_ended",
+            "Deliveries that became final, by state",
+            metrics.ended.clone(),
+        );
+        registry.register("deliveries_under_way", "Open transactions", metrics.under_way.clone());
+        registry.register(
+            "breaker_open",
+            "1 while the circuit breaker of the upstream is open",
+            metrics.breaker.clone(),
+        );
         more(&mut registry);
         Self { registry, ..metrics }
     }
 
-    /// The numbers as text.
+    /// The metrics in the text format of Prometheus.
     pub async fn render(&self, store: &dyn Store) -> String {
         self.under_way.set((self.probes.busy)());
         let (upstream, open) = (self.probes.breaker)();
-        // a reload may have put another one in its place
+        // a reload may have replaced the upstream
         self.breaker.clear();
         self.breaker.get_or_create(&ByUpstream { upstream }).set(open);
         if let Err(error) = self.read(store).await {
-            tracing::warn!(%error, "the store's numbers could not be read");
+            tracing::warn!(%error, "the store's counts could not be read");
         }
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
@@ -230,12 +242,12 @@ impl Counts {
     }
 }
 
-/// Brings a counter up to what the store counted; it never falls.
+/// Raises a counter to the store's count; it never falls.
 fn raise(counter: &Counter, number: u64) {
     counter.inc_by(number.saturating_sub(counter.get()));
 }
 
-/// A state that nothing is in any more leaves no stale number behind.
+/// Sets the gauges; states without an entry are removed.
 fn fill(family: &Family<ByState, Gauge>, numbers: &BTreeMap<String, u64>) {
     family.clear();
     for (state, number) in numbers {

@@ -1,11 +1,11 @@
-//! HTTP on the desk's address: `/healthz`, `/readyz`, `/metrics`, and the desk's [`pages`].
+//! The HTTP server of the desk: `/healthz`, `/readyz`, `/metrics`, and the [`pages`].
 //!
-//! * [`guard`] what stands before every page: whether a form is one of ours; [`visitor`] who visits
-//! * [`connections`](crate::connections) how many clients at once, and how long each may take
-//! * [`routes`] every route, counted; [`cookies`] what browsers keep
-//! * `login` signing in and out; `link` links out of mails
-//! * `api` the same for programs
-//! * [`words`] what pages say, in the visitor's language; [`assets`] their style sheet and script
+//! * [`guard`] identifies the visitor, and checks that a form is one of ours
+//! * [`connections`](crate::connections) limits connections and their duration
+//! * [`routes`] lists every route; [`cookies`] names the cookies
+//! * `login` signing in and out; `link` links in mails
+//! * `api` the API for programs
+//! * [`words`] the phrases, in the visitor's language; [`assets`] style sheet and script
 
 mod api;
 pub mod assets;
@@ -46,10 +46,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use visitor::Client;
 
-/// A store that does not answer for so long is not ready.
+/// Timeout of the store in the readiness check.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the pages are made from.
+/// The shared state of the pages.
 pub struct Site {
     /// The store.
     pub store: Arc<dyn Store>,
@@ -57,41 +57,44 @@ pub struct Site {
     pub desk: Desk,
     /// The style sheet and the script.
     pub assets: Assets,
-    /// Whom people ask for help.
+    /// Whom people can ask for help.
     pub contact: Option<Bilingual>,
-    /// Who may come, and as whom.
+    /// Signing in, and roles.
     pub people: Arc<People>,
-    /// Links out of mails.
+    /// Links in mails.
     pub links: Links,
-    /// Reverse proxies whose word on where a request comes from is believed.
+    /// Reverse proxies whose X-Forwarded-For is trusted.
     pub proxies: Vec<IpNet>,
-    /// Browsers reach the desk through TLS.
+    /// Whether browsers use TLS.
     pub secure: bool,
-    /// Numbers.
+    /// Metrics.
     pub metrics: Metrics,
-    /// The relay is shutting down: it is alive, but takes no more mail.
+    /// Whether the relay is shutting down: it is alive, but accepts no more mail.
     pub draining: Arc<AtomicBool>,
-    /// The relay's other parts.
+    /// The health of the other parts of the relay.
     pub health: Arc<dyn Health>,
-    /// Networks that are told numbers, and why the relay is not ready.
+    /// Networks that may read metrics and the reason why the relay is not ready.
     pub monitors: Vec<IpNet>,
-    /// What connections are counted in.
+    /// Metrics of the desk's connections.
     pub connections: connections::Tally,
 }
 
-/// What is asked whether mail would be taken and sent, beside the store.
+/// Checks whether mail would be accepted and sent, apart from the store.
 pub trait Health: Send + Sync {
-    /// An error names the part that does not work.
+    /// Checks every part; the error names the one that does not work.
     fn check(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
 }
 
-/// Serves until the task is stopped.
+/// Serves requests until the task is stopped.
+///
+/// # Errors
+/// The listener failed.
 pub async fn serve(listener: TcpListener, site: Arc<Site>, bounds: Bounds) -> io::Result<()> {
     let tally = site.connections.clone();
     connections::serve(listener, router(site), bounds, tally).await
 }
 
-/// Every route.
+/// All routes.
 pub fn routes() -> Routes {
     Routes::new()
         .get("/healthz", healthz)
@@ -104,7 +107,7 @@ pub fn routes() -> Routes {
         .and(api::routes())
 }
 
-/// All routes, behind the guard.
+/// The router with its middleware.
 pub fn router(site: Arc<Site>) -> Router {
     routes()
         .into_router()
@@ -119,8 +122,8 @@ async fn healthz() -> Response {
     text(StatusCode::OK, "ok\n")
 }
 
-/// Mail would be taken and sent now: a write was committed, each part answers, and the relay is not
-/// shutting down. Why not is told to monitors alone.
+/// Ready to accept and send mail: the store commits a write, each part works, and the relay is not shutting
+/// down. Only monitors are told why it is not ready.
 async fn readyz(State(site): State<Arc<Site>>, request: Request) -> Response {
     match readiness(&site).await {
         Ok(()) => text(StatusCode::OK, "ready\n"),
@@ -133,7 +136,7 @@ async fn readyz(State(site): State<Arc<Site>>, request: Request) -> Response {
     }
 }
 
-/// Why mail would not be taken and sent.
+/// Why the relay is not ready.
 async fn readiness(site: &Site) -> Result<(), String> {
     if site.draining.load(Ordering::Relaxed) {
         return Err("shutting down".to_owned());
@@ -147,8 +150,8 @@ async fn readiness(site: &Site) -> Result<(), String> {
         .map_err(|error| format!("the store cannot be written to: {error}"))
 }
 
-/// Whether the request comes from one of the networks that watch the relay. One that a proxy we do not
-/// know sent on comes from nobody knows where.
+/// Whether the request comes from a monitoring network. A request forwarded by an unknown proxy does not
+/// count, since its origin is unknown.
 fn is_monitor(site: &Site, request: &Request) -> bool {
     let Some(Client(address)) = request.extensions().get::<Client>().copied() else { return false };
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
@@ -157,12 +160,12 @@ fn is_monitor(site: &Site, request: &Request) -> bool {
     !unknown && site.monitors.iter().any(|net| net.contains(&address.to_canonical()))
 }
 
-/// Numbers, for monitors and for tokens that may read them.
+/// The metrics, for monitors and for tokens with the scope.
 async fn show_metrics(State(site): State<Arc<Site>>, request: Request) -> Response {
     if !is_monitor(&site, &request) {
         let (mut parts, _) = request.into_parts();
         if !parts.headers.contains_key(header::AUTHORIZATION) {
-            let why = "numbers are for the networks in [desk] monitoring, and for tokens with report:read\n";
+            let why = "metrics are only for networks in [desk] monitoring and for tokens with report:read\n";
             return text(StatusCode::FORBIDDEN, why);
         }
         let allowed = Bearer::from_request_parts(&mut parts, &site).await;
@@ -181,7 +184,7 @@ async fn show_metrics(State(site): State<Arc<Site>>, request: Request) -> Respon
     }
 }
 
-/// No route; [`guard`] makes a page of it for people.
+/// There is no such route; [`guard`] turns this into a page for people.
 async fn nothing_here(uri: Uri) -> Response {
     if guard::is_page(uri.path()) {
         return StatusCode::NOT_FOUND.into_response();
@@ -189,12 +192,12 @@ async fn nothing_here(uri: Uri) -> Response {
     guard::problem(StatusCode::NOT_FOUND, "nothing here", None)
 }
 
-/// A path that answers other methods. Whoever opens where a form went is led to the page it stood on.
+/// The route has other methods. A person who opens the URL of a form is redirected to the page of the form.
 async fn not_this_way(method: Method, uri: Uri) -> Response {
     match (guard::is_page(uri.path()), method) {
         (true, Method::GET | Method::HEAD) => Redirect::to(routes::page_of(uri.path())).into_response(),
         (true, _) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
-        (false, _) => guard::problem(StatusCode::METHOD_NOT_ALLOWED, "not by this method", None),
+        (false, _) => guard::problem(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", None),
     }
 }
 

@@ -1,5 +1,4 @@
-//! Routes that can be counted: the router and the list of what it answers are made together, so that a
-//! test knows every one.
+//! Builds the router together with a list of its routes, so that tests know every route.
 
 use super::Site;
 use axum::Router;
@@ -8,16 +7,16 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, on};
 use std::sync::{Arc, LazyLock};
 
-/// One thing the router answers.
+/// One route.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
     /// `GET`, `POST`, `PUT`, `DELETE`.
     pub method: String,
-    /// The path, with `{…}` for what differs.
+    /// The path, with `{…}` for parameters.
     pub path: String,
 }
 
-/// Paths that can be opened by themselves.
+/// Paths that a browser can open.
 static PAGES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let routes = super::routes();
     let pages =
@@ -25,11 +24,11 @@ static PAGES: LazyLock<Vec<String>> = LazyLock::new(|| {
     pages.map(|route| route.path.clone()).collect()
 });
 
-/// Paths that say nothing without a query.
+/// Paths that need a query.
 const NEEDING_MORE: [&str; 3] = ["/bulk", "/login/oidc", "/login/oidc/return"];
 
-/// The page that a form to this path stands on, as far as the path tells: itself, where it can be opened,
-/// else what lies above it.
+/// The page that contains the form of this path: the path itself if it can be opened, otherwise its closest
+/// parent that can.
 pub(super) fn page_of(path: &str) -> &str {
     let mut cut = path;
     while !cut.is_empty() {
@@ -41,7 +40,7 @@ pub(super) fn page_of(path: &str) -> &str {
     "/"
 }
 
-/// Whether a path is one of a route.
+/// Whether a path matches a route.
 fn fits(route: &str, path: &str) -> bool {
     let (mut route, mut path) = (route.split('/'), path.split('/'));
     loop {
@@ -54,7 +53,7 @@ fn fits(route: &str, path: &str) -> bool {
     }
 }
 
-/// A router in the making, with the list of its routes.
+/// A router under construction, with the list of its routes.
 #[derive(Default)]
 pub struct Routes {
     router: Router<Arc<Site>>,
@@ -62,30 +61,30 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// None.
+    /// No routes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What GET (and HEAD) of a path answers. It changes nothing.
+    /// Adds a handler of GET (and HEAD), which must not change anything.
     #[must_use]
     pub fn get<H: Handler<T, Arc<Site>>, T: 'static>(self, path: &str, handler: H) -> Self {
         self.on(&Method::GET, MethodFilter::GET, path, handler)
     }
 
-    /// What POST to a path does.
+    /// Adds a handler of POST.
     #[must_use]
     pub fn post<H: Handler<T, Arc<Site>>, T: 'static>(self, path: &str, handler: H) -> Self {
         self.on(&Method::POST, MethodFilter::POST, path, handler)
     }
 
-    /// What PUT to a path does.
+    /// Adds a handler of PUT.
     #[must_use]
     pub fn put<H: Handler<T, Arc<Site>>, T: 'static>(self, path: &str, handler: H) -> Self {
         self.on(&Method::PUT, MethodFilter::PUT, path, handler)
     }
 
-    /// What DELETE of a path does.
+    /// Adds a handler of DELETE.
     #[must_use]
     pub fn delete<H: Handler<T, Arc<Site>>, T: 'static>(self, path: &str, handler: H) -> Self {
         self.on(&Method::DELETE, MethodFilter::DELETE, path, handler)
@@ -103,7 +102,7 @@ impl Routes {
         self
     }
 
-    /// These and those.
+    /// Adds other routes.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.list.extend(other.list);
@@ -111,12 +110,12 @@ impl Routes {
         self
     }
 
-    /// Every route, in order.
+    /// All routes, in order.
     pub fn list(&self) -> &[Route] {
         &self.list
     }
 
-    /// The router itself.
+    /// The router.
     pub fn into_router(self) -> Router<Arc<Site>> {
         self.router
     }

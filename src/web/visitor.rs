@@ -8,15 +8,15 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-/// Where a request comes from.
+/// The address that a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client(pub IpAddr);
 
-/// What forms carry so that no other site can send them.
+/// The token that every form must contain, so that no other site can send one.
 #[derive(Clone, Debug, Default)]
 pub struct FormToken(pub String);
 
-/// Whose browser signs in, or follows a link.
+/// The browser of a visitor who signs in or follows a link.
 #[derive(Clone, Debug)]
 pub struct Browser(pub Token);
 

@@ -1,5 +1,5 @@
-//! The words that pages are made of (`locales/*/pages.ftl` and its neighbours): which language a visitor
-//! reads, phrases with their numbers and names, moments and spans of time.
+//! The phrases of pages (`locales/*/pages.ftl` and others): the visitor's language, phrases with numbers and
+//! names, times and durations.
 
 use crate::clock::{Timestamp, Unit, rounded};
 use crate::policy::verdict::Language;
@@ -16,14 +16,14 @@ fluent_templates::static_loader! {
         locales: "../../locales",
         fallback_language: "en",
         customise: |bundle| {
-            // Addresses stand in elements of their own that keep directions apart.
+            // addresses have elements of their own that isolate the text direction
             bundle.set_use_isolating(false);
             bundle.set_formatter(Some(grouped));
         },
     };
 }
 
-/// Numbers of four digits and more are written in groups of three.
+/// Formats numbers of four and more digits with thousands separators.
 fn grouped<M>(value: &FluentValue<'_>, _: &M) -> Option<String> {
     match value {
         FluentValue::Number(number) => Some(group(&number.as_string())),
@@ -68,7 +68,7 @@ impl Tongue {
         }
     }
 
-    /// What its readers call it.
+    /// The language's own name.
     pub fn name(self) -> &'static str {
         match self {
             Self::En => "English",
@@ -76,7 +76,7 @@ impl Tongue {
         }
     }
 
-    /// The language of a tag.
+    /// The language with this tag.
     pub fn of_tag(tag: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tongue| {
             let language = tag.split(['-', '_']).next().unwrap_or_default();
@@ -84,7 +84,7 @@ impl Tongue {
         })
     }
 
-    /// The best of ours for an Accept-Language field (RFC 9110 §12.5.4).
+    /// The best supported language for an Accept-Language field (RFC 9110 §12.5.4).
     pub fn accepted(field: &str) -> Option<Self> {
         let mut best: Option<(u32, Self)> = None;
         for range in field.split(',').take(20) {
@@ -100,7 +100,7 @@ impl Tongue {
         best.map(|(_, tongue)| tongue)
     }
 
-    /// The language as rules and mails know it.
+    /// The same language in the type of policy and mails.
     pub fn language(self) -> Language {
         match self {
             Self::En => Language::En,
@@ -108,7 +108,7 @@ impl Tongue {
         }
     }
 
-    /// The same the other way round.
+    /// The reverse of [`Self::language`].
     pub fn of(language: Language) -> Self {
         match language {
             Language::En => Self::En,
@@ -124,7 +124,7 @@ impl Tongue {
     }
 }
 
-/// A weight between 0 and 1 in thousandths; 0 for what is none.
+/// A quality value in thousandths; 0 if it is invalid.
 fn thousandths(value: &str) -> u32 {
     let (whole, rest) = value.split_once('.').unwrap_or((value, ""));
     let Ok(whole) = whole.parse::<u32>() else { return 0 };
@@ -132,31 +132,31 @@ fn thousandths(value: &str) -> u32 {
     (whole.min(1) * 1000 + digits.parse::<u32>().unwrap_or(0)).min(1000)
 }
 
-/// Says things to one visitor, now.
+/// Phrases and formats for one visitor.
 #[derive(Clone, Debug)]
 pub struct Words {
     /// Their language.
     pub tongue: Tongue,
-    /// When the page is made.
+    /// When the page is rendered.
     pub now: Timestamp,
-    /// The zone that moments are told in.
+    /// The time zone of times.
     pub zone: TimeZone,
 }
 
 impl Words {
-    /// A phrase; numbers and names are given to it by [`Phrase::n`] and [`Phrase::s`].
+    /// A phrase; [`Phrase::n`] and [`Phrase::s`] give its values.
     pub fn p(&self, key: &'static str) -> Phrase {
         Phrase { tongue: self.tongue, key, values: HashMap::new() }
     }
 
-    /// A phrase whose key is put together from a stem and a word of ours: `desk-state-` and `held`.
+    /// A phrase whose key is a prefix and a word: `desk-state-` and `held`.
     pub fn of(&self, stem: &str, word: impl fmt::Display) -> String {
         let word = word.to_string();
-        // A word that there is no phrase for yet is better than none.
+        // a word without phrase is shown as it is
         PHRASES.try_lookup(&self.tongue.identifier(), &format!("{stem}{word}")).unwrap_or(word)
     }
 
-    /// What stands between the names of a list.
+    /// The separator of names in a list.
     pub fn list(&self) -> &'static str {
         match self.tongue {
             Tongue::En => ", ",
@@ -169,7 +169,7 @@ impl Words {
         self.tongue.tag()
     }
 
-    /// A moment, to the minute.
+    /// A time, to the minute.
     pub fn moment(&self, at: &Timestamp) -> String {
         match self.tongue {
             Tongue::En => at.english(&self.zone, self.now),
@@ -177,12 +177,12 @@ impl Words {
         }
     }
 
-    /// A moment as machines read it.
+    /// A time in machine-readable form.
     pub fn machine(&self, at: &Timestamp) -> String {
         at.to_jiff().to_string()
     }
 
-    /// How long, in its largest unit, rounded.
+    /// A duration in its largest unit, rounded.
     pub fn span(&self, span: Duration) -> String {
         let (unit, count) = rounded(span);
         let key = match unit {
@@ -194,12 +194,12 @@ impl Words {
         self.p(key).n("count", count).to_string()
     }
 
-    /// The time of day, to the second: for what happens within the minute.
+    /// The time of day, to the second, for what happens within minutes.
     pub fn clock(&self, at: &Timestamp) -> String {
         at.to_jiff().to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
     }
 
-    /// `3 hours ago`.
+    /// A time in the past, relative: `3 hours ago`.
     pub fn ago(&self, at: &Timestamp) -> String {
         let span = self.now.since(*at);
         if span.as_secs() < 30 {
@@ -208,7 +208,7 @@ impl Words {
         self.p("desk-ago").s("span", self.span(span)).to_string()
     }
 
-    /// `in 3 hours`, or that it is over.
+    /// A time in the future, relative: `in 3 hours`; or that it has passed.
     pub fn until(&self, at: &Timestamp) -> String {
         if *at <= self.now {
             return self.p("desk-until-over").to_string();
@@ -216,7 +216,7 @@ impl Words {
         self.p("desk-until").s("span", self.span(at.since(self.now))).to_string()
     }
 
-    /// Octets in a unit for people.
+    /// A size in octets, in a readable unit.
     pub fn size(&self, octets: &u64) -> String {
         let (unit, divisor) = match *octets {
             0..1_000 => return format!("{octets} B"),
@@ -233,7 +233,7 @@ impl Words {
     }
 }
 
-/// A phrase on its way to the page.
+/// A phrase with its values.
 #[derive(Clone, Debug)]
 pub struct Phrase {
     tongue: Tongue,
@@ -242,14 +242,14 @@ pub struct Phrase {
 }
 
 impl Phrase {
-    /// With a number.
+    /// Adds a number.
     #[must_use]
     pub fn n(mut self, name: &'static str, number: impl Count) -> Self {
         self.values.insert(Cow::Borrowed(name), FluentValue::from(number.count()));
         self
     }
 
-    /// With a text.
+    /// Adds a text.
     #[must_use]
     pub fn s(mut self, name: &'static str, text: impl fmt::Display) -> Self {
         self.values.insert(Cow::Borrowed(name), FluentValue::from(text.to_string()));
@@ -263,7 +263,7 @@ impl fmt::Display for Phrase {
     }
 }
 
-/// What counts, as templates have it.
+/// What can be counted, as templates have it.
 pub trait Count {
     /// The number.
     fn count(&self) -> u64;
@@ -287,11 +287,11 @@ impl<T: Count> Count for &T {
     }
 }
 
-/// A text of others on one line: nothing in it moves what stands around it. Control characters, and
-/// those that change direction or are not seen, become U+FFFD, a tab a space; very long texts are cut.
+/// Text from outside on one line that cannot affect its surroundings: control characters, direction marks and
+/// invisible characters become U+FFFD, a tab a space; very long text is cut.
 pub fn calm(text: &str, most: usize) -> String {
     let plain = |c| match c {
-        // Where a long field was folded.
+        // from a folded header field
         '\t' => ' ',
         c if is_tricky(c) => '\u{fffd}',
         c => c,
@@ -303,19 +303,19 @@ pub fn calm(text: &str, most: usize) -> String {
     out
 }
 
-/// A person's words, of however many lines, on one.
+/// A person's text of several lines on one line.
 pub fn one_line(text: &str, most: usize) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     calm(&lines.join(" "), most)
 }
 
-/// The same for texts of many lines.
+/// The same for text of several lines.
 pub fn calm_lines(text: &str) -> String {
     let plain = text.replace("\r\n", "\n");
     plain.chars().map(|c| if is_tricky(c) && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
-/// Characters that hide, or move their neighbours.
+/// Whether a character is invisible or affects its neighbours.
 fn is_tricky(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}'
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn both_languages_have_the_same_phrases() {
-        /// What a phrase of the pages begins with: the files of one language are read together.
+        /// The prefixes of the pages' phrases; all files of a language are loaded together.
         const ROOMS: [&str; 5] = ["desk-", "asked-", "away-", "decide-", "link-"];
         let keys = |language: &str| -> BTreeSet<String> {
             let path = format!("{}/../../locales/{language}/pages.ftl", env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! The drain: what is before its final dot goes back, what is after it is waited for.
+//! The drain: a transaction before its final dot is given up, one after it is awaited.
 
 use super::THREE;
 use super::rig::{Door, NOW, Rig, Scene, as_is, minutes, one_place, split};
@@ -21,7 +21,7 @@ async fn before_the_dot_everything_goes_back() {
     assert!(rows.iter().all(|row| row.attempts == 0 && !row.possible_duplicate), "{rows:?}");
     assert!(rig.upstream.dotted().is_empty());
     assert_eq!(rig.courier.reserve(5).slots(), 0, "nothing is taken on any more");
-    // The next run finds all of it due.
+    // after a restart all of it is due
     assert_eq!(rig.store.claim(NOW, 10, minutes(1)).await.unwrap().len(), 3);
 }
 

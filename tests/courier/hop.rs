@@ -1,14 +1,14 @@
-//! A next hop over a socket that refuses mail at one stage, and takes the reports about it.
+//! A next hop over a socket that rejects mail at one stage, and accepts the reports about it.
 
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What was taken, content only.
+/// The contents of accepted mails.
 pub(crate) type Letters = Arc<Mutex<Vec<String>>>;
 
-/// Starts one that says `reply` at this stage (`MAIL`, `RCPT`, `DATA` or `.`) of every transaction but
-/// those with the null sender; its port, and what it took.
+/// Starts a server that replies with `reply` at this stage (`MAIL`, `RCPT`, `DATA` or `.`) of every
+/// transaction except those with the null sender. Returns its port, and what it accepted.
 pub(crate) async fn start(stage: &'static str, reply: &'static str) -> (u16, Letters) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,4 +1,4 @@
-//! The second lock, and leases.
+//! The final check before sending, and leases.
 
 use super::THREE;
 use super::rig::{Door, Mail, NOW, Rig, Scene, as_is, minutes, one_place, settings, split};
@@ -23,7 +23,7 @@ async fn a_copy_that_shows_somebody_hidden_is_stopped_with_all_that_is_unsent() 
     let mail = Mail::new(1, &THREE);
     let mut copies = mail.copies(Disclosure::Split);
     assert_eq!(copies.needles.len(), 3);
-    // The second copy is the one as written, with everybody in To.
+    // the second copy is the original, with everybody in To
     let written = mail.examiner.as_written(&mail.seen, &mail.stamp, &[]);
     copies.deliveries[1] = written.deliveries[0].only_for(|to| to.as_str() == THREE[1]);
     let rig = Rig::new(one_place(), |_, _| Scene::Takes);
@@ -46,7 +46,7 @@ async fn a_copy_that_shows_somebody_hidden_is_stopped_with_all_that_is_unsent() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn needles_that_changed_stop_every_copy() {
     let mut message = split(1, &THREE);
-    // Every copy names its sender.
+    // every copy contains its sender
     message.needles.push(Address::parse(super::rig::SENDER).unwrap());
     let rig = Rig::new(settings(), |_, _| Scene::Takes);
     let id = rig.accept(message).await;
@@ -75,7 +75,7 @@ async fn a_lease_that_ran_out_is_noticed_before_the_dot() {
     });
     let id = rig.accept(as_is(1, &THREE)).await;
     door.knock().await;
-    // Another relay takes it over meanwhile.
+    // another relay takes over the delivery meanwhile
     rig.clock.advance_millis(61_000);
     let stolen = rig.store.claim(rig.now(), 10, minutes(1)).await.unwrap();
     assert_eq!(stolen.len(), 1);
@@ -96,7 +96,7 @@ async fn what_was_dropped_on_its_way_does_not_leave() {
     door.knock().await;
     let filter = QueueFilter { id: Some(id.to_string()), ..QueueFilter::default() };
     assert_eq!(rig.store.change_queue(&filter, QueueChange::Drop, "admin", NOW).await.unwrap(), 1);
-    // a hundred renewals and more
+    // more than a hundred renewals
     tokio::time::sleep(Duration::from_secs(1)).await;
     door.open();
     rig.settles(id, &[Dropped]).await;

@@ -1,4 +1,4 @@
-//! The courier's tasks at work: what is sent, how often, and what is written down of it.
+//! The courier's tasks: what is sent, how often, and what is recorded.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 

@@ -1,5 +1,5 @@
-//! From an upstream's refusal to the report that the sender gets: courier, store, postman, intake, and
-//! the courier again.
+//! From an upstream's rejection to the report for the sender: courier, store, postman, intake, and the
+//! courier again.
 
 use super::rig::{
     NoDice, Relay, Rig, SENDER, Scene, as_is, eventually, examiner, minutes, not_now, settings, split,
@@ -40,7 +40,7 @@ impl OwnIntake for Back {
     }
 }
 
-/// No desk: no links.
+/// A desk without URL: no links.
 struct Unlinked;
 
 #[async_trait]
@@ -107,7 +107,7 @@ async fn due(relay: &Relay) -> Vec<NoticeKind> {
     due.iter().map(|notice| notice.kind).collect()
 }
 
-/// The reports that the sender got so far, once there are so many.
+/// The reports to the sender, once there are this many.
 async fn reports(rig: &Rig, count: usize) -> Vec<String> {
     eventually(|| async {
         let mut found = Vec::new();
@@ -121,7 +121,7 @@ async fn reports(rig: &Rig, count: usize) -> Vec<String> {
     .await
 }
 
-/// Who a report is about.
+/// The recipients that a report is about.
 fn named(report: &str) -> Vec<&str> {
     report.lines().filter_map(|line| line.strip_prefix("Final-Recipient: rfc822; ")).collect()
 }
@@ -185,7 +185,7 @@ async fn a_later_report_names_only_who_failed_since() {
     assert_eq!(postman.round().await.unwrap(), 1);
     assert_eq!(named(&reports(&rig, 2).await[1]), [THREE[1]]);
 
-    // An operator tries again, and it fails again.
+    // an operator retries, and it fails again
     let filter =
         QueueFilter { state: Some(Failed), recipient: Some(THREE[0].to_owned()), ..Default::default() };
     assert_eq!(rig.store.change_queue(&filter, QueueChange::Retry, "admin", rig.now()).await.unwrap(), 1);

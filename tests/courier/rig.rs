@@ -1,4 +1,4 @@
-//! A courier between a real store in a temporary folder and an upstream that does as it is told.
+//! A courier with a real store in a temporary folder and a scripted upstream.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -29,7 +29,7 @@ pub(crate) fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
 }
 
-/// No jitter.
+/// Jitter that is always zero.
 pub(crate) struct NoDice;
 
 impl Entropy for NoDice {
@@ -38,7 +38,7 @@ impl Entropy for NoDice {
     }
 }
 
-/// A door that a transaction knocks at and waits before.
+/// A barrier at which transactions wait.
 #[derive(Clone)]
 pub(crate) struct Door {
     knocked: Arc<Semaphore>,
@@ -55,7 +55,7 @@ impl Door {
         self.opened.acquire().await.unwrap().forget();
     }
 
-    /// Waits until a transaction stands before it.
+    /// Waits until a transaction is waiting at it.
     pub(crate) async fn knock(&self) {
         self.knocked.acquire().await.unwrap().forget();
     }
@@ -66,19 +66,19 @@ impl Door {
     }
 }
 
-/// How one transaction goes.
+/// The result of one transaction.
 pub(crate) enum Scene {
-    /// 250 for everybody.
+    /// Accepts every recipient.
     Takes,
-    /// A fate for each recipient.
+    /// A given fate for each recipient.
     Says(Vec<Fate>),
-    /// There is no way to it.
+    /// The upstream is unreachable.
     Unreachable,
-    /// It takes it, once the door before the final dot was opened.
+    /// Waits at a barrier before the final dot, then accepts.
     WaitsBeforeTheDot(Door),
-    /// It takes it, once the door between the final dot and the answer was opened.
+    /// Waits at a barrier between the final dot and the reply, then accepts.
     WaitsAfterTheDot(Door),
-    /// It breaks down, before the final dot or after it.
+    /// Panics, before or after the final dot.
     Panics { after_the_dot: bool },
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct Taken {
 
 type Script = Box<dyn Fn(usize, &[String]) -> Scene + Send + Sync>;
 
-/// The upstream: asks the script for the scene of its n-th transaction, from 0, to these recipients.
+/// The upstream. For the n-th transaction (from 0) to these recipients, the script gives the scene.
 pub(crate) struct Scripted {
     script: Script,
     begun: AtomicUsize,
@@ -99,7 +99,7 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    /// How many transactions were begun.
+    /// The number of transactions begun.
     pub(crate) fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
     }
@@ -172,17 +172,17 @@ pub(crate) fn not_now() -> Fate {
     Fate::Deferred("451 4.7.1 not now".to_owned())
 }
 
-/// Numbers for tests: nothing is waited for longer than needed.
+/// Settings for tests, with short times.
 pub(crate) fn settings() -> Settings {
     Settings { workers: 4, ahead: 8, poll: Duration::from_millis(10), ..Settings::default() }
 }
 
-/// One place, and nothing claimed ahead of it.
+/// One slot, and nothing claimed ahead.
 pub(crate) fn one_place() -> Settings {
     Settings { workers: 1, ahead: 0, ..settings() }
 }
 
-/// A courier on a store in a temporary folder, under a clock that stands.
+/// A courier with a store in a temporary folder, and a clock that stands still.
 pub(crate) struct Relay {
     _folder: tempfile::TempDir,
     pub(crate) store: Arc<SqliteStore>,
@@ -190,7 +190,7 @@ pub(crate) struct Relay {
     pub(crate) courier: CourierHandle,
 }
 
-/// A relay whose upstream is scripted.
+/// A relay with a scripted upstream.
 pub(crate) struct Rig {
     relay: Relay,
     pub(crate) upstream: Arc<Scripted>,
@@ -247,7 +247,7 @@ impl Relay {
         self.courier.wake();
     }
 
-    /// Lets all of a span pass but its last millisecond, and some real time with it.
+    /// Advances the clock by a duration less one millisecond, and lets some real time pass.
     pub(crate) async fn nearly_pass(&self, span: Duration) {
         self.clock.advance_millis(i64::try_from(span.as_millis()).unwrap() - 1);
         self.courier.wake();
@@ -272,7 +272,7 @@ impl Relay {
         .await
     }
 
-    /// Waits until nothing is under way and nothing claimed ahead.
+    /// Waits until no transaction is open and nothing is claimed ahead.
     pub(crate) async fn rests(&self) {
         eventually(|| async {
             let stats = self.courier.stats();
@@ -281,13 +281,13 @@ impl Relay {
         .await;
     }
 
-    /// Gives the courier time for what it must not do.
+    /// Waits long enough for a forbidden action to happen.
     pub(crate) async fn linger(&self) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Waits for something to become so, up to half a minute.
+/// Waits up to half a minute until a condition holds.
 pub(crate) async fn eventually<T, F: Future<Output = Result<T, String>>>(look: impl Fn() -> F) -> T {
     let began = std::time::Instant::now();
     loop {
@@ -299,7 +299,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Result<T, String>>>(look: i
     }
 }
 
-/// A mail of ours, looked at as the intake would.
+/// A mail of ours, examined as the intake would.
 pub(crate) struct Mail {
     pub(crate) examiner: Examiner,
     pub(crate) seen: Examination,
@@ -368,7 +368,7 @@ impl Mail {
     }
 }
 
-/// Whoever shares the sender's domain is ours, and the shipped rules decide.
+/// An examiner in which the sender's domain is ours, with the default policy.
 pub(crate) fn examiner() -> Examiner {
     Examiner {
         organisation: Arc::new(Organisation::of_sender()),
@@ -379,13 +379,13 @@ pub(crate) fn examiner() -> Examiner {
     }
 }
 
-/// A message of which each recipient gets a copy.
+/// A message with a separate copy for each recipient.
 pub(crate) fn split(number: u64, to: &[&str]) -> NewMessage {
     let mail = Mail::new(number, to);
     mail.message(mail.copies(Disclosure::Split))
 }
 
-/// A message that leaves as one copy for all.
+/// A message with one copy for all.
 pub(crate) fn as_is(number: u64, to: &[&str]) -> NewMessage {
     let mail = Mail::new(number, to);
     mail.message(mail.copies(Disclosure::AsIs))

@@ -1,5 +1,4 @@
-//! A doorway that records what comes in, and answers as the sender's local part says; and a listener
-//! in front of it.
+//! A doorway that records messages and replies as the sender's local part says; and a listener that uses it.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,24 +15,24 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Where allowed clients come from.
+/// The address of allowed clients.
 pub(crate) const FRIEND: &str = "127.0.0.1";
-/// Where clients come from that may not relay.
+/// The address of clients that may not relay.
 pub(crate) const STRANGER: &str = "127.0.0.2";
-/// Allowed, and its bare LFs are made CRLF.
+/// Allowed; bare LFs are converted to CRLF.
 pub(crate) const OLD_DEVICE: &str = "127.0.0.3";
 
-/// Says in a PROXY header who the client is.
+/// A load balancer, which sends the client's address in a PROXY header.
 pub(crate) const BALANCER: &str = "127.0.0.4";
 
-/// One message that was taken in.
+/// One accepted message.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) envelope: Envelope,
     pub(crate) content: Vec<u8>,
 }
 
-/// The id that every copy for the journal gets here: another than mail that is relayed.
+/// The id of every journal copy; differs from that of relayed mail.
 pub(crate) fn copy_id() -> Id {
     Id::new(Timestamp(0), 1)
 }
@@ -41,7 +40,7 @@ pub(crate) fn copy_id() -> Id {
 #[derive(Default)]
 pub(crate) struct Recorder {
     pub(crate) messages: Mutex<Vec<Message>>,
-    /// Copies for the journal.
+    /// Journal copies.
     pub(crate) copies: Mutex<Vec<Vec<u8>>>,
     pub(crate) octets: std::sync::atomic::AtomicU64,
 }
@@ -53,7 +52,7 @@ struct Recording {
     keep: bool,
 }
 
-/// The id that every message gets here.
+/// The id of every message.
 pub(crate) fn id() -> Id {
     Id::new(Timestamp(0), 0)
 }
@@ -143,8 +142,7 @@ impl Content for Recording {
     }
 }
 
-/// A certificate for `relay.test`, and who may relay by a certificate of their own: one of an authority
-/// whose file is given, with such a name.
+/// A certificate for `relay.test`, and the clients that may relay by certificate: CA file and name.
 pub(crate) fn certificate(mode: TlsMode, clients: &[(&std::path::Path, &str)]) -> Tls {
     let folder = tempfile::tempdir().unwrap();
     let files = PairFiles { chain: folder.path().join("c.pem"), key: folder.path().join("c.key") };
@@ -157,7 +155,7 @@ pub(crate) fn certificate(mode: TlsMode, clients: &[(&std::path::Path, &str)]) -
     Tls { mode, server, client_names }
 }
 
-/// A running listener. Dropped, it drains.
+/// A running listener, which drains when dropped.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) recorder: Arc<Recorder>,

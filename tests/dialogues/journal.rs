@@ -1,5 +1,5 @@
-//! Copies for the journal: from whom they are taken, that none of them is relayed, and that nothing odd
-//! about one is a reason to send it back.
+//! Journal copies: which clients may send them, that none is relayed, and that a malformed one is not
+//! rejected.
 
 use super::doorway::{FRIEND, Running, STRANGER, copy_id, id};
 use super::script::Client;
@@ -29,7 +29,7 @@ fn who_is_no_source_is_told_so_in_one_line() {
     assert!(running.recorder.copies.lock().unwrap().is_empty());
 }
 
-/// Copies bear the senders of others; what broke in them broke elsewhere.
+/// A copy has the sender of the original mail; its faults are not the mail host's.
 #[test]
 fn every_copy_of_a_source_is_taken_and_none_is_relayed() {
     let running = journal();

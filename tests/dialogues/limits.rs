@@ -1,4 +1,4 @@
-//! Slow clients, floods, giants, drains: every bound, met over a socket.
+//! Slow clients, floods, large messages, drains: every limit, reached over a socket.
 
 use super::doorway::{FRIEND, OLD_DEVICE, Running};
 use super::script::Client;
@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_millis(300);
-/// Far more than any bound here: a client that waits this long was forgotten.
+/// Far longer than any timeout here: a client that waits this long was forgotten.
 const LATE: Duration = Duration::from_secs(8);
 
 fn begin(client: &mut Client, sender: &str) {
@@ -25,7 +25,7 @@ fn an_idle_client_is_let_go() {
     assert!(client.is_closed());
 }
 
-/// Sends one octet after the other; gives back what the server said at last.
+/// Sends one octet after another; returns the server's last line.
 fn drip(client: &mut Client, octet: u8) -> String {
     let began = Instant::now();
     client.reader.get_ref().set_read_timeout(Some(Duration::from_millis(20))).unwrap();

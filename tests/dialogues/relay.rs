@@ -1,11 +1,11 @@
-//! Open-relay forms: what a stranger tries. None of them relays; and for a client that may relay, none
-//! of them is read as anything but the address that it is.
+//! Open-relay tests: none of these address forms lets a stranger relay; and for a client that may relay, each
+//! is parsed as exactly the address that it is.
 
 use super::doorway::{FRIEND, Running, STRANGER};
 use super::script::Client;
 use sekisho::listener::Limits;
 
-/// The path as sent; the recipient that a client who may relay gets, or `None` for 501.
+/// The path as sent, and the recipient that a client who may relay gets; `None` for 501.
 const FORMS: [(&str, Option<&str>); 62] = [
     ("<u@victim.test>", Some("u@victim.test")),
     (" <u@victim.test>", Some("u@victim.test")),

@@ -21,7 +21,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A blocking client that comes from a given address.
+/// A blocking client that connects from a given address.
 pub(crate) struct Client {
     pub(crate) reader: BufReader<TcpStream>,
 }
@@ -64,7 +64,7 @@ impl Client {
         }
     }
 
-    /// Sends a line and reads its reply; an empty text when the server has closed.
+    /// Sends a line and reads its reply; empty if the server has closed.
     pub(crate) fn ask(&mut self, line: &str) -> String {
         let sent = self.send(format!("{line}\r\n").as_bytes());
         match sent {

@@ -1,5 +1,5 @@
-//! Sessions through TLS, with rustls as the client: handshakes good and bad, certificates of clients, and
-//! balancers in front.
+//! Sessions over TLS with rustls as the client: valid and failing handshakes, client certificates, and load
+//! balancers.
 
 use super::doorway::{BALANCER, FRIEND, Running, STRANGER, certificate};
 use super::script::Client;
@@ -14,7 +14,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Takes any certificate: what is asked here is not who the server is.
+/// Accepts any certificate, because these tests are not about the server's identity.
 #[derive(Debug)]
 struct Any;
 
@@ -50,9 +50,9 @@ impl ServerCertVerifier for Any {
     }
 }
 
-/// What a client may present: a certificate and its key.
-type Shown = (CertificateDer<'static>, Vec<u8>);
-type Own = Option<Shown>;
+/// A client's certificate and key.
+type ClientPair = (CertificateDer<'static>, Vec<u8>);
+type Own = Option<ClientPair>;
 
 fn config(own: Own) -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -69,7 +69,7 @@ fn config(own: Own) -> Arc<ClientConfig> {
     })
 }
 
-/// A client that talks through TLS.
+/// A client that uses TLS.
 struct Secure {
     reader: BufReader<StreamOwned<ClientConnection, TcpStream>>,
 }
@@ -110,7 +110,7 @@ impl Secure {
         asked.and_then(|()| self.reply()).unwrap_or_default()
     }
 
-    /// One transaction; the last answer.
+    /// One transaction; returns the last reply.
     fn send(&mut self) -> String {
         for (line, expected) in [("EHLO c", "250"), ("MAIL FROM:<a@b.test>", "250")] {
             let answer = self.ask(line);
@@ -166,7 +166,7 @@ fn tls_comes_first_on_an_implicit_listener() {
     let mut plain = Client::connect(FRIEND, running.address);
     plain.send(b"EHLO client.test\r\n").unwrap();
     let mut answer = Vec::new();
-    // The end may come as a reset: nothing of it was an answer to the command.
+    // the connection may end with a reset; no reply to the command came before
     let _ = plain.reader.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"220") && !answer.starts_with(b"250"), "{answer:?}");
 }
@@ -193,7 +193,7 @@ fn authority(name: &str) -> (Issuer<'static, KeyPair>, String) {
     (Issuer::new(params, key), pem)
 }
 
-fn issued(issuer: &Issuer<'static, KeyPair>, name: &str) -> Shown {
+fn issued(issuer: &Issuer<'static, KeyPair>, name: &str) -> ClientPair {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, issuer).unwrap();

@@ -20,7 +20,7 @@ def table(authority, certificates, port, domains):
 
 
 def served(relay, certificates):
-    """The names of the certificate that a verifying client sees; none when it does not verify."""
+    """The names in the certificate that a verifying client sees; empty if verification fails."""
     context = ssl.create_default_context(cafile=str(certificates.path("ca.pem")))
     with smtplib.SMTP("127.0.0.1", relay.port, timeout=30) as client:
         client._host = "relay.localhost.example"
@@ -42,7 +42,7 @@ def it_gets_a_certificate_and_keeps_it_over_a_restart():
             with relay:
                 equal(relay.json("cert", "show"), [])
                 checks = relay.json("check")["checks"]
-                assert any("a certificate will be asked for" in check["text"] for check in checks), checks
+                assert any("a certificate will be ordered" in check["text"] for check in checks), checks
                 relay.start()
                 assert wait_until(lambda: served(relay, certificates) == sorted(domains), 60, 0.2), relay.output() + str(authority.log)
                 contains(relay.output(), "ACME certificate issued")

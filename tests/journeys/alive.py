@@ -1,5 +1,5 @@
-"""Journeys of a relay whose parts are in trouble: a log that cannot be written, a desk that is besieged, a
-store in use, an upstream with few sessions; and clients as they are.
+"""Journeys of a relay in trouble: a log that cannot be written, a desk under a connection flood, a store in use, an
+upstream with few sessions; and clients with odd behaviour.
 """
 
 import email
@@ -23,7 +23,7 @@ MANY = int(os.environ.get("SILENT", "5000"))
 
 
 def metric(relay, name):
-    """One number of /metrics, 0 where it is not there."""
+    """One value of /metrics, 0 if it is missing."""
     _, text = relay.http("/metrics")
     found = re.search(rf"(?m)^sekisho_{re.escape(name)} (\S+)$", text)
     return float(found[1]) if found else 0
@@ -47,7 +47,7 @@ def serve_into(relay, stderr):
 
 
 def goes_on(relay, sink):
-    """Mail passes, and the lines that are lost are counted."""
+    """Mail passes, and the lost lines are counted."""
     for n in range(3):
         contains(relay.send(mail("x", TWO, seed=n), addresses(TWO)), "queued as")
     settle(sink, 3)
@@ -98,7 +98,7 @@ def it_waits_for_a_store_that_a_command_has():
 
 
 def listens(port):
-    """Whether somebody listens there."""
+    """Whether the port is open."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -139,7 +139,7 @@ class Siege:
 
     @staticmethod
     def speak(pending):
-        """Says what each begins with, once it is connected."""
+        """Sends the given beginning on each connection."""
         for key, _ in pending.select(0.05):
             pending.unregister(key.fileobj)
             try:
@@ -156,7 +156,7 @@ class Siege:
 
 
 def stands(sources, note):
-    """Mail and /healthz go on under a siege."""
+    """Mail and /healthz work during the flood."""
     with Sink() as sink, Relay(sink.address) as relay:
         began = time.time()
         slowest = 0
@@ -207,7 +207,7 @@ def it_tells_numbers_to_its_own_networks_only():
 
 
 def read_all(one):
-    """Until the other side closes."""
+    """Reads until the other side closes."""
     got = b""
     while piece := one.recv(65536):
         got += piece
@@ -265,7 +265,7 @@ def it_sends_sixty_copies_through_sessions_of_five(note):
 
 
 def greeted(relay, line):
-    """What is said to a first line of these octets."""
+    """The reply to a first line of these octets."""
     with socket.create_connection(("127.0.0.1", relay.port), 5) as one:
         one.recv(1000)
         one.sendall(line + b"\r\n")
@@ -292,7 +292,7 @@ def it_takes_clients_by_any_name():
 def it_takes_bare_lf_in_commands_where_it_is_allowed():
     with Sink() as sink, Relay(sink.address, listener='normalise_line_ends = ["127.0.0.1/32"]') as relay:
         with socket.create_connection(("127.0.0.1", relay.port), 5) as one, one.makefile("rb") as said:
-            # Whoever speaks before the greeting is refused.
+            # A client that speaks before the greeting is refused.
             contains(said.readline().decode(), "220 ")
             one.sendall(b"HELO device\n")
             contains(said.readline().decode(), "250 ")
@@ -327,7 +327,7 @@ def it_encodes_a_raw_file_name_and_gives_up_at_a_raw_message_id():
         content = settle(sink, 1)[0].content
         assert content.split(b"\r\n\r\n")[0].isascii(), content
         equal(email.message_from_bytes(content).get_filename(), "報告書 (最終).txt")
-        # In other octets it would be another id: nobody's answer would find its thread.
+        # In other octets it would be another id, and no reply would find its thread.
         answer = relay.send((head.format(to[0], "書") + "\r\nx\r\n").encode(), to, options=options)
         rows = wait_until(lambda: [row for row in relay.json("queue", "list", id_of(answer), "--all") if row["state"] == "failed"], 15)
         assert rows, "it was not given up"

@@ -1,4 +1,4 @@
-"""The API: by hand along the ways programs go, and by schemathesis against its own description."""
+"""The API: requests as programs make them, and schemathesis against the OpenAPI document."""
 
 import email
 import json
@@ -16,13 +16,13 @@ ALL = ["held:read", "held:decide", "message:read", "report:read", "queue:read", 
 
 
 def token(desk, name="all", scopes=tuple(ALL)):
-    """A token that is good for these."""
+    """A token with these scopes."""
     arguments = [word for scope in scopes for word in ("--scope", scope)]
     return desk.json("token", "add", name, *arguments)["token"]
 
 
 def ask(desk, path, shown=None, body=None, method=None, raw=None, kind="application/json"):
-    """A request: status, type and JSON."""
+    """A request; returns status, type and JSON."""
     headers = {"Authorization": f"Bearer {shown}"} if shown else {}
     data = raw if raw is not None else None if body is None else json.dumps(body).encode()
     if data is not None:
@@ -112,7 +112,7 @@ def it_shows_copies_as_they_leave(note):
             fields = left[one["recipient"]]
             signatures = [line for line in one["added"] if line.startswith("DKIM-Signature:")]
             equal(len(signatures), 2, one["recipient"])
-            # Long fields are shown in part; what is shown is what left, to the letter.
+            # Long fields are shown in part; what is shown equals what was sent.
             for line in one["added"]:
                 part = squeezed(line.rstrip("…"))
                 assert any(field.startswith(part) for field in fields), (line, fields)

@@ -1,6 +1,6 @@
-"""Journeys of who is asked, when, and how: senders first, approvers out of their mail, deputies, chat rooms.
+"""Journeys of who is asked, when, and how: senders first, approvers by links in mails, deputies, chat rooms.
 
-Working hours are set by the configuration, around the moment of the test.
+Working hours are configured around the moment of the test.
 """
 
 import datetime
@@ -45,13 +45,13 @@ def sign_in(relay, name, language="en"):
 
 
 def it_asks_the_sender_first():
-    """Nobody else hears of what the sender settles alone, until they do not answer."""
+    """Nobody else is told about what the sender can decide alone, until the sender does not answer in time."""
     sink, relay = office(sender_first="6s")
     with sink, relay:
         relay.start()
         hold(relay, "[ask] eins")
         held = hold(relay, "[hold] zwei")
-        # A rule's hold is the approvers' at once.
+        # For a rule's hold the approvers are asked at once.
         waited(sink, SOUMU, "zwei")
         (letter,) = waited(sink, SENDER.address, "eins")
         press(link_under(letter, "個別に送信する"))
@@ -65,7 +65,7 @@ def it_asks_the_sender_first():
 
 
 def it_counts_that_time_in_working_hours():
-    """Out of hours the sender's time stands still; what they ask for is told all the same."""
+    """Outside working hours the sender's time does not pass; a request to the approvers is sent nevertheless."""
     closed = f'[notices]\nhours = "{(datetime.date.today() + datetime.timedelta(days=2)):%a} 09:00-10:00"'
     sink, relay = office(sender_first="1s", extra=closed)
     with sink, relay:
@@ -118,12 +118,12 @@ def it_shows_a_request_on_top_and_lists_it():
         assert held in rows and other not in rows
         contains(soumu.open("/").body, other)
         equal(soumu.open(f"/held/{other}/ask").status, 403, "it is not theirs")
-        # Declined, with one of the reasons at hand.
+        # Declined, with one of the usual reasons.
         form = soumu.open(f"/held/{held}/return")
         soumu.send(form, f"/held/{held}/return", canned="recipients", reason="")
         (back,) = waited(sink, SENDER.address, "差し戻し")
         contains(back.text, "宛先に誤りがないか確認して")
-        # The other approver, who was told, learns of it; the one who did it does not.
+        # The other approver, who was told, learns of the decision; the one who decided is not told.
         (done,) = waited(sink, BUCHO, "対応済み")
         contains(done.text, "soumu が差出人に差し戻しました")
         contains(done.text, "総務部 内線1234")
@@ -131,7 +131,7 @@ def it_shows_a_request_on_top_and_lists_it():
 
 
 def own_links(letter):
-    """The links that decide in an approver's mail, by their labels."""
+    """The links in an approver's mail that decide, by their labels."""
     return link_under(letter, "個別に送信する"), link_under(letter, "差し戻す")
 
 
@@ -162,7 +162,7 @@ def it_lets_approvers_decide_out_of_their_mail():
         equal([len(copy.recipients) for copy in real(sink.taken)], [1] * 6)
         (done,) = waited(sink, BUCHO, "対応済み")
         contains(done.text, f"{SOUMU} が個別に送信しました")
-        # The others' links are over, and say what was decided.
+        # The other links are no longer valid, and show the decision.
         for late in own_links(theirs):
             contains(nobody.follow(nobody.post(late, {"reason": "late"})).body, SOUMU)
         equal(relay.held("returned"), [])

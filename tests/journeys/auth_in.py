@@ -1,5 +1,5 @@
-"""Journeys of clients that say who they are: AUTH by real clients, accounts in a file, in a directory and
-at the upstream, guesses, whose address may stand in From, and hosts that many share.
+"""Journeys of clients that authenticate: AUTH by real clients, accounts in a file, in a directory and at the
+upstream, password guessing, permitted From addresses, and shared mail hosts.
 """
 
 import base64
@@ -56,7 +56,7 @@ class Guarded(Relay):
         return done
 
     def secured(self, source=STRANGER):
-        """A client that has said STARTTLS."""
+        """A client after STARTTLS."""
         client = smtplib.SMTP(timeout=60, source_address=(source, 0))
         client.connect("127.0.0.1", self.port)
         client._host = "127.0.0.1"
@@ -65,7 +65,7 @@ class Guarded(Relay):
         return client
 
     def signed_in(self, user="hanako", password=PASSWORD, source=STRANGER):
-        """A client that has signed in."""
+        """A client after authentication."""
         client = self.secured(source)
         client.login(user, password)
         return client
@@ -95,7 +95,7 @@ def auth(client, user, password):
 
 
 def post(client, sender=HANAKO, message=None, recipient="kenji@partner.example"):
-    """One transaction; the reply that decided it."""
+    """One transaction; returns the decisive reply."""
     for verb, argument in (("mail", sender), ("rcpt", recipient)):
         code, text = getattr(client, verb)(argument)
         if code != 250:
@@ -119,7 +119,7 @@ def it_keeps_accounts_in_a_file_that_only_its_owner_reads():
         equal(relay.json("user", "list"), [
             {"name": "hanako", "addresses": [HANAKO], "roles": []},
             {"name": "taro", "addresses": [TARO, "t.yamada@example.co.jp"], "roles": []}])
-        # A running relay looks at the file once a second.
+        # A running relay checks the file once a second.
         def comes_to(password, answer):
             def said():
                 with relay.secured() as client:
@@ -137,7 +137,7 @@ def it_gives_a_new_file_of_accounts_to_the_owner_of_the_database():
     relay = Guarded("127.0.0.1:1", users=False)
     try:
         owner = 12345 if os.geteuid() == 0 else os.geteuid()
-        os.chown(relay.folder, owner, -1)  # where the database will be
+        os.chown(relay.folder, owner, -1)  # where the database would be
         relay.user("add", "hanako")
         relay.user("add", "taro")
         status = (relay.folder / "users.toml").stat()
@@ -294,7 +294,7 @@ def it_evaluates_few_guesses_and_locks_nobody_out():
         equal(relay.metric('sekisho_auth_total{result="too-many"}'), 21)
 
 
-@pytest.mark.alone  # it measures time
+@pytest.mark.alone  # measures time
 def it_takes_as_long_for_nobody_as_for_somebody(note):
     with Sink() as sink, Guarded(sink.address) as relay:
         def taken(user, number):
@@ -303,8 +303,8 @@ def it_takes_as_long_for_nobody_as_for_somebody(note):
                 equal(auth(client, user, "wrong password"), "535 5.7.8")
                 return time.perf_counter() - started
 
-        # In turns, and the shortest of each: what else the machine does only makes single tries longer. More tries when
-        # it does much, fewer than an account's limit of guesses.
+        # Alternates, and takes the shortest of each, since other load only makes single tries longer. More tries under
+        # load, but fewer than an account's limit on guesses.
         somebody, nobody = [], []
         for number in range(18):
             somebody.append(taken("hanako", number))
@@ -321,7 +321,7 @@ PEOPLE = {"hanako": (PASSWORD, [HANAKO]), "taro": ("another word", [TARO])}
 
 
 def it_asks_a_directory():
-    # Each way has a relay of its own, and so counts guesses anew.
+    # Each method has a relay of its own, and so a separate count of guesses.
     with Sink() as sink, Directory(AUTHORITY, PEOPLE) as directory:
         password_file = Path(FOLDER.name) / "service"
         password_file.write_text("admin-password\n")
@@ -384,7 +384,7 @@ def it_asks_the_upstream_and_keeps_no_password():
                     response = base64.b64encode(f"{first}\1auth=Bearer {token}\1\1".encode()).decode()
                     with relay.secured() as client:
                         said = client.docmd("AUTH", f"{mechanism} {response}")[0]
-                        if said == 334:  # why not, in JSON; then the refusal
+                        if said == 334:  # why not, in JSON; then the rejection
                             said = client.docmd("AQ==")[0]
                         equal(said, code, f"{mechanism} {token}")
             contains(str(host.logins), "XOAUTH2")
@@ -427,12 +427,12 @@ def it_lets_in_our_tenant_of_a_host_that_many_share():
             contains(send("127.0.7.1", "X-Our-Tenant: 0123456789abcdex\r\n"), "550 5.7.1")
             contains(send("127.0.7.1", new + old), "550 5.7.1")
             contains(send("127.0.7.1", new, sender="x@victim.example"), "550 5.7.1")
-            contains(send("127.0.0.1", new), "250 2.0.0")  # a network of our own; the secret goes no further
+            contains(send("127.0.0.1", new), "250 2.0.0")  # from our own network; the secret is not passed on
             for copy in sink.wait(3):
                 assert b"tenant" not in copy.content.lower(), "the secret left"
             for path in relay.folder.rglob("*"):
                 assert not path.is_file() or b"0123456789abcdef" not in path.read_bytes(), f"{path} has the secret"
-            # A record that breaks later leaves what was known; SIGHUP keeps it.
+            # If a record breaks later, the previous networks stay in use; SIGHUP keeps them too.
             dns.fail("spf.test")
             relay.process.send_signal(signal.SIGHUP)
             assert wait_until(lambda: "reloaded" in relay.output(), 20), relay.output()

@@ -1,4 +1,4 @@
-"""The desk for everybody who reads it: what matters on one screen, axe-core on every page, two widths, two languages."""
+"""Accessibility of the desk: the important things on one screen, axe-core on every page, two widths, two languages."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 
 def bottoms(browser, **css):
-    """Where elements end, in pixels from the top of the page."""
+    """The lower edges of elements, in pixels from the top of the page."""
     return {name: browser.run("return Math.ceil(document.querySelector(arguments[0]).getBoundingClientRect().bottom)", one)
             for name, one in css.items()}
 
@@ -38,7 +38,7 @@ def it_shows_what_matters_on_one_screen(note, language):
             contains(browser.text(".people .person"), "田中")
             tall = browser.run("return document.documentElement.scrollHeight")
             assert tall <= 1800, f"the page of 12 recipients is {tall} high"
-            # What may be done stays in view.
+            # The actions stay visible.
             browser.run("scrollTo(0, 700)")
             top = browser.run("return document.querySelector('.way .button.main').getBoundingClientRect().top")
             assert 0 <= top <= 800, top

@@ -1,5 +1,5 @@
-"""What is dangerous about a mail, and what is done with it: told alike in every place; nothing dangerous is sent
-without a tick, and what was decided can be undone.
+"""Dangers of a mail and the actions on it: described alike everywhere; nothing dangerous is sent without a tick, and
+decisions can be undone.
 """
 
 import base64
@@ -26,7 +26,7 @@ STRICT = (TOP / "policy" / "strict.toml").read_text()
 SENDER = "hanako.sato@example.co.jp"
 PEOPLE = strangers(6, 3)
 SIX = addresses(PEOPLE)
-# A reason that begins within so many characters is read at a glance: the place's own first words stand before it.
+# A reason that begins within this many characters is read at a glance, including the words before it.
 BEFORE = 20
 
 
@@ -59,7 +59,7 @@ def built(one):
 
 
 def bodies(sink, to, subject):
-    """The text parts of the relay's mails to somebody about a subject."""
+    """The text parts of the relay's mails to a person about a subject."""
     found = []
     for taken in notices(sink):
         message = email.message_from_bytes(taken.content, policy=email.policy.default)
@@ -69,14 +69,14 @@ def bodies(sink, to, subject):
 
 
 def told(text, one, languages=("ja", "en")):
-    """Whether a text, unwrapped, tells at its beginning what is dangerous, in one of these languages."""
+    """Whether a text, unwrapped, begins with the danger, in one of these languages."""
     flat = re.sub(r"\s+", " ", text)
     spaced = flat.replace(" ", "")
     return any(0 <= spaced.find(one[language].replace(" ", "")) <= BEFORE for language in languages)
 
 
 def within(page, pattern):
-    """What an element of a page says, without tags."""
+    """The text of an element of a page, without tags."""
     found = re.search(pattern, page.body, re.S)
     return html.unescape(re.sub(r"<[^>]+>", "", found[1])).strip() if found else ""
 
@@ -158,7 +158,7 @@ def it_sends_nothing_dangerous_without_a_tick():
             equal(done.status, 422, given)
             contains(done.body, "会員名簿.csv")
         equal([row["id"] for row in desk.held()], [id])
-        # Several at once never ask: such a mail is left, and named.
+        # Bulk decisions never ask: such a mail is left unchanged, and named.
         sure = browser.open(f"/bulk?do=split&id={id}")
         contains(sure.body, "会員名簿.csv")
         assert 'name="id"' not in sure.body, "it would be sent"
@@ -201,7 +201,7 @@ def it_waits_so_that_a_release_can_be_undone():
         equal(browser.post(f"/held/{id}/undo", {"csrf": page.csrf}).status, 409, "it has left")
         done = browser.open(f"/held/{id}")
         contains(done.body, "Sent individually: no recipient sees another")
-        # How they stood when it was decided: the mail itself did not make them known.
+        # The relation as it was at the decision: the mail itself did not make the recipients known.
         contains(done.body, "never written to before")
 
 
@@ -210,7 +210,7 @@ def it_takes_back_at_the_desk_as_by_mail():
         id = id_of(desk.send(mail("[ask] 六人", PEOPLE), SIX))
         browser, page = ask_page(desk, "hanako", id)
         browser.language = "ja"
-        # The form of former versions too.
+        # The form of earlier versions works too.
         for path in ("take-back", "return"):
             done = browser.follow(browser.post(f"/held/{id}/{path}", {"csrf": page.csrf}))
             contains(done.body, "送信を取り消しました。誰にも送信していません")
@@ -232,7 +232,7 @@ def it_gives_back_with_a_reason_of_several_lines():
             contains(body, "急ぎません。")
             contains(body, "名簿など、添付してはいけないファイルを外して送り直してください。")
             assert "\ufffd" not in body, path
-        # Who decided is told so; auditors get no boxes.
+        # The person who decided is told so; auditors get no checkboxes.
         late = browser.follow(browser.post(f"/held/{id}/release", {"csrf": page.csrf, "as": "split"}))
         contains(late.body, "あなたが判断済みです")
         desk.send(mail("[ask] zwei", PEOPLE), SIX)

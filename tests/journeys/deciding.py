@@ -1,4 +1,4 @@
-"""Journeys of held messages: list, show, release in each way, drop, return, expire; over restarts."""
+"""Journeys of held messages: list, show, release in each way, drop, return, expire; across restarts."""
 
 import time
 
@@ -23,7 +23,7 @@ def hold(relay, subject="[ask] 六人", people=None):
     return id_of(answer)
 
 
-@pytest.mark.alone  # it measures time
+@pytest.mark.alone  # measures time
 def it_releases_as_split_when_nothing_else_is_said():
     with Sink() as sink, Relay(sink.address) as relay:
         held = hold(relay)

@@ -1,4 +1,6 @@
-"""What an installation stands on: the unit, what systemd is told, and what `check` says of keys and listeners."""
+"""Journeys of an installation: the unit file, notifications to systemd, and what `check` reports about keys and
+listeners.
+"""
 
 import json
 import os
@@ -19,7 +21,7 @@ UNIT = TOP / "deploy" / "systemd" / "sekisho.service"
 
 
 class Systemd:
-    """The end of a notification socket that systemd holds."""
+    """systemd's end of a notification socket."""
 
     def __init__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="sekisho-notify-")
@@ -37,7 +39,7 @@ class Systemd:
         self.folder.cleanup()
 
     def heard(self, line):
-        """Whether this line came, by now."""
+        """Whether this line has arrived."""
         try:
             while True:
                 self.told += self.socket.recv(4096).decode().splitlines()
@@ -68,12 +70,12 @@ def it_runs_in_a_unit_that_exposes_little(note):
 
 
 def areas(findings, area):
-    """What `check` says of one area: standing and text."""
+    """The results of `check` in one area: standing and text."""
     return [(f["standing"], f["text"]) for f in findings if f["area"] == area]
 
 
 def checked(relay, *arguments):
-    """`check`, whatever it comes to."""
+    """Runs `check`, whatever its exit status."""
     done = relay.cli("check", *arguments, "--json", ok=False, seconds=120)
     return json.loads(done.stdout)["checks"]
 
@@ -103,7 +105,7 @@ def it_names_what_is_wrong_with_keys_and_domains():
             os.chmod(keys.made[0]["file"], 0o644)
             said = str(areas(checked(relay), "dkim"))
             contains(said, "chmod 600")
-            contains(said, "put an RSA key beside it")
+            contains(said, "add an RSA key")
             Path(keys.made[0]["file"]).unlink()
             contains(str(areas(checked(relay), "dkim")), keys.made[0]["file"])
         with Relay(sink.address, start=False) as relay:
@@ -120,7 +122,7 @@ def it_greets_its_own_listeners_and_looks_up_its_name():
             contains(str(areas(said, "dns")), "relay.example.co.jp is 192.0.2.7")
             contains(str(areas(said, "dns")), "is not 192.0.2.8, which mail leaves from")
             contains(str(areas(said, "spf")), "example.co.jp: ")
-            contains(str(areas(said, "dns")), "192.0.2.8, which mail leaves from, has no name")
+            contains(str(areas(said, "dns")), "192.0.2.8, from which mail is sent, has no name")
             dns.records["8.2.0.192.in-addr.arpa"] = {"PTR": ["relay.example.co.jp"]}
             contains(str(areas(checked(relay, "--connect"), "dns")), "is relay.example.co.jp, which is not 192.0.2.8")
             dns.records["relay.example.co.jp"] = {"A": ["192.0.2.8"]}

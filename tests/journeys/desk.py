@@ -1,5 +1,5 @@
-"""The desk as people click it, in Chromium: lists, held messages, every decision, both languages, two widths,
-with JavaScript and without.
+"""The desk in Chromium as people use it: lists, held messages, every decision, both languages, two widths, with and
+without JavaScript.
 """
 
 import email
@@ -27,12 +27,12 @@ def sign_in(browser, desk, name="soumu", path="/"):
 
 
 def quiet(browser, desk):
-    """Nothing was asked for elsewhere, and no page of ours broke its own rules."""
+    """Checks that no page loaded anything from elsewhere or violated its own policy."""
     settle()
     host = f"http://127.0.0.1:{desk.desk}/"
     strange = [url for url in browser.requests() if not url.startswith((host, "data:", "about:", "chrome"))]
     equal(strange, [], "requests to elsewhere")
-    # A page that says no (403, 404, 409) is an error to the console, and none to us.
+    # A page with an error status (403, 404, 409) is an error in the console, but not for this test.
     broken = [line for line in browser.console() if "status of 4" not in line]
     equal(broken, [], "console")
 
@@ -92,7 +92,7 @@ def it_leaves_out_and_sends_as_it_is():
         with Browser() as browser:
             sign_in(browser, desk)
             browser.open(desk.page(f"/held/{first}/drop"))
-            # Nobody chosen: neither the page nor the desk sends to all.
+            # If nobody is chosen, neither the page nor the desk sends to everybody.
             browser.click("button[value=split]")
             contains(browser.url(), f"/held/{first}/drop")
             browser.run("document.querySelector('form.card').noValidate = true")
@@ -263,7 +263,7 @@ def it_names_each_place_that_the_audit_found():
 def it_tells_the_second_of_two_who_was_first():
     with Desk() as desk:
         id = desk.hold()
-        # With its script the first page would soon say so itself, and close its buttons.
+        # With its script the first page would soon say so itself, and disable its buttons.
         with Browser(javascript=False) as one, Browser() as two:
             sign_in(one, desk, "soumu", f"/held/{id}")
             sign_in(two, desk, "bucho", f"/held/{id}")
@@ -374,7 +374,7 @@ def it_counts_the_same_on_the_page_and_the_command_line():
             equal(rows(browser, "senders"), [["hanako.sato@example.co.jp", "3", "2", "1", "0", "0"]])
             equal(rows(browser, "groups"), [["sales", "3", "2", "1", "0", "0"]])
             equal(len(rows(browser, "approvers")), 2)
-        # Whoever is asked about some mail only sees the numbers of that.
+        # A person who is asked about some mail sees only the figures of that mail.
         for name, expected, rule in (("soumu", [132, 2, 1, 1, 0], "strangers-see-each-other"),
                                      ("bucho", [0, 1, 1, 0, 0], "look-first")):
             with Browser() as browser:

@@ -1,4 +1,4 @@
-"""DKIM from the key to two verifiers that are not ours (dkimpy, OpenDKIM), and mail that comes round again."""
+"""DKIM from the key to two independent verifiers (dkimpy, OpenDKIM), and mail that comes back to the relay."""
 
 import base64
 import email
@@ -23,7 +23,7 @@ VERIFIER = TOP / "tests" / "rig" / "verify_dkim.py"
 
 
 class Keys:
-    """Keys made by the command, and what it says is to be published."""
+    """Keys made by the command, and the record to publish."""
 
     def __init__(self, *wanted):
         self.folder = tempfile.TemporaryDirectory(prefix="sekisho-keys-")
@@ -56,7 +56,7 @@ BOTH = (("example.co.jp", "s1", "rsa"), ("example.co.jp", "e1", "ed25519"))
 
 
 def verified(records, copies):
-    """What dkimpy says of each copy's signatures."""
+    """dkimpy's result for each signature of each copy."""
     with tempfile.TemporaryDirectory() as folder:
         files = []
         for number, copy in enumerate(copies):
@@ -79,12 +79,12 @@ def all_good(records, copies, wanted):
 
 
 def real(sink):
-    """Transactions that are no notices."""
+    """Transactions that are not notices."""
     return [t for t in sink.taken if t.sender]
 
 
 def envelope_of(message):
-    """Everybody in To and Cc but ourselves."""
+    """Everybody in To and Cc except us."""
     found = []
     head = message.split(b"\r\n\r\n", 1)[0].decode("utf-8", "replace")
     head = re.sub(r"\r\n[ \t]", " ", head)
@@ -137,7 +137,7 @@ def without(copy, selector):
 
 
 def opendkim(folder, copy):
-    """What OpenDKIM says of a message."""
+    """OpenDKIM's result for a message."""
     file = Path(folder, "copy.eml")
     file.write_bytes(copy)
     done = subprocess.run(["/usr/sbin/opendkim", "-x", f"{folder}/conf", "-t", str(file), "-v"], capture_output=True, text=True, timeout=60)
@@ -158,7 +158,7 @@ def it_signs_so_that_opendkim_verifies_it():
             Path(folder, "conf").write_text(f"Mode v\nTestPublicKeys {folder}/keys\nSyslog no\n")
             os.chmod(folder, 0o755)
             for taken in real(sink):
-                # it reports one signature of a message: each has to stand alone once
+                # it reports one signature per message, so each is verified alone once
                 rsa, ed25519 = without(taken.content, "e1"), without(taken.content, "s1")
                 for copy, selector in ((rsa, "s1"), (ed25519, "e1")):
                     contains(opendkim(folder, copy), f"(s={selector}, d=example.co.jp")
@@ -186,7 +186,7 @@ def it_signs_copies_whose_body_was_re_encoded_on_the_way_out():
                 decoded = email.message_from_bytes(copy).get_payload(decode=True).decode()
                 equal(set(decoded.split()), {text.strip()}, "the text")
             all_good(keys.records, copies, ["s1", "e1"])
-        # passed on as it is, but for a signature that breaks: ours stands in its place; without one there is none
+        # passed on unmodified, except for a signature that breaks: it is replaced by ours; without one there is none
         sink.taken.clear()
         with Relay(sink.address, extra=keys.table) as relay:
             for begin in (signed, ""):

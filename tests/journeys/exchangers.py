@@ -1,5 +1,5 @@
-"""Journeys to mail exchangers as their domains ask for it: order and stand-ins, MTA-STS, DANE, and somebody
-on the way who would rather read along.
+"""Journeys to mail exchangers as their domains demand: order and alternatives, MTA-STS, DANE, and an attacker on the
+network path.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ class Hosts:
 
     def __enter__(self):
         for at, (name, between) in enumerate(self.between.items()):
-            # a host that is somebody else has a certificate for another name, one in the clear none
+            # a host with another identity has a certificate for another name, a plain text host has none
             named = "elsewhere.test" if between == "other" else f"{name}.mx.test"
             context = None if between == "clear" else AUTHORITY.server(name, f"DNS:{named}")
             host = Exchanger(context, f"127.0.0.{2 + at}", self.port, "" if between in ("other", "clear") else between)
@@ -57,7 +57,7 @@ class Hosts:
         return self.hosts[name].address
 
     def taken(self, name):
-        """What a host took: over TLS or not, and for whom."""
+        """What a host accepted: whether over TLS, and for whom."""
         return [(secured, recipients) for secured, recipients, _ in self.hosts[name].taken]
 
 
@@ -108,7 +108,7 @@ def post(relay, domain):
 
 
 def comes_to(relay, message, state):
-    """Waits until the delivery stands so; what was said last."""
+    """Waits until the delivery is in this state; returns the last reply."""
     rows = []
 
     def settled():
@@ -132,7 +132,7 @@ def it_goes_through_the_exchangers_in_their_order():
             comes_to(relay, post(relay, "order.test"), "delivered")
             equal(hosts.taken("near"), [(True, ["a@order.test"])])
             equal(hosts.taken("far"), [])
-            # without a policy TLS is opportunistic, and a domain without MX stands for itself
+            # without a policy TLS is opportunistic, and a domain without MX is its own exchanger
             comes_to(relay, post(relay, "bare.test"), "delivered")
             equal(hosts.taken("clear"), [(False, ["a@bare.test"])])
             hosts["near"].__exit__()
@@ -165,21 +165,21 @@ def it_keeps_to_mta_sts():
                 contains(comes_to(relay, post(relay, f"{name}.test"), "waiting"), reason)
                 equal(hosts.taken(name), [], name)
                 assert not any(line.startswith(("MAIL", "RCPT", "DATA")) for line in hosts[name].heard), hosts[name].heard
-            # a policy in testing is looked at and stops nothing
+            # a policy in testing mode is checked and stops nothing
             for name, secured in (("tested", True), ("downgraded", False)):
                 comes_to(relay, post(relay, f"{name}.test"), "delivered")
                 equal(hosts.taken(name), [(secured, [f"a@{name}.test"])])
             equal(relay.output().count("an MTA-STS policy in testing mode would have prevented this"), 2)
             numbers = relay.http("/metrics")[1]
             assert 'sekisho_upstream_failures_total{upstream="mx",reason="unverified"}' in numbers, numbers
-            # who hides the record, or the policy, gains nothing while the policy is known
+            # hiding the record or the policy gains nothing while the policy is known
             for name in ("good", "strip"):
                 del dns.records[f"_mta-sts.{name}.test"]
                 dns.records[f"mta-sts.{name}.test"] = {}
             comes_to(relay, post(relay, "good.test"), "delivered")
             equal([secured for secured, _ in hosts.taken("good")], [True, True])
             comes_to(relay, post(relay, "strip.test"), "waiting")
-            # nor by waiting for a restart
+            # nor does waiting for a restart
             relay.stop()
             relay.start()
             comes_to(relay, post(relay, "strip.test"), "waiting")
@@ -188,7 +188,7 @@ def it_keeps_to_mta_sts():
 
 
 def it_keeps_to_dane():
-    # good: a certificate for another name, whose key the record names; DANE asks for no name there
+    # good: a certificate for another name, whose key is in the TLSA record; DANE needs no name there
     between = {"good": "other", "mismatch": "", "strip": "strip", "refuse": "refuse", "inject": "inject", "standin": "", "unusable": "other"}
     with Hosts(**between) as hosts:
         def tlsa(name, key):
@@ -199,13 +199,13 @@ def it_keeps_to_dane():
         records += [tlsa(name, AUTHORITY.key_hash(name)) for name in ("good", "strip", "refuse", "inject", "standin")]
         records += [tlsa("mismatch", "00" * 32), "mismatch.test. MX 20 standin.mx.test.", "alone.test. MX 10 mismatch.mx.test."]
         records += [f"_{hosts.port}._tcp.unusable.mx.test. TLSA 9 9 9 00"]
-        # DANE wins where MTA-STS would have refused the certificate (RFC 8461 §2)
+        # DANE takes precedence where MTA-STS would reject the certificate (RFC 8461 §2)
         records += ['_mta-sts.good.test. TXT "v=STSv1; id=1;"', f"mta-sts.good.test. A {POLICIES}"]
         policies = {"good.test": policy("enforce", "good.mx.test")}
         with SignedNames(*records) as dns, PolicyHost(policies), Relay(f"mx:{hosts.port}", upstream_extra=TRUST, extra=dns.config) as relay:
             comes_to(relay, post(relay, "good.test"), "delivered")
             equal(hosts.taken("good"), [(True, ["a@good.test"])])
-            # the preferred host is not who it should be: the next one is
+            # the preferred host has the wrong identity, so the next one is used
             comes_to(relay, post(relay, "mismatch.test"), "delivered")
             equal((hosts.taken("mismatch"), hosts.taken("standin")), ([], [(True, ["a@mismatch.test"])]))
             for domain, name, reason in (
@@ -215,7 +215,7 @@ def it_keeps_to_dane():
                 contains(comes_to(relay, post(relay, domain), "waiting"), reason)
                 equal(hosts.taken(name), [], name)
                 assert not any(line.startswith(("MAIL", "RCPT", "DATA")) for line in hosts[name].heard), hosts[name].heard
-            # records that cannot be used still ask for TLS (RFC 7672 §2.2)
+            # unusable records still demand TLS (RFC 7672 §2.2)
             comes_to(relay, post(relay, "unusable.test"), "delivered")
             equal(hosts.taken("unusable"), [(True, ["a@unusable.test"])])
 

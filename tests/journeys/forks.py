@@ -28,7 +28,7 @@ def fork(subject, recipient, people=TWELVE, text="価格表をお送りします
 
 
 def send(relay, subject, recipient, **more):
-    """One fork; the answer."""
+    """Sends one fork; returns the reply."""
     return relay.send(fork(subject, recipient, **more), [recipient], as_it_is=True)
 
 
@@ -57,7 +57,7 @@ def the_item(relay, state="held"):
 
 
 def once_each(copies, people):
-    """Each of these got exactly one copy, alone."""
+    """Checks that each of these got exactly one copy, alone."""
     equal(sorted(r for c in copies for r in c.recipients), sorted(people))
 
 
@@ -93,7 +93,7 @@ def it_says_how_many_came_and_waits_before_it_tells():
         contains(relay.cli("held", "show", item["id"]).stdout, "2 of 12 recipients received, in 2 transactions")
         time.sleep(6.5)
         equal(notices(sink), [], "told before the mail was quiet")
-        # The last ones come: nothing is waited for any more.
+        # The last ones arrive: nothing is awaited any more.
         for recipient in ALL[2:]:
             send(relay, "[ask] some", recipient)
         assert wait_until(lambda: notices(sink), 20), "nobody was told when all had come"
@@ -183,7 +183,7 @@ def it_delivers_once_when_the_answer_was_lost_over_a_kill():
         client.putcmd("data")
         client.getreply()
         client.send(message + b".\r\n")
-        # Delivered and written down: what is on its way at a kill may come twice, and says so.
+        # Delivered and recorded: what is in transit at a kill may arrive twice, and is marked.
         assert wait_until(lambda: sink.taken and relay.queue() == [], 20), "not delivered"
         client.close()  # the 250 is never read
         relay.kill()

@@ -1,5 +1,5 @@
-"""Every guide's configuration as it stands there, with the files and names it asks for: `check --connect` finds
-nothing missing, says what is when something is, and the relay starts with it.
+"""Every guide's configuration, unchanged, with the files and names it needs: `check --connect` finds nothing
+missing, reports each thing that is removed, and the relay starts with it.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ def configuration(guide):
 
 
 class Home:
-    """A folder with all that a guide's configuration names; a context manager."""
+    """A folder with everything that a guide's configuration names; a context manager."""
 
     def __init__(self, guide):
         self.text, self.stack = configuration(guide), contextlib.ExitStack()
@@ -113,7 +113,7 @@ def it_finds_nothing_missing_in_any_guide(note):
             found = home.checked()
             equal([one for one in found if one[0] == "error"], [], guide.name)
             assert any(area == "upstream" and "accepts connections" in text for _, area, text in found), (guide.name, found)
-            # each thing that a guide's checklist asks for is named when it is not there
+            # each item of a guide's checklist is reported when it is missing
             missing = [path for path in home.folder.iterdir() if path.suffix in (".pem", "") and path.is_file() and path.name.endswith(("secret", "password", ".pem"))]
             for path in missing:
                 kept = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Hostile mail on the desk's pages: no script runs, nothing is loaded, attachments are only ever saved."""
+"""Hostile mail on the desk's pages: no script runs, nothing is loaded, attachments can only be saved."""
 
 import http.server
 import threading
@@ -15,12 +15,12 @@ from tests.rig.relay import id_of
 
 pytestmark = pytest.mark.browser
 
-# Looked at in this many browsers, at the same time where there are cores.
+# Number of browsers, in parallel if there are enough cores.
 HOSTILE_PARTS = 4
 
 
 class Canary(http.server.BaseHTTPRequestHandler):
-    """Whoever asks here was made to by a mail."""
+    """A request here was caused by a mail."""
 
     asked = []
 
@@ -59,7 +59,7 @@ def it_is_not_moved_by_hostile_mail(note, part):
                     if browser.do("GET", "/title") == "RAN":
                         ran.append(id)
                     assert browser.url().endswith("/html"), browser.url()
-                # Attachments are only ever saved.
+                # Attachments can only be saved.
                 session = "; ".join(f"{one['name']}={one['value']}" for one in cookies)
                 request = urllib.request.Request(desk.page(f"/held/{id}/attachment/0"), headers={"Cookie": session})
                 try:

@@ -21,7 +21,7 @@ from tests.rig.people import strangers
 from tests.rig.relay import TOP, Relay, id_of, wait_until
 from tests.rig.sink import Sink
 
-# Where the published reports give no number.
+# The number assumed where the published reports give none.
 ASSUMED = 60
 STYLES = ["japanese-webmail", "outlook", "japanese-webmail", "thunderbird", "japanese-webmail", "gmail", "japanese-webmail", "apple"]
 SUBJECTS = ["説明会のご案内", "お知らせ", "当選のご連絡", "中止のお知らせ", "【重要】日程の変更について"]
@@ -33,7 +33,7 @@ ONE_DOMAIN = "to one students' domain"
 
 
 def students(count):
-    """`count` people at one domain, who hardly know each other."""
+    """`count` people at one domain, who probably do not know each other."""
     return [Person("", f"s{number:05}@stu.univ-minami.example") for number in range(count)]
 
 
@@ -78,7 +78,7 @@ def by_swaks(relay, message, recipients):
 
 
 def replay(relay, sink, number, people, field):
-    """Sends one message; gives (verdict, copies, most addresses visible in one copy, seconds)."""
+    """Sends one message; returns (verdict, copies, most addresses visible in one copy, seconds)."""
     _, message = letter(number, people, field)
     recipients = [p.address for p in people] + ([] if "To" in field else [SENDER.address])
     before = len(sink.taken)
@@ -93,18 +93,20 @@ def replay(relay, sink, number, people, field):
     expected = set(recipients)
     wait_until(lambda: len(arrived(sink, before)) >= len(expected), 180)
     seconds = time.time() - started
-    time.sleep(0.2)  # a second copy would come now
+    time.sleep(0.2)  # a second copy would arrive now
     copies = arrived(sink, before)
     return verdict, copies, check(copies, recipients, people), seconds
 
 
 def arrived(sink, before):
-    """The copies at the sink since `before`; the relay's own notices (null sender) are not among them."""
+    """The copies at the sink since `before`, without the relay's own notices (null sender)."""
     return [t for t in sink.taken[before:] if t.sender]
 
 
 def check(copies, recipients, people):
-    """Everybody exactly one, and nobody sees anybody else; the most addresses seen in one copy."""
+    """Checks that everybody got exactly one copy and nobody sees anybody else; returns the most addresses seen in
+    one copy.
+    """
     got = sorted(r.lower() for copy in copies for r in copy.recipients)
     assert got == sorted(r.lower() for r in recipients), f"{len(got)} deliveries for {len(recipients)} recipients"
     outsiders = {p.address.lower() for p in people}
@@ -119,7 +121,7 @@ def check(copies, recipients, people):
 
 
 def cases():
-    """What is sent again, in the order of incidents.toml: (number, id, recipients, field, assumed, in how many mails)."""
+    """What is sent, in the order of incidents.toml: (number, id, recipients, field, assumed, number of mails)."""
     found = [(*incident, 1) for incident in incidents()]
     found.append(("hyogo-university-fair, in nine mails", 4500, "To", False, 9))
     found.append((f"hyogo-university-fair, {ONE_DOMAIN}", 4500, "To", False, 1))
@@ -128,7 +130,7 @@ def cases():
 
 @pytest.fixture(scope="module")
 def sink():
-    """One for all: a copy that goes astray meets the next accident."""
+    """One relay for all: a stray copy would disturb the next accident."""
     with Sink() as sink:
         yield sink
 

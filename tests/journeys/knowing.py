@@ -1,4 +1,4 @@
-"""Journeys of who knows whom: what the relay's own mail teaches, what held mail does not, and where it shows."""
+"""Journeys of who knows whom: what the relay's own deliveries teach, what held mail does not, and where it is shown."""
 
 import json
 import time
@@ -67,6 +67,6 @@ def it_says_who_was_on_which_mail_and_what_was_avoided():
         contains(relay.send(reply, SIX), "queued as")
         equal(relay.json("report")["knowledge"]["passed"], 1)
         contains(relay.cli("report").stdout, "known to each other  1 mail passed for it")
-        # What passed by an exemption teaches nothing, and whoever is taken out is a stranger.
+        # Mail that passed by an exemption teaches nothing, and a forgotten person is a stranger.
         relay.cli("forget", SIX[5])
         contains(relay.send(mail("again@example.co.jp", SIX, answers="re@example.co.jp"), SIX), "held as")

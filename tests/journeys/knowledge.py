@@ -1,6 +1,4 @@
-"""Journeys of what the relay learns of who wrote with whom: copies that mail hosts send to the journal, archives,
-and what a reply may show then.
-"""
+"""Journeys of learning who wrote with whom: journal copies from mail hosts, archives, and the effect on replies."""
 
 import json
 import os
@@ -40,7 +38,7 @@ DAY = 86_400
 
 
 class Learner(Relay):
-    """A relay with a listener for copies beside its own."""
+    """A relay with an additional listener for journal copies."""
 
     def __init__(self, upstream, journal='allow = ["127.0.0.1/32"]', extra="", **others):
         self.journal = free_port()
@@ -48,7 +46,7 @@ class Learner(Relay):
         super().__init__(upstream, policy=POLICY, extra=extra, **others)
 
     def copy(self, content, source="127.0.0.1", sender="", recipient="journal@relay.example"):
-        """A copy for the journal; the reply that decided it."""
+        """A journal copy; returns the decisive reply."""
         client = smtplib.SMTP(timeout=60, source_address=(source, 0))
         client.connect("127.0.0.1", self.journal)
         try:
@@ -57,7 +55,7 @@ class Learner(Relay):
             client.close()
 
     def copies(self, result):
-        """How many copies came to that."""
+        """The number of copies with that result."""
         for line in self.http("/metrics")[1].splitlines():
             if line.startswith(f'sekisho_journal_copies_total{{result="{result}"}}'):
                 return int(line.rsplit(" ", 1)[1])
@@ -74,7 +72,7 @@ class Learner(Relay):
 
 
 def copied(client, content, sender="", recipient="journal@relay.example"):
-    """One transaction; the reply that decided it."""
+    """One transaction; returns the decisive reply."""
     client.ehlo_or_helo_if_needed()
     for verb, argument in (("mail", sender), ("rcpt", recipient)):
         code, text = getattr(client, verb)(argument)
@@ -127,7 +125,7 @@ def it_takes_the_same_mail_of_two_hosts_once_and_names_what_it_cannot_read():
         for content in (report(mail()), mail(), report(mail())):
             contains(relay.copy(content, sender=CAROL), "250 2.0.0 noted as ")
         six = [f"p{number}@n{number}.example" for number in range(6)]
-        contains(relay.copy(mail("own-1", author=HANAKO, others=six)), "250 ")  # our own: what leaves, the relay knows
+        contains(relay.copy(mail("own-1", author=HANAKO, others=six)), "250 ")  # our own mail: the relay knows itself what was sent
         contains(relay.copy(mail("two", others=(HANAKO,))), "250 ")
         broken = [relay.copy(report(b"")), relay.copy(report(mail("other"))), relay.copy(b"no header\r\n\r\nx\r\n")]
         for answer in broken:
@@ -148,7 +146,7 @@ def it_takes_copies_of_named_sources_alone():
             subprocess.run([binary(), "user", "add", name, "--password-stdin", "--config", str(relay.config)], input="pencil case 7\n",
                            check=True, capture_output=True, text=True, timeout=60)
         relay.start()
-        contains(relay.cli("check").stdout, "copies for the journal; nothing is relayed here")
+        contains(relay.cli("check").stdout, "journal copies only; nothing is relayed here")
         equal(relay.copy(mail(), source="127.0.0.9"), "550 5.7.1 127.0.0.9 may not send copies for the journal here")
         contains(relay.copy(mail(), source="127.0.0.3"), "250 2.0.0 noted as ")
         for name, said in (("hanako", "550 5.7.1 hanako may not send copies for the journal here"), ("host", "250 2.0.0 noted as ")):
@@ -180,7 +178,7 @@ def it_changes_who_is_a_source_and_what_a_listener_is_for_by_a_reload():
         at = config.index('role = "journal"')
         reload(config[:at] + config[at:].replace("127.0.0.1/32", "127.0.0.8/32"))
         contains(relay.copy(mail()), "550 5.7.1")
-        reload(config[:at] + config[at:].replace('allow = ["127.0.0.1/32"]', ""))  # nobody named: refused as a whole
+        reload(config[:at] + config[at:].replace('allow = ["127.0.0.1/32"]', ""))  # names nobody: refused as a whole
         contains(relay.cli("check", ok=False).stderr, "accepts copies only from named sources")
         contains(relay.copy(mail(), source="127.0.0.8"), "noted as")
         reload(config.replace('role = "journal"', ""))
@@ -188,7 +186,7 @@ def it_changes_who_is_a_source_and_what_a_listener_is_for_by_a_reload():
 
 
 class Copying(Postfix):
-    """Postfix that hands a copy of everything to the journal, as our guide says."""
+    """Postfix that sends a copy of everything to the journal, as in our guide."""
 
     journal = None
 
@@ -235,7 +233,7 @@ def it_learns_from_archives_while_it_runs_and_forgets():
         damage = b"From x Mon Nov 10 10:00:00 2025\n\x00\x01\x02 no mail\n\n"
         mbox(archive / "sent.mbox", [*others, mail("old", age=380 * DAY)], damage)
         (archive / "maildir" / "cur" / "1:2,S").write_bytes(report(mail()))
-        (archive / "2.eml").write_bytes(mail("own", author=HANAKO, others=FIVE, age=9 * DAY))  # before the relay was there
+        (archive / "2.eml").write_bytes(mail("own", author=HANAKO, others=FIVE, age=9 * DAY))  # before the relay was installed
         (archive / "3.eml").write_bytes(b"\x89PNG\r\n\x1a\n\r\n")
         done = relay.cli("learn", archive)
         contains(done.stdout, "43 mails were read; 42 show who knows whom (0 of them known before)")
@@ -248,7 +246,7 @@ def it_learns_from_archives_while_it_runs_and_forgets():
         contains(relay.cli("forget", CAROL).stdout, f"{CAROL} was taken out of ")
         contains(relay.cli("forget", CAROL).stdout, f"nothing was learned of {CAROL}")
         contains(relay.reply(FIVE, number=1), "held as")
-        contains(relay.output(), "somebody was taken out of what was learned")
+        contains(relay.output(), "a person was removed from what was learned")
         assert CAROL not in relay.output(), "whom it was about is what they wanted forgotten"
         contains(relay.cli("learn", relay.folder / "nowhere", ok=False).stderr, "there is no ")
         record = [json.loads(line) for line in relay.cli("audit", "export").stdout.splitlines()]
@@ -262,7 +260,7 @@ def it_learns_from_archives_while_it_runs_and_forgets():
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert json.load(answer)["sets"] >= 40
         relay.stop()
-        contains(relay.cli("learn", archive).stdout, "known before")  # with no relay running, too
+        contains(relay.cli("learn", archive).stdout, "known before")  # also while no relay is running
 
 
 def it_goes_on_where_it_was_broken_off():

@@ -1,5 +1,7 @@
-"""Nothing foreign on a Japanese page or in a Japanese mail: no English word, no rule's name, no part number, no
-position in octets. All pages are walked, and all mails that 28 dangerous mails and their decisions bring.
+"""No foreign text on a Japanese page or in a Japanese mail: no English word, rule name, part number or octet
+position.
+
+Walks all pages, and all mails that 28 dangerous mails and their decisions cause.
 """
 
 import email
@@ -17,7 +19,7 @@ from tests.rig.people import strangers
 from tests.rig.relay import id_of, wait_until
 from tests.rig.sink import Sink
 
-# Names that have no Japanese, and what people of the trade call header fields and formats.
+# Names without a Japanese form, and technical terms for header fields and formats.
 ALLOWED = set("""
     Sekisho Bcc Cc To From Subject Message-ID CSV HTML API Cookie JavaScript PIN URL PDF ZIP KB MB GB B English
     Accept-Language Asia Tokyo Excel Word PowerPoint
@@ -29,10 +31,10 @@ WORD = re.compile(r"[A-Za-z][A-Za-z'’-]+")
 
 
 def seen(page):
-    """What a page says to who reads it or has it read out, without what others wrote."""
+    """The visible and spoken text of a page, without text from mails."""
     body = re.sub(r"(?s)<(script|style|svg|code|pre|kbd|samp|iframe)\b.*?</\1>", " ", page)
     body = re.sub(r'(?s)<(\w+)[^>]*\blang="en"[^>]*>.*?</\1>', " ", body)
-    # What is shown letter by letter: ids, types of files, header fields.
+    # Shown literally: ids, file types, header fields.
     body = re.sub(r'(?s)<(\w+)[^>]*\bclass="[^"]*\bmono\b[^"]*"[^>]*>.*?</\1>', " ", body)
     said = re.findall(r'\b(?:aria-label|placeholder|alt)="([^"]*)"', body)
     body = re.sub(r"(?s)<bdi[^>]*>.*?</bdi>", " ", body)
@@ -40,7 +42,7 @@ def seen(page):
 
 
 def foreign(text, known):
-    """Latin words in a text that are neither allowed, nor somebody's address, nor stand in the mails."""
+    """Latin words in a text that are neither allowed, nor an address, nor from the mails."""
     text = re.sub(r"https?://\S+", " ", text)
     text = re.sub(r"\S+@\S+", " ", text)
     text = re.sub(r"\b[a-z0-9-]+(\.[a-z0-9-]+)+\b", " ", text)  # hosts, and names of files
@@ -66,7 +68,7 @@ def it_shows_nothing_foreign_on_japanese_pages_and_in_japanese_mails():
     people = [("hanako", SENDER), ("soumu", "soumu@example.co.jp", "admin"), ("kansa", "kansa@example.co.jp", "auditor")]
     sources = "".join(built(one)[1].decode("latin-1") + str(one) for one in MAILS)
     words = {word.strip("'’-") for word in WORD.findall(sources)}
-    # Those who sign in, this host, and what the sink answers, which is quoted.
+    # The accounts, this host, and the sink's replies, which are quoted.
     known = words | {"hanako", "soumu", "kansa", "kacho", "taken", *WORD.findall(socket.gethostname())}
     with Sink() as sink, Desk(sink.address, people, policy=STRICT, extra=extra, desk='grace = "1s"') as desk:
         sink.on("rcpt", "550 5.1.1 no such user here", match="nobody@")
@@ -135,7 +137,7 @@ def it_shows_nothing_foreign_on_japanese_pages_and_in_japanese_mails():
             subject = str(message["Subject"])
             subjects.add(subject[:6])
             for kind, text in parts(message):
-                # What a mail server said is quoted as it came.
+                # A mail server's reply is quoted as it came.
                 quoted = re.sub(r"詳細：.*", " ", text)
                 judge(f"mail {kind} 「{subject}」", f"{subject}\n{quoted}")
         assert len(subjects) >= 6, f"there are mails of these kinds alone: {subjects}"

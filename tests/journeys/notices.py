@@ -1,6 +1,6 @@
-"""Journeys of the relay's own mail: what it says, its links, who decides and is told when, and hooks.
+"""Journeys of the relay's own mail: its text, its links, who decides and is told when, and hooks.
 
-Mails are read from the sink by Python's own email package.
+Mails are read from the sink with Python's email package.
 """
 
 import email
@@ -71,13 +71,13 @@ class Letter:
 
 
 def letters(sink, to=None, word=""):
-    """The relay's mails to somebody, with a word in their subject."""
+    """The relay's mails to a person, with a word in their subject."""
     found = [Letter(taken) for taken in notices(sink)]
     return [one for one in found if (to is None or one.to == [to]) and word in one.subject]
 
 
 def waited(sink, to, word="", count=1, seconds=30):
-    """Waits for that many mails; gives them."""
+    """Waits for that many mails, and returns them."""
     wait_until(lambda: len(letters(sink, to, word)) >= count, seconds, 0.2)
     found = letters(sink, to, word)
     equal(len(found), count, f"mails to {to} with {word!r}; all: {[(x.to, x.subject) for x in letters(sink)]}")
@@ -291,7 +291,7 @@ def it_takes_back_undoes_and_asks_by_links():
 
 
 def it_offers_a_way_back_from_a_small_mailing():
-    """Twelve people of four firms: split after ten minutes, and its sender may say otherwise."""
+    """Twelve people at four companies: split after ten minutes, and its sender may decide otherwise."""
     firms = ["kita-kogyo.example", "aozora-shoji.example", "minato-press.example", "sakura-do.example"]
     team = [Person("", f"member{number}@{firms[number % 4]}") for number in range(12)]
     everybody = addresses(team)
@@ -322,11 +322,11 @@ def it_offers_a_way_back_from_a_small_mailing():
 
 
 def it_sends_again_openly_what_was_split_at_once():
-    """Twelve strangers are split at once; the notice says who got it, and its link asks an approver."""
+    """Twelve strangers are split at once; the notice lists the recipients, and its link asks an approver."""
     with Sink() as sink, Relay(sink.address, policy_extra=TO_APPROVER) as relay:
         team = strangers(12, 12)
         everybody = addresses(team)
-        # One of them cannot be reached yet: the split is partly delivered when its sender asks.
+        # One of them is unreachable yet: the split is partly delivered when its sender asks.
         sink.on("rcpt", "451 4.2.0 later", match=everybody[11])
         sent = mail("全員で", team)
         old = id_of(relay.send(sent, everybody, as_it_is=True))
@@ -370,7 +370,7 @@ def it_sends_again_openly_what_was_split_at_once():
 
 
 class Receiver:
-    """A program that is told; it refuses as often as it is asked to."""
+    """A hook's receiver, which refuses as often as requested."""
 
     def __init__(self, secret, refuse=0):
         self.secret, self.refuse, self.calls, self.wrong = secret.encode(), refuse, [], []
@@ -447,12 +447,12 @@ def it_never_calls_a_private_address_that_was_not_named():
         (relay.folder / "hook-secret").write_text(SECRET + "\n")
         relay.start(wait=False)
         wait_until(lambda: relay.process.poll() is not None, 30)
-        contains(relay.output(), "lies in a private network")
-        # behind a name it is refused at each call
+        contains(relay.output(), "is in a private network")
+        # behind a host name it is refused at each call
         relay.config.write_text(relay.config.read_text().replace("//127.0.0.1:" + str(receiver.server.server_port), f"//localhost:{receiver.server.server_port}"))
         relay.start()
         hold(relay)
-        wait_until(lambda: "a hook could not be told yet" in relay.output(), 30)
+        wait_until(lambda: "a call to a hook failed and will be repeated" in relay.output(), 30)
         contains(relay.output(), "private network")
         equal(receiver.calls, [])
 

@@ -1,4 +1,4 @@
-"""Journeys of observe mode: everything passes, and every listing says apart from that what would have been done."""
+"""Journeys of observe mode: every message passes, and every listing says what enforce mode would have done."""
 
 import json
 import urllib.request

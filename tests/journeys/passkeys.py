@@ -1,5 +1,5 @@
-"""Journeys of passkeys: a browser with an authenticator of its own makes one, signs in with it, and what a code by
-mail is good for beside it.
+"""Journeys of passkeys: a browser with a virtual authenticator creates one, signs in with it; and what a mailed code
+still allows then.
 """
 
 import re
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 
 class Localhost(Desk):
-    """A desk that browsers make passkeys for: by a name, not by an address."""
+    """A desk that supports passkeys: with a host name instead of an address."""
 
     def __init__(self, **more):
         super().__init__(start=False, **more)
@@ -31,7 +31,7 @@ class Localhost(Desk):
 
 
 def authenticator(browser, verified=True):
-    """Plugs one in."""
+    """Adds a virtual authenticator."""
     return browser.do("POST", "/webauthn/authenticator", {
         "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
         "isUserConsenting": True, "isUserVerified": verified,

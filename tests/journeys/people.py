@@ -1,5 +1,5 @@
-"""Journeys of people at the desk: signing in by password, by mail, by a provider; sessions, forms, links,
-tokens of the API.
+"""Journeys of signing in at the desk: by password, mailed code, identity provider; sessions, forms, links, API
+tokens.
 """
 
 import json
@@ -50,11 +50,11 @@ class Desk(Relay):
         assert done.returncode == 0, done.stderr
 
     def browser(self, language="en"):
-        """A browser that has not been here."""
+        """A new browser."""
         return Browser(f"http://127.0.0.1:{self.desk}", language)
 
     def signed(self, user):
-        """A browser somebody signed in with."""
+        """A browser in which a person has signed in."""
         browser = self.browser()
         page = browser.password(user, PASSWORD)
         equal(page.status, 303, page.body[:500])
@@ -137,7 +137,7 @@ def it_refuses_forms_that_are_not_its_own():
         ]:
             equal(browser.post(path, form, headers=headers).status, 403, f"{form} {headers}")
         for method in ("GET", "HEAD"):
-            # Whoever opens where a form went is led to the page that it stood on; nothing is decided.
+            # Opening the URL of a form leads to the page of the form; nothing is decided.
             led = browser.open(path, method)
             equal((led.status, led.location.endswith(f"/held/{held}")), (303, True), led.location)
             equal([row["id"] for row in desk.held()], [held], "a GET that decides")
@@ -276,7 +276,7 @@ def provider(port, back):
 
 
 def sign_in_there(browser, person):
-    """To the provider and back; the last page of the desk."""
+    """To the provider and back; returns the last page of the desk."""
     page = browser.open("/login/oidc?back=/%3Fstate%3Dall")
     equal(page.status, 303, page.body[:300])
     page = browser.follow(page)
@@ -346,7 +346,7 @@ def it_says_so_when_the_provider_is_away():
 
 
 class Saying:
-    """A provider that says of itself what it is told to."""
+    """A provider with given metadata."""
 
     def __init__(self):
         self.issuer, self.keys = None, [KEY]
@@ -390,7 +390,7 @@ def it_checks_the_provider_before_anybody_needs_it():
         secret = desk.folder / "oidc-secret"
         secret.write_text("a secret of some length\n")
         secret.chmod(0o600)
-        check("which --connect asks")
+        check("--connect checks it")
         check("which has 1 keys", "--connect")
         provider.issuer = "https://login.microsoftonline.com/{tenantid}/v2.0"
         check("it calls itself https://login.microsoftonline.com/{tenantid}/v2.0", "--connect")

@@ -1,4 +1,4 @@
-"""Journeys of deliveries that do not go through at once: deferral, failure and its report, the queue's verbs."""
+"""Journeys of deliveries that do not succeed at once: deferral, failure and its report, the verbs of the queue."""
 
 import email
 import time
@@ -84,7 +84,7 @@ def it_never_reports_to_the_null_sender():
             sink.on("rcpt", "550 5.1.1 unknown", match=person.address)
         relay.send(mail("x", TWO[:1]), addresses(TWO[:1]), sender="")
         assert wait_until(lambda: relay.queue() == [], 10)
-        # Reports are written in turns: when that of a later failure is here, the first one's turn is over.
+        # Reports are sent in order: once that of a later failure is here, the first one was processed.
         relay.send(mail("y", TWO[1:]), addresses(TWO[1:]))
         assert wait_until(lambda: notices(sink), 60, 0.1), "no report of the second mail"
         equal([report.recipients for report in notices(sink)], [[SENDER.address]], "reports")

@@ -1,5 +1,5 @@
-"""Journeys of what outlasts a mail: circles, the journal and its chain, taking back, notices of what was
-decided, links and sessions that end.
+"""Journeys of what outlasts a mail: circles, the journal and its chain, taking back, notices of decisions, expiring
+links and sessions.
 """
 
 import csv
@@ -23,7 +23,7 @@ from tests.rig.visitor import Browser
 
 
 def change(relay, statement):
-    """Changes the database behind the relay's back."""
+    """Changes the database directly."""
     with sqlite3.connect(relay.folder / "sekisho.db") as database:
         changed = database.execute(statement).rowcount
     database.close()
@@ -119,7 +119,7 @@ def it_records_foreign_rows_by_name_and_serves_again():
 
 
 def refused(relay):
-    """The answer to a message that is not taken."""
+    """The reply to a message that is not accepted."""
     try:
         return relay.send(mail("x", strangers(1, 1)), addresses(strangers(1, 1)))
     except Exception as error:  # where MAIL or DATA is refused
@@ -151,7 +151,7 @@ def it_exports_the_journal():
     with Sink() as sink, Relay(sink.address) as relay:
         held = hold_six(relay, '[ask] "=1+1", eins')
         relay.cli("held", "return", held, "--reason", '=HYPERLINK("http://evil.example")')
-        relay.stop()  # both exports are of the same entries: a running relay writes on
+        relay.stop()  # both exports have the same entries, although a running relay keeps writing
         lines = relay.cli("audit", "export", "--format", "json").stdout.splitlines()
         entries = [json.loads(line) for line in lines]
         of_held = [entry for entry in entries if entry["message"] == held]
@@ -178,7 +178,7 @@ def it_takes_delayed_mail_back_and_undoes_that():
         press(link_under(taken, "取り消しを元に戻す"))
         (copy,) = settle(sink, 1)
         equal(sorted(copy.recipients), sorted(SIX))
-        # What is over is over.
+        # Ended circles stay ended.
         equal(len(settle(sink, 1)), 1)
 
 
@@ -208,7 +208,7 @@ def it_tells_the_sender_who_released_it_and_how():
             found = wait_until(lambda: [x for x in letters(sink, SENDER.address, "送信承認") if subject[6:10] in x.subject], 30, 0.2)
             equal(len(found), 1, subject)
             contains(found[0].text, said)
-        # Senders who release their own mail know of it.
+        # Senders who release their own mail are not notified.
         hold(relay, "[ask] selbst")
         letter = next(x for x in wait_until(lambda: [x for x in letters(sink, SENDER.address, "保留") if "selbst" in x.subject], 30, 0.2))
         press(link_under(letter, "個別に送信する"))

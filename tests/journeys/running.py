@@ -1,4 +1,4 @@
-"""Journeys of the process: starting badly, reloading, stopping, coming back; `try`, `check`, `explain`, `replay`."""
+"""Journeys of the process: failing to start, reloading, stopping, recovering; `try`, `check`, `explain`, `replay`."""
 
 import json
 import os
@@ -22,7 +22,7 @@ TWO = strangers(2, 3)
 
 
 def refused(relay, status, *words):
-    """`serve` ends by itself with this status and one clear sentence that has these words."""
+    """`serve` ends by itself with this status and one clear sentence that contains these words."""
     relay.start(wait=False)
     relay.process.wait(15)
     equal(relay.process.returncode, status, relay.output())
@@ -150,7 +150,7 @@ def it_answers_each_command_without_a_configuration_or_a_relay():
 
 
 def it_explains_what_the_relay_then_does(note):
-    """explain's verdict for each corpus message against the answer of the relay."""
+    """The verdict of `explain` for each corpus message equals the relay's reply."""
     with Sink() as sink, Relay(sink.address) as relay:
         seen = 0
         for path in sorted(CORPUS.glob("*.eml")):
@@ -205,7 +205,7 @@ def it_runs_the_cases_of_the_shipped_policies():
 
 
 def it_tries_everything_with_nothing_configured():
-    """`try FILE`: splits the twelve, says where the copies lie, stays up, takes mail from a real client."""
+    """`try FILE`: splits the twelve, says where the copies are, keeps running, accepts mail from a real client."""
     with tempfile.TemporaryDirectory() as folder:
         relay, desk = free_port(), free_port()
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Journeys of a message from a real client to the upstream: passed, split, hidden, held, delayed, refused."""
+"""Journeys of a message from a real client to the upstream: passed, split, hidden, held, delayed, rejected."""
 
 import subprocess
 import tempfile
@@ -11,7 +11,7 @@ from tests.rig.people import SENDER, strangers
 from tests.rig.relay import TOP, Relay, id_of, wait_until
 from tests.rig.sink import Sink
 
-# One rule a word, so that a subject chooses what happens.
+# One rule per word, so that the subject decides what happens.
 RULES = "".join(
     f'[[rule]]\nname = "test-{demand.split()[0]}"\nwhen = {{ subject = {{ contains = ["[{demand.split()[0]}]"] }} }}\ndemand = "{demand}"\n\n'
     for demand in ("split", "bcc", "hold", "ask", "reject", "delay 3s")
@@ -40,7 +40,7 @@ def notices(sink):
 
 
 def settle(sink, count, seconds=15):
-    """Waits for `count` transactions that are no notices, and a little for one too many."""
+    """Waits for `count` transactions that are not notices, and a little longer for an additional one."""
     wait_until(lambda: len(real(sink.taken)) >= count, seconds)
     time.sleep(0.2)
     return real(sink.taken)
@@ -105,7 +105,7 @@ def it_sends_bcc_copies_that_are_all_alike():
         relay.send(mail("[bcc] x", people), addresses(people))
         copies = settle(sink, 4)
         equal(len(copies), 4)
-        # To the last byte, trace fields too: nothing in a copy may tell whose it is.
+        # Equal to the last byte, including trace fields: nothing in a copy may reveal its recipient.
         equal(len({c.content for c in copies}), 1, "different copies")
         equal([len(c.recipients) for c in copies], [1] * 4, "recipients of a transaction")
         assert not decode.addresses(copies[0].content) & set(addresses(people)), "an address is visible"
@@ -198,7 +198,7 @@ def it_knows_a_circle_that_was_openly_written_to_before():
             settle(sink, 11)
         reply = clients.thunderbird(Letter(SENDER, to=people, subject="Re: 打ち合わせ", text="2", seed=2, in_reply_to=first_id))
         answer = relay.send(reply, addresses(people))
-        contains(answer, "held as")  # the first was split: they have never seen each other
+        contains(answer, "held as")  # the first was split, so they have not seen each other
         few = people[:6]
         asked = clients.outlook(Letter(SENDER, to=few, subject="六人", text="3", seed=3))
         held = id_of(relay.send(asked, addresses(few)))
@@ -249,7 +249,7 @@ def it_stuffs_dots_both_ways():
 
 
 def it_never_sends_a_message_of_the_corpus_to_strangers_who_see_each_other(note):
-    """Every corpus message to its recipients: whatever is not held is split or passes fewer than the policy asks about."""
+    """Every corpus message to its recipients: what is not held is split, or shows fewer than the policy's limit."""
     with Sink() as sink, Relay(sink.address) as relay:
         held = 0
         for path in sorted(CORPUS.glob("*.eml")):

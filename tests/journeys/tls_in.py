@@ -1,4 +1,4 @@
-"""Journeys of mail that comes in through TLS, with the clients people have: openssl, swaks, smtplib, haproxy."""
+"""Journeys of mail received over TLS, with common clients: openssl, swaks, smtplib, haproxy."""
 
 import json
 import os
@@ -64,7 +64,7 @@ class Certificates:
         return self.pair(name)
 
     def pair(self, name):
-        """As it stands in the configuration."""
+        """As written in the configuration."""
         return f'{{ chain = "{self.path(name + ".pem")}", key = "{self.path(name + ".key")}" }}'
 
 
@@ -160,7 +160,7 @@ def it_has_no_weakness_that_sslyze_knows():
         implicit = free_port()
         more = f'[[listener]]\naddress = "127.0.0.1:{implicit}"\nallow = ["127.0.0.0/8"]\ntls = "implicit"\n'
         with secured(sink, pairs, extra=more) as relay:
-            # Both at once: each waits a good while for answers that must not come.
+            # Both in parallel: each waits for replies that must not come.
             scans = [
                 subprocess.Popen([installed("sslyze"), "--mozilla_config=intermediate", f"--certinfo_ca_file={certificates.path('ca.pem')}", *words],
                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -195,7 +195,7 @@ def it_never_carries_out_what_came_behind_starttls():
                         pass
                     line.sendall(b"STARTTLS\r\n" + injected)
                     contains(file.read().decode(), "501 5.5.4")
-            # In a second packet, before the handshake: it meets TLS, which takes it for no handshake.
+            # In a second packet, before the handshake: TLS rejects it as an invalid handshake.
             with socket.create_connection(("127.0.0.1", relay.port), timeout=30) as line:
                 file = line.makefile("rb")
                 file.readline()
@@ -206,7 +206,7 @@ def it_never_carries_out_what_came_behind_starttls():
                     assert b"250" not in file.read()
                 except ConnectionError:
                     pass
-            # And with a handshake behind it that goes well.
+            # And with a valid handshake after it.
             with socket.create_connection(("127.0.0.1", relay.port), timeout=30) as line:
                 line.recv(1000)
                 line.sendall(b"MAIL FROM:<evil@example.co.jp>\r\n")
@@ -287,7 +287,7 @@ def it_swaps_certificates_a_hundred_times_under_load_with_no_failure(note):
                 kept = None
                 while not stop.is_set():
                     try:
-                        # Every other thread keeps its connection, the others make a new one each time.
+                        # Every other thread keeps its connection, the others open a new one each time.
                         client = kept
                         if client is None:
                             client = smtplib.SMTP("localhost", relay.port, timeout=60)
@@ -298,7 +298,7 @@ def it_swaps_certificates_a_hundred_times_under_load_with_no_failure(note):
                             kept = client
                         else:
                             client.quit()
-                    except Exception as error:  # whatever it is, it is a failure
+                    except Exception as error:  # any error is a failure
                         failures.append(repr(error))
                         kept = None
 
@@ -348,7 +348,7 @@ def it_believes_balancers_and_nobody_else():
         contains(answers(second("192.0.2.7")), "192.0.2.7 is not in a network")
         contains(answers(signature + b"\x20\x00\0\0"), "550 5.7.1")
         contains(answers(b"PROXY TCP4 nonsense\r\n"), "refused")
-        # From anybody else it is a command that nobody knows, or words before the greeting.
+        # From any other client it is an unknown command, or data before the greeting.
         with socket.create_connection(("127.0.0.1", relay.port), timeout=30, source_address=("127.0.0.2", 0)) as line:
             file = line.makefile("rb")
             line.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 4000 25\r\n")
@@ -405,7 +405,7 @@ def it_makes_shows_and_checks_certificates():
             of = lambda standing: [f["text"] for f in check() if f["area"] == "tls" and f["standing"] == standing]
             assert any("expires in" in text for text in of("warning")), check()
             equal(of("error"), [])
-            # A key of another certificate: told by file, and the relay does not start.
+            # The key of another certificate: reported with its file, and the relay does not start.
             certificates.issue("other", ["other.example"])
             certificates.path("soon.key").write_text(certificates.path("other.key").read_text())
             assert any("soon.pem: its certificate does not belong to the key" in text for text in of("error")), check()

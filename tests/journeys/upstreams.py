@@ -1,5 +1,5 @@
-"""Journeys to upstreams as they are: Postfix, Exim and OpenSMTPD; pins, tokens, stand-ins, routes, mail
-exchangers, rates.
+"""Journeys to real upstreams: Postfix, Exim and OpenSMTPD; pins, tokens, alternatives, routes, mail exchangers,
+rates.
 """
 
 import http.server
@@ -42,7 +42,7 @@ def one(relay, subject="upstream"):
 
 
 def delivered(relay, message, seconds=30):
-    """Whether all of it is gone; else what the queue says."""
+    """Whether everything was delivered; otherwise what the queue says."""
     rows = []
 
     def gone():
@@ -102,7 +102,7 @@ def it_waits_where_postfix_refuses_or_cannot_be_believed():
             equal(relay.output().count("cannot connect to the upstream"), 1, "log lines")
         with Relay(postfix.address, upstream_extra=f'{LOGIN}pins = ["sha256:{AUTHORITY.key_hash("ca")}"]') as relay:
             waits(relay, one(relay), "is not among the pinned ones")
-        # opportunistic: mail may go anywhere, credentials may not
+        # opportunistic: mail may be sent anywhere, credentials may not
         with Relay(postfix.address, upstream_extra=f'{LOGIN}tls = "opportunistic"') as relay:
             waits(relay, one(relay), "credentials for localhost are sent over verified TLS only")
         with Relay(postfix.address, upstream_extra=f'{LOGIN}pins = ["sha256:{AUTHORITY.key_hash(postfix.chain.stem)}"]') as relay:
@@ -131,7 +131,7 @@ def it_sends_through_exim_and_opensmtpd_over_tls_with_auth():
 
 
 class TokenService(http.server.ThreadingHTTPServer):
-    """Gives the next of these tokens to each who asks."""
+    """Gives the tokens to clients in order."""
 
     daemon_threads = True
 
@@ -255,14 +255,14 @@ def it_paces_a_fan_out_over_a_restart_and_says_how_far_it_is(note):
         time.sleep(2)
         most = 6 + (time.time() - started) / 10 + 1
         assert len(real(sink.taken)) <= most, f"a restart gave the rate away: {len(real(sink.taken))}"
-        # the eighth comes in its turn, not at once and not never
+        # the eighth is sent in its turn, neither at once nor never
         assert wait_until(lambda: len(real(sink.taken)) >= 8, 40, 0.2), relay.cli("queue", "show", message).stdout
         assert time.time() - started >= 15, "too early"
         note(progress)
 
 
 def reload(relay, old, new, word="reloaded"):
-    """Changes the configuration and has it read anew."""
+    """Changes the configuration and reloads it."""
     text = relay.config.read_text()
     assert old in text, text
     relay.config.write_text(text.replace(old, new))
@@ -279,7 +279,7 @@ def it_takes_up_other_upstreams_and_routes_on_reload():
             dead = relay.upstream
             message = one(relay)
             waits(relay, message, "4.4.1")
-            # the way out is mended: what waits goes, whatever was known of the old one
+            # the upstream is fixed: waiting mail is sent, whatever was known of the old one
             reload(relay, f'address = "{dead}"', f'address = "{first.address}"')
             relay.cli("queue", "retry")
             delivered(relay, message)
@@ -289,9 +289,9 @@ def it_takes_up_other_upstreams_and_routes_on_reload():
                    f'recipient_domains = ["{domain}"]\nupstream = "partner"\n[policy]')
             delivered(relay, id_of(relay.send(mail("routes", people), addresses(people))))
             equal([t.recipients for t in real(partner.taken)], [[people[1].address]])
-            # nothing changed about the usual way: its connection is used on
+            # the default upstream did not change, so its connection is reused
             equal(first.connections, connections)
-            # a mistake leaves everything as it was, and is named
+            # a mistake changes nothing, and is reported
             reload(relay, f'address = "{first.address}"', f'address = "{second.address}"\nusername = "u"\npassword_file = "nowhere"', "not reloaded")
             contains(relay.output(), "nowhere")
             delivered(relay, id_of(relay.send(mail("again", people), [people[0].address])))
@@ -299,7 +299,7 @@ def it_takes_up_other_upstreams_and_routes_on_reload():
             reload(relay, '\nusername = "u"\npassword_file = "nowhere"', "")
             delivered(relay, id_of(relay.send(mail("other", people), [people[0].address])))
             equal(len(real(second.taken)), 1)
-            # what does take a restart is named
+            # a setting that needs a restart is named
             reload(relay, f'[desk]\naddress = "127.0.0.1:{relay.desk}"', f'[desk]\naddress = "127.0.0.1:{free_port()}"')
             contains(relay.output(), "[desk] address changed as well: that takes a restart")
 
@@ -332,7 +332,7 @@ def it_reads_its_password_anew_on_reload():
 
 
 def client_pair(name, files, **how):
-    """A certificate for a client in these files, moved there as a renewal would: the chain, then the key."""
+    """Puts a client certificate into these files, moved there as a renewal would: the chain, then the key."""
     for made, place in zip(AUTHORITY.issue(name, usage="clientAuth", **how), files):
         fresh = place.with_suffix(".new")
         fresh.write_bytes(made.read_bytes())
@@ -354,25 +354,25 @@ def it_shows_an_upstream_the_certificate_that_is_in_force():
             contains(relay.cli("check", "--connect", ok=False).stdout, "our certificate was presented")
             [line] = metric(relay, "sekisho_upstream_certificate_expires_seconds{")
             contains(line, "client.pem")
-            # a reload shows the next one, over connections that were kept, too
+            # a reload uses the new one, also on connections that were kept
             client_pair("two", files)
             reload(relay, "", "")
             delivered(relay, one(relay, "after a reload"))
             equal(host.shown[-1], ("two", "localhost"))
-            # so does a file that changed, without anybody's word
+            # so does a changed file, without a signal
             before = relay.log.read_text().count("certificates reloaded")
             client_pair("three", files)
             assert wait_until(lambda: relay.log.read_text().count("certificates reloaded") > before, 20, 0.1), relay.output()
             delivered(relay, one(relay, "after a change"))
             equal(host.shown[-1], ("three", "localhost"))
-            # a pair that does not belong together changes nothing, and is named by its key
+            # a mismatched pair changes nothing, and is reported with its key
             files[0].write_bytes(AUTHORITY.issue("stranger", usage="clientAuth")[0].read_bytes())
             reload(relay, "", "", "not reloaded")
             contains(relay.output(), "[upstream] certificate.chain: ")
             contains(relay.output(), "does not belong to the key")
             delivered(relay, one(relay, "as before"))
             equal(host.shown[-1], ("three", "localhost"))
-        # without one, the upstream says what it wants, and the mail waits
+        # without one, the upstream says what it requires, and the mail waits
         with Relay(f"localhost:{host.port}", upstream_extra=TRUST) as relay:
             waits(relay, one(relay), "asks for our certificate: set `certificate`")
 
@@ -392,14 +392,14 @@ def it_checks_the_certificate_it_shows():
         client_pair("good", files, days=90)
         says("ok", "[upstream] certificate.chain: ", "CN=good, until ")
         files[1].chmod(0o644)
-        says("warning", "[upstream] certificate.key: ", "can be read by everybody: chmod 600 it")
+        says("warning", "[upstream] certificate.key: ", "everybody can read it")
         files[1].unlink()
         says("error", "[upstream] certificate.key: ", "checked.key: it cannot be read")
         client_pair("soon", files, days=9)
         says("warning", "its certificate expires in 8 days")
         for made, place in zip(AUTHORITY.issue("server-only"), files):
             place.write_bytes(made.read_bytes())
-        says("warning", "[upstream] certificate.chain: ", "it is for servers alone")
+        says("warning", "[upstream] certificate.chain: ", "it is only for servers")
         client_pair("past", files, days=-1)
         says("error", "[upstream] certificate.chain: ", "its certificate expired on ")
         files[1].write_bytes(AUTHORITY.issue("other", usage="clientAuth")[1].read_bytes())
@@ -411,7 +411,7 @@ def it_holds_what_would_pass_a_budget_with_the_forecast():
     budget = 'tls = "off"\nbudget = ["10/day", "15/day outside"]'
     with Sink() as sink, Relay(sink.address, RULES, upstream_extra=budget) as relay:
         def send(count, subject, sender="hanako.sato@example.co.jp"):
-            # each by itself, for the rules of this policy have no word on it
+            # individually, since no rule of this policy concerns them
             return relay.send(mail(subject, people[:count]), addresses(people[:count]), sender=sender)
 
         contains(send(8, "[split] eight"), "queued as")
@@ -423,21 +423,21 @@ def it_holds_what_would_pass_a_budget_with_the_forecast():
         contains(" ".join(row["reasons"]), "this mail goes to 3; 8 of 10 used in the last 24 hours; room again on ")
         [used, *_] = metric(relay, 'sekisho_upstream_budget_used{upstream="upstream",budget="10/day sender"}')
         equal(used.split()[-1], "8")
-        # a restart gives nothing away
+        # a restart does not reset the budget
         relay.stop()
         relay.start()
         contains(send(3, "[split] after a restart"), "held as")
-        # explained before it is sent, by what the relay knows
+        # `explain` predicts it from the relay's current usage
         draft = relay.folder / "draft.eml"
         draft.write_bytes(mail("[split] a draft", people[:3]))
         told = relay.json("explain", str(draft))
         equal(told["verdict"]["action"], "hold")
         assert [rule for rule in told["rules"] if rule["name"] == "builtin:budget" and rule["matched"]], told["rules"]
         equal(told["deliveries"], [])
-        # another sender has a budget of their own, within that of all
+        # another sender has a separate budget, within the common one
         contains(send(7, "[split] another", "taro@example.co.jp"), "queued as")
         contains(send(1, "[split] one too many", "jiro@example.co.jp"), "over the budget of 15 outside recipients a day in all")
-        # an approver who read it is obeyed
+        # a release by an approver takes precedence
         relay.cli("held", "release", row["id"], "--as", "split")
         settle(sink, 8 + 7 + 3, 20)
         assert not any("three more" in line["subject"] for line in relay.held()), relay.held()

@@ -1,4 +1,4 @@
-//! A relay with a person for every role, asked over HTTP.
+//! A relay with a person for every role, accessed over HTTP.
 
 use sekisho::app::{App, Running};
 use sekisho::clock::{Clock, SystemClock};
@@ -12,7 +12,7 @@ use std::path::Path;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-/// A word in the subject, and one in the body: who may not know of a message sees neither.
+/// A word in the subject, and one in the body. A person who may not see a message must find neither.
 pub(super) const SUBJECT: &str = "kumquat-subject";
 pub(super) const BODY: &str = "persimmon-body";
 pub(super) const PASSWORD: &str = "correct-horse-battery";
@@ -62,17 +62,17 @@ impl Role {
         matches!(self, Self::NoScope | Self::ReadToken | Self::DecideToken)
     }
 
-    /// May know of the message on pages.
+    /// Whether the role may see the message on pages.
     pub(super) fn sees(self) -> bool {
         matches!(self, Self::Sender | Self::Approver | Self::Auditor | Self::Admin)
     }
 
-    /// May read it on pages.
+    /// Whether the role may read it on pages.
     pub(super) fn reads(self) -> bool {
         matches!(self, Self::Sender | Self::Approver | Self::Admin)
     }
 
-    /// Has a token with this scope.
+    /// Whether the role has a token with this scope.
     pub(super) fn may(self, scope: Scope) -> bool {
         match self {
             Self::ReadToken => matches!(scope, Scope::HeldRead),
@@ -95,7 +95,7 @@ impl Answer {
     }
 }
 
-/// The desk, and the cookies and tokens of every role.
+/// The desk, with cookies and tokens for every role.
 pub(super) struct Rig {
     pub(super) running: Running,
     client: reqwest::Client,
@@ -237,8 +237,8 @@ impl Rig {
         self.running.desk().store.held(&one).await.unwrap()[0].state
     }
 
-    /// What is wrong with the target of a response: errors for people are shown on a page of the desk, and
-    /// the page to which a choice of language leads back can be opened.
+    /// What is wrong with a response's target: errors for people must be pages of the desk, and the page to
+    /// which a change of language leads back must exist.
     pub(super) async fn leads_on(&self, answer: &Answer, role: Role, acts: bool) -> Option<&'static str> {
         if role.token() {
             return None;

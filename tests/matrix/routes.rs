@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// Kinds of routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// For everybody; says nothing of any message.
+    /// For everybody; contains nothing about messages.
     Open,
     /// For anybody who is signed in; shows the messages that they may see.
     Signed,
@@ -20,7 +20,7 @@ enum Kind {
     Contents,
     /// Changes a message.
     Decide,
-    /// For anybody who is signed in: changes something other than a message.
+    /// For anybody who is signed in; changes something other than a message.
     Change,
     /// Takes a message back, or undoes that: its sender, or an administrator in their place.
     TakeBack,
@@ -186,7 +186,7 @@ async fn every_route_tells_each_role_what_is_theirs_to_know() {
     rig.running.shutdown().await;
 }
 
-/// What is wrong with a response.
+/// What is wrong with a response, if anything.
 fn judge(kind: Kind, role: Role, answer: &Answer, state: HeldState) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut need = |good: bool, why: &str| {

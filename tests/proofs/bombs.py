@@ -1,11 +1,11 @@
-"""Bombs of every kind that is opened, sent to the real binary while an honest client sends too.
+"""Bombs of every kind that the relay opens, sent to the real binary while an honest client sends too.
 
-For each: its size, the CPU it costs alone, the most memory above the idle relay, what it was answered; then the same
-bomb four times more from two clients, and meanwhile an honest client's p99 and the slowest answer of `/healthz`.
-BOMBS=word runs those with the word in their names.
+For each: its size, the CPU it costs alone, the most memory above the idle relay, the reply; then the same bomb four
+more times from two clients, with an honest client's p99 and the slowest reply of `/healthz` meanwhile. BOMBS=word
+runs those with the word in their names.
 
-The goals are 1 s of CPU, for the release build, and 64 MiB. What is asserted of time is generous: it finds work
-without a bound, on any machine.
+The goals are 1 s of CPU in a release build, and 64 MiB. The asserted times are generous: they find unbounded work, on
+any machine.
 """
 
 import os
@@ -25,7 +25,7 @@ from tests.rig.relay import Relay
 from tests.rig.sink import Sink
 
 MEMORY = 64 * MIB
-# Against runaway work in any build; the goal is 1 s in a release build.
+# Finds runaway work in any build; the goal is 1 s in a release build.
 CPU_SECONDS, WALL_SECONDS = 20.0, 60.0
 WORD = os.environ.get("BOMBS", "")
 
@@ -39,12 +39,12 @@ def most_memory(relay):
 
 
 def forget_most(relay):
-    """The peak begins anew at what is resident now."""
+    """Resets the peak to the current resident memory."""
     Path(f"/proc/{relay.process.pid}/clear_refs").write_text("5")
 
 
 def send(relay, header, body, number):
-    """One bomb, as a mail that was never sent before; the answer."""
+    """Sends one bomb as a new mail; returns the reply."""
     line = Line(relay)
     line.socket.settimeout(WALL_SECONDS)
     # One recipient is hidden, so that everything is opened and searched.
@@ -58,7 +58,7 @@ def send(relay, header, body, number):
 
 
 class Meanwhile:
-    """An honest client and somebody who asks for /healthz, one after another, until told to stop."""
+    """An honest client and a client of /healthz, alternating until told to stop."""
 
     def __init__(self, relay):
         self.relay, self.over, self.mails, self.looks, self.failures = relay, threading.Event(), [], [], []
@@ -96,19 +96,19 @@ class Meanwhile:
             self.looks.append(time.monotonic() - started)
 
     def p99(self):
-        """Of the honest client's transactions, in seconds."""
+        """The p99 of the honest client's transactions, in seconds."""
         ordered = sorted(self.mails)
         return ordered[int(len(ordered) * 0.99)] if ordered else 0.0
 
 
 def alone(relay, header, body, number):
-    """What one bomb costs: CPU seconds, octets at most above what the relay had before, the answer."""
+    """The cost of one bomb: CPU seconds, most octets above the memory before, the reply."""
     forget_most(relay)
     idle = relay.rss()
     used, started = cpu(relay), time.monotonic()
     answer = send(relay, header, body, number)
     took = time.monotonic() - started
-    # What it leaves to do: a delivery, a purge of what it unpacked.
+    # The work that it leaves: a delivery, a purge of what it unpacked.
     time.sleep(0.05)
     spent, peak = cpu(relay) - used, most_memory(relay) - idle
     assert answer[:1] in "245" and answer, answer
@@ -118,7 +118,7 @@ def alone(relay, header, body, number):
 
 
 def crowded(relay, header, body, number):
-    """The same from two clients at once, twice: an honest client's p99, the worst of /healthz, the memory at most."""
+    """The same from two clients at once, twice: an honest client's p99, the slowest /healthz, the most memory."""
     def twice(source):
         for again in range(2):
             send(relay, header, body, f"{number}.{source}.{again}")

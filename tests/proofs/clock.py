@@ -21,7 +21,7 @@ from tests.rig.sink import Sink
 
 DAY = 86_400
 STEPS = [int(step) for step in os.environ.get("CLOCK_STEPS", f"120 -120 3600 -3600 {365 * DAY} {-365 * DAY}").split()]
-# The desk looks for what expired every half minute.
+# The desk looks for expired holds every half minute.
 LOOK = float(os.environ.get("CLOCK_LOOK", "32"))
 UNDER_WAY = 4
 
@@ -45,7 +45,7 @@ class Clock:
         self.set(0)
 
     def set(self, seconds):
-        """Sets it by so much."""
+        """Sets it by this many seconds."""
         self.offset += seconds
         fresh = self.file.with_suffix(".new")
         fresh.write_text(f"{self.offset:+d}\n")
@@ -53,7 +53,7 @@ class Clock:
 
 
 def send(relay, name, subject="x"):
-    """One message to one address; the answer."""
+    """One message to one address; returns the reply."""
     return relay.send(mail(subject, strangers(1, name), "text", seed=name), [f"{name}@example.jp"])
 
 
@@ -72,7 +72,7 @@ def prepare(relay, sink, tag):
 
 
 def unharmed(relay, held, tag, before):
-    """Nothing was given up, expired or tried again."""
+    """Checks that nothing was given up, expired or retried."""
     assert held in [row["id"] for row in relay.held()], "a hold expired"
     now = states(relay)
     assert now[f"wait{tag}"] == before[f"wait{tag}"], f"what waited: {before[f'wait{tag}']} became {now[f'wait{tag}']}"
@@ -83,7 +83,7 @@ def unharmed(relay, held, tag, before):
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.timeout(240)
 def it_keeps_its_time_while_the_clock_is_set(step):
-    """The clock is set under a relay that has work under way."""
+    """Sets the clock while the relay has work in progress."""
     tag = f"w{STEPS.index(step)}"
     with Sink() as sink, Relay(sink.address, RULES, start=False) as relay:
         clock = Clock(relay)
@@ -114,7 +114,7 @@ def it_keeps_its_time_while_the_clock_is_set(step):
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.timeout(240)
 def it_keeps_its_time_when_the_clock_is_set_between_two_runs(step):
-    """The clock is set while the relay is down."""
+    """Sets the clock while the relay is down."""
     tag = f"b{STEPS.index(step)}"
     with Sink() as sink, Relay(sink.address, RULES, start=False) as relay:
         clock = Clock(relay)

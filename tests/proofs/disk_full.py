@@ -23,7 +23,7 @@ CYCLES = int(os.environ.get("DISK_CYCLES", "20"))
 
 
 def send(relay, name, subject="x", size=2000):
-    """One message to one address; the answer, whichever command gave it."""
+    """One message to one address; returns the reply, whichever command got it."""
     client = relay.client()
     try:
         code, text = client.mail("hanako.sato@example.co.jp")
@@ -39,7 +39,7 @@ def send(relay, name, subject="x", size=2000):
 
 
 def fill(path):
-    """Writes until there is no room."""
+    """Writes until the disk is full."""
     with open(path, "wb", buffering=0) as file:
         for size in (65536, 4096, 512):
             try:
@@ -50,7 +50,7 @@ def fill(path):
 
 
 def cycle(relay, folder, number, kept):
-    """Fills, looks, frees, looks."""
+    """Fills, checks, frees, checks."""
     filler = Path(folder) / "filler"
     fill(filler)
     answers = []

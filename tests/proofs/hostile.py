@@ -1,4 +1,6 @@
-"""Hostile input through the socket: open-relay forms, giants, MIME bombs. Bounded memory and time, nothing relayed."""
+"""Hostile input over the socket: open-relay forms, huge inputs, MIME bombs. Memory and time are bounded, nothing is
+relayed.
+"""
 
 import os
 import socket
@@ -12,12 +14,12 @@ from tests.rig.relay import Relay
 from tests.rig.sink import Sink
 
 MIB = 1 << 20
-# Generous: against runaway work, not a measure. The measure (1 s) is for the release build.
+# Generous: finds runaway work, but does not measure. The goal (1 s) is for the release build.
 CPU_SECONDS = 5.0
 
 
 class Line:
-    """A bare SMTP client that says exactly what it is told."""
+    """A bare SMTP client that sends exactly what it is given."""
 
     def __init__(self, relay, source="127.0.0.1"):
         self.socket = socket.create_connection(("127.0.0.1", relay.port), timeout=120, source_address=(source, 0))
@@ -49,7 +51,9 @@ class Line:
         contains(answer, "354")
 
     def stream(self, chunks):
-        """Sends pieces, then the final dot; the reply. A relay that hangs up early is taken at its word."""
+        """Sends pieces, then the final dot; returns the reply. If the relay disconnects early, its last reply
+        counts.
+        """
         try:
             for chunk in chunks:
                 self.socket.sendall(chunk)
@@ -66,7 +70,7 @@ def cpu(relay):
 
 
 def warm(relay):
-    """A few usual messages first, so that what is measured is the giant alone."""
+    """Sends a few usual messages first, so that only the large input is measured."""
     for n in range(5):
         relay.send(mail("warm", strangers(1, n), seed=n), ["w@example.jp"])
     time.sleep(0.3)

@@ -30,12 +30,12 @@ DELAY = '[[rule]]\nname = "later"\nwhen = { size = { at_least = 1 } }\ndemand = 
 
 
 def strace(call, fault, log):
-    """The command that injects, and writes down what the relay answered when."""
+    """The command that injects faults, and logs what the relay replied when."""
     return ["strace", "-f", "-qq", "-y", "-ttt", "-s", "80", "-o", str(log), "-e", f"trace={call},fsync,sendto", "-e", f"inject={call}:{fault}"]
 
 
 def end(relay):
-    """Ends what runs under strace: the relay itself, for strace goes with it."""
+    """Ends the process under strace: the relay itself; strace ends with it."""
     strace = relay.process.pid
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for child in Path(f"/proc/{strace}/task/{strace}/children").read_text().split():
@@ -54,7 +54,7 @@ def numbers(count, seed):
 
 
 def killed_at(call):
-    """Kills at the Nth of a call, again and again."""
+    """Kills at the Nth of a call, repeatedly."""
     hit = 0
     with under_load() as (relay, end_load):
         time.sleep(0.5)
@@ -82,12 +82,12 @@ def it_loses_nothing_when_killed_at(note, call):
 
 
 def send(port, name, size):
-    """One message: when it began, and the answer's code and text."""
+    """One message: when it began, and the reply's code and text."""
     began = time.time()
     try:
         with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
             client.ehlo("client.example")
-            # From nobody, who is sent no notice of the delay: each write is of the message that is asked about.
+            # From the null sender, so that no notice of the delay is sent and each write belongs to the tested message.
             client.mail("")
             client.rcpt(f"{name}@example.com")
             head = f"From: hanako.sato@example.co.jp\r\nTo: {name}@example.com\r\nSubject: {name}\r\nMessage-ID: <{name}@example.co.jp>\r\n\r\n"
@@ -114,7 +114,7 @@ def failed_calls(log):
 
 
 def flushes_of_the_log(log):
-    """Moments at which a flush of the store's log ended well."""
+    """Times at which a flush of the store's log succeeded."""
     found, open_calls = [], {}
     for line in log.read_text("utf-8", "replace").splitlines():
         if match := re.match(r"(\d+) +(\d+\.\d+) fsync\(\d+<([^>]*)>", line):
@@ -130,7 +130,7 @@ def flushes_of_the_log(log):
 
 
 def answers_of(log):
-    """When the relay itself said each 250 of a message, by the message's id: a client may hear of it later."""
+    """When the relay sent each 250, by the message's id: a client may receive it later."""
     said = {}
     for line in log.read_text("utf-8", "replace").splitlines():
         if match := re.match(r'\d+ +(\d+\.\d+) sendto\(\d+<[^>]*>, "250 2\.0\.0 (?:queued|held) as (\w+)', line):
@@ -162,7 +162,7 @@ def failing(call, error, size):
                 # SQLite flushes its folder a second time, after the relay did at its start: that one may fail
                 if file == str(relay.folder) and answers:
                     continue
-                # the store itself is written when the log is moved into it: nobody waits for that
+                # the database file is written when the log is moved into it, and nobody waits for that
                 if not file.endswith(".db"):
                     for name, (began, ended) in taken_here.items():
                         anew = call != "fsync" and any(moment < flush <= ended for flush in flushed)

@@ -66,12 +66,12 @@ class Disk:
         self.loop = run("losetup", "--find", "--show", str(self.fuse))
 
     def cut(self):
-        """The power goes: every write that was not flushed is gone."""
+        """Cuts the power: every write that was not flushed is lost."""
         self.server.kill()
         self.server.wait()
 
     def unplug(self):
-        """Takes what is left of the disk away."""
+        """Removes what is left of the disk."""
         subprocess.run(["umount", "-l", str(self.mount)], stderr=subprocess.DEVNULL)
         if self.loop:
             subprocess.run(["losetup", "-d", self.loop], stderr=subprocess.DEVNULL)
@@ -83,7 +83,7 @@ class Disk:
                 process.wait()
 
     def recover(self):
-        """Power again: checked and mounted as a server does at boot."""
+        """Restores the power: checked and mounted as at boot."""
         self.unplug()
         self.plug_in()
         checked = subprocess.run(["fsck.ext4", "-p", "-f", self.loop], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
@@ -125,7 +125,7 @@ def on_such_a_disk(through=()):
 
 
 def cut_and_recover(relay, disk, dice):
-    """Lets it run a moment, cuts the power, and starts everything again."""
+    """Lets it run for a moment, cuts the power, and restarts everything."""
     time.sleep(dice.uniform(0.3, 1.5))
     disk.cut()
     time.sleep(0.05)  # the machine is off; what still runs sees a dead disk

@@ -22,7 +22,7 @@ ENDS = {"CRLF": b"\r\n", "LF": b"\n", "CR": b"\r", "CRCRLF": b"\r\r\n", "NUL CRL
 
 
 def stream(before, after, number):
-    """Everything the client says from DATA's content on, and where the dot stands."""
+    """Everything that the client sends after DATA, and the position of the dot."""
     head = b"From: <a@example.co.jp>\r\nTo: <b@example.jp>\r\nSubject: first\r\n\r\nbody"
     tail = (
         f"MAIL FROM:<evil{number}@example.co.jp>\r\nRCPT TO:<victim{number}@example.jp>\r\nDATA\r\n"
@@ -32,7 +32,7 @@ def stream(before, after, number):
 
 
 def attempt(port, content, cut):
-    """One session; the stream goes out in two pieces."""
+    """One session; the stream is sent in two pieces."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         file = client.makefile("rb")
@@ -49,19 +49,19 @@ def attempt(port, content, cut):
             client.shutdown(socket.SHUT_WR)
             file.read()
         except ConnectionError:
-            pass  # the relay may hang up on such a client
+            pass  # the relay may disconnect such a client
 
 
 @pytest.fixture(scope="module")
 def sink():
-    """One for all pairs."""
+    """One relay for all pairs."""
     with Sink() as sink:
         yield sink
 
 
 @pytest.fixture(scope="module")
 def relay(sink):
-    """One for all pairs."""
+    """One sink for all pairs."""
     with Relay(sink.address) as relay:
         yield relay
 

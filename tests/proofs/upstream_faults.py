@@ -24,7 +24,7 @@ CELLS = [(stage, fault) for stage in STAGES for fault in FAULTS if stage != "aft
 @pytest.mark.parametrize("stage, fault", CELLS)
 def it_delivers_each_once_after_a_fault(stage, fault):
     with Sink() as sink, Relay(sink.address) as relay:
-        # The report goes the same way: it must get through.
+        # The report uses the same upstream, so it must get through.
         sink.on(stage, FAULTS[fault], len(TWO) if stage == "rcpt" else 1)
         ours = id_of(relay.send(mail(f"{stage} {fault}", TWO, "hello\n"), addresses(TWO)))
         final = stage in ("mail", "rcpt", "data", "dot") and fault == "5xx"

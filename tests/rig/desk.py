@@ -77,12 +77,12 @@ class Desk(Relay):
         return id_of(answer)
 
     def delivered(self):
-        """How many copies the upstream has, notices aside."""
+        """The number of copies at the upstream, without notices."""
         return [text for text in (path.read_bytes() for path in (self.folder / "out" / "new").glob("*"))
                 if b"Auto-Submitted" not in text]
 
     def links(self):
-        """The paths of the links in its notices to senders so far: those of approvers are their own."""
+        """The paths of the links in notices to senders so far; those of approvers are separate."""
         found = []
         for path in sorted((self.folder / "out" / "new").glob("*")):
             text = path.read_bytes()

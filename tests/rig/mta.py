@@ -106,7 +106,7 @@ class Mta:
     def in_namespace(self, command, setup=""):
         """A command that sees our users, in a mount namespace of its own."""
         passwd, group = self.write("passwd", USERS), self.write("group", GROUPS)
-        # Names are looked up in these files alone, whatever else the machine asks.
+        # Names are looked up only in these files.
         order = self.write("nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n")
         binds = " && ".join(f"mount --bind {path} /etc/{path.name}" for path in (passwd, group, order))
         script = f"{binds} && {setup or 'true'} && exec {command}"

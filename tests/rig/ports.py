@@ -1,8 +1,8 @@
-"""Ports of this process alone: tests run in several processes, and in several checkouts, at the same time.
+"""Ports of this process alone: tests run in several processes and several checkouts at the same time.
 
-Each process takes a block of ports below those that the kernel gives to outgoing connections, and listens on
-the block's first port as long as it lives, so that no other process takes the same block. Where a port is
-given by what is tested, such as HTTPS' own, `alone_with` keeps others away.
+Each process takes a block of ports below those that the kernel uses for outgoing connections, and listens on the
+block's first port while it runs, so that no other process takes the same block. For a fixed port, such as that of
+HTTPS, `alone_with` keeps other processes away.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ FIRST, LAST, BLOCK = 10240, 32768, 256
 
 @functools.cache
 def block():
-    """The socket that keeps our block, and the block's ports, round and round."""
+    """The socket that reserves our block, and the block's ports in a cycle."""
     for first in range(FIRST, LAST, BLOCK):
         guard = socket.socket()
         try:
@@ -47,7 +47,7 @@ def free_port(*hosts):
 
 @contextlib.contextmanager
 def alone_with(name):
-    """Waits until no other process of the machine's tests has this, and has it."""
+    """Waits until no other test process on this machine has this, and takes it."""
     with open(Path(tempfile.gettempdir()) / f"sekisho-tests-{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

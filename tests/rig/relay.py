@@ -1,6 +1,6 @@
-"""Runs the real binary: a configuration in a temporary folder, `serve`, the commands, its end.
+"""Runs the real binary: a configuration in a temporary folder, `serve`, commands, shutdown.
 
-The binary is cargo's `debug/sekisho`, or what SEKISHO_BIN names.
+The binary is cargo's `debug/sekisho`, or the one that SEKISHO_BIN names.
 """
 
 import json
@@ -61,7 +61,7 @@ def wait_until(what, seconds=15, every=0.02):
 class Relay:
     """One relay with a folder, a port and an upstream; use as a context manager."""
 
-    # What runs, for whoever wants to look at it; and whether each shows its log on standard error at its end.
+    # Relays that are running, for inspection; and whether each prints its log to standard error at its end.
     running, shows_log = set(), False
 
     def __init__(self, upstream, policy=None, mode="enforce", extra="", listener="", folder=None, env=None,
@@ -77,7 +77,7 @@ class Relay:
             policy_file.write_text(policy)
         self.config = self.folder / "sekisho.toml"
         if "grace" not in desk_extra:
-            desk_extra += '\ngrace = "0s"'  # what is decided leaves at once
+            desk_extra += '\ngrace = "0s"'  # released mail is sent at once
         if "sender_first" not in policy_extra:
             policy_extra += '\nsender_first = "0s"'  # approvers are told at once
         self.config.write_text(
@@ -89,7 +89,7 @@ class Relay:
             f'[policy]\nfiles = ["{policy_file}"]\nmode = "{mode}"\n{policy_extra}\n{extra}\n'
         )
         self.log = Path(tempfile.mkstemp(prefix="sekisho-log-")[1])  # not on the store's disk, which may be full
-        self.process, self.through = None, []  # a program, such as strace, that `serve` is started through
+        self.process, self.through = None, []  # a program, such as strace, that starts `serve`
         self.sent = {}  # how often each Message-ID went
         self._start = start
 
@@ -122,7 +122,7 @@ class Relay:
             raise AssertionError(f"the relay ended at start with {self.process.returncode}:\n{self.output()}")
 
     def ready(self):
-        """Whether the log says `ready` since the last start."""
+        """Whether the log has said `ready` since the last start."""
         with open(self.log, "rb") as log:
             log.seek(self.seen)
             return re.search(rb"\bready\b", log.read()) is not None
@@ -132,7 +132,7 @@ class Relay:
         return self.log.read_text("utf-8", "replace")[-4000:] if self.log.exists() else ""
 
     def stop(self, seconds=20):
-        """SIGTERM, and waits; gives the exit status."""
+        """SIGTERM, and waits; returns the exit status."""
         if self.process is None or self.process.poll() is not None:
             return self.process and self.process.returncode
         self.process.send_signal(signal.SIGTERM)
@@ -156,7 +156,7 @@ class Relay:
         return 0
 
     def cli(self, *arguments, ok=True, seconds=30):
-        """Runs a command; its finished process."""
+        """Runs a command; returns the finished process."""
         done = subprocess.run(
             [binary(), *map(str, arguments), "--config", str(self.config)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=seconds, cwd=self.folder,
@@ -186,8 +186,9 @@ class Relay:
         return client
 
     def send(self, message, recipients, sender="hanako.sato@example.co.jp", options=(), rcpt_options=(), as_it_is=False):
-        """One message by smtplib; the answer to the final dot as text. A Message-ID that was sent before
-        is changed, for it is meant as another mail, unless the message goes as it is."""
+        """One message by smtplib; returns the reply to the final dot. A Message-ID that was sent before is changed,
+        so that it is a new mail, unless the message has to be sent unchanged.
+        """
         if not as_it_is:
             message = self.another(message)
         client = self.client()
@@ -203,7 +204,7 @@ class Relay:
             client.close()
 
     def another(self, message):
-        """The message, with a Message-ID that this relay was not sent before."""
+        """The message, with a Message-ID that was not sent to this relay before."""
         found = re.search(rb"(?im)^message-id:\s*<([^>\r\n]*)>", message) if isinstance(message, bytes) else None
         if found is None:
             return message

@@ -1,8 +1,8 @@
-"""A recording SMTP sink: keeps every transaction with its envelope, answers as a script says.
+"""A recording SMTP sink: keeps every transaction with its envelope, and replies as a script says.
 
-It reads the content strictly (only CRLF.CRLF ends it), so what it records is what was on the wire,
-undone of dot-stuffing. `on(stage, reply, times)` makes it answer otherwise; the reply `drop` cuts the
-connection, `stall` says nothing. The dialogue goes to standard error, without the content of mails.
+It reads the content strictly (only CRLF.CRLF ends it), so what it records is what was on the wire, without
+dot-stuffing. `on(stage, reply, times)` changes its reply; the reply `drop` closes the connection, `stall` sends
+nothing. The dialogue is printed to standard error, without the contents of mails.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ class Sink:
         self.taken = []
         self.connections = 0
         self.scripts = []
-        # At most so many sessions at once, what is said to one more, and at which stage; and how many mails
-        # a session carries.
+        # Limits: concurrent sessions, the reply to one more and at which stage; and the number of mails
+        # per session.
         self.most, self.full, self.full_at = None, "421 4.7.0 too many connections", "connect"
         self.per_session = None
         self.open = self.refused = 0
@@ -62,8 +62,9 @@ class Sink:
         return f"127.0.0.1:{self.port}"
 
     def on(self, stage, reply, times=None, match=""):
-        """From now on, answers `stage` (connect, ehlo, mail, rcpt, data, dot, after) with `reply`, so
-        many times (always, without a number), where the command contains `match`."""
+        """From now on, replies to `stage` (connect, ehlo, mail, rcpt, data, dot, after) with `reply`, this many
+        times (always, without a number), if the command contains `match`.
+        """
         self.scripts.append([stage, reply, times, match])
 
     def clear(self):
@@ -71,7 +72,7 @@ class Sink:
         self.scripts.clear()
 
     def wait(self, count, seconds=20):
-        """Waits for `count` transactions; gives them all, however many there are by then."""
+        """Waits for `count` transactions; returns all that there are by then."""
         until = time.time() + seconds
         while len(self.taken) < count and time.time() < until:
             time.sleep(0.02)
@@ -112,7 +113,7 @@ class Sink:
             writer.close()
 
     def _limited(self, stage, writer):
-        """What the limits of this sink say at this stage, if anything."""
+        """The reply that this sink's limits require at this stage, if any."""
         if stage == "connect":
             writer.carried, writer.crowded = 0, self.most is not None and self.open > self.most
         if stage == "mail" and self.per_session is not None and writer.carried >= self.per_session:
@@ -222,14 +223,14 @@ class Said:
         self.writer.write(octets)
 
     def heard(self, line):
-        """What the client said."""
+        """What the client sent."""
         print(f"{self.name} -> {line}", file=sys.stderr)
 
 
 class Drop(Exception):
-    """Raised to cut the connection, as the script says."""
+    """Raised to close the connection, as the script says."""
 
 
 def angle(text):
-    """What stands between `<` and `>`."""
+    """The text between `<` and `>`."""
     return text[text.find("<") + 1 : text.rfind(">")]

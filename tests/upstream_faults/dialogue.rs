@@ -1,4 +1,4 @@
-//! What is said to a next hop that works, and to one that is odd or hostile.
+//! Dialogues with next hops that work, and with odd or hostile ones.
 
 use super::server::{Certificates, Fault, Mode, Script, Server, Stage};
 use super::{Kind, PATIENT, certificates, config, kinds, recipient, send, transaction};
@@ -42,7 +42,7 @@ async fn a_connection_serves_many_transactions_in_every_mode() {
         for _ in 0..5 {
             let outcome = send(&smarthost, transaction(&["ok@example.com"], b"\r\nx\r\n")).await;
             assert_eq!(kinds(&outcome), [Kind::Delivered], "{outcome:?}");
-            // a transaction without content in between needs its RSET
+            // a transaction without content needs a RSET before the next
             let outcome = send(&smarthost, transaction(&["never@example.com"], b"\r\nx\r\n")).await;
             assert_eq!(kinds(&outcome), [Kind::Failed], "{outcome:?}");
         }
@@ -168,7 +168,7 @@ async fn a_copy_that_cannot_go_there_fails_and_says_why() {
             script.keywords.push("SIZE 10");
         }
         let (server, smarthost) = start(script).await;
-        // Raw text in the header alone can be encoded; an address that is not ASCII cannot.
+        // raw text in the header can be encoded; a non-ASCII address cannot
         let to = if keyword == "SMTPUTF8" { "太郎@example.com" } else { "ok@example.com" };
         let mut transaction = transaction(&[to], b"\r\n--b\r\n\r\n\xe9\r\n--b--\r\n");
         transaction.header = Bytes::from_static(b"Content-Type: multipart/signed; boundary=b\r\n");
@@ -278,13 +278,14 @@ async fn octets_behind_starttls_are_refused() {
     assert!(server.said("MAIL").is_empty() && server.said("AUTH").is_empty());
 }
 
-/// Mode of the server, what we ask for, whose certificate: what may happen, and what must not be said.
+/// (server's mode, our security, server's certificate): what may happen, and what must not be sent.
 #[tokio::test]
 async fn mail_and_credentials_go_only_where_they_may() {
     let folder = tempfile::tempdir().unwrap();
     let ours = Arc::new(Certificates::new(folder.path(), "localhost"));
     let others = Arc::new(Certificates::new(folder.path(), "other.example"));
-    // server's mode, its certificate is good, our security, AUTH in the clear allowed, credentials
+    // (server's mode, whether its certificate is valid, our security, AUTH in plain text allowed,
+    // credentials)
     let table = [
         (Mode::StartTls, true, Security::Required, false, true, true),
         (Mode::StartTls, false, Security::Required, false, true, false),

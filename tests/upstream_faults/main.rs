@@ -1,4 +1,4 @@
-//! Every way a next hop can fail, and what becomes of each recipient.
+//! Every way in which a next hop can fail, and the resulting fate of each recipient.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 
@@ -65,7 +65,7 @@ async fn send(smarthost: &Smarthost, mut transaction: Transaction) -> Outcome {
 
 const PATIENT: Duration = Duration::from_secs(20);
 const HURRIED: Duration = Duration::from_secs(3);
-/// Cells run at once: more would time each other out on a small machine.
+/// Cells run concurrently; more would cause timeouts on a small machine.
 const AT_ONCE: usize = 24;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,19 +105,19 @@ fn fault(name: &str) -> Fault {
     }
 }
 
-/// What becomes of the recipient that would have been accepted.
+/// The fate of the recipient that would have been accepted.
 #[allow(clippy::match_same_arms)] // each with its own reason
 fn expected(stage: Stage, fault: &str) -> Kind {
     match (stage, fault) {
         (Stage::Quit, _) => Kind::Delivered,
-        // EHLO is not known, so it is HELO, and a relay that asks for no more than that works
+        // EHLO is unknown, so HELO is used, which is enough here
         (Stage::Ehlo, "5xx") => Kind::Delivered,
-        // before MAIL nothing was said about this mail: a refusal of the connection is no bounce
+        // before MAIL nothing was said about this mail: a refused connection is not a bounce
         (Stage::Connect | Stage::Banner | Stage::Ehlo | Stage::StartTls | Stage::Auth, _) => Kind::Deferred,
         (_, "4xx") => Kind::Deferred,
         (_, "5xx") => Kind::Failed,
         (Stage::Dot, _) => Kind::Uncertain,
-        // the content went out whole, dot and all, before we looked at what had come back
+        // the whole content with its final dot was sent before the reply was read
         (Stage::Body, "garbage" | "half-close") => Kind::Uncertain,
         _ => Kind::Deferred,
     }
@@ -136,7 +136,7 @@ struct Cell {
 impl Cell {
     fn expected(&self) -> Vec<Kind> {
         let mut first = expected(self.stage, self.fault);
-        // after HELO there is neither STARTTLS nor AUTH to be had
+        // after HELO there is neither STARTTLS nor AUTH
         if self.stage == Stage::Ehlo && self.fault == "5xx" {
             first = Kind::Deferred;
         }
@@ -171,7 +171,7 @@ impl Cell {
         };
         let mut transaction = transaction(to, b"\r\nbody\r\n");
         if self.stage == Stage::Body && matches!(self.fault, "drop" | "stall") {
-            // more than the sockets buffer, so that the fault comes while there is more to send
+            // more than the socket buffers hold, so that the fault comes while sending
             let body = Bytes::from("0123456789abcdef 0123456789abcdef 0123456789abcdef\r\n".repeat(400_000));
             let size = body.len() as u64;
             transaction.body = Content::Stream(Box::new(std::io::Cursor::new(body)), size);

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// Where in the dialogue.
+/// The stage of the dialogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Connect,
@@ -40,11 +40,11 @@ pub(crate) const STAGES: [Stage; 11] = [
     Stage::Quit,
 ];
 
-/// What goes wrong there.
+/// A fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Drop,
-    /// These octets in place of the answer; the dialogue goes on.
+    /// Sends these octets instead of the reply; the dialogue continues.
     Say(Vec<u8>),
     Stall,
     HalfClose,
@@ -57,18 +57,18 @@ pub(crate) enum Mode {
     Implicit,
 }
 
-/// What the server does.
+/// The behaviour of the server.
 #[derive(Clone)]
 pub(crate) struct Script {
     pub(crate) mode: Mode,
     /// EHLO keywords beside STARTTLS and AUTH.
     pub(crate) keywords: Vec<&'static str>,
     pub(crate) fault: Option<(Stage, Fault)>,
-    /// Octets put right behind the answer to STARTTLS, in the same segment.
+    /// Octets sent directly after the reply to STARTTLS, in the same segment.
     pub(crate) injection: &'static str,
-    /// Recipients taken in one transaction.
+    /// Most recipients accepted in one transaction.
     pub(crate) most: usize,
-    /// Transactions after which the connection is closed without a word.
+    /// Transactions after which the connection is closed without a reply.
     pub(crate) transactions: usize,
 }
 
@@ -107,7 +107,7 @@ impl Script {
 pub(crate) struct Seen {
     pub(crate) connections: usize,
     pub(crate) commands: Vec<String>,
-    /// Contents as they came over the wire, final dot included.
+    /// Contents as received, final dot included.
     pub(crate) contents: Vec<Vec<u8>>,
 }
 
@@ -159,7 +159,7 @@ impl Server {
                 let (script, certificates, seen) =
                     (script.clone(), Arc::clone(&certificates), Arc::clone(&shared));
                 tokio::spawn(async move {
-                    // a client that hangs up is what many of these scripts are about
+                    // many scripts make the client disconnect, which is not an error here
                     let _ = connection(stream, &script, &certificates, &seen).await;
                 });
             }
@@ -168,7 +168,7 @@ impl Server {
     }
 }
 
-/// The dialogue is over, one way or the other.
+/// The dialogue has ended.
 struct Over;
 
 impl From<std::io::Error> for Over {
@@ -231,7 +231,7 @@ async fn dialogue(
     Ok(())
 }
 
-/// Carries out a fault; the dialogue goes on only after `Say`.
+/// Carries out a fault; the dialogue continues only after `Say`.
 async fn fail(wire: &mut (impl AsyncRead + AsyncWrite + Unpin), fault: &Fault) -> Result<(), Over> {
     match fault {
         Fault::Drop => return Err(Over),
@@ -241,7 +241,7 @@ async fn fail(wire: &mut (impl AsyncRead + AsyncWrite + Unpin), fault: &Fault) -
     }
     wire.flush().await?;
     if !matches!(fault, Fault::Say(_)) {
-        // read on until the client has had enough
+        // reads until the client disconnects
         let mut chunk = [0; 4096];
         while wire.read(&mut chunk).await? > 0 {}
         return Err(Over);
@@ -250,7 +250,7 @@ async fn fail(wire: &mut (impl AsyncRead + AsyncWrite + Unpin), fault: &Fault) -
 }
 
 impl Dialogue<'_> {
-    /// Answers, or fails here.
+    /// Replies, or carries out the fault of this stage.
     async fn say(&mut self, stage: Stage, text: &str) -> Result<(), Over> {
         if self.fault.as_ref().is_some_and(|(at, _)| *at == stage) {
             let (_, fault) = self.fault.take().unwrap();
@@ -264,7 +264,7 @@ impl Dialogue<'_> {
         Ok(())
     }
 
-    /// Until QUIT or the end; `true` when STARTTLS was agreed on.
+    /// Handles commands until QUIT or the end; `true` once STARTTLS was accepted.
     async fn talk(&mut self, secured: bool) -> Result<bool, Over> {
         let (mut accepted, mut transactions) = (0, 0);
         loop {

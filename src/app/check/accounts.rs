@@ -1,4 +1,4 @@
-//! Who may send: accounts, tenants and the networks of SPF records, looked at before mail shows it.
+//! Checks who may send: accounts, tenants and the networks of SPF records.
 
 use super::{Findings, PROBE_PATIENCE};
 use crate::app::accounts::{accounts, tenant};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 const AUTH: &str = "auth";
 
-/// Looks at all of it; with `connect` a directory is greeted.
+/// Checks all of these; with `connect`, connects to a directory too.
 pub(super) async fn check(config: &Config, connect: bool, found: &mut Findings) {
     source(config, connect, found).await;
     for listener in &config.listeners {
@@ -64,7 +64,7 @@ async fn source(config: &Config, connect: bool, found: &mut Findings) {
 
 fn private(path: &Path, area: &'static str, found: &mut Findings) {
     if std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0) {
-        found.warn(area, format!("{} can be read by others: chmod 600 it", path.display()));
+        found.warn(area, format!("{}: others can read it; run `chmod 600` on it", path.display()));
     }
 }
 

@@ -1,5 +1,5 @@
-//! What others see of us: the records that publish our keys, the name we greet with, and what our own
-//! listeners say.
+//! Checks what others see of us: the DNS records of our keys, our host name, and the greetings of our own
+//! listeners.
 
 use super::{DNS_PATIENCE, Findings};
 use crate::app::seals;
@@ -16,24 +16,24 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-/// A listener of ours that takes longer to greet does not work.
+/// Timeout for the greeting of our own listener.
 const GREETING_PATIENCE: Duration = Duration::from_secs(10);
-/// A record with ten includes takes its time.
+/// Timeout for an SPF record, which may have ten includes.
 const SPF_PATIENCE: Duration = Duration::from_secs(30);
 /// Most octets read from one of our own listeners.
 const MOST_SAID: usize = 16 * 1024;
 
-/// Most names of one address that are looked at.
+/// Most names of one address that are checked.
 const MOST_NAMES: usize = 5;
 
-/// Whether an answer to a DNS question came, whatever it says.
+/// The result of a DNS query: a record, none, or no answer from any name server.
 enum Asked<T> {
     Found(T),
     Nothing,
     NoAnswer,
 }
 
-/// Looks at keys and marks; with a name server also at the records that publish them.
+/// Checks keys and marks; with a resolver also their DNS records.
 pub(super) async fn signatures(config: &Config, resolver: Option<&Resolver>, found: &mut Findings) {
     let ring = match seals::keyring(config) {
         Ok(ring) => ring,
@@ -54,20 +54,20 @@ pub(super) async fn signatures(config: &Config, resolver: Option<&Resolver>, fou
         }
     }
     for domain in ring.without_rsa() {
-        let why = "many receivers do not verify Ed25519 yet: put an RSA key beside it";
-        found.warn("dkim", format!("{domain} has an Ed25519 key alone: {why}"));
+        let why = "many receivers do not verify Ed25519 yet: add an RSA key";
+        found.warn("dkim", format!("{domain} has only an Ed25519 key: {why}"));
     }
     if let Some(resolver) = resolver {
         for key in ring.keys() {
             if !published(key, resolver, found).await {
-                // nobody answers: the others would wait as long
+                // no name server answers; the other keys would only time out too
                 break;
             }
         }
     }
 }
 
-/// Compares a key with its record; whether a name server answered.
+/// Compares a key with its DNS record; returns whether a name server answered.
 async fn published(key: &SigningKey, resolver: &Resolver, found: &mut Findings) -> bool {
     let record = match Record::of(key) {
         Ok(record) => record,
@@ -83,19 +83,21 @@ async fn published(key: &SigningKey, resolver: &Resolver, found: &mut Findings) 
             Published::But(what) => found.warn("dkim", format!("{name} publishes the key, but {what}")),
             Published::Wrong(why) => found.error(
                 "dkim",
-                format!("{name}: {why}: what is signed would not verify; `sekisho dkim show` prints the record"),
+                format!("{name}: {why}: signatures would not verify; `sekisho dkim show` prints the record"),
             ),
         },
         Asked::Nothing => found.error(
             "dkim",
-            format!("{name} is not published: what is signed would not verify; `sekisho dkim show` prints the record"),
+            format!(
+                "{name} is not published: signatures would not verify; `sekisho dkim show` prints the record"
+            ),
         ),
         Asked::NoAnswer => return false,
     }
     true
 }
 
-/// The answer to a question; that there is none is noted.
+/// The answer to a query; a failure is reported.
 async fn ask<T>(
     question: impl Future<Output = Result<T, DnsError>>,
     name: &str,
@@ -111,18 +113,18 @@ async fn ask<T>(
     Asked::NoAnswer
 }
 
-/// Whether a secret is ours alone.
+/// Checks that only we can read a secret.
 pub(super) fn private(file: &Path, area: &'static str, found: &mut Findings) {
     match std::fs::metadata(file) {
         Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
-            found.warn(area, format!("{} can be read by others: chmod 600 it", file.display()));
+            found.warn(area, format!("{}: others can read it; run `chmod 600` on it", file.display()));
         }
         Ok(_) => {}
         Err(error) => found.error(area, format!("{}: {}", file.display(), reason(&error))),
     }
 }
 
-/// The mark of the mail host: its secret is there, fit, and private.
+/// Checks the mail host's marking header: its secret exists, is valid, and is private.
 pub(super) fn mark(config: &Config, found: &mut Findings) {
     match seals::mark_header(config) {
         Ok(None) => {}
@@ -130,17 +132,17 @@ pub(super) fn mark(config: &Config, found: &mut Findings) {
             if let Some((_, file)) = &config.marks.header {
                 private(file, "marks", found);
             }
-            found.ok("marks", format!("mail leaves with {name}, for the rule of your mail host to remove"));
+            found.ok("marks", format!("mail is sent with {name}, which the rule of your mail host removes"));
             if !config.upstreams.is_empty() || !config.upstream.also.is_empty() {
-                let why = "every one of them must lead to that mail host, or others see the secret";
-                found.warn("marks", format!("there are several ways out: {why}"));
+                let why = "each of them must be that mail host, or others see the secret";
+                found.warn("marks", format!("there are several upstreams: {why}"));
             }
         }
         Err(error) => found.error("marks", error.to_string()),
     }
 }
 
-/// Whether SPF lets our mail leave from where it does, as far as that was named.
+/// Checks whether SPF allows our mail from the addresses it is sent from, if those are configured.
 pub(super) async fn spf(config: &Config, resolver: &Resolver, found: &mut Findings) {
     for (domain, _) in config.organisation.domains().iter().filter(|_| !config.egress.is_empty()) {
         let set = match tokio::time::timeout(SPF_PATIENCE, follow(resolver, domain)).await {
@@ -172,7 +174,7 @@ pub(super) async fn spf(config: &Config, resolver: &Resolver, found: &mut Findin
     }
 }
 
-/// The name we greet with, as others look it up.
+/// Checks that our host name resolves.
 pub(super) async fn name(config: &Config, resolver: &Resolver, found: &mut Findings) {
     let host = &config.hostname;
     if !host.contains('.') || host.starts_with('[') {
@@ -186,26 +188,29 @@ pub(super) async fn name(config: &Config, resolver: &Resolver, found: &mut Findi
             if let Some(address) = strange {
                 found.warn(
                     "dns",
-                    format!("{host} is not {address}, which mail leaves from: receivers compare"),
+                    format!("{host} is not {address}, from which mail is sent: receivers compare them"),
                 );
             }
         }
         Asked::Nothing => {
-            found.warn("dns", format!("{host} has no address: receivers may refuse who greets with it"));
+            found.warn(
+                "dns",
+                format!("{host} has no address: receivers may refuse mail from a host with that name"),
+            );
         }
         Asked::NoAnswer => {}
     }
 }
 
-/// Whether the addresses that mail leaves from go by names that lead back to them: receivers refuse or
-/// distrust mail from others.
+/// Checks that the addresses we send from have names that resolve back to them: receivers reject or distrust
+/// mail from others.
 pub(super) async fn addresses(config: &Config, resolver: &Resolver, found: &mut Findings) {
     for address in &config.egress {
         let asked = ask(resolver.names(*address), &format!("the name of {address}"), found).await;
         let names = match asked {
             Asked::Found(names) => names,
             Asked::Nothing => {
-                found.warn("dns", format!("{address}, which mail leaves from, has no name (PTR record)"));
+                found.warn("dns", format!("{address}, from which mail is sent, has no name (PTR record)"));
                 continue;
             }
             Asked::NoAnswer => continue,
@@ -222,15 +227,15 @@ pub(super) async fn addresses(config: &Config, resolver: &Resolver, found: &mut 
             found.ok("dns", format!("{address} is {name}, and back"));
         } else {
             let names = names.value.join(", ");
-            let why = format!("{address}, which mail leaves from, is {names}, which is not {address}");
+            let why = format!("{address}, from which mail is sent, is {names}, which is not {address}");
             found.warn("dns", why);
         }
     }
 }
 
-/// Greets our own listeners, where a relay runs.
+/// Connects to our own listeners if a relay is running.
 pub(super) async fn listeners(config: &Config, found: &mut Findings) {
-    // Behind a balancer nobody else is listened to.
+    // a listener with PROXY accepts only the load balancer
     for listener in config.listeners.iter().filter(|listener| listener.proxy.is_empty()) {
         let implicit = listener.tls == Some(crate::listener::TlsMode::Implicit);
         let address = reachable(listener.address);
@@ -252,7 +257,7 @@ pub(super) async fn listeners(config: &Config, found: &mut Findings) {
     }
 }
 
-/// Where a listener on all addresses is reached from here.
+/// The local address at which a listener on all addresses is reached.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
@@ -261,7 +266,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// What one of our listeners offers; nothing, where it speaks TLS from the first byte.
+/// The EHLO keywords that one of our listeners offers; empty for implicit TLS.
 async fn greet(address: SocketAddr, implicit: bool, hostname: &str) -> std::io::Result<Vec<String>> {
     let mut stream = TcpStream::connect(address).await?;
     if implicit {

@@ -1,4 +1,4 @@
-//! Signing in at the desk by a provider, looked at before somebody stands before a page that says no.
+//! Checks the identity provider of the desk before somebody fails to sign in.
 
 use super::{Findings, own};
 use crate::app::people::provider;
@@ -6,7 +6,7 @@ use crate::config::Config;
 
 const DESK: &str = "desk";
 
-/// Looks at the files of [desk.oidc]; with `connect` the provider is asked what it says of itself.
+/// Checks the files of `[desk.oidc]`; with `connect`, fetches the provider's metadata too.
 pub(super) async fn check(config: &Config, connect: bool, found: &mut Findings) {
     let (Some(wanted), Some(url)) = (&config.desk.oidc, &config.desk.url) else { return };
     if let Some(file) = &wanted.client_secret_file {
@@ -18,7 +18,7 @@ pub(super) async fn check(config: &Config, connect: bool, found: &mut Findings) 
     };
     let issuer = &wanted.issuer;
     if !connect {
-        return found.ok(DESK, format!("people sign in at {issuer}, which --connect asks"));
+        return found.ok(DESK, format!("people sign in at {issuer}; --connect checks it"));
     }
     match provider.probe().await {
         Ok(keys) => found.ok(DESK, format!("people sign in at {issuer}, which has {keys} keys")),

@@ -1,4 +1,4 @@
-//! What `sekisho check` says of certificates, keys, and who may relay by them.
+//! Checks certificates, keys, and which clients may relay by certificate.
 
 use super::Findings;
 use crate::app::tls::source;
@@ -8,23 +8,24 @@ use crate::tls::facts::Validity;
 use crate::tls::{Pair, PairFiles, Server, Trouble, stale};
 use std::os::unix::fs::PermissionsExt;
 
-/// A certificate with fewer whole days left is a warning.
+/// Days before expiry at which a certificate becomes a warning.
 const SOON: u64 = 30;
 
 pub(super) fn check(config: &Config, found: &mut Findings) {
     let secured = config.listeners.iter().any(|listener| listener.tls.is_some());
     let mut wanted = config.tls.pairs();
     if !secured && !wanted.is_empty() {
-        found.warn("tls", "there are certificates, and no listener has `tls`: mail comes in plain text");
+        found
+            .warn("tls", "there are certificates, but no listener has `tls`: mail is received in plain text");
     }
     let now = SystemClock.now();
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let mut pairs = Vec::new();
-    // Before the first start there is nothing of it, and nothing wrong with that.
+    // before the first start there is no certificate yet, which is correct
     let missing = config.tls.acme.as_ref().filter(|acme| !acme.exists());
     if let Some(acme) = missing {
         let (names, authority) = (acme.domains.join(", "), &acme.directory);
-        found.ok("tls", format!("{names}: a certificate will be asked for at {authority}"));
+        found.ok("tls", format!("{names}: a certificate will be ordered from {authority}"));
         wanted.retain(|files| *files != acme.files());
     }
     for files in &wanted {
@@ -42,9 +43,9 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     }
     let host = &config.hostname;
     if secured && !pairs.iter().any(|pair| pair.facts.covers(host)) {
-        found.warn("tls", format!("no certificate bears `{host}`, the name that clients are greeted with"));
+        found.warn("tls", format!("no certificate has the name `{host}`, with which clients are greeted"));
     }
-    // What is left to go wrong are the authorities of clients.
+    // what remains are the certificate authorities of clients
     if let Err(trouble) = Server::load(source(config)) {
         found.error("tls", trouble.to_string());
     }
@@ -61,19 +62,19 @@ fn pair_stands(pair: &Pair, now: Timestamp, found: &mut Findings) {
         _ => found.ok("tls", format!("{file}: {}, until {}", facts.names.join(", "), facts.until)),
     }
     if facts.names.is_empty() {
-        found.warn("tls", format!("{file}: its certificate bears no host name"));
+        found.warn("tls", format!("{file}: its certificate has no host name"));
     }
     if facts.self_signed {
         found.warn("tls", format!("{file}: it is self-signed: only clients told to trust it can verify it"));
     } else if pair.length == 1 {
         found.warn(
             "tls",
-            format!("{file}: its issuer's certificate does not follow: many clients cannot verify it"),
+            format!("{file}: it does not contain the issuer's certificate: many clients cannot verify it"),
         );
     }
 }
 
-/// The certificate we show to an upstream; whether it can be used.
+/// Checks a client certificate for an upstream; returns whether it can be used.
 pub(super) fn towards_upstream(certificate: &ClientCertificate, found: &mut Findings) -> bool {
     let area = "upstream";
     let (files, place) = (&certificate.files, &certificate.place);
@@ -95,19 +96,19 @@ pub(super) fn towards_upstream(certificate: &ClientCertificate, found: &mut Find
         _ => found.ok(area, told(format!("{}, until {}", facts.subject, facts.until))),
     }
     if !facts.for_clients {
-        let why = "it is for servers alone (its extended key usage has no clientAuth): many that ask for a \
+        let why = "it is only for servers (its extended key usage has no clientAuth): many that ask for a \
                    client's certificate refuse it";
         found.warn(area, told(why.to_owned()));
     }
     true
 }
 
-/// A group may read it (Debian's `ssl-cert`); the world may not.
+/// Checks that the key is not readable by everybody; a group may read it (Debian's `ssl-cert`).
 fn key_is_private(files: &PairFiles, area: &'static str, place: &str, found: &mut Findings) {
     if let Ok(meta) = std::fs::metadata(&files.key)
         && meta.permissions().mode() & 0o007 != 0
     {
         let file = files.key.display();
-        found.warn(area, format!("{place}{file} can be read by everybody: chmod 600 it"));
+        found.warn(area, format!("{place}{file}: everybody can read it; run `chmod 600` on it"));
     }
 }

@@ -107,7 +107,7 @@ impl Talk {
         let mut stuffer = Stuffer::new();
         let mut content = Vec::with_capacity(message.len() + 1024);
         let bare = |_| {
-            io::Error::new(io::ErrorKind::InvalidData, "a bare CR stands in the message: no relay takes it")
+            io::Error::new(io::ErrorKind::InvalidData, "the message contains a bare CR: no relay accepts it")
         };
         stuffer.append(message, &mut content).map_err(bare)?;
         content.extend_from_slice(stuffer.finish().map_err(bare)?);

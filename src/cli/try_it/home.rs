@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The first line of a configuration that `try` wrote, and may overwrite.
-const OURS: &str = "# Written by `sekisho try`, and written anew whenever it runs here.";
+const OURS: &str = "# Written by `sekisho try`, and overwritten whenever it runs here.";
 
 /// The folder.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ fn configuration(listen: SocketAddr, desk: SocketAddr) -> String {
         r#"{OURS}
 
 [organisation]
-domains = "sender"                     # whoever sends: the sender's own domain is ours
+domains = "sender"                     # the own domain of each sender is ours
 
 [[listener]]
 address = "{listen}"

@@ -3,7 +3,7 @@
 use super::super::layout::{clean, count, local, shorten, some_of, thousands};
 use super::super::out::Out;
 use super::super::show;
-use crate::desk::Look;
+use crate::desk::MessageDetail;
 use crate::desk::explain::{CopyView, Explanation};
 use crate::policy::Action;
 use crate::store::{DeliveryState, HeldRow, HeldState, QueueRow};
@@ -55,7 +55,7 @@ pub(super) struct Hints<'a> {
 }
 
 /// The report as text.
-pub(super) fn text(out: &Out, look: &Look, hints: &Hints<'_>) -> String {
+pub(super) fn text(out: &Out, look: &MessageDetail, hints: &Hints<'_>) -> String {
     let mut text = String::new();
     let id = look.message.id;
     match &look.explanation {
@@ -74,11 +74,11 @@ pub(super) fn text(out: &Out, look: &Look, hints: &Hints<'_>) -> String {
     text
 }
 
-fn sender(look: &Look) -> String {
+fn sender(look: &MessageDetail) -> String {
     look.message.envelope.sender.as_ref().map_or_else(|| "<>".to_owned(), ToString::to_string)
 }
 
-fn held_text(out: &Out, held: &HeldRow, look: &Look, hints: &Hints<'_>) -> String {
+fn held_text(out: &Out, held: &HeldRow, look: &MessageDetail, hints: &Hints<'_>) -> String {
     let mut text = String::new();
     for hit in held.hits.iter().take(SHOWN) {
         let _ = writeln!(text, "  {} stands in {} ({})", hit.address, clean(&hit.place), clean(&hit.form));
@@ -102,7 +102,7 @@ fn held_text(out: &Out, held: &HeldRow, look: &Look, hints: &Hints<'_>) -> Strin
     text
 }
 
-fn copies_text(out: &Out, look: &Look, hints: &Hints<'_>) -> String {
+fn copies_text(out: &Out, look: &MessageDetail, hints: &Hints<'_>) -> String {
     let mut text = String::new();
     let files = files_of(hints.outbox, look.message.id.as_str());
     let seen = look.explanation.as_ref().ok();
@@ -158,7 +158,7 @@ fn outcome(row: &QueueRow) -> String {
 }
 
 /// The report as JSON.
-pub(super) fn value(look: &Look, hints: &Hints<'_>) -> Value {
+pub(super) fn value(look: &MessageDetail, hints: &Hints<'_>) -> Value {
     let files = files_of(hints.outbox, look.message.id.as_str());
     let deliveries: Vec<Value> = look
         .deliveries

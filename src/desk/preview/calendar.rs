@@ -1,10 +1,10 @@
-//! What the first event of a calendar says (RFC 5545): an invitation.
+//! Reads the first event of a calendar file (RFC 5545) as an invitation.
 
 use super::LONGEST;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
-/// What an invitation says (RFC 5545 §3.6.1).
+/// The details of an invitation (RFC 5545 §3.6.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invitation {
     /// SUMMARY.
@@ -13,18 +13,18 @@ pub struct Invitation {
     pub starts: Option<When>,
     /// LOCATION.
     pub place: String,
-    /// ORGANIZER: the name, else the address.
+    /// ORGANIZER: the name, otherwise the address.
     pub organiser: String,
-    /// How many ATTENDEEs.
+    /// Number of ATTENDEEs.
     pub attendees: usize,
 }
 
-/// A moment of a calendar (RFC 5545 §3.3.5).
+/// A time in a calendar (RFC 5545 §3.3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// A moment.
+    /// A point in time.
     At(jiff::Timestamp),
-    /// A time of day wherever one is, or in a zone of a name that is not known.
+    /// A local time without a zone, or in an unknown one.
     Local(civil::DateTime),
     /// A whole day.
     Day(civil::Date),
@@ -55,7 +55,7 @@ pub(super) fn invitation(text: &str) -> Option<Invitation> {
     found.then_some(event)
 }
 
-/// Name, parameters and value of a line (RFC 5545 §3.1): a colon in quotes ends nothing.
+/// Name, parameters and value of a line (RFC 5545 §3.1). A colon in quotes does not end the parameters.
 fn property(line: &str) -> (&str, &str, &str) {
     let mut quoted = false;
     let colon = line.find(|letter| {
@@ -85,7 +85,7 @@ fn without_scheme(value: &str) -> &str {
     if scheme { &value[7..] } else { value }
 }
 
-/// A text value (RFC 5545 §3.3.11).
+/// The decoded value of type TEXT (RFC 5545 §3.3.11).
 fn said(value: &str) -> String {
     let mut out = String::new();
     let mut letters = value.trim().chars().take(LONGEST);
@@ -121,7 +121,7 @@ fn when(parameters: &str, value: &str) -> Option<When> {
     Some(moment.map_or(When::Local(local), |zoned| When::At(zoned.timestamp())))
 }
 
-/// A zone by its name; Windows has a name of its own for Japan's.
+/// A time zone by its name, including the name that Windows uses for Japan's.
 fn zone_of(name: &str) -> Option<TimeZone> {
     TimeZone::get(if name == "Tokyo Standard Time" { "Asia/Tokyo" } else { name }).ok()
 }

@@ -1,4 +1,4 @@
-//! The first rows of a table that is written as text.
+//! Reads the first rows of a table in text form.
 
 use super::{LONGEST, ROWS};
 
@@ -10,15 +10,15 @@ const COLUMNS: usize = 30;
 /// The first rows of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// The first of them.
+    /// The first rows.
     pub first: Vec<Vec<String>>,
-    /// How many there are, and columns, as far as they were counted.
+    /// The number of rows, as far as they were counted.
     pub rows: usize,
-    /// See `rows`.
+    /// The number of columns, as far as they were counted.
     pub columns: usize,
-    /// There are more than were counted.
+    /// Whether there are more rows.
     pub more: bool,
-    /// Cells with a mail address in them.
+    /// The number of cells with a mail address.
     pub addresses: usize,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn table(mut all: Vec<Vec<String>>) -> Rows {
     Rows { first: all, ..rows }
 }
 
-/// Rows of values with separators between them, in quotes where they hold one (RFC 4180).
+/// Parses separated values, with quotes around cells that contain a separator (RFC 4180).
 pub(super) fn separated(text: &str, tabs: bool) -> Vec<Vec<String>> {
     let head = text.lines().next().unwrap_or_default();
     let usual = [',', '\t', ';'].into_iter().rev().max_by_key(|mark| head.matches(*mark).count());
@@ -64,7 +64,7 @@ pub(super) fn separated(text: &str, tabs: bool) -> Vec<Vec<String>> {
                 }
             }
             letter if letter == mark && !quoted => row.push(std::mem::take(&mut cell)),
-            // Four octets are the longest character.
+            // a character has at most four octets
             letter if cell.len() < LONGEST * 4 => cell.push(letter),
             _ => {}
         }
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(rows("名簿.csv", &marked).first[0], ["氏名"]);
     }
 
-    /// In Shift JIS, as Excel in Japanese writes it.
+    /// In Shift JIS, as Japanese versions of Excel write it.
     fn encoded(text: &str) -> Vec<u8> {
         let table = [
             ('氏', &b"\x8e\x81"[..]),

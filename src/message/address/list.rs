@@ -168,7 +168,7 @@ impl Reader<'_> {
         let address = self.address(without_route(&rest[1..close])?)?;
         if words.iter().any(|token| token.kind == Kind::Special(b'@')) {
             // Some clients write the address itself as the name, unquoted.
-            let named = self.text(words).map_err(|_| "an address stands in an unquoted name")?;
+            let named = self.text(words).map_err(|_| "an unquoted name contains an address")?;
             // Outlook puts it between apostrophes.
             let named = named.trim_matches('\'');
             if Address::parse(named).as_ref() != Ok(&address) {
@@ -176,7 +176,7 @@ impl Reader<'_> {
             }
         }
         if words.iter().any(|token| matches!(token.kind, Kind::Special(byte) if byte != b'@')) {
-            return Err("a bracket stands in an unquoted name");
+            return Err("an unquoted name contains a bracket");
         }
         let name = Name::read(self.body, words);
         let name_is_safe = name.as_ref().is_none_or(|name| name.is_safe_for(&address));

@@ -96,7 +96,7 @@ fn own(plain: &str) -> Option<Kind> {
     })
 }
 
-/// Further names of sets of the Encoding Standard.
+/// Additional names of character sets that the Encoding Standard has.
 fn standard(plain: &str) -> Option<&'static Encoding> {
     Some(match plain {
         "cp932" | "cp943" | "cp942" | "cp31" | "windows31j" | "cswindows31j" | "sjis" | "sjiswin"

@@ -187,7 +187,7 @@ impl Leaf {
             Body::Text(text) => text.feed(bytes, cx),
             Body::Message(inner) => inner.feed(bytes, cx),
             Body::Stored { stream, kept } => {
-                cx.listener.content(*stream, bytes);
+                cx.sink.content(*stream, bytes);
                 if let Some((_, spool)) = kept {
                     spool.write(bytes);
                 }
@@ -202,7 +202,7 @@ impl Leaf {
         self.body = match sort {
             _ if too_deep => {
                 cx.too_deep(info, info.label());
-                Body::Stored { stream: cx.listener.open(&info.place, info.form, Kind::Bytes), kept: None }
+                Body::Stored { stream: cx.sink.open(&info.place, info.form, Kind::Bytes), kept: None }
             }
             Sort::Text(kind) => {
                 Body::Text(Box::new(TextLeaf::new(info.clone(), kind, false, &self.head, cx)))
@@ -215,7 +215,7 @@ impl Leaf {
                 // RTF is text too, and is also searched as such, with its escapes undone.
                 let kind = if reader == Reader::Rtf { Kind::Text } else { Kind::Bytes };
                 Body::Stored {
-                    stream: cx.listener.open(&info.place, info.form, kind),
+                    stream: cx.sink.open(&info.place, info.form, kind),
                     kept: Some((reader, Spool::new())),
                 }
             }
@@ -223,7 +223,7 @@ impl Leaf {
                 if let Some(why) = why {
                     cx.opaque(&info.path, info.label(), why);
                 }
-                Body::Stored { stream: cx.listener.open(&info.place, info.form, Kind::Bytes), kept: None }
+                Body::Stored { stream: cx.sink.open(&info.place, info.form, Kind::Bytes), kept: None }
             }
         };
         let head = std::mem::take(&mut self.head);
@@ -244,7 +244,7 @@ impl Leaf {
             Body::Text(text) => text.finish(cx),
             Body::Message(inner) => inner.finish(cx),
             Body::Stored { stream, kept } => {
-                cx.listener.close(stream);
+                cx.sink.close(stream);
                 if let Some((reader, spool)) = kept {
                     let container = Pending { info, reader, spool };
                     if cx.budget.is_inside() { container.open(cx) } else { container.wait(cx) }

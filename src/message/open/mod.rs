@@ -52,11 +52,11 @@ pub enum Kind {
     Html,
 }
 
-/// The number of a stream that the listener does not listen to: it need not be given its content.
+/// The number of a stream that the sink does not want: it need not be given its content.
 pub const UNHEARD: usize = usize::MAX;
 
 /// Receives the text of everything that can be opened.
-pub trait Listener {
+pub trait TextSink {
     /// A stream begins, for example of `part 1.2 (text/html)`. `form` says how its bytes were encoded.
     /// Returns the number under which its content follows, or [`UNHEARD`]. Several streams may be open at a time.
     fn open(&mut self, place: &str, form: &'static str, kind: Kind) -> usize;
@@ -76,7 +76,7 @@ const FACTS: usize = 1_000;
 /// What every step of the inspection needs.
 struct Context<'a> {
     facts: &'a mut BodyFacts,
-    listener: &'a mut dyn Listener,
+    sink: &'a mut dyn TextSink,
     budget: &'a mut Budget,
     /// Containers that are opened once the whole message is there.
     pending: &'a mut Vec<Pending>,
@@ -138,7 +138,7 @@ impl Context<'_> {
     /// Passes on a header block inside the body, or a name. It is not searched if the budget is spent.
     fn header(&mut self, place: &str, block: &[u8]) {
         if self.budget.charge_header(block.len()) {
-            self.listener.header(place, block);
+            self.sink.header(place, block);
         } else {
             self.over_budget(place, SPENT);
         }
@@ -163,29 +163,29 @@ const SPENT: &str = "more is packed in this message than is looked at";
 const TOO_DEEP: &str = "containers nested too deep";
 
 /// The inspection of one body, as a visitor of the walk.
-pub struct Inspector<L: Listener> {
+pub struct Inspector<L: TextSink> {
     facts: BodyFacts,
-    listener: L,
+    sink: L,
     budget: Budget,
     nest: Nest,
     pending: Vec<Pending>,
 }
 
-impl<L: Listener> Inspector<L> {
-    /// An inspection that passes text to this listener.
-    pub fn new(listener: L) -> Self {
+impl<L: TextSink> Inspector<L> {
+    /// An inspection that passes text to this sink.
+    pub fn new(sink: L) -> Self {
         Self {
             facts: BodyFacts::default(),
-            listener,
+            sink,
             budget: Budget::default(),
             nest: Nest::root(),
             pending: Vec::new(),
         }
     }
 
-    /// The listener.
-    pub fn listener(&mut self) -> &mut L {
-        &mut self.listener
+    /// The sink.
+    pub fn sink(&mut self) -> &mut L {
+        &mut self.sink
     }
 
     /// Whether the end of the walk and [`Self::finish`] still have containers to open, which may take a
@@ -195,7 +195,7 @@ impl<L: Listener> Inspector<L> {
         !self.pending.is_empty() || self.nest.is_heavy()
     }
 
-    /// Opens the deferred containers. Returns the facts and the listener.
+    /// Opens the deferred containers. Returns the facts and the sink.
     pub fn finish(mut self) -> (BodyFacts, L) {
         for container in std::mem::take(&mut self.pending) {
             let (_, mut cx) = self.split();
@@ -205,13 +205,13 @@ impl<L: Listener> Inspector<L> {
         if self.budget.exceeded() && self.facts.over_budget.is_empty() {
             self.facts.over_budget.push(format!("the message: {SPENT}"));
         }
-        (self.facts, self.listener)
+        (self.facts, self.sink)
     }
 
     fn split(&mut self) -> (&mut Nest, Context<'_>) {
         let context = Context {
             facts: &mut self.facts,
-            listener: &mut self.listener,
+            sink: &mut self.sink,
             budget: &mut self.budget,
             pending: &mut self.pending,
         };
@@ -219,7 +219,7 @@ impl<L: Listener> Inspector<L> {
     }
 }
 
-impl<L: Listener> Visitor for Inspector<L> {
+impl<L: TextSink> Visitor for Inspector<L> {
     fn begin(&mut self, part: &Part, header: &Header) {
         let (nest, mut cx) = self.split();
         // The walk itself rejects a message with too many parts of its own.
@@ -239,7 +239,7 @@ impl<L: Listener> Visitor for Inspector<L> {
     }
 
     fn stray(&mut self, bytes: &[u8]) {
-        self.listener.stray(bytes);
+        self.sink.stray(bytes);
     }
 
     fn problem(&mut self, path: &str, why: String) {

@@ -192,7 +192,7 @@ fn mailboxes(place: &str, header: &Header, cx: &mut Context<'_>) {
         }
     }
     if !plain.is_empty() {
-        cx.listener.header(place, &plain);
+        cx.sink.header(place, &plain);
     }
 }
 
@@ -355,7 +355,7 @@ impl Visitor for Steps<'_, '_> {
     }
     fn stray(&mut self, bytes: &[u8]) {
         if self.cx.budget.charge_content(Kind::Text, bytes) {
-            self.cx.listener.stray(bytes);
+            self.cx.sink.stray(bytes);
         } else {
             self.spent = true;
         }

@@ -37,7 +37,7 @@ impl Readings {
 
     /// Adds a decoding from here on.
     pub(super) fn add(&mut self, charset: Charset, info: &Info, cx: &mut Context<'_>) {
-        let stream = cx.listener.open(&info.place, info.form, self.kind);
+        let stream = cx.sink.open(&info.place, info.form, self.kind);
         if stream == UNHEARD {
             return;
         }
@@ -65,14 +65,14 @@ impl Readings {
         for (decoder, stream) in self.open.iter_mut().skip(first) {
             self.decoded.clear();
             decoder.feed(piece, last, &mut self.decoded);
-            cx.listener.content(*stream, self.decoded.as_bytes());
+            cx.sink.content(*stream, self.decoded.as_bytes());
         }
     }
 
     pub(super) fn finish(&mut self, cx: &mut Context<'_>) {
         self.decode(0, b"", true, cx);
         for (_, stream) in self.open.drain(..) {
-            cx.listener.close(stream);
+            cx.sink.close(stream);
         }
     }
 }

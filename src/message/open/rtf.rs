@@ -82,7 +82,7 @@ struct Group {
     hidden: usize,
     /// Its first control word has not come yet.
     fresh: bool,
-    /// `\*` came before it.
+    /// Whether the group starts with `\*`.
     starred: bool,
     /// Number of fallback characters after a `\uN`.
     stand_ins: usize,

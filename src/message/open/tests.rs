@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 struct Nobody;
 
-impl Listener for Nobody {
+impl TextSink for Nobody {
     fn open(&mut self, _: &str, _: &'static str, _: Kind) -> usize {
         0
     }
@@ -145,7 +145,7 @@ fn smime() {
     assert!(!broken.problems.is_empty() && !broken.opaque.is_empty());
 }
 
-/// Certificates alone, key stores and signed files are no reason to hold.
+/// Certificates, key stores and signed files do not hold a message.
 #[test]
 fn what_signing_programs_write() {
     let oid = |last: u8| der(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, last]);
@@ -225,7 +225,8 @@ fn what_stays_closed_is_named() {
     assert!(facts("Content-Type: multipart/report; boundary=b\r\n\r\n--b--\r\n").report);
 }
 
-/// Containers are announced before the end, so that they are opened where that delays nobody.
+/// Pending containers are known before the end of the message, so that the caller can open them on another
+/// thread.
 #[test]
 fn containers_are_told_of_before_they_are_opened() {
     let heavy = |message: &str| {

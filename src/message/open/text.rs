@@ -4,7 +4,7 @@ use super::leaf::{Info, Leaf};
 use super::pgp::Armour;
 use super::readings::{Readings, declared_within};
 use super::written::WrittenScan;
-use super::xml::Shown;
+use super::xml::VisibleText;
 use super::{Context, FACTS, Kind, UNHEARD, calendar};
 use crate::message::charset::{Charset, Decoder};
 use crate::message::inspect::{Calendar, Encrypted, Written};
@@ -28,7 +28,7 @@ pub(super) struct TextLeaf {
     text: usize,
     bytes: Option<usize>,
     /// The visible text of an XML document.
-    shown: Option<(usize, Shown)>,
+    shown: Option<(usize, VisibleText)>,
     written: WrittenScan,
     armour: Armour,
     encoded: Uuencode,
@@ -75,16 +75,16 @@ impl Declared {
 impl TextLeaf {
     pub(super) fn new(info: Info, kind: Kind, is_calendar: bool, head: &[u8], cx: &mut Context<'_>) -> Self {
         let declared = Declared::read(&info, kind, head, cx);
-        let text = cx.listener.open(&info.place, info.form, kind);
+        let text = cx.sink.open(&info.place, info.form, kind);
         let decoder = declared.charset.map(Charset::decoder);
-        let bytes = decoder.is_some().then(|| cx.listener.open(&info.place, info.form, Kind::Bytes));
+        let bytes = decoder.is_some().then(|| cx.sink.open(&info.place, info.form, Kind::Bytes));
         let mut readings = Readings::new(kind, declared.guess && text != UNHEARD);
         for charset in declared.charset.and_then(Charset::other_order).into_iter().chain(declared.within) {
             readings.add(charset, &info, cx);
         }
         let shown = info
             .is_document()
-            .then(|| (cx.listener.open(&info.place, info.form, Kind::Text), Shown::default()))
+            .then(|| (cx.sink.open(&info.place, info.form, Kind::Text), VisibleText::default()))
             .filter(|(stream, _)| *stream != UNHEARD);
         Self {
             info,
@@ -116,7 +116,7 @@ impl TextLeaf {
     pub(super) fn feed(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
         self.blocks(bytes, cx);
         if let Some(stream) = self.bytes {
-            cx.listener.content(stream, bytes);
+            cx.sink.content(stream, bytes);
         }
         for piece in bytes.chunks(STEP) {
             self.decode(piece, false, cx);
@@ -134,9 +134,9 @@ impl TextLeaf {
     }
 
     fn take(&mut self, text: &[u8], cx: &mut Context<'_>) {
-        cx.listener.content(self.text, text);
+        cx.sink.content(self.text, text);
         if let Some((stream, shown)) = &mut self.shown {
-            cx.listener.content(*stream, shown.feed(text));
+            cx.sink.content(*stream, shown.feed(text));
         }
         self.written.feed(text);
         self.armour.feed(text);
@@ -174,12 +174,12 @@ impl TextLeaf {
         if let Some(leaf) = self.inner.take() {
             leaf.finish(cx);
         }
-        cx.listener.close(self.text);
+        cx.sink.close(self.text);
         if let Some((stream, _)) = self.shown.take() {
-            cx.listener.close(stream);
+            cx.sink.close(stream);
         }
         if let Some(stream) = self.bytes {
-            cx.listener.close(stream);
+            cx.sink.close(stream);
         }
         cx.facts.signed |= self.armour.signed;
         if let Some(keys) = self.armour.finish() {

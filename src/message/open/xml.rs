@@ -38,7 +38,7 @@ enum State {
 
 /// Extracts the visible text of a document.
 #[derive(Debug, Default)]
-pub(super) struct Shown {
+pub(super) struct VisibleText {
     state: State,
     /// The tag or reference so far.
     word: Vec<u8>,
@@ -51,7 +51,7 @@ pub(super) struct Shown {
     out: Vec<u8>,
 }
 
-impl Shown {
+impl VisibleText {
     /// Takes the next octets, in UTF-8; returns the text they show.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> &[u8] {
         self.out.clear();
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     fn shown(xml: &str, size: usize) -> String {
-        let mut machine = Shown::default();
+        let mut machine = VisibleText::default();
         let mut out = Vec::new();
         xml.as_bytes().chunks(size).for_each(|chunk| out.extend_from_slice(machine.feed(chunk)));
         String::from_utf8(out).unwrap()

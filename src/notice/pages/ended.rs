@@ -1,5 +1,5 @@
-//! What the sender is told when their mail was not sent: who returned it and why, or that nobody decided
-//! in time; and the mail itself.
+//! Tells the sender that their mail was not sent: who returned it and why, or that the hold expired; and
+//! returns the mail.
 
 use super::super::back;
 use super::super::canned::in_language;
@@ -13,11 +13,11 @@ use crate::notice::Encloses;
 use crate::policy::risks::Kind;
 use crate::store::HeldRow;
 
-/// A notice, and the mail that goes along with it.
+/// A notice, and the returned mail.
 pub(in super::super) type Back = (Letter, Option<Enclosed>);
 
 impl Desk<'_> {
-    /// Somebody returned it.
+    /// A person returned it.
     pub(in super::super) fn returned(&self) -> Option<Back> {
         let held = self.matter.message.held.as_ref()?;
         let (told, mut page) = self.to_sender(Tone::Ended)?;
@@ -35,7 +35,7 @@ impl Desk<'_> {
         Some(self.give_back("returned-subject", told, &[page], back::Why::Refused))
     }
 
-    /// Nobody decided in time.
+    /// The hold expired.
     pub(in super::super) fn expired(&self) -> Option<Back> {
         let held = self.matter.message.held.as_ref()?;
         let (told, mut page) = self.to_sender(Tone::Ended)?;
@@ -48,7 +48,7 @@ impl Desk<'_> {
         Some(self.give_back("expired-subject", told, &[page], back::Why::Expired))
     }
 
-    /// What to do with a mail that was not sent.
+    /// Explains what to do with a mail that was not sent.
     fn after_all(&self, page: &mut Page, held: &HeldRow, people: &People, told: &Told) {
         self.facts(page, people);
         risks(page, held);
@@ -61,8 +61,8 @@ impl Desk<'_> {
         }
     }
 
-    /// The notice, with the mail for its sender. Who stands in for a sender that cannot be told learns
-    /// that it was not sent, and no more.
+    /// The notice with the enclosed mail. If another person is told in the sender's place, the mail is not
+    /// enclosed.
     fn give_back(&self, subject: &str, told: Told, pages: &[Page], why: back::Why) -> Back {
         let letter = self.close(subject, vec![told.address], pages, false);
         match self.matter.details.encloses.filter(|_| told.is_sender) {
@@ -72,7 +72,7 @@ impl Desk<'_> {
     }
 }
 
-/// What helps, by the strongest reason: Bcc or fewer recipients only where addresses would be shown.
+/// Advice for the most serious risk. It suggests Bcc or fewer recipients only if addresses would be shown.
 fn advice(reason: Option<Kind>) -> &'static str {
     match reason {
         None | Some(Kind::Exposed) => "returned-next",

@@ -1,4 +1,4 @@
-//! What those who decide are told: of one message, or of all that wait for them.
+//! Mails to approvers: about one message, or a digest of all that wait for them.
 
 use super::super::canned::in_language;
 use super::super::links::can_be_copied;
@@ -16,11 +16,11 @@ use crate::policy::verdict::Language;
 use crate::store::was_taken_back;
 use crate::store::{AskWhy, HeldRow, HeldState, HoldKind};
 
-/// Most messages that a digest tells of; the rest is counted.
+/// Most messages listed in a digest; the rest is counted.
 const MOST_ENTRIES: usize = 50;
 
 impl Desk<'_> {
-    /// To one of those who decide, about one message. `words` are the sender's, who asks for something.
+    /// A mail to one approver about one message. `words` is the reason of a sender who asks for something.
     pub(in super::super) fn to_decide(
         &self,
         to: &Address,
@@ -55,7 +55,7 @@ impl Desk<'_> {
         Some(self.close(subject, vec![to.clone()], &pages, urgent || why == AskWhy::Stopped))
     }
 
-    /// What would happen, and why they are told of it now.
+    /// Says what would happen, and why they are told now.
     fn why_now(&self, page: &mut Page, held: &HeldRow, why: AskWhy, words: Option<&str>, people: &People) {
         let expires = self.moment_text(page, held.expires);
         let sender = self.sender(page);
@@ -98,7 +98,7 @@ impl Desk<'_> {
         page.paragraph(key, &values);
     }
 
-    /// Who was told of it is told who decided, and how, in a few lines.
+    /// Tells an approver who knows of the message how it was decided, and by whom.
     fn settled(&self, to: &Address) -> Option<Letter> {
         let held = self.decided()?;
         let only = self.letterhead.language_for(to, self.matter.details.chosen);
@@ -126,7 +126,7 @@ impl Desk<'_> {
         self.matter.message.held.as_ref().filter(|held| held.state != HeldState::Held)
     }
 
-    /// Where to decide: by links of their own, on the page, or by commands where there is none.
+    /// How to decide: personal links, the page, or commands if the desk has no URL.
     fn ways(&self, page: &mut Page, held: &HeldRow, why: AskWhy) {
         let links = self.matter.links;
         let Some(view) = &links.view else { return self.commands(page, held) };
@@ -139,7 +139,8 @@ impl Desk<'_> {
         let split = links.approve_split.as_ref().map(|url| ("button-approve-split", url));
         let back = links.give_back.as_ref().map(|url| ("button-give-back", url));
         let here = Some(("button-view", view));
-        // What cures everything comes first; else what sends nothing. As it is takes the desk.
+        // the primary button is the one that removes every risk, otherwise the one that sends nothing; "as
+        // is" is only on the desk
         let cured = held.risks.iter().all(|risk| risk.is_cured_by(Disclosure::Split));
         let order = match why {
             AskWhy::AsIs => [here, split, back],
@@ -150,7 +151,7 @@ impl Desk<'_> {
         page.buttons(buttons.map(|(at, (key, url))| one(page, key, url, at == 0)).collect());
     }
 
-    /// The exact commands, as far as this kind of hold allows them.
+    /// The exact commands that this kind of hold allows.
     fn commands(&self, page: &mut Page, held: &HeldRow) {
         let id = self.matter.message.id;
         page.heading("heading-commands");
@@ -173,15 +174,15 @@ impl Desk<'_> {
 
 /// One message of a digest.
 pub(in super::super) struct Entry<'a> {
-    /// What it is about, with its link.
+    /// The message and its link.
     pub(in super::super) matter: Matter<'a>,
-    /// Why it is told.
+    /// Why the approver is told.
     pub(in super::super) why: AskWhy,
-    /// What the sender says who asks that it leave as it is.
+    /// The reason of a sender who asks to send it as it is.
     pub(in super::super) words: Option<&'a str>,
 }
 
-/// All that waits for one person, in one mail.
+/// A digest of everything that waits for one approver.
 pub(in super::super) fn digest(
     entries: &[Entry<'_>],
     to: &Address,
@@ -230,7 +231,7 @@ pub(in super::super) fn digest(
 }
 
 impl Desk<'_> {
-    /// One message among others: a line, and what is dangerous about it.
+    /// Adds one waiting message: a line, and its risks.
     fn in_digest(&self, page: &mut Page, entry: &Entry<'_>) {
         let Some(held) = self.still_held() else { return };
         let (subject, sender) = (self.subject(page, MAX_TITLE), self.sender(page));
@@ -260,7 +261,7 @@ impl Desk<'_> {
 }
 
 impl Desk<'_> {
-    /// One message that is decided, among others.
+    /// Adds one message that has been decided.
     fn settled_in_digest(&self, page: &mut Page) {
         let Some(held) = self.decided() else { return };
         let by = decided_by(page, held);
@@ -270,7 +271,7 @@ impl Desk<'_> {
     }
 }
 
-/// What was decided, as a phrase.
+/// The key of the phrase that says how it was decided.
 pub(crate) fn outcome(state: HeldState, decision: Option<&str>) -> &'static str {
     match (state, decision) {
         (HeldState::Released, Some("split")) => "settled-split",
@@ -282,13 +283,14 @@ pub(crate) fn outcome(state: HeldState, decision: Option<&str>) -> &'static str 
     }
 }
 
-/// Why it was given back, in the words of who did.
+/// The reason given by the person who returned it.
 fn returned_with(held: &HeldRow) -> Option<&str> {
     let words = held.decision.as_deref().filter(|words| !words.trim().is_empty())?;
     (held.state == HeldState::Returned && !was_taken_back(words)).then_some(words)
 }
 
-/// All recipients, by organisation; of many, as many of each as there is room for. Who is left is counted.
+/// Adds all recipients by organisation. If there are many, each organisation gets an equal share of the lines
+/// and the rest is counted.
 fn by_organisation(page: &mut Page, people: &People) {
     page.heading("label-recipients");
     let (internal, hidden) = (page.say("internal", &[]), page.say("bcc-mark", &[]));
@@ -302,7 +304,7 @@ fn by_organisation(page: &mut Page, people: &People) {
             break;
         }
         let name = if organisation.is_empty() { &internal } else { organisation };
-        // A mailbox of a provider is an organisation of its own: its name is an address that nobody wrote.
+        // a mailbox at a provider is an organisation of its own, whose name is that address
         let alone = organisation.contains('@');
         if !alone {
             said.push(page.say("group", &[("name", text(name)), ("count", number(members.len()))]));
@@ -324,7 +326,7 @@ fn by_organisation(page: &mut Page, people: &People) {
     }
 }
 
-/// Where the audit found hidden addresses.
+/// Adds where the audit found hidden addresses.
 fn hits(page: &mut Page, held: &HeldRow) {
     if held.hits.is_empty() {
         return;

@@ -1,5 +1,5 @@
-//! What the sender is told: that it is held, leaves later, was split, went back. The buttons do only
-//! what is safe; everything else asks another person.
+//! Mails to the sender: held, sent later, split, released. The buttons only do what is safe; anything else
+//! asks another person.
 
 use super::super::links::{can_be_copied, individually};
 use super::super::locale::{number, text};
@@ -13,7 +13,7 @@ use crate::store::{HeldRow, HeldState, HoldKind};
 use std::collections::HashSet;
 
 impl Desk<'_> {
-    /// It is held.
+    /// The message is held.
     pub(in super::super) fn held(&self) -> Option<Letter> {
         let held = self.still_held()?;
         let (told, mut page) = self.to_sender(Tone::Waiting)?;
@@ -28,7 +28,7 @@ impl Desk<'_> {
         Some(self.close("held-subject", vec![told.address], &[page], false))
     }
 
-    /// It is still held, and goes back soon.
+    /// The hold will expire soon.
     pub(in super::super) fn expiring(&self) -> Option<Letter> {
         let held = self.still_held()?;
         let (told, mut page) = self.to_sender(Tone::Waiting)?;
@@ -42,20 +42,20 @@ impl Desk<'_> {
         Some(self.close("expiring-subject", vec![told.address], &[page], false))
     }
 
-    /// The hold, while nobody has decided.
+    /// The hold, if it has not been decided.
     pub(super) fn still_held(&self) -> Option<&HeldRow> {
         self.matter.message.held.as_ref().filter(|held| held.state == HeldState::Held)
     }
 
-    /// What happens now, and what the sender can do about it.
+    /// Says what happens next, and what the sender can do.
     fn options(&self, page: &mut Page, held: &HeldRow) {
         let links = self.matter.links;
         let deciders = self.deciders(page);
         let expires = self.moment_text(page, held.expires);
         let values = [("deciders", text(&deciders)), ("expires", text(&expires))];
         let safe_to_split = held.kind == HoldKind::Ask && can_be_copied(held);
-        // Where sending individually leaves a risk, the page behind the button asks about it, and taking it
-        // back comes first.
+        // if a risk remains in individual copies, the page of that button asks about it, and taking back is
+        // the primary button
         let cures = held.risks.iter().all(|risk| risk.is_cured_by(Disclosure::Split));
         page.heading("heading-next");
         let key = match (links.take_back.is_some(), safe_to_split) {
@@ -74,14 +74,14 @@ impl Desk<'_> {
         let own = held.kind == HoldKind::Ask;
         let buttons = [
             button(page, "button-split", split, cures),
-            // Where others decide nothing needs to be done: no button presses itself on the reader.
+            // if an approver decides, the sender need not do anything, so no button is primary
             button(page, "button-take-back", links.take_back.as_ref(), own && !cures),
             button(page, "button-as-is", links.as_is.as_ref(), false),
         ];
         page.buttons(buttons.into_iter().flatten().collect());
     }
 
-    /// It leaves later.
+    /// The message is sent later.
     pub(in super::super) fn waits(&self) -> Option<Letter> {
         let leaves = self.matter.deliveries.iter().filter_map(|row| row.due).min()?;
         if leaves <= self.moment.now {
@@ -114,7 +114,7 @@ impl Desk<'_> {
         Some(self.close("waits-subject", vec![told.address], &[page], false))
     }
 
-    /// They took it back.
+    /// The sender took it back.
     pub(in super::super) fn taken_back(&self) -> Option<Letter> {
         let (told, mut page) = self.to_sender(Tone::Ended)?;
         let people = self.people();
@@ -126,7 +126,7 @@ impl Desk<'_> {
         Some(self.close("taken-subject", vec![told.address], &[page], false))
     }
 
-    /// It was split (or its recipients hidden) without asking.
+    /// The message was split, or sent as Bcc, without asking.
     pub(in super::super) fn split(&self) -> Option<Letter> {
         let (told, mut page) = self.to_sender(Tone::Done)?;
         let message = self.matter.message;
@@ -150,7 +150,7 @@ impl Desk<'_> {
         Some(self.close("split-subject", vec![told.address], &[page], false))
     }
 
-    /// Somebody else let it go.
+    /// Another person released it.
     pub(in super::super) fn released(&self) -> Option<Letter> {
         let message = self.matter.message;
         let held = message.held.as_ref().filter(|held| held.state == HeldState::Released)?;
@@ -158,7 +158,7 @@ impl Desk<'_> {
         let people = self.people();
         let by = decided_by(&page, held);
         page.lead("released-lead", &[("by", text(&by))]);
-        // The words of a decision begin with the way (`as-is, acknowledging …`).
+        // a release begins with the way it was sent (`as-is, acknowledging …`)
         let way = held.decision.as_deref().unwrap_or_default().split(',').next();
         match way {
             Some("split") => page.paragraph("released-split", &[]),
@@ -186,13 +186,13 @@ impl Desk<'_> {
         }
     }
 
-    /// To send it again to all of them, openly, where somebody else agrees.
+    /// Offers to send it again openly to everybody, if another person agrees.
     fn again(&self, page: &mut Page) {
         let again = button(page, "button-again", self.matter.links.again.as_ref(), false);
         page.buttons(again.into_iter().collect());
     }
 
-    /// Everybody for whom it came, in however many transactions.
+    /// Every recipient of the mail, over all its transactions.
     pub(super) fn everybody(&self) -> Vec<&str> {
         let (message, details) = (self.matter.message, self.matter.details);
         let own = message.envelope.recipients.iter().map(|recipient| recipient.address.as_str());
@@ -207,7 +207,7 @@ impl Desk<'_> {
         everybody
     }
 
-    /// Everybody to whom a copy goes, by name: the sender may have meant that they see each other.
+    /// Lists everybody who gets a copy: the sender may have wanted them to see each other.
     fn list_copies(&self, page: &mut Page, heading: &str) {
         page.heading(heading);
         let dropped = &self.matter.details.dropped;
@@ -243,7 +243,7 @@ impl Desk<'_> {
     }
 }
 
-/// Who would see whom, where more than one would.
+/// Says who would see whom, if there is more than one person.
 fn exposed(page: &mut Page, people: &People) {
     if people.exposed.len() < 2 {
         return;

@@ -1,10 +1,10 @@
-//! Words of others, however hostile, never become more than words in a mail of ours.
+//! Hostile text from outside stays text in our mails.
 
 use super::*;
 use crate::message::encoded_word::decode_words;
 use proptest::prelude::*;
 
-/// Everything that others write, hostile: a subject, a reason, an id, a place, words of a person.
+/// Mails with hostile text everywhere: a subject, a reason, an id, a place, a person's words.
 fn hostile(subject: &str, reason: &str, id: &str) -> Vec<OwnMail> {
     let mut message = message(false);
     subject.clone_into(&mut message.subject);
@@ -43,8 +43,8 @@ fn hostile(subject: &str, reason: &str, id: &str) -> Vec<OwnMail> {
     ]
 }
 
-/// What no mail of ours has, whatever others wrote: another header, a line end of its own, a script,
-/// a frame, an image, an address of another host.
+/// Checks that a mail of ours has no additional header field or line end, script, frame, image or foreign
+/// URL.
 fn is_sound(mail: &OwnMail) {
     let at = memchr::memmem::find(&mail.message, b"\r\n\r\n").unwrap() + 2;
     let header = Header::parse(mail.message.slice(..at)).unwrap();

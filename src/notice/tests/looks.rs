@@ -1,4 +1,4 @@
-//! What each kind of notice looks like, in both languages, bytes and all.
+//! Golden files of every kind of notice, in both languages.
 
 use super::*;
 use std::path::Path;
@@ -91,7 +91,7 @@ fn notices_look_like_this() {
     }
 }
 
-/// All that a notice brings, as it leaves.
+/// Everything that a notice sends, as bytes.
 fn whole(mail: &OwnMail) -> Vec<u8> {
     let mut out = mail.message.to_vec();
     if let Some(enclosed) = &mail.enclosed {
@@ -128,7 +128,7 @@ fn what_was_not_sent_goes_back() {
         }
         assert!(read.body_text(0).unwrap().contains("Invitation"), "a person reads it first");
     }
-    // 8-bit octets are said to be there, on every level.
+    // 8-bit content is declared at every level
     message.body = Body::Inline(Bytes::from_static(b"\r\n\xe3\x81\x82\r\n"));
     let encloses = Some(Encloses::Whole { eight_bit: true });
     let eight =
@@ -138,7 +138,7 @@ fn what_was_not_sent_goes_back() {
         String::from_utf8(whole(&eight)).unwrap().matches("Content-Transfer-Encoding: 8bit").count(),
         2
     );
-    // A stranger's mail: the admin is told, and does not get it.
+    // for an outside sender the admin is told, but does not get the mail
     message.envelope.sender = Some(address("stranger@alpha.example.com"));
     let told =
         composed_as(NoticeKind::Returned, &message, &Details { encloses, ..Details::default() }).unwrap();
@@ -148,7 +148,7 @@ fn what_was_not_sent_goes_back() {
     );
 }
 
-/// For looking at them: `SHOW_NOTICES=DIR cargo test --lib notices_are_shown` writes each as HTML.
+/// For viewing: `SHOW_NOTICES=DIR cargo test --lib notices_are_shown` writes each as HTML.
 #[test]
 fn notices_are_shown() {
     for (language, japanese) in [("en", false), ("ja", true)] {

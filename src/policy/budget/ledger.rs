@@ -1,4 +1,4 @@
-//! What was spent: recipients by account and slot of time.
+//! Usage of the budgets: recipients by account and time slot.
 
 use super::limit::{Limit, Whose};
 use crate::clock::Timestamp;
@@ -7,34 +7,34 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How finely time is told, in milliseconds. What stands in a slot counts until all of it is out of the span.
+/// Length of a slot in milliseconds. A slot counts until all of it lies outside the period.
 const SLOT: i64 = 10 * 60 * 1_000;
 
-/// Whose recipients, over which way.
+/// Whose recipients are counted, for which upstream.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Account {
-    way: String,
-    /// MAIL FROM in comparison form; `None` for all together.
+    upstream: String,
+    /// MAIL FROM in comparison form; `None` counts all senders together.
     sender: Option<String>,
     outside: bool,
 }
 
 impl Account {
-    /// The one that a limit counts on; none for a mail without a sender, where it counts for each.
-    pub(super) fn of(way: &str, limit: &Limit, sender: Option<&Address>) -> Option<Self> {
+    /// The account that a budget counts on; `None` for a mail without sender if the budget is per sender.
+    pub(super) fn of(upstream: &str, limit: &Limit, sender: Option<&Address>) -> Option<Self> {
         let sender = match limit.whose {
             Whose::All => None,
             Whose::Sender => Some(sender?.key().to_owned()),
         };
-        Some(Self { way: way.to_owned(), sender, outside: limit.outside })
+        Some(Self { upstream: upstream.to_owned(), sender, outside: limit.outside })
     }
 }
 
-/// See the module.
+/// Recipients by account and slot.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     accounts: HashMap<Account, BTreeMap<i64, u64>>,
-    /// The slot in which what is past was last forgotten.
+    /// The slot of the last sweep.
     swept: i64,
 }
 
@@ -42,18 +42,19 @@ fn slot(at: Timestamp) -> i64 {
     at.0.div_euclid(SLOT)
 }
 
-/// The first slot that reaches into the span before a moment.
+/// The first slot that overlaps the period before a moment.
 fn first(at: Timestamp, per: Duration) -> i64 {
     slot(at.minus(per))
 }
 
 impl Ledger {
-    /// What of an account lies in the span before a moment, or after it: what is due later was promised.
+    /// An account's usage in the period before a moment, with everything due later, which is already
+    /// promised.
     pub(super) fn used(&self, account: &Account, per: Duration, at: Timestamp) -> u64 {
         self.accounts.get(account).map_or(0, |slots| slots.range(first(at, per)..).map(|(_, sum)| sum).sum())
     }
 
-    /// When so many more would fit; `None` if they never do.
+    /// When this many more recipients fit; `None` if they never do.
     pub(super) fn room(
         &self,
         account: &Account,
@@ -62,7 +63,7 @@ impl Ledger {
         at: Timestamp,
     ) -> Option<Timestamp> {
         let mut free = u64::from(limit.count).checked_sub(wanted)?;
-        // from the newest back: what is met once the room is gone has to be out of the span first
+        // walks back from the newest slot: the slot at which the room is used up must leave the period first
         let slots = self.accounts.get(account)?;
         for (slot, sum) in slots.range(first(at, limit.per)..).rev() {
             match free.checked_sub(*sum) {
@@ -73,10 +74,10 @@ impl Ledger {
         Some(at)
     }
 
-    /// The most that any account of a limit has used.
-    pub(super) fn most_used(&self, way: &str, limit: &Limit, now: Timestamp) -> u64 {
+    /// The highest usage of any account of a budget.
+    pub(super) fn most_used(&self, upstream: &str, limit: &Limit, now: Timestamp) -> u64 {
         let same = |account: &&Account| {
-            account.way == way
+            account.upstream == upstream
                 && account.outside == limit.outside
                 && account.sender.is_some() == (limit.whose == Whose::Sender)
         };
@@ -84,7 +85,7 @@ impl Ledger {
         accounts.map(|account| self.used(account, limit.per, now)).max().unwrap_or(0)
     }
 
-    /// Forgets what is past the longest span.
+    /// Removes slots that are older than the longest period.
     pub(super) fn sweep(&mut self, now: Timestamp, longest: Duration) {
         if slot(now) == self.swept {
             return;
@@ -97,7 +98,7 @@ impl Ledger {
         });
     }
 
-    /// Takes these sums.
+    /// Adds these amounts.
     pub(super) fn take(
         &mut self,
         this: &Arc<Mutex<Self>>,
@@ -112,7 +113,7 @@ impl Ledger {
     }
 }
 
-/// What was taken for a mail that is about to be committed: given back when that comes to nothing.
+/// A reservation for a mail that is about to be committed. Dropping it gives the amounts back.
 #[derive(Debug)]
 #[must_use = "what is not kept is given back"]
 pub struct Reserved {
@@ -122,7 +123,7 @@ pub struct Reserved {
 }
 
 impl Reserved {
-    /// It is spent.
+    /// Keeps the amounts: the mail is committed.
     pub fn keep(mut self) {
         self.sums.clear();
     }

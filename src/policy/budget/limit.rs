@@ -1,4 +1,4 @@
-//! One limit as it is written: `10000/day`, `22059/day outside`.
+//! The text form of one budget: `10000/day`, `22059/day outside`.
 
 use serde::Deserialize;
 use std::fmt;
@@ -8,33 +8,33 @@ use std::time::Duration;
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// So many recipients in a sliding span of time.
+/// A number of recipients in a sliding period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Limit {
-    /// How many.
+    /// Maximum number of recipients.
     pub count: u32,
-    /// In which span.
+    /// The period.
     pub per: Duration,
-    /// Of whom.
+    /// Which senders share the budget.
     pub whose: Whose,
-    /// Only those who are not ours count.
+    /// Whether only outside recipients count.
     pub outside: bool,
 }
 
-/// Whose recipients are added up.
+/// Which senders share a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Whose {
-    /// Of each MAIL FROM by itself.
+    /// Each MAIL FROM has its own.
     Sender,
-    /// Of all together.
+    /// All senders share one.
     All,
 }
 
-/// The text is no budget.
+/// The text is not a valid budget.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no budget: write recipients and a span (`hour` or `day`), such as \"10000/day\" for each sender, or \
+    "`{0}` is not a budget: write recipients and a span (`hour` or `day`), such as \"10000/day\" for each sender, or \
      \"22059/day outside\" for outside recipients of all together; the words `sender` and `all` say it in full"
 )]
 pub struct NoLimit(pub String);
@@ -42,8 +42,8 @@ pub struct NoLimit(pub String);
 impl FromStr for Limit {
     type Err = NoLimit;
 
-    /// Whom it counts for may be left out: each sender; with `outside`, all together, as the two limits of
-    /// this kind that mail hosts have are meant.
+    /// Without `sender` or `all`, a budget is per sender, but one with `outside` is for all senders: mail
+    /// hosts have these two limits.
     fn from_str(text: &str) -> Result<Self, NoLimit> {
         let wrong = || NoLimit(text.to_owned());
         let (count, rest) = text.split_once('/').ok_or_else(wrong)?;

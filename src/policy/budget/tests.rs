@@ -16,15 +16,18 @@ fn people(number: usize, domain: &str) -> Vec<Address> {
     (0..number).map(|at| address(&format!("p{at}@{domain}"))).collect()
 }
 
-fn usual(limits: &[&str]) -> Ways {
-    Ways { usual: limits.iter().map(|text| text.parse().unwrap()).collect(), ..Ways::default() }
+fn usual(limits: &[&str]) -> RouteBudgets {
+    RouteBudgets {
+        usual: limits.iter().map(|text| text.parse().unwrap()).collect(),
+        ..RouteBudgets::default()
+    }
 }
 
 fn ours() -> Organisation {
     Organisation::new(&[("example.co.jp".to_owned(), true)], &[], &[]).unwrap()
 }
 
-/// Sends to these; whether it fits, else why not.
+/// Sends to these addresses; `Err` has the rule that holds the mail.
 fn send(budgets: &Budgets, from: &str, to: &[Address], at: Timestamp) -> Result<(), RuleOutcome> {
     let (sender, organisation) = (address(from), ours());
     let recipients: Vec<&Address> = to.iter().collect();
@@ -66,7 +69,7 @@ fn each_sender_has_a_budget_and_all_together_have_another() {
     assert!(over.why.starts_with("over the budget of 150 outside recipients a day in all: "), "{}", over.why);
     assert!(over.why_ja.contains("社外宛先150名、全体") && over.why_ja.contains("51名"), "{}", over.why_ja);
     assert_eq!((over.name.as_str(), over.demand.timing, over.matched), (BUDGET_RULE, Timing::Hold, true));
-    // colleagues count for the sender alone
+    // recipients in our own domain count only for the budget per sender
     send(&budgets, "b@example.co.jp", &people(100, "sub.example.co.jp"), hours(2)).unwrap();
     assert!(send(&budgets, "b@example.co.jp", &people(1, "example.co.jp"), hours(2)).is_err());
     let used: Vec<u64> = budgets.used(hours(2)).into_iter().map(|(.., used)| used).collect();
@@ -87,7 +90,7 @@ fn the_span_slides_and_the_forecast_says_when_there_is_room() {
         let costs = budgets.costs(sending);
         over(&budgets.lock(), &costs, at).map(|over| over.room)
     };
-    // a slot is ten minutes: what stands in it counts until all of it is out
+    // a slot of ten minutes counts until all of it lies outside the period
     let slot = Duration::from_mins(10);
     for (number, hour) in [(1, 0), (60, 0), (61, 3), (90, 3), (91, 20), (100, 20)] {
         let room = when(number, hours(21)).unwrap().unwrap();
@@ -103,14 +106,14 @@ fn the_span_slides_and_the_forecast_says_when_there_is_room() {
 
 #[test]
 fn each_way_has_budgets_of_its_own() {
-    let mut ways = usual(&["10/day"]);
-    ways.named.insert("other".to_owned(), vec!["5/hour all".parse().unwrap()]);
-    ways.routes.push(Route {
+    let mut by_route = usual(&["10/day"]);
+    by_route.named.insert("other".to_owned(), vec!["5/hour all".parse().unwrap()]);
+    by_route.routes.push(Route {
         sender_domains: Vec::new(),
         recipient_domains: vec!["*.far.example".to_owned(), "far.example".to_owned()],
-        way: "other".to_owned(),
+        upstream: "other".to_owned(),
     });
-    let budgets = Budgets::new(ways);
+    let budgets = Budgets::new(by_route);
     let both = [people(10, "near.example"), people(5, "sub.far.example")].concat();
     send(&budgets, "a@example.co.jp", &both, BEGIN).unwrap();
     let over = send(&budgets, "b@example.co.jp", &people(1, "far.example"), BEGIN).unwrap_err();
@@ -132,17 +135,17 @@ fn what_comes_to_nothing_is_given_back_and_what_was_said_goes() {
     budgets.spend(sending, BEGIN);
     assert_eq!(budgets.used(BEGIN)[0].2, 20);
     assert!(Budgets::default().is_idle());
-    // what is due in two days makes nobody forget what was sent today, and is counted with it until then
+    // a delivery due in two days does not remove today's usage; both count until then
     let later = hours(48);
     assert!(budgets.reserve(sending, later, &clock).map(Reserved::keep).is_ok());
     assert_eq!((budgets.used(BEGIN)[0].2, budgets.used(later)[0].2), (30, 10));
-    // nobody's mailbox is full of reports
+    // a report counts for no sender
     let report = Sending { sender: None, ..sending };
     assert!(budgets.forecast(report, &clock).is_none());
 }
 
 proptest! {
-    /// However mail comes, no span of a day ever holds more than the budget.
+    /// Whatever the order of mails, no period of a day ever holds more than the budget.
     #[test]
     fn no_span_holds_more_than_its_budget(mails in prop::collection::vec((0_u64..60, 1_usize..40), 1..60)) {
         let budgets = Budgets::new(usual(&["100/day"]));

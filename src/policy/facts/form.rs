@@ -1,5 +1,6 @@
-//! Where a header's odd form can disclose nobody: one recipient, and no reading of the header finds an
-//! address but theirs, the author's and ours. Such a message is not held for its form alone.
+//! Decides whether malformed address fields can disclose anybody. They cannot if the message has one
+//! recipient and no reading of the header gives any address but the recipient's, the author's and our own.
+//! Such a message is not held for its form alone.
 
 use super::Facts;
 use crate::message::address::names_another;
@@ -9,7 +10,7 @@ use crate::message::walk::params::strip_comments;
 use crate::message::{Address, Header};
 use crate::policy::Organisation;
 
-/// Fields whose `@` stands in identifiers of messages and keys, not in addresses.
+/// Fields in which `@` belongs to identifiers of messages and keys, not to addresses.
 const IDENTIFIERS: [&str; 11] = [
     "arc-authentication-results",
     "arc-message-signature",
@@ -23,15 +24,15 @@ const IDENTIFIERS: [&str; 11] = [
     "resent-message-id",
     "x-google-dkim-signature",
 ];
-/// Longest field of which all readings are looked at, in octets.
+/// Longest field whose every reading is examined, in octets.
 const LONGEST: usize = 64 * 1_024;
-/// What an `@` may be written as without being one.
+/// Escaped forms of `@`.
 const ESCAPED: [&str; 8] = ["%40", "=40", "&#64", "&#x40", "&commat", "\\u0040", "\\x40", "\\100"];
 
-/// Whether nobody is named whom the one recipient does not know anyway.
+/// Whether the header names nobody whom the one recipient does not know already.
 pub(super) fn shows_nobody_else(header: &Header, facts: &Facts, organisation: &Organisation) -> bool {
     let [recipient] = facts.recipients.as_slice() else { return false };
-    // Of several authors nobody knows which one a reader shows.
+    // with several authors, mail programs differ in which one they show
     let author = match facts.from.as_slice() {
         [] => None,
         [author] => Some(&author.address),

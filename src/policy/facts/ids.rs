@@ -1,8 +1,8 @@
 //! Message identifiers in header fields (RFC 5322 §3.6.4).
 
-/// Identifiers kept of one message: threads of any honest length, and no more.
+/// Most identifiers kept per message, more than real threads have.
 const MOST_IDS: usize = 1_000;
-/// No identifier is longer than a line (RFC 5322 §2.1.1).
+/// An identifier cannot be longer than a line (RFC 5322 §2.1.1).
 const LONGEST_ID: usize = 998;
 
 /// Adds the identifiers between angle brackets, without brackets and folding, each once.
@@ -19,7 +19,7 @@ pub(super) fn add(body: &[u8], ids: &mut Vec<String>, seen: &mut std::collection
     }
 }
 
-/// The one identifier of a Message-ID field; without brackets the whole text is taken.
+/// The identifier of a Message-ID field; without angle brackets, the whole text.
 pub(super) fn single(body: &[u8]) -> Option<String> {
     let inside = memchr::memchr(b'<', body)
         .map(|open| &body[open + 1..])

@@ -1,7 +1,8 @@
-//! The facts of one message: what rules ask about, counted as `docs/MAIL.md` §5 says.
+//! The facts of one message that rules ask about, counted as `docs/MAIL.md` §5 says.
 //!
-//! Two steps: [`Preface::read`] takes header and envelope before a byte of the body is read, for the
-//! audit must know by then whom to hide; [`Preface::complete`] adds what the body and the ledger say.
+//! They are read in two steps: [`Preface::read`] takes the header and envelope before the body arrives,
+//! because the audit of the body must know whom to hide; [`Preface::complete`] adds the results from the body
+//! and the ledger.
 
 mod form;
 mod ids;
@@ -9,49 +10,48 @@ mod read;
 
 use super::Organisation;
 use super::learned::{Acquaintance, Shared};
-use super::organisation::Standing;
+use super::organisation::Affiliation;
 use crate::message::{Address, BodyFacts, Envelope, Header, Mailbox};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-/// What the store knows that bears on one message: a snapshot, taken before the verdict.
+/// What the store knows that is relevant to one message, read before the verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Knowledge {
-    /// For each id in In-Reply-To and References that our ledger knows: what was openly disclosed.
+    /// For each known id in In-Reply-To and References: what that mail openly disclosed.
     pub threads: Vec<Disclosed>,
     /// The circles in force.
     pub circles: Arc<Vec<KnownCircle>>,
-    /// Whom of [`Facts::concerned`] one mail showed to each other.
+    /// Which of [`Facts::concerned`] were shown to each other by one mail.
     pub shared: Vec<Shared>,
-    /// Who was authenticated, where that is known beside what the message says of itself: a login or an
-    /// address.
+    /// The authenticated identity, a login or an address, if it is known.
     pub identity: Option<String>,
 }
 
-/// Who may see each other by an approver's word.
+/// People who may see each other because an approver allowed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownCircle {
     /// Its members.
     pub members: Vec<Address>,
-    /// Whoever made it, as the record calls them. Disclosing takes two people: their own mail it does not
-    /// exempt.
+    /// The person who made the circle, as the journal names them. Disclosing takes two people, so a circle
+    /// does not exempt mail of its maker.
     pub made_by: String,
     /// The maker's addresses.
     #[serde(default)]
     pub makers: Vec<Address>,
 }
 
-/// One entry of the ledger of open disclosures: who could see whom in a mail that we delivered as is.
+/// A ledger entry: who could see whom in a mail that we delivered as is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disclosed {
     /// The Message-ID, without angle brackets.
     pub message_id: String,
-    /// Its From.
+    /// The From address.
     pub from: Option<Address>,
-    /// Those that every recipient could see, and to whom a copy went.
+    /// The addresses that every recipient could see and that got a copy.
     pub addresses: Vec<Address>,
-    /// Which mail it was: transactions of one mail, each with a recipient of its own, are added up.
+    /// Identifies the mail. The transactions of one mail, each with its own recipient, are counted together.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mail: String,
 }
@@ -68,8 +68,8 @@ pub enum ShownIn {
     ReplyTo,
     MailFollowupTo,
     DispositionNotificationTo,
-    /// Any other place that shows an address: outside mailboxes of a From that names several, a display
-    /// name, a field that is seldom used.
+    /// Any other place that shows an address: an outside mailbox of a From with several, a display name, a
+    /// rare field.
     Other,
 }
 
@@ -78,155 +78,157 @@ pub enum ShownIn {
 pub struct Visible {
     /// The mailbox.
     pub mailbox: Mailbox,
-    /// Where it stands.
+    /// The field that shows it.
     pub field: ShownIn,
-    /// Ours.
+    /// Whether it is one of ours.
     pub internal: bool,
-    /// A named partner's.
+    /// Whether it belongs to a partner.
     pub partner: bool,
 }
 
-/// Everything the rules may ask about one message.
+/// Everything that rules can ask about one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // facts that a rule asks for one by one
 pub struct Facts {
-    /// From mailboxes.
+    /// The From mailboxes.
     pub from: Vec<Mailbox>,
-    /// Sender mailbox.
+    /// The Sender mailbox.
     pub sender: Option<Mailbox>,
     /// MAIL FROM.
     pub mail_from: Option<Address>,
-    /// Every From (and MAIL FROM, unless null) is ours.
+    /// Whether every From mailbox, and MAIL FROM unless it is null, is ours.
     pub from_is_ours: bool,
-    /// Every mailbox recipients would see, each once (first place wins), From/Sender left out.
+    /// Every mailbox that recipients would see, each once with the first field that shows it; without From
+    /// and Sender.
     pub visible: Vec<Visible>,
-    /// The visible, counted outside addresses: no internals, no partners, plus/dot variants collapsed.
+    /// The visible outside addresses that count: no partners; variants with plus or dots are one address.
     pub external_addresses: Vec<Address>,
-    /// How many outside organisations they are.
+    /// The number of outside organisations among them.
     pub external_organisations: usize,
-    /// The organisation with the most of them.
+    /// The organisation with the most of these addresses.
     #[serde(default)]
     pub largest_organisation: Option<Largest>,
-    /// Envelope recipients (all).
+    /// All envelope recipients.
     pub recipients: Vec<Address>,
-    /// Envelope recipients that stand in no visible field: true Bcc, expanded groups.
+    /// Envelope recipients in no visible field: true Bcc, members of expanded lists.
     pub envelope_only: Vec<Address>,
     /// Mailboxes in Bcc header fields.
     pub bcc_header: Vec<Address>,
-    /// In-Reply-To or References present.
+    /// Whether there is an In-Reply-To or References field.
     pub reply: bool,
-    /// The visible set is within what was already openly disclosed on this thread, or within a circle.
+    /// Whether the visible people were all openly disclosed on this thread before, or are in one circle.
     pub circle: bool,
-    /// Outsiders who see somebody in this message, or are seen: those on show, an outside author, and
-    /// outside recipients in no field. Partners left out, each mailbox once.
+    /// Outsiders who see somebody in this message or are seen: visible ones, an outside author, and outside
+    /// recipients in no field. Without partners; each mailbox once.
     #[serde(skip)]
     pub concerned: Vec<Address>,
-    /// How these stand to each other; `None` where they are fewer than two.
+    /// What is known of earlier contact between them; `None` if there are fewer than two.
     #[serde(default)]
     pub acquaintance: Option<Acquaintance>,
-    /// A report in transit (`docs/MAIL.md` §4): null sender, one recipient, nobody else outside on show, and
-    /// either a multipart/report or an Auto-Submitted that says so.
+    /// Whether it is a report in transit (`docs/MAIL.md` §4): null sender, one recipient, no other outsider
+    /// visible, and either a multipart/report or a corresponding Auto-Submitted field.
     pub report: bool,
-    /// Null sender and one recipient: what a report's envelope looks like.
+    /// Whether the envelope is that of a report: null sender and one recipient.
     #[serde(default)]
     pub report_envelope: bool,
-    /// Auto-Submitted other than `no` (RFC 3834 §5).
+    /// Whether there is an Auto-Submitted field other than `no` (RFC 3834 §5).
     #[serde(default)]
     pub auto_submitted: bool,
-    /// An automatic forward (`docs/MAIL.md` §5) that shows nobody outside but its recipient.
+    /// Whether it is an automatic forward (`docs/MAIL.md` §5) that shows no outsider but its recipient.
     pub auto_forward: bool,
-    /// Subject, decoded.
+    /// The decoded subject.
     pub subject: String,
-    /// Message-ID without angle brackets.
+    /// The Message-ID, without angle brackets.
     pub message_id: Option<String>,
-    /// Ids in In-Reply-To and References.
+    /// The ids in In-Reply-To and References.
     pub references: Vec<String>,
     /// Size in octets.
     pub size: u64,
     /// What the MIME walk found.
     pub body: BodyFacts,
-    /// Outside addresses in the calendar part, each once.
+    /// Outside addresses in calendar parts, each once.
     #[serde(default)]
     pub calendar_outside: Vec<Address>,
-    /// The part in which the most outside addresses are written.
+    /// The body part in which the most outside addresses are written.
     #[serde(default)]
     pub written_outside: Option<WrittenOutside>,
-    /// How many envelope recipients are not ours (partners included).
+    /// The number of outside envelope recipients, partners included.
     #[serde(default)]
     pub outside_recipients: usize,
-    /// What could not be read for certain: any entry makes the message `unparseable`.
+    /// What cannot be read reliably. With any entry the message is `unparseable`.
     pub problems: Vec<String>,
-    /// Who stands in a field that is shown, ours too: nobody has to be hidden from them.
+    /// Everybody in a visible field, our own people too: nobody has to be hidden from them.
     #[serde(skip)]
     pub open: HashSet<Address>,
-    /// A rule that would have matched was exempted from: what is disclosed by it enters no ledger.
+    /// Whether an `unless` condition exempted the message from a matching rule. Its disclosures are not
+    /// entered in the ledger.
     #[serde(default)]
     pub exempt: bool,
-    /// What is odd about the header's form and discloses nobody: said, and nothing more.
+    /// Peculiarities of the header's form that disclose nobody; for information only.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// All fields as decoded text, for header rules: lower-case name, text.
+    /// All fields as decoded text, for rules about header fields: lower-case name, text.
     #[serde(skip)]
     pub header_texts: Vec<(String, String)>,
 }
 
-/// The outside organisation with the most addresses on show.
+/// The outside organisation with the most visible addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Largest {
-    /// Its domain; a whole mailbox, where each is an organisation.
+    /// Its domain; the whole mailbox at a provider.
     pub name: String,
-    /// How many.
+    /// Number of visible addresses.
     pub addresses: usize,
 }
 
 /// Outside addresses written in one part of the body.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenOutside {
-    /// Part path.
+    /// Path of the part.
     pub path: String,
-    /// How many distinct ones.
+    /// Number of distinct addresses.
     pub count: usize,
     /// The first few of them.
     pub examples: Vec<Address>,
 }
 
-/// As many written addresses are kept as examples.
+/// Most addresses kept as examples.
 const EXAMPLES: usize = 20;
 
 impl Facts {
-    /// Nobody outside gets the message, and nobody outside is named in it where people see it.
+    /// Whether no outsider is a recipient and none is visible.
     pub fn is_internal_only(&self) -> bool {
         self.outside_recipients == 0 && self.visible.iter().all(|visible| visible.internal)
     }
 
-    /// Takes in what is known of the outsiders' acquaintance.
+    /// Adds what is known of earlier contact between the outsiders.
     pub fn meet(&mut self, shared: &[Shared]) {
         self.acquaintance = Acquaintance::of(self, shared);
     }
 
-    /// The text of every field of that name (lower case), decoded.
+    /// The decoded text of every field with that name (lower case).
     pub fn header_texts_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
         self.header_texts.iter().filter(move |(field, _)| field == name).map(|(_, text)| text.as_str())
     }
 }
 
-/// What the header and envelope tell, before a byte of the body is read.
+/// The facts from the header and envelope, before the body is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preface(Facts);
 
 impl Preface {
-    /// Reads header and envelope. `header` is the error text when the block could not be indexed: then
-    /// nothing is known of who would see whom, and the message is unparseable.
+    /// Reads header and envelope. `header` is `Err` with a description if the header could not be indexed:
+    /// then it is unknown who would see whom, and the message is unparseable.
     pub fn read(organisation: &Organisation, envelope: &Envelope, header: Result<&Header, String>) -> Self {
         Self(read::read(organisation, envelope, header))
     }
 
-    /// The facts so far (body empty, size 0, circle false).
+    /// The facts so far: body empty, size 0, circle false.
     pub fn facts(&self) -> &Facts {
         &self.0
     }
 
-    /// The whole facts, once the body is walked and the knowledge is at hand. `size` is in octets.
+    /// Completes the facts with the body and the store's knowledge. `size` is in octets.
     pub fn complete(
         self,
         body: BodyFacts,
@@ -241,7 +243,7 @@ impl Preface {
         facts.report = facts.report_envelope
             && (body.report || facts.auto_submitted)
             && read::shows_nobody_else(&facts, organisation);
-        let outside = |address: &&Address| organisation.standing(address) != Standing::Internal;
+        let outside = |address: &&Address| organisation.affiliation(address) != Affiliation::Internal;
         if let Some(calendar) = &body.calendar {
             let distinct: BTreeSet<&Address> = calendar.addresses.iter().filter(outside).collect();
             facts.calendar_outside = distinct.into_iter().cloned().collect();
@@ -261,10 +263,9 @@ impl Preface {
     }
 }
 
-/// Whether all outsiders on show were already openly together on one thread that we delivered
-/// (`docs/MAIL.md` §5 "circle"), or are of one circle that an approver made. One mail must account for all
-/// of them: a forged id gains nothing, and the sets of two mails are not added up, only those of one mail's
-/// transactions.
+/// Whether all visible outsiders were openly together on one thread that we delivered (`docs/MAIL.md` §5
+/// "circle"), or are in one circle of an approver. One mail must account for all of them, because a thread id
+/// can be forged: the recipients of two mails are not added up, only those of the transactions of one mail.
 fn is_circle(facts: &Facts, knowledge: &Knowledge) -> bool {
     let cited: HashSet<&str> = facts.references.iter().map(String::as_str).collect();
     let threads = knowledge.threads.iter().filter(|thread| cited.contains(thread.message_id.as_str()));
@@ -281,14 +282,14 @@ fn is_circle(facts: &Facts, knowledge: &Knowledge) -> bool {
     }
     mails.into_values().any(|people| all_within(facts, people.into_iter()))
         || knowledge.circles.iter().any(|circle| {
-            // With nobody on show there is nothing that a circle would say anything about.
+            // without visible outsiders there is nobody whom a circle could exempt
             facts.visible.iter().any(|visible| !visible.internal)
                 && !is_makers(circle, facts, knowledge.identity.as_deref())
                 && all_within(facts, circle.members.iter())
         })
 }
 
-/// Whether the mail is of whoever made the circle: by MAIL FROM, From, Sender or authentication.
+/// Whether the mail is from the circle's maker: by MAIL FROM, From, Sender or authentication.
 fn is_makers(circle: &KnownCircle, facts: &Facts, identity: Option<&str>) -> bool {
     if identity.is_some_and(|login| login.eq_ignore_ascii_case(&circle.made_by)) {
         return true;
@@ -302,7 +303,7 @@ fn is_makers(circle: &KnownCircle, facts: &Facts, identity: Option<&str>) -> boo
         .any(|sender| named.as_ref() == Some(sender) || circle.makers.contains(sender))
 }
 
-/// Whether all outsiders on show are among these.
+/// Whether all visible outsiders are among these.
 fn all_within<'a>(facts: &Facts, known: impl Iterator<Item = &'a Address>) -> bool {
     let known: HashSet<&Address> = known.collect();
     facts

@@ -1,4 +1,4 @@
-//! Header and envelope into facts: who is from, who is shown, who is counted (`docs/MAIL.md` §5).
+//! Reads the facts from header and envelope: who it is from, who is visible, who counts (`docs/MAIL.md` §5).
 
 use super::{Facts, Largest, ShownIn, Visible, form, ids};
 use crate::message::address::{cross_check, parse_list};
@@ -6,10 +6,10 @@ use crate::message::header::decode_text;
 use crate::message::named::named;
 use crate::message::{Address, Envelope, Header, Mailbox};
 use crate::policy::Organisation;
-use crate::policy::organisation::{Standing, counting_key};
+use crate::policy::organisation::{Affiliation, counting_key};
 use std::collections::{HashMap, HashSet};
 
-/// Fields whose every mailbox is shown to all, and counted.
+/// Visible fields of which every mailbox counts.
 const SHOWN: [(&str, ShownIn); 4] = [
     ("to", ShownIn::To),
     ("cc", ShownIn::Cc),
@@ -17,27 +17,26 @@ const SHOWN: [(&str, ShownIn); 4] = [
     ("resent-cc", ShownIn::ResentCc),
 ];
 
-/// Fields that are shown too, of which only outside mailboxes count.
+/// Visible fields of which only outside mailboxes count.
 const SHOWN_OUTSIDE: [(&str, ShownIn); 3] = [
     ("reply-to", ShownIn::ReplyTo),
     ("mail-followup-to", ShownIn::MailFollowupTo),
     ("disposition-notification-to", ShownIn::DispositionNotificationTo),
 ];
 
-/// Fields that few programs write, or read, and that nothing is held for when they cannot be read: what
-/// looks like an address in them is found by the look at the whole header.
+/// Rare fields. A malformed one holds nothing; addresses in it are found by the search of the whole header.
 const SELDOM: [&str; 4] = ["errors-to", "mail-reply-to", "return-receipt-to", "resent-from"];
 
-/// Fields whose mailboxes are hidden.
+/// Fields with hidden mailboxes.
 const HIDDEN: [&str; 2] = ["bcc", "resent-bcc"];
 
-/// Most mailboxes read of one header, over all its fields: each takes some hundred octets of memory.
+/// Most mailboxes read from one header, over all fields; each takes some hundred octets of memory.
 const MOST_MAILBOXES: usize = 10_000;
 
-/// There are more.
-const TOO_MANY: &str = "the header holds more mailboxes than are read";
+/// The problem that is noted beyond that limit.
+const TOO_MANY: &str = "the header has more mailboxes than are read";
 
-/// More than these problems tell nobody anything new.
+/// Most problems that are noted.
 const MOST_PROBLEMS: usize = 20;
 
 pub(super) fn read(
@@ -78,14 +77,14 @@ struct Reader<'a> {
     organisation: &'a Organisation,
     header: &'a Header,
     facts: Facts,
-    /// Those of the problems that are odd form of address fields.
+    /// The problems that are only about the form of an address field.
     form: HashSet<String>,
-    /// How many mailboxes more are read.
+    /// How many more mailboxes may be read.
     room: usize,
 }
 
 impl Reader<'_> {
-    /// Odd form alone, where it can disclose nobody, is noted and holds nothing.
+    /// Moves problems of form to the notes if they can disclose nobody.
     fn form(&mut self) {
         let problems = &self.facts.problems;
         if !problems.is_empty()
@@ -102,7 +101,7 @@ impl Reader<'_> {
         self.facts.problems.push(problem);
     }
 
-    /// All mailboxes of all fields of that name; what is not certain becomes a problem.
+    /// All mailboxes of all fields with that name; what cannot be read reliably becomes a problem.
     fn mailboxes(&mut self, name: &str) -> Vec<Mailbox> {
         let mut all = Vec::new();
         for field in self.header.named(name) {
@@ -126,8 +125,8 @@ impl Reader<'_> {
         all
     }
 
-    /// RFC 5322 §3.6: exactly one From field, at most one Sender. With two From fields nobody can say
-    /// which one a recipient's program shows.
+    /// RFC 5322 §3.6: exactly one From field, at most one Sender. With two From fields it is unknown which
+    /// one a mail program shows.
     fn senders(&mut self) {
         self.facts.from = self.mailboxes("from");
         match (self.header.named("from").count(), self.facts.from.len()) {
@@ -147,8 +146,8 @@ impl Reader<'_> {
             && self.facts.mail_from.as_ref().is_none_or(ours);
     }
 
-    /// The visible set. Left out are From and Sender; but of a From that names several only our own:
-    /// otherwise naming people there would be a way not to count them.
+    /// The visible mailboxes. From and Sender are left out; but if From names several mailboxes, only our own
+    /// are, because otherwise recipients could be listed there without being counted.
     fn shown(&mut self) {
         let several = self.facts.from.len() > 1;
         let mut all = self.in_fields(&SHOWN);
@@ -157,7 +156,7 @@ impl Reader<'_> {
         if several {
             others.extend(self.facts.from.iter().map(|mailbox| (mailbox.clone(), ShownIn::Other)));
         }
-        // Whoever stands in a field that is shown is hidden from nobody, ours too.
+        // everybody in a visible field is hidden from nobody, our own people too
         let open: HashSet<Address> =
             all.iter().chain(&others).map(|(mailbox, _)| mailbox.address.clone()).collect();
         self.facts.envelope_only =
@@ -173,22 +172,23 @@ impl Reader<'_> {
         let kept = all.into_iter().zip(first).filter(|(_, first)| *first);
         self.facts.visible = kept
             .map(|((mailbox, field), _)| {
-                let standing = self.organisation.standing(&mailbox.address);
-                let (internal, partner) = (standing == Standing::Internal, standing == Standing::Partner);
+                let affiliation = self.organisation.affiliation(&mailbox.address);
+                let (internal, partner) =
+                    (affiliation == Affiliation::Internal, affiliation == Affiliation::Partner);
                 Visible { mailbox, field, internal, partner }
             })
             .collect();
     }
 
-    /// Who stands in fields that are seldom used, as far as they can be read.
+    /// The mailboxes in rare fields, as far as they can be read.
     fn seldom(&self) -> Vec<(Mailbox, ShownIn)> {
         let fields = SELDOM.iter().flat_map(|name| self.header.named(name));
         let mailboxes = fields.flat_map(|field| parse_list(self.header.body(field)).mailboxes);
         mailboxes.map(|mailbox| (mailbox, ShownIn::Other)).collect()
     }
 
-    /// Everybody else whom the header names, where somebody outside gets to see it. Hosts that send one
-    /// transaction a recipient leave nothing in the others' to hide these people from: so they count.
+    /// Everybody else whom the header names to an outside recipient. These people count too: mail hosts that
+    /// send one transaction per recipient do not list them as recipients, so the audit could not hide them.
     fn named_elsewhere(&mut self) -> Vec<(Mailbox, ShownIn)> {
         let mut all = Vec::new();
         if self.facts.outside_recipients == 0 {
@@ -267,7 +267,7 @@ impl Reader<'_> {
         }
         self.facts.external_organisations = organisations.len();
         let largest = organisations.into_iter().max_by(|(one, few), (other, many)| {
-            // The first in the alphabet of those that are equal, so that a verdict never varies.
+            // breaks ties alphabetically, so that the verdict is always the same
             few.cmp(many).then_with(|| other.cmp(one))
         });
         self.facts.largest_organisation = largest.map(|(name, addresses)| Largest { name, addresses });
@@ -279,15 +279,15 @@ impl Reader<'_> {
         let mut seen: HashSet<String> = facts.external_addresses.iter().map(counting_key).collect();
         let more: Vec<Address> = authors
             .chain(&facts.recipients)
-            .filter(|address| self.organisation.standing(address) == Standing::External)
+            .filter(|address| self.organisation.affiliation(address) == Affiliation::External)
             .filter(|address| seen.insert(counting_key(address)))
             .cloned()
             .collect();
         self.facts.concerned = self.facts.external_addresses.iter().cloned().chain(more).collect();
     }
 
-    /// One recipient who stands in no To or Cc, a From that is not ours, and a forwarder's mark: a
-    /// rewritten sender (SRS), Gmail's `+caf_=`, or Resent fields.
+    /// An automatic forward has one recipient who is not in To or Cc, an outside From, and a forwarder's
+    /// mark: a rewritten sender (SRS), Gmail's `+caf_=`, or Resent fields.
     fn auto_forward(&mut self) {
         let facts = &self.facts;
         let marked = facts.mail_from.as_ref().is_some_and(|sender| {
@@ -315,9 +315,9 @@ impl Reader<'_> {
     }
 }
 
-/// Whether nobody outside is shown but the one recipient. What a client wrote into header and envelope
-/// exempts only where there is nothing to disclose. The house of a From that is not ours may name itself
-/// where answers and complaints go to, as newsletters do.
+/// Whether no outsider is visible but the one recipient. Header and envelope are the client's claims, so they
+/// exempt only mail that has nothing to disclose. The organisation of an outside From may name itself in
+/// fields for replies and complaints, as newsletters do.
 pub(super) fn shows_nobody_else(facts: &Facts, organisation: &Organisation) -> bool {
     let [recipient] = facts.recipients.as_slice() else { return false };
     let authors = facts.from.iter().map(|mailbox| &mailbox.address);
@@ -333,7 +333,7 @@ pub(super) fn shows_nobody_else(facts: &Facts, organisation: &Organisation) -> b
     })
 }
 
-/// A mailbox of which no more is known than its address.
+/// A mailbox without display name.
 fn bare(address: Address) -> Mailbox {
     let raw = address.as_str().as_bytes().to_vec();
     Mailbox { address, name: None, raw, name_is_safe: true }

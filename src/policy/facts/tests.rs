@@ -70,7 +70,7 @@ fn every_mailbox_on_show_is_counted_once() {
             3,
         ),
         ("To: Late payers: a@one.example, b@two.example;\n", &["a@one.example", "b@two.example"], 2),
-        // What a display name holds is read by everybody (`docs/MAIL.md` §2).
+        // recipients can read a display name (`docs/MAIL.md` §2)
         ("To: \"b@y.example\" <a@x.example>\n", &["a@x.example", "b@y.example"], 2),
         ("To: \"a@x.example\" <a@x.example>\n", &["a@x.example"], 1),
         ("Errors-To: e@one.example\nMail-Reply-To: m@two.example\n", &["e@one.example", "m@two.example"], 2),
@@ -133,7 +133,7 @@ fn what_is_not_certain_is_a_problem() {
 
 #[test]
 fn recipients_only_in_the_envelope_are_hidden() {
-    // An internal list in To, forty outsiders in the envelope.
+    // an internal list in To, forty outsiders in the envelope
     let members: Vec<String> = (0..40).map(|n| format!("m{n}@club{n}.example")).collect();
     let members: Vec<&str> = members.iter().map(String::as_str).collect();
     let none = Knowledge::default();
@@ -178,9 +178,9 @@ fn a_circle_needs_one_thread_that_knows_them_all() {
         ("A@ONE.example", "one@example.co.jp", true),
         ("a@one.example, new@example.co.jp", "one@example.co.jp", true),
         ("c@three.example, d@four.example", "two@example.co.jp", true),
-        // A forged or borrowed thread (`docs/MAIL.md` §5 "circle"): one outsider more.
+        // a forged or borrowed thread (`docs/MAIL.md` §5 "circle"): one additional outsider
         ("a@one.example, b@two.example, x@evil.example", "one@example.co.jp", false),
-        // Two threads are not added up.
+        // two threads are not added up
         ("a@one.example, c@three.example", "one@example.co.jp> <two@example.co.jp", false),
         ("a@one.example", "forged@example.co.jp", false),
         ("a@one.example", "two@example.co.jp", false),
@@ -248,7 +248,7 @@ fn a_circle_exempts_everybody_but_its_maker() {
     }
 }
 
-/// The transactions of one mail are added up, those of two mails with one Message-ID are not.
+/// The transactions of one mail are counted together; those of two mails with one Message-ID are not.
 #[test]
 fn transactions_of_one_mail_are_added_up() {
     let entry = |mail: &str, to: &str| Disclosed {
@@ -266,8 +266,8 @@ fn transactions_of_one_mail_are_added_up() {
     }
 }
 
-/// What a client wrote into header and envelope exempts nothing where others outside would be seen:
-/// in whichever field, for each of the two exemptions.
+/// A client's claims in header and envelope exempt nothing where other outsiders would be seen, in any field,
+/// for either exemption.
 #[test]
 fn an_exemption_is_never_a_clients_word() {
     let none = Knowledge::default();

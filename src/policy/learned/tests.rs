@@ -1,4 +1,4 @@
-//! What mails teach, and what is made of it.
+//! What mails teach, and how it is used.
 
 use super::*;
 use crate::message::Recipient;
@@ -25,7 +25,7 @@ fn read(text: &str, source: Source) -> Result<Learned, Untaught> {
     Learned::read(&ours(), &header(text), NOW, source, Began(Timestamp(NOW.0 - DAY)))
 }
 
-/// What a store that holds these mails says of a message, by the plainest of means.
+/// A simple model of the store: what it knows about a message, given these mails.
 fn shared(mails: &[Learned], references: &[String], people: &[Address]) -> Vec<Shared> {
     let mut found = Vec::new();
     for mail in mails {
@@ -75,7 +75,7 @@ fn decide(text: &str, mails: &[Learned]) -> Verdict {
 const SIX: &str =
     "a@one.example, b@two.example, c@three.example, d@four.example, e@five.example, f@six.example";
 
-/// An outsider's mail of 12 November 2026 to five others and to us.
+/// A mail of 12 November 2026 from an outsider to five other outsiders and us.
 fn thread() -> Learned {
     let text = format!(
         "From: A <a@one.example>\nTo: {}, sato@example.co.jp\nMessage-ID: <first@one.example>\n",
@@ -85,7 +85,7 @@ fn thread() -> Learned {
     Learned::read(&ours(), &header(&text), noon, Source::Journal, Began(NOW)).unwrap()
 }
 
-/// How many people a mail teaches, or whether this is why it teaches nothing.
+/// How many people a mail teaches, or a test of the reason why it teaches nothing.
 type Taught = Result<usize, fn(&Untaught) -> bool>;
 
 #[test]
@@ -100,7 +100,7 @@ fn what_a_mail_teaches() {
             Source::Archive,
             Ok(7),
         ),
-        // Nobody of ours, or only where nobody sees it.
+        // nobody of ours, or only where nobody sees them
         (six.clone(), Source::Journal, Err(|why| matches!(why, Untaught::NobodyOfOurs))),
         (
             format!("{six}Bcc: sato@example.co.jp\n"),
@@ -112,7 +112,7 @@ fn what_a_mail_teaches() {
             Source::Journal,
             Err(|why| matches!(why, Untaught::NobodyOfOurs)),
         ),
-        // What one of ours wrote may never have left.
+        // mail that one of ours wrote may never have been sent
         (by_us.clone(), Source::Journal, Err(|why| matches!(why, Untaught::OwnMail))),
         (by_us.clone(), Source::Archive, Err(|why| matches!(why, Untaught::OwnMail))),
         (
@@ -125,7 +125,7 @@ fn what_a_mail_teaches() {
             Source::Journal,
             Err(|why| matches!(why, Untaught::FewOutsiders)),
         ),
-        // Hidden recipients, and where answers go, were shown to nobody as people of this mail.
+        // hidden recipients and reply addresses were not shown as people of this mail
         (
             "From: a@one.example\nTo: sato@example.co.jp\nBcc: b@two.example\nReply-To: c@x.example\n".into(),
             Source::Journal,
@@ -136,7 +136,7 @@ fn what_a_mail_teaches() {
             Source::Journal,
             Err(|why| matches!(why, Untaught::TooMany(_))),
         ),
-        // Of what cannot be read for certain nothing is taken.
+        // nothing is learned from what cannot be read reliably
         (
             format!("{six}From: sato@example.co.jp\n"),
             Source::Journal,
@@ -160,7 +160,8 @@ fn what_a_mail_teaches() {
             (got, _) => panic!("{text}: {got:?}"),
         }
     }
-    // Before the relay was there an archive shows what was sent; but a crowd may have been an accident.
+    // an archive from before the relay was installed shows what was sent, but a large crowd may have been an
+    // accident
     let before = |text: &str, source| {
         Learned::read(
             &ours(),
@@ -172,7 +173,7 @@ fn what_a_mail_teaches() {
     };
     assert_eq!(before(&by_us, Source::Archive).unwrap().people().len(), 6);
     assert!(matches!(before(&by_us, Source::Journal), Err(Untaught::OwnMail)));
-    // A Date may be wrong by hours: of a mail from about then nobody knows.
+    // a Date may be wrong by hours, so mail from about that time does not count
     let about = Learned::read(&ours(), &header(&by_us), Timestamp(NOW.0 - DAY), Source::Archive, Began(NOW));
     assert!(matches!(about, Err(Untaught::OwnMail)));
     let ten = (0..10).map(|n| format!("p{n}@x.example")).collect::<Vec<_>>().join(", ");
@@ -180,8 +181,8 @@ fn what_a_mail_teaches() {
     assert!(matches!(before(&ten, Source::Archive), Err(Untaught::TooMany(10))));
 }
 
-/// Replies as Outlook, Gmail, Apple Mail and Thunderbird write them, threads cut and rewritten on the way, and
-/// people added, taken out and moved.
+/// Replies as Outlook, Gmail, Apple Mail and Thunderbird write them, threads that were cut or rewritten on
+/// the way, and people who were added, removed and moved.
 #[test]
 fn threads_as_mail_programs_write_them() {
     let all_to = format!("To: {SIX}\n");
@@ -210,13 +211,13 @@ fn threads_as_mail_programs_write_them() {
             assert_eq!(why, wanted, "{text}");
             assert_eq!(decide(&text, &[]).action(), Action::Hold, "{text}");
         }
-        // Fewer of them, and colleagues more.
+        // fewer of them, and more colleagues
         let fewer = format!(
             "From: sato@example.co.jp\nTo: {}\nCc: boss@example.co.jp, p@partner.example\n{thread_fields}",
             &SIX[15..]
         );
         assert_eq!(decide(&fewer, &[thread()]).action(), Action::Pass, "{fewer}");
-        // One stranger more, wherever they stand.
+        // one additional stranger in each field
         for stranger in [
             "Cc: Tanaka <tanaka@new.example>\n",
             "Reply-To: tanaka@new.example\n",
@@ -252,20 +253,20 @@ fn one_mail_must_account_for_all() {
         facts(&text, bcc, mails).acquaintance.is_some_and(|one| one.complete())
     };
     assert!(known("a@one.example, b@two.example", &[], &two));
-    // Two mails are not added up.
+    // two mails are not added up
     assert!(!known("b@two.example, d@four.example", &[], &two));
     assert!(!known("a@one.example, b@two.example, d@four.example", &[], &two));
-    // A stranger whom nobody sees sees the others.
+    // a hidden stranger sees the others, so the message is not exempt
     assert!(!known("a@one.example, b@two.example", &["hidden@new.example"], &two));
     assert!(known("a@one.example, b@two.example", &["c@three.example", "me@example.co.jp"], &two));
-    // Of one outsider there is nothing to know, and an id that nobody knows says nothing.
+    // a single outsider and an unknown id give no answer
     assert!(!known("a@one.example", &[], &two));
     assert!(!known("a@one.example, b@two.example", &[], &[]));
-    // Addresses in other spellings are the same mailbox; other mailboxes are not.
+    // other spellings of an address are the same mailbox; other mailboxes are not
     let gmail = [mail("1@x", "taro.yamada@gmail.com, x@xn--bcher-kva.example")];
     assert!(known("TaroYamada+work@googlemail.com, X@bücher.example", &[], &gmail));
     assert!(!known("taro.yamada@gmail.co.jp, x@xn--bcher-kva.example", &[], &gmail));
-    // A mail that cites another store's answer gains nothing.
+    // citing a mail that another store knows has no effect
     let facts = facts("From: sato@example.co.jp\nTo: a@one.example, b@two.example\n", &[], &[]);
     let foreign =
         Shared { cited: Some("1@x".into()), since: Day(1), last: Day(1), met: facts.concerned.clone() };
@@ -280,12 +281,12 @@ fn it_is_said_in_two_languages() {
     };
     let (_, ja) = why(&format!("From: sato@example.co.jp\nTo: {SIX}\nIn-Reply-To: <first@one.example>\n"));
     assert_eq!(ja, "適用除外：社外の6名は全員、返信元の2026年11月12日のメールで互いに見えています");
-    // Where most are strangers nobody is named.
+    // if most are strangers, none of them is named
     let (en, _) = why(
         "From: sato@example.co.jp\nTo: a@one.example, b@two.example, v@v.example, w@w.example, x@x.example, y@y.example\n",
     );
     assert!(en.ends_with("and 3 more"), "{en}");
-    // Under `when` the condition has its own words.
+    // under `when` the condition has its own wording
     let text = "[[rule]]\nname = \"r\"\nwhen = { known_to_each_other = false, external_addresses = { at_least = 2 } }\ndemand = \"ask\"\n";
     let policy =
         Policy::load(&[("p.toml".into(), text.into())], &|_| Err(std::io::ErrorKind::NotFound.into()))
@@ -321,8 +322,8 @@ fn taught(mails: &[(usize, Vec<String>)], without: Option<&str>) -> Vec<Learned>
 }
 
 proptest! {
-    /// More knowledge never makes a verdict stricter, taking somebody out never makes one looser, and a mail
-    /// that one stranger is on is never exempt.
+    /// More knowledge never makes a verdict stricter, removing a person never makes it looser, and a mail
+    /// with one stranger is never exempt.
     #[test]
     fn knowledge_never_makes_it_stricter(
         mails in mails(), more in mails(), to in people(), cited in proptest::collection::vec(0..4_usize, 0..3),

@@ -1,12 +1,12 @@
-//! Where in a mail something was found, in words: no part numbers, no types that only programs know.
+//! Describes where in a mail something was found, without part numbers or MIME types.
 
 use super::words::{pick, short};
 use crate::policy::verdict::Language;
 
-/// Longest name that is repeated, in characters.
+/// Longest name shown, in characters.
 const LONGEST: usize = 80;
 
-/// A place as the audit writes it (`part 2 (list.zip) › a.csv`, `header X-Field`), as people say it.
+/// Turns a place as the audit writes it (`part 2 (list.zip) › a.csv`, `header X-Field`) into words.
 pub fn in_words(place: &str, language: Language) -> String {
     let pieces: Vec<String> = place.split(" › ").filter_map(|piece| one(piece, language)).collect();
     if pieces.is_empty() {
@@ -31,7 +31,7 @@ fn one(piece: &str, language: Language) -> Option<String> {
             Language::En => format!("header {}", short(field, LONGEST)),
             Language::Ja => format!("ヘッダー {}", short(field, LONGEST)),
         }),
-        // A file inside of another.
+        // a file inside another one
         (rest, None) => Some(called(rest, language)),
     };
     match (name, said) {
@@ -43,7 +43,7 @@ fn one(piece: &str, language: Language) -> Option<String> {
     }
 }
 
-/// A part by its name, or by what it is where it has none.
+/// A part by its file name, or by its kind if it has none.
 pub(super) fn called(name: &str, language: Language) -> String {
     let kind = name.split('/').next().unwrap_or_default();
     let is_type = name.matches('/').count() == 1

@@ -1,4 +1,4 @@
-//! What is dangerous about a mail comes first, in both languages: a table of mails, and the order by itself.
+//! The most dangerous risk comes first, in both languages: a table of mails, and the order itself.
 
 use super::words::is_calm;
 use super::*;
@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// How far a person reads at a glance.
+/// Number of characters that a person reads at a glance.
 const GLANCE: usize = 60;
 
 #[derive(Deserialize)]
@@ -170,7 +170,7 @@ fn each_mail_names_its_true_reason_at_a_glance() {
                 assert!(!line.contains("builtin:") && !line.contains("at byte"), "{}: {line}", mail.name);
             }
         }
-        // What no way of sending cures never stands behind what one does.
+        // risks that no way of sending removes come before the others
         let cured: Vec<bool> = risks.iter().map(|risk| risk.is_cured_by(Disclosure::Split)).collect();
         assert!(cured.is_sorted(), "{}: {risks:?}", mail.name);
     }

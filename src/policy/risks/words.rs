@@ -1,17 +1,18 @@
-//! Risks in words, English and Japanese: a label, a line with what cures it, a headline.
+//! Risks in words, English and Japanese: a label, a line that says what removes the risk, a headline.
 //!
-//! Whatever a mail brings is made one calm line: these words stand in lists, subjects and pages.
+//! Text from the mail is reduced to one harmless line, because these words appear in lists, subjects and
+//! pages.
 
 use super::places::called;
 use super::{Kind, Risk};
 use crate::policy::Disclosure;
 use crate::policy::verdict::Language;
 
-/// Longest name of a file, an address or another text of the mail, in characters.
+/// Longest text from the mail that is shown (file name, address), in characters.
 const LONGEST: usize = 60;
 
 impl Risk {
-    /// What it is called, in a word or two.
+    /// The label, one or two words.
     pub fn label(&self, language: Language) -> String {
         let own = self.title.as_ref().filter(|_| !matches!(self.kind, Kind::Exposed | Kind::LookAlike));
         if let Some(title) = own {
@@ -38,7 +39,7 @@ impl Risk {
         pick(language, en, ja).to_owned()
     }
 
-    /// The risk in one sentence, without what cures it.
+    /// The risk in one sentence, without what removes it.
     pub fn headline(&self, language: Language) -> String {
         match (self.kind, &self.text, language) {
             (Kind::Exposed, None, Language::En) => {
@@ -52,7 +53,7 @@ impl Risk {
         }
     }
 
-    /// The risk as one line of the list: what, about what, and what cures it.
+    /// The risk as one line of a list: the kind, the details, and what removes it.
     pub fn line(&self, language: Language) -> String {
         let said = match (self.kind, language) {
             (Kind::Exposed, Language::Ja) if self.text.is_none() => {
@@ -68,7 +69,7 @@ impl Risk {
         }
     }
 
-    /// What prevents it, or what does not.
+    /// What removes the risk, or what does not.
     pub fn cure(&self, language: Language) -> String {
         let (en, ja) = match self.kind {
             _ if self.is_cured_by(Disclosure::Split) => {
@@ -183,7 +184,7 @@ pub(super) fn pick<'a>(language: Language, en: &'a str, ja: &'a str) -> &'a str 
     }
 }
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -196,7 +197,7 @@ pub fn grouped(number: usize) -> String {
     out
 }
 
-/// A text of the mail on one line, cut where it is too long. What moves or hides its neighbours goes.
+/// Text from the mail on one line, shortened if necessary, without invisible characters and direction marks.
 pub(super) fn short(text: &str, most: usize) -> String {
     let shown = |c: &char| !c.is_control() && !is_unseen(*c);
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -207,13 +208,13 @@ pub(super) fn short(text: &str, most: usize) -> String {
     one_line.into_iter().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// Marks that change the direction of a text, or have no width.
+/// Whether the character changes the direction of text or has no width.
 fn is_unseen(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Whether a text is one line, and nothing in it moves or hides what stands beside it.
+/// Whether a text is one line without invisible characters and direction marks.
 #[cfg(test)]
 pub(super) fn is_calm(text: &str) -> bool {
     !text.chars().any(|c| c.is_control() || is_unseen(c))

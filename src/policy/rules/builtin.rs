@@ -1,8 +1,8 @@
-//! The holds that no policy file can take away (`docs/MAIL.md` §1.6 and §4).
+//! The built-in holds, which no policy file can remove (`docs/MAIL.md` §1.6 and §4).
 //!
-//! What cannot be read, or would cost more to read than one message may, is always held. The others bite
-//! where disclosure is `ask` or stricter: there a split is near, and these are the things a split cannot
-//! make safe.
+//! A message that cannot be read, or that would cost too much to read, is always held. The others apply if
+//! the disclosure demand is `ask` or stricter: the message may then be split, and they find what a split
+//! cannot make safe.
 
 use super::finding::{invitation, plain, unreadable, winmail};
 use super::reason::{Phrase, few, few_people, named};
@@ -12,7 +12,7 @@ use crate::policy::verdict::{Bilingual, RuleOutcome};
 use crate::policy::{Demand, Disclosure, Facts, Timing};
 use std::collections::BTreeSet;
 
-/// The names under which they appear among the rules.
+/// Their names in the list of rules.
 pub const NAMES: [&str; 8] = [
     "builtin:unparseable",
     "builtin:over-budget",
@@ -24,7 +24,7 @@ pub const NAMES: [&str; 8] = [
     "builtin:unreadable-part",
 ];
 
-/// What people call them, in the same order.
+/// Their titles, in the same order.
 const TITLES: [(&str, &str); 8] = [
     ("Recipients cannot be read reliably", "宛先欄の書式が壊れています"),
     ("Too much to inspect", "検査できる量を超えています"),
@@ -36,7 +36,7 @@ const TITLES: [(&str, &str); 8] = [
     ("A part cannot be read reliably", "読み取れない部分"),
 ];
 
-/// The other words among the rules: what budgets, the audit and the making of copies say.
+/// Other built-in names in the list of rules: those of budgets, the audit and the rewriting.
 const OTHERS: [(&str, (&str, &str)); 4] = [
     ("builtin:budget", ("Sending limit reached", "送信数の上限を超過")),
     ("builtin:audit", ("Addresses inside the mail", "メールの中身にアドレス")),
@@ -44,18 +44,18 @@ const OTHERS: [(&str, (&str, &str)); 4] = [
     ("builtin:form", ("Odd header", "ヘッダーの書き方の不備")),
 ];
 
-/// The titles of all built-in words, by their names.
+/// The titles of all built-in rules, by name.
 pub(super) fn titles() -> impl Iterator<Item = (String, Bilingual)> {
     let all = NAMES.into_iter().zip(TITLES).chain(OTHERS);
     all.map(|(name, (en, ja))| (name.to_owned(), Bilingual::new(en, ja)))
 }
 
-/// What people call a built-in word.
+/// The title of a built-in rule.
 pub fn title(name: &str) -> Option<Bilingual> {
     titles().find(|(known, _)| known == name).map(|(_, title)| title)
 }
 
-/// The risk that one of them stands for, where it matched.
+/// The risk that a matching built-in rule stands for.
 fn risk(name: &str, facts: &Facts) -> Risk {
     match name {
         "builtin:unparseable" => unreadable(facts),
@@ -81,7 +81,7 @@ fn risk(name: &str, facts: &Facts) -> Risk {
     }
 }
 
-/// What one of them found: `Err` says why it does not hold.
+/// The finding of one rule; `Err` says why it does not hold the message.
 type Found = Result<Phrase, Phrase>;
 
 pub(super) fn outcomes(facts: &Facts, disclosure: Disclosure) -> Vec<RuleOutcome> {
@@ -139,8 +139,8 @@ fn unparseable(facts: &Facts) -> Found {
     )
 }
 
-/// What stays closed because opening it costs too much may hold anything, and whoever packed it so may have
-/// meant it: no rule and no exemption lets it pass.
+/// A part that was not opened because it would cost too much can contain anything, possibly on purpose. So no
+/// rule and no exemption lets it pass.
 fn over_budget(facts: &Facts) -> Found {
     let places = &facts.body.over_budget;
     found(

@@ -1,4 +1,4 @@
-//! One condition held against the facts: whether it holds, and what was found, in words.
+//! Evaluates one condition: whether it holds for the facts, and what was found, in words.
 
 use super::pattern::{Names, Patterns};
 use super::reason::{Check, Phrase, counted, few, few_people, named};
@@ -12,38 +12,38 @@ use crate::policy::verdict::Language;
 /// A condition of a rule.
 #[derive(Clone, Debug)]
 pub(super) enum Condition {
-    /// Outside addresses and their organisations, told in one sentence where both are asked.
+    /// Outside addresses and their organisations, described in one sentence if a rule asks for both.
     Outside { addresses: Option<Range>, organisations: Option<Range> },
-    /// A number.
+    /// A count.
     Count { what: Count, range: Range },
-    /// The size in octets.
+    /// Size of the message in octets.
     Size(Range),
-    /// Addresses in a list.
+    /// An address in a list.
     Addresses { who: Who, patterns: Box<Patterns>, written: String },
     /// The text of a field.
     Text { field: String, test: TextTest },
-    /// A field is there, or is not.
+    /// Whether a field is present.
     Present { field: String, wanted: bool },
-    /// Something is so, or is not.
+    /// A property of the message.
     Flag { flag: Flag, wanted: bool },
-    /// One mail showed all outsiders to each other, or none did.
+    /// Whether one earlier mail showed all outsiders to each other.
     Known { wanted: bool },
-    /// An attachment of that kind.
+    /// An attachment that meets a test.
     Attachment(Box<AttachmentTest>),
 }
 
-/// Numbers a rule may ask for.
+/// What a rule can count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Count {
     Recipients,
     EnvelopeOnly,
-    /// Outside addresses on show of the one organisation that has most.
+    /// Visible addresses of the outside organisation that has the most.
     SameOrganisation,
-    /// In the part that has the most.
+    /// Outside addresses written in the body part that has the most.
     WrittenAddresses,
 }
 
-/// Whose address.
+/// Which address is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     /// MAIL FROM.
@@ -56,7 +56,7 @@ pub(super) enum Who {
     RecipientAll,
 }
 
-/// What may be so.
+/// The properties of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flag {
     Reply,
@@ -74,7 +74,7 @@ pub(super) enum Flag {
     Unparseable,
 }
 
-/// All that is given must hold for one attachment.
+/// A test of attachments; one attachment must meet every given criterion.
 #[derive(Clone, Debug)]
 pub(super) struct AttachmentTest {
     pub(super) name: Option<Names>,
@@ -112,7 +112,7 @@ impl Condition {
         }
     }
 
-    /// Who stands in the way of an exemption, where it nearly held.
+    /// Who prevents the exemption, if it almost applies.
     pub(super) fn nearly(&self, facts: &Facts) -> Option<Phrase> {
         match self {
             Self::Known { wanted: true } => super::known::nearly(facts),
@@ -262,7 +262,7 @@ fn addresses(facts: &Facts, who: Who, patterns: &Patterns, written: &str) -> Che
     Check { holds, phrase }
 }
 
-/// A field, as people call it.
+/// The Japanese name of a field.
 fn field_ja(field: &str) -> String {
     if field.eq_ignore_ascii_case("subject") { "件名".to_owned() } else { format!("{field} 欄") }
 }
@@ -270,7 +270,7 @@ fn field_ja(field: &str) -> String {
 fn text(facts: &Facts, field: &str, test: &TextTest) -> Check {
     let holds = facts.header_texts_named(field).any(|text| test.holds(text));
     let words = &test.words;
-    // What was found, not all that would have been.
+    // says only what was found first
     let found = facts.header_texts_named(field).find_map(|text| test.found(text));
     let phrase = if let Some(word) = found {
         Phrase::new(
@@ -292,7 +292,7 @@ fn text(facts: &Facts, field: &str, test: &TextTest) -> Check {
 }
 
 impl AttachmentTest {
-    /// The first attachment that meets it.
+    /// The first attachment that meets the test.
     pub(super) fn found<'a>(&self, facts: &'a Facts) -> Option<&'a Attachment> {
         facts.body.attachments.iter().find(|attachment| {
             self.name.as_ref().is_none_or(|names| names.holds(&attachment.name))

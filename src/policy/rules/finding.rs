@@ -1,4 +1,4 @@
-//! What a condition that holds finds, as a risk for whoever decides.
+//! Describes what a matching condition found as a risk, for the approver.
 
 use super::condition::{Condition, Count, Flag};
 use crate::message::inspect::{Attachment, Tnef};
@@ -8,11 +8,11 @@ use crate::policy::verdict::Bilingual;
 use std::collections::BTreeSet;
 
 impl Condition {
-    /// The risk in what this condition found; nothing where it only says which mail a rule is about.
+    /// The risk; `None` if the condition only says which mail the rule is about.
     pub(super) fn risk(&self, facts: &Facts) -> Option<Risk> {
         match self {
             Self::Outside { addresses, organisations } => {
-                // "At most one" is no exposure; a span with both ends is.
+                // "at most one" is not an exposure; a range with both bounds is
                 let few = [addresses, organisations].into_iter().flatten().all(|range| range.holds(0));
                 (facts.external_addresses.len() > 1 && !few).then(|| exposed(facts))
             }
@@ -49,7 +49,7 @@ impl Flag {
                 Risk { people: facts.outside_recipients, ..Risk::new(Kind::Attachment).about(files) }
             }
             Self::Opaque => {
-                // What has no name of its own, such as an encrypted text, is told by its title alone.
+                // an opaque part without a name, such as encrypted text, is described by the title alone
                 let named = body.opaque.iter().filter_map(|one| {
                     file_of(facts, &one.path).or_else(|| Some(&one.name).filter(|name| !name.contains('/')))
                 });
@@ -74,7 +74,7 @@ fn exposed(facts: &Facts) -> Risk {
     Risk::exposed(facts.external_addresses.len(), facts.external_organisations)
 }
 
-/// The part in which the most addresses are written: a file by its name, or the text.
+/// The part in which the most addresses are written: the name of the file, or the text.
 fn list_of_people(facts: &Facts) -> Option<Risk> {
     let part = facts.written_outside.as_ref()?;
     let risk = Risk { people: part.count, ..Risk::new(Kind::ListOfPeople) };
@@ -84,7 +84,7 @@ fn list_of_people(facts: &Facts) -> Option<Risk> {
     })
 }
 
-/// The attachment that a part is, or stands in, by its name; `None` for the text.
+/// The name of the attachment that a part belongs to; `None` for the text.
 pub(super) fn file_of<'a>(facts: &'a Facts, path: &str) -> Option<&'a String> {
     let inside = |file: &&Attachment| {
         let rest = path.strip_prefix(file.path.as_str());
@@ -93,12 +93,12 @@ pub(super) fn file_of<'a>(facts: &'a Facts, path: &str) -> Option<&'a String> {
     facts.body.attachments.iter().filter(inside).max_by_key(|file| file.path.len()).map(name_of)
 }
 
-/// What people call a file.
+/// The name of a file as people know it.
 fn name_of(file: &Attachment) -> &String {
     if file.name.is_empty() { &file.content_type } else { &file.name }
 }
 
-/// An invitation, with how many people outside it names.
+/// An invitation, with the number of outsiders that it names.
 pub(super) fn invitation(facts: &Facts) -> Risk {
     Risk {
         people: facts.calendar_outside.len(),
@@ -106,7 +106,7 @@ pub(super) fn invitation(facts: &Facts) -> Risk {
     }
 }
 
-/// A winmail.dat, with whom it names.
+/// A winmail.dat, with the people that it names.
 pub(super) fn winmail(facts: &Facts) -> Risk {
     match &facts.body.tnef {
         Some(Tnef::Recipients { addresses, display }) => {
@@ -117,13 +117,13 @@ pub(super) fn winmail(facts: &Facts) -> Risk {
     }
 }
 
-/// A header that cannot be read reliably, and where.
+/// An unreadable header, with the place.
 pub(super) fn unreadable(facts: &Facts) -> Risk {
     let text = facts.problems.first().map(|problem| plain(problem));
     Risk { text, ..Risk::new(Kind::Unreadable) }
 }
 
-/// What a parser says of a problem, for people: where it is, in their words, and no positions in octets.
+/// A parser's problem in words for people: where it is, without octet offsets.
 pub fn plain(problem: &str) -> Bilingual {
     const KNOWN: [(&str, &str, &str); 12] = [
         ("a quote is never closed", "a quotation mark is not closed", "引用符が閉じられていません"),

@@ -1,10 +1,11 @@
-//! `known_to_each_other` in words: who was on which mail, and who was not.
+//! Describes the result of `known_to_each_other`: who was on which mail, and who was not.
 
 use super::reason::{Phrase, counted, few_people};
 use crate::policy::Facts;
 use crate::policy::learned::Nearest;
 
-/// Whether the outsiders of this message saw each other before, and what that is known from.
+/// Whether one mail showed the outsiders of this message to each other, with the sentence that says how this
+/// is known.
 pub(super) fn told(facts: &Facts) -> (bool, Phrase) {
     let Some(known) = &facts.acquaintance else {
         return (
@@ -38,7 +39,7 @@ pub(super) fn told(facts: &Facts) -> (bool, Phrase) {
     }
 }
 
-/// Who was not on the mail that the others were on.
+/// Names who was not on the mail that the others were on.
 pub(super) fn nearly(facts: &Facts) -> Option<Phrase> {
     let known = facts.acquaintance.as_ref()?;
     let nearest = known.nearest.as_ref().filter(|_| !known.strangers.is_empty())?;

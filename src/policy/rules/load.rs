@@ -1,4 +1,4 @@
-//! Policy files into rules. Every mistake is told at its place, all of them at once.
+//! Loads policy files. All mistakes are reported at once, each with its place.
 
 use super::condition::{AttachmentTest, Condition, Count, Flag, Who};
 use super::pattern::{Names, Patterns};
@@ -14,10 +14,10 @@ use toml::Spanned;
 
 /// Longest list file, in octets.
 const LONGEST_LIST: usize = 64 << 20;
-/// What a rule may demand, as it is written.
+/// The valid demands of a rule.
 const DEMANDS: [&str; 7] = ["observe", "ask", "bcc", "split", "delay", "hold", "reject"];
 
-/// A mistake at a place of the file at hand, or one that already knows its own file.
+/// A mistake at a position in the current file, or one that already names its file.
 enum Mistake {
     Here(std::ops::Range<usize>, String, Option<String>),
     Elsewhere(Diagnostic),
@@ -45,8 +45,8 @@ pub(super) fn rules(
             if let Some(earlier) = names.insert(raw.name.get_ref().clone(), path) {
                 mistakes.push(Mistake::Here(
                     name_span,
-                    format!("the name `{}` is taken by a rule in {}", raw.name.get_ref(), earlier.display()),
-                    Some("every rule has a name of its own: the reasons are told by it".to_owned()),
+                    format!("a rule in {} has the name `{}` already", raw.name.get_ref(), earlier.display()),
+                    Some("give every rule a name of its own: reasons refer to it".to_owned()),
                 ));
             }
             match loader.rule(raw) {
@@ -77,7 +77,7 @@ struct Loader<'a> {
     read_file: ReadFile<'a>,
 }
 
-/// Conditions as they are gathered, with what was wrong among them.
+/// Conditions that were read so far, and the mistakes among them.
 #[derive(Default)]
 struct Gathered {
     conditions: Vec<Condition>,
@@ -94,13 +94,13 @@ impl Gathered {
 }
 
 impl Loader<'_> {
-    /// `None` is a rule that is switched off, but read all the same.
+    /// Reads one rule. A rule that is switched off is checked too, and gives `None`.
     fn rule(&self, raw: RawRule) -> Result<Option<Rule>, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         if raw.name.get_ref().trim().is_empty() || raw.name.get_ref().starts_with("builtin:") {
             mistakes.push(Mistake::Here(
                 raw.name.span(),
-                format!("`{}` is no name for a rule", raw.name.get_ref()),
+                format!("`{}` is not a valid name for a rule", raw.name.get_ref()),
                 Some("a name is a few words; `builtin:` is kept for the relay's own rules".to_owned()),
             ));
         }
@@ -136,7 +136,7 @@ impl Loader<'_> {
         if gathered.conditions.is_empty() && gathered.mistakes.is_empty() {
             gathered.mistakes.push(Mistake::Here(
                 whole,
-                "no condition stands here".to_owned(),
+                "there is no condition here".to_owned(),
                 Some("for every message write { recipients = { at_least = 1 } }".to_owned()),
             ));
         }
@@ -175,7 +175,7 @@ impl Loader<'_> {
         patterns.finish().map_err(here)
     }
 
-    /// The patterns in a file of their own, relative to the policy's folder.
+    /// Reads the patterns of a list file, relative to the policy's folder.
     fn list_file(&self, name: &str, list: &Spanned<Texts>, patterns: &mut Patterns) -> Result<(), Mistake> {
         let path = self.path.parent().unwrap_or(Path::new("")).join(name.trim());
         let text = (self.read_file)(&path).map_err(|error| {
@@ -208,7 +208,7 @@ fn shortened(texts: &[String]) -> String {
     if texts.len() > SHOWN { format!("{shown}, …") } else { shown }
 }
 
-/// Who is asked about what a rule holds, and what is wrong with how they are named.
+/// The approvers that a rule names, and mistakes among them.
 fn approvers(
     raw: Option<Vec<Spanned<String>>>,
     demand: Demand,
@@ -217,8 +217,8 @@ fn approvers(
     let Some(raw) = raw else { return (Vec::new(), Vec::new()) };
     let mut mistakes = Vec::new();
     if demand.action() != Action::Hold && !raw.is_empty() {
-        let help = "approvers are asked where a rule demands \"ask\" or \"hold\"".to_owned();
-        let said = "the rule names approvers and holds nothing".to_owned();
+        let help = "approvers are asked if a rule demands \"ask\" or \"hold\"".to_owned();
+        let said = "the rule names approvers, but does not hold mail".to_owned();
         mistakes.push(Mistake::Here(demand_span, said, Some(help)));
     }
     let mut asked = Vec::new();
@@ -232,7 +232,7 @@ fn approvers(
     (asked, mistakes)
 }
 
-/// Both counts of outsiders make one sentence where both must hold; under `unless` each exempts alone.
+/// Under `when`, both counts of outsiders make one condition; under `unless`, each exempts on its own.
 fn outside(raw: &mut RawConditions, all: bool, gathered: &mut Gathered) {
     let mut read = |range: Option<Spanned<RawRange>>| -> Option<Range> {
         let range = range?;
@@ -319,12 +319,14 @@ impl RawHeader {
         let Self { name, matches, contains, present } = self;
         let is_name = |byte: u8| byte.is_ascii_graphic() && byte != b':';
         if name.is_empty() || !name.bytes().all(is_name) {
-            return Err(format!("`{name}` is no name of a header field"));
+            return Err(format!("`{name}` is not the name of a header field"));
         }
         let field = name.to_ascii_lowercase();
         match (present, matches.is_some() || contains.is_some()) {
             (Some(wanted), false) => Ok(Condition::Present { field, wanted }),
-            (Some(_), true) => Err("`present` stands alone: a field that matches is present".to_owned()),
+            (Some(_), true) => {
+                Err("`present` cannot be combined: a field that matches is present".to_owned())
+            }
             (None, _) => TextTest::new(matches.as_deref(), contains.as_ref())
                 .map(|test| Condition::Text { field, test }),
         }
@@ -359,14 +361,17 @@ impl RawAttachment {
     }
 }
 
-/// The point on both axes that the words of a demand mean, or what is wrong and what to do.
+/// The demand that the words describe, or what is wrong and a hint.
 fn demand(words: &[String]) -> Result<Demand, (String, Option<String>)> {
     if words.is_empty() {
-        return Err(("nothing is demanded".to_owned(), Some("for nothing write \"observe\"".to_owned())));
+        return Err((
+            "there is no demand".to_owned(),
+            Some("to demand nothing, write \"observe\"".to_owned()),
+        ));
     }
     if words.len() > 1 && words.iter().any(|word| word.trim() == "observe") {
         let help = "it means that the rule demands nothing".to_owned();
-        return Err(("`observe` stands alone".to_owned(), Some(help)));
+        return Err(("`observe` cannot be combined".to_owned(), Some(help)));
     }
     words.iter().try_fold(Demand::default(), |sum, word| Ok(sum.join(one_demand(word)?)))
 }

@@ -1,13 +1,13 @@
-//! The rules: TOML sets of conditions, all read, each that matches demands.
+//! The rules of policy files. All are evaluated; each that matches adds its demand.
 //!
-//! * [`load`] files into rules, with every mistake told at its place
-//! * [`raw`] the files as they are written
-//! * [`values`] the kinds of values a condition takes: ranges, sizes, texts
+//! * [`load`] reads files, with every mistake reported at its place
+//! * [`raw`] the file format
+//! * [`values`] the values that conditions take: ranges, sizes, texts
 //! * [`pattern`] lists of addresses and domains
-//! * [`condition`] one condition held against the facts
-//! * [`finding`] what a condition found, as a risk
-//! * [`known`] who was on which mail, in words
-//! * [`builtin`] the holds that no file can take away
+//! * [`condition`] evaluates one condition
+//! * [`finding`] describes what a condition found as a risk
+//! * [`known`] describes who was on which mail
+//! * [`builtin`] the holds that no file can remove
 //! * [`reason`] the sentences
 
 mod builtin;
@@ -32,19 +32,19 @@ pub use builtin::NAMES as BUILTIN_NAMES;
 pub use builtin::title as builtin_title;
 pub use finding::plain;
 
-/// How the outsiders of a message stand to each other, in English and in Japanese.
+/// What is known of earlier contact between the outsiders of a message, in English and in Japanese.
 pub fn acquaintance(facts: &Facts) -> (String, String) {
     let (_, phrase) = known::told(facts);
     (phrase.en, phrase.ja)
 }
 
-/// The policy that is used where none is named: `policy/default.toml`.
+/// The default policy: `policy/default.toml`.
 pub const DEFAULT: &str = include_str!("../../../policy/default.toml");
 
-/// How [`Policy::load`] reads the lists that rules name by `file:`.
+/// How [`Policy::load`] reads the lists that rules name with `file:`.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> std::io::Result<String>;
 
-/// A policy: every rule of its files.
+/// A policy: the rules of all its files.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     mode: Mode,
@@ -57,20 +57,23 @@ struct Rule {
     name: String,
     /// All must hold.
     when: Vec<Condition>,
-    /// Any one exempts.
+    /// Any one of them exempts the message.
     unless: Vec<Condition>,
     demand: Demand,
-    /// What people call it.
+    /// The title that people see.
     title: Option<Bilingual>,
-    /// The author's own words.
+    /// The author's reason.
     reason: Option<Bilingual>,
-    /// Who is asked about what it holds, where it says.
+    /// Who is asked about the mail that it holds, if it says so.
     approvers: Vec<Asked>,
 }
 
 impl Policy {
-    /// Reads policy files: each a path (which relative `file:` lists start from, and which mistakes
-    /// are told with) and its contents. All mistakes of all files come together.
+    /// Loads policy files: each has a path (from which relative `file:` lists start, and which errors name)
+    /// and its contents.
+    ///
+    /// # Errors
+    /// Lists all mistakes of all files.
     pub fn load(
         files: &[(PathBuf, String)],
         read_file: ReadFile<'_>,
@@ -79,6 +82,9 @@ impl Policy {
     }
 
     /// Reads policy files from disk.
+    ///
+    /// # Errors
+    /// Lists all mistakes of all files.
     pub fn read(paths: &[PathBuf]) -> Result<Self, Vec<crate::diagnostic::Diagnostic>> {
         let (files, missing): (Vec<_>, Vec<_>) = paths
             .iter()
@@ -95,20 +101,23 @@ impl Policy {
         Self::load(&files, &|path| std::fs::read_to_string(path))
     }
 
-    /// The shipped default policy, for commands that run with nothing configured.
+    /// The default policy, for commands that run without configuration.
+    ///
+    /// # Errors
+    /// Lists its mistakes; the shipped file has none.
     pub fn shipped() -> Result<Self, Vec<crate::diagnostic::Diagnostic>> {
         let path = PathBuf::from("policy/default.toml");
         Self::load(&[(path, DEFAULT.to_owned())], &|_| Err(std::io::ErrorKind::NotFound.into()))
     }
 
-    /// The same policy in this mode.
+    /// Sets the mode.
     #[must_use]
     pub fn in_mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// How verdicts are carried out.
+    /// Whether verdicts are enforced or only recorded.
     pub fn mode(&self) -> Mode {
         self.mode
     }
@@ -118,25 +127,25 @@ impl Policy {
         self.rules.iter().map(|rule| rule.name.as_str())
     }
 
-    /// What people call the rules that have a title, the built-in ones too, by their names.
+    /// The titles of all rules that have one, built-in ones included, by name.
     pub fn titles(&self) -> HashMap<String, Bilingual> {
         let own = self.rules.iter().filter_map(|rule| Some((rule.name.clone(), rule.title.clone()?)));
         own.chain(builtin::titles()).collect()
     }
 
-    /// Who is asked about what a rule holds, for those that say.
+    /// The approvers of the rules that name some, by rule.
     pub fn approvers(&self) -> HashMap<String, Vec<Asked>> {
         let named = self.rules.iter().filter(|rule| !rule.approvers.is_empty());
         named.map(|rule| (rule.name.clone(), rule.approvers.clone())).collect()
     }
 
-    /// Whether a rule that would match exempts this message.
+    /// Whether a rule that would otherwise match exempts this message.
     pub fn exempts(&self, facts: &Facts) -> bool {
         self.rules.iter().any(|rule| rule.exempts(facts))
     }
 
-    /// Reads every rule, joins the demands of those that match, adds what is built in. The built-in
-    /// rules look at the join of the others, and only ever add to it, so order still never matters.
+    /// Evaluates every rule, joins the demands of those that match, and adds the built-in rules. These depend
+    /// on the join of the others and can only make it stricter, so the order of rules never matters.
     pub fn decide(&self, facts: &Facts) -> Verdict {
         let mut rules: Vec<RuleOutcome> = self.rules.iter().map(|rule| rule.outcome(facts)).collect();
         let demand = joined(&rules);
@@ -145,7 +154,7 @@ impl Policy {
     }
 }
 
-/// The join of what the matching rules demand.
+/// The join of the demands of the matching rules.
 fn joined(rules: &[RuleOutcome]) -> Demand {
     rules.iter().filter(|rule| rule.matched).fold(Demand::default(), |sum, rule| sum.join(rule.demand))
 }
@@ -180,7 +189,7 @@ impl Rule {
         }
     }
 
-    /// What its conditions found, under the name that its author gave it.
+    /// The risks that its conditions found, with the rule's title.
     fn risks(&self, facts: &Facts) -> Vec<Risk> {
         if self.demand == Demand::default() {
             return Vec::new();
@@ -191,7 +200,7 @@ impl Rule {
         };
         let mut found: Vec<Risk> =
             self.when.iter().filter_map(|condition| condition.risk(facts)).map(named).collect();
-        // Beside what a rule looks for, how many people get it only says which mail it is about.
+        // a number of recipients beside another condition only says which mail the rule is about
         let about_people = |risk: &Risk| matches!(risk.kind, Kind::Exposed | Kind::LargeBcc);
         if self.demand.disclosure < Disclosure::Ask && !found.iter().all(about_people) {
             found.retain(|risk| !about_people(risk));

@@ -1,22 +1,22 @@
-//! Lists of addresses and domains, with wildcards, written in the rule or in a file of their own.
+//! Lists of addresses and domains, with wildcards, in the rule or in a separate file.
 //!
-//! | written | means |
+//! | pattern | matches |
 //! |---|---|
 //! | `example.jp` | every address at exactly that domain |
-//! | `*.example.jp` | at any of its subdomains |
+//! | `*.example.jp` | every address at any of its subdomains |
 //! | `user@example.jp` | that address |
-//! | `sales-*@example.jp`, `*@example.jp` | `*` stands for any characters on its side of the `@` |
+//! | `sales-*@example.jp`, `*@example.jp` | `*` matches any characters on its side of the `@` |
 //! | `<>` | the null sender |
-//! | `file:clients.txt` | the patterns in that file, one a line, `#` starts a comment |
+//! | `file:clients.txt` | the patterns in that file, one per line; `#` starts a comment |
 
 use crate::message::Address;
 use crate::policy::organisation::domain_key;
 use regex::{Regex, RegexBuilder};
 use std::collections::HashSet;
 
-/// Most patterns one list may have, files included.
+/// Most patterns in one list, including its files.
 const MOST: usize = 1_000_000;
-/// Most of them with wildcards inside.
+/// Most patterns with wildcards in one list.
 const MOST_GLOBS: usize = 2_000;
 /// Most memory the compiled wildcards may take, in octets.
 const GLOBS_SIZE: usize = 64 << 20;
@@ -26,7 +26,7 @@ const GLOBS_SIZE: usize = 64 << 20;
 pub(in crate::policy) struct Patterns {
     addresses: HashSet<String>,
     domains: HashSet<String>,
-    /// Domains whose subdomains are meant.
+    /// Domains whose subdomains match.
     parents: HashSet<String>,
     null: bool,
     globs: Vec<String>,
@@ -34,7 +34,10 @@ pub(in crate::policy) struct Patterns {
 }
 
 impl Patterns {
-    /// Adds one pattern. The error says what is wrong with it.
+    /// Adds one pattern.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
     pub(in crate::policy) fn add(&mut self, pattern: &str) -> Result<(), String> {
         let pattern = pattern.trim();
         if self.addresses.len() + self.domains.len() + self.parents.len() >= MOST {
@@ -94,7 +97,7 @@ impl Patterns {
         Ok(())
     }
 
-    /// Compiles the wildcards, once all are in.
+    /// Compiles the wildcards after all patterns were added.
     pub(in crate::policy) fn finish(mut self) -> Result<Self, String> {
         if self.is_empty() {
             return Err("the list is empty: it would never match".to_owned());
@@ -141,27 +144,27 @@ impl Patterns {
 }
 
 fn unreadable(pattern: &str) -> String {
-    format!("`{pattern}` is no address pattern: write `user@example.jp`, `example.jp` or `*.example.jp`")
+    format!("`{pattern}` is not an address pattern: write `user@example.jp`, `example.jp` or `*.example.jp`")
 }
 
-/// A pattern with `*` as a regular expression, `any` in place of the star.
+/// The regular expression of a pattern; `any` replaces the star.
 fn glob(pattern: &str, any: &str) -> String {
     pattern.split('*').map(regex::escape).collect::<Vec<_>>().join(any)
 }
 
-/// Names with `*` and `?` left literal but the star: for file names and content types.
+/// A list of file names or content types, in which only `*` and `?` are special.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     any: Regex,
-    /// What stands between the wildcards of each pattern that has them at its ends alone.
+    /// The literal text of each pattern that has wildcards only at its ends.
     words: Vec<String>,
 }
 
 impl Names {
-    /// Any of these; case and compatibility forms do not matter.
+    /// Compiles patterns that match any of these; case and compatibility forms are ignored.
     pub(super) fn new(patterns: &[String]) -> Result<Self, String> {
         if patterns.is_empty() || patterns.iter().any(|pattern| pattern.trim().is_empty()) {
-            return Err("an empty name never matches: write it as `*.xlsx`".to_owned());
+            return Err("an empty name never matches: write a pattern such as `*.xlsx`".to_owned());
         }
         let each: Vec<String> =
             patterns.iter().map(|pattern| glob(&super::values::fold(pattern.trim()), ".*")).collect();
@@ -173,7 +176,7 @@ impl Names {
         Ok(Self { any, words: patterns.iter().filter_map(inner).collect() })
     }
 
-    /// The word that a name contains, where a pattern asks for one.
+    /// The text of the list that the name contains, for patterns with wildcards at both ends.
     pub(super) fn word_in(&self, name: &str) -> Option<&str> {
         let folded = super::values::fold(name);
         self.words.iter().find(|word| folded.contains(&super::values::fold(word))).map(String::as_str)

@@ -1,4 +1,5 @@
-//! What holds for every set of rules: their order says nothing, and a further one is never laxer.
+//! Properties of every set of rules: order does not matter, and an additional rule never makes the verdict
+//! looser.
 
 use super::tests::{load, sample, strangers};
 use super::*;

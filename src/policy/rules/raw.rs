@@ -1,4 +1,4 @@
-//! A policy file as it is written: the shapes of its tables, every unknown key an error.
+//! The format of policy files. Unknown keys are errors.
 
 use super::values::{RawRange, RawSize, RawSizes, RawText, Texts};
 use crate::policy::verdict::Bilingual;
@@ -93,13 +93,13 @@ pub(super) struct RawAttachmentTable {
 /// One test of a field, or several that must all hold.
 pub(super) struct RawHeaders(pub(super) Vec<RawHeader>);
 
-/// `true`, `false`, or what kind.
+/// `true`, `false`, or a test.
 pub(super) enum RawAttachment {
     Any(bool),
     Such(RawAttachmentTable),
 }
 
-/// One text for both languages, or one each.
+/// One text for both languages, or one for each.
 pub(super) struct RawReason(pub(super) Bilingual);
 
 #[derive(Deserialize)]

@@ -1,10 +1,10 @@
-//! The sentences: why a rule matched, why not, in English and Japanese, with the numbers that count.
+//! Sentences that say why a rule matched or not, in English and Japanese, with the relevant numbers.
 
 use crate::message::Address;
 use crate::policy::verdict::Bilingual;
 use std::fmt::Display;
 
-/// One thing said in both languages.
+/// A phrase in both languages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Phrase {
     pub(super) en: String,
@@ -16,7 +16,7 @@ impl Phrase {
         Self { en: en.into(), ja: ja.into() }
     }
 
-    /// The same, and why it is not exempt, where there is more to say of that.
+    /// Appends why the message is not exempt, if there is something to say.
     pub(super) fn but(self, more: Option<Self>) -> Self {
         match more {
             Some(more) => Self::new(format!("{}; {}", self.en, more.en), format!("{}。{}", self.ja, more.ja)),
@@ -25,14 +25,14 @@ impl Phrase {
     }
 }
 
-/// What one condition found.
+/// The result of one condition.
 #[derive(Clone, Debug)]
 pub(super) struct Check {
     pub(super) holds: bool,
     pub(super) phrase: Phrase,
 }
 
-/// A rule matched: what its conditions found, after the author's own words.
+/// Why a rule matched: the author's own words, then what its conditions found.
 pub(super) fn matched(checks: &[Check], own: Option<&Bilingual>) -> Phrase {
     let found = joined(checks.iter());
     match own {
@@ -41,12 +41,12 @@ pub(super) fn matched(checks: &[Check], own: Option<&Bilingual>) -> Phrase {
     }
 }
 
-/// A rule did not match: the conditions that failed.
+/// Why a rule did not match: the conditions that failed.
 pub(super) fn not_matched(failed: &[&Check]) -> Phrase {
     joined(failed.iter().copied())
 }
 
-/// A rule would have matched, but for this.
+/// Why a rule that would match is exempted.
 pub(super) fn exempted(check: &Check) -> Phrase {
     Phrase::new(format!("exempt: {}", check.phrase.en), format!("適用除外：{}", check.phrase.ja))
 }
@@ -67,7 +67,7 @@ pub(super) fn few<T: Display>(items: &[T], total: usize) -> Phrase {
     shortened(items, total, "件")
 }
 
-/// The same of people, whom Japanese counts by another word.
+/// The same for people, for whom Japanese has another counter.
 pub(super) fn few_people<T: Display>(people: &[T], total: usize) -> Phrase {
     shortened(people, total, "名")
 }
@@ -94,7 +94,7 @@ pub(super) fn named(addresses: &[Address]) -> Phrase {
     Phrase::new(format!(": {}", few.en), format!("：{}", few.ja))
 }
 
-/// A number of octets as people say it.
+/// A number of octets in words.
 pub(super) fn octets(size: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)];
     for (unit, factor) in UNITS {

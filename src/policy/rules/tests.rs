@@ -113,7 +113,7 @@ fn conditions_hold_as_written() {
 fn mistakes_are_told_at_their_place() {
     let base = "[[rule]]\nname = \"r\"\n";
     let cases = [
-        ("when = {}\ndemand = \"ask\"\n", "dir/p.toml:3:8: no condition stands here"),
+        ("when = {}\ndemand = \"ask\"\n", "dir/p.toml:3:8: there is no condition here"),
         (
             "when = { external_adresses = { at_least = 5 } }\ndemand = \"ask\"\n",
             "dir/p.toml:3:10: unknown key `external_adresses` (did you mean `external_addresses`?)",
@@ -148,9 +148,9 @@ fn mistakes_are_told_at_their_place() {
         ("when = { reply = true }\ndemand = \"delay 30d\"\n", "dir/p.toml:4:10: a delay is between"),
         (
             "when = { reply = true }\ndemand = [\"observe\", \"ask\"]\n",
-            "dir/p.toml:4:10: `observe` stands alone",
+            "dir/p.toml:4:10: `observe` cannot be combined",
         ),
-        ("when = { reply = true }\ndemand = []\n", "dir/p.toml:4:10: nothing is demanded"),
+        ("when = { reply = true }\ndemand = []\n", "dir/p.toml:4:10: there is no demand"),
         ("when = { reply = true }\ndemand = 5\n", "dir/p.toml:4:10: expected a text or a list of texts"),
         ("when = { reply = true }\n", "dir/p.toml:1:1: `demand` is missing"),
         ("demand = \"ask\"\n", "dir/p.toml:1:1: `when` is missing"),
@@ -303,7 +303,7 @@ fn the_reasons_say_what_was_found() {
     assert!(verdict.short_reason().len() <= 100);
 }
 
-/// Something done to the facts.
+/// A change to the facts.
 type Change<'a> = Box<dyn Fn(&mut Facts) + 'a>;
 
 #[test]
@@ -318,7 +318,7 @@ fn built_in_holds_bite_where_disclosure_is_asked() {
         facts
     };
     let calendar = |method: &str| Some(Calendar { method: method.into(), addresses: two.clone() });
-    // (change, name, bites when split, bites always)
+    // (change, name, holds if split, always holds)
     let cases: Vec<(Change<'_>, &str, bool, bool)> = vec![
         (
             Box::new(|facts: &mut Facts| facts.problems.push("To: odd".into())),
@@ -446,7 +446,7 @@ fn no_policy_and_no_exemption_lets_pass_what_was_over_the_budget() {
             assert_eq!(verdict.action(), Action::Hold, "{policy}: {shape}");
             let rule = verdict.rules.iter().find(|rule| rule.name == "builtin:over-budget").unwrap();
             assert!(rule.matched && rule.why.contains(place) && rule.why_ja.contains(place), "{rule:?}");
-            // a part that cannot be read holds no more than it did
+            // an unreadable part is not counted as a person
             let mut unread = facts.clone();
             unread.body.problems.push("part 2: an S/MIME part that cannot be read".to_owned());
             let (unread, plain) = (policy_of.decide(&unread), policy_of.decide(facts));
@@ -470,7 +470,7 @@ fn a_rule_names_its_approvers() {
     assert_eq!(policy.approvers()["x"].len(), 2);
     for (demand, approvers, said, line) in [
         ("\"hold\"", "[\"privacy\"]", "is not a mail address", 5),
-        ("\"split\"", "[\"a@example.jp\"]", "holds nothing", 4),
+        ("\"split\"", "[\"a@example.jp\"]", "does not hold mail", 4),
         ("\"ask\"", "\"a@example.jp\"", "", 5),
     ] {
         let mistakes = read(rule(demand, approvers)).unwrap_err();

@@ -1,4 +1,4 @@
-//! The kinds of values a condition takes: ranges, sizes, spans of time, texts.
+//! The values that conditions take: ranges, sizes, durations, texts.
 
 use super::reason::{Phrase, octets};
 use regex::{Regex, RegexBuilder};
@@ -8,10 +8,10 @@ use unicode_normalization::UnicodeNormalization;
 
 /// Most memory a compiled regular expression may take, in octets.
 const REGEX_SIZE: usize = 1 << 20;
-/// Longest a rule may delay.
+/// Longest delay that a rule may demand.
 const LONGEST_DELAY: Duration = Duration::from_hours(7 * 24);
 
-/// Bounds of a number, both included.
+/// Bounds of a number, both inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Range {
     at_least: Option<u64>,
@@ -34,7 +34,7 @@ pub(super) struct RawSizes {
     at_most: Option<RawSize>,
 }
 
-/// A number of octets, or a text with its unit.
+/// A number of octets, or a text with a unit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RawSize(pub(super) u64);
 
@@ -43,7 +43,7 @@ impl Range {
         match (at_least, at_most) {
             (None, None) => Err("the range is empty: give at_least, at_most or both".to_owned()),
             (Some(least), Some(most)) if least > most => {
-                Err(format!("no number is at least {least} and at most {most}"))
+                Err(format!("the range is empty: no number is at least {least} and at most {most}"))
             }
             _ => Ok(Self { at_least, at_most }),
         }
@@ -114,7 +114,7 @@ impl<'de> Deserialize<'de> for RawSize {
                 f.write_str("a size such as \"10MB\" or 4096")
             }
             fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<RawSize, E> {
-                u64::try_from(number).map(RawSize).map_err(|_| E::custom("a size is not negative"))
+                u64::try_from(number).map(RawSize).map_err(|_| E::custom("a size cannot be negative"))
             }
             fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<RawSize, E> {
                 Ok(RawSize(number))
@@ -127,9 +127,9 @@ impl<'de> Deserialize<'de> for RawSize {
     }
 }
 
-/// `512`, `64KB`, `10 MB`, `1GiB`: units of 1,024, as mail programs count.
+/// A size: `512`, `64KB`, `10 MB`, `1GiB`. All units are powers of 1,024, as in mail programs.
 fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no size: write it as \"10MB\"");
+    let wrong = || format!("`{text}` is not a size: write it as \"10MB\"");
     let text = text.trim();
     let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
@@ -143,9 +143,9 @@ fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(wrong)
 }
 
-/// `30s`, `5m`, `2h`, `1d`.
+/// A duration: `30s`, `5m`, `2h`, `1d`.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no span of time: write it as `delay 5m` (s, m, h or d)");
+    let wrong = || format!("`{text}` is not a duration: write it as `delay 5m` (s, m, h or d)");
     let text = text.trim();
     let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
@@ -158,7 +158,7 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
     };
     let span = Duration::from_secs(number.checked_mul(factor).ok_or_else(wrong)?);
     if span.is_zero() || span > LONGEST_DELAY {
-        return Err(format!("a delay is between 1s and 7d, not `{text}`"));
+        return Err(format!("a delay must be between 1s and 7d, not `{text}`"));
     }
     Ok(span)
 }
@@ -201,15 +201,15 @@ pub(super) struct RawText {
     pub(super) contains: Option<Texts>,
 }
 
-/// A test of a text; all that is given must hold.
+/// A test of a text; every given criterion must hold.
 #[derive(Clone, Debug)]
 pub(super) struct TextTest {
-    /// As it was written, for the reasons.
+    /// The test in words, for the reasons.
     pub(super) words: Phrase,
     matches: Option<Regex>,
-    /// Folded: any of them.
+    /// Words to find, normalised; any of them.
     contains: Option<Vec<String>>,
-    /// The same as they were written.
+    /// The same words as they were written.
     written: Vec<String>,
 }
 
@@ -223,7 +223,7 @@ impl TextTest {
         }
         if let Some(texts) = contains {
             if texts.0.is_empty() || texts.0.iter().any(|text| text.trim().is_empty()) {
-                return Err("an empty text is in everything: say what to look for".to_owned());
+                return Err("an empty text would match everything: say what to look for".to_owned());
             }
             en.push(format!("contains {}", quoted(&texts.0, " or ")));
             ja.push(format!("{} を含む", quoted(&texts.0, " か ")));
@@ -239,7 +239,7 @@ impl TextTest {
         })
     }
 
-    /// The words in a text that meets the test.
+    /// The words that the test found in a text.
     pub(super) fn found(&self, text: &str) -> Option<String> {
         if !self.holds(text) {
             return None;
@@ -263,12 +263,15 @@ fn quoted(texts: &[String], or: &str) -> String {
     texts.iter().map(|text| format!("“{text}”")).collect::<Vec<_>>().join(or)
 }
 
-/// Compatibility forms and case away, so that `ＳＥＣＲＥＴ` is `secret`.
+/// Normalises case and compatibility forms, so that `ＳＥＣＲＥＴ` equals `secret`.
 pub(super) fn fold(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).collect()
 }
 
-/// A regular expression in linear time and bounded memory.
+/// Compiles a regular expression that runs in linear time and bounded memory.
+///
+/// # Errors
+/// Says what is wrong with the pattern.
 pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
     RegexBuilder::new(pattern).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build().map_err(|error| {
         match error {

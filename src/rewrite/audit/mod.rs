@@ -149,7 +149,7 @@ impl BodyScan {
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), WalkError> {
         let walker = self.walker.as_mut().map_err(|error| *error)?;
         for piece in chunk.chunks(PIECE) {
-            self.inspector.inspector.listener().raw(piece);
+            self.inspector.inspector.sink().raw(piece);
             walker.feed(piece, &mut self.inspector)?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use super::markup::Markup;
 use super::reading::{Plan, Reading};
 use super::stream::{Look, Stream};
 use super::{Hit, Needles, header};
-use crate::message::open::{Kind, Listener, UNHEARD};
+use crate::message::open::{Kind, TextSink, UNHEARD};
 use std::sync::Arc;
 
 /// Where bytes stand that belong to no part.
@@ -137,7 +137,7 @@ impl Places {
     }
 }
 
-impl Listener for Places {
+impl TextSink for Places {
     fn open(&mut self, place: &str, form: &'static str, kind: Kind) -> usize {
         if self.needles.addresses().is_empty() {
             return UNHEARD;

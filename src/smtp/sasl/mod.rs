@@ -4,7 +4,7 @@
 //! * [`scram`] SCRAM-SHA-256 (RFC 5802, RFC 7677)
 //! * [`prepare`] normalises names and passwords for comparison
 //!
-//! This module has no access to accounts; whoever drives the session verifies the claim.
+//! This module has no access to accounts; the driver of the session verifies the claim.
 
 pub mod prepare;
 pub mod scram;

@@ -22,15 +22,15 @@ pub(super) fn passed(random: u64, to: &[&str]) -> NewMessage {
     NewMessage { fork: Some(fork("one", "text")), ..message(random, &[to], InitialState::Ready) }
 }
 
-pub(super) fn in_place(random: u64, to: &[&str], place: Place) -> NewMessage {
+pub(super) fn in_place(random: u64, to: &[&str], relation: ForkRelation) -> NewMessage {
     let mut new = held_message(random, to);
     new.fork = Some(fork("one", "text"));
-    new.held.as_mut().unwrap().place = place;
+    new.held.as_mut().unwrap().relation = relation;
     new
 }
 
-pub(super) fn joining(item: Id, token: &str) -> Place {
-    Place { joins: Some(item), expected: Some(token.to_owned()), ..Place::default() }
+pub(super) fn joining(item: Id, token: &str) -> ForkRelation {
+    ForkRelation { joins: Some(item), expected: Some(token.to_owned()), ..ForkRelation::default() }
 }
 
 fn awaited(keys: &[&str]) -> Vec<Awaited> {
@@ -123,17 +123,21 @@ pub(in crate::store) async fn transactions_are_one_item(harness: &impl Harness) 
     let store = harness.open();
     let group = fork("one", "text").group;
     assert_eq!(store.standing(group).await.unwrap(), GroupStanding::default());
-    let place = Place {
+    let place = ForkRelation {
         awaited: awaited(&["b@y.example", "c@z.example"]),
         expected: Some(String::new()),
-        ..Place::default()
+        ..ForkRelation::default()
     };
     let item = NewMessage {
         notices: vec![NewNotice { kind: NoticeKind::Held, due: NOW.plus(Duration::from_secs(30)) }],
         ..in_place(1, &["a@x.example"], place)
     };
     store.accept(item.clone()).await.unwrap();
-    let stale = in_place(2, &["b@y.example"], Place { expected: Some(String::new()), ..Place::default() });
+    let stale = in_place(
+        2,
+        &["b@y.example"],
+        ForkRelation { expected: Some(String::new()), ..ForkRelation::default() },
+    );
     assert!(matches!(store.accept(stale).await, Err(StoreError::Moved)));
     let standing = store.standing(group).await.unwrap();
     assert_eq!(
@@ -193,7 +197,7 @@ fn released(item: &NewMessage, siblings: &[&NewMessage]) -> HeldDecision {
 pub(in crate::store) async fn an_item_is_decided_whole(harness: &impl Harness) {
     let store = harness.open();
     let group = fork("one", "text").group;
-    let item = in_place(1, &["a@x.example"], Place::default());
+    let item = in_place(1, &["a@x.example"], ForkRelation::default());
     store.accept(item.clone()).await.unwrap();
     let token = store.standing(group).await.unwrap().token;
     let second = in_place(2, &["b@y.example"], joining(item.id, &token));
@@ -217,7 +221,8 @@ pub(in crate::store) async fn an_item_is_decided_whole(harness: &impl Harness) {
     late.deliveries = vec![NewDelivery { delivery: copy(&["c@z.example"]), state: InitialState::Ready }];
     store.accept(late.clone()).await.unwrap();
     assert_eq!(store.message(late.id).await.unwrap().held.unwrap().state, HeldState::Released);
-    let addendum = Place { adds_to: Some(item.id), expected: Some(standing.token), ..Place::default() };
+    let addendum =
+        ForkRelation { adds_to: Some(item.id), expected: Some(standing.token), ..ForkRelation::default() };
     let addendum = in_place(4, &["q@q.example"], addendum);
     store.accept(addendum.clone()).await.unwrap();
     let open = HeldFilter { state: Some(HeldState::Held), ..HeldFilter::default() };
@@ -238,10 +243,10 @@ pub(in crate::store) async fn what_went_back_may_come_again(harness: &impl Harne
         let text = format!("{state} {undo:?}");
         let with = |new: NewMessage| NewMessage { fork: Some(fork("one", &text)), ..new };
         let seed = text.len() as u64 * 100 + u64::from(undo.is_some());
-        let item = with(in_place(seed, &["a@x.example", "b@y.example"], Place::default()));
+        let item = with(in_place(seed, &["a@x.example", "b@y.example"], ForkRelation::default()));
         store.accept(item.clone()).await.unwrap();
         assert!(matches!(
-            store.accept(with(in_place(seed + 10, &["a@x.example"], Place::default()))).await,
+            store.accept(with(in_place(seed + 10, &["a@x.example"], ForkRelation::default()))).await,
             Err(StoreError::Known { held: true, .. })
         ));
         let back =
@@ -284,7 +289,7 @@ pub(in crate::store) async fn what_went_back_may_come_again(harness: &impl Harne
 /// Held mail that was taken back can be held again, for a while.
 pub(in crate::store) async fn taking_held_mail_back_is_undone(harness: &impl Harness) {
     let store = harness.open();
-    let item = in_place(1, &["a@x.example"], Place::default());
+    let item = in_place(1, &["a@x.example"], ForkRelation::default());
     store.accept(item.clone()).await.unwrap();
     let back = HeldDecision {
         state: HeldState::Returned,

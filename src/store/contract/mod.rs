@@ -147,7 +147,7 @@ pub(super) fn held_message(random: u64, recipients: &[&str]) -> NewMessage {
         hits: Vec::new(),
         expires: at(60),
         approvers: addresses(&["Soumu@example.co.jp"]),
-        place: Place::default(),
+        relation: ForkRelation::default(),
         glance: Glance::default(),
     });
     message

@@ -71,9 +71,17 @@ pub(in crate::store) async fn two_nodes_make_one_item(harness: &impl Harness) {
     let one = harness.open();
     let two = harness.beside(&one);
     let group = fork("one", "text").group;
-    let item = in_place(1, &["a@x.example"], Place { expected: Some(String::new()), ..Place::default() });
+    let item = in_place(
+        1,
+        &["a@x.example"],
+        ForkRelation { expected: Some(String::new()), ..ForkRelation::default() },
+    );
     one.accept(item.clone()).await.unwrap();
-    let stale = in_place(2, &["b@y.example"], Place { expected: Some(String::new()), ..Place::default() });
+    let stale = in_place(
+        2,
+        &["b@y.example"],
+        ForkRelation { expected: Some(String::new()), ..ForkRelation::default() },
+    );
     assert!(matches!(two.accept(stale).await, Err(StoreError::Moved)), "it was planned on what is over");
     let token = two.standing(group).await.unwrap().token;
     two.accept(in_place(2, &["b@y.example"], joining(item.id, &token))).await.unwrap();

@@ -75,7 +75,7 @@ fn before(tx: &Connection, rows: &MessageRows, repeats: &Repeats) -> Result<Foun
     let before = repeats.known(tx, fork, rows.received, repeats::recipients(people))?;
     before.something_new(repeats::recipients(people)).map_err(StoreError::from)?;
     if let Some(hold) = &rows.hold {
-        if let Some(expected) = &hold.place.expected {
+        if let Some(expected) = &hold.relation.expected {
             forks::unmoved(expected, &groups::standing(tx, &fork.group)?).map_err(StoreError::from)?;
         }
         let item = groups::state_of_item(tx, hold)?;
@@ -100,7 +100,7 @@ fn insert_rows(
     whom: &Whom<'_>,
 ) -> Result<i64, Failure> {
     let answered = rows.answers.map(|notice| notices::open(tx, notice)).transpose()?;
-    let item = rows.hold.as_ref().and_then(|hold| hold.place.joins);
+    let item = rows.hold.as_ref().and_then(|hold| hold.relation.joins);
     let joined = item.map(|item| read::row_of(tx, item)).transpose()?;
     let counts = rows.counts.clone().once(first.is_none());
     tx.prepare_cached(

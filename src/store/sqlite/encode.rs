@@ -11,7 +11,8 @@ use crate::policy::facts::Disclosed;
 use crate::rewrite::Delivery;
 use crate::store::chain::format;
 use crate::store::{
-    Body, Claim, InitialState, Lease, NewDelivery, NewHold, NewMessage, NewNotice, Origin, Place, StoreError,
+    Body, Claim, ForkRelation, InitialState, Lease, NewDelivery, NewHold, NewMessage, NewNotice, Origin,
+    StoreError,
 };
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -52,7 +53,7 @@ pub(super) struct HoldRow {
     pub(super) reasons: String,
     pub(super) hits: String,
     pub(super) approvers: Vec<String>,
-    pub(super) place: Place,
+    pub(super) relation: ForkRelation,
     /// As a list shows it; see `Glance`.
     pub(super) author: String,
     pub(super) files: String,
@@ -250,7 +251,7 @@ pub(super) fn hold(hold: &NewHold) -> Result<HoldRow, StoreError> {
         reasons: to_json(&hold.reasons)?,
         hits: to_json(&hold.hits)?,
         approvers: hold.approvers.iter().map(|address| address.key().to_owned()).collect(),
-        place: hold.place.clone(),
+        relation: hold.relation.clone(),
         author: line_of(&hold.glance.author),
         files: files(&hold.glance.files),
     })

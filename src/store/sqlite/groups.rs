@@ -9,12 +9,12 @@ use crate::journal::Event;
 use crate::lifecycle::QUIET;
 use crate::lifecycle::forks::{self, Grounds};
 use crate::message::Fork;
-use crate::message::fork::{Group, Variant};
-use crate::store::{Awaited, GroupStanding, HeldState, ItemStanding, NoticeKind, Place, StoreError};
+use crate::message::fork::{ForkGroup, Variant};
+use crate::store::{Awaited, ForkRelation, GroupStanding, HeldState, ItemStanding, NoticeKind, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// What was held of a mail, and what became of it.
-pub(super) fn standing(db: &Connection, group: &Group) -> Result<GroupStanding, Failure> {
+pub(super) fn standing(db: &Connection, group: &ForkGroup) -> Result<GroupStanding, Failure> {
     let mut select = db.prepare_cached(
         "SELECT h.message, m.id, h.state, h.adds_to, h.way, h.decided_at FROM held h \
          JOIN messages m ON m.row = h.message WHERE h.mail = ?1 ORDER BY h.message",
@@ -77,7 +77,7 @@ pub(super) fn member_ids(db: &Connection, item: Id) -> Result<Vec<Id>, Failure> 
 
 /// The state of the item that a held message is to join.
 pub(super) fn state_of_item(tx: &Connection, hold: &HoldRow) -> Result<Option<HeldState>, Failure> {
-    let Some(item) = hold.place.joins else { return Ok(None) };
+    let Some(item) = hold.relation.joins else { return Ok(None) };
     let state: Option<i64> = tx
         .prepare_cached("SELECT h.state FROM held h JOIN messages m ON m.row = h.message WHERE m.id = ?1")?
         .query_row([item.as_str()], |row| row.get(0))
@@ -92,9 +92,9 @@ pub(super) fn begin(
     hold: &HoldRow,
     fork: Option<&Fork>,
 ) -> Result<(), Failure> {
-    let adds_to = hold.place.adds_to.map(|item| read::row_of(tx, item)).transpose()?;
+    let adds_to = hold.relation.adds_to.map(|item| read::row_of(tx, item)).transpose()?;
     tx.prepare_cached("UPDATE held SET mail = ?2, adds_to = ?3, awaited = ?4 WHERE message = ?1")?.execute(
-        params![message, fork.map(|fork| fork.group.octets()), adds_to, to_json(&hold.place.awaited)?],
+        params![message, fork.map(|fork| fork.group.octets()), adds_to, to_json(&hold.relation.awaited)?],
     )?;
     Ok(())
 }
@@ -183,7 +183,7 @@ pub(super) fn move_into(tx: &Connection, members: &[i64], item: i64, now: Timest
                     reasons: row.get(2)?,
                     hits: row.get(3)?,
                     approvers: Vec::new(),
-                    place: Place::default(),
+                    relation: ForkRelation::default(),
                     author: row.get(5)?,
                     files: row.get(6)?,
                 };

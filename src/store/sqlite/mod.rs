@@ -74,7 +74,7 @@ use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use crate::id::Id;
 use crate::journal::Entry;
 use crate::message::Address;
-use crate::message::fork::Group;
+use crate::message::fork::ForkGroup;
 use crate::policy::facts::Disclosed;
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
@@ -290,7 +290,7 @@ impl IntakeStore for SqliteStore {
         }
     }
 
-    async fn standing(&self, group: Group) -> Result<GroupStanding, StoreError> {
+    async fn standing(&self, group: ForkGroup) -> Result<GroupStanding, StoreError> {
         self.mail.read(move |db| groups::standing(db, &group)).await
     }
 

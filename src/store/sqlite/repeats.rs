@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::lifecycle::repeats::{Before, Earlier, SPAN};
 use crate::message::Fork;
-use crate::message::fork::Group;
+use crate::message::fork::ForkGroup;
 use crate::rewrite::Delivery;
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::hash_map::{Entry, RandomState};
@@ -128,13 +128,13 @@ impl Repeats {
     }
 
     /// The first message of this mail within 24 hours.
-    pub(super) fn first_of(&self, tx: &Connection, group: &Group) -> Result<Option<First>, Failure> {
+    pub(super) fn first_of(&self, tx: &Connection, group: &ForkGroup) -> Result<Option<First>, Failure> {
         let Some(row) = self.find(&Key::Mail(group)) else { return Ok(None) };
         Ok(earlier(tx, row)?.filter(|earlier| earlier.fork.group == *group))
     }
 
     /// A message with the same MAIL FROM and Message-ID that is another mail.
-    pub(super) fn namesake(&self, tx: &Connection, group: &Group) -> Result<Option<First>, Failure> {
+    pub(super) fn namesake(&self, tx: &Connection, group: &ForkGroup) -> Result<Option<First>, Failure> {
         let Some(row) = self.find(&Key::Name(group.name())) else { return Ok(None) };
         let same =
             |earlier: &First| earlier.fork.group.name() == group.name() && earlier.fork.group != *group;
@@ -145,7 +145,7 @@ impl Repeats {
 #[derive(Hash)]
 enum Key<'a> {
     Recipient(&'a Fork, &'a str),
-    Mail(&'a Group),
+    Mail(&'a ForkGroup),
     Name(&'a [u8]),
 }
 

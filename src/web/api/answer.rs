@@ -1,4 +1,4 @@
-//! What did not work out, for programs: problem documents (RFC 9457).
+//! Error responses of the API: problem documents (RFC 9457).
 
 use super::shapes::Problem;
 use crate::desk::DeskError;
@@ -26,23 +26,23 @@ fn written(status: StatusCode, problem: &Problem) -> Response {
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
 }
 
-/// A request that cannot be understood.
+/// The request is malformed.
 pub(super) fn bad(detail: impl fmt::Display) -> Response {
-    problem(StatusCode::BAD_REQUEST, "the request cannot be understood", Some(detail.to_string()))
+    problem(StatusCode::BAD_REQUEST, "the request is malformed", Some(detail.to_string()))
 }
 
-/// There is no such message, or not for this token.
+/// There is no such message, or this token may not see it.
 pub(super) fn nothing() -> Response {
     problem(StatusCode::NOT_FOUND, "there is no such message", None)
 }
 
-/// The program failed.
+/// An internal error.
 pub(super) fn broken(error: &impl fmt::Display) -> Response {
-    tracing::error!(%error, "an answer of the API could not be made");
-    problem(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be made", None)
+    tracing::error!(%error, "a response of the API could not be rendered");
+    problem(StatusCode::INTERNAL_SERVER_ERROR, "the response could not be rendered", None)
 }
 
-/// What the desk did not do.
+/// The desk refused the request.
 pub(super) fn refused(error: &DeskError) -> Response {
     match error {
         DeskError::Store(StoreError::NotFound(_)) | DeskError::NeverHeld(_) => nothing(),
@@ -64,9 +64,9 @@ pub(super) fn refused(error: &DeskError) -> Response {
             places.dedup();
             places.truncate(1_000);
             let title = if matches!(error, DeskError::Audit(_)) {
-                "nothing was released: others would see hidden recipients' addresses"
+                "nothing was released: others would see the addresses of hidden recipients"
             } else {
-                "nothing was released: each place with a hidden address has to be acknowledged"
+                "nothing was released: every place with a hidden address has to be acknowledged"
             };
             let problem = Problem {
                 status: 409,
@@ -81,8 +81,8 @@ pub(super) fn refused(error: &DeskError) -> Response {
         }
         DeskError::NotAllowed(why) => problem(StatusCode::FORBIDDEN, "not allowed", Some(why.clone())),
         DeskError::Store(error) => {
-            tracing::warn!(%error, "the API could not answer");
-            problem(StatusCode::SERVICE_UNAVAILABLE, "the desk cannot answer just now", None)
+            tracing::warn!(%error, "the API could not respond");
+            problem(StatusCode::SERVICE_UNAVAILABLE, "the desk is unavailable at the moment", None)
         }
         other => problem(StatusCode::UNPROCESSABLE_ENTITY, "nothing was done", Some(other.to_string())),
     }

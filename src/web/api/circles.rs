@@ -1,4 +1,4 @@
-//! Circles.
+//! The API's routes for circles.
 
 use super::super::guard::Bearer;
 use super::Here;
@@ -31,26 +31,26 @@ pub(super) struct CircleList {
     items: Vec<CircleItem>,
 }
 
-/// People who may see each other.
+/// A circle: people who may see each other.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CircleItem {
-    /// Its number.
+    /// Number of the circle.
     id: i64,
-    /// What people call it.
+    /// Display name.
     name: String,
-    /// Who is in it.
+    /// Members.
     members: Vec<String>,
     /// Whether it is in force now.
     in_force: bool,
-    /// When it is no more.
+    /// When it ends.
     expires: String,
     /// Who made it.
     made_by: String,
-    /// When.
+    /// When it was made.
     made_at: String,
-    /// Who ended it before its time.
+    /// Who ended it early.
     ended_by: Option<String>,
-    /// When.
+    /// When it was ended early.
     ended_at: Option<String>,
 }
 
@@ -70,24 +70,24 @@ impl CircleItem {
     }
 }
 
-/// A circle to make.
+/// A circle to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewCircle {
-    /// What people shall call it.
+    /// Display name.
     #[schema(min_length = 1, max_length = 200)]
     name: String,
-    /// Who shall be in it: addresses.
+    /// Addresses of the members.
     #[schema(min_items = 2, max_items = 1000)]
     members: Vec<String>,
-    /// How many days it lasts; 90 unless given.
+    /// How many days it lasts; 90 by default.
     #[schema(minimum = 1, maximum = 731)]
     days: Option<u32>,
 }
 
-/// Circles
+/// List circles
 ///
-/// All that were ever made, newest first. Scope: `circles:read`.
+/// All circles, newest first, including those that have ended. Scope: `circles:read`.
 #[utoipa::path(
     get, path = "/api/v1/circles", tag = "circles",
     responses(
@@ -103,7 +103,7 @@ pub(super) async fn list(State(site): Here, caller: Bearer) -> Result<Response, 
     Ok(Json(CircleList { items }).into_response())
 }
 
-/// Make a circle
+/// Create a circle
 ///
 /// Scope: `circles:change`.
 #[utoipa::path(
@@ -136,7 +136,7 @@ pub(super) async fn make(
 
 /// End a circle
 ///
-/// Before its time; it stays in the list. Scope: `circles:change`.
+/// Ends it early; it stays in the list. Scope: `circles:change`.
 #[utoipa::path(
     delete, path = "/api/v1/circles/{id}", tag = "circles", params(("id" = i64, Path, description = "Its number")),
     responses(

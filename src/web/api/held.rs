@@ -1,4 +1,4 @@
-//! Held messages and decisions.
+//! The API's routes for held messages and decisions.
 
 use super::super::guard::Bearer;
 use super::super::pages::copies::pairs;
@@ -21,18 +21,18 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-/// Most messages of a page.
+/// Most messages on one page.
 const MOST: u16 = 500;
-/// Messages of a page, and copies, unless told.
+/// Default number of messages or copies on one page.
 const USUAL: u16 = 50;
 /// Longest text searched for, in characters.
 const LONGEST: usize = 200;
 
-/// A number of entries within its bounds.
+/// The limit of a request, within its bounds.
 pub(super) fn limit(asked: Option<u16>) -> Result<usize, Response> {
     match asked.unwrap_or(USUAL) {
         limit @ 1..=MOST => Ok(usize::from(limit)),
-        _ => Err(bad("limit is between 1 and 500")),
+        _ => Err(bad("limit must be between 1 and 500")),
     }
 }
 
@@ -46,13 +46,13 @@ impl From<Way> for How {
     }
 }
 
-/// Held messages
+/// List held messages
 ///
 /// Newest first. Scope: `held:read`.
 #[utoipa::path(
     get, path = "/api/v1/held", tag = "held", params(HeldAsked),
     responses(
-        (status = 200, description = "A page of them", body = HeldList),
+        (status = 200, description = "One page of messages", body = HeldList),
         Always
     )
 )]
@@ -86,9 +86,9 @@ pub(super) async fn list(
     Ok(Json(HeldList { items, next: page.next.map(|id| id.to_string()) }).into_response())
 }
 
-/// One held message
+/// Show a held message
 ///
-/// Without what is written in it. Scope: `held:read`.
+/// Without its contents. Scope: `held:read`.
 #[utoipa::path(
     get, path = "/api/v1/held/{id}", tag = "held", params(("id" = String, Path, description = "Its id")),
     responses(
@@ -133,7 +133,8 @@ pub(super) async fn show(
 
 /// Release a held message
 ///
-/// As individual copies unless told. What the audit found has to be acknowledged place by place for `as-is`. Scope: `held:decide`.
+/// As individual copies by default. For `as-is`, every place where the audit found something has to be
+/// acknowledged. Scope: `held:decide`.
 #[utoipa::path(
     post, path = "/api/v1/held/{id}/release", tag = "held", params(("id" = String, Path, description = "Its id")),
     request_body = ReleaseWish,
@@ -191,13 +192,14 @@ pub(super) async fn give_back(
     let id: Id = id.parse().map_err(|_| nothing())?;
     let reason: String = asked.reason.chars().take(1_000).collect();
     site.desk.give_back(&caller.who, id, reason.trim()).await.map_err(|error| refused(&error))?;
-    tracing::info!(%id, by = caller.who.name, "given back by the API");
+    tracing::info!(%id, by = caller.who.name, "returned by the API");
     Ok(Json(ReturnDone { id: id.to_string(), state: "returned".to_owned() }).into_response())
 }
 
 /// Take a mail back for its sender
 ///
-/// A held one goes back to the sender; of a delayed one nothing leaves. For 24 hours this can be undone. Scope: `held:decide`.
+/// A held mail is returned to its sender; a delayed one is not sent. This can be undone for 24 hours. Scope:
+/// `held:decide`.
 #[utoipa::path(
     post, path = "/api/v1/held/{id}/take-back", tag = "held", params(("id" = String, Path, description = "Its id")),
     responses(
@@ -222,7 +224,8 @@ pub(super) async fn take_back(
 
 /// Undo taking a mail back
 ///
-/// Within 24 hours. A held one is held again; a delayed one leaves when it was due, or now. Scope: `held:decide`.
+/// Within 24 hours. A held mail is held again; a delayed one is sent at its original time, or now. Scope:
+/// `held:decide`.
 #[utoipa::path(
     post, path = "/api/v1/held/{id}/undo", tag = "held", params(("id" = String, Path, description = "Its id")),
     responses(
@@ -245,16 +248,16 @@ pub(super) async fn undo(
     Ok(Json(TakenBack { id: id.to_string(), taken_back: false }).into_response())
 }
 
-/// What each recipient would get
+/// Preview the copies
 ///
-/// Before and after, for one way of sending. Scope: `held:decide`.
+/// What each recipient would get, before and after, for one way of sending. Scope: `held:decide`.
 #[utoipa::path(
     get, path = "/api/v1/held/{id}/copies", tag = "held",
     params(("id" = String, Path, description = "Its id"), CopiesAsked),
     responses(
         (status = 200, description = "The copies", body = CopyList),
         (status = 404, description = "No such message", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "No such copies can be made", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Such copies cannot be created", body = Problem, content_type = "application/problem+json"),
         Always
     )
 )]
@@ -269,7 +272,7 @@ pub(super) async fn copies(
     let limit = limit(asked.limit)?;
     let offset = usize::try_from(asked.offset.unwrap_or(0)).unwrap_or(usize::MAX);
     if offset > 100_000 {
-        return Err(bad("offset is between 0 and 100000"));
+        return Err(bad("offset must be between 0 and 100000"));
     }
     let id: Id = id.parse().map_err(|_| nothing())?;
     let dossier = site.desk.dossier(&caller.who, id).await.map_err(|error| refused(&error))?;
@@ -281,11 +284,11 @@ pub(super) async fn copies(
     let pairs = pairs(&dossier, asked.how.into(), &wanted).map_err(|closed| match closed {
         Closed::Audit(_) => problem(
             StatusCode::CONFLICT,
-            "copies that hide the recipients cannot be made: the audit found addresses",
+            "copies that hide the recipients cannot be created: the audit found addresses",
             None,
         ),
         Closed::Unreadable(why) => {
-            problem(StatusCode::CONFLICT, "the message cannot be read for certain", Some(why))
+            problem(StatusCode::CONFLICT, "the message cannot be read reliably", Some(why))
         }
     })?;
     let items = pairs
@@ -301,11 +304,11 @@ pub(super) async fn copies(
     Ok(Json(CopyList { items, total: recipients.len() }).into_response())
 }
 
-/// A body that is none of ours.
+/// The request body is not the expected JSON.
 pub(super) fn not_json(error: &JsonRejection) -> Response {
     let status = match error {
         JsonRejection::MissingJsonContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         _ => StatusCode::BAD_REQUEST,
     };
-    problem(status, "the request cannot be understood", Some(error.body_text()))
+    problem(status, "the request is malformed", Some(error.body_text()))
 }

@@ -1,4 +1,4 @@
-//! What was learned of who wrote with whom.
+//! The API's routes for what was learned of who wrote with whom.
 
 use super::super::guard::Bearer;
 use super::Here;
@@ -15,29 +15,29 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Somebody to forget.
+/// A person to forget.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Forget {
-    /// Their address.
+    /// The person's address.
     address: String,
 }
 
-/// Somebody was taken out of what was learned.
+/// The result of forgetting a person.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Forgotten {
-    /// Of how many sets of people.
+    /// The number of sets of people that they were removed from.
     sets: usize,
 }
 
-/// Forget somebody
+/// Forget a person
 ///
-/// Takes an address out of all that was learned of who wrote with whom. Mail that comes later teaches anew.
+/// Removes an address from everything that was learned of who wrote with whom. Later mail can teach it again.
 /// Scope: `knowledge:change`.
 #[utoipa::path(
     post, path = "/api/v1/knowledge/forget", tag = "knowledge", request_body = Forget,
     responses(
-        (status = 200, description = "Forgotten, if anything was known", body = Forgotten),
+        (status = 200, description = "Forgotten; nothing changed if the address was unknown", body = Forgotten),
         (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
         Always,
         Changing

@@ -1,12 +1,12 @@
-//! The API under `/api/v1`: the same functions of the desk as behind the pages, for programs.
+//! The API under `/api/v1`: the same functions of the desk as the pages, for programs.
 //!
-//! * [`shapes`] what requests and answers look like; their descriptions are part of the document
+//! * [`shapes`] the JSON of requests and responses, with the descriptions in the OpenAPI document
 //! * [`held`] held messages and decisions; [`records`] queue, messages, report, chain; [`circles`],
 //!   [`knowledge`]
-//! * [`answer`] errors (RFC 9457); [`refusals`] those that many routes share, described once
+//! * [`answer`] errors (RFC 9457); [`refusals`] errors that many routes share
 //!
-//! Whoever asks shows a token (RFC 6750); what it is good for stands beside each route. The document at
-//! `/api/v1/openapi.json` is made from the code, and is public.
+//! A request carries a token (RFC 6750), whose scopes each route checks. The document at
+//! `/api/v1/openapi.json` is generated from the code, and is public.
 
 mod answer;
 mod circles;
@@ -24,13 +24,13 @@ use std::sync::Arc;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-/// The document.
+/// The OpenAPI document.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Sekisho",
         version = "1",
-        description = "Held messages, decisions and what happened to each message. Every request shows a token \
+        description = "Held messages, decisions and what happened to each message. Every request carries a token \
                        (`Authorization: Bearer …`) made by `sekisho token add`; the scope that a route needs is \
                        named in its description. Errors are problem documents (RFC 9457)."
     ),
@@ -58,7 +58,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 )]
 struct Document;
 
-/// How requests are authorised.
+/// The authentication scheme.
 struct Bearer;
 
 impl utoipa::Modify for Bearer {
@@ -99,7 +99,7 @@ async fn document() -> Response {
     }
 }
 
-/// The site as handlers get it.
+/// The shared state, as handlers receive it.
 type Here = axum::extract::State<Arc<Site>>;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The queue, what happened to each message, numbers, the end of the chain.
+//! The API's routes for the queue, the history of messages, the report, and the head of the journal's chain.
 
 use super::super::guard::Bearer;
 use super::Here;
@@ -19,12 +19,12 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use std::time::Duration;
 
-/// Most days that a report reaches back.
+/// Most days that a report can cover.
 const MOST_DAYS: u32 = 3_650;
-/// Most deliveries changed at once.
+/// Most deliveries changed by one request.
 const MOST_CHANGED: usize = 500;
 
-/// Deliveries that are not final
+/// List deliveries that are not final
 ///
 /// Oldest first. Scope: `queue:read`.
 #[utoipa::path(
@@ -53,7 +53,8 @@ pub(super) async fn queue(
 
 /// Change deliveries
 ///
-/// Each is named; nothing that is final changes but by `retry`. Dropping is left to the command line. Scope: `queue:change`.
+/// They are named one by one. Final deliveries change only by `retry`. Dropping is possible only on the
+/// command line. Scope: `queue:change`.
 #[utoipa::path(
     post, path = "/api/v1/queue", tag = "records", request_body = QueueWish,
     responses(
@@ -71,7 +72,7 @@ pub(super) async fn change_queue(
     caller.allow(Scope::QueueChange)?;
     let Json(wish) = body.map_err(|error| not_json(&error))?;
     if wish.ids.is_empty() || wish.ids.len() > MOST_CHANGED {
-        return Err(bad("ids has 1 to 500 deliveries"));
+        return Err(bad("ids must have 1 to 500 deliveries"));
     }
     let changed = site.desk.change_deliveries(&caller.who, &wish.ids, wish.change.into()).await;
     Ok(Json(QueueDone { changed: changed.map_err(|error| refused(&error))? }).into_response())
@@ -79,7 +80,7 @@ pub(super) async fn change_queue(
 
 /// Find messages
 ///
-/// By our id, Message-ID, an address or words of the subject, newest first. Scope: `message:read`.
+/// By id, Message-ID, address or words of the subject, newest first. Scope: `message:read`.
 #[utoipa::path(
     get, path = "/api/v1/messages", tag = "records", params(TraceAsked),
     responses(
@@ -96,13 +97,13 @@ pub(super) async fn trace(
     let Query(asked) = asked.map_err(bad)?;
     let limit = limit(asked.limit)?;
     if asked.q.is_empty() || asked.q.chars().count() > 1_000 {
-        return Err(bad("q has 1 to 1000 characters"));
+        return Err(bad("q must have 1 to 1000 characters"));
     }
     let rows = site.store.find(&asked.q, limit).await.map_err(|error| refused(&error.into()))?;
     Ok(Json(MessageList { items: rows.into_iter().map(MessageItem::of).collect() }).into_response())
 }
 
-/// What happened to one message
+/// Show the history of a message
 ///
 /// Scope: `message:read`.
 #[utoipa::path(
@@ -132,9 +133,9 @@ pub(super) async fn message(
     Ok(Json(history).into_response())
 }
 
-/// Numbers
+/// Get statistics
 ///
-/// The same as `sekisho report` gives. Scope: `report:read`.
+/// The same as `sekisho report`. Scope: `report:read`.
 #[utoipa::path(
     get, path = "/api/v1/report", tag = "records", params(ReportAsked),
     responses(
@@ -151,20 +152,20 @@ pub(super) async fn report(
     let Query(asked) = asked.map_err(bad)?;
     let days = asked.days.unwrap_or(30);
     if !(1..=MOST_DAYS).contains(&days) {
-        return Err(bad("days is between 1 and 3650"));
+        return Err(bad("days must be between 1 and 3650"));
     }
     let since = site.desk.clock.now().minus(Duration::from_hours(24 * u64::from(days)));
     let numbers = site.desk.numbers(&caller.who, since, 0).await.map_err(|error| refused(&error))?;
     Ok(Json(Report::of(numbers)).into_response())
 }
 
-/// The end of the chain
+/// Get the head of the chain
 ///
-/// The same as `sekisho audit verify` names, without a look at the rest. Scope: `report:read`.
+/// The same as `sekisho audit verify` reports, without verifying the chain. Scope: `report:read`.
 #[utoipa::path(
     get, path = "/api/v1/audit/head", tag = "records",
     responses(
-        (status = 200, description = "The end of the chain", body = ChainHead),
+        (status = 200, description = "The head of the chain", body = ChainHead),
         Always
     )
 )]

@@ -1,4 +1,4 @@
-//! The refusals that many routes share, as the document describes them: each is named once.
+//! Error responses that many routes share, described once for the OpenAPI document.
 
 use std::collections::BTreeMap;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
@@ -6,10 +6,10 @@ use utoipa::{IntoResponses, ToSchema};
 
 use super::shapes::Problem;
 
-/// What every route may answer. Named in descriptions; there are no values of it.
+/// Errors that every route can return. Used only for the document.
 pub(super) enum Always {}
 
-/// What every route that changes something may answer beside that.
+/// Errors that every route which changes something can return in addition.
 pub(super) enum Changing {}
 
 type Responses = BTreeMap<String, RefOr<Response>>;
@@ -25,9 +25,9 @@ fn problem(status: u16, description: &str) -> (String, RefOr<Response>) {
 impl IntoResponses for Always {
     fn responses() -> Responses {
         Responses::from([
-            problem(400, "The request cannot be understood"),
+            problem(400, "The request is malformed"),
             problem(401, "No token"),
-            problem(403, "Not this token"),
+            problem(403, "The token lacks the scope"),
             problem(429, "Too often"),
             problem(503, "Not now"),
         ])

@@ -1,6 +1,6 @@
-//! What requests and answers of the API look like. Moments are RFC 3339 texts in UTC.
+//! The JSON of requests and responses. Times are RFC 3339 texts in UTC.
 //!
-//! Held messages and what is common are here; the rest is in [`records`].
+//! Held messages and common types are here; the rest is in [`records`].
 
 pub(super) mod records;
 
@@ -14,26 +14,26 @@ pub(super) fn moment(at: Timestamp) -> String {
     at.to_jiff().to_string()
 }
 
-/// What went wrong (RFC 9457).
+/// An error (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Problem {
-    /// The status of the answer.
+    /// The HTTP status.
     pub status: u16,
     /// What went wrong.
     pub title: String,
-    /// More about it.
+    /// Details.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// The state that somebody brought the message to before.
+    /// The state of the message, if somebody else decided first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Who that was.
+    /// Who decided first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
-    /// When.
+    /// When they decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<String>,
-    /// Places in the message where hidden addresses stand.
+    /// Places in the message that contain hidden addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub places: Option<Vec<String>>,
 }
@@ -49,7 +49,7 @@ pub(super) struct HeldItem {
     pub subject: String,
     /// The first recipients.
     pub recipients: Vec<String>,
-    /// How many there are.
+    /// The number of recipients.
     pub recipient_count: usize,
     /// Why it is held, in sentences.
     pub reasons: Vec<String>,
@@ -63,7 +63,7 @@ pub(super) struct HeldItem {
     pub expires: String,
     /// Who decided.
     pub decided_by: Option<String>,
-    /// When.
+    /// When it was decided.
     pub decided_at: Option<String>,
     /// How it was released (`split`, `bcc`, `as-is`), or why it was returned.
     pub decision: Option<String>,
@@ -74,28 +74,28 @@ pub(super) struct HeldItem {
 pub(super) struct HeldList {
     /// The messages.
     pub items: Vec<HeldItem>,
-    /// What to give as `after` for the next page; null on the last.
+    /// The value of `after` for the next page; null on the last page.
     pub next: Option<String>,
 }
 
-/// Which held messages.
+/// Selects held messages.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct HeldAsked {
-    /// Only in this state: `held`, `released`, `returned`, `expired`.
+    /// State: `held`, `released`, `returned`, `expired`.
     #[param(inline)]
     pub state: Option<State>,
-    /// With this text in the subject, or of or to this address or domain.
+    /// Text in the subject, or an address or domain of the sender or a recipient.
     #[param(max_length = 200)]
     pub q: Option<String>,
-    /// Held by this rule.
+    /// The rule that held it.
     #[param(max_length = 200)]
     pub rule: Option<String>,
-    /// The page after this message: `next` of the page before.
+    /// The message after which the page begins: `next` of the previous page.
     #[param(max_length = 64)]
     pub after: Option<String>,
-    /// At most so many; 50 unless given.
+    /// Most messages to return; 50 by default.
     #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u16>,
 }
@@ -104,31 +104,31 @@ pub(super) struct HeldAsked {
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum State {
-    /// Waits for a decision.
+    /// Held: waits for a decision.
     Held,
     /// Sent.
     Released,
-    /// Given back.
+    /// Returned to the sender.
     Returned,
-    /// Given back because nobody decided.
+    /// Returned because the hold expired.
     Expired,
 }
 
 /// A held message in full.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HeldWhole {
-    /// What the list says of it.
+    /// The same as in the list.
     #[serde(flatten)]
     pub item: HeldItem,
     /// Every recipient.
     pub all_recipients: Vec<String>,
-    /// Who was asked to decide.
+    /// The approvers.
     pub approvers: Vec<String>,
     /// Outside addresses that would see each other.
     pub external_addresses: Vec<String>,
-    /// Of how many organisations.
+    /// The number of their organisations.
     pub external_organisations: usize,
-    /// How many pairs would see each other: n×(n−1).
+    /// The number of disclosures: n×(n−1).
     pub exposures: u64,
     /// Rules that matched.
     pub rules: Vec<Rule>,
@@ -150,7 +150,7 @@ pub(super) struct Rule {
 pub(super) struct Found {
     /// The address.
     pub address: String,
-    /// Where it stands.
+    /// The place that contains it.
     pub place: String,
 }
 
@@ -161,11 +161,11 @@ pub(super) struct ReleaseWish {
     /// `split` (the default), `bcc` or `as-is`.
     #[serde(default, rename = "as")]
     pub how: Way,
-    /// Recipients to leave out.
+    /// Recipients to remove.
     #[serde(default)]
     #[schema(max_items = 5000)]
     pub drop: Vec<String>,
-    /// Places with hidden addresses that are acknowledged, for `as-is`.
+    /// Places with hidden addresses that are acknowledged (for `as-is`).
     #[serde(default)]
     #[schema(max_items = 5000)]
     pub acknowledge: Vec<String>,
@@ -175,60 +175,60 @@ pub(super) struct ReleaseWish {
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Way {
-    /// A copy of one's own for each.
+    /// A separate copy for each recipient.
     #[default]
     Split,
-    /// One text for all, nobody named.
+    /// One text for all, without the recipients' names.
     Bcc,
     /// As the sender wrote it.
     AsIs,
 }
 
-/// What a release did.
+/// The result of a release.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReleaseDone {
-    /// Which message.
+    /// The message.
     pub id: String,
-    /// How.
+    /// How it was released.
     #[serde(rename = "as")]
     pub how: String,
-    /// How many copies leave.
+    /// The number of copies.
     pub copies: usize,
-    /// To whom.
+    /// The recipients of the copies.
     pub recipients: Vec<String>,
-    /// Who was left out.
+    /// The recipients who were removed.
     pub dropped: Vec<String>,
 }
 
-/// Why to return.
+/// A request to return a message.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReturnWish {
-    /// What the sender is told.
+    /// The reason, which the sender is told.
     #[serde(default)]
     #[schema(max_length = 1000)]
     pub reason: String,
 }
 
-/// A message that was given back.
+/// The result of returning a message.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReturnDone {
-    /// Which message.
+    /// The message.
     pub id: String,
     /// `returned`.
     pub state: String,
 }
 
-/// A mail that was taken back, or is no more.
+/// The result of taking a mail back, or of undoing that.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TakenBack {
-    /// Which message.
+    /// The message.
     pub id: String,
     /// Whether it is taken back now.
     pub taken_back: bool,
 }
 
-/// Which copies to look at.
+/// Selects the copies to preview.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -237,10 +237,10 @@ pub(super) struct CopiesAsked {
     #[serde(default, rename = "as")]
     #[param(inline, required = false)]
     pub how: Way,
-    /// How many recipients to pass over.
+    /// How many recipients to skip.
     #[param(maximum = 100_000)]
     pub offset: Option<u32>,
-    /// At most so many; 50 unless given.
+    /// Most copies to return; 50 by default.
     #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u16>,
 }
@@ -250,26 +250,26 @@ pub(super) struct CopiesAsked {
 pub(super) struct CopyList {
     /// The copies, in the order of the recipients.
     pub items: Vec<CopyItem>,
-    /// How many recipients there are.
+    /// The number of recipients.
     pub total: usize,
 }
 
 /// One recipient's copy.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CopyItem {
-    /// Whose.
+    /// The recipient.
     pub recipient: String,
     /// To and Cc as the sender wrote them.
     pub before: Addressed,
-    /// To and Cc as they would leave; null where this recipient gets no copy.
+    /// To and Cc as they would be sent; null if this recipient gets no copy.
     pub after: Option<Addressed>,
-    /// Other lines of the header that the copy lacks.
+    /// Other header lines that the copy lacks.
     pub removed: Vec<String>,
-    /// Other lines that it has instead.
+    /// Other header lines that the copy has instead.
     pub added: Vec<String>,
 }
 
-/// Whom a copy names.
+/// The address fields of a copy.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Addressed {
     /// To, decoded.

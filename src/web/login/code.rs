@@ -1,4 +1,4 @@
-//! Signing in by a code that is mailed: asking for one, and typing it.
+//! Signing in with a mailed code: requesting one, and entering it.
 
 use super::{Asked, Visitor, login, signed_in, why};
 use crate::message::Address;
@@ -17,13 +17,13 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Longest code shown again in its field, in characters.
+/// Longest code that is shown again in its field, in characters.
 const LONGEST_CODE: usize = 20;
 
 /// Longest address that is shown, in characters.
 const LONGEST_ADDRESS: usize = 320;
 
-/// The page that asks for a code.
+/// The page for entering a code.
 #[derive(Template)]
 #[template(path = "code.html")]
 struct CodePage {
@@ -31,7 +31,7 @@ struct CodePage {
     note: String,
     wrong: bool,
     code: String,
-    /// Where a code was sent at this browser's wish.
+    /// The address that this browser requested a code for.
     sent_to: Option<String>,
     back: String,
 }
@@ -45,7 +45,7 @@ pub(super) struct Send {
     back: String,
 }
 
-/// `POST /login/code/send`: mails a code. The answer is the same whether or not anybody gets one.
+/// `POST /login/code/send`: mails a code. The response is the same whether or not the address is known.
 pub(super) async fn send_code(
     State(site): State<Arc<Site>>,
     Open(c): Open,
@@ -80,7 +80,7 @@ pub(super) async fn send_code(
     }
 }
 
-/// `GET /login/code`: where the code is typed. A code in the address is only filled in.
+/// `GET /login/code`: the page for entering the code. A code in the query is only filled in.
 pub(super) async fn code_page(
     State(site): State<Arc<Site>>,
     Open(c): Open,
@@ -93,18 +93,18 @@ pub(super) async fn code_page(
     let code: String = asked.code.chars().filter(char::is_ascii_digit).take(LONGEST_CODE).collect();
     let back = way_back(&asked.back).to_owned();
     let sent_to = code_sent(&site, visitor.browser.as_ref()).await.map(|(address, _)| address);
-    // The link in the mail was opened in another browser than the one that asked.
+    // the link in the mail was opened in a browser other than the one that requested it
     let elsewhere = sent_to.is_none() && !code.is_empty();
     let note = if elsewhere { c.t.p("people-code-elsewhere").to_string() } else { String::new() };
     show(StatusCode::OK, &CodePage { c, note, wrong: false, code, sent_to, back })
 }
 
-/// Where a code was sent at this browser's wish, and how often one may still be tried.
+/// The address that this browser requested a code for, and the number of attempts left.
 pub(super) async fn code_sent(site: &Site, browser: Option<&Token>) -> Option<(String, u32)> {
     match site.people.code_sent(browser?).await {
         Ok(sent) => sent.map(|(address, left)| (calm(address.as_str(), LONGEST_ADDRESS), left)),
         Err(error) => {
-            tracing::warn!(%error, "it cannot be said where a code was sent");
+            tracing::warn!(%error, "a code could not be sent");
             None
         }
     }

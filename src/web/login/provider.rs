@@ -1,4 +1,4 @@
-//! Signing in at a provider: the way there, and back.
+//! Signing in with an identity provider: the redirect there, and the return.
 
 use super::{Asked, login, set, signed_in};
 use crate::people::Denied;
@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 
-/// `GET /login/oidc`: to the provider. What binds the way there and back stands in a cookie.
+/// `GET /login/oidc`: redirects to the provider. A cookie binds the return to this browser.
 pub(super) async fn away(
     State(site): State<Arc<Site>>,
     Open(c): Open,
@@ -39,7 +39,7 @@ pub(super) async fn away(
     }
 }
 
-/// `GET /login/oidc/return`: back from the provider.
+/// `GET /login/oidc/return`: the return from the provider.
 pub(super) async fn back_from_provider(
     State(site): State<Arc<Site>>,
     Open(c): Open,
@@ -54,7 +54,7 @@ pub(super) async fn back_from_provider(
     let cookie = cookies::value(&headers, cookies::AWAY, site.secure).and_then(|text| text.split_once('.'));
     let secret = cookie.and_then(|(secret, _)| Token::read(secret));
     let Some(secret) = secret else {
-        let failed = Failed::Refused("the browser did not set out from here".to_owned());
+        let failed = Failed::Refused("the browser did not come from the login page".to_owned());
         return not_by_provider(&site, c, &failed);
     };
     let on = cookie.and_then(|(_, back)| URL_SAFE_NO_PAD.decode(back).ok());
@@ -67,13 +67,13 @@ pub(super) async fn back_from_provider(
         },
         Err(failed) => not_by_provider(&site, c, &failed),
     };
-    // One way there, one way back.
+    // the cookie is valid for one return
     set(&mut response, cookies::clear(cookies::AWAY, site.secure));
     response
 }
 
 fn not_by_provider(site: &Site, c: Chrome, failed: &Failed) -> Response {
-    tracing::warn!(why = %failed, "nobody was signed in by the provider");
+    tracing::warn!(why = %failed, "signing in with the provider failed");
     let (status, key) = match failed {
         Failed::Away(_) => (StatusCode::BAD_GATEWAY, "people-provider-away"),
         Failed::Refused(_) => (StatusCode::FORBIDDEN, "people-provider-refused"),

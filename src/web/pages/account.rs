@@ -1,6 +1,5 @@
-//! `/account`: how somebody signs in, and where they are signed in: their passkeys, their sessions, and a button
-//! that ends them all. `/login/passkey`: signing in by a passkey. Browsers make and use passkeys by script
-//! alone; every other way in works without.
+//! `/account`: a person's passkeys and sessions, and a button that ends all sessions. `/login/passkey`:
+//! signing in with a passkey. Only passkeys need a script; every other login works without one.
 
 use super::super::routes::Routes;
 use super::super::visitor::{Browser, Client};
@@ -26,7 +25,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Their routes.
+/// The routes of these pages.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get("/account", page)
@@ -47,11 +46,11 @@ struct Account {
     name: String,
     addresses: Vec<String>,
     roles: Vec<String>,
-    /// Passkeys can be made here.
+    /// Whether passkeys can be created here.
     offered: bool,
     passkeys: Vec<Passkey>,
     sessions: Vec<SessionLine>,
-    /// Their addresses that are asked to decide.
+    /// The person's addresses that are approvers.
     away: Vec<Away>,
     note: String,
 }
@@ -119,7 +118,7 @@ pub(super) fn unavailable(c: Chrome, error: &dyn std::fmt::Display) -> Response 
     answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "/account")
 }
 
-/// `POST /account/passkey/question`: what the browser makes a passkey for, as its script takes it.
+/// `POST /account/passkey/question`: the options for creating a passkey, for the script.
 async fn question(
     State(site): State<Arc<Site>>,
     client: Client,
@@ -137,7 +136,7 @@ async fn question(
     }
 }
 
-/// `POST /account/passkey`: keeps one that the browser made.
+/// `POST /account/passkey`: stores the new passkey.
 async fn add(
     State(site): State<Arc<Site>>,
     visit: Visit,
@@ -176,7 +175,7 @@ async fn remove(
     }
 }
 
-/// `POST /account/out`: signs out everywhere.
+/// `POST /account/out`: ends all sessions.
 async fn everywhere(
     State(site): State<Arc<Site>>,
     visit: Visit,

@@ -1,4 +1,4 @@
-//! The decisions on one message: each a form, and, where it asks for more than one press, a page.
+//! The decisions on one message: forms, and a page for those that need more than one click.
 
 use super::super::Site;
 use super::super::words::{Words, calm};
@@ -10,7 +10,7 @@ use super::visit::{Chrome, Visit, show};
 use crate::desk::canned::{self, CANNED};
 use crate::desk::circles::makes;
 use crate::desk::dossier::Dossier;
-use crate::desk::principal::{Principal, Whose};
+use crate::desk::principal::{Parties, Principal};
 use crate::desk::wish::{How, Wish};
 use crate::desk::{Desk, DeskError};
 use crate::id::Id;
@@ -25,12 +25,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Longest reason kept, in characters.
+/// Longest reason, in characters.
 const LONGEST_REASON: usize = 1_000;
-/// Most fields of a form: as many boxes as a message has recipients, and some.
+/// Most fields of a form, enough for a checkbox for every recipient.
 const MOST_FIELDS: usize = 5_100;
 
-/// A form's fields, in order; a name may stand there more than once.
+/// A form's fields in order; names can repeat.
 pub(in crate::web) type Fields = Vec<(String, String)>;
 
 /// The first value of a field.
@@ -43,7 +43,7 @@ pub(super) fn values<'a>(fields: &'a Fields, name: &str) -> impl Iterator<Item =
     fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
 }
 
-/// On to the page of a message, with the filters of the list.
+/// Redirects to the page of a message, with the filters of the list.
 fn onward(c: &Chrome, id: Id) -> Response {
     Redirect::to(&format!("/held/{id}{}", c.filters())).into_response()
 }
@@ -63,7 +63,7 @@ fn wish(fields: &Fields) -> Option<Wish> {
     let acknowledge = values(fields, "acknowledge").map(str::to_owned).collect();
     let ticked = values(fields, "tick").map(str::to_owned).collect();
     let circle = remembered(fields);
-    // Only those who see each other can be remembered.
+    // a circle can be made only of people who see each other
     if circle.is_some() && how != How::AsIs {
         return None;
     }
@@ -80,7 +80,7 @@ pub(super) async fn release(
     let Visit { who, c } = visit;
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
     let Some(wish) = wish(&fields) else { return answer::bad_form(c) };
-    // Who wants to leave some out, and ticked nobody, does not want to send to all.
+    // a request to remove recipients that names none is a mistake, and must not send to everybody
     if value(&fields, "leave").is_some() && wish.drop.is_empty() {
         return answer::refused(c, id, &DeskError::NobodyDropped);
     }
@@ -104,14 +104,14 @@ pub(super) async fn give_back(
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
     match give_back_or_take(&site.desk, &who, id, &reason(&c.t, &fields)).await {
         Ok(()) => {
-            tracing::info!(%id, by = who.name, "given back on a page");
+            tracing::info!(%id, by = who.name, "returned on a page");
             onward(&c, id)
         }
         Err(error) => answer::refused(c, id, &error),
     }
 }
 
-/// Gives a mail back to its sender. Senders take back their own: that can be undone.
+/// Returns a mail to its sender. If its sender does this, it is a take-back, which can be undone.
 pub(super) async fn give_back_or_take(
     desk: &Desk,
     who: &Principal,
@@ -119,14 +119,14 @@ pub(super) async fn give_back_or_take(
     reason: &str,
 ) -> Result<(), DeskError> {
     let item = desk.item_seen_by(who, id).await?;
-    if who.sent(&Whose::of(&item).standing()) {
+    if who.sent(&Parties::of(&item)) {
         desk.take_back(who, id).await
     } else {
         desk.give_back(who, id, reason).await
     }
 }
 
-/// Why it goes back: the reason that was chosen, then what was written.
+/// The reason of a return: the chosen one, then the text.
 pub(in crate::web) fn reason(t: &Words, fields: &Fields) -> String {
     let chosen = value(fields, "canned").and_then(|name| canned::sentence(name, t.tongue.language()));
     let chosen = chosen.unwrap_or_default();
@@ -136,7 +136,7 @@ pub(in crate::web) fn reason(t: &Words, fields: &Fields) -> String {
     whole.join("\n").chars().take(LONGEST_REASON).collect()
 }
 
-/// `POST /held/{id}/take-back`: the sender does not want it sent.
+/// `POST /held/{id}/take-back`
 pub(super) async fn take_back(
     State(site): State<Arc<Site>>,
     visit: Visit,
@@ -153,7 +153,7 @@ pub(super) async fn take_back(
     }
 }
 
-/// `POST /held/{id}/undo`: what was decided, and has not left, waits again.
+/// `POST /held/{id}/undo`: holds a decided message again if it was not sent yet.
 pub(super) async fn undo(State(site): State<Arc<Site>>, visit: Visit, Path(id): Path<String>) -> Response {
     let Visit { who, c } = visit;
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
@@ -166,7 +166,7 @@ pub(super) async fn undo(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
     }
 }
 
-/// One decision's page: what it does is said again, and asked for.
+/// The page of one decision, which asks for confirmation.
 #[derive(Template)]
 #[template(path = "act.html")]
 struct Act {
@@ -176,21 +176,21 @@ struct Act {
     kind: Kind,
     sentence: String,
     sum: String,
-    /// What this way of sending leaves: each has to be ticked.
+    /// The risks that remain in this way of sending; each has to be ticked.
     ticks: Vec<Told>,
-    /// Outsiders would see each other.
+    /// Whether outsiders would see each other.
     shows: bool,
-    /// Recipients to choose from.
+    /// Recipients that can be removed.
     people: Vec<String>,
-    /// Places to acknowledge, each with the addresses that stand there.
+    /// Places to acknowledge, each with the addresses found there.
     places: Vec<Place>,
-    /// Individual copies are safe.
+    /// Whether individual copies are safe.
     open: bool,
-    /// How many people outside can be remembered as a circle; none by whoever makes no circles.
+    /// The number of outsiders for whom a circle can be made; 0 if the person may not create circles.
     together: usize,
-    /// The reasons for which mail mostly goes back.
+    /// The usual reasons for a return.
     canned: [&'static str; 3],
-    /// How long that may last, in days, and how long it does unless told.
+    /// The durations of a circle in days, and the default.
     spans: [u64; 5],
     usual: u64,
 }
@@ -203,9 +203,9 @@ enum Kind {
 }
 
 struct Place {
-    /// As the audit writes it: what a tick stands for.
+    /// The place as the audit writes it, which the checkbox stands for.
     name: String,
-    /// As people say it.
+    /// The place in words.
     said: String,
     addresses: Vec<String>,
 }
@@ -246,11 +246,11 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
     let dossier = desk.dossier(&who, id).await?;
     let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
     crate::desk::decide::undecided(&row)?;
-    let what = dossier.whose.standing();
+    let parties = &dossier.parties;
     let allowed = match kind {
-        Kind::AsIs => who.may_release(&what, How::AsIs, false),
-        Kind::LeaveOut => who.may_release(&what, How::Split, true),
-        Kind::GiveBack => who.may_return(&what),
+        Kind::AsIs => who.may_release(parties, How::AsIs, false),
+        Kind::LeaveOut => who.may_release(parties, How::Split, true),
+        Kind::GiveBack => who.may_return(parties),
     };
     if !allowed {
         return Err(DeskError::NotAllowed(format!("{} may not do that", who.name)));
@@ -281,7 +281,7 @@ async fn prepare(desk: &Desk, visit: &Visit, id: Id, kind: Kind) -> Result<Act, 
     })
 }
 
-/// How many people outside would see each other.
+/// The number of outsiders who would see each other.
 fn together(dossier: &Dossier) -> usize {
     dossier.seen.as_ref().map_or(0, |seen| {
         let outside = seen.facts.visible.iter().filter(|shown| !shown.internal);
@@ -289,7 +289,7 @@ fn together(dossier: &Dossier) -> usize {
     })
 }
 
-/// The places where the audit found something in the message as it is, in order.
+/// The places where the audit found something in the unmodified message, in order.
 fn places(dossier: &Dossier, t: &Words) -> Vec<Place> {
     let hits = dossier.copies(How::AsIs, &[]).map(|(_, hits)| hits).unwrap_or_default();
     let mut places: Vec<Place> = Vec::new();

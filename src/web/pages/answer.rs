@@ -1,4 +1,4 @@
-//! Pages for what did not work out: each says what happened, that nothing was done, and where to go on.
+//! Error pages: each says what happened, that nothing was done, and where to continue.
 
 use super::parts;
 use super::visit::{Chrome, show};
@@ -10,20 +10,20 @@ use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
-/// Such a page.
+/// An error page.
 #[derive(Template)]
 #[template(path = "answer.html")]
 struct Answer {
     c: Chrome,
     title: String,
     text: String,
-    /// Places or people it is about.
+    /// The places or people it is about.
     items: Vec<String>,
     back: String,
     back_text: String,
 }
 
-/// A page that says what happened.
+/// Builds an error page.
 pub(in crate::web) fn say(
     c: Chrome,
     status: StatusCode,
@@ -36,12 +36,12 @@ pub(in crate::web) fn say(
     show(status, &Answer { title, text, items: Vec::new(), back: back.to_owned(), back_text, c })
 }
 
-/// Somebody who has not signed in is asked to.
+/// Redirects a visitor who is not signed in to the login.
 pub(in crate::web) fn sign_in_first(c: &Chrome) -> Response {
     Redirect::to(&format!("/login?back={}", encoded(&c.path))).into_response()
 }
 
-/// A text as a value in a query.
+/// Percent-encodes a query value.
 pub(in crate::web) fn encoded(text: &str) -> String {
     use std::fmt::Write;
     let mut out = String::new();
@@ -49,25 +49,25 @@ pub(in crate::web) fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            // Writing to a text cannot fail.
+            // writing to a string cannot fail
             let _ = write!(out, "%{byte:02X}");
         }
     }
     out
 }
 
-/// Why a request was turned away before any page looked at it.
+/// Why the middleware refused a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::web) enum Turned {
     /// Another site sent it.
     Crossed,
-    /// Its form is old, or not one of ours.
+    /// The form's token is missing or outdated.
     OldForm,
     /// It is too large.
     TooLarge,
-    /// It came too slowly.
+    /// It was sent too slowly.
     TooSlow,
-    /// The desk cannot answer just now.
+    /// The desk is unavailable.
     Down,
 }
 
@@ -81,14 +81,14 @@ impl Turned {
         }
     }
 
-    /// The same for programs.
+    /// The title of a problem document.
     pub(in crate::web) fn title(self) -> &'static str {
         match self {
-            Self::Crossed => "another site sent this: nothing was done",
+            Self::Crossed => "another site sent this request: nothing was done",
             Self::OldForm => "this form is too old: nothing was done",
-            Self::TooLarge => "this is too much at once: nothing was done",
-            Self::TooSlow => "this took too long: nothing was done",
-            Self::Down => "the desk cannot answer just now",
+            Self::TooLarge => "the request is too large: nothing was done",
+            Self::TooSlow => "the request took too long: nothing was done",
+            Self::Down => "the desk is unavailable at the moment",
         }
     }
 
@@ -103,7 +103,7 @@ impl Turned {
     }
 }
 
-/// The page for a request that was turned away; it leads back to where the form stood.
+/// The page for a refused request; it links to the page of the form.
 pub(in crate::web) fn turned(c: Chrome, why: Turned) -> Response {
     let title = if why == Turned::Down { "desk-unavailable-title" } else { "desk-nothing-done" };
     let (title, text) = (c.t.p(title).to_string(), c.t.p(why.text()).to_string());
@@ -111,7 +111,7 @@ pub(in crate::web) fn turned(c: Chrome, why: Turned) -> Response {
     show(why.status(), &Answer { title, text, items: Vec::new(), back, back_text, c })
 }
 
-/// An answer as people are to see it: what went wrong without a page of its own gets one by its status.
+/// Replaces an error response without a page by the page for its status.
 pub(in crate::web) fn dressed(c: Chrome, response: Response) -> Response {
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let status = response.status();
@@ -136,13 +136,13 @@ pub(in crate::web) fn dressed(c: Chrome, response: Response) -> Response {
     page
 }
 
-/// There is nothing under this address, or nothing for this visitor.
+/// The page does not exist, or not for this visitor.
 pub(in crate::web) fn gone(c: Chrome) -> Response {
     let (title, text) = (c.t.p("desk-gone-title").to_string(), c.t.p("desk-gone-text").to_string());
     say(c, StatusCode::NOT_FOUND, title, text, "")
 }
 
-/// What the desk did not do, for the page of this message.
+/// The desk refused a request about this message.
 pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response {
     let back = format!("/held/{id}{}", c.filters());
     let page = |status, title: String, text: String| say(c.clone(), status, title, text, &back);
@@ -150,7 +150,7 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
     let nothing = p("desk-nothing-done").to_string();
     match error {
         DeskError::Store(StoreError::NotFound(_)) | DeskError::NeverHeld(_) => gone(c),
-        // The message's own page says who was first.
+        // the page of the message shows who decided first
         DeskError::Store(StoreError::Decided { .. }) => {
             Redirect::to(&format!("/held/{id}{}", c.filters_and("late=1"))).into_response()
         }
@@ -209,14 +209,14 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
             page(StatusCode::UNPROCESSABLE_ENTITY, nothing, p("desk-nobody-left-text").to_string())
         }
         DeskError::Store(error) => {
-            tracing::warn!(%error, %id, "the desk could not answer");
+            tracing::warn!(%error, %id, "a page could not be shown");
             let text = p("desk-unavailable-text").to_string();
             page(StatusCode::SERVICE_UNAVAILABLE, p("desk-unavailable-title").to_string(), text)
         }
     }
 }
 
-/// A form that no page of ours sends.
+/// The form is not one of ours.
 pub(in crate::web) fn bad_form(c: Chrome) -> Response {
     let (title, text) = (c.t.p("desk-nothing-done").to_string(), c.t.p("desk-bad-form-text").to_string());
     say(c, StatusCode::BAD_REQUEST, title, text, "")

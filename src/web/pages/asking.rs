@@ -1,4 +1,5 @@
-//! `/held/ID/ask`: the sender asks that a held mail leave as it is; and that request, as the mail's page shows it.
+//! `/held/ID/ask`: a sender asks to send a held mail as it is. Also shows that request on the page of the
+//! mail.
 
 use super::super::Site;
 use super::super::words::calm_lines;
@@ -8,7 +9,7 @@ use super::parts::subject;
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
 use crate::desk::DeskError;
-use crate::desk::principal::{Principal, Whose};
+use crate::desk::principal::{Parties, Principal};
 use crate::id::Id;
 use crate::journal::{Entry, Event};
 use crate::store::{HeldRow, HeldState};
@@ -19,17 +20,17 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use std::sync::Arc;
 
-/// What a sender asked for.
+/// A sender's request.
 pub(super) struct Request {
     /// Who asked.
     pub by: String,
-    /// Why, in their words.
+    /// Their reason.
     pub words: String,
-    /// When.
+    /// When they asked.
     pub at: Timestamp,
 }
 
-/// The last request of a mail that waits.
+/// The last request, if the mail is still held.
 pub(super) fn request(journal: &[Entry], row: &HeldRow) -> Option<Request> {
     if row.state != HeldState::Held {
         return None;
@@ -42,9 +43,9 @@ pub(super) fn request(journal: &[Entry], row: &HeldRow) -> Option<Request> {
     })
 }
 
-/// Whether somebody may ask: for mail of their own that waits, and of which they may not decide that.
-pub(super) fn may_ask(who: &Principal, whose: &Whose, row: &HeldRow) -> bool {
-    row.state == HeldState::Held && who.sent(&whose.standing())
+/// Whether a person may ask: for their own held mail that they may not send as is themselves.
+pub(super) fn may_ask(who: &Principal, parties: &Parties, row: &HeldRow) -> bool {
+    row.state == HeldState::Held && who.sent(parties)
 }
 
 #[derive(Template)]
@@ -77,7 +78,7 @@ async fn prepare(site: &Site, who: &Principal, id: Id) -> Result<HeldRow, DeskEr
     let item = site.desk.item_seen_by(who, id).await?;
     let row = item.held.clone().ok_or(DeskError::NeverHeld(id))?;
     crate::desk::decide::undecided(&row)?;
-    if may_ask(who, &Whose::of(&item), &row) {
+    if may_ask(who, &Parties::of(&item), &row) {
         Ok(row)
     } else {
         Err(DeskError::NotAllowed(format!("{} did not send this message", who.name)))

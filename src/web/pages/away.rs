@@ -1,4 +1,4 @@
-//! The part of `/account` in which an approver says that they are away, and who decides meanwhile.
+//! The part of `/account` where approvers enter an absence and their deputy.
 
 use super::super::Site;
 use super::super::words::calm;
@@ -18,19 +18,19 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// One address of the visitor that is asked to decide.
+/// One approver address of the visitor.
 pub(super) struct Away {
     /// The address.
     pub address: String,
-    /// Who may stand in.
+    /// The possible deputies.
     pub deputies: Vec<String>,
-    /// The last day and the deputy, while they are away.
+    /// The last day and the deputy, if they are away.
     pub now: Option<(String, String)>,
-    /// The first and the last day that can be chosen.
+    /// The first and last day that can be chosen.
     pub days: (String, String),
 }
 
-/// The visitor's addresses that are asked to decide.
+/// The visitor's approver addresses.
 pub(super) async fn of(desk: &Desk, who: &Principal) -> Result<Vec<Away>, DeskError> {
     let mine = desk.decides_as(who);
     if mine.is_empty() {
@@ -51,7 +51,7 @@ pub(super) async fn of(desk: &Desk, who: &Principal) -> Result<Vec<Away>, DeskEr
     Ok(mine.iter().map(one).collect())
 }
 
-/// The forms.
+/// The fields of the forms.
 #[derive(Deserialize)]
 pub(super) struct Said {
     #[serde(default)]

@@ -1,5 +1,6 @@
-//! `/bulk`: the same decision on several messages. A page names each of them first; what is done is
-//! done to those alone; what changed meanwhile, or is not theirs to decide, is left as it is and named.
+//! `/bulk`: one decision on several messages. A page lists them for confirmation; only those are changed.
+//! Messages that changed meanwhile, or that the visitor may not decide, are left unchanged and listed with
+//! the reason.
 
 use super::super::Site;
 use super::act::{Fields, give_back_or_take, reason, value, values};
@@ -22,10 +23,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Most messages decided on at once: as many as a page of the list shows.
+/// Most messages decided at once; equals the size of a page of the list.
 const MOST: usize = 50;
 
-/// What is done to each.
+/// The decision.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Do {
     Split,
@@ -49,21 +50,21 @@ impl Do {
     }
 }
 
-/// What will be done, or what was.
+/// The page, before or after the decision.
 #[derive(Template)]
 #[template(path = "bulk.html")]
 struct Bulk {
     c: Chrome,
     what: Do,
     done: bool,
-    /// The visitor's own mail is taken back, not given back.
+    /// Whether it is the visitor's own mail, which is taken back instead of returned.
     own: bool,
-    /// What it is done to.
+    /// The messages that the decision applies to.
     lines: Vec<Line>,
-    /// What is left as it is, and why.
+    /// The messages that stay unchanged, each with the reason.
     left: Vec<Left>,
     copies: usize,
-    /// What was sent can still be undone, each on its page.
+    /// Whether releases can still be undone, on each message's page.
     undo: bool,
     canned: [&'static str; 3],
 }
@@ -81,7 +82,7 @@ fn ids(fields: &Fields, name: &str) -> Vec<Id> {
     ids
 }
 
-/// `GET /bulk`: names each, and asks; or tells what was done to each.
+/// `GET /bulk`: lists the messages for confirmation, or the results.
 pub(super) async fn confirm(
     State(site): State<Arc<Site>>,
     visit: Visit,
@@ -114,7 +115,7 @@ pub(super) async fn confirm(
     show(StatusCode::OK, &bulk)
 }
 
-/// `POST /bulk`: does it, and goes on to the page that tells of it, which may be loaded again.
+/// `POST /bulk`: decides, and redirects to the results, which can be reloaded.
 pub(super) async fn act(State(site): State<Arc<Site>>, visit: Visit, Form(fields): Form<Fields>) -> Response {
     let Visit { who, c } = visit.at("list");
     let Some(what) = Do::of(&fields) else { return answer::bad_form(c) };
@@ -123,30 +124,30 @@ pub(super) async fn act(State(site): State<Arc<Site>>, visit: Visit, Form(fields
     for id in ids(&fields, "id") {
         let name = match decide(&site.desk, &who, id, what, &reason).await {
             Ok(()) => {
-                tracing::info!(%id, by = who.name, what = what.word(), "decided among several on a page");
+                tracing::info!(%id, by = who.name, what = what.word(), "decided in bulk on a page");
                 "id"
             }
             Err(error) => {
-                tracing::info!(%id, by = who.name, %error, "left as it is among several on a page");
+                tracing::info!(%id, by = who.name, %error, "left unchanged in bulk on a page");
                 "left"
             }
         };
-        // Writing to a text cannot fail.
+        // writing to a string cannot fail
         let _ = write!(path, "&{name}={id}");
     }
     Redirect::to(&path).into_response()
 }
 
-/// Whether it may be done to this message as it is, with nothing dangerous left, and how many copies it
-/// makes.
+/// Checks that the decision is possible without remaining risks; returns the message and the number of
+/// copies.
 async fn look(desk: &Desk, who: &Principal, id: Id, what: Do) -> Result<(HeldRow, usize), DeskError> {
     let dossier = desk.dossier(who, id).await?;
     let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
     crate::desk::decide::undecided(&row)?;
-    let standing = dossier.whose.standing();
+    let parties = &dossier.parties;
     let allowed = match what {
-        Do::Split => who.may_release(&standing, How::Split, false),
-        Do::Return => who.may_return(&standing),
+        Do::Split => who.may_release(parties, How::Split, false),
+        Do::Return => who.may_return(parties),
     };
     if !allowed {
         return Err(DeskError::NotAllowed(String::new()));
@@ -162,12 +163,12 @@ async fn look(desk: &Desk, who: &Principal, id: Id, what: Do) -> Result<(HeldRow
         Closed::Audit(hits) => DeskError::Audit(hits),
         Closed::Unreadable(why) => DeskError::Unreadable(why),
     })?;
-    // Of a mail that came in several transactions each recipient gets one copy.
+    // if the mail came in several transactions, each recipient gets one copy
     let copies = if row.members > 1 { row.recipients.len() } else { made.0.deliveries.len() };
     Ok((row, copies))
 }
 
-/// What this visitor did to a message, as it stands now.
+/// The message as this visitor decided it, with its current state.
 async fn did(desk: &Desk, who: &Principal, id: Id, what: Do) -> Result<(HeldRow, usize), DeskError> {
     let message = desk.seen_by(who, id).await?;
     let row = message.held.ok_or(DeskError::NeverHeld(id))?;
@@ -190,7 +191,7 @@ async fn decide(desk: &Desk, who: &Principal, id: Id, what: Do, reason: &str) ->
     }
 }
 
-/// Why a message is left as it is.
+/// Why a message stays unchanged.
 async fn left(desk: &Desk, who: &Principal, c: &Chrome, id: Id, error: &DeskError) -> Left {
     let p = |key| c.t.p(key);
     let why = match error {

@@ -1,23 +1,22 @@
-//! The chart of the report: what was held, split and sent as Bcc, a day at a time; beside it stands a table
-//! of the same numbers.
+//! The chart of the report: messages held, split and sent as Bcc, by day. A table has the same numbers.
 
 use super::super::words::Words;
 use crate::clock::Timestamp;
 use crate::store::known::Day;
 use std::collections::BTreeMap;
 
-/// What is drawn, from the bottom up, each in its colour. Mail that passed would hide all of it.
+/// What is drawn, from the bottom up. Mail that passed is left out, because it would dwarf the rest.
 const DRAWN: [&str; 5] = ["split", "hold", "bcc", "delay", "reject"];
-/// What the legend always has.
+/// How many of these the legend always shows.
 const ALWAYS: usize = 2;
-/// The chart's size in its own units.
+/// Width of the chart in its own units.
 const WIDTH: u64 = 720;
 const HEIGHT: u64 = 200;
-/// Room for the scale on the left, and for the days below.
+/// Space for the scale on the left, and for the days below.
 const LEFT: u64 = 44;
 const BELOW: u64 = 24;
 
-/// A chart of stacked bars, one a day.
+/// A chart of stacked bars, one per day.
 pub(super) struct Chart {
     pub(super) bars: Vec<Bar>,
     pub(super) lines: Vec<(u64, String)>,
@@ -37,14 +36,14 @@ pub(super) struct Bar {
     pub(super) class: usize,
 }
 
-/// One day in the table.
+/// One row of the table: a day.
 pub(super) struct Row {
     pub(super) day: String,
     pub(super) counts: Vec<u64>,
     pub(super) prevented: u64,
 }
 
-/// Draws the days of a span.
+/// Draws the days of a period.
 pub(super) fn chart(t: &Words, days: u64, found: &[Day]) -> Chart {
     let all = every_day(t, days, found);
     let of = |day: &Day| DRAWN.map(|action| day.accepted.get(action).copied().unwrap_or(0));
@@ -86,7 +85,7 @@ pub(super) fn chart(t: &Words, days: u64, found: &[Day]) -> Chart {
             chart.rows.push(Row { day: name, counts: counts.to_vec(), prevented: day.prevented });
         }
     }
-    // What never happened needs no colour, and no column.
+    // actions that never happened get neither colour nor column
     let shown: Vec<usize> = (0..DRAWN.len())
         .filter(|at| *at < ALWAYS || chart.rows.iter().any(|row| row.counts[*at] > 0))
         .collect();
@@ -97,7 +96,7 @@ pub(super) fn chart(t: &Words, days: u64, found: &[Day]) -> Chart {
     chart
 }
 
-/// Every day of the span, those without mail too, oldest first.
+/// Every day of the period, including those without mail, oldest first.
 fn every_day(t: &Words, days: u64, found: &[Day]) -> Vec<Day> {
     let offset = i64::from(t.zone.to_offset(t.now.to_jiff()).seconds()) * 1_000;
     let length = 24 * 3600 * 1_000;
@@ -112,7 +111,7 @@ fn every_day(t: &Words, days: u64, found: &[Day]) -> Vec<Day> {
         .collect()
 }
 
-/// The next number of one digit and zeros that four parts can be made of.
+/// The next larger number that has one digit and zeros, and is divisible by four.
 fn round_up(number: u64) -> u64 {
     let mut step = 4;
     while step < number {
@@ -122,12 +121,12 @@ fn round_up(number: u64) -> u64 {
     step
 }
 
-/// A day as programs read it.
+/// A day in machine-readable form.
 pub(super) fn day(t: &Words, begins: Timestamp) -> String {
     begins.to_jiff().to_zoned(t.zone.clone()).strftime("%Y-%m-%d").to_string()
 }
 
-/// A day in few letters.
+/// A day in short form.
 fn short(t: &Words, begins: Timestamp) -> String {
     let zoned = begins.to_jiff().to_zoned(t.zone.clone());
     match t.lang() {

@@ -1,4 +1,4 @@
-//! `/circles`: who may see each other by an approver's word; a form to make a circle, a button to end one.
+//! `/circles`: lists circles, with a form to create one and buttons to end them.
 
 use super::super::Site;
 use super::super::words::{Words, calm};
@@ -23,20 +23,20 @@ use std::sync::Arc;
 
 /// Circles on one page.
 const ON_A_PAGE: usize = 50;
-/// How long a circle may be made to last, in days.
+/// Durations that can be chosen, in days.
 pub(super) const SPANS: [u64; 5] = [30, 90, 180, 365, 730];
-/// How long one lasts unless something else is chosen, in days.
+/// Default duration, in days.
 pub(super) const USUAL: u64 = LASTS.as_secs() / DAY;
 /// Seconds of a day.
 const DAY: u64 = 24 * 3_600;
 
-/// What the page was asked for in its address.
+/// The query of the page.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
-    /// Which page, from 1.
+    /// Page number, from 1.
     #[serde(default)]
     page: usize,
-    /// The circle that was made just now.
+    /// The circle that was created just now.
     made: Option<i64>,
     /// The circle that was ended just now.
     ended: Option<i64>,
@@ -49,7 +49,7 @@ struct Page {
     shown: Vec<Line>,
     before: Option<usize>,
     next: Option<usize>,
-    /// The visitor makes circles, and ends them.
+    /// Whether the visitor may create and end circles.
     makes: bool,
     note: String,
     wrong: bool,
@@ -70,7 +70,7 @@ struct Line {
     members: Vec<String>,
 }
 
-/// What stands in the form.
+/// The contents of the form.
 struct Filled {
     name: String,
     members: String,
@@ -89,7 +89,7 @@ impl Filled {
         Self { name: text("name"), members: text("members"), days: days(fields).unwrap_or(0) }
     }
 
-    /// The circle that is wished for; else the line that is no address.
+    /// The requested circle, or the line that is not an address.
     fn wish(&self) -> Result<CircleWish, String> {
         let lines = self.members.lines().map(str::trim).filter(|line| !line.is_empty());
         let members = lines.map(|line| Address::parse(line).map_err(|_| calm(line, LONGEST)));
@@ -101,12 +101,12 @@ impl Filled {
     }
 }
 
-/// The number of days that a form says.
+/// The number of days in a form.
 fn days(fields: &Fields) -> Option<u64> {
     value(fields, "days")?.trim().parse().ok()
 }
 
-/// The circle to remember at a release, its name and how many seconds it lasts, where the form says so.
+/// The circle to create with a release, as name and duration in seconds, if the form asks for one.
 pub(super) fn remembered(fields: &Fields) -> Option<(String, u64)> {
     value(fields, "remember")?;
     let name = value(fields, "name").unwrap_or_default().to_owned();
@@ -129,7 +129,7 @@ pub(super) async fn page(
     show(StatusCode::OK, &make_page(visit, &all, asked.page, (note, false), Filled::default()))
 }
 
-/// What was done just now.
+/// The result of the last action.
 fn news(t: &Words, asked: &Asked, all: &[Circle]) -> String {
     let named = |id: Option<i64>, in_force: bool, key: &'static str| {
         let found = all.iter().find(|one| Some(one.id) == id && one.in_force(t.now) == in_force)?;
@@ -180,7 +180,7 @@ fn line(t: &Words, circle: &Circle) -> Line {
     }
 }
 
-/// `POST /circles`: makes one.
+/// `POST /circles`: creates a circle.
 pub(super) async fn make(
     State(site): State<Arc<Site>>,
     visit: Visit,
@@ -189,7 +189,7 @@ pub(super) async fn make(
     let visit = visit.at("circles");
     let form = Filled::of(&fields);
     let note = match form.wish() {
-        // Whoever may not make any is told that, and not what is wrong with this one.
+        // a visitor who may not create circles gets that error, not one about the form
         Err(text) if makes(&visit.who) => visit.c.t.p("desk-circle-no-address").s("text", text).to_string(),
         wish => {
             let wish =
@@ -207,7 +207,7 @@ pub(super) async fn make(
     }
 }
 
-/// `POST /circles/{circle}/end`: ends one before its time.
+/// `POST /circles/{circle}/end`: ends a circle early.
 pub(super) async fn end(State(site): State<Arc<Site>>, visit: Visit, Path(circle): Path<String>) -> Response {
     let Visit { who, c } = visit.at("circles");
     let Ok(id) = circle.parse::<i64>() else { return answer::gone(c) };
@@ -217,7 +217,7 @@ pub(super) async fn end(State(site): State<Arc<Site>>, visit: Visit, Path(circle
     }
 }
 
-/// What the desk did not do. To those who may not see circles there is no such page.
+/// The desk refused the request. Visitors who may not see circles get "not found".
 fn refused(c: Chrome, error: &DeskError) -> Response {
     let p = |key| c.t.p(key).to_string();
     match error {
@@ -231,7 +231,7 @@ fn refused(c: Chrome, error: &DeskError) -> Response {
             answer::say(c, StatusCode::NOT_FOUND, title, text, "/circles")
         }
         error => {
-            tracing::warn!(%error, "the desk could not answer about circles");
+            tracing::warn!(%error, "circles could not be shown or changed");
             let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));
             answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "/circles")
         }

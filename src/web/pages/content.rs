@@ -1,9 +1,8 @@
-//! A message's HTML in a frame of its own, and its attachments: never anything but to look at, or to
-//! save.
+//! A message's HTML in a separate frame, and its attachments, which can only be saved.
 //!
-//! The HTML is rebuilt from a short list of elements without styles, links, images or forms, and is
-//! served under a policy of its own that allows nothing but our style sheet for it: should anything
-//! slip through the first lock, the second keeps it from running or asking for anything.
+//! The HTML is rebuilt from a short list of elements, without styles, links, images or forms. It is served
+//! with a policy of its own that allows nothing but our style sheet: even if the sanitising misses something,
+//! the browser neither runs nor loads it.
 
 use super::super::Site;
 use super::super::words::calm;
@@ -22,14 +21,14 @@ use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
-/// How the frame looks.
+/// The styles of the frame.
 const STYLE: &str = "html{color-scheme:light}body{margin:1rem;background:#fff;color:#1a1a1a;\
     font:15px/1.7 system-ui,'Noto Sans JP','Hiragino Sans',Meiryo,sans-serif;overflow-wrap:anywhere}\
     table{border-collapse:collapse}td,th{padding:2px 8px 2px 0;vertical-align:top}\
     blockquote{margin:0 0 0 4px;padding-left:12px;border-left:3px solid #ccc;color:#4d4d4d}\
     pre{white-space:pre-wrap}.image{color:#595959;border:1px dashed #999;border-radius:4px;padding:0 6px}";
 
-/// Elements that stay.
+/// Elements that are kept.
 const ELEMENTS: [&str; 47] = [
     "a",
     "abbr",
@@ -79,13 +78,13 @@ const ELEMENTS: [&str; 47] = [
     "th",
     "tr",
 ];
-/// More of them.
+/// Further elements that are kept.
 const MORE: [&str; 5] = ["thead", "tfoot", "tt", "u", "ul"];
 
-/// An image, with its text where it has one.
+/// An image element.
 static IMAGE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"(?is)<img\b(?:"[^"]*"|'[^']*'|[^>"'])*>"#).ok());
-/// The text of an image.
+/// The alternative text of an image.
 static ALT: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"(?is)\balt\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)"#).ok());
 
@@ -111,7 +110,7 @@ pub(super) async fn html(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
     }
 }
 
-/// The whole document of the frame.
+/// The document in the frame.
 fn document(inside: &str, lang: &str) -> String {
     format!(
         "<!doctype html><html lang=\"{lang}\"><head><meta charset=\"utf-8\"><title>HTML</title>\
@@ -119,7 +118,7 @@ fn document(inside: &str, lang: &str) -> String {
     )
 }
 
-/// A frame's response, under a policy of its own.
+/// The response of a frame, with its own policy.
 fn framed(text: String) -> Response {
     let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
     let policy = format!(
@@ -138,19 +137,19 @@ fn framed(text: String) -> Response {
     response
 }
 
-/// A link's beginning and its end, wherever the browser would see one.
+/// Start and end tags of links, as a browser would see them.
 static LINK: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?is)<a(?:[\s/](?:[^>\x22']|\x22[^\x22]*\x22|'[^']*')*)?>|</a\s*>").ok());
 
-/// Where a link leads.
+/// The target of a link.
 static HREF: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?is)[\s/\x22']href\s*=\s*(?:\x22([^\x22]*)\x22|'([^']*)'|([^\s>\x22']+))").ok()
 });
 
-/// Longest address of a link that is shown, in characters.
+/// Longest link target shown, in characters.
 const LONGEST_LINK: usize = 300;
 
-/// The same text where each link says where it leads, unless its own words are just that.
+/// Adds the target after each link's text, unless the text is the target.
 fn told_links(html: &str) -> String {
     let Some(link) = LINK.as_ref() else { return html.to_owned() };
     let mut out = String::with_capacity(html.len());
@@ -171,15 +170,14 @@ fn told_links(html: &str) -> String {
         }
     }
     out.push_str(&html[at..]);
-    // A link that nothing ends leads on to the end.
+    // a link without end tag extends to the end
     if let Some((from, target)) = open {
         tell(&mut out, html[from..].trim(), &target);
     }
     out
 }
 
-/// Adds where a link leads, as text: what its address refers to (`&amp;`) is read by the browser as it would
-/// be there.
+/// Adds a link's target as text; the browser decodes entities (`&amp;`) as it would in the attribute.
 fn tell(out: &mut String, words: &str, target: &str) {
     if words != target {
         let target: String =
@@ -190,8 +188,8 @@ fn tell(out: &mut String, words: &str, target: &str) {
     }
 }
 
-/// The same text without anything that acts, asks or hides: no scripts, styles, links, images, forms,
-/// frames. An image leaves its text, a link says where it leads.
+/// Removes everything that acts, loads or hides: scripts, styles, links, images, forms, frames. Images are
+/// replaced by their text, links by their text and target.
 fn sanitised(html: &str, image: &str) -> String {
     let text = |found: &Captures<'_>| {
         let whole = found.get(0).map_or("", |whole| whole.as_str());
@@ -225,7 +223,7 @@ fn sanitised(html: &str, image: &str) -> String {
         .to_string()
 }
 
-/// `GET /held/{id}/attachment/{number}`: to be saved, never to be opened in the browser.
+/// `GET /held/{id}/attachment/{number}`: always saved, never opened in the browser.
 pub(super) async fn attachment(
     State(site): State<Arc<Site>>,
     visit: Visit,
@@ -252,14 +250,14 @@ pub(super) async fn attachment(
     (headers, octets).into_response()
 }
 
-/// Types that no browser runs anything of keep their name; everything else is a stream of octets.
+/// Harmless types keep their name; everything else becomes `application/octet-stream`.
 fn served_as(kind: &str) -> &str {
     let harmless =
         ["image/png", "image/jpeg", "image/gif", "application/pdf", "application/zip", "text/plain"];
     harmless.into_iter().find(|known| *known == kind).unwrap_or("application/octet-stream")
 }
 
-/// RFC 6266: a name in ASCII for old clients, and the whole one (RFC 8187).
+/// RFC 6266: an ASCII name for old clients, and the whole name (RFC 8187).
 fn disposition(name: &str, number: usize) -> String {
     let calm = calm(name, 150).replace(['\u{fffd}', '/', '\\', ':'], "_");
     let name = calm.trim().trim_matches('.').trim();
@@ -323,7 +321,7 @@ mod tests {
                 "class=",
                 "id=",
             ] {
-                // What stands in text is escaped and harmless.
+                // as escaped text it is harmless
                 let text = lower.replace("&lt;img src=1 onerror=alert(1)&gt;", "");
                 assert!(!text.contains(bad), "{html} became {clean}");
             }

@@ -29,7 +29,7 @@ const LONGEST_LINE: usize = 300;
 /// Most changed lines listed for one copy.
 const MOST_LINES: usize = 80;
 
-/// What one recipient sees of the others.
+/// The address fields that one recipient sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::web) struct Side {
     /// To, decoded.
@@ -41,15 +41,15 @@ pub(in crate::web) struct Side {
 /// One recipient's copy, before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::web) struct Pair {
-    /// Whose.
+    /// The recipient.
     pub recipient: String,
     /// As the sender wrote it.
     pub before: Side,
-    /// As it would leave; `None` where this recipient gets none.
+    /// As it would be sent; `None` if this recipient gets no copy.
     pub after: Option<Side>,
-    /// Lines that the copy lacks, and lines that it has instead, To and Cc aside.
+    /// Header lines that the copy lacks, without To and Cc.
     pub lacks: Vec<String>,
-    /// See `lacks`.
+    /// Header lines that the copy has instead, without To and Cc.
     pub has: Vec<String>,
 }
 
@@ -69,7 +69,7 @@ struct Copies {
     how: How,
     subject: String,
     pairs: Vec<Pair>,
-    /// Why this way is not open, in a sentence.
+    /// Why the mail cannot be sent in this way, in a sentence.
     closed: Option<String>,
     total: usize,
     first: usize,
@@ -95,7 +95,7 @@ pub(super) async fn page(
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
     let dossier = match site.desk.dossier(&who, id).await {
-        Ok(dossier) if who.may_read(&dossier.whose.standing()) => dossier,
+        Ok(dossier) if who.may_read(&dossier.parties) => dossier,
         Ok(_) => return answer::refused(c, id, &DeskError::NotAllowed(String::new())),
         Err(error) => return answer::refused(c, id, &error),
     };
@@ -130,7 +130,7 @@ pub(in crate::web) fn pairs(
     compared(dossier, &after, recipients)
 }
 
-/// The same for copies that were made already.
+/// The same for copies that have been built already.
 pub(super) fn compared(
     dossier: &Dossier,
     after: &Made,
@@ -143,7 +143,7 @@ pub(super) fn compared(
     for (number, delivery) in after.deliveries.iter().enumerate() {
         theirs.extend(delivery.recipients().iter().map(|to| (&to.address, number)));
     }
-    // A copy for several people is made, marked and signed once.
+    // a copy for several people is built, marked and signed only once
     let mut made: HashMap<usize, Option<After>> = HashMap::new();
     Ok(recipients
         .iter()
@@ -165,7 +165,7 @@ pub(super) fn compared(
         .collect())
 }
 
-/// A copy as it would leave; the default is none.
+/// A copy as it would be sent; the default is none.
 #[derive(Clone, Default)]
 struct After {
     side: Option<Side>,
@@ -190,7 +190,7 @@ impl Side {
     }
 }
 
-/// Fields that one header has and the other lacks, To and Cc aside.
+/// Fields that only one of the two headers has, without To and Cc.
 fn changes(before: &Header, after: &Header) -> (Vec<String>, Vec<String>) {
     let lines = |header: &Header| -> Vec<String> {
         let other = |name: &[u8]| !name.eq_ignore_ascii_case(b"to") && !name.eq_ignore_ascii_case(b"cc");

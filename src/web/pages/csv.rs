@@ -1,5 +1,5 @@
-//! The report's tables for other programs (RFC 4180): in UTF-8 with a byte order mark, which spreadsheets
-//! need to read Japanese. What stands in a cell is never taken for a formula.
+//! The report's tables as CSV (RFC 4180), in UTF-8 with a byte order mark, which spreadsheets need for
+//! Japanese. No cell can become a formula.
 
 use super::super::words::Words;
 use super::chart::day;
@@ -9,11 +9,11 @@ use crate::store::HeldState;
 use crate::store::known::Tally;
 use std::collections::{BTreeMap, HashMap};
 
-/// Which tables there are.
+/// The names of the tables.
 pub(super) const WORDS: [&str; 3] = ["days", "rules", "senders"];
-/// What may be decided, a column each.
+/// The actions, one column each.
 const ACTIONS: [&str; 6] = ["pass", "split", "hold", "bcc", "delay", "reject"];
-/// States of held messages, a column each.
+/// The states of held messages, one column each.
 const STATES: [HeldState; 4] =
     [HeldState::Held, HeldState::Released, HeldState::Returned, HeldState::Expired];
 
@@ -82,7 +82,7 @@ fn line(out: &mut String, cells: &[String]) {
     out.push_str("\r\n");
 }
 
-/// A text as a cell. One that a spreadsheet would compute gets an apostrophe before it.
+/// A text as a cell. One that a spreadsheet would evaluate gets a leading apostrophe.
 fn cell(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let guard = if text.starts_with(['=', '+', '-', '@']) { "'" } else { "" };

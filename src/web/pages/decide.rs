@@ -1,10 +1,10 @@
-//! The page of an approver's link: the mail with its text, its names and its risks, and one safe decision.
-//! Two presses decide: the one in the mail, the one here. As it is, nothing is sent from here.
+//! The page of an approver's link: the mail with its text, people and risks, and one safe decision. It takes
+//! two clicks: one in the mail, one here. "As is" is not possible here.
 
 use super::super::Site;
 use super::super::words::calm;
 use super::answer;
-use super::mailtext::{self, Shown};
+use super::mailtext::{self, ContentsView};
 use super::parts::{MOST_READ, subject};
 use super::people::{LONGEST, People, people};
 use super::risks::{Told, told};
@@ -23,25 +23,25 @@ use axum::response::Response;
 struct Decide {
     c: Chrome,
     row: HeldRow,
-    /// It sends individually; else it gives the mail back.
+    /// Whether it sends individually; otherwise it returns the mail.
     sends: bool,
-    /// Something that was asked for is missing.
+    /// Whether the form lacked something.
     missing: bool,
     undone: bool,
     subject: String,
     sender: String,
-    /// The sender asks that it leave as it is: with these words.
+    /// The reason of a sender who asks to send it as it is.
     request: Option<String>,
     risks: Vec<Told>,
-    /// What is left when it is sent: each has to be ticked.
+    /// The risks that remain when it is sent; each has to be ticked.
     ticks: Vec<Told>,
     count: usize,
     people: People,
-    contents: Option<Shown>,
+    contents: Option<ContentsView>,
     canned: [&'static str; 3],
 }
 
-/// The page; `status` says whether something was missing in a form.
+/// The page; `status` says whether the form lacked something.
 pub(in crate::web) async fn page(
     site: &Site,
     c: Chrome,
@@ -53,7 +53,7 @@ pub(in crate::web) async fn page(
         Ok(page) => show(status, &page),
         Err(DeskError::Store(StoreError::NotFound(_))) => answer::gone(c),
         Err(error) => {
-            tracing::warn!(%error, "an approver's page could not be made");
+            tracing::warn!(%error, "an approver's page could not be shown");
             let p = |key| c.t.p(key).to_string();
             let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));
             answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")

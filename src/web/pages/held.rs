@@ -1,4 +1,4 @@
-//! `/held/ID`: one message, what would happen, and what may be done.
+//! `/held/ID`: the page of one message: what would happen, and what the visitor can do.
 
 pub(super) mod now;
 mod ways;
@@ -10,7 +10,7 @@ use super::asking::{Request, request};
 use super::circles::USUAL;
 use super::copies::{self, Pair};
 use super::list::{as_line, counted};
-use super::mailtext::{self, Shown};
+use super::mailtext::{self, ContentsView};
 use super::parts::{self, LINE, MOST_READ, found, subject};
 use super::people::{LONGEST, People, people};
 use super::risks::{Told, language, told};
@@ -29,7 +29,7 @@ use crate::desk::wish::How;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::message::Address;
-use crate::policy::known::Known;
+use crate::policy::known::RecipientHistory;
 use crate::policy::verdict::{Language, RuleOutcome};
 use crate::rewrite::Hit;
 use crate::store::{HeldRow, HeldState};
@@ -43,15 +43,15 @@ use serde::Deserialize;
 use std::sync::Arc;
 use ways::{Ways, ways};
 
-/// Most entries of the timeline, and hits, that a page lists.
+/// Most entries of the timeline, and hits, on a page.
 const MOST_ENTRIES: usize = 200;
-/// What the page was told in its address.
+/// The query of the page.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
-    /// Somebody else decided first.
+    /// Set if somebody else decided first.
     #[serde(default)]
     late: Option<u8>,
-    /// What was decided was undone just now.
+    /// Set after a decision was undone.
     #[serde(default)]
     undone: Option<u8>,
 }
@@ -63,24 +63,24 @@ pub(super) struct Asked {
 struct Held {
     c: Chrome,
     id: Id,
-    /// What waits next, and how many more.
+    /// The next message, and how many more there are.
     next: Option<(Id, String)>,
-    /// When a script asks for news, in milliseconds; none where nothing changes any more.
+    /// The polling interval of the script in milliseconds; `None` if nothing will change.
     every: Option<u32>,
     row: HeldRow,
     headline: Headline,
     late: bool,
-    /// The state that it shows, for a script that asks whether it has changed.
+    /// The state that the page shows, for the polling script.
     shown: String,
     undone: bool,
-    /// It was the visitor who decided.
+    /// Whether the visitor made the decision.
     own_decision: bool,
     decided: Option<String>,
-    /// Why it went back, in the words of who sent it back.
+    /// The reason of a return.
     reason: String,
-    /// When it leaves, while the release can be undone.
+    /// When it is sent, while the release can be undone.
     leaves: Option<Timestamp>,
-    /// The visitor may undo what was decided.
+    /// Whether the visitor may undo the decision.
     undo: bool,
     risks: Vec<Told>,
     subject: String,
@@ -91,7 +91,7 @@ struct Held {
     company: Company,
     ways: Ways,
     hits: Vec<String>,
-    /// What its sender asks for.
+    /// The sender's request.
     request: Option<Request>,
     approvers: Vec<String>,
     rules: Vec<Rule>,
@@ -101,7 +101,7 @@ struct Held {
     sending: Option<String>,
 }
 
-/// Who knows whom, in the visitor's language.
+/// Earlier contact between the outsiders, in the visitor's language.
 #[derive(Default)]
 struct Company {
     sentence: String,
@@ -109,13 +109,13 @@ struct Company {
     offer: Option<Offer>,
 }
 
-/// One outsider: how many of the others they know.
+/// One outsider, with the number of others they know.
 struct Companion {
     address: String,
     told: String,
 }
 
-/// A circle that is offered.
+/// A suggested circle.
 struct Offer {
     why: String,
     name: String,
@@ -129,14 +129,14 @@ struct Rule {
     why: String,
 }
 
-/// What the visitor can read of it.
+/// What the visitor can read of the message.
 enum Reading {
-    /// Not theirs to read.
+    /// They may not read it.
     Closed,
-    /// Larger than what is shown.
+    /// It is too large to show.
     TooLarge,
     /// Text and attachments.
-    Open(Shown),
+    Open(ContentsView),
 }
 
 /// `GET /held/{id}`
@@ -164,7 +164,7 @@ async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, 
     let met = site.desk.company(&who, &dossier).await?;
     let t = &c.t;
     let example = dossier.message.envelope.recipients.iter().find(|to| !dossier.is_internal(&to.address));
-    // Planning the copies of hundreds of recipients takes its time: it is done once.
+    // planning copies for hundreds of recipients takes time, so it is done once
     let individual = dossier.copies(How::Split, &[]);
     let example = example.zip(individual.as_ref().ok()).and_then(|(to, (made, _))| {
         copies::compared(&dossier, made, &[&to.address]).ok()?.into_iter().next()
@@ -200,7 +200,7 @@ async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, 
         decided: decided(t, &as_line(&row)),
         reason: reason_given(t, &row),
         leaves,
-        undo: row.undo_until.is_some_and(|until| until > now) && undoes(&who, &dossier.whose, &row),
+        undo: row.undo_until.is_some_and(|until| until > now) && undoes(&who, &dossier.parties, &row),
         risks: told(t, &row.risks),
         subject: subject(t, &row.subject),
         sender: calm(&row.sender, LONGEST),
@@ -262,14 +262,14 @@ fn company(t: &Words, met: desk::company::Company, subject: &str) -> Company {
     }
 }
 
-/// How the recipients stand to the sender; of what was decided, how they stood then.
-async fn standing(site: &Site, dossier: &Dossier, row: &HeldRow) -> Result<Known, DeskError> {
+/// The sender's relation to the recipients; for a decided message, as it was then.
+async fn standing(site: &Site, dossier: &Dossier, row: &HeldRow) -> Result<RecipientHistory, DeskError> {
     let then = dossier.journal.iter().rev().find_map(|entry| match &entry.event {
         Event::Released { stood, .. } => stood.as_ref(),
         _ => None,
     });
     match then.filter(|_| row.state == HeldState::Released) {
-        Some(stood) => Ok(Known::then(stood, &row.risks)),
+        Some(stood) => Ok(RecipientHistory::then(stood, &row.risks)),
         None => site.desk.known(&dossier.message).await,
     }
 }
@@ -309,19 +309,19 @@ async fn reading(
     who: &crate::desk::principal::Principal,
     dossier: &Dossier,
 ) -> Result<Raw, DeskError> {
-    if !who.may_read(&dossier.whose.standing()) {
+    if !who.may_read(&dossier.parties) {
         return Ok(Raw::Closed);
     }
     let Some(written) = site.desk.written(who, &dossier.message, MOST_READ).await? else {
         return Ok(Raw::TooLarge);
     };
-    // Decoding a large message takes its time: it must not keep other requests waiting.
+    // decoding a large message takes time and must not block other requests
     let raw = written.raw().clone();
     let read = tokio::task::spawn_blocking(move || contents::looked_into(&raw)).await;
     Ok(Raw::Open(read.unwrap_or_default()))
 }
 
-/// What stands in it, before it is put into words.
+/// The contents, before they are put into words.
 enum Raw {
     Closed,
     TooLarge,

@@ -1,4 +1,4 @@
-//! `/`: what waits, and what was decided; filters, search, pages.
+//! `/`: the list of held and decided messages, with filters, search and pages.
 
 use super::super::Site;
 use super::super::words::{Words, calm};
@@ -29,32 +29,32 @@ const ON_A_PAGE: usize = 50;
 /// Longest text searched for, in characters.
 const LONGEST_SEARCH: usize = 200;
 
-/// What the page was asked for in its address.
+/// The query of the page.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "named as in the query")]
 pub struct Asked {
     /// `held` (the default), `released`, `returned`, `expired`, `all`.
     #[serde(default)]
     state: String,
-    /// `mine`: only one's own mail.
+    /// `mine`: only the visitor's own mail.
     #[serde(default)]
     whose: String,
-    /// A rule's name.
+    /// Name of a rule.
     #[serde(default)]
     rule: String,
-    /// `yes`: only what its sender asks to be sent as it is.
+    /// `yes`: only mail that its sender asks to send as it is.
     #[serde(default)]
     asked: String,
     /// Text to search for.
     #[serde(default)]
     q: String,
-    /// The page after this message.
+    /// The message after which the page begins.
     #[serde(default)]
     after: String,
 }
 
 impl Asked {
-    /// As an address says it; none where it cannot be read.
+    /// The filters in the query of a URL; none if it is malformed.
     pub(super) fn of(uri: &Uri) -> Self {
         Query::try_from_uri(uri).map(|Query(asked)| asked).unwrap_or_default()
     }
@@ -86,23 +86,23 @@ impl Asked {
             && self.asked.is_empty())
     }
 
-    /// More than the text is asked for.
+    /// Whether any filter besides the text is set.
     fn narrowed(&self) -> bool {
         Self { q: String::new(), ..self.clone() }.filtered()
     }
 
-    /// The filters as a query, to be carried from page to page: empty, or with its question mark.
+    /// The filters as a query string, to keep them from page to page: empty, or with its question mark.
     pub(super) fn carried(&self) -> String {
         let mut query = String::new();
         for (name, value) in self.parts() {
             let mark = if query.is_empty() { '?' } else { '&' };
-            // Writing to a text cannot fail.
+            // writing to a string cannot fail
             let _ = write!(query, "{mark}{name}={}", answer::encoded(value));
         }
         query
     }
 
-    /// The filters that are set, as fields of a form.
+    /// The filters that are set, as names and values.
     fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all = [
             ("state", &self.state),
@@ -114,17 +114,17 @@ impl Asked {
         all.into_iter().map(|(name, value)| (name, value.as_str())).filter(|(_, value)| !value.is_empty())
     }
 
-    /// The filters with one more part.
+    /// The filters with an additional parameter.
     fn with(&self, name: &str, value: &str) -> String {
         let query = self.carried();
         format!("{query}{}{name}={}", if query.is_empty() { '?' } else { '&' }, answer::encoded(value))
     }
 
-    /// What the filters of the list say to the store, for this visitor.
+    /// The query to the store for these filters and this visitor.
     pub(super) fn query(&self, who: &Principal) -> HeldQuery {
         let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let state = self.state();
-        // What waits comes in the order in which it has to be decided on.
+        // held messages are sorted by deadline
         let order = if state == Some(HeldState::Held) { Order::Deadline } else { Order::Newest };
         HeldQuery {
             state,
@@ -146,22 +146,22 @@ struct List {
     c: Chrome,
     asked: Asked,
     lines: Vec<Line>,
-    /// How many there are in all, as people read it.
+    /// The total number, formatted.
     count: String,
-    /// How many more there are in other states, of what is searched for.
+    /// How many more match the search in other states.
     elsewhere: usize,
     elsewhere_path: String,
-    /// Where a script asks what came meanwhile.
+    /// The URL that a script polls for new messages.
     live: String,
-    /// The rules that may have held something: names, and what people call them.
+    /// The rules in the filter: names and titles.
     rules: Vec<(String, String)>,
     next: Option<String>,
-    /// At least one can be decided on by everybody's safe way.
+    /// Whether any message can be decided together with others.
     bulk: bool,
 }
 
 impl List {
-    /// What the list shows, by its filter.
+    /// The title of the list, by its filter.
     fn titled(&self) -> String {
         let p = |key| self.c.t.p(key).to_string();
         match self.asked.state.as_str() {
@@ -174,30 +174,30 @@ impl List {
     }
 }
 
-/// One message.
-#[expect(clippy::struct_excessive_bools, reason = "each says whether one mark stands in the row")]
+/// One line of the list.
+#[expect(clippy::struct_excessive_bools, reason = "each is one mark in the row")]
 pub(super) struct Line {
     pub(super) id: Id,
     pub(super) whom: String,
     pub(super) subject: String,
-    /// How many people, and at how many organisations where that is known; how many attachments.
+    /// The number of people and of organisations (if known); the number of attachments.
     pub(super) crowd: String,
     pub(super) files: usize,
-    /// What is dangerous about it: the strongest risk,
+    /// The most serious risk.
     pub(super) why: String,
-    /// and what the others are called.
+    /// The labels of the other risks.
     pub(super) others: Vec<String>,
-    /// The strongest is left however it is sent.
+    /// Whether the most serious risk remains in every way of sending.
     pub(super) uncured: bool,
-    /// The visitor decides on it, or it is theirs.
+    /// Whether the visitor may decide on it, or sent it.
     pub(super) theirs: bool,
     pub(super) received: Timestamp,
     pub(super) expires: Timestamp,
     pub(super) state: HeldState,
     pub(super) decided: Option<String>,
-    /// Its deadline is near.
+    /// Whether the deadline is near.
     pub(super) soon: bool,
-    /// Its sender asks that it leave as it is.
+    /// Whether its sender asks to send it as it is.
     pub(super) asked: bool,
 }
 
@@ -231,7 +231,7 @@ pub(super) async fn page(
             show(StatusCode::OK, &list)
         }
         Err(error) => {
-            tracing::warn!(%error, "the list could not be made");
+            tracing::warn!(%error, "the list could not be shown");
             let (title, text) =
                 (c.t.p("desk-unavailable-title").to_string(), c.t.p("desk-unavailable-text").to_string());
             answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")
@@ -239,7 +239,7 @@ pub(super) async fn page(
     }
 }
 
-/// The rules of the policy in force, by what people call them; of two with one title, the second is counted.
+/// The rules of the current policy by title; if two have the same title, the second gets a number.
 fn rules(site: &Site, t: &Words) -> Vec<(String, String)> {
     let examiner = site.desk.examiner.borrow();
     let titles = examiner.policy.titles();
@@ -252,7 +252,7 @@ fn rules(site: &Site, t: &Words) -> Vec<(String, String)> {
     examiner.policy.rule_names().take(100).map(|name| (name.to_owned(), called(name))).collect()
 }
 
-/// What a page of the list is made of.
+/// The parts of a page of the list.
 struct Found {
     page: HeldPage,
     count: usize,
@@ -265,7 +265,7 @@ async fn gathered(site: &Site, who: &Principal, asked: &Asked) -> Result<Found, 
     let page = site.store.held_page(&query).await?;
     let whole = HeldQuery { after: None, ..query };
     let count = match (&page.next, &whole.state) {
-        // All of them are here.
+        // all of them are on this page
         (None, _) if asked.after.is_empty() => page.lines.len(),
         _ => site.store.held_count(&whole, MOST_COUNTED + 1).await?,
     };
@@ -279,7 +279,7 @@ async fn gathered(site: &Site, who: &Principal, asked: &Asked) -> Result<Found, 
     Ok(Found { page, count, elsewhere, latest })
 }
 
-/// A number, or that there are more than are counted.
+/// A number, or "more than" the limit of counting.
 pub(super) fn counted(t: &Words, count: usize) -> String {
     if count > MOST_COUNTED {
         t.p("desk-more-than").n("count", MOST_COUNTED).to_string()
@@ -288,14 +288,14 @@ pub(super) fn counted(t: &Words, count: usize) -> String {
     }
 }
 
-/// What a script asks about the list: the filters, and the latest that is known.
+/// The query of the script that polls: the filters, and the latest message known.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Since {
     #[serde(default)]
     since: String,
 }
 
-/// `GET /now`: what came since the list was made, for a script to say.
+/// `GET /now`: how many messages came since the list was made, for the script.
 pub(super) async fn now(
     State(site): State<Arc<Site>>,
     visit: Visit,
@@ -315,13 +315,13 @@ pub(super) async fn now(
         }
         .response(),
         Err(error) => {
-            tracing::warn!(%error, "what is new could not be told");
+            tracing::warn!(%error, "new messages could not be counted");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
     }
 }
 
-/// A message as a line.
+/// A message as a line of the list.
 pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
     let first = row.recipients.first().map(|one| calm(one, 80)).unwrap_or_default();
     let sender = match (row.author.as_str(), row.sender.as_str()) {
@@ -362,7 +362,7 @@ pub(super) fn line(t: &Words, row: &HeldLine) -> Line {
     }
 }
 
-/// A held message in full as a line of the list.
+/// A stored held message as an entry of the list.
 pub(super) fn as_line(row: &HeldRow) -> HeldLine {
     HeldLine {
         id: row.id,

@@ -1,28 +1,27 @@
-//! What a page that stays open is told by the script that asks for it. Without the script everything works: the
-//! page is opened again.
+//! Responses for the script that polls from an open page. Without the script, people reload the page.
 
 use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// The answer; all texts are in the visitor's language.
+/// The response; texts are in the visitor's language.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Live {
-    /// What is to be said; nothing while there is nothing new.
+    /// The message to show; empty if there is nothing new.
     pub(super) text: String,
-    /// A page that shows it, and what its link is called.
+    /// A page with the news, and the text of the link to it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) link: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) label: String,
-    /// Somebody else changed what the page is about: its forms do nothing any more.
+    /// Whether somebody else changed the subject of the page, so that its forms no longer work.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) stale: bool,
-    /// It can no longer be undone.
+    /// Whether it can no longer be undone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) left: bool,
-    /// Nothing more will change.
+    /// Whether nothing more will change.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) over: bool,
 }

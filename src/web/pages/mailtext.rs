@@ -1,5 +1,5 @@
-//! What stands in a message, as its page shows it: the first lines of its text, and its attachments with what
-//! they are and how they begin.
+//! The contents of a message on its page: the first lines of its text, and its attachments with kind and
+//! preview.
 
 use super::super::words::{Tongue, Words, calm, calm_lines};
 use super::people::LONGEST;
@@ -8,25 +8,25 @@ use crate::desk::contents::{Contents, File};
 use crate::desk::preview::Preview;
 use crate::desk::preview::calendar::{Invitation, When};
 
-/// Lines of the text that are shown at once, and most characters of them.
+/// Lines of text shown before unfolding, and most characters of them.
 const LINES: usize = 8;
 const CHARACTERS: usize = 700;
-/// Attachments that are shown at once.
+/// Attachments shown before unfolding.
 const FILES: usize = 4;
 
-/// What stands in it.
-pub(super) struct Shown {
-    /// The first lines of its text,
+/// The contents of a message.
+pub(super) struct ContentsView {
+    /// The first lines of its text.
     pub(super) text: String,
-    /// and the others.
+    /// The remaining lines.
     pub(super) rest: String,
-    /// How many lines those are.
+    /// The number of remaining lines.
     pub(super) rest_lines: usize,
-    /// The text goes on beyond what is read.
+    /// Whether the text was cut.
     pub(super) goes_on: bool,
-    /// It has HTML.
+    /// Whether it has HTML.
     pub(super) html: bool,
-    /// The first attachments, and the others.
+    /// The first attachments, and the remaining ones.
     pub(super) files: Vec<Attached>,
     pub(super) more_files: Vec<Attached>,
 }
@@ -35,26 +35,26 @@ pub(super) struct Shown {
 pub(super) struct Attached {
     pub(super) number: usize,
     pub(super) name: String,
-    /// What it is, in a word; its type, for who hovers.
+    /// Its kind in a word, and its type, shown on hover.
     pub(super) sort: String,
     pub(super) kind: String,
     pub(super) size: u64,
     pub(super) inline: bool,
-    /// How it begins, in words; nothing where nothing can be shown.
+    /// The preview in words; empty if there is none.
     pub(super) summary: String,
     pub(super) rows: Vec<Vec<String>>,
     pub(super) lines: Vec<String>,
-    /// What an invitation says: names of values, and these.
+    /// The details of an invitation: labels and values.
     pub(super) card: Vec<(String, String)>,
 }
 
-/// These contents, for this visitor.
-pub(super) fn shown(t: &Words, contents: Contents) -> Shown {
+/// Prepares contents for this visitor.
+pub(super) fn shown(t: &Words, contents: Contents) -> ContentsView {
     let whole = calm_lines(contents.text.trim());
     let (text, rest) = beginning(&whole);
     let mut files: Vec<Attached> = contents.files.into_iter().map(|file| attached(t, file)).collect();
     let more_files = if files.len() > FILES + 1 { files.split_off(FILES) } else { Vec::new() };
-    Shown {
+    ContentsView {
         rest_lines: rest.lines().count(),
         text: text.to_owned(),
         rest: rest.to_owned(),
@@ -65,7 +65,7 @@ pub(super) fn shown(t: &Words, contents: Contents) -> Shown {
     }
 }
 
-/// The first lines of a text, and the others; nothing is cut off for a line or two.
+/// Divides a text into the first lines and the rest. A rest of one or two lines is not cut off.
 fn beginning(text: &str) -> (&str, &str) {
     let bound = text.char_indices().nth(CHARACTERS).map_or(text.len(), |(at, _)| at);
     let line = |number: usize| text.match_indices('\n').nth(number - 1).map_or(text.len(), |(at, _)| at + 1);
@@ -73,7 +73,7 @@ fn beginning(text: &str) -> (&str, &str) {
         return (text, "");
     }
     let at = line(LINES);
-    // Very long lines are cut where a line ends, else anywhere.
+    // very long lines are cut at a line end if possible
     let at = if at <= bound { at } else { text[..bound].rfind('\n').map_or(bound, |at| at + 1) };
     text.split_at(at)
 }
@@ -131,7 +131,7 @@ fn card(t: &Words, event: &Invitation) -> Vec<(String, String)> {
     .collect()
 }
 
-/// A moment of a calendar. A time of no zone is taken for one of the page's.
+/// A time in a calendar. Without a time zone, that of the page is assumed.
 fn moment(t: &Words, when: When) -> String {
     match when {
         When::At(at) => t.moment(&Timestamp(at.as_millisecond())),

@@ -1,4 +1,4 @@
-//! `/mine`: the newest mails that somebody sent, how each stands, and what can still be done about it.
+//! `/mine`: the newest mails that a person sent, with their state and what can still be done.
 
 use super::super::Site;
 use super::super::words::{Words, calm};
@@ -7,7 +7,7 @@ use super::people::LONGEST;
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
 use crate::desk::DeskError;
-use crate::desk::own::{Can, Own, Stands};
+use crate::desk::own::{Can, MailState, Own};
 use crate::id::Id;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
-    /// What was done just now: `taken`, `sent`, `undone`.
+    /// The last action: `taken`, `sent`, `undone`.
     #[serde(default)]
     done: String,
 }
@@ -39,7 +39,7 @@ struct Line {
     received: Timestamp,
     state: String,
     class: &'static str,
-    /// Its own page.
+    /// The URL of its page.
     link: String,
     can: Vec<Can>,
 }
@@ -80,7 +80,7 @@ pub(super) async fn page(
             show(StatusCode::OK, &Mine { c, lines, note })
         }
         Err(error) => {
-            tracing::warn!(%error, "somebody's own mail could not be listed");
+            tracing::warn!(%error, "a person's own mail could not be listed");
             let p = |key| c.t.p(key).to_string();
             let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));
             answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")
@@ -110,19 +110,19 @@ fn line(t: &Words, own: &Own) -> Line {
     }
 }
 
-fn stands(t: &Words, stands: Stands) -> (String, &'static str) {
+fn stands(t: &Words, stands: MailState) -> (String, &'static str) {
     let p = |key| t.p(key).to_string();
     match stands {
-        Stands::AsWritten => (p("desk-mine-as-written"), ""),
-        Stands::Apart => (p("desk-mine-apart"), "good"),
-        Stands::Leaving => (p("desk-mine-leaving"), ""),
-        Stands::Waits(at) => (t.p("desk-mine-waits").s("at", t.moment(&at)).to_string(), "key"),
-        Stands::Undelivered(count) => (t.p("desk-mine-undelivered").n("count", count).to_string(), "stop"),
-        Stands::Held => (p("desk-mine-held"), "warn"),
-        Stands::Returned => (p("desk-mine-returned"), "stop"),
-        Stands::Expired => (p("desk-mine-expired"), "stop"),
-        Stands::TakenBack => (p("desk-mine-taken-back"), ""),
-        Stands::Refused => (p("desk-mine-refused"), "stop"),
+        MailState::AsWritten => (p("desk-mine-as-written"), ""),
+        MailState::Apart => (p("desk-mine-apart"), "good"),
+        MailState::Leaving => (p("desk-mine-leaving"), ""),
+        MailState::Waits(at) => (t.p("desk-mine-waits").s("at", t.moment(&at)).to_string(), "key"),
+        MailState::Undelivered(count) => (t.p("desk-mine-undelivered").n("count", count).to_string(), "stop"),
+        MailState::Held => (p("desk-mine-held"), "warn"),
+        MailState::Returned => (p("desk-mine-returned"), "stop"),
+        MailState::Expired => (p("desk-mine-expired"), "stop"),
+        MailState::TakenBack => (p("desk-mine-taken-back"), ""),
+        MailState::Refused => (p("desk-mine-refused"), "stop"),
     }
 }
 
@@ -144,10 +144,10 @@ pub(super) async fn undo(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
     told(visit.c, id, done, "undone")
 }
 
-/// `POST /m/{id}/now`: lets a delayed mail leave.
+/// `POST /m/{id}/now`: sends a delayed mail now.
 pub(super) async fn now(State(site): State<Arc<Site>>, visit: Visit, Path(id): Path<String>) -> Response {
     let Ok(id) = id.parse::<Id>() else { return answer::gone(visit.c) };
-    // A held mail with a risk that stays is refused here: its own page has what is to be ticked.
+    // a held mail with remaining risks is refused here; its own page has the checkboxes
     let done = site.desk.split_now(&visit.who, id, &[]).await;
     told(visit.c, id, done, "sent")
 }

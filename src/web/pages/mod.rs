@@ -1,17 +1,17 @@
-//! The desk's pages: server-made, plain forms, one decision a page.
+//! The pages of the desk: rendered on the server, with plain forms, one decision per page.
 //!
-//! * [`visit`] who looks at a page, in which language, and what every page has
-//! * `list` what waits; `bulk` the same decision on several; `live` what open pages are told
-//! * `held` one message and what may be done with it; `act` the decisions; `copies` what each would get
-//! * `sentence` a message in one sentence, before and after it was decided
-//! * `risks` what is dangerous about it, and the ticks that are asked for
-//! * `people` its recipients; `mailtext` its text and attachments as the page shows them; `content` its HTML in
-//!   a frame of its own, and attachments to be saved
-//! * `account` passkeys, and where somebody is signed in; `away` who decides while they are away
-//! * `asking` the sender asks that it leave as it is; `decide` an approver's link out of a mail
-//! * `circles` who may see each other; `mine` one's own mail; `admin` the relay, its queue, users, tokens
-//! * `trace` what happened to a message, `timeline` in words; `report` numbers, with its `chart` and `csv`
-//! * `answer` pages for what did not work out
+//! * [`visit`] the visitor, the language, and what every page has
+//! * `list` the list; `bulk` one decision on several messages; `live` responses for polling scripts
+//! * `held` the page of a message; `act` decisions; `copies` previews of copies
+//! * `sentence` a message in one sentence, before and after the decision
+//! * `risks` the risks, and the checkboxes for them
+//! * `people` its recipients; `mailtext` its text and attachments; `content` its HTML in a frame, and
+//!   attachments to save
+//! * `account` passkeys and sessions; `away` absences and deputies
+//! * `asking` a sender asks to send it as it is; `decide` an approver's link in a mail
+//! * `circles` the circles; `mine` a person's own mail; `admin` the relay, its queue, users, tokens
+//! * `trace` the history of a message, `timeline` in words; `report` statistics, with `chart` and `csv`
+//! * `answer` error pages
 
 mod account;
 pub(super) mod act;

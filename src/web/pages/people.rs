@@ -1,50 +1,49 @@
-//! The recipients of a message as its page shows them: those who are not who they seem first, then those who
-//! were never written to, outsiders before our own; each with the name that the header gives them, their
-//! organisation, and how they stand to the sender.
+//! The recipients of a message on its page: first those at look-alike domains, then strangers; outsiders
+//! before our own. Each with the name in the header, their organisation, and the sender's relation to them.
 
 use super::super::words::{Words, calm};
 use crate::desk::dossier::Dossier;
 use crate::message::Address;
-use crate::policy::known::{Known, Relation};
+use crate::policy::known::{RecipientHistory, Relation};
 use std::collections::{HashMap, HashSet};
 
-/// Most characters of an address or a name.
+/// Longest address or name shown, in characters.
 pub(super) const LONGEST: usize = 200;
-/// Up to so many recipients are all shown; of more, those who are not dangerous or new are folded.
+/// Up to this many recipients are all shown; of more, those who are neither dangerous nor new are folded.
 const ALL_SHOWN: usize = 40;
 
 /// The recipients of a message.
 pub(super) struct People {
-    /// How many there are, of how many organisations, in words.
+    /// The number of recipients and organisations, in words.
     pub(super) summary: Vec<String>,
-    /// Those to look at.
+    /// Recipients shown at once.
     pub(super) open: Vec<Person>,
-    /// The others.
+    /// Recipients shown after unfolding.
     pub(super) folded: Vec<Person>,
 }
 
 /// One recipient.
 pub(super) struct Person {
-    /// What the header calls them; nothing where it does not.
+    /// The name in the header; empty if it has none.
     pub(super) name: String,
     /// The address.
     pub(super) address: String,
-    /// Their organisation, a domain; nothing for our own, and where strangers share the domain.
+    /// Their organisation, a domain; empty for our own, and at domains that strangers share.
     pub(super) organisation: String,
-    /// One of our own.
+    /// Whether they are one of our own.
     pub(super) ours: bool,
-    /// At a free-mail or internet provider: each mailbox there is a person of their own.
+    /// Whether they are at a free-mail or internet provider, where every mailbox is a separate person.
     pub(super) provider: bool,
-    /// In nobody's To or Cc.
+    /// Whether they are in neither To nor Cc.
     pub(super) hidden: bool,
-    /// How they stand to the sender, in words; nothing is said of our own.
+    /// The sender's relation to them, in words; empty for our own.
     pub(super) stand: String,
-    /// `new`, `danger`, or nothing.
+    /// The CSS class: `new`, `danger`, or empty.
     pub(super) class: &'static str,
 }
 
 impl Person {
-    /// In which order they are shown.
+    /// The sort order.
     fn rank(&self) -> usize {
         match self.class {
             "danger" => 0,
@@ -56,7 +55,7 @@ impl Person {
 }
 
 /// All recipients of a message.
-pub(super) fn people(t: &Words, dossier: &Dossier, known: &Known) -> People {
+pub(super) fn people(t: &Words, dossier: &Dossier, known: &RecipientHistory) -> People {
     let facts = dossier.seen.as_ref().ok().map(|seen| &seen.facts);
     let hidden: HashSet<&Address> = facts.iter().flat_map(|facts| &facts.envelope_only).collect();
     let visible = facts.iter().flat_map(|facts| &facts.visible);
@@ -68,7 +67,7 @@ pub(super) fn people(t: &Words, dossier: &Dossier, known: &Known) -> People {
         let (stand, class) = if ours { (String::new(), "") } else { stand(t, known.of(address)) };
         let name = names.get(address.key()).map(|name| calm(name, LONGEST)).unwrap_or_default();
         Person {
-            // Many a client writes the address once more for want of a name.
+            // many mail programs repeat the address as the name
             name: if name == address.as_str() { String::new() } else { name },
             address: calm(address.as_str(), LONGEST),
             organisation: if ours || shared { String::new() } else { calm(&organisation, LONGEST) },
@@ -90,15 +89,15 @@ pub(super) fn people(t: &Words, dossier: &Dossier, known: &Known) -> People {
     People { summary, open: all, folded }
 }
 
-/// How many of many are shown: all who are dangerous, and of those who are new so many as of few.
+/// How many recipients of a long list are shown at once: all who are dangerous, and new ones up to [`ALL_SHOWN`].
 fn shown_of_many(sorted: &[Person]) -> usize {
     let dangerous = sorted.iter().filter(|person| person.class == "danger").count();
     let new = sorted.iter().filter(|person| person.class == "new").count();
     dangerous.max((dangerous + new).min(ALL_SHOWN))
 }
 
-/// How many there are, in words. Outsiders on show and their organisations are the numbers that rules are
-/// asked about, and that the headline names.
+/// The number of recipients in words. It names the visible outsiders and their organisations, because rules
+/// and the headline use these numbers.
 fn summary(t: &Words, dossier: &Dossier, all: &[Person]) -> Vec<String> {
     let (outside, organisations) = dossier
         .seen

@@ -1,5 +1,5 @@
-//! `/report`: what was held, split and returned, against the span before; who decided how quickly; the senders
-//! and rules with most holds, each a link to them. `/report.csv` has the same as tables.
+//! `/report`: messages held, split and returned, compared with the previous period; who decided how quickly;
+//! senders and rules with the most holds, with links to them. `/report.csv` has the tables.
 
 use super::super::Site;
 use super::super::words::{Words, calm};
@@ -26,18 +26,18 @@ use std::time::Duration;
 
 /// Spans that can be chosen, in days; the second is the usual one.
 const SPANS: [u64; 3] = [7, 30, 90];
-/// What may be decided.
+/// The actions.
 const ACTIONS: [&str; 6] = ["pass", "split", "hold", "bcc", "delay", "reject"];
 /// Most rules or people listed.
 const MOST: usize = 50;
-/// Those that stand open; the others are folded.
+/// How many of these are shown before unfolding.
 const FIRST: usize = 5;
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
     #[serde(default)]
     days: u64,
-    /// Which table: `days`, `rules`, `senders`.
+    /// The table: `days`, `rules`, `senders`.
     #[serde(default)]
     of: String,
 }
@@ -52,20 +52,20 @@ struct Report {
     median: Option<String>,
     most: Option<String>,
     chart: Chart,
-    /// What would have been done to mail that passed in observe mode; nothing where there was none.
+    /// What enforce mode would have done with mail that passed in observe mode; `None` if there was none.
     would: Option<WouldHave>,
-    /// All mail is counted; else what was held and the visitor may know of.
+    /// Whether all mail is counted; otherwise only held mail that the visitor may see.
     everything: bool,
     rules: Vec<Held>,
     groups: Vec<Held>,
-    /// Whom decisions were asked of.
+    /// Held messages by approver.
     approvers: Vec<Held>,
     senders: Vec<Held>,
-    /// Who decided how quickly.
+    /// How quickly people decided.
     paces: Vec<Pace>,
 }
 
-/// A number, and how it compares with the span before.
+/// A figure, compared with the previous period.
 struct Figure {
     number: u64,
     what: String,
@@ -73,27 +73,27 @@ struct Figure {
     lead: bool,
 }
 
-/// How quickly somebody decided.
+/// How quickly one person decided.
 struct Pace {
     name: String,
     counts: [u64; 4],
-    /// Where each part of the strip begins, and how wide it is, in hundredths.
+    /// Start and width of each part of the bar, in percent, with its count.
     parts: Vec<(u64, u64, usize)>,
 }
 
-/// What would have been done in observe mode.
+/// What enforce mode would have done.
 struct WouldHave {
     prevented: u64,
-    /// How often what would have been done, in words.
+    /// The actions in words, with their counts.
     actions: Vec<(String, u64)>,
     rules: Vec<WouldRow>,
     senders: Vec<WouldRow>,
 }
 
-/// Of one rule, or one sender.
+/// The figures of one rule or sender.
 struct WouldRow {
     name: String,
-    /// Its name in the policy, where `name` is a title.
+    /// The rule's name in the policy, if `name` is a title.
     slug: String,
     messages: u64,
     exposures: u64,
@@ -102,13 +102,13 @@ struct WouldRow {
 /// Held messages of one rule, group or person.
 struct Held {
     name: String,
-    /// Its name in the policy, where `name` is a title.
+    /// The rule's name in the policy, if `name` is a title.
     slug: String,
-    /// The list that has them.
+    /// The URL of the list of these messages.
     link: String,
     total: u64,
     counts: [u64; 4],
-    /// How many of those that were decided on were released as they were: false alarms, likely.
+    /// How many of the decided ones were released as is, which suggests false alarms.
     unchanged: String,
 }
 
@@ -133,7 +133,7 @@ pub(super) async fn page(
     }
 }
 
-/// `GET /report.csv`: the same days as a table for other programs.
+/// `GET /report.csv`: the same period as a table.
 pub(super) async fn table(
     State(site): State<Arc<Site>>,
     visit: Visit,
@@ -159,20 +159,20 @@ pub(super) async fn table(
     }
 }
 
-/// When a span of so many days begins: with a day, so that the days of the chart and its sums agree.
+/// The start of a period of that many days, at the start of a day, so that the chart and the sums agree.
 fn since(t: &Words, days: u64) -> Timestamp {
     let length = 24 * 3600 * 1_000;
     let today = (t.now.0 + offset(t)).div_euclid(length) * length - offset(t);
     Timestamp(today).minus(Duration::from_hours(24 * days))
 }
 
-/// How far days begin before those of UTC, in milliseconds.
+/// How much earlier than in UTC days begin, in milliseconds.
 fn offset(t: &Words) -> i64 {
     i64::from(t.zone.to_offset(t.now.to_jiff()).seconds()) * 1_000
 }
 
 fn unavailable(c: Chrome, error: &DeskError) -> Response {
-    tracing::warn!(%error, "the report could not be made");
+    tracing::warn!(%error, "the report could not be shown");
     let p = |key| c.t.p(key).to_string();
     let (title, text) = (p("desk-unavailable-title"), p("desk-unavailable-text"));
     answer::say(c, StatusCode::SERVICE_UNAVAILABLE, title, text, "")
@@ -209,7 +209,7 @@ fn make(c: Chrome, days: u64, numbers: &Numbers, titles: &HashMap<String, Biling
     }
 }
 
-/// The numbers on top, those of the span before beside them where there are any.
+/// The figures at the top, compared with the previous period if there is one.
 fn figures(t: &Words, numbers: &Numbers) -> Vec<Figure> {
     let held = |state: HeldState| numbers.held.get(&state.to_string()).copied().unwrap_or(0);
     let sum = |of: &BTreeMap<String, u64>, actions: &[&str]| -> u64 {
@@ -235,7 +235,7 @@ fn figures(t: &Words, numbers: &Numbers) -> Vec<Figure> {
         lead: key == "desk-report-prevented",
     };
     let mut figures: Vec<Figure> = all.into_iter().map(figure).collect();
-    // What passed because its people know each other, where anything is known of anybody.
+    // mail that passed because its people know each other, if anything was learned
     if !numbers.knowledge.mails.is_empty()
         && let Some(passed) = figures.get_mut(3)
     {
@@ -246,7 +246,7 @@ fn figures(t: &Words, numbers: &Numbers) -> Vec<Figure> {
     figures
 }
 
-/// `12% more than the span before`; nothing where there was nothing before.
+/// The change in words (`12% more than the previous period`); empty if there was nothing before.
 fn change(t: &Words, now: u64, before: u64) -> String {
     if before == 0 {
         return String::new();
@@ -260,7 +260,7 @@ fn change(t: &Words, now: u64, before: u64) -> String {
     t.p(key).n("percent", percent).n("before", before).to_string()
 }
 
-/// `3 of 12 (25%)`; nothing where nothing was decided.
+/// A share in words (`3 of 12 (25%)`); empty if nothing was decided.
 fn share(part: u64, whole: u64) -> String {
     if whole == 0 {
         return String::new();
@@ -270,7 +270,7 @@ fn share(part: u64, whole: u64) -> String {
         .replace('）', ")")
 }
 
-/// Who decided how quickly, those with most decisions first.
+/// How quickly people decided, most decisions first.
 fn paces(all: &BTreeMap<String, [u64; 4]>) -> Vec<Pace> {
     let mut paces: Vec<Pace> = all
         .iter()

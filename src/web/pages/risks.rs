@@ -1,4 +1,4 @@
-//! Risks as pages show them: what is dangerous, what cures it, and the ticks that a decision asks for.
+//! The risks on pages: what is dangerous, what removes it, and the checkboxes of a decision.
 
 use super::super::words::Words;
 use crate::desk::wish::{How, Wish};
@@ -6,29 +6,29 @@ use crate::policy::Disclosure;
 use crate::policy::risks::Risk;
 use crate::policy::verdict::Language;
 
-/// Most risks that a page lists.
+/// Most risks listed on a page.
 const MOST: usize = 30;
 
 /// One risk, in the visitor's language.
 pub(in crate::web) struct Told {
-    /// What it is called.
+    /// Its label.
     pub label: String,
-    /// What it is.
+    /// Its description.
     pub said: String,
-    /// What prevents it, or what does not.
+    /// What removes it, or what does not.
     pub cure: String,
-    /// Sending individually prevents it.
+    /// Whether sending individually removes it.
     pub cured: bool,
-    /// What its tick is called.
+    /// The name of its checkbox.
     pub key: String,
 }
 
-/// The language of a visitor, as the rules know it.
+/// A visitor's language, in the type of the policy.
 pub(in crate::web) fn language(t: &Words) -> Language {
     t.tongue.language()
 }
 
-/// These, the strongest first.
+/// These risks, most serious first.
 pub(in crate::web) fn told<'a>(t: &Words, risks: impl IntoIterator<Item = &'a Risk>) -> Vec<Told> {
     let language = language(t);
     let one = |risk: &Risk| Told {
@@ -41,7 +41,7 @@ pub(in crate::web) fn told<'a>(t: &Words, risks: impl IntoIterator<Item = &'a Ri
     risks.into_iter().take(MOST).map(one).collect()
 }
 
-/// Those that have to be ticked when the mail is sent in this way.
+/// The risks that have to be ticked for this way of sending.
 pub(super) fn to_tick(t: &Words, risks: &[Risk], how: How) -> Vec<Told> {
     told(t, Wish { how, ..Wish::default() }.left(risks))
 }

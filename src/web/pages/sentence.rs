@@ -1,5 +1,5 @@
-//! A message in one sentence: what would happen while it waits, what was done once it was decided, by whom
-//! and with which words.
+//! A message in one sentence: what would happen, or, once it is decided, what was done, by whom and with
+//! which words.
 
 use super::super::words::{Words, calm, calm_lines, one_line};
 use super::parts::LINE;
@@ -16,7 +16,7 @@ pub(super) struct Headline {
     pub(super) sum: String,
 }
 
-/// What would happen, or what did.
+/// The sentence that says what would happen, or what was done.
 pub(super) fn headline(t: &Words, row: &HeldRow) -> Headline {
     if row.state != HeldState::Held {
         return Headline { text: past(t, row), sum: String::new() };
@@ -34,7 +34,7 @@ pub(super) fn headline(t: &Words, row: &HeldRow) -> Headline {
     Headline { text: first.headline(language(t)), sum }
 }
 
-/// What was done with a mail that was decided on.
+/// What was done with a decided mail.
 fn past(t: &Words, row: &HeldRow) -> String {
     let decision = row.decision.as_deref().unwrap_or_default();
     let waits = row.undo_until.filter(|until| *until > t.now);
@@ -58,7 +58,7 @@ fn past(t: &Words, row: &HeldRow) -> String {
     t.p(key).n("count", row.recipients.len()).to_string()
 }
 
-/// Who decided, what and when; nothing while it is held.
+/// Who decided what, and when; `None` while it is held.
 pub(super) fn decided(t: &Words, row: &HeldLine) -> Option<String> {
     let by = calm(row.decided_by.as_deref().unwrap_or_default(), LONGEST);
     let ago = row.decided_at.map(|at| t.moment(&at)).unwrap_or_default();
@@ -81,7 +81,7 @@ pub(super) fn decided(t: &Words, row: &HeldLine) -> Option<String> {
     Some(phrase.s("by", by).s("at", ago).to_string())
 }
 
-/// The words with which it was sent back, on their lines; none where nobody wrote any.
+/// The reason of a return, with its line breaks; empty if there is none.
 pub(super) fn reason_given(t: &Words, row: &HeldRow) -> String {
     let said = row.decision.as_deref().unwrap_or_default().trim();
     if row.state != HeldState::Returned || was_taken_back(said) {

@@ -1,4 +1,4 @@
-//! What happened to a message, in words; what is alike and happened together is told once.
+//! The history of a message in words. Similar events at the same time are combined.
 
 use super::super::Site;
 use super::super::words::{Words, one_line};
@@ -10,10 +10,10 @@ use crate::journal::{Entry, Event};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// What happens within such a time happens together.
+/// Events within this time are combined.
 const TOGETHER: Duration = Duration::from_mins(1);
 
-/// As many notices, and people told by one, are named.
+/// Most people and notices that are named.
 const MOST_ASKED: usize = 20;
 
 /// One entry of a timeline.
@@ -22,15 +22,15 @@ pub(super) struct Moment {
     pub(super) text: String,
 }
 
-/// Who was told by notices to those who decide: by the notice.
+/// The approvers who were told, by notice.
 type Asked = HashMap<Id, Vec<String>>;
 
-/// What happened, with who was asked by name.
+/// The history, with the approvers' names.
 pub(super) async fn happened(site: &Site, t: &Words, entries: &[Entry], most: usize) -> Vec<Moment> {
     timeline(t, entries, asked(site, entries).await, most)
 }
 
-/// Reads who was asked, while the notices themselves are kept.
+/// Reads who was asked from the stored notices.
 async fn asked(site: &Site, entries: &[Entry]) -> Asked {
     let mut found = Asked::new();
     for entry in entries {
@@ -38,7 +38,7 @@ async fn asked(site: &Site, entries: &[Entry]) -> Asked {
         if phrase_of(kind).is_none() || found.len() == MOST_ASKED {
             continue;
         }
-        // One that is gone is told without names.
+        // a purged notice is shown without names
         if let Ok(mail) = site.store.message(*notice).await {
             let to = mail.envelope.recipients.iter().map(|one| one.address.to_string());
             found.insert(*notice, to.collect());
@@ -47,7 +47,7 @@ async fn asked(site: &Site, entries: &[Entry]) -> Asked {
     found
 }
 
-/// What is said of a notice to those who decide.
+/// The phrase for a notice to approvers.
 fn phrase_of(kind: &str) -> Option<&'static str> {
     match kind {
         "held-approvers" | "escalated" => Some("desk-event-noticed-asked"),
@@ -57,7 +57,7 @@ fn phrase_of(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// At most so many entries, oldest first.
+/// Up to `most` entries, oldest first.
 fn timeline(t: &Words, entries: &[Entry], mut asked: Asked, most: usize) -> Vec<Moment> {
     let mut all: Vec<(Timestamp, Event)> = Vec::new();
     for entry in entries {
@@ -75,8 +75,8 @@ fn timeline(t: &Words, entries: &[Entry], mut asked: Asked, most: usize) -> Vec<
     all.into_iter().map(|(at, event)| Moment { at, text: told(t, &event, &asked) }).collect()
 }
 
-/// Takes an event into one that it is alike to. What servers said of copies that arrived may differ: then
-/// it is left out.
+/// Combines an event with a similar one; returns whether it did. Different replies of servers to delivered
+/// copies are left out.
 fn join(known: &mut Event, next: &Event, asked: &mut Asked) -> bool {
     match (known, next) {
         (
@@ -98,7 +98,7 @@ fn join(known: &mut Event, next: &Event, asked: &mut Asked) -> bool {
     }
 }
 
-/// Where a client came from, without how it called itself: `client ([192.0.2.7])` is 192.0.2.7.
+/// A client's address without the rest: `client ([192.0.2.7])` gives 192.0.2.7.
 fn host(client: &str) -> &str {
     let inside = client.rsplit_once("([").and_then(|(_, rest)| rest.split_once(']'));
     inside.map_or(client, |(host, _)| host)

@@ -1,4 +1,4 @@
-//! `/m/ID`: what happened to one message, held or not.
+//! `/m/ID`: the history of one message, held or not.
 
 use super::super::Site;
 use super::super::words::calm;
@@ -8,7 +8,7 @@ use super::parts::LINE;
 use super::people::LONGEST;
 use super::timeline::{Moment, happened};
 use super::visit::{Chrome, Visit, show};
-use crate::desk::principal::Whose;
+use crate::desk::principal::Parties;
 use crate::id::Id;
 use crate::policy::Verdict;
 use crate::policy::verdict::Language;
@@ -20,7 +20,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use std::sync::Arc;
 
-/// Most entries, and most copies, that the page lists.
+/// Most entries, and most copies, on the page.
 const MOST: usize = 500;
 
 #[derive(Template)]
@@ -33,9 +33,9 @@ struct Trace {
     recipients: usize,
     received: crate::clock::Timestamp,
     held: bool,
-    /// Its sender looks at it, and may ask to send it again openly.
+    /// Whether the visitor is its sender and may ask to send it again openly.
     again: bool,
-    /// In observe mode: what would have been done, and why.
+    /// In observe mode: what enforce mode would have done, and why.
     would: Option<(String, Vec<String>)>,
     timeline: Vec<Moment>,
     copies: Vec<Copy>,
@@ -75,7 +75,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit, Path(id): 
             recipients: message.envelope.recipients.len(),
             received: message.received,
             held: message.held.is_some(),
-            again: message.goes_individually() && who.sent(&Whose::of(&message).standing()),
+            again: message.goes_individually() && who.sent(&Parties::of(&message)),
             would: would_have(&c, message.verdict.as_ref()),
             timeline: happened(&site, &c.t, &journal, MOST).await,
             copies: copies.iter().take(MOST).map(|row| copy(&c, row)).collect(),

@@ -1,5 +1,4 @@
-//! Who looks at a page, in which language, and what every page has: the head, the style sheet, the
-//! token that its forms carry.
+//! The visitor of a page, their language, and what every page has: head, style sheet, form token.
 
 use super::super::Site;
 use super::super::routes::page_of;
@@ -18,39 +17,38 @@ use axum::{Extension, Form};
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// The cookie that keeps a language chosen by hand.
+/// The cookie with a language that was chosen explicitly.
 const COOKIE: &str = "sekisho_language";
 /// Longest name shown in the head, in characters.
 const LONGEST_NAME: usize = 60;
 
-/// What every page has.
+/// The parts common to all pages.
 #[derive(Clone, Debug)]
 pub struct Chrome {
-    /// What it says.
+    /// The phrases.
     pub t: Words,
-    /// Who looks at it; nobody before signing in.
+    /// The visitor; `None` before signing in.
     pub who: Option<Principal>,
-    /// What its forms carry.
+    /// The token of its forms.
     pub csrf: String,
-    /// Which part of the desk it is, for the navigation.
+    /// The part of the desk, for the navigation.
     pub here: &'static str,
-    /// Where it can be read again: its own path and query, or, of the answer to a form, the page that the
-    /// form stood on.
+    /// The URL to reload: path and query of the request, or of the page of the form if the request is one.
     pub path: String,
-    /// The filters of the list that one came from: they go along from page to page.
+    /// The filters of the list that the visitor came from, kept from page to page.
     pub asked: Asked,
-    /// Whom people ask for help; empty where nobody is named.
+    /// Whom people can ask for help; empty if nobody is configured.
     pub contact: String,
-    /// The style sheet.
+    /// The URL of the style sheet.
     pub css: String,
-    /// The script.
+    /// The URL of the script.
     pub js: String,
-    /// The icon.
+    /// The URL of the icon.
     pub icon: String,
 }
 
 impl Chrome {
-    /// For a request. What the middleware knows of the visitor stands in the request's extensions.
+    /// Builds it from a request; the middleware has added the visitor to the extensions.
     pub fn of(parts: &Parts, site: &Site) -> Self {
         let tongue = tongue(&parts.headers).unwrap_or_default();
         Self {
@@ -75,7 +73,7 @@ impl Chrome {
         }
     }
 
-    /// When it was printed and by whom: stands on paper alone.
+    /// When and by whom it was printed; shown only on paper.
     pub fn printed(&self) -> String {
         let who = self.who.as_ref().map(|who| self.calm(&who.name)).unwrap_or_default();
         self.t.p("desk-printed").s("at", self.t.moment(&self.t.now)).s("who", who).to_string()
@@ -86,13 +84,13 @@ impl Chrome {
         self.asked.carried()
     }
 
-    /// The filters with one more part.
+    /// The filters with an additional parameter.
     pub fn filters_and(&self, part: &str) -> String {
         let filters = self.filters();
         format!("{filters}{}{part}", if filters.is_empty() { '?' } else { '&' })
     }
 
-    /// A page's title, which says so where something on the page is to be put right.
+    /// A page's title; it says so if the form has errors.
     pub fn titled(&self, key: &'static str, wrong: &bool) -> String {
         let title = self.t.p(key);
         if *wrong { self.t.p("desk-error-mark").s("title", title).to_string() } else { title.to_string() }
@@ -103,18 +101,18 @@ impl Chrome {
         calm(name, LONGEST_NAME)
     }
 
-    /// Whether the visitor looks after the relay.
+    /// Whether the visitor may see the administration.
     pub fn looks(&self) -> bool {
         self.who.as_ref().is_some_and(crate::desk::operate::looks)
     }
 
-    /// Whether the visitor looks after more than their own mail.
+    /// Whether the visitor may see more than their own mail.
     pub fn decides(&self) -> bool {
         self.who.as_ref().is_some_and(|who| who.roles.approver || who.roles.auditor || who.roles.admin)
     }
 }
 
-/// Whom people ask for help, in their language.
+/// Whom people can ask for help, in this language.
 fn contact(site: &Site, tongue: Tongue) -> String {
     let language = match tongue {
         Tongue::En => Language::En,
@@ -123,7 +121,7 @@ fn contact(site: &Site, tongue: Tongue) -> String {
     site.contact.as_ref().map(|contact| contact.text(language).to_owned()).unwrap_or_default()
 }
 
-/// Where what a request answers can be read again.
+/// The URL at which the page can be loaded again.
 fn again(parts: &Parts) -> String {
     if matches!(parts.method, Method::GET | Method::HEAD) {
         return parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
@@ -131,12 +129,12 @@ fn again(parts: &Parts) -> String {
     page_of(parts.uri.path()).to_owned()
 }
 
-/// The language chosen by hand, else the browser's.
+/// The language that was chosen, otherwise the browser's.
 fn tongue(headers: &HeaderMap) -> Option<Tongue> {
     chosen(headers).or_else(|| Tongue::accepted(headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?))
 }
 
-/// The language that this browser keeps as chosen by hand.
+/// The language in the cookie.
 pub(in crate::web) fn chosen(headers: &HeaderMap) -> Option<Tongue> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     cookies.flat_map(|field| field.split(';')).find_map(|pair| {
@@ -145,17 +143,17 @@ pub(in crate::web) fn chosen(headers: &HeaderMap) -> Option<Tongue> {
     })
 }
 
-/// Somebody who signed in, on a page.
+/// A visitor who is signed in, and the common parts of the page.
 #[derive(Clone, Debug)]
 pub struct Visit {
-    /// Who.
+    /// The visitor.
     pub who: Principal,
-    /// What the page has.
+    /// The common parts of the page.
     pub c: Chrome,
 }
 
 impl Visit {
-    /// On this part of the desk.
+    /// Sets the part of the desk.
     #[must_use]
     pub fn at(mut self, here: &'static str) -> Self {
         self.c.here = here;
@@ -175,7 +173,7 @@ impl FromRequestParts<Arc<Site>> for Visit {
     }
 }
 
-/// A page that needs nobody to have signed in.
+/// A page for visitors who need not be signed in.
 #[derive(Clone, Debug)]
 pub struct Open(pub Chrome);
 
@@ -187,18 +185,18 @@ impl FromRequestParts<Arc<Site>> for Open {
     }
 }
 
-/// A page as a response.
+/// Renders a page as a response.
 pub fn show(status: StatusCode, page: &impl Template) -> Response {
     match page.render() {
         Ok(text) => (status, [(header::CACHE_CONTROL, "no-store")], Html(text)).into_response(),
         Err(error) => {
-            tracing::error!(%error, "a page could not be made");
+            tracing::error!(%error, "a page could not be rendered");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }
 
-/// A path of ours to go back to; the list for anything else.
+/// A path of ours to return to; `/` for anything else.
 pub fn way_back(path: &str) -> &str {
     let ours = path.starts_with('/')
         && !path.starts_with("//")
@@ -208,7 +206,7 @@ pub fn way_back(path: &str) -> &str {
     if ours { path } else { "/" }
 }
 
-/// The form in the head of each page.
+/// The fields of the language form.
 #[derive(Debug, Deserialize)]
 pub(super) struct Choice {
     to: String,
@@ -216,7 +214,7 @@ pub(super) struct Choice {
     back: String,
 }
 
-/// The cookie that keeps a language chosen by hand.
+/// Sets the cookie with the chosen language.
 pub(in crate::web) fn keep(tongue: Tongue, secure: bool) -> Option<HeaderValue> {
     let secure = if secure { "; Secure" } else { "" };
     let tag = tongue.tag();
@@ -226,8 +224,8 @@ pub(in crate::web) fn keep(tongue: Tongue, secure: bool) -> Option<HeaderValue> 
     .ok()
 }
 
-/// `POST /language`: keeps a language chosen by hand, in the browser and for whoever is signed in: mails to
-/// them are written in it as well.
+/// `POST /language`: stores the chosen language in the browser and, for a person who is signed in, for their
+/// mails.
 pub(super) async fn language(
     State(site): State<Arc<Site>>,
     who: Option<Extension<Principal>>,
@@ -240,8 +238,8 @@ pub(super) async fn language(
     if !people.is_empty()
         && let Err(error) = site.store.choose_language(&people, tongue.language()).await
     {
-        // The page is told in it all the same.
-        tracing::warn!(%error, "a language could not be kept for mails");
+        // the page itself still changes its language
+        tracing::warn!(%error, "a chosen language could not be stored");
     }
     if let Some(cookie) = keep(tongue, site.secure) {
         response.headers_mut().append(header::SET_COOKIE, cookie);

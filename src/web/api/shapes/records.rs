@@ -1,4 +1,4 @@
-//! Queue, messages, report and chain, as answers of the API.
+//! The JSON of queue, messages, report and chain.
 
 use super::moment;
 use crate::desk::report::Numbers;
@@ -9,28 +9,27 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
-/// The end of the chain over everything that happened: whoever keeps it elsewhere can tell later that
-/// nothing before was changed.
+/// The head of the journal's chain. Kept elsewhere, it proves later that no earlier entry was changed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct ChainHead {
-    /// How many entries there are.
+    /// The number of entries.
     pub entries: u64,
     /// The last link, in hexadecimal; empty for an empty chain.
     pub link: String,
 }
 
-/// Which deliveries.
+/// Selects deliveries.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::web::api) struct QueueAsked {
-    /// Of this sender.
+    /// The sender.
     #[param(max_length = 320)]
     pub sender: Option<String>,
-    /// To this recipient.
+    /// A recipient.
     #[param(max_length = 320)]
     pub recipient: Option<String>,
-    /// At most so many; 50 unless given.
+    /// Most deliveries to return; 50 by default.
     #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u16>,
 }
@@ -42,12 +41,12 @@ pub(in crate::web::api) struct QueueList {
     pub items: Vec<QueueItem>,
 }
 
-/// One copy on its way.
+/// One delivery.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct QueueItem {
     /// `MESSAGE.N`.
     pub id: String,
-    /// Which message.
+    /// The message.
     pub message: String,
     /// MAIL FROM; empty for the null sender.
     pub sender: String,
@@ -57,34 +56,34 @@ pub(in crate::web::api) struct QueueItem {
     pub state: String,
     /// Attempts so far.
     pub attempts: u32,
-    /// What the server said last.
+    /// The server's last reply.
     pub last_reply: String,
     /// When it is due again.
     pub due: Option<String>,
-    /// In observe mode: what would have been done to the message.
+    /// In observe mode: what enforce mode would have done with the message.
     pub would: Option<String>,
 }
 
-/// What to do with which deliveries.
+/// A change of deliveries.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web::api) struct QueueWish {
     /// Deliveries, as `MESSAGE.N`.
     #[schema(min_items = 1, max_items = 500)]
     pub ids: Vec<String>,
-    /// What to do.
+    /// The change.
     pub change: Change,
 }
 
-/// What may be done with deliveries.
+/// The possible changes.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::web::api) enum Change {
-    /// Try it again now.
+    /// Try again now.
     Retry,
-    /// Keep it back.
+    /// Pause.
     Pause,
-    /// Let it go on.
+    /// Resume.
     Resume,
 }
 
@@ -98,22 +97,22 @@ impl From<Change> for QueueChange {
     }
 }
 
-/// What was done.
+/// The result of a change.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct QueueDone {
-    /// How many deliveries changed.
+    /// The number of deliveries that changed.
     pub changed: usize,
 }
 
-/// What to look for.
+/// A search for messages.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::web::api) struct TraceAsked {
-    /// An id of ours, a Message-ID, an address, or words of the subject.
+    /// An id, a Message-ID, an address, or words of the subject.
     #[param(min_length = 1, max_length = 1000)]
     pub q: String,
-    /// At most so many; 50 unless given.
+    /// Most messages to return; 50 by default.
     #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u16>,
 }
@@ -140,86 +139,86 @@ pub(in crate::web::api) struct MessageItem {
     pub subject: String,
     /// Message-ID.
     pub message_id: String,
-    /// What was done when it came.
+    /// What was done when it was received.
     pub action: String,
-    /// In observe mode: what would have been done,
+    /// In observe mode: what enforce mode would have done.
     pub would: Option<String>,
-    /// and why, a sentence for each rule that demanded something.
+    /// The reasons for that, a sentence for each rule that demanded something.
     pub would_reasons: Vec<String>,
 }
 
-/// What happened to one message.
+/// The history of one message.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct History {
     /// Its id.
     pub id: String,
     /// When it was received.
     pub received: String,
-    /// What happened, oldest first.
+    /// The events, oldest first.
     pub events: Vec<Happened>,
     /// Its copies.
     pub deliveries: Vec<QueueItem>,
 }
 
-/// One thing that happened.
+/// One event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct Happened {
-    /// When.
+    /// When it happened.
     pub at: String,
-    /// What: `accepted`, `attempt`, `released`, `returned`, …
+    /// The kind: `accepted`, `attempt`, `released`, `returned`, …
     pub event: String,
-    /// More about it, by the kind of event.
+    /// Details, depending on the kind.
     #[schema(value_type = Object)]
     pub detail: serde_json::Value,
 }
 
-/// Over which span.
+/// The period of a report.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::web::api) struct ReportAsked {
-    /// How many days back; 30 unless given.
+    /// The number of days; 30 by default.
     #[param(minimum = 1, maximum = 3650)]
     pub days: Option<u32>,
 }
 
-/// Numbers over a span of time: the same as `sekisho report` gives.
+/// Statistics over a period, the same as `sekisho report`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct Report {
-    /// Since when.
+    /// Start of the period.
     pub since: String,
-    /// Messages accepted from clients, by what was decided.
+    /// Messages accepted from clients, by action.
     pub accepted: BTreeMap<String, u64>,
-    /// Held messages by state now.
+    /// Held messages by current state.
     pub held: BTreeMap<String, u64>,
-    /// Deliveries by state now.
+    /// Deliveries by current state.
     pub deliveries: BTreeMap<String, u64>,
     /// Disclosures prevented.
     pub exposures_prevented: u64,
-    /// What would have been done to mail that passed in observe mode.
+    /// What enforce mode would have done with mail that passed in observe mode.
     pub would: WouldReport,
-    /// Held messages by rule and state now.
+    /// Held messages by rule and current state.
     pub rules: BTreeMap<String, BTreeMap<String, u64>>,
-    /// The same by the sender's group; a sender may be in several.
+    /// The same by the sender's group; a sender can be in several.
     pub groups: BTreeMap<String, BTreeMap<String, u64>>,
-    /// The same by who was asked to decide.
+    /// The same by approver.
     pub approvers: BTreeMap<String, BTreeMap<String, u64>>,
-    /// The same by the sender.
+    /// The same by sender.
     pub senders: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Held messages that were released as they were, by rule.
+    /// Held messages that were released as is, by rule.
     pub released_unchanged: BTreeMap<String, u64>,
-    /// How many decisions people made.
+    /// The number of decisions by people.
     pub decisions: usize,
-    /// How long half of the decisions took at most, in seconds; null where there was none.
+    /// The median time to decide, in seconds; null if there was no decision.
     pub median_seconds_to_decide: Option<u64>,
-    /// How long nine of ten took at most, in seconds; null where there was none.
+    /// The 90th percentile of the time to decide, in seconds; null if there was no decision.
     pub nine_of_ten_seconds_to_decide: Option<u64>,
 }
 
-/// What would have been done to mail that passed in observe mode.
+/// What enforce mode would have done with mail that passed in observe mode.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct WouldReport {
-    /// Messages by the action that would have been.
+    /// Messages by the action of enforce mode.
     pub accepted: BTreeMap<String, u64>,
     /// Disclosures that would have been prevented.
     pub exposures_prevented: u64,
@@ -229,7 +228,7 @@ pub(in crate::web::api) struct WouldReport {
     pub senders: BTreeMap<String, WouldBeItem>,
 }
 
-/// Of one rule, or of one sender.
+/// The figures of one rule or one sender.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct WouldBeItem {
     /// Messages that would not have passed.

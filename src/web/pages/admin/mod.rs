@@ -1,5 +1,5 @@
-//! What administrators look after: this relay, its queue, accounts and tokens. Auditors see the relay and the
-//! queue; to everybody else there are no such pages.
+//! Pages for administrators: the relay, its queue, accounts and tokens. Auditors see the relay and the queue;
+//! for everybody else these pages do not exist.
 
 mod node;
 mod queue;
@@ -14,7 +14,7 @@ use crate::desk::operate;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-/// Their routes.
+/// The routes of these pages.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get("/node", node::page)
@@ -26,14 +26,14 @@ pub(super) fn routes() -> Routes {
         .post("/tokens", tokens::remove)
 }
 
-/// One of the pages, in the line above them.
+/// A tab above the pages.
 struct Tab {
     path: &'static str,
     name: String,
     here: bool,
 }
 
-/// The pages that a visitor may open.
+/// The tabs for a visitor.
 fn tabs(c: &Chrome, here: &str) -> Vec<Tab> {
     let operates = c.who.as_ref().is_some_and(operate::operates);
     let all = [
@@ -46,16 +46,16 @@ fn tabs(c: &Chrome, here: &str) -> Vec<Tab> {
     mine.map(|(path, word, _)| Tab { path, name: c.t.of("desk-tab-", word), here: word == here }).collect()
 }
 
-/// What the desk did not do. To those who may not look there is no such page.
+/// The desk refused the request. Visitors who may not see these pages get "not found".
 fn refused(c: Chrome, error: &DeskError) -> Response {
     if matches!(error, DeskError::NotAllowed(_)) {
         return answer::gone(c);
     }
-    tracing::warn!(%error, "the desk could not answer an administrator");
+    tracing::warn!(%error, "an administration page could not be shown");
     unavailable(c, None)
 }
 
-/// The desk cannot answer; why, where it may be said.
+/// The desk is unavailable; the reason is shown if the visitor may know it.
 fn unavailable(c: Chrome, why: Option<String>) -> Response {
     let p = |key| c.t.p(key).to_string();
     let (title, text) = (p("desk-unavailable-title"), why.unwrap_or_else(|| p("desk-unavailable-text")));

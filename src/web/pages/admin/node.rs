@@ -1,4 +1,4 @@
-//! `/node`: whether this relay takes and sends mail, what it runs by, and how much is under way.
+//! `/node`: whether this relay accepts and sends mail, its settings, and its current load.
 
 use super::super::super::{Site, readiness};
 use super::super::answer;
@@ -14,7 +14,7 @@ use axum::response::Response;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The span of what was held, as far as it is counted here.
+/// The period for which held messages are counted.
 const SPAN: Duration = Duration::from_hours(24 * 30);
 
 #[derive(Template)]
@@ -22,7 +22,7 @@ const SPAN: Duration = Duration::from_hours(24 * 30);
 struct Node {
     c: Chrome,
     tabs: Vec<Tab>,
-    /// Why mail would not be taken and sent now; nothing where it would.
+    /// Why the relay is not ready; `None` if it is.
     trouble: Option<String>,
     version: &'static str,
     observes: bool,

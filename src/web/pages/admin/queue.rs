@@ -1,5 +1,5 @@
-//! `/queue`: deliveries that are not final, and what may be done to those that are chosen. Dropping them,
-//! which nothing brings back, is left to the command line.
+//! `/queue`: deliveries that are not final, and changes to selected ones. Dropping deliveries cannot be
+//! undone, so it is possible only on the command line.
 
 use super::super::super::Site;
 use super::super::super::words::calm;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 /// Most deliveries on the page.
 const MOST: usize = 100;
-/// States that can be looked for: those that are not final, and those that failed.
+/// States to filter by: those that are not final, and `failed`.
 const STATES: [DeliveryState; 5] = [
     DeliveryState::Ready,
     DeliveryState::Waiting,
@@ -37,13 +37,13 @@ const STATES: [DeliveryState; 5] = [
 pub(super) struct Asked {
     #[serde(default)]
     state: String,
-    /// A sender's address.
+    /// The sender's address.
     #[serde(default)]
     sender: String,
-    /// A recipient's.
+    /// A recipient's address.
     #[serde(default)]
     recipient: String,
-    /// So many were changed just now.
+    /// The number of deliveries that were changed just now.
     changed: Option<usize>,
 }
 

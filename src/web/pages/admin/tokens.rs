@@ -1,5 +1,5 @@
-//! `/tokens`: tokens of the API, and a button that takes one away. They are made on the command line, which
-//! alone ever shows one.
+//! `/tokens`: API tokens, and a button to remove one. They are created on the command line, the only place
+//! that shows the secret.
 
 use super::super::super::Site;
 use super::super::super::words::calm;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 struct Tokens {
     c: Chrome,
     tabs: Vec<Tab>,
-    /// Each with who made it, on one line.
+    /// Each with its creator on one line.
     all: Vec<(ApiTokenRow, String)>,
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, visit: Visit) -> Respons
     }
 }
 
-/// `POST /tokens`: takes one away.
+/// `POST /tokens`: removes a token.
 pub(super) async fn remove(
     State(site): State<Arc<Site>>,
     visit: Visit,

@@ -1,4 +1,4 @@
-//! `/users`: accounts of the file that `sekisho user` writes, and what each may be at the desk.
+//! `/users`: accounts in the file that `sekisho user` writes, with their roles at the desk.
 
 use super::super::super::Site;
 use super::super::super::words::calm;
@@ -27,9 +27,9 @@ const ROLES: [Role; 3] = [Role::Approver, Role::Auditor, Role::Admin];
 struct Users {
     c: Chrome,
     tabs: Vec<Tab>,
-    /// Nothing where accounts are not in a file.
+    /// `None` if accounts are not in a file.
     lines: Option<Vec<Line>>,
-    /// Everybody's passkeys: whose, what they call it, and its id.
+    /// All passkeys: owner, name, and id.
     passkeys: Vec<(String, String, String)>,
 }
 
@@ -37,7 +37,7 @@ struct Line {
     name: String,
     shown: String,
     addresses: Vec<String>,
-    /// Of each role: its word, whether the file gives it, and whether the configuration does.
+    /// For each role: its name, whether the file gives it, and whether the configuration does.
     roles: Vec<(&'static str, bool, bool)>,
 }
 
@@ -75,7 +75,7 @@ fn line(user: &UserLine) -> Line {
     }
 }
 
-/// `POST /users`: sets the roles of one.
+/// `POST /users`: sets the roles of an account.
 pub(super) async fn change(
     State(site): State<Arc<Site>>,
     visit: Visit,

@@ -1,4 +1,4 @@
-//! `GET /held/{id}/now`: how a message stands, for a script to say.
+//! `GET /held/{id}/now`: the current state of a message, for the polling script.
 
 use super::super::answer;
 use super::super::list::as_line;
@@ -17,11 +17,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// How often a script asks about a mail that is being sent, and about any other, in milliseconds.
+/// Polling interval for a mail that is being sent, and for any other, in milliseconds.
 pub(super) const SENDING: u32 = 2_000;
 pub(super) const WAITING: u32 = 5_000;
 
-/// `GET /held/{id}/now`: how it stands, for a script to say. What the page shows itself is asked along.
+/// `GET /held/{id}/now`: the current state. The query contains the state that the page shows.
 pub(in super::super) async fn now(
     State(site): State<Arc<Site>>,
     visit: Visit,
@@ -58,14 +58,14 @@ pub(in super::super) async fn now(
     Live { text, left, over, ..Live::default() }.response()
 }
 
-/// What the page shows that a script asks for.
+/// The state that the page shows.
 #[derive(Debug, Default, Deserialize)]
 pub(in super::super) struct ShownState {
     #[serde(default)]
     shown: String,
 }
 
-/// How far the sending is, in words.
+/// The progress of sending, in words.
 pub(super) fn told_progress(t: &Words, progress: &Progress) -> String {
     let mut text =
         t.p("desk-progress").n("delivered", progress.delivered).n("total", progress.total).to_string();

@@ -1,4 +1,4 @@
-//! What the visitor may do with a held message, and why something is missing.
+//! What the visitor may do with a held message, and why some actions are missing.
 
 use super::super::asking::may_ask;
 use super::super::risks::{Told, to_tick};
@@ -8,7 +8,7 @@ use crate::desk::wish::How;
 use crate::store::{HeldRow, HeldState};
 use crate::web::words::Words;
 
-/// What the visitor may do, and what is open.
+/// The actions that the visitor may take and that are possible.
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub(super) struct Ways {
@@ -17,23 +17,24 @@ pub(super) struct Ways {
     pub(super) as_is: Way,
     pub(super) drop: bool,
     pub(super) give_back: bool,
-    /// It is theirs: giving it back is taking it back.
+    /// Whether it is their own mail, which they take back instead of returning it.
     pub(super) own: bool,
-    /// They may ask that it leave as it is.
+    /// Whether they may ask to send it as it is.
     pub(super) ask: bool,
-    /// What sending individually leaves: each has to be ticked, and going back comes first.
+    /// The risks that individual copies leave; each has to be ticked, and returning is then the primary
+    /// button.
     pub(super) ticks: Vec<Told>,
-    /// Why something is missing, in sentences.
+    /// Why actions are missing, in sentences.
     pub(super) notes: Vec<String>,
 }
 
 impl Ways {
-    /// Sending individually leaves no risk.
+    /// Whether sending individually leaves no risk.
     pub(super) fn cures(&self) -> bool {
         self.ticks.is_empty()
     }
 
-    /// Whether copies can be made for each.
+    /// Whether individual copies are possible.
     pub(super) fn copies(&self) -> bool {
         self.split.shown() || self.bcc.shown()
     }
@@ -65,19 +66,19 @@ pub(super) fn ways(
     if row.state != HeldState::Held {
         return Ways::default();
     }
-    let what = dossier.whose.standing();
-    let may = |how, drops| who.may_release(&what, how, drops);
+    let parties = &dossier.parties;
+    let may = |how, drops| who.may_release(parties, how, drops);
     let open = closed.is_none();
     let way = |how| Way { allowed: may(how, false), open };
     let mut ways = Ways {
         split: way(How::Split),
         bcc: way(How::Bcc),
         as_is: Way { allowed: may(How::AsIs, false), open: true },
-        // Where no safe copies can be made, none can be made for the others either.
+        // if this transaction cannot be copied safely, its siblings cannot either
         drop: may(How::Split, true) && open && dossier.message.envelope.recipients.len() > 1,
-        give_back: who.may_return(&what),
-        own: who.sent(&what),
-        ask: may_ask(who, &dossier.whose, row) && !may(How::AsIs, false),
+        give_back: who.may_return(parties),
+        own: who.sent(parties),
+        ask: may_ask(who, &dossier.parties, row) && !may(How::AsIs, false),
         ticks: to_tick(t, &row.risks, How::Split),
         notes: Vec::new(),
     };
@@ -94,9 +95,9 @@ pub(super) fn ways(
     } else if !ways.any() {
         ways.notes.push(t.p("desk-note-auditor").to_string());
     }
-    // Signed in another way they could: that has to be said, or the button is looked for in vain.
+    // says so if another way of signing in would allow it, because the visitor would look for the button
     let stronger = Principal { via: Via::Login, ..who.clone() };
-    if who.via == Via::Mailbox && !ways.as_is.allowed && stronger.may_release(&what, How::AsIs, false) {
+    if who.via == Via::Mailbox && !ways.as_is.allowed && stronger.may_release(parties, How::AsIs, false) {
         ways.notes.push(t.p("desk-note-mailbox").to_string());
     }
     ways
