@@ -10,6 +10,7 @@
 mod accounts;
 mod budget;
 pub mod check;
+mod copying;
 mod descriptors;
 mod doorway;
 mod error;
@@ -37,12 +38,14 @@ use crate::intake::{self, Intake};
 use crate::tls::Identities;
 use crate::upstream::tally::Tally;
 use crate::web::metrics::Answers;
+pub use copying::copy;
 use doorway::Answered;
 pub use error::StartError;
-pub use offline::{OfflineDesk, accept_foreign, offline_desk};
+pub use offline::{OfflineDesk, accept_foreign, migrate, nodes, offline_desk};
 pub use parts::examiner;
 use reload::Changing;
 pub use running::Running;
+use running::Stages;
 pub use seals::{keyring, preview_seals, signing_key, write_private};
 use sockets::Sockets;
 use std::sync::Arc;
@@ -72,7 +75,7 @@ impl App {
         let access = gatekeeper.admit(&config)?;
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
-        let store = parts::open(&config).await?;
+        let store = parts::open(&config, parts::Opener::Relay).await?;
         let budgets = budget::budgets(&config, None, store.as_ref(), &*clock).await?;
         let examiner = Examiner { budgets, ..examiner };
         let upstreams = upstreams.remember(&store).await?.all()?;
@@ -136,6 +139,7 @@ impl App {
             hooks,
             identities,
         };
-        Ok(Running::launch(config, sockets, desk, intake, courier, changing, answered, lock))
+        let stages = Stages { desk, intake, courier, changing, answered, lock };
+        Ok(Running::launch(config, sockets, stages))
     }
 }

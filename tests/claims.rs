@@ -382,7 +382,7 @@ fn claims_are_told_from_other_sentences() {
     assert!(
         is_there("tests/claims.rs::is_there")
             && is_there(
-                "store::sqlite::journal::tests::entries_from_before_observe_mode_was_told_apart_are_read"
+                "store::sql::journal::tests::entries_from_before_observe_mode_was_told_apart_are_read"
             )
     );
     assert!(

@@ -57,7 +57,7 @@ impl KnownSource {
     }
 }
 
-/// Counts guesses. The counts are lost with the process. KnownEntry sources can be stored ([`Self::fresh`]) and
+/// Counts guesses. The counts are lost with the process. Known sources can be stored ([`Self::fresh`]) and
 /// loaded again ([`Self::learn`]).
 pub struct Guesses {
     clock: Arc<dyn Clock>,

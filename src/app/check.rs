@@ -182,22 +182,25 @@ fn policy(config: &Config, found: &mut Findings) {
 
 /// Checks the store; returns whether a relay is using it.
 async fn store(config: &Config, found: &mut Findings) -> bool {
-    let path = config.database.display();
+    let path = match &config.postgres {
+        Some(found) => found.place.to_string(),
+        None => config.database.display().to_string(),
+    };
     match parts::lock(config) {
         Ok(lock) => {
             found.ok("store", config.keep.to_string());
             let existed = config.database.exists();
             let folder = config.database.parent().unwrap_or(Path::new("."));
-            if existed {
-                match parts::open(config).await {
-                    Ok(_) => found.ok("store", format!("{path}")),
+            if existed || config.postgres.is_some() {
+                match parts::open(config, parts::Opener::Command).await {
+                    Ok(_) => found.ok("store", path),
                     Err(error) => found.error("store", error.to_string()),
                 }
             } else {
                 match tempfile::tempfile_in(folder) {
                     Ok(_) => found.ok("store", format!("{path} will be created at the first start")),
                     Err(error) => {
-                        found.error("store", format!("{path} cannot be created: {}", reason(&error)))
+                        found.error("store", format!("{path} cannot be created: {}", reason(&error)));
                     }
                 }
             }

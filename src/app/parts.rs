@@ -15,7 +15,8 @@ use crate::policy::approvers::Asked;
 use crate::policy::{Approvers, Budgets, Organisation, Policy};
 use crate::rewrite::plan::CopyOptions;
 use crate::store::lock::Lock;
-use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::postgres;
+use crate::store::sqlite::{Options, SqliteStore as SqlStore};
 use crate::store::{HookTarget, Store, StoreError};
 use crate::upstream::smarthost::read_secret;
 use secrecy::ExposeSecret;
@@ -89,12 +90,39 @@ pub(super) async fn lock_within(config: &Config, patience: Duration) -> Result<L
     }
 }
 
+/// Where the key of a PostgreSQL database's journal is: every relay that shares it has the same.
+pub(super) fn journal_key(config: &Config) -> PathBuf {
+    config.journal_key.clone().unwrap_or_else(|| config.database.with_extension("journal-key"))
+}
+
+/// Who opens the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opener {
+    /// The relay.
+    Relay,
+    /// A command, beside relays that may be at work.
+    Command,
+}
+
 /// Opens the store.
-pub(super) async fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+pub(super) async fn open(config: &Config, opener: Opener) -> Result<Arc<dyn Store>, StartError> {
     let path = config.database.clone();
     let options = Options { journal_key: config.journal_key.clone(), ..Options::default() };
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path, options)).await;
-    let store = opened.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+    let postgres = config.postgres.clone().map(|found| postgres::Options {
+        place: found.place,
+        node: match opener {
+            Opener::Relay => found.node,
+            Opener::Command => format!("{} (command {})", found.node, std::process::id()),
+        },
+        entropy: Arc::clone(&options.entropy),
+        on_fatal: Arc::clone(&options.on_fatal),
+        journal_key: journal_key(config),
+    });
+    let opening = tokio::task::spawn_blocking(move || match postgres {
+        Some(options) => SqlStore::open_postgres(options),
+        None => SqlStore::open(path, options),
+    });
+    let store = opening.await.map_err(|error| StoreError::Unavailable(error.to_string()))??;
     Ok(Arc::new(store))
 }
 

@@ -92,7 +92,7 @@ impl Running {
         };
         let changes = [
             (addresses(config) != addresses(began), "the addresses of [[listener]]"),
-            (config.database != began.database, "[store] url"),
+            (config.database != began.database || config.postgres != began.postgres, "[store] url"),
             (config.keep != began.keep, "[store] keep or [knowledge] keep"),
             (config.journal_key != began.journal_key, "[store] journal_key_file"),
             (config.journal_head_to != began.journal_head_to, "[store] journal_head_to"),

@@ -28,6 +28,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 
+/// What a message passes through, connected and not yet running.
+pub(super) struct Stages {
+    pub(super) desk: Desk,
+    pub(super) intake: Intake,
+    pub(super) courier: CourierHandle,
+    pub(super) changing: Changing,
+    pub(super) answered: Answered,
+    pub(super) lock: Lock,
+}
+
 /// A running relay.
 pub struct Running {
     pub(super) desk: Desk,
@@ -52,16 +62,8 @@ pub struct Running {
 
 impl Running {
     /// Starts every stage: listeners first, then the desk, then background tasks.
-    pub(super) fn launch(
-        config: Config,
-        sockets: Sockets,
-        desk: Desk,
-        intake: Intake,
-        courier: CourierHandle,
-        changing: Changing,
-        answered: Answered,
-        lock: Lock,
-    ) -> Self {
+    pub(super) fn launch(config: Config, sockets: Sockets, stages: Stages) -> Self {
+        let Stages { desk, intake, courier, changing, answered, lock } = stages;
         let people = Arc::new(People::new(
             Arc::clone(&desk.store),
             Arc::clone(&desk.clock),
@@ -175,6 +177,7 @@ impl Running {
         let identities = changing.identities.clone();
         tasks.background("own certificates", identities.watch(Arc::new(SystemClock)));
         tasks.background("time", tasks::time(desk.clone()));
+        tasks.background("other nodes", tasks::others(desk.clone()));
         tasks.background("hooks", changing.hooks.clone().run());
         let heads =
             tasks::Heads { to: self.config.journal_head_to.clone(), postman: Arc::clone(&self.postman) };

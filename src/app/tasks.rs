@@ -23,6 +23,9 @@ const PURGE_EVERY: Duration = Duration::from_hours(1);
 /// exact.
 const MAIL_EVERY: Duration = Duration::from_mins(59);
 
+/// What other nodes say is passed on at most once in this time.
+const BETWEEN: Duration = Duration::from_millis(20);
+
 /// Interval at which the current time is stored.
 const TIME_EVERY: Duration = Duration::from_secs(20);
 
@@ -225,6 +228,23 @@ pub(super) async fn acme(
             }
         }
     }
+}
+
+/// Wakes the courier and the notices when another node has stored something that may be due. Without this they
+/// poll every few seconds.
+pub(super) async fn others(desk: Desk) {
+    if let Some(mut heard) = desk.store.heard() {
+        while heard.changed().await.is_ok() {
+            if let Some(courier) = &desk.courier {
+                courier.wake();
+            }
+            if let Some(bell) = &desk.bell {
+                bell.notify_one();
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub(super) async fn answer(config: &Config, request: &Request) -> Result<Answer,
                 )));
             }
         }
-        if !config.database.exists() {
+        if config.postgres.is_none() && !config.database.exists() {
             return Err(Failure::failed(format!(
                 "there is no database at {} yet: `sekisho serve` makes it",
                 config.database.display()

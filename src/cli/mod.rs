@@ -15,6 +15,7 @@ mod held;
 mod layout;
 mod learn;
 mod mail;
+mod node;
 mod out;
 mod policy;
 mod queue;
@@ -22,6 +23,7 @@ mod replay;
 mod report;
 mod serve;
 mod show;
+mod store;
 mod systemd;
 mod token;
 mod trace;
@@ -97,6 +99,14 @@ enum Command {
     /// API tokens: add, list, remove
     #[command(subcommand)]
     Token(token::Verb),
+    /// What is kept: copy it to another database
+    #[command(subcommand)]
+    Store(store::Verb),
+    /// The relays that share a PostgreSQL database
+    #[command(subcommand)]
+    Node(node::Verb),
+    /// Make the database's tables, or bring them up to date
+    Migrate,
     /// Print completions for a shell
     Completions(completions::Arguments),
     /// Print the version
@@ -194,6 +204,9 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Cert(verb) => cert::run(context, &verb),
         Command::User(verb) => user::run(context, &verb),
         Command::Token(verb) => token::run(context, verb),
+        Command::Store(verb) => store::run(context, &verb),
+        Command::Node(verb) => node::run(context, &verb),
+        Command::Migrate => node::migrate(context),
         Command::Completions(arguments) => completions::run(context, &arguments),
         Command::Version => {
             completions::version(context);

@@ -213,6 +213,12 @@ pub(super) enum Mode {
 #[serde(deny_unknown_fields)]
 pub(super) struct Store {
     pub(super) url: Option<StoreUrl>,
+    /// The password of a PostgreSQL database.
+    pub(super) password_file: Option<PathBuf>,
+    /// What this relay is called among those that share the database.
+    pub(super) node: Option<String>,
+    /// Where a relay on PostgreSQL keeps what is its own.
+    pub(super) state: Option<PathBuf>,
     #[serde(default)]
     pub(super) keep: store::Keep,
     pub(super) journal_key_file: Option<PathBuf>,
@@ -222,18 +228,25 @@ pub(super) struct Store {
 /// The value of `[store] url`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct StoreUrl(pub(super) PathBuf);
+pub(super) enum StoreUrl {
+    /// A file of SQLite.
+    Sqlite(PathBuf),
+    /// A database of PostgreSQL, as it is written.
+    Postgres(String),
+}
 
 impl TryFrom<String> for StoreUrl {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         match text.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => Ok(Self(PathBuf::from(path))),
-            _ if text.starts_with("postgres") => {
-                Err("PostgreSQL is not in this version: use \"sqlite:sekisho.db\"".to_owned())
-            }
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
+            _ if text.starts_with("postgres") => match crate::store::postgres::Place::parse(&text, None) {
+                Ok(_) => Ok(Self::Postgres(text)),
+                Err(why) => Err(why.to_string()),
+            },
             _ => Err(format!(
-                "`{text}` is not a store: write \"sqlite:\" and a file, such as \"sqlite:sekisho.db\""
+                "`{text}` is not a store: write \"sqlite:\" and a file, such as \"sqlite:sekisho.db\", or \
+                 \"postgres://USER@HOST/DATABASE\""
             )),
         }
     }

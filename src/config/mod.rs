@@ -34,6 +34,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+pub use store::Postgres;
 pub use tls::Tls;
 pub use upstream::{
     ClientCertificate, Credentials, Oauth, RouteRule, SecretFile, Upstream, UpstreamRoute, UpstreamTls,
@@ -78,8 +79,10 @@ pub struct Config {
     pub policy: PolicyFiles,
     /// Senders with approvers of their own.
     pub groups: Vec<SenderGroup>,
-    /// The SQLite database.
+    /// The SQLite database; with PostgreSQL the name that the relay's own files begin with.
     pub database: PathBuf,
+    /// The PostgreSQL database, where the store is in one.
+    pub postgres: Option<Postgres>,
     /// How long data is kept.
     pub keep: Retention,
     /// The key of the journal's hash chain, if it is named.
@@ -245,7 +248,7 @@ impl Config {
         notices.asking.by_mail = desk.mail_decisions && desk.url.is_some();
         let webhooks =
             notices::webhooks(keys.webhook, notices.language.unwrap_or_default(), &base, &reporter)?;
-        let database = base.join(&keys.store.url.clone().map_or_else(|| "sekisho.db".into(), |url| url.0));
+        let (database, postgres) = store::database(&keys.store, &base, &hostname, &reporter)?;
         Ok(Self {
             file: path.to_owned(),
             organisation: organisation(&keys.organisation, &reporter)?,
@@ -261,6 +264,7 @@ impl Config {
             dkim: sealing::dkim(keys.dkim, &base, &reporter)?,
             marks: sealing::marks(keys.marks, &base, &database, by_mx, &reporter)?,
             database,
+            postgres,
             keep: store::retention(keys.store.keep, &keys.knowledge, &reporter)?,
             journal_key: keys.store.journal_key_file.map(|file| base.join(&file)),
             journal_head_to: keys.store.journal_head_to,

@@ -161,6 +161,7 @@ pub struct RouteRule {
 
 /// All upstreams and routes.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "named as in the configuration")]
 pub(super) struct Upstreams {
     /// The default upstream.
     pub(super) upstream: Upstream,

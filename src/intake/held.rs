@@ -86,12 +86,12 @@ impl Intake {
         now: Timestamp,
     ) -> (Outcome, Answer) {
         let id = planned.judged.id;
-        let held = Answer::Held(id, planned.settled.verdict.short_reason());
+        let waits = Answer::Held(id, planned.settled.verdict.short_reason());
         let joined =
             |item: &Id, state: HeldState| Some(Event::Joined { item: *item, state: state.to_string() });
         let (notices, event, answer) = match course {
-            Course::Begin | Course::Addendum(_) => (planned.hold_notices(now), None, held),
-            Course::Join(item) => (Vec::new(), joined(item, HeldState::Held), held),
+            Course::Begin | Course::Addendum(_) => (planned.hold_notices(now), None, waits),
+            Course::Join(item) => (Vec::new(), joined(item, HeldState::Held), waits),
             Course::Follow(item, _) => (Vec::new(), joined(item, HeldState::Released), Answer::Queued(id)),
             Course::Back(item, state) => {
                 let kind =

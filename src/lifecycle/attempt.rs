@@ -1,5 +1,5 @@
-//! What follows from an attempt. The common case is that every recipient of a copy was delivered; recipients
-//! that part ways split the copy: the first outcome keeps its place, each other outcome gets one of its own.
+//! What follows from a delivery attempt. Usually every recipient of a copy has the same outcome. If outcomes
+//! differ, the copy is split: the first outcome keeps the delivery, and each other outcome gets one of its own.
 
 use super::delivery::Progress;
 use crate::clock::Timestamp;
@@ -10,29 +10,29 @@ use crate::rewrite::Delivery;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// When a recipient is due again whose result does not say so.
+/// When a recipient is retried if the result gives no time.
 const DUE_AGAIN: Duration = Duration::from_mins(1);
 
-/// What the last reply is if all recipients were delivered, which a result says of at least one; `None` if
-/// any of them fared otherwise.
+/// The last reply if every recipient was delivered (a result names at least one); `None` if any recipient had
+/// another outcome.
 pub fn all_delivered(result: &AttemptResult) -> Option<&str> {
     let (_, first) = result.recipients.first()?;
     let all = result.recipients.iter().all(|(_, one)| one.state == DeliveryState::Delivered);
     all.then_some(first.reply.as_str())
 }
 
-/// Whether a result for a delivery in this state is recorded. One that was taken out of the queue while it
-/// was on its way may have been delivered all the same.
+/// Whether a result for a delivery in this state is recorded. A delivery that was dropped from the queue during
+/// an attempt may still have been delivered.
 pub fn is_awaited(state: DeliveryState) -> bool {
     matches!(state, DeliveryState::Sending | DeliveryState::Dropped)
 }
 
-/// What becomes of some recipients of a copy, who fared alike.
+/// The recipients of a copy that had the same outcome, and what becomes of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// How they fared.
+    /// Their outcome.
     pub outcome: RecipientResult,
-    /// Who.
+    /// The recipients.
     pub recipients: Vec<Address>,
     /// Their copy.
     pub copy: Delivery,
@@ -42,8 +42,8 @@ pub struct Part {
     pub ended: Option<Timestamp>,
 }
 
-/// A copy after an attempt, in as many parts as its recipients fared differently, in order. A recipient
-/// that the result does not name was not tried.
+/// A copy after an attempt: one part for each different outcome, in order. A recipient that the result does not
+/// name was not tried.
 pub fn parts(current: &Progress, copy: &Delivery, result: &AttemptResult) -> Vec<Part> {
     let alike = alike(copy, result);
     let copies = if alike.len() > 1 {
@@ -53,7 +53,7 @@ pub fn parts(current: &Progress, copy: &Delivery, result: &AttemptResult) -> Vec
         }
         copy.in_parts(alike.len(), |address| places.get(address).copied())
     } else {
-        // Recipients who fared alike keep their copy, which thousands of them may share.
+        // If all recipients have the same outcome, the copy stays whole: thousands may share it.
         vec![copy.clone()]
     };
     let part = |((outcome, recipients), copy)| {
@@ -64,7 +64,7 @@ pub fn parts(current: &Progress, copy: &Delivery, result: &AttemptResult) -> Vec
     alike.into_iter().zip(copies).map(part).collect()
 }
 
-/// The copy's recipients by how they fared, in order.
+/// The copy's recipients by outcome, in order.
 fn alike(copy: &Delivery, result: &AttemptResult) -> Vec<(RecipientResult, Vec<Address>)> {
     let fates: HashMap<&Address, &RecipientResult> =
         result.recipients.iter().map(|(address, fate)| (address, fate)).collect();
@@ -83,9 +83,9 @@ fn alike(copy: &Delivery, result: &AttemptResult) -> Vec<(RecipientResult, Vec<A
     alike
 }
 
-/// A delivery after an attempt that ended so. What was taken out of the queue while it was on its way stays
-/// out, unless it is final by itself. A recipient that was not tried has not used up an attempt: the
-/// schedule must not see one.
+/// A delivery after an attempt with this outcome. A delivery that was dropped during the attempt stays dropped,
+/// unless the outcome is final. A recipient that was not tried has used no attempt, so the retry schedule does not
+/// count one.
 fn after(current: &Progress, outcome: &RecipientResult, at: Timestamp) -> Progress {
     let left = match outcome.state {
         DeliveryState::Sending | DeliveryState::Paused | DeliveryState::Dropped => DeliveryState::Ready,
@@ -113,8 +113,8 @@ fn after(current: &Progress, outcome: &RecipientResult, at: Timestamp) -> Progre
 }
 
 impl Part {
-    /// What the journal says of it, as the delivery with this number; nothing of what was not tried, and
-    /// nothing of what was delivered, for which the delivery itself stands.
+    /// The journal entry, for the delivery with this number. There is none for recipients that were not tried, and
+    /// none for delivered ones: their delivery row says it.
     pub fn entry(&self, number: i64, current: &Progress, attempt: u32) -> Option<Event> {
         let tried = self.outcome.state != DeliveryState::Ready;
         (tried && self.progress.state != DeliveryState::Delivered).then(|| Event::Attempt {
@@ -128,9 +128,9 @@ impl Part {
     }
 }
 
-/// When a notice that follows from an attempt is due; `None` for once every delivery of the message is
-/// final. The first failure report is due as asked; one more after it was `sent` waits for the end, so that
-/// a message with many recipients is reported twice at most. Of what was relayed there is one report.
+/// When a notice that follows from an attempt is due; `None` if it waits until every delivery of the message is
+/// final. The first failure report is due as asked. A further one, after the first was `sent`, waits for the end,
+/// so that a message with many recipients is reported at most twice. Relayed copies are reported once.
 pub fn notice_due(notice: &NewNotice, sent: bool) -> Option<Timestamp> {
     match notice.kind {
         NoticeKind::Failure if sent => None,

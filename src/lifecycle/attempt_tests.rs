@@ -1,4 +1,4 @@
-//! Every outcome against every state, and what holds however recipients part ways.
+//! Every outcome in every state, and properties that hold for any mix of outcomes.
 
 use super::*;
 use crate::message::{HeaderEdits, Recipient};
@@ -80,8 +80,8 @@ fn reports_wait_for_the_end_once_one_was_sent() {
 }
 
 proptest! {
-    /// However recipients fare: each is in one part, with the outcome that the result gives it, and no two
-    /// parts fared alike.
+    /// For any mix of outcomes: each recipient is in exactly one part, with the outcome the result gives it, and no
+    /// two parts have the same outcome.
     #[test]
     fn nobody_is_lost_or_doubled(fates in prop::collection::vec((0_usize..6, 0_usize..8), 0..6)) {
         let named: std::collections::BTreeMap<usize, DeliveryState> =

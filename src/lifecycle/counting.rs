@@ -1,29 +1,29 @@
-//! What a message adds to the numbers, when it is accepted.
+//! What an accepted message adds to the totals.
 
 use crate::journal::Event;
 use crate::policy::Demand;
 use crate::records::NewMessage;
 
-/// What mail of our own making counts as.
+/// The action under which the relay's own mail is counted.
 pub const OWN: &str = "own";
 
-/// What a message counts as.
+/// How a message is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// What was done with it: `pass`, `split`, … or [`OWN`].
     pub action: String,
-    /// Whom it would disclose to each other.
+    /// The number of addresses it would show to somebody else.
     pub exposures: u64,
-    /// Whether that was prevented. Of a held one its decision says so.
+    /// Whether that was prevented. For a held message the decision determines it.
     pub prevented: bool,
-    /// In observe mode: what would have been.
+    /// In observe mode: what would have been done.
     pub observed: Option<Observed>,
 }
 
 /// What would have been done with a message that passed in observe mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
-    /// What.
+    /// The action.
     pub action: String,
     /// The disclosures that would have been prevented.
     pub prevented: u64,
@@ -31,7 +31,7 @@ pub struct Observed {
     pub rules: Vec<(String, String, String)>,
 }
 
-/// What a message counts as.
+/// How a message is counted.
 pub fn counts(message: &NewMessage) -> Counts {
     let accepted = message.events.iter().find_map(|event| match event {
         Event::Accepted { action, exposures, would, .. } => Some((action, *exposures, would.as_ref())),
@@ -53,8 +53,8 @@ pub fn counts(message: &NewMessage) -> Counts {
 }
 
 impl Counts {
-    /// The same as a later transaction of a mail whose first was counted: what a mail discloses counts once,
-    /// in however many transactions it comes.
+    /// The same for a later transaction of a mail whose first one was counted. A mail's exposures count once, however
+    /// many transactions it arrives in.
     #[must_use]
     pub fn once(mut self, is_first: bool) -> Self {
         if !is_first {

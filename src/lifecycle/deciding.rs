@@ -1,5 +1,5 @@
-//! Decisions on what is held: who comes first decides, for every member of an item or for none; what was
-//! decided is undone in its time; and the second lock's stop.
+//! Decisions on held messages. The first decision counts, and it covers every member of an item or none. A
+//! decision can be undone for a limited time. The stop by the final check is here too.
 
 use super::{Becomes, Effect, Refusal};
 use crate::clock::Timestamp;
@@ -8,16 +8,16 @@ use crate::records::{HeldDecision, HeldState, HookEvent, NoticeKind, Stop};
 use std::collections::HashSet;
 use std::hash::Hash;
 
-/// A hold, as decisions see it.
+/// A hold, as far as decisions depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// Its state.
     pub state: HeldState,
     /// When it expires.
     pub expires: Timestamp,
-    /// Who decided.
+    /// Who decided, if anybody has.
     pub decided_by: Option<String>,
-    /// When.
+    /// When that was.
     pub decided_at: Option<Timestamp>,
     /// Until when that can be undone.
     pub undo_until: Option<Timestamp>,
@@ -32,8 +32,8 @@ impl Hold {
         }
     }
 
-    /// Refuses to decide on what is not held any more; and the clock, where it comes too early: the hold may
-    /// be a new one since the clock looked.
+    /// Refuses a decision if the message is no longer held. Refuses expiry before its time: the hold may be a new
+    /// one since the clock was read.
     fn decidable(&self, to: HeldState, at: Timestamp) -> Result<(), Refusal> {
         if self.state != HeldState::Held {
             return Err(self.decided());
@@ -41,16 +41,16 @@ impl Hold {
         if to == HeldState::Expired && self.expires > at { Err(Refusal::Fenced) } else { Ok(()) }
     }
 
-    /// Refuses to undo what did not come to this state, or whose time is over.
+    /// Refuses to undo a decision that led to another state, or whose time to undo is over.
     fn undoable(&self, from: HeldState, at: Timestamp) -> Result<(), Refusal> {
         let late = self.undo_until.is_none_or(|until| until <= at);
         if self.state != from || late { Err(self.decided()) } else { Ok(()) }
     }
 }
 
-/// What follows from a decision on an item with these members. `leaving` are those whose copies a release
-/// lets go: all of the members, or somebody joined whom it does not cover. `rewritten` says whether any of
-/// those copies was rewritten.
+/// What follows from a decision on an item with these members. `leaving` are the members whose copies a release
+/// sends; if they are not all of the members, one joined that the release does not cover. `rewritten` says whether
+/// any of the copies was rewritten.
 ///
 /// # Errors
 /// [`Refusal::Decided`], [`Refusal::Fenced`] or [`Refusal::Moved`].
@@ -90,23 +90,23 @@ pub fn decide<K: Copy + Eq + Hash>(
     Ok(effects)
 }
 
-/// What is wanted back: by whom, when, and until when it waits for a decision then.
+/// A request to undo a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Undo<'a> {
-    /// Who asks for it.
+    /// Who asks.
     pub by: &'a str,
-    /// When.
+    /// When that was.
     pub at: Timestamp,
-    /// When it expires now.
+    /// When the new hold expires.
     pub expires: Timestamp,
 }
 
-/// Holds an item again that went back; `members` are those that are returned with it, `sent_again` says
-/// whether one of them came again meanwhile. Where another item of its mail waits, it becomes part of that:
-/// one mail waits as one item.
+/// Holds a returned item again. `members` are those that were returned with it; `sent_again` says whether one of
+/// them was sent again meanwhile. If another item of the same mail waits, this one joins it: one mail waits as one
+/// item.
 ///
 /// # Errors
-/// [`Refusal::Decided`] when that cannot be undone (any more).
+/// [`Refusal::Decided`] if that cannot be undone, or can no longer be undone.
 pub fn hold_again<K: Copy>(
     item: K,
     hold: &Hold,
@@ -131,12 +131,11 @@ pub fn hold_again<K: Copy>(
     Ok(effects)
 }
 
-/// Holds an item again whose release has not left: of each of its members with how many copies are not
-/// final, and how many could be withdrawn. All of it or nothing: a copy that is on its way stays, and so does
-/// the release.
+/// Holds a released item again of which nothing has left. For each member: how many copies are not final, and how
+/// many of those can be withdrawn. It is all or nothing: if one copy is being sent, the release stands.
 ///
 /// # Errors
-/// [`Refusal::Decided`] when one has left, or the time for it is over.
+/// [`Refusal::Decided`] if a copy has left, or the time to undo is over.
 pub fn undo_release<K: Copy>(
     item: K,
     hold: &Hold,
@@ -156,12 +155,12 @@ pub fn undo_release<K: Copy>(
     Ok(effects)
 }
 
-/// Copies of a message.
+/// The unsent copies of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Withdrawn {
     /// Not final.
     pub open: usize,
-    /// Withdrawn of these.
+    /// How many of these were withdrawn.
     pub withdrawn: usize,
 }
 
@@ -178,8 +177,8 @@ fn undone<K: Copy>(members: &[K], undo: Undo<'_>) -> Vec<Effect<K>> {
     members.iter().map(|member| Effect::Enter(*member, undo.at, event())).collect()
 }
 
-/// What follows once the second lock stopped what was unsent of a message, of whose recipients `left` had
-/// been sent to.
+/// What follows when the final check stopped the unsent copies of a message; `left` recipients had been sent to
+/// already.
 pub fn stopped<K: Copy>(message: K, stop: &Stop, left: usize, total: usize) -> Vec<Effect<K>> {
     let mut places: Vec<String> = stop.hits.iter().map(|hit| hit.place.clone()).collect();
     places.dedup();
@@ -214,7 +213,7 @@ mod tests {
         HeldDecision::new(Id::new(NOW, 1), state, "taro", Timestamp(at), "why")
     }
 
-    /// Whatever is decided on whatever state: once, and by the clock not before its time.
+    /// Any decision in any state: it is made once, and expiry does not come before its time.
     #[test]
     fn who_comes_first_decides() {
         for state in STATES {

@@ -1,5 +1,5 @@
-//! The states of one copy and what moves it from one to another: claims, attempts, an operator's changes,
-//! the sender's taking back, the second lock's stop.
+//! The states of one copy, and what moves it from one to another: claims, attempts, an operator's changes, the
+//! sender taking it back, and the stop by the final check.
 
 use crate::clock::Timestamp;
 use crate::journal::Event;
@@ -8,34 +8,34 @@ use crate::records::{DeliveryState, InitialState, QueueChange};
 /// The token of a delivery that is accepted as `Sending`, and the number of its first attempt.
 pub const FIRST_CLAIM: u32 = 1;
 
-/// What a delivery says as its last reply when the second lock stopped its message,
+/// The last reply of a delivery whose message the final check stopped,
 pub const STOPPED: &str = "taken back before it was sent";
-/// when its release was undone,
+/// whose release was undone,
 pub const UNDONE: &str = "the release was undone before it left";
-/// or when its sender took it back.
+/// or that its sender took back.
 pub const TAKEN_BACK: &str = "taken back by its sender before it was sent";
 
-/// What changes about a delivery over its life; its recipients and its copy are told apart from it.
+/// The part of a delivery that changes over its life. Its recipients and its copy are kept separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Its state.
     pub state: DeliveryState,
     /// When it is due, or (in `Sending`) when the lease ends.
     pub due: Option<Timestamp>,
-    /// The fencing token: who holds an older one records nothing.
+    /// The fencing token: a result with an older one is not recorded.
     pub token: i64,
-    /// Attempts so far, with the one under way.
+    /// Attempts so far, including the current one.
     pub attempts: u32,
     /// An earlier attempt ended without an answer.
     pub duplicate: bool,
-    /// When it was first due: what the schedule counts from.
+    /// When it was first due: the retry schedule counts from here.
     pub queued: Timestamp,
-    /// The upstream's last words, or ours.
+    /// The upstream's last reply, or the relay's own reason.
     pub reply: String,
 }
 
 impl Progress {
-    /// A delivery that is committed now.
+    /// A delivery that is being committed.
     pub fn born(state: InitialState, now: Timestamp) -> Self {
         let (state, due, queued, claims) = match state {
             InitialState::Ready => (DeliveryState::Ready, now, now, 0),
@@ -53,8 +53,8 @@ impl Progress {
         }
     }
 
-    /// Claimed until then. One that another holds is claimed only when its lease ran out: nobody knows how
-    /// that attempt ended, so this one may be a duplicate.
+    /// The delivery, claimed until then. A delivery that another courier holds is claimed only when its lease has
+    /// run out. How that attempt ended is unknown, so this one may send a duplicate.
     #[must_use]
     pub fn claimed(self, until: Timestamp) -> Self {
         Self {
@@ -67,22 +67,23 @@ impl Progress {
         }
     }
 
-    /// It was on its way when the relay stopped: uncertain, and due at once.
+    /// The delivery after a restart during its attempt: uncertain, and due at once.
     #[must_use]
     pub fn recovered(self, now: Timestamp) -> Self {
         Self { state: DeliveryState::Uncertain, due: Some(now), duplicate: true, ..self }
     }
 
-    /// Its copy cannot be read back: the claim does not count as an attempt, and it waits for an operator.
+    /// The delivery if its copy cannot be read from the store: the claim is not counted as an attempt, and the
+    /// delivery waits for an operator.
     #[must_use]
     pub fn put_aside(self, why: String) -> Self {
         let attempts = self.attempts.saturating_sub(1);
         Self { state: DeliveryState::Paused, due: None, attempts, reply: why, ..self }
     }
 
-    /// What an operator's change makes of it; `None` where it does not concern this state. What is on its
-    /// way just now can only be dropped, and keeps its token then: should it turn out to be delivered, that
-    /// is recorded. A failed one that is tried again starts its schedule anew.
+    /// The delivery after an operator's change; `None` if the change does not apply to this state. A delivery that is
+    /// being sent can only be dropped, and keeps its token: if it turns out to be delivered, that is recorded. A failed
+    /// delivery that is retried starts a new schedule.
     pub fn changed(self, change: QueueChange, now: Timestamp) -> Option<Self> {
         use DeliveryState::{Failed, Paused, Ready, Uncertain, Waiting};
         let to_do = matches!(self.state, Ready | Waiting | Uncertain);
@@ -100,34 +101,34 @@ impl Progress {
         }
     }
 
-    /// Out of the queue. Whoever is sending it just now may still record that it was delivered.
+    /// The delivery, dropped from the queue. A courier that is sending it may still record that it was delivered.
     fn dropped(self) -> Self {
         let token = self.token + i64::from(self.state != DeliveryState::Sending);
         Self { state: DeliveryState::Dropped, due: None, token, ..self }
     }
 
-    /// The second lock stopped its message; `None` for what is final.
+    /// The delivery after the final check stopped its message; `None` if it is final already.
     pub fn stopped(self) -> Option<Self> {
         (!self.state.is_final()).then(|| Self { reply: STOPPED.to_owned(), ..self.dropped() })
     }
 
-    /// Whether it waits for its time and was never tried: it can be taken back, or sent before its time.
+    /// Whether it is not due yet and was never tried: it can be taken back, or sent early.
     fn is_put_off(&self, now: Timestamp) -> bool {
         self.state == DeliveryState::Waiting && self.attempts == 0 && self.due.is_some_and(|due| due > now)
     }
 
-    /// Withdrawn before it was ever tried, with these words as its last reply; `None` when it is too late.
+    /// The delivery, withdrawn before its first attempt, with this as its last reply; `None` if it is too late.
     pub fn withdrawn(self, now: Timestamp, why: &str) -> Option<Self> {
         self.is_put_off(now).then(|| Self { reply: why.to_owned(), ..self.dropped() })
     }
 
-    /// Sent before its time; `None` when it is due, or was tried.
+    /// The delivery, sent early; `None` if it is due already, or was tried.
     pub fn sent_now(self, now: Timestamp) -> Option<Self> {
         self.is_put_off(now).then_some(Self { due: Some(now), ..self })
     }
 
-    /// Its sender took it back, and changed their mind: due when it was, or now. `None` for what was not
-    /// taken back.
+    /// The delivery after its sender undid taking it back: due when it was before, or now. `None` if it was not taken
+    /// back.
     pub fn restored(self, now: Timestamp) -> Option<Self> {
         let taken_back = self.state == DeliveryState::Dropped && self.reply == TAKEN_BACK;
         let due = Some(self.queued.max(now));
@@ -135,12 +136,12 @@ impl Progress {
     }
 }
 
-/// Why nobody knows how an attempt ended: its lease ran out,
+/// Why the end of an attempt is unknown: its lease ran out,
 pub const LEASE_LOST: &str = "the lease ran out before the attempt was recorded";
 /// or the relay stopped.
 pub const RELAY_STOPPED: &str = "the relay stopped while this copy was on its way";
 
-/// What the journal says of an attempt of which nobody knows how it ended.
+/// The journal entry of an attempt whose end is unknown.
 pub fn interrupted(number: i64, recipients: Vec<String>, before: &Progress, why: &str) -> Event {
     Event::Attempt {
         delivery: number,
@@ -152,7 +153,7 @@ pub fn interrupted(number: i64, recipients: Vec<String>, before: &Progress, why:
     }
 }
 
-/// What the journal says of a copy that was put aside at this attempt.
+/// The journal entry of a copy that was set aside at this attempt.
 pub fn aside(number: i64, aside: &Progress, attempt: u32) -> Event {
     Event::Attempt {
         delivery: number,

@@ -1,5 +1,5 @@
-//! How the transactions of one mail become one item: what a plan was made on, what an item takes over from a
-//! member that joins, and when people are told of a mail that is still coming in.
+//! How the transactions of one mail become one item: the state that a plan was made on, what an item takes over
+//! from a member that joins, and when people are told of a mail that is still arriving.
 
 use super::repeats::went_back;
 use super::{QUIET, Refusal};
@@ -9,13 +9,13 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// People are told of a mail at the latest so long after its first transaction.
+/// People are told of a mail no later than this after its first transaction.
 const LONGEST: Duration = Duration::from_mins(3);
 
-/// Transactions of one mail are looked for from so long before the one that is named.
+/// How long before a given transaction others of the same mail are searched for.
 pub const BEFORE: Duration = Duration::from_hours(1);
 
-/// What is known of a mail, from its items, the oldest first, with the moment each was decided on. Its token
+/// The token of what is known of a mail: from its items, oldest first, each with the time of its decision. It
 /// changes with every item and every decision.
 pub fn standing(items: impl IntoIterator<Item = (ItemStanding, Option<Timestamp>)>) -> GroupStanding {
     let mut standing = GroupStanding::default();
@@ -27,7 +27,7 @@ pub fn standing(items: impl IntoIterator<Item = (ItemStanding, Option<Timestamp>
     standing
 }
 
-/// Refuses what was planned on something that is not so any more.
+/// Refuses a plan whose basis has changed since.
 ///
 /// # Errors
 /// [`Refusal::Moved`].
@@ -35,8 +35,8 @@ pub fn unmoved(expected: &str, now: &GroupStanding) -> Result<(), Refusal> {
     if now.token == expected { Ok(()) } else { Err(Refusal::Moved) }
 }
 
-/// Refuses what would join an item that went back to its sender, if it is for somebody who was to get that
-/// (`back`): it was sent again.
+/// Refuses a transaction that would join a returned item, if it is for one of that item's recipients (`back`): the
+/// mail was sent again.
 ///
 /// # Errors
 /// [`Refusal::SentAgain`].
@@ -44,20 +44,20 @@ pub fn joinable(item: Option<HeldState>, back: bool) -> Result<(), Refusal> {
     if back && item.is_some_and(went_back) { Err(Refusal::SentAgain) } else { Ok(()) }
 }
 
-/// What an item is held for: of its own, or brought by a member. Reasons and hits are in whatever form they
-/// are kept: they are only compared.
+/// Why an item is held: for itself, or for a member that joined. Reasons and hits are only compared, so they can be
+/// in the form in which they are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grounds<T> {
-    /// Why, as a kind.
+    /// The kind of hold.
     pub kind: HoldKind,
-    /// What is dangerous about it.
+    /// Its risks.
     pub reasons: Vec<T>,
     /// What the audit found.
     pub hits: Vec<T>,
 }
 
-/// What an item is held for once a member joined. What was decided is not changed by who comes late; while it
-/// waits, it has the strongest kind, and every reason and hit once.
+/// Why an item is held after a member joined. A late member does not change a decided item. A waiting item has the
+/// strongest kind, and every reason and hit once.
 #[must_use]
 pub fn joined<T: PartialEq>(item: Grounds<T>, state: HeldState, member: Grounds<T>) -> Grounds<T> {
     if state != HeldState::Held {
@@ -79,7 +79,7 @@ fn merged<T: PartialEq>(mut known: Vec<T>, more: Vec<T>) -> Vec<T> {
     known
 }
 
-/// Whom an item still waits for, once a transaction for these came.
+/// The recipients that an item still waits for, after a transaction for these arrived.
 #[must_use]
 #[allow(clippy::implicit_hasher)] // callers collect into it
 pub fn still_awaited(mut awaited: Vec<Awaited>, came: &HashSet<&str>) -> Vec<Awaited> {
@@ -87,17 +87,17 @@ pub fn still_awaited(mut awaited: Vec<Awaited>, came: &HashSet<&str>) -> Vec<Awa
     awaited
 }
 
-/// Nobody is missing: colleagues may never come this way.
+/// Whether nobody is missing. Mail for colleagues may never pass the relay.
 pub fn is_complete(awaited: &[Awaited]) -> bool {
     !awaited.iter().any(|one| one.outside)
 }
 
-/// Notices that wait until a held mail is quiet.
+/// Notices that wait until no more transactions of a held mail arrive.
 pub const WAIT_FOR_ITEM: [NoticeKind; 2] = [NoticeKind::Held, NoticeKind::HeldApprovers];
 
-/// When an open notice about a mail is due after one more of its transactions came, the first at `first`: it
-/// waits until the mail is quiet, or is due at once when nobody is missing. `None` where that stays: one that
-/// is due later for other reasons.
+/// When an open notice about a mail is due after another of its transactions arrived; the first one arrived at
+/// `first`. The notice waits until no more arrive, or is due at once if nobody is missing. `None` if the time does
+/// not change, because the notice is due later for another reason.
 pub fn put_off(
     due: Option<Timestamp>,
     first: Timestamp,
@@ -109,18 +109,18 @@ pub fn put_off(
     due.is_some_and(|due| due <= latest).then_some(then)
 }
 
-/// About which message a notice is that comes with a transaction.
+/// The message that a transaction's notice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     /// The item it joined.
     Item,
-    /// The first transaction of its mail, once: people are told of a split or a delay once a mail.
+    /// The first transaction of its mail: people are told of a split or a delay once per mail.
     First,
-    /// Itself.
+    /// The transaction itself.
     Itself,
 }
 
-/// About which message a notice of this kind is: of a transaction that joined an item, or has a first one.
+/// The message that a notice of this kind is about, for a transaction that joined an item or is not the first.
 pub fn about(kind: NoticeKind, joined: bool, has_first: bool) -> About {
     match kind {
         _ if joined => About::Item,

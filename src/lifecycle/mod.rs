@@ -1,14 +1,14 @@
-//! What becomes of a message once it is kept: pure functions from a state, an event and the time to a new
-//! state and what follows from it. An engine of the store reads the state, asks here, and writes what it is
-//! told: no engine decides anything, so that two of them cannot decide differently.
+//! What becomes of a stored message: pure functions from a state, an event and the time to a new state and its
+//! effects. A storage engine reads the state, calls these functions and writes the result. No engine decides
+//! anything, so two of them cannot decide differently.
 //!
 //! * [`delivery`] the states of a copy; [`attempt`] what follows from an attempt
-//! * [`repeats`] what came before; [`forks`] how the transactions of one mail become one item
-//! * [`deciding`] decisions on what is held, and the second lock's stop; [`taking`] taking back, and undoing
+//! * [`repeats`] repeated messages; [`forks`] how the transactions of one mail become one item
+//! * [`deciding`] decisions on held messages, and the stop by the final check; [`taking`] taking back, and undoing
 //! * [`notices`] when people are told; [`counting`] what a message adds to the numbers
-//! * [`stored`] moments under a clock that was set
+//! * [`stored`] stored times after the clock was set
 //!
-//! Messages are named by whatever key an engine has for them: here it is a parameter.
+//! The key that an engine uses for messages is a type parameter here.
 
 pub mod attempt;
 pub mod counting;
@@ -26,27 +26,27 @@ use crate::journal::Event;
 use crate::records::{HeldState, HookEvent, NoticeKind, Way};
 use std::time::Duration;
 
-/// How long taking back can be undone: a mail scanner that follows a link destroys nothing.
+/// How long taking back can be undone, so that a mail scanner that follows a link loses nothing.
 pub const UNDO: Duration = Duration::from_hours(24);
 
-/// Nobody is told of a mail before it was quiet for so long: more transactions of it may be on their way.
+/// How long people are not told of a mail after its last transaction: more of them may follow.
 pub const QUIET: Duration = Duration::from_secs(30);
 
 /// Why an event changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// All of it came before.
+    /// The message is a repeat for all of its recipients.
     Known {
-        /// The message that it is a copy of.
+        /// The message that it repeats.
         original: Id,
-        /// That one is held.
+        /// Whether that message is held.
         held: bool,
     },
-    /// What it was planned on is not so any more.
+    /// The state that it was planned on has changed.
     Moved,
-    /// It joins what went back to its sender, and is for somebody who was to get that.
+    /// It would join a returned item, and is for one of that item's recipients.
     SentAgain,
-    /// It comes too early, or from somebody whose turn is over.
+    /// It is too early, or its fencing token is outdated.
     Fenced,
     /// Somebody decided first.
     Decided {
@@ -59,28 +59,28 @@ pub enum Refusal {
     },
 }
 
-/// What follows from an event. An engine writes all of them, in order and in one transaction.
+/// An effect of an event. An engine writes all effects, in order and in one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect<K> {
-    /// The members of an item that are in a state come to another.
+    /// The members of an item that are in one state change to another.
     Hold {
         /// The item.
         item: K,
         /// The state they are in.
         from: HeldState,
-        /// What they come to.
+        /// Their new state.
         to: Becomes,
     },
     /// The members of an item become members of another, which waits for a decision.
     MoveInto {
-        /// Who moves.
+        /// The item whose members move.
         members: Vec<K>,
-        /// Where.
+        /// Their new item.
         item: K,
     },
-    /// Whether what a message discloses counts as prevented.
+    /// Whether a message's exposures count as prevented.
     Prevented(K, bool),
-    /// What was withdrawn of a message, its sender took back.
+    /// The sender took back the withdrawn copies of a message.
     TakenBack {
         /// Which.
         message: K,
@@ -89,13 +89,13 @@ pub enum Effect<K> {
         /// When.
         at: Timestamp,
     },
-    /// A notice becomes due: [`notices::merged`] with one of its kind that is open.
+    /// A notice becomes due; it is [merged](notices::merged) with an open one of its kind.
     Notice(K, NoticeKind, Option<Timestamp>),
     /// Open notices of these kinds are not sent.
     Drop(K, Vec<NoticeKind>),
     /// Hooks are told of an item.
     Call(K, HookEvent, Timestamp),
-    /// What a decision of that moment entered into the ledger is taken out.
+    /// The ledger entries of the decision made at that time are removed.
     Undisclose(K, Timestamp),
     /// An entry of a message's journal.
     Enter(K, Timestamp, Event),
@@ -106,13 +106,13 @@ pub enum Effect<K> {
 pub struct Becomes {
     /// Its state.
     pub state: HeldState,
-    /// When it expires; `None` where that stays.
+    /// When it expires; `None` if that does not change.
     pub expires: Option<Timestamp>,
     /// Who decided, and when.
     pub decided: Option<(String, Timestamp)>,
-    /// How, or why.
+    /// How it was released, or why it was returned.
     pub decision: Option<String>,
-    /// How it was released, for siblings that come late.
+    /// How it was released, for transactions that arrive late.
     pub way: Option<Way>,
     /// Until when that can be undone.
     pub undo_until: Option<Timestamp>,

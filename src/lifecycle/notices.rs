@@ -1,11 +1,11 @@
-//! When people are told: notices that become one, reports that wait for the end, and what the journal takes a
-//! mail for.
+//! When people are told: notices that are merged, reports that wait for the last delivery, and the journal's name
+//! for a notice.
 
 use crate::clock::Timestamp;
 use crate::records::{AskWhy, NoticeKind};
 
-/// When an open notice is due that takes in a second one of its kind: at the earlier of both. `None` is once
-/// every delivery of the message is final.
+/// When two merged notices of one kind are due: at the earlier time. `None` means when every delivery of the
+/// message is final.
 pub fn merged(open: Option<Timestamp>, more: Option<Timestamp>) -> Option<Timestamp> {
     match (open, more) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -13,10 +13,10 @@ pub fn merged(open: Option<Timestamp>, more: Option<Timestamp>) -> Option<Timest
     }
 }
 
-/// Reports that need not wait any longer when the last delivery of a message is final.
+/// Reports that are due when the last delivery of a message is final.
 pub const AT_THE_END: [NoticeKind; 2] = [NoticeKind::Failure, NoticeKind::Delivered];
 
-/// The notice that the journal takes a mail to somebody who decides for.
+/// The notice kind under which the journal records a mail to an approver.
 pub fn of_ask(why: AskWhy) -> NoticeKind {
     match why {
         AskWhy::Asked | AskWhy::Deputy => NoticeKind::HeldApprovers,

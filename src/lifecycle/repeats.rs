@@ -1,5 +1,5 @@
-//! What came within a day, so that the same is not taken twice: for each recipient, whether the same fork
-//! came before, and what became of that.
+//! Repeated messages: the same message is not accepted twice within a day. For each recipient this decides whether
+//! the same fork arrived before, and what became of it.
 
 use super::Refusal;
 use crate::clock::Timestamp;
@@ -9,72 +9,72 @@ use crate::records::{DeliveryState, HeldState};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// How long the same is not taken again.
+/// How long a repeat is recognised.
 pub const SPAN: Duration = Duration::from_hours(24);
 
-/// Whether the recipients of a copy in this state did not get it, and may be sent the same again: it failed,
-/// or was taken out of the queue.
+/// Whether the recipients of a copy in this state did not get it and may be sent it again: it failed, or was dropped
+/// from the queue.
 pub fn is_given_up(state: DeliveryState) -> bool {
     matches!(state, DeliveryState::Failed | DeliveryState::Dropped)
 }
 
-/// A message that came before, as its repetition sees it.
+/// An earlier message, as far as a repeat depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Earlier {
     /// Its id.
     pub id: Id,
-    /// What it carried.
+    /// Its fork.
     pub fork: Fork,
     /// When it was received.
     pub received: Timestamp,
-    /// For whom it came, in comparison form.
+    /// Its recipients, in comparison form.
     pub people: HashSet<String>,
     /// The recipients of copies that were [given up](is_given_up).
     pub given_up: HashSet<String>,
     /// The state of its hold, if it was ever held.
     pub held: Option<HeldState>,
-    /// Its sender took it back, and did not undo that.
+    /// Whether its sender took it back and did not undo that.
     pub taken_back: bool,
 }
 
 impl Earlier {
-    /// Whether a message with this fork, received then, is the same.
+    /// Whether a message with this fork, received then, is a repeat of it.
     pub fn is_same(&self, fork: &Fork, received: Timestamp) -> bool {
         self.fork == *fork && self.received > received.minus(SPAN)
     }
 
-    /// It went back to its sender, who may send it again: then that is a new mail.
+    /// Whether it was returned to its sender. If the sender sends it again, that is a new mail.
     fn went_back(&self) -> bool {
         self.taken_back || self.held.is_some_and(went_back)
     }
 
-    /// Whether somebody was to get it, and may still. What waits for a decision has not failed, whatever the
-    /// second lock took out of the queue; what was taken back was withdrawn, and did not fail.
+    /// Whether this recipient was to get it, and still may. A message that waits for a decision has not failed, even
+    /// if the final check dropped its copies; a message that was taken back was withdrawn, and has not failed.
     fn stands_for(&self, recipient: &str) -> bool {
         let failed = self.given_up.contains(recipient) && !self.taken_back;
         self.people.contains(recipient) && (!failed || self.held == Some(HeldState::Held))
     }
 }
 
-/// Whether a mail in this state went back to its sender.
+/// Whether a mail in this state was returned to its sender.
 pub fn went_back(state: HeldState) -> bool {
     matches!(state, HeldState::Returned | HeldState::Expired)
 }
 
-/// What came before of a message.
+/// What is known of earlier copies of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Before {
-    /// Recipients for whom this fork came, and did not fail or go back, in comparison form.
+    /// Recipients for whom this fork arrived before and neither failed nor was returned, in comparison form.
     pub known: HashSet<String>,
-    /// The latest message it came as, and whether that waits for a decision.
+    /// The latest message it arrived as, and whether that one waits for a decision.
     pub latest: Option<(Id, bool)>,
-    /// It came for one of these recipients, and went back to its sender: it was sent again, and nothing of
-    /// what came before bears on it.
+    /// Whether it arrived for one of these recipients and was returned to its sender. Then it was sent again, and
+    /// earlier copies do not matter.
     pub back: bool,
 }
 
 impl Before {
-    /// Takes account of the latest message of the same fork for one recipient.
+    /// Adds the latest message of the same fork for one recipient.
     pub fn add(&mut self, recipient: &str, earlier: &Earlier) {
         if !earlier.stands_for(recipient) {
             return;
@@ -87,7 +87,7 @@ impl Before {
         }
     }
 
-    /// Refuses what came before for everybody it is for.
+    /// Refuses a message that repeats an earlier one for all of its recipients.
     ///
     /// # Errors
     /// [`Refusal::Known`], with the message it repeats.
@@ -101,8 +101,8 @@ impl Before {
     }
 }
 
-/// Whether a message was sent again since, to somebody it was for: then undoing that it was taken back would
-/// bring them two. `later` are the transactions of its mail that came after it.
+/// Whether a message was sent again since to one of its recipients: then undoing a take-back would send them two.
+/// `later` are the later transactions of its mail.
 #[allow(clippy::implicit_hasher)] // callers collect into it
 pub fn sent_again<'a, P: IntoIterator<Item = &'a str>>(
     fork: Option<Fork>,
@@ -144,8 +144,8 @@ mod tests {
         }
     }
 
-    /// State of the hold, taken back, and of `a` (who stands), `b` (given up) and `c` (whom it was not for):
-    /// what is known, and whether it came back.
+    /// The hold's state; whether it was taken back; for `a` (has it), `b` (given up) and `c` (not a recipient): what is
+    /// known, and whether it was returned.
     #[test]
     fn every_row_of_the_table() {
         use HeldState::{Expired, Held, Released, Returned};

@@ -1,33 +1,33 @@
-//! What a restart makes of the moments that were stored.
+//! How stored times are adjusted at a restart.
 //!
-//! While the relay runs, its clock goes by the time that really went by, and notes now and then where it
-//! stands, beside what the system's clock says. At the next start that is compared with the system's
-//! clock, and whatever is stored is moved over to where the relay's clock begins anew.
+//! While the relay runs, its clock follows elapsed time, and regularly records its own time beside the system
+//! clock's. At the next start the record is compared with the system clock, and stored times are shifted to fit the
+//! relay's new clock.
 //!
-//! How long the relay was down nobody can know: a clock that was set forward looks like a long stop. So
-//! retries are due as if it was true (one attempt too early does no harm), while ages and holds, which
-//! end in giving up, take an hour of it at most.
+//! How long the relay was down is unknown: a clock that was set forward looks like a long stop. So retries are due
+//! as if the stop was real (an early attempt does no harm), but ages and holds, which end in giving up, count at most
+//! an hour of it.
 
 use crate::clock::Timestamp;
 use crate::records::{AskWhy, NoticeKind};
 use std::time::Duration;
 
-/// So much of a stop counts for ages and holds.
+/// The most of a stop that counts for ages and holds.
 const STOP_COUNTS: Duration = Duration::from_hours(1);
-/// Less is not worth moving every row for.
+/// A smaller difference is not worth an update of every row.
 const LEAST: i64 = 1_000;
 
-/// By how much, in milliseconds, what was stored is moved.
+/// How far stored times are shifted, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// What becomes due.
+    /// For times at which something is due.
     pub due: i64,
-    /// What ages and expires.
+    /// For ages and expiry.
     pub age: i64,
 }
 
-/// By how much stored moments are moved, from what the relay's clock and the system's said last, and what the
-/// relay's begins with now.
+/// How far stored times are shifted, from the last record of the relay's clock and the system clock, and from where
+/// the relay's clock begins now.
 pub fn moved(relay: Timestamp, wall: Timestamp, now: Timestamp) -> Moved {
     let stop = now.0.saturating_sub(wall.0).max(0);
     let counted = stop.min(i64::try_from(STOP_COUNTS.as_millis()).unwrap_or(i64::MAX));
@@ -36,7 +36,7 @@ pub fn moved(relay: Timestamp, wall: Timestamp, now: Timestamp) -> Moved {
 }
 
 impl Moved {
-    /// For an open notice: those that tell of an age or of an end move with it.
+    /// For an open notice: notices about an age or an end shift with ages.
     pub fn notice(self, kind: NoticeKind) -> i64 {
         match kind {
             NoticeKind::Delayed
@@ -47,7 +47,7 @@ impl Moved {
         }
     }
 
-    /// For an open ask: those that remind people move with ages.
+    /// For an open ask: reminders shift with ages.
     pub fn ask(self, why: AskWhy) -> i64 {
         match why {
             AskWhy::Deputy | AskWhy::Escalated | AskWhy::Expiring => self.age,
@@ -55,8 +55,7 @@ impl Moved {
         }
     }
 
-    /// For sessions and codes: nobody is signed in for longer, or with an older code, because a clock was set
-    /// back.
+    /// For sessions and codes: setting a clock back must not prolong a session or revive an old code.
     pub fn secret(self) -> i64 {
         self.due.min(0)
     }
@@ -72,7 +71,7 @@ mod tests {
         const HOUR: i64 = 60 * MINUTE;
         const YEAR: i64 = 365 * 24 * HOUR;
         let at = 1_760_000_000_000;
-        // what the relay's clock and the system's said last, what the system's says now → moved by
+        // last record of the relay's clock and the system clock, system clock now → shifts
         for (relay, wall, now, due, age) in [
             (at, at, at, 0, 0),
             (at, at, at + 5 * MINUTE, 0, 0),

@@ -1,13 +1,12 @@
-//! Taking back what still waits for its time, and undoing that: for all transactions of a mail.
+//! Taking back delayed mail, and undoing that: for all transactions of a mail.
 
 use super::{Effect, UNDO};
 use crate::clock::Timestamp;
 use crate::journal::Event;
 use crate::records::NoticeKind;
 
-/// What follows once `by` took back a delayed mail: of each transaction with how many copies could be
-/// withdrawn. There is one notice, with the link that undoes it, for all of them: about the one that was
-/// `named`.
+/// What follows when `by` takes back a delayed mail; for each transaction, how many copies could be withdrawn. One
+/// notice covers all of them and has the link that undoes it. It is about the transaction that was `named`.
 pub fn taken_back<K: Copy>(named: K, copies: &[(K, usize)], by: &str, at: Timestamp) -> Vec<Effect<K>> {
     let mut effects: Vec<Effect<K>> = copies
         .iter()
@@ -24,21 +23,21 @@ pub fn taken_back<K: Copy>(named: K, copies: &[(K, usize)], by: &str, at: Timest
     effects
 }
 
-/// What follows once a sibling of a mail that `by` took back came, and was withdrawn like its first.
+/// What follows when another transaction of a mail that `by` took back arrives, and is withdrawn like the first.
 pub fn taken_back_late<K: Copy>(message: K, copies: usize, by: &str, at: Timestamp) -> Vec<Effect<K>> {
-    // People were told of the mail already.
+    // People have been told of the mail already.
     let mut effects = taken_back(message, &[(message, copies)], by, at);
     effects.retain(|effect| !matches!(effect, Effect::Notice(..)));
     effects
 }
 
-/// Whether taking a transaction back at that moment can be undone now. What was sent again since would come
-/// twice.
+/// Whether a take-back at that time can be undone now. It cannot if the mail was sent again since: recipients would
+/// get it twice.
 pub fn can_be_undone(taken_back: Timestamp, now: Timestamp, sent_again: bool) -> bool {
     !sent_again && taken_back > now.minus(UNDO)
 }
 
-/// What the journal says of a delayed transaction that somebody lets go before its time.
+/// The journal entry of a delayed transaction that somebody sends early.
 pub fn sent_now(by: &str) -> Event {
     let how = "split, before its time".to_owned();
     Event::Released { by: by.to_owned(), how, dropped: Vec::new(), stood: None }

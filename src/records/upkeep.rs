@@ -1,8 +1,26 @@
 //! Statistics over a period, and retention.
 
+use crate::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
+
+/// A relay among those that share a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRow {
+    /// What it is called.
+    pub name: String,
+    /// Its program's version.
+    pub version: String,
+    /// When it started, by the database's clock.
+    pub started: Timestamp,
+    /// When it last said that it is there.
+    pub seen: Timestamp,
+    /// It is connected now.
+    pub here: bool,
+    /// Deliveries that it has leases on.
+    pub sending: usize,
+}
 
 /// Statistics over a period.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

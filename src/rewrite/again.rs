@@ -1,15 +1,15 @@
-//! The header of a mail that is sent a second time: the same, with a Message-ID of its own.
+//! The header of a mail that is sent again: the same header with a new Message-ID.
 //!
-//! Hosts such as Exchange and Gmail take a second mail with the same Message-ID for a duplicate, and drop
-//! it. Date stays: it is when the sender wrote it (RFC 5322 §3.6.1).
+//! Hosts such as Exchange and Gmail drop a second mail with the same Message-ID as a duplicate. The Date stays,
+//! because it says when the sender completed the mail (RFC 5322 §3.6.1).
 
 use super::dkim::Signature;
 use crate::message::Header;
 use bytes::Bytes;
 
-/// The header with this Message-ID (without angle brackets) in the place of its own, or behind all fields
-/// where it had none. Signatures that cover the Message-ID are left out, for they would be broken
-/// (RFC 6376 §3.7); every other field is as it was.
+/// The header with its Message-ID replaced by this one (without angle brackets), or with this one at the end if it
+/// had none. Signatures that cover the Message-ID are left out, because they would be broken (RFC 6376 §3.7). All
+/// other fields stay as they are.
 pub fn renamed(header: &Header, message_id: &str) -> Bytes {
     let changed = ["message-id".to_owned()];
     let field = format!("Message-ID: <{message_id}>\r\n");
@@ -29,7 +29,7 @@ pub fn renamed(header: &Header, message_id: &str) -> Bytes {
         }
     }
     if !named {
-        // The last line of a header without a body may lack its end.
+        // The last line of a message without a body may lack its CRLF.
         if !out.is_empty() && !out.ends_with(b"\r\n") {
             out.extend_from_slice(b"\r\n");
         }

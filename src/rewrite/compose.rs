@@ -1,19 +1,19 @@
-//! Composes the few fields a copy gets from us: To, Cc, Received, and a missing Date or Message-ID.
+//! Composes the header fields that the relay writes: To, Cc, Received, and a missing Date or Message-ID.
 
 use super::draft::Stamp;
 use crate::message::address::parse_list;
 use crate::message::{Address, Header, Mailbox};
 
-/// Lines are folded to this where a blank allows it (RFC 5322 §2.1.1).
+/// The length, in octets, to which lines are folded if they contain a space (RFC 5322 §2.1.1).
 const SOFT_LIMIT: usize = 78;
-/// No line may be longer (RFC 5322 §2.1.1), its CRLF not counted.
+/// The maximum length of a line in octets, without its CRLF (RFC 5322 §2.1.1).
 const HARD_LIMIT: usize = 998;
 
-/// A To field for nobody in particular (RFC 5322 §3.6.3 asks for no destination field, but mail without
-/// any is often taken for spam).
+/// A To field that names nobody. RFC 5322 §3.6.3 does not require a destination field, but mail without one is
+/// often classified as spam.
 pub(super) const UNDISCLOSED: &[u8] = b"To: undisclosed-recipients:;\r\n";
 
-/// The bytes a mailbox is shown as: as it was written where that is safe, else its bare address.
+/// A mailbox as a copy shows it: as it was written if that is safe, otherwise its address without a name.
 pub(super) fn shown(mailbox: &Mailbox) -> Vec<u8> {
     let raw_fits = mailbox.name_is_safe && longest_word(&mailbox.raw) < HARD_LIMIT;
     if raw_fits && !mailbox.raw.is_empty() { mailbox.raw.clone() } else { bare(&mailbox.address) }
@@ -24,7 +24,7 @@ pub(super) fn bare(address: &Address) -> Vec<u8> {
     address.as_str().as_bytes().to_vec()
 }
 
-/// The mailboxes of every instance of an address field, but those dropped, as they are shown.
+/// The mailboxes in all fields with this name, except the dropped ones, as a copy shows them.
 pub(super) fn remaining(header: &Header, name: &str, dropped: &[Address]) -> Vec<Vec<u8>> {
     let kept = |mailbox: &Mailbox| !dropped.contains(&mailbox.address);
     header
@@ -35,8 +35,8 @@ pub(super) fn remaining(header: &Header, name: &str, dropped: &[Address]) -> Vec
         .collect()
 }
 
-/// A whole address field, folded; `None` when there is nobody to name, or somebody cannot be named
-/// within the line limit.
+/// A complete address field, folded. `None` if the list is empty or a mailbox does not fit within the line
+/// limit.
 pub(super) fn address_field(name: &str, mailboxes: &[Vec<u8>]) -> Option<Vec<u8>> {
     if mailboxes.is_empty() || mailboxes.iter().any(|bytes| longest_word(bytes) >= HARD_LIMIT) {
         return None;
@@ -50,8 +50,8 @@ pub(super) fn address_field(name: &str, mailboxes: &[Vec<u8>]) -> Option<Vec<u8>
         for (position, word) in words(mailbox).enumerate() {
             let comma = usize::from(!last);
             let fits = column + 1 + word.len() + comma <= SOFT_LIMIT;
-            // The first word of the field stays on the first line: a line of blanks alone is obsolete
-            // folding (RFC 5322 §4.2).
+            // The first word stays on the first line: a line of white space alone is obsolete syntax
+            // (RFC 5322 §4.2).
             let first = index == 0 && position == 0;
             if !fits && !first {
                 field.extend_from_slice(b"\r\n");
@@ -70,8 +70,8 @@ pub(super) fn address_field(name: &str, mailboxes: &[Vec<u8>]) -> Option<Vec<u8>
     Some(field)
 }
 
-/// The words between single blanks. A run of blanks stays with the word it precedes, so that a quoted
-/// name keeps its spacing when it is folded.
+/// The words between single spaces. Further spaces stay with the word that follows them, so that a quoted name
+/// keeps its spacing when it is folded.
 fn words(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -90,8 +90,8 @@ fn longest_word(bytes: &[u8]) -> usize {
     words(bytes).map(<[u8]>::len).max().unwrap_or(0)
 }
 
-/// Our trace field (RFC 5321 §4.4). It never has a `for`: that would name a recipient to the others.
-/// Copies that are to be `alike` to the last byte say so in it, and get no mark of their own later.
+/// Our trace field (RFC 5321 §4.4). It has no `for` clause, which would show a recipient to the others.
+/// `alike` marks copies that must be identical to the last byte; these get no mark of their own later.
 pub(super) fn received(stamp: &Stamp, alike: bool) -> Vec<u8> {
     let us = if alike { "Sekisho, alike" } else { "Sekisho" };
     let date = stamp.received.to_rfc5322();
@@ -109,17 +109,17 @@ pub(super) fn received(stamp: &Stamp, alike: bool) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// What a client called itself may hold anything: only printable ASCII goes into a header.
+/// Reduces the name that a client gave, which can contain anything, to printable ASCII.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).take(300).collect()
 }
 
-/// A Date for a message that came without one (RFC 6409 §8.1).
+/// A Date field for a message without one (RFC 6409 §8.1).
 pub(super) fn date(stamp: &Stamp) -> Vec<u8> {
     format!("Date: {}\r\n", stamp.received.to_rfc5322()).into_bytes()
 }
 
-/// The Message-ID for a message that came without one (RFC 6409 §8.2), without angle brackets.
+/// The Message-ID, without angle brackets, for a message without one (RFC 6409 §8.2).
 pub fn synthesised_message_id(stamp: &Stamp) -> String {
     format!("{}.sekisho@{}", stamp.id, stamp.hostname)
 }

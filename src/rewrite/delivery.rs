@@ -1,65 +1,65 @@
-//! A delivery: recipients and header edits. Only `rewrite` makes one, so mail that skipped the
+//! A delivery: recipients and header edits. Only `rewrite` can make one, so code that sends mail without asking the
 //! policy does not compile.
 
 use crate::message::{Address, HeaderEdits, Recipient};
 use serde::{Deserialize, Serialize};
 
-/// What an encoded copy begins with since it has a version.
+/// The first octet of an encoded copy that has a version.
 const VERSIONED: u8 = 0;
-/// The version that is written.
+/// The version that this release writes.
 const VERSION: u8 = 1;
 
-/// Why a copy cannot be read back.
+/// Why a stored copy cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// It was written by another release.
+    /// Another release wrote it.
     #[error("it has version {0}, and this release knows version {VERSION}")]
     Version(u8),
-    /// It is no copy.
+    /// It is damaged.
     #[error("{0}")]
     Damaged(String),
 }
 
-/// One copy on its way: for whom, and how its header is made from the original's.
+/// One copy: its recipients, and how its header is made from the original header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     pub(super) recipients: Vec<Recipient>,
     pub(super) edits: HeaderEdits,
-    /// A copy that was rewritten (split, bcc): a fresh ENVID, RET=HDRS.
+    /// The copy was rewritten (split or bcc): it gets a new ENVID, and RET=HDRS.
     pub(super) rewritten: bool,
-    /// Addresses left visible on purpose in this copy (the externals in an internal's copy, by option).
+    /// Addresses that this copy shows on purpose (by option, the outside addresses in an internal recipient's copy).
     pub(super) shows: Vec<Address>,
-    /// The copy needs SMTPUTF8 downstream.
+    /// The copy needs SMTPUTF8 (RFC 6531).
     pub(super) needs_utf8: bool,
 }
 
 impl Delivery {
-    /// Who gets this copy.
+    /// The recipients of this copy.
     pub fn recipients(&self) -> &[Recipient] {
         &self.recipients
     }
 
-    /// How its header is made.
+    /// How the header of this copy is made from the original header.
     pub fn edits(&self) -> &HeaderEdits {
         &self.edits
     }
 
-    /// Whether the header was rewritten (split or bcc) rather than passed.
+    /// Whether the header was rewritten (split or bcc), not passed.
     pub fn is_rewritten(&self) -> bool {
         self.rewritten
     }
 
-    /// Whether this copy may show an address: its own recipients', and those left visible on purpose.
+    /// Whether this copy may show an address: that of a recipient, or one that it shows on purpose.
     pub fn may_show(&self, address: &Address) -> bool {
         self.recipients.iter().any(|own| own.address == *address) || self.shows.contains(address)
     }
 
-    /// Whether the copy (header or recipient) needs SMTPUTF8 (RFC 6531).
+    /// Whether the copy needs SMTPUTF8 (RFC 6531) because of its header or an address in its envelope.
     pub fn needs_utf8(&self) -> bool {
         self.needs_utf8
     }
 
-    /// The same copy for only some of its recipients: what is left after a partial success.
+    /// The same copy for some of its recipients, such as those that are left after a partial success.
     #[must_use]
     pub fn only_for(&self, keep: impl Fn(&Address) -> bool) -> Self {
         let mut part = self.clone();
@@ -67,8 +67,8 @@ impl Delivery {
         part
     }
 
-    /// The same copy in parts: each recipient in the one that `part` names (below `parts`), or in none. One
-    /// walk through the recipients, however many parts there are.
+    /// The same copy in `parts` parts. `part` returns the index of a recipient's part, or `None` for no part. It is
+    /// called once for each recipient, however many parts there are.
     pub fn in_parts(&self, parts: usize, part: impl Fn(&Address) -> Option<usize>) -> Vec<Self> {
         let empty =
             Self { recipients: Vec::new(), edits: self.edits.clone(), shows: self.shows.clone(), ..*self };
@@ -81,20 +81,20 @@ impl Delivery {
         all
     }
 
-    /// For the store: a mark, the version of what follows, and the copy.
+    /// The encoded copy, for the store: a mark, a version and the contents.
     pub fn to_bytes(&self) -> Vec<u8> {
         postcard::to_extend(self, vec![VERSIONED, VERSION]).unwrap_or_default()
     }
 
-    /// From the store: bytes that [`Self::to_bytes`] made, or that it made before there were versions.
+    /// Decodes bytes from the store that [`Self::to_bytes`] made, now or before there were versions.
     ///
     /// # Errors
-    /// They are of a later version, or damaged.
+    /// [`Unreadable`] if another release wrote the bytes, or if they are damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
         let copy = match bytes {
             [VERSIONED, VERSION, copy @ ..] => copy,
             [VERSIONED, version, ..] => return Err(Unreadable::Version(*version)),
-            // It began with the number of recipients, of whom there was at least one.
+            // Copies without a version begin with the number of recipients, which is never zero.
             unversioned => unversioned,
         };
         postcard::from_bytes(copy).map_err(|error| Unreadable::Damaged(error.to_string()))

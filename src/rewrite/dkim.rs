@@ -1,18 +1,18 @@
 //! Whether a DKIM signature survives the edits of one copy (`docs/MAIL.md` §2, RFC 6376 §3.5).
 
-/// What a copy's edits need to know of one DKIM-Signature field.
+/// The tags of a DKIM-Signature field that decide whether a copy keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Signature {
-    /// The signed fields (`h=`), lower case.
+    /// `h=`: the names of the signed fields, in lower case.
     signed: Vec<String>,
-    /// `z=`: copied header fields, which would show the original To.
+    /// Whether it has `z=`, copied header fields, which would show the original To.
     copies_headers: bool,
-    /// `darn=`: the recipient's domain, as Google marks each fork.
+    /// `darn=`: the recipient's domain, which Google adds to each fork.
     recipient_domain: Option<String>,
 }
 
 impl Signature {
-    /// Reads the tags of a DKIM-Signature field's body; folding may stand anywhere in it.
+    /// Reads the tags of a DKIM-Signature field's body, which can be folded anywhere.
     pub(super) fn read(body: &[u8]) -> Self {
         let text: String = String::from_utf8_lossy(body).chars().filter(|c| !c.is_whitespace()).collect();
         let tag = |wanted: &str| {
@@ -28,8 +28,8 @@ impl Signature {
         }
     }
 
-    /// Whether it may stay in a copy for someone at `domain` in which these fields were changed,
-    /// added or removed (lower case).
+    /// Whether a copy for a recipient in `domain` may keep the signature. `changed` names the fields that were
+    /// changed, added or removed (lower case).
     pub(super) fn survives(&self, changed: &[String], domain: Option<&str>) -> bool {
         let same_domain = match (&self.recipient_domain, domain) {
             (None, _) => true,
@@ -39,7 +39,7 @@ impl Signature {
         !self.copies_headers && same_domain && !self.covers(changed)
     }
 
-    /// Whether one of these fields is signed (lower case).
+    /// Whether one of these fields is signed (names in lower case).
     pub(super) fn covers(&self, changed: &[String]) -> bool {
         self.signed.iter().any(|name| changed.contains(name))
     }

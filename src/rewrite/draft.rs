@@ -1,4 +1,4 @@
-//! What a plan is made from, and what it is: one message, how copies are wanted, the copies.
+//! The input of a plan, which is one message and the options for its copies; and the result, the copies.
 
 use super::{Delivery, Hit, Needles};
 use crate::clock::Timestamp;
@@ -8,27 +8,27 @@ use crate::message::{Address, Envelope, Header};
 use crate::policy::facts::Disclosed;
 use crate::policy::{Facts, Organisation};
 
-/// How copies are made, as the admin wants it.
+/// How copies are made, as configured by the administrator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CopyOptions {
-    /// Fields kept in a split copy beyond the built-in list (lower case).
+    /// Fields that rewritten copies keep in addition to the built-in list (lower case).
     pub also_keep: Vec<String>,
-    /// An external's copy does not name the visible internal addresses.
+    /// Copies for outside recipients do not show the visible internal addresses.
     pub hide_internal: bool,
-    /// An internal's copy names the visible external addresses.
+    /// Copies for internal recipients show the visible outside addresses.
     pub show_external_to_internal: bool,
 }
 
-/// What our own trace fields say.
+/// The contents of our trace field and of a Message-ID that we write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// Our id.
+    /// Our id of the message.
     pub id: Id,
     /// When the message was received.
     pub received: Timestamp,
     /// Our host name.
     pub hostname: String,
-    /// What the client called itself, and its address: `client.example ([192.0.2.1])`; empty for own mail.
+    /// The client's name and address, such as `client.example ([192.0.2.1])`; empty for our own mail.
     pub client: String,
     /// `ESMTP`, `ESMTPS`, …
     pub protocol: String,
@@ -37,39 +37,40 @@ pub struct Stamp {
 /// All copies of one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copies {
-    /// What leaves.
+    /// The copies to send.
     pub deliveries: Vec<Delivery>,
-    /// What the second lock searches rendered headers for (each delivery's own recipients excepted).
+    /// Addresses that the final check searches rendered headers for, except those that a copy may show.
     pub needles: Vec<Address>,
-    /// What is openly disclosed, for the ledger; `None` when nothing is.
+    /// What is openly disclosed, for the ledger; `None` if nothing is.
     pub ledger: Option<Disclosed>,
-    /// Fields of a passed mail that are left out, for they name somebody whom it hides.
+    /// Names of the fields that a passed mail leaves out because they name a hidden recipient.
     pub left_out: Vec<String>,
 }
 
-/// One message as the plan needs it.
+/// One message, with everything that planning its copies needs.
 #[derive(Clone, Copy)]
 pub struct Draft<'a> {
-    /// Envelope.
+    /// The envelope.
     pub envelope: &'a Envelope,
-    /// Header.
+    /// The original header.
     pub header: &'a Header,
-    /// Facts.
+    /// The facts about the message.
     pub facts: &'a Facts,
-    /// What the audit searches for: see [`needles`].
+    /// What the audit searches for: see [`needles`](super::plan::needles).
     pub needles: &'a Needles,
-    /// What the body scan found of the needles.
+    /// The needles that were found in the body.
     pub body_hits: &'a [Hit],
-    /// Who is ours.
+    /// Our organisation, which decides who is internal.
     pub organisation: &'a Organisation,
     /// How copies are made.
     pub options: &'a CopyOptions,
-    /// Our trace fields.
+    /// The contents of our trace field.
     pub stamp: &'a Stamp,
-    /// Which mail this is a transaction of, for the ledger.
+    /// The mail that this transaction belongs to, for the ledger.
     pub mail: Option<&'a ForkGroup>,
-    /// It leaves because a rule was exempted from, and nobody looked at it: it enters no ledger.
+    /// The message leaves because of an exemption from a rule, and nobody approved it: the ledger does not
+    /// record it.
     pub exempt: bool,
-    /// Recipients an approver dropped: out of the envelope, and out of To and Cc.
+    /// Recipients that an approver removed, from the envelope and from To and Cc.
     pub dropped: &'a [Address],
 }

@@ -1,29 +1,29 @@
-//! Which header fields of the original stay in a rewritten copy (`docs/MAIL.md` §2): an allow-list.
+//! The allow-list of header fields that a rewritten copy keeps (`docs/MAIL.md` §2).
 //!
-//! What is not named here is dropped. What stays is still audited.
+//! Fields that are not listed are dropped. Fields that are kept are still audited.
 
 use super::draft::CopyOptions;
 
-/// What becomes of one field in a rewritten copy.
+/// What happens to a field in a rewritten copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// Its bytes stay.
+    /// Kept unchanged.
     Keep,
-    /// It goes.
+    /// Dropped.
     Drop,
-    /// Its place is where the new address fields go.
+    /// Replaced by the new address fields, at the place of the first such field.
     Addressee,
-    /// Stays if the Sender is ours.
+    /// Kept if all of its mailboxes are internal.
     Sender,
-    /// Stays unless it names somebody hidden from this copy.
+    /// Kept unless it names somebody who is hidden from this copy.
     ReplyTo,
-    /// Stays if it equals From.
+    /// Kept if all of its mailboxes are in From.
     DispositionNotificationTo,
-    /// Stays unless it names somebody hidden from this copy.
+    /// Kept unless it names somebody who is hidden from this copy.
     Received,
-    /// Stays if this copy leaves the signature intact.
+    /// Kept if the edits of this copy do not break the signature.
     DkimSignature,
-    /// Stays where a TNEF part is.
+    /// Kept if the message has a TNEF part.
     TnefCorrelator,
 }
 
@@ -60,21 +60,22 @@ const KEPT: &[&str] = &[
     "x-priority",
 ];
 
-/// Fields that name recipients to nobody but the last hop: they leave with no copy, passed mail too.
+/// Fields that name recipients for the last hop only. They are removed from all copies, also of passed mail.
 const NEVER: &[&str] = &["apparently-to", "bcc", "resent-bcc", "x-envelope-to"];
 
-/// What Exchange tells its own servers: it vouches for mail inside an organisation, and belongs nowhere else.
+/// Prefix of the fields in which Exchange servers vouch for mail to each other. They belong in one organisation
+/// only.
 const NEVER_ANY: &str = "x-ms-exchange-organization-";
 
-/// Whether a field is stripped from every copy, passed ones too.
+/// Whether a field is removed from all copies, also of passed mail.
 pub(super) fn never_leaves(name: &[u8]) -> bool {
     NEVER.iter().any(|never| name.eq_ignore_ascii_case(never.as_bytes()))
         || name.get(..NEVER_ANY.len()).is_some_and(|start| start.eq_ignore_ascii_case(NEVER_ANY.as_bytes()))
 }
 
-/// Whether a field of passed mail may go where it names somebody hidden: one that no rewritten copy has
-/// either, and that was written for machines on the way. Address fields stay, for what they say is what
-/// the sender meant to show.
+/// Whether passed mail may leave this field out if it names somebody hidden. This applies to fields that
+/// rewritten copies do not have either and that were written for machines. Address fields stay, because they
+/// contain what the sender meant to show.
 pub(super) fn may_go(name: &[u8], options: &CopyOptions) -> bool {
     const SHOWN: [&str; 8] = [
         "resent-to",
@@ -90,7 +91,7 @@ pub(super) fn may_go(name: &[u8], options: &CopyOptions) -> bool {
     !shown && !never_leaves(name) && matches!(rule(name, options), Rule::Drop | Rule::Received)
 }
 
-/// The rule for a field in a rewritten copy. An exact name wins over a wildcard.
+/// The rule for a field in a rewritten copy. An exact name takes precedence over a prefix.
 pub(super) fn rule(name: &[u8], options: &CopyOptions) -> Rule {
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     match name.as_str() {

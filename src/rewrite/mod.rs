@@ -1,11 +1,11 @@
-//! Rewriting: verdict and message in, deliveries out, each copy audited.
+//! Rewriting: makes audited deliveries from a message and its verdict.
 //!
-//! * [`plan`] which copies there are, and what each looks like
-//! * `draft` what a plan is made from; `fields` the allow-list; `template` what copies share and where they differ; `compose` the
-//!   fields we write; `dkim` which signatures survive
-//! * [`delivery`] the only thing that can leave, and only this module makes one
-//! * [`again`] the header of a mail that is sent a second time
-//! * [`audit`] the search for hidden recipients' addresses, in any encoding
+//! * [`plan`] decides which copies there are and what each of them contains
+//! * `draft` the input of a plan; `fields` the allow-list; `template` what copies share and where they differ;
+//!   [`compose`] the fields that we write; `dkim` which signatures survive
+//! * [`delivery`] the only thing that can be sent, and only this module can make one
+//! * [`again`] the header of a mail that is sent again
+//! * [`audit`] the search for the addresses of hidden recipients, in any encoding
 
 pub mod again;
 pub mod audit;

@@ -1,5 +1,5 @@
-//! Plans the copies of one message: what the policy decided, carried out (`docs/MAIL.md` §§2–3), and
-//! every copy audited before it may be kept.
+//! Plans the copies of one message as the policy decided (`docs/MAIL.md` §§2–3), and audits each of them before
+//! it is stored.
 
 use super::compose::{self, UNDISCLOSED};
 pub use super::draft::{Copies, CopyOptions, Draft, Stamp};
@@ -12,11 +12,11 @@ use crate::policy::facts::{Disclosed, ShownIn, Visible};
 use crate::policy::{Disclosure, Facts, Organisation};
 use std::collections::{HashMap, HashSet};
 
-/// Every address that some copy of this message may have to hide: external recipients of header and
-/// envelope, and internal ones that stand in no field that is shown; never From or Sender.
+/// All addresses that some copy of this message may have to hide: outside recipients in the header and the
+/// envelope, and internal recipients in no visible field. The addresses of From and Sender are never hidden.
 pub fn needles(facts: &Facts, organisation: &Organisation) -> Vec<Address> {
     let own: HashSet<&Address> = authors(facts).collect();
-    // Who stands in To and in Bcc is in To.
+    // An address in both To and Bcc is visible.
     let blind = facts.bcc_header.iter().filter(|address| !facts.open.contains(*address));
     let envelope_only: HashSet<&Address> = facts.envelope_only.iter().chain(blind).collect();
     let mut seen = HashSet::new();
@@ -28,17 +28,17 @@ pub fn needles(facts: &Facts, organisation: &Organisation) -> Vec<Address> {
         .filter(|address| !own.contains(address) && seen.insert(*address))
         .cloned()
         .collect();
-    // One copy for one recipient: there is nobody to hide it from.
+    // There is nobody to hide a sole recipient from.
     if let [only] = facts.recipients.as_slice() {
         hidden.retain(|address| address != only);
     }
     hidden
 }
 
-/// Plans and audits the copies (`ask` is no way to send: it counts as split).
+/// Plans and audits the copies. `Ask` is not a way to send and is planned as `Split`.
 ///
 /// # Errors
-/// The audit found hidden addresses, which are given: such a message is held.
+/// The hits of the audit, because of which the message is held.
 pub fn copies(draft: &Draft<'_>, disclosure: Disclosure) -> Result<Copies, Vec<Hit>> {
     let recipients: Vec<&Recipient> = draft
         .envelope
@@ -53,8 +53,8 @@ pub fn copies(draft: &Draft<'_>, disclosure: Disclosure) -> Result<Copies, Vec<H
     }
 }
 
-/// The same copies without the audit, as the sender wrote them: observe mode, or an approver who
-/// acknowledged what the audit found.
+/// Copies as the sender wrote them, without an audit: for observe mode, and after an approver acknowledged the
+/// hits.
 pub fn unaudited(draft: &Draft<'_>) -> Copies {
     let recipients: Vec<&Recipient> = draft
         .envelope
@@ -67,8 +67,8 @@ pub fn unaudited(draft: &Draft<'_>) -> Copies {
     copies
 }
 
-/// Copies of a message whose header could not be indexed, released as it is: everybody gets a
-/// transaction of one's own, and lines that look like Bcc go all the same.
+/// Copies of a message whose header could not be parsed and which is released as is. Each recipient gets a
+/// transaction of their own, and lines that look like Bcc are still removed.
 pub fn unread(envelope: &Envelope, header: &[u8], stamp: &Stamp, dropped: &[Address]) -> Copies {
     let mut edits = HeaderEdits::new();
     edits.insert(compose::received(stamp, false));
@@ -93,7 +93,7 @@ pub fn unread(envelope: &Envelope, header: &[u8], stamp: &Stamp, dropped: &[Addr
     Copies { deliveries, ..Copies::default() }
 }
 
-/// Copies of mail of our own making: untouched but for the trace field, one transaction each.
+/// Copies of mail that the relay wrote: unchanged except for the trace field, one transaction for each recipient.
 pub fn own(header: &Header, to: &[Address], stamp: &Stamp) -> Vec<Delivery> {
     let mut edits = HeaderEdits::new();
     edits.insert(compose::received(stamp, false));
@@ -109,7 +109,7 @@ pub fn own(header: &Header, to: &[Address], stamp: &Stamp) -> Vec<Delivery> {
         .collect()
 }
 
-/// Whether the copies of a rewritten message are byte-identical or each its own.
+/// Whether the copies of a rewritten message are identical to the byte, or differ by recipient.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Looks {
     Alike,
@@ -126,8 +126,8 @@ fn shown_recipients(facts: &Facts) -> impl Iterator<Item = &Visible> {
     })
 }
 
-/// As the sender wrote it: those the header names in one transaction, everybody else in one of their own.
-/// `discreet`: fields that the sender's system wrote for itself, and that name somebody hidden, go.
+/// Copies as the sender wrote them: recipients that the header names share one transaction, and each other one has
+/// their own. `discreet` leaves out fields that the sender's system wrote for itself and that name somebody hidden.
 fn pass(draft: &Draft<'_>, recipients: &[&Recipient], discreet: bool) -> Copies {
     let authors: HashSet<&Address> = authors(draft.facts).collect();
     let searched = draft.facts.envelope_only.iter().chain(draft.dropped);
@@ -150,8 +150,8 @@ fn pass(draft: &Draft<'_>, recipients: &[&Recipient], discreet: bool) -> Copies 
     Copies { deliveries, needles, ledger: disclosed(draft, recipients), left_out }
 }
 
-/// The fields of a passed mail that name somebody hidden to somebody else, and that nobody needs: traces
-/// of the sender's own system (`X-Odoo-Bcc`, `Envelope-To`, a scanner's report).
+/// Fields of a passed mail that would disclose a hidden recipient and that no recipient needs: traces of the
+/// sender's own system (`X-Odoo-Bcc`, `Envelope-To`, a scanner's report).
 fn naming<'a>(draft: &Draft<'a>, recipients: &[&Recipient], hidden: &[Address]) -> Vec<&'a Field> {
     let disclosed = |address: &Address| {
         hidden.contains(address) && recipients.iter().any(|recipient| recipient.address != *address)
@@ -177,7 +177,7 @@ fn as_is(draft: &Draft<'_>, recipients: &[&Recipient]) -> Result<Copies, Vec<Hit
         return Ok(copies);
     }
     let Some(first) = copies.deliveries.first() else { return Ok(copies) };
-    // Edits that do not fit their header could not be audited: such a copy does not leave.
+    // Edits that do not fit the header cannot be audited, so the copy must not be sent.
     let rendered = first.edits.render(draft.header.bytes()).map_err(|_| Vec::<Hit>::new())?;
     let searched: HashSet<&Address> = copies.needles.iter().collect();
     let found: Vec<Hit> = draft
@@ -191,9 +191,9 @@ fn as_is(draft: &Draft<'_>, recipients: &[&Recipient]) -> Result<Copies, Vec<Hit
     if hits.is_empty() { Ok(copies) } else { Err(hits) }
 }
 
-/// What the ledger of open disclosures keeps of a passed mail: whom everybody saw and a copy goes to.
-/// Nothing where nobody sees anybody, and nothing where a rule was exempted from: else one exemption,
-/// which a client may bring about, would exempt for good.
+/// The ledger entry of a passed mail: the addresses that everybody saw and that a copy goes to. `None` if nobody
+/// sees anybody else. Also `None` after an exemption: otherwise one exemption, which a client can bring about,
+/// would be permanent.
 fn disclosed(draft: &Draft<'_>, recipients: &[&Recipient]) -> Option<Disclosed> {
     let got: HashSet<&Address> = recipients.iter().map(|recipient| &recipient.address).collect();
     let shown = || shown_recipients(draft.facts).map(|visible| &visible.mailbox.address);
@@ -252,9 +252,9 @@ fn rewritten(draft: &Draft<'_>, recipients: &[&Recipient], looks: Looks) -> Resu
     }
 }
 
-/// Who stands in To and Cc of the rewritten copies.
+/// The people for To and Cc of rewritten copies.
 struct People {
-    /// Each visible mailbox as it is shown, by address key.
+    /// Visible mailboxes as copies show them, by address key.
     shown: HashMap<String, Vec<u8>>,
     internal_to: Vec<Vec<u8>>,
     internal_cc: Vec<Vec<u8>>,
@@ -313,7 +313,7 @@ impl People {
         self.shown.insert(key, bytes);
     }
 
-    /// The address fields of a copy of one's own.
+    /// The address fields of the copy for one recipient.
     fn for_one(&self, recipient: &Address) -> Addressees {
         let (to, cc) = if self.internal_keys.contains(recipient.key()) {
             let mut to = self.internal_to.clone();
@@ -352,12 +352,12 @@ impl People {
     }
 }
 
-/// Audits the copies of one rewritten message: what they share once, what is a copy's own each.
+/// Audits the copies of one rewritten message. What they share is searched only once.
 struct CopyAudit<'a> {
     needles: &'a Needles,
-    /// Hits in what all copies share: body and kept fields.
+    /// Hits in what all copies share: the body and the kept fields.
     shared: Vec<Hit>,
-    /// Hits that disclose somebody to somebody.
+    /// Hits that disclose somebody to the reader of a copy.
     disclosing: Vec<Hit>,
     seen: HashSet<Hit>,
 }
@@ -391,7 +391,7 @@ impl<'a> CopyAudit<'a> {
     }
 }
 
-/// Enough hits to explain a hold; one already suffices to cause it.
+/// The maximum number of hits. They only explain the hold, which one hit causes.
 const MAX_HITS: usize = 1_000;
 
 fn delivery(

@@ -1,4 +1,4 @@
-//! The pattern of a message's copies: what all share as ranges, and the slots where they differ.
+//! The template of a message's copies: ranges that all copies share, and slots where they differ.
 
 use super::compose;
 use super::dkim::Signature;
@@ -8,7 +8,7 @@ use crate::message::{Address, Field, HeaderEdits, address};
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// The address fields of one copy; an empty Cc is no field.
+/// The address fields of one copy. If `cc` is empty, the copy has no Cc.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Addressees {
     pub(super) to: Vec<u8>,
@@ -21,32 +21,32 @@ impl Addressees {
     }
 }
 
-/// A message's header as a pattern for its copies.
+/// A message's header as a template for its copies.
 pub(super) struct Template<'a> {
     original: &'a [u8],
     slots: Vec<Slot>,
-    /// Fields that no rewritten copy has as the original had them (lower case).
+    /// Names of the fields that differ from the original in all copies (lower case).
     changed: Vec<String>,
-    /// Addresses that a slot's field must not show.
+    /// Addresses that a `Naming` slot must not show, except to their owner.
     hidden: HashSet<&'a Address>,
 }
 
 enum Slot {
     /// The same in every copy.
     Keep(Range<usize>),
-    /// Our own field, the same in every copy.
+    /// A field that we write, the same in every copy.
     Insert(Vec<u8>),
     /// The copy's To and Cc.
     Addressees,
-    /// Stays unless it names somebody hidden from this copy.
+    /// Kept unless it names somebody who is hidden from this copy.
     Naming { field: &'static str, range: Range<usize>, names: Vec<Address> },
-    /// Stays if the copy leaves it intact.
+    /// Kept if the edits of the copy do not break the signature.
     Dkim { range: Range<usize>, signature: Signature },
 }
 
 impl<'a> Template<'a> {
-    /// A passed message: everything stays but what never leaves and the fields that are `going`; what is
-    /// missing is added.
+    /// For a passed message: keeps all fields except those that never leave and those in `going`, and adds a
+    /// missing Date and Message-ID.
     pub(super) fn passed(draft: &Draft<'a>, going: &[&Field]) -> Self {
         let mut template = Self::start(draft, false);
         let rebuilt = !draft.dropped.is_empty();
@@ -76,7 +76,8 @@ impl<'a> Template<'a> {
         template.finish(draft)
     }
 
-    /// A rewritten message: the allow-list, with slots for what differs (if the copies are not alike).
+    /// For a rewritten message: keeps the fields of the allow-list, with slots where copies differ. `alike` says
+    /// that the copies will be identical.
     pub(super) fn rewritten(draft: &Draft<'a>, alike: bool) -> Self {
         let mut template = Self::start(draft, alike);
         template.hidden = draft.needles.addresses().iter().collect();
@@ -168,7 +169,7 @@ impl<'a> Template<'a> {
         !names.iter().any(|name| self.hidden.contains(name) && Some(name) != reader)
     }
 
-    /// The fields that this copy, unlike the original, lacks or has anew.
+    /// Names of the fields in which this copy differs from the original.
     fn changed_for(&self, reader: Option<&Address>) -> Vec<String> {
         let mut changed = self.changed.clone();
         for slot in &self.slots {
@@ -181,8 +182,8 @@ impl<'a> Template<'a> {
         changed
     }
 
-    /// The recipe of one copy: for one reader (or alike for all), with these address fields (none in
-    /// a passed mail, which keeps its own).
+    /// The edits of one copy. `reader` is `None` if the copies are the same for all. `addressees` is `None` for
+    /// passed mail, which keeps its own address fields.
     pub(super) fn edits(&self, reader: Option<&Address>, addressees: Option<&Addressees>) -> HeaderEdits {
         let mut edits = HeaderEdits::new();
         for slot in &self.slots {
@@ -207,7 +208,7 @@ impl<'a> Template<'a> {
         edits
     }
 
-    /// What all copies share, for one audit.
+    /// The bytes that all copies share, which are audited once.
     pub(super) fn shared_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.original.len());
         for slot in &self.slots {
@@ -220,7 +221,7 @@ impl<'a> Template<'a> {
         bytes
     }
 
-    /// What only this copy has: its address fields, and the slots that stay in it.
+    /// The bytes that are specific to this copy: its address fields and the slots that it keeps.
     pub(super) fn own_bytes(&self, reader: Option<&Address>, addressees: &Addressees) -> Vec<u8> {
         let mut bytes = [addressees.to.as_slice(), addressees.cc.as_slice()].concat();
         for slot in &self.slots {
@@ -239,7 +240,7 @@ impl<'a> Template<'a> {
         bytes
     }
 
-    /// Whether what all copies share has octets over 127.
+    /// Whether a field of the template has octets above 127.
     pub(super) fn is_eight_bit(&self) -> bool {
         self.slots.iter().any(|slot| match slot {
             Slot::Keep(range) | Slot::Naming { range, .. } | Slot::Dkim { range, .. } => {
@@ -259,7 +260,7 @@ fn lacks_message_id(draft: &Draft<'_>) -> bool {
     draft.facts.message_id.is_none() && draft.header.named("message-id").next().is_none()
 }
 
-/// The fields that a passed mail loses or gets (lower case): a signature over one of them is broken.
+/// Names of the fields that a passed mail loses or gets (lower case), which break a signature over them.
 fn changed_in_passed(draft: &Draft<'_>, going: &[&Field]) -> Vec<String> {
     let fields = draft.header.fields().iter();
     let mut changed: Vec<String> = fields

@@ -1,4 +1,4 @@
-//! Absences: an approver says until when they are away, and who decides in their place.
+//! Absences: until when an approver is away, and who decides in their place.
 
 use super::StoreError;
 use crate::clock::Timestamp;
@@ -8,34 +8,34 @@ use crate::records::NewAsk;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-/// Somebody who is away.
+/// One approver's absence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absence {
-    /// Who.
+    /// Who is away.
     pub approver: Address,
-    /// Who is told, and decides, meanwhile.
+    /// Who is notified and decides instead.
     pub deputy: Address,
-    /// The last day, `YYYY-MM-DD`, in the zone of `[notices]`.
+    /// The last day, `YYYY-MM-DD`, in the time zone of `[notices]`.
     pub until: String,
-    /// Who said so: themselves, or an administrator.
+    /// Who entered it: the approver or an administrator.
     pub made_by: String,
-    /// When.
+    /// When it was entered.
     pub made_at: Timestamp,
 }
 
-/// The part of a [`super::Store`] that keeps absences. What is over is kept as a record.
+/// The part of a [`super::Store`] that keeps absences. Past ones are kept as a record.
 #[async_trait]
 pub trait AbsenceStore: Send + Sync + 'static {
-    /// Those that nobody ended and whose last day is this one or later.
+    /// Absences that nobody ended and whose last day is `today` or later.
     async fn absences(&self, today: &str) -> Result<Vec<Absence>, StoreError>;
 
-    /// Puts one down; an earlier one of the same approver ends.
+    /// Records an absence. An earlier one of the same approver ends.
     async fn set_absence(&self, absence: Absence) -> Result<(), StoreError>;
 
-    /// Asks deputies about mail that waits already and of which the approver was told, or is to be: once each,
-    /// and about nothing that was decided meanwhile. The number of mails that somebody is asked about now.
+    /// Asks deputies about waiting mail of which the approver was notified, or will be: once for each mail, and not
+    /// about mail that has been decided meanwhile. Returns how many mails somebody is now asked about.
     async fn ask_deputies(&self, approver: &Address, asks: Vec<(Id, NewAsk)>) -> Result<usize, StoreError>;
 
-    /// Ends an approver's; whether there was one.
+    /// Ends an approver's absence. Returns whether there was one.
     async fn end_absence(&self, approver: &Address, by: &str, at: Timestamp) -> Result<bool, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! The chain over the journal: what was accepted and what happened to it cannot be changed unseen.
+//! The hash chain over the journal: shows whether anybody changed what was accepted and what happened to it.
 
 pub mod format;
 
@@ -8,7 +8,7 @@ use crate::id::Id;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-/// The end of the chain: whoever keeps it elsewhere can tell later that nothing before was changed.
+/// The end of the chain. A head that is kept elsewhere shows later whether anything before it was changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// How many entries there are.
@@ -34,36 +34,37 @@ impl std::str::FromStr for Head {
     }
 }
 
-/// What somebody else wrote to the database, recorded after an admin had looked at it.
+/// A record of foreign changes: what another program wrote to the database, recorded after an administrator had
+/// looked at it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// When.
     pub at: Timestamp,
-    /// The operating system's user.
+    /// The operating system user who recorded it.
     pub by: String,
-    /// Why it may stay so.
+    /// Why the changes may stay.
     pub why: String,
-    /// How many entries it names.
+    /// How many entries it covers.
     pub entries: u64,
 }
 
-/// What a look at the whole chain found.
+/// The result of verifying the whole chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
     /// The end of the chain.
     pub head: Head,
-    /// Entries of messages that are past their time: their hashes alone are left.
+    /// Entries of purged messages, of which only the hashes are left.
     pub purged: u64,
-    /// Entries before these, of which nothing is left: the chain was cut behind them.
+    /// Entries before these that were removed: the chain was cut after them.
     #[serde(default)]
     pub cut: u64,
-    /// It was compared with an earlier head, and goes on from there; not so where that was cut off since.
+    /// The chain was compared with an earlier head and continues from it. False if that head has been cut off since.
     #[serde(default)]
     pub compared: bool,
-    /// What was found before, and recorded: it is no fault any more, and not this relay's.
+    /// Foreign changes that were found earlier and recorded. They are no longer reported as faults.
     #[serde(default)]
     pub accepted: Vec<Accepted>,
-    /// The first entry that is not as it was written: its number, and what is wrong.
+    /// The first entry that differs from what was written: its number, and what is wrong.
     pub broken: Option<(u64, String)>,
 }
 
@@ -73,16 +74,16 @@ pub trait ChainStore {
     /// The end of the chain.
     async fn chain_head(&self) -> Result<Head, StoreError>;
 
-    /// Checks every link and every entry.
+    /// Verifies every link and every entry.
     async fn verify_chain(&self) -> Result<Verified, StoreError> {
         self.verify_chain_from(None).await
     }
 
-    /// The same, and that the chain goes on from a head that was put out earlier: only so is it found that
-    /// its end was taken off while nobody had it in memory.
+    /// The same, and checks that the chain continues from a head that was published earlier. Nothing else detects
+    /// that the end of the chain was removed while the relay was not running.
     async fn verify_chain_from(&self, earlier: Option<Head>) -> Result<Verified, StoreError>;
 
-    /// Messages received since a moment, oldest first, after this one, at most so many.
+    /// At most `limit` messages received at `since` or later, oldest first, starting after the message `after`.
     async fn messages_since(
         &self,
         since: Timestamp,

@@ -1,4 +1,4 @@
-//! What an engine keeps of circles.
+//! How circles are stored.
 
 use super::StoreError;
 use crate::clock::Timestamp;
@@ -10,15 +10,18 @@ use std::sync::Arc;
 /// The part of a [`super::Store`] that keeps circles.
 #[async_trait]
 pub trait CircleStore {
-    /// All circles that were ever made, the newest first.
+    /// All circles that were ever created, newest first.
     async fn circles(&self) -> Result<Vec<Circle>, StoreError>;
 
-    /// Those in force, as the policy asks for them: a snapshot, from memory.
+    /// The circles in force, in the form that the policy uses: a snapshot from memory.
     async fn circles_in_force(&self, now: Timestamp) -> Result<Arc<Vec<KnownCircle>>, StoreError>;
 
-    /// Makes one; its number.
+    /// Creates a circle. Returns its number.
     async fn make_circle(&self, circle: NewCircle) -> Result<i64, StoreError>;
 
-    /// Ends one before its time; `NotFound` when there is none in force under that number.
+    /// Ends a circle before its time.
+    ///
+    /// # Errors
+    /// `NotFound` if no circle with this number is in force.
     async fn end_circle(&self, id: i64, by: &str, at: Timestamp) -> Result<(), StoreError>;
 }

@@ -1,3 +1,3 @@
-//! What is asked for of mail that came in several transactions.
+//! Requests about mail that came in several transactions.
 
 pub use crate::records::{Again, HoldWaiting};

@@ -1,4 +1,4 @@
-//! What taking mail in asks of a store.
+//! What intake needs from a store.
 
 use super::{Claim, GroupStanding, NewMessage, StoreError};
 use crate::message::fork::ForkGroup;
@@ -7,32 +7,35 @@ use crate::records::Body;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// A body on its way in. Dropped before `finish`, it leaves nothing behind.
+/// A body while it is received. If it is dropped before `finish`, nothing is kept.
 #[async_trait]
 pub trait BodyWriter: Send {
-    /// Takes the next bytes.
+    /// Appends bytes.
     async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError>;
-    /// Makes it durable (file and folder fsynced, where it is a file).
+    /// Makes the body durable; a file is fsynced with its folder.
     async fn finish(self: Box<Self>) -> Result<Body, StoreError>;
 }
 
-/// Bodies on their way in, what is known beforehand, and the commit before a 250.
+/// Storing bodies, what is known about a mail beforehand, and the commit before the 250 reply.
 #[async_trait]
 pub trait IntakeStore: Send + Sync {
-    /// A place for the body of one message. Small ones (256 KiB in SQLite) stay in memory and go into the row.
+    /// Starts a body. Small ones (up to 256 KiB) stay in memory and are stored in the row.
     async fn new_body(&self) -> Result<Box<dyn BodyWriter>, StoreError>;
 
-    /// Commits a message with all that belongs to it, durably; returns once it is on disk. The
-    /// deliveries given as [`InitialState::Sending`] come back as claims, in order.
+    /// Durably commits a message with everything that belongs to it, and returns once it is on disk. Deliveries given
+    /// as [`InitialState::Sending`] are returned as claims, in order.
     ///
-    /// Recipients for whom the same fork came within 24 hours are left out, unless their delivery
-    /// failed or the mail went back to its sender; `Known` when that is all of them. `Moved` when a held
-    /// one was planned on what is not so any more, `SentAgain` when it would join what went back.
+    /// Recipients for whom the same fork came within 24 hours are left out, unless their delivery failed or the mail
+    /// was returned to its sender.
+    ///
+    /// # Errors
+    /// `Known` if all recipients are left out; `Moved` if a held message was planned on a state that has changed;
+    /// `SentAgain` if it would join an item that was returned.
     async fn accept(&self, message: NewMessage) -> Result<Vec<Claim>, StoreError>;
 
-    /// What was held of a mail, and what became of it.
+    /// Which forks of a mail were held, and what became of them.
     async fn standing(&self, group: ForkGroup) -> Result<GroupStanding, StoreError>;
 
-    /// What the ledger of open disclosures has for these Message-IDs.
+    /// The ledger entries for these Message-IDs.
     async fn disclosed(&self, message_ids: &[String]) -> Result<Vec<Disclosed>, StoreError>;
 }

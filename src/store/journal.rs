@@ -1,4 +1,4 @@
-//! What traces, timelines and reports ask of a store.
+//! What traces, timelines and reports need from a store.
 
 use super::{MessageRow, StoreError, Summary};
 use crate::clock::Timestamp;
@@ -6,16 +6,16 @@ use crate::id::Id;
 use crate::journal::Entry;
 use async_trait::async_trait;
 
-/// Messages that were accepted, what happened to each, and numbers.
+/// Accepted messages, what happened to each, and statistics.
 #[async_trait]
 pub trait JournalStore: Send + Sync {
-    /// Messages found by our id, else by Message-ID, an address (sender or recipient) or words of the
-    /// subject, newest first. Only so many messages are looked at, the newest.
+    /// Finds messages by our id, else by Message-ID, by an address (sender or recipient) or by words of the subject,
+    /// newest first. Only a limited number of the newest messages is searched.
     async fn find(&self, text: &str, limit: usize) -> Result<Vec<MessageRow>, StoreError>;
 
     /// The journal of one message, oldest first.
     async fn journal(&self, id: Id) -> Result<Vec<Entry>, StoreError>;
 
-    /// Numbers since a moment, for `report` and the metrics.
+    /// Statistics since a time, for `report` and the metrics.
     async fn summary(&self, since: Timestamp) -> Result<Summary, StoreError>;
 }

@@ -1,5 +1,5 @@
-//! Who openly wrote with whom, kept for `[knowledge] keep`: taught by mail hosts' copies, by archives and
-//! by what the relay itself delivered.
+//! Which people openly wrote with each other, kept for `[knowledge] keep`. Learned from journal copies, from archives
+//! and from what the relay itself delivered.
 
 use super::StoreError;
 use crate::clock::{Day, Timestamp};
@@ -9,94 +9,94 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Of so many people is told who of them saw whom.
+/// The most people that [`LearnedStore::pairs`] answers for.
 pub const MOST_PAIRED: usize = 40;
 
-/// What became of a batch.
+/// The result of learning a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taught {
     /// Mails that were new.
     pub learned: usize,
-    /// Mails that were known, by another host or from an earlier run.
+    /// Mails that were known already, from another host or an earlier run.
     pub known: usize,
 }
 
-/// How much is known, and what came of it.
+/// How much is known, and how often it was used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stock {
-    /// Known mails, by where they were seen: `journal`, `archive`, `sent`.
+    /// Known mails, by source: `journal`, `archive`, `sent`.
     pub mails: BTreeMap<String, u64>,
-    /// People.
+    /// Known people.
     pub people: u64,
-    /// Different sets of people.
+    /// Distinct sets of people.
     pub sets: u64,
-    /// Mails that passed, over a span of time, because their people know each other.
+    /// Mails that passed, in a period, because their people know each other.
     pub passed: u64,
 }
 
-/// Two people whom a mail showed to each other.
+/// Two people who were shown to each other by a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// The place of one in the list that was asked about,
+    /// The index of the first person in the given list.
     pub one: usize,
-    /// and of the other, which is later.
+    /// The index of the second person; it is higher.
     pub other: usize,
-    /// The first day of a mail that showed them to each other.
+    /// The day of the first mail that showed them to each other.
     pub since: Day,
 }
 
-/// Mails of ours that are through, delivered or given up.
+/// Mails that this relay has finished: each copy was delivered or given up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Through {
-    /// What became of each.
+    /// The mails, with those whom they reached.
     pub mails: Vec<Sent>,
-    /// Look on after this one; `None` when all were looked at.
+    /// Where the next page starts; `None` after the last page.
     pub after: Option<i64>,
 }
 
-/// A mail of ours that is through.
+/// A mail that this relay has finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// The store's number for it.
     pub number: i64,
     /// Its Message-ID.
     pub message_id: String,
-    /// When it came.
+    /// When it was received.
     pub received: Timestamp,
-    /// Those whom everybody saw and whom a copy reached, all transactions of the mail together. Nobody where
+    /// Recipients who were visible to everybody and whom a copy reached, over all transactions of the mail. Empty if
     /// somebody had to decide on it.
     pub reached: Vec<Address>,
 }
 
-/// The part of a [`super::Store`] that keeps who wrote with whom.
+/// The part of a [`super::Store`] that keeps which people wrote with each other.
 #[async_trait]
 pub trait LearnedStore {
-    /// Keeps what these mails teach, durably. The same mail again, by Message-ID, counts once; without one
-    /// its day and people tell it. It works in steps that hold up no mail: any length will do, some
-    /// thousand are best.
+    /// Durably learns from these mails. A mail that is learned again counts once: it is identified by its Message-ID,
+    /// else by its day and people. The work is done in steps that do not delay mail: a batch may have any length;
+    /// some thousand mails are best.
     async fn learn(&self, batch: Vec<Learned>, now: Timestamp) -> Result<Taught, StoreError>;
 
-    /// What brought these outsiders together: mails that one of them names, and sets of people that hold all
-    /// of them; where there is none, what holds most of them. It looks at the latest of what is known of
-    /// each, some thousand sets, and takes some microseconds a person.
+    /// What showed these outsiders to each other: mails that a reference names, and sets of people that contain all
+    /// of them; if there is none, those that contain most of them. It searches the latest known sets of each person,
+    /// some thousand, and takes some microseconds per person.
     async fn shared(&self, references: &[String], people: &[Address]) -> Result<Vec<Shared>, StoreError>;
 
-    /// Who of these people saw each other, as far as the latest of what is known of each goes. Only of a few
-    /// people, up to [`MOST_PAIRED`].
+    /// Which of these people saw each other, as far as the latest known sets of each tell. Only for a few people, up
+    /// to [`MOST_PAIRED`].
     async fn pairs(&self, people: &[Address]) -> Result<Vec<Pair>, StoreError>;
 
-    /// Notes that somebody let these people see each other.
+    /// Records that somebody let these people see each other.
     async fn let_together(&self, people: &[Address], at: Timestamp) -> Result<(), StoreError>;
 
-    /// How often somebody let just these people see each other.
+    /// How often somebody let exactly these people see each other.
     async fn times_let_together(&self, people: &[Address]) -> Result<usize, StoreError>;
 
-    /// Mails that passed and are through since they were last asked for, as far as one page goes; see
+    /// Mails that passed and have been finished since they were last asked for, one page of them; see
     /// [`Self::learn_sent`].
     async fn through(&self, after: i64) -> Result<Through, StoreError>;
 
-    /// Keeps what mails of ours teach, and asks no more for those of these numbers. A mail of several
-    /// transactions grows with each.
+    /// Learns from mails that this relay sent, and no longer returns those with these numbers from [`Self::through`].
+    /// A mail of several transactions grows with each.
     async fn learn_sent(
         &self,
         numbers: Vec<i64>,
@@ -104,13 +104,13 @@ pub trait LearnedStore {
         now: Timestamp,
     ) -> Result<Taught, StoreError>;
 
-    /// Takes somebody out of everything that was learned, in all spellings of the mailbox; of how many sets
-    /// of people. Mail that comes later teaches anew.
+    /// Removes a person from everything that was learned, in all spellings of the mailbox. Returns from how many sets
+    /// of people. Later mail teaches about them anew.
     async fn forget(&self, address: &Address) -> Result<usize, StoreError>;
 
-    /// How much is known, and how many mails passed for it since a moment.
+    /// How much is known, and how many mails have passed because of it since a time.
     async fn stock(&self, since: Timestamp) -> Result<Stock, StoreError>;
 
-    /// Since when the store keeps account of what leaves.
+    /// Since when the store has recorded what leaves.
     async fn began(&self) -> Result<Began, StoreError>;
 }

@@ -1,21 +1,21 @@
-//! The lock beside the database: whoever holds it is the relay (or a command working in its place).
+//! The lock file beside the database: the process that holds it is the relay, or a command that works in its place.
 
 use super::StoreError;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// Held for as long as a relay runs on a database; given back when dropped, and by the operating
-/// system when the process ends in any way.
+/// Held while a relay uses a database. It is released when it is dropped, and by the operating system when the
+/// process ends in any way.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock `<database>.lock`; `None` when somebody else holds it.
+    /// Takes the lock `<database>.lock`. Returns `None` if another process holds it.
     ///
     /// # Errors
-    /// `Unavailable` when the lock file cannot be made.
+    /// `Unavailable` if the lock file cannot be created or locked.
     pub fn acquire(database: &Path) -> Result<Option<Self>, StoreError> {
         let path = beside(database, "lock");
         let failed = |error: &std::io::Error| {
@@ -40,7 +40,7 @@ pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Nobody but the relay's own user reads what it keeps.
+/// Only the relay's own user may read its files.
 pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);

@@ -1,4 +1,4 @@
-//! What the relay knows again after a restart, though nothing depends on it: losing it costs a detour.
+//! What the relay remembers over a restart. Nothing depends on it: losing it only costs time.
 
 use super::StoreError;
 use crate::clock::Timestamp;
@@ -7,9 +7,9 @@ use async_trait::async_trait;
 /// Kinds of knowledge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryKind {
-    /// A policy of MTA-STS, by domain.
+    /// An MTA-STS policy (RFC 8461), by domain.
     StsPolicy,
-    /// A network that gave the right password of an account.
+    /// A network from which somebody logged in to an account with the right password.
     KnownSource,
     /// How many sessions an upstream allows at once, by its name.
     SessionsLimit,
@@ -17,23 +17,23 @@ pub enum MemoryKind {
     MailedHead,
 }
 
-/// One thing that is known.
+/// One remembered value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// What it is about; one of a name is kept of each kind.
+    /// Identifies it within its kind.
     pub name: String,
-    /// What is known, in a form of whoever knows it.
+    /// The value, in a format that only its user knows.
     pub value: String,
-    /// It is forgotten then.
+    /// When it is forgotten.
     pub until: Timestamp,
 }
 
-/// Remembers.
+/// Keeps remembered values.
 #[async_trait]
 pub trait MemoryStore {
-    /// Keeps these in place of what was kept under their names; forgets what is past its time.
+    /// Stores these values, replacing those with the same names, and deletes expired ones.
     async fn remember(&self, kind: MemoryKind, all: Vec<Memory>, now: Timestamp) -> Result<(), StoreError>;
 
-    /// All of a kind that is not past its time, by name.
+    /// All values of a kind that have not expired, by name.
     async fn remembered(&self, kind: MemoryKind, now: Timestamp) -> Result<Vec<Memory>, StoreError>;
 }

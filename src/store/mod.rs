@@ -1,14 +1,15 @@
-//! The store: the only shared state. A trait for each who asks of it, and [`Store`], which is all of them;
-//! an engine implements them, and decides nothing: the rules are in [`crate::lifecycle`].
+//! The store: the only shared state. There is a trait for each user of the store, and [`Store`], which combines them.
+//! An engine implements them and decides nothing: the rules are in [`crate::lifecycle`].
 //!
-//! Everything about a message is committed in one transaction before its 250. Many sessions share one
-//! fsync (group commit). Bodies are stored once; small ones in the row, large ones beside it.
+//! Everything about a message is committed in one transaction before its 250 reply. Many sessions share one fsync
+//! (group commit). Bodies are stored once: small ones in the row, large ones beside it.
 
 pub mod absences;
 pub mod chain;
 pub mod circles;
 #[cfg(test)]
 mod contract;
+pub mod copy;
 mod courier;
 mod desk;
 pub mod forks;
@@ -20,6 +21,8 @@ pub mod lock;
 pub mod memory;
 mod notices;
 pub mod people;
+pub mod postgres;
+mod sql;
 pub mod sqlite;
 mod upkeep;
 
@@ -35,10 +38,11 @@ pub use journal::JournalStore;
 pub use notices::*;
 pub use people::*;
 pub use prometheus_client::metrics::histogram::Histogram;
+pub use sql::SqlStore;
 use tokio::io::AsyncRead;
 pub use upkeep::UpkeepStore;
 
-/// The traits of a store, for whoever has an engine itself in place of a `dyn Store`.
+/// The traits of a store, for code that uses an engine directly instead of a `dyn Store`.
 pub mod prelude {
     pub use super::chain::ChainStore;
     pub use super::circles::CircleStore;
@@ -50,43 +54,44 @@ pub mod prelude {
     };
 }
 
-/// Why the store could not do what it was asked.
+/// Why the store could not carry out a request.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// No room: 452 4.3.1.
+    /// No space; the SMTP reply is 452 4.3.1.
     #[error("storage is full: {0}")]
     Full(String),
-    /// Not there for now: 451 4.3.0.
+    /// Temporarily unavailable; the SMTP reply is 451 4.3.0.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// The database is damaged: nothing is served until somebody looks.
+    /// The database is damaged: the relay serves nothing until somebody repairs it.
     #[error("the database is damaged: {0}")]
     Corrupt(String),
-    /// One row cannot be understood: it is put aside or shown as such, and stops nothing else.
+    /// One row cannot be decoded. It is set aside or shown as unreadable, and affects nothing else.
     #[error("a row cannot be read: {0}")]
     Unreadable(String),
-    /// Perhaps written, perhaps not: 451 4.3.0. Whoever asks again is told what became of it.
+    /// Whether the request was committed is unknown; the SMTP reply is 451 4.3.0. A repeated request is told what
+    /// became of the first.
     #[error("it is not known whether this was kept: {0}")]
     Uncertain(String),
-    /// The lease ran out or was taken over: the result is not ours to record.
+    /// The lease expired or was taken over, so the result must not be recorded.
     #[error("the lease on this delivery is no longer ours")]
     Fenced,
     /// No such message.
     #[error("there is no message {0}")]
     NotFound(String),
-    /// All of it came before: nothing was kept.
+    /// The message is a repeat for all of its recipients: nothing was stored.
     #[error("it came before, as {original}")]
     Known {
-        /// The message that it is a copy of.
+        /// The message that it repeats.
         original: Id,
-        /// That one is held.
+        /// Whether that message is held.
         held: bool,
     },
-    /// A sibling came, or the mail was decided on, since this was planned: plan again.
+    /// Another fork came, or the mail was decided, since this message was planned: it must be planned again.
     #[error("the mail changed meanwhile")]
     Moved,
-    /// It joins what went back to its sender, and is for somebody who was to get that: it was sent again,
-    /// and is judged as a new mail.
+    /// It would join a returned item, and is for one of that item's recipients: the mail was sent again, and is
+    /// judged as a new one.
     #[error("the mail was sent again after it went back")]
     SentAgain,
     /// Somebody decided first.
@@ -113,7 +118,11 @@ impl From<Refusal> for StoreError {
     }
 }
 
-/// All that an engine does. Its methods are safe to call from many tasks at once.
+/// All functions of an engine. Its methods may be called from many tasks at once.
+///
+/// # Errors
+/// Every method returns a [`StoreError`] if the database cannot be used (`Full`, `Unavailable`, `Corrupt`,
+/// `Uncertain`) or has a row that cannot be decoded (`Unreadable`). The methods name the other errors.
 #[async_trait]
 pub trait Store:
     IntakeStore
@@ -133,7 +142,10 @@ pub trait Store:
     + Sync
     + 'static
 {
-    /// One message with everything needed to render its copies.
+    /// One message with everything that is needed to render its copies.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such message.
     async fn message(&self, id: Id) -> Result<StoredMessage, StoreError>;
 
     /// Opens a body for reading, from its first byte.

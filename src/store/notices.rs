@@ -1,4 +1,4 @@
-//! What telling people and programs asks of a store.
+//! What notices to people and calls to hooks need from a store.
 
 use super::StoreError;
 use crate::clock::Timestamp;
@@ -8,50 +8,53 @@ use crate::records::{Ask, AskPlan, Claim, DueNotice, HookCall, HookTarget, NewMe
 use async_trait::async_trait;
 use std::time::Duration;
 
-/// Notices that are due, who is told of what waits for a decision, and calls to programs of others (hooks)
-/// that are still to be made.
+/// Notices that are due, who is asked for a decision, and calls to other programs (hooks) that are still to be made.
 #[async_trait]
 pub trait NoticeStore: Send + Sync + 'static {
-    /// Notices that are due, with what they are about.
+    /// At most `limit` notices that are due, with what they are about.
     async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<DueNotice>, StoreError>;
 
-    /// Takes a notice off the list without sending one (nobody to tell).
+    /// Closes a notice without sending anything, because there is nobody to notify.
     async fn drop_notice(&self, notice: i64) -> Result<(), StoreError>;
 
-    /// Carries a notice to those who decide over into asks, in one transaction. `Fenced` when the notice
-    /// is not open any more.
+    /// Turns a notice to approvers into asks, in one transaction.
+    ///
+    /// # Errors
+    /// `Fenced` if the notice is no longer open.
     async fn plan_asks(&self, notice: i64, plan: AskPlan) -> Result<(), StoreError>;
 
-    /// Asks that are due, and of everybody who is due a digest all that belongs into it; by person,
-    /// oldest first.
+    /// Asks that are due, and for everybody whose digest is due, everything that belongs in it; by person, oldest
+    /// first.
     async fn due_asks(&self, now: Timestamp, limit: usize) -> Result<Vec<Ask>, StoreError>;
 
-    /// Who was told of a held item by a mail, each once, without those who decided on it.
+    /// Everybody who was notified of a held item by mail, each once, without those who decided on it.
     async fn told(&self, item: Id) -> Result<Vec<Address>, StoreError>;
 
-    /// Accepts a mail of ours and takes the asks it answers off the list, in one transaction. `Fenced`
-    /// when one of them was answered already.
+    /// Accepts a mail of the relay's own and closes the asks that it answers, in one transaction.
+    ///
+    /// # Errors
+    /// `Fenced` if one of them was answered already.
     async fn accept_telling(&self, mail: NewMessage, asks: Vec<i64>) -> Result<Vec<Claim>, StoreError>;
 
-    /// Takes asks off the list without a mail.
+    /// Closes asks without sending a mail.
     async fn drop_asks(&self, asks: Vec<i64>) -> Result<(), StoreError>;
 
     /// When the next notice or ask is due.
     async fn next_notice(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Puts down the notice of a delay for mail that has been due for so long without ever having been
-    /// tried, and about which none was put down; for how many messages.
+    /// Adds a delay notice for each message that has been due for at least `age`, was never tried, and has no such
+    /// notice. Returns for how many messages.
     async fn note_untried(&self, now: Timestamp, age: Duration) -> Result<usize, StoreError>;
 
-    /// The hooks that are told from now on; what others were still to be told is forgotten.
+    /// Sets the hooks that are called from now on. Pending calls to other hooks are deleted.
     async fn set_hooks(&self, hooks: Vec<HookTarget>) -> Result<(), StoreError>;
 
     /// Calls that are due, oldest first.
     async fn due_hooks(&self, now: Timestamp, limit: usize) -> Result<Vec<HookCall>, StoreError>;
 
-    /// A call was made, or is given up.
+    /// Ends a call that was made or is given up.
     async fn end_hook(&self, row: i64) -> Result<(), StoreError>;
 
-    /// A call failed: it is due again then.
+    /// Reschedules a call that failed.
     async fn retry_hook(&self, row: i64, due: Timestamp) -> Result<(), StoreError>;
 }

@@ -1,7 +1,7 @@
-//! What the store keeps of people: who is signed in, links and codes that were sent, tokens of the API;
-//! and lists of held messages as far as somebody may see them.
+//! What the store keeps about people: sessions, links and codes that were sent, API tokens; and lists of held
+//! messages, limited to what somebody may see.
 //!
-//! Every method that lists takes a [`Scope`]: there is no way around it.
+//! Every method that lists held messages takes a [`Scope`], so that no caller can see more.
 
 use super::{DeliveryState, HeldRow, HeldState, HoldKind, NewNotice, StoreError};
 use crate::clock::Timestamp;
@@ -15,24 +15,24 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Somebody who is signed in.
+/// A session of somebody who is signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRow {
-    /// The hash of what their browser shows.
+    /// The hash of the secret in their browser's cookie.
     pub hash: Digest,
-    /// What the record calls them.
+    /// Their name in the record.
     pub name: String,
-    /// Who they are, as JSON that the store does not look into.
+    /// Their identity, as JSON that the store does not interpret.
     pub who: String,
     /// When they signed in.
     pub made: Timestamp,
-    /// When they were last here, to a minute or so.
+    /// When they were last active, to about a minute.
     pub seen: Timestamp,
-    /// When it ends in any case.
+    /// When it expires.
     pub expires: Timestamp,
 }
 
-/// What a link out of a mail does. Only ever what is safe, or what asks another person.
+/// What a link in a mail does: only what is safe, or what asks another person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LinkAction {
@@ -42,24 +42,24 @@ pub enum LinkAction {
     TakeBack,
     /// Undo the taking back.
     Undo,
-    /// Ask an approver to send it as it is.
+    /// Ask an approver to send it as is.
     AskAsIs,
-    /// Ask an approver to send it again, openly, after it went to each without showing the others.
+    /// Ask an approver to send it again, openly, after each recipient got it without seeing the others.
     AskAgain,
-    /// Look at it.
+    /// View it.
     View,
-    /// Of an approver: send individually.
+    /// For an approver: send individually.
     ApproveSplit,
-    /// Of an approver: give it back to its sender.
+    /// For an approver: return it to its sender.
     GiveBack,
 }
 
-/// A link, kept.
+/// A stored link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkRow {
-    /// The hash of what stands in the URL.
+    /// The hash of the secret in the URL.
     pub hash: Digest,
-    /// Which message.
+    /// The message that it is about.
     pub message: Id,
     /// Whom it was sent to.
     pub person: Address,
@@ -69,7 +69,7 @@ pub struct LinkRow {
     pub content: Digest,
     /// When it was made.
     pub made: Timestamp,
-    /// When it ends in any case.
+    /// When it expires.
     pub expires: Timestamp,
     /// When it was followed, and what came of it.
     pub used: Option<(Timestamp, String)>,
@@ -78,93 +78,92 @@ pub struct LinkRow {
 /// A code that was mailed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeRow {
-    /// The hash of what the browser that asked for it shows.
+    /// The hash of the cookie of the browser that asked for it.
     pub browser: Digest,
     /// Whom it was sent to.
     pub person: Address,
     /// The hash of the code with the browser's secret.
     pub code: Digest,
-    /// When it ends.
+    /// When it expires.
     pub expires: Timestamp,
 }
 
-/// A token of the API.
+/// An API token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiTokenRow {
-    /// Its name, which no other has.
+    /// Its name, which is unique.
     pub name: String,
-    /// The hash of what programs show.
+    /// The hash of the token that programs present.
     pub hash: Digest,
-    /// What it is good for.
+    /// The scopes that it grants.
     pub scopes: Vec<String>,
     /// Who made it.
     pub made_by: String,
     /// When.
     pub made: Timestamp,
-    /// When it was last shown, to a minute or so.
+    /// When it was last used, to about a minute.
     pub used: Option<Timestamp>,
-    /// When it ends.
+    /// When it expires.
     pub expires: Option<Timestamp>,
 }
 
-/// Whose held messages somebody may know of.
+/// Which held messages somebody may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All.
     All,
-    /// Those of these senders, and those these approvers were asked about; in comparison form.
+    /// Those of these senders, and those about which these approvers were asked. Addresses are keys.
     Of {
-        /// Their own.
+        /// The person's own addresses.
         senders: Vec<String>,
-        /// What they were asked about.
+        /// The approvers on whose behalf they may see messages.
         approvers: Vec<String>,
     },
 }
 
-/// In which order a list of held messages comes.
+/// The order of a list of held messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// The newest first.
+    /// Newest first.
     #[default]
     Newest,
-    /// Whose time runs out first comes first: page by page as they were accepted, and by their deadlines within
-    /// a page.
+    /// Earliest deadline first, within a page; the pages themselves are in the order in which messages were accepted.
     Deadline,
 }
 
-/// Which held messages, and which page of them. Every text is as people type it.
+/// Selects held messages, and a page of them. Texts are given as people type them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldQuery {
-    /// As far as this reaches.
+    /// Only what this scope allows.
     pub scope: Scope,
     /// Only in this state.
     pub state: Option<HeldState>,
-    /// Of this sender: an address, or a domain.
+    /// Only from this sender: an address or a domain.
     pub sender: Option<String>,
-    /// To this recipient: an address, or a domain.
+    /// Only to this recipient: an address or a domain.
     pub recipient: Option<String>,
-    /// With this text in the subject.
+    /// Only with this text in the subject.
     pub subject: Option<String>,
-    /// Anywhere: in the subject or the name of an attachment, or as sender or recipient.
+    /// Only with this text in the subject, the name of an attachment, the sender or a recipient.
     pub text: Option<String>,
-    /// Held by this rule.
+    /// Only those held by this rule.
     pub rule: Option<String>,
-    /// Its sender asks that it leave as it is.
+    /// Only those whose sender asked that they be sent as is.
     pub as_is: bool,
-    /// Received at this moment or later.
+    /// Only those received at this time or later.
     pub since: Option<Timestamp>,
-    /// Received before this moment.
+    /// Only those received before this time.
     pub before: Option<Timestamp>,
-    /// Only those behind this one in their order: the next page after it.
+    /// Only those after this message: the next page.
     pub after: Option<Id>,
-    /// In which order.
+    /// The order.
     pub order: Order,
-    /// At most so many; 1 to 500.
+    /// The size of a page, 1 to 500.
     pub limit: usize,
 }
 
 impl HeldQuery {
-    /// The newest in this scope.
+    /// The newest messages in a scope, 50 on a page.
     pub fn new(scope: Scope) -> Self {
         Self {
             scope,
@@ -184,17 +183,17 @@ impl HeldQuery {
     }
 }
 
-/// One line of a list: what fits in it, however many recipients there are.
+/// One line of a list. Its size is limited, however many recipients the message has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldLine {
     /// Our id.
     pub id: Id,
     /// MAIL FROM; empty for the null sender.
     pub sender: String,
-    /// What the author goes by; empty where that is not known.
+    /// The author's display name; empty if it is not known.
     #[serde(default)]
     pub author: String,
-    /// How many attachments it has, as far as that is known.
+    /// The number of attachments, as far as it is known.
     #[serde(default)]
     pub files: usize,
     /// Decoded subject.
@@ -203,16 +202,16 @@ pub struct HeldLine {
     pub recipients: Vec<String>,
     /// How many there are.
     pub recipient_count: usize,
-    /// Who would see whom: pairs of strangers.
+    /// The number of disclosures: pairs of strangers who would see each other.
     pub exposures: u64,
-    /// What is dangerous about it, the strongest first.
+    /// What is dangerous about it, most serious first.
     #[serde(default)]
     pub risks: Vec<Risk>,
-    /// The same in sentences.
+    /// The same as sentences, in English.
     pub reasons: Vec<String>,
-    /// The same in Japanese.
+    /// The same as sentences, in Japanese.
     pub reasons_ja: Vec<String>,
-    /// Why, as a kind.
+    /// The kind of reason.
     pub kind: HoldKind,
     /// When it was received.
     pub received: Timestamp,
@@ -226,7 +225,7 @@ pub struct HeldLine {
     pub decided_at: Option<Timestamp>,
     /// How it was released, or why it was returned.
     pub decision: Option<String>,
-    /// Its sender asks that it leave as it is.
+    /// Its sender asked that it be sent as is.
     #[serde(default)]
     pub asked: bool,
 }
@@ -234,30 +233,30 @@ pub struct HeldLine {
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldPage {
-    /// In the order asked for.
+    /// The lines, in the requested order.
     pub lines: Vec<HeldLine>,
-    /// What to ask for as `after` to get the next page; `None` on the last.
+    /// The value of `after` for the next page; `None` on the last page.
     pub next: Option<Id>,
 }
 
-/// A key that somebody signs in with.
+/// A passkey with which somebody signs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasskeyRow {
-    /// The credential's id.
+    /// The credential ID.
     pub id: Vec<u8>,
-    /// Whose.
+    /// The owner's name.
     pub name: String,
-    /// Their addresses, in comparison form.
+    /// The keys of the owner's addresses.
     pub keys: Vec<String>,
-    /// What they call it.
+    /// The owner's label for it.
     pub label: String,
-    /// How they were known when they made it, as JSON that the store does not look into.
+    /// The owner's identity when the passkey was created, as JSON that the store does not interpret.
     pub who: String,
-    /// What it signs with (COSE).
+    /// The COSE number of its signature algorithm (RFC 9053).
     pub algorithm: i64,
     /// The public key.
     pub key: Vec<u8>,
-    /// The authenticator's counter when it was last used.
+    /// The authenticator's signature counter at its last use.
     pub count: u32,
     /// When it was made.
     pub made: Timestamp,
@@ -265,7 +264,7 @@ pub struct PasskeyRow {
     pub used: Option<Timestamp>,
 }
 
-/// A mail of somebody's own, as far as a line about it needs.
+/// One of a sender's own mails, with what a line about it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecentRow {
     /// Our id.
@@ -280,57 +279,57 @@ pub struct RecentRow {
     pub recipient_count: usize,
     /// What was decided: `pass`, `split`, …
     pub action: String,
-    /// Where it was held: its state, how it was decided, and the item that it belongs to.
+    /// If it was held: its state, how it was decided, and its item.
     pub held: Option<(HeldState, Option<String>, Id)>,
-    /// Until when its taking back can be undone.
+    /// Until when taking it back can be undone.
     pub undo_until: Option<Timestamp>,
-    /// Its copies, by state.
+    /// The number of its copies in each state.
     pub copies: BTreeMap<DeliveryState, usize>,
-    /// When the first copy leaves that waits and was never tried.
+    /// When the first of its waiting copies that were never tried will leave.
     pub leaves: Option<Timestamp>,
 }
 
-/// People in the store.
+/// Sessions, links, codes, passkeys, tokens, and scoped lists.
 #[async_trait]
 pub trait PeopleStore {
-    /// Keeps a session; forgets those that ended.
+    /// Stores a session, and deletes expired ones.
     async fn open_session(&self, session: SessionRow) -> Result<(), StoreError>;
 
-    /// A session that has not ended.
+    /// A session, unless it has expired.
     async fn session(&self, hash: Digest, now: Timestamp) -> Result<Option<SessionRow>, StoreError>;
 
-    /// Somebody was here.
+    /// Records that a session is active.
     async fn touch_session(&self, hash: Digest, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Ends a session; no harm where there is none.
+    /// Ends a session, if there is one.
     async fn end_session(&self, hash: Digest) -> Result<(), StoreError>;
 
-    /// Sessions of somebody that have not ended, newest first.
+    /// A person's sessions that have not expired, newest first.
     async fn sessions_of(&self, name: &str, now: Timestamp) -> Result<Vec<SessionRow>, StoreError>;
 
-    /// The newest mails that one of these addresses (in comparison form) sent.
+    /// The newest mails that were sent from one of these addresses, given as keys.
     async fn recent(&self, senders: &[String], limit: usize) -> Result<Vec<RecentRow>, StoreError>;
 
-    /// Ends all sessions of somebody; how many.
+    /// Ends all sessions of a person. Returns how many.
     async fn end_sessions_of(&self, name: &str) -> Result<usize, StoreError>;
 
-    /// Keeps links.
+    /// Stores links.
     async fn put_links(&self, links: Vec<LinkRow>) -> Result<(), StoreError>;
 
-    /// A link, used or expired too.
+    /// A link, even if it was used or has expired.
     async fn link(&self, hash: Digest) -> Result<Option<LinkRow>, StoreError>;
 
-    /// Says that a link was followed, and what came of it; the first time counts.
+    /// Records that a link was followed, and the outcome. Only the first time is recorded.
     async fn use_link(&self, hash: Digest, now: Timestamp, outcome: &str) -> Result<(), StoreError>;
 
-    /// Keeps a code, in place of an earlier one of the same browser; forgets those that ended.
+    /// Stores a code, which replaces an earlier one of the same browser, and deletes expired codes.
     async fn put_code(&self, code: CodeRow, now: Timestamp) -> Result<(), StoreError>;
 
-    /// To whom the code of this browser was sent, while it has not ended, and how often one was tried.
+    /// To whom this browser's code was sent, and how often one was tried; `None` if it has expired.
     async fn code_sent(&self, browser: Digest, now: Timestamp) -> Result<Option<(Address, u32)>, StoreError>;
 
-    /// Tries a code: whose it is when it is right, and then it is used up. Every try counts, and after
-    /// `most` nothing is right.
+    /// Tries a code. Returns the person if it is right, and then deletes it. Every try counts; after `most` tries no
+    /// code is accepted.
     async fn try_code(
         &self,
         browser: Digest,
@@ -339,47 +338,49 @@ pub trait PeopleStore {
         most: u32,
     ) -> Result<Option<Address>, StoreError>;
 
-    /// Keeps a passkey; false when there is one with that id.
+    /// Stores a passkey. Returns false if one with this ID exists.
     async fn add_passkey(&self, key: PasskeyRow) -> Result<bool, StoreError>;
 
     /// A passkey.
     async fn passkey(&self, id: Vec<u8>) -> Result<Option<PasskeyRow>, StoreError>;
 
-    /// Passkeys of whoever goes by this name, or by one of these addresses (in comparison form), oldest first.
+    /// Passkeys whose owner has this name or one of these addresses (given as keys), oldest first.
     async fn passkeys_of(&self, name: &str, keys: &[String]) -> Result<Vec<PasskeyRow>, StoreError>;
 
     /// All passkeys, by name.
     async fn all_passkeys(&self) -> Result<Vec<PasskeyRow>, StoreError>;
 
-    /// A passkey was used; its counter now.
+    /// Records the use of a passkey, with its new counter.
     async fn use_passkey(&self, id: Vec<u8>, count: u32, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Takes a passkey away; whether there was one.
+    /// Deletes a passkey. Returns whether there was one.
     async fn remove_passkey(&self, id: Vec<u8>) -> Result<bool, StoreError>;
 
-    /// Keeps the language that somebody chose, for all their addresses (in comparison form).
+    /// Stores the language that a person chose, for all their addresses, given as keys.
     async fn choose_language(&self, people: &[String], language: Language) -> Result<(), StoreError>;
 
-    /// The language that somebody chose, by an address in comparison form.
+    /// The language that a person chose, by the key of an address.
     async fn chosen_language(&self, person: &str) -> Result<Option<Language>, StoreError>;
 
-    /// Keeps a token of the API; false when there is one of that name.
+    /// Stores an API token. Returns false if one with this name exists.
     async fn add_api_token(&self, token: ApiTokenRow) -> Result<bool, StoreError>;
 
-    /// All tokens of the API, by name.
+    /// All API tokens, by name.
     async fn api_tokens(&self) -> Result<Vec<ApiTokenRow>, StoreError>;
 
-    /// A token that has not ended.
+    /// An API token, unless it has expired.
     async fn api_token(&self, hash: Digest, now: Timestamp) -> Result<Option<ApiTokenRow>, StoreError>;
 
-    /// A token was shown.
+    /// Records that an API token was used.
     async fn touch_api_token(&self, hash: Digest, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Takes a token away; whether there was one.
+    /// Deletes an API token. Returns whether there was one.
     async fn remove_api_token(&self, name: &str) -> Result<bool, StoreError>;
 
-    /// Writes something into the journal of a message that is still held, with notices that follow;
-    /// `Decided` when it is not held any more.
+    /// Adds an entry to the journal of a message that is still held, with the notices that follow from it.
+    ///
+    /// # Errors
+    /// `Decided` if it is no longer held.
     async fn note_held(
         &self,
         id: Id,
@@ -388,19 +389,18 @@ pub trait PeopleStore {
         notices: Vec<NewNotice>,
     ) -> Result<(), StoreError>;
 
-    /// A page of held messages, newest first.
+    /// A page of held messages, in the order that the query asks for.
     async fn held_page(&self, query: &HeldQuery) -> Result<HeldPage, StoreError>;
 
-    /// How many held messages meet a query (behind its `after`, where it has one), counted up to so many.
+    /// How many held messages match a query (after its `after`, if it has one), counted up to `most`.
     async fn held_count(&self, query: &HeldQuery, most: usize) -> Result<usize, StoreError>;
 
-    /// How many held messages there are in each state, as far as a scope reaches.
+    /// How many held messages there are in each state, within a scope.
     async fn held_counts(&self, scope: &Scope) -> Result<BTreeMap<HeldState, usize>, StoreError>;
 
-    /// These held messages in full, as far as the scope reaches; what is not in it is not in the answer.
+    /// These held messages in full. Those outside the scope are left out.
     async fn held_rows(&self, scope: &Scope, ids: &[Id]) -> Result<Vec<HeldRow>, StoreError>;
 
-    /// Whether one of these addresses (in comparison form) was ever asked to decide on something that is
-    /// kept.
+    /// Whether one of these addresses, given as keys, was asked to decide on any message that is still stored.
     async fn was_asked(&self, addresses: &[String]) -> Result<bool, StoreError>;
 }

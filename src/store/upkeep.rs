@@ -1,30 +1,37 @@
-//! What keeps a store in order.
+//! Maintenance of a store.
 
-use super::{Histogram, Purged, Recovered, Retention, StoreError};
+use super::{Histogram, NodeRow, Purged, Recovered, Retention, StoreError};
 use crate::clock::Timestamp;
 use async_trait::async_trait;
 
-/// Starting, ageing, and whether it serves.
+/// Recovery at start, purging, and readiness.
 #[async_trait]
 pub trait UpkeepStore: Send + Sync {
-    /// At start, while nobody else can hold a lease: `sending` left by a crash becomes `uncertain`
-    /// (due at once, flagged as a possible duplicate); orphaned body files are removed. Moments that were
-    /// stored are carried over to a clock that was set meanwhile: retries are due as if the relay had been
-    /// down for as long as the clock says; ages and holds take an hour of that at most, for nobody can
-    /// tell a long stop from a wrong clock.
+    /// Recovers at start, while nobody else can hold a lease: deliveries that a crash left `sending` become
+    /// `uncertain` (due at once, marked as possible duplicates), and orphaned body files are removed.
+    ///
+    /// Stored times are adjusted if the clock was set meanwhile: retries are due as if the relay had been down for as
+    /// long as the clock says. Ages and holds advance by an hour at most, because a long stop cannot be told from a
+    /// wrong clock.
     async fn recover(&self, now: Timestamp) -> Result<Recovered, StoreError>;
 
-    /// Notes the time of the relay's clock, in which moments are stored, and what the system's says:
-    /// every few seconds, for [`Self::recover`].
+    /// Records the time of the relay's clock, in which times are stored, and that of the system clock: every few
+    /// seconds, for [`Self::recover`].
     async fn note_time(&self, now: Timestamp, wall: Timestamp) -> Result<(), StoreError>;
 
-    /// Removes what is past its time and has nothing left to do: no open delivery, no hold, no open
-    /// notice. To be called now and then (hourly is plenty).
+    /// Removes messages that are past their retention and have nothing left to do: no open delivery, no hold, no open
+    /// notice. To be called from time to time (hourly is enough).
     async fn purge(&self, now: Timestamp, keep: Retention) -> Result<Purged, StoreError>;
+
+    /// The relays that share the database; empty for an engine that only one relay can use.
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError>;
+
+    /// Changes whenever another relay may have stored something that is due; `None` if there cannot be another.
+    fn heard(&self) -> Option<tokio::sync::watch::Receiver<u64>>;
 
     /// Whether a write could be committed now (for `/readyz`).
     async fn ready(&self) -> Result<(), StoreError>;
 
-    /// How long requests held the writer, in seconds: nobody else's 250 is given meanwhile.
+    /// How long requests occupied the writer, in seconds. Nobody else gets a 250 during that time.
     fn request_seconds(&self) -> Histogram;
 }

@@ -120,7 +120,7 @@ def it_greets_its_own_listeners_and_looks_up_its_name():
             said = checked(relay, "--connect")
             assert any("answers: " in text and "PIPELINING" in text for standing, text in areas(said, "listener") if standing == "ok"), said
             contains(str(areas(said, "dns")), "relay.example.co.jp is 192.0.2.7")
-            contains(str(areas(said, "dns")), "is not 192.0.2.8, which mail leaves from")
+            contains(str(areas(said, "dns")), "is not 192.0.2.8, from which mail is sent")
             contains(str(areas(said, "spf")), "example.co.jp: ")
             contains(str(areas(said, "dns")), "192.0.2.8, from which mail is sent, has no name")
             dns.records["8.2.0.192.in-addr.arpa"] = {"PTR": ["relay.example.co.jp"]}

@@ -21,7 +21,8 @@ from tests.rig.relay import TOP, binary
 
 pytestmark = pytest.mark.root
 
-GUIDES = sorted((TOP / "deploy" / "guides").glob("*.md"))
+# The guide of PostgreSQL is followed in nodes.py: it changes the store of a configuration, and nothing else.
+GUIDES = sorted(path for path in (TOP / "deploy" / "guides").glob("*.md") if path.name != "postgresql.md")
 OURS, THEIRS = "127.0.46.1", "127.0.46.2"
 
 

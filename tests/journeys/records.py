@@ -322,7 +322,7 @@ def it_takes_up_approvers_and_expiry_at_a_reload_and_names_the_rest():
         relay.config.write_text(text)
         relay.process.send_signal(signal.SIGHUP)
         assert wait_until(lambda: "reloaded" in relay.output(), 20), relay.output()
-        contains(relay.output(), "[store] keep or [knowledge] keep changed as well")
+        contains(relay.output(), "[store] keep or [knowledge] keep changed too")
         held = hold(relay, "[ask] danach")
         waited(sink, "other@example.co.jp")
         equal(letters(sink, APPROVER), [])

@@ -301,7 +301,7 @@ def it_takes_up_other_upstreams_and_routes_on_reload():
             equal(len(real(second.taken)), 1)
             # a setting that needs a restart is named
             reload(relay, f'[desk]\naddress = "127.0.0.1:{relay.desk}"', f'[desk]\naddress = "127.0.0.1:{free_port()}"')
-            contains(relay.output(), "[desk] address changed as well: that takes a restart")
+            contains(relay.output(), "[desk] address changed too, which takes effect only after a restart")
 
 
 def it_keeps_to_its_rate_over_reloads():

@@ -26,7 +26,8 @@ from tests.rig.relay import Relay, tool, wait_until
 
 CUTS = int(os.environ.get("POWER_CUTS", "10"))
 CONTROL_CUTS = int(os.environ.get("POWER_CONTROL_CUTS", "20"))
-SIZE = 256 * 1024 * 1024
+# Nothing is removed between cuts: the disk has room for what all of them bring.
+SIZE = (256 + 8 * CUTS) * 1024 * 1024
 
 
 def run(*words):

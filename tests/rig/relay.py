@@ -65,7 +65,8 @@ class Relay:
     running, shows_log = set(), False
 
     def __init__(self, upstream, policy=None, mode="enforce", extra="", listener="", folder=None, env=None,
-                 policy_extra="", start=True, upstream_extra='tls = "off"', organisation="", desk_extra=""):
+                 policy_extra="", start=True, upstream_extra='tls = "off"', organisation="", desk_extra="",
+                 store='url = "sqlite:sekisho.db"'):
         self.folder = Path(folder or tempfile.mkdtemp(prefix="sekisho-"))
         self.own_folder = folder is None
         self.port, self.desk = free_port(), free_port()
@@ -84,7 +85,7 @@ class Relay:
             f'[organisation]\ndomains = ["example.co.jp"]\n{organisation}\n'
             f'[[listener]]\naddress = "127.0.0.1:{self.port}"\nallow = ["127.0.0.1/32"]\n{listener}\n'
             f'[upstream]\naddress = "{upstream}"\n{upstream_extra}\n'
-            f'[store]\nurl = "sqlite:sekisho.db"\n'
+            f'[store]\n{store}\n'
             f'[desk]\naddress = "127.0.0.1:{self.desk}"\nurl = "http://127.0.0.1:{self.desk}"\n{desk_extra}\n'
             f'[policy]\nfiles = ["{policy_file}"]\nmode = "{mode}"\n{policy_extra}\n{extra}\n'
         )

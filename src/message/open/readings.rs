@@ -4,6 +4,7 @@ use super::leaf::Info;
 use super::{Context, Kind, UNHEARD};
 use crate::message::charset::{Charset, Decoder};
 use memchr::{memchr2, memmem};
+use std::borrow::Cow;
 
 /// Octets kept from before the first one that is not valid UTF-8: longer than any address.
 const TAIL: usize = 1_024;
@@ -99,8 +100,11 @@ impl Guess {
         if self.cut.is_empty() && piece.is_ascii() {
             return false;
         }
-        let joined = [self.cut.as_slice(), piece].concat();
-        match std::str::from_utf8(&joined) {
+        let joined = match self.cut.as_slice() {
+            [] => Cow::Borrowed(piece),
+            cut => Cow::Owned([cut, piece].concat()),
+        };
+        match simdutf8::compat::from_utf8(&joined) {
             Ok(_) => self.cut.clear(),
             Err(error) if error.error_len().is_none() => self.cut = joined[error.valid_up_to()..].to_vec(),
             Err(_) => return true,

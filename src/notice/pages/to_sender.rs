@@ -62,9 +62,8 @@ impl Desk<'_> {
             (true, true) if cures => "held-next-yourself",
             (true, true) => "held-next-yourself-risk",
             (true, false) if held.kind == HoldKind::Ask => "held-next-no-copies",
-            (true, false) => "held-next-others",
             (false, _) if can_be_copied(held) => "held-next",
-            (false, _) => "held-next-others",
+            (_, false) | (false, true) => "held-next-others",
         };
         let next = page.say(key, &values);
         page.item(2, &next);

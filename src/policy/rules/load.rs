@@ -45,7 +45,7 @@ pub(super) fn rules(
             if let Some(earlier) = names.insert(raw.name.get_ref().clone(), path) {
                 mistakes.push(Mistake::Here(
                     name_span,
-                    format!("a rule in {} has the name `{}` already", raw.name.get_ref(), earlier.display()),
+                    format!("a rule in {} has the name `{}` already", earlier.display(), raw.name.get_ref()),
                     Some("give every rule a name of its own: reasons refer to it".to_owned()),
                 ));
             }

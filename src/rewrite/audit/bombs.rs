@@ -1,5 +1,5 @@
-//! Messages made to be expensive: each is refused, held or named, within a deadline that only runaway
-//! work can miss. What they cost is bounded by the message's budget, which counts octets and steps.
+//! Tests with messages that were made to be expensive. Each of them is refused, held or reported within a deadline
+//! that only unbounded work can miss. The budget of a message, which counts octets and steps, limits their cost.
 
 use super::tests::{address, attached, scan_in, zipped};
 use super::*;
@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Far above what any of these takes (the budget is some 0.6 s of work in a release build), far below
-/// what work without a bound would.
+/// Much longer than any of these takes (the budget is about 0.6 s of work in a release build), and much shorter than
+/// unbounded work.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn timed(name: &str, message: &[u8]) -> Result<BodyReport, WalkError> {
@@ -26,14 +26,14 @@ fn file(kind: &str, name: &str, bytes: &[u8]) -> Vec<u8> {
     attached(kind, name, bytes)
 }
 
-/// A mail of as many parts, each with `header`.
+/// A mail with this number of parts, each with `header`.
 fn mail(parts: usize, header: &str) -> Vec<u8> {
     let part = format!("--b\r\n{header}\r\n\r\nx\r\n");
     format!("To: a@x.jp\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n{}--b--\r\n", part.repeat(parts))
         .into_bytes()
 }
 
-/// An archive of members.
+/// A ZIP archive with these members.
 fn archive(members: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, content) in members {
@@ -43,7 +43,7 @@ fn archive(members: &[(String, Vec<u8>)]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-/// The same member named again and again in the directory: every entry points at one place.
+/// The archive with its directory entry repeated, so that all entries point at the same member.
 fn overlapping(archive: &[u8], times: usize) -> Vec<u8> {
     let directory = memchr::memmem::rfind(archive, b"PK\x01\x02").unwrap();
     let end = memchr::memmem::rfind(archive, b"PK\x05\x06").unwrap();
@@ -68,7 +68,7 @@ fn gzipped(content: &[u8]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
-/// What was not looked at is named, so that the message is held whatever the rules say.
+/// Whether the report names what was not searched, so that the message is held independently of the rules.
 fn is_told(report: &BodyReport) -> bool {
     !report.facts.over_budget.is_empty()
 }
@@ -144,7 +144,7 @@ fn texts_packed() {
             "ics" => "BEGIN:VCALENDAR\r\n",
             _ => "",
         };
-        // Not so regular that its growth alone gives it away.
+        // Irregular enough that its compression ratio alone does not reveal it.
         let members: Vec<(String, Vec<u8>)> = (0..40)
             .map(|index| {
                 let mut text = format!("{start}{}", unit.repeat(2_000_000 / unit.len())).into_bytes();
@@ -233,7 +233,7 @@ fn containers_of_others() {
     let report =
         timed("tar of empty members", &file("application/x-tar", "a.tar", &tar.repeat(12_000))).unwrap();
     assert!(is_told(&report));
-    // A stream header, and blocks that each ask for a dictionary of 32 MiB and hold nothing.
+    // A stream header, and empty blocks that each ask for a dictionary of 32 MiB.
     let block = [0x02, 0x00, 0x21, 0x01, 26, 0, 0, 0, 0, 0, 0, 0, 0x00, 0, 0, 0];
     let xz = [&b"\xfd7zXZ\0\0\0\0\0\0\0"[..], &block.repeat(60_000)].concat();
     let report = timed("xz of empty blocks", &file("application/x-xz", "a.xz", &xz)).unwrap();

@@ -1,5 +1,5 @@
-//! Tests: an address is found in whatever characters it is written, wherever text stands; nested address
-//! fields; and what is no reason to hold.
+//! Tests: an address is found in any character set and in any place for text; address fields of enclosed messages;
+//! and what does not cause a hold.
 
 use super::tests::{address, attached, scan_in};
 use super::*;
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 const NEEDLE: &str = "user@host.example";
-/// For every codec of Python: its names, whether the address is in full-width letters, its octets.
+/// For each codec of Python: its names, whether the address is in full-width letters, and the octets.
 const SAMPLES: &str = include_str!("../../message/charset/samples.txt");
 
 struct Sample {
@@ -50,7 +50,7 @@ fn quoted(octets: &[u8]) -> String {
     octets.iter().fold(String::new(), |text, octet| text + &format!("={octet:02X}"))
 }
 
-/// Every place where text may stand under a declared character set.
+/// A message for each place that can contain text with a declared character set.
 fn places(name: &str, octets: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let coded = STANDARD.encode(octets);
     let forwarded = |subject: &str| {
@@ -91,7 +91,7 @@ fn every_character_set_that_python_knows_in_every_place() {
     }
 }
 
-/// The sets that Japanese and Chinese programs write without saying so.
+/// Japanese and Chinese programs use these character sets without declaring them.
 #[test]
 fn text_of_no_declared_set() {
     let named = |name: &str| name == "cp932" || name == "euc_jp" || name == "gbk" || name == "big5";
@@ -190,7 +190,7 @@ fn mailboxes_in_forwarded_headers() {
     }
 }
 
-/// What somebody forwarded, or how a part is shown, is no reason to hold; what stands in it is searched.
+/// Odd syntax in a forwarded message or in how a part is shown does not cause a hold. The contents are searched.
 #[test]
 fn form_alone_is_no_problem() {
     let embedded = |header: &str| {
@@ -212,7 +212,7 @@ fn form_alone_is_no_problem() {
         assert_eq!(report.facts.problems, [""; 0], "{message}");
         assert!(!report.hits.is_empty(), "{message}");
     }
-    // Nobody can say what such parts are.
+    // It is unclear how to read such parts.
     for message in
         [multipart("Content-Transfer-Encoding: base64\r\n", ""), multipart("", "this is no field\r\n")]
     {

@@ -1,28 +1,28 @@
-//! Escapes undone: character references, percent-encoding, the escapes of JSON, JavaScript, CSS and C,
-//! quoted-printable that was written into a text.
+//! Decodes escapes: character references, percent-encoding, the escapes of JSON, JavaScript, CSS and C, and
+//! quoted-printable inside a text.
 
 use crate::message::walk::transfer::hex;
 use markup5ever::data::{C1_REPLACEMENTS, NAMED_ENTITIES};
 
-/// Longest escape that is understood, in octets.
+/// The maximum length of an escape that is decoded, in octets.
 const LONGEST: usize = 48;
-/// Longest name of a character reference.
+/// The maximum length of the name of a character reference.
 const LONGEST_NAME: usize = 32;
 
 /// How `\40` is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Digits {
-    /// In hexadecimal, as in a style sheet; a blank behind belongs to it.
+    /// As hexadecimal, as in CSS, where one blank after the digits belongs to the escape.
     #[default]
     Css,
-    /// In octal, as in C and its kin; there `\b` and `\f` are control characters.
+    /// As octal, as in C and similar languages, where `\b` and `\f` are control characters.
     Octal,
-    /// Not at all: what a text holds is read again when it is taken out. But line ends and blanks are, `\n`,
-    /// `=0A`, `%0A+`.
+    /// Not decoded, because the contained text is decoded again later. Escaped line ends and blanks are decoded:
+    /// `\n`, `=0A`, `%0A+`.
     Lines,
 }
 
-/// A machine that undoes one layer of escapes.
+/// A filter that decodes one layer of escapes.
 #[derive(Debug, Default)]
 pub(super) struct Unescape {
     digits: Digits,
@@ -61,7 +61,7 @@ impl Unescape {
             }
             let piece = &bytes[..bytes.len().min(LONGEST)];
             if let Some((mut used, mut plain)) = self.escape(piece) {
-                // The halves of UTF-16 that JSON, Java and others write for a letter.
+                // JSON, Java and others write some characters as two UTF-16 surrogates.
                 if let Plain::Half(high @ 0xd800..=0xdbff) = plain
                     && let Some((more, Plain::Half(low @ 0xdc00..=0xdfff))) = self.escape(&piece[used..])
                 {
@@ -77,24 +77,25 @@ impl Unescape {
         }
     }
 
-    /// The escape with which the text begins: octets it takes, and what it stands for.
+    /// The escape at the start of the text: its length in octets and what it means.
     fn escape(&self, text: &[u8]) -> Option<(usize, Plain)> {
         let lines = self.digits == Digits::Lines;
         match text.first()? {
-            // One whose semicolon is escaped, or in the next line, is read when that was undone.
+            // With `Digits::Lines`, a reference whose semicolon is escaped or on the next line is left for a later
+            // pass.
             b'&' => reference(text)
                 .filter(|(end, _)| !lines || matches!(text[..*end], [.., last, b';'] if last != b'\\')),
             b'\\' => self.backslash(text),
             b'%' => match text {
                 [_, b'0', b'A' | b'a', b'+', ..] if lines => Some((4, Plain::Letters('\n', ' '))),
-                // As JavaScript's `escape` wrote it.
+                // JavaScript's `escape` writes `%u0040`.
                 [_, b'u' | b'U', ..] => number(text, 2, 16, 4)
                     .filter(|(end, _)| *end == 6)
                     .map(|(end, code)| (end, Plain::letter(code))),
                 _ => octet(text, 1).map(|(used, value)| (used, Plain::Octet(value))),
             },
-            // Only what is printable: `local=domain` must stay as it is, and the search knows
-            // that `=0A` before an address ends a word.
+            // Only printable characters are decoded: `local=domain` must stay, and the search treats `=0A` before
+            // an address as the end of a word.
             b'=' => octet(text, 1)
                 .filter(|(_, value)| {
                     value.is_ascii_graphic() || (lines && matches!(value, b'\r' | b'\n' | b'\t' | b' '))
@@ -105,7 +106,7 @@ impl Unescape {
     }
 
     /// `\u0040`, `\u{40}`, `\x40`, CSS's `\40 ` or C's `\100`, and a backslash before punctuation.
-    /// `\n` and its like stay: the search takes them for an escape and for a backslash and a letter.
+    /// `\n` and similar escapes stay: the search reads them both as an escape and as a backslash and a letter.
     fn backslash(&self, text: &[u8]) -> Option<(usize, Plain)> {
         let next = *text.get(1)?;
         match next {
@@ -114,7 +115,7 @@ impl Unescape {
                 (text.get(end) == Some(&b'}')).then(|| (end + 1, Plain::letter(code)))
             }
             b'u' | b'U' => {
-                // C, Python and YAML write eight digits after a capital.
+                // C, Python and YAML write eight digits after a capital `U`.
                 let long = number(text, 2, 16, 8).filter(|(end, code)| *end == 10 && *code <= 0x0010_ffff);
                 if let Some((end, code)) = long.filter(|_| next == b'U') {
                     return Some((end, Plain::letter(code)));
@@ -122,7 +123,7 @@ impl Unescape {
                 let (end, code) = number(text, 2, 16, 4)?;
                 (end == 6).then(|| (end, Plain::letter(code)))
             }
-            // The backslash that continues a line, whose end is `=0A`.
+            // A backslash that continues the line, before a line end that is written as `=0A`.
             b'=' | b'%' if self.digits == Digits::Lines && octet(text, 2).is_some() => None,
             b'n' | b'N' if self.digits == Digits::Lines => Some((2, Plain::Octet(b'\n'))),
             b'r' if self.digits == Digits::Lines => Some((2, Plain::Octet(b'\r'))),
@@ -146,7 +147,7 @@ impl Unescape {
     }
 }
 
-/// Whether a byte may begin an escape.
+/// Whether a byte can begin an escape.
 const BEGINS: [bool; 256] = {
     let mut table = [false; 256];
     table[b'&' as usize] = true;
@@ -156,23 +157,23 @@ const BEGINS: [bool; 256] = {
     table
 };
 
-/// Whether an escape may begin anywhere in these bytes.
+/// Whether these bytes can contain the beginning of an escape.
 pub(super) fn may_begin(bytes: &[u8]) -> bool {
     memchr::memchr3(b'&', b'%', b'\\', bytes).is_some() || memchr::memchr(b'=', bytes).is_some()
 }
 
-/// Whether an escape may begin in these bytes that C reads otherwise than CSS does.
+/// Whether these bytes can contain the beginning of an escape that C and CSS read differently.
 pub(super) fn may_be_octal(bytes: &[u8]) -> bool {
     memchr::memchr_iter(b'\\', bytes)
         .any(|at| bytes.get(at + 1).is_none_or(|next| next.is_ascii_digit() || b"abef".contains(next)))
 }
 
-/// What an escape stands for.
+/// What an escape means.
 enum Plain {
     Octet(u8),
     Letter(char),
     Letters(char, char),
-    /// Half of a letter in UTF-16.
+    /// A UTF-16 surrogate.
     Half(u32),
 }
 
@@ -198,13 +199,13 @@ impl Plain {
     }
 }
 
-/// Two hexadecimal digits at `start`.
+/// Reads two hexadecimal digits at `start`: where they end, and their value.
 pub(super) fn octet(text: &[u8], start: usize) -> Option<(usize, u8)> {
     let digits = text.get(start..start + 2)?;
     digits.iter().all(u8::is_ascii_hexdigit).then(|| (start + 2, hex(digits[0]) << 4 | hex(digits[1])))
 }
 
-/// Digits in a base from `start`: where they end, and their value.
+/// Reads up to `most` digits from `start`: where they end, and their value.
 fn number(text: &[u8], start: usize, radix: u32, most: usize) -> Option<(usize, u32)> {
     let digits = text[start.min(text.len())..]
         .iter()
@@ -217,7 +218,7 @@ fn number(text: &[u8], start: usize, radix: u32, most: usize) -> Option<(usize, 
     (digits > 0).then_some((start + digits, value))
 }
 
-/// `&#64;`, `&#x40`, `&commat;`, and the names that HTML knows without a semicolon.
+/// Reads `&#64;`, `&#x40`, `&commat;`, and the names that HTML allows without a semicolon.
 fn reference(text: &[u8]) -> Option<(usize, Plain)> {
     if text.get(1) != Some(&b'#') {
         return named(text);
@@ -226,7 +227,7 @@ fn reference(text: &[u8]) -> Option<(usize, Plain)> {
         Some(b'x' | b'X') => number(text, 3, 16, LONGEST)?,
         _ => number(text, 2, 10, LONGEST)?,
     };
-    // HTML reads 0x80 to 0x9F as windows-1252.
+    // HTML treats 0x80 to 0x9F as windows-1252.
     let replaced = usize::try_from(code).ok().and_then(|code| code.checked_sub(0x80));
     let replaced = replaced.and_then(|index| C1_REPLACEMENTS.get(index).copied().flatten());
     let plain = replaced.map_or_else(|| Plain::letter(code), Plain::Letter);
@@ -234,17 +235,18 @@ fn reference(text: &[u8]) -> Option<(usize, Plain)> {
     Some((end + closed, plain))
 }
 
-/// Most backslashes before a semicolon that is one: a calendar within JSON has two, within another three.
+/// The maximum number of backslashes before an escaped semicolon: a calendar within JSON has two, and a calendar
+/// within a calendar three.
 const BACKSLASHES: usize = 3;
 
-/// Octets of the semicolon that ends a reference; calendars and cards write a backslash before it, and who
-/// puts them into another text, more.
+/// The length of the semicolon that ends a reference, in octets. Calendars and cards put a backslash before it, and
+/// there are more if they are inside another text.
 fn closing(text: &[u8]) -> usize {
     let backslashes = text.iter().take(BACKSLASHES).take_while(|byte| **byte == b'\\').count();
     if text.get(backslashes) == Some(&b';') { backslashes + 1 } else { 0 }
 }
 
-/// The longest name that HTML knows here.
+/// Reads the longest name at this place that HTML defines.
 fn named(text: &[u8]) -> Option<(usize, Plain)> {
     let length = text[1..].iter().take(LONGEST_NAME).take_while(|byte| byte.is_ascii_alphanumeric()).count();
     let closed = length + usize::from(text.get(length + 1) == Some(&b';'));
@@ -256,7 +258,7 @@ fn named(text: &[u8]) -> Option<(usize, Plain)> {
         return char::from_u32(one).map(|letter| (length + 1 + end, Plain::Letter(letter)));
     }
     (2..=name.len()).rev().find_map(|end| {
-        // Beginnings of names are in the table, too, and stand for nothing.
+        // The table also contains prefixes of names, which have no meaning.
         let &(one, two) = NAMED_ENTITIES.get(&name[..end]).filter(|letters| letters.0 != 0)?;
         let one = char::from_u32(one)?;
         let second = char::from_u32(two).filter(|letter| *letter != '\0');

@@ -1,8 +1,8 @@
-//! Files of the formats that are opened, as other programs write them: an address in each is found,
-//! however the message is cut, and nothing in them is said to be unread. What is closed is named.
+//! Tests with files of other programs in the formats that are opened. An address in each of them is found, in chunks
+//! of any size, and no part of them is reported as unread. Files that cannot be opened are named.
 //!
-//! `files.txt` holds, a line each, what it is, a file name, and the file in base64: made by Python's own
-//! modules, py7zr, reportlab and pikepdf.
+//! Each line of `files.txt` has a description, a file name, and the file in base64. The files were made by Python's
+//! own modules, py7zr, reportlab and pikepdf.
 
 use super::tests::{address, attached, scan_in};
 use super::*;

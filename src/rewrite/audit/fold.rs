@@ -173,6 +173,29 @@ mod tests {
     use super::super::lazy::tests::in_chunks;
     use super::*;
 
+    /// What is copied in one look is what is copied letter by letter.
+    #[test]
+    fn east_asian_letters_stay() {
+        for letter in ('\u{800}'..=char::MAX).filter(|letter| letter.len_utf8() == 3) {
+            let mut octets = [0; 3];
+            letter.encode_utf8(&mut octets);
+            if wide_unchanged(&octets) == 3 {
+                let mut out = Vec::new();
+                Fold::default().letter(letter, &octets, &mut out);
+                assert_eq!(out, octets, "{letter}");
+            }
+        }
+        for octets in [
+            [0xed, 0xa0, 0x80],
+            [0xe3, 0x81, 0x41],
+            [0xe3, 0xc1, 0x81],
+            [0xe0, 0x81, 0x81],
+            [0xff, 0x81, 0x81],
+        ] {
+            assert_eq!(wide_unchanged(&octets), 0, "{octets:02x?} is no letter");
+        }
+    }
+
     #[test]
     fn folding() {
         for (text, plain, parted) in [

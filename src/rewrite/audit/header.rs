@@ -1,5 +1,5 @@
-//! The search of a header block: raw, unfolded, decoded. Most blocks need one pass over their bytes;
-//! only what is encoded is decoded.
+//! Searches a header block: raw, unfolded and decoded. Most blocks need only one pass over their bytes; a field is
+//! decoded only if it shows signs of an encoding.
 
 use super::escapes::Unescape;
 use super::fold::Fold;
@@ -11,10 +11,10 @@ use crate::message::walk::params;
 use memchr::{memchr, memchr_iter, memchr3, memmem};
 
 const LOOK: Look = Look { verp: true, tokens: true, raw: false };
-/// Longest field that is decoded in every way; longer ones are decoded in pieces of this size.
+/// The maximum length of a text that is decoded at once, in octets. Longer ones are decoded in pieces.
 const PIECE: usize = 64 * 1_024;
 
-/// Searches a block whose fields stand at `before` + `header NAME`.
+/// Searches a block. The place of a hit is `before` followed by `header NAME`.
 pub(super) fn search(needles: &Needles, block: &[u8], before: &str, hits: &mut Hits) {
     if needles.addresses().is_empty() {
         return;
@@ -24,7 +24,7 @@ pub(super) fn search(needles: &Needles, block: &[u8], before: &str, hits: &mut H
     }
 }
 
-/// Where fields begin and end: a line and the folded ones behind it.
+/// Where the fields begin and end. A field is a line with its continuation lines.
 fn fields(block: &[u8]) -> Vec<(usize, usize)> {
     let mut fields = Vec::with_capacity(32);
     let mut start = 0;
@@ -48,7 +48,7 @@ fn search_field(needles: &Needles, field: &[u8], before: &str, hits: &mut Hits) 
     let mut note = |index: u32, form: Form, base: &'static str| {
         let name = String::from_utf8_lossy(name);
         let name: String = name.trim().chars().take(80).filter(|letter| !letter.is_control()).collect();
-        // File names come as fields of this name.
+        // The caller passes file names as fields with this name.
         let kind = if name == "file name" { "" } else { "header " };
         hits.add_in(index, &format!("{before}{kind}{name}"), form, base);
     };
@@ -86,7 +86,7 @@ fn search_field(needles: &Needles, field: &[u8], before: &str, hits: &mut Hits) 
     }
 }
 
-/// The body without line ends and the blanks behind them: pieces of one word that was folded.
+/// The body without line ends and the blanks around them, which joins a word that was folded.
 fn unfold(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     for line in body.split(|&byte| byte == b'\n') {
@@ -95,7 +95,7 @@ fn unfold(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Searches a text folded, and folded with its escapes undone twice.
+/// Searches a text with its characters folded, and again after two layers of escapes were decoded.
 fn search_views(needles: &Needles, text: &[u8], found: &mut impl FnMut(u32, Form)) {
     for piece in text.chunks(PIECE - 2_048).enumerate().map(|(at, _)| {
         let start = at * (PIECE - 2_048);

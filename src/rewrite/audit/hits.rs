@@ -1,25 +1,25 @@
-//! What was found, each address once a place, bounded. What is kept depends on what was found alone,
-//! never on the order in which the views came by it: that order depends on how the body was cut.
+//! A bounded list of hits, with each address once for each place. Which hits are kept depends only on what was found
+//! and not on the order of finding, because that depends on the chunks in which the body arrives.
 
 use super::stream::Form;
 use super::{Hit, Needles};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Most places kept for an address: the first by name.
+/// The maximum number of places kept for one address. Those that sort first are kept.
 const EACH: usize = 8;
-/// Most hits given, beyond one for each address that was found.
+/// The maximum number of hits, unless one for each address is more.
 const MOST: usize = 1_000;
 
-/// The hits so far. A place is kept only while an address is known to stand in it.
+/// The hits so far. The name of a place is kept only if it has a hit.
 #[derive(Debug, Default)]
 pub(super) struct Hits {
-    /// For each address the places, and how it was written there.
+    /// For each address, the places and how it was written there.
     found: BTreeMap<u32, Vec<(Arc<str>, &'static str)>>,
 }
 
 impl Hits {
-    /// Notes a hit. `base` is how the whole place was written, `as text` or an encoding.
+    /// Adds a hit. `base` says how the whole place was written: `as text` or an encoding.
     pub(super) fn add(&mut self, address: u32, place: &Arc<str>, form: Form, base: &'static str) {
         let form = match form {
             Form::Plain => base,
@@ -40,12 +40,12 @@ impl Hits {
         }
     }
 
-    /// Notes what was found in a place that is only named when something was.
+    /// Adds a hit in a place whose name was made only for this hit.
     pub(super) fn add_in(&mut self, address: u32, place: &str, form: Form, base: &'static str) {
         self.add(address, &Arc::from(place), form, base);
     }
 
-    /// The hits, with those in `fallback` left out where the address was found elsewhere too.
+    /// The hits. Those in the place `fallback` are left out if the address was found elsewhere, too.
     pub(super) fn into_hits(self, needles: &Needles, fallback: Option<&str>) -> Vec<Hit> {
         let mut hits = Vec::new();
         for (address, mut found) in self.found {
@@ -63,7 +63,7 @@ impl Hits {
             }
         }
         if hits.len() > MOST {
-            // one for each address at least
+            // Keep at least one hit for each address.
             hits.sort_by_key(|(round, _)| *round);
             let firsts = hits.partition_point(|(round, _)| *round == 0);
             hits.truncate(MOST.max(firsts));
@@ -72,8 +72,8 @@ impl Hits {
     }
 }
 
-/// Of two ways an address was written in one place, the one that is told: how the whole place was
-/// written, before what a view made of it.
+/// Chooses which of two forms in one place is reported. How the whole place was written takes precedence over what
+/// a view made of it.
 fn plainer(one: &'static str, other: &'static str) -> &'static str {
     const MADE: [&str; 4] = ["escaped", "between tags", "folded", "VERP"];
     let rank = |form: &'static str| (form != "as text", MADE.contains(&form), form);

@@ -1,25 +1,24 @@
-//! Lines put together again that a format cut, in two ways that exclude each other: continuation lines of
-//! calendars, cards, directories and quoted headers (RFC 5545 §3.1, RFC 6350 §3.2, RFC 2849), with soft line
-//! breaks of quoted-printable (RFC 2045 §6.7) and a backslash at the end of a line; and flowed text with
-//! `DelSp` (RFC 3676 §4.1, §4.5).
+//! Joins lines that a format broke, in one of two ways that exclude each other: folded lines of calendars, cards,
+//! directories and quoted headers (RFC 5545 §3.1, RFC 6350 §3.2, RFC 2849), soft line breaks of quoted-printable
+//! (RFC 2045 §6.7) and lines that end in a backslash; or flowed text with `DelSp` (RFC 3676 §4.1, §4.5).
 
 use memchr::memchr_iter;
 
-/// Octets behind a line end that decide what it is: quote marks.
+/// The number of octets after a line end that decide whether it joins lines, with room for quote marks.
 const AHEAD: usize = 24;
-/// Octets before a line end that decide what it is.
+/// The number of octets before a line feed that decide whether it joins lines.
 const BEHIND: usize = RETURNS + 4;
 
-/// Which lines are one.
+/// Which lines are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lines {
-    /// A blank begins the next, or `=` or a backslash ends this one.
+    /// The next line begins with white space, or this one ends in `=` or a backslash.
     Folded,
-    /// A blank ends this one.
+    /// This line ends in a space.
     Flowed,
 }
 
-/// A machine that drops line ends that are none, and what belongs to them.
+/// A filter that removes the line ends that join lines, with the characters that belong to them.
 #[derive(Debug)]
 pub(super) struct Join {
     lines: Lines,
@@ -36,7 +35,7 @@ impl Join {
         text.extend_from_slice(bytes);
         let until = text.len().saturating_sub(AHEAD);
         let done = self.join(&text, until, out);
-        // What stands before a line end to come must still be here then.
+        // A line end in the next chunk is judged by the octets before it, so these are kept.
         let keep = done.max(until.saturating_sub(BEHIND));
         out.extend_from_slice(&text[done..keep]);
         text.drain(..keep);
@@ -49,7 +48,7 @@ impl Join {
         out.extend_from_slice(&text[done..]);
     }
 
-    /// Joins at every line end before `until`; gives how much of the text was used up.
+    /// Joins lines at the line ends before `until`. Returns how many octets of the text were processed.
     fn join(&self, text: &[u8], until: usize, out: &mut Vec<u8>) -> usize {
         let mut done = 0;
         for at in memchr_iter(b'\n', &text[..until]) {
@@ -59,12 +58,15 @@ impl Join {
             let (before, after) = around(text, at);
             let line = &text[done..before.max(done)];
             let (dropped_before, dropped) = match (self.lines, line.last(), after.first()) {
-                // A fold may cut an escape in two (`\` and `n`); scripts indent what they continue by more.
+                // Folding can split an escape (`\` and `n`). Scripts indent a continued line by more than one blank.
                 (Lines::Folded, Some(b'\\'), _) if blanks(after) == 1 => (0, 1),
                 (Lines::Folded, Some(b'\\'), _) => (1, blanks(after)),
+                // Folding can split `=` and its digits, too. Read as a soft line break and a blank, it would join no
+                // address.
+                (Lines::Folded, Some(b'='), _) if begins_with_digits(after) => (0, 1),
                 (Lines::Folded, Some(b'='), _) => (1, 0),
                 (Lines::Folded, _, Some(b' ' | b'\t')) => (0, 1),
-                // Lines that would look like something else begin with a blank too much (§4.4).
+                // Space-stuffing (RFC 3676 §4.4).
                 (Lines::Flowed, Some(b' '), Some(b' ')) => (1, 1),
                 (Lines::Flowed, Some(b' '), _) => (1, quote_marks(after)),
                 _ => continue,
@@ -76,17 +78,16 @@ impl Join {
     }
 }
 
-/// Most carriage returns before a line feed that are one line end: some encoders of quoted-printable double
-/// them.
+/// The maximum number of carriage returns in one line end. Some encoders of quoted-printable double them.
 const RETURNS: usize = 3;
 
-/// Where the line before this line feed ends, and what stands behind it.
+/// Where the line before this line feed ends, and the text after it.
 fn around(text: &[u8], at: usize) -> (usize, &[u8]) {
     let returns = text[..at].iter().rev().take(RETURNS).take_while(|byte| **byte == b'\r').count();
     (at - returns, &text[at + 1..])
 }
 
-/// Quote marks (RFC 3676 §4.5) and the blank behind them.
+/// The number of quote marks (RFC 3676 §4.5), with the blank after them.
 fn quote_marks(line: &[u8]) -> usize {
     let marks = line.iter().take(AHEAD - 2).take_while(|byte| **byte == b'>').count();
     marks + usize::from(marks > 0 && line.get(marks) == Some(&b' '))
@@ -96,11 +97,17 @@ fn blanks(line: &[u8]) -> usize {
     line.iter().take(AHEAD - 1).take_while(|byte| is_blank(**byte)).count()
 }
 
+/// Whether a line begins with one blank and then the two digits of an octet in quoted-printable.
+fn begins_with_digits(line: &[u8]) -> bool {
+    matches!(line, [blank, first, second, ..]
+        if is_blank(*blank) && first.is_ascii_hexdigit() && second.is_ascii_hexdigit())
+}
+
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// Whether joining could bring an address together in these octets, which stand behind `before`.
+/// Whether joining lines could complete an address in these octets, which follow `before`.
 pub(super) fn may_join(lines: Lines, before: &[u8], bytes: &[u8]) -> bool {
     let edge = 12;
     let seam: Vec<u8> =
@@ -112,7 +119,7 @@ fn joins_within(lines: Lines, text: &[u8]) -> bool {
     let shows = |byte: u8| byte.is_ascii_graphic() || byte >= 0x80;
     memchr_iter(b'\n', text).any(|at| {
         let (before, after) = around(text, at);
-        // No address has a blank in it, nor an empty line.
+        // An address contains no blanks and no empty lines.
         match (lines, &text[..before], after) {
             (Lines::Folded, [.., b'\\' | b'='], _) => true,
             (Lines::Folded, [.., last], [b' ' | b'\t', next, ..])
@@ -137,6 +144,7 @@ mod tests {
             (Lines::Folded, "t\n a\n r\n o\n @\n x\n .\n jp\n\nx", "t~a~r~o~@~x~.~jp\n\nx"),
             (Lines::Folded, "to \r\n ta\r\n ro@x.jp", "to ~ta~ro@x.jp"),
             (Lines::Folded, "taro=\r\n@x=\n.jp", "taro~@x~.jp"),
+            (Lines::Folded, "x=0D=\r\n 0Ataro=\r\n @x.jp=\n\t0A", "x=0D=~0Ataro~ @x.jp=~0A"),
             (Lines::Folded, "taro\\\n@x\\\r\n   .jp", "taro~@x~.jp"),
             (Lines::Folded, "to:\\\r\n ntaro@x\r\r\n\t.jp", "to:\\~ntaro@x~.jp"),
             (Lines::Folded, "one \r\ntwo\nthree\n\n> four", "one \r\ntwo\nthree\n\n> four"),

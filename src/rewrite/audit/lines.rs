@@ -1,14 +1,13 @@
-//! Line ends that are written as escapes: a calendar, a script, a pasted quoted-printable text within JSON,
-//! within a link, within XML. There `\r\n` and a blank, `\` and `\n`, `=3D` and `=0A` join lines, as the octets
-//! that they stand for do.
+//! Escaped line ends, as in a calendar, a script or quoted-printable text that was put into JSON, a link or XML. There
+//! `\r\n` and a blank, `\` and `\n`, or `=3D` and `=0A` join lines, like the octets that they mean.
 //!
-//! This is the look for a sign of that; what is joined then is the text with its escapes undone
+//! This module only detects them. Joining works on the text after its escapes were decoded
 //! ([`Digits::Lines`](super::escapes::Digits::Lines)).
 
-/// Octets around an escaped line end that decide whether it joins lines.
+/// The number of octets around an escaped line end that decide whether it joins lines.
 const AROUND: usize = 32;
 
-/// Whether an escaped line end that joins lines stands in these octets, or where they meet those before.
+/// Whether these octets, or the boundary between `before` and them, contain an escaped line end that joins lines.
 pub(super) fn may_join(before: &[u8], bytes: &[u8]) -> bool {
     let seam: Vec<u8> = before[before.len().saturating_sub(2 * AROUND)..]
         .iter()
@@ -33,10 +32,10 @@ fn joins_within(text: &[u8]) -> bool {
         .any(|(start, end)| joins(&text[..start], &text[end..], text[start] == b'\\'))
 }
 
-/// Octets that are asked about together.
+/// How many octets are tested together.
 const MANY: usize = 32;
 
-/// Where two octets stand that belong to these pairs, which are rare.
+/// The positions of pairs of octets for which `is_pair` is true. It is fast if they are rare.
 pub(super) fn pairs(text: &[u8], is_pair: impl Fn(u8, u8) -> bool + Copy) -> impl Iterator<Item = usize> {
     let next = text.get(1..).unwrap_or_default();
     let is_pair = move |(one, other): (&u8, &u8)| is_pair(*one, *other);
@@ -47,13 +46,13 @@ pub(super) fn pairs(text: &[u8], is_pair: impl Fn(u8, u8) -> bool + Copy) -> imp
     })
 }
 
-/// The line feed that is written with this pair, escaped once or twice: `\n`, `%0A`, `=0A`, `&#10;`, `%250A`,
-/// `=3D0A`, `%5Cn`, `=5Cn`.
+/// The start and end of the escaped line feed that contains the pair at `at`, escaped once or twice: `\n`, `%0A`,
+/// `=0A`, `&#10;`, `%250A`, `=3D0A`, `%5Cn`, `=5Cn`.
 fn line_feed(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let after = &text[at..];
     let ways: &[&[u8]] = match after {
         [b'\\', b'n' | b'N', ..] => return Some((at, at + 2)),
-        // The last is `=0A` within JSON.
+        // The last one is `=0A` within JSON.
         [b'\\', ..] => &[b"\\u000a", b"\\x0a", b"\\u003d0a"],
         [b'&', ..] => &[b"&#10;", b"&#xa;", b"&#x0a;"],
         [b'5', _, b'n', ..] => return sign(&text[..at]).map(|start| (start, at + 3)),
@@ -63,7 +62,7 @@ fn line_feed(text: &[u8], at: usize) -> Option<(usize, usize)> {
     ways.iter().find(|way| starts(after, way)).map(|way| (at, at + way.len()))
 }
 
-/// Where `=`, `%`, `=3D`, `%25` and the like begin, at the end of this text.
+/// Where the `=`, `%`, `=3D`, `%25` or similar at the end of this text begins.
 fn sign(text: &[u8]) -> Option<usize> {
     match text {
         [.., b'=' | b'%'] => Some(text.len() - 1),
@@ -76,7 +75,7 @@ fn starts(text: &[u8], with: &[u8]) -> bool {
     text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
 }
 
-/// How a carriage return is written before a line feed.
+/// The ways to write a carriage return before a line feed.
 const RETURNS: [&[u8]; 13] = [
     b"\\r",
     b"%0d",
@@ -92,10 +91,10 @@ const RETURNS: [&[u8]; 13] = [
     b"&#13;",
     b"&#xd;",
 ];
-/// How a line ends, in whatever escape, to which the next belongs: quoted-printable's soft break, the backslash
-/// of scripts.
+/// The ways to write the end of a line that continues: the soft line break of quoted-printable, and the backslash of
+/// scripts, escaped or not.
 const SOFT: [&[u8]; 3] = [b"=", b"3d", b"5c"];
-/// How a blank is written that begins a folded line, or ends a flowed one.
+/// The ways to write the blank at the start of a folded line or at the end of a flowed line.
 const BLANKS: [&[u8]; 19] = [
     b" ",
     b"\t",
@@ -118,10 +117,10 @@ const BLANKS: [&[u8]; 19] = [
     b"\\u003d09",
 ];
 
-/// Whether these two are one line for some reader; `is_backslash` says that the line feed is `\n`.
+/// Whether some reader joins these two lines. `is_backslash` says that the line feed is written as `\n`.
 fn joins(before: &[u8], after: &[u8], is_backslash: bool) -> bool {
     let before = &before[before.len().saturating_sub(AROUND)..];
-    // One backslash more says that all is escaped twice, two that a line ends with one.
+    // One more backslash means that the text is escaped twice; two more mean that the line ends in a backslash.
     let most = usize::from(is_backslash);
     let mut line = before;
     let mut soft = false;
@@ -137,7 +136,7 @@ fn joins(before: &[u8], after: &[u8], is_backslash: bool) -> bool {
     let shows = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_graphic() || *byte >= 0x80);
     let blank = BLANKS.iter().find(|blank| starts(after, blank)).map_or(0, |blank| blank.len());
     let flowed = without(line, &BLANKS);
-    // No address has a blank in it, nor an empty line.
+    // An address contains no blanks and no empty lines.
     shows(after.get(blank)) && flowed.map_or(blank > 0 && shows(line.last()), |line| shows(line.last()))
 }
 
@@ -145,7 +144,7 @@ fn ends(text: &[u8], with: &[u8]) -> bool {
     text.len() >= with.len() && text[text.len() - with.len()..].eq_ignore_ascii_case(with)
 }
 
-/// The text without one of these endings.
+/// The text without the first of these endings that it has.
 fn without<'a>(text: &'a [u8], endings: &[&[u8]]) -> Option<&'a [u8]> {
     endings.iter().find(|ending| ends(text, ending)).map(|ending| &text[..text.len() - ending.len()])
 }

@@ -1,27 +1,27 @@
-//! One view of one place, searched as it streams by: a window that slides, so that a match across
-//! the edge of two chunks is found, and chunking never changes what is found.
+//! Searches one view of one place as a stream. The sliding window finds matches across the boundary of two chunks,
+//! so the size of chunks does not change what is found.
 
 use super::needles::{Needles, Spot};
 use super::tokens;
 use memchr::{memchr_iter, memchr3_iter};
 
-/// Octets gathered before a window is searched.
+/// How many octets are collected before the window is searched.
 const WINDOW: usize = 16 * 1_024;
-/// What is looked for in a view.
+/// What a view is searched for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Look {
-    /// `local=domain` and `local%domain`, as bounce addresses write a recipient.
+    /// `local=domain` and `local%domain`, as a recipient is written in bounce addresses.
     pub(super) verp: bool,
     /// Base64 inside the text.
     pub(super) tokens: bool,
-    /// Octets as they came, not decoded: see [`Spot::is_raw`].
+    /// The octets are not decoded: see [`Spot::is_raw`].
     pub(super) raw: bool,
 }
 
 /// How a needle was written where it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// As the view shows it.
+    /// As text.
     Plain,
     /// `local=domain`.
     Verp,
@@ -44,7 +44,7 @@ impl Stream {
         Self { look, ..Self::default() }
     }
 
-    /// Takes the next bytes of the view.
+    /// Searches the next bytes of the view.
     pub(super) fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut impl FnMut(u32, Form)) {
         for piece in bytes.chunks(WINDOW) {
             self.window.extend_from_slice(piece);
@@ -55,7 +55,7 @@ impl Stream {
     }
 
     fn slide(&mut self, needles: &Needles, found: &mut impl FnMut(u32, Form)) {
-        // UTF-16 takes two octets a character, base64 four for three.
+        // UTF-16 has two octets for each character, base64 four for three.
         let reach = 2 * needles.reach();
         let until = self.window.len().saturating_sub(reach);
         if until <= self.searched {
@@ -68,7 +68,7 @@ impl Stream {
         self.searched = until - keep;
     }
 
-    /// The view is over.
+    /// Searches the rest of the window at the end of the view.
     pub(super) fn finish(&mut self, needles: &Needles, found: &mut impl FnMut(u32, Form)) {
         search(needles, &self.window, self.searched..self.window.len(), self.look, found);
         self.window.clear();
@@ -76,12 +76,12 @@ impl Stream {
     }
 }
 
-/// Searches a text that is there as a whole.
+/// Searches a complete text.
 pub(super) fn search_all(needles: &Needles, text: &[u8], look: Look, found: &mut impl FnMut(u32, Form)) {
     search(needles, text, 0..text.len(), look, found);
 }
 
-/// Searches around every separator in `range`.
+/// Searches around each separator in `range`.
 fn search(
     needles: &Needles,
     text: &[u8],
@@ -107,7 +107,7 @@ fn search(
     }
 }
 
-/// The address around the separator at `at`, as octets or as UTF-16.
+/// Looks up the address around a separator, as octets or as UTF-16.
 pub(super) fn separator(needles: &Needles, spot: &Spot<'_>, found: &mut impl FnMut(u32, Form)) {
     let (text, at) = (spot.text, spot.at);
     let form = if text[at] == b'@' { Form::Plain } else { Form::Verp };
@@ -121,35 +121,35 @@ pub(super) fn separator(needles: &Needles, spot: &Spot<'_>, found: &mut impl FnM
     }
 }
 
-/// The address around an `@` in one order of UTF-16, and how many octets the word has before the sign.
+/// The length of the word before an `@` in one byte order of UTF-16, and the needle around the `@`.
 fn utf16(needles: &Needles, text: &[u8], at: usize, low_first: bool) -> (usize, Option<u32>) {
     let (narrow, at) = narrow(text, at, low_first, needles.reach());
     (at, needles.at(&Spot { text: &narrow, at, is_raw: false }))
 }
 
-/// Octets around an `@` that are asked for the order of UTF-16.
+/// How many octets before and after an `@` are examined to find the byte order of UTF-16.
 const VICINITY: usize = 96;
-/// How many of them must agree.
+/// How many places must indicate the byte order.
 const VOTES: usize = 2;
 
-/// Whether an address that was read with the high octet first certainly is a longer one with the low octet
-/// first, `xtaro@`, of which the other order takes `x` for half of a letter. `low` is the sign's place and the
-/// length of the word before it, read that way.
+/// Whether an address that was read in big-endian order is certainly a longer one in little-endian order, such as
+/// `xtaro@`, of which big-endian order takes `x` for half of a character. `(at, low)` is the position of the `@`, and
+/// the length of the word before it in little-endian order.
 ///
-/// Within a word, a letter with a zero behind it and one with a zero before it look the same. They differ where
-/// words meet letters beyond ASCII: the wrong order makes control characters of these.
+/// Inside a word, the two orders cannot be told apart. They differ where a word meets a character beyond ASCII, which
+/// the wrong order turns into a control character.
 fn is_longer(needles: &Needles, text: &[u8], (at, low): (usize, usize), index: u32) -> bool {
     let address = usize::try_from(index).ok().and_then(|index| needles.addresses().get(index));
     if address.is_none_or(|address| low <= address.local().len()) {
         return false;
     }
     let is_letter = |byte: u8| matches!(byte, 9 | 10 | 13 | 0x20..0x7f | 0xa0..);
-    // Those below the blank are what files are built of, and say nothing.
+    // Control characters below the space are common in files and indicate nothing.
     let is_half = |byte: u8| (0x7f..0xa0).contains(&byte);
     let start = at.saturating_sub(VICINITY);
     let (mut low, mut high) = (0, 0);
     for (index, three) in text[start..text.len().min(at + VICINITY)].windows(3).enumerate() {
-        // The zeros of this word all stand at odd distances from the sign.
+        // All zeros of this word are at odd distances from the `@`.
         if (start + index + 1).abs_diff(at) % 2 == 0 {
             continue;
         }
@@ -162,13 +162,13 @@ fn is_longer(needles: &Needles, text: &[u8], (at, low): (usize, usize), index: u
     high == 0 && low >= VOTES
 }
 
-/// The text around an `@` read as UTF-16; characters beyond ASCII become one octet that ends a word.
+/// The text around an `@` read as UTF-16. A character beyond ASCII becomes a space, which ends a word.
 fn narrow(text: &[u8], at: usize, low_first: bool, reach: usize) -> (Vec<u8>, usize) {
     let unit = |pair: &[u8]| match (pair, low_first) {
         ([byte, 0], true) | ([0, byte], false) => *byte,
         _ => b' ',
     };
-    // Where the unit that holds the `@` begins.
+    // Where the code unit of the `@` begins.
     let start = if low_first { at } else { at.saturating_sub(1) };
     let (before, after) = text.split_at(start);
     let ends = |byte: &u8| !matches!(byte, b' ' | b'@' | b'<' | b'>' | b';' | b',');

@@ -1,16 +1,15 @@
-//! Tags and comments dropped, by a reader who looks at nothing but `<` and `>`.
+//! Removes tags and comments, as a reader would that looks only at `<` and `>`.
 
 use memchr::memchr;
 
-/// Text without anything that looks like a tag or a comment: `a<wbr>@<b>x.jp` becomes `a@x.jp`. Tags
-/// that begin a new line or cell leave a blank. What stands in `<!--[if mso]>`, in CDATA sections,
-/// scripts and styles is text here: Word shows the first, and what is for others it leaves out; XML
-/// readers show the second.
+/// A filter that removes everything that looks like a tag or a comment: `a<wbr>@<b>x.jp` becomes `a@x.jp`. A tag that
+/// begins a new line or cell becomes a space. The contents of `<!--[if mso]>`, CDATA sections, scripts and styles count
+/// as text: Word shows the first and hides what is meant for other readers, and XML readers show the second.
 #[derive(Debug, Default)]
 pub(super) struct StripTags {
     state: Markup,
     name: Vec<u8>,
-    /// The tag begins what Word leaves out.
+    /// The tag begins contents that Word hides.
     hides: bool,
 }
 
@@ -24,21 +23,21 @@ enum Markup {
     Inside,
     /// After `<!--`.
     Dashes,
-    /// In a comment, with how many of `-->` were seen.
+    /// In a comment; how many characters of `-->` were seen.
     Comment(u8),
     /// After `<![if` or `<!--[if`.
     Condition,
-    /// In what Word leaves out, with how much of its end was seen.
+    /// In contents that Word hides; how many characters of [`END`] were seen.
     Hidden(usize),
-    /// In a CDATA section, with how many of `]]>` were seen.
+    /// In a CDATA section; how many characters of `]]>` were seen.
     Data(u8),
 }
 
-/// What ends a condition's content.
+/// The end of a conditional section.
 const END: &[u8] = b"<![endif]";
 
-/// Whether this tag, `/` before or behind its name, parts words. It is asked for every tag of a page, so
-/// short names, which most are, are told apart by their letters.
+/// Whether this tag separates words. A `/` before or after the name is ignored. This runs for each tag of a page, so
+/// short names, the most frequent ones, are matched directly.
 pub(super) fn begins_line(name: &[u8]) -> bool {
     let name = name.strip_prefix(b"/").unwrap_or(name);
     match name.strip_suffix(b"/").unwrap_or(name) {

@@ -1,13 +1,13 @@
-//! Encoded-words as a lenient reader may see them: glued to other text, without an end, over-long,
-//! split within a character (RFC 2047 forbids all of it, and mail has all of it).
+//! Decodes encoded-words as leniently as a mail program may: next to other text, unterminated, too long, or split
+//! within a character. RFC 2047 forbids all of this, and all of it occurs in mail.
 
 use crate::message::charset::{self, Charset};
 use crate::message::walk::transfer::{Base64, hex};
 use memchr::memmem;
 
-/// The body with every encoded-word decoded wherever it stands; blanks between two are left out, and
-/// the octets of neighbours in one charset are put together before they are decoded. Octets of a charset
-/// that nobody knows are written in every reading they may have.
+/// The body of a field with all encoded-words decoded. White space between two words is left out, and the octets of
+/// adjacent words in one charset are joined before they are decoded. Octets in an unknown charset are decoded in
+/// each way that is possible.
 pub(super) fn decode(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     let mut gathered: Option<(Option<Charset>, Vec<u8>)> = None;
@@ -40,7 +40,7 @@ pub(super) fn decode(body: &[u8]) -> Vec<u8> {
 
 fn flush(gathered: &mut Option<(Option<Charset>, Vec<u8>)>, out: &mut Vec<u8>) {
     if let Some((charset, bytes)) = gathered.take() {
-        // A word in ASCII or UTF-8 with octets that are neither is of no known charset either.
+        // If a word claims ASCII or UTF-8 and is not valid UTF-8, its charset is unknown, too.
         let known = charset.filter(|known| !known.is_utf8_or_ascii() || std::str::from_utf8(&bytes).is_ok());
         let readings = match known {
             Some(known) => vec![known.decode(&bytes)],
@@ -52,7 +52,7 @@ fn flush(gathered: &mut Option<(Option<Charset>, Vec<u8>)>, out: &mut Vec<u8>) {
     }
 }
 
-/// One word from its `=?` on: charset, octets, and how long it was.
+/// Reads the word at the start of this text, which begins with `=?`: its charset, its octets, and its length.
 fn read(word: &[u8]) -> Option<(Option<Charset>, Vec<u8>, usize)> {
     let mark = memchr::memchr(b'?', &word[2..]).filter(|&at| at < 80)? + 2;
     let charset = Charset::named(&word[2..mark]);
@@ -93,9 +93,9 @@ fn quoted(content: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Raw 8-bit or shifted text in the charsets Japanese mail uses without saying so.
+/// Decodes raw 8-bit text, or text with shift sequences, in the charsets that Japanese mail uses undeclared.
 pub(super) fn guesses(body: &[u8]) -> Vec<String> {
-    // What is UTF-8 is nothing else but, perhaps, shifted as well.
+    // Valid UTF-8 is in no other 8-bit charset. It can still contain shift sequences.
     let eight_bit = std::str::from_utf8(body).is_err();
     let shifted = body.contains(&0x1b);
     let wanted = |charset: &&Charset| if charset.is_shifted() { shifted } else { eight_bit };

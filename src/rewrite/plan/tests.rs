@@ -1,4 +1,4 @@
-//! What copies look like: tables of whole messages, and the promises as properties.
+//! What copies look like: tables of whole messages, and property tests of what is promised.
 
 use super::*;
 use crate::clock::Timestamp;
@@ -210,10 +210,10 @@ fn what_is_missing_is_added() {
     }
 }
 
-/// Where somebody may stand: fields, and the envelope alone.
+/// Places for an address: header fields, and the envelope alone.
 const PLACES: [&str; 6] = ["To", "Cc", "cc", "Reply-To", "Bcc", ""];
 
-/// A message with few people in many places: the same person stands in several fields more often than not.
+/// A message with few people in many places, so that most of them are in several fields.
 fn crowd() -> impl Strategy<Value = (Vec<(String, u8)>, u8)> {
     let person = ("[a-f]", 0..6u8, 0..6u8).prop_map(|(local, host, place)| {
         let host = [
@@ -265,7 +265,7 @@ fn check_crowd(people: &[(String, u8)], way: u8) -> Result<(), TestCaseError> {
     for (to, copy) in &copies {
         for other in &everybody {
             let open = match way {
-                // As it was written: whoever stands in a field that is shown.
+                // As is, everybody in a visible field is shown.
                 Disclosure::AsIs => stands(other, &[0, 1, 2, 3]),
                 _ => other.ends_with("@example.co.jp") && stands(other, &[0, 1, 2, 3]),
             };
@@ -278,7 +278,7 @@ fn check_crowd(people: &[(String, u8)], way: u8) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Traces that the sender's own system left of a Bcc go; what the sender wrote does not.
+/// Traces of a Bcc that the sender's own system left are removed; what the sender wrote is not.
 #[test]
 fn traces_of_a_hidden_recipient_go_and_the_mail_passes() {
     let examiner = examiner(CopyOptions::default());
@@ -303,7 +303,7 @@ fn traces_of_a_hidden_recipient_go_and_the_mail_passes() {
         }
         let noted = settled.verdict.rules.iter().any(|rule| rule.name == "builtin:left-out");
         assert_eq!(noted, goes && !name.starts_with("X-MS"), "{field}");
-        // Alone with its one recipient, a trace shows nobody to anybody.
+        // A trace of the sole recipient discloses nothing.
         let alone = look(&examiner, &header, BODY, &["boss@other.example"]);
         let copies = examiner.settle(&alone, &stamp()).copies.unwrap();
         assert_eq!(copies.left_out, [""; 0], "{field}");
@@ -349,7 +349,7 @@ fn odd_form_that_discloses_nobody_passes_with_a_note() {
             assert!(settled.copies.is_some(), "{header}");
             assert!(settled.verdict.rules.iter().any(|rule| rule.name == "builtin:form"), "{header}");
         }
-        // As soon as there is a second recipient, or somebody else is named anywhere: held as ever.
+        // A second recipient, or another address anywhere in the header, makes it a problem again.
         let seen = look(&examiner, header, BODY, &["greg@one.example", "b@two.example"]);
         assert!(!seen.facts.problems.is_empty(), "{header}");
         for stranger in [
@@ -373,7 +373,7 @@ fn odd_form_that_discloses_nobody_passes_with_a_note() {
     assert!(!look(&examiner, several, BODY, &["greg@one.example"]).facts.problems.is_empty());
 }
 
-/// A mailbox file's separator goes; names in unencoded ISO-2022-JP are read.
+/// The separator line of a mailbox file is removed; names in unencoded ISO-2022-JP are read.
 #[test]
 fn separators_and_old_scripts() {
     let examiner = examiner(CopyOptions::default());
@@ -402,8 +402,8 @@ proptest! {
     }
 }
 
-/// Whoever stands in a field that is shown is not hidden: a colleague, a partner, an outsider, in each pair
-/// of places, in every way to send.
+/// An address in a visible field is not hidden, be it a colleague's, a partner's, an outsider's or the sender's:
+/// for each pair of places and each way to send.
 #[test]
 fn somebody_in_to_and_in_bcc_is_in_to() {
     for who in ["f@example.co.jp", "f@partner.example", "f@one.example", "taro@example.co.jp"] {
@@ -419,7 +419,7 @@ fn somebody_in_to_and_in_bcc_is_in_to() {
     }
 }
 
-/// The ledger knows whom everybody saw and who got a copy, and nothing that left by an exemption.
+/// The ledger records addresses that everybody saw and that got a copy, and nothing that left by an exemption.
 #[test]
 fn the_ledger_takes_up_whom_a_copy_reached() {
     let mut examiner = examiner(CopyOptions::default());
@@ -434,11 +434,11 @@ fn the_ledger_takes_up_whom_a_copy_reached() {
         entry.iter().flat_map(|entry| &entry.addresses).map(ToString::to_string).collect()
     };
     assert_eq!(told(&ledger(&examiner, header, &all)), all);
-    // A transaction for one of them knows of that one, and which mail it was of.
+    // A transaction for one recipient records that recipient, and the mail that it belongs to.
     let (first, second) = (ledger(&examiner, header, &all[..1]), ledger(&examiner, header, &all[1..2]));
     assert_eq!((told(&first), told(&second)), (vec![all[0].to_owned()], vec![all[1].to_owned()]));
     assert_eq!(first.unwrap().mail, second.unwrap().mail);
-    // To one's own inside mailbox, naming outsiders: nobody outside got anything.
+    // A transaction for a colleague alone records no outsider, though the header names some.
     assert_eq!(told(&ledger(&examiner, header, &all[3..])), all[3..]);
     assert_eq!(ledger(&examiner, header, &["x@four.example"]), None);
     let rule = "[[rule]]\nname = \"x\"\nwhen = { external_addresses = { at_least = 3 } }\n\
@@ -446,7 +446,7 @@ fn the_ledger_takes_up_whom_a_copy_reached() {
     let nowhere = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
     examiner.policy = Arc::new(Policy::load(&[("x.toml".into(), rule.to_owned())], &nowhere).unwrap());
     assert_eq!(ledger(&examiner, header, &all), None);
-    // A rule that would not have matched exempts from nothing.
+    // If the rule would not have matched anyway, its exception is not an exemption.
     let two = header.replace(", c@three.example", "");
     assert_eq!(told(&ledger(&examiner, &two, &all[..2])), all[..2]);
 }

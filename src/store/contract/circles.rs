@@ -14,7 +14,7 @@ fn circle(name: &str, members: &[&str], expires: Timestamp) -> NewCircle {
     }
 }
 
-/// A circle is in force until its time, or until somebody ends it.
+/// A circle is in force until it expires or somebody ends it.
 pub(in crate::store) async fn circles_come_and_go(harness: &impl Harness) {
     let store = harness.open();
     assert!(store.circles_in_force(NOW).await.unwrap().is_empty());
@@ -40,7 +40,7 @@ pub(in crate::store) async fn circles_come_and_go(harness: &impl Harness) {
     );
 }
 
-/// The chain grows with every acceptance, entry and hold, and stays whole over restarts and purges.
+/// The chain grows with every acceptance, journal entry and hold, and verifies after restarts and purges.
 pub(in crate::store) async fn the_chain_holds(harness: &impl Harness) {
     let store = harness.open();
     assert_eq!(store.verify_chain().await.unwrap().broken, None);

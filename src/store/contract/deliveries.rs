@@ -1,9 +1,9 @@
-//! Claims, leases, results, the queue.
+//! Claims, leases, results and the queue.
 
 use super::*;
 use DeliveryState::{Delivered, Dropped, Failed, Ready, Sending, Uncertain, Waiting};
 
-/// Oldest first, only what is due, each once, under a lease.
+/// Deliveries that are due are claimed under a lease, oldest first, each once.
 pub(in crate::store) async fn claims_what_is_due(harness: &impl Harness) {
     let store = harness.open();
     for (random, state) in [
@@ -26,7 +26,7 @@ pub(in crate::store) async fn claims_what_is_due(harness: &impl Harness) {
     assert!(store.claim(at(3), 10, LEASE).await.unwrap().is_empty());
 }
 
-/// Many who claim at once never get the same delivery.
+/// Concurrent claims never return the same delivery.
 pub(in crate::store) async fn nobody_claims_twice(harness: &impl Harness) {
     let store = harness.open();
     for random in 0..60 {
@@ -46,7 +46,7 @@ pub(in crate::store) async fn nobody_claims_twice(harness: &impl Harness) {
     assert_eq!(taken.len(), 60);
 }
 
-/// Handed over at once: the claim comes back with the acceptance.
+/// A delivery that is accepted as sending is returned as a claim at once.
 pub(in crate::store) async fn a_fresh_delivery_is_claimed(harness: &impl Harness) {
     let store = harness.open();
     let mut new = message(1, &[&["a@x.example"], &["b@x.example"]], InitialState::Ready);
@@ -75,7 +75,7 @@ pub(in crate::store) async fn a_fresh_delivery_is_claimed(harness: &impl Harness
     );
 }
 
-/// A result under a lease that is not ours any more is refused, every time.
+/// A result under a lease that is no longer ours is always refused.
 pub(in crate::store) async fn stale_leases_are_fenced(harness: &impl Harness) {
     let store = harness.open();
     store.accept(message(1, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
@@ -104,13 +104,14 @@ pub(in crate::store) async fn stale_leases_are_fenced(harness: &impl Harness) {
     assert_eq!(states, ["uncertain", "delivered"]);
 }
 
-/// Recipients of one copy part ways: each outcome has a row of its own, nobody is lost or doubled.
+/// The recipients of one copy have different results: each result has a row of its own, and no recipient is lost or
+/// duplicated.
 pub(in crate::store) async fn recipients_part_ways(harness: &impl Harness) {
     let store = harness.open();
     let to = ["a@x.example", "b@x.example", "c@x.example", "d@x.example", "e@x.example"];
     store.accept(message(1, &[&to, &["z@x.example"]], InitialState::Ready)).await.unwrap();
     let claim = store.claim(NOW, 1, LEASE).await.unwrap().remove(0);
-    // e is not named: it was not tried.
+    // e has no result: it was not tried.
     let fates = [(to[0], Delivered), (to[1], Waiting), (to[2], Failed), (to[3], Delivered)];
     store.record(result(&claim, at(1), &fates)).await.unwrap();
     assert_eq!(
@@ -133,7 +134,7 @@ pub(in crate::store) async fn recipients_part_ways(harness: &impl Harness) {
     assert!(matches!(late, Err(StoreError::Fenced)));
 }
 
-/// An uncertain end is tried again, flagged.
+/// An uncertain delivery is retried, and marked as a possible duplicate.
 pub(in crate::store) async fn uncertain_is_flagged(harness: &impl Harness) {
     let store = harness.open();
     store.accept(message(1, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
@@ -147,7 +148,7 @@ pub(in crate::store) async fn uncertain_is_flagged(harness: &impl Harness) {
     assert!(store.claim(at(10), 1, LEASE).await.unwrap()[0].possible_duplicate, "it stays flagged");
 }
 
-/// After a crash: what was on its way is uncertain and due at once, the rest is untouched.
+/// After a crash, deliveries that were being sent are uncertain and due at once; the others are unchanged.
 pub(in crate::store) async fn recovers_after_a_crash(harness: &impl Harness) {
     let store = harness.open();
     for random in 1..=3 {
@@ -168,7 +169,7 @@ pub(in crate::store) async fn recovers_after_a_crash(harness: &impl Harness) {
     assert!(matches!(&journal[1].event, Event::Attempt { state, .. } if state == "uncertain"));
 }
 
-/// Filters name exactly what they say.
+/// Filters match exactly what they say.
 pub(in crate::store) async fn filters_the_queue(harness: &impl Harness) {
     let store = harness.open();
     let first = message(1, &[&["A@x.example"], &["b@x.example"]], InitialState::Ready);
@@ -206,7 +207,7 @@ pub(in crate::store) async fn filters_the_queue(harness: &impl Harness) {
     }
 }
 
-/// Each verb changes what it concerns and nothing else.
+/// Each change affects what it concerns, and nothing else.
 pub(in crate::store) async fn operators_change_the_queue(harness: &impl Harness) {
     let store = harness.open();
     let new = message(1, &[&["a@x.example"], &["b@x.example"]], InitialState::Waiting(at(30)));
@@ -222,7 +223,7 @@ pub(in crate::store) async fn operators_change_the_queue(harness: &impl Harness)
     assert_eq!(change(QueueChange::Pause, at(1)).await, 1, "not what is on its way");
     assert_eq!(change(QueueChange::Drop, at(2)).await, 2);
     assert_eq!(store.renew(&[claim.lease], at(9)).await.unwrap(), [claim.lease], "stop before the dot");
-    // It was too late: the upstream has it, and that is what is kept.
+    // The drop came too late: the upstream has the copy, and that is recorded.
     store.record(result(&claim, at(3), &[("a@x.example", Delivered)])).await.unwrap();
     assert_eq!(
         states(store.as_ref(), new.id).await,
@@ -233,7 +234,7 @@ pub(in crate::store) async fn operators_change_the_queue(harness: &impl Harness)
     assert_eq!(journal.iter().filter(|entry| queue(entry)).count(), 4);
 }
 
-/// A failed delivery can be tried again; its schedule starts anew.
+/// A failed delivery can be retried, and its schedule starts again.
 pub(in crate::store) async fn failed_is_retried_on_request(harness: &impl Harness) {
     let store = harness.open();
     store.accept(message(1, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
@@ -245,7 +246,7 @@ pub(in crate::store) async fn failed_is_retried_on_request(harness: &impl Harnes
     assert_eq!((claim.attempt, claim.queued), (1, at(9)));
 }
 
-/// Thousands of copies of one message are one commit, and every one of them is there.
+/// Thousands of copies of one message are stored completely, in one commit.
 pub(in crate::store) async fn thousands_of_copies(harness: &impl Harness) {
     let store = harness.open();
     let all: Vec<String> = (0..4_500).map(|i| format!("user{i}@domain{}.example", i % 90)).collect();
@@ -259,7 +260,7 @@ pub(in crate::store) async fn thousands_of_copies(harness: &impl Harness) {
     assert_eq!(dropped, 4_500, "in several steps");
 }
 
-/// What left since a moment and what waits is told with its sender, after a restart as before.
+/// What was sent since a time, and what waits, is returned with its sender, also after a restart.
 pub(in crate::store) async fn tells_what_was_spent(harness: &impl Harness) {
     let store = harness.open();
     let mut new = message(1, &[&["a@x.example", "b@x.example"], &["c@y.example"]], InitialState::Ready);

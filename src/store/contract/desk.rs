@@ -1,4 +1,4 @@
-//! People in the store: sessions, links, codes, tokens, and lists as far as a scope reaches.
+//! People in the store: sessions, links, codes, tokens, and scoped lists.
 
 use super::*;
 use crate::policy::verdict::Language;
@@ -20,7 +20,7 @@ fn session(name: &str, until: Timestamp) -> SessionRow {
     }
 }
 
-/// A session is there until it ends, by time or by somebody's word; only its hash is kept.
+/// A session lasts until it expires or is ended; only its hash is stored.
 pub(in crate::store) async fn keeps_sessions(harness: &impl Harness) {
     let store = harness.open();
     for row in [session("sato", at(60)), session("suzuki", at(5))] {
@@ -38,7 +38,7 @@ pub(in crate::store) async fn keeps_sessions(harness: &impl Harness) {
     assert_eq!(store.session(digest("sato"), at(3)).await.unwrap(), None);
 }
 
-/// A code is good once, in one browser, for a while, and for so many tries.
+/// A code works once, in one browser, for a limited time and number of tries.
 pub(in crate::store) async fn codes_are_good_once(harness: &impl Harness) {
     let store = harness.open();
     let row = |browser: &str| CodeRow {
@@ -70,7 +70,7 @@ pub(in crate::store) async fn codes_are_good_once(harness: &impl Harness) {
     assert_eq!(attempt("three", "1234", at(10)).await, None, "too late");
 }
 
-/// The language that somebody chose is theirs under each of their addresses, and the last choice counts.
+/// The language that a person chose applies to all their addresses, and the last choice counts.
 pub(in crate::store) async fn languages_are_kept(harness: &impl Harness) {
     let store = harness.open();
     let both = ["sato@example.co.jp".to_owned(), "hanako@example.co.jp".to_owned()];
@@ -82,7 +82,7 @@ pub(in crate::store) async fn languages_are_kept(harness: &impl Harness) {
     assert_eq!(store.chosen_language("sato").await.unwrap(), None);
 }
 
-/// A passkey reads back, is found by its owner's name and addresses, counts, and goes.
+/// A passkey is read back, found by its owner's name and addresses, updated when it is used, and deleted.
 pub(in crate::store) async fn passkeys_are_their_owners(harness: &impl Harness) {
     let store = harness.open();
     let key = |id: u8, name: &str, address: &str| PasskeyRow {
@@ -115,7 +115,7 @@ pub(in crate::store) async fn passkeys_are_their_owners(harness: &impl Harness) 
     assert!(!store.remove_passkey(one.id).await.unwrap());
 }
 
-/// Tokens have names of their own, and end.
+/// Tokens have unique names, and expire.
 pub(in crate::store) async fn tokens_have_names(harness: &impl Harness) {
     let store = harness.open();
     let token = |name: &str, expires| ApiTokenRow {
@@ -140,7 +140,7 @@ pub(in crate::store) async fn tokens_have_names(harness: &impl Harness) {
     assert!(!store.remove_api_token("one").await.unwrap());
 }
 
-/// A link reads back, is used once, and goes with its message.
+/// A link is read back, is used once, and is deleted with its message.
 pub(in crate::store) async fn links_are_used_once(harness: &impl Harness) {
     let store = harness.open();
     let new = held_message(1, &["a@x.example"]);
@@ -172,13 +172,13 @@ fn of(senders: &[&str], approvers: &[&str]) -> Scope {
     Scope::Of { senders: texts(senders), approvers: texts(approvers) }
 }
 
-/// What a query finds, by the random number of each id's message.
+/// The ids that a query finds.
 async fn found(store: &dyn Store, query: HeldQuery) -> Vec<Id> {
     let page = store.held_page(&query).await.unwrap();
     page.lines.into_iter().map(|line| line.id).collect()
 }
 
-/// Lists show what a scope reaches and filters leave, newest first, page by page, and follow decisions.
+/// Lists show what the scope and the filters allow, newest first, page by page, and change with decisions.
 pub(in crate::store) async fn lists_within_a_scope(harness: &impl Harness) {
     let store = harness.open();
     let mut ids = Vec::new();

@@ -1,4 +1,4 @@
-//! Whom a sender's mail reached before, and the numbers of days.
+//! Whom a sender's mail reached before, and the daily statistics.
 
 use super::*;
 use crate::policy::{Demand, Mode, Verdict};
@@ -14,13 +14,13 @@ fn passed(random: u64, recipients: &[&str]) -> NewMessage {
     }
 }
 
-/// Who got a mail is known to its sender, in any spelling; who did not get it is not.
+/// Recipients who got a mail are known to its sender, in any spelling; others are not.
 pub(in crate::store) async fn correspondents_are_those_reached(harness: &impl Harness) {
     let store = harness.open();
     let claims = store.accept(passed(1, &["Taro@X.example", "gone@y.example"])).await.unwrap();
     let fates = [("Taro@X.example", Delivered), ("gone@y.example", Failed)];
     store.record(result(&claims[0], at(1), &fates)).await.unwrap();
-    // Mail of our own making is nobody's acquaintance.
+    // The relay's own mail makes nobody known.
     let mut own = message(2, &[&["own@z.example"]], InitialState::Sending { until: at(1) });
     own.origin = Origin::Own { about: None };
     own.events.clear();
@@ -34,7 +34,7 @@ pub(in crate::store) async fn correspondents_are_those_reached(harness: &impl Ha
     assert_eq!(other, crate::store::known::Correspondents::default());
 }
 
-/// Days, and how long decisions took.
+/// Statistics of days, and of how long decisions took.
 pub(in crate::store) async fn days_and_waits_are_counted(harness: &impl Harness) {
     let store = harness.open();
     store.accept(passed(1, &["a@x.example"])).await.unwrap();
@@ -60,7 +60,7 @@ pub(in crate::store) async fn days_and_waits_are_counted(harness: &impl Harness)
     let senders = store.held_senders(&Scope::All, since).await.unwrap();
     let held: u64 = senders.values().flat_map(BTreeMap::values).sum();
     assert_eq!(held, 1, "{senders:?}");
-    // Whoever was asked sees what was held, and nobody else anything.
+    // An approver who was asked sees the held message; others see nothing.
     let of = |asked: &str| Scope::Of { senders: Vec::new(), approvers: vec![asked.to_owned()] };
     let theirs = store.activity(&of("soumu@example.co.jp"), since, 0).await.unwrap();
     assert_eq!(store.days(&of("soumu@example.co.jp"), since, 0).await.unwrap(), theirs.days);
@@ -76,7 +76,7 @@ pub(in crate::store) async fn days_and_waits_are_counted(harness: &impl Harness)
     assert_eq!(later, nothing);
 }
 
-/// The newest mails of an address of one's own, whatever became of them, and nobody else's.
+/// A sender's newest mails are found, whatever became of them, and nobody else's.
 pub(in crate::store) async fn own_mail_is_found(harness: &impl Harness) {
     let store = harness.open();
     store.accept(passed(1, &["a@x.example"])).await.unwrap();

@@ -1,4 +1,4 @@
-//! Who openly wrote with whom.
+//! Which people openly wrote with each other.
 
 use super::*;
 use crate::policy::learned::{Learned, Shared, Source};
@@ -14,7 +14,7 @@ async fn asked(store: &Arc<dyn Store>, references: &[&str], people: &[&str]) -> 
     store.shared(&references, &addresses(people)).await.unwrap()
 }
 
-/// Whether one mail showed all of them to each other.
+/// Whether one mail showed all these people to each other.
 async fn known(store: &Arc<dyn Store>, references: &[&str], people: &[&str]) -> bool {
     asked(store, references, people).await.iter().any(|one| one.met.len() == people.len())
 }
@@ -22,7 +22,7 @@ async fn known(store: &Arc<dyn Store>, references: &[&str], people: &[&str]) -> 
 const FIVE: [&str; 5] =
     ["a@one.example", "b@two.example", "c@three.example", "d@four.example", "e@five.example"];
 
-/// The same mail twice counts once, whoever tells of it; people in other spellings are the same people.
+/// The same mail counts once, whatever its source; people in other spellings are the same people.
 pub(in crate::store) async fn what_is_learned_counts_once(harness: &impl Harness) {
     let store = harness.open();
     let batch = || vec![learned("1@x", 9, &FIVE), learned("2@x", 5, &FIVE), learned("3@x", 1, &FIVE[..3])];
@@ -32,7 +32,7 @@ pub(in crate::store) async fn what_is_learned_counts_once(harness: &impl Harness
     let store = harness.open();
     let again = store.learn(batch(), NOW).await.unwrap();
     assert_eq!((again.learned, again.known), (0, 3));
-    // Without a Message-ID the day and the people tell it.
+    // Without a Message-ID, a mail is identified by its day and people.
     let nameless = |day: u64| {
         let when = NOW.minus(minutes(60 * 24 * day));
         Learned::together(None, when, addresses(&FIVE[..2]), Source::Archive).unwrap()
@@ -48,7 +48,7 @@ pub(in crate::store) async fn what_is_learned_counts_once(harness: &impl Harness
     let gmail = learned("4@x", 2, &["t.a.r.o+work@gmail.com", "K@xn--bcher-kva.example"]);
     store.learn(vec![gmail], NOW).await.unwrap();
     assert!(known(&store, &[], &["taro@googlemail.com", "k@bücher.example"]).await);
-    // A date ahead of now is a wrong clock's.
+    // A date in the future comes from a wrong clock.
     let ahead = Learned::together(
         Some("5@x".into()),
         at(999_999),
@@ -60,7 +60,7 @@ pub(in crate::store) async fn what_is_learned_counts_once(harness: &impl Harness
     assert_eq!(found[0].last, crate::clock::Day::of(NOW));
 }
 
-/// One set must hold all; where none does, what holds most of them is told.
+/// One set must contain all people; if none does, those that contain most of them are returned.
 pub(in crate::store) async fn strangers_are_told_apart(harness: &impl Harness) {
     let store = harness.open();
     store
@@ -79,7 +79,7 @@ pub(in crate::store) async fn strangers_are_told_apart(harness: &impl Harness) {
         asked(&store, &[], &["a@one.example", "b@two.example", "c@three.example", "z@new.example"]).await;
     assert_eq!(found[0].met, addresses(&FIVE[..3]));
     assert_eq!(asked(&store, &["1@x"], &["a@one.example"]).await, []);
-    // Somebody busy is found in their latest sets; the lists go on over many pieces.
+    // A person with many sets is found in the latest ones; the lists consist of many pieces.
     let many =
         (0..3_000).map(|n| learned(&format!("m{n}@x"), 1, &["a@one.example", &format!("p{n}@x.example")]));
     store.learn(many.collect(), NOW).await.unwrap();
@@ -89,7 +89,7 @@ pub(in crate::store) async fn strangers_are_told_apart(harness: &impl Harness) {
     assert!(!known(&store, &[], &["p1@x.example", "p2@x.example"]).await);
 }
 
-/// Whoever is taken out is a stranger; the others stay.
+/// A person who was removed is a stranger; the others stay known.
 pub(in crate::store) async fn people_are_forgotten(harness: &impl Harness) {
     let store = harness.open();
     let many = (0..1_200).map(|n| {
@@ -102,7 +102,7 @@ pub(in crate::store) async fn people_are_forgotten(harness: &impl Harness) {
     for references in [&["m7@x"][..], &[]] {
         assert!(!known(&store, references, &["taro@gmail.com", "p7@x.example"]).await);
     }
-    // What comes later teaches anew, and nothing of before.
+    // Later mail teaches about them anew, but not what was known before.
     store
         .learn(vec![learned("n@x", 0, &["taro@gmail.com", "b@two.example", "p9@x.example"])], NOW)
         .await
@@ -111,7 +111,7 @@ pub(in crate::store) async fn people_are_forgotten(harness: &impl Harness) {
     assert!(!known(&store, &["m7@x"], &["taro@gmail.com", "p7@x.example"]).await);
 }
 
-/// What is past its time goes, and nothing else.
+/// Knowledge past its retention is purged, and nothing else.
 pub(in crate::store) async fn knowledge_has_its_time(harness: &impl Harness) {
     let store = harness.open();
     let mut all: Vec<Learned> = (0..700)
@@ -132,7 +132,7 @@ pub(in crate::store) async fn knowledge_has_its_time(harness: &impl Harness) {
     assert!(!known(&store, &["new@x"], &FIVE).await);
 }
 
-/// A mail of ours teaches once it is through, and only whom a copy reached.
+/// A mail that the relay sent is learned from once it is finished, and teaches only those whom a copy reached.
 pub(in crate::store) async fn what_was_delivered_teaches(harness: &impl Harness) {
     let store = harness.open();
     let people = ["a@one.example", "b@two.example", "c@three.example"];
@@ -157,10 +157,10 @@ pub(in crate::store) async fn what_was_delivered_teaches(harness: &impl Harness)
     assert_eq!(found[0].reached, addresses(&["a@one.example", "c@three.example"]));
     store.learn_sent(vec![found[0].number], Vec::new(), NOW).await.unwrap();
     assert_eq!(through().await, []);
-    // Still on its way.
+    // One copy is still waiting.
     sent(2, &people[..2], "", &[Delivered, DeliveryState::Waiting]).await;
     assert_eq!(through().await, []);
-    // Taken back before it left, and held: nobody.
+    // A mail that was taken back before it left teaches nobody, and neither does a held one.
     let mut back = message(3, &[&people[..2]], InitialState::Waiting(at(60)));
     back.ledger = Some(disclosed("3@example.co.jp", "", &people[..2]));
     store.accept(back).await.unwrap();
@@ -176,7 +176,7 @@ pub(in crate::store) async fn what_was_delivered_teaches(harness: &impl Harness)
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found.iter().all(|mail| mail.reached.is_empty()), "{found:?}");
     store.learn_sent(found.iter().map(|mail| mail.number).collect(), Vec::new(), NOW).await.unwrap();
-    // The transactions of one mail are added up, and the mail grows.
+    // The transactions of one mail are combined, and the mail grows.
     for (random, to) in [(5, people[0]), (6, people[1]), (7, people[2])] {
         sent(random, &[to], "00ff", &[Delivered]).await;
         let found = through().await;
@@ -189,7 +189,7 @@ pub(in crate::store) async fn what_was_delivered_teaches(harness: &impl Harness)
     assert!(known(&store, &["whole@x"], &people).await);
 }
 
-/// What the store answers is what the plainest look at all mails would say.
+/// The store's answers equal those of a plain search through all mails.
 pub(in crate::store) async fn answers_are_those_of_a_plain_look(harness: &impl Harness) {
     let store = harness.open();
     let mut state = 88_172_645_463_325_252_u64;

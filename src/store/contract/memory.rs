@@ -1,4 +1,4 @@
-//! What is known is known again, until its time.
+//! Values are remembered until they expire.
 
 use super::{Harness, NOW, at};
 use crate::store::memory::{Memory, MemoryKind};

@@ -3,7 +3,7 @@
 use super::*;
 use tokio::io::AsyncReadExt;
 
-/// Everything about a message is there, at once and after a restart.
+/// Everything about a message can be read back, at once and after a restart.
 pub(in crate::store) async fn accepts_and_reads_back(harness: &impl Harness) {
     let new = message(1, &[&["a@x.example", "b@x.example"], &["c@y.example"]], InitialState::Ready);
     let store = harness.open();
@@ -28,7 +28,7 @@ pub(in crate::store) async fn accepts_and_reads_back(harness: &impl Harness) {
     assert!(store.ready().await.is_ok());
 }
 
-/// A hundred at once: all are there, none twice.
+/// Of a hundred concurrent messages all are stored, none twice.
 pub(in crate::store) async fn accepts_many_at_once(harness: &impl Harness) {
     let store = harness.open();
     let mut tasks = tokio::task::JoinSet::new();
@@ -53,14 +53,14 @@ pub(in crate::store) async fn accepts_many_at_once(harness: &impl Harness) {
     assert_eq!((rows.len(), ids.len()), (500, 500));
 }
 
-/// An id that is taken is refused, and those that share its commit are not.
+/// A message whose id exists is refused, and the others of its commit are not.
 pub(in crate::store) async fn one_refused_harms_no_other(harness: &impl Harness) {
     let store = harness.open();
     store.accept(message(0, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..40_u64 {
         let store = store.clone();
-        // Every fourth has the id that is taken.
+        // Every fourth has the id that exists.
         let new = message(if task % 4 == 0 { 0 } else { task }, &[&["a@x.example"]], InitialState::Ready);
         tasks.spawn(async move { (task, store.accept(new).await.is_ok()) });
     }
@@ -71,7 +71,7 @@ pub(in crate::store) async fn one_refused_harms_no_other(harness: &impl Harness)
     assert_eq!(store.queue(&QueueFilter::default()).await.unwrap().len(), 31);
 }
 
-/// Bodies of every size come back as they went in; chunk boundaries do not matter.
+/// Bodies of every size are read back unchanged, whatever the chunk boundaries are.
 pub(in crate::store) async fn bodies_come_back(harness: &impl Harness) {
     let store = harness.open();
     let sizes = [0, 1, 65_536, 262_143, 262_144, 262_145, 300_000, 3_000_001];
@@ -94,7 +94,7 @@ pub(in crate::store) async fn bodies_come_back(harness: &impl Harness) {
     }
 }
 
-/// What was never committed leaves nothing behind; what was, stays.
+/// Bodies that were never committed are swept; those that were, stay.
 pub(in crate::store) async fn orphans_are_swept(harness: &impl Harness) {
     let store = harness.open();
     let large = || Bytes::from(vec![b'x'; 300_000]);
@@ -118,7 +118,7 @@ pub(in crate::store) async fn orphans_are_swept(harness: &impl Harness) {
     assert_eq!(store.recover(NOW).await.unwrap(), Recovered::default());
 }
 
-/// A message whose commit is refused takes its large body with it.
+/// The large body of a refused message is removed.
 pub(in crate::store) async fn a_refused_message_leaves_no_body(harness: &impl Harness) {
     let store = harness.open();
     store.accept(message(1, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
@@ -131,7 +131,7 @@ pub(in crate::store) async fn a_refused_message_leaves_no_body(harness: &impl Ha
     assert!(store.open_body(&body).await.is_err());
 }
 
-/// Found by our id (also with a delivery's number), Message-ID, and any address in any case.
+/// Messages are found by our id (also with a delivery's number), by Message-ID, and by any address in any case.
 pub(in crate::store) async fn finds_messages(harness: &impl Harness) {
     let store = harness.open();
     let first = message(1, &[&["Yamada@X.example"], &["b@x.example"]], InitialState::Ready);
@@ -160,7 +160,7 @@ pub(in crate::store) async fn finds_messages(harness: &impl Harness) {
     assert_eq!(found[0].recipients, ["yamada@x.example"]);
 }
 
-/// The null sender is empty, and own mail says what it is.
+/// The null sender is empty, and the relay's own mail is marked as such.
 pub(in crate::store) async fn own_mail_has_no_sender(harness: &impl Harness) {
     let store = harness.open();
     let mut own = message(1, &[&["a@x.example"]], InitialState::Ready);
@@ -177,7 +177,7 @@ pub(in crate::store) async fn own_mail_has_no_sender(harness: &impl Harness) {
     assert_eq!(store.summary(NOW).await.unwrap().accepted.len(), 0);
 }
 
-/// Only what has nothing left to do is purged, and only when it is past its time.
+/// A message is purged only if it has nothing left to do and is past its retention.
 pub(in crate::store) async fn purges_what_is_done(harness: &impl Harness) {
     let store = harness.open();
     let done = message(1, &[&["a@x.example"]], InitialState::Sending { until: at(1) });

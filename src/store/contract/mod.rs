@@ -1,7 +1,6 @@
-//! What every engine must do, as tests that know nothing of the engine: a second one passes the same
-//! suite or is none.
+//! What every engine must do, as tests that do not depend on the engine: every engine passes the same suite.
 //!
-//! An engine brings a [`Harness`] and names it in [`contract_tests`].
+//! An engine implements [`Harness`] and passes it to [`contract_tests`].
 
 mod circles;
 mod deliveries;
@@ -37,19 +36,19 @@ pub(super) use people::*;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Opens the engine under test; every time on the same data.
+/// Opens the engine under test, always on the same data.
 pub(super) trait Harness: Send + Sync {
-    /// The engine, opened (again).
+    /// Opens the engine, or opens it again.
     fn open(&self) -> Arc<dyn Store>;
 
-    /// Another handle on the same data while `first` is open, as a second node has it. An engine whose data
-    /// one process owns has no second: the same handle stands for both.
+    /// Another handle on the same data while `first` is open, like that of a second node. For an engine whose data
+    /// belongs to one process, it is the same handle.
     fn beside(&self, first: &Arc<dyn Store>) -> Arc<dyn Store> {
         Arc::clone(first)
     }
 }
 
-/// Makes a test of every function of the suite.
+/// Makes a test of each named function of the suite.
 macro_rules! contract_tests {
     ($harness:expr; $($name:ident),+ $(,)?) => {
         $(
@@ -85,7 +84,7 @@ pub(super) fn copy(recipients: &[&str]) -> Delivery {
     sample(recipients.iter().map(|to| Recipient::plain(address(to))).collect(), false)
 }
 
-/// A copy as it is read back from a database: a new one is made by the plan alone.
+/// A copy as it is read back from a database. Elsewhere, only `rewrite` makes copies.
 pub(super) fn sample(recipients: Vec<Recipient>, rewritten: bool) -> Delivery {
     let none: Vec<Address> = Vec::new();
     let stored = (recipients, HeaderEdits::default(), rewritten, none, false);
@@ -137,7 +136,7 @@ pub(super) fn message(random: u64, copies: &[&[&str]], state: InitialState) -> N
     }
 }
 
-/// The same message, held instead.
+/// A message for these recipients that is held.
 pub(super) fn held_message(random: u64, recipients: &[&str]) -> NewMessage {
     let mut message = message(random, &[recipients], InitialState::Ready);
     message.deliveries.clear();
@@ -153,7 +152,7 @@ pub(super) fn held_message(random: u64, recipients: &[&str]) -> NewMessage {
     message
 }
 
-/// How an attempt ended, each recipient with its state and reply.
+/// The result of an attempt, with the state of each recipient.
 pub(super) fn result(claim: &Claim, when: Timestamp, fates: &[(&str, DeliveryState)]) -> AttemptResult {
     let fate = |state| RecipientResult {
         state,

@@ -1,12 +1,12 @@
-//! Two handles open on one database at once, as two nodes have them: what one commits the other sees, and of
-//! what both try one succeeds. An engine that one process owns gives the same handle twice.
+//! Two handles that are open on one database, like those of two nodes: each sees what the other commits, and if both
+//! try the same, one succeeds. For an engine whose data belongs to one process, both are the same handle.
 
 use super::forks::{fork, in_place, joining, passed};
 use super::*;
 use crate::store::circles::NewCircle;
 use std::collections::HashSet;
 
-/// Both claim at once: no delivery is claimed twice, and none is left.
+/// Both claim at once: no delivery is claimed twice, and none is missed.
 pub(in crate::store) async fn two_nodes_claim_apart(harness: &impl Harness) {
     let one = harness.open();
     let two = harness.beside(&one);
@@ -29,7 +29,7 @@ pub(in crate::store) async fn two_nodes_claim_apart(harness: &impl Harness) {
     assert_eq!((claims, keys.len()), (40, 40));
 }
 
-/// A lease that one took over is no longer the other's, whoever renews or records.
+/// After one node has taken over a lease, the other can neither renew it nor record under it.
 pub(in crate::store) async fn a_lease_is_of_one_node(harness: &impl Harness) {
     let one = harness.open();
     let two = harness.beside(&one);
@@ -45,7 +45,7 @@ pub(in crate::store) async fn a_lease_is_of_one_node(harness: &impl Harness) {
     assert_eq!(states(&*one, first.message).await, [(DeliveryState::Delivered, "a@x.example".to_owned())]);
 }
 
-/// The same mail to both at once is kept once.
+/// The same mail is sent to both at once, and is stored once.
 pub(in crate::store) async fn two_nodes_keep_the_same_once(harness: &impl Harness) {
     let one = harness.open();
     let two = harness.beside(&one);
@@ -66,7 +66,7 @@ pub(in crate::store) async fn two_nodes_keep_the_same_once(harness: &impl Harnes
     assert_eq!(two.queue(&QueueFilter::default()).await.unwrap().len(), 1);
 }
 
-/// Transactions of one held mail at both become one item, which one of two decides.
+/// Transactions of a held mail that come to both nodes become one item, which only one node decides.
 pub(in crate::store) async fn two_nodes_make_one_item(harness: &impl Harness) {
     let one = harness.open();
     let two = harness.beside(&one);
@@ -95,7 +95,8 @@ pub(in crate::store) async fn two_nodes_make_one_item(harness: &impl Harness) {
     assert_eq!(by(one.message(item.id).await.unwrap()), by(two.message(item.id).await.unwrap()));
 }
 
-/// A circle that was ended at one exempts nobody at the other, and a message that was held there is held here.
+/// A circle that was ended on one node has no effect on the other, and a message that was held on one is held on the
+/// other.
 pub(in crate::store) async fn what_one_node_changes_the_other_sees(harness: &impl Harness) {
     let one = harness.open();
     let two = harness.beside(&one);
@@ -122,7 +123,7 @@ pub(in crate::store) async fn what_one_node_changes_the_other_sees(harness: &imp
     assert!(one.claim(at(2), 9, LEASE).await.unwrap().is_empty());
 }
 
-/// A notice that both found due is answered by one.
+/// A notice that both nodes found due is answered by one of them.
 pub(in crate::store) async fn two_nodes_tell_once(harness: &impl Harness) {
     let one = harness.open();
     let two = harness.beside(&one);

@@ -1,4 +1,4 @@
-//! Who is told of what waits for a decision, mail that waits untried, and calls to hooks.
+//! Notices about messages that wait for a decision, mail that waits untried, and calls to hooks.
 
 use super::*;
 
@@ -14,7 +14,7 @@ async fn held_with_notice(store: &dyn Store, random: u64) -> (Id, i64) {
     (new.id, due.iter().find(|notice| notice.message == new.id).unwrap().notice)
 }
 
-/// A notice becomes asks in one step; each leaves the list with its mail, and once.
+/// A notice is turned into asks in one transaction; each ask is closed once, with its mail.
 pub(in crate::store) async fn asks_are_answered_once(harness: &impl Harness) {
     let store = harness.open();
     let (id, notice) = held_with_notice(&*store, 1).await;
@@ -55,7 +55,7 @@ pub(in crate::store) async fn asks_are_answered_once(harness: &impl Harness) {
     assert_eq!(store.next_notice().await.unwrap(), Some(at(45)));
 }
 
-/// With a digest that is due comes all that waits for that person, and for nobody else.
+/// A digest that is due contains everything that waits for its recipient, and nothing else.
 pub(in crate::store) async fn digests_take_all_that_waits(harness: &impl Harness) {
     let store = harness.open();
     for (random, due) in [(1, at(5)), (2, at(9))] {
@@ -69,7 +69,7 @@ pub(in crate::store) async fn digests_take_all_that_waits(harness: &impl Harness
     assert!(due.iter().all(|ask| ask.digest && ask.approver == address("boss@example.co.jp")));
 }
 
-/// A deputy is asked about what waits and what the approver was told of, or is to be: once.
+/// A deputy is asked once about waiting mail of which the approver was notified, or will be.
 pub(in crate::store) async fn deputies_are_asked_about_what_waits(harness: &impl Harness) {
     let store = harness.open();
     let boss = address("boss@example.co.jp");
@@ -104,7 +104,7 @@ pub(in crate::store) async fn deputies_are_asked_about_what_waits(harness: &impl
     assert!(held.approvers.iter().any(|one| one == "hosa@example.co.jp"), "{:?}", held.approvers);
 }
 
-/// What has waited untried gets one notice of its delay.
+/// Mail that has waited untried gets one delay notice.
 pub(in crate::store) async fn untried_mail_is_noted(harness: &impl Harness) {
     let store = harness.open();
     store.accept(message(1, &[&["a@x.example"], &["b@x.example"]], InitialState::Ready)).await.unwrap();
@@ -119,7 +119,7 @@ pub(in crate::store) async fn untried_mail_is_noted(harness: &impl Harness) {
     );
 }
 
-/// Hooks are told of what they want, in the transaction of the change; a call stays until it is made.
+/// Hooks are called for the events that they want, in the transaction of the change; a call stays until it is made.
 pub(in crate::store) async fn hooks_are_told(harness: &impl Harness) {
     let store = harness.open();
     store.accept(held_message(1, &["a@x.example"])).await.unwrap();
@@ -154,14 +154,14 @@ pub(in crate::store) async fn hooks_are_told(harness: &impl Harness) {
     assert_eq!((calls[0].by.as_deref(), calls[0].at), (Some("soumu"), at(10)));
     assert_eq!(store.due_hooks(at(20), 9).await.unwrap()[2].attempts, 1);
     store.end_hook(calls[0].row).await.unwrap();
-    // one that left the configuration is told nothing more
+    // A hook that was removed from the configuration is not called any more.
     store.set_hooks(both[..1].to_vec()).await.unwrap();
     assert_eq!(store.due_hooks(at(20), 9).await.unwrap().len(), 1);
     drop(store);
     assert_eq!(harness.open().due_hooks(at(20), 9).await.unwrap().len(), 1, "it outlives a restart");
 }
 
-/// An absence lasts until its last day, or until it is ended or said anew.
+/// An absence lasts until its last day, or until it is ended or replaced.
 pub(in crate::store) async fn absences_come_and_go(harness: &impl Harness) {
     use crate::store::absences::Absence;
     let store = harness.open();
@@ -186,7 +186,7 @@ pub(in crate::store) async fn absences_come_and_go(harness: &impl Harness) {
     assert_eq!(harness.open().absences("2026-12-01").await.unwrap().len(), 1);
 }
 
-/// Who was told of an item by a mail is known, without those who decided; deputies may decide at once.
+/// Everybody who was notified of an item by mail is listed, without those who decided; deputies may decide at once.
 pub(in crate::store) async fn who_was_told_is_known(harness: &impl Harness) {
     let store = harness.open();
     let (id, notice) = held_with_notice(&*store, 1).await;
@@ -220,7 +220,7 @@ pub(in crate::store) async fn who_was_told_is_known(harness: &impl Harness) {
     assert_eq!(due.iter().map(|notice| notice.kind).collect::<Vec<_>>(), [NoticeKind::Settled]);
 }
 
-/// What its sender asks to be sent as it is has a mark, and is found by it.
+/// A message whose sender asked for sending as is, is marked and can be searched for.
 pub(in crate::store) async fn asked_as_is_is_found(harness: &impl Harness) {
     let store = harness.open();
     let (asked, _) = held_with_notice(&*store, 1).await;

@@ -8,7 +8,7 @@ use crate::store::forks::Again;
 use crate::store::known::{Counted, WouldBe};
 use std::collections::BTreeMap;
 
-/// A message that passed in observe mode and would have been `action`, by these rules.
+/// A message that passed in observe mode, with the action and the rules that enforce mode would have had.
 fn observed(random: u64, action: &str, rules: &[&str]) -> NewMessage {
     let mut new = message(random, &[&["a@x.example"]], InitialState::Sending { until: at(1) });
     let demand = Demand { disclosure: Disclosure::Split, ..Demand::default() };
@@ -35,7 +35,7 @@ fn counted(accepted: &[(&str, u64)], exposures_prevented: u64) -> Counted {
     Counted { accepted, exposures_prevented }
 }
 
-/// What was done and what would have been stand apart, in every listing.
+/// What was done and what would have been done are kept apart in every listing.
 pub(in crate::store) async fn what_would_have_been_stands_apart(harness: &impl Harness) {
     let store = harness.open();
     let split = observed(1, "split", &["many", "strangers"]);
@@ -74,7 +74,7 @@ pub(in crate::store) async fn what_would_have_been_stands_apart(harness: &impl H
     assert_eq!(store.journal(split.id).await.unwrap()[0].event, split.events[0]);
 }
 
-/// Totals count each thing once, outlive restarts, and are not less after a purge.
+/// Totals count everything once, survive restarts, and do not decrease after a purge.
 pub(in crate::store) async fn totals_never_fall(harness: &impl Harness) {
     let store = harness.open();
     let since = NOW.minus(minutes(60));
@@ -90,7 +90,7 @@ pub(in crate::store) async fn totals_never_fall(harness: &impl Harness) {
     for (claim, fate) in store.accept(split).await.unwrap().iter().zip(copies) {
         store.record(result(claim, NOW, &[fate])).await.unwrap();
     }
-    // Returned, taken up again, returned again: prevented once.
+    // Returned, held again, returned again: its disclosures are prevented once.
     let held = held_message(3, &["a@x.example", "b@y.example"]);
     store.accept(held.clone()).await.unwrap();
     let back = |when| HeldDecision {
@@ -101,7 +101,7 @@ pub(in crate::store) async fn totals_never_fall(harness: &impl Harness) {
     let again = Again { id: held.id, by: "sato".to_owned(), at: at(2), expires: at(900) };
     store.hold_again(again).await.unwrap();
     store.decide(back(at(3))).await.unwrap();
-    // Our own mail is nobody's.
+    // The relay's own mail is not counted.
     let mut own = message(4, &[&["c@z.example"]], InitialState::Ready);
     (own.origin, own.events) = (Origin::Own { about: None }, Vec::new());
     store.accept(own).await.unwrap();
@@ -126,7 +126,7 @@ pub(in crate::store) async fn totals_never_fall(harness: &impl Harness) {
     assert_eq!((&after.done, &after.would, &after.ended), (&before.done, &before.would, &before.ended));
 }
 
-/// Words of a subject find it, in any case and width; an id of ours finds that message alone.
+/// A message is found by words of its subject, in any case and width; one of our ids finds only that message.
 pub(in crate::store) async fn finds_by_subject(harness: &impl Harness) {
     let store = harness.open();
     let subjects = ["Re: 秋の展示会のご案内 2026", "ＡＢＣ Price list", "price LIST of April"];

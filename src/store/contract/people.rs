@@ -1,4 +1,4 @@
-//! Held messages, decisions, the second lock, notices, the ledger, numbers.
+//! Held messages, decisions, the stop by the final check, notices, the ledger, statistics.
 
 use super::*;
 use DeliveryState::{Delivered, Dropped, Failed, Ready, Waiting};
@@ -15,7 +15,7 @@ fn release(id: Id, by: &str, to: &[&str]) -> HeldDecision {
     HeldDecision { deliveries: copies.collect(), ..decision(id, HeldState::Released, by) }
 }
 
-/// Held, listed, released: the copies leave, everybody can see who decided.
+/// A message is held, listed and released: its copies leave, and everybody can see who decided.
 pub(in crate::store) async fn holds_and_releases(harness: &impl Harness) {
     let store = harness.open();
     let new = held_message(1, &["a@x.example", "b@y.example"]);
@@ -56,7 +56,7 @@ pub(in crate::store) async fn holds_and_releases(harness: &impl Harness) {
     assert_eq!(store.held(&undecided).await.unwrap().len(), 1);
 }
 
-/// Of many who decide at once one does; the others are told who it was.
+/// Of many concurrent decisions one counts; the others are told who decided.
 pub(in crate::store) async fn one_of_many_decides(harness: &impl Harness) {
     let store = harness.open();
     let new = held_message(1, &["a@x.example"]);
@@ -85,7 +85,7 @@ pub(in crate::store) async fn one_of_many_decides(harness: &impl Harness) {
     assert!(matches!(unknown, Err(StoreError::NotFound(_))));
 }
 
-/// The clock decides only once the deadline has passed.
+/// A hold expires only after its deadline.
 pub(in crate::store) async fn expires_no_sooner(harness: &impl Harness) {
     let store = harness.open();
     let new = held_message(1, &["a@x.example"]);
@@ -98,7 +98,8 @@ pub(in crate::store) async fn expires_no_sooner(harness: &impl Harness) {
     assert_eq!(store.due_notices(at(60), 9).await.unwrap().len(), 1);
 }
 
-/// The second lock: what has left is left alone, the rest is taken back and the message held again.
+/// The final check stops a message: what was delivered stays so, the rest is withdrawn, and the message is held
+/// again.
 pub(in crate::store) async fn stops_what_is_unsent(harness: &impl Harness) {
     let store = harness.open();
     let new = message(1, &[&["a@x.example"], &["b@x.example"], &["c@x.example"]], InitialState::Ready);
@@ -128,12 +129,12 @@ pub(in crate::store) async fn stops_what_is_unsent(harness: &impl Harness) {
     let stopped = Event::Stopped { places: vec!["header Subject".to_owned()], left: 1, total: 3 };
     assert_eq!(journal.iter().filter(|entry| entry.event == stopped).count(), 1);
     assert_eq!(store.due_notices(at(1), 9).await.unwrap()[0].kind, NoticeKind::Stopped);
-    // A release comes with new copies, numbered on.
+    // A release adds new copies, which continue the numbering.
     store.decide(release(new.id, "soumu", &["b@x.example"])).await.unwrap();
     assert_eq!(store.deliveries(new.id).await.unwrap()[3].id, format!("{}.4", new.id));
 }
 
-/// A notice that is answered is gone; one that is dropped too; neither is answered twice.
+/// A notice is closed when it is answered or dropped, and is never answered twice.
 pub(in crate::store) async fn notices_are_answered_once(harness: &impl Harness) {
     let store = harness.open();
     let mut new = held_message(1, &["a@x.example"]);
@@ -164,7 +165,7 @@ pub(in crate::store) async fn notices_are_answered_once(harness: &impl Harness) 
     assert_eq!(store.due_notices(at(5), 9).await.unwrap(), []);
 }
 
-/// Failures are reported once soon, and once at the end.
+/// Failures are reported once early, and once at the end.
 pub(in crate::store) async fn failures_are_reported(harness: &impl Harness) {
     let store = harness.open();
     let to = ["a@x.example", "b@x.example", "c@x.example", "d@x.example"];
@@ -179,7 +180,7 @@ pub(in crate::store) async fn failures_are_reported(harness: &impl Harness) {
     store.record(fail(0, NOW)).await.unwrap();
     assert_eq!(store.due_notices(at(14), 9).await.unwrap(), []);
     let first = store.due_notices(at(15), 9).await.unwrap().remove(0);
-    // Another fails while the report is being written: that report is out of date.
+    // Another recipient fails while the report is being written, which is then out of date.
     store.record(fail(1, at(1))).await.unwrap();
     let answer = |random: u64, notice: &DueNotice| {
         let mut own = message(random, &[&["sato@example.co.jp"]], InitialState::Waiting(at(999)));
@@ -195,7 +196,7 @@ pub(in crate::store) async fn failures_are_reported(harness: &impl Harness) {
     store.record(result(&claims[3], at(21), &[(to[3], Delivered)])).await.unwrap();
     let last = store.due_notices(at(21), 9).await.unwrap();
     assert_eq!(last.iter().map(|one| one.kind).collect::<Vec<_>>(), [NoticeKind::Failure]);
-    // What came before a report and what came after it is told by the journal, whatever the times say.
+    // The order of the journal shows what came before a report and what after it, whatever the times are.
     let journal = store.journal(new.id).await.unwrap();
     let told = journal.iter().filter_map(|entry| match &entry.event {
         Event::Attempt { recipients, .. } => Some(recipients[0].as_str()),
@@ -205,7 +206,7 @@ pub(in crate::store) async fn failures_are_reported(harness: &impl Harness) {
     assert_eq!(told.collect::<Vec<_>>(), [to[0], to[1], "report", to[2], to[3]]);
 }
 
-/// Nothing left to wait for: the report is due at once, also when the rest is dropped.
+/// A report is due at once if nothing is left to wait for, also because the rest was dropped.
 pub(in crate::store) async fn the_last_failure_is_reported_at_once(harness: &impl Harness) {
     let store = harness.open();
     store.accept(message(1, &[&["a@x.example"], &["b@x.example"]], InitialState::Ready)).await.unwrap();
@@ -219,7 +220,7 @@ pub(in crate::store) async fn the_last_failure_is_reported_at_once(harness: &imp
     assert_eq!(store.due_notices(at(1), 9).await.unwrap().len(), 1);
 }
 
-/// The ledger knows what was disclosed under a Message-ID, whoever else used that id.
+/// The ledger has what was disclosed under a Message-ID, even if other mail used that Message-ID.
 pub(in crate::store) async fn the_ledger_remembers(harness: &impl Harness) {
     let store = harness.open();
     for (random, when) in [(1, NOW), (2, NOW), (3, at(60 * 24 * 20))] {
@@ -235,7 +236,7 @@ pub(in crate::store) async fn the_ledger_remembers(harness: &impl Harness) {
     assert_eq!(store.disclosed(&[]).await.unwrap(), []);
 }
 
-/// Numbers count what they say.
+/// The statistics count what they say.
 pub(in crate::store) async fn summarises(harness: &impl Harness) {
     let store = harness.open();
     store.accept(message(1, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();

@@ -1,12 +1,12 @@
-//! Bodies: small ones stay in memory until they go into the row, large ones stream into a file.
+//! Bodies: small ones stay in memory until they are stored in the row, large ones are streamed into a file.
 //!
-//! A file is written in large pieces off the async threads, one piece on its way to the disk while
-//! the next one gathers. It is flushed, and its folder with it, before the commit that names it. A
-//! file that no commit names is removed when its writer is dropped, or swept later.
+//! A file is written in large pieces outside the async threads; while one piece is written, the next is collected.
+//! The file and its folder are flushed before the commit that names it. A file that no commit names is removed when
+//! its writer is dropped, or by a later sweep.
 
-use super::error::io_error;
 use crate::clock::Entropy;
 use crate::store::lock::private;
+use crate::store::sql::error::io_error;
 use crate::store::{Body, BodyWriter, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,26 +19,25 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, BufReader};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Up to this size a body stays in memory and goes into the row.
+/// The largest body, in bytes, that stays in memory and is stored in the row.
 const INLINE: usize = 256 << 10;
-/// A file is written and read in pieces of this size.
+/// The size of the pieces, in bytes, in which a file is written and read.
 const PIECE: usize = 256 << 10;
-/// A file that no message names is swept only when it is at least so old: its message may be about
-/// to be committed.
+/// How long no message must have named a file before it is swept: its message may be about to be committed.
 const ORPHAN_AGE: Duration = Duration::from_hours(24);
 
 /// The folder of large bodies.
 #[derive(Clone)]
-pub(super) struct Bodies {
+pub(in crate::store) struct Bodies {
     folder: Arc<PathBuf>,
     entropy: Arc<dyn Entropy>,
-    /// Files that no message named when they were looked through last, and since when.
+    /// Files that no message named at the last sweep, and since when.
     suspects: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
 impl Bodies {
-    /// Opens the folder, and makes it (durably) if it is not there.
-    pub(super) fn open(folder: PathBuf, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
+    /// Opens the folder. If there is none, it is created and flushed to disk.
+    pub(in crate::store) fn open(folder: PathBuf, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
         if !folder.is_dir() {
             let mut builder = std::fs::DirBuilder::new();
             #[cfg(unix)]
@@ -53,25 +52,23 @@ impl Bodies {
         Ok(Self { folder: Arc::new(folder), entropy, suspects: Arc::default() })
     }
 
-    pub(super) fn writer(&self) -> Box<dyn BodyWriter> {
+    pub(in crate::store) fn writer(&self) -> Box<dyn BodyWriter> {
         Box::new(Incoming { bodies: self.clone(), pending: Vec::new(), size: 0, file: None })
     }
 
-    pub(super) async fn read(&self, body: &Body) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
-        match body {
-            Body::Inline(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
-            Body::Stored { name, .. } => {
-                let path = self.path(name)?;
-                let opened = tokio::fs::File::open(&path).await;
-                let mut file = opened.map_err(|error| io_error("read the body", &path, &error))?;
-                file.set_max_buf_size(PIECE);
-                Ok(Box::new(BufReader::with_capacity(PIECE, file)))
-            }
-        }
+    pub(in crate::store) async fn read(
+        &self,
+        name: &str,
+    ) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
+        let path = self.path(name)?;
+        let opened = tokio::fs::File::open(&path).await;
+        let mut file = opened.map_err(|error| io_error("read the body", &path, &error))?;
+        file.set_max_buf_size(PIECE);
+        Ok(Box::new(BufReader::with_capacity(PIECE, file)))
     }
 
-    /// Removes the file of a body that no message names (its commit failed, or it was purged).
-    pub(super) fn remove(&self, name: &str) {
+    /// Removes the file of a body that no message names, because its commit failed or it was purged.
+    pub(in crate::store) fn remove(&self, name: &str) {
         if let Ok(path) = self.path(name)
             && let Err(error) = std::fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
@@ -80,9 +77,9 @@ impl Bodies {
         }
     }
 
-    /// Removes `all` files that are not among `named`; else those that were not among them a day ago
-    /// either, by the time that really went by: what is on its way in must not go because a clock was set.
-    pub(super) fn sweep(&self, named: &HashSet<String>, all: bool) -> Result<usize, StoreError> {
+    /// Removes files that are not in `named`: `all` of them, or only those that were not in it a day ago either. The
+    /// day is measured by a monotonic clock: setting the clock must not remove a body that is being received.
+    pub(in crate::store) fn sweep(&self, named: &HashSet<String>, all: bool) -> Result<usize, StoreError> {
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seen = HashMap::new();
         let fail = |error: io::Error| io_error("look through", &self.folder, &error);
@@ -118,22 +115,22 @@ impl Bodies {
     }
 }
 
-/// Names are 32 hexadecimal digits: nothing else in the folder is ever touched or opened.
+/// A name is 32 hexadecimal digits. Nothing else in the folder is ever opened or removed.
 fn is_name(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Makes the names in a folder durable.
-pub(super) fn flush_folder(folder: &Path) -> Result<(), StoreError> {
+/// Flushes a folder, so that the names in it are durable.
+pub(in crate::store) fn flush_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(|error| io_error("flush the folder", folder, &error))
 }
 
-/// A body on its way in.
+/// A body that is being received.
 struct Incoming {
     bodies: Bodies,
-    /// What has come and is not yet on its way to the file.
+    /// What was received and has not yet been passed to the file.
     pending: Vec<Bytes>,
     size: usize,
     file: Option<Spill>,
@@ -144,20 +141,20 @@ struct Spill {
     name: String,
     path: PathBuf,
     written: u64,
-    /// The piece on its way to the file. Whoever drops this leaves the task to end by itself.
+    /// The piece that is being written. If this is dropped, the task ends by itself.
     writing: Option<JoinHandle<io::Result<File>>>,
     file: Option<File>,
     kept: bool,
 }
 
 impl Incoming {
-    /// Sends what is pending on its way, once the piece before it has arrived.
+    /// Starts writing what is pending, once the previous piece has been written.
     async fn spill(&mut self) -> Result<(), StoreError> {
         if self.file.is_none() {
             let name = self.bodies.fresh_name();
             let path = self.bodies.path(&name)?;
             let create = path.clone();
-            // Kept first, so that a future dropped while the file is made removes it.
+            // Stored first, so that the file is removed if the future is dropped while it is created.
             let spill = Spill { name, path, written: 0, writing: None, file: None, kept: false };
             let spill = self.file.insert(spill);
             spill.writing = Some(spawn_blocking(move || {
@@ -182,7 +179,7 @@ impl Incoming {
 }
 
 impl Spill {
-    /// The file, once the piece on its way has been written.
+    /// The file, once the present piece has been written.
     async fn arrived(&mut self) -> Result<File, StoreError> {
         if let Some(writing) = &mut self.writing {
             let written = writing.await;
@@ -201,8 +198,8 @@ impl Drop for Spill {
         if self.kept {
             return;
         }
-        // The file may still be in the hands of a blocking task: a name taken from a folder is gone
-        // whether or not the file is open. One that is only just being made is swept later.
+        // A blocking task may still have the file open; it can be removed anyway. A file that is just being created
+        // is removed by a later sweep.
         if let Err(error) = std::fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {

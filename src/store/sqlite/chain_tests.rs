@@ -1,14 +1,17 @@
-//! What somebody with the database, and without the key, can do to the journal: each is found, while the
-//! relay runs and afterwards.
+//! What somebody who has the database, but not the key, can do to the journal: every change is found, while the relay
+//! runs and afterwards.
 
 use super::*;
+use crate::id::Id;
 use crate::journal::Event;
 use crate::store::HeldState;
 use crate::store::InitialState;
 use crate::store::chain::Head;
 use crate::store::contract::{LEASE, NOW, at, held_message, message, result};
 use crate::store::prelude::*;
+use crate::store::*;
 use crate::store::{DeliveryState, HeldDecision};
+use rusqlite::Connection;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -50,7 +53,7 @@ impl Relay {
     }
 }
 
-/// Whether the relay takes anything more.
+/// Whether the relay still accepts mail.
 async fn serves(store: &SqliteStore) -> bool {
     let ready = store.ready().await.is_ok();
     let accepted = store.accept(message(99, &[&["a@x.example"]], InitialState::Ready)).await.is_ok();
@@ -70,8 +73,8 @@ const FORGED_RELEASE: &str = r#"UPDATE held SET state = 1, decided_by = 'boss', 
 const TRUNCATED: &str =
     "DELETE FROM chain WHERE seq > 4; DELETE FROM journal; DELETE FROM messages WHERE row > 2;";
 
-/// Entries that somebody else wrote or took off the end are never linked: the relay stops at its next
-/// commit, and `audit verify` names them.
+/// Entries that somebody else wrote, or removed from the end, are never linked: the relay stops at its next commit,
+/// and `audit verify` names them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_others_write_stops_a_running_relay() {
     for (forged, named) in [
@@ -100,7 +103,7 @@ async fn what_others_write_stops_a_running_relay() {
     assert!(serves(&store).await, "where nobody wrote, all goes on");
 }
 
-/// The same done while the relay is down is found at its start, or by the look at the whole.
+/// The same changes while the relay is down are found at its start, or by verifying the whole chain.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_changed_while_nobody_looks_is_found() {
     for (forged, named) in [
@@ -149,7 +152,7 @@ async fn what_is_changed_while_nobody_looks_is_found() {
     }
 }
 
-/// An end that was taken off while the relay was down is found by a head that was put out before.
+/// An end that was removed while the relay was down is found by a head that was published before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_that_was_put_out_finds_what_was_taken_off() {
     let relay = Relay::new();
@@ -184,7 +187,7 @@ async fn a_head_that_was_put_out_finds_what_was_taken_off() {
     }
 }
 
-/// Whatever is done and undone the ordinary way verifies.
+/// The chain verifies after ordinary decisions and after undoing them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn decisions_that_are_undone_verify() {
     let relay = Relay::new();

@@ -2,35 +2,13 @@
 
 use crate::store::StoreError;
 use rusqlite::{Error, ErrorCode, ffi};
-use std::io;
 use std::path::Path;
 
-/// Why a request to the writer came to nothing.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The answer is no, and nothing was written for it.
-    Refused(StoreError),
-    /// SQLite failed; the transaction may hold half of the request.
-    Sql(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-/// The error as the trait names it.
-pub(super) fn classify(error: &Error) -> StoreError {
+/// Classifies an error.
+pub(in crate::store) fn classify(error: &Error) -> StoreError {
     let text = error.to_string();
     match error.sqlite_error() {
-        // That the shared-memory file cannot grow says the same: there is no room on the disk.
+        // If the shared-memory file cannot grow, the disk is full too.
         Some(
             ffi::Error { code: ErrorCode::DiskFull, .. }
             | ffi::Error { extended_code: ffi::SQLITE_IOERR_SHMSIZE, .. },
@@ -42,8 +20,8 @@ pub(super) fn classify(error: &Error) -> StoreError {
     }
 }
 
-/// Whether a flush to disk failed. After that nobody knows what is on the disk, and a second try may
-/// report success for pages that the kernel has already given up: it is never retried.
+/// Whether a flush to disk failed. It is never retried: after a failure nobody knows what is on the disk, and a
+/// second flush may report success for pages that the kernel has already discarded.
 pub(super) fn is_fsync(error: &Error) -> bool {
     matches!(
         error.sqlite_error(),
@@ -51,7 +29,7 @@ pub(super) fn is_fsync(error: &Error) -> bool {
     )
 }
 
-/// An error while opening, as a sentence with the file's name.
+/// Classifies an error while opening the database, as a sentence with the file's name.
 pub(super) fn sentence(path: &Path, error: &Error) -> StoreError {
     match classify(error) {
         StoreError::Corrupt(why) => corrupt(path, &why),
@@ -60,7 +38,7 @@ pub(super) fn sentence(path: &Path, error: &Error) -> StoreError {
     }
 }
 
-/// A damaged file, with what to run.
+/// Damage to the file, with the command that rescues what can be read.
 pub(super) fn corrupt(path: &Path, why: &str) -> StoreError {
     let file = path.display();
     StoreError::Corrupt(format!(
@@ -68,15 +46,4 @@ pub(super) fn corrupt(path: &Path, why: &str) -> StoreError {
          `sqlite3 '{file}' .recover | sqlite3 '{file}.rescued'` and put that file in its place, or \
          put a backup in its place"
     ))
-}
-
-/// An error of the file system.
-pub(super) fn io_error(what: &str, path: &Path, error: &io::Error) -> StoreError {
-    let text = format!("cannot {what} {}: {error}", path.display());
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            StoreError::Full(text)
-        }
-        _ => StoreError::Unavailable(text),
-    }
 }

@@ -1,13 +1,16 @@
-//! What others wrote is recorded by whoever looked at it, never linked in silence; what the relay linked
-//! itself is never taken away for it.
+//! Foreign changes are recorded by the person who looked at them, and never linked silently. What the relay itself
+//! linked is never removed because of them.
 
 use super::*;
 use crate::id::Id;
 use crate::store::chain::Verified;
+use crate::store::chain::format;
 use crate::store::contract::{LEASE, NOW, at, held_message, message, result};
 use crate::store::prelude::*;
 use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::*;
 use crate::store::{DeliveryState, HeldDecision, HeldState, InitialState, Retention};
+use rusqlite::Connection;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -70,7 +73,8 @@ const FORGED_PURGE: &str = "INSERT INTO purges (messages) VALUES ('[3]');
     DELETE FROM contents WHERE message = 3; DELETE FROM deliveries WHERE row >> 24 = 3;
     DELETE FROM messages WHERE row = 3;";
 
-/// Every kind of foreign row: the relay stops, the record lets it serve again, and each look says so.
+/// Every kind of foreign row is found, and some stop the relay. Once it is recorded, the relay serves again, and
+/// every later verification mentions it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_found_is_recorded_and_told_of_for_ever() {
     for (forged, stops) in [
@@ -104,7 +108,7 @@ async fn what_was_found_is_recorded_and_told_of_for_ever() {
     }
 }
 
-/// A record covers what was there when somebody looked, and no more.
+/// A record covers what was there when somebody looked, and nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_is_no_licence() {
     let subject = |text| format!("UPDATE messages SET subject = '{text}' WHERE row = 3");
@@ -126,7 +130,7 @@ async fn a_record_is_no_licence() {
         relay.sql(changed);
         assert!(relay.verify().await.broken.is_some(), "{changed}");
     }
-    // A record of somebody else's making is one more foreign row.
+    // A record that somebody else wrote is one more foreign row.
     let relay = Relay::filled().await;
     relay.sql(&subject("other"));
     let found = relay.verify().await.broken.unwrap();
@@ -139,7 +143,7 @@ async fn a_record_is_no_licence() {
     assert!(relay.verify().await.broken.is_some(), "{found:?}");
 }
 
-/// What the relay linked is never taken off, whatever stands before it.
+/// What the relay linked is never removed, whatever comes before it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chain_that_was_changed_inside_is_not_mended() {
     for changed in [
@@ -158,7 +162,7 @@ async fn a_chain_that_was_changed_inside_is_not_mended() {
     assert_eq!(relay.accept().unwrap(), None);
 }
 
-/// A record goes when nothing is left of what it names, and only then.
+/// A record is removed only when nothing is left of what it covers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_goes_with_what_it_names() {
     let keep = Retention { contents: LEASE, messages: LEASE, ledger: LEASE, knowledge: LEASE };
@@ -180,7 +184,7 @@ async fn a_record_goes_with_what_it_names() {
     }
 }
 
-/// A look at the whole goes on while the relay writes, purges and cuts, and finds nothing.
+/// Verifying the whole chain works while the relay writes, purges and cuts, and finds no fault.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_look_meanwhile_finds_nothing() {
     let relay = Relay::filled().await;

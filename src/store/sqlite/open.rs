@@ -1,4 +1,4 @@
-//! Opening the database: settings that the promises rest on are asserted, damage is found early.
+//! Opening the database: the settings that durability depends on are asserted, and damage is found early.
 
 use super::bodies::flush_folder;
 use super::error::{corrupt, sentence};
@@ -10,15 +10,15 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a connection waits for another process (a command) that writes.
+/// How long a connection waits while another process (a command) writes.
 const BUSY: Duration = Duration::from_secs(10);
-/// Up to this size the whole database is checked at start (about a second for each GiB); a larger
-/// one gets a look at its first pages and every table's ends.
+/// Up to this size, in bytes, the whole database is checked at start (about a second per GiB). Of a larger one only
+/// the first pages and both ends of the main tables are read.
 const CHECK_WHOLE: u64 = 256 << 20;
-/// Statements kept prepared on a connection.
+/// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 64;
 
-/// The writing connection: created if need be, checked, brought up to date.
+/// The connection for writing. The database is created if necessary, checked, and brought up to date.
 pub(super) fn writer(path: &Path, max_pages: Option<u32>) -> Result<Connection, StoreError> {
     create(path)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -38,7 +38,6 @@ pub(super) fn writer(path: &Path, max_pages: Option<u32>) -> Result<Connection, 
     Ok(connection)
 }
 
-/// A connection that only reads.
 pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.pragma_update(None, "query_only", true).map_err(|error| sentence(path, &error))?;
@@ -52,8 +51,8 @@ pub(super) fn checkpointer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Makes the file with narrow permissions before SQLite would with wide ones; the log and the
-/// shared-memory file get the same.
+/// Creates the file with narrow permissions, before SQLite would create it with wide ones. The log and the
+/// shared-memory file get the same permissions.
 fn create(path: &Path) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true);
@@ -66,8 +65,8 @@ fn create(path: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Makes the names of the database and its log durable. SQLite does so as well when it first flushes the
-/// log, but takes no notice when that fails.
+/// Makes the names of the database and its log durable. SQLite does this too when it first flushes the log, but
+/// ignores a failure.
 fn flush_names(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     flush_folder(folder)
@@ -75,7 +74,7 @@ fn flush_names(path: &Path) -> Result<(), StoreError> {
 
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
     let fail = |error: rusqlite::Error| sentence(path, &error);
-    // Each connection is used by one thread at a time, so SQLite need not lock inside it.
+    // Each connection is used by one thread at a time, so SQLite's own locking is not needed.
     let connection =
         Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(fail)?;
     connection.busy_timeout(BUSY).map_err(fail)?;
@@ -86,7 +85,7 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// A commit is on disk when it returns. Refuses to go on where that cannot be had.
+/// Ensures that a commit is on disk when it returns. Fails if that is not possible.
 fn durable(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let fail = |error: rusqlite::Error| sentence(path, &error);
     let mode: String =
@@ -114,7 +113,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         return if found == "ok" { Ok(()) } else { Err(corrupt(path, &found)) };
     }
     for table in ["messages", "contents", "deliveries", "journal", "notices"] {
-        // The table names are this list's.
+        // Safe to format into the statement: the names come from this list.
         let ends = format!("SELECT min(rowid), max(rowid) FROM {table}");
         connection.query_row(&ends, [], |_| Ok(())).map_err(fail)?;
     }

@@ -1,21 +1,14 @@
-//! The tables, and how an older database is brought up to them.
-//!
-//! Rows of one message lie together: the key of a delivery and of a journal entry is the message's
-//! row number shifted left by 24 bits plus a number within the message. So all deliveries of a
-//! message are one range of the table, and no index has to be kept for it.
+//! The tables, and how an older database is brought up to date.
 
 use super::error::{corrupt, sentence};
 use crate::store::StoreError;
 use rusqlite::Connection;
 use std::path::Path;
 
-/// Bits of a delivery's or journal entry's key that number it within its message.
-pub(super) const NUMBER_BITS: u32 = 24;
-
 /// Marks a file as ours (`PRAGMA application_id`): "Seki".
 const APPLICATION_ID: i64 = 0x5365_6b69;
 
-/// What brings a database from each version to the next; the last version is their number.
+/// The step from each version to the next. The number of steps is the latest version.
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
@@ -35,28 +28,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema-16.sql"),
 ];
 
-/// What puts right what a step left behind, in a database that was brought up.
+/// Repairs what an earlier form of a step left behind in a database that was brought up to date.
 const REPAIR: &str = include_str!("schema-repair.sql");
-
-/// The first key of a message's range: its rows are numbered from 1 above this.
-pub(super) fn base(message: i64) -> i64 {
-    message << NUMBER_BITS
-}
-
-/// The last key of a message's range.
-pub(super) fn last(message: i64) -> i64 {
-    base(message) | ((1 << NUMBER_BITS) - 1)
-}
-
-/// The message that a delivery or journal entry belongs to.
-pub(super) fn message_of(key: i64) -> i64 {
-    key >> NUMBER_BITS
-}
-
-/// The number of a delivery or journal entry within its message.
-pub(super) fn number_of(key: i64) -> i64 {
-    key & ((1 << NUMBER_BITS) - 1)
-}
 
 /// Creates the tables in an empty database, or brings an older one up to date, in one transaction.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
@@ -102,7 +75,7 @@ fn migrate_by(
             transaction.execute_batch(repair).map_err(|error| sentence(path, &error))?;
         }
         transaction
-            .pragma_update(None, "user_version", super::codes::number(steps.len()))
+            .pragma_update(None, "user_version", crate::store::sql::codes::number(steps.len()))
             .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION_ID))
             .map_err(|error| sentence(path, &error))?;
     }
@@ -148,13 +121,17 @@ mod tests {
     }
 
     #[test]
-    fn keys_stay_within_their_message() {
-        for message in [1, 2, 1 << 38] {
-            for number in [1, 77, (1 << 24) - 1] {
-                let key = base(message) + number;
-                assert_eq!((message_of(key), number_of(key)), (message, number));
-                assert!(key <= last(message) && last(message) < base(message + 1));
-            }
-        }
+    fn the_newest_mails_of_a_sender_are_found_by_their_index() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db, Path::new("memory")).unwrap();
+        let mut plan =
+            db.prepare(&format!("EXPLAIN QUERY PLAN {}", crate::store::sql::mine::OF_SENDER)).unwrap();
+        let steps: Vec<String> = plan
+            .query_map(rusqlite::params!["a@x.example", 1], |row| row.get(3))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert!(steps.iter().any(|step| step.contains("messages_sender")), "{steps:?}");
+        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
     }
 }

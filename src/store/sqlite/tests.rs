@@ -1,11 +1,16 @@
-//! The contract, and what is SQLite's own: damage, full disks, old and foreign files.
+//! The contract, and what is specific to SQLite: damage, full disks, old and foreign files.
 
 use super::*;
+use crate::id::Id;
 use crate::store::InitialState;
 use crate::store::contract::{Harness, NOW, at, contract_tests, message};
 use crate::store::prelude::*;
+use crate::store::sql::{accept, encode, repeats};
+use crate::store::*;
 use crate::store::{HeldFilter, QueueFilter};
+use rusqlite::Connection;
 use std::sync::Mutex;
+use std::time::Duration;
 use tempfile::TempDir;
 
 struct Folder(TempDir);
@@ -60,7 +65,8 @@ fn refusal(result: Result<SqliteStore, StoreError>) -> (String, String) {
     (format!("{error:?}").split('(').next().unwrap().to_owned(), error.to_string())
 }
 
-/// No room: refused as `Full`, what is there can be read, and with room again all goes on.
+/// Without space, requests are refused as `Full` and the stored data can still be read; with space again, everything
+/// works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_survived() {
     let folder = Folder::new();
@@ -148,7 +154,7 @@ fn newer_and_foreign_databases_are_refused() {
     assert!(text.contains("some other program"), "{text}");
 }
 
-/// A database of the first version, with mail in it, is brought up to date and serves that mail.
+/// A database of the first version, with mail in it, is brought up to date, and its mail is sent.
 #[tokio::test]
 async fn the_first_version_is_brought_up() {
     let folder = Folder::new();
@@ -179,7 +185,7 @@ async fn the_first_version_is_brought_up() {
     assert_eq!((found[0].action.as_str(), found[0].would.as_deref()), ("hold", None));
 }
 
-/// A flush that failed is reported once, and nothing is promised after it.
+/// A failed flush is reported once, and nothing is confirmed after it.
 #[tokio::test]
 async fn nothing_is_promised_after_a_failed_flush() {
     let heard = Arc::new(Mutex::new(Vec::new()));
@@ -189,7 +195,7 @@ async fn nothing_is_promised_after_a_failed_flush() {
     let store = SqliteStore::open(folder.database(), Options { on_fatal, ..Options::default() }).unwrap();
     let flush = || {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
-        Failure::Sql(rusqlite::Error::SqliteFailure(code, None))
+        Failure::from(rusqlite::Error::SqliteFailure(code, None))
     };
     let failed: Result<(), StoreError> = store.write(move |_| Err(flush())).await;
     assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
@@ -200,7 +206,7 @@ async fn nothing_is_promised_after_a_failed_flush() {
     assert_eq!(heard.lock().unwrap().len(), 1);
 }
 
-/// A request that fails half-way leaves nothing, and those that share its commit are kept.
+/// A request that fails half-way leaves nothing behind; the others of the same commit are kept.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_a_request_leaves_nothing() {
     let folder = Folder::new();
@@ -232,14 +238,14 @@ async fn half_a_request_leaves_nothing() {
     assert_eq!(store.queue(&QueueFilter::default()).await.unwrap().len(), 40);
 }
 
-/// The log is moved into the database while mail goes on, and starts over.
+/// The log is moved into the database while mail is accepted, and starts over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_stays_bounded() {
     let folder = Folder::new();
     let store = Arc::new(folder.open().unwrap());
     let log = || std::fs::metadata(folder.0.path().join("sekisho.db-wal")).map_or(0, |log| log.len());
     let (mut written, mut bounded) = (0_u64, false);
-    // However slow the machine: it is bounded once much more was written than it holds.
+    // The test stops once much more was written than the log holds, however slow the machine is.
     for round in 0..20_u64 {
         let mut tasks = tokio::task::JoinSet::new();
         for task in 0..8_u64 {
@@ -266,7 +272,7 @@ async fn the_log_stays_bounded() {
     assert!(store.claim(at(1), 1, Duration::from_secs(9)).await.unwrap().len() == 1);
 }
 
-/// Whatever is changed in the journal is found, and named.
+/// Every change to the journal is found, and named.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_journal_is_found() {
     for (change, named) in [
@@ -298,7 +304,8 @@ async fn a_changed_journal_is_found() {
     }
 }
 
-/// What is past its time leaves the chain; what stays verifies from the cut, which only the key makes.
+/// Entries past their retention leave the chain. The rest verifies from the cut, which only the holder of the key can
+/// make.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_chain_is_cut_behind_what_is_past_its_time() {
     let folder = Folder::new();
@@ -327,7 +334,7 @@ async fn the_chain_is_cut_behind_what_is_past_its_time() {
     store.accept(young.clone()).await.unwrap();
     assert_eq!(store.purge(at(101), keep).await.unwrap().chain, 1, "now the record is past its time too");
     store.enter(young.id, at(102), crate::journal::Event::Expired {}, Vec::new()).await.unwrap();
-    // A mail that is still there keeps its entries, and those behind them.
+    // A mail that is still stored keeps its entries, and those after them.
     let late = NewMessage { received: at(102), id: Id::new(at(102), 2), ..old(99) };
     store.accept(late).await.unwrap();
     assert_eq!(store.purge(at(102 + 60), keep).await.unwrap().chain, 0);
@@ -353,7 +360,7 @@ async fn the_chain_is_cut_behind_what_is_past_its_time() {
         let store = copy.open().unwrap();
         let (_, why) = store.verify_chain().await.unwrap().broken.unwrap_or_else(|| panic!("{change}"));
         assert!(why.contains(named), "{change}: {why}");
-        // and nothing is cut that does not verify
+        // A chain that does not verify is not cut.
         let cut = store.purge(at(9_999), keep).await.unwrap().chain;
         assert!(cut == 0 || !change.contains("chain_cut"), "{change}");
         assert!(store.verify_chain().await.unwrap().broken.is_some(), "{change}: cut away");

@@ -1,21 +1,28 @@
-//! What must not stop the store, and what must: large requests, refused ones, rows that cannot be read,
-//! damage, a writer that panics, files that go away.
+//! What must not stop the store, and what must: large requests, refused requests, rows that cannot be read, damage, a
+//! writer that panics, missing files.
 
 use super::*;
+use crate::id::Id;
+use crate::message::Address;
 use crate::message::Header;
 use crate::message::fork::{Fork, Leaves};
 use crate::message::walk::Part;
 use crate::store::contract::{LEASE, NOW, at, held_message, message, result, states};
 use crate::store::prelude::*;
+use crate::store::sql::{accept, claims, encode, read, taken};
+use crate::store::*;
 use crate::store::{
     DeliveryState, HeldFilter, HeldState, InitialState, Lease, QueueChange, QueueFilter, RecipientResult,
 };
 use bytes::Bytes;
+use rusqlite::Connection;
+use std::sync::Mutex;
+use std::time::Duration;
 use std::time::Instant;
 use tempfile::TempDir;
 
-/// What a request of any size may take on the slowest machine that tests run on. What is quadratic in
-/// 4,500 recipients takes minutes there.
+/// How long a request of any size may take on the slowest test machine. A request with quadratic cost takes minutes
+/// there for 4,500 recipients.
 const GENEROUS: Duration = Duration::from_secs(5);
 
 fn folder() -> (TempDir, std::path::PathBuf) {
@@ -54,8 +61,8 @@ async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
     done
 }
 
-/// Requests about one mail with 4,500 recipients take a time that grows with them, and not with their
-/// square: refused each with words of their own, sent again, refused again, sent once more.
+/// Requests about a mail with 4,500 recipients take linear time, not quadratic: all recipients are refused, each with
+/// a text of its own, and the mail is repeated several times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_requests_hold_nobody_up() {
     let (_folder, database) = folder();
@@ -93,7 +100,7 @@ async fn large_requests_hold_nobody_up() {
     in_time("a purge", store.purge(at(600), keep)).await.unwrap();
 }
 
-/// A statement that the writer, or a task every few seconds, runs looks at no table whole.
+/// No statement that the writer runs, or a task every few seconds, scans a whole table.
 #[test]
 fn no_statement_of_the_mail_path_scans() {
     let (_folder, database) = folder();
@@ -126,7 +133,7 @@ fn no_statement_of_the_mail_path_scans() {
     }
 }
 
-/// A request that is refused leaves nothing, whatever it had written before; its neighbours are kept.
+/// A refused request leaves nothing behind, whatever it had written before; the others of its commit are kept.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_means_unwritten() {
     let (_folder, database) = folder();
@@ -143,7 +150,7 @@ async fn refused_means_unwritten() {
                 encode::MessageRows::of(&message(random, &[&["a@x.example"]], InitialState::Ready)).unwrap();
             let refused: Result<(), StoreError> = store
                 .write(move |tx| {
-                    accept::insert(tx, &rows, &mut Repeats::default())?;
+                    accept::insert(tx, &rows, &mut crate::store::sql::repeats::Repeats::default())?;
                     Err(StoreError::Fenced.into())
                 })
                 .await;
@@ -157,8 +164,8 @@ async fn refused_means_unwritten() {
     assert_eq!(store.verify_chain().await.unwrap().broken, None);
 }
 
-/// Copies and holds that cannot be read back, each damaged in every way a row can be: the others go on,
-/// and what was put aside is shown with its reason.
+/// Copies and holds that cannot be read back, damaged in every way that a row can be, do not affect the others; what
+/// was set aside is shown with its reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_bad_row_stops_nothing() {
     let damages = [
@@ -186,7 +193,7 @@ async fn one_bad_row_stops_nothing() {
         assert!(queue[0].last_reply.contains("cannot be read back"), "{:?}", queue[0]);
         let journal = format!("{:?}", store.journal(queue[0].message).await.unwrap());
         assert!(journal.contains("cannot be read back"), "{journal}");
-        // an operator tries it once more; a crash while it is on its way changes nothing either
+        // An operator retries it. A crash while it is being sent changes nothing either.
         store.change_queue(&QueueFilter::default(), QueueChange::Resume, "me", at(10)).await.unwrap();
         let raw = Connection::open(&database).unwrap();
         raw.execute_batch("UPDATE deliveries SET state = 3 WHERE row = (2 << 24) + 1").unwrap();
@@ -219,7 +226,7 @@ async fn one_bad_row_stops_nothing() {
     }
 }
 
-/// Damage that SQLite finds stops everything: nothing is accepted, claimed or called ready after it.
+/// After damage that SQLite finds, nothing is accepted, claimed or reported as ready.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_stops_everything() {
     let (_folder, database) = folder();
@@ -227,7 +234,7 @@ async fn damage_stops_everything() {
     store.accept(message(1, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
     let damaged = || {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-        Failure::Sql(rusqlite::Error::SqliteFailure(code, None))
+        Failure::from(rusqlite::Error::SqliteFailure(code, None))
     };
     let found: Result<(), StoreError> = store.readers.read(move |_| Err(damaged())).await;
     assert!(matches!(found, Err(StoreError::Corrupt(_))));
@@ -237,7 +244,7 @@ async fn damage_stops_everything() {
     assert!(matches!(refused, Err(StoreError::Corrupt(_))));
 }
 
-/// A writer that panics ends the process; where that is not to be, nothing is called ready.
+/// A writer that panics ends the process; if `on_fatal` does not end it, nothing is reported as ready.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_panics_ends_the_relay() {
     let (_folder, database) = folder();
@@ -248,7 +255,7 @@ async fn a_writer_that_panics_ends_the_relay() {
     let broken: Result<(), StoreError> = store.write(|_| panic!("a fault")).await;
     assert!(broken.is_err());
     assert!(store.ready().await.is_err());
-    // whoever asked hears of it first
+    // The caller gets its answer before the hook is called.
     for _ in 0..500 {
         if !heard.lock().unwrap().is_empty() {
             break;
@@ -258,8 +265,8 @@ async fn a_writer_that_panics_ends_the_relay() {
     assert_eq!(*heard.lock().unwrap(), ["the store's writer panicked"]);
 }
 
-/// A file that was renamed, removed or replaced is noticed at the next commit, by what happens after it
-/// too; put back, all goes on.
+/// A file that was renamed, removed or replaced is noticed at the next commit and by later requests. When the file is
+/// back, everything works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_went_away_takes_nothing() {
     for name in ["sekisho.db", "sekisho.db-wal"] {
@@ -285,7 +292,7 @@ async fn a_database_that_went_away_takes_nothing() {
     }
 }
 
-/// Leases that are still held are never claimed again by their holder, however late it renews them.
+/// Deliveries under leases that are still held are never claimed again by their holder, however late it renews them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_takes_back_its_own() {
     let (_folder, database) = folder();
@@ -300,8 +307,8 @@ async fn nobody_takes_back_its_own() {
     assert!(store.renew(&mine, at(700)).await.unwrap().is_empty());
 }
 
-/// A clock that was set between two runs, either way and by how much ever: nothing is given up or expired
-/// early, nothing waits for a year, and what waits is tried within its hour.
+/// The clock is set between two runs, forward or back, by any amount: nothing is given up or expires early, nothing
+/// waits for a year, and what waits is tried within its hour.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_set_between_runs_changes_nothing() {
     const HOUR: i64 = 3_600_000;
@@ -338,7 +345,7 @@ async fn a_clock_set_between_runs_changes_nothing() {
             Duration::ZERO
         };
         assert!(left >= least.saturating_sub(Duration::from_mins(2)), "{set} {down}: {left:?} left");
-        // the same again moves nothing more
+        // Recovering again moves nothing more.
         store.recover(start).await.unwrap();
         assert_eq!(store.held(&HeldFilter::default()).await.unwrap()[0].expires, held[0].expires);
     }

@@ -1,15 +1,19 @@
-//! Databases of every earlier schema, with deliveries in every state, holds, notices and whatever else that
-//! schema knew, and with addresses that the grammar for input would refuse today.
+//! Databases of every earlier schema, with deliveries in every state, holds, notices and whatever else that schema
+//! has, and with addresses that the present input grammar refuses.
 
 use super::*;
+use crate::id::Id;
 use crate::message::HeaderEdits;
 use crate::store::contract::{LEASE, NOW, at, result};
 use crate::store::prelude::*;
+use crate::store::sql::encode;
+use crate::store::*;
 use crate::store::{
     AskWhy, DeliveryState, HeldDecision, HeldFilter, HeldState, HookEvent, NoticeKind, QueueFilter,
 };
+use rusqlite::Connection;
 
-/// Stored by an earlier grammar: the present one takes none but the first.
+/// Addresses that an earlier grammar accepted; the present one accepts only the first.
 const ADDRESSES: [&str; 5] =
     ["a@x.example", "a b@x.example", "山田、太郎@x.example", "a@x..example", "a(b@x_.example"];
 
@@ -19,15 +23,15 @@ fn unversioned(to: &str) -> Vec<u8> {
     postcard::to_stdvec(&(recipients, HeaderEdits::default(), false, Vec::<String>::new(), false)).unwrap()
 }
 
-/// The message of which the first copy was delivered.
+/// The message whose first copy was delivered.
 const DELIVERED: i64 = 6;
 
-/// A message that waited for its time, and that its sender took back: from version 3 on.
+/// A delayed message that its sender took back; from version 3 on.
 fn taken_back() -> Id {
     Id::new(at(1), 9_001)
 }
 
-/// The held message that another transaction of its mail joined, from version 3 on, and that one.
+/// A held message, and another transaction of its mail that joined it; from version 3 on.
 const ITEM: usize = 8;
 const JOINED: i64 = 9_002;
 
@@ -88,7 +92,7 @@ fn held(db: &Connection, version: usize, message: i64) {
     }
 }
 
-/// A database as a relay with this schema left it.
+/// Fills a database as a relay with this schema would leave it.
 fn fill(db: &Connection, version: usize) {
     for step in &schema::MIGRATIONS[..version] {
         db.execute_batch(step).unwrap();
@@ -109,7 +113,7 @@ fn fill(db: &Connection, version: usize) {
         row += 1;
         message(db, row, Id::new(NOW, row.unsigned_abs()), to);
         held(db, version, row);
-        // To the sender and to the approvers, and one that was sent.
+        // One to the sender, one to the approvers, and one that was sent.
         for (kind, state) in [(0, 0), (1, 0), (6, 1)] {
             db.execute(
                 "INSERT INTO notices (message, kind, due, state) VALUES (?1, ?2, ?3, ?4)",
@@ -137,7 +141,7 @@ fn fill(db: &Connection, version: usize) {
         db.execute("UPDATE held SET item = ?1 WHERE message = ?2", [item(), JOINED]).unwrap();
         db.execute("UPDATE held SET members = 2 WHERE message = ?1", [item()]).unwrap();
         if version >= 4 {
-            // As a relay that knows terms leaves a member: it is found by its item.
+            // A relay with terms stores none for a member, which is found by its item.
             db.execute("DELETE FROM held_terms WHERE message = ?1", [JOINED]).unwrap();
         }
         let taken = 9_001;
@@ -167,7 +171,7 @@ fn fill(db: &Connection, version: usize) {
     )
     .unwrap();
     if version >= 12 {
-        // A relay with this schema notes both as it goes.
+        // A relay with this schema records both as mail is delivered.
         db.execute("INSERT INTO untaught (message) VALUES (?1)", [DELIVERED]).unwrap();
         db.execute("UPDATE learning SET began = ?1", [NOW.0]).unwrap();
     }
@@ -197,7 +201,7 @@ async fn mail_of_every_earlier_release_goes_on() {
     }
 }
 
-/// What people and hooks were still to be told is told.
+/// Pending notices and hook calls are still due after the upgrade.
 async fn people_are_told(store: &SqliteStore, version: usize) {
     let notices = store.due_notices(at(1), 99).await.unwrap();
     for kind in [NoticeKind::Held, NoticeKind::HeldApprovers] {
@@ -208,7 +212,7 @@ async fn people_are_told(store: &SqliteStore, version: usize) {
     assert_eq!(asks.len(), if version >= 5 { 2 * ADDRESSES.len() } else { 0 }, "{version}");
     assert!(asks.iter().all(|ask| matches!(ask.why, AskWhy::Asked | AskWhy::Escalated)));
     let calls = store.due_hooks(at(1), 99).await.unwrap();
-    // Before version 8 every transaction that was held called a hook, by a trigger.
+    // Before version 8 a trigger called a hook for every transaction that was held.
     assert_eq!(!calls.is_empty(), version >= 5, "{version}");
     assert!(calls.iter().all(|call| call.event == HookEvent::Held));
 }
@@ -218,7 +222,7 @@ async fn copies_go_on(store: &SqliteStore, version: usize) {
     let taken = usize::from(version >= 3);
     assert_eq!(store.queue(&all).await.unwrap().len(), 8 * ADDRESSES.len() + taken, "{version}");
 
-    // What was delivered before is learned from, and account is kept since then.
+    // Mail that was delivered before the upgrade is learned from, and `began` is set to that time.
     let through = store.through(0).await.unwrap().mails;
     assert_eq!(through.len(), 1);
     assert_eq!((through[0].number, through[0].reached.len()), (DELIVERED, 1));
@@ -254,7 +258,7 @@ async fn holds_are_decided(store: &SqliteStore, version: usize) {
     let found = store.held(&HeldFilter::default()).await.unwrap();
     assert_eq!(found.len(), ADDRESSES.len(), "{version}");
     let page = store.held_page(&crate::store::HeldQuery::new(Scope::All)).await.unwrap();
-    // Before version 4 nothing was found by a term: its step makes them, of items alone.
+    // There were no terms before version 4: its step creates them, for items only.
     assert_eq!(page.lines.len(), ADDRESSES.len(), "{version}");
     for row in found {
         assert_eq!(row.reasons, ["why"]);

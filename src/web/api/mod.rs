@@ -1,6 +1,6 @@
 //! The API under `/api/v1`: the same functions of the desk as the pages, for programs.
 //!
-//! * [`shapes`] the JSON of requests and responses, with the descriptions in the OpenAPI document
+//! * [`shapes`] the JSON of requests and responses, with the descriptions in the `OpenAPI` document
 //! * [`held`] held messages and decisions; [`records`] queue, messages, report, chain; [`circles`],
 //!   [`knowledge`]
 //! * [`answer`] errors (RFC 9457); [`refusals`] errors that many routes share
@@ -24,7 +24,7 @@ use std::sync::Arc;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-/// The OpenAPI document.
+/// The `OpenAPI` document.
 #[derive(OpenApi)]
 #[openapi(
     info(

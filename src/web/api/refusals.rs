@@ -1,4 +1,4 @@
-//! Error responses that many routes share, described once for the OpenAPI document.
+//! Error responses that many routes share, described once for the `OpenAPI` document.
 
 use std::collections::BTreeMap;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};

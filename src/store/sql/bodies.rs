@@ -1,0 +1,47 @@
+//! Bodies that are too large for a row: files beside the SQLite database, or chunks in PostgreSQL.
+
+use crate::store::postgres::bodies::Chunks;
+use crate::store::sqlite::bodies::Bodies as FileBodies;
+use crate::store::{Body, BodyWriter, StoreError};
+use std::io;
+use tokio::io::AsyncRead;
+
+/// Where bodies are stored.
+pub(in crate::store) enum Bodies {
+    Files(FileBodies),
+    Chunks(Chunks),
+}
+
+impl Bodies {
+    pub(in crate::store) fn writer(&self) -> Box<dyn BodyWriter> {
+        match self {
+            Self::Files(files) => files.writer(),
+            Self::Chunks(chunks) => chunks.writer(),
+        }
+    }
+
+    pub(in crate::store) async fn read(
+        &self,
+        body: &Body,
+    ) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
+        match (body, self) {
+            (Body::Inline(bytes), _) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
+            (Body::Stored { name, .. }, Self::Files(files)) => files.read(name).await,
+            (Body::Stored { name, size }, Self::Chunks(chunks)) => chunks.read(name, *size).await,
+        }
+    }
+
+    /// Removes bodies that no message refers to (because their commit failed, or they were purged).
+    pub(in crate::store) async fn remove(&self, names: Vec<String>) -> Result<(), StoreError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        match self {
+            Self::Files(files) => {
+                let files = files.clone();
+                super::blocking(move || names.iter().for_each(|name| files.remove(name))).await
+            }
+            Self::Chunks(chunks) => chunks.remove(names).await,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Connections that read: one pool for the mail path and one for people's queries. Neither waits for the
+//! writer.
+
+use super::db::{Connection, Dialect};
+use super::error::Failure;
+use super::health::Health;
+use crate::store::StoreError;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// A connection to a server that has been idle for this long is checked before it is used.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Makes a read-only connection.
+pub(in crate::store) type Connect = Arc<dyn Fn() -> Result<Connection, StoreError> + Send + Sync>;
+
+/// A pool of connections. There are two, so that people's searches never delay mail.
+#[derive(Clone)]
+pub(in crate::store) struct Readers {
+    connect: Connect,
+    idle: Arc<Mutex<Vec<(Connection, Instant)>>>,
+    places: Arc<Semaphore>,
+    health: Health,
+    /// Whether work is committed.
+    commits: bool,
+}
+
+impl Readers {
+    /// A pool of at most `most` connections, `now` of which are opened now.
+    pub(in crate::store) fn open(
+        most: usize,
+        now: usize,
+        connect: Connect,
+        health: Health,
+    ) -> Result<Self, StoreError> {
+        let connections =
+            (0..now).map(|_| connect().map(|one| (one, Instant::now()))).collect::<Result<Vec<_>, _>>()?;
+        let (idle, places) = (Arc::new(Mutex::new(connections)), Arc::new(Semaphore::new(most)));
+        Ok(Self { connect, idle, places, health, commits: false })
+    }
+
+    /// A pool of connections that write: each piece of work is committed.
+    pub(in crate::store) fn committing(
+        most: usize,
+        connect: Connect,
+        health: Health,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { commits: true, ..Self::open(most, 0, connect, health)? })
+    }
+
+    /// Runs `work` on a connection, off the async threads, in one snapshot of the database.
+    pub(in crate::store) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
+        let gone = |why: &dyn std::fmt::Display| StoreError::Unavailable(format!("cannot read: {why}"));
+        let place = self.places.clone().acquire_owned().await.map_err(|error| gone(&error))?;
+        let pool = self.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let connection = pool.begin()?;
+            let result = work(&connection).map_err(Failure::named);
+            let end = if pool.commits { "COMMIT" } else { "ROLLBACK" };
+            let ended = connection.control(end).and_then(|()| connection.settle());
+            if let Err(error) = &result {
+                pool.health.note(error);
+            }
+            let is_ended = ended.is_ok();
+            let result = match ended {
+                Err(error) if pool.commits && result.is_ok() => Err(Failure::from(error).named()),
+                _ => result,
+            };
+            // A connection whose transaction cannot be ended is discarded.
+            if is_ended && !connection.is_over() {
+                pool.give_back(connection);
+            }
+            result
+        });
+        task.await.map_err(|error| gone(&error))?
+    }
+
+    /// An idle connection or a new one, with its snapshot begun.
+    fn begin(&self) -> Result<Connection, StoreError> {
+        loop {
+            let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some((connection, since)) = taken else {
+                let connection = (self.connect)()?;
+                return match self.begins(&connection, false) {
+                    Ok(()) => Ok(connection),
+                    Err(failure) => Err(failure.named()),
+                };
+            };
+            match self.begins(&connection, since.elapsed() > IDLE) {
+                Ok(()) => return Ok(connection),
+                Err(_) if connection.is_over() => {}
+                Err(failure) => return Err(failure.named()),
+            }
+        }
+    }
+
+    fn give_back(&self, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push((connection, Instant::now()));
+    }
+
+    fn begins(&self, connection: &Connection, ask: bool) -> Result<(), Failure> {
+        connection.control(match connection.dialect() {
+            Dialect::Postgres if !self.commits => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            _ => "BEGIN",
+        })?;
+        if ask {
+            connection.settle()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,247 @@
+//! What was received within the last 24 hours, so that the same message is not accepted twice.
+//!
+//! The rows of messages are authoritative. This is an index of them in memory: a short hash for each recipient
+//! of each fork, in one table for each hour. So a mail that passes needs neither a row nor an index of its own
+//! for this. A match is checked against the row before it counts, so a collision of hashes or a message that
+//! was rolled back does no harm.
+
+use super::error::Failure;
+use super::{codes, keys, read};
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::lifecycle::repeats::{Before, Earlier, SPAN};
+use crate::message::Fork;
+use crate::message::fork::ForkGroup;
+use crate::rewrite::Delivery;
+use crate::store::sql::db::{Connection, OptionalExtension, params};
+use std::collections::hash_map::{Entry, RandomState};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasher;
+
+const HOUR: i64 = 3_600_000;
+/// The maximum number of entries (some 100 MiB); beyond it, the oldest hour is forgotten first.
+const ENTRIES: usize = 4_000_000;
+
+/// The hashes of the last hours.
+#[derive(Default)]
+pub(in crate::store) struct Repeats {
+    state: RandomState,
+    /// Each hour's entries, the newest last.
+    hours: VecDeque<(i64, HashMap<u64, i64>)>,
+    entries: usize,
+    /// If other nodes write too: the last message in the tables that is known to be committed, and the last one
+    /// that was added.
+    caught_up: i64,
+    highest: i64,
+}
+
+/// The first transaction of a mail, or another mail with its name.
+pub(in crate::store) struct First {
+    pub(in crate::store) row: i64,
+    pub(in crate::store) id: Id,
+    fork: Fork,
+    pub(in crate::store) received: Timestamp,
+    /// Its addresses in comparison form, one per line.
+    people: String,
+}
+
+impl Repeats {
+    /// Fills the tables with the last 24 hours.
+    pub(in crate::store) fn load(&mut self, db: &Connection, now: Timestamp) -> Result<(), Failure> {
+        let since = now.minus(SPAN);
+        let first = Id::new(since, 0);
+        let mut select = db.prepare_cached(
+            "SELECT row, received, fork, coalesce(keys, people) FROM messages \
+             WHERE id >= ?1 AND fork IS NOT NULL ORDER BY row",
+        )?;
+        let mut rows = select.query([first.as_str()])?;
+        while let Some(row) = rows.next()? {
+            let fork = row.get_ref(2)?.as_blob()?;
+            if let Some(fork) = Fork::from_octets(fork) {
+                let people = row.get_ref(3)?.as_str()?;
+                self.put(row.get(0)?, row.get(1)?, &fork, recipients(people), false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what other nodes accepted since the last call, or, at first, the last 24 hours. Must be called
+    /// while nobody else can write.
+    pub(in crate::store) fn catch_up(&mut self, db: &Connection) -> Result<(), Failure> {
+        let newest: Option<(i64, i64)> = db
+            .prepare_cached("SELECT row, received FROM messages ORDER BY row DESC LIMIT 1")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((newest, received)) = newest else { return Ok(()) };
+        let since = Id::new(Timestamp(received).minus(SPAN), 0);
+        let mut select = db.prepare_cached(
+            "SELECT row, received, fork, coalesce(keys, people) FROM messages \
+             WHERE row > ?1 AND id >= ?2 AND fork IS NOT NULL ORDER BY row",
+        )?;
+        let mut rows = select.query(params![self.caught_up, since.as_str()])?;
+        while let Some(row) = rows.next()? {
+            if let Some(fork) = Fork::from_octets(row.get_ref(2)?.as_blob()?) {
+                let people = row.get_ref(3)?.as_str()?;
+                self.put(row.get(0)?, row.get(1)?, &fork, recipients(people), false);
+            }
+        }
+        (self.caught_up, self.highest) = (newest, newest);
+        Ok(())
+    }
+
+    /// Marks everything added so far as committed.
+    pub(in crate::store) fn committed(&mut self) {
+        self.caught_up = self.caught_up.max(self.highest);
+    }
+
+    /// Adds a message. One that was sent `again` after it was returned is the first transaction of a new mail.
+    pub(in crate::store) fn put<'a>(
+        &mut self,
+        row: i64,
+        received: i64,
+        fork: &Fork,
+        recipients: impl Iterator<Item = &'a str>,
+        again: bool,
+    ) {
+        self.highest = self.highest.max(row);
+        let hour = received.div_euclid(HOUR);
+        // After the clock was set back, entries go to the newest hour.
+        if self.hours.back().is_none_or(|(newest, _)| *newest < hour) {
+            self.hours.push_back((hour, HashMap::new()));
+        }
+        while self.hours.len() > 25 || (self.entries > ENTRIES && self.hours.len() > 1) {
+            let gone = self.hours.pop_front().map_or(0, |(_, entries)| entries.len());
+            self.entries = self.entries.saturating_sub(gone);
+        }
+        let hash = |key: &Key<'_>| self.state.hash_one(key);
+        let mut keys: Vec<u64> = recipients.map(|to| hash(&Key::Recipient(fork, to))).collect();
+        let firsts = [hash(&Key::Mail(&fork.group)), hash(&Key::Name(fork.group.name()))];
+        // Row numbers only grow, so an entry whose row is not below this one was rolled back, and does not
+        // count.
+        let stands = |key: &u64| {
+            self.hours.iter().rev().find_map(|(_, hour)| hour.get(key)).is_some_and(|first| *first < row)
+        };
+        let firsts = firsts.into_iter().filter(|key| again || !stands(key));
+        keys.extend(firsts.collect::<Vec<_>>());
+        if let Some((_, newest)) = self.hours.back_mut() {
+            let before = newest.len();
+            newest.extend(keys.into_iter().map(|key| (key, row)));
+            self.entries += newest.len() - before;
+        }
+    }
+
+    fn find(&self, key: &Key<'_>) -> Option<i64> {
+        let hash = self.state.hash_one(key);
+        self.hours.iter().rev().find_map(|(_, hour)| hour.get(&hash).copied())
+    }
+
+    /// The earlier messages with this fork. Each is read once, however many of the recipients it had.
+    pub(in crate::store) fn known<'a>(
+        &self,
+        tx: &Connection,
+        fork: &Fork,
+        received: i64,
+        recipients: impl Iterator<Item = &'a str>,
+    ) -> Result<Before, Failure> {
+        let mut before = Before::default();
+        let mut seen: HashMap<i64, Option<Earlier>> = HashMap::new();
+        for recipient in recipients {
+            let Some(row) = self.find(&Key::Recipient(fork, recipient)) else { continue };
+            let earlier = match seen.entry(row) {
+                Entry::Occupied(seen) => seen.into_mut(),
+                Entry::Vacant(place) => {
+                    let earlier = look(tx, row)?;
+                    place.insert(earlier.filter(|one| one.is_same(fork, Timestamp(received))))
+                }
+            };
+            if let Some(earlier) = earlier {
+                before.add(recipient, earlier);
+            }
+        }
+        Ok(before)
+    }
+
+    /// The first message of this mail within 24 hours.
+    pub(in crate::store) fn first_of(
+        &self,
+        tx: &Connection,
+        group: &ForkGroup,
+    ) -> Result<Option<First>, Failure> {
+        let Some(row) = self.find(&Key::Mail(group)) else { return Ok(None) };
+        Ok(earlier(tx, row)?.filter(|earlier| earlier.fork.group == *group))
+    }
+
+    /// Another mail with the same MAIL FROM and Message-ID.
+    pub(in crate::store) fn namesake(
+        &self,
+        tx: &Connection,
+        group: &ForkGroup,
+    ) -> Result<Option<First>, Failure> {
+        let Some(row) = self.find(&Key::Name(group.name())) else { return Ok(None) };
+        let same =
+            |earlier: &First| earlier.fork.group.name() == group.name() && earlier.fork.group != *group;
+        Ok(earlier(tx, row)?.filter(same))
+    }
+}
+
+#[derive(Hash)]
+enum Key<'a> {
+    Recipient(&'a Fork, &'a str),
+    Mail(&'a ForkGroup),
+    Name(&'a [u8]),
+}
+
+/// The recipients in the address lines of a message.
+pub(in crate::store) fn recipients(people: &str) -> impl Iterator<Item = &str> {
+    people.strip_prefix('\n').unwrap_or(people).lines().skip(1)
+}
+
+fn earlier(tx: &Connection, row: i64) -> Result<Option<First>, Failure> {
+    let mut select =
+        tx.prepare_cached("SELECT id, fork, received, coalesce(keys, people) FROM messages WHERE row = ?1")?;
+    let mut rows = select.query([row])?;
+    let Some(found) = rows.next()? else { return Ok(None) };
+    let fork = found.get::<_, Option<Vec<u8>>>(1)?.and_then(|octets| Fork::from_octets(&octets));
+    let Some(fork) = fork else { return Ok(None) };
+    let id = read::id(&found.get::<_, String>(0)?)?;
+    Ok(Some(First { row, id, fork, received: Timestamp(found.get(2)?), people: found.get(3)? }))
+}
+
+/// Reads an earlier message and its outcome.
+fn look(tx: &Connection, row: i64) -> Result<Option<Earlier>, Failure> {
+    let Some(First { id, fork, received, people, .. }) = earlier(tx, row)? else { return Ok(None) };
+    let held: Option<i64> = tx
+        .prepare_cached("SELECT state FROM held WHERE message = ?1")?
+        .query_row([row], |found| found.get(0))
+        .optional()?;
+    let taken_back: bool = tx
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM taken WHERE message = ?1 AND undone = 0)")?
+        .query_row([row], |found| found.get(0))?;
+    Ok(Some(Earlier {
+        id,
+        fork,
+        received,
+        people: recipients(&people).map(str::to_owned).collect(),
+        given_up: given_up(tx, row)?,
+        held: held.and_then(codes::to_held),
+        taken_back,
+    }))
+}
+
+/// Recipients (comparison form) of copies that were given up. The states are those of [`is_given_up`].
+///
+/// [`is_given_up`]: crate::lifecycle::repeats::is_given_up
+fn given_up(tx: &Connection, message: i64) -> Result<HashSet<String>, Failure> {
+    let mut given_up =
+        tx.prepare_cached("SELECT copy FROM deliveries WHERE row BETWEEN ?1 AND ?2 AND state IN (?3, ?4)")?;
+    let mut rows =
+        given_up.query([keys::base(message), keys::last(message), codes::FAILED, codes::DROPPED])?;
+    let mut failed = HashSet::new();
+    while let Some(row) = rows.next()? {
+        let copy = row.get_ref(0)?.as_blob()?;
+        if let Ok(copy) = Delivery::from_bytes(copy) {
+            failed.extend(copy.recipients().iter().map(|to| to.address.key().to_owned()));
+        }
+    }
+    Ok(failed)
+}

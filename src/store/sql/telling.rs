@@ -1,0 +1,78 @@
+//! Implements [`NoticeStore`] for the SQL store.
+
+use super::{SqlStore, accept, asks, encode, hooks, notices};
+use crate::clock::Timestamp;
+use crate::id::Id;
+use crate::message::Address;
+use crate::store::{
+    Ask, AskPlan, Claim, DueNotice, HookCall, HookTarget, NewMessage, NoticeStore, StoreError,
+};
+use async_trait::async_trait;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+#[async_trait]
+impl NoticeStore for SqlStore {
+    async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<DueNotice>, StoreError> {
+        self.readers.read(move |db| notices::due(db, now, limit)).await
+    }
+
+    async fn drop_notice(&self, notice: i64) -> Result<(), StoreError> {
+        self.write(move |tx| notices::drop_open(tx, notice)).await
+    }
+
+    async fn plan_asks(&self, notice: i64, plan: AskPlan) -> Result<(), StoreError> {
+        self.write(move |tx| asks::plan(tx, notice, &plan)).await
+    }
+
+    async fn due_asks(&self, now: Timestamp, limit: usize) -> Result<Vec<Ask>, StoreError> {
+        self.readers.read(move |db| asks::due(db, now, limit)).await
+    }
+
+    async fn told(&self, item: Id) -> Result<Vec<Address>, StoreError> {
+        self.readers.read(move |db| asks::told(db, item)).await
+    }
+
+    async fn accept_telling(&self, mail: NewMessage, asks: Vec<i64>) -> Result<Vec<Claim>, StoreError> {
+        let rows = encode::MessageRows::of(&mail)?;
+        let (id, at) = (mail.id, mail.received);
+        let repeats = Arc::clone(&self.repeats);
+        let stored = self.writer.submit(rows.weight(), move |tx| {
+            asks::answer(tx, &asks, id, at)?;
+            accept::insert(tx, &rows, &mut repeats.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        let claims = encode::fresh_claims(stored.await?.row, &mail);
+        self.recent.put(mail);
+        Ok(claims)
+    }
+
+    async fn drop_asks(&self, asks: Vec<i64>) -> Result<(), StoreError> {
+        self.write(move |tx| asks::drop_open(tx, &asks)).await
+    }
+
+    async fn next_notice(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.readers.read(asks::next).await
+    }
+
+    async fn note_untried(&self, now: Timestamp, age: Duration) -> Result<usize, StoreError> {
+        self.write(move |tx| asks::note_untried(tx, now, age)).await
+    }
+
+    async fn set_hooks(&self, hooks: Vec<HookTarget>) -> Result<(), StoreError> {
+        self.write(move |tx| hooks::set(tx, &hooks)).await
+    }
+
+    async fn due_hooks(&self, now: Timestamp, limit: usize) -> Result<Vec<HookCall>, StoreError> {
+        let due = self.readers.read(move |db| hooks::due(db, now, limit)).await?;
+        let Some(node) = self.node.clone().filter(|_| !due.is_empty()) else { return Ok(due) };
+        self.write(move |tx| hooks::claim(tx, node.name(), now, limit)).await
+    }
+
+    async fn end_hook(&self, row: i64) -> Result<(), StoreError> {
+        self.write(move |tx| hooks::end(tx, row)).await
+    }
+
+    async fn retry_hook(&self, row: i64, due: Timestamp) -> Result<(), StoreError> {
+        self.write(move |tx| hooks::retry(tx, row, due)).await
+    }
+}

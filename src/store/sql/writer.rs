@@ -1,0 +1,239 @@
+//! The single writer: a thread that owns the writing connection and commits requests in groups.
+//!
+//! The requests that arrive during one flush to disk form the next group. On a disk with fast flushes, nothing
+//! waits for a group to fill. On a slow disk, the writer waits a fraction of a flush longer while more requests
+//! arrive, because a request that misses a group waits for a whole flush. One flush makes the whole group
+//! durable, and only then are its requests answered. A refused request is undone by itself. If a request fails
+//! half-way, the group is rolled back and its requests run one by one, so that only the failing one is refused.
+//!
+//! A request has [`BUDGET`] of the writer's time, because the 250 replies of all other clients wait behind it.
+//! So nothing that runs here may scan a table that grows, or do much work for each row it was asked to write.
+//!
+//! The engine determines how a group is committed.
+
+use super::db::Connection;
+use super::error::Failure;
+use crate::store::{Histogram, StoreError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// The maximum number of requests in one commit.
+pub(in crate::store) const GROUP_REQUESTS: usize = 512;
+/// The approximate maximum number of octets in one commit.
+const GROUP_OCTETS: usize = 8 << 20;
+/// From this duration on, flushes count as slow, and the writer waits for a group to fill.
+const SLOW: Duration = Duration::from_millis(1);
+/// The wait ends if no request arrives for this fraction of a flush (a divisor),
+const QUIET: u32 = 8;
+/// and at the latest after this fraction of a flush (a divisor).
+const LINGER: u32 = 3;
+
+/// The time one request should take at most. One that takes longer is counted, and named in the log.
+pub(in crate::store) const BUDGET: Duration = Duration::from_millis(50);
+/// Upper bounds, in seconds, of the histogram of request durations.
+const BOUNDS: [f64; 8] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+
+/// An empty histogram of request durations.
+pub(in crate::store) fn histogram() -> Histogram {
+    Histogram::new(BOUNDS)
+}
+
+/// Called when a flush to disk fails; by default the process exits.
+pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A request, with the channel for its answer.
+pub(in crate::store) trait Job: Send {
+    /// Runs it within the open transaction. May be called again after a rollback.
+    fn run(&mut self, tx: &Connection) -> Result<(), Failure>;
+    /// Answers, once the transaction is on disk (`None`) or has failed.
+    fn answer(self: Box<Self>, failed: Option<StoreError>);
+    /// Approximately how many octets it writes.
+    fn weight(&self) -> usize;
+    /// Its name for the log: the code that submitted it.
+    fn name(&self) -> &'static str;
+}
+
+struct Request<F, T> {
+    work: F,
+    weight: usize,
+    outcome: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Job for Request<F, T>
+where
+    F: FnMut(&Connection) -> Result<T, Failure> + Send,
+    T: Send,
+{
+    fn run(&mut self, tx: &Connection) -> Result<(), Failure> {
+        tx.control("SAVEPOINT request")?;
+        self.outcome = match (self.work)(tx) {
+            Ok(value) => Some(Ok(value)),
+            Err(Failure::Refused(why)) => {
+                tx.control("ROLLBACK TO request")?;
+                Some(Err(why))
+            }
+            Err(sql @ Failure::Sql(_)) => return Err(sql),
+        };
+        tx.control("RELEASE request")?;
+        Ok(())
+    }
+
+    fn name(&self) -> &'static str {
+        std::any::type_name::<F>()
+    }
+
+    fn answer(self: Box<Self>, failed: Option<StoreError>) {
+        let outcome = match (failed, self.outcome) {
+            (None, Some(outcome)) => outcome,
+            (Some(why), _) => Err(why),
+            (None, None) => Err(StoreError::Unavailable("the writer did not run this".to_owned())),
+        };
+        // The caller may be gone (a client that hung up); what was committed stays committed.
+        let _ = self.reply.send(outcome);
+    }
+
+    fn weight(&self) -> usize {
+        self.weight
+    }
+}
+
+/// The handle that submits requests to the writer.
+pub(in crate::store) struct Writer {
+    inbox: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread, which calls `run` with the requests; if that panics, `fatal` is called.
+    pub(in crate::store) fn start(
+        run: impl FnOnce(Receiver<Box<dyn Job>>) + Send + 'static,
+        fatal: impl FnOnce(&str) + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        let (inbox, requests) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                // Without a writer the relay could only answer 451 for ever. So it exits and is restarted.
+                if catch_unwind(AssertUnwindSafe(|| run(requests))).is_err() {
+                    fatal("the store's writer panicked");
+                }
+            })
+            .map_err(|error| StoreError::Unavailable(format!("cannot start the writer: {error}")))?;
+        Ok(Self { inbox: Some(inbox), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Runs `work` in a transaction and returns once it is on disk. The queue holds one request for each
+    /// caller, so the numbers of sessions and of slots limit its length.
+    pub(in crate::store) async fn submit<T, F>(&self, weight: usize, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
+        let gone = || StoreError::Unavailable("the writer has ended".to_owned());
+        let (reply, answer) = oneshot::channel();
+        let request = Box::new(Request { work, weight, outcome: None, reply });
+        self.inbox.as_ref().ok_or_else(gone)?.send(request).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.inbox = None;
+        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer panicked");
+        }
+    }
+}
+
+/// The waiting requests, and how a group of them is collected.
+pub(in crate::store) struct Requests {
+    inbox: Receiver<Box<dyn Job>>,
+    /// The moving average of the duration of a flush.
+    flush: Duration,
+    seconds: Histogram,
+}
+
+impl Requests {
+    pub(in crate::store) fn new(inbox: Receiver<Box<dyn Job>>, seconds: Histogram) -> Self {
+        Self { inbox, flush: Duration::ZERO, seconds }
+    }
+
+    /// Waits for the first request of a group.
+    pub(in crate::store) fn first(&self, within: Duration) -> Result<Box<dyn Job>, mpsc::RecvTimeoutError> {
+        self.inbox.recv_timeout(within)
+    }
+
+    /// Records the duration of a flush.
+    pub(in crate::store) fn flushed(&mut self, took: Duration) {
+        self.flush = (self.flush * 7 + took) / 8;
+    }
+
+    /// Runs the requests of the group, and those that arrive meanwhile, up to `most`. Each runs when it
+    /// arrives, so that waiting for more costs nothing.
+    pub(in crate::store) fn run(
+        &self,
+        connection: &Connection,
+        group: &mut Vec<Box<dyn Job>>,
+        most: usize,
+    ) -> Result<(), Failure> {
+        let latest = Instant::now() + self.flush / LINGER;
+        let (mut done, mut weight) = (0, 0);
+        while let Some(job) = group.get_mut(done) {
+            let began = Instant::now();
+            let ran = job.run(connection);
+            self.took(began.elapsed(), job.name());
+            ran?;
+            weight += job.weight();
+            done += 1;
+            if done == group.len() && done < most && weight < GROUP_OCTETS {
+                group.extend(self.next(latest));
+            }
+        }
+        Ok(())
+    }
+
+    /// The next request if one is waiting; on a slow disk, also one that arrives soon.
+    fn next(&self, latest: Instant) -> Option<Box<dyn Job>> {
+        if let Ok(next) = self.inbox.try_recv() {
+            return Some(next);
+        }
+        if self.flush < SLOW {
+            return None;
+        }
+        let wait = (self.flush / QUIET).min(latest.saturating_duration_since(Instant::now()));
+        self.inbox.recv_timeout(wait).ok()
+    }
+
+    fn took(&self, took: Duration, name: &'static str) {
+        self.seconds.observe(took.as_secs_f64());
+        if took > BUDGET {
+            let millis = took.as_millis();
+            tracing::warn!(millis, request = name, "a request held the store's writer longer than it may");
+        }
+    }
+}
+
+pub(in crate::store) fn answer(group: Vec<Box<dyn Job>>, failed: Option<&StoreError>) {
+    for job in group {
+        job.answer(failed.map(copy));
+    }
+}
+
+/// A copy of the error for each request of a group (only of the errors that an engine's errors are mapped to).
+fn copy(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Full(why) => StoreError::Full(why.clone()),
+        StoreError::Corrupt(why) => StoreError::Corrupt(why.clone()),
+        StoreError::Uncertain(why) => StoreError::Uncertain(why.clone()),
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
