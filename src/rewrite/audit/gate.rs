@@ -1,74 +1,114 @@
-//! The gate before the views of a text: a cheap look that tells whether an address could be written in it at all,
-//! in any spelling that some view knows. Only then the views run; see [`Reading`](super::reading::Reading).
+//! The gate before the views of a text. It decides cheaply that no view of some octets can show an address, so that
+//! the views need not run on them; see [`Reading`](super::sleep::Reading).
 //!
-//! Why nothing is missed: every address that is found stands around a separator, `@`, `=` or `%`, and before a
-//! domain that matters. The views make a separator of nothing but
+//! Each address that the search finds stands around a separator (`@`, `=` or `%`) that is followed by the domain of a
+//! hidden address. A view can show such a separator only if the text contains
 //!
-//! * the octet itself, or a look-alike that [`Fold`] makes plain, as it does here;
-//! * an escape, which begins with `&`, `%`, `\` or `=`, or with an escape that stands for one of those;
-//! * letters of base64: within one text ([`tokens`]), and in a `data:` URI of a page;
-//! * the octets of a look-alike that were cut in two by what the views drop.
+//! * the separator itself, or a look-alike that [`Fold`] makes plain;
+//! * an escape that stands for it. Escapes begin with `&`, `%`, `\` or `=`, or with an escape that stands for one of
+//!   these;
+//! * base64 ([`tokens`](super::tokens));
+//! * the octets of a look-alike, divided by something that a view drops.
 //!
-//! At each place where one of these begins it is asked what may follow ([`Text`]): that is the rest of the
-//! separator's spelling and the first letters of the domain, with everything passed over that any view drops.
-//! Where that cannot be told, the views run. What stands before a separator is not asked about: the views are given
-//! [`CONTEXT`](super::reading::CONTEXT) octets before and behind.
+//! The gate examines each of these places. It looks past line ends, because some views drop them. If it cannot tell
+//! what follows, it opens.
+//!
+//! Views that drop tags have a state of any length: a comment can have begun long ago. The gate opens for everything
+//! that can make such a view run, and the reading does not close it while one runs.
+//!
+//! What stands before a separator is not examined. The views are given the octets before it, and
+//! [`Gate::is_sparse`] makes sure that these are enough for the longest local part.
+
+mod signs;
 
 use super::Needles;
 use super::fold::Fold;
-use super::follow::{AHEAD, Text, is_active};
-use super::tokens::{self, EARLIER, LATER, PLACES};
+use super::join::{self, Lines};
+use super::reading::{doubles_quotes, may_escape_tag};
+use super::sleep::BEFORE;
+use super::tokens::{EARLIER, LATER};
 use memchr::memchr_iter;
-use regex::bytes::Regex;
-use std::sync::LazyLock;
+use signs::{Class, Signs, Tags};
 
-/// Octets that are asked about together.
+/// How many octets are tested together.
 const MANY: usize = 32;
-/// All places that an `@` may have in its group of base64.
-const ANY_PLACE: u8 = 7;
-/// Octets before a line end that belong to it: what is dropped where lines are joined.
-const BEHIND: usize = 8;
-/// How a `data:` URI begins, or says that it is base64.
-static DATA: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("(?i-u:data:|base64)").ok());
-/// Longest of these.
-const DATA_LENGTH: usize = 6;
+/// The number of octets after a place that must be known before it is examined.
+pub(super) const AHEAD: usize = 256;
+/// The number of octets before a place that are kept.
+const BEHIND: usize = 16;
+/// After so many octets, their density is checked.
+const SAMPLE: usize = 1_024;
 
-/// What a text may hold.
+/// What the views of a text do.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Holds {
-    /// Base64 inside the text.
+    /// They search base64 inside the text.
     pub(super) tokens: bool,
-    /// Pages, in which there may be `data:` URIs.
-    pub(super) pages: bool,
+    /// They drop tags.
+    pub(super) tags: bool,
+    /// The text is a page, whose own tags are dropped elsewhere.
+    pub(super) is_html: bool,
+    /// They join lines.
+    pub(super) joins: bool,
 }
 
-/// The look at one text as it streams by.
+/// The gate of one text.
 #[derive(Debug)]
 pub(super) struct Gate {
     holds: Holds,
     fold: Fold,
-    /// Letters; those before `asked` were asked about.
+    /// Octets that are not examined yet begin at `asked`.
     text: Vec<u8>,
     asked: usize,
+    /// Octets since the last escaped line end, and since the last escape that can belong to base64.
+    since_line: usize,
+    since_letter: usize,
+    sample: Sample,
+}
+
+/// What the last octets consist of.
+#[derive(Debug, Default)]
+struct Sample {
+    octets: usize,
+    /// Octets that folding removed, and octets of escapes.
+    hidden: usize,
+    blanks: usize,
 }
 
 impl Gate {
     pub(super) fn new(holds: Holds) -> Self {
-        Self { holds, fold: Fold::default(), text: Vec::new(), asked: 0 }
+        Self {
+            holds,
+            fold: Fold::default(),
+            text: Vec::new(),
+            asked: 0,
+            since_line: BEFORE,
+            since_letter: BEFORE,
+            sample: Sample::default(),
+        }
     }
 
-    /// Whether an address may stand around the end of what came before, or in these octets.
-    pub(super) fn feed(&mut self, needles: &Needles, bytes: &[u8]) -> bool {
+    /// Whether some view could show an address in these octets, or around the boundary between `before` and them.
+    pub(super) fn feed(&mut self, needles: &Needles, before: &[u8], bytes: &[u8]) -> bool {
+        let start = self.text.len();
         self.fold.feed(bytes, &mut self.text);
-        let until = self.text.len().saturating_sub(AHEAD);
-        if until <= self.asked {
-            return false;
-        }
+        let added = &self.text[start..];
+        let may_wake_page = self.holds.is_html
+            && (may_escape_tag(added)
+                || doubles_quotes(added)
+                || (self.holds.joins
+                    && (join::may_join(Lines::Folded, before, bytes)
+                        || join::may_join(Lines::Flowed, before, bytes))));
+        self.sample.octets += bytes.len();
+        self.sample.hidden += bytes.len().saturating_sub(added.len());
+        self.sample.blanks += blanks(added);
+        let until = self.text.len().saturating_sub(AHEAD).max(self.asked);
         let found = self.ask(needles, until, false);
         let keep = until.saturating_sub(BEHIND);
         self.text.drain(..keep);
         self.asked = until - keep;
-        found
+        let is_sparse = self.is_sparse();
+        may_wake_page || found || is_sparse
     }
 
     /// The same at the end of the text.
@@ -80,141 +120,109 @@ impl Gate {
         found
     }
 
-    fn ask(&self, needles: &Needles, until: usize, is_over: bool) -> bool {
-        let asking = Asking { needles, text: &self.text, holds: self.holds, is_over };
+    /// Whether so much of the last octets may be dropped by views that an address could be very long.
+    fn is_sparse(&mut self) -> bool {
+        if self.sample.octets < SAMPLE {
+            return false;
+        }
+        let Sample { octets, hidden, blanks } = std::mem::take(&mut self.sample);
+        hidden > octets / 2 || hidden + blanks > octets / 4 * 3
+    }
+
+    fn ask(&mut self, needles: &Needles, until: usize, is_over: bool) -> bool {
         #[cfg(test)]
         if tests::is_open() {
             return true;
         }
-        asking.signs(self.asked, until)
-            || (self.holds.tokens && asking.cut_tokens(self.asked, until))
-            || (self.holds.pages && asking.data(self.asked, until))
-    }
-}
-
-struct Asking<'a> {
-    needles: &'a Needles,
-    text: &'a [u8],
-    holds: Holds,
-    is_over: bool,
-}
-
-impl Asking<'_> {
-    /// Whether a separator may begin between these places.
-    fn signs(&self, start: usize, until: usize) -> bool {
-        let mut at = start;
+        let tags = match self.holds {
+            Holds { tags: false, .. } => Tags::None,
+            Holds { is_html: true, .. } => Tags::Own,
+            _ => Tags::Any,
+        };
+        let signs = Signs { needles, text: &self.text, tags, is_over };
+        let asked = self.asked;
+        if tags == Tags::Any
+            && memchr_iter(b'<', &self.text[asked..until]).any(|at| signs.is_tag(asked + at + 1))
+        {
+            return true;
+        }
+        if self.holds.tokens && cut_tokens(&signs, asked, until) {
+            return true;
+        }
+        let (mut has_line, mut has_letter) = (false, false);
+        let (mut at, mut place) = (asked, asked);
         while at < until {
-            let ones = &self.text[at..until.min(at + MANY)];
-            if is_any(ones) != 0
-                && (at..at + ones.len()).any(|at| IS_SIGN[usize::from(self.text[at])] && self.sign(at))
-            {
-                return true;
-            }
-            let others = &self.text[at + 1..self.text.len().min(at + 1 + ones.len())];
-            if self.holds.tokens && is_any_pair(ones, others) != 0 {
-                let is_token =
-                    |(index, other): (usize, &u8)| self.token(at + index, LATER[usize::from(*other)]);
-                if others.iter().enumerate().any(is_token) {
+            let end = until.min(at + MANY);
+            if self.holds.tokens && is_any_pair(&signs.text[at..end], &signs.text[at + 1..]) != 0 {
+                let is_pair = |at: &usize| {
+                    let next = signs.text.get(at + 1).map_or(0, |&next| LATER[usize::from(next)]);
+                    EARLIER[usize::from(signs.text[*at])] & next != 0
+                };
+                if (at..end).filter(is_pair).any(|at| signs.is_token(at)) {
                     return true;
                 }
             }
-            at += ones.len();
+            if is_any(&signs.text[at..end]) != 0 {
+                place = place.max(at);
+                while place < end {
+                    match signs.examine(place) {
+                        Class::Hot => return true,
+                        Class::Literal => place += 1,
+                        Class::Wide(after) => {
+                            self.sample.hidden += after - place;
+                            place = after;
+                        }
+                        Class::Narrow(after, octet) => {
+                            self.sample.hidden += after - place;
+                            match octet {
+                                b'\r' | b'\n' if tags == Tags::Own => return true,
+                                b'\r' | b'\n' => has_line = true,
+                                _ if self.holds.tokens && signs.is_token_around(place, after, octet) => {
+                                    has_letter = true;
+                                }
+                                _ => {}
+                            }
+                            if (has_line || self.since_line < BEFORE)
+                                && (has_letter || self.since_letter < BEFORE)
+                            {
+                                return true;
+                            }
+                            place += 1;
+                        }
+                    }
+                }
+            }
+            at = end;
         }
+        let since = |seen, before: usize| if seen { 0 } else { before.saturating_add(until - asked) };
+        self.since_line = since(has_line, self.since_line);
+        self.since_letter = since(has_letter, self.since_letter);
         false
-    }
-
-    /// Whether a separator may begin here.
-    fn sign(&self, at: usize) -> bool {
-        match self.text[at] {
-            b'@' => self.separates(at),
-            0xe2 | 0xef => Text::new(self.text, at, self.is_over).is_cut(at),
-            _ => {
-                (self.holds.tokens && at > 0 && self.token(at - 1, ANY_PLACE))
-                    || (!self.is_plain(at) && self.run(at))
-            }
-        }
-    }
-
-    /// Whether an `@` in base64 may begin with this letter, of which the next allows these places.
-    fn token(&self, at: usize, places: u8) -> bool {
-        let places = places & EARLIER[usize::from(self.text[at])];
-        places != 0
-            && PLACES.into_iter().enumerate().any(|(place, bit)| {
-                places & bit != 0
-                    && tokens::next_may_begin(self.needles, self.text, at, place)
-                    && Text::new(self.text, at, self.is_over).holds_token(self.needles, at, place)
-            })
-    }
-
-    /// The usual `="` and `=w`: neither an escape nor before a domain that matters.
-    fn is_plain(&self, at: usize) -> bool {
-        let plain = |octet: u8| octet.is_ascii_graphic() && !is_active(octet) && octet != b'<';
-        match self.text[at..] {
-            [b'=' | b'%', next, ..] if self.needles.starts_with(next) || !plain(next) => false,
-            [b'%', b'u' | b'U', ..] => false,
-            [b'=' | b'%', next, ..] if !next.is_ascii_hexdigit() => true,
-            [b'=' | b'%', _, other, ..] => plain(other) && !other.is_ascii_hexdigit(),
-            _ => false,
-        }
-    }
-
-    fn separates(&self, at: usize) -> bool {
-        Text::new(self.text, at, self.is_over).separates(self.needles, self.text[at], at + 1)
-    }
-
-    /// Whether an octet that may begin an escape, or is a separator, does so here. Of a line of `=` the last is
-    /// asked, and the others only where it is an escape: otherwise they stand before a plain `=`.
-    fn run(&self, at: usize) -> bool {
-        let octet = self.text[at];
-        if self.text.get(at + 1) != Some(&octet) || octet == b'&' {
-            return self.separates(at);
-        }
-        let more = self.text[at..].iter().take(AHEAD).take_while(|&&other| other == octet).count();
-        match self.text.get(at + more) {
-            // Each `\` of many stands for one, or for itself.
-            _ if octet == b'\\' => more == AHEAD,
-            None => !self.is_over,
-            _ if more == AHEAD => true,
-            Some(&next) if is_active(next) || next == b'<' => true,
-            Some(next) if next.is_ascii_hexdigit() => !self.is_plain(at + more - 1),
-            // Where lines are joined, all stand before what the last stands before.
-            Some(_) => self.separates(at + more - 1),
-        }
-    }
-
-    /// Whether base64 that holds an `@` may be cut in two at the end of a line.
-    fn cut_tokens(&self, start: usize, until: usize) -> bool {
-        memchr_iter(b'\n', &self.text[start..until]).any(|at| {
-            let mut line = &self.text[..start + at];
-            for dropped in [&b"\r"[..], b"\r", b"\r", b" ", b"=", b"\\"] {
-                line = line.strip_suffix(dropped).unwrap_or(line);
-            }
-            !line.is_empty() && self.token(line.len() - 1, ANY_PLACE)
-        })
-    }
-
-    /// Whether a `data:` URI stands here that is no picture.
-    fn data(&self, start: usize, until: usize) -> bool {
-        let Some(pattern) = &*DATA else { return true };
-        let text = &self.text[start.saturating_sub(DATA_LENGTH)..until];
-        pattern.is_match(text)
     }
 }
 
-/// Octets that may begin a separator: the last two, a look-alike that is cut in two.
-const SIGNS: [u8; 7] = [b'@', b'=', b'%', b'&', b'\\', 0xe2, 0xef];
+/// Whether base64 that contains a separator may be divided by the end of a line.
+fn cut_tokens(signs: &Signs<'_>, start: usize, until: usize) -> bool {
+    memchr_iter(b'\n', &signs.text[start..until]).any(|at| {
+        let mut line = &signs.text[..start + at];
+        for dropped in [&b"\r"[..], b"\r", b"\r", b" ", b"=", b"\\"] {
+            line = line.strip_suffix(dropped).unwrap_or(line);
+        }
+        line.last().is_some_and(|last| EARLIER[usize::from(*last)] != 0) && signs.is_token(line.len() - 1)
+    })
+}
 
-static IS_SIGN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut at = 0;
-    while at < SIGNS.len() {
-        table[SIGNS[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
+fn blanks(text: &[u8]) -> usize {
+    let is_blank = |octet: u8| {
+        (octet == b' ') | (octet == b'\t') | (octet == b'\r') | (octet == b'\n') | (octet == b'>')
+    };
+    // Counted in octets first, which is done for many at once.
+    text.chunks(128)
+        .map(|piece| usize::from(piece.iter().fold(0_u8, |sum, &octet| sum + u8::from(is_blank(octet)))))
+        .sum()
+}
 
-/// Whether any of these is one of [`SIGNS`].
+/// Whether any of these can begin a separator. The last two can be the beginning of a look-alike.
 fn is_any(octets: &[u8]) -> u8 {
     octets.iter().fold(0, |any, &octet| {
         any | u8::from(octet == b'@')
@@ -227,9 +235,9 @@ fn is_any(octets: &[u8]) -> u8 {
     })
 }
 
-/// Whether any two octets may be the letters of base64 that an `@` begins with: what [`EARLIER`] and [`LATER`] say,
-/// in a form that is asked of many octets at once.
-#[allow(clippy::needless_bitwise_bool)] // without branches it is asked of many at once
+/// Whether any two adjacent octets can be the letters of base64 with which an `@` begins: what [`EARLIER`] and
+/// [`LATER`] say, in a form that is tested for many octets at once.
+#[allow(clippy::needless_bitwise_bool)] // without branches it is tested for many octets at once
 fn is_any_pair(ones: &[u8], others: &[u8]) -> u8 {
     ones.iter().zip(others).fold(0, |any, (&one, &other)| {
         let value = other.wrapping_sub(b'A');

@@ -8,7 +8,7 @@ use super::stream::Form;
 /// that is written plainly.
 const CONTEXT: usize = 4 * 1_024;
 /// Stands where the text was cut, so that no word seems to begin or to end there.
-const CUT: &[u8] = b"x";
+pub(super) const CUT: &[u8] = b"x";
 
 /// Who is told: the address, how it was written, and what kind of view saw it.
 pub(super) type Found<'a> = dyn FnMut(u32, Form, &'static str) + 'a;
@@ -17,34 +17,27 @@ pub(super) type Found<'a> = dyn FnMut(u32, Form, &'static str) + 'a;
 pub(super) trait Machine {
     fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>);
     fn finish(&mut self, needles: &Needles, found: &mut Found<'_>);
+
+    /// Whether it drops tags, or a machine within it does. What it sees can then depend on everything before.
+    fn drops_tags(&self) -> bool {
+        false
+    }
 }
 
 /// The last octets of a text, for views that wake.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct History {
-    /// How many octets a view that wakes is given, and how long without a sign it goes on.
-    reach: usize,
     tail: Vec<u8>,
     /// Some octets before the tail are forgotten.
     cut: bool,
 }
 
-impl Default for History {
-    fn default() -> Self {
-        Self::with_reach(CONTEXT)
-    }
-}
-
 impl History {
-    pub(super) fn with_reach(reach: usize) -> Self {
-        Self { reach, tail: Vec::new(), cut: false }
-    }
-
     /// Keeps octets that all views have had.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
-        if self.tail.len() > 3 * self.reach {
-            let forgotten = self.tail.len() - self.reach;
+        if self.tail.len() > 3 * CONTEXT {
+            let forgotten = self.tail.len() - CONTEXT;
             self.tail.drain(..forgotten);
             self.cut = true;
         }
@@ -52,12 +45,12 @@ impl History {
 
     /// What a view that wakes is given of them.
     fn context(&self) -> &[u8] {
-        &self.tail[self.tail.len().saturating_sub(self.reach)..]
+        &self.tail[self.tail.len().saturating_sub(CONTEXT)..]
     }
 
     /// Whether something stood before the context.
     fn is_cut(&self) -> bool {
-        self.cut || self.tail.len() > self.reach
+        self.cut || self.tail.len() > CONTEXT
     }
 
     /// The last octets.
@@ -99,11 +92,21 @@ impl<M: Machine> Lazy<M> {
         let Some(machine) = &mut self.machine else { return };
         machine.feed(needles, bytes, found);
         self.quiet = if hot { 0 } else { self.quiet + bytes.len() };
-        if self.quiet >= before.reach {
+        if self.quiet >= CONTEXT {
             machine.feed(needles, CUT, found);
             machine.finish(needles, found);
             self.machine = None;
         }
+    }
+
+    /// Whether the view runs.
+    pub(super) fn is_awake(&self) -> bool {
+        self.machine.is_some()
+    }
+
+    /// Whether the view runs and [`Machine::drops_tags`].
+    pub(super) fn drops_tags(&self) -> bool {
+        self.machine.as_ref().is_some_and(|machine| machine.drops_tags())
     }
 
     /// The text is over.

@@ -3,7 +3,8 @@
 use super::Needles;
 use super::lazy::{Found, History, Lazy, Machine};
 use super::page::Page;
-use super::reading::{ESCAPED, Plan, Reading};
+use super::reading::{ESCAPED, Plan};
+use super::sleep::Reading;
 use super::tags::StripTags;
 
 const TAGS: &str = "between tags";

@@ -7,7 +7,7 @@
 //! * [`stream`] a view searched as it streams by; [`tokens`] base64 inside it
 //! * [`reading`] the views of a text, each a chain of machines: [`fold`] look-alike and invisible characters,
 //!   [`join`] cut lines, [`lines`] in other texts, [`escapes`], [`markup`] by [`tags`] and [`page`]; most are
-//!   [`lazy`], and none runs before the [`gate`] saw what an address could be written with, and what [`follow`]s it
+//!   [`lazy`], and all of them [`sleep`] while the [`gate`] is closed
 //! * [`header`] header blocks
 //! * [`places`] every place of a body, in every view
 //! * [`hits`] what was found
@@ -20,7 +20,6 @@ mod escapes;
 #[cfg(test)]
 mod files;
 mod fold;
-mod follow;
 mod gate;
 mod header;
 mod hits;
@@ -34,6 +33,7 @@ mod places;
 #[cfg(test)]
 mod readers;
 mod reading;
+mod sleep;
 mod stream;
 mod tags;
 #[cfg(test)]

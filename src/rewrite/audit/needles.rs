@@ -16,6 +16,8 @@ const BLANKS: usize = 8;
 const DOMAIN: usize = 512;
 /// Octets before an `@` that are looked at, at least.
 const LOCAL: usize = 64;
+/// Longest local part for which views may sleep.
+const PLAIN_LOCAL: usize = 256;
 
 /// Endings of file names that are top-level domains too. Others are known by not being any, so that
 /// `a@example.jp.pdf` is found while `a@example.com.br` is another address.
@@ -34,6 +36,8 @@ pub struct Needles {
     /// Some domain has a Unicode form.
     wide_domains: bool,
     longest_local: usize,
+    /// Some local part must be quoted, or is very long.
+    odd_locals: bool,
     /// The octets with which a domain that matters may begin.
     starts: Starts,
     /// The first letters of all domains, as many as [`Self::START`] and fewer; whether they are all it has.
@@ -78,6 +82,8 @@ impl Needles {
             let domain = address.domain_key();
             needles.longest_local = needles.longest_local.max(address.local().len().min(4_096) * 2);
             needles.wide_locals |= !address.local_key().is_ascii();
+            let is_plain = |local: &str| local.bytes().all(is_local) && local.len() <= PLAIN_LOCAL;
+            needles.odd_locals |= !is_plain(address.local()) || !is_plain(address.local_key());
             if needles.domains.contains_key(domain) {
                 continue;
             }
@@ -171,9 +177,14 @@ impl Needles {
         goes_on
     }
 
-    /// Whether a domain of these letters may begin with this octet.
-    pub(super) fn starts_with(&self, octet: u8) -> bool {
-        self.starts.0[usize::from(octet)]
+    /// Whether a local part contains what only a quoted one may contain, or is very long.
+    pub(super) fn has_odd_locals(&self) -> bool {
+        self.odd_locals
+    }
+
+    /// Whether a domain has letters beyond ASCII.
+    pub(super) fn has_wide_domains(&self) -> bool {
+        self.wide_domains
     }
 
     /// Whether the beginning of a domain that matters may stand here, or is too far to be seen. UTF-16 has a

@@ -3,7 +3,8 @@
 use super::hits::Hits;
 use super::lazy::{Found, Machine};
 use super::markup::Markup;
-use super::reading::{Plan, Reading};
+use super::reading::Plan;
+use super::sleep::Reading;
 use super::stream::{Look, Stream};
 use super::{Hit, Needles, header};
 use crate::message::open::{Kind, TextSink, UNHEARD};

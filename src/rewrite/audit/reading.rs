@@ -4,11 +4,11 @@
 use super::Needles;
 use super::escapes::{self, Digits, Unescape};
 use super::fold::Fold;
-use super::gate::{Gate, Holds};
 use super::join::{self, Join, Lines};
 use super::lazy::{Found, History, Lazy, Machine};
 use super::lines;
 use super::markup::Markup;
+use super::sleep::Reading;
 use super::stream::{Look, Stream};
 use memchr::{memchr_iter, memchr3_iter, memmem};
 
@@ -119,44 +119,8 @@ impl Machine for Parted {
     }
 }
 
-/// Octets before and behind a place where an address may stand that all views are given: an address of which
-/// each letter takes dozens.
-pub(super) const CONTEXT: usize = 8 * 1_024;
-
-/// The reading of a text: its views run only where an address could be written in it at all.
-pub(super) struct Reading {
-    plan: Plan,
-    gate: Gate,
-    before: History,
-    views: Lazy<Views>,
-}
-
-impl Reading {
-    pub(super) fn new(plan: Plan) -> Self {
-        // Pages within the text, and what their attributes hold.
-        let holds = Holds { tokens: plan.tokens, pages: plan.depth > 1 };
-        Self { plan, gate: Gate::new(holds), before: History::with_reach(CONTEXT), views: Lazy::default() }
-    }
-}
-
-impl Machine for Reading {
-    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
-        let hot = self.gate.feed(needles, bytes);
-        let plan = self.plan;
-        self.views.feed(needles, (&self.before, bytes, hot), || Views::new(plan), found);
-        self.before.push(bytes);
-    }
-
-    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
-        let hot = self.gate.finish(needles);
-        let plan = self.plan;
-        self.views.feed(needles, (&self.before, b"", hot), || Views::new(plan), found);
-        self.views.finish(needles, found);
-    }
-}
-
 /// All views of a text.
-struct Views {
+pub(super) struct Views {
     plan: Plan,
     /// The last octets as they came, and as letters.
     raw: History,
@@ -172,7 +136,7 @@ struct Views {
 }
 
 impl Views {
-    fn new(plan: Plan) -> Self {
+    pub(super) fn new(plan: Plan) -> Self {
         Self {
             plan,
             raw: History::default(),
@@ -233,6 +197,13 @@ impl Machine for Views {
         self.flowed.finish(needles, found);
         self.within.finish(needles, found);
     }
+
+    fn drops_tags(&self) -> bool {
+        self.escapes.drops_tags()
+            || self.folded.drops_tags()
+            || self.flowed.drops_tags()
+            || self.within.drops_tags()
+    }
 }
 
 /// Whether `%40` stands in these octets: in a form a `+` before it is a blank.
@@ -270,6 +241,10 @@ impl Machine for Joined {
         self.join.finish(&mut self.text);
         self.reading.feed(needles, &self.text, found);
         self.reading.finish(needles, found);
+    }
+
+    fn drops_tags(&self) -> bool {
+        self.reading.drops_tags()
     }
 }
 
@@ -327,6 +302,10 @@ impl Machine for Within {
         self.folded.finish(needles, found);
         self.flowed.finish(needles, found);
         self.deeper.finish(needles, found);
+    }
+
+    fn drops_tags(&self) -> bool {
+        self.folded.drops_tags() || self.flowed.drops_tags() || self.deeper.drops_tags()
     }
 }
 
@@ -396,6 +375,10 @@ impl Machine for Escapes {
         self.letters.finish(needles, found);
         self.markup.finish(needles, found);
     }
+
+    fn drops_tags(&self) -> bool {
+        self.markup.is_awake()
+    }
 }
 
 /// Whether a tag begins here.
@@ -406,7 +389,7 @@ fn has_tag(text: &[u8]) -> bool {
 }
 
 /// Whether a `<` could be written in another way here.
-fn may_escape_tag(text: &[u8]) -> bool {
+pub(super) fn may_escape_tag(text: &[u8]) -> bool {
     memchr3_iter(b'&', b'%', b'\\', text).any(|at| match text[at..] {
         [b'&', b'l' | b'L', ..]
         | [b'&', b'#', b'6' | b'0' | b'x' | b'X', ..]
@@ -424,7 +407,7 @@ fn may_escape_tag(text: &[u8]) -> bool {
     clippy::needless_bitwise_bool,
     reason = "asked of each octet: without branches it is asked of many at once"
 )]
-fn doubles_quotes(text: &[u8]) -> bool {
+pub(super) fn doubles_quotes(text: &[u8]) -> bool {
     lines::pairs(text, |one, other| (one == other) & ((one == b'"') | (one == b'\''))).any(|at| {
         let ends = |next: &u8| next.is_ascii_whitespace() || b">/".contains(next);
         at > 0 && text[at - 1] == b'=' && !text.get(at + 2).is_some_and(ends)

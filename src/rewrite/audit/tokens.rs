@@ -87,7 +87,7 @@ fn look(search: &mut Search<'_>, at: usize, places: u8, found: &mut impl FnMut(u
 
 /// Whether the octet behind the `@` may begin a domain that matters, as far as that is seen at once.
 #[allow(clippy::cast_possible_truncation)] // an octet is cut out of two letters on purpose
-pub(super) fn next_may_begin(needles: &Needles, text: &[u8], at: usize, place: usize) -> bool {
+fn next_may_begin(needles: &Needles, text: &[u8], at: usize, place: usize) -> bool {
     let Some(letters) = text.get(at..at + 4) else { return true };
     let value = |index: usize| base64_value(letters[index]).map(u32::from);
     // The octet takes the low bits of one letter and the high bits of the next.

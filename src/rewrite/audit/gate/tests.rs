@@ -285,15 +285,9 @@ fn at_every_border() {
 fn characters_that_are_signs() {
     use unicode_normalization::UnicodeNormalization;
     for letter in (0x80..=0x0010_ffff).filter_map(char::from_u32) {
-        if std::iter::once(letter).nfkc().any(|plain| "@=%&\\".contains(plain)) {
+        if std::iter::once(letter).nfkc().any(|plain| "@=%&\\<".contains(plain)) {
             let octets = letter.to_string().into_bytes();
-            assert!(matches!(octets[..2], [0xe2, 0x81 | 0x82 | 0xa9] | [0xef, 0xb9 | 0xbc]), "{letter:?}");
-        }
-    }
-    for (name, &(one, two)) in &markup5ever::data::NAMED_ENTITIES {
-        let letters = [one, two].into_iter().filter_map(char::from_u32);
-        if letters.nfkc().any(|plain| "@=%&\\".contains(plain)) {
-            assert!(super::super::follow::is_sign_name(name.trim_end_matches(';').as_bytes()), "{name}");
+            assert!(matches!(octets[0], 0xe2 | 0xef), "{letter:?}");
         }
     }
 }
@@ -312,10 +306,11 @@ fn most_mail_opens_no_gate() {
     let open_it = ["links", "html", "html-qp", "iso-2022-jp", "newsletter"];
     for kind in kinds::KINDS.into_iter().filter(|kind| !open_it.contains(kind)) {
         let mail = kinds::mail(kind, 7, 512 * 1_024);
-        let mut gate = super::Gate::new(super::Holds { tokens: true, pages: true });
+        let mut gate =
+            super::Gate::new(super::Holds { tokens: true, tags: true, is_html: false, joins: true });
         let pieces = mail.body.chunks(4_096);
         let all = pieces.len();
-        let open = pieces.filter(|piece| gate.feed(&needles, piece)).count();
+        let open = pieces.filter(|piece| gate.feed(&needles, b"", piece)).count();
         if open * 20 > all {
             often.push(format!("{kind}: {open} of {all}"));
         }

@@ -1,0 +1,167 @@
+//! The reading of a text. Its views sleep while the [`gate`](super::gate) is closed.
+
+use super::Needles;
+use super::gate::{Gate, Holds};
+use super::lazy::{CUT, Found, Machine};
+use super::reading::{Plan, Views};
+use std::collections::VecDeque;
+
+/// The number of octets before an open gate that the views are given, at least. Of 1,024 octets before it, at least
+/// 256 can be seen in every view, so these contain the longest local part, and as much as any view needs that wakes.
+pub(super) const BEFORE: usize = 16 * 1_024;
+/// The views sleep after so many octets with a closed gate: more than the longest domain takes.
+const AFTER: usize = 12 * 1_024;
+/// After so many octets with an open gate, it is not asked for a while, because it would cost more than it saves.
+const OFTEN: usize = 64 * 1_024;
+/// How many octets the gate is not asked for.
+const REST: usize = 512 * 1_024;
+
+/// The views of a text, which run only where they could show an address.
+pub(super) struct Reading {
+    plan: Plan,
+    /// `None` if the addresses do not allow a gate.
+    gate: Option<Gate>,
+    past: Past,
+    views: Option<Box<Views>>,
+    /// Octets since the gate was open.
+    quiet: usize,
+    /// Octets with an open gate, without those with a closed one.
+    busy: usize,
+    /// Octets before the gate is asked again.
+    rest: usize,
+}
+
+impl Reading {
+    pub(super) fn new(plan: Plan) -> Self {
+        let gate = Some(Self::gate(plan));
+        Self { plan, gate, past: Past::default(), views: None, quiet: 0, busy: 0, rest: 0 }
+    }
+
+    fn gate(plan: Plan) -> Gate {
+        Gate::new(Holds {
+            tokens: plan.tokens,
+            tags: plan.depth > 0,
+            is_html: plan.is_html,
+            joins: plan.joins,
+        })
+    }
+
+    /// Whether the gate is open for these octets.
+    fn is_open(&mut self, needles: &Needles, bytes: &[u8]) -> bool {
+        if self.rest > 0 {
+            self.rest = self.rest.saturating_sub(bytes.len());
+            return true;
+        }
+        let Some(gate) = &mut self.gate else { return true };
+        let is_open = gate.feed(needles, self.past.tail(), bytes);
+        self.busy = if is_open { self.busy + bytes.len() } else { self.busy.saturating_sub(bytes.len()) };
+        if self.busy > OFTEN {
+            self.busy = OFTEN / 2;
+            self.rest = REST;
+            *gate = Self::gate(self.plan);
+        }
+        is_open
+    }
+
+    /// Wakes the views if the gate is open.
+    fn views(&mut self, needles: &Needles, is_open: bool, found: &mut Found<'_>) -> Option<&mut Views> {
+        if is_open && self.views.is_none() {
+            let views = self.views.insert(Box::new(Views::new(self.plan)));
+            let (is_cut, pieces) = self.past.pieces();
+            if is_cut {
+                views.feed(needles, CUT, found);
+            }
+            pieces.for_each(|piece| views.feed(needles, piece, found));
+        }
+        self.views.as_deref_mut()
+    }
+}
+
+impl Machine for Reading {
+    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
+        if needles.has_odd_locals() {
+            self.gate = None;
+        }
+        let is_open = self.is_open(needles, bytes);
+        self.quiet = if is_open { 0 } else { self.quiet + bytes.len() };
+        let quiet = self.quiet;
+        if let Some(views) = self.views(needles, is_open, found) {
+            views.feed(needles, bytes, found);
+            if quiet >= AFTER && !views.drops_tags() {
+                views.feed(needles, CUT, found);
+                views.finish(needles, found);
+                self.views = None;
+            }
+        }
+        if self.gate.is_some() {
+            self.past.push(bytes);
+        }
+    }
+
+    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
+        let is_open = self.gate.as_mut().is_some_and(|gate| gate.finish(needles));
+        if let Some(views) = self.views(needles, is_open, found) {
+            views.finish(needles, found);
+        }
+    }
+
+    fn drops_tags(&self) -> bool {
+        self.views.as_ref().is_some_and(|views| views.drops_tags())
+    }
+}
+
+/// The last octets of a text, in the pieces in which they came: views wake by pieces.
+#[derive(Debug, Default)]
+struct Past {
+    octets: Vec<u8>,
+    lengths: VecDeque<usize>,
+    /// Octets before these are forgotten.
+    is_cut: bool,
+}
+
+impl Past {
+    fn push(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if bytes.len() >= 2 * BEFORE {
+            self.is_cut = true;
+            self.octets.clear();
+            self.lengths.clear();
+        }
+        let bytes = &bytes[bytes.len().saturating_sub(2 * BEFORE)..];
+        self.octets.extend_from_slice(bytes);
+        self.lengths.push_back(bytes.len());
+        if self.octets.len() > 3 * BEFORE {
+            let mut forgotten = 0;
+            while let Some(length) =
+                self.lengths.pop_front_if(|length| self.octets.len() - forgotten - *length >= BEFORE)
+            {
+                forgotten += length;
+            }
+            self.octets.drain(..forgotten);
+            self.is_cut |= forgotten > 0;
+        }
+    }
+
+    fn tail(&self) -> &[u8] {
+        &self.octets[self.octets.len().saturating_sub(64)..]
+    }
+
+    /// The last pieces that make [`BEFORE`] octets, and whether something came before them.
+    fn pieces(&self) -> (bool, impl Iterator<Item = &[u8]>) {
+        let mut octets = 0;
+        let is_enough = |length: &usize| {
+            octets += length;
+            octets >= BEFORE
+        };
+        let first =
+            self.lengths.iter().rev().position(is_enough).map_or(0, |back| self.lengths.len() - 1 - back);
+        let mut start = self.octets.len() - octets;
+        let pieces = self.lengths.iter().skip(first).map(move |length| {
+            start += length;
+            &self.octets[start - length..start]
+        });
+        (self.is_cut || first > 0, pieces)
+    }
+}
