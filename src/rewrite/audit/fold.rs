@@ -11,6 +11,8 @@ pub(super) struct Fold {
     blanks: bool,
     /// Whether an invisible character was seen since this was last asked.
     seen: bool,
+    /// Whether something was seen that is not UTF-8 since this was last asked.
+    broken: bool,
 }
 
 impl Fold {
@@ -33,12 +35,18 @@ impl Fold {
     }
 
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        self.broken |= !self.carry.is_empty();
         out.append(&mut self.carry);
     }
 
     /// Whether an invisible character was seen since the last call.
     pub(super) fn take_seen(&mut self) -> bool {
         std::mem::take(&mut self.seen)
+    }
+
+    /// Whether something was seen that is not UTF-8 since the last call.
+    pub(super) fn take_broken(&mut self) -> bool {
+        std::mem::take(&mut self.broken)
     }
 
     /// Folds all but a character that is cut off at the end, and says where that begins.
@@ -64,6 +72,7 @@ impl Fold {
                 self.letter(letter, &rest[..length], out);
                 at += length;
             } else {
+                self.broken = true;
                 out.push(lead);
                 at += 1;
             }
@@ -76,6 +85,7 @@ impl Fold {
             _ if is_own_form(letter) => out.extend_from_slice(bytes),
             // The full-width forms of ASCII, at a constant distance.
             '\u{ff01}'..='\u{ff5e}' => out.push(bytes[2].wrapping_sub(0x80) + 0x20 + (bytes[1] & 3) * 0x40),
+            '\u{a0}' => out.push(b' '),
             // RFC 3490 §3.1 takes these for dots between labels.
             '\u{3002}' | '\u{ff61}' => out.push(b'.'),
             _ if parts_words(letter) => out.extend_from_slice(bytes),

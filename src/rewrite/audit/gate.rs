@@ -8,7 +8,7 @@
 //! * an escape that stands for it. Escapes begin with `&`, `%`, `\` or `=`, or with an escape that stands for one of
 //!   these;
 //! * base64 ([`tokens`](super::tokens));
-//! * the octets of a look-alike, divided by something that a view drops.
+//! * octets that are not UTF-8, which are the parts of a look-alike when a view drops what divides them.
 //!
 //! The gate examines each of these places. It looks past line ends, because some views drop them. If it cannot tell
 //! what follows, it opens.
@@ -19,22 +19,22 @@
 //! What stands before a separator is not examined. The views are given the octets before it, and
 //! [`Gate::is_sparse`] makes sure that these are enough for the longest local part.
 
+mod base64;
 mod signs;
 
 use super::Needles;
 use super::fold::Fold;
-use super::join::{self, Lines};
-use super::reading::{doubles_quotes, may_escape_tag};
 use super::sleep::BEFORE;
 use super::tokens::{EARLIER, LATER};
+use base64::Token;
 use memchr::memchr_iter;
-use signs::{Class, Signs, Tags};
+use signs::{Class, Signs};
 
 /// How many octets are tested together.
 const MANY: usize = 32;
 /// The number of octets after a place that must be known before it is examined.
 pub(super) const AHEAD: usize = 256;
-/// The number of octets before a place that are kept.
+/// The number of octets before a place that are kept: for line ends, and letters of base64.
 const BEHIND: usize = 16;
 /// After so many octets, their density is checked.
 const SAMPLE: usize = 1_024;
@@ -46,10 +46,6 @@ pub(super) struct Holds {
     pub(super) tokens: bool,
     /// They drop tags.
     pub(super) tags: bool,
-    /// The text is a page, whose own tags are dropped elsewhere.
-    pub(super) is_html: bool,
-    /// They join lines.
-    pub(super) joins: bool,
 }
 
 /// The gate of one text.
@@ -88,17 +84,11 @@ impl Gate {
         }
     }
 
-    /// Whether some view could show an address in these octets, or around the boundary between `before` and them.
-    pub(super) fn feed(&mut self, needles: &Needles, before: &[u8], bytes: &[u8]) -> bool {
+    /// Whether some view could show an address in these octets, or around the end of those before.
+    pub(super) fn feed(&mut self, needles: &Needles, bytes: &[u8]) -> bool {
         let start = self.text.len();
         self.fold.feed(bytes, &mut self.text);
         let added = &self.text[start..];
-        let may_wake_page = self.holds.is_html
-            && (may_escape_tag(added)
-                || doubles_quotes(added)
-                || (self.holds.joins
-                    && (join::may_join(Lines::Folded, before, bytes)
-                        || join::may_join(Lines::Flowed, before, bytes))));
         self.sample.octets += bytes.len();
         self.sample.hidden += bytes.len().saturating_sub(added.len());
         self.sample.blanks += blanks(added);
@@ -108,7 +98,10 @@ impl Gate {
         self.text.drain(..keep);
         self.asked = until - keep;
         let is_sparse = self.is_sparse();
-        may_wake_page || found || is_sparse
+        let is_open = found || is_sparse || self.fold.take_broken();
+        #[cfg(test)]
+        tests::count(is_open);
+        is_open
     }
 
     /// The same at the end of the text.
@@ -117,7 +110,7 @@ impl Gate {
         let found = self.ask(needles, self.text.len(), true);
         self.text.clear();
         self.asked = 0;
-        found
+        found || self.fold.take_broken()
     }
 
     /// Whether so much of the last octets may be dropped by views that an address could be very long.
@@ -126,7 +119,7 @@ impl Gate {
             return false;
         }
         let Sample { octets, hidden, blanks } = std::mem::take(&mut self.sample);
-        hidden > octets / 2 || hidden + blanks > octets / 4 * 3
+        hidden > octets / 4 || hidden + blanks > octets / 4 * 3
     }
 
     fn ask(&mut self, needles: &Needles, until: usize, is_over: bool) -> bool {
@@ -134,82 +127,123 @@ impl Gate {
         if tests::is_open() {
             return true;
         }
-        let tags = match self.holds {
-            Holds { tags: false, .. } => Tags::None,
-            Holds { is_html: true, .. } => Tags::Own,
-            _ => Tags::Any,
-        };
-        let signs = Signs { needles, text: &self.text, tags, is_over };
-        let asked = self.asked;
-        if tags == Tags::Any
-            && memchr_iter(b'<', &self.text[asked..until]).any(|at| signs.is_tag(asked + at + 1))
-        {
-            return true;
-        }
-        if self.holds.tokens && cut_tokens(&signs, asked, until) {
-            return true;
-        }
-        let (mut has_line, mut has_letter) = (false, false);
-        let (mut at, mut place) = (asked, asked);
-        while at < until {
-            let end = until.min(at + MANY);
-            if self.holds.tokens && is_any_pair(&signs.text[at..end], &signs.text[at + 1..]) != 0 {
-                let is_pair = |at: &usize| {
-                    let next = signs.text.get(at + 1).map_or(0, |&next| LATER[usize::from(next)]);
-                    EARLIER[usize::from(signs.text[*at])] & next != 0
-                };
-                if (at..end).filter(is_pair).any(|at| signs.is_token(at)) {
-                    return true;
-                }
-            }
-            if is_any(&signs.text[at..end]) != 0 {
-                place = place.max(at);
-                while place < end {
-                    match signs.examine(place) {
-                        Class::Hot => return true,
-                        Class::Literal => place += 1,
-                        Class::Wide(after) => {
-                            self.sample.hidden += after - place;
-                            place = after;
-                        }
-                        Class::Narrow(after, octet) => {
-                            self.sample.hidden += after - place;
-                            match octet {
-                                b'\r' | b'\n' if tags == Tags::Own => return true,
-                                b'\r' | b'\n' => has_line = true,
-                                _ if self.holds.tokens && signs.is_token_around(place, after, octet) => {
-                                    has_letter = true;
-                                }
-                                _ => {}
-                            }
-                            if (has_line || self.since_line < BEFORE)
-                                && (has_letter || self.since_letter < BEFORE)
-                            {
-                                return true;
-                            }
-                            place += 1;
-                        }
-                    }
-                }
-            }
-            at = end;
-        }
-        let since = |seen, before: usize| if seen { 0 } else { before.saturating_add(until - asked) };
-        self.since_line = since(has_line, self.since_line);
-        self.since_letter = since(has_letter, self.since_letter);
-        false
+        let signs = Signs { needles, text: &self.text, tags: self.holds.tags, is_over };
+        let mut asking =
+            Asking { signs, tokens: self.holds.tokens, hidden: 0, has_line: false, has_letter: false };
+        let is_open = asking.is_open(self.asked, until);
+        let Asking { hidden, has_line, has_letter, .. } = asking;
+        let length = until - self.asked;
+        self.sample.hidden += hidden;
+        self.since_line = if has_line { 0 } else { self.since_line.saturating_add(length) };
+        self.since_letter = if has_letter { 0 } else { self.since_letter.saturating_add(length) };
+        // Base64 with escapes in it is read where an escaped line end joins lines.
+        is_open || (self.since_line < BEFORE && self.since_letter < BEFORE)
     }
 }
 
-/// Whether base64 that contains a separator may be divided by the end of a line.
-fn cut_tokens(signs: &Signs<'_>, start: usize, until: usize) -> bool {
-    memchr_iter(b'\n', &signs.text[start..until]).any(|at| {
-        let mut line = &signs.text[..start + at];
-        for dropped in [&b"\r"[..], b"\r", b"\r", b" ", b"=", b"\\"] {
-            line = line.strip_suffix(dropped).unwrap_or(line);
+/// The examination of some octets.
+struct Asking<'a> {
+    signs: Signs<'a>,
+    tokens: bool,
+    /// Octets that some view does not show.
+    hidden: usize,
+    /// Whether an escaped line end was seen, and an escape that can belong to base64.
+    has_line: bool,
+    has_letter: bool,
+}
+
+impl Asking<'_> {
+    fn is_open(&mut self, start: usize, until: usize) -> bool {
+        if self.signs.tags && self.has_tag(start, until) {
+            return true;
         }
-        line.last().is_some_and(|last| EARLIER[usize::from(*last)] != 0) && signs.is_token(line.len() - 1)
-    })
+        if self.tokens && self.has_cut_token(start, until) {
+            return true;
+        }
+        let (mut at, mut place) = (start, start);
+        while at < until {
+            let end = until.min(at + MANY);
+            let text = self.signs.text;
+            if self.tokens && is_any_pair(&text[at..end], &text[at + 1..]) != 0 && self.has_token(at, end) {
+                return true;
+            }
+            place = place.max(at);
+            while place < end && is_any(&text[place..end]) != 0 {
+                let Some(next) = self.after(place) else { return true };
+                place = next;
+            }
+            at = end;
+        }
+        false
+    }
+
+    /// Where the octets after those at `place` begin; `None` if the gate opens.
+    fn after(&mut self, place: usize) -> Option<usize> {
+        match self.signs.examine(place) {
+            Class::Hot => return None,
+            Class::Literal => {}
+            Class::Wide(end) => {
+                self.hidden += end - place;
+                return Some(end);
+            }
+            Class::Narrow(end, octet) => {
+                self.hidden += end - place;
+                let is_line = matches!(octet, b'\r' | b'\n');
+                self.has_line |= is_line;
+                if self.tokens {
+                    self.has_letter |= octet == 0 || self.signs.is_in_token(place, end, octet);
+                    let before = &self.signs.text[..place];
+                    let before = before.strip_suffix(b" ").unwrap_or(before);
+                    if matches!(octet, b'\r' | b'\n' | b'\t' | b' ') && self.may_begin_token(before.len()) {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(place + 1)
+    }
+
+    fn has_tag(&mut self, start: usize, until: usize) -> bool {
+        memchr_iter(b'<', &self.signs.text[start..until]).any(|at| match self.signs.bracket(start + at) {
+            Some(length) => {
+                self.hidden += length;
+                false
+            }
+            None => self.signs.is_tag(start + at + 1),
+        })
+    }
+
+    fn has_token(&mut self, start: usize, end: usize) -> bool {
+        let text = self.signs.text;
+        (start..end).any(|at| {
+            let next = text.get(at + 1).map_or(0, |&next| LATER[usize::from(next)]);
+            EARLIER[usize::from(text[at])] & next != 0 && self.may_begin_token(at + 1)
+        })
+    }
+
+    /// Whether base64 that contains a separator may be divided by the end of a line.
+    fn has_cut_token(&mut self, start: usize, until: usize) -> bool {
+        let text = self.signs.text;
+        memchr_iter(b'\n', &text[start..until]).any(|at| {
+            let mut line = &text[..start + at];
+            for dropped in [&b"\r"[..], b"\r", b"\r", b" ", b"=", b"\\"] {
+                line = line.strip_suffix(dropped).unwrap_or(line);
+            }
+            self.may_begin_token(line.len())
+        })
+    }
+
+    /// Whether the letter before `end` may begin a separator in base64. If an escape in it must be decoded first, that
+    /// is noted.
+    fn may_begin_token(&mut self, end: usize) -> bool {
+        let last = self.signs.text[..end].last();
+        if !last.is_some_and(|last| EARLIER[usize::from(*last)] != 0) {
+            return false;
+        }
+        let token = self.signs.token(end - 1);
+        self.has_letter |= token == Token::Escaped;
+        token == Token::Plain
+    }
 }
 
 fn blanks(text: &[u8]) -> usize {
@@ -222,7 +256,7 @@ fn blanks(text: &[u8]) -> usize {
         .sum()
 }
 
-/// Whether any of these can begin a separator. The last two can be the beginning of a look-alike.
+/// Whether any of these can begin a separator.
 fn is_any(octets: &[u8]) -> u8 {
     octets.iter().fold(0, |any, &octet| {
         any | u8::from(octet == b'@')
@@ -230,8 +264,6 @@ fn is_any(octets: &[u8]) -> u8 {
             | u8::from(octet == b'%')
             | u8::from(octet == b'&')
             | u8::from(octet == b'\\')
-            | u8::from(octet == 0xe2)
-            | u8::from(octet == 0xef)
     })
 }
 

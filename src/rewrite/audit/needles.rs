@@ -177,14 +177,9 @@ impl Needles {
         goes_on
     }
 
-    /// Whether a local part contains what only a quoted one may contain, or is very long.
-    pub(super) fn has_odd_locals(&self) -> bool {
-        self.odd_locals
-    }
-
-    /// Whether a domain has letters beyond ASCII.
-    pub(super) fn has_wide_domains(&self) -> bool {
-        self.wide_domains
+    /// Whether all addresses are written in ASCII, without quotes, and not very long. Only these have a gate.
+    pub(super) fn are_plain(&self) -> bool {
+        !(self.odd_locals || self.wide_locals || self.wide_domains)
     }
 
     /// Whether the beginning of a domain that matters may stand here, or is too far to be seen. UTF-16 has a

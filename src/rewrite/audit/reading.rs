@@ -389,7 +389,7 @@ fn has_tag(text: &[u8]) -> bool {
 }
 
 /// Whether a `<` could be written in another way here.
-pub(super) fn may_escape_tag(text: &[u8]) -> bool {
+fn may_escape_tag(text: &[u8]) -> bool {
     memchr3_iter(b'&', b'%', b'\\', text).any(|at| match text[at..] {
         [b'&', b'l' | b'L', ..]
         | [b'&', b'#', b'6' | b'0' | b'x' | b'X', ..]
@@ -407,7 +407,7 @@ pub(super) fn may_escape_tag(text: &[u8]) -> bool {
     clippy::needless_bitwise_bool,
     reason = "asked of each octet: without branches it is asked of many at once"
 )]
-pub(super) fn doubles_quotes(text: &[u8]) -> bool {
+fn doubles_quotes(text: &[u8]) -> bool {
     lines::pairs(text, |one, other| (one == other) & ((one == b'"') | (one == b'\''))).any(|at| {
         let ends = |next: &u8| next.is_ascii_whitespace() || b">/".contains(next);
         at > 0 && text[at - 1] == b'=' && !text.get(at + 2).is_some_and(ends)

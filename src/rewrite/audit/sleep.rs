@@ -6,26 +6,29 @@ use super::lazy::{CUT, Found, Machine};
 use super::reading::{Plan, Views};
 use std::collections::VecDeque;
 
-/// The number of octets before an open gate that the views are given, at least. Of 1,024 octets before it, at least
-/// 256 can be seen in every view, so these contain the longest local part, and as much as any view needs that wakes.
-pub(super) const BEFORE: usize = 16 * 1_024;
-/// The views sleep after so many octets with a closed gate: more than the longest domain takes.
-const AFTER: usize = 12 * 1_024;
-/// After so many octets with an open gate, it is not asked for a while, because it would cost more than it saves.
+/// The number of octets before an open gate that the views are given, at least. While the gate is closed, at least a
+/// quarter of the octets can be seen in every view, so these contain the longest local part; and at least three
+/// quarters in all views but those that drop blanks, so these contain what a view needs that wakes.
+pub(super) const BEFORE: usize = 12 * 1_024;
+/// The views sleep after so many octets with a closed gate: more than the longest domain takes, and as much as a view
+/// that joins escaped lines goes on for after the last of them.
+const AFTER: usize = 8 * 1_024;
+/// When the views had so many octets more than a quarter of those that they slept through, the gate is not asked for a
+/// while: it would cost more than it saves.
 const OFTEN: usize = 64 * 1_024;
 /// How many octets the gate is not asked for.
-const REST: usize = 512 * 1_024;
+const REST: usize = 1_024 * 1_024;
 
 /// The views of a text, which run only where they could show an address.
 pub(super) struct Reading {
     plan: Plan,
-    /// `None` if the addresses do not allow a gate.
+    /// `None` if there is no gate.
     gate: Option<Gate>,
     past: Past,
     views: Option<Box<Views>>,
     /// Octets since the gate was open.
     quiet: usize,
-    /// Octets with an open gate, without those with a closed one.
+    /// Octets that the views had, less a quarter of those that they slept through.
     busy: usize,
     /// Octets before the gate is asked again.
     rest: usize,
@@ -33,17 +36,13 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn new(plan: Plan) -> Self {
-        let gate = Some(Self::gate(plan));
+        // Pages have signs everywhere, so that a gate would cost more than it saves.
+        let gate = (!plan.is_html).then(|| Self::gate(plan));
         Self { plan, gate, past: Past::default(), views: None, quiet: 0, busy: 0, rest: 0 }
     }
 
     fn gate(plan: Plan) -> Gate {
-        Gate::new(Holds {
-            tokens: plan.tokens,
-            tags: plan.depth > 0,
-            is_html: plan.is_html,
-            joins: plan.joins,
-        })
+        Gate::new(Holds { tokens: plan.tokens, tags: plan.depth > 0 })
     }
 
     /// Whether the gate is open for these octets.
@@ -53,14 +52,13 @@ impl Reading {
             return true;
         }
         let Some(gate) = &mut self.gate else { return true };
-        let is_open = gate.feed(needles, self.past.tail(), bytes);
-        self.busy = if is_open { self.busy + bytes.len() } else { self.busy.saturating_sub(bytes.len()) };
         if self.busy > OFTEN {
             self.busy = OFTEN / 2;
             self.rest = REST;
             *gate = Self::gate(self.plan);
+            return true;
         }
-        is_open
+        gate.feed(needles, bytes)
     }
 
     /// Wakes the views if the gate is open.
@@ -71,7 +69,10 @@ impl Reading {
             if is_cut {
                 views.feed(needles, CUT, found);
             }
-            pieces.for_each(|piece| views.feed(needles, piece, found));
+            for piece in pieces {
+                self.busy += piece.len();
+                views.feed(needles, piece, found);
+            }
         }
         self.views.as_deref_mut()
     }
@@ -79,12 +80,17 @@ impl Reading {
 
 impl Machine for Reading {
     fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
-        if needles.has_odd_locals() {
+        if !needles.are_plain() {
             self.gate = None;
         }
         let is_open = self.is_open(needles, bytes);
         self.quiet = if is_open { 0 } else { self.quiet + bytes.len() };
         let quiet = self.quiet;
+        self.busy = match (self.rest, is_open || self.views.is_some()) {
+            (0, true) => self.busy + bytes.len(),
+            (0, false) => self.busy.saturating_sub(bytes.len() / 4),
+            _ => self.busy,
+        };
         if let Some(views) = self.views(needles, is_open, found) {
             views.feed(needles, bytes, found);
             if quiet >= AFTER && !views.drops_tags() {
@@ -142,10 +148,6 @@ impl Past {
             self.octets.drain(..forgotten);
             self.is_cut |= forgotten > 0;
         }
-    }
-
-    fn tail(&self) -> &[u8] {
-        &self.octets[self.octets.len().saturating_sub(64)..]
     }
 
     /// The last pieces that make [`BEFORE`] octets, and whether something came before them.

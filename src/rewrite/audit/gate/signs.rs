@@ -2,8 +2,7 @@
 
 use super::super::Needles;
 use super::super::fold::is_own_form;
-use super::super::tokens::{EARLIER, LATER, PLACES};
-use crate::message::walk::transfer::{base64_value, hex};
+use crate::message::walk::transfer::hex;
 use markup5ever::data::NAMED_ENTITIES;
 use unicode_normalization::UnicodeNormalization;
 
@@ -13,20 +12,12 @@ const LAYERS: u8 = 4;
 const DIGITS: usize = 7;
 /// The maximum length of the name of a character reference.
 const NAME: usize = 32;
-/// The number of letters of base64 that are decoded.
-const LETTERS: usize = 9;
+/// Stands for an octet that shows no letter of ASCII.
+pub(super) const NO_LETTER: u8 = 0x80;
+/// The maximum length of an address or a link in brackets.
+const BRACKET: usize = 200;
 /// The maximum length of a domain that is examined.
 const DOMAIN: usize = 200;
-
-/// Which tags matter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tags {
-    None,
-    /// All.
-    Any,
-    /// The text is a page. Its plain tags matter to no view before something else opened the gate.
-    Own,
-}
 
 /// What stands at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +26,15 @@ pub(super) enum Class {
     Literal,
     /// An escape of a letter beyond ASCII that all views show as it is, and where it ends.
     Wide(usize),
-    /// Another escape: where it ends, and the octet it stands for (0 if there are more, or they do not matter).
+    /// Another escape: where it ends, and the octet it stands for. 0 means that this is unknown, and [`NO_LETTER`] that
+    /// it is no letter of ASCII.
     Narrow(usize, u8),
     /// Some view may show a separator with a domain that matters, or the beginning of a tag; or that is unknown.
     Hot,
 }
 
 /// The next octet as a view shows it that joins lines. Where lines are not joined, no escape and no domain goes on.
-enum Next {
+pub(super) enum Next {
     Plain(u8, usize),
     /// An octet that can begin an escape is at this place.
     Sign(usize),
@@ -57,7 +49,8 @@ enum Next {
 pub(super) struct Signs<'a> {
     pub(super) needles: &'a Needles,
     pub(super) text: &'a [u8],
-    pub(super) tags: Tags,
+    /// Whether views drop tags.
+    pub(super) tags: bool,
     /// Nothing follows the text.
     pub(super) is_over: bool,
 }
@@ -76,7 +69,6 @@ impl Signs<'_> {
         let octet = self.text[at];
         match octet {
             b'@' if self.separates(octet, at + 1, 0) => Class::Hot,
-            0xe2 | 0xef if !self.is_letter(at) => Class::Hot,
             b'=' | b'%' if self.separates(octet, at + 1, 0) => Class::Hot,
             // Of a run, the last one decides.
             b'=' | b'%' | b'&' if self.get(at + 1) == Some(octet) => Class::Literal,
@@ -102,6 +94,19 @@ impl Signs<'_> {
         }
     }
 
+    /// The length of an address or a link in brackets, after the `<` at `at`. Views take it for a tag, and all agree
+    /// where it ends: no quote, blank or escape is in it. The name of an element that hides text is followed by none of
+    /// the octets that are required here.
+    pub(super) fn bracket(&self, at: usize) -> Option<usize> {
+        let text = &self.text[at + 1..self.text.len().min(at + BRACKET)];
+        let name = text.iter().take_while(|octet| octet.is_ascii_alphanumeric() || **octet == b'-').count();
+        let is_part = |octet: &&u8| octet.is_ascii_alphanumeric() || b"-._+@:/~,".contains(*octet);
+        let length = name + text[name..].iter().take_while(is_part).count();
+        let is_name_over = text.get(name).is_some_and(|octet| b"._+@:".contains(octet));
+        (is_name_over && text[0].is_ascii_alphabetic() && text.get(length) == Some(&b'>'))
+            .then_some(length + 2)
+    }
+
     /// Whether the octets at `at` are a whole letter in UTF-8.
     fn is_letter(&self, at: usize) -> bool {
         let piece = &self.text[at..self.text.len().min(at + 4)];
@@ -111,7 +116,7 @@ impl Signs<'_> {
         }
     }
 
-    fn peek(&self, mut at: usize, layer: u8) -> Next {
+    pub(super) fn peek(&self, mut at: usize, layer: u8) -> Next {
         let mut is_joined = false;
         loop {
             let Some(octet) = self.get(at) else {
@@ -126,12 +131,15 @@ impl Signs<'_> {
                     match self.get(at + blanks) {
                         Some(b'\r' | b'\n') => at += blanks - 1,
                         None if !self.is_over => return Next::Unknown,
+                        Some(octet) if is_active(octet) && self.ends_line(at + blanks, layer) => {
+                            return Next::Unknown;
+                        }
                         _ => return Next::Blank,
                     }
                 }
                 // A line that goes on in the next.
                 b'=' | b'\\' if matches!(self.get(at + 1), Some(b'\r' | b'\n')) => {}
-                b'<' if self.tags == Tags::Any && (layer >= LAYERS || self.is_tag_in(at + 1, layer + 1)) => {
+                b'<' if self.tags && (layer >= LAYERS || self.is_tag_in(at + 1, layer + 1)) => {
                     return Next::Unknown;
                 }
                 _ if is_active(octet) => return Next::Sign(at),
@@ -151,8 +159,16 @@ impl Signs<'_> {
         !matches!(self.class(octet, at + 1, layer + 1), Class::Literal | Class::Wide(_))
     }
 
+    /// Whether the escape at `at` may be a line end, before which a blank is dropped.
+    fn ends_line(&self, at: usize, layer: u8) -> bool {
+        matches!(
+            self.class(self.text[at], at + 1, layer + 1),
+            Class::Hot | Class::Narrow(_, 0 | b'\r' | b'\n')
+        )
+    }
+
     /// What `first` stands for with what follows from `rest` on.
-    fn class(&self, first: u8, rest: usize, layer: u8) -> Class {
+    pub(super) fn class(&self, first: u8, rest: usize, layer: u8) -> Class {
         if layer >= LAYERS {
             return Class::Hot;
         }
@@ -181,9 +197,8 @@ impl Signs<'_> {
         match self.peek(at, layer) {
             Next::Plain(octet, end) if octet.is_ascii_hexdigit() => Ok((hex(octet), end)),
             Next::Plain(..) | Next::Blank | Next::End => Err(Class::Literal),
-            Next::Sign(at) if self.is_escape(at, layer) => Err(Class::Hot),
-            Next::Sign(_) => Err(Class::Literal),
-            Next::Unknown => Err(Class::Hot),
+            Next::Sign(at) if !self.is_escape(at, layer) => Err(Class::Literal),
+            Next::Sign(_) | Next::Unknown => Err(Class::Hot),
         }
     }
 
@@ -239,13 +254,13 @@ impl Signs<'_> {
         if let Some(letter) = letter.filter(|_| at == end + 3 * (length - 1)) {
             return self.letter(letter, at, layer);
         }
-        // The first octet of a look-alike of a separator, if the others can follow.
-        if !matches!(first, 0xe2 | 0xef) {
-            return Class::Narrow(end, 0);
-        }
         match self.peek(end, layer) {
-            Next::Plain(0..0x80, _) | Next::Blank | Next::End => Class::Narrow(end, 0),
-            _ => Class::Hot,
+            // A letter ends here.
+            _ if length == 1 => Class::Narrow(end, NO_LETTER),
+            Next::Plain(0..0x80, _) | Next::Blank | Next::End => Class::Narrow(end, NO_LETTER),
+            // It can be the first octet of a look-alike of a separator.
+            _ if matches!(first, 0xe2 | 0xef) => Class::Hot,
+            _ => Class::Narrow(end, 0),
         }
     }
 
@@ -258,12 +273,12 @@ impl Signs<'_> {
                     return Class::Hot;
                 }
                 match self.class(octet, end, layer + 1) {
-                    Class::Literal | Class::Wide(_) => Class::Narrow(end, 0),
+                    Class::Literal | Class::Wide(_) => Class::Narrow(end, octet),
                     class => class,
                 }
             }
             '@' if self.separates(b'@', end, layer + 1) => Class::Hot,
-            '<' if self.tags == Tags::Any && self.is_tag_in(end, layer + 1) => Class::Hot,
+            '<' if self.tags && self.is_tag_in(end, layer + 1) => Class::Hot,
             '\u{a0}' => Class::Narrow(end, b' '),
             _ if is_own_form(letter) => Class::Wide(end),
             _ if letter.is_ascii() => Class::Narrow(end, u8::try_from(letter).unwrap_or_default()),
@@ -377,11 +392,35 @@ impl Signs<'_> {
                 Err(Class::Literal) if octet == b'\'' => Class::Narrow(end, octet),
                 Err(class) => class,
             },
-            // Style sheets and C read these digits differently.
-            _ if octet.is_ascii_hexdigit() => Class::Hot,
+            _ if octet.is_ascii_hexdigit() => self.css_or_octal(at, layer),
             _ if octet.is_ascii_punctuation() => self.letter(char::from(octet), end, layer),
             _ => Class::Literal,
         }
+    }
+
+    /// Digits after a backslash, which style sheets and C read differently.
+    fn css_or_octal(&self, at: usize, layer: u8) -> Class {
+        let rest = &self.text[at..];
+        let count = |most: usize, radix: u32| {
+            rest.iter().take(most).take_while(|octet| char::from(**octet).is_digit(radix)).count()
+        };
+        let code = |length: usize, radix: u32| {
+            let digits = std::str::from_utf8(&rest[..length]).unwrap_or_default();
+            u32::from_str_radix(digits, radix)
+                .ok()
+                .and_then(char::from_u32)
+                .unwrap_or(char::REPLACEMENT_CHARACTER)
+        };
+        let (css, octal) = (count(6, 16), count(if rest[0] <= b'3' { 3 } else { 2 }, 8));
+        let end = at + css;
+        if matches!(self.get(end), Some(b'\r' | b'\n')) || !self.ends(end, layer) {
+            return Class::Hot;
+        }
+        // A blank after them belongs to them.
+        let end = end + usize::from(matches!(self.get(end), Some(b' ' | b'\t')));
+        let css = self.letter(code(css, 16), end, layer);
+        let octal = if octal == 0 { css } else { self.letter(code(octal, 8), at + octal, layer) };
+        if css == Class::Hot || octal == Class::Hot { Class::Hot } else { Class::Narrow(end, NO_LETTER) }
     }
 
     /// Whether this separator is followed by something that can be a domain that matters.
@@ -399,7 +438,7 @@ impl Signs<'_> {
                 Next::Blank | Next::End => return false,
                 Next::Unknown => return true,
                 Next::Sign(at) => {
-                    return layer >= LAYERS || self.needles.has_wide_domains() || self.is_escape(at, layer);
+                    return layer >= LAYERS || self.is_escape(at, layer);
                 }
                 Next::Plain(octet, end) => {
                     first = match first {
@@ -426,70 +465,13 @@ impl Signs<'_> {
         let text = &self.text[at..];
         let is_domain = |octet: &&u8| octet.is_ascii_alphanumeric() || b".-_".contains(*octet);
         let length = text.iter().take(DOMAIN).take_while(is_domain).count();
-        let is_plain = |octet: u8| {
-            octet.is_ascii_graphic() && !is_active(octet) && (octet != b'<' || self.tags != Tags::Any)
+        let is_plain =
+            |octet: u8| octet.is_ascii_graphic() && !is_active(octet) && (octet != b'<' || !self.tags);
+        let ends = |next: u8| {
+            is_plain(next) || (is_active(next) && length < DOMAIN && self.ends(at + length, LAYERS - 2))
         };
-        !text.get(length).is_some_and(|next| is_plain(*next))
+        !text.get(length).is_some_and(|next| ends(*next))
             || length == 0
             || self.needles.may_be_followed(text, false)
-    }
-
-    /// Whether base64 that begins at `at` may begin with an `@` and a domain that matters.
-    pub(super) fn is_token(&self, at: usize) -> bool {
-        let mut letters = [0; LETTERS];
-        let (count, is_cut) = self.letters(at, &mut letters);
-        self.holds_domain(&letters[..count], is_cut)
-    }
-
-    /// Whether an escape that stands for this octet may belong to such base64.
-    pub(super) fn is_token_around(&self, start: usize, end: usize, octet: u8) -> bool {
-        if base64_value(octet).is_none() {
-            return false;
-        }
-        let is_letter = |octet: &&u8| base64_value(**octet).is_some();
-        let before = self.text[..start].iter().rev().take(3).take_while(is_letter).count();
-        let mut all = [0; LETTERS + 4];
-        all[..before].copy_from_slice(&self.text[start - before..start]);
-        all[before] = octet;
-        let (count, is_cut) = self.letters(end, &mut all[before + 1..]);
-        let all = &all[..before + 1 + count];
-        (0..=before).any(|from| self.holds_domain(&all[from..], is_cut))
-    }
-
-    /// Reads letters of base64: how many, and whether others may follow.
-    fn letters(&self, mut at: usize, letters: &mut [u8]) -> (usize, bool) {
-        for count in 0..letters.len() {
-            match self.peek(at, 0) {
-                Next::Plain(octet, end) if base64_value(octet).is_some() => {
-                    letters[count] = octet;
-                    at = end;
-                }
-                Next::Plain(..) | Next::Blank | Next::End => return (count, false),
-                Next::Sign(at) => return (count, self.is_escape(at, 0)),
-                Next::Unknown => return (count, true),
-            }
-        }
-        (letters.len(), true)
-    }
-
-    fn holds_domain(&self, letters: &[u8], is_cut: bool) -> bool {
-        let [first, rest @ ..] = letters else { return is_cut };
-        let places = EARLIER[usize::from(*first)]
-            & rest.first().map_or(if is_cut { 7 } else { 0 }, |second| LATER[usize::from(*second)]);
-        let bits = letters
-            .iter()
-            .fold(0_u128, |bits, &letter| bits << 6 | base64_value(letter).map_or(0, u128::from));
-        PLACES.into_iter().enumerate().filter(|(_, bit)| places & bit != 0).any(|(place, _)| {
-            // The `@` begins two bits later for each octet before it.
-            let used = (6 * letters.len()).saturating_sub(2 * place);
-            #[allow(clippy::cast_possible_truncation)] // octets are cut out of the bits on purpose
-            let octet = |index: usize| (bits >> (used - 8 * (index + 1))) as u8;
-            let octets: Vec<u8> = (0..used / 8).map(octet).collect();
-            match octets.split_first() {
-                Some((b'@', domain)) => self.needles.may_begin(domain, is_cut),
-                Some(_) => false,
-                None => is_cut,
-            }
-        })
     }
 }

@@ -1,20 +1,28 @@
 //! The gate against no gate: whatever text is put together from the syntax of every view, the same is found.
 
+mod spellings;
+
 use super::super::tests::{attached, needles, scan_in};
 use super::super::{Hit, Needles};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 thread_local! {
     static OPEN: Cell<bool> = const { Cell::new(false) };
+    static COUNTS: RefCell<[usize; 2]> = const { RefCell::new([0; 2]) };
 }
 
 /// Whether every gate is open now.
 pub(super) fn is_open() -> bool {
     OPEN.get()
+}
+
+/// How often gates were closed, and open.
+pub(super) fn count(is_open: bool) {
+    COUNTS.with_borrow_mut(|counts| counts[usize::from(is_open)] += 1);
 }
 
 /// Runs with all views of all texts awake, as if there were no gate.
@@ -296,23 +304,21 @@ fn characters_that_are_signs() {
 #[allow(dead_code, unreachable_pub)]
 mod kinds;
 
-/// Mail that people really send, to nobody who is hidden, opens next to no gate.
+/// Mail that people really send, and in which nobody is hidden, opens next to no gate.
 #[test]
 fn most_mail_opens_no_gate() {
     let list: Vec<String> = (0..50).map(|index| format!("user{index}@customer{index}.example")).collect();
     let needles = needles(&list.iter().map(String::as_str).collect::<Vec<_>>());
     let mut often = Vec::new();
-    // Links of percent-encoded words still open it, and so do pages of them; the octets of shifted sets are no text.
-    let open_it = ["links", "html", "html-qp", "iso-2022-jp", "newsletter"];
-    for kind in kinds::KINDS.into_iter().filter(|kind| !open_it.contains(kind)) {
+    for kind in kinds::KINDS {
         let mail = kinds::mail(kind, 7, 512 * 1_024);
-        let mut gate =
-            super::Gate::new(super::Holds { tokens: true, tags: true, is_html: false, joins: true });
-        let pieces = mail.body.chunks(4_096);
-        let all = pieces.len();
-        let open = pieces.filter(|piece| gate.feed(&needles, b"", piece)).count();
-        if open * 20 > all {
-            often.push(format!("{kind}: {open} of {all}"));
+        let message = [mail.head.as_bytes(), &mail.body].concat();
+        COUNTS.take();
+        scan_in(&message, &needles, 16_384).unwrap();
+        let [closed, open] = COUNTS.take();
+        // Octets at random that are percent-encoded stand for tags now and then.
+        if open * if kind == "links" { 2 } else { 20 } > closed + open {
+            often.push(format!("{kind}: {open} of {}", closed + open));
         }
     }
     assert!(often.is_empty(), "{often:?}");
