@@ -152,7 +152,7 @@ fn wide_unchanged(bytes: &[u8]) -> usize {
 }
 
 /// Whether a character is copied as it is: visible, and of no other compatibility form.
-pub(super) fn is_own_form(letter: char) -> bool {
+fn is_own_form(letter: char) -> bool {
     matches!(
         letter,
         '\u{3040}'..='\u{30ff}'

@@ -10,8 +10,8 @@
 //! * base64 ([`tokens`](super::tokens));
 //! * octets that are not UTF-8, which are the parts of a look-alike when a view drops what divides them.
 //!
-//! The gate examines each of these places. It looks past line ends, because some views drop them. If it cannot tell
-//! what follows, it opens.
+//! The gate opens for each escape, and examines the other places. It looks past line ends, because some views drop
+//! them. If it cannot tell what follows, it opens.
 //!
 //! Views that drop tags have a state of any length: a comment can have begun long ago. The gate opens for everything
 //! that can make such a view run, and the reading does not close it while one runs.
@@ -24,11 +24,9 @@ mod signs;
 
 use super::Needles;
 use super::fold::Fold;
-use super::sleep::BEFORE;
 use super::tokens::{EARLIER, LATER};
-use base64::Token;
 use memchr::memchr_iter;
-use signs::{Class, Signs};
+use signs::Signs;
 
 /// How many octets are tested together.
 const MANY: usize = 32;
@@ -56,9 +54,6 @@ pub(super) struct Gate {
     /// Octets that are not examined yet begin at `asked`.
     text: Vec<u8>,
     asked: usize,
-    /// Octets since the last escaped line end, and since the last escape that can belong to base64.
-    since_line: usize,
-    since_letter: usize,
     sample: Sample,
 }
 
@@ -73,15 +68,7 @@ struct Sample {
 
 impl Gate {
     pub(super) fn new(holds: Holds) -> Self {
-        Self {
-            holds,
-            fold: Fold::default(),
-            text: Vec::new(),
-            asked: 0,
-            since_line: BEFORE,
-            since_letter: BEFORE,
-            sample: Sample::default(),
-        }
+        Self { holds, fold: Fold::default(), text: Vec::new(), asked: 0, sample: Sample::default() }
     }
 
     /// Whether some view could show an address in these octets, or around the end of those before.
@@ -128,16 +115,10 @@ impl Gate {
             return true;
         }
         let signs = Signs { needles, text: &self.text, tags: self.holds.tags, is_over };
-        let mut asking =
-            Asking { signs, tokens: self.holds.tokens, hidden: 0, has_line: false, has_letter: false };
+        let mut asking = Asking { signs, tokens: self.holds.tokens, hidden: 0 };
         let is_open = asking.is_open(self.asked, until);
-        let Asking { hidden, has_line, has_letter, .. } = asking;
-        let length = until - self.asked;
-        self.sample.hidden += hidden;
-        self.since_line = if has_line { 0 } else { self.since_line.saturating_add(length) };
-        self.since_letter = if has_letter { 0 } else { self.since_letter.saturating_add(length) };
-        // Base64 with escapes in it is read where an escaped line end joins lines.
-        is_open || (self.since_line < BEFORE && self.since_letter < BEFORE)
+        self.sample.hidden += asking.hidden;
+        is_open
     }
 }
 
@@ -147,9 +128,6 @@ struct Asking<'a> {
     tokens: bool,
     /// Octets that some view does not show.
     hidden: usize,
-    /// Whether an escaped line end was seen, and an escape that can belong to base64.
-    has_line: bool,
-    has_letter: bool,
 }
 
 impl Asking<'_> {
@@ -160,47 +138,19 @@ impl Asking<'_> {
         if self.tokens && self.has_cut_token(start, until) {
             return true;
         }
-        let (mut at, mut place) = (start, start);
+        let mut at = start;
         while at < until {
             let end = until.min(at + MANY);
             let text = self.signs.text;
             if self.tokens && is_any_pair(&text[at..end], &text[at + 1..]) != 0 && self.has_token(at, end) {
                 return true;
             }
-            place = place.max(at);
-            while place < end && is_any(&text[place..end]) != 0 {
-                let Some(next) = self.after(place) else { return true };
-                place = next;
+            if is_any(&text[at..end]) != 0 && (at..end).any(|at| self.signs.is_sign(at)) {
+                return true;
             }
             at = end;
         }
         false
-    }
-
-    /// Where the octets after those at `place` begin; `None` if the gate opens.
-    fn after(&mut self, place: usize) -> Option<usize> {
-        match self.signs.examine(place) {
-            Class::Hot => return None,
-            Class::Literal => {}
-            Class::Wide(end) => {
-                self.hidden += end - place;
-                return Some(end);
-            }
-            Class::Narrow(end, octet) => {
-                self.hidden += end - place;
-                let is_line = matches!(octet, b'\r' | b'\n');
-                self.has_line |= is_line;
-                if self.tokens {
-                    self.has_letter |= octet == 0 || self.signs.is_in_token(place, end, octet);
-                    let before = &self.signs.text[..place];
-                    let before = before.strip_suffix(b" ").unwrap_or(before);
-                    if matches!(octet, b'\r' | b'\n' | b'\t' | b' ') && self.may_begin_token(before.len()) {
-                        return None;
-                    }
-                }
-            }
-        }
-        Some(place + 1)
     }
 
     fn has_tag(&mut self, start: usize, until: usize) -> bool {
@@ -213,7 +163,7 @@ impl Asking<'_> {
         })
     }
 
-    fn has_token(&mut self, start: usize, end: usize) -> bool {
+    fn has_token(&self, start: usize, end: usize) -> bool {
         let text = self.signs.text;
         (start..end).any(|at| {
             let next = text.get(at + 1).map_or(0, |&next| LATER[usize::from(next)]);
@@ -222,7 +172,7 @@ impl Asking<'_> {
     }
 
     /// Whether base64 that contains a separator may be divided by the end of a line.
-    fn has_cut_token(&mut self, start: usize, until: usize) -> bool {
+    fn has_cut_token(&self, start: usize, until: usize) -> bool {
         let text = self.signs.text;
         memchr_iter(b'\n', &text[start..until]).any(|at| {
             let mut line = &text[..start + at];
@@ -233,16 +183,10 @@ impl Asking<'_> {
         })
     }
 
-    /// Whether the letter before `end` may begin a separator in base64. If an escape in it must be decoded first, that
-    /// is noted.
-    fn may_begin_token(&mut self, end: usize) -> bool {
+    /// Whether the letter before `end` may begin a separator in base64.
+    fn may_begin_token(&self, end: usize) -> bool {
         let last = self.signs.text[..end].last();
-        if !last.is_some_and(|last| EARLIER[usize::from(*last)] != 0) {
-            return false;
-        }
-        let token = self.signs.token(end - 1);
-        self.has_letter |= token == Token::Escaped;
-        token == Token::Plain
+        last.is_some_and(|last| EARLIER[usize::from(*last)] != 0) && self.signs.is_token(end - 1)
     }
 }
 

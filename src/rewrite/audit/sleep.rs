@@ -15,9 +15,9 @@ pub(super) const BEFORE: usize = 12 * 1_024;
 const AFTER: usize = 8 * 1_024;
 /// When the views had so many octets more than a quarter of those that they slept through, the gate is not asked for a
 /// while: it would cost more than it saves.
-const OFTEN: usize = 64 * 1_024;
+const OFTEN: usize = 32 * 1_024;
 /// How many octets the gate is not asked for.
-const REST: usize = 1_024 * 1_024;
+const REST: usize = 4 * 1_024 * 1_024;
 
 /// The views of a text, which run only where they could show an address.
 pub(super) struct Reading {
@@ -99,7 +99,10 @@ impl Machine for Reading {
                 self.views = None;
             }
         }
-        if self.gate.is_some() {
+        // While the gate rests, the views run, so that the past is needed only when it is asked again.
+        if self.rest > 4 * BEFORE {
+            self.past.forget();
+        } else if self.gate.is_some() {
             self.past.push(bytes);
         }
     }
@@ -126,14 +129,18 @@ struct Past {
 }
 
 impl Past {
+    fn forget(&mut self) {
+        self.is_cut = true;
+        self.octets.clear();
+        self.lengths.clear();
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
         if bytes.len() >= 2 * BEFORE {
-            self.is_cut = true;
-            self.octets.clear();
-            self.lengths.clear();
+            self.forget();
         }
         let bytes = &bytes[bytes.len().saturating_sub(2 * BEFORE)..];
         self.octets.extend_from_slice(bytes);
